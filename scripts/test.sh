@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change lands: form, lints, all tests, and generated files that are up to date.
+
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
+
+scripts/lint.sh
+
+step "tests"
+cargo test --workspace --locked
+
+step "generated files"
+# The tests have just built the binary that they drive: no need for another.
+scripts/gen.sh --check "$(target_dir)/debug/doorbuster"
+
+say
+say "All checks passed."
