@@ -1,0 +1,266 @@
+//! The promises of a sale, and an independent reading of its ledger that checks them.
+//!
+//! [`Auditor`] keeps its own plain books and shares no code with [`crate::State`]: when both agree about a ledger, two
+//! readings agree. It never decides anything, and it never stops at the first offence.
+
+mod book;
+
+use crate::event::Entry;
+use crate::id::Seq;
+use crate::state::Counters;
+use crate::time::Timestamp;
+use book::Book;
+use std::fmt;
+
+/// What always holds, as far as a ledger can show it (design §3). What was answered and never recorded, no ledger shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Promise {
+    /// Nothing is sold that is not there.
+    Units,
+    /// The limit for one buyer.
+    Limit,
+    /// A ticket is a number of its own.
+    Tickets,
+    /// First come, first served.
+    TicketOrder,
+    /// No more admissions a second than promised.
+    Rate,
+    /// The whole checkout window.
+    Window,
+    /// The whole hold.
+    Holds,
+    /// Late money takes nobody's unit.
+    LatePayment,
+    /// Freed units go on at once.
+    AtOnce,
+    /// One key, one order.
+    Keys,
+    /// Nothing is sold outside the sale.
+    Period,
+    /// The merchant's word.
+    Policy,
+    /// Events fit what they speak of.
+    Records,
+    /// The ledger is whole and in order.
+    Sequence,
+}
+
+impl Promise {
+    /// Every promise, in the order of reports.
+    pub const ALL: [Self; 14] = [
+        Self::Units,
+        Self::Limit,
+        Self::Tickets,
+        Self::TicketOrder,
+        Self::Rate,
+        Self::Window,
+        Self::Holds,
+        Self::LatePayment,
+        Self::AtOnce,
+        Self::Keys,
+        Self::Period,
+        Self::Policy,
+        Self::Records,
+        Self::Sequence,
+    ];
+
+    /// The stable name, as in reports and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Units => "units",
+            Self::Limit => "limit",
+            Self::Tickets => "tickets",
+            Self::TicketOrder => "ticket_order",
+            Self::Rate => "rate",
+            Self::Window => "window",
+            Self::Holds => "holds",
+            Self::LatePayment => "late_payment",
+            Self::AtOnce => "at_once",
+            Self::Keys => "keys",
+            Self::Period => "period",
+            Self::Policy => "policy",
+            Self::Records => "records",
+            Self::Sequence => "sequence",
+        }
+    }
+
+    /// The promise as one sentence, for people.
+    #[must_use]
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Units => {
+                "Available, admitted, held and sold units add up to the quantity, and none is below zero."
+            }
+            Self::Limit => "No buyer holds and owns more units than the limit for one buyer.",
+            Self::Tickets => "Tickets go up, and none is given twice.",
+            Self::TicketOrder => {
+                "Buyers are admitted in ticket order; only those who left or lapsed are passed over."
+            }
+            Self::Rate => "No second sees more admissions than the sale promises.",
+            Self::Window => "Whoever is admitted may buy for the whole checkout window; pauses do not count.",
+            Self::Holds => "A hold lasts as long as the sale promises, unless it is paid or given back.",
+            Self::LatePayment => {
+                "A payment after the hold is confirmed only if a unit is free and nobody waits for it."
+            }
+            Self::AtOnce => {
+                "Holds and admissions that are over free their units, and free units go to the next in line, before \
+                 anything else is decided."
+            }
+            Self::Keys => "One key of one buyer makes one order.",
+            Self::Period => {
+                "Nothing is sold before the start, after the end or in a pause, except what was promised before."
+            }
+            Self::Policy => {
+                "Once buyers may act on it, a sale's policy only gains units, gains time, or changes the hold."
+            }
+            Self::Records => "Every event speaks of a place or an order that is there, and that allows it.",
+            Self::Sequence => "Events are numbered without a gap, and time never goes back.",
+        }
+    }
+
+    /// Whether an offence can come from an entry that is missing before it, rather than from a broken promise.
+    fn can_be_explained_by_a_gap(self) -> bool {
+        !matches!(self, Self::Tickets | Self::Keys | Self::Sequence)
+    }
+}
+
+impl fmt::Display for Promise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A promise that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// Which.
+    pub promise: Promise,
+    /// By which event, or (in a recount of a state) as of which event.
+    pub seq: Seq,
+    /// What was found, as a phrase for people.
+    pub detail: String,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "event {}: {} (promise `{}`: {})",
+            self.seq,
+            self.detail,
+            self.promise,
+            self.promise.sentence()
+        )
+    }
+}
+
+impl std::error::Error for Broken {}
+
+/// Reads a ledger from its first entry on and checks every promise. Costs memory by buyer and order, not by event.
+#[derive(Debug, Default)]
+pub struct Auditor {
+    gaps_allowed: bool,
+    entries: u64,
+    missing: u64,
+    doubts: u64,
+    last: (Seq, Timestamp),
+    counts: [u64; Promise::ALL.len()],
+    first: [Option<Broken>; Promise::ALL.len()],
+    book: Book,
+}
+
+impl Auditor {
+    /// For a ledger that must be whole: one machine's, or a test's.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// For a ledger that may lack entries nobody was told of (a cluster's). After the first gap, what the missing entry
+    /// may explain is counted as a doubt and not as a broken promise.
+    #[must_use]
+    pub fn allowing_gaps() -> Self {
+        Self { gaps_allowed: true, ..Self::default() }
+    }
+
+    /// Reads the next entry.
+    pub fn feed(&mut self, entry: &Entry) {
+        let mut found = Vec::new();
+        self.check_sequence(entry, &mut found);
+        self.book.read(entry.at, &entry.event, &mut found);
+        for (promise, detail) in found {
+            self.count(Broken { promise, seq: entry.seq, detail });
+        }
+        self.entries += 1;
+        self.last = (entry.seq.max(self.last.0), entry.at.max(self.last.1));
+    }
+
+    /// Entries read.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// Numbers that were skipped.
+    #[must_use]
+    pub fn missing(&self) -> u64 {
+        self.missing
+    }
+
+    /// Findings that a missing entry may explain; always 0 for a whole ledger.
+    #[must_use]
+    pub fn doubts(&self) -> u64 {
+        self.doubts
+    }
+
+    /// True when no promise was broken.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.counts.iter().all(|count| *count == 0)
+    }
+
+    /// How often a promise was broken.
+    #[must_use]
+    pub fn count_of(&self, promise: Promise) -> u64 {
+        self.counts[promise as usize]
+    }
+
+    /// The first offence against each promise that was broken.
+    pub fn broken(&self) -> impl Iterator<Item = &Broken> {
+        self.first.iter().flatten()
+    }
+
+    /// Where the units are by the auditor's own books; what is below zero there is shown as 0.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.book.counters()
+    }
+
+    fn check_sequence(&mut self, entry: &Entry, found: &mut Vec<(Promise, String)>) {
+        let (seq, at) = self.last;
+        let due = seq.next();
+        if entry.seq < due {
+            found.push((Promise::Sequence, format!("number {} comes after {seq}", entry.seq)));
+        } else if entry.seq > due {
+            self.missing += entry.seq.0 - due.0;
+            if !self.gaps_allowed {
+                let last = entry.seq.0 - 1;
+                found.push((Promise::Sequence, format!("numbers {due} to {last} are missing")));
+            }
+        }
+        if entry.at < at {
+            found.push((Promise::Sequence, format!("time goes back by {} ms", at.ms_since(entry.at))));
+        }
+    }
+
+    fn count(&mut self, broken: Broken) {
+        if self.gaps_allowed && self.missing > 0 && broken.promise.can_be_explained_by_a_gap() {
+            self.doubts += 1;
+            return;
+        }
+        let index = broken.promise as usize;
+        self.counts[index] += 1;
+        self.first[index].get_or_insert(broken);
+    }
+}

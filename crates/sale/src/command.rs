@@ -1,0 +1,80 @@
+//! What can be asked of a sale. A command carries every id it needs: the law invents nothing.
+
+use crate::id::{BuyerId, OrderId, RequestKey};
+use crate::policy::Policy;
+
+/// One request to a sale, decided at one moment, after all that came before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Announce the sale, or change what it promises.
+    Configure {
+        /// The whole new policy.
+        policy: Box<Policy>,
+    },
+    /// Stop admitting and reserving until resumed. Holds may still be paid; admission windows stand still.
+    Pause,
+    /// Go on after a pause.
+    Resume,
+    /// End the sale now, for good. Promises already made are kept: the admitted may buy, holds may be paid.
+    Close,
+    /// Add units to the sale.
+    Restock {
+        /// Units to add, at least 1.
+        quantity: u32,
+    },
+    /// Stand in line.
+    Join {
+        /// Who.
+        buyer: BuyerId,
+    },
+    /// Give up the place in line, or the admission.
+    Leave {
+        /// Who.
+        buyer: BuyerId,
+    },
+    /// Hold units for a buyer, or sell them at once where the policy says so.
+    Reserve {
+        /// Who.
+        buyer: BuyerId,
+        /// The id that the order gets if it is made.
+        order: OrderId,
+        /// Units, at least 1.
+        quantity: u32,
+        /// Digest of the buyer's `Idempotency-Key`, if one was sent.
+        key: Option<RequestKey>,
+    },
+    /// The order is paid.
+    Confirm {
+        /// Who pays; must own the order.
+        buyer: BuyerId,
+        /// Which order.
+        order: OrderId,
+    },
+    /// Give a pending order's units back.
+    Release {
+        /// Who; must own the order.
+        buyer: BuyerId,
+        /// Which order.
+        order: OrderId,
+        /// Why.
+        reason: ReleaseReason,
+    },
+    /// The money of a confirmed order goes back.
+    Refund {
+        /// Which order.
+        order: OrderId,
+        /// True: the units are sold again. False: they stay out of the sale (damaged, given away), counted as sold.
+        restock: bool,
+    },
+    /// Let time pass: expire holds, lapse admissions, admit whoever is next.
+    Tick,
+}
+
+/// Why a buyer's units are given back before they were paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReleaseReason {
+    /// The buyer does not want them any more.
+    Cancelled,
+    /// The payment was declined.
+    Declined,
+}

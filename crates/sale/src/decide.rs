@@ -1,0 +1,127 @@
+//! The law: what a command does to a sale. Deciding reads the state and the given moment, and changes nothing.
+
+mod line;
+
+mod merchant;
+
+mod orders;
+
+mod tick;
+
+use crate::command::Command;
+use crate::event::{Entry, Event};
+use crate::outcome::{Outcome, Refusal};
+use crate::state::State;
+use crate::time::Timestamp;
+
+impl State {
+    /// Answers a command at a moment, and pushes the events that follow from it onto `events`: none for a refusal or a
+    /// repetition. Pure: nothing is changed, and the same arguments give the same answer.
+    ///
+    /// It is safe to call when a tick is overdue (a hold that is over is not confirmed from it, an admission that is
+    /// over buys nothing), but only [`State::step`] gives freed units to the next in line first.
+    pub fn decide(&self, now: Timestamp, command: &Command, events: &mut Vec<Event>) -> Outcome {
+        let decided = match *command {
+            Command::Configure { ref policy } => self.configure(now, policy, events),
+            Command::Pause => self.pause(now, events),
+            Command::Resume => self.resume(events),
+            Command::Close => self.close(events),
+            Command::Restock { quantity } => self.restock(now, quantity, events),
+            Command::Join { buyer } => self.join(now, buyer, events),
+            Command::Leave { buyer } => self.leave(now, buyer, events),
+            Command::Reserve { buyer, order, quantity, key } => {
+                self.reserve(now, &orders::Reserve { buyer, order, quantity, key }, events)
+            }
+            Command::Confirm { buyer, order } => self.confirm(now, buyer, order, events),
+            Command::Release { buyer, order, reason } => self.release(now, buyer, order, reason, events),
+            Command::Refund { order, restock } => self.refund(now, order, restock, events),
+            Command::Tick => {
+                self.tick(now, events);
+                Ok(Outcome::Done)
+            }
+        };
+        decided.unwrap_or_else(Outcome::Refused)
+    }
+
+    /// Lets time pass, then decides, and applies what was decided: the one way to run the law.
+    ///
+    /// `now` never runs backwards: a moment before [`State::clock`] is taken as the clock. Whatever is due at that moment
+    /// happens before the command, so an outcome does not depend on how often anyone ticks. The new entries are pushed
+    /// onto `entries`, numbered on from [`State::seq`].
+    pub fn step(&mut self, now: Timestamp, command: &Command, entries: &mut Vec<Entry>) -> Outcome {
+        let now = now.max(self.clock());
+        if self.next_due().is_some_and(|due| due <= now) {
+            self.run(now, &Command::Tick, entries);
+        }
+        self.run(now, command, entries)
+    }
+
+    fn run(&mut self, now: Timestamp, command: &Command, entries: &mut Vec<Entry>) -> Outcome {
+        let mut events = std::mem::take(&mut self.scratch);
+        let outcome = self.decide(now, command, &mut events);
+        for event in events.drain(..) {
+            let entry = Entry { seq: self.seq().next(), at: now, event };
+            self.apply(&entry);
+            entries.push(entry);
+        }
+        self.scratch = events;
+        outcome
+    }
+}
+
+/// What a rule says: an answer, or a refusal on the way to it.
+type Decided = Result<Outcome, Refusal>;
+
+#[cfg(test)]
+mod tests {
+    use crate::tape::{ORIGIN, Tape, buyer, order};
+    use crate::{Command, Event, Outcome, Refusal, Release, ReleaseReason, Source, State, Ticket};
+
+    fn after(tape: &str) -> State {
+        let mut state = State::new();
+        Tape::parse(tape).unwrap().run(&mut state).unwrap();
+        state
+    }
+
+    /// Decides 60 seconds after the origin, though nobody has ticked since.
+    fn decide(state: &State, command: &Command) -> (Outcome, Vec<Event>) {
+        let mut events = Vec::new();
+        (state.decide(ORIGIN.plus_s(60), command, &mut events), events)
+    }
+
+    #[test]
+    fn a_hold_that_is_over_is_not_paid_from_it_though_nobody_has_ticked() {
+        let state = after("0s configure quantity=1 hold=60s\nreserve ann o1 1");
+        let (ann, o1) = (buyer("ann"), order("o1"));
+        let (outcome, events) = decide(&state, &Command::Confirm { buyer: ann, order: o1 });
+        assert!(matches!(outcome, Outcome::Order { repeated: false, .. }));
+        let expired = Event::Released { buyer: ann, order: o1, quantity: 1, reason: Release::Expired };
+        let paid = Event::Confirmed { buyer: ann, order: o1, quantity: 1, from: Source::Stock, key: None };
+        assert_eq!(events, [expired, paid]);
+        let release = Command::Release { buyer: ann, order: o1, reason: ReleaseReason::Cancelled };
+        assert_eq!(decide(&state, &release), (Outcome::Refused(Refusal::OrderExpired), vec![]));
+    }
+
+    #[test]
+    fn a_hold_that_is_over_is_not_paid_while_somebody_waits_though_nobody_has_ticked() {
+        let state = after("0s configure fifo quantity=1 hold=60s\njoin ann\nreserve ann o1 1\njoin bob");
+        let confirm = Command::Confirm { buyer: buyer("ann"), order: order("o1") };
+        assert_eq!(decide(&state, &confirm), (Outcome::Refused(Refusal::OrderExpired), vec![]));
+    }
+
+    #[test]
+    fn an_admission_that_is_over_buys_nothing_though_nobody_has_ticked() {
+        let state = after("0s configure fifo quantity=1 checkout=60s\njoin ann\ntick");
+        let ann = buyer("ann");
+        let reserve = Command::Reserve { buyer: ann, order: order("o1"), quantity: 1, key: None };
+        assert_eq!(decide(&state, &reserve), (Outcome::Refused(Refusal::NotInLine), vec![]));
+        assert_eq!(
+            decide(&state, &Command::Leave { buyer: ann }),
+            (Outcome::Refused(Refusal::NotInLine), vec![])
+        );
+        let (outcome, events) = decide(&state, &Command::Join { buyer: ann });
+        assert_eq!(outcome, Outcome::Joined { ticket: Ticket(2), position: 1 });
+        let lapsed = Event::Lapsed { buyer: ann, ticket: Ticket(1) };
+        assert_eq!(events, [lapsed, Event::Joined { buyer: ann, ticket: Ticket(2) }]);
+    }
+}

@@ -1,0 +1,58 @@
+//! Standing in line and leaving it. A place is given by arrival alone.
+
+use super::Decided;
+use crate::event::Event;
+use crate::id::{BuyerId, Ticket};
+use crate::outcome::{Outcome, Phase, Place, Refusal};
+use crate::state::{Buyer, State};
+use crate::time::Timestamp;
+
+impl State {
+    pub(super) fn join(&self, now: Timestamp, id: BuyerId, events: &mut Vec<Event>) -> Decided {
+        let policy = self.policy().ok_or(Refusal::NotStarted)?;
+        match self.phase(now) {
+            Phase::Closed => return Err(Refusal::Closed),
+            Phase::Ended => return Err(Refusal::Ended),
+            // One may stand in line before the start, and through a pause.
+            Phase::Upcoming | Phase::Paused | Phase::Active => {}
+        }
+        if now < policy.line_opens_at().ok_or(Refusal::NoLine)? {
+            return Err(Refusal::NotStarted);
+        }
+        let buyer = self.buyers.get(id);
+        if let Some((ticket, place)) = buyer.and_then(|buyer| self.place_at(now, buyer)) {
+            return Err(Refusal::AlreadyInLine { ticket, place });
+        }
+        if buyer.map_or(0, Buyer::units) >= u64::from(policy.limit_per_buyer) {
+            return Err(Refusal::LimitReached);
+        }
+        if self.units.sold >= self.units.quantity {
+            return Err(Refusal::SoldOut);
+        }
+        // Four thousand million tickets do not fit a machine's memory; if they did, nobody behind them would be served.
+        let ticket = self.line.next_ticket().ok_or(Refusal::SoldOut)?;
+        if let Some(ticket) = buyer.and_then(Buyer::ticket) {
+            // An admission that is over, before a tick has said so: the old place goes before the new one comes.
+            events.push(Event::Lapsed { buyer: id, ticket });
+        }
+        events.push(Event::Joined { buyer: id, ticket });
+        Ok(Outcome::Joined { ticket, position: self.line.waiting() + 1 })
+    }
+
+    pub(super) fn leave(&self, now: Timestamp, id: BuyerId, events: &mut Vec<Event>) -> Decided {
+        let place = self.buyers.get(id).and_then(|buyer| self.place_at(now, buyer));
+        let (ticket, place) = place.ok_or(Refusal::NotInLine)?;
+        let admitted = matches!(place, Place::Admitted { .. });
+        events.push(Event::Left { buyer: id, ticket, admitted });
+        Ok(Outcome::Left { ticket })
+    }
+
+    /// Where a buyer stands at `now`: an admission that is over is none, though no tick has said so yet.
+    pub(super) fn place_at(&self, now: Timestamp, buyer: &Buyer) -> Option<(Ticket, Place)> {
+        let ticket = buyer.ticket()?;
+        match self.place(ticket)? {
+            Place::Admitted { until } if until <= now && self.paused_at.is_none() => None,
+            place => Some((ticket, place)),
+        }
+    }
+}

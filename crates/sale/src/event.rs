@@ -1,0 +1,184 @@
+//! What happened. Events are facts: they carry all that is needed to apply them, and applying one never fails.
+
+use crate::id::{BuyerId, OrderId, RequestKey, Seq, Ticket};
+use crate::policy::Policy;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// An event with its place in the sale's ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its number within the sale.
+    pub seq: Seq,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: Event,
+}
+
+/// One fact of a sale. The order of the variants and fields is the ledger's encoding: append only, never reorder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// The sale was announced, or its promises changed. A larger quantity adds free units.
+    Configured {
+        /// The whole new policy.
+        policy: Box<Policy>,
+    },
+    /// The sale was paused.
+    Paused,
+    /// The sale goes on. Admissions get the time back that they stood still.
+    Resumed,
+    /// The sale was closed for good; if it was paused, admissions get their time back as by `Resumed`.
+    Closed,
+    /// Units were added.
+    Restocked {
+        /// How many.
+        quantity: u32,
+    },
+    /// A buyer stands in line.
+    Joined {
+        /// Who.
+        buyer: BuyerId,
+        /// The number given.
+        ticket: Ticket,
+    },
+    /// A buyer left.
+    Left {
+        /// Who.
+        buyer: BuyerId,
+        /// The number given up.
+        ticket: Ticket,
+        /// True when an admission, and so a unit, was given back.
+        admitted: bool,
+    },
+    /// A buyer may buy: one unit is set aside.
+    Admitted {
+        /// Who.
+        buyer: BuyerId,
+        /// The buyer's number.
+        ticket: Ticket,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// An admission ran out: its unit is free again.
+    Lapsed {
+        /// Whose.
+        buyer: BuyerId,
+        /// The buyer's number.
+        ticket: Ticket,
+    },
+    /// Units are held for an order.
+    Held {
+        /// For whom.
+        buyer: BuyerId,
+        /// For which order.
+        order: OrderId,
+        /// How many.
+        quantity: u32,
+        /// Until when.
+        until: Timestamp,
+        /// Where the units came from: [`Source::Stock`] or [`Source::Admission`].
+        from: Source,
+        /// Digest of the request's key.
+        key: Option<RequestKey>,
+    },
+    /// Units are sold.
+    Confirmed {
+        /// To whom.
+        buyer: BuyerId,
+        /// By which order.
+        order: OrderId,
+        /// How many.
+        quantity: u32,
+        /// Where the units came from: a hold, or (sold at once, or paid late) stock or an admission.
+        from: Source,
+        /// Digest of the request's key, when sold at once.
+        key: Option<RequestKey>,
+    },
+    /// Held units are free again.
+    Released {
+        /// Whose.
+        buyer: BuyerId,
+        /// Which order.
+        order: OrderId,
+        /// How many.
+        quantity: u32,
+        /// Why.
+        reason: Release,
+    },
+    /// The money of an order went back.
+    Refunded {
+        /// Whose.
+        buyer: BuyerId,
+        /// Which order.
+        order: OrderId,
+        /// How many units.
+        quantity: u32,
+        /// True: the units are free again. False: they stay counted as sold.
+        restocked: bool,
+    },
+}
+
+/// Where the units of an order came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Source {
+    /// All from the free units.
+    Stock,
+    /// One from the buyer's admission, which is used up by it; the rest from the free units.
+    Admission {
+        /// The buyer's number.
+        ticket: Ticket,
+    },
+    /// From the order's own hold.
+    Hold,
+}
+
+/// Why held units became free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Release {
+    /// The buyer gave them back.
+    Cancelled,
+    /// The payment was declined.
+    Declined,
+    /// The hold ran out.
+    Expired,
+}
+
+impl Event {
+    /// Every name, in the order of the variants.
+    pub const NAMES: [&'static str; 13] = [
+        "configured",
+        "paused",
+        "resumed",
+        "closed",
+        "restocked",
+        "joined",
+        "left",
+        "admitted",
+        "lapsed",
+        "held",
+        "confirmed",
+        "released",
+        "refunded",
+    ];
+
+    /// The event's name, as in tapes, in the ledger's `kind` column and in the API.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Configured { .. } => "configured",
+            Self::Paused => "paused",
+            Self::Resumed => "resumed",
+            Self::Closed => "closed",
+            Self::Restocked { .. } => "restocked",
+            Self::Joined { .. } => "joined",
+            Self::Left { .. } => "left",
+            Self::Admitted { .. } => "admitted",
+            Self::Lapsed { .. } => "lapsed",
+            Self::Held { .. } => "held",
+            Self::Confirmed { .. } => "confirmed",
+            Self::Released { .. } => "released",
+            Self::Refunded { .. } => "refunded",
+        }
+    }
+}

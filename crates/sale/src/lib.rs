@@ -1,0 +1,64 @@
+//! The law of a flash sale.
+//!
+//! A sale is a fold over its ledger: [`State::apply`] takes one [`Entry`] after the other, and [`State::decide`] answers
+//! a [`Command`] with an [`Outcome`] and the events that follow from it. Whoever runs the law — in memory, in a
+//! simulation, in a test — calls [`State::step`], which first lets time pass and then decides.
+//!
+//! What this crate never does: ask for the time, throw dice, read or write anything, start a thread, or panic on a
+//! ledger it does not understand. Time and ids are arguments; the same arguments give the same answer, always.
+//!
+//! ```
+//! use sale::{Command, Outcome, State, tape};
+//!
+//! let story = "0s configure quantity=1 hold=300s
+//!              1s reserve alice o1 1";
+//! let (mut state, mut ledger) = (State::new(), Vec::new());
+//! for (now, command) in sale::Tape::parse(story)?.commands() {
+//!     state.step(now, command, &mut ledger);
+//! }
+//! assert_eq!(state.counters().held, 1);
+//!
+//! // The same state again, from the ledger alone; and five minutes later the unit is free.
+//! let mut rebuilt = State::new();
+//! ledger.iter().for_each(|entry| rebuilt.apply(entry));
+//! let due = rebuilt.next_due().expect("the hold runs out");
+//! assert_eq!(due, tape::ORIGIN.plus_s(301));
+//! assert_eq!(rebuilt.step(due, &Command::Tick, &mut ledger), Outcome::Done);
+//! assert_eq!(rebuilt.counters().available, 1);
+//! # Ok::<(), sale::tape::TapeError>(())
+//! ```
+
+pub mod policy;
+
+pub mod command;
+
+pub mod outcome;
+
+pub mod event;
+
+pub mod state;
+
+mod decide;
+
+pub mod audit;
+
+pub mod tape;
+
+pub mod id;
+
+pub mod time;
+
+pub mod money;
+
+mod hash;
+
+pub use audit::{Auditor, Broken, Promise};
+pub use command::{Command, ReleaseReason};
+pub use event::{Entry, Event, Release, Source};
+pub use id::{BuyerId, OrderId, RequestKey, SaleId, Seq, Ticket};
+pub use money::{Currency, Money};
+pub use outcome::{Availability, OrderStatus, OrderView, Outcome, Phase, Place, Refusal};
+pub use policy::{Admission, Policy, PolicyProblem};
+pub use state::{BuyerView, Counters, LineMember, State};
+pub use tape::Tape;
+pub use time::Timestamp;

@@ -1,0 +1,261 @@
+//! What a sale answers. A refusal is a value, not an error: it changes nothing, and its code is stable.
+
+use crate::id::{BuyerId, OrderId, Ticket};
+use crate::time::Timestamp;
+use std::fmt;
+
+/// The answer to one command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The merchant's command, or a tick, is carried out.
+    Done,
+    /// The buyer stands in line.
+    Joined {
+        /// The buyer's number.
+        ticket: Ticket,
+        /// Waiting buyers ahead, plus one.
+        position: u32,
+    },
+    /// The buyer left the line, or gave the admission back.
+    Left {
+        /// The number that was given up.
+        ticket: Ticket,
+    },
+    /// The order as it is now; for a repeated request, as the first one made it and time has changed it since.
+    Order {
+        /// The order.
+        order: OrderView,
+        /// True when this repeats a request that was carried out before: nothing was changed.
+        repeated: bool,
+    },
+    /// Nothing was changed.
+    Refused(Refusal),
+}
+
+/// Why a command was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// The sale, or its line, is not open yet (or was never announced).
+    NotStarted,
+    /// The sale's time is over.
+    Ended,
+    /// The merchant paused the sale.
+    Paused,
+    /// The merchant closed the sale.
+    Closed,
+    /// Every unit is sold.
+    SoldOut,
+    /// Too few units are free, but held or admitted ones may come back.
+    AllHeld,
+    /// The sale sells to whom its line admits, and this buyer is not in it.
+    NotInLine,
+    /// The buyer is in line, and not at its head yet.
+    NotAdmitted {
+        /// The buyer's number.
+        ticket: Ticket,
+        /// Waiting buyers ahead, plus one.
+        position: u32,
+    },
+    /// The buyer has a place already; it is kept.
+    AlreadyInLine {
+        /// The buyer's number.
+        ticket: Ticket,
+        /// The place.
+        place: Place,
+    },
+    /// The sale has no line: whoever comes may buy.
+    NoLine,
+    /// The buyer would hold and own more than the sale allows.
+    LimitReached,
+    /// The key was used by this buyer for another request.
+    KeyReused,
+    /// No such order in this sale.
+    OrderUnknown,
+    /// The hold is over, and no unit is free for it.
+    OrderExpired,
+    /// The order belongs to someone else.
+    NotYourOrder,
+    /// The order is not in a state that allows this (a refund of an unpaid order, a cancellation of a paid one).
+    OrderState,
+    /// The change would break a promise already made to buyers.
+    PromiseMade,
+    /// The policy or quantity makes no sense; see [`crate::policy::Policy::problems`].
+    BadPolicy,
+}
+
+impl Refusal {
+    /// Every code, for whoever counts refusals by code.
+    pub const CODES: [&'static str; 18] = [
+        "not_started",
+        "ended",
+        "paused",
+        "closed",
+        "sold_out",
+        "all_held",
+        "not_in_line",
+        "not_admitted",
+        "already_in_line",
+        "no_line",
+        "limit_reached",
+        "key_reused",
+        "order_unknown",
+        "order_expired",
+        "not_your_order",
+        "order_state",
+        "promise_made",
+        "bad_policy",
+    ];
+
+    /// The stable code, as on the wire, in tapes, in metrics and in the attempts table.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotStarted => "not_started",
+            Self::Ended => "ended",
+            Self::Paused => "paused",
+            Self::Closed => "closed",
+            Self::SoldOut => "sold_out",
+            Self::AllHeld => "all_held",
+            Self::NotInLine => "not_in_line",
+            Self::NotAdmitted { .. } => "not_admitted",
+            Self::AlreadyInLine { .. } => "already_in_line",
+            Self::NoLine => "no_line",
+            Self::LimitReached => "limit_reached",
+            Self::KeyReused => "key_reused",
+            Self::OrderUnknown => "order_unknown",
+            Self::OrderExpired => "order_expired",
+            Self::NotYourOrder => "not_your_order",
+            Self::OrderState => "order_state",
+            Self::PromiseMade => "promise_made",
+            Self::BadPolicy => "bad_policy",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// Where a buyer stands in a sale's line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// In line.
+    Waiting {
+        /// Waiting buyers ahead, plus one.
+        position: u32,
+    },
+    /// At the turnstile, with one unit set aside.
+    Admitted {
+        /// The moment at which the right to buy ends (while the sale is paused, it stands still).
+        until: Timestamp,
+    },
+}
+
+/// One order, as the law sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderView {
+    /// Its id.
+    pub id: OrderId,
+    /// Its owner.
+    pub buyer: BuyerId,
+    /// Its units.
+    pub quantity: u32,
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// When its status last changed.
+    pub changed_at: Timestamp,
+    /// What has become of it.
+    pub status: OrderStatus,
+}
+
+/// What has become of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OrderStatus {
+    /// Units are held until this moment.
+    Pending {
+        /// The end of the hold.
+        until: Timestamp,
+    },
+    /// Paid: the units are the buyer's.
+    Confirmed,
+    /// The hold ran out.
+    Expired,
+    /// The buyer gave it back.
+    Cancelled,
+    /// The payment was declined.
+    Declined,
+    /// Paid, and the money went back.
+    Refunded {
+        /// True: the units went back into the sale.
+        restocked: bool,
+    },
+}
+
+impl OrderStatus {
+    /// The word of the API.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Pending { .. } => "pending",
+            Self::Confirmed => "confirmed",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+            Self::Declined => "declined",
+            Self::Refunded { .. } => "refunded",
+        }
+    }
+}
+
+/// Whether a unit can be had, told as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Availability {
+    /// A unit is free.
+    Available,
+    /// All units are in other carts; one may still come back.
+    AllHeld,
+    /// Every unit is sold.
+    SoldOut,
+}
+
+impl Availability {
+    /// The word of the API.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Available => "available",
+            Self::AllHeld => "all_held",
+            Self::SoldOut => "sold_out",
+        }
+    }
+}
+
+/// What a sale is doing at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Announced, not started.
+    Upcoming,
+    /// Units may be reserved.
+    Active,
+    /// Started, and stopped by the merchant for a while.
+    Paused,
+    /// Its time is over.
+    Ended,
+    /// The merchant ended it.
+    Closed,
+}
+
+impl Phase {
+    /// The word of the API.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Upcoming => "upcoming",
+            Self::Active => "active",
+            Self::Paused => "paused",
+            Self::Ended => "ended",
+            Self::Closed => "closed",
+        }
+    }
+}

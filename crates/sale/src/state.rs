@@ -1,0 +1,276 @@
+//! The state of one sale: a fold over its entries. It holds what the law needs to decide, and nothing for show.
+//!
+//! [`State::apply`] takes every entry, also those of a ledger that lacks some (see [`Counters::short`]): it never fails
+//! and never panics, it leaves out what cannot be.
+
+mod units;
+
+mod buyers;
+
+mod line;
+
+mod orders;
+
+mod apply;
+
+mod check;
+
+mod rank;
+
+mod rate;
+
+mod deadlines;
+
+mod index;
+
+mod chunks;
+
+use crate::event::Event;
+use crate::id::{BuyerId, OrderId, Seq, Ticket};
+use crate::outcome::{Availability, OrderView, Phase, Place};
+use crate::policy::{Admission, Policy};
+use crate::time::Timestamp;
+pub(crate) use buyers::Buyer;
+use buyers::Buyers;
+use line::Line;
+use orders::Orders;
+pub(crate) use orders::{Order, Stage};
+use units::Units;
+
+/// One sale. `Default` is a sale that was never announced.
+///
+/// Costs 64 bytes a waiting buyer at most, and about 100 more an order (see `benches/law.rs`); a buyer's place, an order
+/// and a key are found in constant time, a position in O(log n).
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    seq: Seq,
+    clock: Timestamp,
+    /// Entries that the ledger lacks, by their numbers.
+    missing: u64,
+    pub(crate) policy: Option<Box<Policy>>,
+    pub(crate) paused_at: Option<Timestamp>,
+    pub(crate) closed: bool,
+    pub(crate) units: Units,
+    pub(crate) buyers: Buyers,
+    pub(crate) line: Line,
+    pub(crate) orders: Orders,
+    /// Kept between steps for its memory only; empty otherwise.
+    pub(crate) scratch: Vec<Event>,
+}
+
+/// Where a sale's units are: `available + admitted + held + sold = quantity + short`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Counters {
+    /// Units of the sale.
+    pub quantity: u32,
+    /// Units that nobody has.
+    pub available: u32,
+    /// Units set aside for admitted buyers, one each.
+    pub admitted: u32,
+    /// Units in pending orders.
+    pub held: u32,
+    /// Units in confirmed orders, and in refunded ones that were not restocked.
+    pub sold: u32,
+    /// Buyers who wait in line.
+    pub waiting: u32,
+    /// 0 for a whole ledger. Otherwise units that are given out twice on paper, because the ledger lacks the event that
+    /// freed them (nobody was told of it). Freed units pay this debt before they are available, and a hold is not
+    /// confirmed beyond the quantity: somebody is refused, nothing is sold twice.
+    pub short: u32,
+}
+
+/// One buyer, as the law sees them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BuyerView {
+    /// The number in line, while waiting or admitted.
+    pub ticket: Option<Ticket>,
+    /// The place in line, while waiting or admitted.
+    pub place: Option<Place>,
+    /// Units in pending orders.
+    pub held: u32,
+    /// Units in confirmed orders.
+    pub owned: u32,
+}
+
+/// One buyer in line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LineMember {
+    /// Who.
+    pub buyer: BuyerId,
+    /// The buyer's number.
+    pub ticket: Ticket,
+    /// Waiting or admitted.
+    pub place: Place,
+}
+
+impl State {
+    /// A sale that was never announced.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The number of the last entry applied; 0 before the first.
+    #[must_use]
+    pub fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    /// The latest moment of any entry applied. Nothing is decided before it.
+    #[must_use]
+    pub fn clock(&self) -> Timestamp {
+        self.clock
+    }
+
+    /// How many entries before [`State::seq`] were never applied.
+    #[must_use]
+    pub fn missing(&self) -> u64 {
+        self.missing
+    }
+
+    /// What is promised now; its quantity includes restocked units. `None` before the sale is announced.
+    #[must_use]
+    pub fn policy(&self) -> Option<&Policy> {
+        self.policy.as_deref()
+    }
+
+    /// Where the units are, and how many wait.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let narrow = |units: u64| u32::try_from(units).unwrap_or(u32::MAX);
+        Counters {
+            quantity: narrow(self.units.quantity),
+            available: narrow(self.units.available),
+            admitted: narrow(self.units.admitted),
+            held: narrow(self.units.held),
+            sold: narrow(self.units.sold),
+            waiting: self.line.waiting(),
+            short: narrow(self.units.short),
+        }
+    }
+
+    /// What the sale is doing at `now`: closed, else ended, else upcoming, else paused, else active.
+    #[must_use]
+    pub fn phase(&self, now: Timestamp) -> Phase {
+        match &self.policy {
+            _ if self.closed => Phase::Closed,
+            None => Phase::Upcoming,
+            Some(policy) if now >= policy.ends_at => Phase::Ended,
+            Some(policy) if now < policy.starts_at => Phase::Upcoming,
+            Some(_) if self.paused_at.is_some() => Phase::Paused,
+            Some(_) => Phase::Active,
+        }
+    }
+
+    /// Whether a unit can be had.
+    #[must_use]
+    pub fn availability(&self) -> Availability {
+        if self.units.available > 0 {
+            Availability::Available
+        } else if self.units.sold >= self.units.quantity {
+            Availability::SoldOut
+        } else {
+            Availability::AllHeld
+        }
+    }
+
+    /// One buyer; nothing at all for a buyer never seen.
+    #[must_use]
+    pub fn buyer(&self, buyer: BuyerId) -> BuyerView {
+        self.buyers.get(buyer).map(|buyer| self.buyer_view(buyer)).unwrap_or_default()
+    }
+
+    /// Every buyer who ever did something, in the order of their first event.
+    pub fn buyers(&self) -> impl Iterator<Item = (BuyerId, BuyerView)> + '_ {
+        self.buyers.iter().map(|(_, buyer)| (buyer.id, self.buyer_view(buyer)))
+    }
+
+    /// One order; `None` for an id never seen.
+    #[must_use]
+    pub fn order(&self, order: OrderId) -> Option<OrderView> {
+        self.orders.get(order).map(|order| self.order_view(order))
+    }
+
+    /// A buyer's orders, newest first; each costs one step along the buyer's own chain.
+    pub fn orders_of(&self, buyer: BuyerId) -> impl Iterator<Item = OrderView> + '_ {
+        let newest = self.buyers.get(buyer).map_or(chunks::NONE, |buyer| buyer.last_order);
+        self.orders.chain(newest).map(|order| self.order_view(order))
+    }
+
+    /// Every order, in the order in which they were made.
+    pub fn orders(&self) -> impl Iterator<Item = OrderView> + '_ {
+        self.orders.iter().map(|order| self.order_view(order))
+    }
+
+    /// Up to `limit` buyers who wait or are admitted, in ticket order, from the first ticket after `after` on.
+    #[must_use]
+    pub fn line(&self, after: Option<Ticket>, limit: usize) -> Vec<LineMember> {
+        let member = |ticket: Ticket, place: Place| {
+            let buyer = self.buyers.at(self.line.buyer(ticket)).id;
+            LineMember { buyer, ticket, place }
+        };
+        let mut admitted = self.line.admitted_after(after).peekable();
+        let mut waiting = self.line.waiting_after(after).peekable();
+        let mut position = waiting.peek().map_or(0, |first| self.line.position(*first));
+        let mut members = Vec::new();
+        while members.len() < limit {
+            let is_admitted_next = match (admitted.peek(), waiting.peek()) {
+                (None, None) => break,
+                (Some((admitted, _)), Some(waiting)) => admitted < waiting,
+                (admitted, _) => admitted.is_some(),
+            };
+            if is_admitted_next {
+                members
+                    .extend(admitted.next().map(|(ticket, until)| member(ticket, Place::Admitted { until })));
+            } else {
+                members.extend(waiting.next().map(|ticket| member(ticket, Place::Waiting { position })));
+                position += 1;
+            }
+        }
+        members
+    }
+
+    /// The earliest moment at which [`crate::Command::Tick`] would do something: let a hold expire, let an admission
+    /// lapse, or admit the next in line. Never before [`State::clock`]; `None` when only a command can change anything.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Timestamp> {
+        let expiry = self.orders.next_expiry();
+        let lapse = if self.paused_at.is_some() { None } else { self.line.next_lapse() };
+        let due = [expiry, lapse, self.next_admission()].into_iter().flatten().min()?;
+        Some(due.max(self.clock))
+    }
+
+    /// The earliest moment at which the head of the line may be admitted, as things are.
+    fn next_admission(&self) -> Option<Timestamp> {
+        if self.line.waiting() == 0 || self.units.available == 0 || self.closed || self.paused_at.is_some() {
+            return None;
+        }
+        let policy = self.policy.as_deref()?;
+        let Admission::Fifo { per_second, .. } = policy.admission else {
+            return None;
+        };
+        let rate = self.line.rate.room_from(per_second).unwrap_or(policy.starts_at);
+        let at = policy.starts_at.max(rate).max(self.clock);
+        (at < policy.ends_at).then_some(at)
+    }
+
+    pub(crate) fn order_view(&self, order: &Order) -> OrderView {
+        order.view(self.buyers.at(order.buyer).id)
+    }
+
+    fn buyer_view(&self, buyer: &Buyer) -> BuyerView {
+        let place = buyer.ticket().and_then(|ticket| self.place(ticket));
+        BuyerView { ticket: buyer.ticket(), place, held: buyer.held, owned: buyer.owned }
+    }
+
+    /// Where a ticket stands.
+    pub(crate) fn place(&self, ticket: Ticket) -> Option<Place> {
+        if let Some(until) = self.line.admitted_until(ticket) {
+            Some(Place::Admitted { until })
+        } else if self.line.is_waiting(ticket) {
+            Some(Place::Waiting { position: self.line.position(ticket) })
+        } else {
+            None
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The buyers of a sale: 32 bytes each, found by id. A buyer who ever did something is never forgotten.
+
+use super::chunks::{Chunks, NONE};
+use super::index::Index;
+use crate::hash::hash16;
+use crate::id::{BuyerId, Ticket};
+
+/// "No ticket": tickets start at 1.
+const NO_TICKET: u32 = 0;
+
+/// What the law remembers of one buyer. Aligned, so that no record lies on two cache lines.
+#[derive(Clone, Debug)]
+#[repr(align(32))]
+pub(crate) struct Buyer {
+    pub(crate) id: BuyerId,
+    ticket: u32,
+    /// The newest order's number, or [`NONE`].
+    pub(crate) last_order: u32,
+    /// Units in pending orders.
+    pub(crate) held: u32,
+    /// Units in confirmed orders.
+    pub(crate) owned: u32,
+}
+
+impl Buyer {
+    /// The number in line, while waiting or admitted.
+    pub(crate) fn ticket(&self) -> Option<Ticket> {
+        (self.ticket != NO_TICKET).then_some(Ticket(self.ticket))
+    }
+
+    pub(crate) fn set_ticket(&mut self, ticket: Option<Ticket>) {
+        self.ticket = ticket.map_or(NO_TICKET, |ticket| ticket.0);
+    }
+
+    /// Units held and owned together.
+    pub(crate) fn units(&self) -> u64 {
+        u64::from(self.held) + u64::from(self.owned)
+    }
+}
+
+/// All buyers, numbered in the order in which they first appeared.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Buyers {
+    records: Chunks<Buyer>,
+    by_id: Index,
+}
+
+impl Buyers {
+    /// The number of a buyer.
+    pub(crate) fn find(&self, id: BuyerId) -> Option<u32> {
+        self.by_id.find(hash(id), |number| self.records[number].id == id)
+    }
+
+    pub(crate) fn get(&self, id: BuyerId) -> Option<&Buyer> {
+        self.find(id).map(|number| &self.records[number])
+    }
+
+    /// Whether this is the buyer with this number; the number need not exist.
+    pub(crate) fn is(&self, number: u32, id: BuyerId) -> bool {
+        self.records.get(number).is_some_and(|buyer| buyer.id == id)
+    }
+
+    /// The number of a buyer, who gets one if new.
+    pub(crate) fn enter(&mut self, id: BuyerId) -> u32 {
+        self.find(id).unwrap_or_else(|| {
+            let number = self.records.next();
+            self.by_id.insert(hash(id), number);
+            self.records.push(Buyer { id, ticket: NO_TICKET, last_order: NONE, held: 0, owned: 0 });
+            number
+        })
+    }
+
+    pub(crate) fn at(&self, number: u32) -> &Buyer {
+        &self.records[number]
+    }
+
+    pub(crate) fn at_mut(&mut self, number: u32) -> &mut Buyer {
+        &mut self.records[number]
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Buyer)> {
+        (0..).zip(self.records.iter())
+    }
+}
+
+fn hash(id: BuyerId) -> u64 {
+    hash16(id.0.as_bytes(), 0)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_buyer_costs_half_a_cache_line() {
+        assert_eq!(size_of::<super::Buyer>(), 32);
+    }
+}

@@ -1,0 +1,151 @@
+//! The waiting line, and the turnstile at its head. Tickets are given in order of arrival and never twice.
+
+use super::chunks::{Chunks, NONE};
+use super::deadlines::Deadlines;
+use super::rank::RankSet;
+use super::rate::RateWindow;
+use crate::id::Ticket;
+use crate::time::Timestamp;
+use std::collections::BTreeMap;
+
+/// A ledger may lack events, and so tickets. A jump wider than this is damage, and not worth the memory to follow.
+const TICKET_JUMP_MAX: usize = 1 << 24;
+
+/// Who waits, who is admitted, and when admissions end.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Line {
+    /// The buyer's number of each ticket ever given; ticket 1 is at index 0.
+    buyers: Chunks<u32>,
+    /// Indices of the tickets that wait.
+    waiting: RankSet,
+    /// Tickets that are admitted, and until when. As many as there are units, at most.
+    admitted: BTreeMap<Ticket, Timestamp>,
+    lapses: Deadlines,
+    pub(crate) rate: RateWindow,
+}
+
+impl Line {
+    /// The number that the next buyer gets, unless all numbers were given.
+    pub(crate) fn next_ticket(&self) -> Option<Ticket> {
+        u32::try_from(self.buyers.len() + 1).ok().filter(|ticket| *ticket != NONE).map(Ticket)
+    }
+
+    /// Whether anyone ever stood in line.
+    pub(crate) fn was_joined(&self) -> bool {
+        self.buyers.len() > 0
+    }
+
+    pub(crate) fn waiting(&self) -> u32 {
+        self.waiting.len()
+    }
+
+    pub(crate) fn is_waiting(&self, ticket: Ticket) -> bool {
+        index(ticket).is_some_and(|index| self.waiting.contains(index))
+    }
+
+    /// Waiting buyers ahead, plus one.
+    pub(crate) fn position(&self, ticket: Ticket) -> u32 {
+        index(ticket).map_or(0, |index| self.waiting.below(index)) + 1
+    }
+
+    /// Until when the ticket is admitted.
+    pub(crate) fn admitted_until(&self, ticket: Ticket) -> Option<Timestamp> {
+        self.admitted.get(&ticket).copied()
+    }
+
+    /// The number of the buyer who was given a ticket; [`NONE`] for a ticket never seen.
+    pub(crate) fn buyer(&self, ticket: Ticket) -> u32 {
+        index(ticket).and_then(|index| self.buyers.get(index)).copied().unwrap_or(NONE)
+    }
+
+    /// Puts a buyer in line. False when the ticket cannot be: it was given before, or skips more than a ledger can lack.
+    pub(crate) fn join(&mut self, ticket: Ticket, buyer: u32) -> bool {
+        let fits = self.remember(ticket, buyer);
+        if fits && let Some(index) = index(ticket) {
+            self.waiting.insert(index);
+        }
+        fits
+    }
+
+    /// Admits a ticket, which need not be known. False when it cannot be.
+    pub(crate) fn admit(&mut self, ticket: Ticket, buyer: u32, until: Timestamp) -> bool {
+        if self.is_waiting(ticket) {
+            self.leave_waiting(ticket);
+        } else if !self.remember(ticket, buyer) {
+            return false;
+        }
+        self.admitted.insert(ticket, until);
+        self.lapses.insert(until, ticket.0);
+        true
+    }
+
+    pub(crate) fn leave_waiting(&mut self, ticket: Ticket) {
+        if let Some(index) = index(ticket) {
+            self.waiting.remove(index);
+        }
+    }
+
+    pub(crate) fn leave_admitted(&mut self, ticket: Ticket) {
+        self.admitted.remove(&ticket);
+    }
+
+    /// Gives every admission `ms` more.
+    pub(crate) fn extend(&mut self, ms: i64) {
+        for until in self.admitted.values_mut() {
+            *until = until.plus_ms(ms);
+        }
+        self.lapses.shift(ms);
+    }
+
+    /// Forgets ends that do not count any more, so that [`Line::next_lapse`] is exact.
+    pub(crate) fn settle(&mut self) {
+        let Self { admitted, lapses, .. } = self;
+        lapses.settle(|until, ticket| admitted.get(&Ticket(ticket)) == Some(&until));
+    }
+
+    /// When the next admission ends.
+    pub(crate) fn next_lapse(&self) -> Option<Timestamp> {
+        self.lapses.first()
+    }
+
+    /// The tickets whose admission is over at `now`, first what ended first.
+    pub(crate) fn lapsed(&self, now: Timestamp) -> impl Iterator<Item = Ticket> + '_ {
+        let due = self.lapses.due(now).map(|(until, ticket)| (until, Ticket(ticket)));
+        due.filter(|(until, ticket)| self.admitted.get(ticket) == Some(until)).map(|(_, ticket)| ticket)
+    }
+
+    /// The tickets that wait, from the first after `after` on.
+    pub(crate) fn waiting_after(&self, after: Option<Ticket>) -> impl Iterator<Item = Ticket> + '_ {
+        self.waiting.iter_from(after.map_or(0, |ticket| ticket.0)).map(|index| Ticket(index + 1))
+    }
+
+    /// The tickets that are admitted, from the first after `after` on.
+    pub(crate) fn admitted_after(
+        &self,
+        after: Option<Ticket>,
+    ) -> impl Iterator<Item = (Ticket, Timestamp)> + '_ {
+        let from = Ticket(after.map_or(0, |ticket| ticket.0.saturating_add(1)));
+        self.admitted.range(from..).map(|(ticket, until)| (*ticket, *until))
+    }
+
+    /// Writes down whose ticket it is. A ticket that was given to someone already, or that skips too many, is refused.
+    fn remember(&mut self, ticket: Ticket, buyer: u32) -> bool {
+        let Some(index) = index(ticket).filter(|index| *index < NONE - 1) else { return false };
+        if index as usize > self.buyers.len() + TICKET_JUMP_MAX {
+            return false;
+        }
+        while self.buyers.len() <= index as usize {
+            self.buyers.push(NONE);
+        }
+        let is_free = self.buyers[index] == NONE;
+        if is_free {
+            self.buyers[index] = buyer;
+        }
+        is_free
+    }
+}
+
+/// The index of a ticket; tickets start at 1.
+fn index(ticket: Ticket) -> Option<u32> {
+    ticket.0.checked_sub(1)
+}

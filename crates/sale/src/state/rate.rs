@@ -1,0 +1,72 @@
+//! How many were admitted in the last second. It never looks further back than that.
+
+use crate::time::Timestamp;
+use std::collections::VecDeque;
+
+/// The width of the sliding window: a rate is promised "a second".
+const WINDOW_MS: i64 = 1000;
+
+/// The admissions of the last second, run-length coded by millisecond: at most a thousand runs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RateWindow {
+    runs: VecDeque<(Timestamp, u32)>,
+    total: u32,
+}
+
+impl RateWindow {
+    /// Counts one admission.
+    pub(crate) fn record(&mut self, at: Timestamp) {
+        while let Some((oldest, count)) = self.runs.front().copied()
+            && at.ms_since(oldest) >= WINDOW_MS
+        {
+            self.total -= count;
+            self.runs.pop_front();
+        }
+        match self.runs.back_mut() {
+            // A ledger whose time goes back is not of this law; it must not break the order of the runs.
+            Some((last, count)) if *last >= at => *count += 1,
+            _ => self.runs.push_back((at, 1)),
+        }
+        self.total += 1;
+    }
+
+    /// How many may still be admitted at `now`.
+    pub(crate) fn room(&self, now: Timestamp, per_second: u32) -> u32 {
+        let past = self.runs.iter().take_while(|(at, _)| now.ms_since(*at) >= WINDOW_MS);
+        let recent = self.total - past.map(|(_, count)| count).sum::<u32>();
+        per_second.saturating_sub(recent)
+    }
+
+    /// The first moment with room for one more, or `None` when there was room all along.
+    pub(crate) fn room_from(&self, per_second: u32) -> Option<Timestamp> {
+        let mut recent = self.total;
+        let mut from = None;
+        for (at, count) in &self.runs {
+            if recent < per_second {
+                break;
+            }
+            recent -= count;
+            from = Some(at.plus_ms(WINDOW_MS));
+        }
+        from
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RateWindow;
+    use crate::time::Timestamp;
+
+    #[test]
+    fn a_place_in_the_window_is_free_again_exactly_one_second_later() {
+        let mut window = RateWindow::default();
+        window.record(Timestamp(0));
+        window.record(Timestamp(400));
+        assert_eq!(window.room(Timestamp(999), 2), 0);
+        assert_eq!(window.room(Timestamp(1_000), 2), 1);
+        assert_eq!(window.room(Timestamp(1_400), 2), 2);
+        assert_eq!(window.room_from(2), Some(Timestamp(1_000)));
+        assert_eq!(window.room_from(1), Some(Timestamp(1_400)));
+        assert_eq!(window.room_from(3), None);
+    }
+}

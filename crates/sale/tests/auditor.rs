@@ -1,0 +1,352 @@
+//! The auditor can fail: for each promise, a ledger that the law would never write, and the auditor says which promise it
+//! breaks, and where.
+
+use sale::tape::{ORIGIN, buyer, order};
+use sale::{Auditor, Entry, Event, Promise, Seq, Source, State, Tape, Ticket, Timestamp};
+
+/// A sale with a line in which everything happens: ten seconds of it, one event a line.
+const LINE: &str = "
+0s   configure fifo quantity=2 limit=1 hold=60s checkout=60s per_second=2 opens=0s
+1s   join ann        # 2 joined
+2s   join bob        # 3 admitted ann, 4 joined
+3s   join cem        # 5 admitted bob, 6 joined
+4s   reserve ann o1 1 key=k1   # 7 held
+5s   confirm ann o1  # 8 confirmed
+6s   reserve bob o2 1          # 9 held
+66s  join dea        # 10 released (expired), 11 admitted cem, 12 joined
+67s  leave cem       # 13 left
+68s  tick            # 14 admitted dea
+128s tick            # 15 lapsed
+130s refund o1 restock         # 16 refunded
+131s close           # 17 closed
+";
+
+/// An open sale with a hold that runs out and is paid late.
+const OPEN: &str = "
+0s   configure quantity=2 limit=2 hold=60s ends=200s
+1s   reserve ann o1 1 key=k1   # 2 held
+2s   reserve bob o2 1          # 3 held
+3s   confirm bob o2            # 4 confirmed
+61s  tick                      # 5 released
+62s  confirm ann o1            # 6 confirmed
+";
+
+fn ledger(tape: &str) -> Vec<Entry> {
+    let (mut state, mut entries) = (State::new(), Vec::new());
+    for (at, command) in Tape::parse(tape).expect("the tape is tape").commands() {
+        state.step(at, command, &mut entries);
+    }
+    entries
+}
+
+fn audit(mut auditor: Auditor, entries: &[Entry]) -> Auditor {
+    entries.iter().for_each(|entry| auditor.feed(entry));
+    auditor
+}
+
+/// Doctors event `seq` of a good ledger and returns what the auditor finds first against the promise.
+fn offence(tape: &str, promise: Promise, seq: usize, doctor: impl FnOnce(&mut Entry)) -> Option<Seq> {
+    let mut entries = ledger(tape);
+    doctor(&mut entries[seq - 1]);
+    found(&entries, promise)
+}
+
+fn found(entries: &[Entry], promise: Promise) -> Option<Seq> {
+    let auditor = audit(Auditor::new(), entries);
+    assert_eq!(auditor.is_clean(), auditor.broken().count() == 0);
+    let first = auditor.broken().find(|broken| broken.promise == promise)?;
+    assert!(auditor.count_of(promise) > 0);
+    Some(first.seq)
+}
+
+fn at(seconds: i64) -> Timestamp {
+    ORIGIN.plus_ms(seconds * 1000)
+}
+
+/// Puts an event in before event `seq`, and renumbers.
+fn with(tape: &str, seq: usize, at: Timestamp, event: Event) -> Vec<Entry> {
+    let mut entries = ledger(tape);
+    entries.insert(seq - 1, Entry { seq: Seq(0), at, event });
+    (1..).zip(&mut entries).for_each(|(seq, entry)| entry.seq = Seq(seq));
+    entries
+}
+
+/// Takes event `seq` out, and renumbers: a ledger from which somebody cut a line.
+fn without(tape: &str, seq: usize) -> Vec<Entry> {
+    let mut entries = ledger(tape);
+    entries.remove(seq - 1);
+    (1..).zip(&mut entries).for_each(|(seq, entry)| entry.seq = Seq(seq));
+    entries
+}
+
+#[test]
+fn a_ledger_of_the_law_is_clean() {
+    for tape in [LINE, OPEN] {
+        let entries = ledger(tape);
+        let auditor = audit(Auditor::new(), &entries);
+        assert_eq!(auditor.broken().collect::<Vec<_>>(), Vec::<&sale::Broken>::new());
+        assert!(auditor.is_clean());
+        assert_eq!((auditor.entries(), auditor.missing(), auditor.doubts()), (entries.len() as u64, 0, 0));
+    }
+    let names: Vec<_> = ledger(LINE).iter().map(|entry| entry.event.name()).collect();
+    assert_eq!(
+        names.join(" "),
+        "configured joined admitted joined admitted joined held confirmed held released admitted joined left admitted \
+         lapsed refunded closed"
+    );
+}
+
+#[test]
+fn units_given_out_twice_are_found() {
+    let held = |name: &str| Event::Held {
+        buyer: buyer(name),
+        order: order("more"),
+        quantity: 1,
+        until: at(64),
+        from: Source::Stock,
+        key: None,
+    };
+    assert_eq!(found(&with(OPEN, 5, at(4), held("cem")), Promise::Units), Some(Seq(5)));
+    let seq = offence(OPEN, Promise::Units, 2, |entry| {
+        if let Event::Held { quantity, .. } = &mut entry.event {
+            *quantity = 3;
+        }
+    });
+    assert_eq!(seq, Some(Seq(2)));
+}
+
+#[test]
+fn a_quantity_cut_below_what_is_sold_is_found() {
+    let mut policy = None;
+    if let Event::Configured { policy: announced } = &ledger(OPEN)[0].event {
+        policy = Some(announced.clone());
+    }
+    let mut policy = policy.unwrap();
+    policy.quantity = 1;
+    let entries = with(OPEN, 5, at(4), Event::Configured { policy });
+    assert_eq!(found(&entries, Promise::Units), Some(Seq(5)));
+    assert_eq!(found(&entries, Promise::Policy), Some(Seq(5)));
+}
+
+#[test]
+fn a_buyer_beyond_the_limit_is_found() {
+    let seq = offence(LINE, Promise::Limit, 9, |entry| {
+        if let Event::Held { quantity, .. } = &mut entry.event {
+            *quantity = 2;
+        }
+    });
+    assert_eq!(seq, Some(Seq(9)));
+    let joined = Event::Joined { buyer: buyer("ann"), ticket: Ticket(4) };
+    assert_eq!(found(&with(LINE, 9, at(5), joined), Promise::Limit), Some(Seq(9)));
+}
+
+#[test]
+fn a_ticket_given_twice_is_found() {
+    let seq = offence(LINE, Promise::Tickets, 6, |entry| {
+        entry.event = Event::Joined { buyer: buyer("cem"), ticket: Ticket(2) };
+    });
+    assert_eq!(seq, Some(Seq(6)));
+}
+
+#[test]
+fn an_admission_past_the_head_of_the_line_is_found() {
+    let mut entries =
+        ledger("0s configure fifo quantity=1 starts=9s opens=9s\n0s join ann\n0s join bob\n9s tick");
+    entries[3].event = Event::Admitted { buyer: buyer("bob"), ticket: Ticket(2), until: at(69) };
+    assert_eq!(found(&entries, Promise::TicketOrder), Some(Seq(4)));
+}
+
+#[test]
+fn a_purchase_past_the_line_is_found() {
+    let seq = offence(LINE, Promise::TicketOrder, 7, |entry| {
+        if let Event::Held { from, .. } = &mut entry.event {
+            *from = Source::Stock;
+        }
+    });
+    assert_eq!(seq, Some(Seq(7)));
+}
+
+#[test]
+fn one_admission_too_many_a_second_is_found() {
+    let mut entries = ledger(
+        "0s configure fifo quantity=3 per_second=2 starts=9s opens=9s
+         0s join ann\n0s join bob\n0s join cem\n9s tick\n10s tick",
+    );
+    assert!(found(&entries, Promise::Rate).is_none());
+    let last = entries.last_mut().unwrap();
+    last.at = last.at.plus_ms(-1);
+    assert_eq!(found(&entries, Promise::Rate), Some(Seq(7)));
+}
+
+#[test]
+fn a_short_window_and_an_early_lapse_are_found() {
+    let seq = offence(LINE, Promise::Window, 3, |entry| {
+        if let Event::Admitted { until, .. } = &mut entry.event {
+            *until = until.plus_ms(-1);
+        }
+    });
+    assert_eq!(seq, Some(Seq(3)));
+    assert_eq!(offence(LINE, Promise::Window, 15, |entry| entry.at = at(127)), Some(Seq(15)));
+    // A pause of 89 seconds belongs to nobody's window.
+    let mut entries = ledger("0s configure fifo quantity=1\n0s join ann\n1s pause\n90s resume\n150s tick");
+    assert_eq!(found(&entries, Promise::Window), None);
+    entries[5].at = at(149);
+    assert_eq!(found(&entries, Promise::Window), Some(Seq(6)));
+}
+
+#[test]
+fn a_short_hold_and_an_early_expiry_are_found() {
+    let seq = offence(OPEN, Promise::Holds, 2, |entry| {
+        if let Event::Held { until, .. } = &mut entry.event {
+            *until = until.plus_ms(-1);
+        }
+    });
+    assert_eq!(seq, Some(Seq(2)));
+    assert_eq!(offence(OPEN, Promise::Holds, 5, |entry| entry.at = at(60)), Some(Seq(5)));
+    let at_once = "0s configure quantity=1 hold=0s\n1s reserve ann o1 1";
+    let mut entries = ledger(at_once);
+    if let Event::Configured { policy } = &mut entries[0].event {
+        policy.hold_s = 60;
+    }
+    assert_eq!(found(&entries, Promise::Holds), Some(Seq(2)));
+}
+
+#[test]
+fn late_money_that_takes_a_unit_from_someone_is_found() {
+    let paid =
+        |from| Event::Confirmed { buyer: buyer("bob"), order: order("o2"), quantity: 1, from, key: None };
+    for from in [Source::Stock, Source::Hold] {
+        let entries = with(LINE, 13, at(66), paid(from));
+        assert_eq!(found(&entries, Promise::LatePayment), Some(Seq(13)), "{from:?}");
+    }
+    assert_eq!(offence(OPEN, Promise::LatePayment, 4, |entry| entry.at = at(62)), Some(Seq(4)));
+}
+
+#[test]
+fn what_is_overdue_when_something_else_is_decided_is_found() {
+    // The hold that ran out, the admission that was over, and the unit that nobody offered to the line.
+    assert_eq!(found(&without(OPEN, 5), Promise::AtOnce), Some(Seq(5)));
+    assert_eq!(found(&without(LINE, 15), Promise::AtOnce), Some(Seq(15)));
+    assert_eq!(found(&without(LINE, 11), Promise::AtOnce), Some(Seq(11)));
+}
+
+#[test]
+fn one_key_with_two_orders_is_found() {
+    let again = Event::Held {
+        buyer: buyer("ann"),
+        order: order("twin"),
+        quantity: 1,
+        until: at(64),
+        from: Source::Stock,
+        key: Some(sale::tape::key("k1")),
+    };
+    assert_eq!(found(&with(OPEN, 5, at(4), again), Promise::Keys), Some(Seq(5)));
+}
+
+#[test]
+fn what_is_sold_outside_the_sale_is_found() {
+    let held = |seconds: i64| Event::Held {
+        buyer: buyer("cem"),
+        order: order("odd"),
+        quantity: 1,
+        until: at(seconds + 60),
+        from: Source::Stock,
+        key: None,
+    };
+    let pause = "0s configure quantity=2 starts=10s ends=200s hold=60s\n20s pause";
+    for (seq, seconds) in [(2, 9), (3, 21), (3, 200)] {
+        let entries = with(pause, seq, at(seconds), held(seconds));
+        assert_eq!(found(&entries, Promise::Period), Some(Seq(seq as u64)), "{seconds}");
+    }
+    let close = "0s configure quantity=2 starts=10s ends=200s hold=60s\n20s close";
+    assert_eq!(found(&with(close, 3, at(21), held(21)), Promise::Period), Some(Seq(3)));
+    let line = "0s configure fifo quantity=2 starts=10s opens=5s ends=200s";
+    let joined = || Event::Joined { buyer: buyer("ann"), ticket: Ticket(1) };
+    for seconds in [4, 200] {
+        assert_eq!(found(&with(line, 2, at(seconds), joined()), Promise::Period), Some(Seq(2)));
+    }
+    let mut entries = with(line, 2, at(5), joined());
+    let admitted = Event::Admitted { buyer: buyer("ann"), ticket: Ticket(1), until: at(66) };
+    entries.push(Entry { seq: Seq(3), at: at(6), event: admitted });
+    assert_eq!(found(&entries, Promise::Period), Some(Seq(3)));
+}
+
+#[test]
+fn a_policy_that_takes_something_back_is_found() {
+    let Event::Configured { policy } = ledger(OPEN)[0].event.clone() else {
+        panic!("a sale is announced first")
+    };
+    let changes: [fn(&mut sale::Policy); 4] = [
+        |policy| policy.quantity = 1,
+        |policy| policy.ends_at = policy.ends_at.plus_ms(-1),
+        |policy| policy.limit_per_buyer = 9,
+        |policy| policy.unit_price.minor += 1,
+    ];
+    for change in changes {
+        let mut policy = policy.clone();
+        change(&mut policy);
+        let entries = with(OPEN, 2, at(1), Event::Configured { policy });
+        assert_eq!(found(&entries, Promise::Policy), Some(Seq(2)));
+    }
+    let entries = with(OPEN, 7, at(200), Event::Configured { policy });
+    assert_eq!(found(&entries, Promise::Policy), Some(Seq(7)));
+}
+
+#[test]
+fn an_event_about_what_is_not_there_is_found() {
+    let (ann, bob) = (buyer("ann"), buyer("bob"));
+    let hold = Source::Hold;
+    let strange = [
+        Event::Confirmed { buyer: ann, order: order("none"), quantity: 1, from: hold, key: None },
+        Event::Confirmed { buyer: bob, order: order("o2"), quantity: 1, from: hold, key: None },
+        Event::Confirmed { buyer: bob, order: order("o1"), quantity: 1, from: hold, key: None },
+        Event::Released { buyer: ann, order: order("none"), quantity: 1, reason: sale::Release::Cancelled },
+        Event::Released { buyer: bob, order: order("o2"), quantity: 1, reason: sale::Release::Cancelled },
+        Event::Refunded { buyer: ann, order: order("o1"), quantity: 1, restocked: true },
+        Event::Refunded { buyer: ann, order: order("none"), quantity: 1, restocked: true },
+        Event::Left { buyer: ann, ticket: Ticket(1), admitted: false },
+        Event::Lapsed { buyer: ann, ticket: Ticket(1) },
+        Event::Admitted { buyer: ann, ticket: Ticket(1), until: at(64) },
+        Event::Resumed,
+    ];
+    for event in strange {
+        let entries = with(OPEN, 5, at(4), event.clone());
+        assert_eq!(found(&entries, Promise::Records), Some(Seq(5)), "{event:?}");
+    }
+    assert_eq!(found(&without(OPEN, 1), Promise::Records), Some(Seq(1)));
+}
+
+#[test]
+fn numbers_and_times_out_of_order_are_found() {
+    assert_eq!(offence(OPEN, Promise::Sequence, 4, |entry| entry.seq = Seq(3)), Some(Seq(3)));
+    assert_eq!(offence(OPEN, Promise::Sequence, 4, |entry| entry.seq = Seq(9)), Some(Seq(9)));
+    assert_eq!(offence(OPEN, Promise::Sequence, 4, |entry| entry.at = at(1)), Some(Seq(4)));
+    let entries = ledger(OPEN);
+    assert_eq!(found(&entries[1..], Promise::Sequence), Some(Seq(2)));
+}
+
+#[test]
+fn a_gap_is_noted_where_gaps_are_allowed_and_explains_no_more_than_it_can() {
+    let mut entries = ledger(LINE);
+    // The hold of o1 was lost: its payment speaks of an order that is not there.
+    entries.remove(6);
+    let auditor = audit(Auditor::allowing_gaps(), &entries);
+    assert!(auditor.is_clean(), "{:?}", auditor.broken().collect::<Vec<_>>());
+    assert_eq!(auditor.missing(), 1);
+    assert!(auditor.doubts() > 0);
+    assert_eq!(found(&entries, Promise::Sequence), Some(Seq(8)));
+    // No lost entry explains a ticket that was given twice.
+    entries[10].event = Event::Joined { buyer: buyer("dea"), ticket: Ticket(3) };
+    let auditor = audit(Auditor::allowing_gaps(), &entries);
+    assert_eq!(auditor.broken().map(|broken| broken.promise).collect::<Vec<_>>(), [Promise::Tickets]);
+}
+
+#[test]
+fn every_promise_has_a_name_and_a_sentence() {
+    let names: std::collections::BTreeSet<_> = Promise::ALL.iter().map(|promise| promise.name()).collect();
+    assert_eq!(names.len(), Promise::ALL.len());
+    for (index, promise) in Promise::ALL.into_iter().enumerate() {
+        assert_eq!(promise as usize, index, "{promise}");
+        assert!(promise.sentence().ends_with('.') && !promise.sentence().contains("  "), "{promise}");
+    }
+}
