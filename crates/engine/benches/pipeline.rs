@@ -1,0 +1,185 @@
+//! The whole pipeline on a real file: purchases a second and their latency, by clients and by size of batch; appending
+//! alone; and the start on a long ledger. Prints tables. `--big` starts on ten million events too.
+//!
+//! `cargo bench -p engine --bench pipeline [-- --big]`
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program that prints figures")]
+#![expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "figures for people")]
+
+use engine::clock::{ManualClock, SystemClock, stopwatch};
+use engine::pipeline::Limits;
+use engine::record::sqlite::SqliteRecorder;
+use engine::record::{Batch, Record};
+use engine::{Engine, start_embedded};
+use futures::executor::block_on;
+use sale::{
+    Admission, BuyerId, Command, Entry, Money, OrderId, Outcome, Policy, RequestKey, SaleId, State, Timestamp,
+};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use tempfile::tempdir;
+use uuid::Uuid;
+
+const SALE: SaleId = SaleId(Uuid::from_u128(1));
+const START: Timestamp = Timestamp(1_790_000_000_000);
+const ROUND: Duration = Duration::from_millis(700);
+
+fn main() {
+    let big = std::env::args().any(|argument| argument == "--big");
+    println!("purchases through the pipeline, each durable when answered");
+    println!("{:>8} {:>10} {:>12} {:>9} {:>9} {:>11}", "clients", "batch_max", "purchases/s", "p50 ms", "p99 ms", "batch mean");
+    for clients in [1, 8, 64, 256, 1024] {
+        for batch_len_max in [1, 64, 256, 1024] {
+            measure(clients, batch_len_max);
+        }
+    }
+    println!("\nappending alone\n{:>8} {:>12} {:>12}", "batch", "events/s", "µs an event");
+    for batch in [64, 256, 1024, 4096] {
+        append(batch);
+    }
+    println!("\nstart\n{:>12} {:>8} {:>12} {:>10}", "events", "s", "µs an event", "MB");
+    for events in if big { vec![1_000_000, 10_000_000] } else { vec![1_000_000] } {
+        start(events);
+    }
+}
+
+fn policy(hold_s: u32, starts_at: Timestamp) -> Box<Policy> {
+    Box::new(Policy {
+        quantity: 10_000_000,
+        unit_price: Money { minor: 4_900, currency: "EUR".parse().unwrap() },
+        starts_at,
+        ends_at: starts_at.plus_s(86_400),
+        limit_per_buyer: 1,
+        hold_s,
+        admission: Admission::Open,
+    })
+}
+
+/// The `no`th buyer's purchase; ids look random, as they do in life.
+fn purchase(no: u64) -> Command {
+    let scattered = no.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    Command::Reserve {
+        buyer: BuyerId(Uuid::from_u64_pair(scattered, no)),
+        order: OrderId(Uuid::from_u64_pair(no, scattered)),
+        quantity: 1,
+        key: Some(RequestKey(u128::from(scattered).to_be_bytes())),
+    }
+}
+
+fn measure(clients: usize, batch_len_max: usize) {
+    let folder = tempdir().unwrap();
+    let limits = Limits { batch_len_max, ..Limits::default() };
+    let embedded = start_embedded(folder.path(), limits, |at| SystemClock::start(at)).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let (next, over) = (Arc::new(AtomicU64::new(1)), Arc::new(AtomicBool::new(false)));
+    let mut latencies_us = runtime.block_on(async {
+        let policy = policy(0, embedded.engine.now());
+        embedded.engine.command(SALE, Command::Configure { policy }).await.unwrap();
+        let clients: Vec<_> = (0..clients)
+            .map(|_| tokio::spawn(client(embedded.engine.clone(), Arc::clone(&next), Arc::clone(&over))))
+            .collect();
+        tokio::time::sleep(ROUND).await;
+        over.store(true, Ordering::Relaxed);
+        let mut latencies_us = Vec::new();
+        for client in clients {
+            latencies_us.extend(client.await.unwrap());
+        }
+        latencies_us
+    });
+    latencies_us.sort_unstable();
+    let at = |part: f64| f64::from(latencies_us[((latencies_us.len() - 1) as f64 * part) as usize]) / 1000.0;
+    let appends = recorded_batches(&embedded.engine);
+    println!(
+        "{clients:>8} {batch_len_max:>10} {:>12.0} {:>9.2} {:>9.2} {:>11.1}",
+        latencies_us.len() as f64 / ROUND.as_secs_f64(),
+        at(0.5),
+        at(0.99),
+        latencies_us.len() as f64 / appends,
+    );
+    embedded.stop();
+}
+
+fn recorded_batches(engine: &Engine) -> f64 {
+    let mut registry = prometheus_client::registry::Registry::default();
+    engine.metrics().register(&mut registry);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    let line = text.lines().find(|line| line.starts_with("pipeline_record_seconds_count")).unwrap();
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+async fn client(engine: Engine, next: Arc<AtomicU64>, over: Arc<AtomicBool>) -> Vec<u32> {
+    let mut latencies_us = Vec::with_capacity(4096);
+    while !over.load(Ordering::Relaxed) {
+        let no = next.fetch_add(1, Ordering::Relaxed);
+        let started = stopwatch();
+        let answer = engine.command(SALE, purchase(no)).await.unwrap();
+        assert!(matches!(answer.outcome, Outcome::Order { .. }), "{:?}", answer.outcome);
+        latencies_us.push(u32::try_from(started.elapsed().as_micros()).unwrap());
+    }
+    latencies_us
+}
+
+/// Events of purchases that are held and then paid, made by the law.
+struct Story {
+    state: State,
+    entries: Vec<Entry>,
+    no: u64,
+}
+
+impl Story {
+    fn new() -> Self {
+        let (mut state, mut entries) = (State::new(), Vec::new());
+        state.step(START, &Command::Configure { policy: policy(600, START) }, &mut entries);
+        Self { state, entries, no: 0 }
+    }
+
+    fn next(&mut self, len: usize) -> Vec<Entry> {
+        while self.entries.len() < len {
+            self.no += 1;
+            let at = START.plus_ms(i64::try_from(self.no / 100).unwrap());
+            let reserve = purchase(self.no);
+            self.state.step(at, &reserve, &mut self.entries);
+            if let Command::Reserve { buyer, order, .. } = reserve {
+                self.state.step(at, &Command::Confirm { buyer, order }, &mut self.entries);
+            }
+        }
+        self.entries.drain(..len).collect()
+    }
+
+    fn record(&mut self, recorder: &mut SqliteRecorder, events: usize, batch: usize) -> Duration {
+        let mut took = Duration::ZERO;
+        for _ in 0..events / batch {
+            let batch = Batch { sales: vec![(SALE, self.next(batch))] };
+            let started = stopwatch();
+            block_on(recorder.append(&batch)).unwrap();
+            took += started.elapsed();
+        }
+        took
+    }
+}
+
+fn append(batch: usize) {
+    let folder = tempdir().unwrap();
+    let mut recorder = SqliteRecorder::open(folder.path()).unwrap();
+    let events = (batch * 400).min(500_000) / batch * batch;
+    let took = Story::new().record(&mut recorder, events, batch).as_secs_f64();
+    println!("{batch:>8} {:>12.0} {:>12.2}", events as f64 / took, took * 1e6 / events as f64);
+}
+
+fn start(events: usize) {
+    let folder = tempdir().unwrap();
+    Story::new().record(&mut SqliteRecorder::open(folder.path()).unwrap(), events, 4096);
+    let started = stopwatch();
+    let embedded = start_embedded(folder.path(), Limits::default(), |at| ManualClock::at(at)).unwrap();
+    let took = started.elapsed().as_secs_f64();
+    let seq = embedded.engine.views().get(SALE).unwrap().seq.0;
+    println!("{seq:>12} {took:>8.2} {:>12.2} {:>10.0}", took * 1e6 / seq as f64, megabytes(folder.path()));
+    embedded.stop();
+}
+
+fn megabytes(folder: &Path) -> f64 {
+    let files = std::fs::read_dir(folder).unwrap();
+    files.map(|file| file.unwrap().metadata().unwrap().len()).sum::<u64>() as f64 / 1e6
+}

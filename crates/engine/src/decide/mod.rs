@@ -1,0 +1,119 @@
+//! Who decides: the port, and what is asked through it. A decider applies the law ([`sale::State`]) to requests in
+//! order of arrival. It never answers a caller and never records: what it decided does not count until it is recorded.
+
+pub mod memory;
+
+use crate::record::{Batch, Read, ReadError};
+use crate::view::SaleView;
+use sale::{BuyerId, BuyerView, Command, LineMember, OrderId, OrderView, Outcome, SaleId, Seq, Ticket, Timestamp};
+use std::future::Future;
+use std::sync::Arc;
+
+/// One request to the deciding stage. Questions are asked in line with commands, so that their answers are never older
+/// than what the asker was told before, and never newer than what is durable.
+#[derive(Clone, Debug)]
+pub enum Ask {
+    /// Decide a command of the law. `Configure` announces a sale that is not known yet.
+    Command {
+        /// Of which sale.
+        sale: SaleId,
+        /// What.
+        command: Command,
+    },
+    /// Where does a buyer stand?
+    Buyer {
+        /// In which sale.
+        sale: SaleId,
+        /// Who.
+        buyer: BuyerId,
+    },
+    /// What has become of an order, of whichever sale?
+    Order {
+        /// Which.
+        order: OrderId,
+    },
+    /// All orders of a buyer in these sales.
+    OrdersOf {
+        /// Who.
+        buyer: BuyerId,
+        /// In which sales.
+        sales: Vec<SaleId>,
+    },
+    /// Who stands in line?
+    Line {
+        /// Of which sale.
+        sale: SaleId,
+        /// Members after this ticket.
+        after: Option<Ticket>,
+        /// At most this many.
+        limit: usize,
+    },
+}
+
+/// The answer to one [`Ask`].
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// To [`Ask::Command`].
+    Outcome {
+        /// The law's answer.
+        outcome: Outcome,
+        /// The sale's last event when it was given.
+        seq: Seq,
+        /// The moment of the decision.
+        at: Timestamp,
+    },
+    /// To [`Ask::Buyer`].
+    Buyer(BuyerView),
+    /// To [`Ask::Order`].
+    Order(Option<(SaleId, OrderView)>),
+    /// To [`Ask::OrdersOf`], newest first within a sale.
+    Orders(Vec<(SaleId, OrderView)>),
+    /// To [`Ask::Line`], in ticket order.
+    Line(Vec<LineMember>),
+    /// The sale was never announced.
+    NoSuchSale,
+}
+
+/// What became of a batch of requests.
+#[derive(Debug, Default)]
+pub struct Decided {
+    /// The events to record.
+    pub batch: Batch,
+    /// One answer a request, in order; due once the batch is recorded.
+    pub told: Vec<Told>,
+    /// The touched sales as they will be then.
+    pub views: Vec<Arc<SaleView>>,
+}
+
+/// Decides. State that is ahead of the ledger is thrown away by [`Decide::rebuild`].
+pub trait Decide: Send + 'static {
+    /// Decides `asks` in order at `now`, and whatever is due at `now` in any sale.
+    ///
+    /// # Errors
+    /// When the place of decision cannot be reached; then nothing was decided.
+    fn decide(
+        &mut self,
+        now: Timestamp,
+        asks: &[Ask],
+    ) -> impl Future<Output = Result<Decided, DecideError>> + Send;
+
+    /// Forgets everything and folds the ledger; afterwards [`Decide::views`] is what the ledger says.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read, or is damaged; then nothing may be decided.
+    fn rebuild(&mut self, ledger: &dyn Read) -> impl Future<Output = Result<(), ReadError>> + Send;
+
+    /// The next moment at which [`Decide::decide`] has something to do without being asked.
+    fn next_due(&self) -> Option<Timestamp>;
+
+    /// All sales as they are.
+    fn views(&self) -> Vec<Arc<SaleView>>;
+}
+
+/// The place of decision cannot be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum DecideError {
+    /// The service that decides did not answer as it should.
+    #[error("the deciding store failed")]
+    Store(#[source] Box<dyn std::error::Error + Send + Sync>),
+}

@@ -1,0 +1,133 @@
+//! The engine of one machine: deciding in memory, recording in SQLite, each on a thread of its own, in a data folder
+//! that belongs to one process at a time.
+
+use crate::clock::Clock;
+use crate::decide::{Decide, memory::Memory};
+use crate::engine::Engine;
+use crate::pipeline::{Limits, Pipeline, assemble};
+use crate::record::sqlite::{SqliteReader, SqliteRecorder, check_log, mend_torn_tails};
+use crate::record::{Read, ReadError, RecordError};
+use sale::Timestamp;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// A running engine and what it owns.
+pub struct Embedded {
+    /// The handle.
+    pub engine: Engine,
+    /// Rows that a power loss had torn, and that were set aside at the start.
+    pub torn_rows: u64,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Why an engine cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another process uses the folder.
+    #[error("the data folder {folder} is in use by another doorbuster (process {pid}): stop it, or give this one its own --data")]
+    Locked {
+        /// Which folder.
+        folder: PathBuf,
+        /// By whom, as far as it said so.
+        pid: String,
+    },
+    /// The folder cannot be made or written.
+    #[error("the data folder {folder} cannot be used")]
+    Folder {
+        /// Which folder.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The ledger cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The ledger cannot be written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The operating system gives no thread.
+    #[error("a thread of the engine cannot be started")]
+    Thread(#[source] io::Error),
+}
+
+/// Starts an engine in `folder`: locks it, mends a torn end of the ledger, folds it, and goes on from there. `clock` is
+/// given the ledger's last moment and must not tell an earlier one.
+///
+/// # Errors
+/// When another process uses the folder, the ledger is damaged, or the machine refuses a file or thread.
+pub fn start_embedded(
+    folder: &Path,
+    limits: Limits,
+    clock: impl FnOnce(Timestamp) -> Arc<dyn Clock>,
+) -> Result<Embedded, StartError> {
+    let lock = lock(folder)?;
+    check_log(folder)?;
+    let recorder = SqliteRecorder::open(folder)?;
+    let ledger: Arc<dyn Read> = Arc::new(SqliteReader::open(folder)?);
+    let mut decider = Memory::default();
+    let mut torn_rows = 0;
+    let folded = futures::executor::block_on(decider.rebuild(ledger.as_ref()));
+    if let Err(ReadError::Damaged { .. }) = folded {
+        torn_rows = mend_torn_tails(folder)?;
+        futures::executor::block_on(decider.rebuild(ledger.as_ref()))?;
+    } else {
+        folded?;
+    }
+    let clock = clock(decider.clock());
+
+    let Pipeline { engine, decide, record } = assemble(decider, recorder, ledger, clock, limits);
+    let record = async move {
+        record.run().await;
+        // Nothing writes any more: the folder is free.
+        drop(lock);
+    };
+    let threads = vec![thread("decide", decide.run())?, thread("record", record)?];
+    Ok(Embedded { engine, torn_rows, threads })
+}
+
+impl Embedded {
+    /// Answers everything that was taken, makes it durable, ends the threads and frees the folder. Without it, the engine
+    /// runs until its last handle is dropped.
+    pub fn stop(self) {
+        self.engine.begin_stop();
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the engine had panicked");
+            }
+        }
+    }
+}
+
+fn thread(name: &str, stage: impl Future<Output = ()> + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(StartError::Thread)?;
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(move || runtime.block_on(stage))
+        .map_err(StartError::Thread)
+}
+
+/// Locks `folder` for this process, making it if need be. The lock goes with the process, however it ends.
+fn lock(folder: &Path) -> Result<File, StartError> {
+    let folder_error = |source| StartError::Folder { folder: folder.to_owned(), source };
+    std::fs::create_dir_all(folder).map_err(folder_error)?;
+    let path = folder.join("lock");
+    let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path).map_err(folder_error)?;
+    match file.try_lock() {
+        Ok(()) => {
+            file.set_len(0).map_err(folder_error)?;
+            write!(file, "{}", std::process::id()).map_err(folder_error)?;
+            Ok(file)
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            if file.read_to_string(&mut pid).is_err() || pid.is_empty() {
+                "unknown".clone_into(&mut pid);
+            }
+            Err(StartError::Locked { folder: folder.to_owned(), pid })
+        }
+        Err(TryLockError::Error(source)) => Err(folder_error(source)),
+    }
+}

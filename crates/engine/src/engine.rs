@@ -1,0 +1,188 @@
+//! The handle that the rest of the house holds: ask the pipeline, or look at what it has published.
+
+use crate::clock::Clock;
+use crate::decide::{Ask, Told};
+use crate::metrics::Metrics;
+use crate::pipeline::{Job, NotDone};
+use crate::record::Read;
+use crate::view::Views;
+use sale::{BuyerId, BuyerView, Command, LineMember, OrderId, OrderView, Outcome, SaleId, Seq, Ticket, Timestamp};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// A handle to a running pipeline; clones share it.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) jobs: mpsc::Sender<Job>,
+    pub(crate) views: Arc<Views>,
+    pub(crate) ledger: Arc<dyn Read>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) stopping: watch::Sender<bool>,
+    pub(crate) metrics: Metrics,
+}
+
+/// The law's answer to a command, durable.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// What the law says.
+    pub outcome: Outcome,
+    /// The sale's last event when it said so.
+    pub seq: Seq,
+    /// When it said so.
+    pub at: Timestamp,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// Too many requests wait already. Nothing was done; come back in a second.
+    #[error("too many requests wait to be decided")]
+    Overloaded,
+    /// See [`NotDone::NotRecorded`].
+    #[error("the ledger does not take records at the moment")]
+    NotRecorded,
+    /// The pipeline has ended. A request that was already taken may have been kept or not.
+    #[error("the engine has stopped")]
+    Stopped,
+    /// No such sale was ever announced.
+    #[error("there is no such sale")]
+    NoSuchSale,
+}
+
+impl From<NotDone> for EngineError {
+    fn from(not_done: NotDone) -> Self {
+        match not_done {
+            NotDone::NotRecorded => Self::NotRecorded,
+        }
+    }
+}
+
+impl Engine {
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Decides a command and answers when it is durable. Dropping the future does not take the command back.
+    ///
+    /// # Errors
+    /// When there is no answer; a refusal of the law is an answer.
+    pub async fn command(&self, sale: SaleId, command: Command) -> Result<Answer, EngineError> {
+        match self.ask(Ask::Command { sale, command }).await? {
+            Told::Outcome { outcome, seq, at } => Ok(Answer { outcome, seq, at }),
+            _ => Err(EngineError::NoSuchSale),
+        }
+    }
+
+    /// Where a buyer stands.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn buyer(&self, sale: SaleId, buyer: BuyerId) -> Result<BuyerView, EngineError> {
+        match self.ask(Ask::Buyer { sale, buyer }).await? {
+            Told::Buyer(view) => Ok(view),
+            _ => Err(EngineError::NoSuchSale),
+        }
+    }
+
+    /// An order and its sale, or `None` when there is none.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn order(&self, order: OrderId) -> Result<Option<(SaleId, OrderView)>, EngineError> {
+        match self.ask(Ask::Order { order }).await? {
+            Told::Order(found) => Ok(found),
+            _ => Err(EngineError::NoSuchSale),
+        }
+    }
+
+    /// A buyer's orders in some sales, newest first within a sale.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn orders_of(
+        &self,
+        buyer: BuyerId,
+        sales: Vec<SaleId>,
+    ) -> Result<Vec<(SaleId, OrderView)>, EngineError> {
+        match self.ask(Ask::OrdersOf { buyer, sales }).await? {
+            Told::Orders(orders) => Ok(orders),
+            _ => Err(EngineError::NoSuchSale),
+        }
+    }
+
+    /// Who stands in line after a ticket, at most `limit` of them.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn line(
+        &self,
+        sale: SaleId,
+        after: Option<Ticket>,
+        limit: usize,
+    ) -> Result<Vec<LineMember>, EngineError> {
+        match self.ask(Ask::Line { sale, after, limit }).await? {
+            Told::Line(members) => Ok(members),
+            _ => Err(EngineError::NoSuchSale),
+        }
+    }
+
+    /// What is published; never waits.
+    #[must_use]
+    pub fn views(&self) -> &Views {
+        &self.shared.views
+    }
+
+    /// The ledger, for followers and auditors.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<dyn Read> {
+        &self.shared.ledger
+    }
+
+    /// The engine's time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// The engine's clock, for whoever has to wait for a moment.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.shared.clock
+    }
+
+    /// The pipeline's figures.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// False while the ledger does not take records.
+    #[must_use]
+    pub fn is_recording(&self) -> bool {
+        self.shared.metrics.recording.get() == 1 && !self.shared.jobs.is_closed()
+    }
+
+    /// Takes no more requests; those that were taken are answered. See [`crate::Embedded::stop`] to wait for that.
+    pub fn begin_stop(&self) {
+        self.shared.stopping.send_replace(true);
+    }
+
+    async fn ask(&self, ask: Ask) -> Result<Told, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.jobs.try_send(Job { ask, reply }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => {
+                self.shared.metrics.overloads.inc();
+                EngineError::Overloaded
+            }
+            mpsc::error::TrySendError::Closed(_) => EngineError::Stopped,
+        })?;
+        match answer.await {
+            Ok(told) => Ok(told?),
+            Err(_) => Err(EngineError::Stopped),
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The pipeline of a sale: **decide → record → answer**.
+//!
+//! Callers hand requests to an [`Engine`]. One stage decides them in order of arrival ([`decide::Decide`]), the next
+//! records what was decided, a batch at a time ([`record::Record`]), and only then are the callers answered. Followers
+//! read what was recorded through [`record::Read`].
+//!
+//! The engine never answers a command before its events are durable, never waits for a follower, and never knows
+//! about HTTP, accounts or money transfers. Both stages are plain `async` functions over their ports, so that a test
+//! can run them under its own scheduler, clock and failing ledger.
+
+pub mod clock;
+pub mod decide;
+mod embedded;
+mod engine;
+mod metrics;
+pub mod pipeline;
+pub mod record;
+mod view;
+
+pub use crate::embedded::{Embedded, StartError, start_embedded};
+pub use crate::engine::{Answer, Engine, EngineError};
+pub use crate::metrics::Metrics;
+pub use crate::view::{SaleView, Views};

@@ -1,0 +1,63 @@
+//! What the pipeline tells about itself. Counting only; nothing is decided by a figure.
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// The pipeline's figures; clones share them.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// Requests a batch.
+    pub batch_len: Histogram,
+    /// Seconds spent deciding a batch.
+    pub decide_s: Histogram,
+    /// Seconds spent recording a batch.
+    pub record_s: Histogram,
+    /// Events recorded.
+    pub events: Counter,
+    /// Batches whose recording failed.
+    pub record_failures: Counter,
+    /// Times that state was thrown away and folded from the ledger.
+    pub rebuilds: Counter,
+    /// Requests refused because the pipeline was full.
+    pub overloads: Counter,
+    /// Requests that wait to be decided.
+    pub waiting: Gauge,
+    /// 1 while the ledger takes records, 0 while it does not.
+    pub recording: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        // 50 µs to 1.6 s.
+        let seconds = || Histogram::new(exponential_buckets(0.000_05, 2.0, 16));
+        Self {
+            batch_len: Histogram::new(exponential_buckets(1.0, 2.0, 13)),
+            decide_s: seconds(),
+            record_s: seconds(),
+            events: Counter::default(),
+            record_failures: Counter::default(),
+            rebuilds: Counter::default(),
+            overloads: Counter::default(),
+            waiting: Gauge::default(),
+            recording: Gauge::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// Shows the figures in `registry` as `pipeline_…`.
+    pub fn register(&self, registry: &mut Registry) {
+        let pipeline = registry.sub_registry_with_prefix("pipeline");
+        pipeline.register("batch_len", "Requests decided together", self.batch_len.clone());
+        pipeline.register_with_unit("decide", "Time to decide a batch", Unit::Seconds, self.decide_s.clone());
+        pipeline.register_with_unit("record", "Time to make a batch durable", Unit::Seconds, self.record_s.clone());
+        pipeline.register("events", "Events recorded", self.events.clone());
+        pipeline.register("record_failures", "Batches that could not be recorded", self.record_failures.clone());
+        pipeline.register("rebuilds", "Times that state was folded anew from the ledger", self.rebuilds.clone());
+        pipeline.register("overloads", "Requests refused because the pipeline was full", self.overloads.clone());
+        pipeline.register("waiting", "Requests that wait to be decided", self.waiting.clone());
+        pipeline.register("recording", "1 while the ledger takes records", self.recording.clone());
+    }
+}

@@ -1,0 +1,142 @@
+//! Where it is recorded: the port of the ledger, an append-only list of events keyed by `(sale, seq)`. *A decision
+//! counts only when its row is committed.* A recorder never decides and never answers; a reader never changes anything.
+
+mod codec;
+pub mod sqlite;
+
+pub use codec::{CodecError, decode_event, encode_event};
+
+use futures::future::BoxFuture;
+use sale::{Entry, SaleId, Seq};
+use std::error::Error;
+use std::future::Future;
+use std::path::PathBuf;
+use tokio::sync::mpsc;
+
+/// What was decided together and is recorded together, grouped by sale; within a sale in order of `seq`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// The new events of each touched sale.
+    pub sales: Vec<(SaleId, Vec<Entry>)>,
+}
+
+impl Batch {
+    /// How many events.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sales.iter().map(|(_, entries)| entries.len()).sum()
+    }
+
+    /// True when there is nothing to record.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sales.iter().all(|(_, entries)| entries.is_empty())
+    }
+}
+
+/// Appends to the ledger.
+pub trait Record: Send + 'static {
+    /// Makes the whole batch durable, or keeps nothing of it. When this returns `Ok`, the batch survives a crash of the
+    /// process and of the machine (as far as the disk keeps its word on `fdatasync`). After an error it may have been
+    /// kept or not: only reading the ledger tells.
+    ///
+    /// # Errors
+    /// When the batch is not known to be durable.
+    fn append(&mut self, batch: &Batch) -> impl Future<Output = Result<(), RecordError>> + Send;
+
+    /// Writes something durable that is not an event: tells whether [`Record::append`] would work again. When this
+    /// returns `Ok`, whatever a failed append left behind is settled: it is in the ledger for good, or it never will be.
+    ///
+    /// # Errors
+    /// When it would not.
+    fn probe(&mut self) -> impl Future<Output = Result<(), RecordError>> + Send;
+}
+
+/// Reads the ledger.
+pub trait Read: Send + Sync + 'static {
+    /// All sales of the ledger, in the order in which they were first recorded. May block for as long as a disk takes.
+    fn sales(&self) -> BoxFuture<'_, Result<Vec<SaleId>, ReadError>>;
+
+    /// Up to `limit` events of `sale` that follow `after`, in order. May block for as long as a disk takes: call it where
+    /// that does no harm.
+    fn read(&self, sale: SaleId, after: Seq, limit: usize) -> BoxFuture<'_, Result<Vec<Entry>, ReadError>>;
+
+    /// Everything that was recorded before this call, a page at a time; each sale's events in order, one sale after the
+    /// other. Ends at the first error. What is recorded meanwhile may be in it or not, but never a later event of a sale
+    /// without the earlier ones.
+    fn scan(&self) -> mpsc::Receiver<Result<Page, ReadError>>;
+}
+
+/// Consecutive events of one sale.
+#[derive(Debug)]
+pub struct Page {
+    /// Which sale.
+    pub sale: SaleId,
+    /// Its events, in order.
+    pub entries: Vec<Entry>,
+}
+
+/// A batch is not known to be durable.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The ledger has an event of that number already: someone else decides too, or the decider was behind.
+    #[error("the ledger of sale {sale} already has an event {seq}")]
+    Collision {
+        /// Which sale.
+        sale: SaleId,
+        /// Which number.
+        seq: Seq,
+    },
+    /// The ledger is there, and cannot be used.
+    #[error(transparent)]
+    Ledger(#[from] ReadError),
+    /// The store failed: disk full, connection lost.
+    #[error("the ledger cannot be written: {0}")]
+    Store(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// The ledger cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Nothing was ever recorded there.
+    #[error("there is no ledger in {folder}")]
+    Missing {
+        /// Where.
+        folder: PathBuf,
+    },
+    /// Something else stands where the ledger should.
+    #[error("{file} is not a ledger for this version of doorbuster: {what}")]
+    Foreign {
+        /// Which file.
+        file: &'static str,
+        /// What it is.
+        what: &'static str,
+    },
+    /// A row is missing or is not what was written.
+    #[error(
+        "the ledger is damaged: sale {sale}, event {seq}: {what}. Nothing is sold from a damaged ledger: restore it from \
+         a backup, or look at it with `doorbuster verify`"
+    )]
+    Damaged {
+        /// Which sale.
+        sale: SaleId,
+        /// Which event.
+        seq: Seq,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// The store itself is not what was written, so that no row can be named.
+    #[error(
+        "the ledger is damaged: {file}: {source}. Nothing is sold from a damaged ledger: restore it from a backup, or \
+         look at it with `doorbuster verify`"
+    )]
+    Corrupt {
+        /// Which file.
+        file: String,
+        /// What is wrong with it.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The store failed.
+    #[error("the ledger cannot be read: {0}")]
+    Store(#[source] Box<dyn Error + Send + Sync>),
+}

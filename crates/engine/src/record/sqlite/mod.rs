@@ -1,0 +1,129 @@
+//! The ledger of one machine: `ledger.db`, an append-only SQLite file.
+//!
+//! A row's key is the sale's number and the event's `seq` in one integer, so the primary key is `(sale, seq)` itself,
+//! appending is the cheapest thing a B-tree does, and no other index exists. WAL with `synchronous=FULL`: a committed
+//! batch is on the disk before its callers are answered. Nothing here is ever updated or deleted; rows that a power loss
+//! tore are set aside into a table of their own ([`mend`]).
+
+mod log;
+mod mend;
+mod reader;
+mod row;
+mod writer;
+
+pub(crate) use log::check_log;
+pub(crate) use mend::mend_torn_tails;
+pub use reader::SqliteReader;
+pub use writer::SqliteRecorder;
+
+use crate::record::{ReadError, RecordError};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::path::Path;
+use std::time::Duration;
+
+/// The file's name within a data folder.
+pub const FILE: &str = "ledger.db";
+
+/// `DBLG`: lets `file(1)` and a curious reader tell a ledger from another database.
+const APPLICATION_ID: i64 = 0x4442_4C47;
+/// The format of the rows; raised when a reader of today could not read them.
+const FORMAT: i64 = 1;
+
+/// How long a statement waits for other connections. Only a stranger's (a shell, a backup) ever makes it wait.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// How much of the log's file is kept when it begins anew, in bytes: files that need not grow are faster to write.
+const WAL_BYTES_KEPT: i64 = 32 << 20;
+
+const SCHEMA: &str = "
+CREATE TABLE sales (
+    no  INTEGER PRIMARY KEY,
+    id  BLOB NOT NULL UNIQUE,
+    crc INTEGER NOT NULL
+) STRICT;
+CREATE TABLE entries (
+    key  INTEGER PRIMARY KEY,
+    at   INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    crc  INTEGER NOT NULL
+) STRICT;
+CREATE TABLE probe (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    count INTEGER NOT NULL
+) STRICT;
+CREATE TABLE torn (key, at, body, crc);
+";
+
+/// Opens the file in `folder` for writing; makes it if there is none, and refuses it when it is not a ledger.
+fn open(folder: &Path) -> Result<Connection, ReadError> {
+    let mut connection = Connection::open(folder.join(FILE))?;
+    connection.busy_timeout(BUSY)?;
+    if is_ledger(&connection)? {
+        make_durable(&connection)?;
+    } else {
+        make_durable(&connection)?;
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(SCHEMA)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", FORMAT)?;
+        transaction.commit()?;
+    }
+    Ok(connection)
+}
+
+/// Every commit is on the disk when it returns, and the log is copied back when we say so.
+fn make_durable(connection: &Connection) -> Result<(), ReadError> {
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(ReadError::Foreign { file: FILE, what: "its file system does not support a write-ahead log" });
+    }
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT)?;
+    Ok(())
+}
+
+fn open_read_only(folder: &Path) -> Result<Connection, ReadError> {
+    let file = folder.join(FILE);
+    if !file.exists() {
+        return Err(ReadError::Missing { folder: folder.to_owned() });
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags)?;
+    connection.busy_timeout(BUSY)?;
+    if is_ledger(&connection)? { Ok(connection) } else { Err(ReadError::Missing { folder: folder.to_owned() }) }
+}
+
+/// True for a ledger of this format, false for an empty file; anything else is an error.
+fn is_ledger(connection: &Connection) -> Result<bool, ReadError> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let foreign = |what| Err(ReadError::Foreign { file: FILE, what });
+    let (application, format) = (pragma("application_id")?, pragma("user_version")?);
+    if application == APPLICATION_ID {
+        return if format == FORMAT { Ok(true) } else { foreign("it was written by a newer version") };
+    }
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if application == 0 && tables == 0 { Ok(false) } else { foreign("it is a database of something else") }
+}
+
+/// Copies the log back into the file, as far as no reader is in the way; waits for nobody.
+fn checkpoint(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+}
+
+impl From<rusqlite::Error> for RecordError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(Box::new(error))
+    }
+}
+
+impl From<rusqlite::Error> for ReadError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                Self::Corrupt { file: FILE.to_owned(), source: Box::new(error) }
+            }
+            _ => Self::Store(Box::new(error)),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Reads `ledger.db`: for followers, for the fold at the start, for `doorbuster verify`. Checks every row's sum. Needs no
+//! lock: it reads beside a running engine, and after one that was killed.
+
+use super::open_read_only;
+use super::row::{Blob, read_page, sales, walk};
+use crate::record::{Page, Read, ReadError};
+use futures::future::BoxFuture;
+use rusqlite::{Connection, OptionalExtension};
+use sale::{Entry, SaleId, Seq};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use tokio::sync::mpsc;
+
+/// Pages that a scan reads ahead of the one who folds them.
+const PAGES_AHEAD: usize = 8;
+/// Connections kept for later; more may be open at once.
+const IDLE_MAX: usize = 4;
+
+/// The reading side of one machine's ledger.
+pub struct SqliteReader {
+    folder: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl SqliteReader {
+    /// Reads the ledger in `folder`.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be opened.
+    pub fn open(folder: &Path) -> Result<Self, ReadError> {
+        let first = open_read_only(folder)?;
+        Ok(Self { folder: folder.to_owned(), idle: Mutex::new(vec![first]) })
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&Connection) -> Result<T, ReadError>) -> Result<T, ReadError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => open_read_only(&self.folder)?,
+        };
+        let result = work(&connection);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_MAX {
+            idle.push(connection);
+        }
+        result
+    }
+}
+
+impl Read for SqliteReader {
+    fn sales(&self) -> BoxFuture<'_, Result<Vec<SaleId>, ReadError>> {
+        Box::pin(async {
+            let sales = self.with(sales)?;
+            Ok(sales.into_iter().map(|(_, sale)| sale).collect())
+        })
+    }
+
+    fn read(&self, sale: SaleId, after: Seq, limit: usize) -> BoxFuture<'_, Result<Vec<Entry>, ReadError>> {
+        Box::pin(async move {
+            self.with(|connection| {
+                let no: Option<i64> = connection
+                    .prepare_cached("SELECT no FROM sales WHERE id = ?1")?
+                    .query_row([Blob(sale.0)], |row| row.get(0))
+                    .optional()?;
+                match no {
+                    Some(no) => read_page(connection, (no, sale), after, limit),
+                    None => Ok(Vec::new()),
+                }
+            })
+        })
+    }
+
+    fn scan(&self) -> mpsc::Receiver<Result<Page, ReadError>> {
+        let (pages, receiver) = mpsc::channel(PAGES_AHEAD);
+        let folder = self.folder.clone();
+        let spawned = std::thread::Builder::new().name("ledger-scan".into()).spawn({
+            let pages = pages.clone();
+            move || {
+                let scanned = open_read_only(&folder).and_then(|connection| {
+                    walk(&connection, &HashMap::new(), |page| pages.blocking_send(Ok(page)).is_ok())
+                });
+                if let Err(error) = scanned {
+                    // Nobody listens any more: nobody needs to know.
+                    let _unheard = pages.blocking_send(Err(error));
+                }
+            }
+        });
+        if let Err(error) = spawned {
+            let _sent = pages.try_send(Err(ReadError::Store(Box::new(error))));
+        }
+        receiver
+    }
+}

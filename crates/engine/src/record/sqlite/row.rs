@@ -1,0 +1,189 @@
+//! One row of the ledger: its key, its sum, its event; and the walk over all rows that checks each.
+
+use crate::record::{Page, ReadError, decode_event};
+use rusqlite::Connection;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use sale::{Entry, SaleId, Seq, Timestamp};
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// Bits of a key that hold the event's number: 10^12 events a sale, and 8 million sales.
+const SEQ_BITS: u32 = 40;
+const SEQ_MASK: i64 = (1 << SEQ_BITS) - 1;
+
+/// Events a page of a scan: large enough that a channel hop costs nothing beside it, small enough for any cache.
+pub(super) const PAGE_LEN: usize = 1024;
+
+pub(super) fn key(no: i64, seq: Seq) -> i64 {
+    (no << SEQ_BITS) | (i64::try_from(seq.0).unwrap_or(SEQ_MASK) & SEQ_MASK)
+}
+
+pub(super) fn no_of(key: i64) -> i64 {
+    key >> SEQ_BITS
+}
+
+pub(super) fn seq_of(key: i64) -> Seq {
+    Seq((key & SEQ_MASK).unsigned_abs())
+}
+
+/// The sum of a row of `entries`.
+pub(super) fn crc(key: i64, at: i64, body: &[u8]) -> i64 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&key.to_le_bytes());
+    hasher.update(&at.to_le_bytes());
+    hasher.update(body);
+    i64::from(hasher.finalize())
+}
+
+/// The sum of a row of `sales`.
+pub(super) fn sale_crc(no: i64, sale: SaleId) -> i64 {
+    crc(no, 0, sale.0.as_bytes())
+}
+
+/// True when the row `(key, at, body, crc)` is as it was written.
+pub(super) fn is_intact(row: &rusqlite::Row<'_>) -> Result<bool, rusqlite::Error> {
+    let key: i64 = row.get(0)?;
+    Ok(match (row.get_ref(1)?, row.get_ref(2)?, row.get_ref(3)?) {
+        (ValueRef::Integer(at), ValueRef::Blob(body), ValueRef::Integer(sum)) => sum == crc(key, at, body),
+        _ => false,
+    })
+}
+
+/// The event in the row `(key, at, body, crc)`, or what is wrong with it.
+fn read_row(row: &rusqlite::Row<'_>) -> Result<(i64, Result<Entry, &'static str>), rusqlite::Error> {
+    let key: i64 = row.get(0)?;
+    if !is_intact(row)? {
+        return Ok((key, Err("its checksum does not fit")));
+    }
+    let at = Timestamp(row.get(1)?);
+    let entry = match decode_event(row.get_ref(2)?.as_blob()?) {
+        Ok(event) => Ok(Entry { seq: seq_of(key), at, event }),
+        Err(_) => Err("this version does not know this kind of event"),
+    };
+    Ok((key, entry))
+}
+
+/// All sales by their numbers.
+pub(super) fn sales(connection: &Connection) -> Result<Vec<(i64, SaleId)>, ReadError> {
+    let mut statement = connection.prepare_cached("SELECT no, id, crc FROM sales ORDER BY no")?;
+    let mut rows = statement.query([])?;
+    let mut sales = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (no, sale) = (row.get(0)?, SaleId(row.get::<_, Blob>(1)?.0));
+        if row.get::<_, i64>(2)? != sale_crc(no, sale) {
+            let what = "the checksum of the sale's own id does not fit";
+            return Err(ReadError::Damaged { sale, seq: Seq(0), what });
+        }
+        sales.push((no, sale));
+    }
+    Ok(sales)
+}
+
+/// Up to `limit` events of one sale after `after`.
+pub(super) fn read_page(
+    connection: &Connection,
+    (no, sale): (i64, SaleId),
+    after: Seq,
+    limit: usize,
+) -> Result<Vec<Entry>, ReadError> {
+    let mut statement = connection
+        .prepare_cached("SELECT key, at, body, crc FROM entries WHERE key > ?1 AND key < ?2 ORDER BY key LIMIT ?3")?;
+    let limit_rows = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut rows = statement.query((key(no, after), key(no + 1, Seq(0)), limit_rows))?;
+    let mut page = Page { sale, entries: Vec::with_capacity(limit.min(PAGE_LEN)) };
+    let mut last = after;
+    while let Some(row) = rows.next()? {
+        let (key, read) = read_row(row)?;
+        last = follow(&mut page, last, key, read)?;
+    }
+    Ok(page.entries)
+}
+
+/// Reads every row in the order of keys and hands the events on, a page at a time; stops when `take` says false. Rows
+/// from `torn[no]` on are passed over. Each page is a look of its own, so that a slow taker holds no snapshot open.
+pub(super) fn walk(
+    connection: &Connection,
+    torn: &HashMap<i64, i64>,
+    mut take: impl FnMut(Page) -> bool,
+) -> Result<(), ReadError> {
+    let mut statement =
+        connection.prepare_cached("SELECT key, at, body, crc FROM entries WHERE key > ?1 ORDER BY key LIMIT ?2")?;
+    let mut names: HashMap<i64, SaleId> = sales(connection)?.into_iter().collect();
+    let (mut last_key, mut last) = (i64::MIN, Seq(0));
+    let mut page: Option<Page> = None;
+    loop {
+        let mut rows = statement.query((last_key, i64::try_from(PAGE_LEN).unwrap_or(i64::MAX)))?;
+        let mut count = 0;
+        while let Some(row) = rows.next()? {
+            count += 1;
+            let (key, read) = read_row(row)?;
+            let no = no_of(key);
+            if page.is_none() || no != no_of(last_key) {
+                if no != no_of(last_key) {
+                    last = Seq(0);
+                }
+                if page.take().is_some_and(|full| !take(full)) {
+                    return Ok(());
+                }
+                page = Some(Page { sale: name(connection, &mut names, key)?, entries: Vec::with_capacity(PAGE_LEN) });
+            }
+            last_key = key;
+            if let Some(page) = &mut page
+                && torn.get(&no).is_none_or(|from| key < *from)
+            {
+                last = follow(page, last, key, read)?;
+            }
+        }
+        if page.take().is_some_and(|full| !full.entries.is_empty() && !take(full)) || count < PAGE_LEN {
+            return Ok(());
+        }
+    }
+}
+
+/// Puts an entry behind the last one, or tells what is wrong with it.
+fn follow(page: &mut Page, last: Seq, key: i64, read: Result<Entry, &'static str>) -> Result<Seq, ReadError> {
+    let damaged = |seq, what| Err(ReadError::Damaged { sale: page.sale, seq, what });
+    if seq_of(key) != last.next() {
+        return damaged(last.next(), "the row is missing");
+    }
+    match read {
+        Ok(entry) => {
+            page.entries.push(entry);
+            Ok(seq_of(key))
+        }
+        Err(what) => damaged(seq_of(key), what),
+    }
+}
+
+/// Which sale a row belongs to. A sale may have been announced since the names were read.
+fn name(connection: &Connection, names: &mut HashMap<i64, SaleId>, key: i64) -> Result<SaleId, ReadError> {
+    if !names.contains_key(&no_of(key)) {
+        names.extend(sales(connection)?);
+    }
+    names.get(&no_of(key)).copied().ok_or_else(|| ReadError::Corrupt {
+        file: super::FILE.to_owned(),
+        source: Box::new(Nameless { no: no_of(key) }),
+    })
+}
+
+/// Rows of a sale whose own row is gone.
+#[derive(Debug, thiserror::Error)]
+#[error("there are events of sale number {no}, and no such sale")]
+struct Nameless {
+    no: i64,
+}
+
+/// A UUID as its 16 bytes.
+pub(super) struct Blob(pub Uuid);
+
+impl ToSql for Blob {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::Blob(self.0.as_bytes())))
+    }
+}
+
+impl FromSql for Blob {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Uuid::from_slice(value.as_blob()?).map(Self).map_err(|error| FromSqlError::Other(Box::new(error)))
+    }
+}

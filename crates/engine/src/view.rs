@@ -1,0 +1,128 @@
+//! What anyone may see of a sale without asking the pipeline: published after a batch is durable, read without a lock.
+//! A view is never newer than the ledger, and it may be a batch older than the decision that is being made.
+
+use arc_swap::ArcSwap;
+use std::collections::HashMap;
+use sale::{Availability, Counters, Phase, Policy, Refusal, SaleId, Seq, State, Timestamp};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// A sale at one version.
+#[derive(Clone, Debug)]
+pub struct SaleView {
+    /// Which sale.
+    pub id: SaleId,
+    /// Its version: the last event in it.
+    pub seq: Seq,
+    /// Its promises.
+    pub policy: Arc<Policy>,
+    /// Its sums.
+    pub counters: Counters,
+    /// Whether a unit can be had.
+    pub availability: Availability,
+    paused: bool,
+    closed: bool,
+}
+
+impl SaleView {
+    /// The view of a state.
+    #[must_use]
+    pub fn of(id: SaleId, state: &State, policy: Arc<Policy>) -> Self {
+        let at_start = state.phase(policy.starts_at);
+        Self {
+            id,
+            seq: state.seq(),
+            counters: state.counters(),
+            availability: state.availability(),
+            paused: at_start == Phase::Paused,
+            closed: at_start == Phase::Closed,
+            policy,
+        }
+    }
+
+    /// What the sale is doing at `now`.
+    #[must_use]
+    pub fn phase(&self, now: Timestamp) -> Phase {
+        if self.closed {
+            Phase::Closed
+        } else if now >= self.policy.ends_at {
+            Phase::Ended
+        } else if now < self.policy.starts_at {
+            Phase::Upcoming
+        } else if self.paused {
+            Phase::Paused
+        } else {
+            Phase::Active
+        }
+    }
+
+    /// A refusal that the law would give to any buyer's new reservation, told without asking it: before the start, and
+    /// after the end, the close or the last unit, as long as nobody is admitted (the admitted have a promise of their own).
+    /// Not for requests that may repeat an earlier one: those must ask the law.
+    #[must_use]
+    pub fn refusal_for_all(&self, now: Timestamp) -> Option<Refusal> {
+        if self.counters.admitted > 0 {
+            return None;
+        }
+        match self.phase(now) {
+            Phase::Upcoming => Some(Refusal::NotStarted),
+            Phase::Ended => Some(Refusal::Ended),
+            Phase::Closed => Some(Refusal::Closed),
+            Phase::Active if self.availability == Availability::SoldOut => Some(Refusal::SoldOut),
+            Phase::Active | Phase::Paused => None,
+        }
+    }
+}
+
+/// The published views of all sales, and the bell that rings when one changes.
+pub struct Views {
+    slots: ArcSwap<HashMap<SaleId, Arc<ArcSwap<SaleView>>>>,
+    bell: watch::Sender<u64>,
+}
+
+impl Default for Views {
+    fn default() -> Self {
+        Self { slots: ArcSwap::default(), bell: watch::Sender::new(0) }
+    }
+}
+
+impl Views {
+    /// The sale as last recorded.
+    #[must_use]
+    pub fn get(&self, sale: SaleId) -> Option<Arc<SaleView>> {
+        self.slots.load().get(&sale).map(|slot| slot.load_full())
+    }
+
+    /// All sales as last recorded, in no order.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<SaleView>> {
+        self.slots.load().values().map(|slot| slot.load_full()).collect()
+    }
+
+    /// Changes each time something was recorded. Followers wait on it, then read on from their own offsets.
+    #[must_use]
+    pub fn bell(&self) -> watch::Receiver<u64> {
+        self.bell.subscribe()
+    }
+
+    /// Shows what was recorded. Only the recording stage calls this, so that views never run ahead or backwards.
+    pub(crate) fn publish(&self, views: Vec<Arc<SaleView>>) {
+        if views.is_empty() {
+            return;
+        }
+        for view in views {
+            let known = self.slots.load().get(&view.id).cloned();
+            match known {
+                Some(slot) => slot.store(view),
+                None => {
+                    self.slots.rcu(|slots| {
+                        let mut slots = HashMap::clone(slots);
+                        slots.insert(view.id, Arc::new(ArcSwap::new(Arc::clone(&view))));
+                        slots
+                    });
+                }
+            }
+        }
+        self.bell.send_modify(|rings| *rings += 1);
+    }
+}

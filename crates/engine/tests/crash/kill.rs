@@ -1,0 +1,136 @@
+//! The parent: kills, reads the ledger that is left, and holds every answer against it.
+
+use crate::child;
+use crate::load::{SALES, sale_id};
+use engine::record::Read;
+use engine::record::sqlite::SqliteReader;
+use futures::executor::block_on;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use sale::audit::Auditor;
+use sale::{Entry, Event, Seq, State};
+use std::collections::{HashMap, HashSet};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::mpsc;
+use std::time::Duration;
+
+const KILLS: u64 = 24;
+
+pub fn what_was_answered_survives_kill_9() {
+    let seed = std::env::var("DOORBUSTER_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
+    let kills = std::env::var("DOORBUSTER_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
+    println!("seed {seed}: DOORBUSTER_SEED={seed} cargo test -p engine --test crash");
+    let mut rng = StdRng::seed_from_u64(seed);
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledgers = HashMap::new();
+    let mut answers = Vec::new();
+    for life in 1..=kills {
+        let in_start = life > 1 && rng.random_range(0..5) == 0;
+        let lines = live_and_die(folder.path(), life, in_start, &mut rng);
+        check_start(&lines, &ledgers);
+        answers.extend(lines.into_iter().filter(|line| line.starts_with("answer")));
+        ledgers = read_all(folder.path());
+        check_answers(&answers, &ledgers);
+        ledgers.iter().for_each(|(sale, entries)| check_promises(sale, entries));
+    }
+    let events: usize = ledgers.values().map(Vec::len).sum();
+    println!("{kills} kills, {} answers, {events} events", answers.len());
+    assert!(answers.len() as u64 > 50 * kills, "hardly any load");
+}
+
+/// Starts a child on the folder and kills it at a random moment; returns every whole line that it told.
+fn live_and_die(folder: &Path, life: u64, in_start: bool, rng: &mut StdRng) -> Vec<String> {
+    let mut child = child(&["serve", folder.to_str().unwrap(), &life.to_string()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let (ready, is_ready) = mpsc::channel();
+    let listener = std::thread::spawn(move || {
+        let mut lines = Vec::new();
+        let mut line = String::new();
+        while out.read_line(&mut line).unwrap_or(0) > 0 {
+            // A line without its end was cut off by the kill.
+            if let Some(whole) = line.strip_suffix('\n') {
+                if whole == "ready" {
+                    let _waiting = ready.send(());
+                }
+                lines.push(whole.to_owned());
+            }
+            line.clear();
+        }
+        lines
+    });
+    // The moment of the kill is the one thing here that is chosen by time.
+    if in_start {
+        std::thread::sleep(Duration::from_micros(rng.random_range(0..30_000)));
+    } else {
+        is_ready.recv().expect("the child starts");
+        std::thread::sleep(Duration::from_micros(rng.random_range(0..250_000)));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    listener.join().unwrap()
+}
+
+fn read_all(folder: &Path) -> HashMap<String, Vec<Entry>> {
+    let reader = SqliteReader::open(folder).unwrap();
+    (0..SALES)
+        .map(|no| (sale_id(no).to_string(), block_on(reader.read(sale_id(no), Seq(0), usize::MAX)).unwrap()))
+        .collect()
+}
+
+/// The child began with what the ledger had said when the one before it was killed.
+fn check_start(lines: &[String], ledgers: &HashMap<String, Vec<Entry>>) {
+    for line in lines.iter().filter_map(|line| line.strip_prefix("state ")) {
+        let (sale, rest) = line.split_once(' ').unwrap();
+        let (seq, counters) = rest.split_once(' ').unwrap();
+        let entries = &ledgers[sale];
+        let seq: usize = seq.parse().unwrap();
+        assert!(seq >= entries.len(), "{sale} began at {seq}, the ledger had said {}", entries.len());
+        // Time may have passed already.
+        if seq == entries.len() {
+            assert_eq!(counters, format!("{:?}", fold(entries).counters()));
+        }
+    }
+}
+
+fn fold(entries: &[Entry]) -> State {
+    let mut state = State::new();
+    entries.iter().for_each(|entry| state.apply(entry));
+    state
+}
+
+/// Every answer that was heard is in the ledger.
+fn check_answers(answers: &[String], ledgers: &HashMap<String, Vec<Entry>>) {
+    let facts: HashMap<&str, HashSet<String>> =
+        ledgers.iter().map(|(sale, entries)| (sale.as_str(), entries.iter().filter_map(fact).collect())).collect();
+    for answer in answers {
+        let mut words = answer.splitn(4, ' ').skip(1);
+        let (sale, seq, fact) = (words.next().unwrap(), words.next().unwrap(), words.next().unwrap());
+        assert!(seq.parse::<usize>().unwrap() <= ledgers[sale].len(), "lost: {answer}");
+        assert!(facts[sale].contains(fact), "lost: {answer}");
+    }
+}
+
+fn fact(entry: &Entry) -> Option<String> {
+    Some(match &entry.event {
+        Event::Joined { ticket, .. } => format!("joined {ticket}"),
+        Event::Left { ticket, .. } => format!("left {ticket}"),
+        Event::Held { order, .. } => format!("held {order}"),
+        Event::Confirmed { order, .. } => format!("confirmed {order}"),
+        Event::Released { order, .. } => format!("released {order}"),
+        Event::Refunded { order, .. } => format!("refunded {order}"),
+        _ => return None,
+    })
+}
+
+fn check_promises(sale: &str, entries: &[Entry]) {
+    let mut auditor = Auditor::new();
+    entries.iter().for_each(|entry| auditor.feed(entry));
+    let broken: Vec<_> = auditor.broken().map(ToString::to_string).collect();
+    assert!(auditor.is_clean(), "{sale}: {broken:?}");
+    assert_eq!(auditor.counters(), fold(entries).counters(), "two readings of {sale} differ");
+}

@@ -1,0 +1,183 @@
+//! What callers see of a pipeline: ticks, overload, stop, a caller who goes away, a clock that jumps.
+
+use crate::ledger::{NO_FAULTS, SimLedger};
+use crate::support::{
+    START, assert_promises_kept, buyer_id, order_id, policy, request_key, sale_id, whole_sale,
+};
+use engine::clock::{Clock, ManualClock, SystemClock};
+use engine::decide::memory::Memory;
+use engine::pipeline::{Limits, assemble};
+use engine::{Embedded, EngineError, start_embedded};
+use futures::FutureExt;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use sale::{Admission, Command, Entry, Event, Outcome, Place, Release, SaleId, Timestamp};
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::tempdir;
+
+const SALE: u64 = 1;
+/// Nothing here takes this long; it only keeps a broken engine from hanging the tests.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn reserve(buyer: u64) -> Command {
+    Command::Reserve { buyer: buyer_id(buyer), order: order_id(buyer, 1), quantity: 1, key: request_key(1) }
+}
+
+async fn ask(embedded: &Embedded, command: Command) -> Outcome {
+    embedded.engine.command(sale_id(SALE), command).await.unwrap().outcome
+}
+
+/// Waits until an event is recorded, and returns it.
+async fn recorded(embedded: &Embedded, sale: SaleId, is_it: impl Fn(&Event) -> bool) -> Entry {
+    let mut bell = embedded.engine.views().bell();
+    let found = async {
+        loop {
+            let entries = whole_sale(embedded.engine.ledger().as_ref(), sale).await;
+            if let Some(found) = entries.into_iter().find(|entry| is_it(&entry.event)) {
+                return found;
+            }
+            bell.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(PATIENCE, found).await.expect("the event is recorded in time")
+}
+
+const LINE: Admission = Admission::Fifo { per_second: 100, checkout_s: 60, line_opens_s: 60 };
+
+/// One unit, held by buyer 1; buyer 2 waits. Returns when the hold ends.
+async fn one_holds_and_one_waits(embedded: &Embedded, starts_at: Timestamp) -> Timestamp {
+    ask(embedded, Command::Configure { policy: policy(1, 1, starts_at, LINE) }).await;
+    ask(embedded, Command::Join { buyer: buyer_id(1) }).await;
+    ask(embedded, Command::Join { buyer: buyer_id(2) }).await;
+    recorded(embedded, sale_id(SALE), |event| matches!(event, Event::Admitted { .. })).await;
+    let Outcome::Order { order, .. } = ask(embedded, reserve(1)).await else { panic!("no order") };
+    match order.status {
+        sale::OrderStatus::Pending { until } => until,
+        status => panic!("{status:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_hold_expires_by_itself_and_its_unit_goes_to_the_next_in_line() {
+    let folder = tempdir().unwrap();
+    let embedded = start_embedded(folder.path(), Limits::default(), |at| SystemClock::start(at)).unwrap();
+    let until = one_holds_and_one_waits(&embedded, embedded.engine.now()).await;
+    let sale = sale_id(SALE);
+    let expired = recorded(&embedded, sale, |event| matches!(event, Event::Released { reason: Release::Expired, .. })).await;
+    let admitted =
+        recorded(&embedded, sale, |event| matches!(event, Event::Admitted { buyer, .. } if *buyer == buyer_id(2))).await;
+    assert!(expired.at >= until && expired.at.ms_since(until) < 100, "{} ms late", expired.at.ms_since(until));
+    assert_eq!((admitted.at, admitted.seq), (expired.at, expired.seq.next()));
+}
+
+#[tokio::test]
+async fn a_hold_expires_at_its_moment_and_not_before() {
+    let folder = tempdir().unwrap();
+    let clock = ManualClock::at(START);
+    let embedded = start_embedded(folder.path(), Limits::default(), |_| clock.clone()).unwrap();
+    let until = one_holds_and_one_waits(&embedded, START).await;
+    clock.set(until.plus_ms(-1));
+    let view = embedded.engine.buyer(sale_id(SALE), buyer_id(2)).await.unwrap();
+    assert_eq!(view.place, Some(Place::Waiting { position: 1 }));
+    clock.set(until);
+    let expired =
+        recorded(&embedded, sale_id(SALE), |event| matches!(event, Event::Released { reason: Release::Expired, .. })).await;
+    assert_eq!(expired.at, until);
+    let view = embedded.engine.buyer(sale_id(SALE), buyer_id(2)).await.unwrap();
+    assert!(matches!(view.place, Some(Place::Admitted { .. })), "{view:?}");
+}
+
+#[tokio::test]
+async fn a_clock_set_back_an_hour_stops_nobody() {
+    let folder = tempdir().unwrap();
+    let clock = ManualClock::at(START);
+    let embedded = start_embedded(folder.path(), Limits::default(), |_| clock.clone()).unwrap();
+    ask(&embedded, Command::Configure { policy: policy(10, 60, START, Admission::Open) }).await;
+    clock.set(START.plus_s(100));
+    assert!(matches!(ask(&embedded, reserve(1)).await, Outcome::Order { .. }));
+    clock.set(START.plus_s(100).plus_ms(-3_600_000));
+    assert!(matches!(ask(&embedded, reserve(2)).await, Outcome::Order { .. }));
+    embedded.stop();
+
+    // And across a restart: the clock is told where the ledger is.
+    let mut told = Timestamp::default();
+    let embedded = start_embedded(folder.path(), Limits::default(), |at| {
+        told = at;
+        ManualClock::at(at)
+    })
+    .unwrap();
+    assert_eq!(told, START.plus_s(100));
+    assert!(matches!(ask(&embedded, reserve(3)).await, Outcome::Order { .. }));
+    assert_promises_kept(sale_id(SALE), &whole_sale(embedded.engine.ledger().as_ref(), sale_id(SALE)).await);
+}
+
+#[test]
+fn a_full_queue_refuses_at_once() {
+    let ledger = SimLedger::new(StdRng::seed_from_u64(1), NO_FAULTS);
+    let limits = Limits { queue_len: 2, batch_len_max: 8 };
+    let clock = ManualClock::at(START);
+    let pipeline = assemble(Memory::default(), ledger.clone(), Arc::new(ledger), clock as Arc<dyn Clock>, limits);
+    // Nobody polls the stages.
+    let mut taken: Vec<_> = (0..2).map(|no| Box::pin(pipeline.engine.command(sale_id(no), Command::Tick))).collect();
+    assert!(taken.iter_mut().all(|asked| asked.as_mut().now_or_never().is_none()));
+    let third = pipeline.engine.command(sale_id(3), Command::Tick).now_or_never();
+    assert_eq!(third.map(Result::err), Some(Some(EngineError::Overloaded)));
+    assert_eq!(pipeline.engine.metrics().overloads.get(), 1);
+    drop(pipeline.decide);
+    for asked in taken {
+        assert_eq!(asked.now_or_never().map(Result::err), Some(Some(EngineError::Stopped)));
+    }
+}
+
+#[tokio::test]
+async fn stop_answers_everything_that_was_taken() {
+    let folder = tempdir().unwrap();
+    let clock = ManualClock::at(START);
+    let embedded = start_embedded(folder.path(), Limits::default(), |_| clock.clone()).unwrap();
+    ask(&embedded, Command::Configure { policy: policy(1_000, 60, START, Admission::Open) }).await;
+    let engine = embedded.engine.clone();
+    let mut asked: Vec<_> = (0..2_000).map(|no| Box::pin(engine.command(sale_id(SALE), reserve(no)))).collect();
+    // Polled once, each is taken.
+    let early: Vec<_> = asked.iter_mut().map(|asked| asked.as_mut().now_or_never()).collect();
+    embedded.stop();
+    let mut orders = 0;
+    for (asked, early) in asked.into_iter().zip(early) {
+        let answer = match early {
+            Some(answer) => answer,
+            None => tokio::time::timeout(PATIENCE, asked).await.expect("answered by then"),
+        };
+        orders += u32::from(matches!(answer.expect("taken, so not refused").outcome, Outcome::Order { .. }));
+    }
+    assert_eq!(orders, 1_000);
+    assert_eq!(engine.command(sale_id(SALE), Command::Tick).await.err(), Some(EngineError::Stopped));
+    assert!(!engine.is_recording());
+    let embedded = start_embedded(folder.path(), Limits::default(), |_| clock).unwrap();
+    assert_eq!(embedded.engine.views().get(sale_id(SALE)).unwrap().counters.held, 1_000);
+}
+
+#[tokio::test]
+async fn a_caller_who_hangs_up_loses_nothing() {
+    let folder = tempdir().unwrap();
+    let clock = ManualClock::at(START);
+    let embedded = start_embedded(folder.path(), Limits::default(), |_| clock.clone()).unwrap();
+    ask(&embedded, Command::Configure { policy: policy(10, 60, START, Admission::Open) }).await;
+    let mut asked = Box::pin(embedded.engine.command(sale_id(SALE), reserve(1)));
+    let _answered = asked.as_mut().now_or_never();
+    drop(asked);
+    let Outcome::Order { order, repeated } = ask(&embedded, reserve(1)).await else { panic!("no order") };
+    assert!(repeated, "the first request had been carried out");
+    assert_eq!(embedded.engine.order(order.id).await.unwrap(), Some((sale_id(SALE), order)));
+}
+
+#[tokio::test]
+async fn a_sale_that_was_never_announced_is_told_apart() {
+    let folder = tempdir().unwrap();
+    let clock = ManualClock::at(START);
+    let embedded = start_embedded(folder.path(), Limits::default(), |_| clock).unwrap();
+    let bad = policy(0, 60, START, Admission::Open);
+    assert!(matches!(ask(&embedded, Command::Configure { policy: bad }).await, Outcome::Refused(_)));
+    let asked = embedded.engine.command(sale_id(SALE), reserve(1)).await;
+    assert_eq!(asked.err(), Some(EngineError::NoSuchSale));
+    assert!(embedded.engine.views().all().is_empty());
+}

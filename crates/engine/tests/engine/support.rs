@@ -1,0 +1,67 @@
+//! What the tests share: names, policies, and the reading of a ledger.
+
+use engine::EngineError;
+use engine::record::Read;
+use sale::audit::Auditor;
+use sale::{Admission, BuyerId, Entry, Money, OrderId, Policy, RequestKey, SaleId, Seq, State, Timestamp};
+use uuid::Uuid;
+
+/// A moment in 2026.
+pub const START: Timestamp = Timestamp(1_790_000_000_000);
+
+pub fn sale_id(no: u64) -> SaleId {
+    SaleId(Uuid::from_u64_pair(0x5a1e, no))
+}
+
+pub fn buyer_id(no: u64) -> BuyerId {
+    BuyerId(Uuid::from_u64_pair(0xb0b, no))
+}
+
+pub fn order_id(buyer: u64, no: u64) -> OrderId {
+    OrderId(Uuid::from_u64_pair(buyer, no))
+}
+
+pub fn request_key(no: u64) -> Option<RequestKey> {
+    Some(RequestKey(u128::from(no).to_be_bytes()))
+}
+
+/// A sale that is open for an hour from `starts_at` on.
+pub fn policy(quantity: u32, hold_s: u32, starts_at: Timestamp, admission: Admission) -> Box<Policy> {
+    Box::new(Policy {
+        quantity,
+        unit_price: Money { minor: 4_900, currency: "EUR".parse().unwrap() },
+        starts_at,
+        ends_at: starts_at.plus_s(3_600),
+        limit_per_buyer: 2,
+        hold_s,
+        admission,
+    })
+}
+
+pub fn fold(entries: &[Entry]) -> State {
+    let mut state = State::new();
+    for entry in entries {
+        state.apply(entry);
+    }
+    state
+}
+
+pub async fn whole_sale(ledger: &dyn Read, sale: SaleId) -> Vec<Entry> {
+    ledger.read(sale, Seq(0), usize::MAX).await.unwrap()
+}
+
+/// What the audit says of a sale's ledger.
+pub fn assert_promises_kept(sale: SaleId, entries: &[Entry]) {
+    let state = fold(entries);
+    state.check().unwrap_or_else(|broken| panic!("{sale}: {broken:?}"));
+    let mut auditor = Auditor::new();
+    entries.iter().for_each(|entry| auditor.feed(entry));
+    let broken: Vec<_> = auditor.broken().collect();
+    assert!(auditor.is_clean(), "{sale}: {broken:?}");
+    assert_eq!(auditor.counters(), state.counters(), "two readings of {sale} differ");
+}
+
+/// True for the two ways in which a caller is told to ask again.
+pub fn is_worth_retrying(error: EngineError) -> bool {
+    matches!(error, EngineError::NotRecorded | EngineError::Overloaded)
+}
