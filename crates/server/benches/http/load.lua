@@ -1,0 +1,49 @@
+-- What wrk sends: METHOD PATH from the arguments, a token a request from a file, and a body from another, so that every
+-- token meets every body once before any pair comes back. The same requests go to the bare endpoint and to Doorbuster, so
+-- that the generator costs the same in both.
+--   wrk … -s load.lua URL -- METHOD PATH TOKENS BODIES [EXTRA-HEADER]     (BODIES is "-" where there is none)
+local thread_count = 0
+
+function setup(thread)
+  thread:set("thread_no", thread_count)
+  thread_count = thread_count + 1
+end
+
+local tokens, bodies = {}, {}
+local head, pair, step
+
+local function read_lines(path, into)
+  for line in io.lines(path) do into[#into + 1] = line end
+end
+
+function init(args)
+  local method, path, tokens_path, bodies_path, extra = args[1], args[2], args[3], args[4], args[5]
+  read_lines(tokens_path, tokens)
+  head = method .. " " .. path .. " HTTP/1.1\r\nHost: doorbuster\r\n"
+  if extra then head = head .. extra .. "\r\n" end
+  head = head .. "Authorization: Bearer "
+  if bodies_path == "-" then
+    bodies[1] = "\r\n\r\n"
+  else
+    local texts = {}
+    read_lines(bodies_path, texts)
+    for i, text in ipairs(texts) do
+      bodies[i] = "\r\nContent-Type: application/json\r\nContent-Length: " .. #text .. "\r\n\r\n" .. text
+    end
+  end
+  pair, step = thread_no, 2
+end
+
+function request()
+  local token = pair % #tokens
+  local body = math.floor(pair / #tokens) % #bodies
+  pair = pair + step
+  return head .. tokens[token + 1] .. bodies[body + 1]
+end
+
+function done(summary, latency)
+  local errors = summary.errors
+  io.write(string.format("result requests=%d us=%d p50_us=%d p99_us=%d refused=%d errors=%d\n",
+    summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), errors.status,
+    errors.connect + errors.read + errors.write + errors.timeout))
+end

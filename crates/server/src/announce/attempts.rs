@@ -1,0 +1,54 @@
+//! Writes refused attempts: what the buffer holds, in batches. When the tables cannot be written it keeps a bounded amount,
+//! and counts what it has to give up.
+
+use crate::shop::attempts::AttemptsInbox;
+use crate::store::attempts::AttemptRow;
+use crate::store::{Store, StoreError, attempts};
+use sale::Timestamp;
+use std::collections::VecDeque;
+
+/// Rows kept while the tables cannot be written: some 3 MB.
+const KEPT_MAX: usize = 20_000;
+/// Rows a transaction: a few milliseconds, so that a registration does not wait long for the writer.
+const ROWS_MAX: usize = 512;
+
+/// The buffer's other end, and what was taken from it and is not written yet.
+pub(super) struct Writer {
+    inbox: AttemptsInbox,
+    kept: VecDeque<AttemptRow>,
+}
+
+impl Writer {
+    pub(super) fn new(inbox: AttemptsInbox) -> Self {
+        Self { inbox, kept: VecDeque::new() }
+    }
+
+    /// Takes what is due, and writes one transaction of it. True when more waits to be written.
+    pub(super) async fn write(
+        &mut self,
+        store: &Store,
+        now: Timestamp,
+        is_last: bool,
+    ) -> Result<bool, StoreError> {
+        self.take(now, is_last);
+        if self.kept.is_empty() {
+            return Ok(false);
+        }
+        let rows = self.kept.make_contiguous();
+        let rows = &rows[..rows.len().min(ROWS_MAX)];
+        let mut writing = store.begin().await?;
+        attempts::insert(&mut writing, rows).await?;
+        writing.commit().await?;
+        let written = rows.len();
+        self.kept.drain(..written);
+        Ok(!self.kept.is_empty())
+    }
+
+    /// Takes what is due from the buffer, also while the tables cannot be written: the buffer's counts must not pile up.
+    fn take(&mut self, now: Timestamp, is_last: bool) {
+        let taken = self.inbox.take(now, KEPT_MAX, is_last);
+        self.kept.extend(taken);
+        let surplus = self.kept.len().saturating_sub(KEPT_MAX);
+        self.inbox.drop_rows(self.kept.drain(..surplus));
+    }
+}

@@ -1,0 +1,255 @@
+//! From events to rows: a stretch of a sale's ledger, folded into the last state of each row that it touches. Pure.
+
+use crate::store::attempts::{ACCEPTED, AttemptRow};
+use crate::store::counters::CountersRow;
+use crate::store::orders::OrderRow;
+use crate::store::queue::{QueueRow, QueueStatus};
+use sale::{BuyerId, Counters, Entry, Event, Money, OrderId, OrderStatus, OrderView, Policy, Release, SaleId, Seq, Source};
+use sale::{Ticket, Timestamp};
+use std::collections::HashMap;
+use uuid::Builder;
+
+/// The rows that a stretch of events touches, each once, as they are after it.
+#[derive(Debug, Default)]
+pub(super) struct Folded {
+    pub(super) orders: Vec<OrderRow>,
+    pub(super) queue: Vec<QueueRow>,
+    pub(super) attempts: Vec<AttemptRow>,
+    pub(super) counters: Option<CountersRow>,
+    /// Everyone who is still admitted after all this gets so much more, in milliseconds: a pause has ended.
+    pub(super) extend_ms: Option<i64>,
+    /// How many events went into it. The end of a pause ends a stretch, because it touches rows that are not here.
+    pub(super) taken: usize,
+    orders_at: HashMap<OrderId, usize>,
+    queue_at: HashMap<Ticket, usize>,
+}
+
+/// Folds as many `entries` as make one stretch, on top of the sale as it is in the tables.
+pub(super) fn fold(sale: SaleId, counters: Option<CountersRow>, entries: &[Entry]) -> Folded {
+    let mut folded = Folded { counters, ..Folded::default() };
+    for entry in entries {
+        folded.taken += 1;
+        if folded.counters.as_ref().is_some_and(|row| entry.seq <= row.seq) {
+            continue;
+        }
+        folded.apply(sale, entry);
+        if folded.extend_ms.is_some() {
+            break;
+        }
+    }
+    folded
+}
+
+impl Folded {
+    fn apply(&mut self, sale: SaleId, entry: &Entry) {
+        if let Event::Configured { policy } = &entry.event {
+            self.configure(entry.seq, policy);
+        }
+        // Nothing happens in a sale before it is announced.
+        let Some(mut row) = self.counters.take() else { return };
+        row.seq = entry.seq;
+        move_units(&mut row.counters, &entry.event);
+        row.policy.quantity = row.counters.quantity;
+        match entry.event {
+            Event::Paused => row.paused_at = row.paused_at.or(Some(entry.at)),
+            Event::Resumed => self.thaw(&mut row, entry.at),
+            Event::Closed => {
+                self.thaw(&mut row, entry.at);
+                row.closed_at = Some(entry.at);
+            }
+            Event::Configured { .. } | Event::Restocked { .. } => {}
+            Event::Joined { buyer, ticket } => {
+                self.entry(entry, buyer, ticket, QueueStatus::Waiting);
+                self.accepted(sale, entry, buyer, "join");
+            }
+            Event::Left { buyer, ticket, .. } => self.entry(entry, buyer, ticket, QueueStatus::Left),
+            Event::Lapsed { buyer, ticket } => self.entry(entry, buyer, ticket, QueueStatus::Lapsed),
+            Event::Admitted { buyer, ticket, until } => {
+                self.entry(entry, buyer, ticket, QueueStatus::Admitted { until });
+            }
+            Event::Held { buyer, order, quantity, until, from, .. } => {
+                self.served(entry, buyer, from);
+                self.order(sale, entry, row.policy.unit_price, (order, buyer, quantity), OrderStatus::Pending { until });
+                self.accepted(sale, entry, buyer, "order");
+            }
+            Event::Confirmed { buyer, order, quantity, from, .. } => {
+                self.served(entry, buyer, from);
+                self.order(sale, entry, row.policy.unit_price, (order, buyer, quantity), OrderStatus::Confirmed);
+                // Units that do not come from a hold are either sold at once, or paid too late: the latter only where
+                // the sale holds units, and it was counted when they were held.
+                if from != Source::Hold && row.policy.sells_at_once() {
+                    self.accepted(sale, entry, buyer, "order");
+                }
+            }
+            Event::Released { buyer, order, quantity, reason } => {
+                let status = match reason {
+                    Release::Cancelled => OrderStatus::Cancelled,
+                    Release::Declined => OrderStatus::Declined,
+                    Release::Expired => OrderStatus::Expired,
+                };
+                self.order(sale, entry, row.policy.unit_price, (order, buyer, quantity), status);
+            }
+            Event::Refunded { buyer, order, quantity, restocked } => {
+                let status = OrderStatus::Refunded { restocked };
+                self.order(sale, entry, row.policy.unit_price, (order, buyer, quantity), status);
+            }
+        }
+        self.counters = Some(row);
+    }
+
+    fn configure(&mut self, seq: Seq, policy: &Policy) {
+        match &mut self.counters {
+            // The quantity follows by `move_units`, which knows the old one.
+            Some(row) => row.policy = policy.clone(),
+            None => {
+                self.counters = Some(CountersRow {
+                    seq,
+                    counters: Counters::default(),
+                    policy: policy.clone(),
+                    paused_at: None,
+                    closed_at: None,
+                });
+            }
+        }
+    }
+
+    fn thaw(&mut self, row: &mut CountersRow, at: Timestamp) {
+        if let Some(paused_at) = row.paused_at.take() {
+            self.extend_ms = Some(at.ms_since(paused_at).max(0));
+        }
+    }
+
+    fn served(&mut self, entry: &Entry, buyer: BuyerId, from: Source) {
+        if let Source::Admission { ticket } = from {
+            self.entry(entry, buyer, ticket, QueueStatus::Served);
+        }
+    }
+
+    fn entry(&mut self, entry: &Entry, buyer: BuyerId, ticket: Ticket, status: QueueStatus) {
+        let Entry { seq, at, .. } = *entry;
+        let row = QueueRow { ticket, buyer, status, joined_at: at, changed_at: at, seq };
+        match self.queue_at.get(&ticket) {
+            Some(index) => self.queue[*index] = QueueRow { joined_at: self.queue[*index].joined_at, ..row },
+            None => {
+                self.queue_at.insert(ticket, self.queue.len());
+                self.queue.push(row);
+            }
+        }
+    }
+
+    fn order(
+        &mut self,
+        sale: SaleId,
+        entry: &Entry,
+        unit_price: Money,
+        (id, buyer, quantity): (OrderId, BuyerId, u32),
+        status: OrderStatus,
+    ) {
+        let Entry { seq, at, .. } = *entry;
+        if let Some(index) = self.orders_at.get(&id) {
+            let row = &mut self.orders[*index];
+            row.order.status = status;
+            row.order.changed_at = at;
+            row.seq = seq;
+        } else {
+            let order = OrderView { id, buyer, quantity, made_at: at, changed_at: at, status };
+            self.orders_at.insert(id, self.orders.len());
+            self.orders.push(OrderRow { sale, order, unit_price, seq });
+        }
+    }
+
+    fn accepted(&mut self, sale: SaleId, entry: &Entry, buyer: BuyerId, action: &'static str) {
+        // The same event always gets the same id: whoever projects twice writes once.
+        // 34 bits of the sale's random ones, then 40 of the number: a terabyte of ledger has no more.
+        let mut tail = [0; 10];
+        tail[..5].copy_from_slice(&sale.0.as_bytes()[11..]);
+        tail[5..].copy_from_slice(&entry.seq.0.to_be_bytes()[3..]);
+        let at_ms = u64::try_from(entry.at.0).unwrap_or(0);
+        self.attempts.push(AttemptRow {
+            id: Builder::from_unix_timestamp_millis(at_ms, &tail).into_uuid(),
+            sale,
+            buyer: Some(buyer),
+            action: action.into(),
+            code: ACCEPTED.into(),
+            count: 1,
+            at: entry.at,
+        });
+    }
+}
+
+/// What an event does to the sums. Each event says where its units came from, so no row has to be read. For a ledger that lacks
+/// events the sums stay possible (see [`Counters::short`]), but cannot know of what they were not told.
+fn move_units(sums: &mut Counters, event: &Event) {
+    match *event {
+        Event::Configured { ref policy } => resize(sums, policy.quantity),
+        Event::Restocked { quantity } => resize(sums, sums.quantity.saturating_add(quantity)),
+        Event::Paused | Event::Resumed | Event::Closed => {}
+        Event::Joined { .. } => sums.waiting += 1,
+        Event::Left { admitted: false, .. } => sums.waiting = sums.waiting.saturating_sub(1),
+        Event::Left { admitted: true, .. } | Event::Lapsed { .. } => give_back_admission(sums),
+        Event::Admitted { .. } => {
+            sums.waiting = sums.waiting.saturating_sub(1);
+            take(sums, 1);
+            sums.admitted += 1;
+        }
+        Event::Held { quantity, from, .. } => {
+            take_from(sums, from, quantity);
+            sums.held += quantity;
+        }
+        Event::Confirmed { quantity, from, .. } => {
+            take_from(sums, from, quantity);
+            sums.sold += quantity;
+        }
+        Event::Released { quantity, .. } => give_back_hold(sums, quantity),
+        Event::Refunded { quantity, restocked: true, .. } => {
+            let units = quantity.min(sums.sold);
+            sums.sold -= units;
+            free(sums, units);
+        }
+        Event::Refunded { restocked: false, .. } => {}
+    }
+}
+
+/// Takes units for an order from where the event says they were.
+fn take_from(sums: &mut Counters, from: Source, quantity: u32) {
+    match from {
+        Source::Stock => {}
+        Source::Admission { .. } => give_back_admission(sums),
+        Source::Hold => give_back_hold(sums, quantity),
+    }
+    take(sums, quantity);
+}
+
+fn give_back_admission(sums: &mut Counters) {
+    if sums.admitted > 0 {
+        sums.admitted -= 1;
+        free(sums, 1);
+    }
+}
+
+fn give_back_hold(sums: &mut Counters, quantity: u32) {
+    let units = quantity.min(sums.held);
+    sums.held -= units;
+    free(sums, units);
+}
+
+fn take(sums: &mut Counters, units: u32) {
+    let there = units.min(sums.available);
+    sums.available -= there;
+    sums.short += units - there;
+}
+
+fn free(sums: &mut Counters, units: u32) {
+    let owed = units.min(sums.short);
+    sums.short -= owed;
+    sums.available += units - owed;
+}
+
+fn resize(sums: &mut Counters, quantity: u32) {
+    if quantity >= sums.quantity {
+        free(sums, quantity - sums.quantity);
+    } else {
+        take(sums, sums.quantity - quantity);
+    }
+    sums.quantity = quantity;
+}

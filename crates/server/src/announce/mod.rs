@@ -1,0 +1,13 @@
+//! Announcing what was recorded: followers of the ledger, each at its own offset and speed. A follower that is slow, down or
+//! restarted delays its own news only. Nothing here decides, and nobody waits for it.
+
+pub mod projector;
+
+mod fold;
+
+mod attempts;
+
+#[cfg(test)]
+mod tests;
+
+pub use projector::{Projector, Settings};

@@ -1,0 +1,398 @@
+//! What the tables say is what the ledger says: after any history, at any speed, through any number of restarts.
+
+use super::fold::{Folded, fold};
+use super::projector::{Figures, Follower, Projector, Settings, Tools};
+use crate::shop::attempts;
+use crate::shop::projected::Projected;
+use crate::store::counters::CountersRow;
+use crate::store::orders::{Filter, OrderRow};
+use crate::store::queue::{QueueRow, QueueStatus};
+use crate::store::{Store, counters, orders, queue};
+use engine::clock::{Clock, ManualClock};
+use engine::pipeline::Limits;
+use engine::{Embedded, Engine};
+use proptest::prelude::*;
+use crate::telemetry::metrics::Counter;
+use sale::{
+    Admission, BuyerId, Command, Entry, Money, OrderId, OrderView, Place, Policy, ReleaseReason, SaleId, Seq, State,
+    Ticket, Timestamp,
+};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+const SALE: SaleId = SaleId(Uuid::from_u128(0xABCD));
+const START: Timestamp = Timestamp(1_000_000);
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a history is made of: a number for the command, two for its arguments, and milliseconds that pass before it.
+type Step = (u8, u8, u8, u16);
+
+fn steps(len: usize) -> impl Strategy<Value = Vec<Step>> {
+    prop::collection::vec((0..16u8, any::<u8>(), any::<u8>(), 0..1500u16), 1..len)
+}
+
+fn policy(admission: Admission, hold_s: u32) -> Policy {
+    Policy {
+        quantity: 6,
+        unit_price: Money { minor: 1000, currency: "EUR".parse().unwrap() },
+        starts_at: START,
+        ends_at: START.plus_s(600),
+        limit_per_buyer: 2,
+        hold_s,
+        admission,
+    }
+}
+
+fn policies() -> impl Strategy<Value = Policy> {
+    let fifo = Admission::Fifo { per_second: 2, checkout_s: 4, line_opens_s: 5 };
+    (prop::sample::select(vec![Admission::Open, fifo]), prop::sample::select(vec![0, 3]))
+        .prop_map(|(admission, hold_s)| policy(admission, hold_s))
+}
+
+/// The command of a step. Orders are numbered as they are asked for, so that later steps can mean them.
+fn command((kind, a, b, _): Step, n: usize, policy: &Policy) -> Command {
+    let buyer = BuyerId(Uuid::from_u128(u128::from(a % 8) + 1));
+    let order = OrderId(Uuid::from_u128(1000 + u128::from(b) % (n as u128 + 1)));
+    match kind {
+        0..=3 => Command::Join { buyer },
+        4..=7 => {
+            let order = OrderId(Uuid::from_u128(1000 + n as u128));
+            Command::Reserve { buyer, order, quantity: u32::from(b % 2) + 1, key: None }
+        }
+        8 | 9 => Command::Confirm { buyer, order },
+        10 => Command::Release { buyer, order, reason: ReleaseReason::Cancelled },
+        11 => Command::Refund { order, restock: b.is_multiple_of(2) },
+        12 => Command::Leave { buyer },
+        13 if a.is_multiple_of(2) => Command::Pause,
+        13 => Command::Resume,
+        14 => Command::Restock { quantity: u32::from(b % 3) + 1 },
+        _ if a == 0 => Command::Close,
+        _ => {
+            let quantity = policy.quantity + u32::from(b);
+            Command::Configure { policy: Box::new(Policy { quantity, hold_s: u32::from(a % 4), ..policy.clone() }) }
+        }
+    }
+}
+
+fn history(policy: &Policy, steps: &[Step]) -> Vec<Entry> {
+    let mut state = State::new();
+    let mut entries = Vec::new();
+    let mut now = Timestamp(START.0 - 4_000);
+    state.step(now, &Command::Configure { policy: Box::new(policy.clone()) }, &mut entries);
+    for (n, step) in steps.iter().enumerate() {
+        now = now.plus_ms(i64::from(step.3));
+        let buyers_own = command(*step, n, policy);
+        // Most random confirmations would be of someone else's order.
+        let command = match buyers_own {
+            Command::Confirm { order, .. } => match state.order(order) {
+                Some(order) => Command::Confirm { buyer: order.buyer, order: order.id },
+                None => buyers_own,
+            },
+            other => other,
+        };
+        state.step(now, &command, &mut entries);
+    }
+    entries
+}
+
+/// The tables in memory: what a projector would have written.
+#[derive(Default)]
+struct Tables {
+    counters: Option<CountersRow>,
+    orders: BTreeMap<OrderId, OrderRow>,
+    queue: BTreeMap<Ticket, QueueRow>,
+    accepted: usize,
+}
+
+impl Tables {
+    fn write(&mut self, folded: Folded) {
+        for row in folded.orders {
+            let made = self.orders.get(&row.order.id).map_or(row.order.made_at, |known| known.order.made_at);
+            let order = OrderView { made_at: made, ..row.order };
+            self.orders.insert(order.id, OrderRow { order, ..row });
+        }
+        for row in folded.queue {
+            self.queue.insert(row.ticket, row);
+        }
+        if let Some(ms) = folded.extend_ms {
+            for row in self.queue.values_mut() {
+                if let QueueStatus::Admitted { until } = &mut row.status {
+                    *until = until.plus_ms(ms);
+                }
+            }
+        }
+        self.accepted += folded.attempts.len();
+        self.counters = folded.counters;
+    }
+
+    async fn read(store: &Store, sale: SaleId) -> Self {
+        let filter = Filter { sale: Some(sale), ..Filter::default() };
+        let orders = orders::list(store, filter, 100_000).await.unwrap();
+        let queue = queue::list(store, sale, Ticket(0), 100_000).await.unwrap();
+        let attempts = crate::store::attempts::list(store, sale, None, 100_000).await.unwrap();
+        Self {
+            counters: counters::find(store, sale).await.unwrap(),
+            orders: orders.into_iter().map(|row| (row.order.id, row)).collect(),
+            queue: queue.into_iter().map(|row| (row.ticket, row)).collect(),
+            accepted: attempts.iter().filter(|attempt| attempt.code == "accepted").count(),
+        }
+    }
+
+    fn assert_are(&self, entries: &[Entry]) {
+        let mut state = State::new();
+        for entry in entries {
+            state.apply(entry);
+        }
+        let row = self.counters.as_ref().unwrap();
+        assert_eq!(row.seq, state.seq());
+        assert_eq!(row.counters, state.counters());
+        assert_eq!(Some(&row.policy), state.policy());
+        let orders: Vec<OrderView> = self.orders.values().map(|row| row.order).collect();
+        let mut expected: Vec<OrderView> = state.orders().collect();
+        expected.sort_by_key(|order| order.id);
+        assert_eq!(orders, expected);
+        let standing = self.queue.values().filter_map(|row| match row.status {
+            QueueStatus::Waiting => Some((row.ticket, row.buyer, None)),
+            QueueStatus::Admitted { until } => Some((row.ticket, row.buyer, Some(until))),
+            QueueStatus::Served | QueueStatus::Lapsed | QueueStatus::Left => None,
+        });
+        let line = state.line(None, usize::MAX).into_iter().map(|member| match member.place {
+            Place::Waiting { .. } => (member.ticket, member.buyer, None),
+            Place::Admitted { until } => (member.ticket, member.buyer, Some(until)),
+        });
+        assert_eq!(standing.collect::<Vec<_>>(), line.collect::<Vec<_>>());
+        let joined = self.queue.len();
+        assert!(self.accepted >= joined, "every place in line was an accepted attempt");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_fold_is_the_law_whatever_the_batches(policy in policies(), steps in steps(120), stretch in 1..40usize) {
+        let entries = history(&policy, &steps);
+        let mut tables = Tables::default();
+        let mut rest = entries.as_slice();
+        while !rest.is_empty() {
+            let folded = fold(SALE, tables.counters.clone(), &rest[..stretch.min(rest.len())]);
+            rest = &rest[folded.taken..];
+            tables.write(folded);
+        }
+        tables.assert_are(&entries);
+    }
+
+    #[test]
+    fn a_ledger_that_lacks_events_still_gives_possible_sums(
+        policy in policies(), steps in steps(80), lost in prop::collection::vec(any::<prop::sample::Index>(), 1..6),
+    ) {
+        let mut entries = history(&policy, &steps);
+        for index in lost {
+            let index = index.index(entries.len());
+            if index > 0 {
+                entries.remove(index);
+            }
+        }
+        let sums = fold(SALE, None, &entries).counters.unwrap().counters;
+        prop_assert_eq!(sums.available + sums.admitted + sums.held + sums.sold, sums.quantity + sums.short);
+    }
+}
+
+/// A shop's folder with an engine, as it is between a start and a stop.
+struct House {
+    embedded: Embedded,
+    store: Store,
+    clock: Arc<ManualClock>,
+}
+
+impl House {
+    async fn open(folder: &Path) -> Self {
+        let clock = ManualClock::at(Timestamp(START.0 - 4_000));
+        let store = Store::open(folder).await.unwrap();
+        store.migrate().await.unwrap();
+        let embedded = engine::start_embedded(folder, Limits::default(), |last| {
+            clock.set(last.max(clock.now()));
+            Arc::clone(&clock) as Arc<dyn Clock>
+        });
+        Self { embedded: embedded.unwrap(), store, clock }
+    }
+
+    fn engine(&self) -> &Engine {
+        &self.embedded.engine
+    }
+
+    async fn play(&self, policy: &Policy, steps: &[Step]) {
+        let configure = Command::Configure { policy: Box::new(policy.clone()) };
+        self.engine().command(SALE, configure).await.unwrap();
+        for (n, step) in steps.iter().enumerate() {
+            self.clock.advance_ms(i64::from(step.3));
+            self.engine().command(SALE, command(*step, n, policy)).await.unwrap();
+        }
+    }
+
+    async fn ledger(&self) -> Vec<Entry> {
+        self.engine().ledger().read(SALE, Seq(0), usize::MAX).await.unwrap()
+    }
+
+    fn project(&self, projected: &Projected, figures: &Figures) -> Projector {
+        let (_attempts, inbox) = attempts::buffer(Counter::default());
+        let tools = Tools {
+            engine: self.engine().clone(),
+            store: self.store.clone(),
+            projected: projected.clone(),
+            inbox,
+            figures: figures.clone(),
+        };
+        Projector::start(tools, Settings { events_max: 7, rest_factor: 0 }).unwrap()
+    }
+
+    async fn close(self) {
+        self.store.close().await;
+        self.embedded.stop();
+    }
+}
+
+/// A long history of every kind of event.
+fn long() -> Vec<Step> {
+    (0..400u32).map(|n| ((n * 7 % 15) as u8, (n * 31 % 251) as u8, (n * 17 % 253) as u8, (n * 97 % 700) as u16)).collect()
+}
+
+#[tokio::test]
+async fn a_projector_that_is_started_anew_after_each_transaction_writes_the_same_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = House::open(folder.path()).await;
+    let fifo = Admission::Fifo { per_second: 3, checkout_s: 4, line_opens_s: 5 };
+    house.play(&policy(fifo, 3), &long()).await;
+    let (projected, figures) = (Projected::default(), Figures::default());
+    let mut restarts = 0;
+    loop {
+        let settings = Settings { events_max: 1 + restarts % 23, rest_factor: 0 };
+        let mut follower =
+            Follower::begin(house.engine(), &house.store, &projected, &figures, settings).await.unwrap();
+        let more = follower.round().await.unwrap();
+        restarts += 1;
+        if !more {
+            break;
+        }
+    }
+    let entries = house.ledger().await;
+    assert!(restarts > 20 && entries.len() > 200, "{restarts} restarts, {} events", entries.len());
+    Tables::read(&house.store, SALE).await.assert_are(&entries);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_not_committed_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = House::open(folder.path()).await;
+    house.play(&policy(Admission::Open, 3), &long()).await;
+    let entries = house.ledger().await;
+    let folded = fold(SALE, None, &entries[..50]);
+    let mut writing = house.store.begin().await.unwrap();
+    orders::upsert(&mut writing, &folded.orders).await.unwrap();
+    counters::upsert(&mut writing, SALE, &folded.counters.unwrap()).await.unwrap();
+    drop(writing);
+    let (projected, figures) = (Projected::default(), Figures::default());
+    let projector = house.project(&projected, &figures);
+    assert!(projected.wait(SALE, entries.last().unwrap().seq, PATIENCE).await);
+    Tables::read(&house.store, SALE).await.assert_are(&entries);
+    assert_eq!(figures.failures.get(), 0);
+    tokio::task::spawn_blocking(|| projector.stop()).await.unwrap();
+    house.close().await;
+}
+
+#[tokio::test]
+async fn two_projectors_do_not_write_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = House::open(folder.path()).await;
+    house.play(&policy(Admission::Open, 3), &long()).await;
+    let entries = house.ledger().await;
+    let figures = Figures::default();
+    let (one, other) = (Projected::default(), Projected::default());
+    let projectors = [house.project(&one, &figures), house.project(&other, &figures)];
+    let last = entries.last().unwrap().seq;
+    assert!(one.wait(SALE, last, PATIENCE).await && other.wait(SALE, last, PATIENCE).await);
+    let tables = Tables::read(&house.store, SALE).await;
+    tables.assert_are(&entries);
+    assert_eq!(figures.events.get(), entries.len() as u64, "each event was written once");
+    for projector in projectors {
+        tokio::task::spawn_blocking(|| projector.stop()).await.unwrap();
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn an_older_ledger_that_is_restored_is_noticed_even_when_it_has_grown_since() {
+    let folder = tempfile::tempdir().unwrap();
+    let saved = tempfile::tempdir().unwrap();
+    let open = policy(Admission::Open, 3);
+    let house = House::open(folder.path()).await;
+    house.play(&open, &long()[..60]).await;
+    house.close().await;
+    copy_ledger(folder.path(), saved.path());
+
+    let house = House::open(folder.path()).await;
+    house.play(&open, &long()[60..160]).await;
+    let (projected, figures) = (Projected::default(), Figures::default());
+    let projector = house.project(&projected, &figures);
+    let before = house.ledger().await.last().unwrap().seq;
+    assert!(projected.wait(SALE, before, PATIENCE).await);
+    tokio::task::spawn_blocking(|| projector.stop()).await.unwrap();
+    house.close().await;
+
+    copy_ledger(saved.path(), folder.path());
+    let house = House::open(folder.path()).await;
+    house.clock.advance_ms(1);
+    // Another history, longer than the one that the tables show.
+    let other: Vec<Step> = long().iter().map(|(kind, a, b, ms)| (*kind, a.wrapping_add(3), *b, *ms + 1)).collect();
+    house.play(&open, &other).await;
+    let entries = house.ledger().await;
+    assert!(entries.last().unwrap().seq > before);
+    let (projected, figures) = (Projected::default(), Figures::default());
+    let projector = house.project(&projected, &figures);
+    assert!(projected.wait(SALE, entries.last().unwrap().seq, PATIENCE).await);
+    assert_eq!(figures.rebuilds.get(), 1);
+    Tables::read(&house.store, SALE).await.assert_are(&entries);
+    tokio::task::spawn_blocking(|| projector.stop()).await.unwrap();
+    house.close().await;
+}
+
+fn copy_ledger(from: &Path, to: &Path) {
+    for file in std::fs::read_dir(to).unwrap().map(Result::unwrap) {
+        if file.file_name().to_string_lossy().starts_with("ledger") {
+            std::fs::remove_file(file.path()).unwrap();
+        }
+    }
+    for file in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        if file.file_name().to_string_lossy().starts_with("ledger") {
+            std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn refused_attempts_are_written_while_the_projector_runs_and_when_it_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = House::open(folder.path()).await;
+    let (told, inbox) = attempts::buffer(Counter::default());
+    let tools = Tools {
+        engine: house.engine().clone(),
+        store: house.store.clone(),
+        projected: Projected::default(),
+        inbox,
+        figures: Figures::default(),
+    };
+    let projector = Projector::start(tools, Settings::default()).unwrap();
+    let now = house.clock.now();
+    for n in 0..500 {
+        told.refused(SALE, Some(BuyerId(Uuid::from_u128(n))), "order", "sold_out", now);
+    }
+    tokio::task::spawn_blocking(|| projector.stop()).await.unwrap();
+    let refusals = crate::store::attempts::refusals(&house.store, SALE).await.unwrap();
+    assert_eq!(refusals, [("sold_out".to_owned(), 500)]);
+    assert_eq!(crate::store::attempts::counted(&house.store, SALE).await.unwrap(), 300);
+    house.close().await;
+}

@@ -1,0 +1,53 @@
+//! Refresh tokens: 256 random bits that mean something only to the `refresh_tokens` table. Never a JWT, never stored.
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
+/// Says what the token is to secret scanners and to people who find it in a log.
+const PREFIX: &str = "dbr_";
+
+/// A token as the client gets it. Its `Debug` does not tell it.
+pub struct RefreshToken(String);
+
+impl RefreshToken {
+    /// A new one, from the machine's source of randomness.
+    ///
+    /// # Panics
+    /// When the machine has no randomness: nothing that hands out secrets may go on then.
+    #[must_use]
+    pub fn generate() -> Self {
+        let mut bits = [0; 32];
+        getrandom::fill(&mut bits).expect("the machine gives random bytes");
+        Self(format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(bits)))
+    }
+
+    /// The text for the client.
+    #[must_use]
+    pub fn into_text(self) -> String {
+        self.0
+    }
+
+    /// What the table keeps.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        hash(&self.0)
+    }
+}
+
+impl std::fmt::Debug for RefreshToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RefreshToken(…)")
+    }
+}
+
+/// SHA-256 of a token in hexadecimal digits. A fast hash is enough: nobody guesses 256 bits.
+#[must_use]
+pub fn hash(token: &str) -> String {
+    use std::fmt::Write;
+    let digest = Sha256::digest(token.as_bytes());
+    digest.iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

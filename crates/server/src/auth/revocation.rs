@@ -1,0 +1,72 @@
+//! Sessions that were ended before their access tokens expire. Bounded, and free while nobody has logged out.
+//! It never forgets a session whose tokens could still be valid, unless there are more than [`REVOKED_MAX`].
+
+use sale::time::Timestamp;
+use std::collections::HashMap;
+use std::sync::RwLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use uuid::Uuid;
+
+/// Sessions remembered at most, some 50 bytes each. More logouts than this within a token's life is an attack on the
+/// login; the oldest are forgotten first, and their tokens live on to their end.
+pub const REVOKED_MAX: u32 = 1_000_000;
+
+/// The sessions that are over, each until the last of its access tokens has expired.
+#[derive(Debug, Default)]
+pub struct Revocations {
+    len: AtomicUsize,
+    until: RwLock<HashMap<Uuid, Timestamp>>,
+}
+
+impl Revocations {
+    /// Remembers that `session` is over; after `until` no token of it can be valid any more.
+    pub fn insert(&self, session: Uuid, until: Timestamp, now: Timestamp) {
+        let mut sessions = self.until.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if sessions.len() >= REVOKED_MAX as usize {
+            forget_oldest(&mut sessions, now);
+        }
+        sessions.insert(session, until);
+        self.len.store(sessions.len(), Ordering::Release);
+    }
+
+    /// Whether `session` is over.
+    #[must_use]
+    pub fn contains(&self, session: Uuid) -> bool {
+        self.len.load(Ordering::Acquire) > 0
+            && self.until.read().unwrap_or_else(std::sync::PoisonError::into_inner).contains_key(&session)
+    }
+
+    /// Forgets sessions whose tokens have all expired.
+    pub fn sweep(&self, now: Timestamp) {
+        let mut sessions = self.until.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        sessions.retain(|_, until| *until > now);
+        self.len.store(sessions.len(), Ordering::Release);
+    }
+}
+
+/// Makes room: what has expired goes, or else the oldest tenth at once, so that a full set does not cost a scan a logout.
+fn forget_oldest(sessions: &mut HashMap<Uuid, Timestamp>, now: Timestamp) {
+    let mut ends: Vec<Timestamp> = sessions.values().copied().collect();
+    let tenth = ends.len() / 10;
+    let (_, cutoff, _) = ends.select_nth_unstable(tenth);
+    let cutoff = now.max(*cutoff);
+    sessions.retain(|_, until| *until > cutoff);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_revoked_session_is_remembered_until_its_tokens_have_expired() {
+        let revoked = Revocations::default();
+        let session = Uuid::from_u128(7);
+        assert!(!revoked.contains(session));
+        revoked.insert(session, Timestamp(100), Timestamp(0));
+        assert!(revoked.contains(session));
+        revoked.sweep(Timestamp(99));
+        assert!(revoked.contains(session));
+        revoked.sweep(Timestamp(100));
+        assert!(!revoked.contains(session));
+    }
+}

@@ -1,0 +1,92 @@
+//! `admin create`: makes an admin, or gives an account the role and a new password. It may run beside `serve`; it never touches
+//! the ledger.
+
+use super::{CommandError, runtime, say};
+use crate::auth::passwords::Passwords;
+use crate::auth::tokens::{self, Tokens};
+use crate::clock::Now;
+use crate::shop::accounts::{self, Accounts, Email, Password, Refused, Registration, Username};
+use crate::store::Store;
+use anyhow::Context;
+use base64::Engine;
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// Manages admins.
+#[derive(Debug, Subcommand)]
+pub enum AdminCommand {
+    /// Makes an admin; an account with this address gets the role and the password.
+    Create(Create),
+}
+
+/// Makes an admin.
+#[derive(Debug, Args)]
+pub struct Create {
+    /// Its e-mail address.
+    #[arg(long, env = "DOORBUSTER_ADMIN_EMAIL", value_name = "ADDRESS")]
+    email: String,
+    /// Its password, 8 to 256 characters.
+    #[arg(long, env = "DOORBUSTER_ADMIN_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
+    password: String,
+    /// Its username; by default what stands before the @.
+    #[arg(long, env = "DOORBUSTER_ADMIN_USERNAME", value_name = "NAME")]
+    username: Option<String>,
+    /// Folder of the tables.
+    #[arg(long, env = "DOORBUSTER_DATA", default_value = "./data")]
+    data: PathBuf,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Usage when a flag is wrong or the name is taken, failure when the tables cannot be opened.
+pub fn run(create: Create, now: Now) -> Result<(), CommandError> {
+    let email = create.email.clone();
+    let registration = registration("", create.email, create.username, create.password)?;
+    let account = runtime()?.block_on(async {
+        std::fs::create_dir_all(&create.data).context("--data: the folder cannot be made")?;
+        let store = Store::open(&create.data).await?;
+        store.migrate().await?;
+        let key = tokens::read_or_make_key(&create.data.join(super::instance::TOKEN_KEY_FILE))?;
+        let passwords = Passwords::start(1)?;
+        let desk = Accounts { now, store, tokens: Tokens::new(key, 60, 1), passwords, refresh_ttl_ms: 60_000 };
+        let made = accounts::make_admin(&desk, registration).await?;
+        desk.store.close().await;
+        anyhow::Ok(made)
+    })?;
+    match account {
+        Ok(account) => {
+            say(&format!("{email} is an admin now (username {}).", account.username));
+            Ok(())
+        }
+        Err(Refused::UsernameTaken) => {
+            Err(CommandError::Usage("--username: another account has this name".to_owned()))
+        }
+        Err(_) => Err(CommandError::Usage("--email: another account has this address".to_owned())),
+    }
+}
+
+/// Checks an admin's names and password; `prefix` is what the flags begin with.
+pub(super) fn registration(
+    prefix: &str,
+    email: String,
+    username: Option<String>,
+    password: String,
+) -> Result<Registration, CommandError> {
+    let wrong = |flag: &'static str| {
+        move |error: accounts::NotValid| CommandError::Usage(format!("--{prefix}{flag}: must be {error}"))
+    };
+    let email: Email = email.parse().map_err(wrong("email"))?;
+    let username = match username {
+        Some(username) => username.parse().map_err(wrong("username"))?,
+        None => Username::from_email(&email),
+    };
+    Ok(Registration { email, username, password: Password::try_from(password).map_err(wrong("password"))? })
+}
+
+/// A password for the first admin: 120 random bits, easy to copy.
+pub(super) fn generate_password() -> anyhow::Result<String> {
+    let mut bits = [0; 15];
+    getrandom::fill(&mut bits)?;
+    Ok(base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(bits))
+}

@@ -1,0 +1,91 @@
+//! `--demo`: a product and a sale that starts in a moment, so that somebody who looks for the first time has something to
+//! buy. Made by the use cases that an admin uses, and only when no demo sale can be bought from any more.
+
+use super::CommandError;
+use crate::shop::catalogue::Refused;
+use crate::shop::products::{self, ProductDraft};
+use crate::shop::sales::{self, Sale, SaleDraft};
+use crate::shop::words::{Category, Description, ProductName, Slug};
+use crate::shop::Shop;
+use anyhow::Context;
+use sale::{Admission, Availability, Money, Phase, Policy};
+use std::fmt;
+
+/// How the demo's addresses begin.
+const SLUG: &str = "demo";
+/// Units: few enough to sell out by hand or by script.
+const QUANTITY: u32 = 100;
+/// Seconds until it starts: time to make an account and to join the line.
+const STARTS_IN_S: u32 = 30;
+/// Seconds that it runs: a day.
+const LASTS_S: u32 = 86_400;
+/// Demo sales a data folder can have: after each, the next start makes another.
+const DEMOS_MAX: u32 = 1_000;
+
+/// The demo's sale, for the welcome.
+pub struct Demo {
+    sale: Sale,
+    now: sale::Timestamp,
+}
+
+impl fmt::Display for Demo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let policy = &self.sale.view.policy;
+        write!(f, "Demo sale: {} × {}, ", policy.quantity, self.sale.listing.product.name)?;
+        match policy.starts_at.ms_since(self.now) {
+            ms @ 1.. => write!(f, "starts in {} s", ms.unsigned_abs().div_ceil(1000))?,
+            _ => write!(f, "running")?,
+        }
+        write!(f, ": /api/v1/flash-sales/{} (id {}).", self.sale.listing.slug, self.sale.listing.sale)
+    }
+}
+
+/// The demo's sale: the one there is while it can be bought from, or a new one.
+pub async fn prepare(shop: &Shop) -> Result<Demo, CommandError> {
+    let now = (shop.now)();
+    let mut n = 1;
+    while let Some(sale) = sales::find_named(shop, &slug(n)) {
+        let over = matches!(sale.view.phase(now), Phase::Ended | Phase::Closed);
+        if !over && sale.view.availability != Availability::SoldOut {
+            return Ok(Demo { sale, now });
+        }
+        n += 1;
+        if n > DEMOS_MAX {
+            return Err(CommandError::Usage("--demo: this data folder has had enough demos, give it another --data".into()));
+        }
+    }
+    Ok(Demo { sale: make(shop, &slug(n)).await?, now })
+}
+
+fn slug(n: u32) -> String {
+    if n == 1 { SLUG.to_owned() } else { format!("{SLUG}-{n}") }
+}
+
+async fn make(shop: &Shop, slug: &str) -> Result<Sale, CommandError> {
+    let currency = "EUR".parse().context("the demo's currency")?;
+    let draft = ProductDraft {
+        name: text(ProductName::try_from("Aurora desk lamp".to_owned()))?,
+        description: text(Description::try_from("A small lamp that looks like the northern sky. One hundred were made.".to_owned()))?,
+        price: Money { minor: 12_900, currency },
+        category: Some(text(Category::try_from("Lighting".to_owned()))?),
+        image_url: None,
+    };
+    let product = products::create(shop, draft).await.map_err(anyhow::Error::from)?;
+    let starts_at = (shop.now)().plus_s(STARTS_IN_S);
+    let policy = Policy {
+        quantity: QUANTITY,
+        unit_price: Money { minor: 4_900, currency },
+        starts_at,
+        ends_at: starts_at.plus_s(LASTS_S),
+        limit_per_buyer: 1,
+        hold_s: 300,
+        admission: Admission::Fifo { per_second: 5, checkout_s: 120, line_opens_s: 3600 },
+    };
+    let slug = Some(text(Slug::try_from(slug.to_owned()))?);
+    let made = sales::create(shop, SaleDraft { product: product.id, slug, policy }).await.map_err(anyhow::Error::from)?;
+    made.map_err(|refused: Refused| anyhow::anyhow!("the demo sale was refused: {refused:?}").into())
+}
+
+fn text<T, E: fmt::Debug>(made: Result<T, E>) -> Result<T, CommandError> {
+    made.map_err(|error| anyhow::anyhow!("a text of the demo is not valid: {error:?}").into())
+}

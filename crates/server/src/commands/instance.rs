@@ -1,0 +1,284 @@
+//! A whole shop, put together and taken apart in the right order: the engine first (it locks the data folder), then the
+//! tables, the followers, and the door last. Stopping goes the other way round.
+
+use super::settings::{OnOff, Serve};
+use super::{CommandError, admin, demo};
+use crate::announce::{Projector, projector};
+use crate::auth::passwords::Passwords;
+use crate::auth::tokens::{self, Tokens};
+use crate::clock::Now;
+use crate::http::v1::flash_sales::PreparedSales;
+use crate::http::{self, App, AppState, Ready, edge::Edge, limits::Limits, ops, server};
+use crate::payments::TimeLimits;
+use crate::payments::sandbox::{SLOW, Sandbox};
+use crate::shop::accounts::{self, Accounts};
+use crate::shop::attempts::{self, AttemptsInbox};
+use crate::shop::catalogue::Catalogue;
+use crate::shop::payments::books::TableBooks;
+use crate::shop::payments::{Payments, Timing};
+use crate::shop::projected::Projected;
+use crate::shop::receipts::Receipts;
+use crate::shop::{Shop, sales};
+use crate::store::Store;
+use crate::telemetry::metrics::{Counter, Metrics};
+use crate::telemetry::sales::SaleRow;
+use anyhow::Context;
+use engine::clock::Clock;
+use engine::pipeline;
+use engine::{Embedded, SaleView, StartError};
+use sale::Timestamp;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// The file of the token key in the data folder.
+pub const TOKEN_KEY_FILE: &str = "token-key.pem";
+
+/// The admin's address when the first start is given none.
+const ADMIN_EMAIL: &str = "admin@doorbuster.local";
+
+/// How often what has expired is forgotten.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
+
+/// A shop that runs, for `serve` and for tests.
+pub struct Instance {
+    /// Where the API listens.
+    pub address: SocketAddr,
+    /// Where the metrics are.
+    pub metrics_address: SocketAddr,
+    /// What the handlers work with.
+    pub app: AppState,
+    /// The admin that this start made, when its password was generated.
+    pub first_admin: Option<FirstAdmin>,
+    /// The sale of `--demo`.
+    pub demo: Option<demo::Demo>,
+    stop: watch::Sender<bool>,
+    serving: JoinHandle<usize>,
+    tasks: Vec<JoinHandle<()>>,
+    projector: Projector,
+    engine: Embedded,
+    drain_limit: Duration,
+}
+
+/// An admin with a generated password. Its `Display` is the only place where the password is ever shown.
+pub struct FirstAdmin {
+    /// The address to sign in with.
+    pub email: String,
+    /// The password to sign in with.
+    pub password: String,
+}
+
+impl std::fmt::Display for FirstAdmin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "First start: made the admin {} with the password {} (shown only now).", self.email, self.password)
+    }
+}
+
+impl Instance {
+    /// Starts a shop. `clock` is given the ledger's last moment and tells no earlier one.
+    ///
+    /// # Errors
+    /// Usage when a setting is wrong, failure when something cannot start.
+    pub async fn start(
+        settings: Serve,
+        clock: impl FnOnce(Timestamp) -> Arc<dyn Clock>,
+    ) -> Result<Self, CommandError> {
+        let edge = settings.edge()?;
+        // Before anything is opened: a door that is taken is told at once.
+        let listener = listen("--listen", settings.listen)?;
+        let metrics_listener = listen("--metrics-listen", settings.metrics_listen)?;
+        let address = listener.local_addr().map_err(anyhow::Error::from)?;
+        let metrics_address = metrics_listener.local_addr().map_err(anyhow::Error::from)?;
+
+        let engine = start_engine(&settings.data, clock)?;
+        let metrics = Metrics::default();
+        let (shop, inbox) = open_shop(&settings, &engine, &metrics).await?;
+        let first_admin = make_first_admin(&settings, &shop.accounts).await?;
+        accounts::restore_revocations(&shop.accounts).await.map_err(anyhow::Error::from)?;
+        sales::settle_half_made(&shop).await.map_err(anyhow::Error::from)?;
+        let demo = if settings.demo { Some(demo::prepare(&shop).await?) } else { None };
+        let projector = start_projector(&shop, inbox, &metrics)?;
+        let limits = settings.rates().map(Limits::new);
+        let prepared = PreparedSales::default();
+        let app = Arc::new(App { shop, prepared, edge, limits, metrics, ready: Ready::default() });
+
+        let (stop, stopping) = watch::channel(false);
+        let (router, openapi) = http::router();
+        let edge = Arc::new(Edge::new(Arc::clone(&app), router, &openapi));
+        let serving = tokio::spawn(server::serve(listener, edge, settings.server(), stopping.clone()));
+        let tasks = vec![
+            tokio::spawn(ops::serve_metrics(metrics_listener, Arc::clone(&app), stopping.clone())),
+            tokio::spawn(Arc::clone(&app.shop.payments).run_reconciler(stopping.clone())),
+            tokio::spawn(sweep(Arc::clone(&app), stopping)),
+        ];
+        app.ready.set(true);
+        let drain_limit = settings.drain_timeout;
+        Ok(Self {
+            address,
+            metrics_address,
+            app,
+            first_admin,
+            demo,
+            stop,
+            serving,
+            tasks,
+            projector,
+            engine,
+            drain_limit,
+        })
+    }
+
+    /// Stops: no new connections, what is in flight finishes, what was decided is recorded, and the tables are closed.
+    pub async fn stop(self) {
+        self.app.ready.set(false);
+        let _ = self.stop.send(true);
+        match self.serving.await {
+            Ok(0) => {}
+            Ok(cut) => tracing::warn!(cut, "connections did not finish in time and were cut"),
+            Err(error) => tracing::error!(%error, "the server broke"),
+        }
+        for task in self.tasks {
+            let _ = task.await;
+        }
+        if !self.app.shop.payments.drain(self.drain_limit).await {
+            tracing::warn!("payments were still under way; the next start settles them");
+        }
+        let (engine, projector) = (self.engine, self.projector);
+        let stopped = tokio::task::spawn_blocking(move || {
+            engine.stop();
+            projector.stop();
+        });
+        if let Err(error) = stopped.await {
+            tracing::error!(%error, "the engine did not stop in good order");
+        }
+        self.app.shop.store.close().await;
+        tracing::info!("stopped");
+    }
+}
+
+fn start_engine(
+    folder: &Path,
+    clock: impl FnOnce(Timestamp) -> Arc<dyn Clock>,
+) -> Result<Embedded, CommandError> {
+    tokio::task::block_in_place(|| engine::start_embedded(folder, pipeline::Limits::default(), clock)).map_err(|error| {
+        match error {
+            StartError::Locked { .. } | StartError::Folder { .. } => {
+                CommandError::Usage(format!("--data: {:#}", anyhow::Error::from(error)))
+            }
+            other => CommandError::Failed(other.into()),
+        }
+    })
+}
+
+async fn open_shop(
+    settings: &Serve,
+    running: &Embedded,
+    metrics: &Metrics,
+) -> Result<(Shop, AttemptsInbox), CommandError> {
+    let data = &settings.data;
+    let key = match &settings.token_key {
+        Some(path) => tokens::read_key(path).map_err(|error| CommandError::Usage(format!("--token-key: {error}")))?,
+        None => tokens::read_or_make_key(&data.join(TOKEN_KEY_FILE)).map_err(anyhow::Error::from)?,
+    };
+    let store = Store::open(data).await.map_err(anyhow::Error::from)?;
+    if settings.migrate == OnOff::On {
+        store.migrate().await.map_err(anyhow::Error::from)?;
+    } else if !store.is_current().await.map_err(anyhow::Error::from)? {
+        let sentence = "--migrate off: the tables are not those of this version, run `doorbuster migrate` first";
+        return Err(CommandError::Usage(sentence.to_owned()));
+    }
+    let engine = running.engine.clone();
+    let clock = Arc::clone(engine.clock());
+    let now: Now = Arc::new(move || clock.now());
+    let ttl_s = u32::try_from(settings.token_ttl.as_secs()).unwrap_or(u32::MAX);
+    let tokens = Tokens::new(key, ttl_s, settings.token_cache as usize);
+    let receipts = Receipts::new(&tokens.secret_for("receipts"));
+    let passwords = Passwords::start(settings.password_threads()).context("the password threads cannot start")?;
+    let sandbox = Arc::new(Sandbox::new(Arc::new(TableBooks(store.clone())), SLOW));
+    let payments = Payments::new(store.clone(), engine.clone(), sandbox, TimeLimits::default(), Timing::default());
+    let dropped = Counter::default();
+    let (attempts, inbox) = attempts::buffer(dropped.clone());
+
+    metrics.register("attempts_dropped", "Refused attempts that could be neither kept nor counted", dropped);
+    metrics.with_registry(|registry| engine.metrics().register(registry));
+    payments.metrics().register(metrics);
+    let watched = engine.clone();
+    metrics.watch_sales(move || watched.views().all().iter().map(|view| gauges(view)).collect());
+
+    let catalogue = Catalogue::load(&store).await.map_err(anyhow::Error::from)?;
+    let refresh_ttl_ms = i64::try_from(settings.refresh_ttl.as_millis()).unwrap_or(i64::MAX);
+    let accounts = Accounts { now: Arc::clone(&now), store: store.clone(), tokens, passwords, refresh_ttl_ms };
+    let shop = Shop {
+        now,
+        engine,
+        store,
+        catalogue,
+        projected: Projected::default(),
+        attempts,
+        payments,
+        keys: Arc::default(),
+        receipts,
+        accounts,
+    };
+    Ok((shop, inbox))
+}
+
+fn gauges(view: &SaleView) -> SaleRow {
+    let units = view.counters;
+    let version = i64::try_from(view.seq.0).unwrap_or(i64::MAX);
+    let figures = [units.quantity, units.available, units.admitted, units.held, units.sold, units.waiting].map(i64::from);
+    let [quantity, available, admitted, held, sold, waiting] = figures;
+    SaleRow { sale: view.id.to_string(), figures: [quantity, available, admitted, held, sold, waiting, version] }
+}
+
+fn start_projector(shop: &Shop, inbox: AttemptsInbox, metrics: &Metrics) -> Result<Projector, CommandError> {
+    let figures = projector::Figures::default();
+    metrics.register("projector_events", "Events written into the tables", figures.events.clone());
+    metrics.register("projector_failures", "Times that the tables could not be written", figures.failures.clone());
+    metrics.register("projector_rebuilds", "Sales whose tables were written anew", figures.rebuilds.clone());
+    let tools = projector::Tools {
+        engine: shop.engine.clone(),
+        store: shop.store.clone(),
+        projected: shop.projected.clone(),
+        inbox,
+        figures,
+    };
+    Ok(Projector::start(tools, projector::Settings::default()).context("the projector cannot start")?)
+}
+
+/// While nobody is an admin, this start makes one.
+async fn make_first_admin(settings: &Serve, desk: &Accounts) -> Result<Option<FirstAdmin>, CommandError> {
+    if accounts::has_admin(&desk.store).await.map_err(anyhow::Error::from)? {
+        return Ok(None);
+    }
+    let email = settings.admin_email.clone().unwrap_or_else(|| ADMIN_EMAIL.to_owned());
+    let (password, generated) = match &settings.admin_password {
+        Some(password) => (password.clone(), false),
+        None => (admin::generate_password()?, true),
+    };
+    let registration = admin::registration("admin-", email.clone(), None, password.clone())?;
+    match accounts::make_admin(desk, registration).await.map_err(anyhow::Error::from)? {
+        Ok(_) => Ok(generated.then_some(FirstAdmin { email, password })),
+        Err(_) => Err(CommandError::Usage("--admin-email: another account has its username".to_owned())),
+    }
+}
+
+fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener, CommandError> {
+    server::listen(address).map_err(|error| CommandError::Usage(format!("{flag}: cannot listen on {address}: {error}")))
+}
+
+async fn sweep(app: AppState, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(SWEEP_INTERVAL) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        if let Err(error) = accounts::sweep(&app.shop.accounts).await {
+            tracing::warn!(%error, "expired sessions could not be forgotten; trying again later");
+        }
+    }
+}

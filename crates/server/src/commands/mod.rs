@@ -1,0 +1,139 @@
+//! The command line: reads settings, builds what the other modules work with, and turns outcomes into exit codes. Nobody else
+//! reads a setting, and nobody else builds the clock.
+
+pub mod settings;
+
+pub mod serve;
+
+pub mod admin;
+pub mod demo;
+pub mod instance;
+pub mod migrate;
+pub mod verify;
+
+use crate::telemetry::logs;
+use clap::{Parser, Subcommand};
+use engine::clock::{Clock, SystemClock};
+use sale::Timestamp;
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Flash sales that cannot oversell, in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "doorbuster", version, about, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// How the log looks.
+    #[arg(long, global = true, env = "DOORBUSTER_LOG_FORMAT", value_enum, default_value = "pretty")]
+    log_format: logs::LogFormat,
+    /// What is logged, such as `info` or `server=debug`.
+    #[arg(long, global = true, env = "DOORBUSTER_LOG", default_value = "info,sqlx=warn")]
+    log: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the shop: API and worker.
+    Serve(Box<settings::Serve>),
+    /// Checks every promise of a data folder's ledger and tables, also beside a running instance.
+    Verify(verify::Verify),
+    /// Manages admins.
+    #[command(subcommand)]
+    Admin(admin::AdminCommand),
+    /// Brings the tables up to date.
+    Migrate(migrate::Migrate),
+    /// Prints the description of the API (what `make gen` writes to docs/openapi.json).
+    #[command(hide = true)]
+    Openapi,
+}
+
+/// Why a command ended badly.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The command line or a setting is wrong: exit code 2. One sentence, with the flag.
+    #[error("{0}")]
+    Usage(String),
+    /// A check failed, and has printed what: exit code 1.
+    #[error("a check failed")]
+    CheckFailed,
+    /// A start failed: exit code 1.
+    #[error(transparent)]
+    Failed(#[from] anyhow::Error),
+}
+
+/// Reads the command line and runs what it says.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    match execute(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(CommandError::Usage(sentence)) => {
+            say_error(&sentence);
+            ExitCode::from(2)
+        }
+        Err(CommandError::CheckFailed) => ExitCode::from(1),
+        Err(CommandError::Failed(error)) => {
+            say_error(&format!("{error:#}"));
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn execute(cli: Cli) -> Result<(), CommandError> {
+    logs::start(cli.log_format, &cli.log).map_err(|error| CommandError::Usage(format!("--log: {error}")))?;
+    match cli.command {
+        Command::Serve(settings) => serve::run(*settings, system_clock),
+        Command::Verify(verify) => verify::run(&verify),
+        Command::Admin(admin::AdminCommand::Create(create)) => {
+            let clock = system_clock(Timestamp::default());
+            admin::run(create, Arc::new(move || clock.now()))
+        }
+        Command::Migrate(migrate) => migrate::run(&migrate),
+        Command::Openapi => {
+            let json = crate::http::openapi().to_pretty_json().map_err(anyhow::Error::from)?;
+            say(&json);
+            Ok(())
+        }
+    }
+}
+
+/// The one clock of the process; see [`SystemClock`] for what it makes of a machine whose clock jumps.
+fn system_clock(not_before: Timestamp) -> Arc<dyn Clock> {
+    SystemClock::start(not_before)
+}
+
+/// What clap has to say, as one sentence on an error.
+fn usage(error: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind;
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    ) {
+        let _ = error.print();
+        return ExitCode::from(u8::from(error.use_stderr()) * 2);
+    }
+    let text = error.to_string();
+    let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    let sentence = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    say_error(sentence.trim_start_matches("error: "));
+    ExitCode::from(2)
+}
+
+/// Tells the one who typed the command something. Logs go elsewhere; a closed pipe is no reason to fail.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+fn say_error(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "doorbuster: {text}");
+}
+
+/// The runtime that all commands use.
+fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from)?)
+}

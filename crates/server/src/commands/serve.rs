@@ -1,0 +1,62 @@
+//! `serve`: runs a shop until the process is told to stop, tells where it is, and lets it finish.
+
+use super::instance::Instance;
+use super::settings::Serve;
+use super::{CommandError, runtime, say};
+use engine::clock::Clock;
+use sale::Timestamp;
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Runs the command.
+///
+/// # Errors
+/// Usage when a setting is wrong, failure when something cannot start.
+pub fn run(settings: Serve, clock: impl FnOnce(Timestamp) -> Arc<dyn Clock>) -> Result<(), CommandError> {
+    runtime()?.block_on(async {
+        let grace = settings.drain_grace;
+        let mut stop = StopSignals::new().map_err(anyhow::Error::from)?;
+        let instance = Instance::start(settings, clock).await?;
+        say(&welcome(&instance));
+        stop.wait().await;
+        tracing::info!("told to stop: finishing what is in flight");
+        instance.app.ready.set(false);
+        tokio::select! {
+            () = tokio::time::sleep(grace) => {}
+            () = stop.wait() => tracing::info!("told again: not waiting for load balancers"),
+        }
+        instance.stop().await;
+        Ok(())
+    })
+}
+
+/// What the one who started it wants to know.
+fn welcome(instance: &Instance) -> String {
+    let address = instance.address;
+    let mut lines = vec![
+        format!("Doorbuster listens on http://{address} (try it at http://{address}/docs/)."),
+        format!("Metrics are at http://{}/metrics.", instance.metrics_address),
+    ];
+    lines.extend(instance.first_admin.as_ref().map(ToString::to_string));
+    lines.extend(instance.demo.as_ref().map(ToString::to_string));
+    lines.join("\n")
+}
+
+/// SIGTERM and SIGINT.
+struct StopSignals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl StopSignals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

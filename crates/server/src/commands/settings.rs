@@ -1,0 +1,219 @@
+//! The settings of `serve`: each flag, its variable, its unit and default, and its check are one line of one struct. It never
+//! acts on them.
+
+use super::CommandError;
+use crate::http::cors::Cors;
+use crate::http::limits::{Rate, Rates};
+use crate::http::{edge, server};
+use clap::{Args, ValueEnum};
+use ipnet::IpNet;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Runs the shop.
+#[derive(Debug, Clone, Args)]
+pub struct Serve {
+    /// Address of the API.
+    #[arg(long, env = "DOORBUSTER_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Address of /metrics; keep it private.
+    #[arg(long, env = "DOORBUSTER_METRICS_LISTEN", default_value = "127.0.0.1:9464")]
+    pub metrics_listen: SocketAddr,
+    /// Folder of the ledger, the tables and the token key; made if there is none.
+    #[arg(long, env = "DOORBUSTER_DATA", default_value = "./data")]
+    pub data: PathBuf,
+    /// Also makes a product, a sale that starts soon, and an admin.
+    #[arg(long, env = "DOORBUSTER_DEMO")]
+    pub demo: bool,
+    /// Proxies whose X-Forwarded-For counts: addresses and networks, with commas between.
+    #[arg(long, env = "DOORBUSTER_TRUSTED_PROXIES", value_delimiter = ',', value_parser = network, value_name = "LIST")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Sites whose pages may call the API: origins with commas between, or *.
+    #[arg(long, env = "DOORBUSTER_CORS_ORIGINS", value_delimiter = ',', value_name = "LIST")]
+    pub cors_origins: Vec<String>,
+
+    /// Whether requests are limited.
+    #[arg(long, env = "DOORBUSTER_LIMITS", value_enum, default_value = "on")]
+    pub limits: OnOff,
+    /// Sign-ups, sign-ins and refreshes from an address, in a time.
+    #[arg(long, env = "DOORBUSTER_LIMIT_AUTH", default_value = "100/15m", value_name = "COUNT/TIME")]
+    pub limit_auth: Rate,
+    /// Changes by a buyer (or from an address without a token), in a time.
+    #[arg(long, env = "DOORBUSTER_LIMIT_BUY", default_value = "100/15m", value_name = "COUNT/TIME")]
+    pub limit_buy: Rate,
+    /// Reads by a buyer (or from an address without a token), in a time.
+    #[arg(long, env = "DOORBUSTER_LIMIT_READ", default_value = "6000/1m", value_name = "COUNT/TIME")]
+    pub limit_read: Rate,
+    /// Bytes of a request's body at most.
+    #[arg(long, env = "DOORBUSTER_BODY_LIMIT", default_value_t = 64 << 10, value_parser = clap::value_parser!(u32).range(1024..=16 << 20), value_name = "BYTES")]
+    pub body_limit: u32,
+    /// Time that a request may take.
+    #[arg(long, env = "DOORBUSTER_REQUEST_TIMEOUT", default_value = "30s", value_parser = duration, value_name = "TIME")]
+    pub request_timeout: Duration,
+    /// Time that the head of a request may take to arrive.
+    #[arg(long, env = "DOORBUSTER_HEAD_TIMEOUT", default_value = "10s", value_parser = duration, value_name = "TIME")]
+    pub head_timeout: Duration,
+    /// Time that a connection may wait for its next request; more than the load balancer's own.
+    #[arg(long, env = "DOORBUSTER_IDLE_TIMEOUT", default_value = "75s", value_parser = duration, value_name = "TIME")]
+    pub idle_timeout: Duration,
+    /// Time that requests in flight get to finish after SIGTERM.
+    #[arg(long, env = "DOORBUSTER_DRAIN_TIMEOUT", default_value = "25s", value_parser = duration, value_name = "TIME")]
+    pub drain_timeout: Duration,
+    /// Time between /readyz turning 503 on SIGTERM and the end of accepting, for the load balancer to notice.
+    #[arg(long, env = "DOORBUSTER_DRAIN_GRACE", default_value = "500ms", value_parser = duration, value_name = "TIME")]
+    pub drain_grace: Duration,
+    /// Connections at a time.
+    #[arg(long, env = "DOORBUSTER_CONNECTIONS_MAX", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "COUNT")]
+    pub connections_max: u32,
+
+    /// Ed25519 key (PKCS#8 PEM) that signs access tokens; made in the data folder if not given.
+    #[arg(long, env = "DOORBUSTER_TOKEN_KEY", value_name = "FILE")]
+    pub token_key: Option<PathBuf>,
+    /// Time that an access token is valid: long enough that nobody must refresh in mid-sale.
+    #[arg(long, env = "DOORBUSTER_TOKEN_TTL", default_value = "24h", value_parser = duration, value_name = "TIME")]
+    pub token_ttl: Duration,
+    /// Time that a session lives without being refreshed.
+    #[arg(long, env = "DOORBUSTER_REFRESH_TTL", default_value = "30d", value_parser = duration, value_name = "TIME")]
+    pub refresh_ttl: Duration,
+    /// Access tokens remembered as checked, some 500 bytes each.
+    #[arg(long, env = "DOORBUSTER_TOKEN_CACHE", default_value_t = 200_000, value_parser = clap::value_parser!(u32).range(100..=10_000_000), value_name = "COUNT")]
+    pub token_cache: u32,
+    /// Threads that hash passwords, 19 MiB each; by default one for each processor, at most 4.
+    #[arg(long, env = "DOORBUSTER_PASSWORD_THREADS", value_parser = clap::value_parser!(u32).range(1..=64), value_name = "COUNT")]
+    pub password_threads: Option<u32>,
+
+    /// E-mail address of the admin that the first start makes.
+    #[arg(long, env = "DOORBUSTER_ADMIN_EMAIL", value_name = "ADDRESS")]
+    pub admin_email: Option<String>,
+    /// Password of the admin that the first start makes; without it one is generated and printed once.
+    #[arg(long, env = "DOORBUSTER_ADMIN_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
+    pub admin_password: Option<String>,
+    /// Whether the tables are brought up to date first.
+    #[arg(long, env = "DOORBUSTER_MIGRATE", value_enum, default_value = "on")]
+    pub migrate: OnOff,
+}
+
+/// A switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnOff {
+    /// On.
+    On,
+    /// Off.
+    Off,
+}
+
+impl Serve {
+    /// The settings that these flags (and the environment) make up, as if they stood behind `doorbuster serve`.
+    ///
+    /// # Errors
+    /// When a flag is unknown or its value is wrong.
+    pub fn from_flags<'a>(flags: impl IntoIterator<Item = &'a str>) -> Result<Self, clap::Error> {
+        #[derive(clap::Parser)]
+        struct Alone {
+            #[command(flatten)]
+            serve: Serve,
+        }
+        let flags = std::iter::once("serve").chain(flags);
+        <Alone as clap::Parser>::try_parse_from(flags).map(|alone| alone.serve)
+    }
+
+    /// What the edge goes by.
+    ///
+    /// # Errors
+    /// When `--cors-origins` names something that is no origin.
+    pub fn edge(&self) -> Result<edge::Settings, CommandError> {
+        let cors = Cors::new(self.cors_origins.iter().map(|origin| origin.trim()))
+            .map_err(|error| CommandError::Usage(format!("--cors-origins: {error}")))?;
+        Ok(edge::Settings {
+            body_len_max: self.body_limit as usize,
+            time_limit: self.request_timeout,
+            trusted_proxies: self.trusted_proxies.clone(),
+            cors,
+        })
+    }
+
+    /// What the server goes by.
+    #[must_use]
+    pub fn server(&self) -> server::Settings {
+        server::Settings {
+            connections_max: self.connections_max,
+            head_limit: self.head_timeout,
+            idle_limit: self.idle_timeout,
+            drain_limit: self.drain_timeout,
+        }
+    }
+
+    /// The request limits, if they are on.
+    #[must_use]
+    pub fn rates(&self) -> Option<Rates> {
+        let rates = Rates { auth: self.limit_auth, buy: self.limit_buy, read: self.limit_read };
+        (self.limits == OnOff::On).then_some(rates)
+    }
+
+    /// Hashing threads.
+    #[must_use]
+    pub fn password_threads(&self) -> usize {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from).min(4);
+        self.password_threads.map_or(processors, |threads| threads as usize)
+    }
+}
+
+impl FromStr for Rate {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || "write COUNT/TIME, such as 100/15m".to_owned();
+        let (quota, window) = text.split_once('/').ok_or_else(wrong)?;
+        let quota = quota.trim().parse().ok().filter(|quota| (1..=1_000_000_000).contains(quota)).ok_or_else(wrong)?;
+        let window_s = duration(window.trim())?.as_secs();
+        let window_s = u32::try_from(window_s).ok().filter(|s| (1..=30 * 86_400).contains(s));
+        Ok(Self { quota, window_s: window_s.ok_or("the time is 1s to 30d")? })
+    }
+}
+
+/// `500ms`, `30s`, `15m`, `24h` or `30d`.
+///
+/// # Errors
+/// When it is none of these, or longer than ten years.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "write a time such as 500ms, 30s, 15m, 24h or 30d".to_owned();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+    let (count, unit) = text.split_at(digits);
+    let count: u64 = count.parse().map_err(|_| wrong())?;
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err(wrong()),
+    };
+    let ms = count.checked_mul(unit_ms).filter(|ms| (1..=3650 * 86_400_000).contains(ms));
+    ms.map(Duration::from_millis).ok_or_else(|| "a time is 1ms to 3650d".to_owned())
+}
+
+/// A network, or an address as the network of itself.
+fn network(text: &str) -> Result<IpNet, String> {
+    let text = text.trim();
+    let net = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    net.map_err(|_| "write addresses or networks such as 127.0.0.1,10.0.0.0/8".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_rates_are_read_or_refused() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("30d"), Ok(Duration::from_secs(30 * 86_400)));
+        for bad in ["", "5", "m", "-5m", "5 m", "0s", "99999999999999999999d", "5y", "4000d"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+        assert_eq!("100/15m".parse(), Ok(Rate { quota: 100, window_s: 900 }));
+        for bad in ["", "100", "100/", "/15m", "0/15m", "100/1ms", "-1/1m", "100/99d"] {
+            assert!(bad.parse::<Rate>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! What happened in a sale: overview, line, orders, attempts, and the ledger itself in readable rows.
+
+use super::buyer_json::BuyerJson;
+use super::flash_sales::AdminSaleJson;
+use super::orders::{self, AdminOrderJson};
+use crate::http::AppState;
+use crate::http::extract::{Admin, Json, Path, Query};
+use crate::http::page::{Page, PageQuery};
+use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
+use crate::http::v1::money_json::MoneyJson;
+use crate::http::v1::rfc3339;
+use crate::shop::board::{self, OrderFilter, Overview, WithPeople};
+use crate::shop::sales::{self, Sale};
+use crate::store::attempts::AttemptRow;
+use axum::extract::State;
+use sale::{Entry, Event, LineMember, Money, Place, Release, SaleId, Seq, Source, Ticket};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(overview))
+        .routes(routes!(queue))
+        .routes(routes!(orders_of_sale))
+        .routes(routes!(attempts))
+        .routes(routes!(events))
+}
+
+/// How a sale goes.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct OverviewJson {
+    /// The sale, with its counters as the engine has them now.
+    sale: AdminSaleJson,
+    /// Its orders by status.
+    orders: Vec<StatusSumJson>,
+    /// What buyers paid and did not get back.
+    revenue: MoneyJson,
+    /// Orders made in the last 60 seconds.
+    orders_last_minute: u64,
+    /// Refused attempts by code.
+    refusals: Vec<RefusalsJson>,
+    /// The `version` of the sale that orders, revenue and attempts are of.
+    projected_version: u64,
+    /// Events that the tables are behind; 0 means that all figures here are of one moment.
+    projection_lag: u64,
+}
+
+/// Orders in one status.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct StatusSumJson {
+    /// The status.
+    status: String,
+    /// How many orders.
+    orders: u64,
+    /// Their units.
+    units: u64,
+    /// Their price.
+    total: MoneyJson,
+}
+
+/// Refusals of one sort.
+#[derive(Debug, Serialize, ToSchema)]
+struct RefusalsJson {
+    /// The refusal's code.
+    code: String,
+    /// How many.
+    count: u64,
+}
+
+/// How a sale goes: units, orders, money, refusals, line.
+#[utoipa::path(
+    get,
+    path = "/flash-sales/{id}/overview",
+    tag = "admin",
+    params(("id" = Uuid, Path, description = "The sale")),
+    responses(
+        (status = 200, description = "The figures", body = OverviewJson),
+        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn overview(
+    State(app): State<AppState>,
+    _: Admin,
+    Path(id): Path<SaleId>,
+) -> Result<Json<OverviewJson>, Problem> {
+    let Overview { sale, orders, orders_last_minute, refusals, projected } =
+        board::overview(&app.shop, listed(&app, id)?).await?;
+    let money = |minor| MoneyJson::from(Money { minor, ..sale.view.policy.unit_price });
+    let revenue = money(board::revenue_minor(&orders));
+    let sums = orders.into_iter().map(|sum| StatusSumJson {
+        status: sum.status,
+        orders: sum.orders,
+        units: sum.units,
+        total: money(sum.amount_minor),
+    });
+    Ok(Json(OverviewJson {
+        orders: sums.collect(),
+        revenue,
+        orders_last_minute,
+        refusals: refusals.into_iter().map(|(code, count)| RefusalsJson { code, count }).collect(),
+        projected_version: projected.0,
+        projection_lag: sale.view.seq.0.saturating_sub(projected.0),
+        sale: AdminSaleJson::of(&sale, app.shop.engine.now()),
+    }))
+}
+
+/// Someone in line.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct MemberJson {
+    /// The buyer's number.
+    ticket: u32,
+    /// Who.
+    buyer: BuyerJson,
+    /// `waiting` or `admitted`.
+    #[schema(pattern = "^(waiting|admitted)$")]
+    status: &'static str,
+    /// Waiting buyers ahead, plus one; absent once admitted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<u32>,
+    /// Until when an admitted buyer may order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    admitted_until: Option<String>,
+}
+
+/// Who stands in line, in the order of the line.
+#[utoipa::path(
+    get,
+    path = "/flash-sales/{id}/queue",
+    tag = "admin",
+    params(("id" = Uuid, Path, description = "The sale"), PageQuery),
+    responses(
+        (status = 200, description = "A page of the line", body = Page<MemberJson>),
+        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn queue(
+    State(app): State<AppState>,
+    _: Admin,
+    Path(id): Path<SaleId>,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Page<MemberJson>>, Problem> {
+    listed(&app, id)?;
+    let slice = query.slice()?;
+    let after = slice.after.as_deref().map(cursor).transpose()?.map(Ticket);
+    let WithPeople { rows, people } = board::line(&app.shop, id, after, slice.limit + 1).await?;
+    let page = Page::new(rows, slice.limit, |member| member.ticket.to_string());
+    Ok(Json(page.map(|LineMember { buyer, ticket, place }| {
+        let (status, position, until) = match place {
+            Place::Waiting { position } => ("waiting", Some(position), None),
+            Place::Admitted { until } => ("admitted", None, Some(rfc3339(until))),
+        };
+        let buyer = BuyerJson::of(buyer, &people);
+        MemberJson { ticket: ticket.0, buyer, status, position, admitted_until: until }
+    })))
+}
+
+/// Which orders of the sale.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct StatusFilter {
+    /// `pending`, `confirmed`, `expired`, `cancelled`, `declined` or `refunded`.
+    status: Option<String>,
+    /// Items in a page, 1 to 200; 50 when not given.
+    limit: Option<u32>,
+    /// `nextCursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// A sale's orders, newest first.
+#[utoipa::path(
+    get,
+    path = "/flash-sales/{id}/orders",
+    tag = "admin",
+    params(("id" = Uuid, Path, description = "The sale"), StatusFilter),
+    responses(
+        (status = 200, description = "A page of orders", body = Page<AdminOrderJson>),
+        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn orders_of_sale(
+    State(app): State<AppState>,
+    _: Admin,
+    Path(id): Path<SaleId>,
+    Query(filter): Query<StatusFilter>,
+) -> Result<Json<Page<AdminOrderJson>>, Problem> {
+    listed(&app, id)?;
+    let slice = PageQuery { limit: filter.limit, cursor: filter.cursor }.slice()?;
+    let status = filter.status.as_deref().map(orders::status).transpose()?;
+    orders::page(&app, OrderFilter { sale: Some(id), status, ..OrderFilter::default() }, slice).await
+}
+
+/// A request to buy, or a count of alike refusals.
+#[derive(Debug, Serialize, ToSchema)]
+struct AttemptJson {
+    /// Its id.
+    id: Uuid,
+    /// Who; null for a count.
+    buyer: Option<BuyerJson>,
+    /// What was tried: `join` or `order`.
+    action: String,
+    /// `accepted`, or the refusal's code.
+    code: String,
+    /// How many requests this row stands for.
+    count: u64,
+    /// When; of a count, the beginning of its second.
+    #[schema(format = DateTime)]
+    at: String,
+}
+
+/// A page of attempts.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct AttemptsJson {
+    /// The attempts.
+    items: Vec<AttemptJson>,
+    /// Give this as `cursor` to get the next page; null on the last one.
+    next_cursor: Option<String>,
+    /// Refusals of this sale that came too fast to be kept one by one: they are counted by code and second, without buyers.
+    counted_only: u64,
+    /// Says so in a sentence; null when every refusal is kept.
+    note: Option<String>,
+}
+
+/// Every request to buy, accepted or refused, newest first.
+///
+/// In a flood, refusals are counted by code and second instead of kept one by one; `countedOnly` and `note` say so.
+#[utoipa::path(
+    get,
+    path = "/flash-sales/{id}/attempts",
+    tag = "admin",
+    params(("id" = Uuid, Path, description = "The sale"), PageQuery),
+    responses(
+        (status = 200, description = "A page of attempts", body = AttemptsJson),
+        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn attempts(
+    State(app): State<AppState>,
+    _: Admin,
+    Path(id): Path<SaleId>,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<AttemptsJson>, Problem> {
+    listed(&app, id)?;
+    let slice = query.slice()?;
+    let after = slice.after.as_deref().map(cursor).transpose()?;
+    let (WithPeople { rows, people }, counted_only) =
+        board::attempts(&app.shop, id, after, slice.limit + 1).await?;
+    let page = Page::new(rows, slice.limit, |row| row.id.to_string());
+    let page = page.map(|AttemptRow { id, buyer, action, code, count, at, .. }| AttemptJson {
+        id,
+        buyer: buyer.map(|buyer| BuyerJson::of(buyer, &people)),
+        action: action.into_owned(),
+        code: code.into_owned(),
+        count,
+        at: rfc3339(at),
+    });
+    let note = (counted_only > 0).then(|| {
+        format!("{counted_only} refusals came too fast to be kept one by one: they are counted by code and second")
+    });
+    Ok(Json(AttemptsJson { items: page.items, next_cursor: page.next_cursor, counted_only, note }))
+}
+
+/// One event of the ledger.
+#[derive(Debug, Serialize, ToSchema)]
+struct EventJson {
+    /// Its number in the sale.
+    seq: u64,
+    /// When it was decided.
+    #[schema(format = DateTime)]
+    at: String,
+    /// What happened, such as `held`.
+    kind: &'static str,
+    /// What goes with it, such as `buyerId`, `orderId`, `quantity`.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    fields: Map<String, Value>,
+}
+
+/// The sale's ledger, oldest first: everything that was ever decided, in order.
+#[utoipa::path(
+    get,
+    path = "/flash-sales/{id}/events",
+    tag = "admin",
+    params(("id" = Uuid, Path, description = "The sale"), PageQuery),
+    responses(
+        (status = 200, description = "A page of events", body = Page<EventJson>),
+        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn events(
+    State(app): State<AppState>,
+    _: Admin,
+    Path(id): Path<SaleId>,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Page<EventJson>>, Problem> {
+    listed(&app, id)?;
+    let slice = query.slice()?;
+    let after = slice.after.as_deref().map(cursor).transpose()?.map_or(Seq(0), Seq);
+    let entries = board::events(&app.shop, id, after, slice.limit + 1).await?;
+    let page = Page::new(entries, slice.limit, |entry| entry.seq.to_string());
+    Ok(Json(page.map(|entry| EventJson::of(&entry))))
+}
+
+impl EventJson {
+    fn of(entry: &Entry) -> Self {
+        let fields = match fields(&entry.event) {
+            Value::Object(fields) => fields,
+            _ => Map::new(),
+        };
+        Self { seq: entry.seq.0, at: rfc3339(entry.at), kind: entry.event.name(), fields }
+    }
+}
+
+/// What goes with an event.
+fn fields(event: &Event) -> Value {
+    match *event {
+        Event::Paused | Event::Resumed | Event::Closed => json!({}),
+        Event::Configured { ref policy } => json!({
+            "price": MoneyJson::from(policy.unit_price),
+            "quantity": policy.quantity,
+            "startsAt": rfc3339(policy.starts_at),
+            "endsAt": rfc3339(policy.ends_at),
+            "limitPerBuyer": policy.limit_per_buyer,
+            "holdSeconds": policy.hold_s,
+            "admission": crate::http::v1::sale_json::AdmissionJson::from(policy.admission),
+        }),
+        Event::Restocked { quantity } => json!({"quantity": quantity}),
+        Event::Joined { buyer, ticket } | Event::Lapsed { buyer, ticket } => {
+            json!({"buyerId": buyer, "ticket": ticket})
+        }
+        Event::Left { buyer, ticket, admitted } => {
+            json!({"buyerId": buyer, "ticket": ticket, "admitted": admitted})
+        }
+        Event::Admitted { buyer, ticket, until } => {
+            json!({"buyerId": buyer, "ticket": ticket, "until": rfc3339(until)})
+        }
+        Event::Held { buyer, order, quantity, until, from, .. } => {
+            let until = rfc3339(until);
+            json!({"buyerId": buyer, "orderId": order, "quantity": quantity, "until": until, "from": source(from)})
+        }
+        Event::Confirmed { buyer, order, quantity, from, .. } => {
+            json!({"buyerId": buyer, "orderId": order, "quantity": quantity, "from": source(from)})
+        }
+        Event::Released { buyer, order, quantity, reason } => {
+            let reason = match reason {
+                Release::Cancelled => "cancelled",
+                Release::Declined => "declined",
+                Release::Expired => "expired",
+            };
+            json!({"buyerId": buyer, "orderId": order, "quantity": quantity, "reason": reason})
+        }
+        Event::Refunded { buyer, order, quantity, restocked } => {
+            json!({"buyerId": buyer, "orderId": order, "quantity": quantity, "restocked": restocked})
+        }
+    }
+}
+
+fn source(from: Source) -> &'static str {
+    match from {
+        Source::Stock => "stock",
+        Source::Admission { .. } => "admission",
+        Source::Hold => "hold",
+    }
+}
+
+fn listed(app: &AppState, id: SaleId) -> Result<Sale, Problem> {
+    sales::find(&app.shop, id).ok_or(Problem::new(&kind::SALE_UNKNOWN))
+}
+
+/// The key in a cursor, of whichever sort this list has.
+fn cursor<T: std::str::FromStr>(key: &str) -> Result<T, Problem> {
+    key.parse().map_err(|_| {
+        let wrong = FieldError::new("/cursor", "not a cursor of this list");
+        Problem::new(&kind::INVALID_QUERY).errors(vec![wrong])
+    })
+}

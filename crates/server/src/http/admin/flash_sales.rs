@@ -1,0 +1,392 @@
+//! `/admin/flash-sales`: announce, edit, delete, and the course of a sale: pause, resume, close, restock.
+
+use super::body::{Object, Wrong, count, moment, money, object, parsed, text, word};
+use crate::http::AppState;
+use crate::http::extract::{Admin, Json, Path};
+use crate::http::problem::{Problem, ProblemSchema, policy_pointer};
+use crate::http::v1::money_json::MoneyJson;
+use crate::http::v1::rfc3339;
+use crate::http::v1::sale_json::{AdmissionJson, SaleJson};
+use crate::shop::sales::{self, Action, Deleted, HOLD_S_DEFAULT, Payment, Sale, SaleDraft, SaleEdit};
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use sale::{Admission, Policy, SaleId, Timestamp};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(create))
+        .routes(routes!(edit, delete))
+        .routes(routes!(pause))
+        .routes(routes!(resume))
+        .routes(routes!(close))
+        .routes(routes!(restock))
+}
+
+/// A sale as admins see it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AdminSaleJson {
+    #[serde(flatten)]
+    sale: SaleJson,
+    /// Units set aside for buyers who may buy now, one each.
+    admitted: u32,
+    /// Seconds a unit is held for its payment; 0 sells at once.
+    hold_seconds: u32,
+    /// `none` sells at once.
+    #[schema(value_type = PaymentJson)]
+    payment: &'static str,
+    /// When it was made.
+    #[schema(format = DateTime)]
+    created_at: String,
+}
+
+impl AdminSaleJson {
+    pub(super) fn of(sale: &Sale, now: Timestamp) -> Self {
+        Self {
+            sale: SaleJson::of(&sale.listing, &sale.view, now),
+            admitted: sale.view.counters.admitted,
+            hold_seconds: sale.view.policy.hold_s,
+            payment: Payment::of(&sale.view.policy).as_str(),
+            created_at: rfc3339(sale.listing.created_at),
+        }
+    }
+}
+
+/// Whether a unit is to be paid before it is sold.
+#[derive(ToSchema)]
+#[schema(as = SalePayment, rename_all = "lowercase")]
+#[expect(dead_code, reason = "only its schema is used")]
+enum PaymentJson {
+    /// A unit is held for its payment.
+    Required,
+    /// A unit is sold at once.
+    None,
+}
+
+/// A new sale.
+#[derive(ToSchema)]
+#[schema(as = NewSale, rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is used; the body is read field by field")]
+struct SaleBody {
+    /// What it sells.
+    product_id: Uuid,
+    /// Its name in addresses; made from the product's name when absent.
+    #[schema(pattern = "^[a-z0-9-]{1,64}$")]
+    slug: Option<String>,
+    /// The price of one unit, in the currency of the product's list price.
+    price: MoneyJson,
+    /// Its units.
+    #[schema(minimum = 1, maximum = 10_000_000)]
+    quantity: u32,
+    /// When it starts.
+    #[schema(format = DateTime)]
+    starts_at: String,
+    /// When it ends.
+    #[schema(format = DateTime)]
+    ends_at: String,
+    /// Units that one buyer may hold and own.
+    #[schema(minimum = 1, maximum = 1_000_000, default = 1)]
+    limit_per_buyer: Option<u32>,
+    /// Seconds a unit is held for its payment; 0 sells at once.
+    #[schema(maximum = 86400, default = 300)]
+    hold_seconds: Option<u32>,
+    /// `none` sells at once, whatever `holdSeconds` says.
+    payment: Option<PaymentJson>,
+    /// Who may buy; anyone when absent. Of `fifo`, `lineOpensSecondsBefore` may be absent (0).
+    admission: Option<AdmissionJson>,
+}
+
+/// What is to be different; absent fields stay. A sale that buyers rely on takes only more units, a later end and another
+/// hold length.
+#[derive(ToSchema)]
+#[schema(as = SaleEdit, rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is used; the body is read field by field")]
+struct SalePatch {
+    /// What it sells.
+    #[schema(nullable = false)]
+    product_id: Option<Uuid>,
+    /// Its name in addresses.
+    #[schema(pattern = "^[a-z0-9-]{1,64}$", nullable = false)]
+    slug: Option<String>,
+    /// The price of one unit.
+    #[schema(nullable = false)]
+    price: Option<MoneyJson>,
+    /// Its units.
+    #[schema(minimum = 1, maximum = 10_000_000, nullable = false)]
+    quantity: Option<u32>,
+    /// When it starts.
+    #[schema(format = DateTime, nullable = false)]
+    starts_at: Option<String>,
+    /// When it ends.
+    #[schema(format = DateTime, nullable = false)]
+    ends_at: Option<String>,
+    /// Units that one buyer may hold and own.
+    #[schema(minimum = 1, maximum = 1_000_000, nullable = false)]
+    limit_per_buyer: Option<u32>,
+    /// Seconds a unit is held for its payment; 0 sells at once.
+    #[schema(maximum = 86400, nullable = false)]
+    hold_seconds: Option<u32>,
+    /// `none` sells at once, whatever `holdSeconds` says.
+    #[schema(nullable = false)]
+    payment: Option<PaymentJson>,
+    /// Who may buy.
+    #[schema(nullable = false)]
+    admission: Option<AdmissionJson>,
+}
+
+/// Units to add.
+#[derive(ToSchema)]
+#[schema(as = Restock)]
+#[expect(dead_code, reason = "only its schema is used; the body is read field by field")]
+struct RestockBody {
+    /// How many.
+    #[schema(minimum = 1, maximum = 10_000_000)]
+    quantity: u32,
+}
+
+/// What both bodies have, as far as it is there.
+fn fields(object: &mut Object, wrong: &mut Wrong) -> SaleEdit {
+    SaleEdit {
+        product: object.optional("productId", wrong, parsed),
+        slug: object.optional("slug", wrong, word),
+        price: object.optional("price", wrong, money),
+        quantity: object.optional("quantity", wrong, count),
+        starts_at: object.optional("startsAt", wrong, moment),
+        ends_at: object.optional("endsAt", wrong, moment),
+        limit_per_buyer: object.optional("limitPerBuyer", wrong, count),
+        hold_s: object.optional("holdSeconds", wrong, count),
+        payment: object.optional("payment", wrong, payment),
+        admission: object.optional("admission", wrong, admission),
+    }
+}
+
+fn draft(body: Value) -> Result<SaleDraft, Problem> {
+    let wrong = &mut Wrong::default();
+    let mut object = Object::body(body, wrong);
+    for name in ["productId", "price", "quantity", "startsAt", "endsAt"] {
+        object.expect(name, wrong);
+    }
+    let said = fields(&mut object, wrong);
+    object.end(wrong);
+    let hold_s = Payment::hold_s(said.payment, said.hold_s, HOLD_S_DEFAULT);
+    let policy = (|| {
+        Some(Policy {
+            quantity: said.quantity?,
+            unit_price: said.price?,
+            starts_at: said.starts_at?,
+            ends_at: said.ends_at?,
+            limit_per_buyer: said.limit_per_buyer.unwrap_or(1),
+            hold_s,
+            admission: said.admission.unwrap_or(Admission::Open),
+        })
+    })();
+    for problem in policy.iter().flat_map(Policy::problems) {
+        wrong.note(policy_pointer(problem), problem.to_string());
+    }
+    let draft = said.product.zip(policy).map(|(product, policy)| SaleDraft { product, slug: said.slug, policy });
+    std::mem::take(wrong).unless(draft)
+}
+
+fn patch(body: Value) -> Result<SaleEdit, Problem> {
+    let wrong = &mut Wrong::default();
+    let mut object = Object::body(body, wrong);
+    let edit = fields(&mut object, wrong);
+    object.end(wrong);
+    std::mem::take(wrong).unless(Some(edit))
+}
+
+fn payment(at: &str, value: Value, wrong: &mut Wrong) -> Option<Payment> {
+    match text(at, value, wrong)?.as_str() {
+        "required" => Some(Payment::Required),
+        "none" => Some(Payment::Nothing),
+        _ => {
+            wrong.note(at, "must be required or none");
+            None
+        }
+    }
+}
+
+fn admission(at: &str, value: Value, wrong: &mut Wrong) -> Option<Admission> {
+    let mut object = object(at, value, wrong)?;
+    let kind = object.required("type", wrong, text)?;
+    let admission = match kind.as_str() {
+        "open" => Some(Admission::Open),
+        "fifo" => {
+            let per_second = object.required("perSecond", wrong, count);
+            let checkout_s = object.required("checkoutSeconds", wrong, count);
+            let line_opens_s = object.optional("lineOpensSecondsBefore", wrong, count).unwrap_or(0);
+            per_second
+                .zip(checkout_s)
+                .map(|(per_second, checkout_s)| Admission::Fifo { per_second, checkout_s, line_opens_s })
+        }
+        _ => {
+            wrong.note(format!("{at}/type"), "must be open or fifo");
+            return None;
+        }
+    };
+    object.end(wrong);
+    admission
+}
+
+/// Make a sale and announce it.
+#[utoipa::path(
+    post,
+    path = "/flash-sales",
+    tag = "admin",
+    request_body = SaleBody,
+    responses(
+        (status = 201, description = "Announced", body = AdminSaleJson),
+        (status = 409, description = "`slug_taken`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid_body`, with every field that is not valid", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn create(State(app): State<AppState>, _: Admin, Json(body): Json<Value>) -> Result<Response, Problem> {
+    let sale = sales::create(&app.shop, draft(body)?).await??;
+    let location = format!("/api/v1/flash-sales/{}", sale.listing.sale);
+    let sale = AdminSaleJson::of(&sale, app.shop.engine.now());
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(sale)).into_response())
+}
+
+/// Edit a sale.
+///
+/// Once buyers may rely on it (its line or the sale is open, or somebody has a place), only what adds to the promise may
+/// change: more units, a later end, another hold length for new holds.
+#[utoipa::path(
+    patch,
+    path = "/flash-sales/{id}",
+    tag = "admin",
+    params(("id" = Uuid, Path, description = "The sale")),
+    request_body = SalePatch,
+    responses(
+        (status = 200, description = "Edited", body = AdminSaleJson),
+        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 409, description = "`promise_made`, `slug_taken`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 410, description = "`closed`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid_body`", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn edit(
+    State(app): State<AppState>,
+    _: Admin,
+    Path(id): Path<SaleId>,
+    Json(body): Json<Value>,
+) -> Result<Json<AdminSaleJson>, Problem> {
+    let sale = sales::edit(&app.shop, id, patch(body)?).await??;
+    Ok(Json(AdminSaleJson::of(&sale, app.shop.engine.now())))
+}
+
+/// Delete a sale that nobody ever had a place or an order in. Any other is closed, and stays.
+#[utoipa::path(
+    delete,
+    path = "/flash-sales/{id}",
+    tag = "admin",
+    params(("id" = Uuid, Path, description = "The sale")),
+    responses(
+        (status = 200, description = "Buyers were in it: it is closed", body = AdminSaleJson),
+        (status = 204, description = "Deleted"),
+        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn delete(State(app): State<AppState>, _: Admin, Path(id): Path<SaleId>) -> Result<Response, Problem> {
+    Ok(match sales::delete(&app.shop, id).await?? {
+        Deleted::Gone => StatusCode::NO_CONTENT.into_response(),
+        Deleted::Closed(sale) => Json(AdminSaleJson::of(&sale, app.shop.engine.now())).into_response(),
+    })
+}
+
+/// Stop a sale for a while. Nobody is admitted and nothing can be ordered; orders may be paid, admissions stand still.
+#[utoipa::path(
+    post,
+    path = "/flash-sales/{id}/pause",
+    tag = "admin",
+    params(("id" = Uuid, Path, description = "The sale")),
+    responses(
+        (status = 200, description = "Paused", body = AdminSaleJson),
+        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 410, description = "`ended`, `closed`", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn pause(app: State<AppState>, _: Admin, id: Path<SaleId>) -> Result<Json<AdminSaleJson>, Problem> {
+    act(&app, id.0, Action::Pause).await
+}
+
+/// Go on with a paused sale.
+#[utoipa::path(
+    post,
+    path = "/flash-sales/{id}/resume",
+    tag = "admin",
+    params(("id" = Uuid, Path, description = "The sale")),
+    responses(
+        (status = 200, description = "Goes on", body = AdminSaleJson),
+        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 410, description = "`closed`", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn resume(app: State<AppState>, _: Admin, id: Path<SaleId>) -> Result<Json<AdminSaleJson>, Problem> {
+    act(&app, id.0, Action::Resume).await
+}
+
+/// End a sale now, for good. What was promised is kept: the admitted may buy, orders may be paid.
+#[utoipa::path(
+    post,
+    path = "/flash-sales/{id}/close",
+    tag = "admin",
+    params(("id" = Uuid, Path, description = "The sale")),
+    responses(
+        (status = 200, description = "Closed", body = AdminSaleJson),
+        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn close(app: State<AppState>, _: Admin, id: Path<SaleId>) -> Result<Json<AdminSaleJson>, Problem> {
+    act(&app, id.0, Action::Close).await
+}
+
+/// Add units to a sale.
+#[utoipa::path(
+    post,
+    path = "/flash-sales/{id}/restock",
+    tag = "admin",
+    params(("id" = Uuid, Path, description = "The sale")),
+    request_body = RestockBody,
+    responses(
+        (status = 200, description = "Added", body = AdminSaleJson),
+        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 410, description = "`ended`, `closed`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid_body`, `bad_policy`: more units than a sale may have", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn restock(
+    app: State<AppState>,
+    _: Admin,
+    id: Path<SaleId>,
+    Json(body): Json<Value>,
+) -> Result<Json<AdminSaleJson>, Problem> {
+    let wrong = &mut Wrong::default();
+    let mut object = Object::body(body, wrong);
+    let quantity = object.required("quantity", wrong, count);
+    object.end(wrong);
+    if quantity == Some(0) {
+        wrong.note("/quantity", "must be at least 1");
+    }
+    let quantity = std::mem::take(wrong).unless(quantity)?;
+    act(&app, id.0, Action::Restock { quantity }).await
+}
+
+async fn act(app: &AppState, id: SaleId, action: Action) -> Result<Json<AdminSaleJson>, Problem> {
+    let sale = sales::act(&app.shop, id, action).await??;
+    Ok(Json(AdminSaleJson::of(&sale, app.shop.engine.now())))
+}

@@ -1,0 +1,31 @@
+//! What admins do over HTTP: the catalogue, the course of a sale, and what happened in it. Every handler asks for an [`Admin`]
+//! first; nothing here decides.
+//!
+//! [`Admin`]: crate::http::extract::Admin
+
+mod products;
+
+mod flash_sales;
+
+mod orders;
+
+mod refund;
+
+mod board;
+
+mod body;
+
+mod buyer_json;
+
+use super::AppState;
+use utoipa_axum::router::OpenApiRouter;
+
+/// All calls below `/api/v1/admin`.
+pub fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .merge(products::routes())
+        .merge(flash_sales::routes())
+        .merge(orders::routes())
+        .merge(refund::routes())
+        .merge(board::routes())
+}

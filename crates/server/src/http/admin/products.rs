@@ -1,0 +1,159 @@
+//! `/admin/products`: make, edit, delete.
+
+use super::body::{Object, Wrong, money, word};
+use crate::http::AppState;
+use crate::http::extract::{Admin, Json, Path};
+use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::v1::money_json::MoneyJson;
+use crate::http::v1::products::ProductJson;
+use crate::shop::products::{self, ProductDraft, ProductEdit};
+use crate::shop::words::Description;
+use crate::store::products::ProductId;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(create)).routes(routes!(edit, delete))
+}
+
+/// A new product.
+#[derive(ToSchema)]
+#[schema(as = NewProduct, rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is used; the body is read field by field")]
+struct ProductBody {
+    /// Its name, on one line.
+    #[schema(min_length = 1, max_length = 200)]
+    name: String,
+    /// What is told about it; may be empty.
+    #[schema(max_length = 10000)]
+    description: String,
+    /// Its list price.
+    price: MoneyJson,
+    /// Its category.
+    #[schema(max_length = 100)]
+    category: Option<String>,
+    /// Its picture: an http(s) address, or a path of this site.
+    #[schema(max_length = 2000)]
+    image_url: Option<String>,
+}
+
+/// What is to be different; absent fields stay, null empties `category` and `imageUrl`.
+#[derive(ToSchema)]
+#[schema(as = ProductEdit, rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is used; the body is read field by field")]
+struct ProductPatch {
+    /// Its name, on one line.
+    #[schema(min_length = 1, max_length = 200, nullable = false)]
+    name: Option<String>,
+    /// What is told about it.
+    #[schema(max_length = 10000, nullable = false)]
+    description: Option<String>,
+    /// Its list price.
+    #[schema(nullable = false)]
+    price: Option<MoneyJson>,
+    /// Its category.
+    #[schema(max_length = 100)]
+    category: Option<String>,
+    /// Its picture.
+    #[schema(max_length = 2000)]
+    image_url: Option<String>,
+}
+
+fn draft(body: Value) -> Result<ProductDraft, Problem> {
+    let wrong = &mut Wrong::default();
+    let mut object = Object::body(body, wrong);
+    let name = object.required("name", wrong, word);
+    let description = object.optional("description", wrong, word::<Description>);
+    let price = object.required("price", wrong, money);
+    let category = object.nullable("category", wrong, word).flatten();
+    let image_url = object.nullable("imageUrl", wrong, word).flatten();
+    object.end(wrong);
+    let description = description.or_else(|| Description::try_from(String::new()).ok());
+    let draft = name.zip(description).zip(price);
+    let draft = draft.map(|((name, description), price)| ProductDraft { name, description, price, category, image_url });
+    std::mem::take(wrong).unless(draft)
+}
+
+fn patch(body: Value) -> Result<ProductEdit, Problem> {
+    let wrong = &mut Wrong::default();
+    let mut object = Object::body(body, wrong);
+    let edit = ProductEdit {
+        name: object.optional("name", wrong, word),
+        description: object.optional("description", wrong, word),
+        price: object.optional("price", wrong, money),
+        category: object.nullable("category", wrong, word),
+        image_url: object.nullable("imageUrl", wrong, word),
+    };
+    object.end(wrong);
+    std::mem::take(wrong).unless(Some(edit))
+}
+
+/// Make a product.
+#[utoipa::path(
+    post,
+    path = "/products",
+    tag = "admin",
+    request_body = ProductBody,
+    responses(
+        (status = 201, description = "Made", body = ProductJson),
+        (status = 422, description = "`invalid_body`, with every field that is not valid", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn create(
+    State(app): State<AppState>,
+    _: Admin,
+    Json(body): Json<Value>,
+) -> Result<impl IntoResponse, Problem> {
+    let product = products::create(&app.shop, draft(body)?).await?;
+    let location = format!("/api/v1/products/{}", product.id);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(ProductJson::from(product))))
+}
+
+/// Edit a product.
+///
+/// Sales that are announced keep their own price. The currency cannot change while a sale of the product is not over.
+#[utoipa::path(
+    patch,
+    path = "/products/{id}",
+    tag = "admin",
+    params(("id" = Uuid, Path, description = "The product")),
+    request_body = ProductPatch,
+    responses(
+        (status = 200, description = "Edited", body = ProductJson),
+        (status = 404, description = "`product_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid_body`", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn edit(
+    State(app): State<AppState>,
+    _: Admin,
+    Path(id): Path<ProductId>,
+    Json(body): Json<Value>,
+) -> Result<Json<ProductJson>, Problem> {
+    Ok(Json(products::edit(&app.shop, id, patch(body)?).await??.into()))
+}
+
+/// Delete a product. Orders of old keep its name.
+#[utoipa::path(
+    delete,
+    path = "/products/{id}",
+    tag = "admin",
+    params(("id" = Uuid, Path, description = "The product")),
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 404, description = "`product_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 409, description = "`product_in_use`: a sale that is not over sells it", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn delete(State(app): State<AppState>, _: Admin, Path(id): Path<ProductId>) -> Result<StatusCode, Problem> {
+    products::delete(&app.shop, id).await??;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,59 @@
+//! `POST /admin/orders/{id}/refund`: gives the money of a confirmed order back.
+
+use crate::http::AppState;
+use crate::http::extract::{Admin, Json, Path};
+use crate::http::idempotency::Idempotency;
+use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::v1::order_json::OrderJson;
+use crate::shop::payments::Refund;
+use axum::extract::State;
+use sale::OrderId;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(refund))
+}
+
+/// What becomes of the units.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct RefundBody {
+    /// True: they are sold again, to the next in line. False: they stay out of the sale, counted as sold.
+    restock: bool,
+}
+
+/// Refund an order.
+///
+/// All of its money goes back. Repeating the request changes nothing and tells the order as it is.
+#[utoipa::path(
+    post,
+    path = "/orders/{id}/refund",
+    tag = "admin",
+    request_body = RefundBody,
+    params(
+        ("id" = Uuid, Path, description = "The order"),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters; the same key and body give the same reply"),
+    ),
+    responses(
+        (status = 200, description = "Refunded; `payment.status` is `refunding` while the provider has not answered yet", body = OrderJson),
+        (status = 403, description = "`forbidden`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 404, description = "`order_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 409, description = "`order_state`: it is not paid; `request_in_flight`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 422, description = "`key_reused`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 503, description = "`payment_unknown`: the provider or the ledger does not answer; repeat later", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn refund(
+    State(app): State<AppState>,
+    Admin(session): Admin,
+    Path(order): Path<OrderId>,
+    Idempotency(key): Idempotency,
+    Json(body): Json<RefundBody>,
+) -> Result<Json<OrderJson>, Problem> {
+    let request = Refund { admin: session.buyer, order, restock: body.restock, key };
+    Ok(Json(app.shop.payments.refund(request).await??.into()))
+}

@@ -1,0 +1,88 @@
+//! Which other sites' pages may call the API (the Fetch standard's CORS protocol). Without the setting: none. It never allows
+//! credentials: tokens travel in a header, not in cookies.
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+
+/// The sites whose pages may call.
+#[derive(Debug, Clone, Default)]
+pub struct Cors {
+    any: bool,
+    origins: Vec<HeaderValue>,
+}
+
+/// The text is not an origin.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("an origin is * or scheme://host[:port] without a path, such as https://shop.example")]
+pub struct OriginError;
+
+const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
+const ALLOWED_HEADERS: HeaderValue =
+    HeaderValue::from_static("authorization, content-type, idempotency-key, if-none-match, prefer, x-request-id");
+const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
+    "etag, location, preference-applied, ratelimit, ratelimit-policy, retry-after, x-request-id",
+);
+/// How long a browser may remember the answer, in seconds: Chromium takes two hours at most.
+const MAX_AGE_S: HeaderValue = HeaderValue::from_static("7200");
+
+impl Cors {
+    /// The setting's list, such as `https://shop.example,http://localhost:5173`, or `*`.
+    ///
+    /// # Errors
+    /// When one of them is not an origin.
+    pub fn new<'a>(origins: impl IntoIterator<Item = &'a str>) -> Result<Self, OriginError> {
+        let mut cors = Self::default();
+        for origin in origins {
+            if origin == "*" {
+                cors.any = true;
+                continue;
+            }
+            let host = origin.split_once("://").map(|(_, host)| host).ok_or(OriginError)?;
+            if host.is_empty() || host.contains(['/', '?', '#', '*', '@']) {
+                return Err(OriginError);
+            }
+            cors.origins.push(HeaderValue::from_str(origin).map_err(|_| OriginError)?);
+        }
+        Ok(cors)
+    }
+
+    /// The reply to a preflight from a site that may call; anything else goes its usual way.
+    #[must_use]
+    pub fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Response<Body>> {
+        let asked = *method == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        if !asked || self.allowed(headers).is_none() {
+            return None;
+        }
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        let reply = response.headers_mut();
+        reply.insert(header::ACCESS_CONTROL_ALLOW_METHODS, ALLOWED_METHODS);
+        reply.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS);
+        reply.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_S);
+        Some(response)
+    }
+
+    /// Tells the browser that the page may read the reply. `origin` is what [`Cors::allowed`] said of the request.
+    pub fn tell(&self, origin: Option<HeaderValue>, reply: &mut HeaderMap) {
+        if !self.any && !self.origins.is_empty() {
+            reply.append(header::VARY, HeaderValue::from_static("origin"));
+        }
+        if let Some(origin) = origin {
+            reply.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            reply.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
+        }
+    }
+
+    /// What `Access-Control-Allow-Origin` should say, when the request comes from a page of an allowed site.
+    #[must_use]
+    pub fn allowed(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        if !self.any && self.origins.is_empty() {
+            return None;
+        }
+        let origin = headers.get(header::ORIGIN)?;
+        if self.any {
+            return Some(HeaderValue::from_static("*"));
+        }
+        self.origins.contains(origin).then(|| origin.clone())
+    }
+}

@@ -1,0 +1,84 @@
+//! The API's description, and pages for people: one to try the API at, one line for each sort of problem. All of it comes out
+//! of this binary, nothing from another site.
+
+use super::AppState;
+use super::extract::Path;
+use super::problem::{self, Problem, kind};
+use axum::Router;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+use bytes::Bytes;
+use std::sync::Arc;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
+use utoipa::{PartialSchema, ToSchema};
+use utoipa_swagger_ui::Config;
+
+/// The paths of the documentation, which its own description does not list.
+pub const PATHS: [&str; 5] = ["/openapi.json", "/docs", "/docs/", "/docs/{*file}", "/problems/{code}"];
+
+/// What the description says besides the calls.
+#[must_use]
+pub fn base() -> OpenApi {
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+    OpenApiBuilder::new()
+        .info(
+            InfoBuilder::new()
+                .title("Doorbuster")
+                .version(env!("CARGO_PKG_VERSION"))
+                .description(Some(
+                    "Flash sales that cannot oversell. Errors are RFC 9457 problem documents with a stable `code`; \
+                     times are RFC 3339 in UTC; money is in minor units.",
+                ))
+                .license(Some(LicenseBuilder::new().name("MIT OR Apache-2.0").build()))
+                .build(),
+        )
+        .components(Some(
+            ComponentsBuilder::new()
+                .security_scheme("token", SecurityScheme::Http(bearer))
+                .schema(problem::ProblemSchema::name(), problem::ProblemSchema::schema())
+                .schema(problem::FieldError::name(), problem::FieldError::schema())
+                .build(),
+        ))
+        .build()
+}
+
+/// The pages, for this description.
+pub fn router(openapi: &OpenApi) -> Router<AppState> {
+    let json = Bytes::from(openapi.to_pretty_json().unwrap_or_default());
+    let config = Arc::new(Config::from("/openapi.json").try_it_out_enabled(true).persist_authorization(true));
+    let page = move |file: &str| page(file, &config);
+    let index = page.clone();
+    Router::new()
+        .route("/openapi.json", get(async move || ([(header::CONTENT_TYPE, "application/json")], json)))
+        .route("/docs", get(async || Redirect::permanent("/docs/")))
+        .route("/docs/", get(async move || index("")))
+        .route("/docs/{*file}", get(async move |Path(file): Path<String>| page(&file)))
+        .route("/problems/{code}", get(problem_page))
+}
+
+fn page(file: &str, config: &Arc<Config<'static>>) -> Response {
+    match utoipa_swagger_ui::serve(file, Arc::clone(config)) {
+        Ok(Some(file)) => {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+            if let Ok(value) = HeaderValue::try_from(file.content_type) {
+                headers.insert(header::CONTENT_TYPE, value);
+            }
+            if file.gzpipped {
+                headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            }
+            (headers, file.bytes.into_owned()).into_response()
+        }
+        Ok(None) => Problem::new(&kind::NOT_FOUND).into_response(),
+        Err(error) => Problem::failure(&kind::INTERNAL, error.as_ref()).into_response(),
+    }
+}
+
+/// What `type` of a problem document leads to.
+async fn problem_page(Path(code): Path<String>) -> Result<Response, Problem> {
+    let kind = kind::ALL.iter().find(|kind| kind.code == code).ok_or(Problem::new(&kind::NOT_FOUND))?;
+    let text = format!("{} ({}): {}\n\n{}.\n", kind.code, kind.status, kind.title, kind.detail);
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
+}

@@ -1,0 +1,264 @@
+//! From a request to our words: JSON bodies, queries, ids in paths, and who is asking. Each failure is a [`Problem`] that
+//! says where. It never lets an unchecked body past its size, and never panics on strange input.
+
+use super::AppState;
+use super::edge::Caller;
+use super::problem::{FieldError, Problem, kind};
+use crate::auth::{Role, Session};
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::borrow::Cow;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// A JSON body, in or out. Put `#[serde(deny_unknown_fields)]` on every type that comes in.
+#[derive(Debug, Clone, Copy)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<AppState> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &AppState) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            return Err(Problem::new(&kind::UNSUPPORTED_MEDIA_TYPE));
+        }
+        let body = read_body(request.into_body(), app.edge.body_len_max).await?;
+        parse(&body).map(Self)
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.0) {
+            Ok(body) => ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response(),
+            Err(error) => Problem::failure(&kind::INTERNAL, &error).into_response(),
+        }
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(Ok(value)) = headers.get(header::CONTENT_TYPE).map(|value| value.to_str()) else { return false };
+    if value == "application/json" {
+        return true;
+    }
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    let Some((r#type, subtype)) = essence.split_once('/') else { return false };
+    let subtype = subtype.to_ascii_lowercase();
+    r#type.eq_ignore_ascii_case("application") && (subtype == "json" || subtype.ends_with("+json"))
+}
+
+/// Reads a body of at most `len_max` bytes.
+///
+/// # Errors
+/// 413 when it is larger, 408 when it takes too long, 400 when the client broke off.
+pub async fn read_body(mut body: Body, len_max: usize) -> Result<Bytes, Problem> {
+    let read = tokio::time::timeout(BODY_TIME_LIMIT, collect(&mut body, len_max)).await;
+    let read = read.unwrap_or(Err(Problem::new(&kind::REQUEST_TIMEOUT)));
+    if read.as_ref().is_err_and(|problem| problem.kind() == &kind::BODY_TOO_LARGE) {
+        discard(body).await;
+    }
+    read
+}
+
+async fn collect(body: &mut Body, len_max: usize) -> Result<Bytes, Problem> {
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Problem::new(&kind::BAD_REQUEST).detail("the body of the request broke off"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if first.len() + all.len() + data.len() > len_max {
+            return Err(too_large(len_max));
+        }
+        // Almost every body is one piece: it is used where it lies.
+        if first.is_empty() && all.is_empty() {
+            first = data;
+        } else {
+            all.extend_from_slice(&std::mem::take(&mut first));
+            all.extend_from_slice(&data);
+        }
+    }
+    Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+/// The problem of a body that is larger than `len_max`.
+#[must_use]
+pub fn too_large(len_max: usize) -> Problem {
+    Problem::new(&kind::BODY_TOO_LARGE).detail(format!("a body may have {len_max} bytes"))
+}
+
+/// Reads and forgets what a client still sends, within limits: a connection that is closed on unread bytes is reset, and the
+/// client would never see the answer.
+pub async fn discard(mut body: Body) {
+    let reading = async {
+        let mut len = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            len += frame.data_ref().map_or(0, Bytes::len);
+            if len > DISCARDED_LEN_MAX {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(BODY_TIME_LIMIT, reading).await;
+}
+
+/// How long a body may take to arrive: 64 KiB in ten seconds is slower than any network a person would buy over.
+const BODY_TIME_LIMIT: Duration = Duration::from_secs(10);
+
+/// How much of an oversized body is read and forgotten, in bytes.
+const DISCARDED_LEN_MAX: usize = 16 << 20;
+
+/// Reads a value from a JSON text.
+///
+/// # Errors
+/// 400 when it is no JSON, 422 with a JSON pointer when a field is unknown or has the wrong type.
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    // serde would read an array as the fields in their order: nobody means that.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Problem::new(&kind::INVALID_BODY).errors(vec![FieldError::new("", "expected an object")]));
+    }
+    serde_json::from_slice(body).map_err(|error| {
+        if error.is_data() {
+            return misfit::<T>(body, &error);
+        }
+        let at = format!("the body is not valid JSON at line {}, column {}", error.line(), error.column());
+        Problem::new(&kind::BAD_JSON).detail(at)
+    })
+}
+
+/// Reads again to know where: only a body that is refused pays for that.
+#[cold]
+fn misfit<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Problem {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let located = serde_path_to_error::deserialize::<_, T>(&mut deserializer);
+    let pointer = located.err().map(|located| pointer(located.path())).unwrap_or_default();
+    Problem::new(&kind::INVALID_BODY).errors(vec![FieldError::new(pointer, shortened(error.to_string()))])
+}
+
+/// Messages of serde repeat what they did not like, which can be all of a large body.
+fn shortened(mut message: String) -> String {
+    const LEN_MAX: usize = 200;
+    if let Some(at) = message.rfind(" at line ") {
+        message.truncate(at);
+    }
+    if message.len() > LEN_MAX {
+        let end = message.floor_char_boundary(LEN_MAX);
+        message.truncate(end);
+        message.push('…');
+    }
+    message
+}
+
+/// The path as a JSON pointer (RFC 6901).
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter().fold(String::new(), |mut pointer, segment| {
+        let segment = match segment {
+            Segment::Seq { index } => index.to_string(),
+            Segment::Map { key } => key.replace('~', "~0").replace('/', "~1"),
+            Segment::Enum { variant } => variant.clone(),
+            Segment::Unknown => String::from("?"),
+        };
+        pointer.push('/');
+        pointer.push_str(&shortened(segment));
+        pointer
+    })
+}
+
+/// Collects what is wrong with a body's fields, so that the caller learns all of it at once.
+#[derive(Debug, Default)]
+pub struct Fields(Vec<FieldError>);
+
+impl Fields {
+    /// Nothing wrong yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The good value, or a note that the field at `pointer` is wrong.
+    pub fn check<T, E: std::fmt::Display>(&mut self, pointer: &'static str, value: Result<T, E>) -> Option<T> {
+        value.map_err(|error| self.wrong(pointer, error.to_string())).ok()
+    }
+
+    /// Notes that the field at `pointer` is wrong.
+    pub fn wrong(&mut self, pointer: &'static str, detail: impl Into<Cow<'static, str>>) {
+        self.0.push(FieldError::new(pointer, detail));
+    }
+
+    /// The problem that lists all of it. Without a note it names no field.
+    #[must_use]
+    pub fn problem(self) -> Problem {
+        Problem::new(&kind::INVALID_BODY).errors(self.0)
+    }
+}
+
+/// The query of a URL.
+#[derive(Debug, Clone, Copy)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let query = parts.uri.query().unwrap_or_default();
+        let deserializer = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
+        serde_path_to_error::deserialize(deserializer).map(Self).map_err(|error| {
+            let pointer = pointer(error.path());
+            let errors = vec![FieldError::new(pointer, shortened(error.into_inner().to_string()))];
+            Problem::new(&kind::INVALID_QUERY).errors(errors)
+        })
+    }
+}
+
+/// The one variable of a path, such as an id. What cannot be one is not found, as if it were unknown.
+#[derive(Debug, Clone, Copy)]
+pub struct Path<T>(pub T);
+
+impl<T: FromStr + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let not_found = || Problem::new(&kind::NOT_FOUND);
+        let text = axum::extract::Path::<String>::from_request_parts(parts, state).await.map_err(|_| not_found())?;
+        text.0.parse().map(Self).map_err(|_| not_found())
+    }
+}
+
+/// Someone with a valid access token: anyone who may buy.
+#[derive(Debug, Clone, Copy)]
+pub struct Buyer(pub Session);
+
+impl<S: Send + Sync> FromRequestParts<S> for Buyer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        session(parts).map(Self)
+    }
+}
+
+/// Someone whose access token says `admin`.
+#[derive(Debug, Clone, Copy)]
+pub struct Admin(pub Session);
+
+impl<S: Send + Sync> FromRequestParts<S> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let session = session(parts)?;
+        match session.role {
+            Role::Admin => Ok(Self(session)),
+            Role::Buyer => Err(Problem::new(&kind::FORBIDDEN).detail("this is for admins")),
+        }
+    }
+}
+
+fn session(parts: &Parts) -> Result<Session, Problem> {
+    parts.extensions.get::<Caller>().and_then(|caller| caller.session).ok_or(Problem::new(&kind::UNAUTHORIZED))
+}

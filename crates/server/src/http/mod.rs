@@ -1,0 +1,88 @@
+//! The shop over HTTP. Outside words are turned into ours here, and our outcomes into replies; nothing is decided.
+//!
+//! The way of a request: [`server`] (connections) → [`edge`] (what all requests share) → the router → a handler in [`v1`],
+//! [`ops`] or [`docs`], which extracts ([`extract`]), makes one call into `shop`, and replies; what goes wrong on the way is a
+//! [`problem`].
+
+pub mod server;
+
+pub mod edge;
+pub mod limits;
+pub mod routes;
+
+pub mod admin;
+pub mod docs;
+pub mod ops;
+pub mod v1;
+
+pub mod client;
+pub mod cors;
+pub mod extract;
+pub mod idempotency;
+pub mod page;
+pub mod problem;
+
+use crate::shop::Shop;
+use crate::telemetry::metrics::Metrics;
+use axum::Router;
+use problem::{Problem, kind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+/// What every handler can ask for.
+pub type AppState = Arc<App>;
+
+/// What every handler works with.
+pub struct App {
+    /// The use cases' tools.
+    pub shop: Shop,
+    /// Replies about sales that are ready but for the time.
+    pub prepared: v1::flash_sales::PreparedSales,
+    /// What the edge goes by.
+    pub edge: edge::Settings,
+    /// The request limits; `None` when they are off.
+    pub limits: Option<limits::Limits>,
+    /// The metrics.
+    pub metrics: Metrics,
+    /// Whether a load balancer should send requests here.
+    pub ready: Ready,
+}
+
+/// Whether this instance wants requests. Not before it has started, not after it was told to stop.
+#[derive(Debug, Default)]
+pub struct Ready(AtomicBool);
+
+impl Ready {
+    /// Whether it does.
+    #[must_use]
+    pub fn get(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// From now on it does, or does not.
+    pub fn set(&self, ready: bool) {
+        self.0.store(ready, Ordering::Release);
+    }
+}
+
+/// All routes, with the description that they make up.
+pub fn router() -> (Router<AppState>, OpenApi) {
+    let (router, openapi) = OpenApiRouter::with_openapi(docs::base())
+        .nest("/api/v1", v1::router())
+        .nest("/api/v1/admin", admin::router())
+        .merge(ops::router())
+        .split_for_parts();
+    let router = router
+        .merge(docs::router(&openapi))
+        .fallback(async || Problem::new(&kind::NOT_FOUND))
+        .method_not_allowed_fallback(async || Problem::new(&kind::METHOD_NOT_ALLOWED));
+    (router, openapi)
+}
+
+/// The description of the API, as `docs/openapi.json` has it.
+#[must_use]
+pub fn openapi() -> OpenApi {
+    router().1
+}

@@ -1,0 +1,124 @@
+//! Lists in pages: `?limit=&cursor=` in, `{items, nextCursor}` out. A cursor is opaque to clients and names the last item
+//! they have seen, never an offset, so that a list that grows meanwhile skips and repeats nothing.
+
+use super::problem::{FieldError, Problem, kind};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use sale::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Items in a page when the client does not say.
+const LIMIT_DEFAULT: u32 = 50;
+
+/// Items in a page at most.
+const LIMIT_MAX: u32 = 200;
+
+/// What a client asks for.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct PageQuery {
+    /// Items in a page, 1 to 200; 50 when not given.
+    #[param(minimum = 1, maximum = 200)]
+    pub limit: Option<u32>,
+    /// `nextCursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// A page to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slice {
+    /// Items at most.
+    pub limit: u32,
+    /// The key of the last item seen, as [`Page::new`] was given it; `None` on the first page.
+    pub after: Option<String>,
+}
+
+impl PageQuery {
+    /// The page that is meant.
+    ///
+    /// # Errors
+    /// 422 when the limit is out of bounds or the cursor is none of ours.
+    pub fn slice(self) -> Result<Slice, Problem> {
+        let wrong = |pointer, detail| {
+            Problem::new(&kind::INVALID_QUERY).errors(vec![FieldError::new(pointer, detail)])
+        };
+        let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
+        if !(1..=LIMIT_MAX).contains(&limit) {
+            return Err(wrong("/limit", "1 to 200"));
+        }
+        let after = match self.cursor {
+            None => None,
+            Some(cursor) => Some(decode(&cursor).ok_or_else(|| wrong("/cursor", "not a cursor of this list"))?),
+        };
+        Ok(Slice { limit, after })
+    }
+}
+
+fn decode(cursor: &str) -> Option<String> {
+    if cursor.len() > 512 {
+        return None;
+    }
+    String::from_utf8(BASE64.decode(cursor).ok()?).ok()
+}
+
+/// A page of a list.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Page<T> {
+    /// The items, in the list's order.
+    pub items: Vec<T>,
+    /// Give this as `cursor` to get the next page; null on the last one.
+    pub next_cursor: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// A page of `items`; `key` is the text that the next page's [`Slice::after`] will be. Read `limit + 1` items: the one
+    /// too many says that there is a next page and is not shown.
+    #[must_use]
+    pub fn new(mut items: Vec<T>, limit: u32, key: impl FnOnce(&T) -> String) -> Self {
+        let limit = limit as usize;
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next_cursor = items.last().filter(|_| more).map(|last| BASE64.encode(key(last)));
+        Self { items, next_cursor }
+    }
+
+    /// The same page of other words.
+    #[must_use]
+    pub fn map<U>(self, word: impl FnMut(T) -> U) -> Page<U> {
+        Page { items: self.items.into_iter().map(word).collect(), next_cursor: self.next_cursor }
+    }
+}
+
+/// Reads a key of the form `MILLISECONDS/ID`, for lists in order of time.
+///
+/// # Errors
+/// 422 when the cursor is none of such a list.
+pub fn time_and_id<T: std::str::FromStr>(key: &str) -> Result<(Timestamp, T), Problem> {
+    let parsed = key.split_once('/').and_then(|(ms, id)| Some((Timestamp(ms.parse().ok()?), id.parse().ok()?)));
+    parsed.ok_or_else(|| {
+        let wrong = FieldError::new("/cursor", "not a cursor of this list");
+        Problem::new(&kind::INVALID_QUERY).errors(vec![wrong])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_leads_to_the_next_page() {
+        let page = Page::new(vec![1, 2, 3], 2, ToString::to_string);
+        assert_eq!(page.items, [1, 2]);
+        let next = PageQuery { limit: Some(2), cursor: page.next_cursor }.slice().unwrap();
+        assert_eq!(next, Slice { limit: 2, after: Some("2".into()) });
+        assert!(Page::new(vec![1, 2], 2, ToString::to_string).next_cursor.is_none());
+    }
+
+    #[test]
+    fn strange_pages_are_refused() {
+        for (limit, cursor) in [(Some(0), None), (Some(201), None), (None, Some("%%%")), (None, Some("_____"))] {
+            assert!(PageQuery { limit, cursor: cursor.map(str::to_owned) }.slice().is_err());
+        }
+    }
+}

@@ -1,0 +1,525 @@
+//! Every refusal and failure as `application/problem+json` (RFC 9457): the one file that maps our words to HTTP.
+//! It never tells the inside of a failure: a 5xx says that it happened, its cause goes to the log.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::response::IntoResponse;
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::value::Value;
+use std::borrow::Cow;
+
+/// The media type of RFC 9457.
+pub const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// A sort of problem: its stable code, its status, and what a person is told.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// The stable code that programs go by.
+    pub code: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// A short summary, the same for every occurrence.
+    pub title: &'static str,
+    /// What is said when the occurrence has nothing of its own to say.
+    pub detail: &'static str,
+    /// Seconds for `Retry-After`, where coming back makes sense.
+    pub retry_after_s: Option<u32>,
+}
+
+macro_rules! kinds {
+    ($($name:ident = $status:literal $code:literal, $title:literal, $detail:literal $(, retry $retry:literal)?;)+) => {
+        /// Every sort of problem that the API knows.
+        pub mod kind {
+            use super::Kind;
+            $(
+                #[doc = concat!("`", $code, "`, ", stringify!($status), ": ", $detail)]
+                pub static $name: Kind = Kind {
+                    code: $code,
+                    status: $status,
+                    title: $title,
+                    detail: $detail,
+                    retry_after_s: kinds!(@retry $($retry)?),
+                };
+            )+
+            /// All of them, for the documentation and for tests.
+            pub static ALL: &[&Kind] = &[$(&$name),+];
+        }
+    };
+    (@retry) => { None };
+    (@retry $retry:literal) => { Some($retry) };
+}
+
+kinds! {
+    // The law's refusals.
+    SOLD_OUT = 409 "sold_out", "Sold out", "every unit of this sale is sold";
+    ALL_HELD = 409 "all_held", "All units are held", "all units are in other carts; you may still get one";
+    LIMIT_REACHED = 409 "limit_reached", "Limit per buyer reached", "you hold and own as many units as one buyer may";
+    ALREADY_IN_LINE = 409 "already_in_line", "Already in line", "you have a place in this sale's line already";
+    NO_LINE = 409 "no_line", "No line", "this sale has no waiting line; order directly";
+    PAUSED = 409 "paused", "Sale paused", "the sale is paused", retry 5;
+    PROMISE_MADE = 409 "promise_made", "A promise was made", "the change would break what buyers were already promised";
+    ORDER_STATE = 409 "order_state", "Wrong state", "the order is in a state that does not allow this";
+    NOT_ADMITTED = 403 "not_admitted", "Not admitted yet", "it is not your turn yet";
+    NOT_IN_LINE = 403 "not_in_line", "Not in line", "join the line first";
+    NOT_STARTED = 425 "not_started", "Not started", "the sale has not started yet";
+    ENDED = 410 "ended", "Sale ended", "the sale has ended";
+    CLOSED = 410 "closed", "Sale closed", "the sale was closed";
+    ORDER_EXPIRED = 410 "order_expired", "Order expired", "the order was not paid in time and its units went on";
+    KEY_REUSED = 422 "key_reused", "Idempotency key reused", "this Idempotency-Key was used with another content";
+    BAD_POLICY = 422 "bad_policy", "Impossible sale", "a sale cannot have this policy";
+    NO_PLACE = 404 "not_in_line", "Not in line", "you have no place in this sale's line";
+    PRODUCT_UNKNOWN = 404 "product_unknown", "Product unknown", "there is no such product";
+    PRODUCT_IN_USE = 409 "product_in_use", "Product in use", "a sale that is not over sells this product";
+    SLUG_TAKEN = 409 "slug_taken", "Slug taken", "another sale has this slug";
+    SALE_UNKNOWN = 404 "sale_unknown", "Sale unknown", "there is no such sale";
+    ORDER_UNKNOWN = 404 "order_unknown", "Order unknown", "there is no such order";
+    NOT_YOUR_ORDER = 404 "order_unknown", "Order unknown", "there is no such order";
+    REQUEST_IN_FLIGHT = 409 "request_in_flight", "Request in flight", "the first request with this key is still being worked on", retry 1;
+    PAYMENT_UNKNOWN = 503 "payment_unknown", "Payment not settled yet", "the outcome of the payment is not known yet; do not pay in another way: look at the order's status in a moment, or repeat this request, which never charges twice", retry 2;
+    PAYMENT_DECLINED = 402 "payment_declined", "Payment declined", "the payment was declined";
+    // Who is asking.
+    UNAUTHORIZED = 401 "unauthorized", "Not signed in", "this needs a valid access token";
+    BAD_CREDENTIALS = 401 "bad_credentials", "Wrong credentials", "no account has this name and password";
+    BAD_REFRESH_TOKEN = 401 "bad_refresh_token", "Refresh token not valid", "this refresh token is unknown, expired, used or revoked; sign in again";
+    FORBIDDEN = 403 "forbidden", "Not allowed", "your account may not do this";
+    EMAIL_TAKEN = 409 "email_taken", "E-mail address taken", "an account with this e-mail address exists";
+    USERNAME_TAKEN = 409 "username_taken", "Username taken", "an account with this username exists";
+    // What was asked.
+    NOT_FOUND = 404 "not_found", "Not found", "there is nothing here";
+    METHOD_NOT_ALLOWED = 405 "method_not_allowed", "Method not allowed", "this resource does not know this method";
+    REQUEST_TIMEOUT = 408 "request_timeout", "Request too slow", "the body of the request did not arrive in time";
+    CONFLICT = 409 "conflict", "Conflict", "the change collides with another";
+    BODY_TOO_LARGE = 413 "body_too_large", "Body too large", "the body of the request is larger than allowed";
+    UNSUPPORTED_MEDIA_TYPE = 415 "unsupported_media_type", "Unsupported media type", "send Content-Type: application/json";
+    BAD_JSON = 400 "bad_json", "Broken JSON", "the body is not valid JSON";
+    BAD_IDEMPOTENCY_KEY = 400 "bad_idempotency_key", "Bad idempotency key", "an Idempotency-Key is one string of 1 to 255 characters";
+    BAD_REQUEST = 400 "bad_request", "Bad request", "the request cannot be understood";
+    INVALID_BODY = 422 "invalid_body", "Invalid fields", "some fields of the body are not valid";
+    INVALID_QUERY = 422 "invalid_query", "Invalid parameters", "some parameters of the query are not valid";
+    RATE_LIMITED = 429 "rate_limited", "Too many requests", "you have made more requests than allowed", retry 1;
+    // Bad days.
+    INTERNAL = 500 "internal", "Internal error", "something went wrong on our side";
+    OVERLOADED = 503 "overloaded", "Overloaded", "too many requests at once; try again in a moment", retry 1;
+    UNAVAILABLE = 503 "unavailable", "Unavailable", "this cannot be done right now; nothing was changed", retry 2;
+    NOT_RECORDED = 503 "not_recorded", "Not recorded", "orders cannot be recorded right now; it is not known whether this one was, so ask again with the same Idempotency-Key", retry 2;
+    TIMEOUT = 504 "timeout", "Took too long", "the request took too long; it may still have an effect", retry 1;
+}
+
+/// One field that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct FieldError {
+    /// JSON pointer to the field of the body (or `/name` of a query parameter).
+    pub pointer: String,
+    /// What is wrong with it.
+    pub detail: Cow<'static, str>,
+}
+
+impl FieldError {
+    /// What is wrong with the field at `pointer`.
+    pub fn new(pointer: impl Into<String>, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { pointer: pointer.into(), detail: detail.into() }
+    }
+}
+
+/// One occurrence of a [`Kind`]. The edge renders it, because only the edge knows the `instance`.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    kind: &'static Kind,
+    more: Option<Box<More>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct More {
+    detail: Option<Cow<'static, str>>,
+    errors: Vec<FieldError>,
+    members: Vec<(&'static str, Value)>,
+    retry_after_s: Option<u32>,
+}
+
+impl Problem {
+    /// An occurrence of `kind` with nothing to add.
+    #[must_use]
+    pub const fn new(kind: &'static Kind) -> Self {
+        Self { kind, more: None }
+    }
+
+    /// Says more precisely what happened. Never put a secret, an e-mail address or an inner error here.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.more().detail = Some(detail.into());
+        self
+    }
+
+    /// Names the fields that are not valid.
+    #[must_use]
+    pub fn errors(mut self, errors: Vec<FieldError>) -> Self {
+        self.more().errors = errors;
+        self
+    }
+
+    /// Adds an extension member, such as the `position` of a buyer who is not admitted yet.
+    #[must_use]
+    pub fn member(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.more().members.push((name, value.into()));
+        self
+    }
+
+    /// Says when to come back.
+    #[must_use]
+    pub fn retry_after_s(mut self, seconds: u32) -> Self {
+        self.more().retry_after_s = Some(seconds);
+        self
+    }
+
+    /// The sort of this problem.
+    #[must_use]
+    pub fn kind(&self) -> &'static Kind {
+        self.kind
+    }
+
+    /// A failure of ours: its cause goes to the log, the caller learns that it happened.
+    pub fn failure(kind: &'static Kind, cause: &(dyn std::error::Error + 'static)) -> Self {
+        let mut text = cause.to_string();
+        let mut next = cause.source();
+        while let Some(source) = next {
+            text.push_str(": ");
+            text.push_str(&source.to_string());
+            next = source.source();
+        }
+        tracing::error!(code = kind.code, cause = %text, "request failed");
+        Self::new(kind)
+    }
+
+    /// The body for an occurrence at `instance`.
+    #[must_use]
+    pub fn body(&self, instance: &str) -> Bytes {
+        let more = self.more.as_deref();
+        let detail = more.and_then(|more| more.detail.as_deref()).unwrap_or(self.kind.detail);
+        let errors = more.map(|more| more.errors.as_slice()).unwrap_or_default();
+        let members = more.map(|more| more.members.as_slice()).unwrap_or_default();
+        let document = Document {
+            r#type: format_args!("/problems/{}", self.kind.code),
+            title: self.kind.title,
+            status: self.kind.status,
+            detail,
+            instance,
+            code: self.kind.code,
+            errors,
+            members: Members(members),
+        };
+        Bytes::from(serde_json::to_vec(&document).unwrap_or_default())
+    }
+
+    /// The whole reply for an occurrence at `instance`.
+    #[must_use]
+    pub fn into_reply(self, instance: &str) -> Response<Body> {
+        let retry_after_s = self.retry_after();
+        reply(self.kind, retry_after_s, self.body(instance))
+    }
+
+    /// A reply built once for a place that refuses often: answering costs two reference counts.
+    #[must_use]
+    pub fn prebuilt(self, instance: &str) -> Prebuilt {
+        Prebuilt { retry_after_s: self.retry_after(), body: self.body(instance), kind: self.kind }
+    }
+
+    fn retry_after(&self) -> Option<u32> {
+        self.more.as_ref().and_then(|more| more.retry_after_s).or(self.kind.retry_after_s)
+    }
+
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
+    }
+}
+
+/// Leaves the problem in the reply's extensions, where the edge finds and renders it.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = status(self.kind);
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// A refusal whose bytes are ready. See [`Problem::prebuilt`].
+#[derive(Debug, Clone)]
+pub struct Prebuilt {
+    kind: &'static Kind,
+    retry_after_s: Option<u32>,
+    body: Bytes,
+}
+
+impl IntoResponse for Prebuilt {
+    fn into_response(self) -> Response<Body> {
+        reply(self.kind, self.retry_after_s, self.body)
+    }
+}
+
+fn reply(kind: &'static Kind, retry_after_s: Option<u32>, body: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status(kind);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
+    if let Some(seconds) = retry_after_s {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if kind.status == 401 {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"doorbuster\""));
+    }
+    response
+}
+
+fn status(kind: &Kind) -> StatusCode {
+    StatusCode::from_u16(kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    r#type: std::fmt::Arguments<'a>,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    instance: &'a str,
+    code: &'static str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+    #[serde(flatten)]
+    members: Members<'a>,
+}
+
+struct Members<'a>(&'a [(&'static str, Value)]);
+
+impl Serialize for Members<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+/// What a problem document looks like, for the OpenAPI description.
+#[derive(utoipa::ToSchema)]
+#[schema(as = Problem)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub struct ProblemSchema {
+    /// Where the sort of problem is described, such as `/problems/sold_out`.
+    r#type: String,
+    /// A short summary of the sort of problem.
+    title: String,
+    /// The HTTP status.
+    status: u16,
+    /// What happened this time.
+    detail: String,
+    /// The path that was asked for.
+    instance: String,
+    /// The stable code to go by.
+    code: String,
+    /// The fields that are not valid.
+    errors: Option<Vec<FieldError>>,
+}
+
+// From the errors of the layers below to problems: every `?` in a handler comes through here.
+
+impl From<crate::store::StoreError> for Problem {
+    fn from(error: crate::store::StoreError) -> Self {
+        Self::failure(&kind::UNAVAILABLE, &error)
+    }
+}
+
+impl From<sale::Refusal> for Problem {
+    fn from(refusal: sale::Refusal) -> Self {
+        use sale::Refusal;
+        let kind = match refusal {
+            Refusal::NotStarted => &kind::NOT_STARTED,
+            Refusal::Ended => &kind::ENDED,
+            Refusal::Paused => &kind::PAUSED,
+            Refusal::Closed => &kind::CLOSED,
+            Refusal::SoldOut => &kind::SOLD_OUT,
+            Refusal::AllHeld => &kind::ALL_HELD,
+            Refusal::NotInLine => &kind::NOT_IN_LINE,
+            Refusal::NotAdmitted { ticket, position } => {
+                let ahead = position.saturating_sub(1);
+                return Self::new(&kind::NOT_ADMITTED)
+                    .detail(format!("it is not your turn yet; buyers ahead of you: {ahead}"))
+                    .member("ticket", ticket.0)
+                    .member("position", position)
+                    .member("ahead", ahead);
+            }
+            Refusal::AlreadyInLine { .. } => &kind::ALREADY_IN_LINE,
+            Refusal::NoLine => &kind::NO_LINE,
+            Refusal::LimitReached => &kind::LIMIT_REACHED,
+            Refusal::KeyReused => &kind::KEY_REUSED,
+            Refusal::OrderUnknown => &kind::ORDER_UNKNOWN,
+            Refusal::OrderExpired => &kind::ORDER_EXPIRED,
+            Refusal::NotYourOrder => &kind::NOT_YOUR_ORDER,
+            Refusal::OrderState => &kind::ORDER_STATE,
+            Refusal::PromiseMade => &kind::PROMISE_MADE,
+            Refusal::BadPolicy => &kind::BAD_POLICY,
+        };
+        Self::new(kind)
+    }
+}
+
+impl From<crate::shop::catalogue::Refused> for Problem {
+    fn from(refused: crate::shop::catalogue::Refused) -> Self {
+        use crate::shop::catalogue::Refused;
+        let wrong = |pointer, detail| Self::new(&kind::INVALID_BODY).errors(vec![FieldError::new(pointer, detail)]);
+        match refused {
+            Refused::SaleUnknown => Self::new(&kind::SALE_UNKNOWN),
+            Refused::ProductUnknown => Self::new(&kind::PRODUCT_UNKNOWN),
+            Refused::SlugTaken => Self::new(&kind::SLUG_TAKEN),
+            Refused::ProductInUse => Self::new(&kind::PRODUCT_IN_USE),
+            Refused::NoSuchProduct => wrong("/productId", "there is no such product"),
+            Refused::CurrencyDiffers => {
+                wrong("/price/currency", "must be the same for a product and the sales of it that are not over")
+            }
+            Refused::BadPolicy(problems) => {
+                let errors = problems.into_iter().map(|problem| FieldError::new(policy_pointer(problem), problem.to_string()));
+                Self::new(&kind::INVALID_BODY).errors(errors.collect())
+            }
+            Refused::Law(refusal) => refusal.into(),
+        }
+    }
+}
+
+/// The field of a sale's body that a problem of its policy is about.
+#[must_use]
+pub fn policy_pointer(problem: sale::PolicyProblem) -> &'static str {
+    use sale::PolicyProblem;
+    match problem {
+        PolicyProblem::Quantity => "/quantity",
+        PolicyProblem::UnitPrice => "/price/amount",
+        PolicyProblem::Period => "/endsAt",
+        PolicyProblem::LimitPerBuyer => "/limitPerBuyer",
+        PolicyProblem::Hold => "/holdSeconds",
+        PolicyProblem::PerSecond => "/admission/perSecond",
+        PolicyProblem::Checkout => "/admission/checkoutSeconds",
+    }
+}
+
+impl From<crate::shop::catalogue::CatalogueError> for Problem {
+    fn from(error: crate::shop::catalogue::CatalogueError) -> Self {
+        use crate::shop::catalogue::CatalogueError;
+        match error {
+            CatalogueError::Store(error) => error.into(),
+            CatalogueError::Engine(error) => error.into(),
+            CatalogueError::Ledger(error) => Self::failure(&kind::UNAVAILABLE, &error),
+        }
+    }
+}
+
+impl From<engine::EngineError> for Problem {
+    fn from(error: engine::EngineError) -> Self {
+        use engine::EngineError;
+        match error {
+            EngineError::Overloaded => Self::new(&kind::OVERLOADED),
+            EngineError::NotRecorded => Self::new(&kind::NOT_RECORDED),
+            EngineError::Stopped => Self::new(&kind::UNAVAILABLE).detail("this instance is stopping"),
+            EngineError::NoSuchSale => Self::new(&kind::SALE_UNKNOWN),
+        }
+    }
+}
+
+impl From<crate::shop::orders::ListError> for Problem {
+    fn from(error: crate::shop::orders::ListError) -> Self {
+        use crate::shop::orders::ListError;
+        match error {
+            ListError::Store(error) => error.into(),
+            ListError::Engine(error) => error.into(),
+        }
+    }
+}
+
+impl From<crate::shop::payments::PaymentError> for Problem {
+    fn from(error: crate::shop::payments::PaymentError) -> Self {
+        use crate::shop::payments::PaymentError;
+        match error {
+            PaymentError::Engine(error) => error.into(),
+            PaymentError::Store(error) => error.into(),
+            PaymentError::Overloaded => Self::new(&kind::OVERLOADED).detail("too many payments at once; you were not charged"),
+            PaymentError::Unsettled => Self::new(&kind::PAYMENT_UNKNOWN),
+        }
+    }
+}
+
+impl From<crate::shop::payments::Refused> for Problem {
+    fn from(refused: crate::shop::payments::Refused) -> Self {
+        use crate::shop::payments::Refused;
+        use sale::OrderStatus;
+        match refused {
+            Refused::OrderUnknown => Self::new(&kind::ORDER_UNKNOWN),
+            Refused::OrderGone(status) => Self::new(&kind::ORDER_EXPIRED).member("status", status.as_str()).detail(match status {
+                OrderStatus::Cancelled => "the order was cancelled; you were not charged",
+                OrderStatus::Declined => "the order's payment was declined and its units went on; you were not charged",
+                _ => "the order was not paid in time and its units went on; you were not charged",
+            }),
+            Refused::OrderState(status) => Self::new(&kind::ORDER_STATE)
+                .member("status", status.as_str())
+                .detail(format!("the order is {}: this cannot be done with it", status.as_str())),
+            Refused::Declined { reason } => Self::new(&kind::PAYMENT_DECLINED).detail(reason),
+            Refused::UnknownMethod => {
+                let error = FieldError::new("/method", "the payment provider does not know this method");
+                Self::new(&kind::INVALID_BODY).errors(vec![error])
+            }
+            Refused::KeyReused => Self::new(&kind::KEY_REUSED),
+            Refused::InFlight => Self::new(&kind::REQUEST_IN_FLIGHT)
+                .detail("this order is being paid, settled or refunded at this moment; ask again for the outcome"),
+        }
+    }
+}
+
+impl From<crate::auth::passwords::Overloaded> for Problem {
+    fn from(_: crate::auth::passwords::Overloaded) -> Self {
+        Self::new(&kind::OVERLOADED).detail("too many people are signing in at once; try again in a moment")
+    }
+}
+
+impl From<crate::shop::accounts::AccountError> for Problem {
+    fn from(error: crate::shop::accounts::AccountError) -> Self {
+        use crate::shop::accounts::AccountError;
+        match error {
+            AccountError::Store(error) => error.into(),
+            AccountError::Overloaded(overloaded) => overloaded.into(),
+        }
+    }
+}
+
+impl From<crate::shop::accounts::Refused> for Problem {
+    fn from(refused: crate::shop::accounts::Refused) -> Self {
+        use crate::shop::accounts::Refused;
+        Self::new(match refused {
+            Refused::EmailTaken => &kind::EMAIL_TAKEN,
+            Refused::UsernameTaken => &kind::USERNAME_TAKEN,
+            Refused::BadCredentials => &kind::BAD_CREDENTIALS,
+            Refused::BadRefreshToken => &kind::BAD_REFRESH_TOKEN,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_says_all_that_rfc_9457_and_the_contract_ask_for() {
+        let problem = Problem::new(&kind::NOT_ADMITTED).member("position", 7).detail("six buyers are ahead");
+        let document: Value = serde_json::from_slice(&problem.body("/api/v1/orders")).unwrap();
+        insta::assert_json_snapshot!(document, @r#"
+        {
+          "code": "not_admitted",
+          "detail": "six buyers are ahead",
+          "instance": "/api/v1/orders",
+          "position": 7,
+          "status": 403,
+          "title": "Not admitted yet",
+          "type": "/problems/not_admitted"
+        }
+        "#);
+    }
+
+    #[test]
+    fn an_unknown_order_and_another_buyers_order_look_the_same() {
+        let unknown = Problem::new(&kind::ORDER_UNKNOWN).body("/x");
+        assert_eq!(unknown, Problem::new(&kind::NOT_YOUR_ORDER).body("/x"));
+    }
+}

@@ -1,0 +1,129 @@
+//! What the edge must know of a request before the router sees it: the route's name, its metrics, and its limit. Built from
+//! the API's description, so it cannot drift from the router. It never calls a handler.
+
+use super::docs;
+use super::limits::Class;
+use crate::telemetry::metrics::{Metrics, RouteMetrics};
+use axum::http::Method;
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::path::PathItem;
+
+/// One method of one route.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Its counters.
+    pub metrics: RouteMetrics,
+    /// Its limit; `None` for probes and documentation.
+    pub class: Option<Class>,
+    /// Whether it is the documentation page, which needs scripts.
+    pub is_page: bool,
+}
+
+/// All endpoints.
+pub struct Routes {
+    paths: matchit::Router<[Option<Box<Endpoint>>; METHODS.len()]>,
+    unknown: Endpoint,
+}
+
+const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+impl Routes {
+    /// The endpoints of this description, and of the documentation itself.
+    ///
+    /// # Panics
+    /// When two paths of the description collide; the router would have panicked before.
+    #[must_use]
+    pub fn new(openapi: &OpenApi, metrics: &Metrics) -> Self {
+        let mut paths = matchit::Router::new();
+        for (path, item) in &openapi.paths.paths {
+            let endpoint = |method: usize| {
+                is_described(item, method).then(|| {
+                    let method = METHODS[method];
+                    let metrics = metrics.route(method, path);
+                    Box::new(Endpoint { metrics, class: class(method, path), is_page: false })
+                })
+            };
+            paths.insert(path, std::array::from_fn(endpoint)).expect("the description's paths are distinct");
+        }
+        for path in docs::PATHS {
+            let metrics = metrics.route("GET", path);
+            let mut endpoints = std::array::from_fn(|_| None);
+            endpoints[0] = Some(Box::new(Endpoint { metrics, class: None, is_page: true }));
+            paths.insert(path, endpoints).expect("documentation has paths of its own");
+        }
+        let metrics = metrics.route("any", "unknown");
+        Self { paths, unknown: Endpoint { metrics, class: Some(Class::Read), is_page: false } }
+    }
+
+    /// The endpoint that a request is for; what has none shares one.
+    #[must_use]
+    pub fn at(&self, method: &Method, path: &str) -> &Endpoint {
+        let index = match *method {
+            Method::GET | Method::HEAD => 0,
+            Method::POST => 1,
+            Method::PUT => 2,
+            Method::PATCH => 3,
+            Method::DELETE => 4,
+            _ => return &self.unknown,
+        };
+        let found = self.paths.at(path).ok();
+        found.and_then(|found| found.value[index].as_deref()).unwrap_or(&self.unknown)
+    }
+}
+
+fn is_described(item: &PathItem, method: usize) -> bool {
+    match method {
+        0 => item.get.is_some(),
+        1 => item.post.is_some(),
+        2 => item.put.is_some(),
+        3 => item.patch.is_some(),
+        _ => item.delete.is_some(),
+    }
+}
+
+/// The limit of an endpoint. Only where passwords and refresh tokens can be guessed it is `auth`, and then always by
+/// address: else each account that an attacker makes would bring guesses of its own.
+fn class(method: &str, path: &str) -> Option<Class> {
+    if !path.starts_with("/api/") {
+        return None;
+    }
+    match method {
+        "GET" => Some(Class::Read),
+        _ if path.ends_with("/auth/logout") => Some(Class::Buy),
+        _ if path.contains("/auth/") => Some(Class::Auth),
+        // Admins work in bulk, and are trusted.
+        _ if path.contains("/admin/") => Some(Class::Read),
+        _ => Some(Class::Buy),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_guessed_is_limited_most() {
+        for (method, path, expected) in [
+            ("POST", "/api/v1/auth/login", Some(Class::Auth)),
+            ("POST", "/api/v1/auth/refresh", Some(Class::Auth)),
+            ("POST", "/api/v1/auth/logout", Some(Class::Buy)),
+            ("GET", "/api/v1/auth/me", Some(Class::Read)),
+            ("POST", "/api/v1/orders", Some(Class::Buy)),
+            ("DELETE", "/api/v1/queue/leave", Some(Class::Buy)),
+            ("POST", "/api/v1/admin/products", Some(Class::Read)),
+            ("GET", "/livez", None),
+        ] {
+            assert_eq!(class(method, path), expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_is_found_by_method_and_pattern() {
+        let metrics = Metrics::default();
+        let routes = Routes::new(&crate::http::openapi(), &metrics);
+        assert_eq!(routes.at(&Method::HEAD, "/livez").metrics.route(), "/livez");
+        assert_eq!(routes.at(&Method::POST, "/livez").metrics.route(), "unknown");
+        assert_eq!(routes.at(&Method::GET, "/nowhere").metrics.route(), "unknown");
+        assert_eq!(routes.at(&Method::GET, "/docs/swagger-ui.css").metrics.route(), "/docs/{*file}");
+    }
+}

@@ -1,0 +1,33 @@
+//! Version 1 of the API: one file a resource, one handler a call. It never decides: a handler extracts, makes one call into
+//! `shop`, and replies.
+
+pub mod flash_sales;
+pub mod orders;
+pub mod pay;
+pub mod queue;
+
+pub mod products;
+
+pub mod auth;
+
+pub mod time;
+
+pub mod money_json;
+pub mod order_json;
+pub mod sale_json;
+
+use super::AppState;
+use utoipa_axum::router::OpenApiRouter;
+
+pub use time::rfc3339;
+
+/// All calls.
+pub fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .nest("/auth", auth::router())
+        .merge(products::routes())
+        .merge(flash_sales::routes())
+        .merge(queue::routes())
+        .merge(orders::routes())
+        .merge(pay::routes())
+}

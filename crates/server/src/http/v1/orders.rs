@@ -1,0 +1,183 @@
+//! Orders over HTTP: reserve, look, give back. Paying is in `pay.rs`.
+
+use super::order_json::OrderJson;
+use super::queue::listed;
+use crate::http::AppState;
+use crate::http::extract::{Buyer, Json, Path, Query};
+use crate::http::idempotency::Idempotency;
+use crate::http::page::{Page, PageQuery, time_and_id};
+use crate::http::problem::{Problem, ProblemSchema, kind};
+use crate::shop::keys::Begin;
+use crate::shop::orders::{self, Order, Reservation};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use sale::{OrderId, Refusal};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+/// The routes of orders.
+pub fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(show, cancel))
+}
+
+/// What to buy.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewOrder {
+    /// In which sale.
+    flash_sale_id: Uuid,
+    /// Units; 1 when not given.
+    #[serde(default = "one")]
+    #[schema(minimum = 1, default = 1)]
+    quantity: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// Reserve units.
+///
+/// The reply comes when the order is durable. With `Prefer: respond-async` it is 202 and says where the order is; it is no
+/// less durable then. A refusal is told at once either way, and does not use up the `Idempotency-Key`.
+#[utoipa::path(
+    post,
+    path = "/orders",
+    tag = "orders",
+    request_body = NewOrder,
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters; the same key and body give the same order"),
+        ("Prefer" = Option<String>, Header, description = "`respond-async` for 202"),
+    ),
+    responses(
+        (status = 201, description = "Held until `expiresAt`, or sold at once", body = OrderJson),
+        (status = 202, description = "As 201, for `Prefer: respond-async`", body = OrderJson),
+        (status = 403, description = "`not_admitted` with `position`, `not_in_line`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 409, description = "`sold_out`, `all_held`, `limit_reached`, `paused`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 410, description = "`ended`, `closed`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 422, description = "`key_reused`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 425, description = "`not_started`", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn create(
+    State(app): State<AppState>,
+    Buyer(session): Buyer,
+    Idempotency(key): Idempotency,
+    headers: HeaderMap,
+    Json(body): Json<NewOrder>,
+) -> Result<Response, Problem> {
+    let sale = listed(&app, body.flash_sale_id)?;
+    let Some(key) = key.map(|key| key.request_key()) else {
+        let request = Reservation { sale, buyer: session.buyer, quantity: body.quantity, key: None };
+        return Ok(created(orders::reserve(&app.shop, request).await??, &headers));
+    };
+    let request = Reservation { sale, buyer: session.buyer, quantity: body.quantity, key: Some(key) };
+    // The law knows the keys of its own sale. The guard is for what no single sale sees: the same key for another sale, and
+    // the same request still under way.
+    let content = app.shop.keys.fingerprint((sale, body.quantity));
+    let permit = match app.shop.keys.begin(session.buyer, key, content, app.shop.engine.now()) {
+        Begin::Reused => return Err(Refusal::KeyReused.into()),
+        Begin::InFlight => return Err(Problem::new(&kind::REQUEST_IN_FLIGHT)),
+        Begin::Fresh(permit) => Some(permit),
+        Begin::Known => None,
+    };
+    let order = orders::reserve(&app.shop, request).await??;
+    if let Some(permit) = permit {
+        permit.done();
+    }
+    Ok(created(order, &headers))
+}
+
+fn created(order: Order, headers: &HeaderMap) -> Response {
+    const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+    const RESPOND_ASYNC: HeaderValue = HeaderValue::from_static("respond-async");
+    let location = HeaderValue::from_str(&format!("/api/v1/orders/{}", order.view.id));
+    let mut response = (StatusCode::CREATED, Json(OrderJson::from(order))).into_response();
+    if let Ok(location) = location {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    if wants_async(headers) {
+        *response.status_mut() = StatusCode::ACCEPTED;
+        response.headers_mut().insert(PREFERENCE_APPLIED, RESPOND_ASYNC);
+    }
+    response
+}
+
+/// Whether a `Prefer` header (RFC 7240) asks for `respond-async`.
+fn wants_async(headers: &HeaderMap) -> bool {
+    headers
+        .get_all("prefer")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split([',', ';']))
+        .any(|preference| preference.trim().eq_ignore_ascii_case("respond-async"))
+}
+
+/// Own orders, newest first.
+#[utoipa::path(
+    get,
+    path = "/orders",
+    tag = "orders",
+    params(PageQuery),
+    responses((status = 200, description = "A page of orders", body = Page<OrderJson>)),
+    security(("token" = []))
+)]
+async fn list(
+    State(app): State<AppState>,
+    Buyer(session): Buyer,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Page<OrderJson>>, Problem> {
+    let slice = query.slice()?;
+    let after = slice.after.as_deref().map(time_and_id).transpose()?;
+    let orders = orders::list(&app.shop, session.buyer, after, slice.limit + 1).await?;
+    let page = Page::new(orders, slice.limit, |order| format!("{}/{}", order.view.made_at.0, order.view.id));
+    Ok(Json(page.map(OrderJson::from)))
+}
+
+/// One of the buyer's own orders.
+#[utoipa::path(
+    get,
+    path = "/orders/{id}",
+    tag = "orders",
+    params(("id" = Uuid, Path, description = "The order")),
+    responses(
+        (status = 200, description = "The order", body = OrderJson),
+        (status = 404, description = "No such order of this buyer", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn show(
+    State(app): State<AppState>,
+    Buyer(session): Buyer,
+    Path(order): Path<OrderId>,
+) -> Result<Json<OrderJson>, Problem> {
+    let order = orders::find(&app.shop, session.buyer, order).await?;
+    order.map(|order| Json(order.into())).ok_or(Problem::new(&kind::ORDER_UNKNOWN))
+}
+
+/// Give a pending order's units back.
+#[utoipa::path(
+    delete,
+    path = "/orders/{id}",
+    tag = "orders",
+    params(("id" = Uuid, Path, description = "The order")),
+    responses(
+        (status = 200, description = "Cancelled", body = OrderJson),
+        (status = 404, description = "No such order of this buyer", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 409, description = "`order_state`: it is paid already", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 410, description = "`order_expired`: it is over already", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn cancel(
+    State(app): State<AppState>,
+    Buyer(session): Buyer,
+    Path(order): Path<OrderId>,
+) -> Result<Json<OrderJson>, Problem> {
+    Ok(Json(orders::cancel(&app.shop, session.buyer, order).await??.into()))
+}

@@ -1,0 +1,71 @@
+//! `POST /orders/{id}/pay`: pays for a held order.
+
+use super::order_json::OrderJson;
+use crate::http::AppState;
+use crate::http::extract::{Buyer, Json, Path};
+use crate::http::idempotency::Idempotency;
+use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
+use crate::shop::payments::Pay;
+use axum::extract::State;
+use sale::OrderId;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// Text of a method, in bytes: providers' tokens are far shorter.
+const METHOD_LEN_MAX: usize = 255;
+
+/// The route.
+pub fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(pay))
+}
+
+/// How to pay.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PayBody {
+    /// In the provider's words. The built-in sandbox knows `sandbox:approve`, `sandbox:decline`, `sandbox:slow` (approves
+    /// after 3 s) and `sandbox:lost` (charges, but its reply is lost; a retry settles it).
+    #[schema(max_length = 255, example = "sandbox:approve")]
+    method: String,
+}
+
+/// Pay for an order.
+///
+/// The order is confirmed if its units are still the buyer's; else nothing is charged. Repeating the request never charges
+/// twice. A payment that comes after the hold has ended is taken only while a unit is free and nobody waits for it.
+#[utoipa::path(
+    post,
+    path = "/orders/{id}/pay",
+    tag = "orders",
+    request_body = PayBody,
+    params(
+        ("id" = Uuid, Path, description = "The order"),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters; the same key and body give the same reply"),
+    ),
+    responses(
+        (status = 200, description = "Paid", body = OrderJson),
+        (status = 402, description = "`payment_declined`; the units were given back", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 404, description = "No such order of this buyer", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 409, description = "`request_in_flight`, `order_state`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 410, description = "`order_expired`: the units went on, nothing was charged", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 422, description = "`key_reused`, `invalid_body`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 503, description = "`payment_unknown`: not known yet; ask for the order, or repeat", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn pay(
+    State(app): State<AppState>,
+    Buyer(session): Buyer,
+    Path(order): Path<OrderId>,
+    Idempotency(key): Idempotency,
+    Json(body): Json<PayBody>,
+) -> Result<Json<OrderJson>, Problem> {
+    if body.method.len() > METHOD_LEN_MAX {
+        let error = FieldError::new("/method", "a method has at most 255 bytes");
+        return Err(Problem::new(&kind::INVALID_BODY).errors(vec![error]));
+    }
+    let request = Pay { buyer: session.buyer, order, method: body.method, key };
+    Ok(Json(app.shop.payments.pay(request).await??.into()))
+}

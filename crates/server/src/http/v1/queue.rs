@@ -1,0 +1,166 @@
+//! The waiting line over HTTP: join, position, leave.
+
+use crate::http::AppState;
+use crate::http::extract::{Buyer, Json, Query};
+use crate::http::problem::{Problem, ProblemSchema, kind};
+use crate::shop::line::{self, Standing};
+use axum::extract::State;
+use axum::http::StatusCode;
+use sale::{Place, SaleId};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+/// The routes of the line.
+pub fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(join)).routes(routes!(position)).routes(routes!(leave))
+}
+
+/// Which line.
+#[derive(Debug, Deserialize, ToSchema, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Line {
+    /// The sale's id.
+    flash_sale_id: Uuid,
+}
+
+/// A buyer's place in a line.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlaceJson {
+    /// The sale.
+    flash_sale_id: Uuid,
+    /// The buyer's number in the line: 1, 2, 3 …, for good.
+    ticket: u32,
+    /// Waiting buyers ahead, plus one; 0 once admitted.
+    position: u32,
+    /// Waiting buyers ahead.
+    ahead: u32,
+    /// Whether it is the buyer's turn.
+    status: PlaceStatus,
+    /// Until when an admitted buyer may order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    admitted_until: Option<String>,
+    /// Seconds until the buyer's turn at the sale's pace; 0 once admitted. People who leave shorten it, a pause or units
+    /// that are all in carts lengthen it.
+    estimated_wait_seconds: u64,
+    /// Proof of the number: the shop can check it, and nobody else can make one.
+    receipt: String,
+}
+
+/// Whether it is the buyer's turn.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum PlaceStatus {
+    Waiting,
+    Admitted,
+}
+
+impl From<Standing> for PlaceJson {
+    fn from(standing: Standing) -> Self {
+        let (position, status, until) = match standing.place {
+            Place::Waiting { position } => (position, PlaceStatus::Waiting, None),
+            Place::Admitted { until } => (0, PlaceStatus::Admitted, Some(until)),
+        };
+        Self {
+            flash_sale_id: standing.sale.0,
+            ticket: standing.ticket.0,
+            position,
+            ahead: position.saturating_sub(1),
+            status,
+            admitted_until: until.map(super::time::rfc3339),
+            estimated_wait_seconds: standing.estimated_wait_s,
+            receipt: standing.receipt.to_string(),
+        }
+    }
+}
+
+/// Join the line.
+///
+/// Whoever is in line already keeps the place and is told it again (200), so a repeated request or a second tab is safe.
+#[utoipa::path(
+    post,
+    path = "/queue/join",
+    tag = "queue",
+    request_body = Line,
+    responses(
+        (status = 201, description = "In line", body = PlaceJson),
+        (status = 200, description = "In line already", body = PlaceJson),
+        (status = 409, description = "`sold_out`, `limit_reached`, `no_line`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 410, description = "`ended`, `closed`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 425, description = "`not_started`: the line is not open yet", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn join(
+    State(app): State<AppState>,
+    Buyer(session): Buyer,
+    Json(body): Json<Line>,
+) -> Result<(StatusCode, Json<PlaceJson>), Problem> {
+    let sale = listed(&app, body.flash_sale_id)?;
+    let joined = line::join(&app.shop, sale, session.buyer).await??;
+    let status = if joined.fresh { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(joined.standing.into())))
+}
+
+/// Where am I?
+#[utoipa::path(
+    get,
+    path = "/queue/position",
+    tag = "queue",
+    params(Line),
+    responses(
+        (status = 200, description = "The buyer's place", body = PlaceJson),
+        (status = 404, description = "`not_in_line`", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn position(
+    State(app): State<AppState>,
+    Buyer(session): Buyer,
+    Query(query): Query<Line>,
+) -> Result<Json<PlaceJson>, Problem> {
+    place(&app, query.flash_sale_id, session.buyer).await
+}
+
+/// Leave the line, or give an admission back.
+#[utoipa::path(
+    delete,
+    path = "/queue/leave",
+    tag = "queue",
+    params(Line),
+    responses(
+        (status = 204, description = "Left"),
+        (status = 404, description = "`not_in_line`", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn leave(
+    State(app): State<AppState>,
+    Buyer(session): Buyer,
+    Query(query): Query<Line>,
+) -> Result<StatusCode, Problem> {
+    let sale = listed(&app, query.flash_sale_id)?;
+    match line::leave(&app.shop, sale, session.buyer).await? {
+        Ok(_ticket) => Ok(StatusCode::NO_CONTENT),
+        Err(sale::Refusal::NotInLine) => Err(Problem::new(&kind::NO_PLACE)),
+        Err(refusal) => Err(refusal.into()),
+    }
+}
+
+/// The buyer's place; shared with `/flash-sales/{id}/queue-position`.
+pub(super) async fn place(app: &AppState, sale: Uuid, buyer: sale::BuyerId) -> Result<Json<PlaceJson>, Problem> {
+    let sale = listed(app, sale)?;
+    let standing = line::position(&app.shop, sale, buyer).await?;
+    standing.map(|standing| Json(standing.into())).ok_or(Problem::new(&kind::NO_PLACE))
+}
+
+/// The id of a sale that is shown; a deleted one is as unknown as one that never was.
+pub(super) fn listed(app: &AppState, sale: Uuid) -> Result<SaleId, Problem> {
+    let sale = SaleId(sale);
+    app.shop.catalogue.listing(sale).map(|listing| listing.sale).ok_or(Problem::new(&kind::SALE_UNKNOWN))
+}

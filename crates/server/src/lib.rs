@@ -1,0 +1,15 @@
+//! Doorbuster's shop around the engine: HTTP API, accounts, catalogue, payments and the followers of the ledger.
+//!
+//! Imports go downwards only (design §5): `commands` wires everything and is the sole reader of settings, `http` turns
+//! outside words into ours, `shop` has one function per use case, `store` and `auth` never know of each other's callers.
+
+pub mod commands;
+pub mod announce;
+pub mod http;
+pub mod shop;
+
+pub mod auth;
+pub mod clock;
+pub mod payments;
+pub mod store;
+pub mod telemetry;

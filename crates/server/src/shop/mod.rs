@@ -1,0 +1,48 @@
+//! What one can do in the shop: one function per use case, whoever calls it. It never speaks HTTP and never reads settings.
+
+pub mod line;
+pub mod orders;
+pub mod payments;
+
+pub mod accounts;
+pub mod products;
+pub mod sales;
+
+pub mod board;
+
+pub mod attempts;
+pub mod catalogue;
+pub mod ids;
+pub mod keys;
+pub mod projected;
+pub mod receipts;
+pub mod words;
+
+use crate::clock::Now;
+use crate::store::Store;
+use engine::Engine;
+use std::sync::Arc;
+
+/// All that a use case works with.
+pub struct Shop {
+    /// What the time is: the engine's, so that all parts of the house agree.
+    pub now: Now,
+    /// Who decides and records.
+    pub engine: Engine,
+    /// The tables.
+    pub store: Store,
+    /// Which sales there are.
+    pub catalogue: catalogue::Catalogue,
+    /// How far the tables follow the ledger.
+    pub projected: projected::Projected,
+    /// Where refusals are told.
+    pub attempts: attempts::Attempts,
+    /// What takes payments.
+    pub payments: Arc<payments::Payments>,
+    /// The keys of requests.
+    pub keys: Arc<keys::KeyGuard>,
+    /// Proofs of places in line.
+    pub receipts: receipts::Receipts,
+    /// Who people are.
+    pub accounts: accounts::Accounts,
+}

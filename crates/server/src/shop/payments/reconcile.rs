@@ -1,0 +1,158 @@
+//! Settles whatever a crash, a lost reply or a failing disk left between two steps. It charges nobody anew: a payment that
+//! the provider never saw is given up, one that it knows is brought to the end that the law gives it.
+
+use super::{PaymentError, Payments};
+use crate::shop::keys::KEY_LIFE_MS;
+use crate::store::StoreError;
+use crate::store::payments::{self as rows, Payment, State};
+use futures::future::join_all;
+use sale::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Payments that one pass takes up, at most; a full pass is followed by another at once.
+const BATCH_LEN_MAX: u32 = 256;
+
+/// Payments that are settled beside each other: enough to wait for a slow provider, too few to trouble a well one.
+const AT_A_TIME: usize = 8;
+
+/// Time between two passes.
+const PASS_EVERY: Duration = Duration::from_secs(2);
+
+/// Longest time between two tries of the same payment, in milliseconds.
+const TRY_EVERY_MS_MAX: i64 = 5 * 60 * 1000;
+
+/// A payment that has not moved for this long is stuck: somebody should look. In milliseconds.
+const STUCK_AFTER_MS: i64 = 10 * 60 * 1000;
+
+/// Tries after which a payment is told in the log as stuck, and then again each time as many more.
+const TELL_EVERY_TRIES: i64 = 8;
+
+/// Keys that one pass forgets, at most.
+const KEYS_FORGOTTEN_MAX: u32 = 1_000;
+
+/// When the reconciler takes a payment up.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// How long a payment may stand between two steps before it is taken up, in milliseconds. More than the provider's time
+    /// limit, so that no other instance is still working on it.
+    pub settle_after_ms: i64,
+    /// Whether the first pass takes up all payments at once: right where this process alone works on the tables, because
+    /// then whoever left them there is dead.
+    pub is_alone: bool,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { settle_after_ms: 15_000, is_alone: true }
+    }
+}
+
+/// What one pass did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reconciled {
+    /// Payments brought to their end.
+    pub settled: u32,
+    /// Payments that have to wait: their provider or the engine does not answer, or somebody is working on them.
+    pub left: u32,
+}
+
+impl Payments {
+    /// Settles payments until `stop` becomes true; what it is doing then, it finishes.
+    pub async fn run_reconciler(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let mut due = if self.timing.is_alone { Timestamp::MAX } else { self.engine.now() };
+        loop {
+            let mut wait = PASS_EVERY;
+            match self.reconcile(due).await {
+                Ok(done) if done.settled >= BATCH_LEN_MAX => wait = Duration::ZERO,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "payments cannot be settled now"
+                    );
+                }
+            }
+            if let Err(error) = self.tidy().await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the payments' tables cannot be tidied now"
+                );
+            }
+            if tokio::time::timeout(wait, stop.wait_for(|stop| *stop)).await.is_ok() {
+                return;
+            }
+            due = self.engine.now();
+        }
+    }
+
+    /// One pass over the payments that are due at `due`: [`Timestamp::MAX`] for all of them.
+    ///
+    /// # Errors
+    /// When the tables cannot be asked.
+    pub async fn reconcile(self: &Arc<Self>, due: Timestamp) -> Result<Reconciled, StoreError> {
+        let payments = rows::unsettled(&self.store, due, BATCH_LEN_MAX).await?;
+        let mut done = Reconciled::default();
+        for some in payments.chunks(AT_A_TIME) {
+            for settled in join_all(some.iter().map(|payment| self.settle(payment))).await {
+                if settled? {
+                    done.settled += 1;
+                } else {
+                    done.left += 1;
+                }
+            }
+        }
+        self.metrics.settled(done.settled);
+        Ok(done)
+    }
+
+    /// Brings one payment to its end, if that can be done now.
+    async fn settle(self: &Arc<Self>, payment: &Payment) -> Result<bool, StoreError> {
+        let permit = match self.flights.begin(payment.buyer, payment.order) {
+            Ok(Some(permit)) => permit,
+            // Somebody works on it, or on too much else.
+            Ok(None) | Err(PaymentError::Overloaded) => return Ok(false),
+            Err(_) => return Ok(false),
+        };
+        // It may have moved on before it was ours.
+        let Some(payment) = rows::find(&self.store, payment.id).await? else { return Ok(false) };
+        if is_settled(payment.state) {
+            return Ok(true);
+        }
+        self.resume(&payment).await?;
+        let now = rows::find(&self.store, payment.id).await?;
+        let left = now.filter(|now| !is_settled(now.state));
+        if let Some(left) = &left {
+            self.postpone(left).await?;
+        }
+        drop(permit);
+        Ok(left.is_none())
+    }
+
+    async fn postpone(&self, payment: &Payment) -> Result<(), StoreError> {
+        let tries = payment.tries + 1;
+        if tries % TELL_EVERY_TRIES == 0 {
+            tracing::error!(
+                payment = %payment.id, order = %payment.order, state = payment.state.as_str(), tries,
+                "a payment cannot be settled: look it up at the provider"
+            );
+        }
+        let wait_ms = 1_000_i64.checked_shl(u32::try_from(tries).unwrap_or(u32::MAX)).filter(|ms| *ms > 0);
+        let wait_ms = wait_ms.unwrap_or(TRY_EVERY_MS_MAX).min(TRY_EVERY_MS_MAX);
+        rows::postpone(&self.store, payment.id, payment.state, self.engine.now().plus_ms(wait_ms)).await
+    }
+
+    /// Counts what is not settled, and forgets keys that are older than they have to be kept.
+    async fn tidy(&self) -> Result<(), StoreError> {
+        let now = self.engine.now();
+        let unsettled = rows::count_unsettled(&self.store, now.plus_ms(-STUCK_AFTER_MS)).await?;
+        self.metrics.unsettled(unsettled.all, unsettled.stuck);
+        rows::delete_keys(&self.store, now.plus_ms(-2 * KEY_LIFE_MS), KEYS_FORGOTTEN_MAX).await?;
+        Ok(())
+    }
+}
+
+const fn is_settled(state: State) -> bool {
+    matches!(state, State::Captured | State::Declined | State::Voided | State::Refunded)
+}

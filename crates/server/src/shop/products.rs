@@ -1,0 +1,142 @@
+//! Products: make, edit, delete, look at. A product that was sold keeps its name for the orders of old.
+
+use super::catalogue::{Answered, CatalogueError, Refused};
+use super::words::{Category, Description, ImageUrl, ProductName, same_currency};
+use super::{Shop, ids};
+use crate::store::products::{self, Product, ProductId};
+use crate::store::{StoreError, sales};
+use sale::{Money, Phase, Timestamp};
+
+/// What a new product needs.
+#[derive(Clone, Debug)]
+pub struct ProductDraft {
+    /// Its name.
+    pub name: ProductName,
+    /// What is told about it.
+    pub description: Description,
+    /// Its list price.
+    pub price: Money,
+    /// Its category.
+    pub category: Option<Category>,
+    /// Its picture.
+    pub image_url: Option<ImageUrl>,
+}
+
+/// What is to be different about a product. `None` leaves a field as it is; `Some(None)` empties it.
+#[derive(Clone, Debug, Default)]
+pub struct ProductEdit {
+    /// Its name.
+    pub name: Option<ProductName>,
+    /// What is told about it.
+    pub description: Option<Description>,
+    /// Its list price.
+    pub price: Option<Money>,
+    /// Its category.
+    pub category: Option<Option<Category>>,
+    /// Its picture.
+    pub image_url: Option<Option<ImageUrl>>,
+}
+
+/// Makes a product.
+///
+/// # Errors
+/// When the tables cannot be asked.
+pub async fn create(shop: &Shop, draft: ProductDraft) -> Result<Product, StoreError> {
+    let now = (shop.now)();
+    let product = Product {
+        id: ProductId(ids::new(now)),
+        name: draft.name.into_text(),
+        description: draft.description.into_text(),
+        price: draft.price,
+        category: draft.category.map(Category::into_text),
+        image_url: draft.image_url.map(ImageUrl::into_text),
+        created_at: now,
+        updated_at: now,
+        deleted_at: None,
+    };
+    products::insert(&shop.store, &product).await?;
+    Ok(product)
+}
+
+/// Edits a product. Sales that are announced keep their own price; the list price's currency cannot change while a sale of
+/// the product is not over.
+///
+/// # Errors
+/// When the tables cannot be asked.
+pub async fn edit(shop: &Shop, id: ProductId, edit: ProductEdit) -> Answered<Product> {
+    let _alone = shop.catalogue.edit().await;
+    let Some(old) = products::find(&shop.store, id).await? else { return Ok(Err(Refused::ProductUnknown)) };
+    let new = edit.applied_to(old.clone(), (shop.now)());
+    if !same_currency(old.price, new.price) && is_in_use(shop, id).await? {
+        return Ok(Err(Refused::CurrencyDiffers));
+    }
+    let mut writing = shop.store.begin().await?;
+    if !products::update(&mut writing, &new).await? {
+        return Ok(Err(Refused::ProductUnknown));
+    }
+    sales::bump_by_product(&mut writing, id).await?;
+    writing.commit().await?;
+    shop.catalogue.reload(&shop.store).await?;
+    Ok(Ok(new))
+}
+
+/// Deletes a product that no sale sells any more.
+///
+/// # Errors
+/// When the tables cannot be asked.
+pub async fn delete(shop: &Shop, id: ProductId) -> Answered<()> {
+    let _alone = shop.catalogue.edit().await;
+    if products::find(&shop.store, id).await?.is_none() {
+        return Ok(Err(Refused::ProductUnknown));
+    }
+    if is_in_use(shop, id).await? {
+        return Ok(Err(Refused::ProductInUse));
+    }
+    products::delete(&shop.store, id, (shop.now)()).await?;
+    shop.catalogue.reload(&shop.store).await?;
+    Ok(Ok(()))
+}
+
+/// A product that is not deleted.
+///
+/// # Errors
+/// When the tables cannot be asked.
+pub async fn find(shop: &Shop, id: ProductId) -> Result<Option<Product>, StoreError> {
+    products::find(&shop.store, id).await
+}
+
+/// Up to `limit` products, newest first, from the first behind `after` on.
+///
+/// # Errors
+/// When the tables cannot be asked.
+pub async fn list(
+    shop: &Shop,
+    after: Option<(Timestamp, ProductId)>,
+    limit: u32,
+) -> Result<Vec<Product>, StoreError> {
+    products::list(&shop.store, after, limit).await
+}
+
+/// Whether a sale of the product is still to come, runs, or is being made.
+async fn is_in_use(shop: &Shop, id: ProductId) -> Result<bool, CatalogueError> {
+    let now = shop.engine.now();
+    let sales = sales::of_product(&shop.store, id).await?;
+    Ok(sales.into_iter().any(|sale| match shop.engine.views().get(sale) {
+        Some(view) => !matches!(view.phase(now), Phase::Ended | Phase::Closed),
+        None => true,
+    }))
+}
+
+impl ProductEdit {
+    fn applied_to(self, product: Product, now: Timestamp) -> Product {
+        Product {
+            name: self.name.map_or(product.name, ProductName::into_text),
+            description: self.description.map_or(product.description, Description::into_text),
+            price: self.price.unwrap_or(product.price),
+            category: self.category.map_or(product.category, |category| category.map(Category::into_text)),
+            image_url: self.image_url.map_or(product.image_url, |url| url.map(ImageUrl::into_text)),
+            updated_at: now,
+            ..product
+        }
+    }
+}

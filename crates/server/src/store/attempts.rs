@@ -1,0 +1,134 @@
+//! The `attempts` table: every request to buy, accepted or refused. In a flood one row stands for many refusals.
+
+use super::bulk::Bulk;
+use super::{Store, StoreError, Writing};
+use sale::{BuyerId, SaleId, Timestamp};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+use std::borrow::Cow;
+use uuid::Uuid;
+
+/// The code of an attempt that was not refused.
+pub const ACCEPTED: &str = "accepted";
+
+/// One request to buy, or the count of alike ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptRow {
+    /// Its id: a UUIDv7 of its moment, so that the table grows at its end.
+    pub id: Uuid,
+    /// In which sale.
+    pub sale: SaleId,
+    /// Who; `None` for a count.
+    pub buyer: Option<BuyerId>,
+    /// What was tried: `join` or `order`.
+    pub action: Cow<'static, str>,
+    /// [`ACCEPTED`], or the refusal's code.
+    pub code: Cow<'static, str>,
+    /// How many; more than 1 only for a count, which may also be 1.
+    pub count: u64,
+    /// When; for a count the beginning of the second.
+    pub at: Timestamp,
+}
+
+pub(super) static INSERT: Bulk = Bulk::new(
+    "INSERT INTO attempts (id, sale_id, buyer_id, action, code, count, at)",
+    7,
+    "ON CONFLICT (id) DO NOTHING",
+);
+
+pub(super) const STATEMENTS: &[&str] = &[DROP_ACCEPTED, LIST, REFUSALS, COUNTED];
+
+pub(super) const DROP_ACCEPTED: &str = "
+DELETE FROM attempts WHERE sale_id = $1 AND code = 'accepted'";
+
+const LIST: &str = "
+SELECT id, sale_id, buyer_id, action, code, count, at
+FROM attempts
+WHERE sale_id = $1 AND id < $2
+ORDER BY id DESC
+LIMIT $3";
+
+const REFUSALS: &str = "
+SELECT code, CAST(SUM(count) AS BIGINT) AS refused
+FROM attempts
+WHERE sale_id = $1 AND code <> 'accepted'
+GROUP BY code
+ORDER BY code";
+
+const COUNTED: &str = "
+SELECT CAST(COALESCE(SUM(count), 0) AS BIGINT)
+FROM attempts
+WHERE sale_id = $1 AND code <> 'accepted' AND buyer_id IS NULL";
+
+/// Behind every UUIDv7: where a listing starts.
+const BEHIND_ALL: Uuid = Uuid::max();
+
+/// Adds attempts; one whose id is there already is left alone.
+///
+/// # Errors
+/// When the database fails.
+pub async fn insert(writing: &mut Writing, rows: &[AttemptRow]) -> Result<(), StoreError> {
+    let write = INSERT.write(writing.on(), rows, |bound, row| {
+        bound
+            .bind(row.id.to_string())
+            .bind(row.sale.to_string())
+            .bind(row.buyer.map(|buyer| buyer.to_string()))
+            .bind(&*row.action)
+            .bind(&*row.code)
+            .bind(row.count.cast_signed())
+            .bind(row.at.0)
+    });
+    write.await
+}
+
+/// Up to `limit` attempts of a sale, newest first, from the first behind `after` on.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(
+    store: &Store,
+    sale: SaleId,
+    after: Option<Uuid>,
+    limit: u32,
+) -> Result<Vec<AttemptRow>, StoreError> {
+    let after = after.unwrap_or(BEHIND_ALL).to_string();
+    let query = sqlx::query(LIST).bind(sale.to_string()).bind(after).bind(i64::from(limit));
+    query.fetch_all(store.reader()).await?.iter().map(read).collect()
+}
+
+/// How many attempts at a sale were refused, by code.
+///
+/// # Errors
+/// When the database fails.
+pub async fn refusals(store: &Store, sale: SaleId) -> Result<Vec<(String, u64)>, StoreError> {
+    let rows = sqlx::query(REFUSALS).bind(sale.to_string()).fetch_all(store.reader()).await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get("code")?, row.try_get::<i64, _>("refused")?.unsigned_abs())))
+        .collect()
+}
+
+/// How many refusals of a sale were only counted, not kept singly.
+///
+/// # Errors
+/// When the database fails.
+pub async fn counted(store: &Store, sale: SaleId) -> Result<u64, StoreError> {
+    let count: i64 = sqlx::query_scalar(COUNTED).bind(sale.to_string()).fetch_one(store.reader()).await?;
+    Ok(count.unsigned_abs())
+}
+
+fn read(row: &AnyRow) -> Result<AttemptRow, StoreError> {
+    let id: String = row.try_get("id")?;
+    let damaged = |reason| StoreError::Damaged { table: "attempts", id: id.clone(), reason };
+    let buyer: Option<String> = row.try_get("buyer_id")?;
+    let buyer = buyer.map(|buyer| buyer.parse()).transpose().map_err(|_| damaged("its buyer is not a UUID"))?;
+    let sale: String = row.try_get("sale_id")?;
+    Ok(AttemptRow {
+        id: id.parse().map_err(|_| damaged("its id is not a UUID"))?,
+        sale: sale.parse().map_err(|_| damaged("its sale is not a UUID"))?,
+        buyer,
+        action: row.try_get::<String, _>("action")?.into(),
+        code: row.try_get::<String, _>("code")?.into(),
+        count: row.try_get::<i64, _>("count")?.unsigned_abs(),
+        at: Timestamp(row.try_get("at")?),
+    })
+}

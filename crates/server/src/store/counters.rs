@@ -1,0 +1,154 @@
+//! The `sale_counters` table: a sale's sums and promises at one event, as the projector writes them. The database checks that
+//! the sums add up.
+
+use super::{Store, StoreError, Writing};
+use sale::{Admission, Counters, Money, Policy, SaleId, Seq, Timestamp};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+/// A sale at one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountersRow {
+    /// The event.
+    pub seq: Seq,
+    /// Where the units are, and how many wait.
+    pub counters: Counters,
+    /// What is promised; its quantity includes restocked units.
+    pub policy: Policy,
+    /// Since when the sale is paused.
+    pub paused_at: Option<Timestamp>,
+    /// When it was closed.
+    pub closed_at: Option<Timestamp>,
+}
+
+pub(super) const STATEMENTS: &[&str] = &[UPSERT, FIND, DROP];
+
+const UPSERT: &str = "
+INSERT INTO sale_counters (
+    sale_id, seq, quantity, available, admitted, held, sold, waiting, short,
+    unit_price_minor, currency, starts_at, ends_at, limit_per_buyer, hold_s,
+    admission, per_second, checkout_s, line_opens_s, paused_at, closed_at
+)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+ON CONFLICT (sale_id) DO UPDATE SET
+    seq = excluded.seq,
+    quantity = excluded.quantity,
+    available = excluded.available,
+    admitted = excluded.admitted,
+    held = excluded.held,
+    sold = excluded.sold,
+    waiting = excluded.waiting,
+    short = excluded.short,
+    unit_price_minor = excluded.unit_price_minor,
+    currency = excluded.currency,
+    starts_at = excluded.starts_at,
+    ends_at = excluded.ends_at,
+    limit_per_buyer = excluded.limit_per_buyer,
+    hold_s = excluded.hold_s,
+    admission = excluded.admission,
+    per_second = excluded.per_second,
+    checkout_s = excluded.checkout_s,
+    line_opens_s = excluded.line_opens_s,
+    paused_at = excluded.paused_at,
+    closed_at = excluded.closed_at
+WHERE excluded.seq > sale_counters.seq";
+
+const FIND: &str = "
+SELECT
+    seq, quantity, available, admitted, held, sold, waiting, short,
+    unit_price_minor, currency, starts_at, ends_at, limit_per_buyer, hold_s,
+    admission, per_second, checkout_s, line_opens_s, paused_at, closed_at
+FROM sale_counters
+WHERE sale_id = $1";
+
+pub(super) const DROP: &str = "
+DELETE FROM sale_counters WHERE sale_id = $1";
+
+/// Writes a sale as it is at its `seq`; a row that is newer stays.
+///
+/// # Errors
+/// When the database fails, or the sums do not add up.
+pub async fn upsert(writing: &mut Writing, sale: SaleId, row: &CountersRow) -> Result<(), StoreError> {
+    let CountersRow { seq, counters, policy, paused_at, closed_at } = row;
+    let (admission, [per_second, checkout_s, line_opens_s]) = match policy.admission {
+        Admission::Open => ("open", [None; 3]),
+        Admission::Fifo { per_second, checkout_s, line_opens_s } => {
+            ("fifo", [per_second, checkout_s, line_opens_s].map(|figure| Some(i64::from(figure))))
+        }
+    };
+    sqlx::query(UPSERT)
+        .bind(sale.to_string())
+        .bind(seq.0.cast_signed())
+        .bind(i64::from(counters.quantity))
+        .bind(i64::from(counters.available))
+        .bind(i64::from(counters.admitted))
+        .bind(i64::from(counters.held))
+        .bind(i64::from(counters.sold))
+        .bind(i64::from(counters.waiting))
+        .bind(i64::from(counters.short))
+        .bind(policy.unit_price.minor)
+        .bind(policy.unit_price.currency.as_str())
+        .bind(policy.starts_at.0)
+        .bind(policy.ends_at.0)
+        .bind(i64::from(policy.limit_per_buyer))
+        .bind(i64::from(policy.hold_s))
+        .bind(admission)
+        .bind(per_second)
+        .bind(checkout_s)
+        .bind(line_opens_s)
+        .bind(paused_at.map(|at| at.0))
+        .bind(closed_at.map(|at| at.0))
+        .execute(writing.on())
+        .await?;
+    Ok(())
+}
+
+/// A sale as it was last projected.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find(store: &Store, sale: SaleId) -> Result<Option<CountersRow>, StoreError> {
+    let row = sqlx::query(FIND).bind(sale.to_string()).fetch_optional(store.reader()).await?;
+    row.map(|row| read(&row, sale)).transpose()
+}
+
+fn read(row: &AnyRow, sale: SaleId) -> Result<CountersRow, StoreError> {
+    let damaged = |reason| StoreError::Damaged { table: "sale_counters", id: sale.to_string(), reason };
+    let narrow = |figure: i64| u32::try_from(figure).map_err(|_| damaged("a figure is out of range"));
+    let figure = |column| narrow(row.try_get::<i64, _>(column)?);
+    let moment = |column| row.try_get::<Option<i64>, _>(column).map(|at| at.map(Timestamp));
+    let admission = match row.try_get::<String, _>("admission")?.as_str() {
+        "open" => Admission::Open,
+        "fifo" => Admission::Fifo {
+            per_second: figure("per_second")?,
+            checkout_s: figure("checkout_s")?,
+            line_opens_s: figure("line_opens_s")?,
+        },
+        _ => return Err(damaged("its admission is unknown")),
+    };
+    let currency: String = row.try_get("currency")?;
+    let currency = currency.parse().map_err(|_| damaged("its currency is not one"))?;
+    Ok(CountersRow {
+        seq: Seq(row.try_get::<i64, _>("seq")?.cast_unsigned()),
+        counters: Counters {
+            quantity: figure("quantity")?,
+            available: figure("available")?,
+            admitted: figure("admitted")?,
+            held: figure("held")?,
+            sold: figure("sold")?,
+            waiting: figure("waiting")?,
+            short: figure("short")?,
+        },
+        policy: Policy {
+            quantity: figure("quantity")?,
+            unit_price: Money { minor: row.try_get("unit_price_minor")?, currency },
+            starts_at: Timestamp(row.try_get("starts_at")?),
+            ends_at: Timestamp(row.try_get("ends_at")?),
+            limit_per_buyer: figure("limit_per_buyer")?,
+            hold_s: figure("hold_s")?,
+            admission,
+        },
+        paused_at: moment("paused_at")?,
+        closed_at: moment("closed_at")?,
+    })
+}

@@ -1,0 +1,85 @@
+//! The `followers` table: how far each follower of the ledger has come in each sale. A follower moves its own row in the
+//! transaction in which it writes what it read, so what it wrote and how far it came never differ.
+
+use super::{Store, StoreError, Writing, attempts, counters, orders, queue};
+use sale::{SaleId, Seq};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+/// How far a follower has come in one sale.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Offset {
+    /// The last event it has read; 0 before the first.
+    pub seq: Seq,
+    /// What tells that event from another of the same number in another ledger; empty before the first.
+    pub mark: String,
+}
+
+pub(super) const STATEMENTS: &[&str] = &[BEGIN, MOVE, FORGET, LIST];
+
+const BEGIN: &str = "
+INSERT INTO followers (name, sale_id, seq, mark) VALUES ($1, $2, $3, $4)
+ON CONFLICT DO NOTHING";
+
+const MOVE: &str = "
+UPDATE followers SET seq = $3, mark = $4 WHERE name = $1 AND sale_id = $2 AND seq = $5 AND mark = $6";
+
+const FORGET: &str = "
+DELETE FROM followers WHERE name = $1 AND sale_id = $2";
+
+const LIST: &str = "
+SELECT sale_id, seq, mark FROM followers WHERE name = $1";
+
+/// Moves a follower from one offset to the next. False, and nothing is changed, when it does not stand at `from`: someone else
+/// follows under the same name.
+///
+/// # Errors
+/// When the database fails.
+pub async fn advance(
+    writing: &mut Writing,
+    name: &str,
+    sale: SaleId,
+    from: &Offset,
+    to: &Offset,
+) -> Result<bool, StoreError> {
+    let is_first = from.seq == Seq(0);
+    let query = sqlx::query(if is_first { BEGIN } else { MOVE })
+        .bind(name)
+        .bind(sale.to_string())
+        .bind(to.seq.0.cast_signed())
+        .bind(to.mark.as_str());
+    let query = if is_first { query } else { query.bind(from.seq.0.cast_signed()).bind(from.mark.as_str()) };
+    Ok(query.execute(writing.on()).await?.rows_affected() == 1)
+}
+
+/// How far a follower has come, in every sale that it has begun.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(store: &Store, name: &str) -> Result<Vec<(SaleId, Offset)>, StoreError> {
+    sqlx::query(LIST).bind(name).fetch_all(store.reader()).await?.iter().map(read).collect()
+}
+
+/// Drops all that a follower of the tables wrote of a sale from its ledger, so that it can be written again. Refused attempts
+/// stay: no ledger has them.
+///
+/// # Errors
+/// When the database fails.
+pub async fn drop_projected(writing: &mut Writing, name: &str, sale: SaleId) -> Result<(), StoreError> {
+    let sale = sale.to_string();
+    sqlx::query(FORGET).bind(name).bind(sale.as_str()).execute(writing.on()).await?;
+    for statement in [orders::DROP, queue::DROP, counters::DROP, attempts::DROP_ACCEPTED] {
+        sqlx::query(statement).bind(sale.as_str()).execute(writing.on()).await?;
+    }
+    Ok(())
+}
+
+fn read(row: &AnyRow) -> Result<(SaleId, Offset), StoreError> {
+    let sale: String = row.try_get("sale_id")?;
+    let seq = Seq(row.try_get::<i64, _>("seq")?.cast_unsigned());
+    let offset = Offset { seq, mark: row.try_get("mark")? };
+    match sale.parse() {
+        Ok(sale) => Ok((sale, offset)),
+        Err(_) => Err(StoreError::Damaged { table: "followers", id: sale, reason: "its sale is not a UUID" }),
+    }
+}

@@ -1,0 +1,150 @@
+//! The `queue_entries` table, as the projector writes it: everyone who ever stood in a line, and what became of them.
+//! Who stands where now is told by the engine, never by this table.
+
+use super::bulk::Bulk;
+use super::{Store, StoreError, Writing};
+use sale::{BuyerId, SaleId, Seq, Ticket, Timestamp};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+/// One entry of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueRow {
+    /// The buyer's number.
+    pub ticket: Ticket,
+    /// Who.
+    pub buyer: BuyerId,
+    /// What has become of it.
+    pub status: QueueStatus,
+    /// When the number was given.
+    pub joined_at: Timestamp,
+    /// When the status last changed.
+    pub changed_at: Timestamp,
+    /// The event that last changed it.
+    pub seq: Seq,
+}
+
+/// What has become of a place in line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueueStatus {
+    /// In line.
+    Waiting,
+    /// May buy.
+    Admitted {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// Used the admission for an order.
+    Served,
+    /// Let the admission run out.
+    Lapsed,
+    /// Gave the place back.
+    Left,
+}
+
+impl QueueStatus {
+    /// The word of the table.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Admitted { .. } => "admitted",
+            Self::Served => "served",
+            Self::Lapsed => "lapsed",
+            Self::Left => "left",
+        }
+    }
+}
+
+pub(super) static UPSERT: Bulk = Bulk::new(
+    "INSERT INTO queue_entries (sale_id, ticket, buyer_id, status, admitted_until, joined_at, changed_at, seq)",
+    8,
+    "ON CONFLICT (sale_id, ticket) DO UPDATE SET \
+     status = excluded.status, \
+     admitted_until = excluded.admitted_until, \
+     changed_at = excluded.changed_at, \
+     seq = excluded.seq \
+     WHERE excluded.seq > queue_entries.seq",
+);
+
+pub(super) const STATEMENTS: &[&str] = &[DROP, EXTEND, LIST];
+
+pub(super) const DROP: &str = "
+DELETE FROM queue_entries WHERE sale_id = $1";
+
+const EXTEND: &str = "
+UPDATE queue_entries SET admitted_until = admitted_until + $1 WHERE sale_id = $2 AND status = 'admitted'";
+
+const LIST: &str = "
+SELECT ticket, buyer_id, status, admitted_until, joined_at, changed_at, seq
+FROM queue_entries
+WHERE sale_id = $1 AND ticket > $2
+ORDER BY ticket
+LIMIT $3";
+
+/// Writes entries as they are at their `seq`; a row that is newer stays. No ticket may be given twice.
+///
+/// # Errors
+/// When the database fails.
+pub async fn upsert(writing: &mut Writing, sale: SaleId, rows: &[QueueRow]) -> Result<(), StoreError> {
+    let sale = sale.to_string();
+    let write = UPSERT.write(writing.on(), rows, |bound, row| {
+        let until = match row.status {
+            QueueStatus::Admitted { until } => Some(until.0),
+            _ => None,
+        };
+        bound
+            .bind(sale.as_str())
+            .bind(i64::from(row.ticket.0))
+            .bind(row.buyer.to_string())
+            .bind(row.status.as_str())
+            .bind(until)
+            .bind(row.joined_at.0)
+            .bind(row.changed_at.0)
+            .bind(row.seq.0.cast_signed())
+    });
+    write.await
+}
+
+/// Gives everyone who is admitted `ms` more: the time that a pause took from them.
+///
+/// # Errors
+/// When the database fails.
+pub async fn extend_admissions(writing: &mut Writing, sale: SaleId, ms: i64) -> Result<(), StoreError> {
+    sqlx::query(EXTEND).bind(ms).bind(sale.to_string()).execute(writing.on()).await?;
+    Ok(())
+}
+
+/// Up to `limit` entries of a sale, in ticket order, from the first after `after` on.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(store: &Store, sale: SaleId, after: Ticket, limit: u32) -> Result<Vec<QueueRow>, StoreError> {
+    let query = sqlx::query(LIST).bind(sale.to_string()).bind(i64::from(after.0)).bind(i64::from(limit));
+    query.fetch_all(store.reader()).await?.iter().map(read).collect()
+}
+
+fn read(row: &AnyRow) -> Result<QueueRow, StoreError> {
+    let ticket: i64 = row.try_get("ticket")?;
+    let damaged = |reason| StoreError::Damaged { table: "queue_entries", id: ticket.to_string(), reason };
+    let until: Option<i64> = row.try_get("admitted_until")?;
+    let status = match (row.try_get::<String, _>("status")?.as_str(), until) {
+        ("waiting", None) => QueueStatus::Waiting,
+        ("admitted", Some(until)) => QueueStatus::Admitted { until: Timestamp(until) },
+        ("served", None) => QueueStatus::Served,
+        ("lapsed", None) => QueueStatus::Lapsed,
+        ("left", None) => QueueStatus::Left,
+        _ => return Err(damaged("its status is unknown")),
+    };
+    Ok(QueueRow {
+        ticket: Ticket(u32::try_from(ticket).map_err(|_| damaged("its ticket is out of range"))?),
+        buyer: row
+            .try_get::<String, _>("buyer_id")?
+            .parse()
+            .map_err(|_| damaged("its buyer is not a UUID"))?,
+        status,
+        joined_at: Timestamp(row.try_get("joined_at")?),
+        changed_at: Timestamp(row.try_get("changed_at")?),
+        seq: Seq(row.try_get::<i64, _>("seq")?.cast_unsigned()),
+    })
+}

@@ -1,0 +1,211 @@
+//! The `sales` table: which product a sale sells and under which name. What it promises is in the ledger, never here.
+
+use super::products::{self, Product, ProductId};
+use super::{Store, StoreError, Writing};
+use sale::{SaleId, Timestamp};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+use std::sync::Arc;
+
+/// One sale's row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SaleRow {
+    /// Its id.
+    pub id: SaleId,
+    /// Its name in addresses.
+    pub slug: String,
+    /// What it sells; also when that was deleted since.
+    pub product: Arc<Product>,
+    /// Grows with each edit of the row or its product.
+    pub revision: u64,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A sale's row about to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct NewSale<'a> {
+    /// Its id.
+    pub id: SaleId,
+    /// What it sells.
+    pub product: ProductId,
+    /// Its name in addresses.
+    pub slug: &'a str,
+    /// When it is made.
+    pub created_at: Timestamp,
+}
+
+pub(super) const STATEMENTS: &[&str] = &[
+    INSERT,
+    SET_ANNOUNCED,
+    REMOVE,
+    HALF_MADE,
+    UPDATE,
+    BUMP_BY_PRODUCT,
+    DELETE,
+    IS_SLUG_FREE,
+    LIST,
+    OF_PRODUCT,
+];
+
+const INSERT: &str = "
+INSERT INTO sales (id, product_id, slug, revision, created_at, announced_at, deleted_at)
+VALUES ($1, $2, $3, 1, $4, NULL, NULL)
+ON CONFLICT DO NOTHING
+RETURNING id";
+
+const SET_ANNOUNCED: &str = "
+UPDATE sales SET announced_at = $1 WHERE id = $2 AND announced_at IS NULL";
+
+const REMOVE: &str = "
+DELETE FROM sales WHERE id = $1 AND announced_at IS NULL";
+
+const HALF_MADE: &str = "
+SELECT id FROM sales WHERE announced_at IS NULL AND created_at < $1";
+
+const UPDATE: &str = "
+UPDATE sales SET slug = $1, product_id = $2, revision = revision + 1 WHERE id = $3 AND deleted_at IS NULL";
+
+const BUMP_BY_PRODUCT: &str = "
+UPDATE sales SET revision = revision + 1 WHERE product_id = $1";
+
+const DELETE: &str = "
+UPDATE sales SET deleted_at = $1 WHERE id = $2 AND deleted_at IS NULL";
+
+const IS_SLUG_FREE: &str = "
+SELECT id FROM sales WHERE slug = $1 AND deleted_at IS NULL";
+
+const LIST: &str = "
+SELECT
+    sales.id AS sale_id,
+    sales.slug AS slug,
+    sales.revision AS revision,
+    sales.created_at AS sale_created_at,
+    products.id AS product_id,
+    products.name AS name,
+    products.description AS description,
+    products.price_minor AS price_minor,
+    products.currency AS currency,
+    products.category AS category,
+    products.image_url AS image_url,
+    products.created_at AS product_created_at,
+    products.updated_at AS updated_at,
+    products.deleted_at AS deleted_at
+FROM sales
+JOIN products ON products.id = sales.product_id
+WHERE sales.deleted_at IS NULL AND sales.announced_at IS NOT NULL
+ORDER BY sales.created_at DESC, sales.id DESC";
+
+const OF_PRODUCT: &str = "
+SELECT id FROM sales WHERE product_id = $1 AND deleted_at IS NULL";
+
+/// Adds a sale's row, half-made until [`set_announced`]. False when another sale has its slug.
+///
+/// # Errors
+/// When the database fails.
+pub async fn insert(store: &Store, sale: NewSale<'_>) -> Result<bool, StoreError> {
+    let inserted = sqlx::query(INSERT)
+        .bind(sale.id.to_string())
+        .bind(sale.product.to_string())
+        .bind(sale.slug)
+        .bind(sale.created_at.0)
+        .fetch_optional(store.writer())
+        .await?;
+    Ok(inserted.is_some())
+}
+
+/// The sale is in the ledger.
+///
+/// # Errors
+/// When the database fails.
+pub async fn set_announced(store: &Store, id: SaleId, now: Timestamp) -> Result<(), StoreError> {
+    sqlx::query(SET_ANNOUNCED).bind(now.0).bind(id.to_string()).execute(store.writer()).await?;
+    Ok(())
+}
+
+/// Removes a half-made sale's row; leaves any other alone.
+///
+/// # Errors
+/// When the database fails.
+pub async fn remove_half_made(store: &Store, id: SaleId) -> Result<(), StoreError> {
+    sqlx::query(REMOVE).bind(id.to_string()).execute(store.writer()).await?;
+    Ok(())
+}
+
+/// The sales whose rows were made before `before` and never finished.
+///
+/// # Errors
+/// When the database fails.
+pub async fn half_made(store: &Store, before: Timestamp) -> Result<Vec<SaleId>, StoreError> {
+    sqlx::query(HALF_MADE).bind(before.0).fetch_all(store.writer()).await?.iter().map(|row| sale_id(row, "id")).collect()
+}
+
+/// Writes an edited sale's row.
+///
+/// # Errors
+/// When the database fails, also when another sale took the slug meanwhile.
+pub async fn update(store: &Store, id: SaleId, slug: &str, product: ProductId) -> Result<(), StoreError> {
+    let product = product.to_string();
+    sqlx::query(UPDATE).bind(slug).bind(product).bind(id.to_string()).execute(store.writer()).await?;
+    Ok(())
+}
+
+/// Counts an edit of a product for the sales that sell it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn bump_by_product(writing: &mut Writing, product: ProductId) -> Result<(), StoreError> {
+    sqlx::query(BUMP_BY_PRODUCT).bind(product.to_string()).execute(writing.on()).await?;
+    Ok(())
+}
+
+/// Marks a sale as deleted.
+///
+/// # Errors
+/// When the database fails.
+pub async fn delete(store: &Store, id: SaleId, now: Timestamp) -> Result<(), StoreError> {
+    sqlx::query(DELETE).bind(now.0).bind(id.to_string()).execute(store.writer()).await?;
+    Ok(())
+}
+
+/// Whether no sale has this slug, half-made ones included.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_slug_free(store: &Store, slug: &str) -> Result<bool, StoreError> {
+    Ok(sqlx::query(IS_SLUG_FREE).bind(slug).fetch_optional(store.reader()).await?.is_none())
+}
+
+/// All sales that are neither deleted nor half-made, newest first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(store: &Store) -> Result<Vec<SaleRow>, StoreError> {
+    sqlx::query(LIST).fetch_all(store.reader()).await?.iter().map(read).collect()
+}
+
+/// The sales of a product, half-made ones included.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_product(store: &Store, product: ProductId) -> Result<Vec<SaleId>, StoreError> {
+    let rows = sqlx::query(OF_PRODUCT).bind(product.to_string()).fetch_all(store.writer()).await?;
+    rows.iter().map(|row| sale_id(row, "id")).collect()
+}
+
+fn read(row: &AnyRow) -> Result<SaleRow, StoreError> {
+    let product: String = row.try_get("product_id")?;
+    let revision: i64 = row.try_get("revision")?;
+    Ok(SaleRow {
+        id: sale_id(row, "sale_id")?,
+        slug: row.try_get("slug")?,
+        product: Arc::new(products::read_as(row, &product, "product_created_at")?),
+        revision: revision.unsigned_abs(),
+        created_at: Timestamp(row.try_get("sale_created_at")?),
+    })
+}
+
+fn sale_id(row: &AnyRow, column: &'static str) -> Result<SaleId, StoreError> {
+    let id: String = row.try_get(column)?;
+    id.parse().map_err(|_| StoreError::Damaged { table: "sales", id, reason: "its id is not a UUID" })
+}

@@ -1,0 +1,72 @@
+//! Refused attempts: kept one by one, and in a flood counted, which the page says.
+
+use crate::merchant::{Merchant, id, order};
+use crate::support::TestApp;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Waits until the attempts page has what is looked for: refusals are written some time after they were told.
+async fn attempts(merchant: &Merchant<'_>, sale: &str, is_there: impl Fn(&Value) -> bool) -> Value {
+    for _ in 0..300 {
+        let page = merchant.get(&format!("/flash-sales/{sale}/attempts?limit=200")).await;
+        if is_there(&page) {
+            return page;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("not written: {}", merchant.get(&format!("/flash-sales/{sale}/attempts")).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accepted_and_refused_attempts_are_shown_with_their_buyers() {
+    let app = TestApp::start().await;
+    let merchant = Merchant::of(&app).await;
+    let sale = merchant.sale(&json!({"quantity": 1, "payment": "none"})).await;
+    let (ada, bob) = (app.register("ada").await, app.register("bob").await);
+    order(&app, &ada, &sale, 1).await;
+    assert_eq!(order(&app, &bob, &sale, 1).await.problem(), "sold_out");
+    let page = attempts(&merchant, &sale, |page| page["items"].as_array().unwrap().len() == 2).await;
+    let (refused, accepted) = (&page["items"][0], &page["items"][1]);
+    assert_eq!((&refused["code"], &refused["buyer"]["username"]), (&json!("sold_out"), &json!("bob")));
+    assert_eq!((&accepted["code"], &accepted["buyer"]["username"]), (&json!("accepted"), &json!("ada")));
+    assert_eq!((&refused["action"], &refused["count"]), (&json!("order"), &json!(1)));
+    let overview = merchant.get(&format!("/flash-sales/{sale}/overview")).await;
+    assert_eq!(overview["refusals"], json!([{"code": "sold_out", "count": 1}]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_is_counted_and_the_page_says_so() {
+    let app = TestApp::start().await;
+    let merchant = Merchant::of(&app).await;
+    let sale = merchant.sale(&json!({"quantity": 1, "payment": "none"})).await;
+    let ada = app.register("ada").await;
+    order(&app, &ada, &sale, 1).await;
+    let shop = &app.instance.app.shop;
+    let sale_id = sale.parse().unwrap();
+    let buyer = ada.id.parse().unwrap();
+    let at = merchant.now();
+    for _ in 0..5_000 {
+        shop.attempts.refused(sale_id, Some(buyer), "order", "sold_out", at);
+    }
+    let page = attempts(&merchant, &sale, |page| page["countedOnly"] == 4_800).await;
+    assert!(page["note"].as_str().unwrap().contains("4800"), "{page}");
+    let counted = page["items"].as_array().unwrap().iter().find(|item| item["buyer"].is_null());
+    assert_eq!(counted.unwrap()["count"], 4_800);
+    let overview = merchant.get(&format!("/flash-sales/{sale}/overview")).await;
+    assert_eq!(overview["refusals"], json!([{"code": "sold_out", "count": 5_000}]));
+
+    // Paging through all of them meets each one once.
+    let (mut seen, mut next) = (Vec::new(), String::new());
+    loop {
+        let page = merchant.get(&format!("/flash-sales/{sale}/attempts?limit=77{next}")).await;
+        seen.extend(page["items"].as_array().unwrap().iter().map(id));
+        match page["nextCursor"].as_str() {
+            Some(cursor) => next = format!("&cursor={cursor}"),
+            None => break,
+        }
+    }
+    let total = seen.len();
+    seen.sort();
+    seen.dedup();
+    assert_eq!((seen.len(), total), (202, 202), "200 single refusals, a count, and the one that was accepted");
+}

@@ -1,0 +1,163 @@
+//! Connections: slow ones are cut, strange ones do no harm, and those in flight finish when the shop stops.
+
+use crate::support::{PASSWORD, TestApp};
+use serde_json::json;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+async fn connect(app: &TestApp) -> TcpStream {
+    TcpStream::connect(app.instance.address).await.unwrap()
+}
+
+/// All that the shop still sends; fails when it does not close within ten seconds.
+async fn read_to_end(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut text)).await;
+    let _reset = read.expect("the shop closes the connection");
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[tokio::test]
+async fn a_connection_that_dawdles_over_its_head_is_cut() {
+    let app = TestApp::with(&["--head-timeout", "300ms"]).await;
+    let start = Instant::now();
+    let mut silent = connect(&app).await;
+    let mut slow = connect(&app).await;
+    slow.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n").await.unwrap();
+    let trickle = async {
+        // One header every 50 ms, for ever: each byte comes in time, the head never ends.
+        while slow.write_all(b"x-a: b\r\n").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            if start.elapsed() > Duration::from_secs(10) {
+                panic!("a trickling connection lives on");
+            }
+        }
+    };
+    tokio::join!(trickle, read_to_end(&mut silent));
+    assert!(start.elapsed() >= Duration::from_millis(300));
+}
+
+#[tokio::test]
+async fn a_connection_may_wait_for_its_next_request_longer_than_for_a_head() {
+    let app = TestApp::with(&["--head-timeout", "200ms", "--idle-timeout", "1s"]).await;
+    let mut stream = connect(&app).await;
+    let mut reply = vec![0; 4096];
+    for _ in 0..2 {
+        stream.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        assert!(stream.read(&mut reply).await.unwrap() > 0);
+        assert!(reply.starts_with(b"HTTP/1.1 200"));
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let start = Instant::now();
+    assert_eq!(read_to_end(&mut stream).await, "");
+    assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_body_that_never_comes_is_given_up() {
+    let app = TestApp::with(&["--limits", "off", "--request-timeout", "500ms"]).await;
+    let mut stream = connect(&app).await;
+    let head = "POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let reply = read_to_end(&mut stream).await;
+    assert!(reply.starts_with("HTTP/1.1 504") && reply.contains("\"code\":\"timeout\""), "{reply}");
+}
+
+#[tokio::test]
+async fn heads_that_are_too_large_or_broken_are_refused() {
+    let app = TestApp::start().await;
+    let many = "x-a: b\r\n".repeat(200);
+    let large = format!("x-a: {}\r\n", "b".repeat(100_000));
+    for head in [
+        "GET / HTTP/9.9\r\n\r\n".to_owned(),
+        "\u{0}\u{1}\u{2}\r\n\r\n".to_owned(),
+        format!("GET /livez HTTP/1.1\r\nhost: x\r\n{many}\r\n"),
+        format!("GET /livez HTTP/1.1\r\nhost: x\r\n{large}\r\n"),
+        "POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello".to_owned(),
+        "POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n".to_owned(),
+    ] {
+        let mut stream = connect(&app).await;
+        let _reset = stream.write_all(head.as_bytes()).await;
+        let reply = read_to_end(&mut stream).await;
+        assert!(reply.is_empty() || reply.starts_with("HTTP/1.1 4"), "{head:.40}: {reply}");
+    }
+    assert_eq!(app.get("/livez").await.body, b"ok");
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_all_answered_in_order() {
+    let app = TestApp::start().await;
+    let mut stream = connect(&app).await;
+    let request = |id: &str, more: &str| format!("GET /livez HTTP/1.1\r\nhost: x\r\nx-request-id: {id}\r\n{more}\r\n");
+    let requests = [request("one", ""), request("two", ""), request("three", "connection: close\r\n")].concat();
+    stream.write_all(requests.as_bytes()).await.unwrap();
+    let reply = read_to_end(&mut stream).await;
+    let at = |id: &str| reply.find(&format!("x-request-id: {id}")).unwrap_or_else(|| panic!("{id}: {reply}"));
+    assert!(at("one") < at("two") && at("two") < at("three"));
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_after_sending_still_gets_its_account() {
+    let app = TestApp::start().await;
+    let body = json!({"email": "ada@example.com", "username": "ada", "password": PASSWORD}).to_string();
+    let mut stream = connect(&app).await;
+    let head = "POST /api/v1/auth/register HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+    stream.write_all(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes()).await.unwrap();
+    drop(stream);
+    let login = json!({"username": "ada", "password": PASSWORD});
+    let start = Instant::now();
+    while app.post("/api/v1/auth/login", &login).await.status != 200 {
+        assert!(start.elapsed() < Duration::from_secs(10), "what was asked for is done, whoever hears the answer");
+    }
+}
+
+#[tokio::test]
+async fn requests_in_flight_finish_when_the_shop_stops() {
+    let app = TestApp::start().await;
+    let mut idle = connect(&app).await;
+    let body = json!({"email": "ada@example.com", "username": "ada", "password": PASSWORD}).to_string();
+    let mut busy = connect(&app).await;
+    let head = "POST /api/v1/auth/register HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+    let (first, rest) = body.split_at(10);
+    busy.write_all(format!("{head}content-length: {}\r\n\r\n{first}", body.len()).as_bytes()).await.unwrap();
+    while app.instance.app.metrics.in_flight.get() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let address = app.instance.address;
+    let finish = async {
+        assert_eq!(read_to_end(&mut idle).await, "", "a connection without a request is closed at once");
+        busy.write_all(rest.as_bytes()).await.unwrap();
+        read_to_end(&mut busy).await
+    };
+    let (reply, ()) = tokio::join!(finish, app.instance.stop());
+    assert!(reply.starts_with("HTTP/1.1 201"), "{reply}");
+    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
+async fn a_request_that_never_ends_does_not_keep_the_shop_from_stopping() {
+    let app = TestApp::with(&["--drain-timeout", "300ms"]).await;
+    let mut busy = connect(&app).await;
+    let head = "POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n";
+    busy.write_all(head.as_bytes()).await.unwrap();
+    while app.instance.app.metrics.in_flight.get() == 0 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::timeout(Duration::from_secs(5), app.instance.stop()).await.unwrap();
+}
+
+#[tokio::test]
+async fn no_more_connections_are_served_than_allowed() {
+    let app = TestApp::with(&["--connections-max", "1"]).await;
+    let mut first = connect(&app).await;
+    first.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut reply = vec![0; 4096];
+    assert!(first.read(&mut reply).await.unwrap() > 0);
+    let mut second = connect(&app).await;
+    second.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let waited = tokio::time::timeout(Duration::from_millis(200), second.read(&mut reply)).await;
+    assert!(waited.is_err(), "it waits in the backlog");
+    drop(first);
+    assert!(read_to_end(&mut second).await.starts_with("HTTP/1.1 200"));
+}

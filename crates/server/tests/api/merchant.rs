@@ -1,0 +1,100 @@
+//! What the tests of the catalogue and of sales have in common: an admin with a product and a sale.
+
+use crate::support::{Reply, TestApp, Tokens};
+use reqwest::{Method, StatusCode};
+use sale::Timestamp;
+use serde_json::{Value, json};
+
+/// An admin of a shop.
+pub struct Merchant<'a> {
+    pub app: &'a TestApp,
+    pub token: String,
+}
+
+impl<'a> Merchant<'a> {
+    pub async fn of(app: &'a TestApp) -> Self {
+        Self { app, token: app.admin().await.access }
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Reply {
+        self.app.post_as(&self.token, &format!("/api/v1/admin{path}"), body).await
+    }
+
+    pub async fn patch(&self, path: &str, body: &Value) -> Reply {
+        let request = self.app.request(Method::PATCH, &format!("/api/v1/admin{path}"));
+        Reply::of(request.bearer_auth(&self.token).json(body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Reply {
+        let request = self.app.request(Method::DELETE, &format!("/api/v1/admin{path}"));
+        Reply::of(request.bearer_auth(&self.token)).await
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        let reply = self.app.get_as(&self.token, &format!("/api/v1/admin{path}")).await;
+        assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+        reply.json()
+    }
+
+    /// Makes a product, and tells its id.
+    pub async fn product(&self, name: &str) -> String {
+        let reply = self.post("/products", &json!({"name": name, "price": eur(4999)})).await;
+        assert_eq!(reply.status, StatusCode::CREATED, "{reply:?}");
+        id(&reply.json())
+    }
+
+    /// A sale of a new product that runs now for an hour, with these fields on top.
+    pub fn sale_body(&self, product: &str, more: &Value) -> Value {
+        let mut body = json!({
+            "productId": product,
+            "price": eur(2999),
+            "quantity": 10,
+            "startsAt": self.moment(-1_000),
+            "endsAt": self.moment(3_600_000),
+        });
+        for (name, value) in more.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        body
+    }
+
+    /// Makes such a sale, and tells its id.
+    pub async fn sale(&self, more: &Value) -> String {
+        let product = self.product("A thing").await;
+        let reply = self.post("/flash-sales", &self.sale_body(&product, more)).await;
+        assert_eq!(reply.status, StatusCode::CREATED, "{reply:?}");
+        id(&reply.json())
+    }
+
+    /// A moment so many milliseconds from the shop's now, as on the wire.
+    pub fn moment(&self, ms: i64) -> String {
+        server::http::v1::rfc3339(self.now().plus_ms(ms))
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.app.instance.app.shop.engine.now()
+    }
+}
+
+/// Orders units for a buyer.
+pub async fn order(app: &TestApp, buyer: &Tokens, sale: &str, quantity: u32) -> Reply {
+    app.post_as(&buyer.access, "/api/v1/orders", &json!({"flashSaleId": sale, "quantity": quantity})).await
+}
+
+pub fn eur(amount: i64) -> Value {
+    json!({"amount": amount, "currency": "EUR"})
+}
+
+pub fn id(body: &Value) -> String {
+    body["id"].as_str().unwrap().to_owned()
+}
+
+/// The fields that a reply complains about, in order of their names.
+pub fn wrong(reply: &Reply) -> Vec<String> {
+    assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY, "{reply:?}");
+    let body = reply.json();
+    let errors = body["errors"].as_array().unwrap_or_else(|| panic!("no fields: {body}"));
+    let mut pointers: Vec<String> = errors.iter().map(|error| error["pointer"].as_str().unwrap().to_owned()).collect();
+    pointers.sort();
+    pointers
+}

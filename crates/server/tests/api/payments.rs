@@ -1,0 +1,168 @@
+//! Paying and refunding over HTTP. Crashes, lost replies and races are in `tests/payments`, below HTTP.
+
+use crate::support::{Reply, TestApp, Tokens};
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const HOLD_S: i64 = 60;
+
+async fn sale(app: &TestApp, quantity: u32) -> String {
+    let admin = app.admin().await.access;
+    let price = json!({"amount": 4999, "currency": "EUR"});
+    let product = json!({"name": "Lamp", "description": "", "price": price});
+    let product = app.post_as(&admin, "/api/v1/admin/products", &product).await.json();
+    let now = app.instance.app.shop.engine.now();
+    let body = json!({
+        "productId": product["id"],
+        "price": price,
+        "quantity": quantity,
+        "startsAt": server::http::v1::rfc3339(now.plus_ms(20)),
+        "endsAt": server::http::v1::rfc3339(now.plus_s(3600)),
+        "limitPerBuyer": 2,
+        "holdSeconds": HOLD_S,
+    });
+    let reply = app.post_as(&admin, "/api/v1/admin/flash-sales", &body).await;
+    assert_eq!(reply.status, 201, "{reply:?}");
+    app.turn_clock(1_000);
+    reply.json()["id"].as_str().unwrap().to_owned()
+}
+
+async fn hold(app: &TestApp, buyer: &Tokens, sale: &str, quantity: u32) -> String {
+    let body = json!({"flashSaleId": sale, "quantity": quantity});
+    let reply = app.post_as(&buyer.access, "/api/v1/orders", &body).await;
+    assert_eq!(reply.status, 201, "{reply:?}");
+    reply.json()["id"].as_str().unwrap().to_owned()
+}
+
+async fn pay(app: &TestApp, buyer: &Tokens, order: &str, method: &str, key: Option<&str>) -> Reply {
+    let mut request =
+        app.request(Method::POST, &format!("/api/v1/orders/{order}/pay")).bearer_auth(&buyer.access);
+    if let Some(key) = key {
+        request = request.header("Idempotency-Key", key);
+    }
+    Reply::of(request.json(&json!({"method": method}))).await
+}
+
+async fn status(app: &TestApp, buyer: &Tokens, order: &str) -> Value {
+    app.get_as(&buyer.access, &format!("/api/v1/orders/{order}")).await.json()["status"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_paid_once_and_told_twice() {
+    let app = TestApp::start().await;
+    let sale = sale(&app, 5).await;
+    let (anna, bert) = (app.register("anna").await, app.register("bert").await);
+    let order = hold(&app, &anna, &sale, 2).await;
+    assert_eq!(pay(&app, &bert, &order, "sandbox:approve", None).await.problem(), "order_unknown");
+    let first = pay(&app, &anna, &order, "sandbox:approve", Some("\"k-1\"")).await;
+    assert_eq!(first.status, 200, "{first:?}");
+    let body = first.json();
+    assert_eq!(body["status"], "confirmed");
+    assert_eq!(body["total"], json!({"amount": 9998, "currency": "EUR"}));
+    assert_eq!(body["payment"]["status"], "captured");
+    assert_eq!(body["payment"]["amount"], body["total"]);
+    let again = pay(&app, &anna, &order, "sandbox:approve", Some("k-1")).await;
+    assert_eq!(again.json(), body, "a quoted key is the same as a bare one");
+    let reused = pay(&app, &anna, &order, "sandbox:slow", Some("k-1")).await;
+    assert_eq!((reused.status.as_u16(), reused.problem().as_str()), (422, "key_reused"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_paid_is_told_clearly() {
+    let app = TestApp::start().await;
+    let sale = sale(&app, 1).await;
+    let (anna, bert) = (app.register("anna").await, app.register("bert").await);
+    let order = hold(&app, &anna, &sale, 1).await;
+
+    let unknown = pay(&app, &anna, &order, "cash", None).await;
+    assert_eq!((unknown.status.as_u16(), unknown.problem().as_str()), (422, "invalid_body"));
+    assert_eq!(unknown.json()["errors"][0]["pointer"], "/method");
+    let long = pay(&app, &anna, &order, &"x".repeat(10_000), None).await;
+    assert_eq!(long.json()["errors"][0]["pointer"], "/method");
+    let bad_key = pay(&app, &anna, &order, "sandbox:approve", Some(&"k".repeat(256))).await;
+    assert_eq!((bad_key.status.as_u16(), bad_key.problem().as_str()), (400, "bad_idempotency_key"));
+
+    let declined = pay(&app, &anna, &order, "sandbox:decline", None).await;
+    assert_eq!((declined.status.as_u16(), declined.problem().as_str()), (402, "payment_declined"));
+    assert_eq!(status(&app, &anna, &order).await, "declined");
+    let over = pay(&app, &anna, &order, "sandbox:approve", None).await;
+    assert_eq!((over.status.as_u16(), over.problem().as_str()), (410, "order_expired"));
+
+    let late = hold(&app, &anna, &sale, 1).await;
+    app.turn_clock(HOLD_S * 1000);
+    let taken = hold(&app, &bert, &sale, 1).await;
+    let reply = pay(&app, &anna, &late, "sandbox:approve", None).await;
+    assert_eq!((reply.status.as_u16(), reply.problem().as_str()), (410, "order_expired"));
+    assert!(reply.json()["detail"].as_str().unwrap().contains("not charged"));
+    assert_eq!(pay(&app, &bert, &taken, "sandbox:approve", None).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_reply_is_settled_by_asking_again() {
+    let app = TestApp::start().await;
+    let sale = sale(&app, 1).await;
+    let anna = app.register("anna").await;
+    let order = hold(&app, &anna, &sale, 1).await;
+    let lost = pay(&app, &anna, &order, "sandbox:lost", Some("k")).await;
+    assert_eq!((lost.status.as_u16(), lost.problem().as_str()), (503, "payment_unknown"));
+    assert!(!lost.header("retry-after").is_empty());
+    assert_eq!(pay(&app, &anna, &order, "sandbox:lost", Some("k")).await.status, 200);
+    assert_eq!(status(&app, &anna, &order).await, "confirmed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_reply_is_settled_by_the_next_start() {
+    let app = TestApp::start().await;
+    let sale = sale(&app, 1).await;
+    let anna = app.register("anna").await;
+    let order = hold(&app, &anna, &sale, 1).await;
+    assert_eq!(pay(&app, &anna, &order, "sandbox:lost", None).await.status, 503);
+    let app = app.restart().await;
+    let settled = async {
+        while status(&app, &anna, &order).await != "confirmed" {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), settled).await.expect("the reconciler settles it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_is_cancelled_while_a_slow_bank_thinks_is_not_charged() {
+    let app = TestApp::start().await;
+    let sale = sale(&app, 1).await;
+    let anna = app.register("anna").await;
+    let order = hold(&app, &anna, &sale, 1).await;
+    let cancelled = async {
+        // The payment is under way once a second one is refused.
+        while pay(&app, &anna, &order, "sandbox:slow", None).await.status != 409 {}
+        app.request(Method::DELETE, &format!("/api/v1/orders/{order}")).bearer_auth(&anna.access)
+    };
+    let paying = pay(&app, &anna, &order, "sandbox:slow", None);
+    let (paid, cancel) = tokio::join!(paying, async { Reply::of(cancelled.await).await });
+    assert_eq!(cancel.json()["status"], "cancelled", "{cancel:?}");
+    assert_eq!((paid.status.as_u16(), paid.problem().as_str()), (410, "order_expired"), "{paid:?}");
+    assert_eq!(paid.json()["detail"], "the order was cancelled; you were not charged");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_refunds_an_order_once() {
+    let app = TestApp::start().await;
+    let sale = sale(&app, 1).await;
+    let (anna, admin) = (app.register("anna").await, app.admin().await);
+    let order = hold(&app, &anna, &sale, 1).await;
+    let path = format!("/api/v1/admin/orders/{order}/refund");
+    let early = app.post_as(&admin.access, &path, &json!({"restock": true})).await;
+    assert_eq!((early.status.as_u16(), early.problem().as_str()), (409, "order_state"));
+    assert_eq!(pay(&app, &anna, &order, "sandbox:approve", None).await.status, 200);
+    assert_eq!(app.post_as(&anna.access, &path, &json!({"restock": true})).await.problem(), "forbidden");
+    let first = app.post_as(&admin.access, &path, &json!({"restock": true})).await;
+    assert_eq!(first.status, 200, "{first:?}");
+    assert_eq!(
+        (&first.json()["status"], &first.json()["payment"]["status"]),
+        (&json!("refunded"), &json!("refunded"))
+    );
+    let again = app.post_as(&admin.access, &path, &json!({"restock": false})).await;
+    assert_eq!(again.json(), first.json());
+    hold(&app, &app.register("bert").await, &sale, 1).await;
+}

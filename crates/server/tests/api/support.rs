@@ -1,0 +1,195 @@
+//! A whole shop in this process, on a port of its own, in a folder of its own, with a clock that can be turned. Tests speak real
+//! HTTP to it.
+
+use engine::clock::{Clock, SystemClock};
+use futures::future::BoxFuture;
+use reqwest::{Method, RequestBuilder, StatusCode};
+use sale::time::Timestamp;
+use serde_json::{Value, json};
+use server::commands::instance::Instance;
+use server::commands::settings::Serve;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+use tempfile::TempDir;
+
+pub const PASSWORD: &str = "correct horse battery";
+pub const ADMIN_EMAIL: &str = "boss@example.com";
+
+/// The machine's clock, turned by a test. Those who sleep look again often enough to notice that it was turned.
+struct TurnedClock {
+    system: Arc<SystemClock>,
+    turned: Arc<AtomicI64>,
+}
+
+impl Clock for TurnedClock {
+    fn now(&self) -> Timestamp {
+        self.system.now().plus_ms(self.turned.load(Ordering::SeqCst))
+    }
+
+    fn sleep_until(&self, at: Timestamp) -> BoxFuture<'static, ()> {
+        let (system, turned) = (Arc::clone(&self.system), Arc::clone(&self.turned));
+        Box::pin(async move {
+            while system.now().plus_ms(turned.load(Ordering::SeqCst)) < at {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+    }
+}
+
+/// A shop that runs. Dropping it leaves its tasks to the test's runtime, which ends with the test.
+pub struct TestApp {
+    pub instance: Instance,
+    pub http: reqwest::Client,
+    clock: Arc<AtomicI64>,
+    folder: Arc<TempDir>,
+    flags: Vec<String>,
+}
+
+impl TestApp {
+    /// A new shop without limits.
+    pub async fn start() -> Self {
+        Self::with(&["--limits", "off"]).await
+    }
+
+    /// A new shop with these flags of `serve`.
+    pub async fn with(flags: &[&str]) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
+        Self::open(folder, flags, Arc::default()).await
+    }
+
+    async fn open(folder: Arc<TempDir>, flags: Vec<String>, clock: Arc<AtomicI64>) -> Self {
+        let data = folder.path().join("data");
+        let data = data.to_str().unwrap();
+        let fixed = [
+            "--listen=127.0.0.1:0",
+            "--metrics-listen=127.0.0.1:0",
+            "--password-threads=1",
+            "--drain-grace=1ms",
+            "--data",
+            data,
+            "--admin-email",
+            ADMIN_EMAIL,
+            "--admin-password",
+            PASSWORD,
+        ];
+        let all = fixed.into_iter().chain(flags.iter().map(String::as_str));
+        let settings = Serve::from_flags(all).unwrap();
+        let turned = Arc::clone(&clock);
+        let clock_of = move |not_before| Arc::new(TurnedClock { system: SystemClock::start(not_before), turned }) as _;
+        let instance = Instance::start(settings, clock_of).await.unwrap();
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
+        Self { instance, http, clock, folder, flags }
+    }
+
+    /// Stops the shop and starts it again on the same folder.
+    pub async fn restart(self) -> Self {
+        let Self { instance, http: _, clock, folder, flags } = self;
+        instance.stop().await;
+        Self::open(folder, flags, clock).await
+    }
+
+    /// Turns the shop's clock by so many milliseconds.
+    pub fn turn_clock(&self, ms: i64) {
+        self.clock.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    /// The shop's data folder.
+    pub fn data(&self) -> PathBuf {
+        Path::new(self.folder.path()).join("data")
+    }
+
+    /// A request to the shop.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("http://{}{path}", self.instance.address))
+    }
+
+    pub async fn get(&self, path: &str) -> Reply {
+        Reply::of(self.request(Method::GET, path)).await
+    }
+
+    pub async fn get_as(&self, token: &str, path: &str) -> Reply {
+        Reply::of(self.request(Method::GET, path).bearer_auth(token)).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Reply {
+        Reply::of(self.request(Method::POST, path).json(body)).await
+    }
+
+    pub async fn post_as(&self, token: &str, path: &str, body: &Value) -> Reply {
+        Reply::of(self.request(Method::POST, path).bearer_auth(token).json(body)).await
+    }
+
+    /// Registers a buyer with this username; their address is `username@example.com`.
+    pub async fn register(&self, username: &str) -> Tokens {
+        let body = json!({"email": format!("{username}@example.com"), "username": username, "password": PASSWORD});
+        let reply = self.post("/api/v1/auth/register", &body).await;
+        assert_eq!(reply.status, StatusCode::CREATED, "{reply:?}");
+        Tokens::of(&reply.json())
+    }
+
+    /// Signs the admin in.
+    pub async fn admin(&self) -> Tokens {
+        let reply = self.post("/api/v1/auth/login", &json!({"email": ADMIN_EMAIL, "password": PASSWORD})).await;
+        assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+        Tokens::of(&reply.json())
+    }
+}
+
+/// What a sign-in gave.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    pub id: String,
+    pub access: String,
+    pub refresh: String,
+}
+
+impl Tokens {
+    pub fn of(body: &Value) -> Self {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        Self {
+            id: text(&body["user"]["id"]),
+            access: text(&body["accessToken"]),
+            refresh: text(&body["refreshToken"]),
+        }
+    }
+}
+
+/// A reply that was read to its end.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    pub async fn of(request: RequestBuilder) -> Self {
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        Self { status, headers, body: response.bytes().await.unwrap().to_vec() }
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).unwrap_or_else(|| panic!("no {name}: {self:?}")).to_str().unwrap()
+    }
+
+    /// The code of a problem document, after checking that it is a whole one that agrees with the reply.
+    pub fn problem(&self) -> String {
+        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
+        let body = self.json();
+        let code = body["code"].as_str().unwrap().to_owned();
+        assert_eq!(body["status"], self.status.as_u16(), "{body}");
+        assert_eq!(body["type"], format!("/problems/{code}"), "{body}");
+        for member in ["title", "detail", "instance"] {
+            assert!(body[member].as_str().is_some_and(|text| !text.is_empty()), "{member}: {body}");
+        }
+        code
+    }
+}

@@ -1,0 +1,410 @@
+//! The picture of ARCHITECTURE.md, held against the code: who may name whom, and where each library lives.
+//!
+//! The tables below are the rules; to change the architecture is to change a row here, with its reason. The test reads
+//! source text, not types: it sees every `use` and every written-out path, and leaves out what is compiled for tests only.
+
+mod reader;
+
+use reader::{Mention, Source};
+use std::path::{Path, PathBuf};
+
+/// Every room of the house, from the roof to the ground, and whom it may name. A room may always name itself. Names
+/// are modules of the crate `server`, but for the binary `doorbuster` and the crates `engine` and `sale`. The doors may
+/// look at what the engine shows of a sale; whoever wants something of the engine goes through `shop`.
+const ROOMS: &str = "
+    doorbuster → commands
+    commands   → http realtime announce shop store payments auth telemetry clock engine sale
+
+    http       → shop auth telemetry clock sale engine::SaleView
+    realtime   → shop auth telemetry clock sale engine::SaleView
+    announce   → shop telemetry clock engine sale
+
+    shop       → store payments auth telemetry clock engine sale
+
+    store      → telemetry clock sale
+    payments   → telemetry clock sale
+    auth       → telemetry clock sale
+    telemetry  → clock sale
+    clock      → sale
+
+    engine     → sale
+    sale       →
+";
+
+/// Where a library, or a part of one, lives. Outside its homes nobody names it.
+const HOMES: &str = "
+    Outside words stop at the door.
+    axum                → http
+    hyper               → http
+    hyper_util          → http
+    matchit             → http
+    serde_path_to_error → http
+    serde_urlencoded    → http
+    tower               → http
+    utoipa_axum         → http
+    utoipa_swagger_ui   → http
+    socketioxide        → realtime
+    rdkafka             → announce
+
+    Settings are read once; what is wired is wired once.
+    anyhow              → commands
+    clap                → commands
+    std::env            → commands
+    prometheus_client   → telemetry engine::metrics
+    tracing_subscriber  → telemetry
+
+    A secret is handled in one place.
+    argon2              → auth
+    bcrypt              → auth
+    ed25519_dalek       → auth
+
+    Whoever stores something is the only one to know how.
+    sqlx                → store engine::record::postgres
+    rusqlite            → engine::record::sqlite
+    crc32fast           → engine::record
+    postcard            → engine::record
+    redis               → engine::decide::valkey
+";
+
+/// What the law never names, so that the same arguments always give the same answer.
+const IMPURE: &str = "
+    std::env std::fs std::io std::net std::os std::process std::thread
+    std::time::Instant std::time::SystemTime
+    std::collections::HashMap std::collections::HashSet std::hash::RandomState
+    getrandom rand tokio tracing uuid::Uuid::new_v4 uuid::Uuid::now_v7
+";
+
+/// The only crates that the law is built on.
+const LAW_STANDS_ON: &str = "hashbrown serde thiserror uuid";
+
+/// Names that one module may say against a rule above, each with its reason.
+const EXCEPTIONS: &str = "
+    http::problem   → server::store::StoreError   because one file turns every error into a reply
+    store::accounts → server::auth::Role          because it is a column of the table of accounts
+    telemetry::logs → clap::ValueEnum             because a flag's values stand beside what they mean
+    sale::hash      → std::collections::HashMap   because the law's own map is made of it, with a hasher without chance
+";
+
+#[test]
+fn every_module_names_only_whom_it_may() {
+    let complaints: Vec<String> = house().iter().flat_map(complaints).collect();
+    assert!(
+        complaints.is_empty(),
+        "the architecture is broken:\n{}",
+        complaints.join("\n")
+    );
+}
+
+#[test]
+fn every_module_says_first_what_it_is() {
+    let silent: Vec<String> = house()
+        .into_iter()
+        .filter(|source| !source.opens_with_doc)
+        .map(|source| {
+            format!(
+                "{}:1: a file opens with `//!`: what it is and what it never does",
+                source.file
+            )
+        })
+        .collect();
+    assert!(silent.is_empty(), "{}", silent.join("\n"));
+}
+
+#[test]
+fn the_law_is_built_on_nothing_that_could_surprise() {
+    let manifest =
+        std::fs::read_to_string(root().join("crates/sale/Cargo.toml")).expect("the manifest is readable");
+    let dependencies = manifest
+        .split("[dependencies]")
+        .nth(1)
+        .expect("there is a list of dependencies");
+    let names = dependencies
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with('['))
+        .filter_map(|line| {
+            line.split(['.', ' ', '='])
+                .next()
+                .filter(|name| !name.is_empty() && !name.starts_with('#'))
+        });
+    for name in names {
+        assert!(
+            LAW_STANDS_ON.split(' ').any(|allowed| allowed == name),
+            "crates/sale/Cargo.toml: the law does without {name}"
+        );
+    }
+}
+
+/// Marks of unfinished work, and words that mean something on one machine only.
+#[test]
+fn no_text_holds_a_mark_of_unfinished_work_or_a_path_of_one_machine() {
+    // Put together here, so that this file does not hold what it looks for.
+    let marks = [["TO", "DO"], ["FIX", "ME"], ["XX", "X"]].map(|parts| parts.concat());
+    let machine = [["/wo", "rk/"], ["arti", "factory"]].map(|parts| parts.concat());
+    let mut found = Vec::new();
+    for file in texts(&root()) {
+        let Ok(text) = std::fs::read_to_string(&file) else {
+            continue;
+        };
+        for (number, line) in text.lines().enumerate() {
+            let holds = |part: &String, before: fn(char) -> bool, after: fn(char) -> bool| {
+                line.match_indices(part.as_str()).any(|(at, _)| {
+                    !line[..at].ends_with(before) && !line[at + part.len()..].starts_with(after)
+                })
+            };
+            // In quotes it may be a word of the world, such as the currency code for no currency.
+            let marked = marks
+                .iter()
+                .any(|mark| holds(mark, |c| c == '"' || c.is_alphanumeric(), char::is_alphanumeric));
+            let local = machine
+                .iter()
+                .any(|part| holds(part, char::is_alphanumeric, |_| false));
+            if marked || local {
+                found.push(format!("{}:{}: {}", file.display(), number + 1, line.trim()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "this should not land:\n{}", found.join("\n"));
+}
+
+#[test]
+fn every_exception_is_needed() {
+    let house = house();
+    for (module, name) in exceptions() {
+        // A module that is not there yet may keep its exception until it comes.
+        let mut there = house
+            .iter()
+            .filter(|source| source.module.join("::") == module)
+            .peekable();
+        let needed = there.peek().is_none()
+            || there.any(|source| source.mentions.iter().any(|mention| lies_in(&mention.path, name)));
+        assert!(needed, "{module} no longer names {name}: take the exception away");
+    }
+}
+
+#[test]
+fn a_handler_that_asks_the_database_is_caught() {
+    let text = "//! Orders.\n\nuse crate::shop;\nuse crate::{auth, store::orders::Orders};\n";
+    assert_eq!(
+        complaints_of("server", "http/v1/orders.rs", text),
+        ["crates/server/src/http/v1/orders.rs:4: server::http may not name server::store::orders::Orders"]
+    );
+}
+
+#[test]
+fn a_use_case_that_speaks_http_is_caught_wherever_the_name_stands() {
+    let text =
+        "//! Orders.\nfn reply() -> axum::Json<u8> {\n    todo(super::super::http::problem::kind())\n}\n";
+    assert_eq!(
+        complaints_of("server", "shop/orders.rs", text),
+        [
+            "crates/server/src/shop/orders.rs:2: server::shop::orders may not name axum::Json: it lives in server::http",
+            "crates/server/src/shop/orders.rs:3: server::shop may not name server::http::problem::kind",
+        ]
+    );
+}
+
+#[test]
+fn a_law_that_looks_at_the_clock_is_caught() {
+    let text = "//! The law.\nuse std::{fmt, time::{Duration, Instant}};\nuse std::collections::*;\n";
+    assert_eq!(
+        complaints_of("sale", "state.rs", text),
+        [
+            "crates/sale/src/state.rs:2: the law is pure and may not name std::time::Instant",
+            "crates/sale/src/state.rs:3: the law is pure and may not name std::collections::*",
+        ]
+    );
+}
+
+#[test]
+fn an_engine_that_knows_the_shop_and_siblings_that_know_each_other_are_caught() {
+    assert_eq!(
+        complaints_of("engine", "pipeline.rs", "//! P.\nuse server::shop::Shop;\n").len(),
+        1
+    );
+    assert_eq!(
+        complaints_of("server", "payments/mod.rs", "//! P.\nuse crate::store::Store;\n").len(),
+        1
+    );
+    assert_eq!(
+        complaints_of("server", "store/mod.rs", "//! S.\nuse engine::Engine;\n").len(),
+        1
+    );
+    assert_eq!(
+        complaints_of("server", "announce/mod.rs", "//! A.\nuse crate::http::v1;\n").len(),
+        1
+    );
+}
+
+#[test]
+fn a_room_without_a_row_and_a_glob_over_the_whole_house_are_caught() {
+    assert_eq!(
+        complaints_of("server", "attic.rs", "//! The attic.\n"),
+        ["crates/server/src/attic.rs:1: server::attic has no row in the table of rooms"]
+    );
+    assert_eq!(
+        complaints_of("server", "shop/orders.rs", "//! O.\nuse crate::*;\n").len(),
+        1
+    );
+}
+
+fn complaints_of(krate: &str, file: &str, text: &str) -> Vec<String> {
+    complaints(&reader::read(krate, file, text))
+}
+
+/// What one file does that it may not, as `file:line: which rule`.
+fn complaints(source: &Source) -> Vec<String> {
+    let module = source.module.join("::");
+    if module == "server" {
+        // The root only says which modules there are.
+        return Vec::new();
+    }
+    let row = rows(ROOMS)
+        .map(|(room, may_name)| (full(room), may_name))
+        .find(|(room, _)| lies_in(&module, room));
+    let Some((room, may_name)) = row else {
+        return vec![format!(
+            "{}:1: {module} has no row in the table of rooms",
+            source.file
+        )];
+    };
+    let told = |mention: &Mention| {
+        rule_broken(&module, &room, &may_name, &mention.path)
+            .map(|rule| format!("{}:{}: {rule}", source.file, mention.line))
+    };
+    source.mentions.iter().filter_map(told).collect()
+}
+
+fn rule_broken(module: &str, room: &str, may_name: &[String], path: &str) -> Option<String> {
+    if exceptions().any(|(who, name)| module == who && lies_in(path, name)) {
+        return None;
+    }
+    let names = |name: &str| lies_in(path, name) || takes_all_with(path, name);
+    if room == "sale" && IMPURE.split_whitespace().any(names) {
+        return Some(format!("the law is pure and may not name {path}"));
+    }
+    if ["sale", "engine", "server"]
+        .into_iter()
+        .any(|ours| lies_in(path, ours))
+    {
+        let allowed = lies_in(path, room) || may_name.iter().any(|name| lies_in(path, name));
+        return (!allowed).then(|| format!("{room} may not name {path}"));
+    }
+    let (_, homes) = rows(HOMES).find(|(library, _)| names(library))?;
+    let at_home = homes.iter().any(|home| lies_in(module, home));
+    (!at_home).then(|| {
+        format!(
+            "{module} may not name {path}: it lives in {}",
+            homes.join(" and ")
+        )
+    })
+}
+
+/// The rows of a table: what stands before the arrow, and the places behind it.
+fn rows(table: &'static str) -> impl Iterator<Item = (&'static str, Vec<String>)> {
+    table
+        .lines()
+        .filter_map(|line| line.split_once('→'))
+        .map(|(name, places)| {
+            let places = places.split_whitespace().map(full);
+            (name.trim(), places.collect())
+        })
+}
+
+/// The module and the name of each exception.
+fn exceptions() -> impl Iterator<Item = (String, &'static str)> {
+    EXCEPTIONS
+        .lines()
+        .filter_map(|line| line.split_once('→'))
+        .map(|(module, name_and_reason)| {
+            let (name, _reason) = name_and_reason
+                .split_once(" because ")
+                .expect("every exception has a reason");
+            (full(module.trim()), name.trim())
+        })
+}
+
+/// The path of a place in the tables.
+fn full(place: &str) -> String {
+    let first = place.split("::").next().unwrap_or_default();
+    if ["doorbuster", "engine", "sale"].contains(&first) {
+        place.into()
+    } else {
+        format!("server::{place}")
+    }
+}
+
+/// True when `path` is `place` or something inside it.
+fn lies_in(path: &str, place: &str) -> bool {
+    path.strip_prefix(place)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+/// True when `path` is a glob that takes `name` along, unseen.
+fn takes_all_with(path: &str, name: &str) -> bool {
+    path.strip_suffix("::*")
+        .is_some_and(|place| name != place && lies_in(name, place))
+}
+
+/// All source files of the workspace's crates, without what is compiled for tests only.
+fn house() -> Vec<Source> {
+    let mut sources = Vec::new();
+    for krate in ["sale", "engine", "server"] {
+        let src = root().join("crates").join(krate).join("src");
+        for path in texts(&src)
+            .iter()
+            .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        {
+            let file = path
+                .strip_prefix(&src)
+                .expect("the file lies in the folder")
+                .to_string_lossy();
+            let text = std::fs::read_to_string(path).expect("source is readable UTF-8");
+            sources.push(reader::read(krate, &file, &text));
+        }
+    }
+    let for_tests: Vec<String> = sources
+        .iter()
+        .flat_map(|source| source.test_modules.clone())
+        .collect();
+    sources.retain(|source| {
+        !for_tests
+            .iter()
+            .any(|module| lies_in(&source.module.join("::"), module))
+    });
+    sources
+}
+
+/// Every file below `folder`, in order, but not what was built, downloaded, sold or locked.
+fn texts(folder: &Path) -> Vec<PathBuf> {
+    let root = root();
+    let not_ours = ["target", "data"].map(|name| root.join(name));
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("the folder is readable") {
+            let path = entry.expect("the folder is readable").path();
+            let name = path.file_name().unwrap_or_default();
+            let skipped = ["node_modules", ".git", "Cargo.lock", "package-lock.json"]
+                .iter()
+                .any(|skip| name == *skip);
+            if skipped || not_ours.contains(&path) {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .expect("the workspace is there")
+}

@@ -1,0 +1,158 @@
+//! A real `doorbuster serve` in a folder of its own, that can be killed and started again on the same folder and port.
+
+use serde_json::{Value, json};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+const EMAIL: &str = "admin@example.com";
+const PASSWORD: &str = "a password for this test";
+
+pub struct Instance {
+    pub url: String,
+    pub client: reqwest::Client,
+    folder: tempfile::TempDir,
+    port: u16,
+    child: Option<Child>,
+    admin: String,
+    product: String,
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ended = child.kill();
+            let _reaped = child.wait();
+        }
+    }
+}
+
+impl Instance {
+    pub async fn start() -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut instance = Self {
+            url: format!("http://127.0.0.1:{port}"),
+            client: reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap(),
+            folder: tempfile::tempdir().unwrap(),
+            port,
+            child: None,
+            admin: String::new(),
+            product: String::new(),
+        };
+        instance.launch().await;
+        let login = json!({"email": EMAIL, "password": PASSWORD});
+        instance.admin = text(&instance.post("/api/v1/auth/login", &login, None).await, "accessToken");
+        let product = json!({"name": "Lamp", "description": "A lamp.", "price": {"amount": 4999, "currency": "EUR"}});
+        instance.product = text(&instance.post("/api/v1/admin/products", &product, Some(&instance.admin)).await, "id");
+        instance
+    }
+
+    pub async fn launch(&mut self) {
+        let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_doorbuster"))
+            .args(["serve", "--listen", &format!("127.0.0.1:{}", self.port), "--metrics-listen", "127.0.0.1:0"])
+            // Every buyer comes from an address of their own, as through a load balancer.
+            .args(["--trusted-proxies", "127.0.0.1", "--data"])
+            .arg(self.folder.path().join("data"))
+            .env("DOORBUSTER_ADMIN_EMAIL", EMAIL)
+            .env("DOORBUSTER_ADMIN_PASSWORD", PASSWORD)
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+        for _ in 0..2_000 {
+            if let Ok(reply) = self.client.get(format!("{}/readyz", self.url)).send().await
+                && reply.status().is_success()
+            {
+                return;
+            }
+            let ended = self.child.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "it ended with {ended:?}: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("not ready after 20 s: {}", self.log());
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// SIGTERM, and waits until it has drained.
+    pub async fn stop_gently(&mut self) {
+        let mut child = self.child.take().unwrap();
+        let status = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+        assert!(status.success());
+        let ended = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
+        assert!(ended.success(), "a drained instance ends with 0, this one with {ended}: {}", self.log());
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// A sale that started a moment ago, whose holds last `hold_s`.
+    pub async fn sale(&self, quantity: u32, hold_s: u32, admission: &Value) -> String {
+        let sale = json!({
+            "productId": self.product,
+            "price": {"amount": 1999, "currency": "EUR"},
+            "quantity": quantity,
+            "startsAt": "2026-01-01T00:00:00Z",
+            "endsAt": "2099-01-01T00:00:00Z",
+            "holdSeconds": hold_s,
+            "admission": admission,
+        });
+        text(&self.post("/api/v1/admin/flash-sales", &sale, Some(&self.admin)).await, "id")
+    }
+
+    pub async fn get(&self, path: &str, token: Option<&str>) -> Value {
+        let mut request = self.client.get(format!("{}{path}", self.url));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let reply = request.send().await.unwrap();
+        let status = reply.status();
+        let body = reply.text().await.unwrap();
+        assert!(status.is_success(), "GET {path}: {status} {body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    pub async fn post(&self, path: &str, body: &Value, token: Option<&str>) -> Value {
+        let mut request = self.client.post(format!("{}{path}", self.url)).json(body);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let reply = request.send().await.unwrap();
+        let status = reply.status();
+        let told = reply.text().await.unwrap();
+        assert!(status.is_success(), "POST {path}: {status} {told}");
+        serde_json::from_str(&told).unwrap()
+    }
+
+    /// Asks for each order that a buyer was told is theirs: by its id, and in the buyer's list.
+    pub async fn every_confirmed_order_is_its_buyers(&self, confirmed: &[(String, String)]) {
+        for (token, order) in confirmed {
+            let found = self.get(&format!("/api/v1/orders/{order}"), Some(token)).await;
+            assert_eq!(found["status"], "confirmed", "{found}");
+            let list = self.get("/api/v1/orders?limit=100", Some(token)).await;
+            let listed = list["items"].as_array().unwrap().iter().any(|item| item["id"] == order.as_str());
+            assert!(listed, "order {order} is in its buyer's list: {list}");
+        }
+    }
+
+    /// Runs `doorbuster verify` on the instance's folder, and wants it to find every promise kept.
+    pub async fn verify(&self) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_doorbuster"));
+        command.args(["verify", "--data"]).arg(self.folder.path().join("data")).stdin(Stdio::null());
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+        told
+    }
+}
+
+pub fn text(value: &Value, name: &str) -> String {
+    value[name].as_str().unwrap_or_else(|| panic!("no {name} in {value}")).to_owned()
+}

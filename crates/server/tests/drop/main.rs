@@ -1,0 +1,49 @@
+//! Whole drops over real HTTP against the real binary: 2,000 buyers, 100 units, abandoned holds, declined payments, and a
+//! process that is killed in the middle. What the buyers were told is compared with what `doorbuster verify` finds.
+
+mod crowd;
+mod instance;
+
+use crowd::{Crowd, Manners};
+use instance::Instance;
+
+const BUYERS: usize = 2_000;
+const UNITS: u32 = 100;
+const KILLS: u64 = 5;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_thousand_buyers_get_a_hundred_units_in_fifo_and_in_open_admission() {
+    let mut instance = Instance::start().await;
+    let crowd = Crowd::register(&instance, BUYERS).await;
+    for admission in [
+        serde_json::json!({"type": "fifo", "perSecond": 200, "checkoutSeconds": 3, "lineOpensSecondsBefore": 60}),
+        serde_json::json!({"type": "open"}),
+    ] {
+        let sale = instance.sale(UNITS, 2, &admission).await;
+        let told = crowd.rush(&mut instance, &sale, Manners { abandon_every: 5, decline_every: 7 }, 0).await;
+        let status = instance.get(&format!("/api/v1/flash-sales/{sale}"), None).await;
+        assert_eq!(told.confirmed.len(), UNITS as usize, "every unit went to a buyer who paid: {status}");
+        assert_eq!(status["sold"], UNITS, "{status}");
+        assert_eq!(status["availability"], "sold_out", "{status}");
+        instance.every_confirmed_order_is_its_buyers(&told.confirmed).await;
+    }
+    let sums = instance.verify().await;
+    assert!(sums.contains("sold"), "{sums}");
+    instance.stop_gently().await;
+    let sums = instance.verify().await;
+    assert!(sums.contains("sold"), "the same from a stopped instance: {sums}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_that_was_answered_is_lost_when_the_process_is_killed_in_the_middle_of_a_drop() {
+    let mut instance = Instance::start().await;
+    let crowd = Crowd::register(&instance, 300).await;
+    let admission = serde_json::json!({"type": "fifo", "perSecond": 30, "checkoutSeconds": 10, "lineOpensSecondsBefore": 60});
+    let sale = instance.sale(UNITS, 20, &admission).await;
+    let manners = Manners { abandon_every: 0, decline_every: 9 };
+    let told = crowd.rush(&mut instance, &sale, manners, KILLS).await;
+    assert_eq!(told.confirmed.len(), UNITS as usize);
+    instance.every_confirmed_order_is_its_buyers(&told.confirmed).await;
+    let sums = instance.verify().await;
+    assert!(sums.contains("sold"), "{sums}");
+}

@@ -1,0 +1,9 @@
+//! Payments with a real engine, real tables and the sandbox provider, behind a stage that can lose replies, hang, or be
+//! killed with everything around it. HTTP is tested in `tests/api`.
+
+mod support;
+
+mod crash;
+mod pay;
+mod property;
+mod refund;

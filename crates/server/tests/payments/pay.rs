@@ -1,0 +1,297 @@
+//! Paying: once, twice, too late, for someone else, with a lost reply, with a buyer who changes their mind.
+
+use crate::support::*;
+use sale::{Admission, Command, OrderStatus, Outcome, Place};
+use server::payments::TimeLimits;
+use server::shop::payments::Refused;
+use server::store::payments::State;
+use std::time::Duration;
+
+async fn world(quantity: u32) -> (tempfile::TempDir, World, sale::SaleId) {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::open(folder.path()).await;
+    let sale = world.sale(1, quantity, Admission::Open).await;
+    (folder, world, sale)
+}
+
+#[tokio::test]
+async fn a_held_order_is_paid_and_confirmed() {
+    let (_folder, world, sale) = world(2).await;
+    let order = world.hold(sale, buyer(1), 2).await;
+    let done = paid(world.pay(buyer(1), order, APPROVE).await);
+    assert_eq!(done.order.view.status, OrderStatus::Confirmed);
+    let payment = done.payment.unwrap();
+    assert_eq!((payment.state, payment.amount.minor), (State::Captured, 2 * PRICE));
+    world.assert_books_agree([buyer(1)], sale).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn fifty_payments_at_once_charge_once() {
+    let (_folder, world, sale) = world(1).await;
+    let order = world.hold(sale, buyer(1), 1).await;
+    for key in [None, Some("one key")] {
+        let payments = &world.payments;
+        let tries = (0..50).map(|_| payments.pay(pay(buyer(1), order, APPROVE, key)));
+        let answers = futures::future::join_all(tries).await;
+        let paid = answers.iter().filter(|answer| matches!(answer, Ok(Ok(_)))).count();
+        let in_flight = answers.iter().filter(|answer| matches!(answer, Ok(Err(Refused::InFlight)))).count();
+        assert!(paid >= 1 && paid + in_flight == 50, "{answers:?}");
+    }
+    assert_eq!(world.charges().await.len(), 1);
+    world.assert_books_agree([buyer(1)], sale).await;
+}
+
+#[tokio::test]
+async fn the_same_key_gives_the_same_reply_and_no_other_content() {
+    let (_folder, world, sale) = world(3).await;
+    let order = world.hold(sale, buyer(1), 1).await;
+    let other = world.hold(sale, buyer(1), 1).await;
+    let first = paid(world.pay_with_key(buyer(1), order, APPROVE, "k").await);
+    let again = paid(world.pay_with_key(buyer(1), order, APPROVE, "k").await);
+    assert_eq!(first.payment, again.payment);
+    assert_eq!(refused(world.pay_with_key(buyer(1), order, DECLINE, "k").await), Refused::KeyReused);
+    assert_eq!(refused(world.pay_with_key(buyer(1), other, APPROVE, "k").await), Refused::KeyReused);
+    let theirs = world.hold(sale, buyer(2), 1).await;
+    paid(world.pay_with_key(buyer(2), theirs, APPROVE, "k").await);
+    assert_eq!(world.charges().await.len(), 2);
+}
+
+#[tokio::test]
+async fn another_buyers_order_is_unknown() {
+    let (_folder, world, sale) = world(1).await;
+    let order = world.hold(sale, buyer(1), 1).await;
+    assert_eq!(refused(world.pay(buyer(2), order, APPROVE).await), Refused::OrderUnknown);
+    assert_eq!(world.charges().await, []);
+}
+
+#[tokio::test]
+async fn an_unknown_method_is_refused_before_anything() {
+    let (_folder, world, sale) = world(1).await;
+    let order = world.hold(sale, buyer(1), 1).await;
+    assert_eq!(refused(world.pay(buyer(1), order, "cash").await), Refused::UnknownMethod);
+    assert_eq!(world.live(order).await, None);
+}
+
+#[tokio::test]
+async fn a_late_payment_gets_a_free_unit() {
+    let (_folder, world, sale) = world(1).await;
+    let order = world.hold(sale, buyer(1), 1).await;
+    world.clock.advance_ms(i64::from(HOLD_S) * 1000);
+    assert_eq!(world.status(order).await, OrderStatus::Expired);
+    let done = paid(world.pay(buyer(1), order, APPROVE).await);
+    assert_eq!(done.order.view.status, OrderStatus::Confirmed);
+    world.assert_books_agree([buyer(1)], sale).await;
+}
+
+#[tokio::test]
+async fn a_late_payment_for_a_unit_that_is_gone_is_not_even_tried() {
+    let (_folder, world, sale) = world(1).await;
+    let order = world.hold(sale, buyer(1), 1).await;
+    world.clock.advance_ms(i64::from(HOLD_S) * 1000);
+    world.hold(sale, buyer(2), 1).await;
+    assert_eq!(refused(world.pay(buyer(1), order, APPROVE).await), Refused::OrderGone(OrderStatus::Expired));
+    assert_eq!(world.charges().await, []);
+}
+
+#[tokio::test]
+async fn a_late_payment_does_not_take_what_someone_waits_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::open(folder.path()).await;
+    let sale = world.sale(1, 1, fifo()).await;
+    for number in 1..=3 {
+        world.told(sale, Command::Join { buyer: buyer(number) }).await;
+    }
+    let order = world.hold(sale, buyer(1), 1).await;
+    world.clock.advance_ms(i64::from(HOLD_S) * 1000);
+    let next = world.engine.buyer(sale, buyer(2)).await.unwrap();
+    assert!(matches!(next.place, Some(Place::Admitted { .. })), "{next:?}");
+    assert_eq!(refused(world.pay(buyer(1), order, APPROVE).await), Refused::OrderGone(OrderStatus::Expired));
+    assert_eq!(world.charges().await, []);
+}
+
+#[tokio::test]
+async fn a_hold_that_ends_while_the_bank_thinks_is_confirmed_only_if_the_unit_is_free() {
+    for is_taken in [false, true] {
+        let (_folder, world, sale) = world(1).await;
+        let order = world.hold(sale, buyer(1), 1).await;
+        world.stage.fault(Call::Authorise, Fault::HangBefore);
+        let paying = tokio::spawn({
+            let payments = world.payments.clone();
+            async move { payments.pay(pay(buyer(1), order, APPROVE, None)).await }
+        });
+        world.stage.hangs().await;
+        world.clock.advance_ms(i64::from(HOLD_S) * 1000);
+        if is_taken {
+            world.hold(sale, buyer(2), 1).await;
+        }
+        world.stage.go_on();
+        let answered = paying.await.unwrap();
+        if is_taken {
+            assert_eq!(refused(answered), Refused::OrderGone(OrderStatus::Expired));
+            assert_eq!(world.live(order).await, None, "the money was let go");
+        } else {
+            paid(answered);
+        }
+        world.assert_books_agree([buyer(1), buyer(2)], sale).await;
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_is_cancelled_while_it_is_paid_is_not_charged() {
+    let (_folder, world, sale) = world(1).await;
+    let order = world.hold(sale, buyer(1), 1).await;
+    world.stage.fault(Call::Authorise, Fault::HangAfter);
+    let paying = tokio::spawn({
+        let payments = world.payments.clone();
+        async move { payments.pay(pay(buyer(1), order, APPROVE, Some("k"))).await }
+    });
+    world.stage.hangs().await;
+    let cancelled = world.cancel(sale, buyer(1), order).await;
+    assert!(matches!(cancelled, Outcome::Order { .. }), "{cancelled:?}");
+    world.stage.go_on();
+    assert_eq!(refused(paying.await.unwrap()), Refused::OrderGone(OrderStatus::Cancelled));
+    let again = world.pay_with_key(buyer(1), order, APPROVE, "k").await;
+    assert_eq!(refused(again), Refused::OrderGone(OrderStatus::Cancelled));
+    assert_eq!(world.charges().await.len(), 1);
+    world.assert_books_agree([buyer(1)], sale).await;
+}
+
+#[tokio::test]
+async fn who_was_told_that_nothing_is_charged_is_not_charged_later() {
+    let (_folder, world, sale) = world(1).await;
+    let order = world.hold(sale, buyer(1), 1).await;
+    unsettled(world.pay(buyer(1), order, LOST).await);
+    world.clock.advance_ms(i64::from(HOLD_S) * 1000);
+    let taken = world.hold(sale, buyer(2), 1).await;
+    world.stage.fault(Call::Void, Fault::LoseRequest);
+    assert_eq!(refused(world.pay(buyer(1), order, LOST).await), Refused::OrderGone(OrderStatus::Expired));
+    assert_eq!(world.live(order).await.unwrap().state, State::Voiding);
+    // The unit comes back before the reconciler comes by: the law would confirm now.
+    world.cancel(sale, buyer(2), taken).await;
+    world.stage.heal();
+    world.reconcile().await;
+    assert_eq!(world.status(order).await, OrderStatus::Expired);
+    assert_eq!(world.money().await, (0, 0));
+    // A new request is a new payment, and the unit is free.
+    paid(world.pay(buyer(1), order, APPROVE).await);
+    world.assert_books_agree([buyer(1), buyer(2)], sale).await;
+}
+
+#[tokio::test]
+async fn a_declined_payment_frees_the_unit_for_the_next_in_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::open(folder.path()).await;
+    let sale = world.sale(1, 1, fifo()).await;
+    for number in 1..=2 {
+        world.told(sale, Command::Join { buyer: buyer(number) }).await;
+    }
+    let order = world.hold(sale, buyer(1), 1).await;
+    let declined = refused(world.pay_with_key(buyer(1), order, DECLINE, "k").await);
+    assert!(matches!(declined, Refused::Declined { .. }), "{declined:?}");
+    assert_eq!(world.status(order).await, OrderStatus::Declined);
+    world.hold(sale, buyer(2), 1).await;
+    assert_eq!(refused(world.pay_with_key(buyer(1), order, DECLINE, "k").await), declined);
+    assert_eq!(refused(world.pay(buyer(1), order, APPROVE).await), Refused::OrderGone(OrderStatus::Declined));
+    world.assert_books_agree([buyer(1), buyer(2)], sale).await;
+}
+
+#[tokio::test]
+async fn a_lost_reply_is_settled_by_a_retry() {
+    // With the same key, with another, without, and by another method: the money that is set aside is used.
+    for (first, then, method) in [
+        (Some("k"), Some("k"), LOST),
+        (Some("k"), Some("l"), LOST),
+        (None, None, LOST),
+        (None, None, APPROVE),
+    ] {
+        let (_folder, world, sale) = world(1).await;
+        let order = world.hold(sale, buyer(1), 1).await;
+        unsettled(world.payments.pay(pay(buyer(1), order, LOST, first)).await);
+        paid(world.payments.pay(pay(buyer(1), order, method, then)).await);
+        assert_eq!(world.charges().await.len(), 1);
+        world.assert_books_agree([buyer(1)], sale).await;
+    }
+}
+
+#[tokio::test]
+async fn a_lost_reply_is_settled_by_the_reconciler() {
+    let (_folder, world, sale) = world(1).await;
+    let order = world.hold(sale, buyer(1), 1).await;
+    unsettled(world.pay(buyer(1), order, LOST).await);
+    assert_eq!(
+        world.payments.reconcile(world.engine.now()).await.unwrap().settled,
+        0,
+        "not yet: it may be in flight"
+    );
+    world.clock.advance_ms(15_000);
+    assert_eq!(world.payments.reconcile(world.engine.now()).await.unwrap().settled, 1);
+    assert_eq!(world.status(order).await, OrderStatus::Confirmed);
+    world.assert_books_agree([buyer(1)], sale).await;
+}
+
+#[tokio::test]
+async fn a_request_that_never_reached_the_provider_is_given_up_and_can_be_made_again() {
+    for by_reconciler in [false, true] {
+        let (_folder, world, sale) = world(1).await;
+        let order = world.hold(sale, buyer(1), 1).await;
+        world.stage.fault(Call::Authorise, Fault::LoseRequest);
+        unsettled(world.pay_with_key(buyer(1), order, APPROVE, "k").await);
+        world.stage.heal();
+        if by_reconciler {
+            world.reconcile().await;
+            assert_eq!(world.live(order).await, None);
+        }
+        paid(world.pay_with_key(buyer(1), order, APPROVE, "k").await);
+        world.assert_books_agree([buyer(1)], sale).await;
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_never_answers_is_waited_for_only_so_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = TimeLimits { authorise: Duration::from_millis(20), other: Duration::from_millis(20) };
+    let world = World::with_limits(folder.path(), limits).await;
+    let sale = world.sale(1, 1, Admission::Open).await;
+    let order = world.hold(sale, buyer(1), 1).await;
+    world.stage.fault(Call::Authorise, Fault::HangAfter);
+    unsettled(world.pay(buyer(1), order, APPROVE).await);
+    world.stage.fault(Call::Find, Fault::HangBefore);
+    unsettled(world.pay(buyer(1), order, APPROVE).await);
+    world.stage.heal();
+    // Confirmed is confirmed, though the money is not taken yet.
+    world.stage.fault(Call::Capture, Fault::HangBefore);
+    let done = paid(world.pay(buyer(1), order, APPROVE).await);
+    assert_eq!(done.payment.unwrap().state, State::Authorised);
+    world.stage.heal();
+    world.reconcile().await;
+    world.assert_books_agree([buyer(1)], sale).await;
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_leaves_nothing_between_two_steps() {
+    let (_folder, world, sale) = world(1).await;
+    let order = world.hold(sale, buyer(1), 1).await;
+    world.stage.fault(Call::Authorise, Fault::HangBefore);
+    let client = world.payments.pay(pay(buyer(1), order, APPROVE, None));
+    tokio::select! {
+        answered = client => panic!("{answered:?}"),
+        () = world.stage.hangs() => {}
+    }
+    assert_eq!(refused(world.pay(buyer(1), order, APPROVE).await), Refused::InFlight);
+    world.stage.go_on();
+    assert!(world.payments.drain(Duration::from_secs(20)).await);
+    assert_eq!(world.status(order).await, OrderStatus::Confirmed);
+    world.assert_books_agree([buyer(1)], sale).await;
+}
+
+#[tokio::test]
+async fn what_costs_nothing_is_confirmed_without_the_provider() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::open(folder.path()).await;
+    let sale = world.priced_sale(1, 1, Admission::Open, 0).await;
+    let order = world.hold(sale, buyer(1), 1).await;
+    for _ in 0..2 {
+        assert!(paid(world.pay_with_key(buyer(1), order, APPROVE, "k").await).payment.is_none());
+    }
+    assert_eq!(world.charges().await, []);
+}

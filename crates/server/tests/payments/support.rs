@@ -1,0 +1,348 @@
+//! A shop's payments in a folder of its own. Dropping the [`World`] is a crash; opening another on its folder is the restart.
+
+use engine::clock::ManualClock;
+use engine::pipeline::Limits;
+use engine::{Embedded, Engine};
+use futures::future::BoxFuture;
+use sale::{
+    Admission, BuyerId, Command, Money, OrderId, OrderStatus, Outcome, Policy, ReleaseReason, SaleId,
+    Timestamp,
+};
+use server::payments::sandbox::Sandbox;
+use server::payments::{Authorisation, Charge, IntentId, Provider, Standing, TimeLimits, Told, Unanswered};
+use server::shop::keys::IdempotencyKey;
+use server::shop::payments::books::TableBooks;
+use server::shop::payments::{Answered, PaidOrder, Pay, PaymentError, Payments, Refund, Refused, Timing};
+use server::store::Store;
+use server::store::payments::{self as rows, Payment};
+use sqlx::{Connection, Row};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+pub const START: Timestamp = Timestamp(1_800_000_000_000);
+pub const PRICE: i64 = 4_999;
+pub const HOLD_S: u32 = 60;
+pub const APPROVE: &str = "sandbox:approve";
+pub const DECLINE: &str = "sandbox:decline";
+pub const LOST: &str = "sandbox:lost";
+
+/// The calls of a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Call {
+    Authorise,
+    Capture,
+    Void,
+    Refund,
+    Find,
+}
+
+/// What happens to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The request is lost: nothing is done.
+    LoseRequest,
+    /// The reply is lost: it is done.
+    LoseReply,
+    /// The request hangs on its way, until [`Stage::go_on`].
+    HangBefore,
+    /// The reply hangs on its way, until [`Stage::go_on`].
+    HangAfter,
+}
+
+/// A provider with faults.
+pub struct Stage {
+    inner: Sandbox,
+    faults: Mutex<HashMap<Call, Fault>>,
+    hanging: watch::Sender<u32>,
+    gate: watch::Sender<u32>,
+}
+
+impl Stage {
+    pub fn fault(&self, call: Call, fault: Fault) {
+        self.faults.lock().unwrap().insert(call, fault);
+    }
+
+    pub fn heal(&self) {
+        self.faults.lock().unwrap().clear();
+    }
+
+    /// Waits until a call hangs.
+    pub async fn hangs(&self) {
+        let mut hanging = self.hanging.subscribe();
+        let hangs = hanging.wait_for(|hanging| *hanging > 0);
+        tokio::time::timeout(Duration::from_secs(20), hangs).await.expect("a call should hang").unwrap();
+    }
+
+    /// Lets all hanging calls go on, and no more hang.
+    pub fn go_on(&self) {
+        self.heal();
+        self.gate.send_modify(|gate| *gate += 1);
+    }
+
+    async fn hang(&self, mut gate: watch::Receiver<u32>) {
+        self.hanging.send_modify(|hanging| *hanging += 1);
+        gate.changed().await.unwrap();
+        self.hanging.send_modify(|hanging| *hanging -= 1);
+    }
+
+    async fn play<T>(&self, call: Call, answer: BoxFuture<'_, T>) -> Option<T> {
+        // Before the fault is looked up: else a call could begin to hang just after all were let go.
+        let gate = self.gate.subscribe();
+        let fault = self.faults.lock().unwrap().get(&call).copied();
+        match fault {
+            None => Some(answer.await),
+            Some(Fault::LoseRequest) => None,
+            Some(Fault::LoseReply) => {
+                answer.await;
+                None
+            }
+            Some(Fault::HangBefore) => {
+                self.hang(gate).await;
+                Some(answer.await)
+            }
+            Some(Fault::HangAfter) => {
+                let answer = answer.await;
+                self.hang(gate).await;
+                Some(answer)
+            }
+        }
+    }
+}
+
+impl Provider for Stage {
+    fn accepts(&self, method: &str) -> bool {
+        self.inner.accepts(method)
+    }
+
+    fn authorise<'a>(&'a self, charge: &'a Charge) -> BoxFuture<'a, Authorisation> {
+        let answer = self.play(Call::Authorise, self.inner.authorise(charge));
+        Box::pin(async { answer.await.unwrap_or(Authorisation::Unknown) })
+    }
+
+    fn capture(&self, intent: IntentId) -> BoxFuture<'_, Told> {
+        let answer = self.play(Call::Capture, self.inner.capture(intent));
+        Box::pin(async { answer.await.unwrap_or(Err(Unanswered)) })
+    }
+
+    fn void(&self, intent: IntentId) -> BoxFuture<'_, Told> {
+        let answer = self.play(Call::Void, self.inner.void(intent));
+        Box::pin(async { answer.await.unwrap_or(Err(Unanswered)) })
+    }
+
+    fn refund(&self, intent: IntentId) -> BoxFuture<'_, Told> {
+        let answer = self.play(Call::Refund, self.inner.refund(intent));
+        Box::pin(async { answer.await.unwrap_or(Err(Unanswered)) })
+    }
+
+    fn find(&self, intent: IntentId) -> BoxFuture<'_, Result<Option<Standing>, Unanswered>> {
+        let answer = self.play(Call::Find, self.inner.find(intent));
+        Box::pin(async { answer.await.unwrap_or(Err(Unanswered)) })
+    }
+}
+
+/// Payments and all that they need.
+pub struct World {
+    pub clock: Arc<ManualClock>,
+    pub engine: Engine,
+    pub store: Store,
+    pub stage: Arc<Stage>,
+    pub payments: Arc<Payments>,
+    embedded: Option<Embedded>,
+    folder: std::path::PathBuf,
+}
+
+impl World {
+    pub async fn open(folder: &Path) -> Self {
+        Self::with_limits(
+            folder,
+            TimeLimits { authorise: Duration::from_secs(60), other: Duration::from_secs(60) },
+        )
+        .await
+    }
+
+    pub async fn with_limits(folder: &Path, limits: TimeLimits) -> Self {
+        let mut manual = None;
+        let embedded = engine::start_embedded(folder, Limits::default(), |last| {
+            let clock = ManualClock::at(last.max(START));
+            manual = Some(Arc::clone(&clock));
+            clock
+        })
+        .unwrap();
+        let store = Store::open(folder).await.unwrap();
+        store.migrate().await.unwrap();
+        let stage = Arc::new(Stage {
+            inner: Sandbox::new(Arc::new(TableBooks(store.clone())), Duration::from_millis(1)),
+            faults: Mutex::default(),
+            hanging: watch::Sender::new(0),
+            gate: watch::Sender::new(0),
+        });
+        let engine = embedded.engine.clone();
+        let provider: Arc<dyn Provider> = Arc::clone(&stage) as _;
+        let payments = Payments::new(store.clone(), engine.clone(), provider, limits, Timing::default());
+        Self {
+            clock: manual.unwrap(),
+            engine,
+            store,
+            stage,
+            payments,
+            embedded: Some(embedded),
+            folder: folder.to_owned(),
+        }
+    }
+
+    /// A sale that has started.
+    pub async fn sale(&self, number: u128, quantity: u32, admission: Admission) -> SaleId {
+        self.priced_sale(number, quantity, admission, PRICE).await
+    }
+
+    pub async fn priced_sale(&self, number: u128, quantity: u32, admission: Admission, price: i64) -> SaleId {
+        let sale = SaleId(Uuid::from_u128(number));
+        let policy = Policy {
+            quantity,
+            unit_price: Money { minor: price, currency: "EUR".parse().unwrap() },
+            starts_at: START,
+            ends_at: START.plus_s(86_400),
+            limit_per_buyer: 2,
+            hold_s: HOLD_S,
+            admission,
+        };
+        self.told(sale, Command::Configure { policy: Box::new(policy) }).await;
+        sale
+    }
+
+    pub async fn told(&self, sale: SaleId, command: Command) -> Outcome {
+        self.engine.command(sale, command).await.unwrap().outcome
+    }
+
+    /// Holds units; panics when the law says no.
+    pub async fn hold(&self, sale: SaleId, buyer: BuyerId, quantity: u32) -> OrderId {
+        self.try_hold(sale, buyer, quantity).await.expect("a unit is free")
+    }
+
+    pub async fn try_hold(&self, sale: SaleId, buyer: BuyerId, quantity: u32) -> Option<OrderId> {
+        let order = OrderId(Uuid::new_v4());
+        let outcome = self.told(sale, Command::Reserve { buyer, order, quantity, key: None }).await;
+        matches!(outcome, Outcome::Order { .. }).then_some(order)
+    }
+
+    pub async fn cancel(&self, sale: SaleId, buyer: BuyerId, order: OrderId) -> Outcome {
+        self.told(sale, Command::Release { buyer, order, reason: ReleaseReason::Cancelled }).await
+    }
+
+    pub async fn status(&self, order: OrderId) -> OrderStatus {
+        self.engine.order(order).await.unwrap().unwrap().1.status
+    }
+
+    pub async fn pay(&self, buyer: BuyerId, order: OrderId, method: &str) -> Answered {
+        self.payments.pay(pay(buyer, order, method, None)).await
+    }
+
+    pub async fn pay_with_key(&self, buyer: BuyerId, order: OrderId, method: &str, key: &str) -> Answered {
+        self.payments.pay(pay(buyer, order, method, Some(key))).await
+    }
+
+    pub async fn refund(&self, order: OrderId, restock: bool, key: Option<&str>) -> Answered {
+        let key = key.map(IdempotencyKey::of);
+        self.payments.refund(Refund { admin: buyer(999), order, restock, key }).await
+    }
+
+    pub async fn live(&self, order: OrderId) -> Option<Payment> {
+        rows::find_live(&self.store, order).await.unwrap()
+    }
+
+    /// Lets every payment that was left come to its end.
+    pub async fn reconcile(&self) {
+        for _ in 0..3 {
+            if self.payments.reconcile(Timestamp::MAX).await.unwrap().left == 0 {
+                break;
+            }
+        }
+        let left = rows::unsettled(&self.store, Timestamp::MAX, 100).await.unwrap();
+        assert_eq!(left, [], "all is settled");
+    }
+
+    /// What the sandbox has done: intents by how they stand, and their amounts.
+    pub async fn charges(&self) -> Vec<(Uuid, String, i64)> {
+        let url = format!("sqlite://{}", self.folder.join("shop.db").display());
+        let mut connection = sqlx::AnyConnection::connect(&url).await.unwrap();
+        let rows =
+            sqlx::query("SELECT intent_id, standing, amount_minor FROM sandbox_charges ORDER BY intent_id")
+                .fetch_all(&mut connection)
+                .await
+                .unwrap();
+        connection.close().await.unwrap();
+        let charge = |row: &sqlx::any::AnyRow| {
+            let id: String = row.try_get("intent_id").unwrap();
+            (id.parse().unwrap(), row.try_get("standing").unwrap(), row.try_get("amount_minor").unwrap())
+        };
+        rows.iter().map(charge).collect()
+    }
+
+    /// Money that the provider holds for us, and money that it has only set aside.
+    pub async fn money(&self) -> (i64, i64) {
+        let charges = self.charges().await;
+        let sum = |standing: &str| {
+            charges.iter().filter(|charge| charge.1 == standing).map(|charge| charge.2).sum()
+        };
+        (sum("captured"), sum("authorised"))
+    }
+
+    /// The promise of this module: we have the money of the confirmed orders, and no other.
+    pub async fn assert_books_agree(&self, buyers: impl IntoIterator<Item = BuyerId>, sale: SaleId) {
+        let mut due = 0;
+        for buyer in buyers {
+            for (_, order) in self.engine.orders_of(buyer, vec![sale]).await.unwrap() {
+                let is_paid = order.status == OrderStatus::Confirmed;
+                due += if is_paid { PRICE * i64::from(order.quantity) } else { 0 };
+                let payment = self.live(order.id).await;
+                let has_ours = payment.is_some_and(|payment| payment.state == rows::State::Captured);
+                assert_eq!(has_ours, is_paid, "{order:?}");
+            }
+        }
+        assert_eq!(self.money().await, (due, 0), "captured, set aside");
+    }
+
+    /// Ends the engine as a stop of the process would, so that another world may open the folder.
+    pub fn stop_engine(&mut self) {
+        if let Some(embedded) = self.embedded.take() {
+            embedded.stop();
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop_engine();
+    }
+}
+
+pub fn buyer(number: u128) -> BuyerId {
+    BuyerId(Uuid::from_u128(0xB000 + number))
+}
+
+pub fn pay(buyer: BuyerId, order: OrderId, method: &str, key: Option<&str>) -> Pay {
+    Pay { buyer, order, method: method.to_owned(), key: key.map(IdempotencyKey::of) }
+}
+
+pub fn fifo() -> Admission {
+    Admission::Fifo { per_second: 100, checkout_s: 600, line_opens_s: 0 }
+}
+
+#[track_caller]
+pub fn paid(answered: Answered) -> PaidOrder {
+    answered.expect("an answer").expect("a payment")
+}
+
+#[track_caller]
+pub fn refused(answered: Answered) -> Refused {
+    answered.expect("an answer").expect_err("a refusal")
+}
+
+#[track_caller]
+pub fn unsettled(answered: Answered) {
+    assert!(matches!(answered, Err(PaymentError::Unsettled)), "{answered:?}");
+}
