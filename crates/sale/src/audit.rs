@@ -1,6 +1,6 @@
 //! The promises of a sale, and an independent reading of its ledger that checks them.
 //!
-//! [`Auditor`] keeps its own plain books and shares no code with [`crate::State`]: when both agree about a ledger, two
+//! [`Auditor`] keeps its own plain books and shares no rule with [`crate::State`]: when both agree about a ledger, two
 //! readings agree. It never decides anything, and it never stops at the first offence.
 
 mod book;
