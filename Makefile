@@ -20,7 +20,7 @@ check: setup ## format, lints, documentation, licences and known holes of the de
 
 bench: ## measure the law, the engine, and the API against a bare endpoint (see docs/benchmarks.md)
 	@scripts/setup.sh bench
-	@scripts/bench
+	@scripts/bench $(ARGS)
 
 gen: setup ## write docs/openapi.json and docs/cli.md anew from the code
 	@scripts/gen.sh

@@ -3,7 +3,12 @@
 //!
 //! `cargo bench -p engine --bench pipeline [-- --big]`
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program that prints figures")]
-#![expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "figures for people")]
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "figures for people"
+)]
 
 use engine::clock::{ManualClock, SystemClock, stopwatch};
 use engine::pipeline::Limits;
@@ -28,7 +33,10 @@ const ROUND: Duration = Duration::from_millis(700);
 fn main() {
     let big = std::env::args().any(|argument| argument == "--big");
     println!("purchases through the pipeline, each durable when answered");
-    println!("{:>8} {:>10} {:>12} {:>9} {:>9} {:>11}", "clients", "batch_max", "purchases/s", "p50 ms", "p99 ms", "batch mean");
+    println!(
+        "{:>8} {:>10} {:>12} {:>9} {:>9} {:>11}",
+        "clients", "batch_max", "purchases/s", "p50 ms", "p99 ms", "batch mean"
+    );
     for clients in [1, 8, 64, 256, 1024] {
         for batch_len_max in [1, 64, 256, 1024] {
             measure(clients, batch_len_max);

@@ -90,7 +90,11 @@ impl SystemClock {
 
 impl Time {
     fn starting_at(anchor_us: i64) -> Self {
-        Self { started: stopwatch(), anchor_us: AtomicI64::new(anchor_us), told_us: AtomicI64::new(anchor_us) }
+        Self {
+            started: stopwatch(),
+            anchor_us: AtomicI64::new(anchor_us),
+            told_us: AtomicI64::new(anchor_us),
+        }
     }
 
     fn now_us(&self) -> i64 {

@@ -27,7 +27,9 @@ pub struct Embedded {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Another process uses the folder.
-    #[error("the data folder {folder} is in use by another doorbuster (process {pid}): stop it, or give this one its own --data")]
+    #[error(
+        "the data folder {folder} is in use by another doorbuster (process {pid}): stop it, or give this one its own --data"
+    )]
     Locked {
         /// Which folder.
         folder: PathBuf,
@@ -101,8 +103,12 @@ impl Embedded {
     }
 }
 
-fn thread(name: &str, stage: impl Future<Output = ()> + Send + 'static) -> Result<JoinHandle<()>, StartError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(StartError::Thread)?;
+fn thread(
+    name: &str,
+    stage: impl Future<Output = ()> + Send + 'static,
+) -> Result<JoinHandle<()>, StartError> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(StartError::Thread)?;
     std::thread::Builder::new()
         .name(name.into())
         .spawn(move || runtime.block_on(stage))
@@ -114,7 +120,13 @@ fn lock(folder: &Path) -> Result<File, StartError> {
     let folder_error = |source| StartError::Folder { folder: folder.to_owned(), source };
     std::fs::create_dir_all(folder).map_err(folder_error)?;
     let path = folder.join("lock");
-    let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path).map_err(folder_error)?;
+    let mut file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(folder_error)?;
     match file.try_lock() {
         Ok(()) => {
             file.set_len(0).map_err(folder_error)?;

@@ -6,7 +6,9 @@ use crate::metrics::Metrics;
 use crate::pipeline::{Job, NotDone};
 use crate::record::Read;
 use crate::view::Views;
-use sale::{BuyerId, BuyerView, Command, LineMember, OrderId, OrderView, Outcome, SaleId, Seq, Ticket, Timestamp};
+use sale::{
+    BuyerId, BuyerView, Command, LineMember, OrderId, OrderView, Outcome, SaleId, Seq, Ticket, Timestamp,
+};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 

@@ -52,11 +52,28 @@ impl Metrics {
         let pipeline = registry.sub_registry_with_prefix("pipeline");
         pipeline.register("batch_len", "Requests decided together", self.batch_len.clone());
         pipeline.register_with_unit("decide", "Time to decide a batch", Unit::Seconds, self.decide_s.clone());
-        pipeline.register_with_unit("record", "Time to make a batch durable", Unit::Seconds, self.record_s.clone());
+        pipeline.register_with_unit(
+            "record",
+            "Time to make a batch durable",
+            Unit::Seconds,
+            self.record_s.clone(),
+        );
         pipeline.register("events", "Events recorded", self.events.clone());
-        pipeline.register("record_failures", "Batches that could not be recorded", self.record_failures.clone());
-        pipeline.register("rebuilds", "Times that state was folded anew from the ledger", self.rebuilds.clone());
-        pipeline.register("overloads", "Requests refused because the pipeline was full", self.overloads.clone());
+        pipeline.register(
+            "record_failures",
+            "Batches that could not be recorded",
+            self.record_failures.clone(),
+        );
+        pipeline.register(
+            "rebuilds",
+            "Times that state was folded anew from the ledger",
+            self.rebuilds.clone(),
+        );
+        pipeline.register(
+            "overloads",
+            "Requests refused because the pipeline was full",
+            self.overloads.clone(),
+        );
         pipeline.register("waiting", "Requests that wait to be decided", self.waiting.clone());
         pipeline.register("recording", "1 while the ledger takes records", self.recording.clone());
     }

@@ -79,12 +79,22 @@ pub fn assemble<D: Decide, R: Record>(
             decider,
             ledger: Arc::clone(&ledger),
             clock: Arc::clone(&clock),
-            inbox: decide_stage::Inbox { jobs: inbox, stopping: stopping_in, batch_len_max: limits.batch_len_max },
+            inbox: decide_stage::Inbox {
+                jobs: inbox,
+                stopping: stopping_in,
+                batch_len_max: limits.batch_len_max,
+            },
             record,
             failed: failed_in,
             metrics: metrics.clone(),
         },
-        record: RecordStage { recorder, batches, views: Arc::clone(&views), failed, metrics: metrics.clone() },
+        record: RecordStage {
+            recorder,
+            batches,
+            views: Arc::clone(&views),
+            failed,
+            metrics: metrics.clone(),
+        },
         engine: Engine::new(Shared { jobs, views, ledger, clock, stopping, metrics }),
     }
 }

@@ -2,8 +2,8 @@
 //! A view is never newer than the ledger, and it may be a batch older than the decision that is being made.
 
 use arc_swap::ArcSwap;
-use std::collections::HashMap;
 use sale::{Availability, Counters, Phase, Policy, Refusal, SaleId, Seq, State, Timestamp};
+use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::watch;
 

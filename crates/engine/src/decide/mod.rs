@@ -5,7 +5,9 @@ pub mod memory;
 
 use crate::record::{Batch, Read, ReadError};
 use crate::view::SaleView;
-use sale::{BuyerId, BuyerView, Command, LineMember, OrderId, OrderView, Outcome, SaleId, Seq, Ticket, Timestamp};
+use sale::{
+    BuyerId, BuyerView, Command, LineMember, OrderId, OrderView, Outcome, SaleId, Seq, Ticket, Timestamp,
+};
 use std::future::Future;
 use std::sync::Arc;
 

@@ -41,12 +41,11 @@ impl<D: Decide> DecideStage<D> {
         let mut generation = 1;
         let mut jobs = Vec::with_capacity(self.inbox.batch_len_max);
         loop {
-            let mut recording_failed = false;
-            let mut ended = false;
+            let (mut recording_failed, mut ended) = (false, false);
             tokio::select! {
                 biased;
                 () = reached(&mut self.failed, generation) => recording_failed = true,
-                received = self.inbox.next(&mut jobs) => ended = received == 0,
+                received = next_batch(&self.record, &mut self.inbox, &mut jobs) => ended = received == 0,
                 () = due(self.clock.as_ref(), self.decider.next_due()) => {}
             }
             if ended {
@@ -104,7 +103,10 @@ impl<D: Decide> DecideStage<D> {
                 match self.inbox.refuse_until(self.decider.rebuild(self.ledger.as_ref())).await? {
                     Ok(()) => break,
                     Err(error) if unreadable_told => {
-                        tracing::debug!(error = &error as &dyn std::error::Error, "the ledger cannot be folded yet");
+                        tracing::debug!(
+                            error = &error as &dyn std::error::Error,
+                            "the ledger cannot be folded yet"
+                        );
                     }
                     Err(error) => {
                         unreadable_told = true;
@@ -160,6 +162,16 @@ impl Inbox {
 /// Resolves once the watched value is at least `value`, or nobody can change it any more.
 async fn reached<T: PartialOrd>(watched: &mut watch::Receiver<T>, value: T) {
     let _gone = watched.wait_for(|now| *now >= value).await.is_err();
+}
+
+/// Takes the next batch, when there is a place for it: whoever comes while the recorder is behind goes into this batch
+/// and not into one behind it. This stage is the only one to fill places, so a place that was free stays free. 0 when
+/// there will never be a batch again.
+async fn next_batch(record: &mpsc::Sender<ToRecord>, inbox: &mut Inbox, jobs: &mut Vec<Job>) -> usize {
+    match record.reserve().await {
+        Ok(_place) => inbox.next(jobs).await,
+        Err(_) => 0,
+    }
 }
 
 async fn due(clock: &dyn Clock, at: Option<sale::Timestamp>) {

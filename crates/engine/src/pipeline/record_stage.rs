@@ -28,7 +28,10 @@ impl<R: Record> RecordStage<R> {
                 ToRecord::Probe(reply) => {
                     let probed = self.recorder.probe().await;
                     if let Err(error) = &probed {
-                        tracing::debug!(error = error as &dyn std::error::Error, "the ledger takes no records yet");
+                        tracing::debug!(
+                            error = error as &dyn std::error::Error,
+                            "the ledger takes no records yet"
+                        );
                     }
                     let _gone = reply.send(probed.is_ok());
                 }

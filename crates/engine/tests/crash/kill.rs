@@ -105,8 +105,10 @@ fn fold(entries: &[Entry]) -> State {
 
 /// Every answer that was heard is in the ledger.
 fn check_answers(answers: &[String], ledgers: &HashMap<String, Vec<Entry>>) {
-    let facts: HashMap<&str, HashSet<String>> =
-        ledgers.iter().map(|(sale, entries)| (sale.as_str(), entries.iter().filter_map(fact).collect())).collect();
+    let facts: HashMap<&str, HashSet<String>> = ledgers
+        .iter()
+        .map(|(sale, entries)| (sale.as_str(), entries.iter().filter_map(fact).collect()))
+        .collect();
     for answer in answers {
         let mut words = answer.splitn(4, ' ').skip(1);
         let (sale, seq, fact) = (words.next().unwrap(), words.next().unwrap(), words.next().unwrap());

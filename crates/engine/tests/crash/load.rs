@@ -5,8 +5,8 @@ use engine::Engine;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sale::{
-    Admission, BuyerId, Command, Money, OrderId, OrderStatus, Outcome, Policy, ReleaseReason, RequestKey, SaleId,
-    Timestamp,
+    Admission, BuyerId, Command, Money, OrderId, OrderStatus, Outcome, Policy, ReleaseReason, RequestKey,
+    SaleId, Timestamp,
 };
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -34,7 +34,10 @@ pub fn serve(folder: &Path, life: u64) {
         for no in 0..SALES {
             if engine.views().get(sale_id(no)).is_none() {
                 let policy = policy(no, engine.now());
-                assert_eq!(engine.command(sale_id(no), Command::Configure { policy }).await.unwrap().outcome, Outcome::Done);
+                assert_eq!(
+                    engine.command(sale_id(no), Command::Configure { policy }).await.unwrap().outcome,
+                    Outcome::Done
+                );
             }
         }
         tell("ready");
@@ -52,7 +55,8 @@ pub fn serve(folder: &Path, life: u64) {
 }
 
 fn policy(no: u64, now: Timestamp) -> Box<Policy> {
-    let (quantity, hold_s) = [(2_000, 1), (1_000_000, 0), (30, 1), (1_000_000, 60)][usize::try_from(no).unwrap()];
+    let (quantity, hold_s) =
+        [(2_000, 1), (1_000_000, 0), (30, 1), (1_000_000, 60)][usize::try_from(no).unwrap()];
     let admission = match no {
         0 => Admission::Fifo { per_second: 2_000, checkout_s: 1, line_opens_s: 0 },
         _ => Admission::Open,

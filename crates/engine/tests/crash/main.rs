@@ -58,7 +58,8 @@ fn a_second_process_is_refused_by_name() {
     let first = start(folder.path()).unwrap();
     let second = child(&["start", path]).output().unwrap();
     let sentence = String::from_utf8(second.stdout).unwrap();
-    let expected = format!("the data folder {path} is in use by another doorbuster (process {})", std::process::id());
+    let expected =
+        format!("the data folder {path} is in use by another doorbuster (process {})", std::process::id());
     assert!(sentence.starts_with(&expected), "{sentence}");
     first.stop();
     let third = child(&["start", path]).output().unwrap();

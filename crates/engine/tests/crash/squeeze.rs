@@ -2,7 +2,6 @@
 //! mount one, on a small file system.
 
 use crate::start;
-use engine::record::sqlite::FILE;
 use engine::{Embedded, EngineError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sale::{Admission, BuyerId, Command, Money, OrderId, Outcome, Policy, RequestKey, SaleId, Seq, State};
@@ -42,15 +41,15 @@ pub fn a_full_disk_is_told_and_forgotten() {
 
 /// How the disk is made full, and free again.
 enum Disk {
-    Limit { before: Rlimit, wal: PathBuf },
+    Limit { before: Rlimit },
     Ballast { file: PathBuf },
 }
 
 impl Disk {
     /// Leaves room for a few records more, so that one fails half-way.
-    fn squeeze(&self) {
+    fn squeeze(&self, round: u64) {
         match self {
-            Self::Limit { wal, .. } => self.limit(fs::metadata(wal).unwrap().len() + 30_000),
+            Self::Limit { .. } => self.limit((round + 1) * 700_000),
             Self::Ballast { file } => {
                 let block = vec![1; 16 << 10];
                 let mut ballast = fs::File::create(file).unwrap();
@@ -71,14 +70,14 @@ impl Disk {
     }
 
     fn limit(&self, bytes: u64) {
-        if let Self::Limit { before, .. } = self {
+        if let Self::Limit { before } = self {
             setrlimit(Resource::Fsize, Rlimit { current: Some(bytes), maximum: before.maximum }).unwrap();
         }
     }
 
     fn relieve(&self) {
         match self {
-            Self::Limit { before, .. } => setrlimit(Resource::Fsize, *before).unwrap(),
+            Self::Limit { before } => setrlimit(Resource::Fsize, *before).unwrap(),
             Self::Ballast { file } => fs::remove_file(file).unwrap(),
         }
     }
@@ -87,7 +86,7 @@ impl Disk {
 /// The child.
 pub fn suffer(folder: &Path, how: &str) {
     let disk = match how {
-        "limit" => Disk::Limit { before: getrlimit(Resource::Fsize), wal: folder.join(format!("{FILE}-wal")) },
+        "limit" => Disk::Limit { before: getrlimit(Resource::Fsize) },
         _ => Disk::Ballast { file: folder.join("ballast") },
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -115,7 +114,7 @@ async fn fill_and_free(embedded: &Embedded, disk: &Disk) {
         for no in 0..20 {
             engine.command(SALE, reserve(round, no)).await.unwrap();
         }
-        disk.squeeze();
+        disk.squeeze(round);
         let mut no = 20;
         while engine.command(SALE, reserve(round, no)).await.is_ok() {
             no += 1;

@@ -64,10 +64,20 @@ async fn a_hold_expires_by_itself_and_its_unit_goes_to_the_next_in_line() {
     let embedded = start_embedded(folder.path(), Limits::default(), |at| SystemClock::start(at)).unwrap();
     let until = one_holds_and_one_waits(&embedded, embedded.engine.now()).await;
     let sale = sale_id(SALE);
-    let expired = recorded(&embedded, sale, |event| matches!(event, Event::Released { reason: Release::Expired, .. })).await;
-    let admitted =
-        recorded(&embedded, sale, |event| matches!(event, Event::Admitted { buyer, .. } if *buyer == buyer_id(2))).await;
-    assert!(expired.at >= until && expired.at.ms_since(until) < 100, "{} ms late", expired.at.ms_since(until));
+    let expired =
+        recorded(&embedded, sale, |event| matches!(event, Event::Released { reason: Release::Expired, .. }))
+            .await;
+    let admitted = recorded(
+        &embedded,
+        sale,
+        |event| matches!(event, Event::Admitted { buyer, .. } if *buyer == buyer_id(2)),
+    )
+    .await;
+    assert!(
+        expired.at >= until && expired.at.ms_since(until) < 100,
+        "{} ms late",
+        expired.at.ms_since(until)
+    );
     assert_eq!((admitted.at, admitted.seq), (expired.at, expired.seq.next()));
 }
 
@@ -81,8 +91,10 @@ async fn a_hold_expires_at_its_moment_and_not_before() {
     let view = embedded.engine.buyer(sale_id(SALE), buyer_id(2)).await.unwrap();
     assert_eq!(view.place, Some(Place::Waiting { position: 1 }));
     clock.set(until);
-    let expired =
-        recorded(&embedded, sale_id(SALE), |event| matches!(event, Event::Released { reason: Release::Expired, .. })).await;
+    let expired = recorded(&embedded, sale_id(SALE), |event| {
+        matches!(event, Event::Released { reason: Release::Expired, .. })
+    })
+    .await;
     assert_eq!(expired.at, until);
     let view = embedded.engine.buyer(sale_id(SALE), buyer_id(2)).await.unwrap();
     assert!(matches!(view.place, Some(Place::Admitted { .. })), "{view:?}");
@@ -117,9 +129,11 @@ fn a_full_queue_refuses_at_once() {
     let ledger = SimLedger::new(StdRng::seed_from_u64(1), NO_FAULTS);
     let limits = Limits { queue_len: 2, batch_len_max: 8 };
     let clock = ManualClock::at(START);
-    let pipeline = assemble(Memory::default(), ledger.clone(), Arc::new(ledger), clock as Arc<dyn Clock>, limits);
+    let pipeline =
+        assemble(Memory::default(), ledger.clone(), Arc::new(ledger), clock as Arc<dyn Clock>, limits);
     // Nobody polls the stages.
-    let mut taken: Vec<_> = (0..2).map(|no| Box::pin(pipeline.engine.command(sale_id(no), Command::Tick))).collect();
+    let mut taken: Vec<_> =
+        (0..2).map(|no| Box::pin(pipeline.engine.command(sale_id(no), Command::Tick))).collect();
     assert!(taken.iter_mut().all(|asked| asked.as_mut().now_or_never().is_none()));
     let third = pipeline.engine.command(sale_id(3), Command::Tick).now_or_never();
     assert_eq!(third.map(Result::err), Some(Some(EngineError::Overloaded)));
@@ -137,7 +151,8 @@ async fn stop_answers_everything_that_was_taken() {
     let embedded = start_embedded(folder.path(), Limits::default(), |_| clock.clone()).unwrap();
     ask(&embedded, Command::Configure { policy: policy(1_000, 60, START, Admission::Open) }).await;
     let engine = embedded.engine.clone();
-    let mut asked: Vec<_> = (0..2_000).map(|no| Box::pin(engine.command(sale_id(SALE), reserve(no)))).collect();
+    let mut asked: Vec<_> =
+        (0..2_000).map(|no| Box::pin(engine.command(sale_id(SALE), reserve(no)))).collect();
     // Polled once, each is taken.
     let early: Vec<_> = asked.iter_mut().map(|asked| asked.as_mut().now_or_never()).collect();
     embedded.stop();

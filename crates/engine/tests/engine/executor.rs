@@ -51,8 +51,9 @@ impl Executor {
         let mut idle_steps = 0;
         let mut polls = 0;
         while !self.tasks.is_empty() {
-            let ready: Vec<usize> =
-                (0..self.tasks.len()).filter(|task| self.tasks[*task].ready.0.load(Ordering::SeqCst)).collect();
+            let ready: Vec<usize> = (0..self.tasks.len())
+                .filter(|task| self.tasks[*task].ready.0.load(Ordering::SeqCst))
+                .collect();
             if ready.is_empty() {
                 idle_steps += 1;
                 let names: Vec<&str> = self.tasks.iter().map(|task| task.name.as_str()).collect();

@@ -104,7 +104,8 @@ fn a_ledger_is_read_beside_the_engine_and_after_it() {
 #[test]
 fn a_file_of_something_else_is_refused() {
     let folder = tempdir().unwrap();
-    fs::write(folder.path().join(FILE), "this is a shopping list, and a rather long one ".repeat(100)).unwrap();
+    fs::write(folder.path().join(FILE), "this is a shopping list, and a rather long one ".repeat(100))
+        .unwrap();
     assert!(refusal(folder.path()).contains("ledger.db"), "{}", refusal(folder.path()));
 
     let folder = tempdir().unwrap();
@@ -204,7 +205,11 @@ fn a_log_that_ends_anywhere_gives_whole_batches() {
         start(copy.path()).unwrap().stop();
         let kept = recorded(copy.path());
         assert_eq!(kept[..], entries[..kept.len()]);
-        assert!(kept.len() % 10 == 0 || kept.len() == entries.len(), "a torn batch: {} events", kept.len());
+        assert!(
+            kept.len().is_multiple_of(10) || kept.len() == entries.len(),
+            "a torn batch: {} events",
+            kept.len()
+        );
         assert!(kept.len() + 40 > entries.len(), "only {} of {} events", kept.len(), entries.len());
     }
 }
@@ -218,7 +223,10 @@ fn damage_in_the_middle_of_the_log_stops_the_start() {
     bytes[middle] ^= 1;
     fs::write(&wal, &bytes).unwrap();
     let sentence = refusal(folder.path());
-    assert!(sentence.contains("ledger.db-wal") && sentence.contains("committed batches follow"), "{sentence}");
+    assert!(
+        sentence.contains("ledger.db-wal") && sentence.contains("committed batches follow"),
+        "{sentence}"
+    );
 
     bytes[middle] ^= 1;
     bytes[12] ^= 1;
@@ -260,4 +268,30 @@ fn garbage_in_the_file_is_refused_or_changes_nothing() {
         }
     }
     assert!(refused > 30, "only {refused} of 60 were refused");
+}
+
+#[test]
+fn the_log_keeps_its_length_under_a_load_and_loses_nothing() {
+    let folder = tempdir().unwrap();
+    let mut recorder = SqliteRecorder::open(folder.path()).unwrap();
+    // 200 batches of 500 events: several times the log's length.
+    let mut entries = Vec::new();
+    let mut state = State::new();
+    state.step(START, &Command::Configure { policy: policy(1, 60, START, LINE) }, &mut entries);
+    for no in 1..=100_000 {
+        state.step(START, &Command::Join { buyer: buyer_id(no) }, &mut entries);
+    }
+    let wal = folder.path().join(format!("{FILE}-wal"));
+    for part in entries.chunks(500) {
+        block_on(recorder.append(&Batch { sales: vec![(sale_id(1), part.to_vec())] })).unwrap();
+    }
+    let long = fs::metadata(&wal).unwrap().len();
+    assert!(long >= 16 << 20, "{long} bytes");
+    let left = tempdir().unwrap();
+    for name in [FILE.to_owned(), format!("{FILE}-wal")] {
+        fs::copy(folder.path().join(&name), left.path().join(&name)).unwrap();
+    }
+    let started = start(left.path()).unwrap();
+    assert_eq!(started.torn_rows, 0);
+    assert_eq!(recorded(left.path()).len(), entries.len());
 }

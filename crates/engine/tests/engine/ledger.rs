@@ -91,11 +91,20 @@ impl SimLedger {
     }
 
     pub fn entries(&self, sale: SaleId) -> Vec<Entry> {
-        self.lock().sales.iter().find(|(id, _)| *id == sale).map(|(_, entries)| entries.clone()).unwrap_or_default()
+        self.lock()
+            .sales
+            .iter()
+            .find(|(id, _)| *id == sale)
+            .map(|(_, entries)| entries.clone())
+            .unwrap_or_default()
     }
 
     pub fn last(&self, sale: SaleId) -> Seq {
-        self.lock().sales.iter().find(|(id, _)| *id == sale).map_or(Seq(0), |(_, entries)| Seq(entries.len() as u64))
+        self.lock()
+            .sales
+            .iter()
+            .find(|(id, _)| *id == sale)
+            .map_or(Seq(0), |(_, entries)| Seq(entries.len() as u64))
     }
 
     pub fn has(&self, sale: SaleId, is_it: impl Fn(&Event) -> bool) -> bool {
@@ -117,8 +126,15 @@ impl Inner {
             });
             let entries = &mut self.sales[place].1;
             for entry in fresh {
-                assert_eq!(entry.seq.0, entries.len() as u64 + 1, "the ledger of {sale} has a gap or a collision");
-                assert!(entries.last().is_none_or(|last| last.at <= entry.at), "time runs backwards in {sale}");
+                assert_eq!(
+                    entry.seq.0,
+                    entries.len() as u64 + 1,
+                    "the ledger of {sale} has a gap or a collision"
+                );
+                assert!(
+                    entries.last().is_none_or(|last| last.at <= entry.at),
+                    "time runs backwards in {sale}"
+                );
                 entries.push(entry.clone());
             }
         }
@@ -143,7 +159,10 @@ impl Record for SimLedger {
             let mut inner = self.lock();
             if inner.fails_for_a_while() {
                 Err(broken())
-            } else if inner.faults.append > 0 && { let percent = inner.faults.append; inner.strikes(percent) } {
+            } else if inner.faults.append > 0 && {
+                let percent = inner.faults.append;
+                inner.strikes(percent)
+            } {
                 match inner.rng.random_range(0..4) {
                     // Before the commit, and not for this time only.
                     0 => inner.outage = inner.rng.random_range(1..20),

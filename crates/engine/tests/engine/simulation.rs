@@ -87,7 +87,10 @@ fn world(seed: u64) -> u32 {
             done.send_modify(|count| *count += 1);
         });
     }
-    executor.spawn("watcher", watcher(World { engine: engine.clone(), ledger: ledger.clone() }, all_done.clone()));
+    executor.spawn(
+        "watcher",
+        watcher(World { engine: engine.clone(), ledger: ledger.clone() }, all_done.clone()),
+    );
     let world = World { engine, ledger: ledger.clone() };
     executor.spawn("end", end(world, all_done, done));
     executor.run();
@@ -117,7 +120,11 @@ impl World {
     /// What was answered as done is in the ledger at the moment of the answer.
     fn check(&self, sale: SaleId, command: &Command, answer: &Answer) {
         let seq = answer.seq;
-        assert!(seq <= self.ledger.last(sale), "answered at {seq}, recorded up to {}", self.ledger.last(sale));
+        assert!(
+            seq <= self.ledger.last(sale),
+            "answered at {seq}, recorded up to {}",
+            self.ledger.last(sale)
+        );
         let has = |is_it: &dyn Fn(&Event) -> bool| self.ledger.has(sale, is_it);
         let kept = match (&answer.outcome, command) {
             (Outcome::Joined { ticket, .. }, Command::Join { buyer }) => {
@@ -127,7 +134,9 @@ impl World {
                 has(&|event| matches!(event, Event::Left { ticket, .. } if ticket == left))
             }
             (Outcome::Order { order, .. }, _) => match order.status {
-                OrderStatus::Pending { .. } => has(&|event| matches!(event, Event::Held { order: id, .. } if *id == order.id)),
+                OrderStatus::Pending { .. } => {
+                    has(&|event| matches!(event, Event::Held { order: id, .. } if *id == order.id))
+                }
                 OrderStatus::Confirmed => {
                     has(&|event| matches!(event, Event::Confirmed { order: id, .. } if *id == order.id))
                 }
@@ -136,7 +145,9 @@ impl World {
                 }
                 _ => has(&|event| matches!(event, Event::Released { order: id, .. } if *id == order.id)),
             },
-            (Outcome::Done, Command::Configure { .. }) => has(&|event| matches!(event, Event::Configured { .. })),
+            (Outcome::Done, Command::Configure { .. }) => {
+                has(&|event| matches!(event, Event::Configured { .. }))
+            }
             (Outcome::Done, Command::Pause) => has(&|event| *event == Event::Paused),
             _ => true,
         };
@@ -149,10 +160,15 @@ async fn merchant(world: World, mut rng: StdRng) {
     for no in 0..SALES {
         let admission = match no {
             0 => Admission::Open,
-            _ => Admission::Fifo { per_second: rng.random_range(1..8), checkout_s: rng.random_range(1..6), line_opens_s: 5 },
+            _ => Admission::Fifo {
+                per_second: rng.random_range(1..8),
+                checkout_s: rng.random_range(1..6),
+                line_opens_s: 5,
+            },
         };
         let hold_s = if no == 2 { 0 } else { rng.random_range(1..5) };
-        let policy = policy(rng.random_range(1..12), hold_s, START.plus_ms(rng.random_range(0..3_000)), admission);
+        let policy =
+            policy(rng.random_range(1..12), hold_s, START.plus_ms(rng.random_range(0..3_000)), admission);
         world.command(sale_id(no), &Command::Configure { policy }).await;
     }
     for _ in 0..rng.random_range(0..8) {
@@ -167,7 +183,8 @@ async fn merchant(world: World, mut rng: StdRng) {
             }
             2 | 3 => {
                 // Not repeatable without a key: done once, whatever is answered.
-                let _unknown = world.engine.command(sale, Command::Restock { quantity: rng.random_range(1..4) }).await;
+                let _unknown =
+                    world.engine.command(sale, Command::Restock { quantity: rng.random_range(1..4) }).await;
             }
             _ if rng.random_range(0..4) == 0 => {
                 world.command(sale, &Command::Close).await;
@@ -196,9 +213,13 @@ impl Client {
                 continue;
             }
             match self.rng.random_range(0..12) {
-                0..=2 => drop(self.world.command(sale, &Command::Join { buyer }).await),
+                0..=2 => {
+                    self.world.command(sale, &Command::Join { buyer }).await;
+                }
                 3..=6 => self.reserve(sale, buyer).await,
-                7 => drop(self.world.command(sale, &Command::Leave { buyer }).await),
+                7 => {
+                    self.world.command(sale, &Command::Leave { buyer }).await;
+                }
                 8..=9 => self.settle(buyer).await,
                 10 => self.look(sale, buyer).await,
                 _ => self.hang_up(sale, buyer).await,
@@ -240,9 +261,7 @@ impl Client {
     }
 
     fn assert_made_once(&self, sale: SaleId, order: OrderId) {
-        let is_making = |event: &Event| {
-            matches!(event, Event::Held { order: id, .. } | Event::Confirmed { order: id, key: Some(_), .. } if *id == order)
-        };
+        let is_making = |event: &Event| matches!(event, Event::Held { order: id, .. } | Event::Confirmed { order: id, key: Some(_), .. } if *id == order);
         let times = self.world.ledger.entries(sale).iter().filter(|entry| is_making(&entry.event)).count();
         assert_eq!(times, 1, "order {order} was made {times} times");
     }
@@ -308,8 +327,12 @@ async fn watcher(world: World, mut all_done: watch::Receiver<u64>) {
             let now = world.engine.now();
             assert_eq!(view.phase(now), state.phase(now));
             if let Some(refusal) = view.refusal_for_all(now) {
-                let command =
-                    Command::Reserve { buyer: buyer_id(999), order: order_id(999, 1), quantity: 1, key: None };
+                let command = Command::Reserve {
+                    buyer: buyer_id(999),
+                    order: order_id(999, 1),
+                    quantity: 1,
+                    key: None,
+                };
                 let outcome = state.clone().step(now, &command, &mut Vec::new());
                 assert_eq!(outcome, Outcome::Refused(refusal), "the view refuses otherwise than the law");
             }
@@ -341,7 +364,8 @@ async fn end(world: World, mut all_done: watch::Receiver<u64>, done: watch::Send
             let before = world.ledger.last(sale);
             let view = world.engine.buyer(sale, buyer).await.unwrap();
             let entries = world.ledger.entries(sale);
-            let told = (before.0 as usize..=entries.len()).any(|len| fold(&entries[..len]).buyer(buyer) == view);
+            let told =
+                (before.0 as usize..=entries.len()).any(|len| fold(&entries[..len]).buyer(buyer) == view);
             assert!(told, "told {view:?} after recovery, which the ledger does not say");
         }
     }

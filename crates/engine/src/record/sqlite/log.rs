@@ -53,9 +53,10 @@ fn damage(mut log: impl io::Read) -> io::Result<Option<Damage>> {
     let mut sum = Sum { big_endian: word(&header, 0) == MAGIC | 1, low: 0, high: 0 };
     sum.add(&header[..24]);
     let page_len = word(&header, 8) as usize;
-    let sane = word(&header, 0) & !1 == MAGIC && (512..=65_536).contains(&page_len) && page_len.is_power_of_two();
+    let sane =
+        word(&header, 0) & !1 == MAGIC && (512..=65_536).contains(&page_len) && page_len.is_power_of_two();
     if !sane || !sum.is(&header[24..]) {
-        let empty = header.iter().all(|byte| *byte == 0) && log.bytes().all(|byte| matches!(byte, Ok(0)));
+        let empty = header == [0; HEADER_LEN] && is_all_zeros(log)?;
         return Ok(if empty { None } else { Some(Damage::Header) });
     }
 
@@ -109,6 +110,17 @@ fn word(bytes: &[u8], at: usize) -> u32 {
     let mut word = [0; 4];
     word.copy_from_slice(&bytes[at..at + 4]);
     u32::from_be_bytes(word)
+}
+
+fn is_all_zeros(mut log: impl io::Read) -> io::Result<bool> {
+    let mut part = [0; 4096];
+    loop {
+        match log.read(&mut part)? {
+            0 => return Ok(true),
+            len if part[..len].iter().any(|byte| *byte != 0) => return Ok(false),
+            _ => {}
+        }
+    }
 }
 
 /// Reads exactly as much as fits, or says that there is not so much.

@@ -70,8 +70,9 @@ fn torn_tails(connection: &Connection) -> Result<Vec<Tail>, ReadError> {
 
 /// The rows of one sale that are not intact, looking backwards from its end until an intact one.
 fn torn_tail(connection: &Connection, no: i64, sale: SaleId) -> Result<Option<Tail>, ReadError> {
-    let mut statement = connection
-        .prepare_cached("SELECT key, at, body, crc FROM entries WHERE key >= ?1 AND key < ?2 ORDER BY key DESC")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT key, at, body, crc FROM entries WHERE key >= ?1 AND key < ?2 ORDER BY key DESC",
+    )?;
     let mut rows = statement.query((key(no, Seq(0)), key(no + 1, Seq(0))))?;
     let mut tail: Option<Tail> = None;
     while let Some(row) = rows.next()? {
@@ -87,4 +88,3 @@ fn torn_tail(connection: &Connection, no: i64, sale: SaleId) -> Result<Option<Ta
     }
     Ok(tail)
 }
-

@@ -86,8 +86,9 @@ pub(super) fn read_page(
     after: Seq,
     limit: usize,
 ) -> Result<Vec<Entry>, ReadError> {
-    let mut statement = connection
-        .prepare_cached("SELECT key, at, body, crc FROM entries WHERE key > ?1 AND key < ?2 ORDER BY key LIMIT ?3")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT key, at, body, crc FROM entries WHERE key > ?1 AND key < ?2 ORDER BY key LIMIT ?3",
+    )?;
     let limit_rows = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut rows = statement.query((key(no, after), key(no + 1, Seq(0)), limit_rows))?;
     let mut page = Page { sale, entries: Vec::with_capacity(limit.min(PAGE_LEN)) };
@@ -106,8 +107,8 @@ pub(super) fn walk(
     torn: &HashMap<i64, i64>,
     mut take: impl FnMut(Page) -> bool,
 ) -> Result<(), ReadError> {
-    let mut statement =
-        connection.prepare_cached("SELECT key, at, body, crc FROM entries WHERE key > ?1 ORDER BY key LIMIT ?2")?;
+    let mut statement = connection
+        .prepare_cached("SELECT key, at, body, crc FROM entries WHERE key > ?1 ORDER BY key LIMIT ?2")?;
     let mut names: HashMap<i64, SaleId> = sales(connection)?.into_iter().collect();
     let (mut last_key, mut last) = (i64::MIN, Seq(0));
     let mut page: Option<Page> = None;
@@ -125,7 +126,10 @@ pub(super) fn walk(
                 if page.take().is_some_and(|full| !take(full)) {
                     return Ok(());
                 }
-                page = Some(Page { sale: name(connection, &mut names, key)?, entries: Vec::with_capacity(PAGE_LEN) });
+                page = Some(Page {
+                    sale: name(connection, &mut names, key)?,
+                    entries: Vec::with_capacity(PAGE_LEN),
+                });
             }
             last_key = key;
             if let Some(page) = &mut page

@@ -1,12 +1,16 @@
 //! Appends batches to `ledger.db`, and copies its log back into the file on a thread of its own.
 
 use super::row::{Blob, crc, key, sale_crc, sales};
-use super::{FILE, checkpoint, open};
+use super::{FILE, LOG_BYTES, checkpoint, open};
 use crate::record::{Batch, Record, RecordError, encode_event};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
 use sale::{Entry, SaleId};
 use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,17 +18,21 @@ use std::time::Duration;
 /// How often the log is copied back into the file.
 const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
 /// A log this long, in bytes, is copied back by the recorder itself: under a load without a pause the other thread never
-/// gets to the end of it, and it would never begin anew. SQLite reads this much in about 0.1 s after a crash.
-const WAL_BYTES_MAX: u64 = 128 << 20;
-/// How many batches pass between two looks at the log's length.
-const WAL_LOOK_EVERY: u32 = 64;
+/// gets to the end of it, and it would never begin anew.
+const LOG_BYTES_MAX: u64 = LOG_BYTES / 4 * 3;
+/// How many batches pass between two looks at the log.
+const LOOK_EVERY: u32 = 64;
 
 /// The writing side of one machine's ledger. There is one; see [`crate::start_embedded`] for the lock that says so.
 pub struct SqliteRecorder {
     connection: Connection,
     numbers: HashMap<SaleId, i64>,
     body: Vec<u8>,
-    wal: PathBuf,
+    log: PathBuf,
+    /// False once the log's file has its length, or cannot be given it.
+    log_may_be_short: bool,
+    /// The log's length when it was last copied back, in bytes; the checkpointer tells.
+    log_bytes: Arc<AtomicU64>,
     batches_until_look: u32,
     _checkpointer: Checkpointer,
 }
@@ -37,13 +45,16 @@ impl SqliteRecorder {
     pub fn open(folder: &Path) -> Result<Self, RecordError> {
         let connection = open(folder)?;
         let numbers = sales(&connection)?.into_iter().map(|(no, sale)| (sale, no)).collect();
+        let log_bytes = Arc::new(AtomicU64::new(0));
         Ok(Self {
             connection,
             numbers,
             body: Vec::with_capacity(256),
-            wal: folder.join(format!("{FILE}-wal")),
-            batches_until_look: WAL_LOOK_EVERY,
-            _checkpointer: Checkpointer::start(folder)?,
+            log: folder.join(format!("{FILE}-wal")),
+            log_may_be_short: true,
+            log_bytes: Arc::clone(&log_bytes),
+            batches_until_look: LOOK_EVERY,
+            _checkpointer: Checkpointer::start(folder, log_bytes)?,
         })
     }
 
@@ -66,24 +77,53 @@ impl SqliteRecorder {
         Ok(())
     }
 
-    /// Keeps the log bounded when the checkpointer cannot. Waits for no reader: a long one makes the log longer.
-    fn bound_log(&mut self) {
+    /// Keeps the log's file at one length. Waits for no reader: a long one makes the log longer.
+    fn look_at_log(&mut self) {
         self.batches_until_look -= 1;
         if self.batches_until_look > 0 {
             return;
         }
-        self.batches_until_look = WAL_LOOK_EVERY;
-        let too_long = std::fs::metadata(&self.wal).is_ok_and(|file| file.len() > WAL_BYTES_MAX);
-        if too_long && let Err(error) = checkpoint(&self.connection) {
-            tracing::warn!(%error, "the ledger's log could not be copied back; it is tried again");
+        self.batches_until_look = LOOK_EVERY;
+        if std::mem::take(&mut self.log_may_be_short)
+            && let Err(error) = self.lengthen_log()
+        {
+            tracing::warn!(%error, "the ledger's log could not be given its length: records take longer");
+        }
+        if self.log_bytes.load(Ordering::Relaxed) > LOG_BYTES_MAX {
+            match checkpoint(&self.connection) {
+                Ok(bytes) => self.log_bytes.store(bytes, Ordering::Relaxed),
+                Err(error) => {
+                    tracing::warn!(%error, "the ledger's log could not be copied back; it is tried again")
+                }
+            }
         }
     }
+
+    /// Puts zeros behind the log, which SQLite takes for its end and writes over. Nobody else writes meanwhile.
+    fn lengthen_log(&mut self) -> Result<(), RecordError> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        put_zeros(&self.log, LOG_BYTES).map_err(|error| RecordError::Store(Box::new(error)))?;
+        transaction.rollback()?;
+        Ok(())
+    }
+}
+
+/// Makes a file `bytes` long, or leaves it as it is.
+fn put_zeros(path: &Path, bytes: u64) -> io::Result<()> {
+    let mut file = OpenOptions::new().append(true).open(path)?;
+    let had_bytes = file.metadata()?.len();
+    let mut zeros = io::repeat(0).take(bytes.saturating_sub(had_bytes));
+    let put = io::copy(&mut zeros, &mut file).and_then(|_| file.sync_all());
+    if put.is_err() {
+        file.set_len(had_bytes)?;
+    }
+    put
 }
 
 impl Record for SqliteRecorder {
     async fn append(&mut self, batch: &Batch) -> Result<(), RecordError> {
         self.append_now(batch)?;
-        self.bound_log();
+        self.look_at_log();
         Ok(())
     }
 
@@ -106,8 +146,10 @@ fn number(transaction: &Transaction<'_>, sale: SaleId) -> Result<i64, rusqlite::
         return Ok(no);
     }
     let no = transaction.query_row("SELECT coalesce(max(no), 0) + 1 FROM sales", [], |row| row.get(0))?;
-    transaction
-        .execute("INSERT INTO sales (no, id, crc) VALUES (?1, ?2, ?3)", (no, Blob(sale.0), sale_crc(no, sale)))?;
+    transaction.execute(
+        "INSERT INTO sales (no, id, crc) VALUES (?1, ?2, ?3)",
+        (no, Blob(sale.0), sale_crc(no, sale)),
+    )?;
     Ok(no)
 }
 
@@ -142,15 +184,18 @@ struct Checkpointer {
 }
 
 impl Checkpointer {
-    fn start(folder: &Path) -> Result<Self, RecordError> {
+    fn start(folder: &Path, log_bytes: Arc<AtomicU64>) -> Result<Self, RecordError> {
         let connection = open(folder)?;
         let (stop, stopped) = sync_channel::<()>(0);
         let thread = std::thread::Builder::new()
             .name("checkpointer".into())
             .spawn(move || {
                 while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(CHECKPOINT_EVERY) {
-                    if let Err(error) = checkpoint(&connection) {
-                        tracing::warn!(%error, "the ledger's log could not be copied back; it is tried again");
+                    match checkpoint(&connection) {
+                        Ok(bytes) => log_bytes.store(bytes, Ordering::Relaxed),
+                        Err(error) => {
+                            tracing::warn!(%error, "the ledger's log could not be copied back; it is tried again");
+                        }
                     }
                 }
                 // The last connection to close copies the rest.
