@@ -168,6 +168,11 @@ impl Engine {
         self.shared.metrics.recording.get() == 1 && !self.shared.jobs.is_closed()
     }
 
+    /// Resolves when the pipeline takes no more requests: it was told to stop, or one of its stages has panicked.
+    pub async fn ended(&self) {
+        self.shared.jobs.closed().await;
+    }
+
     /// Takes no more requests; those that were taken are answered. See [`crate::Embedded::stop`] to wait for that.
     pub fn begin_stop(&self) {
         self.shared.stopping.send_replace(true);

@@ -3,10 +3,6 @@
 
 pub mod projector;
 
-mod fold;
-
-mod attempts;
-
 #[cfg(test)]
 mod tests;
 

@@ -1,21 +1,22 @@
 //! What the tables say is what the ledger says: after any history, at any speed, through any number of restarts.
 
-use super::fold::{Folded, fold};
-use super::projector::{Figures, Follower, Projector, Settings, Tools};
+use super::projector::{Figures, Projector, Settings, Tools};
 use crate::shop::attempts;
 use crate::shop::projected::Projected;
+use crate::shop::projection::Follower;
+use crate::shop::projection::fold::{Folded, fold};
 use crate::store::counters::CountersRow;
 use crate::store::orders::{Filter, OrderRow};
 use crate::store::queue::{QueueRow, QueueStatus};
 use crate::store::{Store, counters, orders, queue};
+use crate::telemetry::metrics::Counter;
 use engine::clock::{Clock, ManualClock};
 use engine::pipeline::Limits;
 use engine::{Embedded, Engine};
 use proptest::prelude::*;
-use crate::telemetry::metrics::Counter;
 use sale::{
-    Admission, BuyerId, Command, Entry, Money, OrderId, OrderView, Place, Policy, ReleaseReason, SaleId, Seq, State,
-    Ticket, Timestamp,
+    Admission, BuyerId, Command, Entry, Money, OrderId, OrderView, Place, Policy, ReleaseReason, SaleId, Seq,
+    State, Ticket, Timestamp,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -72,7 +73,9 @@ fn command((kind, a, b, _): Step, n: usize, policy: &Policy) -> Command {
         _ if a == 0 => Command::Close,
         _ => {
             let quantity = policy.quantity + u32::from(b);
-            Command::Configure { policy: Box::new(Policy { quantity, hold_s: u32::from(a % 4), ..policy.clone() }) }
+            Command::Configure {
+                policy: Box::new(Policy { quantity, hold_s: u32::from(a % 4), ..policy.clone() }),
+            }
         }
     }
 }
@@ -257,7 +260,9 @@ impl House {
 
 /// A long history of every kind of event.
 fn long() -> Vec<Step> {
-    (0..400u32).map(|n| ((n * 7 % 15) as u8, (n * 31 % 251) as u8, (n * 17 % 253) as u8, (n * 97 % 700) as u16)).collect()
+    (0..400u32)
+        .map(|n| ((n * 7 % 15) as u8, (n * 31 % 251) as u8, (n * 17 % 253) as u8, (n * 97 % 700) as u16))
+        .collect()
 }
 
 #[tokio::test]
@@ -269,9 +274,8 @@ async fn a_projector_that_is_started_anew_after_each_transaction_writes_the_same
     let (projected, figures) = (Projected::default(), Figures::default());
     let mut restarts = 0;
     loop {
-        let settings = Settings { events_max: 1 + restarts % 23, rest_factor: 0 };
-        let mut follower =
-            Follower::begin(house.engine(), &house.store, &projected, &figures, settings).await.unwrap();
+        let begun = Follower::begin(house.engine(), &house.store, &projected, &figures, 1 + restarts % 23);
+        let mut follower = begun.await.unwrap();
         let more = follower.round().await.unwrap();
         restarts += 1;
         if !more {
@@ -347,7 +351,8 @@ async fn an_older_ledger_that_is_restored_is_noticed_even_when_it_has_grown_sinc
     let house = House::open(folder.path()).await;
     house.clock.advance_ms(1);
     // Another history, longer than the one that the tables show.
-    let other: Vec<Step> = long().iter().map(|(kind, a, b, ms)| (*kind, a.wrapping_add(3), *b, *ms + 1)).collect();
+    let other: Vec<Step> =
+        long().iter().map(|(kind, a, b, ms)| (*kind, a.wrapping_add(3), *b, *ms + 1)).collect();
     house.play(&open, &other).await;
     let entries = house.ledger().await;
     assert!(entries.last().unwrap().seq > before);

@@ -182,7 +182,10 @@ mod tests {
         assert_eq!(passwords.verify("correct horse".into(), Some(hash.clone())).await, Ok(Verdict::Right));
         assert_eq!(passwords.verify("battery staple".into(), Some(hash)).await, Ok(Verdict::Wrong));
         assert_eq!(passwords.verify("correct horse".into(), None).await, Ok(Verdict::Wrong));
-        assert_eq!(passwords.verify("correct horse".into(), Some("garbage".into())).await, Ok(Verdict::Wrong));
+        assert_eq!(
+            passwords.verify("correct horse".into(), Some("garbage".into())).await,
+            Ok(Verdict::Wrong)
+        );
     }
 
     #[tokio::test]

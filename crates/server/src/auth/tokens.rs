@@ -73,7 +73,15 @@ impl Tokens {
         let kid = BASE64.encode(&Sha256::digest(public.as_bytes())[..9]);
         let header = format!("{}.", BASE64.encode(format!(r#"{{"alg":"EdDSA","typ":"JWT","kid":"{kid}"}}"#)));
         let known = Cache::new(known_max);
-        Self { key, public, kid, header, ttl_ms: i64::from(ttl_s) * 1000, known, revoked: Revocations::default() }
+        Self {
+            key,
+            public,
+            kid,
+            header,
+            ttl_ms: i64::from(ttl_s) * 1000,
+            known,
+            revoked: Revocations::default(),
+        }
     }
 
     /// How long a token is valid, in milliseconds.
@@ -124,7 +132,12 @@ impl Tokens {
     /// there is one file to keep.
     #[must_use]
     pub fn secret_for(&self, purpose: &str) -> [u8; 32] {
-        Sha256::new().chain_update(purpose).chain_update([0]).chain_update(self.key.to_bytes()).finalize().into()
+        Sha256::new()
+            .chain_update(purpose)
+            .chain_update([0])
+            .chain_update(self.key.to_bytes())
+            .finalize()
+            .into()
     }
 
     /// Forgets revocations that no longer matter.
@@ -200,7 +213,8 @@ pub enum KeyError {
 /// # Errors
 /// When there is no such key.
 pub fn read_key(path: &Path) -> Result<SigningKey, KeyError> {
-    let pem = std::fs::read_to_string(path).map_err(|source| KeyError::File { path: path.to_owned(), source })?;
+    let pem =
+        std::fs::read_to_string(path).map_err(|source| KeyError::File { path: path.to_owned(), source })?;
     SigningKey::from_pkcs8_pem(&pem).map_err(|_| KeyError::NotAKey { path: path.to_owned() })
 }
 
@@ -229,7 +243,8 @@ fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let beside = path.with_extension(format!("{}.new", std::process::id()));
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     let linked = std::fs::hard_link(&beside, path);
@@ -274,9 +289,12 @@ mod tests {
         let token = issue(&tokens);
         let (_, rest) = token.split_once('.').unwrap();
         let (payload, _) = rest.split_once('.').unwrap();
-        for header in [r#"{"alg":"none"}"#, r#"{"alg":"HS256","typ":"JWT"}"#, r#"{"alg":"EdDSA","typ":"JWT"}"#, "", "{"] {
+        for header in
+            [r#"{"alg":"none"}"#, r#"{"alg":"HS256","typ":"JWT"}"#, r#"{"alg":"EdDSA","typ":"JWT"}"#, "", "{"]
+        {
             let header = BASE64.encode(header);
-            let signature = BASE64.encode(tokens.key.sign(format!("{header}.{payload}").as_bytes()).to_bytes());
+            let signature =
+                BASE64.encode(tokens.key.sign(format!("{header}.{payload}").as_bytes()).to_bytes());
             for token in [format!("{header}.{payload}."), format!("{header}.{payload}.{signature}")] {
                 assert_eq!(tokens.verify(&token, NOW), Err(TokenError::NotOurs), "{token}");
             }

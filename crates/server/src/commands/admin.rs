@@ -49,7 +49,8 @@ pub fn run(create: Create, now: Now) -> Result<(), CommandError> {
         store.migrate().await?;
         let key = tokens::read_or_make_key(&create.data.join(super::instance::TOKEN_KEY_FILE))?;
         let passwords = Passwords::start(1)?;
-        let desk = Accounts { now, store, tokens: Tokens::new(key, 60, 1), passwords, refresh_ttl_ms: 60_000 };
+        let desk =
+            Accounts { now, store, tokens: Tokens::new(key, 60, 1), passwords, refresh_ttl_ms: 60_000 };
         let made = accounts::make_admin(&desk, registration).await?;
         desk.store.close().await;
         anyhow::Ok(made)

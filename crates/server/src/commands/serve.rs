@@ -18,8 +18,14 @@ pub fn run(settings: Serve, clock: impl FnOnce(Timestamp) -> Arc<dyn Clock>) -> 
         let mut stop = StopSignals::new().map_err(anyhow::Error::from)?;
         let instance = Instance::start(settings, clock).await?;
         say(&welcome(&instance));
-        stop.wait().await;
-        tracing::info!("told to stop: finishing what is in flight");
+        let engine = instance.app.shop.engine.clone();
+        tokio::select! {
+            () = stop.wait() => tracing::info!("told to stop: finishing what is in flight"),
+            () = engine.ended() => {
+                instance.stop().await;
+                return Err(anyhow::anyhow!("the engine has broken down; what it had answered is in the ledger, start again").into());
+            }
+        }
         instance.app.ready.set(false);
         tokio::select! {
             () = tokio::time::sleep(grace) => {}

@@ -165,7 +165,12 @@ impl FromStr for Rate {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || "write COUNT/TIME, such as 100/15m".to_owned();
         let (quota, window) = text.split_once('/').ok_or_else(wrong)?;
-        let quota = quota.trim().parse().ok().filter(|quota| (1..=1_000_000_000).contains(quota)).ok_or_else(wrong)?;
+        let quota = quota
+            .trim()
+            .parse()
+            .ok()
+            .filter(|quota| (1..=1_000_000_000).contains(quota))
+            .ok_or_else(wrong)?;
         let window_s = duration(window.trim())?.as_secs();
         let window_s = u32::try_from(window_s).ok().filter(|s| (1..=30 * 86_400).contains(s));
         Ok(Self { quota, window_s: window_s.ok_or("the time is 1s to 30d")? })

@@ -16,7 +16,8 @@ pub fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
         return peer;
     }
     let values = headers.get_all("x-forwarded-for");
-    let hops = values.iter().rev().filter_map(|value| value.to_str().ok()).flat_map(|value| value.rsplit(','));
+    let hops =
+        values.iter().rev().filter_map(|value| value.to_str().ok()).flat_map(|value| value.rsplit(','));
     let mut client = peer;
     for hop in hops.take(HOPS_MAX) {
         // What cannot be read ends the chain: nothing left of it can be believed.

@@ -17,8 +17,9 @@ pub struct Cors {
 pub struct OriginError;
 
 const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
-const ALLOWED_HEADERS: HeaderValue =
-    HeaderValue::from_static("authorization, content-type, idempotency-key, if-none-match, prefer, x-request-id");
+const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static(
+    "authorization, content-type, idempotency-key, if-none-match, prefer, x-request-id",
+);
 const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
     "etag, location, preference-applied, ratelimit, ratelimit-policy, retry-after, x-request-id",
 );

@@ -5,18 +5,18 @@
 
 use super::cors::Cors;
 use super::limits::{Class, Decision, Key};
-use super::problem::{Problem, kind};
+use super::problem::{Kind, Problem, kind};
 use super::routes::{Endpoint, Routes};
 use super::{AppState, client, extract};
 use crate::auth::Session;
 use crate::telemetry::Stopwatch;
+use crate::telemetry::metrics::{Counter, Gauge, Metrics};
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use futures::FutureExt;
 use hyper::body::Incoming;
 use ipnet::IpNet;
-use crate::telemetry::metrics::Gauge;
 use sale::time::Timestamp;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
@@ -53,6 +53,7 @@ pub struct Edge {
     router: Router,
     routes: Routes,
     ids: RequestIds,
+    problems: ProblemCounters,
     api_headers: HeaderMap,
     page_headers: HeaderMap,
 }
@@ -65,6 +66,7 @@ impl Edge {
             router: router.with_state(AppState::clone(&app)),
             routes: Routes::new(openapi, &app.metrics),
             ids: RequestIds::new(),
+            problems: ProblemCounters::new(&app.metrics),
             api_headers: security_headers(API_POLICY),
             page_headers: security_headers(PAGE_POLICY),
             app,
@@ -84,7 +86,10 @@ impl Edge {
 
         let (mut response, decision) = self.answer(request, peer, endpoint).await;
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+            self.problems.count(problem.kind());
             response = render(problem, uri.path(), response);
+        } else if let Some(kind) = response.extensions_mut().remove::<&'static Kind>() {
+            self.problems.count(kind);
         }
         let template = if endpoint.is_page { &self.page_headers } else { &self.api_headers };
         dress(response.headers_mut(), template);
@@ -127,7 +132,8 @@ impl Edge {
             let problem = Problem::new(&kind::RATE_LIMITED).retry_after_s(seconds);
             return (axum::response::IntoResponse::into_response(problem), decision);
         }
-        let mut request = request.map(|body| if body.is_end_stream() { Body::empty() } else { Body::new(body) });
+        let mut request =
+            request.map(|body| if body.is_end_stream() { Body::empty() } else { Body::new(body) });
         if is_too_long(request.headers(), settings.body_len_max) {
             if !request.headers().contains_key(header::EXPECT) {
                 extract::discard(request.into_body()).await;
@@ -239,6 +245,22 @@ fn dress(headers: &mut HeaderMap, template: &HeaderMap) {
             // Further values of the name before.
             (None, Some(name)) => drop(headers.append(name, value)),
             (None, None) => {}
+        }
+    }
+}
+
+/// A counter for each of [`kind::ALL`], in its order.
+struct ProblemCounters(Vec<Counter>);
+
+impl ProblemCounters {
+    fn new(metrics: &Metrics) -> Self {
+        Self(kind::ALL.iter().map(|kind| metrics.problem(kind.code)).collect())
+    }
+
+    fn count(&self, kind: &'static Kind) {
+        let at = kind::ALL.iter().position(|known| std::ptr::eq(*known, kind));
+        if let Some(counter) = at.and_then(|at| self.0.get(at)) {
+            counter.inc();
         }
     }
 }

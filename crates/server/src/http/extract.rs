@@ -37,7 +37,9 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Json<T> {
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         match serde_json::to_vec(&self.0) {
-            Ok(body) => ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response(),
+            Ok(body) => {
+                ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+            }
             Err(error) => Problem::failure(&kind::INTERNAL, &error).into_response(),
         }
     }
@@ -71,7 +73,8 @@ async fn collect(body: &mut Body, len_max: usize) -> Result<Bytes, Problem> {
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Problem::new(&kind::BAD_REQUEST).detail("the body of the request broke off"))?;
+        let frame = frame
+            .map_err(|_| Problem::new(&kind::BAD_REQUEST).detail("the body of the request broke off"))?;
         let Ok(data) = frame.into_data() else { continue };
         if first.len() + all.len() + data.len() > len_max {
             return Err(too_large(len_max));
@@ -183,7 +186,11 @@ impl Fields {
     }
 
     /// The good value, or a note that the field at `pointer` is wrong.
-    pub fn check<T, E: std::fmt::Display>(&mut self, pointer: &'static str, value: Result<T, E>) -> Option<T> {
+    pub fn check<T, E: std::fmt::Display>(
+        &mut self,
+        pointer: &'static str,
+        value: Result<T, E>,
+    ) -> Option<T> {
         value.map_err(|error| self.wrong(pointer, error.to_string())).ok()
     }
 
@@ -226,7 +233,8 @@ impl<T: FromStr + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let not_found = || Problem::new(&kind::NOT_FOUND);
-        let text = axum::extract::Path::<String>::from_request_parts(parts, state).await.map_err(|_| not_found())?;
+        let text =
+            axum::extract::Path::<String>::from_request_parts(parts, state).await.map_err(|_| not_found())?;
         text.0.parse().map(Self).map_err(|_| not_found())
     }
 }
@@ -260,5 +268,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Admin {
 }
 
 fn session(parts: &Parts) -> Result<Session, Problem> {
-    parts.extensions.get::<Caller>().and_then(|caller| caller.session).ok_or(Problem::new(&kind::UNAUTHORIZED))
+    parts
+        .extensions
+        .get::<Caller>()
+        .and_then(|caller| caller.session)
+        .ok_or(Problem::new(&kind::UNAUTHORIZED))
 }

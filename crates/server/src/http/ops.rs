@@ -18,7 +18,11 @@ use utoipa_axum::routes;
 
 /// The probes, and the public key of our tokens.
 pub fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(livez)).routes(routes!(readyz)).routes(routes!(health)).routes(routes!(jwks))
+    OpenApiRouter::new()
+        .routes(routes!(livez))
+        .routes(routes!(readyz))
+        .routes(routes!(health))
+        .routes(routes!(jwks))
 }
 
 /// The routes of the metrics' own address.

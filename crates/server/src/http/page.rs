@@ -48,7 +48,9 @@ impl PageQuery {
         }
         let after = match self.cursor {
             None => None,
-            Some(cursor) => Some(decode(&cursor).ok_or_else(|| wrong("/cursor", "not a cursor of this list"))?),
+            Some(cursor) => {
+                Some(decode(&cursor).ok_or_else(|| wrong("/cursor", "not a cursor of this list"))?)
+            }
         };
         Ok(Slice { limit, after })
     }
@@ -95,7 +97,8 @@ impl<T> Page<T> {
 /// # Errors
 /// 422 when the cursor is none of such a list.
 pub fn time_and_id<T: std::str::FromStr>(key: &str) -> Result<(Timestamp, T), Problem> {
-    let parsed = key.split_once('/').and_then(|(ms, id)| Some((Timestamp(ms.parse().ok()?), id.parse().ok()?)));
+    let parsed =
+        key.split_once('/').and_then(|(ms, id)| Some((Timestamp(ms.parse().ok()?), id.parse().ok()?)));
     parsed.ok_or_else(|| {
         let wrong = FieldError::new("/cursor", "not a cursor of this list");
         Problem::new(&kind::INVALID_QUERY).errors(vec![wrong])
@@ -117,7 +120,9 @@ mod tests {
 
     #[test]
     fn strange_pages_are_refused() {
-        for (limit, cursor) in [(Some(0), None), (Some(201), None), (None, Some("%%%")), (None, Some("_____"))] {
+        for (limit, cursor) in
+            [(Some(0), None), (Some(201), None), (None, Some("%%%")), (None, Some("_____"))]
+        {
             assert!(PageQuery { limit, cursor: cursor.map(str::to_owned) }.slice().is_err());
         }
     }

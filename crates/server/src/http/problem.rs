@@ -251,9 +251,12 @@ pub struct Prebuilt {
     body: Bytes,
 }
 
+/// Leaves its kind in the reply's extensions, where the edge finds and counts it.
 impl IntoResponse for Prebuilt {
     fn into_response(self) -> Response<Body> {
-        reply(self.kind, self.retry_after_s, self.body)
+        let mut response = reply(self.kind, self.retry_after_s, self.body);
+        response.extensions_mut().insert(self.kind);
+        response
     }
 }
 
@@ -363,18 +366,22 @@ impl From<sale::Refusal> for Problem {
 impl From<crate::shop::catalogue::Refused> for Problem {
     fn from(refused: crate::shop::catalogue::Refused) -> Self {
         use crate::shop::catalogue::Refused;
-        let wrong = |pointer, detail| Self::new(&kind::INVALID_BODY).errors(vec![FieldError::new(pointer, detail)]);
+        let wrong =
+            |pointer, detail| Self::new(&kind::INVALID_BODY).errors(vec![FieldError::new(pointer, detail)]);
         match refused {
             Refused::SaleUnknown => Self::new(&kind::SALE_UNKNOWN),
             Refused::ProductUnknown => Self::new(&kind::PRODUCT_UNKNOWN),
             Refused::SlugTaken => Self::new(&kind::SLUG_TAKEN),
             Refused::ProductInUse => Self::new(&kind::PRODUCT_IN_USE),
             Refused::NoSuchProduct => wrong("/productId", "there is no such product"),
-            Refused::CurrencyDiffers => {
-                wrong("/price/currency", "must be the same for a product and the sales of it that are not over")
-            }
+            Refused::CurrencyDiffers => wrong(
+                "/price/currency",
+                "must be the same for a product and the sales of it that are not over",
+            ),
             Refused::BadPolicy(problems) => {
-                let errors = problems.into_iter().map(|problem| FieldError::new(policy_pointer(problem), problem.to_string()));
+                let errors = problems
+                    .into_iter()
+                    .map(|problem| FieldError::new(policy_pointer(problem), problem.to_string()));
                 Self::new(&kind::INVALID_BODY).errors(errors.collect())
             }
             Refused::Law(refusal) => refusal.into(),
@@ -436,7 +443,9 @@ impl From<crate::shop::payments::PaymentError> for Problem {
         match error {
             PaymentError::Engine(error) => error.into(),
             PaymentError::Store(error) => error.into(),
-            PaymentError::Overloaded => Self::new(&kind::OVERLOADED).detail("too many payments at once; you were not charged"),
+            PaymentError::Overloaded => {
+                Self::new(&kind::OVERLOADED).detail("too many payments at once; you were not charged")
+            }
             PaymentError::Unsettled => Self::new(&kind::PAYMENT_UNKNOWN),
         }
     }
@@ -448,13 +457,17 @@ impl From<crate::shop::payments::Refused> for Problem {
         use sale::OrderStatus;
         match refused {
             Refused::OrderUnknown => Self::new(&kind::ORDER_UNKNOWN),
-            Refused::OrderGone(status) => Self::new(&kind::ORDER_EXPIRED).member("status", status.as_str()).detail(match status {
-                OrderStatus::Cancelled => "the order was cancelled; you were not charged",
-                OrderStatus::Declined => "the order's payment was declined and its units went on; you were not charged",
-                _ => "the order was not paid in time and its units went on; you were not charged",
-            }),
+            Refused::OrderGone(status) => {
+                Self::new(&kind::ORDER_EXPIRED).member("orderStatus", status.as_str()).detail(match status {
+                    OrderStatus::Cancelled => "the order was cancelled; you were not charged",
+                    OrderStatus::Declined => {
+                        "the order's payment was declined and its units went on; you were not charged"
+                    }
+                    _ => "the order was not paid in time and its units went on; you were not charged",
+                })
+            }
             Refused::OrderState(status) => Self::new(&kind::ORDER_STATE)
-                .member("status", status.as_str())
+                .member("orderStatus", status.as_str())
                 .detail(format!("the order is {}: this cannot be done with it", status.as_str())),
             Refused::Declined { reason } => Self::new(&kind::PAYMENT_DECLINED).detail(reason),
             Refused::UnknownMethod => {
@@ -462,8 +475,9 @@ impl From<crate::shop::payments::Refused> for Problem {
                 Self::new(&kind::INVALID_BODY).errors(vec![error])
             }
             Refused::KeyReused => Self::new(&kind::KEY_REUSED),
-            Refused::InFlight => Self::new(&kind::REQUEST_IN_FLIGHT)
-                .detail("this order is being paid, settled or refunded at this moment; ask again for the outcome"),
+            Refused::InFlight => Self::new(&kind::REQUEST_IN_FLIGHT).detail(
+                "this order is being paid, settled or refunded at this moment; ask again for the outcome",
+            ),
         }
     }
 }

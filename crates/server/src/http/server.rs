@@ -58,7 +58,12 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Serves until `stop` turns true, then lets what is in flight finish. Returns the connections that had to be cut.
-pub async fn serve(listener: TcpListener, edge: Arc<Edge>, settings: Settings, mut stop: watch::Receiver<bool>) -> usize {
+pub async fn serve(
+    listener: TcpListener,
+    edge: Arc<Edge>,
+    settings: Settings,
+    mut stop: watch::Receiver<bool>,
+) -> usize {
     let slots = Arc::new(Semaphore::new(settings.connections_max as usize));
     let start = Instant::now();
     loop {
@@ -219,7 +224,11 @@ struct Watched {
 }
 
 impl AsyncRead for Watched {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {

@@ -332,8 +332,13 @@ impl std::str::FromStr for Email {
     /// At most 254 characters (RFC 5321, with errata), no display name, no quoted or bracketed oddities.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let options = email_address::Options::default().without_display_text().without_domain_literal();
-        let fits = text.len() <= 254 && email_address::EmailAddress::parse_with_options(text, options).is_ok();
-        if fits { Ok(Self(text.to_lowercase())) } else { Err(NotValid("an e-mail address, such as ada@example.com")) }
+        let fits =
+            text.len() <= 254 && email_address::EmailAddress::parse_with_options(text, options).is_ok();
+        if fits {
+            Ok(Self(text.to_lowercase()))
+        } else {
+            Err(NotValid("an e-mail address, such as ada@example.com"))
+        }
     }
 }
 
@@ -395,7 +400,16 @@ mod tests {
             assert!(good.parse::<Email>().is_ok(), "{good}");
         }
         let long = format!("{}@example.com", "a".repeat(300));
-        for bad in ["", "ada", "ada@", "@example.com", "Ada <ada@example.com>", "a b@example.com", "a@[127.0.0.1]", &long] {
+        for bad in [
+            "",
+            "ada",
+            "ada@",
+            "@example.com",
+            "Ada <ada@example.com>",
+            "a b@example.com",
+            "a@[127.0.0.1]",
+            &long,
+        ] {
             assert!(bad.parse::<Email>().is_err(), "{bad}");
         }
         assert_eq!("Ada@Example.COM".parse::<Email>().ok().unwrap().0, "ada@example.com");

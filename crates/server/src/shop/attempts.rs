@@ -1,8 +1,8 @@
 //! Refused attempts on their way to the table: a bounded buffer that never makes a buyer wait. A few refusals a second are
 //! kept one by one; in a flood the rest are counted by sale, code and second. It never writes: [`crate::announce`] does.
 
-use crate::store::attempts::AttemptRow;
 use crate::shop::ids;
+use crate::store::attempts::AttemptRow;
 use crate::telemetry::metrics::Counter;
 use sale::{BuyerId, SaleId, Timestamp};
 use std::collections::HashMap;
@@ -101,7 +101,9 @@ impl Shared {
     fn may_keep(&self, sale: SaleId, second: i64) -> bool {
         let second = (second.cast_unsigned() & u64::from(u32::MAX)) << 32;
         let slot = self.hasher.hash_one(sale) % BUDGETS as u64;
-        let Some(budget) = usize::try_from(slot).ok().and_then(|slot| self.budgets.get(slot)) else { return false };
+        let Some(budget) = usize::try_from(slot).ok().and_then(|slot| self.budgets.get(slot)) else {
+            return false;
+        };
         let taken = budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |was| {
             let is_this_second = was & !u64::from(u32::MAX) == second;
             let kept = if is_this_second { was & u64::from(u32::MAX) } else { 0 };
@@ -137,7 +139,15 @@ impl AttemptsInbox {
         {
             let Refused { sale, buyer, action, code, at } = refused;
             let id = ids::new(at);
-            rows.push(AttemptRow { id, sale, buyer: Some(buyer), action: action.into(), code: code.into(), count: 1, at });
+            rows.push(AttemptRow {
+                id,
+                sale,
+                buyer: Some(buyer),
+                action: action.into(),
+                code: code.into(),
+                count: 1,
+                at,
+            });
         }
         let open_second = if is_last { i64::MAX } else { now.0.div_euclid(1000) };
         let mut sums: HashMap<Key, u64> = HashMap::new();
@@ -154,7 +164,15 @@ impl AttemptsInbox {
         rows.extend(sums.into_iter().map(|(key, count)| {
             let Key { sale, action, code, second } = key;
             let at = Timestamp(second * 1000);
-            AttemptRow { id: ids::new(at), sale, buyer: None, action: action.into(), code: code.into(), count, at }
+            AttemptRow {
+                id: ids::new(at),
+                sale,
+                buyer: None,
+                action: action.into(),
+                code: code.into(),
+                count,
+                at,
+            }
         }));
         rows
     }
@@ -184,7 +202,11 @@ mod tests {
         for n in 0..10_000 {
             attempts.refused(SALE, Some(buyer(n)), "order", "sold_out", Timestamp(5_500));
         }
-        assert_eq!(inbox.take(Timestamp(5_999), 10_000, false).len(), 200, "the second is not over: no count yet");
+        assert_eq!(
+            inbox.take(Timestamp(5_999), 10_000, false).len(),
+            200,
+            "the second is not over: no count yet"
+        );
         let rows = inbox.take(Timestamp(6_000), 10_000, false);
         assert_eq!(rows.len(), 1);
         assert_eq!((rows[0].count, rows[0].at, rows[0].buyer), (9_800, Timestamp(5_000), None));
@@ -215,7 +237,13 @@ mod tests {
                 let attempts = attempts.clone();
                 scope.spawn(move || {
                     for n in 0..5_000 {
-                        attempts.refused(SALE, Some(buyer(n * 7 + thread)), "order", "sold_out", Timestamp(9_000));
+                        attempts.refused(
+                            SALE,
+                            Some(buyer(n * 7 + thread)),
+                            "order",
+                            "sold_out",
+                            Timestamp(9_000),
+                        );
                     }
                 });
             }

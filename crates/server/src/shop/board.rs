@@ -4,14 +4,16 @@
 use super::Shop;
 use super::catalogue::CatalogueError;
 use super::sales::Sale;
-use crate::store::attempts::{self, AttemptRow};
-use crate::store::orders::{self, Filter, OrderRow, StatusSum};
-use crate::store::people::{self, Person};
-use crate::store::{StoreError, accounts};
+use crate::store::orders::Filter;
+use crate::store::{StoreError, accounts, attempts, orders, people};
 use sale::{BuyerId, Entry, LineMember, OrderId, OrderStatus, SaleId, Seq, Ticket, Timestamp};
 use std::collections::HashMap;
 use std::time::Duration;
 use uuid::Uuid;
+
+pub use crate::store::attempts::AttemptRow;
+pub use crate::store::orders::{OrderRow, StatusSum};
+pub use crate::store::people::Person;
 
 /// How long an admin's page waits for the tables to catch up with the ledger.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -104,7 +106,11 @@ pub async fn line(
 ///
 /// # Errors
 /// When the tables cannot be asked.
-pub async fn orders(shop: &Shop, filter: OrderFilter, limit: u32) -> Result<WithPeople<OrderRow>, StoreError> {
+pub async fn orders(
+    shop: &Shop,
+    filter: OrderFilter,
+    limit: u32,
+) -> Result<WithPeople<OrderRow>, StoreError> {
     let views = shop.engine.views();
     match filter.sale {
         Some(sale) => {

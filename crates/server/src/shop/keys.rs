@@ -180,7 +180,6 @@ impl KeyGuard {
     }
 
     fn shard(&self, id: u128) -> MutexGuard<'_, Shard> {
-        #[expect(clippy::cast_possible_truncation, reason = "a few bits choose the shard")]
         let index = (id as usize) & (SHARDS - 1);
         self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -15,6 +15,7 @@ pub mod catalogue;
 pub mod ids;
 pub mod keys;
 pub mod projected;
+pub mod projection;
 pub mod receipts;
 pub mod words;
 

@@ -3,9 +3,10 @@
 use super::catalogue::{Answered, CatalogueError, Refused};
 use super::words::{Category, Description, ImageUrl, ProductName, same_currency};
 use super::{Shop, ids};
-use crate::store::products::{self, Product, ProductId};
-use crate::store::{StoreError, sales};
+use crate::store::{StoreError, products, sales};
 use sale::{Money, Phase, Timestamp};
+
+pub use crate::store::products::{Product, ProductId};
 
 /// What a new product needs.
 #[derive(Clone, Debug)]

@@ -273,7 +273,12 @@ pub fn find_named(shop: &Shop, id_or_slug: &str) -> Option<Sale> {
 
 /// Up to `limit` sales, newest first, from the first behind `after` on; in one phase only, if one is given.
 #[must_use]
-pub fn list(shop: &Shop, phase: Option<Phase>, after: Option<(Timestamp, SaleId)>, limit: usize) -> Vec<Sale> {
+pub fn list(
+    shop: &Shop,
+    phase: Option<Phase>,
+    after: Option<(Timestamp, SaleId)>,
+    limit: usize,
+) -> Vec<Sale> {
     let now = shop.engine.now();
     let is_behind = |listing: &Listing| after.is_none_or(|after| (listing.created_at, listing.sale) < after);
     let listings = shop.catalogue.all().into_iter().filter(|listing| is_behind(listing));
@@ -358,7 +363,11 @@ async fn had_buyers(shop: &Shop, id: SaleId) -> Result<bool, CatalogueError> {
 
 fn is_about_a_buyer(event: &Event) -> bool {
     match event {
-        Event::Configured { .. } | Event::Paused | Event::Resumed | Event::Closed | Event::Restocked { .. } => false,
+        Event::Configured { .. }
+        | Event::Paused
+        | Event::Resumed
+        | Event::Closed
+        | Event::Restocked { .. } => false,
         Event::Joined { .. }
         | Event::Left { .. }
         | Event::Admitted { .. }

@@ -124,7 +124,9 @@ pub fn currency(code: &str) -> Result<Currency, NotValid> {
     code.parse()
         .ok()
         // Metals, baskets and tests start with X; a few unions' money does too.
-        .filter(|_| is_money && (!code.starts_with('X') || matches!(code, "XAF" | "XCD" | "XCG" | "XOF" | "XPF")))
+        .filter(|_| {
+            is_money && (!code.starts_with('X') || matches!(code, "XAF" | "XCD" | "XCG" | "XOF" | "XPF"))
+        })
         .ok_or(NotValid("an ISO 4217 code of a currency in use, such as EUR"))
 }
 
@@ -169,10 +171,12 @@ mod tests {
 
     #[test]
     fn texts_are_taken_as_given_unless_they_cannot_be_shown() {
-        for good in ["Böller", "<script>alert(1)</script>", "'; DROP TABLE products; --", &"ü".repeat(200)] {
+        for good in ["Böller", "<script>alert(1)</script>", "'; DROP TABLE products; --", &"ü".repeat(200)]
+        {
             assert_eq!(ProductName::try_from(good.to_owned()).unwrap().as_str(), good);
         }
-        for bad in ["", "  ", "two\nlines", "nul\0", "esc\u{1b}[0m", &"ü".repeat(201), &"x".repeat(100_000)] {
+        for bad in ["", "  ", "two\nlines", "nul\0", "esc\u{1b}[0m", &"ü".repeat(201), &"x".repeat(100_000)]
+        {
             assert!(ProductName::try_from(bad.to_owned()).is_err(), "{bad}");
         }
         assert!(Description::try_from("two\nlines\tand a tab".to_owned()).is_ok());
@@ -184,14 +188,25 @@ mod tests {
         for good in ["/img/a.png", "https://example.com/a.png?x=1", "HTTP://example.com"] {
             assert!(ImageUrl::try_from(good.to_owned()).is_ok(), "{good}");
         }
-        for bad in ["", "a.png", "javascript:alert(1)", "//evil.com/a", "/\\evil.com", "https://", "http:// x", "data:x"] {
+        for bad in [
+            "",
+            "a.png",
+            "javascript:alert(1)",
+            "//evil.com/a",
+            "/\\evil.com",
+            "https://",
+            "http:// x",
+            "data:x",
+        ] {
             assert!(ImageUrl::try_from(bad.to_owned()).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn a_slug_is_never_an_id() {
-        for bad in ["", "A", "a b", "ä", "0190f3a4-0000-7000-8000-000000000000", &"a".repeat(65), &"0".repeat(32)] {
+        for bad in
+            ["", "A", "a b", "ä", "0190f3a4-0000-7000-8000-000000000000", &"a".repeat(65), &"0".repeat(32)]
+        {
             assert!(Slug::try_from((*bad).to_owned()).is_err(), "{bad}");
         }
         assert_eq!(Slug::of_name("The  Big: Drop!", 1).as_str(), "the-big-drop");

@@ -4,8 +4,8 @@ use super::{Store, StoreError, Writing};
 use crate::auth::Role;
 use sale::id::BuyerId;
 use sale::time::Timestamp;
-use sqlx::any::AnyRow;
 use sqlx::Row;
+use sqlx::any::AnyRow;
 
 /// One account.
 #[derive(Debug, Clone)]
@@ -33,8 +33,17 @@ pub enum Taken {
     Username,
 }
 
-pub(super) const STATEMENTS: &[&str] =
-    &[INSERT, TAKEN, FIND, FIND_BY_EMAIL, FIND_BY_USERNAME, SET_PASSWORD_HASH, UPGRADE_PASSWORD_HASH, SET_ROLE, COUNT_ADMINS];
+pub(super) const STATEMENTS: &[&str] = &[
+    INSERT,
+    TAKEN,
+    FIND,
+    FIND_BY_EMAIL,
+    FIND_BY_USERNAME,
+    SET_PASSWORD_HASH,
+    UPGRADE_PASSWORD_HASH,
+    SET_ROLE,
+    COUNT_ADMINS,
+];
 
 const INSERT: &str = "
 INSERT INTO users (id, email, username, username_key, password_hash, role, created_at)
@@ -89,7 +98,8 @@ pub async fn insert(writing: &mut Writing, user: &User) -> Result<bool, StoreErr
 /// # Errors
 /// When the database fails.
 pub async fn taken(store: &Store, email: &str, username: &str) -> Result<Option<Taken>, StoreError> {
-    let rows = sqlx::query(TAKEN).bind(email).bind(username.to_ascii_lowercase()).fetch_all(store.reader()).await?;
+    let rows =
+        sqlx::query(TAKEN).bind(email).bind(username.to_ascii_lowercase()).fetch_all(store.reader()).await?;
     let mut taken = None;
     for row in rows {
         let other: &str = row.try_get("email")?;
@@ -136,8 +146,18 @@ pub async fn set_password_hash(store: &Store, id: BuyerId, hash: &str) -> Result
 ///
 /// # Errors
 /// When the database fails.
-pub async fn upgrade_password_hash(store: &Store, id: BuyerId, old: &str, new: &str) -> Result<(), StoreError> {
-    sqlx::query(UPGRADE_PASSWORD_HASH).bind(new).bind(id.to_string()).bind(old).execute(store.writer()).await?;
+pub async fn upgrade_password_hash(
+    store: &Store,
+    id: BuyerId,
+    old: &str,
+    new: &str,
+) -> Result<(), StoreError> {
+    sqlx::query(UPGRADE_PASSWORD_HASH)
+        .bind(new)
+        .bind(id.to_string())
+        .bind(old)
+        .execute(store.writer())
+        .await?;
     Ok(())
 }
 

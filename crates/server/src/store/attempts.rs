@@ -120,7 +120,8 @@ fn read(row: &AnyRow) -> Result<AttemptRow, StoreError> {
     let id: String = row.try_get("id")?;
     let damaged = |reason| StoreError::Damaged { table: "attempts", id: id.clone(), reason };
     let buyer: Option<String> = row.try_get("buyer_id")?;
-    let buyer = buyer.map(|buyer| buyer.parse()).transpose().map_err(|_| damaged("its buyer is not a UUID"))?;
+    let buyer =
+        buyer.map(|buyer| buyer.parse()).transpose().map_err(|_| damaged("its buyer is not a UUID"))?;
     let sale: String = row.try_get("sale_id")?;
     Ok(AttemptRow {
         id: id.parse().map_err(|_| damaged("its id is not a UUID"))?,

@@ -152,3 +152,38 @@ fn read(row: &AnyRow, sale: SaleId) -> Result<CountersRow, StoreError> {
         closed_at: moment("closed_at")?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_database_refuses_sums_that_do_not_add_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        store.migrate().await.unwrap();
+        let sale: SaleId = "0190f3a4-0000-7000-8000-000000000000".parse().unwrap();
+        let policy = Policy {
+            quantity: 5,
+            unit_price: Money { minor: 1, currency: "EUR".parse().unwrap() },
+            starts_at: Timestamp(1),
+            ends_at: Timestamp(2),
+            limit_per_buyer: 1,
+            hold_s: 0,
+            admission: Admission::Fifo { per_second: 1, checkout_s: 2, line_opens_s: 3 },
+        };
+        let counters = Counters { quantity: 5, available: 2, held: 3, ..Counters::default() };
+        let row =
+            CountersRow { seq: Seq(7), counters, policy, paused_at: None, closed_at: Some(Timestamp(9)) };
+        let lost = Counters { available: 1, ..counters };
+        let mut writing = store.begin().await.unwrap();
+        assert!(upsert(&mut writing, sale, &CountersRow { counters: lost, ..row.clone() }).await.is_err());
+        drop(writing);
+        let mut writing = store.begin().await.unwrap();
+        upsert(&mut writing, sale, &row).await.unwrap();
+        let older = CountersRow { seq: Seq(6), closed_at: None, ..row.clone() };
+        upsert(&mut writing, sale, &older).await.unwrap();
+        writing.commit().await.unwrap();
+        assert_eq!(find(&store, sale).await.unwrap(), Some(row), "what is older changes nothing");
+    }
+}

@@ -95,7 +95,8 @@ impl Store {
     /// When the database cannot be read.
     pub async fn is_current(&self) -> Result<bool, StoreError> {
         let newest = MIGRATOR.iter().map(|migration| migration.version).max();
-        let applied: Result<Option<i64>, _> = sqlx::query_scalar(NEWEST_MIGRATION).fetch_one(&self.reader).await;
+        let applied: Result<Option<i64>, _> =
+            sqlx::query_scalar(NEWEST_MIGRATION).fetch_one(&self.reader).await;
         Ok(applied.is_ok_and(|applied| applied == newest))
     }
 
@@ -252,9 +253,11 @@ mod tests {
     async fn the_writer_is_durable_and_the_reader_cannot_write() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join(".")).await.unwrap();
-        let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(store.writer()).await.unwrap();
+        let synchronous: i64 =
+            sqlx::query_scalar("PRAGMA synchronous").fetch_one(store.writer()).await.unwrap();
         assert_eq!(synchronous, 2, "2 is FULL");
-        let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(store.writer()).await.unwrap();
+        let journal: String =
+            sqlx::query_scalar("PRAGMA journal_mode").fetch_one(store.writer()).await.unwrap();
         assert_eq!(journal, "wal");
         assert!(sqlx::query("CREATE TABLE t (x BIGINT)").execute(store.reader()).await.is_err());
     }

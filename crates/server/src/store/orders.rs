@@ -149,7 +149,8 @@ pub async fn list(store: &Store, filter: Filter, limit: u32) -> Result<Vec<Order
     let filters =
         bit(sale.is_some(), 1) + bit(buyer.is_some(), 2) + bit(status.is_some(), 4) + bit(after.is_some(), 8);
     let mut query = sqlx::query(AssertSqlSafe(lists()[filters].as_str()));
-    let texts = [sale.map(|sale| sale.to_string()), buyer.map(|buyer| buyer.to_string()), status.map(str::to_owned)];
+    let texts =
+        [sale.map(|sale| sale.to_string()), buyer.map(|buyer| buyer.to_string()), status.map(str::to_owned)];
     for text in texts.into_iter().flatten() {
         query = query.bind(text);
     }

@@ -43,7 +43,9 @@ pub async fn find(store: &Store, ids: &[BuyerId]) -> Result<HashMap<BuyerId, Per
             let person = Person { email: row.try_get("email")?, username: row.try_get("username")? };
             match id.parse() {
                 Ok(buyer) => people.insert(buyer, person),
-                Err(_) => return Err(StoreError::Damaged { table: "users", id, reason: "its id is not a UUID" }),
+                Err(_) => {
+                    return Err(StoreError::Damaged { table: "users", id, reason: "its id is not a UUID" });
+                }
             };
         }
     }

@@ -133,7 +133,12 @@ pub async fn delete(store: &Store, id: ProductId, now: Timestamp) -> Result<bool
 /// # Errors
 /// When the database fails.
 pub async fn find(store: &Store, id: ProductId) -> Result<Option<Product>, StoreError> {
-    sqlx::query(FIND).bind(id.to_string()).fetch_optional(store.reader()).await?.map(|row| read(&row)).transpose()
+    sqlx::query(FIND)
+        .bind(id.to_string())
+        .fetch_optional(store.reader())
+        .await?
+        .map(|row| read(&row))
+        .transpose()
 }
 
 /// Up to `limit` products, newest first, from the first behind `after` on.

@@ -119,7 +119,12 @@ pub async fn extend_admissions(writing: &mut Writing, sale: SaleId, ms: i64) -> 
 ///
 /// # Errors
 /// When the database fails.
-pub async fn list(store: &Store, sale: SaleId, after: Ticket, limit: u32) -> Result<Vec<QueueRow>, StoreError> {
+pub async fn list(
+    store: &Store,
+    sale: SaleId,
+    after: Ticket,
+    limit: u32,
+) -> Result<Vec<QueueRow>, StoreError> {
     let query = sqlx::query(LIST).bind(sale.to_string()).bind(i64::from(after.0)).bind(i64::from(limit));
     query.fetch_all(store.reader()).await?.iter().map(read).collect()
 }

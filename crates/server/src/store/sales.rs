@@ -137,7 +137,13 @@ pub async fn remove_half_made(store: &Store, id: SaleId) -> Result<(), StoreErro
 /// # Errors
 /// When the database fails.
 pub async fn half_made(store: &Store, before: Timestamp) -> Result<Vec<SaleId>, StoreError> {
-    sqlx::query(HALF_MADE).bind(before.0).fetch_all(store.writer()).await?.iter().map(|row| sale_id(row, "id")).collect()
+    sqlx::query(HALF_MADE)
+        .bind(before.0)
+        .fetch_all(store.writer())
+        .await?
+        .iter()
+        .map(|row| sale_id(row, "id"))
+        .collect()
 }
 
 /// Writes an edited sale's row.

@@ -4,8 +4,8 @@
 use super::{Store, StoreError, Writing};
 use sale::id::BuyerId;
 use sale::time::Timestamp;
-use sqlx::any::AnyRow;
 use sqlx::Row;
+use sqlx::any::AnyRow;
 use uuid::Uuid;
 
 pub(super) const STATEMENTS: &[&str] = &[
@@ -148,7 +148,8 @@ pub async fn revoked_since(
     since: Timestamp,
     limit: u32,
 ) -> Result<Vec<(Uuid, Timestamp)>, StoreError> {
-    let rows = sqlx::query(REVOKED_SINCE).bind(since.0).bind(i64::from(limit)).fetch_all(store.reader()).await?;
+    let rows =
+        sqlx::query(REVOKED_SINCE).bind(since.0).bind(i64::from(limit)).fetch_all(store.reader()).await?;
     rows.iter().map(|row| Ok((uuid_at(row, "id")?, Timestamp(row.try_get("revoked_at")?)))).collect()
 }
 

@@ -20,12 +20,16 @@ pub struct Metrics {
     registry: Mutex<Registry>,
     requests: Family<RequestLabels, Counter>,
     seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
+    problems: Family<CodeLabels, Counter>,
     /// Requests being answered now.
     pub in_flight: Gauge,
     /// Connections open now.
     pub connections: Gauge,
-    /// Logins and registrations that were refused because the password queue was full, and other early refusals.
-    pub overloaded: Counter,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CodeLabels {
+    code: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -47,15 +51,15 @@ impl Default for Metrics {
             registry: Mutex::new(Registry::with_prefix("doorbuster")),
             requests: Family::default(),
             seconds: Family::new_with_constructor(|| Histogram::new(LATENCY_BOUNDS_S)),
+            problems: Family::default(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
-            overloaded: Counter::default(),
         };
         metrics.register("http_requests", "HTTP requests answered", metrics.requests.clone());
         metrics.register("http_request_seconds", "Time to answer a HTTP request", metrics.seconds.clone());
         metrics.register("http_in_flight", "HTTP requests being answered", metrics.in_flight.clone());
         metrics.register("http_connections", "Open connections", metrics.connections.clone());
-        metrics.register("overloaded", "Requests refused because a queue was full", metrics.overloaded.clone());
+        metrics.register("problems", "Refusals and failures answered, by code", metrics.problems.clone());
         metrics
     }
 }
@@ -88,6 +92,12 @@ impl Metrics {
         }
     }
 
+    /// The counter of refusals and failures with this code.
+    #[must_use]
+    pub fn problem(&self, code: &'static str) -> Counter {
+        self.problems.get_or_create_owned(&CodeLabels { code })
+    }
+
     /// All metrics as text.
     #[must_use]
     pub fn encode(&self) -> String {
@@ -101,7 +111,8 @@ impl Metrics {
 
 /// Statuses that have a counter of their own in every route; any other is looked up by its label.
 const STATUSES: [u16; 24] = [
-    200, 201, 202, 204, 303, 304, 400, 401, 402, 403, 404, 405, 408, 409, 410, 413, 415, 422, 425, 429, 500, 501, 503, 504,
+    200, 201, 202, 204, 303, 304, 400, 401, 402, 403, 404, 405, 408, 409, 410, 413, 415, 422, 425, 429, 500,
+    501, 503, 504,
 ];
 
 /// Where in [`STATUSES`] a status stands, by status minus 200; `u8::MAX` for the rest.
@@ -167,6 +178,9 @@ mod tests {
         for expected in [line(201, 2), line(409, 1), line(418, 1)] {
             assert!(text.contains(&expected), "{expected} in\n{text}");
         }
-        assert!(text.contains(r#"http_request_seconds_count{method="POST",route="/api/v1/orders"} 4"#), "{text}");
+        assert!(
+            text.contains(r#"http_request_seconds_count{method="POST",route="/api/v1/orders"} 4"#),
+            "{text}"
+        );
     }
 }

@@ -4,7 +4,7 @@ use crate::support::{ADMIN_EMAIL, PASSWORD, Reply, TestApp, Tokens};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_buyer_registers_signs_in_and_sees_themselves() {
     let app = TestApp::start().await;
     let body = json!({"email": "Ada@Example.com", "username": "Ada", "password": PASSWORD});
@@ -28,7 +28,7 @@ async fn a_buyer_registers_signs_in_and_sees_themselves() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_account_with_the_same_address_or_name_is_refused() {
     let app = TestApp::start().await;
     app.register("ada").await;
@@ -41,7 +41,7 @@ async fn a_second_account_with_the_same_address_or_name_is_refused() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn of_fifty_parallel_registrations_of_one_name_one_succeeds() {
     let app = TestApp::start().await;
     let body = json!({"email": "ada@example.com", "username": "ada", "password": PASSWORD});
@@ -54,7 +54,7 @@ async fn of_fifty_parallel_registrations_of_one_name_one_succeeds() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_and_an_unknown_name_are_told_alike() {
     let app = TestApp::start().await;
     app.register("ada").await;
@@ -72,7 +72,7 @@ async fn a_wrong_password_and_an_unknown_name_are_told_alike() {
     assert_eq!(bodies.len(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn fields_that_are_not_valid_are_all_named() {
     let app = TestApp::start().await;
     let body = json!({"email": "nobody", "username": "<script>", "password": "short"});
@@ -98,21 +98,23 @@ async fn fields_that_are_not_valid_are_all_named() {
     assert_eq!(reply.problem(), "invalid_body");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn sql_and_script_in_names_are_just_text() {
     let app = TestApp::start().await;
     app.register("ada").await;
-    for text in ["' OR '1'='1", "ada'; DROP TABLE users; --", "<img src=x onerror=alert(1)>", "\u{0}", "🦀"] {
+    for text in ["' OR '1'='1", "ada'; DROP TABLE users; --", "<img src=x onerror=alert(1)>", "\u{0}", "🦀"]
+    {
         let reply = app.post("/api/v1/auth/login", &json!({"username": text, "password": text})).await;
         assert_eq!(reply.problem(), "invalid_body", "{text}");
-        let body = json!({"email": "eve@example.com", "username": "eve", "password": format!("{text}-----------")});
+        let body =
+            json!({"email": "eve@example.com", "username": "eve", "password": format!("{text}-----------")});
         let reply = app.post("/api/v1/auth/register", &body).await;
         assert!([StatusCode::CREATED, StatusCode::CONFLICT].contains(&reply.status), "{reply:?}");
     }
     app.get_as(&app.admin().await.access, "/api/v1/auth/me").await.json();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refresh_token_works_once_and_a_second_use_ends_the_session() {
     let app = TestApp::start().await;
     let first = app.register("ada").await;
@@ -133,7 +135,7 @@ async fn a_refresh_token_works_once_and_a_second_use_ends_the_session() {
     assert_eq!(refresh(&"x".repeat(50_000)).await.problem(), "bad_refresh_token");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn of_many_parallel_refreshes_at_most_one_succeeds() {
     let app = TestApp::start().await;
     let tokens = app.register("ada").await;
@@ -142,7 +144,7 @@ async fn of_many_parallel_refreshes_at_most_one_succeeds() {
     assert_eq!(replies.iter().filter(|reply| reply.status == StatusCode::OK).count(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refresh_token_expires() {
     let app = TestApp::with(&["--limits", "off", "--refresh-ttl", "1h"]).await;
     let tokens = app.register("ada").await;
@@ -151,7 +153,7 @@ async fn a_refresh_token_expires() {
     assert_eq!(reply.problem(), "bad_refresh_token");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn logout_voids_the_session_here_at_once_and_after_a_restart() {
     let app = TestApp::start().await;
     let (tokens, other) = (app.register("ada").await, app.admin().await);
@@ -167,7 +169,7 @@ async fn logout_voids_the_session_here_at_once_and_after_a_restart() {
     check(&app.restart().await).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_imported_bcrypt_hash_is_accepted_and_upgraded() {
     let app = TestApp::start().await;
     app.register("ada").await;
@@ -187,19 +189,26 @@ async fn an_imported_bcrypt_hash_is_accepted_and_upgraded() {
 
 async fn set_hash(app: &TestApp, hash: &str) {
     let pool = database(app).await;
-    sqlx::query("UPDATE users SET password_hash = $1 WHERE username = 'ada'").bind(hash).execute(&pool).await.unwrap();
+    sqlx::query("UPDATE users SET password_hash = $1 WHERE username = 'ada'")
+        .bind(hash)
+        .execute(&pool)
+        .await
+        .unwrap();
 }
 
 async fn hash(app: &TestApp) -> String {
     let pool = database(app).await;
-    sqlx::query_scalar("SELECT password_hash FROM users WHERE username = 'ada'").fetch_one(&pool).await.unwrap()
+    sqlx::query_scalar("SELECT password_hash FROM users WHERE username = 'ada'")
+        .fetch_one(&pool)
+        .await
+        .unwrap()
 }
 
 async fn database(app: &TestApp) -> sqlx::AnyPool {
     sqlx::AnyPool::connect(&format!("sqlite://{}", app.data().join("shop.db").display())).await.unwrap()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_first_start_makes_one_admin() {
     let app = TestApp::start().await;
     let me = app.get_as(&app.admin().await.access, "/api/v1/auth/me").await.json();
@@ -208,14 +217,15 @@ async fn the_first_start_makes_one_admin() {
     assert!(app.instance.first_admin.is_none(), "a password that was given is not printed");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_login_storm_is_refused_with_retry_after_and_reads_go_on() {
     let app = TestApp::start().await;
     let body = json!({"username": "nobody", "password": PASSWORD});
     let storm = futures::future::join_all((0..200).map(|_| app.post("/api/v1/auth/login", &body)));
     let (replies, probe) = tokio::join!(storm, app.get("/livez"));
     assert_eq!(probe.status, StatusCode::OK);
-    let refused: Vec<_> = replies.iter().filter(|reply| reply.status == StatusCode::SERVICE_UNAVAILABLE).collect();
+    let refused: Vec<_> =
+        replies.iter().filter(|reply| reply.status == StatusCode::SERVICE_UNAVAILABLE).collect();
     assert!(!refused.is_empty());
     for reply in refused {
         assert_eq!(reply.problem(), "overloaded");

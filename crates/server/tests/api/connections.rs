@@ -2,9 +2,10 @@
 
 use crate::support::{PASSWORD, TestApp};
 use serde_json::json;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 async fn connect(app: &TestApp) -> TcpStream {
     TcpStream::connect(app.instance.address).await.unwrap()
@@ -18,7 +19,7 @@ async fn read_to_end(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_dawdles_over_its_head_is_cut() {
     let app = TestApp::with(&["--head-timeout", "300ms"]).await;
     let start = Instant::now();
@@ -38,7 +39,7 @@ async fn a_connection_that_dawdles_over_its_head_is_cut() {
     assert!(start.elapsed() >= Duration::from_millis(300));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_connection_may_wait_for_its_next_request_longer_than_for_a_head() {
     let app = TestApp::with(&["--head-timeout", "200ms", "--idle-timeout", "1s"]).await;
     let mut stream = connect(&app).await;
@@ -54,7 +55,7 @@ async fn a_connection_may_wait_for_its_next_request_longer_than_for_a_head() {
     assert!(start.elapsed() < Duration::from_secs(5));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_never_comes_is_given_up() {
     let app = TestApp::with(&["--limits", "off", "--request-timeout", "500ms"]).await;
     let mut stream = connect(&app).await;
@@ -64,7 +65,7 @@ async fn a_body_that_never_comes_is_given_up() {
     assert!(reply.starts_with("HTTP/1.1 504") && reply.contains("\"code\":\"timeout\""), "{reply}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn heads_that_are_too_large_or_broken_are_refused() {
     let app = TestApp::start().await;
     let many = "x-a: b\r\n".repeat(200);
@@ -74,7 +75,8 @@ async fn heads_that_are_too_large_or_broken_are_refused() {
         "\u{0}\u{1}\u{2}\r\n\r\n".to_owned(),
         format!("GET /livez HTTP/1.1\r\nhost: x\r\n{many}\r\n"),
         format!("GET /livez HTTP/1.1\r\nhost: x\r\n{large}\r\n"),
-        "POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello".to_owned(),
+        "POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello"
+            .to_owned(),
         "POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n".to_owned(),
     ] {
         let mut stream = connect(&app).await;
@@ -85,19 +87,21 @@ async fn heads_that_are_too_large_or_broken_are_refused() {
     assert_eq!(app.get("/livez").await.body, b"ok");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn pipelined_requests_are_all_answered_in_order() {
     let app = TestApp::start().await;
     let mut stream = connect(&app).await;
-    let request = |id: &str, more: &str| format!("GET /livez HTTP/1.1\r\nhost: x\r\nx-request-id: {id}\r\n{more}\r\n");
-    let requests = [request("one", ""), request("two", ""), request("three", "connection: close\r\n")].concat();
+    let request =
+        |id: &str, more: &str| format!("GET /livez HTTP/1.1\r\nhost: x\r\nx-request-id: {id}\r\n{more}\r\n");
+    let requests =
+        [request("one", ""), request("two", ""), request("three", "connection: close\r\n")].concat();
     stream.write_all(requests.as_bytes()).await.unwrap();
     let reply = read_to_end(&mut stream).await;
     let at = |id: &str| reply.find(&format!("x-request-id: {id}")).unwrap_or_else(|| panic!("{id}: {reply}"));
     assert!(at("one") < at("two") && at("two") < at("three"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_hangs_up_after_sending_still_gets_its_account() {
     let app = TestApp::start().await;
     let body = json!({"email": "ada@example.com", "username": "ada", "password": PASSWORD}).to_string();
@@ -108,11 +112,14 @@ async fn a_client_that_hangs_up_after_sending_still_gets_its_account() {
     let login = json!({"username": "ada", "password": PASSWORD});
     let start = Instant::now();
     while app.post("/api/v1/auth/login", &login).await.status != 200 {
-        assert!(start.elapsed() < Duration::from_secs(10), "what was asked for is done, whoever hears the answer");
+        assert!(
+            start.elapsed() < Duration::from_secs(10),
+            "what was asked for is done, whoever hears the answer"
+        );
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn requests_in_flight_finish_when_the_shop_stops() {
     let app = TestApp::start().await;
     let mut idle = connect(&app).await;
@@ -135,7 +142,7 @@ async fn requests_in_flight_finish_when_the_shop_stops() {
     assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_never_ends_does_not_keep_the_shop_from_stopping() {
     let app = TestApp::with(&["--drain-timeout", "300ms"]).await;
     let mut busy = connect(&app).await;
@@ -147,7 +154,7 @@ async fn a_request_that_never_ends_does_not_keep_the_shop_from_stopping() {
     tokio::time::timeout(Duration::from_secs(5), app.instance.stop()).await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn no_more_connections_are_served_than_allowed() {
     let app = TestApp::with(&["--connections-max", "1"]).await;
     let mut first = connect(&app).await;

@@ -9,7 +9,7 @@ use server::http::server::{listen, serve};
 use std::sync::Arc;
 use std::time::Duration;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn every_reply_carries_the_security_headers() {
     let app = TestApp::start().await;
     for path in ["/livez", "/api/v1/auth/me", "/nowhere", "/docs/", "/openapi.json"] {
@@ -29,13 +29,16 @@ async fn every_reply_carries_the_security_headers() {
         assert!(!reply.headers.contains_key("x-powered-by"), "{path}");
         let policy = reply.header("content-security-policy");
         assert!(policy.starts_with("default-src 'none'"), "{path}");
-        assert_eq!(policy.contains("script-src 'self'"), path.starts_with("/docs") || path == "/openapi.json");
+        assert_eq!(
+            policy.contains("script-src 'self'"),
+            path.starts_with("/docs") || path == "/openapi.json"
+        );
         assert!(!policy.contains("script-src 'self' 'unsafe"), "{path}");
     }
     assert_eq!(app.get("/api/v1/auth/me").await.header("cache-control"), "no-store");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_id_is_echoed_when_it_is_sane_and_made_otherwise() {
     let app = TestApp::start().await;
     let ask = async |id: &str| {
@@ -51,7 +54,7 @@ async fn a_request_id_is_echoed_when_it_is_sane_and_made_otherwise() {
     assert_ne!(ask("").await, ask("").await);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn other_sites_may_call_only_by_setting() {
     let none = TestApp::start().await;
     let some = TestApp::with(&["--cors-origins", "https://shop.example,http://localhost:5173"]).await;
@@ -90,7 +93,7 @@ async fn other_sites_may_call_only_by_setting() {
     assert_eq!(some.get("/livez").await.header("vary"), "origin", "caches must keep origins apart");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn head_is_get_without_its_body() {
     let app = TestApp::start().await;
     let reply = Reply::of(app.request(Method::HEAD, "/livez")).await;
@@ -98,7 +101,7 @@ async fn head_is_get_without_its_body() {
     assert_eq!(reply.header("content-length"), "2");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_handler_that_panics_or_hangs_hurts_only_its_own_request() {
     let app = TestApp::with(&["--request-timeout", "200ms"]).await;
     let router = Router::new()

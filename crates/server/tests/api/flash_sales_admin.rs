@@ -122,7 +122,9 @@ async fn what_is_not_to_be_paid_is_sold_at_once() {
     let app = TestApp::start().await;
     let merchant = Merchant::of(&app).await;
     let buyer = app.register("ada").await;
-    for more in [json!({"payment": "none", "holdSeconds": 60}), json!({"payment": "required", "holdSeconds": 0})] {
+    for more in
+        [json!({"payment": "none", "holdSeconds": 60}), json!({"payment": "required", "holdSeconds": 0})]
+    {
         let sale = merchant.sale(&more).await;
         let reply = order(&app, &buyer, &sale, 1).await;
         assert_eq!(reply.json()["status"], "confirmed", "{more}");
@@ -152,13 +154,21 @@ async fn a_sale_that_runs_takes_only_what_adds_to_its_promise() {
     ];
     for change in refused {
         let reply = merchant.patch(&path, &change).await;
-        assert_eq!((reply.status, reply.problem().as_str()), (StatusCode::CONFLICT, "promise_made"), "{change}");
+        assert_eq!(
+            (reply.status, reply.problem().as_str()),
+            (StatusCode::CONFLICT, "promise_made"),
+            "{change}"
+        );
     }
-    let added = json!({"quantity": 12, "endsAt": merchant.moment(7_200_000), "holdSeconds": 60, "slug": "new-name"});
+    let added =
+        json!({"quantity": 12, "endsAt": merchant.moment(7_200_000), "holdSeconds": 60, "slug": "new-name"});
     let reply = merchant.patch(&path, &added).await;
     assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
     let json = reply.json();
-    assert_eq!((&json["quantity"], &json["available"], &json["holdSeconds"]), (&json!(12), &json!(12), &json!(60)));
+    assert_eq!(
+        (&json["quantity"], &json["available"], &json["holdSeconds"]),
+        (&json!(12), &json!(12), &json!(60))
+    );
     assert_eq!(app.get("/api/v1/flash-sales/new-name").await.json()["id"], json["id"]);
     assert_eq!(app.get("/api/v1/flash-sales/a-thing").await.status, StatusCode::NOT_FOUND);
     assert_eq!(wrong(&merchant.patch(&path, &json!({"quantity": 0, "status": "ended"})).await), ["/status"]);
@@ -214,7 +224,10 @@ async fn a_sale_is_paused_resumed_restocked_and_closed() {
         let reply = merchant.post(&format!("/flash-sales/{sale}/{action}"), &json!({"quantity": 1})).await;
         assert_eq!((reply.status, reply.problem().as_str()), (StatusCode::GONE, "closed"), "{action}");
     }
-    assert_eq!(merchant.patch(&format!("/flash-sales/{sale}"), &json!({"quantity": 99})).await.problem(), "closed");
+    assert_eq!(
+        merchant.patch(&format!("/flash-sales/{sale}"), &json!({"quantity": 99})).await.problem(),
+        "closed"
+    );
     for action in ["pause", "resume", "close"] {
         let reply = merchant.post(&format!("/flash-sales/{UNKNOWN}/{action}"), &json!({})).await;
         assert_eq!((reply.status, reply.problem().as_str()), (StatusCode::NOT_FOUND, "sale_unknown"));
@@ -301,4 +314,26 @@ async fn ten_admins_at_once_do_not_overlook_each_other() {
     assert_eq!(slugs.len(), 10);
     assert_eq!(app.get(&format!("/api/v1/flash-sales/{sale}")).await.json()["quantity"], 20);
     assert_eq!(id(&merchant.get(&format!("/flash-sales/{sale}/overview")).await["sale"]), sale);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hangs_up_leaves_no_sale_half_made() {
+    let app = TestApp::start().await;
+    let merchant = Merchant::of(&app).await;
+    let product = merchant.product("A thing").await;
+    let body = merchant.sale_body(&product, &json!({}));
+    for patience_us in (0..20).map(|n| n * 500) {
+        let making = merchant.post("/flash-sales", &body);
+        let _hung_up = tokio::time::timeout(Duration::from_micros(patience_us), making).await;
+    }
+    let shop = &app.instance.app.shop;
+    for _ in 0..500 {
+        let half_made = sales::half_made(&shop.store, sale::Timestamp::MAX).await.unwrap();
+        let is_listed = |id| shop.catalogue.listing(id).is_some();
+        if half_made.is_empty() && shop.engine.views().all().iter().all(|view| is_listed(view.id)) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("a sale stays half-made");
 }

@@ -12,7 +12,7 @@ async fn login_from(app: &TestApp, forwarded: &str) -> Reply {
     Reply::of(app.request(Method::POST, LOGIN).header("x-forwarded-for", forwarded).json(&body)).await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn replies_tell_the_limit_and_what_is_left() {
     let app = TestApp::with(&[]).await;
     let reply = app.get(ME).await;
@@ -24,7 +24,7 @@ async fn replies_tell_the_limit_and_what_is_left() {
     assert!(!app.get("/livez").await.headers.contains_key("ratelimit"), "probes are not limited");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_hundred_and_first_login_in_a_quarter_of_an_hour_is_refused() {
     let app = TestApp::with(&[]).await;
     for _ in 0..100 {
@@ -41,7 +41,7 @@ async fn the_hundred_and_first_login_in_a_quarter_of_an_hour_is_refused() {
     assert_ne!(app.post(LOGIN, &json!({})).await.status, StatusCode::TOO_MANY_REQUESTS);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn buyers_behind_one_address_are_counted_apart() {
     let app = TestApp::with(&["--limit-read", "3/1h"]).await;
     let (ada, bob) = (app.register("ada").await.access, app.register("bob").await.access);
@@ -53,7 +53,7 @@ async fn buyers_behind_one_address_are_counted_apart() {
     assert_eq!(app.get(ME).await.status, StatusCode::UNAUTHORIZED, "the address itself is counted apart too");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn logins_are_counted_by_address_whatever_token_they_carry() {
     let app = TestApp::with(&["--limit-auth", "3/1h"]).await;
     let (ada, bob) = (app.register("ada").await.access, app.register("bob").await.access);
@@ -61,7 +61,7 @@ async fn logins_are_counted_by_address_whatever_token_they_carry() {
     assert_eq!(app.post_as(&bob, LOGIN, &json!({})).await.problem(), "rate_limited");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_forwarded_address_counts_only_from_a_trusted_proxy() {
     let app = TestApp::with(&["--limit-auth", "1/1h"]).await;
     assert_ne!(login_from(&app, "203.0.113.1").await.status, StatusCode::TOO_MANY_REQUESTS);
@@ -74,7 +74,7 @@ async fn a_forwarded_address_counts_only_from_a_trusted_proxy() {
     assert_eq!(login_from(&app, "6.6.6.6, 203.0.113.1").await.problem(), "rate_limited", "a forged hop");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn limits_can_be_turned_off() {
     let app = TestApp::start().await;
     for _ in 0..150 {

@@ -1,10 +1,13 @@
 //! The API from outside: each test starts a shop of its own and speaks HTTP to it.
 
+#![expect(clippy::unwrap_used, reason = "a test program: what fails ends it")]
+
 mod support;
 
 mod merchant;
 
 mod accounts;
+mod command_line;
 mod connections;
 mod edge;
 mod limits;

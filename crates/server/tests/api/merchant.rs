@@ -94,7 +94,8 @@ pub fn wrong(reply: &Reply) -> Vec<String> {
     assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY, "{reply:?}");
     let body = reply.json();
     let errors = body["errors"].as_array().unwrap_or_else(|| panic!("no fields: {body}"));
-    let mut pointers: Vec<String> = errors.iter().map(|error| error["pointer"].as_str().unwrap().to_owned()).collect();
+    let mut pointers: Vec<String> =
+        errors.iter().map(|error| error["pointer"].as_str().unwrap().to_owned()).collect();
     pointers.sort();
     pointers
 }

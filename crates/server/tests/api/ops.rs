@@ -3,7 +3,7 @@
 use crate::support::TestApp;
 use reqwest::{Method, StatusCode};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn probes_tell_how_it_is() {
     let app = TestApp::start().await;
     assert_eq!(app.get("/livez").await.body, b"ok");
@@ -19,7 +19,7 @@ async fn probes_tell_how_it_is() {
     assert_eq!(app.get("/health").await.status, StatusCode::SERVICE_UNAVAILABLE);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn metrics_are_on_their_own_address_only() {
     let app = TestApp::start().await;
     assert_eq!(app.get("/metrics").await.problem(), "not_found");
@@ -29,6 +29,8 @@ async fn metrics_are_on_their_own_address_only() {
     for line in [
         r#"doorbuster_http_requests_total{method="GET",route="/api/v1/auth/me",status="401"} 1"#,
         r#"doorbuster_http_requests_total{method="any",route="unknown",status="404"} 1"#,
+        r#"doorbuster_problems_total{code="unauthorized"} 1"#,
+        r#"doorbuster_problems_total{code="not_found"} 1"#,
         "doorbuster_http_in_flight 0",
         "# EOF",
     ] {
@@ -38,14 +40,19 @@ async fn metrics_are_on_their_own_address_only() {
     assert_eq!(app.http.get(foreign).send().await.unwrap().status(), StatusCode::NOT_FOUND);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_page_to_try_the_api_needs_no_other_site() {
     let app = TestApp::start().await;
     let reply = app.get("/docs").await;
     assert_eq!((reply.status, reply.header("location")), (StatusCode::PERMANENT_REDIRECT, "/docs/"));
     let page = String::from_utf8(app.get("/docs/").await.body).unwrap();
     assert!(page.contains("swagger-ui-bundle.js"));
-    for file in ["swagger-ui-bundle.js", "swagger-ui-standalone-preset.js", "swagger-initializer.js", "swagger-ui.css"] {
+    for file in [
+        "swagger-ui-bundle.js",
+        "swagger-ui-standalone-preset.js",
+        "swagger-initializer.js",
+        "swagger-ui.css",
+    ] {
         let reply = app.get(&format!("/docs/{file}")).await;
         assert_eq!(reply.status, StatusCode::OK, "{file}");
         assert!(!reply.body.is_empty());
@@ -57,7 +64,7 @@ async fn the_page_to_try_the_api_needs_no_other_site() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_description_is_what_is_served() {
     let app = TestApp::start().await;
     let description = app.get("/openapi.json").await.json();

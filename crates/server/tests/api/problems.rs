@@ -12,7 +12,7 @@ async fn post_raw(app: &TestApp, body: impl Into<reqwest::Body>) -> Reply {
     Reply::of(request.body(body)).await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_is_a_problem_document() {
     let app = TestApp::start().await;
     let reply = app.get("/api/v1/nowhere").await;
@@ -27,12 +27,14 @@ async fn what_is_not_there_is_a_problem_document() {
       "type": "/problems/not_found"
     }
     "#);
-    for path in ["/", "/api", "/api/v1/", "/..%2f..%2fetc/passwd", "/%ff", "/docs/nothing.js", "/problems/nothing"] {
+    for path in
+        ["/", "/api", "/api/v1/", "/..%2f..%2fetc/passwd", "/%ff", "/docs/nothing.js", "/problems/nothing"]
+    {
         assert_eq!(app.get(path).await.problem(), "not_found", "{path}");
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_method_that_a_resource_does_not_know_is_told_which_it_does() {
     let app = TestApp::start().await;
     for (method, path, allow) in [
@@ -43,15 +45,20 @@ async fn a_method_that_a_resource_does_not_know_is_told_which_it_does() {
         (Method::from_bytes(b"BREW").unwrap(), REGISTER, "POST"),
     ] {
         let reply = Reply::of(app.request(method, path)).await;
-        assert_eq!((reply.status, reply.problem().as_str()), (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"));
+        assert_eq!(
+            (reply.status, reply.problem().as_str()),
+            (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed")
+        );
         assert_eq!(reply.header("allow"), allow, "{path}");
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_is_not_json_is_unsupported() {
     let app = TestApp::start().await;
-    for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", "", "/", "\u{fc}"] {
+    for content_type in
+        ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", "", "/", "\u{fc}"]
+    {
         let request = app.request(Method::POST, REGISTER).header("content-type", content_type).body("{}");
         let reply = Reply::of(request).await;
         assert_eq!(reply.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{content_type}");
@@ -63,7 +70,7 @@ async fn a_body_that_is_not_json_is_unsupported() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn broken_json_is_told_where_it_breaks() {
     let app = TestApp::start().await;
     let deep = "[".repeat(60_000);
@@ -78,7 +85,7 @@ async fn broken_json_is_told_where_it_breaks() {
     assert_eq!(reply.json()["detail"], "the body is not valid JSON at line 2, column 12");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn bytes_that_are_no_text_are_refused() {
     let app = TestApp::start().await;
     let mut body = br#"{"email": ""#.to_vec();
@@ -89,25 +96,34 @@ async fn bytes_that_are_no_text_are_refused() {
     assert_eq!(post_raw(&app, b"{\"email\": \"\\ud800\"}".to_vec()).await.status, StatusCode::BAD_REQUEST);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn unknown_fields_and_wrong_types_are_pointed_at() {
     let app = TestApp::start().await;
     for (body, pointer) in [
         (json!({"email": 7, "username": "ada", "password": PASSWORD}), "/email"),
         (json!({"email": "ada@example.com", "username": null, "password": PASSWORD}), "/username"),
-        (json!({"email": "ada@example.com", "username": "ada", "password": PASSWORD, "isAdmin": true}), "/isAdmin"),
-        (json!({"email": "ada@example.com", "username": "ada", "password": PASSWORD, "a/b~c": true}), "/a~1b~0c"),
+        (
+            json!({"email": "ada@example.com", "username": "ada", "password": PASSWORD, "isAdmin": true}),
+            "/isAdmin",
+        ),
+        (
+            json!({"email": "ada@example.com", "username": "ada", "password": PASSWORD, "a/b~c": true}),
+            "/a~1b~0c",
+        ),
         (json!({"username": "ada", "password": PASSWORD}), ""),
         (json!(["ada@example.com", "ada", PASSWORD]), ""),
         (json!("text"), ""),
     ] {
         let reply = app.post(REGISTER, &body).await;
-        assert_eq!((reply.status, reply.problem().as_str()), (StatusCode::UNPROCESSABLE_ENTITY, "invalid_body"));
+        assert_eq!(
+            (reply.status, reply.problem().as_str()),
+            (StatusCode::UNPROCESSABLE_ENTITY, "invalid_body")
+        );
         assert_eq!(reply.json()["errors"][0]["pointer"], pointer, "{body} {}", reply.json());
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn names_of_a_hundred_thousand_characters_are_refused_in_few_words() {
     let app = TestApp::with(&["--limits", "off", "--body-limit", "1048576"]).await;
     let huge = "a".repeat(100_000);
@@ -126,7 +142,7 @@ async fn names_of_a_hundred_thousand_characters_are_refused_in_few_words() {
     assert_eq!(app.post("/api/v1/auth/refresh", &refresh).await.problem(), "bad_refresh_token");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_of_ten_megabytes_gets_its_answer() {
     let app = TestApp::start().await;
     let reply = post_raw(&app, vec![b'x'; 10 << 20]).await;
@@ -146,7 +162,7 @@ async fn a_body_of_ten_megabytes_gets_its_answer() {
     assert_eq!(post_raw(&app, fits).await.problem(), "invalid_body");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn every_sort_of_problem_has_a_page() {
     let app = TestApp::start().await;
     for kind in server::http::problem::kind::ALL {

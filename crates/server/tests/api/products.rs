@@ -41,7 +41,8 @@ async fn a_product_is_made_shown_edited_and_deleted() {
     }
 
     let path = format!("/products/{}", id(&made.json()));
-    let edited = merchant.patch(&path, &json!({"price": {"amount": 500, "currency": "JPY"}, "category": null})).await;
+    let edited =
+        merchant.patch(&path, &json!({"price": {"amount": 500, "currency": "JPY"}, "category": null})).await;
     assert_eq!(edited.status, StatusCode::OK, "{edited:?}");
     assert_eq!(edited.json()["price"], json!({"amount": 500, "currency": "JPY"}));
     assert_eq!(edited.json()["category"], json!(null));
@@ -49,7 +50,9 @@ async fn a_product_is_made_shown_edited_and_deleted() {
     assert_eq!(app.get(&location).await.json(), edited.json());
 
     assert_eq!(merchant.delete(&path).await.status, StatusCode::NO_CONTENT);
-    for reply in [app.get(&location).await, merchant.delete(&path).await, merchant.patch(&path, &json!({})).await] {
+    for reply in
+        [app.get(&location).await, merchant.delete(&path).await, merchant.patch(&path, &json!({})).await]
+    {
         assert_eq!((reply.status, reply.problem().as_str()), (StatusCode::NOT_FOUND, "product_unknown"));
     }
     assert_eq!(app.get("/api/v1/products").await.json()["items"], json!([]));
@@ -68,7 +71,8 @@ async fn every_bad_field_is_told_at_once() {
         "colour": "red",
     });
     let pointers = wrong(&merchant.post("/products", &body).await);
-    let expected = ["/category", "/colour", "/description", "/imageUrl", "/name", "/price/amount", "/price/currency"];
+    let expected =
+        ["/category", "/colour", "/description", "/imageUrl", "/name", "/price/amount", "/price/currency"];
     assert_eq!(pointers, expected);
     let nothing = wrong(&merchant.post("/products", &json!({})).await);
     assert_eq!(nothing, ["/name", "/price"]);
@@ -84,7 +88,10 @@ async fn every_bad_field_is_told_at_once() {
     assert_eq!(huge.status, StatusCode::PAYLOAD_TOO_LARGE);
 
     let path = format!("/products/{}", merchant.product("A thing").await);
-    assert_eq!(wrong(&merchant.patch(&path, &json!({"name": null, "price": null, "id": 1})).await), ["/id", "/name", "/price"]);
+    assert_eq!(
+        wrong(&merchant.patch(&path, &json!({"name": null, "price": null, "id": 1})).await),
+        ["/id", "/name", "/price"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -40,7 +40,8 @@ async fn an_admin_sees_orders_as_soon_as_they_are_made() {
     let page = merchant.get(&format!("/flash-sales/{held}/orders?status=pending")).await;
     assert_eq!(column(&page, "id"), [json!(third)]);
     let page = merchant.get("/orders?limit=2").await;
-    let next = merchant.get(&format!("/orders?limit=2&cursor={}", page["nextCursor"].as_str().unwrap())).await;
+    let next =
+        merchant.get(&format!("/orders?limit=2&cursor={}", page["nextCursor"].as_str().unwrap())).await;
     assert_eq!(column(&next, "id"), [json!(first)]);
     for bad in ["status=lost", "limit=0", "cursor=%21", "colour=red", "flashSaleId=7"] {
         let reply = app.get_as(&merchant.token, &format!("/api/v1/admin/orders?{bad}")).await;
@@ -62,11 +63,18 @@ async fn the_overview_adds_up() {
     assert_eq!(order(&app, &ada, &sale, 1).await.problem(), "limit_reached");
 
     let overview = merchant.get(&format!("/flash-sales/{sale}/overview")).await;
-    let units: Vec<&Value> = ["quantity", "available", "admitted", "held", "sold"].map(|name| &overview["sale"][name]).into();
+    let units: Vec<&Value> =
+        ["quantity", "available", "admitted", "held", "sold"].map(|name| &overview["sale"][name]).into();
     assert_eq!(units, [4, 1, 0, 1, 2]);
     assert_eq!(overview["revenue"], eur(5998));
-    assert_eq!(overview["orders"][0], json!({"status": "confirmed", "orders": 1, "units": 2, "total": eur(5998)}));
-    assert_eq!(overview["orders"][1], json!({"status": "pending", "orders": 1, "units": 1, "total": eur(2999)}));
+    assert_eq!(
+        overview["orders"][0],
+        json!({"status": "confirmed", "orders": 1, "units": 2, "total": eur(5998)})
+    );
+    assert_eq!(
+        overview["orders"][1],
+        json!({"status": "pending", "orders": 1, "units": 1, "total": eur(2999)})
+    );
     assert_eq!((&overview["ordersLastMinute"], &overview["projectionLag"]), (&json!(2), &json!(0)));
 }
 

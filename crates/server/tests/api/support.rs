@@ -78,9 +78,14 @@ impl TestApp {
         let all = fixed.into_iter().chain(flags.iter().map(String::as_str));
         let settings = Serve::from_flags(all).unwrap();
         let turned = Arc::clone(&clock);
-        let clock_of = move |not_before| Arc::new(TurnedClock { system: SystemClock::start(not_before), turned }) as _;
+        let clock_of =
+            move |not_before| Arc::new(TurnedClock { system: SystemClock::start(not_before), turned }) as _;
         let instance = Instance::start(settings, clock_of).await.unwrap();
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .unwrap();
         Self { instance, http, clock, folder, flags }
     }
 
@@ -124,7 +129,8 @@ impl TestApp {
 
     /// Registers a buyer with this username; their address is `username@example.com`.
     pub async fn register(&self, username: &str) -> Tokens {
-        let body = json!({"email": format!("{username}@example.com"), "username": username, "password": PASSWORD});
+        let body =
+            json!({"email": format!("{username}@example.com"), "username": username, "password": PASSWORD});
         let reply = self.post("/api/v1/auth/register", &body).await;
         assert_eq!(reply.status, StatusCode::CREATED, "{reply:?}");
         Tokens::of(&reply.json())
@@ -132,7 +138,8 @@ impl TestApp {
 
     /// Signs the admin in.
     pub async fn admin(&self) -> Tokens {
-        let reply = self.post("/api/v1/auth/login", &json!({"email": ADMIN_EMAIL, "password": PASSWORD})).await;
+        let reply =
+            self.post("/api/v1/auth/login", &json!({"email": ADMIN_EMAIL, "password": PASSWORD})).await;
         assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
         Tokens::of(&reply.json())
     }

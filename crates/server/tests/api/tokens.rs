@@ -24,7 +24,7 @@ async fn assert_refused(app: &TestApp, token: &str, how: &str) {
     assert!(reply.header("www-authenticate").starts_with("Bearer"), "{how}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn forged_tokens_are_refused() {
     let app = TestApp::start().await;
     let real = app.register("ada").await.access;
@@ -45,7 +45,8 @@ async fn forged_tokens_are_refused() {
     let hs256 = |bytes: &[u8]| hmac_sha256(&public, bytes);
     let admin = with(&claims, "role", "admin");
     let mut own_key = header.clone();
-    own_key["jwk"] = json!({"kty": "OKP", "crv": "Ed25519", "x": BASE64.encode(foreign.verifying_key().as_bytes())});
+    own_key["jwk"] =
+        json!({"kty": "OKP", "crv": "Ed25519", "x": BASE64.encode(foreign.verifying_key().as_bytes())});
     for (how, forged) in [
         ("alg none", token(&with(&header, "alg", "none"), &admin, |_| Vec::new())),
         ("alg nOnE", token(&with(&header, "alg", "nOnE"), &admin, |_| Vec::new())),
@@ -71,7 +72,7 @@ async fn forged_tokens_are_refused() {
     assert_eq!(app.get_as(&real, ME).await.status, StatusCode::OK, "the real one still works");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_of_another_shop_is_refused() {
     let (app, other) = (TestApp::start().await, TestApp::start().await);
     let foreign = other.register("ada").await.access;
@@ -79,7 +80,7 @@ async fn a_token_of_another_shop_is_refused() {
     assert_refused(&app, &foreign, "another shop's token").await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_expires_on_the_minute_known_or_not() {
     let app = TestApp::start().await;
     let token = app.register("ada").await.access;
@@ -91,7 +92,7 @@ async fn a_token_expires_on_the_minute_known_or_not() {
     assert_refused(&app, &token, "expired, checked anew").await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn tokens_outlive_a_restart() {
     let app = TestApp::start().await;
     let tokens = app.register("ada").await;
@@ -99,7 +100,7 @@ async fn tokens_outlive_a_restart() {
     assert_eq!(app.get_as(&tokens.access, ME).await.status, StatusCode::OK);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn only_a_bearer_token_signs_in() {
     let app = TestApp::start().await;
     let token = app.register("ada").await.access;

@@ -80,6 +80,7 @@ const LAW_STANDS_ON: &str = "hashbrown serde thiserror uuid";
 /// Names that one module may say against a rule above, each with its reason.
 const EXCEPTIONS: &str = "
     http::problem   → server::store::StoreError   because one file turns every error into a reply
+    http::problem   → engine::EngineError         because one file turns every error into a reply
     store::accounts → server::auth::Role          because it is a column of the table of accounts
     telemetry::logs → clap::ValueEnum             because a flag's values stand beside what they mean
     sale::hash      → std::collections::HashMap   because the law's own map is made of it, with a hasher without chance

@@ -121,7 +121,7 @@ impl Buyer {
                 continue;
             }
             tries += 1;
-            let key = format!("order-{}-{tries}", self.no);
+            let key = format!("order-{sale}-{tries}");
             let order = json!({"flashSaleId": sale, "quantity": 1});
             let (status, body) = self.send("POST", "/api/v1/orders", Some(&key), Some(&order)).await;
             match (status.as_u16(), body["code"].as_str()) {

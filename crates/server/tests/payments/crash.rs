@@ -261,7 +261,9 @@ async fn meet(world: &World, sale: SaleId, order: sale::OrderId, fate: Fate) {
                 world.told(sale, Command::Confirm { buyer: buyer(2), order: other }).await;
             }
         }
-        Fate::Cancelled => drop(world.cancel(sale, owner, order).await),
+        Fate::Cancelled => {
+            world.cancel(sale, owner, order).await;
+        }
         Fate::Declined => {
             let reason = sale::ReleaseReason::Declined;
             world.told(sale, Command::Release { buyer: owner, order, reason }).await;

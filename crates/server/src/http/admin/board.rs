@@ -9,9 +9,8 @@ use crate::http::page::{Page, PageQuery};
 use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
 use crate::http::v1::money_json::MoneyJson;
 use crate::http::v1::rfc3339;
-use crate::shop::board::{self, OrderFilter, Overview, WithPeople};
+use crate::shop::board::{self, AttemptRow, OrderFilter, Overview, WithPeople};
 use crate::shop::sales::{self, Sale};
-use crate::store::attempts::AttemptRow;
 use axum::extract::State;
 use sale::{Entry, Event, LineMember, Money, Place, Release, SaleId, Seq, Source, Ticket};
 use serde::{Deserialize, Serialize};
@@ -46,7 +45,7 @@ struct OverviewJson {
     refusals: Vec<RefusalsJson>,
     /// The `version` of the sale that orders, revenue and attempts are of.
     projected_version: u64,
-    /// Events that the tables are behind; 0 means that all figures here are of one moment.
+    /// Events that the tables are behind the sale above; 0 when they show all of it.
     projection_lag: u64,
 }
 
@@ -268,7 +267,9 @@ async fn attempts(
         at: rfc3339(at),
     });
     let note = (counted_only > 0).then(|| {
-        format!("{counted_only} refusals came too fast to be kept one by one: they are counted by code and second")
+        format!(
+            "{counted_only} refusals came too fast to be kept one by one: they are counted by code and second"
+        )
     });
     Ok(Json(AttemptsJson { items: page.items, next_cursor: page.next_cursor, counted_only, note }))
 }

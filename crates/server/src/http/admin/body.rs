@@ -193,7 +193,10 @@ pub(super) fn moment(at: &str, value: Value, wrong: &mut Wrong) -> Option<Timest
     let text = text(at, value, wrong)?;
     let moment = rfc3339(&text);
     if moment.is_none() {
-        wrong.note(at, "must be an RFC 3339 date with Z or an offset, 1970 to 9999, such as 2026-11-27T09:00:00Z");
+        wrong.note(
+            at,
+            "must be an RFC 3339 date with Z or an offset, 1970 to 9999, such as 2026-11-27T09:00:00Z",
+        );
     }
     moment
 }

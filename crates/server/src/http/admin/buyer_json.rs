@@ -1,6 +1,6 @@
 //! A buyer as admins see them.
 
-use crate::store::people::Person;
+use crate::shop::board::Person;
 use sale::BuyerId;
 use serde::Serialize;
 use std::collections::HashMap;

@@ -1,6 +1,7 @@
 //! `/admin/flash-sales`: announce, edit, delete, and the course of a sale: pause, resume, close, restock.
 
 use super::body::{Object, Wrong, count, moment, money, object, parsed, text, word};
+use super::to_the_end;
 use crate::http::AppState;
 use crate::http::extract::{Admin, Json, Path};
 use crate::http::problem::{Problem, ProblemSchema, policy_pointer};
@@ -190,7 +191,8 @@ fn draft(body: Value) -> Result<SaleDraft, Problem> {
     for problem in policy.iter().flat_map(Policy::problems) {
         wrong.note(policy_pointer(problem), problem.to_string());
     }
-    let draft = said.product.zip(policy).map(|(product, policy)| SaleDraft { product, slug: said.slug, policy });
+    let draft =
+        said.product.zip(policy).map(|(product, policy)| SaleDraft { product, slug: said.slug, policy });
     std::mem::take(wrong).unless(draft)
 }
 
@@ -222,9 +224,11 @@ fn admission(at: &str, value: Value, wrong: &mut Wrong) -> Option<Admission> {
             let per_second = object.required("perSecond", wrong, count);
             let checkout_s = object.required("checkoutSeconds", wrong, count);
             let line_opens_s = object.optional("lineOpensSecondsBefore", wrong, count).unwrap_or(0);
-            per_second
-                .zip(checkout_s)
-                .map(|(per_second, checkout_s)| Admission::Fifo { per_second, checkout_s, line_opens_s })
+            per_second.zip(checkout_s).map(|(per_second, checkout_s)| Admission::Fifo {
+                per_second,
+                checkout_s,
+                line_opens_s,
+            })
         }
         _ => {
             wrong.note(format!("{at}/type"), "must be open or fifo");
@@ -249,9 +253,11 @@ fn admission(at: &str, value: Value, wrong: &mut Wrong) -> Option<Admission> {
     security(("token" = []))
 )]
 async fn create(State(app): State<AppState>, _: Admin, Json(body): Json<Value>) -> Result<Response, Problem> {
-    let sale = sales::create(&app.shop, draft(body)?).await??;
+    let draft = draft(body)?;
+    let now = app.shop.engine.now();
+    let sale = to_the_end(async move { sales::create(&app.shop, draft).await }).await???;
     let location = format!("/api/v1/flash-sales/{}", sale.listing.sale);
-    let sale = AdminSaleJson::of(&sale, app.shop.engine.now());
+    let sale = AdminSaleJson::of(&sale, now);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(sale)).into_response())
 }
 
@@ -280,8 +286,10 @@ async fn edit(
     Path(id): Path<SaleId>,
     Json(body): Json<Value>,
 ) -> Result<Json<AdminSaleJson>, Problem> {
-    let sale = sales::edit(&app.shop, id, patch(body)?).await??;
-    Ok(Json(AdminSaleJson::of(&sale, app.shop.engine.now())))
+    let edit = patch(body)?;
+    let now = app.shop.engine.now();
+    let sale = to_the_end(async move { sales::edit(&app.shop, id, edit).await }).await???;
+    Ok(Json(AdminSaleJson::of(&sale, now)))
 }
 
 /// Delete a sale that nobody ever had a place or an order in. Any other is closed, and stays.
@@ -298,9 +306,10 @@ async fn edit(
     security(("token" = []))
 )]
 async fn delete(State(app): State<AppState>, _: Admin, Path(id): Path<SaleId>) -> Result<Response, Problem> {
-    Ok(match sales::delete(&app.shop, id).await?? {
+    let now = app.shop.engine.now();
+    Ok(match to_the_end(async move { sales::delete(&app.shop, id).await }).await??? {
         Deleted::Gone => StatusCode::NO_CONTENT.into_response(),
-        Deleted::Closed(sale) => Json(AdminSaleJson::of(&sale, app.shop.engine.now())).into_response(),
+        Deleted::Closed(sale) => Json(AdminSaleJson::of(&sale, now)).into_response(),
     })
 }
 

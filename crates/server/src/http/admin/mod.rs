@@ -18,6 +18,7 @@ mod body;
 mod buyer_json;
 
 use super::AppState;
+use super::problem::{Problem, kind};
 use utoipa_axum::router::OpenApiRouter;
 
 /// All calls below `/api/v1/admin`.
@@ -28,4 +29,9 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(orders::routes())
         .merge(refund::routes())
         .merge(board::routes())
+}
+
+/// Runs an edit to its end, also when the client hangs up meanwhile: what the engine was told, the tables have to be told too.
+async fn to_the_end<T: Send + 'static>(edit: impl Future<Output = T> + Send + 'static) -> Result<T, Problem> {
+    tokio::spawn(edit).await.map_err(|broken| Problem::failure(&kind::INTERNAL, &broken))
 }

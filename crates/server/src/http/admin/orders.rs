@@ -8,8 +8,7 @@ use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
 use crate::http::v1::money_json::MoneyJson;
 use crate::http::v1::order_json::OrderStatusJson;
 use crate::http::v1::rfc3339;
-use crate::shop::board::{self, OrderFilter, STATUSES, Who, WithPeople};
-use crate::store::orders::OrderRow;
+use crate::shop::board::{self, OrderFilter, OrderRow, STATUSES, Who, WithPeople};
 use axum::extract::State;
 use sale::{Money, OrderStatus, SaleId};
 use serde::{Deserialize, Serialize};
@@ -116,7 +115,8 @@ pub(super) async fn page(
 /// A word of a query that has to be a status.
 pub(super) fn status(text: &str) -> Result<&'static str, Problem> {
     STATUSES.into_iter().find(|status| *status == text).ok_or_else(|| {
-        let wrong = FieldError::new("/status", "pending, confirmed, expired, cancelled, declined or refunded");
+        let wrong =
+            FieldError::new("/status", "pending, confirmed, expired, cancelled, declined or refunded");
         Problem::new(&kind::INVALID_QUERY).errors(vec![wrong])
     })
 }

@@ -1,14 +1,14 @@
 //! `/admin/products`: make, edit, delete.
 
 use super::body::{Object, Wrong, money, word};
+use super::to_the_end;
 use crate::http::AppState;
 use crate::http::extract::{Admin, Json, Path};
 use crate::http::problem::{Problem, ProblemSchema};
 use crate::http::v1::money_json::MoneyJson;
 use crate::http::v1::products::ProductJson;
-use crate::shop::products::{self, ProductDraft, ProductEdit};
+use crate::shop::products::{self, ProductDraft, ProductEdit, ProductId};
 use crate::shop::words::Description;
-use crate::store::products::ProductId;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
@@ -75,7 +75,13 @@ fn draft(body: Value) -> Result<ProductDraft, Problem> {
     object.end(wrong);
     let description = description.or_else(|| Description::try_from(String::new()).ok());
     let draft = name.zip(description).zip(price);
-    let draft = draft.map(|((name, description), price)| ProductDraft { name, description, price, category, image_url });
+    let draft = draft.map(|((name, description), price)| ProductDraft {
+        name,
+        description,
+        price,
+        category,
+        image_url,
+    });
     std::mem::take(wrong).unless(draft)
 }
 
@@ -137,7 +143,9 @@ async fn edit(
     Path(id): Path<ProductId>,
     Json(body): Json<Value>,
 ) -> Result<Json<ProductJson>, Problem> {
-    Ok(Json(products::edit(&app.shop, id, patch(body)?).await??.into()))
+    let edit = patch(body)?;
+    let product = to_the_end(async move { products::edit(&app.shop, id, edit).await }).await???;
+    Ok(Json(product.into()))
 }
 
 /// Delete a product. Orders of old keep its name.
@@ -153,7 +161,11 @@ async fn edit(
     ),
     security(("token" = []))
 )]
-async fn delete(State(app): State<AppState>, _: Admin, Path(id): Path<ProductId>) -> Result<StatusCode, Problem> {
-    products::delete(&app.shop, id).await??;
+async fn delete(
+    State(app): State<AppState>,
+    _: Admin,
+    Path(id): Path<ProductId>,
+) -> Result<StatusCode, Problem> {
+    to_the_end(async move { products::delete(&app.shop, id).await }).await???;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -82,7 +82,10 @@ struct LoginBody {
     (status = 200, description = "Signed in", body = SignedInReply),
     (status = 401, description = "`bad_credentials`", body = ProblemSchema, content_type = "application/problem+json"),
 ))]
-async fn login(State(app): State<AppState>, Json(body): Json<LoginBody>) -> Result<Json<SignedInReply>, Problem> {
+async fn login(
+    State(app): State<AppState>,
+    Json(body): Json<LoginBody>,
+) -> Result<Json<SignedInReply>, Problem> {
     let (name, password) = body.checked()?;
     let signed_in = accounts::login(&app.shop.accounts, name, password).await??;
     Ok(Json(signed_in.into()))
@@ -117,7 +120,10 @@ struct RefreshBody {
     (status = 200, description = "New tokens", body = SignedInReply),
     (status = 401, description = "`bad_refresh_token`", body = ProblemSchema, content_type = "application/problem+json"),
 ))]
-async fn refresh(State(app): State<AppState>, Json(body): Json<RefreshBody>) -> Result<Json<SignedInReply>, Problem> {
+async fn refresh(
+    State(app): State<AppState>,
+    Json(body): Json<RefreshBody>,
+) -> Result<Json<SignedInReply>, Problem> {
     let signed_in = accounts::refresh(&app.shop.accounts, &body.refresh_token).await??;
     Ok(Json(signed_in.into()))
 }
@@ -138,7 +144,8 @@ async fn logout(State(app): State<AppState>, Buyer(session): Buyer) -> Result<St
     (status = 401, description = "`unauthorized`", body = ProblemSchema, content_type = "application/problem+json"),
 ))]
 async fn me(State(app): State<AppState>, Buyer(session): Buyer) -> Result<Json<AccountReply>, Problem> {
-    let account = accounts::me(&app.shop.accounts, session).await?.ok_or(Problem::new(&kind::UNAUTHORIZED))?;
+    let account =
+        accounts::me(&app.shop.accounts, session).await?.ok_or(Problem::new(&kind::UNAUTHORIZED))?;
     Ok(Json(account.into()))
 }
 

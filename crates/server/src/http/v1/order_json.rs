@@ -60,7 +60,6 @@ pub struct PaymentJson {
 /// What has become of an order.
 #[derive(ToSchema)]
 #[schema(as = OrderStatus, rename_all = "lowercase")]
-#[expect(dead_code, reason = "only its schema is used")]
 pub enum OrderStatusJson {
     /// Units are held until `expiresAt`.
     Pending,

@@ -3,7 +3,7 @@
 use super::money_json::MoneyJson;
 use super::rfc3339;
 use crate::shop::catalogue::Listing;
-use crate::store::products::Product;
+use crate::shop::products::Product;
 use engine::SaleView;
 use sale::{Admission, Timestamp};
 use serde::Serialize;

@@ -13,23 +13,23 @@ const KEPT_MAX: usize = 20_000;
 const ROWS_MAX: usize = 512;
 
 /// The buffer's other end, and what was taken from it and is not written yet.
-pub(super) struct Writer {
+pub struct RefusalWriter {
     inbox: AttemptsInbox,
     kept: VecDeque<AttemptRow>,
 }
 
-impl Writer {
-    pub(super) fn new(inbox: AttemptsInbox) -> Self {
+impl RefusalWriter {
+    /// For what arrives at this end.
+    #[must_use]
+    pub fn new(inbox: AttemptsInbox) -> Self {
         Self { inbox, kept: VecDeque::new() }
     }
 
     /// Takes what is due, and writes one transaction of it. True when more waits to be written.
-    pub(super) async fn write(
-        &mut self,
-        store: &Store,
-        now: Timestamp,
-        is_last: bool,
-    ) -> Result<bool, StoreError> {
+    ///
+    /// # Errors
+    /// When the tables cannot be written; nothing is lost by that, up to a bound.
+    pub async fn write(&mut self, store: &Store, now: Timestamp, is_last: bool) -> Result<bool, StoreError> {
         self.take(now, is_last);
         if self.kept.is_empty() {
             return Ok(false);
@@ -45,7 +45,7 @@ impl Writer {
     }
 
     /// Takes what is due from the buffer, also while the tables cannot be written: the buffer's counts must not pile up.
-    fn take(&mut self, now: Timestamp, is_last: bool) {
+    pub fn take(&mut self, now: Timestamp, is_last: bool) {
         let taken = self.inbox.take(now, KEPT_MAX, is_last);
         self.kept.extend(taken);
         let surplus = self.kept.len().saturating_sub(KEPT_MAX);

@@ -4,28 +4,31 @@ use crate::store::attempts::{ACCEPTED, AttemptRow};
 use crate::store::counters::CountersRow;
 use crate::store::orders::OrderRow;
 use crate::store::queue::{QueueRow, QueueStatus};
-use sale::{BuyerId, Counters, Entry, Event, Money, OrderId, OrderStatus, OrderView, Policy, Release, SaleId, Seq, Source};
+use sale::{
+    BuyerId, Counters, Entry, Event, Money, OrderId, OrderStatus, OrderView, Policy, Release, SaleId, Seq,
+    Source,
+};
 use sale::{Ticket, Timestamp};
 use std::collections::HashMap;
 use uuid::Builder;
 
 /// The rows that a stretch of events touches, each once, as they are after it.
 #[derive(Debug, Default)]
-pub(super) struct Folded {
-    pub(super) orders: Vec<OrderRow>,
-    pub(super) queue: Vec<QueueRow>,
-    pub(super) attempts: Vec<AttemptRow>,
-    pub(super) counters: Option<CountersRow>,
+pub(crate) struct Folded {
+    pub(crate) orders: Vec<OrderRow>,
+    pub(crate) queue: Vec<QueueRow>,
+    pub(crate) attempts: Vec<AttemptRow>,
+    pub(crate) counters: Option<CountersRow>,
     /// Everyone who is still admitted after all this gets so much more, in milliseconds: a pause has ended.
-    pub(super) extend_ms: Option<i64>,
+    pub(crate) extend_ms: Option<i64>,
     /// How many events went into it. The end of a pause ends a stretch, because it touches rows that are not here.
-    pub(super) taken: usize,
+    pub(crate) taken: usize,
     orders_at: HashMap<OrderId, usize>,
     queue_at: HashMap<Ticket, usize>,
 }
 
 /// Folds as many `entries` as make one stretch, on top of the sale as it is in the tables.
-pub(super) fn fold(sale: SaleId, counters: Option<CountersRow>, entries: &[Entry]) -> Folded {
+pub(crate) fn fold(sale: SaleId, counters: Option<CountersRow>, entries: &[Entry]) -> Folded {
     let mut folded = Folded { counters, ..Folded::default() };
     for entry in entries {
         folded.taken += 1;
@@ -69,12 +72,24 @@ impl Folded {
             }
             Event::Held { buyer, order, quantity, until, from, .. } => {
                 self.served(entry, buyer, from);
-                self.order(sale, entry, row.policy.unit_price, (order, buyer, quantity), OrderStatus::Pending { until });
+                self.order(
+                    sale,
+                    entry,
+                    row.policy.unit_price,
+                    (order, buyer, quantity),
+                    OrderStatus::Pending { until },
+                );
                 self.accepted(sale, entry, buyer, "order");
             }
             Event::Confirmed { buyer, order, quantity, from, .. } => {
                 self.served(entry, buyer, from);
-                self.order(sale, entry, row.policy.unit_price, (order, buyer, quantity), OrderStatus::Confirmed);
+                self.order(
+                    sale,
+                    entry,
+                    row.policy.unit_price,
+                    (order, buyer, quantity),
+                    OrderStatus::Confirmed,
+                );
                 // Units that do not come from a hold are either sold at once, or paid too late: the latter only where
                 // the sale holds units, and it was counted when they were held.
                 if from != Source::Hold && row.policy.sells_at_once() {

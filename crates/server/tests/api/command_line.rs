@@ -1,0 +1,86 @@
+//! The command line: wrong usage and wrong settings are told in one sentence that names the flag, with exit code 2.
+
+use std::process::{Command, Output};
+
+fn doorbuster(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_doorbuster"));
+    command.args(arguments).envs(variables.iter().copied()).current_dir(folder.path());
+    command.env("DOORBUSTER_LISTEN", "127.0.0.1:0").env("DOORBUSTER_METRICS_LISTEN", "127.0.0.1:0");
+    command.output().unwrap()
+}
+
+#[test]
+fn a_wrong_setting_is_told_in_one_sentence_that_names_the_flag() {
+    for (flag, value) in [
+        ("--limits", "maybe"),
+        ("--limit-auth", "100"),
+        ("--limit-buy", "0/15m"),
+        ("--trusted-proxies", "everyone"),
+        ("--cors-origins", "shop.example"),
+        ("--request-timeout", "soon"),
+        ("--body-limit", "1"),
+        ("--connections-max", "0"),
+        ("--token-key", "/nowhere/key.pem"),
+        ("--token-ttl", "0s"),
+        ("--log-format", "xml"),
+        ("--admin-email", "nobody"),
+        ("--admin-password", "short"),
+        ("--data", "/proc/nowhere"),
+        ("--no-such-flag", "1"),
+    ] {
+        let output = doorbuster(&["serve", flag, value], &[]);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{flag} {value}: {told}");
+        let sentence =
+            told.lines().find(|line| line.starts_with("doorbuster: ")).unwrap_or_else(|| panic!("{told}"));
+        assert!(sentence.contains(flag), "{sentence}");
+        assert!(sentence.len() < 300, "{sentence}");
+    }
+}
+
+#[test]
+fn a_wrong_variable_is_told_like_its_flag() {
+    let output = doorbuster(&["serve"], &[("DOORBUSTER_LIMITS", "maybe")]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("--limits"));
+}
+
+#[test]
+fn an_address_that_is_taken_is_told() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = doorbuster(&["serve", "--listen", &address], &[]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("--listen") && told.contains(&address), "{told}");
+}
+
+#[test]
+fn the_description_is_printed_without_a_server() {
+    let output = doorbuster(&["openapi"], &[]);
+    assert!(output.status.success());
+    let description: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(description["info"]["title"], "Doorbuster");
+}
+
+#[test]
+fn an_admin_is_made_without_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let data = data.to_str().unwrap();
+    let create =
+        ["admin", "create", "--email", "boss@example.com", "--password", "correct horse", "--data", data];
+    for _ in 0..2 {
+        let output = doorbuster(&create, &[]);
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains("boss@example.com") && !said.contains("correct horse"), "{said}");
+    }
+    let output = doorbuster(
+        &["admin", "create", "--email", "boss@example.com", "--password", "short", "--data", data],
+        &[],
+    );
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("--password"));
+}
