@@ -50,7 +50,10 @@ pub async fn serve(port: u16) -> anyhow::Result<()> {
             "/orders",
             post(|Json(order): Json<Order>| async move {
                 let quantity = order.quantity.unwrap_or(1);
-                (StatusCode::CREATED, Json(Reply { flash_sale_id: order.flash_sale_id, status: "confirmed", quantity }))
+                (
+                    StatusCode::CREATED,
+                    Json(Reply { flash_sale_id: order.flash_sale_id, status: "confirmed", quantity }),
+                )
             }),
         )
         .route(

@@ -50,7 +50,10 @@ impl Doorbuster {
         let login = shop.post("/api/v1/auth/login", &json!({"email": EMAIL, "password": PASSWORD}))?;
         shop.admin = text(&login, "accessToken")?;
         let price = json!({"amount": 4999, "currency": "EUR"});
-        let product = shop.post("/api/v1/admin/products", &json!({"name": "Lamp", "description": "A lamp.", "price": price}))?;
+        let product = shop.post(
+            "/api/v1/admin/products",
+            &json!({"name": "Lamp", "description": "A lamp.", "price": price}),
+        )?;
         shop.product = text(&product, "id")?;
         Ok(shop)
     }

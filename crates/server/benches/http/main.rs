@@ -83,11 +83,21 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn cases(shop: &Doorbuster, folder: &std::path::Path, tokens: &std::path::Path) -> anyhow::Result<Vec<Case<'static>>> {
+fn cases(
+    shop: &Doorbuster,
+    folder: &std::path::Path,
+    tokens: &std::path::Path,
+) -> anyhow::Result<Vec<Case<'static>>> {
     let post = |path: &str, name: &str, bodies: &[String]| -> anyhow::Result<Load> {
         let file = folder.join(name);
         std::fs::write(&file, bodies.join("\n"))?;
-        Ok(Load { method: "POST", path: path.into(), tokens: tokens.to_owned(), bodies: Some(file), header: None })
+        Ok(Load {
+            method: "POST",
+            path: path.into(),
+            tokens: tokens.to_owned(),
+            bodies: Some(file),
+            header: None,
+        })
     };
     let order = |sale: &str| vec![format!(r#"{{"flashSaleId":"{sale}","quantity":1}}"#)];
     let get = |path: String, header: Option<String>| Load {
@@ -100,8 +110,9 @@ fn cases(shop: &Doorbuster, folder: &std::path::Path, tokens: &std::path::Path) 
 
     let open = shop.open_sale(10_000_000)?;
     let empty = shop.sold_out_sale()?;
-    let lines: Vec<String> =
-        (0..LINES).map(|_| Ok(format!(r#"{{"flashSaleId":"{}"}}"#, shop.line()?))).collect::<anyhow::Result<_>>()?;
+    let lines: Vec<String> = (0..LINES)
+        .map(|_| Ok(format!(r#"{{"flashSaleId":"{}"}}"#, shop.line()?)))
+        .collect::<anyhow::Result<_>>()?;
     let status = format!("/api/v1/flash-sales/{open}");
     let upcoming = shop.upcoming_sale()?;
     let etag = shop.etag(&format!("/api/v1/flash-sales/{upcoming}"))?;

@@ -48,16 +48,21 @@ impl Wrk {
 
     pub fn run(&self, url: &str, connections: u32, load: &Load) -> anyhow::Result<Run> {
         let mut command = Command::new("wrk");
-        command.args(["-t2", &format!("-c{connections}"), &format!("-d{}s", self.seconds.as_secs()), "--latency", "-s"]);
+        command.args([
+            "-t2",
+            &format!("-c{connections}"),
+            &format!("-d{}s", self.seconds.as_secs()),
+            "--latency",
+            "-s",
+        ]);
         command.arg(&self.script).arg(url).arg("--").args([load.method, &load.path]).arg(&load.tokens);
         command.arg(load.bodies.as_deref().unwrap_or(Path::new("-")));
         command.args(&load.header);
         let output = command.output().context("wrk cannot be run; install it: apt-get install wrk")?;
         let text = String::from_utf8_lossy(&output.stdout);
-        let result = text
-            .lines()
-            .find_map(|line| line.strip_prefix("result "))
-            .with_context(|| format!("wrk told no result: {text}{}", String::from_utf8_lossy(&output.stderr)))?;
+        let result = text.lines().find_map(|line| line.strip_prefix("result ")).with_context(|| {
+            format!("wrk told no result: {text}{}", String::from_utf8_lossy(&output.stderr))
+        })?;
         let field = |name: &str| -> anyhow::Result<u64> {
             let value = result.split(' ').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
             Ok(value.with_context(|| format!("wrk told no {name}"))?.parse()?)

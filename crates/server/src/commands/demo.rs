@@ -2,11 +2,11 @@
 //! buy. Made by the use cases that an admin uses, and only when no demo sale can be bought from any more.
 
 use super::CommandError;
+use crate::shop::Shop;
 use crate::shop::catalogue::Refused;
 use crate::shop::products::{self, ProductDraft};
 use crate::shop::sales::{self, Sale, SaleDraft};
 use crate::shop::words::{Category, Description, ProductName, Slug};
-use crate::shop::Shop;
 use anyhow::Context;
 use sale::{Admission, Availability, Money, Phase, Policy};
 use std::fmt;
@@ -51,7 +51,9 @@ pub async fn prepare(shop: &Shop) -> Result<Demo, CommandError> {
         }
         n += 1;
         if n > DEMOS_MAX {
-            return Err(CommandError::Usage("--demo: this data folder has had enough demos, give it another --data".into()));
+            return Err(CommandError::Usage(
+                "--demo: this data folder has had enough demos, give it another --data".into(),
+            ));
         }
     }
     Ok(Demo { sale: make(shop, &slug(n)).await?, now })
@@ -65,7 +67,9 @@ async fn make(shop: &Shop, slug: &str) -> Result<Sale, CommandError> {
     let currency = "EUR".parse().context("the demo's currency")?;
     let draft = ProductDraft {
         name: text(ProductName::try_from("Aurora desk lamp".to_owned()))?,
-        description: text(Description::try_from("A small lamp that looks like the northern sky. One hundred were made.".to_owned()))?,
+        description: text(Description::try_from(
+            "A small lamp that looks like the northern sky. One hundred were made.".to_owned(),
+        ))?,
         price: Money { minor: 12_900, currency },
         category: Some(text(Category::try_from("Lighting".to_owned()))?),
         image_url: None,
@@ -82,7 +86,9 @@ async fn make(shop: &Shop, slug: &str) -> Result<Sale, CommandError> {
         admission: Admission::Fifo { per_second: 5, checkout_s: 120, line_opens_s: 3600 },
     };
     let slug = Some(text(Slug::try_from(slug.to_owned()))?);
-    let made = sales::create(shop, SaleDraft { product: product.id, slug, policy }).await.map_err(anyhow::Error::from)?;
+    let made = sales::create(shop, SaleDraft { product: product.id, slug, policy })
+        .await
+        .map_err(anyhow::Error::from)?;
     made.map_err(|refused: Refused| anyhow::anyhow!("the demo sale was refused: {refused:?}").into())
 }
 

@@ -74,7 +74,11 @@ pub struct FirstAdmin {
 
 impl std::fmt::Display for FirstAdmin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "First start: made the admin {} with the password {} (shown only now).", self.email, self.password)
+        write!(
+            f,
+            "First start: made the admin {} with the password {} (shown only now).",
+            self.email, self.password
+        )
     }
 }
 
@@ -164,14 +168,13 @@ fn start_engine(
     folder: &Path,
     clock: impl FnOnce(Timestamp) -> Arc<dyn Clock>,
 ) -> Result<Embedded, CommandError> {
-    tokio::task::block_in_place(|| engine::start_embedded(folder, pipeline::Limits::default(), clock)).map_err(|error| {
-        match error {
+    tokio::task::block_in_place(|| engine::start_embedded(folder, pipeline::Limits::default(), clock))
+        .map_err(|error| match error {
             StartError::Locked { .. } | StartError::Folder { .. } => {
                 CommandError::Usage(format!("--data: {:#}", anyhow::Error::from(error)))
             }
             other => CommandError::Failed(other.into()),
-        }
-    })
+        })
 }
 
 async fn open_shop(
@@ -181,14 +184,17 @@ async fn open_shop(
 ) -> Result<(Shop, AttemptsInbox), CommandError> {
     let data = &settings.data;
     let key = match &settings.token_key {
-        Some(path) => tokens::read_key(path).map_err(|error| CommandError::Usage(format!("--token-key: {error}")))?,
+        Some(path) => {
+            tokens::read_key(path).map_err(|error| CommandError::Usage(format!("--token-key: {error}")))?
+        }
         None => tokens::read_or_make_key(&data.join(TOKEN_KEY_FILE)).map_err(anyhow::Error::from)?,
     };
     let store = Store::open(data).await.map_err(anyhow::Error::from)?;
     if settings.migrate == OnOff::On {
         store.migrate().await.map_err(anyhow::Error::from)?;
     } else if !store.is_current().await.map_err(anyhow::Error::from)? {
-        let sentence = "--migrate off: the tables are not those of this version, run `doorbuster migrate` first";
+        let sentence =
+            "--migrate off: the tables are not those of this version, run `doorbuster migrate` first";
         return Err(CommandError::Usage(sentence.to_owned()));
     }
     let engine = running.engine.clone();
@@ -197,9 +203,11 @@ async fn open_shop(
     let ttl_s = u32::try_from(settings.token_ttl.as_secs()).unwrap_or(u32::MAX);
     let tokens = Tokens::new(key, ttl_s, settings.token_cache as usize);
     let receipts = Receipts::new(&tokens.secret_for("receipts"));
-    let passwords = Passwords::start(settings.password_threads()).context("the password threads cannot start")?;
+    let passwords =
+        Passwords::start(settings.password_threads()).context("the password threads cannot start")?;
     let sandbox = Arc::new(Sandbox::new(Arc::new(TableBooks(store.clone())), SLOW));
-    let payments = Payments::new(store.clone(), engine.clone(), sandbox, TimeLimits::default(), Timing::default());
+    let payments =
+        Payments::new(store.clone(), engine.clone(), sandbox, TimeLimits::default(), Timing::default());
     let dropped = Counter::default();
     let (attempts, inbox) = attempts::buffer(dropped.clone());
 
@@ -211,7 +219,8 @@ async fn open_shop(
 
     let catalogue = Catalogue::load(&store).await.map_err(anyhow::Error::from)?;
     let refresh_ttl_ms = i64::try_from(settings.refresh_ttl.as_millis()).unwrap_or(i64::MAX);
-    let accounts = Accounts { now: Arc::clone(&now), store: store.clone(), tokens, passwords, refresh_ttl_ms };
+    let accounts =
+        Accounts { now: Arc::clone(&now), store: store.clone(), tokens, passwords, refresh_ttl_ms };
     let shop = Shop {
         now,
         engine,
@@ -230,15 +239,23 @@ async fn open_shop(
 fn gauges(view: &SaleView) -> SaleRow {
     let units = view.counters;
     let version = i64::try_from(view.seq.0).unwrap_or(i64::MAX);
-    let figures = [units.quantity, units.available, units.admitted, units.held, units.sold, units.waiting].map(i64::from);
+    let figures = [units.quantity, units.available, units.admitted, units.held, units.sold, units.waiting]
+        .map(i64::from);
     let [quantity, available, admitted, held, sold, waiting] = figures;
-    SaleRow { sale: view.id.to_string(), figures: [quantity, available, admitted, held, sold, waiting, version] }
+    SaleRow {
+        sale: view.id.to_string(),
+        figures: [quantity, available, admitted, held, sold, waiting, version],
+    }
 }
 
 fn start_projector(shop: &Shop, inbox: AttemptsInbox, metrics: &Metrics) -> Result<Projector, CommandError> {
     let figures = projector::Figures::default();
     metrics.register("projector_events", "Events written into the tables", figures.events.clone());
-    metrics.register("projector_failures", "Times that the tables could not be written", figures.failures.clone());
+    metrics.register(
+        "projector_failures",
+        "Times that the tables could not be written",
+        figures.failures.clone(),
+    );
     metrics.register("projector_rebuilds", "Sales whose tables were written anew", figures.rebuilds.clone());
     let tools = projector::Tools {
         engine: shop.engine.clone(),
@@ -268,7 +285,8 @@ async fn make_first_admin(settings: &Serve, desk: &Accounts) -> Result<Option<Fi
 }
 
 fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener, CommandError> {
-    server::listen(address).map_err(|error| CommandError::Usage(format!("{flag}: cannot listen on {address}: {error}")))
+    server::listen(address)
+        .map_err(|error| CommandError::Usage(format!("{flag}: cannot listen on {address}: {error}")))
 }
 
 async fn sweep(app: AppState, mut stop: watch::Receiver<bool>) {

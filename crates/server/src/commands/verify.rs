@@ -47,7 +47,11 @@ struct Sums {
 pub fn run(settings: &Verify) -> Result<(), CommandError> {
     let folder = &settings.data;
     if !folder.join(sqlite::FILE).exists() {
-        let sentence = format!("--data: there is no {} in {}, name the data folder of an instance", sqlite::FILE, folder.display());
+        let sentence = format!(
+            "--data: there is no {} in {}, name the data folder of an instance",
+            sqlite::FILE,
+            folder.display()
+        );
         return Err(CommandError::Usage(sentence));
     }
     let (text, kept) = runtime()?.block_on(verify(folder))?;
@@ -82,9 +86,12 @@ async fn verify(folder: &Path) -> anyhow::Result<(String, bool)> {
     let differences: Vec<String> = sales
         .iter()
         .filter_map(|(id, sale)| difference(*id, sale, tables.get(id)?))
-        .chain(tables.keys().filter(|id| !sales.contains_key(id)).map(|id| {
-            format!("sale {id}: the tables have rows, the ledger has no event")
-        }))
+        .chain(
+            tables
+                .keys()
+                .filter(|id| !sales.contains_key(id))
+                .map(|id| format!("sale {id}: the tables have rows, the ledger has no event")),
+        )
         .collect();
     Ok(report(&sales, &tables, damage.as_ref(), &differences))
 }
@@ -121,10 +128,16 @@ async fn sums(store: &Store, sale: SaleId) -> Result<Option<Sums>, StoreError> {
 /// How the tables of a sale differ from its ledger, if they do.
 fn difference(id: SaleId, sale: &Sale, tables: &Sums) -> Option<String> {
     let Some((seq, ledger)) = sale.at_tables else {
-        return Some(format!("sale {id}: the tables are at event {}, the ledger ends at {}", tables.seq, sale.last));
+        return Some(format!(
+            "sale {id}: the tables are at event {}, the ledger ends at {}",
+            tables.seq, sale.last
+        ));
     };
     if ledger != tables.counters {
-        return Some(format!("sale {id}: at event {seq} the ledger has {ledger:?}, the tables have {:?}", tables.counters));
+        return Some(format!(
+            "sale {id}: at event {seq} the ledger has {ledger:?}, the tables have {:?}",
+            tables.counters
+        ));
     }
     // Units of orders that were refunded and not put back stay counted as sold.
     let fits = tables.pending == u64::from(ledger.held) && tables.confirmed <= u64::from(ledger.sold);
@@ -198,5 +211,7 @@ fn report(
 
 /// The first offence by time of reading: sales in order of their ids, within a sale the earliest event.
 fn first_broken(sales: &BTreeMap<SaleId, Sale>) -> Option<(SaleId, &Broken)> {
-    sales.iter().find_map(|(id, sale)| sale.auditor.broken().min_by_key(|broken| broken.seq).map(|broken| (*id, broken)))
+    sales.iter().find_map(|(id, sale)| {
+        sale.auditor.broken().min_by_key(|broken| broken.seq).map(|broken| (*id, broken))
+    })
 }

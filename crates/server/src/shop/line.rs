@@ -66,7 +66,10 @@ pub async fn position(shop: &Shop, sale: SaleId, buyer: BuyerId) -> Result<Optio
     let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
     let stands = shop.engine.buyer(sale, buyer).await?;
     let now = shop.engine.now();
-    Ok(stands.ticket.zip(stands.place).map(|(ticket, place)| standing(shop, &view, buyer, ticket, place, now)))
+    Ok(stands
+        .ticket
+        .zip(stands.place)
+        .map(|(ticket, place)| standing(shop, &view, buyer, ticket, place, now)))
 }
 
 /// Leaves a line, or gives an admission back.
@@ -105,7 +108,13 @@ fn standing(
     now: Timestamp,
 ) -> Standing {
     let estimated_wait_s = estimated_wait_s(view, place, now);
-    Standing { sale: view.id, ticket, place, estimated_wait_s, receipt: shop.receipts.of(view.id, buyer, ticket) }
+    Standing {
+        sale: view.id,
+        ticket,
+        place,
+        estimated_wait_s,
+        receipt: shop.receipts.of(view.id, buyer, ticket),
+    }
 }
 
 /// Seconds until the turnstile can have served everyone up to this place: the time to the start, and then the pace.

@@ -6,7 +6,8 @@ use crate::store::StoreError;
 use crate::store::orders::{self as rows, Filter, OrderRow};
 use engine::EngineError;
 use sale::{
-    BuyerId, Command, Money, OrderId, OrderView, Outcome, Refusal, ReleaseReason, RequestKey, SaleId, Timestamp,
+    BuyerId, Command, Money, OrderId, OrderView, Outcome, Refusal, ReleaseReason, RequestKey, SaleId,
+    Timestamp,
 };
 
 /// An order and what it costs.
@@ -80,7 +81,9 @@ pub async fn reserve(shop: &Shop, request: Reservation) -> Answered<Order> {
     let order = OrderId(ids::new(now));
     let answer = shop.engine.command(sale, Command::Reserve { buyer, order, quantity, key }).await?;
     match answer.outcome {
-        Outcome::Order { order, .. } => Ok(Ok(Order { sale, view: order, unit_price: view.policy.unit_price })),
+        Outcome::Order { order, .. } => {
+            Ok(Ok(Order { sale, view: order, unit_price: view.policy.unit_price }))
+        }
         Outcome::Refused(refusal) => {
             shop.attempts.refused(sale, Some(buyer), "order", refusal.code(), now);
             Ok(Err(refusal))
@@ -135,7 +138,12 @@ pub enum ListError {
 ///
 /// # Errors
 /// When the tables or the engine cannot answer.
-pub async fn list(shop: &Shop, buyer: BuyerId, after: Option<Key>, limit: u32) -> Result<Vec<Order>, ListError> {
+pub async fn list(
+    shop: &Shop,
+    buyer: BuyerId,
+    after: Option<Key>,
+    limit: u32,
+) -> Result<Vec<Order>, ListError> {
     // Asked before the tables are read: what they show by then is not missed, only seen twice.
     let lagging = shop.projected.lagging(shop.engine.views());
     let filter = Filter { buyer: Some(buyer), after, ..Filter::default() };

@@ -89,11 +89,7 @@ const EXCEPTIONS: &str = "
 #[test]
 fn every_module_names_only_whom_it_may() {
     let complaints: Vec<String> = house().iter().flat_map(complaints).collect();
-    assert!(
-        complaints.is_empty(),
-        "the architecture is broken:\n{}",
-        complaints.join("\n")
-    );
+    assert!(complaints.is_empty(), "the architecture is broken:\n{}", complaints.join("\n"));
 }
 
 #[test]
@@ -102,10 +98,7 @@ fn every_module_says_first_what_it_is() {
         .into_iter()
         .filter(|source| !source.opens_with_doc)
         .map(|source| {
-            format!(
-                "{}:1: a file opens with `//!`: what it is and what it never does",
-                source.file
-            )
+            format!("{}:1: a file opens with `//!`: what it is and what it never does", source.file)
         })
         .collect();
     assert!(silent.is_empty(), "{}", silent.join("\n"));
@@ -115,18 +108,10 @@ fn every_module_says_first_what_it_is() {
 fn the_law_is_built_on_nothing_that_could_surprise() {
     let manifest =
         std::fs::read_to_string(root().join("crates/sale/Cargo.toml")).expect("the manifest is readable");
-    let dependencies = manifest
-        .split("[dependencies]")
-        .nth(1)
-        .expect("there is a list of dependencies");
-    let names = dependencies
-        .lines()
-        .map(str::trim)
-        .take_while(|line| !line.starts_with('['))
-        .filter_map(|line| {
-            line.split(['.', ' ', '='])
-                .next()
-                .filter(|name| !name.is_empty() && !name.starts_with('#'))
+    let dependencies = manifest.split("[dependencies]").nth(1).expect("there is a list of dependencies");
+    let names =
+        dependencies.lines().map(str::trim).take_while(|line| !line.starts_with('[')).filter_map(|line| {
+            line.split(['.', ' ', '=']).next().filter(|name| !name.is_empty() && !name.starts_with('#'))
         });
     for name in names {
         assert!(
@@ -157,9 +142,7 @@ fn no_text_holds_a_mark_of_unfinished_work_or_a_path_of_one_machine() {
             let marked = marks
                 .iter()
                 .any(|mark| holds(mark, |c| c == '"' || c.is_alphanumeric(), char::is_alphanumeric));
-            let local = machine
-                .iter()
-                .any(|part| holds(part, char::is_alphanumeric, |_| false));
+            let local = machine.iter().any(|part| holds(part, char::is_alphanumeric, |_| false));
             if marked || local {
                 found.push(format!("{}:{}: {}", file.display(), number + 1, line.trim()));
             }
@@ -173,10 +156,7 @@ fn every_exception_is_needed() {
     let house = house();
     for (module, name) in exceptions() {
         // A module that is not there yet may keep its exception until it comes.
-        let mut there = house
-            .iter()
-            .filter(|source| source.module.join("::") == module)
-            .peekable();
+        let mut there = house.iter().filter(|source| source.module.join("::") == module).peekable();
         let needed = there.peek().is_none()
             || there.any(|source| source.mentions.iter().any(|mention| lies_in(&mention.path, name)));
         assert!(needed, "{module} no longer names {name}: take the exception away");
@@ -219,22 +199,10 @@ fn a_law_that_looks_at_the_clock_is_caught() {
 
 #[test]
 fn an_engine_that_knows_the_shop_and_siblings_that_know_each_other_are_caught() {
-    assert_eq!(
-        complaints_of("engine", "pipeline.rs", "//! P.\nuse server::shop::Shop;\n").len(),
-        1
-    );
-    assert_eq!(
-        complaints_of("server", "payments/mod.rs", "//! P.\nuse crate::store::Store;\n").len(),
-        1
-    );
-    assert_eq!(
-        complaints_of("server", "store/mod.rs", "//! S.\nuse engine::Engine;\n").len(),
-        1
-    );
-    assert_eq!(
-        complaints_of("server", "announce/mod.rs", "//! A.\nuse crate::http::v1;\n").len(),
-        1
-    );
+    assert_eq!(complaints_of("engine", "pipeline.rs", "//! P.\nuse server::shop::Shop;\n").len(), 1);
+    assert_eq!(complaints_of("server", "payments/mod.rs", "//! P.\nuse crate::store::Store;\n").len(), 1);
+    assert_eq!(complaints_of("server", "store/mod.rs", "//! S.\nuse engine::Engine;\n").len(), 1);
+    assert_eq!(complaints_of("server", "announce/mod.rs", "//! A.\nuse crate::http::v1;\n").len(), 1);
 }
 
 #[test]
@@ -243,10 +211,7 @@ fn a_room_without_a_row_and_a_glob_over_the_whole_house_are_caught() {
         complaints_of("server", "attic.rs", "//! The attic.\n"),
         ["crates/server/src/attic.rs:1: server::attic has no row in the table of rooms"]
     );
-    assert_eq!(
-        complaints_of("server", "shop/orders.rs", "//! O.\nuse crate::*;\n").len(),
-        1
-    );
+    assert_eq!(complaints_of("server", "shop/orders.rs", "//! O.\nuse crate::*;\n").len(), 1);
 }
 
 fn complaints_of(krate: &str, file: &str, text: &str) -> Vec<String> {
@@ -260,14 +225,10 @@ fn complaints(source: &Source) -> Vec<String> {
         // The root only says which modules there are.
         return Vec::new();
     }
-    let row = rows(ROOMS)
-        .map(|(room, may_name)| (full(room), may_name))
-        .find(|(room, _)| lies_in(&module, room));
+    let row =
+        rows(ROOMS).map(|(room, may_name)| (full(room), may_name)).find(|(room, _)| lies_in(&module, room));
     let Some((room, may_name)) = row else {
-        return vec![format!(
-            "{}:1: {module} has no row in the table of rooms",
-            source.file
-        )];
+        return vec![format!("{}:1: {module} has no row in the table of rooms", source.file)];
     };
     let told = |mention: &Mention| {
         rule_broken(&module, &room, &may_name, &mention.path)
@@ -284,67 +245,45 @@ fn rule_broken(module: &str, room: &str, may_name: &[String], path: &str) -> Opt
     if room == "sale" && IMPURE.split_whitespace().any(names) {
         return Some(format!("the law is pure and may not name {path}"));
     }
-    if ["sale", "engine", "server"]
-        .into_iter()
-        .any(|ours| lies_in(path, ours))
-    {
+    if ["sale", "engine", "server"].into_iter().any(|ours| lies_in(path, ours)) {
         let allowed = lies_in(path, room) || may_name.iter().any(|name| lies_in(path, name));
         return (!allowed).then(|| format!("{room} may not name {path}"));
     }
     let (_, homes) = rows(HOMES).find(|(library, _)| names(library))?;
     let at_home = homes.iter().any(|home| lies_in(module, home));
-    (!at_home).then(|| {
-        format!(
-            "{module} may not name {path}: it lives in {}",
-            homes.join(" and ")
-        )
-    })
+    (!at_home).then(|| format!("{module} may not name {path}: it lives in {}", homes.join(" and ")))
 }
 
 /// The rows of a table: what stands before the arrow, and the places behind it.
 fn rows(table: &'static str) -> impl Iterator<Item = (&'static str, Vec<String>)> {
-    table
-        .lines()
-        .filter_map(|line| line.split_once('→'))
-        .map(|(name, places)| {
-            let places = places.split_whitespace().map(full);
-            (name.trim(), places.collect())
-        })
+    table.lines().filter_map(|line| line.split_once('→')).map(|(name, places)| {
+        let places = places.split_whitespace().map(full);
+        (name.trim(), places.collect())
+    })
 }
 
 /// The module and the name of each exception.
 fn exceptions() -> impl Iterator<Item = (String, &'static str)> {
-    EXCEPTIONS
-        .lines()
-        .filter_map(|line| line.split_once('→'))
-        .map(|(module, name_and_reason)| {
-            let (name, _reason) = name_and_reason
-                .split_once(" because ")
-                .expect("every exception has a reason");
-            (full(module.trim()), name.trim())
-        })
+    EXCEPTIONS.lines().filter_map(|line| line.split_once('→')).map(|(module, name_and_reason)| {
+        let (name, _reason) = name_and_reason.split_once(" because ").expect("every exception has a reason");
+        (full(module.trim()), name.trim())
+    })
 }
 
 /// The path of a place in the tables.
 fn full(place: &str) -> String {
     let first = place.split("::").next().unwrap_or_default();
-    if ["doorbuster", "engine", "sale"].contains(&first) {
-        place.into()
-    } else {
-        format!("server::{place}")
-    }
+    if ["doorbuster", "engine", "sale"].contains(&first) { place.into() } else { format!("server::{place}") }
 }
 
 /// True when `path` is `place` or something inside it.
 fn lies_in(path: &str, place: &str) -> bool {
-    path.strip_prefix(place)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
 /// True when `path` is a glob that takes `name` along, unseen.
 fn takes_all_with(path: &str, name: &str) -> bool {
-    path.strip_suffix("::*")
-        .is_some_and(|place| name != place && lies_in(name, place))
+    path.strip_suffix("::*").is_some_and(|place| name != place && lies_in(name, place))
 }
 
 /// All source files of the workspace's crates, without what is compiled for tests only.
@@ -352,27 +291,16 @@ fn house() -> Vec<Source> {
     let mut sources = Vec::new();
     for krate in ["sale", "engine", "server"] {
         let src = root().join("crates").join(krate).join("src");
-        for path in texts(&src)
-            .iter()
-            .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        for path in
+            texts(&src).iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
         {
-            let file = path
-                .strip_prefix(&src)
-                .expect("the file lies in the folder")
-                .to_string_lossy();
+            let file = path.strip_prefix(&src).expect("the file lies in the folder").to_string_lossy();
             let text = std::fs::read_to_string(path).expect("source is readable UTF-8");
             sources.push(reader::read(krate, &file, &text));
         }
     }
-    let for_tests: Vec<String> = sources
-        .iter()
-        .flat_map(|source| source.test_modules.clone())
-        .collect();
-    sources.retain(|source| {
-        !for_tests
-            .iter()
-            .any(|module| lies_in(&source.module.join("::"), module))
-    });
+    let for_tests: Vec<String> = sources.iter().flat_map(|source| source.test_modules.clone()).collect();
+    sources.retain(|source| !for_tests.iter().any(|module| lies_in(&source.module.join("::"), module)));
     sources
 }
 
@@ -386,9 +314,8 @@ fn texts(folder: &Path) -> Vec<PathBuf> {
         for entry in std::fs::read_dir(&folder).expect("the folder is readable") {
             let path = entry.expect("the folder is readable").path();
             let name = path.file_name().unwrap_or_default();
-            let skipped = ["node_modules", ".git", "Cargo.lock", "package-lock.json"]
-                .iter()
-                .any(|skip| name == *skip);
+            let skipped =
+                ["node_modules", ".git", "Cargo.lock", "package-lock.json"].iter().any(|skip| name == *skip);
             if skipped || not_ours.contains(&path) {
                 continue;
             }
@@ -404,8 +331,5 @@ fn texts(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .canonicalize()
-        .expect("the workspace is there")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace is there")
 }

@@ -116,10 +116,7 @@ impl Walk {
     /// A word that is followed by `::` and does not itself go on a path or a method call.
     fn begins_path(&self) -> bool {
         let before = |back: usize| {
-            self.at
-                .checked_sub(back)
-                .and_then(|at| self.tokens.get(at))
-                .map(|(token, _)| token)
+            self.at.checked_sub(back).and_then(|at| self.tokens.get(at)).map(|(token, _)| token)
         };
         let goes_on = match before(1) {
             Some(Token::Colons) => matches!(before(2), Some(Token::Word(_) | Token::Mark('>'))),
@@ -200,10 +197,7 @@ impl Walk {
             rest = tail;
         }
         place.extend(rest.iter().cloned());
-        self.mentions.push(Mention {
-            line,
-            path: place.join("::"),
-        });
+        self.mentions.push(Mention { line, path: place.join("::") });
     }
 
     /// Stands before `#[cfg(test)]`?
@@ -223,8 +217,7 @@ impl Walk {
             match token {
                 Token::Word(word) if depth == 0 && word == "mod" && self.mark(2) == Some(';') => {
                     let name = self.word(1).unwrap_or_default();
-                    self.test_modules
-                        .push(format!("{}::{name}", self.module.join("::")));
+                    self.test_modules.push(format!("{}::{name}", self.module.join("::")));
                 }
                 Token::Mark('{' | '(' | '[') => depth += 1,
                 // The end of what the item stands in: a field or a statement without a semicolon.
@@ -280,9 +273,7 @@ fn tokens(text: &str) -> Vec<(Token, usize)> {
                 at + 2
             }
             _ if is_word(c) => {
-                let end = (at..chars.len())
-                    .find(|&i| !is_word(chars[i]))
-                    .unwrap_or(chars.len());
+                let end = (at..chars.len()).find(|&i| !is_word(chars[i])).unwrap_or(chars.len());
                 let word: String = chars[at..end].iter().collect();
                 match raw_string_end(&chars, &word, end) {
                     Some(end) => end,
@@ -312,9 +303,7 @@ fn is_word(c: char) -> bool {
 }
 
 fn after_line(chars: &[char], from: usize) -> usize {
-    (from..chars.len())
-        .find(|&i| chars[i] == '\n')
-        .unwrap_or(chars.len())
+    (from..chars.len()).find(|&i| chars[i] == '\n').unwrap_or(chars.len())
 }
 
 fn after_comment(chars: &[char], from: usize) -> usize {
@@ -347,9 +336,9 @@ fn after_string(chars: &[char], from: usize) -> usize {
 /// Behind a character literal, or behind the quote of a lifetime.
 fn after_quote(chars: &[char], from: usize) -> usize {
     match (chars.get(from + 1), chars.get(from + 2)) {
-        (Some('\\'), _) => (from + 3..chars.len())
-            .find(|&i| chars[i] == '\'')
-            .map_or(chars.len(), |closing| closing + 1),
+        (Some('\\'), _) => {
+            (from + 3..chars.len()).find(|&i| chars[i] == '\'').map_or(chars.len(), |closing| closing + 1)
+        }
         (Some(_), Some('\'')) => from + 3,
         _ => from + 1,
     }
@@ -364,13 +353,9 @@ fn raw_string_end(chars: &[char], prefix: &str, from: usize) -> Option<usize> {
     if chars.get(from + hashes) != Some(&'"') {
         return None;
     }
-    let closing: Vec<char> = std::iter::once('"')
-        .chain(std::iter::repeat_n('#', hashes))
-        .collect();
+    let closing: Vec<char> = std::iter::once('"').chain(std::iter::repeat_n('#', hashes)).collect();
     let body = from + hashes + 1;
-    let length = chars[body..]
-        .windows(closing.len())
-        .position(|window| window == closing)?;
+    let length = chars[body..].windows(closing.len()).position(|window| window == closing)?;
     Some(body + length + closing.len())
 }
 
@@ -379,11 +364,7 @@ mod tests {
     use super::*;
 
     fn paths(text: &str) -> Vec<String> {
-        read("server", "shop/orders.rs", text)
-            .mentions
-            .into_iter()
-            .map(|mention| mention.path)
-            .collect()
+        read("server", "shop/orders.rs", text).mentions.into_iter().map(|mention| mention.path).collect()
     }
 
     #[test]
@@ -401,16 +382,7 @@ mod tests {
     #[test]
     fn a_use_tree_names_every_leaf() {
         let text = "pub(crate) use ::axum::{self, http::{header as h, *}, Json,};\nuse tokio as t;";
-        assert_eq!(
-            paths(text),
-            [
-                "axum",
-                "axum::http::header",
-                "axum::http::*",
-                "axum::Json",
-                "tokio"
-            ]
-        );
+        assert_eq!(paths(text), ["axum", "axum::http::header", "axum::http::*", "axum::Json", "tokio"]);
     }
 
     #[test]
@@ -418,21 +390,13 @@ mod tests {
         let text = "use super::ids; mod inner { fn f() { super::super::a::b(); self::c::d(); } } fn g() { crate::e(); }";
         assert_eq!(
             paths(text),
-            [
-                "server::shop::ids",
-                "server::shop::a::b",
-                "server::shop::orders::inner::c::d",
-                "server::e"
-            ]
+            ["server::shop::ids", "server::shop::a::b", "server::shop::orders::inner::c::d", "server::e"]
         );
     }
 
     #[test]
     fn a_local_name_like_the_crate_is_not_the_crate() {
-        assert_eq!(
-            paths("use crate::http::server; fn f() { server::listen(); }"),
-            ["server::http::server"]
-        );
+        assert_eq!(paths("use crate::http::server; fn f() { server::listen(); }"), ["server::http::server"]);
     }
 
     #[test]
@@ -446,10 +410,7 @@ mod tests {
         let text = "#[cfg(test)] mod cases; #[cfg(test)] use axum::a; struct S { #[cfg(test)] b: axum::b, c: axum::c }
             #[cfg(test)] #[expect(x)] mod tests { fn f() { axum::d(); } } fn g() { axum::e(); }";
         assert_eq!(paths(text), ["axum::c", "axum::e"]);
-        assert_eq!(
-            read("server", "shop/mod.rs", text).test_modules,
-            ["server::shop::cases"]
-        );
+        assert_eq!(read("server", "shop/mod.rs", text).test_modules, ["server::shop::cases"]);
     }
 
     #[test]

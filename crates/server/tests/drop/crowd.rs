@@ -186,7 +186,13 @@ impl Buyer {
     }
 
     /// Sends until there is a reply that settles something: no connection, a cut connection and a 5xx are asked again.
-    async fn send(&self, method: &str, path: &str, key: Option<&str>, body: Option<&Value>) -> (StatusCode, Value) {
+    async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        key: Option<&str>,
+        body: Option<&Value>,
+    ) -> (StatusCode, Value) {
         for _ in 0..600 {
             let mut request = self
                 .client
@@ -210,9 +216,12 @@ impl Buyer {
             let reply = reply.await;
             drop(permit);
             match reply {
-                Ok((status, bytes)) if !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS => {
+                Ok((status, bytes))
+                    if !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS =>
+                {
                     let in_flight = status == StatusCode::CONFLICT
-                        && serde_json::from_slice::<Value>(&bytes).is_ok_and(|body| body["code"] == "request_in_flight");
+                        && serde_json::from_slice::<Value>(&bytes)
+                            .is_ok_and(|body| body["code"] == "request_in_flight");
                     if !in_flight {
                         return (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null));
                     }

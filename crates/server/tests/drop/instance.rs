@@ -41,15 +41,23 @@ impl Instance {
         instance.launch().await;
         let login = json!({"email": EMAIL, "password": PASSWORD});
         instance.admin = text(&instance.post("/api/v1/auth/login", &login, None).await, "accessToken");
-        let product = json!({"name": "Lamp", "description": "A lamp.", "price": {"amount": 4999, "currency": "EUR"}});
-        instance.product = text(&instance.post("/api/v1/admin/products", &product, Some(&instance.admin)).await, "id");
+        let product =
+            json!({"name": "Lamp", "description": "A lamp.", "price": {"amount": 4999, "currency": "EUR"}});
+        instance.product =
+            text(&instance.post("/api/v1/admin/products", &product, Some(&instance.admin)).await, "id");
         instance
     }
 
     pub async fn launch(&mut self) {
         let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_doorbuster"))
-            .args(["serve", "--listen", &format!("127.0.0.1:{}", self.port), "--metrics-listen", "127.0.0.1:0"])
+            .args([
+                "serve",
+                "--listen",
+                &format!("127.0.0.1:{}", self.port),
+                "--metrics-listen",
+                "127.0.0.1:0",
+            ])
             // Every buyer comes from an address of their own, as through a load balancer.
             .args(["--trusted-proxies", "127.0.0.1", "--data"])
             .arg(self.folder.path().join("data"))

@@ -50,12 +50,16 @@ pub struct Filter {
     params(Filter),
     responses((status = 200, description = "A page of sales", body = Page<SaleJson>))
 )]
-async fn list(State(app): State<AppState>, Query(filter): Query<Filter>) -> Result<Json<Page<SaleJson>>, Problem> {
+async fn list(
+    State(app): State<AppState>,
+    Query(filter): Query<Filter>,
+) -> Result<Json<Page<SaleJson>>, Problem> {
     let phase = filter.status.as_deref().map(phase).transpose()?;
     let slice = PageQuery { limit: filter.limit, cursor: filter.cursor }.slice()?;
     let after = slice.after.as_deref().map(time_and_id).transpose()?;
     let sales = sales::list(&app.shop, phase, after, slice.limit as usize + 1);
-    let page = Page::new(sales, slice.limit, |sale| format!("{}/{}", sale.listing.created_at.0, sale.listing.sale));
+    let page =
+        Page::new(sales, slice.limit, |sale| format!("{}/{}", sale.listing.created_at.0, sale.listing.sale));
     let now = app.shop.engine.now();
     Ok(Json(page.map(|sale| SaleJson::of(&sale.listing, &sale.view, now))))
 }
@@ -89,7 +93,8 @@ async fn show(
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Problem> {
-    let Sale { listing, view } = sales::find_named(&app.shop, &name).ok_or(Problem::new(&kind::SALE_UNKNOWN))?;
+    let Sale { listing, view } =
+        sales::find_named(&app.shop, &name).ok_or(Problem::new(&kind::SALE_UNKNOWN))?;
     let now = app.shop.engine.now();
     Ok(app.prepared.of(&listing, &view, now).reply(&headers, now))
 }
@@ -170,7 +175,8 @@ impl Prepared {
         let body = serde_json::to_vec(&sale).unwrap_or_default();
         let member = format!(r#""serverTime":"{}""#, sale.server_time);
         let offset = member.len() - 1 - time::RFC3339_LEN;
-        let time_at = body.windows(member.len()).position(|part| part == member.as_bytes()).map_or(0, |at| at + offset);
+        let time_at =
+            body.windows(member.len()).position(|part| part == member.as_bytes()).map_or(0, |at| at + offset);
         // Weak: two replies of one version differ in their time.
         let etag = format!(r#"W/"{}-{}-{}""#, version.seq, version.phase.as_str(), version.revision);
         let etag = HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("W/\"\""));
@@ -187,7 +193,8 @@ impl Prepared {
             response
         } else {
             let mut body = self.body.clone();
-            body[self.time_at..self.time_at + time::RFC3339_LEN].copy_from_slice(time::rfc3339(now).as_bytes());
+            body[self.time_at..self.time_at + time::RFC3339_LEN]
+                .copy_from_slice(time::rfc3339(now).as_bytes());
             let mut response = Response::new(Body::from(body));
             response.headers_mut().insert(header::CONTENT_TYPE, JSON);
             response

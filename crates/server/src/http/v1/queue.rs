@@ -153,7 +153,11 @@ async fn leave(
 }
 
 /// The buyer's place; shared with `/flash-sales/{id}/queue-position`.
-pub(super) async fn place(app: &AppState, sale: Uuid, buyer: sale::BuyerId) -> Result<Json<PlaceJson>, Problem> {
+pub(super) async fn place(
+    app: &AppState,
+    sale: Uuid,
+    buyer: sale::BuyerId,
+) -> Result<Json<PlaceJson>, Problem> {
     let sale = listed(app, sale)?;
     let standing = line::position(&app.shop, sale, buyer).await?;
     standing.map(|standing| Json(standing.into())).ok_or(Problem::new(&kind::NO_PLACE))

@@ -8,7 +8,8 @@ pub const RFC3339_LEN: usize = 24;
 /// A moment as text of [`RFC3339_LEN`] characters.
 #[must_use]
 pub fn rfc3339(at: Timestamp) -> String {
-    let moment = jiff::Timestamp::from_millisecond(at.0.clamp(0, Timestamp::MAX.0)).unwrap_or(jiff::Timestamp::MAX);
+    let moment =
+        jiff::Timestamp::from_millisecond(at.0.clamp(0, Timestamp::MAX.0)).unwrap_or(jiff::Timestamp::MAX);
     format!("{moment:.3}")
 }
 
