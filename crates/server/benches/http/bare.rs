@@ -1,4 +1,5 @@
-//! The measure of all ratios: axum as its documentation shows it, one JSON route each way, nothing else.
+//! The measure of all ratios: axum as its documentation shows it, one JSON route each way, nothing else. It reads the same
+//! requests and writes documents of the same members as Doorbuster, so that a ratio shows what Doorbuster does between the two.
 
 use anyhow::Context;
 use axum::routing::{get, post};
@@ -21,17 +22,113 @@ impl Drop for Bare {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Order {
+struct NewOrder {
     flash_sale_id: String,
     quantity: Option<u32>,
 }
 
+#[derive(Clone, Serialize)]
+struct Money {
+    amount: i64,
+    currency: String,
+}
+
+/// What an order is told as.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Reply {
+struct Order {
+    id: String,
     flash_sale_id: String,
     status: &'static str,
     quantity: u32,
+    unit_price: Money,
+    total: Money,
+    created_at: String,
+    updated_at: String,
+}
+
+/// What a sale is told as.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Sale {
+    id: &'static str,
+    slug: &'static str,
+    product: Product,
+    price: Money,
+    list_price: Money,
+    quantity: u32,
+    available: u32,
+    held: u32,
+    sold: u32,
+    availability: &'static str,
+    status: &'static str,
+    starts_at: &'static str,
+    ends_at: &'static str,
+    limit_per_buyer: u32,
+    admission: Admission,
+    waiting: u32,
+    server_time: &'static str,
+    version: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Product {
+    id: &'static str,
+    name: &'static str,
+    description: &'static str,
+    category: Option<&'static str>,
+    image_url: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Admission {
+    r#type: &'static str,
+}
+
+const ID: &str = "01a1fc0f-e12d-7d6e-82a2-479e48bdf9c0";
+const TIME: &str = "2026-11-21T03:04:51.549Z";
+
+fn price(amount: i64) -> Money {
+    Money { amount, currency: "EUR".to_owned() }
+}
+
+async fn order(Json(order): Json<NewOrder>) -> (StatusCode, Json<Order>) {
+    let quantity = order.quantity.unwrap_or(1);
+    let order = Order {
+        id: ID.to_owned(),
+        flash_sale_id: order.flash_sale_id,
+        status: "confirmed",
+        quantity,
+        unit_price: price(1999),
+        total: price(1999 * i64::from(quantity)),
+        created_at: TIME.to_owned(),
+        updated_at: TIME.to_owned(),
+    };
+    (StatusCode::CREATED, Json(order))
+}
+
+async fn sale() -> Json<Sale> {
+    Json(Sale {
+        id: ID,
+        slug: "lamp",
+        product: Product { id: ID, name: "Lamp", description: "A lamp.", category: None, image_url: None },
+        price: price(1999),
+        list_price: price(4999),
+        quantity: 1000,
+        available: 1000,
+        held: 0,
+        sold: 0,
+        availability: "available",
+        status: "upcoming",
+        starts_at: TIME,
+        ends_at: TIME,
+        limit_per_buyer: 1,
+        admission: Admission { r#type: "open" },
+        waiting: 0,
+        server_time: TIME,
+        version: 1,
+    })
 }
 
 /// Starts this program again as the bare endpoint, in a process of its own as Doorbuster is.
@@ -45,21 +142,7 @@ pub fn start() -> anyhow::Result<Bare> {
 /// Is the bare endpoint.
 #[tokio::main]
 pub async fn serve(port: u16) -> anyhow::Result<()> {
-    let app = Router::new()
-        .route(
-            "/orders",
-            post(|Json(order): Json<Order>| async move {
-                let quantity = order.quantity.unwrap_or(1);
-                (
-                    StatusCode::CREATED,
-                    Json(Reply { flash_sale_id: order.flash_sale_id, status: "confirmed", quantity }),
-                )
-            }),
-        )
-        .route(
-            "/status",
-            get(|| async { Json(Reply { flash_sale_id: String::new(), status: "active", quantity: 1000 }) }),
-        );
+    let app = Router::new().route("/orders", post(order)).route("/status", get(sale));
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
     Ok(axum::serve(listener, app).await?)
 }

@@ -3,6 +3,8 @@
 //! What is told is the ratio, because the machine is shared and its speed is not ours. Every figure is the median of
 //! the rounds; in a round each case follows its bare twin at once. Needs `wrk`, and the release binary beside this one.
 
+#![expect(clippy::print_stdout, reason = "a program whose output is a table")]
+
 mod bare;
 mod doorbuster;
 mod wrk;

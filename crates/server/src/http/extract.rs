@@ -29,6 +29,10 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Json<T> {
         if !is_json(request.headers()) {
             return Err(Problem::new(&kind::UNSUPPORTED_MEDIA_TYPE));
         }
+        if request.headers().contains_key(header::CONTENT_ENCODING) {
+            let detail = "send the body as it is, without Content-Encoding";
+            return Err(Problem::new(&kind::UNSUPPORTED_MEDIA_TYPE).detail(detail));
+        }
         let body = read_body(request.into_body(), app.edge.body_len_max).await?;
         parse(&body).map(Self)
     }
@@ -141,7 +145,27 @@ fn misfit<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Proble
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let located = serde_path_to_error::deserialize::<_, T>(&mut deserializer);
     let pointer = located.err().map(|located| pointer(located.path())).unwrap_or_default();
-    Problem::new(&kind::INVALID_BODY).errors(vec![FieldError::new(pointer, shortened(error.to_string()))])
+    Problem::new(&kind::INVALID_BODY).errors(vec![field_error(pointer, error.to_string())])
+}
+
+/// What serde says of a field, at the field: serde finds a field that is missing, or there twice, at its object. The names of
+/// our types are nobody's business.
+fn field_error(pointer: String, message: String) -> FieldError {
+    let named = |prefix: &str| message.strip_prefix(prefix)?.split('`').next();
+    let missing = named("missing field `").map(|name| (name, "is required"));
+    let twice = || named("duplicate field `").map(|name| (name, "is there twice"));
+    if let Some((name, detail)) = missing.or_else(twice) {
+        return FieldError::new(format!("{pointer}/{}", shortened(escaped(name))), detail);
+    }
+    if message.contains("expected struct ") {
+        return FieldError::new(pointer, "expected an object");
+    }
+    FieldError::new(pointer, shortened(message))
+}
+
+/// A name as a segment of a JSON pointer.
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 /// Messages of serde repeat what they did not like, which can be all of a large body.
@@ -164,7 +188,7 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
     path.iter().fold(String::new(), |mut pointer, segment| {
         let segment = match segment {
             Segment::Seq { index } => index.to_string(),
-            Segment::Map { key } => key.replace('~', "~0").replace('/', "~1"),
+            Segment::Map { key } => escaped(key),
             Segment::Enum { variant } => variant.clone(),
             Segment::Unknown => String::from("?"),
         };
@@ -218,7 +242,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
         let deserializer = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
         serde_path_to_error::deserialize(deserializer).map(Self).map_err(|error| {
             let pointer = pointer(error.path());
-            let errors = vec![FieldError::new(pointer, shortened(error.into_inner().to_string()))];
+            let errors = vec![field_error(pointer, error.into_inner().to_string())];
             Problem::new(&kind::INVALID_QUERY).errors(errors)
         })
     }

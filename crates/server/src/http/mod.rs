@@ -67,11 +67,12 @@ impl Ready {
     }
 }
 
-/// All routes, with the description that they make up.
+/// All routes, with the description that they make up. Each names its whole path: axum's `nest` makes a new URI for every
+/// request.
 pub fn router() -> (Router<AppState>, OpenApi) {
     let (router, openapi) = OpenApiRouter::with_openapi(docs::base())
-        .nest("/api/v1", v1::router())
-        .nest("/api/v1/admin", admin::router())
+        .merge(v1::router())
+        .merge(admin::router())
         .merge(ops::router())
         .split_for_parts();
     let router = router

@@ -15,6 +15,7 @@ const LIMIT_MAX: u32 = 200;
 
 /// What a client asks for.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {
     /// Items in a page, 1 to 200; 50 when not given.

@@ -1,6 +1,8 @@
 //! Every refusal and failure as `application/problem+json` (RFC 9457): the one file that maps our words to HTTP.
 //! It never tells the inside of a failure: a 5xx says that it happened, its cause goes to the log.
 
+pub mod kind;
+
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
@@ -25,85 +27,6 @@ pub struct Kind {
     pub detail: &'static str,
     /// Seconds for `Retry-After`, where coming back makes sense.
     pub retry_after_s: Option<u32>,
-}
-
-macro_rules! kinds {
-    ($($name:ident = $status:literal $code:literal, $title:literal, $detail:literal $(, retry $retry:literal)?;)+) => {
-        /// Every sort of problem that the API knows.
-        pub mod kind {
-            use super::Kind;
-            $(
-                #[doc = concat!("`", $code, "`, ", stringify!($status), ": ", $detail)]
-                pub static $name: Kind = Kind {
-                    code: $code,
-                    status: $status,
-                    title: $title,
-                    detail: $detail,
-                    retry_after_s: kinds!(@retry $($retry)?),
-                };
-            )+
-            /// All of them, for the documentation and for tests.
-            pub static ALL: &[&Kind] = &[$(&$name),+];
-        }
-    };
-    (@retry) => { None };
-    (@retry $retry:literal) => { Some($retry) };
-}
-
-kinds! {
-    // The law's refusals.
-    SOLD_OUT = 409 "sold_out", "Sold out", "every unit of this sale is sold";
-    ALL_HELD = 409 "all_held", "All units are held", "all units are in other carts; you may still get one";
-    LIMIT_REACHED = 409 "limit_reached", "Limit per buyer reached", "you hold and own as many units as one buyer may";
-    ALREADY_IN_LINE = 409 "already_in_line", "Already in line", "you have a place in this sale's line already";
-    NO_LINE = 409 "no_line", "No line", "this sale has no waiting line; order directly";
-    PAUSED = 409 "paused", "Sale paused", "the sale is paused", retry 5;
-    PROMISE_MADE = 409 "promise_made", "A promise was made", "the change would break what buyers were already promised";
-    ORDER_STATE = 409 "order_state", "Wrong state", "the order is in a state that does not allow this";
-    NOT_ADMITTED = 403 "not_admitted", "Not admitted yet", "it is not your turn yet";
-    NOT_IN_LINE = 403 "not_in_line", "Not in line", "join the line first";
-    NOT_STARTED = 425 "not_started", "Not started", "the sale has not started yet";
-    ENDED = 410 "ended", "Sale ended", "the sale has ended";
-    CLOSED = 410 "closed", "Sale closed", "the sale was closed";
-    ORDER_EXPIRED = 410 "order_expired", "Order expired", "the order was not paid in time and its units went on";
-    KEY_REUSED = 422 "key_reused", "Idempotency key reused", "this Idempotency-Key was used with another content";
-    BAD_POLICY = 422 "bad_policy", "Impossible sale", "a sale cannot have this policy";
-    NO_PLACE = 404 "not_in_line", "Not in line", "you have no place in this sale's line";
-    PRODUCT_UNKNOWN = 404 "product_unknown", "Product unknown", "there is no such product";
-    PRODUCT_IN_USE = 409 "product_in_use", "Product in use", "a sale that is not over sells this product";
-    SLUG_TAKEN = 409 "slug_taken", "Slug taken", "another sale has this slug";
-    SALE_UNKNOWN = 404 "sale_unknown", "Sale unknown", "there is no such sale";
-    ORDER_UNKNOWN = 404 "order_unknown", "Order unknown", "there is no such order";
-    NOT_YOUR_ORDER = 404 "order_unknown", "Order unknown", "there is no such order";
-    REQUEST_IN_FLIGHT = 409 "request_in_flight", "Request in flight", "the first request with this key is still being worked on", retry 1;
-    PAYMENT_UNKNOWN = 503 "payment_unknown", "Payment not settled yet", "the outcome of the payment is not known yet; do not pay in another way: look at the order's status in a moment, or repeat this request, which never charges twice", retry 2;
-    PAYMENT_DECLINED = 402 "payment_declined", "Payment declined", "the payment was declined";
-    // Who is asking.
-    UNAUTHORIZED = 401 "unauthorized", "Not signed in", "this needs a valid access token";
-    BAD_CREDENTIALS = 401 "bad_credentials", "Wrong credentials", "no account has this name and password";
-    BAD_REFRESH_TOKEN = 401 "bad_refresh_token", "Refresh token not valid", "this refresh token is unknown, expired, used or revoked; sign in again";
-    FORBIDDEN = 403 "forbidden", "Not allowed", "your account may not do this";
-    EMAIL_TAKEN = 409 "email_taken", "E-mail address taken", "an account with this e-mail address exists";
-    USERNAME_TAKEN = 409 "username_taken", "Username taken", "an account with this username exists";
-    // What was asked.
-    NOT_FOUND = 404 "not_found", "Not found", "there is nothing here";
-    METHOD_NOT_ALLOWED = 405 "method_not_allowed", "Method not allowed", "this resource does not know this method";
-    REQUEST_TIMEOUT = 408 "request_timeout", "Request too slow", "the body of the request did not arrive in time";
-    CONFLICT = 409 "conflict", "Conflict", "the change collides with another";
-    BODY_TOO_LARGE = 413 "body_too_large", "Body too large", "the body of the request is larger than allowed";
-    UNSUPPORTED_MEDIA_TYPE = 415 "unsupported_media_type", "Unsupported media type", "send Content-Type: application/json";
-    BAD_JSON = 400 "bad_json", "Broken JSON", "the body is not valid JSON";
-    BAD_IDEMPOTENCY_KEY = 400 "bad_idempotency_key", "Bad idempotency key", "an Idempotency-Key is one string of 1 to 255 characters";
-    BAD_REQUEST = 400 "bad_request", "Bad request", "the request cannot be understood";
-    INVALID_BODY = 422 "invalid_body", "Invalid fields", "some fields of the body are not valid";
-    INVALID_QUERY = 422 "invalid_query", "Invalid parameters", "some parameters of the query are not valid";
-    RATE_LIMITED = 429 "rate_limited", "Too many requests", "you have made more requests than allowed", retry 1;
-    // Bad days.
-    INTERNAL = 500 "internal", "Internal error", "something went wrong on our side";
-    OVERLOADED = 503 "overloaded", "Overloaded", "too many requests at once; try again in a moment", retry 1;
-    UNAVAILABLE = 503 "unavailable", "Unavailable", "this cannot be done right now; nothing was changed", retry 2;
-    NOT_RECORDED = 503 "not_recorded", "Not recorded", "orders cannot be recorded right now; it is not known whether this one was, so ask again with the same Idempotency-Key", retry 2;
-    TIMEOUT = 504 "timeout", "Took too long", "the request took too long; it may still have an effect", retry 1;
 }
 
 /// One field that is not as it should be.
@@ -176,6 +99,12 @@ impl Problem {
     #[must_use]
     pub fn kind(&self) -> &'static Kind {
         self.kind
+    }
+
+    /// Whether it says no more than its kind does.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.more.is_none()
     }
 
     /// A failure of ours: its cause goes to the log, the caller learns that it happened.

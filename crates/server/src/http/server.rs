@@ -4,22 +4,24 @@
 use super::edge::Edge;
 use axum::body::Body;
 use axum::http::{Request, Response};
+use futures::task::AtomicWaker;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::Instant;
+use tokio::time::MissedTickBehavior;
 
 /// What the server goes by.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +45,10 @@ const HEAD_LEN_MAX: usize = 16 << 10;
 /// Headers of a request.
 const HEADERS_MAX: usize = 64;
 
+/// How often the minder looks: an eighth of the shortest limit, within these bounds.
+const MIND_EVERY_MIN: Duration = Duration::from_millis(5);
+const MIND_EVERY_MAX: Duration = Duration::from_millis(250);
+
 /// How long accepting rests after the system refused it (usually: no file descriptor left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -65,7 +71,8 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
 ) -> usize {
     let slots = Arc::new(Semaphore::new(settings.connections_max as usize));
-    let start = Instant::now();
+    let minder = Arc::new(Minder::new(settings));
+    let minding = tokio::spawn(Arc::clone(&minder).run());
     loop {
         let accept = async {
             let slot = Arc::clone(&slots).acquire_owned().await;
@@ -77,12 +84,11 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let activity = Arc::new(Activity::new(start));
-                let connection = Connection { edge: Arc::clone(&edge), activity, peer, settings };
-                let stop = stop.clone();
+                let control = minder.welcome();
+                let edge = Arc::clone(&edge);
                 tokio::spawn(async move {
                     let _slot = slot;
-                    connection.serve(stream, stop).await;
+                    converse(stream, peer, &edge, &control).await;
                 });
             }
             Err(error) if is_of_one_connection(&error) => {}
@@ -93,11 +99,14 @@ pub async fn serve(
         }
     }
     drop(listener);
+    minder.finish_all();
     let all = slots.acquire_many(settings.connections_max);
-    match tokio::time::timeout(settings.drain_limit, all).await {
+    let cut = match tokio::time::timeout(settings.drain_limit, all).await {
         Ok(_) => 0,
         Err(_) => settings.connections_max as usize - slots.available_permits(),
-    }
+    };
+    minding.abort();
+    cut
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {
@@ -105,50 +114,40 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-struct Connection {
-    edge: Arc<Edge>,
-    activity: Arc<Activity>,
-    peer: SocketAddr,
-    settings: Settings,
-}
-
-impl Connection {
-    async fn serve(self, stream: TcpStream, mut stop: watch::Receiver<bool>) {
-        let Self { edge, activity, peer, settings } = self;
-        let _open = Open::new(&edge);
-        // Best effort: without it a reply may wait 40 ms for the next packet.
-        let _ = stream.set_nodelay(true);
-        let io = TokioIo::new(Watched { stream, activity: Arc::clone(&activity) });
-        let service = service_fn(|request| answer(&edge, &activity, request, peer));
-        let mut connection = pin!(builder().serve_connection(io, service));
-        let mut alarm = pin!(tokio::time::sleep(settings.head_limit));
-        let mut stopping = false;
-        loop {
-            tokio::select! {
-                biased;
-                // Why a connection broke is its client's business.
-                _ = connection.as_mut() => return,
-                () = alarm.as_mut() => match activity.deadline(&settings) {
-                    Some(deadline) => alarm.as_mut().reset(deadline),
-                    None => return,
-                },
-                _ = stop.wait_for(|stop| *stop), if !stopping => {
-                    stopping = true;
-                    connection.as_mut().graceful_shutdown();
-                }
+/// Serves one connection until either side ends it, or the minder does.
+async fn converse(stream: TcpStream, peer: SocketAddr, edge: &Edge, control: &Arc<Control>) {
+    let _open = Open::new(edge);
+    // Best effort: without it a reply may wait 40 ms for the next packet.
+    let _ = stream.set_nodelay(true);
+    let io = TokioIo::new(Watched { stream, control: Arc::clone(control) });
+    let service = service_fn(|request| answer(edge, control, request, peer));
+    let mut connection = pin!(builder().serve_connection(io, service));
+    let mut finishing = false;
+    poll_fn(|cx| {
+        // Registered before the look, so that no order is missed between the two.
+        control.waker.register(cx.waker());
+        match control.order() {
+            Order::Go => {}
+            Order::Finish if finishing => {}
+            Order::Finish => {
+                finishing = true;
+                connection.as_mut().graceful_shutdown();
             }
+            Order::End => return Poll::Ready(()),
         }
-    }
+        // Why a connection broke is its client's business.
+        connection.as_mut().poll(cx).map(|_broken| ())
+    })
+    .await;
 }
 
 fn builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
-        // Our own alarm does this: hyper's would set up and tear down a timer for every request.
+        // The minder does this: hyper would set up and tear down a timer for every request.
         .header_read_timeout(None)
         // A client that hangs up does not cancel what it asked for halfway; and we need not look for that at each request.
         .half_close(true)
-        .pipeline_flush(true)
         .max_header_size(HEAD_LEN_MAX)
         .max_headers(HEADERS_MAX)
         .max_buf_size(4 * HEAD_LEN_MAX);
@@ -157,22 +156,87 @@ fn builder() -> http1::Builder {
 
 async fn answer(
     edge: &Edge,
-    activity: &Activity,
+    control: &Control,
     request: Request<Incoming>,
     peer: SocketAddr,
 ) -> Result<Response<Body>, Infallible> {
-    activity.set(Phase::Answering);
+    control.set(Phase::Answering);
     let response = edge.handle(request, peer.ip()).await;
-    activity.set(Phase::Idle);
+    control.set(Phase::Idle);
     Ok(response)
 }
 
-/// What a connection is doing and since when, in one word: two bits of phase, the rest milliseconds since `start`.
-struct Activity {
-    start: Instant,
-    word: AtomicU64,
+/// Looks after all connections at once, a few times a second: ends those that dawdle, and tells all of them when the process
+/// stops. A timer for each connection would cost more than all the rest of a connection's upkeep.
+struct Minder {
+    settings: Settings,
+    period: Duration,
+    /// How often it has looked; the clock of the connections.
+    ticks: Arc<AtomicU64>,
+    connections: Mutex<Vec<Weak<Control>>>,
 }
 
+impl Minder {
+    fn new(settings: Settings) -> Self {
+        let shortest = settings.head_limit.min(settings.idle_limit);
+        let period = (shortest / 8).clamp(MIND_EVERY_MIN, MIND_EVERY_MAX);
+        Self { settings, period, ticks: Arc::default(), connections: Mutex::default() }
+    }
+
+    fn welcome(&self) -> Arc<Control> {
+        let control = Arc::new(Control::new(Arc::clone(&self.ticks)));
+        self.lock().push(Arc::downgrade(&control));
+        control
+    }
+
+    async fn run(self: Arc<Self>) {
+        let mut tick = tokio::time::interval(self.period);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let ticks_of = |limit: Duration| {
+            u64::try_from(limit.as_nanos().div_ceil(self.period.as_nanos())).unwrap_or(u64::MAX)
+        };
+        let (head, idle) = (ticks_of(self.settings.head_limit), ticks_of(self.settings.idle_limit));
+        loop {
+            tick.tick().await;
+            let now = self.ticks.fetch_add(1, Ordering::Relaxed) + 1;
+            self.lock().retain(|connection| {
+                let Some(control) = connection.upgrade() else { return false };
+                let (phase, since) = control.phase();
+                let limit = match phase {
+                    Phase::Idle => idle,
+                    Phase::Head => head,
+                    Phase::Answering => u64::MAX,
+                };
+                // One more than the limit: the first tick came at some moment of its period.
+                if now.saturating_sub(since) > limit {
+                    control.tell(Order::End);
+                }
+                true
+            });
+        }
+    }
+
+    fn finish_all(&self) {
+        for connection in self.lock().iter().filter_map(Weak::upgrade) {
+            connection.tell(Order::Finish);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Control>>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the minder and a connection tell each other.
+struct Control {
+    ticks: Arc<AtomicU64>,
+    /// What the connection is doing and since when: two bits of [`Phase`], the rest the minder's tick.
+    activity: AtomicU64,
+    order: AtomicU8,
+    waker: AtomicWaker,
+}
+
+/// What a connection is doing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// Waits for a request's first byte, or writes the reply before.
@@ -183,44 +247,65 @@ enum Phase {
     Answering = 2,
 }
 
-impl Activity {
-    fn new(start: Instant) -> Self {
-        let activity = Self { start, word: AtomicU64::new(0) };
+/// What a connection is to do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// Go on.
+    Go = 0,
+    /// Answer what it has, then end.
+    Finish = 1,
+    /// End now.
+    End = 2,
+}
+
+impl Control {
+    fn new(ticks: Arc<AtomicU64>) -> Self {
+        let control =
+            Self { ticks, activity: AtomicU64::new(0), order: AtomicU8::new(0), waker: AtomicWaker::new() };
         // A connection that never says anything gets no more time than a slow head.
-        activity.set(Phase::Head);
-        activity
+        control.set(Phase::Head);
+        control
     }
 
     fn set(&self, phase: Phase) {
-        let now_ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX >> 2);
-        self.word.store(now_ms << 2 | phase as u64, Ordering::Relaxed);
+        self.activity.store(self.ticks.load(Ordering::Relaxed) << 2 | phase as u64, Ordering::Relaxed);
+    }
+
+    fn phase(&self) -> (Phase, u64) {
+        let activity = self.activity.load(Ordering::Relaxed);
+        let phase = match activity & 3 {
+            0 => Phase::Idle,
+            1 => Phase::Head,
+            _ => Phase::Answering,
+        };
+        (phase, activity >> 2)
     }
 
     /// Bytes came.
     fn read(&self) {
-        if self.word.load(Ordering::Relaxed) & 3 == Phase::Idle as u64 {
+        if self.phase().0 == Phase::Idle {
             self.set(Phase::Head);
         }
     }
 
-    /// When to look again; `None` when the client has used up its time.
-    fn deadline(&self, settings: &Settings) -> Option<Instant> {
-        let word = self.word.load(Ordering::Relaxed);
-        let since = self.start + Duration::from_millis(word >> 2);
-        let now = Instant::now();
-        let deadline = match word & 3 {
-            0 => since + settings.idle_limit,
-            1 => since + settings.head_limit,
-            _ => return Some(now + settings.head_limit),
-        };
-        (deadline > now).then(|| deadline.min(now + settings.head_limit))
+    fn order(&self) -> Order {
+        match self.order.load(Ordering::Acquire) {
+            0 => Order::Go,
+            1 => Order::Finish,
+            _ => Order::End,
+        }
+    }
+
+    fn tell(&self, order: Order) {
+        self.order.fetch_max(order as u8, Ordering::AcqRel);
+        self.waker.wake();
     }
 }
 
 /// The stream, telling when bytes come.
 struct Watched {
     stream: TcpStream,
-    activity: Arc<Activity>,
+    control: Arc<Control>,
 }
 
 impl AsyncRead for Watched {
@@ -232,7 +317,7 @@ impl AsyncRead for Watched {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
-            self.activity.read();
+            self.control.read();
         }
         read
     }

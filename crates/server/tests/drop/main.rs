@@ -1,6 +1,8 @@
 //! Whole drops over real HTTP against the real binary: 2,000 buyers, 100 units, abandoned holds, declined payments, and a
 //! process that is killed in the middle. What the buyers were told is compared with what `doorbuster verify` finds.
 
+#![expect(clippy::unwrap_used, reason = "a test program: what fails ends it")]
+
 mod crowd;
 mod instance;
 

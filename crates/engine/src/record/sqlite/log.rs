@@ -27,11 +27,12 @@ enum Damage {
     Frame { at: u64, commits: u64 },
 }
 
-/// Refuses a log that SQLite would read only a part of, other than for its torn end.
+/// Refuses a log that SQLite would read only a part of, other than for its torn end. Beside a running engine the log may be
+/// begun anew while it is read, which looks like damage: look again before believing it.
 ///
 /// # Errors
 /// When the log is damaged in the middle, or cannot be read.
-pub(crate) fn check_log(folder: &Path) -> Result<(), ReadError> {
+pub fn check_log(folder: &Path) -> Result<(), ReadError> {
     let name = format!("{FILE}-wal");
     let file = match File::open(folder.join(&name)) {
         Ok(file) => file,

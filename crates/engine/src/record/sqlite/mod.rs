@@ -11,8 +11,9 @@ mod reader;
 mod row;
 mod writer;
 
-pub(crate) use log::check_log;
 pub(crate) use mend::mend_torn_tails;
+
+pub use log::check_log;
 pub use reader::SqliteReader;
 pub use writer::SqliteRecorder;
 

@@ -75,7 +75,7 @@ struct RefusalsJson {
 /// How a sale goes: units, orders, money, refusals, line.
 #[utoipa::path(
     get,
-    path = "/flash-sales/{id}/overview",
+    path = "/api/v1/admin/flash-sales/{id}/overview",
     tag = "admin",
     params(("id" = Uuid, Path, description = "The sale")),
     responses(
@@ -133,7 +133,7 @@ struct MemberJson {
 /// Who stands in line, in the order of the line.
 #[utoipa::path(
     get,
-    path = "/flash-sales/{id}/queue",
+    path = "/api/v1/admin/flash-sales/{id}/queue",
     tag = "admin",
     params(("id" = Uuid, Path, description = "The sale"), PageQuery),
     responses(
@@ -179,7 +179,7 @@ struct StatusFilter {
 /// A sale's orders, newest first.
 #[utoipa::path(
     get,
-    path = "/flash-sales/{id}/orders",
+    path = "/api/v1/admin/flash-sales/{id}/orders",
     tag = "admin",
     params(("id" = Uuid, Path, description = "The sale"), StatusFilter),
     responses(
@@ -237,7 +237,7 @@ struct AttemptsJson {
 /// In a flood, refusals are counted by code and second instead of kept one by one; `countedOnly` and `note` say so.
 #[utoipa::path(
     get,
-    path = "/flash-sales/{id}/attempts",
+    path = "/api/v1/admin/flash-sales/{id}/attempts",
     tag = "admin",
     params(("id" = Uuid, Path, description = "The sale"), PageQuery),
     responses(
@@ -293,7 +293,7 @@ struct EventJson {
 /// The sale's ledger, oldest first: everything that was ever decided, in order.
 #[utoipa::path(
     get,
-    path = "/flash-sales/{id}/events",
+    path = "/api/v1/admin/flash-sales/{id}/events",
     tag = "admin",
     params(("id" = Uuid, Path, description = "The sale"), PageQuery),
     responses(

@@ -4,8 +4,10 @@
 use crate::http::problem::{FieldError, Problem, kind};
 use jiff::fmt::temporal::DateTimeParser;
 use sale::{Currency, Money, Timestamp};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+use std::fmt;
 
 /// What is wrong with the fields of a body.
 #[derive(Debug, Default)]
@@ -17,6 +19,9 @@ pub(super) struct Object {
     at: String,
     fields: Map<String, Value>,
 }
+
+/// Any JSON in which no object has a field twice: which of the two is meant, nobody knows.
+pub(super) struct Strict(pub Value);
 
 /// Unknown names told in one reply, at most.
 const UNKNOWN_MAX: usize = 20;
@@ -117,6 +122,66 @@ impl Object {
     }
 }
 
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StrictVisitor).map(Self)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(Strict(value)) = seq.next_element()? {
+            values.push(value);
+        }
+        Ok(values.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if fields.contains_key(&name) {
+                return Err(A::Error::custom(format_args!("duplicate field `{name}`")));
+            }
+            let Strict(value) = map.next_value()?;
+            fields.insert(name, value);
+        }
+        Ok(fields.into())
+    }
+}
+
 /// A text that is one of our words.
 pub(super) fn word<T>(at: &str, value: Value, wrong: &mut Wrong) -> Option<T>
 where
@@ -188,14 +253,14 @@ fn currency(at: &str, value: Value, wrong: &mut Wrong) -> Option<Currency> {
     }
 }
 
-/// A moment: RFC 3339 with `Z` or an offset, from 1970 to 9999.
+/// A moment: RFC 3339 with `Z` or an offset, from 1970 to [`Timestamp::MAX`], a day before the year 10000.
 pub(super) fn moment(at: &str, value: Value, wrong: &mut Wrong) -> Option<Timestamp> {
     let text = text(at, value, wrong)?;
     let moment = rfc3339(&text);
     if moment.is_none() {
         wrong.note(
             at,
-            "must be an RFC 3339 date with Z or an offset, 1970 to 9999, such as 2026-11-27T09:00:00Z",
+            "must be an RFC 3339 date with Z or an offset, 1970-01-01 to 9999-12-30, such as 2026-11-27T09:00:00Z",
         );
     }
     moment

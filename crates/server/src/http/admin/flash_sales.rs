@@ -1,6 +1,6 @@
 //! `/admin/flash-sales`: announce, edit, delete, and the course of a sale: pause, resume, close, restock.
 
-use super::body::{Object, Wrong, count, moment, money, object, parsed, text, word};
+use super::body::{Object, Strict, Wrong, count, moment, money, object, parsed, text, word};
 use super::to_the_end;
 use crate::http::AppState;
 use crate::http::extract::{Admin, Json, Path};
@@ -242,7 +242,7 @@ fn admission(at: &str, value: Value, wrong: &mut Wrong) -> Option<Admission> {
 /// Make a sale and announce it.
 #[utoipa::path(
     post,
-    path = "/flash-sales",
+    path = "/api/v1/admin/flash-sales",
     tag = "admin",
     request_body = SaleBody,
     responses(
@@ -252,7 +252,7 @@ fn admission(at: &str, value: Value, wrong: &mut Wrong) -> Option<Admission> {
     ),
     security(("token" = []))
 )]
-async fn create(State(app): State<AppState>, _: Admin, Json(body): Json<Value>) -> Result<Response, Problem> {
+async fn create(State(app): State<AppState>, _: Admin, Json(Strict(body)): Json<Strict>) -> Result<Response, Problem> {
     let draft = draft(body)?;
     let now = app.shop.engine.now();
     let sale = to_the_end(async move { sales::create(&app.shop, draft).await }).await???;
@@ -267,7 +267,7 @@ async fn create(State(app): State<AppState>, _: Admin, Json(body): Json<Value>) 
 /// change: more units, a later end, another hold length for new holds.
 #[utoipa::path(
     patch,
-    path = "/flash-sales/{id}",
+    path = "/api/v1/admin/flash-sales/{id}",
     tag = "admin",
     params(("id" = Uuid, Path, description = "The sale")),
     request_body = SalePatch,
@@ -284,7 +284,7 @@ async fn edit(
     State(app): State<AppState>,
     _: Admin,
     Path(id): Path<SaleId>,
-    Json(body): Json<Value>,
+    Json(Strict(body)): Json<Strict>,
 ) -> Result<Json<AdminSaleJson>, Problem> {
     let edit = patch(body)?;
     let now = app.shop.engine.now();
@@ -295,7 +295,7 @@ async fn edit(
 /// Delete a sale that nobody ever had a place or an order in. Any other is closed, and stays.
 #[utoipa::path(
     delete,
-    path = "/flash-sales/{id}",
+    path = "/api/v1/admin/flash-sales/{id}",
     tag = "admin",
     params(("id" = Uuid, Path, description = "The sale")),
     responses(
@@ -316,7 +316,7 @@ async fn delete(State(app): State<AppState>, _: Admin, Path(id): Path<SaleId>) -
 /// Stop a sale for a while. Nobody is admitted and nothing can be ordered; orders may be paid, admissions stand still.
 #[utoipa::path(
     post,
-    path = "/flash-sales/{id}/pause",
+    path = "/api/v1/admin/flash-sales/{id}/pause",
     tag = "admin",
     params(("id" = Uuid, Path, description = "The sale")),
     responses(
@@ -333,7 +333,7 @@ async fn pause(app: State<AppState>, _: Admin, id: Path<SaleId>) -> Result<Json<
 /// Go on with a paused sale.
 #[utoipa::path(
     post,
-    path = "/flash-sales/{id}/resume",
+    path = "/api/v1/admin/flash-sales/{id}/resume",
     tag = "admin",
     params(("id" = Uuid, Path, description = "The sale")),
     responses(
@@ -350,7 +350,7 @@ async fn resume(app: State<AppState>, _: Admin, id: Path<SaleId>) -> Result<Json
 /// End a sale now, for good. What was promised is kept: the admitted may buy, orders may be paid.
 #[utoipa::path(
     post,
-    path = "/flash-sales/{id}/close",
+    path = "/api/v1/admin/flash-sales/{id}/close",
     tag = "admin",
     params(("id" = Uuid, Path, description = "The sale")),
     responses(
@@ -366,7 +366,7 @@ async fn close(app: State<AppState>, _: Admin, id: Path<SaleId>) -> Result<Json<
 /// Add units to a sale.
 #[utoipa::path(
     post,
-    path = "/flash-sales/{id}/restock",
+    path = "/api/v1/admin/flash-sales/{id}/restock",
     tag = "admin",
     params(("id" = Uuid, Path, description = "The sale")),
     request_body = RestockBody,
@@ -382,7 +382,7 @@ async fn restock(
     app: State<AppState>,
     _: Admin,
     id: Path<SaleId>,
-    Json(body): Json<Value>,
+    Json(Strict(body)): Json<Strict>,
 ) -> Result<Json<AdminSaleJson>, Problem> {
     let wrong = &mut Wrong::default();
     let mut object = Object::body(body, wrong);

@@ -75,7 +75,7 @@ pub(super) struct AdminOrderJson {
 /// Everyone's orders, newest first.
 #[utoipa::path(
     get,
-    path = "/orders",
+    path = "/api/v1/admin/orders",
     tag = "admin",
     params(Filters),
     responses(

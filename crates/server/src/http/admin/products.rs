@@ -1,6 +1,6 @@
 //! `/admin/products`: make, edit, delete.
 
-use super::body::{Object, Wrong, money, word};
+use super::body::{Object, Strict, Wrong, money, word};
 use super::to_the_end;
 use crate::http::AppState;
 use crate::http::extract::{Admin, Json, Path};
@@ -102,7 +102,7 @@ fn patch(body: Value) -> Result<ProductEdit, Problem> {
 /// Make a product.
 #[utoipa::path(
     post,
-    path = "/products",
+    path = "/api/v1/admin/products",
     tag = "admin",
     request_body = ProductBody,
     responses(
@@ -114,7 +114,7 @@ fn patch(body: Value) -> Result<ProductEdit, Problem> {
 async fn create(
     State(app): State<AppState>,
     _: Admin,
-    Json(body): Json<Value>,
+    Json(Strict(body)): Json<Strict>,
 ) -> Result<impl IntoResponse, Problem> {
     let product = products::create(&app.shop, draft(body)?).await?;
     let location = format!("/api/v1/products/{}", product.id);
@@ -126,7 +126,7 @@ async fn create(
 /// Sales that are announced keep their own price. The currency cannot change while a sale of the product is not over.
 #[utoipa::path(
     patch,
-    path = "/products/{id}",
+    path = "/api/v1/admin/products/{id}",
     tag = "admin",
     params(("id" = Uuid, Path, description = "The product")),
     request_body = ProductPatch,
@@ -141,7 +141,7 @@ async fn edit(
     State(app): State<AppState>,
     _: Admin,
     Path(id): Path<ProductId>,
-    Json(body): Json<Value>,
+    Json(Strict(body)): Json<Strict>,
 ) -> Result<Json<ProductJson>, Problem> {
     let edit = patch(body)?;
     let product = to_the_end(async move { products::edit(&app.shop, id, edit).await }).await???;
@@ -151,7 +151,7 @@ async fn edit(
 /// Delete a product. Orders of old keep its name.
 #[utoipa::path(
     delete,
-    path = "/products/{id}",
+    path = "/api/v1/admin/products/{id}",
     tag = "admin",
     params(("id" = Uuid, Path, description = "The product")),
     responses(

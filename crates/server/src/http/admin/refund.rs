@@ -30,7 +30,7 @@ struct RefundBody {
 /// All of its money goes back. Repeating the request changes nothing and tells the order as it is.
 #[utoipa::path(
     post,
-    path = "/orders/{id}/refund",
+    path = "/api/v1/admin/orders/{id}/refund",
     tag = "admin",
     request_body = RefundBody,
     params(

@@ -38,7 +38,7 @@ struct RegisterBody {
 }
 
 /// Makes a buyer's account and signs it in.
-#[utoipa::path(post, path = "/register", tag = "auth", request_body = RegisterBody, responses(
+#[utoipa::path(post, path = "/api/v1/auth/register", tag = "auth", request_body = RegisterBody, responses(
     (status = 201, description = "Signed in", body = SignedInReply),
     (status = 409, description = "`email_taken` or `username_taken`", body = ProblemSchema, content_type = "application/problem+json"),
     (status = 422, description = "`invalid_body`", body = ProblemSchema, content_type = "application/problem+json"),
@@ -78,7 +78,7 @@ struct LoginBody {
 }
 
 /// Signs in.
-#[utoipa::path(post, path = "/login", tag = "auth", request_body = LoginBody, responses(
+#[utoipa::path(post, path = "/api/v1/auth/login", tag = "auth", request_body = LoginBody, responses(
     (status = 200, description = "Signed in", body = SignedInReply),
     (status = 401, description = "`bad_credentials`", body = ProblemSchema, content_type = "application/problem+json"),
 ))]
@@ -116,7 +116,7 @@ struct RefreshBody {
 }
 
 /// Trades a refresh token for new tokens.
-#[utoipa::path(post, path = "/refresh", tag = "auth", request_body = RefreshBody, responses(
+#[utoipa::path(post, path = "/api/v1/auth/refresh", tag = "auth", request_body = RefreshBody, responses(
     (status = 200, description = "New tokens", body = SignedInReply),
     (status = 401, description = "`bad_refresh_token`", body = ProblemSchema, content_type = "application/problem+json"),
 ))]
@@ -129,7 +129,7 @@ async fn refresh(
 }
 
 /// Ends the session: its access and refresh tokens stop working.
-#[utoipa::path(post, path = "/logout", tag = "auth", security(("token" = [])), responses(
+#[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth", security(("token" = [])), responses(
     (status = 204, description = "Signed out"),
     (status = 401, description = "`unauthorized`", body = ProblemSchema, content_type = "application/problem+json"),
 ))]
@@ -139,7 +139,7 @@ async fn logout(State(app): State<AppState>, Buyer(session): Buyer) -> Result<St
 }
 
 /// Who is signed in.
-#[utoipa::path(get, path = "/me", tag = "auth", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/api/v1/auth/me", tag = "auth", security(("token" = [])), responses(
     (status = 200, description = "The account", body = AccountReply),
     (status = 401, description = "`unauthorized`", body = ProblemSchema, content_type = "application/problem+json"),
 ))]

@@ -12,12 +12,14 @@ use crate::shop::catalogue::Listing;
 use crate::shop::sales::{self, Sale};
 use arc_swap::ArcSwap;
 use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Response, StatusCode, header};
 use engine::SaleView;
 use sale::{Phase, SaleId, Seq, Timestamp};
 use serde::Deserialize;
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -45,7 +47,7 @@ pub struct Filter {
 /// All sales, newest first.
 #[utoipa::path(
     get,
-    path = "/flash-sales",
+    path = "/api/v1/flash-sales",
     tag = "flash-sales",
     params(Filter),
     responses((status = 200, description = "A page of sales", body = Page<SaleJson>))
@@ -79,7 +81,7 @@ fn phase(text: &str) -> Result<Phase, Problem> {
 /// `ETag` names the version; with `If-None-Match` an unchanged sale is 304 without a body.
 #[utoipa::path(
     get,
-    path = "/flash-sales/{id}",
+    path = "/api/v1/flash-sales/{id}",
     tag = "flash-sales",
     params(("id" = String, Path, description = "Id or slug")),
     responses(
@@ -91,18 +93,29 @@ fn phase(text: &str) -> Result<Phase, Problem> {
 async fn show(
     State(app): State<AppState>,
     Path(name): Path<String>,
-    headers: HeaderMap,
+    known: Known,
 ) -> Result<Response<Body>, Problem> {
     let Sale { listing, view } =
         sales::find_named(&app.shop, &name).ok_or(Problem::new(&kind::SALE_UNKNOWN))?;
     let now = app.shop.engine.now();
-    Ok(app.prepared.of(&listing, &view, now).reply(&headers, now))
+    Ok(app.prepared.of(&listing, &view, now).reply(&known, now))
+}
+
+/// The version that the client has: its `If-None-Match`.
+struct Known(Option<HeaderValue>);
+
+impl<S: Sync> FromRequestParts<S> for Known {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(parts.headers.get(header::IF_NONE_MATCH).cloned()))
+    }
 }
 
 /// Where am I in this sale's line? The same as `/queue/position`.
 #[utoipa::path(
     get,
-    path = "/flash-sales/{id}/queue-position",
+    path = "/api/v1/flash-sales/{id}/queue-position",
     tag = "flash-sales",
     params(("id" = Uuid, Path, description = "The sale's id")),
     responses(
@@ -183,11 +196,10 @@ impl Prepared {
         Self { version, body, time_at, etag }
     }
 
-    fn reply(&self, headers: &HeaderMap, now: Timestamp) -> Response<Body> {
+    fn reply(&self, known: &Known, now: Timestamp) -> Response<Body> {
         const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
         const JSON: HeaderValue = HeaderValue::from_static("application/json");
-        let known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| matches(known, &self.etag));
-        let mut response = if known {
+        let mut response = if known.0.as_ref().is_some_and(|known| matches(known, &self.etag)) {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             response

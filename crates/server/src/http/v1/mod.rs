@@ -24,7 +24,7 @@ pub use time::rfc3339;
 /// All calls.
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-        .nest("/auth", auth::router())
+        .merge(auth::router())
         .merge(products::routes())
         .merge(flash_sales::routes())
         .merge(queue::routes())

@@ -6,14 +6,18 @@ use crate::http::AppState;
 use crate::http::extract::{Buyer, Json, Path, Query};
 use crate::http::idempotency::Idempotency;
 use crate::http::page::{Page, PageQuery, time_and_id};
-use crate::http::problem::{Problem, ProblemSchema, kind};
+use crate::http::problem::{Kind, Prebuilt, Problem, ProblemSchema, kind};
 use crate::shop::keys::Begin;
 use crate::shop::orders::{self, Order, Reservation};
-use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sale::{OrderId, Refusal};
 use serde::Deserialize;
+use std::convert::Infallible;
+use std::num::NonZeroU32;
+use std::sync::LazyLock;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -32,12 +36,12 @@ pub struct NewOrder {
     flash_sale_id: Uuid,
     /// Units; 1 when not given.
     #[serde(default = "one")]
-    #[schema(minimum = 1, default = 1)]
-    quantity: u32,
+    #[schema(value_type = u32, minimum = 1, default = 1)]
+    quantity: NonZeroU32,
 }
 
-fn one() -> u32 {
-    1
+fn one() -> NonZeroU32 {
+    NonZeroU32::MIN
 }
 
 /// Reserve units.
@@ -46,7 +50,7 @@ fn one() -> u32 {
 /// less durable then. A refusal is told at once either way, and does not use up the `Idempotency-Key`.
 #[utoipa::path(
     post,
-    path = "/orders",
+    path = "/api/v1/orders",
     tag = "orders",
     request_body = NewOrder,
     params(
@@ -68,15 +72,15 @@ async fn create(
     State(app): State<AppState>,
     Buyer(session): Buyer,
     Idempotency(key): Idempotency,
-    headers: HeaderMap,
+    prefer: Prefer,
     Json(body): Json<NewOrder>,
 ) -> Result<Response, Problem> {
     let sale = listed(&app, body.flash_sale_id)?;
     let Some(key) = key.map(|key| key.request_key()) else {
-        let request = Reservation { sale, buyer: session.buyer, quantity: body.quantity, key: None };
-        return Ok(created(orders::reserve(&app.shop, request).await??, &headers));
+        let request = Reservation { sale, buyer: session.buyer, quantity: body.quantity.get(), key: None };
+        return Ok(answer(orders::reserve(&app.shop, request).await?, prefer));
     };
-    let request = Reservation { sale, buyer: session.buyer, quantity: body.quantity, key: Some(key) };
+    let request = Reservation { sale, buyer: session.buyer, quantity: body.quantity.get(), key: Some(key) };
     // The law knows the keys of its own sale. The guard is for what no single sale sees: the same key for another sale, and
     // the same request still under way.
     let content = app.shop.keys.fingerprint((sale, body.quantity));
@@ -86,14 +90,35 @@ async fn create(
         Begin::Fresh(permit) => Some(permit),
         Begin::Known => None,
     };
-    let order = orders::reserve(&app.shop, request).await??;
-    if let Some(permit) = permit {
+    let reserved = orders::reserve(&app.shop, request).await?;
+    // A refusal changed nothing: its key stays free.
+    if let (Ok(_), Some(permit)) = (&reserved, permit) {
         permit.done();
     }
-    Ok(created(order, &headers))
+    Ok(answer(reserved, prefer))
 }
 
-fn created(order: Order, headers: &HeaderMap) -> Response {
+fn answer(reserved: Result<Order, Refusal>, prefer: Prefer) -> Response {
+    match reserved {
+        Ok(order) => created(order, prefer),
+        Err(refusal) => refused(refusal),
+    }
+}
+
+/// In a rush nearly every answer is a refusal, and the same one: its bytes are written once.
+fn refused(refusal: Refusal) -> Response {
+    static WRITTEN: LazyLock<Vec<(&Kind, Prebuilt)>> = LazyLock::new(|| {
+        kind::ALL.iter().map(|kind| (*kind, Problem::new(kind).prebuilt("/api/v1/orders"))).collect()
+    });
+    let problem = Problem::from(refusal);
+    let written = WRITTEN.iter().find(|(kind, _)| std::ptr::eq(*kind, problem.kind()));
+    match written {
+        Some((_, prebuilt)) if problem.is_plain() => prebuilt.clone().into_response(),
+        _ => problem.into_response(),
+    }
+}
+
+fn created(order: Order, prefer: Prefer) -> Response {
     const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
     const RESPOND_ASYNC: HeaderValue = HeaderValue::from_static("respond-async");
     let location = HeaderValue::from_str(&format!("/api/v1/orders/{}", order.view.id));
@@ -101,27 +126,34 @@ fn created(order: Order, headers: &HeaderMap) -> Response {
     if let Ok(location) = location {
         response.headers_mut().insert(header::LOCATION, location);
     }
-    if wants_async(headers) {
+    if prefer.respond_async {
         *response.status_mut() = StatusCode::ACCEPTED;
         response.headers_mut().insert(PREFERENCE_APPLIED, RESPOND_ASYNC);
     }
     response
 }
 
-/// Whether a `Prefer` header (RFC 7240) asks for `respond-async`.
-fn wants_async(headers: &HeaderMap) -> bool {
-    headers
-        .get_all("prefer")
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split([',', ';']))
-        .any(|preference| preference.trim().eq_ignore_ascii_case("respond-async"))
+/// What the `Prefer` header (RFC 7240) asks for; what it does not know, it passes over.
+#[derive(Clone, Copy)]
+struct Prefer {
+    respond_async: bool,
+}
+
+impl<S: Sync> FromRequestParts<S> for Prefer {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let values = parts.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+        let mut preferences = values.flat_map(|value| value.split([',', ';']));
+        let respond_async = preferences.any(|one| one.trim().eq_ignore_ascii_case("respond-async"));
+        Ok(Self { respond_async })
+    }
 }
 
 /// Own orders, newest first.
 #[utoipa::path(
     get,
-    path = "/orders",
+    path = "/api/v1/orders",
     tag = "orders",
     params(PageQuery),
     responses((status = 200, description = "A page of orders", body = Page<OrderJson>)),
@@ -142,7 +174,7 @@ async fn list(
 /// One of the buyer's own orders.
 #[utoipa::path(
     get,
-    path = "/orders/{id}",
+    path = "/api/v1/orders/{id}",
     tag = "orders",
     params(("id" = Uuid, Path, description = "The order")),
     responses(
@@ -163,7 +195,7 @@ async fn show(
 /// Give a pending order's units back.
 #[utoipa::path(
     delete,
-    path = "/orders/{id}",
+    path = "/api/v1/orders/{id}",
     tag = "orders",
     params(("id" = Uuid, Path, description = "The order")),
     responses(

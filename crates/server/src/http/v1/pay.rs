@@ -37,7 +37,7 @@ pub struct PayBody {
 /// twice. A payment that comes after the hold has ended is taken only while a unit is free and nobody waits for it.
 #[utoipa::path(
     post,
-    path = "/orders/{id}/pay",
+    path = "/api/v1/orders/{id}/pay",
     tag = "orders",
     request_body = PayBody,
     params(

@@ -61,7 +61,7 @@ impl From<Product> for ProductJson {
 /// All products, newest first.
 #[utoipa::path(
     get,
-    path = "/products",
+    path = "/api/v1/products",
     tag = "products",
     params(PageQuery),
     responses((status = 200, description = "A page of products", body = Page<ProductJson>))
@@ -80,7 +80,7 @@ async fn list(
 /// One product.
 #[utoipa::path(
     get,
-    path = "/products/{id}",
+    path = "/api/v1/products/{id}",
     tag = "products",
     params(("id" = Uuid, Path, description = "The product")),
     responses(

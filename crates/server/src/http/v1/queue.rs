@@ -84,7 +84,7 @@ impl From<Standing> for PlaceJson {
 /// Whoever is in line already keeps the place and is told it again (200), so a repeated request or a second tab is safe.
 #[utoipa::path(
     post,
-    path = "/queue/join",
+    path = "/api/v1/queue/join",
     tag = "queue",
     request_body = Line,
     responses(
@@ -110,7 +110,7 @@ async fn join(
 /// Where am I?
 #[utoipa::path(
     get,
-    path = "/queue/position",
+    path = "/api/v1/queue/position",
     tag = "queue",
     params(Line),
     responses(
@@ -130,7 +130,7 @@ async fn position(
 /// Leave the line, or give an admission back.
 #[utoipa::path(
     delete,
-    path = "/queue/leave",
+    path = "/api/v1/queue/leave",
     tag = "queue",
     params(Line),
     responses(

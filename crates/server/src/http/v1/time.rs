@@ -1,16 +1,23 @@
 //! Moments on the wire: RFC 3339 in UTC with milliseconds and `Z`, always of the same length.
 
+use jiff::fmt::temporal::DateTimePrinter;
 use sale::Timestamp;
 
 /// Characters of `2026-01-02T03:04:05.678Z`.
 pub const RFC3339_LEN: usize = 24;
+
+/// Three decimals, whatever they are.
+const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 
 /// A moment as text of [`RFC3339_LEN`] characters.
 #[must_use]
 pub fn rfc3339(at: Timestamp) -> String {
     let moment =
         jiff::Timestamp::from_millisecond(at.0.clamp(0, Timestamp::MAX.0)).unwrap_or(jiff::Timestamp::MAX);
-    format!("{moment:.3}")
+    let mut text = String::with_capacity(RFC3339_LEN);
+    // Printing into a String cannot fail.
+    let _infallible = PRINTER.print_timestamp(&moment, &mut text);
+    text
 }
 
 #[cfg(test)]
