@@ -80,12 +80,6 @@ impl SystemClock {
             .expect("a thread for the clock can be started");
         Arc::new(Self { time })
     }
-
-    /// How far the wall clock is ahead of this one, in milliseconds; for the metrics.
-    #[must_use]
-    pub fn behind_wall_ms(&self) -> i64 {
-        (wall_us() - self.time.now_us()) / 1000
-    }
 }
 
 impl Time {

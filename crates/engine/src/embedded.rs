@@ -115,10 +115,21 @@ fn thread(
         .map_err(StartError::Thread)
 }
 
+/// Makes a data folder, if there is none, for its owner alone: it will hold addresses, password hashes and keys.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
+}
+
 /// Locks `folder` for this process, making it if need be. The lock goes with the process, however it ends.
 fn lock(folder: &Path) -> Result<File, StartError> {
     let folder_error = |source| StartError::Folder { folder: folder.to_owned(), source };
-    std::fs::create_dir_all(folder).map_err(folder_error)?;
+    make_folder(folder).map_err(folder_error)?;
     let path = folder.join("lock");
     let mut file = OpenOptions::new()
         .create(true)

@@ -47,6 +47,10 @@ pub enum EngineError {
     /// See [`NotDone::NotRecorded`].
     #[error("the ledger does not take records at the moment")]
     NotRecorded,
+    /// The state is not known for certain at the moment: the ledger does not take records, or the state is folded anew from
+    /// it. Nothing was to be changed, and nothing was.
+    #[error("the state cannot be looked at while the ledger does not take records")]
+    Unreadable,
     /// The pipeline has ended. A request that was already taken may have been kept or not.
     #[error("the engine has stopped")]
     Stopped,
@@ -84,7 +88,7 @@ impl Engine {
     /// # Errors
     /// When there is no answer.
     pub async fn buyer(&self, sale: SaleId, buyer: BuyerId) -> Result<BuyerView, EngineError> {
-        match self.ask(Ask::Buyer { sale, buyer }).await? {
+        match self.look(Ask::Buyer { sale, buyer }).await? {
             Told::Buyer(view) => Ok(view),
             _ => Err(EngineError::NoSuchSale),
         }
@@ -95,7 +99,7 @@ impl Engine {
     /// # Errors
     /// When there is no answer.
     pub async fn order(&self, order: OrderId) -> Result<Option<(SaleId, OrderView)>, EngineError> {
-        match self.ask(Ask::Order { order }).await? {
+        match self.look(Ask::Order { order }).await? {
             Told::Order(found) => Ok(found),
             _ => Err(EngineError::NoSuchSale),
         }
@@ -110,7 +114,7 @@ impl Engine {
         buyer: BuyerId,
         sales: Vec<SaleId>,
     ) -> Result<Vec<(SaleId, OrderView)>, EngineError> {
-        match self.ask(Ask::OrdersOf { buyer, sales }).await? {
+        match self.look(Ask::OrdersOf { buyer, sales }).await? {
             Told::Orders(orders) => Ok(orders),
             _ => Err(EngineError::NoSuchSale),
         }
@@ -126,7 +130,7 @@ impl Engine {
         after: Option<Ticket>,
         limit: usize,
     ) -> Result<Vec<LineMember>, EngineError> {
-        match self.ask(Ask::Line { sale, after, limit }).await? {
+        match self.look(Ask::Line { sale, after, limit }).await? {
             Told::Line(members) => Ok(members),
             _ => Err(EngineError::NoSuchSale),
         }
@@ -176,6 +180,14 @@ impl Engine {
     /// Takes no more requests; those that were taken are answered. See [`crate::Embedded::stop`] to wait for that.
     pub fn begin_stop(&self) {
         self.shared.stopping.send_replace(true);
+    }
+
+    /// Asks for what changes nothing.
+    async fn look(&self, ask: Ask) -> Result<Told, EngineError> {
+        self.ask(ask).await.map_err(|error| match error {
+            EngineError::NotRecorded => EngineError::Unreadable,
+            other => other,
+        })
     }
 
     async fn ask(&self, ask: Ask) -> Result<Told, EngineError> {

@@ -127,16 +127,16 @@ pub enum ReadError {
     },
     /// The store itself is not what was written, so that no row can be named.
     #[error(
-        "the ledger is damaged: {file}: {source}. Nothing is sold from a damaged ledger: restore it from a backup, or \
+        "the ledger is damaged: {file}: {cause}. Nothing is sold from a damaged ledger: restore it from a backup, or \
          look at it with `doorbuster verify`"
     )]
     Corrupt {
         /// Which file.
         file: String,
-        /// What is wrong with it.
-        source: Box<dyn Error + Send + Sync>,
+        /// What is wrong with it; told in the sentence itself, and so not as its source.
+        cause: Box<dyn Error + Send + Sync>,
     },
     /// The store failed.
-    #[error("the ledger cannot be read: {0}")]
+    #[error("the ledger cannot be read")]
     Store(#[source] Box<dyn Error + Send + Sync>),
 }

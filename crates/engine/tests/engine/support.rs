@@ -63,5 +63,5 @@ pub fn assert_promises_kept(sale: SaleId, entries: &[Entry]) {
 
 /// True for the two ways in which a caller is told to ask again.
 pub fn is_worth_retrying(error: EngineError) -> bool {
-    matches!(error, EngineError::NotRecorded | EngineError::Overloaded)
+    matches!(error, EngineError::NotRecorded | EngineError::Unreadable | EngineError::Overloaded)
 }

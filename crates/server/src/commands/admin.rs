@@ -32,7 +32,7 @@ pub struct Create {
     #[arg(long, env = "DOORBUSTER_ADMIN_USERNAME", value_name = "NAME")]
     username: Option<String>,
     /// Folder of the tables.
-    #[arg(long, env = "DOORBUSTER_DATA", default_value = "./data")]
+    #[arg(long, env = "DOORBUSTER_DATA", default_value = "./data", value_name = "FOLDER")]
     data: PathBuf,
 }
 
@@ -44,7 +44,7 @@ pub fn run(create: Create, now: Now) -> Result<(), CommandError> {
     let email = create.email.clone();
     let registration = registration("", create.email, create.username, create.password)?;
     let account = runtime()?.block_on(async {
-        std::fs::create_dir_all(&create.data).context("--data: the folder cannot be made")?;
+        engine::make_folder(&create.data).context("--data: the folder cannot be made")?;
         let store = Store::open(&create.data).await?;
         store.migrate().await?;
         let key = tokens::read_or_make_key(&create.data.join(super::instance::TOKEN_KEY_FILE))?;

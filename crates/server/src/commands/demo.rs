@@ -56,7 +56,8 @@ pub async fn prepare(shop: &Shop) -> Result<Demo, CommandError> {
             ));
         }
     }
-    Ok(Demo { sale: make(shop, &slug(n)).await?, now })
+    let sale = make(shop, &slug(n)).await?;
+    Ok(Demo { sale, now: (shop.now)() })
 }
 
 fn slug(n: u32) -> String {

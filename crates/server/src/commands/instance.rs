@@ -18,7 +18,7 @@ use crate::shop::payments::books::TableBooks;
 use crate::shop::payments::{Payments, Timing};
 use crate::shop::projected::Projected;
 use crate::shop::receipts::Receipts;
-use crate::shop::{Shop, sales};
+use crate::shop::{Shop, orders, sales};
 use crate::store::Store;
 use crate::telemetry::metrics::{Counter, Metrics};
 use crate::telemetry::sales::SaleRow;
@@ -40,6 +40,9 @@ pub const TOKEN_KEY_FILE: &str = "token-key.pem";
 
 /// The admin's address when the first start is given none.
 const ADMIN_EMAIL: &str = "admin@doorbuster.local";
+
+/// How long the start waits until the keys of earlier orders are known.
+const RECALL_PATIENCE: Duration = Duration::from_millis(500);
 
 /// How often what has expired is forgotten.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
@@ -110,6 +113,7 @@ impl Instance {
         let prepared = PreparedSales::default();
         let app = Arc::new(App { shop, prepared, edge, limits, metrics, ready: Ready::default() });
 
+        recall_keys(&app).await;
         let (stop, stopping) = watch::channel(false);
         let (router, openapi) = http::router();
         let edge = Arc::new(Edge::new(Arc::clone(&app), router, &openapi));
@@ -162,6 +166,17 @@ impl Instance {
         self.app.shop.store.close().await;
         tracing::info!("stopped");
     }
+}
+
+/// Tells the guard of the keys what the ledger knows of them. A large ledger takes its time: the start does not wait for it.
+async fn recall_keys(app: &AppState) {
+    let app = Arc::clone(app);
+    let recalling = tokio::spawn(async move {
+        if let Err(error) = orders::recall_keys(&app.shop).await {
+            tracing::warn!(%error, "the keys of earlier orders cannot be read; a key that is reused for another sale is not noticed");
+        }
+    });
+    let _late = tokio::time::timeout(RECALL_PATIENCE, recalling).await;
 }
 
 fn start_engine(

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub struct Migrate {
     /// Folder of the tables.
-    #[arg(long, env = "DOORBUSTER_DATA", default_value = "./data")]
+    #[arg(long, env = "DOORBUSTER_DATA", default_value = "./data", value_name = "FOLDER")]
     data: PathBuf,
 }
 
@@ -20,7 +20,7 @@ pub struct Migrate {
 /// When the tables cannot be opened, or were written by a newer version.
 pub fn run(migrate: &Migrate) -> Result<(), CommandError> {
     runtime()?.block_on(async {
-        std::fs::create_dir_all(&migrate.data).context("--data: the folder cannot be made")?;
+        engine::make_folder(&migrate.data).context("--data: the folder cannot be made")?;
         let store = Store::open(&migrate.data).await?;
         store.migrate().await?;
         store.close().await;

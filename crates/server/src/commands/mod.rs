@@ -6,13 +6,15 @@ pub mod settings;
 pub mod serve;
 
 pub mod admin;
+pub mod cli_reference;
 pub mod demo;
 pub mod instance;
 pub mod migrate;
+pub mod open_files;
 pub mod verify;
 
 use crate::telemetry::logs;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use engine::clock::{Clock, SystemClock};
 use sale::Timestamp;
 use std::io::Write;
@@ -21,7 +23,7 @@ use std::sync::Arc;
 
 /// Flash sales that cannot oversell, in one binary.
 #[derive(Debug, Parser)]
-#[command(name = "doorbuster", version, about, disable_help_subcommand = true)]
+#[command(name = "doorbuster", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -29,7 +31,13 @@ pub struct Cli {
     #[arg(long, global = true, env = "DOORBUSTER_LOG_FORMAT", value_enum, default_value = "pretty")]
     log_format: logs::LogFormat,
     /// What is logged, such as `info` or `server=debug`.
-    #[arg(long, global = true, env = "DOORBUSTER_LOG", default_value = "info,sqlx=warn")]
+    #[arg(
+        long,
+        global = true,
+        env = "DOORBUSTER_LOG",
+        default_value = "info,sqlx=warn",
+        value_name = "LEVELS"
+    )]
     log: String,
 }
 
@@ -47,7 +55,13 @@ enum Command {
     /// Prints the description of the API (what `make gen` writes to docs/openapi.json).
     #[command(hide = true)]
     Openapi,
+    /// Prints the reference of the command line (what `make gen` writes to docs/cli.md).
+    #[command(hide = true)]
+    CliReference,
 }
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 a check failed, or the command could not go on; 2 bad usage or a wrong \
+                          setting, told in one sentence that names the flag.";
 
 /// Why a command ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +111,10 @@ fn execute(cli: Cli) -> Result<(), CommandError> {
         Command::Openapi => {
             let json = crate::http::openapi().to_pretty_json().map_err(anyhow::Error::from)?;
             say(&json);
+            Ok(())
+        }
+        Command::CliReference => {
+            say(cli_reference::markdown(&Cli::command()).trim_end());
             Ok(())
         }
     }

@@ -2,7 +2,7 @@
 
 use super::instance::Instance;
 use super::settings::Serve;
-use super::{CommandError, runtime, say};
+use super::{CommandError, open_files, runtime, say};
 use engine::clock::Clock;
 use sale::Timestamp;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// # Errors
 /// Usage when a setting is wrong, failure when something cannot start.
 pub fn run(settings: Serve, clock: impl FnOnce(Timestamp) -> Arc<dyn Clock>) -> Result<(), CommandError> {
+    open_files::raise_limit(settings.connections_max);
     runtime()?.block_on(async {
         let grace = settings.drain_grace;
         let mut stop = StopSignals::new().map_err(anyhow::Error::from)?;

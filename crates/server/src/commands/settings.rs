@@ -16,16 +16,16 @@ use std::time::Duration;
 #[derive(Debug, Clone, Args)]
 pub struct Serve {
     /// Address of the API.
-    #[arg(long, env = "DOORBUSTER_LISTEN", default_value = "127.0.0.1:8080")]
+    #[arg(long, env = "DOORBUSTER_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub listen: SocketAddr,
     /// Address of /metrics; keep it private.
-    #[arg(long, env = "DOORBUSTER_METRICS_LISTEN", default_value = "127.0.0.1:9464")]
+    #[arg(long, env = "DOORBUSTER_METRICS_LISTEN", default_value = "127.0.0.1:9464", value_name = "ADDRESS")]
     pub metrics_listen: SocketAddr,
     /// Folder of the ledger, the tables and the token key; made if there is none.
-    #[arg(long, env = "DOORBUSTER_DATA", default_value = "./data")]
+    #[arg(long, env = "DOORBUSTER_DATA", default_value = "./data", value_name = "FOLDER")]
     pub data: PathBuf,
     /// Also makes a product, a sale that starts soon, and an admin.
-    #[arg(long, env = "DOORBUSTER_DEMO")]
+    #[arg(long, env = "DOORBUSTER_DEMO", value_parser = clap::builder::BoolishValueParser::new())]
     pub demo: bool,
     /// Proxies whose X-Forwarded-For counts: addresses and networks, with commas between.
     #[arg(long, env = "DOORBUSTER_TRUSTED_PROXIES", value_delimiter = ',', value_parser = network, value_name = "LIST")]
@@ -84,7 +84,7 @@ pub struct Serve {
     #[arg(long, env = "DOORBUSTER_PASSWORD_THREADS", value_parser = clap::value_parser!(u32).range(1..=64), value_name = "COUNT")]
     pub password_threads: Option<u32>,
 
-    /// E-mail address of the admin that the first start makes.
+    /// E-mail address of the admin that the first start makes; by default admin@doorbuster.local.
     #[arg(long, env = "DOORBUSTER_ADMIN_EMAIL", value_name = "ADDRESS")]
     pub admin_email: Option<String>,
     /// Password of the admin that the first start makes; without it one is generated and printed once.
@@ -128,7 +128,6 @@ impl Serve {
             .map_err(|error| CommandError::Usage(format!("--cors-origins: {error}")))?;
         Ok(edge::Settings {
             body_len_max: self.body_limit as usize,
-            time_limit: self.request_timeout,
             trusted_proxies: self.trusted_proxies.clone(),
             cors,
         })
@@ -141,6 +140,7 @@ impl Serve {
             connections_max: self.connections_max,
             head_limit: self.head_timeout,
             idle_limit: self.idle_timeout,
+            answer_limit: self.request_timeout,
             drain_limit: self.drain_timeout,
         }
     }

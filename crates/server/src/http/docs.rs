@@ -16,7 +16,7 @@ use utoipa::{PartialSchema, ToSchema};
 use utoipa_swagger_ui::Config;
 
 /// The paths of the documentation, which its own description does not list.
-pub const PATHS: [&str; 5] = ["/openapi.json", "/docs", "/docs/", "/docs/{*file}", "/problems/{code}"];
+pub const PATHS: [&str; 6] = ["/", "/openapi.json", "/docs", "/docs/", "/docs/{*file}", "/problems/{code}"];
 
 /// What the description says besides the calls.
 #[must_use]
@@ -51,6 +51,8 @@ pub fn router(openapi: &OpenApi) -> Router<AppState> {
     let page = move |file: &str| page(file, &config);
     let index = page.clone();
     Router::new()
+        // Until there is a page for buyers, whoever comes to the door is shown what can be done here.
+        .route("/", get(async || Redirect::to("/docs/")))
         .route("/openapi.json", get(async move || ([(header::CONTENT_TYPE, "application/json")], json)))
         .route("/docs", get(async || Redirect::permanent("/docs/")))
         .route("/docs/", get(async move || index("")))

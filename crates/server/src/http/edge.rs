@@ -18,10 +18,12 @@ use futures::FutureExt;
 use hyper::body::Incoming;
 use ipnet::IpNet;
 use sale::time::Timestamp;
+use std::future::{Future, poll_fn};
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::task::Poll;
 use tower::Service;
 use utoipa::openapi::OpenApi;
 
@@ -30,8 +32,6 @@ use utoipa::openapi::OpenApi;
 pub struct Settings {
     /// Bytes of a body at most.
     pub body_len_max: usize,
-    /// How long a request may take in all.
-    pub time_limit: Duration,
     /// Whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<IpNet>,
     /// Whose pages may call.
@@ -73,8 +73,13 @@ impl Edge {
         }
     }
 
-    /// Answers one request.
-    pub async fn handle(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Body> {
+    /// Answers one request; `is_late` tells whether it has taken too long, and whoever knows that wakes this.
+    pub async fn handle(
+        &self,
+        request: Request<Incoming>,
+        peer: IpAddr,
+        is_late: &(impl Fn() -> bool + Sync),
+    ) -> Response<Body> {
         let watch = Stopwatch::start();
         let _in_flight = InFlight::enter(&self.app.metrics.in_flight);
         let endpoint = self.routes.at(request.method(), request.uri().path());
@@ -84,7 +89,7 @@ impl Edge {
         let uri = request.uri().clone();
         let method = request.method().clone();
 
-        let (mut response, decision) = self.answer(request, peer, endpoint).await;
+        let (mut response, decision) = self.answer(request, peer, endpoint, is_late).await;
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
             self.problems.count(problem.kind());
             response = render(problem, uri.path(), response);
@@ -100,10 +105,12 @@ impl Edge {
 
         let (status, seconds) = (response.status().as_u16(), watch.elapsed_s());
         endpoint.metrics.observe(status, seconds);
-        if status >= 500 {
-            tracing::warn!(?id, %method, path = uri.path(), status, seconds, "answered");
+        let name = || id.to_str().unwrap_or("?");
+        // A 503 is said on purpose, and on a bad day to everyone: a line for each would fill the disk that is full.
+        if status >= 500 && status != 503 {
+            tracing::warn!(id = name(), %method, path = uri.path(), status, seconds, "answered");
         } else {
-            tracing::debug!(?id, %method, path = uri.path(), status, seconds, "answered");
+            tracing::debug!(id = name(), %method, path = uri.path(), status, seconds, "answered");
         }
         response.headers_mut().insert(X_REQUEST_ID, id);
         response
@@ -120,6 +127,7 @@ impl Edge {
         request: Request<Incoming>,
         peer: IpAddr,
         endpoint: &Endpoint,
+        is_late: &(impl Fn() -> bool + Sync),
     ) -> (Response<Body>, Option<Decision<'_>>) {
         let settings = &self.app.edge;
         if let Some(reply) = settings.cors.preflight(request.method(), request.headers()) {
@@ -142,17 +150,21 @@ impl Edge {
             return (axum::response::IntoResponse::into_response(problem), decision);
         }
         request.extensions_mut().insert(caller);
-        (self.route(request).await, decision)
+        (self.route(request, is_late).await, decision)
     }
 
-    async fn route(&self, request: Request<Body>) -> Response<Body> {
-        let answer = AssertUnwindSafe(self.router.clone().call(request)).catch_unwind();
-        let problem = match tokio::time::timeout(self.app.edge.time_limit, answer).await {
-            Ok(Ok(Ok(response))) => return response,
-            Ok(Ok(Err(never))) => match never {},
+    async fn route(&self, request: Request<Body>, is_late: &(impl Fn() -> bool + Sync)) -> Response<Body> {
+        let mut answer = pin!(AssertUnwindSafe(self.router.clone().call(request)).catch_unwind());
+        let answered = poll_fn(|cx| match answer.as_mut().poll(cx) {
+            Poll::Pending if is_late() => Poll::Ready(None),
+            answered => answered.map(Some),
+        });
+        let problem = match answered.await {
+            Some(Ok(Ok(response))) => return response,
+            Some(Ok(Err(never))) => match never {},
             // The panic hook has logged what and where.
-            Ok(Err(_panic)) => Problem::new(&kind::INTERNAL),
-            Err(_elapsed) => Problem::new(&kind::TIMEOUT),
+            Some(Err(_panic)) => Problem::new(&kind::INTERNAL),
+            None => Problem::new(&kind::TIMEOUT),
         };
         axum::response::IntoResponse::into_response(problem)
     }

@@ -350,6 +350,8 @@ impl From<engine::EngineError> for Problem {
         match error {
             EngineError::Overloaded => Self::new(&kind::OVERLOADED),
             EngineError::NotRecorded => Self::new(&kind::NOT_RECORDED),
+            EngineError::Unreadable => Self::new(&kind::UNAVAILABLE)
+                .detail("this cannot be looked up right now; nothing is lost, look again in a moment"),
             EngineError::Stopped => Self::new(&kind::UNAVAILABLE).detail("this instance is stopping"),
             EngineError::NoSuchSale => Self::new(&kind::SALE_UNKNOWN),
         }

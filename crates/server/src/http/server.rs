@@ -32,6 +32,8 @@ pub struct Settings {
     pub head_limit: Duration,
     /// How long a connection may wait for its next request.
     pub idle_limit: Duration,
+    /// How long a request may take to be answered.
+    pub answer_limit: Duration,
     /// How long requests in flight may take after the process was told to stop.
     pub drain_limit: Duration,
 }
@@ -161,7 +163,7 @@ async fn answer(
     peer: SocketAddr,
 ) -> Result<Response<Body>, Infallible> {
     control.set(Phase::Answering);
-    let response = edge.handle(request, peer.ip()).await;
+    let response = edge.handle(request, peer.ip(), &|| control.is_late()).await;
     control.set(Phase::Idle);
     Ok(response)
 }
@@ -169,22 +171,30 @@ async fn answer(
 /// Looks after all connections at once, a few times a second: ends those that dawdle, and tells all of them when the process
 /// stops. A timer for each connection would cost more than all the rest of a connection's upkeep.
 struct Minder {
-    settings: Settings,
     period: Duration,
-    /// How often it has looked; the clock of the connections.
-    ticks: Arc<AtomicU64>,
+    watch: Arc<Watch>,
     connections: Mutex<Vec<Weak<Control>>>,
 }
 
 impl Minder {
     fn new(settings: Settings) -> Self {
-        let shortest = settings.head_limit.min(settings.idle_limit);
-        let period = (shortest / 8).clamp(MIND_EVERY_MIN, MIND_EVERY_MAX);
-        Self { settings, period, ticks: Arc::default(), connections: Mutex::default() }
+        let Settings { head_limit, idle_limit, answer_limit, .. } = settings;
+        let period = (head_limit.min(idle_limit).min(answer_limit) / 8).clamp(MIND_EVERY_MIN, MIND_EVERY_MAX);
+        // One more than the limit: the first tick comes at some moment of its period.
+        let ticks = |limit: Duration| {
+            u64::try_from(limit.as_nanos().div_ceil(period.as_nanos())).unwrap_or(u64::MAX) + 1
+        };
+        let watch = Watch {
+            ticks: AtomicU64::new(0),
+            head: ticks(head_limit),
+            idle: ticks(idle_limit),
+            answer: ticks(answer_limit),
+        };
+        Self { period, watch: Arc::new(watch), connections: Mutex::default() }
     }
 
     fn welcome(&self) -> Arc<Control> {
-        let control = Arc::new(Control::new(Arc::clone(&self.ticks)));
+        let control = Arc::new(Control::new(Arc::clone(&self.watch)));
         self.lock().push(Arc::downgrade(&control));
         control
     }
@@ -192,24 +202,13 @@ impl Minder {
     async fn run(self: Arc<Self>) {
         let mut tick = tokio::time::interval(self.period);
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let ticks_of = |limit: Duration| {
-            u64::try_from(limit.as_nanos().div_ceil(self.period.as_nanos())).unwrap_or(u64::MAX)
-        };
-        let (head, idle) = (ticks_of(self.settings.head_limit), ticks_of(self.settings.idle_limit));
         loop {
             tick.tick().await;
-            let now = self.ticks.fetch_add(1, Ordering::Relaxed) + 1;
+            self.watch.ticks.fetch_add(1, Ordering::Relaxed);
             self.lock().retain(|connection| {
                 let Some(control) = connection.upgrade() else { return false };
-                let (phase, since) = control.phase();
-                let limit = match phase {
-                    Phase::Idle => idle,
-                    Phase::Head => head,
-                    Phase::Answering => u64::MAX,
-                };
-                // One more than the limit: the first tick came at some moment of its period.
-                if now.saturating_sub(since) > limit {
-                    control.tell(Order::End);
+                if control.is_late() {
+                    control.hurry();
                 }
                 true
             });
@@ -227,9 +226,17 @@ impl Minder {
     }
 }
 
+/// The minder's clock, and how many of its ticks each phase may last.
+struct Watch {
+    ticks: AtomicU64,
+    head: u64,
+    idle: u64,
+    answer: u64,
+}
+
 /// What the minder and a connection tell each other.
 struct Control {
-    ticks: Arc<AtomicU64>,
+    watch: Arc<Watch>,
     /// What the connection is doing and since when: two bits of [`Phase`], the rest the minder's tick.
     activity: AtomicU64,
     order: AtomicU8,
@@ -243,7 +250,7 @@ enum Phase {
     Idle = 0,
     /// Has some of a request's head.
     Head = 1,
-    /// Is being answered; the edge watches the time.
+    /// Is being answered.
     Answering = 2,
 }
 
@@ -259,16 +266,17 @@ enum Order {
 }
 
 impl Control {
-    fn new(ticks: Arc<AtomicU64>) -> Self {
+    fn new(watch: Arc<Watch>) -> Self {
         let control =
-            Self { ticks, activity: AtomicU64::new(0), order: AtomicU8::new(0), waker: AtomicWaker::new() };
+            Self { watch, activity: AtomicU64::new(0), order: AtomicU8::new(0), waker: AtomicWaker::new() };
         // A connection that never says anything gets no more time than a slow head.
         control.set(Phase::Head);
         control
     }
 
     fn set(&self, phase: Phase) {
-        self.activity.store(self.ticks.load(Ordering::Relaxed) << 2 | phase as u64, Ordering::Relaxed);
+        let tick = self.watch.ticks.load(Ordering::Relaxed);
+        self.activity.store(tick << 2 | phase as u64, Ordering::Relaxed);
     }
 
     fn phase(&self) -> (Phase, u64) {
@@ -279,6 +287,26 @@ impl Control {
             _ => Phase::Answering,
         };
         (phase, activity >> 2)
+    }
+
+    /// Whether its phase lasts longer than it may.
+    fn is_late(&self) -> bool {
+        let (phase, since) = self.phase();
+        let limit = match phase {
+            Phase::Idle => self.watch.idle,
+            Phase::Head => self.watch.head,
+            Phase::Answering => self.watch.answer,
+        };
+        self.watch.ticks.load(Ordering::Relaxed).saturating_sub(since) > limit
+    }
+
+    /// Ends a connection that dawdles. A request that takes too long is only woken: it sees for itself that it is late, and
+    /// says so.
+    fn hurry(&self) {
+        match self.phase().0 {
+            Phase::Idle | Phase::Head => self.tell(Order::End),
+            Phase::Answering => self.waker.wake(),
+        }
     }
 
     /// Bytes came.

@@ -1,6 +1,6 @@
 //! Idempotency keys: the same key of the same buyer means the same request. [`KeyGuard`] remembers in memory what a key
-//! was used for, so that a second use is told apart before anything is asked. It is a courtesy that a restart forgets:
-//! what a key *did* is kept where it was done, in the ledger (orders) and in `payment_keys` (payments).
+//! was used for, so that a second use is told apart before anything is asked. What a key *did* is kept where it was done, in
+//! the ledger (orders) and in `payment_keys` (payments); from there the guard is told again after a restart.
 
 use sale::{BuyerId, RequestKey, Timestamp};
 use sha2::{Digest, Sha256};
@@ -152,8 +152,7 @@ impl KeyGuard {
         fingerprint: Fingerprint,
         now: Timestamp,
     ) -> Begin {
-        // The key is half of a SHA-256: mixed with the buyer it names the pair, as hard to meet as a UUID.
-        let id = u128::from_be_bytes(key.0) ^ buyer.0.as_u128().rotate_left(64);
+        let id = id(buyer, key);
         let mut shard = self.shard(id);
         shard.forget(now, self.shard_len_max);
         let fresh = Use { fingerprint: fingerprint.0, began: now, done: false };
@@ -179,10 +178,26 @@ impl KeyGuard {
         Begin::Fresh(Permit { guard: Arc::clone(self), id, began: now })
     }
 
+    /// Notes a request that was carried out at `at`, as the ledger tells it after a restart. What is known already stays.
+    pub fn remember(&self, buyer: BuyerId, key: RequestKey, fingerprint: Fingerprint, at: Timestamp) {
+        let id = id(buyer, key);
+        let mut shard = self.shard(id);
+        shard.forget(at, self.shard_len_max);
+        if let Entry::Vacant(vacant) = shard.uses.entry(id) {
+            vacant.insert(Use { fingerprint: fingerprint.0, began: at, done: true });
+            shard.ages.push_back((id, at));
+        }
+    }
+
     fn shard(&self, id: u128) -> MutexGuard<'_, Shard> {
         let index = (id as usize) & (SHARDS - 1);
         self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The name of a buyer's key. The key is half of a SHA-256: mixed with the buyer it names the pair, as hard to meet as a UUID.
+fn id(buyer: BuyerId, key: RequestKey) -> u128 {
+    u128::from_be_bytes(key.0) ^ buyer.0.as_u128().rotate_left(64)
 }
 
 impl fmt::Debug for KeyGuard {
@@ -298,6 +313,21 @@ mod tests {
         let a_day_later = NOW.plus_ms(KEY_LIFE_MS);
         assert!(matches!(guard.begin(buyer(1), key("k"), content, a_day_later), Begin::Known));
         fresh(guard.begin(buyer(1), key("k"), content, a_day_later.plus_ms(1)));
+    }
+
+    #[test]
+    fn what_the_ledger_tells_of_a_key_counts_but_not_more_than_what_is_known() {
+        let guard = Arc::new(KeyGuard::default());
+        let (one, two) = (guard.fingerprint(1), guard.fingerprint(2));
+        guard.remember(buyer(1), key("old"), one, NOW);
+        let later = NOW.plus_ms(1_000);
+        assert!(matches!(guard.begin(buyer(1), key("old"), one, later), Begin::Known));
+        assert!(matches!(guard.begin(buyer(1), key("old"), two, later), Begin::Reused));
+        let permit = fresh(guard.begin(buyer(1), key("new"), one, later));
+        guard.remember(buyer(1), key("new"), two, NOW);
+        assert!(matches!(guard.begin(buyer(1), key("new"), one, later), Begin::InFlight));
+        permit.done();
+        fresh(guard.begin(buyer(1), key("old"), two, NOW.plus_ms(KEY_LIFE_MS + 1)));
     }
 
     #[test]

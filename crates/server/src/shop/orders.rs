@@ -1,13 +1,15 @@
 //! Orders: reserve units, look at an order, give it back. The law decides; here a request becomes its command and its answer
 //! becomes an order with a price. Paying is in [`super::payments`].
 
+use super::keys::KEY_LIFE_MS;
 use super::{Shop, ids};
 use crate::store::StoreError;
 use crate::store::orders::{self as rows, Filter, OrderRow};
 use engine::EngineError;
+use engine::record::ReadError;
 use sale::{
-    BuyerId, Command, Money, OrderId, OrderView, Outcome, Refusal, ReleaseReason, RequestKey, SaleId,
-    Timestamp,
+    BuyerId, Command, Event, Money, OrderId, OrderView, Outcome, Refusal, ReleaseReason, RequestKey, SaleId,
+    Seq, Timestamp,
 };
 
 /// An order and what it costs.
@@ -115,6 +117,49 @@ pub async fn cancel(shop: &Shop, buyer: BuyerId, order: OrderId) -> Answered<Ord
         Outcome::Done | Outcome::Joined { .. } | Outcome::Left { .. } => Err(EngineError::NoSuchSale),
     }
 }
+
+/// Tells the guard again which keys the orders of the last day were made with. The guard forgets with the process, and the law
+/// of one sale does not know the keys of another.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub async fn recall_keys(shop: &Shop) -> Result<(), ReadError> {
+    let (ledger, since) = (shop.engine.ledger(), shop.engine.now().plus_ms(-KEY_LIFE_MS));
+    for view in shop.engine.views().all().iter() {
+        let mut after = before(shop, view.id, view.seq, since).await?;
+        loop {
+            let entries = ledger.read(view.id, after, RECALLED_LEN).await?;
+            let Some(last) = entries.last() else { break };
+            after = last.seq;
+            for entry in &entries {
+                if let Event::Held { buyer, quantity, key: Some(key), .. }
+                | Event::Confirmed { buyer, quantity, key: Some(key), .. } = entry.event
+                {
+                    let content = shop.keys.fingerprint((view.id, quantity));
+                    shop.keys.remember(buyer, key, content, entry.at);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// An event before all of those since a moment, less than two pages before: found by halving.
+async fn before(shop: &Shop, sale: SaleId, last: Seq, since: Timestamp) -> Result<Seq, ReadError> {
+    let (mut earlier, mut later) = (0, last.0);
+    while later - earlier > RECALLED_LEN as u64 {
+        let middle = earlier + (later - earlier) / 2;
+        let found = shop.engine.ledger().read(sale, Seq(middle), 1).await?;
+        match found.first() {
+            Some(entry) if entry.at < since => earlier = middle,
+            _ => later = middle,
+        }
+    }
+    Ok(Seq(earlier))
+}
+
+/// Events read at once when keys are recalled.
+const RECALLED_LEN: usize = 4_096;
 
 /// The order with the price that its sale promises.
 pub(super) fn priced(shop: &Shop, sale: SaleId, view: OrderView) -> Option<Order> {

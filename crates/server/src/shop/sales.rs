@@ -165,7 +165,9 @@ pub async fn create(shop: &Shop, draft: SaleDraft) -> Answered<Sale> {
             return Err(error.into());
         }
         // It may be in the ledger or not: the row stays half-made until that is known.
-        Err(error @ (EngineError::NotRecorded | EngineError::Stopped)) => return Err(error.into()),
+        Err(error @ (EngineError::NotRecorded | EngineError::Unreadable | EngineError::Stopped)) => {
+            return Err(error.into());
+        }
     }
     sales::set_announced(&shop.store, id, now).await?;
     shop.catalogue.reload(&shop.store).await?;

@@ -114,8 +114,7 @@ pub async fn find(store: &Store, sale: SaleId) -> Result<Option<CountersRow>, St
 
 fn read(row: &AnyRow, sale: SaleId) -> Result<CountersRow, StoreError> {
     let damaged = |reason| StoreError::Damaged { table: "sale_counters", id: sale.to_string(), reason };
-    let narrow = |figure: i64| u32::try_from(figure).map_err(|_| damaged("a figure is out of range"));
-    let figure = |column| narrow(row.try_get::<i64, _>(column)?);
+    let figure = |column| figure(row, sale, column);
     let moment = |column| row.try_get::<Option<i64>, _>(column).map(|at| at.map(Timestamp));
     let admission = match row.try_get::<String, _>("admission")?.as_str() {
         "open" => Admission::Open,
@@ -130,15 +129,7 @@ fn read(row: &AnyRow, sale: SaleId) -> Result<CountersRow, StoreError> {
     let currency = currency.parse().map_err(|_| damaged("its currency is not one"))?;
     Ok(CountersRow {
         seq: Seq(row.try_get::<i64, _>("seq")?.cast_unsigned()),
-        counters: Counters {
-            quantity: figure("quantity")?,
-            available: figure("available")?,
-            admitted: figure("admitted")?,
-            held: figure("held")?,
-            sold: figure("sold")?,
-            waiting: figure("waiting")?,
-            short: figure("short")?,
-        },
+        counters: figures(row, sale)?,
         policy: Policy {
             quantity: figure("quantity")?,
             unit_price: Money { minor: row.try_get("unit_price_minor")?, currency },
@@ -150,6 +141,28 @@ fn read(row: &AnyRow, sale: SaleId) -> Result<CountersRow, StoreError> {
         },
         paused_at: moment("paused_at")?,
         closed_at: moment("closed_at")?,
+    })
+}
+
+/// Where a sale's units are, from a row that has these columns.
+pub(super) fn figures(row: &AnyRow, sale: SaleId) -> Result<Counters, StoreError> {
+    let figure = |column| figure(row, sale, column);
+    Ok(Counters {
+        quantity: figure("quantity")?,
+        available: figure("available")?,
+        admitted: figure("admitted")?,
+        held: figure("held")?,
+        sold: figure("sold")?,
+        waiting: figure("waiting")?,
+        short: figure("short")?,
+    })
+}
+
+fn figure(row: &AnyRow, sale: SaleId, column: &str) -> Result<u32, StoreError> {
+    u32::try_from(row.try_get::<i64, _>(column)?).map_err(|_| StoreError::Damaged {
+        table: "sale_counters",
+        id: sale.to_string(),
+        reason: "a figure is out of range",
     })
 }
 

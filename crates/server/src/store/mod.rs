@@ -19,6 +19,7 @@ pub mod payments;
 pub mod people;
 pub mod queue;
 pub mod sandbox;
+pub mod sums;
 
 mod bulk;
 
@@ -192,6 +193,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(attempts::STATEMENTS.iter().copied())
         .chain(counters::STATEMENTS.iter().copied())
         .chain(followers::STATEMENTS.iter().copied())
+        .chain(sums::STATEMENTS.iter().copied())
         .chain([people::find_text()])
         .chain([&orders::UPSERT, &queue::UPSERT, &attempts::INSERT].into_iter().flat_map(bulk::Bulk::texts))
 }

@@ -1,5 +1,6 @@
 //! Logs to standard error, for people or for machines. It never writes to standard output: that is for answers.
 
+use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
@@ -19,6 +20,11 @@ pub enum LogFormat {
 pub fn start(format: LogFormat, filter: &str) -> Result<(), ParseError> {
     let filter = EnvFilter::builder().parse(filter)?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for a terminal; in a file they are noise.
+    let log = log.with_ansi(std::io::stderr().is_terminal());
+    // A line that cannot be written (often the log lies on the very disk that is full) is lost. Told of on standard error, as
+    // is the default, it would panic there, and take the recorder or the whole process with it.
+    let log = log.log_internal_errors(false);
     let started = match format {
         LogFormat::Pretty => log.with_target(false).try_init(),
         LogFormat::Json => log.json().flatten_event(true).with_current_span(false).try_init(),

@@ -103,7 +103,7 @@ async fn head_is_get_without_its_body() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_that_panics_or_hangs_hurts_only_its_own_request() {
-    let app = TestApp::with(&["--request-timeout", "200ms"]).await;
+    let app = TestApp::start().await;
     let router = Router::new()
         .route("/panics", get(async || -> &'static str { panic!("the inside of a handler") }))
         .route("/hangs", get(async || std::future::pending::<&'static str>().await))
@@ -116,6 +116,7 @@ async fn a_handler_that_panics_or_hangs_hurts_only_its_own_request() {
         connections_max: 10,
         head_limit: Duration::from_secs(10),
         idle_limit: Duration::from_secs(10),
+        answer_limit: Duration::from_millis(200),
         drain_limit: Duration::from_secs(10),
     };
     let serving = tokio::spawn(serve(listener, edge, settings, stopping));

@@ -16,6 +16,11 @@ mod payments;
 mod problems;
 mod tokens;
 
+mod bad_days;
+mod contract;
+mod hostile;
+mod races;
+
 mod attempts;
 mod flash_sales_admin;
 mod products;

@@ -27,11 +27,17 @@ async fn what_is_not_there_is_a_problem_document() {
       "type": "/problems/not_found"
     }
     "#);
-    for path in
-        ["/", "/api", "/api/v1/", "/..%2f..%2fetc/passwd", "/%ff", "/docs/nothing.js", "/problems/nothing"]
+    for path in ["/api", "/api/v1/", "/..%2f..%2fetc/passwd", "/%ff", "/docs/nothing.js", "/problems/nothing"]
     {
         assert_eq!(app.get(path).await.problem(), "not_found", "{path}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_comes_to_the_door_is_shown_the_description() {
+    let app = TestApp::start().await;
+    let reply = app.get("/").await;
+    assert_eq!((reply.status, reply.header("location")), (StatusCode::SEE_OTHER, "/docs/"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,7 +116,7 @@ async fn unknown_fields_and_wrong_types_are_pointed_at() {
             json!({"email": "ada@example.com", "username": "ada", "password": PASSWORD, "a/b~c": true}),
             "/a~1b~0c",
         ),
-        (json!({"username": "ada", "password": PASSWORD}), ""),
+        (json!({"username": "ada", "password": PASSWORD}), "/email"),
         (json!(["ada@example.com", "ada", PASSWORD]), ""),
         (json!("text"), ""),
     ] {

@@ -75,7 +75,7 @@ const IMPURE: &str = "
 ";
 
 /// The only crates that the law is built on.
-const LAW_STANDS_ON: &str = "hashbrown serde thiserror uuid";
+const LAW_STANDS_ON: &str = "serde thiserror uuid";
 
 /// Names that one module may say against a rule above, each with its reason.
 const EXCEPTIONS: &str = "

@@ -1,7 +1,10 @@
 //! A real `doorbuster serve` in a folder of its own, that can be killed and started again on the same folder and port.
 
 use serde_json::{Value, json};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 const EMAIL: &str = "admin@example.com";
@@ -12,8 +15,10 @@ pub struct Instance {
     pub client: reqwest::Client,
     folder: tempfile::TempDir,
     port: u16,
+    first: String,
+    pub flags: Vec<String>,
     child: Option<Child>,
-    admin: String,
+    pub admin: String,
     product: String,
 }
 
@@ -28,12 +33,29 @@ impl Drop for Instance {
 
 impl Instance {
     pub async fn start() -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self::with(&[]).await
+    }
+
+    /// With these flags of `serve`.
+    pub async fn with(flags: &[&str]) -> Self {
+        Self::with_shell("", flags).await
+    }
+
+    /// With these limits of open files, of which the process may raise the first to the second.
+    pub async fn with_open_files(soft: u32, hard: u32) -> Self {
+        Self::with_shell(&format!("ulimit -Sn {soft} && ulimit -Hn {hard} && "), &[]).await
+    }
+
+    /// Started by a shell that does something first.
+    async fn with_shell(first: &str, flags: &[&str]) -> Self {
+        let port = free_port();
         let mut instance = Self {
             url: format!("http://127.0.0.1:{port}"),
             client: reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap(),
             folder: tempfile::tempdir().unwrap(),
             port,
+            first: first.to_owned(),
+            flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
             child: None,
             admin: String::new(),
             product: String::new(),
@@ -50,8 +72,12 @@ impl Instance {
 
     pub async fn launch(&mut self) {
         let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_doorbuster"))
+        let child = Command::new("sh")
             .args([
+                "-c",
+                &format!("{}exec \"$@\"", self.first),
+                "sh",
+                env!("CARGO_BIN_EXE_doorbuster"),
                 "serve",
                 "--listen",
                 &format!("127.0.0.1:{}", self.port),
@@ -60,7 +86,8 @@ impl Instance {
             ])
             // Every buyer comes from an address of their own, as through a load balancer.
             .args(["--trusted-proxies", "127.0.0.1", "--data"])
-            .arg(self.folder.path().join("data"))
+            .arg(self.data())
+            .args(&self.flags)
             .env("DOORBUSTER_ADMIN_EMAIL", EMAIL)
             .env("DOORBUSTER_ADMIN_PASSWORD", PASSWORD)
             .stdout(log.try_clone().unwrap())
@@ -88,22 +115,51 @@ impl Instance {
         child.wait().unwrap();
     }
 
+    /// SIGTERM.
+    pub fn terminate(&self) {
+        let status = Command::new("kill").arg(self.id().to_string()).status().unwrap();
+        assert!(status.success());
+    }
+
     /// SIGTERM, and waits until it has drained.
     pub async fn stop_gently(&mut self) {
+        self.terminate();
+        self.ends_well().await;
+    }
+
+    /// Waits until it ends, with exit code 0.
+    pub async fn ends_well(&mut self) {
         let mut child = self.child.take().unwrap();
-        let status = Command::new("kill").arg(child.id().to_string()).status().unwrap();
-        assert!(status.success());
         let ended = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
         assert!(ended.success(), "a drained instance ends with 0, this one with {ended}: {}", self.log());
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    /// A sale that started a moment ago, whose holds last `hold_s`.
+    /// A sale that started a moment ago, whose holds last `hold_s`; with none, units are sold at once.
     pub async fn sale(&self, quantity: u32, hold_s: u32, admission: &Value) -> String {
-        let sale = json!({
+        self.named_sale(None, quantity, hold_s, admission).await
+    }
+
+    /// The same with a slug.
+    pub async fn named_sale(
+        &self,
+        slug: Option<&str>,
+        quantity: u32,
+        hold_s: u32,
+        admission: &Value,
+    ) -> String {
+        let mut sale = json!({
             "productId": self.product,
             "price": {"amount": 1999, "currency": "EUR"},
             "quantity": quantity,
@@ -112,6 +168,9 @@ impl Instance {
             "holdSeconds": hold_s,
             "admission": admission,
         });
+        if let Some(slug) = slug {
+            sale["slug"] = json!(slug);
+        }
         text(&self.post("/api/v1/admin/flash-sales", &sale, Some(&self.admin)).await, "id")
     }
 
@@ -152,13 +211,33 @@ impl Instance {
 
     /// Runs `doorbuster verify` on the instance's folder, and wants it to find every promise kept.
     pub async fn verify(&self) -> String {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_doorbuster"));
-        command.args(["verify", "--data"]).arg(self.folder.path().join("data")).stdin(Stdio::null());
-        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-        let told = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+        let data = self.data();
+        let (code, told) = tokio::task::spawn_blocking(move || verify(&data)).await.unwrap();
+        assert_eq!(code, Some(0), "{told}");
+        assert!(told.contains("every promise is kept") && !told.contains("NOT"), "{told}");
         told
     }
+}
+
+/// A port that nobody listens on, and that the system gives to no client: those who ask a killed instance again and again would
+/// sooner or later be given its port, and then it could not start again.
+fn free_port() -> u16 {
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 20_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Other test programs may look at the same time: each begins somewhere else.
+    let start = std::process::id().wrapping_mul(61);
+    let steps = (0..COUNT).map(|_| NEXT.fetch_add(1, Ordering::Relaxed));
+    let mut ports = steps.map(|step| u16::try_from(FIRST + start.wrapping_add(step) % COUNT).unwrap());
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
+}
+
+/// Runs `doorbuster verify` on a data folder: its exit code, and all that it says.
+pub fn verify(data: &Path) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_doorbuster"));
+    let output = command.args(["verify", "--data"]).arg(data).stdin(Stdio::null()).output().unwrap();
+    let told = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(told).unwrap())
 }
 
 pub fn text(value: &Value, name: &str) -> String {

@@ -6,6 +6,9 @@
 mod crowd;
 mod instance;
 
+mod process;
+mod verify;
+
 use crowd::{Crowd, Manners};
 use instance::Instance;
 
@@ -16,7 +19,7 @@ const KILLS: u64 = 5;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_thousand_buyers_get_a_hundred_units_in_fifo_and_in_open_admission() {
     let mut instance = Instance::start().await;
-    let crowd = Crowd::register(&instance, BUYERS).await;
+    let crowd = Crowd::gather(&instance, BUYERS).await;
     for admission in [
         serde_json::json!({"type": "fifo", "perSecond": 200, "checkoutSeconds": 3, "lineOpensSecondsBefore": 60}),
         serde_json::json!({"type": "open"}),
@@ -39,7 +42,7 @@ async fn two_thousand_buyers_get_a_hundred_units_in_fifo_and_in_open_admission()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_that_was_answered_is_lost_when_the_process_is_killed_in_the_middle_of_a_drop() {
     let mut instance = Instance::start().await;
-    let crowd = Crowd::register(&instance, 300).await;
+    let crowd = Crowd::gather(&instance, 300).await;
     let admission = serde_json::json!({"type": "fifo", "perSecond": 30, "checkoutSeconds": 10, "lineOpensSecondsBefore": 60});
     let sale = instance.sale(UNITS, 20, &admission).await;
     let manners = Manners { abandon_every: 0, decline_every: 9 };

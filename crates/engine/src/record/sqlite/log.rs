@@ -41,7 +41,7 @@ pub fn check_log(folder: &Path) -> Result<(), ReadError> {
     };
     match damage(BufReader::with_capacity(1 << 20, file)) {
         Ok(None) => Ok(()),
-        Ok(Some(damage)) => Err(ReadError::Corrupt { file: name, source: Box::new(damage) }),
+        Ok(Some(damage)) => Err(ReadError::Corrupt { file: name, cause: Box::new(damage) }),
         Err(error) => Err(ReadError::Store(Box::new(error))),
     }
 }

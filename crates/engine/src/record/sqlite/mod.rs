@@ -3,7 +3,7 @@
 //! A row's key is the sale's number and the event's `seq` in one integer, so the primary key is `(sale, seq)` itself,
 //! appending is the cheapest thing a B-tree does, and no other index exists. WAL with `synchronous=FULL`: a committed
 //! batch is on the disk before its callers are answered. Nothing here is ever updated or deleted; rows that a power loss
-//! tore are set aside into a table of their own ([`mend`]).
+//! tore are set aside into a table of their own (`mend`).
 
 mod log;
 mod mend;
@@ -137,7 +137,7 @@ impl From<rusqlite::Error> for ReadError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                Self::Corrupt { file: FILE.to_owned(), source: Box::new(error) }
+                Self::Corrupt { file: FILE.to_owned(), cause: Box::new(error) }
             }
             _ => Self::Store(Box::new(error)),
         }

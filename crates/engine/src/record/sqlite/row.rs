@@ -166,7 +166,7 @@ fn name(connection: &Connection, names: &mut HashMap<i64, SaleId>, key: i64) -> 
     }
     names.get(&no_of(key)).copied().ok_or_else(|| ReadError::Corrupt {
         file: super::FILE.to_owned(),
-        source: Box::new(Nameless { no: no_of(key) }),
+        cause: Box::new(Nameless { no: no_of(key) }),
     })
 }
 

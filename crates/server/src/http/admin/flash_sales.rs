@@ -252,7 +252,11 @@ fn admission(at: &str, value: Value, wrong: &mut Wrong) -> Option<Admission> {
     ),
     security(("token" = []))
 )]
-async fn create(State(app): State<AppState>, _: Admin, Json(Strict(body)): Json<Strict>) -> Result<Response, Problem> {
+async fn create(
+    State(app): State<AppState>,
+    _: Admin,
+    Json(Strict(body)): Json<Strict>,
+) -> Result<Response, Problem> {
     let draft = draft(body)?;
     let now = app.shop.engine.now();
     let sale = to_the_end(async move { sales::create(&app.shop, draft).await }).await???;

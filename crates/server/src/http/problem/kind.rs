@@ -60,7 +60,6 @@ kinds! {
     NOT_FOUND = 404 "not_found", "Not found", "there is nothing here";
     METHOD_NOT_ALLOWED = 405 "method_not_allowed", "Method not allowed", "this resource does not know this method";
     REQUEST_TIMEOUT = 408 "request_timeout", "Request too slow", "the body of the request did not arrive in time";
-    CONFLICT = 409 "conflict", "Conflict", "the change collides with another";
     BODY_TOO_LARGE = 413 "body_too_large", "Body too large", "the body of the request is larger than allowed";
     UNSUPPORTED_MEDIA_TYPE = 415 "unsupported_media_type", "Unsupported media type", "send Content-Type: application/json";
     BAD_JSON = 400 "bad_json", "Broken JSON", "the body is not valid JSON";
@@ -72,7 +71,7 @@ kinds! {
     // Bad days.
     INTERNAL = 500 "internal", "Internal error", "something went wrong on our side";
     OVERLOADED = 503 "overloaded", "Overloaded", "too many requests at once; try again in a moment", retry 1;
-    UNAVAILABLE = 503 "unavailable", "Unavailable", "this cannot be done right now; nothing was changed", retry 2;
-    NOT_RECORDED = 503 "not_recorded", "Not recorded", "orders cannot be recorded right now; it is not known whether this one was, so ask again with the same Idempotency-Key", retry 2;
+    UNAVAILABLE = 503 "unavailable", "Unavailable", "this cannot be done right now; try again in a moment", retry 2;
+    NOT_RECORDED = 503 "not_recorded", "Not recorded", "nothing can be recorded right now; it is not known whether this was, so ask again, with the same Idempotency-Key if you sent one", retry 2;
     TIMEOUT = 504 "timeout", "Took too long", "the request took too long; it may still have an effect", retry 1;
 }

@@ -83,7 +83,7 @@ async fn create(
     let request = Reservation { sale, buyer: session.buyer, quantity: body.quantity.get(), key: Some(key) };
     // The law knows the keys of its own sale. The guard is for what no single sale sees: the same key for another sale, and
     // the same request still under way.
-    let content = app.shop.keys.fingerprint((sale, body.quantity));
+    let content = app.shop.keys.fingerprint((sale, body.quantity.get()));
     let permit = match app.shop.keys.begin(session.buyer, key, content, app.shop.engine.now()) {
         Begin::Reused => return Err(Refusal::KeyReused.into()),
         Begin::InFlight => return Err(Problem::new(&kind::REQUEST_IN_FLIGHT)),

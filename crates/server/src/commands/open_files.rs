@@ -1,0 +1,50 @@
+//! The limit of open files: each connection is one, and the limit that a process starts with (often 1,024) is for programs that
+//! use `select`. Raised once, at the start of `serve`; it never fails a start.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Files that are open besides the connections: ledger, tables, listeners, log.
+const OTHER_FILES: u64 = 64;
+
+/// Raises the limit as far as this process may, and tells the log what it is then.
+pub fn raise_limit(connections_max: u32) {
+    let before = getrlimit(Resource::Nofile);
+    if before.current != before.maximum
+        && let Err(error) =
+            setrlimit(Resource::Nofile, Rlimit { current: before.maximum, maximum: before.maximum })
+    {
+        tracing::warn!(%error, "the limit of open files cannot be raised");
+    }
+    let Some(files_max) = getrlimit(Resource::Nofile).current else { return };
+    if is_enough(files_max, connections_max) {
+        tracing::info!(files_max, "limit of open files");
+    } else {
+        tracing::warn!(
+            files_max,
+            connections_max,
+            "the limit of open files allows fewer connections than --connections-max: raise it (ulimit -n, LimitNOFILE) or lower that"
+        );
+    }
+}
+
+fn is_enough(files_max: u64, connections_max: u32) -> bool {
+    files_max >= u64::from(connections_max) + OTHER_FILES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_is_raised_as_far_as_it_goes() {
+        raise_limit(1);
+        let after = getrlimit(Resource::Nofile);
+        assert_eq!(after.current, after.maximum);
+    }
+
+    #[test]
+    fn connections_are_not_the_only_files() {
+        assert!(is_enough(1_064, 1_000));
+        assert!(!is_enough(1_024, 1_000));
+    }
+}

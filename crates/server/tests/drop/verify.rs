@@ -1,0 +1,204 @@
+//! `doorbuster verify` on ledgers and tables that somebody has tampered with.
+
+use crate::crowd::Crowd;
+use crate::instance::{Instance, text, verify};
+use engine::record::{decode_event, encode_event};
+use rusqlite::Connection;
+use sale::{Event, Source};
+use serde_json::json;
+use std::path::Path;
+use std::time::Duration;
+
+/// Units of the sale, of which two are sold and one is held.
+const UNITS: u32 = 5;
+
+/// A shop that has sold something, and its sale. Its tables are complete.
+async fn sold() -> (Instance, String) {
+    let instance = Instance::start().await;
+    let sale = instance.sale(UNITS, 600, &json!({"type": "open"})).await;
+    for (no, token) in Crowd::gather(&instance, 3).await.tokens.iter().enumerate() {
+        let order = json!({"flashSaleId": sale, "quantity": 1});
+        let order = instance.post("/api/v1/orders", &order, Some(token)).await;
+        if no > 0 {
+            let path = format!("/api/v1/orders/{}/pay", text(&order, "id"));
+            instance.post(&path, &json!({"method": "sandbox:approve"}), Some(token)).await;
+        }
+    }
+    for _ in 0..200 {
+        if instance.verify().await.contains("tables: complete") {
+            return (instance, sale);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the tables are not complete after ten seconds: {}", instance.log());
+}
+
+/// Does something to a copy of a stopped instance's folder, and verifies it.
+fn after(data: &Path, tampering: impl FnOnce(&Path)) -> (Option<i32>, String) {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(data).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    }
+    tampering(copy.path());
+    verify(copy.path())
+}
+
+fn ledger(data: &Path) -> Connection {
+    Connection::open(data.join("ledger.db")).unwrap()
+}
+
+/// The row at the end of the ledger: its key, time and event.
+fn last_row(ledger: &Connection) -> (i64, i64, Event) {
+    let last = "SELECT key, at, body FROM entries ORDER BY key DESC LIMIT 1";
+    let (key, at, body): (i64, i64, Vec<u8>) =
+        ledger.query_row(last, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+    (key, at, decode_event(&body).unwrap())
+}
+
+/// Writes a row as the engine would, with a checksum that fits.
+fn append(ledger: &Connection, key: i64, at: i64, event: &Event) {
+    let mut body = Vec::new();
+    encode_event(event, &mut body);
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(&key.to_le_bytes());
+    sum.update(&at.to_le_bytes());
+    sum.update(&body);
+    let row = (key, at, body, i64::from(sum.finalize()));
+    ledger.execute("INSERT INTO entries (key, at, body, crc) VALUES (?1, ?2, ?3, ?4)", row).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ledger_that_was_tampered_with_is_told_with_its_first_offending_event() {
+    let (mut instance, sale) = sold().await;
+    instance.stop_gently().await;
+    let data = instance.data();
+    let sums = instance.verify().await;
+    assert!(sums.contains("held 1 + sold 2 = quantity 5"), "{sums}");
+    let (last, ..) = last_row(&ledger(&data));
+    let seq = |key: i64| key & ((1 << 40) - 1);
+
+    // An order that is there already is sold a second time, by a row whose checksum fits.
+    let (code, told) = after(&data, |data| {
+        let ledger = ledger(data);
+        let (key, at, event) = last_row(&ledger);
+        assert!(matches!(event, Event::Confirmed { .. }), "{event:?}");
+        append(&ledger, key + 1, at, &event);
+        append(&ledger, key + 2, at, &event);
+    });
+    assert_eq!(code, Some(1), "{told}");
+    let first = format!("first offence: sale {sale}, event {}:", seq(last + 1));
+    assert!(told.contains(&first) && told.contains("BROKEN"), "{told}");
+    assert!(told.contains("NOT every promise is kept"), "{told}");
+
+    // More is sold than there is.
+    let (code, told) = after(&data, |data| {
+        let ledger = ledger(data);
+        let (key, at, event) = last_row(&ledger);
+        let Event::Confirmed { buyer, .. } = event else { panic!("{event:?}") };
+        let order = sale::OrderId(uuid::Uuid::from_u128(7));
+        let too_many = Event::Confirmed { buyer, order, quantity: UNITS, from: Source::Stock, key: None };
+        append(&ledger, key + 1, at, &too_many);
+    });
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains(&first) && told.contains("units "), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_ledger_is_told_with_the_place() {
+    let (mut instance, sale) = sold().await;
+    instance.stop_gently().await;
+    let data = instance.data();
+    let (last, ..) = last_row(&ledger(&data));
+    let place =
+        |key: i64| format!("damage: the ledger is damaged: sale {sale}, event {}", key & ((1 << 40) - 1));
+
+    for key in [last - 2, last] {
+        let (code, told) = after(&data, |data| {
+            ledger(data).execute("UPDATE entries SET at = at + 1 WHERE key = ?1", [key]).unwrap();
+        });
+        assert_eq!(code, Some(1), "{told}");
+        assert!(told.contains(&place(key)) && told.contains("checksum"), "{told}");
+    }
+
+    let (code, told) = after(&data, |data| {
+        ledger(data).execute("DELETE FROM entries WHERE key = ?1", [last - 2]).unwrap();
+    });
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains(&place(last - 2)) && told.contains("missing"), "{told}");
+
+    // The end is cut off: nothing in the ledger tells, but the tables know more.
+    let (code, told) = after(&data, |data| {
+        ledger(data).execute("DELETE FROM entries WHERE key >= ?1", [last - 1]).unwrap();
+    });
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("the tables differ: sale") && told.contains("the ledger ends at event"), "{told}");
+
+    let (code, told) = after(&data, |data| {
+        ledger(data).execute("DELETE FROM sales", []).unwrap();
+    });
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("damage: the ledger is damaged: ledger.db"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_rotted_in_the_middle_is_told() {
+    let (mut instance, _) = sold().await;
+    instance.stop_gently().await;
+    let data = instance.data();
+    // Commits that stay in the log, as after a crash, while this connection is open.
+    let open = ledger(&data);
+    open.execute_batch("PRAGMA wal_autocheckpoint = 0").unwrap();
+    for count in 0..6 {
+        open.execute("INSERT OR REPLACE INTO probe (id, count) VALUES (1, ?1)", [count]).unwrap();
+    }
+    let (code, told) = after(&data, |_| {});
+    assert_eq!(code, Some(0), "{told}");
+    let (code, told) = after(&data, |data| {
+        let log = data.join("ledger.db-wal");
+        let mut bytes = std::fs::read(&log).unwrap();
+        // A byte of the page in the first frame: behind the log's header of 32 bytes, and the frame's of 24.
+        bytes[32 + 24 + 100] ^= 1;
+        std::fs::write(&log, bytes).unwrap();
+    });
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("damage: the ledger is damaged: ledger.db-wal"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_that_were_tampered_with_are_told() {
+    let (mut instance, sale) = sold().await;
+    instance.stop_gently().await;
+    for tampering in [
+        "UPDATE sale_counters SET sold = sold + 1, available = available - 1",
+        "UPDATE sale_counters SET seq = seq - 1",
+        "DELETE FROM sale_counters",
+        "UPDATE orders SET status = 'cancelled' WHERE status = 'confirmed'",
+        "UPDATE orders SET quantity = 2 WHERE status = 'confirmed'",
+        "UPDATE orders SET status = 'confirmed', expires_at = NULL WHERE status = 'pending'",
+        "DELETE FROM orders WHERE status = 'pending'",
+        "UPDATE followers SET seq = seq + 1",
+    ] {
+        let (code, told) = after(&instance.data(), |data| {
+            let changed = Connection::open(data.join("shop.db")).unwrap().execute(tampering, []).unwrap();
+            assert!(changed > 0, "{tampering}");
+        });
+        assert_eq!(code, Some(1), "{tampering}: {told}");
+        assert!(told.contains(&format!("the tables differ: sale {sale}")), "{tampering}: {told}");
+    }
+}
+
+#[test]
+fn without_a_ledger_verify_is_used_wrongly() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("ledger.db");
+    let foreign = folder.path().join("foreign");
+    std::fs::create_dir(&foreign).unwrap();
+    Connection::open(foreign.join("ledger.db")).unwrap().execute("CREATE TABLE t (x)", []).unwrap();
+    for data in [folder.path().join("nowhere"), folder.path().to_owned(), foreign] {
+        let (code, told) = verify(&data);
+        assert_eq!(code, Some(2), "{told}");
+        assert!(told.starts_with("doorbuster: --data: ") && told.lines().count() == 1, "{told}");
+        assert!(!folder.path().join("nowhere").exists() && !empty.exists(), "it changes nothing");
+    }
+}
