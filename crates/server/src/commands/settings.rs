@@ -65,7 +65,7 @@ pub struct Serve {
     #[arg(long, env = "DOORBUSTER_DRAIN_GRACE", default_value = "500ms", value_parser = duration, value_name = "TIME")]
     pub drain_grace: Duration,
     /// Connections at a time.
-    #[arg(long, env = "DOORBUSTER_CONNECTIONS_MAX", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "COUNT")]
+    #[arg(long, env = "DOORBUSTER_CONNECTIONS_MAX", default_value_t = 16_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "COUNT")]
     pub connections_max: u32,
 
     /// Ed25519 key (PKCS#8 PEM) that signs access tokens; made in the data folder if not given.

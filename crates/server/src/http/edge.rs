@@ -105,12 +105,13 @@ impl Edge {
 
         let (status, seconds) = (response.status().as_u16(), watch.elapsed_s());
         endpoint.metrics.observe(status, seconds);
+        // The route, not the path: what a client writes into a path may be somebody's address.
         let name = || id.to_str().unwrap_or("?");
         // A 503 is said on purpose, and on a bad day to everyone: a line for each would fill the disk that is full.
         if status >= 500 && status != 503 {
-            tracing::warn!(id = name(), %method, path = uri.path(), status, seconds, "answered");
+            tracing::warn!(id = name(), %method, route = endpoint.metrics.route(), status, seconds, "answered");
         } else {
-            tracing::debug!(id = name(), %method, path = uri.path(), status, seconds, "answered");
+            tracing::debug!(id = name(), %method, route = endpoint.metrics.route(), status, seconds, "answered");
         }
         response.headers_mut().insert(X_REQUEST_ID, id);
         response

@@ -7,6 +7,7 @@ use super::sales::Sale;
 use crate::store::orders::Filter;
 use crate::store::{StoreError, accounts, attempts, orders, people};
 use sale::{BuyerId, Entry, LineMember, OrderId, OrderStatus, SaleId, Seq, Ticket, Timestamp};
+use serde::Deserialize;
 use std::collections::HashMap;
 use std::time::Duration;
 use uuid::Uuid;
@@ -58,12 +59,22 @@ pub struct OrderFilter {
 }
 
 /// A buyer, by one of their names.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "String")]
 pub enum Who {
     /// The account's id.
     Id(BuyerId),
     /// The account's e-mail address.
     Email(String),
+}
+
+impl From<String> for Who {
+    fn from(text: String) -> Self {
+        match text.parse() {
+            Ok(id) => Self::Id(id),
+            Err(_) => Self::Email(text),
+        }
+    }
 }
 
 /// Every status an order can have.
@@ -121,11 +132,10 @@ pub async fn orders(
             shop.projected.wait_for_all(views, PATIENCE).await;
         }
     }
-    let buyer = match filter.buyer {
+    let buyer = match &filter.buyer {
         None => None,
-        Some(Who::Id(buyer)) => Some(buyer),
-        Some(Who::Email(email)) => match accounts::find_by_email(&shop.store, &email.to_lowercase()).await? {
-            Some(user) => Some(user.id),
+        Some(who) => match find(shop, who).await? {
+            Some(buyer) => Some(buyer),
             None => return Ok(WithPeople { rows: Vec::new(), people: HashMap::new() }),
         },
     };
@@ -133,6 +143,29 @@ pub async fn orders(
     let rows = orders::list(&shop.store, filter, limit).await?;
     let people = people_of(shop, rows.iter().map(|row| row.order.buyer)).await?;
     Ok(WithPeople { rows, people })
+}
+
+/// The number in a sale's line that a receipt proves in this buyer's hands, if it proves one.
+///
+/// # Errors
+/// When the tables cannot be asked who the buyer is.
+pub async fn proven(
+    shop: &Shop,
+    sale: SaleId,
+    who: &Who,
+    receipt: &str,
+) -> Result<Option<Ticket>, StoreError> {
+    let buyer = find(shop, who).await?;
+    Ok(buyer.and_then(|buyer| shop.receipts.check(sale, buyer, receipt)))
+}
+
+async fn find(shop: &Shop, who: &Who) -> Result<Option<BuyerId>, StoreError> {
+    match who {
+        Who::Id(buyer) => Ok(Some(*buyer)),
+        Who::Email(email) => {
+            Ok(accounts::find_by_email(&shop.store, &email.to_lowercase()).await?.map(|user| user.id))
+        }
+    }
 }
 
 /// Up to `limit` attempts, newest first, and how many refusals of the sale were only counted.

@@ -334,6 +334,19 @@ async fn a_place_in_line_is_given_once_told_everywhere_alike_and_given_back() {
     assert_eq!(under_sale["ticket"], position(&app, &ada, &sale).await["ticket"]);
     assert_eq!(app.get(&format!("/api/v1/flash-sales/{sale}")).await.json()["waiting"], 2);
 
+    let receipt = place["receipt"].as_str().unwrap();
+    let check = async |buyer: &str, receipt: &str| {
+        let path = format!("/flash-sales/{sale}/receipt?buyer={buyer}&receipt={receipt}");
+        merchant.get(&path).await
+    };
+    assert_eq!(check("ada@example.com", receipt).await, json!({"genuine": true, "ticket": 1}));
+    assert_eq!(
+        check("bob@example.com", receipt).await,
+        json!({"genuine": false, "ticket": null}),
+        "in other hands"
+    );
+    assert_eq!(check("nobody@example.com", receipt).await["genuine"], false);
+
     app.turn_clock(60_000);
     let admitted = wait_until_admitted(&app, &ada, &sale).await;
     assert_eq!((&admitted["position"], &admitted["receipt"]), (&json!(0), &place["receipt"]));

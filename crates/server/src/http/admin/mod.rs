@@ -11,6 +11,8 @@ mod orders;
 
 mod refund;
 
+mod receipt;
+
 mod board;
 
 mod body;
@@ -28,6 +30,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(flash_sales::routes())
         .merge(orders::routes())
         .merge(refund::routes())
+        .merge(receipt::routes())
         .merge(board::routes())
 }
 

@@ -31,7 +31,8 @@ struct Filters {
     /// Of one sale.
     flash_sale_id: Option<Uuid>,
     /// Of one buyer: an e-mail address or an id.
-    buyer: Option<String>,
+    #[param(value_type = Option<String>)]
+    buyer: Option<Who>,
     /// Items in a page, 1 to 200; 50 when not given.
     limit: Option<u32>,
     /// `nextCursor` of the page before.
@@ -90,12 +91,9 @@ async fn list(
     Query(filters): Query<Filters>,
 ) -> Result<Json<Page<AdminOrderJson>>, Problem> {
     let slice = PageQuery { limit: filters.limit, cursor: filters.cursor }.slice()?;
-    let buyer = filters.buyer.map(|buyer| match buyer.parse() {
-        Ok(id) => Who::Id(id),
-        Err(_) => Who::Email(buyer),
-    });
     let status = filters.status.as_deref().map(status).transpose()?;
-    let filter = OrderFilter { sale: filters.flash_sale_id.map(SaleId), buyer, status, after: None };
+    let filter =
+        OrderFilter { sale: filters.flash_sale_id.map(SaleId), buyer: filters.buyer, status, after: None };
     page(&app, filter, slice).await
 }
 

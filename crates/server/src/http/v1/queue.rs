@@ -164,7 +164,7 @@ pub(super) async fn place(
 }
 
 /// The id of a sale that is shown; a deleted one is as unknown as one that never was.
-pub(super) fn listed(app: &AppState, sale: Uuid) -> Result<SaleId, Problem> {
+pub(in crate::http) fn listed(app: &AppState, sale: Uuid) -> Result<SaleId, Problem> {
     let sale = SaleId(sale);
     app.shop.catalogue.listing(sale).map(|listing| listing.sale).ok_or(Problem::new(&kind::SALE_UNKNOWN))
 }

@@ -1,0 +1,65 @@
+//! `GET /admin/flash-sales/{id}/receipt`: settles an argument about a place in line.
+
+use crate::http::AppState;
+use crate::http::extract::Json;
+use crate::http::extract::{Admin, Path, Query};
+use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::v1::queue::listed;
+use crate::shop::board::{self, Who};
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(check))
+}
+
+/// What somebody shows.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Shown {
+    /// Who shows it: an e-mail address or an id.
+    #[param(value_type = String)]
+    buyer: Who,
+    /// The `receipt` of a place, such as `17-dGhlIHByb29m`.
+    receipt: String,
+}
+
+/// What a receipt proves.
+#[derive(Debug, Serialize, ToSchema)]
+struct ReceiptJson {
+    /// Whether this shop gave this number to this buyer in this sale.
+    genuine: bool,
+    /// The number that it proves.
+    ticket: Option<u32>,
+}
+
+/// Check a receipt.
+///
+/// A receipt proves that this shop gave a number in this sale's line to this buyer. What became of the place is in the
+/// sale's events.
+#[utoipa::path(
+    get,
+    path = "/api/v1/admin/flash-sales/{id}/receipt",
+    tag = "admin",
+    params(("id" = Uuid, Path, description = "The sale"), Shown),
+    responses(
+        (status = 200, description = "What it proves", body = ReceiptJson),
+        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn check(
+    State(app): State<AppState>,
+    _: Admin,
+    Path(sale): Path<Uuid>,
+    Query(shown): Query<Shown>,
+) -> Result<Json<ReceiptJson>, Problem> {
+    let sale = listed(&app, sale)?;
+    let ticket = board::proven(&app.shop, sale, &shown.buyer, &shown.receipt).await?;
+    Ok(Json(ReceiptJson { genuine: ticket.is_some(), ticket: ticket.map(|ticket| ticket.0) }))
+}
