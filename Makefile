@@ -12,13 +12,13 @@ setup: ## install what is missing to build and test (the others do this first)
 run: setup ## build and serve the demo on http://127.0.0.1:8080, data in ./data; ARGS="…" goes to `doorbuster serve`
 	@exec scripts/run.sh $(ARGS)
 
-test: setup ## format, lints, all tests, generated files
+test: setup ## format, lints, all tests, load scripts, generated files
 	@scripts/test.sh
 
 check: setup ## format, lints, documentation, licences and known holes of the dependencies
 	@scripts/check.sh
 
-bench: ## measure the law, the engine, and the API against a bare endpoint (see docs/benchmarks.md)
+bench: ## measure the law, the engine, and the API beside a bare endpoint and a peer (see docs/benchmarks.md)
 	@scripts/setup.sh bench
 	@scripts/bench $(ARGS)
 

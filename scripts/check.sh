@@ -9,7 +9,7 @@ scripts/lint.sh
 
 step "scripts"
 if have shellcheck; then
-    shellcheck --external-sources .ci/run scripts/*.sh
+    shellcheck --external-sources .ci/run scripts/*.sh deploy/k6/*.sh
 else
     say "shellcheck is not installed (apt-get install shellcheck): the scripts were not checked."
 fi

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes sure that everything is there to build and test Doorbuster. Installs what it may, says what it may not.
-# A machine that has everything is through in a moment. `setup.sh bench` also asks for the load generator.
+# A machine that has everything is through in a moment. `setup.sh bench` also asks for the load generator and the peer.
 
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -37,6 +37,13 @@ add_component clippy clippy
 
 if [ "${1:-}" = bench ]; then
     have wrk || install_packages "the load generator wrk" wrk
+    # The peer (benches/peer) is wanted, not needed: the benchmark says that it was left out.
+    have redis-server || (install_packages "Redis, to compare with" redis-server) 2>/dev/null || true
+    have npm || (install_packages "npm, for the peer's packages" npm) 2>/dev/null || true
+    if have npm && [ ! benches/peer/node_modules/.package-lock.json -nt benches/peer/package-lock.json ]; then
+        say "Installing the packages of benches/peer …"
+        (cd benches/peer && npm ci --silent --ignore-scripts && touch node_modules/.package-lock.json) || true
+    fi
 fi
 
 say "Everything needed is here (Rust $rust_here)."

@@ -9,8 +9,11 @@ scripts/lint.sh
 step "tests"
 cargo test --workspace --locked
 
-step "generated files"
 # The tests have just built the binary that they drive: no need for another.
+step "load scripts"
+scripts/k6.sh "$(target_dir)/debug/doorbuster"
+
+step "generated files"
 scripts/gen.sh --check "$(target_dir)/debug/doorbuster"
 
 say

@@ -90,8 +90,13 @@ impl Doorbuster {
     /// A running sale whose only unit is sold.
     pub fn sold_out_sale(&self) -> anyhow::Result<String> {
         let sale = self.sale(json!({"quantity": 1, "payment": "none"}), -1, 3600)?;
-        self.post("/api/v1/orders", &json!({"flashSaleId": sale, "quantity": 1}))?;
+        self.order(&sale)?;
         Ok(sale)
+    }
+
+    /// Buys one unit, and tells the order.
+    pub fn order(&self, sale: &str) -> anyhow::Result<Value> {
+        self.post("/api/v1/orders", &json!({"flashSaleId": sale, "quantity": 1}))
     }
 
     /// A sale that starts in an hour, whose line is open.

@@ -1,34 +1,45 @@
-//! Doorbuster over HTTP beside a bare axum endpoint, in one run, with one load generator: `make bench`.
+//! Doorbuster over HTTP beside a bare axum endpoint and beside a peer, in one run, with one load generator: `make bench`.
 //!
 //! What is told is the ratio, because the machine is shared and its speed is not ours. Every figure is the median of
-//! the rounds; in a round each case follows its bare twin at once. Needs `wrk`, and the release binary beside this one.
+//! the rounds; in a round each server follows the bare endpoint at once. Needs `wrk`, and the release binary beside this one.
 
 #![expect(clippy::print_stdout, reason = "a program whose output is a table")]
 
 mod bare;
+mod cases;
 mod doorbuster;
+mod peer;
 mod wrk;
 
 use anyhow::Context;
+use cases::{Case, Sales};
 use doorbuster::Doorbuster;
+use peer::{Fsync, Peer};
 use std::time::Duration;
-use wrk::{Load, Wrk};
+use wrk::{Load, Run, Wrk};
 
 /// Buyers with a token each.
 const BUYERS: usize = 20_000;
-/// Waiting lines: buyers × lines is how many joins can be measured, since each buyer joins a line once.
-const LINES: usize = 60;
 
-/// One row of the table.
-struct Case<'a> {
-    name: &'a str,
-    connections: u32,
-    load: Load,
-    bare: Load,
-    /// What must be reached and what is reached for, as ratios to bare.
-    wanted: (f64, f64),
-    /// True when refusals are the point.
-    refuses: bool,
+/// Who is measured beside the bare endpoint.
+struct Server<'a> {
+    name: &'static str,
+    /// What a power cut takes of what buyers were told is theirs.
+    loses: &'static str,
+    url: &'a str,
+    peer: Option<(&'a Peer, Fsync)>,
+}
+
+/// One measurement of a server, with that of the bare endpoint right before it.
+struct Round {
+    run: Run,
+    bare_per_second: f64,
+}
+
+impl Round {
+    fn ratio(&self) -> f64 {
+        self.run.per_second() / self.bare_per_second
+    }
 }
 
 fn main() -> anyhow::Result<()> {
@@ -48,121 +59,115 @@ fn main() -> anyhow::Result<()> {
     let shop = Doorbuster::start(folder.path())?;
     let wrk = Wrk::new(folder.path(), seconds)?;
     let tokens = shop.tokens(folder.path(), BUYERS)?;
-    let cases = cases(&shop, folder.path(), &tokens)?;
+    let sales = Sales::make(&shop)?;
+    let peer = start_peer(folder.path(), &shop, &sales)?;
+    let cases = cases::all(&shop, peer.as_ref(), folder.path(), &tokens, &sales)?;
     shop.warm(&wrk, &tokens)?;
 
-    println!("| what | connections | requests/s | bare axum | ratio | wanted | reach | p50 ms | p99 ms |");
-    println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    let mut servers = vec![Server { name: "Doorbuster", loses: "nothing", url: &shop.url, peer: None }];
+    if let Some(peer) = &peer {
+        let rows = [
+            ("Express + Redis, fsync each second", "1 s of orders", Fsync::EverySecond),
+            ("Express + Redis, fsync always", "nothing", Fsync::Always),
+        ];
+        servers.extend(rows.map(|(name, loses, fsync)| Server {
+            name,
+            loses,
+            url: &peer.url,
+            peer: Some((peer, fsync)),
+        }));
+    }
+
+    println!(
+        "| what | connections | server | a power cut takes | requests/s | bare axum, requests/s | ratio to bare | \
+         wanted | reach for | | p50, ms | p99, ms |"
+    );
+    println!("| --- | ---: | --- | --- | ---: | ---: | ---: | ---: | ---: | --- | ---: | ---: |");
     for case in cases.iter().filter(|case| case.name.contains(only)) {
-        let mut runs = Vec::new();
-        for _ in 0..rounds {
-            let bare_run = wrk.run(&bare.url, case.connections, &case.bare)?;
-            let run = wrk.run(&shop.url, case.connections, &case.load)?;
-            let refused = if case.refuses { run.requests - run.refused } else { run.refused };
-            anyhow::ensure!(
-                refused + run.errors == 0,
-                "{}: {refused} of {} replies were not what the case is about, {} failed",
-                case.name,
-                run.requests,
-                run.errors
-            );
-            runs.push((run.per_second() / bare_run.per_second(), run, bare_run));
+        for (server, rounds) in servers.iter().zip(measure(case, &servers, &bare.url, &wrk, rounds)?) {
+            if let Some(round) = rounds.get(rounds.len() / 2) {
+                print_row(case, server, round);
+            }
         }
-        runs.sort_by(|one, other| one.0.total_cmp(&other.0));
-        let (ratio, run, bare_run) = &runs[runs.len() / 2];
-        println!(
-            "| {} | {} | {:.0} | {:.0} | **{ratio:.2}** | {:.2} | {:.2} | {:.1} | {:.1} |",
-            case.name,
-            case.connections,
-            run.per_second(),
-            bare_run.per_second(),
-            case.wanted.0,
-            case.wanted.1,
-            run.p50_us as f64 / 1000.0,
-            run.p99_us as f64 / 1000.0,
-        );
     }
     Ok(())
 }
 
-fn cases(
-    shop: &Doorbuster,
-    folder: &std::path::Path,
-    tokens: &std::path::Path,
-) -> anyhow::Result<Vec<Case<'static>>> {
-    let post = |path: &str, name: &str, bodies: &[String]| -> anyhow::Result<Load> {
-        let file = folder.join(name);
-        std::fs::write(&file, bodies.join("\n"))?;
-        Ok(Load {
-            method: "POST",
-            path: path.into(),
-            tokens: tokens.to_owned(),
-            bodies: Some(file),
-            header: None,
-        })
-    };
-    let order = |sale: &str| vec![format!(r#"{{"flashSaleId":"{sale}","quantity":1}}"#)];
-    let get = |path: String, header: Option<String>| Load {
-        method: "GET",
-        path,
-        tokens: tokens.to_owned(),
-        bodies: None,
-        header,
-    };
-
-    let open = shop.open_sale(10_000_000)?;
-    let empty = shop.sold_out_sale()?;
-    let lines: Vec<String> = (0..LINES)
-        .map(|_| Ok(format!(r#"{{"flashSaleId":"{}"}}"#, shop.line()?)))
-        .collect::<anyhow::Result<_>>()?;
-    let status = format!("/api/v1/flash-sales/{open}");
-    let upcoming = shop.upcoming_sale()?;
-    let etag = shop.etag(&format!("/api/v1/flash-sales/{upcoming}"))?;
-
-    let mut cases = Vec::new();
-    for (connections, wanted) in [(256, (0.65, 0.75)), (64, (0.40, 0.60))] {
-        cases.push(Case {
-            name: "durable purchase",
-            connections,
-            load: post("/api/v1/orders", "order", &order(&open))?,
-            bare: post("/orders", "order", &order(&open))?,
-            wanted,
-            refuses: false,
-        });
+/// Starts the peer and warms it up as Doorbuster is, or says in a sentence why there is none.
+fn start_peer(folder: &std::path::Path, shop: &Doorbuster, sales: &Sales) -> anyhow::Result<Option<Peer>> {
+    if let Some(reason) = peer::missing() {
+        println!("The peer (Express + Redis) is left out: {reason}.\n");
+        return Ok(None);
     }
-    for (connections, wanted) in [(256, (0.65, 0.75)), (64, (0.40, 0.60))] {
-        cases.push(Case {
-            name: "join the line",
-            connections,
-            load: post("/api/v1/queue/join", "join", &lines)?,
-            bare: post("/orders", "join", &lines)?,
-            wanted,
-            refuses: false,
-        });
+    let peer = Peer::start(folder, BUYERS, &sales.open, &sales.sold_out)?;
+    peer.check(shop, &sales.open, &sales.sold_out)?;
+    // Its code is compiled while it runs: the first seconds are not what it can do.
+    let body = folder.join("warm");
+    std::fs::write(&body, format!(r#"{{"flashSaleId":"{}","quantity":1}}"#, sales.open))?;
+    let (path, tokens) = ("/api/v1/orders".into(), peer.tokens.clone());
+    let load = Load { method: "POST", path, tokens, bodies: Some(body), header: None };
+    Wrk::new(folder, Duration::from_secs(3))?.run(&peer.url, 32, &load)?;
+    Ok(Some(peer))
+}
+
+/// The rounds of each server, the one in the middle being its median by ratio.
+fn measure(
+    case: &Case,
+    servers: &[Server<'_>],
+    bare: &str,
+    wrk: &Wrk,
+    rounds: u64,
+) -> anyhow::Result<Vec<Vec<Round>>> {
+    let mut measured: Vec<Vec<Round>> = servers.iter().map(|_| Vec::new()).collect();
+    for _ in 0..rounds {
+        for (server, into) in servers.iter().zip(&mut measured) {
+            let load = match server.peer {
+                None => Some(&case.load),
+                Some((peer, fsync)) => {
+                    peer.set_fsync(fsync)?;
+                    case.peer.as_ref()
+                }
+            };
+            // What is refused is not written down: when it would reach the disk makes no difference.
+            let same = case.refuses && matches!(server.peer, Some((_, Fsync::Always)));
+            let Some(load) = load.filter(|_| !same) else { continue };
+            let bare_per_second = wrk.run(bare, case.connections, &case.bare)?.per_second();
+            let run = wrk.run(server.url, case.connections, load)?;
+            let wrong = if case.refuses { run.requests - run.refused } else { run.refused };
+            anyhow::ensure!(
+                wrong + run.errors == 0,
+                "{}, {}: {wrong} of {} replies were not what the case is about, {} failed",
+                case.name,
+                server.name,
+                run.requests,
+                run.errors
+            );
+            into.push(Round { run, bare_per_second });
+        }
     }
-    cases.push(Case {
-        name: "sold out",
-        connections: 256,
-        load: post("/api/v1/orders", "empty", &order(&empty))?,
-        bare: post("/orders", "empty", &order(&empty))?,
-        wanted: (0.90, 1.2),
-        refuses: true,
-    });
-    cases.push(Case {
-        name: "sale status",
-        connections: 256,
-        load: get(status, None),
-        bare: get("/status".into(), None),
-        wanted: (0.95, 0.95),
-        refuses: false,
-    });
-    cases.push(Case {
-        name: "sale status, not modified",
-        connections: 256,
-        load: get(format!("/api/v1/flash-sales/{upcoming}"), Some(format!("If-None-Match: {etag}"))),
-        bare: get("/status".into(), None),
-        wanted: (0.95, 0.95),
-        refuses: false,
-    });
-    Ok(cases)
+    for rounds in &mut measured {
+        rounds.sort_by(|one, other| one.ratio().total_cmp(&other.ratio()));
+    }
+    Ok(measured)
+}
+
+fn print_row(case: &Case, server: &Server<'_>, round: &Round) {
+    // What is wanted is wanted of Doorbuster; the peer is what it is.
+    let (must, may) = case.wanted;
+    let wanted = match server.peer {
+        None => format!("{must:.2} | {may:.2} | {}", if round.ratio() < must { "missed" } else { "met" }),
+        Some(_) => "| |".to_owned(),
+    };
+    println!(
+        "| {} | {} | {} | {} | {:.0} | {:.0} | **{:.2}** | {wanted} | {:.1} | {:.1} |",
+        case.name,
+        case.connections,
+        server.name,
+        if case.refuses || case.load.method == "GET" { "" } else { server.loses },
+        round.run.per_second(),
+        round.bare_per_second,
+        round.ratio(),
+        round.run.p50_us as f64 / 1000.0,
+        round.run.p99_us as f64 / 1000.0,
+    );
 }

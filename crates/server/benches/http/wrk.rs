@@ -52,6 +52,8 @@ impl Wrk {
             "-t2",
             &format!("-c{connections}"),
             &format!("-d{}s", self.seconds.as_secs()),
+            // A slow reply is a reply: the peer's slowest are beyond wrk's own two seconds.
+            "--timeout=10s",
             "--latency",
             "-s",
         ]);

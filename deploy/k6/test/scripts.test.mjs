@@ -1,0 +1,129 @@
+// The load scripts against a real Doorbuster: do they buy what they say? With K6=FILE in the environment they are run by that
+// k6, else by the stand-in beside this file. Run by scripts/k6.sh.
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
+import { Doorbuster } from './doorbuster.mjs';
+
+const run = promisify(execFile);
+const here = (path) => new URL(path, import.meta.url).pathname;
+const K6 = process.env.K6 ? [process.env.K6] : [process.execPath, here('standin/main.mjs')];
+/** Exit codes of k6. */
+const DONE = 0;
+const THRESHOLDS = 99;
+/** A debug build beside a test run is slow; how slow is not what is tested here. */
+const SLOW = { P95_MS: '20000' };
+
+let shop;
+before(async () => {
+  shop = await Doorbuster.start('--limit-auth', '1000/15m');
+});
+after(() => shop.stop());
+
+/** Runs a script; tells its exit code, what it printed, and all that was counted. */
+async function play(script, settings, base = shop.url) {
+  const out = join(shop.folder, `${script}-${Math.random()}.json`);
+  const pairs = Object.entries({ BASE_URL: base, ...settings }).flatMap(([name, value]) => ['-e', `${name}=${value}`]);
+  const [program, ...args] = [...K6, 'run', '--quiet', '--out', `json=${out}`, ...pairs, here(`../${script}`)];
+  const told = await run(program, args, { timeout: 120_000 }).catch((failure) => failure);
+  const lines = (existsSync(out) ? readFileSync(out, 'utf8') : '').split('\n').filter(Boolean).map((line) => JSON.parse(line));
+  const points = lines.filter((line) => line.type === 'Point');
+  const of = (metric) => points.filter((point) => point.metric === metric);
+  return {
+    exit: told.code ?? DONE,
+    text: `${told.stdout}\n${told.stderr}`,
+    count: (metric) => of(metric).reduce((sum, point) => sum + point.data.value, 0),
+    failedChecks: () => of('checks').filter((point) => point.data.value !== 1).map((point) => point.data.tags.check),
+    requests: (name) => of('http_reqs').filter((point) => point.data.tags.name === name).length,
+  };
+}
+
+/** A file with tokens, made as the README says. */
+async function tokens(count) {
+  const { stdout } = await run(here('../tokens.sh'), [String(count), shop.url]);
+  assert.equal(stdout.trim().split('\n').length, count);
+  const path = join(shop.folder, `tokens-${count}`);
+  writeFileSync(path, stdout);
+  return path;
+}
+
+test('buyers go through the line to a paid order, and the others are told that it is sold out', async () => {
+  const admission = { type: 'fifo', perSecond: 50, checkoutSeconds: 60, lineOpensSecondsBefore: 60 };
+  const sale = await shop.sale({ slug: 'line', quantity: 5, admission }, 2);
+  const played = await play('flow.js', { SALE: 'line', BUYERS: 12, POLL_S: 0.2, ...SLOW });
+  assert.equal(played.exit, DONE, played.text);
+  assert.deepEqual(played.failedChecks(), []);
+  assert.equal(played.count('buyer_confirmed'), 5);
+  assert.equal(played.count('buyer_sold_out'), 7);
+  assert.equal(played.requests('register'), 12);
+  assert.equal(played.requests('pay'), 5);
+  assert.equal((await shop.look(sale.id)).sold, 5);
+});
+
+test('buyers with tokens wait for the start of an open sale, and one in ten asks twice', async () => {
+  const sale = await shop.sale({ quantity: 30 }, 3);
+  const played = await play('flow.js', { SALE: sale.id, TOKENS: await tokens(11), VUS: 6, ...SLOW });
+  assert.equal(played.exit, DONE, played.text);
+  assert.equal(played.count('buyer_confirmed'), 11);
+  assert.equal(played.requests('order again'), 2);
+  assert.equal(played.requests('register'), 0);
+  assert.equal((await shop.look(sale.id)).sold, 11);
+});
+
+test('a run in which nobody can pay crosses a threshold and gives the units back', async () => {
+  const sale = await shop.sale({ quantity: 3 });
+  const played = await play('flow.js', { SALE: sale.id, BUYERS: 2, METHOD: 'sandbox:decline', ...SLOW });
+  assert.equal(played.exit, THRESHOLDS, played.text);
+  assert.equal(played.count('buyer_payment_declined'), 2);
+  assert.equal((await shop.look(sale.id)).available, 3);
+});
+
+test('the spike sells every unit once and counts each refusal by its code', async () => {
+  const sale = await shop.sale({ quantity: 20, payment: 'none', limitPerBuyer: 100 });
+  const settings = { SALE: sale.id, BUYERS: 10, RATE: 40, RAMP_S: 1, HOLD_S: 2, VUS: 40, ...SLOW };
+  const played = await play('spike.js', settings);
+  assert.equal(played.exit, DONE, played.text);
+  assert.deepEqual(played.failedChecks(), []);
+  assert.equal(played.count('answer_confirmed'), 20);
+  assert.equal(played.count('answer_sold_out'), played.requests('order') - 20);
+  assert.ok(played.requests('order') > 100, played.text);
+  assert.equal((await shop.look(sale.id)).sold, 20);
+});
+
+test('the spike of buyers with a limit is refused by that limit', async () => {
+  const sale = await shop.sale({ quantity: 1000, payment: 'none' });
+  const settings = { SALE: sale.id, TOKENS: await tokens(4), RATE: 20, RAMP_S: 1, HOLD_S: 1, VUS: 20, ...SLOW };
+  const played = await play('spike.js', settings);
+  assert.equal(played.exit, DONE, played.text);
+  assert.equal(played.count('answer_confirmed'), 4);
+  assert.equal(played.count('answer_limit_reached'), played.requests('order') - 4);
+});
+
+test('what cannot be played is said in one sentence', async () => {
+  const refused = async (script, settings, sentence) => {
+    const played = await play(script, settings);
+    assert.notEqual(played.exit, DONE);
+    assert.match(played.text, sentence);
+  };
+  await refused('flow.js', {}, /say which sale/);
+  await refused('flow.js', { SALE: 'nowhere' }, /there is no sale "nowhere"/);
+  await refused('flow.js', { SALE: 'line', TOKENS: await tokens(2), BUYERS: 3 }, /TOKENS has 2/);
+  await refused('spike.js', { SALE: 'line' }, /this sale has a line/);
+  const nobody = await play('flow.js', { SALE: 'line' }, 'http://127.0.0.1:9');
+  assert.match(nobody.text, /nobody answers at/);
+});
+
+test('a server with tight limits is told from one that is slow', async () => {
+  const tight = await Doorbuster.start('--limit-auth', '3/15m');
+  try {
+    const sale = await tight.sale({ quantity: 5 });
+    const played = await play('flow.js', { SALE: sale.id, BUYERS: 6, VUS: 1, ...SLOW }, tight.url);
+    assert.match(played.text, /no more accounts for this address/);
+  } finally {
+    await tight.stop();
+  }
+});

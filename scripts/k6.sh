@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Tests the load scripts in deploy/k6 against a real server: with k6 where it is or can be built, else with a stand-in that
+# knows as much of k6 as they use. The server's binary may be given; otherwise it is built.
+
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
+
+# The oldest Go that fetches the newer one that k6 asks for by itself.
+go_needed=1.21
+k6_version=v1.7.1
+
+binary=${1:-}
+if [ -z "$binary" ]; then
+    cargo build --locked --quiet --bin doorbuster
+    binary="$(target_dir)/debug/doorbuster"
+fi
+# Asked for here and not by setup.sh: who only runs the demo needs neither.
+have node || install_packages "Node, for testing the load scripts" nodejs
+have curl || install_packages "curl, for testing the load scripts" curl
+
+tools="$(target_dir)/tools/bin"
+PATH="$PATH:$tools"
+
+go_is_recent() {
+    have go && [ "$(printf '%s\ngo%s\n' "$(go env GOVERSION)" "$go_needed" | sort -V | head -n 1)" = "go$go_needed" ]
+}
+
+if ! have k6 && go_is_recent; then
+    say "Building k6 (once, into $tools) …"
+    GOBIN="$tools" timeout 900 go install "go.k6.io/k6@$k6_version" >/dev/null 2>&1 || say "k6 could not be built."
+fi
+if have k6; then
+    K6=$(command -v k6)
+    export K6
+    say "With $("$K6" version | head -n 1)."
+else
+    say "k6 is not installed and cannot be built here: its scripts were run by the stand-in in deploy/k6/test, and not by k6."
+fi
+
+DOORBUSTER_BINARY="$binary" node --test --test-reporter=spec deploy/k6/test/scripts.test.mjs
