@@ -4,12 +4,14 @@
 //! readings agree. It never decides anything, and it never stops at the first offence.
 
 mod book;
+mod findings;
 
-use crate::event::Entry;
-use crate::id::Seq;
+use crate::event::{Entry, Event};
+use crate::id::{BuyerId, Seq};
 use crate::state::Counters;
 use crate::time::Timestamp;
 use book::Book;
+use findings::{Findings, require};
 use std::fmt;
 
 /// What always holds, as far as a ledger can show it (design §3). What was answered and never recorded, no ledger shows.
@@ -138,6 +140,8 @@ pub struct Broken {
     pub promise: Promise,
     /// By which event, or (in a recount of a state) as of which event.
     pub seq: Seq,
+    /// The buyer whom that event speaks of, where it speaks of one.
+    pub buyer: Option<BuyerId>,
     /// What was found, as a phrase for people.
     pub detail: String,
 }
@@ -167,6 +171,7 @@ pub struct Auditor {
     last: (Seq, Timestamp),
     counts: [u64; Promise::ALL.len()],
     first: [Option<Broken>; Promise::ALL.len()],
+    findings: Findings,
     book: Book,
 }
 
@@ -186,11 +191,10 @@ impl Auditor {
 
     /// Reads the next entry.
     pub fn feed(&mut self, entry: &Entry) {
-        let mut found = Vec::new();
-        self.check_sequence(entry, &mut found);
-        self.book.read(entry.at, &entry.event, &mut found);
-        for (promise, detail) in found {
-            self.count(Broken { promise, seq: entry.seq, detail });
+        self.check_sequence(entry);
+        self.book.read(entry.at, &entry.event, &mut self.findings);
+        if !self.findings.offences.is_empty() {
+            self.note_offences(entry);
         }
         self.entries += 1;
         self.last = (entry.seq.max(self.last.0), entry.at.max(self.last.1));
@@ -220,6 +224,13 @@ impl Auditor {
         self.counts.iter().all(|count| *count == 0)
     }
 
+    /// How often a promise was looked at: once for each thing that it says of each event, such as the sum of units after
+    /// it, or the limit for the buyer who is given a unit. Never less than [`Auditor::count_of`].
+    #[must_use]
+    pub fn checks_of(&self, promise: Promise) -> u64 {
+        self.findings.checks[promise as usize]
+    }
+
     /// How often a promise was broken.
     #[must_use]
     pub fn count_of(&self, promise: Promise) -> u64 {
@@ -237,20 +248,26 @@ impl Auditor {
         self.book.counters()
     }
 
-    fn check_sequence(&mut self, entry: &Entry, found: &mut Vec<(Promise, String)>) {
+    fn check_sequence(&mut self, entry: &Entry) {
         let (seq, at) = self.last;
         let due = seq.next();
-        if entry.seq < due {
-            found.push((Promise::Sequence, format!("number {} comes after {seq}", entry.seq)));
-        } else if entry.seq > due {
-            self.missing += entry.seq.0 - due.0;
-            if !self.gaps_allowed {
-                let last = entry.seq.0 - 1;
-                found.push((Promise::Sequence, format!("numbers {due} to {last} are missing")));
+        self.missing += entry.seq.0.saturating_sub(due.0);
+        let follows = entry.seq == due || self.gaps_allowed && entry.seq > due;
+        require(follows, Promise::Sequence, &mut self.findings, || {
+            if entry.seq < due {
+                format!("number {} comes after {seq}", entry.seq)
+            } else {
+                format!("numbers {due} to {} are missing", entry.seq.0 - 1)
             }
-        }
-        if entry.at < at {
-            found.push((Promise::Sequence, format!("time goes back by {} ms", at.ms_since(entry.at))));
+        });
+        require(entry.at >= at, Promise::Sequence, &mut self.findings, || {
+            format!("time goes back by {} ms", at.ms_since(entry.at))
+        });
+    }
+
+    fn note_offences(&mut self, entry: &Entry) {
+        for (promise, detail) in std::mem::take(&mut self.findings.offences) {
+            self.count(Broken { promise, seq: entry.seq, buyer: buyer_of(&entry.event), detail });
         }
     }
 
@@ -262,5 +279,23 @@ impl Auditor {
         let index = broken.promise as usize;
         self.counts[index] += 1;
         self.first[index].get_or_insert(broken);
+    }
+}
+
+fn buyer_of(event: &Event) -> Option<BuyerId> {
+    match event {
+        Event::Configured { .. }
+        | Event::Paused
+        | Event::Resumed
+        | Event::Closed
+        | Event::Restocked { .. } => None,
+        Event::Joined { buyer, .. }
+        | Event::Left { buyer, .. }
+        | Event::Admitted { buyer, .. }
+        | Event::Lapsed { buyer, .. }
+        | Event::Held { buyer, .. }
+        | Event::Confirmed { buyer, .. }
+        | Event::Released { buyer, .. }
+        | Event::Refunded { buyer, .. } => Some(*buyer),
     }
 }

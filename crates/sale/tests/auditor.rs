@@ -56,6 +56,9 @@ fn found(entries: &[Entry], promise: Promise) -> Option<Seq> {
     assert_eq!(auditor.is_clean(), auditor.broken().count() == 0);
     let first = auditor.broken().find(|broken| broken.promise == promise)?;
     assert!(auditor.count_of(promise) > 0);
+    for promise in Promise::ALL {
+        assert!(auditor.count_of(promise) <= auditor.checks_of(promise), "{promise} was looked at");
+    }
     Some(first.seq)
 }
 
@@ -94,6 +97,53 @@ fn a_ledger_of_the_law_is_clean() {
         "configured joined admitted joined admitted joined held confirmed held released admitted joined left admitted \
          lapsed refunded closed"
     );
+}
+
+#[test]
+fn every_look_at_a_promise_is_counted() {
+    let auditor = audit(Auditor::new(), &ledger(LINE));
+    let counted: Vec<_> =
+        Promise::ALL.iter().map(|promise| (promise.name(), auditor.checks_of(*promise))).collect();
+    // Four buyers join and are admitted, one lapses; two orders are held, one paid, one expired and one refunded.
+    let expected = [
+        // The sum after each of 17 events, the first stock, four admissions, two orders that take an admission's unit.
+        ("units", 17 + 1 + 4 + 2),
+        // At each joining, hold and payment.
+        ("limit", 4 + 2 + 1),
+        ("tickets", 4),
+        ("ticket_order", 4),
+        ("rate", 4),
+        ("window", 4 + 1),
+        ("holds", 2 + 1),
+        ("late_payment", 1),
+        // Holds, admissions and the line, before each of eleven commands.
+        ("at_once", 3 * 11),
+        // One order had a key.
+        ("keys", 1),
+        // At each joining, admission and order.
+        ("period", 4 + 4 + 2),
+        ("policy", 1),
+        // That the sale is announced, of each event; and of each but the announcement, what it speaks of.
+        ("records", 17 + 4 + 4 + 1 + 1 + 2 * 3 + 2 + 2 + 2 + 1),
+        // Number and time of each event.
+        ("sequence", 2 * 17),
+    ];
+    assert_eq!(counted, expected);
+    assert_eq!(audit(Auditor::new(), &[]).checks_of(Promise::Units), 0);
+}
+
+#[test]
+fn an_offence_names_the_buyer_of_its_event() {
+    let mut entries = ledger(OPEN);
+    if let Event::Held { quantity, .. } = &mut entries[1].event {
+        *quantity = 3;
+    }
+    let auditor = audit(Auditor::new(), &entries);
+    let first = auditor.broken().find(|broken| broken.promise == Promise::Units).unwrap();
+    assert_eq!((first.seq, first.buyer), (Seq(2), Some(buyer("ann"))));
+    let auditor = audit(Auditor::new(), &with(OPEN, 2, at(0), Event::Resumed));
+    let first = auditor.broken().next().unwrap();
+    assert_eq!((first.promise, first.buyer), (Promise::Records, None));
 }
 
 #[test]

@@ -135,6 +135,36 @@ fn a_torn_end_is_set_aside_and_told() {
 }
 
 #[test]
+fn a_reader_tells_a_torn_end_before_the_start_sets_it_aside() {
+    let (folder, entries) = filled(50);
+    let len = entries.len();
+    let reader = SqliteReader::open(folder.path()).unwrap();
+    assert_eq!(reader.torn_ends().unwrap(), []);
+    change(folder.path(), &format!("UPDATE entries SET crc = crc + 1 WHERE key >= {}", key(len - 1)));
+    // That was the end of the first sale and the whole of the second.
+    let torn = reader.torn_ends().unwrap();
+    let told: Vec<_> = torn.iter().map(|end| (end.sale, end.from.0 as usize, end.rows as usize)).collect();
+    assert_eq!(told, [(sale_id(1), len - 1, 2), (sale_id(2), 1, len)]);
+    let mut pages = reader.scan_without(&torn);
+    let mut left = Vec::new();
+    while let Some(page) = pages.blocking_recv() {
+        let page = page.unwrap();
+        assert_eq!(page.sale, sale_id(1));
+        left.extend(page.entries);
+    }
+    assert_eq!(left, entries[..len - 2]);
+    let mut pages = reader.scan();
+    while let Some(page) = pages.blocking_recv() {
+        if let Err(error) = page {
+            assert!(error.to_string().contains("its checksum does not fit"), "{error}");
+            assert!(pages.blocking_recv().is_none());
+        }
+    }
+    assert_eq!(start(folder.path()).unwrap().torn_rows as usize, 2 + len);
+    assert_eq!(reader.torn_ends().unwrap(), []);
+}
+
+#[test]
 fn damage_in_the_middle_stops_the_start_and_says_where() {
     let (folder, entries) = filled(50);
     let len = entries.len();
@@ -159,6 +189,8 @@ fn a_missing_row_stops_the_start() {
 fn more_bad_rows_than_a_power_loss_explains_stop_the_start() {
     let (folder, _) = filled(5_000);
     change(folder.path(), &format!("UPDATE entries SET crc = crc + 1 WHERE key > {}", key(100)));
+    let told = SqliteReader::open(folder.path()).unwrap().torn_ends().unwrap_err().to_string();
+    assert!(told.contains("more rows at the end are damaged"), "{told}");
     let sentence = refusal(folder.path());
     assert!(sentence.contains("more rows at the end are damaged"), "{sentence}");
     assert_eq!(change(folder.path(), "DELETE FROM torn"), 0);

@@ -4,19 +4,18 @@
 mod due;
 
 mod selling;
+mod shelves;
 
 use super::Promise;
+use super::findings::{Findings, require};
 use crate::event::Event;
-use crate::hash::IdMap;
 use crate::id::{BuyerId, OrderId, RequestKey, Ticket};
 use crate::policy::{Admission, Policy};
 use crate::state::Counters;
 use crate::time::Timestamp;
+use shelves::Shelves;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
-
-/// Findings about one event.
-pub(super) type Found = Vec<(Promise, String)>;
 
 /// The books of one sale.
 #[derive(Debug, Default)]
@@ -27,9 +26,9 @@ pub(super) struct Book {
     available: i64,
     held: i64,
     sold: i64,
-    accounts: IdMap<BuyerId, Account>,
-    orders: IdMap<OrderId, Record>,
-    keys: IdMap<(BuyerId, RequestKey), OrderId>,
+    accounts: Shelves<BuyerId, Account>,
+    orders: Shelves<OrderId, Record>,
+    keys: Shelves<(BuyerId, RequestKey), OrderId>,
     waiting: BTreeMap<Ticket, BuyerId>,
     admitted: BTreeMap<Ticket, (BuyerId, Timestamp)>,
     last_ticket: Option<Ticket>,
@@ -68,10 +67,11 @@ enum Status {
 
 impl Book {
     /// Reads one event, and notes what it breaks.
-    pub(super) fn read(&mut self, at: Timestamp, event: &Event, found: &mut Found) {
-        if self.policy.is_none() && !matches!(event, Event::Configured { .. }) {
-            found.push((Promise::Records, format!("{} before the sale was announced", event.name())));
-        }
+    pub(super) fn read(&mut self, at: Timestamp, event: &Event, found: &mut Findings) {
+        let is_announced = self.policy.is_some() || matches!(event, Event::Configured { .. });
+        require(is_announced, Promise::Records, found, || {
+            format!("{} before the sale was announced", event.name())
+        });
         if !due::is_from_tick(event) {
             self.check_nothing_is_due(at, found);
         }
@@ -128,7 +128,7 @@ impl Book {
         }
     }
 
-    fn configured(&mut self, at: Timestamp, new: &Policy, found: &mut Found) {
+    fn configured(&mut self, at: Timestamp, new: &Policy, found: &mut Findings) {
         require(new.problems().is_empty(), Promise::Policy, found, || format!("{:?}", new.problems()));
         if let Some(old) = &self.policy {
             require(self.is_open_at(at), Promise::Policy, found, || "changed after its end".into());
@@ -161,7 +161,7 @@ impl Book {
         }
     }
 
-    fn joined(&mut self, at: Timestamp, buyer: BuyerId, ticket: Ticket, found: &mut Found) {
+    fn joined(&mut self, at: Timestamp, buyer: BuyerId, ticket: Ticket, found: &mut Findings) {
         let opens_at = self.policy.as_ref().and_then(Policy::line_opens_at);
         let is_open = opens_at.is_some_and(|opens_at| at >= opens_at) && self.is_open_at(at);
         require(is_open, Promise::Period, found, || format!("{buyer} joined while the line was not open"));
@@ -169,7 +169,7 @@ impl Book {
         require(Some(ticket) > last, Promise::Tickets, found, || format!("ticket {ticket} after {last:?}"));
         self.last_ticket = last.max(Some(ticket));
         let limit = self.limit();
-        let account = self.accounts.entry(buyer).or_default();
+        let account = self.accounts.get_or_default(buyer);
         require(account.ticket.is_none(), Promise::Records, found, || format!("{buyer} is in line twice"));
         require(account.held + account.owned < limit, Promise::Limit, found, || {
             format!("{buyer} joined with {} units of {limit}", account.held + account.owned)
@@ -180,7 +180,7 @@ impl Book {
         self.waiting.insert(ticket, buyer);
     }
 
-    fn left(&mut self, buyer: BuyerId, ticket: Ticket, admitted: bool, found: &mut Found) {
+    fn left(&mut self, buyer: BuyerId, ticket: Ticket, admitted: bool, found: &mut Findings) {
         let (members, word) = if admitted {
             (self.admitted.get(&ticket).map(|(buyer, _)| *buyer), "admitted")
         } else {
@@ -198,7 +198,7 @@ impl Book {
         buyer: BuyerId,
         ticket: Ticket,
         until: Timestamp,
-        found: &mut Found,
+        found: &mut Findings,
     ) {
         require(self.waiting.get(&ticket) == Some(&buyer), Promise::Records, found, || {
             format!("{buyer} was admitted with ticket {ticket}, which does not wait for this buyer")
@@ -217,16 +217,19 @@ impl Book {
             });
             self.note_admission(at, per_second, found);
         } else {
-            found.push((Promise::Records, format!("{buyer} was admitted to a sale without a line")));
+            found.broke(Promise::Records, format!("{buyer} was admitted to a sale without a line"));
         }
         self.take_ticket(buyer, ticket);
-        self.accounts.entry(buyer).or_default().ticket = Some(ticket);
+        self.accounts.get_or_default(buyer).ticket = Some(ticket);
         self.admitted.insert(ticket, (buyer, until));
         self.window_ends.push(Reverse((until, ticket)));
         self.take_available(1, found);
     }
 
-    fn note_admission(&mut self, at: Timestamp, per_second: u32, found: &mut Found) {
+    fn note_admission(&mut self, at: Timestamp, per_second: u32, found: &mut Findings) {
+        if self.admissions.len() < per_second as usize {
+            found.kept(Promise::Rate);
+        }
         while self.admissions.len() >= per_second.max(1) as usize {
             let before = self.admissions.pop_front().unwrap_or(at);
             require(at.ms_since(before) >= 1000, Promise::Rate, found, || {
@@ -236,16 +239,16 @@ impl Book {
         self.admissions.push_back(at);
     }
 
-    fn lapsed(&mut self, at: Timestamp, buyer: BuyerId, ticket: Ticket, found: &mut Found) {
-        match self.admitted.get(&ticket) {
-            Some((owner, until)) if *owner == buyer => {
-                let is_over = *until <= at && self.paused_at.is_none();
-                require(is_over, Promise::Window, found, || {
-                    format!("the admission of {buyer} until {until:?} lapsed at {at:?}")
-                });
-            }
-            _ => found
-                .push((Promise::Records, format!("ticket {ticket} of {buyer} lapsed, but was not admitted"))),
+    fn lapsed(&mut self, at: Timestamp, buyer: BuyerId, ticket: Ticket, found: &mut Findings) {
+        let own = self.admitted.get(&ticket).filter(|(owner, _)| *owner == buyer);
+        let until = own.map(|(_, until)| *until);
+        require(until.is_some(), Promise::Records, found, || {
+            format!("ticket {ticket} of {buyer} lapsed, but was not admitted")
+        });
+        if let Some(until) = until {
+            require(until <= at && self.paused_at.is_none(), Promise::Window, found, || {
+                format!("the admission of {buyer} until {until:?} lapsed at {at:?}")
+            });
         }
         self.take_ticket(buyer, ticket);
     }
@@ -253,7 +256,7 @@ impl Book {
     /// Takes a buyer's ticket away; an admission's unit is free again.
     fn take_ticket(&mut self, buyer: BuyerId, ticket: Ticket) {
         self.forget(ticket);
-        let account = self.accounts.entry(buyer).or_default();
+        let account = self.accounts.get_or_default(buyer);
         if account.ticket == Some(ticket) {
             account.ticket = None;
         }
@@ -266,14 +269,14 @@ impl Book {
         }
     }
 
-    fn take_available(&mut self, units: i64, found: &mut Found) {
+    fn take_available(&mut self, units: i64, found: &mut Findings) {
         require(self.available >= units, Promise::Units, found, || {
             format!("{units} units were given out, {} were free", self.available)
         });
         self.available -= units;
     }
 
-    fn check_sums(&self, found: &mut Found) {
+    fn check_sums(&self, found: &mut Findings) {
         let quantity = self.policy.as_ref().map_or(0, |policy| i64::from(policy.quantity));
         let admitted = i64::try_from(self.admitted.len()).unwrap_or(i64::MAX);
         let sum = self.available + admitted + self.held + self.sold;
@@ -306,11 +309,5 @@ impl Book {
     fn is_active_at(&self, at: Timestamp) -> bool {
         let has_started = self.policy.as_ref().is_some_and(|policy| at >= policy.starts_at);
         has_started && self.is_open_at(at) && self.paused_at.is_none()
-    }
-}
-
-fn require(holds: bool, promise: Promise, found: &mut Found, detail: impl FnOnce() -> String) {
-    if !holds {
-        found.push((promise, detail()));
     }
 }

@@ -104,6 +104,6 @@ impl State {
     }
 
     fn require(&self, holds: bool, promise: Promise, detail: impl FnOnce() -> String) -> Result<(), Broken> {
-        if holds { Ok(()) } else { Err(Broken { promise, seq: self.seq(), detail: detail() }) }
+        if holds { Ok(()) } else { Err(Broken { promise, seq: self.seq(), buyer: None, detail: detail() }) }
     }
 }

@@ -1,18 +1,20 @@
 //! `doorbuster verify`: reads a ledger and the tables made from it, checks every promise, prints the sums. It changes
 //! nothing, so it may run beside a running instance.
 
+mod findings;
 mod tables;
 
+mod ink;
+mod json;
 mod report;
+mod words;
 
 use super::{CommandError, runtime, say};
-use crate::store::sums::Sums;
 use anyhow::Context;
-use engine::record::sqlite::{self, SqliteReader};
-use engine::record::{Page, Read, ReadError};
-use sale::audit::{Auditor, Promise};
-use sale::{Counters, SaleId, Seq};
-use std::collections::BTreeMap;
+use engine::record::ReadError;
+use engine::record::sqlite::{self, SqliteReader, TornEnd};
+use findings::{Findings, Reading};
+use ink::Ink;
 use std::path::{Path, PathBuf};
 
 /// What to verify.
@@ -21,30 +23,16 @@ pub struct Verify {
     /// The data folder of a running or stopped instance.
     #[arg(long, env = "DOORBUSTER_DATA", default_value = "./data", value_name = "FOLDER")]
     data: PathBuf,
-}
-
-/// All that was found.
-struct Findings {
-    sales: BTreeMap<SaleId, Sale>,
-    tables: BTreeMap<SaleId, Sums>,
-    damage: Option<ReadError>,
-    differences: Vec<(SaleId, String)>,
-}
-
-/// What was found in one sale's ledger.
-#[derive(Default)]
-struct Sale {
-    auditor: Auditor,
-    /// The auditor's sums when it had read as far as the tables.
-    at_tables: Option<Counters>,
-    last: Seq,
+    /// Prints one JSON document instead of text for people.
+    #[arg(long, env = "DOORBUSTER_JSON", value_parser = clap::builder::BoolishValueParser::new())]
+    json: bool,
 }
 
 /// Prints what is found.
 ///
 /// # Errors
-/// Usage when there is no ledger; a failed check when a promise is broken, the ledger is damaged, or the tables differ from it;
-/// failure when either cannot be read at all.
+/// Usage when there is no ledger; a failed check when a promise is broken, the ledger is damaged other than at an end that
+/// the next start sets aside, or the tables differ from it; failure when either cannot be read at all.
 pub fn run(settings: &Verify) -> Result<(), CommandError> {
     let folder = &settings.data;
     let rotten = rotten_log(folder)?;
@@ -59,7 +47,11 @@ pub fn run(settings: &Verify) -> Result<(), CommandError> {
         Err(error) => return Err(CommandError::Failed(error.into())),
     };
     let findings = runtime()?.block_on(verify(folder, reader.as_ref(), rotten))?;
-    say(&findings.to_string());
+    if settings.json {
+        say(&json::document(&findings).map_err(anyhow::Error::from)?);
+    } else {
+        say(&report::text(&findings, Ink::of_stdout()));
+    }
     if findings.all_is_well() { Ok(()) } else { Err(CommandError::CheckFailed) }
 }
 
@@ -77,20 +69,28 @@ async fn verify(
 ) -> anyhow::Result<Findings> {
     // The tables first: the ledger only grows, so whatever the tables show must be in it.
     let tables = tables::read(folder).await.context("the tables cannot be read")?;
-    let mut findings = Findings { sales: BTreeMap::new(), tables, damage: rotten, differences: Vec::new() };
+    let torn = reader.map(torn_ends).transpose()?.unwrap_or_default();
+    let mut reading = Reading::new(tables, rotten);
     if let Some(reader) = reader {
-        let mut pages = reader.scan();
+        let mut pages = reader.scan_without(&torn);
         while let Some(page) = pages.recv().await {
             match page {
-                Ok(page) => findings.read(&page),
-                Err(error) => {
-                    findings.damage.get_or_insert(damage(error)?);
-                }
+                Ok(page) => reading.read(&page),
+                Err(error) => reading.damaged(damage(error)?),
             }
         }
     }
-    findings.compare();
-    Ok(findings)
+    Ok(reading.end(torn))
+}
+
+/// The ends that the next start would set aside; none where it would refuse to.
+fn torn_ends(reader: &SqliteReader) -> anyhow::Result<Vec<TornEnd>> {
+    match reader.torn_ends() {
+        Ok(torn) => Ok(torn),
+        // The reading comes to it as well, and says how far the ledger is whole.
+        Err(ReadError::Damaged { .. } | ReadError::Corrupt { .. }) => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Damage is a finding, another error a failure.
@@ -98,43 +98,5 @@ fn damage(error: ReadError) -> anyhow::Result<ReadError> {
     match error {
         ReadError::Damaged { .. } | ReadError::Corrupt { .. } => Ok(error),
         error => Err(error.into()),
-    }
-}
-
-impl Findings {
-    fn read(&mut self, page: &Page) {
-        let tables_at = self.tables.get(&page.sale).map(|tables| tables.seq);
-        let sale = self.sales.entry(page.sale).or_default();
-        for entry in &page.entries {
-            sale.auditor.feed(entry);
-            sale.last = entry.seq;
-            if tables_at == Some(entry.seq) {
-                sale.at_tables = Some(sale.auditor.counters());
-            }
-        }
-    }
-
-    fn compare(&mut self) {
-        for (id, tables) in &self.tables {
-            let ledger = self.sales.get(id);
-            let (last, counters) = ledger.map_or((Seq(0), None), |sale| (sale.last, sale.at_tables));
-            // Where the ledger could not be read to its end, it does not say that the tables are ahead of it.
-            if self.damage.is_some() && counters.is_none() {
-                continue;
-            }
-            if let Some(difference) = tables::difference(tables, last, counters) {
-                self.differences.push((*id, difference));
-            }
-        }
-    }
-
-    fn times_broken(&self, promise: Promise) -> u64 {
-        self.sales.values().map(|sale| sale.auditor.count_of(promise)).sum()
-    }
-
-    fn all_is_well(&self) -> bool {
-        self.damage.is_none()
-            && self.differences.is_empty()
-            && self.sales.values().all(|sale| sale.auditor.is_clean())
     }
 }

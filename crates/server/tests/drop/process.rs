@@ -1,7 +1,7 @@
 //! The process: what it does when it is told to stop, when its folder is taken, and with what it is given at the start.
 
 use crate::crowd::Crowd;
-use crate::instance::{Instance, text};
+use crate::instance::{Instance, text, verify_with};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::process::Command;
@@ -32,9 +32,11 @@ async fn what_was_answered_before_and_during_a_stop_is_there_after_it() {
         told.extend(buyer.await.unwrap());
     }
     assert!(told.len() >= BUYERS);
-    let sums = instance.verify().await;
-    let sold: usize = sums.split("sold ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
-    assert!(sold >= told.len(), "{} were told, {sums}", told.len());
+    let (code, sums) = verify_with(&instance.data(), &["--json"]);
+    assert_eq!(code, Some(0), "{sums}");
+    let sums: Value = serde_json::from_str(&sums).unwrap();
+    let sold = sums["sales"][0]["sold"].as_u64().unwrap();
+    assert!(sold >= told.len() as u64, "{} were told, {sums}", told.len());
 
     instance.launch().await;
     instance.every_confirmed_order_is_its_buyers(&told).await;

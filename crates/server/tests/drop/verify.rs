@@ -1,11 +1,11 @@
 //! `doorbuster verify` on ledgers and tables that somebody has tampered with.
 
 use crate::crowd::Crowd;
-use crate::instance::{Instance, text, verify};
+use crate::instance::{Instance, text, verify, verify_with};
 use engine::record::{decode_event, encode_event};
 use rusqlite::Connection;
 use sale::{Event, Source};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
 
@@ -113,13 +113,12 @@ async fn a_damaged_ledger_is_told_with_the_place() {
     let place =
         |key: i64| format!("damage: the ledger is damaged: sale {sale}, event {}", key & ((1 << 40) - 1));
 
-    for key in [last - 2, last] {
-        let (code, told) = after(&data, |data| {
-            ledger(data).execute("UPDATE entries SET at = at + 1 WHERE key = ?1", [key]).unwrap();
-        });
-        assert_eq!(code, Some(1), "{told}");
-        assert!(told.contains(&place(key)) && told.contains("checksum"), "{told}");
-    }
+    let (code, told) = after(&data, |data| {
+        ledger(data).execute("UPDATE entries SET at = at + 1 WHERE key = ?1", [last - 2]).unwrap();
+    });
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains(&place(last - 2)) && told.contains("checksum"), "{told}");
+    assert!(!told.contains("torn"), "intact rows follow: no power loss explains it: {told}");
 
     let (code, told) = after(&data, |data| {
         ledger(data).execute("DELETE FROM entries WHERE key = ?1", [last - 2]).unwrap();
@@ -139,6 +138,127 @@ async fn a_damaged_ledger_is_told_with_the_place() {
     });
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains("damage: the ledger is damaged: ledger.db"), "{told}");
+}
+
+/// Appends a row whose checksum does not fit, as a power loss leaves it, and returns its place.
+fn tear(data: &Path, sale: &str) -> String {
+    let ledger = ledger(data);
+    let (key, at, event) = last_row(&ledger);
+    append(&ledger, key + 1, at, &event);
+    ledger.execute("UPDATE entries SET crc = crc + 1 WHERE key = ?1", [key + 1]).unwrap();
+    format!("torn end: sale {sale}, from event {} on: 1 row not as written", (key + 1) & ((1 << 40) - 1))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_torn_end_breaks_no_promise_and_is_what_the_next_start_sets_aside() {
+    let (mut instance, sale) = sold().await;
+    instance.stop_gently().await;
+    let place = tear(&instance.data(), &sale);
+    for _ in 0..2 {
+        let (code, told) = verify(&instance.data());
+        assert_eq!(code, Some(0), "{told}");
+        assert!(told.contains(&place) && told.contains("nothing shows that anyone was told"), "{told}");
+        assert!(told.contains("The next start sets it aside"), "{told}");
+        assert!(
+            told.contains("every promise is kept: 1 sale, ") && told.ends_with(", 1 row torn\n"),
+            "{told}"
+        );
+        assert!(!told.contains("damage"), "{told}");
+    }
+    let (_, told) = verify_with(&instance.data(), &["--json"]);
+    let document: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(document["verdict"], "kept", "{told}");
+    assert_eq!(document["tornEnds"][0]["rows"], 1, "{told}");
+    assert_eq!(document["tornEnds"][0]["inTables"], false, "{told}");
+
+    instance.launch().await;
+    assert!(instance.log().contains("a torn end of the ledger was set aside"), "{}", instance.log());
+    assert!(!instance.verify().await.contains("torn"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_torn_end_that_the_tables_have_seen_was_promised_to_somebody() {
+    let (mut instance, sale) = sold().await;
+    instance.stop_gently().await;
+    let (code, told) = after(&instance.data(), |data| {
+        let last = "(SELECT max(key) FROM entries)";
+        ledger(data).execute(&format!("UPDATE entries SET crc = crc + 1 WHERE key = {last}"), []).unwrap();
+    });
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("torn end: sale ") && told.contains("the tables have seen it"), "{told}");
+    assert!(told.contains(&format!("the tables differ: sale {sale}")), "{told}");
+    assert!(told.contains("NOT every promise is kept"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_torn_end_beside_damage_is_not_set_aside() {
+    let (mut instance, sale) = sold().await;
+    instance.stop_gently().await;
+    let (code, told) = after(&instance.data(), |data| {
+        tear(data, &sale);
+        let second = "(SELECT min(key) + 1 FROM entries)";
+        ledger(data).execute(&format!("UPDATE entries SET crc = crc + 1 WHERE key = {second}"), []).unwrap();
+    });
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains(&format!("damage: the ledger is damaged: sale {sale}, event 2:")), "{told}");
+    assert!(told.contains("torn end: ") && told.contains("the next start is refused"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_told_to_people_and_to_programs_is_the_same() {
+    let (mut instance, sale) = sold().await;
+    instance.stop_gently().await;
+    let data = instance.data();
+    let (code, json) = verify_with(&data, &["--json"]);
+    assert_eq!(code, Some(0), "{json}");
+    let document: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(document["verdict"], "kept");
+    assert_eq!(document["firstOffence"], Value::Null);
+    let shown = &document["sales"][0];
+    assert_eq!(
+        (shown["sale"].as_str(), &shown["tables"]["state"]),
+        (Some(sale.as_str()), &json!("complete"))
+    );
+    assert_eq!((&shown["held"], &shown["sold"], &shown["quantity"]), (&json!(1), &json!(2), &json!(UNITS)));
+    let promises = document["promises"].as_array().unwrap();
+    let events = document["eventCount"].as_u64().unwrap();
+    let sequence = promises.last().unwrap();
+    assert_eq!((&sequence["name"], &sequence["checked"]), (&json!("sequence"), &json!(2 * events)));
+    let (_, told) = verify(&data);
+    assert!(!told.contains('\x1b'), "a pipe is given no colours: {told}");
+    for promise in promises {
+        let words = ["kept", text(promise, "name").as_str(), &promise["checked"].to_string(), "0"].join(" ");
+        let is_told = told
+            .lines()
+            .any(|line| line.split_whitespace().collect::<Vec<_>>().join(" ").starts_with(&words));
+        assert!(is_told, "{words}: {told}");
+    }
+
+    let tamper = |data: &Path| {
+        let ledger = ledger(data);
+        let (key, at, event) = last_row(&ledger);
+        append(&ledger, key + 1, at, &event);
+    };
+    let copy = tempfile::tempdir().unwrap();
+    for file in ["ledger.db", "shop.db"] {
+        std::fs::copy(data.join(file), copy.path().join(file)).unwrap();
+    }
+    tamper(copy.path());
+    let (code, json) = verify_with(copy.path(), &["--json"]);
+    assert_eq!(code, Some(1), "{json}");
+    let document: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (&document["verdict"], &document["sales"][0]["verdict"]),
+        (&json!("broken"), &json!("broken"))
+    );
+    let (key, _, event) = last_row(&ledger(copy.path()));
+    let Event::Confirmed { buyer, .. } = event else { panic!("{event:?}") };
+    let first = &document["firstOffence"];
+    assert_eq!(first["event"], json!(key & ((1 << 40) - 1)), "{json}");
+    assert_eq!(first["buyer"], json!(buyer.to_string()), "{json}");
+    let (_, told) = verify(copy.path());
+    let place = format!("promise `{}`, buyer {buyer}", text(first, "promise"));
+    assert!(told.contains(&place) && told.contains(&text(first, "detail")), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,6 +14,7 @@ mod writer;
 pub(crate) use mend::mend_torn_tails;
 
 pub use log::check_log;
+pub use mend::TornEnd;
 pub use reader::SqliteReader;
 pub use writer::SqliteRecorder;
 

@@ -123,7 +123,7 @@ pub(super) fn walk(
                 if no != no_of(last_key) {
                     last = Seq(0);
                 }
-                if page.take().is_some_and(|full| !take(full)) {
+                if page.take().is_some_and(|full| !full.entries.is_empty() && !take(full)) {
                     return Ok(());
                 }
                 page = Some(Page {

@@ -1,6 +1,6 @@
 //! What should have happened before a command was decided.
 
-use super::{Book, Found, Status, require};
+use super::{Book, Findings, Status, require};
 use crate::audit::Promise;
 use crate::event::{Event, Release};
 use crate::time::Timestamp;
@@ -14,7 +14,7 @@ pub(super) fn is_from_tick(event: &Event) -> bool {
 
 impl Book {
     /// Before a command at `at` is decided, everything that was due by then has happened.
-    pub(super) fn check_nothing_is_due(&mut self, at: Timestamp, found: &mut Found) {
+    pub(super) fn check_nothing_is_due(&mut self, at: Timestamp, found: &mut Findings) {
         let hold = self.next_hold_end();
         require(hold.is_none_or(|until| until > at), Promise::AtOnce, found, || {
             format!("a hold until {hold:?} had not expired at {at:?}")

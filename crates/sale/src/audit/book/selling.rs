@@ -1,6 +1,6 @@
 //! The life of an order, as the books see it.
 
-use super::{Account, Book, Found, Record, Status, require};
+use super::{Account, Book, Findings, Record, Status, require};
 use crate::audit::Promise;
 use crate::event::{Event, Release, Source};
 use crate::id::{BuyerId, OrderId, RequestKey};
@@ -23,7 +23,7 @@ impl Said {
 }
 
 impl Book {
-    pub(super) fn read_order(&mut self, at: Timestamp, event: &Event, found: &mut Found) {
+    pub(super) fn read_order(&mut self, at: Timestamp, event: &Event, found: &mut Findings) {
         match *event {
             Event::Held { buyer, order, quantity, until, from, key } => {
                 let said = Said { at, buyer, order, quantity };
@@ -55,7 +55,7 @@ impl Book {
         until: Timestamp,
         from: Source,
         key: Option<RequestKey>,
-        found: &mut Found,
+        found: &mut Findings,
     ) {
         let hold_s = self.policy.as_ref().map_or(0, |policy| policy.hold_s);
         let promised = said.at.plus_s(hold_s);
@@ -68,7 +68,7 @@ impl Book {
         self.hold_ends.push(Reverse((until, said.order)));
     }
 
-    fn was_sold_at_once(&mut self, said: Said, from: Source, key: Option<RequestKey>, found: &mut Found) {
+    fn was_sold_at_once(&mut self, said: Said, from: Source, key: Option<RequestKey>, found: &mut Findings) {
         let hold_s = self.policy.as_ref().map_or(0, |policy| policy.hold_s);
         require(hold_s == 0, Promise::Holds, found, || {
             format!("order {} was sold without its hold", said.order)
@@ -85,7 +85,7 @@ impl Book {
         status: Status,
         from: Source,
         key: Option<RequestKey>,
-        found: &mut Found,
+        found: &mut Findings,
     ) {
         let Said { at, buyer, order, quantity } = said;
         require(quantity > 0, Promise::Records, found, || format!("order {order} has no units"));
@@ -121,9 +121,10 @@ impl Book {
         require(before.is_none(), Promise::Records, found, || format!("order {order} was made twice"));
     }
 
-    fn was_paid(&mut self, said: Said, record: Option<Record>, found: &mut Found) {
+    fn was_paid(&mut self, said: Said, record: Option<Record>, found: &mut Findings) {
         match record.map(|record| record.status) {
             Some(Status::Held { until }) => {
+                found.kept(Promise::Records);
                 require(said.at < until, Promise::LatePayment, found, || {
                     format!("order {} was paid from a hold that was over at {until:?}", said.order)
                 });
@@ -131,11 +132,11 @@ impl Book {
             }
             Some(Status::Expired) => {
                 let detail = format!("order {} was paid from a hold that had expired", said.order);
-                found.push((Promise::LatePayment, detail));
+                found.broke(Promise::LatePayment, detail);
                 self.take_available(said.units(), found);
             }
             status => {
-                found.push((Promise::Records, format!("order {} was paid while {status:?}", said.order)));
+                found.broke(Promise::Records, format!("order {} was paid while {status:?}", said.order));
                 if matches!(status, Some(Status::Paid | Status::Refunded)) {
                     return;
                 }
@@ -145,7 +146,7 @@ impl Book {
         self.own(said);
     }
 
-    fn was_paid_late(&mut self, said: Said, record: Record, from: Source, found: &mut Found) {
+    fn was_paid_late(&mut self, said: Said, record: Record, from: Source, found: &mut Findings) {
         let order = said.order;
         require(record.status == Status::Expired && from == Source::Stock, Promise::Records, found, || {
             format!("order {order} was paid late from {from:?} while {:?}", record.status)
@@ -167,10 +168,11 @@ impl Book {
         self.own(said);
     }
 
-    fn was_released(&mut self, said: Said, reason: Release, found: &mut Found) {
+    fn was_released(&mut self, said: Said, reason: Release, found: &mut Findings) {
         let record = self.known(said, found);
         let status = if reason == Release::Expired { Status::Expired } else { Status::GivenBack };
         if let Some(Status::Held { until }) = record.map(|record| record.status) {
+            found.kept(Promise::Records);
             let is_over = until <= said.at;
             require(is_over == (reason == Release::Expired), Promise::Holds, found, || {
                 format!("the hold of order {} until {until:?} was {reason:?} at {:?}", said.order, said.at)
@@ -178,7 +180,7 @@ impl Book {
             self.end_hold(said);
             self.available += said.units();
         } else {
-            found.push((Promise::Records, format!("order {} was {reason:?} without a hold", said.order)));
+            found.broke(Promise::Records, format!("order {} was {reason:?} without a hold", said.order));
             if record.is_some() {
                 return;
             }
@@ -186,10 +188,12 @@ impl Book {
         self.set(said, status);
     }
 
-    fn was_refunded(&mut self, said: Said, restocked: bool, found: &mut Found) {
+    fn was_refunded(&mut self, said: Said, restocked: bool, found: &mut Findings) {
         let status = self.known(said, found).map(|record| record.status);
+        require(status == Some(Status::Paid), Promise::Records, found, || {
+            format!("order {} was refunded while {status:?}", said.order)
+        });
         if status != Some(Status::Paid) {
-            found.push((Promise::Records, format!("order {} was refunded while {status:?}", said.order)));
             return;
         }
         self.account(said).owned -= said.units();
@@ -201,7 +205,7 @@ impl Book {
     }
 
     /// The order as it stands, after a look at whether the event speaks of it as it is.
-    fn known(&self, said: Said, found: &mut Found) -> Option<Record> {
+    fn known(&self, said: Said, found: &mut Findings) -> Option<Record> {
         let record = self.orders.get(&said.order).copied();
         let fits = record.is_none_or(|it| (it.buyer, it.quantity) == (said.buyer, said.quantity));
         require(fits, Promise::Records, found, || {
@@ -227,10 +231,10 @@ impl Book {
     }
 
     fn account(&mut self, said: Said) -> &mut Account {
-        self.accounts.entry(said.buyer).or_default()
+        self.accounts.get_or_default(said.buyer)
     }
 
-    fn check_limit(&mut self, said: Said, found: &mut Found) {
+    fn check_limit(&mut self, said: Said, found: &mut Findings) {
         let limit = self.limit();
         let Account { held, owned, .. } = *self.account(said);
         require(held + owned <= limit, Promise::Limit, found, || {

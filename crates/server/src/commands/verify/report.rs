@@ -1,64 +1,282 @@
-//! What `doorbuster verify` prints: each sale's sums, each promise, and the first offence against them.
+//! What `doorbuster verify` prints for people: the promises as a table, each sale's sums, the first offence, and the verdict
+//! last. At most 100 columns wide, but for sentences that name a place: those stay in one line, to be searched for.
 
-use super::tables::told;
-use super::{Findings, Sale};
+use super::findings::{Findings, Lag, Offence, Sale, Tally, Torn};
+use super::ink::Ink;
+use super::words::{count, grouped, told};
+use sale::SaleId;
 use sale::audit::Promise;
-use sale::{Broken, SaleId};
-use std::cmp::Ordering;
-use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::Write;
 
-impl fmt::Display for Findings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (id, sale) in &self.sales {
-            let events = count(sale.auditor.entries(), "event");
-            writeln!(f, "sale {id}\n  {events}; {}", told(&sale.auditor.counters()))?;
-            let tables = self.tables.get(id).map(|tables| (tables.seq, tables.seq.cmp(&sale.last)));
-            match tables {
-                None => writeln!(f, "  tables: none yet")?,
-                Some((_, Ordering::Equal)) => writeln!(f, "  tables: complete")?,
-                Some((seq, Ordering::Less)) => {
-                    writeln!(f, "  tables: {} behind", count(sale.last.0 - seq.0, "event"))?;
-                }
-                Some((seq, Ordering::Greater)) => {
-                    writeln!(f, "  tables: {} ahead", count(seq.0 - sale.last.0, "event"))?;
-                }
-            }
+/// Columns of a line, as most terminals have them.
+const WIDTH: usize = 100;
+/// Columns before the sentence of a promise.
+const SENTENCE_AT: usize = 47;
+/// Sales that are shown in any case; of the others only those with something wrong are.
+const SALES_SHOWN: usize = 20;
+
+/// The whole report, without the last line's end.
+pub(super) fn text(findings: &Findings, ink: Ink) -> String {
+    let mut out = String::new();
+    let parts = [promises(findings, ink), sales(findings, ink), findings_by_place(findings, ink)];
+    for part in parts.iter().filter(|part| !part.is_empty()) {
+        let _ = writeln!(out, "{part}");
+    }
+    out + &verdict(findings, ink)
+}
+
+fn promises(findings: &Findings, ink: Ink) -> String {
+    let header = format!("  {:<8}{:<12} {:>13} {:>7}", "", "promise", "checked", "broken");
+    let mut out = format!("{}\n", ink.faint(&header));
+    for (promise, tally) in Promise::ALL.into_iter().zip(&findings.tallies) {
+        let Tally { checked, broken, .. } = tally;
+        let word = if *broken == 0 {
+            ink.good(&format!("{:<8}", "kept"))
+        } else {
+            ink.bad(&format!("{:<8}", "BROKEN"))
+        };
+        let (name, sentence) = (promise.name(), wrapped(promise.sentence(), SENTENCE_AT));
+        let _ = writeln!(
+            out,
+            "  {word}{name:<12} {:>13} {:>7}   {sentence}",
+            grouped(*checked),
+            grouped(*broken)
+        );
+    }
+    out
+}
+
+fn sales(findings: &Findings, ink: Ink) -> String {
+    let (mut out, mut rest) = (String::new(), Rest::default());
+    for (no, (id, sale)) in findings.sales.iter().enumerate() {
+        if no < SALES_SHOWN || findings.is_remarkable(*id) {
+            shown(&mut out, *id, sale, ink);
+        } else {
+            rest.add(sale);
         }
-        if !self.sales.is_empty() {
-            writeln!(f)?;
-        }
-        for promise in Promise::ALL {
-            let verdict = match self.times_broken(promise) {
-                0 => "kept".to_owned(),
-                times => format!("BROKEN {times}×"),
-            };
-            writeln!(f, "  {verdict:<12} {:<13} {}", promise.name(), promise.sentence())?;
-        }
-        writeln!(f)?;
-        if let Some((id, broken)) = first_broken(&self.sales) {
-            writeln!(f, "first offence: sale {id}, {broken}")?;
-        }
-        if let Some(damage) = &self.damage {
-            writeln!(f, "damage: {damage}")?;
-            writeln!(f, "What comes after it was not read.")?;
-        }
-        for (sale, difference) in &self.differences {
-            writeln!(f, "the tables differ: sale {sale}: {difference}")?;
-        }
-        let verdict = if self.all_is_well() { "every promise is kept" } else { "NOT every promise is kept" };
-        let events = self.sales.values().map(|sale| sale.auditor.entries()).sum();
-        write!(f, "{verdict}: {}, {}", count(self.sales.len() as u64, "sale"), count(events, "event"))
+    }
+    if rest.sales > 0 {
+        let Rest { sales, events, complete } = rest;
+        let sales =
+            if sales == 1 { "1 more sale".to_owned() } else { format!("{} more sales", grouped(sales)) };
+        let events = count(events, "event");
+        let _ =
+            writeln!(out, "and {sales}: {events}, nothing broken; tables: {} complete", grouped(complete));
+    }
+    out
+}
+
+/// Sales that are not shown one by one.
+#[derive(Default)]
+struct Rest {
+    sales: u64,
+    events: u64,
+    complete: u64,
+}
+
+impl Rest {
+    fn add(&mut self, sale: &Sale) {
+        self.sales += 1;
+        self.events += sale.events;
+        self.complete += u64::from(sale.tables == Lag::Complete);
     }
 }
 
-/// The earliest offence of the first sale that has one; sales are in the order in which they were made.
-fn first_broken(sales: &BTreeMap<SaleId, Sale>) -> Option<(SaleId, &Broken)> {
-    sales.iter().find_map(|(id, sale)| {
-        sale.auditor.broken().min_by_key(|broken| broken.seq).map(|broken| (*id, broken))
-    })
+fn shown(out: &mut String, id: SaleId, sale: &Sale, ink: Ink) {
+    let broken = match sale.broken {
+        0 => String::new(),
+        times => format!(": {}", ink.bad(&format!("BROKEN {}×", grouped(times)))),
+    };
+    let tables = match sale.tables {
+        Lag::NoneYet => "none yet".to_owned(),
+        Lag::Complete => "complete".to_owned(),
+        Lag::Behind(events) => format!("{} behind", count(events, "event")),
+        Lag::Ahead(events) => ink.bad(&format!("{} ahead", count(events, "event"))),
+    };
+    let _ = writeln!(out, "sale {id}{broken}\n  {}; tables: {tables}", count(sale.events, "event"));
+    let _ = writeln!(out, "  {}", wrapped(&told(&sale.counters), 2));
 }
 
-fn count(number: u64, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+/// What has a place in the ledger or in the tables.
+fn findings_by_place(findings: &Findings, ink: Ink) -> String {
+    let mut out = String::new();
+    if let Some(Offence { sale, broken }) = &findings.first {
+        let head = ink.bad("first offence:");
+        let _ = writeln!(out, "{head} sale {sale}, event {}:\n  {}", broken.seq, broken.detail);
+        let buyer = broken.buyer.map(|buyer| format!(", buyer {buyer}")).unwrap_or_default();
+        let _ = writeln!(out, "  promise `{}`{buyer}", broken.promise);
+    }
+    if let Some(damage) = &findings.damage {
+        let _ = writeln!(out, "{} {damage}\nWhat comes after it was not read.", ink.bad("damage:"));
+    }
+    for Torn { end, is_in_tables } in &findings.torn {
+        let (head, rows) = (ink.odd("torn end:"), count(end.rows, "row"));
+        let known = if *is_in_tables {
+            "but the tables have seen it: the disk lost what it had acknowledged"
+        } else {
+            "and nothing shows that anyone was told of it"
+        };
+        let next = if findings.damage.is_some() {
+            "Because of the damage, the next start is refused"
+        } else {
+            "The next start sets it aside"
+        };
+        let _ = writeln!(
+            out,
+            "{head} sale {}, from event {} on: {rows} not as written. A power loss explains it, {known}. {next}.",
+            end.sale, end.from
+        );
+    }
+    for (sale, difference) in &findings.differences {
+        let _ = writeln!(out, "{} sale {sale}: {difference}", ink.bad("the tables differ:"));
+    }
+    out
+}
+
+fn verdict(findings: &Findings, ink: Ink) -> String {
+    let words = if findings.all_is_well() {
+        ink.good("every promise is kept")
+    } else {
+        ink.bad("NOT every promise is kept")
+    };
+    let sales = count(findings.sales.len() as u64, "sale");
+    let torn = match findings.torn_rows() {
+        0 => String::new(),
+        rows => format!(", {} torn", count(rows, "row")),
+    };
+    format!("{words}: {sales}, {}{torn}", count(findings.events(), "event"))
+}
+
+/// Text in lines that end before the last column, the second and later ones indented.
+fn wrapped(text: &str, indent: usize) -> String {
+    let (mut out, mut column) = (String::new(), indent);
+    for word in text.split(' ') {
+        let len = word.chars().count();
+        if column > indent && column + 1 + len > WIDTH {
+            let _ = write!(out, "\n{:indent$}{word}", "");
+            column = indent + len;
+        } else {
+            if column > indent {
+                out.push(' ');
+                column += 1;
+            }
+            out.push_str(word);
+            column += len;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::verify::findings::Reading;
+    use engine::record::Page;
+    use sale::{Admission, BuyerId, Command, Entry, Money, OrderId, Policy, Seq, State, Timestamp};
+    use std::collections::BTreeMap;
+    use uuid::Uuid;
+
+    const START: Timestamp = Timestamp(1_790_000_000_000);
+
+    fn id(no: u64) -> SaleId {
+        SaleId(Uuid::from_u64_pair(0x01a1_fc31_b51b_723f, no))
+    }
+
+    /// A sale of three units, of which one is sold; with `tampering` it is sold a second time.
+    fn page(no: u64, tampering: bool) -> Page {
+        let (mut state, mut entries) = (State::new(), Vec::new());
+        let policy = Box::new(Policy {
+            quantity: 3,
+            unit_price: Money { minor: 4_900, currency: "EUR".parse().unwrap() },
+            starts_at: START,
+            ends_at: START.plus_s(60),
+            limit_per_buyer: 1,
+            hold_s: 0,
+            admission: Admission::Open,
+        });
+        let (buyer, order) = (BuyerId(Uuid::from_u128(1)), OrderId(Uuid::from_u128(2)));
+        state.step(START, &Command::Configure { policy }, &mut entries);
+        state.step(START, &Command::Reserve { buyer, order, quantity: 1, key: None }, &mut entries);
+        if tampering {
+            let again = Entry { seq: Seq(3), ..entries[1].clone() };
+            entries.push(again);
+        }
+        Page { sale: id(no), entries }
+    }
+
+    fn findings(sales: u64, tampered: &[u64]) -> Findings {
+        let mut reading = Reading::new(BTreeMap::new(), None);
+        for no in 1..=sales {
+            reading.read(&page(no, tampered.contains(&no)));
+        }
+        reading.end(Vec::new())
+    }
+
+    #[test]
+    fn of_many_sales_the_first_are_shown_and_the_broken_ones_always() {
+        let told = text(&findings(1_000, &[30, 500]), Ink::PLAIN);
+        let shown = told.lines().filter(|line| line.starts_with("sale ")).count();
+        assert_eq!(shown, SALES_SHOWN + 2, "{told}");
+        assert!(told.contains(&format!("sale {}: BROKEN", id(30))), "{told}");
+        assert!(told.contains(&format!("sale {}: BROKEN", id(500))), "{told}");
+        assert!(
+            told.contains("and 978 more sales: 1,956 events, nothing broken; tables: 0 complete"),
+            "{told}"
+        );
+        assert!(told.contains(&format!("first offence: sale {}, event 3:", id(30))), "{told}");
+        assert!(told.ends_with("NOT every promise is kept: 1,000 sales, 2,002 events"), "{told}");
+        let told = text(&findings(SALES_SHOWN as u64, &[]), Ink::PLAIN);
+        assert!(!told.contains("more sale"), "{told}");
+    }
+
+    #[test]
+    fn looks_and_offences_of_all_sales_add_up() {
+        let one = findings(1, &[]);
+        let many = findings(7, &[3, 5]);
+        for (promise, (one, many)) in Promise::ALL.iter().zip(one.tallies.iter().zip(&many.tallies)) {
+            assert!(many.checked >= 7 * one.checked, "{promise}");
+        }
+        let records = &many.tallies[Promise::Records as usize];
+        assert_eq!(records.broken, 2);
+        assert_eq!(records.first.as_ref().map(|first| (first.sale, first.broken.seq)), Some((id(3), Seq(3))));
+        assert_eq!(many.tallies[Promise::Sequence as usize].checked, 2 * (7 * 2 + 2));
+    }
+
+    #[test]
+    fn the_report_fits_a_hundred_columns_and_colours_change_no_word() {
+        let mut findings = findings(3, &[2]);
+        for tally in &mut findings.tallies {
+            tally.checked = 9_999_999_999;
+        }
+        for sale in findings.sales.values_mut() {
+            let most = 10_000_000;
+            sale.counters = sale::Counters {
+                quantity: most,
+                available: most,
+                admitted: most,
+                held: most,
+                sold: most,
+                waiting: most,
+                short: most,
+            };
+        }
+        let plain = text(&findings, Ink::PLAIN);
+        for line in plain.lines() {
+            assert!(line.chars().count() <= WIDTH && line.trim_end() == line, "{line:?}");
+        }
+        let coloured = text(&findings, Ink::COLOURED);
+        assert_ne!(coloured, plain);
+        let parts = coloured.split('\x1b').enumerate();
+        let stripped: String =
+            parts.map(|(no, part)| if no == 0 { part } else { part.split_once('m').unwrap().1 }).collect();
+        assert_eq!(stripped, plain);
+    }
+
+    #[test]
+    fn thousands_are_grouped() {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (12_345_678, "12,345,678")] {
+            assert_eq!(grouped(number), text);
+        }
+        assert_eq!(count(1, "event"), "1 event");
+    }
 }

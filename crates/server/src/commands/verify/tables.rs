@@ -1,5 +1,6 @@
 //! The tables beside the ledger: what they show of each sale, and how that differs from what the ledger says as of the same event.
 
+use super::words::told;
 use crate::announce::projector;
 use crate::store::sums::{self, Rows, Sums};
 use crate::store::{self, Store};
@@ -58,13 +59,4 @@ pub(super) fn difference(tables: &Sums, last: Seq, counters: Option<Counters>) -
             rows.admitted
         )
     })
-}
-
-/// The figures of a sale, as a sum.
-pub(super) fn told(counters: &Counters) -> String {
-    let Counters { quantity, available, admitted, held, sold, waiting, short } = counters;
-    let more = if *short == 0 { String::new() } else { format!(" + short {short}") };
-    format!(
-        "available {available} + admitted {admitted} + held {held} + sold {sold} = quantity {quantity}{more}; waiting {waiting}"
-    )
 }
