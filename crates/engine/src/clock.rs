@@ -49,6 +49,20 @@ impl SystemClock {
     /// When the operating system refuses a thread at start-up.
     #[must_use]
     pub fn start(not_before: Timestamp) -> Arc<Self> {
+        Self::start_wrong_by(not_before, || 0)
+    }
+
+    /// The same on a machine whose wall clock is wrong by so many milliseconds, which may change at any time: how a rehearsal
+    /// makes it jump.
+    ///
+    /// # Panics
+    /// When the operating system refuses a thread at start-up.
+    #[must_use]
+    pub fn start_wrong_by(
+        not_before: Timestamp,
+        wrong_by_ms: impl Fn() -> i64 + Send + 'static,
+    ) -> Arc<Self> {
+        let wall_us = move || wall_us().saturating_add(wrong_by_ms().saturating_mul(1000));
         let starts_us = wall_us();
         let anchor_us = starts_us.max(not_before.0 * 1000);
         if anchor_us - starts_us > JUMP_TOLD_US {

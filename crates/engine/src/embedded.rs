@@ -6,7 +6,7 @@ use crate::decide::{Decide, memory::Memory};
 use crate::engine::Engine;
 use crate::pipeline::{Limits, Pipeline, assemble};
 use crate::record::sqlite::{SqliteReader, SqliteRecorder, check_log, mend_torn_tails};
-use crate::record::{Read, ReadError, RecordError};
+use crate::record::{Read, ReadError, Record, RecordError};
 use sale::Timestamp;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
@@ -65,6 +65,21 @@ pub fn start_embedded(
     limits: Limits,
     clock: impl FnOnce(Timestamp) -> Arc<dyn Clock>,
 ) -> Result<Embedded, StartError> {
+    start_embedded_with(folder, limits, clock, |memory| memory, |recorder| recorder)
+}
+
+/// As [`start_embedded`], with whatever `decide` and `record` make of the decider and the recorder: so that a test can put
+/// something broken in their place. What decides must be folded already, as the [`Memory`] is that `decide` is given.
+///
+/// # Errors
+/// As [`start_embedded`].
+pub fn start_embedded_with<D: Decide + Sync, R: Record>(
+    folder: &Path,
+    limits: Limits,
+    clock: impl FnOnce(Timestamp) -> Arc<dyn Clock>,
+    decide: impl FnOnce(Memory) -> D,
+    record: impl FnOnce(SqliteRecorder) -> R,
+) -> Result<Embedded, StartError> {
     let lock = lock(folder)?;
     check_log(folder)?;
     let recorder = SqliteRecorder::open(folder)?;
@@ -80,6 +95,7 @@ pub fn start_embedded(
     }
     let clock = clock(decider.clock());
 
+    let (decider, recorder) = (decide(decider), record(recorder));
     let Pipeline { engine, decide, record } = assemble(decider, recorder, ledger, clock, limits);
     let record = async move {
         record.run().await;

@@ -17,7 +17,7 @@ pub mod pipeline;
 pub mod record;
 mod view;
 
-pub use crate::embedded::{Embedded, StartError, make_folder, start_embedded};
+pub use crate::embedded::{Embedded, StartError, make_folder, start_embedded, start_embedded_with};
 pub use crate::engine::{Answer, Engine, EngineError};
 pub use crate::metrics::Metrics;
 pub use crate::view::{SaleView, Views};

@@ -2,7 +2,7 @@
 //!
 //! Why not a JWT library: a token is ours or it is nothing, so its header is compared as text with the one we write. The
 //! algorithm is never chosen by the token (`none`, HS256 with the public key and foreign `kid`s end there), and the time is
-//! an argument. Checking a signature costs 40 µs, finding a known token 0.06 µs (design §6): hence the cache.
+//! an argument. Checking a signature costs some 15 µs, finding a known token 0.06 µs (design §6): hence the cache.
 
 use super::revocation::Revocations;
 use super::{Role, Session};
@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use quick_cache::sync::Cache;
 use sale::id::BuyerId;
 use sale::time::Timestamp;
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 /// Who signs our tokens.
@@ -172,7 +173,12 @@ impl Tokens {
         let (signed, signature) = token.rsplit_once('.')?;
         let payload = signed.strip_prefix(self.header.as_str())?;
         let signature: [u8; 64] = BASE64.decode(signature).ok()?.try_into().ok()?;
-        self.public.verify_strict(signed.as_bytes(), &Signature::from_bytes(&signature)).ok()?;
+        // Ed25519 gives the same signature each time (RFC 8032), so whoever has the key can sign again and compare, in a third of
+        // the time that checking takes: it counts when an instance has just started and a whole crowd asks.
+        let due = self.key.sign(signed.as_bytes()).to_bytes();
+        if !bool::from(due.ct_eq(&signature)) {
+            return None;
+        }
         let claims = BASE64.decode(payload).ok()?;
         let claims: Claims<'_> = serde_json::from_slice(&claims).ok()?;
         (claims.iss == ISSUER).then(|| claims.session())

@@ -94,6 +94,18 @@ impl Instance {
         settings: Serve,
         clock: impl FnOnce(Timestamp) -> Arc<dyn Clock>,
     ) -> Result<Self, CommandError> {
+        let limits = pipeline::Limits::default();
+        Self::start_on(settings, |folder| engine::start_embedded(folder, limits, clock)).await
+    }
+
+    /// Starts a shop on the engine that `engine` starts in the data folder.
+    ///
+    /// # Errors
+    /// As [`Instance::start`].
+    pub async fn start_on(
+        settings: Serve,
+        engine: impl FnOnce(&Path) -> Result<Embedded, StartError>,
+    ) -> Result<Self, CommandError> {
         let edge = settings.edge()?;
         // Before anything is opened: a door that is taken is told at once.
         let listener = listen("--listen", settings.listen)?;
@@ -101,7 +113,7 @@ impl Instance {
         let address = listener.local_addr().map_err(anyhow::Error::from)?;
         let metrics_address = metrics_listener.local_addr().map_err(anyhow::Error::from)?;
 
-        let engine = start_engine(&settings.data, clock)?;
+        let engine = tokio::task::block_in_place(|| engine(&settings.data)).map_err(not_started)?;
         let metrics = Metrics::default();
         let (shop, inbox) = open_shop(&settings, &engine, &metrics).await?;
         let first_admin = make_first_admin(&settings, &shop.accounts).await?;
@@ -179,17 +191,13 @@ async fn recall_keys(app: &AppState) {
     let _late = tokio::time::timeout(RECALL_PATIENCE, recalling).await;
 }
 
-fn start_engine(
-    folder: &Path,
-    clock: impl FnOnce(Timestamp) -> Arc<dyn Clock>,
-) -> Result<Embedded, CommandError> {
-    tokio::task::block_in_place(|| engine::start_embedded(folder, pipeline::Limits::default(), clock))
-        .map_err(|error| match error {
-            StartError::Locked { .. } | StartError::Folder { .. } => {
-                CommandError::Usage(format!("--data: {:#}", anyhow::Error::from(error)))
-            }
-            other => CommandError::Failed(other.into()),
-        })
+fn not_started(error: StartError) -> CommandError {
+    match error {
+        StartError::Locked { .. } | StartError::Folder { .. } => {
+            CommandError::Usage(format!("--data: {:#}", anyhow::Error::from(error)))
+        }
+        other => CommandError::Failed(other.into()),
+    }
 }
 
 async fn open_shop(

@@ -5,6 +5,8 @@ pub mod settings;
 
 pub mod serve;
 
+pub mod rehearse;
+
 pub mod admin;
 pub mod cli_reference;
 pub mod demo;
@@ -47,6 +49,8 @@ enum Command {
     Serve(Box<settings::Serve>),
     /// Checks every promise of a data folder's ledger and tables, also beside a running instance.
     Verify(verify::Verify),
+    /// Plays a whole drop with simulated buyers, and judges from what they were told whether every promise was kept.
+    Rehearse(Box<rehearse::Rehearse>),
     /// Manages admins.
     #[command(subcommand)]
     Admin(admin::AdminCommand),
@@ -101,7 +105,14 @@ pub fn run() -> ExitCode {
 fn execute(cli: Cli) -> Result<(), CommandError> {
     logs::start(cli.log_format, &cli.log).map_err(|error| CommandError::Usage(format!("--log: {error}")))?;
     match cli.command {
-        Command::Serve(settings) => serve::run(*settings, system_clock),
+        Command::Serve(settings) => {
+            let wrong_by = settings.rehearsal_clock.clone();
+            serve::run(*settings, |not_before| match wrong_by {
+                None => system_clock(not_before),
+                Some(file) => SystemClock::start_wrong_by(not_before, move || rehearse::clock::read(&file)),
+            })
+        }
+        Command::Rehearse(settings) => rehearse::run(*settings),
         Command::Verify(verify) => verify::run(&verify),
         Command::Admin(admin::AdminCommand::Create(create)) => {
             let clock = system_clock(Timestamp::default());

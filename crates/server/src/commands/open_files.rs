@@ -1,5 +1,5 @@
 //! The limit of open files: each connection is one, and the limit that a process starts with (often 1,024) is for programs that
-//! use `select`. Raised once, at the start of `serve`; it never fails a start.
+//! use `select`. Raised once, at the start of `serve` and `rehearse`; it never fails a start.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -8,14 +8,7 @@ const OTHER_FILES: u64 = 64;
 
 /// Raises the limit as far as this process may, and tells the log what it is then.
 pub fn raise_limit(connections_max: u32) {
-    let before = getrlimit(Resource::Nofile);
-    if before.current != before.maximum
-        && let Err(error) =
-            setrlimit(Resource::Nofile, Rlimit { current: before.maximum, maximum: before.maximum })
-    {
-        tracing::warn!(%error, "the limit of open files cannot be raised");
-    }
-    let Some(files_max) = getrlimit(Resource::Nofile).current else { return };
+    let Some(files_max) = raise() else { return };
     if is_enough(files_max, connections_max) {
         tracing::info!(files_max, "limit of open files");
     } else {
@@ -25,6 +18,18 @@ pub fn raise_limit(connections_max: u32) {
             "the limit of open files allows fewer connections than --connections-max: raise it (ulimit -n, LimitNOFILE) or lower that"
         );
     }
+}
+
+/// Raises the limit as far as this process may. What it is then; nothing if there is none.
+pub fn raise() -> Option<u64> {
+    let before = getrlimit(Resource::Nofile);
+    if before.current != before.maximum
+        && let Err(error) =
+            setrlimit(Resource::Nofile, Rlimit { current: before.maximum, maximum: before.maximum })
+    {
+        tracing::warn!(%error, "the limit of open files cannot be raised");
+    }
+    getrlimit(Resource::Nofile).current
 }
 
 fn is_enough(files_max: u64, connections_max: u32) -> bool {

@@ -4,6 +4,7 @@ use super::instance::Instance;
 use super::settings::Serve;
 use super::{CommandError, open_files, runtime, say};
 use engine::clock::Clock;
+use rustix::process::Signal;
 use sale::Timestamp;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,9 +15,14 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Usage when a setting is wrong, failure when something cannot start.
 pub fn run(settings: Serve, clock: impl FnOnce(Timestamp) -> Arc<dyn Clock>) -> Result<(), CommandError> {
     open_files::raise_limit(settings.connections_max);
+    if settings.rehearsal_clock.is_some() {
+        end_with_stdin();
+    }
     runtime()?.block_on(async {
         let grace = settings.drain_grace;
         let mut stop = StopSignals::new().map_err(anyhow::Error::from)?;
+        // A file that may not grow (ulimit -f) is an error of one write, as a full disk is, not the end of the process.
+        let _caught = signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).map_err(anyhow::Error::from)?;
         let instance = Instance::start(settings, clock).await?;
         say(&welcome(&instance));
         let engine = instance.app.shop.engine.clone();
@@ -37,6 +43,14 @@ pub fn run(settings: Serve, clock: impl FnOnce(Timestamp) -> Arc<dyn Clock>) -> 
     })
 }
 
+/// A rehearsal that is killed leaves no instance behind.
+fn end_with_stdin() {
+    std::thread::spawn(|| {
+        let _ended = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        std::process::exit(1);
+    });
+}
+
 /// What the one who started it wants to know.
 fn welcome(instance: &Instance) -> String {
     let address = instance.address;
@@ -50,17 +64,17 @@ fn welcome(instance: &Instance) -> String {
 }
 
 /// SIGTERM and SIGINT.
-struct StopSignals {
+pub(super) struct StopSignals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
 
 impl StopSignals {
-    fn new() -> std::io::Result<Self> {
+    pub(super) fn new() -> std::io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    async fn wait(&mut self) {
+    pub(super) async fn wait(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

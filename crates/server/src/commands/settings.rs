@@ -90,6 +90,10 @@ pub struct Serve {
     /// Password of the admin that the first start makes; without it one is generated and printed once.
     #[arg(long, env = "DOORBUSTER_ADMIN_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
     pub admin_password: Option<String>,
+    /// Serves a rehearsal: in this file stand the milliseconds by which the machine's clock is to be wrong, and when standard
+    /// input ends, the rehearsal has ended, and with it this instance.
+    #[arg(long, env = "DOORBUSTER_REHEARSAL_CLOCK", hide = true, value_name = "FILE")]
+    pub rehearsal_clock: Option<PathBuf>,
     /// Whether the tables are brought up to date first.
     #[arg(long, env = "DOORBUSTER_MIGRATE", value_enum, default_value = "on")]
     pub migrate: OnOff,

@@ -4,7 +4,9 @@
 use super::Shop;
 use super::receipts::Receipt;
 use engine::{EngineError, SaleView};
-use sale::{Admission, BuyerId, Command, Outcome, Phase, Place, Refusal, SaleId, Ticket, Timestamp};
+use sale::{
+    Admission, Availability, BuyerId, Command, Outcome, Phase, Place, Refusal, SaleId, Ticket, Timestamp,
+};
 
 /// A buyer's place in a line.
 #[derive(Clone, Debug)]
@@ -15,6 +17,8 @@ pub struct Standing {
     pub ticket: Ticket,
     /// Where they stand.
     pub place: Place,
+    /// Whether a unit can be had at all.
+    pub availability: Availability,
     /// Seconds until their turn, as far as the sale's pace tells; 0 when it is their turn.
     pub estimated_wait_s: u64,
     /// Proof of the place.
@@ -112,6 +116,7 @@ fn standing(
         sale: view.id,
         ticket,
         place,
+        availability: view.availability,
         estimated_wait_s,
         receipt: shop.receipts.of(view.id, buyer, ticket),
     }

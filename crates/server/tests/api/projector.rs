@@ -1,8 +1,9 @@
 //! What the tables show: an admin sees what buyers did, at once, and after a restart too.
 
 use crate::merchant::{Merchant, eur, id, order};
-use crate::support::TestApp;
-use reqwest::StatusCode;
+use crate::support::{Reply, TestApp};
+use reqwest::{Method, StatusCode};
+use sale::{Entry, Event, SaleId, Seq, Source};
 use serde_json::{Value, json};
 
 fn column(page: &Value, name: &str) -> Vec<Value> {
@@ -126,6 +127,38 @@ async fn the_ledger_is_shown_event_by_event_also_after_a_restart() {
     assert_eq!(column(&next, "seq"), [2, 3]);
     let orders = merchant.get("/orders").await;
     assert_eq!(column(&orders, "id"), [json!(made)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ledger_can_be_rebuilt_from_what_the_api_tells() {
+    let app = TestApp::start().await;
+    let merchant = Merchant::of(&app).await;
+    let line = json!({"type": "fifo", "perSecond": 9, "checkoutSeconds": 60, "lineOpensSecondsBefore": 7});
+    let sale = merchant.sale(&json!({"admission": line})).await;
+    let buyer = app.register("ada").await;
+    app.post_as(&buyer.access, "/api/v1/queue/join", &json!({"flashSaleId": sale})).await;
+    let body = json!({"flashSaleId": sale, "quantity": 1});
+    let request = app.request(Method::POST, "/api/v1/orders").bearer_auth(&buyer.access).json(&body);
+    let made = Reply::of(request.header("idempotency-key", "k1")).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+    let made = id(&made.json());
+    let (path, method) = (format!("/api/v1/orders/{made}/pay"), json!({"method": "sandbox:approve"}));
+    assert_eq!(app.post_as(&buyer.access, &path, &method).await.status, StatusCode::OK);
+    merchant.post(&format!("/flash-sales/{sale}/pause"), &json!({})).await;
+
+    let page = merchant.get(&format!("/flash-sales/{sale}/events")).await;
+    let told: Vec<Entry> = page["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| rehearsal::ledger::parse(item).unwrap())
+        .collect();
+    let id = SaleId(sale.parse().unwrap());
+    let recorded = app.instance.app.shop.engine.ledger().read(id, Seq(0), 100).await.unwrap();
+    assert_eq!(told, recorded);
+    assert_eq!(column(&page, "kind"), ["configured", "joined", "admitted", "held", "confirmed", "paused"]);
+    let Event::Held { from, key, .. } = told[3].event else { panic!("{:?}", told[3]) };
+    assert!(matches!(from, Source::Admission { .. }) && key.is_some(), "{:?}", told[3]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

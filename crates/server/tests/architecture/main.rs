@@ -9,11 +9,11 @@ use reader::{Mention, Source};
 use std::path::{Path, PathBuf};
 
 /// Every room of the house, from the roof to the ground, and whom it may name. A room may always name itself. Names
-/// are modules of the crate `server`, but for the binary `doorbuster` and the crates `engine` and `sale`. The doors may
+/// are modules of the crate `server`, but for the binary `doorbuster` and the crates `engine`, `rehearsal` and `sale`. The doors may
 /// look at what the engine shows of a sale; whoever wants something of the engine goes through `shop`.
 const ROOMS: &str = "
     doorbuster → commands
-    commands   → http realtime announce shop store payments auth telemetry clock engine sale
+    commands   → http realtime announce shop store payments auth telemetry clock engine rehearsal sale
 
     http       → shop auth telemetry clock sale engine::SaleView
     realtime   → shop auth telemetry clock sale engine::SaleView
@@ -28,6 +28,7 @@ const ROOMS: &str = "
     clock      → sale
 
     engine     → sale
+    rehearsal  → sale
     sale       →
 ";
 
@@ -35,8 +36,8 @@ const ROOMS: &str = "
 const HOMES: &str = "
     Outside words stop at the door.
     axum                → http
-    hyper               → http
-    hyper_util          → http
+    hyper               → http rehearsal
+    hyper_util          → http rehearsal
     matchit             → http
     serde_path_to_error → http
     serde_urlencoded    → http
@@ -45,6 +46,15 @@ const HOMES: &str = "
     utoipa_swagger_ui   → http
     socketioxide        → realtime
     rdkafka             → announce
+
+    Who rehearses has libraries of their own.
+    console             → rehearsal::live rehearsal::report
+    csv                 → rehearsal::crowd
+    hdrhistogram        → rehearsal::meter
+    indicatif           → rehearsal::live
+    maud                → rehearsal::report
+    rand_chacha         → rehearsal
+    tokio_rustls        → rehearsal::client
 
     Settings are read once; what is wired is wired once.
     anyhow              → commands
@@ -245,7 +255,7 @@ fn rule_broken(module: &str, room: &str, may_name: &[String], path: &str) -> Opt
     if room == "sale" && IMPURE.split_whitespace().any(names) {
         return Some(format!("the law is pure and may not name {path}"));
     }
-    if ["sale", "engine", "server"].into_iter().any(|ours| lies_in(path, ours)) {
+    if ["sale", "engine", "rehearsal", "server"].into_iter().any(|ours| lies_in(path, ours)) {
         let allowed = lies_in(path, room) || may_name.iter().any(|name| lies_in(path, name));
         return (!allowed).then(|| format!("{room} may not name {path}"));
     }
@@ -273,7 +283,11 @@ fn exceptions() -> impl Iterator<Item = (String, &'static str)> {
 /// The path of a place in the tables.
 fn full(place: &str) -> String {
     let first = place.split("::").next().unwrap_or_default();
-    if ["doorbuster", "engine", "sale"].contains(&first) { place.into() } else { format!("server::{place}") }
+    if ["doorbuster", "engine", "rehearsal", "sale"].contains(&first) {
+        place.into()
+    } else {
+        format!("server::{place}")
+    }
 }
 
 /// True when `path` is `place` or something inside it.
@@ -289,7 +303,7 @@ fn takes_all_with(path: &str, name: &str) -> bool {
 /// All source files of the workspace's crates, without what is compiled for tests only.
 fn house() -> Vec<Source> {
     let mut sources = Vec::new();
-    for krate in ["sale", "engine", "server"] {
+    for krate in ["sale", "engine", "rehearsal", "server"] {
         let src = root().join("crates").join(krate).join("src");
         for path in
             texts(&src).iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs"))

@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-const EMAIL: &str = "admin@example.com";
-const PASSWORD: &str = "a password for this test";
+pub const EMAIL: &str = "admin@example.com";
+pub const PASSWORD: &str = "a password for this test";
 
 pub struct Instance {
     pub url: String,
@@ -232,10 +232,21 @@ fn free_port() -> u16 {
     ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
+/// A port on which nobody answers.
+pub fn shut_port() -> u16 {
+    free_port()
+}
+
 /// Runs `doorbuster verify` on a data folder: its exit code, and all that it says.
 pub fn verify(data: &Path) -> (Option<i32>, String) {
+    verify_with(data, &[])
+}
+
+/// The same with flags.
+pub fn verify_with(data: &Path, flags: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_doorbuster"));
-    let output = command.args(["verify", "--data"]).arg(data).stdin(Stdio::null()).output().unwrap();
+    let command = command.arg("verify").args(flags).arg("--data").arg(data);
+    let output = command.stdin(Stdio::null()).output().unwrap();
     let told = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(told).unwrap())
 }

@@ -1,6 +1,7 @@
 //! What happened in a sale: overview, line, orders, attempts, and the ledger itself in readable rows.
 
 use super::buyer_json::BuyerJson;
+use super::event_json::EventJson;
 use super::flash_sales::AdminSaleJson;
 use super::orders::{self, AdminOrderJson};
 use crate::http::AppState;
@@ -12,9 +13,8 @@ use crate::http::v1::rfc3339;
 use crate::shop::board::{self, AttemptRow, OrderFilter, Overview, WithPeople};
 use crate::shop::sales::{self, Sale};
 use axum::extract::State;
-use sale::{Entry, Event, LineMember, Money, Place, Release, SaleId, Seq, Source, Ticket};
+use sale::{LineMember, Money, Place, SaleId, Seq, Ticket};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -274,22 +274,6 @@ async fn attempts(
     Ok(Json(AttemptsJson { items: page.items, next_cursor: page.next_cursor, counted_only, note }))
 }
 
-/// One event of the ledger.
-#[derive(Debug, Serialize, ToSchema)]
-struct EventJson {
-    /// Its number in the sale.
-    seq: u64,
-    /// When it was decided.
-    #[schema(format = DateTime)]
-    at: String,
-    /// What happened, such as `held`.
-    kind: &'static str,
-    /// What goes with it, such as `buyerId`, `orderId`, `quantity`.
-    #[serde(flatten)]
-    #[schema(value_type = Object)]
-    fields: Map<String, Value>,
-}
-
 /// The sale's ledger, oldest first: everything that was ever decided, in order.
 #[utoipa::path(
     get,
@@ -314,68 +298,6 @@ async fn events(
     let entries = board::events(&app.shop, id, after, slice.limit + 1).await?;
     let page = Page::new(entries, slice.limit, |entry| entry.seq.to_string());
     Ok(Json(page.map(|entry| EventJson::of(&entry))))
-}
-
-impl EventJson {
-    fn of(entry: &Entry) -> Self {
-        let fields = match fields(&entry.event) {
-            Value::Object(fields) => fields,
-            _ => Map::new(),
-        };
-        Self { seq: entry.seq.0, at: rfc3339(entry.at), kind: entry.event.name(), fields }
-    }
-}
-
-/// What goes with an event.
-fn fields(event: &Event) -> Value {
-    match *event {
-        Event::Paused | Event::Resumed | Event::Closed => json!({}),
-        Event::Configured { ref policy } => json!({
-            "price": MoneyJson::from(policy.unit_price),
-            "quantity": policy.quantity,
-            "startsAt": rfc3339(policy.starts_at),
-            "endsAt": rfc3339(policy.ends_at),
-            "limitPerBuyer": policy.limit_per_buyer,
-            "holdSeconds": policy.hold_s,
-            "admission": crate::http::v1::sale_json::AdmissionJson::from(policy.admission),
-        }),
-        Event::Restocked { quantity } => json!({"quantity": quantity}),
-        Event::Joined { buyer, ticket } | Event::Lapsed { buyer, ticket } => {
-            json!({"buyerId": buyer, "ticket": ticket})
-        }
-        Event::Left { buyer, ticket, admitted } => {
-            json!({"buyerId": buyer, "ticket": ticket, "admitted": admitted})
-        }
-        Event::Admitted { buyer, ticket, until } => {
-            json!({"buyerId": buyer, "ticket": ticket, "until": rfc3339(until)})
-        }
-        Event::Held { buyer, order, quantity, until, from, .. } => {
-            let until = rfc3339(until);
-            json!({"buyerId": buyer, "orderId": order, "quantity": quantity, "until": until, "from": source(from)})
-        }
-        Event::Confirmed { buyer, order, quantity, from, .. } => {
-            json!({"buyerId": buyer, "orderId": order, "quantity": quantity, "from": source(from)})
-        }
-        Event::Released { buyer, order, quantity, reason } => {
-            let reason = match reason {
-                Release::Cancelled => "cancelled",
-                Release::Declined => "declined",
-                Release::Expired => "expired",
-            };
-            json!({"buyerId": buyer, "orderId": order, "quantity": quantity, "reason": reason})
-        }
-        Event::Refunded { buyer, order, quantity, restocked } => {
-            json!({"buyerId": buyer, "orderId": order, "quantity": quantity, "restocked": restocked})
-        }
-    }
-}
-
-fn source(from: Source) -> &'static str {
-    match from {
-        Source::Stock => "stock",
-        Source::Admission { .. } => "admission",
-        Source::Hold => "hold",
-    }
 }
 
 fn listed(app: &AppState, id: SaleId) -> Result<Sale, Problem> {

@@ -19,6 +19,8 @@ mod body;
 
 mod buyer_json;
 
+mod event_json;
+
 use super::AppState;
 use super::problem::{Problem, kind};
 use utoipa_axum::router::OpenApiRouter;

@@ -1,5 +1,6 @@
 //! The waiting line over HTTP: join, position, leave.
 
+use super::sale_json::AvailabilityJson;
 use crate::http::AppState;
 use crate::http::extract::{Buyer, Json, Query};
 use crate::http::problem::{Problem, ProblemSchema, kind};
@@ -45,6 +46,9 @@ pub struct PlaceJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     admitted_until: Option<String>,
+    /// Whether a unit can be had at all: who waits for a sale that is `sold_out` gets one only if an order is refunded.
+    #[schema(value_type = AvailabilityJson)]
+    availability: &'static str,
     /// Seconds until the buyer's turn at the sale's pace; 0 once admitted. People who leave shorten it, a pause or units
     /// that are all in carts lengthen it.
     estimated_wait_seconds: u64,
@@ -73,6 +77,7 @@ impl From<Standing> for PlaceJson {
             ahead: position.saturating_sub(1),
             status,
             admitted_until: until.map(super::time::rfc3339),
+            availability: standing.availability.as_str(),
             estimated_wait_seconds: standing.estimated_wait_s,
             receipt: standing.receipt.to_string(),
         }

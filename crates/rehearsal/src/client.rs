@@ -1,0 +1,115 @@
+//! HTTP/1.1 to one instance over a bounded number of connections that buyers share, as they do behind a load balancer.
+//! It never repeats a request that may have reached the instance: whether to ask again is the buyer's affair.
+
+mod connect;
+
+pub use connect::{Target, TargetError};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1::SendRequest;
+use hyper::header::HeaderMap;
+use hyper::{Request, StatusCode};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// A request without a reply after this is given up.
+const REPLY_PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes of a reply at most; the largest is a page of the ledger.
+const REPLY_LEN_MAX: usize = 4 << 20;
+
+/// Speaks to one instance.
+pub struct Client {
+    target: Target,
+    /// Connections that nobody uses right now.
+    idle: Mutex<Vec<SendRequest<Full<Bytes>>>>,
+    permits: Semaphore,
+}
+
+/// The right to use a connection, until it is dropped.
+pub struct Turn<'a>(#[expect(dead_code, reason = "held, not read")] Option<SemaphorePermit<'a>>);
+
+/// A reply.
+#[derive(Debug)]
+pub struct Reply {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// No reply came.
+#[derive(Debug, thiserror::Error)]
+pub enum Unanswered {
+    /// There is no connection: nothing was sent.
+    #[error("no connection")]
+    Connect(#[source] std::io::Error),
+    /// The connection broke, before or after the instance read the request.
+    #[error("the connection was cut")]
+    Cut(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It took too long.
+    #[error("no reply within {} s", REPLY_PATIENCE.as_secs())]
+    Slow,
+}
+
+impl Client {
+    /// A client with so many connections at most.
+    #[must_use]
+    pub fn new(target: Target, connections: usize) -> Self {
+        Self { target, idle: Mutex::default(), permits: Semaphore::new(connections) }
+    }
+
+    /// Where it speaks to.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Waits until a connection may be used. Whoever waits here should hold little: in a spike, everyone does.
+    pub async fn turn(&self) -> Turn<'_> {
+        Turn(self.permits.acquire().await.ok())
+    }
+
+    /// Sends a request and waits for its reply.
+    ///
+    /// # Errors
+    /// When no reply came. Unless it is [`Unanswered::Connect`], the instance may have done what was asked.
+    pub async fn send(&self, request: Request<Full<Bytes>>, _turn: Turn<'_>) -> Result<Reply, Unanswered> {
+        match tokio::time::timeout(REPLY_PATIENCE, self.exchange(request)).await {
+            Ok(reply) => reply,
+            Err(_) => Err(Unanswered::Slow),
+        }
+    }
+
+    async fn exchange(&self, mut request: Request<Full<Bytes>>) -> Result<Reply, Unanswered> {
+        loop {
+            let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let used = idle.is_some();
+            let mut connection = match idle {
+                Some(connection) => connection,
+                None => self.target.connect().await.map_err(Unanswered::Connect)?,
+            };
+            if connection.ready().await.is_err() {
+                // It was closed while nobody used it: nothing was sent.
+                continue;
+            }
+            let response = match connection.try_send_request(request).await {
+                Ok(response) => response,
+                Err(mut error) => match error.take_message() {
+                    // It was closed in the same moment: this was not sent either.
+                    Some(unsent) if used => {
+                        request = unsent;
+                        continue;
+                    }
+                    _ => return Err(Unanswered::Cut(Box::new(error.into_error()))),
+                },
+            };
+            let (head, body) = response.into_parts();
+            let body = Limited::new(body, REPLY_LEN_MAX).collect().await.map_err(Unanswered::Cut)?;
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            return Ok(Reply { status: head.status, headers: head.headers, body: body.to_bytes() });
+        }
+    }
+}

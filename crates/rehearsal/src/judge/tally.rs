@@ -1,0 +1,54 @@
+//! Counts what was looked at and what breaks a promise, and keeps the first offence. It never decides what an offence is.
+
+use super::{Finding, Offence};
+use sale::{BuyerId, OrderId, Seq};
+
+/// The count for one promise.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tally {
+    checked: u64,
+    broken: u64,
+    first: Option<Offence>,
+}
+
+impl Tally {
+    /// Counts one thing that was looked at, and whether the promise holds there.
+    pub(super) fn check(&mut self, holds: bool, offence: impl FnOnce() -> Offence) {
+        self.checked += 1;
+        if !holds {
+            self.broken += 1;
+            self.first.get_or_insert_with(offence);
+        }
+    }
+
+    /// Takes over what was counted elsewhere.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.checked += other.checked;
+        self.broken += other.broken;
+        if self.first.is_none() {
+            self.first.clone_from(&other.first);
+        }
+    }
+
+    pub(super) fn finding(&self, name: &'static str, sentence: &'static str) -> Finding {
+        Finding { name, sentence, checked: self.checked, broken: self.broken, first: self.first.clone() }
+    }
+}
+
+impl Offence {
+    pub(super) fn new(detail: impl Into<String>) -> Self {
+        Self { buyer: None, order: None, event: None, detail: detail.into() }
+    }
+
+    pub(super) fn buyer(self, buyer: BuyerId) -> Self {
+        Self { buyer: Some(buyer), ..self }
+    }
+
+    pub(super) fn order(self, order: OrderId) -> Self {
+        Self { order: Some(order), ..self }
+    }
+
+    pub(super) fn event(self, event: impl Into<Option<Seq>>) -> Self {
+        Self { event: event.into(), ..self }
+    }
+}

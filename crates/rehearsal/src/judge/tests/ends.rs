@@ -1,0 +1,196 @@
+//! Ends: what is freed, what is sold out, what is settled, and whether the sums are as they were shown.
+
+use super::*;
+use sale::Counters;
+
+const FIFO: &str = "0s configure fifo quantity=1 limit=1 hold=10s checkout=10s per_second=10
+    join ann
+    join bob
+    1s tick
+    2s reserve ann o1 1 key=k1";
+
+fn told() -> Vec<Told> {
+    let ann = Told::to("ann").place((100, 200), 1, 1).ordered(1, (2_000, 2_100), "o1", OrderStatus::Pending);
+    vec![ann, Told::to("bob").place((300, 400), 2, 2)]
+}
+
+/// What an observer is told after each event of a ledger, one every 100 ms.
+fn observed(entries: &[Entry]) -> Vec<Observation> {
+    let mut state = State::new();
+    let looks = entries.iter().zip(1..).map(|(entry, number): (&Entry, u64)| {
+        state.apply(entry);
+        let Counters { quantity, available, admitted, held, sold, waiting, .. } = state.counters();
+        let (at_ms, version) = (number * 100, entry.seq.0);
+        Observation { at_ms, version, quantity, available, admitted, held, sold, waiting }
+    });
+    looks.collect()
+}
+
+#[test]
+fn a_unit_that_comes_free_and_is_offered_breaks_nothing() {
+    let entries = ledger(&format!("{FIFO}\n12s tick\n13s restock 1\n30s tick"));
+    let mut case = Case::new(entries, told());
+    case.looked_at = Some(sale::tape::ORIGIN.plus_s(60));
+    case.passes();
+}
+
+#[test]
+fn a_unit_that_comes_free_and_is_not_offered_breaks_freed() {
+    let mut entries = ledger(&format!("{FIFO}\n12s tick\n13s pause"));
+    let admitted = entries.iter().rposition(|entry| matches!(entry.event, Event::Admitted { .. })).unwrap();
+    entries.remove(admitted);
+    let offence = Case::new(numbered(entries.clone()), told()).breaks(&["freed"]);
+    assert_eq!(offence.buyer, Some(buyer("bob")));
+    assert!(offence.detail.starts_with("1 units have been free since event 6"), "{}", offence.detail);
+    // And at the end, when nothing happens any more.
+    entries.pop();
+    let mut case = Case::new(numbered(entries.clone()), told());
+    case.looked_at = Some(sale::tape::ORIGIN.plus_s(60));
+    assert_eq!(case.breaks(&["freed"]).event, Some(Seq(6)));
+    // Cut short, nobody can say.
+    let mut case = Case::new(numbered(entries), told());
+    case.looked_at = Some(sale::tape::ORIGIN.plus_s(60));
+    case.sees_all = false;
+    case.passes();
+}
+
+#[test]
+fn a_unit_that_is_free_and_refused_all_the_time_breaks_freed() {
+    let entries =
+        ledger("0s configure quantity=2 hold=10s limit=1\n1s reserve ann o1 1\n2s reserve bob o2 1");
+    let observations = observed(&entries[..2]);
+    let later = |at_ms| Observation { at_ms, ..observations[1] };
+    let observations = vec![observations[0], observations[1], later(300), later(400), later(500)];
+    let case = |sent, heard| {
+        let ann = Told::to("ann").ordered(1, (110, 150), "o1", OrderStatus::Pending);
+        let bob = Told::to("bob").refused(ORDER(2), (sent, heard), Code::AllHeld).unanswered(ORDER(2), 600);
+        let mut case = Case::new(entries.clone(), vec![ann, bob]);
+        case.observations.clone_from(&observations);
+        case
+    };
+    assert_eq!(case(250, 280).breaks(&["freed"]).buyer, Some(buyer("bob")));
+    // Nobody looked afterwards: the last unit may have been gone for a moment.
+    case(250, 450).passes();
+}
+
+#[test]
+fn sold_out_that_is_not_so_breaks_sold_out_true() {
+    let entries =
+        ledger("0s configure quantity=2 hold=10s limit=1\n1s reserve ann o1 1 key=k1\n2s confirm ann o1");
+    let ann = || Told::to("ann").ordered(1, (110, 150), "o1", OrderStatus::Pending).paid(2, (210, 250), "o1");
+    let bob = || Told::to("bob").refused(ORDER(3), (300, 400), Code::SoldOut);
+    let offence = Case::new(entries, vec![ann(), bob()]).breaks(&["sold_out_true"]);
+    assert_eq!(offence.buyer, Some(buyer("bob")));
+    assert!(offence.detail.contains("1 of 2 units"), "{}", offence.detail);
+    let entries =
+        ledger("0s configure quantity=1 hold=10s limit=1\n1s reserve ann o1 1 key=k1\n2s confirm ann o1");
+    Case::new(entries.clone(), vec![ann(), bob()]).passes();
+    // Told too early: two looks later, the unit was still in a cart.
+    let mut case = Case::new(entries.clone(), vec![ann(), bob()]);
+    case.observations = observed(&entries[..2]);
+    let last = case.observations[1];
+    case.observations.extend([450, 500].map(|at_ms| Observation { at_ms, ..last }));
+    assert!(case.breaks(&["sold_out_true"]).detail.contains("before event 2"));
+}
+
+#[test]
+fn a_hold_and_a_turn_without_an_end_break_settled() {
+    let mut case = Case::new(ledger(FIFO), told());
+    case.looked_at = Some(sale::tape::ORIGIN.plus_s(16));
+    case.passes();
+    let mut case = Case::new(ledger(FIFO), told());
+    case.looked_at = Some(sale::tape::ORIGIN.plus_s(17));
+    let offence = case.breaks(&["settled"]);
+    assert_eq!(
+        (offence.buyer, offence.order, offence.event),
+        (Some(buyer("ann")), Some(order("o1")), Some(Seq(5)))
+    );
+    let entries = ledger(&FIFO.lines().take(4).collect::<Vec<_>>().join("\n"));
+    let mut case = Case::new(entries, vec![]);
+    case.looked_at = Some(sale::tape::ORIGIN.plus_s(16));
+    assert!(case.breaks(&["settled"]).detail.contains("the turn of number 1"));
+}
+
+#[test]
+fn an_order_with_two_ends_breaks_settled() {
+    let tape = "0s configure quantity=2 limit=1 hold=60s\n1s reserve ann o1 1\n2s confirm ann o1";
+    let mut entries = ledger(tape);
+    let released = Event::Released {
+        buyer: buyer("ann"),
+        order: order("o1"),
+        quantity: 1,
+        reason: sale::Release::Cancelled,
+    };
+    entries.push(Entry { seq: Seq(4), at: entries[2].at, event: released });
+    let told = Told::to("ann").ordered(1, (100, 150), "o1", OrderStatus::Pending).paid(2, (210, 250), "o1");
+    assert_eq!(Case::new(entries, vec![told]).breaks(&["settled"]).event, Some(Seq(4)));
+}
+
+#[test]
+fn sums_that_were_shown_as_they_are_break_nothing() {
+    let entries = ledger(&format!("{FIFO}\n3s confirm ann o1\n4s restock 1\n20s tick"));
+    let mut told = told();
+    told[0] = Told::to("ann")
+        .place((100, 200), 1, 1)
+        .ordered(1, (2_000, 2_100), "o1", OrderStatus::Pending)
+        .paid(2, (3_000, 3_100), "o1");
+    let mut case = Case::new(entries, told);
+    case.observations = observed(&case.entries);
+    case.passes();
+}
+
+#[test]
+fn sums_that_were_shown_otherwise_break_sums() {
+    let mut case = Case::new(ledger(FIFO), told());
+    case.observations = observed(&case.entries);
+    case.observations[3].waiting = 2;
+    let offence = case.breaks(&["sums"]);
+    assert_eq!(offence.event, Some(Seq(4)));
+    assert!(offence.detail.contains("2 waiting, and the ledger says"), "{}", offence.detail);
+    let mut case = Case::new(ledger(FIFO), told());
+    case.observations = observed(&case.entries);
+    case.observations[4].version = 9;
+    assert!(case.breaks(&["sums"]).detail.contains("event 9 was shown"));
+}
+
+#[test]
+fn a_rehearsal_that_was_cut_short_says_what_is_open() {
+    let told = Told::to("ann").place((100, 200), 1, 1).unanswered(ORDER(1), 2_000);
+    let mut case = Case::new(ledger(FIFO), vec![told, Told::to("bob").place((300, 400), 2, 2)]);
+    case.sees_all = false;
+    let findings = case.judge();
+    assert!(findings.broken().next().is_none());
+    let notes = findings.notes.join(" ");
+    assert!(
+        notes.contains("1 requests have no answer") && notes.contains("1 orders are still held"),
+        "{notes}"
+    );
+}
+
+#[test]
+fn a_reply_that_makes_no_sense_is_told() {
+    let told = Told::to("ann").reply(ORDER(1), span(100, 200), Said::Nonsense);
+    let notes = Case::new(ledger("0s configure quantity=1"), vec![told]).judge().notes.join(" ");
+    assert!(notes.contains("1 replies were not what the API says"), "{notes}");
+}
+
+#[test]
+fn a_finding_of_the_auditor_names_whom_it_is_about() {
+    let mut entries = ledger(&format!("{FIFO}\n13s tick"));
+    let at = entries.last().unwrap().at.plus_s(1);
+    let paid = Event::Confirmed {
+        buyer: buyer("ann"),
+        order: order("o1"),
+        quantity: 1,
+        from: sale::Source::Hold,
+        key: None,
+    };
+    entries.push(Entry { seq: Seq(entries.len() as u64 + 1), at, event: paid });
+    let findings = Case::new(entries, told()).judge();
+    let late = findings.ledger.iter().find(|finding| finding.name == "late_payment").unwrap();
+    let first = late.first.as_ref().unwrap();
+    assert_eq!(
+        (first.buyer, first.order, first.event),
+        (Some(buyer("ann")), Some(order("o1")), Some(Seq(8)))
+    );
+}

@@ -1,0 +1,125 @@
+//! The live view where there is no terminal: a line for each new phase and each fault, and one now and then. It never draws.
+
+use crate::report::Progress;
+use crate::report::format::{count, moment, percent, printable, span_ms};
+use std::io::Write;
+
+/// Between two lines that tell nothing new, in milliseconds: a log of an hour stays short enough to be read.
+const EVERY_MS: i64 = 10_000;
+
+/// Writes lines.
+pub(super) struct Plain {
+    out: Box<dyn Write + Send>,
+    phase: &'static str,
+    faults_told: usize,
+    told_at_ms: Option<i64>,
+}
+
+impl Plain {
+    pub(super) fn new(out: Box<dyn Write + Send>) -> Self {
+        Self { out, phase: "", faults_told: 0, told_at_ms: None }
+    }
+
+    pub(super) fn update(&mut self, progress: &Progress) {
+        for fault in progress.faults.iter().skip(self.faults_told) {
+            self.say(progress.since_start(fault), &printable(&fault.what));
+        }
+        self.faults_told = progress.faults.len();
+        let is_new = progress.phase != self.phase;
+        let is_due = match (progress.since_start_ms, self.told_at_ms) {
+            (Some(now_ms), Some(told_ms)) => now_ms - told_ms >= EVERY_MS,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if is_new || is_due {
+            self.phase = progress.phase;
+            self.told_at_ms = progress.since_start_ms.or(self.told_at_ms);
+            self.say(progress.since_start_ms, &sentence(progress));
+        }
+    }
+
+    fn say(&mut self, since_start_ms: Option<i64>, text: &str) {
+        let at = since_start_ms.map(|ms| format!("{:>8}  ", moment(ms / 100 * 100)));
+        // Whoever closed the pipe wants to hear no more; the rehearsal goes on.
+        let _closed = writeln!(self.out, "{}{text}", at.unwrap_or_default());
+    }
+}
+
+/// How it goes, in one line.
+fn sentence(progress: &Progress) -> String {
+    let mut parts = vec![progress.phase.to_owned()];
+    if progress.people > 0 {
+        let came = percent(progress.arrived, progress.people);
+        parts.push(format!("{} of {} came ({came})", count(progress.arrived), count(progress.people)));
+    }
+    if let Some(units) = progress.stock {
+        let [sold, of, waiting] =
+            [units.sold, units.quantity, units.waiting].map(|number| count(u64::from(number)));
+        parts.push(format!("{sold} of {of} sold"));
+        parts.push(format!("{waiting} waiting"));
+    }
+    if progress.requests.sent > 0 {
+        parts.push(format!("{} replies/s", count(progress.per_second)));
+        parts.push(format!("p99 {}", span_ms(progress.p99_ms)));
+    }
+    if progress.requests.unanswered > 0 {
+        parts.push(format!("{} unanswered", count(progress.requests.unanswered)));
+    }
+    parts.join(" · ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Fault, FaultSort, Requests};
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_log_has_a_line_for_each_phase_and_fault_and_one_every_ten_seconds() {
+        let log = Log::default();
+        let mut plain = Plain::new(Box::new(log.clone()));
+        let mut progress = Progress { phase: "setting the stage", ..Progress::default() };
+        plain.update(&progress);
+        (progress.phase, progress.people) = ("buyers sign in", 300);
+        plain.update(&progress);
+        progress.phase = "on sale";
+        progress.requests = Requests { sent: 900, answered: 898, unanswered: 2, ..Requests::default() };
+        (progress.per_second, progress.p99_ms) = (120, 4.2);
+        for quarter in 0..50_u64 {
+            progress.now_ms = 2_000 + quarter * 250;
+            progress.since_start_ms = Some(i64::try_from(quarter).unwrap() * 250);
+            progress.arrived = quarter * 6;
+            if quarter == 20 {
+                progress.faults.push(Fault {
+                    at_ms: 6_810,
+                    sort: FaultSort::Killed,
+                    what: "killed".to_owned(),
+                });
+            }
+            plain.update(&progress);
+        }
+        let lines = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let expected = "\
+setting the stage
+buyers sign in · 0 of 300 came (0 %)
+     0 s  on sale · 0 of 300 came (0 %) · 120 replies/s · p99 4.2 ms · 2 unanswered
+   4.8 s  killed
+    10 s  on sale · 240 of 300 came (80 %) · 120 replies/s · p99 4.2 ms · 2 unanswered
+";
+        assert_eq!(lines, expected);
+    }
+}

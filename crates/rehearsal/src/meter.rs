@@ -1,0 +1,305 @@
+//! What is measured while a crowd plays: counts and latencies, over time and by sort of request, in bounded memory.
+//!
+//! A latency runs from the moment at which a buyer wanted something to the moment at which it was settled. Waiting for a
+//! connection and asking again after a crash are part of it: a client that waits with the next request until the last one is
+//! answered would measure only the good moments.
+
+use crate::report::{Count, Latency, Requests, Slot};
+use crate::told::{Code, Moment};
+use hdrhistogram::Histogram;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+/// Sorts of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A look at the sale, or at the place in line.
+    Look,
+    /// Joining the line.
+    Join,
+    /// Ordering.
+    Order,
+    /// Paying.
+    Pay,
+    /// Giving something back: a place or an order.
+    GiveBack,
+}
+
+const KINDS: [(Kind, &str); 5] = [
+    (Kind::Look, "look"),
+    (Kind::Join, "join"),
+    (Kind::Order, "order"),
+    (Kind::Pay, "pay"),
+    (Kind::GiveBack, "give back"),
+];
+
+/// Slots of the timeline at most. When they are used up, each two become one that is twice as long.
+const SLOTS_MAX: usize = 600;
+/// The length of a slot at first, in milliseconds.
+const SLOT_MS_MIN: u64 = 100;
+/// Latencies of a slot are kept to two digits, those of the whole rehearsal to three; the longest told is an hour.
+const LATENCY_US_MAX: u64 = 3_600_000_000;
+/// The live view shows the latencies of this long, in milliseconds.
+const RECENT_MS: u64 = 2_000;
+
+/// Counts and latencies.
+#[derive(Debug)]
+pub struct Meter(Mutex<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    slot_ms: u64,
+    slots: Vec<Counts>,
+    kinds: [Histogram<u64>; KINDS.len()],
+    requests: Requests,
+    refusals: BTreeMap<Code, u64>,
+}
+
+#[derive(Clone, Debug)]
+struct Counts {
+    arrivals: u64,
+    sent: u64,
+    accepted: u64,
+    refused: u64,
+    unanswered: u64,
+    latency: Histogram<u64>,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        let latency = histogram(2);
+        Self { arrivals: 0, sent: 0, accepted: 0, refused: 0, unanswered: 0, latency }
+    }
+}
+
+impl Default for Meter {
+    fn default() -> Self {
+        let inner = Inner {
+            slot_ms: SLOT_MS_MIN,
+            slots: Vec::new(),
+            kinds: std::array::from_fn(|_| histogram(3)),
+            requests: Requests::default(),
+            refusals: BTreeMap::new(),
+        };
+        Self(Mutex::new(inner))
+    }
+}
+
+impl Meter {
+    /// Someone pressed the button.
+    pub fn arrived(&self, at: Moment) {
+        self.with(|inner| inner.slot(at).arrivals += 1);
+    }
+
+    /// A request goes out.
+    pub fn sent(&self, at: Moment, again: bool) {
+        self.with(|inner| {
+            inner.requests.sent += 1;
+            inner.requests.repeated += u64::from(again);
+            inner.slot(at).sent += 1;
+        });
+    }
+
+    /// A reply came; with the code if it was a refusal.
+    pub fn answered(&self, at: Moment, refused: Option<Code>) {
+        self.with(|inner| {
+            inner.requests.answered += 1;
+            let slot = inner.slot(at);
+            if let Some(code) = refused {
+                slot.refused += 1;
+                *inner.refusals.entry(code).or_default() += 1;
+            } else {
+                slot.accepted += 1;
+            }
+        });
+    }
+
+    /// The buyer did not hear the reply, by their own doing.
+    pub fn lost(&self) {
+        self.with(|inner| inner.requests.lost += 1);
+    }
+
+    /// No reply came.
+    pub fn unanswered(&self, at: Moment) {
+        self.with(|inner| {
+            inner.requests.unanswered += 1;
+            inner.slot(at).unanswered += 1;
+        });
+    }
+
+    /// What was wanted at `due` is settled.
+    pub fn settled(&self, kind: Kind, due: Moment, at: Moment) {
+        let us = at.0.saturating_sub(due.0).clamp(1, LATENCY_US_MAX);
+        self.with(|inner| {
+            let _fits = inner.kinds[kind as usize].record(us);
+            let _fits = inner.slot(at).latency.record(us);
+        });
+    }
+
+    /// Requests so far.
+    #[must_use]
+    pub fn requests(&self) -> Requests {
+        self.with(|inner| inner.requests)
+    }
+
+    /// Refusals so far, the most frequent first.
+    #[must_use]
+    pub fn refusals(&self) -> Vec<Count> {
+        self.with(|inner| {
+            let mut counts: Vec<Count> = inner
+                .refusals
+                .iter()
+                .map(|(code, count)| Count { name: code.as_str().to_owned(), count: *count })
+                .collect();
+            counts.sort_by_key(|count| std::cmp::Reverse(count.count));
+            counts
+        })
+    }
+
+    /// Replies a second, median and 99th percentile (in milliseconds) of the last two seconds.
+    #[must_use]
+    pub fn recent(&self, now: Moment) -> (u64, f64, f64) {
+        self.with(|inner| {
+            let from = (now.0 / 1000).saturating_sub(RECENT_MS) / inner.slot_ms;
+            let from = usize::try_from(from).unwrap_or(usize::MAX).min(inner.slots.len());
+            let mut latency = histogram(2);
+            let mut replies = 0;
+            for slot in &inner.slots[from..] {
+                replies += slot.accepted + slot.refused;
+                let _fits = latency.add(&slot.latency);
+            }
+            (replies * 1000 / RECENT_MS, ms(&latency, 0.5), ms(&latency, 0.99))
+        })
+    }
+
+    /// The timeline, and the length of its slots in milliseconds.
+    #[must_use]
+    pub fn timeline(&self) -> (Vec<Slot>, u64) {
+        self.with(|inner| {
+            let slots = inner.slots.iter().enumerate();
+            (slots.map(|(index, counts)| counts.told(index as u64 * inner.slot_ms)).collect(), inner.slot_ms)
+        })
+    }
+
+    /// Latencies: of all requests, and of each sort that was sent.
+    #[must_use]
+    pub fn latency(&self) -> Vec<Latency> {
+        self.with(|inner| {
+            let mut all = histogram(3);
+            for kind in &inner.kinds {
+                let _fits = all.add(kind);
+            }
+            let kinds = KINDS.iter().map(|(kind, name)| (*name, &inner.kinds[*kind as usize]));
+            std::iter::once(("all", &all))
+                .chain(kinds)
+                .filter(|(_, histogram)| !histogram.is_empty())
+                .map(|(name, histogram)| Latency {
+                    name: name.to_owned(),
+                    count: histogram.len(),
+                    p50_ms: ms(histogram, 0.5),
+                    p90_ms: ms(histogram, 0.9),
+                    p99_ms: ms(histogram, 0.99),
+                    p999_ms: ms(histogram, 0.999),
+                    max_ms: histogram.max() as f64 / 1000.0,
+                })
+                .collect()
+        })
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Inner {
+    fn slot(&mut self, at: Moment) -> &mut Counts {
+        let mut index = at.0 / 1000 / self.slot_ms;
+        while index >= SLOTS_MAX as u64 {
+            self.slots = self.slots.chunks(2).map(merged).collect();
+            self.slot_ms *= 2;
+            index /= 2;
+        }
+        let index = usize::try_from(index).unwrap_or(SLOTS_MAX - 1);
+        if self.slots.len() <= index {
+            self.slots.resize_with(index + 1, Counts::default);
+        }
+        &mut self.slots[index]
+    }
+}
+
+fn merged(slots: &[Counts]) -> Counts {
+    let mut sum = Counts::default();
+    for slot in slots {
+        sum.arrivals += slot.arrivals;
+        sum.sent += slot.sent;
+        sum.accepted += slot.accepted;
+        sum.refused += slot.refused;
+        sum.unanswered += slot.unanswered;
+        let _fits = sum.latency.add(&slot.latency);
+    }
+    sum
+}
+
+impl Counts {
+    fn told(&self, at_ms: u64) -> Slot {
+        Slot {
+            at_ms,
+            arrivals: self.arrivals,
+            sent: self.sent,
+            accepted: self.accepted,
+            refused: self.refused,
+            unanswered: self.unanswered,
+            p50_ms: ms(&self.latency, 0.5),
+            p90_ms: ms(&self.latency, 0.9),
+            p99_ms: ms(&self.latency, 0.99),
+            max_ms: self.latency.max() as f64 / 1000.0,
+        }
+    }
+}
+
+fn ms(histogram: &Histogram<u64>, quantile: f64) -> f64 {
+    histogram.value_at_quantile(quantile) as f64 / 1000.0
+}
+
+/// Grows as it needs to.
+fn histogram(digits: u8) -> Histogram<u64> {
+    let mut histogram = Histogram::new(digits).expect("0 to 5 digits are possible");
+    histogram.auto(true);
+    histogram
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at_s(s: u64) -> Moment {
+        Moment(s * 1_000_000)
+    }
+
+    #[test]
+    fn a_long_rehearsal_gets_longer_slots_and_loses_no_count() {
+        let meter = Meter::default();
+        for s in 0..3_600 {
+            meter.sent(at_s(s), false);
+            meter.answered(at_s(s), (s % 2 == 0).then_some(Code::SoldOut));
+            meter.settled(Kind::Order, at_s(s), Moment(s * 1_000_000 + 5_000));
+        }
+        let (slots, slot_ms) = meter.timeline();
+        assert!(slots.len() <= SLOTS_MAX && slot_ms >= 6_000, "{} slots of {slot_ms} ms", slots.len());
+        assert_eq!(slots.iter().map(|slot| slot.sent).sum::<u64>(), 3_600);
+        assert_eq!(slots.iter().map(|slot| slot.refused).sum::<u64>(), 1_800);
+        let latency = meter.latency();
+        assert_eq!(latency[0].count, 3_600);
+        assert!((latency[0].p99_ms - 5.0).abs() < 0.1, "{latency:?}");
+        assert_eq!(latency.len(), 2, "all, and orders");
+    }
+
+    #[test]
+    fn a_latency_runs_from_the_moment_at_which_something_was_wanted() {
+        let meter = Meter::default();
+        meter.settled(Kind::Join, at_s(1), at_s(4));
+        assert!((meter.latency()[0].max_ms - 3_000.0).abs() < 10.0);
+        let (_, p50_ms, _) = meter.recent(at_s(5));
+        assert!((p50_ms - 3_000.0).abs() < 50.0, "{p50_ms}");
+    }
+}

@@ -1,0 +1,108 @@
+//! What is played against: a private instance, or one that runs somewhere; and how the crowd gets its tokens.
+
+use super::PlayError;
+use crate::crowd::Crowd;
+use crate::private::Private;
+use crate::scene::Credentials;
+use crate::stage::{AdminLogin, Stage};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use sale::BuyerId;
+use tokio::sync::watch;
+
+/// What is played against.
+pub enum Instance {
+    /// One that was started for it, and that may be harmed.
+    Private(Box<Private>),
+    /// One that runs already. Nothing is done to it but what buyers and one admin do.
+    Running {
+        /// Its address.
+        url: String,
+        /// Its admin.
+        admin: AdminLogin,
+    },
+}
+
+/// Makes an access token for a buyer.
+pub type Sign = Box<dyn Fn(BuyerId) -> String + Send + Sync>;
+
+/// How the crowd gets its tokens.
+pub enum Tokens {
+    /// They are signed with the instance's key, as if the buyers had signed in yesterday.
+    Signed(Sign),
+    /// Each buyer signs up.
+    SignUp,
+}
+
+impl Instance {
+    pub(super) fn url(&self) -> String {
+        match self {
+            Self::Private(private) => private.url(),
+            Self::Running { url, .. } => url.clone(),
+        }
+    }
+
+    pub(super) fn admin(&self) -> AdminLogin {
+        match self {
+            Self::Private(private) => private.admin(),
+            Self::Running { admin, .. } => admin.clone(),
+        }
+    }
+
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Private(_) => "a private instance".to_owned(),
+            Self::Running { url, .. } => url.clone(),
+        }
+    }
+
+    /// How a private instance ended, if it did so by itself.
+    pub(super) fn ended(&mut self) -> Option<String> {
+        match self {
+            Self::Private(private) => {
+                let status = private.ended()?;
+                Some(format!(
+                    "the instance ended by itself ({status}); the end of its log:\n{}",
+                    private.last_words()
+                ))
+            }
+            Self::Running { .. } => None,
+        }
+    }
+}
+
+/// Accounts for a crowd.
+pub(super) async fn credentials(
+    stage: &Stage,
+    tokens: &Tokens,
+    crowd: &Crowd,
+    seed: u64,
+    cut: &watch::Receiver<bool>,
+) -> Result<Vec<Credentials>, PlayError> {
+    match tokens {
+        Tokens::Signed(sign) => {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let buyers = (0..crowd.accounts).map(|_| {
+                let buyer = BuyerId(uuid::Builder::from_random_bytes(rng.random()).into_uuid());
+                Credentials { buyer, token: sign(buyer) }
+            });
+            Ok(buyers.collect())
+        }
+        Tokens::SignUp => {
+            // A name is one rehearsal's: the accounts are thrown away.
+            let rehearsal = uuid::Uuid::new_v4().simple().to_string();
+            let mut credentials = Vec::new();
+            for number in 0..crowd.accounts {
+                if *cut.borrow() {
+                    return Err(PlayError::Stopped);
+                }
+                let name = format!("r{}-{number}", &rehearsal[..10]);
+                let Some((buyer, token)) = stage.register(&name, number).await? else {
+                    return Err(PlayError::Limited { made: number, wanted: crowd.accounts });
+                };
+                credentials.push(Credentials { buyer, token });
+            }
+            Ok(credentials)
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! What a rehearsal leaves behind: one document, as JSON for programs, as one self-contained page for people, and as text for
+//! a terminal. It never judges and never asks for the time: all it says, it was given.
+
+mod page;
+
+mod charts;
+mod promises;
+mod tables;
+
+mod chart;
+mod scale;
+
+mod text;
+
+pub(crate) mod format;
+
+pub use page::html;
+pub use text::text;
+
+use crate::judge::{Finding, Observation};
+use serde::Serialize;
+
+/// The report as a document for programs: camelCase names that stay as they are.
+///
+/// # Panics
+/// Never: a report has no key that is not text, and writing into memory does not fail.
+#[must_use]
+pub fn json(report: &Report) -> String {
+    serde_json::to_string_pretty(report).expect("a report is names, numbers and text")
+}
+
+/// Everything about one rehearsal.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Whether every promise was kept.
+    pub verdict: Verdict,
+    /// The promises as the buyers saw them.
+    pub told: Vec<Finding>,
+    /// The promises as the ledger shows them.
+    pub ledger: Vec<Finding>,
+    /// When it began, RFC 3339.
+    pub started_at: String,
+    /// The version of the program that rehearsed.
+    pub program: String,
+    /// Against what: the instance's address, or "a private instance".
+    pub instance: String,
+    /// The seed: the same settings and seed make the same crowd.
+    pub seed: u64,
+    /// The command that repeats it.
+    pub command: String,
+    /// The settings, each a name and a value for people.
+    pub settings: Vec<Row>,
+    /// Seconds from the first request to the last reply.
+    pub duration_s: f64,
+    /// Moment of the sale's start, in milliseconds since the rehearsal began.
+    pub start_ms: u64,
+    /// Units of the sale.
+    pub quantity: u32,
+    /// How the crowd was made up: people by manner.
+    pub crowd: Vec<Count>,
+    /// How it ended for the people.
+    pub outcomes: Vec<Count>,
+    /// Refusals by code.
+    pub refusals: Vec<Count>,
+    /// Requests that were sent, answered and not answered.
+    pub requests: Requests,
+    /// Latencies by sort of request, from the moment at which each was due; the first is of all.
+    pub latency: Vec<Latency>,
+    /// Slots of equal length, from the rehearsal's beginning to its end.
+    pub timeline: Vec<Slot>,
+    /// Milliseconds of a slot.
+    pub slot_ms: u64,
+    /// Where the units were.
+    pub stock: Vec<Observation>,
+    /// What was done to the instance.
+    pub faults: Vec<Fault>,
+    /// What a reader should know, in sentences.
+    pub notes: Vec<String>,
+    /// Processor time.
+    pub cpu: Cpu,
+}
+
+/// Whether every promise was kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "word", rename_all = "lowercase")]
+pub enum Verdict {
+    /// All were.
+    Kept,
+    /// Some were not.
+    Broken {
+        /// Which.
+        promises: Vec<String>,
+    },
+    /// It could not be played or read to the end.
+    Unjudged {
+        /// Why, in one sentence.
+        reason: String,
+    },
+}
+
+impl Report {
+    /// The verdict as one sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match &self.verdict {
+            Verdict::Kept => "Every promise was kept.".to_owned(),
+            Verdict::Broken { promises } => match promises.as_slice() {
+                [one] => format!("1 promise was broken: {one}."),
+                all => format!("{} promises were broken: {}.", all.len(), all.join(", ")),
+            },
+            Verdict::Unjudged { reason } => format!("Not judged: {}.", reason.trim_end_matches('.')),
+        }
+    }
+
+    /// People who came.
+    fn people(&self) -> u64 {
+        self.outcomes.iter().map(|outcome| outcome.count).sum()
+    }
+
+    /// Units sold, as the instance last told.
+    fn sold(&self) -> Option<u32> {
+        self.stock.last().map(|units| units.sold)
+    }
+
+    /// Requests sent a second, in the busiest slot.
+    fn peak_per_second(&self) -> f64 {
+        let most = self.timeline.iter().map(|slot| slot.sent).max().unwrap_or(0);
+        self.per_second(most)
+    }
+
+    /// So many in one slot, as a rate.
+    fn per_second(&self, count: u64) -> f64 {
+        count as f64 * 1000.0 / self.slot_ms.max(1) as f64
+    }
+
+    /// Latencies of all requests together.
+    fn overall(&self) -> Option<&Latency> {
+        self.latency.first()
+    }
+}
+
+/// A name and a value.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// The name.
+    pub name: String,
+    /// The value, with its unit.
+    pub value: String,
+}
+
+/// So many of something.
+#[derive(Clone, Debug, Serialize)]
+pub struct Count {
+    /// Of what.
+    pub name: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// Requests.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Requests {
+    /// Sent.
+    pub sent: u64,
+    /// With a reply.
+    pub answered: u64,
+    /// Without one: the connection was cut, or could not be made.
+    pub unanswered: u64,
+    /// Replies that were thrown away on purpose, as a lost reply is.
+    pub lost: u64,
+    /// Sent again with the same key.
+    pub repeated: u64,
+}
+
+/// Latencies of one sort of request, in milliseconds.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Latency {
+    /// Of what.
+    pub name: String,
+    /// How many.
+    pub count: u64,
+    /// The median.
+    pub p50_ms: f64,
+    /// The 90th percentile.
+    pub p90_ms: f64,
+    /// The 99th percentile.
+    pub p99_ms: f64,
+    /// The 99.9th percentile.
+    pub p999_ms: f64,
+    /// The longest.
+    pub max_ms: f64,
+}
+
+/// What happened in one slot of time.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Slot {
+    /// Its beginning, in milliseconds since the rehearsal began.
+    pub at_ms: u64,
+    /// People who came.
+    pub arrivals: u64,
+    /// Requests sent.
+    pub sent: u64,
+    /// Replies that said yes or told something.
+    pub accepted: u64,
+    /// Replies that said no.
+    pub refused: u64,
+    /// Requests that got no reply.
+    pub unanswered: u64,
+    /// Latencies of the replies heard in this slot, in milliseconds: 0 when there were none.
+    pub p50_ms: f64,
+    /// The 90th percentile.
+    pub p90_ms: f64,
+    /// The 99th percentile.
+    pub p99_ms: f64,
+    /// The longest.
+    pub max_ms: f64,
+}
+
+/// Something that was done to the instance.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fault {
+    /// When, in milliseconds since the rehearsal began.
+    pub at_ms: u64,
+    /// Its sort, for the charts.
+    pub sort: FaultSort,
+    /// What, for people, such as "killed", "listens again after 310 ms", "disk full".
+    pub what: String,
+}
+
+/// Sorts of what is done to an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultSort {
+    /// It is killed.
+    Killed,
+    /// It listens again.
+    Back,
+    /// Its disk is full.
+    DiskFull,
+    /// Its disk has room again.
+    DiskFree,
+    /// Its machine's clock jumps.
+    ClockJump,
+}
+
+impl FaultSort {
+    /// Whether it does harm, rather than ending one.
+    #[must_use]
+    pub fn is_harm(self) -> bool {
+        matches!(self, Self::Killed | Self::DiskFull | Self::ClockJump)
+    }
+
+    /// What ends it, where it lasts.
+    fn ends_with(self) -> Option<Self> {
+        match self {
+            Self::Killed => Some(Self::Back),
+            Self::DiskFull => Some(Self::DiskFree),
+            _ => None,
+        }
+    }
+
+    /// Itself in a word or two.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Killed => "killed",
+            Self::Back => "back",
+            Self::DiskFull => "disk full",
+            Self::DiskFree => "disk free",
+            Self::ClockJump => "clock jumps",
+        }
+    }
+}
+
+/// Processor time, in seconds.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cpu {
+    /// Of the rehearsal's buyers.
+    pub client_s: f64,
+    /// Of the instance, where it is a private one.
+    pub server_s: Option<f64>,
+}
+
+/// What is going on, for the one who watches.
+#[derive(Clone, Debug, Default)]
+pub struct Progress {
+    /// Milliseconds since the rehearsal began.
+    pub now_ms: u64,
+    /// Milliseconds since the sale's start; negative before, nothing while there is no sale yet.
+    pub since_start_ms: Option<i64>,
+    /// What is being done, such as "buyers sign in", "the line opens", "on sale", "settling", "judging".
+    pub phase: &'static str,
+    /// People in the crowd.
+    pub people: u64,
+    /// People who have come.
+    pub arrived: u64,
+    /// People who are done.
+    pub gone: u64,
+    /// Where the units are, as last told.
+    pub stock: Option<Observation>,
+    /// Requests sent so far.
+    pub requests: Requests,
+    /// Replies in the last full second.
+    pub per_second: u64,
+    /// Median latency in the last seconds, in milliseconds.
+    pub p50_ms: f64,
+    /// 99th percentile in the last seconds, in milliseconds.
+    pub p99_ms: f64,
+    /// Refusals by code so far, the most frequent first.
+    pub refusals: Vec<Count>,
+    /// What was done to the instance so far.
+    pub faults: Vec<Fault>,
+}
+
+impl Progress {
+    /// When something was done to the instance, in milliseconds from the sale's start.
+    pub(crate) fn since_start(&self, fault: &Fault) -> Option<i64> {
+        let ago_ms = i64::try_from(self.now_ms.saturating_sub(fault.at_ms)).ok()?;
+        Some(self.since_start_ms?.saturating_sub(ago_ms))
+    }
+}

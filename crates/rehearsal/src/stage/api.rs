@@ -1,0 +1,307 @@
+//! Calls of the API by the merchant: each is asked again while the instance cannot answer, because a rehearsal kills it on
+//! purpose. A refusal is told at once.
+
+use crate::client::{Client, Reply, Unanswered};
+use crate::crowd::preset;
+use crate::ledger::LedgerError;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::Request;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use hyper::http::Method;
+use sale::{Admission, BuyerId, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// An instance that does not answer the merchant for this long, is gone.
+const TRIES: u32 = 120;
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(250);
+/// The first call is given up sooner: a wrong address should not take half a minute to be told.
+const TRIES_FIRST: u32 = 8;
+
+/// Why the merchant's side does not work.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// Nobody answers.
+    #[error("{url} does not answer")]
+    Unreachable {
+        /// Where.
+        url: String,
+        /// Why.
+        source: Unanswered,
+    },
+    /// The sign-in failed.
+    #[error("{url} does not know an admin with this address and password")]
+    BadLogin {
+        /// Where.
+        url: String,
+    },
+    /// The account is no admin's.
+    #[error("the account {email} is no admin of {url}: a rehearsal makes a sale and reads its ledger")]
+    NoAdmin {
+        /// Who.
+        email: String,
+        /// Where.
+        url: String,
+    },
+    /// It answers, but not like a Doorbuster.
+    #[error("{path} answered {status}, which is not what a Doorbuster says: is the address right?")]
+    Foreign {
+        /// Which call.
+        path: String,
+        /// What.
+        status: u16,
+    },
+    /// It refuses.
+    #[error("{path} answered {status} {code}: {detail}")]
+    Refused {
+        /// Which call.
+        path: String,
+        /// The status.
+        status: u16,
+        /// The problem's code.
+        code: String,
+        /// The problem's words.
+        detail: String,
+    },
+    /// An event of the ledger cannot be understood.
+    #[error("the ledger cannot be read")]
+    Ledger(#[from] LedgerError),
+}
+
+/// A page of a list.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Page<T> {
+    pub(super) items: Vec<T>,
+    pub(super) next_cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SignedIn {
+    user: User,
+    access_token: String,
+}
+
+#[derive(Deserialize)]
+struct User {
+    id: BuyerId,
+    #[serde(default)]
+    role: String,
+}
+
+/// Calls as the admin.
+pub(super) struct Api {
+    client: Client,
+    bearer: Option<HeaderValue>,
+}
+
+impl Api {
+    pub(super) fn new(client: Client) -> Self {
+        Self { client, bearer: None }
+    }
+
+    pub(super) async fn sign_in(&mut self, email: &str, password: &str) -> Result<(), StageError> {
+        let path = "/api/v1/auth/login";
+        let url = || self.client.target().url().to_owned();
+        let body = json!({"email": email, "password": password});
+        let reply = self.answer(Method::POST, path, Some(&body), TRIES_FIRST).await?;
+        if reply.status == 401 {
+            return Err(StageError::BadLogin { url: url() });
+        }
+        let signed_in: SignedIn = document(&checked(reply, path)?, path)?;
+        if signed_in.user.role != "admin" {
+            return Err(StageError::NoAdmin { email: email.to_owned(), url: url() });
+        }
+        let foreign = |_| StageError::Foreign { path: path.to_owned(), status: 200 };
+        let mut bearer =
+            HeaderValue::from_str(&format!("Bearer {}", signed_in.access_token)).map_err(foreign)?;
+        bearer.set_sensitive(true);
+        self.bearer = Some(bearer);
+        Ok(())
+    }
+
+    pub(super) async fn call<T: for<'de> Deserialize<'de>>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<T, StageError> {
+        document(&checked(self.answer(method, path, body, TRIES).await?, path)?, path)
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Result<Reply, StageError> {
+        checked(self.answer(Method::GET, path, None, TRIES).await?, path)
+    }
+
+    /// The first reply that is no passing trouble.
+    async fn answer(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        tries: u32,
+    ) -> Result<Reply, StageError> {
+        let mut left = tries;
+        loop {
+            left -= 1;
+            let sent = self
+                .client
+                .send(self.request(method.clone(), path, body, None), self.client.turn().await)
+                .await;
+            match sent {
+                Ok(reply) if left > 0 && (reply.status.is_server_error() || reply.status == 429) => {}
+                Ok(reply) => return Ok(reply),
+                Err(source) if left == 0 => {
+                    return Err(StageError::Unreachable {
+                        url: self.client.target().url().to_owned(),
+                        source,
+                    });
+                }
+                Err(_) => {}
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        address: Option<u32>,
+    ) -> Request<Full<Bytes>> {
+        let mut start = self.client.target().request(method, path);
+        if let Some(bearer) = &self.bearer {
+            start = start.header(AUTHORIZATION, bearer.clone());
+        }
+        if let Some(address) = address {
+            let [_, a, b, c] = address.to_be_bytes();
+            start = start.header("x-forwarded-for", format!("10.{a}.{b}.{c}"));
+        }
+        let body = body.map_or_else(Bytes::new, |body| body.to_string().into());
+        start = start.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        start.body(Full::new(body)).expect("method, path and headers are made of checked parts")
+    }
+}
+
+/// Makes an account.
+pub(super) async fn register(
+    api: &Api,
+    name: &str,
+    address: u32,
+) -> Result<Option<(BuyerId, String)>, StageError> {
+    #[derive(Serialize)]
+    struct Registration<'a> {
+        email: String,
+        username: &'a str,
+        password: String,
+    }
+    let path = "/api/v1/auth/register";
+    // Nobody signs in with it again: the password is forgotten here.
+    let password = uuid::Uuid::new_v4().simple().to_string();
+    let registration = Registration { email: format!("{name}@example.com"), username: name, password };
+    let body = json!(registration);
+    let anyone = Api { client: Client::new(api.client.target().clone(), 1), bearer: None };
+    let reply = anyone
+        .client
+        .send(anyone.request(Method::POST, path, Some(&body), Some(address)), anyone.client.turn().await)
+        .await
+        .map_err(|source| StageError::Unreachable { url: api.client.target().url().to_owned(), source })?;
+    if reply.status == 429 {
+        return Ok(None);
+    }
+    let signed_in: SignedIn = document(&checked(reply, path)?, path)?;
+    Ok(Some((signed_in.user.id, signed_in.access_token)))
+}
+
+/// What a sale of the instance promises.
+pub(super) async fn sale_like(api: &Api, slug: &str) -> Result<preset::Sale, StageError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Document {
+        quantity: u32,
+        limit_per_buyer: u32,
+        admission: AdmissionDocument,
+    }
+    #[derive(Deserialize)]
+    #[serde(tag = "type", rename_all = "lowercase", rename_all_fields = "camelCase")]
+    enum AdmissionDocument {
+        Open,
+        Fifo { per_second: u32, checkout_seconds: u32, line_opens_seconds_before: u32 },
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Held {
+        sale: HoldDocument,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct HoldDocument {
+        hold_seconds: u32,
+    }
+    #[derive(Deserialize)]
+    struct Named {
+        id: sale::SaleId,
+    }
+    let path = format!("/api/v1/flash-sales/{slug}");
+    let reply = api.get(&path).await?;
+    let named: Named = document(&reply, &path)?;
+    let shown: Document = document(&reply, &path)?;
+    let path = format!("/api/v1/admin/flash-sales/{}/overview", named.id);
+    let held: Held = document(&api.get(&path).await?, &path)?;
+    let admission = match shown.admission {
+        AdmissionDocument::Open => Admission::Open,
+        AdmissionDocument::Fifo { per_second, checkout_seconds, line_opens_seconds_before } => {
+            Admission::Fifo {
+                per_second,
+                checkout_s: checkout_seconds,
+                line_opens_s: line_opens_seconds_before,
+            }
+        }
+    };
+    Ok(preset::Sale {
+        quantity: shown.quantity,
+        limit_per_buyer: shown.limit_per_buyer,
+        hold_s: held.sale.hold_seconds,
+        admission,
+    })
+}
+
+fn checked(reply: Reply, path: &str) -> Result<Reply, StageError> {
+    #[derive(Deserialize)]
+    struct Problem {
+        code: String,
+        #[serde(default)]
+        detail: String,
+    }
+    if reply.status.is_success() {
+        return Ok(reply);
+    }
+    let status = reply.status.as_u16();
+    let path = path.to_owned();
+    Err(match serde_json::from_slice::<Problem>(&reply.body) {
+        Ok(Problem { code, detail }) => StageError::Refused { path, status, code, detail },
+        Err(_) => StageError::Foreign { path, status },
+    })
+}
+
+pub(super) fn document<T: for<'de> Deserialize<'de>>(reply: &Reply, path: &str) -> Result<T, StageError> {
+    serde_json::from_slice(&reply.body)
+        .map_err(|_| StageError::Foreign { path: path.to_owned(), status: reply.status.as_u16() })
+}
+
+/// A moment of the instance.
+pub(super) fn moment(text: &str) -> Result<Timestamp, StageError> {
+    let foreign = |_| StageError::Foreign { path: format!("a moment, {text},"), status: 200 };
+    text.parse::<jiff::Timestamp>().map(|at| Timestamp(at.as_millisecond())).map_err(foreign)
+}
+
+/// The same as text, with milliseconds.
+pub(super) fn rfc3339(at: Timestamp) -> String {
+    let at = jiff::Timestamp::from_millisecond(at.0).unwrap_or(jiff::Timestamp::MAX);
+    format!("{at:.3}")
+}

@@ -1,0 +1,314 @@
+//! What the buyers asked and what they were told: the evidence from outside. It never judges.
+//!
+//! An account's evidence is bounded by what the account did that matters (joins, orders, payments), not by how often it
+//! looked at its place.
+
+use sale::{BuyerId, OrderId, Ticket};
+
+/// A moment of the rehearsal: microseconds since it began, by the stopwatch of the machine that rehearses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment(pub u64);
+
+impl Moment {
+    /// This long after it.
+    #[must_use]
+    pub fn plus(self, duration: std::time::Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
+    }
+}
+
+/// When one request was sent and when its reply was there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// Before its first byte was sent.
+    pub sent: Moment,
+    /// After the last byte of its reply was read.
+    pub heard: Moment,
+}
+
+/// All that one account did, and was told. Several people may act for one account: two tabs, or a bot with many addresses.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Who.
+    pub buyer: BuyerId,
+    /// What was said about its place in line; nothing while it has none.
+    pub place: Option<PlaceTold>,
+    /// The places that it had before.
+    pub past_places: Vec<PlaceTold>,
+    /// The first time that a place of its was worse than before, though its buyer had done nothing.
+    pub worse: Option<Worse>,
+    /// Times that a place was told.
+    pub places_told: u32,
+    /// What it asked for, in the order of asking. Looks are not in it.
+    pub asked: Vec<Asked>,
+    /// When it first asked for the place that it has, or does not have yet.
+    joining_since: Option<Moment>,
+    /// When its last place was known to be over. What was asked before may still speak of that place.
+    place_over: Moment,
+}
+
+/// What was said about one place in line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlaceTold {
+    /// The number.
+    pub ticket: Ticket,
+    /// From the first request for this place to the first reply with the number: it was given in between. Nothing where
+    /// that cannot be said.
+    pub joined: Option<Span>,
+    /// The latest position that was told, 0 once admitted.
+    pub position: u32,
+    /// When it was.
+    pub told: Span,
+}
+
+/// A place that got worse though its buyer did nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Worse {
+    /// Another number than before.
+    Ticket {
+        /// The number before.
+        before: Ticket,
+        /// The number after.
+        after: Ticket,
+    },
+    /// A later position than before. (From admitted to waiting is no such case: an admission may lapse.)
+    Position {
+        /// The position before.
+        before: u32,
+        /// The position after.
+        after: u32,
+    },
+}
+
+/// One thing an account wanted: one request, and its repetitions with the same key.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// What.
+    pub what: What,
+    /// The replies, in the order in which they were heard.
+    pub replies: Vec<Reply>,
+    /// When it was sent for the first time.
+    pub first_sent: Moment,
+    /// Times that it was sent and no reply came.
+    pub unanswered: u32,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A place in line.
+    Join,
+    /// The place given up.
+    Leave,
+    /// Units, under an `Idempotency-Key` that is this number's.
+    Order {
+        /// How many.
+        units: u32,
+        /// The key.
+        key: u64,
+    },
+    /// To pay.
+    Pay {
+        /// Which order.
+        order: OrderId,
+        /// The key.
+        key: u64,
+        /// Whether the method is one that the provider declines.
+        declines: bool,
+    },
+    /// To give an order's units back.
+    Cancel {
+        /// Which order.
+        order: OrderId,
+    },
+}
+
+/// One reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// When.
+    pub span: Span,
+    /// The HTTP status.
+    pub status: u16,
+    /// What it said.
+    pub said: Said,
+}
+
+/// What a reply said, as far as it is a promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// A place in line.
+    Place {
+        /// The number.
+        ticket: Ticket,
+        /// Waiting buyers ahead plus one; 0 when admitted.
+        position: u32,
+    },
+    /// An order in some status.
+    Order {
+        /// Its id.
+        order: OrderId,
+        /// Its units.
+        units: u32,
+        /// The price of all its units, in minor units.
+        total_minor: i64,
+        /// Its status.
+        status: OrderStatus,
+    },
+    /// No, for this reason.
+    Refused(Code),
+    /// Yes, without a word (a place given up).
+    Done,
+    /// Something that the API does not say: no JSON, or not the document that is due.
+    Nonsense,
+}
+
+/// An order's status in a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderStatus {
+    /// Held until it is paid.
+    Pending,
+    /// Paid.
+    Confirmed,
+    /// Over: expired, cancelled, declined or refunded.
+    Over,
+}
+
+macro_rules! codes {
+    ($($variant:ident $text:literal),+ $(,)?) => {
+        /// The `code` of a refusal, as far as buyers meet it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[expect(missing_docs, reason = "each is the code of the same name in docs/api.md")]
+        pub enum Code { $($variant),+, Other }
+
+        impl Code {
+            /// The code with this text.
+            #[must_use]
+            pub fn of(text: &str) -> Self {
+                match text { $($text => Self::$variant,)+ _ => Self::Other }
+            }
+
+            /// Its text.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ Self::Other => "other" }
+            }
+        }
+    };
+}
+
+codes! {
+    SoldOut "sold_out", AllHeld "all_held", LimitReached "limit_reached", AlreadyInLine "already_in_line",
+    NoLine "no_line", Paused "paused", OrderState "order_state", NotAdmitted "not_admitted",
+    NotInLine "not_in_line", NotStarted "not_started", Ended "ended", Closed "closed",
+    OrderExpired "order_expired", KeyReused "key_reused", SaleUnknown "sale_unknown",
+    OrderUnknown "order_unknown", RequestInFlight "request_in_flight",
+    PaymentUnknown "payment_unknown", PaymentDeclined "payment_declined", Unauthorized "unauthorized",
+    RateLimited "rate_limited", Internal "internal", Overloaded "overloaded",
+    Unavailable "unavailable", NotRecorded "not_recorded", Timeout "timeout",
+}
+
+impl Code {
+    /// Whether the refusal says nothing of the outcome: the same request may be sent again, and must be to know.
+    #[must_use]
+    pub fn is_passing(self) -> bool {
+        matches!(
+            self,
+            Self::RequestInFlight
+                | Self::PaymentUnknown
+                | Self::RateLimited
+                | Self::Internal
+                | Self::Overloaded
+                | Self::Unavailable
+                | Self::NotRecorded
+                | Self::Timeout
+        )
+    }
+}
+
+impl Account {
+    /// Nothing asked, nothing told.
+    #[must_use]
+    pub fn new(buyer: BuyerId) -> Self {
+        Self {
+            buyer,
+            place: None,
+            past_places: Vec::new(),
+            worse: None,
+            places_told: 0,
+            asked: Vec::new(),
+            joining_since: None,
+            place_over: Moment::default(),
+        }
+    }
+
+    /// A place is asked for.
+    pub fn ask_for_place(&mut self, sent: Moment) {
+        if self.place.is_none() {
+            self.joining_since.get_or_insert(sent);
+        }
+    }
+
+    /// A place was told.
+    pub fn hear_place(&mut self, ticket: Ticket, position: u32, told: Span) {
+        self.places_told += 1;
+        if told.sent < self.place_over {
+            return;
+        }
+        let Some(place) = &mut self.place else {
+            let joined = self.joining_since.take().map(|sent| Span { sent, heard: told.heard });
+            self.place = Some(PlaceTold { ticket, joined, position, told });
+            return;
+        };
+        let before = *place;
+        if ticket != before.ticket {
+            self.worse.get_or_insert(Worse::Ticket { before: before.ticket, after: ticket });
+        }
+        // Two replies have an order only if one was heard before the other was asked for.
+        if told.sent < before.told.heard {
+            return;
+        }
+        if before.position > 0 && position > before.position {
+            self.worse.get_or_insert(Worse::Position { before: before.position, after: position });
+        }
+        (place.position, place.told) = (position, told);
+    }
+
+    /// The place is over: given up, used for an order, or lost by doing nothing. The next one is a new one.
+    pub fn place_ends(&mut self, heard: Moment) {
+        self.past_places.extend(self.place.take());
+        self.joining_since = None;
+        self.place_over = self.place_over.max(heard);
+    }
+}
+
+impl Asked {
+    /// Something that was just asked for.
+    #[must_use]
+    pub fn new(what: What, first_sent: Moment) -> Self {
+        Self { what, replies: Vec::new(), first_sent, unanswered: 0 }
+    }
+
+    /// A reply came. Of the same refusal, told again and again, the first and the last are kept.
+    pub fn hear(&mut self, reply: Reply) {
+        if let [.., before, last] = &mut self.replies[..]
+            && matches!(reply.said, Said::Refused(_))
+            && before.said == last.said
+            && last.said == reply.said
+        {
+            *last = reply;
+        } else {
+            self.replies.push(reply);
+        }
+    }
+
+    /// The reply that settles it: the first that is no passing refusal.
+    #[must_use]
+    pub fn settled(&self) -> Option<&Reply> {
+        self.replies.iter().find(|reply| match reply.said {
+            Said::Refused(code) => !code.is_passing(),
+            Said::Nonsense => false,
+            _ => true,
+        })
+    }
+}

@@ -1,0 +1,53 @@
+//! How many connections a crowd shares: as many as wanted, as far as open files and ports reach. It never fails: it says what
+//! was done.
+
+use crate::commands::open_files;
+
+/// Connections when nobody says how many: a load balancer keeps about as many to one instance.
+const DEFAULT: u32 = 1_000;
+/// Files that are open besides.
+const OTHER_FILES: u64 = 128;
+/// Ports from which one machine can reach one address at the same time, by the usual range of the system.
+const PORTS: u64 = 28_000;
+
+/// So many connections for so many people, and what the reader of the report should know of it.
+pub(super) fn agree(wanted: Option<u32>, people: u32) -> (usize, Vec<String>) {
+    let files = open_files::raise().unwrap_or(u64::MAX);
+    let (connections, note) = bounded(wanted, people, files);
+    (usize::try_from(connections).unwrap_or(usize::MAX), note.into_iter().collect())
+}
+
+fn bounded(wanted: Option<u32>, people: u32, files: u64) -> (u64, Option<String>) {
+    let asked = u64::from(wanted.unwrap_or(DEFAULT)).min(u64::from(people)).max(1);
+    // A private instance has its end of each connection in files of its own.
+    let reach = files.saturating_sub(OTHER_FILES).clamp(1, PORTS);
+    let connections = asked.min(reach);
+    let note = if connections < asked {
+        Some(format!(
+            "{people} people shared {connections} connections, not {asked}: this machine allows {files} open files to a process, and \
+             {PORTS} ports to an address."
+        ))
+    } else if connections < u64::from(people) {
+        Some(format!("{people} people shared {connections} connections, as behind a load balancer."))
+    } else {
+        None
+    };
+    (connections, note)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_shares_what_the_machine_allows_and_says_so() {
+        assert_eq!(bounded(None, 300, 1_000_000), (300, None));
+        let (connections, note) = bounded(None, 100_000, 1_000_000);
+        assert_eq!(connections, 1_000);
+        assert!(note.expect("a note").contains("as behind a load balancer"));
+        let (connections, note) = bounded(Some(5_000), 100_000, 1_024);
+        assert_eq!(connections, 896);
+        assert!(note.expect("a note").contains("1024 open files"));
+        assert_eq!(bounded(Some(60_000), 100_000, 1_000_000).0, 28_000);
+    }
+}

@@ -1,0 +1,448 @@
+//! The settings of `rehearse`: a preset, and what is to be different. It never plays anything.
+
+use crate::commands::CommandError;
+use crate::commands::settings::duration;
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use rehearsal::crowd::preset::{self, Drop};
+use rehearsal::crowd::{Arrival, Share};
+use rehearsal::play::Faults;
+use rehearsal::report::Row;
+use rehearsal::stage::AdminLogin;
+use sale::Admission;
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// People of a crowd at most: each costs about two kilobytes while the drop lasts.
+const PEOPLE_MAX: i64 = 2_000_000;
+
+/// Plays a whole drop.
+#[derive(Debug, Clone, Args)]
+pub struct Rehearse {
+    /// A whole drop with a name: what is sold, and who comes. Every other flag changes one thing of it.
+    #[arg(long, env = "DOORBUSTER_PRESET", value_enum, default_value = "smoke")]
+    pub preset: Preset,
+    /// Address of a running instance. Without it, a private one is started and thrown away.
+    #[arg(long, env = "DOORBUSTER_URL", value_name = "URL")]
+    pub url: Option<String>,
+    /// E-mail address of the running instance's admin.
+    #[arg(long, env = "DOORBUSTER_ADMIN_EMAIL", value_name = "ADDRESS")]
+    pub admin_email: Option<String>,
+    /// Password of the running instance's admin.
+    #[arg(long, env = "DOORBUSTER_ADMIN_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
+    pub admin_password: Option<String>,
+    /// The running instance's token key: buyers then need not sign up, which takes it 20 ms each.
+    #[arg(long, env = "DOORBUSTER_TOKEN_KEY", value_name = "FILE")]
+    pub token_key: Option<PathBuf>,
+    /// Rehearses with quantity, limit, hold and admission of this sale of the running instance, on a copy of it.
+    #[arg(long, env = "DOORBUSTER_LIKE", value_name = "SLUG")]
+    pub like: Option<String>,
+    /// Plays also while a sale with real buyers runs there.
+    #[arg(long, env = "DOORBUSTER_I_KNOW_THIS_IS_LIVE", value_parser = clap::builder::BoolishValueParser::new())]
+    pub i_know_this_is_live: bool,
+
+    /// People who come.
+    #[arg(long, env = "DOORBUSTER_BUYERS", value_parser = clap::value_parser!(u32).range(1..=PEOPLE_MAX), value_name = "COUNT")]
+    pub buyers: Option<u32>,
+    /// Units on sale.
+    #[arg(long, env = "DOORBUSTER_UNITS", value_parser = clap::value_parser!(u32).range(1..=10_000_000), value_name = "COUNT")]
+    pub units: Option<u32>,
+    /// Units that one buyer may have.
+    #[arg(long, env = "DOORBUSTER_LIMIT_PER_BUYER", value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "COUNT")]
+    pub limit_per_buyer: Option<u32>,
+    /// Time that a hold lasts, in whole seconds; 0s sells at once.
+    #[arg(long, env = "DOORBUSTER_HOLD", value_parser = seconds, value_name = "TIME")]
+    pub hold: Option<u32>,
+    /// Whether there is a line.
+    #[arg(long, env = "DOORBUSTER_ADMISSION", value_enum)]
+    pub admission: Option<AdmissionKind>,
+    /// Admissions a second, where there is a line.
+    #[arg(long, env = "DOORBUSTER_PER_SECOND", value_parser = clap::value_parser!(u32).range(1..=100_000), value_name = "COUNT")]
+    pub per_second: Option<u32>,
+    /// Time that an admission lasts, in whole seconds, where there is a line.
+    #[arg(long, env = "DOORBUSTER_CHECKOUT", value_parser = seconds, value_name = "TIME")]
+    pub checkout: Option<u32>,
+
+    /// How people come: spike, ramp, poisson, or a CSV file of seconds and arrivals.
+    #[arg(long, env = "DOORBUSTER_ARRIVAL", value_name = "CURVE")]
+    pub arrival: Option<String>,
+    /// Time from the first to the last of them; a CSV file has its own.
+    #[arg(long, env = "DOORBUSTER_OVER", value_parser = duration, value_name = "TIME")]
+    pub over: Option<Duration>,
+    /// The page is opened at most this long before the button is pressed.
+    #[arg(long, env = "DOORBUSTER_LEAD", value_parser = duration, value_name = "TIME")]
+    pub lead: Option<Duration>,
+    /// Time after which one who waits goes home.
+    #[arg(long, env = "DOORBUSTER_PATIENCE", value_parser = duration, value_name = "TIME")]
+    pub patience: Option<Duration>,
+    /// Number from which everything is drawn: the same one makes the same crowd. Drawn itself when not given.
+    #[arg(long, env = "DOORBUSTER_SEED", value_name = "NUMBER")]
+    pub seed: Option<u64>,
+
+    /// Share who click each button twice.
+    #[arg(long, env = "DOORBUSTER_DOUBLE_CLICK", value_name = "SHARE")]
+    pub double_click: Option<Share>,
+    /// Share who have two tabs open.
+    #[arg(long, env = "DOORBUSTER_TWO_TABS", value_name = "SHARE")]
+    pub two_tabs: Option<Share>,
+    /// Share who let their hold run out.
+    #[arg(long, env = "DOORBUSTER_ABANDON", value_name = "SHARE")]
+    pub abandon: Option<Share>,
+    /// Share whose card is declined.
+    #[arg(long, env = "DOORBUSTER_DECLINED", value_name = "SHARE")]
+    pub declined: Option<Share>,
+    /// Share who pay when their hold is over.
+    #[arg(long, env = "DOORBUSTER_LATE_PAY", value_name = "SHARE")]
+    pub late_pay: Option<Share>,
+    /// Share who give their hold back.
+    #[arg(long, env = "DOORBUSTER_CANCEL", value_name = "SHARE")]
+    pub cancel: Option<Share>,
+    /// Share who leave the line.
+    #[arg(long, env = "DOORBUSTER_LEAVE", value_name = "SHARE")]
+    pub leave: Option<Share>,
+    /// Share who lose the reply to what matters, and ask again with the same key.
+    #[arg(long, env = "DOORBUSTER_LOST_REPLY", value_name = "SHARE")]
+    pub lost_reply: Option<Share>,
+    /// Share who ask again and again without waiting.
+    #[arg(long, env = "DOORBUSTER_HAMMER", value_name = "SHARE")]
+    pub hammer: Option<Share>,
+    /// Share who act for an account that others act for too, each from an address of their own.
+    #[arg(long, env = "DOORBUSTER_ONE_ACCOUNT_MANY_ADDRESSES", value_name = "SHARE")]
+    pub one_account_many_addresses: Option<Share>,
+    /// Share who come from an address that other accounts come from too.
+    #[arg(long, env = "DOORBUSTER_MANY_ACCOUNTS_ONE_ADDRESS", value_name = "SHARE")]
+    pub many_accounts_one_address: Option<Share>,
+
+    /// Kills the private instance and starts it again, each time this long after the last, from the start of the sale on.
+    #[arg(long, env = "DOORBUSTER_CRASH_EVERY", value_parser = duration, value_name = "TIME")]
+    pub crash_every: Option<Duration>,
+    /// Fills the private instance's disk at this time of the sale.
+    #[arg(long, env = "DOORBUSTER_DISK_FULL_AT", value_parser = duration, value_name = "TIME")]
+    pub disk_full_at: Option<Duration>,
+    /// Time that its disk stays full.
+    #[arg(long, env = "DOORBUSTER_DISK_FULL_FOR", value_parser = duration, default_value = "3s", value_name = "TIME")]
+    pub disk_full_for: Duration,
+    /// Makes the private instance's clock jump, forwards or (with -) backwards.
+    #[arg(long, env = "DOORBUSTER_CLOCK_JUMP", value_parser = jump, allow_hyphen_values = true, value_name = "TIME")]
+    pub clock_jump: Option<i64>,
+    /// Time of the sale at which it jumps.
+    #[arg(long, env = "DOORBUSTER_CLOCK_JUMP_AT", value_parser = duration, default_value = "2s", value_name = "TIME")]
+    pub clock_jump_at: Duration,
+
+    /// Connections at a time, which the crowd shares; by default 1000, or one for each if they are fewer.
+    #[arg(long, env = "DOORBUSTER_CONNECTIONS", value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "COUNT")]
+    pub connections: Option<u32>,
+    /// Folder for the report; made if there is none.
+    #[arg(long, env = "DOORBUSTER_REPORT", default_value = "./rehearsals", value_name = "FOLDER")]
+    pub report: PathBuf,
+}
+
+/// A drop with a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Preset {
+    /// 300 people, 50 units, a quarter of a minute: does everything work?
+    Smoke,
+    /// 10,000 people within two seconds, 500 units, one each, bots among them.
+    SneakerDrop,
+    /// 4,000 people over 20 seconds, 4,000 units, up to four each.
+    TicketOnSale,
+}
+
+/// Whether there is a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AdmissionKind {
+    /// Anyone may buy.
+    Open,
+    /// A line, first come, first served.
+    Fifo,
+}
+
+impl Preset {
+    fn drop(self) -> Drop {
+        match self {
+            Self::Smoke => preset::Preset::Smoke,
+            Self::SneakerDrop => preset::Preset::SneakerDrop,
+            Self::TicketOnSale => preset::Preset::TicketOnSale,
+        }
+        .drop()
+    }
+}
+
+impl Rehearse {
+    /// Whether these flags go together.
+    ///
+    /// # Errors
+    /// Usage when they do not.
+    pub fn check(&self) -> Result<(), CommandError> {
+        let usage = |sentence: &str| Err(CommandError::Usage(sentence.to_owned()));
+        if self.url.is_some() {
+            for (flag, is_set) in [
+                ("--crash-every", self.crash_every.is_some()),
+                ("--disk-full-at", self.disk_full_at.is_some()),
+                ("--clock-jump", self.clock_jump.is_some()),
+            ] {
+                if is_set {
+                    return usage(&format!("{flag}: only a private instance may be harmed; leave --url out"));
+                }
+            }
+        } else {
+            // The variable may be meant for `serve`; the flag of a running instance only makes sense with one.
+            if self.like.is_some() {
+                return usage("--like: name the instance that has this sale with --url");
+            }
+        }
+        Ok(())
+    }
+
+    /// The drop that they make up.
+    ///
+    /// # Errors
+    /// Usage when a curve cannot be read or shares are more than all.
+    pub fn drop(&self) -> Result<Drop, CommandError> {
+        let mut drop = self.preset.drop();
+        set(&mut drop.crowd.people, self.buyers);
+        set(&mut drop.crowd.over, self.over);
+        set(&mut drop.crowd.lead, self.lead);
+        set(&mut drop.patience, self.patience);
+        if let Some(curve) = &self.arrival {
+            drop.crowd.arrival = arrival(curve)?;
+        }
+        let manners = &mut drop.crowd.manners;
+        for (share, wanted) in [
+            (&mut manners.double_click, self.double_click),
+            (&mut manners.two_tabs, self.two_tabs),
+            (&mut manners.abandon, self.abandon),
+            (&mut manners.declined, self.declined),
+            (&mut manners.late_pay, self.late_pay),
+            (&mut manners.cancel, self.cancel),
+            (&mut manners.leave, self.leave),
+            (&mut manners.lost_reply, self.lost_reply),
+            (&mut manners.hammer, self.hammer),
+            (&mut manners.one_account_many_addresses, self.one_account_many_addresses),
+            (&mut manners.many_accounts_one_address, self.many_accounts_one_address),
+        ] {
+            set(share, wanted);
+        }
+        manners.check().map_err(CommandError::Usage)?;
+        // A seed that a person can read out: the numbers need not be many, only different.
+        drop.crowd.seed = self.seed.unwrap_or_else(|| u64::from(Uuid::new_v4().as_fields().0));
+        let sale = drop.sale;
+        Ok(self.like_sale(drop, sale))
+    }
+
+    /// The same drop of a sale like this one, but for what the flags say.
+    pub fn like_sale(&self, mut drop: Drop, mut sale: preset::Sale) -> Drop {
+        set(&mut sale.quantity, self.units);
+        set(&mut sale.limit_per_buyer, self.limit_per_buyer);
+        set(&mut sale.hold_s, self.hold);
+        let (mut per_second, mut checkout_s, line_opens_s) = match sale.admission {
+            Admission::Fifo { per_second, checkout_s, line_opens_s } => {
+                (per_second, checkout_s, line_opens_s)
+            }
+            Admission::Open => (100, 10, 5),
+        };
+        set(&mut per_second, self.per_second);
+        set(&mut checkout_s, self.checkout.map(|seconds| seconds.max(1)));
+        let has_line = match self.admission {
+            Some(kind) => kind == AdmissionKind::Fifo,
+            None => matches!(sale.admission, Admission::Fifo { .. }),
+        };
+        sale.admission =
+            if has_line { Admission::Fifo { per_second, checkout_s, line_opens_s } } else { Admission::Open };
+        drop.crowd.units_max = drop.crowd.units_max.min(sale.limit_per_buyer);
+        drop.sale = sale;
+        drop
+    }
+
+    /// What is done to the private instance.
+    pub fn faults(&self) -> Faults {
+        Faults {
+            crash_every: self.crash_every,
+            disk_full: self.disk_full_at.map(|at| (at, self.disk_full_for)),
+            clock_jump: self.clock_jump.map(|ms| (self.clock_jump_at, ms)),
+        }
+    }
+
+    /// The running instance's admin.
+    ///
+    /// # Errors
+    /// Usage when the flags do not name one.
+    pub fn admin(&self) -> Result<AdminLogin, CommandError> {
+        let missing = |flag: &str| {
+            CommandError::Usage(format!(
+                "{flag}: a rehearsal on a running instance makes a sale of its own there and reads its ledger, so name an admin"
+            ))
+        };
+        Ok(AdminLogin {
+            email: self.admin_email.clone().ok_or_else(|| missing("--admin-email"))?,
+            password: self.admin_password.clone().ok_or_else(|| missing("--admin-password"))?,
+        })
+    }
+
+    /// The settings as the report shows them.
+    pub fn told(&self, drop: &Drop, connections: usize) -> Vec<Row> {
+        let (sale, crowd, manners) = (&drop.sale, &drop.crowd, &drop.crowd.manners);
+        let admission = match sale.admission {
+            Admission::Open => "open".to_owned(),
+            Admission::Fifo { per_second, checkout_s, line_opens_s } => format!(
+                "a line: {per_second} admissions a second, {checkout_s} s to check out, opens {line_opens_s} s before"
+            ),
+        };
+        let arrival = match &crowd.arrival {
+            Arrival::Spike => format!("spike over {:?}", crowd.over),
+            Arrival::Ramp => format!("ramp over {:?}", crowd.over),
+            Arrival::Poisson => format!("Poisson, over {:?} on average", crowd.over),
+            Arrival::Recorded(curve) => format!("recorded, {} rows", curve.len()),
+        };
+        let hold =
+            if sale.hold_s == 0 { "none, sold at once".to_owned() } else { format!("{} s", sale.hold_s) };
+        let rows = [
+            ("units", sale.quantity.to_string()),
+            ("units per buyer", sale.limit_per_buyer.to_string()),
+            ("hold", hold),
+            ("admission", admission),
+            ("people", crowd.people.to_string()),
+            ("arrival", arrival),
+            ("open the page at most", format!("{:?} before", crowd.lead)),
+            ("patience", format!("{:?}", drop.patience)),
+            ("click twice", manners.double_click.to_string()),
+            ("two tabs", manners.two_tabs.to_string()),
+            ("let the hold run out", manners.abandon.to_string()),
+            ("card declined", manners.declined.to_string()),
+            ("pay late", manners.late_pay.to_string()),
+            ("cancel", manners.cancel.to_string()),
+            ("leave the line", manners.leave.to_string()),
+            ("lose replies", manners.lost_reply.to_string()),
+            ("hammer", manners.hammer.to_string()),
+            ("one account, many addresses", manners.one_account_many_addresses.to_string()),
+            ("many accounts, one address", manners.many_accounts_one_address.to_string()),
+            ("connections", connections.to_string()),
+        ];
+        rows.into_iter().map(|(name, value)| Row { name: name.to_owned(), value }).collect()
+    }
+
+    /// The command that repeats it: as it was typed, and the seed. A password is left out.
+    pub fn command(&self, drop: &Drop) -> String {
+        let mut words = vec!["doorbuster".to_owned()];
+        let mut typed = std::env::args().skip(1).peekable();
+        while let Some(word) = typed.next() {
+            if word == "--admin-password" || word == "--seed" {
+                let _value = typed.next();
+            } else if !word.starts_with("--admin-password=") && !word.starts_with("--seed=") {
+                words.push(quoted(word));
+            }
+        }
+        words.push(format!("--seed {}", drop.crowd.seed));
+        words.join(" ")
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: String) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:%=@,+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+fn set<T>(place: &mut T, wanted: Option<T>) {
+    if let Some(wanted) = wanted {
+        *place = wanted;
+    }
+}
+
+fn arrival(curve: &str) -> Result<Arrival, CommandError> {
+    match curve {
+        "spike" => Ok(Arrival::Spike),
+        "ramp" => Ok(Arrival::Ramp),
+        "poisson" => Ok(Arrival::Poisson),
+        path => {
+            let wrong = |error: anyhow::Error| {
+                CommandError::Usage(format!(
+                    "--arrival: spike, ramp, poisson or a CSV file; {path}: {error:#}"
+                ))
+            };
+            let file = File::open(path).context("cannot be read").map_err(wrong)?;
+            Arrival::recorded(file).map_err(|error| wrong(error.into()))
+        }
+    }
+}
+
+/// Whole seconds; `0s` is allowed.
+fn seconds(text: &str) -> Result<u32, String> {
+    if text == "0s" {
+        return Ok(0);
+    }
+    let time = duration(text)?;
+    let seconds = u32::try_from(time.as_secs()).ok().filter(|_| time.subsec_millis() == 0);
+    seconds
+        .filter(|s| *s <= sale::policy::WINDOW_S_MAX)
+        .ok_or_else(|| "whole seconds, one day at most".to_owned())
+}
+
+/// `1h`, `+1h` or `-1h`, in milliseconds.
+fn jump(text: &str) -> Result<i64, String> {
+    let (sign, time) = match text.strip_prefix('-') {
+        Some(time) => (-1, time),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    i64::try_from(duration(time)?.as_millis()).map(|ms| sign * ms).map_err(|_| "too long".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Alone {
+        #[command(flatten)]
+        rehearse: Rehearse,
+    }
+
+    fn with(flags: &[&str]) -> Rehearse {
+        Alone::try_parse_from(std::iter::once("rehearse").chain(flags.iter().copied()))
+            .expect("flags")
+            .rehearse
+    }
+
+    #[test]
+    fn a_flag_changes_one_thing_of_a_preset() {
+        let plain = with(&["--preset", "sneaker-drop", "--seed", "1"]).drop().expect("a drop");
+        let changed = with(&["--preset", "sneaker-drop", "--seed", "1", "--units", "7", "--hammer", "0%"]);
+        let changed = changed.drop().expect("a drop");
+        assert_eq!(changed.sale, preset::Sale { quantity: 7, ..plain.sale });
+        assert_eq!(changed.crowd.people, plain.crowd.people);
+        assert_eq!(changed.crowd.manners.hammer, Share::percent(0));
+        let open = with(&["--admission", "open", "--hold", "0s"]).drop().expect("a drop");
+        assert_eq!((open.sale.admission, open.sale.hold_s), (Admission::Open, 0));
+    }
+
+    #[test]
+    fn a_running_instance_is_never_harmed() {
+        for flags in [["--crash-every", "5s"], ["--disk-full-at", "1s"], ["--clock-jump", "-1h"]] {
+            let mut all = vec!["--url", "http://127.0.0.1:1"];
+            all.extend(flags);
+            let refused = with(&all).check().expect_err("harm").to_string();
+            assert!(refused.starts_with(flags[0]), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_jump_has_a_sign() {
+        assert_eq!(jump("1h"), Ok(3_600_000));
+        assert_eq!(jump("+10s"), Ok(10_000));
+        assert_eq!(jump("-500ms"), Ok(-500));
+        assert!(jump("--1h").is_err() && jump("soon").is_err());
+    }
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        assert_eq!(quoted("--units=7".to_owned()), "--units=7");
+        assert_eq!(quoted("it's".to_owned()), r"'it'\''s'");
+    }
+}

@@ -1,0 +1,20 @@
+//! The report, on disk: a page for people and a document for programs.
+
+use crate::commands::CommandError;
+use anyhow::Context;
+use rehearsal::report::{self, Report};
+use std::path::{Path, PathBuf};
+
+/// Writes both into `folder`; their paths.
+pub(super) fn write(report: &Report, folder: &Path) -> Result<Vec<PathBuf>, CommandError> {
+    let name = |extension: &str| {
+        let stamp: String = report.started_at.chars().take(19).filter(char::is_ascii_alphanumeric).collect();
+        folder.join(format!("rehearsal-{stamp}.{extension}"))
+    };
+    let (page, document) = (name("html"), name("json"));
+    let written = std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(&page, report::html(report)))
+        .and_then(|()| std::fs::write(&document, report::json(report)));
+    written.with_context(|| format!("--report: nothing can be written into {}", folder.display()))?;
+    Ok(vec![page, document])
+}

@@ -1,0 +1,184 @@
+//! An event of the ledger as admins read it: everything that is in it, so that the ledger can be rebuilt from what the API
+//! tells, exactly. It adds nothing of its own.
+
+use crate::http::v1::money_json::MoneyJson;
+use crate::http::v1::rfc3339;
+use crate::http::v1::sale_json::AdmissionJson;
+use sale::{BuyerId, Entry, Event, OrderId, Policy, Release, RequestKey, Source};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+
+/// One event of the ledger.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct EventJson {
+    /// Its number in the sale.
+    seq: u64,
+    /// When it was decided.
+    #[schema(format = DateTime)]
+    at: String,
+    /// What happened, such as `held`.
+    kind: &'static str,
+    /// What goes with it, such as `buyerId`, `orderId`, `quantity`: everything that the ledger has of it.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    fields: Map<String, Value>,
+}
+
+impl EventJson {
+    pub(super) fn of(entry: &Entry) -> Self {
+        let fields = match fields(&entry.event) {
+            Value::Object(fields) => fields,
+            _ => Map::new(),
+        };
+        Self { seq: entry.seq.0, at: rfc3339(entry.at), kind: entry.event.name(), fields }
+    }
+}
+
+/// What goes with an event.
+fn fields(event: &Event) -> Value {
+    match *event {
+        Event::Paused | Event::Resumed | Event::Closed => json!({}),
+        Event::Configured { ref policy } => promises(policy),
+        Event::Restocked { quantity } => json!({"quantity": quantity}),
+        Event::Joined { buyer, ticket } | Event::Lapsed { buyer, ticket } => {
+            json!({"buyerId": buyer, "ticket": ticket})
+        }
+        Event::Left { buyer, ticket, admitted } => {
+            json!({"buyerId": buyer, "ticket": ticket, "admitted": admitted})
+        }
+        Event::Admitted { buyer, ticket, until } => {
+            json!({"buyerId": buyer, "ticket": ticket, "until": rfc3339(until)})
+        }
+        Event::Held { buyer, order, quantity, until, from, key } => {
+            let mut fields = units(buyer, order, quantity);
+            fields["until"] = rfc3339(until).into();
+            made(fields, from, key)
+        }
+        Event::Confirmed { buyer, order, quantity, from, key } => {
+            made(units(buyer, order, quantity), from, key)
+        }
+        Event::Released { buyer, order, quantity, reason } => {
+            let mut fields = units(buyer, order, quantity);
+            fields["reason"] = match reason {
+                Release::Cancelled => "cancelled",
+                Release::Declined => "declined",
+                Release::Expired => "expired",
+            }
+            .into();
+            fields
+        }
+        Event::Refunded { buyer, order, quantity, restocked } => {
+            let mut fields = units(buyer, order, quantity);
+            fields["restocked"] = restocked.into();
+            fields
+        }
+    }
+}
+
+fn promises(policy: &Policy) -> Value {
+    json!({
+        "price": MoneyJson::from(policy.unit_price),
+        "quantity": policy.quantity,
+        "startsAt": rfc3339(policy.starts_at),
+        "endsAt": rfc3339(policy.ends_at),
+        "limitPerBuyer": policy.limit_per_buyer,
+        "holdSeconds": policy.hold_s,
+        "admission": AdmissionJson::from(policy.admission),
+    })
+}
+
+fn units(buyer: BuyerId, order: OrderId, quantity: u32) -> Value {
+    json!({"buyerId": buyer, "orderId": order, "quantity": quantity})
+}
+
+/// Where the units came from (with the number of an admission), and the digest of the request's key, if it had one.
+fn made(mut fields: Value, from: Source, key: Option<RequestKey>) -> Value {
+    fields["from"] = match from {
+        Source::Stock => "stock",
+        Source::Admission { ticket } => {
+            fields["ticket"] = ticket.0.into();
+            "admission"
+        }
+        Source::Hold => "hold",
+    }
+    .into();
+    if let Some(RequestKey(digest)) = key {
+        fields["key"] = format!("{:032x}", u128::from_be_bytes(digest)).into();
+    }
+    fields
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sale::{Seq, State, Tape, Timestamp};
+
+    /// Each kind of event, each source and each reason, with keys and without.
+    const EVERYTHING: &str = "
+        0s configure quantity=3 starts=1s hold=10s limit=2 fifo per_second=2 checkout=5s opens=1s price=1234EUR
+        join alice
+        join bob
+        join cem
+        join dea
+        1s tick
+        1.5s reserve alice o1 2 key=k1
+        confirm alice o1
+        leave bob
+        2s pause
+        3s resume
+        reserve cem o2 1
+        release cem o2 declined
+        refund o1 restock
+        restock 1
+        4s join eve
+        tick
+        5s reserve eve o3 1 key=k2
+        15s tick
+        16s confirm eve o3
+        refund o3
+        17s close";
+
+    fn ledger(tape: &str) -> Vec<Entry> {
+        let (mut state, mut entries) = (State::new(), Vec::new());
+        for (now, command) in Tape::parse(tape).unwrap().commands() {
+            state.step(now, command, &mut entries);
+        }
+        entries
+    }
+
+    fn read_back(entry: &Entry) -> Entry {
+        let json = serde_json::to_value(EventJson::of(entry)).unwrap();
+        rehearsal::ledger::parse(&json).unwrap_or_else(|error| panic!("{json}: {error}"))
+    }
+
+    #[test]
+    fn a_ledger_with_every_kind_of_event_is_rebuilt_from_what_is_told() {
+        let mut entries = ledger(EVERYTHING);
+        entries.extend(ledger("0s configure quantity=1 hold=0s\n1s reserve alice o1 1 key=k1"));
+        for name in Event::NAMES {
+            assert!(entries.iter().any(|entry| entry.event.name() == name), "no {name} in it");
+        }
+        for entry in &entries {
+            assert_eq!(read_back(entry), *entry);
+        }
+    }
+
+    #[test]
+    fn the_bounds_of_a_ledger_are_told_exactly() {
+        let (order, buyer) = (OrderId(uuid::Uuid::max()), BuyerId(uuid::Uuid::nil()));
+        for key in [[0; 16], [0xff; 16], [1; 16]] {
+            let event = Event::Confirmed {
+                buyer,
+                order,
+                quantity: u32::MAX,
+                from: Source::Stock,
+                key: Some(RequestKey(key)),
+            };
+            for at in [Timestamp(0), Timestamp::MAX] {
+                let entry = Entry { seq: Seq(u64::MAX), at, event: event.clone() };
+                assert_eq!(read_back(&entry), entry);
+            }
+        }
+    }
+}

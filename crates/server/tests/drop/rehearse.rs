@@ -1,0 +1,277 @@
+//! `doorbuster rehearse` itself: it finds a whole instance whole, also one that it kills, starves of disk and turns the clock
+//! of; it keeps off sales with real buyers; and it says in one sentence what it cannot do.
+
+use super::instance::{EMAIL, Instance, PASSWORD, shut_port};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+/// A drop that is over in a few seconds, also in a debug build.
+const SMALL: &[(&str, &str)] = &[
+    ("--buyers", "120"),
+    ("--units", "20"),
+    ("--hold", "2s"),
+    ("--checkout", "2s"),
+    ("--over", "500ms"),
+    ("--lead", "1s"),
+    ("--seed", "7"),
+];
+
+/// The flags of the small drop, but for these; one whose value is empty is left out.
+fn small<'a>(changes: &[(&'a str, &'a str)]) -> Vec<&'a str> {
+    let changed = |name: &str| changes.iter().any(|(flag, _)| *flag == name);
+    let kept = SMALL.iter().filter(|(name, _)| !changed(name));
+    kept.chain(changes.iter().filter(|(_, value)| !value.is_empty()))
+        .flat_map(|(name, value)| [*name, *value])
+        .collect()
+}
+
+/// Runs it in a folder of its own.
+struct Run {
+    folder: tempfile::TempDir,
+    child: Child,
+}
+
+impl Run {
+    fn start(flags: &[&[&str]]) -> Self {
+        Self::with_shell("", flags)
+    }
+
+    fn with_shell(first: &str, flags: &[&[&str]]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let child = Command::new("sh")
+            .args([
+                "-c",
+                &format!("{first} exec \"$0\" \"$@\""),
+                env!("CARGO_BIN_EXE_doorbuster"),
+                "rehearse",
+            ])
+            .args(flags.concat())
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self { folder, child }
+    }
+
+    async fn ends(self) -> Ended {
+        let Self { folder, child } = self;
+        let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
+        let report = report(&folder.path().join("rehearsals"));
+        Ended { output, report }
+    }
+}
+
+/// What it left behind.
+struct Ended {
+    output: Output,
+    report: Option<(Value, String)>,
+}
+
+impl Ended {
+    fn code(&self) -> Option<i32> {
+        self.output.status.code()
+    }
+
+    /// All that it said.
+    fn said(&self) -> String {
+        let Output { stdout, stderr, .. } = &self.output;
+        format!("{}{}", String::from_utf8_lossy(stdout), String::from_utf8_lossy(stderr))
+    }
+
+    fn document(&self) -> &Value {
+        &self.report.as_ref().unwrap_or_else(|| panic!("no report: {}", self.said())).0
+    }
+
+    fn count(&self, list: &str, name: &str) -> u64 {
+        let items = self.document()[list].as_array().unwrap();
+        items.iter().find(|item| item["name"] == name).map_or(0, |item| item["count"].as_u64().unwrap())
+    }
+
+    fn kept_every_promise(&self) -> &Self {
+        assert_eq!(self.code(), Some(0), "{}", self.said());
+        assert_eq!(self.document()["verdict"]["word"], "kept");
+        for promise in
+            ["units", "recorded", "limit", "ticket_order", "freed", "settled", "sums", "same_answer"]
+        {
+            let finding = finding(self.document(), promise);
+            assert_eq!(finding["broken"], 0, "{finding}");
+        }
+        self
+    }
+}
+
+fn finding<'a>(document: &'a Value, name: &str) -> &'a Value {
+    let told = document["told"].as_array().unwrap();
+    told.iter().find(|finding| finding["name"] == name).unwrap_or_else(|| panic!("no {name} in {document}"))
+}
+
+/// The document and the page in a folder.
+fn report(folder: &Path) -> Option<(Value, String)> {
+    let names: Vec<_> = std::fs::read_dir(folder).ok()?.map(|entry| entry.unwrap().path()).collect();
+    let read = |extension: &str| {
+        let path = names.iter().find(|path| path.extension().is_some_and(|found| found == extension))?;
+        Some(std::fs::read_to_string(path).unwrap())
+    };
+    Some((serde_json::from_str(&read("json")?).unwrap(), read("html")?))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_whole_instance_is_found_whole_and_the_same_seed_makes_the_same_crowd() {
+    let (one, other) = tokio::join!(Run::start(&[&small(&[])]).ends(), Run::start(&[&small(&[])]).ends());
+    one.kept_every_promise();
+    assert_eq!(one.count("outcomes", "bought"), 20, "{}", one.said());
+    assert!(finding(one.document(), "units")["checked"].as_u64().unwrap() >= 20);
+    assert_eq!(one.document()["crowd"], other.kept_every_promise().document()["crowd"]);
+    let (document, page) = one.report.as_ref().unwrap();
+    assert!(page.contains("<svg") && !page.contains("<script"), "a page with charts and without scripts");
+    let command = document["command"].as_str().unwrap();
+    assert!(command.contains("--units 20") && command.ends_with("--seed 7"), "{command}");
+    assert!(one.said().contains("ticket_order"), "the promises stand in the terminal: {}", one.said());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_open_sale_without_payment_is_found_whole() {
+    let flags = small(&[("--admission", "open"), ("--hold", "0s")]);
+    let ended = Run::start(&[&flags]).ends().await;
+    assert_eq!(ended.kept_every_promise().count("outcomes", "bought"), 20, "{}", ended.said());
+    assert!(ended.count("outcomes", "told sold out") > 50, "{}", ended.said());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_that_is_killed_starved_and_misled_keeps_every_promise() {
+    let faults =
+        ["--crash-every", "1500ms", "--disk-full-at", "2s", "--disk-full-for", "1s", "--clock-jump", "-1h"];
+    let ended = Run::start(&[&small(&[("--per-second", "4")]), &faults]).ends().await;
+    let document = ended.kept_every_promise().document();
+    let done: Vec<&str> =
+        document["faults"].as_array().unwrap().iter().map(|fault| fault["what"].as_str().unwrap()).collect();
+    for what in ["killed", "answers again", "disk full", "disk free again", "clock jumps by -3600 s"] {
+        assert!(done.iter().any(|fault| fault.starts_with(what)), "{what}: {done:?}");
+    }
+    assert!(document["requests"]["unanswered"].as_u64().unwrap() > 0, "{}", ended.said());
+    assert_eq!(ended.count("outcomes", "bought"), 20, "{}", ended.said());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_instance_is_rehearsed_on_a_sale_of_its_own() {
+    let instance = Instance::with(&["--limit-auth", "10000/1m"]).await;
+    let url = ["--url", instance.url.as_str(), "--admin-email", EMAIL, "--admin-password", PASSWORD];
+    // Few, because each signs up and has a password hashed.
+    let few = small(&[("--buyers", "12"), ("--units", "3")]);
+    let ended = Run::start(&[&few, &url]).ends().await;
+    ended.kept_every_promise();
+    assert!(!ended.document().to_string().contains(PASSWORD), "no password in the report");
+
+    let sale = instance.named_sale(Some("the-real-one"), 10, 60, &json!({"type": "open"})).await;
+    let refused = Run::start(&[&few, &url]).ends().await;
+    assert_eq!(refused.code(), Some(2), "{}", refused.said());
+    assert!(refused.said().contains("the-real-one") && refused.said().contains("--i-know-this-is-live"));
+
+    let key = instance.data().join("token-key.pem");
+    let like = ["--i-know-this-is-live", "--like", "the-real-one", "--token-key", key.to_str().unwrap()];
+    // Without units of its own: they are those of the real sale.
+    let flags = small(&[("--buyers", "40"), ("--hold", "1s"), ("--units", "")]);
+    let ended = Run::start(&[&flags, &url, &like]).ends().await;
+    ended.kept_every_promise();
+    assert_eq!(ended.document()["quantity"], 10, "as many as the real sale has");
+    assert!(ended.count("outcomes", "bought") > 0, "{}", ended.said());
+    let untouched = instance.get(&format!("/api/v1/flash-sales/{sale}"), None).await;
+    assert_eq!(untouched["available"], 10, "a rehearsal spends no unit of a real sale: {untouched}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_played_is_told_in_one_sentence() {
+    let instance = Instance::start().await;
+    let buyer = json!({"email": "b@example.com", "username": "just-a-buyer", "password": "a long password"});
+    instance.post("/api/v1/auth/register", &buyer, None).await;
+    let nobody = format!("http://127.0.0.1:{}", shut_port());
+    let url = instance.url.as_str();
+    let curve = instance.data().join("token-key.pem");
+    for (flags, told) in [
+        (vec!["--url", nobody.as_str(), "--admin-email", EMAIL, "--admin-password", "x"], "does not answer"),
+        (
+            vec!["--url", "nonsense", "--admin-email", EMAIL, "--admin-password", "x"],
+            "write an address such as",
+        ),
+        (vec!["--url", url], "--admin-email"),
+        (vec!["--url", url, "--admin-email", EMAIL, "--admin-password", "wrong"], "does not know an admin"),
+        (
+            vec!["--url", url, "--admin-email", "b@example.com", "--admin-password", "a long password"],
+            "is no admin of",
+        ),
+        (vec!["--url", url, "--crash-every", "1s"], "--crash-every: only a private instance"),
+        (vec!["--like", "some-sale"], "--like: name the instance"),
+        (vec!["--abandon", "60%", "--declined", "60%"], "more than 100%"),
+        (vec!["--abandon", "60"], "write a share such as 5%"),
+        (vec!["--arrival", "/nowhere/curve.csv"], "--arrival: spike, ramp, poisson or a CSV file"),
+        (vec!["--arrival", curve.to_str().unwrap()], "--arrival"),
+    ] {
+        let ended = Run::start(&[&small(&[]), &flags]).ends().await;
+        assert_eq!(ended.code(), Some(2), "{flags:?}: {}", ended.said());
+        assert!(ended.said().contains(told), "{flags:?}: {}", ended.said());
+        let lines = ended.said().lines().filter(|line| line.starts_with("doorbuster:")).count();
+        assert_eq!(lines, 1, "one sentence: {}", ended.said());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_that_dies_and_stays_dead_ends_the_rehearsal() {
+    let mut instance = Instance::start().await;
+    let key = instance.data().join("token-key.pem");
+    let url = ["--url", instance.url.as_str(), "--admin-email", EMAIL, "--admin-password", PASSWORD];
+    let run = Run::start(&[&small(&[("--hold", "60s"), ("--token-key", key.to_str().unwrap())]), &url]);
+    let sold = async {
+        loop {
+            let list = instance.get("/api/v1/flash-sales", None).await;
+            if list["items"].as_array().unwrap().iter().any(|sale| sale["held"] != 0) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), sold).await.expect("the crowd buys");
+    instance.kill();
+    let ended = run.ends().await;
+    assert_eq!(ended.code(), Some(1), "{}", ended.said());
+    let verdict = &ended.document()["verdict"];
+    assert_eq!(verdict["word"], "unjudged", "{verdict}");
+    assert!(verdict["reason"].as_str().unwrap().contains("has not answered for"), "{verdict}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ctrl_c_stops_it_cleans_up_and_reports_what_was_seen() {
+    let mut run = Run::start(&[&small(&[("--hold", "60s")])]);
+    let (pid, told) = (run.child.id(), run.child.stderr.take().unwrap());
+    let on_sale = tokio::task::spawn_blocking(move || {
+        BufReader::new(told).lines().map_while(Result::ok).any(|line| line.contains("on sale"))
+    });
+    assert!(on_sale.await.unwrap(), "the crowd has come");
+    let private = child_of(pid).expect("a private instance");
+    assert!(Path::new(&format!("/proc/{private}")).exists());
+    let stopped = Command::new("kill").args(["-INT", &pid.to_string()]).status().unwrap();
+    assert!(stopped.success());
+    let ended = run.ends().await;
+    assert_eq!(ended.code(), Some(1), "{}", ended.said());
+    assert_eq!(ended.document()["verdict"]["reason"], "it was stopped in the middle", "{}", ended.said());
+    assert!(ended.document()["requests"]["answered"].as_u64().unwrap() > 0);
+    assert!(!Path::new(&format!("/proc/{private}")).exists(), "no instance is left behind");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_shares_the_connections_that_open_files_allow() {
+    let ended = Run::with_shell("ulimit -n 192 &&", &[&small(&[])]).ends().await;
+    ended.kept_every_promise();
+    let notes = ended.document()["notes"].to_string();
+    assert!(notes.contains("shared 64 connections") && notes.contains("192 open files"), "{notes}");
+}
+
+/// The first child of a process.
+fn child_of(pid: u32) -> Option<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    children.split_whitespace().next()?.parse().ok()
+}

@@ -1,0 +1,190 @@
+//! The judge can fail: each test plays a drop over HTTP against a whole shop with an engine that is broken in one way, and the
+//! promise that it breaks is found broken, by name. The same drops against an engine that is not broken keep every promise.
+
+#![expect(clippy::unwrap_used, reason = "a test program: what fails ends it")]
+
+mod stage;
+
+mod broken;
+
+mod engine_by_hand;
+
+use broken::{
+    ConfirmsLate, DeniesTheRest, ForgetsKeys, Leaks, LosesASale, MovesBack, Nothing, OutOfOrder, Oversells,
+    WrongSums,
+};
+use rehearsal::crowd::{Arrival, Manners, Settings, Share, preset};
+use rehearsal::report::{Report, Verdict};
+use sale::Admission;
+use stage::Played;
+use std::time::Duration;
+
+/// Thirty people who want one of five units, all within half a second, and pay when it is their turn.
+fn drop() -> preset::Drop {
+    preset::Drop {
+        sale: preset::Sale { quantity: 5, limit_per_buyer: 1, hold_s: 4, admission: Admission::Open },
+        crowd: Settings {
+            people: 30,
+            arrival: Arrival::Spike,
+            over: Duration::from_millis(500),
+            lead: Duration::from_millis(200),
+            manners: manners(),
+            units_max: 1,
+            seed: 7,
+        },
+        patience: Duration::from_secs(5),
+    }
+}
+
+/// Nobody does anything odd.
+fn manners() -> Manners {
+    let none = Share::percent(0);
+    Manners {
+        double_click: none,
+        two_tabs: none,
+        abandon: none,
+        declined: none,
+        late_pay: none,
+        cancel: none,
+        leave: none,
+        lost_reply: none,
+        hammer: none,
+        one_account_many_addresses: none,
+        many_accounts_one_address: none,
+    }
+}
+
+/// The same with a line.
+fn line(per_second: u32) -> preset::Drop {
+    let mut drop = drop();
+    drop.sale.admission = Admission::Fifo { per_second, checkout_s: 2, line_opens_s: 1 };
+    drop
+}
+
+fn everyone() -> Share {
+    Share::percent(100)
+}
+
+/// Nobody and nothing is broken: every promise is kept, and enough was looked at.
+#[track_caller]
+fn is_kept(report: &Report) {
+    assert_eq!(report.verdict, Verdict::Kept, "{}", stage::told(report));
+    for finding in report.told.iter().chain(&report.ledger) {
+        assert_eq!(finding.broken, 0, "{finding:?}");
+    }
+    for name in ["units", "recorded", "sums", "same_answer", "settled"] {
+        let finding = report.told.iter().find(|finding| finding.name == name).unwrap();
+        assert!(finding.checked > 0, "nothing was looked at: {finding:?}");
+    }
+}
+
+/// The promise is broken, and the offence says where.
+#[track_caller]
+fn is_caught(report: &Report, name: &str) {
+    let Verdict::Broken { promises } = &report.verdict else { panic!("{}", stage::told(report)) };
+    assert!(promises.iter().any(|promise| promise == name), "{name}: {}", stage::told(report));
+    let finding =
+        report.told.iter().chain(&report.ledger).find(|it| it.name == name && it.broken > 0).unwrap();
+    let first = finding.first.as_ref().unwrap();
+    let says_where = first.buyer.is_some() || first.event.is_some();
+    assert!(says_where && !first.detail.is_empty() && finding.checked >= finding.broken, "{finding:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_is_not_broken_keeps_every_promise() {
+    let mut drop = line(10);
+    drop.crowd.people = 120;
+    drop.sale.hold_s = 2;
+    let some = Share::percent(15);
+    drop.crowd.manners = Manners {
+        double_click: some,
+        two_tabs: some,
+        abandon: some,
+        declined: some,
+        late_pay: some,
+        cancel: some,
+        leave: Share::percent(5),
+        lost_reply: some,
+        hammer: Share::percent(3),
+        one_account_many_addresses: some,
+        many_accounts_one_address: some,
+    };
+    is_kept(&Played::whole(&drop).await);
+    is_kept(&Played::with(Nothing, &drop).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_is_not_broken_sells_to_whoever_comes() {
+    let mut drop = drop();
+    drop.crowd.manners.lost_reply = Share::percent(30);
+    drop.crowd.manners.double_click = Share::percent(30);
+    is_kept(&Played::with(Nothing, &drop).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_unit_too_many_is_caught() {
+    is_caught(&Played::with(Oversells, &drop()).await, "units");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admission_out_of_order_is_caught() {
+    let report = Played::with(OutOfOrder, &line(2)).await;
+    is_caught(&report, "ticket_order");
+    let both = report.told.iter().chain(&report.ledger).filter(|finding| finding.name == "ticket_order");
+    assert!(both.map(|finding| finding.broken).all(|broken| broken > 0), "two readings agree");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sale_that_is_not_recorded_is_caught() {
+    is_caught(&Played::with(LosesASale::default(), &drop()).await, "recorded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_hold_that_is_confirmed_is_caught() {
+    let mut drop = line(10);
+    drop.sale.hold_s = 1;
+    drop.crowd.manners.late_pay = everyone();
+    drop.patience = Duration::from_secs(8);
+    let report = Played::with(ConfirmsLate, &drop).await;
+    is_caught(&report, "late_payment");
+    is_caught(&report, "sums");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgotten_key_is_caught() {
+    let mut drop = drop();
+    drop.sale.quantity = 60;
+    drop.sale.limit_per_buyer = 2;
+    drop.crowd.manners.double_click = everyone();
+    is_caught(&Played::with(ForgetsKeys, &drop).await, "same_answer");
+    drop.crowd.manners = manners();
+    drop.crowd.manners.lost_reply = everyone();
+    is_caught(&Played::with(ForgetsKeys, &drop).await, "settled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_sums_are_caught() {
+    is_caught(&Played::with(WrongSums, &drop()).await, "sums");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unit_that_leaks_is_caught() {
+    let mut drop = line(10);
+    drop.sale.hold_s = 1;
+    drop.crowd.manners.abandon = everyone();
+    is_caught(&Played::with(Leaks::default(), &drop).await, "freed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sold_out_that_is_not_so_is_caught() {
+    let mut drop = drop();
+    drop.crowd.manners.abandon = everyone();
+    is_caught(&Played::with(DeniesTheRest, &drop).await, "sold_out_true");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_moves_back_is_caught() {
+    let mut drop = line(2);
+    drop.crowd.people = 15;
+    is_caught(&Played::with(MovesBack::default(), &drop).await, "place_kept");
+}
