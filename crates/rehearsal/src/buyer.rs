@@ -19,27 +19,18 @@ use std::time::Duration;
 const HAMMER_REQUESTS: u32 = 50;
 /// A person in line looks at the place at most this often, and at least that often.
 const LOOK_EVERY_S: (f64, f64) = (1.0, 15.0);
+/// Who pays late comes back so long after the end of the hold.
+const LATE_BY: Duration = Duration::from_millis(500);
 /// A person who was told that all units are in other carts tries again after about this long.
 const RETRY_AFTER_S: f64 = 2.0;
 
 /// Plays one person from opening the page to the end.
 pub async fn play(scene: Arc<Scene>, person: Person) {
-    let mut buyer = Buyer::new(scene, person);
-    let presses = buyer.moment_of(person.presses_us);
-    let opens = buyer.moment_of(person.opens_us);
-    buyer.look_at_sale(opens).await;
-    buyer.look_at_place(opens).await;
-    let outcome = if buyer.scene.until(presses).await {
-        buyer.scene.outcomes.arrive();
-        buyer.scene.meter.arrived(presses);
-        buyer.deadline = presses.plus(buyer.scene.patience);
-        match buyer.shop(presses).await {
-            Ok(outcome) | Err(outcome) => outcome,
-        }
-    } else {
-        Outcome::SentHome
-    };
-    buyer.scene.outcomes.end(outcome);
+    // The button can be pressed while the page still waits for its figures.
+    let page = Buyer::new(Arc::clone(&scene), person);
+    // Boxed, as every request below: a buyer who only waits, and most do most of the time, keeps no room for one.
+    let ((), outcome) = tokio::join!(Box::pin(page.open()), Buyer::new(Arc::clone(&scene), person).press());
+    scene.outcomes.end(outcome);
 }
 
 struct Buyer {
@@ -78,13 +69,31 @@ impl Buyer {
         Moment(self.scene.start.0.saturating_add_signed(from_start_us))
     }
 
+    async fn open(&self) {
+        let opens = self.moment_of(self.person.opens_us);
+        tokio::join!(self.look_at_sale(opens), self.look_at_place(opens));
+    }
+
+    async fn press(mut self) -> Outcome {
+        let presses = self.moment_of(self.person.presses_us);
+        if !self.scene.until(presses).await {
+            return Outcome::SentHome;
+        }
+        self.scene.outcomes.arrive();
+        self.scene.meter.arrived(presses);
+        self.deadline = presses.plus(self.scene.patience);
+        match self.shop(presses).await {
+            Ok(outcome) | Err(outcome) => outcome,
+        }
+    }
+
     /// The whole way to a unit, or to knowing that there is none. `Err` is an early end.
     async fn shop(&mut self, presses: Moment) -> Result<Outcome, Outcome> {
         let mut due = presses;
         let mut units = self.person.units;
         let mut key = self.next_key();
         loop {
-            if self.scene.sale.has_line {
+            if self.scene.sale.admissions_per_s.is_some() {
                 due = self.stand_in_line(due).await?;
             }
             let said = self.order(units, key, due).await?;
@@ -108,38 +117,43 @@ impl Buyer {
     /// Joins, and waits for the turn. When it comes, tells when to order.
     async fn stand_in_line(&mut self, mut due: Moment) -> Result<Moment, Outcome> {
         'join: loop {
-            match self.join(due).await? {
+            let mut wait_s = match self.join(due).await? {
                 Said::Place { position: 0, .. } => return self.think(0.7).await,
-                Said::Place { .. } => {}
+                Said::Place { position, .. } => Self::next_look_s(self.estimate_s(position)),
                 Said::Refused(Code::NotStarted) => {
                     due = self.think(0.5).await?;
                     continue;
                 }
                 Said::Refused(Code::NoLine) => return Ok(due),
                 said => return Err(ended(said)),
-            }
-            let mut wait_s = LOOK_EVERY_S.0;
+            };
             loop {
                 due = self.think(wait_s).await?;
                 if self.person.habits.leaves {
                     self.leave(due).await?;
                     return Err(Outcome::GaveBack);
                 }
-                if self.person.habits.two_tabs {
-                    // The other tab looks as well.
-                    self.look_at_place(due).await;
-                }
-                match self.look_at_place(due).await {
+                match Box::pin(self.look(due)).await {
                     Looked::Admitted => return self.think(0.7).await,
                     Looked::SoldOut => return Err(Outcome::SoldOut),
                     Looked::Gone => continue 'join,
-                    Looked::Waiting(estimate_s) => {
-                        wait_s = (estimate_s / 3.0).clamp(LOOK_EVERY_S.0, LOOK_EVERY_S.1);
-                    }
+                    Looked::Waiting(estimate_s) => wait_s = Self::next_look_s(estimate_s),
                     Looked::Nothing => {}
                 }
             }
         }
+    }
+
+    /// Seconds until the turn of someone at this position, by the sale's pace; and until the start, if that is to come.
+    fn estimate_s(&self, position: u32) -> f64 {
+        let pace = self.scene.sale.admissions_per_s.unwrap_or(1);
+        let until_start_us = self.scene.start.0.saturating_sub(self.scene.watch.now().0);
+        f64::from(position) / f64::from(pace) + until_start_us as f64 / 1e6
+    }
+
+    /// Whoever has long to wait looks seldom.
+    fn next_look_s(estimate_s: f64) -> f64 {
+        (estimate_s / 3.0).clamp(LOOK_EVERY_S.0, LOOK_EVERY_S.1)
     }
 
     async fn join(&mut self, due: Moment) -> Result<Said, Outcome> {
@@ -148,16 +162,16 @@ impl Buyer {
         let asked = self.begin(What::Join);
         let reply = if self.person.habits.double_clicks || self.person.habits.two_tabs {
             let other = self.begin(What::Join);
-            better(self.ask_twice([asked, other], due).await)
+            better(self.ask_both([asked, other], due).await)
         } else {
             self.ask(asked, due).await
         };
-        reply.map(|reply| reply.said).ok_or_else(|| self.without_reply())
+        reply.map(|reply| reply.said).ok_or_else(|| self.unsettled(asked))
     }
 
     async fn leave(&mut self, due: Moment) -> Result<(), Outcome> {
         let asked = self.begin(What::Leave);
-        let reply = self.ask(asked, due).await.ok_or_else(|| self.without_reply())?;
+        let reply = self.ask(asked, due).await.ok_or_else(|| self.unsettled(asked))?;
         if matches!(reply.said, Said::Done | Said::Refused(_)) {
             self.place_ends(reply.span.heard);
         }
@@ -171,7 +185,7 @@ impl Buyer {
             // The other tab orders too, with a key of its own; at most one of them can have the last unit of the limit.
             let other = self.next_key();
             let other = self.begin(What::Order { units, key: other });
-            let replies = self.ask_twice([asked, other], due).await;
+            let replies = self.ask_both([asked, other], due).await;
             if let [Some(one), Some(two)] = replies
                 && is_yes(&one)
                 && is_yes(&two)
@@ -182,11 +196,11 @@ impl Buyer {
                 better(replies)
             }
         } else if habits.double_clicks {
-            better(self.ask_twice([asked, asked], due).await)
+            better(self.ask_both([asked, asked], due).await)
         } else {
             self.ask(asked, due).await
         };
-        let reply = reply.ok_or_else(|| self.without_reply())?;
+        let reply = reply.ok_or_else(|| self.unsettled(asked))?;
         if matches!(reply.said, Said::Order { .. } | Said::Refused(Code::NotInLine)) {
             self.place_ends(reply.span.heard);
         }
@@ -203,18 +217,22 @@ impl Buyer {
 
     /// Pays for a hold, or does what else this person does with it.
     async fn settle(&mut self, order: OrderId) -> Result<Outcome, Outcome> {
-        // Nobody loses patience with money in hand.
-        self.deadline = self.scene.watch.now().plus(self.scene.patience);
+        // Nobody loses patience with a unit in the cart.
+        let hold = Duration::from_secs(u64::from(self.scene.sale.hold_s));
+        self.deadline = self.scene.watch.now().plus(self.scene.patience + hold);
         match self.person.pays {
             Pays::Never => return Ok(Outcome::LetGo),
             Pays::Cancels => {
                 let due = self.think(1.5).await?;
                 let asked = self.begin(What::Cancel { order });
-                self.ask(asked, due).await.ok_or_else(|| self.without_reply())?;
+                self.ask(asked, due).await.ok_or_else(|| self.unsettled(asked))?;
                 return Ok(Outcome::GaveBack);
             }
             Pays::Late => {
-                self.think(f64::from(self.scene.sale.hold_s) + 1.0).await?;
+                let over = self.scene.watch.now().plus(hold + LATE_BY);
+                if !self.scene.until(over).await {
+                    return Err(Outcome::SentHome);
+                }
             }
             Pays::Promptly | Pays::Declined => {}
         }
@@ -233,11 +251,11 @@ impl Buyer {
         let key = self.next_key();
         let asked = self.begin(What::Pay { order, key, declines });
         let reply = if self.person.habits.double_clicks {
-            better(self.ask_twice([asked, asked], due).await)
+            better(self.ask_both([asked, asked], due).await)
         } else {
             self.ask(asked, due).await
         };
-        reply.map(|reply| reply.said).ok_or_else(|| self.without_reply())
+        reply.map(|reply| reply.said).ok_or_else(|| self.unsettled(asked))
     }
 
     /// Waits about this long; a hammering bot does not. Tells when the next request is due.
@@ -254,8 +272,16 @@ impl Buyer {
         if self.scene.until(due).await { Ok(due) } else { Err(Outcome::SentHome) }
     }
 
-    fn without_reply(&self) -> Outcome {
-        if self.scene.is_over() { Outcome::SentHome } else { Outcome::NoReply }
+    /// How it ends for someone whose request was never settled: it may have been put off again and again.
+    fn unsettled(&self, asked: ask::AskedAt) -> Outcome {
+        let was_put_off = self
+            .scene
+            .with_account(self.person.account, |account| !account.asked[asked.0].replies.is_empty());
+        match (self.scene.is_over(), was_put_off) {
+            (true, _) => Outcome::SentHome,
+            (false, true) => Outcome::LostPatience,
+            (false, false) => Outcome::NoReply,
+        }
     }
 
     fn place_ends(&self, heard: Moment) {
@@ -267,31 +293,44 @@ impl Buyer {
         self.person.seed.wrapping_add(self.keys)
     }
 
-    async fn look_at_sale(&mut self, due: Moment) {
-        if let Some((reply, span)) = self.get_once(&self.scene.sale.path).await {
-            self.scene.meter.answered(span.heard, words::code(&reply));
-            self.scene.meter.settled(Kind::Look, due, span.heard);
+    /// A look in each tab.
+    async fn look(&self, due: Moment) -> Looked {
+        if self.person.habits.two_tabs {
+            let (looked, _other) = tokio::join!(self.look_at_place(due), self.look_at_place(due));
+            looked
+        } else {
+            self.look_at_place(due).await
         }
     }
 
-    async fn look_at_place(&mut self, due: Moment) -> Looked {
-        let Some((reply, span)) = self.get_once(&self.scene.sale.position_path).await else {
+    async fn look_at_sale(&self, due: Moment) {
+        if let Some((reply, span)) = self.get_once(&self.scene.sale.path).await {
+            self.scene.meter.answered(span.heard, words::code(&reply));
+        }
+        self.scene.meter.settled(Kind::Look, due, self.scene.watch.now());
+    }
+
+    async fn look_at_place(&self, due: Moment) -> Looked {
+        let answer = self.get_once(&self.scene.sale.position_path).await;
+        self.scene.meter.settled(Kind::Look, due, self.scene.watch.now());
+        let Some((reply, span)) = answer else {
             return Looked::Nothing;
         };
         let Some(place) = words::place(&reply) else {
             let code = words::code(&reply);
             self.scene.meter.answered(span.heard, code);
             if code == Some(Code::NotInLine) {
-                self.scene.meter.settled(Kind::Look, due, span.heard);
-                self.place_ends(span.heard);
+                self.scene.with_account(self.person.account, |account| account.place_is_gone(span));
                 return Looked::Gone;
             }
             return Looked::Nothing;
         };
         self.scene.meter.answered(span.heard, None);
-        self.scene.meter.settled(Kind::Look, due, span.heard);
         self.scene.with_account(self.person.account, |account| {
-            account.hear_place(place.ticket, place.position, span)
+            account.hear_place(place.ticket, place.position, span);
+            if place.is_sold_out {
+                account.looked_sold_out.get_or_insert(span);
+            }
         });
         match place {
             words::Place { position: 0, .. } => Looked::Admitted,

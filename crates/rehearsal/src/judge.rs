@@ -193,12 +193,12 @@ impl Judge {
                 "Buyers are admitted in ticket order, and nobody buys past the line; only those who left or lapsed \
                  are passed over.",
             ),
-            line::first_come(evidence.accounts),
+            line::first_come(&books, evidence.accounts),
             line::place_kept(&books, evidence.accounts),
             settled::freed(&books, &watch, evidence),
             settled::sold_out_true(&books, &watch, evidence),
             settled::settled(&books, evidence),
-            watch.sums(&books, evidence),
+            watch.sums(&books),
             answers::same_answer(&books, &tellings, evidence.accounts),
             answers::no_means_no(&books, &tellings, evidence),
         ];

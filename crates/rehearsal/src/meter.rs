@@ -53,6 +53,7 @@ struct Inner {
     kinds: [Histogram<u64>; KINDS.len()],
     requests: Requests,
     refusals: BTreeMap<Code, u64>,
+    last_answer: Moment,
 }
 
 #[derive(Clone, Debug)]
@@ -80,6 +81,7 @@ impl Default for Meter {
             kinds: std::array::from_fn(|_| histogram(3)),
             requests: Requests::default(),
             refusals: BTreeMap::new(),
+            last_answer: Moment::default(),
         };
         Self(Mutex::new(inner))
     }
@@ -104,6 +106,7 @@ impl Meter {
     pub fn answered(&self, at: Moment, refused: Option<Code>) {
         self.with(|inner| {
             inner.requests.answered += 1;
+            inner.last_answer = inner.last_answer.max(at);
             let slot = inner.slot(at);
             if let Some(code) = refused {
                 slot.refused += 1;
@@ -127,13 +130,19 @@ impl Meter {
         });
     }
 
-    /// What was wanted at `due` is settled.
+    /// What was wanted at `due` is settled, or is given up: then it would have taken at least as long.
     pub fn settled(&self, kind: Kind, due: Moment, at: Moment) {
         let us = at.0.saturating_sub(due.0).clamp(1, LATENCY_US_MAX);
         self.with(|inner| {
             let _fits = inner.kinds[kind as usize].record(us);
             let _fits = inner.slot(at).latency.record(us);
         });
+    }
+
+    /// When the last reply came.
+    #[must_use]
+    pub fn last_answer(&self) -> Moment {
+        self.with(|inner| inner.last_answer)
     }
 
     /// Requests so far.
@@ -156,19 +165,22 @@ impl Meter {
         })
     }
 
-    /// Replies a second, median and 99th percentile (in milliseconds) of the last two seconds.
+    /// Replies a second, median and 99th percentile (in milliseconds) of the last two seconds or a little more.
     #[must_use]
     pub fn recent(&self, now: Moment) -> (u64, f64, f64) {
         self.with(|inner| {
-            let from = (now.0 / 1000).saturating_sub(RECENT_MS) / inner.slot_ms;
-            let from = usize::try_from(from).unwrap_or(usize::MAX).min(inner.slots.len());
+            let now_ms = now.0 / 1000;
+            let first = now_ms.saturating_sub(RECENT_MS) / inner.slot_ms;
+            // From the beginning of a slot, which in a long rehearsal is longer than what is shown.
+            let span_ms = (now_ms - first * inner.slot_ms).max(1);
+            let from = usize::try_from(first).unwrap_or(usize::MAX).min(inner.slots.len());
             let mut latency = histogram(2);
             let mut replies = 0;
             for slot in &inner.slots[from..] {
                 replies += slot.accepted + slot.refused;
                 let _fits = latency.add(&slot.latency);
             }
-            (replies * 1000 / RECENT_MS, ms(&latency, 0.5), ms(&latency, 0.99))
+            (replies * 1000 / span_ms, ms(&latency, 0.5), ms(&latency, 0.99))
         })
     }
 

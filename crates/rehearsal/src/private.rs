@@ -10,6 +10,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -55,6 +56,14 @@ pub enum PrivateError {
         /// Its last words.
         log: String,
     },
+    /// It did not stop in good order.
+    #[error("the private instance did not stop in good order ({how}); the end of its log:\n{log}")]
+    BadEnd {
+        /// How it went.
+        how: String,
+        /// Its last words.
+        log: String,
+    },
 }
 
 impl Private {
@@ -86,6 +95,12 @@ impl Private {
         AdminLogin { email: ADMIN_EMAIL.to_owned(), password: self.password.clone() }
     }
 
+    /// The folder of all that is its own.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Its data folder.
     #[must_use]
     pub fn data(&self) -> PathBuf {
@@ -113,6 +128,8 @@ impl Private {
             .args(&self.flags)
             .env("DOORBUSTER_ADMIN_EMAIL", ADMIN_EMAIL)
             .env("DOORBUSTER_ADMIN_PASSWORD", &self.password)
+            // Ctrl-C goes to the whole group of the terminal, and the evidence is still to be read from the instance.
+            .process_group(0)
             // It lives as long as this end of the pipe.
             .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
@@ -198,7 +215,7 @@ impl Private {
     /// Stops it in good order, waits for its end, and throws its folder away, unless it is to be kept: then tells where it is.
     ///
     /// # Errors
-    /// When it does not end well: with how it ended, and its last words.
+    /// When it does not end well: with how it ended, its last words, and where its folder is, if that is kept.
     pub async fn stop(mut self, keep: bool) -> Result<Option<PathBuf>, PrivateError> {
         if let Some(pid) = self.pid() {
             let _gone_already = kill_process(pid, Signal::TERM);
@@ -208,15 +225,20 @@ impl Private {
             tokio::time::sleep(LOOK_EVERY).await;
             left = left.saturating_sub(LOOK_EVERY);
         }
-        let ended = self.ended();
+        let was_running = self.child.is_some();
+        let how = match self.ended() {
+            Some(status) if status.success() => None,
+            Some(status) => Some(format!("it ended with {status}")),
+            None => was_running.then(|| format!("it was killed after {} s", STOP_PATIENCE.as_secs())),
+        };
         self.kill()?;
-        match ended {
-            Some(status) if !status.success() => {
-                Err(PrivateError::Silent { how: format!("it ended with {status}"), log: self.last_words() })
-            }
-            _ if keep => Ok(Some(self.keep())),
-            _ => Ok(None),
+        let log = self.last_words();
+        let kept = keep.then(|| self.keep());
+        let Some(mut how) = how else { return Ok(kept) };
+        if let Some(folder) = kept {
+            how.push_str(&format!("; its folder is kept: {}", folder.display()));
         }
+        Err(PrivateError::BadEnd { how, log })
     }
 
     /// The last lines of its log.

@@ -51,7 +51,7 @@ pub struct Report {
     pub command: String,
     /// The settings, each a name and a value for people.
     pub settings: Vec<Row>,
-    /// Seconds from the first request to the last reply.
+    /// Seconds from the beginning of the rehearsal (before the sign-in) to the verdict.
     pub duration_s: f64,
     /// Moment of the sale's start, in milliseconds since the rehearsal began.
     pub start_ms: u64,
@@ -166,7 +166,7 @@ pub struct Requests {
     pub sent: u64,
     /// With a reply.
     pub answered: u64,
-    /// Without one: the connection was cut, or could not be made.
+    /// Without one: the connection was cut or could not be made, or it took too long.
     pub unanswered: u64,
     /// Replies that were thrown away on purpose, as a lost reply is.
     pub lost: u64,
@@ -228,7 +228,7 @@ pub struct Fault {
     pub at_ms: u64,
     /// Its sort, for the charts.
     pub sort: FaultSort,
-    /// What, for people, such as "killed", "listens again after 310 ms", "disk full".
+    /// What, for people, such as "killed", "answers again after 310 ms", "disk full".
     pub what: String,
 }
 
@@ -238,7 +238,7 @@ pub struct Fault {
 pub enum FaultSort {
     /// It is killed.
     Killed,
-    /// It listens again.
+    /// It answers again.
     Back,
     /// Its disk is full.
     DiskFull,
@@ -293,7 +293,7 @@ pub struct Progress {
     pub now_ms: u64,
     /// Milliseconds since the sale's start; negative before, nothing while there is no sale yet.
     pub since_start_ms: Option<i64>,
-    /// What is being done, such as "buyers sign in", "the line opens", "on sale", "settling", "judging".
+    /// What is being done: "setting the stage", "buyers sign in", "the crowd gathers", "on sale", "settling" or "judging".
     pub phase: &'static str,
     /// People in the crowd.
     pub people: u64,
@@ -305,7 +305,7 @@ pub struct Progress {
     pub stock: Option<Observation>,
     /// Requests sent so far.
     pub requests: Requests,
-    /// Replies in the last full second.
+    /// Replies a second, over the last seconds.
     pub per_second: u64,
     /// Median latency in the last seconds, in milliseconds.
     pub p50_ms: f64,

@@ -1,6 +1,6 @@
 //! What all buyers of a rehearsal share: the instance, the sale, the clock, and the books of what they were told.
 
-use crate::client::Client;
+use crate::client::{Client, Turn};
 use crate::meter::Meter;
 use crate::report::Count;
 use crate::told::{Account, Moment};
@@ -40,8 +40,8 @@ pub struct Scene {
 pub struct Sale {
     /// Its id.
     pub id: SaleId,
-    /// Whether there is a line.
-    pub has_line: bool,
+    /// The pace of its line, if it has one.
+    pub admissions_per_s: Option<u32>,
     /// Seconds that a hold lasts.
     pub hold_s: u32,
     /// `/api/v1/flash-sales/{id}`.
@@ -57,10 +57,10 @@ pub struct Sale {
 impl Sale {
     /// The sale with this id.
     #[must_use]
-    pub fn new(id: SaleId, has_line: bool, hold_s: u32) -> Self {
+    pub fn new(id: SaleId, admissions_per_s: Option<u32>, hold_s: u32) -> Self {
         Self {
             id,
-            has_line,
+            admissions_per_s,
             hold_s,
             path: format!("/api/v1/flash-sales/{id}"),
             position_path: format!("/api/v1/queue/position?flashSaleId={id}"),
@@ -140,6 +140,16 @@ impl Scene {
         *self.over.borrow()
     }
 
+    /// Waits for a connection; nothing when the rehearsal is cut short before.
+    pub async fn turn(&self) -> Option<Turn<'_>> {
+        let mut over = self.over.subscribe();
+        tokio::select! {
+            biased;
+            turn = self.client.turn() => Some(turn),
+            _ = over.wait_for(|over| *over) => None,
+        }
+    }
+
     /// Waits until a moment; false when the rehearsal is cut short before.
     pub async fn until(&self, moment: Moment) -> bool {
         let mut over = self.over.subscribe();
@@ -208,6 +218,12 @@ impl Outcomes {
     /// Someone is done.
     pub fn end(&self, outcome: Outcome) {
         self.ended[outcome as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whoever of so many people is not done is sent home.
+    pub fn send_home_rest_of(&self, people: u64) {
+        let still_there = people.saturating_sub(self.gone());
+        self.ended[Outcome::SentHome as usize].fetch_add(still_there, Ordering::Relaxed);
     }
 
     /// People who have come so far.

@@ -18,10 +18,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// The name of every sale and product of a rehearsal begins so.
+/// The name of every sale of a rehearsal begins so; an id follows.
 pub const SLUG: &str = "rehearsal";
-/// How long the sale lasts at most; the rehearsal closes it when everyone is gone.
-const SALE_LEN: Duration = Duration::from_secs(6 * 3600);
 /// Items of a page: as many as the API gives.
 const PAGE_LEN: u32 = 200;
 /// The merchant needs few connections.
@@ -132,7 +130,7 @@ impl Stage {
         Ok(Self { api })
     }
 
-    /// Sales of others that run now, or start within a quarter of an hour.
+    /// Sales of others that run now, start within a quarter of an hour, or have somebody in their line already.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -143,7 +141,8 @@ impl Stage {
             for sale in self.all::<SaleDocument>(&path).await? {
                 let starts_at = moment(&sale.starts_at)?;
                 let soon = moment(&sale.server_time)?.plus_ms(ms(SOON));
-                if !sale.slug.starts_with(SLUG) && starts_at <= soon {
+                let is_awaited = starts_at <= soon || sale.waiting > 0;
+                if !is_of_a_rehearsal(&sale.slug) && is_awaited {
                     live.push(LiveSale { slug: sale.slug, status: sale.status });
                 }
             }
@@ -159,7 +158,7 @@ impl Stage {
         api::sale_like(&self.api, slug).await
     }
 
-    /// Makes a product and a sale of it that starts `lead` from now.
+    /// Makes a product and a sale of it that starts `lead` from now and lasts for `length`.
     ///
     /// # Errors
     /// When the instance does not make them.
@@ -168,6 +167,7 @@ impl Stage {
         sale: &preset::Sale,
         watch: &Stopwatch,
         lead: Duration,
+        length: Duration,
     ) -> Result<OwnSale, StageError> {
         let product = json!({
             "name": "Rehearsal",
@@ -184,7 +184,7 @@ impl Stage {
             "price": {"amount": 2999, "currency": "EUR"},
             "quantity": sale.quantity,
             "startsAt": rfc3339(far),
-            "endsAt": rfc3339(far.plus_ms(ms(SALE_LEN))),
+            "endsAt": rfc3339(far.plus_ms(ms(length))),
             "limitPerBuyer": sale.limit_per_buyer,
             "holdSeconds": sale.hold_s,
             "admission": admission(sale.admission),
@@ -195,8 +195,7 @@ impl Stage {
         let heard = watch.now();
         let start = Moment(asked.0.midpoint(heard.0)).plus(lead);
         let starts_at = moment(&made.server_time)?.plus_ms(ms(lead));
-        let times =
-            json!({"startsAt": rfc3339(starts_at), "endsAt": rfc3339(starts_at.plus_ms(ms(SALE_LEN)))});
+        let times = json!({"startsAt": rfc3339(starts_at), "endsAt": rfc3339(starts_at.plus_ms(ms(length)))});
         let path = format!("/api/v1/admin/flash-sales/{}", made.id);
         let _edited: SaleDocument = self.api.call(Method::PATCH, &path, Some(&times)).await?;
         Ok(OwnSale { id: made.id, start })
@@ -312,6 +311,12 @@ impl Stage {
         }
         document(&self.api.get(&path).await?, &path)
     }
+}
+
+/// Whether a sale's name is one that [`Stage::announce`] gives: a real sale may begin with the same word.
+fn is_of_a_rehearsal(slug: &str) -> bool {
+    let id = slug.strip_prefix(SLUG).and_then(|rest| rest.strip_prefix('-'));
+    id.is_some_and(|id| uuid::Uuid::try_parse(id).is_ok())
 }
 
 fn admission(admission: Admission) -> Value {

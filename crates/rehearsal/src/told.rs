@@ -39,6 +39,8 @@ pub struct Account {
     pub worse: Option<Worse>,
     /// Times that a place was told.
     pub places_told: u32,
+    /// The first look at its place that said that everything is sold.
+    pub looked_sold_out: Option<Span>,
     /// What it asked for, in the order of asking. Looks are not in it.
     pub asked: Vec<Asked>,
     /// When it first asked for the place that it has, or does not have yet.
@@ -59,6 +61,8 @@ pub struct PlaceTold {
     pub position: u32,
     /// When it was.
     pub told: Span,
+    /// True when a look found it gone, though nobody had given it up: then the ledger must say why.
+    pub is_lost: bool,
 }
 
 /// A place that got worse though its buyer did nothing.
@@ -236,6 +240,7 @@ impl Account {
             past_places: Vec::new(),
             worse: None,
             places_told: 0,
+            looked_sold_out: None,
             asked: Vec::new(),
             joining_since: None,
             place_over: Moment::default(),
@@ -257,7 +262,7 @@ impl Account {
         }
         let Some(place) = &mut self.place else {
             let joined = self.joining_since.take().map(|sent| Span { sent, heard: told.heard });
-            self.place = Some(PlaceTold { ticket, joined, position, told });
+            self.place = Some(PlaceTold { ticket, joined, position, told, is_lost: false });
             return;
         };
         let before = *place;
@@ -272,6 +277,16 @@ impl Account {
             self.worse.get_or_insert(Worse::Position { before: before.position, after: position });
         }
         (place.position, place.told) = (position, told);
+    }
+
+    /// A look that was asked for in `look.sent` said that there is no place.
+    pub fn place_is_gone(&mut self, look: Span) {
+        if let Some(place) = &mut self.place
+            && place.told.heard <= look.sent
+        {
+            place.is_lost = true;
+        }
+        self.place_ends(look.heard);
     }
 
     /// The place is over: given up, used for an order, or lost by doing nothing. The next one is a new one.

@@ -31,7 +31,7 @@ impl Stopwatch {
     }
 }
 
-/// The wall clock's time as RFC 3339 text: for the report's heading and for names, for nothing that is measured.
+/// The wall clock's time: for the report's heading, and for a start that is replaced before it counts. Nothing is measured by it.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the one reader of the wall clock in this crate")]
 pub fn wall_clock() -> jiff::Timestamp {

@@ -3,7 +3,7 @@
 use super::{Buyer, words};
 use crate::client;
 use crate::meter::Kind;
-use crate::told::{Asked, Moment, Reply, Said, Span, What};
+use crate::told::{Asked, Code, Moment, Reply, Said, Span, What};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
@@ -23,7 +23,7 @@ const CUT_WITHIN_MS: u64 = 4;
 
 /// Where an [`Asked`] stands in its account's list.
 #[derive(Clone, Copy)]
-pub(super) struct Place(usize);
+pub(super) struct AskedAt(pub(super) usize);
 
 /// How a try went.
 enum Try {
@@ -32,6 +32,8 @@ enum Try {
     Again(Option<f64>),
     /// Again, because the buyer lost the reply by their own doing.
     Lost,
+    /// Again, because the buyer asked for more than the limit allows.
+    Limited(Option<f64>),
 }
 
 /// The answer that settles something, and when the request that got it was due.
@@ -43,7 +45,7 @@ pub(super) struct Answer {
 
 impl Buyer {
     /// Opens the books for something that will be asked for.
-    pub(super) fn begin(&self, what: What) -> Place {
+    pub(super) fn begin(&self, what: What) -> AskedAt {
         let now = self.scene.watch.now();
         self.scene.with_account(self.person.account, |account| {
             // The same key again is the same request again.
@@ -55,53 +57,58 @@ impl Buyer {
                 account.asked.push(Asked::new(what, now));
                 account.asked.len() - 1
             });
-            Place(place)
+            AskedAt(place)
         })
     }
 
     /// Asks until an answer settles it; nothing when patience or the rehearsal ends before.
-    pub(super) async fn ask(&self, asked: Place, due: Moment) -> Option<Reply> {
-        let answer = self.ask_on(asked, due).await;
+    pub(super) async fn ask(&self, asked: AskedAt, due: Moment) -> Option<Reply> {
+        let answer = Box::pin(self.ask_on(asked, due)).await;
         self.settled(asked, [answer])
     }
 
     /// The same twice at once: two clicks, or two tabs. What counts for the clock is the answer that comes first.
-    pub(super) async fn ask_twice(&self, asked: [Place; 2], due: Moment) -> [Option<Reply>; 2] {
-        let (one, other) = tokio::join!(self.ask_on(asked[0], due), self.ask_on(asked[1], due));
+    pub(super) async fn ask_both(&self, asked: [AskedAt; 2], due: Moment) -> [Option<Reply>; 2] {
+        let (one, other) =
+            tokio::join!(Box::pin(self.ask_on(asked[0], due)), Box::pin(self.ask_on(asked[1], due)));
         self.settled(asked[0], [one, other]);
         [one, other].map(|answer| answer.map(|answer| answer.reply))
     }
 
     /// Measures the first of these answers, and gives it.
-    fn settled<const N: usize>(&self, asked: Place, answers: [Option<Answer>; N]) -> Option<Reply> {
+    fn settled<const N: usize>(&self, asked: AskedAt, answers: [Option<Answer>; N]) -> Option<Reply> {
         let first = answers.into_iter().flatten().min_by_key(|answer| answer.reply.span.heard)?;
         let what = self.scene.with_account(self.person.account, |account| account.asked[asked.0].what);
         self.scene.meter.settled(kind(what), first.due, first.reply.span.heard);
         Some(first.reply)
     }
 
-    async fn ask_on(&self, asked: Place, mut due: Moment) -> Option<Answer> {
+    async fn ask_on(&self, asked: AskedAt, mut due: Moment) -> Option<Answer> {
         let what = self.scene.with_account(self.person.account, |account| account.asked[asked.0].what);
         let mut rng = SmallRng::seed_from_u64(self.person.seed ^ due.0);
         let mut pause_s = PAUSE_S.0;
         let mut tries = 0;
         loop {
-            let turn = self.scene.client.turn().await;
-            // Boxed: a buyer who only waits, and most do most of the time, keeps no room for a request.
+            let turn = self.scene.turn().await?;
+            // Boxed: whoever waits between two tries keeps no room for a request.
             let tried = Box::pin(self.try_once(asked, what, tries, &mut rng, turn)).await;
             let told_s = match tried {
                 Try::Settled(reply) => return Some(Answer { reply, due }),
-                Try::Again(told_s) => told_s.filter(|_| !self.person.habits.hammers),
+                Try::Again(told_s) | Try::Limited(told_s) => told_s.filter(|_| !self.person.habits.hammers),
                 Try::Lost => None,
             };
             let wait_s = told_s.unwrap_or(0.0).max(pause_s) * rng.random_range(0.7..1.3);
             let next = self.scene.watch.now().plus(Duration::from_secs_f64(wait_s));
-            if next > self.deadline || !self.scene.until(next).await {
+            if matches!(tried, Try::Lost | Try::Limited(_)) {
+                // The wait is the buyer's own doing; the shop is measured from the next request on.
+                due = next;
+            }
+            if next > self.deadline {
+                self.scene.meter.settled(kind(what), due, self.scene.watch.now());
                 return None;
             }
-            if matches!(tried, Try::Lost) {
-                // The wait was the buyer's own; the shop is measured from the next request on.
-                due = next;
+            if !self.scene.until(next).await {
+                return None;
             }
             pause_s = (pause_s * 2.0).min(PAUSE_S.1);
             tries += 1;
@@ -110,7 +117,7 @@ impl Buyer {
 
     async fn try_once(
         &self,
-        asked: Place,
+        asked: AskedAt,
         what: What,
         tries: u32,
         rng: &mut SmallRng,
@@ -154,10 +161,12 @@ impl Buyer {
         self.hear(asked, what, &reply, Span { sent, heard })
     }
 
-    fn hear(&self, asked: Place, what: What, reply: &client::Reply, span: Span) -> Try {
+    fn hear(&self, asked: AskedAt, what: What, reply: &client::Reply, span: Span) -> Try {
         let said = words::said(what, reply);
         let refused = match said {
             Said::Refused(code) => Some(code),
+            // No yes either: it is counted among the refusals.
+            Said::Nonsense => Some(Code::Other),
             _ => None,
         };
         self.scene.meter.answered(span.heard, refused);
@@ -168,17 +177,22 @@ impl Buyer {
                 account.hear_place(ticket, position, span);
             }
         });
-        let passes = refused.is_some_and(crate::told::Code::is_passing) || said == Said::Nonsense;
-        if passes { Try::Again(words::retry_after_s(reply, RETRY_AFTER_MAX_S)) } else { Try::Settled(heard) }
+        let passes = refused.is_some_and(Code::is_passing) || said == Said::Nonsense;
+        let retry_after_s = words::retry_after_s(reply, RETRY_AFTER_MAX_S);
+        match refused {
+            Some(Code::RateLimited) => Try::Limited(retry_after_s),
+            _ if passes => Try::Again(retry_after_s),
+            _ => Try::Settled(heard),
+        }
     }
 
-    fn without_answer(&self, asked: Place) {
+    fn without_answer(&self, asked: AskedAt) {
         self.scene.with_account(self.person.account, |account| account.asked[asked.0].unanswered += 1);
     }
 
     /// Looks at something, once: a look promises nothing.
     pub(super) async fn get_once(&self, path: &str) -> Option<(client::Reply, Span)> {
-        let turn = self.scene.client.turn().await;
+        let turn = self.scene.turn().await?;
         let sent = self.scene.watch.now();
         self.scene.meter.sent(sent, false);
         let request = finish(self.start(Method::GET, path), Bytes::new());

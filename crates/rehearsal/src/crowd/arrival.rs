@@ -29,7 +29,7 @@ pub enum CurveError {
     /// A row is no pair of numbers that follow each other.
     #[error("row {row}: {problem}")]
     Row {
-        /// Counted from 1, without the heading.
+        /// Counted from 1, the heading too.
         row: usize,
         /// What is wrong.
         problem: &'static str,

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// A drop with a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preset {
-    /// Small and over in a quarter of a minute: does everything work?
+    /// Small and over in half a minute: does everything work?
     Smoke,
     /// Few units, one a person, everyone in the same seconds, bots among them.
     SneakerDrop,

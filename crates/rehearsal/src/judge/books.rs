@@ -23,8 +23,6 @@ pub(super) struct Books {
     pub(super) last: (Seq, Timestamp),
     pub(super) held: i64,
     pub(super) sold: i64,
-    /// Nothing was ever put back among the units on sale after it was sold.
-    pub(super) restocked: bool,
     pub(super) orders: HashMap<OrderId, Order>,
     pub(super) orders_of: HashMap<BuyerId, u32>,
     places: HashMap<Ticket, Place>,
@@ -322,7 +320,6 @@ impl Books {
         order.restocked = restocked;
         if restocked {
             self.sold -= i64::from(order.units);
-            self.restocked = true;
         }
     }
 

@@ -19,7 +19,7 @@ struct Given {
 }
 
 /// `first_come`: whoever heard a number before somebody else asked for one has the lower number.
-pub(super) fn first_come(accounts: &[Account]) -> Finding {
+pub(super) fn first_come(books: &Books, accounts: &[Account]) -> Finding {
     let mut tally = Tally::default();
     let mut by_heard: Vec<Given> = accounts.iter().flat_map(given).collect();
     let mut by_sent = by_heard.clone();
@@ -47,7 +47,8 @@ pub(super) fn first_come(accounts: &[Account]) -> Finding {
                     later.ticket
                 )
             });
-            Offence { buyer: before.map(|before| before.buyer), ..Offence::new(detail) }
+            let event = books.place(later.buyer, later.ticket).map(|place| place.joined);
+            Offence { buyer: before.map(|before| before.buyer), ..Offence::new(detail) }.event(event)
         });
     }
     tally.finding(
@@ -93,6 +94,14 @@ pub(super) fn place_kept(books: &Books, accounts: &[Account]) -> Finding {
                 Offence::new(format!("number {ticket} was told to this buyer and to {owner}"))
                     .buyer(buyer)
                     .event(event)
+            });
+        }
+        for place in account.past_places.iter().filter(|place| place.is_lost) {
+            let there = books.place(buyer, place.ticket);
+            tally.check(there.is_some_and(|place| place.ended.is_some()), || {
+                Offence::new(format!("number {} was gone, and the ledger does not say why", place.ticket))
+                    .buyer(buyer)
+                    .event(there.map(|place| place.joined))
             });
         }
         if account.places_told > 0 {

@@ -6,7 +6,7 @@ use super::tally::Tally;
 use super::told::{is_open, name_of};
 use super::watch::Watch;
 use super::{Evidence, Finding, Offence};
-use crate::told::{Account, Asked, Code, Reply, Said, What};
+use crate::told::{Account, Asked, Code, Reply, Said, Span, What};
 use sale::{Admission, OrderId, Timestamp};
 use std::collections::HashSet;
 
@@ -122,15 +122,8 @@ pub(super) fn freed(books: &Books, watch: &Watch, evidence: &Evidence<'_>) -> Fi
 /// `sold_out_true`: "sold out" is told only when it is so.
 pub(super) fn sold_out_true(books: &Books, watch: &Watch, evidence: &Evidence<'_>) -> Finding {
     let mut tally = Tally::default();
-    for (account, asked, reply) in replies(evidence.accounts) {
-        if reply.said != Said::Refused(Code::SoldOut) {
-            continue;
-        }
-        let units = match asked.what {
-            What::Order { units, .. } => i64::from(units),
-            _ => 1,
-        };
-        let around = watch.around(reply.span);
+    for (account, span, units) in told_sold_out(evidence.accounts) {
+        let around = watch.around(span);
         let since = books.sold_out_since;
         let was_so = since.is_some_and(|since| around.is_none_or(|around| since <= around.until));
         let was_free = around.is_some_and(|around| around.low >= units);
@@ -150,6 +143,21 @@ pub(super) fn sold_out_true(books: &Books, watch: &Watch, evidence: &Evidence<'_
         });
     }
     tally.finding("sold_out_true", "\"Sold out\" is told only when every unit is sold.")
+}
+
+/// Everyone who was told so, when, and how many units they had wanted: by a refusal, or by a look at their place in line.
+fn told_sold_out(accounts: &[Account]) -> impl Iterator<Item = (&Account, Span, i64)> {
+    let refused = replies(accounts).filter(|(_, _, reply)| reply.said == Said::Refused(Code::SoldOut)).map(
+        |(account, asked, reply)| {
+            let units = match asked.what {
+                What::Order { units, .. } => i64::from(units),
+                _ => 1,
+            };
+            (account, reply.span, units)
+        },
+    );
+    let looked = accounts.iter().filter_map(|account| Some((account, account.looked_sold_out?, 1)));
+    refused.chain(looked)
 }
 
 /// What a reader should know besides.

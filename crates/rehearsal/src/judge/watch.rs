@@ -91,7 +91,7 @@ impl Watch {
         Some(Around { low, until: Seq(self.looks[second].told.version) })
     }
 
-    pub(super) fn sums(&self, books: &Books, _: &Evidence<'_>) -> Finding {
+    pub(super) fn sums(&self, books: &Books) -> Finding {
         let mut tally = books.adds_up.clone();
         tally.add(&self.tally);
         tally.finding(

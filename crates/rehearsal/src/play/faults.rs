@@ -125,7 +125,7 @@ async fn crash(private: &mut Private, watch: &Stopwatch, struck: &mut Struck) ->
     let killed = watch.now();
     private.kill().map_err(|error| format!("the instance could not be killed: {error}"))?;
     struck.note(killed, FaultSort::Killed, "killed".to_owned());
-    private.launch().await.map_err(|error| super::told(&error))?;
+    private.launch().await.map_err(|error| super::ending::in_one_line(&error))?;
     let back = watch.now();
     struck.note(back, FaultSort::Back, format!("answers again after {} ms", (back.0 - killed.0) / 1000));
     Ok(())

@@ -1,10 +1,15 @@
 //! What is played against: a private instance, or one that runs somewhere; and how the crowd gets its tokens.
 
 use super::PlayError;
+use crate::client::Client;
 use crate::crowd::Crowd;
 use crate::private::Private;
 use crate::scene::Credentials;
 use crate::stage::{AdminLogin, Stage};
+use http_body_util::Full;
+use hyper::StatusCode;
+use hyper::header::AUTHORIZATION;
+use hyper::http::Method;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sale::BuyerId;
@@ -56,19 +61,29 @@ impl Instance {
         }
     }
 
-    /// How a private instance ended, if it did so by itself.
-    pub(super) fn ended(&mut self) -> Option<String> {
+    /// How a private instance ended, if it did so by itself, and the end of its log.
+    pub(super) fn ended(&mut self) -> Option<(String, String)> {
         match self {
             Self::Private(private) => {
                 let status = private.ended()?;
-                Some(format!(
-                    "the instance ended by itself ({status}); the end of its log:\n{}",
-                    private.last_words()
-                ))
+                Some((format!("the instance ended by itself ({status})"), private.last_words()))
             }
             Self::Running { .. } => None,
         }
     }
+}
+
+/// Whether the instance takes the crowd's tokens for its own; told of the first of them.
+pub(super) async fn is_known(client: &Client, credentials: &[Credentials]) -> bool {
+    let Some(first) = credentials.first() else { return true };
+    let request = client.target().request(Method::GET, "/api/v1/orders?limit=1");
+    let request = request.header(AUTHORIZATION, format!("Bearer {}", first.token)).body(Full::default());
+    let Ok(request) = request else { return false };
+    // What else may be wrong is met and told by others.
+    client
+        .send(request, client.turn().await)
+        .await
+        .map_or(true, |reply| reply.status != StatusCode::UNAUTHORIZED)
 }
 
 /// Accounts for a crowd.

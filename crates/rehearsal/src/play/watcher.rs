@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// An instance that has not answered the watcher for this long is taken for dead.
+/// An instance that has answered nobody for this long is taken for dead.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
 /// Observations that are kept: nearly three hours of them.
 const KEPT_MAX: usize = 20_000;
@@ -62,9 +62,15 @@ impl Watcher {
         self.seen.observations.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Says so if the instance has been silent for too long.
-    pub(super) fn silence(&self, now: Moment) -> Option<String> {
-        let silent_us = now.0.saturating_sub(self.seen.heard_us.load(Ordering::Relaxed));
+    /// The instance was away on purpose until now.
+    pub(super) fn excuse(&self, now: Moment) {
+        self.seen.heard_us.fetch_max(now.0, Ordering::Relaxed);
+    }
+
+    /// Says so if the instance has been silent for too long, to the watcher and to the crowd.
+    pub(super) fn silence(&self, now: Moment, crowd_heard: Moment) -> Option<String> {
+        let heard_us = self.seen.heard_us.load(Ordering::Relaxed).max(crowd_heard.0);
+        let silent_us = now.0.saturating_sub(heard_us);
         (u128::from(silent_us) > SILENCE_MAX.as_micros())
             .then(|| format!("the instance has not answered for {} s", silent_us / 1_000_000))
     }

@@ -63,11 +63,11 @@ fn body(report: &Report) -> Markup {
         (ends(report))
         @if !report.ledger.is_empty() {
             (promises(
-            "ledger",
-            "What the ledger shows",
-            "From inside: the auditor reads every event of the sale and checks the law's own promises.",
-            &report.ledger,
-        ))
+                "ledger",
+                "What the ledger shows",
+                "From inside: the auditor reads every event of the sale and checks the law's own promises.",
+                &report.ledger,
+            ))
         }
         (circumstances(report))
     }

@@ -14,12 +14,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// An instance that does not answer the merchant for this long, is gone.
+/// An instance that refuses the merchant so often, is gone: half a minute, where nobody listens.
 const TRIES: u32 = 120;
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(250);
 /// The first call is given up sooner: a wrong address should not take half a minute to be told.
 const TRIES_FIRST: u32 = 8;
+/// Nor should an address that takes every request and answers none.
+const PATIENCE_FIRST: Duration = Duration::from_secs(10);
 
 /// Why the merchant's side does not work.
 #[derive(Debug, thiserror::Error)]
@@ -108,7 +110,9 @@ impl Api {
         let path = "/api/v1/auth/login";
         let url = || self.client.target().url().to_owned();
         let body = json!({"email": email, "password": password});
-        let reply = self.answer(Method::POST, path, Some(&body), TRIES_FIRST).await?;
+        let answer = self.answer(Method::POST, path, Some(&body), TRIES_FIRST);
+        let late = |_| StageError::Unreachable { url: url(), source: Unanswered::Slow };
+        let reply = tokio::time::timeout(PATIENCE_FIRST, answer).await.map_err(late)??;
         if reply.status == 401 {
             return Err(StageError::BadLogin { url: url() });
         }

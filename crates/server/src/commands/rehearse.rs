@@ -13,7 +13,7 @@ pub use settings::Rehearse;
 
 use super::instance::TOKEN_KEY_FILE;
 use super::serve::StopSignals;
-use super::{CommandError, runtime, say_error};
+use super::{CommandError, runtime};
 use crate::auth::Role;
 use crate::auth::tokens::{self, Tokens};
 use anyhow::Context;
@@ -21,10 +21,11 @@ use rehearsal::live::Live;
 use rehearsal::play::{self, Instance, PlayError, Rehearsal, Sign};
 use rehearsal::private::{Private, cpu_s};
 use rehearsal::report::{Report, Verdict};
-use rehearsal::stage::{AdminLogin, Stage};
+use rehearsal::stage::{AdminLogin, Stage, StageError};
 use sale::{BuyerId, Timestamp};
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -43,10 +44,13 @@ const OTHER_CONNECTIONS: usize = 100;
 /// not be played.
 pub fn run(settings: Rehearse) -> Result<(), CommandError> {
     settings.check()?;
+    written::prepare(&settings.report)?;
     let drop = settings.drop()?;
     let (connections, notes) = connections::agree(settings.connections, drop.crowd.people);
     runtime()?.block_on(async {
+        let stop = Stop::listen()?;
         let instance = instance(&settings, connections).await?;
+        stop.cleans_up(&instance);
         let drop = match (&settings.like, &instance) {
             (Some(slug), Instance::Running { url, admin }) => {
                 settings.like_sale(drop, like(url, admin, slug).await?)
@@ -58,54 +62,82 @@ pub fn run(settings: Rehearse) -> Result<(), CommandError> {
             faults: settings.faults(),
             connections,
             though_live: settings.i_know_this_is_live,
-            settings: settings.told(&drop, connections),
+            settings: settings.rows(&drop, connections),
             command: settings.command(&drop),
             notes,
             program: format!("doorbuster {}", env!("CARGO_PKG_VERSION")),
             drop,
             instance,
         };
-        let (mut report, live) = play(&mut rehearsal).await?;
+        let mut live = Live::start();
+        let played = play::play(&mut rehearsal, stop.is_told(), &mut |progress| live.update(progress)).await;
+        let mut report = played.map_err(|error| {
+            live.clear();
+            told(error)
+        })?;
         let is_private = matches!(rehearsal.instance, Instance::Private(_));
-        finish(rehearsal.instance, &mut report).await;
+        let keep = match &report.verdict {
+            Verdict::Kept => false,
+            Verdict::Broken { .. } => true,
+            Verdict::Unjudged { .. } => !*stop.is_told().borrow(),
+        };
+        finish(rehearsal.instance, keep, &mut report).await;
         // Its processes have ended, the killed ones too: what they used is known now.
         report.cpu.server_s = cpu_s().filter(|_| is_private).map(|(_, children)| children);
-        let paths = written::write(&report, &settings.report)?;
-        live.finish(&report, &paths);
+        // What was found is told in any case, also when it cannot be written down.
+        let written = written::write(&report, &settings.report);
+        live.finish(&report, written.as_deref().unwrap_or_default());
+        written?;
         if report.verdict == Verdict::Kept { Ok(()) } else { Err(CommandError::CheckFailed) }
     })
 }
 
-async fn play(rehearsal: &mut Rehearsal) -> Result<(Report, Live), CommandError> {
-    let mut signals = StopSignals::new().map_err(anyhow::Error::from)?;
-    let (cut, is_cut) = watch::channel(false);
-    let watching = tokio::spawn(async move {
-        signals.wait().await;
-        cut.send_replace(true);
-        signals.wait().await;
-        // Told twice: not even the evidence is wanted.
-        std::process::exit(1);
-    });
-    let mut live = Live::start();
-    let report = play::play(rehearsal, is_cut, &mut |progress| live.update(progress)).await;
-    watching.abort();
-    match report {
-        Ok(report) => Ok((report, live)),
-        Err(error) => {
-            live.clear();
-            Err(told(error))
+/// Ctrl-C and SIGTERM: the first stops the rehearsal and has it report, the second ends it at once.
+struct Stop {
+    told: watch::Receiver<bool>,
+    /// The folder that would be left behind.
+    folder: Arc<Mutex<Option<PathBuf>>>,
+}
+
+impl Stop {
+    fn listen() -> Result<Self, CommandError> {
+        let mut signals = StopSignals::new().map_err(anyhow::Error::from)?;
+        let (tell, told) = watch::channel(false);
+        let folder = Arc::<Mutex<Option<PathBuf>>>::default();
+        let leaves = Arc::clone(&folder);
+        tokio::spawn(async move {
+            signals.wait().await;
+            tell.send_replace(true);
+            signals.wait().await;
+            let folder = leaves.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let _as_far_as_it_goes = folder.map(std::fs::remove_dir_all);
+            std::process::exit(1);
+        });
+        Ok(Self { told, folder })
+    }
+
+    fn cleans_up(&self, instance: &Instance) {
+        if let Instance::Private(private) = instance {
+            let folder = private.folder().to_owned();
+            self.folder.lock().unwrap_or_else(PoisonError::into_inner).replace(folder);
         }
+    }
+
+    fn is_told(&self) -> watch::Receiver<bool> {
+        self.told.clone()
     }
 }
 
+/// What a setting can mend is told with its flag.
 fn told(error: PlayError) -> CommandError {
-    let text = format!("{:#}", anyhow::Error::from(error));
-    match text.as_str() {
-        _ if text.contains("does not know an admin") || text.contains("is no admin of") => {
-            CommandError::Usage(format!("--admin-email: {text}"))
-        }
-        _ => CommandError::Usage(text),
-    }
+    let flag = match &error {
+        PlayError::Private(_) | PlayError::Stopped => return CommandError::Failed(error.into()),
+        PlayError::Stage(StageError::BadLogin { .. } | StageError::NoAdmin { .. }) => "--admin-email",
+        PlayError::Limited { .. } => "--buyers",
+        PlayError::ForeignKey => "--token-key",
+        PlayError::Target(_) | PlayError::Stage(_) | PlayError::Live(_) => "--url",
+    };
+    CommandError::Usage(format!("{flag}: {:#}", anyhow::Error::from(error)))
 }
 
 async fn instance(settings: &Rehearse, connections: usize) -> Result<Instance, CommandError> {
@@ -130,7 +162,12 @@ async fn like(
         let target = rehearsal::client::Target::new(url)?;
         Ok::<_, PlayError>(Stage::enter(target, admin).await?.sale_like(slug).await?)
     };
-    like.await.map_err(told)
+    like.await.map_err(|error| match error {
+        PlayError::Stage(StageError::Refused { detail, .. }) => {
+            CommandError::Usage(format!("--like: {slug}: {detail}"))
+        }
+        error => told(error),
+    })
 }
 
 /// Tokens are signed with the instance's own key where we have it: hashing the passwords of a crowd takes longer than a drop.
@@ -151,9 +188,8 @@ fn sign_with(key: &Path) -> Result<Sign, CommandError> {
 }
 
 /// Stops a private instance; a folder that shows what went wrong is kept.
-async fn finish(instance: Instance, report: &mut Report) {
-    let Instance::Private(mut private) = instance else { return };
-    let keep = matches!(report.verdict, Verdict::Broken { .. }) || private.ended().is_some();
+async fn finish(instance: Instance, keep: bool, report: &mut Report) {
+    let Instance::Private(private) = instance else { return };
     match private.stop(keep).await {
         Ok(Some(folder)) => report.notes.push(format!(
             "The instance's ledger, tables and log are kept in {} (doorbuster verify --data {}/data).",
@@ -161,10 +197,6 @@ async fn finish(instance: Instance, report: &mut Report) {
             folder.display()
         )),
         Ok(None) => {}
-        Err(error) => {
-            let error = format!("{:#}", anyhow::Error::from(error));
-            say_error(&error);
-            report.notes.push(error);
-        }
+        Err(error) => report.notes.push(format!("{:#}", anyhow::Error::from(error))),
     }
 }

@@ -172,6 +172,13 @@ async fn a_running_instance_is_rehearsed_on_a_sale_of_its_own() {
     assert_eq!(refused.code(), Some(2), "{}", refused.said());
     assert!(refused.said().contains("the-real-one") && refused.said().contains("--i-know-this-is-live"));
 
+    let other = Instance::start().await;
+    let foreign = other.data().join("token-key.pem");
+    let foreign = ["--i-know-this-is-live", "--token-key", foreign.to_str().unwrap()];
+    let refused = Run::start(&[&few, &url, &foreign]).ends().await;
+    assert_eq!(refused.code(), Some(2), "{}", refused.said());
+    assert!(refused.said().contains("--token-key: the instance does not know"), "{}", refused.said());
+
     let key = instance.data().join("token-key.pem");
     let like = ["--i-know-this-is-live", "--like", "the-real-one", "--token-key", key.to_str().unwrap()];
     // Without units of its own: they are those of the real sale.
@@ -210,6 +217,7 @@ async fn what_cannot_be_played_is_told_in_one_sentence() {
         (vec!["--abandon", "60"], "write a share such as 5%"),
         (vec!["--arrival", "/nowhere/curve.csv"], "--arrival: spike, ramp, poisson or a CSV file"),
         (vec!["--arrival", curve.to_str().unwrap()], "--arrival"),
+        (vec!["--report", curve.to_str().unwrap()], "--report: nothing can be written"),
     ] {
         let ended = Run::start(&[&small(&[]), &flags]).ends().await;
         assert_eq!(ended.code(), Some(2), "{flags:?}: {}", ended.said());

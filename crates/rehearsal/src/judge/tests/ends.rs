@@ -94,6 +94,17 @@ fn sold_out_that_is_not_so_breaks_sold_out_true() {
 }
 
 #[test]
+fn a_look_that_says_sold_out_too_early_breaks_sold_out_true() {
+    let entries =
+        ledger("0s configure quantity=2 hold=10s limit=1\n1s reserve ann o1 1 key=k1\n2s confirm ann o1");
+    let ann = Told::to("ann").ordered(1, (110, 150), "o1", OrderStatus::Pending).paid(2, (210, 250), "o1");
+    let mut bob = Told::to("bob");
+    bob.0.looked_sold_out = Some(span(300, 400));
+    let offence = Case::new(entries, vec![ann, bob]).breaks(&["sold_out_true"]);
+    assert_eq!(offence.buyer, Some(buyer("bob")));
+}
+
+#[test]
 fn a_hold_and_a_turn_without_an_end_break_settled() {
     let mut case = Case::new(ledger(FIFO), told());
     case.looked_at = Some(sale::tape::ORIGIN.plus_s(16));

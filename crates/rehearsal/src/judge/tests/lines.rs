@@ -112,6 +112,22 @@ fn another_number_without_a_reason_breaks_place_kept() {
 }
 
 #[test]
+fn a_place_that_was_gone_without_a_reason_breaks_place_kept() {
+    let gone = |told: &mut Vec<Told>| {
+        told[2] = Told::to("cem").place((500, 600), 3, 3);
+        told[2].0.place_is_gone(span(700, 800));
+    };
+    let mut forgotten = told();
+    gone(&mut forgotten);
+    let offence = Case::new(ledger(LINE), forgotten).breaks(&["place_kept"]);
+    assert!(offence.detail.contains("number 3 was gone"), "{}", offence.detail);
+    // Another tab gave it up.
+    let mut given_up = told();
+    gone(&mut given_up);
+    Case::new(ledger(&format!("{LINE}\nleave cem")), given_up).passes();
+}
+
+#[test]
 fn another_number_after_the_old_one_was_over_breaks_nothing() {
     let tape = format!("{LINE}\nleave cem\njoin cem");
     let mut told = told();

@@ -19,14 +19,16 @@ pub(super) fn agree(wanted: Option<u32>, people: u32) -> (usize, Vec<String>) {
 
 fn bounded(wanted: Option<u32>, people: u32, files: u64) -> (u64, Option<String>) {
     let asked = u64::from(wanted.unwrap_or(DEFAULT)).min(u64::from(people)).max(1);
-    // A private instance has its end of each connection in files of its own.
+    // A private instance has files of its own for its ends of the connections.
     let reach = files.saturating_sub(OTHER_FILES).clamp(1, PORTS);
     let connections = asked.min(reach);
     let note = if connections < asked {
-        Some(format!(
-            "{people} people shared {connections} connections, not {asked}: this machine allows {files} open files to a process, and \
-             {PORTS} ports to an address."
-        ))
+        let why = if reach < PORTS {
+            format!("this machine allows {files} open files to a process")
+        } else {
+            format!("a machine has about {PORTS} ports for connections to one address")
+        };
+        Some(format!("{people} people shared {connections} connections, not {asked}: {why}."))
     } else if connections < u64::from(people) {
         Some(format!("{people} people shared {connections} connections, as behind a load balancer."))
     } else {
@@ -48,6 +50,8 @@ mod tests {
         let (connections, note) = bounded(Some(5_000), 100_000, 1_024);
         assert_eq!(connections, 896);
         assert!(note.expect("a note").contains("1024 open files"));
-        assert_eq!(bounded(Some(60_000), 100_000, 1_000_000).0, 28_000);
+        let (connections, note) = bounded(Some(60_000), 100_000, u64::MAX);
+        assert_eq!(connections, 28_000);
+        assert!(note.expect("a note").contains("28000 ports"));
     }
 }

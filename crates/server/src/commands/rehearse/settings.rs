@@ -15,8 +15,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// People of a crowd at most: each costs about two kilobytes while the drop lasts.
+/// People of a crowd at most: each costs about four kilobytes while the drop lasts.
 const PEOPLE_MAX: i64 = 2_000_000;
+
+/// Variables that the report leaves out: a secret, and what the seed is told for.
+const UNTOLD: [&str; 2] = ["DOORBUSTER_ADMIN_PASSWORD", "DOORBUSTER_SEED"];
 
 /// Plays a whole drop.
 #[derive(Debug, Clone, Args)]
@@ -142,7 +145,7 @@ pub struct Rehearse {
 /// A drop with a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Preset {
-    /// 300 people, 50 units, a quarter of a minute: does everything work?
+    /// 300 people, 50 units, half a minute: does everything work?
     Smoke,
     /// 10,000 people within two seconds, 500 units, one each, bots among them.
     SneakerDrop,
@@ -188,10 +191,16 @@ impl Rehearse {
                 }
             }
         } else {
-            // The variable may be meant for `serve`; the flag of a running instance only makes sense with one.
+            // The admin's variables may be meant for `serve`, and are passed over; a sale to copy can be meant for nothing else.
             if self.like.is_some() {
                 return usage("--like: name the instance that has this sale with --url");
             }
+        }
+        // It becomes part of an address.
+        let is_slug =
+            |text: &String| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if !self.like.as_ref().is_none_or(is_slug) {
+            return usage("--like: a sale's name in addresses has only letters, digits and -");
         }
         Ok(())
     }
@@ -282,7 +291,7 @@ impl Rehearse {
     }
 
     /// The settings as the report shows them.
-    pub fn told(&self, drop: &Drop, connections: usize) -> Vec<Row> {
+    pub fn rows(&self, drop: &Drop, connections: usize) -> Vec<Row> {
         let (sale, crowd, manners) = (&drop.sale, &drop.crowd, &drop.crowd.manners);
         let admission = match sale.admission {
             Admission::Open => "open".to_owned(),
@@ -323,10 +332,15 @@ impl Rehearse {
         rows.into_iter().map(|(name, value)| Row { name: name.to_owned(), value }).collect()
     }
 
-    /// The command that repeats it: as it was typed, and the seed. A password is left out.
+    /// The command that repeats it: as it was typed, with the variables that were set, and the seed. A password is left out.
     pub fn command(&self, drop: &Drop) -> String {
-        let mut words = vec!["doorbuster".to_owned()];
-        let mut typed = std::env::args().skip(1).peekable();
+        let mut words: Vec<String> = std::env::vars_os()
+            .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+            .filter(|(name, _)| name.starts_with("DOORBUSTER_") && !UNTOLD.contains(&name.as_str()))
+            .map(|(name, value)| format!("{name}={}", quoted(value)))
+            .collect();
+        words.push("doorbuster".to_owned());
+        let mut typed = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
         while let Some(word) = typed.next() {
             if word == "--admin-password" || word == "--seed" {
                 let _value = typed.next();
@@ -429,6 +443,16 @@ mod tests {
             all.extend(flags);
             let refused = with(&all).check().expect_err("harm").to_string();
             assert!(refused.starts_with(flags[0]), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_sale_to_copy_has_a_name_that_can_stand_in_an_address() {
+        let like = |slug| with(&["--url", "http://127.0.0.1:1", "--like", slug]).check();
+        assert!(like("spring-drop-2").is_ok());
+        for wrong in ["", "spring drop", "../admin", "a?b"] {
+            let refused = like(wrong).expect_err(wrong).to_string();
+            assert!(refused.starts_with("--like: a sale's name"), "{refused}");
         }
     }
 

@@ -5,15 +5,28 @@ use anyhow::Context;
 use rehearsal::report::{self, Report};
 use std::path::{Path, PathBuf};
 
+/// Makes the folder, before a drop is played for nothing.
+pub(super) fn prepare(folder: &Path) -> Result<(), CommandError> {
+    let probe = folder.join(".rehearsal");
+    std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(&probe, ""))
+        .and_then(|()| std::fs::remove_file(&probe))
+        .map_err(|error| {
+            CommandError::Usage(format!(
+                "--report: nothing can be written into {}: {error}",
+                folder.display()
+            ))
+        })
+}
+
 /// Writes both into `folder`; their paths.
 pub(super) fn write(report: &Report, folder: &Path) -> Result<Vec<PathBuf>, CommandError> {
     let name = |extension: &str| {
-        let stamp: String = report.started_at.chars().take(19).filter(char::is_ascii_alphanumeric).collect();
+        let stamp: String = report.started_at.chars().take(23).filter(char::is_ascii_alphanumeric).collect();
         folder.join(format!("rehearsal-{stamp}.{extension}"))
     };
     let (page, document) = (name("html"), name("json"));
-    let written = std::fs::create_dir_all(folder)
-        .and_then(|()| std::fs::write(&page, report::html(report)))
+    let written = std::fs::write(&page, report::html(report))
         .and_then(|()| std::fs::write(&document, report::json(report)));
     written.with_context(|| format!("--report: nothing can be written into {}", folder.display()))?;
     Ok(vec![page, document])
