@@ -318,7 +318,8 @@ impl Buyer {
         };
         let Some(place) = words::place(&reply) else {
             let code = words::code(&reply);
-            self.scene.meter.answered(span.heard, code);
+            // "You have no place" is an answer, not a refusal.
+            self.scene.meter.answered(span.heard, code.filter(|code| *code != Code::NotInLine));
             if code == Some(Code::NotInLine) {
                 self.scene.with_account(self.person.account, |account| account.place_is_gone(span));
                 return Looked::Gone;
