@@ -138,7 +138,7 @@ struct MoneyDocument {
 
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase", rename_all_fields = "camelCase")]
-enum AdmissionDocument {
+pub(crate) enum AdmissionDocument {
     Open,
     Fifo { per_second: u32, checkout_seconds: u32, line_opens_seconds_before: u32 },
 }
@@ -229,16 +229,6 @@ impl EventDocument {
 
 impl PolicyDocument {
     fn into_policy(self) -> Result<Policy, Wrong> {
-        let admission = match self.admission {
-            AdmissionDocument::Open => Admission::Open,
-            AdmissionDocument::Fifo { per_second, checkout_seconds, line_opens_seconds_before } => {
-                Admission::Fifo {
-                    per_second,
-                    checkout_s: checkout_seconds,
-                    line_opens_s: line_opens_seconds_before,
-                }
-            }
-        };
         Ok(Policy {
             quantity: self.quantity,
             unit_price: Money { minor: self.price.amount, currency: self.price.currency },
@@ -246,8 +236,23 @@ impl PolicyDocument {
             ends_at: moment(&self.ends_at)?,
             limit_per_buyer: self.limit_per_buyer,
             hold_s: self.hold_seconds,
-            admission,
+            admission: self.admission.into(),
         })
+    }
+}
+
+impl From<AdmissionDocument> for Admission {
+    fn from(document: AdmissionDocument) -> Self {
+        match document {
+            AdmissionDocument::Open => Self::Open,
+            AdmissionDocument::Fifo { per_second, checkout_seconds, line_opens_seconds_before } => {
+                Self::Fifo {
+                    per_second,
+                    checkout_s: checkout_seconds,
+                    line_opens_s: line_opens_seconds_before,
+                }
+            }
+        }
     }
 }
 

@@ -3,13 +3,13 @@
 
 use crate::client::{Client, Reply, Unanswered};
 use crate::crowd::preset;
-use crate::ledger::LedgerError;
+use crate::ledger::{AdmissionDocument, LedgerError};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use hyper::http::Method;
-use sale::{Admission, BuyerId, Timestamp};
+use sale::{BuyerId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -225,53 +225,30 @@ pub(super) async fn register(
 /// What a sale of the instance promises.
 pub(super) async fn sale_like(api: &Api, slug: &str) -> Result<preset::Sale, StageError> {
     #[derive(Deserialize)]
+    struct Named {
+        id: sale::SaleId,
+    }
+    #[derive(Deserialize)]
+    struct Overview {
+        sale: Document,
+    }
+    #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Document {
         quantity: u32,
         limit_per_buyer: u32,
+        hold_seconds: u32,
         admission: AdmissionDocument,
     }
-    #[derive(Deserialize)]
-    #[serde(tag = "type", rename_all = "lowercase", rename_all_fields = "camelCase")]
-    enum AdmissionDocument {
-        Open,
-        Fifo { per_second: u32, checkout_seconds: u32, line_opens_seconds_before: u32 },
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Held {
-        sale: HoldDocument,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct HoldDocument {
-        hold_seconds: u32,
-    }
-    #[derive(Deserialize)]
-    struct Named {
-        id: sale::SaleId,
-    }
     let path = format!("/api/v1/flash-sales/{slug}");
-    let reply = api.get(&path).await?;
-    let named: Named = document(&reply, &path)?;
-    let shown: Document = document(&reply, &path)?;
+    let named: Named = document(&api.get(&path).await?, &path)?;
     let path = format!("/api/v1/admin/flash-sales/{}/overview", named.id);
-    let held: Held = document(&api.get(&path).await?, &path)?;
-    let admission = match shown.admission {
-        AdmissionDocument::Open => Admission::Open,
-        AdmissionDocument::Fifo { per_second, checkout_seconds, line_opens_seconds_before } => {
-            Admission::Fifo {
-                per_second,
-                checkout_s: checkout_seconds,
-                line_opens_s: line_opens_seconds_before,
-            }
-        }
-    };
+    let Overview { sale } = document(&api.get(&path).await?, &path)?;
     Ok(preset::Sale {
-        quantity: shown.quantity,
-        limit_per_buyer: shown.limit_per_buyer,
-        hold_s: held.sale.hold_seconds,
-        admission,
+        quantity: sale.quantity,
+        limit_per_buyer: sale.limit_per_buyer,
+        hold_s: sale.hold_seconds,
+        admission: sale.admission.into(),
     })
 }
 
