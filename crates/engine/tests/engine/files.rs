@@ -271,6 +271,22 @@ fn damage_in_the_middle_of_the_log_stops_the_start() {
 }
 
 #[test]
+fn damage_in_the_index_of_sales_stops_the_start() {
+    let (folder, _entries) = filled(600);
+    let path = folder.path().join(FILE);
+    let sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_sales_1'";
+    let page: u32 = Connection::open(&path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    let page_len = usize::from(u16::from_be_bytes([bytes[16], bytes[17]]));
+    // Its one entry stands at the end of the page.
+    let end = page as usize * page_len;
+    bytes[end - 12..end].fill(0xA5);
+    fs::write(&path, bytes).unwrap();
+    let Err(error) = start(folder.path()) else { panic!("it started") };
+    assert!(error.to_string().contains("ledger"), "{error}");
+}
+
+#[test]
 fn garbage_in_the_file_is_refused_or_changes_nothing() {
     let seed: u64 = rand::random();
     println!("seed {seed}");

@@ -3,10 +3,10 @@
 
 use super::mend::{TornEnd, by_sale, torn_ends};
 use super::open_read_only;
-use super::row::{Blob, read_page, sales, walk};
+use super::row::{number_of, read_page, sales, walk};
 use crate::record::{Page, Read, ReadError};
 use futures::future::BoxFuture;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 use sale::{Entry, SaleId, Seq};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -89,15 +89,9 @@ impl Read for SqliteReader {
 
     fn read(&self, sale: SaleId, after: Seq, limit: usize) -> BoxFuture<'_, Result<Vec<Entry>, ReadError>> {
         Box::pin(async move {
-            self.with(|connection| {
-                let no: Option<i64> = connection
-                    .prepare_cached("SELECT no FROM sales WHERE id = ?1")?
-                    .query_row([Blob(sale.0)], |row| row.get(0))
-                    .optional()?;
-                match no {
-                    Some(no) => read_page(connection, (no, sale), after, limit),
-                    None => Ok(Vec::new()),
-                }
+            self.with(|connection| match number_of(connection, sale)? {
+                Some(no) => read_page(connection, (no, sale), after, limit),
+                None => Ok(Vec::new()),
             })
         })
     }

@@ -1,8 +1,8 @@
 //! One row of the ledger: its key, its sum, its event; and the walk over all rows that checks each.
 
 use crate::record::{Page, ReadError, decode_event};
-use rusqlite::Connection;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OptionalExtension};
 use sale::{Entry, SaleId, Seq, Timestamp};
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -63,7 +63,8 @@ fn read_row(row: &rusqlite::Row<'_>) -> Result<(i64, Result<Entry, &'static str>
     Ok((key, entry))
 }
 
-/// All sales by their numbers.
+/// All sales by their numbers. Each is looked up by its id too, as a reader of one sale will: a page of that index is read by
+/// nothing else, and damage in it should stop a start, not a request.
 pub(super) fn sales(connection: &Connection) -> Result<Vec<(i64, SaleId)>, ReadError> {
     let mut statement = connection.prepare_cached("SELECT no, id, crc FROM sales ORDER BY no")?;
     let mut rows = statement.query([])?;
@@ -76,7 +77,19 @@ pub(super) fn sales(connection: &Connection) -> Result<Vec<(i64, SaleId)>, ReadE
         }
         sales.push((no, sale));
     }
+    for (no, sale) in &sales {
+        if number_of(connection, *sale)? != Some(*no) {
+            let what = "it is not found by its id";
+            return Err(ReadError::Damaged { sale: *sale, seq: Seq(0), what });
+        }
+    }
     Ok(sales)
+}
+
+/// The number of a sale; nothing if the ledger does not know it.
+pub(super) fn number_of(connection: &Connection, sale: SaleId) -> Result<Option<i64>, ReadError> {
+    let mut statement = connection.prepare_cached("SELECT no FROM sales WHERE id = ?1")?;
+    Ok(statement.query_row([Blob(sale.0)], |row| row.get(0)).optional()?)
 }
 
 /// Up to `limit` events of one sale after `after`.
