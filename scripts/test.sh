@@ -13,6 +13,9 @@ cargo test --workspace --locked
 step "load scripts"
 scripts/k6.sh "$(target_dir)/debug/doorbuster"
 
+step "sockets, with the clients that browsers use"
+scripts/sockets.sh "$(target_dir)/debug/doorbuster"
+
 step "generated files"
 scripts/gen.sh --check "$(target_dir)/debug/doorbuster"
 

@@ -6,6 +6,7 @@
 pub mod announce;
 pub mod commands;
 pub mod http;
+pub mod realtime;
 pub mod shop;
 
 pub mod auth;

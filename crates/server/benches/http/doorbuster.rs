@@ -16,7 +16,7 @@ const PASSWORD: &str = "only for this run";
 /// A running instance; ends with the value.
 pub struct Doorbuster {
     pub url: String,
-    child: Child,
+    pub child: Child,
     client: reqwest::blocking::Client,
     admin: String,
     product: String,
@@ -32,12 +32,18 @@ impl Drop for Doorbuster {
 
 impl Doorbuster {
     pub fn start(folder: &Path) -> anyhow::Result<Self> {
+        Self::start_with(folder, &[])
+    }
+
+    /// One that is started with further flags.
+    pub fn start_with(folder: &Path, flags: &[&str]) -> anyhow::Result<Self> {
         let data = folder.join("data");
         let port = free_port()?;
         let child = Command::new(env!("CARGO_BIN_EXE_doorbuster"))
             .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--metrics-listen", "127.0.0.1:0"])
             .args(["--limit-buy", "1000000000/15m", "--limit-read", "1000000000/1m", "--data"])
             .arg(&data)
+            .args(flags)
             .env("DOORBUSTER_ADMIN_EMAIL", EMAIL)
             .env("DOORBUSTER_ADMIN_PASSWORD", PASSWORD)
             .stdout(Stdio::null())

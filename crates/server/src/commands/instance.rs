@@ -3,17 +3,22 @@
 
 use super::settings::{OnOff, Serve};
 use super::{CommandError, admin, demo};
+use crate::announce::live::{self, Live};
 use crate::announce::{Projector, projector};
 use crate::auth::passwords::Passwords;
 use crate::auth::tokens::{self, Tokens};
 use crate::clock::Now;
+use crate::http::problem::kind;
+use crate::http::sockets::Door;
 use crate::http::v1::flash_sales::PreparedSales;
 use crate::http::{self, App, AppState, Ready, edge::Edge, limits::Limits, ops, server};
 use crate::payments::TimeLimits;
 use crate::payments::sandbox::{SLOW, Sandbox};
+use crate::realtime::{self, Realtime, Said};
 use crate::shop::accounts::{self, Accounts};
 use crate::shop::attempts::{self, AttemptsInbox};
 use crate::shop::catalogue::Catalogue;
+use crate::shop::live::Audience;
 use crate::shop::payments::books::TableBooks;
 use crate::shop::payments::{Payments, Timing};
 use crate::shop::projected::Projected;
@@ -22,6 +27,7 @@ use crate::shop::{Shop, orders, sales};
 use crate::store::Store;
 use crate::telemetry::metrics::{Counter, Metrics};
 use crate::telemetry::sales::SaleRow;
+use crate::telemetry::sockets::SocketMetrics;
 use anyhow::Context;
 use engine::clock::Clock;
 use engine::pipeline;
@@ -32,7 +38,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 /// The file of the token key in the data folder.
@@ -62,6 +68,8 @@ pub struct Instance {
     stop: watch::Sender<bool>,
     serving: JoinHandle<usize>,
     tasks: Vec<JoinHandle<()>>,
+    realtime: Realtime,
+    live: Live,
     projector: Projector,
     engine: Embedded,
     drain_limit: Duration,
@@ -128,7 +136,9 @@ impl Instance {
         recall_keys(&app).await;
         let (stop, stopping) = watch::channel(false);
         let (router, openapi) = http::router();
-        let edge = Arc::new(Edge::new(Arc::clone(&app), router, &openapi));
+        let (realtime, live) = open_sockets(&app, settings.sockets())?;
+        let door = Door::new(realtime.service());
+        let edge = Arc::new(Edge::new(Arc::clone(&app), router, &openapi).with_sockets(door));
         let serving = tokio::spawn(server::serve(listener, edge, settings.server(), stopping.clone()));
         let tasks = vec![
             tokio::spawn(ops::serve_metrics(metrics_listener, Arc::clone(&app), stopping.clone())),
@@ -146,6 +156,8 @@ impl Instance {
             stop,
             serving,
             tasks,
+            realtime,
+            live,
             projector,
             engine,
             drain_limit,
@@ -156,6 +168,7 @@ impl Instance {
     pub async fn stop(self) {
         self.app.ready.set(false);
         let _ = self.stop.send(true);
+        self.realtime.stop().await;
         match self.serving.await {
             Ok(0) => {}
             Ok(cut) => tracing::warn!(cut, "connections did not finish in time and were cut"),
@@ -167,10 +180,11 @@ impl Instance {
         if !self.app.shop.payments.drain(self.drain_limit).await {
             tracing::warn!("payments were still under way; the next start settles them");
         }
-        let (engine, projector) = (self.engine, self.projector);
+        let (engine, projector, live) = (self.engine, self.projector, self.live);
         let stopped = tokio::task::spawn_blocking(move || {
             engine.stop();
             projector.stop();
+            live.stop();
         });
         if let Err(error) = stopped.await {
             tracing::error!(%error, "the engine did not stop in good order");
@@ -288,6 +302,41 @@ fn start_projector(shop: &Shop, inbox: AttemptsInbox, metrics: &Metrics) -> Resu
         figures,
     };
     Ok(Projector::start(tools, projector::Settings::default()).context("the projector cannot start")?)
+}
+
+/// The shop, for those who look after sockets.
+#[derive(Clone)]
+struct Within(AppState);
+
+impl std::ops::Deref for Within {
+    type Target = Shop;
+    fn deref(&self) -> &Shop {
+        &self.0.shop
+    }
+}
+
+fn open_sockets(app: &AppState, settings: realtime::Settings) -> Result<(Realtime, Live), CommandError> {
+    let metrics = SocketMetrics::default();
+    metrics.register(&app.metrics);
+    let audience = Audience::default();
+    let (sender, news) = mpsc::channel(realtime::STRETCHES_MAX);
+    let follower = live::Tools {
+        engine: app.shop.engine.clone(),
+        audience: audience.clone(),
+        news: sender,
+        followed: metrics.followed.clone(),
+        failures: metrics.failures.clone(),
+    };
+    let shop = Within(Arc::clone(app));
+    let tools = realtime::Tools { shop, news, audience, dictionary: said, metrics };
+    let realtime = Realtime::start(tools, settings);
+    Ok((realtime, Live::start(follower).context("the follower for live updates cannot start")?))
+}
+
+/// What HTTP says of a code, for the sockets. Of two kinds with one code the last is meant: `not_in_line` as 404.
+fn said(code: &str) -> Option<Said> {
+    let kind = kind::ALL.iter().rfind(|kind| kind.code == code)?;
+    Some(Said { code: kind.code, title: kind.title, detail: kind.detail, status: kind.status })
 }
 
 /// While nobody is an admin, this start makes one.

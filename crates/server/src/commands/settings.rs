@@ -5,6 +5,7 @@ use super::CommandError;
 use crate::http::cors::Cors;
 use crate::http::limits::{Rate, Rates};
 use crate::http::{edge, server};
+use crate::realtime;
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -67,6 +68,21 @@ pub struct Serve {
     /// Connections at a time.
     #[arg(long, env = "DOORBUSTER_CONNECTIONS_MAX", default_value_t = 16_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "COUNT")]
     pub connections_max: u32,
+    /// Sockets (live updates) at a time, in all; each is one of the connections.
+    #[arg(long, env = "DOORBUSTER_SOCKETS_MAX", default_value_t = 15_000, value_parser = clap::value_parser!(u32).range(0..=1_000_000), value_name = "COUNT")]
+    pub sockets_max: u32,
+    /// Sockets of one buyer at a time: tabs and devices.
+    #[arg(long, env = "DOORBUSTER_SOCKETS_PER_BUYER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "COUNT")]
+    pub sockets_per_buyer: u32,
+    /// Sockets from one address at a time; many people may share one.
+    #[arg(long, env = "DOORBUSTER_SOCKETS_PER_ADDRESS", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "COUNT")]
+    pub sockets_per_address: u32,
+    /// Time between two questions whether the client of a socket is still there.
+    #[arg(long, env = "DOORBUSTER_SOCKET_PING_INTERVAL", default_value = "25s", value_parser = duration, value_name = "TIME")]
+    pub socket_ping_interval: Duration,
+    /// Time that the client of a socket has to answer that; then the socket is closed.
+    #[arg(long, env = "DOORBUSTER_SOCKET_PING_TIMEOUT", default_value = "20s", value_parser = duration, value_name = "TIME")]
+    pub socket_ping_timeout: Duration,
 
     /// Ed25519 key (PKCS#8 PEM) that signs access tokens; made in the data folder if not given.
     #[arg(long, env = "DOORBUSTER_TOKEN_KEY", value_name = "FILE")]
@@ -146,6 +162,18 @@ impl Serve {
             idle_limit: self.idle_timeout,
             answer_limit: self.request_timeout,
             drain_limit: self.drain_timeout,
+        }
+    }
+
+    /// What the sockets go by.
+    #[must_use]
+    pub fn sockets(&self) -> realtime::Settings {
+        realtime::Settings {
+            sockets_max: self.sockets_max,
+            buyer_max: self.sockets_per_buyer,
+            address_max: self.sockets_per_address,
+            ping_interval: self.socket_ping_interval,
+            ping_timeout: self.socket_ping_timeout,
         }
     }
 

@@ -7,6 +7,7 @@ use super::cors::Cors;
 use super::limits::{Class, Decision, Key};
 use super::problem::{Kind, Problem, kind};
 use super::routes::{Endpoint, Routes};
+use super::sockets::{self, Door};
 use super::{AppState, client, extract};
 use crate::auth::Session;
 use crate::telemetry::Stopwatch;
@@ -51,6 +52,7 @@ pub struct Caller {
 pub struct Edge {
     app: AppState,
     router: Router,
+    door: Option<Door>,
     routes: Routes,
     ids: RequestIds,
     problems: ProblemCounters,
@@ -64,6 +66,7 @@ impl Edge {
     pub fn new(app: AppState, router: Router<AppState>, openapi: &OpenApi) -> Self {
         Self {
             router: router.with_state(AppState::clone(&app)),
+            door: None,
             routes: Routes::new(openapi, &app.metrics),
             ids: RequestIds::new(),
             problems: ProblemCounters::new(&app.metrics),
@@ -71,6 +74,12 @@ impl Edge {
             page_headers: security_headers(PAGE_POLICY),
             app,
         }
+    }
+
+    /// Sends what is meant for the sockets through `door`.
+    #[must_use]
+    pub fn with_sockets(self, door: Door) -> Self {
+        Self { door: Some(door), ..self }
     }
 
     /// Answers one request; `is_late` tells whether it has taken too long, and whoever knows that wakes this.
@@ -136,10 +145,19 @@ impl Edge {
         }
         let now = (self.app.shop.now)();
         let caller = self.caller(&request, peer, now);
-        let decision = self.take(endpoint.class, caller, now);
+        let door = self.door.as_ref().filter(|_| request.uri().path().starts_with(sockets::PREFIX));
+        let class = match door {
+            // A socket that is open may ask as often as it likes; opening one is what can be done too often.
+            Some(_) => sockets::opens_one(request.uri()).then_some(Class::Read),
+            None => endpoint.class,
+        };
+        let decision = self.take(class, caller, now);
         if let Some(seconds) = decision.as_ref().and_then(|decision| decision.retry_after_s) {
             let problem = Problem::new(&kind::RATE_LIMITED).retry_after_s(seconds);
             return (axum::response::IntoResponse::into_response(problem), decision);
+        }
+        if let Some(door) = door {
+            return (door.answer(request, caller.address).await, decision);
         }
         let mut request =
             request.map(|body| if body.is_end_stream() { Body::empty() } else { Body::new(body) });

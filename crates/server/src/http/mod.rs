@@ -21,6 +21,7 @@ pub mod extract;
 pub mod idempotency;
 pub mod page;
 pub mod problem;
+pub mod sockets;
 
 use crate::shop::Shop;
 use crate::telemetry::metrics::Metrics;

@@ -1,8 +1,8 @@
 //! What the edge must know of a request before the router sees it: the route's name, its metrics, and its limit. Built from
 //! the API's description, so it cannot drift from the router. It never calls a handler.
 
-use super::docs;
 use super::limits::Class;
+use super::{docs, sockets};
 use crate::telemetry::metrics::{Metrics, RouteMetrics};
 use axum::http::Method;
 use utoipa::openapi::OpenApi;
@@ -51,6 +51,13 @@ impl Routes {
             endpoints[0] = Some(Box::new(Endpoint { metrics, class: None, is_page: true }));
             paths.insert(path, endpoints).expect("documentation has paths of its own");
         }
+        let endpoint = |method: usize| {
+            let metrics = metrics.route(METHODS[method], sockets::PREFIX);
+            (method < 2).then(|| Box::new(Endpoint { metrics, class: None, is_page: false }))
+        };
+        paths
+            .insert(sockets::PREFIX, std::array::from_fn(endpoint))
+            .expect("sockets have a path of their own");
         let metrics = metrics.route("any", "unknown");
         Self { paths, unknown: Endpoint { metrics, class: Some(Class::Read), is_page: false } }
     }

@@ -20,7 +20,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::MissedTickBehavior;
 
 /// What the server goes by.
@@ -50,6 +50,10 @@ const HEADERS_MAX: usize = 64;
 /// How often the minder looks: an eighth of the shortest limit, within these bounds.
 const MIND_EVERY_MIN: Duration = Duration::from_millis(5);
 const MIND_EVERY_MAX: Duration = Duration::from_millis(250);
+
+/// Milliseconds in which a peer must take something of what is sent to it: more than any phone needs to come out of a tunnel.
+#[cfg(target_os = "linux")]
+const DEAF_MS: u32 = 30_000;
 
 /// How long accepting rests after the system refused it (usually: no file descriptor left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -84,13 +88,14 @@ pub async fn serve(
             accepted = accept => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
         };
+        // Nobody closes the semaphore.
+        let Ok(slot) = slot else { break };
         match accepted {
             Ok((stream, peer)) => {
                 let control = minder.welcome();
                 let edge = Arc::clone(&edge);
                 tokio::spawn(async move {
-                    let _slot = slot;
-                    converse(stream, peer, &edge, &control).await;
+                    converse(stream, peer, slot, &edge, &control).await;
                 });
             }
             Err(error) if is_of_one_connection(&error) => {}
@@ -117,13 +122,14 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// Serves one connection until either side ends it, or the minder does.
-async fn converse(stream: TcpStream, peer: SocketAddr, edge: &Edge, control: &Arc<Control>) {
-    let _open = Open::new(edge);
+async fn converse(stream: TcpStream, peer: SocketAddr, slot: Slot, edge: &Arc<Edge>, control: &Arc<Control>) {
     // Best effort: without it a reply may wait 40 ms for the next packet.
     let _ = stream.set_nodelay(true);
-    let io = TokioIo::new(Watched { stream, control: Arc::clone(control) });
+    give_up_on_deaf_peers(&stream);
+    let open = Open::new(Arc::clone(edge));
+    let io = TokioIo::new(Watched { stream, control: Arc::clone(control), _slot: slot, _open: open });
     let service = service_fn(|request| answer(edge, control, request, peer));
-    let mut connection = pin!(builder().serve_connection(io, service));
+    let mut connection = pin!(builder().serve_connection(io, service).with_upgrades());
     let mut finishing = false;
     poll_fn(|cx| {
         // Registered before the look, so that no order is missed between the two.
@@ -142,6 +148,17 @@ async fn converse(stream: TcpStream, peer: SocketAddr, edge: &Edge, control: &Ar
     })
     .await;
 }
+
+/// A peer that takes nothing for so long, while something is on its way to it, is gone, or wants our memory. The system looks
+/// after that, also for connections that have become sockets.
+#[cfg(target_os = "linux")]
+fn give_up_on_deaf_peers(stream: &TcpStream) {
+    // Best effort: without it the system's own patience holds, which is some minutes.
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, DEAF_MS);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn give_up_on_deaf_peers(_stream: &TcpStream) {}
 
 fn builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
@@ -330,10 +347,15 @@ impl Control {
     }
 }
 
-/// The stream, telling when bytes come.
+/// A place among the connections.
+type Slot = OwnedSemaphorePermit;
+
+/// The stream, telling when bytes come. It keeps its place until it is closed, also when a socket has taken it over.
 struct Watched {
     stream: TcpStream,
     control: Arc<Control>,
+    _slot: Slot,
+    _open: Open,
 }
 
 impl AsyncRead for Watched {
@@ -378,16 +400,16 @@ impl AsyncWrite for Watched {
 }
 
 /// Counts a connection for as long as it is open.
-struct Open<'a>(&'a Edge);
+struct Open(Arc<Edge>);
 
-impl<'a> Open<'a> {
-    fn new(edge: &'a Edge) -> Self {
+impl Open {
+    fn new(edge: Arc<Edge>) -> Self {
         edge.connections().inc();
         Self(edge)
     }
 }
 
-impl Drop for Open<'_> {
+impl Drop for Open {
     fn drop(&mut self) {
         self.0.connections().dec();
     }

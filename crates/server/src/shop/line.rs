@@ -124,7 +124,8 @@ fn standing(
 
 /// Seconds until the turnstile can have served everyone up to this place: the time to the start, and then the pace.
 /// Buyers ahead who leave shorten it; a pause, or units that are all in carts, lengthen it.
-fn estimated_wait_s(view: &SaleView, place: Place, now: Timestamp) -> u64 {
+#[must_use]
+pub fn estimated_wait_s(view: &SaleView, place: Place, now: Timestamp) -> u64 {
     let Place::Waiting { position } = place else { return 0 };
     let Admission::Fifo { per_second, .. } = view.policy.admission else { return 0 };
     let until_start_ms = view.policy.starts_at.ms_since(now).max(0).unsigned_abs();

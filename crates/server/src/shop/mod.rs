@@ -9,6 +9,7 @@ pub mod products;
 pub mod sales;
 
 pub mod board;
+pub mod live;
 
 pub mod attempts;
 pub mod catalogue;

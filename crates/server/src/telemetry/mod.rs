@@ -4,6 +4,7 @@ pub mod logs;
 pub mod metrics;
 pub mod payments;
 pub mod sales;
+pub mod sockets;
 
 use std::time::Instant;
 

@@ -44,6 +44,7 @@ const HOMES: &str = "
     tower               → http
     utoipa_axum         → http
     utoipa_swagger_ui   → http
+    engineioxide        → realtime
     socketioxide        → realtime
     rdkafka             → announce
 

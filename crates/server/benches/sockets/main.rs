@@ -1,0 +1,100 @@
+//! Sockets in a crowd: memory a connection, how long a broadcast takes to the last one, and what purchases cost while everyone
+//! watches: `make bench`. The clients are written down to the bytes, because 15,000 of a library's would measure the library.
+//! Needs `wrk`, and the release binary beside this one.
+
+#![expect(clippy::print_stdout, reason = "a program whose output is a table")]
+#![expect(clippy::disallowed_methods, reason = "a benchmark looks at the watch")]
+#![expect(
+    dead_code,
+    reason = "the instance and the generator are those of the other benchmark, which asks more of them"
+)]
+
+mod client;
+#[path = "../http/doorbuster.rs"]
+mod doorbuster;
+#[path = "../http/wrk.rs"]
+mod wrk;
+
+use anyhow::Context;
+use client::Crowd;
+use doorbuster::Doorbuster;
+use std::time::{Duration, Instant};
+use wrk::{Load, Wrk};
+
+/// Sockets when nobody says otherwise: the budget's.
+const SOCKETS: u64 = 15_000;
+/// Broadcasts that are measured, and the rest before each, in which the crowd's pace allows the next one.
+const BROADCASTS: usize = 10;
+const REST: Duration = Duration::from_secs(3);
+
+fn main() -> anyhow::Result<()> {
+    let args: Vec<String> = std::env::args().collect();
+    let number = |name: &str, default: u64| {
+        args.iter().find_map(|arg| arg.strip_prefix(name)?.parse().ok()).unwrap_or(default)
+    };
+    let sockets = usize::try_from(number("--sockets=", SOCKETS))?;
+    let seconds = Duration::from_secs(number("--seconds=", 5));
+
+    let folder = tempfile::tempdir()?;
+    let most = (sockets + 1_000).to_string();
+    let flags = [
+        "--limits",
+        "off",
+        "--connections-max",
+        &most,
+        "--sockets-max",
+        &most,
+        "--sockets-per-address",
+        &most,
+    ];
+    let shop = Doorbuster::start_with(folder.path(), &flags)?;
+    let wrk = Wrk::new(folder.path(), seconds)?;
+    let tokens = shop.tokens(folder.path(), 1_000)?;
+    shop.warm(&wrk, &tokens)?;
+    let sale = shop.open_sale(4_000_000)?;
+    let bodies = folder.path().join("bodies");
+    std::fs::write(&bodies, format!(r#"{{"flashSaleId":"{sale}","quantity":1}}"#))?;
+    let load =
+        Load { method: "POST", path: "/api/v1/orders".into(), tokens, bodies: Some(bodies), header: None };
+    let alone = wrk.run(&shop.url, 64, &load)?.per_second();
+
+    let before_kib = memory_kib(shop.child.id())?;
+    let crowd = Crowd::come(&shop.url, &sale, sockets)?;
+    let each_kib = (memory_kib(shop.child.id())? - before_kib) / sockets as f64;
+    println!("{sockets} sockets: {each_kib:.1} KiB of memory each (at most 45 are wanted)");
+
+    let mut delays_ms = Vec::new();
+    for _ in 0..BROADCASTS {
+        std::thread::sleep(REST);
+        let began = Instant::now();
+        shop.order(&sale)?;
+        delays_ms.extend(crowd.arrivals(sockets)?.into_iter().map(|at| (at - began).as_secs_f64() * 1e3));
+    }
+    delays_ms.sort_by(f64::total_cmp);
+    let at = |share: f64| {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in a list")]
+        let index = (delays_ms.len() as f64 * share) as usize;
+        delays_ms[index.min(delays_ms.len() - 1)]
+    };
+    println!(
+        "from a request to buy to all who watch: p50 {:.0} ms, p99 {:.0} ms, last {:.0} ms (p99 250 is wanted)",
+        at(0.5),
+        at(0.99),
+        at(1.0)
+    );
+
+    let watched = wrk.run(&shop.url, 64, &load)?.per_second();
+    drop(crowd);
+    println!(
+        "purchases a second: {alone:.0} alone, {watched:.0} while everyone watches: {:.2} (0.8 is wanted)",
+        watched / alone
+    );
+    Ok(())
+}
+
+/// Resident memory of a process.
+fn memory_kib(process: u32) -> anyhow::Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}

@@ -1,0 +1,155 @@
+//! How many sockets there may be: of all, of one buyer, from one address. A place is free again when its [`Pass`] is dropped.
+//! It never looks at a token.
+
+use super::Settings;
+use sale::BuyerId;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Counts who is in.
+#[derive(Clone)]
+pub struct Gate(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    crowd: Mutex<Crowd>,
+}
+
+#[derive(Default)]
+struct Crowd {
+    all: u32,
+    buyers: HashMap<BuyerId, u32>,
+    addresses: HashMap<IpAddr, u32>,
+}
+
+/// Why somebody is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// The house is full.
+    House,
+    /// The buyer has enough tabs.
+    Buyer(u32),
+    /// The address has enough sockets.
+    Address(u32),
+}
+
+impl Full {
+    /// The reason as metrics and clients are told it.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::House => "overloaded",
+            Self::Buyer(_) => "too_many_tabs",
+            Self::Address(_) => "too_many_sockets",
+        }
+    }
+}
+
+impl std::fmt::Display for Full {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::House => {
+                f.write_str("overloaded: too many people are watching at once; try again in a moment")
+            }
+            Self::Buyer(max) => write!(
+                f,
+                "too_many_tabs: you have {max} pages of this shop open already; close some of them, your place is kept"
+            ),
+            Self::Address(max) => write!(
+                f,
+                "too_many_sockets: {max} pages of this shop are open at your address already; try again later"
+            ),
+        }
+    }
+}
+
+/// Somebody's place.
+pub struct Pass {
+    gate: Gate,
+    buyer: Option<BuyerId>,
+    address: IpAddr,
+}
+
+impl Gate {
+    /// An empty house.
+    pub fn new(settings: Settings) -> Self {
+        Self(Arc::new(Inner { settings, crowd: Mutex::default() }))
+    }
+
+    /// Lets somebody in, or says why not.
+    pub fn enter(&self, buyer: Option<BuyerId>, address: IpAddr) -> Result<Pass, Full> {
+        let Settings { sockets_max, buyer_max, address_max, .. } = self.0.settings;
+        let mut crowd = self.0.crowd.lock().unwrap_or_else(PoisonError::into_inner);
+        if crowd.all >= sockets_max {
+            return Err(Full::House);
+        }
+        if buyer.is_some_and(|buyer| crowd.buyers.get(&buyer).is_some_and(|n| *n >= buyer_max)) {
+            return Err(Full::Buyer(buyer_max));
+        }
+        if crowd.addresses.get(&address).is_some_and(|n| *n >= address_max) {
+            return Err(Full::Address(address_max));
+        }
+        crowd.all += 1;
+        *crowd.addresses.entry(address).or_default() += 1;
+        if let Some(buyer) = buyer {
+            *crowd.buyers.entry(buyer).or_default() += 1;
+        }
+        Ok(Pass { gate: self.clone(), buyer, address })
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let mut crowd = self.gate.0.crowd.lock().unwrap_or_else(PoisonError::into_inner);
+        crowd.all -= 1;
+        leave(&mut crowd.addresses, &self.address);
+        if let Some(buyer) = self.buyer {
+            leave(&mut crowd.buyers, &buyer);
+        }
+    }
+}
+
+fn leave<K: Hash + Eq>(counts: &mut HashMap<K, u32>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use uuid::Uuid;
+
+    fn gate() -> Gate {
+        let (ping_interval, ping_timeout) = (Duration::from_secs(25), Duration::from_secs(20));
+        Gate::new(Settings { sockets_max: 4, buyer_max: 2, address_max: 3, ping_interval, ping_timeout })
+    }
+
+    #[test]
+    fn each_limit_holds_and_a_place_that_is_left_is_free() {
+        let (gate, ada) = (gate(), Some(BuyerId(Uuid::from_u128(1))));
+        let [home, office]: [IpAddr; 2] = [[10, 0, 0, 1].into(), [10, 0, 0, 2].into()];
+        let first = gate.enter(ada, home).ok().unwrap();
+        let _second = gate.enter(ada, home).ok().unwrap();
+        assert_eq!(gate.enter(ada, office).err(), Some(Full::Buyer(2)));
+        let _third = gate.enter(None, home).ok().unwrap();
+        assert_eq!(gate.enter(None, home).err(), Some(Full::Address(3)));
+        let _fourth = gate.enter(None, office).ok().unwrap();
+        assert_eq!(gate.enter(None, office).err(), Some(Full::House));
+        drop(first);
+        let _fifth = gate.enter(ada, home).ok().unwrap();
+    }
+
+    #[test]
+    fn nobody_is_remembered_who_has_left() {
+        let gate = gate();
+        drop(gate.enter(Some(BuyerId(Uuid::from_u128(1))), [10, 0, 0, 1].into()).ok().unwrap());
+        let crowd = gate.0.crowd.lock().unwrap();
+        assert_eq!((crowd.all, crowd.buyers.len(), crowd.addresses.len()), (0, 0, 0));
+    }
+}

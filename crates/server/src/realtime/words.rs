@@ -1,0 +1,219 @@
+//! The documents that sockets send, with the names of `docs/api.md`. It builds them and knows no socket.
+
+use crate::shop::line::Standing;
+use engine::SaleView;
+use jiff::fmt::temporal::DateTimePrinter;
+use sale::{OrderId, OrderStatus, Place, SaleId, Seq, Ticket, Timestamp};
+use serde::Serialize;
+use uuid::Uuid;
+
+/// A problem in an acknowledgement.
+#[derive(Clone, Debug, Serialize)]
+pub struct Said {
+    /// The stable code that programs go by.
+    pub code: &'static str,
+    /// A short summary.
+    pub title: &'static str,
+    /// What happened.
+    pub detail: &'static str,
+    /// The status that HTTP would give it.
+    pub status: u16,
+}
+
+/// Finds what is said of a code: the words are those of HTTP.
+pub type Dictionary = fn(&str) -> Option<Said>;
+
+/// How a sale stands.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Inventory {
+    flash_sale_id: Uuid,
+    available: u32,
+    held: u32,
+    sold: u32,
+    availability: &'static str,
+    waiting: u32,
+    status: &'static str,
+    server_time: String,
+    version: u64,
+}
+
+impl Inventory {
+    /// Of this view.
+    pub fn of(view: &SaleView, now: Timestamp) -> Self {
+        let units = view.counters;
+        Self {
+            flash_sale_id: view.id.0,
+            available: units.available,
+            held: units.held,
+            sold: units.sold,
+            availability: view.availability.as_str(),
+            waiting: units.waiting,
+            status: view.phase(now).as_str(),
+            server_time: rfc3339(now),
+            version: view.seq.0,
+        }
+    }
+}
+
+/// What a sale is doing.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    flash_sale_id: Uuid,
+    status: &'static str,
+    server_time: String,
+    version: u64,
+}
+
+impl Status {
+    /// Of this view.
+    pub fn of(view: &SaleView, now: Timestamp) -> Self {
+        Self {
+            flash_sale_id: view.id.0,
+            status: view.phase(now).as_str(),
+            server_time: rfc3339(now),
+            version: view.seq.0,
+        }
+    }
+}
+
+/// Where a buyer stands in a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spot {
+    /// Waiting at this position.
+    Waiting(u32),
+    /// It is their turn, until then.
+    Admitted(Timestamp),
+    /// The turn was not used in time.
+    Lapsed,
+    /// They gave the place up.
+    Left,
+    /// The turn was used: there is an order.
+    Served,
+}
+
+impl Spot {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting(_) => "waiting",
+            Self::Admitted(_) => "admitted",
+            Self::Lapsed => "lapsed",
+            Self::Left => "left",
+            Self::Served => "served",
+        }
+    }
+}
+
+impl From<Place> for Spot {
+    fn from(place: Place) -> Self {
+        match place {
+            Place::Waiting { position } => Self::Waiting(position),
+            Place::Admitted { until } => Self::Admitted(until),
+        }
+    }
+}
+
+/// A buyer's place in a line.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Position {
+    flash_sale_id: Uuid,
+    ticket: u32,
+    position: u32,
+    ahead: u32,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admitted_until: Option<String>,
+    estimated_wait_seconds: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    availability: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt: Option<String>,
+    version: u64,
+}
+
+impl Position {
+    /// Of this ticket.
+    pub fn of(sale: SaleId, ticket: Ticket, spot: Spot, estimated_wait_s: u64, version: Seq) -> Self {
+        let position = if let Spot::Waiting(position) = spot { position } else { 0 };
+        let until = if let Spot::Admitted(until) = spot { Some(until) } else { None };
+        Self {
+            flash_sale_id: sale.0,
+            ticket: ticket.0,
+            position,
+            ahead: position.saturating_sub(1),
+            status: spot.as_str(),
+            admitted_until: until.map(rfc3339),
+            estimated_wait_seconds: estimated_wait_s,
+            availability: None,
+            receipt: None,
+            version: version.0,
+        }
+    }
+
+    /// The answer to joining, with its receipt.
+    pub fn joined(standing: &Standing, version: Seq) -> Self {
+        let spot = Spot::from(standing.place);
+        let told = Self::of(standing.sale, standing.ticket, spot, standing.estimated_wait_s, version);
+        let availability = Some(standing.availability.as_str());
+        Self { availability, receipt: Some(standing.receipt.to_string()), ..told }
+    }
+}
+
+/// What has become of an order.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderNews {
+    id: Uuid,
+    flash_sale_id: Uuid,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
+    version: u64,
+}
+
+impl OrderNews {
+    /// Of this order.
+    pub fn of(sale: SaleId, order: OrderId, status: OrderStatus, version: Seq) -> Self {
+        let until = if let OrderStatus::Pending { until } = status { Some(until) } else { None };
+        Self {
+            id: order.0,
+            flash_sale_id: sale.0,
+            status: status.as_str(),
+            expires_at: until.map(rfc3339),
+            version: version.0,
+        }
+    }
+}
+
+/// The answer to leaving a line.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftLine {
+    /// Which line.
+    pub flash_sale_id: Uuid,
+    /// The ticket that was given up.
+    pub ticket: u32,
+    /// Always `left`.
+    pub status: &'static str,
+}
+
+/// The last word of a server that stops.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GoodBye {
+    /// Milliseconds after which to come back.
+    pub retry_after_ms: u32,
+}
+
+/// RFC 3339 with milliseconds and `Z`, as everywhere in the API.
+fn rfc3339(at: Timestamp) -> String {
+    const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
+    let moment =
+        jiff::Timestamp::from_millisecond(at.0.clamp(0, Timestamp::MAX.0)).unwrap_or(jiff::Timestamp::MAX);
+    let mut text = String::with_capacity(24);
+    // Printing into a String cannot fail.
+    let _infallible = PRINTER.print_timestamp(&moment, &mut text);
+    text
+}

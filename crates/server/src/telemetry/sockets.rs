@@ -1,0 +1,63 @@
+//! The figures of sockets. No buyer and no address is named in a label.
+
+use super::metrics::Metrics;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+
+/// Counts sockets and what is sent to them; clones share the figures.
+#[derive(Clone, Debug, Default)]
+pub struct SocketMetrics {
+    /// Sockets that are open now.
+    pub open: Gauge,
+    refused: Family<Reason, Counter>,
+    sent: Family<Update, Counter>,
+    dropped: Counter,
+    /// Events read from the ledger for them.
+    pub followed: Counter,
+    /// Times that the ledger could not be read for them.
+    pub failures: Counter,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Update {
+    event: &'static str,
+}
+
+impl SocketMetrics {
+    /// Shows the figures in `metrics`.
+    pub fn register(&self, metrics: &Metrics) {
+        metrics.register("sockets_open", "Sockets that are open", self.open.clone());
+        metrics.register("sockets_refused", "Sockets that were refused", self.refused.clone());
+        metrics.register("socket_updates_sent", "Updates handed to sockets", self.sent.clone());
+        metrics.register(
+            "socket_updates_dropped",
+            "Updates that a socket had no room for, because its client does not read",
+            self.dropped.clone(),
+        );
+        metrics.register("live_events", "Events read from the ledger for sockets", self.followed.clone());
+        metrics.register(
+            "live_failures",
+            "Times that the ledger could not be read for sockets",
+            self.failures.clone(),
+        );
+    }
+
+    /// Counts a socket that was refused.
+    pub fn refused(&self, reason: &'static str) {
+        self.refused.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// Counts an update for so many sockets, some of which had no room for it.
+    pub fn sent(&self, event: &'static str, sockets: usize, dropped: usize) {
+        let sent = u64::try_from(sockets.saturating_sub(dropped)).unwrap_or(u64::MAX);
+        self.sent.get_or_create(&Update { event }).inc_by(sent);
+        self.dropped.inc_by(u64::try_from(dropped).unwrap_or(u64::MAX));
+    }
+}

@@ -1,0 +1,128 @@
+// A real Doorbuster in a folder of its own, which can be killed and started again, with a merchant, buyers and sockets.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const EMAIL = 'merchant@example.com';
+const PASSWORD = 'only for this test';
+const BINARY = process.env.DOORBUSTER_BINARY ?? new URL('../../../../target/debug/doorbuster', import.meta.url).pathname;
+const PATIENCE_MS = 20_000;
+
+export class Shop {
+  static async start(...flags) {
+    const shop = new Shop();
+    shop.folder = mkdtempSync(join(tmpdir(), 'doorbuster-sockets-'));
+    shop.flags = flags;
+    shop.sockets = [];
+    shop.names = 0;
+    await shop.run('127.0.0.1:0');
+    shop.admin = (await shop.post('/auth/login', { email: EMAIL, password: PASSWORD })).accessToken;
+    const price = { amount: 4999, currency: 'EUR' };
+    shop.product = (await shop.post('/admin/products', { name: 'Lamp', description: 'A lamp.', price })).id;
+    return shop;
+  }
+
+  async run(listen) {
+    const args = ['serve', '--listen', listen, '--metrics-listen', '127.0.0.1:0', '--data', join(this.folder, 'data'), '--drain-grace', '1ms'];
+    const env = { PATH: process.env.PATH, DOORBUSTER_ADMIN_EMAIL: EMAIL, DOORBUSTER_ADMIN_PASSWORD: PASSWORD };
+    this.child = spawn(BINARY, [...args, ...this.flags], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    await new Promise((done, failed) => {
+      let told = '';
+      this.child.stdout.on('data', (text) => {
+        told += text;
+        const [, url] = /listens on (http:\/\/\S+)/.exec(told) ?? [];
+        const [, metrics] = /Metrics are at (http:\/\/\S+)\./.exec(told) ?? [];
+        if (url && metrics) done(Object.assign(this, { url, metrics }));
+      });
+      this.child.on('error', failed);
+      this.child.on('exit', (code) => failed(new Error(`${BINARY} ended with ${code}: ${told}`)));
+    });
+  }
+
+  /** Ends the process by a signal and waits for its end. */
+  async end(signal) {
+    const gone = once(this.child, 'exit');
+    this.child.kill(signal);
+    return (await gone)[0];
+  }
+
+  /** Starts it again where it was. */
+  async again() {
+    await this.run(new URL(this.url).host);
+  }
+
+  async stop() {
+    for (const socket of this.sockets) socket.disconnect();
+    if (this.child.exitCode === null && this.child.signalCode === null) await this.end('SIGKILL');
+    rmSync(this.folder, { recursive: true });
+  }
+
+  async sale(settings, startsS = -1, endsS = 3600) {
+    const at = (seconds) => new Date(Date.now() + seconds * 1000).toISOString();
+    const price = { amount: 1999, currency: 'EUR' };
+    const times = { startsAt: at(startsS), endsAt: at(endsS) };
+    return (await this.post('/admin/flash-sales', { productId: this.product, price, ...times, ...settings })).id;
+  }
+
+  /** A new account's access token. */
+  async buyer() {
+    this.names += 1;
+    const username = `buyer${this.names}`;
+    const body = { email: `${username}@example.com`, username, password: 'a password for tests' };
+    return (await this.post('/auth/register', body, null)).accessToken;
+  }
+
+  async post(path, body, token = this.admin, method = 'POST') {
+    const headers = { 'content-type': 'application/json' };
+    if (token) headers.authorization = `Bearer ${token}`;
+    const reply = await fetch(`${this.url}/api/v1${path}`, { method, headers, body: body && JSON.stringify(body) });
+    if (!reply.ok) throw new Error(`${path}: ${reply.status} ${await reply.text()}`);
+    return reply.status === 204 ? null : reply.json();
+  }
+
+  async metric(name) {
+    const text = await (await fetch(this.metrics)).text();
+    return Number(new RegExp(`^doorbuster_${name}(?:\\{[^}]*\\})? (\\S+)$`, 'm').exec(text)?.[1] ?? 0);
+  }
+
+  /** A socket that notes what it hears, with the time it heard it. */
+  socket(io, auth, options = {}) {
+    const socket = io(this.url, { auth, forceNew: true, reconnectionDelay: 50, reconnectionDelayMax: 200, ...options });
+    socket.heard = [];
+    socket.onAny((event, document) => socket.heard.push({ event, document, at: Date.now() }));
+    this.sockets.push(socket);
+    return socket;
+  }
+}
+
+/** Waits until `look` gives something that is true. */
+export async function until(what, look) {
+  const late = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const seen = await look();
+    if (seen) return seen;
+    if (Date.now() > late) throw new Error(`in ${PATIENCE_MS / 1000} s it never came to this: ${what}`);
+    await new Promise((done) => setTimeout(done, 10));
+  }
+}
+
+export const connected = (socket) => until('connected', () => socket.connected);
+
+/** What a socket heard of an event. */
+export const heard = (socket, event) => socket.heard.filter((note) => note.event === event).map((note) => note.document);
+
+export const hears = (socket, event, fits = () => true) =>
+  until(`${event} ${fits}`, () => heard(socket, event).find(fits));
+
+export function ask(socket, event, ...data) {
+  return new Promise((done, failed) => {
+    const late = setTimeout(() => failed(new Error(`${event} was not acknowledged`)), PATIENCE_MS);
+    socket.emit(event, ...data, (answer) => {
+      clearTimeout(late);
+      done(answer);
+    });
+  });
+}
