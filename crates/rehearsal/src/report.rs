@@ -12,7 +12,7 @@ mod scale;
 
 mod text;
 
-pub(crate) mod format;
+pub mod format;
 
 pub use page::html;
 pub use text::text;

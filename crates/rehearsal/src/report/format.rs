@@ -1,7 +1,12 @@
-//! Numbers, spans and moments as people read them. The live view and the page say them alike.
+//! Numbers, spans and moments as people read them, and sentences in lines. The live view, the page and `doorbuster verify` say
+//! them alike.
+
+use console::measure_text_width;
+use std::fmt::Write;
 
 /// A count, in groups of three: 12,345.
-pub(crate) fn count(number: u64) -> String {
+#[must_use]
+pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -14,7 +19,8 @@ pub(crate) fn count(number: u64) -> String {
 }
 
 /// So many of something that takes an s: "1 promise", "2 promises".
-pub(crate) fn counted(number: u64, what: &str) -> String {
+#[must_use]
+pub fn counted(number: u64, what: &str) -> String {
     format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
@@ -80,6 +86,28 @@ pub(crate) fn percent(part: u64, whole: u64) -> String {
 /// Text without what would steer a terminal.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
+}
+
+/// Text in lines that end before the last column, the second and later ones indented. What an instance said may not steer the
+/// terminal.
+#[must_use]
+pub fn wrapped(text: &str, indent: usize, width: usize) -> String {
+    let mut out = String::new();
+    let mut column = indent;
+    for word in text.split_whitespace() {
+        let word = printable(word);
+        let wide = measure_text_width(&word);
+        if column > indent && column + 1 + wide > width {
+            let _ = write!(out, "\n{}", " ".repeat(indent));
+            column = indent;
+        } else if column > indent {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(&word);
+        column += wide;
+    }
+    out
 }
 
 /// With at most so many digits behind the point, and none that says nothing.

@@ -1,7 +1,7 @@
 //! The report for a terminal: the promises as a table, how it ended in a few lines, and the verdict last. It never asks
 //! what the terminal is: width and colour are arguments.
 
-use super::format::{count, moment, printable, rate, short, span_ms};
+use super::format::{count, moment, printable, rate, short, span_ms, wrapped};
 use super::{Count, Report, Verdict, charts::since_start};
 use crate::judge::{Finding, Offence};
 use console::{Style, measure_text_width};
@@ -180,25 +180,4 @@ impl Ink {
 
 fn listed(counts: &[Count]) -> Vec<String> {
     counts.iter().map(|row| printable(&format!("{} {}", row.name, count(row.count)))).collect()
-}
-
-/// Text in lines that end before the last column, the second and later ones indented. What an instance said may not steer the
-/// terminal.
-fn wrapped(text: &str, indent: usize, width: usize) -> String {
-    let mut out = String::new();
-    let mut column = indent;
-    for word in text.split_whitespace() {
-        let word = printable(word);
-        let wide = measure_text_width(&word);
-        if column > indent && column + 1 + wide > width {
-            let _ = write!(out, "\n{}", " ".repeat(indent));
-            column = indent;
-        } else if column > indent {
-            out.push(' ');
-            column += 1;
-        }
-        out.push_str(&word);
-        column += wide;
-    }
-    out
 }

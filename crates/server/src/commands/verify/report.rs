@@ -3,7 +3,8 @@
 
 use super::findings::{Findings, Lag, Offence, Sale, Tally, Torn};
 use super::ink::Ink;
-use super::words::{count, grouped, told};
+use super::words::told;
+use rehearsal::report::format::{count, counted, wrapped};
 use sale::SaleId;
 use sale::audit::Promise;
 use std::fmt::Write;
@@ -35,13 +36,9 @@ fn promises(findings: &Findings, ink: Ink) -> String {
         } else {
             ink.bad(&format!("{:<8}", "BROKEN"))
         };
-        let (name, sentence) = (promise.name(), wrapped(promise.sentence(), SENTENCE_AT));
-        let _ = writeln!(
-            out,
-            "  {word}{name:<12} {:>13} {:>7}   {sentence}",
-            grouped(*checked),
-            grouped(*broken)
-        );
+        let (name, sentence) = (promise.name(), wrapped(promise.sentence(), SENTENCE_AT, WIDTH));
+        let _ =
+            writeln!(out, "  {word}{name:<12} {:>13} {:>7}   {sentence}", count(*checked), count(*broken));
     }
     out
 }
@@ -58,10 +55,9 @@ fn sales(findings: &Findings, ink: Ink) -> String {
     if rest.sales > 0 {
         let Rest { sales, events, complete } = rest;
         let sales =
-            if sales == 1 { "1 more sale".to_owned() } else { format!("{} more sales", grouped(sales)) };
-        let events = count(events, "event");
-        let _ =
-            writeln!(out, "and {sales}: {events}, nothing broken; tables: {} complete", grouped(complete));
+            if sales == 1 { "1 more sale".to_owned() } else { format!("{} more sales", count(sales)) };
+        let events = counted(events, "event");
+        let _ = writeln!(out, "and {sales}: {events}, nothing broken; tables: {} complete", count(complete));
     }
     out
 }
@@ -85,16 +81,16 @@ impl Rest {
 fn shown(out: &mut String, id: SaleId, sale: &Sale, ink: Ink) {
     let broken = match sale.broken {
         0 => String::new(),
-        times => format!(": {}", ink.bad(&format!("BROKEN {}×", grouped(times)))),
+        times => format!(": {}", ink.bad(&format!("BROKEN {}×", count(times)))),
     };
     let tables = match sale.tables {
         Lag::NoneYet => "none yet".to_owned(),
         Lag::Complete => "complete".to_owned(),
-        Lag::Behind(events) => format!("{} behind", count(events, "event")),
-        Lag::Ahead(events) => ink.bad(&format!("{} ahead", count(events, "event"))),
+        Lag::Behind(events) => format!("{} behind", counted(events, "event")),
+        Lag::Ahead(events) => ink.bad(&format!("{} ahead", counted(events, "event"))),
     };
-    let _ = writeln!(out, "sale {id}{broken}\n  {}; tables: {tables}", count(sale.events, "event"));
-    let _ = writeln!(out, "  {}", wrapped(&told(&sale.counters), 2));
+    let _ = writeln!(out, "sale {id}{broken}\n  {}; tables: {tables}", counted(sale.events, "event"));
+    let _ = writeln!(out, "  {}", wrapped(&told(&sale.counters), 2, WIDTH));
 }
 
 /// What has a place in the ledger or in the tables.
@@ -110,7 +106,7 @@ fn findings_by_place(findings: &Findings, ink: Ink) -> String {
         let _ = writeln!(out, "{} {damage}\nWhat comes after it was not read.", ink.bad("damage:"));
     }
     for Torn { end, is_in_tables } in &findings.torn {
-        let (head, rows) = (ink.odd("torn end:"), count(end.rows, "row"));
+        let (head, rows) = (ink.odd("torn end:"), counted(end.rows, "row"));
         let known = if *is_in_tables {
             "but the tables have seen it: the disk lost what it had acknowledged"
         } else {
@@ -139,32 +135,12 @@ fn verdict(findings: &Findings, ink: Ink) -> String {
     } else {
         ink.bad("NOT every promise is kept")
     };
-    let sales = count(findings.sales.len() as u64, "sale");
+    let sales = counted(findings.sales.len() as u64, "sale");
     let torn = match findings.torn_rows() {
         0 => String::new(),
-        rows => format!(", {} torn", count(rows, "row")),
+        rows => format!(", {} torn", counted(rows, "row")),
     };
-    format!("{words}: {sales}, {}{torn}", count(findings.events(), "event"))
-}
-
-/// Text in lines that end before the last column, the second and later ones indented.
-fn wrapped(text: &str, indent: usize) -> String {
-    let (mut out, mut column) = (String::new(), indent);
-    for word in text.split(' ') {
-        let len = word.chars().count();
-        if column > indent && column + 1 + len > WIDTH {
-            let _ = write!(out, "\n{:indent$}{word}", "");
-            column = indent + len;
-        } else {
-            if column > indent {
-                out.push(' ');
-                column += 1;
-            }
-            out.push_str(word);
-            column += len;
-        }
-    }
-    out
+    format!("{words}: {sales}, {}{torn}", counted(findings.events(), "event"))
 }
 
 #[cfg(test)]
@@ -275,8 +251,8 @@ mod tests {
     #[test]
     fn thousands_are_grouped() {
         for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (12_345_678, "12,345,678")] {
-            assert_eq!(grouped(number), text);
+            assert_eq!(count(number), text);
         }
-        assert_eq!(count(1, "event"), "1 event");
+        assert_eq!(counted(1, "event"), "1 event");
     }
 }
