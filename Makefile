@@ -12,7 +12,7 @@ setup: ## install what is missing to build and test (the others do this first)
 run: setup ## build and serve the demo on http://127.0.0.1:8080, data in ./data; ARGS="…" goes to `doorbuster serve`
 	@exec scripts/run.sh $(ARGS)
 
-test: setup ## format, lints, all tests, load scripts, generated files
+test: setup ## format, lints, pages, all tests, load scripts, journeys in a browser, generated files
 	@scripts/test.sh
 
 check: setup ## format, lints, documentation, licences and known holes of the dependencies
@@ -22,8 +22,9 @@ bench: ## measure the law, the engine, and the API beside a bare endpoint and a 
 	@scripts/setup.sh bench
 	@scripts/bench $(ARGS)
 
-gen: setup ## write docs/openapi.json and docs/cli.md anew from the code
+gen: setup ## write docs/openapi.json, docs/cli.md and the pages' types anew from the code
 	@scripts/gen.sh
 
 clean: ## remove what was built (./data stays)
 	@cargo clean
+	@rm -rf web/dist web/node_modules

@@ -43,4 +43,14 @@ generate() {
 generate docs/openapi.json openapi
 generate docs/cli.md cli-reference
 
+# The pages' types follow from the description; `web.sh check` holds them to it.
+if [ "$check" = no ]; then
+    if [ -d web/node_modules ]; then
+        (cd web && npm run --silent types >/dev/null)
+        say "web/src/api/schema.ts is written"
+    else
+        say "web/src/api/schema.ts was not written: run 'scripts/web.sh check' once, which installs what it needs, and again."
+    fi
+fi
+
 [ ${#stale[@]} -eq 0 ] || fail "Not what the code says: ${stale[*]}. Run 'make gen' and commit the result."

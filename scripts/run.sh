@@ -4,6 +4,7 @@
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
+scripts/web.sh build
 say "Building (some minutes the first time) …"
 cargo build --release --locked --quiet --bin doorbuster
 # `exec`, so that Ctrl-C and SIGTERM reach the server itself: it drains, then ends.

@@ -35,6 +35,9 @@ add_component() {
 add_component fmt rustfmt
 add_component clippy clippy
 
+# For the shop's pages. Wanted, not needed: a server without them serves the API all the same, and says so.
+have npm || (install_packages "Node and npm, for the shop's pages" nodejs npm) 2>/dev/null || true
+
 if [ "${1:-}" = bench ]; then
     have wrk || install_packages "the load generator wrk" wrk
     # The peer (benches/peer) is wanted, not needed: the benchmark says that it was left out.

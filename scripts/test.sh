@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
-# Everything that must hold before a change lands: form, lints, all tests, and generated files that are up to date.
+# Everything that must hold before a change lands: form, lints, pages, all tests, and generated files that are up to date.
 
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
 scripts/lint.sh
+
+# Before the server, which has them in it.
+step "pages"
+scripts/web.sh check
 
 step "tests"
 cargo test --workspace --locked
@@ -15,6 +19,9 @@ scripts/k6.sh "$(target_dir)/debug/doorbuster"
 
 step "sockets, with the clients that browsers use"
 scripts/sockets.sh "$(target_dir)/debug/doorbuster"
+
+step "journeys in a browser"
+scripts/web.sh journeys "$(target_dir)/debug/doorbuster"
 
 step "generated files"
 scripts/gen.sh --check "$(target_dir)/debug/doorbuster"

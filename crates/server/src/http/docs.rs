@@ -16,7 +16,7 @@ use utoipa::{PartialSchema, ToSchema};
 use utoipa_swagger_ui::Config;
 
 /// The paths of the documentation, which its own description does not list.
-pub const PATHS: [&str; 6] = ["/", "/openapi.json", "/docs", "/docs/", "/docs/{*file}", "/problems/{code}"];
+pub const PATHS: [&str; 5] = ["/openapi.json", "/docs", "/docs/", "/docs/{*file}", "/problems/{code}"];
 
 /// What the description says besides the calls.
 #[must_use]
@@ -44,6 +44,26 @@ pub fn base() -> OpenApi {
         .build()
 }
 
+/// Gives every operation a name of its own, as OpenAPI asks: a handler's name alone says `list` of many things.
+pub fn name_operations(openapi: &mut OpenApi) {
+    for (path, item) in &mut openapi.paths.paths {
+        let place = path.trim_start_matches("/api/v1").replace("{id}", "one");
+        let words = place.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+        let place = words.collect::<Vec<_>>().join("_");
+        for (method, operation) in [
+            ("get", &mut item.get),
+            ("post", &mut item.post),
+            ("put", &mut item.put),
+            ("patch", &mut item.patch),
+            ("delete", &mut item.delete),
+        ] {
+            if let Some(operation) = operation {
+                operation.operation_id = Some(format!("{method}_{place}"));
+            }
+        }
+    }
+}
+
 /// The pages, for this description.
 pub fn router(openapi: &OpenApi) -> Router<AppState> {
     let json = Bytes::from(openapi.to_pretty_json().unwrap_or_default());
@@ -51,8 +71,6 @@ pub fn router(openapi: &OpenApi) -> Router<AppState> {
     let page = move |file: &str| page(file, &config);
     let index = page.clone();
     Router::new()
-        // Until there is a page for buyers, whoever comes to the door is shown what can be done here.
-        .route("/", get(async || Redirect::to("/docs/")))
         .route("/openapi.json", get(async move || ([(header::CONTENT_TYPE, "application/json")], json)))
         .route("/docs", get(async || Redirect::permanent("/docs/")))
         .route("/docs/", get(async move || index("")))

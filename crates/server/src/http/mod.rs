@@ -1,7 +1,7 @@
 //! The shop over HTTP. Outside words are turned into ours here, and our outcomes into replies; nothing is decided.
 //!
 //! The way of a request: [`server`] (connections) → [`edge`] (what all requests share) → the router → a handler in [`v1`],
-//! [`ops`] or [`docs`], which extracts ([`extract`]), makes one call into `shop`, and replies; what goes wrong on the way is a
+//! [`ops`], [`docs`] or [`web`], which extracts ([`extract`]), makes one call into `shop`, and replies; what goes wrong on the way is a
 //! [`problem`].
 
 pub mod server;
@@ -14,6 +14,7 @@ pub mod admin;
 pub mod docs;
 pub mod ops;
 pub mod v1;
+pub mod web;
 
 pub mod client;
 pub mod cors;
@@ -71,14 +72,16 @@ impl Ready {
 /// All routes, with the description that they make up. Each names its whole path: axum's `nest` makes a new URI for every
 /// request.
 pub fn router() -> (Router<AppState>, OpenApi) {
-    let (router, openapi) = OpenApiRouter::with_openapi(docs::base())
+    let (router, mut openapi) = OpenApiRouter::with_openapi(docs::base())
         .merge(v1::router())
         .merge(admin::router())
         .merge(ops::router())
         .split_for_parts();
+    docs::name_operations(&mut openapi);
     let router = router
         .merge(docs::router(&openapi))
-        .fallback(async || Problem::new(&kind::NOT_FOUND))
+        .merge(web::router())
+        .fallback(web::nothing_here)
         .method_not_allowed_fallback(async || Problem::new(&kind::METHOD_NOT_ALLOWED));
     (router, openapi)
 }

@@ -2,7 +2,7 @@
 //! the API's description, so it cannot drift from the router. It never calls a handler.
 
 use super::limits::Class;
-use super::{docs, sockets};
+use super::{docs, sockets, web};
 use crate::telemetry::metrics::{Metrics, RouteMetrics};
 use axum::http::Method;
 use utoipa::openapi::OpenApi;
@@ -28,7 +28,7 @@ pub struct Routes {
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 impl Routes {
-    /// The endpoints of this description, and of the documentation itself.
+    /// The endpoints of this description, of the documentation itself, and of the shop's pages.
     ///
     /// # Panics
     /// When two paths of the description collide; the router would have panicked before.
@@ -45,11 +45,13 @@ impl Routes {
             };
             paths.insert(path, std::array::from_fn(endpoint)).expect("the description's paths are distinct");
         }
-        for path in docs::PATHS {
+        // The shop's own pages bring a stricter policy along.
+        let documentation = docs::PATHS.into_iter().map(|path| (path, true));
+        for (path, is_page) in documentation.chain(web::paths().map(|path| (path, false))) {
             let metrics = metrics.route("GET", path);
             let mut endpoints = std::array::from_fn(|_| None);
-            endpoints[0] = Some(Box::new(Endpoint { metrics, class: None, is_page: true }));
-            paths.insert(path, endpoints).expect("documentation has paths of its own");
+            endpoints[0] = Some(Box::new(Endpoint { metrics, class: None, is_page }));
+            paths.insert(path, endpoints).expect("pages have paths of their own");
         }
         let endpoint = |method: usize| {
             let metrics = metrics.route(METHODS[method], sockets::PREFIX);

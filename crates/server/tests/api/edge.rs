@@ -12,7 +12,7 @@ use std::time::Duration;
 #[tokio::test(flavor = "multi_thread")]
 async fn every_reply_carries_the_security_headers() {
     let app = TestApp::start().await;
-    for path in ["/livez", "/api/v1/auth/me", "/nowhere", "/docs/", "/openapi.json"] {
+    for path in ["/livez", "/api/v1/auth/me", "/nowhere", "/docs/", "/openapi.json", "/", "/s/lamp"] {
         let reply = app.get(path).await;
         for (name, value) in [
             ("strict-transport-security", "max-age=31536000; includeSubDomains"),
@@ -31,7 +31,7 @@ async fn every_reply_carries_the_security_headers() {
         assert!(policy.starts_with("default-src 'none'"), "{path}");
         assert_eq!(
             policy.contains("script-src 'self'"),
-            path.starts_with("/docs") || path == "/openapi.json"
+            path.starts_with("/docs") || ["/openapi.json", "/", "/s/lamp"].contains(&path)
         );
         assert!(!policy.contains("script-src 'self' 'unsafe"), "{path}");
     }

@@ -15,6 +15,7 @@ mod ops;
 mod payments;
 mod problems;
 mod tokens;
+mod web;
 
 mod bad_days;
 mod contract;

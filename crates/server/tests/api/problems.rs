@@ -34,13 +34,6 @@ async fn what_is_not_there_is_a_problem_document() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_comes_to_the_door_is_shown_the_description() {
-    let app = TestApp::start().await;
-    let reply = app.get("/").await;
-    assert_eq!((reply.status, reply.header("location")), (StatusCode::SEE_OTHER, "/docs/"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_method_that_a_resource_does_not_know_is_told_which_it_does() {
     let app = TestApp::start().await;
     for (method, path, allow) in [

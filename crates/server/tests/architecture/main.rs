@@ -322,7 +322,7 @@ fn house() -> Vec<Source> {
 /// Every file below `folder`, in order, but not what was built, downloaded, sold or locked.
 fn texts(folder: &Path) -> Vec<PathBuf> {
     let root = root();
-    let not_ours = ["target", "data"].map(|name| root.join(name));
+    let not_ours = ["target", "data", "web/dist", "web/shots"].map(|name| root.join(name));
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {

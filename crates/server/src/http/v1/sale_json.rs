@@ -75,11 +75,13 @@ pub struct SoldJson {
 
 /// Who may buy while a sale is active.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-#[serde(tag = "type", rename_all = "lowercase", rename_all_fields = "camelCase")]
+#[serde(tag = "type", rename_all = "lowercase")]
 pub enum AdmissionJson {
     /// Anyone.
     Open,
     /// Whoever the waiting line admits, in order of arrival.
+    // On the variant, because the schema does not see `rename_all_fields`.
+    #[serde(rename_all = "camelCase")]
     Fifo {
         /// Admissions a second, at most.
         per_second: u32,

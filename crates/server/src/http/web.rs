@@ -1,0 +1,201 @@
+//! The shop's pages: what `scripts/web.sh` built from `web/`, out of this binary, compressed when it was built. One page for
+//! every address that the browser's router knows, and files whose names change with their content. It knows no buyer and no
+//! sale; the pages ask the API like any other client.
+
+use super::AppState;
+use super::extract::Path;
+use super::problem::{Problem, kind};
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use std::sync::LazyLock;
+
+/// The addresses that the browser's router knows (`web/src/router.tsx`).
+const PAGES: [&str; 5] = ["/", "/orders", "/orders/{id}", "/sign-in", "/register"];
+/// A sale's page, which also says what it will ask for first.
+const SALE_PAGE: &str = "/s/{slug}";
+/// What pages are made of.
+const ASSETS: &str = "/assets/{file}";
+
+/// All paths of this module, for the edge.
+pub fn paths() -> impl Iterator<Item = &'static str> {
+    PAGES.into_iter().chain([SALE_PAGE, ASSETS])
+}
+
+/// The routes of the pages.
+pub fn router() -> Router<AppState> {
+    let router = Router::new().route(ASSETS, get(asset)).route(SALE_PAGE, get(sale_page));
+    PAGES.into_iter().fold(router, |router, path| router.route(path, get(page)))
+}
+
+/// What answers where nothing is: a page to a person who follows a link, a problem document to a program.
+pub async fn nothing_here(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let wants_page = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"));
+    let is_ours = ["/api", "/docs", "/assets", "/problems"].iter().any(|place| uri.path().starts_with(place));
+    if !wants_page || is_ours || !matches!(method, Method::GET | Method::HEAD) {
+        return Problem::new(&kind::NOT_FOUND).into_response();
+    }
+    let mut response = page(headers).await;
+    if response.status() == StatusCode::OK {
+        *response.status_mut() = StatusCode::NOT_FOUND;
+    }
+    response
+}
+
+/// One file of `web/dist`, in each form that it can be sent in.
+struct File {
+    path: &'static str,
+    plain: &'static [u8],
+    br: Option<&'static [u8]>,
+    gzip: Option<&'static [u8]>,
+}
+
+/// All files of `web/dist` when this binary was built; `build.rs` writes the list.
+static FILES: &[File] = include!(concat!(env!("OUT_DIR"), "/web_files.rs"));
+
+/// The one page, with its entity tag; `None` when the pages were not built.
+static INDEX: LazyLock<Option<(&File, HeaderValue)>> = LazyLock::new(|| {
+    let file = FILES.iter().find(|file| file.path == "index.html")?;
+    let digest = Sha256::digest(file.plain);
+    let tag = format!("W/\"{}\"", URL_SAFE_NO_PAD.encode(digest.get(..12)?));
+    Some((file, HeaderValue::from_str(&tag).ok()?))
+});
+
+/// For a server that was built without pages. It needs no script and no file.
+const NOT_BUILT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
+<meta name=\"viewport\" content=\"width=device-width\"><title>Doorbuster without its pages</title>\
+<h1>This server was built without its pages</h1>\
+<p>The API works as always: <a href=\"/docs/\">try it here</a>.</p>\
+<p>To see the shop, build the pages and then the server again: <code>make run</code> does both, and \
+<code>scripts/web.sh</code> builds only the pages. They need Node 20.19 or newer.</p></html>";
+
+/// Scripts, styles and calls only from here; pictures of products also from where the merchant keeps them.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: https:; font-src 'self'; \
+     connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+/// A name with a hash in it never means anything else: a year is as long as caches keep to.
+const FOR_GOOD: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
+
+async fn page(headers: HeaderMap) -> Response {
+    let Some((file, tag)) = INDEX.as_ref() else {
+        let kind = [
+            (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+            (header::CONTENT_SECURITY_POLICY, POLICY),
+        ];
+        return (StatusCode::SERVICE_UNAVAILABLE, kind, NOT_BUILT).into_response();
+    };
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
+    let is_known =
+        known.is_some_and(|known| known.split(',').any(|one| one.trim() == tag || one.trim() == "*"));
+    let mut response = if is_known {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        response
+    } else {
+        send(file, &headers)
+    };
+    let own = response.headers_mut();
+    own.insert(header::ETAG, HeaderValue::clone(tag));
+    own.insert(header::CACHE_CONTROL, ASK_AGAIN);
+    own.insert(header::CONTENT_SECURITY_POLICY, POLICY);
+    response
+}
+
+/// The page, and a word to the browser to ask for the sale while it still reads the script.
+async fn sale_page(Path(slug): Path<String>, headers: HeaderMap) -> Response {
+    let mut response = page(headers).await;
+    let is_slug = slug.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let link = format!("</api/v1/flash-sales/{slug}>; rel=preload; as=fetch; crossorigin=anonymous");
+    if let (true, Ok(link)) = (is_slug, HeaderValue::try_from(link)) {
+        response.headers_mut().insert(header::LINK, link);
+    }
+    response
+}
+
+async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
+    let found = FILES.iter().find(|file| file.path.strip_prefix("assets/") == Some(name.as_str()));
+    let Some(file) = found else { return Problem::new(&kind::NOT_FOUND).into_response() };
+    let mut response = send(file, &headers);
+    response.headers_mut().insert(header::CACHE_CONTROL, FOR_GOOD);
+    response
+}
+
+/// The file in the smallest form that the client takes.
+fn send(file: &'static File, headers: &HeaderMap) -> Response {
+    let (bytes, encoding) = match (file.br, file.gzip) {
+        (Some(br), _) if takes(headers, "br") => (br, Some("br")),
+        (_, Some(gzip)) if takes(headers, "gzip") => (gzip, Some("gzip")),
+        _ => (file.plain, None),
+    };
+    let mut response = Response::new(Body::from(Bytes::from_static(bytes)));
+    let own = response.headers_mut();
+    own.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(file.path)));
+    own.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    if let Some(encoding) = encoding {
+        own.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
+    }
+    response
+}
+
+/// Whether `Accept-Encoding` names this coding without ruling it out.
+fn takes(headers: &HeaderMap, coding: &str) -> bool {
+    const NAME: HeaderName = header::ACCEPT_ENCODING;
+    let values = headers.get_all(NAME).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|one| {
+        let mut parts = one.split(';').map(str::trim);
+        let is_named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(coding));
+        let weight = parts.find_map(|part| part.strip_prefix("q="));
+        is_named && weight.is_none_or(|weight| weight.parse::<f32>().is_ok_and(|weight| weight > 0.0))
+    })
+}
+
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit('.').next() {
+        Some("html") => "text/html; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        Some("json" | "webmanifest") => "application/json",
+        Some("png") => "image/png",
+        Some("woff2") => "font/woff2",
+        _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_coding_that_is_ruled_out_is_not_sent() {
+        for (accept, br, gzip) in [
+            ("gzip, deflate, br, zstd", true, true),
+            ("gzip;q=1.0, br;q=0", false, true),
+            ("BR", true, false),
+            ("identity", false, false),
+            ("brotli", false, false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(accept))]);
+            assert_eq!((takes(&headers, "br"), takes(&headers, "gzip")), (br, gzip), "{accept}");
+        }
+    }
+
+    #[test]
+    fn every_file_has_a_type_that_a_browser_takes() {
+        for file in FILES {
+            assert_ne!(content_type(file.path), "application/octet-stream", "{}", file.path);
+        }
+    }
+}

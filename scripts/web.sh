@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# The shop's pages. `web.sh build` makes web/dist when something in web/ has changed, `web.sh check` holds types, form, tests
+# and size to what was promised, `web.sh journeys BINARY` lets a browser buy from a real server.
+
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
+
+node_needed=20.19
+# Kibibytes of script, compressed by gzip, that a buyer waits for before the first sale is shown.
+script_kib_max=110
+
+node_works() {
+    have node && have npm && [ "$(printf '%s\n%s\n' "$node_needed" "$(node -p process.versions.node)" | sort -V | head -n 1)" = "$node_needed" ]
+}
+
+install_modules() {
+    if [ ! web/node_modules/.package-lock.json -nt web/package-lock.json ]; then
+        say "Installing the packages of web …"
+        # Not `npm ci`: it takes the packages of other platforms for missing in a lock file that names no registry. This installs
+        # what the lock file says too, and leaves it as it is.
+        (cd web && npm install --no-save --silent --ignore-scripts) && touch web/node_modules/.package-lock.json
+    fi
+}
+
+is_built() {
+    [ -f web/dist/index.html ] &&
+        [ -z "$(find web/src web/index.html web/vite.config.ts web/package-lock.json -newer web/dist/index.html -print -quit)" ]
+}
+
+build() {
+    is_built && return
+    say "Building the pages …"
+    (cd web && npm run --silent build -- --logLevel warn)
+}
+
+# The script that index.html names; what is loaded later does not count.
+check_size() {
+    local script kib
+    script=web/dist$(sed -n 's/.*<script [^>]*src="\([^"]*\)".*/\1/p' web/dist/index.html)
+    kib=$(($(wc -c <"$script.gz") / 1024))
+    say "The first script is $kib KiB, compressed; at most $script_kib_max are promised."
+    [ "$kib" -le "$script_kib_max" ] || fail "The first script of the pages is too big: load a part of it later."
+}
+
+case "${1:-}" in
+build)
+    # Who only wants the API must not need Node: the server then says how to build the pages.
+    if ! node_works; then
+        say "Node $node_needed or newer with npm is not here: the server is built without its pages."
+        exit 0
+    fi
+    install_modules
+    build
+    ;;
+check)
+    node_works || fail "The pages need Node $node_needed or newer with npm: please install it and try again."
+    install_modules
+    (
+        cd web
+        npm run --silent types:check >/dev/null ||
+            fail "web/src/api/schema.ts is not what docs/openapi.json says: run 'make gen' and commit the result."
+        npm run --silent typecheck
+        npm run --silent lint
+        npm run --silent test
+    )
+    build
+    check_size
+    ;;
+journeys)
+    [ -x "${2:-}" ] || fail "web.sh journeys needs the server's binary."
+    have chromium || install_packages "Chromium, for testing the pages" chromium
+    binary=$(realpath "$2")
+    (cd web && DOORBUSTER_BINARY="$binary" CHROMIUM="$(command -v chromium)" npm run --silent journeys)
+    ;;
+*)
+    fail "web.sh build, web.sh check, or web.sh journeys BINARY"
+    ;;
+esac

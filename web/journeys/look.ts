@@ -1,0 +1,49 @@
+// Looks at a page as an auditor and as a photographer: no violation of WCAG 2.2 AA that axe can see, nothing wider than the
+// screen, and, where a folder is given in DOORBUSTER_SHOTS, a picture of it at phone and desk width, light and dark.
+
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import type { Page } from "playwright-core";
+import { expect } from "vitest";
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+
+declare const window: {
+  axe: {
+    run: (
+      context: unknown,
+      options: object,
+    ) => Promise<{ violations: { id: string; nodes: { html: string }[] }[] }>;
+  };
+};
+
+export async function look(page: Page, name: string): Promise<void> {
+  const before = page.viewportSize();
+  for (const scheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
+    for (const [width, height] of [
+      [320, 640],
+      [390, 844],
+      [1280, 800],
+    ] as const) {
+      await page.setViewportSize({ width, height });
+      const wide = await page.evaluate("document.documentElement.scrollWidth");
+      expect(wide, `${name} is wider than ${width} px`).toBeLessThanOrEqual(width);
+      const folder = process.env.DOORBUSTER_SHOTS;
+      if (folder && width > 320) {
+        await page.screenshot({ path: join(folder, `${name}-${width}-${scheme}.png`), fullPage: true });
+      }
+    }
+    await page.evaluate(axe);
+    const found = await page.evaluate(
+      (tags) => window.axe.run("html", { runOnly: { type: "tag", values: tags } }),
+      RULES,
+    );
+    const told = found.violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+    expect(told, `${name}, ${scheme}`).toEqual([]);
+  }
+  await page.emulateMedia({ colorScheme: "light", reducedMotion: "no-preference" });
+  if (before) await page.setViewportSize(before);
+}

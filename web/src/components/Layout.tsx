@@ -1,0 +1,137 @@
+// What all pages share: the way in, who is signed in, how the connection is, the language.
+
+import type { ReactNode } from "react";
+import { Link } from "wouter";
+import { chooseLanguage, LANGUAGES, type LanguageCode, t, useLanguage } from "../lib/i18n";
+import { link } from "../lib/link";
+import { acknowledgeEnd, session, signOut } from "../lib/session";
+import { useStore } from "../lib/store";
+
+export function Layout({ children }: { children: ReactNode }) {
+  return (
+    <div className="flex min-h-screen flex-col">
+      <a
+        href="#content"
+        className="sr-only focus:not-sr-only focus:absolute focus:z-10 focus:bg-card focus:p-3"
+      >
+        {t("nav.skip")}
+      </a>
+      <Connection />
+      <Header />
+      <main id="content" tabIndex={-1} className="mx-auto w-full max-w-6xl flex-1 px-4 pt-4 pb-16 sm:px-8">
+        <SessionEnd />
+        {children}
+      </main>
+      <Footer />
+    </div>
+  );
+}
+
+function Header() {
+  const now = useStore(session);
+  return (
+    <header className="mx-auto flex w-full max-w-6xl flex-wrap items-center justify-between gap-x-6 gap-y-2 px-4 py-4 sm:px-8">
+      <Link href="/" className="flex items-center gap-2 py-2 font-display text-xl font-bold">
+        <Mark />
+        Doorbuster
+      </Link>
+      <nav aria-label={t("nav.label")} className="flex flex-wrap items-center gap-x-5">
+        {now.status === "in" ? (
+          <>
+            <Link href="/orders" className="text-link py-2">
+              {t("nav.orders")}
+            </Link>
+            <span className="max-w-40 truncate text-soft" title={now.user.email}>
+              {now.user.username}
+            </span>
+            <button type="button" className="text-link py-2" onClick={() => void signOut()}>
+              {t("nav.sign_out")}
+            </button>
+          </>
+        ) : (
+          <SignInLink className="text-link py-2">{t("nav.sign_in")}</SignInLink>
+        )}
+      </nav>
+    </header>
+  );
+}
+
+/** Leads to signing in, and back to where the buyer was. */
+export function SignInLink({ className, children }: { className: string; children: ReactNode }) {
+  const here = location.pathname;
+  const back = ["/", "/sign-in", "/register"].includes(here) ? "" : `?to=${encodeURIComponent(here)}`;
+  return (
+    <Link href={`/sign-in${back}`} className={className}>
+      {children}
+    </Link>
+  );
+}
+
+function Mark() {
+  return (
+    <svg viewBox="0 0 32 32" className="size-8 text-mark" aria-hidden="true">
+      <path fill="currentColor" d="M3 6h26v7a3 3 0 0 0 0 6v7H3v-7a3 3 0 0 0 0-6z" />
+      <path
+        fill="none"
+        stroke="var(--paper)"
+        strokeWidth="2.6"
+        strokeLinecap="round"
+        strokeLinejoin="round"
+        d="m11 16.2 3.4 3.4 7-7.2"
+      />
+    </svg>
+  );
+}
+
+function Connection() {
+  const state = useStore(link);
+  return (
+    <div role="status" className={state === "good" ? "sr-only" : "bg-ink px-4 py-2 text-center text-paper"}>
+      {state !== "good" && t(`link.${state}`)}
+    </div>
+  );
+}
+
+function SessionEnd() {
+  const now = useStore(session);
+  if (now.status !== "over") return null;
+  return (
+    <div
+      role="alert"
+      className="mb-6 flex flex-wrap items-center justify-between gap-3 rounded-lg border-s-4 border-mark bg-warn px-4 py-3"
+    >
+      <p className="max-w-prose">{t("session.over")}</p>
+      <div className="flex flex-wrap gap-4">
+        <SignInLink className="text-link py-1 font-semibold">{t("nav.sign_in")}</SignInLink>
+        <button type="button" className="text-link py-1" onClick={acknowledgeEnd}>
+          {t("session.dismiss")}
+        </button>
+      </div>
+    </div>
+  );
+}
+
+function Footer() {
+  const code = useLanguage();
+  return (
+    <footer className="border-t border-line">
+      <div className="mx-auto flex max-w-6xl flex-wrap items-center justify-between gap-4 px-4 py-6 text-sm text-soft sm:px-8">
+        <p className="max-w-prose">{t("footer.promise")}</p>
+        <label className="flex items-center gap-2">
+          {t("footer.language")}
+          <select
+            className="min-h-9 rounded border border-soft bg-card px-2 text-ink"
+            value={code}
+            onChange={(event) => void chooseLanguage(event.target.value as LanguageCode)}
+          >
+            {Object.entries(LANGUAGES).map(([each, { name }]) => (
+              <option key={each} value={each} lang={each}>
+                {name}
+              </option>
+            ))}
+          </select>
+        </label>
+      </div>
+    </footer>
+  );
+}
