@@ -44,7 +44,11 @@ async fn a_person_who_is_lost_gets_a_page_and_a_program_a_problem() {
 async fn what_has_a_hash_in_its_name_is_kept_for_good_and_the_page_is_asked_for_again() {
     let app = TestApp::start().await;
     let page = app.get("/").await;
-    assert_eq!(page.status, StatusCode::OK, "this server has no pages in it: `scripts/web.sh build` makes them");
+    assert_eq!(
+        page.status,
+        StatusCode::OK,
+        "this server has no pages in it: `scripts/web.sh build` makes them"
+    );
     assert_eq!(page.header("cache-control"), "no-cache");
     let again = Reply::of(app.request(Method::GET, "/").header("if-none-match", page.header("etag"))).await;
     assert_eq!((again.status, again.body.len()), (StatusCode::NOT_MODIFIED, 0));
