@@ -1,7 +1,7 @@
 // The addresses of the shop. Each leads to one page; what a page does is in its feature.
 
 import { QueryClientProvider } from "@tanstack/react-query";
-import { useEffect, useRef } from "react";
+import { lazy, Suspense, useEffect, useRef } from "react";
 import { Route, Switch, useLocation } from "wouter";
 import { ErrorBoundary } from "./components/ErrorBoundary";
 import { Layout } from "./components/Layout";
@@ -12,8 +12,18 @@ import { OrderPage } from "./features/orders/OrderPage";
 import { OrdersPage } from "./features/orders/OrdersPage";
 import { SalePage } from "./features/sale/SalePage";
 import { SalesPage } from "./features/sales/SalesPage";
-import { useLanguage } from "./lib/i18n";
+import { t, useLanguage } from "./lib/i18n";
 import { queryClient, useForgetful } from "./lib/queries";
+
+/** The merchant's pages come with a script and texts of their own, which no buyer waits for. */
+const AdminApp = lazy(async () => {
+  const [{ AdminApp }, { ready }] = await Promise.all([
+    import("./admin/AdminApp"),
+    import("./admin/lib/texts"),
+  ]);
+  await ready;
+  return { default: AdminApp };
+});
 
 export function App() {
   // All texts change with it.
@@ -30,6 +40,21 @@ export function App() {
 function Pages() {
   useForgetful();
   useFreshStart();
+  return (
+    <Switch>
+      <Route path="/admin/*?">
+        <Suspense fallback={<p className="p-6 text-soft">{t("loading")}</p>}>
+          <AdminApp />
+        </Suspense>
+      </Route>
+      <Route>
+        <ShopPages />
+      </Route>
+    </Switch>
+  );
+}
+
+function ShopPages() {
   return (
     <Layout>
       <Switch>

@@ -67,7 +67,7 @@ export function SignInLink({ className, children }: { className: string; childre
   );
 }
 
-function Mark() {
+export function Mark() {
   return (
     <svg viewBox="0 0 32 32" className="size-8 text-mark" aria-hidden="true">
       <path fill="currentColor" d="M3 6h26v7a3 3 0 0 0 0 6v7H3v-7a3 3 0 0 0 0-6z" />
@@ -83,7 +83,7 @@ function Mark() {
   );
 }
 
-function Connection() {
+export function Connection() {
   const state = useStore(link);
   return (
     <div role="status" className={state === "good" ? "sr-only" : "bg-ink px-4 py-2 text-center text-paper"}>
@@ -92,7 +92,7 @@ function Connection() {
   );
 }
 
-function SessionEnd() {
+export function SessionEnd() {
   const now = useStore(session);
   if (now.status !== "over") return null;
   return (
@@ -112,26 +112,32 @@ function SessionEnd() {
 }
 
 function Footer() {
-  const code = useLanguage();
   return (
     <footer className="border-t border-line">
       <div className="mx-auto flex max-w-6xl flex-wrap items-center justify-between gap-4 px-4 py-6 text-sm text-soft sm:px-8">
         <p className="max-w-prose">{t("footer.promise")}</p>
-        <label className="flex items-center gap-2">
-          {t("footer.language")}
-          <select
-            className="min-h-9 rounded border border-soft bg-card px-2 text-ink"
-            value={code}
-            onChange={(event) => void chooseLanguage(event.target.value as LanguageCode)}
-          >
-            {Object.entries(LANGUAGES).map(([each, { name }]) => (
-              <option key={each} value={each} lang={each}>
-                {name}
-              </option>
-            ))}
-          </select>
-        </label>
+        <LanguageChoice />
       </div>
     </footer>
+  );
+}
+
+export function LanguageChoice() {
+  const code = useLanguage();
+  return (
+    <label className="flex items-center gap-2">
+      {t("footer.language")}
+      <select
+        className="min-h-9 rounded border border-soft bg-card px-2 text-ink"
+        value={code}
+        onChange={(event) => void chooseLanguage(event.target.value as LanguageCode)}
+      >
+        {Object.entries(LANGUAGES).map(([each, { name }]) => (
+          <option key={each} value={each} lang={each}>
+            {name}
+          </option>
+        ))}
+      </select>
+    </label>
   );
 }

@@ -1,31 +1,33 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import en from "../texts/en.json";
 import { fill, LANGUAGES, preferred, regional } from "./i18n";
 
-const folder = new URL("../texts/", import.meta.url);
 type Loaded = Record<string, string | Record<string, string>>;
-const load = (file: string) => JSON.parse(readFileSync(new URL(file, folder), "utf8")) as Loaded;
 const holes = (text: string) => new Set(text.match(/\{\w+\}/g));
 
-test("every language has every text, with the same values in it and all plural forms", () => {
-  const files = readdirSync(folder);
-  expect(files.sort()).toEqual(
-    Object.keys(LANGUAGES)
-      .map((code) => `${code}.json`)
-      .sort(),
+/** The texts of each language: the shop's, and the merchant's with the area before the key. */
+function textsOf(code: string): Loaded {
+  const read = (path: string) => JSON.parse(readFileSync(new URL(path, import.meta.url), "utf8")) as Loaded;
+  const areas = readdirSync(new URL("../admin/texts/en", import.meta.url));
+  const admin = areas.flatMap((area) =>
+    Object.entries(read(`../admin/texts/${code}/${area}`)).map(([key, text]) => [`${area} ${key}`, text]),
   );
-  for (const file of files) {
-    const texts = load(file);
-    expect(Object.keys(texts).sort(), file).toEqual(Object.keys(en).sort());
-    const plurals = new Intl.PluralRules(file.slice(0, 2)).resolvedOptions().pluralCategories;
+  return { ...read(`../texts/${code}.json`), ...Object.fromEntries(admin) };
+}
+
+test("every language has every text, with the same values in it and all plural forms", () => {
+  const english = textsOf("en");
+  for (const code of Object.keys(LANGUAGES)) {
+    const texts = textsOf(code);
+    expect(Object.keys(texts).sort(), code).toEqual(Object.keys(english).sort());
+    const plurals = new Intl.PluralRules(code).resolvedOptions().pluralCategories;
     for (const [key, text] of Object.entries(texts)) {
-      const english = (en as Loaded)[key] ?? "";
+      const original = english[key] ?? "";
       if (typeof text === "string") {
-        expect(typeof english, `${file} ${key}`).toBe("string");
-        expect(holes(text), `${file} ${key}`).toEqual(holes(english as string));
+        expect(typeof original, `${code} ${key}`).toBe("string");
+        expect(holes(text), `${code} ${key}`).toEqual(holes(original as string));
       } else {
-        expect(Object.keys(text).sort(), `${file} ${key}`).toEqual([...plurals].sort());
+        expect(Object.keys(text).sort(), `${code} ${key}`).toEqual([...plurals].sort());
       }
     }
   }

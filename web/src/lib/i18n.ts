@@ -1,31 +1,62 @@
-// Texts live in `src/texts`, one file a language. English comes with the page; the others are fetched when asked for.
+// The language, and texts in it. A catalogue is a set of texts: the shop's are in `src/texts`, one file a language; the
+// merchant's pages bring their own. English comes with the script; the others are fetched when asked for.
 
 import { useSyncExternalStore } from "react";
 import en from "../texts/en.json";
 
 export type TextKey = keyof typeof en;
 type Plural = Partial<Record<Intl.LDMLPluralRule, string>>;
-export type Texts = Record<TextKey, string | Plural>;
+type Texts<K extends string> = Record<K, string | Plural>;
 type Values = Record<string, string | number>;
 
 interface Language {
   name: string;
   direction: "ltr" | "rtl";
-  load: () => Promise<{ default: unknown }>;
 }
 
 export const LANGUAGES = {
-  en: { name: "English", direction: "ltr", load: async () => ({ default: en }) },
-  de: { name: "Deutsch", direction: "ltr", load: () => import("../texts/de.json") },
-  ar: { name: "العربية", direction: "rtl", load: () => import("../texts/ar.json") },
+  en: { name: "English", direction: "ltr" },
+  de: { name: "Deutsch", direction: "ltr" },
+  ar: { name: "العربية", direction: "rtl" },
 } satisfies Record<string, Language>;
 
 export type LanguageCode = keyof typeof LANGUAGES;
+/** Where the texts of each language but English come from. */
+type Sources = Record<Exclude<LanguageCode, "en">, () => Promise<{ default: unknown }>>;
 
 const STORED = "doorbuster.language";
 let current: LanguageCode = "en";
-let texts: Texts = en;
 const listeners = new Set<() => void>();
+const catalogues = new Set<{ load: (code: LanguageCode) => Promise<void> }>();
+
+/** A set of texts that changes with the language. */
+export class Catalogue<K extends string> {
+  readonly #english: Texts<K>;
+  readonly #sources: Sources;
+  #texts: Texts<K>;
+
+  constructor(english: Texts<K>, sources: Sources) {
+    this.#english = english;
+    this.#texts = english;
+    this.#sources = sources;
+    catalogues.add(this);
+  }
+
+  /** Makes these texts those of the language; for a catalogue that comes after the page has begun. */
+  async load(code: LanguageCode = current): Promise<void> {
+    this.#texts = code === "en" ? this.#english : ((await this.#sources[code]()).default as Texts<K>);
+  }
+
+  /** The text of a key. `{name}` is replaced by a value; `count` chooses among plural forms. */
+  readonly t = (key: K, values: Values = {}): string =>
+    fill(this.#texts[key] ?? this.#english[key], values, language());
+}
+
+/** The texts of the shop. */
+export const { t } = new Catalogue<TextKey>(en, {
+  de: () => import("../texts/de.json"),
+  ar: () => import("../texts/ar.json"),
+});
 
 /** The first language that the buyer reads and we have. */
 export function preferred(stored: string | null, wanted: readonly string[]): LanguageCode {
@@ -55,7 +86,7 @@ export async function chooseLanguage(code: LanguageCode): Promise<void> {
 }
 
 async function use(code: LanguageCode): Promise<void> {
-  texts = (await LANGUAGES[code].load()).default as Texts;
+  await Promise.all([...catalogues].map((catalogue) => catalogue.load(code)));
   current = code;
   document.documentElement.lang = code;
   document.documentElement.dir = LANGUAGES[code].direction;
@@ -80,11 +111,6 @@ export function useLanguage(): LanguageCode {
     },
     () => current,
   );
-}
-
-/** The text of a key. `{name}` is replaced by a value; `count` chooses among plural forms. */
-export function t(key: TextKey, values: Values = {}): string {
-  return fill(texts[key] ?? en[key], values, language());
 }
 
 /** Fills one text in; apart, so that it can be tested without a page. */

@@ -16,8 +16,9 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 
-/// The addresses that the browser's router knows (`web/src/router.tsx`).
-const PAGES: [&str; 5] = ["/", "/orders", "/orders/{id}", "/sign-in", "/register"];
+/// The addresses that the browser's router knows (`web/src/App.tsx`).
+const PAGES: [&str; 7] =
+    ["/", "/orders", "/orders/{id}", "/sign-in", "/register", "/admin", "/admin/{*page}"];
 /// A sale's page, which also says what it will ask for first.
 const SALE_PAGE: &str = "/s/{slug}";
 /// What pages are made of.

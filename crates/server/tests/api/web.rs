@@ -7,7 +7,9 @@ use reqwest::{Method, StatusCode};
 async fn every_address_of_a_page_answers_with_the_page_or_how_to_build_it() {
     let app = TestApp::start().await;
     let first = app.get("/").await;
-    for path in ["/", "/s/lamp", "/orders", "/orders/1", "/sign-in", "/register"] {
+    for path in
+        ["/", "/s/lamp", "/orders", "/orders/1", "/sign-in", "/register", "/admin", "/admin/sales/1/edit"]
+    {
         let reply = app.get(path).await;
         assert_eq!(reply.header("content-type"), "text/html; charset=utf-8", "{path}");
         assert_eq!(reply.body, first.body, "{path}");

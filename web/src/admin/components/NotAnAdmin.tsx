@@ -1,0 +1,19 @@
+// For someone who is signed in, but as a buyer.
+
+import type { User } from "../../lib/session";
+import { signOut } from "../../lib/session";
+import { useTitle } from "../../lib/title";
+import { t } from "../lib/texts";
+
+export function NotAnAdmin({ user }: { user: User }) {
+  useTitle(t("forbidden.title"));
+  return (
+    <div className="mx-auto grid max-w-xl justify-items-start gap-4 py-10">
+      <h1 className="text-3xl">{t("forbidden.title")}</h1>
+      <p>{t("forbidden.text", { name: user.username })}</p>
+      <button type="button" className="button button-main" onClick={() => void signOut()}>
+        {t("forbidden.switch")}
+      </button>
+    </div>
+  );
+}

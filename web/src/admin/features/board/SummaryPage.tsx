@@ -1,0 +1,5 @@
+// SummaryPage.
+
+export default function SummaryPage({ id }: { id: string }) {
+  return <p>SummaryPage {id}</p>;
+}

@@ -1,0 +1,5 @@
+// ProductPage.
+
+export function ProductPage({ id }: { id?: string }) {
+  return <p>ProductPage {id}</p>;
+}

@@ -1,0 +1,5 @@
+// ProductsPage.
+
+export function ProductsPage() {
+  return <p>ProductsPage</p>;
+}

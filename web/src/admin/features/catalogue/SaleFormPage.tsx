@@ -1,0 +1,5 @@
+// SaleFormPage.
+
+export function SaleFormPage({ id }: { id?: string }) {
+  return <p>SaleFormPage {id}</p>;
+}

@@ -1,0 +1,5 @@
+// SalesPage.
+
+export function SalesPage() {
+  return <p>SalesPage</p>;
+}

@@ -1,0 +1,5 @@
+// OrdersPage.
+
+export function OrdersPage({ saleId }: { saleId?: string }) {
+  return <p>OrdersPage {saleId}</p>;
+}

@@ -1,0 +1,5 @@
+// AttemptsPage.
+
+export function AttemptsPage({ id }: { id: string }) {
+  return <p>AttemptsPage {id}</p>;
+}

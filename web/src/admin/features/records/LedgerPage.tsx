@@ -1,0 +1,5 @@
+// LedgerPage.
+
+export function LedgerPage({ id }: { id: string }) {
+  return <p>LedgerPage {id}</p>;
+}

@@ -1,0 +1,5 @@
+// LinePage.
+
+export function LinePage({ id }: { id: string }) {
+  return <p>LinePage {id}</p>;
+}

@@ -1,0 +1,9 @@
+// The merchant's texts in one language, one file an area.
+
+import board from "./ar/board.json";
+import catalogue from "./ar/catalogue.json";
+import orders from "./ar/orders.json";
+import records from "./ar/records.json";
+import shell from "./ar/shell.json";
+
+export default { ...shell, ...catalogue, ...board, ...records, ...orders };

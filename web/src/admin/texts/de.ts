@@ -1,0 +1,9 @@
+// The merchant's texts in one language, one file an area.
+
+import board from "./de/board.json";
+import catalogue from "./de/catalogue.json";
+import orders from "./de/orders.json";
+import records from "./de/records.json";
+import shell from "./de/shell.json";
+
+export default { ...shell, ...catalogue, ...board, ...records, ...orders };

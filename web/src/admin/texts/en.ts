@@ -1,0 +1,9 @@
+// The merchant's texts in one language, one file an area.
+
+import board from "./en/board.json";
+import catalogue from "./en/catalogue.json";
+import orders from "./en/orders.json";
+import records from "./en/records.json";
+import shell from "./en/shell.json";
+
+export default { ...shell, ...catalogue, ...board, ...records, ...orders };
