@@ -8,6 +8,7 @@ test("minor units are those of the currency", () => {
   expect(plain(formatMoney({ amount: 4999, currency: "EUR" }, "de"))).toBe("49,99 €");
   expect(formatMoney({ amount: 4999, currency: "JPY" }, "en")).toBe("¥4,999");
   expect(plain(formatMoney({ amount: 4999, currency: "KWD" }, "en"))).toBe("KWD 4.999");
+  expect(plain(formatMoney({ amount: 499900, currency: "HUF" }, "en"))).toBe("HUF 4,999.00");
 });
 
 test("an amount that no float can hold is shown to the last digit", () => {

@@ -4,10 +4,30 @@ import type { components } from "../api/schema";
 
 export type Money = components["schemas"]["Money"];
 
-/** The amount in the words of a language; how many minor units a currency has is what ISO 4217 says. */
+/** The currencies whose minor unit is not a hundredth, by the digits after the point. */
+const DIGITS: Record<number, string> = {
+  0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF",
+  3: "BHD IQD JOD KWD LYD OMR TND",
+};
+
+/**
+ * How many digits of a currency are minor units, as ISO 4217 says. Not what browsers say: they go by how cash is used, so
+ * that a forint has two digits in one and none in another.
+ */
+export function currencyDigits(currency: string): number {
+  const known = Object.entries(DIGITS).find(([, codes]) => codes.split(" ").includes(currency));
+  return known === undefined ? 2 : Number(known[0]);
+}
+
+/** The amount in the words of a language. */
 export function formatMoney({ amount, currency }: Money, language: string): string {
-  const format = new Intl.NumberFormat(language, { style: "currency", currency });
-  const digits = format.resolvedOptions().maximumFractionDigits ?? 2;
+  const digits = currencyDigits(currency);
+  const format = new Intl.NumberFormat(language, {
+    style: "currency",
+    currency,
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
   return format.format(`${amount}E-${digits}` as `${number}`);
 }
 

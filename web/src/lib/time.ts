@@ -41,3 +41,10 @@ export function formatMoment(iso: string, language: string): string {
 export function formatShort(iso: string, language: string): string {
   return new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(iso));
 }
+
+/** From when to when, without saying twice what both have in common. */
+export function formatPeriod(fromIso: string, toIso: string, language: string): string {
+  const format = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+  const [from, to] = [new Date(fromIso), new Date(toIso)];
+  return to < from ? format.format(from) : format.formatRange(from, to);
+}

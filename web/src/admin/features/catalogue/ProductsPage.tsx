@@ -1,5 +1,110 @@
-// ProductsPage.
+// All products, newest first.
+
+import { useState } from "react";
+import { Link } from "wouter";
+import { Unloaded } from "../../../components/Notice";
+import { Plate } from "../../../components/Plate";
+import { language } from "../../../lib/i18n";
+import { formatMoney } from "../../../lib/money";
+import { useTitle } from "../../../lib/title";
+import { PageHead } from "../../components/Frame";
+import { type Product, useProductPages } from "../../lib/queries";
+import { t } from "../../lib/texts";
+import { DeleteProduct } from "./DeleteProduct";
 
 export function ProductsPage() {
-  return <p>ProductsPage</p>;
+  useTitle(t("nav.products"));
+  const { data, error, isPending, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } =
+    useProductPages();
+  const [deleted, setDeleted] = useState<Product | null>(null);
+  const [said, setSaid] = useState("");
+  const products = data?.pages.flatMap((page) => page.items) ?? [];
+  return (
+    <>
+      <PageHead title={t("nav.products")}>
+        <Link href="/admin/products/new" className="button button-main">
+          {t("product.new")}
+        </Link>
+      </PageHead>
+      <p role="status" className={said === "" ? "sr-only" : "pb-4 text-good"}>
+        {said}
+      </p>
+      {isPending && <div className="skeleton h-64" aria-busy="true" />}
+      {!isPending && data === undefined && <Unloaded error={error} onRetry={() => void refetch()} />}
+      {data !== undefined && products.length === 0 && (
+        <p className="max-w-prose text-lg text-soft">{t("product.none")}</p>
+      )}
+      {products.length > 0 && (
+        <ul className="divide-y divide-line rounded-xl border border-line bg-card">
+          {products.map((product) => (
+            <Row key={product.id} product={product} onDelete={() => setDeleted(product)} />
+          ))}
+        </ul>
+      )}
+      {hasNextPage && (
+        <button
+          type="button"
+          className="button button-quiet mt-6"
+          aria-disabled={isFetchingNextPage}
+          onClick={() => !isFetchingNextPage && void fetchNextPage()}
+        >
+          {t("list.more")}
+        </button>
+      )}
+      {deleted !== null && (
+        <DeleteProduct
+          product={deleted}
+          onCancel={() => setDeleted(null)}
+          onDone={() => {
+            setSaid(t("product.deleted", { name: deleted.name }));
+            setDeleted(null);
+          }}
+        />
+      )}
+    </>
+  );
+}
+
+function Row({ product, onDelete }: { product: Product; onDelete: () => void }) {
+  const { id, name } = product;
+  return (
+    <li className="grid grid-cols-[4rem_minmax(0,1fr)] items-center gap-x-4 gap-y-2 px-4 py-3 sm:px-5 md:grid-cols-[4rem_minmax(0,1fr)_8rem_auto] md:gap-x-6">
+      <Plate product={product} className="rounded-md" />
+      <div className="min-w-0">
+        <h2 dir="auto" className="truncate text-lg rtl:text-right" title={name}>
+          <Link href={`/admin/products/${id}`} className="hover:underline">
+            {name}
+          </Link>
+        </h2>
+        <p className="truncate text-sm text-soft">{product.category ?? t("product.no_category")}</p>
+      </div>
+      <p className="figure col-start-2 text-lg md:col-start-auto md:text-end">
+        {formatMoney(product.price, language())}
+      </p>
+      <p className="col-start-2 flex flex-wrap gap-x-4 text-sm md:col-start-auto">
+        <Link
+          href={`/admin/sales/new?product=${id}`}
+          className="text-link py-2 md:py-1"
+          aria-label={t("catalogue.link_of", { what: t("catalogue.new_sale"), name })}
+        >
+          {t("catalogue.new_sale")}
+        </Link>
+        <Link
+          href={`/admin/products/${id}`}
+          className="text-link py-2 md:py-1"
+          aria-label={t("catalogue.link_of", { what: t("sale.edit"), name })}
+        >
+          {t("sale.edit")}
+        </Link>
+        <button
+          type="button"
+          className="text-link py-2 md:py-1"
+          aria-label={t("catalogue.link_of", { what: t("product.delete"), name })}
+          onClick={onDelete}
+        >
+          {t("product.delete")}
+        </button>
+      </p>
+    </li>
+  );
 }

@@ -1,0 +1,48 @@
+// Deleting a product, which asks first. One that is on sale stays, and the merchant is told why.
+
+import { useQueryClient } from "@tanstack/react-query";
+import { ask, client } from "../../../lib/api";
+import { useDeed } from "../../../lib/deed";
+import { insist, Refused } from "../../../lib/problem";
+import { Dialog } from "../../components/Dialog";
+import { Why } from "../../components/Why";
+import { adminKeys, type Product } from "../../lib/queries";
+import { t } from "../../lib/texts";
+
+interface Props {
+  product: Product;
+  onDone: () => void;
+  onCancel: () => void;
+}
+
+export function DeleteProduct({ product, onDone, onCancel }: Props) {
+  const queries = useQueryClient();
+  const remove = useDeed({
+    mutationFn: () => insist(() => deleteProduct(product.id)),
+    onSuccess: async () => {
+      await queries.invalidateQueries({ queryKey: adminKeys.products });
+      onDone();
+    },
+  });
+  return (
+    <Dialog
+      title={t("product.delete_title", { name: product.name })}
+      yes={t("product.delete_yes")}
+      isPending={remove.isPending}
+      onYes={() => remove.press()}
+      onCancel={onCancel}
+    >
+      <p>{t("product.delete_text")}</p>
+      <Why error={remove.error} />
+    </Dialog>
+  );
+}
+
+async function deleteProduct(id: string): Promise<void> {
+  const reply = await client.DELETE("/api/v1/admin/products/{id}", { params: { path: { id } } });
+  if (reply.response.status === 204) return;
+  await ask(Promise.resolve(reply)).catch((error: unknown) => {
+    // An earlier try, whose reply got lost, has done it.
+    if (!(error instanceof Refused && error.code === "product_unknown")) throw error;
+  });
+}

@@ -1,0 +1,141 @@
+import { expect, test } from "vitest";
+import type { AdminSale } from "../../lib/queries";
+import {
+  blank,
+  bodyOf,
+  check,
+  copyOf,
+  editOf,
+  isLocked,
+  isPromised,
+  type Scene,
+  valuesOf,
+} from "./saleDraft";
+
+const NOW = Date.parse("2026-11-21T09:00:00.000Z");
+
+function sale(change: Partial<AdminSale> = {}): AdminSale {
+  return {
+    id: "s",
+    slug: "lamp",
+    product: { id: "p", name: "Lamp", description: "" },
+    price: { amount: 4900, currency: "EUR" },
+    listPrice: { amount: 12900, currency: "EUR" },
+    quantity: 100,
+    available: 100,
+    held: 0,
+    sold: 0,
+    admitted: 0,
+    availability: "available",
+    status: "upcoming",
+    startsAt: "2026-11-27T09:00:12.345Z",
+    endsAt: "2026-11-27T10:00:12.345Z",
+    limitPerBuyer: 1,
+    admission: { type: "fifo", perSecond: 5, checkoutSeconds: 120, lineOpensSecondsBefore: 60 },
+    holdSeconds: 300,
+    payment: "required",
+    waiting: 0,
+    serverTime: "2026-11-21T09:00:00.000Z",
+    createdAt: "2026-11-20T09:00:00.000Z",
+    version: 1,
+    ...change,
+  };
+}
+
+function scene(change: Partial<Scene> = {}): Scene {
+  return { zone: "Europe/Berlin", language: "en", nowMs: NOW, currency: "EUR", sale: null, ...change };
+}
+
+test("a new sale lacks only what nobody can guess", () => {
+  const values = blank(scene());
+  expect(values).toMatchObject({ startsAt: "2026-11-22T10:00", endsAt: "2026-11-22T12:00" });
+  expect(Object.keys(check(values, scene()))).toEqual(["productId", "slug", "price", "quantity"]);
+});
+
+test("an edit sends what was changed and nothing else, to the millisecond", () => {
+  const one = sale();
+  const at = scene({ sale: one });
+  const begun = valuesOf(one, at);
+  expect(editOf(begun, begun, at)).toEqual({});
+  expect(editOf({ ...begun, quantity: "120" }, begun, at)).toEqual({ quantity: 120 });
+  expect(editOf({ ...begun, endsAt: "2026-11-27T12:00" }, begun, at)).toEqual({
+    endsAt: "2026-11-27T11:00:00.000Z",
+  });
+  expect(editOf({ ...begun, payment: "none" }, begun, at)).toEqual({ payment: "none", holdSeconds: 0 });
+  expect(editOf({ ...begun, admission: "open" }, begun, at)).toEqual({ admission: { type: "open" } });
+  // Somebody else has added units meanwhile: that stays.
+  const meanwhile = scene({ sale: sale({ quantity: 500 }) });
+  expect(editOf({ ...begun, slug: "light" }, begun, meanwhile)).toEqual({ slug: "light" });
+});
+
+test("what a line has beside the fields of the form stays when one of them is changed", () => {
+  const admission = { ...sale().admission, somethingNew: 30 } as unknown as AdminSale["admission"];
+  const one = sale({ admission });
+  const at = scene({ sale: one });
+  const begun = valuesOf(one, at);
+  expect(editOf({ ...begun, perSecond: "9" }, begun, at)).toEqual({
+    admission: { ...admission, perSecond: 9 },
+  });
+});
+
+test("a copy is made for a time that is to come, under another name", () => {
+  const past = sale({ startsAt: "2026-07-01T08:00:00.000Z", endsAt: "2026-07-01T11:30:00.000Z" });
+  expect(copyOf(past, "lamp-2", scene())).toMatchObject({
+    slug: "lamp-2",
+    startsAt: "2026-11-22T10:00",
+    endsAt: "2026-11-22T13:30",
+  });
+  expect(copyOf(sale(), "lamp-2", scene())).toMatchObject({ startsAt: "2026-11-27T10:00", price: "49.00" });
+});
+
+test("each figure has its bounds, and a time that the clocks skip is none", () => {
+  const good = { ...valuesOf(sale(), scene()) };
+  const wrong = (change: Partial<typeof good>, at = scene()) =>
+    Object.keys(check({ ...good, ...change }, at));
+  expect(wrong({})).toEqual([]);
+  expect(wrong({ quantity: "0" })).toEqual(["quantity"]);
+  expect(wrong({ quantity: "10000001" })).toEqual(["quantity"]);
+  expect(wrong({ price: "49.999" })).toEqual(["price"]);
+  expect(wrong({ slug: "No Good" })).toEqual(["slug"]);
+  expect(wrong({ limitPerBuyer: "" })).toEqual(["limitPerBuyer"]);
+  expect(wrong({ holdSeconds: "0" })).toEqual(["holdSeconds"]);
+  expect(wrong({ holdSeconds: "0", payment: "none" })).toEqual([]);
+  expect(wrong({ perSecond: "x", checkoutSeconds: "86401", lineOpensSecondsBefore: "-1" })).toHaveLength(3);
+  expect(wrong({ perSecond: "x", admission: "open" })).toEqual([]);
+  expect(wrong({ endsAt: "2026-11-27T10:00" })).toEqual(["endsAt"]);
+  expect(wrong({ endsAt: "" })).toEqual(["endsAt"]);
+  const spring = { startsAt: "2027-03-28T02:30", endsAt: "2027-03-28T04:00" };
+  expect(check({ ...good, ...spring }, scene()).startsAt).toEqual({ key: "form.time_skipped" });
+  expect(
+    check({ ...good, startsAt: "2026-11-01T10:00", endsAt: "2026-11-02T10:00" }, scene()).endsAt,
+  ).toEqual({
+    key: "form.end_past",
+  });
+});
+
+test("once buyers rely on a sale, only what adds to it may change", () => {
+  const startMs = Date.parse(sale().startsAt);
+  expect(isPromised(sale(), NOW)).toBe(false);
+  expect(isPromised(sale(), startMs - 60_000)).toBe(true);
+  expect(isPromised(sale({ admission: { type: "open" } }), startMs - 60_000)).toBe(false);
+  expect(isPromised(sale({ waiting: 1 }), NOW)).toBe(true);
+
+  const running = sale({ status: "active" });
+  expect(isLocked("price", running, startMs)).toBe(true);
+  expect(isLocked("quantity", running, startMs)).toBe(false);
+  expect(isLocked("quantity", sale({ status: "ended" }), startMs)).toBe(true);
+  expect(isLocked("price", null, startMs)).toBe(false);
+  const at = scene({ sale: running, nowMs: startMs });
+  const values = valuesOf(running, at);
+  expect(check(values, at)).toEqual({});
+  expect(check({ ...values, quantity: "99", endsAt: "2026-11-27T10:30" }, at)).toMatchObject({
+    quantity: { key: "form.quantity_less" },
+    endsAt: { key: "form.end_earlier" },
+  });
+});
+
+test("the body has the price in the digits of its currency and sells at once without a payment", () => {
+  const values = { ...valuesOf(sale(), scene()), price: "4,999", payment: "none" };
+  const body = bodyOf(values, scene({ currency: "JPY" }));
+  expect(body).toMatchObject({ price: { amount: 4999, currency: "JPY" }, payment: "none", holdSeconds: 0 });
+});

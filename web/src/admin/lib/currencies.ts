@@ -1,0 +1,16 @@
+// The currencies that a price can be in: the codes of ISO 4217 that people pay with today.
+
+const CODES =
+  "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CLP CNY COP CRC CUP " +
+  "CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD " +
+  "JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN " +
+  "NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN " +
+  "SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VES VND VUV WST XAF XCD XOF XPF YER ZAR ZMW";
+
+/** The codes with their names in a language; `also` is kept even if it is none of them. */
+export function currencies(language: string, also: string): { code: string; name: string }[] {
+  const names = new Intl.DisplayNames(language, { type: "currency" });
+  return [...new Set([...CODES.split(" "), also])]
+    .sort()
+    .map((code) => ({ code, name: names.of(code) ?? code }));
+}
