@@ -93,6 +93,11 @@ enum EventDocument {
         until: String,
     },
     Lapsed(PlaceDocument),
+    Extended {
+        #[serde(flatten)]
+        place: PlaceDocument,
+        until: String,
+    },
     Held {
         #[serde(flatten)]
         order: OrderDocument,
@@ -140,7 +145,14 @@ struct MoneyDocument {
 #[serde(tag = "type", rename_all = "lowercase", rename_all_fields = "camelCase")]
 pub(crate) enum AdmissionDocument {
     Open,
-    Fifo { per_second: u32, checkout_seconds: u32, line_opens_seconds_before: u32 },
+    Fifo {
+        per_second: u32,
+        checkout_seconds: u32,
+        line_opens_seconds_before: u32,
+        /// Absent where admissions get no more time.
+        #[serde(default)]
+        extension_seconds: u32,
+    },
 }
 
 #[derive(Deserialize)]
@@ -200,6 +212,9 @@ impl EventDocument {
                 Event::Admitted { buyer: place.buyer_id, ticket: place.ticket, until: moment(&until)? }
             }
             Self::Lapsed(PlaceDocument { buyer_id: buyer, ticket }) => Event::Lapsed { buyer, ticket },
+            Self::Extended { place, until } => {
+                Event::Extended { buyer: place.buyer_id, ticket: place.ticket, until: moment(&until)? }
+            }
             Self::Held { order, until, made } => {
                 let OrderDocument { buyer_id: buyer, order_id: order, quantity } = order;
                 let (from, key) = made.parts()?;
@@ -245,13 +260,12 @@ impl From<AdmissionDocument> for Admission {
     fn from(document: AdmissionDocument) -> Self {
         match document {
             AdmissionDocument::Open => Self::Open,
-            AdmissionDocument::Fifo { per_second, checkout_seconds, line_opens_seconds_before } => {
-                Self::Fifo {
-                    per_second,
-                    checkout_s: checkout_seconds,
-                    line_opens_s: line_opens_seconds_before,
-                }
-            }
+            AdmissionDocument::Fifo {
+                per_second,
+                checkout_seconds: checkout_s,
+                line_opens_seconds_before: line_opens_s,
+                extension_seconds: extension_s,
+            } => Self::Fifo { per_second, checkout_s, line_opens_s, extension_s },
         }
     }
 }
@@ -323,7 +337,8 @@ mod tests {
             "admission": {"type": "fifo", "perSecond": 5, "checkoutSeconds": 120, "lineOpensSecondsBefore": 3600},
         });
         let Event::Configured { policy } = parse(&item).unwrap().event else { panic!("{item}") };
-        let admission = Admission::Fifo { per_second: 5, checkout_s: 120, line_opens_s: 3600 };
+        let admission =
+            Admission::Fifo { per_second: 5, checkout_s: 120, line_opens_s: 3600, extension_s: 0 };
         assert_eq!((policy.admission, policy.unit_price.minor, policy.hold_s), (admission, 4900, 300));
         assert_eq!(policy.ends_at.ms_since(policy.starts_at), 86_400_000);
     }

@@ -322,12 +322,19 @@ fn is_of_a_rehearsal(slug: &str) -> bool {
 fn admission(admission: Admission) -> Value {
     match admission {
         Admission::Open => json!({"type": "open"}),
-        Admission::Fifo { per_second, checkout_s, line_opens_s } => json!({
-            "type": "fifo",
-            "perSecond": per_second,
-            "checkoutSeconds": checkout_s,
-            "lineOpensSecondsBefore": line_opens_s,
-        }),
+        Admission::Fifo { per_second, checkout_s, line_opens_s, extension_s } => {
+            let mut line = json!({
+                "type": "fifo",
+                "perSecond": per_second,
+                "checkoutSeconds": checkout_s,
+                "lineOpensSecondsBefore": line_opens_s,
+            });
+            // An older instance takes a field that it does not know for a mistake.
+            if extension_s > 0 {
+                line["extensionSeconds"] = extension_s.into();
+            }
+            line
+        }
     }
 }
 

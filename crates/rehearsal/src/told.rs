@@ -203,7 +203,7 @@ macro_rules! codes {
 
 codes! {
     SoldOut "sold_out", AllHeld "all_held", LimitReached "limit_reached", AlreadyInLine "already_in_line",
-    NoLine "no_line", Paused "paused", OrderState "order_state", NotAdmitted "not_admitted",
+    NoLine "no_line", NoExtension "no_extension", Paused "paused", OrderState "order_state", NotAdmitted "not_admitted",
     NotInLine "not_in_line", NotStarted "not_started", Ended "ended", Closed "closed",
     OrderExpired "order_expired", KeyReused "key_reused", SaleUnknown "sale_unknown",
     OrderUnknown "order_unknown", RequestInFlight "request_in_flight",

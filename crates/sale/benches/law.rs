@@ -132,7 +132,8 @@ fn announced(policy: Policy) -> State {
     state
 }
 
-const FIFO: Admission = Admission::Fifo { per_second: 100_000, checkout_s: 300, line_opens_s: 60 };
+const FIFO: Admission =
+    Admission::Fifo { per_second: 100_000, checkout_s: 300, line_opens_s: 60, extension_s: 0 };
 
 /// Steps through commands, and checks that each was accepted: a refusal would be fast for nothing.
 fn run(state: &mut State, at: Timestamp, entries: &mut Vec<Entry>, commands: impl Iterator<Item = Command>) {

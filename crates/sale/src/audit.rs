@@ -100,7 +100,10 @@ impl Promise {
                 "Buyers are admitted in ticket order; only those who left or lapsed are passed over."
             }
             Self::Rate => "No second sees more admissions than the sale promises.",
-            Self::Window => "Whoever is admitted may buy for the whole checkout window; pauses do not count.",
+            Self::Window => {
+                "Whoever is admitted may buy for the whole checkout window, and longer by one extension at most, as \
+                 the sale promises it; pauses do not count."
+            }
             Self::Holds => "A hold lasts as long as the sale promises, unless it is paid or given back.",
             Self::LatePayment => {
                 "A payment after the hold is confirmed only if a unit is free and nobody waits for it."
@@ -296,6 +299,7 @@ fn buyer_of(event: &Event) -> Option<BuyerId> {
         | Event::Held { buyer, .. }
         | Event::Confirmed { buyer, .. }
         | Event::Released { buyer, .. }
-        | Event::Refunded { buyer, .. } => Some(*buyer),
+        | Event::Refunded { buyer, .. }
+        | Event::Extended { buyer, .. } => Some(*buyer),
     }
 }

@@ -32,6 +32,11 @@ pub enum Command {
         /// Who.
         buyer: BuyerId,
     },
+    /// Ask for more time to buy: the admission's one extension.
+    Extend {
+        /// Who.
+        buyer: BuyerId,
+    },
     /// Hold units for a buyer, or sell them at once where the policy says so.
     Reserve {
         /// Who.

@@ -29,6 +29,7 @@ impl State {
             Command::Restock { quantity } => self.restock(now, quantity, events),
             Command::Join { buyer } => self.join(now, buyer, events),
             Command::Leave { buyer } => self.leave(now, buyer, events),
+            Command::Extend { buyer } => self.extend(now, buyer, events),
             Command::Reserve { buyer, order, quantity, key } => {
                 self.reserve(now, &orders::Reserve { buyer, order, quantity, key }, events)
             }
@@ -111,14 +112,13 @@ mod tests {
 
     #[test]
     fn an_admission_that_is_over_buys_nothing_though_nobody_has_ticked() {
-        let state = after("0s configure fifo quantity=1 checkout=60s\njoin ann\ntick");
+        let state = after("0s configure fifo quantity=1 checkout=60s extension=60s\njoin ann\ntick");
         let ann = buyer("ann");
         let reserve = Command::Reserve { buyer: ann, order: order("o1"), quantity: 1, key: None };
         assert_eq!(decide(&state, &reserve), (Outcome::Refused(Refusal::NotInLine), vec![]));
-        assert_eq!(
-            decide(&state, &Command::Leave { buyer: ann }),
-            (Outcome::Refused(Refusal::NotInLine), vec![])
-        );
+        for command in [Command::Leave { buyer: ann }, Command::Extend { buyer: ann }] {
+            assert_eq!(decide(&state, &command), (Outcome::Refused(Refusal::NotInLine), vec![]));
+        }
         let (outcome, events) = decide(&state, &Command::Join { buyer: ann });
         assert_eq!(outcome, Outcome::Joined { ticket: Ticket(2), position: 1 });
         let lapsed = Event::Lapsed { buyer: ann, ticket: Ticket(1) };

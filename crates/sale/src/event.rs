@@ -117,6 +117,15 @@ pub enum Event {
         /// True: the units are free again. False: they stay counted as sold.
         restocked: bool,
     },
+    /// An admission got its one extension.
+    Extended {
+        /// Whose.
+        buyer: BuyerId,
+        /// The buyer's number.
+        ticket: Ticket,
+        /// Until when it lasts now (in a pause, not counting the pause, as the end before it).
+        until: Timestamp,
+    },
 }
 
 /// Where the units of an order came from.
@@ -146,7 +155,7 @@ pub enum Release {
 
 impl Event {
     /// Every name, in the order of the variants.
-    pub const NAMES: [&'static str; 13] = [
+    pub const NAMES: [&'static str; 14] = [
         "configured",
         "paused",
         "resumed",
@@ -160,6 +169,7 @@ impl Event {
         "confirmed",
         "released",
         "refunded",
+        "extended",
     ];
 
     /// The event's name, as in tapes, in the ledger's `kind` column and in the API.
@@ -179,6 +189,7 @@ impl Event {
             Self::Confirmed { .. } => "confirmed",
             Self::Released { .. } => "released",
             Self::Refunded { .. } => "refunded",
+            Self::Extended { .. } => "extended",
         }
     }
 }

@@ -21,6 +21,15 @@ pub enum Outcome {
         /// The number that was given up.
         ticket: Ticket,
     },
+    /// The buyer has more time.
+    Extended {
+        /// The buyer's number.
+        ticket: Ticket,
+        /// The moment at which the right to buy ends now.
+        until: Timestamp,
+        /// True when the admission had its extension before: nothing was changed.
+        repeated: bool,
+    },
     /// The order as it is now; for a repeated request, as the first one made it and time has changed it since.
     Order {
         /// The order.
@@ -65,6 +74,8 @@ pub enum Refusal {
     },
     /// The sale has no line: whoever comes may buy.
     NoLine,
+    /// The sale gives no admission more time.
+    NoExtension,
     /// The buyer would hold and own more than the sale allows.
     LimitReached,
     /// The key was used by this buyer for another request.
@@ -85,7 +96,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every code, for whoever counts refusals by code.
-    pub const CODES: [&'static str; 18] = [
+    pub const CODES: [&'static str; 19] = [
         "not_started",
         "ended",
         "paused",
@@ -96,6 +107,7 @@ impl Refusal {
         "not_admitted",
         "already_in_line",
         "no_line",
+        "no_extension",
         "limit_reached",
         "key_reused",
         "order_unknown",
@@ -120,6 +132,7 @@ impl Refusal {
             Self::NotAdmitted { .. } => "not_admitted",
             Self::AlreadyInLine { .. } => "already_in_line",
             Self::NoLine => "no_line",
+            Self::NoExtension => "no_extension",
             Self::LimitReached => "limit_reached",
             Self::KeyReused => "key_reused",
             Self::OrderUnknown => "order_unknown",
@@ -150,6 +163,8 @@ pub enum Place {
     Admitted {
         /// The moment at which the right to buy ends (while the sale is paused, it stands still).
         until: Timestamp,
+        /// Seconds that the buyer may still add to it for the asking; 0 when there is no extension, or no longer.
+        extension_s: u32,
     },
 }
 

@@ -10,6 +10,9 @@ pub const QUANTITY_MAX: u32 = 10_000_000;
 pub const LIMIT_PER_BUYER_MAX: u32 = 1_000_000;
 /// Seconds of a hold or of a checkout window at most: one day.
 pub const WINDOW_S_MAX: u32 = 86_400;
+/// Seconds of an extension at most: as a window, one day. It may be longer than the window itself, because who needs more
+/// time may need many times as much (WCAG 2.2.1 speaks of ten times).
+pub const EXTENSION_S_MAX: u32 = WINDOW_S_MAX;
 /// Admissions a second at most; far above what a machine can serve.
 pub const ADMISSIONS_PER_SECOND_MAX: u32 = 100_000;
 /// Minor units of one unit's price at most, so that price × quantity always fits an `i64`.
@@ -36,6 +39,7 @@ pub struct Policy {
 
 /// Who may buy while a sale is active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Recorded", into = "Recorded")]
 pub enum Admission {
     /// Anyone.
     Open,
@@ -47,7 +51,47 @@ pub enum Admission {
         checkout_s: u32,
         /// Seconds before the start at which the line opens.
         line_opens_s: u32,
+        /// Seconds that an admitted buyer may add to the window, once and for the asking; 0 is none, and at most
+        /// [`EXTENSION_S_MAX`].
+        extension_s: u32,
     },
+}
+
+/// An admission as a ledger has it. The order of the variants and fields is the ledger's encoding: append only. A line
+/// without extensions is written as it was before there were any.
+#[derive(Serialize, Deserialize)]
+enum Recorded {
+    Open,
+    Fifo { per_second: u32, checkout_s: u32, line_opens_s: u32 },
+    FifoWithExtension { per_second: u32, checkout_s: u32, line_opens_s: u32, extension_s: u32 },
+}
+
+impl From<Recorded> for Admission {
+    fn from(recorded: Recorded) -> Self {
+        match recorded {
+            Recorded::Open => Self::Open,
+            Recorded::Fifo { per_second, checkout_s, line_opens_s } => {
+                Self::Fifo { per_second, checkout_s, line_opens_s, extension_s: 0 }
+            }
+            Recorded::FifoWithExtension { per_second, checkout_s, line_opens_s, extension_s } => {
+                Self::Fifo { per_second, checkout_s, line_opens_s, extension_s }
+            }
+        }
+    }
+}
+
+impl From<Admission> for Recorded {
+    fn from(admission: Admission) -> Self {
+        match admission {
+            Admission::Open => Self::Open,
+            Admission::Fifo { per_second, checkout_s, line_opens_s, extension_s: 0 } => {
+                Self::Fifo { per_second, checkout_s, line_opens_s }
+            }
+            Admission::Fifo { per_second, checkout_s, line_opens_s, extension_s } => {
+                Self::FifoWithExtension { per_second, checkout_s, line_opens_s, extension_s }
+            }
+        }
+    }
 }
 
 /// A field of a policy that cannot be promised.
@@ -74,6 +118,9 @@ pub enum PolicyProblem {
     /// See [`WINDOW_S_MAX`].
     #[error("a checkout window lasts 1 to {WINDOW_S_MAX} seconds")]
     Checkout,
+    /// See [`EXTENSION_S_MAX`].
+    #[error("an extension lasts 0 to {EXTENSION_S_MAX} seconds")]
+    Extension,
 }
 
 impl Policy {
@@ -81,6 +128,15 @@ impl Policy {
     #[must_use]
     pub fn sells_at_once(&self) -> bool {
         self.hold_s == 0
+    }
+
+    /// Seconds that an admitted buyer may add to the window, once; 0 where there is no such thing.
+    #[must_use]
+    pub fn extension_s(&self) -> u32 {
+        match self.admission {
+            Admission::Open => 0,
+            Admission::Fifo { extension_s, .. } => extension_s,
+        }
     }
 
     /// The first moment at which the line may be joined; `None` in a sale without a line.
@@ -109,9 +165,10 @@ impl Policy {
         require(in_range && self.starts_at < self.ends_at, PolicyProblem::Period);
         require((1..=LIMIT_PER_BUYER_MAX).contains(&self.limit_per_buyer), PolicyProblem::LimitPerBuyer);
         require(self.hold_s <= WINDOW_S_MAX, PolicyProblem::Hold);
-        if let Admission::Fifo { per_second, checkout_s, .. } = self.admission {
+        if let Admission::Fifo { per_second, checkout_s, extension_s, .. } = self.admission {
             require((1..=ADMISSIONS_PER_SECOND_MAX).contains(&per_second), PolicyProblem::PerSecond);
             require((1..=WINDOW_S_MAX).contains(&checkout_s), PolicyProblem::Checkout);
+            require(extension_s <= EXTENSION_S_MAX, PolicyProblem::Extension);
         }
         problems
     }

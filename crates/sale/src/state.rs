@@ -32,7 +32,7 @@ use crate::policy::{Admission, Policy};
 use crate::time::Timestamp;
 pub(crate) use buyers::Buyer;
 use buyers::Buyers;
-use line::Line;
+use line::{Line, Window};
 use orders::Orders;
 pub(crate) use orders::{Order, Stage};
 use units::Units;
@@ -220,8 +220,7 @@ impl State {
                 (admitted, _) => admitted.is_some(),
             };
             if is_admitted_next {
-                members
-                    .extend(admitted.next().map(|(ticket, until)| member(ticket, Place::Admitted { until })));
+                members.extend(admitted.next().map(|(ticket, window)| member(ticket, self.admitted(window))));
             } else {
                 members.extend(waiting.next().map(|ticket| member(ticket, Place::Waiting { position })));
                 position += 1;
@@ -263,10 +262,16 @@ impl State {
         BuyerView { ticket: buyer.ticket(), place, held: buyer.held, owned: buyer.owned }
     }
 
+    /// An admission as buyers see it: an extension can be had once, as long as the policy has it now.
+    fn admitted(&self, window: Window) -> Place {
+        let left = if window.is_extended { None } else { self.policy() };
+        Place::Admitted { until: window.until, extension_s: left.map_or(0, Policy::extension_s) }
+    }
+
     /// Where a ticket stands.
     pub(crate) fn place(&self, ticket: Ticket) -> Option<Place> {
-        if let Some(until) = self.line.admitted_until(ticket) {
-            Some(Place::Admitted { until })
+        if let Some(window) = self.line.window(ticket) {
+            Some(self.admitted(window))
         } else if self.line.is_waiting(ticket) {
             Some(Place::Waiting { position: self.line.position(ticket) })
         } else {

@@ -293,10 +293,12 @@ mod tests {
 
     #[test]
     fn a_recorded_tape_reads_back_and_runs() {
-        let text = "0s configure quantity=3 starts=1s hold=0s limit=2 fifo per_second=1 checkout=5s opens=1s
+        let text = "0s configure quantity=3 starts=1s hold=0s limit=2 fifo per_second=1 checkout=5s opens=1s extension=9s
             join alice
             500ms join bob
             1s tick
+            extend alice
+            extend alice
             reserve alice o1 2 key=k1
             refund o1 restock
             1.5s leave bob

@@ -244,6 +244,50 @@ fn a_short_window_and_an_early_lapse_are_found() {
     assert_eq!(found(&entries, Promise::Window), Some(Seq(6)));
 }
 
+/// A turn that is made longer, and lapses; somebody waits for it.
+const LONGER: &str = "
+0s   configure fifo quantity=1 checkout=60s extension=30s
+1s   join ann        # 2 joined
+2s   join bob        # 3 admitted ann, 4 joined
+9s   extend ann      # 5 extended
+92s  tick            # 6 lapsed, 7 admitted bob
+";
+
+#[test]
+fn more_time_than_promised_is_found() {
+    let extended = |name, ticket, until| Event::Extended { buyer: buyer(name), ticket, until: at(until) };
+    assert!(audit(Auditor::new(), &ledger(LONGER)).is_clean());
+    for until in [91, 93] {
+        let seq =
+            offence(LONGER, Promise::Window, 5, |entry| entry.event = extended("ann", Ticket(1), until));
+        assert_eq!(seq, Some(Seq(5)), "{until}");
+    }
+    // Twice, for somebody who only waits, for a turn that is over, and in a sale that promises none.
+    let again = with(LONGER, 6, at(10), extended("ann", Ticket(1), 122));
+    assert_eq!(found(&again, Promise::Window), Some(Seq(6)));
+    let waiting = with(LONGER, 6, at(10), extended("bob", Ticket(2), 122));
+    assert_eq!(found(&waiting, Promise::Records), Some(Seq(6)));
+    let mut late = ledger(LONGER);
+    late[4].at = at(62);
+    assert_eq!(found(&late, Promise::Window), Some(Seq(5)));
+    let none = with(LINE, 7, at(3), extended("ann", Ticket(1), 62));
+    assert_eq!(found(&none, Promise::Window), Some(Seq(7)));
+    // A turn that was made longer does not lapse at its old end.
+    assert_eq!(offence(LONGER, Promise::Window, 6, |entry| entry.at = at(62)), Some(Seq(6)));
+}
+
+#[test]
+fn a_shorter_extension_than_promised_is_found() {
+    let entries = ledger(LONGER);
+    let Event::Configured { mut policy } = entries[0].event.clone() else {
+        panic!("a sale is announced first")
+    };
+    let sale::Admission::Fifo { extension_s, .. } = &mut policy.admission else { panic!("it has a line") };
+    *extension_s -= 1;
+    let entries = with(LONGER, 2, at(1), Event::Configured { policy });
+    assert_eq!(found(&entries, Promise::Policy), Some(Seq(2)));
+}
+
 #[test]
 fn a_short_hold_and_an_early_expiry_are_found() {
     let seq = offence(OPEN, Promise::Holds, 2, |entry| {

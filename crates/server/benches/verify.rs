@@ -149,7 +149,8 @@ const LAG: (u64, u64) = (1_000, 50_000);
 
 impl Story {
     fn new(no: u64, manner: Manner) -> Self {
-        let fifo = |per_second| Admission::Fifo { per_second, checkout_s: 60, line_opens_s: 0 };
+        let fifo =
+            |per_second| Admission::Fifo { per_second, checkout_s: 60, line_opens_s: 0, extension_s: 0 };
         let (quantity, admission) = match manner {
             Manner::Open => (10_000_000, Admission::Open),
             Manner::Flow => (10_000_000, fifo(10_000)),

@@ -546,6 +546,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/queue/extend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask for more time to buy.
+         * @description Each admission can be made longer once, before it is over, where the sale promises it (`admission.extensionSeconds`).
+         *     Asking again is answered with the same end, so a repeated request is safe.
+         */
+        post: operations["post_queue_extend"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/queue/join": {
         parameters: {
             query?: never;
@@ -747,6 +768,11 @@ export interface components {
              * @description Seconds that an admission lasts.
              */
             checkoutSeconds: number;
+            /**
+             * Format: int32
+             * @description Seconds that an admitted buyer may add to `checkoutSeconds`, once, for the asking; absent where there are none.
+             */
+            extensionSeconds?: number;
             /**
              * Format: int32
              * @description Seconds before the start at which the line opens.
@@ -1337,6 +1363,11 @@ export interface components {
              */
             estimatedWaitSeconds: number;
             /**
+             * Format: int32
+             * @description Seconds that an admitted buyer may still add to `admittedUntil`, once, with `POST /queue/extend`; absent when there are none.
+             */
+            extensionSeconds?: number;
+            /**
              * Format: uuid
              * @description The sale.
              */
@@ -1481,8 +1512,8 @@ export interface components {
          */
         Role: "buyer" | "admin";
         /**
-         * @description What is to be different; absent fields stay. A sale that buyers rely on takes only more units, a later end and another
-         *     hold length.
+         * @description What is to be different; absent fields stay. A sale that buyers rely on takes only more units, a later end, a longer
+         *     extension and another hold length.
          */
         SaleEdit: {
             /** @description Who may buy. */
@@ -3029,6 +3060,57 @@ export interface operations {
             };
             /** @description `product_unknown` */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_queue_extend: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Line"];
+            };
+        };
+        responses: {
+            /** @description The place with its later `admittedUntil` */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlaceJson"];
+                };
+            };
+            /** @description `not_admitted`: it is not the buyer's turn yet */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_in_line`: there is no place, or the turn is over */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `no_extension`, `no_line` */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,10 +1,7 @@
 // A time that runs out: each second for the eye, and a few times for those who listen.
 
 import { language, type TextKey, t } from "../lib/i18n";
-import { clockFace, roughlyIn } from "../lib/time";
-
-/** When it is said aloud how much is left, in seconds. */
-const SAID_AT_S = [300, 120, 60, 30, 10];
+import { clockFace, roughlyIn, saidLeft } from "../lib/time";
 
 interface Props {
   now: number;
@@ -17,9 +14,8 @@ export function Timer({ now, untilMs, label, className = "text-5xl" }: Props) {
   const leftMs = Math.max(0, untilMs - now);
   const leftS = Math.ceil(leftMs / 1000);
   // Changes only when a mark is passed, so it is read out only then.
-  const mark = SAID_AT_S.findLast((seconds) => leftS <= seconds);
-  const said =
-    mark === undefined || leftS === 0 ? "" : t("timer.left", { time: roughlyIn(mark, language()) });
+  const mark = saidLeft(leftMs);
+  const said = mark === null ? "" : t("timer.left", { time: roughlyIn(mark, language()) });
   return (
     <div>
       <p className="text-sm text-soft">{t(label)}</p>

@@ -7,6 +7,7 @@ import { Refused, SessionOver, Unreachable } from "./problem";
 const WORDS: Record<string, TextKey> = {
   not_started: "refused.not_started",
   no_line: "refused.no_line",
+  no_extension: "refused.no_extension",
   not_in_line: "refused.not_in_line",
   not_admitted: "refused.not_admitted",
   all_held: "refused.all_held",

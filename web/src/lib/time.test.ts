@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { clockFace, partsLeft, roughly } from "./time";
+import { clockFace, partsLeft, roughly, saidLeft } from "./time";
 
 test("a timer shows nothing left only when nothing is left", () => {
   expect(clockFace(1, "en")).toBe("0:01");
@@ -16,4 +16,13 @@ test("an estimate does not pretend to be exact", () => {
   expect(roughly(80)).toEqual({ amount: 1, unit: "minute" });
   expect(roughly(610)).toEqual({ amount: 10, unit: "minute" });
   expect(roughly(7_300)).toEqual({ amount: 2, unit: "hour" });
+});
+
+test("a timer is said a few times, and what is said is so", () => {
+  expect([301, 300, 250, 240].map((seconds) => saidLeft(seconds * 1000))).toEqual([null, 300, 300, null]);
+  expect([121, 120, 97, 96].map((seconds) => saidLeft(seconds * 1000))).toEqual([null, 120, 120, null]);
+  expect([10, 9, 8, 0].map((seconds) => saidLeft(seconds * 1000))).toEqual([10, 10, null, null]);
+  // Two minutes more while half a minute is left: nobody hears of five.
+  expect(saidLeft(25_000)).toBe(30);
+  expect(saidLeft(145_000)).toBeNull();
 });

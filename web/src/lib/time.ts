@@ -34,6 +34,15 @@ export function roughlyIn(seconds: number, language: string): string {
   return new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "long" }).format(amount);
 }
 
+/** When it is said aloud how much is left, in seconds. */
+const SAID_AT_S = [300, 120, 60, 30, 10];
+
+/** How much is said to be left, in seconds: near each mark the mark, so that a timer speaks a few times and never wrongly. */
+export function saidLeft(leftMs: number): number | null {
+  const leftS = Math.ceil(leftMs / 1000);
+  return SAID_AT_S.find((mark) => leftS <= mark && leftS > mark * 0.8) ?? null;
+}
+
 export function formatMoment(iso: string, language: string): string {
   return new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "short" }).format(new Date(iso));
 }

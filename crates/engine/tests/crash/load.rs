@@ -58,7 +58,7 @@ fn policy(no: u64, now: Timestamp) -> Box<Policy> {
     let (quantity, hold_s) =
         [(2_000, 1), (1_000_000, 0), (30, 1), (1_000_000, 60)][usize::try_from(no).unwrap()];
     let admission = match no {
-        0 => Admission::Fifo { per_second: 2_000, checkout_s: 1, line_opens_s: 0 },
+        0 => Admission::Fifo { per_second: 2_000, checkout_s: 1, line_opens_s: 0, extension_s: 0 },
         _ => Admission::Open,
     };
     Box::new(Policy {

@@ -43,7 +43,7 @@ async fn recorded(embedded: &Embedded, sale: SaleId, is_it: impl Fn(&Event) -> b
     tokio::time::timeout(PATIENCE, found).await.expect("the event is recorded in time")
 }
 
-const LINE: Admission = Admission::Fifo { per_second: 100, checkout_s: 60, line_opens_s: 60 };
+const LINE: Admission = Admission::Fifo { per_second: 100, checkout_s: 60, line_opens_s: 60, extension_s: 0 };
 
 /// One unit, held by buyer 1; buyer 2 waits. Returns when the hold ends.
 async fn one_holds_and_one_waits(embedded: &Embedded, starts_at: Timestamp) -> Timestamp {

@@ -15,7 +15,7 @@ use std::fs;
 use std::path::Path;
 use tempfile::{TempDir, tempdir};
 
-const LINE: Admission = Admission::Fifo { per_second: 1, checkout_s: 60, line_opens_s: 0 };
+const LINE: Admission = Admission::Fifo { per_second: 1, checkout_s: 60, line_opens_s: 0, extension_s: 0 };
 
 fn start(folder: &Path) -> Result<Embedded, StartError> {
     start_embedded(folder, Limits::default(), |_| ManualClock::at(START))

@@ -130,6 +130,9 @@ impl World {
             (Outcome::Joined { ticket, .. }, Command::Join { buyer }) => {
                 has(&|event| *event == Event::Joined { buyer: *buyer, ticket: *ticket })
             }
+            (Outcome::Extended { ticket: extended, .. }, _) => {
+                has(&|event| matches!(event, Event::Extended { ticket, .. } if ticket == extended))
+            }
             (Outcome::Left { ticket: left }, _) => {
                 has(&|event| matches!(event, Event::Left { ticket, .. } if ticket == left))
             }
@@ -164,6 +167,7 @@ async fn merchant(world: World, mut rng: StdRng) {
                 per_second: rng.random_range(1..8),
                 checkout_s: rng.random_range(1..6),
                 line_opens_s: 5,
+                extension_s: rng.random_range(0..4),
             },
         };
         let hold_s = if no == 2 { 0 } else { rng.random_range(1..5) };
@@ -212,7 +216,7 @@ impl Client {
             if !self.is_announced(sale).await {
                 continue;
             }
-            match self.rng.random_range(0..12) {
+            match self.rng.random_range(0..13) {
                 0..=2 => {
                     self.world.command(sale, &Command::Join { buyer }).await;
                 }
@@ -222,6 +226,9 @@ impl Client {
                 }
                 8..=9 => self.settle(buyer).await,
                 10 => self.look(sale, buyer).await,
+                11 => {
+                    self.world.command(sale, &Command::Extend { buyer }).await;
+                }
                 _ => self.hang_up(sale, buyer).await,
             }
         }

@@ -57,7 +57,12 @@ fn smoke() -> Drop {
             quantity: 50,
             limit_per_buyer: 1,
             hold_s: 3,
-            admission: sale::Admission::Fifo { per_second: 25, checkout_s: 3, line_opens_s: 2 },
+            admission: sale::Admission::Fifo {
+                per_second: 25,
+                checkout_s: 3,
+                line_opens_s: 2,
+                extension_s: 0,
+            },
         },
         crowd: Settings {
             people: 300,
@@ -90,7 +95,12 @@ fn sneaker_drop() -> Drop {
             quantity: 500,
             limit_per_buyer: 1,
             hold_s: 10,
-            admission: sale::Admission::Fifo { per_second: 100, checkout_s: 10, line_opens_s: 5 },
+            admission: sale::Admission::Fifo {
+                per_second: 100,
+                checkout_s: 10,
+                line_opens_s: 5,
+                extension_s: 0,
+            },
         },
         crowd: Settings {
             people: 10_000,
@@ -123,7 +133,12 @@ fn ticket_on_sale() -> Drop {
             quantity: 4_000,
             limit_per_buyer: 4,
             hold_s: 20,
-            admission: sale::Admission::Fifo { per_second: 100, checkout_s: 20, line_opens_s: 5 },
+            admission: sale::Admission::Fifo {
+                per_second: 100,
+                checkout_s: 20,
+                line_opens_s: 5,
+                extension_s: 0,
+            },
         },
         crowd: Settings {
             people: 4_000,

@@ -60,7 +60,8 @@ fn whose(event: &Event) -> (Option<BuyerId>, Option<OrderId>) {
         Event::Joined { buyer, .. }
         | Event::Left { buyer, .. }
         | Event::Admitted { buyer, .. }
-        | Event::Lapsed { buyer, .. } => (Some(buyer), None),
+        | Event::Lapsed { buyer, .. }
+        | Event::Extended { buyer, .. } => (Some(buyer), None),
         Event::Held { buyer, order, .. }
         | Event::Confirmed { buyer, order, .. }
         | Event::Released { buyer, order, .. }

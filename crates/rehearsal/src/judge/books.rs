@@ -118,6 +118,11 @@ impl Books {
             Event::Joined { buyer, ticket } => self.joined(seq, buyer, ticket),
             Event::Left { ticket, .. } | Event::Lapsed { ticket, .. } => self.end_place(seq, ticket),
             Event::Admitted { buyer, ticket, until } => self.was_admitted(seq, at, buyer, ticket, until),
+            Event::Extended { buyer, ticket, until } => {
+                if let Some(window) = self.admitted.get_mut(&ticket).filter(|(owner, _)| *owner == buyer) {
+                    window.1 = until;
+                }
+            }
             Event::Held { buyer, order, quantity, until, from, .. } => {
                 self.make(seq, (buyer, order, quantity), Some(until), from);
                 self.held += i64::from(quantity);

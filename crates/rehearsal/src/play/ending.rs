@@ -57,7 +57,7 @@ pub(super) async fn settle(
 pub(super) fn longest_promise(sale: &preset::Sale) -> Duration {
     let window_s = match sale.admission {
         Admission::Open => 0,
-        Admission::Fifo { checkout_s, .. } => checkout_s,
+        Admission::Fifo { checkout_s, extension_s, .. } => checkout_s.saturating_add(extension_s),
     };
     Duration::from_secs(u64::from(sale.hold_s) + u64::from(window_s))
 }

@@ -30,7 +30,7 @@ pub(super) struct Book {
     orders: Shelves<OrderId, Record>,
     keys: Shelves<(BuyerId, RequestKey), OrderId>,
     waiting: BTreeMap<Ticket, BuyerId>,
-    admitted: BTreeMap<Ticket, (BuyerId, Timestamp)>,
+    admitted: BTreeMap<Ticket, Turn>,
     last_ticket: Option<Ticket>,
     /// The moments of the last `per_second` admissions.
     admissions: VecDeque<Timestamp>,
@@ -46,6 +46,14 @@ struct Account {
     held: i64,
     owned: i64,
     ticket: Option<Ticket>,
+}
+
+/// One buyer's turn to buy.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    buyer: BuyerId,
+    until: Timestamp,
+    extensions: u32,
 }
 
 /// What is known of one order.
@@ -104,6 +112,7 @@ impl Book {
             Event::Left { buyer, ticket, admitted } => self.left(*buyer, *ticket, *admitted, found),
             Event::Admitted { buyer, ticket, until } => self.was_admitted(at, *buyer, *ticket, *until, found),
             Event::Lapsed { buyer, ticket } => self.lapsed(at, *buyer, *ticket, found),
+            Event::Extended { buyer, ticket, until } => self.extended(at, *buyer, *ticket, *until, found),
             Event::Held { .. }
             | Event::Confirmed { .. }
             | Event::Released { .. }
@@ -135,9 +144,10 @@ impl Book {
             let opens_at = old.line_opens_at().unwrap_or(old.starts_at);
             let was_promised = at >= opens_at || self.last_ticket.is_some() || !self.orders.is_empty();
             let more = new.quantity >= old.quantity && new.ends_at >= old.ends_at;
-            let same = (new.unit_price, new.starts_at, new.limit_per_buyer, new.admission)
-                == (old.unit_price, old.starts_at, old.limit_per_buyer, old.admission);
-            require(!was_promised || (more && same), Promise::Policy, found, || {
+            let same = (new.unit_price, new.starts_at, new.limit_per_buyer, line_of(new))
+                == (old.unit_price, old.starts_at, old.limit_per_buyer, line_of(old));
+            let longer = extension_of(new) >= extension_of(old);
+            require(!was_promised || (more && same && longer), Promise::Policy, found, || {
                 format!("changed from {old:?} to {new:?}")
             });
         }
@@ -155,9 +165,9 @@ impl Book {
         };
         let ms = at.ms_since(paused_at).max(0);
         self.window_ends.clear();
-        for (ticket, (_, until)) in &mut self.admitted {
-            *until = until.plus_ms(ms);
-            self.window_ends.push(Reverse((*until, *ticket)));
+        for (ticket, turn) in &mut self.admitted {
+            turn.until = turn.until.plus_ms(ms);
+            self.window_ends.push(Reverse((turn.until, *ticket)));
         }
     }
 
@@ -182,7 +192,7 @@ impl Book {
 
     fn left(&mut self, buyer: BuyerId, ticket: Ticket, admitted: bool, found: &mut Findings) {
         let (members, word) = if admitted {
-            (self.admitted.get(&ticket).map(|(buyer, _)| *buyer), "admitted")
+            (self.admitted.get(&ticket).map(|turn| turn.buyer), "admitted")
         } else {
             (self.waiting.get(&ticket).copied(), "waiting")
         };
@@ -221,7 +231,7 @@ impl Book {
         }
         self.take_ticket(buyer, ticket);
         self.accounts.get_or_default(buyer).ticket = Some(ticket);
-        self.admitted.insert(ticket, (buyer, until));
+        self.admitted.insert(ticket, Turn { buyer, until, extensions: 0 });
         self.window_ends.push(Reverse((until, ticket)));
         self.take_available(1, found);
     }
@@ -240,8 +250,7 @@ impl Book {
     }
 
     fn lapsed(&mut self, at: Timestamp, buyer: BuyerId, ticket: Ticket, found: &mut Findings) {
-        let own = self.admitted.get(&ticket).filter(|(owner, _)| *owner == buyer);
-        let until = own.map(|(_, until)| *until);
+        let until = self.turn(buyer, ticket).map(|turn| turn.until);
         require(until.is_some(), Promise::Records, found, || {
             format!("ticket {ticket} of {buyer} lapsed, but was not admitted")
         });
@@ -251,6 +260,43 @@ impl Book {
             });
         }
         self.take_ticket(buyer, ticket);
+    }
+
+    /// More time is given to whoever has a turn that still runs: once, and as much as the sale promises.
+    fn extended(
+        &mut self,
+        at: Timestamp,
+        buyer: BuyerId,
+        ticket: Ticket,
+        until: Timestamp,
+        found: &mut Findings,
+    ) {
+        let turn = self.turn(buyer, ticket);
+        require(turn.is_some(), Promise::Records, found, || {
+            format!("ticket {ticket} of {buyer} was extended, but was not admitted")
+        });
+        let Some(turn) = turn else { return };
+        let extension_s = self.policy.as_ref().map_or(0, extension_of);
+        let promised = turn.until.plus_s(extension_s);
+        require(extension_s > 0 && turn.extensions == 0 && until == promised, Promise::Window, found, || {
+            let before = turn.extensions;
+            format!(
+                "{buyer} was extended until {until:?} after {before} extensions, promised was one, until {promised:?}"
+            )
+        });
+        require(turn.until > at || self.paused_at.is_some(), Promise::Window, found, || {
+            format!(
+                "the admission of {buyer} until {:?} was extended at {at:?}, when it was over",
+                turn.until
+            )
+        });
+        self.admitted.insert(ticket, Turn { until, extensions: turn.extensions + 1, ..turn });
+        self.window_ends.push(Reverse((until, ticket)));
+    }
+
+    /// The turn that a buyer has with a ticket.
+    fn turn(&self, buyer: BuyerId, ticket: Ticket) -> Option<Turn> {
+        self.admitted.get(&ticket).copied().filter(|turn| turn.buyer == buyer)
     }
 
     /// Takes a buyer's ticket away; an admission's unit is free again.
@@ -309,5 +355,23 @@ impl Book {
     fn is_active_at(&self, at: Timestamp) -> bool {
         let has_started = self.policy.as_ref().is_some_and(|policy| at >= policy.starts_at);
         has_started && self.is_open_at(at) && self.paused_at.is_none()
+    }
+}
+
+/// What a policy says of its line but for the extension: admissions a second, seconds to buy, seconds it opens before.
+fn line_of(policy: &Policy) -> Option<(u32, u32, u32)> {
+    match policy.admission {
+        Admission::Open => None,
+        Admission::Fifo { per_second, checkout_s, line_opens_s, .. } => {
+            Some((per_second, checkout_s, line_opens_s))
+        }
+    }
+}
+
+/// Seconds of the one extension; 0 without one.
+fn extension_of(policy: &Policy) -> u32 {
+    match policy.admission {
+        Admission::Open => 0,
+        Admission::Fifo { extension_s, .. } => extension_s,
     }
 }

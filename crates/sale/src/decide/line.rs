@@ -47,11 +47,32 @@ impl State {
         Ok(Outcome::Left { ticket })
     }
 
+    /// More time for whoever is admitted, once: the extension was promised with the admission, so neither a pause nor the
+    /// end of the sale takes it away. Asking again is answered as the first time, for nobody should lose a turn over a
+    /// reply that was lost.
+    pub(super) fn extend(&self, now: Timestamp, id: BuyerId, events: &mut Vec<Event>) -> Decided {
+        let policy = self.policy().ok_or(Refusal::NotStarted)?;
+        policy.line_opens_at().ok_or(Refusal::NoLine)?;
+        let place = self.buyers.get(id).and_then(|buyer| self.place_at(now, buyer));
+        match place.ok_or(Refusal::NotInLine)? {
+            (ticket, Place::Waiting { position }) => Err(Refusal::NotAdmitted { ticket, position }),
+            (ticket, Place::Admitted { until, .. }) if self.line.is_extended(ticket) => {
+                Ok(Outcome::Extended { ticket, until, repeated: true })
+            }
+            (_, Place::Admitted { extension_s: 0, .. }) => Err(Refusal::NoExtension),
+            (ticket, Place::Admitted { until, extension_s }) => {
+                let until = until.plus_s(extension_s);
+                events.push(Event::Extended { buyer: id, ticket, until });
+                Ok(Outcome::Extended { ticket, until, repeated: false })
+            }
+        }
+    }
+
     /// Where a buyer stands at `now`: an admission that is over is none, though no tick has said so yet.
     pub(super) fn place_at(&self, now: Timestamp, buyer: &Buyer) -> Option<(Ticket, Place)> {
         let ticket = buyer.ticket()?;
         match self.place(ticket)? {
-            Place::Admitted { until } if until <= now && self.paused_at.is_none() => None,
+            Place::Admitted { until, .. } if until <= now && self.paused_at.is_none() => None,
             place => Some((ticket, place)),
         }
     }

@@ -3,7 +3,7 @@
 use super::Decided;
 use crate::event::Event;
 use crate::outcome::{Outcome, Phase, Refusal};
-use crate::policy::{Policy, QUANTITY_MAX};
+use crate::policy::{Admission, Policy, QUANTITY_MAX};
 use crate::state::State;
 use crate::time::Timestamp;
 
@@ -84,9 +84,14 @@ impl State {
     }
 }
 
-/// True when a change only adds to what was promised: more units, a later end. The hold may change either way, because
-/// each hold already given carries its own end.
+/// True when a change only adds to what was promised: more units, a later end, a longer extension. The hold may change
+/// either way, because each hold already given carries its own end.
 fn keeps_promises(old: &Policy, new: &Policy) -> bool {
-    let allowed = Policy { quantity: new.quantity, ends_at: new.ends_at, hold_s: new.hold_s, ..old.clone() };
-    allowed == *new && new.quantity >= old.quantity && new.ends_at >= old.ends_at
+    let mut allowed =
+        Policy { quantity: new.quantity, ends_at: new.ends_at, hold_s: new.hold_s, ..old.clone() };
+    if let Admission::Fifo { extension_s, .. } = &mut allowed.admission {
+        *extension_s = new.extension_s();
+    }
+    let adds = new.quantity >= old.quantity && new.ends_at >= old.ends_at;
+    allowed == *new && adds && new.extension_s() >= old.extension_s()
 }

@@ -65,7 +65,12 @@ impl State {
             Event::Left { buyer, ticket, .. } | Event::Lapsed { buyer, ticket } => {
                 self.leave_line(buyer, ticket)
             }
-            Event::Admitted { buyer, ticket, until } => self.pass_turnstile(at, buyer, ticket, until),
+            Event::Admitted { buyer, ticket, until } => {
+                if self.pass_turnstile(buyer, ticket, until) {
+                    self.line.rate.record(at);
+                }
+            }
+            Event::Extended { buyer, ticket, until } => self.extend_window(buyer, ticket, until),
             Event::Held { buyer, order, quantity, until, from, key } => {
                 let ticket = self.use_admission(buyer, from);
                 let stage = Stage::Pending;
@@ -96,7 +101,7 @@ impl State {
     /// Ends a pause: admissions get back the time that they stood still.
     fn thaw(&mut self, at: Timestamp) {
         if let Some(paused_at) = self.paused_at.take() {
-            self.line.extend(at.ms_since(paused_at).max(0));
+            self.line.shift(at.ms_since(paused_at).max(0));
         }
     }
 
@@ -115,19 +120,27 @@ impl State {
         }
     }
 
-    fn pass_turnstile(&mut self, at: Timestamp, buyer: BuyerId, ticket: Ticket, until: Timestamp) {
+    /// Admits a buyer. False when it cannot be: the number is gone, or somebody else's.
+    fn pass_turnstile(&mut self, buyer: BuyerId, ticket: Ticket, until: Timestamp) -> bool {
         let number = self.enter_buyer(buyer, Some(ticket));
         let had = self.buyers.at(number).ticket();
-        if had != Some(ticket) && self.line.is_waiting(ticket) {
-            return;
+        let is_anothers = had != Some(ticket) && self.line.is_waiting(ticket);
+        if is_anothers || !self.line.admit(ticket, number, until) {
+            return false;
         }
-        if self.line.admit(ticket, number, until) {
-            if had != Some(ticket) {
-                self.drop_place(number);
-            }
-            self.buyers.at_mut(number).set_ticket(Some(ticket));
-            self.units.admit();
-            self.line.rate.record(at);
+        if had != Some(ticket) {
+            self.drop_place(number);
+        }
+        self.buyers.at_mut(number).set_ticket(Some(ticket));
+        self.units.admit();
+        true
+    }
+
+    /// An extension says whose it is and until when, so it also stands for an admission that the ledger lacks.
+    fn extend_window(&mut self, buyer: BuyerId, ticket: Ticket, until: Timestamp) {
+        let is_admitted = self.line.window(ticket).is_some() || self.pass_turnstile(buyer, ticket, until);
+        if is_admitted && self.buyers.is(self.line.buyer(ticket), buyer) {
+            self.line.extend(ticket, until);
         }
     }
 
@@ -143,7 +156,7 @@ impl State {
             return;
         };
         self.buyers.at_mut(number).set_ticket(None);
-        if self.line.admitted_until(ticket).is_some() {
+        if self.line.window(ticket).is_some() {
             self.line.leave_admitted(ticket);
             self.units.unadmit();
         } else {

@@ -2,7 +2,7 @@
 //!
 //! Deadlines are almost always made in the order in which they come due, because time goes on and windows have one
 //! length: those go to the end of a queue, in O(1). The few that come due before one made earlier (a merchant shortened
-//! the hold) go to a tree. What was paid or given back is not searched for: it is dropped when it comes to the front.
+//! the hold), or long after those to come (a buyer asked for more time), go to a tree. What was paid or given back is not searched for: it is dropped when it comes to the front.
 
 use crate::time::Timestamp;
 use std::collections::{BTreeSet, VecDeque};
@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, VecDeque};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Deadlines {
     in_order: VecDeque<(Timestamp, u32)>,
-    early: BTreeSet<(Timestamp, u32)>,
+    apart: BTreeSet<(Timestamp, u32)>,
 }
 
 impl Deadlines {
@@ -19,8 +19,14 @@ impl Deadlines {
         if self.in_order.back().is_none_or(|last| *last <= (until, number)) {
             self.in_order.push_back((until, number));
         } else {
-            self.early.insert((until, number));
+            self.insert_apart(until, number);
         }
+    }
+
+    /// As [`Deadlines::insert`], for one that is out of order: at the end of the queue it would send all that follow to the
+    /// tree.
+    pub(crate) fn insert_apart(&mut self, until: Timestamp, number: u32) {
+        self.apart.insert((until, number));
     }
 
     /// Drops what no longer counts from the front, so that [`Deadlines::first`] counts; amortised O(1).
@@ -28,24 +34,24 @@ impl Deadlines {
         while self.in_order.front().is_some_and(|(until, number)| !counts(*until, *number)) {
             self.in_order.pop_front();
         }
-        while self.early.first().is_some_and(|(until, number)| !counts(*until, *number)) {
-            self.early.pop_first();
+        while self.apart.first().is_some_and(|(until, number)| !counts(*until, *number)) {
+            self.apart.pop_first();
         }
     }
 
     /// The first deadline, if the last change was followed by [`Deadlines::settle`].
     pub(crate) fn first(&self) -> Option<Timestamp> {
-        let (a, b) = (self.in_order.front(), self.early.first());
+        let (a, b) = (self.in_order.front(), self.apart.first());
         a.into_iter().chain(b).map(|(until, _)| *until).min()
     }
 
     /// Everything due at `now`, in order, including what no longer counts.
     pub(crate) fn due(&self, now: Timestamp) -> impl Iterator<Item = (Timestamp, u32)> + '_ {
         let mut in_order = self.in_order.iter().copied().peekable();
-        let mut early = self.early.iter().copied().peekable();
-        std::iter::from_fn(move || match (in_order.peek(), early.peek()) {
-            (Some(a), Some(b)) if b < a => early.next(),
-            (None, Some(_)) => early.next(),
+        let mut apart = self.apart.iter().copied().peekable();
+        std::iter::from_fn(move || match (in_order.peek(), apart.peek()) {
+            (Some(a), Some(b)) if b < a => apart.next(),
+            (None, Some(_)) => apart.next(),
             _ => in_order.next(),
         })
         .take_while(move |(until, _)| *until <= now)
@@ -56,8 +62,8 @@ impl Deadlines {
         for (until, _) in &mut self.in_order {
             *until = until.plus_ms(ms);
         }
-        let early = std::mem::take(&mut self.early);
-        self.early.extend(early.into_iter().map(|(until, number)| (until.plus_ms(ms), number)));
+        let apart = std::mem::take(&mut self.apart);
+        self.apart.extend(apart.into_iter().map(|(until, number)| (until.plus_ms(ms), number)));
     }
 }
 
@@ -80,6 +86,9 @@ mod tests {
         assert_eq!(deadlines.first(), Some(Timestamp(60)));
         deadlines.settle(|_, number| number != 1 && number != 0);
         assert_eq!(due(&deadlines, 300), [3, 2]);
+        deadlines.insert_apart(Timestamp(500), 5);
+        deadlines.insert(Timestamp(450), 6);
+        assert_eq!(due(&deadlines, 500), [3, 2, 4, 6, 5]);
         deadlines.shift(10);
         assert_eq!(deadlines.first(), Some(Timestamp(70)));
         assert_eq!(due(&deadlines, 309), [3]);

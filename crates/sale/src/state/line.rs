@@ -19,9 +19,18 @@ pub(crate) struct Line {
     /// Indices of the tickets that wait.
     waiting: RankSet,
     /// Tickets that are admitted, and until when. As many as there are units, at most.
-    admitted: BTreeMap<Ticket, Timestamp>,
+    admitted: BTreeMap<Ticket, Window>,
     lapses: Deadlines,
     pub(crate) rate: RateWindow,
+}
+
+/// One admission.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    /// The moment at which it ends.
+    pub(crate) until: Timestamp,
+    /// Whether it has had its extension.
+    pub(crate) is_extended: bool,
 }
 
 impl Line {
@@ -48,9 +57,14 @@ impl Line {
         index(ticket).map_or(0, |index| self.waiting.below(index)) + 1
     }
 
-    /// Until when the ticket is admitted.
-    pub(crate) fn admitted_until(&self, ticket: Ticket) -> Option<Timestamp> {
+    /// The admission of a ticket, while there is one.
+    pub(crate) fn window(&self, ticket: Ticket) -> Option<Window> {
         self.admitted.get(&ticket).copied()
+    }
+
+    /// Whether the ticket is admitted and has had its extension.
+    pub(crate) fn is_extended(&self, ticket: Ticket) -> bool {
+        self.window(ticket).is_some_and(|window| window.is_extended)
     }
 
     /// The number of the buyer who was given a ticket; [`NONE`] for a ticket never seen.
@@ -74,7 +88,7 @@ impl Line {
         } else if !self.remember(ticket, buyer) {
             return false;
         }
-        self.admitted.insert(ticket, until);
+        self.admitted.insert(ticket, Window { until, is_extended: false });
         self.lapses.insert(until, ticket.0);
         true
     }
@@ -89,10 +103,19 @@ impl Line {
         self.admitted.remove(&ticket);
     }
 
-    /// Gives every admission `ms` more.
-    pub(crate) fn extend(&mut self, ms: i64) {
-        for until in self.admitted.values_mut() {
-            *until = until.plus_ms(ms);
+    /// Moves the end of an admission, for its one extension. The end that it had is dropped when it comes up.
+    pub(crate) fn extend(&mut self, ticket: Ticket, until: Timestamp) {
+        let Some(window) = self.admitted.get_mut(&ticket) else { return };
+        let before = std::mem::replace(window, Window { until, is_extended: true });
+        if before.until != until {
+            self.lapses.insert_apart(until, ticket.0);
+        }
+    }
+
+    /// Gives every admission `ms` more: the time that a pause took.
+    pub(crate) fn shift(&mut self, ms: i64) {
+        for window in self.admitted.values_mut() {
+            window.until = window.until.plus_ms(ms);
         }
         self.lapses.shift(ms);
     }
@@ -100,7 +123,7 @@ impl Line {
     /// Forgets ends that do not count any more, so that [`Line::next_lapse`] is exact.
     pub(crate) fn settle(&mut self) {
         let Self { admitted, lapses, .. } = self;
-        lapses.settle(|until, ticket| admitted.get(&Ticket(ticket)) == Some(&until));
+        lapses.settle(|until, ticket| is_end(admitted, Ticket(ticket), until));
     }
 
     /// When the next admission ends.
@@ -111,7 +134,7 @@ impl Line {
     /// The tickets whose admission is over at `now`, first what ended first.
     pub(crate) fn lapsed(&self, now: Timestamp) -> impl Iterator<Item = Ticket> + '_ {
         let due = self.lapses.due(now).map(|(until, ticket)| (until, Ticket(ticket)));
-        due.filter(|(until, ticket)| self.admitted.get(ticket) == Some(until)).map(|(_, ticket)| ticket)
+        due.filter(|(until, ticket)| is_end(&self.admitted, *ticket, *until)).map(|(_, ticket)| ticket)
     }
 
     /// The tickets that wait, from the first after `after` on.
@@ -123,9 +146,9 @@ impl Line {
     pub(crate) fn admitted_after(
         &self,
         after: Option<Ticket>,
-    ) -> impl Iterator<Item = (Ticket, Timestamp)> + '_ {
+    ) -> impl Iterator<Item = (Ticket, Window)> + '_ {
         let from = Ticket(after.map_or(0, |ticket| ticket.0.saturating_add(1)));
-        self.admitted.range(from..).map(|(ticket, until)| (*ticket, *until))
+        self.admitted.range(from..).map(|(ticket, window)| (*ticket, *window))
     }
 
     /// Writes down whose ticket it is. A ticket that was given to someone already, or that skips too many, is refused.
@@ -143,6 +166,11 @@ impl Line {
         }
         is_free
     }
+}
+
+/// Whether a ticket's admission ends at this moment.
+fn is_end(admitted: &BTreeMap<Ticket, Window>, ticket: Ticket, until: Timestamp) -> bool {
+    admitted.get(&ticket).is_some_and(|window| window.until == until)
 }
 
 /// The index of a ticket; tickets start at 1.

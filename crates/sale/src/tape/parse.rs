@@ -81,6 +81,7 @@ fn parse_command(words: &mut Words<'_>) -> Parsed<Command> {
         "restock" => Command::Restock { quantity: words.number("a quantity")? },
         "join" => Command::Join { buyer: words.buyer()? },
         "leave" => Command::Leave { buyer: words.buyer()? },
+        "extend" => Command::Extend { buyer: words.buyer()? },
         "reserve" => Command::Reserve {
             buyer: words.buyer()?,
             order: words.order()?,
@@ -116,6 +117,7 @@ fn parse_policy(words: &mut Words<'_>) -> Parsed<Policy> {
             per_second: words.number_fact("per_second", 100)?,
             checkout_s: words.seconds_fact("checkout", 60)?,
             line_opens_s: words.seconds_fact("opens", 0)?,
+            extension_s: words.seconds_fact("extension", 0)?,
         }
     } else {
         Admission::Open

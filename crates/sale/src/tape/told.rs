@@ -61,6 +61,10 @@ impl Told {
                 Self::words(&["joined"]).fact("ticket", ticket).fact("position", position)
             }
             Outcome::Left { ticket } => Self::words(&["left"]).fact("ticket", ticket),
+            Outcome::Extended { ticket, until, repeated } => {
+                let told = if repeated { Self::words(&["again"]) } else { Self::words(&[]) };
+                told.word("extended").word("until").word(word::moment(until)).fact("ticket", ticket)
+            }
             Outcome::Order { ref order, repeated } => Self::order(order, repeated, asked),
             Outcome::Refused(refusal) => {
                 let told = Self::words(&["refused", refusal.code()]);
@@ -90,7 +94,7 @@ impl Told {
                 .word(word::name(buyer.0.as_bytes()))
                 .fact("ticket", ticket)
                 .fact("admitted", yes(*admitted)),
-            Event::Admitted { buyer, ticket, until } => told
+            Event::Admitted { buyer, ticket, until } | Event::Extended { buyer, ticket, until } => told
                 .word(word::name(buyer.0.as_bytes()))
                 .word("until")
                 .word(word::moment(*until))
@@ -204,7 +208,11 @@ impl Told {
         let told = self.fact("ticket", ticket);
         match place {
             Place::Waiting { position } => told.fact("position", position),
-            Place::Admitted { until } => told.fact("until", word::moment(until)),
+            Place::Admitted { until, extension_s } => told.fact("until", word::moment(until)).fact_if(
+                extension_s > 0,
+                "extension",
+                word::duration(i64::from(extension_s) * 1000),
+            ),
         }
     }
 

@@ -114,10 +114,13 @@ pub(super) fn policy(policy: &Policy) -> Vec<(&'static str, String)> {
         ("limit", policy.limit_per_buyer.to_string()),
         ("hold", seconds(policy.hold_s)),
     ];
-    if let Admission::Fifo { per_second, checkout_s, line_opens_s } = policy.admission {
+    if let Admission::Fifo { per_second, checkout_s, line_opens_s, extension_s } = policy.admission {
         facts.push(("per_second", per_second.to_string()));
         facts.push(("checkout", seconds(checkout_s)));
         facts.push(("opens", seconds(line_opens_s)));
+        if extension_s > 0 {
+            facts.push(("extension", seconds(extension_s)));
+        }
     }
     facts
 }
@@ -145,6 +148,7 @@ pub(super) fn command(command: &Command) -> String {
         Command::Restock { quantity } => format!("restock {quantity}"),
         Command::Join { buyer } => format!("join {}", id(buyer.0)),
         Command::Leave { buyer } => format!("leave {}", id(buyer.0)),
+        Command::Extend { buyer } => format!("extend {}", id(buyer.0)),
         Command::Reserve { buyer, order, quantity, key } => {
             let key = key.map(|key| format!(" key={}", name(&key.0))).unwrap_or_default();
             format!("reserve {} {} {quantity}{key}", id(buyer.0), id(order.0))

@@ -22,6 +22,7 @@ enum Step {
     Tick,
     Join { buyer: u8 },
     Leave { buyer: u8 },
+    Extend { buyer: u8 },
     Reserve { buyer: u8, quantity: u32, key: Option<u8>, repeats_order: bool },
     Confirm { order: usize, by_stranger: bool },
     Release { order: usize, by_stranger: bool, reason: ReleaseReason },
@@ -41,6 +42,7 @@ enum Change {
     EndsLater(i64),
     StartsLater(i64),
     Limit(u32),
+    Extension(u32),
     Open,
 }
 
@@ -54,9 +56,14 @@ pub fn any_sale() -> impl Strategy<Value = Sale> {
 }
 
 fn any_policy() -> impl Strategy<Value = Policy> {
-    let fifo = (1..=3u32, 1..=4u32, 0..=3u32).prop_map(|(per_second, checkout_s, line_opens_s)| {
-        Admission::Fifo { per_second, checkout_s, line_opens_s }
-    });
+    let fifo = (1..=3u32, 1..=4u32, 0..=3u32, 0..=3u32).prop_map(
+        |(per_second, checkout_s, line_opens_s, extension_s)| Admission::Fifo {
+            per_second,
+            checkout_s,
+            line_opens_s,
+            extension_s,
+        },
+    );
     let admission = prop_oneof![2 => Just(Admission::Open), 5 => fifo];
     let hold_s = prop_oneof![1 => Just(0u32), 2 => Just(1), 3 => Just(3), 1 => Just(10)];
     (1..=4u32, 0..2_000i64, 3_000..40_000i64, 1..=3u32, hold_s, admission).prop_map(
@@ -87,12 +94,14 @@ fn any_step() -> impl Strategy<Value = Step> {
         (-2_000..=8_000i64).prop_map(Change::EndsLater),
         (-1_000..=1_000i64).prop_map(Change::StartsLater),
         (0..=3u32).prop_map(Change::Limit),
+        (0..=4u32).prop_map(Change::Extension),
         Just(Change::Open),
     ];
     prop_oneof![
         10 => Just(Step::Tick),
         22 => buyer().prop_map(|buyer| Step::Join { buyer }),
         4 => buyer().prop_map(|buyer| Step::Leave { buyer }),
+        6 => buyer().prop_map(|buyer| Step::Extend { buyer }),
         26 => (buyer(), quantity, key, rare()).prop_map(|(buyer, quantity, key, repeats_order)| Step::Reserve {
             buyer,
             quantity,
@@ -149,6 +158,7 @@ impl Players {
             Step::Tick => Command::Tick,
             Step::Join { buyer: number } => Command::Join { buyer: buyer(number) },
             Step::Leave { buyer: number } => Command::Leave { buyer: buyer(number) },
+            Step::Extend { buyer: number } => Command::Extend { buyer: buyer(number) },
             Step::Reserve { buyer: number, quantity, key, repeats_order } => {
                 let order = tape::order(&format!("o{}", self.orders.len() + usize::from(!repeats_order)));
                 let key = key.map(|key| tape::key(&format!("k{key}")));
@@ -197,6 +207,11 @@ impl Players {
             Change::EndsLater(ms) => policy.ends_at = policy.ends_at.plus_ms(ms),
             Change::StartsLater(ms) => policy.starts_at = policy.starts_at.plus_ms(ms),
             Change::Limit(limit) => policy.limit_per_buyer = limit,
+            Change::Extension(to) => {
+                if let Admission::Fifo { extension_s, .. } = &mut policy.admission {
+                    *extension_s = to;
+                }
+            }
             Change::Open => policy.admission = Admission::Open,
         }
         if matches!(change, Change::Hold(_)) || matches!(change, Change::Quantity(by) if *by > 0) {

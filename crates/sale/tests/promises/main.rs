@@ -179,7 +179,7 @@ impl Run {
             expired || matches!(entry.event, Event::Lapsed { .. } | Event::Admitted { .. })
         };
         let own = entries.iter().filter(|entry| !is_from_tick(entry)).count();
-        let is_free = matches!(outcome, Outcome::Refused(_) | Outcome::Order { repeated: true, .. });
+        let is_free = is_nothing_new(outcome);
         prop_assert!(own <= 1 && (own == 0 || !is_free), "{:?} came with {:?}", outcome, entries);
         if let Outcome::Order { order, .. } = outcome {
             prop_assert_eq!(self.state.order(order.id), Some(*order));
@@ -190,8 +190,14 @@ impl Run {
         let mut same = Vec::new();
         prop_assert_eq!(&again, &self.state.decide(now, command, &mut same));
         prop_assert_eq!(&events, &same);
-        if matches!(again, Outcome::Refused(_) | Outcome::Order { repeated: true, .. }) {
+        if is_nothing_new(&again) {
             prop_assert_eq!(events, vec![]);
+        }
+        if let (Command::Extend { buyer }, Outcome::Extended { ticket, until, .. }) = (command, outcome) {
+            let place = Some(Place::Admitted { until: *until, extension_s: 0 });
+            let BuyerView { ticket: own, place: stands, .. } = self.state.buyer(*buyer);
+            prop_assert_eq!((own, stands), (Some(*ticket), place));
+            prop_assert_eq!(again, Outcome::Extended { ticket: *ticket, until: *until, repeated: true });
         }
         Ok(())
     }
@@ -232,7 +238,7 @@ impl Run {
     /// Whoever is admitted can buy now, whatever else happened, unless they bought up to their limit by another way.
     fn check_admitted(&self, now: Timestamp) -> Result<(), TestCaseError> {
         for LineMember { buyer, place, .. } in self.state.line(None, 8) {
-            let Place::Admitted { until } = place else {
+            let Place::Admitted { until, .. } = place else {
                 continue;
             };
             if until <= now {
@@ -247,6 +253,16 @@ impl Run {
         }
         Ok(())
     }
+}
+
+/// Whether an answer says that nothing was changed.
+fn is_nothing_new(outcome: &Outcome) -> bool {
+    matches!(
+        outcome,
+        Outcome::Refused(_)
+            | Outcome::Extended { repeated: true, .. }
+            | Outcome::Order { repeated: true, .. }
+    )
 }
 
 /// Decided without the tick that was due, a command may be unfair to the line, but no unit is given out twice by it.

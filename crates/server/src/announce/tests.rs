@@ -48,7 +48,7 @@ fn policy(admission: Admission, hold_s: u32) -> Policy {
 }
 
 fn policies() -> impl Strategy<Value = Policy> {
-    let fifo = Admission::Fifo { per_second: 2, checkout_s: 4, line_opens_s: 5 };
+    let fifo = Admission::Fifo { per_second: 2, checkout_s: 4, line_opens_s: 5, extension_s: 3 };
     (prop::sample::select(vec![Admission::Open, fifo]), prop::sample::select(vec![0, 3]))
         .prop_map(|(admission, hold_s)| policy(admission, hold_s))
 }
@@ -66,6 +66,7 @@ fn command((kind, a, b, _): Step, n: usize, policy: &Policy) -> Command {
         8 | 9 => Command::Confirm { buyer, order },
         10 => Command::Release { buyer, order, reason: ReleaseReason::Cancelled },
         11 => Command::Refund { order, restock: b.is_multiple_of(2) },
+        12 if b.is_multiple_of(2) => Command::Extend { buyer },
         12 => Command::Leave { buyer },
         13 if a.is_multiple_of(2) => Command::Pause,
         13 => Command::Resume,
@@ -164,7 +165,7 @@ impl Tables {
         });
         let line = state.line(None, usize::MAX).into_iter().map(|member| match member.place {
             Place::Waiting { .. } => (member.ticket, member.buyer, None),
-            Place::Admitted { until } => (member.ticket, member.buyer, Some(until)),
+            Place::Admitted { until, .. } => (member.ticket, member.buyer, Some(until)),
         });
         assert_eq!(standing.collect::<Vec<_>>(), line.collect::<Vec<_>>());
         let joined = self.queue.len();
@@ -269,7 +270,7 @@ fn long() -> Vec<Step> {
 async fn a_projector_that_is_started_anew_after_each_transaction_writes_the_same_tables() {
     let folder = tempfile::tempdir().unwrap();
     let house = House::open(folder.path()).await;
-    let fifo = Admission::Fifo { per_second: 3, checkout_s: 4, line_opens_s: 5 };
+    let fifo = Admission::Fifo { per_second: 3, checkout_s: 4, line_opens_s: 5, extension_s: 0 };
     house.play(&policy(fifo, 3), &long()).await;
     let (projected, figures) = (Projected::default(), Figures::default());
     let mut restarts = 0;

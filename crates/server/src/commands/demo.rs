@@ -84,7 +84,7 @@ async fn make(shop: &Shop, slug: &str) -> Result<Sale, CommandError> {
         ends_at: starts_at.plus_s(LASTS_S),
         limit_per_buyer: 1,
         hold_s: 300,
-        admission: Admission::Fifo { per_second: 5, checkout_s: 120, line_opens_s: 3600 },
+        admission: Admission::Fifo { per_second: 5, checkout_s: 120, line_opens_s: 3600, extension_s: 240 },
     };
     let slug = Some(text(Slug::try_from(slug.to_owned()))?);
     let made = sales::create(shop, SaleDraft { product: product.id, slug, policy })

@@ -279,6 +279,7 @@ impl From<sale::Refusal> for Problem {
             }
             Refusal::AlreadyInLine { .. } => &kind::ALREADY_IN_LINE,
             Refusal::NoLine => &kind::NO_LINE,
+            Refusal::NoExtension => &kind::NO_EXTENSION,
             Refusal::LimitReached => &kind::LIMIT_REACHED,
             Refusal::KeyReused => &kind::KEY_REUSED,
             Refusal::OrderUnknown => &kind::ORDER_UNKNOWN,
@@ -330,6 +331,7 @@ pub fn policy_pointer(problem: sale::PolicyProblem) -> &'static str {
         PolicyProblem::Hold => "/holdSeconds",
         PolicyProblem::PerSecond => "/admission/perSecond",
         PolicyProblem::Checkout => "/admission/checkoutSeconds",
+        PolicyProblem::Extension => "/admission/extensionSeconds",
     }
 }
 

@@ -13,7 +13,8 @@ use crate::telemetry::sockets::SocketMetrics;
 use engine::SaleView;
 use floor::{Floor, Person, Spotted, told_orders};
 use sale::{
-    BuyerId, Entry, Event, OrderId, OrderStatus, Place, Release, SaleId, Seq, Source, Ticket, Timestamp,
+    BuyerId, Entry, Event, OrderId, OrderStatus, Place, Policy, Release, SaleId, Seq, Source, Ticket,
+    Timestamp,
 };
 use serde::Serialize;
 use socketioxide::extract::SocketRef;
@@ -278,7 +279,7 @@ impl<S: Deref<Target = Shop>> Desk<S> {
             for (buyer, spotted) in extended {
                 self.tell_buyer(buyer, "queue:position-update", &position(&view, spotted, now)).await;
             }
-            if let Some((buyer, ticket, spot)) = moved(&entry.event) {
+            if let Some((buyer, ticket, spot)) = moved(&entry.event, &view.policy) {
                 self.place(&view, entry, buyer, ticket, spot, now).await;
             }
             if let Some((buyer, order, status)) = ordered(&entry.event) {
@@ -351,7 +352,7 @@ fn dropped(told: &Result<(), BroadcastError>) -> usize {
 fn position(view: &SaleView, spotted: Spotted, now: Timestamp) -> Position {
     let wait_s = match spotted.spot {
         Spot::Waiting(position) => line::estimated_wait_s(view, Place::Waiting { position }, now),
-        Spot::Admitted(_) | Spot::Lapsed | Spot::Left | Spot::Served => 0,
+        Spot::Admitted { .. } | Spot::Lapsed | Spot::Left | Spot::Served => 0,
     };
     Position::of(view.id, spotted.ticket, spotted.spot, wait_s, spotted.version)
 }
@@ -366,11 +367,17 @@ fn count(line: &mut Line, event: &Event) {
 }
 
 /// Whose place an event is about, and what it is now; `None` when the line tells.
-fn moved(event: &Event) -> Option<(BuyerId, Ticket, Option<Spot>)> {
+fn moved(event: &Event, policy: &Policy) -> Option<(BuyerId, Ticket, Option<Spot>)> {
     match *event {
         Event::Joined { buyer, ticket } => Some((buyer, ticket, None)),
         Event::Left { buyer, ticket, .. } => Some((buyer, ticket, Some(Spot::Left))),
-        Event::Admitted { buyer, ticket, until } => Some((buyer, ticket, Some(Spot::Admitted(until)))),
+        Event::Admitted { buyer, ticket, until } => {
+            let spot = Spot::Admitted { until, extension_s: policy.extension_s() };
+            Some((buyer, ticket, Some(spot)))
+        }
+        Event::Extended { buyer, ticket, until } => {
+            Some((buyer, ticket, Some(Spot::Admitted { until, extension_s: 0 })))
+        }
         Event::Lapsed { buyer, ticket } => Some((buyer, ticket, Some(Spot::Lapsed))),
         Event::Held { buyer, from: Source::Admission { ticket }, .. }
         | Event::Confirmed { buyer, from: Source::Admission { ticket }, .. } => {

@@ -83,8 +83,13 @@ impl Status {
 pub enum Spot {
     /// Waiting at this position.
     Waiting(u32),
-    /// It is their turn, until then.
-    Admitted(Timestamp),
+    /// It is their turn.
+    Admitted {
+        /// Until then.
+        until: Timestamp,
+        /// Seconds that they may still add to it; 0 for none.
+        extension_s: u32,
+    },
     /// The turn was not used in time.
     Lapsed,
     /// They gave the place up.
@@ -97,7 +102,7 @@ impl Spot {
     fn as_str(self) -> &'static str {
         match self {
             Self::Waiting(_) => "waiting",
-            Self::Admitted(_) => "admitted",
+            Self::Admitted { .. } => "admitted",
             Self::Lapsed => "lapsed",
             Self::Left => "left",
             Self::Served => "served",
@@ -109,7 +114,7 @@ impl From<Place> for Spot {
     fn from(place: Place) -> Self {
         match place {
             Place::Waiting { position } => Self::Waiting(position),
-            Place::Admitted { until } => Self::Admitted(until),
+            Place::Admitted { until, extension_s } => Self::Admitted { until, extension_s },
         }
     }
 }
@@ -125,6 +130,8 @@ pub struct Position {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     admitted_until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extension_seconds: Option<u32>,
     estimated_wait_seconds: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     availability: Option<&'static str>,
@@ -137,7 +144,10 @@ impl Position {
     /// Of this ticket.
     pub fn of(sale: SaleId, ticket: Ticket, spot: Spot, estimated_wait_s: u64, version: Seq) -> Self {
         let position = if let Spot::Waiting(position) = spot { position } else { 0 };
-        let until = if let Spot::Admitted(until) = spot { Some(until) } else { None };
+        let (until, extension_s) = match spot {
+            Spot::Admitted { until, extension_s } => (Some(until), extension_s),
+            _ => (None, 0),
+        };
         Self {
             flash_sale_id: sale.0,
             ticket: ticket.0,
@@ -145,6 +155,7 @@ impl Position {
             ahead: position.saturating_sub(1),
             status: spot.as_str(),
             admitted_until: until.map(rfc3339),
+            extension_seconds: (extension_s > 0).then_some(extension_s),
             estimated_wait_seconds: estimated_wait_s,
             availability: None,
             receipt: None,

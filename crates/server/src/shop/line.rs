@@ -1,4 +1,4 @@
-//! The waiting line: join it, look where one stands, leave it. Every answer is one of the law; what is added here is an
+//! The waiting line: join it, look where one stands, ask for more time, leave it. Every answer is one of the law; what is added here is an
 //! honest estimate and a receipt. It never keeps a place of its own.
 
 use super::Shop;
@@ -57,7 +57,9 @@ pub async fn join(shop: &Shop, sale: SaleId, buyer: BuyerId) -> Answered<Joined>
             shop.attempts.refused(sale, Some(buyer), "join", refusal.code(), now);
             return Ok(Err(refusal));
         }
-        Outcome::Done | Outcome::Left { .. } | Outcome::Order { .. } => return Err(EngineError::NoSuchSale),
+        Outcome::Done | Outcome::Left { .. } | Outcome::Extended { .. } | Outcome::Order { .. } => {
+            return Err(EngineError::NoSuchSale);
+        }
     };
     Ok(Ok(Joined { standing: standing(shop, &view, buyer, ticket, place, now), fresh }))
 }
@@ -76,6 +78,25 @@ pub async fn position(shop: &Shop, sale: SaleId, buyer: BuyerId) -> Result<Optio
         .map(|(ticket, place)| standing(shop, &view, buyer, ticket, place, now)))
 }
 
+/// Gives whoever is admitted more time, once, where the sale promises it. Asking again tells the same end.
+///
+/// # Errors
+/// When the engine cannot answer; asking again is safe.
+pub async fn extend(shop: &Shop, sale: SaleId, buyer: BuyerId) -> Answered<Standing> {
+    let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
+    let answer = shop.engine.command(sale, Command::Extend { buyer }).await?;
+    match answer.outcome {
+        Outcome::Extended { ticket, until, .. } => {
+            let place = Place::Admitted { until, extension_s: 0 };
+            Ok(Ok(standing(shop, &view, buyer, ticket, place, shop.engine.now())))
+        }
+        Outcome::Refused(refusal) => Ok(Err(refusal)),
+        Outcome::Done | Outcome::Joined { .. } | Outcome::Left { .. } | Outcome::Order { .. } => {
+            Err(EngineError::NoSuchSale)
+        }
+    }
+}
+
 /// Leaves a line, or gives an admission back.
 ///
 /// # Errors
@@ -85,7 +106,9 @@ pub async fn leave(shop: &Shop, sale: SaleId, buyer: BuyerId) -> Answered<Ticket
     match answer.outcome {
         Outcome::Left { ticket } => Ok(Ok(ticket)),
         Outcome::Refused(refusal) => Ok(Err(refusal)),
-        Outcome::Done | Outcome::Joined { .. } | Outcome::Order { .. } => Err(EngineError::NoSuchSale),
+        Outcome::Done | Outcome::Joined { .. } | Outcome::Extended { .. } | Outcome::Order { .. } => {
+            Err(EngineError::NoSuchSale)
+        }
     }
 }
 

@@ -90,7 +90,9 @@ pub async fn reserve(shop: &Shop, request: Reservation) -> Answered<Order> {
             shop.attempts.refused(sale, Some(buyer), "order", refusal.code(), now);
             Ok(Err(refusal))
         }
-        Outcome::Done | Outcome::Joined { .. } | Outcome::Left { .. } => Err(EngineError::NoSuchSale),
+        Outcome::Done | Outcome::Joined { .. } | Outcome::Left { .. } | Outcome::Extended { .. } => {
+            Err(EngineError::NoSuchSale)
+        }
     }
 }
 
@@ -114,7 +116,9 @@ pub async fn cancel(shop: &Shop, buyer: BuyerId, order: OrderId) -> Answered<Ord
     match answer.outcome {
         Outcome::Order { order, .. } => Ok(Ok(Order { view: order, ..found })),
         Outcome::Refused(refusal) => Ok(Err(refusal)),
-        Outcome::Done | Outcome::Joined { .. } | Outcome::Left { .. } => Err(EngineError::NoSuchSale),
+        Outcome::Done | Outcome::Joined { .. } | Outcome::Left { .. } | Outcome::Extended { .. } => {
+            Err(EngineError::NoSuchSale)
+        }
     }
 }
 

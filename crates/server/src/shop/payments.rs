@@ -347,7 +347,9 @@ impl Payments {
         match bounded(self.engine.command(order.sale, command)).await?.outcome {
             Outcome::Order { order: view, .. } => Ok(Ok(Order { view, ..*order })),
             Outcome::Refused(refusal) => Ok(Err(refusal)),
-            Outcome::Done | Outcome::Joined { .. } | Outcome::Left { .. } => Err(EngineError::NoSuchSale),
+            Outcome::Done | Outcome::Joined { .. } | Outcome::Left { .. } | Outcome::Extended { .. } => {
+                Err(EngineError::NoSuchSale)
+            }
         }
     }
 

@@ -339,7 +339,11 @@ async fn insert_unnamed(shop: &Shop, name: &str, new: NewSale<'_>) -> Result<boo
 async fn command(shop: &Shop, id: SaleId, command: Command) -> Result<Result<(), Refusal>, CatalogueError> {
     match shop.engine.command(id, command).await?.outcome {
         Outcome::Refused(refusal) => Ok(Err(refusal)),
-        Outcome::Done | Outcome::Joined { .. } | Outcome::Left { .. } | Outcome::Order { .. } => Ok(Ok(())),
+        Outcome::Done
+        | Outcome::Joined { .. }
+        | Outcome::Left { .. }
+        | Outcome::Extended { .. }
+        | Outcome::Order { .. } => Ok(Ok(())),
     }
 }
 
@@ -377,7 +381,8 @@ fn is_about_a_buyer(event: &Event) -> bool {
         | Event::Held { .. }
         | Event::Confirmed { .. }
         | Event::Released { .. }
-        | Event::Refunded { .. } => true,
+        | Event::Refunded { .. }
+        | Event::Extended { .. } => true,
     }
 }
 

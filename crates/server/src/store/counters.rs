@@ -27,9 +27,9 @@ const UPSERT: &str = "
 INSERT INTO sale_counters (
     sale_id, seq, quantity, available, admitted, held, sold, waiting, short,
     unit_price_minor, currency, starts_at, ends_at, limit_per_buyer, hold_s,
-    admission, per_second, checkout_s, line_opens_s, paused_at, closed_at
+    admission, per_second, checkout_s, line_opens_s, extension_s, paused_at, closed_at
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
 ON CONFLICT (sale_id) DO UPDATE SET
     seq = excluded.seq,
     quantity = excluded.quantity,
@@ -49,6 +49,7 @@ ON CONFLICT (sale_id) DO UPDATE SET
     per_second = excluded.per_second,
     checkout_s = excluded.checkout_s,
     line_opens_s = excluded.line_opens_s,
+    extension_s = excluded.extension_s,
     paused_at = excluded.paused_at,
     closed_at = excluded.closed_at
 WHERE excluded.seq > sale_counters.seq";
@@ -57,7 +58,7 @@ const FIND: &str = "
 SELECT
     seq, quantity, available, admitted, held, sold, waiting, short,
     unit_price_minor, currency, starts_at, ends_at, limit_per_buyer, hold_s,
-    admission, per_second, checkout_s, line_opens_s, paused_at, closed_at
+    admission, per_second, checkout_s, line_opens_s, extension_s, paused_at, closed_at
 FROM sale_counters
 WHERE sale_id = $1";
 
@@ -70,10 +71,11 @@ DELETE FROM sale_counters WHERE sale_id = $1";
 /// When the database fails, or the sums do not add up.
 pub async fn upsert(writing: &mut Writing, sale: SaleId, row: &CountersRow) -> Result<(), StoreError> {
     let CountersRow { seq, counters, policy, paused_at, closed_at } = row;
-    let (admission, [per_second, checkout_s, line_opens_s]) = match policy.admission {
-        Admission::Open => ("open", [None; 3]),
-        Admission::Fifo { per_second, checkout_s, line_opens_s } => {
-            ("fifo", [per_second, checkout_s, line_opens_s].map(|figure| Some(i64::from(figure))))
+    let (admission, [per_second, checkout_s, line_opens_s, extension_s]) = match policy.admission {
+        Admission::Open => ("open", [None; 4]),
+        Admission::Fifo { per_second, checkout_s, line_opens_s, extension_s } => {
+            let figures = [per_second, checkout_s, line_opens_s, extension_s];
+            ("fifo", figures.map(|figure| Some(i64::from(figure))))
         }
     };
     sqlx::query(UPSERT)
@@ -96,6 +98,7 @@ pub async fn upsert(writing: &mut Writing, sale: SaleId, row: &CountersRow) -> R
         .bind(per_second)
         .bind(checkout_s)
         .bind(line_opens_s)
+        .bind(extension_s)
         .bind(paused_at.map(|at| at.0))
         .bind(closed_at.map(|at| at.0))
         .execute(writing.on())
@@ -122,6 +125,11 @@ fn read(row: &AnyRow, sale: SaleId) -> Result<CountersRow, StoreError> {
             per_second: figure("per_second")?,
             checkout_s: figure("checkout_s")?,
             line_opens_s: figure("line_opens_s")?,
+            // Rows from before there were extensions have none.
+            extension_s: match row.try_get::<Option<i64>, _>("extension_s")? {
+                Some(_) => figure("extension_s")?,
+                None => 0,
+            },
         },
         _ => return Err(damaged("its admission is unknown")),
     };
@@ -183,7 +191,7 @@ mod tests {
             ends_at: Timestamp(2),
             limit_per_buyer: 1,
             hold_s: 0,
-            admission: Admission::Fifo { per_second: 1, checkout_s: 2, line_opens_s: 3 },
+            admission: Admission::Fifo { per_second: 1, checkout_s: 2, line_opens_s: 3, extension_s: 4 },
         };
         let counters = Counters { quantity: 5, available: 2, held: 3, ..Counters::default() };
         let row =

@@ -65,6 +65,7 @@ async fn every_call_asks_for_the_token_that_the_contract_names() {
         (Method::GET, "/auth/me".to_owned()),
         (Method::GET, format!("{sale}/queue-position")),
         (Method::POST, "/queue/join".to_owned()),
+        (Method::POST, "/queue/extend".to_owned()),
         (Method::GET, format!("/queue/position?flashSaleId={UNKNOWN}")),
         (Method::DELETE, format!("/queue/leave?flashSaleId={UNKNOWN}")),
         (Method::POST, "/orders".to_owned()),

@@ -73,11 +73,12 @@ async fn every_bad_field_of_a_sale_is_told_at_once() {
         "limitPerBuyer": "two",
         "holdSeconds": 1.5,
         "payment": "maybe",
-        "admission": {"type": "fifo", "perSecond": [], "extra": 1},
+        "admission": {"type": "fifo", "perSecond": [], "extensionSeconds": -1, "extra": 1},
         "seed": 1,
     });
     let expected = [
         "/admission/checkoutSeconds",
+        "/admission/extensionSeconds",
         "/admission/extra",
         "/admission/perSecond",
         "/endsAt",
@@ -99,10 +100,11 @@ async fn every_bad_field_of_a_sale_is_told_at_once() {
         "endsAt": merchant.moment(-5_000),
         "limitPerBuyer": 0,
         "holdSeconds": 86_401,
-        "admission": {"type": "fifo", "perSecond": 0, "checkoutSeconds": 0},
+        "admission": {"type": "fifo", "perSecond": 0, "checkoutSeconds": 0, "extensionSeconds": 86_401},
     });
     let expected = [
         "/admission/checkoutSeconds",
+        "/admission/extensionSeconds",
         "/admission/perSecond",
         "/endsAt",
         "/holdSeconds",
@@ -110,6 +112,8 @@ async fn every_bad_field_of_a_sale_is_told_at_once() {
         "/quantity",
     ];
     assert_eq!(wrong(&merchant.post("/flash-sales", &merchant.sale_body(&product, &of_law)).await), expected);
+    let open = merchant.sale_body(&product, &json!({"admission": {"type": "open", "extensionSeconds": 60}}));
+    assert_eq!(wrong(&merchant.post("/flash-sales", &open).await), ["/admission/extensionSeconds"]);
     let strangers = merchant.sale_body(UNKNOWN, &json!({}));
     assert_eq!(wrong(&merchant.post("/flash-sales", &strangers).await), ["/productId"]);
     let yen = merchant.sale_body(&product, &json!({"price": {"amount": 1, "currency": "JPY"}}));

@@ -20,6 +20,7 @@ mod web;
 mod bad_days;
 mod contract;
 mod hostile;
+mod more_time;
 mod races;
 
 mod attempts;

@@ -329,7 +329,7 @@ pub fn pay(buyer: BuyerId, order: OrderId, method: &str, key: Option<&str>) -> P
 }
 
 pub fn fifo() -> Admission {
-    Admission::Fifo { per_second: 100, checkout_s: 600, line_opens_s: 0 }
+    Admission::Fifo { per_second: 100, checkout_s: 600, line_opens_s: 0, extension_s: 0 }
 }
 
 #[track_caller]

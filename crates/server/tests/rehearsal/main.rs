@@ -57,7 +57,7 @@ fn manners() -> Manners {
 /// The same with a line.
 fn line(per_second: u32) -> preset::Drop {
     let mut drop = drop();
-    drop.sale.admission = Admission::Fifo { per_second, checkout_s: 2, line_opens_s: 1 };
+    drop.sale.admission = Admission::Fifo { per_second, checkout_s: 2, line_opens_s: 1, extension_s: 0 };
     drop
 }
 

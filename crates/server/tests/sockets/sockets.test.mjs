@@ -133,6 +133,35 @@ describe('the line', () => {
   });
 });
 
+describe('a turn', () => {
+  let shop;
+  before(async () => { shop = await Shop.start('--limits', 'off'); });
+  after(() => shop.stop());
+
+  test('more time is heard in every tab, also by who comes later, and a pause is added to it', async () => {
+    const sale = await shop.sale({ quantity: 1, admission: { ...FIFO, extensionSeconds: 300 } });
+    const token = await shop.buyer();
+    const socket = shop.socket(newest, { token });
+    await connected(socket);
+    await ask(socket, 'queue:join', { flashSaleId: sale });
+    const admitted = await hears(socket, 'queue:position-update', (told) => told.status === 'admitted');
+    assert.equal(admitted.extensionSeconds, 300);
+    const place = await shop.post('/queue/extend', { flashSaleId: sale }, token);
+    const later = Date.parse(admitted.admittedUntil) + 300_000;
+    assert.equal(Date.parse(place.admittedUntil), later);
+    const isLater = (told) => Date.parse(told.admittedUntil) === later;
+    const told = await hears(socket, 'queue:position-update', isLater);
+    assert.deepEqual([told.status, told.extensionSeconds], ['admitted', undefined]);
+    assert.ok(told.version > admitted.version);
+    const second = shop.socket(newest, { token });
+    await connected(second);
+    assert.equal((await hears(second, 'queue:position-update', isLater)).extensionSeconds, undefined);
+    await shop.post(`/admin/flash-sales/${sale}/pause`, {}, shop.admin);
+    await shop.post(`/admin/flash-sales/${sale}/resume`, {}, shop.admin);
+    await hears(socket, 'queue:position-update', (told) => Date.parse(told.admittedUntil) > later);
+  });
+});
+
 describe('a sale', () => {
   let shop;
   before(async () => { shop = await Shop.start('--limits', 'off'); });

@@ -61,6 +61,9 @@ function Facts({ sale }: { sale: Sale }) {
             ? t("facts.fifo", { time: roughlyIn(admission.checkoutSeconds, language()) })
             : t("facts.open")}
         </li>
+        {admission.type === "fifo" && admission.extensionSeconds !== undefined && (
+          <li>{t("facts.more", { time: roughlyIn(admission.extensionSeconds, language()) })}</li>
+        )}
         <li>{t("facts.from", { date: formatMoment(sale.startsAt, language()) })}</li>
         <li>{t("facts.until", { date: formatMoment(sale.endsAt, language()) })}</li>
       </ul>

@@ -12,6 +12,7 @@ import { formatMoment } from "../../lib/time";
 import { useTitle } from "../../lib/title";
 import { Buy } from "./Buy";
 import { Bought, Held } from "./Mine";
+import { MoreTime } from "./MoreTime";
 import { Join, Waiting } from "./Queue";
 
 interface Props {
@@ -88,6 +89,7 @@ function Body({ sale, stage, now }: { sale: Sale; stage: Stage; now: number }): 
           <Timer now={now} untilMs={stage.untilMs} label="admitted.left" />
           <p>{t("admitted.text")}</p>
           <Buy sale={sale} most={sale.limitPerBuyer} label="admitted.take" />
+          <MoreTime sale={sale} place={stage.place} />
         </>
       );
     case "held":

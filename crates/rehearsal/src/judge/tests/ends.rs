@@ -55,6 +55,18 @@ fn a_unit_that_comes_free_and_is_not_offered_breaks_freed() {
 }
 
 #[test]
+fn a_turn_that_was_made_longer_is_overdue_at_its_new_end_and_not_before() {
+    let looked_at = |seconds| {
+        let longer = "0s configure fifo quantity=1 checkout=10s extension=60s\njoin ann\n1s extend ann";
+        let mut case = Case::new(ledger(longer), vec![Told::to("ann").place((100, 200), 1, 1)]);
+        case.looked_at = Some(sale::tape::ORIGIN.plus_s(seconds));
+        case
+    };
+    looked_at(70).passes();
+    assert_eq!(looked_at(90).breaks(&["settled"]).buyer, Some(buyer("ann")));
+}
+
+#[test]
 fn a_unit_that_is_free_and_refused_all_the_time_breaks_freed() {
     let entries =
         ledger("0s configure quantity=2 hold=10s limit=1\n1s reserve ann o1 1\n2s reserve bob o2 1");

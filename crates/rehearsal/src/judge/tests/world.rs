@@ -18,10 +18,8 @@ pub(super) struct Story {
 }
 
 pub(super) fn any_story() -> impl Strategy<Value = Story> {
-    let fifo = (1..=4u32, 1..=4u32).prop_map(|(per_second, checkout_s)| Admission::Fifo {
-        per_second,
-        checkout_s,
-        line_opens_s: 1,
+    let fifo = (1..=4u32, 1..=4u32, 0..=4u32).prop_map(|(per_second, checkout_s, extension_s)| {
+        Admission::Fifo { per_second, checkout_s, line_opens_s: 1, extension_s }
     });
     let admission = prop_oneof![1 => Just(Admission::Open), 2 => fifo];
     let hold_s = prop_oneof![1 => Just(0u32), 4 => 1..=5u32];
@@ -130,7 +128,8 @@ impl World {
             91 => self.crash(pick),
             92 => self.fail_to_record(),
             93..95 => self.settle_later(pick),
-            95..98 => self.observe(),
+            95 => self.take_more_time(pick),
+            96..98 => self.observe(),
             98 => self.merchant(pick),
             _ => {
                 self.step(&Command::Tick);
@@ -363,6 +362,20 @@ impl World {
         }
     }
 
+    /// Whoever is admitted, and reads slowly, asks for more time; in another tab, which tells nobody.
+    fn take_more_time(&mut self, pick: usize) {
+        let admitted: Vec<BuyerId> = self
+            .state
+            .line(None, usize::MAX)
+            .into_iter()
+            .filter(|member| matches!(member.place, Place::Admitted { .. }))
+            .map(|member| member.buyer)
+            .collect();
+        if let Some(buyer) = admitted.get(pick % admitted.len().max(1)) {
+            self.step(&Command::Extend { buyer: *buyer });
+        }
+    }
+
     fn observe(&mut self) {
         let sale::Counters { quantity, available, admitted, held, sold, waiting, .. } = self.shown.counters();
         let (at_ms, version) = (self.moment.0 / 1_000, self.shown.seq().0);
@@ -458,6 +471,8 @@ fn said(outcome: &Outcome) -> Said {
             Said::Order { order: order.id, units: order.quantity, total_minor, status }
         }
         Outcome::Refused(refusal) => Said::Refused(Code::of(refusal.code())),
-        Outcome::Done | Outcome::Joined { .. } | Outcome::Left { .. } => Said::Done,
+        Outcome::Done | Outcome::Joined { .. } | Outcome::Left { .. } | Outcome::Extended { .. } => {
+            Said::Done
+        }
     }
 }

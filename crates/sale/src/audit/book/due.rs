@@ -49,7 +49,7 @@ impl Book {
 
     fn next_window_end(&mut self) -> Option<Timestamp> {
         while let Some(Reverse((until, ticket))) = self.window_ends.peek() {
-            if self.admitted.get(ticket).is_some_and(|(_, current)| current == until) {
+            if self.admitted.get(ticket).is_some_and(|turn| turn.until == *until) {
                 return Some(*until);
             }
             self.window_ends.pop();

@@ -91,8 +91,7 @@ impl Book {
         require(quantity > 0, Promise::Records, found, || format!("order {order} has no units"));
         let is_in_time = match from {
             Source::Admission { ticket } => {
-                let own = self.admitted.get(&ticket).filter(|(owner, _)| *owner == buyer);
-                let until = own.map(|(_, until)| *until);
+                let until = self.turn(buyer, ticket).map(|turn| turn.until);
                 require(until.is_some(), Promise::Records, found, || {
                     format!("{buyer} bought with ticket {ticket}, which was not admitted")
                 });

@@ -246,11 +246,11 @@ impl Rehearse {
         set(&mut sale.quantity, self.units);
         set(&mut sale.limit_per_buyer, self.limit_per_buyer);
         set(&mut sale.hold_s, self.hold);
-        let (mut per_second, mut checkout_s, line_opens_s) = match sale.admission {
-            Admission::Fifo { per_second, checkout_s, line_opens_s } => {
-                (per_second, checkout_s, line_opens_s)
+        let (mut per_second, mut checkout_s, line_opens_s, extension_s) = match sale.admission {
+            Admission::Fifo { per_second, checkout_s, line_opens_s, extension_s } => {
+                (per_second, checkout_s, line_opens_s, extension_s)
             }
-            Admission::Open => (100, 10, 5),
+            Admission::Open => (100, 10, 5, 0),
         };
         set(&mut per_second, self.per_second);
         set(&mut checkout_s, self.checkout.map(|seconds| seconds.max(1)));
@@ -258,8 +258,11 @@ impl Rehearse {
             Some(kind) => kind == AdmissionKind::Fifo,
             None => matches!(sale.admission, Admission::Fifo { .. }),
         };
-        sale.admission =
-            if has_line { Admission::Fifo { per_second, checkout_s, line_opens_s } } else { Admission::Open };
+        sale.admission = if has_line {
+            Admission::Fifo { per_second, checkout_s, line_opens_s, extension_s }
+        } else {
+            Admission::Open
+        };
         drop.crowd.units_max = drop.crowd.units_max.min(sale.limit_per_buyer);
         drop.sale = sale;
         drop
@@ -295,7 +298,7 @@ impl Rehearse {
         let (sale, crowd, manners) = (&drop.sale, &drop.crowd, &drop.crowd.manners);
         let admission = match sale.admission {
             Admission::Open => "open".to_owned(),
-            Admission::Fifo { per_second, checkout_s, line_opens_s } => format!(
+            Admission::Fifo { per_second, checkout_s, line_opens_s, .. } => format!(
                 "a line: {per_second} admissions a second, {checkout_s} s to check out, opens {line_opens_s} s before"
             ),
         };

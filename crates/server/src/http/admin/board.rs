@@ -156,7 +156,7 @@ async fn queue(
     Ok(Json(page.map(|LineMember { buyer, ticket, place }| {
         let (status, position, until) = match place {
             Place::Waiting { position } => ("waiting", Some(position), None),
-            Place::Admitted { until } => ("admitted", None, Some(rfc3339(until))),
+            Place::Admitted { until, .. } => ("admitted", None, Some(rfc3339(until))),
         };
         let buyer = BuyerJson::of(buyer, &people);
         MemberJson { ticket: ticket.0, buyer, status, position, admitted_until: until }

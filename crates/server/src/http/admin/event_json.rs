@@ -47,7 +47,7 @@ fn fields(event: &Event) -> Value {
         Event::Left { buyer, ticket, admitted } => {
             json!({"buyerId": buyer, "ticket": ticket, "admitted": admitted})
         }
-        Event::Admitted { buyer, ticket, until } => {
+        Event::Admitted { buyer, ticket, until } | Event::Extended { buyer, ticket, until } => {
             json!({"buyerId": buyer, "ticket": ticket, "until": rfc3339(until)})
         }
         Event::Held { buyer, order, quantity, until, from, key } => {
@@ -116,7 +116,7 @@ mod tests {
 
     /// Each kind of event, each source and each reason, with keys and without.
     const EVERYTHING: &str = "
-        0s configure quantity=3 starts=1s hold=10s limit=2 fifo per_second=2 checkout=5s opens=1s price=1234EUR
+        0s configure quantity=3 starts=1s hold=10s limit=2 fifo per_second=2 checkout=5s opens=1s extension=4s price=1234EUR
         join alice
         join bob
         join cem
@@ -124,6 +124,7 @@ mod tests {
         1s tick
         1.5s reserve alice o1 2 key=k1
         confirm alice o1
+        extend bob
         leave bob
         2s pause
         3s resume

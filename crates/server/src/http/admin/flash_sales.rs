@@ -100,12 +100,12 @@ struct SaleBody {
     hold_seconds: Option<u32>,
     /// `none` sells at once, whatever `holdSeconds` says.
     payment: Option<PaymentJson>,
-    /// Who may buy; anyone when absent. Of `fifo`, `lineOpensSecondsBefore` may be absent (0).
+    /// Who may buy; anyone when absent. Of `fifo`, `lineOpensSecondsBefore` and `extensionSeconds` may be absent (0).
     admission: Option<AdmissionJson>,
 }
 
-/// What is to be different; absent fields stay. A sale that buyers rely on takes only more units, a later end and another
-/// hold length.
+/// What is to be different; absent fields stay. A sale that buyers rely on takes only more units, a later end, a longer
+/// extension and another hold length.
 #[derive(ToSchema)]
 #[schema(as = SaleEdit, rename_all = "camelCase")]
 #[expect(dead_code, reason = "only its schema is used; the body is read field by field")]
@@ -224,10 +224,12 @@ fn admission(at: &str, value: Value, wrong: &mut Wrong) -> Option<Admission> {
             let per_second = object.required("perSecond", wrong, count);
             let checkout_s = object.required("checkoutSeconds", wrong, count);
             let line_opens_s = object.optional("lineOpensSecondsBefore", wrong, count).unwrap_or(0);
+            let extension_s = object.optional("extensionSeconds", wrong, count).unwrap_or(0);
             per_second.zip(checkout_s).map(|(per_second, checkout_s)| Admission::Fifo {
                 per_second,
                 checkout_s,
                 line_opens_s,
+                extension_s,
             })
         }
         _ => {

@@ -28,6 +28,7 @@ kinds! {
     LIMIT_REACHED = 409 "limit_reached", "Limit per buyer reached", "that would be more units than one buyer may hold and own";
     ALREADY_IN_LINE = 409 "already_in_line", "Already in line", "you have a place in this sale's line already";
     NO_LINE = 409 "no_line", "No line", "this sale has no waiting line; order directly";
+    NO_EXTENSION = 409 "no_extension", "No extension", "this sale gives no more time than the checkout window";
     PAUSED = 409 "paused", "Sale paused", "the sale is paused", retry 5;
     PROMISE_MADE = 409 "promise_made", "A promise was made", "the change would break what buyers were already promised";
     ORDER_STATE = 409 "order_state", "Wrong state", "the order is in a state that does not allow this";

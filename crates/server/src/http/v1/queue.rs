@@ -1,4 +1,4 @@
-//! The waiting line over HTTP: join, position, leave.
+//! The waiting line over HTTP: join, position, extend, leave. Where a buyer stands is the engine's to say, never this file's.
 
 use super::sale_json::AvailabilityJson;
 use crate::http::AppState;
@@ -16,7 +16,11 @@ use uuid::Uuid;
 
 /// The routes of the line.
 pub fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(join)).routes(routes!(position)).routes(routes!(leave))
+    OpenApiRouter::new()
+        .routes(routes!(join))
+        .routes(routes!(position))
+        .routes(routes!(extend))
+        .routes(routes!(leave))
 }
 
 /// Which line.
@@ -46,6 +50,10 @@ pub struct PlaceJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     admitted_until: Option<String>,
+    /// Seconds that an admitted buyer may still add to `admittedUntil`, once, with `POST /queue/extend`; absent when there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    extension_seconds: Option<u32>,
     /// Whether a unit can be had at all: who waits for a sale that is `sold_out` gets one only if an order is refunded.
     #[schema(value_type = AvailabilityJson)]
     availability: &'static str,
@@ -66,9 +74,9 @@ enum PlaceStatus {
 
 impl From<Standing> for PlaceJson {
     fn from(standing: Standing) -> Self {
-        let (position, status, until) = match standing.place {
-            Place::Waiting { position } => (position, PlaceStatus::Waiting, None),
-            Place::Admitted { until } => (0, PlaceStatus::Admitted, Some(until)),
+        let (position, status, until, extension_s) = match standing.place {
+            Place::Waiting { position } => (position, PlaceStatus::Waiting, None, 0),
+            Place::Admitted { until, extension_s } => (0, PlaceStatus::Admitted, Some(until), extension_s),
         };
         Self {
             flash_sale_id: standing.sale.0,
@@ -77,6 +85,7 @@ impl From<Standing> for PlaceJson {
             ahead: position.saturating_sub(1),
             status,
             admitted_until: until.map(super::time::rfc3339),
+            extension_seconds: (extension_s > 0).then_some(extension_s),
             availability: standing.availability.as_str(),
             estimated_wait_seconds: standing.estimated_wait_s,
             receipt: standing.receipt.to_string(),
@@ -132,6 +141,33 @@ async fn position(
     place(&app, query.flash_sale_id, session.buyer).await
 }
 
+/// Ask for more time to buy.
+///
+/// Each admission can be made longer once, before it is over, where the sale promises it (`admission.extensionSeconds`).
+/// Asking again is answered with the same end, so a repeated request is safe.
+#[utoipa::path(
+    post,
+    path = "/api/v1/queue/extend",
+    tag = "queue",
+    request_body = Line,
+    responses(
+        (status = 200, description = "The place with its later `admittedUntil`", body = PlaceJson),
+        (status = 403, description = "`not_admitted`: it is not the buyer's turn yet", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 404, description = "`not_in_line`: there is no place, or the turn is over", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 409, description = "`no_extension`, `no_line`", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn extend(
+    State(app): State<AppState>,
+    Buyer(session): Buyer,
+    Json(body): Json<Line>,
+) -> Result<Json<PlaceJson>, Problem> {
+    let sale = listed(&app, body.flash_sale_id)?;
+    let extended = line::extend(&app.shop, sale, session.buyer).await?;
+    extended.map(|standing| Json(standing.into())).map_err(no_place)
+}
+
 /// Leave the line, or give an admission back.
 #[utoipa::path(
     delete,
@@ -150,10 +186,15 @@ async fn leave(
     Query(query): Query<Line>,
 ) -> Result<StatusCode, Problem> {
     let sale = listed(&app, query.flash_sale_id)?;
-    match line::leave(&app.shop, sale, session.buyer).await? {
-        Ok(_ticket) => Ok(StatusCode::NO_CONTENT),
-        Err(sale::Refusal::NotInLine) => Err(Problem::new(&kind::NO_PLACE)),
-        Err(refusal) => Err(refusal.into()),
+    let left = line::leave(&app.shop, sale, session.buyer).await?;
+    left.map(|_ticket| StatusCode::NO_CONTENT).map_err(no_place)
+}
+
+/// Here a place is what is asked for: without one there is nothing, where a purchase would be forbidden.
+fn no_place(refusal: sale::Refusal) -> Problem {
+    match refusal {
+        sale::Refusal::NotInLine => Problem::new(&kind::NO_PLACE),
+        refusal => refusal.into(),
     }
 }
 

@@ -89,6 +89,10 @@ pub enum AdmissionJson {
         checkout_seconds: u32,
         /// Seconds before the start at which the line opens.
         line_opens_seconds_before: u32,
+        /// Seconds that an admitted buyer may add to `checkoutSeconds`, once, for the asking; absent where there are none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(maximum = 86400, nullable = false)]
+        extension_seconds: Option<u32>,
     },
 }
 
@@ -164,10 +168,11 @@ impl From<Admission> for AdmissionJson {
     fn from(admission: Admission) -> Self {
         match admission {
             Admission::Open => Self::Open,
-            Admission::Fifo { per_second, checkout_s, line_opens_s } => Self::Fifo {
+            Admission::Fifo { per_second, checkout_s, line_opens_s, extension_s } => Self::Fifo {
                 per_second,
                 checkout_seconds: checkout_s,
                 line_opens_seconds_before: line_opens_s,
+                extension_seconds: (extension_s > 0).then_some(extension_s),
             },
         }
     }

@@ -149,10 +149,10 @@ impl Floor {
         let gained_ms = entry.at.ms_since(paused_at).max(0);
         let mut grown = Vec::new();
         for (buyer, spotted) in &mut self.people {
-            if let Spot::Admitted(until) = spotted.spot
+            if let Spot::Admitted { until, extension_s } = spotted.spot
                 && spotted.version < entry.seq
             {
-                spotted.spot = Spot::Admitted(until.plus_ms(gained_ms));
+                spotted.spot = Spot::Admitted { until: until.plus_ms(gained_ms), extension_s };
                 spotted.version = entry.seq;
                 grown.push((*buyer, *spotted));
             }

@@ -158,7 +158,9 @@ impl Payments {
                 self.step(payment, State::Captured).await?;
                 return Ok(Refunding::Refused);
             }
-            Ok(Outcome::Done | Outcome::Joined { .. } | Outcome::Left { .. }) => return Ok(Refunding::Open),
+            Ok(Outcome::Done | Outcome::Joined { .. } | Outcome::Left { .. } | Outcome::Extended { .. }) => {
+                return Ok(Refunding::Open);
+            }
             Err(error) => {
                 tell(payment, &error);
                 return Ok(Refunding::Open);

@@ -113,7 +113,9 @@ impl Payments {
                 }
                 Ok(Settled::Refused)
             }
-            Ok(Outcome::Done | Outcome::Joined { .. } | Outcome::Left { .. }) => Ok(Settled::Open),
+            Ok(Outcome::Done | Outcome::Joined { .. } | Outcome::Left { .. } | Outcome::Extended { .. }) => {
+                Ok(Settled::Open)
+            }
             Err(error) => {
                 tell(payment, &error);
                 Ok(Settled::Open)

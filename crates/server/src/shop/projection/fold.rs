@@ -67,7 +67,7 @@ impl Folded {
             }
             Event::Left { buyer, ticket, .. } => self.entry(entry, buyer, ticket, QueueStatus::Left),
             Event::Lapsed { buyer, ticket } => self.entry(entry, buyer, ticket, QueueStatus::Lapsed),
-            Event::Admitted { buyer, ticket, until } => {
+            Event::Admitted { buyer, ticket, until } | Event::Extended { buyer, ticket, until } => {
                 self.entry(entry, buyer, ticket, QueueStatus::Admitted { until });
             }
             Event::Held { buyer, order, quantity, until, from, .. } => {
@@ -198,7 +198,7 @@ fn move_units(sums: &mut Counters, event: &Event) {
     match *event {
         Event::Configured { ref policy } => resize(sums, policy.quantity),
         Event::Restocked { quantity } => resize(sums, sums.quantity.saturating_add(quantity)),
-        Event::Paused | Event::Resumed | Event::Closed => {}
+        Event::Paused | Event::Resumed | Event::Closed | Event::Extended { .. } => {}
         Event::Joined { .. } => sums.waiting += 1,
         Event::Left { admitted: false, .. } => sums.waiting = sums.waiting.saturating_sub(1),
         Event::Left { admitted: true, .. } | Event::Lapsed { .. } => give_back_admission(sums),
