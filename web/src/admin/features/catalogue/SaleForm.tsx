@@ -186,7 +186,7 @@ export function SaleForm({ sale, start, products, taken }: Props) {
             ]}
           />
           {values.admission === "fifo" && (
-            <div className="grid gap-5 sm:grid-cols-3">
+            <div className="grid gap-5 sm:grid-cols-2">
               <Field {...of("perSecond")} label={t("form.per_second")} hint={t("form.per_second_hint")}>
                 {(input) => <input {...input} inputMode="numeric" autoComplete="off" />}
               </Field>
@@ -198,6 +198,9 @@ export function SaleForm({ sale, start, products, taken }: Props) {
                 label={t("form.line_opens")}
                 hint={t("form.line_opens_hint")}
               >
+                {(input) => <input {...input} inputMode="numeric" autoComplete="off" />}
+              </Field>
+              <Field {...of("extensionSeconds")} label={t("form.extension")} hint={t("form.extension_hint")}>
                 {(input) => <input {...input} inputMode="numeric" autoComplete="off" />}
               </Field>
             </div>

@@ -15,7 +15,7 @@ function plan(change: Partial<Plan> = {}): Plan {
     startsMs: NOW + 3 * 86_400_000,
     endsMs: NOW + 3 * 86_400_000 + 7_200_000,
     holdS: 300,
-    fifo: { perSecond: 5, checkoutSeconds: 90, lineOpensSecondsBefore: 900 },
+    fifo: { perSecond: 5, checkoutSeconds: 90, lineOpensSecondsBefore: 900, extensionSeconds: 0 },
     status: null,
     ...change,
   };

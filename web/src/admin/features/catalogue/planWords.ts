@@ -115,5 +115,8 @@ function howWords({ fifo }: Plan, tell: Tell, language: string): string[] {
   if (fifo.checkoutSeconds !== null && fifo.checkoutSeconds > 0) {
     said.push(tell("plan.checkout", { time: lasting(fifo.checkoutSeconds, language) }));
   }
+  if (fifo.extensionSeconds !== null && fifo.extensionSeconds > 0) {
+    said.push(tell("plan.extension", { time: lasting(fifo.extensionSeconds, language) }));
+  }
   return said;
 }

@@ -31,7 +31,13 @@ function sale(change: Partial<AdminSale> = {}): AdminSale {
     startsAt: "2026-11-27T09:00:12.345Z",
     endsAt: "2026-11-27T10:00:12.345Z",
     limitPerBuyer: 1,
-    admission: { type: "fifo", perSecond: 5, checkoutSeconds: 120, lineOpensSecondsBefore: 60 },
+    admission: {
+      type: "fifo",
+      perSecond: 5,
+      checkoutSeconds: 120,
+      lineOpensSecondsBefore: 60,
+      extensionSeconds: 30,
+    },
     holdSeconds: 300,
     payment: "required",
     waiting: 0,
@@ -131,6 +137,11 @@ test("once buyers rely on a sale, only what adds to it may change", () => {
   expect(check({ ...values, quantity: "99", endsAt: "2026-11-27T10:30" }, at)).toMatchObject({
     quantity: { key: "form.quantity_less" },
     endsAt: { key: "form.end_earlier" },
+  });
+  expect(isLocked("extensionSeconds", running, startMs)).toBe(false);
+  expect(check({ ...values, extensionSeconds: "31" }, at)).toEqual({});
+  expect(check({ ...values, extensionSeconds: "29" }, at)).toMatchObject({
+    extensionSeconds: { key: "form.extension_less", values: { count: 30 } },
   });
 });
 

@@ -21,7 +21,8 @@ export type SaleField =
   | "admission"
   | "perSecond"
   | "checkoutSeconds"
-  | "lineOpensSecondsBefore";
+  | "lineOpensSecondsBefore"
+  | "extensionSeconds";
 export type SaleValues = Values<SaleField>;
 type NewSale = components["schemas"]["NewSale"];
 type SaleEdit = components["schemas"]["SaleEdit"];
@@ -62,6 +63,7 @@ export function blank({ zone, nowMs }: Scene): SaleValues {
     perSecond: "5",
     checkoutSeconds: "120",
     lineOpensSecondsBefore: "900",
+    extensionSeconds: "120",
   };
 }
 
@@ -83,6 +85,7 @@ export function valuesOf(sale: AdminSale, scene: Scene): SaleValues {
     perSecond: fifo ? String(fifo.perSecond) : start.perSecond,
     checkoutSeconds: fifo ? String(fifo.checkoutSeconds) : start.checkoutSeconds,
     lineOpensSecondsBefore: fifo ? String(fifo.lineOpensSecondsBefore) : start.lineOpensSecondsBefore,
+    extensionSeconds: fifo ? String(fifo.extensionSeconds ?? 0) : start.extensionSeconds,
   };
 }
 
@@ -120,7 +123,7 @@ export interface Read {
   endsMs: number | null;
   /** 0 sells at once. */
   holdS: number | null;
-  fifo: { [name in "perSecond" | "checkoutSeconds" | "lineOpensSecondsBefore"]: number | null } | null;
+  fifo: { [name in keyof Omit<Fifo, "type">]-?: number | null } | null;
 }
 
 export function read(values: SaleValues, scene: Scene): Read {
@@ -138,6 +141,7 @@ export function read(values: SaleValues, scene: Scene): Read {
           perSecond: parseCount(values.perSecond),
           checkoutSeconds: parseCount(values.checkoutSeconds),
           lineOpensSecondsBefore: parseCount(values.lineOpensSecondsBefore),
+          extensionSeconds: parseCount(values.extensionSeconds),
         }
       : null,
   };
@@ -170,6 +174,7 @@ export function check(values: SaleValues, scene: Scene): Wrongs<SaleField> {
     range(fifo.perSecond, "perSecond", 1, PER_SECOND_MAX);
     range(fifo.checkoutSeconds, "checkoutSeconds", 1, WINDOW_S_MAX);
     range(fifo.lineOpensSecondsBefore, "lineOpensSecondsBefore", 0, LINE_OPENS_S_MAX);
+    range(fifo.extensionSeconds, "extensionSeconds", 0, WINDOW_S_MAX);
   }
   const { sale } = scene;
   if (sale !== null && isPromised(sale, scene.nowMs)) {
@@ -178,6 +183,11 @@ export function check(values: SaleValues, scene: Scene): Wrongs<SaleField> {
       values: { count: sale.quantity },
     });
     require((endsMs ?? 0) >= Date.parse(sale.endsAt), "endsAt", { key: "form.end_earlier" });
+    const extensionS = sale.admission.type === "fifo" ? (sale.admission.extensionSeconds ?? 0) : 0;
+    require(fifo === null || (fifo.extensionSeconds ?? 0) >= extensionS, "extensionSeconds", {
+      key: "form.extension_less",
+      values: { count: extensionS },
+    });
   }
   return wrongs;
 }
@@ -190,7 +200,7 @@ export function isPromised(sale: AdminSale, nowMs: number): boolean {
 }
 
 /** What may still change once buyers rely on a sale: what only adds to it. */
-const FREE: readonly SaleField[] = ["quantity", "endsAt", "payment", "holdSeconds"];
+const FREE: readonly SaleField[] = ["quantity", "endsAt", "payment", "holdSeconds", "extensionSeconds"];
 
 export function isLocked(name: SaleField, sale: AdminSale | null, nowMs: number): boolean {
   if (sale === null) return false;
@@ -224,6 +234,7 @@ export function bodyOf(values: SaleValues, scene: Scene): NewSale {
             perSecond: fifo.perSecond ?? 1,
             checkoutSeconds: fifo.checkoutSeconds ?? 1,
             lineOpensSecondsBefore: fifo.lineOpensSecondsBefore ?? 0,
+            extensionSeconds: fifo.extensionSeconds ?? 0,
           },
   };
 }
@@ -264,4 +275,5 @@ export const POINTERS: Pointers<SaleField> = {
   "/admission/perSecond": range("perSecond", 1, PER_SECOND_MAX),
   "/admission/checkoutSeconds": range("checkoutSeconds", 1, WINDOW_S_MAX),
   "/admission/lineOpensSecondsBefore": range("lineOpensSecondsBefore", 0, LINE_OPENS_S_MAX),
+  "/admission/extensionSeconds": range("extensionSeconds", 0, WINDOW_S_MAX),
 };
