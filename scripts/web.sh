@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The shop's pages. `web.sh build` makes web/dist when something in web/ has changed, `web.sh check` holds types, form, tests
-# and size to what was promised, `web.sh journeys BINARY` lets a browser buy from a real server.
+# and size to what was promised and finds what nobody uses, `web.sh journeys BINARY` lets a browser buy from a real server.
 
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -61,6 +61,7 @@ check)
             fail "web/src/api/schema.ts is not what docs/openapi.json says: run 'make gen' and commit the result."
         npm run --silent typecheck
         npm run --silent lint
+        npm run --silent unused
         npm run --silent test
     )
     build

@@ -39,5 +39,7 @@ export default defineConfig({
     modulePreload: { polyfill: false },
   },
   // `npm run dev` beside `doorbuster serve --demo`.
-  server: { proxy: { "/api": "http://127.0.0.1:8080" } },
+  server: {
+    proxy: { "/api": "http://127.0.0.1:8080", "/socket.io": { target: "http://127.0.0.1:8080", ws: true } },
+  },
 });

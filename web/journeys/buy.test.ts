@@ -54,7 +54,13 @@ test("a buyer finds an open sale, makes an account, buys and pays", async () => 
 });
 
 test("in a line one waits, is called, and takes the unit that is set aside; two tabs agree", async () => {
-  const admission = { type: "fifo", perSecond: 1, checkoutSeconds: 60, lineOpensSecondsBefore: 3_600 };
+  const admission = {
+    type: "fifo",
+    perSecond: 1,
+    checkoutSeconds: 60,
+    lineOpensSecondsBefore: 3_600,
+    extensionSeconds: 120,
+  };
   const { id } = await shop.sale({ slug: "line", quantity: 3, startsInS: 14, admission });
   const first = await shop.stranger("first");
   await shop.call("POST", "/queue/join", { flashSaleId: id }, first.token);
@@ -83,6 +89,15 @@ test("in a line one waits, is called, and takes the unit that is set aside; two 
   await look(page, "admitted");
   await tab.reload();
   await stage(tab, "admitted");
+
+  // More time is for the asking, once, and both tabs know it.
+  const more = tab.getByRole("button", { name: /more/ });
+  await more.waitFor();
+  await page.getByRole("button", { name: /more/ }).dblclick();
+  await page.waitForFunction(() => /^[23]:/.test(document.querySelector("[role=timer]")?.textContent ?? ""));
+  await more.waitFor({ state: "detached" });
+  await tab.waitForFunction(() => /^[23]:/.test(document.querySelector("[role=timer]")?.textContent ?? ""));
+  await look(page, "more-time");
   await page.getByRole("button", { name: "Take my unit" }).click();
   await order(page, "pending");
   await stage(tab, "held");

@@ -1,13 +1,11 @@
 // Looks at a page as an auditor and as a photographer: no violation of WCAG 2.2 AA that axe can see, nothing wider than the
 // screen, and, where a folder is given in DOORBUSTER_SHOTS, a picture of it at phone and desk width, light and dark.
 
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { join } from "node:path";
+import axe from "axe-core";
 import type { Page } from "playwright-core";
 import { expect } from "vitest";
 
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 
 declare const window: {
@@ -36,7 +34,7 @@ export async function look(page: Page, name: string): Promise<void> {
         await page.screenshot({ path: join(folder, `${name}-${width}-${scheme}.png`), fullPage: true });
       }
     }
-    await page.evaluate(axe);
+    await page.evaluate(axe.source);
     const found = await page.evaluate(
       (tags) => window.axe.run("html", { runOnly: { type: "tag", values: tags } }),
       RULES,

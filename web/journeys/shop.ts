@@ -7,6 +7,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { io, type Socket } from "socket.io-client";
 
 const PASSWORD = "correct horse battery";
 const ADMIN = { email: "boss@example.com", password: PASSWORD };
@@ -27,8 +28,14 @@ export class Shop {
   readonly #folder = mkdtempSync(join(tmpdir(), "doorbuster-journeys-"));
   #server: ChildProcess | null = null;
   #browser: Browser | null = null;
+  readonly #flags: string[];
   #port = 0;
   #admin = "";
+
+  /** `flags` are further ones of `doorbuster serve`. */
+  constructor(...flags: string[]) {
+    this.#flags = flags;
+  }
 
   get address(): string {
     return `http://127.0.0.1:${this.#port}`;
@@ -41,8 +48,11 @@ export class Shop {
       executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
       args: ["--no-sandbox"],
     });
-    const admin = await this.call("POST", "/auth/login", ADMIN);
-    this.#admin = admin.accessToken;
+    await this.#signInAdmin();
+  }
+
+  async #signInAdmin(): Promise<void> {
+    this.#admin = (await this.call("POST", "/auth/login", ADMIN)).accessToken;
   }
 
   async close(): Promise<void> {
@@ -57,17 +67,19 @@ export class Shop {
     const flags = ["--listen", `127.0.0.1:${this.#port}`, "--metrics-listen", "127.0.0.1:0"];
     const own = ["--data", join(this.#folder, "data"), "--limits", "off", "--drain-grace", "1ms"];
     const admin = ["--admin-email", ADMIN.email, "--admin-password", ADMIN.password];
-    this.#server = spawn(binary, ["serve", ...flags, ...own, ...admin], {
+    this.#server = spawn(binary, ["serve", ...flags, ...own, ...admin, ...this.#flags], {
       stdio: ["ignore", "ignore", "inherit"],
     });
-    await until(async () => (await fetch(`${this.address}/readyz`).catch(() => null))?.ok ?? false);
+    const isReady = async () => (await fetch(`${this.address}/readyz`).catch(() => null))?.ok ?? false;
+    await until(isReady, "the server is ready");
   }
 
-  async stopServer(): Promise<void> {
+  /** By `SIGKILL` it is as if the machine had failed. */
+  async stopServer(signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<void> {
     const server = this.#server;
-    if (server === null) return;
+    if (server === null || server.exitCode !== null || server.signalCode !== null) return;
     const gone = new Promise((resolve) => server.once("exit", resolve));
-    server.kill("SIGTERM");
+    server.kill(signal);
     await gone;
   }
 
@@ -93,7 +105,12 @@ export class Shop {
   }
 
   async asAdmin(method: string, path: string, body?: object) {
-    return this.call(method, `/admin${path}`, body, this.#admin);
+    const call = () => this.call(method, `/admin${path}`, body, this.#admin);
+    return call().catch(async (error: Error) => {
+      if (!error.message.includes(": 401 ")) throw error;
+      await this.#signInAdmin();
+      return call();
+    });
   }
 
   async sale(wish: SaleWish) {
@@ -127,6 +144,37 @@ export class Shop {
     });
     return { token: reply.accessToken as string };
   }
+
+  /** Somebody else, who holds units and has not paid; in a sale with a line once they are admitted. */
+  async holder(flashSaleId: string, username: string, { hasLine = true, quantity = 1 } = {}) {
+    const { token } = await this.stranger(username);
+    if (hasLine) {
+      await this.call("POST", "/queue/join", { flashSaleId }, token);
+      const place = () => this.call("GET", `/queue/position?flashSaleId=${flashSaleId}`, undefined, token);
+      await until(async () => (await place()).status === "admitted", `${username} is admitted`);
+    }
+    const order = await this.call("POST", "/orders", { flashSaleId, quantity }, token);
+    return {
+      cancel: () => this.call("DELETE", `/orders/${order.id}`, undefined, token),
+      pay: () => this.call("POST", `/orders/${order.id}/pay`, { method: "sandbox:approve" }, token),
+    };
+  }
+
+  /** How many orders a buyer has who is signed in on this page. */
+  async ordersOf(page: Page): Promise<number> {
+    const token = await page.evaluate(() => JSON.parse(sessionStorage.getItem("doorbuster.access") ?? ""));
+    return (await this.call("GET", "/orders", undefined, token)).items.length;
+  }
+
+  /** A tab without a page around it. */
+  async socket(token: string): Promise<Socket> {
+    const socket = io(this.address, { auth: { token }, transports: ["websocket"], forceNew: true });
+    await new Promise<void>((resolve, reject) => {
+      socket.once("connect", resolve);
+      socket.once("connect_error", reject);
+    });
+    return socket;
+  }
 }
 
 /** Makes an account on the page, coming from wherever `page` is. */
@@ -151,10 +199,25 @@ export async function order(page: Page, status: string): Promise<void> {
   await page.locator(`[data-order="${status}"]`).waitFor({ timeout: 20_000 });
 }
 
-async function until(isSo: () => Promise<boolean>): Promise<void> {
+/** The page is told what happens, and asks only to be sure. */
+export async function steady(page: Page): Promise<void> {
+  await page.locator('[data-live="steady"]').waitFor({ timeout: 30_000 });
+}
+
+/** What a page asks of the server from now on, without the files of the page itself. */
+export function asked(page: Page): string[] {
+  const paths: string[] = [];
+  page.on("request", (request) => {
+    const { pathname } = new URL(request.url());
+    if (pathname.startsWith("/api/")) paths.push(`${request.method()} ${pathname}`);
+  });
+  return paths;
+}
+
+export async function until(isSo: () => boolean | Promise<boolean>, what: string): Promise<void> {
   const givenUp = Date.now() + START_MS;
   while (!(await isSo())) {
-    if (Date.now() > givenUp) throw new Error("the server did not start");
+    if (Date.now() > givenUp) throw new Error(`waited in vain: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

@@ -13,15 +13,14 @@ export class ErrorBoundary extends Component<{ children: ReactNode }, { isBroken
   override render() {
     if (!this.state.isBroken) return this.props.children;
     return (
-      <main
-        className="mx-auto grid min-h-screen max-w-xl content-center justify-items-start gap-4 p-6"
-        role="alert"
-      >
-        <h1 className="text-3xl">{t("broken.title")}</h1>
-        <p>{t("broken.text")}</p>
-        <button type="button" className="button button-main" onClick={() => location.reload()}>
-          {t("broken.reload")}
-        </button>
+      <main className="mx-auto grid min-h-screen max-w-xl content-center p-6">
+        <div role="alert" className="grid justify-items-start gap-4">
+          <h1 className="text-3xl">{t("broken.title")}</h1>
+          <p>{t("broken.text")}</p>
+          <button type="button" className="button button-main" onClick={() => location.reload()}>
+            {t("broken.reload")}
+          </button>
+        </div>
       </main>
     );
   }

@@ -1,15 +1,16 @@
 // What all pages share: the way in, who is signed in, how the connection is, the language.
 
-import type { ReactNode } from "react";
+import { type ReactNode, useState } from "react";
 import { Link } from "wouter";
 import { chooseLanguage, LANGUAGES, type LanguageCode, t, useLanguage } from "../lib/i18n";
 import { link } from "../lib/link";
+import { live } from "../lib/live/live";
 import { acknowledgeEnd, session, signOut } from "../lib/session";
 import { useStore } from "../lib/store";
 
 export function Layout({ children }: { children: ReactNode }) {
   return (
-    <div className="flex min-h-screen flex-col">
+    <div className="flex min-h-screen flex-col" data-live={useStore(live)}>
       <a
         href="#content"
         className="sr-only focus:not-sr-only focus:absolute focus:z-10 focus:bg-card focus:p-3"
@@ -20,6 +21,7 @@ export function Layout({ children }: { children: ReactNode }) {
       <Header />
       <main id="content" tabIndex={-1} className="mx-auto w-full max-w-6xl flex-1 px-4 pt-4 pb-16 sm:px-8">
         <SessionEnd />
+        <Crowded />
         {children}
       </main>
       <Footer />
@@ -41,7 +43,7 @@ function Header() {
             <Link href="/orders" className="text-link py-2">
               {t("nav.orders")}
             </Link>
-            <span className="max-w-40 truncate text-soft" title={now.user.email}>
+            <span dir="auto" className="max-w-40 truncate text-soft" title={now.user.email}>
               {now.user.username}
             </span>
             <button type="button" className="text-link py-2" onClick={() => void signOut()}>
@@ -107,6 +109,24 @@ export function SessionEnd() {
           {t("session.dismiss")}
         </button>
       </div>
+    </div>
+  );
+}
+
+/** Said once to a tab that has found no place for its socket; it asks by itself then, and goes on trying. */
+function Crowded() {
+  const isFull = useStore(live) === "full";
+  const [isRead, setRead] = useState(false);
+  if (!isFull || isRead) return null;
+  return (
+    <div
+      role="status"
+      className="mb-6 flex flex-wrap items-center justify-between gap-3 rounded-lg border-s-4 border-mark bg-warn px-4 py-3"
+    >
+      <p className="max-w-prose">{t("live.full")}</p>
+      <button type="button" className="text-link py-1" onClick={() => setRead(true)}>
+        {t("live.dismiss")}
+      </button>
     </div>
   );
 }

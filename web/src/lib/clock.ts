@@ -40,7 +40,7 @@ export class ServerClock {
   }
 }
 
-export const clock = new ServerClock();
+const clock = new ServerClock();
 
 /** What time it is for the server, in milliseconds since 1970. */
 export function serverNow(): number {

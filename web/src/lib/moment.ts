@@ -19,14 +19,14 @@ export function useServerNow(): number {
   return now;
 }
 
-/** Does something once when the server's clock reaches a moment. */
-export function useAt(momentMs: number | null, act: () => void): void {
+/** Does something once when the server's clock reaches a moment, or a while after it. */
+export function useAt(momentMs: number | null, act: () => void, graceMs = 30): void {
   useEffect(() => {
     if (momentMs === null) return;
     const leftMs = momentMs - serverNow();
     // Longer timers than this overflow in browsers; a page that is open for weeks has asked again by then.
     if (leftMs <= 0 || leftMs > 2_000_000_000) return;
-    const timer = setTimeout(act, leftMs + 30);
+    const timer = setTimeout(act, leftMs + graceMs);
     return () => clearTimeout(timer);
-  }, [momentMs, act]);
+  }, [momentMs, act, graceMs]);
 }

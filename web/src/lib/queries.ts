@@ -1,10 +1,12 @@
-// What the pages know of the server: one cache, one place for its names and how often each is asked. News that come in
-// another way only patch this cache.
+// What the pages know of the server: one cache, one place for its names and how often each is asked. While news come by themselves
+// (live/live.ts) nobody asks but the safety net there; what they tell only patches this cache.
 
 import { QueryClient, useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect } from "react";
 import { ask, client, type Order, type Place, type Sale } from "./api";
 import { learnTime, serverNow } from "./clock";
+import { askFresh, newerPlace, newerSale } from "./live/fresh";
+import { useIsLive } from "./live/live";
 import { orderPace, placePace, salePace, spread } from "./pace";
 import { Refused, SessionOver } from "./problem";
 import { session } from "./session";
@@ -34,6 +36,8 @@ const isOver = (error: unknown) => error instanceof SessionOver;
 
 export const keys = {
   sales: ["sales"] as const,
+  everySale: ["sale"] as const,
+  own: ["own"] as const,
   sale: (name: string) => ["sale", name] as const,
   place: (saleId: string) => ["own", "place", saleId] as const,
   orders: ["own", "orders"] as const,
@@ -53,17 +57,18 @@ async function fetchSale(name: string): Promise<Sale> {
   return sale;
 }
 
-/** What is newer stays: of two replies that overtook each other the higher version counts. */
-function newer(old: Sale | undefined, fresh: Sale): Sale {
-  return old !== undefined && old.id === fresh.id && old.version > fresh.version ? old : fresh;
-}
-
-export function useSale(name: string) {
+/** `isNameOnly` is for those who show nothing of it that changes. */
+export function useSale(name: string, isNameOnly = false) {
   const queries = useQueryClient();
+  const isLive = useIsLive();
   return useQuery({
     queryKey: keys.sale(name),
-    queryFn: async () => newer(queries.getQueryData<Sale>(keys.sale(name)), await fetchSale(name)),
+    queryFn: async () => {
+      const said = await fetchSale(name);
+      return newerSale(queries.getQueryData<Sale>(keys.sale(name)), said);
+    },
     refetchInterval: ({ state }) => {
+      if (isLive || isNameOnly) return false;
       if (state.error instanceof Refused && state.error.status === 404) return false;
       return spread(salePace(state.data, serverNow()), CHANCE);
     },
@@ -98,13 +103,24 @@ function useSignedIn(): boolean {
 
 /** The buyer's place in this line; `null` for none. */
 export function usePlace(sale: Sale | undefined) {
+  const queries = useQueryClient();
   const isSignedIn = useSignedIn();
+  const isLive = useIsLive();
   const id = sale?.id ?? "";
+  const key = keys.place(id);
   return useQuery({
-    queryKey: keys.place(id),
+    queryKey: key,
     enabled: isSignedIn && sale?.admission.type === "fifo",
-    queryFn: () => fetchPlace(id),
-    refetchInterval: ({ state }) => spread(placePace(state.data), CHANCE),
+    queryFn: async () => {
+      const said = await askFresh(key, () => fetchPlace(id));
+      const known = queries.getQueryData<Place | null>(key);
+      // A turn that is over has usually become an order: that first, so that nobody is shown the way into the line again.
+      if (said === null && known?.status === "admitted") {
+        await queries.invalidateQueries({ queryKey: keys.orders });
+      }
+      return newerPlace(known, said);
+    },
+    refetchInterval: ({ state }) => !isLive && spread(placePace(state.data), CHANCE),
   });
 }
 
@@ -120,11 +136,16 @@ async function fetchPlace(flashSaleId: string): Promise<Place | null> {
 /** The buyer's newest orders, for the page of a sale. */
 export function useOwnOrders() {
   const isSignedIn = useSignedIn();
+  const isLive = useIsLive();
   return useQuery({
     queryKey: [...keys.orders, "newest"],
     enabled: isSignedIn,
-    queryFn: () => ask(client.GET("/api/v1/orders", { params: { query: { limit: OWN_ORDERS } } })),
+    queryFn: () =>
+      askFresh(keys.orders, () =>
+        ask(client.GET("/api/v1/orders", { params: { query: { limit: OWN_ORDERS } } })),
+      ),
     refetchInterval: ({ state }) => {
+      if (isLive) return false;
       const isPending = state.data?.items.some((order) => order.status === "pending");
       return spread(isPending ? 2_000 : 8_000, CHANCE);
     },
@@ -133,29 +154,35 @@ export function useOwnOrders() {
 
 export function useOrderPages() {
   const isSignedIn = useSignedIn();
+  const isLive = useIsLive();
   return useInfiniteQuery({
     queryKey: keys.orders,
     enabled: isSignedIn,
     initialPageParam: "",
     queryFn: ({ pageParam }) =>
-      ask(
-        client.GET("/api/v1/orders", {
-          params: { query: { limit: 20, ...(pageParam === "" ? {} : { cursor: pageParam }) } },
-        }),
+      askFresh(keys.orders, () =>
+        ask(
+          client.GET("/api/v1/orders", {
+            params: { query: { limit: 20, ...(pageParam === "" ? {} : { cursor: pageParam }) } },
+          }),
+        ),
       ),
     getNextPageParam: (page) => page.nextCursor ?? undefined,
-    refetchInterval: () => spread(8_000, CHANCE),
+    refetchInterval: () => !isLive && spread(8_000, CHANCE),
     refetchIntervalInBackground: false,
   });
 }
 
 export function useOrder(id: string) {
   const isSignedIn = useSignedIn();
+  const isLive = useIsLive();
   return useQuery({
     queryKey: keys.order(id),
     enabled: isSignedIn,
-    queryFn: () => ask(client.GET("/api/v1/orders/{id}", { params: { path: { id } } })),
+    queryFn: () =>
+      askFresh(keys.order(id), () => ask(client.GET("/api/v1/orders/{id}", { params: { path: { id } } }))),
     refetchInterval: ({ state }) => {
+      if (isLive) return false;
       if (state.error instanceof Refused && state.error.status === 404) return false;
       return orderPace(state.data);
     },
@@ -174,5 +201,5 @@ export function useForgetful(): void {
   const now = useStore(session);
   const who = now.status === "in" ? now.user.id : now.status;
   // biome-ignore lint/correctness/useExhaustiveDependencies: who is signed in is exactly what this waits for
-  useEffect(() => () => queries.removeQueries({ queryKey: ["own"] }), [queries, who]);
+  useEffect(() => () => queries.removeQueries({ queryKey: keys.own }), [queries, who]);
 }

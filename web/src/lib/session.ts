@@ -14,8 +14,13 @@ export type Session = { status: "out" } | { status: "in"; user: User } | { statu
 const SESSION = "doorbuster.session";
 const ACCESS = "doorbuster.access";
 const LOCK = "doorbuster.renew";
-/** How long another tab has to hand its token over. */
+/** How long another tab has to hand its token over to one that has none. */
 const ASK_MS = 150;
+/**
+ * And to one that is about to renew. The lock comes to the next tab before the news of the last renewal may have come, by message
+ * or by storage; a refresh token that is used twice would end the session.
+ */
+const ASK_BEFORE_RENEWAL_MS = 600;
 
 interface Kept {
   refreshToken: string;
@@ -23,7 +28,8 @@ interface Kept {
 }
 
 type News =
-  | { kind: "tokens"; access: string; user: User }
+  /** All tabs take a new token; the answer to a question may be an old one, and is for those who ask. */
+  | { kind: "tokens" | "answer"; access: string; user: User }
   | { kind: "ask" }
   | { kind: "gone"; over: boolean };
 
@@ -43,9 +49,9 @@ channel?.addEventListener("message", ({ data }: MessageEvent<News>) => {
     accept(data.access, data.user);
   } else if (data.kind === "gone") {
     forget(data.over);
-  } else if (access !== null) {
+  } else if (data.kind === "ask" && access !== null) {
     const now = session.get();
-    if (now.status === "in") tell({ kind: "tokens", access, user: now.user });
+    if (now.status === "in") tell({ kind: "answer", access, user: now.user });
   }
 });
 
@@ -74,7 +80,7 @@ export function acknowledgeEnd(): void {
 /** The access token to send along; null for those who only look. */
 export async function accessToken(): Promise<string | null> {
   if (session.get().status !== "in") return null;
-  if (access === null && channel !== null) await askOtherTabs();
+  if (access === null) await askOtherTabs(null, ASK_MS);
   return access ?? renew(null);
 }
 
@@ -89,6 +95,7 @@ export function renew(stale: string | null): Promise<string> {
 
 async function exchange(stale: string | null): Promise<string> {
   // Another tab may have been first while this one waited for the lock.
+  await askOtherTabs(stale, ASK_BEFORE_RENEWAL_MS);
   if (access !== null && access !== stale) return access;
   for (;;) {
     const kept = read<Kept>(() => localStorage, SESSION);
@@ -133,18 +140,23 @@ function forget(over: boolean): void {
   session.set({ status: over ? "over" : "out" });
 }
 
-function askOtherTabs(): Promise<void> {
-  tell({ kind: "ask" });
+/** Waits for a token that is not this one, from any tab that has it. */
+function askOtherTabs(stale: string | null, patienceMs: number): Promise<void> {
+  const has = () => access !== null && access !== stale;
+  if (channel === null || has()) return Promise.resolve();
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ASK_MS);
-    channel?.addEventListener(
-      "message",
-      () => {
-        clearTimeout(timer);
-        resolve();
-      },
-      { once: true },
-    );
+    const done = () => {
+      clearTimeout(timer);
+      channel.removeEventListener("message", hear);
+      resolve();
+    };
+    const hear = ({ data }: MessageEvent<News>) => {
+      if (data.kind === "answer" && data.access !== stale) accept(data.access, data.user);
+      if (has()) done();
+    };
+    const timer = setTimeout(done, patienceMs);
+    channel.addEventListener("message", hear);
+    tell({ kind: "ask" });
   });
 }
 

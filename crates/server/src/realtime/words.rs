@@ -34,6 +34,10 @@ pub struct Inventory {
     availability: &'static str,
     waiting: u32,
     status: &'static str,
+    /// With the next two what a merchant may change while a sale runs, so that those who look at it see it change.
+    quantity: u32,
+    starts_at: String,
+    ends_at: String,
     server_time: String,
     version: u64,
 }
@@ -50,6 +54,9 @@ impl Inventory {
             availability: view.availability.as_str(),
             waiting: units.waiting,
             status: view.phase(now).as_str(),
+            quantity: units.quantity,
+            starts_at: rfc3339(view.policy.starts_at),
+            ends_at: rfc3339(view.policy.ends_at),
             server_time: rfc3339(now),
             version: view.seq.0,
         }

@@ -7,7 +7,7 @@ import { t } from "../lib/texts";
 /** How a field looks; one that is locked reads as a fact. */
 const LOOK = "field disabled:border-dashed disabled:bg-transparent disabled:text-soft disabled:opacity-100";
 
-export interface InputProps {
+interface InputProps {
   id: string;
   className: string;
   name: string;

@@ -6,7 +6,7 @@ import { currencyDigits, type Money } from "../../lib/money";
 /** The zeros of the scripts that browsers' keyboards write digits in: Arabic, Persian, Devanagari, Bengali, full width. */
 const ZEROS = [0x0660, 0x06f0, 0x0966, 0x09e6, 0xff10];
 /** Minor units of a price at most, as the law has it. */
-export const PRICE_MINOR_MAX = 100_000_000_000;
+const PRICE_MINOR_MAX = 100_000_000_000;
 
 function latin(text: string): string {
   return [...text]
@@ -26,7 +26,7 @@ export function parseCount(typed: string): number | null {
 }
 
 /** What stands between the whole and the rest of a number in a language. */
-export function decimalMark(language: string): string {
+function decimalMark(language: string): string {
   const parts = new Intl.NumberFormat(language, { numberingSystem: "latn" }).formatToParts(1.5);
   return parts.find(({ type }) => type === "decimal")?.value ?? ".";
 }

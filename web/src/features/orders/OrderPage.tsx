@@ -10,6 +10,7 @@ import { Timer } from "../../components/Timer";
 import { ask, client, type Order, type Sale } from "../../lib/api";
 import { useDeed } from "../../lib/deed";
 import { language, t } from "../../lib/i18n";
+import { useLive } from "../../lib/live/live";
 import { useAt, useServerNow } from "../../lib/moment";
 import { formatMoney } from "../../lib/money";
 import { rememberOrder, useOrder, useSale } from "../../lib/queries";
@@ -22,6 +23,7 @@ import { Pay } from "./Pay";
 export function OrderPage({ id }: { id: string }) {
   const who = useStore(session);
   const { data: order, error, isPending, refetch } = useOrder(id);
+  useLive(order?.flashSaleId);
   const look = useCallback(() => void refetch(), [refetch]);
   const untilMs = order?.status === "pending" && order.expiresAt ? Date.parse(order.expiresAt) : null;
   useAt(untilMs, look);
@@ -113,7 +115,10 @@ function Summary({ order, sale }: { order: Order; sale: Sale | undefined }) {
         <dd>{formatShort(order.createdAt, language())}</dd>
       </dl>
       <p className="text-sm text-soft">
-        {t("order.number")} <code className="select-all [overflow-wrap:anywhere]">{order.id}</code>
+        {t("order.number")}{" "}
+        <code dir="ltr" className="select-all [overflow-wrap:anywhere]">
+          {order.id}
+        </code>
       </p>
     </aside>
   );

@@ -5,6 +5,7 @@ import { Unloaded } from "../../components/Notice";
 import { SignInFirst } from "../../components/SignInFirst";
 import type { Order } from "../../lib/api";
 import { language, t } from "../../lib/i18n";
+import { useLive } from "../../lib/live/live";
 import { formatMoney } from "../../lib/money";
 import { useOrderPages, useSale } from "../../lib/queries";
 import { session } from "../../lib/session";
@@ -14,6 +15,7 @@ import { useTitle } from "../../lib/title";
 
 export function OrdersPage() {
   useTitle(t("nav.orders"));
+  useLive();
   const who = useStore(session);
   const { data, error, isPending, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useOrderPages();
   if (who.status !== "in") return <SignInFirst />;
@@ -51,7 +53,7 @@ export function OrdersPage() {
 }
 
 function Row({ order }: { order: Order }) {
-  const { data: sale } = useSale(order.flashSaleId);
+  const { data: sale } = useSale(order.flashSaleId, true);
   const isAlive = order.status === "pending" || order.status === "confirmed";
   return (
     <li className="relative flex flex-wrap items-baseline justify-between gap-x-6 gap-y-1 py-5">

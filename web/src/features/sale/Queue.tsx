@@ -71,7 +71,9 @@ export function Waiting({ sale, place }: { sale: Sale; place: Place }) {
           <dd className="text-lg tabular-nums">{t("waiting.number", { count: place.ticket })}</dd>
         </div>
       </dl>
-      <p className="font-semibold">{t("waiting.ahead", { count: place.ahead })}</p>
+      <p className="font-semibold">
+        {place.ahead === 0 ? t("waiting.next") : t("waiting.ahead", { count: place.ahead })}
+      </p>
       {sale.status === "paused" && <Notice>{t("waiting.paused")}</Notice>}
       {sale.availability === "all_held" && <Notice>{t("waiting.all_held")}</Notice>}
       {sale.availability === "sold_out" && <Notice>{t("waiting.sold_out")}</Notice>}
@@ -79,7 +81,7 @@ export function Waiting({ sale, place }: { sale: Sale; place: Place }) {
       <details className="text-sm text-soft">
         <summary>{t("waiting.receipt")}</summary>
         <p className="pt-2">{t("waiting.receipt_text")}</p>
-        <code className="mt-1 block text-base text-ink select-all [overflow-wrap:anywhere]">
+        <code dir="ltr" className="mt-1 block text-base text-ink select-all [overflow-wrap:anywhere]">
           {place.receipt}
         </code>
       </details>

@@ -1,13 +1,16 @@
 // The page of one sale: what is sold on one side, the buyer's ticket on the other.
 
-import { useCallback } from "react";
+import { useQueryClient } from "@tanstack/react-query";
+import { useCallback, useEffect, useState } from "react";
 import { Unloaded } from "../../components/Notice";
 import { Plate } from "../../components/Plate";
 import { Price } from "../../components/Price";
 import type { Sale } from "../../lib/api";
+import { allowChime } from "../../lib/chime";
 import { language, t } from "../../lib/i18n";
+import { useIsLive, useLive } from "../../lib/live/live";
 import { useAt, useServerNow } from "../../lib/moment";
-import { useOwnOrders, usePlace, useSale } from "../../lib/queries";
+import { keys, useOwnOrders, usePlace, useSale } from "../../lib/queries";
 import { stageOf } from "../../lib/stage";
 import { formatMoment, roughlyIn } from "../../lib/time";
 import { Ticket } from "./Ticket";
@@ -18,15 +21,20 @@ export function SalePage({ slug }: { slug: string }) {
   const place = usePlace(sale);
   const orders = useOwnOrders();
 
-  const look = useCallback(() => void refetch(), [refetch]);
-  useAt(sale?.status === "upcoming" ? Date.parse(sale.startsAt) : null, look);
-  useAt(sale?.status === "active" ? Date.parse(sale.endsAt) : null, look);
+  useLive(sale?.id);
+  const stage = sale && stageOf(sale, place.data ?? null, orders.data?.items ?? [], now);
 
-  if (sale === undefined) {
+  const look = useCallback(() => void refetch(), [refetch]);
+  const graceMs = useGrace();
+  useAt(sale?.status === "upcoming" ? Date.parse(sale.startsAt) : null, look, graceMs);
+  useAt(sale?.status === "active" ? Date.parse(sale.endsAt) : null, look, graceMs);
+  useOwnEnd(stage?.kind === "held" || stage?.kind === "admitted" ? stage.untilMs : null);
+  useChimeAllowed();
+
+  if (sale === undefined || stage === undefined) {
     return error === null ? <Loading /> : <Unloaded error={error} onRetry={look} />;
   }
   const isKnown = !(place.isLoading || orders.isLoading);
-  const stage = stageOf(sale, place.data ?? null, orders.data?.items ?? [], now);
   return (
     <article className="grid gap-8 lg:grid-cols-[1.1fr_1fr] lg:gap-14">
       <div className="min-w-0 lg:order-2">
@@ -46,6 +54,30 @@ export function SalePage({ slug }: { slug: string }) {
       </div>
     </article>
   );
+}
+
+/** Start and end are told at once where news come by themselves: then not all who watch ask in the same moment as well. */
+function useGrace(): number | undefined {
+  const [spreadMs] = useState(() => 1_000 + 3_000 * Math.random());
+  return useIsLive() ? spreadMs : undefined;
+}
+
+/** When the buyer's own time runs out, what is theirs is asked for. */
+function useOwnEnd(untilMs: number | null): void {
+  const queries = useQueryClient();
+  const look = useCallback(() => void queries.invalidateQueries({ queryKey: keys.own }), [queries]);
+  useAt(untilMs, look);
+}
+
+/** Browsers allow a sound once the page has been touched, wherever: also after a reload in the line. */
+function useChimeAllowed(): void {
+  useEffect(() => {
+    const touches = ["pointerdown", "keydown"] as const;
+    for (const touch of touches) document.addEventListener(touch, allowChime, { once: true });
+    return () => {
+      for (const touch of touches) document.removeEventListener(touch, allowChime);
+    };
+  }, []);
 }
 
 function Facts({ sale }: { sale: Sale }) {

@@ -29,7 +29,7 @@ type SaleEdit = components["schemas"]["SaleEdit"];
 type Fifo = Extract<components["schemas"]["AdmissionJson"], { type: "fifo" }>;
 
 /** The bounds of the law. */
-export const QUANTITY_MAX = 10_000_000;
+const QUANTITY_MAX = 10_000_000;
 const LIMIT_PER_BUYER_MAX = 1_000_000;
 const WINDOW_S_MAX = 86_400;
 const PER_SECOND_MAX = 100_000;
