@@ -237,6 +237,48 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/admin/flash-sales/{id}/series": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What happened in a sale over time, in at most 600 buckets.
+         * @description Counted from the ledger (refusals: from the attempts), so it is the same after a restart. Buckets in which nothing happened
+         *     are left out.
+         */
+        get: operations["get_admin_flash_sales_one_series"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/flash-sales/{id}/summary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a sale came to: totals, peaks, spans of time, and whether the line was kept in order.
+         * @description The figures are kept for some seconds while the sale goes on, longer the more buyers it has; `projectedVersion` says of when
+         *     they are.
+         */
+        get: operations["get_admin_flash_sales_one_summary"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/admin/orders": {
         parameters: {
             query?: never;
@@ -310,6 +352,27 @@ export interface paths {
          * @description Sales that are announced keep their own price. The currency cannot change while a sale of the product is not over.
          */
         patch: operations["patch_admin_products_one"];
+        trace?: never;
+    };
+    "/api/v1/admin/server": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How this process answers, since it started.
+         * @description The counts only grow: what happened between two looks is their difference. Behind a load balancer the next look may meet
+         *     another process; `startedAt` tells.
+         */
+        get: operations["get_admin_server"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/auth/login": {
@@ -828,6 +891,20 @@ export interface components {
          * @enum {string}
          */
         Availability: "available" | "all_held" | "sold_out";
+        /** @description One bucket. */
+        BucketJson: components["schemas"]["CountsJson"] & {
+            /**
+             * Format: date-time
+             * @description Its beginning.
+             */
+            at: string;
+            /**
+             * Format: int64
+             * @description Attempts that were refused.
+             */
+            refused: number;
+            units?: components["schemas"]["SeriesUnitsJson"] | null;
+        };
         /** @description Who a buyer is. */
         Buyer: {
             /** @description The address; null when there is no account of this id any more. */
@@ -846,6 +923,59 @@ export interface components {
             name: string;
             /** @description Whether it works. */
             ok: boolean;
+        };
+        /** @description How often what happened. */
+        CountsJson: {
+            /**
+             * Format: int64
+             * @description Buyers who were admitted.
+             */
+            admitted: number;
+            /**
+             * Format: int64
+             * @description Orders that were given back.
+             */
+            cancelled: number;
+            /**
+             * Format: int64
+             * @description Orders that were paid, or sold at once.
+             */
+            confirmed: number;
+            /**
+             * Format: int64
+             * @description Orders whose payment was declined.
+             */
+            declined: number;
+            /**
+             * Format: int64
+             * @description Orders whose hold ran out.
+             */
+            expired: number;
+            /**
+             * Format: int64
+             * @description Places in line that were taken.
+             */
+            joined: number;
+            /**
+             * Format: int64
+             * @description Admissions that ran out.
+             */
+            lapsed: number;
+            /**
+             * Format: int64
+             * @description Places, or admissions, that were given back.
+             */
+            left: number;
+            /**
+             * Format: int64
+             * @description Orders that were made.
+             */
+            ordered: number;
+            /**
+             * Format: int64
+             * @description Orders whose money went back.
+             */
+            refunded: number;
         };
         /** @description One event of the ledger. */
         EventJson: Record<string, never> & {
@@ -877,6 +1007,15 @@ export interface components {
             ok: boolean;
             /** @description The version that runs. */
             version: string;
+        };
+        /** @description How long the answers of one route took. */
+        LatencyJson: {
+            /** @description Answers by length: one count for each of `boundsSeconds`, and one for what took longer. */
+            counts: number[];
+            /** @description The route's method. */
+            method: string;
+            /** @description The route. */
+            route: string;
         };
         /** @description Which line. */
         Line: {
@@ -1342,6 +1481,19 @@ export interface components {
             /** @description How far it has come: `authorised` money is set aside and is taken soon, `refunding` money is on its way back. */
             status: string;
         };
+        /** @description The busiest second. */
+        PeakJson: {
+            /**
+             * Format: date-time
+             * @description Its beginning.
+             */
+            at: string;
+            /**
+             * Format: int64
+             * @description How many.
+             */
+            count: number;
+        };
         /** @description A buyer's place in a line. */
         PlaceJson: {
             /**
@@ -1637,6 +1789,102 @@ export interface components {
          * @enum {string}
          */
         SaleStatus: "upcoming" | "active" | "paused" | "ended" | "closed";
+        /** @description What happened over time. */
+        SeriesJson: {
+            before?: components["schemas"]["SeriesUnitsJson"] | null;
+            /** @description The buckets in which something happened, oldest first; at most 600. */
+            buckets: components["schemas"]["BucketJson"][];
+            /**
+             * Format: date-time
+             * @description Up to when the figures are complete: now, unless the tables are behind. Refusals are about two seconds later.
+             */
+            completeUntil: string;
+            /**
+             * Format: date-time
+             * @description The beginning, a multiple of the step.
+             */
+            from: string;
+            /**
+             * Format: int64
+             * @description The `version` of the sale that the figures are of.
+             */
+            projectedVersion: number;
+            /**
+             * Format: int64
+             * @description Events that the figures are behind the sale.
+             */
+            projectionLag: number;
+            /**
+             * Format: date-time
+             * @description The server's time.
+             */
+            serverTime: string;
+            /**
+             * Format: int64
+             * @description Seconds a bucket.
+             */
+            stepSeconds: number;
+            /**
+             * Format: date-time
+             * @description The end, a multiple of the step; it is outside.
+             */
+            to: string;
+        };
+        /** @description Where the units are, and how many wait. */
+        SeriesUnitsJson: {
+            /**
+             * Format: int32
+             * @description Units set aside for buyers who are admitted.
+             */
+            admitted: number;
+            /**
+             * Format: int32
+             * @description Free units.
+             */
+            available: number;
+            /**
+             * Format: int32
+             * @description Units in orders that wait for their payment.
+             */
+            held: number;
+            /**
+             * Format: int32
+             * @description Units sold.
+             */
+            sold: number;
+            /**
+             * Format: int32
+             * @description Buyers in line.
+             */
+            waiting: number;
+        };
+        /** @description How this process answers. */
+        ServerJson: {
+            /** @description Upper bounds of the latencies below, in seconds. */
+            boundsSeconds: number[];
+            /**
+             * Format: int64
+             * @description Connections open now.
+             */
+            connections: number;
+            /**
+             * Format: int64
+             * @description Requests being answered now, this one among them.
+             */
+            inFlight: number;
+            /** @description How long answers took since the start. */
+            latencies: components["schemas"]["LatencyJson"][];
+            /**
+             * Format: date-time
+             * @description The server's time.
+             */
+            serverTime: string;
+            /**
+             * Format: date-time
+             * @description When this process started: another one when this differs, and its counts begin anew.
+             */
+            startedAt: string;
+        };
         /** @description Someone who is signed in, with their tokens. */
         SignedInReply: {
             /** @description For `Authorization: Bearer …`. */
@@ -1667,6 +1915,24 @@ export interface components {
             /** @description Its name. */
             name: string;
         };
+        /** @description How long something took: exact, over all buyers so far. */
+        SpansJson: {
+            /**
+             * Format: int64
+             * @description For how many.
+             */
+            count: number;
+            /**
+             * Format: int64
+             * @description What half of them did not exceed, in milliseconds.
+             */
+            p50Ms: number;
+            /**
+             * Format: int64
+             * @description What 95 of 100 did not exceed, in milliseconds.
+             */
+            p95Ms: number;
+        };
         /** @description Orders in one status. */
         StatusSumJson: {
             /**
@@ -1683,6 +1949,64 @@ export interface components {
              * @description Their units.
              */
             units: number;
+        };
+        /** @description What a sale came to, or has come to so far. */
+        SummaryJson: {
+            /**
+             * Format: int64
+             * @description Buyers who own a unit.
+             */
+            buyers: number;
+            checkout?: components["schemas"]["SpansJson"] | null;
+            /**
+             * Format: date-time
+             * @description The second in which the first buyer did something; null when none did.
+             */
+            firstActivityAt?: string | null;
+            joinsPeak?: components["schemas"]["PeakJson"] | null;
+            /**
+             * Format: date-time
+             * @description The last second in which something happened to a buyer, refunds apart.
+             */
+            lastActivityAt?: string | null;
+            /** @description Its orders by status. */
+            orders: components["schemas"]["StatusSumJson"][];
+            ordersPeak?: components["schemas"]["PeakJson"] | null;
+            /**
+             * Format: int64
+             * @description Buyers who were admitted later than one with a later ticket: 0, unless a promise was broken.
+             */
+            outOfOrder: number;
+            payment?: components["schemas"]["SpansJson"] | null;
+            /**
+             * Format: int64
+             * @description The `version` of the sale that the figures are of.
+             */
+            projectedVersion: number;
+            /**
+             * Format: int64
+             * @description Events that the figures are behind the sale.
+             */
+            projectionLag: number;
+            /** @description Refused attempts by code. */
+            refusals: components["schemas"]["RefusalsJson"][];
+            /** @description What buyers paid and did not get back. */
+            revenue: components["schemas"]["Money"];
+            /** @description The sale. */
+            sale: components["schemas"]["AdminSaleJson"];
+            /**
+             * Format: date-time
+             * @description When every unit was sold for the first time.
+             */
+            soldOutAt?: string | null;
+            /**
+             * Format: date-time
+             * @description When no unit was free for the first time: each sold, held or set aside.
+             */
+            takenAt?: string | null;
+            /** @description How often what happened. */
+            totals: components["schemas"]["CountsJson"];
+            wait?: components["schemas"]["SpansJson"] | null;
         };
     };
     responses: never;
@@ -2244,6 +2568,77 @@ export interface operations {
             };
         };
     };
+    get_admin_flash_sales_one_series: {
+        parameters: {
+            query?: {
+                /** @description The beginning; from where the line, or the sale, opens when not given. */
+                from?: string;
+                /** @description The end; now when not given. */
+                to?: string;
+                /** @description Seconds a bucket: 1 to 59, or whole minutes, or from an hour on whole hours. Chosen when not given. */
+                step?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The sale */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The figures */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeriesJson"];
+                };
+            };
+            /** @description `sale_unknown` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_admin_flash_sales_one_summary: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The sale */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The figures */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SummaryJson"];
+                };
+            };
+            /** @description `sale_unknown` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_admin_orders: {
         parameters: {
             query?: {
@@ -2472,6 +2867,26 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_admin_server: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The figures */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServerJson"];
                 };
             };
         };

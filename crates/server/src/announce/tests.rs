@@ -1,5 +1,7 @@
 //! What the tables say is what the ledger says: after any history, at any speed, through any number of restarts.
 
+mod series;
+
 use super::projector::{Figures, Projector, Settings, Tools};
 use crate::shop::attempts;
 use crate::shop::projected::Projected;
@@ -8,6 +10,7 @@ use crate::shop::projection::fold::{Folded, fold};
 use crate::store::counters::CountersRow;
 use crate::store::orders::{Filter, OrderRow};
 use crate::store::queue::{QueueRow, QueueStatus};
+use crate::store::series::Counts;
 use crate::store::{Store, counters, orders, queue};
 use crate::telemetry::metrics::Counter;
 use engine::clock::{Clock, ManualClock};
@@ -109,6 +112,7 @@ struct Tables {
     orders: BTreeMap<OrderId, OrderRow>,
     queue: BTreeMap<Ticket, QueueRow>,
     accepted: usize,
+    series: BTreeMap<(i64, Timestamp), Counts>,
 }
 
 impl Tables {
@@ -129,6 +133,7 @@ impl Tables {
             }
         }
         self.accepted += folded.attempts.len();
+        self.add(folded.series.into_rows());
         self.counters = folded.counters;
     }
 
@@ -142,6 +147,7 @@ impl Tables {
             orders: orders.into_iter().map(|row| (row.order.id, row)).collect(),
             queue: queue.into_iter().map(|row| (row.ticket, row)).collect(),
             accepted: attempts.iter().filter(|attempt| attempt.code == "accepted").count(),
+            series: BTreeMap::new(),
         }
     }
 
@@ -187,6 +193,7 @@ proptest! {
             tables.write(folded);
         }
         tables.assert_are(&entries);
+        tables.assert_series(&entries);
     }
 
     #[test]
@@ -286,6 +293,7 @@ async fn a_projector_that_is_started_anew_after_each_transaction_writes_the_same
     let entries = house.ledger().await;
     assert!(restarts > 20 && entries.len() > 200, "{restarts} restarts, {} events", entries.len());
     Tables::read(&house.store, SALE).await.assert_are(&entries);
+    series::assert_told(&house.store, &entries).await;
     house.close().await;
 }
 
@@ -304,6 +312,7 @@ async fn a_transaction_that_is_not_committed_leaves_nothing() {
     let projector = house.project(&projected, &figures);
     assert!(projected.wait(SALE, entries.last().unwrap().seq, PATIENCE).await);
     Tables::read(&house.store, SALE).await.assert_are(&entries);
+    series::assert_told(&house.store, &entries).await;
     assert_eq!(figures.failures.get(), 0);
     tokio::task::spawn_blocking(|| projector.stop()).await.unwrap();
     house.close().await;
@@ -322,6 +331,7 @@ async fn two_projectors_do_not_write_twice() {
     assert!(one.wait(SALE, last, PATIENCE).await && other.wait(SALE, last, PATIENCE).await);
     let tables = Tables::read(&house.store, SALE).await;
     tables.assert_are(&entries);
+    series::assert_told(&house.store, &entries).await;
     assert_eq!(figures.events.get(), entries.len() as u64, "each event was written once");
     for projector in projectors {
         tokio::task::spawn_blocking(|| projector.stop()).await.unwrap();
@@ -362,6 +372,7 @@ async fn an_older_ledger_that_is_restored_is_noticed_even_when_it_has_grown_sinc
     assert!(projected.wait(SALE, entries.last().unwrap().seq, PATIENCE).await);
     assert_eq!(figures.rebuilds.get(), 1);
     Tables::read(&house.store, SALE).await.assert_are(&entries);
+    series::assert_told(&house.store, &entries).await;
     tokio::task::spawn_blocking(|| projector.stop()).await.unwrap();
     house.close().await;
 }
@@ -397,7 +408,7 @@ async fn refused_attempts_are_written_while_the_projector_runs_and_when_it_stops
         told.refused(SALE, Some(BuyerId(Uuid::from_u128(n))), "order", "sold_out", now);
     }
     tokio::task::spawn_blocking(|| projector.stop()).await.unwrap();
-    let refusals = crate::store::attempts::refusals(&house.store, SALE).await.unwrap();
+    let refusals = crate::store::series::refusals(&house.store, SALE).await.unwrap();
     assert_eq!(refusals, [("sold_out".to_owned(), 500)]);
     assert_eq!(crate::store::attempts::counted(&house.store, SALE).await.unwrap(), 300);
     house.close().await;

@@ -23,6 +23,7 @@ use crate::shop::payments::books::TableBooks;
 use crate::shop::payments::{Payments, Timing};
 use crate::shop::projected::Projected;
 use crate::shop::receipts::Receipts;
+use crate::shop::summary::Summaries;
 use crate::shop::{Shop, orders, sales};
 use crate::store::Store;
 use crate::telemetry::metrics::{Counter, Metrics};
@@ -130,8 +131,9 @@ impl Instance {
         let demo = if settings.demo { Some(demo::prepare(&shop).await?) } else { None };
         let projector = start_projector(&shop, inbox, &metrics)?;
         let limits = settings.rates().map(Limits::new);
-        let prepared = PreparedSales::default();
-        let app = Arc::new(App { shop, prepared, edge, limits, metrics, ready: Ready::default() });
+        let (prepared, started_at) = (PreparedSales::default(), shop.engine.now());
+        let app =
+            Arc::new(App { shop, prepared, edge, started_at, limits, metrics, ready: Ready::default() });
 
         recall_keys(&app).await;
         let (stop, stopping) = watch::channel(false);
@@ -268,6 +270,7 @@ async fn open_shop(
         payments,
         keys: Arc::default(),
         receipts,
+        summaries: Summaries::default(),
         accounts,
     };
     Ok((shop, inbox))

@@ -28,6 +28,7 @@ use crate::shop::Shop;
 use crate::telemetry::metrics::Metrics;
 use axum::Router;
 use problem::{Problem, kind};
+use sale::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use utoipa::openapi::OpenApi;
@@ -44,6 +45,8 @@ pub struct App {
     pub prepared: v1::flash_sales::PreparedSales,
     /// What the edge goes by.
     pub edge: edge::Settings,
+    /// When this process began to be a shop.
+    pub started_at: Timestamp,
     /// The request limits; `None` when they are off.
     pub limits: Option<limits::Limits>,
     /// The metrics.

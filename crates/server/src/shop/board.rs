@@ -5,7 +5,7 @@ use super::Shop;
 use super::catalogue::CatalogueError;
 use super::sales::Sale;
 use crate::store::orders::Filter;
-use crate::store::{StoreError, accounts, attempts, orders, people};
+use crate::store::{StoreError, accounts, attempts, orders, people, series};
 use sale::{BuyerId, Entry, LineMember, OrderId, OrderStatus, SaleId, Seq, Ticket, Timestamp};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -17,7 +17,7 @@ pub use crate::store::orders::{OrderRow, StatusSum};
 pub use crate::store::people::Person;
 
 /// How long an admin's page waits for the tables to catch up with the ledger.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 /// What "the last minute" is, in milliseconds.
 const MINUTE_MS: i64 = 60_000;
 
@@ -92,7 +92,7 @@ pub async fn overview(shop: &Shop, sale: Sale) -> Result<Overview, StoreError> {
     Ok(Overview {
         orders: orders::sums(&shop.store, id).await?,
         orders_last_minute: orders::made_since(&shop.store, id, since).await?,
-        refusals: attempts::refusals(&shop.store, id).await?,
+        refusals: series::refusals(&shop.store, id).await?,
         projected,
         sale,
     })

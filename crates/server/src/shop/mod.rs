@@ -10,6 +10,8 @@ pub mod sales;
 
 pub mod board;
 pub mod live;
+pub mod series;
+pub mod summary;
 
 pub mod attempts;
 pub mod catalogue;
@@ -45,6 +47,8 @@ pub struct Shop {
     pub keys: Arc<keys::KeyGuard>,
     /// Proofs of places in line.
     pub receipts: receipts::Receipts,
+    /// What sales came to, as it was last read.
+    pub summaries: summary::Summaries,
     /// Who people are.
     pub accounts: accounts::Accounts,
 }

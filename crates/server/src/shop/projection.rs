@@ -4,13 +4,15 @@
 
 pub mod fold;
 
+mod series;
+
 pub mod refusals;
 
 use self::fold::fold;
 use super::projected::Projected;
 use crate::store::counters::{self, CountersRow};
 use crate::store::followers::{self, Offset};
-use crate::store::{StoreError, attempts, orders, queue};
+use crate::store::{StoreError, attempts, orders, queue, series as series_table};
 use crate::telemetry::metrics::Counter;
 use engine::Engine;
 use engine::record::{ReadError, encode_event};
@@ -151,6 +153,7 @@ impl<'a> Follower<'a> {
             queue::extend_admissions(&mut writing, sale, ms).await?;
         }
         attempts::insert(&mut writing, &folded.attempts).await?;
+        series_table::add(&mut writing, sale, &folded.series.into_rows()).await?;
         if let Some(row) = &folded.counters {
             counters::upsert(&mut writing, sale, row).await?;
         }

@@ -36,7 +36,7 @@ pub(super) static INSERT: Bulk = Bulk::new(
     "ON CONFLICT (id) DO NOTHING",
 );
 
-pub(super) const STATEMENTS: &[&str] = &[DROP_ACCEPTED, LIST, REFUSALS, COUNTED];
+pub(super) const STATEMENTS: &[&str] = &[DROP_ACCEPTED, LIST, COUNTED];
 
 pub(super) const DROP_ACCEPTED: &str = "
 DELETE FROM attempts WHERE sale_id = $1 AND code = 'accepted'";
@@ -47,13 +47,6 @@ FROM attempts
 WHERE sale_id = $1 AND id < $2
 ORDER BY id DESC
 LIMIT $3";
-
-const REFUSALS: &str = "
-SELECT code, CAST(SUM(count) AS BIGINT) AS refused
-FROM attempts
-WHERE sale_id = $1 AND code <> 'accepted'
-GROUP BY code
-ORDER BY code";
 
 const COUNTED: &str = "
 SELECT CAST(COALESCE(SUM(count), 0) AS BIGINT)
@@ -94,17 +87,6 @@ pub async fn list(
     let after = after.unwrap_or(BEHIND_ALL).to_string();
     let query = sqlx::query(LIST).bind(sale.to_string()).bind(after).bind(i64::from(limit));
     query.fetch_all(store.reader()).await?.iter().map(read).collect()
-}
-
-/// How many attempts at a sale were refused, by code.
-///
-/// # Errors
-/// When the database fails.
-pub async fn refusals(store: &Store, sale: SaleId) -> Result<Vec<(String, u64)>, StoreError> {
-    let rows = sqlx::query(REFUSALS).bind(sale.to_string()).fetch_all(store.reader()).await?;
-    rows.iter()
-        .map(|row| Ok((row.try_get("code")?, row.try_get::<i64, _>("refused")?.unsigned_abs())))
-        .collect()
 }
 
 /// How many refusals of a sale were only counted, not kept singly.

@@ -19,6 +19,10 @@ pub struct CountersRow {
     pub paused_at: Option<Timestamp>,
     /// When it was closed.
     pub closed_at: Option<Timestamp>,
+    /// When no unit was free for the first time.
+    pub taken_at: Option<Timestamp>,
+    /// When all units were sold for the first time.
+    pub sold_out_at: Option<Timestamp>,
 }
 
 pub(super) const STATEMENTS: &[&str] = &[UPSERT, FIND, DROP];
@@ -27,9 +31,9 @@ const UPSERT: &str = "
 INSERT INTO sale_counters (
     sale_id, seq, quantity, available, admitted, held, sold, waiting, short,
     unit_price_minor, currency, starts_at, ends_at, limit_per_buyer, hold_s,
-    admission, per_second, checkout_s, line_opens_s, extension_s, paused_at, closed_at
+    admission, per_second, checkout_s, line_opens_s, extension_s, paused_at, closed_at, taken_at, sold_out_at
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)
 ON CONFLICT (sale_id) DO UPDATE SET
     seq = excluded.seq,
     quantity = excluded.quantity,
@@ -51,14 +55,16 @@ ON CONFLICT (sale_id) DO UPDATE SET
     line_opens_s = excluded.line_opens_s,
     extension_s = excluded.extension_s,
     paused_at = excluded.paused_at,
-    closed_at = excluded.closed_at
+    closed_at = excluded.closed_at,
+    taken_at = excluded.taken_at,
+    sold_out_at = excluded.sold_out_at
 WHERE excluded.seq > sale_counters.seq";
 
 const FIND: &str = "
 SELECT
     seq, quantity, available, admitted, held, sold, waiting, short,
     unit_price_minor, currency, starts_at, ends_at, limit_per_buyer, hold_s,
-    admission, per_second, checkout_s, line_opens_s, extension_s, paused_at, closed_at
+    admission, per_second, checkout_s, line_opens_s, extension_s, paused_at, closed_at, taken_at, sold_out_at
 FROM sale_counters
 WHERE sale_id = $1";
 
@@ -70,7 +76,7 @@ DELETE FROM sale_counters WHERE sale_id = $1";
 /// # Errors
 /// When the database fails, or the sums do not add up.
 pub async fn upsert(writing: &mut Writing, sale: SaleId, row: &CountersRow) -> Result<(), StoreError> {
-    let CountersRow { seq, counters, policy, paused_at, closed_at } = row;
+    let CountersRow { seq, counters, policy, paused_at, closed_at, taken_at, sold_out_at } = row;
     let (admission, [per_second, checkout_s, line_opens_s, extension_s]) = match policy.admission {
         Admission::Open => ("open", [None; 4]),
         Admission::Fifo { per_second, checkout_s, line_opens_s, extension_s } => {
@@ -101,6 +107,8 @@ pub async fn upsert(writing: &mut Writing, sale: SaleId, row: &CountersRow) -> R
         .bind(extension_s)
         .bind(paused_at.map(|at| at.0))
         .bind(closed_at.map(|at| at.0))
+        .bind(taken_at.map(|at| at.0))
+        .bind(sold_out_at.map(|at| at.0))
         .execute(writing.on())
         .await?;
     Ok(())
@@ -149,6 +157,8 @@ fn read(row: &AnyRow, sale: SaleId) -> Result<CountersRow, StoreError> {
         },
         paused_at: moment("paused_at")?,
         closed_at: moment("closed_at")?,
+        taken_at: moment("taken_at")?,
+        sold_out_at: moment("sold_out_at")?,
     })
 }
 
@@ -194,8 +204,15 @@ mod tests {
             admission: Admission::Fifo { per_second: 1, checkout_s: 2, line_opens_s: 3, extension_s: 4 },
         };
         let counters = Counters { quantity: 5, available: 2, held: 3, ..Counters::default() };
-        let row =
-            CountersRow { seq: Seq(7), counters, policy, paused_at: None, closed_at: Some(Timestamp(9)) };
+        let row = CountersRow {
+            seq: Seq(7),
+            counters,
+            policy,
+            paused_at: None,
+            closed_at: Some(Timestamp(9)),
+            taken_at: Some(Timestamp(8)),
+            sold_out_at: None,
+        };
         let lost = Counters { available: 1, ..counters };
         let mut writing = store.begin().await.unwrap();
         assert!(upsert(&mut writing, sale, &CountersRow { counters: lost, ..row.clone() }).await.is_err());

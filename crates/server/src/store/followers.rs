@@ -1,7 +1,7 @@
 //! The `followers` table: how far each follower of the ledger has come in each sale. A follower moves its own row in the
 //! transaction in which it writes what it read, so what it wrote and how far it came never differ.
 
-use super::{Store, StoreError, Writing, attempts, counters, orders, queue};
+use super::{Store, StoreError, Writing, attempts, counters, orders, queue, series};
 use sale::{SaleId, Seq};
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -68,7 +68,7 @@ pub async fn list(store: &Store, name: &str) -> Result<Vec<(SaleId, Offset)>, St
 pub async fn drop_projected(writing: &mut Writing, name: &str, sale: SaleId) -> Result<(), StoreError> {
     let sale = sale.to_string();
     sqlx::query(FORGET).bind(name).bind(sale.as_str()).execute(writing.on()).await?;
-    for statement in [orders::DROP, queue::DROP, counters::DROP, attempts::DROP_ACCEPTED] {
+    for statement in [orders::DROP, queue::DROP, counters::DROP, series::DROP, attempts::DROP_ACCEPTED] {
         sqlx::query(statement).bind(sale.as_str()).execute(writing.on()).await?;
     }
     Ok(())

@@ -19,7 +19,10 @@ pub mod payments;
 pub mod people;
 pub mod queue;
 pub mod sandbox;
+pub mod series;
 pub mod sums;
+
+pub mod insight;
 
 mod bulk;
 
@@ -194,8 +197,14 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(counters::STATEMENTS.iter().copied())
         .chain(followers::STATEMENTS.iter().copied())
         .chain(sums::STATEMENTS.iter().copied())
+        .chain(series::STATEMENTS.iter().copied())
+        .chain(insight::STATEMENTS.iter().copied())
         .chain([people::find_text()])
-        .chain([&orders::UPSERT, &queue::UPSERT, &attempts::INSERT].into_iter().flat_map(bulk::Bulk::texts))
+        .chain(bulks().into_iter().flat_map(bulk::Bulk::texts))
+}
+
+fn bulks() -> [&'static bulk::Bulk; 5] {
+    [&orders::UPSERT, &queue::UPSERT, &attempts::INSERT, &series::UPSERT, &series::COUNT_REFUSALS]
 }
 
 static WRITER_PRAGMAS: [&str; 4] = [

@@ -16,6 +16,8 @@ pub struct OrderRow {
     pub order: OrderView,
     /// The price of one unit, as promised when the order was made.
     pub unit_price: Money,
+    /// When it was paid, if it was held before that.
+    pub paid_at: Option<Timestamp>,
     /// The event that last changed it.
     pub seq: Seq,
 }
@@ -48,14 +50,15 @@ pub struct StatusSum {
 
 pub(super) static UPSERT: Bulk = Bulk::new(
     "INSERT INTO orders (id, sale_id, buyer_id, quantity, unit_price_minor, currency, status, expires_at, restocked, \
-     made_at, changed_at, seq)",
-    12,
+     made_at, changed_at, paid_at, seq)",
+    13,
     // What an order is made of does not change; who first tells of it, tells it.
     "ON CONFLICT (id) DO UPDATE SET \
      status = excluded.status, \
      expires_at = excluded.expires_at, \
      restocked = excluded.restocked, \
      changed_at = excluded.changed_at, \
+     paid_at = COALESCE(excluded.paid_at, orders.paid_at), \
      seq = excluded.seq \
      WHERE excluded.seq > orders.seq",
 );
@@ -104,7 +107,7 @@ pub(super) fn lists() -> &'static [String; 16] {
                 if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
             format!(
                 "SELECT id, sale_id, buyer_id, quantity, unit_price_minor, currency, status, expires_at, restocked, \
-                 made_at, changed_at, seq FROM orders{conditions} ORDER BY made_at DESC, id DESC LIMIT ${}",
+                 made_at, changed_at, paid_at, seq FROM orders{conditions} ORDER BY made_at DESC, id DESC LIMIT ${}",
                 next()
             )
         })
@@ -134,6 +137,7 @@ pub async fn upsert(writing: &mut Writing, rows: &[OrderRow]) -> Result<(), Stor
             .bind(i64::from(restocked))
             .bind(row.order.made_at.0)
             .bind(row.order.changed_at.0)
+            .bind(row.paid_at.map(|at| at.0))
             .bind(row.seq.0.cast_signed())
     });
     write.await
@@ -216,6 +220,7 @@ fn read(row: &AnyRow) -> Result<OrderRow, StoreError> {
             status,
         },
         unit_price: Money { minor, currency },
+        paid_at: row.try_get::<Option<i64>, _>("paid_at")?.map(Timestamp),
         seq: Seq(row.try_get::<i64, _>("seq")?.cast_unsigned()),
     })
 }

@@ -18,6 +18,8 @@ pub struct QueueRow {
     pub status: QueueStatus,
     /// When the number was given.
     pub joined_at: Timestamp,
+    /// When the buyer was admitted, if ever.
+    pub admitted_at: Option<Timestamp>,
     /// When the status last changed.
     pub changed_at: Timestamp,
     /// The event that last changed it.
@@ -57,11 +59,12 @@ impl QueueStatus {
 }
 
 pub(super) static UPSERT: Bulk = Bulk::new(
-    "INSERT INTO queue_entries (sale_id, ticket, buyer_id, status, admitted_until, joined_at, changed_at, seq)",
-    8,
+    "INSERT INTO queue_entries (sale_id, ticket, buyer_id, status, admitted_until, joined_at, admitted_at, changed_at, seq)",
+    9,
     "ON CONFLICT (sale_id, ticket) DO UPDATE SET \
      status = excluded.status, \
      admitted_until = excluded.admitted_until, \
+     admitted_at = COALESCE(excluded.admitted_at, queue_entries.admitted_at), \
      changed_at = excluded.changed_at, \
      seq = excluded.seq \
      WHERE excluded.seq > queue_entries.seq",
@@ -76,7 +79,7 @@ const EXTEND: &str = "
 UPDATE queue_entries SET admitted_until = admitted_until + $1 WHERE sale_id = $2 AND status = 'admitted'";
 
 const LIST: &str = "
-SELECT ticket, buyer_id, status, admitted_until, joined_at, changed_at, seq
+SELECT ticket, buyer_id, status, admitted_until, joined_at, admitted_at, changed_at, seq
 FROM queue_entries
 WHERE sale_id = $1 AND ticket > $2
 ORDER BY ticket
@@ -100,6 +103,7 @@ pub async fn upsert(writing: &mut Writing, sale: SaleId, rows: &[QueueRow]) -> R
             .bind(row.status.as_str())
             .bind(until)
             .bind(row.joined_at.0)
+            .bind(row.admitted_at.map(|at| at.0))
             .bind(row.changed_at.0)
             .bind(row.seq.0.cast_signed())
     });
@@ -149,6 +153,7 @@ fn read(row: &AnyRow) -> Result<QueueRow, StoreError> {
             .map_err(|_| damaged("its buyer is not a UUID"))?,
         status,
         joined_at: Timestamp(row.try_get("joined_at")?),
+        admitted_at: row.try_get::<Option<i64>, _>("admitted_at")?.map(Timestamp),
         changed_at: Timestamp(row.try_get("changed_at")?),
         seq: Seq(row.try_get::<i64, _>("seq")?.cast_unsigned()),
     })

@@ -1,6 +1,7 @@
 //! Metrics in the OpenMetrics text format, served on an address of their own. Handles are made once, at the start: a
 //! request on a hot route hashes no label and allocates nothing here.
 
+use super::latency::{BOUNDS_S, Latency};
 use super::sales::{SaleRow, SalesCollector};
 use prometheus_client::encoding::{EncodeLabelSet, text};
 pub use prometheus_client::metrics::counter::Counter;
@@ -8,11 +9,8 @@ use prometheus_client::metrics::family::Family;
 pub use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
-use std::sync::{Mutex, OnceLock, PoisonError};
-
-/// Bounds of the latency histogram in seconds: 0.25 ms to 10 s, dense where a purchase should be (p99 ≤ 15 ms).
-const LATENCY_BOUNDS_S: [f64; 14] =
-    [0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.125, 0.25, 1.0, 3.0, 10.0];
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Every metric of this process.
 #[derive(Debug)]
@@ -21,6 +19,7 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
     problems: Family<CodeLabels, Counter>,
+    latencies: Mutex<HashMap<RouteLabels, Arc<Latency>>>,
     /// Requests being answered now.
     pub in_flight: Gauge,
     /// Connections open now.
@@ -50,8 +49,9 @@ impl Default for Metrics {
         let metrics = Self {
             registry: Mutex::new(Registry::with_prefix("doorbuster")),
             requests: Family::default(),
-            seconds: Family::new_with_constructor(|| Histogram::new(LATENCY_BOUNDS_S)),
+            seconds: Family::new_with_constructor(|| Histogram::new(BOUNDS_S)),
             problems: Family::default(),
+            latencies: Mutex::default(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
         };
@@ -84,12 +84,21 @@ impl Metrics {
     #[must_use]
     pub fn route(&self, method: &'static str, route: &str) -> RouteMetrics {
         let labels = RouteLabels { method, route: route.to_owned() };
+        let mut latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
         RouteMetrics {
+            latency: Arc::clone(latencies.entry(labels.clone()).or_default()),
             seconds: self.seconds.get_or_create_owned(&labels),
             requests: self.requests.clone(),
             counters: Default::default(),
             labels,
         }
+    }
+
+    /// How long answers of one method of one route took; `None` when there is no such route.
+    #[must_use]
+    pub fn latency(&self, method: &'static str, route: &str) -> Option<Arc<Latency>> {
+        let labels = RouteLabels { method, route: route.to_owned() };
+        self.latencies.lock().unwrap_or_else(PoisonError::into_inner).get(&labels).cloned()
     }
 
     /// The counter of refusals and failures with this code.
@@ -133,12 +142,14 @@ pub struct RouteMetrics {
     requests: Family<RequestLabels, Counter>,
     counters: [OnceLock<Counter>; STATUSES.len()],
     seconds: Histogram,
+    latency: Arc<Latency>,
 }
 
 impl RouteMetrics {
     /// Counts one answer.
     pub fn observe(&self, status: u16, seconds: f64) {
         self.seconds.observe(seconds);
+        self.latency.observe(seconds);
         let index = STATUS_INDEX.get(usize::from(status).wrapping_sub(200)).copied().unwrap_or(u8::MAX);
         match self.counters.get(usize::from(index)) {
             Some(counter) => counter.get_or_init(|| self.counter(status)).inc(),

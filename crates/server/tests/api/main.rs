@@ -27,3 +27,4 @@ mod attempts;
 mod flash_sales_admin;
 mod products;
 mod projector;
+mod series;

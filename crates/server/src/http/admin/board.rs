@@ -10,7 +10,7 @@ use crate::http::page::{Page, PageQuery};
 use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
 use crate::http::v1::money_json::MoneyJson;
 use crate::http::v1::rfc3339;
-use crate::shop::board::{self, AttemptRow, OrderFilter, Overview, WithPeople};
+use crate::shop::board::{self, AttemptRow, OrderFilter, Overview, StatusSum, WithPeople};
 use crate::shop::sales::{self, Sale};
 use axum::extract::State;
 use sale::{LineMember, Money, Place, SaleId, Seq, Ticket};
@@ -52,7 +52,7 @@ struct OverviewJson {
 /// Orders in one status.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct StatusSumJson {
+pub(super) struct StatusSumJson {
     /// The status.
     status: String,
     /// How many orders.
@@ -65,7 +65,7 @@ struct StatusSumJson {
 
 /// Refusals of one sort.
 #[derive(Debug, Serialize, ToSchema)]
-struct RefusalsJson {
+pub(super) struct RefusalsJson {
     /// The refusal's code.
     code: String,
     /// How many.
@@ -91,23 +91,35 @@ async fn overview(
 ) -> Result<Json<OverviewJson>, Problem> {
     let Overview { sale, orders, orders_last_minute, refusals, projected } =
         board::overview(&app.shop, listed(&app, id)?).await?;
-    let money = |minor| MoneyJson::from(Money { minor, ..sale.view.policy.unit_price });
-    let revenue = money(board::revenue_minor(&orders));
-    let sums = orders.into_iter().map(|sum| StatusSumJson {
-        status: sum.status,
-        orders: sum.orders,
-        units: sum.units,
-        total: money(sum.amount_minor),
-    });
+    let revenue = money(&sale, board::revenue_minor(&orders));
     Ok(Json(OverviewJson {
-        orders: sums.collect(),
+        orders: sums(&sale, &orders),
         revenue,
         orders_last_minute,
-        refusals: refusals.into_iter().map(|(code, count)| RefusalsJson { code, count }).collect(),
+        refusals: by_code(refusals),
         projected_version: projected.0,
         projection_lag: sale.view.seq.0.saturating_sub(projected.0),
         sale: AdminSaleJson::of(&sale, app.shop.engine.now()),
     }))
+}
+
+/// An amount in the sale's currency.
+pub(super) fn money(sale: &Sale, minor: i64) -> MoneyJson {
+    Money { minor, ..sale.view.policy.unit_price }.into()
+}
+
+pub(super) fn sums(sale: &Sale, orders: &[StatusSum]) -> Vec<StatusSumJson> {
+    let sum = |sum: &StatusSum| StatusSumJson {
+        status: sum.status.clone(),
+        orders: sum.orders,
+        units: sum.units,
+        total: money(sale, sum.amount_minor),
+    };
+    orders.iter().map(sum).collect()
+}
+
+pub(super) fn by_code(refusals: Vec<(String, u64)>) -> Vec<RefusalsJson> {
+    refusals.into_iter().map(|(code, count)| RefusalsJson { code, count }).collect()
 }
 
 /// Someone in line.
@@ -300,7 +312,7 @@ async fn events(
     Ok(Json(page.map(|entry| EventJson::of(&entry))))
 }
 
-fn listed(app: &AppState, id: SaleId) -> Result<Sale, Problem> {
+pub(super) fn listed(app: &AppState, id: SaleId) -> Result<Sale, Problem> {
     sales::find(&app.shop, id).ok_or(Problem::new(&kind::SALE_UNKNOWN))
 }
 

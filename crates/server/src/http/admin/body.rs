@@ -266,7 +266,8 @@ pub(super) fn moment(at: &str, value: Value, wrong: &mut Wrong) -> Option<Timest
     moment
 }
 
-fn rfc3339(text: &str) -> Option<Timestamp> {
+/// A moment in text, if it is one.
+pub(super) fn rfc3339(text: &str) -> Option<Timestamp> {
     // Jiff takes more than RFC 3339: annotations, blanks, dates without seconds or with a longer year.
     const PARSER: DateTimeParser = DateTimeParser::new();
     let bytes = text.as_bytes();

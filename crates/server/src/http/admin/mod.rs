@@ -15,6 +15,12 @@ mod receipt;
 
 mod board;
 
+mod series;
+
+mod summary;
+
+mod server;
+
 mod body;
 
 mod buyer_json;
@@ -34,6 +40,9 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(refund::routes())
         .merge(receipt::routes())
         .merge(board::routes())
+        .merge(series::routes())
+        .merge(summary::routes())
+        .merge(server::routes())
 }
 
 /// Runs an edit to its end, also when the client hangs up meanwhile: what the engine was told, the tables have to be told too.

@@ -1,5 +1,6 @@
 //! From events to rows: a stretch of a sale's ledger, folded into the last state of each row that it touches. Pure.
 
+use super::series::Series;
 use crate::store::attempts::{ACCEPTED, AttemptRow};
 use crate::store::counters::CountersRow;
 use crate::store::orders::OrderRow;
@@ -18,6 +19,7 @@ pub(crate) struct Folded {
     pub(crate) orders: Vec<OrderRow>,
     pub(crate) queue: Vec<QueueRow>,
     pub(crate) attempts: Vec<AttemptRow>,
+    pub(crate) series: Series,
     pub(crate) counters: Option<CountersRow>,
     /// Everyone who is still admitted after all this gets so much more, in milliseconds: a pause has ended.
     pub(crate) extend_ms: Option<i64>,
@@ -53,6 +55,8 @@ impl Folded {
         row.seq = entry.seq;
         move_units(&mut row.counters, &entry.event);
         row.policy.quantity = row.counters.quantity;
+        mark_firsts(&mut row, entry.at);
+        self.series.note(entry, &row);
         match entry.event {
             Event::Paused => row.paused_at = row.paused_at.or(Some(entry.at)),
             Event::Resumed => self.thaw(&mut row, entry.at),
@@ -94,6 +98,8 @@ impl Folded {
                 // the sale holds units, and it was counted when they were held.
                 if from != Source::Hold && row.policy.sells_at_once() {
                     self.accepted(sale, entry, buyer, "order");
+                } else {
+                    self.paid(order, entry.at);
                 }
             }
             Event::Released { buyer, order, quantity, reason } => {
@@ -123,6 +129,8 @@ impl Folded {
                     policy: policy.clone(),
                     paused_at: None,
                     closed_at: None,
+                    taken_at: None,
+                    sold_out_at: None,
                 });
             }
         }
@@ -142,9 +150,14 @@ impl Folded {
 
     fn entry(&mut self, entry: &Entry, buyer: BuyerId, ticket: Ticket, status: QueueStatus) {
         let Entry { seq, at, .. } = *entry;
-        let row = QueueRow { ticket, buyer, status, joined_at: at, changed_at: at, seq };
+        let admitted_at = matches!(status, QueueStatus::Admitted { .. }).then_some(at);
+        let row = QueueRow { ticket, buyer, status, joined_at: at, admitted_at, changed_at: at, seq };
         match self.queue_at.get(&ticket) {
-            Some(index) => self.queue[*index] = QueueRow { joined_at: self.queue[*index].joined_at, ..row },
+            Some(index) => {
+                let known = &mut self.queue[*index];
+                let admitted_at = admitted_at.or(known.admitted_at);
+                *known = QueueRow { joined_at: known.joined_at, admitted_at, ..row };
+            }
             None => {
                 self.queue_at.insert(ticket, self.queue.len());
                 self.queue.push(row);
@@ -169,7 +182,13 @@ impl Folded {
         } else {
             let order = OrderView { id, buyer, quantity, made_at: at, changed_at: at, status };
             self.orders_at.insert(id, self.orders.len());
-            self.orders.push(OrderRow { sale, order, unit_price, seq });
+            self.orders.push(OrderRow { sale, order, unit_price, paid_at: None, seq });
+        }
+    }
+
+    fn paid(&mut self, order: OrderId, at: Timestamp) {
+        if let Some(index) = self.orders_at.get(&order) {
+            self.orders[*index].paid_at = Some(at);
         }
     }
 
@@ -189,6 +208,17 @@ impl Folded {
             count: 1,
             at: entry.at,
         });
+    }
+}
+
+/// Writes down when no unit was free for the first time, and when all were sold.
+fn mark_firsts(row: &mut CountersRow, at: Timestamp) {
+    let Counters { quantity, available, sold, .. } = row.counters;
+    if available == 0 && quantity > 0 {
+        row.taken_at = row.taken_at.or(Some(at));
+    }
+    if sold >= quantity && quantity > 0 {
+        row.sold_out_at = row.sold_out_at.or(Some(at));
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::shop::attempts::AttemptsInbox;
 use crate::store::attempts::AttemptRow;
-use crate::store::{Store, StoreError, attempts};
+use crate::store::{Store, StoreError, attempts, series};
 use sale::Timestamp;
 use std::collections::VecDeque;
 
@@ -38,6 +38,7 @@ impl RefusalWriter {
         let rows = &rows[..rows.len().min(ROWS_MAX)];
         let mut writing = store.begin().await?;
         attempts::insert(&mut writing, rows).await?;
+        series::count_refusals(&mut writing, rows).await?;
         writing.commit().await?;
         let written = rows.len();
         self.kept.drain(..written);

@@ -1,5 +1,161 @@
-// SummaryPage.
+// What a sale came to, on one page that can be printed, copied as text or taken along as a file.
+
+import { useRef, useState } from "react";
+import { Link } from "wouter";
+import { Notice, Unloaded } from "../../../components/Notice";
+import { LANGUAGES, useLanguage } from "../../../lib/i18n";
+import { useTitle } from "../../../lib/title";
+import { Controls } from "../../components/Controls";
+import { SaleHead } from "../../components/SaleHead";
+import { useSummary, useWhole } from "../../lib/boardQueries";
+import { type AdminKey, t } from "../../lib/texts";
+import { WholeCharts } from "./Chart";
+import { Panel, StockBar } from "./Parts";
+import { asHtml, asText, type Report, reportOf } from "./report";
 
 export default function SummaryPage({ id }: { id: string }) {
-  return <p>SummaryPage {id}</p>;
+  const summary = useSummary(id);
+  const whole = useWhole(summary.data);
+  const page = useRef<HTMLDivElement>(null);
+  useTitle(summary.data ? t("summary.title", { name: summary.data.sale.product.name }) : "");
+  if (summary.data === undefined) {
+    return summary.error === null ? (
+      <div className="skeleton h-96" aria-busy="true" />
+    ) : (
+      <Unloaded error={summary.error} onRetry={() => void summary.refetch()} />
+    );
+  }
+  const { sale } = summary.data;
+  const report = reportOf(summary.data);
+  return (
+    <div ref={page} data-summary={report.soFar === null ? "final" : "so-far"}>
+      <SaleHead sale={sale}>
+        <Controls sale={sale} />
+      </SaleHead>
+      <div className="grid gap-5">
+        <div className="flex flex-wrap items-center justify-between gap-4">
+          <p className="text-soft">{report.when}</p>
+          <Share report={report} slug={sale.slug} charts={() => drawings(page.current)} />
+        </div>
+        {report.soFar !== null && <Notice>{report.soFar}</Notice>}
+        {summary.data.projectionLag > 0 && (
+          <Notice>{t("board.behind", { count: summary.data.projectionLag })}</Notice>
+        )}
+        <Panel title={t("board.stock.title", { count: sale.quantity })}>
+          <StockBar sale={sale} />
+        </Panel>
+        <div className="grid items-start gap-5 lg:grid-cols-2">
+          {report.groups.map((group) => (
+            <Panel key={group.title} title={group.title}>
+              <dl className="grid gap-2">
+                {group.rows.map(({ name, value, mark }) => (
+                  <div
+                    key={name}
+                    data-row={mark}
+                    className="flex flex-wrap justify-between gap-x-6 border-b border-line pb-2 last:border-0"
+                  >
+                    <dt className="text-soft">{name}</dt>
+                    <dd className="font-semibold tabular-nums [overflow-wrap:anywhere]">{value}</dd>
+                  </div>
+                ))}
+              </dl>
+            </Panel>
+          ))}
+        </div>
+        <Panel title={t("board.whole.title")}>
+          {whole.data ? (
+            <WholeCharts series={whole.data} hasLine={sale.admission.type === "fifo"} />
+          ) : (
+            <p className="text-soft">{t("board.whole.none")}</p>
+          )}
+        </Panel>
+        <Panel title={t("summary.fair.title")}>
+          {report.fairness.map((line) => (
+            <p key={line} className="max-w-prose pb-2">
+              {line}
+            </p>
+          ))}
+          <code className="block overflow-x-auto py-1 text-sm whitespace-pre-wrap">
+            doorbuster verify --data …
+          </code>
+          <Link href={`/admin/sales/${sale.id}/ledger`} className="no-print text-link inline-block py-2">
+            {t("summary.fair.ledger")}
+          </Link>
+        </Panel>
+      </div>
+    </div>
+  );
+}
+
+interface Drawing {
+  title: string;
+  said: string;
+  svg: string;
+}
+
+/** The charts as they are on the page. */
+function drawings(page: HTMLElement | null): Drawing[] {
+  const found = [...(page?.querySelectorAll<SVGSVGElement>("svg[data-chart]") ?? [])];
+  return found.map((chart) => {
+    const copy = chart.cloneNode(true) as SVGSVGElement;
+    copy.removeAttribute("class");
+    const title = chart.dataset.chart ?? "";
+    const label = chart.getAttribute("aria-label") ?? "";
+    const said = label.startsWith(`${title}. `) ? label.slice(title.length + 2) : label;
+    return { title, said, svg: copy.outerHTML };
+  });
+}
+
+type Said = "summary.share.copied" | "summary.share.not_copied" | null;
+
+function Share({ report, slug, charts }: { report: Report; slug: string; charts: () => Drawing[] }) {
+  const code = useLanguage();
+  const [said, setSaid] = useState<Said>(null);
+  const [text, setText] = useState<string | null>(null);
+  const copy = async () => {
+    const copied = asText(report);
+    try {
+      await navigator.clipboard.writeText(copied);
+      setSaid("summary.share.copied");
+      setText(null);
+    } catch {
+      // Without TLS, or where it is not allowed, it can still be taken by hand.
+      setSaid("summary.share.not_copied");
+      setText(copied);
+    }
+  };
+  const download = () => {
+    const html = asHtml(report, charts(), { code, direction: LANGUAGES[code].direction });
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([html], { type: "text/html;charset=utf-8" }));
+    link.download = `${slug}-summary.html`;
+    link.click();
+    // The browser has begun by the next turn; then the memory can be given back.
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  };
+  const button = (label: AdminKey, act: () => void) => (
+    <button type="button" className="button button-quiet min-h-10 px-4 py-1.5" onClick={act}>
+      {t(label)}
+    </button>
+  );
+  return (
+    <div className="no-print flex flex-wrap items-center gap-3">
+      {button("summary.share.print", () => window.print())}
+      {button("summary.share.copy", () => void copy())}
+      {button("summary.share.download", download)}
+      <span role="status" className="text-sm text-soft">
+        {said !== null && t(said)}
+      </span>
+      {text !== null && (
+        <textarea
+          readOnly
+          className="field basis-full font-mono text-sm"
+          rows={8}
+          value={text}
+          aria-label={t("summary.share.text")}
+          onFocus={(event) => event.target.select()}
+        />
+      )}
+    </div>
+  );
 }

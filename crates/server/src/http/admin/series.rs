@@ -1,0 +1,203 @@
+//! `GET /admin/flash-sales/{id}/series`: what happened in a sale over time, for charts.
+
+use super::board::listed;
+use super::body::rfc3339 as parsed;
+use crate::http::AppState;
+use crate::http::extract::{Admin, Json, Path, Query};
+use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
+use crate::http::v1::rfc3339;
+use crate::shop::series::{self, BUCKETS_MAX, Bucket, Counts, Series, Unfit, Units, Wanted};
+use axum::extract::State;
+use sale::{SaleId, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(sale_series))
+}
+
+/// Which stretch of time, and how fine.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct SeriesQuery {
+    /// The beginning; from where the line, or the sale, opens when not given.
+    #[param(format = DateTime)]
+    from: Option<String>,
+    /// The end; now when not given.
+    #[param(format = DateTime)]
+    to: Option<String>,
+    /// Seconds a bucket: 1 to 59, or whole minutes, or from an hour on whole hours. Chosen when not given.
+    step: Option<i64>,
+}
+
+/// What happened over time.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct SeriesJson {
+    /// The beginning, a multiple of the step.
+    #[schema(format = DateTime)]
+    from: String,
+    /// The end, a multiple of the step; it is outside.
+    #[schema(format = DateTime)]
+    to: String,
+    /// Seconds a bucket.
+    step_seconds: i64,
+    /// How things stood at the beginning; null when nothing had happened before.
+    before: Option<SeriesUnitsJson>,
+    /// The buckets in which something happened, oldest first; at most 600.
+    buckets: Vec<BucketJson>,
+    /// Up to when the figures are complete: now, unless the tables are behind. Refusals are about two seconds later.
+    #[schema(format = DateTime)]
+    complete_until: String,
+    /// The `version` of the sale that the figures are of.
+    projected_version: u64,
+    /// Events that the figures are behind the sale.
+    projection_lag: u64,
+    /// The server's time.
+    #[schema(format = DateTime)]
+    server_time: String,
+}
+
+/// How often what happened.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CountsJson {
+    /// Places in line that were taken.
+    joined: u64,
+    /// Buyers who were admitted.
+    admitted: u64,
+    /// Places, or admissions, that were given back.
+    left: u64,
+    /// Admissions that ran out.
+    lapsed: u64,
+    /// Orders that were made.
+    ordered: u64,
+    /// Orders that were paid, or sold at once.
+    confirmed: u64,
+    /// Orders whose hold ran out.
+    expired: u64,
+    /// Orders that were given back.
+    cancelled: u64,
+    /// Orders whose payment was declined.
+    declined: u64,
+    /// Orders whose money went back.
+    refunded: u64,
+}
+
+/// Where the units are, and how many wait.
+#[derive(Debug, Serialize, ToSchema)]
+struct SeriesUnitsJson {
+    /// Free units.
+    available: u32,
+    /// Units set aside for buyers who are admitted.
+    admitted: u32,
+    /// Units in orders that wait for their payment.
+    held: u32,
+    /// Units sold.
+    sold: u32,
+    /// Buyers in line.
+    waiting: u32,
+}
+
+/// One bucket.
+#[derive(Debug, Serialize, ToSchema)]
+struct BucketJson {
+    /// Its beginning.
+    #[schema(format = DateTime)]
+    at: String,
+    #[serde(flatten)]
+    counts: CountsJson,
+    /// Attempts that were refused.
+    refused: u64,
+    /// How things stood at its end; null when only attempts were refused in it.
+    units: Option<SeriesUnitsJson>,
+}
+
+impl From<Counts> for CountsJson {
+    fn from(counts: Counts) -> Self {
+        let Counts { joined, admitted, left, lapsed, ordered, .. } = counts;
+        let Counts { confirmed, expired, cancelled, declined, refunded, .. } = counts;
+        Self { joined, admitted, left, lapsed, ordered, confirmed, expired, cancelled, declined, refunded }
+    }
+}
+
+impl From<Units> for SeriesUnitsJson {
+    fn from(Units { available, admitted, held, sold, waiting }: Units) -> Self {
+        Self { available, admitted, held, sold, waiting }
+    }
+}
+
+impl From<Bucket> for BucketJson {
+    fn from(Bucket { at, counts, refused, units }: Bucket) -> Self {
+        Self { at: rfc3339(at), counts: counts.into(), refused, units: units.map(Into::into) }
+    }
+}
+
+/// What happened in a sale over time, in at most 600 buckets.
+///
+/// Counted from the ledger (refusals: from the attempts), so it is the same after a restart. Buckets in which nothing happened
+/// are left out.
+#[utoipa::path(
+    get,
+    path = "/api/v1/admin/flash-sales/{id}/series",
+    tag = "admin",
+    params(("id" = Uuid, Path, description = "The sale"), SeriesQuery),
+    responses(
+        (status = 200, description = "The figures", body = SeriesJson),
+        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn sale_series(
+    State(app): State<AppState>,
+    _: Admin,
+    Path(id): Path<SaleId>,
+    Query(query): Query<SeriesQuery>,
+) -> Result<Json<SeriesJson>, Problem> {
+    let sale = listed(&app, id)?;
+    let range = series::range(&sale, query.wanted()?, app.shop.engine.now()).map_err(unfit)?;
+    let Series { range, before, buckets, complete_until, projected } =
+        series::series(&app.shop, &sale, range).await?;
+    Ok(Json(SeriesJson {
+        from: rfc3339(range.from),
+        to: rfc3339(range.to),
+        step_seconds: range.step_s,
+        before: before.map(Into::into),
+        buckets: buckets.into_iter().map(Into::into).collect(),
+        complete_until: rfc3339(complete_until),
+        projected_version: projected.0,
+        projection_lag: sale.view.seq.0.saturating_sub(projected.0),
+        server_time: rfc3339(app.shop.engine.now()),
+    }))
+}
+
+impl SeriesQuery {
+    fn wanted(&self) -> Result<Wanted, Problem> {
+        let moment = |name: &'static str, text: &Option<String>| match text {
+            None => Ok(None),
+            Some(text) => match parsed(text) {
+                Some(moment) => Ok::<Option<Timestamp>, Problem>(Some(moment)),
+                None => Err(wrong(name, "an RFC 3339 date, such as 2026-11-27T09:00:00Z".to_owned())),
+            },
+        };
+        Ok(Wanted { from: moment("/from", &self.from)?, to: moment("/to", &self.to)?, step_s: self.step })
+    }
+}
+
+fn unfit(unfit: Unfit) -> Problem {
+    match unfit {
+        Unfit::Backwards => wrong("/to", "must not be before the beginning".to_owned()),
+        Unfit::Step => {
+            wrong("/step", "1 to 59 seconds, or whole minutes, or from 3600 on whole hours".to_owned())
+        }
+        Unfit::TooFine => {
+            wrong("/step", format!("too fine: the range has more than {BUCKETS_MAX} such buckets"))
+        }
+    }
+}
+
+fn wrong(pointer: &'static str, detail: String) -> Problem {
+    Problem::new(&kind::INVALID_QUERY).errors(vec![FieldError::new(pointer, detail)])
+}

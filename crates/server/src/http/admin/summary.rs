@@ -1,0 +1,146 @@
+//! `GET /admin/flash-sales/{id}/summary`: what a sale came to.
+
+use super::board::{RefusalsJson, StatusSumJson, by_code, listed, money, sums};
+use super::flash_sales::AdminSaleJson;
+use super::series::CountsJson;
+use crate::http::AppState;
+use crate::http::extract::{Admin, Json, Path};
+use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::v1::money_json::MoneyJson;
+use crate::http::v1::rfc3339;
+use crate::shop::board::revenue_minor;
+use crate::shop::summary::{self, Peak, Spans, Summary};
+use axum::extract::State;
+use sale::SaleId;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(sale_summary))
+}
+
+/// What a sale came to, or has come to so far.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct SummaryJson {
+    /// The sale.
+    sale: AdminSaleJson,
+    /// How often what happened.
+    totals: CountsJson,
+    /// Its orders by status.
+    orders: Vec<StatusSumJson>,
+    /// What buyers paid and did not get back.
+    revenue: MoneyJson,
+    /// Buyers who own a unit.
+    buyers: u64,
+    /// Refused attempts by code.
+    refusals: Vec<RefusalsJson>,
+    /// The second in which the first buyer did something; null when none did.
+    #[schema(format = DateTime)]
+    first_activity_at: Option<String>,
+    /// The last second in which something happened to a buyer, refunds apart.
+    #[schema(format = DateTime)]
+    last_activity_at: Option<String>,
+    /// When no unit was free for the first time: each sold, held or set aside.
+    #[schema(format = DateTime)]
+    taken_at: Option<String>,
+    /// When every unit was sold for the first time.
+    #[schema(format = DateTime)]
+    sold_out_at: Option<String>,
+    /// The second in which most buyers joined the line.
+    joins_peak: Option<PeakJson>,
+    /// The second in which most orders were made.
+    orders_peak: Option<PeakJson>,
+    /// How long buyers waited, from joining the line to being admitted.
+    wait: Option<SpansJson>,
+    /// From being admitted to the order.
+    checkout: Option<SpansJson>,
+    /// From the order to its payment, where units were held.
+    payment: Option<SpansJson>,
+    /// Buyers who were admitted later than one with a later ticket: 0, unless a promise was broken.
+    out_of_order: u64,
+    /// The `version` of the sale that the figures are of.
+    projected_version: u64,
+    /// Events that the figures are behind the sale.
+    projection_lag: u64,
+}
+
+/// The busiest second.
+#[derive(Debug, Serialize, ToSchema)]
+struct PeakJson {
+    /// Its beginning.
+    #[schema(format = DateTime)]
+    at: String,
+    /// How many.
+    count: u64,
+}
+
+/// How long something took: exact, over all buyers so far.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct SpansJson {
+    /// For how many.
+    count: u64,
+    /// What half of them did not exceed, in milliseconds.
+    p50_ms: i64,
+    /// What 95 of 100 did not exceed, in milliseconds.
+    p95_ms: i64,
+}
+
+impl From<Peak> for PeakJson {
+    fn from(Peak { at, count }: Peak) -> Self {
+        Self { at: rfc3339(at), count }
+    }
+}
+
+impl From<Spans> for SpansJson {
+    fn from(Spans { count, p50_ms, p95_ms }: Spans) -> Self {
+        Self { count, p50_ms, p95_ms }
+    }
+}
+
+/// What a sale came to: totals, peaks, spans of time, and whether the line was kept in order.
+///
+/// The figures are kept for some seconds while the sale goes on, longer the more buyers it has; `projectedVersion` says of when
+/// they are.
+#[utoipa::path(
+    get,
+    path = "/api/v1/admin/flash-sales/{id}/summary",
+    tag = "admin",
+    params(("id" = Uuid, Path, description = "The sale")),
+    responses(
+        (status = 200, description = "The figures", body = SummaryJson),
+        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn sale_summary(
+    State(app): State<AppState>,
+    _: Admin,
+    Path(id): Path<SaleId>,
+) -> Result<Json<SummaryJson>, Problem> {
+    let Summary { sale, insight, orders, refusals, projected } =
+        summary::summary(&app.shop, listed(&app, id)?).await?;
+    Ok(Json(SummaryJson {
+        totals: insight.totals.into(),
+        orders: sums(&sale, &orders),
+        revenue: money(&sale, revenue_minor(&orders)),
+        buyers: insight.buyers,
+        refusals: by_code(refusals),
+        first_activity_at: insight.activity.map(|(first, _)| rfc3339(first)),
+        last_activity_at: insight.activity.map(|(_, last)| rfc3339(last)),
+        taken_at: insight.taken_at.map(rfc3339),
+        sold_out_at: insight.sold_out_at.map(rfc3339),
+        joins_peak: insight.joins_peak.map(Into::into),
+        orders_peak: insight.orders_peak.map(Into::into),
+        wait: insight.wait.map(Into::into),
+        checkout: insight.checkout.map(Into::into),
+        payment: insight.payment.map(Into::into),
+        out_of_order: insight.out_of_order,
+        projected_version: projected.0,
+        projection_lag: sale.view.seq.0.saturating_sub(projected.0),
+        sale: AdminSaleJson::of(&sale, app.shop.engine.now()),
+    }))
+}

@@ -1,0 +1,59 @@
+//! From events to what happened when: a stretch of a ledger, summed up by seconds, minutes and hours. Pure.
+
+use crate::store::counters::CountersRow;
+use crate::store::series::{Counts, STEPS_S, SeriesRow, start_of};
+use sale::{Entry, Event, Release, Source, Timestamp};
+use std::collections::BTreeMap;
+
+/// The sums of a stretch.
+#[derive(Debug, Default)]
+pub(crate) struct Series(BTreeMap<(i64, Timestamp), SeriesRow>);
+
+impl Series {
+    /// Takes an event in; `after` is the sale as it is then.
+    pub(crate) fn note(&mut self, entry: &Entry, after: &CountersRow) {
+        let units = after.counters.into();
+        for step_s in STEPS_S {
+            let at = start_of(entry.at, step_s);
+            let counts = Counts::default();
+            let row =
+                self.0.entry((step_s, at)).or_insert(SeriesRow { step_s, at, counts, units, seq: entry.seq });
+            row.units = units;
+            row.seq = entry.seq;
+            count(&mut row.counts, &entry.event, after.policy.sells_at_once());
+        }
+    }
+
+    /// A row for each second, minute and hour in which something happened.
+    pub(crate) fn into_rows(self) -> Vec<SeriesRow> {
+        self.0.into_values().collect()
+    }
+}
+
+fn count(counts: &mut Counts, event: &Event, sells_at_once: bool) {
+    match event {
+        Event::Configured { .. }
+        | Event::Paused
+        | Event::Resumed
+        | Event::Closed
+        | Event::Restocked { .. }
+        | Event::Extended { .. } => {}
+        Event::Joined { .. } => counts.joined += 1,
+        Event::Left { .. } => counts.left += 1,
+        Event::Admitted { .. } => counts.admitted += 1,
+        Event::Lapsed { .. } => counts.lapsed += 1,
+        Event::Held { .. } => counts.ordered += 1,
+        Event::Confirmed { from, .. } => {
+            counts.confirmed += 1;
+            // What does not come from a hold was sold at once, or is paid late: then it was counted when it was held. (A late
+            // payment in a sale that was changed to sell at once since is counted twice: nothing in the event tells them apart.)
+            if *from != Source::Hold && sells_at_once {
+                counts.ordered += 1;
+            }
+        }
+        Event::Released { reason: Release::Expired, .. } => counts.expired += 1,
+        Event::Released { reason: Release::Cancelled, .. } => counts.cancelled += 1,
+        Event::Released { reason: Release::Declined, .. } => counts.declined += 1,
+        Event::Refunded { .. } => counts.refunded += 1,
+    }
+}

@@ -1,0 +1,336 @@
+//! The tables of what happened when: `sale_series`, as the projector writes it from the ledger, and `sale_refusals`, as it is
+//! written with the attempts. Both have seconds, minutes and hours, so that a look at a day reads no seconds. A second in which
+//! nothing happened has no row. Nothing is decided by them.
+
+use super::attempts::{ACCEPTED, AttemptRow};
+use super::bulk::Bulk;
+use super::{Store, StoreError, Writing};
+use sale::{Counters, SaleId, Seq, Timestamp};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+use std::collections::BTreeMap;
+
+/// The lengths of rows, in seconds. A range is read from the longest that its step is made of.
+pub const STEPS_S: [i64; 3] = [1, 60, 3600];
+const SECOND_MS: i64 = 1000;
+
+/// How often something happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Places in line that were taken.
+    pub joined: u64,
+    /// Buyers who were admitted.
+    pub admitted: u64,
+    /// Places, or admissions, that were given back.
+    pub left: u64,
+    /// Admissions that ran out.
+    pub lapsed: u64,
+    /// Orders that were made.
+    pub ordered: u64,
+    /// Orders that were paid, or sold at once.
+    pub confirmed: u64,
+    /// Orders whose hold ran out.
+    pub expired: u64,
+    /// Orders that were given back.
+    pub cancelled: u64,
+    /// Orders whose payment was declined.
+    pub declined: u64,
+    /// Orders whose money went back.
+    pub refunded: u64,
+}
+
+/// Where the units of a sale are, and how many wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Units {
+    /// Free.
+    pub available: u32,
+    /// Set aside for those who are admitted.
+    pub admitted: u32,
+    /// In orders that wait for their payment.
+    pub held: u32,
+    /// Sold.
+    pub sold: u32,
+    /// Buyers in line.
+    pub waiting: u32,
+}
+
+/// One stretch of a sale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeriesRow {
+    /// How long it is: one of [`STEPS_S`].
+    pub step_s: i64,
+    /// Its beginning.
+    pub at: Timestamp,
+    /// What happened in it.
+    pub counts: Counts,
+    /// How things stood after it.
+    pub units: Units,
+    /// Its last event.
+    pub seq: Seq,
+}
+
+/// A range of time that is cut into pieces. Its ends are multiples of its step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// The beginning.
+    pub from: Timestamp,
+    /// The end, which is outside.
+    pub to: Timestamp,
+    /// The length of a piece: below 60 any, below 3600 a multiple of 60, else of 3600.
+    pub step_s: i64,
+}
+
+/// One piece of a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// Its beginning.
+    pub at: Timestamp,
+    /// What happened in it.
+    pub counts: Counts,
+    /// Attempts that were refused in it.
+    pub refused: u64,
+    /// How things stood after it; `None` when only attempts were refused in it.
+    pub units: Option<Units>,
+}
+
+impl From<Counters> for Units {
+    fn from(sums: Counters) -> Self {
+        let Counters { available, admitted, held, sold, waiting, .. } = sums;
+        Self { available, admitted, held, sold, waiting }
+    }
+}
+
+impl Range {
+    fn source(&self) -> i64 {
+        let fits = |step: &i64| self.step_s % step == 0;
+        STEPS_S.into_iter().rfind(fits).unwrap_or(1)
+    }
+}
+
+/// The beginning of the stretch of so many seconds that a moment is in.
+#[must_use]
+pub fn start_of(at: Timestamp, step_s: i64) -> Timestamp {
+    let step_ms = step_s * SECOND_MS;
+    Timestamp(at.0.div_euclid(step_ms) * step_ms)
+}
+
+pub(super) static UPSERT: Bulk = Bulk::new(
+    "INSERT INTO sale_series (sale_id, step_s, at, joined, admitted, left_line, lapsed, ordered, confirmed, expired, cancelled, \
+     declined, refunded, units_available, units_admitted, units_held, units_sold, waiting, seq)",
+    19,
+    "ON CONFLICT (sale_id, step_s, at) DO UPDATE SET \
+     joined = sale_series.joined + excluded.joined, \
+     admitted = sale_series.admitted + excluded.admitted, \
+     left_line = sale_series.left_line + excluded.left_line, \
+     lapsed = sale_series.lapsed + excluded.lapsed, \
+     ordered = sale_series.ordered + excluded.ordered, \
+     confirmed = sale_series.confirmed + excluded.confirmed, \
+     expired = sale_series.expired + excluded.expired, \
+     cancelled = sale_series.cancelled + excluded.cancelled, \
+     declined = sale_series.declined + excluded.declined, \
+     refunded = sale_series.refunded + excluded.refunded, \
+     units_available = excluded.units_available, \
+     units_admitted = excluded.units_admitted, \
+     units_held = excluded.units_held, \
+     units_sold = excluded.units_sold, \
+     waiting = excluded.waiting, \
+     seq = excluded.seq \
+     WHERE excluded.seq > sale_series.seq",
+);
+
+pub(super) static COUNT_REFUSALS: Bulk = Bulk::new(
+    "INSERT INTO sale_refusals (sale_id, step_s, at, code, count)",
+    5,
+    "ON CONFLICT (sale_id, step_s, at, code) DO UPDATE SET count = sale_refusals.count + excluded.count",
+);
+
+pub(super) const STATEMENTS: &[&str] = &[DROP, BUCKETS, REFUSED, UNITS_BEFORE, LAST, REFUSALS];
+
+pub(super) const DROP: &str = "
+DELETE FROM sale_series WHERE sale_id = $1";
+
+const BUCKETS: &str = "
+SELECT
+    start, joined_sum, admitted_sum, left_sum, lapsed_sum, ordered_sum, confirmed_sum,
+    expired_sum, cancelled_sum, declined_sum, refunded_sum,
+    units_available, units_admitted, units_held, units_sold, waiting
+FROM (
+    SELECT
+        at / $1 * $1 AS start,
+        MAX(at) AS last_at,
+        CAST(SUM(joined) AS BIGINT) AS joined_sum,
+        CAST(SUM(admitted) AS BIGINT) AS admitted_sum,
+        CAST(SUM(left_line) AS BIGINT) AS left_sum,
+        CAST(SUM(lapsed) AS BIGINT) AS lapsed_sum,
+        CAST(SUM(ordered) AS BIGINT) AS ordered_sum,
+        CAST(SUM(confirmed) AS BIGINT) AS confirmed_sum,
+        CAST(SUM(expired) AS BIGINT) AS expired_sum,
+        CAST(SUM(cancelled) AS BIGINT) AS cancelled_sum,
+        CAST(SUM(declined) AS BIGINT) AS declined_sum,
+        CAST(SUM(refunded) AS BIGINT) AS refunded_sum
+    FROM sale_series
+    WHERE sale_id = $2 AND step_s = $3 AND at >= $4 AND at < $5
+    GROUP BY 1
+) AS pieces
+JOIN sale_series ON sale_id = $2 AND step_s = $3 AND at = last_at
+ORDER BY start";
+
+const REFUSED: &str = "
+SELECT at / $1 * $1 AS start, CAST(SUM(count) AS BIGINT) AS refused
+FROM sale_refusals
+WHERE sale_id = $2 AND step_s = $3 AND at >= $4 AND at < $5
+GROUP BY 1
+ORDER BY 1";
+
+const UNITS_BEFORE: &str = "
+SELECT units_available, units_admitted, units_held, units_sold, waiting
+FROM sale_series
+WHERE sale_id = $1 AND step_s = $2 AND at < $3
+ORDER BY at DESC
+LIMIT 1";
+
+const LAST: &str = "
+SELECT MAX(at) FROM sale_series WHERE sale_id = $1 AND step_s = 1";
+
+const REFUSALS: &str = "
+SELECT code, CAST(SUM(count) AS BIGINT) AS refused
+FROM sale_refusals
+WHERE sale_id = $1 AND step_s = 3600
+GROUP BY code
+ORDER BY code";
+
+/// Adds rows to what is there; one that is newer stays as it is. No stretch may be given twice.
+///
+/// # Errors
+/// When the database fails.
+pub async fn add(writing: &mut Writing, sale: SaleId, rows: &[SeriesRow]) -> Result<(), StoreError> {
+    let sale = sale.to_string();
+    let write = UPSERT.write(writing.on(), rows, |bound, row| {
+        let Counts { joined, admitted, left, lapsed, ordered, confirmed, .. } = row.counts;
+        let Counts { expired, cancelled, declined, refunded, .. } = row.counts;
+        let Units { available, admitted: set_aside, held, sold, waiting } = row.units;
+        let counts =
+            [joined, admitted, left, lapsed, ordered, confirmed, expired, cancelled, declined, refunded];
+        let bound = bound.bind(sale.as_str()).bind(row.step_s).bind(row.at.0);
+        let bound = counts.into_iter().fold(bound, |bound, count| bound.bind(count.cast_signed()));
+        let units = [available, set_aside, held, sold, waiting];
+        let bound = units.into_iter().fold(bound, |bound, units| bound.bind(i64::from(units)));
+        bound.bind(row.seq.0.cast_signed())
+    });
+    write.await
+}
+
+/// Counts refused attempts. The caller inserts the attempts in the same transaction.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count_refusals(writing: &mut Writing, attempts: &[AttemptRow]) -> Result<(), StoreError> {
+    let mut sums: BTreeMap<(SaleId, i64, Timestamp, &str), u64> = BTreeMap::new();
+    for attempt in attempts.iter().filter(|attempt| attempt.code != ACCEPTED) {
+        for step_s in STEPS_S {
+            let key = (attempt.sale, step_s, start_of(attempt.at, step_s), &*attempt.code);
+            *sums.entry(key).or_default() += attempt.count;
+        }
+    }
+    let rows: Vec<_> = sums.into_iter().collect();
+    let write = COUNT_REFUSALS.write(writing.on(), &rows, |bound, ((sale, step_s, at, code), count)| {
+        bound
+            .bind(sale.to_string())
+            .bind(*step_s)
+            .bind(at.0)
+            .bind((*code).to_owned())
+            .bind(count.cast_signed())
+    });
+    write.await
+}
+
+/// What happened in a range, piece by piece. A piece in which nothing happened is left out.
+///
+/// # Errors
+/// When the database fails, or a row is damaged.
+pub async fn buckets(store: &Store, sale: SaleId, range: Range) -> Result<Vec<Bucket>, StoreError> {
+    let id = sale.to_string();
+    let asked = |text| {
+        sqlx::query(text)
+            .bind(range.step_s * SECOND_MS)
+            .bind(id.clone())
+            .bind(range.source())
+            .bind(range.from.0)
+            .bind(range.to.0)
+    };
+    let mut pieces = BTreeMap::new();
+    for row in asked(BUCKETS).fetch_all(store.reader()).await? {
+        let at = Timestamp(row.try_get("start")?);
+        let units = Some(units(&row, sale)?);
+        pieces.insert(at, Bucket { at, counts: counts(&row)?, refused: 0, units });
+    }
+    for row in asked(REFUSED).fetch_all(store.reader()).await? {
+        let at = Timestamp(row.try_get("start")?);
+        let none = Bucket { at, counts: Counts::default(), refused: 0, units: None };
+        pieces.entry(at).or_insert(none).refused = row.try_get::<i64, _>("refused")?.unsigned_abs();
+    }
+    Ok(pieces.into_values().collect())
+}
+
+/// How things stood when a range began; `None` when nothing had happened before it.
+///
+/// # Errors
+/// When the database fails, or a row is damaged.
+pub async fn units_before(store: &Store, sale: SaleId, range: Range) -> Result<Option<Units>, StoreError> {
+    let query = sqlx::query(UNITS_BEFORE).bind(sale.to_string()).bind(range.source()).bind(range.from.0);
+    query.fetch_optional(store.reader()).await?.map(|row| units(&row, sale)).transpose()
+}
+
+/// The beginning of the last second in which something was projected.
+///
+/// # Errors
+/// When the database fails.
+pub async fn last_second(store: &Store, sale: SaleId) -> Result<Option<Timestamp>, StoreError> {
+    let at: Option<i64> = sqlx::query_scalar(LAST).bind(sale.to_string()).fetch_one(store.reader()).await?;
+    Ok(at.map(Timestamp))
+}
+
+/// How many attempts at a sale were refused, by code.
+///
+/// # Errors
+/// When the database fails.
+pub async fn refusals(store: &Store, sale: SaleId) -> Result<Vec<(String, u64)>, StoreError> {
+    let rows = sqlx::query(REFUSALS).bind(sale.to_string()).fetch_all(store.reader()).await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get("code")?, row.try_get::<i64, _>("refused")?.unsigned_abs())))
+        .collect()
+}
+
+/// The sums of a row that has these columns.
+pub(super) fn counts(row: &AnyRow) -> Result<Counts, StoreError> {
+    let sum = |column| row.try_get::<i64, _>(column).map(i64::unsigned_abs);
+    Ok(Counts {
+        joined: sum("joined_sum")?,
+        admitted: sum("admitted_sum")?,
+        left: sum("left_sum")?,
+        lapsed: sum("lapsed_sum")?,
+        ordered: sum("ordered_sum")?,
+        confirmed: sum("confirmed_sum")?,
+        expired: sum("expired_sum")?,
+        cancelled: sum("cancelled_sum")?,
+        declined: sum("declined_sum")?,
+        refunded: sum("refunded_sum")?,
+    })
+}
+
+fn units(row: &AnyRow, sale: SaleId) -> Result<Units, StoreError> {
+    let figure = |column| {
+        u32::try_from(row.try_get::<i64, _>(column)?).map_err(|_| StoreError::Damaged {
+            table: "sale_series",
+            id: sale.to_string(),
+            reason: "a figure is out of range",
+        })
+    };
+    Ok(Units {
+        available: figure("units_available")?,
+        admitted: figure("units_admitted")?,
+        held: figure("units_held")?,
+        sold: figure("units_sold")?,
+        waiting: figure("waiting")?,
+    })
+}

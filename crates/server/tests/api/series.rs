@@ -1,0 +1,222 @@
+//! How a sale went over time, and what it came to: the same figures as the ledger's, also after a restart and when tables are
+//! written anew.
+
+use crate::merchant::{Merchant, eur, id, order};
+use crate::support::{Reply, TestApp, Tokens};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const FIFO: &str = r#"{"type": "fifo", "perSecond": 50, "checkoutSeconds": 600}"#;
+
+async fn join(app: &TestApp, buyer: &Tokens, sale: &str) {
+    let reply = app.post_as(&buyer.access, "/api/v1/queue/join", &json!({"flashSaleId": sale})).await;
+    assert_eq!(reply.status, StatusCode::CREATED, "{reply:?}");
+}
+
+async fn pay(app: &TestApp, buyer: &Tokens, order: &str, how: &str) -> Reply {
+    let body = json!({"method": format!("sandbox:{how}")});
+    app.post_as(&buyer.access, &format!("/api/v1/orders/{order}/pay"), &body).await
+}
+
+/// Asks until the answer is what is looked for.
+async fn settled(merchant: &Merchant<'_>, path: &str, is_there: impl Fn(&Value) -> bool) -> Value {
+    for _ in 0..300 {
+        let answer = merchant.get(path).await;
+        if is_there(&answer) {
+            return answer;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("not told: {}", merchant.get(path).await);
+}
+
+fn sum(series: &Value, name: &str) -> u64 {
+    series["buckets"].as_array().unwrap().iter().map(|bucket| bucket[name].as_u64().unwrap()).sum()
+}
+
+/// A small drop: four join, three are admitted, two order, one pays, one's card is declined.
+async fn small_drop(app: &TestApp, merchant: &Merchant<'_>) -> (String, String) {
+    let sale = merchant
+        .sale(&json!({"quantity": 3, "admission": serde_json::from_str::<Value>(FIFO).unwrap()}))
+        .await;
+    let mut buyers = Vec::new();
+    for name in ["ada", "bob", "cyd", "dan"] {
+        let buyer = app.register(name).await;
+        join(app, &buyer, &sale).await;
+        buyers.push(buyer);
+    }
+    let line = format!("/flash-sales/{sale}/queue");
+    settled(merchant, &line, |page| page["items"][2]["status"] == "admitted").await;
+    app.turn_clock(2_000);
+    let paid = id(&order(app, &buyers[0], &sale, 1).await.json());
+    let declined = id(&order(app, &buyers[1], &sale, 1).await.json());
+    assert_eq!(order(app, &buyers[3], &sale, 1).await.problem(), "not_admitted");
+    app.turn_clock(5_000);
+    assert_eq!(pay(app, &buyers[0], &paid, "approve").await.status, StatusCode::OK);
+    assert_eq!(pay(app, &buyers[1], &declined, "decline").await.problem(), "payment_declined");
+    let left = app.request(reqwest::Method::DELETE, &format!("/api/v1/queue/leave?flashSaleId={sale}"));
+    assert!(Reply::of(left.bearer_auth(&buyers[2].access)).await.status.is_success());
+    (sale, paid)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sale_is_told_over_time_as_the_ledger_has_it_also_after_a_restart() {
+    let app = TestApp::start().await;
+    let merchant = Merchant::of(&app).await;
+    let (sale, _) = small_drop(&app, &merchant).await;
+    let path = format!("/flash-sales/{sale}/series?step=1");
+    let told =
+        settled(&merchant, &path, |told| sum(told, "refused") == 1 && sum(told, "admitted") == 4).await;
+    for (name, count) in [
+        ("joined", 4),
+        ("admitted", 4),
+        ("ordered", 2),
+        ("confirmed", 1),
+        ("declined", 1),
+        ("left", 1),
+        ("expired", 0),
+    ] {
+        assert_eq!(sum(&told, name), count, "{name}: {told}");
+    }
+    assert_eq!((&told["projectionLag"], &told["stepSeconds"]), (&json!(0), &json!(1)));
+    let last =
+        told["buckets"].as_array().unwrap().iter().rfind(|bucket| bucket["units"].is_object()).unwrap();
+    assert_eq!(last["units"], json!({"available": 1, "admitted": 1, "held": 0, "sold": 1, "waiting": 0}));
+    assert!(told["completeUntil"].as_str().unwrap() > last["at"].as_str().unwrap(), "{told}");
+    assert_eq!(told["before"], Value::Null, "the sale was announced after it should have begun");
+    let later = last["at"].as_str().unwrap();
+    let later = merchant.get(&format!("/flash-sales/{sale}/series?step=1&from={later}")).await;
+    let units = |name: &str| later["before"][name].as_u64().unwrap();
+    assert_eq!(units("available") + units("admitted") + units("held") + units("sold"), 3, "{later}");
+
+    // Coarser steps tell the same sums, from other rows.
+    for step in [60, 3600] {
+        let coarse = merchant.get(&format!("/flash-sales/{sale}/series?step={step}")).await;
+        for name in ["joined", "ordered", "confirmed", "refused"] {
+            assert_eq!(sum(&coarse, name), sum(&told, name), "{name}, {step} s");
+        }
+    }
+    let summary = merchant.get(&format!("/flash-sales/{sale}/summary")).await;
+    let app = app.restart().await;
+    let merchant = Merchant::of(&app).await;
+    let (from, to) = (told["from"].as_str().unwrap(), told["to"].as_str().unwrap());
+    let again = merchant.get(&format!("/flash-sales/{sale}/series?step=1&from={from}&to={to}")).await;
+    assert_eq!(again["buckets"], told["buckets"]);
+    let mut after = merchant.get(&format!("/flash-sales/{sale}/summary")).await;
+    after["sale"]["serverTime"] = summary["sale"]["serverTime"].clone();
+    assert_eq!(after, summary);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_summary_adds_up() {
+    let app = TestApp::start().await;
+    let merchant = Merchant::of(&app).await;
+    let (sale, paid) = small_drop(&app, &merchant).await;
+    let path = format!("/flash-sales/{sale}/summary");
+    let told =
+        settled(&merchant, &path, |told| told["refusals"] == json!([{"code": "not_admitted", "count": 1}]))
+            .await;
+    assert_eq!((&told["buyers"], &told["revenue"], &told["outOfOrder"]), (&json!(1), &eur(2999), &json!(0)));
+    assert_eq!((&told["totals"]["joined"], &told["totals"]["confirmed"]), (&json!(4), &json!(1)));
+    assert_eq!(told["orders"].as_array().unwrap().len(), 2);
+    assert_eq!((&told["wait"]["count"], &told["checkout"]["count"]), (&json!(4), &json!(2)));
+    let payment = told["payment"]["p50Ms"].as_i64().unwrap();
+    assert!((5_000..20_000).contains(&payment), "{told}");
+    assert!(told["checkout"]["p95Ms"].as_i64().unwrap() >= 2_000, "{told}");
+    assert!(told["ordersPeak"]["count"].as_u64().unwrap() >= 1);
+    assert!(told["takenAt"].is_string() && told["soldOutAt"].is_null(), "{told}");
+    let (first, last) = (told["firstActivityAt"].as_str().unwrap(), told["lastActivityAt"].as_str().unwrap());
+    assert!(first < last, "{told}");
+
+    // A refund takes a buyer and the revenue away again; the figures follow.
+    let refund = merchant.post(&format!("/orders/{paid}/refund"), &json!({"restock": true})).await;
+    assert_eq!(refund.status, StatusCode::OK, "{refund:?}");
+    let told = settled(&merchant, &path, |told| told["totals"]["refunded"] == 1).await;
+    assert_eq!((&told["buyers"], &told["revenue"]), (&json!(0), &eur(0)));
+    assert_eq!(told["payment"]["count"], 1, "it was paid all the same");
+    assert_eq!(told["lastActivityAt"], last, "a refund is not the sale's activity");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sale_that_sells_at_once_sells_out_at_a_moment() {
+    let app = TestApp::start().await;
+    let merchant = Merchant::of(&app).await;
+    let sale = merchant.sale(&json!({"quantity": 2, "payment": "none"})).await;
+    for name in ["ada", "bob"] {
+        order(&app, &app.register(name).await, &sale, 1).await;
+    }
+    let told = merchant.get(&format!("/flash-sales/{sale}/summary")).await;
+    assert_eq!((&told["totals"]["ordered"], &told["totals"]["confirmed"]), (&json!(2), &json!(2)));
+    assert!(told["soldOutAt"].is_string() && told["soldOutAt"] == told["takenAt"], "{told}");
+    assert!(told["payment"].is_null() && told["wait"].is_null() && told["joinsPeak"].is_null(), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sale_of_which_nothing_is_known_has_empty_figures() {
+    let app = TestApp::start().await;
+    let merchant = Merchant::of(&app).await;
+    let soon = json!({"startsAt": merchant.moment(600_000)});
+    let sale = merchant.sale(&soon).await;
+    let series = merchant.get(&format!("/flash-sales/{sale}/series")).await;
+    assert!(series["buckets"].as_array().unwrap().iter().all(|bucket| bucket["joined"] == 0), "{series}");
+    let told = merchant.get(&format!("/flash-sales/{sale}/summary")).await;
+    assert!(told["firstActivityAt"].is_null() && told["takenAt"].is_null(), "{told}");
+    assert_eq!(told["totals"]["ordered"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_is_checked_and_never_has_too_many_buckets() {
+    let app = TestApp::start().await;
+    let merchant = Merchant::of(&app).await;
+    let sale = merchant.sale(&json!({})).await;
+    let (from, to) = (merchant.moment(-86_400_000), merchant.moment(0));
+    for bad in [
+        "step=0".to_owned(),
+        "step=61".to_owned(),
+        "step=3660".to_owned(),
+        "step=x".to_owned(),
+        "from=yesterday".to_owned(),
+        "colour=red".to_owned(),
+        format!("from={to}&to={from}"),
+        format!("from={from}&to={to}&step=60"),
+    ] {
+        let reply =
+            app.get_as(&merchant.token, &format!("/api/v1/admin/flash-sales/{sale}/series?{bad}")).await;
+        assert_eq!(reply.problem(), "invalid_query", "{bad}");
+    }
+    let day = merchant.get(&format!("/flash-sales/{sale}/series?from={from}&to={to}")).await;
+    assert_eq!(day["stepSeconds"], 600);
+    let ages = "from=1970-01-01T00:00:00Z&to=9999-01-01T00:00:00Z";
+    let all = merchant.get(&format!("/flash-sales/{sale}/series?{ages}")).await;
+    assert_eq!(all["buckets"].as_array().unwrap().len(), 1, "{all}");
+    let buyer = app.register("ada").await;
+    for page in ["series", "summary"] {
+        let path = format!("/api/v1/admin/flash-sales/{sale}/{page}");
+        assert_eq!(app.get_as(&buyer.access, &path).await.problem(), "forbidden");
+        let unknown = format!("/api/v1/admin/flash-sales/{}/{page}", buyer.id);
+        assert_eq!(app.get_as(&merchant.token, &unknown).await.problem(), "sale_unknown");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn this_server_tells_how_long_its_answers_took() {
+    let app = TestApp::start().await;
+    let merchant = Merchant::of(&app).await;
+    let sale = merchant.sale(&json!({})).await;
+    let orders = |told: &Value| {
+        let all = told["latencies"].as_array().unwrap();
+        let one = all.iter().find(|latency| latency["route"] == "/api/v1/orders").unwrap();
+        assert_eq!(
+            one["counts"].as_array().unwrap().len(),
+            told["boundsSeconds"].as_array().unwrap().len() + 1
+        );
+        one["counts"].as_array().unwrap().iter().map(|count| count.as_u64().unwrap()).sum::<u64>()
+    };
+    let before = merchant.get("/server").await;
+    assert_eq!(orders(&before), 0);
+    order(&app, &app.register("ada").await, &sale, 1).await;
+    let after = merchant.get("/server").await;
+    assert_eq!((orders(&after), &after["startedAt"]), (1, &before["startedAt"]));
+    assert!(after["inFlight"].as_i64().unwrap() >= 1);
+}

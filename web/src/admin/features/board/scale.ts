@@ -1,0 +1,79 @@
+// Scales, marks and numbers of the charts. Pure.
+
+/** The round numbers that axes are marked with: 1, 2, 5, 10, 20 … */
+export function roundUp(value: number): number {
+  if (!(value > 0)) return 1;
+  const power = 10 ** Math.floor(Math.log10(value));
+  const found = [1, 2, 5, 10].find((step) => step * power >= value * (1 - 1e-9)) ?? 10;
+  return found * power;
+}
+
+/** Where a value lies between 0 at the bottom (`height`) and `max` at the top (0). */
+export function heightOf(value: number, max: number, height: number): number {
+  if (max <= 0) return height;
+  return Math.round((height - (Math.min(Math.max(value, 0), max) / max) * height) * 100) / 100;
+}
+
+/** A line of steps through values: each holds from its place to the next, as stock does. */
+export function steps(values: readonly number[], max: number, width: number, height: number): string {
+  const stepX = width / Math.max(1, values.length);
+  return values
+    .map((value, at) => {
+      const y = heightOf(value, max, height);
+      const x = Math.round(at * stepX * 100) / 100;
+      const next = Math.round((at + 1) * stepX * 100) / 100;
+      return `${at === 0 ? "M" : "L"}${x} ${y}L${next} ${y}`;
+    })
+    .join("");
+}
+
+/** The area between two lines of steps. */
+export function band(
+  lower: readonly number[],
+  upper: readonly number[],
+  max: number,
+  width: number,
+  height: number,
+): string {
+  if (upper.length === 0) return "";
+  const back = steps([...lower].reverse(), max, width, height).replace(
+    /[ML]([\d.]+) /g,
+    (_, x: string) => `L${Math.round((width - Number(x)) * 100) / 100} `,
+  );
+  return `${steps(upper, max, width, height)}${back}Z`;
+}
+
+/** A number a second: one decimal where that says something. */
+export function formatRate(value: number, language: string): string {
+  const digits = value > 0 && value < 10 ? 1 : 0;
+  return new Intl.NumberFormat(language, { maximumFractionDigits: digits }).format(value);
+}
+
+/** How long something took: `350 ms`, `4.2 sec`, `12 min 5 sec`, `3 hr 2 min`. */
+export function formatSpan(ms: number, language: string): string {
+  const unit = (value: number, name: string, digits = 0) =>
+    new Intl.NumberFormat(language, {
+      style: "unit",
+      unit: name,
+      unitDisplay: "short",
+      maximumFractionDigits: digits,
+    }).format(value);
+  if (ms < 10) return unit(ms, "millisecond", 1);
+  if (ms < 1_000) return unit(Math.round(ms), "millisecond");
+  if (ms < 59_950) return unit(ms / 1_000, "second", 1);
+  const seconds = Math.round(ms / 1_000);
+  if (seconds < 3_600) return `${unit(Math.floor(seconds / 60), "minute")} ${unit(seconds % 60, "second")}`;
+  const minutes = Math.round(seconds / 60);
+  return `${unit(Math.floor(minutes / 60), "hour")} ${unit(minutes % 60, "minute")}`;
+}
+
+/** A moment of a chart's axis: with the day when the chart is longer than one. */
+export function formatMark(atMs: number, lengthMs: number, language: string): string {
+  const options: Intl.DateTimeFormatOptions =
+    lengthMs > 20 * 3_600_000
+      ? { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" }
+      : lengthMs > 20 * 60_000
+        ? { hour: "2-digit", minute: "2-digit" }
+        : { hour: "2-digit", minute: "2-digit", second: "2-digit" };
+  return new Intl.DateTimeFormat(language, options).format(atMs);
+}
