@@ -104,7 +104,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The sale's ledger, oldest first: everything that was ever decided, in order. */
+        /**
+         * The sale's ledger: everything that was ever decided, in order.
+         * @description With a filter, a page reads so many events and no more: it may hold fewer than `limit`, or none, and still have a
+         *     `nextCursor`, with which the search goes on.
+         */
         get: operations["get_admin_flash_sales_one_events"];
         put?: never;
         post?: never;
@@ -121,7 +125,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A sale's orders, newest first. */
+        /**
+         * A sale's orders, newest first.
+         * @description With `q`, pages are cut as those of `/api/v1/admin/orders`.
+         */
         get: operations["get_admin_flash_sales_one_orders"];
         put?: never;
         post?: never;
@@ -286,8 +293,34 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Everyone's orders, newest first. */
+        /**
+         * Everyone's orders, newest first.
+         * @description A search that fits very many buyers looks at so many orders a page and no more: a page may hold fewer than `limit`, or
+         *     none, and still have a `nextCursor`, with which the search goes on.
+         */
         get: operations["get_admin_orders"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/orders.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Everyone's orders as CSV, newest first.
+         * @description RFC 4180 in UTF-8 with a byte order mark; amounts in minor units and as decimals, times in UTC. A text that a spreadsheet
+         *     would take for a formula has a `'` before it. Orders that are made during the export are not in it. An export that breaks
+         *     off ends without the end of its chunked body.
+         */
+        get: operations["get_admin_orders_csv"];
         put?: never;
         post?: never;
         delete?: never;
@@ -783,6 +816,13 @@ export interface components {
              */
             id: string;
             /**
+             * Format: date-time
+             * @description When it was paid, or sold at once.
+             */
+            paidAt?: string | null;
+            /** @description What the sale sells. */
+            product?: string | null;
+            /**
              * Format: int32
              * @description Its units.
              */
@@ -800,6 +840,11 @@ export interface components {
              * @description When it last changed.
              */
             updatedAt: string;
+            /**
+             * Format: int64
+             * @description The number of the event that last changed it, in the sale's ledger.
+             */
+            version: number;
         };
         /** @description A sale as admins see it. */
         AdminSaleJson: components["schemas"]["SaleJson"] & {
@@ -977,20 +1022,94 @@ export interface components {
              */
             refunded: number;
         };
+        /** @description What can go with an event. Which of it does depends on its kind. */
+        EventFields: {
+            admission?: components["schemas"]["AdmissionJson"] | null;
+            /** @description Whether who left gave an admission back. */
+            admitted?: boolean | null;
+            /**
+             * Format: uuid
+             * @description Of which buyer.
+             */
+            buyerId?: string | null;
+            /**
+             * Format: date-time
+             * @description When the sale ends.
+             */
+            endsAt?: string | null;
+            /** @description Where units came from: `stock`, `admission` (with its `ticket`) or `hold`. */
+            from?: string | null;
+            /**
+             * Format: int32
+             * @description Seconds that a hold lasts.
+             */
+            holdSeconds?: number | null;
+            /** @description The digest of the request's idempotency key. */
+            key?: string | null;
+            /**
+             * Format: int32
+             * @description Units that one buyer may hold and own.
+             */
+            limitPerBuyer?: number | null;
+            /**
+             * Format: uuid
+             * @description Of which order.
+             */
+            orderId?: string | null;
+            price?: components["schemas"]["Money"] | null;
+            /**
+             * Format: int32
+             * @description Units.
+             */
+            quantity?: number | null;
+            /** @description Why held units became free: `cancelled`, `declined` or `expired`. */
+            reason?: string | null;
+            /** @description Whether the units of a refunded order went back into the sale. */
+            restocked?: boolean | null;
+            /**
+             * Format: date-time
+             * @description When the sale starts.
+             */
+            startsAt?: string | null;
+            /**
+             * Format: int32
+             * @description The buyer's number in line.
+             */
+            ticket?: number | null;
+            /**
+             * Format: date-time
+             * @description Until when an admission or a hold lasts.
+             */
+            until?: string | null;
+        };
         /** @description One event of the ledger. */
-        EventJson: Record<string, never> & {
+        EventJson: components["schemas"]["EventFields"] & {
             /**
              * Format: date-time
              * @description When it was decided.
              */
             at: string;
-            /** @description What happened, such as `held`. */
-            kind: string;
+            /** @description What happened. */
+            kind: components["schemas"]["EventKind"];
             /**
              * Format: int64
              * @description Its number in the sale.
              */
             seq: number;
+        };
+        /**
+         * @description What can happen in a sale.
+         * @enum {string}
+         */
+        EventKind: "configured" | "paused" | "resumed" | "closed" | "restocked" | "joined" | "left" | "admitted" | "lapsed" | "held" | "confirmed" | "released" | "refunded" | "extended";
+        /** @description A page of the ledger. */
+        EventsJson: {
+            /** @description The events. */
+            items: components["schemas"]["EventJson"][];
+            /** @description Give this as `cursor` to get the next page; null on the last one. */
+            nextCursor?: string | null;
+            /** @description Who the buyers in them are, as far as they have accounts. */
+            people: components["schemas"]["Buyer"][];
         };
         /** @description One field that is not as it should be. */
         FieldError: {
@@ -1235,6 +1354,13 @@ export interface components {
                  */
                 id: string;
                 /**
+                 * Format: date-time
+                 * @description When it was paid, or sold at once.
+                 */
+                paidAt?: string | null;
+                /** @description What the sale sells. */
+                product?: string | null;
+                /**
                  * Format: int32
                  * @description Its units.
                  */
@@ -1252,27 +1378,12 @@ export interface components {
                  * @description When it last changed.
                  */
                 updatedAt: string;
-            }[];
-            /** @description Give this as `cursor` to get the next page; null on the last one. */
-            nextCursor?: string | null;
-        };
-        /** @description A page of a list. */
-        Page_EventJson: {
-            /** @description The items, in the list's order. */
-            items: (Record<string, never> & {
-                /**
-                 * Format: date-time
-                 * @description When it was decided.
-                 */
-                at: string;
-                /** @description What happened, such as `held`. */
-                kind: string;
                 /**
                  * Format: int64
-                 * @description Its number in the sale.
+                 * @description The number of the event that last changed it, in the sale's ledger.
                  */
-                seq: number;
-            })[];
+                version: number;
+            }[];
             /** @description Give this as `cursor` to get the next page; null on the last one. */
             nextCursor?: string | null;
         };
@@ -2184,6 +2295,10 @@ export interface operations {
     get_admin_flash_sales_one_attempts: {
         parameters: {
             query?: {
+                /** @description `join` or `order`. */
+                action?: string;
+                /** @description `accepted`, or the code of a refusal, such as `sold_out`. */
+                code?: string;
                 /** @description Items in a page, 1 to 200; 50 when not given. */
                 limit?: number;
                 /** @description `nextCursor` of the page before. */
@@ -2253,9 +2368,19 @@ export interface operations {
     get_admin_flash_sales_one_events: {
         parameters: {
             query?: {
+                /** @description `asc`: oldest first (so when not given). `desc`: newest first. */
+                order?: "asc" | "desc";
+                /** @description Begin at the event of this number. Not looked at with a `cursor`. */
+                from?: number;
+                /** @description Of one kind. */
+                kind?: components["schemas"]["EventKind"];
+                /** @description About one buyer: an e-mail address or an id. */
+                buyer?: string;
+                /** @description About one ticket. */
+                ticket?: number;
                 /** @description Items in a page, 1 to 200; 50 when not given. */
                 limit?: number;
-                /** @description `nextCursor` of the page before. */
+                /** @description `nextCursor` of the page before; only with the same `order` and filters. */
                 cursor?: string;
             };
             header?: never;
@@ -2273,11 +2398,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_EventJson"];
+                    "application/json": components["schemas"]["EventsJson"];
                 };
             };
             /** @description `sale_unknown` */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_query` */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2291,10 +2425,16 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description `pending`, `confirmed`, `expired`, `cancelled`, `declined` or `refunded`. */
-                status?: string;
+                status?: components["schemas"]["OrderStatus"];
+                /** @description As of `/api/v1/admin/orders`. */
+                q?: string;
+                /** @description Made at this moment or later (RFC 3339). */
+                from?: string;
+                /** @description Made before this moment (RFC 3339). */
+                to?: string;
                 /** @description Items in a page, 1 to 200; 50 when not given. */
                 limit?: number;
-                /** @description `nextCursor` of the page before. */
+                /** @description `nextCursor` of the page before; only with the same filters. */
                 cursor?: string;
             };
             header?: never;
@@ -2317,6 +2457,15 @@ export interface operations {
             };
             /** @description `sale_unknown` */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_query` */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2402,6 +2551,8 @@ export interface operations {
     get_admin_flash_sales_one_queue: {
         parameters: {
             query?: {
+                /** @description Begin at the place of this buyer: an e-mail address or an id. Empty when they have none. Not looked at with a `cursor`. */
+                buyer?: string;
                 /** @description Items in a page, 1 to 200; 50 when not given. */
                 limit?: number;
                 /** @description `nextCursor` of the page before. */
@@ -2643,14 +2794,23 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description `pending`, `confirmed`, `expired`, `cancelled`, `declined` or `refunded`. */
-                status?: string;
+                status?: components["schemas"]["OrderStatus"];
                 /** @description Of one sale. */
                 flashSaleId?: string;
                 /** @description Of one buyer: an e-mail address or an id. */
                 buyer?: string;
+                /**
+                 * @description A part of the buyer's e-mail address or username, four or more characters of the order's id, or the whole id of either;
+                 *     at most 254 characters.
+                 */
+                q?: string;
+                /** @description Made at this moment or later (RFC 3339). */
+                from?: string;
+                /** @description Made before this moment (RFC 3339). */
+                to?: string;
                 /** @description Items in a page, 1 to 200; 50 when not given. */
                 limit?: number;
-                /** @description `nextCursor` of the page before. */
+                /** @description `nextCursor` of the page before; only with the same filters. */
                 cursor?: string;
             };
             header?: never;
@@ -2666,6 +2826,48 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_AdminOrderJson"];
+                };
+            };
+            /** @description `invalid_query` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_admin_orders_csv: {
+        parameters: {
+            query?: {
+                /** @description `pending`, `confirmed`, `expired`, `cancelled`, `declined` or `refunded`. */
+                status?: components["schemas"]["OrderStatus"];
+                /** @description Of one sale. */
+                flashSaleId?: string;
+                /** @description Of one buyer: an e-mail address or an id. */
+                buyer?: string;
+                /** @description As of `/api/v1/admin/orders`. */
+                q?: string;
+                /** @description Made at this moment or later (RFC 3339). */
+                from?: string;
+                /** @description Made before this moment (RFC 3339). */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The table */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
                 };
             };
             /** @description `invalid_query` */

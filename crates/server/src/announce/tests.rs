@@ -141,7 +141,7 @@ impl Tables {
         let filter = Filter { sale: Some(sale), ..Filter::default() };
         let orders = orders::list(store, filter, 100_000).await.unwrap();
         let queue = queue::list(store, sale, Ticket(0), 100_000).await.unwrap();
-        let attempts = crate::store::attempts::list(store, sale, None, 100_000).await.unwrap();
+        let attempts = crate::store::attempts::list(store, sale, Default::default(), 100_000).await.unwrap();
         Self {
             counters: counters::find(store, sale).await.unwrap(),
             orders: orders.into_iter().map(|row| (row.order.id, row)).collect(),

@@ -86,6 +86,12 @@ impl<T> Page<T> {
         Self { items, next_cursor }
     }
 
+    /// A page of `items` that was cut elsewhere; `next` is the text that the next page's [`Slice::after`] will be.
+    #[must_use]
+    pub fn cut(items: Vec<T>, next: Option<String>) -> Self {
+        Self { items, next_cursor: next.map(|key| BASE64.encode(key)) }
+    }
+
     /// The same page of other words.
     #[must_use]
     pub fn map<U>(self, word: impl FnMut(T) -> U) -> Page<U> {

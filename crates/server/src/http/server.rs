@@ -333,6 +333,13 @@ impl Control {
         }
     }
 
+    /// Bytes of a reply went. A long one may take longer than a connection may idle, as long as it moves.
+    fn wrote(&self) {
+        if self.phase().0 == Phase::Idle {
+            self.set(Phase::Idle);
+        }
+    }
+
     fn order(&self) -> Order {
         match self.order.load(Ordering::Acquire) {
             0 => Order::Go,
@@ -375,7 +382,11 @@ impl AsyncRead for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        if matches!(written, Poll::Ready(Ok(1..))) {
+            self.control.wrote();
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -391,7 +402,11 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        if matches!(written, Poll::Ready(Ok(1..))) {
+            self.control.wrote();
+        }
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

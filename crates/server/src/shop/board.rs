@@ -1,19 +1,17 @@
-//! What an admin looks at: how a sale goes, who stands in its line, who bought and tried to, and what was recorded. The line and
-//! the events are told by the engine; orders and attempts by the tables, which may be a moment behind.
+//! What an admin looks at: how a sale goes, who stands in its line, and who tried to buy. The line is told by the engine; sums and
+//! attempts by the tables, which may be a moment behind.
 
 use super::Shop;
 use super::catalogue::CatalogueError;
 use super::sales::Sale;
-use crate::store::orders::Filter;
 use crate::store::{StoreError, accounts, attempts, orders, people, series};
-use sale::{BuyerId, Entry, LineMember, OrderId, OrderStatus, SaleId, Seq, Ticket, Timestamp};
+use sale::{BuyerId, LineMember, OrderStatus, SaleId, Seq, Ticket};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::time::Duration;
-use uuid::Uuid;
 
-pub use crate::store::attempts::AttemptRow;
-pub use crate::store::orders::{OrderRow, StatusSum};
+pub use crate::store::attempts::{AttemptRow, Filter as AttemptFilter};
+pub use crate::store::orders::StatusSum;
 pub use crate::store::people::Person;
 
 /// How long an admin's page waits for the tables to catch up with the ledger.
@@ -45,19 +43,6 @@ pub struct WithPeople<T> {
     pub people: HashMap<BuyerId, Person>,
 }
 
-/// Which orders an admin asks for.
-#[derive(Clone, Debug, Default)]
-pub struct OrderFilter {
-    /// Of one sale.
-    pub sale: Option<SaleId>,
-    /// Of one buyer.
-    pub buyer: Option<Who>,
-    /// In one status, a word of [`OrderStatus::as_str`].
-    pub status: Option<&'static str>,
-    /// Behind this order in the listing.
-    pub after: Option<(Timestamp, OrderId)>,
-}
-
 /// A buyer, by one of their names.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(from = "String")]
@@ -77,9 +62,6 @@ impl From<String> for Who {
     }
 }
 
-/// Every status an order can have.
-pub const STATUSES: [&str; 6] = ["pending", "confirmed", "expired", "cancelled", "declined", "refunded"];
-
 /// How a sale goes.
 ///
 /// # Errors
@@ -98,51 +80,45 @@ pub async fn overview(shop: &Shop, sale: Sale) -> Result<Overview, StoreError> {
     })
 }
 
-/// Up to `limit` buyers who wait or are admitted, in ticket order, from the first after `after` on.
+/// From where on the line is told.
+#[derive(Clone, Debug)]
+pub enum LineStart {
+    /// From its head.
+    Head,
+    /// From the first behind this ticket.
+    Behind(Ticket),
+    /// From this buyer's own place; nobody is told when they have none.
+    At(Who),
+}
+
+/// Up to `limit` buyers who wait or are admitted, in ticket order.
 ///
 /// # Errors
 /// When the engine or the tables cannot answer.
 pub async fn line(
     shop: &Shop,
     sale: SaleId,
-    after: Option<Ticket>,
+    start: LineStart,
     limit: u32,
 ) -> Result<WithPeople<LineMember>, CatalogueError> {
+    let after = match start {
+        LineStart::Head => None,
+        LineStart::Behind(ticket) => Some(ticket),
+        LineStart::At(who) => match place_of(shop, sale, &who).await? {
+            Some(ticket) => ticket.0.checked_sub(1).map(Ticket),
+            None => return Ok(WithPeople { rows: Vec::new(), people: HashMap::new() }),
+        },
+    };
     let rows = shop.engine.line(sale, after, limit as usize).await?;
     let people = people_of(shop, rows.iter().map(|member| member.buyer)).await?;
     Ok(WithPeople { rows, people })
 }
 
-/// Up to `limit` orders, newest first.
-///
-/// # Errors
-/// When the tables cannot be asked.
-pub async fn orders(
-    shop: &Shop,
-    filter: OrderFilter,
-    limit: u32,
-) -> Result<WithPeople<OrderRow>, StoreError> {
-    let views = shop.engine.views();
-    match filter.sale {
-        Some(sale) => {
-            let seq = views.get(sale).map_or(Seq(0), |view| view.seq);
-            shop.projected.wait(sale, seq, PATIENCE).await;
-        }
-        None => {
-            shop.projected.wait_for_all(views, PATIENCE).await;
-        }
-    }
-    let buyer = match &filter.buyer {
-        None => None,
-        Some(who) => match find(shop, who).await? {
-            Some(buyer) => Some(buyer),
-            None => return Ok(WithPeople { rows: Vec::new(), people: HashMap::new() }),
-        },
-    };
-    let filter = Filter { sale: filter.sale, buyer, status: filter.status, after: filter.after };
-    let rows = orders::list(&shop.store, filter, limit).await?;
-    let people = people_of(shop, rows.iter().map(|row| row.order.buyer)).await?;
-    Ok(WithPeople { rows, people })
+/// The ticket of a buyer who waits or is admitted.
+async fn place_of(shop: &Shop, sale: SaleId, who: &Who) -> Result<Option<Ticket>, CatalogueError> {
+    let Some(buyer) = find(shop, who).await? else { return Ok(None) };
+    let stands = shop.engine.buyer(sale, buyer).await?;
+    Ok(stands.ticket.filter(|_| stands.place.is_some()))
 }
 
 /// The number in a sale's line that a receipt proves in this buyer's hands, if it proves one.
@@ -159,7 +135,7 @@ pub async fn proven(
     Ok(buyer.and_then(|buyer| shop.receipts.check(sale, buyer, receipt)))
 }
 
-async fn find(shop: &Shop, who: &Who) -> Result<Option<BuyerId>, StoreError> {
+pub(super) async fn find(shop: &Shop, who: &Who) -> Result<Option<BuyerId>, StoreError> {
     match who {
         Who::Id(buyer) => Ok(Some(*buyer)),
         Who::Email(email) => {
@@ -175,23 +151,15 @@ async fn find(shop: &Shop, who: &Who) -> Result<Option<BuyerId>, StoreError> {
 pub async fn attempts(
     shop: &Shop,
     sale: SaleId,
-    after: Option<Uuid>,
+    filter: attempts::Filter<'_>,
     limit: u32,
 ) -> Result<(WithPeople<AttemptRow>, u64), StoreError> {
     let seq = shop.engine.views().get(sale).map_or(Seq(0), |view| view.seq);
     shop.projected.wait(sale, seq, PATIENCE).await;
-    let rows = attempts::list(&shop.store, sale, after, limit).await?;
+    let rows = attempts::list(&shop.store, sale, filter, limit).await?;
     let counted = attempts::counted(&shop.store, sale).await?;
     let people = people_of(shop, rows.iter().filter_map(|row| row.buyer)).await?;
     Ok((WithPeople { rows, people }, counted))
-}
-
-/// Up to `limit` events of a sale's ledger, oldest first, from the first after `after` on.
-///
-/// # Errors
-/// When the ledger cannot be read.
-pub async fn events(shop: &Shop, sale: SaleId, after: Seq, limit: u32) -> Result<Vec<Entry>, CatalogueError> {
-    Ok(shop.engine.ledger().read(sale, after, limit as usize).await?)
 }
 
 /// Minor units that buyers paid and did not get back.
@@ -201,7 +169,7 @@ pub fn revenue_minor(orders: &[StatusSum]) -> i64 {
     paid.map(|sum| sum.amount_minor).sum()
 }
 
-async fn people_of(
+pub(super) async fn people_of(
     shop: &Shop,
     buyers: impl Iterator<Item = BuyerId>,
 ) -> Result<HashMap<BuyerId, Person>, StoreError> {

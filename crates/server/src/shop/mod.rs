@@ -8,7 +8,9 @@ pub mod accounts;
 pub mod products;
 pub mod sales;
 
+pub mod all_orders;
 pub mod board;
+pub mod events;
 pub mod live;
 pub mod series;
 pub mod summary;

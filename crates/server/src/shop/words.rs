@@ -130,6 +130,17 @@ pub fn currency(code: &str) -> Result<Currency, NotValid> {
         .ok_or(NotValid("an ISO 4217 code of a currency in use, such as EUR"))
 }
 
+/// An amount in whole units of its currency: 4999 is `49.99` of EUR and `4999` of JPY. Digits and a point only.
+#[must_use]
+pub fn decimal(money: Money) -> String {
+    let known = iso_currency::Currency::from_code(money.currency.as_str());
+    let digits = usize::from(known.and_then(iso_currency::Currency::exponent).unwrap_or(0));
+    let sign = if money.minor < 0 { "-" } else { "" };
+    let figures = format!("{:0width$}", money.minor.unsigned_abs(), width = digits + 1);
+    let (whole, fraction) = figures.split_at(figures.len() - digits);
+    if digits == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+}
+
 /// Whether two prices can be compared.
 #[must_use]
 pub fn same_currency(one: Money, other: Money) -> bool {
@@ -181,6 +192,23 @@ mod tests {
         }
         assert!(Description::try_from("two\nlines\tand a tab".to_owned()).is_ok());
         assert!(Description::try_from("bell\u{7}".to_owned()).is_err());
+    }
+
+    #[test]
+    fn an_amount_has_the_digits_of_its_currency() {
+        for (minor, code, expected) in [
+            (4999, "EUR", "49.99"),
+            (5, "EUR", "0.05"),
+            (0, "EUR", "0.00"),
+            (4999, "JPY", "4999"),
+            (4999, "KWD", "4.999"),
+            (-5, "EUR", "-0.05"),
+            (i64::MAX, "EUR", "92233720368547758.07"),
+            (i64::MIN, "JPY", "-9223372036854775808"),
+        ] {
+            let money = Money { minor, currency: code.parse().unwrap() };
+            assert_eq!(decimal(money), expected, "{minor} {code}");
+        }
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use super::bulk::Bulk;
 use super::{Store, StoreError, Writing};
 use sale::{BuyerId, SaleId, Timestamp};
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
 use std::borrow::Cow;
+use std::sync::LazyLock;
 use uuid::Uuid;
 
 /// The code of an attempt that was not refused.
@@ -36,22 +37,50 @@ pub(super) static INSERT: Bulk = Bulk::new(
     "ON CONFLICT (id) DO NOTHING",
 );
 
-pub(super) const STATEMENTS: &[&str] = &[DROP_ACCEPTED, LIST, COUNTED];
+pub(super) const STATEMENTS: &[&str] = &[DROP_ACCEPTED, COUNTED];
 
 pub(super) const DROP_ACCEPTED: &str = "
 DELETE FROM attempts WHERE sale_id = $1 AND code = 'accepted'";
-
-const LIST: &str = "
-SELECT id, sale_id, buyer_id, action, code, count, at
-FROM attempts
-WHERE sale_id = $1 AND id < $2
-ORDER BY id DESC
-LIMIT $3";
 
 const COUNTED: &str = "
 SELECT CAST(COALESCE(SUM(count), 0) AS BIGINT)
 FROM attempts
 WHERE sale_id = $1 AND code <> 'accepted' AND buyer_id IS NULL";
+
+/// Which attempts of a sale. Filters that are `None` let everything pass.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter<'a> {
+    /// Of one action.
+    pub action: Option<&'a str>,
+    /// Of one code.
+    pub code: Option<&'a str>,
+    /// Behind this attempt in the listing.
+    pub after: Option<Uuid>,
+}
+
+/// A text for each combination of the filters. The condition on `accepted` is what the partial indexes have.
+pub(super) static LISTS: LazyLock<[String; 6]> = LazyLock::new(|| std::array::from_fn(list_text));
+
+const OF_ACTION: usize = 1;
+const ACCEPTED_ONLY: usize = 2;
+const OF_REFUSAL: usize = 4;
+
+fn list_text(filters: usize) -> String {
+    let code = match filters & !OF_ACTION {
+        OF_REFUSAL => " AND code = $4 AND code <> 'accepted'",
+        ACCEPTED_ONLY => " AND code = 'accepted'",
+        _ => "",
+    };
+    let action = match filters {
+        filters if filters & OF_ACTION == 0 => "",
+        filters if filters & OF_REFUSAL == 0 => " AND action = $4",
+        _ => " AND action = $5",
+    };
+    format!(
+        "SELECT id, sale_id, buyer_id, action, code, count, at FROM attempts \
+         WHERE sale_id = $1 AND id < $2{code}{action} ORDER BY id DESC LIMIT $3"
+    )
+}
 
 /// Behind every UUIDv7: where a listing starts.
 const BEHIND_ALL: Uuid = Uuid::max();
@@ -74,18 +103,29 @@ pub async fn insert(writing: &mut Writing, rows: &[AttemptRow]) -> Result<(), St
     write.await
 }
 
-/// Up to `limit` attempts of a sale, newest first, from the first behind `after` on.
+/// Up to `limit` attempts of a sale, newest first.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn list(
     store: &Store,
     sale: SaleId,
-    after: Option<Uuid>,
+    filter: Filter<'_>,
     limit: u32,
 ) -> Result<Vec<AttemptRow>, StoreError> {
+    let Filter { action, code, after } = filter;
+    let of_code = match code {
+        None => 0,
+        Some(ACCEPTED) => ACCEPTED_ONLY,
+        Some(_) => OF_REFUSAL,
+    };
+    let text = &LISTS[of_code + if action.is_some() { OF_ACTION } else { 0 }];
     let after = after.unwrap_or(BEHIND_ALL).to_string();
-    let query = sqlx::query(LIST).bind(sale.to_string()).bind(after).bind(i64::from(limit));
+    let mut query = sqlx::query(AssertSqlSafe(text.as_str()));
+    query = query.bind(sale.to_string()).bind(after).bind(i64::from(limit));
+    for word in [code.filter(|_| of_code == OF_REFUSAL), action].into_iter().flatten() {
+        query = query.bind(word.to_owned());
+    }
     query.fetch_all(store.reader()).await?.iter().map(read).collect()
 }
 

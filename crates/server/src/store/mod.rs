@@ -194,17 +194,32 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(orders::lists().iter().map(String::as_str))
         .chain(queue::STATEMENTS.iter().copied())
         .chain(attempts::STATEMENTS.iter().copied())
+        .chain(attempts::LISTS.iter().map(String::as_str))
         .chain(counters::STATEMENTS.iter().copied())
         .chain(followers::STATEMENTS.iter().copied())
         .chain(sums::STATEMENTS.iter().copied())
         .chain(series::STATEMENTS.iter().copied())
         .chain(insight::STATEMENTS.iter().copied())
+        .chain(people::STATEMENTS.iter().copied())
         .chain([people::find_text()])
         .chain(bulks().into_iter().flat_map(bulk::Bulk::texts))
 }
 
 fn bulks() -> [&'static bulk::Bulk; 5] {
     [&orders::UPSERT, &queue::UPSERT, &attempts::INSERT, &series::UPSERT, &series::COUNT_REFUSALS]
+}
+
+/// The pattern of texts that hold `part`, for `LIKE … ESCAPE '\\'`.
+fn containing(part: &str) -> String {
+    let mut pattern = String::from("%");
+    for character in part.chars() {
+        if matches!(character, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern.push('%');
+    pattern
 }
 
 static WRITER_PRAGMAS: [&str; 4] = [

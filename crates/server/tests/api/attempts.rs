@@ -32,6 +32,19 @@ async fn accepted_and_refused_attempts_are_shown_with_their_buyers() {
     assert_eq!((&refused["action"], &refused["count"]), (&json!("order"), &json!(1)));
     let overview = merchant.get(&format!("/flash-sales/{sale}/overview")).await;
     assert_eq!(overview["refusals"], json!([{"code": "sold_out", "count": 1}]));
+    for (query, expected) in [
+        ("code=sold_out", vec![refused]),
+        ("code=accepted", vec![accepted]),
+        ("action=order", vec![refused, accepted]),
+        ("action=order&code=accepted", vec![accepted]),
+        ("action=order&code=sold_out", vec![refused]),
+        ("action=join", vec![]),
+        ("action=join&code=sold_out", vec![]),
+        ("code=nothing", vec![]),
+    ] {
+        let found = merchant.get(&format!("/flash-sales/{sale}/attempts?{query}")).await;
+        assert_eq!(found["items"], json!(expected), "{query}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

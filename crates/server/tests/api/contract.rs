@@ -82,6 +82,7 @@ async fn every_call_asks_for_the_token_that_the_contract_names() {
         (Method::PATCH, admin(&sale)),
         (Method::DELETE, admin(&sale)),
         (Method::GET, admin("/orders")),
+        (Method::GET, admin("/orders.csv")),
         (Method::POST, admin(&format!("{order}/refund"))),
     ];
     for action in ["pause", "resume", "close", "restock"] {

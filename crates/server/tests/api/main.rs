@@ -24,7 +24,9 @@ mod more_time;
 mod races;
 
 mod attempts;
+mod export;
 mod flash_sales_admin;
 mod products;
 mod projector;
+mod records;
 mod series;

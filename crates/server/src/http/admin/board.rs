@@ -1,19 +1,17 @@
-//! What happened in a sale: overview, line, orders, attempts, and the ledger itself in readable rows.
+//! What happens in a sale: overview, line and attempts. Its orders and its ledger have files of their own.
 
 use super::buyer_json::BuyerJson;
-use super::event_json::EventJson;
 use super::flash_sales::AdminSaleJson;
-use super::orders::{self, AdminOrderJson};
 use crate::http::AppState;
 use crate::http::extract::{Admin, Json, Path, Query};
 use crate::http::page::{Page, PageQuery};
 use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
 use crate::http::v1::money_json::MoneyJson;
 use crate::http::v1::rfc3339;
-use crate::shop::board::{self, AttemptRow, OrderFilter, Overview, StatusSum, WithPeople};
+use crate::shop::board::{self, AttemptFilter, AttemptRow, LineStart, Overview, StatusSum, Who, WithPeople};
 use crate::shop::sales::{self, Sale};
 use axum::extract::State;
-use sale::{LineMember, Money, Place, SaleId, Seq, Ticket};
+use sale::{LineMember, Money, Place, SaleId, Ticket};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -21,12 +19,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(overview))
-        .routes(routes!(queue))
-        .routes(routes!(orders_of_sale))
-        .routes(routes!(attempts))
-        .routes(routes!(events))
+    OpenApiRouter::new().routes(routes!(overview)).routes(routes!(queue)).routes(routes!(attempts))
 }
 
 /// How a sale goes.
@@ -142,12 +135,27 @@ struct MemberJson {
     admitted_until: Option<String>,
 }
 
+/// From where on the line is told.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct LineQuery {
+    /// Begin at the place of this buyer: an e-mail address or an id. Empty when they have none. Not looked at with a `cursor`.
+    #[param(value_type = Option<String>)]
+    buyer: Option<Who>,
+    /// Items in a page, 1 to 200; 50 when not given.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+    /// `nextCursor` of the page before.
+    cursor: Option<String>,
+}
+
 /// Who stands in line, in the order of the line.
 #[utoipa::path(
     get,
     path = "/api/v1/admin/flash-sales/{id}/queue",
     tag = "admin",
-    params(("id" = Uuid, Path, description = "The sale"), PageQuery),
+    params(("id" = Uuid, Path, description = "The sale"), LineQuery),
     responses(
         (status = 200, description = "A page of the line", body = Page<MemberJson>),
         (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
@@ -158,12 +166,16 @@ async fn queue(
     State(app): State<AppState>,
     _: Admin,
     Path(id): Path<SaleId>,
-    Query(query): Query<PageQuery>,
+    Query(LineQuery { buyer, limit, cursor: next }): Query<LineQuery>,
 ) -> Result<Json<Page<MemberJson>>, Problem> {
     listed(&app, id)?;
-    let slice = query.slice()?;
-    let after = slice.after.as_deref().map(cursor).transpose()?.map(Ticket);
-    let WithPeople { rows, people } = board::line(&app.shop, id, after, slice.limit + 1).await?;
+    let slice = PageQuery { limit, cursor: next }.slice()?;
+    let start = match (slice.after.as_deref(), buyer) {
+        (Some(after), _) => LineStart::Behind(Ticket(cursor(after)?)),
+        (None, Some(buyer)) => LineStart::At(buyer),
+        (None, None) => LineStart::Head,
+    };
+    let WithPeople { rows, people } = board::line(&app.shop, id, start, slice.limit + 1).await?;
     let page = Page::new(rows, slice.limit, |member| member.ticket.to_string());
     Ok(Json(page.map(|LineMember { buyer, ticket, place }| {
         let (status, position, until) = match place {
@@ -173,43 +185,6 @@ async fn queue(
         let buyer = BuyerJson::of(buyer, &people);
         MemberJson { ticket: ticket.0, buyer, status, position, admitted_until: until }
     })))
-}
-
-/// Which orders of the sale.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct StatusFilter {
-    /// `pending`, `confirmed`, `expired`, `cancelled`, `declined` or `refunded`.
-    status: Option<String>,
-    /// Items in a page, 1 to 200; 50 when not given.
-    limit: Option<u32>,
-    /// `nextCursor` of the page before.
-    cursor: Option<String>,
-}
-
-/// A sale's orders, newest first.
-#[utoipa::path(
-    get,
-    path = "/api/v1/admin/flash-sales/{id}/orders",
-    tag = "admin",
-    params(("id" = Uuid, Path, description = "The sale"), StatusFilter),
-    responses(
-        (status = 200, description = "A page of orders", body = Page<AdminOrderJson>),
-        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
-    ),
-    security(("token" = []))
-)]
-async fn orders_of_sale(
-    State(app): State<AppState>,
-    _: Admin,
-    Path(id): Path<SaleId>,
-    Query(filter): Query<StatusFilter>,
-) -> Result<Json<Page<AdminOrderJson>>, Problem> {
-    listed(&app, id)?;
-    let slice = PageQuery { limit: filter.limit, cursor: filter.cursor }.slice()?;
-    let status = filter.status.as_deref().map(orders::status).transpose()?;
-    orders::page(&app, OrderFilter { sale: Some(id), status, ..OrderFilter::default() }, slice).await
 }
 
 /// A request to buy, or a count of alike refusals.
@@ -244,6 +219,22 @@ struct AttemptsJson {
     note: Option<String>,
 }
 
+/// Which attempts.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct AttemptsQuery {
+    /// `join` or `order`.
+    action: Option<String>,
+    /// `accepted`, or the code of a refusal, such as `sold_out`.
+    code: Option<String>,
+    /// Items in a page, 1 to 200; 50 when not given.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+    /// `nextCursor` of the page before.
+    cursor: Option<String>,
+}
+
 /// Every request to buy, accepted or refused, newest first.
 ///
 /// In a flood, refusals are counted by code and second instead of kept one by one; `countedOnly` and `note` say so.
@@ -251,7 +242,7 @@ struct AttemptsJson {
     get,
     path = "/api/v1/admin/flash-sales/{id}/attempts",
     tag = "admin",
-    params(("id" = Uuid, Path, description = "The sale"), PageQuery),
+    params(("id" = Uuid, Path, description = "The sale"), AttemptsQuery),
     responses(
         (status = 200, description = "A page of attempts", body = AttemptsJson),
         (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
@@ -262,13 +253,14 @@ async fn attempts(
     State(app): State<AppState>,
     _: Admin,
     Path(id): Path<SaleId>,
-    Query(query): Query<PageQuery>,
+    Query(AttemptsQuery { action, code, limit, cursor: next }): Query<AttemptsQuery>,
 ) -> Result<Json<AttemptsJson>, Problem> {
     listed(&app, id)?;
-    let slice = query.slice()?;
+    let slice = PageQuery { limit, cursor: next }.slice()?;
     let after = slice.after.as_deref().map(cursor).transpose()?;
+    let filter = AttemptFilter { action: action.as_deref(), code: code.as_deref(), after };
     let (WithPeople { rows, people }, counted_only) =
-        board::attempts(&app.shop, id, after, slice.limit + 1).await?;
+        board::attempts(&app.shop, id, filter, slice.limit + 1).await?;
     let page = Page::new(rows, slice.limit, |row| row.id.to_string());
     let page = page.map(|AttemptRow { id, buyer, action, code, count, at, .. }| AttemptJson {
         id,
@@ -286,38 +278,12 @@ async fn attempts(
     Ok(Json(AttemptsJson { items: page.items, next_cursor: page.next_cursor, counted_only, note }))
 }
 
-/// The sale's ledger, oldest first: everything that was ever decided, in order.
-#[utoipa::path(
-    get,
-    path = "/api/v1/admin/flash-sales/{id}/events",
-    tag = "admin",
-    params(("id" = Uuid, Path, description = "The sale"), PageQuery),
-    responses(
-        (status = 200, description = "A page of events", body = Page<EventJson>),
-        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
-    ),
-    security(("token" = []))
-)]
-async fn events(
-    State(app): State<AppState>,
-    _: Admin,
-    Path(id): Path<SaleId>,
-    Query(query): Query<PageQuery>,
-) -> Result<Json<Page<EventJson>>, Problem> {
-    listed(&app, id)?;
-    let slice = query.slice()?;
-    let after = slice.after.as_deref().map(cursor).transpose()?.map_or(Seq(0), Seq);
-    let entries = board::events(&app.shop, id, after, slice.limit + 1).await?;
-    let page = Page::new(entries, slice.limit, |entry| entry.seq.to_string());
-    Ok(Json(page.map(|entry| EventJson::of(&entry))))
-}
-
 pub(super) fn listed(app: &AppState, id: SaleId) -> Result<Sale, Problem> {
     sales::find(&app.shop, id).ok_or(Problem::new(&kind::SALE_UNKNOWN))
 }
 
 /// The key in a cursor, of whichever sort this list has.
-fn cursor<T: std::str::FromStr>(key: &str) -> Result<T, Problem> {
+pub(super) fn cursor<T: std::str::FromStr>(key: &str) -> Result<T, Problem> {
     key.parse().map_err(|_| {
         let wrong = FieldError::new("/cursor", "not a cursor of this list");
         Problem::new(&kind::INVALID_QUERY).errors(vec![wrong])

@@ -258,15 +258,16 @@ pub(super) fn moment(at: &str, value: Value, wrong: &mut Wrong) -> Option<Timest
     let text = text(at, value, wrong)?;
     let moment = rfc3339(&text);
     if moment.is_none() {
-        wrong.note(
-            at,
-            "must be an RFC 3339 date with Z or an offset, 1970-01-01 to 9999-12-30, such as 2026-11-27T09:00:00Z",
-        );
+        wrong.note(at, NO_MOMENT);
     }
     moment
 }
 
-/// A moment in text, if it is one.
+/// What is told about a text that is no moment.
+pub(super) const NO_MOMENT: &str =
+    "must be an RFC 3339 date with Z or an offset, 1970-01-01 to 9999-12-30, such as 2026-11-27T09:00:00Z";
+
+/// A moment of RFC 3339, as strictly as [`moment`] takes it.
 pub(super) fn rfc3339(text: &str) -> Option<Timestamp> {
     // Jiff takes more than RFC 3339: annotations, blanks, dates without seconds or with a longer year.
     const PARSER: DateTimeParser = DateTimeParser::new();

@@ -25,4 +25,16 @@ impl BuyerJson {
         let (email, username) = person.map(|person| (person.email, person.username)).unzip();
         Self { id: id.0, email, username }
     }
+
+    /// All of these people, in the order of their ids.
+    pub(super) fn all(people: &HashMap<BuyerId, Person>) -> Vec<Self> {
+        let mut ids: Vec<BuyerId> = people.keys().copied().collect();
+        ids.sort_unstable();
+        ids.into_iter().map(|id| Self::of(id, people)).collect()
+    }
+
+    /// The address and the name, if there is an account.
+    pub(super) fn names(&self) -> (Option<&str>, Option<&str>) {
+        (self.email.as_deref(), self.username.as_deref())
+    }
 }

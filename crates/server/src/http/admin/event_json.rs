@@ -8,6 +8,7 @@ use sale::{BuyerId, Entry, Event, OrderId, Policy, Release, RequestKey, Source};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 /// One event of the ledger.
 #[derive(Debug, Serialize, ToSchema)]
@@ -17,12 +18,92 @@ pub(super) struct EventJson {
     /// When it was decided.
     #[schema(format = DateTime)]
     at: String,
-    /// What happened, such as `held`.
+    /// What happened.
+    #[schema(value_type = EventKindJson)]
     kind: &'static str,
-    /// What goes with it, such as `buyerId`, `orderId`, `quantity`: everything that the ledger has of it.
+    /// What goes with it: everything that the ledger has of it.
     #[serde(flatten)]
-    #[schema(value_type = Object)]
+    #[schema(value_type = EventFieldsJson)]
     fields: Map<String, Value>,
+}
+
+/// What can happen in a sale.
+#[derive(ToSchema)]
+#[schema(as = EventKind, rename_all = "lowercase")]
+#[expect(dead_code, reason = "it describes the names of events, which are texts")]
+pub(super) enum EventKindJson {
+    /// The sale was announced, or its promises changed.
+    Configured,
+    /// The sale was paused.
+    Paused,
+    /// The sale goes on.
+    Resumed,
+    /// The sale was closed for good.
+    Closed,
+    /// Units were added.
+    Restocked,
+    /// A buyer stands in line.
+    Joined,
+    /// A buyer left the line.
+    Left,
+    /// A buyer may buy: one unit is set aside.
+    Admitted,
+    /// An admission ran out.
+    Lapsed,
+    /// Units are held for an order.
+    Held,
+    /// Units are sold.
+    Confirmed,
+    /// Held units are free again.
+    Released,
+    /// The money of an order went back.
+    Refunded,
+    /// An admitted buyer asked for more time, and has it.
+    Extended,
+}
+
+/// What can go with an event. Which of it does depends on its kind.
+#[derive(ToSchema)]
+#[schema(as = EventFields, rename_all = "camelCase")]
+#[expect(dead_code, reason = "it describes the fields of events, which are made one by one")]
+struct EventFieldsJson {
+    /// Of which buyer.
+    buyer_id: Option<Uuid>,
+    /// Of which order.
+    order_id: Option<Uuid>,
+    /// The buyer's number in line.
+    ticket: Option<u32>,
+    /// Units.
+    quantity: Option<u32>,
+    /// Until when an admission or a hold lasts.
+    #[schema(format = DateTime)]
+    until: Option<String>,
+    /// Where units came from: `stock`, `admission` (with its `ticket`) or `hold`.
+    #[schema(pattern = "^(stock|admission|hold)$")]
+    from: Option<String>,
+    /// The digest of the request's idempotency key.
+    key: Option<String>,
+    /// Why held units became free: `cancelled`, `declined` or `expired`.
+    #[schema(pattern = "^(cancelled|declined|expired)$")]
+    reason: Option<String>,
+    /// Whether who left gave an admission back.
+    admitted: Option<bool>,
+    /// Whether the units of a refunded order went back into the sale.
+    restocked: Option<bool>,
+    /// The price of a unit.
+    price: Option<MoneyJson>,
+    /// When the sale starts.
+    #[schema(format = DateTime)]
+    starts_at: Option<String>,
+    /// When the sale ends.
+    #[schema(format = DateTime)]
+    ends_at: Option<String>,
+    /// Units that one buyer may hold and own.
+    limit_per_buyer: Option<u32>,
+    /// Seconds that a hold lasts.
+    hold_seconds: Option<u32>,
+    /// Who may buy while the sale is active.
+    admission: Option<AdmissionJson>,
 }
 
 impl EventJson {
@@ -163,6 +244,28 @@ mod tests {
         for entry in &entries {
             assert_eq!(read_back(entry), *entry);
         }
+    }
+
+    /// The words of an enum, or the names of a struct's fields, as the description has them.
+    fn described<T: utoipa::PartialSchema>(at: &str) -> Vec<String> {
+        let schema = serde_json::to_value(T::schema()).unwrap();
+        match schema.pointer(at) {
+            Some(Value::Array(words)) => words.iter().map(|word| word.as_str().unwrap().to_owned()).collect(),
+            Some(Value::Object(fields)) => fields.keys().cloned().collect(),
+            _ => panic!("{at} is not in {schema}"),
+        }
+    }
+
+    #[test]
+    fn every_kind_and_every_field_is_described() {
+        assert_eq!(described::<EventKindJson>("/enum"), Event::NAMES);
+        let told: std::collections::BTreeSet<String> = ledger(EVERYTHING)
+            .iter()
+            .flat_map(|entry| EventJson::of(entry).fields.keys().cloned().collect::<Vec<_>>())
+            .collect();
+        let mut fields = described::<EventFieldsJson>("/properties");
+        fields.sort();
+        assert_eq!(fields, told.into_iter().collect::<Vec<_>>());
     }
 
     #[test]

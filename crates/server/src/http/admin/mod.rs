@@ -9,6 +9,8 @@ mod flash_sales;
 
 mod orders;
 
+mod orders_csv;
+
 mod refund;
 
 mod receipt;
@@ -21,7 +23,11 @@ mod summary;
 
 mod server;
 
+mod events;
+
 mod body;
+
+mod cells;
 
 mod buyer_json;
 
@@ -37,12 +43,14 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(products::routes())
         .merge(flash_sales::routes())
         .merge(orders::routes())
+        .merge(orders_csv::routes())
         .merge(refund::routes())
         .merge(receipt::routes())
         .merge(board::routes())
         .merge(series::routes())
         .merge(summary::routes())
         .merge(server::routes())
+        .merge(events::routes())
 }
 
 /// Runs an edit to its end, also when the client hangs up meanwhile: what the engine was told, the tables have to be told too.

@@ -1,16 +1,20 @@
-//! `/admin/orders`: everyone's orders, with filters. Refunds are beside the payments.
+//! `/admin/orders`, of all sales and of one: everyone's orders, with filters and a search. Refunds are beside the payments.
 
+use super::board::listed;
+use super::body::{NO_MOMENT, rfc3339 as moment};
 use super::buyer_json::BuyerJson;
 use crate::http::AppState;
-use crate::http::extract::{Admin, Json, Query};
+use crate::http::extract::{Admin, Json, Path, Query};
 use crate::http::page::{Page, PageQuery, Slice, time_and_id};
 use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
 use crate::http::v1::money_json::MoneyJson;
 use crate::http::v1::order_json::OrderStatusJson;
 use crate::http::v1::rfc3339;
-use crate::shop::board::{self, OrderFilter, OrderRow, STATUSES, Who, WithPeople};
+use crate::shop::all_orders::{self, OrderFilter, OrderPage, OrderRow, STATUSES};
+use crate::shop::board::Who;
+use crate::shop::sales;
 use axum::extract::State;
-use sale::{Money, OrderStatus, SaleId};
+use sale::{Money, OrderStatus, SaleId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -18,7 +22,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(of_sale))
 }
 
 /// Which orders.
@@ -27,17 +31,65 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[into_params(parameter_in = Query)]
 struct Filters {
     /// `pending`, `confirmed`, `expired`, `cancelled`, `declined` or `refunded`.
+    #[param(value_type = Option<OrderStatusJson>)]
     status: Option<String>,
     /// Of one sale.
     flash_sale_id: Option<Uuid>,
     /// Of one buyer: an e-mail address or an id.
     #[param(value_type = Option<String>)]
     buyer: Option<Who>,
+    /// A part of the buyer's e-mail address or username, four or more characters of the order's id, or the whole id of either;
+    /// at most 254 characters.
+    q: Option<String>,
+    /// Made at this moment or later (RFC 3339).
+    #[param(format = DateTime)]
+    from: Option<String>,
+    /// Made before this moment (RFC 3339).
+    #[param(format = DateTime)]
+    to: Option<String>,
     /// Items in a page, 1 to 200; 50 when not given.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
-    /// `nextCursor` of the page before.
+    /// `nextCursor` of the page before; only with the same filters.
     cursor: Option<String>,
 }
+
+/// Which orders of the sale.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct SaleFilters {
+    /// `pending`, `confirmed`, `expired`, `cancelled`, `declined` or `refunded`.
+    #[param(value_type = Option<OrderStatusJson>)]
+    status: Option<String>,
+    /// As of `/api/v1/admin/orders`.
+    q: Option<String>,
+    /// Made at this moment or later (RFC 3339).
+    #[param(format = DateTime)]
+    from: Option<String>,
+    /// Made before this moment (RFC 3339).
+    #[param(format = DateTime)]
+    to: Option<String>,
+    /// Items in a page, 1 to 200; 50 when not given.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+    /// `nextCursor` of the page before; only with the same filters.
+    cursor: Option<String>,
+}
+
+/// The words of a filter, as they came.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    pub sale: Option<Uuid>,
+    pub buyer: Option<Who>,
+    pub status: Option<String>,
+    pub q: Option<String>,
+    pub from: Option<String>,
+    pub to: Option<String>,
+}
+
+/// Characters of a search: the longest e-mail address.
+const SEARCH_LEN_MAX: usize = 254;
 
 /// An order as admins see it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -47,6 +99,8 @@ pub(super) struct AdminOrderJson {
     id: Uuid,
     /// Of which sale.
     flash_sale_id: Uuid,
+    /// What the sale sells.
+    product: Option<String>,
     /// Whose.
     buyer: BuyerJson,
     /// Its units.
@@ -71,9 +125,18 @@ pub(super) struct AdminOrderJson {
     /// When it last changed.
     #[schema(format = DateTime)]
     updated_at: String,
+    /// When it was paid, or sold at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    paid_at: Option<String>,
+    /// The number of the event that last changed it, in the sale's ledger.
+    version: u64,
 }
 
 /// Everyone's orders, newest first.
+///
+/// A search that fits very many buyers looks at so many orders a page and no more: a page may hold fewer than `limit`, or
+/// none, and still have a `nextCursor`, with which the search goes on.
 #[utoipa::path(
     get,
     path = "/api/v1/admin/orders",
@@ -90,39 +153,91 @@ async fn list(
     _: Admin,
     Query(filters): Query<Filters>,
 ) -> Result<Json<Page<AdminOrderJson>>, Problem> {
-    let slice = PageQuery { limit: filters.limit, cursor: filters.cursor }.slice()?;
-    let status = filters.status.as_deref().map(status).transpose()?;
-    let filter =
-        OrderFilter { sale: filters.flash_sale_id.map(SaleId), buyer: filters.buyer, status, after: None };
-    page(&app, filter, slice).await
+    let Filters { status, flash_sale_id: sale, buyer, q, from, to, limit, cursor } = filters;
+    let slice = PageQuery { limit, cursor }.slice()?;
+    page(&app, Asked { sale, buyer, status, q, from, to }, slice).await
 }
 
-/// A page of orders that pass a filter.
-pub(super) async fn page(
-    app: &AppState,
-    filter: OrderFilter,
-    slice: Slice,
+/// A sale's orders, newest first.
+///
+/// With `q`, pages are cut as those of `/api/v1/admin/orders`.
+#[utoipa::path(
+    get,
+    path = "/api/v1/admin/flash-sales/{id}/orders",
+    tag = "admin",
+    params(("id" = Uuid, Path, description = "The sale"), SaleFilters),
+    responses(
+        (status = 200, description = "A page of orders", body = Page<AdminOrderJson>),
+        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid_query`", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn of_sale(
+    State(app): State<AppState>,
+    _: Admin,
+    Path(id): Path<SaleId>,
+    Query(filters): Query<SaleFilters>,
 ) -> Result<Json<Page<AdminOrderJson>>, Problem> {
-    let after = slice.after.as_deref().map(time_and_id).transpose()?;
-    let found = board::orders(&app.shop, OrderFilter { after, ..filter }, slice.limit + 1).await?;
-    let WithPeople { rows, people } = found;
-    let page = Page::new(rows, slice.limit, |row| format!("{}/{}", row.order.made_at.0, row.order.id));
-    Ok(Json(page.map(|row| AdminOrderJson::of(&row, BuyerJson::of(row.order.buyer, &people)))))
+    listed(&app, id)?;
+    let SaleFilters { status, q, from, to, limit, cursor } = filters;
+    let slice = PageQuery { limit, cursor }.slice()?;
+    page(&app, Asked { sale: Some(id.0), buyer: None, status, q, from, to }, slice).await
 }
 
-/// A word of a query that has to be a status.
-pub(super) fn status(text: &str) -> Result<&'static str, Problem> {
-    STATUSES.into_iter().find(|status| *status == text).ok_or_else(|| {
-        let wrong =
-            FieldError::new("/status", "pending, confirmed, expired, cancelled, declined or refunded");
-        Problem::new(&kind::INVALID_QUERY).errors(vec![wrong])
-    })
+async fn page(app: &AppState, asked: Asked, slice: Slice) -> Result<Json<Page<AdminOrderJson>>, Problem> {
+    let after = slice.after.as_deref().map(time_and_id).transpose()?;
+    let query = all_orders::query(&app.shop, asked.filter()?).await?;
+    let OrderPage { rows, people, next } = query.page(&app.shop, after, slice.limit).await?;
+    let page = Page::cut(rows, next.map(|(at, id)| format!("{}/{id}", at.0)));
+    Ok(Json(page.map(|row| {
+        let sale = sales::find(&app.shop, row.sale);
+        let product = sale.map(|sale| sale.listing.product.name.as_str().to_owned());
+        AdminOrderJson::of(&row, product, BuyerJson::of(row.order.buyer, &people))
+    })))
+}
+
+impl Asked {
+    /// The filter that is meant; every word that means nothing is told at once.
+    pub(super) fn filter(self) -> Result<OrderFilter, Problem> {
+        let mut errors = Vec::new();
+        let status = self.status.and_then(|word| {
+            let known = STATUSES.into_iter().find(|status| *status == word);
+            if known.is_none() {
+                let detail = "pending, confirmed, expired, cancelled, declined or refunded";
+                errors.push(FieldError::new("/status", detail));
+            }
+            known
+        });
+        let mut at = |pointer: &str, text: Option<String>| -> Option<Timestamp> {
+            let at = text.as_deref().map(moment)?;
+            if at.is_none() {
+                errors.push(FieldError::new(pointer, NO_MOMENT));
+            }
+            at
+        };
+        let (from, to) = (at("/from", self.from), at("/to", self.to));
+        let search = self.q.map(|q| q.trim().to_owned()).filter(|q| !q.is_empty());
+        if search.as_ref().is_some_and(|search| search.chars().count() > SEARCH_LEN_MAX) {
+            errors.push(FieldError::new("/q", "at most 254 characters"));
+        }
+        if errors.is_empty() {
+            Ok(OrderFilter { sale: self.sale.map(SaleId), buyer: self.buyer, status, search, from, to })
+        } else {
+            Err(Problem::new(&kind::INVALID_QUERY).errors(errors))
+        }
+    }
+}
+
+/// The price of a whole order.
+pub(super) fn total(row: &OrderRow) -> Money {
+    // The law bounds price and quantity so that this fits.
+    row.unit_price.times(row.order.quantity).unwrap_or(Money { minor: i64::MAX, ..row.unit_price })
 }
 
 impl AdminOrderJson {
-    fn of(row: &OrderRow, buyer: BuyerJson) -> Self {
-        let OrderRow { sale, order, unit_price, .. } = row;
-        let total = unit_price.times(order.quantity).unwrap_or(Money { minor: i64::MAX, ..*unit_price });
+    fn of(row: &OrderRow, product: Option<String>, buyer: BuyerJson) -> Self {
+        let OrderRow { sale, order, unit_price, seq, paid_at } = row;
         let (expires_at, restocked) = match order.status {
             OrderStatus::Pending { until } => (Some(rfc3339(until)), None),
             OrderStatus::Refunded { restocked } => (None, Some(restocked)),
@@ -131,15 +246,18 @@ impl AdminOrderJson {
         Self {
             id: order.id.0,
             flash_sale_id: sale.0,
+            product,
             buyer,
             quantity: order.quantity,
             unit_price: (*unit_price).into(),
-            total: total.into(),
+            total: total(row).into(),
             status: order.status.as_str(),
             expires_at,
             restocked,
             created_at: rfc3339(order.made_at),
             updated_at: rfc3339(order.changed_at),
+            paid_at: paid_at.map(rfc3339),
+            version: seq.0,
         }
     }
 }

@@ -126,7 +126,7 @@ export function LineChart({ title, pieces, stepMs }: ChartProps) {
 }
 
 /** Where the units are: sold below, then held, then set aside; what is free is left empty. */
-export function UnitsChart({ title, pieces, stepMs }: ChartProps) {
+function UnitsChart({ title, pieces, stepMs }: ChartProps) {
   const id = useId().replace(/\W/g, "");
   const sums = pieces.map(({ units }) => {
     const held = units.sold + units.held;

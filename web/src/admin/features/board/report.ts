@@ -11,14 +11,14 @@ import { inStatus } from "./figures";
 import { formatMark, formatSpan } from "./scale";
 import { refusalWords, share } from "./words";
 
-export interface Row {
+interface Row {
   name: string;
   value: string;
   /** What it is called in tests. */
   mark?: string;
 }
 
-export interface Group {
+interface Group {
   title: string;
   rows: Row[];
 }
@@ -173,7 +173,7 @@ export function asText(report: Report): string {
   return `${lines.join("\n")}\n`;
 }
 
-export function escaped(text: string): string {
+function escaped(text: string): string {
   const names: Record<string, string> = {
     "&": "&amp;",
     "<": "&lt;",

@@ -1,0 +1,122 @@
+//! `GET /admin/flash-sales/{id}/events`: the ledger itself in readable rows, from either end.
+
+use super::board::{cursor, listed};
+use super::buyer_json::BuyerJson;
+use super::event_json::{EventJson, EventKindJson};
+use crate::http::AppState;
+use crate::http::extract::{Admin, Json, Path, Query};
+use crate::http::page::{Page, PageQuery};
+use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
+use crate::shop::board::Who;
+use crate::shop::events::{self, Direction, EventFilter, EventPage};
+use axum::extract::State;
+use sale::{Event, SaleId, Seq, Ticket};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(events))
+}
+
+/// Which events, in which order.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct EventsQuery {
+    /// `asc`: oldest first (so when not given). `desc`: newest first.
+    #[param(inline)]
+    order: Option<Order>,
+    /// Begin at the event of this number. Not looked at with a `cursor`.
+    from: Option<u64>,
+    /// Of one kind.
+    #[param(value_type = Option<EventKindJson>)]
+    kind: Option<String>,
+    /// About one buyer: an e-mail address or an id.
+    #[param(value_type = Option<String>)]
+    buyer: Option<Who>,
+    /// About one ticket.
+    ticket: Option<u32>,
+    /// Items in a page, 1 to 200; 50 when not given.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+    /// `nextCursor` of the page before; only with the same `order` and filters.
+    cursor: Option<String>,
+}
+
+/// In which order a list is told.
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Order {
+    /// Oldest first.
+    #[default]
+    Asc,
+    /// Newest first.
+    Desc,
+}
+
+/// A page of the ledger.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct EventsJson {
+    /// The events.
+    items: Vec<EventJson>,
+    /// Who the buyers in them are, as far as they have accounts.
+    people: Vec<BuyerJson>,
+    /// Give this as `cursor` to get the next page; null on the last one.
+    next_cursor: Option<String>,
+}
+
+/// The sale's ledger: everything that was ever decided, in order.
+///
+/// With a filter, a page reads so many events and no more: it may hold fewer than `limit`, or none, and still have a
+/// `nextCursor`, with which the search goes on.
+#[utoipa::path(
+    get,
+    path = "/api/v1/admin/flash-sales/{id}/events",
+    tag = "admin",
+    params(("id" = Uuid, Path, description = "The sale"), EventsQuery),
+    responses(
+        (status = 200, description = "A page of events", body = EventsJson),
+        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid_query`", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn events(
+    State(app): State<AppState>,
+    _: Admin,
+    Path(id): Path<SaleId>,
+    Query(query): Query<EventsQuery>,
+) -> Result<Json<EventsJson>, Problem> {
+    listed(&app, id)?;
+    let EventsQuery { order, from, kind, buyer, ticket, limit, cursor: next } = query;
+    let slice = PageQuery { limit, cursor: next }.slice()?;
+    let after = slice.after.as_deref().map(cursor).transpose()?.map(Seq);
+    let kind = kind.as_deref().map(known_kind).transpose()?;
+    let filter = EventFilter { kind, buyer, ticket: ticket.map(Ticket) };
+    let direction = direction(order.unwrap_or_default(), after, from);
+    let EventPage { rows, people, next } =
+        events::page(&app.shop, id, &filter, direction, slice.limit).await?;
+    let page = Page::cut(rows, next.map(|seq| seq.to_string())).map(|entry| EventJson::of(&entry));
+    let people = BuyerJson::all(&people);
+    Ok(Json(EventsJson { items: page.items, people, next_cursor: page.next_cursor }))
+}
+
+fn direction(order: Order, after: Option<Seq>, from: Option<u64>) -> Direction {
+    match order {
+        Order::Asc => {
+            let behind_from = || from.map_or(Seq(0), |from| Seq(from.saturating_sub(1)));
+            Direction::Up(after.unwrap_or_else(behind_from))
+        }
+        Order::Desc => Direction::Down(after.or(from.map(|from| Seq(from.saturating_add(1))))),
+    }
+}
+
+fn known_kind(text: &str) -> Result<&'static str, Problem> {
+    Event::NAMES.into_iter().find(|name| *name == text).ok_or_else(|| {
+        let wrong = FieldError::new("/kind", "a kind of event, such as admitted");
+        Problem::new(&kind::INVALID_QUERY).errors(vec![wrong])
+    })
+}

@@ -1,0 +1,196 @@
+//! Everyone's orders, for admins: which ones are meant, and reading them page by page, newest first. It tells what the tables
+//! have, waits a moment for them to catch up, and never looks at more rows for one page than [`SCANNED_MAX`].
+
+use super::Shop;
+use super::board::{PATIENCE, Who, find, people_of};
+use crate::store::orders::{Filter, MATCHES_MAX, Matches};
+use crate::store::{StoreError, orders, people};
+use sale::{BuyerId, OrderId, SaleId, Seq, Timestamp};
+use std::collections::HashMap;
+use uuid::Uuid;
+
+pub use crate::store::orders::OrderRow;
+pub use crate::store::people::Person;
+
+/// Every status an order can have.
+pub const STATUSES: [&str; 6] = ["pending", "confirmed", "expired", "cancelled", "declined", "refunded"];
+
+/// Orders looked at for one page, when a search fits so many buyers that orders are looked through one by one. It takes
+/// about a tenth of a second.
+const SCANNED_MAX: usize = 10_000;
+/// Orders read at a time for that.
+const SCANNED_AT_ONCE: u32 = 1_000;
+/// Characters of a part of an id that is worth looking for: the ids of one week share the first four.
+const ID_PART_LEN_MIN: usize = 4;
+
+/// Which orders an admin asks for. What is `None` lets everything pass.
+#[derive(Clone, Debug, Default)]
+pub struct OrderFilter {
+    /// Of one sale.
+    pub sale: Option<SaleId>,
+    /// Of one buyer.
+    pub buyer: Option<Who>,
+    /// In one status, a word of [`OrderStatus::as_str`](sale::OrderStatus::as_str).
+    pub status: Option<&'static str>,
+    /// With this in the buyer's address or name or in the order's id; or the whole id of a buyer.
+    pub search: Option<String>,
+    /// Made at this moment or later.
+    pub from: Option<Timestamp>,
+    /// Made before this moment.
+    pub to: Option<Timestamp>,
+}
+
+/// A filter that was looked up once and is good for all its pages.
+#[derive(Clone, Debug)]
+pub struct OrderQuery {
+    filter: Filter,
+    found: Found,
+}
+
+/// What a search has found among buyers and ids.
+#[derive(Clone, Debug)]
+enum Found {
+    /// Nothing was searched for.
+    All,
+    /// Nobody.
+    None,
+    /// So few that the database can be asked for them.
+    Few(Matches),
+    /// So many that orders are looked through for this text, in lower case.
+    Many(String),
+}
+
+/// Where a listing is: behind this order.
+pub type Place = (Timestamp, OrderId);
+
+/// Some orders with the people who made them.
+#[derive(Clone, Debug, Default)]
+pub struct OrderPage {
+    /// The orders, newest first. There may be fewer than were asked for, or none, before the last page.
+    pub rows: Vec<OrderRow>,
+    /// Who made them, as far as they have accounts.
+    pub people: HashMap<BuyerId, Person>,
+    /// Where the next page begins; `None` after the last one.
+    pub next: Option<Place>,
+}
+
+/// Looks up who and what is meant, once the tables show what was decided before.
+///
+/// # Errors
+/// When the tables cannot be asked.
+pub async fn query(shop: &Shop, filter: OrderFilter) -> Result<OrderQuery, StoreError> {
+    wait(shop, filter.sale).await;
+    let OrderFilter { sale, buyer, status, search, from, to } = filter;
+    let (buyer, is_unknown) = match &buyer {
+        None => (None, false),
+        Some(who) => {
+            let buyer = find(shop, who).await?;
+            (buyer, buyer.is_none())
+        }
+    };
+    let found = match search {
+        _ if is_unknown => Found::None,
+        None => Found::All,
+        Some(text) => look_up(shop, text).await?,
+    };
+    Ok(OrderQuery { filter: Filter { sale, buyer, status, from, to, after: None }, found })
+}
+
+async fn wait(shop: &Shop, sale: Option<SaleId>) {
+    let views = shop.engine.views();
+    match sale {
+        Some(sale) => {
+            let seq = views.get(sale).map_or(Seq(0), |view| view.seq);
+            shop.projected.wait(sale, seq, PATIENCE).await;
+        }
+        None => {
+            shop.projected.wait_for_all(views, PATIENCE).await;
+        }
+    }
+}
+
+async fn look_up(shop: &Shop, text: String) -> Result<Found, StoreError> {
+    let text = text.to_lowercase();
+    if let Ok(id) = Uuid::try_parse(&text) {
+        return Ok(Found::Few(Matches { buyers: vec![BuyerId(id)], orders: vec![OrderId(id)] }));
+    }
+    let limit = u32::try_from(MATCHES_MAX + 1).unwrap_or(u32::MAX);
+    let buyers = people::search(&shop.store, &text, limit).await?;
+    let is_of_an_id = text.len() >= ID_PART_LEN_MIN
+        && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+        && buyers.len() <= MATCHES_MAX;
+    let orders =
+        if is_of_an_id { orders::with_id_like(&shop.store, &text, limit).await? } else { Vec::new() };
+    Ok(match (buyers.len(), orders.len()) {
+        (0, 0) => Found::None,
+        (0..=MATCHES_MAX, 0..=MATCHES_MAX) => Found::Few(Matches { buyers, orders }),
+        _ => Found::Many(text),
+    })
+}
+
+impl OrderQuery {
+    /// Up to `limit` orders behind `after`.
+    ///
+    /// # Errors
+    /// When the tables cannot be asked.
+    pub async fn page(&self, shop: &Shop, after: Option<Place>, limit: u32) -> Result<OrderPage, StoreError> {
+        let filter = Filter { after, ..self.filter };
+        // One too many says that there is a next page.
+        let rows = match &self.found {
+            Found::None => Vec::new(),
+            Found::All => orders::list(&shop.store, filter, limit + 1).await?,
+            Found::Few(matches) => orders::list_matching(&shop.store, filter, matches, limit + 1).await?,
+            Found::Many(text) => return look_through(shop, filter, text, limit as usize).await,
+        };
+        let next = rows.get(limit as usize).and(rows.get(limit as usize - 1)).map(place);
+        let rows: Vec<OrderRow> = rows.into_iter().take(limit as usize).collect();
+        let people = people_of(shop, rows.iter().map(|row| row.order.buyer)).await?;
+        Ok(OrderPage { rows, people, next })
+    }
+}
+
+/// Looks at order after order for a text that fits many.
+async fn look_through(
+    shop: &Shop,
+    mut filter: Filter,
+    text: &str,
+    limit: usize,
+) -> Result<OrderPage, StoreError> {
+    let mut page = OrderPage::default();
+    let mut scanned = 0;
+    while scanned < SCANNED_MAX {
+        let rows = orders::list(&shop.store, filter, SCANNED_AT_ONCE).await?;
+        let people = people_of(shop, rows.iter().map(|row| row.order.buyer)).await?;
+        let is_end = rows.len() < SCANNED_AT_ONCE as usize;
+        scanned += rows.len();
+        for row in rows {
+            if page.rows.len() == limit {
+                page.next = filter.after;
+                return Ok(page);
+            }
+            filter.after = Some(place(&row));
+            let person = people.get(&row.order.buyer);
+            if !fits(&row, person, text) {
+                continue;
+            }
+            page.people.extend(person.map(|person| (row.order.buyer, person.clone())));
+            page.rows.push(row);
+        }
+        if is_end {
+            return Ok(page);
+        }
+    }
+    page.next = filter.after;
+    Ok(page)
+}
+
+fn fits(row: &OrderRow, person: Option<&Person>, text: &str) -> bool {
+    row.order.id.to_string().contains(text)
+        || person.is_some_and(|person| {
+            person.email.contains(text) || person.username.to_ascii_lowercase().contains(text)
+        })
+}
+
+fn place(row: &OrderRow) -> Place {
+    (row.order.made_at, row.order.id)
+}

@@ -1,0 +1,120 @@
+// Giving the money of an order back: asked once more, done once, however often the button is pressed or the answer is lost.
+
+import { useQueryClient } from "@tanstack/react-query";
+import { useEffect, useId, useRef, useState } from "react";
+import { Failure, Notice } from "../../../components/Notice";
+import { ask, client } from "../../../lib/api";
+import { useDeed } from "../../../lib/deed";
+import { language } from "../../../lib/i18n";
+import { intents } from "../../../lib/intents";
+import { formatMoney } from "../../../lib/money";
+import { insist, Refused } from "../../../lib/problem";
+import { isolate } from "../../lib/names";
+import { type AdminOrder, rememberRefund } from "../../lib/recordQueries";
+import { type AdminKey, t } from "../../lib/texts";
+
+/** What a refund can be refused with, in a merchant's words; the rest is told as everywhere. */
+const REFUSALS: Record<string, AdminKey> = {
+  order_state: "orders.refund.refused.order_state",
+  order_unknown: "orders.refund.refused.order_unknown",
+  payment_declined: "orders.refund.refused.payment_declined",
+  payment_unknown: "orders.refund.refused.payment_unknown",
+  request_in_flight: "orders.refund.refused.request_in_flight",
+  key_reused: "orders.refund.refused.key_reused",
+};
+
+export function RefundDialog({ order, onClose }: { order: AdminOrder; onClose: () => void }) {
+  const queries = useQueryClient();
+  const dialog = useRef<HTMLDialogElement>(null);
+  const id = useId();
+  const [isRestocked, setRestocked] = useState(true);
+  const [isInsisting, setInsisting] = useState(false);
+  useEffect(() => dialog.current?.showModal(), []);
+  const refund = useDeed({
+    mutationFn: async () => {
+      const intent = `refund:${order.id}:${isRestocked}`;
+      const key = intents.keyOf(intent);
+      const refunded = await insist(
+        () =>
+          ask(
+            client.POST("/api/v1/admin/orders/{id}/refund", {
+              body: { restock: isRestocked },
+              params: { path: { id: order.id }, header: { "Idempotency-Key": key } },
+            }),
+          ),
+        { onRetry: () => setInsisting(true) },
+      );
+      intents.settle(intent);
+      return refunded;
+    },
+    onSuccess: (refunded) => {
+      rememberRefund(queries, refunded);
+      dialog.current?.close();
+    },
+    onError: () => void queries.invalidateQueries({ queryKey: ["own", "admin", "orders"] }),
+    onSettled: () => setInsisting(false),
+  });
+  const total = formatMoney(order.total, language());
+  const who = isolate(order.buyer.email ?? order.buyer.id);
+  return (
+    // While it is under way the answer is waited for: closing would not undo it.
+    <dialog
+      ref={dialog}
+      aria-labelledby={`${id}-title`}
+      className="ask"
+      onClose={onClose}
+      onCancel={(event) => refund.isPending && event.preventDefault()}
+    >
+      <form
+        className="grid gap-5"
+        onSubmit={(event) => {
+          event.preventDefault();
+          refund.press();
+        }}
+      >
+        <h2 id={`${id}-title`} className="text-2xl">
+          {t("orders.refund.title", { total })}
+        </h2>
+        <p className="[overflow-wrap:anywhere]">{t("orders.refund.text", { who, count: order.quantity })}</p>
+        <fieldset className="grid gap-2" disabled={refund.isPending}>
+          <legend className="pb-1 font-semibold">{t("orders.refund.units")}</legend>
+          {[true, false].map((restocks) => (
+            <label key={String(restocks)} className="flex items-start gap-3 py-1">
+              <input
+                type="radio"
+                name={`${id}-restock`}
+                checked={isRestocked === restocks}
+                onChange={() => setRestocked(restocks)}
+                className="mt-1.5 size-4 accent-mark"
+              />
+              {restocks ? t("orders.refund.restock") : t("orders.refund.keep")}
+            </label>
+          ))}
+        </fieldset>
+        <p role="status" className={isInsisting ? "" : "sr-only"}>
+          {isInsisting && t("orders.refund.insisting")}
+        </p>
+        <Refusal error={refund.error} />
+        <div className="flex flex-wrap gap-3">
+          <button type="submit" className="button button-main" aria-disabled={refund.isPending}>
+            {refund.isPending ? t("orders.refund.asking") : t("orders.refund.yes", { total })}
+          </button>
+          <button
+            type="button"
+            className="button button-quiet"
+            aria-disabled={refund.isPending}
+            onClick={() => !refund.isPending && dialog.current?.close()}
+          >
+            {t("orders.refund.no")}
+          </button>
+        </div>
+      </form>
+    </dialog>
+  );
+}
+
+function Refusal({ error }: { error: unknown }) {
+  const key = error instanceof Refused ? REFUSALS[error.code] : undefined;
+  if (key === undefined) return <Failure error={error} />;
+  return <Notice urgent>{t(key)}</Notice>;
+}
