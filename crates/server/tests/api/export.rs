@@ -139,19 +139,21 @@ fn write_orders(app: &TestApp, sale: &str, count: usize) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_table_has_every_order_once_and_outlasts_the_time_that_a_connection_may_idle() {
     const COUNT: usize = 60_000;
-    let app = TestApp::with(&["--limits", "off", "--idle-timeout", "400ms"]).await;
+    const PIECE_LEN: usize = 256 * 1024;
+    let app = TestApp::with(&["--limits", "off", "--idle-timeout", "1s"]).await;
     let merchant = Merchant::of(&app).await;
     let sale = merchant.sale(&json!({})).await;
     write_orders(&app, &sale, COUNT);
     let request = app.request(reqwest::Method::GET, "/api/v1/admin/orders.csv").bearer_auth(&merchant.token);
     let mut response = request.send().await.unwrap();
-    let (mut text, mut pieces) = (Vec::new(), 0);
+    let (mut text, mut pause_at) = (Vec::new(), PIECE_LEN);
     while let Some(piece) = response.chunk().await.unwrap() {
         text.extend_from_slice(&piece);
-        pieces += 1;
-        // A slow reader: what has been sent lasts for a while, then a little more is taken.
-        if pieces < 12 {
-            tokio::time::sleep(Duration::from_millis(150)).await;
+        // A slow reader, but one who reads on: all of it takes several times as long as a connection may idle, and the server
+        // can write more well within that time, however much the buffers between them hold.
+        while text.len() >= pause_at {
+            pause_at += PIECE_LEN;
+            tokio::time::sleep(Duration::from_millis(80)).await;
         }
     }
     let rows = parsed(std::str::from_utf8(&text).unwrap());
