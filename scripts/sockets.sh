@@ -12,9 +12,11 @@ if [ -z "$binary" ]; then
 fi
 have node || install_packages "Node, for testing sockets" nodejs
 have npm || install_packages "npm, for testing sockets" npm
+# Its package would also start it as a service; the tests start their own.
+[ -x /usr/sbin/nginx ] || have nginx || install_packages "nginx, for testing sockets behind it" nginx
 
 folder=crates/server/tests/sockets
 if [ ! "$folder/node_modules/.package-lock.json" -nt "$folder/package-lock.json" ]; then
     (cd "$folder" && npm ci --silent --ignore-scripts && touch node_modules/.package-lock.json)
 fi
-DOORBUSTER_BINARY="$binary" node --test --test-reporter=spec "$folder/sockets.test.mjs"
+DOORBUSTER_BINARY="$binary" node --test --test-reporter=spec "$folder"/*.test.mjs

@@ -17,9 +17,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Everyone who watches.
 pub struct Crowd {
-    updates: mpsc::Receiver<Instant>,
+    updates: mpsc::Receiver<Update>,
+    sockets: usize,
     _leave: tokio::sync::oneshot::Sender<()>,
 }
+
+/// Which client heard of a change, and when.
+type Update = (usize, Instant);
 
 impl Crowd {
     /// Lets so many watch `sale`, and waits until each has heard how it stands.
@@ -37,22 +41,31 @@ impl Crowd {
                     let (heard, watch) = (heard.clone(), watch.clone());
                     tokio::spawn(async move {
                         let mut stream = connect(server, n).await.expect("a client connects");
-                        live(&mut stream, &watch, &heard, permit).await
+                        live(&mut stream, &watch, (n, &heard), permit).await
                     });
                 }
                 let _left = left.await;
                 anyhow::Ok(())
             })
         });
-        let crowd = Self { updates, _leave: leave };
-        crowd.arrivals(sockets)?;
+        let crowd = Self { updates, sockets, _leave: leave };
+        crowd.arrivals(None)?;
         Ok(crowd)
     }
 
-    /// Waits for so many updates, and tells when each arrived.
-    pub fn arrivals(&self, updates: usize) -> anyhow::Result<Vec<Instant>> {
-        let wait = |_| self.updates.recv_timeout(PATIENCE).context("an update did not arrive");
-        (0..updates).map(wait).collect()
+    /// Waits until everyone has heard of a change after `since`, and tells when each heard the first.
+    pub fn arrivals(&self, since: Option<Instant>) -> anyhow::Result<Vec<Instant>> {
+        let mut first = vec![None; self.sockets];
+        let mut missing = self.sockets;
+        while missing > 0 {
+            let told = self.updates.recv_timeout(PATIENCE);
+            let (client, at) = told.with_context(|| format!("{missing} updates did not arrive"))?;
+            if since.is_none_or(|since| at > since) && first[client].is_none() {
+                first[client] = Some(at);
+                missing -= 1;
+            }
+        }
+        Ok(first.into_iter().flatten().collect())
     }
 }
 
@@ -78,7 +91,7 @@ async fn connect(server: SocketAddr, n: usize) -> anyhow::Result<TcpStream> {
 async fn live(
     stream: &mut TcpStream,
     watch: &str,
-    heard: &mpsc::Sender<Instant>,
+    (n, heard): (usize, &mpsc::Sender<Update>),
     coming: tokio::sync::OwnedSemaphorePermit,
 ) -> anyhow::Result<()> {
     let mut coming = Some(coming);
@@ -94,7 +107,7 @@ async fn live(
             } else if message.starts_with(b"2") {
                 send(stream, "3").await?;
             } else if message.starts_with(b"42[\"inventory:update\"") {
-                heard.send(Instant::now())?;
+                heard.send((n, Instant::now()))?;
                 drop(coming.take());
             }
             buffer.drain(..to);

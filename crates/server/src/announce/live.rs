@@ -89,6 +89,7 @@ async fn run(tools: Tools, mut stopping: watch::Receiver<bool>) {
         if rest == REST {
             tokio::select! {
                 rung = bell.changed() => if rung.is_err() { return },
+                () = tools.audience.comes() => {}
                 _ = stopping.wait_for(|stop| *stop) => return,
             }
         }
@@ -108,9 +109,13 @@ async fn follow(
     for view in tools.engine.views().all() {
         let first = || if is_first { start(tools, &view) } else { Seq(0) };
         let offset = offsets.entry(view.id).or_insert_with(first);
-        // Only a line is folded whether anyone listens or not: positions are counted from its beginning.
-        if view.policy.line_opens_at().is_none() && !tools.audience.is_there() {
-            *offset = view.seq;
+        if !tools.audience.is_there() {
+            // A line is read on from where it was when somebody comes, because positions are counted from its beginning; of
+            // everything else, who comes is told how it stands.
+            if !has_line(tools, &view) {
+                *offset = view.seq;
+            }
+            continue;
         }
         while *offset < view.seq {
             let entries = tools.engine.ledger().read(view.id, *offset, STRETCH_LEN).await?;
@@ -128,6 +133,11 @@ async fn follow(
 
 /// Where a new process begins: at the present, because who comes is told how things stand; but a line from its beginning.
 fn start(tools: &Tools, view: &SaleView) -> Seq {
+    if has_line(tools, view) { Seq(0) } else { view.seq }
+}
+
+/// Whether anyone moves on in a line of this sale.
+fn has_line(tools: &Tools, view: &SaleView) -> bool {
     let is_over = matches!(view.phase(tools.engine.now()), Phase::Ended | Phase::Closed);
-    if view.policy.line_opens_at().is_some() && !is_over { Seq(0) } else { view.seq }
+    view.policy.line_opens_at().is_some() && !is_over
 }

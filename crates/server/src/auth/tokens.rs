@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
@@ -38,6 +39,7 @@ pub struct Tokens {
     ttl_ms: i64,
     known: Cache<Box<str>, Session>,
     revoked: Revocations,
+    revocations: AtomicU64,
 }
 
 /// Why a token is refused. The caller is told the same for all of them.
@@ -82,6 +84,7 @@ impl Tokens {
             ttl_ms: i64::from(ttl_s) * 1000,
             known,
             revoked: Revocations::default(),
+            revocations: AtomicU64::new(0),
         }
     }
 
@@ -115,18 +118,35 @@ impl Tokens {
             Some(session) => session,
             None => self.check(token)?,
         };
+        self.check_session(&session, now)?;
+        Ok(session)
+    }
+
+    /// Whether what a token said when it was checked still holds at `now`: for those who go on after the request in which it
+    /// was shown, and need not keep the token for that.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub fn check_session(&self, session: &Session, now: Timestamp) -> Result<(), TokenError> {
         if session.expires_at <= now {
             return Err(TokenError::Expired);
         }
         if self.revoked.contains(session.id) {
             return Err(TokenError::Revoked);
         }
-        Ok(session)
+        Ok(())
+    }
+
+    /// How many sessions were ended here so far. Whoever finds the number changed looks again at those it knows.
+    #[must_use]
+    pub fn revocations(&self) -> u64 {
+        self.revocations.load(Ordering::Acquire)
     }
 
     /// Voids all tokens of a session, here and at once. To outlive a restart it must be in the `sessions` table too.
     pub fn revoke(&self, session: Uuid, revoked_at: Timestamp, now: Timestamp) {
         self.revoked.insert(session, revoked_at.plus_ms(self.ttl_ms), now);
+        self.revocations.fetch_add(1, Ordering::Release);
     }
 
     /// A secret of this shop for another purpose, derived from the signing key: whoever has the one key has all of them, and
@@ -333,7 +353,9 @@ mod tests {
     fn revoking_a_session_voids_its_known_tokens() {
         let tokens = tokens(1);
         let token = issue(&tokens);
+        assert_eq!(tokens.revocations(), 0);
         tokens.revoke(Uuid::from_u128(2), NOW, NOW);
+        assert_eq!(tokens.revocations(), 1);
         assert_eq!(tokens.verify(&token, NOW), Err(TokenError::Revoked));
         tokens.sweep(NOW.plus_s(3599));
         assert_eq!(tokens.verify(&token, NOW), Err(TokenError::Revoked));

@@ -139,7 +139,7 @@ impl Instance {
         let (stop, stopping) = watch::channel(false);
         let (router, openapi) = http::router();
         let (realtime, live) = open_sockets(&app, settings.sockets())?;
-        let door = Door::new(realtime.service());
+        let door = Door::new(realtime.service(), realtime::Visitor::from);
         let edge = Arc::new(Edge::new(Arc::clone(&app), router, &openapi).with_sockets(door));
         let serving = tokio::spawn(server::serve(listener, edge, settings.server(), stopping.clone()));
         let tasks = vec![

@@ -161,6 +161,8 @@ impl Serve {
             head_limit: self.head_timeout,
             idle_limit: self.idle_timeout,
             answer_limit: self.request_timeout,
+            // Who does not read cannot have read the ping either.
+            behind_limit: self.socket_ping_timeout,
             drain_limit: self.drain_timeout,
         }
     }

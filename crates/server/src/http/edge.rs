@@ -14,7 +14,7 @@ use crate::telemetry::Stopwatch;
 use crate::telemetry::metrics::{Counter, Gauge, Metrics};
 use axum::Router;
 use axum::body::{Body, HttpBody};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
 use futures::FutureExt;
 use hyper::body::Incoming;
 use ipnet::IpNet;
@@ -157,7 +157,7 @@ impl Edge {
             return (axum::response::IntoResponse::into_response(problem), decision);
         }
         if let Some(door) = door {
-            return (door.answer(request, caller.address).await, decision);
+            return (enter(door, request, caller.address, is_late).await, decision);
         }
         let mut request =
             request.map(|body| if body.is_end_stream() { Body::empty() } else { Body::new(body) });
@@ -204,6 +204,25 @@ impl Edge {
         };
         Some(limits.take(class, key, now))
     }
+}
+
+/// Sends a request through the door. What a client says has the time of any request; what it waits for, in a long poll, comes
+/// with the next ping at the latest.
+async fn enter(
+    door: &Door,
+    request: Request<Incoming>,
+    address: IpAddr,
+    is_late: &(impl Fn() -> bool + Sync),
+) -> Response<Body> {
+    let is_said = request.method() == Method::POST;
+    let mut answer = door.answer(request, address);
+    poll_fn(|cx| match answer.as_mut().poll(cx) {
+        Poll::Pending if is_said && is_late() => {
+            Poll::Ready(axum::response::IntoResponse::into_response(Problem::new(&kind::TIMEOUT)))
+        }
+        answered => answered,
+    })
+    .await
 }
 
 /// The token of `Authorization: Bearer …`; the scheme's case does not matter (RFC 9110).

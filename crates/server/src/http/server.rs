@@ -34,6 +34,8 @@ pub struct Settings {
     pub idle_limit: Duration,
     /// How long a request may take to be answered.
     pub answer_limit: Duration,
+    /// How long the peer of a connection that a socket has taken over may be behind with reading.
+    pub behind_limit: Duration,
     /// How long requests in flight may take after the process was told to stop.
     pub drain_limit: Duration,
 }
@@ -147,6 +149,8 @@ async fn converse(stream: TcpStream, peer: SocketAddr, slot: Slot, edge: &Arc<Ed
         connection.as_mut().poll(cx).map(|_broken| ())
     })
     .await;
+    // Where it still lives, a socket has taken it over.
+    control.set(Phase::Socket);
 }
 
 /// A peer that takes nothing for so long, while something is on its way to it, is gone, or wants our memory. The system looks
@@ -195,8 +199,9 @@ struct Minder {
 
 impl Minder {
     fn new(settings: Settings) -> Self {
-        let Settings { head_limit, idle_limit, answer_limit, .. } = settings;
-        let period = (head_limit.min(idle_limit).min(answer_limit) / 8).clamp(MIND_EVERY_MIN, MIND_EVERY_MAX);
+        let Settings { head_limit, idle_limit, answer_limit, behind_limit, .. } = settings;
+        let shortest = head_limit.min(idle_limit).min(answer_limit).min(behind_limit);
+        let period = (shortest / 8).clamp(MIND_EVERY_MIN, MIND_EVERY_MAX);
         // One more than the limit: the first tick comes at some moment of its period.
         let ticks = |limit: Duration| {
             u64::try_from(limit.as_nanos().div_ceil(period.as_nanos())).unwrap_or(u64::MAX) + 1
@@ -206,6 +211,7 @@ impl Minder {
             head: ticks(head_limit),
             idle: ticks(idle_limit),
             answer: ticks(answer_limit),
+            behind: ticks(behind_limit),
         };
         Self { period, watch: Arc::new(watch), connections: Mutex::default() }
     }
@@ -249,12 +255,13 @@ struct Watch {
     head: u64,
     idle: u64,
     answer: u64,
+    behind: u64,
 }
 
 /// What the minder and a connection tell each other.
 struct Control {
     watch: Arc<Watch>,
-    /// What the connection is doing and since when: two bits of [`Phase`], the rest the minder's tick.
+    /// What the connection is doing and since when: three bits of [`Phase`], the rest the minder's tick.
     activity: AtomicU64,
     order: AtomicU8,
     waker: AtomicWaker,
@@ -269,6 +276,10 @@ enum Phase {
     Head = 1,
     /// Is being answered.
     Answering = 2,
+    /// Belongs to a socket, whose peer has read what there was, as far as the system knows.
+    Socket = 3,
+    /// Belongs to a socket whose peer does not take all that is written to it.
+    Behind = 4,
 }
 
 /// What a connection is to do.
@@ -293,17 +304,19 @@ impl Control {
 
     fn set(&self, phase: Phase) {
         let tick = self.watch.ticks.load(Ordering::Relaxed);
-        self.activity.store(tick << 2 | phase as u64, Ordering::Relaxed);
+        self.activity.store(tick << 3 | phase as u64, Ordering::Relaxed);
     }
 
     fn phase(&self) -> (Phase, u64) {
         let activity = self.activity.load(Ordering::Relaxed);
-        let phase = match activity & 3 {
+        let phase = match activity & 7 {
             0 => Phase::Idle,
             1 => Phase::Head,
-            _ => Phase::Answering,
+            2 => Phase::Answering,
+            3 => Phase::Socket,
+            _ => Phase::Behind,
         };
-        (phase, activity >> 2)
+        (phase, activity >> 3)
     }
 
     /// Whether its phase lasts longer than it may.
@@ -313,6 +326,9 @@ impl Control {
             Phase::Idle => self.watch.idle,
             Phase::Head => self.watch.head,
             Phase::Answering => self.watch.answer,
+            // Its own pings look after it.
+            Phase::Socket => return false,
+            Phase::Behind => self.watch.behind,
         };
         self.watch.ticks.load(Ordering::Relaxed).saturating_sub(since) > limit
     }
@@ -321,8 +337,9 @@ impl Control {
     /// says so.
     fn hurry(&self) {
         match self.phase().0 {
-            Phase::Idle | Phase::Head => self.tell(Order::End),
+            Phase::Idle | Phase::Head | Phase::Behind => self.tell(Order::End),
             Phase::Answering => self.waker.wake(),
+            Phase::Socket => {}
         }
     }
 
@@ -338,6 +355,28 @@ impl Control {
         if self.phase().0 == Phase::Idle {
             self.set(Phase::Idle);
         }
+    }
+
+    /// There was no room for bytes that were to be written.
+    fn falls_behind(&self, cx: &Context<'_>) {
+        if self.phase().0 == Phase::Socket {
+            self.set(Phase::Behind);
+        }
+        if self.phase().0 == Phase::Behind {
+            self.waker.register(cx.waker());
+        }
+    }
+
+    /// All that was to be written was taken.
+    fn caught_up(&self) {
+        if self.phase().0 == Phase::Behind {
+            self.set(Phase::Socket);
+        }
+    }
+
+    /// Whether it was cut while it belonged to a socket: nobody but the stream itself can tell the socket.
+    fn is_cut(&self) -> bool {
+        self.order() == Order::End && matches!(self.phase().0, Phase::Socket | Phase::Behind)
     }
 
     fn order(&self) -> Order {
@@ -357,12 +396,28 @@ impl Control {
 /// A place among the connections.
 type Slot = OwnedSemaphorePermit;
 
-/// The stream, telling when bytes come. It keeps its place until it is closed, also when a socket has taken it over.
+/// The stream, telling when bytes come, and when they do not leave. It keeps its place until it is closed, also when a socket has
+/// taken it over; and it is cut when the peer of that socket lets so much wait, for so long, that it only costs memory.
 struct Watched {
     stream: TcpStream,
     control: Arc<Control>,
     _slot: Slot,
     _open: Open,
+}
+
+impl Watched {
+    fn written(&self, cx: &Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_pending() {
+            // Registered before the look, so that no order is missed between the two.
+            self.control.falls_behind(cx);
+        } else if matches!(written, Poll::Ready(Ok(1..))) {
+            self.control.wrote();
+        }
+        if self.control.is_cut() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        written
+    }
 }
 
 impl AsyncRead for Watched {
@@ -371,6 +426,9 @@ impl AsyncRead for Watched {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.control.is_cut() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
@@ -383,13 +441,12 @@ impl AsyncRead for Watched {
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        if matches!(written, Poll::Ready(Ok(1..))) {
-            self.control.wrote();
-        }
-        written
+        self.written(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // A WebSocket asks for this when it has written all it had, and a TCP stream has nothing to flush itself.
+        self.control.caught_up();
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
@@ -403,10 +460,7 @@ impl AsyncWrite for Watched {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        if matches!(written, Poll::Ready(Ok(1..))) {
-            self.control.wrote();
-        }
-        written
+        self.written(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

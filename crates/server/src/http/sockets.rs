@@ -32,19 +32,24 @@ const KEPT: [HeaderName; 8] = [
 ];
 
 /// A service behind the door.
-pub struct Door(Box<dyn Fn(Request<Incoming>) -> BoxFuture<'static, Response<Body>> + Send + Sync>);
+pub struct Door(Box<Answer>);
+
+type Answer = dyn Fn(Request<Incoming>, IpAddr) -> BoxFuture<'static, Response<Body>> + Send + Sync;
 
 impl Door {
-    /// A door to `service`, which finds the client's address (an [`IpAddr`]) in the extensions of each request.
-    pub fn new<S, B>(service: S) -> Self
+    /// A door to `service`, which finds what `visitor` makes of the client's address in the extensions of each request. A
+    /// service that keeps a request's head for as long as its socket lives keeps that as well.
+    pub fn new<S, B, V>(service: S, visitor: fn(IpAddr) -> V) -> Self
     where
+        V: Clone + Send + Sync + 'static,
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
         S: Clone + Send + Sync + 'static,
         S::Future: Send + 'static,
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Self(Box::new(move |request| {
+        Self(Box::new(move |mut request, address| {
+            request.extensions_mut().insert(visitor(address));
             let answer = service.clone().call(request);
             Box::pin(async move {
                 match answer.await {
@@ -56,7 +61,11 @@ impl Door {
     }
 
     /// Has a request from this address answered.
-    pub async fn answer(&self, mut request: Request<Incoming>, address: IpAddr) -> Response<Body> {
+    pub fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        address: IpAddr,
+    ) -> BoxFuture<'static, Response<Body>> {
         let headers = std::mem::take(request.headers_mut());
         let mut kept = HeaderMap::with_capacity(KEPT.len());
         for name in KEPT {
@@ -65,7 +74,6 @@ impl Door {
             }
         }
         *request.headers_mut() = kept;
-        request.extensions_mut().insert(address);
-        (self.0)(request).await
+        (self.0)(request, address)
     }
 }

@@ -1,8 +1,7 @@
 //! Who comes in: the token of the connect payload is checked, and the limits; whoever is refused is told why in the
 //! `connect_error`. What a guest then asks is in [`super::requests`].
 
-use super::desk::Note;
-use super::gate::Full;
+use super::gate::{Full, Visitor};
 use super::guest::Guest;
 use super::{Hall, requests};
 use crate::auth::tokens::TokenError;
@@ -37,7 +36,8 @@ where
         async move {
             let guest = admit(&hall, &socket, auth.0.ok())
                 .inspect_err(|refused| hall.metrics.refused(reason(refused)))?;
-            socket.extensions.insert(Arc::new(guest));
+            // Before the client is told that it is in: what it asks at once finds somebody who listens.
+            requests::hang_up(&hall, &socket, &Arc::new(guest));
             Ok::<(), Refused>(())
         }
     };
@@ -64,13 +64,11 @@ where
         Some(_) => return Err(Refused::Payload),
     };
     let session = token.map(|token| hall.shop.accounts.tokens.verify(token, now)).transpose()?;
-    let buyer = session.map(|session| session.buyer);
     // The door of HTTP has put it there.
-    let address = socket.req_parts().extensions.get::<IpAddr>().copied();
-    let pass = hall.gate.enter(buyer, address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()));
-    let pass = pass.map_err(Refused::Full)?;
-    let signed_in = buyer.zip(token).map(|(buyer, token)| (buyer, token, hall.audience.enter()));
-    Ok(Guest::new(signed_in, pass, now))
+    let visitor = socket.req_parts().extensions.get::<Visitor>().cloned();
+    let visitor = visitor.unwrap_or_else(|| Visitor::from(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
+    visitor.enter(&hall.gate, session.map(|session| session.buyer)).map_err(Refused::Full)?;
+    Ok(Guest::new(session.map(|session| (session, hall.audience.enter())), now))
 }
 
 fn reason(refused: &Refused) -> &'static str {
@@ -79,9 +77,4 @@ fn reason(refused: &Refused) -> &'static str {
         Refused::Payload => "bad_request",
         Refused::Full(full) => full.code(),
     }
-}
-
-/// A note that this socket is gone.
-pub fn gone(socket: &SocketRef) -> Note {
-    Note::Gone(socket.id)
 }

@@ -1,5 +1,6 @@
-//! How many sockets there may be: of all, of one buyer, from one address. A place is free again when its [`Pass`] is dropped.
-//! It never looks at a token.
+//! How many sockets there may be: of all, of one buyer, from one address. A place is free again when its [`Pass`] is dropped,
+//! which is when its connection ends: who leaves the namespace but keeps the connection keeps the place. It never looks at a
+//! token.
 
 use super::Settings;
 use sale::BuyerId;
@@ -64,8 +65,33 @@ impl std::fmt::Display for Full {
     }
 }
 
+/// One who comes from this address, and their place once they have one. It lives as long as the connection, or, with long
+/// polling, as long as what Engine.IO keeps between two requests.
+#[derive(Clone)]
+pub struct Visitor {
+    address: IpAddr,
+    place: Arc<Mutex<Option<Pass>>>,
+}
+
+impl From<IpAddr> for Visitor {
+    fn from(address: IpAddr) -> Self {
+        Self { address, place: Arc::default() }
+    }
+}
+
+impl Visitor {
+    /// Gives them a place, in exchange for the one they had.
+    pub fn enter(&self, gate: &Gate, buyer: Option<BuyerId>) -> Result<(), Full> {
+        let pass = gate.enter(buyer, self.address)?;
+        let former = self.place.lock().unwrap_or_else(PoisonError::into_inner).replace(pass);
+        // It locks the gate, so not while the place is locked.
+        drop(former);
+        Ok(())
+    }
+}
+
 /// Somebody's place.
-pub struct Pass {
+struct Pass {
     gate: Gate,
     buyer: Option<BuyerId>,
     address: IpAddr,
@@ -78,7 +104,7 @@ impl Gate {
     }
 
     /// Lets somebody in, or says why not.
-    pub fn enter(&self, buyer: Option<BuyerId>, address: IpAddr) -> Result<Pass, Full> {
+    fn enter(&self, buyer: Option<BuyerId>, address: IpAddr) -> Result<Pass, Full> {
         let Settings { sockets_max, buyer_max, address_max, .. } = self.0.settings;
         let mut crowd = self.0.crowd.lock().unwrap_or_else(PoisonError::into_inner);
         if crowd.all >= sockets_max {
@@ -143,6 +169,18 @@ mod tests {
         assert_eq!(gate.enter(None, office).err(), Some(Full::House));
         drop(first);
         let _fifth = gate.enter(ada, home).ok().unwrap();
+    }
+
+    #[test]
+    fn who_comes_again_over_the_same_connection_has_one_place() {
+        let (gate, ada) = (gate(), Some(BuyerId(Uuid::from_u128(1))));
+        let visitor = Visitor::from(IpAddr::from([10, 0, 0, 1]));
+        for buyer in [None, ada, None, ada] {
+            visitor.enter(&gate, buyer).unwrap();
+            assert_eq!(gate.0.crowd.lock().unwrap().all, 1);
+        }
+        drop(visitor);
+        assert_eq!(gate.0.crowd.lock().unwrap().all, 0);
     }
 
     #[test]

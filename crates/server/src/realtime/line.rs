@@ -8,11 +8,15 @@ use sale::Ticket;
 pub struct Line {
     /// At `i - 1`: how many tickets wait among the `i & -i` tickets that end with ticket `i`.
     sums: Vec<u32>,
+    is_closed: bool,
 }
 
 impl Line {
     /// A ticket begins to wait. Tickets come in order; one that was given out before is not counted again.
     pub fn join(&mut self, ticket: Ticket) {
+        if self.is_closed {
+            return;
+        }
         while self.sums.len() < ticket.0 as usize {
             let at = self.sums.len() + 1;
             let mut sum = u32::from(at == ticket.0 as usize);
@@ -35,6 +39,11 @@ impl Line {
             self.sums[at - 1] -= 1;
             at += lowest_bit(at);
         }
+    }
+
+    /// Nobody waits, and nobody will.
+    pub fn close(&mut self) {
+        *self = Self { sums: Vec::new(), is_closed: true };
     }
 
     /// How many wait up to this ticket, itself included, or `None` when it does not wait.
@@ -67,6 +76,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn a_line_that_is_closed_holds_nobody_and_takes_nobody() {
+        let mut line = Line::default();
+        line.join(Ticket(3));
+        line.close();
+        line.join(Ticket(4));
+        line.leave(Ticket(3));
+        assert_eq!([3, 4].map(|ticket| line.position(Ticket(ticket))), [None, None]);
+        assert_eq!(line.sums.capacity(), 0);
+    }
 
     proptest! {
         #[test]

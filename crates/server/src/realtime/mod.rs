@@ -13,6 +13,7 @@ mod pace;
 mod requests;
 mod words;
 
+pub use gate::Visitor;
 pub use words::{Dictionary, Said};
 
 use crate::shop::Shop;

@@ -2,9 +2,8 @@
 //! is acknowledged with a document or a problem.
 
 use super::Hall;
-use super::desk::Note;
-use super::door;
-use super::guest::Guest;
+use super::desk::{Note, Visit};
+use super::guest::{Guest, May};
 use super::words::{Inventory, LeftLine, Position, Said};
 use crate::shop::{Shop, line, live};
 use sale::{BuyerId, Phase, SaleId, Seq};
@@ -15,9 +14,14 @@ use socketioxide::socket::Sid;
 use std::future::Future;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Lines in which a buyer who comes without saying for what is looked for.
 const LINES_LOOKED_AT_MAX: usize = 10;
+
+/// How long to wait before an engine that was too busy is asked again how a buyer stands.
+const STAND_RESTS: [Duration; 4] =
+    [Duration::from_millis(250), Duration::from_millis(500), Duration::from_secs(1), Duration::ZERO];
 
 /// A problem by its stable code.
 type Code = &'static str;
@@ -30,21 +34,29 @@ struct Asked {
     buyer: Option<BuyerId>,
 }
 
-/// Takes a socket in that was let in, and tells the buyer how things stand.
+/// Hangs up what a socket that is let in may ask, and what happens when it goes.
+pub fn hang_up<S>(hall: &Arc<Hall<S>>, socket: &SocketRef, guest: &Arc<Guest>)
+where
+    S: Deref<Target = Shop> + Send + Sync + 'static,
+{
+    socket.extensions.insert(Arc::clone(guest));
+    on(hall, socket, "queue:join", join);
+    on(hall, socket, "queue:leave", leave);
+    on(hall, socket, "inventory:watch", watch);
+    let at_end = Arc::clone(hall);
+    socket.on_disconnect(move |socket: SocketRef| async move {
+        let _stopped = at_end.desk.send(Note::Gone(socket.id)).await;
+    });
+}
+
+/// Takes a socket in, and tells the buyer how things stand.
 pub async fn welcome<S>(hall: &Arc<Hall<S>>, socket: SocketRef)
 where
     S: Deref<Target = Shop> + Send + Sync + 'static,
 {
     let Some(guest) = socket.extensions.get::<Arc<Guest>>() else { return };
-    on(hall, &socket, "queue:join", join);
-    on(hall, &socket, "queue:leave", leave);
-    on(hall, &socket, "inventory:watch", watch);
-    let at_end = Arc::clone(hall);
-    socket.on_disconnect(move |socket: SocketRef| async move {
-        let _stopped = at_end.desk.send(door::gone(&socket)).await;
-    });
-    let (id, buyer) = (socket.id, guest.buyer);
-    if hall.desk.send(Note::Came { socket, guest }).await.is_err() {
+    let (id, buyer) = (socket.id, guest.buyer());
+    if hall.desk.send(Note::Came(Visit { socket, guest })).await.is_err() {
         return;
     }
     let Some(buyer) = buyer else { return };
@@ -93,13 +105,21 @@ where
     Ok(Inventory::of(&view, (hall.shop.now)()))
 }
 
-/// Has the desk tell a buyer how they stand in a sale. What cannot be asked now comes with the next update.
+/// Has the desk tell a buyer how they stand in a sale. An engine that is too busy to say is asked again a few times; then the
+/// next thing that happens to the buyer tells it.
 async fn tell_stand<S>(hall: &Arc<Hall<S>>, socket: Sid, sale: SaleId, buyer: BuyerId)
 where
     S: Deref<Target = Shop>,
 {
-    if let Ok(Some(stand)) = live::stand(&hall.shop, sale, buyer).await {
-        let _stopped = hall.desk.send(Note::Stands { socket, buyer, stand }).await;
+    for rest in STAND_RESTS {
+        match live::stand(&hall.shop, sale, buyer).await {
+            Ok(Some(stand)) => {
+                let _stopped = hall.desk.send(Note::Stands { socket, buyer, stand }).await;
+                return;
+            }
+            Ok(None) => return,
+            Err(_busy) => tokio::time::sleep(rest).await,
+        }
     }
 }
 
@@ -119,12 +139,18 @@ where
     socket.on(event, move |socket: SocketRef, TryData(data): TryData<Value>, ack: AckSender| {
         let hall = Arc::clone(&hall);
         async move {
-            let answer = match parse(&hall, &socket, data.ok()) {
+            let Some(guest) = socket.extensions.get::<Arc<Guest>>() else { return };
+            let answer = match parse(&hall, &guest, socket.id, data.ok()) {
                 Ok(asked) => {
-                    let _stopped = hall.desk.send(Note::Watch { socket: socket.id, sale: asked.sale }).await;
+                    let (sale, visit) = (asked.sale, Visit { socket, guest });
+                    let _stopped = hall.desk.send(Note::Watch { visit, sale }).await;
                     request(Arc::clone(&hall), asked).await
                 }
-                Err(code) => Err(code),
+                Err(Unheard::Told(code)) => Err(code),
+                Err(Unheard::ShownOut) => {
+                    let _gone = socket.disconnect();
+                    return;
+                }
             };
             // A client that is gone, or does not read, needs no answer.
             let _gone = match answer {
@@ -135,22 +161,35 @@ where
     });
 }
 
-fn parse<S>(hall: &Hall<S>, socket: &SocketRef, data: Option<Value>) -> Result<Asked, Code>
+/// Why a request is not looked at.
+enum Unheard {
+    Told(Code),
+    ShownOut,
+}
+
+impl From<Code> for Unheard {
+    fn from(code: Code) -> Self {
+        Self::Told(code)
+    }
+}
+
+fn parse<S>(hall: &Hall<S>, guest: &Guest, socket: Sid, data: Option<Value>) -> Result<Asked, Unheard>
 where
     S: Deref<Target = Shop>,
 {
-    let guest = socket.extensions.get::<Arc<Guest>>().ok_or("unauthorized")?;
     let now = (hall.shop.now)();
-    if !guest.may_ask(now) {
-        return Err("rate_limited");
+    match guest.may_ask(now) {
+        May::Ask => {}
+        May::Wait => return Err("rate_limited".into()),
+        May::Go => return Err(Unheard::ShownOut),
     }
     if guest.is_over(&hall.shop.accounts.tokens, now) {
-        return Err("unauthorized");
+        return Err("unauthorized".into());
     }
     let sale = data.as_ref().and_then(|data| data.get("flashSaleId")).and_then(Value::as_str);
     let sale = SaleId(sale.ok_or("bad_request")?.parse().map_err(|_| "bad_request")?);
     hall.shop.catalogue.listing(sale).ok_or("sale_unknown")?;
-    Ok(Asked { socket: socket.id, sale, buyer: guest.buyer })
+    Ok(Asked { socket, sale, buyer: guest.buyer() })
 }
 
 fn problem<S>(hall: &Hall<S>, code: Code) -> Said {

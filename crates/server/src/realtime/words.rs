@@ -203,6 +203,11 @@ impl OrderNews {
             version: version.0,
         }
     }
+
+    /// Whether both tell of one order.
+    pub fn is_of_the_order_of(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
 }
 
 /// The answer to leaving a line.

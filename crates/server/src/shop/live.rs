@@ -7,6 +7,7 @@ use engine::EngineError;
 use sale::{BuyerId, Entry, OrderView, SaleId, Seq};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::Notify;
 
 /// Consecutive events of one sale, as they were recorded.
 #[derive(Debug)]
@@ -19,30 +20,43 @@ pub struct Stretch {
 
 /// How many listeners want to hear of single buyers. While there is none, nobody need read a ledger for them.
 #[derive(Clone, Debug, Default)]
-pub struct Audience(Arc<AtomicUsize>);
+pub struct Audience(Arc<Seats>);
+
+#[derive(Debug, Default)]
+struct Seats {
+    taken: AtomicUsize,
+    first: Notify,
+}
 
 impl Audience {
     /// One more, for as long as what is returned lives.
     #[must_use]
     pub fn enter(&self) -> Seat {
-        self.0.fetch_add(1, Ordering::SeqCst);
+        if self.0.taken.fetch_add(1, Ordering::SeqCst) == 0 {
+            self.0.first.notify_one();
+        }
         Seat(Arc::clone(&self.0))
+    }
+
+    /// Waits until somebody comes where nobody was. For one who waits; a coming while nobody waits is not missed.
+    pub async fn comes(&self) {
+        self.0.first.notified().await;
     }
 
     /// Whether there is one.
     #[must_use]
     pub fn is_there(&self) -> bool {
-        self.0.load(Ordering::SeqCst) > 0
+        self.0.taken.load(Ordering::SeqCst) > 0
     }
 }
 
 /// A listener's place.
 #[derive(Debug)]
-pub struct Seat(Arc<AtomicUsize>);
+pub struct Seat(Arc<Seats>);
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        self.0.taken.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -117,6 +117,7 @@ async fn a_handler_that_panics_or_hangs_hurts_only_its_own_request() {
         head_limit: Duration::from_secs(10),
         idle_limit: Duration::from_secs(10),
         answer_limit: Duration::from_millis(200),
+        behind_limit: Duration::from_millis(200),
         drain_limit: Duration::from_secs(10),
     };
     let serving = tokio::spawn(serve(listener, edge, settings, stopping));

@@ -75,6 +75,12 @@ export class Shop {
     return (await this.post('/auth/register', body, null)).accessToken;
   }
 
+  /** Another session of an account that was made before, by its number. */
+  async login(number) {
+    const body = { email: `buyer${number}@example.com`, password: 'a password for tests' };
+    return (await this.post('/auth/login', body, null)).accessToken;
+  }
+
   async post(path, body, token = this.admin, method = 'POST') {
     const headers = { 'content-type': 'application/json' };
     if (token) headers.authorization = `Bearer ${token}`;
@@ -90,7 +96,8 @@ export class Shop {
 
   /** A socket that notes what it hears, with the time it heard it. */
   socket(io, auth, options = {}) {
-    const socket = io(this.url, { auth, forceNew: true, reconnectionDelay: 50, reconnectionDelayMax: 200, ...options });
+    const { url = this.url, ...rest } = options;
+    const socket = io(url, { auth, forceNew: true, reconnectionDelay: 50, reconnectionDelayMax: 200, ...rest });
     socket.heard = [];
     socket.onAny((event, document) => socket.heard.push({ event, document, at: Date.now() }));
     this.sockets.push(socket);
@@ -99,12 +106,12 @@ export class Shop {
 }
 
 /** Waits until `look` gives something that is true. */
-export async function until(what, look) {
-  const late = Date.now() + PATIENCE_MS;
+export async function until(what, look, patienceMs = PATIENCE_MS) {
+  const late = Date.now() + patienceMs;
   for (;;) {
     const seen = await look();
     if (seen) return seen;
-    if (Date.now() > late) throw new Error(`in ${PATIENCE_MS / 1000} s it never came to this: ${what}`);
+    if (Date.now() > late) throw new Error(`in ${patienceMs / 1000} s it never came to this: ${what}`);
     await new Promise((done) => setTimeout(done, 10));
   }
 }

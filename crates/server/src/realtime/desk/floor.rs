@@ -5,6 +5,7 @@ use super::{Line, Seq, pace};
 use crate::realtime::words::Spot;
 use engine::SaleView;
 use sale::{Availability, BuyerId, Entry, Event, OrderId, OrderView, Phase, SaleId, Ticket, Timestamp};
+use socketioxide::socket::Sid;
 use std::collections::HashMap;
 
 /// Orders that a buyer is told of when they come: the newest.
@@ -89,6 +90,16 @@ impl Floor {
         self.repeat_at = repeat_at;
     }
 
+    /// Everyone must be told again then.
+    pub fn repeat(&mut self, at: Timestamp) {
+        self.repeat_at = Some(self.repeat_at.map_or(at, |known| known.min(at)));
+    }
+
+    /// The sale is over and nobody moves on any more: the line is let go, which has four bytes for every ticket there was.
+    pub fn close_line(&mut self) {
+        self.line.close();
+    }
+
     /// Whom to tell a new position, because they moved on and the last one is old enough. A position never grows: what was
     /// asked of the engine may be newer than what was read of the ledger.
     pub fn positions_due(&mut self, now: Timestamp) -> Vec<(BuyerId, Spotted)> {
@@ -163,8 +174,8 @@ impl Floor {
 
 /// A buyer with sockets.
 pub struct Person {
-    /// How many.
-    pub sockets: usize,
+    /// Their tabs and devices.
+    pub sockets: Vec<Sid>,
     /// When the first of them came.
     pub came_at: Timestamp,
     /// In which sales they may have a place.
@@ -176,7 +187,7 @@ pub struct Person {
 impl Person {
     /// Nobody's first socket comes now.
     pub fn new(came_at: Timestamp) -> Self {
-        Self { sockets: 0, came_at, sales: Vec::new(), orders: HashMap::new() }
+        Self { sockets: Vec::new(), came_at, sales: Vec::new(), orders: HashMap::new() }
     }
 
     /// They may have a place in this sale.
