@@ -46,6 +46,11 @@ install_packages() {
     fi
 }
 
+# True when PostgreSQL's programs are there; Debian keeps those of the server out of the PATH.
+have_postgres() {
+    have initdb || [ -n "$(find /usr/lib/postgresql -path '*/bin/initdb' -print -quit 2>/dev/null)" ]
+}
+
 # Where cargo puts what it builds: the folder `target`, unless this machine is set up otherwise.
 target_dir() {
     cargo metadata --no-deps --offline --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/'

@@ -35,6 +35,9 @@ add_component() {
 add_component fmt rustfmt
 add_component clippy clippy
 
+# For the tests, which start servers of their own. Wanted here, needed by test.sh.
+have_postgres || (install_packages "PostgreSQL, for the tests" postgresql) 2>/dev/null || true
+
 # For the shop's pages. Wanted, not needed: a server without them serves the API all the same, and says so.
 have npm || (install_packages "Node and npm, for the shop's pages" nodejs npm) 2>/dev/null || true
 

@@ -10,8 +10,13 @@ scripts/lint.sh
 step "pages"
 scripts/web.sh check
 
+have_postgres || install_packages "PostgreSQL, for the tests" postgresql
+
 step "tests"
 cargo test --workspace --locked
+
+step "the API on PostgreSQL"
+DOORBUSTER_TESTS_ON=postgres cargo test --workspace --locked --test api
 
 # The tests have just built the binary that they drive: no need for another.
 step "load scripts"

@@ -1,7 +1,7 @@
-//! The whole pipeline on a real file: purchases a second and their latency, by clients and by size of batch; appending
-//! alone; and the start on a long ledger. Prints tables. `--big` starts on ten million events too.
+//! The whole pipeline on a real file, or on a real PostgreSQL: purchases a second and their latency, by clients and by size of
+//! batch; appending alone; and the start on a long ledger. Prints tables. `--big` starts on ten million events too.
 //!
-//! `cargo bench -p engine --bench pipeline [-- --big]`
+//! `cargo bench -p engine --bench pipeline [-- --postgres] [--big]`
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program that prints figures")]
 #![expect(
     clippy::cast_precision_loss,
@@ -10,28 +10,53 @@
     reason = "figures for people"
 )]
 
-use engine::clock::{ManualClock, SystemClock, stopwatch};
+use engine::clock::{SystemClock, stopwatch};
 use engine::pipeline::Limits;
+use engine::record::postgres::{self, Address, PostgresReader, PostgresRecorder};
 use engine::record::sqlite::SqliteRecorder;
-use engine::record::{Batch, Record};
-use engine::{Engine, start_embedded};
-use futures::executor::block_on;
+use engine::record::{Batch, Record, encode_event};
+use engine::{Embedded, Engine, start_embedded, start_on_postgres};
+use own_postgres::Postgres;
 use sale::{
     Admission, BuyerId, Command, Entry, Money, OrderId, Outcome, Policy, RequestKey, SaleId, State, Timestamp,
 };
+use sqlx::{Connection, PgConnection};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use tempfile::tempdir;
+use tempfile::{TempDir, tempdir};
+use tokio::runtime::Runtime;
 use uuid::Uuid;
 
 const SALE: SaleId = SaleId(Uuid::from_u128(1));
 const START: Timestamp = Timestamp(1_790_000_000_000);
 const ROUND: Duration = Duration::from_millis(700);
 
+/// Where ledgers are made.
+enum Ground {
+    Files,
+    /// With a disk that is waited for, as in life.
+    Database(Box<Postgres>),
+}
+
+/// One ledger.
+enum Home {
+    File(TempDir),
+    Database(String),
+}
+
 fn main() {
-    let big = std::env::args().any(|argument| argument == "--big");
+    let is_given = |flag: &str| std::env::args().any(|argument| argument == flag);
+    let ground = if is_given("--postgres") {
+        Ground::Database(Box::new(Postgres::with(&[
+            "fsync=on",
+            "full_page_writes=on",
+            "shared_buffers=256MB",
+        ])))
+    } else {
+        Ground::Files
+    };
     println!("purchases through the pipeline, each durable when answered");
     println!(
         "{:>8} {:>10} {:>12} {:>9} {:>9} {:>11}",
@@ -39,17 +64,78 @@ fn main() {
     );
     for clients in [1, 8, 64, 256, 1024] {
         for batch_len_max in [1, 64, 256, 1024] {
-            measure(clients, batch_len_max);
+            measure(&ground, clients, batch_len_max);
         }
     }
     println!("\nappending alone\n{:>8} {:>12} {:>12}", "batch", "events/s", "µs an event");
     for batch in [64, 256, 1024, 4096] {
-        append(batch);
+        append(&ground, batch);
+    }
+    if let Ground::Database(_) = ground {
+        println!("\nthe same by COPY, between a lock and a commit");
+        for batch in [64, 256, 1024, 4096] {
+            copy(&ground, batch);
+        }
     }
     println!("\nstart\n{:>12} {:>8} {:>12} {:>10}", "events", "s", "µs an event", "MB");
-    for events in if big { vec![1_000_000, 10_000_000] } else { vec![1_000_000] } {
-        start(events);
+    for events in if is_given("--big") { vec![1_000_000, 10_000_000] } else { vec![1_000_000] } {
+        start(&ground, events);
     }
+}
+
+impl Ground {
+    fn home(&self) -> Home {
+        match self {
+            Self::Files => Home::File(tempdir().unwrap()),
+            Self::Database(postgres) => Home::Database(postgres.database()),
+        }
+    }
+
+    fn megabytes(&self, home: &Home) -> f64 {
+        match (self, home) {
+            (Self::Database(postgres), Home::Database(url)) => {
+                let bytes = postgres.sql(url, "SELECT pg_database_size(current_database())");
+                bytes.parse::<f64>().unwrap() / 1e6
+            }
+            (_, Home::File(folder)) => megabytes(folder.path()),
+            _ => 0.0,
+        }
+    }
+}
+
+impl Home {
+    fn start(&self, limits: Limits) -> Embedded {
+        match self {
+            Self::File(folder) => start_embedded(folder.path(), limits, |at| SystemClock::start(at)).unwrap(),
+            Self::Database(url) => {
+                let address = Address::parse(url).unwrap();
+                runtime().block_on(postgres::make(&address)).unwrap();
+                start_on_postgres(&address, limits, |at| SystemClock::start(at)).unwrap()
+            }
+        }
+    }
+
+    /// Records so many events, and tells how long that took without the making of them.
+    fn record(&self, events: usize, batch: usize) -> Duration {
+        let runtime = runtime();
+        match self {
+            Self::File(folder) => {
+                let recorder = SqliteRecorder::open(folder.path()).unwrap();
+                runtime.block_on(Story::new().record(recorder, events, batch))
+            }
+            Self::Database(url) => runtime.block_on(async {
+                let address = Address::parse(url).unwrap();
+                postgres::make(&address).await.unwrap();
+                let reader = PostgresReader::open(&address).await.unwrap();
+                let recorder = PostgresRecorder::claim(&address, &reader).await.unwrap();
+                Story::new().record(recorder, events, batch).await
+            }),
+        }
+    }
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
 fn policy(hold_s: u32, starts_at: Timestamp) -> Box<Policy> {
@@ -75,11 +161,10 @@ fn purchase(no: u64) -> Command {
     }
 }
 
-fn measure(clients: usize, batch_len_max: usize) {
-    let folder = tempdir().unwrap();
-    let limits = Limits { batch_len_max, ..Limits::default() };
-    let embedded = start_embedded(folder.path(), limits, |at| SystemClock::start(at)).unwrap();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+fn measure(ground: &Ground, clients: usize, batch_len_max: usize) {
+    let home = ground.home();
+    let embedded = home.start(Limits { batch_len_max, ..Limits::default() });
+    let runtime = runtime();
     let (next, over) = (Arc::new(AtomicU64::new(1)), Arc::new(AtomicBool::new(false)));
     let mut latencies_us = runtime.block_on(async {
         let policy = policy(0, embedded.engine.now());
@@ -156,34 +241,79 @@ impl Story {
         self.entries.drain(..len).collect()
     }
 
-    fn record(&mut self, recorder: &mut SqliteRecorder, events: usize, batch: usize) -> Duration {
+    async fn record(&mut self, mut recorder: impl Record, events: usize, batch: usize) -> Duration {
         let mut took = Duration::ZERO;
         for _ in 0..events / batch {
             let batch = Batch { sales: vec![(SALE, self.next(batch))] };
             let started = stopwatch();
-            block_on(recorder.append(&batch)).unwrap();
+            recorder.append(&batch).await.unwrap();
             took += started.elapsed();
         }
         took
     }
 }
 
-fn append(batch: usize) {
-    let folder = tempdir().unwrap();
-    let mut recorder = SqliteRecorder::open(folder.path()).unwrap();
-    let events = (batch * 400).min(500_000) / batch * batch;
-    let took = Story::new().record(&mut recorder, events, batch).as_secs_f64();
-    println!("{batch:>8} {:>12.0} {:>12.2}", events as f64 / took, took * 1e6 / events as f64);
+/// How many events are enough to tell.
+fn events_of(batch: usize) -> usize {
+    (batch * 400).min(500_000) / batch * batch
 }
 
-fn start(events: usize) {
-    let folder = tempdir().unwrap();
-    Story::new().record(&mut SqliteRecorder::open(folder.path()).unwrap(), events, 4096);
+fn tell(batch: usize, took: Duration) {
+    let (took, events) = (took.as_secs_f64(), events_of(batch) as f64);
+    println!("{batch:>8} {:>12.0} {:>12.2}", events / took, took * 1e6 / events);
+}
+
+fn append(ground: &Ground, batch: usize) {
+    tell(batch, ground.home().record(events_of(batch), batch));
+}
+
+/// What the recorder would do if it copied: two ways there and back more, for rows that take a shorter way in.
+fn copy(ground: &Ground, batch: usize) {
+    let home = ground.home();
+    home.start(Limits::default()).stop();
+    let Home::Database(url) = &home else { return };
+    let took = runtime().block_on(async {
+        let mut connection = PgConnection::connect(url).await.unwrap();
+        let (mut story, mut took, mut key) = (Story::new(), Duration::ZERO, 0_i64);
+        for _ in 0..events_of(batch) / batch {
+            let entries = story.next(batch);
+            let started = stopwatch();
+            let mut rows = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0".to_vec();
+            for entry in entries {
+                key += 1;
+                let mut body = Vec::with_capacity(64);
+                encode_event(&entry.event, &mut body);
+                rows.extend(4_i16.to_be_bytes());
+                for bytes in [&key.to_be_bytes()[..], &entry.at.0.to_be_bytes(), &body, &7_i64.to_be_bytes()]
+                {
+                    rows.extend(i32::try_from(bytes.len()).unwrap().to_be_bytes());
+                    rows.extend(bytes);
+                }
+            }
+            rows.extend((-1_i16).to_be_bytes());
+            let mut transaction = connection.begin().await.unwrap();
+            let lock = sqlx::query("SELECT epoch FROM ledger_epochs WHERE no = 0 FOR SHARE");
+            lock.execute(&mut *transaction).await.unwrap();
+            let text = "COPY ledger_entries (key, at, body, crc) FROM STDIN (FORMAT binary)";
+            let mut copy = transaction.copy_in_raw(text).await.unwrap();
+            copy.send(rows).await.unwrap();
+            copy.finish().await.unwrap();
+            transaction.commit().await.unwrap();
+            took += started.elapsed();
+        }
+        took
+    });
+    tell(batch, took);
+}
+
+fn start(ground: &Ground, events: usize) {
+    let home = ground.home();
+    home.record(events, 4096);
     let started = stopwatch();
-    let embedded = start_embedded(folder.path(), Limits::default(), |at| ManualClock::at(at)).unwrap();
+    let embedded = home.start(Limits::default());
     let took = started.elapsed().as_secs_f64();
     let seq = embedded.engine.views().get(SALE).unwrap().seq.0;
-    println!("{seq:>12} {took:>8.2} {:>12.2} {:>10.0}", took * 1e6 / seq as f64, megabytes(folder.path()));
+    println!("{seq:>12} {took:>8.2} {:>12.2} {:>10.0}", took * 1e6 / seq as f64, ground.megabytes(&home));
     embedded.stop();
 }
 

@@ -102,11 +102,20 @@ pub fn start_embedded_with<D: Decide + Sync, R: Record>(
         // Nothing writes any more: the folder is free.
         drop(lock);
     };
-    let threads = vec![thread("decide", decide.run())?, thread("record", record)?];
+    let threads = vec![thread("decide", decide.run(), false)?, thread("record", record, false)?];
     Ok(Embedded { engine, torn_rows, threads })
 }
 
 impl Embedded {
+    /// A pipeline that records over the network, each stage on its thread.
+    pub(crate) fn over_network<D: Decide + Sync, R: Record>(
+        pipeline: Pipeline<D, R>,
+    ) -> Result<Self, StartError> {
+        let Pipeline { engine, decide, record } = pipeline;
+        let threads = vec![thread("decide", decide.run(), false)?, thread("record", record.run(), true)?];
+        Ok(Self { engine, torn_rows: 0, threads })
+    }
+
     /// Answers everything that was taken, makes it durable, ends the threads and frees the folder. Without it, the engine
     /// runs until its last handle is dropped.
     pub fn stop(self) {
@@ -122,9 +131,15 @@ impl Embedded {
 fn thread(
     name: &str,
     stage: impl Future<Output = ()> + Send + 'static,
+    has_network: bool,
 ) -> Result<JoinHandle<()>, StartError> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(StartError::Thread)?;
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time();
+    if has_network {
+        // Only then: without it a thread is woken sooner.
+        builder.enable_io();
+    }
+    let runtime = builder.build().map_err(StartError::Thread)?;
     std::thread::Builder::new()
         .name(name.into())
         .spawn(move || runtime.block_on(stage))

@@ -172,6 +172,12 @@ impl Engine {
         self.shared.metrics.recording.get() == 1 && !self.shared.jobs.is_closed()
     }
 
+    /// True when another instance has taken over the ledger: this one decides nothing any more, until it is started again.
+    #[must_use]
+    pub fn is_taken_over(&self) -> bool {
+        self.shared.metrics.taken_over.get() == 1
+    }
+
     /// Resolves when the pipeline takes no more requests: it was told to stop, or one of its stages has panicked.
     pub async fn ended(&self) {
         self.shared.jobs.closed().await;

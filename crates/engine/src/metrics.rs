@@ -26,6 +26,8 @@ pub struct Metrics {
     pub waiting: Gauge,
     /// 1 while the ledger takes records, 0 while it does not.
     pub recording: Gauge,
+    /// 1 when another instance has taken over the ledger: this one decides nothing any more.
+    pub taken_over: Gauge,
 }
 
 impl Default for Metrics {
@@ -42,6 +44,7 @@ impl Default for Metrics {
             overloads: Counter::default(),
             waiting: Gauge::default(),
             recording: Gauge::default(),
+            taken_over: Gauge::default(),
         }
     }
 }
@@ -76,5 +79,10 @@ impl Metrics {
         );
         pipeline.register("waiting", "Requests that wait to be decided", self.waiting.clone());
         pipeline.register("recording", "1 while the ledger takes records", self.recording.clone());
+        pipeline.register(
+            "taken_over",
+            "1 when another instance has taken over the ledger",
+            self.taken_over.clone(),
+        );
     }
 }

@@ -3,7 +3,7 @@
 use super::{NotDone, Pending, ToRecord};
 use crate::clock::stopwatch;
 use crate::metrics::Metrics;
-use crate::record::Record;
+use crate::record::{Record, RecordError};
 use crate::view::Views;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -22,12 +22,25 @@ pub struct RecordStage<R> {
 impl<R: Record> RecordStage<R> {
     /// Runs until the deciding stage has ended and everything it decided is recorded and answered.
     pub async fn run(mut self) {
-        let mut failed = 0;
-        while let Some(message) = self.batches.recv().await {
+        let (mut failed, mut generation) = (0, 1);
+        loop {
+            let message = tokio::select! {
+                biased;
+                // What is decided from now on may be old, also where nothing is to be recorded.
+                () = self.recorder.taken_over(), if failed < generation => {
+                    self.is_taken_over();
+                    failed = generation;
+                    self.failed.send_replace(failed);
+                    continue;
+                }
+                message = self.batches.recv() => message,
+            };
             match message {
-                ToRecord::Probe(reply) => {
+                None => return,
+                Some(ToRecord::Probe(reply)) => {
                     let probed = self.recorder.probe().await;
                     if let Err(error) = &probed {
+                        self.note(error);
                         tracing::debug!(
                             error = error as &dyn std::error::Error,
                             "the ledger takes no records yet"
@@ -36,15 +49,31 @@ impl<R: Record> RecordStage<R> {
                     let _gone = reply.send(probed.is_ok());
                 }
                 // Decided from a state that never came to be.
-                ToRecord::Batch(pending) if pending.generation <= failed => pending.refuse(),
-                ToRecord::Batch(pending) => {
-                    let generation = pending.generation;
+                Some(ToRecord::Batch(pending)) if pending.generation <= failed => pending.refuse(),
+                Some(ToRecord::Batch(pending)) => {
+                    generation = pending.generation;
                     if !self.record(pending).await {
                         failed = generation;
                         self.failed.send_replace(failed);
                     }
                 }
             }
+        }
+    }
+
+    fn note(&self, error: &RecordError) {
+        if matches!(error, RecordError::TakenOver) {
+            self.is_taken_over();
+        }
+    }
+
+    /// Said once. There is nothing to wait for: only a start claims the ledger.
+    fn is_taken_over(&self) {
+        if self.metrics.taken_over.set(1) == 0 {
+            tracing::error!(
+                "another instance has taken over the ledger: this one decides nothing any more and wants no requests; \
+                 stop it, or start it again to take the ledger back"
+            );
         }
     }
 
@@ -57,6 +86,7 @@ impl<R: Record> RecordStage<R> {
                     callers = pending.replies.len(),
                     "a batch could not be recorded; nobody in it is told yes"
                 );
+                self.note(&error);
                 self.metrics.record_failures.inc();
                 pending.refuse();
                 return false;

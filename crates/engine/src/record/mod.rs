@@ -2,6 +2,9 @@
 //! counts only when its row is committed.* A recorder never decides and never answers; a reader never changes anything.
 
 mod codec;
+mod row;
+
+pub mod postgres;
 pub mod sqlite;
 
 pub use codec::{CodecError, decode_event, encode_event};
@@ -10,7 +13,6 @@ use futures::future::BoxFuture;
 use sale::{Entry, SaleId, Seq};
 use std::error::Error;
 use std::future::Future;
-use std::path::PathBuf;
 use tokio::sync::mpsc;
 
 /// What was decided together and is recorded together, grouped by sale; within a sale in order of `seq`.
@@ -50,6 +52,12 @@ pub trait Record: Send + 'static {
     /// # Errors
     /// When it would not.
     fn probe(&mut self) -> impl Future<Output = Result<(), RecordError>> + Send;
+
+    /// Resolves when the recorder learns without being asked that another one has taken the ledger over: what is decided
+    /// here may be old from then on, also where nothing is to be recorded. Most never learn it.
+    fn taken_over(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
 }
 
 /// Reads the ledger.
@@ -87,6 +95,9 @@ pub enum RecordError {
         /// Which number.
         seq: Seq,
     },
+    /// Another recorder has taken the ledger over. This one never records again.
+    #[error("another instance has taken over the ledger")]
+    TakenOver,
     /// The ledger is there, and cannot be used.
     #[error(transparent)]
     Ledger(#[from] ReadError),
@@ -99,10 +110,10 @@ pub enum RecordError {
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// Nothing was ever recorded there.
-    #[error("there is no ledger in {folder}")]
+    #[error("there is no ledger in {place}")]
     Missing {
         /// Where.
-        folder: PathBuf,
+        place: String,
     },
     /// Something else stands where the ledger should.
     #[error("{file} is not a ledger for this version of doorbuster: {what}")]

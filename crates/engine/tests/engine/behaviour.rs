@@ -1,5 +1,6 @@
 //! What callers see of a pipeline: ticks, overload, stop, a caller who goes away, a clock that jumps.
 
+use crate::home::{Home, on_every_ledger};
 use crate::ledger::{NO_FAULTS, SimLedger};
 use crate::support::{
     START, assert_promises_kept, buyer_id, order_id, policy, request_key, sale_id, whole_sale,
@@ -7,14 +8,22 @@ use crate::support::{
 use engine::clock::{Clock, ManualClock, SystemClock};
 use engine::decide::memory::Memory;
 use engine::pipeline::{Limits, assemble};
-use engine::{Embedded, EngineError, start_embedded};
+use engine::{Embedded, EngineError};
 use futures::FutureExt;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use sale::{Admission, Command, Entry, Event, Outcome, Place, Release, SaleId, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
-use tempfile::tempdir;
+
+on_every_ledger!(
+    a_hold_expires_by_itself_and_its_unit_goes_to_the_next_in_line,
+    a_hold_expires_at_its_moment_and_not_before,
+    a_clock_set_back_an_hour_stops_nobody,
+    stop_answers_everything_that_was_taken,
+    a_caller_who_hangs_up_loses_nothing,
+    a_sale_that_was_never_announced_is_told_apart,
+);
 
 const SALE: u64 = 1;
 /// Nothing here takes this long; it only keeps a broken engine from hanging the tests.
@@ -58,10 +67,8 @@ async fn one_holds_and_one_waits(embedded: &Embedded, starts_at: Timestamp) -> T
     }
 }
 
-#[tokio::test]
-async fn a_hold_expires_by_itself_and_its_unit_goes_to_the_next_in_line() {
-    let folder = tempdir().unwrap();
-    let embedded = start_embedded(folder.path(), Limits::default(), |at| SystemClock::start(at)).unwrap();
+async fn a_hold_expires_by_itself_and_its_unit_goes_to_the_next_in_line(home: Home) {
+    let embedded = home.start(SystemClock::start);
     let until = one_holds_and_one_waits(&embedded, embedded.engine.now()).await;
     let sale = sale_id(SALE);
     let expired =
@@ -81,11 +88,9 @@ async fn a_hold_expires_by_itself_and_its_unit_goes_to_the_next_in_line() {
     assert_eq!((admitted.at, admitted.seq), (expired.at, expired.seq.next()));
 }
 
-#[tokio::test]
-async fn a_hold_expires_at_its_moment_and_not_before() {
-    let folder = tempdir().unwrap();
+async fn a_hold_expires_at_its_moment_and_not_before(home: Home) {
     let clock = ManualClock::at(START);
-    let embedded = start_embedded(folder.path(), Limits::default(), |_| clock.clone()).unwrap();
+    let embedded = home.start(|_| clock.clone());
     let until = one_holds_and_one_waits(&embedded, START).await;
     clock.set(until.plus_ms(-1));
     let view = embedded.engine.buyer(sale_id(SALE), buyer_id(2)).await.unwrap();
@@ -100,11 +105,9 @@ async fn a_hold_expires_at_its_moment_and_not_before() {
     assert!(matches!(view.place, Some(Place::Admitted { .. })), "{view:?}");
 }
 
-#[tokio::test]
-async fn a_clock_set_back_an_hour_stops_nobody() {
-    let folder = tempdir().unwrap();
+async fn a_clock_set_back_an_hour_stops_nobody(home: Home) {
     let clock = ManualClock::at(START);
-    let embedded = start_embedded(folder.path(), Limits::default(), |_| clock.clone()).unwrap();
+    let embedded = home.start(|_| clock.clone());
     ask(&embedded, Command::Configure { policy: policy(10, 60, START, Admission::Open) }).await;
     clock.set(START.plus_s(100));
     assert!(matches!(ask(&embedded, reserve(1)).await, Outcome::Order { .. }));
@@ -114,11 +117,10 @@ async fn a_clock_set_back_an_hour_stops_nobody() {
 
     // And across a restart: the clock is told where the ledger is.
     let mut told = Timestamp::default();
-    let embedded = start_embedded(folder.path(), Limits::default(), |at| {
+    let embedded = home.start(|at| {
         told = at;
         ManualClock::at(at)
-    })
-    .unwrap();
+    });
     assert_eq!(told, START.plus_s(100));
     assert!(matches!(ask(&embedded, reserve(3)).await, Outcome::Order { .. }));
     assert_promises_kept(sale_id(SALE), &whole_sale(embedded.engine.ledger().as_ref(), sale_id(SALE)).await);
@@ -144,11 +146,9 @@ fn a_full_queue_refuses_at_once() {
     }
 }
 
-#[tokio::test]
-async fn stop_answers_everything_that_was_taken() {
-    let folder = tempdir().unwrap();
+async fn stop_answers_everything_that_was_taken(home: Home) {
     let clock = ManualClock::at(START);
-    let embedded = start_embedded(folder.path(), Limits::default(), |_| clock.clone()).unwrap();
+    let embedded = home.start(|_| clock.clone());
     ask(&embedded, Command::Configure { policy: policy(1_000, 60, START, Admission::Open) }).await;
     let engine = embedded.engine.clone();
     let mut asked: Vec<_> =
@@ -167,15 +167,13 @@ async fn stop_answers_everything_that_was_taken() {
     assert_eq!(orders, 1_000);
     assert_eq!(engine.command(sale_id(SALE), Command::Tick).await.err(), Some(EngineError::Stopped));
     assert!(!engine.is_recording());
-    let embedded = start_embedded(folder.path(), Limits::default(), |_| clock).unwrap();
+    let embedded = home.start(|_| clock);
     assert_eq!(embedded.engine.views().get(sale_id(SALE)).unwrap().counters.held, 1_000);
 }
 
-#[tokio::test]
-async fn a_caller_who_hangs_up_loses_nothing() {
-    let folder = tempdir().unwrap();
+async fn a_caller_who_hangs_up_loses_nothing(home: Home) {
     let clock = ManualClock::at(START);
-    let embedded = start_embedded(folder.path(), Limits::default(), |_| clock.clone()).unwrap();
+    let embedded = home.start(|_| clock.clone());
     ask(&embedded, Command::Configure { policy: policy(10, 60, START, Admission::Open) }).await;
     let mut asked = Box::pin(embedded.engine.command(sale_id(SALE), reserve(1)));
     let _answered = asked.as_mut().now_or_never();
@@ -185,11 +183,9 @@ async fn a_caller_who_hangs_up_loses_nothing() {
     assert_eq!(embedded.engine.order(order.id).await.unwrap(), Some((sale_id(SALE), order)));
 }
 
-#[tokio::test]
-async fn a_sale_that_was_never_announced_is_told_apart() {
-    let folder = tempdir().unwrap();
+async fn a_sale_that_was_never_announced_is_told_apart(home: Home) {
     let clock = ManualClock::at(START);
-    let embedded = start_embedded(folder.path(), Limits::default(), |_| clock).unwrap();
+    let embedded = home.start(|_| clock);
     let bad = policy(0, 60, START, Admission::Open);
     assert!(matches!(ask(&embedded, Command::Configure { policy: bad }).await, Outcome::Refused(_)));
     let asked = embedded.engine.command(sale_id(SALE), reserve(1)).await;

@@ -1,6 +1,6 @@
 //! Real files: who may open them, and what is done about those that are not as they were written.
 
-use crate::support::{START, buyer_id, policy, sale_id, whole_sale};
+use crate::support::{START, buyer_id, sale_id, story, whole_sale};
 use engine::clock::ManualClock;
 use engine::pipeline::Limits;
 use engine::record::sqlite::{FILE, SqliteReader, SqliteRecorder};
@@ -10,12 +10,10 @@ use futures::executor::block_on;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rusqlite::Connection;
-use sale::{Admission, Command, Entry, State};
+use sale::{Command, Entry};
 use std::fs;
 use std::path::Path;
 use tempfile::{TempDir, tempdir};
-
-const LINE: Admission = Admission::Fifo { per_second: 1, checkout_s: 60, line_opens_s: 0, extension_s: 0 };
 
 fn start(folder: &Path) -> Result<Embedded, StartError> {
     start_embedded(folder, Limits::default(), |_| ManualClock::at(START))
@@ -30,13 +28,7 @@ fn refusal(folder: &Path) -> String {
 
 /// Records two sales with a line of `joined` buyers each, ten events a batch; returns the first sale's events.
 fn fill(recorder: &mut SqliteRecorder, joined: u64) -> Vec<Entry> {
-    let mut entries = Vec::new();
-    let mut state = State::new();
-    let configure = Command::Configure { policy: policy(1, 60, START, LINE) };
-    state.step(START, &configure, &mut entries);
-    for no in 1..=joined {
-        state.step(START, &Command::Join { buyer: buyer_id(no) }, &mut entries);
-    }
+    let entries = story(joined);
     for part in entries.chunks(10) {
         let sales = vec![(sale_id(1), part.to_vec()), (sale_id(2), part.to_vec())];
         block_on(recorder.append(&Batch { sales })).unwrap();
@@ -323,12 +315,7 @@ fn the_log_keeps_its_length_under_a_load_and_loses_nothing() {
     let folder = tempdir().unwrap();
     let mut recorder = SqliteRecorder::open(folder.path()).unwrap();
     // 200 batches of 500 events: several times the log's length.
-    let mut entries = Vec::new();
-    let mut state = State::new();
-    state.step(START, &Command::Configure { policy: policy(1, 60, START, LINE) }, &mut entries);
-    for no in 1..=100_000 {
-        state.step(START, &Command::Join { buyer: buyer_id(no) }, &mut entries);
-    }
+    let entries = story(100_000);
     let wal = folder.path().join(format!("{FILE}-wal"));
     for part in entries.chunks(500) {
         block_on(recorder.append(&Batch { sales: vec![(sale_id(1), part.to_vec())] })).unwrap();

@@ -3,8 +3,12 @@
 #![expect(clippy::cast_possible_truncation, reason = "the ledgers of tests are short")]
 
 mod behaviour;
+mod epochs;
 mod executor;
+mod faults;
 mod files;
+mod home;
 mod ledger;
+mod ledgers;
 mod simulation;
 mod support;

@@ -3,7 +3,9 @@
 use engine::EngineError;
 use engine::record::Read;
 use sale::audit::Auditor;
-use sale::{Admission, BuyerId, Entry, Money, OrderId, Policy, RequestKey, SaleId, Seq, State, Timestamp};
+use sale::{
+    Admission, BuyerId, Command, Entry, Money, OrderId, Policy, RequestKey, SaleId, Seq, State, Timestamp,
+};
 use uuid::Uuid;
 
 /// A moment in 2026.
@@ -36,6 +38,19 @@ pub fn policy(quantity: u32, hold_s: u32, starts_at: Timestamp, admission: Admis
         hold_s,
         admission,
     })
+}
+
+/// A sale with a line that so many buyers have joined.
+pub fn story(joined: u64) -> Vec<Entry> {
+    let line = Admission::Fifo { per_second: 1, checkout_s: 60, line_opens_s: 0, extension_s: 0 };
+    let mut entries = Vec::new();
+    let mut state = State::new();
+    let configure = Command::Configure { policy: policy(1, 60, START, line) };
+    state.step(START, &configure, &mut entries);
+    for no in 1..=joined {
+        state.step(START, &Command::Join { buyer: buyer_id(no) }, &mut entries);
+    }
+    entries
 }
 
 pub fn fold(entries: &[Entry]) -> State {

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
-use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signer, VerifyingKey};
 use quick_cache::sync::Cache;
 use sale::id::BuyerId;
 use sale::time::Timestamp;
@@ -21,6 +21,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
+
+pub use ed25519_dalek::SigningKey;
 
 /// Who signs our tokens.
 const ISSUER: &str = "doorbuster";
@@ -252,9 +254,7 @@ pub fn read_or_make_key(path: &Path) -> Result<SigningKey, KeyError> {
     if path.exists() {
         return read_key(path);
     }
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed)?;
-    let key = SigningKey::from_bytes(&seed);
+    let key = make_key()?;
     let pem = key.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::NotAKey { path: path.to_owned() })?;
     match write_private(path, pem.as_bytes()) {
         Ok(()) => Ok(key),
@@ -262,6 +262,16 @@ pub fn read_or_make_key(path: &Path) -> Result<SigningKey, KeyError> {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => read_key(path),
         Err(source) => Err(KeyError::File { path: path.to_owned(), source }),
     }
+}
+
+/// A new key, kept nowhere.
+///
+/// # Errors
+/// When the system gives no random bits.
+pub fn make_key() -> Result<SigningKey, KeyError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed)?;
+    Ok(SigningKey::from_bytes(&seed))
 }
 
 /// Writes to a file beside and links it into place, so that a crash leaves a whole key or none, and never replaces one.

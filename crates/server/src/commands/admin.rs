@@ -1,6 +1,7 @@
 //! `admin create`: makes an admin, or gives an account the role and a new password. It may run beside `serve`; it never touches
 //! the ledger.
 
+use super::database::DatabaseUrl;
 use super::{CommandError, runtime, say};
 use crate::auth::passwords::Passwords;
 use crate::auth::tokens::{self, Tokens};
@@ -34,6 +35,9 @@ pub struct Create {
     /// Folder of the tables.
     #[arg(long, env = "DOORBUSTER_DATA", default_value = "./data", value_name = "FOLDER")]
     data: PathBuf,
+    /// PostgreSQL of the tables, instead of the folder.
+    #[arg(long, env = "DOORBUSTER_DATABASE", hide_env_values = true, value_name = "URL")]
+    database: Option<DatabaseUrl>,
 }
 
 /// Runs the command.
@@ -44,10 +48,20 @@ pub fn run(create: Create, now: Now) -> Result<(), CommandError> {
     let email = create.email.clone();
     let registration = registration("", create.email, create.username, create.password)?;
     let account = runtime()?.block_on(async {
-        engine::make_folder(&create.data).context("--data: the folder cannot be made")?;
-        let store = Store::open(&create.data).await?;
-        store.migrate().await?;
-        let key = tokens::read_or_make_key(&create.data.join(super::instance::TOKEN_KEY_FILE))?;
+        let store = match &create.database {
+            Some(database) => {
+                database.prepare().await?;
+                database.tables().await?
+            }
+            None => {
+                engine::make_folder(&create.data).context("--data: the folder cannot be made")?;
+                let store = Store::open(&create.data).await?;
+                store.migrate().await?;
+                store
+            }
+        };
+        // It signs nobody in.
+        let key = tokens::make_key()?;
         let passwords = Passwords::start(1)?;
         let desk =
             Accounts { now, store, tokens: Tokens::new(key, 60, 1), passwords, refresh_ttl_ms: 60_000 };

@@ -1,6 +1,7 @@
 //! A whole shop, put together and taken apart in the right order: the engine first (it locks the data folder), then the
 //! tables, the followers, and the door last. Stopping goes the other way round.
 
+use super::database::{self, DatabaseUrl};
 use super::settings::{OnOff, Serve};
 use super::{CommandError, admin, demo};
 use crate::announce::live::{self, Live};
@@ -32,6 +33,7 @@ use crate::telemetry::sockets::SocketMetrics;
 use anyhow::Context;
 use engine::clock::Clock;
 use engine::pipeline;
+use engine::record::sqlite::FILE as LEDGER_FILE;
 use engine::{Embedded, SaleView, StartError};
 use sale::Timestamp;
 use std::net::SocketAddr;
@@ -104,10 +106,15 @@ impl Instance {
         clock: impl FnOnce(Timestamp) -> Arc<dyn Clock>,
     ) -> Result<Self, CommandError> {
         let limits = pipeline::Limits::default();
-        Self::start_on(settings, |folder| engine::start_embedded(folder, limits, clock)).await
+        match settings.database.as_ref().map(DatabaseUrl::address).transpose()? {
+            None => Self::start_on(settings, |folder| engine::start_embedded(folder, limits, clock)).await,
+            Some(address) => {
+                Self::start_on(settings, |_| engine::start_on_postgres(&address, limits, clock)).await
+            }
+        }
     }
 
-    /// Starts a shop on the engine that `engine` starts in the data folder.
+    /// Starts a shop on the engine that `engine` starts in the data folder, or beside the tables in a database.
     ///
     /// # Errors
     /// As [`Instance::start`].
@@ -122,9 +129,16 @@ impl Instance {
         let address = listener.local_addr().map_err(anyhow::Error::from)?;
         let metrics_address = metrics_listener.local_addr().map_err(anyhow::Error::from)?;
 
+        // A data folder is locked before anything in it is changed. A database is no one's alone: what can fail is tried
+        // before the engine takes the ledger over from the instance that has it.
+        let database = open_database(&settings).await?;
         let engine = tokio::task::block_in_place(|| engine(&settings.data)).map_err(not_started)?;
+        let store = match database {
+            Some(store) => store,
+            None => open_folder(&settings).await?,
+        };
         let metrics = Metrics::default();
-        let (shop, inbox) = open_shop(&settings, &engine, &metrics).await?;
+        let (shop, inbox) = open_shop(&settings, store, &engine, &metrics).await?;
         let first_admin = make_first_admin(&settings, &shop.accounts).await?;
         accounts::restore_revocations(&shop.accounts).await.map_err(anyhow::Error::from)?;
         sales::settle_half_made(&shop).await.map_err(anyhow::Error::from)?;
@@ -212,41 +226,81 @@ fn not_started(error: StartError) -> CommandError {
         StartError::Locked { .. } | StartError::Folder { .. } => {
             CommandError::Usage(format!("--data: {:#}", anyhow::Error::from(error)))
         }
+        StartError::Record(error) => database::unusable(error),
         other => CommandError::Failed(other.into()),
+    }
+}
+
+/// The tables in a database, up to date; nothing where there is none.
+async fn open_database(settings: &Serve) -> Result<Option<Store>, CommandError> {
+    let Some(database) = &settings.database else { return Ok(None) };
+    if settings.data.join(LEDGER_FILE).exists() {
+        tracing::warn!(
+            "the data folder holds a {LEDGER_FILE}, which is not looked at: with --database the ledger is in the database"
+        );
+    }
+    if settings.token_key.is_none() {
+        engine::make_folder(&settings.data).context("--data: the folder cannot be made")?;
+    }
+    token_key(settings)?;
+    if settings.migrate == OnOff::On {
+        database.prepare().await?;
+    } else {
+        drop(database.ledger().await?);
+    }
+    let store = database.tables().await?;
+    refuse_old(&store).await?;
+    Ok(Some(store))
+}
+
+/// The tables in the data folder, up to date.
+async fn open_folder(settings: &Serve) -> Result<Store, CommandError> {
+    let store = Store::open(&settings.data).await.map_err(anyhow::Error::from)?;
+    if settings.migrate == OnOff::On {
+        store.migrate().await.map_err(anyhow::Error::from)?;
+    }
+    refuse_old(&store).await?;
+    Ok(store)
+}
+
+async fn refuse_old(store: &Store) -> Result<(), CommandError> {
+    if !store.is_current().await.map_err(anyhow::Error::from)? {
+        let sentence =
+            "--migrate off: the tables are not those of this version, run `doorbuster migrate` first";
+        return Err(CommandError::Usage(sentence.to_owned()));
+    }
+    Ok(())
+}
+
+fn token_key(settings: &Serve) -> Result<tokens::SigningKey, CommandError> {
+    match &settings.token_key {
+        Some(path) => {
+            tokens::read_key(path).map_err(|error| CommandError::Usage(format!("--token-key: {error}")))
+        }
+        None => {
+            Ok(tokens::read_or_make_key(&settings.data.join(TOKEN_KEY_FILE)).map_err(anyhow::Error::from)?)
+        }
     }
 }
 
 async fn open_shop(
     settings: &Serve,
+    store: Store,
     running: &Embedded,
     metrics: &Metrics,
 ) -> Result<(Shop, AttemptsInbox), CommandError> {
-    let data = &settings.data;
-    let key = match &settings.token_key {
-        Some(path) => {
-            tokens::read_key(path).map_err(|error| CommandError::Usage(format!("--token-key: {error}")))?
-        }
-        None => tokens::read_or_make_key(&data.join(TOKEN_KEY_FILE)).map_err(anyhow::Error::from)?,
-    };
-    let store = Store::open(data).await.map_err(anyhow::Error::from)?;
-    if settings.migrate == OnOff::On {
-        store.migrate().await.map_err(anyhow::Error::from)?;
-    } else if !store.is_current().await.map_err(anyhow::Error::from)? {
-        let sentence =
-            "--migrate off: the tables are not those of this version, run `doorbuster migrate` first";
-        return Err(CommandError::Usage(sentence.to_owned()));
-    }
     let engine = running.engine.clone();
     let clock = Arc::clone(engine.clock());
     let now: Now = Arc::new(move || clock.now());
     let ttl_s = u32::try_from(settings.token_ttl.as_secs()).unwrap_or(u32::MAX);
-    let tokens = Tokens::new(key, ttl_s, settings.token_cache as usize);
+    let tokens = Tokens::new(token_key(settings)?, ttl_s, settings.token_cache as usize);
     let receipts = Receipts::new(&tokens.secret_for("receipts"));
     let passwords =
         Passwords::start(settings.password_threads()).context("the password threads cannot start")?;
     let sandbox = Arc::new(Sandbox::new(Arc::new(TableBooks(store.clone())), SLOW));
-    let payments =
-        Payments::new(store.clone(), engine.clone(), sandbox, TimeLimits::default(), Timing::default());
+    // The one whose ledger was taken over may still be at work on a payment.
+    let timing = Timing { is_alone: settings.database.is_none(), ..Timing::default() };
+    let payments = Payments::new(store.clone(), engine.clone(), sandbox, TimeLimits::default(), timing);
     let dropped = Counter::default();
     let (attempts, inbox) = attempts::buffer(dropped.clone());
 

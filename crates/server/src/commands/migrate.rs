@@ -1,5 +1,6 @@
 //! `migrate`: brings the tables up to date, for those who do not let `serve` do it. It never goes back.
 
+use super::database::DatabaseUrl;
 use super::{CommandError, runtime, say};
 use crate::store::Store;
 use anyhow::Context;
@@ -12,6 +13,9 @@ pub struct Migrate {
     /// Folder of the tables.
     #[arg(long, env = "DOORBUSTER_DATA", default_value = "./data", value_name = "FOLDER")]
     data: PathBuf,
+    /// PostgreSQL of the ledger and the tables, instead of the folder.
+    #[arg(long, env = "DOORBUSTER_DATABASE", hide_env_values = true, value_name = "URL")]
+    database: Option<DatabaseUrl>,
 }
 
 /// Runs the command.
@@ -20,11 +24,14 @@ pub struct Migrate {
 /// When the tables cannot be opened, or were written by a newer version.
 pub fn run(migrate: &Migrate) -> Result<(), CommandError> {
     runtime()?.block_on(async {
+        if let Some(database) = &migrate.database {
+            return database.prepare().await;
+        }
         engine::make_folder(&migrate.data).context("--data: the folder cannot be made")?;
-        let store = Store::open(&migrate.data).await?;
-        store.migrate().await?;
+        let store = Store::open(&migrate.data).await.map_err(anyhow::Error::from)?;
+        store.migrate().await.map_err(anyhow::Error::from)?;
         store.close().await;
-        anyhow::Ok(())
+        Ok(())
     })?;
     say("The tables are up to date.");
     Ok(())

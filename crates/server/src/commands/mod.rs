@@ -9,6 +9,7 @@ pub mod rehearse;
 
 pub mod admin;
 pub mod cli_reference;
+pub mod database;
 pub mod demo;
 pub mod instance;
 pub mod migrate;
@@ -47,7 +48,7 @@ pub struct Cli {
 enum Command {
     /// Runs the shop: API and worker.
     Serve(Box<settings::Serve>),
-    /// Checks every promise of a data folder's ledger and tables, also beside a running instance.
+    /// Checks every promise of a ledger and its tables, in a data folder or a database, also beside a running instance.
     Verify(verify::Verify),
     /// Plays a whole drop with simulated buyers, and judges from what they were told whether every promise was kept.
     Rehearse(Box<rehearse::Rehearse>),

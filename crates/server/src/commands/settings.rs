@@ -2,6 +2,7 @@
 //! acts on them.
 
 use super::CommandError;
+use super::database::DatabaseUrl;
 use crate::http::cors::Cors;
 use crate::http::limits::{Rate, Rates};
 use crate::http::{edge, server};
@@ -25,6 +26,10 @@ pub struct Serve {
     /// Folder of the ledger, the tables and the token key; made if there is none.
     #[arg(long, env = "DOORBUSTER_DATA", default_value = "./data", value_name = "FOLDER")]
     pub data: PathBuf,
+    /// PostgreSQL for the ledger and the tables, such as postgres://user:password@host/name; without it they are in the data
+    /// folder. Whoever starts on it last decides; give it by its variable if there is a password in it.
+    #[arg(long, env = "DOORBUSTER_DATABASE", hide_env_values = true, value_name = "URL")]
+    pub database: Option<DatabaseUrl>,
     /// Also makes a product, a sale that starts soon, and an admin.
     #[arg(long, env = "DOORBUSTER_DEMO", value_parser = clap::builder::BoolishValueParser::new())]
     pub demo: bool,

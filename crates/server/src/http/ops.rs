@@ -45,6 +45,9 @@ async fn readyz(State(app): State<AppState>) -> Result<&'static str, Problem> {
     if !app.ready.get() {
         return Err(Problem::new(&kind::UNAVAILABLE).detail("starting or stopping"));
     }
+    if app.shop.engine.is_taken_over() {
+        return Err(Problem::new(&kind::UNAVAILABLE).detail("another instance has taken over the ledger"));
+    }
     if !app.shop.engine.is_recording() {
         return Err(Problem::new(&kind::UNAVAILABLE).detail("the ledger does not take records"));
     }

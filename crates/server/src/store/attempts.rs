@@ -90,7 +90,7 @@ const BEHIND_ALL: Uuid = Uuid::max();
 /// # Errors
 /// When the database fails.
 pub async fn insert(writing: &mut Writing, rows: &[AttemptRow]) -> Result<(), StoreError> {
-    let write = INSERT.write(writing.on(), rows, |bound, row| {
+    let write = INSERT.write(writing, rows, |bound, row| {
         bound
             .bind(row.id.to_string())
             .bind(row.sale.to_string())

@@ -1,9 +1,9 @@
 //! Many rows with one statement: a follower that writes row by row spends its time on statements, not on rows.
 
-use super::StoreError;
+use super::{StoreError, Writing};
+use sqlx::Any;
 use sqlx::any::AnyArguments;
 use sqlx::query::Query;
-use sqlx::{Any, AnyConnection};
 use std::sync::OnceLock;
 
 /// Rows a statement, at most. With 12 columns that is 768 parameters; both databases take 32,766 and more.
@@ -37,7 +37,7 @@ impl Bulk {
     /// Writes all rows; `bind` binds one row's columns in order. In Postgres no two rows may hit the same conflict.
     pub(super) async fn write<T>(
         &'static self,
-        on: &mut AnyConnection,
+        writing: &mut Writing,
         mut rows: &[T],
         bind: impl Fn(Bound, &T) -> Bound,
     ) -> Result<(), StoreError> {
@@ -46,7 +46,7 @@ impl Bulk {
             let (now, later) = rows.split_at(1 << size);
             let text: &'static str = &self.made()[size];
             let bound = now.iter().fold(sqlx::query(text), &bind);
-            bound.execute(&mut *on).await?;
+            bound.execute(writing.on()).await?;
             rows = later;
         }
         Ok(())

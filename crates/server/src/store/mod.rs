@@ -1,6 +1,6 @@
-//! The tables of `shop.db`: accounts, sessions, and what people query. The one home of sqlx in this crate.
-//! It never decides anything about a sale: that is the engine's ledger, in a file of its own, because SQLite has one
-//! writer a file and a registration must not wait for a sale.
+//! The shop's tables: accounts, sessions, and what people query, in `shop.db` or in PostgreSQL. The one home of sqlx in this
+//! crate. It never decides anything about a sale: that is the engine's ledger, in a file of its own, because SQLite has one
+//! writer a file and a registration must not wait for a sale, or in tables of its own.
 //!
 //! SQL here is one text for both databases (style §14): `$1`, BIGINT and TEXT only (sqlx's `Any` cannot read a SQLite
 //! BOOLEAN), `ON CONFLICT`, `RETURNING`, times as parameters. [`statements`] lists all of it for a test.
@@ -25,10 +25,14 @@ pub mod sums;
 pub mod insight;
 
 mod bulk;
+mod patient;
+mod pools;
 
-use sqlx::any::AnyPoolOptions;
+use patient::{Patient, in_time};
+use pools::{Place, Use};
+use sqlx::any::AnyConnectOptions;
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{Any, AnyConnection, AnyPool, Executor, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Connection, Transaction};
 use std::path::Path;
 use std::time::Duration;
 
@@ -38,18 +42,15 @@ pub const FILE: &str = "shop.db";
 /// All migrations, forward only.
 pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 
-/// Readers of the file at a time: SQLite's WAL lets them run beside the writer; pages beyond a few do not get faster.
-const READERS_MAX: u32 = 4;
-
-/// How long a caller waits for a connection before it is told that the store is unavailable.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// The store cannot be asked right now.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database said no, or did not answer.
     #[error("the shop's database failed")]
     Database(#[from] sqlx::Error),
+    /// The text is not the address of a database. It may hold a password, and is not repeated.
+    #[error("write an address such as postgres://user@host:5432/name")]
+    Address,
     /// The tables could not be brought up to date.
     #[error("the tables could not be brought up to date")]
     Migration(#[from] MigrateError),
@@ -65,11 +66,21 @@ pub enum StoreError {
     },
 }
 
-/// The shop's tables: one writer, a few readers.
-#[derive(Debug, Clone)]
+/// The shop's tables: connections that write, and others that read.
+#[derive(Clone)]
 pub struct Store {
+    place: Place,
+    /// How long a statement may take, a connection for it included.
+    limit: Option<Duration>,
     writer: AnyPool,
     reader: AnyPool,
+}
+
+impl std::fmt::Debug for Store {
+    /// Not the connections: their options hold the address of the database.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("place", &self.place).finish_non_exhaustive()
+    }
 }
 
 impl Store {
@@ -78,19 +89,43 @@ impl Store {
     /// # Errors
     /// When the file cannot be opened or created.
     pub async fn open(folder: &Path) -> Result<Self, StoreError> {
-        sqlx::any::install_default_drivers();
-        let url = sqlite_url(&folder.join(FILE));
-        let writer = sqlite_pool(1, &WRITER_PRAGMAS).connect(&url).await?;
-        let reader = sqlite_pool(READERS_MAX, &READER_PRAGMAS).connect(&url).await?;
-        Ok(Self { writer, reader })
+        Self::at(Place::Sqlite, &Place::file(folder)?).await
     }
 
-    /// Brings the tables up to date.
+    /// Opens the tables in a PostgreSQL. A commit is durable when it returns, as far as the server's own settings let it be.
+    /// Whoever asks has an answer, or none, within 1.5 s.
     ///
     /// # Errors
-    /// When a migration fails, or the file was written by a newer version.
+    /// When it is no address of one, or it cannot be entered.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        Self::at(Place::Postgres, &Place::address(url)?).await
+    }
+
+    /// The same for one who may wait: to read all of large tables, or to change them.
+    ///
+    /// # Errors
+    /// As [`Store::connect`].
+    pub async fn connect_at_leisure(url: &str) -> Result<Self, StoreError> {
+        Self::at(Place::PostgresAtLeisure, &Place::address(url)?).await
+    }
+
+    async fn at(place: Place, options: &AnyConnectOptions) -> Result<Self, StoreError> {
+        let writer = place.open(options, Use::Write).await?;
+        Ok(Self { place, limit: place.limit(), writer, reader: place.open(options, Use::Read).await? })
+    }
+
+    /// Brings the tables up to date, however long that takes.
+    ///
+    /// # Errors
+    /// When a migration fails, or the tables were written by a newer version.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        Ok(MIGRATOR.run(&self.writer).await?)
+        if self.place == Place::Sqlite {
+            return Ok(MIGRATOR.run(&self.writer).await?);
+        }
+        let options = self.writer.connect_options();
+        let mut connection = AnyConnection::connect_with(options.as_ref()).await?;
+        MIGRATOR.run(&mut connection).await?;
+        Ok(connection.close().await?)
     }
 
     /// Whether the tables are those of this version.
@@ -100,30 +135,31 @@ impl Store {
     pub async fn is_current(&self) -> Result<bool, StoreError> {
         let newest = MIGRATOR.iter().map(|migration| migration.version).max();
         let applied: Result<Option<i64>, _> =
-            sqlx::query_scalar(NEWEST_MIGRATION).fetch_one(&self.reader).await;
+            sqlx::query_scalar(NEWEST_MIGRATION).fetch_one(self.reader()).await;
         Ok(applied.is_ok_and(|applied| applied == newest))
     }
 
     /// Where to read: committed rows, never waiting for the writer.
-    fn reader(&self) -> &AnyPool {
-        &self.reader
+    fn reader(&self) -> Patient<&AnyPool> {
+        Patient { inner: &self.reader, limit: self.limit }
     }
 
-    /// Where to write: one connection, so writers wait for each other here and not on the file's lock.
-    fn writer(&self) -> &AnyPool {
-        &self.writer
+    /// Where to write. With SQLite one connection, so writers wait for each other here and not on the file's lock.
+    fn writer(&self) -> Patient<&AnyPool> {
+        Patient { inner: &self.writer, limit: self.limit }
     }
 
-    /// The same tables for a follower of the ledger: one connection of its own, for reading and writing. SQLite's connection
-    /// gets a thread, which inherits the priority of the calling one. A commit survives a crash of the process, but the last
-    /// ones may be lost with the machine: what a follower writes it can write again.
+    /// The same tables for a follower of the ledger: one connection of its own, for reading and writing, that belongs to the
+    /// caller's runtime. SQLite's gets a thread, which inherits the priority of the calling one. A commit survives a crash of
+    /// the process, but the last ones may be lost with the machine: what a follower writes it can write again.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn follower(&self) -> Result<Self, StoreError> {
-        let options = self.writer.connect_options();
-        let writer = sqlite_pool(1, &FOLLOWER_PRAGMAS).connect_with(options.as_ref().clone()).await?;
-        Ok(Self { reader: writer.clone(), writer })
+        let place = self.place;
+        let writer = place.open(self.writer.connect_options().as_ref(), Use::Follow).await?;
+        let limit = place.limit().map(|_| pools::FOLLOWER_LIMIT);
+        Ok(Self { place, limit, reader: writer.clone(), writer })
     }
 
     /// Begins a transaction on the writer. Write first in it: SQLite cannot upgrade a read that another process overtook.
@@ -131,7 +167,8 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn begin(&self) -> Result<Writing, StoreError> {
-        Ok(Writing(self.writer.begin().await?))
+        let limit = self.limit;
+        Ok(Writing { transaction: in_time(limit, self.writer.begin()).await?, limit })
     }
 
     /// Asks the database for a sign of life.
@@ -139,7 +176,7 @@ impl Store {
     /// # Errors
     /// When there is none.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query(PING).execute(&self.reader).await?;
+        sqlx::query(PING).execute(self.reader()).await?;
         Ok(())
     }
 
@@ -152,7 +189,10 @@ impl Store {
 
 /// A transaction. What it wrote is undone when it is dropped without [`Writing::commit`].
 #[derive(Debug)]
-pub struct Writing(Transaction<'static, Any>);
+pub struct Writing {
+    transaction: Transaction<'static, Any>,
+    limit: Option<Duration>,
+}
 
 impl Writing {
     /// Makes all of it durable.
@@ -160,7 +200,7 @@ impl Writing {
     /// # Errors
     /// When the disk or the database says no; nothing was written then.
     pub async fn commit(self) -> Result<(), StoreError> {
-        Ok(self.0.commit().await?)
+        Ok(in_time(self.limit, self.transaction.commit()).await?)
     }
 
     /// Undoes all of it before the next writer comes.
@@ -168,12 +208,12 @@ impl Writing {
     /// # Errors
     /// When the database does not answer; it is undone all the same.
     pub async fn undo(self) -> Result<(), StoreError> {
-        Ok(self.0.rollback().await?)
+        Ok(in_time(self.limit, self.transaction.rollback()).await?)
     }
 
     /// The connection, for the statements of this module's children.
-    fn on(&mut self) -> &mut AnyConnection {
-        &mut self.0
+    fn on(&mut self) -> Patient<&mut AnyConnection> {
+        Patient { inner: &mut self.transaction, limit: self.limit }
     }
 }
 
@@ -222,57 +262,90 @@ fn containing(part: &str) -> String {
     pattern
 }
 
-static WRITER_PRAGMAS: [&str; 4] = [
-    "PRAGMA busy_timeout = 5000",
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = FULL",
-    "PRAGMA foreign_keys = ON",
-];
-
-static FOLLOWER_PRAGMAS: [&str; 2] = ["PRAGMA busy_timeout = 5000", "PRAGMA synchronous = NORMAL"];
-
-static READER_PRAGMAS: [&str; 2] = ["PRAGMA busy_timeout = 5000", "PRAGMA query_only = ON"];
-
-fn sqlite_pool(connections_max: u32, pragmas: &'static [&'static str]) -> AnyPoolOptions {
-    AnyPoolOptions::new()
-        .max_connections(connections_max)
-        .min_connections(1)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .after_connect(move |connection, _| Box::pin(apply(connection, pragmas)))
-}
-
-async fn apply(connection: &mut AnyConnection, pragmas: &'static [&'static str]) -> Result<(), sqlx::Error> {
-    for pragma in pragmas {
-        connection.execute(*pragma).await?;
-    }
-    Ok(())
-}
-
-/// SQLite's URL of a file; `%`, `?` and `#` in its path must not be read as parts of the URL.
-fn sqlite_url(file: &Path) -> String {
-    let path = file.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-    format!("sqlite://{path}?mode=rwc")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sqlx::SqlSafeStr;
+    use own_postgres::Postgres;
+    use sqlx::{Executor, SqlSafeStr};
+
+    async fn every_statement_is_understood(store: Store) {
+        assert!(!store.is_current().await.unwrap());
+        store.migrate().await.unwrap();
+        assert!(store.is_current().await.unwrap());
+        store.migrate().await.unwrap();
+        for statement in statements() {
+            let prepared = store.writer().prepare(statement.into_sql_str()).await;
+            assert!(prepared.is_ok(), "{statement}: {:?}", prepared.err());
+        }
+    }
 
     #[tokio::test]
     async fn every_statement_is_understood_by_sqlite() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).await.unwrap();
-        assert!(!store.is_current().await.unwrap());
-        store.migrate().await.unwrap();
-        assert!(store.is_current().await.unwrap());
-        let mut connection = store.writer().acquire().await.unwrap();
-        for statement in statements() {
-            let prepared = connection.prepare(statement.into_sql_str()).await;
-            assert!(prepared.is_ok(), "{statement}: {:?}", prepared.err());
+        every_statement_is_understood(Store::open(folder.path()).await.unwrap()).await;
+    }
+
+    #[tokio::test]
+    async fn every_statement_is_understood_by_postgres() {
+        let url = Postgres::shared().database();
+        every_statement_is_understood(Store::connect(&url).await.unwrap()).await;
+    }
+
+    #[tokio::test]
+    async fn a_text_that_is_no_address_is_not_repeated() {
+        for bad in ["postgres://u:secret@h:port/d", "mysql://u:secret@h/d", "secret"] {
+            let error = Store::connect(bad).await.unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
         }
+        let url = Postgres::shared().database();
+        let store = Store::connect(&url).await.unwrap();
+        assert!(!format!("{store:?}").contains(own_postgres::PASSWORD));
+    }
+
+    #[tokio::test]
+    async fn a_database_that_stands_still_keeps_nobody_waiting() {
+        let postgres = Postgres::start();
+        let store = Store::connect(&postgres.database()).await.unwrap();
+        store.migrate().await.unwrap();
+        let mut writing = store.begin().await.unwrap();
+        let frozen = postgres.freeze();
+        let started = engine::clock::stopwatch();
+        let id = "0190f3a4-0000-7000-8000-000000000000".parse().unwrap();
+        let asked = tokio::join!(
+            store.ping(),
+            accounts::find(&store, id),
+            sales::delete(&store, sale::SaleId(uuid::Uuid::nil()), sale::Timestamp(1)),
+            followers::drop_projected(&mut writing, "nobody", sale::SaleId(uuid::Uuid::nil())),
+        );
+        assert!(asked.0.is_err() && asked.1.is_err() && asked.2.is_err() && asked.3.is_err());
+        assert!(store.begin().await.is_err());
+        let waited = started.elapsed();
+        assert!(waited < pools::ANSWER_LIMIT * 2 + Duration::from_millis(500), "{waited:?}");
+        drop(frozen);
+        drop(writing);
+        while store.ping().await.is_err() {
+            assert!(started.elapsed() < Duration::from_secs(20), "it is not asked again");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_commit_is_durable_in_postgres_whatever_the_server_was_told() {
+        let url = Postgres::shared().database();
+        Postgres::shared().sql(
+            &url,
+            "ALTER DATABASE CURRENT SET synchronous_commit = off"
+                .replace("CURRENT", url.rsplit('/').next().unwrap())
+                .as_str(),
+        );
+        let store = Store::connect(&url).await.unwrap();
+        let ask = |store: Store, name: &'static str| async move {
+            let text = format!("SHOW {name}");
+            let row = sqlx::query_scalar::<_, String>(sqlx::AssertSqlSafe(text));
+            row.fetch_one(store.writer()).await.unwrap()
+        };
+        assert_eq!(ask(store.clone(), "synchronous_commit").await, "on");
+        assert_eq!(ask(store.follower().await.unwrap(), "synchronous_commit").await, "off");
+        assert!(sqlx::query("CREATE TABLE t (x BIGINT)").execute(store.reader()).await.is_err());
     }
 
     #[tokio::test]

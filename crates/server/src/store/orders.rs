@@ -155,7 +155,7 @@ fn list_text(filters: usize) -> String {
 /// # Errors
 /// When the database fails.
 pub async fn upsert(writing: &mut Writing, rows: &[OrderRow]) -> Result<(), StoreError> {
-    let write = UPSERT.write(writing.on(), rows, |bound, row| {
+    let write = UPSERT.write(writing, rows, |bound, row| {
         let until = match row.order.status {
             OrderStatus::Pending { until } => Some(until.0),
             _ => None,

@@ -91,7 +91,7 @@ LIMIT $3";
 /// When the database fails.
 pub async fn upsert(writing: &mut Writing, sale: SaleId, rows: &[QueueRow]) -> Result<(), StoreError> {
     let sale = sale.to_string();
-    let write = UPSERT.write(writing.on(), rows, |bound, row| {
+    let write = UPSERT.write(writing, rows, |bound, row| {
         let until = match row.status {
             QueueStatus::Admitted { until } => Some(until.0),
             _ => None,

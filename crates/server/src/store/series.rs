@@ -205,7 +205,7 @@ ORDER BY code";
 /// When the database fails.
 pub async fn add(writing: &mut Writing, sale: SaleId, rows: &[SeriesRow]) -> Result<(), StoreError> {
     let sale = sale.to_string();
-    let write = UPSERT.write(writing.on(), rows, |bound, row| {
+    let write = UPSERT.write(writing, rows, |bound, row| {
         let Counts { joined, admitted, left, lapsed, ordered, confirmed, .. } = row.counts;
         let Counts { expired, cancelled, declined, refunded, .. } = row.counts;
         let Units { available, admitted: set_aside, held, sold, waiting } = row.units;
@@ -233,7 +233,7 @@ pub async fn count_refusals(writing: &mut Writing, attempts: &[AttemptRow]) -> R
         }
     }
     let rows: Vec<_> = sums.into_iter().collect();
-    let write = COUNT_REFUSALS.write(writing.on(), &rows, |bound, ((sale, step_s, at, code), count)| {
+    let write = COUNT_REFUSALS.write(writing, &rows, |bound, ((sale, step_s, at, code), count)| {
         bound
             .bind(sale.to_string())
             .bind(*step_s)

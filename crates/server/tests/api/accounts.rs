@@ -205,7 +205,7 @@ async fn hash(app: &TestApp) -> String {
 }
 
 async fn database(app: &TestApp) -> sqlx::AnyPool {
-    sqlx::AnyPool::connect(&format!("sqlite://{}", app.data().join("shop.db").display())).await.unwrap()
+    sqlx::AnyPool::connect(&app.tables()).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

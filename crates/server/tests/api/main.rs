@@ -6,6 +6,8 @@ mod support;
 
 mod merchant;
 
+mod journey;
+
 mod accounts;
 mod command_line;
 mod connections;

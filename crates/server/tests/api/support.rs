@@ -1,8 +1,9 @@
 //! A whole shop in this process, on a port of its own, in a folder of its own, with a clock that can be turned. Tests speak real
-//! HTTP to it.
+//! HTTP to it. With `DOORBUSTER_TESTS_ON=postgres` each shop has a database of its own instead.
 
 use engine::clock::{Clock, SystemClock};
 use futures::future::BoxFuture;
+use own_postgres::Postgres;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use sale::time::Timestamp;
 use serde_json::{Value, json};
@@ -53,10 +54,19 @@ impl TestApp {
         Self::with(&["--limits", "off"]).await
     }
 
+    /// A new shop without limits on a database of its own.
+    pub async fn on_postgres() -> Self {
+        Self::with(&["--limits", "off", "--database", &Postgres::shared().database()]).await
+    }
+
     /// A new shop with these flags of `serve`.
     pub async fn with(flags: &[&str]) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
-        let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
+        let mut flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
+        let has_database = flags.iter().any(|flag| flag == "--database");
+        if !has_database && std::env::var("DOORBUSTER_TESTS_ON").is_ok_and(|place| place == "postgres") {
+            flags.extend(["--database".to_owned(), Postgres::shared().database()]);
+        }
         Self::open(folder, flags, Arc::default()).await
     }
 
@@ -104,6 +114,15 @@ impl TestApp {
     /// The shop's data folder.
     pub fn data(&self) -> PathBuf {
         Path::new(self.folder.path()).join("data")
+    }
+
+    /// The address of the shop's tables.
+    pub fn tables(&self) -> String {
+        let at = self.flags.iter().position(|flag| flag == "--database");
+        match at {
+            Some(at) => self.flags[at + 1].clone(),
+            None => format!("sqlite://{}", self.data().join("shop.db").display()),
+        }
     }
 
     /// A request to the shop.

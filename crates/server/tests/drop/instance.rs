@@ -1,10 +1,9 @@
 //! A real `doorbuster serve` in a folder of its own, that can be killed and started again on the same folder and port.
 
+use own_postgres::free_port;
 use serde_json::{Value, json};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 pub const EMAIL: &str = "admin@example.com";
@@ -44,6 +43,11 @@ impl Instance {
     /// With these limits of open files, of which the process may raise the first to the second.
     pub async fn with_open_files(soft: u32, hard: u32) -> Self {
         Self::with_shell(&format!("ulimit -Sn {soft} && ulimit -Hn {hard} && "), &[]).await
+    }
+
+    /// With its ledger and tables in this database.
+    pub async fn on(database: &str) -> Self {
+        Self::with(&["--database", database]).await
     }
 
     /// Started by a shell that does something first.
@@ -209,27 +213,21 @@ impl Instance {
         }
     }
 
-    /// Runs `doorbuster verify` on the instance's folder, and wants it to find every promise kept.
+    /// Runs `doorbuster verify` on the instance's folder or database, and wants it to find every promise kept.
     pub async fn verify(&self) -> String {
-        let data = self.data();
-        let (code, told) = tokio::task::spawn_blocking(move || verify(&data)).await.unwrap();
+        let (data, flags) = (self.data(), self.flags.clone());
+        let (code, told) = tokio::task::spawn_blocking(move || {
+            let at = flags.iter().position(|flag| flag == "--database");
+            let database: Vec<&str> =
+                at.map_or(&[][..], |at| &flags[at..at + 2]).iter().map(String::as_str).collect();
+            verify_with(&data, &database)
+        })
+        .await
+        .unwrap();
         assert_eq!(code, Some(0), "{told}");
         assert!(told.contains("every promise is kept") && !told.contains("NOT"), "{told}");
         told
     }
-}
-
-/// A port that nobody listens on, and that the system gives to no client: those who ask a killed instance again and again would
-/// sooner or later be given its port, and then it could not start again.
-fn free_port() -> u16 {
-    const FIRST: u32 = 10_000;
-    const COUNT: u32 = 20_000;
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    // Other test programs may look at the same time: each begins somewhere else.
-    let start = std::process::id().wrapping_mul(61);
-    let steps = (0..COUNT).map(|_| NEXT.fetch_add(1, Ordering::Relaxed));
-    let mut ports = steps.map(|step| u16::try_from(FIRST + start.wrapping_add(step) % COUNT).unwrap());
-    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
 /// A port on which nobody answers.

@@ -6,6 +6,7 @@
 mod crowd;
 mod instance;
 
+mod postgres;
 mod process;
 mod rehearse;
 mod verify;

@@ -5,8 +5,9 @@
 //! hold, are damage, and damage stops the start.
 
 use super::open;
-use super::row::{is_intact, key, sales, seq_of, walk};
+use super::row::{is_intact, sales, walk};
 use crate::record::ReadError;
+use crate::record::row::{key, seq_of};
 use rusqlite::{Connection, TransactionBehavior};
 use sale::{SaleId, Seq};
 use std::collections::HashMap;

@@ -93,7 +93,7 @@ fn make_durable(connection: &Connection) -> Result<(), ReadError> {
 fn open_read_only(folder: &Path) -> Result<Connection, ReadError> {
     let file = folder.join(FILE);
     if !file.exists() {
-        return Err(ReadError::Missing { folder: folder.to_owned() });
+        return Err(ReadError::Missing { place: folder.display().to_string() });
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
@@ -101,7 +101,7 @@ fn open_read_only(folder: &Path) -> Result<Connection, ReadError> {
     if is_ledger(&connection)? {
         Ok(connection)
     } else {
-        Err(ReadError::Missing { folder: folder.to_owned() })
+        Err(ReadError::Missing { place: folder.display().to_string() })
     }
 }
 

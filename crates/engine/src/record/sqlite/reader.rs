@@ -4,6 +4,7 @@
 use super::mend::{TornEnd, by_sale, torn_ends};
 use super::open_read_only;
 use super::row::{number_of, read_page, sales, walk};
+use crate::record::row::PAGES_AHEAD;
 use crate::record::{Page, Read, ReadError};
 use futures::future::BoxFuture;
 use rusqlite::Connection;
@@ -12,8 +13,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::mpsc;
 
-/// Pages that a scan reads ahead of the one who folds them.
-const PAGES_AHEAD: usize = 8;
 /// Connections kept for later; more may be open at once.
 const IDLE_MAX: usize = 4;
 

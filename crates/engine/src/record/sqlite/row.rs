@@ -1,44 +1,12 @@
-//! One row of the ledger: its key, its sum, its event; and the walk over all rows that checks each.
+//! Rows of `ledger.db`, and the walk over all of them that checks each.
 
-use crate::record::{Page, ReadError, decode_event};
+use crate::record::row::{BAD_SUM, Gaps, Nameless, PAGE_LEN, crc, follow, key, no_of, read_entry, sale_crc};
+use crate::record::{Page, ReadError};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension};
-use sale::{Entry, SaleId, Seq, Timestamp};
+use sale::{Entry, SaleId, Seq};
 use std::collections::HashMap;
 use uuid::Uuid;
-
-/// Bits of a key that hold the event's number: 10^12 events a sale, and 8 million sales.
-const SEQ_BITS: u32 = 40;
-const SEQ_MASK: i64 = (1 << SEQ_BITS) - 1;
-
-/// Events a page of a scan: large enough that a channel hop costs nothing beside it, small enough for any cache.
-pub(super) const PAGE_LEN: usize = 1024;
-
-pub(super) fn key(no: i64, seq: Seq) -> i64 {
-    (no << SEQ_BITS) | (i64::try_from(seq.0).unwrap_or(SEQ_MASK) & SEQ_MASK)
-}
-
-pub(super) fn no_of(key: i64) -> i64 {
-    key >> SEQ_BITS
-}
-
-pub(super) fn seq_of(key: i64) -> Seq {
-    Seq((key & SEQ_MASK).unsigned_abs())
-}
-
-/// The sum of a row of `entries`.
-pub(super) fn crc(key: i64, at: i64, body: &[u8]) -> i64 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&key.to_le_bytes());
-    hasher.update(&at.to_le_bytes());
-    hasher.update(body);
-    i64::from(hasher.finalize())
-}
-
-/// The sum of a row of `sales`.
-pub(super) fn sale_crc(no: i64, sale: SaleId) -> i64 {
-    crc(no, 0, sale.0.as_bytes())
-}
 
 /// True when the row `(key, at, body, crc)` is as it was written.
 pub(super) fn is_intact(row: &rusqlite::Row<'_>) -> Result<bool, rusqlite::Error> {
@@ -53,14 +21,9 @@ pub(super) fn is_intact(row: &rusqlite::Row<'_>) -> Result<bool, rusqlite::Error
 fn read_row(row: &rusqlite::Row<'_>) -> Result<(i64, Result<Entry, &'static str>), rusqlite::Error> {
     let key: i64 = row.get(0)?;
     if !is_intact(row)? {
-        return Ok((key, Err("its checksum does not fit")));
+        return Ok((key, Err(BAD_SUM)));
     }
-    let at = Timestamp(row.get(1)?);
-    let entry = match decode_event(row.get_ref(2)?.as_blob()?) {
-        Ok(event) => Ok(Entry { seq: seq_of(key), at, event }),
-        Err(_) => Err("this version does not know this kind of event"),
-    };
-    Ok((key, entry))
+    Ok((key, read_entry(key, row.get(1)?, row.get_ref(2)?.as_blob()?)))
 }
 
 /// All sales by their numbers. Each is looked up by its id too, as a reader of one sale will: a page of that index is read by
@@ -108,7 +71,7 @@ pub(super) fn read_page(
     let mut last = after;
     while let Some(row) = rows.next()? {
         let (key, read) = read_row(row)?;
-        last = follow(&mut page, last, key, read)?;
+        last = follow(&mut page, last, key, read, Gaps::AreDamage)?;
     }
     Ok(page.entries)
 }
@@ -148,27 +111,12 @@ pub(super) fn walk(
             if let Some(page) = &mut page
                 && torn.get(&no).is_none_or(|from| key < *from)
             {
-                last = follow(page, last, key, read)?;
+                last = follow(page, last, key, read, Gaps::AreDamage)?;
             }
         }
         if page.take().is_some_and(|full| !full.entries.is_empty() && !take(full)) || count < PAGE_LEN {
             return Ok(());
         }
-    }
-}
-
-/// Puts an entry behind the last one, or tells what is wrong with it.
-fn follow(page: &mut Page, last: Seq, key: i64, read: Result<Entry, &'static str>) -> Result<Seq, ReadError> {
-    let damaged = |seq, what| Err(ReadError::Damaged { sale: page.sale, seq, what });
-    if seq_of(key) != last.next() {
-        return damaged(last.next(), "the row is missing");
-    }
-    match read {
-        Ok(entry) => {
-            page.entries.push(entry);
-            Ok(seq_of(key))
-        }
-        Err(what) => damaged(seq_of(key), what),
     }
 }
 
@@ -181,13 +129,6 @@ fn name(connection: &Connection, names: &mut HashMap<i64, SaleId>, key: i64) -> 
         file: super::FILE.to_owned(),
         cause: Box::new(Nameless { no: no_of(key) }),
     })
-}
-
-/// Rows of a sale whose own row is gone.
-#[derive(Debug, thiserror::Error)]
-#[error("there are events of sale number {no}, and no such sale")]
-struct Nameless {
-    no: i64,
 }
 
 /// A UUID as its 16 bytes.

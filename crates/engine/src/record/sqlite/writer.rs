@@ -1,7 +1,8 @@
 //! Appends batches to `ledger.db`, and copies its log back into the file on a thread of its own.
 
-use super::row::{Blob, crc, key, sale_crc, sales};
+use super::row::{Blob, sales};
 use super::{FILE, LOG_BYTES, checkpoint, open};
+use crate::record::row::{crc, key, sale_crc};
 use crate::record::{Batch, Record, RecordError, encode_event};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
 use sale::{Entry, SaleId};

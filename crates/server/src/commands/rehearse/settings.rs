@@ -18,8 +18,8 @@ use uuid::Uuid;
 /// People of a crowd at most: each costs about four kilobytes while the drop lasts.
 const PEOPLE_MAX: i64 = 2_000_000;
 
-/// Variables that the report leaves out: a secret, and what the seed is told for.
-const UNTOLD: [&str; 2] = ["DOORBUSTER_ADMIN_PASSWORD", "DOORBUSTER_SEED"];
+/// Variables that the report leaves out: secrets, and what the seed is told for.
+const UNTOLD: [&str; 3] = ["DOORBUSTER_ADMIN_PASSWORD", "DOORBUSTER_DATABASE", "DOORBUSTER_SEED"];
 
 /// Plays a whole drop.
 #[derive(Debug, Clone, Args)]

@@ -13,7 +13,11 @@ pub(super) async fn read(folder: &Path) -> anyhow::Result<BTreeMap<SaleId, Sums>
     if !folder.join(store::FILE).exists() {
         return Ok(BTreeMap::new());
     }
-    let store = Store::open(folder).await?;
+    of(Store::open(folder).await?).await
+}
+
+/// The same of tables that are open.
+pub(super) async fn of(store: Store) -> anyhow::Result<BTreeMap<SaleId, Sums>> {
     anyhow::ensure!(
         store.is_current().await?,
         "they are not those of this version, run `doorbuster migrate` first"

@@ -62,7 +62,8 @@ impl Payments {
     /// Settles payments until `stop` becomes true; what it is doing then, it finishes.
     pub async fn run_reconciler(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let mut due = if self.timing.is_alone { Timestamp::MAX } else { self.engine.now() };
-        loop {
+        // Whoever has the ledger now settles them.
+        while !self.engine.is_taken_over() {
             let mut wait = PASS_EVERY;
             match self.reconcile(due).await {
                 Ok(done) if done.settled >= BATCH_LEN_MAX => wait = Duration::ZERO,

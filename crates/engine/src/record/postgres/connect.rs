@@ -1,0 +1,108 @@
+//! Where the database is, and connections to it that never wait for ever. It never shows a password.
+
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, Executor};
+use std::time::Duration;
+use std::{fmt, io};
+
+/// What every connection is told first.
+///
+/// A statement that waits longer than its caller does is of no use; a client that has gone is noticed, and a transaction that
+/// is not ended holds its epoch's lock no longer than that. `synchronous_commit` is only ever made stricter: where the
+/// database would acknowledge before its disk has it, it is turned on; what waits for replicas is left to those who run it.
+const TERMS: &str = "
+SELECT set_config(name, CASE WHEN name = 'synchronous_commit' THEN 'on' ELSE wanted END, false)
+FROM pg_settings
+JOIN (VALUES
+    ('statement_timeout', '1500ms'),
+    ('lock_timeout', '1200ms'),
+    ('idle_in_transaction_session_timeout', '1500ms'),
+    ('client_connection_check_interval', '500ms'),
+    ('synchronous_commit', 'off')
+) AS terms (name, wanted) USING (name)
+WHERE name <> 'synchronous_commit' OR setting = wanted";
+
+/// Where a database is and as whom to enter it.
+#[derive(Clone)]
+pub struct Address(PgConnectOptions);
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Address(…)")
+    }
+}
+
+/// A text is not the address of a database. It is not repeated here: there may be a password in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write an address such as postgres://user@host:5432/name")]
+pub struct BadAddress;
+
+impl Address {
+    /// Reads a URL as `psql` takes it; what it does not say is taken from `PGHOST`, `PGPASSWORD` and so on.
+    ///
+    /// # Errors
+    /// When it is not the URL of a PostgreSQL.
+    pub fn parse(url: &str) -> Result<Self, BadAddress> {
+        let is_postgres = ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
+        let options = if is_postgres { url.parse::<PgConnectOptions>().ok() } else { None };
+        // A statement that takes long is told by the figures; the log would repeat it for each.
+        let options = options.ok_or(BadAddress)?.application_name("doorbuster").disable_statement_logging();
+        Ok(Self(options))
+    }
+
+    pub(super) fn options(&self) -> &PgConnectOptions {
+        &self.0
+    }
+
+    /// A new connection. Give it a limit: this waits as long as the network does.
+    pub(super) async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        let mut connection = self.0.connect().await?;
+        set_terms(&mut connection).await?;
+        Ok(connection)
+    }
+}
+
+/// Tells a new connection how long to wait, and how durable a commit is.
+pub(super) async fn set_terms(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    connection.execute(TERMS).await?;
+    Ok(())
+}
+
+/// The result of `work`, or an error when it takes longer.
+pub(super) async fn in_time<T, E: From<sqlx::Error>>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(result) => result,
+        Err(_) => {
+            let late = io::Error::new(io::ErrorKind::TimedOut, "the database did not answer in time");
+            Err(sqlx::Error::Io(late).into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_or_refused_and_never_shown() {
+        for good in
+            ["postgres://u:secret@h:1/d", "postgresql:///d?host=/run", "postgres://h/d?sslmode=require"]
+        {
+            let address = Address::parse(good).unwrap();
+            assert!(!format!("{address:?}").contains("secret"));
+        }
+        for bad in [
+            "",
+            "h:5432/d",
+            "mysql://u:secret@h/d",
+            "postgres://u:secret@h:port/d",
+            "postgres://h/d?sslmode=maybe",
+        ] {
+            let error = Address::parse(bad).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("secret"));
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! One row of a ledger, whatever store it lies in: its key, its sum, its event, and its place behind the row before it. It never
+//! reads or writes one.
+
+use super::{Page, ReadError, decode_event};
+use sale::{Entry, SaleId, Seq, Timestamp};
+
+/// Bits of a key that hold the event's number: 10^12 events a sale, and 8 million sales.
+const SEQ_BITS: u32 = 40;
+const SEQ_MASK: i64 = (1 << SEQ_BITS) - 1;
+
+/// Events a page of a scan: large enough that a channel hop costs nothing beside it, small enough for any cache.
+pub(super) const PAGE_LEN: usize = 1024;
+/// Pages that a scan reads ahead of the one who folds them.
+pub(super) const PAGES_AHEAD: usize = 8;
+
+/// What is wrong with a row that is not as it was written.
+pub(super) const BAD_SUM: &str = "its checksum does not fit";
+
+/// The key of an event: the sale's number in the ledger, and the event's own.
+pub(super) fn key(no: i64, seq: Seq) -> i64 {
+    (no << SEQ_BITS) | (i64::try_from(seq.0).unwrap_or(SEQ_MASK) & SEQ_MASK)
+}
+
+pub(super) fn no_of(key: i64) -> i64 {
+    key >> SEQ_BITS
+}
+
+pub(super) fn seq_of(key: i64) -> Seq {
+    Seq((key & SEQ_MASK).unsigned_abs())
+}
+
+/// The sum of a row of events.
+pub(super) fn crc(key: i64, at: i64, body: &[u8]) -> i64 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&key.to_le_bytes());
+    hasher.update(&at.to_le_bytes());
+    hasher.update(body);
+    i64::from(hasher.finalize())
+}
+
+/// The sum of a row of sales.
+pub(super) fn sale_crc(no: i64, sale: SaleId) -> i64 {
+    crc(no, 0, sale.0.as_bytes())
+}
+
+/// The event in a row whose sum fits, or what is wrong with it.
+pub(super) fn read_entry(key: i64, at: i64, body: &[u8]) -> Result<Entry, &'static str> {
+    match decode_event(body) {
+        Ok(event) => Ok(Entry { seq: seq_of(key), at: Timestamp(at), event }),
+        Err(_) => Err("this version does not know this kind of event"),
+    }
+}
+
+/// Rows of a sale whose own row is gone.
+#[derive(Debug, thiserror::Error)]
+#[error("there are events of sale number {no}, and no such sale")]
+pub(super) struct Nameless {
+    pub(super) no: i64,
+}
+
+/// What a number means that no row has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gaps {
+    /// One writer numbers without a gap: a row was lost.
+    AreDamage,
+    /// Of several who decide, one was refused after it had given numbers: nobody was told of them.
+    AreAllowed,
+}
+
+/// Puts an entry behind the last one, or tells what is wrong with it.
+pub(super) fn follow(
+    page: &mut Page,
+    last: Seq,
+    key: i64,
+    read: Result<Entry, &'static str>,
+    gaps: Gaps,
+) -> Result<Seq, ReadError> {
+    let damaged = |seq, what| Err(ReadError::Damaged { sale: page.sale, seq, what });
+    if gaps == Gaps::AreDamage && seq_of(key) != last.next() {
+        return damaged(last.next(), "the row is missing");
+    }
+    match read {
+        Ok(entry) => {
+            page.entries.push(entry);
+            Ok(seq_of(key))
+        }
+        Err(what) => damaged(seq_of(key), what),
+    }
+}

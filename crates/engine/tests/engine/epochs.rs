@@ -1,0 +1,172 @@
+//! Who may write a ledger in PostgreSQL: the last one to claim it, and nobody else, however late a write arrives.
+
+use crate::home::Home;
+use crate::support::{START, buyer_id, order_id, policy, request_key, sale_id, whole_sale};
+use engine::clock::ManualClock;
+use engine::record::{Batch, RecordError};
+use engine::{Embedded, EngineError};
+use own_postgres::Postgres;
+use sale::{Admission, Command, Entry, Outcome, State};
+use sqlx::{Connection, Executor, PgConnection};
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+const SALE: u64 = 1;
+/// Nothing here takes this long.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn entries() -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let configure = Command::Configure { policy: policy(10, 60, START, Admission::Open) };
+    State::new().step(START, &configure, &mut entries);
+    entries
+}
+
+fn batch(sale: u64) -> Batch {
+    Batch { sales: vec![(sale_id(sale), entries())] }
+}
+
+fn reserve(buyer: u64) -> Command {
+    Command::Reserve { buyer: buyer_id(buyer), order: order_id(buyer, 1), quantity: 1, key: request_key(1) }
+}
+
+async fn ask(embedded: &Embedded, command: Command) -> Result<Outcome, EngineError> {
+    embedded.engine.command(sale_id(SALE), command).await.map(|answer| answer.outcome)
+}
+
+fn start(home: &Home) -> Embedded {
+    home.start(|_| ManualClock::at(START))
+}
+
+#[tokio::test]
+async fn whoever_claims_the_ledger_ends_the_claim_before_for_old_sales_and_new_ones() {
+    let home = Home::database().await;
+    let mut first = home.recorder().await;
+    first.append(&batch(1)).await.unwrap();
+    let mut second = home.recorder().await;
+    // A sale that the second knows nothing of is refused too.
+    for sale in [1, 2] {
+        assert!(matches!(first.append(&batch(sale)).await, Err(RecordError::TakenOver)));
+    }
+    assert!(matches!(first.probe().await, Err(RecordError::TakenOver)));
+    second.append(&batch(2)).await.unwrap();
+    second.probe().await.unwrap();
+    second.append(&batch(3)).await.unwrap();
+    let sales = home.reader().await.sales().await.unwrap();
+    assert_eq!(sales, [1, 2, 3].map(sale_id));
+}
+
+#[tokio::test]
+async fn a_claim_waits_for_a_write_that_is_under_way_and_refuses_one_that_comes_later() {
+    let url = Postgres::shared().database();
+    let home = Home::at(&url).await;
+    drop(home.recorder().await);
+    let lock = "SELECT epoch FROM ledger_epochs WHERE no = 0 FOR SHARE";
+    let mut late = PgConnection::connect(&url).await.unwrap();
+    let mut writing = late.begin().await.unwrap();
+    let epoch: i64 = sqlx::query_scalar(lock).fetch_one(&mut *writing).await.unwrap();
+    let claim = home.recorder();
+    futures::pin_mut!(claim);
+    assert!(timeout(Duration::from_millis(300), &mut claim).await.is_err(), "it waits");
+    let row = "INSERT INTO ledger_entries VALUES (1099511627777, 0, '\\x01', 0)";
+    writing.execute(row).await.unwrap();
+    writing.commit().await.unwrap();
+    let _claimed = timeout(PATIENCE, claim).await.unwrap();
+    let now: i64 = sqlx::query_scalar(lock).fetch_one(&mut late).await.unwrap();
+    assert!(now > epoch);
+}
+
+#[tokio::test]
+async fn a_sale_whose_epoch_was_raised_is_not_written_by_the_one_who_had_it() {
+    let url = Postgres::shared().database();
+    let home = Home::at(&url).await;
+    let mut recorder = home.recorder().await;
+    recorder.append(&batch(1)).await.unwrap();
+    Postgres::shared().sql(&url, "UPDATE ledger_epochs SET epoch = epoch + 1 WHERE no = 1");
+    assert!(matches!(recorder.append(&batch(1)).await, Err(RecordError::TakenOver)));
+}
+
+#[tokio::test]
+async fn a_request_for_a_new_epoch_that_was_stuck_ends_none_that_was_begun_since() {
+    let url = Postgres::shared().database();
+    let home = Home::at(&url).await;
+    let mut recorder = home.recorder().await;
+    // Our own request, which went through unheard.
+    Postgres::shared().sql(&url, "UPDATE ledger_epochs SET epoch = epoch + 1 WHERE no = 0");
+    recorder.probe().await.unwrap();
+    recorder.append(&batch(1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn of_two_engines_that_were_started_by_mistake_the_first_says_yes_to_nobody_any_more() {
+    let home = Home::database().await;
+    let first = start(&home);
+    ask(&first, Command::Configure { policy: policy(10, 60, START, Admission::Open) }).await.unwrap();
+    assert!(matches!(ask(&first, reserve(1)).await, Ok(Outcome::Order { .. })));
+    let second = start(&home);
+    assert!(matches!(ask(&second, reserve(2)).await, Ok(Outcome::Order { .. })));
+    assert_eq!(ask(&first, reserve(3)).await.err(), Some(EngineError::NotRecorded));
+    // Nor does it tell how things were: a question is refused as well, and so is what would change nothing.
+    assert_eq!(first.engine.buyer(sale_id(SALE), buyer_id(1)).await.err(), Some(EngineError::Unreadable));
+    assert_eq!(ask(&first, Command::Tick).await.err(), Some(EngineError::NotRecorded));
+    assert!(first.engine.is_taken_over() && !first.engine.is_recording());
+    assert!(!second.engine.is_taken_over() && second.engine.is_recording());
+    assert!(matches!(ask(&second, reserve(3)).await, Ok(Outcome::Order { repeated: false, .. })));
+    first.stop();
+    second.stop();
+    let third = start(&home);
+    assert_eq!(third.engine.views().get(sale_id(SALE)).unwrap().counters.held, 3);
+}
+
+#[tokio::test]
+async fn an_engine_that_nobody_asks_learns_that_it_was_taken_over() {
+    let home = Home::database().await;
+    let first = start(&home);
+    ask(&first, Command::Configure { policy: policy(10, 60, START, Admission::Open) }).await.unwrap();
+    let _second = start(&home);
+    let learnt = async {
+        while !first.engine.is_taken_over() || first.engine.is_recording() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, learnt).await.expect("it learns it by itself");
+    assert_eq!(first.engine.buyer(sale_id(SALE), buyer_id(1)).await.err(), Some(EngineError::Unreadable));
+}
+
+#[tokio::test]
+async fn a_row_that_is_not_as_it_was_written_stops_the_start_and_says_where() {
+    let url = Postgres::shared().database();
+    let home = Home::at(&url).await;
+    let mut recorder = home.recorder().await;
+    recorder.append(&batch(1)).await.unwrap();
+    recorder.append(&batch(2)).await.unwrap();
+    let postgres = Postgres::shared();
+    postgres.sql(&url, "UPDATE ledger_entries SET at = at + 1 WHERE key = (2::BIGINT << 40) + 1");
+    let refused = home.try_start(engine::pipeline::Limits::default(), |_| ManualClock::at(START));
+    let sentence = refused.err().unwrap().to_string();
+    assert!(sentence.contains(&format!("sale {}, event 1: its checksum", sale_id(2))), "{sentence}");
+    postgres.sql(&url, "UPDATE ledger_format SET format = 2");
+    let refused = home.try_start(engine::pipeline::Limits::default(), |_| ManualClock::at(START));
+    assert!(refused.err().unwrap().to_string().contains("a newer version"));
+}
+
+#[tokio::test]
+async fn a_database_without_a_ledger_is_told_apart() {
+    let address = engine::record::postgres::Address::parse(&Postgres::shared().database()).unwrap();
+    let refused = Home::Database(Box::new(address))
+        .try_start(engine::pipeline::Limits::default(), |_| ManualClock::at(START));
+    assert_eq!(refused.err().unwrap().to_string(), "there is no ledger in the database");
+}
+
+#[tokio::test]
+async fn a_ledger_with_a_gap_is_read_past_it() {
+    let url = Postgres::shared().database();
+    let home = Home::at(&url).await;
+    let mut story = entries();
+    story[0].seq = sale::Seq(3);
+    let mut recorder = home.recorder().await;
+    recorder.append(&Batch { sales: vec![(sale_id(1), story.clone())] }).await.unwrap();
+    assert_eq!(whole_sale(home.reader().await.as_ref(), sale_id(1)).await, story);
+    let started = start(&home);
+    assert_eq!(started.engine.views().get(sale_id(1)).unwrap().seq, sale::Seq(3));
+}

@@ -1,0 +1,80 @@
+//! Where PostgreSQL is installed, and as whom it runs. It never installs anything.
+
+use crate::words;
+use std::fs;
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Where Debian keeps the programs of each version; elsewhere they are in the `PATH`.
+const VERSIONS: &str = "/usr/lib/postgresql";
+
+/// Users to run as, when the tests run as root: PostgreSQL refuses that.
+const USERS: [&str; 2] = ["postgres", "nobody"];
+
+/// PostgreSQL on this machine.
+pub(crate) struct Install {
+    bin: Option<PathBuf>,
+    user: Option<User>,
+}
+
+#[derive(Clone, Copy)]
+struct User {
+    uid: u32,
+    gid: u32,
+}
+
+impl Install {
+    /// The newest version that there is.
+    pub(crate) fn find() -> Self {
+        let versions = fs::read_dir(VERSIONS).into_iter().flatten().filter_map(Result::ok);
+        let number = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok());
+        let newest = versions
+            .map(|entry| entry.path())
+            .filter(|path| path.join("bin/initdb").exists())
+            .max_by_key(number);
+        let in_path = || Command::new("initdb").arg("--version").output().is_ok();
+        assert!(newest.is_some() || in_path(), "PostgreSQL is not installed: run scripts/setup.sh");
+        let user = rustix::process::geteuid().is_root().then(other_user);
+        Self { bin: newest.map(|version| version.join("bin")), user }
+    }
+
+    /// One of its programs, run as the user who may, where that user may be.
+    pub(crate) fn command(&self, program: &str, folder: &Path) -> Command {
+        let program = self.bin.as_ref().map_or_else(|| program.into(), |bin| bin.join(program));
+        self.as_user(Command::new(program), folder)
+    }
+
+    /// A script, whose first argument is the folder and whose others are a command.
+    pub(crate) fn shell(&self, script: &str, folder: &Path, command: &Command) -> Command {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script, "sh"]).arg(folder).args(words(command));
+        self.as_user(shell, folder)
+    }
+
+    /// Gives a folder to that user.
+    pub(crate) fn give(&self, folder: &Path) {
+        if let Some(User { uid, gid }) = self.user {
+            chown(folder, Some(uid), Some(gid)).unwrap();
+        }
+    }
+
+    fn as_user(&self, mut command: Command, folder: &Path) -> Command {
+        command.current_dir(folder).env("HOME", folder).env_remove("PGOPTIONS");
+        if let Some(User { uid, gid }) = self.user {
+            command.uid(uid).gid(gid);
+        }
+        command
+    }
+}
+
+fn other_user() -> User {
+    let users = fs::read_to_string("/etc/passwd").unwrap();
+    let find = |name: &str| {
+        let line = users.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        let mut fields = line.split(':').skip(1);
+        Some(User { uid: fields.next()?.parse().ok()?, gid: fields.next()?.parse().ok()? })
+    };
+    USERS.into_iter().find_map(find).expect("there is a user who is not root")
+}

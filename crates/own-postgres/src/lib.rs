@@ -1,0 +1,264 @@
+//! A PostgreSQL of one's own, for tests: made in a temporary folder on a free port, killed, frozen and mended as the test
+//! wants, and gone when the test has ended, however it ends. It never touches a server that it did not make.
+//!
+//! It runs as another user when the tests run as root, because PostgreSQL refuses root. Where PostgreSQL is not installed the
+//! test fails and says so; `scripts/setup.sh` installs it.
+#![expect(clippy::missing_panics_doc, reason = "what fails ends the test")]
+#![expect(clippy::unwrap_used, reason = "for tests: what fails ends them")]
+
+mod install;
+mod port;
+
+pub use port::free_port;
+
+use install::Install;
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// As whom to enter. The server asks for no password; a test may want to see that this one is told nowhere.
+const USER: &str = "doorbuster";
+/// The password of every address.
+pub const PASSWORD: &str = "a-secret-of-the-database";
+
+/// What every server is told. Nothing here survives a crash of the machine, as no test needs that; all of it survives
+/// `kill -9`.
+const SETTINGS: [&str; 9] = [
+    "listen_addresses=127.0.0.1",
+    "unix_socket_directories=",
+    "max_connections=300",
+    "shared_buffers=32MB",
+    "fsync=off",
+    "full_page_writes=off",
+    "jit=off",
+    "autovacuum_naptime=1min",
+    "log_min_messages=fatal",
+];
+
+/// Runs the server, and ends it and removes its folder when the pipe from the test is closed: also when the test was killed.
+const KEEPER: &str = r#"
+folder=$1; shift
+"$@" >>"$folder/log" 2>&1 &
+server=$!
+echo "$server"
+read -r word || word=gone
+[ "$word" = keep ] || kill -QUIT "$server" 2>/dev/null
+wait "$server"
+[ "$word" = keep ] || rm -rf "$folder"
+"#;
+
+/// A server. It ends with this, or with the process.
+pub struct Postgres {
+    /// Ended before the folder is removed: fields go in this order.
+    running: Option<Running>,
+    install: Install,
+    folder: TempDir,
+    port: u16,
+    settings: Vec<String>,
+    databases: AtomicU32,
+}
+
+struct Running {
+    keeper: Child,
+    pipe: Option<ChildStdin>,
+    server: Pid,
+}
+
+/// A server that does nothing, until this is dropped.
+pub struct Frozen {
+    processes: Vec<Pid>,
+}
+
+impl Postgres {
+    /// A server of this test's own.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// The same with more settings, such as `max_connections=10`.
+    #[must_use]
+    pub fn with(settings: &[&str]) -> Self {
+        let install = Install::find();
+        let folder = tempfile::Builder::new().prefix("own-postgres-").tempdir().unwrap();
+        install.give(folder.path());
+        let made = install
+            .command("initdb", folder.path())
+            .args([
+                "--username",
+                USER,
+                "--auth=trust",
+                "--no-sync",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--pgdata",
+            ])
+            .arg(folder.path().join("data"))
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        let settings = settings.iter().map(ToString::to_string).collect();
+        let mut postgres = Self {
+            install,
+            folder,
+            port: free_port(),
+            settings,
+            running: None,
+            databases: AtomicU32::new(0),
+        };
+        postgres.launch();
+        postgres
+    }
+
+    /// One that all tests of this process share. Make a [`Postgres::database`] in it, and leave the server alone.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Postgres> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    /// Makes an empty database, and tells its address.
+    pub fn database(&self) -> String {
+        let name = format!("shop_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.sql(&self.url("postgres"), &format!("CREATE DATABASE {name}"));
+        self.url(&name)
+    }
+
+    /// Runs statements with `psql`, and returns what they say: rows as lines, columns with `|` between.
+    pub fn sql(&self, url: &str, sql: &str) -> String {
+        let asked = self
+            .install
+            .command("psql", self.folder.path())
+            .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"])
+            .args(["--dbname", url, "--command", sql])
+            .output()
+            .unwrap();
+        assert!(asked.status.success(), "{sql}: {}", String::from_utf8_lossy(&asked.stderr));
+        String::from_utf8(asked.stdout).unwrap().trim_end().to_owned()
+    }
+
+    /// Runs a script that `pg_dump` has written.
+    pub fn restore(&self, url: &str, script: &str) {
+        let mut asked = self.install.command("psql", self.folder.path());
+        asked.args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--dbname", url]);
+        let mut asked = asked.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        asked.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+        assert!(asked.wait().unwrap().success(), "the dump cannot be restored");
+    }
+
+    /// Runs another of PostgreSQL's programs, such as `pg_dump`, and returns what it says.
+    pub fn program(&self, name: &str, arguments: &[&str]) -> String {
+        let ran = self.install.command(name, self.folder.path()).args(arguments).output().unwrap();
+        assert!(ran.status.success(), "{name}: {}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8(ran.stdout).unwrap()
+    }
+
+    /// `kill -9` to all of the server's processes.
+    pub fn kill(&mut self) {
+        let mut running = self.running.take().unwrap();
+        // Stopped first, so that none starts another while they are ended.
+        for process in running.processes() {
+            let _gone = kill_process(process, Signal::STOP);
+        }
+        for process in running.processes() {
+            let _gone = kill_process(process, Signal::KILL);
+        }
+        drop(running.pipe.take().map(|mut pipe| pipe.write_all(b"keep\n")));
+        running.keeper.wait().unwrap();
+    }
+
+    /// Starts it again after [`Postgres::kill`], and waits until it can be entered.
+    pub fn launch(&mut self) {
+        let mut command = self.install.command("postgres", self.folder.path());
+        command.arg("-D").arg(self.folder.path().join("data")).arg("-p").arg(self.port.to_string());
+        for setting in SETTINGS.into_iter().chain(self.settings.iter().map(String::as_str)) {
+            command.args(["-c", setting]);
+        }
+        let mut keeper = self.install.shell(KEEPER, self.folder.path(), &command);
+        let mut keeper =
+            keeper.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut server = String::new();
+        BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut server).unwrap();
+        let server = Pid::from_raw(server.trim().parse().unwrap()).unwrap();
+        let pipe = keeper.stdin.take();
+        self.running = Some(Running { keeper, pipe, server });
+        self.wait_until_ready();
+    }
+
+    /// Stops all of its processes where they are, as a machine does that has no time for them.
+    #[must_use]
+    pub fn freeze(&self) -> Frozen {
+        let processes = self.running.as_ref().unwrap().processes();
+        for process in &processes {
+            let _gone = kill_process(*process, Signal::STOP);
+        }
+        Frozen { processes }
+    }
+
+    /// Its address; `postgres` is the database that is always there.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    fn wait_until_ready(&self) {
+        for _ in 0..500 {
+            let mut asked = self.install.command("pg_isready", self.folder.path());
+            asked
+                .args(["--quiet", "--host=127.0.0.1", "--username", USER, "--port"])
+                .arg(self.port.to_string());
+            if asked.status().unwrap().success() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        panic!("PostgreSQL does not start: {log}");
+    }
+}
+
+impl Running {
+    fn processes(&self) -> Vec<Pid> {
+        let mut processes = vec![self.server];
+        processes.extend(children(self.server));
+        processes
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.pipe.take());
+        let _reaped = self.keeper.wait();
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        for process in &self.processes {
+            let _gone = kill_process(*process, Signal::CONT);
+        }
+    }
+}
+
+/// The processes that a process has started, as Linux tells them.
+fn children(parent: Pid) -> Vec<Pid> {
+    let wanted = parent.as_raw_nonzero().to_string();
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    processes
+        .filter_map(|process| {
+            let pid: i32 = process.file_name().to_str()?.parse().ok()?;
+            let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
+            // The name stands in brackets and may hold anything; behind it come the state and the parent.
+            let behind = stat.rsplit_once(')')?.1;
+            (behind.split_whitespace().nth(1)? == wanted).then(|| Pid::from_raw(pid))?
+        })
+        .collect()
+}
+
+/// A command of another program, for the arguments of a shell.
+fn words(command: &Command) -> Vec<std::ffi::OsString> {
+    std::iter::once(command.get_program()).chain(command.get_args()).map(ToOwned::to_owned).collect()
+}

@@ -1,0 +1,137 @@
+//! Connections to the tables, wherever they are: how many, and what each is told first. It knows no table.
+
+use super::{FILE, StoreError};
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::{AnyConnection, AnyPool, ConnectOptions, Executor};
+use std::path::Path;
+use std::time::Duration;
+
+/// Readers of a file at a time: SQLite's WAL lets them run beside the writer; pages beyond a few do not get faster.
+const FILE_READERS_MAX: u32 = 4;
+
+/// Connections to PostgreSQL that write, and that read: a few for each of a server's usual cores.
+const DATABASE_WRITERS_MAX: u32 = 8;
+const DATABASE_READERS_MAX: u32 = 8;
+
+/// How long a caller waits for a connection to a file before it is told that the store is unavailable.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long anything may take that PostgreSQL is asked for a caller, a connection included: beyond it the caller is told that the
+/// store is unavailable, and the statement is given up.
+pub(super) const ANSWER_LIMIT: Duration = Duration::from_millis(1_500);
+
+/// The same for a follower, which keeps nobody waiting but itself.
+pub(super) const FOLLOWER_LIMIT: Duration = Duration::from_secs(10);
+
+/// Where the tables are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In a file.
+    Sqlite,
+    /// In PostgreSQL, for callers who wait.
+    Postgres,
+    /// In PostgreSQL, for one who has time.
+    PostgresAtLeisure,
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    Write,
+    Read,
+    /// To read and to write what can be written again: a commit need not wait for the disk.
+    Follow,
+}
+
+impl Place {
+    /// How long a statement may take; a file's waits for its lock by itself.
+    pub(super) fn limit(self) -> Option<Duration> {
+        (self == Self::Postgres).then_some(ANSWER_LIMIT)
+    }
+
+    /// The options of a file in a folder.
+    pub(super) fn file(folder: &Path) -> Result<AnyConnectOptions, StoreError> {
+        Self::address(&sqlite_url(&folder.join(FILE)))
+    }
+
+    /// The options of an address.
+    pub(super) fn address(url: &str) -> Result<AnyConnectOptions, StoreError> {
+        sqlx::any::install_default_drivers();
+        // It may hold a password: what is wrong with it is told without it.
+        let options = url.parse::<AnyConnectOptions>().map_err(|_| StoreError::Address)?;
+        // A statement that takes long is told by the figures; the log would repeat it for each.
+        Ok(options.disable_statement_logging())
+    }
+
+    /// Opens connections. The pool belongs to the runtime that it is opened in.
+    pub(super) async fn open(self, options: &AnyConnectOptions, purpose: Use) -> Result<AnyPool, StoreError> {
+        let statements = self.first_statements(purpose);
+        let pool = AnyPoolOptions::new()
+            .max_connections(self.connections_max(purpose))
+            .min_connections(1)
+            .acquire_timeout(self.limit().unwrap_or(ACQUIRE_TIMEOUT))
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .after_connect(move |connection, _| Box::pin(apply(connection, statements)));
+        Ok(pool.connect_with(options.clone()).await?)
+    }
+
+    fn connections_max(self, purpose: Use) -> u32 {
+        match (self, purpose) {
+            (_, Use::Follow) | (Self::Sqlite, Use::Write) => 1,
+            (Self::Sqlite, Use::Read) => FILE_READERS_MAX,
+            (_, Use::Write) => DATABASE_WRITERS_MAX,
+            (_, Use::Read) => DATABASE_READERS_MAX,
+        }
+    }
+
+    fn first_statements(self, purpose: Use) -> &'static [&'static str] {
+        match (self, purpose) {
+            (Self::Sqlite, Use::Write) => &[
+                "PRAGMA busy_timeout = 5000",
+                "PRAGMA journal_mode = WAL",
+                "PRAGMA synchronous = FULL",
+                "PRAGMA foreign_keys = ON",
+            ],
+            (Self::Sqlite, Use::Follow) => &["PRAGMA busy_timeout = 5000", "PRAGMA synchronous = NORMAL"],
+            (Self::Sqlite, Use::Read) => &["PRAGMA busy_timeout = 5000", "PRAGMA query_only = ON"],
+            (Self::Postgres, Use::Write) => &[SHORT, DURABLE],
+            (Self::Postgres, Use::Read) => &[SHORT, "SET default_transaction_read_only = on"],
+            (_, Use::Follow) => &[LONG, "SET synchronous_commit = off"],
+            (Self::PostgresAtLeisure, Use::Write) => &[DURABLE],
+            (Self::PostgresAtLeisure, Use::Read) => &["SET default_transaction_read_only = on"],
+        }
+    }
+}
+
+/// As [`ANSWER_LIMIT`]: what nobody waits for any more is not to go on.
+const SHORT: &str = "
+SELECT set_config(name, '1500ms', false) FROM pg_settings
+WHERE name IN (
+    'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'client_connection_check_interval'
+)";
+
+/// As [`FOLLOWER_LIMIT`].
+const LONG: &str = "
+SELECT set_config(name, '10s', false) FROM pg_settings
+WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout')";
+
+/// A commit is on the disk when it returns, whatever the database was told otherwise; stricter settings stay.
+const DURABLE: &str = "
+SELECT set_config(name, 'on', false) FROM pg_settings WHERE name = 'synchronous_commit' AND setting = 'off'";
+
+async fn apply(
+    connection: &mut AnyConnection,
+    statements: &'static [&'static str],
+) -> Result<(), sqlx::Error> {
+    for statement in statements {
+        connection.execute(*statement).await?;
+    }
+    Ok(())
+}
+
+/// SQLite's URL of a file; `%`, `?` and `#` in its path must not be read as parts of the URL.
+fn sqlite_url(file: &Path) -> String {
+    let path = file.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    format!("sqlite://{path}?mode=rwc")
+}

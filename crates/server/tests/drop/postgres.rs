@@ -1,0 +1,278 @@
+//! Drops on PostgreSQL: the instance is killed, the database is killed, two instances are started by mistake. Whatever happens,
+//! `verify --database` finds every promise kept, and nothing that was told is lost.
+
+use crate::crowd::{Crowd, Manners};
+use crate::instance::{EMAIL, Instance, PASSWORD as ADMIN_PASSWORD, text, verify_with};
+use own_postgres::{PASSWORD, Postgres};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use std::process::Command;
+use std::time::Duration;
+
+const BUYERS: usize = 300;
+const UNITS: u32 = super::UNITS;
+
+fn open() -> Value {
+    json!({"type": "open"})
+}
+
+/// Units are sold to buyers who stand in line, so slowly that there is a middle to be killed in.
+fn slow() -> Value {
+    json!({"type": "fifo", "perSecond": 30, "checkoutSeconds": 10, "lineOpensSecondsBefore": 60})
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_that_was_answered_is_lost_when_the_instance_is_killed_in_the_middle_of_a_drop() {
+    let mut instance = Instance::on(&Postgres::shared().database()).await;
+    let crowd = Crowd::gather(&instance, BUYERS).await;
+    let sale = instance.sale(UNITS, 20, &slow()).await;
+    let manners = Manners { abandon_every: 0, decline_every: 9 };
+    let told = crowd.rush(&mut instance, &sale, manners, 3).await;
+    assert_eq!(told.confirmed.len(), UNITS as usize);
+    instance.every_confirmed_order_is_its_buyers(&told.confirmed).await;
+    let sums = instance.verify().await;
+    assert!(sums.contains(&format!("sold {UNITS} = quantity {UNITS}")), "{sums}");
+    instance.stop_gently().await;
+    instance.verify().await;
+    assert!(!instance.log().contains(PASSWORD), "{}", instance.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_that_was_answered_is_lost_when_the_database_is_killed_in_the_middle_of_a_drop() {
+    let mut postgres = Postgres::start();
+    let mut instance = Instance::on(&postgres.database()).await;
+    let crowd = Crowd::gather(&instance, BUYERS).await;
+    let sale = instance.sale(UNITS, 20, &slow()).await;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let breaking = tokio::task::spawn_blocking(move || {
+        let mut stopped = stopped;
+        let mut kills = 0;
+        while stopped.try_recv() == Err(tokio::sync::oneshot::error::TryRecvError::Empty) && kills < 4 {
+            std::thread::sleep(Duration::from_millis(600));
+            postgres.kill();
+            std::thread::sleep(Duration::from_millis(300 * kills));
+            postgres.launch();
+            kills += 1;
+        }
+        (postgres, kills)
+    });
+    let manners = Manners { abandon_every: 0, decline_every: 9 };
+    let told = crowd.rush(&mut instance, &sale, manners, 0).await;
+    drop(stop);
+    let (_postgres, kills) = breaking.await.unwrap();
+    assert!(kills > 1, "the drop was over at once");
+    assert_eq!(told.confirmed.len(), UNITS as usize);
+    instance.every_confirmed_order_is_its_buyers(&told.confirmed).await;
+    let sums = instance.verify().await;
+    assert!(sums.contains(&format!("sold {UNITS} = quantity {UNITS}")), "{sums}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_database_stands_still_everyone_is_refused_soon_and_then_it_goes_on() {
+    let postgres = Postgres::start();
+    let instance = Instance::on(&postgres.database()).await;
+    let sale = instance.sale(1_000_000, 0, &open()).await;
+    let tokens = Crowd::gather(&instance, 40).await.tokens;
+    let account = json!({"email": "late@example.com", "username": "late", "password": "of this buyer"});
+    let order = json!({"flashSaleId": sale, "quantity": 1});
+    let send = async |method: Method, path: &str, token: &str, body: &Value| {
+        let started = engine::clock::stopwatch();
+        let request = instance.client.request(method, format!("{}{path}", instance.url));
+        let reply = request.bearer_auth(token).json(body).send().await.unwrap();
+        (reply.status().as_u16(), reply.headers().contains_key("retry-after"), started.elapsed())
+    };
+    let frozen = postgres.freeze();
+    // The first ones find out, those that come later are told at once.
+    for token in &tokens[..10] {
+        let (bought, listed, joined, read) = tokio::join!(
+            send(Method::POST, "/api/v1/orders", token, &order),
+            send(Method::GET, "/api/v1/orders", token, &Value::Null),
+            send(Method::POST, "/api/v1/auth/register", token, &account),
+            send(Method::GET, "/api/v1/flash-sales", token, &Value::Null),
+        );
+        for (status, retry_after, took) in [bought, listed, joined] {
+            assert_eq!((status, retry_after), (503, true));
+            assert!(took < Duration::from_millis(2_500), "{took:?}");
+        }
+        assert_eq!(read.0, 200, "sales can be looked at");
+    }
+    let ready = send(Method::GET, "/readyz", "", &Value::Null).await;
+    assert_eq!(ready.0, 503);
+    drop(frozen);
+    let started = engine::clock::stopwatch();
+    let mut sold = 0;
+    for token in &tokens[10..] {
+        while send(Method::POST, "/api/v1/orders", token, &order).await.0 != 201 {
+            assert!(started.elapsed() < Duration::from_secs(5), "it is not back");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        sold += 1;
+    }
+    assert_eq!(send(Method::POST, "/api/v1/auth/register", "", &account).await.0, 201);
+    let sums = instance.verify().await;
+    // What was refused may have been on its way: then it is sold, and its buyer finds it by asking again.
+    assert!(sums.contains("sold ") && sold == 30, "{sums}");
+}
+
+/// Buys at an instance until told to stop: each order that was confirmed, with its buyer's token.
+fn buy(
+    instance: &Instance,
+    sale: &str,
+    tokens: Vec<String>,
+) -> tokio::task::JoinHandle<Vec<(String, String)>> {
+    let (client, url) = (instance.client.clone(), format!("{}/api/v1/orders", instance.url));
+    let order = json!({"flashSaleId": sale, "quantity": 1});
+    tokio::spawn(async move {
+        let mut told = Vec::new();
+        for token in tokens {
+            let asked = client.post(&url).bearer_auth(&token).json(&order).send().await.unwrap();
+            match asked.status() {
+                StatusCode::CREATED => {
+                    told.push((token, text(&asked.json().await.unwrap(), "id")));
+                }
+                StatusCode::SERVICE_UNAVAILABLE => assert!(asked.headers().contains_key("retry-after")),
+                status => panic!("{status} {}", asked.text().await.unwrap()),
+            }
+        }
+        told
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_instances_that_were_started_by_mistake_only_the_second_sells() {
+    let database = Postgres::shared().database();
+    let first = Instance::on(&database).await;
+    let sale = first.sale(1_000_000, 0, &open()).await;
+    // Both know the tokens, as instances behind a load balancer do.
+    let key = first.data().join("token-key.pem");
+    let mut tokens = Crowd::gather(&first, 2_201).await.tokens;
+    let (last, other) = (tokens.split_off(2_200), tokens.split_off(2_000));
+    let at_first = buy(&first, &sale, tokens);
+    let second = Instance::with(&["--database", &database, "--token-key", key.to_str().unwrap()]).await;
+    let at_second = buy(&second, &sale, other).await.unwrap();
+    assert_eq!(at_second.len(), 200, "the second sells");
+    let at_first = at_first.await.unwrap();
+    assert!(!at_first.is_empty(), "the first had sold until then");
+
+    let ready = first.client.get(format!("{}/readyz", first.url)).send().await.unwrap();
+    assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let told = ready.text().await.unwrap();
+    assert!(told.contains("another instance has taken over the ledger"), "{told}");
+    let alive = first.client.get(format!("{}/livez", first.url)).send().await.unwrap();
+    assert!(alive.status().is_success(), "restarting it would take the ledger from the other one");
+    let late = buy(&first, &sale, at_first.iter().map(|(token, _)| token.clone()).collect()).await.unwrap();
+    assert!(late.is_empty());
+    let log = first.log();
+    assert_eq!(
+        log.matches("another instance has taken over the ledger: this one decides nothing").count(),
+        1,
+        "{log}"
+    );
+
+    // What either of them confirmed is there.
+    second.every_confirmed_order_is_its_buyers(&[at_first.clone(), at_second.clone()].concat()).await;
+    let sums = second.verify().await;
+    assert!(sums.contains(&format!("sold {} ", thousands(at_first.len() + at_second.len()))), "{sums}");
+
+    // The first goes in good order, and nobody notices.
+    let mut first = first;
+    first.stop_gently().await;
+    assert_eq!(buy(&second, &sale, last).await.unwrap().len(), 1);
+}
+
+fn thousands(count: usize) -> String {
+    if count < 1_000 { count.to_string() } else { format!("{},{:03}", count / 1_000, count % 1_000) }
+}
+
+/// Runs a command of the binary with a database: its exit code, and all that it says.
+fn command(arguments: &[&str], database: &str) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_doorbuster"));
+    let command = command.current_dir(folder.path()).args(arguments).env("DOORBUSTER_DATABASE", database);
+    let output = command.output().unwrap();
+    assert!(!folder.path().join("data").exists() || arguments[0] == "serve", "no folder is made");
+    let told = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(!told.contains(PASSWORD), "{told}");
+    (output.status.code(), told)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_command_takes_a_database() {
+    let postgres = Postgres::shared();
+    let database = postgres.database();
+    let serve = ["serve", "--listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0"];
+    let unprepared = command(&[&serve[..], &["--migrate=off"]].concat(), &database);
+    assert_eq!(unprepared.0, Some(2), "{}", unprepared.1);
+    assert!(unprepared.1.contains("--database: there is no ledger in the database"), "{}", unprepared.1);
+    let (code, told) = command(&["verify"], &database);
+    assert_eq!((code, told.contains("--database: there is no ledger")), (Some(2), true), "{told}");
+
+    for _ in 0..2 {
+        assert_eq!(command(&["migrate"], &database), (Some(0), "The tables are up to date.\n".to_owned()));
+    }
+    let admin = ["admin", "create", "--email", EMAIL, "--password", ADMIN_PASSWORD];
+    let (code, told) = command(&admin, &database);
+    assert_eq!(code, Some(0), "{told}");
+    let mut instance = Instance::with(&["--database", &database, "--demo", "--migrate", "off"]).await;
+    let demo = instance.get("/api/v1/flash-sales/demo", None).await;
+    assert_eq!(demo["status"], "upcoming", "{demo}");
+    assert!(!instance.log().contains("First start"), "there was an admin already: {}", instance.log());
+    let (code, told) = command(&["verify", "--json"], &database);
+    assert_eq!(code, Some(0), "{told}");
+    instance.stop_gently().await;
+
+    // A restart finds all of it; a ledger that somebody wrote into is told.
+    instance.launch().await;
+    assert_eq!(instance.get("/api/v1/flash-sales/demo", None).await["id"], demo["id"]);
+    instance.stop_gently().await;
+    postgres.sql(&database, "UPDATE ledger_entries SET crc = crc + 1");
+    let (code, told) = command(&["verify"], &database);
+    assert_eq!((code, told.contains("its checksum does not fit")), (Some(1), true), "{told}");
+    let (code, told) = command(&serve, &database);
+    assert_eq!((code, told.contains("its checksum does not fit")), (Some(1), true), "{told}");
+
+    for bad in ["postgres://u:secret@h:port/d", "mysql://u:secret@h/d", "secret"] {
+        let (code, told) = command(&["verify"], bad);
+        assert_eq!(
+            (code, told.contains("--database"), told.contains("secret")),
+            (Some(2), true, false),
+            "{told}"
+        );
+    }
+    let nobody = "postgres://u:secret@127.0.0.1:1/d";
+    for arguments in [&serve[..], &["migrate"], &["verify"], &admin] {
+        let (code, told) = command(arguments, nobody);
+        assert_eq!(
+            (code, told.contains("--database"), told.contains("secret")),
+            (Some(1), true, false),
+            "{told}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dump_of_a_running_shop_is_a_backup() {
+    let postgres = Postgres::shared();
+    let (database, restored) = (postgres.database(), postgres.database());
+    let instance = Instance::on(&database).await;
+    let sale = instance.sale(1_000_000, 0, &open()).await;
+    let mut tokens = Crowd::gather(&instance, 1_001).await.tokens;
+    let last = tokens.split_off(1_000);
+    let buying = buy(&instance, &sale, tokens);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let file = instance.data().join("backup.sql");
+    let dump = postgres.program("pg_dump", &["--no-owner", "--dbname", &database]);
+    std::fs::write(&file, dump).unwrap();
+    let told = buying.await.unwrap();
+    postgres.restore(&restored, &std::fs::read_to_string(&file).unwrap());
+    let (code, sums) = verify_with(&instance.data(), &["--database", &restored]);
+    assert_eq!(code, Some(0), "{sums}");
+    let key = instance.data().join("token-key.pem");
+    let again = Instance::with(&["--database", &restored, "--token-key", key.to_str().unwrap()]).await;
+    let sold = again.get(&format!("/api/v1/flash-sales/{sale}"), None).await["sold"].as_u64().unwrap();
+    assert!(sold <= told.len() as u64);
+    again.every_confirmed_order_is_its_buyers(&told[..told.len().min(usize::try_from(sold).unwrap())]).await;
+    assert_eq!(buy(&again, &sale, last).await.unwrap().len(), 1, "and it sells on");
+    again.verify().await;
+    instance.verify().await;
+}
