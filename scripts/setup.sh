@@ -25,6 +25,9 @@ if [ "$(printf '%s\n%s\n' "$rust_needed" "${rust_here%%-*}" | sort -V | head -n 
     fail "Doorbuster needs Rust $rust_needed or newer, and this machine has $rust_here: please update it (rustup update stable) and try again."
 fi
 
+# The tests of deciding in Redis start servers of their own: the program has to be there, no service has to run.
+have redis-server || install_packages "Redis, which the tests start" redis-server
+
 # The formatter and the linter are wanted, not needed: a check whose tool is missing says that it was left out.
 add_component() {
     if ! cargo "$1" --version >/dev/null 2>&1 && have rustup; then
@@ -44,7 +47,6 @@ have npm || (install_packages "Node and npm, for the shop's pages" nodejs npm) 2
 if [ "${1:-}" = bench ]; then
     have wrk || install_packages "the load generator wrk" wrk
     # The peer (benches/peer) is wanted, not needed: the benchmark says that it was left out.
-    have redis-server || (install_packages "Redis, to compare with" redis-server) 2>/dev/null || true
     have npm || (install_packages "npm, for the peer's packages" npm) 2>/dev/null || true
     if have npm && [ ! benches/peer/node_modules/.package-lock.json -nt benches/peer/package-lock.json ]; then
         say "Installing the packages of benches/peer …"

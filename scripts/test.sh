@@ -13,6 +13,7 @@ scripts/web.sh check
 have_postgres || install_packages "PostgreSQL, for the tests" postgresql
 
 step "tests"
+have redis-server || install_packages "Redis, which the tests start" redis-server
 cargo test --workspace --locked
 
 step "the API on PostgreSQL"

@@ -244,7 +244,7 @@ impl Story {
     async fn record(&mut self, mut recorder: impl Record, events: usize, batch: usize) -> Duration {
         let mut took = Duration::ZERO;
         for _ in 0..events / batch {
-            let batch = Batch { sales: vec![(SALE, self.next(batch))] };
+            let batch = Batch { sales: vec![(SALE, self.next(batch))], ..Batch::default() };
             let started = stopwatch();
             recorder.append(&batch).await.unwrap();
             took += started.elapsed();

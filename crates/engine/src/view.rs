@@ -40,6 +40,25 @@ impl SaleView {
         }
     }
 
+    /// The view of a sale that is kept elsewhere; the flags say whether it is paused, and whether it is closed.
+    #[must_use]
+    pub(crate) fn from_sums(
+        id: SaleId,
+        seq: Seq,
+        policy: Arc<Policy>,
+        counters: Counters,
+        (paused, closed): (bool, bool),
+    ) -> Self {
+        let availability = if counters.available > 0 {
+            Availability::Available
+        } else if counters.sold >= counters.quantity {
+            Availability::SoldOut
+        } else {
+            Availability::AllHeld
+        };
+        Self { id, seq, policy, counters, availability, paused, closed }
+    }
+
     /// What the sale is doing at `now`.
     #[must_use]
     pub fn phase(&self, now: Timestamp) -> Phase {

@@ -59,6 +59,6 @@ pub use id::{BuyerId, OrderId, RequestKey, SaleId, Seq, Ticket};
 pub use money::{Currency, Money};
 pub use outcome::{Availability, OrderStatus, OrderView, Outcome, Phase, Place, Refusal};
 pub use policy::{Admission, Policy, PolicyProblem};
-pub use state::{BuyerView, Counters, LineMember, State};
+pub use state::{BuyerView, Counters, KeptBuyer, KeptOrder, LineMember, State};
 pub use tape::Tape;
 pub use time::Timestamp;

@@ -13,6 +13,8 @@ mod orders;
 
 mod apply;
 
+mod parts;
+
 mod check;
 
 mod rank;
@@ -35,6 +37,7 @@ use buyers::Buyers;
 use line::{Line, Window};
 use orders::Orders;
 pub(crate) use orders::{Order, Stage};
+pub use parts::{KeptBuyer, KeptOrder};
 use units::Units;
 
 /// One sale. `Default` is a sale that was never announced.

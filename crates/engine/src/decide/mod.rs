@@ -2,6 +2,7 @@
 //! order of arrival. It never answers a caller and never records: what it decided does not count until it is recorded.
 
 pub mod memory;
+pub mod valkey;
 
 use crate::record::{Batch, Read, ReadError};
 use crate::view::SaleView;

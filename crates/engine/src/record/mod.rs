@@ -20,6 +20,35 @@ use tokio::sync::mpsc;
 pub struct Batch {
     /// The new events of each touched sale.
     pub sales: Vec<(SaleId, Vec<Entry>)>,
+    /// The calls in which they were decided, when that was done outside of this process; empty otherwise.
+    pub calls: Vec<Call>,
+}
+
+/// A call to a place of decision outside of this process. Its events count only under the epoch in which they were decided,
+/// and wait there until they are known to be recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Of which sale.
+    pub sale: SaleId,
+    /// The epoch of the state that was decided from.
+    pub epoch: Epoch,
+    /// The last of its events, by which it is named.
+    pub last: Seq,
+}
+
+/// Counts how often a sale's state was handed to a place of decision outside of this process: what was decided from an
+/// earlier state is not recorded any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(pub u64);
+
+/// The epochs of sales. They are kept beside the ledger, because the ledger's transactions look at them.
+pub trait Epochs: Send + Sync + 'static {
+    /// A sale's epoch; nothing for a sale that never had one.
+    fn epoch(&self, sale: SaleId) -> BoxFuture<'_, Result<Option<Epoch>, ReadError>>;
+
+    /// Begins a new epoch, the first one for a sale that had none. When this returns, all that was decided under an earlier
+    /// one is in the ledger, or never will be.
+    fn raise(&self, sale: SaleId) -> BoxFuture<'_, Result<Epoch, ReadError>>;
 }
 
 impl Batch {

@@ -23,7 +23,7 @@ fn entries() -> Vec<Entry> {
 }
 
 fn batch(sale: u64) -> Batch {
-    Batch { sales: vec![(sale_id(sale), entries())] }
+    Batch { sales: vec![(sale_id(sale), entries())], ..Batch::default() }
 }
 
 fn reserve(buyer: u64) -> Command {
@@ -165,7 +165,7 @@ async fn a_ledger_with_a_gap_is_read_past_it() {
     let mut story = entries();
     story[0].seq = sale::Seq(3);
     let mut recorder = home.recorder().await;
-    recorder.append(&Batch { sales: vec![(sale_id(1), story.clone())] }).await.unwrap();
+    recorder.append(&Batch { sales: vec![(sale_id(1), story.clone())], ..Batch::default() }).await.unwrap();
     assert_eq!(whole_sale(home.reader().await.as_ref(), sale_id(1)).await, story);
     let started = start(&home);
     assert_eq!(started.engine.views().get(sale_id(1)).unwrap().seq, sale::Seq(3));

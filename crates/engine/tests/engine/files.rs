@@ -31,7 +31,7 @@ fn fill(recorder: &mut SqliteRecorder, joined: u64) -> Vec<Entry> {
     let entries = story(joined);
     for part in entries.chunks(10) {
         let sales = vec![(sale_id(1), part.to_vec()), (sale_id(2), part.to_vec())];
-        block_on(recorder.append(&Batch { sales })).unwrap();
+        block_on(recorder.append(&Batch { sales, ..Batch::default() })).unwrap();
     }
     entries
 }
@@ -318,7 +318,8 @@ fn the_log_keeps_its_length_under_a_load_and_loses_nothing() {
     let entries = story(100_000);
     let wal = folder.path().join(format!("{FILE}-wal"));
     for part in entries.chunks(500) {
-        block_on(recorder.append(&Batch { sales: vec![(sale_id(1), part.to_vec())] })).unwrap();
+        block_on(recorder.append(&Batch { sales: vec![(sale_id(1), part.to_vec())], ..Batch::default() }))
+            .unwrap();
     }
     let long = fs::metadata(&wal).unwrap().len();
     assert!(long >= 16 << 20, "{long} bytes");

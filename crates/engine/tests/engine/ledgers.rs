@@ -16,7 +16,10 @@ on_every_ledger!(
 );
 
 fn batch(sales: &[(u64, &[Entry])]) -> Batch {
-    Batch { sales: sales.iter().map(|(no, entries)| (sale_id(*no), entries.to_vec())).collect() }
+    Batch {
+        sales: sales.iter().map(|(no, entries)| (sale_id(*no), entries.to_vec())).collect(),
+        ..Batch::default()
+    }
 }
 
 async fn scanned(reader: &dyn Read) -> HashMap<SaleId, Vec<Entry>> {

@@ -30,6 +30,11 @@ impl RateWindow {
         self.total += 1;
     }
 
+    /// Moments of the last second with how many were admitted at each, oldest first; some may be older.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = (Timestamp, u32)> + '_ {
+        self.runs.iter().copied()
+    }
+
     /// How many may still be admitted at `now`.
     pub(crate) fn room(&self, now: Timestamp, per_second: u32) -> u32 {
         let past = self.runs.iter().take_while(|(at, _)| now.ms_since(*at) >= WINDOW_MS);

@@ -1,0 +1,244 @@
+-- The last part of the library: what can be called. `decide` takes a batch of commands and questions of one sale; `claim`,
+-- `begin`, `load` and `finish` hand a sale's state over. A sale is decided only from a state that was handed to this very
+-- process: that is remembered here, in the library's own memory, which no restart, replica or backup brings back.
+
+-- The epoch of each sale that was handed over whole, by the sale's key.
+local handed = {}
+-- Who folds a sale at the moment: { token, at }, and with an epoch once the handing over has begun.
+local claims = {}
+-- How long one who folds may be silent before another may take over, in milliseconds.
+local CLAIM_MS = 10000
+
+local function server_ms()
+    local time = call('TIME')
+    return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function question_buyer(id)
+    local b = find_buyer(id)
+    if not b then return pack('>BBI4I4', 10, 0, 0, 0) end
+    local place = place_of(b)
+    local bytes = pack('>BBI4I4', 10, place, b.held, b.owned)
+    return place == 0 and bytes or bytes .. place_bytes(b)
+end
+
+local function question_order(id)
+    local o = find_order(id)
+    if not o then return pack('>BI4', 11, 0) end
+    return pack('>BI4', 11, 1) .. order_bytes(o, o.stage == PENDING and o.made_at or o.moment)
+end
+
+local function question_orders(id)
+    local b = find_buyer(id)
+    local found, n = {}, 0
+    local last = b and b.last or ''
+    while last ~= '' do
+        local o = find_order(last)
+        n = n + 1
+        found[n] = order_bytes(o, o.stage == PENDING and o.made_at or o.moment)
+        last = o.previous
+    end
+    return pack('>BI4', 11, n) .. concat(found)
+end
+
+-- Who stands in line after a ticket. The admitted are sorted here: they are in the order of their ends.
+local function question_line(after, limit)
+    flush_set(keys.waiting)
+    flush_set(keys.admitted)
+    local members, fields = {}, {}
+    for _, id in ipairs(call('ZRANGEBYSCORE', keys.waiting, '(' .. after, '+inf', 'LIMIT', 0, limit)) do
+        fields[#fields + 1] = 'b' .. id
+        members[#members + 1] = id
+    end
+    for _, at in ipairs(call('ZRANGE', keys.admitted, 0, -1)) do
+        if unpack_bytes('>I4', at) > after then
+            fields[#fields + 1] = 'b' .. sub(at, 5)
+            members[#members + 1] = sub(at, 5)
+        end
+    end
+    fetch(fields)
+    for i = 1, #members do members[i] = find_buyer(members[i]) end
+    table.sort(members, function(a, b) return a.ticket < b.ticket end)
+    local n = min(#members, limit)
+    local told, place = {}, nil
+    for i = 1, n do
+        local b = members[i]
+        if b.ends == 0 then
+            place = place and place + 1 or position(b.id)
+            told[i] = b.id .. pack('>I4Bi8I4', b.ticket, 0, place, 0)
+        else
+            told[i] = b.id .. place_bytes(b)
+        end
+    end
+    return pack('>BI4', 12, n) .. concat(told)
+end
+
+-- How each request is read from its bytes, and answered. Commands first; from 'b' on, questions.
+local requests = {
+    J = function(bytes) return join(sub(bytes, 2, 17)) end,
+    L = function(bytes) return leave(sub(bytes, 2, 17)) end,
+    M = function(bytes) return extend(sub(bytes, 2, 17)) end,
+    R = function(bytes)
+        local key = sub(bytes, 38)
+        return reserve(sub(bytes, 2, 17), sub(bytes, 18, 33), unpack_bytes('>I4', bytes, 34), key ~= '' and key or nil)
+    end,
+    C = function(bytes) return confirm(sub(bytes, 2, 17), sub(bytes, 18, 33)) end,
+    X = function(bytes) return release(sub(bytes, 2, 17), sub(bytes, 18, 33), string.byte(bytes, 34)) end,
+    F = function(bytes) return refund(sub(bytes, 2, 17), string.byte(bytes, 18)) end,
+    S = function(bytes) return restock(unpack_bytes('>I4', bytes, 2)) end,
+    K = function(bytes) return configure(sub(bytes, 2)) end,
+    P = pause,
+    U = resume,
+    E = close,
+    T = done,
+    b = function(bytes) return question_buyer(sub(bytes, 2, 17)) end,
+    o = function(bytes) return question_order(sub(bytes, 2, 17)) end,
+    h = function(bytes) return question_orders(sub(bytes, 2, 17)) end,
+    l = function(bytes) return question_line(unpack_bytes('>I4I4', bytes, 2)) end,
+}
+
+-- Reads what the requests will look at, all at once.
+local function fetch_for(args, from)
+    local fields, n = {}, 0
+    for i = from, #args do
+        local bytes = args[i]
+        local kind = sub(bytes, 1, 1)
+        if kind == 'F' or kind == 'o' then
+            n = n + 1
+            fields[n] = 'o' .. sub(bytes, 2, 17)
+        elseif #bytes >= 17 and kind ~= 'K' then
+            n = n + 1
+            fields[n] = 'b' .. sub(bytes, 2, 17)
+            if #bytes >= 33 then
+                n = n + 1
+                fields[n] = 'o' .. sub(bytes, 18, 33)
+            end
+        end
+    end
+    fetch(fields)
+end
+
+-- Answers each request, after what is due. All happens at one moment, so holds run out once; admissions may be over when a
+-- pause ends (in a ledger that lacks their lapse), and the next in line be admitted after any command that frees a unit.
+local function answer_all(args, from)
+    local before = 0
+    expire_holds()
+    lapse_admissions()
+    for i = from, #args do
+        if thawed then
+            thawed = false
+            lapse_admissions()
+        end
+        if policy then admit_next() end
+        local bytes = args[i]
+        local told = requests[sub(bytes, 1, 1)](bytes)
+        answer(pack('>I4', happened - before) .. told)
+        before = happened
+    end
+end
+
+-- The reply. The policy goes with it unless the caller knows it, from this very epoch.
+local function reply(epoch, known_epoch, known_policy_seq)
+    local s = sums
+    local is_new_policy = policy and (s.policy_seq ~= known_policy_seq or epoch ~= known_epoch)
+    local flags = (s.paused and 1 or 0) + (s.closed and 2 or 0) + (policy and 4 or 0) + (is_new_policy and 8 or 0)
+    local head = pack('>c1I8i8I8i8BI8I8I8I8I8I8I4I8I4I4', 'D', epoch, now, s.seq - happened, next_due() or -1, flags, s.quantity,
+        s.available, s.admitted, s.held, s.sold, s.short, s.waiting, s.policy_seq, #answers, happened)
+    return head .. (is_new_policy and policy_bytes or '') .. concat(answers) .. concat(events)
+end
+
+local function decide(names, args)
+    local version, has_time, at, epoch_min, known_policy_seq = unpack_bytes('>I4Bi8I8I8', args[1])
+    if version ~= VERSION then return redis.error_reply('ERR the library has version ' .. VERSION) end
+    local named = keys_of(names)
+    local kept = call('HMGET', named.sale, 'epoch', 'sums', 'policy')
+    local epoch = handed[named.sale]
+    if not epoch then return 'Rthis process was not handed the sale' end
+    if epoch < epoch_min then return 'Rthe epoch is over' end
+    if tonumber(kept[1]) ~= epoch or not kept[2] then return 'Rthe sale is gone' end
+    if not open_book(named, kept[2], kept[3]) then return 'Ra part of the sale is gone' end
+    -- Time never runs backwards. In a mere look it does not run at all.
+    now = has_time == 2 and sums.clock or max(has_time == 1 and at or server_ms(), sums.clock)
+    if has_time ~= 2 then
+        fetch_for(args, 2)
+        answer_all(args, 2)
+    end
+    flush_set(keys.waiting)
+    flush_set(keys.admitted)
+    flush_set(keys.held)
+    local told = reply(epoch, epoch_min, known_policy_seq)
+    close_book(epoch)
+    return told
+end
+
+-- A call that breaks off may have written a part. Its sale is not decided from again before it was handed over anew.
+local function decide_or_forget(names, args)
+    local went, told = pcall(decide, names, args)
+    if went then return told end
+    handed[names[1]] = nil
+    return redis.error_reply('ERR ' .. (type(told) == 'table' and told.err or tostring(told)))
+end
+
+-- Asks to be the one who folds a sale and hands it over. 0 when it is so, or how long to wait, in milliseconds.
+local function claim(names, args)
+    local at, other = server_ms(), claims[names[1]]
+    if other and other.token ~= args[1] and at - other.at < CLAIM_MS then return max(CLAIM_MS - (at - other.at), 1) end
+    claims[names[1]] = { token = args[1], at = at }
+    return 0
+end
+
+-- The claim of this token, kept alive; nil when it has gone to another.
+local function claim_of(names, token)
+    local mine = claims[names[1]]
+    if not mine or mine.token ~= token then return nil end
+    mine.at = server_ms()
+    return mine
+end
+
+local function begin(names, args)
+    local token, epoch, sums_bytes, bytes = args[1], tonumber(args[2]), args[3], args[4]
+    local mine = claim_of(names, token)
+    if not mine then return 'claimed by another' end
+    local kept = tonumber(call('HGET', names[1], 'epoch') or 0)
+    if epoch <= max(kept, handed[names[1]] or 0) then
+        claims[names[1]] = nil
+        return 'not newer'
+    end
+    handed[names[1]] = nil
+    call('UNLINK', unpack(names))
+    call('HSET', names[1], 'epoch', args[2], 'sums', sums_bytes, 'policy', bytes)
+    mine.epoch = epoch
+    return 'OK'
+end
+
+-- A piece of the state: the command that writes it, and the key by its place.
+local function load(names, args)
+    if not claim_of(names, args[1]) then return 'claimed by another' end
+    call(args[2], names[tonumber(args[3])], unpack(args, 4))
+    return 'OK'
+end
+
+local function finish(names, args)
+    local mine = claim_of(names, args[1])
+    if not mine or not mine.epoch then return 'claimed by another' end
+    claims[names[1]] = nil
+    local kept = call('HMGET', names[1], 'epoch', 'sums', 'policy')
+    if tonumber(kept[1]) ~= mine.epoch then return 'gone' end
+    if not open_book(keys_of(names), kept[2], kept[3]) then return 'gone' end
+    handed[names[1]] = mine.epoch
+    return 'OK'
+end
+
+-- Makes a function known, under the library's name.
+local function offer(name, answer_call)
+    redis.register_function('doorbuster_' .. name, function(names, args)
+        if not call then bind() end
+        return answer_call(names, args)
+    end)
+end
+
+offer('decide', decide_or_forget)
+offer('claim', claim)
+offer('begin', begin)
+offer('load', load)
+offer('finish', finish)

@@ -1,0 +1,147 @@
+//! The library of functions: its text, and seeing to it that a server has it and may be decided in. It never replaces a
+//! newer library, and never loads one that is there already, because loading forgets which sales were handed over.
+
+use super::nodes::{ValkeyError, send};
+use redis::aio::MultiplexedConnection;
+use redis::{RedisError, Value, cmd};
+
+/// Raised with every change of the Lua text.
+pub const VERSION: u32 = 1;
+
+/// The library: its parts in their order.
+pub const TEXT: &str = concat!(
+    include_str!("book.lua"),
+    include_str!("sale.lua"),
+    include_str!("merchant.lua"),
+    include_str!("calls.lua"),
+);
+
+const NAME: &str = "doorbuster";
+/// The line of the text that says its version.
+const VERSION_LINE: &str = "local VERSION = ";
+
+/// Looks whether a server may be decided in, and brings the library if it lacks it or has an older one.
+pub(super) async fn prepare(connection: &mut MultiplexedConnection, server: &str) -> Result<(), ValkeyError> {
+    let info = send(connection.clone(), cmd("INFO")).await?;
+    if let Some(what) = unfit(&text_of(&info).unwrap_or_default()) {
+        return Err(ValkeyError::Unfit { server: server.to_owned(), what });
+    }
+    let mut list = cmd("FUNCTION");
+    list.arg("LIST").arg("LIBRARYNAME").arg(NAME).arg("WITHCODE");
+    let there = find_code(&send(connection.clone(), list).await?);
+    if let Some(theirs) = there.as_deref().and_then(version_of)
+        && theirs > VERSION
+    {
+        return Err(ValkeyError::NewerLibrary { server: server.to_owned(), theirs, ours: VERSION });
+    }
+    if there.as_deref() == Some(TEXT) {
+        return Ok(());
+    }
+    let mut load = cmd("FUNCTION");
+    load.arg("LOAD");
+    if there.is_some() {
+        load.arg("REPLACE");
+    }
+    match send(connection.clone(), load.arg(TEXT).clone()).await {
+        Ok(_) => tracing::info!(server, version = VERSION, "the library of the law was loaded"),
+        // Two that start together both found none. What the first has brought stays: to replace it would make the server
+        // forget what was handed to it since.
+        Err(error) if there.is_none() && already_exists(&error) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+fn already_exists(error: &RedisError) -> bool {
+    error.detail().is_some_and(|detail| detail.contains("already exists"))
+}
+
+/// What `INFO` says against deciding in a server.
+fn unfit(info: &str) -> Option<String> {
+    let field = |name: &str| {
+        let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.map(|value| value.trim().to_owned())
+    };
+    let version = field("redis_version").unwrap_or_default();
+    let major: u32 = version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
+    if major < 7 {
+        return Some(format!("it has version {version}, and functions need Redis 7.0, or Valkey"));
+    }
+    if let Some(role) = field("role").filter(|role| role != "master") {
+        return Some(format!("it is a {role}: decide in the primary"));
+    }
+    let policy = field("maxmemory_policy").unwrap_or_default();
+    (policy != "noeviction").then(|| {
+        format!(
+            "its maxmemory-policy is {policy}, which drops sales when memory is short: set it to noeviction"
+        )
+    })
+}
+
+fn version_of(text: &str) -> Option<u32> {
+    let line = text.lines().find_map(|line| line.strip_prefix(VERSION_LINE))?;
+    line.trim().parse().ok()
+}
+
+/// The text of the library in the answer to `FUNCTION LIST`: a list of maps, which older protocols write as flat lists.
+fn find_code(value: &Value) -> Option<String> {
+    match value {
+        Value::Array(items) => items.iter().enumerate().find_map(|(at, item)| {
+            if text_of(item).as_deref() == Some("library_code") {
+                text_of(items.get(at + 1)?)
+            } else {
+                find_code(item)
+            }
+        }),
+        Value::Map(pairs) => pairs.iter().find_map(|(name, value)| {
+            if text_of(name).as_deref() == Some("library_code") { text_of(value) } else { find_code(value) }
+        }),
+        _ => None,
+    }
+}
+
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),
+        Value::SimpleString(text) | Value::VerbatimString { text, .. } => Some(text.clone()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the text of this version adds up to, by [`sum`].
+    const SUM: u64 = 0x4bed_caeb_de49_5bfc;
+
+    #[test]
+    fn the_text_says_the_version_and_a_new_text_has_a_new_one() {
+        assert_eq!(version_of(TEXT), Some(VERSION));
+        let sum = sum(TEXT);
+        assert_eq!(
+            sum, SUM,
+            "the text is not that of version {VERSION}: raise both versions, and put {sum:#x} here"
+        );
+    }
+
+    /// FNV-1a: short, and the same everywhere.
+    fn sum(text: &str) -> u64 {
+        let mix = |sum: u64, byte: u8| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        text.bytes().fold(0xcbf2_9ce4_8422_2325, mix)
+    }
+
+    #[test]
+    fn a_server_that_may_drop_keys_or_is_too_old_or_a_replica_is_unfit() {
+        let info = |version: &str, role: &str, policy: &str| {
+            unfit(&format!(
+                "# Server\r\nredis_version:{version}\r\nrole:{role}\r\nmaxmemory_policy:{policy}\r\n"
+            ))
+        };
+        assert_eq!(info("7.0.15", "master", "noeviction"), None);
+        assert!(info("6.2.7", "master", "noeviction").is_some_and(|what| what.contains("6.2.7")));
+        assert!(info("7.2.4", "slave", "noeviction").is_some_and(|what| what.contains("slave")));
+        assert!(info("7.2.4", "master", "allkeys-lru").is_some_and(|what| what.contains("allkeys-lru")));
+        assert!(unfit("").is_some());
+    }
+}

@@ -1,0 +1,440 @@
+-- The second part of the library: the law of a sale for buyers and for time itself, as crates/sale tells it, rule by rule
+-- and in the same order; when the two differ, crates/sale is right. It decides and changes what the call remembers. It
+-- never looks at a clock, and asks Redis only for places in line and for what is due.
+
+local UPCOMING, ACTIVE, PAUSED, ENDED, CLOSED = 0, 1, 2, 3, 4
+
+-- Refusals, by their place in sale::Refusal::CODES.
+local R = { NOT_STARTED = 0, ENDED = 1, PAUSED = 2, CLOSED = 3, SOLD_OUT = 4, ALL_HELD = 5, NOT_IN_LINE = 6,
+    NOT_ADMITTED = 7, ALREADY_IN_LINE = 8, NO_LINE = 9, NO_EXTENSION = 10, LIMIT_REACHED = 11, KEY_REUSED = 12,
+    ORDER_UNKNOWN = 13, ORDER_EXPIRED = 14, NOT_YOUR_ORDER = 15, ORDER_STATE = 16, PROMISE_MADE = 17, BAD_POLICY = 18 }
+local QUANTITY_MAX = 10000000
+-- The width of the window in which admissions are counted, in milliseconds.
+local PACE_MS = 1000
+
+local function moment_after(ms) return min(now + ms, MOMENT_MAX) end
+
+-- What happened, as bytes; the first is the kind of event, as in the ledger.
+local function emit(bytes)
+    happened = happened + 1
+    events[happened] = bytes
+    sums.seq = sums.seq + 1
+    sums.clock = now
+end
+
+local function phase()
+    if sums.closed then return CLOSED end
+    if not policy then return UPCOMING end
+    if now >= policy.ends_at then return ENDED end
+    if now < policy.starts_at then return UPCOMING end
+    if sums.paused then return PAUSED end
+    return ACTIVE
+end
+
+-- Units: available + admitted + held + sold = quantity + short, and what is freed pays the debt first.
+
+local function take(n)
+    local there = min(n, sums.available)
+    sums.available = sums.available - there
+    sums.short = sums.short + n - there
+end
+
+local function free(n)
+    local owed = min(n, sums.short)
+    sums.short = sums.short - owed
+    sums.available = sums.available + n - owed
+end
+
+local function resize(quantity)
+    if quantity >= sums.quantity then free(quantity - sums.quantity) else take(sums.quantity - quantity) end
+    sums.quantity = quantity
+end
+
+-- Answers.
+
+local function answer(bytes) answers[#answers + 1] = bytes end
+
+local function done() return pack('B', 0) end
+
+local function refused(code, extra)
+    local bytes = pack('BB', 4, code)
+    return extra and bytes .. extra or bytes
+end
+
+local function order_bytes(o, changed_at)
+    return o.id .. pack('>c16I4i8i8Bi8', o.buyer, o.quantity, o.made_at, changed_at, o.stage, o.moment)
+end
+
+local function order_now(o, repeated)
+    return pack('BB', 3, repeated and 1 or 0) .. order_bytes(o, o.stage == PENDING and o.made_at or o.moment)
+end
+
+-- The line.
+
+-- Waiting buyers ahead, plus one.
+local function position(buyer)
+    flush_set(keys.waiting)
+    return call('ZRANK', keys.waiting, buyer) + 1
+end
+
+local function admitted_until(b) return min(b.ends + sums.shift, MOMENT_MAX) end
+
+-- 0 nowhere, 1 waiting, 2 admitted. What was due has happened before any command, so that an admission that is there
+-- is not over.
+local function place_of(b)
+    if not b or b.ticket == 0 then return 0 end
+    return b.ends == 0 and 1 or 2
+end
+
+-- Seconds that a buyer may still add to an admission: once, as long as the policy has it.
+local function extension_left(b) return b.extended == 0 and policy and policy.extension_s or 0 end
+
+local function place_bytes(b)
+    if b.ends == 0 then return pack('>I4Bi8I4', b.ticket, 0, position(b.id), 0) end
+    return pack('>I4Bi8I4', b.ticket, 1, admitted_until(b), extension_left(b))
+end
+
+-- Takes a buyer out of the line, and frees the unit that an admission had set aside.
+local function drop_place(b)
+    if b.ends == 0 then
+        edit_set(keys.waiting, b.id, false)
+        sums.waiting = sums.waiting - 1
+    else
+        edit_set(keys.admitted, member(b.ticket, b.id), false)
+        sums.admitted = sums.admitted - 1
+        free(1)
+    end
+    b.ticket, b.ends, b.extended = 0, 0, 0
+    changed[b] = true
+end
+
+-- How many may be admitted now, and which part of the window lies behind: runs at the front of the list, their sum, and
+-- whether the last run does.
+local function pace_room()
+    if sums.last_count == 0 then return policy.per_second, 0, 0, false end
+    local over, gone, at_front = 0, 0, sums.runs
+    while over < sums.runs do
+        local page = call('LRANGE', keys.pace, over, over + 15)
+        local before = over
+        for i = 1, #page do
+            local at, count = unpack_bytes(RUN, page[i])
+            if now - at < PACE_MS then break end
+            over, gone = over + 1, gone + count
+        end
+        if over - before < #page or #page == 0 then break end
+    end
+    local all_over = over == at_front and now - sums.last_at >= PACE_MS
+    if all_over then gone = gone + sums.last_count end
+    return max(policy.per_second - (sums.recent - gone), 0), over, gone, all_over
+end
+
+-- Counts admissions of this moment, and forgets what lies behind the window.
+local function pace_record(count, over, gone, all_over)
+    if over > 0 then
+        call('LTRIM', keys.pace, over, -1)
+        sums.runs = sums.runs - over
+    end
+    sums.recent = sums.recent - gone + count
+    if all_over then sums.last_count = 0 end
+    if sums.last_count > 0 and sums.last_at >= now then
+        sums.last_count = sums.last_count + count
+        return
+    end
+    if sums.last_count > 0 then
+        call('RPUSH', keys.pace, pack(RUN, sums.last_at, sums.last_count))
+        sums.runs = sums.runs + 1
+    end
+    sums.last_at, sums.last_count = now, count
+end
+
+-- The first moment with room for one more admission; nil when there was room all along.
+local function pace_room_from()
+    local recent, from = sums.recent, nil
+    for i = 0, sums.runs - 1 do
+        if recent < policy.per_second then return from end
+        local at, count = unpack_bytes(RUN, call('LINDEX', keys.pace, i))
+        recent, from = recent - count, at + PACE_MS
+    end
+    if sums.last_count > 0 and recent >= policy.per_second then from = sums.last_at + PACE_MS end
+    return from
+end
+
+-- What time alone does.
+
+local function expire_holds()
+    if sums.pending == 0 then return end
+    repeat
+        local due = call('ZRANGEBYSCORE', keys.held, '-inf', now, 'LIMIT', 0, ARGS_MAX)
+        if #due == 0 then return end
+        local fields = {}
+        for i = 1, #due do fields[i] = 'o' .. sub(due[i], 5) end
+        fetch(fields)
+        for i = 1, #due do fields[i] = 'b' .. find_order(sub(due[i], 5)).buyer end
+        fetch(fields)
+        for i = 1, #due do
+            local o = find_order(sub(due[i], 5))
+            local b = find_buyer(o.buyer)
+            emit(pack('>Bc16c16I4B', 11, o.buyer, o.id, o.quantity, 2))
+            o.stage, o.moment = EXPIRED, now
+            b.held = b.held - o.quantity
+            changed[o], changed[b] = true, true
+            sums.held, sums.pending = sums.held - o.quantity, sums.pending - 1
+            free(o.quantity)
+            edit_set(keys.held, due[i], false)
+        end
+        flush_set(keys.held)
+    until #due < ARGS_MAX
+end
+
+local function lapse_admissions()
+    if sums.paused or sums.admitted == 0 then return end
+    flush_set(keys.admitted)
+    repeat
+        local due = call('ZRANGEBYSCORE', keys.admitted, '-inf', now - sums.shift, 'LIMIT', 0, ARGS_MAX)
+        if #due == 0 then return end
+        local fields = {}
+        for i = 1, #due do fields[i] = 'b' .. sub(due[i], 5) end
+        fetch(fields)
+        for i = 1, #due do
+            local b = find_buyer(sub(due[i], 5))
+            emit(pack('>Bc16I4', 8, b.id, b.ticket))
+            drop_place(b)
+        end
+        flush_set(keys.admitted)
+    until #due < ARGS_MAX
+end
+
+-- Admits from the head of the line, one for each free unit, as fast as the policy allows.
+local function admit_next()
+    if sums.available == 0 or sums.waiting == 0 or not policy.fifo or phase() ~= ACTIVE then return end
+    local room, over, gone, all_over = pace_room()
+    room = min(room, sums.available, sums.waiting)
+    if room == 0 then return end
+    pace_record(room, over, gone, all_over)
+    local ends_at = moment_after(policy.checkout_s * 1000)
+    while room > 0 do
+        flush_set(keys.waiting)
+        local next_ones = call('ZRANGE', keys.waiting, 0, min(room, ARGS_MAX) - 1)
+        local fields = {}
+        for i = 1, #next_ones do fields[i] = 'b' .. next_ones[i] end
+        fetch(fields)
+        for i = 1, #next_ones do
+            local b = find_buyer(next_ones[i])
+            emit(pack('>Bc16I4i8', 7, b.id, b.ticket, ends_at))
+            edit_set(keys.waiting, b.id, false)
+            b.ends, b.extended = ends_at - sums.shift, 0
+            edit_set(keys.admitted, member(b.ticket, b.id), b.ends)
+            sums.waiting, sums.admitted = sums.waiting - 1, sums.admitted + 1
+            take(1)
+            changed[b] = true
+        end
+        room = room - #next_ones
+    end
+end
+
+-- The earliest moment at which a tick would do something; nil when only a command can change anything.
+local function next_due()
+    local due
+    local function first(key, shift)
+        local head = call('ZRANGE', key, 0, 0, 'WITHSCORES')
+        local at = min(tonumber(head[2]) + shift, MOMENT_MAX)
+        due = due and min(due, at) or at
+    end
+    if sums.pending > 0 then first(keys.held, 0) end
+    if sums.admitted > 0 and not sums.paused then first(keys.admitted, sums.shift) end
+    if sums.waiting > 0 and sums.available > 0 and not sums.closed and not sums.paused and policy and policy.fifo then
+        local at = max(policy.starts_at, pace_room_from() or policy.starts_at, sums.clock)
+        if at < policy.ends_at then due = due and min(due, at) or at end
+    end
+    return due and max(due, sums.clock)
+end
+
+-- What buyers ask.
+
+local function join(id)
+    if not policy then return refused(R.NOT_STARTED) end
+    local is = phase()
+    if is == CLOSED then return refused(R.CLOSED) end
+    if is == ENDED then return refused(R.ENDED) end
+    if not policy.fifo then return refused(R.NO_LINE) end
+    if now < policy.line_opens_at then return refused(R.NOT_STARTED) end
+    local b = find_buyer(id)
+    if place_of(b) ~= 0 then return refused(R.ALREADY_IN_LINE, place_bytes(b)) end
+    if b and b.held + b.owned >= policy.limit then return refused(R.LIMIT_REACHED) end
+    if sums.sold >= sums.quantity then return refused(R.SOLD_OUT) end
+    sums.tickets = sums.tickets + 1
+    local ticket = sums.tickets
+    emit(pack('>Bc16I4', 5, id, ticket))
+    b = enter_buyer(id)
+    b.ticket, b.ends, b.extended = ticket, 0, 0
+    edit_set(keys.waiting, id, ticket)
+    sums.waiting = sums.waiting + 1
+    return pack('>BI4I4', 1, ticket, sums.waiting)
+end
+
+local function leave(id)
+    local b = find_buyer(id)
+    local place = place_of(b)
+    if place == 0 then return refused(R.NOT_IN_LINE) end
+    local ticket = b.ticket
+    emit(pack('>Bc16I4B', 6, id, ticket, place == 2 and 1 or 0))
+    drop_place(b)
+    return pack('>BI4', 2, ticket)
+end
+
+-- More time for whoever is admitted, once. Asking again is answered as the first time.
+local function extend(id)
+    if not policy then return refused(R.NOT_STARTED) end
+    if not policy.fifo then return refused(R.NO_LINE) end
+    local b = find_buyer(id)
+    local place = place_of(b)
+    if place == 0 then return refused(R.NOT_IN_LINE) end
+    if place == 1 then return refused(R.NOT_ADMITTED, pack('>I4I4', b.ticket, position(id))) end
+    if b.extended == 1 then return pack('>BI4i8B', 5, b.ticket, admitted_until(b), 1) end
+    if policy.extension_s == 0 then return refused(R.NO_EXTENSION) end
+    local until_at = min(admitted_until(b) + policy.extension_s * 1000, MOMENT_MAX)
+    emit(pack('>Bc16I4i8', 13, id, b.ticket, until_at))
+    b.ends, b.extended = until_at - sums.shift, 1
+    changed[b] = true
+    edit_set(keys.admitted, member(b.ticket, id), b.ends)
+    return pack('>BI4i8B', 5, b.ticket, until_at, 0)
+end
+
+-- Whether the sale's phase allows a reservation: nil, or why not. An admission outlives the end of the sale.
+local function may_reserve(is_admitted)
+    local is = phase()
+    if is == ACTIVE then return nil end
+    if (is == CLOSED or is == ENDED) and is_admitted then
+        if not sums.paused then return nil end
+        if is == ENDED then return R.PAUSED end
+    end
+    if is == CLOSED then return R.CLOSED end
+    if is == ENDED then return R.ENDED end
+    if is == UPCOMING then return R.NOT_STARTED end
+    return R.PAUSED
+end
+
+-- Why there are no units for a new order: nil when there are.
+local function no_units(b, place, quantity)
+    if place == 0 and policy.fifo then
+        return refused(sums.sold >= sums.quantity and R.SOLD_OUT or R.NOT_IN_LINE)
+    end
+    if place == 1 then return refused(R.NOT_ADMITTED, pack('>I4I4', b.ticket, position(b.id))) end
+    local from_stock, others_have = quantity, sums.held + sums.admitted
+    if place == 2 then from_stock, others_have = quantity - 1, others_have - b.held - 1 end
+    if sums.available >= from_stock then return nil end
+    return refused(others_have > 0 and R.ALL_HELD or R.SOLD_OUT)
+end
+
+-- Makes the order: a hold, or a sale at once where the policy has no hold.
+local function sell(id, order, quantity, key, place)
+    local b = enter_buyer(id)
+    local from = pack('>BI4', place == 2 and 1 or 0, b.ticket)
+    local key_bytes = pack('B', key and 1 or 0) .. (key or '')
+    if place == 2 then drop_place(b) end
+    take(quantity)
+    local o = { id = order, buyer = id, quantity = quantity, number = sums.orders, made_at = now, key = key or '',
+        previous = b.last }
+    if policy.hold_s == 0 then
+        o.stage, o.moment = CONFIRMED, now
+        emit(pack('>Bc16c16I4', 10, id, order, quantity) .. from .. key_bytes)
+        sums.sold = sums.sold + quantity
+        b.owned = b.owned + quantity
+    else
+        o.stage, o.moment = PENDING, moment_after(policy.hold_s * 1000)
+        emit(pack('>Bc16c16I4i8', 9, id, order, quantity, o.moment) .. from .. key_bytes)
+        sums.held, sums.pending = sums.held + quantity, sums.pending + 1
+        b.held = b.held + quantity
+        edit_set(keys.held, member(o.number, order), o.moment)
+    end
+    b.last, b.made = order, b.made + 1
+    orders[order] = o
+    changed[o] = true
+    sums.orders, sums.records = sums.orders + 1, sums.records + 1
+    keep_key(b, o)
+    return order_now(o, false)
+end
+
+local function reserve(id, order, quantity, key)
+    if quantity == 0 then return refused(R.BAD_POLICY) end
+    local b = find_buyer(id)
+    local made = b and key and find_by_key(b, key)
+    if made then
+        -- Before everything else: what was answered once is answered again, even when the sale is over.
+        if made.quantity == quantity then return order_now(made, true) end
+        return refused(R.KEY_REUSED)
+    end
+    if find_order(order) then return refused(R.ORDER_STATE) end
+    if not policy then return refused(R.NOT_STARTED) end
+    local place = place_of(b)
+    local not_now = may_reserve(place == 2)
+    if not_now then return refused(not_now) end
+    if (b and b.held + b.owned or 0) + quantity > policy.limit then return refused(R.LIMIT_REACHED) end
+    return no_units(b, place, quantity) or sell(id, order, quantity, key, place)
+end
+
+-- The order if it is the buyer's own, or why not.
+local function own_order(id, order)
+    local o = find_order(order)
+    if not o then return nil, refused(R.ORDER_UNKNOWN) end
+    if o.buyer ~= id then return nil, refused(R.NOT_YOUR_ORDER) end
+    return o
+end
+
+-- Changes what has become of an order; one that was pending is no longer due.
+local function change_order(o, stage)
+    local was = o.stage
+    if was == PENDING then
+        edit_set(keys.held, member(o.number, o.id), false)
+        sums.held, sums.pending = sums.held - o.quantity, sums.pending - 1
+    end
+    o.stage, o.moment = stage, now
+    local b = find_buyer(o.buyer)
+    if was == PENDING then b.held = b.held - o.quantity end
+    if was == CONFIRMED then b.owned = b.owned - o.quantity end
+    if stage == CONFIRMED then b.owned = b.owned + o.quantity end
+    changed[o], changed[b] = true, true
+    return order_now(o, false)
+end
+
+-- A payment that arrives after the hold takes a unit only if one is free, nobody waits for it, and the buyer has not
+-- bought up to the limit in the meantime.
+local function may_pay_late(o)
+    local b = find_buyer(o.buyer)
+    local limit = policy and policy.limit or 0
+    return max(sums.available - sums.short, 0) >= o.quantity and sums.waiting == 0
+        and b.held + b.owned + o.quantity <= limit
+end
+
+local function confirm(id, order)
+    local o, no = own_order(id, order)
+    if not o then return no end
+    local from = 2
+    if o.stage == CONFIRMED then return order_now(o, true) end
+    if o.stage == RESTOCKED or o.stage == GONE then return refused(R.ORDER_STATE) end
+    if o.stage == CANCELLED or o.stage == DECLINED then return refused(R.ORDER_EXPIRED) end
+    if o.stage == PENDING then
+        if sums.sold + o.quantity > sums.quantity then return refused(R.ORDER_EXPIRED) end
+    else
+        if not may_pay_late(o) then return refused(R.ORDER_EXPIRED) end
+        from = 0
+        take(o.quantity)
+    end
+    emit(pack('>Bc16c16I4BI4B', 10, id, order, o.quantity, from, 0, 0))
+    sums.sold = sums.sold + o.quantity
+    return change_order(o, CONFIRMED)
+end
+
+local function release(id, order, reason)
+    local o, no = own_order(id, order)
+    if not o then return no end
+    local stage = reason == 0 and CANCELLED or DECLINED
+    if o.stage == stage then return order_now(o, true) end
+    if o.stage == PENDING then
+        emit(pack('>Bc16c16I4B', 11, id, order, o.quantity, reason))
+        free(o.quantity)
+        return change_order(o, stage)
+    end
+    local is_over = o.stage == EXPIRED or o.stage == CANCELLED or o.stage == DECLINED
+    return refused(is_over and R.ORDER_EXPIRED or R.ORDER_STATE)
+end

@@ -1,0 +1,388 @@
+//! What goes to the library and comes back, as bytes: requests, and the reply to a batch of them. Big-endian and of fixed
+//! widths, because that is what Lua's `struct` reads at the least cost; `calls.lua` and `sale.lua` say the same. It never
+//! leaves the wire: what is kept for good is written by `record`.
+
+use super::records;
+use crate::record::Epoch;
+use sale::{
+    Admission, BuyerId, BuyerView, Command, Counters, Entry, Event, LineMember, Money, OrderId, OrderStatus,
+    OrderView, Outcome, Place, Policy, Refusal, Release, ReleaseReason, RequestKey, Seq, Source, Ticket,
+    Timestamp,
+};
+use uuid::Uuid;
+
+/// A request to the library, within a sale.
+#[derive(Clone, Copy, Debug)]
+pub enum Request<'a> {
+    /// Decide.
+    Command(&'a Command),
+    /// Where does a buyer stand?
+    Buyer(BuyerId),
+    /// What has become of an order?
+    Order(OrderId),
+    /// A buyer's orders.
+    OrdersOf(BuyerId),
+    /// Who stands in line after a ticket (0: from the first on), at most so many?
+    Line(u32, u32),
+}
+
+impl Request<'_> {
+    /// The bytes of the request.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let one = |kind: u8, id: Uuid| [&[kind][..], id.as_bytes()].concat();
+        match self {
+            Self::Command(command) => encode_command(command),
+            Self::Buyer(buyer) => one(b'b', buyer.0),
+            Self::Order(order) => one(b'o', order.0),
+            Self::OrdersOf(buyer) => one(b'h', buyer.0),
+            Self::Line(after, limit) => [&[b'l'][..], &after.to_be_bytes(), &limit.to_be_bytes()].concat(),
+        }
+    }
+}
+
+fn encode_command(command: &Command) -> Vec<u8> {
+    let ids =
+        |kind: u8, a: Uuid, b: Uuid, rest: &[u8]| [&[kind][..], a.as_bytes(), b.as_bytes(), rest].concat();
+    let id = |kind: u8, a: Uuid, rest: &[u8]| [&[kind][..], a.as_bytes(), rest].concat();
+    match command {
+        // Whether a policy makes sense depends on nothing but itself: it is looked at here.
+        Command::Configure { policy } if !policy.problems().is_empty() => vec![b'K'],
+        Command::Configure { policy } => [&[b'K'][..], &records::policy(policy)].concat(),
+        Command::Pause => vec![b'P'],
+        Command::Resume => vec![b'U'],
+        Command::Close => vec![b'E'],
+        Command::Restock { quantity } => [&[b'S'][..], &quantity.to_be_bytes()].concat(),
+        Command::Join { buyer } => id(b'J', buyer.0, &[]),
+        Command::Leave { buyer } => id(b'L', buyer.0, &[]),
+        Command::Extend { buyer } => id(b'M', buyer.0, &[]),
+        Command::Reserve { buyer, order, quantity, key } => {
+            let mut bytes = ids(b'R', buyer.0, order.0, &quantity.to_be_bytes());
+            bytes.extend(key.iter().flat_map(|key| key.0));
+            bytes
+        }
+        Command::Confirm { buyer, order } => ids(b'C', buyer.0, order.0, &[]),
+        Command::Release { buyer, order, reason } => {
+            let reason = match reason {
+                ReleaseReason::Cancelled => 0,
+                ReleaseReason::Declined => 1,
+            };
+            ids(b'X', buyer.0, order.0, &[reason])
+        }
+        Command::Refund { order, restock } => id(b'F', order.0, &[u8::from(*restock)]),
+        Command::Tick => vec![b'T'],
+    }
+}
+
+/// The answer to one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// To a command.
+    Outcome(Outcome),
+    /// To [`Request::Buyer`].
+    Buyer(BuyerView),
+    /// To [`Request::Order`] and [`Request::OrdersOf`].
+    Orders(Vec<OrderView>),
+    /// To [`Request::Line`].
+    Line(Vec<LineMember>),
+}
+
+/// What became of a batch of requests of one sale.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The epoch of the state that it was decided from.
+    pub epoch: Epoch,
+    /// When it was decided, by the server's clock.
+    pub at: Timestamp,
+    /// The sale's last event before it.
+    pub seq_before: Seq,
+    /// The next moment at which a tick would do something.
+    pub due: Option<Timestamp>,
+    /// The sums after it.
+    pub counters: Counters,
+    /// Whether the sale is paused after it.
+    pub paused: bool,
+    /// Whether the sale is closed after it.
+    pub closed: bool,
+    /// False when the sale was never announced.
+    pub announced: bool,
+    /// The event that last changed the policy, and the policy, if the caller did not know of it.
+    pub policy: (Seq, Option<Policy>),
+    /// One answer a request, each with how many events came with it.
+    pub answers: Vec<(u32, Answer)>,
+    /// What happened.
+    pub entries: Vec<Entry>,
+}
+
+/// The bytes are not what the library says.
+#[derive(Debug, thiserror::Error)]
+#[error("the library said something else than this version understands")]
+pub struct WireError;
+
+/// Reads the reply of a batch that was decided.
+pub(super) fn decode_reply(bytes: &[u8]) -> Result<Reply, WireError> {
+    let mut reader = Reader(bytes);
+    if reader.byte()? != b'D' {
+        return Err(WireError);
+    }
+    let (epoch, at) = (Epoch(reader.u64()?), reader.moment()?);
+    let (seq_before, due) = (Seq(reader.u64()?), reader.i64()?);
+    let flags = reader.byte()?;
+    let mut units = || reader.u64().map(|units| u32::try_from(units).unwrap_or(u32::MAX));
+    let (quantity, available, admitted) = (units()?, units()?, units()?);
+    let (held, sold, short) = (units()?, units()?, units()?);
+    let waiting = reader.u32()?;
+    let (policy_seq, answers_len, entries_len) = (Seq(reader.u64()?), reader.u32()?, reader.u32()?);
+    let policy = if flags & 8 == 0 { None } else { Some(reader.policy()?) };
+    let answers = (0..answers_len).map(|_| Ok((reader.u32()?, reader.answer()?)));
+    let answers = answers.collect::<Result<_, WireError>>()?;
+    let entries = reader.entries(at, seq_before, entries_len)?;
+    Ok(Reply {
+        epoch,
+        at,
+        seq_before,
+        due: (due >= 0).then_some(Timestamp(due)),
+        counters: Counters { quantity, available, admitted, held, sold, waiting, short },
+        paused: flags & 1 != 0,
+        closed: flags & 2 != 0,
+        announced: flags & 4 != 0,
+        policy: (policy_seq, policy),
+        answers,
+        entries,
+    })
+}
+
+/// Reads what lies in the outbox: the epoch, and the events that were decided in one call.
+pub(super) fn decode_outbox(bytes: &[u8]) -> Result<(Epoch, Vec<Entry>), WireError> {
+    let mut reader = Reader(bytes);
+    let (epoch, at) = (Epoch(reader.u64()?), reader.moment()?);
+    let (before, len) = (Seq(reader.u64()?), reader.u32()?);
+    Ok((epoch, reader.entries(at, before, len)?))
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
+        let (first, rest) = self.0.split_first_chunk::<N>().ok_or(WireError)?;
+        self.0 = rest;
+        Ok(*first)
+    }
+
+    fn byte(&mut self) -> Result<u8, WireError> {
+        self.take::<1>().map(|[byte]| byte)
+    }
+
+    fn flag(&mut self) -> Result<bool, WireError> {
+        self.byte().map(|byte| byte != 0)
+    }
+
+    fn u32(&mut self) -> Result<u32, WireError> {
+        self.take().map(u32::from_be_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64, WireError> {
+        self.take().map(u64::from_be_bytes)
+    }
+
+    fn i64(&mut self) -> Result<i64, WireError> {
+        self.take().map(i64::from_be_bytes)
+    }
+
+    fn moment(&mut self) -> Result<Timestamp, WireError> {
+        self.i64().map(Timestamp)
+    }
+
+    fn ticket(&mut self) -> Result<Ticket, WireError> {
+        self.u32().map(Ticket)
+    }
+
+    fn buyer(&mut self) -> Result<BuyerId, WireError> {
+        self.take().map(|bytes| BuyerId(Uuid::from_bytes(bytes)))
+    }
+
+    fn order(&mut self) -> Result<OrderId, WireError> {
+        self.take().map(|bytes| OrderId(Uuid::from_bytes(bytes)))
+    }
+
+    fn policy(&mut self) -> Result<Policy, WireError> {
+        let (quantity, minor) = (self.u32()?, self.i64()?);
+        let currency = std::str::from_utf8(&self.take::<3>()?).map_err(|_| WireError)?.parse();
+        let unit_price = Money { minor, currency: currency.map_err(|_| WireError)? };
+        let (starts_at, ends_at) = (self.moment()?, self.moment()?);
+        let (limit_per_buyer, hold_s, kind) = (self.u32()?, self.u32()?, self.byte()?);
+        let (per_second, checkout_s) = (self.u32()?, self.u32()?);
+        let (line_opens_s, extension_s) = (self.u32()?, self.u32()?);
+        let admission = match kind {
+            0 => Admission::Open,
+            _ => Admission::Fifo { per_second, checkout_s, line_opens_s, extension_s },
+        };
+        Ok(Policy { quantity, unit_price, starts_at, ends_at, limit_per_buyer, hold_s, admission })
+    }
+
+    fn answer(&mut self) -> Result<Answer, WireError> {
+        let outcome = match self.byte()? {
+            0 => Outcome::Done,
+            1 => Outcome::Joined { ticket: self.ticket()?, position: self.u32()? },
+            2 => Outcome::Left { ticket: self.ticket()? },
+            3 => {
+                let repeated = self.flag()?;
+                Outcome::Order { order: self.order_view()?, repeated }
+            }
+            4 => Outcome::Refused(self.refusal()?),
+            5 => {
+                let (ticket, until, repeated) = (self.ticket()?, self.moment()?, self.flag()?);
+                Outcome::Extended { ticket, until, repeated }
+            }
+            10 => return Ok(Answer::Buyer(self.buyer_view()?)),
+            11 => {
+                let len = self.u32()?;
+                let orders = (0..len).map(|_| self.order_view()).collect::<Result<_, _>>()?;
+                return Ok(Answer::Orders(orders));
+            }
+            12 => {
+                let len = self.u32()?;
+                let member = |reader: &mut Self| {
+                    let buyer = reader.buyer()?;
+                    let (ticket, place) = reader.place()?;
+                    Ok(LineMember { buyer, ticket, place })
+                };
+                return Ok(Answer::Line((0..len).map(|_| member(self)).collect::<Result<_, WireError>>()?));
+            }
+            _ => return Err(WireError),
+        };
+        Ok(Answer::Outcome(outcome))
+    }
+
+    fn place(&mut self) -> Result<(Ticket, Place), WireError> {
+        let (ticket, is_admitted, value) = (self.ticket()?, self.flag()?, self.i64()?);
+        let extension_s = self.u32()?;
+        let place = if is_admitted {
+            Place::Admitted { until: Timestamp(value), extension_s }
+        } else {
+            Place::Waiting { position: u32::try_from(value).map_err(|_| WireError)? }
+        };
+        Ok((ticket, place))
+    }
+
+    fn buyer_view(&mut self) -> Result<BuyerView, WireError> {
+        let (has_place, held, owned) = (self.flag()?, self.u32()?, self.u32()?);
+        let place = if has_place { Some(self.place()?) } else { None };
+        Ok(BuyerView {
+            ticket: place.map(|(ticket, _)| ticket),
+            place: place.map(|(_, place)| place),
+            held,
+            owned,
+        })
+    }
+
+    fn order_view(&mut self) -> Result<OrderView, WireError> {
+        let (id, buyer, quantity) = (self.order()?, self.buyer()?, self.u32()?);
+        let (made_at, changed_at, stage, moment) =
+            (self.moment()?, self.moment()?, self.byte()?, self.moment()?);
+        let status = match stage {
+            0 => OrderStatus::Pending { until: moment },
+            1 => OrderStatus::Confirmed,
+            2 => OrderStatus::Expired,
+            3 => OrderStatus::Cancelled,
+            4 => OrderStatus::Declined,
+            5 => OrderStatus::Refunded { restocked: true },
+            6 => OrderStatus::Refunded { restocked: false },
+            _ => return Err(WireError),
+        };
+        Ok(OrderView { id, buyer, quantity, made_at, changed_at, status })
+    }
+
+    /// Refusals have the numbers of their places in [`Refusal::CODES`].
+    fn refusal(&mut self) -> Result<Refusal, WireError> {
+        Ok(match self.byte()? {
+            0 => Refusal::NotStarted,
+            1 => Refusal::Ended,
+            2 => Refusal::Paused,
+            3 => Refusal::Closed,
+            4 => Refusal::SoldOut,
+            5 => Refusal::AllHeld,
+            6 => Refusal::NotInLine,
+            7 => Refusal::NotAdmitted { ticket: self.ticket()?, position: self.u32()? },
+            8 => {
+                let (ticket, place) = self.place()?;
+                Refusal::AlreadyInLine { ticket, place }
+            }
+            9 => Refusal::NoLine,
+            10 => Refusal::NoExtension,
+            11 => Refusal::LimitReached,
+            12 => Refusal::KeyReused,
+            13 => Refusal::OrderUnknown,
+            14 => Refusal::OrderExpired,
+            15 => Refusal::NotYourOrder,
+            16 => Refusal::OrderState,
+            17 => Refusal::PromiseMade,
+            18 => Refusal::BadPolicy,
+            _ => return Err(WireError),
+        })
+    }
+
+    /// The last part of a message: events of one moment.
+    fn entries(mut self, at: Timestamp, before: Seq, len: u32) -> Result<Vec<Entry>, WireError> {
+        let mut seq = before;
+        let mut entries = Vec::with_capacity(len.min(4096) as usize);
+        for _ in 0..len {
+            seq = seq.next();
+            entries.push(Entry { seq, at, event: self.event()? });
+        }
+        if self.0.is_empty() { Ok(entries) } else { Err(WireError) }
+    }
+
+    /// Kinds have the numbers of the ledger.
+    fn event(&mut self) -> Result<Event, WireError> {
+        Ok(match self.byte()? {
+            0 => Event::Configured { policy: Box::new(self.policy()?) },
+            1 => Event::Paused,
+            2 => Event::Resumed,
+            3 => Event::Closed,
+            4 => Event::Restocked { quantity: self.u32()? },
+            5 => Event::Joined { buyer: self.buyer()?, ticket: self.ticket()? },
+            6 => Event::Left { buyer: self.buyer()?, ticket: self.ticket()?, admitted: self.flag()? },
+            7 => Event::Admitted { buyer: self.buyer()?, ticket: self.ticket()?, until: self.moment()? },
+            8 => Event::Lapsed { buyer: self.buyer()?, ticket: self.ticket()? },
+            9 => {
+                let (buyer, order, quantity) = (self.buyer()?, self.order()?, self.u32()?);
+                let until = self.moment()?;
+                Event::Held { buyer, order, quantity, until, from: self.source()?, key: self.key()? }
+            }
+            10 => {
+                let (buyer, order, quantity) = (self.buyer()?, self.order()?, self.u32()?);
+                Event::Confirmed { buyer, order, quantity, from: self.source()?, key: self.key()? }
+            }
+            11 => {
+                let (buyer, order, quantity) = (self.buyer()?, self.order()?, self.u32()?);
+                let reason = match self.byte()? {
+                    0 => Release::Cancelled,
+                    1 => Release::Declined,
+                    2 => Release::Expired,
+                    _ => return Err(WireError),
+                };
+                Event::Released { buyer, order, quantity, reason }
+            }
+            12 => {
+                let (buyer, order, quantity) = (self.buyer()?, self.order()?, self.u32()?);
+                Event::Refunded { buyer, order, quantity, restocked: self.flag()? }
+            }
+            13 => Event::Extended { buyer: self.buyer()?, ticket: self.ticket()?, until: self.moment()? },
+            _ => return Err(WireError),
+        })
+    }
+
+    fn source(&mut self) -> Result<Source, WireError> {
+        let (kind, ticket) = (self.byte()?, self.ticket()?);
+        match kind {
+            0 => Ok(Source::Stock),
+            1 => Ok(Source::Admission { ticket }),
+            2 => Ok(Source::Hold),
+            _ => Err(WireError),
+        }
+    }
+
+    fn key(&mut self) -> Result<Option<RequestKey>, WireError> {
+        if self.flag()? { self.take().map(|bytes| Some(RequestKey(bytes))) } else { Ok(None) }
+    }
+}

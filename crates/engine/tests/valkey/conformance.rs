@@ -1,0 +1,39 @@
+//! The law in Lua against the law in Rust: every tape, and thousands of random histories, with the same outcomes and the
+//! same events.
+
+use crate::machine::{HandedOver, OneSale, Redis, runtime};
+use crate::server::Server;
+use engine::record::Epoch;
+use sale::{State, Tape, Timestamp, tape::TapeError};
+use std::path::{Path, PathBuf};
+
+#[test]
+fn every_tape_comes_out_as_it_says() {
+    play_all(|tape, mut machine| tape.run(&mut machine));
+}
+
+#[test]
+fn every_tape_comes_out_as_it_says_though_the_state_is_handed_over_before_each_line() {
+    play_all(|tape, sale| tape.run(&mut HandedOver { sale, state: State::new(), epoch: Epoch(1) }));
+}
+
+fn play_all(play: impl Fn(&Tape, OneSale<'_>) -> Result<(), TapeError>) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sale/tapes");
+    let files = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
+    let mut files: Vec<PathBuf> =
+        files.filter(|file| file.extension().is_some_and(|it| it == "tape")).collect();
+    files.sort();
+    assert!(!files.is_empty(), "no tapes in {}", folder.display());
+    let server = Server::start();
+    let (runtime, mut redis) = (runtime(), Redis::at(&server.url(), 0));
+    let mut failures = Vec::new();
+    for file in files {
+        let tape = Tape::parse(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        let sale = runtime.block_on(redis.begin(&State::new()));
+        let machine = OneSale { runtime: &runtime, redis: &mut redis, sale, clock: Timestamp::default() };
+        if let Err(error) = play(&tape, machine) {
+            failures.push(format!("{}:{}\n{error}\n", file.display(), error.line()));
+        }
+    }
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}

@@ -1,0 +1,190 @@
+//! Random histories, played in Rust and in Redis: every outcome, every event, every sum, and at the end everything that can
+//! be asked must be the same. Some sales are handed over again in mid-history, some of those from a ledger with a hole.
+//!
+//! `DOORBUSTER_SEED=n` plays the histories of one run again, `DOORBUSTER_HISTORIES=n` plays that many.
+
+use crate::history::{Case, Sale, any_sale};
+use crate::machine::{Redis, batch, outcome, runtime};
+use crate::server::Server;
+use engine::decide::valkey::{Answer, Batch, CALL_LEN_MAX, Reply, Request};
+use engine::record::Epoch;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseResult, TestRng, TestRunner};
+use sale::{BuyerId, Command, Entry, Outcome, SaleId, State, Timestamp};
+
+/// Histories a run.
+const HISTORIES: u32 = 5_000;
+/// Histories that are played beside each other, so that nobody waits for the way there and back.
+const AT_ONCE: u64 = 64;
+
+/// When the state is handed over anew, as a share of the history; and which share of the ledger is where an event is
+/// missing from it then.
+type BreakOff = Option<(f64, Option<f64>)>;
+
+#[test]
+fn random_histories_come_out_as_in_memory() {
+    let chosen = std::env::var("DOORBUSTER_SEED").ok().map(|seed| seed.parse().unwrap());
+    let seed: u64 = chosen.unwrap_or_else(rand::random);
+    let histories = std::env::var("DOORBUSTER_HISTORIES").map_or(HISTORIES, |count| count.parse().unwrap());
+    let replay = format!("DOORBUSTER_SEED={seed} cargo test -p engine --test valkey random_histories");
+    println!("{replay}");
+    let bytes = [seed.to_le_bytes(), (!seed).to_le_bytes()].concat();
+    let rng = TestRng::from_seed(RngAlgorithm::XorShift, &bytes);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let break_off = prop::option::weighted(0.3, (0.0..1.0f64, prop::option::weighted(0.3, 0.0..1.0f64)));
+    let strategy = (any_sale(), break_off);
+
+    let server = Server::start();
+    let runtime = runtime();
+    let mut machines: Vec<Redis> = (0..AT_ONCE).map(|no| Redis::at(&server.url(), no)).collect();
+    let mut played = 0;
+    while played < histories {
+        let mut trees: Vec<_> = machines.iter().map(|_| strategy.new_tree(&mut runner).unwrap()).collect();
+        let games = machines.iter_mut().zip(&trees).map(|(redis, tree)| async {
+            let (sale, break_off) = tree.current();
+            play(redis, &sale, break_off).await
+        });
+        let results = runtime.block_on(futures::future::join_all(games));
+        if let Some(failed) = results.iter().position(Result::is_err) {
+            let mut play = |(sale, break_off): (Sale, BreakOff)| {
+                runtime.block_on(play(&mut machines[failed], &sale, break_off)).err()
+            };
+            let error = shrink(&mut trees[failed], &mut play);
+            let (sale, break_off) = trees[failed].current();
+            panic!("{replay}\n{error:?}\nhanded over anew: {break_off:?}, in {sale:?}");
+        }
+        played += u32::try_from(results.len()).unwrap();
+    }
+}
+
+/// Looks for the shortest history that still fails, and returns what is wrong with it.
+fn shrink<T: ValueTree>(
+    tree: &mut T,
+    fails: &mut dyn FnMut(T::Value) -> Option<TestCaseError>,
+) -> TestCaseError {
+    let mut error = fails(tree.current()).expect("a history that differs differs again");
+    while tree.simplify() {
+        loop {
+            match fails(tree.current()) {
+                Some(simpler) => {
+                    error = simpler;
+                    break;
+                }
+                None if tree.complicate() => {}
+                None => return error,
+            }
+        }
+    }
+    error
+}
+
+/// Plays a history on both.
+async fn play(redis: &mut Redis, sale: &Sale, break_off: BreakOff) -> TestCaseResult {
+    let commands = sale.commands();
+    let (first, second) =
+        commands.split_at(break_off.map_or(commands.len(), |(at, _)| share(at, commands.len())));
+    let mut state = State::new();
+    let id = redis.begin(&state).await;
+    let entries = compare(redis, id, &mut state, first).await?;
+    if let Some((_, hole)) = break_off {
+        let hole = hole.map(|hole| share(hole, entries.len()));
+        state = State::new();
+        let kept = entries.iter().enumerate().filter(|(at, _)| Some(*at) != hole);
+        kept.for_each(|(_, entry)| state.apply(entry));
+        redis.hand_over(id, Epoch(2), &state).await;
+        compare(redis, id, &mut state, second).await?;
+    }
+    compare_whole(redis, id, &state).await
+}
+
+/// Plays commands on both, those of one moment in one call.
+async fn compare(
+    redis: &mut Redis,
+    id: SaleId,
+    state: &mut State,
+    commands: &[Case],
+) -> Result<Vec<Entry>, TestCaseError> {
+    let moments = commands.chunk_by(|one, next| one.0 == next.0);
+    let calls: Vec<&[Case]> = moments.flat_map(|moment| moment.chunks(CALL_LEN_MAX)).collect();
+    let batches: Vec<Batch<'_>> = calls.iter().map(|call| batch(id, call[0].0, requests(call))).collect();
+    let mut all = Vec::new();
+    for (call, reply) in calls.iter().zip(redis.decide(&batches).await) {
+        let mut left = reply.entries.as_slice();
+        prop_assert_eq!(reply.seq_before, state.seq());
+        for ((now, command), (happened, answer)) in call.iter().zip(&reply.answers) {
+            let mut expected = Vec::new();
+            let told: Outcome = state.step(*now, command, &mut expected);
+            let (got, rest) = left.split_at(*happened as usize);
+            left = rest;
+            prop_assert_eq!(&outcome(answer), &told, "to {:?} at {:?}", command, now);
+            prop_assert_eq!(got, expected.as_slice(), "by {:?} at {:?}", command, now);
+            all.extend(expected);
+        }
+        compare_sums(&reply, state, call.last().map_or(state.clock(), |last| last.0))?;
+    }
+    Ok(all)
+}
+
+fn requests(call: &[Case]) -> Vec<Request<'_>> {
+    call.iter().map(|(_, command)| Request::Command(command)).collect()
+}
+
+fn compare_sums(reply: &Reply, state: &State, now: Timestamp) -> TestCaseResult {
+    prop_assert_eq!(reply.counters, state.counters());
+    prop_assert_eq!(reply.at, now.max(state.clock()));
+    prop_assert_eq!((reply.announced, reply.closed), (state.policy().is_some(), state.is_closed()));
+    prop_assert_eq!(reply.paused, state.paused_at().is_some());
+    prop_assert_eq!(reply.due, state.next_due());
+    let told = reply.policy.1.clone().or_else(|| state.policy().cloned());
+    prop_assert_eq!(told.as_ref(), state.policy());
+    Ok(())
+}
+
+/// Everything that can be asked.
+async fn compare_whole(redis: &mut Redis, id: SaleId, state: &State) -> TestCaseResult {
+    let buyers: Vec<BuyerId> = state.buyers().map(|(buyer, _)| buyer).collect();
+    let orders: Vec<_> = state.orders().map(|order| order.id).collect();
+    let mut requests = vec![Request::Line(0, 100), Request::Line(1, 2)];
+    requests.extend(buyers.iter().flat_map(|buyer| [Request::Buyer(*buyer), Request::OrdersOf(*buyer)]));
+    requests.extend(orders.iter().map(|order| Request::Order(*order)));
+    let nobody = sale::tape::buyer("nobody");
+    requests.extend([Request::Buyer(nobody), Request::Order(sale::tape::order("none"))]);
+    let mut state = state.clone();
+    let at = state.clock();
+    let reply = redis.call(id, at, requests).await;
+    let mut entries = Vec::new();
+    if state.next_due().is_some_and(|due| due <= at) {
+        state.step(at, &Command::Tick, &mut entries);
+    }
+    prop_assert_eq!(&reply.entries, &entries);
+    let mut expected =
+        vec![Answer::Line(state.line(None, 100)), Answer::Line(state.line(Some(sale::Ticket(1)), 2))];
+    for buyer in buyers {
+        expected
+            .extend([Answer::Buyer(state.buyer(buyer)), Answer::Orders(state.orders_of(buyer).collect())]);
+    }
+    expected.extend(orders.iter().map(|order| Answer::Orders(state.order(*order).into_iter().collect())));
+    expected.extend([Answer::Buyer(state.buyer(nobody)), Answer::Orders(vec![])]);
+    let got: Vec<Answer> = reply.answers.into_iter().map(|(_, answer)| answer).collect();
+    prop_assert_eq!(got, expected);
+    compare_sums_at_rest(redis, id, &state).await
+}
+
+async fn compare_sums_at_rest(redis: &mut Redis, id: SaleId, state: &State) -> TestCaseResult {
+    let mut look = batch(id, state.clock(), vec![]);
+    look.time = engine::decide::valkey::Time::StandsStill;
+    look.known_policy = sale::Seq(0);
+    let reply = redis.decide(&[look]).await.remove(0);
+    if state.policy().is_some() && state.seq().0 > 0 {
+        prop_assert_eq!(reply.policy.1.as_ref(), state.policy());
+    }
+    compare_sums(&reply, state, state.clock())
+}
+
+/// The index at a share of a length.
+fn share(share: f64, len: usize) -> usize {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a small length")]
+    let index = (share * len as f64) as usize;
+    index
+}

@@ -1,0 +1,104 @@
+//! The whole pipeline over Redis: what is answered is recorded, also when the server is killed and comes back with nothing.
+
+use crate::ledger::Ledger;
+use crate::server::Server;
+use crate::world::{SALE, announce, buyer, order};
+use engine::clock::SystemClock;
+use engine::decide::valkey::{Outbox, Settings, Valkey};
+use engine::pipeline::{Limits, Pipeline, assemble};
+use engine::record::{Batch, Record, RecordError};
+use engine::{Answer, Engine, EngineError};
+use sale::{Command, Event, Outcome, Refusal, Timestamp};
+use std::sync::Arc;
+use std::time::Duration;
+
+const UNITS: u32 = 300;
+const BUYERS: u64 = 400;
+const TRIES: u32 = 1_000;
+
+/// Records, and takes what it has recorded out of the outbox.
+struct Recorder {
+    ledger: Ledger,
+    outbox: Outbox,
+}
+
+impl Record for Recorder {
+    async fn append(&mut self, batch: &Batch) -> Result<(), RecordError> {
+        self.ledger.append(batch).await?;
+        // What stays there is recorded already; the one who finds it sees that.
+        let _stays = self.outbox.forget(&batch.calls).await;
+        Ok(())
+    }
+
+    async fn probe(&mut self) -> Result<(), RecordError> {
+        self.ledger.probe().await
+    }
+}
+
+/// Asks until there is an answer, as a client does that was told to come back.
+async fn insist(engine: &Engine, command: Command) -> Answer {
+    for _ in 0..TRIES {
+        match engine.command(SALE, command.clone()).await {
+            Ok(answer) => return answer,
+            Err(EngineError::NotRecorded | EngineError::Overloaded) => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Err(error) => panic!("{command:?}: {error}"),
+        }
+    }
+    panic!("{command:?} has no answer");
+}
+
+#[tokio::test]
+async fn what_is_answered_is_recorded_though_the_server_loses_everything() {
+    let mut server = Server::start();
+    let ledger = Ledger::default();
+    let settings = Settings { url: server.url(), name: "first".into(), time_as_told: false };
+    let (read, epochs) = (Arc::new(ledger.clone()), Arc::new(ledger.clone()));
+    let valkey = Valkey::start(&settings, read.clone(), epochs).await.unwrap();
+    let recorder = Recorder { ledger: ledger.clone(), outbox: Outbox::at(&server.url()).unwrap() };
+    let clock = SystemClock::start(Timestamp::default());
+    let Pipeline { engine, decide, record } = assemble(valkey, recorder, read, clock, Limits::default());
+    let stages = [tokio::spawn(decide.run()), tokio::spawn(record.run())];
+
+    let Command::Configure { mut policy } = announce(UNITS) else { panic!("an announcement is one") };
+    policy.starts_at = engine.now().plus_s(0);
+    policy.ends_at = policy.starts_at.plus_s(3_600);
+    assert_eq!(insist(&engine, Command::Configure { policy }).await.outcome, Outcome::Done);
+    let buying: Vec<_> = (0..BUYERS)
+        .map(|no| {
+            let engine = engine.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(no / 2)).await;
+                let reserve = crate::world::reserve(no);
+                (no, insist(&engine, reserve).await.outcome)
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    server.kill();
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    server.restart();
+    let mut made = 0;
+    for bought in buying {
+        let (no, outcome) = bought.await.unwrap();
+        match outcome {
+            Outcome::Order { order: told, .. } => {
+                assert_eq!((told.id, told.buyer), (order(no), buyer(no)));
+                let is_it = |event: &Event| matches!(event, Event::Held { order, .. } if *order == told.id);
+                assert!(ledger.entries(SALE).iter().any(|entry| is_it(&entry.event)), "{no} is not recorded");
+                made += 1;
+            }
+            Outcome::Refused(Refusal::AllHeld) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(made, UNITS, "each unit has one buyer");
+    let state = ledger.fold(SALE);
+    state.check().unwrap();
+    assert_eq!((state.counters().held, state.counters().available), (UNITS, 0));
+    engine.begin_stop();
+    for stage in stages {
+        stage.await.unwrap();
+    }
+}
