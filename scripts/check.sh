@@ -7,6 +7,9 @@ source "$(dirname "$0")/lib.sh"
 
 scripts/lint.sh
 
+step "pages"
+scripts/web.sh check
+
 step "scripts"
 if have shellcheck; then
     shellcheck --external-sources .ci/run scripts/*.sh deploy/k6/*.sh

@@ -106,6 +106,47 @@ test("in a line one waits, is called, and takes the unit that is set aside; two 
   await stage(tab, "bought");
 });
 
+test("the keyboard alone makes an account, buys and pays", async () => {
+  await shop.sale({ slug: "keys", name: "Keyboard lamp", quantity: 1 });
+  const page = await (await shop.person({ viewport: { width: 320, height: 700 } })).newPage();
+  /** Goes on with Tab to what has this name, as whoever sees or hears it knows it. */
+  const reach = async (name: string) => {
+    const focused = page.locator(":focus");
+    for (let tabs = 0; tabs < 40; tabs++) {
+      await page.keyboard.press("Tab");
+      if ((await focused.ariaSnapshot()).includes(`"${name}"`)) return;
+    }
+    throw new Error(`${name} cannot be reached by the keyboard`);
+  };
+  await page.goto("/");
+  await page.getByRole("link", { name: "Keyboard lamp" }).waitFor();
+  await reach("Keyboard lamp");
+  await page.keyboard.press("Enter");
+  await stage(page, "open");
+  await reach("Sign in to buy");
+  await page.keyboard.press("Enter");
+  await page.getByLabel("E-mail or username").waitFor();
+  await reach("Create account");
+  await page.keyboard.press("Enter");
+  await page.getByLabel("Username").waitFor();
+  for (const [label, text] of [
+    ["E-mail", "keys@example.com"],
+    ["Username", "keys"],
+    ["Password", "correct horse battery"],
+  ] as const) {
+    await reach(label);
+    await page.keyboard.type(text);
+  }
+  await page.keyboard.press("Enter");
+  await stage(page, "open");
+  await reach("Buy now");
+  await page.keyboard.press("Enter");
+  await order(page, "pending");
+  await reach("Pay €49.00");
+  await page.keyboard.press("Enter");
+  await order(page, "confirmed");
+});
+
 test("a declined card gives the unit back, and the buyer tries again", async () => {
   await shop.sale({ slug: "declined", quantity: 1 });
   const page = await (await shop.person()).newPage();

@@ -188,7 +188,7 @@ async fn an_imported_bcrypt_hash_is_accepted_and_upgraded() {
 }
 
 async fn set_hash(app: &TestApp, hash: &str) {
-    let pool = database(app).await;
+    let pool = app.database().await;
     sqlx::query("UPDATE users SET password_hash = $1 WHERE username = 'ada'")
         .bind(hash)
         .execute(&pool)
@@ -197,15 +197,11 @@ async fn set_hash(app: &TestApp, hash: &str) {
 }
 
 async fn hash(app: &TestApp) -> String {
-    let pool = database(app).await;
+    let pool = app.database().await;
     sqlx::query_scalar("SELECT password_hash FROM users WHERE username = 'ada'")
         .fetch_one(&pool)
         .await
         .unwrap()
-}
-
-async fn database(app: &TestApp) -> sqlx::AnyPool {
-    sqlx::AnyPool::connect(&app.tables()).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -123,27 +123,27 @@ async fn a_table_tells_orders_as_they_are_and_runs_nothing() {
 }
 
 /// Orders that nobody made, written beside the shop's own, so that there are many.
-fn write_orders(app: &TestApp, sale: &str, count: usize) {
-    let file = rusqlite::Connection::open(app.data().join("shop.db")).unwrap();
-    file.busy_timeout(Duration::from_secs(5)).unwrap();
+async fn write_orders(app: &TestApp, sale: &str, count: i64) {
+    // Digits and a cast: how to write hexadecimal, no two databases agree on.
     let insert = "
-        WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?1)
+        WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < $1)
         INSERT INTO orders (id, sale_id, buyer_id, quantity, unit_price_minor, currency, status, expires_at, restocked,
                             made_at, changed_at, seq)
-        SELECT printf('01900000-0000-7000-8000-%012x', n), ?2, '01900000-0000-7000-9000-000000000000', 1, 100, 'EUR',
+        SELECT '01900000-0000-7000-8000-' || substr(CAST(1000000000000 + n AS TEXT), 2), $2,
+               '01900000-0000-7000-9000-000000000000', 1, 100, 'EUR',
                'confirmed', NULL, 0, 1000000 + n / 7, 1000000 + n / 7, 1
         FROM n";
-    file.execute(insert, rusqlite::params![i64::try_from(count).unwrap(), sale]).unwrap();
+    sqlx::query(insert).bind(count).bind(sale).execute(&app.database().await).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_table_has_every_order_once_and_outlasts_the_time_that_a_connection_may_idle() {
-    const COUNT: usize = 60_000;
+    const COUNT: u16 = 60_000;
     const PIECE_LEN: usize = 256 * 1024;
     let app = TestApp::with(&["--limits", "off", "--idle-timeout", "1s"]).await;
     let merchant = Merchant::of(&app).await;
     let sale = merchant.sale(&json!({})).await;
-    write_orders(&app, &sale, COUNT);
+    write_orders(&app, &sale, COUNT.into()).await;
     let request = app.request(reqwest::Method::GET, "/api/v1/admin/orders.csv").bearer_auth(&merchant.token);
     let mut response = request.send().await.unwrap();
     let (mut text, mut pause_at) = (Vec::new(), PIECE_LEN);
@@ -157,10 +157,10 @@ async fn a_long_table_has_every_order_once_and_outlasts_the_time_that_a_connecti
         }
     }
     let rows = parsed(std::str::from_utf8(&text).unwrap());
-    assert_eq!(rows.len(), COUNT + 1);
+    assert_eq!(rows.len(), usize::from(COUNT) + 1);
     let mut ids: Vec<&str> = rows[1..].iter().map(|row| row[0].as_str()).collect();
     // Newest first, and among those of one millisecond by id: which is the order of their numbers.
     assert!(ids.is_sorted_by(|one, other| one > other));
     ids.dedup();
-    assert_eq!(ids.len(), COUNT);
+    assert_eq!(ids.len(), usize::from(COUNT));
 }

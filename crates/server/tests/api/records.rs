@@ -5,7 +5,6 @@ use crate::support::{Reply, TestApp, Tokens};
 use futures::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use std::time::Duration;
 
 async fn ids(merchant: &Merchant<'_>, path: &str) -> Vec<String> {
     let page = merchant.get(path).await;
@@ -136,7 +135,7 @@ async fn a_search_that_fits_a_crowd_finds_all_of_it() {
     let app = TestApp::start().await;
     let merchant = Merchant::of(&app).await;
     let sale = merchant.sale(&json!({})).await;
-    write_crowd(&app, &sale);
+    write_crowd(&app, &sale).await;
     let (found, pages) = all(&merchant, "/orders?q=CROWD&limit=50").await;
     assert!(found.len() == CROWD && pages >= CROWD / 50, "{} in {pages} pages", found.len());
     let mut names: Vec<&str> =
@@ -165,24 +164,28 @@ async fn a_search_that_fits_a_crowd_finds_all_of_it() {
 const CROWD: usize = 250;
 
 /// Writes accounts and orders beside the shop's own: as many as nobody wants to wait for.
-fn write_crowd(app: &TestApp, sale: &str) {
-    let file = rusqlite::Connection::open(app.data().join("shop.db")).unwrap();
-    file.busy_timeout(Duration::from_secs(5)).unwrap();
-    let text = "
-        CREATE TEMP TABLE n AS WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20501)
-            SELECT n FROM n;
+async fn write_crowd(app: &TestApp, sale: &str) {
+    let users = "
+        WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < $1)
         INSERT INTO users (id, email, username, username_key, password_hash, role, created_at)
-            SELECT printf('01900000-0000-7000-9000-%012x', n), printf('crowd%04d@example.com', n),
-                   printf('crowd%04d', n), printf('crowd%04d', n), '', 'buyer', 0 FROM n WHERE n <= 250;
-        INSERT INTO users (id, email, username, username_key, password_hash, role, created_at)
-            SELECT printf('01900000-0000-7000-9000-%012x', n), printf('late%d@example.com', n),
-                   printf('late%d', n), printf('late%d', n), '', 'buyer', 0 FROM n WHERE n > 20250;
+        SELECT '01900000-0000-7000-9000-' || substr(CAST(1000000000000 + n + $2 AS TEXT), 2),
+               $3 || substr(CAST(10000 + n AS TEXT), 2) || '@example.com', $3 || substr(CAST(10000 + n AS TEXT), 2),
+               $3 || substr(CAST(10000 + n AS TEXT), 2), '', 'buyer', 0
+        FROM n";
+    let orders = "
+        WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20250)
         INSERT INTO orders (id, sale_id, buyer_id, quantity, unit_price_minor, currency, status, expires_at, restocked,
                             made_at, changed_at, seq)
-            SELECT printf('01900000-0000-7000-8000-%012x', n), '$SALE', printf('01900000-0000-7000-9000-%012x',
-                   CASE WHEN n <= 250 THEN n WHEN n = 251 THEN 20251 ELSE 0 END), 1, 100, 'EUR',
-                   'confirmed', NULL, 0, 1000000 + n, 1000000 + n, 1 FROM n WHERE n <= 20250;";
-    file.execute_batch(&text.replace("$SALE", sale)).unwrap();
+        SELECT '01900000-0000-7000-8000-' || substr(CAST(1000000000000 + n AS TEXT), 2), $1,
+               '01900000-0000-7000-9000-' || substr(CAST(1000000000000
+                   + CASE WHEN n <= 250 THEN n WHEN n = 251 THEN 20251 ELSE 0 END AS TEXT), 2), 1, 100, 'EUR',
+               'confirmed', NULL, 0, 1000000 + n, 1000000 + n, 1
+        FROM n";
+    let file = app.database().await;
+    for (count, after, name) in [(250_i64, 0_i64, "crowd"), (251, 20_250, "late")] {
+        sqlx::query(users).bind(count).bind(after).bind(name).execute(&file).await.unwrap();
+    }
+    sqlx::query(orders).bind(sale).execute(&file).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

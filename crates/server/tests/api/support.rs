@@ -9,6 +9,7 @@ use sale::time::Timestamp;
 use serde_json::{Value, json};
 use server::commands::instance::Instance;
 use server::commands::settings::Serve;
+use sqlx::AnyPool;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -116,8 +117,13 @@ impl TestApp {
         Path::new(self.folder.path()).join("data")
     }
 
+    /// The shop's tables, for what no request can do.
+    pub async fn database(&self) -> AnyPool {
+        AnyPool::connect(&self.tables()).await.unwrap()
+    }
+
     /// The address of the shop's tables.
-    pub fn tables(&self) -> String {
+    fn tables(&self) -> String {
         let at = self.flags.iter().position(|flag| flag == "--database");
         match at {
             Some(at) => self.flags[at + 1].clone(),
