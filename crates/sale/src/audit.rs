@@ -6,7 +6,7 @@
 mod book;
 mod findings;
 
-use crate::event::{Entry, Event};
+use crate::event::Entry;
 use crate::id::{BuyerId, Seq};
 use crate::state::Counters;
 use crate::time::Timestamp;
@@ -270,7 +270,7 @@ impl Auditor {
 
     fn note_offences(&mut self, entry: &Entry) {
         for (promise, detail) in std::mem::take(&mut self.findings.offences) {
-            self.count(Broken { promise, seq: entry.seq, buyer: buyer_of(&entry.event), detail });
+            self.count(Broken { promise, seq: entry.seq, buyer: entry.event.buyer(), detail });
         }
     }
 
@@ -282,24 +282,5 @@ impl Auditor {
         let index = broken.promise as usize;
         self.counts[index] += 1;
         self.first[index].get_or_insert(broken);
-    }
-}
-
-fn buyer_of(event: &Event) -> Option<BuyerId> {
-    match event {
-        Event::Configured { .. }
-        | Event::Paused
-        | Event::Resumed
-        | Event::Closed
-        | Event::Restocked { .. } => None,
-        Event::Joined { buyer, .. }
-        | Event::Left { buyer, .. }
-        | Event::Admitted { buyer, .. }
-        | Event::Lapsed { buyer, .. }
-        | Event::Held { buyer, .. }
-        | Event::Confirmed { buyer, .. }
-        | Event::Released { buyer, .. }
-        | Event::Refunded { buyer, .. }
-        | Event::Extended { buyer, .. } => Some(*buyer),
     }
 }

@@ -172,6 +172,27 @@ impl Event {
         "extended",
     ];
 
+    /// Whom it is about; `None` where it is about the sale.
+    #[must_use]
+    pub fn buyer(&self) -> Option<BuyerId> {
+        match *self {
+            Self::Configured { .. }
+            | Self::Paused
+            | Self::Resumed
+            | Self::Closed
+            | Self::Restocked { .. } => None,
+            Self::Joined { buyer, .. }
+            | Self::Left { buyer, .. }
+            | Self::Admitted { buyer, .. }
+            | Self::Lapsed { buyer, .. }
+            | Self::Held { buyer, .. }
+            | Self::Confirmed { buyer, .. }
+            | Self::Released { buyer, .. }
+            | Self::Refunded { buyer, .. }
+            | Self::Extended { buyer, .. } => Some(buyer),
+        }
+    }
+
     /// The event's name, as in tapes, in the ledger's `kind` column and in the API.
     #[must_use]
     pub fn name(&self) -> &'static str {

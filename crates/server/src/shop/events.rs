@@ -64,7 +64,7 @@ pub async fn page(
     };
     let passes = |event: &Event| {
         filter.kind.is_none_or(|kind| event.name() == kind)
-            && buyer.is_none_or(|buyer| buyer_of(event) == Some(buyer))
+            && buyer.is_none_or(|buyer| event.buyer() == Some(buyer))
             && filter.ticket.is_none_or(|ticket| ticket_of(event) == Some(ticket))
     };
     let head = shop.engine.views().get(sale).map_or(Seq(0), |view| view.seq);
@@ -90,7 +90,7 @@ pub async fn page(
         scanned += SCANNED_AT_ONCE;
         tokio::task::yield_now().await;
     }
-    let people = people_of(shop, rows.iter().filter_map(|entry| buyer_of(&entry.event))).await?;
+    let people = people_of(shop, rows.iter().filter_map(|entry| entry.event.buyer())).await?;
     Ok(EventPage { rows, people, next: reader.next() })
 }
 
@@ -152,25 +152,6 @@ impl Reader<'_> {
             Direction::Up(_) => Direction::Up(seq),
             Direction::Down(_) => Direction::Down(Some(seq)),
         };
-    }
-}
-
-fn buyer_of(event: &Event) -> Option<BuyerId> {
-    match *event {
-        Event::Configured { .. }
-        | Event::Paused
-        | Event::Resumed
-        | Event::Closed
-        | Event::Restocked { .. } => None,
-        Event::Joined { buyer, .. }
-        | Event::Left { buyer, .. }
-        | Event::Admitted { buyer, .. }
-        | Event::Lapsed { buyer, .. }
-        | Event::Held { buyer, .. }
-        | Event::Confirmed { buyer, .. }
-        | Event::Released { buyer, .. }
-        | Event::Refunded { buyer, .. }
-        | Event::Extended { buyer, .. } => Some(buyer),
     }
 }
 

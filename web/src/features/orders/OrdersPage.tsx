@@ -1,6 +1,7 @@
 // The buyer's own orders, newest first.
 
 import { Link } from "wouter";
+import { More } from "../../components/More";
 import { Unloaded } from "../../components/Notice";
 import { SignInFirst } from "../../components/SignInFirst";
 import type { Order } from "../../lib/api";
@@ -39,14 +40,7 @@ export function OrdersPage() {
         ))}
       </ul>
       {hasNextPage && (
-        <button
-          type="button"
-          className="button button-quiet mt-6"
-          aria-disabled={isFetchingNextPage}
-          onClick={() => !isFetchingNextPage && void fetchNextPage()}
-        >
-          {t("list.more")}
-        </button>
+        <More text={t("list.more")} isLoading={isFetchingNextPage} onMore={() => void fetchNextPage()} />
       )}
     </div>
   );

@@ -1,6 +1,7 @@
 // All sales: what runs, what comes, what was.
 
 import { Link } from "wouter";
+import { More } from "../../components/More";
 import { Unloaded } from "../../components/Notice";
 import { Plate } from "../../components/Plate";
 import { Price } from "../../components/Price";
@@ -43,14 +44,7 @@ export function SalesPage() {
         );
       })}
       {hasNextPage && (
-        <button
-          type="button"
-          className="button button-quiet"
-          aria-disabled={isFetchingNextPage}
-          onClick={() => !isFetchingNextPage && void fetchNextPage()}
-        >
-          {t("list.more")}
-        </button>
+        <More text={t("list.more")} isLoading={isFetchingNextPage} onMore={() => void fetchNextPage()} />
       )}
     </>
   );

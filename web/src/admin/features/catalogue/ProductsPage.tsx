@@ -2,6 +2,7 @@
 
 import { useState } from "react";
 import { Link } from "wouter";
+import { More } from "../../../components/More";
 import { Unloaded } from "../../../components/Notice";
 import { Plate } from "../../../components/Plate";
 import { language } from "../../../lib/i18n";
@@ -42,14 +43,7 @@ export function ProductsPage() {
         </ul>
       )}
       {hasNextPage && (
-        <button
-          type="button"
-          className="button button-quiet mt-6"
-          aria-disabled={isFetchingNextPage}
-          onClick={() => !isFetchingNextPage && void fetchNextPage()}
-        >
-          {t("list.more")}
-        </button>
+        <More text={t("list.more")} isLoading={isFetchingNextPage} onMore={() => void fetchNextPage()} />
       )}
       {deleted !== null && (
         <DeleteProduct

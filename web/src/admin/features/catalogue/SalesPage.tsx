@@ -2,6 +2,7 @@
 
 import type { ReactNode } from "react";
 import { Link } from "wouter";
+import { More } from "../../../components/More";
 import { Unloaded } from "../../../components/Notice";
 import type { Sale } from "../../../lib/api";
 import { language } from "../../../lib/i18n";
@@ -63,14 +64,7 @@ export function SalesPage() {
           );
         })}
       {hasNextPage && (
-        <button
-          type="button"
-          className="button button-quiet"
-          aria-disabled={isFetchingNextPage}
-          onClick={() => !isFetchingNextPage && void fetchNextPage()}
-        >
-          {t("list.more")}
-        </button>
+        <More text={t("list.more")} isLoading={isFetchingNextPage} onMore={() => void fetchNextPage()} />
       )}
     </>
   );
