@@ -16,7 +16,7 @@ use engine::record::postgres::{self, Address, PostgresReader, PostgresRecorder};
 use engine::record::sqlite::SqliteRecorder;
 use engine::record::{Batch, Record, encode_event};
 use engine::{Embedded, Engine, start_embedded, start_on_postgres};
-use own_postgres::Postgres;
+use own_servers::postgres::Postgres;
 use sale::{
     Admission, BuyerId, Command, Entry, Money, OrderId, Outcome, Policy, RequestKey, SaleId, State, Timestamp,
 };

@@ -5,7 +5,7 @@ use crate::support::{START, buyer_id, order_id, policy, request_key, sale_id, wh
 use engine::clock::ManualClock;
 use engine::record::{Batch, RecordError};
 use engine::{Embedded, EngineError};
-use own_postgres::Postgres;
+use own_servers::postgres::Postgres;
 use sale::{Admission, Command, Entry, Outcome, State};
 use sqlx::{Connection, Executor, PgConnection};
 use std::time::Duration;

@@ -7,7 +7,7 @@ use crate::support::{
 };
 use engine::clock::{SystemClock, stopwatch};
 use engine::{Embedded, Engine, EngineError};
-use own_postgres::Postgres;
+use own_servers::postgres::Postgres;
 use sale::{Admission, Command, Event, OrderId, Outcome};
 use sqlx::{Connection, Executor, PgConnection};
 use std::collections::HashSet;

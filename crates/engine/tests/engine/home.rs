@@ -6,7 +6,7 @@ use engine::record::postgres::{self, Address, PostgresReader, PostgresRecorder};
 use engine::record::sqlite::{SqliteReader, SqliteRecorder};
 use engine::record::{Batch, Read, Record, RecordError};
 use engine::{Embedded, StartError, start_embedded, start_on_postgres};
-use own_postgres::Postgres;
+use own_servers::postgres::Postgres;
 use sale::Timestamp;
 use std::sync::Arc;
 use tempfile::{TempDir, tempdir};

@@ -265,7 +265,7 @@ fn containing(part: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use own_postgres::Postgres;
+    use own_servers::postgres::Postgres;
     use sqlx::{Executor, SqlSafeStr};
 
     async fn every_statement_is_understood(store: Store) {
@@ -299,7 +299,7 @@ mod tests {
         }
         let url = Postgres::shared().database();
         let store = Store::connect(&url).await.unwrap();
-        assert!(!format!("{store:?}").contains(own_postgres::PASSWORD));
+        assert!(!format!("{store:?}").contains(own_servers::postgres::PASSWORD));
     }
 
     #[tokio::test]

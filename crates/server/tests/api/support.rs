@@ -3,7 +3,7 @@
 
 use engine::clock::{Clock, SystemClock};
 use futures::future::BoxFuture;
-use own_postgres::Postgres;
+use own_servers::postgres::Postgres;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use sale::time::Timestamp;
 use serde_json::{Value, json};

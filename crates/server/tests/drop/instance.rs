@@ -1,6 +1,6 @@
 //! A real `doorbuster serve` in a folder of its own, that can be killed and started again on the same folder and port.
 
-use own_postgres::free_port;
+use own_servers::free_port;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -3,7 +3,7 @@
 
 use crate::crowd::{Crowd, Manners};
 use crate::instance::{EMAIL, Instance, PASSWORD as ADMIN_PASSWORD, text, verify_with};
-use own_postgres::{PASSWORD, Postgres};
+use own_servers::postgres::{PASSWORD, Postgres};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::process::Command;

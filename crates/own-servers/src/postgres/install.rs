@@ -1,6 +1,6 @@
 //! Where PostgreSQL is installed, and as whom it runs. It never installs anything.
 
-use crate::words;
+use super::words;
 use std::fs;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;

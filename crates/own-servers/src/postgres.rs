@@ -3,14 +3,10 @@
 //!
 //! It runs as another user when the tests run as root, because PostgreSQL refuses root. Where PostgreSQL is not installed the
 //! test fails and says so; `scripts/setup.sh` installs it.
-#![expect(clippy::missing_panics_doc, reason = "what fails ends the test")]
-#![expect(clippy::unwrap_used, reason = "for tests: what fails ends them")]
 
 mod install;
-mod port;
 
-pub use port::free_port;
-
+use crate::free_port;
 use install::Install;
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead as _, BufReader, Write as _};
