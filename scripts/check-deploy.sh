@@ -30,7 +30,7 @@ read_nginx() {
     nginx -t -q -p "$1" -c "$1/nginx.conf" -e stderr || fail "nginx does not take the configuration for $(basename "$1")."
 }
 
-say "nginx: one instance, many, and compose's"
+say "nginx (one instance, many, and compose's), and the health check"
 for which in one many compose; do
     mkdir "$scratch/$which"
     cp deploy/nginx/*.conf "$scratch/$which"
@@ -38,7 +38,7 @@ done
 sed -i 's/include cluster.conf;/include doorbuster.conf;/' "$scratch/one/nginx.conf"
 cp deploy/nginx/compose-instances.conf "$scratch/compose/doorbuster-instances.conf"
 for which in one many compose; do read_nginx "$scratch/$which"; done
-node --test --test-reporter=spec deploy/nginx/test/cluster.test.mjs
+node --test --test-reporter=spec deploy/nginx/test/cluster.test.mjs deploy/test/healthcheck.test.mjs
 
 say "Prometheus"
 promtool check config --lint-fatal deploy/prometheus/prometheus.yml >/dev/null
