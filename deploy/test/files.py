@@ -123,7 +123,7 @@ def secrets(compose):
     for name in ("POSTGRES_PASSWORD", "VALKEY_PASSWORD"):
         if not re.search(rf"^{name}=$", example, re.MULTILINE):
             yield f".env.example should have {name}, without a value."
-        for use in re.findall(rf"\$\{{{name}[^}}]*\}}", str(compose)):
+        for use in sorted(set(re.findall(rf"\$\{{{name}[^}}]*\}}", str(compose)))):
             if not use.startswith(f"${{{name}:?"):
                 yield f"compose.yaml uses {use}: the start must be refused where it is missing."
     for path in sorted(DEPLOY.rglob("*.example*")):
