@@ -51,6 +51,16 @@ have_postgres() {
     have initdb || [ -n "$(find /usr/lib/postgresql -path '*/bin/initdb' -print -quit 2>/dev/null)" ]
 }
 
+# True when there is a Redis or a Valkey.
+have_redis() {
+    have redis-server || have valkey-server
+}
+
+# True when nginx is there; Debian keeps it out of the PATH of many users.
+have_nginx() {
+    [ -x /usr/sbin/nginx ] || have nginx
+}
+
 # Where cargo puts what it builds: the folder `target`, unless this machine is set up otherwise.
 target_dir() {
     cargo metadata --no-deps --offline --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/'

@@ -26,7 +26,7 @@ if [ "$(printf '%s\n%s\n' "$rust_needed" "${rust_here%%-*}" | sort -V | head -n 
 fi
 
 # The tests of deciding in Redis start servers of their own: the program has to be there, no service has to run.
-have redis-server || install_packages "Redis, which the tests start" redis-server
+have_redis || install_packages "Redis, which the tests start" redis-server
 
 # The formatter and the linter are wanted, not needed: a check whose tool is missing says that it was left out.
 add_component() {
@@ -40,6 +40,7 @@ add_component clippy clippy
 
 # For the tests, which start servers of their own. Wanted here, needed by test.sh.
 have_postgres || (install_packages "PostgreSQL, for the tests" postgresql) 2>/dev/null || true
+have_nginx || (install_packages "nginx, for the tests" nginx-light) 2>/dev/null || true
 
 # For the shop's pages. Wanted, not needed: a server without them serves the API all the same, and says so.
 have npm || (install_packages "Node and npm, for the shop's pages" nodejs npm) 2>/dev/null || true

@@ -13,7 +13,7 @@ fi
 have node || install_packages "Node, for testing sockets" nodejs
 have npm || install_packages "npm, for testing sockets" npm
 # Its package would also start it as a service; the tests start their own.
-[ -x /usr/sbin/nginx ] || have nginx || install_packages "nginx, for testing sockets behind it" nginx
+have_nginx || install_packages "nginx, for testing sockets behind it" nginx-light
 
 folder=crates/server/tests/sockets
 if [ ! "$folder/node_modules/.package-lock.json" -nt "$folder/package-lock.json" ]; then

@@ -11,9 +11,11 @@ step "pages"
 scripts/web.sh check
 
 have_postgres || install_packages "PostgreSQL, for the tests" postgresql
+have_redis || install_packages "Redis, which the tests start" redis-server
+# Its package would also start it as a service; the tests start their own.
+have_nginx || install_packages "nginx, which the tests start" nginx-light
 
 step "tests"
-have redis-server || install_packages "Redis, which the tests start" redis-server
 cargo test --workspace --locked
 
 step "the API on PostgreSQL"

@@ -6,17 +6,13 @@
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program that prints figures")]
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
 
-#[path = "../tests/valkey/server.rs"]
-#[expect(dead_code, reason = "the tests do more with a server")]
-mod server;
-
 use engine::clock::stopwatch;
 use engine::decide::valkey::{Batch, Library, Request, Said, Time};
 use engine::record::Epoch;
+use own_servers::redis::Server;
 use sale::{
     Admission, BuyerId, Command, Entry, Money, OrderId, Policy, RequestKey, SaleId, Seq, State, Timestamp,
 };
-use server::Server;
 use uuid::Uuid;
 
 const START: Timestamp = Timestamp(1_790_000_000_000);

@@ -3,7 +3,12 @@
 #![expect(clippy::missing_panics_doc, reason = "what fails ends the test")]
 #![expect(clippy::unwrap_used, reason = "for tests: what fails ends them")]
 
+pub mod nginx;
 pub mod postgres;
+pub mod redis;
+
+pub mod keeper;
+pub mod wire;
 
 mod port;
 

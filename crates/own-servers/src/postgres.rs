@@ -7,11 +7,10 @@
 mod install;
 
 use crate::free_port;
+use crate::keeper::{Frozen, Keeper};
 use install::Install;
-use rustix::process::{Pid, Signal, kill_process};
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::io::Write as _;
+use std::process::Stdio;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -36,38 +35,15 @@ const SETTINGS: [&str; 9] = [
     "log_min_messages=fatal",
 ];
 
-/// Runs the server, and ends it and removes its folder when the pipe from the test is closed: also when the test was killed.
-const KEEPER: &str = r#"
-folder=$1; shift
-"$@" >>"$folder/log" 2>&1 &
-server=$!
-echo "$server"
-read -r word || word=gone
-[ "$word" = keep ] || kill -QUIT "$server" 2>/dev/null
-wait "$server"
-[ "$word" = keep ] || rm -rf "$folder"
-"#;
-
 /// A server. It ends with this, or with the process.
 pub struct Postgres {
     /// Ended before the folder is removed: fields go in this order.
-    running: Option<Running>,
+    running: Option<Keeper>,
     install: Install,
     folder: TempDir,
     port: u16,
     settings: Vec<String>,
     databases: AtomicU32,
-}
-
-struct Running {
-    keeper: Child,
-    pipe: Option<ChildStdin>,
-    server: Pid,
-}
-
-/// A server that does nothing, until this is dropped.
-pub struct Frozen {
-    processes: Vec<Pid>,
 }
 
 impl Postgres {
@@ -155,16 +131,7 @@ impl Postgres {
 
     /// `kill -9` to all of the server's processes.
     pub fn kill(&mut self) {
-        let mut running = self.running.take().unwrap();
-        // Stopped first, so that none starts another while they are ended.
-        for process in running.processes() {
-            let _gone = kill_process(process, Signal::STOP);
-        }
-        for process in running.processes() {
-            let _gone = kill_process(process, Signal::KILL);
-        }
-        drop(running.pipe.take().map(|mut pipe| pipe.write_all(b"keep\n")));
-        running.keeper.wait().unwrap();
+        self.running.take().unwrap().kill();
     }
 
     /// Starts it again after [`Postgres::kill`], and waits until it can be entered.
@@ -174,25 +141,14 @@ impl Postgres {
         for setting in SETTINGS.into_iter().chain(self.settings.iter().map(String::as_str)) {
             command.args(["-c", setting]);
         }
-        let mut keeper = self.install.shell(KEEPER, self.folder.path(), &command);
-        let mut keeper =
-            keeper.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut server = String::new();
-        BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut server).unwrap();
-        let server = Pid::from_raw(server.trim().parse().unwrap()).unwrap();
-        let pipe = keeper.stdin.take();
-        self.running = Some(Running { keeper, pipe, server });
+        self.running = Some(self.install.keep(&command, self.folder.path()));
         self.wait_until_ready();
     }
 
     /// Stops all of its processes where they are, as a machine does that has no time for them.
     #[must_use]
     pub fn freeze(&self) -> Frozen {
-        let processes = self.running.as_ref().unwrap().processes();
-        for process in &processes {
-            let _gone = kill_process(*process, Signal::STOP);
-        }
-        Frozen { processes }
+        self.running.as_ref().unwrap().freeze()
     }
 
     /// Its address; `postgres` is the database that is always there.
@@ -214,47 +170,4 @@ impl Postgres {
         let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
         panic!("PostgreSQL does not start: {log}");
     }
-}
-
-impl Running {
-    fn processes(&self) -> Vec<Pid> {
-        let mut processes = vec![self.server];
-        processes.extend(children(self.server));
-        processes
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop(self.pipe.take());
-        let _reaped = self.keeper.wait();
-    }
-}
-
-impl Drop for Frozen {
-    fn drop(&mut self) {
-        for process in &self.processes {
-            let _gone = kill_process(*process, Signal::CONT);
-        }
-    }
-}
-
-/// The processes that a process has started, as Linux tells them.
-fn children(parent: Pid) -> Vec<Pid> {
-    let wanted = parent.as_raw_nonzero().to_string();
-    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-    processes
-        .filter_map(|process| {
-            let pid: i32 = process.file_name().to_str()?.parse().ok()?;
-            let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
-            // The name stands in brackets and may hold anything; behind it come the state and the parent.
-            let behind = stat.rsplit_once(')')?.1;
-            (behind.split_whitespace().nth(1)? == wanted).then(|| Pid::from_raw(pid))?
-        })
-        .collect()
-}
-
-/// A command of another program, for the arguments of a shell.
-fn words(command: &Command) -> Vec<std::ffi::OsString> {
-    std::iter::once(command.get_program()).chain(command.get_args()).map(ToOwned::to_owned).collect()
 }

@@ -1,13 +1,13 @@
 //! What happens to a server, and what comes of it: a state that could have lost something is not decided from.
 
 use crate::machine::{Redis, batch};
-use crate::server::{Cluster, Server};
 use crate::world::{
     SALE, START, World, announce, announce_with, ask, buyer, is_order, is_refused, is_repeated, reserve,
 };
 use engine::decide::valkey::{CALLS_IN_FLIGHT, Library, Said, Settings, TEXT, VERSION, Valkey, ValkeyError};
 use engine::decide::{Ask, Decide, Told};
 use engine::record::{Epoch, Record};
+use own_servers::redis::{Cluster, Server};
 use sale::{Admission, Command, Counters, Refusal, SaleId, State};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -94,8 +94,7 @@ async fn a_promoted_replica_is_handed_the_state() {
     let (world, mut process) = World::with_sale(&[], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
     let replica = Server::start();
-    replica.ask(&["REPLICAOF", "127.0.0.1", &world.server.port().to_string()]);
-    replica.until("INFO", "master_link_status:up");
+    replica.follow(world.server.port());
     let there = format!("doorbuster:{{{SALE}}}");
     assert_eq!(replica.ask(&["EXISTS", &there]), redis::Value::Int(1), "it has all the keys");
     // While it is a replica, nobody decides in it.
@@ -265,7 +264,7 @@ async fn a_newer_library_is_left_alone_and_an_older_one_replaced() {
 
 #[tokio::test]
 async fn a_cluster_spreads_the_sales() {
-    let cluster = Cluster::start(3).await;
+    let cluster = Cluster::start(3);
     let world = World { server: Server::start(), ledger: crate::ledger::Ledger::default() };
     let mut process = world.process_at(&cluster.url(), "first").await;
     let sales: Vec<SaleId> = (1..=12).map(|no| SaleId(Uuid::from_u64_pair(0xc1, no))).collect();

@@ -2,8 +2,8 @@
 //! same events.
 
 use crate::machine::{HandedOver, OneSale, Redis, runtime};
-use crate::server::Server;
 use engine::record::Epoch;
+use own_servers::redis::Server;
 use sale::{State, Tape, Timestamp, tape::TapeError};
 use std::path::{Path, PathBuf};
 

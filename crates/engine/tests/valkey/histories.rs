@@ -5,9 +5,9 @@
 
 use crate::history::{Case, Sale, any_sale};
 use crate::machine::{Redis, batch, outcome, runtime};
-use crate::server::Server;
 use engine::decide::valkey::{Answer, Batch, CALL_LEN_MAX, Reply, Request};
 use engine::record::Epoch;
+use own_servers::redis::Server;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseResult, TestRng, TestRunner};

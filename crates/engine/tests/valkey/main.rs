@@ -11,5 +11,4 @@ mod history;
 mod ledger;
 mod machine;
 mod pipeline;
-mod server;
 mod world;

@@ -1,13 +1,13 @@
 //! The whole pipeline over Redis: what is answered is recorded, also when the server is killed and comes back with nothing.
 
 use crate::ledger::Ledger;
-use crate::server::Server;
 use crate::world::{SALE, announce, buyer, order};
 use engine::clock::SystemClock;
 use engine::decide::valkey::{Outbox, Settings, Valkey};
 use engine::pipeline::{Limits, Pipeline, assemble};
 use engine::record::{Batch, Record, RecordError};
 use engine::{Answer, Engine, EngineError};
+use own_servers::redis::Server;
 use sale::{Command, Event, Outcome, Refusal, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;

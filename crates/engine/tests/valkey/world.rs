@@ -1,10 +1,10 @@
 //! A server, a ledger, and processes that decide and record, each by the time of the test.
 
 use crate::ledger::Ledger;
-use crate::server::Server;
 use engine::decide::valkey::{Outbox, Settings, Valkey};
 use engine::decide::{Ask, Decide, DecideError, Decided, Told};
 use engine::record::Record;
+use own_servers::redis::Server;
 use sale::{
     Admission, BuyerId, Command, Counters, Money, OrderId, Outcome, Policy, Refusal, RequestKey, SaleId,
     Timestamp,

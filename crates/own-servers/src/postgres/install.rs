@@ -1,6 +1,6 @@
 //! Where PostgreSQL is installed, and as whom it runs. It never installs anything.
 
-use super::words;
+use crate::keeper::Keeper;
 use std::fs;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;
@@ -46,11 +46,9 @@ impl Install {
         self.as_user(Command::new(program), folder)
     }
 
-    /// A script, whose first argument is the folder and whose others are a command.
-    pub(crate) fn shell(&self, script: &str, folder: &Path, command: &Command) -> Command {
-        let mut shell = Command::new("sh");
-        shell.args(["-c", script, "sh"]).arg(folder).args(words(command));
-        self.as_user(shell, folder)
+    /// Keeps one of its programs running. Told QUIT, the server ends at once, and takes its processes with it.
+    pub(crate) fn keep(&self, program: &Command, folder: &Path) -> Keeper {
+        Keeper::start_as(program, folder, "QUIT", |shell| self.as_user(shell, folder))
     }
 
     /// Gives a folder to that user.

@@ -1,7 +1,7 @@
 //! A Doorbuster in a folder of its own, with sales to be measured. Release binary, durable ledger, limits on (but wide:
 //! the generator is one address and few buyers), every reply a real one.
 
-use super::wrk::{Load, Wrk, free_port, wait_for};
+use super::wrk::{Load, Wrk, wait_for};
 use anyhow::Context;
 use serde_json::{Value, json};
 use server::auth::Role;
@@ -38,7 +38,7 @@ impl Doorbuster {
     /// One that is started with further flags.
     pub fn start_with(folder: &Path, flags: &[&str]) -> anyhow::Result<Self> {
         let data = folder.join("data");
-        let port = free_port()?;
+        let port = own_servers::free_port();
         let child = Command::new(env!("CARGO_BIN_EXE_doorbuster"))
             .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--metrics-listen", "127.0.0.1:0"])
             .args(["--limit-buy", "1000000000/15m", "--limit-read", "1000000000/1m", "--data"])

@@ -2,8 +2,9 @@
 //! here with a Redis of its own. Where Node, its packages or Redis are missing, the peer is left out and that is said.
 
 use super::doorbuster::Doorbuster;
-use super::wrk::{free_port, wait_for};
+use super::wrk::wait_for;
 use anyhow::Context;
+use own_servers::free_port;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -63,7 +64,7 @@ impl Peer {
     pub fn start(folder: &Path, buyers: usize, open: &str, sold_out: &str) -> anyhow::Result<Self> {
         let data = folder.join("redis");
         std::fs::create_dir(&data)?;
-        let (port, redis_port) = (free_port()?, free_port()?);
+        let (port, redis_port) = (free_port(), free_port());
         let redis = Command::new("redis-server")
             .args(["--port", &redis_port.to_string(), "--bind", "127.0.0.1", "--dir"])
             .arg(&data)

@@ -1,7 +1,7 @@
 //! Runs `wrk` with `load.lua` and reads its result.
 
 use anyhow::Context;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -78,11 +78,6 @@ impl Wrk {
             errors: field("errors")?,
         })
     }
-}
-
-/// A port that nobody listens on.
-pub fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// Waits until someone listens on the port.

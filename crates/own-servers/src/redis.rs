@@ -1,0 +1,203 @@
+//! A Redis or Valkey of one's own, for tests: on a free port, in a temporary folder, killed, frozen and mended as the test wants,
+//! and gone when the test has ended, however it ends. It never touches a server that it did not make.
+//!
+//! Where neither is installed the test fails and says so; `scripts/setup.sh` installs one.
+
+use crate::free_port;
+use crate::keeper::{Frozen, Keeper};
+use std::process::Command;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// How often it is looked whether a server has come to say something, and for how long.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+const LOOKS: u32 = 1_000;
+/// How long a server may be silent: one that stands still is not waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The programs that will do, the first that is there.
+const PROGRAMS: [&str; 2] = ["redis-server", "valkey-server"];
+
+/// A server. It ends with this, or with the process.
+pub struct Server {
+    /// Ended before the folder is removed: fields go in this order.
+    running: Option<Keeper>,
+    folder: TempDir,
+    port: u16,
+    settings: Vec<String>,
+}
+
+impl Server {
+    /// A server of this test's own, that keeps nothing over a restart.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with more settings, such as `["--maxmemory", "10mb"]`.
+    #[must_use]
+    pub fn start_with(settings: &[&str]) -> Self {
+        let folder = tempfile::Builder::new().prefix("own-redis-").tempdir().unwrap();
+        let mut server = Self { running: None, folder, port: free_port(), settings: Vec::new() };
+        server.restart_with(settings, "PONG");
+        server
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    /// The port that it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Kills it as a crash does.
+    pub fn kill(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.kill();
+        }
+    }
+
+    /// Starts it again, on the same port and folder.
+    pub fn restart(&mut self) {
+        self.restart_with(&[], "PONG");
+    }
+
+    /// Starts it again with more settings, and waits until it answers a `PING` so; `LOADING` is an answer too.
+    pub fn restart_with(&mut self, settings: &[&str], answer: &str) {
+        self.kill();
+        self.settings.extend(settings.iter().map(|setting| (*setting).to_owned()));
+        let mut program = Command::new(program());
+        program
+            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--dir"])
+            .arg(self.folder.path());
+        program.args(["--appendonly", "no", "--save", "", "--repl-diskless-sync-delay", "0"]);
+        program.args(&self.settings);
+        // Killed, it cannot write what it has to the disk at the last moment.
+        let running = self.running.insert(Keeper::start(&program, self.folder.path(), "KILL"));
+        for _ in 0..LOOKS {
+            let has_ended = running.has_ended();
+            let told = ask_at(self.port, redis::cmd("PING")).map_or_else(
+                |error| error.to_string(),
+                |value| redis::from_redis_value::<String>(value).unwrap_or_default(),
+            );
+            if told.contains(answer) || (answer == "LOADING" && told.contains("oading")) {
+                return;
+            }
+            assert!(!has_ended, "Redis does not start: {}", log(&self.folder));
+            std::thread::sleep(LOOK_EVERY);
+        }
+        panic!("Redis does not come to say {answer}: {}", log(&self.folder));
+    }
+
+    /// Stops it where it is, as a machine does that has no time for it.
+    #[must_use]
+    pub fn freeze(&self) -> Frozen {
+        self.running.as_ref().unwrap().freeze()
+    }
+
+    /// Makes it a replica of another, and waits until it has all that the other has. Commands pass through the port `through`:
+    /// that of the other, or of a wire to it.
+    pub fn follow(&self, through: u16) {
+        self.ask(&["REPLICAOF", "127.0.0.1", &through.to_string()]);
+        self.until_all(&["INFO", "replication"], &["master_link_status:up", "master_sync_in_progress:0"]);
+    }
+
+    /// Asks until the answer holds a text.
+    pub fn until(&self, word: &str, text: &str) {
+        self.until_all(&[word], &[text]);
+    }
+
+    /// Asks until the answer holds all texts.
+    pub fn until_all(&self, words: &[&str], texts: &[&str]) {
+        for _ in 0..LOOKS {
+            let told = self.try_ask(words).map(|value| format!("{value:?}")).unwrap_or_default();
+            if texts.iter().all(|text| told.contains(text)) {
+                return;
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        panic!("{words:?} does not come to say {texts:?}");
+    }
+
+    /// Sends a command as an operator would.
+    pub fn ask(&self, words: &[&str]) -> redis::Value {
+        self.try_ask(words).unwrap_or_else(|error| panic!("{words:?}: {error}"))
+    }
+
+    /// The same, where it may be refused.
+    ///
+    /// # Errors
+    /// When there is no answer, or a refusal.
+    pub fn try_ask(&self, words: &[&str]) -> Result<redis::Value, redis::RedisError> {
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]);
+        self.send(&command)
+    }
+
+    /// The same with a command whose words are no texts.
+    ///
+    /// # Errors
+    /// When there is no answer, or a refusal.
+    pub fn send(&self, command: &redis::Cmd) -> Result<redis::Value, redis::RedisError> {
+        ask_at(self.port, command.clone())
+    }
+}
+
+fn ask_at(port: u16, command: redis::Cmd) -> Result<redis::Value, redis::RedisError> {
+    let client = redis::Client::open(format!("redis://127.0.0.1:{port}/"))?;
+    let mut connection = client.get_connection_with_timeout(PATIENCE)?;
+    // A restart that has to read a file, or a large command, takes its time; one that stands still for ever is told.
+    connection.set_read_timeout(Some(PATIENCE * 10))?;
+    command.query(&mut connection)
+}
+
+/// What the server has said.
+fn log(folder: &TempDir) -> String {
+    std::fs::read_to_string(folder.path().join("log")).unwrap_or_default()
+}
+
+fn program() -> &'static str {
+    let is_there = |program: &&str| Command::new(program).arg("--version").output().is_ok();
+    PROGRAMS.into_iter().find(is_there).expect("Redis is installed (scripts/setup.sh installs it)")
+}
+
+/// Several servers that share the keys.
+pub struct Cluster {
+    /// Each has as many slots as the others.
+    pub servers: Vec<Server>,
+}
+
+/// Slots of a cluster.
+const SLOTS: usize = 16_384;
+
+impl Cluster {
+    /// So many servers that know each other.
+    #[must_use]
+    pub fn start(nodes: usize) -> Self {
+        let servers: Vec<Server> =
+            (0..nodes).map(|_| Server::start_with(&["--cluster-enabled", "yes"])).collect();
+        for (no, server) in servers.iter().enumerate() {
+            let (first, last) = (SLOTS * no / nodes, SLOTS * (no + 1) / nodes - 1);
+            server.ask(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &last.to_string()]);
+            server.ask(&["CLUSTER", "SET-CONFIG-EPOCH", &(no + 1).to_string()]);
+        }
+        for server in &servers[1..] {
+            servers[0].ask(&["CLUSTER", "MEET", "127.0.0.1", &server.port().to_string()]);
+        }
+        for server in &servers {
+            let nodes = format!("cluster_known_nodes:{nodes}");
+            server.until_all(&["CLUSTER", "INFO"], &["cluster_state:ok", &nodes]);
+        }
+        Self { servers }
+    }
+
+    /// The address of one of them.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.servers[0].url()
+    }
+}
