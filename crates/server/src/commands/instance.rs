@@ -9,10 +9,11 @@ use crate::announce::{Projector, projector};
 use crate::auth::passwords::Passwords;
 use crate::auth::tokens::{self, Tokens};
 use crate::clock::Now;
+use crate::http::limits::{Limits, shared};
 use crate::http::problem::kind;
 use crate::http::sockets::Door;
 use crate::http::v1::flash_sales::PreparedSales;
-use crate::http::{self, App, AppState, Ready, edge::Edge, limits::Limits, ops, server};
+use crate::http::{self, App, AppState, Ready, edge::Edge, ops, server};
 use crate::payments::TimeLimits;
 use crate::payments::sandbox::{SLOW, Sandbox};
 use crate::realtime::{self, Realtime, Said};
@@ -105,7 +106,6 @@ impl Instance {
         settings: Serve,
         clock: impl FnOnce(Timestamp) -> Arc<dyn Clock>,
     ) -> Result<Self, CommandError> {
-        settings.valkey()?;
         let limits = pipeline::Limits::default();
         match settings.database.as_ref().map(DatabaseUrl::address).transpose()? {
             None => Self::start_on(settings, |folder| engine::start_embedded(folder, limits, clock)).await,
@@ -124,6 +124,7 @@ impl Instance {
         engine: impl FnOnce(&Path) -> Result<Embedded, StartError>,
     ) -> Result<Self, CommandError> {
         let edge = settings.edge()?;
+        settings.valkey()?;
         // Before anything is opened: a door that is taken is told at once.
         let listener = listen("--listen", settings.listen)?;
         let metrics_listener = listen("--metrics-listen", settings.metrics_listen)?;
@@ -145,7 +146,7 @@ impl Instance {
         sales::settle_half_made(&shop).await.map_err(anyhow::Error::from)?;
         let demo = if settings.demo { Some(demo::prepare(&shop).await?) } else { None };
         let projector = start_projector(&shop, inbox, &metrics)?;
-        let limits = settings.rates().map(Limits::new);
+        let limits = open_limits(&settings, &shop, &metrics).await?;
         let (prepared, started_at) = (PreparedSales::default(), shop.engine.now());
         let app =
             Arc::new(App { shop, prepared, edge, started_at, limits, metrics, ready: Ready::default() });
@@ -329,6 +330,24 @@ async fn open_shop(
         accounts,
     };
     Ok((shop, inbox))
+}
+
+/// The request limits, if they are on: shared by all who share a Valkey, where there is one.
+async fn open_limits(
+    settings: &Serve,
+    shop: &Shop,
+    metrics: &Metrics,
+) -> Result<Option<Limits>, CommandError> {
+    let Some(rates) = settings.rates() else { return Ok(None) };
+    let Some(address) = settings.valkey()? else { return Ok(Some(Limits::new(rates))) };
+    let counted_alone = Counter::default();
+    metrics.register(
+        "limits_local",
+        "Requests that this instance counted alone, because Valkey did not answer",
+        counted_alone.clone(),
+    );
+    let shared = shared::Settings { address, now: Arc::clone(&shop.now), counted_alone };
+    Ok(Some(Limits::shared(rates, shared).await))
 }
 
 fn gauges(view: &SaleView) -> SaleRow {

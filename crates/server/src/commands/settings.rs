@@ -5,7 +5,7 @@ use super::CommandError;
 use super::database::DatabaseUrl;
 use super::valkey::ValkeyUrl;
 use crate::http::cors::Cors;
-use crate::http::limits::{Rate, Rates};
+use crate::http::limits::{Rate, Rates, shared};
 use crate::http::{edge, server};
 use crate::realtime;
 use clap::{Args, ValueEnum};
@@ -153,14 +153,14 @@ impl Serve {
     ///
     /// # Errors
     /// When `--valkey` is no address of one, or stands without `--database`.
-    pub fn valkey(&self) -> Result<Option<&str>, CommandError> {
+    pub fn valkey(&self) -> Result<Option<shared::Address>, CommandError> {
         let Some(valkey) = &self.valkey else { return Ok(None) };
         if self.database.is_none() {
             return Err(CommandError::Usage(
                 "--valkey: it needs --database, because what instances share is recorded there".into(),
             ));
         }
-        valkey.address().map(Some)
+        valkey.limits().map(Some)
     }
 
     /// What the edge goes by.
