@@ -368,6 +368,19 @@ async fn a_crowd_shares_the_connections_that_open_files_allow() {
     assert!(notes.contains("shared 64 connections") && notes.contains("192 open files"), "{notes}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn variables_that_are_meant_for_serve_are_passed_over_and_their_passwords_not_told() {
+    let variables = "export DOORBUSTER_VALKEY=redis://:tulip@127.0.0.1:1 \
+                     DOORBUSTER_DATABASE=postgres://ada:tulip@127.0.0.1:1/shop DOORBUSTER_BUYERS=100 &&";
+    let ended = Run::with_shell(variables, &[&small(&[("--buyers", "")])]).ends().await;
+    let document = ended.kept_every_promise().document();
+    assert_eq!(document["evidence"], "told by the API");
+    let command = document["command"].as_str().unwrap();
+    assert!(command.starts_with("DOORBUSTER_BUYERS=100 doorbuster rehearse"), "{command}");
+    let (_, page) = ended.report.as_ref().unwrap();
+    assert!(!document.to_string().contains("tulip") && !page.contains("tulip"), "{command}");
+}
+
 /// The first child of a process.
 fn child_of(pid: u32) -> Option<u32> {
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;

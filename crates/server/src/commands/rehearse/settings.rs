@@ -20,7 +20,8 @@ use uuid::Uuid;
 const PEOPLE_MAX: i64 = 2_000_000;
 
 /// Variables that the report leaves out: secrets, and what the seed is told for.
-const UNTOLD: [&str; 3] = ["DOORBUSTER_ADMIN_PASSWORD", "DOORBUSTER_DATABASE", "DOORBUSTER_SEED"];
+const UNTOLD: [&str; 4] =
+    ["DOORBUSTER_ADMIN_PASSWORD", "DOORBUSTER_DATABASE", "DOORBUSTER_SEED", "DOORBUSTER_VALKEY"];
 
 /// The flags of the same.
 const UNTOLD_FLAGS: [&str; 3] = ["--admin-password", "--database", "--seed"];

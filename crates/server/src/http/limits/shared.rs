@@ -130,11 +130,13 @@ struct Ended;
 impl Link {
     async fn run(mut self, mut server: Option<Server>) {
         loop {
-            let ended = match server {
-                Some(there) => self.serve(there).await,
-                None => self.pause().await,
-            };
-            if ended.is_err() {
+            if let Some(there) = server
+                && self.serve(there).await.is_err()
+            {
+                return;
+            }
+            // Also after one that has just failed: it may take the probe, and fail again.
+            if self.pause().await.is_err() {
                 return;
             }
             server = self.reach().await;
