@@ -32,3 +32,4 @@ mod products;
 mod projector;
 mod records;
 mod series;
+mod sharing;
