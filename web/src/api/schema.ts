@@ -1124,6 +1124,8 @@ export interface components {
             components: components["schemas"]["Component"][];
             /** @description Whether all of them work. */
             ok: boolean;
+            /** @description How far the tables behind lists lag; it does not count as not working, because nobody needs them to buy. */
+            tables: components["schemas"]["TablesLag"];
             /** @description The version that runs. */
             version: string;
         };
@@ -2118,6 +2120,19 @@ export interface components {
             /** @description How often what happened. */
             totals: components["schemas"]["CountsJson"];
             wait?: components["schemas"]["SpansJson"] | null;
+        };
+        /** @description How far the tables are behind the ledger. */
+        TablesLag: {
+            /**
+             * Format: int64
+             * @description Events that they do not show yet.
+             */
+            eventsBehind: number;
+            /**
+             * Format: int64
+             * @description Seconds since they showed everything.
+             */
+            secondsBehind: number;
         };
     };
     responses: never;

@@ -1,6 +1,7 @@
 //! Announcing what was recorded: followers of the ledger, each at its own offset and speed. A follower that is slow, down or
 //! restarted delays its own news only. Nothing here decides, and nobody waits for it.
 
+pub mod keys;
 pub mod live;
 pub mod projector;
 

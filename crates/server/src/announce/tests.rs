@@ -1,12 +1,14 @@
 //! What the tables say is what the ledger says: after any history, at any speed, through any number of restarts.
 
 mod series;
+mod shared;
 
 use super::projector::{Figures, Projector, Settings, Tools};
 use crate::shop::attempts;
 use crate::shop::projected::Projected;
-use crate::shop::projection::Follower;
 use crate::shop::projection::fold::{Folded, fold};
+use crate::shop::projection::{Follower, Onlooker};
+use crate::shop::sharing::Sharing;
 use crate::store::counters::CountersRow;
 use crate::store::orders::{Filter, OrderRow};
 use crate::store::queue::{QueueRow, QueueStatus};
@@ -216,6 +218,7 @@ proptest! {
 struct House {
     embedded: Embedded,
     store: Store,
+    sharing: Sharing,
     clock: Arc<ManualClock>,
 }
 
@@ -228,7 +231,7 @@ impl House {
             clock.set(last.max(clock.now()));
             Arc::clone(&clock) as Arc<dyn Clock>
         });
-        Self { embedded: embedded.unwrap(), store, clock }
+        Self { embedded: embedded.unwrap(), store, sharing: Sharing::Alone, clock }
     }
 
     fn engine(&self) -> &Engine {
@@ -253,11 +256,12 @@ impl House {
         let tools = Tools {
             engine: self.engine().clone(),
             store: self.store.clone(),
+            sharing: self.sharing,
             projected: projected.clone(),
             inbox,
             figures: figures.clone(),
         };
-        Projector::start(tools, Settings { events_max: 7, rest_factor: 0 }).unwrap()
+        Projector::start(tools, Settings { events_max: 7, rest_factor: 0, may_write: true }).unwrap()
     }
 
     async fn close(self) {
@@ -282,7 +286,8 @@ async fn a_projector_that_is_started_anew_after_each_transaction_writes_the_same
     let (projected, figures) = (Projected::default(), Figures::default());
     let mut restarts = 0;
     loop {
-        let begun = Follower::begin(house.engine(), &house.store, &projected, &figures, 1 + restarts % 23);
+        let onlooker = Onlooker::begin(&house.store, &projected).await.unwrap();
+        let begun = Follower::begin(house.engine(), onlooker, &figures, 1 + restarts % 23);
         let mut follower = begun.await.unwrap();
         let more = follower.round().await.unwrap();
         restarts += 1;
@@ -398,6 +403,7 @@ async fn refused_attempts_are_written_while_the_projector_runs_and_when_it_stops
     let tools = Tools {
         engine: house.engine().clone(),
         store: house.store.clone(),
+        sharing: house.sharing,
         projected: Projected::default(),
         inbox,
         figures: Figures::default(),

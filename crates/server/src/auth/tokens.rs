@@ -145,6 +145,12 @@ impl Tokens {
         self.revocations.load(Ordering::Acquire)
     }
 
+    /// Whether a session was ended, as far as it is known here.
+    #[must_use]
+    pub fn is_revoked(&self, session: Uuid) -> bool {
+        self.revoked.contains(session)
+    }
+
     /// Voids all tokens of a session, here and at once. To outlive a restart it must be in the `sessions` table too.
     pub fn revoke(&self, session: Uuid, revoked_at: Timestamp, now: Timestamp) {
         self.revoked.insert(session, revoked_at.plus_ms(self.ttl_ms), now);
@@ -231,6 +237,9 @@ pub enum KeyError {
         /// The file.
         path: PathBuf,
     },
+    /// The key cannot be written as text.
+    #[error("the token key cannot be written as text")]
+    Unwritable,
     /// The machine has no randomness to make a key from.
     #[error("the machine gives no random bytes")]
     Random(#[from] getrandom::Error),
@@ -243,7 +252,21 @@ pub enum KeyError {
 pub fn read_key(path: &Path) -> Result<SigningKey, KeyError> {
     let pem =
         std::fs::read_to_string(path).map_err(|source| KeyError::File { path: path.to_owned(), source })?;
-    SigningKey::from_pkcs8_pem(&pem).map_err(|_| KeyError::NotAKey { path: path.to_owned() })
+    key_of(&pem).ok_or(KeyError::NotAKey { path: path.to_owned() })
+}
+
+/// The key that a text is (PKCS#8 PEM), if it is one.
+#[must_use]
+pub fn key_of(pem: &str) -> Option<SigningKey> {
+    SigningKey::from_pkcs8_pem(pem).ok()
+}
+
+/// A key as text: PKCS#8 PEM. Whoever reads it can sign.
+///
+/// # Errors
+/// Never for a key that was made here.
+pub fn text_of(key: &SigningKey) -> Result<String, KeyError> {
+    Ok(key.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::Unwritable)?.to_string())
 }
 
 /// Reads the key in `path`, or makes one there that only this user can read (0600), if there is none.
@@ -255,7 +278,7 @@ pub fn read_or_make_key(path: &Path) -> Result<SigningKey, KeyError> {
         return read_key(path);
     }
     let key = make_key()?;
-    let pem = key.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::NotAKey { path: path.to_owned() })?;
+    let pem = text_of(&key)?;
     match write_private(path, pem.as_bytes()) {
         Ok(()) => Ok(key),
         // Another process was first: its key counts.

@@ -5,7 +5,7 @@ use super::database::{self, DatabaseUrl};
 use super::settings::{OnOff, Roles, Serve};
 use super::{CommandError, admin, demo};
 use crate::announce::live::{self, Live};
-use crate::announce::{Projector, projector};
+use crate::announce::{self, Projector, projector};
 use crate::auth::passwords::Passwords;
 use crate::auth::tokens::{self, Tokens};
 use crate::clock::Now;
@@ -20,14 +20,18 @@ use crate::realtime::{self, Realtime, Said};
 use crate::shop::accounts::{self, Accounts};
 use crate::shop::attempts::{self, AttemptsInbox};
 use crate::shop::catalogue::Catalogue;
+use crate::shop::lag::Lag;
 use crate::shop::live::Audience;
+use crate::shop::neighbours::{self, Neighbours};
+use crate::shop::orders::Recall;
 use crate::shop::payments::books::TableBooks;
 use crate::shop::payments::{Payments, Timing};
 use crate::shop::projected::Projected;
 use crate::shop::receipts::Receipts;
+use crate::shop::sharing::Sharing;
 use crate::shop::summary::Summaries;
-use crate::shop::{Shop, orders, sales};
-use crate::store::Store;
+use crate::shop::{Shop, lag, sales};
+use crate::store::{Store, secrets};
 use crate::telemetry::metrics::{Counter, Metrics};
 use crate::telemetry::sales::SaleRow;
 use crate::telemetry::sockets::SocketMetrics;
@@ -42,11 +46,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// The file of the token key in the data folder.
 pub const TOKEN_KEY_FILE: &str = "token-key.pem";
+
+/// The name of the token key in the database.
+const TOKEN_KEY_SECRET: &str = "token-key";
 
 /// The admin's address when the first start is given none.
 const ADMIN_EMAIL: &str = "admin@doorbuster.local";
@@ -203,28 +210,34 @@ impl Instance {
             Part::Serve => make_first_admin(&settings, &shop.accounts).await?,
             Part::Worker => None,
         };
-        accounts::restore_revocations(&shop.accounts).await.map_err(anyhow::Error::from)?;
+        let neighbours = Neighbours::meet(&shop).await.map_err(anyhow::Error::from)?;
         sales::settle_half_made(&shop).await.map_err(anyhow::Error::from)?;
         let demo =
             if settings.demo && part == Part::Serve { Some(demo::prepare(&shop).await?) } else { None };
-        let projector = start_projector(&shop, inbox, &metrics)?;
+        let works = part == Part::Worker || settings.roles == Roles::All;
+        let projector = start_projector(&shop, inbox, &metrics, works)?;
         let limits = open_limits(&settings, &shop, &metrics).await?;
         let (prepared, started_at) = (PreparedSales::default(), shop.engine.now());
         let app =
             Arc::new(App { shop, prepared, edge, started_at, limits, metrics, ready: Ready::default() });
 
-        recall_keys(&app).await;
         let (stop, stopping) = watch::channel(false);
+        let recalling = recall_keys(&app, stopping.clone()).await;
         let front = match listener {
             Some(listener) => Some(open_door(&app, &settings, listener, stopping.clone())?),
             None => None,
         };
         let mut tasks = vec![
+            recalling,
+            tokio::spawn(measure_lag(Arc::clone(&app), stopping.clone())),
             tokio::spawn(ops::serve_metrics(metrics_listener, Arc::clone(&app), stopping.clone())),
             tokio::spawn(sweep(Arc::clone(&app), stopping.clone())),
         ];
-        if part == Part::Worker || settings.roles == Roles::All {
-            tasks.push(tokio::spawn(Arc::clone(&app.shop.payments).run_reconciler(stopping)));
+        if works {
+            tasks.push(tokio::spawn(Arc::clone(&app.shop.payments).run_reconciler(stopping.clone())));
+        }
+        if app.shop.sharing.is_shared() {
+            tasks.push(tokio::spawn(look_around(Arc::clone(&app), neighbours, stopping)));
         }
         app.ready.set(true);
         let drain_limit = settings.drain_timeout;
@@ -297,14 +310,27 @@ fn open_door(
 }
 
 /// Tells the guard of the keys what the ledger knows of them. A large ledger takes its time: the start does not wait for it.
-async fn recall_keys(app: &AppState) {
+/// Where others make orders too, it goes on with theirs, until told to stop.
+async fn recall_keys(app: &AppState, mut stop: watch::Receiver<bool>) -> JoinHandle<()> {
     let app = Arc::clone(app);
+    let (recalled, waiting) = oneshot::channel();
     let recalling = tokio::spawn(async move {
-        if let Err(error) = orders::recall_keys(&app.shop).await {
+        let (engine, guard) = (&app.shop.engine, &app.shop.keys);
+        let mut recall = Recall::default();
+        let read = tokio::select! {
+            read = recall.go_on(engine, guard) => read,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        if let Err(error) = read {
             tracing::warn!(%error, "the keys of earlier orders cannot be read; a key that is reused for another sale is not noticed");
         }
+        let _too_late = recalled.send(());
+        if app.shop.sharing.is_shared() {
+            announce::keys::follow(engine.clone(), Arc::clone(guard), recall, stop).await;
+        }
     });
-    let _late = tokio::time::timeout(RECALL_PATIENCE, recalling).await;
+    let _late = tokio::time::timeout(RECALL_PATIENCE, waiting).await;
+    recalling
 }
 
 fn not_started(error: StartError) -> CommandError {
@@ -325,10 +351,9 @@ async fn open_database(settings: &Serve) -> Result<Option<Store>, CommandError> 
             "the data folder holds a {LEDGER_FILE}, which is not looked at: with --database the ledger is in the database"
         );
     }
-    if settings.token_key.is_none() {
-        engine::make_folder(&settings.data).context("--data: the folder cannot be made")?;
+    if let Some(path) = &settings.token_key {
+        read_key_file(path)?;
     }
-    token_key(settings)?;
     if settings.migrate == OnOff::On {
         database.prepare().await?;
     } else {
@@ -358,15 +383,42 @@ async fn refuse_old(store: &Store) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn token_key(settings: &Serve) -> Result<tokens::SigningKey, CommandError> {
-    match &settings.token_key {
-        Some(path) => {
-            tokens::read_key(path).map_err(|error| CommandError::Usage(format!("--token-key: {error}")))
-        }
-        None => {
-            Ok(tokens::read_or_make_key(&settings.data.join(TOKEN_KEY_FILE)).map_err(anyhow::Error::from)?)
-        }
+/// The key that signs access tokens: the file that the settings name; or the one in the data folder; or, where others have to
+/// know it too, the one in the tables.
+async fn token_key(
+    settings: &Serve,
+    store: &Store,
+    now: Timestamp,
+) -> Result<tokens::SigningKey, CommandError> {
+    if let Some(path) = &settings.token_key {
+        return read_key_file(path);
     }
+    let file = settings.data.join(TOKEN_KEY_FILE);
+    if settings.database.is_none() {
+        return Ok(tokens::read_or_make_key(&file).map_err(anyhow::Error::from)?);
+    }
+    if let Some(key) = shared_key(store).await? {
+        return Ok(key);
+    }
+    // A folder from before the tables kept it: who is signed in stays so.
+    let ours = if file.exists() { tokens::read_key(&file) } else { tokens::make_key() };
+    let ours = ours.and_then(|key| tokens::text_of(&key)).map_err(anyhow::Error::from)?;
+    secrets::keep(store, TOKEN_KEY_SECRET, &ours, now).await.map_err(anyhow::Error::from)?;
+    // Another process may have been first: its key counts.
+    Ok(shared_key(store).await?.context("the token key was kept, and is not there")?)
+}
+
+async fn shared_key(store: &Store) -> Result<Option<tokens::SigningKey>, CommandError> {
+    let kept = secrets::find(store, TOKEN_KEY_SECRET).await.map_err(anyhow::Error::from)?;
+    let Some(text) = kept else { return Ok(None) };
+    Ok(Some(
+        tokens::key_of(&text)
+            .context("the token key in the database is not an Ed25519 private key in PKCS#8 PEM")?,
+    ))
+}
+
+fn read_key_file(path: &Path) -> Result<tokens::SigningKey, CommandError> {
+    tokens::read_key(path).map_err(|error| CommandError::Usage(format!("--token-key: {error}")))
 }
 
 async fn open_shop(
@@ -375,17 +427,17 @@ async fn open_shop(
     running: &Embedded,
     metrics: &Metrics,
 ) -> Result<(Shop, AttemptsInbox), CommandError> {
+    let sharing = sharing(settings);
     let engine = running.engine.clone();
     let clock = Arc::clone(engine.clock());
     let now: Now = Arc::new(move || clock.now());
     let ttl_s = u32::try_from(settings.token_ttl.as_secs()).unwrap_or(u32::MAX);
-    let tokens = Tokens::new(token_key(settings)?, ttl_s, settings.token_cache as usize);
+    let tokens = Tokens::new(token_key(settings, &store, now()).await?, ttl_s, settings.token_cache as usize);
     let receipts = Receipts::new(&tokens.secret_for("receipts"));
     let passwords =
         Passwords::start(settings.password_threads()).context("the password threads cannot start")?;
     let sandbox = Arc::new(Sandbox::new(Arc::new(TableBooks(store.clone())), SLOW));
-    // The one whose ledger was taken over may still be at work on a payment.
-    let timing = Timing { is_alone: settings.database.is_none(), ..Timing::default() };
+    let timing = Timing { sharing, ..Timing::default() };
     let payments = Payments::new(store.clone(), engine.clone(), sandbox, TimeLimits::default(), timing);
     let dropped = Counter::default();
     let (attempts, inbox) = attempts::buffer(dropped.clone());
@@ -396,7 +448,7 @@ async fn open_shop(
     let watched = engine.clone();
     metrics.watch_sales(move || watched.views().all().iter().map(|view| gauges(view)).collect());
 
-    let catalogue = Catalogue::load(&store).await.map_err(anyhow::Error::from)?;
+    let catalogue = Catalogue::load(&store, sharing).await.map_err(anyhow::Error::from)?;
     let refresh_ttl_ms = i64::try_from(settings.refresh_ttl.as_millis()).unwrap_or(i64::MAX);
     let accounts =
         Accounts { now: Arc::clone(&now), store: store.clone(), tokens, passwords, refresh_ttl_ms };
@@ -404,8 +456,10 @@ async fn open_shop(
         now,
         engine,
         store,
+        sharing,
         catalogue,
         projected: Projected::default(),
+        lag: Lag::default(),
         attempts,
         payments,
         keys: Arc::default(),
@@ -435,6 +489,12 @@ async fn open_limits(
     Ok(Some(Limits::shared(rates, shared).await))
 }
 
+/// Who else may work on the tables. A folder is locked; a database is no one's alone, not even where one instance decides: the
+/// one whose ledger was taken over may still be at work.
+fn sharing(settings: &Serve) -> Sharing {
+    if settings.database.is_some() { Sharing::Shared } else { Sharing::Alone }
+}
+
 fn gauges(view: &SaleView) -> SaleRow {
     let units = view.counters;
     let version = i64::try_from(view.seq.0).unwrap_or(i64::MAX);
@@ -447,7 +507,12 @@ fn gauges(view: &SaleView) -> SaleRow {
     }
 }
 
-fn start_projector(shop: &Shop, inbox: AttemptsInbox, metrics: &Metrics) -> Result<Projector, CommandError> {
+fn start_projector(
+    shop: &Shop,
+    inbox: AttemptsInbox,
+    metrics: &Metrics,
+    may_write: bool,
+) -> Result<Projector, CommandError> {
     let figures = projector::Figures::default();
     metrics.register("projector_events", "Events written into the tables", figures.events.clone());
     metrics.register(
@@ -456,14 +521,26 @@ fn start_projector(shop: &Shop, inbox: AttemptsInbox, metrics: &Metrics) -> Resu
         figures.failures.clone(),
     );
     metrics.register("projector_rebuilds", "Sales whose tables were written anew", figures.rebuilds.clone());
+    metrics.register(
+        "projector_lag_events",
+        "Events that the tables do not show yet",
+        shop.lag.events.clone(),
+    );
+    metrics.register(
+        "projector_lag_seconds",
+        "Time since the tables showed everything",
+        shop.lag.seconds.clone(),
+    );
     let tools = projector::Tools {
         engine: shop.engine.clone(),
         store: shop.store.clone(),
+        sharing: shop.sharing,
         projected: shop.projected.clone(),
         inbox,
         figures,
     };
-    Ok(Projector::start(tools, projector::Settings::default()).context("the projector cannot start")?)
+    Ok(Projector::start(tools, projector::Settings { may_write, ..projector::Settings::default() })
+        .context("the projector cannot start")?)
 }
 
 /// The shop, for those who look after sockets.
@@ -512,8 +589,10 @@ async fn make_first_admin(settings: &Serve, desk: &Accounts) -> Result<Option<Fi
         None => (admin::generate_password()?, true),
     };
     let registration = admin::registration("admin-", email.clone(), None, password.clone())?;
-    match accounts::make_admin(desk, registration).await.map_err(anyhow::Error::from)? {
-        Ok(_) => Ok(generated.then_some(FirstAdmin { email, password })),
+    match accounts::make_first_admin(desk, registration).await.map_err(anyhow::Error::from)? {
+        Ok(Some(_)) => Ok(generated.then_some(FirstAdmin { email, password })),
+        // Another first start was first: its password counts.
+        Ok(None) => Ok(None),
         Err(_) => Err(CommandError::Usage("--admin-email: another account has its username".to_owned())),
     }
 }
@@ -521,6 +600,29 @@ async fn make_first_admin(settings: &Serve, desk: &Accounts) -> Result<Option<Fi
 fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener, CommandError> {
     server::listen(address)
         .map_err(|error| CommandError::Usage(format!("{flag}: cannot listen on {address}: {error}")))
+}
+
+/// Looks at what other processes do, until told to stop.
+async fn look_around(app: AppState, mut neighbours: Neighbours, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(neighbours::LOOK_EVERY) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        neighbours.look(&app.shop).await;
+    }
+}
+
+/// Measures how far the tables are behind, until told to stop.
+async fn measure_lag(app: AppState, mut stop: watch::Receiver<bool>) {
+    let shop = &app.shop;
+    loop {
+        shop.lag.measure(shop.engine.views(), &shop.projected, (shop.now)());
+        tokio::select! {
+            () = tokio::time::sleep(lag::MEASURE_EVERY) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
 }
 
 async fn sweep(app: AppState, mut stop: watch::Receiver<bool>) {

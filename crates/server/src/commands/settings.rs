@@ -24,7 +24,7 @@ pub struct Serve {
     /// Address of /metrics; keep it private.
     #[arg(long, env = "DOORBUSTER_METRICS_LISTEN", default_value = "127.0.0.1:9464", value_name = "ADDRESS")]
     pub metrics_listen: SocketAddr,
-    /// Folder of the ledger, the tables and the token key; made if there is none.
+    /// Folder of the ledger, the tables and the token key; made if there is none, unless all of them are in a database.
     #[arg(long, env = "DOORBUSTER_DATA", default_value = "./data", value_name = "FOLDER")]
     pub data: PathBuf,
     /// PostgreSQL for the ledger and the tables, such as postgres://user:password@host/name; without it they are in the data
@@ -98,7 +98,7 @@ pub struct Serve {
     #[arg(long, env = "DOORBUSTER_SOCKET_PING_TIMEOUT", default_value = "20s", value_parser = duration, value_name = "TIME")]
     pub socket_ping_timeout: Duration,
 
-    /// Ed25519 key (PKCS#8 PEM) that signs access tokens; made in the data folder if not given.
+    /// Ed25519 key (PKCS#8 PEM) that signs access tokens; if not given one is made, in the data folder or in the database.
     #[arg(long, env = "DOORBUSTER_TOKEN_KEY", value_name = "FILE")]
     pub token_key: Option<PathBuf>,
     /// Time that an access token is valid: long enough that nobody must refresh in mid-sale.

@@ -78,8 +78,10 @@ async fn health(State(app): State<AppState>) -> Response {
         Component { name: "shop database", ok: database.is_ok() },
     ];
     let ok = components.iter().all(|component| component.ok);
+    let lag = &app.shop.lag;
+    let tables = Tables { events_behind: lag.events.get(), seconds_behind: lag.seconds.get() };
     let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Health { ok, version: env!("CARGO_PKG_VERSION"), components })).into_response()
+    (status, Json(Health { ok, version: env!("CARGO_PKG_VERSION"), components, tables })).into_response()
 }
 
 /// How the parts are.
@@ -91,6 +93,19 @@ struct Health {
     version: &'static str,
     /// Each of them.
     components: Vec<Component>,
+    /// How far the tables behind lists lag; it does not count as not working, because nobody needs them to buy.
+    tables: Tables,
+}
+
+/// How far the tables are behind the ledger.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = TablesLag)]
+struct Tables {
+    /// Events that they do not show yet.
+    events_behind: i64,
+    /// Seconds since they showed everything.
+    seconds_behind: i64,
 }
 
 /// How one part is.

@@ -5,7 +5,7 @@ use super::Hall;
 use super::desk::{Note, Visit};
 use super::guest::{Guest, May};
 use super::words::{Inventory, LeftLine, Position, Said};
-use crate::shop::{Shop, line, live};
+use crate::shop::{Shop, line, live, sales};
 use sale::{BuyerId, Phase, SaleId, Seq};
 use serde::Serialize;
 use serde_json::Value;
@@ -140,7 +140,7 @@ where
         let hall = Arc::clone(&hall);
         async move {
             let Some(guest) = socket.extensions.get::<Arc<Guest>>() else { return };
-            let answer = match parse(&hall, &guest, socket.id, data.ok()) {
+            let answer = match parse(&hall, &guest, socket.id, data.ok()).await {
                 Ok(asked) => {
                     let (sale, visit) = (asked.sale, Visit { socket, guest });
                     let _stopped = hall.desk.send(Note::Watch { visit, sale }).await;
@@ -173,7 +173,7 @@ impl From<Code> for Unheard {
     }
 }
 
-fn parse<S>(hall: &Hall<S>, guest: &Guest, socket: Sid, data: Option<Value>) -> Result<Asked, Unheard>
+async fn parse<S>(hall: &Hall<S>, guest: &Guest, socket: Sid, data: Option<Value>) -> Result<Asked, Unheard>
 where
     S: Deref<Target = Shop>,
 {
@@ -188,7 +188,9 @@ where
     }
     let sale = data.as_ref().and_then(|data| data.get("flashSaleId")).and_then(Value::as_str);
     let sale = SaleId(sale.ok_or("bad_request")?.parse().map_err(|_| "bad_request")?);
-    hall.shop.catalogue.listing(sale).ok_or("sale_unknown")?;
+    if !sales::is_there(&hall.shop, sale).await {
+        return Err("sale_unknown".into());
+    }
     Ok(Asked { socket, sale, buyer: guest.buyer() })
 }
 

@@ -9,6 +9,7 @@ use crate::auth::tokens::Tokens;
 use crate::auth::{Role, Session};
 use crate::clock::Now;
 use crate::store::accounts::{self as users, Taken, User};
+use crate::store::changes::{self, Change};
 use crate::store::sessions::{self, NewToken, Use};
 use crate::store::{Store, StoreError, Writing};
 use sale::id::BuyerId;
@@ -173,7 +174,7 @@ pub async fn refresh(desk: &Accounts, token: &str) -> Outcome<SignedIn> {
     Ok(Ok(signed_in(desk, user, session, next)))
 }
 
-/// Ends a session: its refresh tokens and, on this instance at once, its access tokens.
+/// Ends a session: its refresh tokens and its access tokens, on this instance at once, on others within a second.
 ///
 /// # Errors
 /// When the tables cannot serve; the session then lives on.
@@ -217,6 +218,30 @@ pub async fn make_admin(desk: &Accounts, registration: Registration) -> Outcome<
     Ok(Err(taken.map_or(Refused::UsernameTaken, Refused::from)))
 }
 
+/// Makes the first admin, as [`make_admin`] would, unless there is one: of many starts at once, one does.
+///
+/// # Errors
+/// When the tables or the password threads cannot serve.
+pub async fn make_first_admin(desk: &Accounts, registration: Registration) -> Outcome<Option<Account>> {
+    let Registration { email, username, password } = registration;
+    let user = new_user(desk, email, username, password, Role::Admin).await?;
+    let mut writing = desk.store.begin().await?;
+    if users::first_admin_is_there(&mut writing).await? {
+        writing.undo().await?;
+        return Ok(Ok(None));
+    }
+    let made = match users::promote(&mut writing, &user.email, &user.password_hash).await? {
+        Some(promoted) => promoted,
+        None if users::insert(&mut writing, &user).await? => user,
+        None => {
+            writing.undo().await?;
+            return Ok(Err(Refused::UsernameTaken));
+        }
+    };
+    writing.commit().await?;
+    Ok(Ok(Some(made.into())))
+}
+
 /// Whether anyone is an admin yet.
 ///
 /// # Errors
@@ -225,17 +250,44 @@ pub async fn has_admin(store: &Store) -> Result<bool, AccountError> {
     Ok(users::has_admin(store).await?)
 }
 
-/// Tells the tokens which sessions were ended before this start.
+/// Tells the tokens which sessions were ended before this start. Returns from where [`follow_revocations`] goes on.
 ///
 /// # Errors
 /// When the tables cannot serve.
-pub async fn restore_revocations(desk: &Accounts) -> Result<(), AccountError> {
+pub async fn restore_revocations(desk: &Accounts) -> Result<i64, StoreError> {
+    // Asked first: what is ended meanwhile is told twice, and not missed.
+    let last = changes::last(&desk.store, Change::Sessions).await?;
     let now = (desk.now)();
     let since = now.plus_ms(-desk.tokens.ttl_ms());
     for (session, revoked_at) in sessions::revoked_since(&desk.store, since, REVOKED_MAX).await? {
         desk.tokens.revoke(session, revoked_at, now);
     }
-    Ok(())
+    Ok(last)
+}
+
+/// Sessions that were ended elsewhere and are told in one go, so that a look is short.
+const FOLLOW_BATCH: u32 = 1_000;
+
+/// Tells the tokens which sessions were ended, by whomever, after the one with the number `last`. Returns the number to go on
+/// from.
+///
+/// # Errors
+/// When the tables cannot serve.
+pub async fn follow_revocations(desk: &Accounts, mut last: i64) -> Result<i64, StoreError> {
+    loop {
+        let ended = sessions::revoked_after(&desk.store, last, FOLLOW_BATCH).await?;
+        let now = (desk.now)();
+        for (session, revoked_at, number) in &ended {
+            // Each new one has all sockets looked at; what was ended here is known.
+            if !desk.tokens.is_revoked(*session) {
+                desk.tokens.revoke(*session, *revoked_at, now);
+            }
+            last = *number;
+        }
+        if ended.len() < FOLLOW_BATCH as usize {
+            return Ok(last);
+        }
+    }
 }
 
 /// Sessions forgotten in one go by [`sweep`], so that nobody waits long for the writer.

@@ -1,14 +1,20 @@
 //! The catalogue in memory, for the hot path: which sales there are, under which names, selling what. Loaded from the tables at
-//! the start and after each edit by an admin. What a sale promises and how it stands is in the engine's views, never here.
+//! the start, after each edit by an admin, and when another process has edited. What a sale promises and how it stands is in the
+//! engine's views, never here.
 
+use super::sharing::Sharing;
+use crate::store::changes::{self, Change};
 use crate::store::products::Product;
 use crate::store::sales::SaleRow;
+use crate::store::turns::Turn;
 use crate::store::{Store, StoreError, sales};
 use arc_swap::ArcSwap;
 use engine::EngineError;
 use sale::{PolicyProblem, Refusal, SaleId, Timestamp};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, MutexGuard};
 
 /// The catalogue's part of one sale.
@@ -29,17 +35,36 @@ pub struct Listing {
 /// Every sale that is announced and not deleted.
 #[derive(Default)]
 pub struct Catalogue {
+    sharing: Sharing,
     index: ArcSwap<Index>,
     /// Admins edit one after the other: an edit is read, decided by the engine and written, and must not meet another.
     edits: Mutex<()>,
+    /// One reads the tables at a time, so that an older reading never replaces a newer one.
+    readings: Mutex<()>,
+    /// The last reading for somebody who asked for what is not here.
+    misses: Mutex<Option<Instant>>,
+    /// How many such readings were begun.
+    misses_begun: AtomicU64,
 }
 
 #[derive(Default)]
 struct Index {
+    /// The last change of the tables that is certainly in it.
+    changes: Option<i64>,
     /// Newest first.
     all: Vec<Arc<Listing>>,
     by_id: HashMap<SaleId, Arc<Listing>>,
     by_slug: HashMap<String, Arc<Listing>>,
+}
+
+/// Time between two readings for those who ask for what is not here: whoever guesses ids costs twenty small queries a second.
+const MISSES_REST: Duration = Duration::from_millis(50);
+
+/// The right to edit, until it is dropped.
+pub(super) struct Edit<'a> {
+    /// Given back first.
+    _everywhere: Option<Turn>,
+    _here: MutexGuard<'a, ()>,
 }
 
 /// Why an edit of the catalogue did not happen, by rule.
@@ -85,9 +110,9 @@ impl Catalogue {
     ///
     /// # Errors
     /// When the tables cannot be asked.
-    pub async fn load(store: &Store) -> Result<Self, StoreError> {
-        let catalogue = Self::default();
-        catalogue.reload(store).await?;
+    pub async fn load(store: &Store, sharing: Sharing) -> Result<Self, StoreError> {
+        let catalogue = Self { sharing, ..Self::default() };
+        catalogue.refresh(store).await?;
         Ok(catalogue)
     }
 
@@ -95,6 +120,12 @@ impl Catalogue {
     #[must_use]
     pub fn listing(&self, sale: SaleId) -> Option<Arc<Listing>> {
         self.index.load().by_id.get(&sale).cloned()
+    }
+
+    /// Whether a sale is listed.
+    #[must_use]
+    pub fn has(&self, sale: SaleId) -> bool {
+        self.index.load().by_id.contains_key(&sale)
     }
 
     /// The listing of the sale with this slug.
@@ -118,9 +149,18 @@ impl Catalogue {
         self.index.load().all.clone()
     }
 
-    /// Reads the tables again. Only under [`Catalogue::edit`], so that an older reading never replaces a newer one.
-    pub(super) async fn reload(&self, store: &Store) -> Result<(), StoreError> {
-        let mut index = Index::default();
+    /// Reads the tables again if they have changed. One small query when they have not.
+    ///
+    /// # Errors
+    /// When the tables cannot be asked; the catalogue is as it was.
+    pub async fn refresh(&self, store: &Store) -> Result<(), StoreError> {
+        let _alone = self.readings.lock().await;
+        // Asked before the listings: they may be newer than this says, never older.
+        let changes = changes::last(store, Change::Catalogue).await?;
+        if self.index.load().changes == Some(changes) {
+            return Ok(());
+        }
+        let mut index = Index { changes: Some(changes), ..Index::default() };
         for SaleRow { id, slug, product, revision, created_at } in sales::list(store).await? {
             let listing = Arc::new(Listing { sale: id, slug, product, created_at, revision });
             index.by_id.insert(id, Arc::clone(&listing));
@@ -131,8 +171,42 @@ impl Catalogue {
         Ok(())
     }
 
-    /// Waits until nobody else edits.
-    pub(super) async fn edit(&self) -> MutexGuard<'_, ()> {
-        self.edits.lock().await
+    /// Reads the tables for somebody who asked for what is not here: another process may have made it a moment ago. Those who
+    /// come at the same time share a reading, and there is one in [`MISSES_REST`] at most. An error is not theirs to hear: then
+    /// what they asked for is not here.
+    pub(super) async fn refresh_for_miss(&self, store: &Store) {
+        if !self.sharing.is_shared() {
+            return;
+        }
+        let begun = self.misses_begun.load(Ordering::Acquire);
+        let mut last = self.misses.lock().await;
+        // Begun after the question came: it has seen what was there by then.
+        if self.misses_begun.load(Ordering::Acquire) > begun {
+            return;
+        }
+        if let Some(last) = *last {
+            tokio::time::sleep(MISSES_REST.saturating_sub(last.elapsed())).await;
+        }
+        self.misses_begun.fetch_add(1, Ordering::Release);
+        *last = Some(engine::clock::stopwatch());
+        if let Err(error) = self.refresh(store).await {
+            tracing::debug!(%error, "the catalogue cannot be looked at anew");
+        }
+    }
+
+    /// Waits until nobody else edits, here or at another process, and knows then what they did.
+    ///
+    /// # Errors
+    /// When the tables cannot be asked, or somebody at another process edits for too long.
+    pub(super) async fn edit(&self, store: &Store) -> Result<Edit<'_>, StoreError> {
+        let here = self.edits.lock().await;
+        let everywhere = match self.sharing {
+            Sharing::Alone => None,
+            Sharing::Shared => Some(store.editing().await?),
+        };
+        if everywhere.is_some() {
+            self.refresh(store).await?;
+        }
+        Ok(Edit { _everywhere: everywhere, _here: here })
     }
 }

@@ -19,9 +19,12 @@ pub mod attempts;
 pub mod catalogue;
 pub mod ids;
 pub mod keys;
+pub mod lag;
+pub mod neighbours;
 pub mod projected;
 pub mod projection;
 pub mod receipts;
+pub mod sharing;
 pub mod words;
 
 use crate::clock::Now;
@@ -37,10 +40,14 @@ pub struct Shop {
     pub engine: Engine,
     /// The tables.
     pub store: Store,
+    /// Who else works on them.
+    pub sharing: sharing::Sharing,
     /// Which sales there are.
     pub catalogue: catalogue::Catalogue,
     /// How far the tables follow the ledger.
     pub projected: projected::Projected,
+    /// How much that is behind.
+    pub lag: lag::Lag,
     /// Where refusals are told.
     pub attempts: attempts::Attempts,
     /// What takes payments.

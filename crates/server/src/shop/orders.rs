@@ -1,16 +1,17 @@
 //! Orders: reserve units, look at an order, give it back. The law decides; here a request becomes its command and its answer
 //! becomes an order with a price. Paying is in [`super::payments`].
 
-use super::keys::KEY_LIFE_MS;
+use super::keys::{KEY_LIFE_MS, KeyGuard};
 use super::{Shop, ids};
 use crate::store::StoreError;
 use crate::store::orders::{self as rows, Filter, OrderRow};
-use engine::EngineError;
 use engine::record::ReadError;
+use engine::{Engine, EngineError};
 use sale::{
     BuyerId, Command, Event, Money, OrderId, OrderView, Outcome, Refusal, ReleaseReason, RequestKey, SaleId,
     Seq, Timestamp,
 };
+use std::collections::HashMap;
 
 /// An order and what it costs.
 #[derive(Clone, Copy, Debug)]
@@ -122,38 +123,51 @@ pub async fn cancel(shop: &Shop, buyer: BuyerId, order: OrderId) -> Answered<Ord
     }
 }
 
-/// Tells the guard again which keys the orders of the last day were made with. The guard forgets with the process, and the law
-/// of one sale does not know the keys of another.
-///
-/// # Errors
-/// When the ledger cannot be read.
-pub async fn recall_keys(shop: &Shop) -> Result<(), ReadError> {
-    let (ledger, since) = (shop.engine.ledger(), shop.engine.now().plus_ms(-KEY_LIFE_MS));
-    for view in shop.engine.views().all().iter() {
-        let mut after = before(shop, view.id, view.seq, since).await?;
-        loop {
-            let entries = ledger.read(view.id, after, RECALLED_LEN).await?;
-            let Some(last) = entries.last() else { break };
-            after = last.seq;
-            for entry in &entries {
-                if let Event::Held { buyer, quantity, key: Some(key), .. }
-                | Event::Confirmed { buyer, quantity, key: Some(key), .. } = entry.event
-                {
-                    let content = shop.keys.fingerprint((view.id, quantity));
-                    shop.keys.remember(buyer, key, content, entry.at);
+/// Tells the guard which keys the orders of the last day were made with. The guard forgets with the process and sees its own
+/// requests only, and the law of one sale does not know the keys of another.
+#[derive(Debug, Default)]
+pub struct Recall {
+    /// How far each sale is read.
+    offsets: HashMap<SaleId, Seq>,
+}
+
+impl Recall {
+    /// Reads what is new since the last time; at first, the last day.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read. What was read is not read again.
+    pub async fn go_on(&mut self, engine: &Engine, guard: &KeyGuard) -> Result<(), ReadError> {
+        let since = engine.now().plus_ms(-KEY_LIFE_MS);
+        for view in engine.views().all() {
+            let mut after = match self.offsets.get(&view.id) {
+                Some(after) => *after,
+                None => before(engine, view.id, view.seq, since).await?,
+            };
+            while after < view.seq {
+                let entries = engine.ledger().read(view.id, after, RECALLED_LEN).await?;
+                let Some(last) = entries.last() else { break };
+                after = last.seq;
+                for entry in &entries {
+                    if let Event::Held { buyer, quantity, key: Some(key), .. }
+                    | Event::Confirmed { buyer, quantity, key: Some(key), .. } = entry.event
+                    {
+                        guard.remember(buyer, key, guard.fingerprint((view.id, quantity)), entry.at);
+                    }
                 }
+                self.offsets.insert(view.id, after);
             }
+            self.offsets.insert(view.id, after);
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// An event before all of those since a moment, less than two pages before: found by halving.
-async fn before(shop: &Shop, sale: SaleId, last: Seq, since: Timestamp) -> Result<Seq, ReadError> {
+async fn before(engine: &Engine, sale: SaleId, last: Seq, since: Timestamp) -> Result<Seq, ReadError> {
     let (mut earlier, mut later) = (0, last.0);
     while later - earlier > RECALLED_LEN as u64 {
         let middle = earlier + (later - earlier) / 2;
-        let found = shop.engine.ledger().read(sale, Seq(middle), 1).await?;
+        let found = engine.ledger().read(sale, Seq(middle), 1).await?;
         match found.first() {
             Some(entry) if entry.at < since => earlier = middle,
             _ => later = middle,

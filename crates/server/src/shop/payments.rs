@@ -17,6 +17,8 @@ pub mod books;
 
 pub mod flights;
 
+mod lease;
+
 mod reconcile;
 
 mod refund;
@@ -237,16 +239,26 @@ impl Payments {
         order: Order,
         live: Payment,
     ) -> Result<Option<Result<PaidOrder, Refused>>, PaymentError> {
-        let settled = match live.state {
+        match live.state {
             State::Captured => return Ok(Some(Ok(PaidOrder { order, payment: Some(live) }))),
             State::Refunding | State::Refunded => {
                 return Ok(Some(Err(Refused::OrderState(order.view.status))));
             }
-            State::Started if live.method == request.method => self.retry(&live, &order).await?,
-            _ => self.resume(&live).await.map_err(unsettled)?,
+            _ => {}
+        }
+        let Some(held) = self.take(live.id, self.engine.now()).await? else {
+            return Ok(Some(Err(Refused::InFlight)));
         };
-        match settled {
+        let settled = self.holding(&held, async {
+            match held.state {
+                State::Started if held.method == request.method => self.retry(&held, &order).await,
+                _ => self.resume(&held).await.map_err(unsettled),
+            }
+        });
+        match settled.await? {
             Settled::Voided => Ok(None),
+            // Another process has brought it to its end meanwhile.
+            Settled::Over => Ok(Some(Err(Refused::InFlight))),
             settled => self.answer(order, live.id, settled).await.map(Some),
         }
     }
@@ -275,12 +287,11 @@ impl Payments {
         {
             return Ok(Err(Refused::KeyReused));
         }
-        if !rows::insert(&mut writing, &payment, self.try_at()).await? {
-            return Ok(Err(Refused::InFlight));
-        }
+        let inserted = rows::insert(&mut writing, payment, self.try_at(), self.lease()).await?;
+        let Some(held) = inserted else { return Ok(Err(Refused::InFlight)) };
         writing.commit().await?;
-        let settled = self.authorise(&payment).await.map_err(unsettled)?;
-        self.answer(order, payment.id, settled).await
+        let settled = self.holding(&held, self.authorise(&held)).await.map_err(unsettled)?;
+        self.answer(order, held.id, settled).await
     }
 
     /// Whether the law could still confirm the order, as far as can be told without asking it. It decides all the same:

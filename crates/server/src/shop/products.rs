@@ -65,7 +65,7 @@ pub async fn create(shop: &Shop, draft: ProductDraft) -> Result<Product, StoreEr
 /// # Errors
 /// When the tables cannot be asked.
 pub async fn edit(shop: &Shop, id: ProductId, edit: ProductEdit) -> Answered<Product> {
-    let _alone = shop.catalogue.edit().await;
+    let _alone = shop.catalogue.edit(&shop.store).await?;
     let Some(old) = products::find(&shop.store, id).await? else { return Ok(Err(Refused::ProductUnknown)) };
     let new = edit.applied_to(old.clone(), (shop.now)());
     if !same_currency(old.price, new.price) && is_in_use(shop, id).await? {
@@ -77,7 +77,7 @@ pub async fn edit(shop: &Shop, id: ProductId, edit: ProductEdit) -> Answered<Pro
     }
     sales::bump_by_product(&mut writing, id).await?;
     writing.commit().await?;
-    shop.catalogue.reload(&shop.store).await?;
+    shop.catalogue.refresh(&shop.store).await?;
     Ok(Ok(new))
 }
 
@@ -86,7 +86,7 @@ pub async fn edit(shop: &Shop, id: ProductId, edit: ProductEdit) -> Answered<Pro
 /// # Errors
 /// When the tables cannot be asked.
 pub async fn delete(shop: &Shop, id: ProductId) -> Answered<()> {
-    let _alone = shop.catalogue.edit().await;
+    let _alone = shop.catalogue.edit(&shop.store).await?;
     if products::find(&shop.store, id).await?.is_none() {
         return Ok(Err(Refused::ProductUnknown));
     }
@@ -94,7 +94,7 @@ pub async fn delete(shop: &Shop, id: ProductId) -> Answered<()> {
         return Ok(Err(Refused::ProductInUse));
     }
     products::delete(&shop.store, id, (shop.now)()).await?;
-    shop.catalogue.reload(&shop.store).await?;
+    shop.catalogue.refresh(&shop.store).await?;
     Ok(Ok(()))
 }
 

@@ -66,6 +66,28 @@ impl Projected {
         is_shown()
     }
 
+    /// What the tables say of themselves, where another process writes them: a sale that is not among these is not shown.
+    pub(crate) fn set_all(&self, applied: impl Iterator<Item = (SaleId, Seq)>) {
+        let applied: HashMap<SaleId, Seq> = applied.collect();
+        let known = self.shared.sales.load_full();
+        for sale in known.keys().filter(|sale| !applied.contains_key(sale)) {
+            if self.applied(*sale) != Seq(0) {
+                self.set(*sale, Seq(0));
+            }
+        }
+        for (sale, seq) in applied {
+            if self.applied(sale) != seq {
+                self.set(sale, seq);
+            }
+        }
+    }
+
+    /// Events that are published and that the tables do not show yet.
+    #[must_use]
+    pub fn behind(&self, views: &Views) -> u64 {
+        views.all().iter().map(|view| view.seq.0.saturating_sub(self.applied(view.id).0)).sum()
+    }
+
     /// Only the projector calls this, after its transaction is committed.
     pub(crate) fn set(&self, sale: SaleId, seq: Seq) {
         let known = self.shared.sales.load().get(&sale).cloned();

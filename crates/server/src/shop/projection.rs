@@ -51,6 +51,46 @@ pub enum Failure {
     Overtaken,
 }
 
+/// One who looks how far the tables are while another process writes them.
+pub struct Onlooker<'a> {
+    projected: &'a Projected,
+    tables: Tables,
+}
+
+impl<'a> Onlooker<'a> {
+    /// With a connection of its own.
+    ///
+    /// # Errors
+    /// When the tables cannot be asked.
+    pub async fn begin(tables: &Tables, projected: &'a Projected) -> Result<Self, Failure> {
+        Ok(Self { projected, tables: tables.follower().await? })
+    }
+
+    /// The connection that it reads by; refused attempts are written by it too, for each process writes its own.
+    #[must_use]
+    pub fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    /// Tells how far the tables are.
+    ///
+    /// # Errors
+    /// When they cannot be asked.
+    pub async fn look(&self) -> Result<(), Failure> {
+        let offsets = followers::list(&self.tables, NAME).await?;
+        self.projected.set_all(offsets.into_iter().map(|(sale, offset)| (sale, offset.seq)));
+        Ok(())
+    }
+
+    /// Tries to be the one who writes: `Ok` when nobody else does. It is so as long as the connection lives.
+    ///
+    /// # Errors
+    /// When the tables cannot be asked.
+    pub async fn may_write(&self) -> Result<bool, Failure> {
+        Ok(self.tables.may_follow().await?)
+    }
+}
+
 /// One life of the projector: from reading its offsets to the first failure.
 pub struct Follower<'a> {
     engine: &'a Engine,
@@ -69,19 +109,17 @@ struct Tail {
 }
 
 impl<'a> Follower<'a> {
-    /// Reads the offsets, and compares them with the ledger; drops the rows of a sale whose ledger is another one. A step takes
-    /// at most `events_max` events.
+    /// Goes on from an onlooker who may write: reads the offsets, and compares them with the ledger; drops the rows of a sale
+    /// whose ledger is another one. A step takes at most `events_max` events.
     ///
     /// # Errors
     /// When the tables or the ledger cannot be asked.
     pub async fn begin(
         engine: &'a Engine,
-        tables: &Tables,
-        projected: &'a Projected,
+        Onlooker { projected, tables }: Onlooker<'a>,
         figures: &'a Figures,
         events_max: usize,
     ) -> Result<Self, Failure> {
-        let tables = tables.follower().await?;
         let mut follower = Self { engine, projected, figures, events_max, tables, sales: HashMap::new() };
         for (sale, offset) in followers::list(&follower.tables, NAME).await? {
             if follower.is_of_this_ledger(sale, &offset).await? {

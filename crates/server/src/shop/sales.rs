@@ -2,6 +2,7 @@
 //! its answer and the catalogue's row are brought together, so that a crash between them leaves nothing half-made behind.
 
 use super::catalogue::{Answered, CatalogueError, Listing, Refused};
+use super::sharing::Sharing;
 use super::words::Slug;
 use super::{Shop, ids};
 use crate::store::products::{self, ProductId};
@@ -124,17 +125,17 @@ pub enum Action {
 const SLUG_TRIES: u32 = 20;
 /// A request that makes a sale has ended long before this, one way or another.
 const HALF_MADE_AFTER_S: i64 = 120;
-/// Events read at once when looking for the first promise.
-const LOOK_LEN: usize = 256;
+/// Events read at once when looking for a promise.
+const LOOK_LEN: usize = 1_024;
 
 /// Makes a sale and announces it. The row is written first, marked as half-made; then the ledger has it; then the mark goes.
 ///
 /// # Errors
 /// When the tables or the engine cannot answer. The sale may exist all the same (see [`settle_half_made`]).
 pub async fn create(shop: &Shop, draft: SaleDraft) -> Answered<Sale> {
-    let _alone = shop.catalogue.edit().await;
+    let _alone = shop.catalogue.edit(&shop.store).await?;
     let now = (shop.now)();
-    settle(shop, now.plus_ms(-HALF_MADE_AFTER_S * 1000)).await?;
+    settle(shop, given_up_before(now)).await?;
     let Some(product) = products::find(&shop.store, draft.product).await? else {
         return Ok(Err(Refused::NoSuchProduct));
     };
@@ -170,8 +171,8 @@ pub async fn create(shop: &Shop, draft: SaleDraft) -> Answered<Sale> {
         }
     }
     sales::set_announced(&shop.store, id, now).await?;
-    shop.catalogue.reload(&shop.store).await?;
-    Ok(find(shop, id).ok_or(Refused::SaleUnknown))
+    shop.catalogue.refresh(&shop.store).await?;
+    Ok(seek(shop, id).await.ok_or(Refused::SaleUnknown))
 }
 
 /// Edits a sale: the law decides first, then the catalogue follows.
@@ -179,8 +180,8 @@ pub async fn create(shop: &Shop, draft: SaleDraft) -> Answered<Sale> {
 /// # Errors
 /// When the tables or the engine cannot answer; editing again is safe.
 pub async fn edit(shop: &Shop, id: SaleId, edit: SaleEdit) -> Answered<Sale> {
-    let _alone = shop.catalogue.edit().await;
-    let Some(Sale { listing, view }) = find(shop, id) else { return Ok(Err(Refused::SaleUnknown)) };
+    let _alone = shop.catalogue.edit(&shop.store).await?;
+    let Some(Sale { listing, view }) = seek(shop, id).await else { return Ok(Err(Refused::SaleUnknown)) };
     let product = match edit.product {
         Some(product) if product != listing.product.id => match products::find(&shop.store, product).await? {
             None => return Ok(Err(Refused::NoSuchProduct)),
@@ -191,7 +192,7 @@ pub async fn edit(shop: &Shop, id: SaleId, edit: SaleEdit) -> Answered<Sale> {
         },
         _ => Arc::clone(&listing.product),
     };
-    let policy = edit.applied_to(&view.policy);
+    let policy = edit.applied_to(&promised(shop, &view).await?);
     if policy.unit_price.currency != product.price.currency {
         return Ok(Err(Refused::CurrencyDiffers));
     }
@@ -208,9 +209,9 @@ pub async fn edit(shop: &Shop, id: SaleId, edit: SaleEdit) -> Answered<Sale> {
     }
     if slug != listing.slug || product.id != listing.product.id {
         sales::update(&shop.store, id, slug, product.id).await?;
-        shop.catalogue.reload(&shop.store).await?;
+        shop.catalogue.refresh(&shop.store).await?;
     }
-    Ok(find(shop, id).ok_or(Refused::SaleUnknown))
+    Ok(seek(shop, id).await.ok_or(Refused::SaleUnknown))
 }
 
 /// Pauses, resumes, closes or restocks a sale.
@@ -219,7 +220,7 @@ pub async fn edit(shop: &Shop, id: SaleId, edit: SaleEdit) -> Answered<Sale> {
 /// When the engine cannot answer.
 pub async fn act(shop: &Shop, id: SaleId, action: Action) -> Answered<Sale> {
     // A restock and an edit of the quantity must not overlook each other.
-    let _alone = shop.catalogue.edit().await;
+    let _alone = shop.catalogue.edit(&shop.store).await?;
     if shop.catalogue.listing(id).is_none() {
         return Ok(Err(Refused::SaleUnknown));
     }
@@ -232,7 +233,7 @@ pub async fn act(shop: &Shop, id: SaleId, action: Action) -> Answered<Sale> {
     if let Err(refusal) = command(shop, id, command_of).await? {
         return Ok(Err(Refused::Law(refusal)));
     }
-    Ok(find(shop, id).ok_or(Refused::SaleUnknown))
+    Ok(seek(shop, id).await.ok_or(Refused::SaleUnknown))
 }
 
 /// Deletes a sale that nobody has ever had a place or an order in; closes any other. It is closed either way before anyone
@@ -241,7 +242,7 @@ pub async fn act(shop: &Shop, id: SaleId, action: Action) -> Answered<Sale> {
 /// # Errors
 /// When the tables, the engine or the ledger cannot answer; deleting again is safe.
 pub async fn delete(shop: &Shop, id: SaleId) -> Answered<Deleted> {
-    let _alone = shop.catalogue.edit().await;
+    let _alone = shop.catalogue.edit(&shop.store).await?;
     if shop.catalogue.listing(id).is_none() {
         return Ok(Err(Refused::SaleUnknown));
     }
@@ -249,15 +250,15 @@ pub async fn delete(shop: &Shop, id: SaleId) -> Answered<Deleted> {
         return Ok(Err(Refused::Law(refusal)));
     }
     if had_buyers(shop, id).await? {
-        let closed = find(shop, id).map(|sale| Deleted::Closed(Box::new(sale)));
+        let closed = seek(shop, id).await.map(|sale| Deleted::Closed(Box::new(sale)));
         return Ok(closed.ok_or(Refused::SaleUnknown));
     }
     sales::delete(&shop.store, id, (shop.now)()).await?;
-    shop.catalogue.reload(&shop.store).await?;
+    shop.catalogue.refresh(&shop.store).await?;
     Ok(Ok(Deleted::Gone))
 }
 
-/// A sale that is announced and not deleted.
+/// A sale that is announced and not deleted, as it is known here.
 #[must_use]
 pub fn find(shop: &Shop, id: SaleId) -> Option<Sale> {
     let listing = shop.catalogue.listing(id)?;
@@ -265,11 +266,52 @@ pub fn find(shop: &Shop, id: SaleId) -> Option<Sale> {
     Some(Sale { listing, view })
 }
 
-/// The sale that an address names by its id or its slug.
+/// The sale that an address names by its id or its slug, as it is known here.
 #[must_use]
 pub fn find_named(shop: &Shop, id_or_slug: &str) -> Option<Sale> {
     let listing = shop.catalogue.find(id_or_slug)?;
     let view = shop.engine.views().get(listing.sale)?;
+    Some(Sale { listing, view })
+}
+
+/// [`find`], also when another process has made the sale a moment ago.
+pub async fn seek(shop: &Shop, id: SaleId) -> Option<Sale> {
+    if let Some(sale) = find(shop, id) {
+        return Some(sale);
+    }
+    if shop.catalogue.listing(id).is_none() {
+        shop.catalogue.refresh_for_miss(&shop.store).await;
+    }
+    meet(shop, shop.catalogue.listing(id)?).await
+}
+
+/// [`find_named`], also when another process has made the sale a moment ago.
+pub async fn seek_named(shop: &Shop, id_or_slug: &str) -> Option<Sale> {
+    if let Some(sale) = find_named(shop, id_or_slug) {
+        return Some(sale);
+    }
+    if shop.catalogue.find(id_or_slug).is_none() {
+        shop.catalogue.refresh_for_miss(&shop.store).await;
+    }
+    meet(shop, shop.catalogue.find(id_or_slug)?).await
+}
+
+/// Whether there is such a sale, also when another process has made it a moment ago. Cheap where it is known here.
+pub async fn is_there(shop: &Shop, id: SaleId) -> bool {
+    if shop.catalogue.has(id) && shop.engine.views().get(id).is_some() {
+        return true;
+    }
+    seek(shop, id).await.is_some()
+}
+
+/// A listed sale with what the engine says of it. Where another process has just announced the sale, the engine of this one may
+/// not have seen it yet: then it is asked to look.
+async fn meet(shop: &Shop, listing: Arc<Listing>) -> Option<Sale> {
+    let view = match shop.engine.views().get(listing.sale) {
+        Some(view) => view,
+        None if shop.sharing.is_shared() => shop.engine.sale(listing.sale).await.ok()?,
+        None => return None,
+    };
     Some(Sale { listing, view })
 }
 
@@ -292,14 +334,24 @@ pub fn list(
 }
 
 /// Finishes what a crash, or an engine that could not answer, left between a sale's row and its announcement: a sale that is
-/// in the ledger gets its mark, the row of one that is not is removed (its maker was never told yes). At the start nobody is
-/// making a sale, so every such row is meant.
+/// in the ledger gets its mark, the row of one that is not is removed (its maker was never told yes). Whoever is alone means
+/// every such row at its start, because nobody is making a sale then. Where another process may be announcing one at this very
+/// moment, only those are meant that are so old that their maker has given up, or died.
 ///
 /// # Errors
-/// When the tables cannot be asked.
+/// When the tables or the ledger cannot be asked.
 pub async fn settle_half_made(shop: &Shop) -> Result<(), CatalogueError> {
-    let _alone = shop.catalogue.edit().await;
-    settle(shop, Timestamp::MAX).await
+    let _alone = shop.catalogue.edit(&shop.store).await?;
+    let before = match shop.sharing {
+        Sharing::Alone => Timestamp::MAX,
+        Sharing::Shared => given_up_before((shop.now)()),
+    };
+    settle(shop, before).await
+}
+
+/// Rows that were made before this are nobody's work any more.
+fn given_up_before(now: Timestamp) -> Timestamp {
+    now.plus_ms(-HALF_MADE_AFTER_S * 1000)
 }
 
 async fn settle(shop: &Shop, before: Timestamp) -> Result<(), CatalogueError> {
@@ -312,7 +364,7 @@ async fn settle(shop: &Shop, before: Timestamp) -> Result<(), CatalogueError> {
         return Ok(());
     }
     for id in half_made {
-        if shop.engine.views().get(id).is_some() {
+        if is_in_ledger(shop, id).await? {
             sales::set_announced(&shop.store, id, (shop.now)()).await?;
             tracing::info!(sale = %id, "a sale that was announced before an interruption is finished");
         } else {
@@ -320,7 +372,42 @@ async fn settle(shop: &Shop, before: Timestamp) -> Result<(), CatalogueError> {
             tracing::info!(sale = %id, "a sale that was never announced is removed");
         }
     }
-    Ok(shop.catalogue.reload(&shop.store).await?)
+    Ok(shop.catalogue.refresh(&shop.store).await?)
+}
+
+/// Whether a sale was announced. Where others announce too, what is published here may lack it.
+async fn is_in_ledger(shop: &Shop, id: SaleId) -> Result<bool, CatalogueError> {
+    if shop.engine.views().get(id).is_some() {
+        return Ok(true);
+    }
+    Ok(shop.sharing.is_shared() && !shop.engine.ledger().read(id, Seq(0), 1).await?.is_empty())
+}
+
+/// What a sale promises now. Where other processes edit too, what is published here may be a moment old, and an edit that is
+/// made from it would take theirs back.
+async fn promised(shop: &Shop, view: &SaleView) -> Result<Policy, CatalogueError> {
+    let mut policy = Policy::clone(&view.policy);
+    if !shop.sharing.is_shared() {
+        return Ok(policy);
+    }
+    let mut after = view.seq;
+    loop {
+        let entries = shop.engine.ledger().read(view.id, after, LOOK_LEN).await?;
+        let Some(last) = entries.last() else { return Ok(policy) };
+        after = last.seq;
+        for entry in &entries {
+            change_promise(&mut policy, &entry.event);
+        }
+    }
+}
+
+/// What an event changes about what a sale promises; the law's own reading is `State::apply`.
+fn change_promise(policy: &mut Policy, event: &Event) {
+    match event {
+        Event::Configured { policy: new } => *policy = Policy::clone(new),
+        Event::Restocked { quantity } => policy.quantity = policy.quantity.saturating_add(*quantity),
+        _ => {}
+    }
 }
 
 /// Inserts a sale under the first free name that can be made of its product's.

@@ -1,5 +1,6 @@
 //! The `users` table. It never sees a password: only hashes come here.
 
+use super::changes::{self, Change};
 use super::{Store, StoreError, Writing};
 use crate::auth::Role;
 use sale::id::BuyerId;
@@ -42,6 +43,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     SET_PASSWORD_HASH,
     UPGRADE_PASSWORD_HASH,
     SET_ROLE,
+    PROMOTE,
     COUNT_ADMINS,
 ];
 
@@ -71,6 +73,10 @@ UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3";
 
 const SET_ROLE: &str = "
 UPDATE users SET role = $1 WHERE id = $2";
+
+const PROMOTE: &str = "
+UPDATE users SET password_hash = $1, role = 'admin' WHERE email = $2
+RETURNING id, email, username, password_hash, role, created_at";
 
 const COUNT_ADMINS: &str = "
 SELECT COUNT(*) FROM users WHERE role = 'admin'";
@@ -168,6 +174,24 @@ pub async fn upgrade_password_hash(
 pub async fn set_role(store: &Store, id: BuyerId, role: Role) -> Result<(), StoreError> {
     sqlx::query(SET_ROLE).bind(role.as_str()).bind(id.to_string()).execute(store.writer()).await?;
     Ok(())
+}
+
+/// Makes the account with this address an admin, with another password. `Ok(None)` when there is none.
+///
+/// # Errors
+/// When the database fails.
+pub async fn promote(writing: &mut Writing, email: &str, hash: &str) -> Result<Option<User>, StoreError> {
+    sqlx::query(PROMOTE).bind(hash).bind(email).fetch_optional(writing.on()).await?.map(read).transpose()
+}
+
+/// Makes all others wait who would make the first admin, until the transaction ends; then tells whether anyone is one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn first_admin_is_there(writing: &mut Writing) -> Result<bool, StoreError> {
+    changes::count_up(writing, Change::Admins).await?;
+    let admins: i64 = sqlx::query_scalar(COUNT_ADMINS).fetch_one(writing.on()).await?;
+    Ok(admins > 0)
 }
 
 /// Whether anyone is an admin.

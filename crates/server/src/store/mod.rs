@@ -24,6 +24,10 @@ pub mod sums;
 
 pub mod insight;
 
+pub mod changes;
+pub mod secrets;
+pub mod turns;
+
 mod bulk;
 mod patient;
 mod pools;
@@ -241,6 +245,8 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(series::STATEMENTS.iter().copied())
         .chain(insight::STATEMENTS.iter().copied())
         .chain(people::STATEMENTS.iter().copied())
+        .chain(changes::STATEMENTS.iter().copied())
+        .chain(secrets::STATEMENTS.iter().copied())
         .chain([people::find_text()])
         .chain(bulks().into_iter().flat_map(bulk::Bulk::texts))
 }
@@ -289,6 +295,18 @@ mod tests {
     async fn every_statement_is_understood_by_postgres() {
         let url = Postgres::shared().database();
         every_statement_is_understood(Store::connect(&url).await.unwrap()).await;
+    }
+
+    #[tokio::test]
+    async fn of_many_who_bring_the_tables_up_to_date_at_once_each_finds_them_so() {
+        let url = Postgres::shared().database();
+        let bring = async || {
+            let store = Store::connect_at_leisure(&url).await.unwrap();
+            store.migrate().await.unwrap();
+            assert!(store.is_current().await.unwrap());
+            store.close().await;
+        };
+        futures::future::join_all((0..4).map(|_| bring())).await;
     }
 
     #[tokio::test]

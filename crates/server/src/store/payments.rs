@@ -1,10 +1,14 @@
-//! The `payments` and `payment_keys` tables. A payment's state moves on by compare-and-set, so that two who work on the
-//! same row never undo each other. Nothing here decides what the next state is: that is `shop::payments`.
+//! The `payments` and `payment_keys` tables. A payment's state moves on by compare-and-set, and only by the hand of whoever holds
+//! it, so that two who work on the same row never undo each other. Nothing here decides what the next state is: that is
+//! `shop::payments`.
 
 use super::{Store, StoreError, Writing};
 use sale::{BuyerId, Money, OrderId, SaleId, Timestamp};
 use sqlx::Row;
 use sqlx::any::AnyRow;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use uuid::Uuid;
 
 /// One payment.
@@ -34,6 +38,48 @@ pub struct Payment {
     pub updated_at: Timestamp,
     /// How often the reconciler has tried in vain since then.
     pub tries: i64,
+}
+
+/// A payment in the hand of one who works on it. Only from here it can be moved on.
+#[derive(Clone, Debug)]
+pub struct Held {
+    payment: Payment,
+    lease: Lease,
+    /// Whether this hand has settled it; what is settled is in nobody's.
+    settled: Arc<AtomicBool>,
+}
+
+/// The right to work on a payment: a name that no other work has, and until when it holds unless it is renewed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Whose work it is.
+    pub holder: Uuid,
+    /// From then on another may take it.
+    pub until: Timestamp,
+}
+
+impl Deref for Held {
+    type Target = Payment;
+    fn deref(&self) -> &Payment {
+        &self.payment
+    }
+}
+
+impl Held {
+    fn new(payment: Payment, lease: Lease) -> Self {
+        Self { payment, lease, settled: Arc::default() }
+    }
+
+    /// The same payment in the next state.
+    #[must_use]
+    pub fn at(&self, state: State) -> Self {
+        let payment = Payment { state, ..self.payment.clone() };
+        Self { payment, lease: self.lease, settled: Arc::clone(&self.settled) }
+    }
+
+    fn holder(&self) -> String {
+        self.lease.holder.to_string()
+    }
 }
 
 /// How far a payment has come.
@@ -68,6 +114,12 @@ impl State {
         Self::Refunding,
         Self::Refunded,
     ];
+
+    /// Whether nothing is left to be done.
+    #[must_use]
+    pub const fn is_settled(self) -> bool {
+        matches!(self, Self::Captured | Self::Declined | Self::Voided | Self::Refunded)
+    }
 
     /// The word for it in tables, logs and the API.
     #[must_use]
@@ -113,6 +165,9 @@ pub(super) const STATEMENTS: &[&str] = &[
     INSERT,
     FIND,
     FIND_LIVE,
+    TAKE,
+    RENEW,
+    LET_GO,
     CHANGE,
     DECLINE,
     ABANDON,
@@ -129,9 +184,9 @@ pub(super) const STATEMENTS: &[&str] = &[
 const INSERT: &str = "
 INSERT INTO payments (
     id, order_id, sale_id, buyer_id, method, amount_minor, currency, state, reason, restock, created_at, updated_at,
-    tries, try_at
+    tries, try_at, lease, lease_until
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14, $15)
 ON CONFLICT DO NOTHING
 RETURNING id";
 
@@ -149,28 +204,43 @@ SELECT
 FROM payments
 WHERE order_id = $1 AND state NOT IN ('declined', 'voided')";
 
+const TAKE: &str = "
+UPDATE payments
+SET lease = $1, lease_until = $2
+WHERE id = $3 AND (lease IS NULL OR lease_until <= $4)
+RETURNING
+    id, order_id, sale_id, buyer_id, method, amount_minor, currency, state, reason, restock, created_at, updated_at,
+    tries";
+
+const RENEW: &str = "
+UPDATE payments SET lease_until = $1 WHERE id = $2 AND lease = $3 RETURNING id";
+
+const LET_GO: &str = "
+UPDATE payments SET lease = NULL, lease_until = NULL WHERE id = $1 AND lease = $2";
+
+/// What is settled is in nobody's hand.
 const CHANGE: &str = "
 UPDATE payments
-SET state = $1, updated_at = $2, try_at = $3, tries = 0
-WHERE id = $4 AND state = $5
+SET state = $1, updated_at = $2, try_at = $3, tries = 0, lease = $4
+WHERE id = $5 AND state = $6 AND lease = $7
 RETURNING id";
 
 const DECLINE: &str = "
 UPDATE payments
-SET state = 'declined', reason = $1, updated_at = $2, tries = 0
-WHERE id = $3 AND state = 'started'
+SET state = 'declined', reason = $1, updated_at = $2, tries = 0, lease = NULL
+WHERE id = $3 AND state = 'started' AND lease = $4
 RETURNING id";
 
 const ABANDON: &str = "
 UPDATE payments
 SET state = 'voiding', updated_at = $1, try_at = $2, tries = 0
-WHERE id = $3 AND state = 'started'
+WHERE id = $3 AND state = 'started' AND lease = $4
 RETURNING id";
 
 const BEGIN_REFUND: &str = "
 UPDATE payments
-SET state = 'refunding', restock = $1, updated_at = $2, try_at = $3, tries = 0
-WHERE id = $4 AND state = 'captured'
+SET state = 'refunding', restock = $1, updated_at = $2, try_at = $3, tries = 0, lease = $4, lease_until = $5
+WHERE id = $6 AND state = 'captured'
 RETURNING id";
 
 const POSTPONE: &str = "
@@ -181,7 +251,10 @@ SELECT
     id, order_id, sale_id, buyer_id, method, amount_minor, currency, state, reason, restock, created_at, updated_at,
     tries
 FROM payments
-WHERE state IN ('started', 'authorised', 'voiding', 'refunding') AND try_at <= $1
+WHERE
+    state IN ('started', 'authorised', 'voiding', 'refunding')
+    AND try_at <= $1
+    AND (lease IS NULL OR lease_until <= $1)
 ORDER BY try_at
 LIMIT $2";
 
@@ -212,11 +285,16 @@ WHERE (owner_id, key_digest) IN (
     SELECT owner_id, key_digest FROM payment_keys WHERE created_at < $1 ORDER BY created_at LIMIT $2
 )";
 
-/// Adds a payment. `Ok(false)` when its order has a live one already.
+/// Adds a payment, and holds it if there is a lease. `Ok(None)` when its order has a live one already.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn insert(writing: &mut Writing, payment: &Payment, try_at: Timestamp) -> Result<bool, StoreError> {
+pub async fn insert(
+    writing: &mut Writing,
+    payment: Payment,
+    try_at: Timestamp,
+    lease: Lease,
+) -> Result<Option<Held>, StoreError> {
     let inserted = sqlx::query(INSERT)
         .bind(payment.id.to_string())
         .bind(payment.order.to_string())
@@ -231,9 +309,52 @@ pub async fn insert(writing: &mut Writing, payment: &Payment, try_at: Timestamp)
         .bind(payment.created_at.0)
         .bind(payment.updated_at.0)
         .bind(try_at.0)
+        .bind(lease.holder.to_string())
+        .bind(lease.until.0)
         .fetch_optional(writing.on())
         .await?;
-    Ok(inserted.is_some())
+    Ok(inserted.map(|_| Held::new(payment, lease)))
+}
+
+/// Takes a payment in hand, as it is then. `Ok(None)` when another holds it, by a lease that is not over at `now`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn take(store: &Store, id: Uuid, lease: Lease, now: Timestamp) -> Result<Option<Held>, StoreError> {
+    let taken = sqlx::query(TAKE)
+        .bind(lease.holder.to_string())
+        .bind(lease.until.0)
+        .bind(id.to_string())
+        .bind(now.0)
+        .fetch_optional(store.writer())
+        .await?;
+    taken.map(|row| Ok(Held::new(read(&row)?, lease))).transpose()
+}
+
+/// Holds a payment for longer. `Ok(false)` when another has it by now, or it is settled.
+///
+/// # Errors
+/// When the database fails.
+pub async fn renew(store: &Store, held: &Held, until: Timestamp) -> Result<bool, StoreError> {
+    let renewed = sqlx::query(RENEW)
+        .bind(until.0)
+        .bind(held.id.to_string())
+        .bind(held.holder())
+        .fetch_optional(store.writer())
+        .await?;
+    Ok(renewed.is_some())
+}
+
+/// Gives a payment out of hand; nothing is to be done when its last step has settled it.
+///
+/// # Errors
+/// When the database fails; then the lease ends by itself.
+pub async fn let_go(store: &Store, held: &Held) -> Result<(), StoreError> {
+    if held.settled.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    sqlx::query(LET_GO).bind(held.id.to_string()).bind(held.holder()).execute(store.writer()).await?;
+    Ok(())
 }
 
 /// The payment with this id.
@@ -258,14 +379,14 @@ pub async fn find_live(store: &Store, order: OrderId) -> Result<Option<Payment>,
     found.map(|row| read(&row)).transpose()
 }
 
-/// Moves a payment on. `Ok(false)` when it is not in the state `from` any more.
+/// Moves a payment on from the state that it is in. `Ok(false)` when it is in another, or in another's hand.
 ///
 /// # Errors
 /// When the database fails; the change may have been made.
 pub async fn change(
     store: &Store,
-    id: Uuid,
-    (from, to): (State, State),
+    held: &Held,
+    to: State,
     now: Timestamp,
     try_at: Timestamp,
 ) -> Result<bool, StoreError> {
@@ -273,66 +394,81 @@ pub async fn change(
         .bind(to.as_str())
         .bind(now.0)
         .bind(try_at.0)
-        .bind(id.to_string())
-        .bind(from.as_str())
+        .bind((!to.is_settled()).then(|| held.holder()))
+        .bind(held.id.to_string())
+        .bind(held.state.as_str())
+        .bind(held.holder())
         .fetch_optional(store.writer())
         .await?;
+    held.settled.fetch_or(changed.is_some() && to.is_settled(), Ordering::Relaxed);
     Ok(changed.is_some())
 }
 
-/// Moves a payment from [`State::Started`] to [`State::Declined`]. `Ok(false)` when it is not started any more.
+/// Moves a payment from [`State::Started`] to [`State::Declined`]. `Ok(false)` when it is not started any more, or in another's
+/// hand.
 ///
 /// # Errors
 /// When the database fails; the change may have been made.
-pub async fn decline(store: &Store, id: Uuid, reason: &str, now: Timestamp) -> Result<bool, StoreError> {
+pub async fn decline(store: &Store, held: &Held, reason: &str, now: Timestamp) -> Result<bool, StoreError> {
     let changed = sqlx::query(DECLINE)
         .bind(reason)
         .bind(now.0)
-        .bind(id.to_string())
+        .bind(held.id.to_string())
+        .bind(held.holder())
         .fetch_optional(store.writer())
         .await?;
+    held.settled.fetch_or(changed.is_some(), Ordering::Relaxed);
     Ok(changed.is_some())
 }
 
 /// Moves a payment that the provider never saw from [`State::Started`] to [`State::Voiding`] and frees its keys: nothing
-/// was done under them. `Ok(false)` when it is not started any more.
+/// was done under them. `Ok(false)` when it is not started any more, or in another's hand.
 ///
 /// # Errors
 /// When the database fails; the change may have been made.
-pub async fn abandon(store: &Store, id: Uuid, now: Timestamp, try_at: Timestamp) -> Result<bool, StoreError> {
+pub async fn abandon(
+    store: &Store,
+    held: &Held,
+    now: Timestamp,
+    try_at: Timestamp,
+) -> Result<bool, StoreError> {
     let mut writing = store.begin().await?;
     let changed = sqlx::query(ABANDON)
         .bind(now.0)
         .bind(try_at.0)
-        .bind(id.to_string())
+        .bind(held.id.to_string())
+        .bind(held.holder())
         .fetch_optional(writing.on())
         .await?;
     if changed.is_some() {
-        sqlx::query(FREE_KEYS).bind(id.to_string()).execute(writing.on()).await?;
+        sqlx::query(FREE_KEYS).bind(held.id.to_string()).execute(writing.on()).await?;
     }
     writing.commit().await?;
     Ok(changed.is_some())
 }
 
-/// Moves a payment from [`State::Captured`] to [`State::Refunding`]. `Ok(false)` when it is not captured.
+/// Takes a payment in hand and moves it from [`State::Captured`] to [`State::Refunding`]. `Ok(None)` when it is not captured.
 ///
 /// # Errors
 /// When the database fails; the change may have been made.
 pub async fn begin_refund(
     writing: &mut Writing,
-    id: Uuid,
+    payment: Payment,
     restock: bool,
-    now: Timestamp,
-    try_at: Timestamp,
-) -> Result<bool, StoreError> {
+    (now, try_at): (Timestamp, Timestamp),
+    lease: Lease,
+) -> Result<Option<Held>, StoreError> {
     let changed = sqlx::query(BEGIN_REFUND)
         .bind(i64::from(restock))
         .bind(now.0)
         .bind(try_at.0)
-        .bind(id.to_string())
+        .bind(lease.holder.to_string())
+        .bind(lease.until.0)
+        .bind(payment.id.to_string())
         .fetch_optional(writing.on())
         .await?;
-    Ok(changed.is_some())
+    let payment = Payment { state: State::Refunding, restock, ..payment };
+    Ok(changed.map(|_| Held::new(payment, lease)))
 }
 
 /// Notes that a payment could not be settled, and when to try again.
@@ -349,7 +485,7 @@ pub async fn postpone(store: &Store, id: Uuid, state: State, try_at: Timestamp) 
     Ok(())
 }
 
-/// At most `limit` payments that are not settled and due to be tried at `due`, what waits longest first.
+/// At most `limit` payments that are not settled, due to be tried at `due` and in nobody's hand then, what waits longest first.
 ///
 /// # Errors
 /// When the database fails.

@@ -1,5 +1,6 @@
 //! The `products` table. A product is never removed, only marked: old orders keep its name.
 
+use super::changes::{self, Change};
 use super::{Store, StoreError, Writing};
 use sale::{Money, Timestamp};
 use sqlx::Row;
@@ -124,7 +125,10 @@ pub async fn update(writing: &mut Writing, product: &Product) -> Result<bool, St
 /// # Errors
 /// When the database fails.
 pub async fn delete(store: &Store, id: ProductId, now: Timestamp) -> Result<bool, StoreError> {
-    let done = sqlx::query(DELETE).bind(now.0).bind(id.to_string()).execute(store.writer()).await?;
+    let mut writing = store.begin().await?;
+    let done = sqlx::query(DELETE).bind(now.0).bind(id.to_string()).execute(writing.on()).await?;
+    changes::count_up(&mut writing, Change::Catalogue).await?;
+    writing.commit().await?;
     Ok(done.rows_affected() > 0)
 }
 

@@ -1,5 +1,6 @@
 //! The `sales` table: which product a sale sells and under which name. What it promises is in the ledger, never here.
 
+use super::changes::{self, Change};
 use super::products::{self, Product, ProductId};
 use super::{Store, StoreError, Writing};
 use sale::{SaleId, Timestamp};
@@ -114,13 +115,15 @@ pub async fn insert(store: &Store, sale: NewSale<'_>) -> Result<bool, StoreError
     Ok(inserted.is_some())
 }
 
-/// The sale is in the ledger.
+/// The sale is in the ledger: from now on it is listed.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn set_announced(store: &Store, id: SaleId, now: Timestamp) -> Result<(), StoreError> {
-    sqlx::query(SET_ANNOUNCED).bind(now.0).bind(id.to_string()).execute(store.writer()).await?;
-    Ok(())
+    let mut writing = store.begin().await?;
+    sqlx::query(SET_ANNOUNCED).bind(now.0).bind(id.to_string()).execute(writing.on()).await?;
+    changes::count_up(&mut writing, Change::Catalogue).await?;
+    writing.commit().await
 }
 
 /// Removes a half-made sale's row; leaves any other alone.
@@ -152,8 +155,10 @@ pub async fn half_made(store: &Store, before: Timestamp) -> Result<Vec<SaleId>, 
 /// When the database fails, also when another sale took the slug meanwhile.
 pub async fn update(store: &Store, id: SaleId, slug: &str, product: ProductId) -> Result<(), StoreError> {
     let product = product.to_string();
-    sqlx::query(UPDATE).bind(slug).bind(product).bind(id.to_string()).execute(store.writer()).await?;
-    Ok(())
+    let mut writing = store.begin().await?;
+    sqlx::query(UPDATE).bind(slug).bind(product).bind(id.to_string()).execute(writing.on()).await?;
+    changes::count_up(&mut writing, Change::Catalogue).await?;
+    writing.commit().await
 }
 
 /// Counts an edit of a product for the sales that sell it.
@@ -162,6 +167,7 @@ pub async fn update(store: &Store, id: SaleId, slug: &str, product: ProductId) -
 /// When the database fails.
 pub async fn bump_by_product(writing: &mut Writing, product: ProductId) -> Result<(), StoreError> {
     sqlx::query(BUMP_BY_PRODUCT).bind(product.to_string()).execute(writing.on()).await?;
+    changes::count_up(writing, Change::Catalogue).await?;
     Ok(())
 }
 
@@ -170,8 +176,10 @@ pub async fn bump_by_product(writing: &mut Writing, product: ProductId) -> Resul
 /// # Errors
 /// When the database fails.
 pub async fn delete(store: &Store, id: SaleId, now: Timestamp) -> Result<(), StoreError> {
-    sqlx::query(DELETE).bind(now.0).bind(id.to_string()).execute(store.writer()).await?;
-    Ok(())
+    let mut writing = store.begin().await?;
+    sqlx::query(DELETE).bind(now.0).bind(id.to_string()).execute(writing.on()).await?;
+    changes::count_up(&mut writing, Change::Catalogue).await?;
+    writing.commit().await
 }
 
 /// Whether no sale has this slug, half-made ones included.

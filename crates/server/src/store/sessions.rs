@@ -1,6 +1,7 @@
 //! The `sessions` and `refresh_tokens` tables. A session is a family of refresh tokens, each used once; it never holds a
 //! token itself, only its SHA-256.
 
+use super::changes::{self, Change};
 use super::{Store, StoreError, Writing};
 use sale::id::BuyerId;
 use sale::time::Timestamp;
@@ -16,6 +17,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     FIND_SESSION,
     REVOKE,
     REVOKED_SINCE,
+    REVOKED_AFTER,
     DELETE_EXPIRED,
 ];
 
@@ -35,10 +37,13 @@ const FIND_SESSION: &str = "
 SELECT user_id FROM sessions WHERE id = $1 AND revoked_at IS NULL";
 
 const REVOKE: &str = "
-UPDATE sessions SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL";
+UPDATE sessions SET revoked_at = $1, revoked_as = $2 WHERE id = $3 AND revoked_at IS NULL";
 
 const REVOKED_SINCE: &str = "
 SELECT id, revoked_at FROM sessions WHERE revoked_at > $1 ORDER BY revoked_at DESC LIMIT $2";
+
+const REVOKED_AFTER: &str = "
+SELECT id, revoked_at, revoked_as FROM sessions WHERE revoked_as > $1 ORDER BY revoked_as LIMIT $2";
 
 const DELETE_EXPIRED: &str = "
 DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 LIMIT $2)";
@@ -135,7 +140,8 @@ pub async fn use_token(writing: &mut Writing, hash: &str, now: Timestamp) -> Res
 /// # Errors
 /// When the database fails.
 pub async fn revoke(writing: &mut Writing, session: Uuid, now: Timestamp) -> Result<(), StoreError> {
-    sqlx::query(REVOKE).bind(now.0).bind(session.to_string()).execute(writing.on()).await?;
+    let number = changes::count_up(writing, Change::Sessions).await?;
+    sqlx::query(REVOKE).bind(now.0).bind(number).bind(session.to_string()).execute(writing.on()).await?;
     Ok(())
 }
 
@@ -151,6 +157,24 @@ pub async fn revoked_since(
     let rows =
         sqlx::query(REVOKED_SINCE).bind(since.0).bind(i64::from(limit)).fetch_all(store.reader()).await?;
     rows.iter().map(|row| Ok((uuid_at(row, "id")?, Timestamp(row.try_get("revoked_at")?)))).collect()
+}
+
+/// The sessions revoked after the one with this number, with the moment and their numbers, in the order in which they were, at
+/// most `limit`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn revoked_after(
+    store: &Store,
+    number: i64,
+    limit: u32,
+) -> Result<Vec<(Uuid, Timestamp, i64)>, StoreError> {
+    let rows =
+        sqlx::query(REVOKED_AFTER).bind(number).bind(i64::from(limit)).fetch_all(store.reader()).await?;
+    let read = |row: &AnyRow| {
+        Ok((uuid_at(row, "id")?, Timestamp(row.try_get("revoked_at")?), row.try_get("revoked_as")?))
+    };
+    rows.iter().map(read).collect()
 }
 
 /// Forgets at most `limit` sessions that ended before `now`, with their tokens. Returns how many.

@@ -33,3 +33,4 @@ mod products;
 mod projector;
 mod records;
 mod series;
+mod sharing;

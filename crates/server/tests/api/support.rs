@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::runtime::Handle;
 
 pub const PASSWORD: &str = "correct horse battery";
 pub const ADMIN_EMAIL: &str = "boss@example.com";
@@ -60,6 +61,30 @@ impl TestApp {
         Self::with(&["--limits", "off", "--database", &Postgres::shared().database()]).await
     }
 
+    /// Two new shops without limits on one new database, started at the same time.
+    pub async fn two_on_postgres() -> (Self, Self) {
+        let flags = ["--limits", "off", "--database", &Postgres::shared().database()].map(str::to_owned);
+        let clock = Arc::<AtomicI64>::default();
+        let start = || {
+            let (runtime, flags, clock) = (Handle::current(), flags.to_vec(), Arc::clone(&clock));
+            let folder = Arc::new(tempfile::tempdir().unwrap());
+            tokio::task::spawn_blocking(move || runtime.block_on(Self::open(folder, flags, clock)))
+        };
+        let (one, two) = tokio::join!(start(), start());
+        (one.unwrap(), two.unwrap())
+    }
+
+    /// The same with this token key in its data folder, if there is such a file.
+    pub async fn on_postgres_with_key(key: &Path) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        std::fs::create_dir(folder.path().join("data")).unwrap();
+        if key.exists() {
+            std::fs::copy(key, folder.path().join("data/token-key.pem")).unwrap();
+        }
+        let flags = ["--limits", "off", "--database", &Postgres::shared().database()];
+        Self::open(folder, flags.map(str::to_owned).to_vec(), Arc::default()).await
+    }
+
     /// A new shop with these flags of `serve`.
     pub async fn with(flags: &[&str]) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
@@ -69,6 +94,12 @@ impl TestApp {
             flags.extend(["--database".to_owned(), Postgres::shared().database()]);
         }
         Self::open(folder, flags, Arc::default()).await
+    }
+
+    /// Another process on the same database, with a data folder of its own. Where one instance decides, it does from now on.
+    pub async fn beside(&self) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Self::open(folder, self.flags.clone(), Arc::clone(&self.clock)).await
     }
 
     async fn open(folder: Arc<TempDir>, flags: Vec<String>, clock: Arc<AtomicI64>) -> Self {
@@ -124,7 +155,7 @@ impl TestApp {
     }
 
     /// The address of the shop's tables.
-    fn tables(&self) -> String {
+    pub fn tables(&self) -> String {
         let at = self.flags.iter().position(|flag| flag == "--database");
         match at {
             Some(at) => self.flags[at + 1].clone(),

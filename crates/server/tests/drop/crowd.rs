@@ -8,7 +8,6 @@ use sale::{BuyerId, Timestamp};
 use serde_json::{Value, json};
 use server::auth::Role;
 use server::auth::tokens::{self, Tokens};
-use server::commands::instance::TOKEN_KEY_FILE;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -73,7 +72,7 @@ impl Crowd {
         for task in tasks {
             registered.push(task.await.unwrap());
         }
-        let key = tokens::read_key(&instance.data().join(TOKEN_KEY_FILE)).unwrap();
+        let key = tokens::read_key(&instance.token_key().await).unwrap();
         let issuer = Tokens::new(key, 86_400, 1);
         let now = SystemClock::start(Timestamp::default()).now();
         let signed_up = (registered.len()..buyers).map(|_| {

@@ -2,6 +2,8 @@
 
 use own_servers::free_port;
 use serde_json::{Value, json};
+use server::commands::instance::TOKEN_KEY_FILE;
+use sqlx::Connection;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -72,6 +74,20 @@ impl Instance {
         instance.product =
             text(&instance.post("/api/v1/admin/products", &product, Some(&instance.admin)).await, "id");
         instance
+    }
+
+    /// The key that it signs tokens with, as a file.
+    pub async fn token_key(&self) -> PathBuf {
+        let Some(at) = self.flags.iter().position(|flag| flag == "--database") else {
+            return self.data().join(TOKEN_KEY_FILE);
+        };
+        sqlx::any::install_default_drivers();
+        let mut database = sqlx::AnyConnection::connect(&self.flags[at + 1]).await.unwrap();
+        let key = sqlx::query_scalar::<_, String>("SELECT value FROM secrets WHERE name = 'token-key'");
+        let file = self.folder.path().join("a-copy-of-the-key.pem");
+        std::fs::write(&file, key.fetch_one(&mut database).await.unwrap()).unwrap();
+        database.close().await.unwrap();
+        file
     }
 
     pub async fn launch(&mut self) {

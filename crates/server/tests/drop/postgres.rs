@@ -143,12 +143,11 @@ async fn of_two_instances_that_were_started_by_mistake_only_the_second_sells() {
     let database = Postgres::shared().database();
     let first = Instance::on(&database).await;
     let sale = first.sale(1_000_000, 0, &open()).await;
-    // Both know the tokens, as instances behind a load balancer do.
-    let key = first.data().join("token-key.pem");
+    // Both know the tokens: the key is in the database.
     let mut tokens = Crowd::gather(&first, 2_201).await.tokens;
     let (last, other) = (tokens.split_off(2_200), tokens.split_off(2_000));
     let at_first = buy(&first, &sale, tokens);
-    let second = Instance::with(&["--database", &database, "--token-key", key.to_str().unwrap()]).await;
+    let second = Instance::on(&database).await;
     let at_second = buy(&second, &sale, other).await.unwrap();
     assert_eq!(at_second.len(), 200, "the second sells");
     let at_first = at_first.await.unwrap();
@@ -260,15 +259,16 @@ async fn a_dump_of_a_running_shop_is_a_backup() {
     let last = tokens.split_off(1_000);
     let buying = buy(&instance, &sale, tokens);
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let file = instance.data().join("backup.sql");
+    assert!(!instance.data().exists(), "there is nothing else to keep");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("backup.sql");
     let dump = postgres.program("pg_dump", &["--no-owner", "--dbname", &database]);
     std::fs::write(&file, dump).unwrap();
     let told = buying.await.unwrap();
     postgres.restore(&restored, &std::fs::read_to_string(&file).unwrap());
     let (code, sums) = verify_with(&instance.data(), &["--database", &restored]);
     assert_eq!(code, Some(0), "{sums}");
-    let key = instance.data().join("token-key.pem");
-    let again = Instance::with(&["--database", &restored, "--token-key", key.to_str().unwrap()]).await;
+    let again = Instance::on(&restored).await;
     let sold = again.get(&format!("/api/v1/flash-sales/{sale}"), None).await["sold"].as_u64().unwrap();
     assert!(sold <= told.len() as u64);
     again.every_confirmed_order_is_its_buyers(&told[..told.len().min(usize::try_from(sold).unwrap())]).await;

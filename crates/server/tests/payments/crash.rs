@@ -3,7 +3,7 @@
 use crate::support::*;
 use sale::{Admission, Command, Money, OrderStatus, SaleId, Timestamp};
 use server::payments::{Charge, IntentId, Provider};
-use server::store::payments::{self as rows, Payment, State};
+use server::store::payments::{self as rows, Lease, Payment, State};
 use std::path::Path;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
@@ -196,7 +196,9 @@ async fn every_row_that_can_be_left_is_settled() {
             let order = world.hold(sale, buyer(1), 1).await;
             let payment = left(&world, sale, order, *state);
             let mut writing = world.store.begin().await.unwrap();
-            assert!(rows::insert(&mut writing, &payment, Timestamp(0)).await.unwrap());
+            let lease = Lease { holder: Uuid::new_v4(), until: world.engine.now().plus_s(10) };
+            let inserted = rows::insert(&mut writing, payment.clone(), Timestamp(0), lease).await.unwrap();
+            assert!(inserted.is_some());
             writing.commit().await.unwrap();
             play(&world, &payment, done).await;
             meet(&world, sale, order, fate).await;

@@ -9,3 +9,4 @@ mod crash;
 mod pay;
 mod property;
 mod refund;
+mod two;

@@ -4,6 +4,7 @@ use engine::clock::ManualClock;
 use engine::pipeline::Limits;
 use engine::{Embedded, Engine};
 use futures::future::BoxFuture;
+use own_servers::postgres::Postgres;
 use sale::{
     Admission, BuyerId, Command, Money, OrderId, OrderStatus, Outcome, Policy, ReleaseReason, SaleId,
     Timestamp,
@@ -13,6 +14,7 @@ use server::payments::{Authorisation, Charge, IntentId, Provider, Standing, Time
 use server::shop::keys::IdempotencyKey;
 use server::shop::payments::books::TableBooks;
 use server::shop::payments::{Answered, PaidOrder, Pay, PaymentError, Payments, Refund, Refused, Timing};
+use server::shop::sharing::Sharing;
 use server::store::Store;
 use server::store::payments::{self as rows, Payment};
 use sqlx::{Connection, Row};
@@ -152,19 +154,59 @@ pub struct World {
     pub stage: Arc<Stage>,
     pub payments: Arc<Payments>,
     embedded: Option<Embedded>,
-    folder: std::path::PathBuf,
+    tables: String,
+}
+
+/// A lease is renewed by the machine's clock and is over by the test's: long enough that the machine is never quicker.
+pub const LEASE_MS: i64 = 40_000;
+
+/// Where the tables are of payments that two processes work on.
+#[derive(Clone, Copy, Debug)]
+pub enum Tables {
+    Sqlite,
+    Postgres,
+}
+
+/// A provider that may take its time.
+fn patient() -> TimeLimits {
+    TimeLimits { authorise: Duration::from_secs(60), other: Duration::from_secs(60) }
 }
 
 impl World {
     pub async fn open(folder: &Path) -> Self {
-        Self::with_limits(
-            folder,
-            TimeLimits { authorise: Duration::from_secs(60), other: Duration::from_secs(60) },
-        )
-        .await
+        Self::with_limits(folder, patient()).await
     }
 
     pub async fn with_limits(folder: &Path, limits: TimeLimits) -> Self {
+        let store = Store::open(folder).await.unwrap();
+        let tables = format!("sqlite://{}", folder.join("shop.db").display());
+        Self::over(folder, store, tables, limits, Timing::default()).await
+    }
+
+    /// One of two processes on the same tables; the other is [`World::beside`].
+    pub async fn shared(folder: &Path, tables: Tables) -> Self {
+        let (store, url) = match tables {
+            Tables::Sqlite => {
+                let url = format!("sqlite://{}", folder.join("shop.db").display());
+                (Store::open(folder).await.unwrap(), url)
+            }
+            Tables::Postgres => {
+                let url = Postgres::shared().database();
+                (Store::connect(&url).await.unwrap(), url)
+            }
+        };
+        let timing = Timing { sharing: Sharing::Shared, lease_ms: LEASE_MS, ..Timing::default() };
+        Self::over(folder, store, url, patient(), timing).await
+    }
+
+    /// The payments of another process: it knows of this one what the tables, the provider and the law tell.
+    pub fn beside(&self) -> Arc<Payments> {
+        let provider: Arc<dyn Provider> = Arc::clone(&self.stage) as _;
+        let timing = Timing { sharing: Sharing::Shared, lease_ms: LEASE_MS, ..Timing::default() };
+        Payments::new(self.store.clone(), self.engine.clone(), provider, patient(), timing)
+    }
+
+    async fn over(folder: &Path, store: Store, tables: String, limits: TimeLimits, timing: Timing) -> Self {
         let mut manual = None;
         let embedded = engine::start_embedded(folder, Limits::default(), |last| {
             let clock = ManualClock::at(last.max(START));
@@ -172,7 +214,6 @@ impl World {
             clock
         })
         .unwrap();
-        let store = Store::open(folder).await.unwrap();
         store.migrate().await.unwrap();
         let stage = Arc::new(Stage {
             inner: Sandbox::new(Arc::new(TableBooks(store.clone())), Duration::from_millis(1)),
@@ -182,16 +223,8 @@ impl World {
         });
         let engine = embedded.engine.clone();
         let provider: Arc<dyn Provider> = Arc::clone(&stage) as _;
-        let payments = Payments::new(store.clone(), engine.clone(), provider, limits, Timing::default());
-        Self {
-            clock: manual.unwrap(),
-            engine,
-            store,
-            stage,
-            payments,
-            embedded: Some(embedded),
-            folder: folder.to_owned(),
-        }
+        let payments = Payments::new(store.clone(), engine.clone(), provider, limits, timing);
+        Self { clock: manual.unwrap(), engine, store, stage, payments, embedded: Some(embedded), tables }
     }
 
     /// A sale that has started.
@@ -267,8 +300,7 @@ impl World {
 
     /// What the sandbox has done: intents by how they stand, and their amounts.
     pub async fn charges(&self) -> Vec<(Uuid, String, i64)> {
-        let url = format!("sqlite://{}", self.folder.join("shop.db").display());
-        let mut connection = sqlx::AnyConnection::connect(&url).await.unwrap();
+        let mut connection = sqlx::AnyConnection::connect(&self.tables).await.unwrap();
         let rows =
             sqlx::query("SELECT intent_id, standing, amount_minor FROM sandbox_charges ORDER BY intent_id")
                 .fetch_all(&mut connection)

@@ -83,7 +83,7 @@ async fn overview(
     Path(id): Path<SaleId>,
 ) -> Result<Json<OverviewJson>, Problem> {
     let Overview { sale, orders, orders_last_minute, refusals, projected } =
-        board::overview(&app.shop, listed(&app, id)?).await?;
+        board::overview(&app.shop, listed(&app, id).await?).await?;
     let revenue = money(&sale, board::revenue_minor(&orders));
     Ok(Json(OverviewJson {
         orders: sums(&sale, &orders),
@@ -168,7 +168,7 @@ async fn queue(
     Path(id): Path<SaleId>,
     Query(LineQuery { buyer, limit, cursor: next }): Query<LineQuery>,
 ) -> Result<Json<Page<MemberJson>>, Problem> {
-    listed(&app, id)?;
+    listed(&app, id).await?;
     let slice = PageQuery { limit, cursor: next }.slice()?;
     let start = match (slice.after.as_deref(), buyer) {
         (Some(after), _) => LineStart::Behind(Ticket(cursor(after)?)),
@@ -255,7 +255,7 @@ async fn attempts(
     Path(id): Path<SaleId>,
     Query(AttemptsQuery { action, code, limit, cursor: next }): Query<AttemptsQuery>,
 ) -> Result<Json<AttemptsJson>, Problem> {
-    listed(&app, id)?;
+    listed(&app, id).await?;
     let slice = PageQuery { limit, cursor: next }.slice()?;
     let after = slice.after.as_deref().map(cursor).transpose()?;
     let filter = AttemptFilter { action: action.as_deref(), code: code.as_deref(), after };
@@ -278,8 +278,8 @@ async fn attempts(
     Ok(Json(AttemptsJson { items: page.items, next_cursor: page.next_cursor, counted_only, note }))
 }
 
-pub(super) fn listed(app: &AppState, id: SaleId) -> Result<Sale, Problem> {
-    sales::find(&app.shop, id).ok_or(Problem::new(&kind::SALE_UNKNOWN))
+pub(super) async fn listed(app: &AppState, id: SaleId) -> Result<Sale, Problem> {
+    sales::seek(&app.shop, id).await.ok_or(Problem::new(&kind::SALE_UNKNOWN))
 }
 
 /// The key in a cursor, of whichever sort this list has.

@@ -90,7 +90,7 @@ async fn events(
     Path(id): Path<SaleId>,
     Query(query): Query<EventsQuery>,
 ) -> Result<Json<EventsJson>, Problem> {
-    listed(&app, id)?;
+    listed(&app, id).await?;
     let EventsQuery { order, from, kind, buyer, ticket, limit, cursor: next } = query;
     let slice = PageQuery { limit, cursor: next }.slice()?;
     let after = slice.after.as_deref().map(cursor).transpose()?.map(Seq);

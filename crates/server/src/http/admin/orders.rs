@@ -179,7 +179,7 @@ async fn of_sale(
     Path(id): Path<SaleId>,
     Query(filters): Query<SaleFilters>,
 ) -> Result<Json<Page<AdminOrderJson>>, Problem> {
-    listed(&app, id)?;
+    listed(&app, id).await?;
     let SaleFilters { status, q, from, to, limit, cursor } = filters;
     let slice = PageQuery { limit, cursor }.slice()?;
     page(&app, Asked { sale: Some(id.0), buyer: None, status, q, from, to }, slice).await

@@ -59,7 +59,7 @@ async fn check(
     Path(sale): Path<Uuid>,
     Query(shown): Query<Shown>,
 ) -> Result<Json<ReceiptJson>, Problem> {
-    let sale = listed(&app, sale)?;
+    let sale = listed(&app, sale).await?;
     let ticket = board::proven(&app.shop, sale, &shown.buyer, &shown.receipt).await?;
     Ok(Json(ReceiptJson { genuine: ticket.is_some(), ticket: ticket.map(|ticket| ticket.0) }))
 }

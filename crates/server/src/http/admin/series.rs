@@ -156,7 +156,7 @@ async fn sale_series(
     Path(id): Path<SaleId>,
     Query(query): Query<SeriesQuery>,
 ) -> Result<Json<SeriesJson>, Problem> {
-    let sale = listed(&app, id)?;
+    let sale = listed(&app, id).await?;
     let range = series::range(&sale, query.wanted()?, app.shop.engine.now()).map_err(unfit)?;
     let Series { range, before, buckets, complete_until, projected } =
         series::series(&app.shop, &sale, range).await?;

@@ -122,7 +122,7 @@ async fn sale_summary(
     Path(id): Path<SaleId>,
 ) -> Result<Json<SummaryJson>, Problem> {
     let Summary { sale, insight, orders, refusals, projected } =
-        summary::summary(&app.shop, listed(&app, id)?).await?;
+        summary::summary(&app.shop, listed(&app, id).await?).await?;
     Ok(Json(SummaryJson {
         totals: insight.totals.into(),
         orders: sums(&sale, &orders),

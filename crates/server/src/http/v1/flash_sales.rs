@@ -96,7 +96,7 @@ async fn show(
     known: Known,
 ) -> Result<Response<Body>, Problem> {
     let Sale { listing, view } =
-        sales::find_named(&app.shop, &name).ok_or(Problem::new(&kind::SALE_UNKNOWN))?;
+        sales::seek_named(&app.shop, &name).await.ok_or(Problem::new(&kind::SALE_UNKNOWN))?;
     let now = app.shop.engine.now();
     Ok(app.prepared.of(&listing, &view, now).reply(&known, now))
 }

@@ -75,7 +75,7 @@ async fn create(
     prefer: Prefer,
     Json(body): Json<NewOrder>,
 ) -> Result<Response, Problem> {
-    let sale = listed(&app, body.flash_sale_id)?;
+    let sale = listed(&app, body.flash_sale_id).await?;
     let Some(key) = key.map(|key| key.request_key()) else {
         let request = Reservation { sale, buyer: session.buyer, quantity: body.quantity.get(), key: None };
         return Ok(answer(orders::reserve(&app.shop, request).await?, prefer));

@@ -5,6 +5,7 @@ use crate::http::AppState;
 use crate::http::extract::{Buyer, Json, Query};
 use crate::http::problem::{Problem, ProblemSchema, kind};
 use crate::shop::line::{self, Standing};
+use crate::shop::sales;
 use axum::extract::State;
 use axum::http::StatusCode;
 use sale::{Place, SaleId};
@@ -115,7 +116,7 @@ async fn join(
     Buyer(session): Buyer,
     Json(body): Json<Line>,
 ) -> Result<(StatusCode, Json<PlaceJson>), Problem> {
-    let sale = listed(&app, body.flash_sale_id)?;
+    let sale = listed(&app, body.flash_sale_id).await?;
     let joined = line::join(&app.shop, sale, session.buyer).await??;
     let status = if joined.fresh { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(joined.standing.into())))
@@ -163,7 +164,7 @@ async fn extend(
     Buyer(session): Buyer,
     Json(body): Json<Line>,
 ) -> Result<Json<PlaceJson>, Problem> {
-    let sale = listed(&app, body.flash_sale_id)?;
+    let sale = listed(&app, body.flash_sale_id).await?;
     let extended = line::extend(&app.shop, sale, session.buyer).await?;
     extended.map(|standing| Json(standing.into())).map_err(no_place)
 }
@@ -185,7 +186,7 @@ async fn leave(
     Buyer(session): Buyer,
     Query(query): Query<Line>,
 ) -> Result<StatusCode, Problem> {
-    let sale = listed(&app, query.flash_sale_id)?;
+    let sale = listed(&app, query.flash_sale_id).await?;
     let left = line::leave(&app.shop, sale, session.buyer).await?;
     left.map(|_ticket| StatusCode::NO_CONTENT).map_err(no_place)
 }
@@ -204,13 +205,13 @@ pub(super) async fn place(
     sale: Uuid,
     buyer: sale::BuyerId,
 ) -> Result<Json<PlaceJson>, Problem> {
-    let sale = listed(app, sale)?;
+    let sale = listed(app, sale).await?;
     let standing = line::position(&app.shop, sale, buyer).await?;
     standing.map(|standing| Json(standing.into())).ok_or(Problem::new(&kind::NO_PLACE))
 }
 
 /// The id of a sale that is shown; a deleted one is as unknown as one that never was.
-pub(in crate::http) fn listed(app: &AppState, sale: Uuid) -> Result<SaleId, Problem> {
+pub(in crate::http) async fn listed(app: &AppState, sale: Uuid) -> Result<SaleId, Problem> {
     let sale = SaleId(sale);
-    app.shop.catalogue.listing(sale).map(|listing| listing.sale).ok_or(Problem::new(&kind::SALE_UNKNOWN))
+    if sales::is_there(&app.shop, sale).await { Ok(sale) } else { Err(Problem::new(&kind::SALE_UNKNOWN)) }
 }

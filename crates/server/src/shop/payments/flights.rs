@@ -1,8 +1,5 @@
-//! Which orders are being paid, settled or refunded at this moment. One at a time an order; never waits, except to drain.
-//!
-//! This knows one process, which is all there is while a data folder is locked by its owner. Rows move by compare-and-set, but
-//! two instances on the same tables would need a lease in the row besides: one may be refused by the law just before the other
-//! is confirmed.
+//! Which orders are being paid, settled or refunded by this process at this moment. One at a time an order; never waits, except
+//! to drain. Among processes it is the lease in the payment's row that counts ([`super::lease`]).
 
 use super::PaymentError;
 use sale::{BuyerId, OrderId};

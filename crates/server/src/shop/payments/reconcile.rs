@@ -3,8 +3,9 @@
 
 use super::{PaymentError, Payments};
 use crate::shop::keys::KEY_LIFE_MS;
+use crate::shop::sharing::Sharing;
 use crate::store::StoreError;
-use crate::store::payments::{self as rows, Payment, State};
+use crate::store::payments::{self as rows, Payment};
 use futures::future::join_all;
 use sale::Timestamp;
 use std::sync::Arc;
@@ -36,16 +37,19 @@ const KEYS_FORGOTTEN_MAX: u32 = 1_000;
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
     /// How long a payment may stand between two steps before it is taken up, in milliseconds. More than the provider's time
-    /// limit, so that no other instance is still working on it.
+    /// limit: a buyer who tries again is quicker, and goes on with the same payment.
     pub settle_after_ms: i64,
-    /// Whether the first pass takes up all payments at once: right where this process alone works on the tables, because
-    /// then whoever left them there is dead.
-    pub is_alone: bool,
+    /// How long a payment is in the hand of one who died, in milliseconds. Those who live say four times as often that they do;
+    /// more than the clocks of two machines differ.
+    pub lease_ms: i64,
+    /// Who else works on the payments. Whoever is alone takes up all of them at once in its first pass, in whosever hand they are:
+    /// who left them there is dead.
+    pub sharing: Sharing,
 }
 
 impl Default for Timing {
     fn default() -> Self {
-        Self { settle_after_ms: 15_000, is_alone: true }
+        Self { settle_after_ms: 15_000, lease_ms: 10_000, sharing: Sharing::Alone }
     }
 }
 
@@ -61,7 +65,7 @@ pub struct Reconciled {
 impl Payments {
     /// Settles payments until `stop` becomes true; what it is doing then, it finishes.
     pub async fn run_reconciler(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
-        let mut due = if self.timing.is_alone { Timestamp::MAX } else { self.engine.now() };
+        let mut due = if self.timing.sharing.is_shared() { self.engine.now() } else { Timestamp::MAX };
         // Whoever has the ledger now settles them.
         while !self.engine.is_taken_over() {
             let mut wait = PASS_EVERY;
@@ -96,7 +100,7 @@ impl Payments {
         let payments = rows::unsettled(&self.store, due, BATCH_LEN_MAX).await?;
         let mut done = Reconciled::default();
         for some in payments.chunks(AT_A_TIME) {
-            for settled in join_all(some.iter().map(|payment| self.settle(payment))).await {
+            for settled in join_all(some.iter().map(|payment| self.settle(payment, due))).await {
                 if settled? {
                     done.settled += 1;
                 } else {
@@ -109,21 +113,19 @@ impl Payments {
     }
 
     /// Brings one payment to its end, if that can be done now.
-    async fn settle(self: &Arc<Self>, payment: &Payment) -> Result<bool, StoreError> {
+    async fn settle(self: &Arc<Self>, payment: &Payment, due: Timestamp) -> Result<bool, StoreError> {
         let permit = match self.flights.begin(payment.buyer, payment.order) {
             Ok(Some(permit)) => permit,
             // Somebody works on it, or on too much else.
             Ok(None) | Err(PaymentError::Overloaded) => return Ok(false),
             Err(_) => return Ok(false),
         };
-        // It may have moved on before it was ours.
-        let Some(payment) = rows::find(&self.store, payment.id).await? else { return Ok(false) };
-        if is_settled(payment.state) {
-            return Ok(true);
-        }
-        self.resume(&payment).await?;
+        // Another instance may have been quicker.
+        let Some(held) = self.take(payment.id, due).await? else { return Ok(false) };
+        // It may have moved on before it was ours: what is settled stays.
+        self.holding(&held, self.resume(&held)).await?;
         let now = rows::find(&self.store, payment.id).await?;
-        let left = now.filter(|now| !is_settled(now.state));
+        let left = now.filter(|now| !now.state.is_settled());
         if let Some(left) = &left {
             self.postpone(left).await?;
         }
@@ -152,8 +154,4 @@ impl Payments {
         rows::delete_keys(&self.store, now.plus_ms(-2 * KEY_LIFE_MS), KEYS_FORGOTTEN_MAX).await?;
         Ok(())
     }
-}
-
-const fn is_settled(state: State) -> bool {
-    matches!(state, State::Captured | State::Declined | State::Voided | State::Refunded)
 }

@@ -7,7 +7,7 @@ use crate::payments::{Provider, Standing};
 use crate::shop::keys::{IdempotencyKey, Operation};
 use crate::shop::orders::Order;
 use crate::store::StoreError;
-use crate::store::payments::{self as rows, KeyRow, Payment, State};
+use crate::store::payments::{self as rows, Held, KeyRow, Payment, State};
 use engine::EngineError;
 use sale::{BuyerId, Command, OrderId, OrderStatus, OrderView, Outcome};
 use std::sync::Arc;
@@ -73,7 +73,10 @@ impl Payments {
         {
             return Ok(Err(Refused::KeyReused));
         }
-        let payment = self.settled_payment(request.order).await?;
+        let payment = match self.settled_payment(request.order).await? {
+            Ok(payment) => payment,
+            Err(refused) => return Ok(Err(refused)),
+        };
         let order = self.find(request.order).await?.unwrap_or(found);
         match order.view.status {
             OrderStatus::Confirmed => self.begin_refund(&request, order, payment, key).await,
@@ -83,18 +86,24 @@ impl Payments {
     }
 
     /// The order's payment, settled first if it was left between two steps.
-    async fn settled_payment(&self, order: OrderId) -> Result<Option<Payment>, PaymentError> {
-        let Some(live) = rows::find_live(&self.store, order).await? else { return Ok(None) };
+    async fn settled_payment(
+        &self,
+        order: OrderId,
+    ) -> Result<Result<Option<Payment>, Refused>, PaymentError> {
+        let Some(live) = rows::find_live(&self.store, order).await? else { return Ok(Ok(None)) };
         if matches!(live.state, State::Captured | State::Refunded) {
-            return Ok(Some(live));
+            return Ok(Ok(Some(live)));
         }
-        if let Settled::Open = self.resume(&live).await.map_err(unsettled)? {
+        let Some(held) = self.take(live.id, self.engine.now()).await? else {
+            return Ok(Err(Refused::InFlight));
+        };
+        if let Settled::Open = self.holding(&held, self.resume(&held)).await.map_err(unsettled)? {
             return Err(PaymentError::Unsettled);
         }
         match rows::find_live(&self.store, order).await? {
             // Confirmed, but the provider did not answer when the money was to be taken.
             Some(Payment { state: State::Authorised, .. }) => Err(PaymentError::Unsettled),
-            settled => Ok(settled),
+            settled => Ok(Ok(settled)),
         }
     }
 
@@ -112,16 +121,15 @@ impl Payments {
                 return Ok(Err(Refused::KeyReused));
             }
         }
-        let (now, try_at) = (self.engine.now(), self.try_at());
-        if let Some(payment) = &payment
-            && !rows::begin_refund(&mut writing, payment.id, request.restock, now, try_at).await?
-        {
-            return Ok(Err(Refused::InFlight));
-        }
+        let Some(payment) = payment else {
+            writing.commit().await?;
+            return self.refund_for_nothing(order, request.restock).await;
+        };
+        let (at, lease) = ((self.engine.now(), self.try_at()), self.lease());
+        let begun = rows::begin_refund(&mut writing, payment, request.restock, at, lease).await?;
+        let Some(refunding) = begun else { return Ok(Err(Refused::InFlight)) };
         writing.commit().await?;
-        let Some(payment) = payment else { return self.refund_for_nothing(order, request.restock).await };
-        let refunding = Payment { state: State::Refunding, restock: request.restock, ..payment };
-        match self.finish_refund(&refunding).await.map_err(unsettled)? {
+        match self.holding(&refunding, self.finish_refund(&refunding)).await.map_err(unsettled)? {
             Refunding::Done(view) => {
                 let payment = rows::find(&self.store, refunding.id).await.map_err(unsettled)?;
                 Ok(Ok(PaidOrder { order: Order { view, ..order }, payment }))
@@ -146,7 +154,7 @@ impl Payments {
     ///
     /// # Errors
     /// When the tables cannot be asked.
-    pub(super) async fn finish_refund(&self, payment: &Payment) -> Result<Refunding, StoreError> {
+    pub(super) async fn finish_refund(&self, payment: &Held) -> Result<Refunding, StoreError> {
         let command = Command::Refund { order: payment.order, restock: payment.restock };
         let order = match bounded(self.engine.command(payment.sale, command))
             .await

@@ -5,7 +5,7 @@ use super::{CONFIRM_TRIES, PaymentError, Payments, bounded};
 use crate::payments::{Authorisation, Charge, IntentId, Provider, Standing};
 use crate::shop::orders::Order;
 use crate::store::StoreError;
-use crate::store::payments::{self as rows, Payment, State};
+use crate::store::payments::{self as rows, Held, Payment, State};
 use engine::EngineError;
 use sale::{Command, OrderView, Outcome, ReleaseReason};
 use std::time::Duration;
@@ -35,7 +35,7 @@ impl Payments {
     ///
     /// # Errors
     /// When the tables cannot be asked.
-    pub(super) async fn resume(&self, payment: &Payment) -> Result<Settled, StoreError> {
+    pub(super) async fn resume(&self, payment: &Held) -> Result<Settled, StoreError> {
         match payment.state {
             State::Started => match self.provider.find(intent(payment)).await {
                 Ok(Some(standing)) => self.catch_up(payment, standing).await,
@@ -56,7 +56,7 @@ impl Payments {
     ///
     /// # Errors
     /// When the tables or the engine cannot be asked.
-    pub(super) async fn retry(&self, payment: &Payment, order: &Order) -> Result<Settled, PaymentError> {
+    pub(super) async fn retry(&self, payment: &Held, order: &Order) -> Result<Settled, PaymentError> {
         match self.provider.find(intent(payment)).await {
             Ok(Some(standing)) => self.catch_up(payment, standing).await.map_err(unsettled),
             Ok(None) if self.may_still_pay(order).await? => self.authorise(payment).await.map_err(unsettled),
@@ -69,7 +69,7 @@ impl Payments {
     ///
     /// # Errors
     /// When the tables cannot be asked.
-    pub(super) async fn authorise(&self, payment: &Payment) -> Result<Settled, StoreError> {
+    pub(super) async fn authorise(&self, payment: &Held) -> Result<Settled, StoreError> {
         let charge =
             Charge { intent: intent(payment), amount: payment.amount, method: payment.method.clone() };
         match self.provider.authorise(&charge).await {
@@ -80,11 +80,11 @@ impl Payments {
     }
 
     /// Brings a started payment up to what the provider says of it.
-    async fn catch_up(&self, payment: &Payment, standing: Standing) -> Result<Settled, StoreError> {
+    async fn catch_up(&self, payment: &Held, standing: Standing) -> Result<Settled, StoreError> {
         match standing {
             Standing::Authorised | Standing::Captured => {
                 if self.step(payment, State::Authorised).await? {
-                    self.confirm(payment).await
+                    self.confirm(&payment.at(State::Authorised)).await
                 } else {
                     Ok(Settled::Open)
                 }
@@ -96,19 +96,19 @@ impl Payments {
     }
 
     /// Asks the law for the unit. From here on the order may be confirmed, so nothing but a refusal lets the money go.
-    async fn confirm(&self, payment: &Payment) -> Result<Settled, StoreError> {
+    async fn confirm(&self, payment: &Held) -> Result<Settled, StoreError> {
         match self.confirm_order(payment).await {
             Ok(Outcome::Order { order, .. }) => {
                 self.capture(payment).await;
                 Ok(Settled::Paid(order))
             }
             Ok(Outcome::Refused(refusal)) => {
-                let authorised = Payment { state: State::Authorised, ..payment.clone() };
-                if !self.step(&authorised, State::Voiding).await? {
+                // Another may have found a unit for it meanwhile: whose hand it is in counts.
+                if !self.step(payment, State::Voiding).await? {
                     return Ok(Settled::Open);
                 }
                 tracing::info!(payment = %payment.id, order = %payment.order, %refusal, "paid too late; the money is let go");
-                if let Err(error) = self.void(&Payment { state: State::Voiding, ..authorised }).await {
+                if let Err(error) = self.void(&payment.at(State::Voiding)).await {
                     tell(payment, &error);
                 }
                 Ok(Settled::Refused)
@@ -123,7 +123,7 @@ impl Payments {
         }
     }
 
-    async fn confirm_order(&self, payment: &Payment) -> Result<Outcome, EngineError> {
+    async fn confirm_order(&self, payment: &Held) -> Result<Outcome, EngineError> {
         let mut wait = Duration::from_millis(20);
         for _ in 1..CONFIRM_TRIES {
             let command = Command::Confirm { buyer: payment.buyer, order: payment.order };
@@ -138,11 +138,10 @@ impl Payments {
     }
 
     /// Takes the money of a confirmed order. If the provider does not answer now, the reconciler asks again.
-    async fn capture(&self, payment: &Payment) {
+    async fn capture(&self, payment: &Held) {
         match self.provider.capture(intent(payment)).await {
             Ok(Standing::Captured) => {
-                let authorised = Payment { state: State::Authorised, ..payment.clone() };
-                if let Err(error) = self.step(&authorised, State::Captured).await {
+                if let Err(error) = self.step(payment, State::Captured).await {
                     tell(payment, &error);
                 }
             }
@@ -155,14 +154,19 @@ impl Payments {
     }
 
     /// Gives the units of a declined order back, then notes the refusal.
-    async fn decline(&self, payment: &Payment, reason: &str) -> Result<Settled, StoreError> {
+    async fn decline(&self, payment: &Held, reason: &str) -> Result<Settled, StoreError> {
+        // The provider took its time. Who took the payment over meanwhile may have closed it, which sounds the same as a no; and
+        // the units are then not to be given back by this hand.
+        if !self.is_still_held(payment).await? {
+            return Ok(Settled::Open);
+        }
         let declined = Settled::Declined { reason: reason.to_owned() };
-        let Payment { buyer, order, sale, .. } = *payment;
+        let Payment { buyer, order, sale, .. } = **payment;
         let release = Command::Release { buyer, order, reason: ReleaseReason::Declined };
         match bounded(self.engine.command(sale, release)).await {
             // Refused: the hold was over, or cancelled, before the bank said no.
             Ok(_) => {
-                rows::decline(&self.store, payment.id, reason, self.engine.now()).await?;
+                rows::decline(&self.store, payment, reason, self.engine.now()).await?;
             }
             // The row stays as it is, and the reconciler gives the units back. What the bank said stands.
             Err(error) => tell(payment, &error),
@@ -171,15 +175,15 @@ impl Payments {
     }
 
     /// Gives up a payment that the provider never saw, so that it will not take it either if it arrives late.
-    async fn abandon(&self, payment: &Payment) -> Result<Settled, StoreError> {
-        if !rows::abandon(&self.store, payment.id, self.engine.now(), self.try_at()).await? {
+    async fn abandon(&self, payment: &Held) -> Result<Settled, StoreError> {
+        if !rows::abandon(&self.store, payment, self.engine.now(), self.try_at()).await? {
             return Ok(Settled::Open);
         }
-        self.void(&Payment { state: State::Voiding, ..payment.clone() }).await
+        self.void(&payment.at(State::Voiding)).await
     }
 
     /// Lets the money go, or gives it back if it had been taken.
-    async fn void(&self, payment: &Payment) -> Result<Settled, StoreError> {
+    async fn void(&self, payment: &Held) -> Result<Settled, StoreError> {
         let intent = intent(payment);
         let told = match self.provider.void(intent).await {
             Ok(Standing::Captured) => self.provider.refund(intent).await,
@@ -198,9 +202,9 @@ impl Payments {
         }
     }
 
-    /// Notes durably that a payment has moved on. `false` when someone else moved it meanwhile.
-    pub(super) async fn step(&self, payment: &Payment, to: State) -> Result<bool, StoreError> {
-        rows::change(&self.store, payment.id, (payment.state, to), self.engine.now(), self.try_at()).await
+    /// Notes durably that a payment has moved on. `false` when someone else moved it or took it over meanwhile.
+    pub(super) async fn step(&self, payment: &Held, to: State) -> Result<bool, StoreError> {
+        rows::change(&self.store, payment, to, self.engine.now(), self.try_at()).await
     }
 }
 

@@ -1,0 +1,45 @@
+//! The follower for idempotency keys, where processes share the tables: reads what others recorded, a few times a second, and tells
+//! the guard which keys were used for what. The law of one sale does not know the keys of another, and the guard only those that
+//! it saw; so a key that was used at one process is noticed at the others a moment later. It writes nothing.
+
+use crate::shop::keys::KeyGuard;
+use crate::shop::orders::Recall;
+use engine::Engine;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Between two looks.
+const REST: Duration = Duration::from_millis(200);
+/// After the ledger could not be read.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Goes on from what was recalled at the start, until told to stop.
+pub async fn follow(
+    engine: Engine,
+    guard: Arc<KeyGuard>,
+    mut recall: Recall,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut bell = engine.views().bell();
+    loop {
+        bell.borrow_and_update();
+        let rest = match recall.go_on(&engine, &guard).await {
+            Ok(()) => REST,
+            Err(error) => {
+                tracing::warn!(%error, "the keys of other instances cannot be read; trying again");
+                RETRY
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(rest) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        if rest == REST {
+            tokio::select! {
+                rung = bell.changed() => if rung.is_err() { return },
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The `changes` table: one count for each thing of which every process keeps a copy in memory. It is raised in the transaction
+//! of each change, and read by those who want to know whether their copy is old. It never says what has changed.
+
+use super::{Store, StoreError, Writing};
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Listings: sales that are announced, edited or deleted, and products that they sell.
+    Catalogue,
+    /// Sessions that are ended.
+    Sessions,
+    /// The first admin. It is counted so that two who would make one wait for each other.
+    Admins,
+}
+
+impl Change {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Catalogue => "catalogue",
+            Self::Sessions => "sessions",
+            Self::Admins => "admins",
+        }
+    }
+}
+
+pub(super) const STATEMENTS: &[&str] = &[COUNT_UP, FIND];
+
+const COUNT_UP: &str = "
+UPDATE changes SET count = count + 1 WHERE name = $1 RETURNING count";
+
+const FIND: &str = "
+SELECT count FROM changes WHERE name = $1";
+
+/// Counts a change, and tells its number. Until the transaction ends, the next one who counts waits: the numbers are in the order
+/// of the commits.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count_up(writing: &mut Writing, what: Change) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar(COUNT_UP).bind(what.as_str()).fetch_one(writing.on()).await?)
+}
+
+/// The number of the last change that is committed. What is read after it holds that change.
+///
+/// # Errors
+/// When the database fails.
+pub async fn last(store: &Store, what: Change) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar(FIND).bind(what.as_str()).fetch_one(store.reader()).await?)
+}

@@ -1,0 +1,31 @@
+//! The `secrets` table: what every process on these tables has to know, and nobody else. Whoever reads a copy of the database
+//! reads it too. Nothing here is ever logged.
+
+use super::{Store, StoreError};
+use sale::Timestamp;
+
+pub(super) const STATEMENTS: &[&str] = &[KEEP, FIND];
+
+const KEEP: &str = "
+INSERT INTO secrets (name, value, created_at) VALUES ($1, $2, $3)
+ON CONFLICT DO NOTHING";
+
+const FIND: &str = "
+SELECT value FROM secrets WHERE name = $1";
+
+/// Keeps a secret, unless there is one of this name.
+///
+/// # Errors
+/// When the database fails.
+pub async fn keep(store: &Store, name: &str, value: &str, now: Timestamp) -> Result<(), StoreError> {
+    sqlx::query(KEEP).bind(name).bind(value).bind(now.0).execute(store.writer()).await?;
+    Ok(())
+}
+
+/// The secret of this name.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find(store: &Store, name: &str) -> Result<Option<String>, StoreError> {
+    Ok(sqlx::query_scalar(FIND).bind(name).fetch_optional(store.writer()).await?)
+}
