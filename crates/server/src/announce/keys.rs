@@ -24,7 +24,11 @@ pub async fn follow(
     let mut bell = engine.views().bell();
     loop {
         bell.borrow_and_update();
-        let rest = match recall.go_on(&engine, &guard).await {
+        let read = tokio::select! {
+            read = recall.go_on(&engine, &guard) => read,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        let rest = match read {
             Ok(()) => REST,
             Err(error) => {
                 tracing::warn!(%error, "the keys of other instances cannot be read; trying again");

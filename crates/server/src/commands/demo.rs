@@ -44,7 +44,7 @@ impl fmt::Display for Demo {
 pub async fn prepare(shop: &Shop) -> Result<Demo, CommandError> {
     let now = (shop.now)();
     let mut n = 1;
-    while let Some(sale) = sales::find_named(shop, &slug(n)) {
+    while let Some(sale) = sales::seek_named(shop, &slug(n)).await {
         let over = matches!(sale.view.phase(now), Phase::Ended | Phase::Closed);
         if !over && sale.view.availability != Availability::SoldOut {
             return Ok(Demo { sale, now });

@@ -3,11 +3,12 @@
 
 use super::database::{self, DatabaseUrl};
 use super::settings::{OnOff, Roles, Serve};
+use super::token_key::token_key;
 use super::{CommandError, admin, demo};
 use crate::announce::live::{self, Live};
 use crate::announce::{self, Projector, projector};
 use crate::auth::passwords::Passwords;
-use crate::auth::tokens::{self, Tokens};
+use crate::auth::tokens::Tokens;
 use crate::clock::Now;
 use crate::http::limits::{Limits, shared};
 use crate::http::problem::kind;
@@ -31,7 +32,7 @@ use crate::shop::receipts::Receipts;
 use crate::shop::sharing::Sharing;
 use crate::shop::summary::Summaries;
 use crate::shop::{Shop, lag, sales};
-use crate::store::{Store, secrets};
+use crate::store::Store;
 use crate::telemetry::metrics::{Counter, Metrics};
 use crate::telemetry::sales::SaleRow;
 use crate::telemetry::sockets::SocketMetrics;
@@ -51,9 +52,6 @@ use tokio::task::JoinHandle;
 
 /// The file of the token key in the data folder.
 pub const TOKEN_KEY_FILE: &str = "token-key.pem";
-
-/// The name of the token key in the database.
-const TOKEN_KEY_SECRET: &str = "token-key";
 
 /// The admin's address when the first start is given none.
 const ADMIN_EMAIL: &str = "admin@doorbuster.local";
@@ -351,9 +349,6 @@ async fn open_database(settings: &Serve) -> Result<Option<Store>, CommandError> 
             "the data folder holds a {LEDGER_FILE}, which is not looked at: with --database the ledger is in the database"
         );
     }
-    if let Some(path) = &settings.token_key {
-        read_key_file(path)?;
-    }
     if settings.migrate == OnOff::On {
         database.prepare().await?;
     } else {
@@ -361,6 +356,8 @@ async fn open_database(settings: &Serve) -> Result<Option<Store>, CommandError> 
     }
     let store = database.tables().await?;
     refuse_old(&store).await?;
+    let now = super::clock(Timestamp::default(), Skew::default()).now();
+    token_key(settings, &store, now).await?;
     Ok(Some(store))
 }
 
@@ -381,44 +378,6 @@ async fn refuse_old(store: &Store) -> Result<(), CommandError> {
         return Err(CommandError::Usage(sentence.to_owned()));
     }
     Ok(())
-}
-
-/// The key that signs access tokens: the file that the settings name; or the one in the data folder; or, where others have to
-/// know it too, the one in the tables.
-async fn token_key(
-    settings: &Serve,
-    store: &Store,
-    now: Timestamp,
-) -> Result<tokens::SigningKey, CommandError> {
-    if let Some(path) = &settings.token_key {
-        return read_key_file(path);
-    }
-    let file = settings.data.join(TOKEN_KEY_FILE);
-    if settings.database.is_none() {
-        return Ok(tokens::read_or_make_key(&file).map_err(anyhow::Error::from)?);
-    }
-    if let Some(key) = shared_key(store).await? {
-        return Ok(key);
-    }
-    // A folder from before the tables kept it: who is signed in stays so.
-    let ours = if file.exists() { tokens::read_key(&file) } else { tokens::make_key() };
-    let ours = ours.and_then(|key| tokens::text_of(&key)).map_err(anyhow::Error::from)?;
-    secrets::keep(store, TOKEN_KEY_SECRET, &ours, now).await.map_err(anyhow::Error::from)?;
-    // Another process may have been first: its key counts.
-    Ok(shared_key(store).await?.context("the token key was kept, and is not there")?)
-}
-
-async fn shared_key(store: &Store) -> Result<Option<tokens::SigningKey>, CommandError> {
-    let kept = secrets::find(store, TOKEN_KEY_SECRET).await.map_err(anyhow::Error::from)?;
-    let Some(text) = kept else { return Ok(None) };
-    Ok(Some(
-        tokens::key_of(&text)
-            .context("the token key in the database is not an Ed25519 private key in PKCS#8 PEM")?,
-    ))
-}
-
-fn read_key_file(path: &Path) -> Result<tokens::SigningKey, CommandError> {
-    tokens::read_key(path).map_err(|error| CommandError::Usage(format!("--token-key: {error}")))
 }
 
 async fn open_shop(
@@ -633,6 +592,12 @@ async fn sweep(app: AppState, mut stop: watch::Receiver<bool>) {
         }
         if let Err(error) = accounts::sweep(&app.shop.accounts).await {
             tracing::warn!(%error, "expired sessions could not be forgotten; trying again later");
+        }
+        // At the start they may have been another's work still.
+        if app.shop.sharing.is_shared()
+            && let Err(error) = sales::settle_half_made(&app.shop).await
+        {
+            tracing::warn!(%error, "sales that were left half-made cannot be settled; trying again later");
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod demo;
 pub mod instance;
 pub mod migrate;
 pub mod open_files;
+mod token_key;
 pub mod valkey;
 pub mod verify;
 

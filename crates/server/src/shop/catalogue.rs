@@ -210,3 +210,39 @@ impl Catalogue {
         Ok(Edit { _everywhere: everywhere, _here: here })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        store.migrate().await.unwrap();
+        (folder, store)
+    }
+
+    #[tokio::test]
+    async fn a_thousand_who_ask_for_nothing_at_once_cost_a_reading_or_two() {
+        let (_folder, store) = store().await;
+        let catalogue = Catalogue::load(&store, Sharing::Shared).await.unwrap();
+        let asked = (0..1_000).map(|_| catalogue.refresh_for_miss(&store));
+        futures::future::join_all(asked).await;
+        let begun = catalogue.misses_begun.load(Ordering::Acquire);
+        assert!((1..=2).contains(&begun), "{begun}");
+        catalogue.refresh_for_miss(&store).await;
+        assert_eq!(
+            catalogue.misses_begun.load(Ordering::Acquire),
+            begun + 1,
+            "who comes later has one of their own"
+        );
+    }
+
+    #[tokio::test]
+    async fn whoever_is_alone_reads_nothing_for_those_who_ask_for_nothing() {
+        let (_folder, store) = store().await;
+        let catalogue = Catalogue::load(&store, Sharing::Alone).await.unwrap();
+        catalogue.refresh_for_miss(&store).await;
+        assert_eq!(catalogue.misses_begun.load(Ordering::Acquire), 0);
+    }
+}

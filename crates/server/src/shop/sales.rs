@@ -486,3 +486,39 @@ impl SaleEdit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sale::State;
+
+    #[test]
+    fn a_promise_changes_as_the_law_changes_it() {
+        let first = Policy {
+            quantity: 10,
+            unit_price: Money { minor: 100, currency: "EUR".parse().unwrap() },
+            starts_at: Timestamp(1_000),
+            ends_at: Timestamp(1_000_000),
+            limit_per_buyer: 1,
+            hold_s: 0,
+            admission: Admission::Open,
+        };
+        let second = Policy { quantity: 30, ends_at: Timestamp(2_000_000), ..first.clone() };
+        let (mut state, mut entries) = (State::new(), Vec::new());
+        for command in [
+            Command::Configure { policy: Box::new(first.clone()) },
+            Command::Restock { quantity: 5 },
+            Command::Pause,
+            Command::Resume,
+            Command::Configure { policy: Box::new(second.clone()) },
+            Command::Restock { quantity: 7 },
+        ] {
+            state.step(Timestamp(1), &command, &mut entries);
+        }
+        let mut policy = first;
+        for entry in &entries {
+            change_promise(&mut policy, &entry.event);
+        }
+        assert_eq!(policy, Policy { quantity: 37, ..second });
+    }
+}

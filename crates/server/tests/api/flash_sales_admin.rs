@@ -281,7 +281,7 @@ async fn what_a_crash_left_half_made_is_finished_or_removed_at_the_next_start() 
         quantity: 1,
         unit_price: Money { minor: 1, currency: "EUR".parse().unwrap() },
         starts_at: merchant.now(),
-        ends_at: merchant.now().plus_s(60),
+        ends_at: merchant.now().plus_s(600),
         limit_per_buyer: 1,
         hold_s: 0,
         admission: Admission::Open,

@@ -1,0 +1,51 @@
+//! Where the key that signs access tokens comes from. It is never shown, not in an error and not in a log.
+
+use super::CommandError;
+use super::instance::TOKEN_KEY_FILE;
+use super::settings::Serve;
+use crate::auth::tokens;
+use crate::store::{Store, secrets};
+use anyhow::Context;
+use sale::Timestamp;
+use std::path::Path;
+
+/// The name of the key in the database.
+const TOKEN_KEY_SECRET: &str = "token-key";
+
+/// The key that signs access tokens: the file that the settings name; or the one in the data folder; or, where others have to
+/// know it too, the one in the tables.
+pub(super) async fn token_key(
+    settings: &Serve,
+    store: &Store,
+    now: Timestamp,
+) -> Result<tokens::SigningKey, CommandError> {
+    if let Some(path) = &settings.token_key {
+        return read_key_file(path);
+    }
+    let file = settings.data.join(TOKEN_KEY_FILE);
+    if settings.database.is_none() {
+        return Ok(tokens::read_or_make_key(&file).map_err(anyhow::Error::from)?);
+    }
+    if let Some(key) = shared_key(store).await? {
+        return Ok(key);
+    }
+    // A folder from before the tables kept it: who is signed in stays so.
+    let ours = if file.exists() { tokens::read_key(&file) } else { tokens::make_key() };
+    let ours = ours.and_then(|key| tokens::text_of(&key)).map_err(anyhow::Error::from)?;
+    secrets::keep(store, TOKEN_KEY_SECRET, &ours, now).await.map_err(anyhow::Error::from)?;
+    // Another process may have been first: its key counts.
+    Ok(shared_key(store).await?.context("the token key was kept, and is not there")?)
+}
+
+async fn shared_key(store: &Store) -> Result<Option<tokens::SigningKey>, CommandError> {
+    let kept = secrets::find(store, TOKEN_KEY_SECRET).await.map_err(anyhow::Error::from)?;
+    let Some(text) = kept else { return Ok(None) };
+    Ok(Some(
+        tokens::key_of(&text)
+            .context("the token key in the database is not an Ed25519 private key in PKCS#8 PEM")?,
+    ))
+}
+
+fn read_key_file(path: &Path) -> Result<tokens::SigningKey, CommandError> {
+    tokens::read_key(path).map_err(|error| CommandError::Usage(format!("--token-key: {error}")))
+}
