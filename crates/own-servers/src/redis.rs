@@ -128,7 +128,13 @@ impl Server {
         self.try_ask(words).unwrap_or_else(|error| panic!("{words:?}: {error}"))
     }
 
-    /// The same, where it may be refused.
+    /// Sends a command whose answer is a number.
+    pub fn number(&self, words: &[&str]) -> i64 {
+        let told = self.ask(words);
+        redis::from_redis_value(told).unwrap_or_else(|error| panic!("{words:?}: {error}"))
+    }
+
+    /// Sends a command that may be refused.
     ///
     /// # Errors
     /// When there is no answer, or a refusal.
