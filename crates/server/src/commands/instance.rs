@@ -40,7 +40,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -124,9 +124,10 @@ impl Instance {
     ) -> Result<Self, CommandError> {
         let edge = settings.edge()?;
         // Before anything is opened: a door that is taken is told at once.
-        let listener = listen("--listen", settings.listen)?;
-        let metrics_listener = listen("--metrics-listen", settings.metrics_listen)?;
-        let address = listener.local_addr().map_err(anyhow::Error::from)?;
+        let place = bind("--listen", settings.listen)?;
+        let metrics_listener =
+            listen("--metrics-listen", bind("--metrics-listen", settings.metrics_listen)?)?;
+        let address = place.local_addr().map_err(anyhow::Error::from)?;
         let metrics_address = metrics_listener.local_addr().map_err(anyhow::Error::from)?;
 
         // A data folder is locked before anything in it is changed. A database is no one's alone: what can fail is tried
@@ -155,6 +156,8 @@ impl Instance {
         let (realtime, live) = open_sockets(&app, settings.sockets())?;
         let door = Door::new(realtime.service(), realtime::Visitor::from);
         let edge = Arc::new(Edge::new(Arc::clone(&app), router, &openapi).with_sockets(door));
+        // Not before it can be served: nobody waits for a start who could ask another instance.
+        let listener = listen("--listen", place)?;
         let serving = tokio::spawn(server::serve(listener, edge, settings.server(), stopping.clone()));
         let tasks = vec![
             tokio::spawn(ops::serve_metrics(metrics_listener, Arc::clone(&app), stopping.clone())),
@@ -413,9 +416,13 @@ async fn make_first_admin(settings: &Serve, desk: &Accounts) -> Result<Option<Fi
     }
 }
 
-fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener, CommandError> {
-    server::listen(address)
+fn bind(flag: &str, address: SocketAddr) -> Result<TcpSocket, CommandError> {
+    server::bind(address)
         .map_err(|error| CommandError::Usage(format!("{flag}: cannot listen on {address}: {error}")))
+}
+
+fn listen(flag: &str, socket: TcpSocket) -> Result<TcpListener, CommandError> {
+    server::listen(socket).map_err(|error| CommandError::Usage(format!("{flag}: cannot listen: {error}")))
 }
 
 async fn sweep(app: AppState, mut stop: watch::Receiver<bool>) {

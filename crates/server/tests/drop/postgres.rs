@@ -114,6 +114,22 @@ async fn while_the_database_stands_still_everyone_is_refused_soon_and_then_it_go
     assert!(sums.contains("sold ") && sold == 30, "{sums}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_kept_waiting_by_an_instance_that_has_not_started() {
+    let postgres = Postgres::start();
+    let mut instance = Instance::prepared(&["--database", &postgres.database()]);
+    let frozen = postgres.freeze();
+    instance.begin();
+    // It finds no database, and gives up.
+    while !instance.has_ended() {
+        let asked = instance.client.get(format!("{}/livez", instance.url)).send().await;
+        assert!(asked.expect_err("nobody is there").is_connect());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    drop(frozen);
+    instance.launch().await;
+}
+
 /// Buys at an instance until told to stop: each order that was confirmed, with its buyer's token.
 fn buy(
     instance: &Instance,

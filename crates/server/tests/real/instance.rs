@@ -137,6 +137,10 @@ impl Instance {
         panic!("not ready after 20 s: {}", self.log());
     }
 
+    pub fn has_ended(&self) -> bool {
+        self.running().has_ended()
+    }
+
     fn running(&self) -> &Keeper {
         self.running.as_ref().expect("it runs")
     }
