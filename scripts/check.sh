@@ -12,7 +12,7 @@ scripts/web.sh check
 
 step "scripts"
 if have shellcheck; then
-    shellcheck --external-sources .ci/run scripts/*.sh deploy/k6/*.sh
+    shellcheck --external-sources .ci/run scripts/*.sh deploy/*.sh deploy/k6/*.sh
 else
     say "shellcheck is not installed (apt-get install shellcheck): the scripts were not checked."
 fi

@@ -25,6 +25,9 @@ DOORBUSTER_TESTS_ON=postgres cargo test --workspace --locked --test api
 step "load scripts"
 scripts/k6.sh "$(target_dir)/debug/doorbuster"
 
+step "the files in deploy"
+scripts/check-deploy.sh
+
 step "sockets, with the clients that browsers use"
 scripts/sockets.sh "$(target_dir)/debug/doorbuster"
 

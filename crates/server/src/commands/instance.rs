@@ -105,6 +105,7 @@ impl Instance {
         settings: Serve,
         clock: impl FnOnce(Timestamp) -> Arc<dyn Clock>,
     ) -> Result<Self, CommandError> {
+        settings.valkey()?;
         let limits = pipeline::Limits::default();
         match settings.database.as_ref().map(DatabaseUrl::address).transpose()? {
             None => Self::start_on(settings, |folder| engine::start_embedded(folder, limits, clock)).await,

@@ -14,6 +14,7 @@ pub mod demo;
 pub mod instance;
 pub mod migrate;
 pub mod open_files;
+pub mod valkey;
 pub mod verify;
 
 use crate::telemetry::logs;

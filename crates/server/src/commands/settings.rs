@@ -3,6 +3,7 @@
 
 use super::CommandError;
 use super::database::DatabaseUrl;
+use super::valkey::ValkeyUrl;
 use crate::http::cors::Cors;
 use crate::http::limits::{Rate, Rates};
 use crate::http::{edge, server};
@@ -30,6 +31,10 @@ pub struct Serve {
     /// folder. Whoever starts on it last decides; give it by its variable if there is a password in it.
     #[arg(long, env = "DOORBUSTER_DATABASE", hide_env_values = true, value_name = "URL")]
     pub database: Option<DatabaseUrl>,
+    /// Valkey or Redis (7.0 or newer) that all instances on the database share, such as redis://:password@host:6379; needs
+    /// --database. Give it by its variable if there is a password in it.
+    #[arg(long, env = "DOORBUSTER_VALKEY", hide_env_values = true, value_name = "URL")]
+    pub valkey: Option<ValkeyUrl>,
     /// Also makes a product, a sale that starts soon, and an admin.
     #[arg(long, env = "DOORBUSTER_DEMO", value_parser = clap::builder::BoolishValueParser::new())]
     pub demo: bool,
@@ -142,6 +147,20 @@ impl Serve {
         }
         let flags = std::iter::once("serve").chain(flags);
         <Alone as clap::Parser>::try_parse_from(flags).map(|alone| alone.serve)
+    }
+
+    /// The Valkey that all instances share, if there is one.
+    ///
+    /// # Errors
+    /// When `--valkey` is no address of one, or stands without `--database`.
+    pub fn valkey(&self) -> Result<Option<&str>, CommandError> {
+        let Some(valkey) = &self.valkey else { return Ok(None) };
+        if self.database.is_none() {
+            return Err(CommandError::Usage(
+                "--valkey: it needs --database, because what instances share is recorded there".into(),
+            ));
+        }
+        valkey.address().map(Some)
     }
 
     /// What the edge goes by.

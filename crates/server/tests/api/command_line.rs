@@ -47,6 +47,19 @@ fn a_wrong_variable_is_told_like_its_flag() {
 }
 
 #[test]
+fn a_valkey_needs_an_address_and_a_database_and_its_password_is_not_told() {
+    let database = "postgres://nobody@127.0.0.1:1/none";
+    let elsewhere: &[&str] = &["serve", "--database", database, "--valkey", "http://:tulip@127.0.0.1"];
+    let alone: &[&str] = &["serve", "--valkey", "redis://:tulip@127.0.0.1"];
+    for (arguments, word) in [(elsewhere, "redis://"), (alone, "--database")] {
+        let output = doorbuster(arguments, &[]);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains("--valkey") && told.contains(word) && !told.contains("tulip"), "{told}");
+    }
+}
+
+#[test]
 fn an_address_that_is_taken_is_told() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

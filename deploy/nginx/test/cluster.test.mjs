@@ -1,0 +1,213 @@
+// What cluster.conf promises, by a real nginx in front of three servers that say who they are: Doorbuster itself hides it, because
+// it must not matter. Live updates of a real Doorbuster behind nginx are tested in crates/server/tests/sockets.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+
+const SOURCE = new URL('../', import.meta.url).pathname;
+const PATIENCE_MS = 10_000;
+
+/** A server that answers with its name, and tells what it was asked. */
+class Instance {
+  static async start(name, port = 0) {
+    const instance = new Instance();
+    Object.assign(instance, { name, asked: [], hangsUp: false });
+    instance.server = createServer((asked, reply) => {
+      instance.asked.push(asked);
+      // Read, and then no answer: what a kill in mid-request looks like from outside.
+      if (instance.hangsUp) asked.socket.destroy();
+      else reply.end(name);
+    });
+    instance.server.on('upgrade', (asked, socket) => {
+      instance.asked.push(asked);
+      socket.end(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-Instance: ${name}\r\n\r\n`);
+    });
+    instance.server.listen(port, '127.0.0.1');
+    await once(instance.server, 'listening');
+    instance.port = instance.server.address().port;
+    return instance;
+  }
+
+  async stop() {
+    this.server.close();
+    this.server.closeAllConnections();
+    if (this.server.listening) await once(this.server, 'close');
+  }
+}
+
+async function freePort() {
+  const instance = await Instance.start('nobody');
+  await instance.stop();
+  return instance.port;
+}
+
+/** nginx in a folder of its own, with the files that we give to users: only addresses and places are changed. */
+class Nginx {
+  static async before(instances) {
+    const nginx = new Nginx();
+    nginx.folder = mkdtempSync(join(tmpdir(), 'doorbuster-nginx-'));
+    nginx.port = await freePort();
+    for (const file of ['nginx.conf', 'cluster.conf', 'doorbuster-instances.conf']) cpSync(join(SOURCE, file), join(nginx.folder, file));
+    const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${name};`).join(' ');
+    nginx.change('nginx.conf', 'pid /run/nginx.pid;', 'pid nginx.pid;');
+    nginx.change('nginx.conf', 'http {', `http { ${temporary}`);
+    nginx.change('cluster.conf', 'listen 80 ', `listen 127.0.0.1:${nginx.port} `);
+    instances.forEach(({ port }, index) => nginx.change('doorbuster-instances.conf', `127.0.0.1:808${index + 1} `, `127.0.0.1:${port} `));
+    nginx.child = spawn('nginx', ['-p', nginx.folder, '-c', 'nginx.conf', '-e', 'stderr', '-g', 'daemon off;'], {
+      env: { PATH: `${process.env.PATH}:/usr/sbin` },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let said = '';
+    nginx.child.stderr.on('data', (text) => { said += text; });
+    let failure;
+    nginx.child.on('error', (error) => { failure = error; });
+    nginx.child.on('exit', (code) => { failure ??= new Error(`nginx ended with ${code}: ${said}`); });
+    const until = Date.now() + PATIENCE_MS;
+    while (!(await nginx.ask('GET', '/').catch(() => undefined))) {
+      if (failure) throw failure;
+      if (Date.now() > until) throw new Error(`nginx does not answer: ${said}`);
+      await new Promise((again) => setTimeout(again, 20));
+    }
+    return nginx;
+  }
+
+  change(file, from, to) {
+    const path = join(this.folder, file);
+    const text = readFileSync(path, 'utf8');
+    assert.ok(text.includes(from), `${file} has '${from}'`);
+    writeFileSync(path, text.replace(from, to));
+  }
+
+  /** One request on a connection of its own: status, headers, body, and which instance took an upgrade. */
+  ask(method, path, headers = {}, body) {
+    return new Promise((done, failed) => {
+      const asking = request({ host: '127.0.0.1', port: this.port, agent: false, method, path, headers });
+      asking.on('error', failed);
+      asking.on('upgrade', (reply, socket) => {
+        socket.destroy();
+        done({ status: reply.statusCode, instance: reply.headers['x-instance'] });
+      });
+      asking.on('response', async (reply) => {
+        let text = '';
+        for await (const piece of reply.setEncoding('utf8')) text += piece;
+        done({ status: reply.statusCode, headers: reply.headers, text });
+      });
+      asking.end(body);
+    });
+  }
+
+  poll(client, query = '') {
+    return this.ask('GET', `/socket.io/?EIO=4&transport=polling${query}`, { 'User-Agent': client });
+  }
+
+  upgrade(client, query = '') {
+    const headers = { 'User-Agent': client, Connection: 'Upgrade', Upgrade: 'websocket' };
+    return this.ask('GET', `/socket.io/?EIO=4&transport=websocket${query}`, headers);
+  }
+
+  async stop() {
+    const gone = once(this.child, 'exit');
+    this.child.kill('SIGTERM');
+    await gone;
+    rmSync(this.folder, { recursive: true });
+  }
+}
+
+const clients = Array.from({ length: 30 }, (_, index) => `client ${index}`);
+
+describe('three instances behind nginx', () => {
+  let instances, nginx;
+  before(async () => {
+    instances = await Promise.all(['one', 'two', 'three'].map((name) => Instance.start(name)));
+    nginx = await Nginx.before(instances);
+  });
+  after(async () => {
+    await nginx?.stop();
+    await Promise.all(instances.map((instance) => instance.stop()));
+  });
+
+  test('requests are dealt out in turns', async () => {
+    const names = [];
+    for (let round = 0; round < 9; round += 1) names.push((await nginx.ask('GET', '/api/v1/flash-sales')).text);
+    for (const { name } of instances) assert.equal(names.filter((given) => given === name).length, 3, names.join(' '));
+  });
+
+  test('all polls of a client reach one instance, and clients are spread', async () => {
+    const first = await Promise.all(clients.map((client) => nginx.poll(client)));
+    const next = await Promise.all(clients.map((client, index) => nginx.poll(client, `&sid=s${index}`)));
+    const posted = await Promise.all(clients.map((client, index) => nginx.ask('POST', `/socket.io/?EIO=4&transport=polling&sid=s${index}`, { 'User-Agent': client }, '40')));
+    assert.deepEqual(next.map(({ text }) => text), first.map(({ text }) => text));
+    assert.deepEqual(posted.map(({ text }) => text), first.map(({ text }) => text));
+    assert.equal(new Set(first.map(({ text }) => text)).size, 3);
+  });
+
+  test('a session that is upgraded goes on where it was polled', async () => {
+    for (const client of clients.slice(0, 10)) {
+      const { text } = await nginx.poll(client);
+      const { status, instance } = await nginx.upgrade(client, '&sid=s');
+      assert.deepEqual({ status, instance }, { status: 101, instance: text });
+    }
+  });
+
+  test('sockets that begin as such are spread, also those of one client', async () => {
+    const taken = await Promise.all(clients.map(() => nginx.upgrade('one client')));
+    assert.deepEqual(new Set(taken.map(({ status }) => status)), new Set([101]));
+    assert.equal(new Set(taken.map(({ instance }) => instance)).size, 3);
+  });
+
+  test('an instance is told whom it talks to', async () => {
+    for (const path of ['/api/v1/flash-sales', '/socket.io/?EIO=4&transport=polling']) {
+      const { text } = await nginx.ask('GET', path, { 'X-Forwarded-For': '203.0.113.7', Host: 'shop.example' });
+      const { headers } = instances.find(({ name }) => name === text).asked.at(-1);
+      assert.equal(headers['x-forwarded-for'], '203.0.113.7, 127.0.0.1');
+      assert.equal(headers.host, 'shop.example');
+    }
+  });
+
+  test('a purchase that an instance has seen is never sent to another', async () => {
+    for (const instance of instances) Object.assign(instance, { asked: [], hangsUp: true });
+    const { status, headers, text } = await nginx.ask('POST', '/api/v1/orders', { 'Content-Type': 'application/json' }, '{}');
+    assert.equal(instances.reduce((sum, { asked }) => sum + asked.length, 0), 1);
+    assert.equal(status, 503);
+    assert.equal(headers['retry-after'], '1');
+    assert.equal(headers['content-type'], 'application/problem+json');
+    assert.equal(JSON.parse(text).code, 'unavailable');
+    for (const instance of instances) instance.hangsUp = false;
+  });
+
+  test('what changes nothing is asked again elsewhere', async () => {
+    for (const instance of instances) Object.assign(instance, { asked: [], hangsUp: instance.name !== 'three' });
+    for (let round = 0; round < 6; round += 1) assert.equal((await nginx.ask('GET', '/api/v1/flash-sales')).text, 'three');
+    for (const instance of instances) instance.hangsUp = false;
+  });
+
+  test('an instance that is gone costs nobody an answer, and is used again once it is back', async () => {
+    const [one] = instances;
+    await one.stop();
+    for (let round = 0; round < 30; round += 1) {
+      assert.equal((await nginx.ask('POST', '/api/v1/orders', {}, '{}')).status, 200);
+      assert.equal((await nginx.poll(clients[round])).status, 200);
+    }
+    instances[0] = await Instance.start('one', one.port);
+    const until = Date.now() + PATIENCE_MS;
+    while ((await nginx.ask('GET', '/api/v1/flash-sales')).text !== 'one') assert.ok(Date.now() < until, 'it is used again');
+  });
+
+  test('when none is there, this is told at once as a problem', async () => {
+    await Promise.all(instances.map((instance) => instance.stop()));
+    for (const path of ['/api/v1/flash-sales', '/socket.io/?EIO=4&transport=polling']) {
+      const from = Date.now();
+      const { status, headers, text } = await nginx.ask('GET', path);
+      assert.ok(Date.now() - from < 2_000);
+      assert.equal(status, 503);
+      assert.equal(headers['retry-after'], '1');
+      assert.equal(JSON.parse(text).code, 'unavailable');
+    }
+  });
+});

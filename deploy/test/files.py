@@ -1,0 +1,158 @@
+"""Holds the files in deploy/ to what they speak of: settings that exist, metrics that exist, addresses that agree, and no secret.
+
+It reads files and starts nothing. Called by scripts/check-deploy.sh from the repository's root; prints a sentence for each fault.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+import yaml
+
+DEPLOY = Path("deploy")
+
+# Settings that the cluster's command line brings, which docs/cli.md does not have yet.
+COMING = {"DOORBUSTER_VALKEY", "DOORBUSTER_ROLES"}
+
+# Variables of compose.yaml itself, which the binary never sees.
+OF_COMPOSE = {"DOORBUSTER_PORT", "DOORBUSTER_VERSION"}
+
+
+def main():
+    documents, faults = parse()
+    if not faults:
+        compose = documents[DEPLOY / "compose.yaml"][0]
+        checks = [
+            unknown_settings(),
+            unknown_metrics(documents[DEPLOY / "prometheus/alerts.yml"][0]),
+            alerts_without_a_word(documents[DEPLOY / "prometheus/alerts.yml"][0]),
+            addresses_that_differ(compose),
+            targets_that_differ(compose, documents[DEPLOY / "prometheus/prometheus.yml"][0]),
+            secrets(compose),
+            times_to_drain(compose, documents),
+        ]
+        faults = [fault for check in checks for fault in check]
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    return 1 if faults else 0
+
+
+class Strict(yaml.SafeLoader):
+    """YAML in which no key stands twice: a parser would take the last one without a word."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.YAMLError(f"{key} stands twice, from line {node.start_mark.line + 1} on")
+        return super().construct_mapping(node, deep)
+
+
+def parse():
+    documents, faults = {}, []
+    for path in sorted([*DEPLOY.rglob("*.yaml"), *DEPLOY.rglob("*.yml")]):
+        if "node_modules" in path.parts:
+            continue
+        try:
+            documents[path] = [document for document in yaml.load_all(path.read_text(), Strict) if document]
+        except yaml.YAMLError as error:
+            faults.append(f"{path} is no YAML: {error}")
+    return documents, faults
+
+
+def unknown_settings():
+    """Every DOORBUSTER_… that a file sets or names is a setting of the binary."""
+    known = set(re.findall(r"`(DOORBUSTER_[A-Z_]+)`", Path("docs/cli.md").read_text()))
+    suffixes = {".yaml", ".yml", ".service", ".conf", ".md", ""}
+    for path in sorted(DEPLOY.rglob("*")):
+        if not path.is_file() or path.suffix not in suffixes or {"node_modules", "k6", "secrets"} & set(path.parts):
+            continue
+        for name in sorted(set(re.findall(r"\bDOORBUSTER_[A-Z_]*[A-Z]\b", path.read_text())) - known - COMING - OF_COMPOSE):
+            yield f"{path} names {name}, and docs/cli.md has no such variable."
+
+
+def unknown_metrics(rules):
+    """Every metric that an alert looks at has its row in docs/operations.md."""
+    known = set(re.findall(r"`([a-z_]+)(?:\{[a-z,]+\})?`", Path("docs/operations.md").read_text()))
+    for alert in alerts(rules):
+        for name in re.findall(r"\bdoorbuster_([a-z_]+)", alert["expr"]):
+            if name.removesuffix("_bucket") not in known:
+                yield f"{alert['alert']} looks at doorbuster_{name}, and docs/operations.md has no such metric."
+
+
+def alerts_without_a_word(rules):
+    told = Path("docs/operations.md").read_text()
+    for alert in alerts(rules):
+        if f"`{alert['alert']}`" not in told:
+            yield f"docs/operations.md does not say what to do about {alert['alert']}."
+        if alert["labels"]["severity"] not in ("page", "ticket"):
+            yield f"{alert['alert']} is neither a page nor a ticket."
+
+
+def alerts(rules):
+    return [rule for group in rules["groups"] for rule in group["rules"]]
+
+
+def addresses_that_differ(compose):
+    """nginx goes where compose puts the instances, and they believe nginx."""
+    services = compose["services"]
+    instances = {name: of_front(service) for name, service in services.items() if name.startswith("serve-")}
+    named = re.findall(r"^server ([\d.]+):8080 ", (DEPLOY / "nginx/compose-instances.conf").read_text(), re.MULTILINE)
+    if sorted(named) != sorted(instances.values()):
+        yield f"nginx/compose-instances.conf has {named}, compose.yaml has {sorted(instances.values())}."
+    for name in instances:
+        trusted = services[name]["environment"]["DOORBUSTER_TRUSTED_PROXIES"]
+        if trusted != of_front(services["nginx"]):
+            yield f"{name} believes {trusted}, and nginx is at {of_front(services['nginx'])}."
+
+
+def of_front(service):
+    return service["networks"]["front"]["ipv4_address"]
+
+
+def targets_that_differ(compose, prometheus):
+    instances = sorted(f"{name}:9464" for name in compose["services"] if name.startswith("serve-"))
+    watched = sorted(prometheus["scrape_configs"][0]["static_configs"][0]["targets"])
+    if watched != instances:
+        yield f"prometheus.yml watches {watched}, compose.yaml has {instances}."
+
+
+def secrets(compose):
+    """What is secret has to be given, has no default, and is named in .env.example without a value."""
+    example = (DEPLOY / ".env.example").read_text()
+    for name in ("POSTGRES_PASSWORD", "VALKEY_PASSWORD"):
+        if not re.search(rf"^{name}=$", example, re.MULTILINE):
+            yield f".env.example should have {name}, without a value."
+        for use in sorted(set(re.findall(rf"\$\{{{name}[^}}]*\}}", str(compose)))):
+            if not use.startswith(f"${{{name}:?"):
+                yield f"compose.yaml uses {use}: the start must be refused where it is missing."
+    for path in sorted(DEPLOY.rglob("*.example*")):
+        for value in re.findall(r'^\s*[A-Za-z_.-]*(?:PASSWORD|DATABASE|VALKEY|pem)[=:][ "]*([^\s"]+)', path.read_text(), re.MULTILINE):
+            yield f"{path} has a value that looks like a secret: {value[:3]}…"
+
+
+def times_to_drain(compose, documents):
+    """Nobody is killed while it may still drain: the grace, then twice the limit, for requests and for payments."""
+    defaults = dict(re.findall(r"`(DOORBUSTER_DRAIN_\w+)` \| `(\w+)`", Path("docs/cli.md").read_text()))
+    settings = next(part["data"] for part in documents[DEPLOY / "kubernetes/config.yaml"] if part["kind"] == "ConfigMap")
+    stops = [(f"compose.yaml's {name}", seconds(service["stop_grace_period"]), defaults)
+             for name, service in compose["services"].items() if name.startswith(("serve-", "worker"))]
+    for name in ("serve", "worker"):
+        pods = documents[DEPLOY / f"kubernetes/{name}.yaml"][0]["spec"]["template"]["spec"]
+        stops.append((f"kubernetes/{name}.yaml", pods["terminationGracePeriodSeconds"], defaults | settings))
+    for path in sorted(DEPLOY.glob("systemd/*.service")):
+        limit = re.search(r"^TimeoutStopSec=(\d+)$", path.read_text(), re.MULTILINE)
+        stops.append((str(path), int(limit[1]) if limit else 0, defaults))
+    for where, given, drain in stops:
+        needed = seconds(drain["DOORBUSTER_DRAIN_GRACE"]) + 2 * seconds(drain["DOORBUSTER_DRAIN_TIMEOUT"])
+        if given <= needed:
+            yield f"{where} is killed after {given} s, and may drain for {needed} s."
+
+
+def seconds(text):
+    count, unit = re.fullmatch(r"(\d+)(ms|s|m)", text).groups()
+    return int(count) * {"ms": 0.001, "s": 1, "m": 60}[unit]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
