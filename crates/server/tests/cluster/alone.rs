@@ -35,3 +35,22 @@ async fn one_instance_that_is_cut_off_from_its_database_says_so_and_comes_back()
     }
     topology.keeps_its_promises(&sale, &flood.stop().await).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_nginx_who_comes_while_the_instance_is_replaced_is_told_to_come_back() {
+    let mut topology = Layout::alone().behind_nginx().start().await;
+    let sale = topology.sale().await;
+    let behind = [topology.nginx.as_ref().unwrap().url()].into();
+    let flood = Flood::at_urls(&topology, &behind, &sale);
+    for _ in 0..2 {
+        flood.sells(50).await;
+        topology.instances[0].process.stop_gently().await;
+        flood.is_refused(10).await;
+        topology.instances[0].process.launch().await;
+    }
+    flood.sells(50).await;
+    topology.nginx.as_mut().unwrap().kill();
+    tokio::task::block_in_place(|| topology.nginx.as_mut().unwrap().launch());
+    flood.sells(50).await;
+    topology.keeps_its_promises(&sale, &flood.stop().await).await;
+}

@@ -33,9 +33,9 @@ const BACK_WITHIN: Duration = Duration::from_secs(5);
 const LOG_LINES: usize = 40;
 
 /// The configuration that is given to users.
-const SITE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/nginx/doorbuster.conf");
+const SITE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/nginx/cluster.conf");
 /// What stands in it for the instances.
-const PLACE: &str = "server 127.0.0.1:8080;";
+const PLACE: &str = "include doorbuster-instances.conf;";
 
 /// What a cluster is to be made of.
 pub struct Layout {
