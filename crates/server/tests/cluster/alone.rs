@@ -3,7 +3,6 @@
 use crate::flood::Flood;
 use crate::topology::Layout;
 use own_servers::wire::Wire;
-use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_instance_on_a_database_loses_nothing_when_it_is_killed_again_and_again() {
@@ -17,7 +16,7 @@ async fn one_instance_on_a_database_loses_nothing_when_it_is_killed_again_and_ag
     }
     topology.is_back().await;
     topology.keeps_its_promises(&sale, &flood.stop().await).await;
-    topology.sells_out(50, &json!({"type": "open"})).await;
+    topology.sells_out().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

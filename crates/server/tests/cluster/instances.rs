@@ -1,12 +1,12 @@
 //! Instances are killed, stopped, frozen and run by wrong clocks, in the middle of a sale.
 
 use crate::flood::Flood;
-use crate::topology::{Layout, order_at};
+use crate::topology::{Layout, assert_on_time, order_at};
 use engine::clock::{Clock, SystemClock};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use sale::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 use server::http::v1::time::rfc3339;
 use std::time::Duration;
 
@@ -19,10 +19,6 @@ fn chance() -> StdRng {
     let seed = given.unwrap_or_else(|| rand::rng().random());
     eprintln!("DOORBUSTER_SEED={seed}");
     StdRng::seed_from_u64(seed)
-}
-
-fn line() -> Value {
-    json!({"type": "fifo", "perSecond": 40, "checkoutSeconds": 10, "lineOpensSecondsBefore": 60})
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -41,7 +37,7 @@ async fn instances_that_are_killed_at_random_moments_lose_nothing_and_sell_nothi
     }
     topology.is_back().await;
     topology.keeps_its_promises(&sale, &flood.stop().await).await;
-    topology.sells_out(60, &line()).await;
+    topology.sells_out_in_line().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -62,26 +58,33 @@ async fn all_instances_are_replaced_in_mid_sale_and_nobody_notices() {
     }
     topology.is_back().await;
     topology.keeps_its_promises(&sale, &flood.stop().await).await;
-    topology.sells_out(60, &line()).await;
+    topology.sells_out_in_line().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_instance_that_comes_back_after_a_rebuild_records_nothing_of_the_old_time() {
     let topology = Layout::of(3).start().await;
     let sale = topology.sale().await;
-    let flood = Flood::at_all(&topology, &sale);
+    let (old, new) = topology.instances.split_at(1);
+    let old = &old[0].process;
+    let new: Vec<_> = new.iter().map(|member| &member.process).collect();
+    let (at_old, at_new) = (Flood::at(&topology, &[old], &sale), Flood::at(&topology, &new, &sale));
     for _ in 0..3 {
-        flood.sells(100).await;
+        at_old.sells(50).await;
         // In the middle of what it decides and records.
-        let frozen = topology.instances[0].process.freeze();
+        let frozen = old.freeze();
         topology.redis().ask(&["FLUSHALL"]);
         // The others have handed the state over anew, and have gone on from it.
-        flood.sells(100).await;
+        at_new.sells(200).await;
         drop(frozen);
         topology.is_back().await;
     }
-    topology.sold_what_it_told(&sale, &flood.stop().await).await;
-    topology.sells_out(60, &json!({"type": "open"})).await;
+    let (at_old, mut told) = (at_old.stop().await, at_new.stop().await);
+    assert_on_time(&told.met);
+    told.confirmed.extend(at_old.confirmed);
+    told.met.wrong.extend(at_old.met.wrong);
+    topology.sold_what_it_told(&sale, &told).await;
+    topology.sells_out().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -120,5 +123,5 @@ async fn clocks_that_are_five_seconds_apart_open_a_sale_at_one_moment_and_end_a_
         assert_eq!(paid["status"], "confirmed", "{paid}");
     }
     topology.verify().await;
-    topology.sells_out(60, &line()).await;
+    topology.sells_out_in_line().await;
 }

@@ -3,7 +3,6 @@
 use crate::flood::Flood;
 use crate::topology::{Layout, Member};
 use own_servers::wire::Wire;
-use serde_json::json;
 
 fn to_postgres(member: &Member) -> &Wire {
     &member.to_postgres
@@ -28,7 +27,7 @@ async fn broken(wire: fn(&Member) -> &Wire, break_it: fn(&Wire)) {
         topology.is_back().await;
     }
     topology.keeps_its_promises(&sale, &flood.stop().await).await;
-    topology.sells_out(60, &json!({"type": "open"})).await;
+    topology.sells_out().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -100,6 +100,5 @@ async fn workers_that_are_killed_delay_what_is_due_and_lose_nothing() {
         topology.workers[no].process.launch().await;
     }
     topology.keeps_its_promises(&sale, &flood.stop().await).await;
-    let line = json!({"type": "fifo", "perSecond": 40, "checkoutSeconds": 10, "lineOpensSecondsBefore": 60});
-    topology.sells_out(60, &line).await;
+    topology.sells_out_in_line().await;
 }

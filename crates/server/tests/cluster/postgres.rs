@@ -2,7 +2,6 @@
 
 use crate::flood::Flood;
 use crate::topology::{Layout, Topology};
-use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
 use std::time::Duration;
 
@@ -22,7 +21,7 @@ async fn after(settings: &[&str], happens: impl AsyncFn(&mut Topology, &Flood)) 
     }
     flood.sells(100).await;
     topology.keeps_its_promises(&sale, &flood.stop().await).await;
-    topology.sells_out(60, &json!({"type": "open"})).await;
+    topology.sells_out().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,6 @@ use crate::flood::Flood;
 use crate::topology::{Layout, Topology};
 use own_servers::redis::Server;
 use own_servers::wire::Wire;
-use serde_json::json;
 
 /// What is decided while a replica hears nothing.
 const BEHIND: usize = 1_000;
@@ -22,7 +21,7 @@ async fn after(settings: &[&str], happens: impl AsyncFn(&mut Topology, &Flood)) 
     }
     flood.sells(100).await;
     topology.keeps_its_promises(&sale, &flood.stop().await).await;
-    topology.sells_out(60, &json!({"type": "open"})).await;
+    topology.sells_out().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -128,7 +127,7 @@ async fn a_replica_that_is_a_thousand_decisions_behind_is_not_believed() {
     topology.is_back().await;
     flood.sells(100).await;
     topology.keeps_its_promises(&sale, &flood.stop().await).await;
-    topology.sells_out(60, &json!({"type": "open"})).await;
+    topology.sells_out().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -146,7 +145,7 @@ async fn of_two_servers_that_both_decide_none_sells_a_unit_of_the_other() {
     topology.is_back().await;
     flood.sells(100).await;
     topology.keeps_its_promises(&sale, &flood.stop().await).await;
-    topology.sells_out(60, &json!({"type": "open"})).await;
+    topology.sells_out().await;
 }
 
 /// A replica of the cluster's Redis that has not heard of the last thousand purchases.

@@ -29,6 +29,8 @@ const REPLY_LIMIT: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How soon a part that is back serves again.
 const BACK_WITHIN: Duration = Duration::from_secs(5);
+/// Units of a drop that sells out.
+const UNITS: usize = 60;
 /// Lines of a log that a failed test shows.
 const LOG_LINES: usize = 40;
 
@@ -276,10 +278,9 @@ impl Topology {
 
     async fn insist_on_a_sale(&self) -> String {
         let process = &self.instances[0].process;
-        let wanted = json!({
-            "productId": process.product, "price": {"amount": 1999, "currency": "EUR"}, "quantity": self.instances.len(),
-            "startsAt": "2026-01-01T00:00:00Z", "endsAt": "2099-01-01T00:00:00Z", "holdSeconds": 0, "admission": {"type": "open"},
-        });
+        let wanted =
+            json!({"quantity": self.instances.len(), "holdSeconds": 0, "admission": {"type": "open"}});
+        let wanted = process.offer(&wanted);
         let url = format!("{}/api/v1/admin/flash-sales", process.url);
         loop {
             let asked = process.client.post(&url).bearer_auth(&process.admin).json(&wanted).send().await;
@@ -293,13 +294,24 @@ impl Topology {
         }
     }
 
-    /// A whole drop through all instances, with more buyers than units: every unit goes to a buyer who paid.
-    pub async fn sells_out(&self, units: u32, admission: &Value) {
-        let sale = self.sale_of(&json!({"quantity": units, "holdSeconds": 5, "admission": admission})).await;
-        let crowd = Crowd { tokens: self.buyers(units as usize * 2) };
-        let manners = Manners { abandon_every: 11, decline_every: 13 };
+    /// More buyers than units come at once, at all instances: every unit goes to a buyer who paid.
+    pub async fn sells_out(&self) {
+        self.drop_of(&json!({"type": "open"}), Manners { abandon_every: 0, decline_every: 13 }).await;
+    }
+
+    /// The same with a line, and buyers who leave their units to expire: others get them.
+    pub async fn sells_out_in_line(&self) {
+        let line =
+            json!({"type": "fifo", "perSecond": 40, "checkoutSeconds": 10, "lineOpensSecondsBefore": 60});
+        self.drop_of(&line, Manners { abandon_every: 11, decline_every: 13 }).await;
+    }
+
+    async fn drop_of(&self, admission: &Value, manners: Manners) {
+        let wanted = json!({"quantity": UNITS, "holdSeconds": 5, "admission": admission});
+        let sale = self.sale_of(&wanted).await;
+        let crowd = Crowd { tokens: self.buyers(UNITS * 2) };
         let told = crowd.go(&self.processes(), &sale, manners).told().await;
-        assert_eq!(told.confirmed.len(), units as usize, "every unit is sold, and once");
+        assert_eq!(told.confirmed.len(), UNITS, "every unit is sold, and once");
         self.keeps_its_promises(&sale, &told).await;
     }
 

@@ -231,6 +231,11 @@ impl Instance {
 
     /// The same with what is said here in place of what is usual.
     pub async fn sale_of(&self, wanted: &Value) -> String {
+        text(&self.post("/api/v1/admin/flash-sales", &self.offer(wanted), Some(&self.admin)).await, "id")
+    }
+
+    /// The body of a request for such a sale.
+    pub fn offer(&self, wanted: &Value) -> Value {
         let mut sale = json!({
             "productId": self.product,
             "price": {"amount": 1999, "currency": "EUR"},
@@ -240,7 +245,7 @@ impl Instance {
         for (name, value) in wanted.as_object().expect("fields of a sale") {
             sale[name] = value.clone();
         }
-        text(&self.post("/api/v1/admin/flash-sales", &sale, Some(&self.admin)).await, "id")
+        sale
     }
 
     pub async fn get(&self, path: &str, token: Option<&str>) -> Value {
