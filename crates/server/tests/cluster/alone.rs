@@ -1,6 +1,6 @@
 //! One instance on PostgreSQL, which decides in its memory: the same bad days, as far as they concern it.
 
-use crate::flood::Flood;
+use crate::flood::{Flood, twice_in_mid_sale};
 use crate::topology::Layout;
 use own_servers::wire::Wire;
 
@@ -21,18 +21,16 @@ async fn one_instance_on_a_database_loses_nothing_when_it_is_killed_again_and_ag
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_instance_that_is_cut_off_from_its_database_says_so_and_comes_back() {
-    let topology = Layout::alone().start().await;
-    let sale = topology.sale().await;
-    let flood = Flood::at_all(&topology, &sale);
-    flood.sells(50).await;
-    let wire = &topology.instances[0].to_postgres;
-    for break_it in [Wire::cut as fn(&Wire), Wire::stall] {
-        break_it(wire);
-        flood.is_refused(20).await;
-        wire.heal();
-        topology.is_back().await;
-    }
-    topology.keeps_its_promises(&sale, &flood.stop().await).await;
+    twice_in_mid_sale(Layout::alone(), async |topology, flood| {
+        for break_it in [Wire::cut as fn(&Wire), Wire::stall] {
+            let wire = &topology.instances[0].to_postgres;
+            break_it(wire);
+            flood.is_refused(20).await;
+            wire.heal();
+            flood.sells(20).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,7 +4,7 @@
 use crate::real::asker::{Asker, Met};
 use crate::real::crowd::Told;
 use crate::real::instance::{Instance, text};
-use crate::topology::Topology;
+use crate::topology::{Layout, Topology};
 use serde_json::json;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -90,6 +90,22 @@ impl Flood {
         }
         Told { confirmed, met: self.met.lock().unwrap().clone() }
     }
+}
+
+/// Does something to a cluster in the middle of a sale, and again when it has come back. It comes back each time, and what was told
+/// is what was sold.
+pub async fn twice_in_mid_sale(layout: Layout, happens: impl AsyncFn(&mut Topology, &Flood)) {
+    let mut topology = layout.start().await;
+    let sale = topology.sale().await;
+    let flood = Flood::at_all(&topology, &sale);
+    for _ in 0..2 {
+        flood.sells(100).await;
+        happens(&mut topology, &flood).await;
+        topology.is_back().await;
+    }
+    flood.sells(100).await;
+    topology.keeps_its_promises(&sale, &flood.stop().await).await;
+    topology.sells_out().await;
 }
 
 async fn buy(mut asker: Asker, sale: &str, stop: &AtomicBool, sold: &AtomicUsize) -> Vec<(String, String)> {

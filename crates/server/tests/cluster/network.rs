@@ -1,6 +1,6 @@
 //! The network between an instance and its servers is cut, stalled and slow. The others sell on, and it says when to ask again.
 
-use crate::flood::Flood;
+use crate::flood::{Flood, twice_in_mid_sale};
 use crate::topology::{Layout, Member};
 use own_servers::wire::Wire;
 
@@ -12,22 +12,16 @@ fn to_redis(member: &Member) -> &Wire {
     member.to_redis.as_ref().unwrap()
 }
 
-/// Breaks a wire of the first instance in a way, while buyers buy there, and at all.
+/// Breaks a wire of the first instance in a way, while buyers buy there and elsewhere.
 async fn broken(wire: fn(&Member) -> &Wire, break_it: fn(&Wire)) {
-    let topology = Layout::of(3).start().await;
-    let sale = topology.sale().await;
-    let flood = Flood::at_all(&topology, &sale);
-    flood.sells(50).await;
-    for _ in 0..2 {
+    twice_in_mid_sale(Layout::of(3), async |topology, flood| {
         let wire = wire(&topology.instances[0]);
         break_it(wire);
         flood.is_refused(20).await;
         flood.sells(50).await;
         wire.heal();
-        topology.is_back().await;
-    }
-    topology.keeps_its_promises(&sale, &flood.stop().await).await;
-    topology.sells_out().await;
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,7 +1,7 @@
 //! Redis is killed, emptied, filled, made to follow another, and replaced by one that is behind. Nothing is sold twice, and nothing
 //! that was told is lost.
 
-use crate::flood::Flood;
+use crate::flood::{Flood, twice_in_mid_sale};
 use crate::topology::{Layout, Topology};
 use own_servers::redis::Server;
 use own_servers::wire::Wire;
@@ -9,24 +9,9 @@ use own_servers::wire::Wire;
 /// What is decided while a replica hears nothing.
 const BEHIND: usize = 1_000;
 
-/// Does something to Redis in the middle of a sale, twice.
-async fn after(settings: &[&str], happens: impl AsyncFn(&mut Topology, &Flood)) {
-    let mut topology = Layout::of(3).redis(settings).start().await;
-    let sale = topology.sale().await;
-    let flood = Flood::at_all(&topology, &sale);
-    for _ in 0..2 {
-        flood.sells(100).await;
-        happens(&mut topology, &flood).await;
-        topology.is_back().await;
-    }
-    flood.sells(100).await;
-    topology.keeps_its_promises(&sale, &flood.stop().await).await;
-    topology.sells_out().await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_is_killed_and_comes_back_empty_is_handed_what_was_sold() {
-    after(&[], async |topology, flood| {
+    twice_in_mid_sale(Layout::of(3), async |topology, flood| {
         topology.redis_mut().kill();
         flood.is_refused(20).await;
         tokio::task::block_in_place(|| topology.redis_mut().restart());
@@ -36,17 +21,20 @@ async fn a_redis_that_is_killed_and_comes_back_empty_is_handed_what_was_sold() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_is_killed_and_keeps_a_log_is_not_believed_and_sells_on() {
-    after(&["--appendonly", "yes", "--appendfsync", "everysec"], async |topology, flood| {
-        topology.redis_mut().kill();
-        flood.is_refused(20).await;
-        tokio::task::block_in_place(|| topology.redis_mut().restart());
-    })
+    twice_in_mid_sale(
+        Layout::of(3).redis(&["--appendonly", "yes", "--appendfsync", "everysec"]),
+        async |topology, flood| {
+            topology.redis_mut().kill();
+            flood.is_refused(20).await;
+            tokio::task::block_in_place(|| topology.redis_mut().restart());
+        },
+    )
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_comes_back_from_an_old_file_does_not_sell_again_what_was_sold_since() {
-    after(&[], async |topology, flood| {
+    twice_in_mid_sale(Layout::of(3), async |topology, flood| {
         topology.redis().ask(&["SAVE"]);
         flood.sells(100).await;
         topology.redis_mut().kill();
@@ -57,7 +45,7 @@ async fn a_redis_that_comes_back_from_an_old_file_does_not_sell_again_what_was_s
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_is_emptied_is_handed_what_was_sold() {
-    after(&[], async |topology, _| {
+    twice_in_mid_sale(Layout::of(3), async |topology, _| {
         topology.redis().ask(&["FLUSHALL"]);
         topology.redis().ask(&["FUNCTION", "FLUSH"]);
     })
@@ -66,7 +54,7 @@ async fn a_redis_that_is_emptied_is_handed_what_was_sold() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_is_full_sells_nothing_and_loses_nothing() {
-    after(&[], async |topology, flood| {
+    twice_in_mid_sale(Layout::of(3), async |topology, flood| {
         topology.redis().ask(&["CONFIG", "SET", "maxmemory", "1"]);
         flood.is_refused(20).await;
         topology.redis().ask(&["CONFIG", "SET", "maxmemory", "0"]);
@@ -77,7 +65,7 @@ async fn a_redis_that_is_full_sells_nothing_and_loses_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_may_only_be_read_sells_nothing_and_loses_nothing() {
     let other = Server::start();
-    after(&[], async |topology, flood| {
+    twice_in_mid_sale(Layout::of(3), async |topology, flood| {
         topology.redis().ask(&["REPLICAOF", "127.0.0.1", &other.port().to_string()]);
         flood.is_refused(20).await;
         topology.redis().ask(&["REPLICAOF", "NO", "ONE"]);
@@ -89,7 +77,7 @@ async fn a_redis_that_may_only_be_read_sells_nothing_and_loses_nothing() {
 async fn a_redis_that_still_reads_its_file_is_waited_for() {
     // A server looks up from reading once a kilobyte.
     let slowly = ["--loading-process-events-interval-bytes", "1024", "--rdbcompression", "no"];
-    after(&slowly, async |topology, flood| {
+    twice_in_mid_sale(Layout::of(3).redis(&slowly), async |topology, flood| {
         for no in 0..10 {
             topology.redis().ask(&["SET", &format!("other{no}"), &"x".repeat(2_000)]);
         }
@@ -106,7 +94,7 @@ async fn a_redis_that_still_reads_its_file_is_waited_for() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_stands_still_makes_nobody_wait_long() {
-    after(&[], async |topology, flood| {
+    twice_in_mid_sale(Layout::of(3), async |topology, flood| {
         let frozen = topology.redis().freeze();
         flood.is_refused(20).await;
         drop(frozen);
