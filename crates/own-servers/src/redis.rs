@@ -207,3 +207,40 @@ impl Cluster {
         self.servers[0].url()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Wire;
+
+    #[test]
+    fn a_replica_hears_through_a_wire_until_it_is_cut_and_can_be_promoted() {
+        let mut primary = Server::start();
+        let wire = Wire::to(primary.port());
+        let replica = Server::start();
+        primary.ask(&["SET", "count", "1"]);
+        replica.follow(wire.port());
+        assert_eq!(replica.number(&["GET", "count"]), 1);
+        primary.ask(&["INCR", "count"]);
+        replica.until_all(&["GET", "count"], &["2"]);
+        wire.cut();
+        primary.ask(&["INCR", "count"]);
+        primary.kill();
+        assert!(replica.try_ask(&["INCR", "count"]).is_err(), "a replica only reads");
+        replica.ask(&["REPLICAOF", "NO", "ONE"]);
+        assert_eq!(replica.number(&["INCR", "count"]), 3);
+        primary.restart();
+        assert_eq!(primary.number(&["DBSIZE"]), 0, "it keeps nothing");
+    }
+
+    #[test]
+    fn a_frozen_server_says_nothing_and_goes_on() {
+        let server = Server::start();
+        let frozen = server.freeze();
+        let connection =
+            redis::Client::open(server.url()).unwrap().get_connection_with_timeout(PATIENCE / 10);
+        assert!(connection.is_err());
+        drop(frozen);
+        server.until("PING", "PONG");
+    }
+}
