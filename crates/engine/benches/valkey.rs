@@ -69,8 +69,8 @@ impl Bench {
         let mut decided = 0;
         for calls in chunks.chunks(64) {
             let batches: Vec<Batch<'_>> = calls.iter().map(|commands| batch(sale, commands)).collect();
-            for said in self.library.decide(&batches, in_flight).await.unwrap() {
-                let Said::Decided(reply) = said else { panic!("{said:?}") };
+            for said in self.library.decide(&batches, in_flight).await {
+                let Ok(Said::Decided(reply)) = said else { panic!("{said:?}") };
                 decided += reply.entries.len() as u64;
             }
         }

@@ -148,6 +148,11 @@ fn wall_us() -> i64 {
         .map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
+/// What the machine's wall clock says, to compare it with another's; nothing is decided by it.
+pub(crate) fn wall() -> Timestamp {
+    Timestamp(wall_us().div_euclid(1000))
+}
+
 /// Starts a stopwatch, for spans of work that are measured, never for decisions.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the one reader of the machine's monotonic clock")]

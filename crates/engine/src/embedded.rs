@@ -13,6 +13,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use tokio::runtime::Runtime;
 
 /// A running engine and what it owns.
 pub struct Embedded {
@@ -50,6 +51,9 @@ pub enum StartError {
     /// The ledger cannot be written.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// The place of decision cannot be reached, or is not fit.
+    #[error(transparent)]
+    Decide(Box<dyn std::error::Error + Send + Sync>),
     /// The operating system gives no thread.
     #[error("a thread of the engine cannot be started")]
     Thread(#[source] io::Error),
@@ -102,7 +106,8 @@ pub fn start_embedded_with<D: Decide + Sync, R: Record>(
         // Nothing writes any more: the folder is free.
         drop(lock);
     };
-    let threads = vec![thread("decide", decide.run(), false)?, thread("record", record, false)?];
+    let threads =
+        vec![thread("decide", decide.run(), runtime(false)?)?, thread("record", record, runtime(false)?)?];
     Ok(Embedded { engine, torn_rows, threads })
 }
 
@@ -111,8 +116,18 @@ impl Embedded {
     pub(crate) fn over_network<D: Decide + Sync, R: Record>(
         pipeline: Pipeline<D, R>,
     ) -> Result<Self, StartError> {
+        Self::on(pipeline, runtime(false)?, runtime(true)?)
+    }
+
+    /// A pipeline whose stages have runtimes already, each on its thread.
+    pub(crate) fn on<D: Decide + Sync, R: Record>(
+        pipeline: Pipeline<D, R>,
+        deciding: Runtime,
+        recording: Runtime,
+    ) -> Result<Self, StartError> {
         let Pipeline { engine, decide, record } = pipeline;
-        let threads = vec![thread("decide", decide.run(), false)?, thread("record", record.run(), true)?];
+        let threads =
+            vec![thread("decide", decide.run(), deciding)?, thread("record", record.run(), recording)?];
         Ok(Self { engine, torn_rows: 0, threads })
     }
 
@@ -131,19 +146,23 @@ impl Embedded {
 fn thread(
     name: &str,
     stage: impl Future<Output = ()> + Send + 'static,
-    has_network: bool,
+    runtime: Runtime,
 ) -> Result<JoinHandle<()>, StartError> {
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(move || runtime.block_on(stage))
+        .map_err(StartError::Thread)
+}
+
+/// A runtime for one thread.
+pub(crate) fn runtime(has_network: bool) -> Result<Runtime, StartError> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_time();
     if has_network {
         // Only then: without it a thread is woken sooner.
         builder.enable_io();
     }
-    let runtime = builder.build().map_err(StartError::Thread)?;
-    std::thread::Builder::new()
-        .name(name.into())
-        .spawn(move || runtime.block_on(stage))
-        .map_err(StartError::Thread)
+    builder.build().map_err(StartError::Thread)
 }
 
 /// Makes a data folder, if there is none, for its owner alone: it will hold addresses, password hashes and keys.

@@ -3,9 +3,9 @@
 use crate::clock::Clock;
 use crate::decide::{Ask, Told};
 use crate::metrics::Metrics;
-use crate::pipeline::{Job, NotDone};
+use crate::pipeline::{Caller, Job, NotDone};
 use crate::record::Read;
-use crate::view::Views;
+use crate::view::{SaleView, Views};
 use sale::{
     BuyerId, BuyerView, Command, LineMember, OrderId, OrderView, Outcome, SaleId, Seq, Ticket, Timestamp,
 };
@@ -79,6 +79,18 @@ impl Engine {
     pub async fn command(&self, sale: SaleId, command: Command) -> Result<Answer, EngineError> {
         match self.ask(Ask::Command { sale, command }).await? {
             Told::Outcome { outcome, seq, at } => Ok(Answer { outcome, seq, at }),
+            _ => Err(EngineError::NoSuchSale),
+        }
+    }
+
+    /// How a sale stands, asked of the place where it is decided: also of one that another process has announced a moment ago. Where
+    /// [`Engine::views`] has the sale, that is quicker.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn sale(&self, sale: SaleId) -> Result<Arc<SaleView>, EngineError> {
+        match self.look(Ask::Sale { sale }).await? {
+            Told::Sale(view) => Ok(view),
             _ => Err(EngineError::NoSuchSale),
         }
     }
@@ -172,6 +184,12 @@ impl Engine {
         self.shared.metrics.recording.get() == 1 && !self.shared.jobs.is_closed()
     }
 
+    /// False while the place of decision does not answer. Memory always does.
+    #[must_use]
+    pub fn is_deciding(&self) -> bool {
+        self.shared.metrics.deciding.get() == 1
+    }
+
     /// True when another instance has taken over the ledger: this one decides nothing any more, until it is started again.
     #[must_use]
     pub fn is_taken_over(&self) -> bool {
@@ -198,14 +216,17 @@ impl Engine {
 
     async fn ask(&self, ask: Ask) -> Result<Told, EngineError> {
         let (reply, answer) = oneshot::channel();
-        self.shared.jobs.try_send(Job { ask, reply }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => {
-                self.shared.metrics.overloads.inc();
-                EngineError::Overloaded
+        self.shared.jobs.try_send(Job { ask, caller: Caller { reply, tries: 0 } }).map_err(|error| {
+            match error {
+                mpsc::error::TrySendError::Full(_) => {
+                    self.shared.metrics.overloads.inc();
+                    EngineError::Overloaded
+                }
+                mpsc::error::TrySendError::Closed(_) => EngineError::Stopped,
             }
-            mpsc::error::TrySendError::Closed(_) => EngineError::Stopped,
         })?;
         match answer.await {
+            Ok(Ok(Told::Unavailable)) => Err(EngineError::NotRecorded),
             Ok(told) => Ok(told?),
             Err(_) => Err(EngineError::Stopped),
         }

@@ -9,6 +9,7 @@
 //! can run them under its own scheduler, clock and failing ledger.
 
 pub mod clock;
+mod cluster;
 pub mod decide;
 mod embedded;
 mod engine;
@@ -18,6 +19,8 @@ pub mod pipeline;
 pub mod record;
 mod view;
 
+pub use crate::cluster::{Cluster, start_in_cluster};
+pub use crate::decide::valkey::{Skew, WrongBy};
 pub use crate::embedded::{Embedded, StartError, make_folder, start_embedded, start_embedded_with};
 pub use crate::engine::{Answer, Engine, EngineError};
 pub use crate::metrics::Metrics;

@@ -26,8 +26,14 @@ pub struct Metrics {
     pub waiting: Gauge,
     /// 1 while the ledger takes records, 0 while it does not.
     pub recording: Gauge,
+    /// 1 while the place of decision answers, 0 while it does not.
+    pub deciding: Gauge,
     /// 1 when another instance has taken over the ledger: this one decides nothing any more.
     pub taken_over: Gauge,
+    /// Requests that were decided again, because they had been decided from a state whose time was over.
+    pub redone: Counter,
+    /// Events recorded that another process had decided and left behind.
+    pub recovered: Counter,
 }
 
 impl Default for Metrics {
@@ -44,7 +50,10 @@ impl Default for Metrics {
             overloads: Counter::default(),
             waiting: Gauge::default(),
             recording: Gauge::default(),
+            deciding: Gauge::default(),
             taken_over: Gauge::default(),
+            redone: Counter::default(),
+            recovered: Counter::default(),
         }
     }
 }
@@ -79,6 +88,17 @@ impl Metrics {
         );
         pipeline.register("waiting", "Requests that wait to be decided", self.waiting.clone());
         pipeline.register("recording", "1 while the ledger takes records", self.recording.clone());
+        pipeline.register("deciding", "1 while the place of decision answers", self.deciding.clone());
+        pipeline.register(
+            "redone",
+            "Requests decided again, because the state that they were decided from was over",
+            self.redone.clone(),
+        );
+        pipeline.register(
+            "recovered",
+            "Events recorded that another process had decided and left behind",
+            self.recovered.clone(),
+        );
         pipeline.register(
             "taken_over",
             "1 when another instance has taken over the ledger",

@@ -2,8 +2,9 @@
 //! durable, and not before.
 //!
 //! When recording fails, everyone whose answer depended on it is told so, what was decided ahead is thrown away, and
-//! nothing is decided until the ledger takes records again and the state has been folded from it anew. The stages know
-//! no thread and no runtime: [`crate::start_embedded`] gives each a thread, the simulation runs both under its own
+//! nothing is decided until the ledger takes records again and the state has been folded from it anew. Where the state of single
+//! sales turns out to be over (it is kept elsewhere, and that place has lost something), their requests are decided again from the
+//! state that the ledger has. The stages know no thread and no runtime: [`crate::start_embedded`] gives each a thread, the simulation runs both under its own
 //! scheduler.
 
 mod decide_stage;
@@ -16,7 +17,7 @@ use crate::clock::Clock;
 use crate::decide::{Ask, Decide, Told};
 use crate::engine::{Engine, Shared};
 use crate::metrics::Metrics;
-use crate::record::{Batch, Read, Record};
+use crate::record::{Batch, Outdated, Read, Record};
 use crate::view::{SaleView, Views};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -65,15 +66,28 @@ pub fn assemble<D: Decide, R: Record>(
     clock: Arc<dyn Clock>,
     limits: Limits,
 ) -> Pipeline<D, R> {
-    let metrics = Metrics::default();
+    assemble_with(decider, recorder, ledger, clock, limits, Metrics::default())
+}
+
+/// The same with figures that are there already.
+pub(crate) fn assemble_with<D: Decide, R: Record>(
+    decider: D,
+    recorder: R,
+    ledger: Arc<dyn Read>,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    metrics: Metrics,
+) -> Pipeline<D, R> {
     let views = Arc::new(Views::default());
     let (jobs, inbox) = mpsc::channel(limits.queue_len);
     let (record, batches) = mpsc::channel(BATCHES_AHEAD);
     let (failed, failed_in) = watch::channel(0);
+    let (redo, redo_in) = mpsc::channel(BATCHES_AHEAD + 1);
     let (stopping, stopping_in) = watch::channel(false);
     // The ledger said so: it is durable.
     views.publish(decider.views());
     metrics.recording.set(1);
+    metrics.deciding.set(1);
     Pipeline {
         decide: DecideStage {
             decider,
@@ -85,6 +99,7 @@ pub fn assemble<D: Decide, R: Record>(
                 batch_len_max: limits.batch_len_max,
             },
             record,
+            redo: redo_in,
             failed: failed_in,
             metrics: metrics.clone(),
         },
@@ -92,6 +107,7 @@ pub fn assemble<D: Decide, R: Record>(
             recorder,
             batches,
             views: Arc::clone(&views),
+            redo,
             failed,
             metrics: metrics.clone(),
         },
@@ -102,11 +118,21 @@ pub fn assemble<D: Decide, R: Record>(
 /// The way back to a caller, who may have gone.
 pub(crate) type Reply = oneshot::Sender<Result<Told, NotDone>>;
 
-/// A request and the way back to its caller.
+/// A request and its caller.
 pub(crate) struct Job {
     pub(crate) ask: Ask,
-    pub(crate) reply: Reply,
+    pub(crate) caller: Caller,
 }
+
+/// Who asks.
+pub(crate) struct Caller {
+    pub(crate) reply: Reply,
+    /// How often the request was decided in vain.
+    pub(crate) tries: u8,
+}
+
+/// How often a request is decided in vain before its caller is told to come back.
+const TRIES_MAX: u8 = 3;
 
 /// What the deciding stage sends to the recording stage, in order.
 enum ToRecord {
@@ -115,15 +141,29 @@ enum ToRecord {
     Probe(oneshot::Sender<bool>),
 }
 
+/// What the recording stage sends back: requests to be decided again, because these sales' states are over.
+struct Redo {
+    outdated: Vec<Outdated>,
+    jobs: Vec<Job>,
+}
+
 /// A decided batch with its callers.
 struct Pending {
     /// Counts the rebuilds of the state it was decided from.
     generation: u64,
     batch: Batch,
-    replies: Vec<Reply>,
-    /// One a reply.
+    asks: Vec<Ask>,
+    /// One an ask.
+    callers: Vec<Caller>,
+    /// One an ask.
     told: Vec<Told>,
     views: Vec<Arc<SaleView>>,
+}
+
+impl Caller {
+    fn refuse(self) {
+        let _gone = self.reply.send(Err(NotDone::NotRecorded));
+    }
 }
 
 /// The other stage is gone, or the engine stops.

@@ -124,13 +124,16 @@ impl Views {
         self.bell.subscribe()
     }
 
-    /// Shows what was recorded. Only the recording stage calls this, so that views never run ahead or backwards.
+    /// Shows what was recorded. Only the recording stage calls this, so that views never run ahead or backwards. Rings the bell when
+    /// there is something new in them.
     pub(crate) fn publish(&self, views: Vec<Arc<SaleView>>) {
-        if views.is_empty() {
-            return;
-        }
+        let mut is_news = false;
         for view in views {
             let known = self.slots.load().get(&view.id).cloned();
+            if known.as_ref().is_some_and(|slot| slot.load().seq == view.seq) {
+                continue;
+            }
+            is_news = true;
             match known {
                 Some(slot) => slot.store(view),
                 None => {
@@ -142,6 +145,8 @@ impl Views {
                 }
             }
         }
-        self.bell.send_modify(|rings| *rings += 1);
+        if is_news {
+            self.bell.send_modify(|rings| *rings += 1);
+        }
     }
 }

@@ -45,6 +45,23 @@ uuid_id!(
     OrderId
 );
 
+impl OrderId {
+    /// The id of an order of this sale, of which the rest is `id`: its last two bytes are those of the sale's id, so that whoever has
+    /// only the order need not look for it in every sale.
+    #[must_use]
+    pub fn of_sale(id: Uuid, sale: SaleId) -> Self {
+        let mut bytes = id.into_bytes();
+        bytes[14..].copy_from_slice(&sale.0.as_bytes()[14..]);
+        Self(Uuid::from_bytes(bytes))
+    }
+
+    /// Whether [`OrderId::of_sale`] may have made the id for this sale. Ids that were made otherwise say nothing.
+    #[must_use]
+    pub fn may_be_of(self, sale: SaleId) -> bool {
+        self.0.as_bytes()[14..] == sale.0.as_bytes()[14..]
+    }
+}
+
 /// A buyer's number in a sale's waiting line: 1, 2, 3 …, given once, never reused, never a timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -42,7 +42,7 @@ impl Decide for Memory {
         Ok(decided)
     }
 
-    async fn rebuild(&mut self, ledger: &dyn Read) -> Result<(), ReadError> {
+    async fn rebuild(&mut self, ledger: &dyn Read) -> Result<Decided, ReadError> {
         self.sales.clear();
         self.agenda.clear();
         let mut states: HashMap<SaleId, State> = HashMap::new();
@@ -60,7 +60,7 @@ impl Decide for Memory {
                 self.insert(id, state, policy);
             }
         }
-        Ok(())
+        Ok(Decided { views: self.views(), ..Decided::default() })
     }
 
     fn next_due(&self) -> Option<Timestamp> {
@@ -101,6 +101,10 @@ impl Memory {
     fn tell(&mut self, now: Timestamp, ask: &Ask, touched: &mut Vec<SaleId>) -> Told {
         match ask {
             Ask::Command { sale: id, command } => self.command(now, *id, command, touched),
+            Ask::Sale { sale: id } => match self.sales.get(id) {
+                Some(sale) => Told::Sale(sale.view(*id)),
+                None => Told::NoSuchSale,
+            },
             Ask::Buyer { sale, buyer } => match self.sales.get(sale) {
                 Some(sale) => Told::Buyer(sale.state.buyer(*buyer)),
                 None => Told::NoSuchSale,

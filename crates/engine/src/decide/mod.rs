@@ -4,7 +4,7 @@
 pub mod memory;
 pub mod valkey;
 
-use crate::record::{Batch, Read, ReadError};
+use crate::record::{Batch, Outdated, Read, ReadError};
 use crate::view::SaleView;
 use sale::{
     BuyerId, BuyerView, Command, LineMember, OrderId, OrderView, Outcome, SaleId, Seq, Ticket, Timestamp,
@@ -30,6 +30,11 @@ pub enum Ask {
         /// Who.
         buyer: BuyerId,
     },
+    /// How does a sale stand?
+    Sale {
+        /// Which.
+        sale: SaleId,
+    },
     /// What has become of an order, of whichever sale?
     Order {
         /// Which.
@@ -53,6 +58,21 @@ pub enum Ask {
     },
 }
 
+impl Ask {
+    /// Whether the answer may rest on what has happened in a sale.
+    #[must_use]
+    pub fn concerns(&self, id: SaleId) -> bool {
+        match self {
+            Self::Command { sale, .. }
+            | Self::Sale { sale }
+            | Self::Buyer { sale, .. }
+            | Self::Line { sale, .. } => *sale == id,
+            Self::Order { .. } => true,
+            Self::OrdersOf { sales, .. } => sales.contains(&id),
+        }
+    }
+}
+
 /// The answer to one [`Ask`].
 #[derive(Clone, Debug)]
 pub enum Told {
@@ -67,6 +87,8 @@ pub enum Told {
     },
     /// To [`Ask::Buyer`].
     Buyer(BuyerView),
+    /// To [`Ask::Sale`].
+    Sale(Arc<SaleView>),
     /// To [`Ask::Order`].
     Order(Option<(SaleId, OrderView)>),
     /// To [`Ask::OrdersOf`], newest first within a sale.
@@ -75,6 +97,9 @@ pub enum Told {
     Line(Vec<LineMember>),
     /// The sale was never announced.
     NoSuchSale,
+    /// The place of decision is away, or is being handed the state. A command may have been decided or not; asking again with the
+    /// same key tells.
+    Unavailable,
 }
 
 /// What became of a batch of requests.
@@ -100,11 +125,20 @@ pub trait Decide: Send + 'static {
         asks: &[Ask],
     ) -> impl Future<Output = Result<Decided, DecideError>> + Send;
 
-    /// Forgets everything and folds the ledger; afterwards [`Decide::views`] is what the ledger says.
+    /// Forgets everything and folds the ledger; afterwards [`Decide::views`] is what the ledger says. What it returns is to be
+    /// recorded and shown, and has nobody to answer.
     ///
     /// # Errors
     /// When the ledger cannot be read, or is damaged; then nothing may be decided.
-    fn rebuild(&mut self, ledger: &dyn Read) -> impl Future<Output = Result<(), ReadError>> + Send;
+    fn rebuild(&mut self, ledger: &dyn Read) -> impl Future<Output = Result<Decided, ReadError>> + Send;
+
+    /// Takes note that a sale's state is none to decide from. Those that keep their state to themselves are never told.
+    fn distrust(&mut self, _outdated: &Outdated) {}
+
+    /// True while the place of decision does not answer. Memory always does.
+    fn is_away(&self) -> bool {
+        false
+    }
 
     /// The next moment at which [`Decide::decide`] has something to do without being asked.
     fn next_due(&self) -> Option<Timestamp>;

@@ -1,7 +1,7 @@
 //! The deciding stage: takes what is asked and what is due, a batch at a time, has it decided, and hands it to the
 //! recording stage. Starts over from the ledger when that fails.
 
-use super::{Job, Lost, NotDone, Pending, Reply, ToRecord};
+use super::{Caller, Job, Lost, Pending, Redo, ToRecord};
 use crate::clock::{Clock, stopwatch};
 use crate::decide::{Ask, Decide, Decided};
 use crate::metrics::Metrics;
@@ -21,6 +21,8 @@ pub struct DecideStage<D> {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) inbox: Inbox,
     pub(super) record: mpsc::Sender<ToRecord>,
+    /// What is to be decided again.
+    pub(super) redo: mpsc::Receiver<Redo>,
     /// The last generation that failed to be recorded.
     pub(super) failed: watch::Receiver<u64>,
     pub(super) metrics: Metrics,
@@ -45,6 +47,10 @@ impl<D: Decide> DecideStage<D> {
             tokio::select! {
                 biased;
                 () = reached(&mut self.failed, generation) => recording_failed = true,
+                Some(redo) = self.redo.recv() => {
+                    redo.outdated.iter().for_each(|outdated| self.decider.distrust(outdated));
+                    jobs.extend(redo.jobs);
+                }
                 received = next_batch(&self.record, &mut self.inbox, &mut jobs) => ended = received == 0,
                 () = due(self.clock.as_ref(), self.decider.next_due()) => {}
             }
@@ -69,26 +75,33 @@ impl<D: Decide> DecideStage<D> {
 
     async fn decide(&mut self, generation: u64, jobs: &mut Vec<Job>) -> Result<(), Lost> {
         let started = stopwatch();
-        let (asks, replies): (Vec<Ask>, Vec<Reply>) = jobs.drain(..).map(|job| (job.ask, job.reply)).unzip();
+        let (asks, callers): (Vec<Ask>, Vec<Caller>) =
+            jobs.drain(..).map(|job| (job.ask, job.caller)).unzip();
         self.metrics.waiting.set(i64::try_from(self.inbox.jobs.len()).unwrap_or(i64::MAX));
         let decided = match self.decider.decide(self.clock.now(), &asks).await {
             Ok(decided) => decided,
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "a batch could not be decided");
-                replies.into_iter().for_each(refuse);
+                callers.into_iter().for_each(Caller::refuse);
                 return Err(Lost);
             }
         };
-        debug_assert_eq!(decided.told.len(), replies.len(), "one answer a request");
+        self.metrics.deciding.set(i64::from(!self.decider.is_away()));
+        debug_assert_eq!(decided.told.len(), callers.len(), "one answer a request");
         #[expect(clippy::cast_precision_loss, reason = "a figure for a histogram")]
         self.metrics.batch_len.observe(asks.len() as f64);
         self.metrics.decide_s.observe(started.elapsed().as_secs_f64());
-        self.send(generation, decided, replies).await
+        self.send(generation, decided, (asks, callers)).await
     }
 
-    async fn send(&self, generation: u64, decided: Decided, replies: Vec<Reply>) -> Result<(), Lost> {
+    async fn send(
+        &self,
+        generation: u64,
+        decided: Decided,
+        (asks, callers): (Vec<Ask>, Vec<Caller>),
+    ) -> Result<(), Lost> {
         let Decided { batch, told, views } = decided;
-        let pending = Pending { generation, batch, replies, told, views };
+        let pending = Pending { generation, batch, asks, callers, told, views };
         self.record.send(ToRecord::Batch(pending)).await.map_err(|_| Lost)
     }
 
@@ -96,12 +109,12 @@ impl<D: Decide> DecideStage<D> {
     async fn recover(&mut self, generation: u64) -> Result<(), Lost> {
         self.metrics.recording.set(0);
         let mut unreadable_told = false;
-        loop {
+        let rebuilt = loop {
             let (reply, probed) = oneshot::channel();
             self.record.send(ToRecord::Probe(reply)).await.map_err(|_| Lost)?;
             if self.inbox.refuse_until(probed).await?.unwrap_or(false) {
                 match self.inbox.refuse_until(self.decider.rebuild(self.ledger.as_ref())).await? {
-                    Ok(()) => break,
+                    Ok(rebuilt) => break rebuilt,
                     Err(error) if unreadable_told => {
                         tracing::debug!(
                             error = &error as &dyn std::error::Error,
@@ -118,12 +131,12 @@ impl<D: Decide> DecideStage<D> {
                 }
             }
             self.inbox.refuse_until(self.clock.sleep_until(self.clock.now().plus_ms(PROBE_EVERY_MS))).await?;
-        }
+        };
         self.metrics.rebuilds.inc();
         self.metrics.recording.set(1);
         tracing::warn!("the ledger takes records again; the state is what it says");
         // A failed batch may have been kept: show what it changed.
-        self.send(generation, Decided { views: self.decider.views(), ..Decided::default() }, vec![]).await
+        self.send(generation, rebuilt, Default::default()).await
     }
 }
 
@@ -149,7 +162,7 @@ impl Inbox {
                 biased;
                 happened = &mut event => return Ok(happened),
                 received = self.next(&mut jobs) => {
-                    jobs.drain(..).for_each(|job| refuse(job.reply));
+                    jobs.drain(..).for_each(|job| job.caller.refuse());
                     if received == 0 {
                         return Err(Lost);
                     }
@@ -179,8 +192,4 @@ async fn due(clock: &dyn Clock, at: Option<sale::Timestamp>) {
         Some(at) => clock.sleep_until(at).await,
         None => std::future::pending().await,
     }
-}
-
-fn refuse(reply: Reply) {
-    let _gone = reply.send(Err(NotDone::NotRecorded));
 }

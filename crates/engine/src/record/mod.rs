@@ -32,8 +32,22 @@ pub struct Call {
     pub sale: SaleId,
     /// The epoch of the state that was decided from.
     pub epoch: Epoch,
-    /// The last of its events, by which it is named.
+    /// The sale's last event before it: whatever was answered rests on all events up to it.
+    pub before: Seq,
+    /// The last of its events, by which it is named; `before` where nothing happened.
     pub last: Seq,
+}
+
+/// A sale of a batch that was decided from a state whose time is over. Nothing more of it will be recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outdated {
+    /// Which sale.
+    pub sale: SaleId,
+    /// The epoch that is over, or that nobody should go on with.
+    pub epoch: Epoch,
+    /// The last of the batch's events of this sale that is in the ledger, or the event before the batch; everything behind it
+    /// never will be. `None` when that is not settled yet.
+    pub kept: Option<Seq>,
 }
 
 /// Counts how often a sale's state was handed to a place of decision outside of this process: what was decided from an
@@ -45,6 +59,9 @@ pub struct Epoch(pub u64);
 pub trait Epochs: Send + Sync + 'static {
     /// A sale's epoch; nothing for a sale that never had one.
     fn epoch(&self, sale: SaleId) -> BoxFuture<'_, Result<Option<Epoch>, ReadError>>;
+
+    /// All sales of the ledger, each with its epoch; zero where it never had one.
+    fn all(&self) -> BoxFuture<'_, Result<Vec<(SaleId, Epoch)>, ReadError>>;
 
     /// Begins a new epoch, the first one for a sale that had none. When this returns, all that was decided under an earlier
     /// one is in the ledger, or never will be.
@@ -58,21 +75,21 @@ impl Batch {
         self.sales.iter().map(|(_, entries)| entries.len()).sum()
     }
 
-    /// True when there is nothing to record.
+    /// True when there is nothing to record, and nothing that what is answered rests on.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.sales.iter().all(|(_, entries)| entries.is_empty())
+        self.calls.is_empty() && self.sales.iter().all(|(_, entries)| entries.is_empty())
     }
 }
 
 /// Appends to the ledger.
 pub trait Record: Send + 'static {
     /// Makes the whole batch durable, or keeps nothing of it. When this returns `Ok`, the batch survives a crash of the
-    /// process and of the machine (as far as the disk keeps its word on `fdatasync`). After an error it may have been
-    /// kept or not: only reading the ledger tells.
+    /// process and of the machine (as far as the disk keeps its word on `fdatasync`), and so does whatever its
+    /// [`Batch::calls`] rest on. After an error it may have been kept or not: only reading the ledger tells.
     ///
     /// # Errors
-    /// When the batch is not known to be durable.
+    /// When the batch is not known to be durable. With [`RecordError::Outdated`] all of it is but the sales that are named.
     fn append(&mut self, batch: &Batch) -> impl Future<Output = Result<(), RecordError>> + Send;
 
     /// Writes something durable that is not an event: tells whether [`Record::append`] would work again. When this
@@ -124,6 +141,9 @@ pub enum RecordError {
         /// Which number.
         seq: Seq,
     },
+    /// These sales were decided from a state whose time is over; the rest of the batch is durable.
+    #[error("{} of the batch's sales were decided from a state whose time is over", .0.len())]
+    Outdated(Vec<Outdated>),
     /// Another recorder has taken the ledger over. This one never records again.
     #[error("another instance has taken over the ledger")]
     TakenOver,

@@ -2,9 +2,9 @@
 
 use crate::world::{
     Process, SALE, START, World, announce, announce_with, ask, buyer, is_order, is_refused, is_repeated,
-    order, reserve,
+    order, recorded, reserve,
 };
-use engine::decide::valkey::{Settings, Valkey};
+use engine::decide::valkey::Settings;
 use engine::decide::{Ask, Decide, Told};
 use engine::record::{Epoch, Record};
 use sale::{Admission, Command, Event, Outcome, Place, Refusal, Release, SaleId, Seq, Timestamp};
@@ -52,6 +52,7 @@ async fn a_batch_larger_than_a_call_is_decided_in_order() {
     assert_eq!(decided.batch.sales[0].1.len(), 600);
     let calls = decided.batch.calls.iter();
     assert!(calls.clone().all(|call| call.epoch == Epoch(1) && call.sale == SALE));
+    assert!(calls.clone().zip(calls.clone().skip(1)).all(|(call, next)| call.last == next.before));
     assert_eq!(calls.last().map(|call| call.last), Some(Seq(601)));
     let mut ledger = world.ledger.clone();
     ledger.append(&decided.batch).await.unwrap();
@@ -101,7 +102,6 @@ async fn a_hold_expires_once_however_many_processes_tick() {
     first.command(START, Command::Join { buyer: buyer(2) }).await;
     let mut others = [world.process("second").await, world.process("third").await];
     let over = START.plus_s(1);
-    assert_eq!(first.valkey.next_due(), Some(over));
     for process in [&mut first].into_iter().chain(&mut others) {
         assert!(process.valkey.next_due().is_some_and(|due| due <= over));
         process.settle(over, &[]).await;
@@ -136,9 +136,14 @@ async fn a_sale_is_looked_at_though_it_told_nothing_is_due() {
 #[tokio::test]
 async fn time_is_the_servers_and_never_runs_backwards() {
     let world = World::new();
-    let settings = Settings { url: world.server.url(), name: "first".into(), time_as_told: false };
-    let (ledger, epochs) = (Arc::new(world.ledger.clone()), Arc::new(world.ledger.clone()));
-    let valkey = Valkey::start(&settings, ledger, epochs).await.unwrap();
+    let settings = Settings {
+        url: world.server.url(),
+        name: "first".into(),
+        time_as_told: false,
+        ticks: true,
+        wrong_by: Arc::new(|| 0),
+    };
+    let valkey = world.start(&settings).await.unwrap();
     let outbox = engine::decide::valkey::Outbox::at(&world.server.url()).unwrap();
     let mut process = Process { valkey, ledger: world.ledger.clone(), outbox };
     let redis::Value::Array(time) = world.server.ask(&["TIME"]) else { panic!("TIME is a list") };
@@ -179,13 +184,10 @@ async fn what_was_decided_waits_in_the_outbox_until_it_is_recorded() {
     let waiting = other.outbox.waiting(SALE, 10).await.unwrap();
     assert_eq!(waiting.len(), 1);
     assert_eq!((waiting[0].epoch, &waiting[0].entries), (Epoch(1), &decided.batch.sales[0].1));
-    let batch = engine::record::Batch {
-        sales: vec![(SALE, waiting[0].entries.clone())],
-        calls: vec![waiting[0].call(SALE)],
-    };
-    assert_eq!(batch, decided.batch);
-    other.ledger.append(&batch).await.unwrap();
-    other.outbox.forget(&batch.calls).await.unwrap();
+    assert_eq!(waiting[0].first(), Some(decided.batch.calls[0].before.next()));
+    assert_eq!(waiting[0].last(), decided.batch.calls[0].last);
+    other.ledger.append(&decided.batch).await.unwrap();
+    other.outbox.forget(&recorded(&decided.batch)).await.unwrap();
     assert_eq!(other.outbox.waiting(SALE, 10).await.unwrap(), vec![]);
     assert!(is_repeated(&other.buy(START, 1).await));
 }

@@ -91,7 +91,18 @@ impl Read for Ledger {
 
 impl Epochs for Ledger {
     fn epoch(&self, sale: SaleId) -> BoxFuture<'_, Result<Option<Epoch>, ReadError>> {
-        Box::pin(async move { Ok(self.epoch_of(sale)) })
+        Box::pin(async move {
+            let is_there = !self.entries(sale).is_empty();
+            Ok(self.epoch_of(sale).or(is_there.then_some(Epoch(0))))
+        })
+    }
+
+    fn all(&self) -> BoxFuture<'_, Result<Vec<(SaleId, Epoch)>, ReadError>> {
+        Box::pin(async {
+            let inner = self.lock();
+            let epoch_of = |sale| inner.epochs.get(sale).copied().unwrap_or_default();
+            Ok(inner.sales.keys().map(|sale| (*sale, epoch_of(sale))).collect())
+        })
     }
 
     fn raise(&self, sale: SaleId) -> BoxFuture<'_, Result<Epoch, ReadError>> {

@@ -38,12 +38,13 @@ impl Redis {
 
     /// Sends many calls at once.
     pub async fn decide(&mut self, batches: &[Batch<'_>]) -> Vec<Reply> {
-        let said = self.library.decide(batches, CALLS_AT_ONCE).await.unwrap_or_else(|error| {
-            panic!("{error}: {:?}", std::error::Error::source(&error).map(ToString::to_string))
-        });
+        let said = self.library.decide(batches, CALLS_AT_ONCE).await;
         let decided = said.into_iter().map(|said| match said {
-            Said::Decided(reply) => *reply,
-            Said::StateNeeded(why) => panic!("the state was handed over, and yet: {why}"),
+            Ok(Said::Decided(reply)) => *reply,
+            Ok(Said::StateNeeded(why)) => panic!("the state was handed over, and yet: {why}"),
+            Err(error) => {
+                panic!("{error}: {:?}", std::error::Error::source(&error).map(ToString::to_string))
+            }
         });
         decided.collect()
     }

@@ -1,7 +1,7 @@
 //! The whole pipeline over Redis: what is answered is recorded, also when the server is killed and comes back with nothing.
 
 use crate::ledger::Ledger;
-use crate::world::{SALE, announce, buyer, order};
+use crate::world::{SALE, announce, buyer, order, recorded};
 use engine::clock::SystemClock;
 use engine::decide::valkey::{Outbox, Settings, Valkey};
 use engine::pipeline::{Limits, Pipeline, assemble};
@@ -26,7 +26,7 @@ impl Record for Recorder {
     async fn append(&mut self, batch: &Batch) -> Result<(), RecordError> {
         self.ledger.append(batch).await?;
         // What stays there is recorded already; the one who finds it sees that.
-        let _stays = self.outbox.forget(&batch.calls).await;
+        let _stays = self.outbox.forget(&recorded(batch)).await;
         Ok(())
     }
 
@@ -53,7 +53,13 @@ async fn insist(engine: &Engine, command: Command) -> Answer {
 async fn what_is_answered_is_recorded_though_the_server_loses_everything() {
     let mut server = Server::start();
     let ledger = Ledger::default();
-    let settings = Settings { url: server.url(), name: "first".into(), time_as_told: false };
+    let settings = Settings {
+        url: server.url(),
+        name: "first".into(),
+        time_as_told: false,
+        ticks: true,
+        wrong_by: Arc::new(|| 0),
+    };
     let (read, epochs) = (Arc::new(ledger.clone()), Arc::new(ledger.clone()));
     let valkey = Valkey::start(&settings, read.clone(), epochs).await.unwrap();
     let recorder = Recorder { ledger: ledger.clone(), outbox: Outbox::at(&server.url()).unwrap() };

@@ -1,19 +1,24 @@
 //! A server, a ledger, and processes that decide and record, each by the time of the test.
 
 use crate::ledger::Ledger;
-use engine::decide::valkey::{Outbox, Settings, Valkey};
-use engine::decide::{Ask, Decide, DecideError, Decided, Told};
-use engine::record::Record;
+use engine::decide::valkey::{Outbox, Settings, Valkey, ValkeyError};
+use engine::decide::{Ask, Decide, Decided, Told};
+use engine::record::{Batch, Record};
 use own_servers::redis::Server;
 use sale::{
-    Admission, BuyerId, Command, Counters, Money, OrderId, Outcome, Policy, Refusal, RequestKey, SaleId,
+    Admission, BuyerId, Command, Counters, Money, OrderId, Outcome, Policy, Refusal, RequestKey, SaleId, Seq,
     Timestamp,
 };
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
 
 pub const START: Timestamp = Timestamp(1_790_000_000_000);
 pub const SALE: SaleId = SaleId(Uuid::from_u64_pair(0x5a1e, 1));
+
+/// How often it is tried whether a server decides again, and with what rest between.
+const TRIES: u32 = 500;
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 pub struct World {
     pub server: Server,
@@ -41,10 +46,16 @@ impl World {
     }
 
     pub async fn process_at(&self, url: &str, name: &str) -> Process {
-        let settings = Settings { url: url.to_owned(), name: name.to_owned(), time_as_told: true };
+        let mut valkey = self.start(&settings(url, name)).await.unwrap();
+        let mut ledger = self.ledger.clone();
+        let standing = valkey.rebuild(&ledger).await.unwrap();
+        ledger.append(&standing.batch).await.unwrap();
+        Process { valkey, ledger, outbox: Outbox::at(url).unwrap() }
+    }
+
+    pub async fn start(&self, settings: &Settings) -> Result<Valkey, ValkeyError> {
         let (ledger, epochs) = (Arc::new(self.ledger.clone()), Arc::new(self.ledger.clone()));
-        let valkey = Valkey::start(&settings, ledger, epochs).await.unwrap();
-        Process { valkey, ledger: self.ledger.clone(), outbox: Outbox::at(url).unwrap() }
+        Valkey::start(settings, ledger, epochs).await
     }
 
     /// A process, and a sale of so many units, open for an hour, one unit a buyer.
@@ -56,16 +67,49 @@ impl World {
     }
 }
 
+/// By the time that it is told.
+pub fn settings(url: &str, name: &str) -> Settings {
+    Settings {
+        url: url.to_owned(),
+        name: name.to_owned(),
+        time_as_told: true,
+        ticks: true,
+        wrong_by: Arc::new(|| 0),
+    }
+}
+
+/// All that was recorded of a batch, as the outbox is told of it.
+pub fn recorded(batch: &Batch) -> Vec<(SaleId, Seq)> {
+    batch.calls.iter().map(|call| (call.sale, call.last)).collect()
+}
+
+/// Something could not be decided.
+#[derive(Debug)]
+pub struct Unavailable;
+
 impl Process {
-    pub async fn decide(&mut self, now: Timestamp, asks: &[Ask]) -> Result<Decided, DecideError> {
-        self.valkey.decide(now, asks).await
+    pub async fn decide(&mut self, now: Timestamp, asks: &[Ask]) -> Result<Decided, Unavailable> {
+        let decided = self.valkey.decide(now, asks).await.unwrap();
+        let is_all = decided.told.iter().all(|told| !matches!(told, Told::Unavailable));
+        if is_all { Ok(decided) } else { Err(Unavailable) }
+    }
+
+    /// Decides when that can be done again.
+    pub async fn decide_at_last(&mut self, now: Timestamp, asks: &[Ask]) -> Decided {
+        for _ in 0..TRIES {
+            if let Ok(decided) = self.decide(now, asks).await {
+                return decided;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        panic!("it does not decide again");
     }
 
     /// Decides, records and takes it out of the outbox, as the pipeline does.
     pub async fn settle(&mut self, now: Timestamp, asks: &[Ask]) -> Vec<Told> {
-        let decided = self.decide(now, asks).await.unwrap_or_else(|error| panic!("{error}: {error:?}"));
+        let decided = self.decide_at_last(now, asks).await;
         self.ledger.append(&decided.batch).await.unwrap();
-        self.outbox.forget(&decided.batch.calls).await.unwrap();
+        self.outbox.forget(&recorded(&decided.batch)).await.unwrap();
         decided.told
     }
 

@@ -2,7 +2,7 @@
 //! tables, the followers, and the door last. Stopping goes the other way round.
 
 use super::database::{self, DatabaseUrl};
-use super::settings::{OnOff, Serve};
+use super::settings::{OnOff, Roles, Serve};
 use super::{CommandError, admin, demo};
 use crate::announce::live::{self, Live};
 use crate::announce::{Projector, projector};
@@ -34,7 +34,7 @@ use anyhow::Context;
 use engine::clock::Clock;
 use engine::pipeline;
 use engine::record::sqlite::FILE as LEDGER_FILE;
-use engine::{Embedded, SaleView, StartError};
+use engine::{Cluster, Embedded, SaleView, Skew, StartError, WrongBy};
 use sale::Timestamp;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -58,7 +58,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 
 /// A shop that runs, for `serve` and for tests.
 pub struct Instance {
-    /// Where the API listens.
+    /// Where the API listens; of a worker, which has none, where the metrics are.
     pub address: SocketAddr,
     /// Where the metrics are.
     pub metrics_address: SocketAddr,
@@ -69,13 +69,27 @@ pub struct Instance {
     /// The sale of `--demo`.
     pub demo: Option<demo::Demo>,
     stop: watch::Sender<bool>,
-    serving: JoinHandle<usize>,
+    front: Option<Front>,
     tasks: Vec<JoinHandle<()>>,
-    realtime: Realtime,
-    live: Live,
     projector: Projector,
     engine: Embedded,
     drain_limit: Duration,
+}
+
+/// What an instance is to the shop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// It has a door, and does what its settings say.
+    Serve,
+    /// It works behind the others.
+    Worker,
+}
+
+/// What buyers and merchants see of an instance.
+struct Front {
+    serving: JoinHandle<usize>,
+    realtime: Realtime,
+    live: Live,
 }
 
 /// An admin with a generated password. Its `Display` is the only place where the password is ever shown.
@@ -97,20 +111,52 @@ impl std::fmt::Display for FirstAdmin {
 }
 
 impl Instance {
-    /// Starts a shop. `clock` is given the ledger's last moment and tells no earlier one.
+    /// Starts a shop. `clock` is given the ledger's last moment, and tells no earlier one, and by how much the clock that sales run by
+    /// differs from the machine's, whose own is to be taken for wrong by `wrong_by` milliseconds.
     ///
     /// # Errors
     /// Usage when a setting is wrong, failure when something cannot start.
     pub async fn start(
         settings: Serve,
-        clock: impl FnOnce(Timestamp) -> Arc<dyn Clock>,
+        wrong_by: WrongBy,
+        clock: impl FnOnce(Timestamp, Skew) -> Arc<dyn Clock>,
     ) -> Result<Self, CommandError> {
-        settings.valkey()?;
+        Self::start_as(Part::Serve, settings, wrong_by, clock).await
+    }
+
+    /// Starts a part of a shop.
+    ///
+    /// # Errors
+    /// As [`Instance::start`].
+    pub(super) async fn start_as(
+        part: Part,
+        settings: Serve,
+        wrong_by: WrongBy,
+        clock: impl FnOnce(Timestamp, Skew) -> Arc<dyn Clock>,
+    ) -> Result<Self, CommandError> {
         let limits = pipeline::Limits::default();
-        match settings.database.as_ref().map(DatabaseUrl::address).transpose()? {
-            None => Self::start_on(settings, |folder| engine::start_embedded(folder, limits, clock)).await,
-            Some(address) => {
-                Self::start_on(settings, |_| engine::start_on_postgres(&address, limits, clock)).await
+        let database = settings.database.as_ref().map(DatabaseUrl::address).transpose()?;
+        let valkey = settings.valkey()?.map(ToOwned::to_owned);
+        let ticks = part == Part::Worker || settings.roles == Roles::All;
+        match (database, valkey) {
+            (Some(database), Some(valkey)) => {
+                let cluster = Cluster { database, valkey, ticks, wrong_by };
+                let start = |_: &Path| {
+                    engine::start_in_cluster(&cluster, limits, |skew| clock(Timestamp::default(), skew))
+                };
+                Self::start_part(part, settings, start).await
+            }
+            (Some(address), None) => {
+                let start = |_: &Path| {
+                    engine::start_on_postgres(&address, limits, |last| clock(last, Skew::of(wrong_by)))
+                };
+                Self::start_part(part, settings, start).await
+            }
+            (None, _) => {
+                let start = |folder: &Path| {
+                    engine::start_embedded(folder, limits, |last| clock(last, Skew::of(wrong_by)))
+                };
+                Self::start_part(part, settings, start).await
             }
         }
     }
@@ -123,13 +169,25 @@ impl Instance {
         settings: Serve,
         engine: impl FnOnce(&Path) -> Result<Embedded, StartError>,
     ) -> Result<Self, CommandError> {
+        Self::start_part(Part::Serve, settings, engine).await
+    }
+
+    async fn start_part(
+        part: Part,
+        settings: Serve,
+        engine: impl FnOnce(&Path) -> Result<Embedded, StartError>,
+    ) -> Result<Self, CommandError> {
         let edge = settings.edge()?;
         // Before anything is opened: a door that is taken is told at once.
-        let place = bind("--listen", settings.listen)?;
+        let place = match part {
+            Part::Serve => Some(bind("--listen", settings.listen)?),
+            Part::Worker => None,
+        };
         let metrics_listener =
             listen("--metrics-listen", bind("--metrics-listen", settings.metrics_listen)?)?;
-        let address = place.local_addr().map_err(anyhow::Error::from)?;
         let metrics_address = metrics_listener.local_addr().map_err(anyhow::Error::from)?;
+        let address = place.as_ref().map(TcpSocket::local_addr).transpose();
+        let address = address.map_err(anyhow::Error::from)?.unwrap_or(metrics_address);
 
         // A data folder is locked before anything in it is changed. A database is no one's alone: what can fail is tried
         // before the engine takes the ledger over from the instance that has it.
@@ -141,10 +199,14 @@ impl Instance {
         };
         let metrics = Metrics::default();
         let (shop, inbox) = open_shop(&settings, store, &engine, &metrics).await?;
-        let first_admin = make_first_admin(&settings, &shop.accounts).await?;
+        let first_admin = match part {
+            Part::Serve => make_first_admin(&settings, &shop.accounts).await?,
+            Part::Worker => None,
+        };
         accounts::restore_revocations(&shop.accounts).await.map_err(anyhow::Error::from)?;
         sales::settle_half_made(&shop).await.map_err(anyhow::Error::from)?;
-        let demo = if settings.demo { Some(demo::prepare(&shop).await?) } else { None };
+        let demo =
+            if settings.demo && part == Part::Serve { Some(demo::prepare(&shop).await?) } else { None };
         let projector = start_projector(&shop, inbox, &metrics)?;
         let limits = settings.rates().map(Limits::new);
         let (prepared, started_at) = (PreparedSales::default(), shop.engine.now());
@@ -153,18 +215,17 @@ impl Instance {
 
         recall_keys(&app).await;
         let (stop, stopping) = watch::channel(false);
-        let (router, openapi) = http::router();
-        let (realtime, live) = open_sockets(&app, settings.sockets())?;
-        let door = Door::new(realtime.service(), realtime::Visitor::from);
-        let edge = Arc::new(Edge::new(Arc::clone(&app), router, &openapi).with_sockets(door));
-        // Not before it can be served: nobody waits for a start who could ask another instance.
-        let listener = listen("--listen", place)?;
-        let serving = tokio::spawn(server::serve(listener, edge, settings.server(), stopping.clone()));
-        let tasks = vec![
+        let front = match place {
+            Some(place) => Some(open_door(&app, &settings, place, stopping.clone())?),
+            None => None,
+        };
+        let mut tasks = vec![
             tokio::spawn(ops::serve_metrics(metrics_listener, Arc::clone(&app), stopping.clone())),
-            tokio::spawn(Arc::clone(&app.shop.payments).run_reconciler(stopping.clone())),
-            tokio::spawn(sweep(Arc::clone(&app), stopping)),
+            tokio::spawn(sweep(Arc::clone(&app), stopping.clone())),
         ];
+        if part == Part::Worker || settings.roles == Roles::All {
+            tasks.push(tokio::spawn(Arc::clone(&app.shop.payments).run_reconciler(stopping)));
+        }
         app.ready.set(true);
         let drain_limit = settings.drain_timeout;
         Ok(Self {
@@ -174,10 +235,8 @@ impl Instance {
             first_admin,
             demo,
             stop,
-            serving,
+            front,
             tasks,
-            realtime,
-            live,
             projector,
             engine,
             drain_limit,
@@ -188,23 +247,31 @@ impl Instance {
     pub async fn stop(self) {
         self.app.ready.set(false);
         let _ = self.stop.send(true);
-        self.realtime.stop().await;
-        match self.serving.await {
-            Ok(0) => {}
-            Ok(cut) => tracing::warn!(cut, "connections did not finish in time and were cut"),
-            Err(error) => tracing::error!(%error, "the server broke"),
-        }
+        let live = match self.front {
+            Some(Front { serving, realtime, live }) => {
+                realtime.stop().await;
+                match serving.await {
+                    Ok(0) => {}
+                    Ok(cut) => tracing::warn!(cut, "connections did not finish in time and were cut"),
+                    Err(error) => tracing::error!(%error, "the server broke"),
+                }
+                Some(live)
+            }
+            None => None,
+        };
         for task in self.tasks {
             let _ = task.await;
         }
         if !self.app.shop.payments.drain(self.drain_limit).await {
             tracing::warn!("payments were still under way; the next start settles them");
         }
-        let (engine, projector, live) = (self.engine, self.projector, self.live);
+        let (engine, projector) = (self.engine, self.projector);
         let stopped = tokio::task::spawn_blocking(move || {
             engine.stop();
             projector.stop();
-            live.stop();
+            if let Some(live) = live {
+                live.stop();
+            }
         });
         if let Err(error) = stopped.await {
             tracing::error!(%error, "the engine did not stop in good order");
@@ -212,6 +279,23 @@ impl Instance {
         self.app.shop.store.close().await;
         tracing::info!("stopped");
     }
+}
+
+/// Opens the door, and the sockets behind it.
+fn open_door(
+    app: &AppState,
+    settings: &Serve,
+    place: TcpSocket,
+    stopping: watch::Receiver<bool>,
+) -> Result<Front, CommandError> {
+    let (router, openapi) = http::router();
+    let (realtime, live) = open_sockets(app, settings.sockets())?;
+    let door = Door::new(realtime.service(), realtime::Visitor::from);
+    let edge = Arc::new(Edge::new(Arc::clone(app), router, &openapi).with_sockets(door));
+    // Not before it can be served: nobody waits for a start who could ask another instance.
+    let listener = listen("--listen", place)?;
+    let serving = tokio::spawn(server::serve(listener, edge, settings.server(), stopping));
+    Ok(Front { serving, realtime, live })
 }
 
 /// Tells the guard of the keys what the ledger knows of them. A large ledger takes its time: the start does not wait for it.

@@ -5,6 +5,8 @@ pub mod settings;
 
 pub mod serve;
 
+pub mod worker;
+
 pub mod rehearse;
 
 pub mod admin;
@@ -19,6 +21,7 @@ pub mod verify;
 
 use crate::telemetry::logs;
 use clap::{CommandFactory, Parser, Subcommand};
+use engine::Skew;
 use engine::clock::{Clock, SystemClock};
 use sale::Timestamp;
 use std::io::Write;
@@ -49,6 +52,9 @@ pub struct Cli {
 enum Command {
     /// Runs the shop: API and worker.
     Serve(Box<settings::Serve>),
+    /// Does what is due by itself in a shop that many instances share, and has no API: expired holds, admissions, tables, payments
+    /// left open, decisions that a killed instance left unrecorded.
+    Worker(worker::Worker),
     /// Checks every promise of a ledger and its tables, in a data folder or a database, also beside a running instance.
     Verify(verify::Verify),
     /// Plays a whole drop with simulated buyers, and judges from what they were told whether every promise was kept.
@@ -108,16 +114,14 @@ fn execute(cli: Cli) -> Result<(), CommandError> {
     logs::start(cli.log_format, &cli.log).map_err(|error| CommandError::Usage(format!("--log: {error}")))?;
     match cli.command {
         Command::Serve(settings) => {
-            let wrong_by = settings.rehearsal_clock.clone();
-            serve::run(*settings, |not_before| match wrong_by {
-                None => system_clock(not_before),
-                Some(file) => SystemClock::start_wrong_by(not_before, move || rehearse::clock::read(&file)),
-            })
+            let wrong_by = rehearse::clock::wrong_by(settings.rehearsal_clock.clone());
+            serve::run(*settings, wrong_by, clock)
         }
+        Command::Worker(settings) => worker::run(&settings, clock),
         Command::Rehearse(settings) => rehearse::run(*settings),
         Command::Verify(verify) => verify::run(&verify),
         Command::Admin(admin::AdminCommand::Create(create)) => {
-            let clock = system_clock(Timestamp::default());
+            let clock = clock(Timestamp::default(), Skew::default());
             admin::run(create, Arc::new(move || clock.now()))
         }
         Command::Migrate(migrate) => migrate::run(&migrate),
@@ -133,9 +137,10 @@ fn execute(cli: Cli) -> Result<(), CommandError> {
     }
 }
 
-/// The one clock of the process; see [`SystemClock`] for what it makes of a machine whose clock jumps.
-fn system_clock(not_before: Timestamp) -> Arc<dyn Clock> {
-    SystemClock::start(not_before)
+/// The one clock of the process; see [`SystemClock`] for what it makes of a machine whose clock jumps, and of one that differs from
+/// the clock that sales run by.
+fn clock(not_before: Timestamp, skew: Skew) -> Arc<dyn Clock> {
+    SystemClock::start_wrong_by(not_before, move || skew.ms())
 }
 
 /// What clap has to say, as one sentence on an error.

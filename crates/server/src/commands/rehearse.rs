@@ -183,7 +183,7 @@ fn tokens(settings: &Rehearse, instance: &Instance) -> Result<play::Tokens, Comm
 fn sign_with(key: &Path) -> Result<Sign, CommandError> {
     let key = tokens::read_key(key).map_err(|error| CommandError::Usage(format!("--token-key: {error}")))?;
     let tokens = Tokens::new(key, TOKEN_TTL_S, 1);
-    let now = super::system_clock(Timestamp::default()).now();
+    let now = super::clock(Timestamp::default(), engine::Skew::default()).now();
     Ok(Box::new(move |buyer: BuyerId| tokens.issue(buyer, Role::Buyer, Uuid::new_v4(), now)))
 }
 

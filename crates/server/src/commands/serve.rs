@@ -4,43 +4,58 @@ use super::instance::Instance;
 use super::settings::Serve;
 use super::{CommandError, open_files, runtime, say};
 use engine::clock::Clock;
+use engine::{Skew, WrongBy};
 use rustix::process::Signal;
 use sale::Timestamp;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs the command.
 ///
 /// # Errors
 /// Usage when a setting is wrong, failure when something cannot start.
-pub fn run(settings: Serve, clock: impl FnOnce(Timestamp) -> Arc<dyn Clock>) -> Result<(), CommandError> {
+pub fn run(
+    settings: Serve,
+    wrong_by: WrongBy,
+    clock: impl FnOnce(Timestamp, Skew) -> Arc<dyn Clock>,
+) -> Result<(), CommandError> {
     open_files::raise_limit(settings.connections_max);
     if settings.rehearsal_clock.is_some() {
         end_with_stdin();
     }
-    runtime()?.block_on(async {
-        let grace = settings.drain_grace;
-        let mut stop = StopSignals::new().map_err(anyhow::Error::from)?;
-        // A file that may not grow (ulimit -f) is an error of one write, as a full disk is, not the end of the process.
-        let _caught = signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).map_err(anyhow::Error::from)?;
-        let instance = Instance::start(settings, clock).await?;
+    let grace = settings.drain_grace;
+    runtime()?.block_on(until_told(grace, async {
+        let instance = Instance::start(settings, wrong_by, clock).await?;
         say(&welcome(&instance));
-        let engine = instance.app.shop.engine.clone();
-        tokio::select! {
-            () = stop.wait() => tracing::info!("told to stop: finishing what is in flight"),
-            () = engine.ended() => {
-                instance.stop().await;
-                return Err(anyhow::anyhow!("the engine has broken down; what it had answered is in the ledger, start again").into());
-            }
+        Ok(instance)
+    }))
+}
+
+/// Runs an instance until the process is told to stop, and lets it finish.
+pub(super) async fn until_told(
+    grace: Duration,
+    starting: impl Future<Output = Result<Instance, CommandError>>,
+) -> Result<(), CommandError> {
+    let mut stop = StopSignals::new().map_err(anyhow::Error::from)?;
+    // A file that may not grow (ulimit -f) is an error of one write, as a full disk is, not the end of the process.
+    let _caught = signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).map_err(anyhow::Error::from)?;
+    let instance = starting.await?;
+    let engine = instance.app.shop.engine.clone();
+    tokio::select! {
+        () = stop.wait() => tracing::info!("told to stop: finishing what is in flight"),
+        () = engine.ended() => {
+            instance.stop().await;
+            return Err(anyhow::anyhow!("the engine has broken down; what it had answered is in the ledger, start again").into());
         }
-        instance.app.ready.set(false);
-        tokio::select! {
-            () = tokio::time::sleep(grace) => {}
-            () = stop.wait() => tracing::info!("told again: not waiting for load balancers"),
-        }
-        instance.stop().await;
-        Ok(())
-    })
+    }
+    instance.app.ready.set(false);
+    tokio::select! {
+        () = tokio::time::sleep(grace) => {}
+        () = stop.wait() => tracing::info!("told again: not waiting for load balancers"),
+    }
+    instance.stop().await;
+    Ok(())
 }
 
 /// A rehearsal that is killed leaves no instance behind.

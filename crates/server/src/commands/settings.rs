@@ -35,6 +35,10 @@ pub struct Serve {
     /// --database. Give it by its variable if there is a password in it.
     #[arg(long, env = "DOORBUSTER_VALKEY", hide_env_values = true, value_name = "URL")]
     pub valkey: Option<ValkeyUrl>,
+    /// What this instance does: all, or the API alone, which leaves to others what is due by itself: expired holds, admissions,
+    /// tables, payments left open.
+    #[arg(long, env = "DOORBUSTER_ROLES", value_enum, default_value = "all")]
+    pub roles: Roles,
     /// Also makes a product, a sale that starts soon, and an admin.
     #[arg(long, env = "DOORBUSTER_DEMO", value_parser = clap::builder::BoolishValueParser::new())]
     pub demo: bool,
@@ -125,6 +129,15 @@ pub struct Serve {
     pub migrate: OnOff,
 }
 
+/// What an instance does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Roles {
+    /// API and worker.
+    All,
+    /// The API alone; needs --valkey, and somewhere a worker.
+    Api,
+}
+
 /// A switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OnOff {
@@ -154,7 +167,14 @@ impl Serve {
     /// # Errors
     /// When `--valkey` is no address of one, or stands without `--database`.
     pub fn valkey(&self) -> Result<Option<&str>, CommandError> {
-        let Some(valkey) = &self.valkey else { return Ok(None) };
+        let Some(valkey) = &self.valkey else {
+            if self.roles == Roles::Api {
+                let sentence =
+                    "--roles api: it needs --valkey, because the work that it leaves is done by others";
+                return Err(CommandError::Usage(sentence.into()));
+            }
+            return Ok(None);
+        };
         if self.database.is_none() {
             return Err(CommandError::Usage(
                 "--valkey: it needs --database, because what instances share is recorded there".into(),

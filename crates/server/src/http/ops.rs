@@ -25,9 +25,13 @@ pub fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(jwks))
 }
 
-/// The routes of the metrics' own address.
+/// The routes of the metrics' own address. The probes are there too: a worker has no other.
 pub fn metrics_router() -> Router<AppState> {
-    Router::new().route("/metrics", get(metrics)).fallback(async || StatusCode::NOT_FOUND)
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .fallback(async || StatusCode::NOT_FOUND)
 }
 
 /// Whether the process answers at all. If not, start it again.
@@ -51,6 +55,9 @@ async fn readyz(State(app): State<AppState>) -> Result<&'static str, Problem> {
     if !app.shop.engine.is_recording() {
         return Err(Problem::new(&kind::UNAVAILABLE).detail("the ledger does not take records"));
     }
+    if !app.shop.engine.is_deciding() {
+        return Err(Problem::new(&kind::UNAVAILABLE).detail("the Valkey that decides does not answer"));
+    }
     Ok("ready")
 }
 
@@ -67,6 +74,7 @@ async fn health(State(app): State<AppState>) -> Response {
     let components = vec![
         Component { name: "ready", ok: app.ready.get() },
         Component { name: "ledger", ok: app.shop.engine.is_recording() },
+        Component { name: "decisions", ok: app.shop.engine.is_deciding() },
         Component { name: "shop database", ok: database.is_ok() },
     ];
     let ok = components.iter().all(|component| component.ok);

@@ -80,7 +80,7 @@ pub async fn reserve(shop: &Shop, request: Reservation) -> Answered<Order> {
         shop.attempts.refused(sale, Some(buyer), "order", refusal.code(), now);
         return Ok(Err(refusal));
     }
-    let order = OrderId(ids::new(now));
+    let order = OrderId::of_sale(ids::new(now), sale);
     let answer = shop.engine.command(sale, Command::Reserve { buyer, order, quantity, key }).await?;
     match answer.outcome {
         Outcome::Order { order, .. } => {

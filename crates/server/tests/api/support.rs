@@ -89,9 +89,10 @@ impl TestApp {
         let all = fixed.into_iter().chain(flags.iter().map(String::as_str));
         let settings = Serve::from_flags(all).unwrap();
         let turned = Arc::clone(&clock);
-        let clock_of =
-            move |not_before| Arc::new(TurnedClock { system: SystemClock::start(not_before), turned }) as _;
-        let instance = Instance::start(settings, clock_of).await.unwrap();
+        let clock_of = move |not_before, _| {
+            Arc::new(TurnedClock { system: SystemClock::start(not_before), turned }) as _
+        };
+        let instance = Instance::start(settings, Arc::new(|| 0), clock_of).await.unwrap();
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()

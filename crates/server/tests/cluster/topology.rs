@@ -130,8 +130,9 @@ impl Layout {
             let member = topology.member(Instance::prepared, &self.flags_of(no, &topology));
             topology.instances.push(member);
         }
-        topology.workers =
-            (0..self.workers).map(|_| topology.member(Instance::prepared_worker, &[])).collect();
+        let key = ["--token-key".to_owned(), path(&topology.token_key())];
+        let worker = |_| topology.member(Instance::prepared_worker, &key);
+        topology.workers = (0..self.workers).map(worker).collect();
         topology.launch_all().await;
         if self.is_behind_nginx {
             topology.nginx = Some(Nginx::start(&topology.site()));

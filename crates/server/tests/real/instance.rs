@@ -114,7 +114,7 @@ impl Instance {
                 .args(["serve", "--listen", &address, "--metrics-listen", "127.0.0.1:0"])
                 .args(["--trusted-proxies", "127.0.0.1", "--data"])
                 .arg(self.data()),
-            Role::Worker => command.args(["worker", "--metrics-listen", &address]),
+            Role::Worker => command.args(["worker", "--metrics-listen", &address, "--data"]).arg(self.data()),
         };
         command
             .args(&self.flags)

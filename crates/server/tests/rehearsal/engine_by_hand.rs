@@ -42,6 +42,10 @@ impl<F: Fault> ByHand<F> {
                 let outcome = sale.step(now, command.clone(), fault);
                 Told::Outcome { outcome, seq: sale.recorded, at: now }
             }
+            Ask::Sale { sale: id } => {
+                let view = self.sales.get(id).and_then(|sale| sale.view(*id, &|view| fault.shown(view)));
+                view.map_or(Told::NoSuchSale, Told::Sale)
+            }
             Ask::Buyer { sale, buyer } => {
                 self.sales.get(sale).map_or(Told::NoSuchSale, |sale| Told::Buyer(sale.state.buyer(*buyer)))
             }
@@ -123,7 +127,7 @@ impl<T: Fault> Decide for ByHand<T> {
         Ok(decided)
     }
 
-    async fn rebuild(&mut self, ledger: &dyn Read) -> Result<(), ReadError> {
+    async fn rebuild(&mut self, ledger: &dyn Read) -> Result<Decided, ReadError> {
         self.sales.clear();
         let mut pages = ledger.scan();
         while let Some(page) = pages.recv().await {
@@ -135,7 +139,7 @@ impl<T: Fault> Decide for ByHand<T> {
             }
             sale.policy = sale.state.policy().cloned().map(Arc::new);
         }
-        Ok(())
+        Ok(Decided { views: self.views(), ..Decided::default() })
     }
 
     fn next_due(&self) -> Option<Timestamp> {

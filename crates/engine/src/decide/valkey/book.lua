@@ -4,7 +4,7 @@
 -- here decides anything. The order of the parts is book, sale, merchant, calls; they share their locals.
 
 -- Raised with every change of any part: a server keeps the newest library that any of its clients has brought.
-local VERSION = 1
+local VERSION = 2
 
 -- What the library borrows from Redis. It is not there yet while the library is loaded: the first call binds it.
 local pack, unpack_bytes, sub, call, min, max, concat

@@ -7,7 +7,7 @@ local handed = {}
 -- Who folds a sale at the moment: { token, at }, and with an epoch once the handing over has begun.
 local claims = {}
 -- How long one who folds may be silent before another may take over, in milliseconds.
-local CLAIM_MS = 10000
+local CLAIM_MS = 2000
 
 local function server_ms()
     local time = call('TIME')

@@ -76,41 +76,60 @@ impl Library {
     /// # Errors
     /// When it cannot be reached or may not be decided in.
     pub async fn connect(&mut self) -> Result<(), ValkeyError> {
-        self.servers.connection("").await.map(|_| ())
+        self.servers.connect().await
     }
 
-    /// Calls, several in flight and each sale's in their order.
+    /// The time of the first server.
     ///
     /// # Errors
-    /// When one failed. The others may have been decided; what was decided waits in the outbox.
+    /// When it cannot be asked.
+    pub async fn time(&mut self) -> Result<Timestamp, ValkeyError> {
+        let mut connection = self.servers.connection("").await?;
+        let told: Result<(i64, i64), RedisError> = cmd("TIME").query_async(&mut connection).await;
+        match told {
+            Ok((seconds, micros)) => Ok(Timestamp(seconds * 1000 + micros / 1000)),
+            Err(error) => {
+                self.servers.learn("", &error);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Calls, several in flight and each sale's in their order. One that failed may have been decided or not; what was decided
+    /// waits in the outbox.
     pub async fn decide(
         &mut self,
         batches: &[Batch<'_>],
         in_flight: usize,
-    ) -> Result<Vec<Said>, ValkeyError> {
-        let mut said: Vec<Option<Said>> = batches.iter().map(|_| None).collect();
+    ) -> Vec<Result<Said, ValkeyError>> {
+        let mut said: Vec<Option<Result<Said, ValkeyError>>> = batches.iter().map(|_| None).collect();
         let mut open: Vec<usize> = (0..batches.len()).collect();
         for tries in 1.. {
             let mut calls = Vec::with_capacity(open.len());
-            for index in &open {
-                let (key, command) = call_of(&batches[*index]);
-                calls.push((self.servers.connection(&key).await?, command));
+            for index in open {
+                let (key, command) = call_of(&batches[index]);
+                match self.servers.connection(&key).await {
+                    Ok(connection) => calls.push((index, connection, command)),
+                    Err(error) => said[index] = Some(Err(error)),
+                }
             }
             // A connection sends in the order in which its calls are polled first. Tokio's budget would break that order: it
             // makes a busy task's calls wait, and wakes the last of them first.
-            let sent = futures::stream::iter(calls)
-                .map(|(connection, command)| tokio::task::unconstrained(send(connection, command)));
-            let results: Vec<Result<Value, RedisError>> = sent.buffered(in_flight).collect().await;
+            let sent = futures::stream::iter(calls).map(|(index, connection, command)| {
+                tokio::task::unconstrained(async move { (index, send(connection, command).await) })
+            });
+            let results: Vec<(usize, Result<Value, RedisError>)> = sent.buffered(in_flight).collect().await;
             let mut again = Vec::new();
-            for (index, result) in open.into_iter().zip(results) {
+            for (index, result) in results {
                 match result {
-                    Ok(value) => said[index] = Some(read(&value)?),
+                    Ok(value) => said[index] = Some(read(&value)),
                     Err(error) => {
-                        let key = key_of(batches[index].sale);
-                        if tries >= TRIES || !self.servers.learn(&key, &error) {
-                            return Err(error.into());
+                        let may_again = self.servers.learn(&key_of(batches[index].sale), &error);
+                        if may_again && tries < TRIES {
+                            again.push(index);
+                        } else {
+                            said[index] = Some(Err(error.into()));
                         }
-                        again.push(index);
                     }
                 }
             }
@@ -119,7 +138,7 @@ impl Library {
             }
             open = again;
         }
-        Ok(said.into_iter().flatten().collect())
+        said.into_iter().map(|said| said.unwrap_or_else(|| Err(WireError.into()))).collect()
     }
 
     /// Asks to be the one who hands a sale over. `None` when it is so, or how long to wait for another, in milliseconds.

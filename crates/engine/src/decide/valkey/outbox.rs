@@ -5,7 +5,7 @@ use super::calls::Library;
 use super::nodes::ValkeyError;
 use super::records;
 use super::wire::{WireError, decode_outbox};
-use crate::record::{Call, Epoch};
+use crate::record::Epoch;
 use redis::{Cmd, Value, cmd};
 use sale::{Entry, SaleId, Seq};
 
@@ -16,6 +16,20 @@ pub struct Waiting {
     pub epoch: Epoch,
     /// The events; never none.
     pub entries: Vec<Entry>,
+}
+
+impl Waiting {
+    /// The first of its events.
+    #[must_use]
+    pub fn first(&self) -> Option<Seq> {
+        self.entries.first().map(|entry| entry.seq)
+    }
+
+    /// The last of its events.
+    #[must_use]
+    pub fn last(&self) -> Seq {
+        self.entries.last().map_or(Seq(0), |entry| entry.seq)
+    }
 }
 
 /// The outboxes of all sales. A connection of its own, so that it never waits behind a batch.
@@ -44,21 +58,16 @@ impl Outbox {
         items.iter().map(|item| read(item).ok_or_else(|| WireError.into())).collect()
     }
 
-    /// Takes recorded calls out; one that is not there is left alone.
+    /// Takes out what is recorded: all up to these events. The ledger has a sale's events in their order, and a state that is
+    /// handed over begins behind all of them, so that nothing else can be meant.
     ///
     /// # Errors
-    /// When the server cannot be asked. What stays is found again, and recording it again changes nothing.
-    pub async fn forget(&mut self, calls: &[Call]) -> Result<(), ValkeyError> {
-        let mut sales: Vec<SaleId> = calls.iter().map(|call| call.sale).collect();
-        sales.sort_unstable();
-        sales.dedup();
-        for sale in sales {
-            let mut delete = cmd("XDEL");
-            delete.arg(records::outbox_key(sale));
-            for call in calls.iter().filter(|call| call.sale == sale) {
-                delete.arg(name(call.last));
-            }
-            self.send(sale, &delete).await?;
+    /// When a server cannot be asked. What stays is found again, and recording it again changes nothing.
+    pub async fn forget(&mut self, recorded: &[(SaleId, Seq)]) -> Result<(), ValkeyError> {
+        for (sale, last) in recorded {
+            let mut trim = cmd("XTRIM");
+            trim.arg(records::outbox_key(*sale)).arg("MINID").arg(format!("{}-0", last.next()));
+            self.send(*sale, &trim).await?;
         }
         Ok(())
     }
@@ -70,20 +79,6 @@ impl Outbox {
             Err(_) => self.library.send(sale, command.clone()).await.map_err(|(error, _)| error),
         }
     }
-}
-
-impl Waiting {
-    /// How the call is named when it is recorded.
-    #[must_use]
-    pub fn call(&self, sale: SaleId) -> Call {
-        let last = self.entries.last().map_or(Seq(0), |entry| entry.seq);
-        Call { sale, epoch: self.epoch, last }
-    }
-}
-
-/// The stream's own name for a call.
-fn name(last: Seq) -> String {
-    format!("{last}-0")
 }
 
 /// An item of a stream: its name, and one field with its value.

@@ -4,8 +4,10 @@
 use super::calls::CALL_LEN_MAX;
 use super::wire::{Answer, Reply, Request};
 use crate::decide::{Ask, Told};
-use sale::{Command, OrderView, Outcome, Refusal, SaleId, Seq, Timestamp};
-use std::collections::HashMap;
+use crate::view::SaleView;
+use sale::{Command, OrderId, OrderView, Outcome, Refusal, SaleId, Seq, Timestamp};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// What ends every call: a unit that the batch has freed is offered in the same batch.
 const TICK: &Command = &Command::Tick;
@@ -19,6 +21,10 @@ pub(super) struct Plan<'a> {
     told: Vec<Option<Told>>,
     /// Orders of asks that concern several sales.
     found: HashMap<usize, Vec<(SaleId, OrderView)>>,
+    /// Sales that were asked for an order.
+    asked_for_order: HashSet<(usize, SaleId)>,
+    /// Asks of which a part, or all, could not be asked.
+    unanswered: HashSet<usize>,
 }
 
 /// One call.
@@ -28,16 +34,25 @@ pub(super) struct Planned<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Plans `asks`; an order without a sale is looked for in all those that are `known`.
+    /// Plans `asks`; an order without a sale is looked for in those that are `known` and may have it.
     pub(super) fn of(asks: &'a [Ask], known: impl Iterator<Item = SaleId> + Clone) -> Self {
-        let told = asks.iter().map(|_| None).collect();
-        let mut plan = Self { asks, sales: Vec::new(), places: HashMap::new(), told, found: HashMap::new() };
+        let mut plan = Self {
+            asks,
+            sales: Vec::new(),
+            places: HashMap::new(),
+            told: asks.iter().map(|_| None).collect(),
+            found: HashMap::new(),
+            asked_for_order: HashSet::new(),
+            unanswered: HashSet::new(),
+        };
         for (place, ask) in asks.iter().enumerate() {
             match ask {
                 Ask::Command { sale, command } => plan.add(*sale, place, Request::Command(command)),
                 Ask::Buyer { sale, buyer } => plan.add(*sale, place, Request::Buyer(*buyer)),
+                Ask::Sale { sale } => plan.add(*sale, place, Request::Sums),
                 Ask::Order { order } => {
-                    known.clone().for_each(|id| plan.add(id, place, Request::Order(*order)))
+                    let may_have_it = known.clone().filter(|sale| order.may_be_of(*sale));
+                    may_have_it.for_each(|sale| plan.ask_for_order(place, *order, sale));
                 }
                 Ask::OrdersOf { buyer, sales } => {
                     sales.iter().for_each(|id| plan.add(*id, place, Request::OrdersOf(*buyer)));
@@ -52,23 +67,29 @@ impl<'a> Plan<'a> {
     }
 
     /// Lets time pass in these sales too.
-    pub(super) fn tick(&mut self, sales: Vec<SaleId>) {
+    pub(super) fn tick(&mut self, sales: impl IntoIterator<Item = SaleId>) {
         for sale in sales {
             self.requests_of(sale);
         }
     }
 
-    /// Looks for orders that were not found in these sales too.
+    /// Looks for orders that were not found in these sales too, as far as they were not asked.
     pub(super) fn ask_also(&mut self, sales: impl Iterator<Item = SaleId>) {
         for sale in sales {
             for (place, ask) in self.asks.iter().enumerate() {
                 if let Ask::Order { order } = ask
                     && !self.found.contains_key(&place)
+                    && !self.asked_for_order.contains(&(place, sale))
                 {
-                    self.add(sale, place, Request::Order(*order));
+                    self.ask_for_order(place, *order, sale);
                 }
             }
         }
+    }
+
+    fn ask_for_order(&mut self, place: usize, order: OrderId, sale: SaleId) {
+        self.asked_for_order.insert((place, sale));
+        self.add(sale, place, Request::Order(order));
     }
 
     /// What is to be called now; each is handed out once.
@@ -86,17 +107,22 @@ impl<'a> Plan<'a> {
         calls
     }
 
-    /// Takes the answers of a call; `is_announced` is false when the sale never was.
-    pub(super) fn take(&mut self, call: &Planned<'_>, reply: &Reply, is_announced: bool) {
+    /// Takes the answers of a call; without a view the sale was never announced.
+    pub(super) fn take(&mut self, call: &Planned<'_>, reply: &Reply, view: Option<&Arc<SaleView>>) {
         let mut seq = reply.seq_before;
         for ((place, _), (happened, answer)) in call.asked.iter().zip(&reply.answers) {
             seq = Seq(seq.0 + u64::from(*happened));
             let is_one = !matches!(self.asks[*place], Ask::Order { .. } | Ask::OrdersOf { .. });
-            if is_one && !is_announced {
-                self.told[*place] = Some(Told::NoSuchSale);
+            let Some(view) = view else {
+                if is_one {
+                    self.told[*place] = Some(Told::NoSuchSale);
+                }
                 continue;
-            }
+            };
             self.told[*place] = match answer {
+                Answer::Outcome(_) if matches!(self.asks[*place], Ask::Sale { .. }) => {
+                    Some(Told::Sale(Arc::clone(view)))
+                }
                 Answer::Outcome(outcome) => {
                     Some(Told::Outcome { outcome: outcome.clone(), seq, at: reply.at })
                 }
@@ -113,17 +139,34 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// Takes back what was answered of a sale: it rests on what never was.
+    pub(super) fn take_back(&mut self, sale: SaleId) {
+        for (place, ask) in self.asks.iter().enumerate() {
+            if ask.concerns(sale) && (self.told[place].is_some() || self.found.contains_key(&place)) {
+                self.told[place] = None;
+                self.found.remove(&place);
+                self.unanswered.insert(place);
+            }
+        }
+    }
+
+    /// Leaves a call without an answer.
+    pub(super) fn fail(&mut self, call: &Planned<'_>) {
+        self.unanswered.extend(call.asked.iter().map(|(place, _)| *place));
+    }
+
     /// Answers a call of a sale that there is not.
-    pub(super) fn no_such_sale(&mut self, now: Timestamp, call: &Planned<'_>) {
+    pub(super) fn no_such_sale(&mut self, now: Option<Timestamp>, call: &Planned<'_>) {
         for (place, request) in &call.asked {
             match request {
                 // Not announced, because it makes no sense.
                 Request::Command(Command::Configure { .. }) => {
                     let outcome = Outcome::Refused(Refusal::BadPolicy);
-                    self.told[*place] = Some(Told::Outcome { outcome, seq: Seq(0), at: now });
+                    self.told[*place] =
+                        Some(Told::Outcome { outcome, seq: Seq(0), at: now.unwrap_or_default() });
                 }
                 Request::Order(_) | Request::OrdersOf(_) => {}
-                Request::Command(_) | Request::Buyer(_) | Request::Line(..) => {
+                Request::Command(_) | Request::Sums | Request::Buyer(_) | Request::Line(..) => {
                     self.told[*place] = Some(Told::NoSuchSale);
                 }
             }
@@ -140,12 +183,16 @@ impl<'a> Plan<'a> {
     pub(super) fn answers(mut self) -> Vec<Told> {
         let told = self.told.into_iter().enumerate().map(|(place, told)| {
             let mut orders = self.found.remove(&place).unwrap_or_default();
+            let is_unanswered = self.unanswered.contains(&place);
             match &self.asks[place] {
-                Ask::Order { .. } => Told::Order(orders.into_iter().next()),
-                Ask::OrdersOf { sales, .. } => {
+                Ask::Order { .. } if !orders.is_empty() || !is_unanswered => {
+                    Told::Order(orders.into_iter().next())
+                }
+                Ask::OrdersOf { sales, .. } if !is_unanswered => {
                     orders.sort_by_key(|(id, _)| sales.iter().position(|sale| sale == id));
                     Told::Orders(orders)
                 }
+                _ if is_unanswered => Told::Unavailable,
                 _ => told.unwrap_or(Told::NoSuchSale),
             }
         });

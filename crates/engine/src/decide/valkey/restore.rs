@@ -1,44 +1,157 @@
 //! Handing a sale's state to a server that lacks it, from the ledger and under a new epoch. Of many processes that want to,
-//! one does it and the others wait. It never hands over what was not read from the ledger.
+//! one does it and the others wait. It is done beside the deciding, because a large ledger takes its time and other sales go on. It
+//! never hands over what was not read from the ledger.
 
-use super::calls::{Batch, Said, Time};
+use super::calls::{Batch, Library, Said, Time};
 use super::nodes::ValkeyError;
-use super::wire::Reply;
-use super::{CALLS_IN_FLIGHT, Valkey};
-use crate::record::{Epoch, Read};
-use sale::{SaleId, Seq, State, Timestamp};
+use super::plan::Planned;
+use super::{CALLS_IN_FLIGHT, Deciding, Settings, Valkey};
+use crate::record::{Epoch, Epochs, Read};
+use sale::{SaleId, Seq, State};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 /// Events that are read from the ledger at once.
 const PAGE_LEN: usize = 4_096;
-/// How often it is looked whether another process has handed a state over, and for how long altogether.
+/// How often it is looked whether another process has handed a state over.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Sales that are handed over at a time: each has a connection to the database for as long as its epoch is raised.
+const AT_ONCE: usize = 8;
 
-impl Valkey {
-    /// Sees to it that the server has the state of a sale, of `epoch_min` or later. False when there is no such sale, and
-    /// none is to begin.
-    pub(super) async fn restore(
-        &mut self,
-        sale: SaleId,
-        epoch_min: Epoch,
-        begins: bool,
-    ) -> Result<bool, ValkeyError> {
-        let is_known = self.epochs.epoch(sale).await?.is_some();
-        if !is_known && !begins && self.ledger.read(sale, Seq(0), 1).await?.is_empty() {
-            return Ok(false);
-        }
-        match tokio::time::timeout(PATIENCE, self.restore_at_last(sale, epoch_min)).await {
-            Ok(restored) => restored.map(|()| true),
-            Err(_) => {
-                Err(ValkeyError::HandOver { sale, what: "another process is at it for too long".into() })
-            }
-        }
+/// The handing over of states.
+pub(super) struct Restoring {
+    settings: Settings,
+    ledger: Arc<dyn Read>,
+    epochs: Arc<dyn Epochs>,
+    running: HashMap<SaleId, JoinHandle<Result<(), ValkeyError>>>,
+    permits: Arc<Semaphore>,
+}
+
+impl Drop for Restoring {
+    fn drop(&mut self) {
+        self.running.values().for_each(JoinHandle::abort);
+    }
+}
+
+impl Restoring {
+    pub(super) fn new(settings: &Settings, ledger: Arc<dyn Read>, epochs: Arc<dyn Epochs>) -> Self {
+        let (running, permits) = (HashMap::new(), Arc::new(Semaphore::new(AT_ONCE)));
+        Self { settings: settings.clone(), ledger, epochs, running, permits }
     }
 
-    async fn restore_at_last(&mut self, sale: SaleId, epoch_min: Epoch) -> Result<(), ValkeyError> {
+    /// Begins to hand over a sale, unless that is under way.
+    fn begin(&mut self, sale: SaleId, epoch_min: Epoch) {
+        if self.running.contains_key(&sale) {
+            return;
+        }
+        let (settings, permits) = (self.settings.clone(), Arc::clone(&self.permits));
+        let (ledger, epochs) = (Arc::clone(&self.ledger), Arc::clone(&self.epochs));
+        let restore = async move {
+            let _permit = permits.acquire().await;
+            let library = Library::at(&settings.url, &settings.name)?;
+            HandOver { library, ledger, epochs, sale }.run(epoch_min).await
+        };
+        self.running.insert(sale, tokio::spawn(restore));
+    }
+
+    /// Waits until these sales are handed over, or that has failed, at most so long; afterwards [`Restoring::end`] tells.
+    async fn wait(&mut self, sales: &BTreeSet<SaleId>, patience: Duration) {
+        let waiting = async {
+            while sales.iter().any(|sale| self.running.get(sale).is_some_and(|task| !task.is_finished())) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let _late = tokio::time::timeout(patience, waiting).await;
+    }
+
+    /// How it ended, once; an error when it has not yet.
+    async fn end(&mut self, sale: SaleId) -> Result<(), ValkeyError> {
+        let not_yet = |what: &str| Err(ValkeyError::HandOver { sale, what: what.to_owned() });
+        match self.running.get_mut(&sale) {
+            Some(task) if task.is_finished() => {
+                let ended = task.await;
+                self.running.remove(&sale);
+                ended.unwrap_or_else(|_| not_yet("it broke off"))
+            }
+            Some(_) => not_yet("it takes its time"),
+            None => not_yet("it was not begun"),
+        }
+    }
+}
+
+impl Valkey {
+    /// Hands states over; what is left over can be sent again. A sale that nobody announced is answered at once, and one that takes
+    /// its time is told as unavailable.
+    pub(super) async fn restore_all<'a>(
+        &mut self,
+        deciding: &mut Deciding<'_>,
+        calls: Vec<Planned<'a>>,
+    ) -> Vec<Planned<'a>> {
+        let announced = calls.iter().filter(|call| call.announces()).map(|call| call.sale);
+        let announced: BTreeSet<SaleId> = announced.collect();
+        let mut wanted = BTreeSet::new();
+        let mut open = Vec::new();
+        let mut broken = false;
+        for call in calls {
+            let may_begin = wanted.contains(&call.sale)
+                || announced.contains(&call.sale)
+                || self.sales.contains_key(&call.sale);
+            // Once the database has failed, the next sale's turn is not waited for as well.
+            let is_there = match (may_begin, broken) {
+                (true, _) => Ok(true),
+                (false, true) => Err(()),
+                (false, false) => {
+                    self.epochs.epoch(call.sale).await.map(|epoch| epoch.is_some()).map_err(drop)
+                }
+            };
+            match is_there {
+                Ok(true) => {
+                    let epoch_min = self.batch(deciding.now, &call).epoch_min;
+                    self.restoring.begin(call.sale, epoch_min);
+                    wanted.insert(call.sale);
+                    open.push(call);
+                }
+                Ok(false) => deciding.plan.no_such_sale(deciding.now, &call),
+                Err(()) => {
+                    broken = true;
+                    let what = "nobody can say whether there is one".to_owned();
+                    self.fail(deciding, &call, &ValkeyError::HandOver { sale: call.sale, what });
+                }
+            }
+        }
+        self.restoring.wait(&wanted, deciding.patience).await;
+        let mut ends: HashMap<SaleId, Result<(), ValkeyError>> = HashMap::new();
+        for sale in wanted {
+            ends.insert(sale, self.restoring.end(sale).await);
+        }
+        let mut again = Vec::new();
+        for call in open {
+            match ends.get(&call.sale) {
+                Some(Err(error)) => self.fail(deciding, &call, error),
+                _ => again.push(call),
+            }
+        }
+        again
+    }
+}
+
+/// One sale that is handed over.
+struct HandOver {
+    library: Library,
+    ledger: Arc<dyn Read>,
+    epochs: Arc<dyn Epochs>,
+    sale: SaleId,
+}
+
+impl HandOver {
+    /// Sees to it that the server has the state, of `epoch_min` or later.
+    async fn run(&mut self, epoch_min: Epoch) -> Result<(), ValkeyError> {
+        let sale = self.sale;
         loop {
-            if self.look(sale, epoch_min).await?.is_some() {
+            if self.is_there(epoch_min).await? {
                 return Ok(());
             }
             if self.library.claim(sale).await?.is_some() {
@@ -46,11 +159,11 @@ impl Valkey {
                 continue;
             }
             // Whoever claimed it before may have come to the end between the look and the claim.
-            if self.look(sale, epoch_min).await?.is_some() {
+            if self.is_there(epoch_min).await? {
                 return Ok(());
             }
             let epoch = self.epochs.raise(sale).await?;
-            let state = fold(self.ledger.as_ref(), sale).await?;
+            let state = self.fold().await?;
             if self.library.hand_over(sale, epoch, &state).await? {
                 tracing::info!(%sale, epoch = epoch.0, seq = state.seq().0, "the state was handed over");
                 return Ok(());
@@ -58,62 +171,27 @@ impl Valkey {
         }
     }
 
-    /// Looks at every sale of the ledger, and hands over what the server lacks.
-    pub(super) async fn look_at_all(&mut self, ledger: &dyn Read) -> Result<(), ValkeyError> {
-        // From the next moment on it is listed again.
-        self.listed_at = Timestamp::default();
-        for sale in ledger.sales().await? {
-            let distrusted = self.distrusted.get(&sale).map_or(Epoch(0), |epoch| Epoch(epoch.0 + 1));
-            let recorded = self.epochs.epoch(sale).await?.unwrap_or_default();
-            self.see(sale, recorded.max(distrusted)).await?;
-        }
-        Ok(())
-    }
-
-    /// Learns of sales that others have announced.
-    pub(super) async fn list(&mut self, now: Timestamp) -> Result<(), ValkeyError> {
-        for sale in self.ledger.sales().await? {
-            if !self.sales.contains_key(&sale) {
-                self.see(sale, Epoch(0)).await?;
-            }
-        }
-        self.listed_at = now;
-        Ok(())
-    }
-
-    async fn see(&mut self, sale: SaleId, epoch_min: Epoch) -> Result<(), ValkeyError> {
-        let seen = match self.look(sale, epoch_min).await? {
-            Some(reply) => Some(reply),
-            None => {
-                self.restore(sale, epoch_min, false).await?;
-                self.look(sale, epoch_min).await?
-            }
-        };
-        if let Some(reply) = seen {
-            self.learn(reply.at, sale, &reply);
-        }
-        Ok(())
-    }
-
-    /// What the server says of a sale, if it has its state. Nothing is decided by it.
-    async fn look(&mut self, sale: SaleId, epoch_min: Epoch) -> Result<Option<Reply>, ValkeyError> {
-        let (time, known_policy) = (Time::StandsStill, Seq(0));
+    /// Whether the server has the state. Nothing is decided by looking.
+    async fn is_there(&mut self, epoch_min: Epoch) -> Result<bool, ValkeyError> {
+        let (sale, time, known_policy) = (self.sale, Time::StandsStill, Seq(0));
         let look = Batch { sale, time, epoch_min, known_policy, requests: Vec::new() };
-        let said = self.library.decide(&[look], CALLS_IN_FLIGHT).await?;
-        Ok(said.into_iter().find_map(|said| match said {
-            Said::Decided(reply) => Some(*reply),
-            Said::StateNeeded(_) => None,
-        }))
+        let said = self.library.decide(&[look], CALLS_IN_FLIGHT).await.pop();
+        Ok(matches!(said.transpose()?, Some(Said::Decided(_))))
     }
-}
 
-async fn fold(ledger: &dyn Read, sale: SaleId) -> Result<State, ValkeyError> {
-    let mut state = State::new();
-    loop {
-        let page = ledger.read(sale, state.seq(), PAGE_LEN).await?;
-        page.iter().for_each(|entry| state.apply(entry));
-        if page.len() < PAGE_LEN {
-            return Ok(state);
+    /// Folds the ledger, and says now and then that it is at it.
+    async fn fold(&mut self) -> Result<State, ValkeyError> {
+        let mut state = State::new();
+        loop {
+            let page = self.ledger.read(self.sale, state.seq(), PAGE_LEN).await?;
+            page.iter().for_each(|entry| state.apply(entry));
+            if page.len() < PAGE_LEN {
+                return Ok(state);
+            }
+            if self.library.claim(self.sale).await?.is_some() {
+                let what = "another process has taken it over".to_owned();
+                return Err(ValkeyError::HandOver { sale: self.sale, what });
+            }
         }
     }
 }

@@ -24,6 +24,8 @@ pub enum Request<'a> {
     OrdersOf(BuyerId),
     /// Who stands in line after a ticket (0: from the first on), at most so many?
     Line(u32, u32),
+    /// How does the sale stand? Every reply says so: what is asked is a tick.
+    Sums,
 }
 
 impl Request<'_> {
@@ -32,6 +34,7 @@ impl Request<'_> {
         let one = |kind: u8, id: Uuid| [&[kind][..], id.as_bytes()].concat();
         match self {
             Self::Command(command) => encode_command(command),
+            Self::Sums => encode_command(&Command::Tick),
             Self::Buyer(buyer) => one(b'b', buyer.0),
             Self::Order(order) => one(b'o', order.0),
             Self::OrdersOf(buyer) => one(b'h', buyer.0),

@@ -7,16 +7,22 @@
 
 mod claim;
 mod connect;
+mod epochs;
 mod reader;
 mod room;
+mod rows;
 mod schema;
+mod shared;
 mod watch;
 mod writer;
 
 pub use connect::{Address, BadAddress};
+pub use epochs::PostgresEpochs;
 pub use reader::PostgresReader;
 pub use schema::make;
+pub use shared::{Fate, SharedWriter, Standing, Stretch};
 pub use writer::PostgresRecorder;
+pub(crate) use writer::is_cut;
 
 use crate::record::{ReadError, RecordError};
 use std::time::Duration;

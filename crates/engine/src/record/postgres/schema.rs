@@ -38,6 +38,17 @@ CREATE TABLE ledger_epochs (
 CREATE TABLE ledger_format (format BIGINT NOT NULL);
 INSERT INTO ledger_epochs (no, epoch) VALUES (0, 1);";
 
+/// The last event of a sale that those who share the ledger have written; see [`super::shared`]. Who writes alone leaves it as it is,
+/// and it is counted anew when a sale's epoch is raised.
+const HEADS: &str = "ALTER TABLE ledger_epochs ADD COLUMN head BIGINT";
+
+/// Asked first: to alter a table waits for everyone who writes, and makes them wait.
+const FIND_HEADS: &str = "
+SELECT EXISTS (
+    SELECT FROM pg_attribute
+    WHERE attrelid = to_regclass('ledger_epochs') AND attname = 'head' AND NOT attisdropped
+)";
+
 /// A body is a few bytes, which PostgreSQL's compression makes no shorter.
 const UNCOMPRESSED: &str = "ALTER TABLE ledger_entries ALTER COLUMN body SET STORAGE EXTERNAL";
 
@@ -59,6 +70,9 @@ pub async fn make(address: &Address) -> Result<(), ReadError> {
         transaction.execute(TABLES).await?;
         transaction.execute(UNCOMPRESSED).await?;
         sqlx::query(WRITE_FORMAT).bind(FORMAT).execute(&mut *transaction).await?;
+    }
+    if !sqlx::query_scalar::<_, bool>(FIND_HEADS).fetch_one(&mut *transaction).await? {
+        transaction.execute(HEADS).await?;
     }
     transaction.commit().await?;
     check(&mut connection).await?;

@@ -4,10 +4,11 @@ use super::ANSWER_LIMIT;
 use super::claim::{Claim, Known, WHOLE, know, take_over};
 use super::connect::{Address, in_time};
 use super::reader::PostgresReader;
+use super::rows::Rows;
 use super::watch::watch;
-use crate::record::row::{crc, key, no_of, seq_of};
-use crate::record::{Batch, Record, RecordError, encode_event};
-use sale::{Entry, SaleId};
+use crate::record::row::{key, no_of, seq_of};
+use crate::record::{Batch, Record, RecordError};
+use sale::SaleId;
 use sqlx::postgres::PgDatabaseError;
 use sqlx::{Connection, PgConnection};
 use std::time::Duration;
@@ -31,7 +32,7 @@ WHERE (
 ) = cardinality($5)";
 
 /// A row that no event ever has; it is taken back.
-const TRY: &str = "INSERT INTO ledger_entries (key, at, body, crc) VALUES (0, 0, '', 0)";
+pub(super) const TRY: &str = "INSERT INTO ledger_entries (key, at, body, crc) VALUES (0, 0, '', 0)";
 
 const COUNT: &str = "SELECT count(*) FROM ledger_entries WHERE key = ANY($1)";
 
@@ -46,13 +47,10 @@ pub struct PostgresRecorder {
     is_taken_over: bool,
 }
 
-/// The rows of a batch by column, as the statement takes them.
+/// A batch by column, as the statement takes it.
 #[derive(Default)]
 struct Columns {
-    keys: Vec<i64>,
-    ats: Vec<i64>,
-    bodies: Vec<Vec<u8>>,
-    crcs: Vec<i64>,
+    rows: Rows,
     /// The epochs under which they were decided.
     nos: Vec<i64>,
     epochs: Vec<i64>,
@@ -205,7 +203,7 @@ impl Columns {
             let fresh = || fresh.iter().find(|(id, _)| id == sale).map(|(_, known)| known);
             if let Some(known) = claim.sales.get(sale).or_else(fresh) {
                 columns.claim(*known);
-                entries.iter().for_each(|entry| columns.push(known.no, entry));
+                entries.iter().for_each(|entry| columns.rows.push(known.no, entry));
             }
         }
         columns
@@ -214,16 +212,6 @@ impl Columns {
     fn claim(&mut self, known: Known) {
         self.nos.push(known.no);
         self.epochs.push(known.epoch);
-    }
-
-    fn push(&mut self, no: i64, entry: &Entry) {
-        let mut body = Vec::with_capacity(64);
-        encode_event(&entry.event, &mut body);
-        let key = key(no, entry.seq);
-        self.crcs.push(crc(key, entry.at.0, &body));
-        self.keys.push(key);
-        self.ats.push(entry.at.0);
-        self.bodies.push(body);
     }
 }
 
@@ -240,12 +228,12 @@ async fn connected<'c>(
 }
 
 async fn insert(connection: &mut PgConnection, columns: Columns) -> Result<(), RecordError> {
-    let rows = columns.keys.len() as u64;
+    let rows = columns.rows.keys.len() as u64;
     let done = sqlx::query(APPEND)
-        .bind(columns.keys)
-        .bind(columns.ats)
-        .bind(columns.bodies)
-        .bind(columns.crcs)
+        .bind(columns.rows.keys)
+        .bind(columns.rows.ats)
+        .bind(columns.rows.bodies)
+        .bind(columns.rows.crcs)
         .bind(columns.nos)
         .bind(columns.epochs)
         .execute(connection)
@@ -254,7 +242,7 @@ async fn insert(connection: &mut PgConnection, columns: Columns) -> Result<(), R
 }
 
 /// True when the connection broke, or the database has none to give, is going down or coming up: then it may be asked again.
-fn is_cut(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+pub(crate) fn is_cut(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
     match error.downcast_ref::<sqlx::Error>() {
         Some(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) => true,
         // Connection exceptions; too many connections; shut down, crashed, starting, dropped, idle.

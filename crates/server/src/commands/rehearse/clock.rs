@@ -1,10 +1,20 @@
 //! The private instance's side of a clock that jumps: how wrong its machine's clock is to be, read from a file that the
 //! rehearsal writes.
 
-use std::path::Path;
+use engine::WrongBy;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What the machine's clock is wrong by: what stands in the file, or nothing where there is none.
+#[must_use]
+pub fn wrong_by(file: Option<PathBuf>) -> WrongBy {
+    match file {
+        None => Arc::new(|| 0),
+        Some(file) => Arc::new(move || read(&file)),
+    }
+}
 
 /// Milliseconds by which the wall clock is wrong; 0 while nobody has written any.
-#[must_use]
-pub fn read(file: &Path) -> i64 {
+fn read(file: &Path) -> i64 {
     std::fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
 }

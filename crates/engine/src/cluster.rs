@@ -1,0 +1,101 @@
+//! The engine of one of many instances: deciding in Valkey, recording in PostgreSQL. All that an instance knows is in one of the two;
+//! it can be killed at any moment, and the others find what it has left. There is no leader, and nothing here is locked for longer
+//! than a statement.
+
+mod recorder;
+mod trimming;
+
+use crate::clock::Clock;
+use crate::decide::Decide;
+use crate::decide::valkey::{Outbox, Settings, Skew, Valkey, ValkeyError, WrongBy};
+use crate::embedded::{Embedded, StartError, runtime};
+use crate::metrics::Metrics;
+use crate::pipeline::{Limits, assemble_with};
+use crate::record::postgres::{Address, PostgresEpochs, PostgresReader, SharedWriter};
+use crate::record::{Epochs, Read, ReadError, Record, RecordError};
+use recorder::OutboxRecorder;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// How often the start looks at all sales anew, because a state turned out to be over.
+const TRIES: usize = 5;
+
+/// What an instance of a cluster is started with.
+pub struct Cluster {
+    /// Where is recorded.
+    pub database: Address,
+    /// Where is decided: `redis://host:port/`, any node of a cluster of servers.
+    pub valkey: String,
+    /// Whether this instance sees to what is due in sales that nobody asks about. One that does is enough, any number may.
+    pub ticks: bool,
+    /// By how much this machine's clock is to be taken for wrong.
+    pub wrong_by: WrongBy,
+}
+
+/// Starts an engine that shares its sales with others. `clock` is given how far the deciding server's clock is from this machine's;
+/// sales run by the server's. Blocks meanwhile.
+///
+/// # Errors
+/// When there is no ledger (see [`crate::record::postgres::make`]) or it is damaged, the database or the Valkey cannot be reached or
+/// is not fit, or the machine refuses a thread.
+pub fn start_in_cluster(
+    cluster: &Cluster,
+    limits: Limits,
+    clock: impl FnOnce(Skew) -> Arc<dyn Clock>,
+) -> Result<Embedded, StartError> {
+    let deciding = runtime(true)?;
+    let recording = runtime(true)?;
+    let metrics = Metrics::default();
+    let (reader, mut decider) = deciding.block_on(async {
+        let reader = Arc::new(PostgresReader::open(&cluster.database).await?);
+        let epochs: Arc<dyn Epochs> = Arc::new(PostgresEpochs::new(&cluster.database, Arc::clone(&reader)));
+        let settings = Settings {
+            url: cluster.valkey.clone(),
+            name: Uuid::new_v4().to_string(),
+            time_as_told: false,
+            ticks: cluster.ticks,
+            wrong_by: Arc::clone(&cluster.wrong_by),
+        };
+        let decider = Valkey::start(&settings, Arc::clone(&reader) as Arc<dyn Read>, epochs).await?;
+        Ok::<_, StartError>((reader, decider))
+    })?;
+    let mut recorder = recording.block_on(async {
+        let writer = SharedWriter::join(&cluster.database).await?;
+        let outbox = || Outbox::at(&cluster.valkey);
+        Ok::<_, StartError>(OutboxRecorder::new(writer, outbox()?, outbox()?, metrics.recovered.clone()))
+    })?;
+    let mut tries = 0;
+    loop {
+        // What others left behind is recorded before anything of it is shown.
+        let standing = deciding.block_on(decider.rebuild(reader.as_ref()))?;
+        match recording.block_on(recorder.append(&standing.batch)) {
+            Ok(()) => break,
+            Err(RecordError::Outdated(outdated)) if tries < TRIES => {
+                tries += 1;
+                outdated.iter().for_each(|outdated| decider.distrust(outdated));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let clock = clock(decider.skew());
+    let pipeline = assemble_with(decider, recorder, reader, clock, limits, metrics);
+    Embedded::on(pipeline, deciding, recording)
+}
+
+impl From<ValkeyError> for StartError {
+    fn from(error: ValkeyError) -> Self {
+        match error {
+            ValkeyError::Ledger(error) => Self::Read(error),
+            other => Self::Decide(Box::new(other)),
+        }
+    }
+}
+
+impl From<ValkeyError> for ReadError {
+    fn from(error: ValkeyError) -> Self {
+        match error {
+            ValkeyError::Ledger(error) => error,
+            other => Self::Store(Box::new(other)),
+        }
+    }
+}

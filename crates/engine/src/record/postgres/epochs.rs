@@ -1,0 +1,95 @@
+//! The epochs of sales that are decided outside of this process: kept beside the ledger, because its writers lock them. Raising
+//! one waits for the writers in flight, and counts anew where the sale stands. It never writes an event.
+
+use super::ANSWER_LIMIT;
+use super::claim::know;
+use super::connect::{Address, in_time};
+use super::reader::PostgresReader;
+use crate::record::{Epoch, Epochs, ReadError, RecordError};
+use futures::future::BoxFuture;
+use sale::SaleId;
+use sqlx::{Connection, Row};
+use std::sync::Arc;
+
+/// Two who begin the same sale wait for each other. The number is nobody else's.
+const LOCK_NEW: &str = "SELECT pg_advisory_xact_lock(4918020217483527240)";
+
+const FIND: &str = "
+SELECT epoch FROM ledger_sales JOIN ledger_epochs USING (no) WHERE id = $1::TEXT::UUID";
+
+const ALL: &str = "
+SELECT id::TEXT AS id, COALESCE(epoch, 0) AS epoch
+FROM ledger_sales LEFT JOIN ledger_epochs USING (no)
+ORDER BY ledger_sales.no";
+
+/// Waits for whoever writes the sale. What is counted after it is all that was ever written under the old epoch.
+const LOCK: &str = "SELECT epoch FROM ledger_epochs WHERE no = $1 FOR UPDATE";
+
+const RAISE: &str = "
+UPDATE ledger_epochs
+SET epoch = epoch + 1, head = COALESCE((
+    SELECT MAX(key) & ((1::BIGINT << 40) - 1) FROM ledger_entries WHERE key > $1 << 40 AND key < ($1 + 1) << 40
+), 0)
+WHERE no = $1
+RETURNING epoch";
+
+/// The epochs of a ledger.
+pub struct PostgresEpochs {
+    address: Address,
+    reader: Arc<PostgresReader>,
+}
+
+impl PostgresEpochs {
+    /// The epochs beside the ledger that `reader` reads.
+    #[must_use]
+    pub fn new(address: &Address, reader: Arc<PostgresReader>) -> Self {
+        Self { address: address.clone(), reader }
+    }
+}
+
+impl Epochs for PostgresEpochs {
+    fn epoch(&self, sale: SaleId) -> BoxFuture<'_, Result<Option<Epoch>, ReadError>> {
+        let pool = self.reader.pool().clone();
+        Box::pin(self.reader.room().run(async move {
+            let id = sale.0.to_string();
+            let found =
+                in_time(ANSWER_LIMIT, sqlx::query_scalar(FIND).bind(id).fetch_optional(&pool)).await?;
+            Ok(found.map(|epoch: i64| Epoch(epoch.cast_unsigned())))
+        }))
+    }
+
+    fn all(&self) -> BoxFuture<'_, Result<Vec<(SaleId, Epoch)>, ReadError>> {
+        let pool = self.reader.pool().clone();
+        Box::pin(self.reader.room().run(async move {
+            let rows = in_time(ANSWER_LIMIT, sqlx::query(ALL).fetch_all(&pool)).await?;
+            let epochs = rows.iter().map(|row| {
+                let (id, epoch): (String, i64) = (row.try_get("id")?, row.try_get("epoch")?);
+                let id = id.parse().map_err(|_| sqlx::Error::Decode("a sale's id is no UUID".into()))?;
+                Ok((id, Epoch(epoch.cast_unsigned())))
+            });
+            Ok(epochs.collect::<Result<_, sqlx::Error>>()?)
+        }))
+    }
+
+    fn raise(&self, sale: SaleId) -> BoxFuture<'_, Result<Epoch, ReadError>> {
+        let address = self.address.clone();
+        Box::pin(self.reader.room().run(in_time(ANSWER_LIMIT, async move {
+            let mut connection = address.connect().await?;
+            let mut transaction = connection.begin().await?;
+            sqlx::query(LOCK_NEW).execute(&mut *transaction).await?;
+            let no = know(&mut transaction, sale).await.map_err(unreadable)?.no;
+            sqlx::query(LOCK).bind(no).execute(&mut *transaction).await?;
+            let epoch: i64 = sqlx::query_scalar(RAISE).bind(no).fetch_one(&mut *transaction).await?;
+            transaction.commit().await?;
+            connection.close().await?;
+            Ok(Epoch(epoch.cast_unsigned()))
+        })))
+    }
+}
+
+fn unreadable(error: RecordError) -> ReadError {
+    match error {
+        RecordError::Ledger(error) => error,
+        other => ReadError::Store(Box::new(other)),
+    }
+}

@@ -1,0 +1,274 @@
+//! Appends to a ledger that many processes write at once, one statement and one commit for a batch of many sales. Each stretch of
+//! events is written only under the epoch in which it was decided, and only right behind the event that it follows: so a sale's
+//! events become durable in their order, whoever decided them, and the ledger has no gap. It decides nothing, waits for nobody's
+//! events, and claims nothing.
+
+use super::ANSWER_LIMIT;
+use super::connect::{Address, in_time};
+use super::rows::Rows;
+use crate::record::row::seq_of;
+use crate::record::{Epoch, RecordError};
+use sale::{Entry, SaleId, Seq};
+use sqlx::postgres::PgRow;
+use sqlx::{Connection, PgConnection, Row};
+use std::collections::HashMap;
+
+/// Locks the sales in one order for all who write them, looks where each stands once it has the lock, and writes the stretches
+/// that fit. A writer that comes while another is at the same sale waits for its commit here, and nowhere else.
+const APPEND: &str = "
+WITH wanted AS (
+    SELECT * FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], $4::BIGINT[]) AS w (no, epoch, before, last)
+),
+locked AS MATERIALIZED (
+    SELECT no, epoch, head FROM ledger_epochs WHERE no = ANY($1) ORDER BY no FOR UPDATE
+),
+fit AS MATERIALIZED (
+    SELECT w.no, w.last FROM wanted w JOIN locked l ON l.no = w.no WHERE l.epoch = w.epoch AND l.head = w.before
+),
+moved AS (
+    UPDATE ledger_epochs e SET head = f.last FROM fit f WHERE e.no = f.no
+),
+written AS (
+    INSERT INTO ledger_entries (key, at, body, crc)
+    SELECT r.key, r.at, r.body, r.crc
+    FROM unnest($5::BIGINT[], $6::BIGINT[], $7::BYTEA[], $8::BIGINT[]) AS r (key, at, body, crc)
+    JOIN fit ON fit.no = r.key >> 40
+)
+SELECT l.no, l.epoch, l.head, f.no IS NOT NULL AS is_kept FROM locked l LEFT JOIN fit f ON f.no = l.no";
+
+const STANDINGS: &str = "
+SELECT no, epoch, head FROM ledger_epochs WHERE no = ANY($1)";
+
+const NUMBERS: &str = "
+SELECT no, id::TEXT AS id FROM ledger_sales WHERE id = ANY($1::TEXT[]::UUID[])";
+
+const KEPT: &str = "
+SELECT key, crc FROM ledger_entries WHERE key = ANY($1)";
+
+/// Row 0 names who writes alone, and with what right. Those who share take it away.
+const SHARE: &str = "
+UPDATE ledger_epochs SET epoch = epoch + 1, holder = NULL WHERE no = 0 AND holder IS NOT NULL";
+
+/// Events of one sale that follow each other, and were decided under one epoch.
+#[derive(Clone, Copy, Debug)]
+pub struct Stretch<'a> {
+    /// Of which sale.
+    pub sale: SaleId,
+    /// Under which epoch.
+    pub epoch: Epoch,
+    /// The event that they follow.
+    pub before: Seq,
+    /// They themselves; never none.
+    pub entries: &'a [Entry],
+}
+
+/// What became of a [`Stretch`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is durable.
+    Kept,
+    /// The ledger does not have yet what it follows; this is the last event that it has. Nothing was written.
+    Behind(Seq),
+    /// The ledger has some of it already, or all; this is the last event that it has. Nothing was written.
+    Ahead(Seq),
+    /// Its epoch is over, or never was. Nothing was written, and nothing of it ever will be.
+    Over,
+}
+
+/// Where a sale stands in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Its last event.
+    pub head: Seq,
+}
+
+/// The writing side of a ledger that is shared.
+pub struct SharedWriter {
+    address: Address,
+    /// None at first and after a failure: what it was doing then is unknown.
+    connection: Option<PgConnection>,
+    /// The numbers of sales in the ledger.
+    numbers: HashMap<SaleId, i64>,
+}
+
+impl SharedWriter {
+    /// A writer. Ends the right of an instance that wrote alone, if there is one: it is refused from now on.
+    ///
+    /// # Errors
+    /// When the database cannot be reached, or holds no ledger.
+    pub async fn join(address: &Address) -> Result<Self, RecordError> {
+        let mut writer = Self { address: address.clone(), connection: None, numbers: HashMap::new() };
+        in_time(ANSWER_LIMIT * 2, async {
+            let connection = writer.connected().await?;
+            super::schema::check(connection).await?;
+            super::schema::tell_risks(connection).await?;
+            sqlx::query(SHARE).execute(connection).await?;
+            Ok::<_, RecordError>(())
+        })
+        .await?;
+        Ok(writer)
+    }
+
+    /// Writes those stretches that fit, all in one commit. At most one a sale.
+    ///
+    /// # Errors
+    /// When the database fails; then each may have been written or not, and trying again tells. The connection is given up.
+    pub async fn write(&mut self, stretches: &[Stretch<'_>]) -> Result<Vec<Fate>, RecordError> {
+        self.learn_numbers(stretches.iter().map(|stretch| stretch.sale)).await?;
+        let mut wanted = Wanted::default();
+        let mut rows = Rows::default();
+        for stretch in stretches {
+            if let Some(no) = self.numbers.get(&stretch.sale) {
+                wanted.push(*no, stretch);
+                stretch.entries.iter().for_each(|entry| rows.push(*no, entry));
+            }
+        }
+        let connection = self.connected().await?;
+        let found = sqlx::query(APPEND)
+            .bind(wanted.nos)
+            .bind(wanted.epochs)
+            .bind(wanted.befores)
+            .bind(wanted.lasts)
+            .bind(rows.keys)
+            .bind(rows.ats)
+            .bind(rows.bodies)
+            .bind(rows.crcs)
+            .fetch_all(connection)
+            .await;
+        let found = self.settled(found.map_err(RecordError::from))?;
+        let found =
+            found.iter().map(|row| Ok((row.try_get("no")?, (standing(row)?, row.try_get("is_kept")?))));
+        let found = found.collect::<Result<HashMap<i64, (Option<Standing>, bool)>, sqlx::Error>>()?;
+        let fate = |stretch: &Stretch<'_>| {
+            let found = self.numbers.get(&stretch.sale).and_then(|no| found.get(no));
+            found.map_or(Fate::Over, |(standing, is_kept)| fate(stretch, *standing, *is_kept))
+        };
+        Ok(stretches.iter().map(fate).collect())
+    }
+
+    /// Where sales stand; one that never had an epoch stands nowhere.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn standings(&mut self, sales: &[SaleId]) -> Result<HashMap<SaleId, Standing>, RecordError> {
+        self.learn_numbers(sales.iter().copied()).await?;
+        let nos: Vec<i64> = sales.iter().filter_map(|sale| self.numbers.get(sale).copied()).collect();
+        let connection = self.connected().await?;
+        let found = sqlx::query(STANDINGS).bind(nos).fetch_all(connection).await;
+        let found = self.settled(found.map_err(RecordError::from))?;
+        let found = found.iter().map(|row| Ok((row.try_get("no")?, standing(row)?)));
+        let found = found.collect::<Result<HashMap<i64, Option<Standing>>, sqlx::Error>>()?;
+        let of = |sale: &SaleId| Some((*sale, (*found.get(self.numbers.get(sale)?)?)?));
+        Ok(sales.iter().filter_map(of).collect())
+    }
+
+    /// The last of these events that is in the ledger as it is here, where all before it are; `None` when not even the first one is.
+    /// Ask when nobody can write the sale's epoch any more.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn kept(&mut self, sale: SaleId, entries: &[Entry]) -> Result<Option<Seq>, RecordError> {
+        self.learn_numbers([sale].into_iter()).await?;
+        let Some(no) = self.numbers.get(&sale).copied() else { return Ok(None) };
+        let mut rows = Rows::default();
+        entries.iter().for_each(|entry| rows.push(no, entry));
+        let connection = self.connected().await?;
+        let found = sqlx::query(KEPT).bind(&rows.keys).fetch_all(connection).await;
+        let found = self.settled(found.map_err(RecordError::from))?;
+        let found = found.iter().map(|row| Ok((row.try_get("key")?, row.try_get("crc")?)));
+        let found = found.collect::<Result<HashMap<i64, i64>, sqlx::Error>>()?;
+        let are_kept = rows.keys.iter().zip(&rows.crcs).take_while(|(key, crc)| found.get(key) == Some(crc));
+        Ok(are_kept.last().map(|(key, _)| seq_of(*key)))
+    }
+
+    /// Tries whether a row fits, and takes it back.
+    ///
+    /// # Errors
+    /// When none would.
+    pub async fn probe(&mut self) -> Result<(), RecordError> {
+        let probed = in_time(ANSWER_LIMIT, async {
+            let mut transaction = self.connected().await?.begin().await?;
+            sqlx::query(super::writer::TRY).execute(&mut *transaction).await?;
+            Ok(transaction.rollback().await?)
+        });
+        let probed = probed.await;
+        self.settled(probed)
+    }
+
+    /// Lets go of the connection, whose state is unknown when somebody gave up waiting.
+    pub fn give_up(&mut self) {
+        self.connection = None;
+    }
+
+    async fn learn_numbers(&mut self, sales: impl Iterator<Item = SaleId>) -> Result<(), RecordError> {
+        let unknown: Vec<String> =
+            sales.filter(|sale| !self.numbers.contains_key(sale)).map(|sale| sale.0.to_string()).collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let connection = self.connected().await?;
+        let found = sqlx::query(NUMBERS).bind(unknown).fetch_all(connection).await;
+        for row in self.settled(found.map_err(RecordError::from))? {
+            let id: String = row.try_get("id")?;
+            let id = id.parse().map_err(|_| sqlx::Error::Decode("a sale's id is no UUID".into()))?;
+            self.numbers.insert(id, row.try_get("no")?);
+        }
+        Ok(())
+    }
+
+    async fn connected(&mut self) -> Result<&mut PgConnection, RecordError> {
+        let made = match self.connection.take() {
+            Some(made) => made,
+            None => self.address.connect().await?,
+        };
+        Ok(self.connection.insert(made))
+    }
+
+    fn settled<T>(&mut self, result: Result<T, RecordError>) -> Result<T, RecordError> {
+        if result.is_err() {
+            self.connection = None;
+        }
+        result
+    }
+}
+
+/// The stretches by column, as the statement takes them.
+#[derive(Default)]
+struct Wanted {
+    nos: Vec<i64>,
+    epochs: Vec<i64>,
+    befores: Vec<i64>,
+    lasts: Vec<i64>,
+}
+
+impl Wanted {
+    fn push(&mut self, no: i64, stretch: &Stretch<'_>) {
+        let last = stretch.entries.last().map_or(stretch.before, |entry| entry.seq);
+        self.nos.push(no);
+        self.epochs.push(stretch.epoch.0.cast_signed());
+        self.befores.push(stretch.before.0.cast_signed());
+        self.lasts.push(last.0.cast_signed());
+    }
+}
+
+/// Where a row says that a sale stands; nowhere when nobody has shared it yet.
+fn standing(row: &PgRow) -> Result<Option<Standing>, sqlx::Error> {
+    let (epoch, head): (i64, Option<i64>) = (row.try_get("epoch")?, row.try_get("head")?);
+    Ok(head.map(|head| Standing { epoch: Epoch(epoch.cast_unsigned()), head: Seq(head.cast_unsigned()) }))
+}
+
+fn fate(stretch: &Stretch<'_>, standing: Option<Standing>, is_kept: bool) -> Fate {
+    match standing {
+        _ if is_kept => Fate::Kept,
+        Some(Standing { epoch, head }) if epoch == stretch.epoch => {
+            if head < stretch.before {
+                Fate::Behind(head)
+            } else {
+                Fate::Ahead(head)
+            }
+        }
+        _ => Fate::Over,
+    }
+}

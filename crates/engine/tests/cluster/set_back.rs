@@ -1,0 +1,51 @@
+//! States whose time is over: two servers that believe in themselves, a database that was set back. It costs time, never a unit, and
+//! whoever asked is answered from what the ledger has.
+
+use crate::support::sale_id;
+use crate::world::{SALE, World, announce, buy, eventually, is_order};
+use own_servers::redis::Server;
+use sale::Outcome;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_servers_that_believe_in_themselves_none_sells_a_unit_twice() {
+    let world = World::new().await;
+    let first = world.engine();
+    announce(&first.engine, 20, 300).await;
+    let other = Server::start();
+    let second = world.engine_at(&other.url());
+    let mut sold = 0;
+    for buyer in 0..30 {
+        let engine = if buyer % 2 == 0 { &first.engine } else { &second.engine };
+        sold += u32::from(is_order(&buy(engine, buyer).await));
+    }
+    assert_eq!(sold, 20);
+    let redone = first.engine.metrics().redone.get() + second.engine.metrics().redone.get();
+    assert!(redone > 0, "what was decided from the older state was decided again");
+    world.sound_entries().await;
+    first.stop();
+    second.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_database_lost_is_not_there_for_anyone() {
+    let world = World::new().await;
+    let engine = world.engine();
+    announce(&engine.engine, 3, 300).await;
+    for buyer in 1..=3 {
+        assert!(is_order(&buy(&engine.engine, buyer).await));
+    }
+    assert!(!is_order(&buy(&engine.engine, 4).await));
+    // As after the restoration of a backup: the newest two orders are gone, and the epoch is what it was.
+    world.sql(
+        "BEGIN; DELETE FROM ledger_entries WHERE key > (1::BIGINT << 40) + 2; \
+         UPDATE ledger_epochs SET head = 2 WHERE no = 1; COMMIT",
+    );
+    assert!(matches!(buy(&engine.engine, 1).await, Outcome::Order { repeated: true, .. }));
+    // For a moment a refusal may rest on what was seen a moment ago.
+    eventually("a unit is free again", async || is_order(&buy(&engine.engine, 4).await)).await;
+    assert!(matches!(buy(&engine.engine, 2).await, Outcome::Order { repeated: false, .. }));
+    assert!(!is_order(&buy(&engine.engine, 3).await));
+    assert_eq!(world.sound_entries().await.len(), 4);
+    assert_eq!(engine.engine.views().get(sale_id(SALE)).unwrap().counters.held, 3);
+    engine.stop();
+}

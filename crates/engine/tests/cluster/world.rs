@@ -1,0 +1,155 @@
+//! A database, a Redis, and engines on both.
+
+use crate::support::{assert_promises_kept, buyer_id, order_id, policy, request_key, sale_id, whole_sale};
+use engine::clock::SystemClock;
+use engine::decide::valkey::{Settings, Valkey};
+use engine::pipeline::Limits;
+use engine::record::postgres::{self, Address, PostgresEpochs, PostgresReader};
+use engine::record::{Epochs, Read};
+use engine::{Answer, Cluster, Embedded, Engine, EngineError, start_in_cluster};
+use own_servers::postgres::Postgres;
+use own_servers::redis::Server;
+use sale::{Admission, Command, Entry, Outcome, SaleId, Seq, Timestamp};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+/// Nothing here takes this long.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// Nobody waits longer for an answer, whatever is away; with room for a machine that does much else.
+pub const ANSWER_MAX: Duration = Duration::from_secs(3);
+/// Between two looks.
+pub const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+pub const SALE: u64 = 1;
+
+pub struct World {
+    pub url: String,
+    pub address: Address,
+    pub redis: Server,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        Self::on(&Postgres::shared().database()).await
+    }
+
+    pub async fn on(url: &str) -> Self {
+        let address = Address::parse(url).unwrap();
+        postgres::make(&address).await.unwrap();
+        Self { url: url.to_owned(), address, redis: Server::start() }
+    }
+
+    /// An instance.
+    pub fn engine(&self) -> Embedded {
+        self.engine_at(&self.redis.url())
+    }
+
+    /// One that is told another address.
+    pub fn engine_at(&self, valkey: &str) -> Embedded {
+        let cluster = Cluster {
+            database: self.address.clone(),
+            valkey: valkey.to_owned(),
+            ticks: true,
+            wrong_by: Arc::new(|| 0),
+        };
+        let start =
+            || start_in_cluster(&cluster, Limits::default(), |_| SystemClock::start(Timestamp::default()));
+        tokio::task::block_in_place(start).unwrap()
+    }
+
+    /// One that only decides: what it decides is recorded by nobody, as if it died each time.
+    pub async fn decider(&self) -> Valkey {
+        let reader = self.reader().await;
+        let epochs: Arc<dyn Epochs> = Arc::new(PostgresEpochs::new(&self.address, Arc::clone(&reader)));
+        let settings = Settings {
+            url: self.redis.url(),
+            name: "one that dies".into(),
+            time_as_told: false,
+            ticks: false,
+            wrong_by: Arc::new(|| 0),
+        };
+        Valkey::start(&settings, reader, epochs).await.unwrap()
+    }
+
+    pub async fn reader(&self) -> Arc<PostgresReader> {
+        Arc::new(PostgresReader::open(&self.address).await.unwrap())
+    }
+
+    pub async fn entries(&self) -> Vec<Entry> {
+        whole_sale(self.reader().await.as_ref(), sale_id(SALE)).await
+    }
+
+    pub fn sql(&self, sql: &str) -> String {
+        Postgres::shared().sql(&self.url, sql)
+    }
+
+    /// The ledger, which must have every number once and keep every promise.
+    pub async fn sound_entries(&self) -> Vec<Entry> {
+        let entries = self.entries().await;
+        let numbers = entries.iter().map(|entry| entry.seq);
+        assert!(numbers.eq((1..=entries.len() as u64).map(Seq)), "the ledger has a gap");
+        assert_promises_kept(sale_id(SALE), &entries);
+        entries
+    }
+
+    /// Until the ledger has so many events.
+    pub async fn until_recorded(&self, len: usize) {
+        let reader = self.reader().await;
+        eventually("the ledger grows", async || {
+            let read = reader.read(sale_id(SALE), Seq(0), usize::MAX).await;
+            read.is_ok_and(|entries| entries.len() >= len)
+        })
+        .await;
+    }
+}
+
+/// Until something is so.
+pub async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
+    let waited = timeout(PATIENCE, async {
+        while !is_so().await {
+            sleep(LOOK_EVERY).await;
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("{what}: not in {PATIENCE:?}"));
+}
+
+/// Announces the sale that all here buy in: so many units, two a buyer.
+pub async fn announce(engine: &Engine, quantity: u32, hold_s: u32) {
+    let policy = policy(quantity, hold_s, engine.now().plus_ms(-1), Admission::Open);
+    let outcome = insist(engine, sale_id(SALE), Command::Configure { policy }).await.outcome;
+    assert_eq!(outcome, Outcome::Done);
+}
+
+/// A unit for a buyer, always with the same order and key.
+pub fn reserve(buyer: u64) -> Command {
+    Command::Reserve {
+        buyer: buyer_id(buyer),
+        order: order_id(buyer, 1),
+        quantity: 1,
+        key: request_key(buyer),
+    }
+}
+
+/// Asks until there is an answer, as a client does that was told to come back. No single answer takes long.
+pub async fn insist(engine: &Engine, sale: SaleId, command: Command) -> Answer {
+    let insisting = async {
+        loop {
+            let asked = timeout(ANSWER_MAX, engine.command(sale, command.clone()));
+            match asked.await.expect("an answer, or that there is none, within seconds") {
+                Ok(answer) => return answer,
+                Err(EngineError::NotRecorded | EngineError::Overloaded) => sleep(LOOK_EVERY * 4).await,
+                Err(error) => panic!("{command:?}: {error}"),
+            }
+        }
+    };
+    timeout(PATIENCE, insisting).await.unwrap_or_else(|_| panic!("{command:?} has no answer"))
+}
+
+pub async fn buy(engine: &Engine, buyer: u64) -> Outcome {
+    insist(engine, sale_id(SALE), reserve(buyer)).await.outcome
+}
+
+pub fn is_order(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Order { .. })
+}

@@ -1,0 +1,77 @@
+//! `worker`: an instance of a cluster without a door. It does what every instance does beside answering: what is due by itself, the
+//! tables, payments left open, and what a killed instance has left unrecorded. It answers nobody but probes.
+
+use super::database::DatabaseUrl;
+use super::instance::{Instance, Part};
+use super::rehearse;
+use super::serve::until_told;
+use super::settings::{OnOff, Serve, duration};
+use super::valkey::ValkeyUrl;
+use super::{CommandError, runtime, say};
+use engine::Skew;
+use engine::clock::Clock;
+use sale::Timestamp;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How a worker works.
+#[derive(Debug, clap::Args)]
+pub struct Worker {
+    /// Address of /metrics, /livez and /readyz; keep it private.
+    #[arg(long, env = "DOORBUSTER_METRICS_LISTEN", default_value = "127.0.0.1:9464", value_name = "ADDRESS")]
+    metrics_listen: SocketAddr,
+    /// PostgreSQL for the ledger and the tables. Give it by its variable if there is a password in it.
+    #[arg(long, env = "DOORBUSTER_DATABASE", hide_env_values = true, value_name = "URL")]
+    database: DatabaseUrl,
+    /// Valkey or Redis that all instances share. Give it by its variable if there is a password in it.
+    #[arg(long, env = "DOORBUSTER_VALKEY", hide_env_values = true, value_name = "URL")]
+    valkey: ValkeyUrl,
+    /// Folder for a token key that no --token-key names.
+    #[arg(long, env = "DOORBUSTER_DATA", default_value = "./data", value_name = "FOLDER")]
+    data: PathBuf,
+    /// Ed25519 key (PKCS#8 PEM) that signs access tokens: that of the other instances.
+    #[arg(long, env = "DOORBUSTER_TOKEN_KEY", value_name = "FILE")]
+    token_key: Option<PathBuf>,
+    /// Time that payments under way get to finish after SIGTERM.
+    #[arg(long, env = "DOORBUSTER_DRAIN_TIMEOUT", default_value = "25s", value_parser = duration, value_name = "TIME")]
+    drain_timeout: Duration,
+    /// Whether the tables are brought up to date first.
+    #[arg(long, env = "DOORBUSTER_MIGRATE", value_enum, default_value = "on")]
+    migrate: OnOff,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Usage when a setting is wrong, failure when something cannot start.
+pub fn run(
+    worker: &Worker,
+    clock: impl FnOnce(Timestamp, Skew) -> Arc<dyn Clock>,
+) -> Result<(), CommandError> {
+    let settings = worker.settings()?;
+    runtime()?.block_on(until_told(Duration::ZERO, async {
+        let wrong_by = rehearse::clock::wrong_by(settings.rehearsal_clock.clone());
+        let instance = Instance::start_as(Part::Worker, settings, wrong_by, clock).await?;
+        say(&format!("This worker's metrics are at http://{}/metrics.", instance.metrics_address));
+        Ok(instance)
+    }))
+}
+
+impl Worker {
+    /// The settings of an instance that does the same.
+    fn settings(&self) -> Result<Serve, CommandError> {
+        let usual = Serve::from_flags([]).map_err(|error| CommandError::Usage(error.to_string()))?;
+        Ok(Serve {
+            metrics_listen: self.metrics_listen,
+            database: Some(self.database.clone()),
+            valkey: Some(self.valkey.clone()),
+            data: self.data.clone(),
+            token_key: self.token_key.clone(),
+            drain_timeout: self.drain_timeout,
+            migrate: self.migrate,
+            ..usual
+        })
+    }
+}
