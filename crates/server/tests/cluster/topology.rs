@@ -386,7 +386,7 @@ impl Drop for Topology {
 
 /// Nobody waited longer than is promised.
 pub fn assert_on_time(met: &Met) {
-    assert!(met.slowest < REPLY_LIMIT, "a reply took {:?}", met.slowest);
+    assert!(met.slowest < REPLY_LIMIT, "a reply took {:?}: {}", met.slowest, met.slowest_reply);
 }
 
 /// Waits until an instance shows a sale so; returns how it shows it. It is asked no more after ten seconds.

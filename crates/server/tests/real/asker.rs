@@ -23,8 +23,9 @@ pub struct Met {
     pub cut: u64,
     /// No reply within the client's patience.
     pub hung: u64,
-    /// The longest wait for a reply.
+    /// The longest wait for a reply, and what it was.
     pub slowest: Duration,
+    pub slowest_reply: String,
     /// Replies that nobody may ever get: a 5xx other than that.
     pub wrong: Vec<String>,
 }
@@ -110,7 +111,10 @@ impl Asker {
         }
         let (status, retries, bytes) = reply?;
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        met.slowest = met.slowest.max(took);
+        if took > met.slowest {
+            met.slowest = took;
+            met.slowest_reply = format!("{method} {url}: {status} {body}");
+        }
         if status == StatusCode::SERVICE_UNAVAILABLE && retries {
             met.refused_for_now += 1;
         } else if status.is_server_error() {
