@@ -31,6 +31,7 @@ use audit::Audit;
 use books::Books;
 use sale::{BuyerId, Entry, OrderId, Seq, Timestamp};
 use serde::Serialize;
+use std::time::Duration;
 use told::Tellings;
 use watch::Watch;
 
@@ -164,10 +165,12 @@ pub struct Offence {
 
 impl Judge {
     /// A judge who knows what was observed. The observations are of one observer, who looked again only after the answer
-    /// to the look before was heard, in the order of looking.
+    /// to the look before was heard, in the order of looking. What an observer or a buyer was shown may have been so `stale_max`
+    /// before.
     #[must_use]
-    pub fn new(observations: &[Observation]) -> Self {
-        Self { books: Books::default(), watch: Watch::new(observations), audit: Audit::default() }
+    pub fn new(observations: &[Observation], stale_max: Duration) -> Self {
+        let watch = Watch::new(observations, stale_max);
+        Self { books: Books::default(), watch, audit: Audit::default() }
     }
 
     /// Reads the next event of the ledger, from the first one on.

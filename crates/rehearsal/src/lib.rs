@@ -15,6 +15,8 @@ pub mod stage;
 
 pub mod ledger;
 
+pub mod archive;
+
 pub mod private;
 
 pub mod told;

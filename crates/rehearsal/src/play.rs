@@ -7,11 +7,13 @@ mod ending;
 
 mod instance;
 
+mod sources;
 mod watcher;
 
 pub use faults::Faults;
 pub use instance::{Instance, Sign, Tokens};
 
+use crate::archive::Archive;
 use crate::buyer;
 use crate::client::{Client, Target, TargetError};
 use crate::crowd::{Crowd, Person, preset};
@@ -23,6 +25,7 @@ use crate::told::Moment;
 use crate::watch::{Stopwatch, wall_clock};
 use faults::Struck;
 use sale::Admission;
+use sources::Sources;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -48,6 +51,8 @@ pub struct Rehearsal {
     pub tokens: Tokens,
     /// What is done to the instance.
     pub faults: Faults,
+    /// Where the evidence is read; over the API where there is none.
+    pub archive: Option<Arc<dyn Archive>>,
     /// Connections at a time.
     pub connections: usize,
     /// Play also beside somebody else's sale.
@@ -91,6 +96,14 @@ pub enum PlayError {
         /// How many are needed.
         wanted: u32,
     },
+    /// What the instance announced is not in the archive.
+    #[error(
+        "the sale that the instance has just announced is not in the ledger there: is it the database of this instance?"
+    )]
+    OtherArchive,
+    /// The archive cannot be read.
+    #[error("the database cannot be read")]
+    Archive(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The tokens are none of this instance.
     #[error("the instance does not know tokens signed with this key: give the one that it signs with")]
     ForeignKey,
@@ -101,7 +114,7 @@ pub enum PlayError {
 
 /// Everything that goes on at once while the crowd plays.
 struct Show {
-    stage: Arc<Stage>,
+    sources: Sources,
     scene: Arc<Scene>,
     sale: OwnSale,
     struck: Struck,
@@ -173,8 +186,10 @@ async fn begin(
         credentials,
     );
     let (scene, stage) = (Arc::new(scene), Arc::new(stage));
-    let watcher = Watcher::start(Arc::clone(&stage), own.id, watch);
-    Ok(Show { stage, scene, sale: own, struck: Struck::default(), watcher, crowd })
+    let sources = Sources { stage: Arc::clone(&stage), archive: rehearsal.archive.clone() };
+    sources.belong_together(&own).await?;
+    let watcher = Watcher::start(stage, own.id, watch);
+    Ok(Show { sources, scene, sale: own, struck: Struck::default(), watcher, crowd })
 }
 
 /// Why a rehearsal was not played to its end.

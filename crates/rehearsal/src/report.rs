@@ -45,6 +45,8 @@ pub struct Report {
     pub program: String,
     /// Against what: the instance's address, or "a private instance".
     pub instance: String,
+    /// Where ledger and tables were read, in words.
+    pub evidence: String,
     /// The seed: the same settings and seed make the same crowd.
     pub seed: u64,
     /// The command that repeats it.

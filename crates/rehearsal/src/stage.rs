@@ -27,6 +27,12 @@ const CONNECTIONS: usize = 4;
 /// A sale that starts within this time counts as one that real buyers wait for.
 const SOON: Duration = Duration::from_secs(900);
 
+/// Looks that find a new sale one after the other, before it counts as known: more than there are instances, mostly.
+const LOOKS_IN_A_ROW: u32 = 12;
+/// How long instances may take to hear of it.
+const HEARD_WITHIN: Duration = Duration::from_secs(15);
+const HEARD_LOOK_EVERY: Duration = Duration::from_millis(100);
+
 /// What an admin signs in with.
 #[derive(Clone)]
 pub struct AdminLogin {
@@ -189,16 +195,48 @@ impl Stage {
             "holdSeconds": sale.hold_s,
             "admission": admission(sale.admission),
         });
+        let id = self.make(&body).await?;
+        self.until_known(id, watch).await?;
         let asked = watch.now();
-        let made: SaleDocument =
-            self.api.call(Method::POST, "/api/v1/admin/flash-sales", Some(&body)).await?;
+        let look = self.look(id, watch).await?;
         let heard = watch.now();
         let start = Moment(asked.0.midpoint(heard.0)).plus(lead);
-        let starts_at = moment(&made.server_time)?.plus_ms(ms(lead));
+        let starts_at = look.server_time.plus_ms(ms(lead));
         let times = json!({"startsAt": rfc3339(starts_at), "endsAt": rfc3339(starts_at.plus_ms(ms(length)))});
-        let path = format!("/api/v1/admin/flash-sales/{}", made.id);
+        let path = format!("/api/v1/admin/flash-sales/{id}");
         let _edited: SaleDocument = self.api.call(Method::PATCH, &path, Some(&times)).await?;
-        Ok(OwnSale { id: made.id, start })
+        Ok(OwnSale { id, start })
+    }
+
+    /// Makes a sale. When the reply was lost, asking again finds the slug taken: by this very sale.
+    async fn make(&self, body: &Value) -> Result<SaleId, StageError> {
+        let made = self.api.call::<SaleDocument>(Method::POST, "/api/v1/admin/flash-sales", Some(body)).await;
+        match made {
+            Err(StageError::Refused { code, .. }) if code == "slug_taken" => {
+                let path = format!("/api/v1/flash-sales/{}", body["slug"].as_str().unwrap_or_default());
+                let found: SaleDocument = self.api.call(Method::GET, &path, None).await?;
+                Ok(found.id)
+            }
+            made => Ok(made?.id),
+        }
+    }
+
+    /// Behind one address there may be several instances, which hear of a new sale one after the other: a balancer that gives
+    /// each request to the next one has asked all of them when so many in a row know it.
+    async fn until_known(&self, sale: SaleId, watch: &Stopwatch) -> Result<(), StageError> {
+        let deadline = watch.now().plus(HEARD_WITHIN);
+        let mut in_a_row = 0;
+        while in_a_row < LOOKS_IN_A_ROW {
+            match self.look(sale, watch).await {
+                Ok(_) => in_a_row += 1,
+                Err(StageError::Refused { status: 404, .. }) if watch.now() < deadline => {
+                    in_a_row = 0;
+                    tokio::time::sleep(HEARD_LOOK_EVERY).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// How the sale stands now.
@@ -232,14 +270,14 @@ impl Stage {
         })
     }
 
-    /// Ends the sale: who holds or was admitted keeps that, nobody else gets anything.
+    /// Ends the sale: who holds or was admitted keeps that, nobody else gets anything. Gives the version from which on it is closed.
     ///
     /// # Errors
     /// When the instance does not do it.
-    pub async fn close(&self, sale: SaleId) -> Result<(), StageError> {
+    pub async fn close(&self, sale: SaleId) -> Result<u64, StageError> {
         let path = format!("/api/v1/admin/flash-sales/{sale}/close");
-        let _closed: Value = self.api.call(Method::POST, &path, None).await?;
-        Ok(())
+        let closed: SaleDocument = self.api.call(Method::POST, &path, None).await?;
+        Ok(closed.version)
     }
 
     /// All orders of the sale, as the tables show them.

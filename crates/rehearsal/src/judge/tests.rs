@@ -113,16 +113,18 @@ struct Case {
     looked_at: Option<Timestamp>,
     sees_all: bool,
     alone: bool,
+    stale_max: Duration,
 }
 
 impl Case {
     fn new(entries: Vec<Entry>, told: Vec<Told>) -> Self {
         let (observations, rows, looked_at) = (vec![], None, None);
-        Self { entries, told, observations, rows, looked_at, sees_all: true, alone: true }
+        let stale_max = Duration::ZERO;
+        Self { entries, told, observations, rows, looked_at, sees_all: true, alone: true, stale_max }
     }
 
     fn judge(self) -> Findings {
-        let mut judge = Judge::new(&self.observations);
+        let mut judge = Judge::new(&self.observations, self.stale_max);
         self.entries.iter().for_each(|entry| judge.read(entry));
         let accounts: Vec<Account> = self.told.into_iter().map(|told| told.0).collect();
         judge.verdict(&Evidence {

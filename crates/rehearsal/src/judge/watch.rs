@@ -7,6 +7,7 @@ use super::{Evidence, Finding, Observation, Offence, TableSums};
 use crate::told::Span;
 use sale::{Entry, Seq};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// The looks, and how far the ledger has been read past them.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub(super) struct Watch {
     looks: Vec<Look>,
     /// Versions only grew from look to look. Where they did not, nothing is said about the time between looks.
     in_order: bool,
+    /// How long ago may have been so what was shown, in microseconds.
+    stale_us: u64,
     next: usize,
     /// The fewest units that were free since the look before.
     low: i64,
@@ -37,11 +40,12 @@ pub(super) struct Around {
 }
 
 impl Watch {
-    pub(super) fn new(observations: &[Observation]) -> Self {
+    pub(super) fn new(observations: &[Observation], stale_max: Duration) -> Self {
         let mut looks: Vec<Look> = observations.iter().map(|told| Look { told: *told, low: 0 }).collect();
         looks.sort_by_key(|look| (look.told.version, look.told.at_ms));
         let in_order = looks.is_sorted_by_key(|look| look.told.at_ms);
-        Self { looks, in_order, next: 0, low: 0, tally: Tally::default() }
+        let stale_us = u64::try_from(stale_max.as_micros()).unwrap_or(u64::MAX);
+        Self { looks, in_order, stale_us, next: 0, low: 0, tally: Tally::default() }
     }
 
     /// Looks that were made before this event.
@@ -80,10 +84,14 @@ impl Watch {
 
     /// The looks around a request, if there are any.
     pub(super) fn around(&self, span: Span) -> Option<Around> {
+        // Both are that much further away where what is shown may be old: the first look's and the request's answer showed
+        // something of after it, the second look's something of after the request's.
+        let sent = span.sent.0.saturating_sub(self.stale_us);
+        let heard = span.heard.0.saturating_add(self.stale_us);
         let first =
-            self.looks.partition_point(|look| (look.told.at_ms + 1) * 1_000 <= span.sent.0).checked_sub(1)?;
+            self.looks.partition_point(|look| (look.told.at_ms + 1) * 1_000 <= sent).checked_sub(1)?;
         // This one was not asked for before the one before it had been heard, which was after the reply.
-        let second = self.looks.partition_point(|look| look.told.at_ms * 1_000 < span.heard.0) + 1;
+        let second = self.looks.partition_point(|look| look.told.at_ms * 1_000 < heard) + 1;
         if !self.in_order || second >= self.looks.len() {
             return None;
         }

@@ -1,14 +1,13 @@
 //! The end of a rehearsal: the sale is closed and settles, the evidence is gathered and judged, and everything becomes one
 //! report. What was measured and found is passed on as it is.
 
+use super::sources::{self, NoEvidence};
 use super::{CutShort, Instance, Rehearsal, Show};
 use crate::crowd::{Crowd, Pays, preset};
 use crate::judge::{Evidence, Findings, Judge};
 use crate::report::{Count, Cpu, Progress, Report, Verdict};
-use crate::stage::StageError;
 use crate::told::{Account, Said};
 use sale::Admission;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -17,6 +16,9 @@ const SETTLE_PATIENCE: Duration = Duration::from_secs(60);
 /// After a rehearsal was cut short, the evidence is asked for no longer than this.
 const CUT_PATIENCE: Duration = Duration::from_secs(20);
 const SETTLE_LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Behind one address there may be several instances, each of which may show how a sale was a quarter of a second ago (and more,
+/// where the machine is busy with a rehearsal). A private instance shows what is.
+const STALE_MAX: Duration = Duration::from_secs(1);
 
 /// The judge's findings, or why there are none; and why they are not of the whole drop, if they are not.
 pub(super) struct Judged {
@@ -45,7 +47,7 @@ pub(super) async fn settle(
     let findings = tokio::select! {
         evidence = evidence => match evidence {
             Ok(Ok(findings)) => Ok(findings),
-            Ok(Err(error)) => Err(format!("the ledger could not be read: {}", in_one_line(&error))),
+            Ok(Err(error)) => Err(format!("the ledger could not be read: {}", in_one_line(error.as_ref()))),
             Err(_) => Err(format!("the ledger could not be read within {} s", CUT_PATIENCE.as_secs())),
         },
         _ = cut.wait_for(|cut| *cut), if sees_all => Err("it was stopped before it was judged".to_owned()),
@@ -68,32 +70,35 @@ async fn evidence(
     patience: Duration,
     (sees_all, alone): (bool, bool),
     tell: &mut dyn FnMut(&Progress),
-) -> Result<(Findings, bool), StageError> {
-    let (stage, watch, id) = (Arc::clone(&show.stage), show.scene.watch, show.sale.id);
-    stage.close(id).await?;
+) -> Result<(Findings, bool), NoEvidence> {
+    let (sources, watch, id) = (&show.sources, show.scene.watch, show.sale.id);
+    let closed = sources.stage.close(id).await?;
     let deadline = watch.now().plus(patience);
-    let overview = loop {
+    let (tables, looked_at) = loop {
         tell(&show.progress("settling"));
-        let overview = stage.look(id, &watch).await?;
-        let units = overview.observation;
-        let is_settled = overview.lag == 0 && (!sees_all || units.held + units.admitted == 0);
+        let look = sources.stage.look(id, &watch).await?;
+        let units = look.observation;
+        let (tables, lag) = sources.tables(id, units.version, (look.tables, look.lag)).await?;
+        // Another instance than the one that closed the sale may not know yet that it is closed.
+        let knows = units.version >= closed;
+        let is_settled = knows && lag == 0 && (!sees_all || units.held + units.admitted == 0);
         if is_settled || watch.now() > deadline {
-            break overview;
+            break (tables, look.server_time);
         }
         tokio::time::sleep(SETTLE_LOOK_EVERY).await;
     };
     tell(&show.progress("judging"));
-    let orders = stage.orders(id).await?;
+    let orders = sources.orders(id).await?;
     show.watcher.stop();
     let observations = show.watcher.observations();
-    let mut judge = Judge::new(&observations);
-    stage.read_ledger(id, |entry| judge.read(entry)).await?;
+    let mut judge = Judge::new(&observations, if alone { Duration::ZERO } else { STALE_MAX });
+    sources.read_ledger(id, |entry| judge.read(entry)).await?;
     let accounts = show.scene.told();
     let findings = judge.verdict(&Evidence {
         accounts: &accounts,
         orders: Some(&orders),
-        tables: Some(&overview.tables),
-        looked_at: Some(overview.server_time),
+        tables: Some(&tables),
+        looked_at: Some(looked_at),
         sees_all,
         // On a running instance, others may buy what they see.
         alone,
@@ -158,6 +163,7 @@ pub(super) fn report(rehearsal: &mut Rehearsal, show: Show, judged: Judged, time
         started_at: times.began,
         program: rehearsal.program.clone(),
         instance: rehearsal.instance.name(),
+        evidence: sources::name(rehearsal.archive.as_deref()),
         seed: rehearsal.drop.crowd.seed,
         command: rehearsal.command.clone(),
         settings: rehearsal.settings.clone(),

@@ -387,6 +387,7 @@ mod tests {
             started_at: String::new(),
             program: String::new(),
             instance: String::new(),
+            evidence: String::new(),
             seed: 0,
             command: String::new(),
             settings: Vec::new(),

@@ -192,6 +192,7 @@ fn circumstances(report: &Report) -> Markup {
             h3 { "Circumstances" }
             table.plain aria-label="Circumstances" {
                 tr { th scope="row" { "Instance" } td { (report.instance) } }
+                tr { th scope="row" { "Ledger and tables" } td { (report.evidence) } }
                 tr { th scope="row" { "Program" } td { (report.program) } }
                 tr { th scope="row" { "Began" } td { (spoken(&report.started_at)) } }
                 tr { th scope="row" { "Took" } td { (took(report)) } }

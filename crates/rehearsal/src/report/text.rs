@@ -117,6 +117,7 @@ impl Ink {
         let server = report.cpu.server_s.map(|s| format!("{} s for the instance", short(s, 1)));
         let client = format!("{} s for the buyers", short(report.cpu.client_s, 1));
         self.row(&mut out, "processor", &[Some(client), server].into_iter().flatten().collect::<Vec<_>>());
+        self.row(&mut out, "evidence", &[format!("ledger and tables {}", report.evidence)]);
         for note in &report.notes {
             let _ = writeln!(out, "{}{}", self.head("note"), wrapped(note, SUMMARY_AT, self.width));
         }

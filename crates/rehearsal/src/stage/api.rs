@@ -207,14 +207,28 @@ pub(super) async fn register(
     let path = "/api/v1/auth/register";
     // Nobody signs in with it again: the password is forgotten here.
     let password = uuid::Uuid::new_v4().simple().to_string();
-    let registration = Registration { email: format!("{name}@example.com"), username: name, password };
-    let body = json!(registration);
     let anyone = Api { client: Client::new(api.client.target().clone(), 1), bearer: None };
-    let reply = anyone
-        .client
-        .send(anyone.request(Method::POST, path, Some(&body), Some(address)), anyone.client.turn().await)
-        .await
-        .map_err(|source| StageError::Unreachable { url: api.client.target().url().to_owned(), source })?;
+    let mut tries = 0;
+    let reply = loop {
+        tries += 1;
+        // A try whose reply was lost may have taken the name.
+        let name = if tries == 1 { name.to_owned() } else { format!("{name}-{tries}") };
+        let body = json!(Registration {
+            email: format!("{name}@example.com"),
+            username: &name,
+            password: password.clone()
+        });
+        let request = anyone.request(Method::POST, path, Some(&body), Some(address));
+        match anyone.client.send(request, anyone.client.turn().await).await {
+            Ok(reply) if reply.status.is_server_error() && tries < TRIES => {}
+            Ok(reply) => break reply,
+            Err(source) if tries >= TRIES => {
+                return Err(StageError::Unreachable { url: api.client.target().url().to_owned(), source });
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(PAUSE).await;
+    };
     if reply.status == 429 {
         return Ok(None);
     }

@@ -25,6 +25,7 @@ pub fn kept() -> Report {
         started_at: "2026-11-27T08:00:00.123456Z".to_owned(),
         program: "doorbuster 0.1.0".to_owned(),
         instance: "a private instance".to_owned(),
+        evidence: "told by the API".to_owned(),
         seed: 2_718_281_828,
         command: "doorbuster rehearse --preset sneaker-drop --buyers 100000 --units 1000 --over 1s --crash-every 5s \
                   --disk-full-at 12s --seed 2718281828"

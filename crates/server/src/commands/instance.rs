@@ -9,10 +9,11 @@ use crate::announce::{Projector, projector};
 use crate::auth::passwords::Passwords;
 use crate::auth::tokens::{self, Tokens};
 use crate::clock::Now;
+use crate::http::limits::{Limits, shared};
 use crate::http::problem::kind;
 use crate::http::sockets::Door;
 use crate::http::v1::flash_sales::PreparedSales;
-use crate::http::{self, App, AppState, Ready, edge::Edge, limits::Limits, ops, server};
+use crate::http::{self, App, AppState, Ready, edge::Edge, ops, server};
 use crate::payments::TimeLimits;
 use crate::payments::sandbox::{SLOW, Sandbox};
 use crate::realtime::{self, Realtime, Said};
@@ -136,7 +137,7 @@ impl Instance {
     ) -> Result<Self, CommandError> {
         let limits = pipeline::Limits::default();
         let database = settings.database.as_ref().map(DatabaseUrl::address).transpose()?;
-        let valkey = settings.valkey()?.map(ToOwned::to_owned);
+        let valkey = settings.valkey()?.map(|valkey| valkey.deciding().to_owned());
         let ticks = part == Part::Worker || settings.roles == Roles::All;
         match (database, valkey) {
             (Some(database), Some(valkey)) => {
@@ -208,7 +209,7 @@ impl Instance {
         let demo =
             if settings.demo && part == Part::Serve { Some(demo::prepare(&shop).await?) } else { None };
         let projector = start_projector(&shop, inbox, &metrics)?;
-        let limits = settings.rates().map(Limits::new);
+        let limits = open_limits(&settings, &shop, &metrics).await?;
         let (prepared, started_at) = (PreparedSales::default(), shop.engine.now());
         let app =
             Arc::new(App { shop, prepared, edge, started_at, limits, metrics, ready: Ready::default() });
@@ -416,6 +417,25 @@ async fn open_shop(
         accounts,
     };
     Ok((shop, inbox))
+}
+
+/// The request limits, if they are on: shared by all who share a Valkey, where there is one.
+async fn open_limits(
+    settings: &Serve,
+    shop: &Shop,
+    metrics: &Metrics,
+) -> Result<Option<Limits>, CommandError> {
+    let Some(rates) = settings.rates() else { return Ok(None) };
+    let Some(valkey) = settings.valkey()? else { return Ok(Some(Limits::new(rates))) };
+    let address = valkey.limits()?;
+    let counted_alone = Counter::default();
+    metrics.register(
+        "limits_local",
+        "Requests that this instance counted alone, because Valkey did not answer",
+        counted_alone.clone(),
+    );
+    let shared = shared::Settings { address, now: Arc::clone(&shop.now), counted_alone };
+    Ok(Some(Limits::shared(rates, shared).await))
 }
 
 fn gauges(view: &SaleView) -> SaleRow {

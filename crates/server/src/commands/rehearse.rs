@@ -5,6 +5,7 @@ pub mod clock;
 
 mod settings;
 
+mod archive;
 mod connections;
 
 mod written;
@@ -17,6 +18,8 @@ use super::{CommandError, runtime};
 use crate::auth::Role;
 use crate::auth::tokens::{self, Tokens};
 use anyhow::Context;
+use archive::InPostgres;
+use rehearsal::archive::Archive;
 use rehearsal::live::Live;
 use rehearsal::play::{self, Instance, PlayError, Rehearsal, Sign};
 use rehearsal::private::{Private, cpu_s};
@@ -49,6 +52,7 @@ pub fn run(settings: Rehearse) -> Result<(), CommandError> {
     let (connections, notes) = connections::agree(settings.connections, drop.crowd.people);
     runtime()?.block_on(async {
         let stop = Stop::listen()?;
+        let archive = open_archive(&settings).await?;
         let instance = instance(&settings, connections).await?;
         stop.cleans_up(&instance);
         let drop = match (&settings.like, &instance) {
@@ -60,6 +64,7 @@ pub fn run(settings: Rehearse) -> Result<(), CommandError> {
         let mut rehearsal = Rehearsal {
             tokens: tokens(&settings, &instance)?,
             faults: settings.faults(),
+            archive,
             connections,
             though_live: settings.i_know_this_is_live,
             settings: settings.rows(&drop, connections),
@@ -135,6 +140,7 @@ fn told(error: PlayError) -> CommandError {
         PlayError::Stage(StageError::BadLogin { .. } | StageError::NoAdmin { .. }) => "--admin-email",
         PlayError::Limited { .. } => "--buyers",
         PlayError::ForeignKey => "--token-key",
+        PlayError::OtherArchive | PlayError::Archive(_) => "--database",
         PlayError::Target(_) | PlayError::Stage(_) | PlayError::Live(_) => "--url",
     };
     CommandError::Usage(format!("{flag}: {:#}", anyhow::Error::from(error)))
@@ -151,6 +157,14 @@ async fn instance(settings: &Rehearse, connections: usize) -> Result<Instance, C
     let foreign = std::env::vars_os().map(|(name, _)| name).filter(ours).collect();
     let private = Private::start(binary, flags, foreign).await.map_err(anyhow::Error::from)?;
     Ok(Instance::Private(Box::new(private)))
+}
+
+/// The database of the running instances, if it is named.
+async fn open_archive(settings: &Rehearse) -> Result<Option<Arc<dyn Archive>>, CommandError> {
+    match (&settings.url, &settings.database) {
+        (Some(_), Some(database)) => Ok(Some(Arc::new(InPostgres::open(database).await?))),
+        _ => Ok(None),
+    }
 }
 
 async fn like(

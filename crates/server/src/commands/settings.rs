@@ -28,7 +28,7 @@ pub struct Serve {
     #[arg(long, env = "DOORBUSTER_DATA", default_value = "./data", value_name = "FOLDER")]
     pub data: PathBuf,
     /// PostgreSQL for the ledger and the tables, such as postgres://user:password@host/name; without it they are in the data
-    /// folder. Whoever starts on it last decides; give it by its variable if there is a password in it.
+    /// folder. Without --valkey, whoever starts on it last decides. Give it by its variable if there is a password in it.
     #[arg(long, env = "DOORBUSTER_DATABASE", hide_env_values = true, value_name = "URL")]
     pub database: Option<DatabaseUrl>,
     /// Valkey or Redis (7.0 or newer) that all instances on the database share, such as redis://:password@host:6379; needs
@@ -166,7 +166,7 @@ impl Serve {
     ///
     /// # Errors
     /// When `--valkey` is no address of one, or stands without `--database`.
-    pub fn valkey(&self) -> Result<Option<&str>, CommandError> {
+    pub fn valkey(&self) -> Result<Option<&ValkeyUrl>, CommandError> {
         let Some(valkey) = &self.valkey else {
             if self.roles == Roles::Api {
                 let sentence =
@@ -180,7 +180,8 @@ impl Serve {
                 "--valkey: it needs --database, because what instances share is recorded there".into(),
             ));
         }
-        valkey.address().map(Some)
+        valkey.limits()?;
+        Ok(Some(valkey))
     }
 
     /// What the edge goes by.

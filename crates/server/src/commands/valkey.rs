@@ -2,6 +2,7 @@
 //! error and not in a log.
 
 use super::CommandError;
+use crate::http::limits::shared;
 use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
@@ -23,16 +24,14 @@ impl FromStr for ValkeyUrl {
     }
 }
 
-/// With and without TLS.
-const SCHEMES: [&str; 2] = ["redis://", "rediss://"];
-
 impl ValkeyUrl {
-    /// The address, for those who connect.
-    pub(super) fn address(&self) -> Result<&str, CommandError> {
-        let there = SCHEMES.iter().find_map(|scheme| self.0.strip_prefix(scheme));
-        match there {
-            Some(rest) if !rest.is_empty() => Ok(&self.0),
-            _ => Err(CommandError::Usage("--valkey: write an address such as redis://host:6379".into())),
-        }
+    /// Where the request limits are shared.
+    pub(super) fn limits(&self) -> Result<shared::Address, CommandError> {
+        shared::Address::parse(&self.0).map_err(|error| CommandError::Usage(format!("--valkey: {error}")))
+    }
+
+    /// Where is decided.
+    pub(super) fn deciding(&self) -> &str {
+        &self.0
     }
 }

@@ -151,7 +151,7 @@ impl Edge {
             Some(_) => sockets::opens_one(request.uri()).then_some(Class::Read),
             None => endpoint.class,
         };
-        let decision = self.take(class, caller, now);
+        let decision = self.take(class, caller, now).await;
         if let Some(seconds) = decision.as_ref().and_then(|decision| decision.retry_after_s) {
             let problem = Problem::new(&kind::RATE_LIMITED).retry_after_s(seconds);
             return (axum::response::IntoResponse::into_response(problem), decision);
@@ -196,13 +196,13 @@ impl Edge {
         Caller { address, session }
     }
 
-    fn take(&self, class: Option<Class>, caller: Caller, now: Timestamp) -> Option<Decision<'_>> {
+    async fn take(&self, class: Option<Class>, caller: Caller, now: Timestamp) -> Option<Decision<'_>> {
         let (limits, class) = (self.app.limits.as_ref()?, class?);
         let key = match caller.session {
             Some(session) if class != Class::Auth => Key::buyer(session.buyer),
             _ => Key::address(caller.address),
         };
-        Some(limits.take(class, key, now))
+        Some(limits.take(class, key, now).await)
     }
 }
 

@@ -1,16 +1,20 @@
-//! How many requests a buyer (or, without a token, an address) may make: three classes, each a leaky bucket (GCRA).
-//! It never grows without bound and never asks the time.
+//! How many requests a buyer (or, without a token, an address) may make: three classes, each a leaky bucket (GCRA), counted in
+//! the memory of this process or, where instances share a Valkey, by all of them together. It never grows without bound and
+//! never asks the time.
 //!
 //! Why not `governor`: the time is an argument here, the table has a hard bound instead of a sweep that must come in time,
-//! and the two header fields need the bucket's own figures. What is left to write is forty lines.
+//! the two header fields need the bucket's own figures, and what another instance has counted has to come in.
+
+mod buckets;
+pub mod shared;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use buckets::{Buckets, Pace, Standing};
 use sale::id::BuyerId;
 use sale::time::Timestamp;
-use std::collections::HashMap;
-use std::hash::BuildHasher;
+use shared::Shared;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
 /// A class of calls that share a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,32 +50,73 @@ pub struct Rates {
 /// The buckets of all classes.
 #[derive(Debug)]
 pub struct Limits {
-    auth: Buckets,
-    buy: Buckets,
-    read: Buckets,
+    auth: Counted,
+    buy: Counted,
+    read: Counted,
+    shared: Option<Shared>,
+}
+
+/// The buckets of one class, and how it is told of.
+#[derive(Debug)]
+struct Counted {
+    name: &'static str,
+    policy: HeaderValue,
+    buckets: Arc<Buckets>,
 }
 
 impl Limits {
-    /// Empty buckets for these rates.
+    /// Empty buckets for these rates, which this process counts for itself.
     #[must_use]
     pub fn new(rates: Rates) -> Self {
         Self {
-            auth: Buckets::new("auth", rates.auth, KEYS_MAX),
-            buy: Buckets::new("buy", rates.buy, KEYS_MAX),
-            read: Buckets::new("read", rates.read, KEYS_MAX),
+            auth: Counted::new("auth", rates.auth),
+            buy: Counted::new("buy", rates.buy),
+            read: Counted::new("read", rates.read),
+            shared: None,
         }
     }
 
+    /// Buckets for these rates that are shared by all who share a Valkey. It is connected to before this returns, if it is
+    /// there; as long as it is not, this process counts for itself. Ends with the last handle.
+    pub async fn shared(rates: Rates, settings: shared::Settings) -> Self {
+        let limits = Self::new(rates);
+        let shared = Shared::start(settings, Arc::clone(&limits.read.buckets)).await;
+        Self { shared: Some(shared), ..limits }
+    }
+
     /// Counts one request.
-    #[must_use]
-    pub fn take(&self, class: Class, key: Key, now: Timestamp) -> Decision<'_> {
-        match class {
+    pub async fn take(&self, class: Class, key: Key, now: Timestamp) -> Decision<'_> {
+        let counted = match class {
             Class::Auth => &self.auth,
             Class::Buy => &self.buy,
             Class::Read => &self.read,
-        }
-        .take(key, now)
+        };
+        let standing = match &self.shared {
+            None => counted.buckets.take(key, now),
+            Some(shared) => shared.take(class, &counted.buckets, key, now).await,
+        };
+        Decision { counted, standing, retry_after_s: counted.buckets.pace().retry_after_s(standing) }
     }
+}
+
+impl Counted {
+    fn new(name: &'static str, rate: Rate) -> Self {
+        let policy = format!("\"{name}\";q={};w={}", rate.quota, rate.window_s);
+        Self {
+            name,
+            policy: HeaderValue::try_from(policy).expect("digits and letters are fine in a header"),
+            buckets: Arc::new(Buckets::new(Pace::of(rate), buckets::KEYS_MAX)),
+        }
+    }
+}
+
+/// What became of a request that was counted.
+#[derive(Debug)]
+pub struct Decision<'a> {
+    counted: &'a Counted,
+    standing: Standing,
+    /// Seconds until the next request is allowed; `None` when this one was.
+    pub retry_after_s: Option<u32>,
 }
 
 /// Who is counted: a buyer or an address. The two cannot meet: the low half of a buyer's UUID has its variant bits set, that
@@ -96,109 +141,6 @@ impl Key {
     }
 }
 
-/// Keys remembered for a class, 32 bytes each and as much again for the table. Only those who made a request within the
-/// window count; when there are more, the ones with the fullest quota are forgotten first.
-const KEYS_MAX: usize = 1 << 20;
-
-/// Tables that are locked on their own, so that two requests seldom wait for each other.
-const SHARDS: usize = 64;
-
-#[derive(Debug)]
-struct Buckets {
-    name: &'static str,
-    /// Microseconds until one more request is allowed.
-    interval_us: i64,
-    /// How far ahead of the time a bucket may be: the whole quota at once.
-    burst_us: i64,
-    policy: HeaderValue,
-    keys_max: usize,
-    hasher: std::hash::RandomState,
-    shards: Box<[Mutex<Shard>]>,
-}
-
-/// For each key the moment, in microseconds, at which its bucket is empty again (GCRA's theoretical arrival time).
-type Shard = HashMap<Key, i64>;
-
-/// What became of a request that was counted.
-#[derive(Debug)]
-pub struct Decision<'a> {
-    buckets: &'a Buckets,
-    remaining: u32,
-    /// Seconds until the whole quota is there again.
-    reset_s: i64,
-    /// Seconds until the next request is allowed; `None` when this one was.
-    pub retry_after_s: Option<u32>,
-}
-
-impl Buckets {
-    fn new(name: &'static str, rate: Rate, keys_max: usize) -> Self {
-        let interval_us = (i64::from(rate.window_s) * 1_000_000 / i64::from(rate.quota.max(1))).max(1);
-        let policy = format!("\"{name}\";q={};w={}", rate.quota, rate.window_s);
-        Self {
-            name,
-            interval_us,
-            burst_us: interval_us * i64::from(rate.quota),
-            policy: HeaderValue::try_from(policy).expect("digits and letters are fine in a header"),
-            keys_max,
-            hasher: std::hash::RandomState::new(),
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-        }
-    }
-
-    fn take(&self, key: Key, now: Timestamp) -> Decision<'_> {
-        let now_us = now.0.saturating_mul(1000);
-        let shard = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0);
-        let mut shard = self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner);
-        let len = shard.len();
-        let entry = shard.entry(key).or_insert(now_us);
-        // A clock that jumped back must not lock anyone out for longer than a window.
-        let empty_at = (*entry).clamp(now_us, now_us + self.burst_us);
-        let next = empty_at + self.interval_us;
-        let allowed = next - now_us <= self.burst_us;
-        let empty_at = if allowed { next } else { empty_at };
-        *entry = empty_at;
-        if len >= self.keys_max / SHARDS {
-            make_room(&mut shard, now_us);
-        }
-        drop(shard);
-        self.decision(allowed, empty_at - now_us)
-    }
-
-    /// `level_us` is how far the bucket is ahead of the time.
-    fn decision(&self, allowed: bool, level_us: i64) -> Decision<'_> {
-        let remaining = (self.burst_us - level_us) / self.interval_us;
-        let wait_us = level_us + self.interval_us - self.burst_us;
-        let retry_after_s = u32::try_from(wait_us.max(1).div_ceil_us()).unwrap_or(u32::MAX);
-        Decision {
-            buckets: self,
-            remaining: u32::try_from(remaining).unwrap_or(0),
-            reset_s: level_us.div_ceil_us(),
-            retry_after_s: (!allowed).then_some(retry_after_s),
-        }
-    }
-}
-
-/// Forgets the keys whose buckets are empty, or else the emptier half, so that the next room is made much later.
-#[cold]
-fn make_room(shard: &mut Shard, now_us: i64) {
-    let mut levels: Vec<i64> = shard.values().copied().collect();
-    let middle = levels.len() / 2;
-    let (_, median, _) = levels.select_nth_unstable(middle);
-    let cutoff = now_us.max(*median);
-    shard.retain(|_, empty_at| *empty_at > cutoff);
-}
-
-trait Seconds {
-    fn div_ceil_us(self) -> i64;
-}
-
-impl Seconds for i64 {
-    /// Microseconds as whole seconds, rounded up.
-    fn div_ceil_us(self) -> i64 {
-        (self + 999_999).div_euclid(1_000_000)
-    }
-}
-
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
@@ -206,14 +148,15 @@ impl Decision<'_> {
     /// Tells the caller where they stand: `RateLimit-Policy: "buy";q=100;w=900` and `RateLimit: "buy";r=99;t=9`
     /// (draft-ietf-httpapi-ratelimit-headers).
     pub fn tell(&self, headers: &mut HeaderMap) {
-        headers.insert(RATE_LIMIT_POLICY, self.buckets.policy.clone());
+        let pace = self.counted.buckets.pace();
+        headers.insert(RATE_LIMIT_POLICY, self.counted.policy.clone());
         let mut text = Vec::with_capacity(40);
         text.push(b'"');
-        text.extend_from_slice(self.buckets.name.as_bytes());
+        text.extend_from_slice(self.counted.name.as_bytes());
         text.extend_from_slice(b"\";r=");
-        push_number(&mut text, u64::from(self.remaining));
+        push_number(&mut text, u64::from(pace.remaining(self.standing)));
         text.extend_from_slice(b";t=");
-        push_number(&mut text, u64::try_from(self.reset_s).unwrap_or(0));
+        push_number(&mut text, pace.reset_s(self.standing));
         if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(text)) {
             headers.insert(RATE_LIMIT, value);
         }
@@ -241,59 +184,14 @@ mod tests {
 
     const RATE: Rate = Rate { quota: 3, window_s: 30 };
 
-    fn now(s: i64) -> Timestamp {
-        Timestamp(1_800_000_000_000 + s * 1000)
-    }
-
-    fn key(n: u8) -> Key {
-        Key::address(IpAddr::from([10, 0, 0, n]))
-    }
-
-    #[test]
-    fn the_whole_quota_may_come_at_once_and_comes_back_evenly() {
-        let buckets = Buckets::new("buy", RATE, 1000);
-        for remaining in [2, 1, 0] {
-            let decision = buckets.take(key(1), now(0));
-            assert_eq!((decision.retry_after_s, decision.remaining), (None, remaining));
-        }
-        assert_eq!(buckets.take(key(1), now(0)).retry_after_s, Some(10));
-        assert_eq!(buckets.take(key(1), now(4)).retry_after_s, Some(6));
-        assert_eq!(buckets.take(key(2), now(4)).retry_after_s, None, "another key has its own bucket");
-        assert_eq!(buckets.take(key(1), now(10)).retry_after_s, None);
-        assert_eq!(buckets.take(key(1), now(10)).retry_after_s, Some(10));
-        assert_eq!(buckets.take(key(1), now(1000)).remaining, 2);
-    }
-
-    #[test]
-    fn the_headers_tell_policy_and_standing() {
+    #[tokio::test]
+    async fn the_headers_tell_policy_and_standing() {
         let limits = Limits::new(Rates { auth: RATE, buy: Rate { quota: 100, window_s: 900 }, read: RATE });
+        let key = Key::address(IpAddr::from([10, 0, 0, 1]));
         let mut headers = HeaderMap::new();
-        limits.take(Class::Buy, key(1), now(0)).tell(&mut headers);
+        limits.take(Class::Buy, key, Timestamp(1_800_000_000_000)).await.tell(&mut headers);
         assert_eq!(headers[RATE_LIMIT_POLICY], "\"buy\";q=100;w=900");
         assert_eq!(headers[RATE_LIMIT], "\"buy\";r=99;t=9");
-    }
-
-    #[test]
-    fn a_clock_that_jumps_back_locks_nobody_out() {
-        let buckets = Buckets::new("buy", RATE, 1000);
-        assert_eq!(buckets.take(key(1), now(3600)).retry_after_s, None);
-        let decision = buckets.take(key(1), now(0));
-        assert!(decision.retry_after_s.is_none_or(|s| s <= 10), "{decision:?}");
-        assert_eq!(buckets.take(key(1), now(11)).retry_after_s, None);
-    }
-
-    #[test]
-    fn memory_is_bounded_and_the_busiest_are_remembered() {
-        let buckets = Buckets::new("buy", RATE, SHARDS * 8);
-        for _ in 0..4 {
-            let _ = buckets.take(key(1), now(0));
-        }
-        for n in 0..10_000_u128 {
-            let _ = buckets.take(Key(n << 64), now(0));
-        }
-        let kept: usize = buckets.shards.iter().map(|shard| shard.lock().unwrap().len()).sum();
-        assert!(kept <= SHARDS * 9, "{kept}");
-        assert!(buckets.take(key(1), now(0)).retry_after_s.is_some());
     }
 
     #[test]

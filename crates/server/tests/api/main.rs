@@ -16,6 +16,7 @@ mod limits;
 mod ops;
 mod payments;
 mod problems;
+mod shared_limits;
 mod tokens;
 mod web;
 

@@ -74,7 +74,7 @@ const HOMES: &str = "
     rusqlite            → engine::record::sqlite
     crc32fast           → engine::record
     postcard            → engine::record
-    redis               → engine::decide::valkey
+    redis               → engine::decide::valkey http::limits::shared
 ";
 
 /// What the law never names, so that the same arguments always give the same answer.

@@ -22,8 +22,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-/// The longest that a caller may wait for a reply while a part is away: two seconds are promised, and a machine that runs a whole
-/// cluster and its crowd takes a moment more.
+/// The longest that a caller may wait for a "not now" while a part is away: two seconds are promised, and a machine that runs a whole
+/// cluster and its crowd takes a moment more. (What succeeds may take as long as the machine is busy.)
 const REPLY_LIMIT: Duration = Duration::from_secs(3);
 /// How long a buyer waits for a reply: an instance that does not answer in this time hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -384,9 +384,9 @@ impl Drop for Topology {
     }
 }
 
-/// Nobody waited longer than is promised.
+/// Nobody waited longer than is promised to be told to come back.
 pub fn assert_on_time(met: &Met) {
-    assert!(met.slowest < REPLY_LIMIT, "a reply took {:?}: {}", met.slowest, met.slowest_reply);
+    assert!(met.slowest < REPLY_LIMIT, "a refusal took {:?}: {}", met.slowest, met.slowest_reply);
 }
 
 /// Waits until an instance shows a sale so; returns how it shows it. It is asked no more after ten seconds.

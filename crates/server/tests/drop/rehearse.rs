@@ -2,6 +2,8 @@
 //! of; it keeps off sales with real buyers; and it says in one sentence what it cannot do.
 
 use crate::real::instance::{EMAIL, Instance, PASSWORD, shut_port};
+use own_servers::nginx::Nginx;
+use own_servers::postgres::Postgres;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -193,6 +195,92 @@ async fn a_running_instance_is_rehearsed_on_a_sale_of_its_own() {
     assert_eq!(untouched["available"], 10, "a rehearsal spends no unit of a real sale: {untouched}");
 }
 
+/// The flags that name an instance behind this address, its admin, its key and its database.
+fn at<'a>(url: &'a str, key: &'a str, database: &'a str) -> [&'a str; 10] {
+    let admin = ["--admin-email", EMAIL, "--admin-password", PASSWORD];
+    let [a, b, c, d] = admin;
+    ["--url", url, a, b, c, d, "--token-key", key, "--database", database]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_is_judged_from_its_database() {
+    let database = Postgres::shared().database();
+    let instance = Instance::on(&database).await;
+    let key = instance.data().join("token-key.pem");
+    let key = key.to_str().unwrap();
+    let ended = Run::start(&[&small(&[]), &at(&instance.url, key, &database)]).ends().await;
+    let document = ended.kept_every_promise().document();
+    assert_eq!(ended.count("outcomes", "bought"), 20, "{}", ended.said());
+    assert_eq!(document["evidence"], "read in PostgreSQL");
+    // As much is looked at as over the API: the tables, each order and each event.
+    for (promise, at_least) in [("recorded", 40), ("sums", 100), ("units", 20)] {
+        let checked = finding(document, promise)["checked"].as_u64().unwrap();
+        assert!(checked >= at_least, "{promise}: {checked}");
+    }
+    assert!(document["ledger"].as_array().unwrap().iter().all(|finding| finding["broken"] == 0));
+    assert!(!document.to_string().contains(&database), "no address in the report");
+
+    let other = Postgres::shared().database();
+    let migrated = Command::new(env!("CARGO_BIN_EXE_doorbuster"))
+        .args(["migrate", "--database", &other])
+        .output()
+        .unwrap();
+    assert!(migrated.status.success());
+    for (flags, told) in [
+        (at(&instance.url, key, &other).to_vec(), "is it the database of this instance?"),
+        (at(&instance.url, key, &Postgres::shared().database()).to_vec(), "doorbuster migrate"),
+        (vec!["--database", database.as_str()], "--url"),
+    ] {
+        let refused = Run::start(&[&small(&[]), &flags]).ends().await;
+        assert_eq!(refused.code(), Some(2), "{}", refused.said());
+        let said = refused.said();
+        assert!(said.contains("--database: ") && said.contains(told), "{said}");
+        assert!(!said.contains(own_servers::postgres::PASSWORD), "{said}");
+    }
+}
+
+/// What a proxy says while nobody is behind it is no document of Doorbuster's, and may stand for something that was done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_that_is_killed_behind_a_proxy_keeps_every_promise() {
+    let database = Postgres::shared().database();
+    let mut instance = Instance::on(&database).await;
+    let key = instance.data().join("token-key.pem");
+    let address = instance.url.strip_prefix("http://").unwrap();
+    let proxy = Nginx::start(&format!(
+        "upstream doorbuster {{ server {address} max_fails=0; keepalive 64; }}
+         server {{
+             listen 80;
+             location / {{
+                 proxy_pass http://doorbuster;
+                 proxy_http_version 1.1;
+                 proxy_set_header Connection \"\";
+             }}
+         }}"
+    ));
+    let url = proxy.url();
+    let flags = at(&url, key.to_str().unwrap(), &database);
+    // So slowly that there is a middle to be killed in.
+    let run = Run::start(&[&small(&[("--per-second", "4")]), &flags]);
+    for _ in 0..2 {
+        let before = sold(&instance).await;
+        let more = async { while sold(&instance).await < before + 3 {} };
+        tokio::time::timeout(Duration::from_secs(60), more).await.expect("the crowd buys");
+        instance.kill();
+        instance.launch().await;
+    }
+    let ended = run.ends().await;
+    ended.kept_every_promise();
+    assert_eq!(ended.count("outcomes", "bought"), 20, "{}", ended.said());
+    assert!(ended.count("refusals", "unavailable") > 0, "the proxy said 502: {}", ended.said());
+}
+
+/// Units that are sold, in all sales.
+async fn sold(instance: &Instance) -> u64 {
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let list = instance.get("/api/v1/flash-sales", None).await;
+    list["items"].as_array().unwrap().iter().map(|sale| sale["sold"].as_u64().unwrap()).sum()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_played_is_told_in_one_sentence() {
     let instance = Instance::start().await;
@@ -278,6 +366,19 @@ async fn a_crowd_shares_the_connections_that_open_files_allow() {
     ended.kept_every_promise();
     let notes = ended.document()["notes"].to_string();
     assert!(notes.contains("shared 64 connections") && notes.contains("192 open files"), "{notes}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn variables_that_are_meant_for_serve_are_passed_over_and_their_passwords_not_told() {
+    let variables = "export DOORBUSTER_VALKEY=redis://:tulip@127.0.0.1:1 \
+                     DOORBUSTER_DATABASE=postgres://ada:tulip@127.0.0.1:1/shop DOORBUSTER_BUYERS=100 &&";
+    let ended = Run::with_shell(variables, &[&small(&[("--buyers", "")])]).ends().await;
+    let document = ended.kept_every_promise().document();
+    assert_eq!(document["evidence"], "told by the API");
+    let command = document["command"].as_str().unwrap();
+    assert!(command.starts_with("DOORBUSTER_BUYERS=100 doorbuster rehearse"), "{command}");
+    let (_, page) = ended.report.as_ref().unwrap();
+    assert!(!document.to_string().contains("tulip") && !page.contains("tulip"), "{command}");
 }
 
 /// The first child of a process.

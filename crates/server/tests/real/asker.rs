@@ -23,7 +23,7 @@ pub struct Met {
     pub cut: u64,
     /// No reply within the client's patience.
     pub hung: u64,
-    /// The longest wait for a reply, and what it was.
+    /// The longest wait for such a reply or one that is wrong, and what it was.
     pub slowest: Duration,
     pub slowest_reply: String,
     /// Replies that nobody may ever get: a 5xx other than that.
@@ -111,7 +111,7 @@ impl Asker {
         }
         let (status, retries, bytes) = reply?;
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        if took > met.slowest {
+        if status.is_server_error() && took > met.slowest {
             met.slowest = took;
             met.slowest_reply = format!("{method} {url}: {status} {body}");
         }

@@ -84,6 +84,7 @@ fn rehearsal_of(drop: &preset::Drop, instance: &Instance, data: &Path) -> Rehear
         instance: Target::Running { url: format!("http://{}", instance.address), admin },
         tokens: Tokens::Signed(Box::new(sign)),
         faults: Faults::default(),
+        archive: None,
         connections: CONNECTIONS,
         though_live: false,
         settings: vec![],

@@ -20,7 +20,7 @@ fn config() -> ProptestConfig {
 }
 
 fn judged(seen: &Seen, sees_all: bool) -> Findings {
-    let mut judge = Judge::new(&seen.observations);
+    let mut judge = Judge::new(&seen.observations, Duration::ZERO);
     seen.ledger.iter().for_each(|entry| judge.read(entry));
     judge.verdict(&Evidence {
         accounts: &seen.accounts,

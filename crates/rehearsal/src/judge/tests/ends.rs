@@ -106,6 +106,25 @@ fn sold_out_that_is_not_so_breaks_sold_out_true() {
 }
 
 #[test]
+fn where_what_is_shown_may_be_old_only_a_look_of_long_enough_after_tells() {
+    let entries =
+        ledger("0s configure quantity=1 hold=10s limit=1\n1s reserve ann o1 1 key=k1\n2s confirm ann o1");
+    let ann = || Told::to("ann").ordered(1, (110, 150), "o1", OrderStatus::Pending).paid(2, (210, 250), "o1");
+    let bob = || Told::to("bob").refused(ORDER(3), (300, 400), Code::SoldOut);
+    let case = |stale_ms, looks: &[u64]| {
+        let mut case = Case::new(entries.clone(), vec![ann(), bob()]);
+        case.observations = observed(&entries[..2]);
+        let last = case.observations[1];
+        case.observations.extend(looks.iter().map(|at_ms| Observation { at_ms: *at_ms, ..last }));
+        case.stale_max = Duration::from_millis(stale_ms);
+        case
+    };
+    case(0, &[450, 500]).breaks(&["sold_out_true"]);
+    case(90, &[450, 480]).passes();
+    case(90, &[450, 500, 520]).breaks(&["sold_out_true"]);
+}
+
+#[test]
 fn a_look_that_says_sold_out_too_early_breaks_sold_out_true() {
     let entries =
         ledger("0s configure quantity=2 hold=10s limit=1\n1s reserve ann o1 1 key=k1\n2s confirm ann o1");

@@ -1,6 +1,7 @@
 //! The settings of `rehearse`: a preset, and what is to be different. It never plays anything.
 
 use crate::commands::CommandError;
+use crate::commands::database::DatabaseUrl;
 use crate::commands::settings::duration;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -19,7 +20,11 @@ use uuid::Uuid;
 const PEOPLE_MAX: i64 = 2_000_000;
 
 /// Variables that the report leaves out: secrets, and what the seed is told for.
-const UNTOLD: [&str; 3] = ["DOORBUSTER_ADMIN_PASSWORD", "DOORBUSTER_DATABASE", "DOORBUSTER_SEED"];
+const UNTOLD: [&str; 4] =
+    ["DOORBUSTER_ADMIN_PASSWORD", "DOORBUSTER_DATABASE", "DOORBUSTER_SEED", "DOORBUSTER_VALKEY"];
+
+/// The flags of the same.
+const UNTOLD_FLAGS: [&str; 3] = ["--admin-password", "--database", "--seed"];
 
 /// Plays a whole drop.
 #[derive(Debug, Clone, Args)]
@@ -39,6 +44,10 @@ pub struct Rehearse {
     /// The running instance's token key: buyers then need not sign up, which takes it 20 ms each.
     #[arg(long, env = "DOORBUSTER_TOKEN_KEY", value_name = "FILE")]
     pub token_key: Option<PathBuf>,
+    /// PostgreSQL of the running instance, or of all instances behind its address: ledger and tables are then read there and not
+    /// over the API. Give it by its variable if there is a password in it.
+    #[arg(long, env = "DOORBUSTER_DATABASE", hide_env_values = true, value_name = "URL")]
+    pub database: Option<DatabaseUrl>,
     /// Rehearses with quantity, limit, hold and admission of this sale of the running instance, on a copy of it.
     #[arg(long, env = "DOORBUSTER_LIKE", value_name = "SLUG")]
     pub like: Option<String>,
@@ -191,9 +200,12 @@ impl Rehearse {
                 }
             }
         } else {
-            // The admin's variables may be meant for `serve`, and are passed over; a sale to copy can be meant for nothing else.
+            // The variables of admin and database may be meant for `serve`, and are passed over; a sale to copy can be meant for nothing else.
             if self.like.is_some() {
                 return usage("--like: name the instance that has this sale with --url");
+            }
+            if self.database.is_some() && std::env::var_os("DOORBUSTER_DATABASE").is_none() {
+                return usage("--database: a private instance has none; name the running one with --url");
             }
         }
         // It becomes part of an address.
@@ -345,9 +357,10 @@ impl Rehearse {
         words.push("doorbuster".to_owned());
         let mut typed = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
         while let Some(word) = typed.next() {
-            if word == "--admin-password" || word == "--seed" {
-                let _value = typed.next();
-            } else if !word.starts_with("--admin-password=") && !word.starts_with("--seed=") {
+            let flag = word.split_once('=').map_or(word.as_str(), |(flag, _)| flag);
+            if UNTOLD_FLAGS.contains(&flag) {
+                let _value = if flag == word { typed.next() } else { None };
+            } else {
                 words.push(quoted(word));
             }
         }
