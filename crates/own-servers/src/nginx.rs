@@ -13,8 +13,8 @@ use tempfile::TempDir;
 
 /// Where Debian has it, outside of the `PATH` of many users.
 const DEBIAN: &str = "/usr/sbin/nginx";
-/// The line of a site that stands for this server's own port.
-const LISTEN: &str = "listen 80;";
+/// What stands in a site for this server's own port.
+const LISTEN: &str = "listen 80";
 /// How often it is looked whether the server has come to something, and for how long.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 const LOOKS: u32 = 1_000;
@@ -30,7 +30,7 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// A server for a site: what would stand in the `http` block, with `listen 80;` for the server's own port.
+    /// A server for a site: what would stand in the `http` block, with `listen 80` for the server's own port.
     #[must_use]
     pub fn start(site: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("own-nginx-").tempdir().unwrap();
@@ -73,8 +73,8 @@ impl Nginx {
     }
 
     fn write(&self, site: &str) {
-        assert!(site.contains(LISTEN), "a site has a line `{LISTEN}`: {site}");
-        let site = site.replace(LISTEN, &format!("listen 127.0.0.1:{};", self.port));
+        assert!(site.contains(LISTEN), "a site says `{LISTEN}`: {site}");
+        let site = site.replace(LISTEN, &format!("listen 127.0.0.1:{}", self.port));
         let folders: String = FOLDERS.map(|name| format!("{name}_temp_path {name};\n")).concat();
         let user = if geteuid().is_root() { "user root;\n" } else { "" };
         let all = format!(

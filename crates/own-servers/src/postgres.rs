@@ -156,6 +156,11 @@ impl Postgres {
         format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{}/{database}", self.port)
     }
 
+    /// The port that it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     fn wait_until_ready(&self) {
         for _ in 0..500 {
             let mut asked = self.install.command("pg_isready", self.folder.path());

@@ -128,7 +128,13 @@ impl Server {
         self.try_ask(words).unwrap_or_else(|error| panic!("{words:?}: {error}"))
     }
 
-    /// The same, where it may be refused.
+    /// Sends a command whose answer is a number.
+    pub fn number(&self, words: &[&str]) -> i64 {
+        let told = self.ask(words);
+        redis::from_redis_value(told).unwrap_or_else(|error| panic!("{words:?}: {error}"))
+    }
+
+    /// Sends a command that may be refused.
     ///
     /// # Errors
     /// When there is no answer, or a refusal.
@@ -199,5 +205,42 @@ impl Cluster {
     #[must_use]
     pub fn url(&self) -> String {
         self.servers[0].url()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Wire;
+
+    #[test]
+    fn a_replica_hears_through_a_wire_until_it_is_cut_and_can_be_promoted() {
+        let mut primary = Server::start();
+        let wire = Wire::to(primary.port());
+        let replica = Server::start();
+        primary.ask(&["SET", "count", "1"]);
+        replica.follow(wire.port());
+        assert_eq!(replica.number(&["GET", "count"]), 1);
+        primary.ask(&["INCR", "count"]);
+        replica.until_all(&["GET", "count"], &["2"]);
+        wire.cut();
+        primary.ask(&["INCR", "count"]);
+        primary.kill();
+        assert!(replica.try_ask(&["INCR", "count"]).is_err(), "a replica only reads");
+        replica.ask(&["REPLICAOF", "NO", "ONE"]);
+        assert_eq!(replica.number(&["INCR", "count"]), 3);
+        primary.restart();
+        assert_eq!(primary.number(&["DBSIZE"]), 0, "it keeps nothing");
+    }
+
+    #[test]
+    fn a_frozen_server_says_nothing_and_goes_on() {
+        let server = Server::start();
+        let frozen = server.freeze();
+        let connection =
+            redis::Client::open(server.url()).unwrap().get_connection_with_timeout(PATIENCE / 10);
+        assert!(connection.is_err());
+        drop(frozen);
+        server.until("PING", "PONG");
     }
 }

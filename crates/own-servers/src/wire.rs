@@ -49,8 +49,9 @@ impl Wire {
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         // Those who ask a wire that was cut must not be given its port by chance.
         let port = crate::free_port();
-        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, port))).unwrap();
-        runtime.spawn(accept(listener, seen));
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        runtime.spawn(async { accept(TcpListener::from_std(listener).unwrap(), seen).await });
         Self { port, course, runtime: Some(runtime) }
     }
 

@@ -46,7 +46,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -185,13 +185,14 @@ impl Instance {
     ) -> Result<Self, CommandError> {
         let edge = settings.edge()?;
         // Before anything is opened: a door that is taken is told at once.
-        let listener = match part {
-            Part::Serve => Some(listen("--listen", settings.listen)?),
+        let place = match part {
+            Part::Serve => Some(bind("--listen", settings.listen)?),
             Part::Worker => None,
         };
-        let metrics_listener = listen("--metrics-listen", settings.metrics_listen)?;
+        let metrics_listener =
+            listen("--metrics-listen", bind("--metrics-listen", settings.metrics_listen)?)?;
         let metrics_address = metrics_listener.local_addr().map_err(anyhow::Error::from)?;
-        let address = listener.as_ref().map(TcpListener::local_addr).transpose();
+        let address = place.as_ref().map(TcpSocket::local_addr).transpose();
         let address = address.map_err(anyhow::Error::from)?.unwrap_or(metrics_address);
 
         // A data folder is locked before anything in it is changed. A database is no one's alone: what can fail is tried
@@ -221,8 +222,8 @@ impl Instance {
 
         let (stop, stopping) = watch::channel(false);
         let recalling = recall_keys(&app, stopping.clone()).await;
-        let front = match listener {
-            Some(listener) => Some(open_door(&app, &settings, listener, stopping.clone())?),
+        let front = match place {
+            Some(place) => Some(open_door(&app, &settings, place, stopping.clone())?),
             None => None,
         };
         let mut tasks = vec![
@@ -296,13 +297,15 @@ impl Instance {
 fn open_door(
     app: &AppState,
     settings: &Serve,
-    listener: TcpListener,
+    place: TcpSocket,
     stopping: watch::Receiver<bool>,
 ) -> Result<Front, CommandError> {
     let (router, openapi) = http::router();
     let (realtime, live) = open_sockets(app, settings.sockets())?;
     let door = Door::new(realtime.service(), realtime::Visitor::from);
     let edge = Arc::new(Edge::new(Arc::clone(app), router, &openapi).with_sockets(door));
+    // Not before it can be served: nobody waits for a start who could ask another instance.
+    let listener = listen("--listen", place)?;
     let serving = tokio::spawn(server::serve(listener, edge, settings.server(), stopping));
     Ok(Front { serving, realtime, live })
 }
@@ -556,8 +559,8 @@ async fn make_first_admin(settings: &Serve, desk: &Accounts) -> Result<Option<Fi
     }
 }
 
-fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener, CommandError> {
-    server::listen(address)
+fn bind(flag: &str, address: SocketAddr) -> Result<TcpSocket, CommandError> {
+    server::bind(address)
         .map_err(|error| CommandError::Usage(format!("{flag}: cannot listen on {address}: {error}")))
 }
 
@@ -582,6 +585,10 @@ async fn measure_lag(app: AppState, mut stop: watch::Receiver<bool>) {
             _ = stop.wait_for(|stop| *stop) => return,
         }
     }
+}
+
+fn listen(flag: &str, socket: TcpSocket) -> Result<TcpListener, CommandError> {
+    server::listen(socket).map_err(|error| CommandError::Usage(format!("{flag}: cannot listen: {error}")))
 }
 
 async fn sweep(app: AppState, mut stop: watch::Receiver<bool>) {

@@ -60,14 +60,22 @@ const DEAF_MS: u32 = 30_000;
 /// How long accepting rests after the system refused it (usually: no file descriptor left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Opens a socket to accept on.
+/// Takes an address. Whoever connects to it before [`listen`] is refused at once, and asks another instance.
 ///
 /// # Errors
 /// When the address is taken or not ours.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+pub fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
+    Ok(socket)
+}
+
+/// Opens a socket to accept on. The system now lets clients connect, and they wait until somebody [`serve`]s.
+///
+/// # Errors
+/// When another process that had bound the address has listened first.
+pub fn listen(socket: TcpSocket) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 

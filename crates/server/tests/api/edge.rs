@@ -5,7 +5,7 @@ use axum::Router;
 use axum::routing::get;
 use reqwest::{Method, StatusCode};
 use server::http::edge::Edge;
-use server::http::server::{listen, serve};
+use server::http::server::{bind, listen, serve};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,7 +109,7 @@ async fn a_handler_that_panics_or_hangs_hurts_only_its_own_request() {
         .route("/hangs", get(async || std::future::pending::<&'static str>().await))
         .route("/works", get(async || "works"));
     let edge = Arc::new(Edge::new(Arc::clone(&app.instance.app), router, &server::http::openapi()));
-    let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = listen(bind("127.0.0.1:0".parse().unwrap()).unwrap()).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (stop, stopping) = tokio::sync::watch::channel(false);
     let settings = server::http::server::Settings {

@@ -3,16 +3,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test program: what fails ends it")]
 
-mod crowd;
-mod instance;
+#[path = "../real/mod.rs"]
+#[expect(dead_code, reason = "the tests of many instances look at more")]
+mod real;
 
 mod postgres;
 mod process;
 mod rehearse;
 mod verify;
 
-use crowd::{Crowd, Manners};
-use instance::Instance;
+use real::crowd::{Crowd, Manners};
+use real::instance::Instance;
 
 const BUYERS: usize = 2_000;
 const UNITS: u32 = 100;
@@ -27,7 +28,8 @@ async fn two_thousand_buyers_get_a_hundred_units_in_fifo_and_in_open_admission()
         serde_json::json!({"type": "open"}),
     ] {
         let sale = instance.sale(UNITS, 2, &admission).await;
-        let told = crowd.rush(&mut instance, &sale, Manners { abandon_every: 5, decline_every: 7 }, 0).await;
+        let manners = Manners { abandon_every: 5, decline_every: 7 };
+        let told = crowd.rush(&mut instance, &sale, UNITS, manners, 0).await;
         let status = instance.get(&format!("/api/v1/flash-sales/{sale}"), None).await;
         assert_eq!(told.confirmed.len(), UNITS as usize, "every unit went to a buyer who paid: {status}");
         assert_eq!(status["sold"], UNITS, "{status}");
@@ -49,7 +51,7 @@ async fn nothing_that_was_answered_is_lost_when_the_process_is_killed_in_the_mid
     let admission = serde_json::json!({"type": "fifo", "perSecond": 30, "checkoutSeconds": 10, "lineOpensSecondsBefore": 60});
     let sale = instance.sale(UNITS, 20, &admission).await;
     let manners = Manners { abandon_every: 0, decline_every: 9 };
-    let told = crowd.rush(&mut instance, &sale, manners, KILLS).await;
+    let told = crowd.rush(&mut instance, &sale, UNITS, manners, KILLS).await;
     assert_eq!(told.confirmed.len(), UNITS as usize);
     instance.every_confirmed_order_is_its_buyers(&told.confirmed).await;
     let sums = instance.verify().await;

@@ -1,8 +1,8 @@
 //! Drops on PostgreSQL: the instance is killed, the database is killed, two instances are started by mistake. Whatever happens,
 //! `verify --database` finds every promise kept, and nothing that was told is lost.
 
-use crate::crowd::{Crowd, Manners};
-use crate::instance::{EMAIL, Instance, PASSWORD as ADMIN_PASSWORD, text, verify_with};
+use crate::real::crowd::{Crowd, Manners};
+use crate::real::instance::{EMAIL, Instance, PASSWORD as ADMIN_PASSWORD, text, verify_with};
 use own_servers::postgres::{PASSWORD, Postgres};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ async fn nothing_that_was_answered_is_lost_when_the_instance_is_killed_in_the_mi
     let crowd = Crowd::gather(&instance, BUYERS).await;
     let sale = instance.sale(UNITS, 20, &slow()).await;
     let manners = Manners { abandon_every: 0, decline_every: 9 };
-    let told = crowd.rush(&mut instance, &sale, manners, 3).await;
+    let told = crowd.rush(&mut instance, &sale, UNITS, manners, 3).await;
     assert_eq!(told.confirmed.len(), UNITS as usize);
     instance.every_confirmed_order_is_its_buyers(&told.confirmed).await;
     let sums = instance.verify().await;
@@ -57,7 +57,7 @@ async fn nothing_that_was_answered_is_lost_when_the_database_is_killed_in_the_mi
         (postgres, kills)
     });
     let manners = Manners { abandon_every: 0, decline_every: 9 };
-    let told = crowd.rush(&mut instance, &sale, manners, 0).await;
+    let told = crowd.rush(&mut instance, &sale, UNITS, manners, 0).await;
     drop(stop);
     let (_postgres, kills) = breaking.await.unwrap();
     assert!(kills > 1, "the drop was over at once");
@@ -112,6 +112,22 @@ async fn while_the_database_stands_still_everyone_is_refused_soon_and_then_it_go
     let sums = instance.verify().await;
     // What was refused may have been on its way: then it is sold, and its buyer finds it by asking again.
     assert!(sums.contains("sold ") && sold == 30, "{sums}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_kept_waiting_by_an_instance_that_has_not_started() {
+    let postgres = Postgres::start();
+    let mut instance = Instance::prepared(&["--database", &postgres.database()]);
+    let frozen = postgres.freeze();
+    instance.begin();
+    // It finds no database, and gives up.
+    while !instance.has_ended() {
+        let asked = instance.client.get(format!("{}/livez", instance.url)).send().await;
+        assert!(asked.expect_err("nobody is there").is_connect());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    drop(frozen);
+    instance.launch().await;
 }
 
 /// Buys at an instance until told to stop: each order that was confirmed, with its buyer's token.

@@ -1,7 +1,7 @@
 //! The process: what it does when it is told to stop, when its folder is taken, and with what it is given at the start.
 
-use crate::crowd::Crowd;
-use crate::instance::{Instance, text, verify_with};
+use crate::real::crowd::Crowd;
+use crate::real::instance::{Instance, text, verify_with};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::process::Command;

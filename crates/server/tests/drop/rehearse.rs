@@ -1,7 +1,7 @@
 //! `doorbuster rehearse` itself: it finds a whole instance whole, also one that it kills, starves of disk and turns the clock
 //! of; it keeps off sales with real buyers; and it says in one sentence what it cannot do.
 
-use super::instance::{EMAIL, Instance, PASSWORD, shut_port};
+use crate::real::instance::{EMAIL, Instance, PASSWORD, shut_port};
 use own_servers::nginx::Nginx;
 use own_servers::postgres::Postgres;
 use serde_json::{Value, json};

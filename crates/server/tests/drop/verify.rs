@@ -1,7 +1,7 @@
 //! `doorbuster verify` on ledgers and tables that somebody has tampered with.
 
-use crate::crowd::Crowd;
-use crate::instance::{Instance, text, verify, verify_with};
+use crate::real::crowd::Crowd;
+use crate::real::instance::{Instance, text, verify, verify_with};
 use engine::record::{decode_event, encode_event};
 use rusqlite::Connection;
 use sale::{Event, Source};

@@ -1,12 +1,17 @@
 //! A real `doorbuster serve` in a folder of its own, that can be killed and started again on the same folder and port.
 
+use super::asker::{Asker, Met};
 use own_servers::free_port;
+use own_servers::keeper::{Frozen, Keeper};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use server::commands::instance::TOKEN_KEY_FILE;
 use sqlx::Connection;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 pub const EMAIL: &str = "admin@example.com";
 pub const PASSWORD: &str = "a password for this test";
@@ -14,22 +19,22 @@ pub const PASSWORD: &str = "a password for this test";
 pub struct Instance {
     pub url: String,
     pub client: reqwest::Client,
+    /// Ended before the folder is removed: fields go in this order.
+    running: Option<Keeper>,
     folder: tempfile::TempDir,
     port: u16,
     first: String,
+    role: Role,
     pub flags: Vec<String>,
-    child: Option<Child>,
     pub admin: String,
-    product: String,
+    pub product: String,
 }
 
-impl Drop for Instance {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            let _ended = child.kill();
-            let _reaped = child.wait();
-        }
-    }
+/// Which command a process runs.
+#[derive(Clone, Copy)]
+enum Role {
+    Serve,
+    Worker,
 }
 
 impl Instance {
@@ -54,30 +59,18 @@ impl Instance {
 
     /// Started by a shell that does something first.
     async fn with_shell(first: &str, flags: &[&str]) -> Self {
-        let port = free_port();
-        let mut instance = Self {
-            url: format!("http://127.0.0.1:{port}"),
-            client: reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap(),
-            folder: tempfile::tempdir().unwrap(),
-            port,
-            first: first.to_owned(),
-            flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
-            child: None,
-            admin: String::new(),
-            product: String::new(),
-        };
+        let mut instance = Self::prepared(flags);
+        first.clone_into(&mut instance.first);
         instance.launch().await;
-        let login = json!({"email": EMAIL, "password": PASSWORD});
-        instance.admin = text(&instance.post("/api/v1/auth/login", &login, None).await, "accessToken");
-        let product =
-            json!({"name": "Lamp", "description": "A lamp.", "price": {"amount": 4999, "currency": "EUR"}});
-        instance.product =
-            text(&instance.post("/api/v1/admin/products", &product, Some(&instance.admin)).await, "id");
+        instance.open_shop().await;
         instance
     }
 
     /// The key that it signs tokens with, as a file.
     pub async fn token_key(&self) -> PathBuf {
+        if let Some(at) = self.flags.iter().position(|flag| flag == "--token-key") {
+            return PathBuf::from(&self.flags[at + 1]);
+        }
         let Some(at) = self.flags.iter().position(|flag| flag == "--database") else {
             return self.data().join(TOKEN_KEY_FILE);
         };
@@ -90,55 +83,99 @@ impl Instance {
         file
     }
 
+    /// One that is not started yet.
+    pub fn prepared(flags: &[&str]) -> Self {
+        let port = free_port();
+        Self {
+            url: format!("http://127.0.0.1:{port}"),
+            client: reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap(),
+            running: None,
+            folder: tempfile::tempdir().unwrap(),
+            port,
+            first: String::new(),
+            role: Role::Serve,
+            flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
+            admin: String::new(),
+            product: String::new(),
+        }
+    }
+
+    /// A worker that is not started yet: it has no API, and tells how it is where its metrics are.
+    pub fn prepared_worker(flags: &[&str]) -> Self {
+        Self { role: Role::Worker, ..Self::prepared(flags) }
+    }
+
+    /// Enters as the admin, and makes a product to be sold.
+    pub async fn open_shop(&mut self) {
+        let login = json!({"email": EMAIL, "password": PASSWORD});
+        self.admin = text(&self.post("/api/v1/auth/login", &login, None).await, "accessToken");
+        let product =
+            json!({"name": "Lamp", "description": "A lamp.", "price": {"amount": 4999, "currency": "EUR"}});
+        self.product = text(&self.post("/api/v1/admin/products", &product, Some(&self.admin)).await, "id");
+    }
+
     pub async fn launch(&mut self) {
-        let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
-        let child = Command::new("sh")
-            .args([
-                "-c",
-                &format!("{}exec \"$@\"", self.first),
-                "sh",
-                env!("CARGO_BIN_EXE_doorbuster"),
-                "serve",
-                "--listen",
-                &format!("127.0.0.1:{}", self.port),
-                "--metrics-listen",
-                "127.0.0.1:0",
-            ])
+        self.begin();
+        self.until_ready().await;
+    }
+
+    /// Starts the process, and does not wait for it.
+    pub fn begin(&mut self) {
+        // What an earlier process said is told no more.
+        let _none = std::fs::remove_file(self.folder.path().join("log"));
+        let address = format!("127.0.0.1:{}", self.port);
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{}exec \"$@\"", self.first), "sh", env!("CARGO_BIN_EXE_doorbuster")]);
+        match self.role {
             // Every buyer comes from an address of their own, as through a load balancer.
-            .args(["--trusted-proxies", "127.0.0.1", "--data"])
-            .arg(self.data())
+            Role::Serve => command
+                .args(["serve", "--listen", &address, "--metrics-listen", "127.0.0.1:0"])
+                .args(["--trusted-proxies", "127.0.0.1", "--data"])
+                .arg(self.data()),
+            Role::Worker => command.args(["worker", "--metrics-listen", &address, "--data"]).arg(self.data()),
+        };
+        command
             .args(&self.flags)
             .env("DOORBUSTER_ADMIN_EMAIL", EMAIL)
-            .env("DOORBUSTER_ADMIN_PASSWORD", PASSWORD)
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        self.child = Some(child);
+            .env("DOORBUSTER_ADMIN_PASSWORD", PASSWORD);
+        self.running = Some(Keeper::start(&command, self.folder.path(), "KILL"));
+    }
+
+    /// Waits until it says that it is ready.
+    pub async fn until_ready(&self) {
         for _ in 0..2_000 {
             if let Ok(reply) = self.client.get(format!("{}/readyz", self.url)).send().await
                 && reply.status().is_success()
             {
                 return;
             }
-            let ended = self.child.as_mut().unwrap().try_wait().unwrap();
-            assert!(ended.is_none(), "it ended with {ended:?}: {}", self.log());
+            assert!(!self.running().has_ended(), "it ended: {}", self.log());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("not ready after 20 s: {}", self.log());
     }
 
+    pub fn has_ended(&self) -> bool {
+        self.running().has_ended()
+    }
+
+    fn running(&self) -> &Keeper {
+        self.running.as_ref().expect("it runs")
+    }
+
     /// `kill -9`.
     pub fn kill(&mut self) {
-        let mut child = self.child.take().unwrap();
-        child.kill().unwrap();
-        child.wait().unwrap();
+        self.running.take().expect("it runs").kill();
+    }
+
+    /// Stops it where it is, until what is returned is dropped.
+    pub fn freeze(&self) -> Frozen {
+        self.running().freeze()
     }
 
     /// SIGTERM.
     pub fn terminate(&self) {
-        let status = Command::new("kill").arg(self.id().to_string()).status().unwrap();
-        assert!(status.success());
+        self.running().signal(Signal::TERM);
     }
 
     /// SIGTERM, and waits until it has drained.
@@ -149,13 +186,31 @@ impl Instance {
 
     /// Waits until it ends, with exit code 0.
     pub async fn ends_well(&mut self) {
-        let mut child = self.child.take().unwrap();
-        let ended = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
-        assert!(ended.success(), "a drained instance ends with 0, this one with {ended}: {}", self.log());
+        let running = self.running.take().expect("it runs");
+        let code = tokio::task::spawn_blocking(move || running.wait()).await.unwrap();
+        assert_eq!(code, 0, "a drained instance ends with 0: {}", self.log());
     }
 
-    pub fn id(&self) -> u32 {
-        self.child.as_ref().unwrap().id()
+    pub fn id(&self) -> i32 {
+        self.running().id().as_raw_nonzero().get()
+    }
+
+    /// Somebody who asks this instance.
+    pub fn asker(&self, gate: &Arc<Semaphore>, met: &Arc<Mutex<Met>>, no: usize, token: String) -> Asker {
+        let (client, urls) = (self.client.clone(), Arc::from([self.url.clone()]));
+        Asker { urls, client, gate: Arc::clone(gate), met: Arc::clone(met), no, token }
+    }
+
+    /// Waits until so many units of a sale are sold.
+    pub async fn until_sold(&self, sale: &str, units: u64) {
+        while self.get(&format!("/api/v1/flash-sales/{sale}"), None).await["sold"].as_u64().unwrap() < units {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn flag(&self, name: &str) -> Option<&str> {
+        let at = self.flags.iter().position(|flag| flag == name)?;
+        self.flags.get(at + 1).map(String::as_str)
     }
 
     pub fn data(&self) -> PathBuf {
@@ -179,19 +234,30 @@ impl Instance {
         hold_s: u32,
         admission: &Value,
     ) -> String {
+        let mut wanted = json!({"quantity": quantity, "holdSeconds": hold_s, "admission": admission});
+        if let Some(slug) = slug {
+            wanted["slug"] = json!(slug);
+        }
+        self.sale_of(&wanted).await
+    }
+
+    /// The same with what is said here in place of what is usual.
+    pub async fn sale_of(&self, wanted: &Value) -> String {
+        text(&self.post("/api/v1/admin/flash-sales", &self.offer(wanted), Some(&self.admin)).await, "id")
+    }
+
+    /// The body of a request for such a sale.
+    pub fn offer(&self, wanted: &Value) -> Value {
         let mut sale = json!({
             "productId": self.product,
             "price": {"amount": 1999, "currency": "EUR"},
-            "quantity": quantity,
             "startsAt": "2026-01-01T00:00:00Z",
             "endsAt": "2099-01-01T00:00:00Z",
-            "holdSeconds": hold_s,
-            "admission": admission,
         });
-        if let Some(slug) = slug {
-            sale["slug"] = json!(slug);
+        for (name, value) in wanted.as_object().expect("fields of a sale") {
+            sale[name] = value.clone();
         }
-        text(&self.post("/api/v1/admin/flash-sales", &sale, Some(&self.admin)).await, "id")
+        sale
     }
 
     pub async fn get(&self, path: &str, token: Option<&str>) -> Value {
@@ -231,12 +297,10 @@ impl Instance {
 
     /// Runs `doorbuster verify` on the instance's folder or database, and wants it to find every promise kept.
     pub async fn verify(&self) -> String {
-        let (data, flags) = (self.data(), self.flags.clone());
+        let (data, database) = (self.data(), self.flag("--database").map(ToOwned::to_owned));
         let (code, told) = tokio::task::spawn_blocking(move || {
-            let at = flags.iter().position(|flag| flag == "--database");
-            let database: Vec<&str> =
-                at.map_or(&[][..], |at| &flags[at..at + 2]).iter().map(String::as_str).collect();
-            verify_with(&data, &database)
+            let database = database.as_deref().map(|database| ["--database", database]);
+            verify_with(&data, database.as_ref().map_or(&[], |flags| &flags[..]))
         })
         .await
         .unwrap();

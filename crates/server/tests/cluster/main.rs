@@ -1,0 +1,22 @@
+//! Bad days of a whole cluster, with real servers and real processes: instances, Redis, PostgreSQL and the network between them
+//! are killed, cut, stalled, slowed, filled and brought back while buyers buy. After each, every promise is kept by `verify`, what
+//! buyers were told is what is in the ledger, no more and no less, and it is soon back.
+//!
+//! `cargo test -p server --test cluster`; what is drawn by chance prints its seed, and `DOORBUSTER_SEED=…` draws it again.
+
+#![expect(clippy::unwrap_used, reason = "a test program: what fails ends it")]
+
+#[path = "../real/mod.rs"]
+#[expect(dead_code, reason = "the tests of whole drops look at more")]
+mod real;
+
+mod flood;
+mod topology;
+
+mod alone;
+mod instances;
+mod network;
+mod outbox;
+mod postgres;
+mod redis;
+mod shared;

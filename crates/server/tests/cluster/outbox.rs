@@ -1,0 +1,104 @@
+//! What an instance decided and did not live to record is recorded by the others, once, and its buyer is told so.
+
+use crate::flood::Flood;
+use crate::topology::{Layout, Topology, order_at};
+use reqwest::StatusCode;
+use sale::OrderId;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Orders that wait in the outbox when the instance dies.
+const WAITING: usize = 8;
+
+/// Decides some orders at the first instance, and kills it before any is recorded: the tokens of their buyers.
+async fn decided_and_killed(topology: &mut Topology, sale: &str, round: usize) -> Vec<String> {
+    let order = json!({"flashSaleId": sale, "quantity": 1});
+    let tokens = topology.buyers(WAITING);
+    let frozen = topology.postgres.freeze();
+    let first = &topology.instances[0].process;
+    let asking = tokens.iter().map(|token| {
+        let request =
+            first.client.post(format!("{}/api/v1/orders", first.url)).bearer_auth(token).json(&order);
+        tokio::spawn(request.header("Idempotency-Key", format!("round-{round}")).send())
+    });
+    let asking: Vec<_> = asking.collect();
+    let outbox = format!("doorbuster:{{{sale}}}:outbox");
+    while topology.redis().number(&["XLEN", &outbox]) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    topology.instances[0].process.kill();
+    for asked in asking {
+        let told = asked.await.unwrap().map(|reply| reply.status());
+        assert!(told.is_err(), "nobody was told anything: {told:?}");
+    }
+    drop(frozen);
+    tokens
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_instance_decided_is_recorded_once_and_told_to_who_asks_again() {
+    let mut topology = Layout::of(3).workers(2).start().await;
+    let sale = topology.sale().await;
+    let mut sold = 0;
+    for round in 0..4 {
+        let tokens = decided_and_killed(&mut topology, &sale, round).await;
+        let key = format!("round-{round}");
+        for (no, token) in tokens.iter().enumerate() {
+            let told = asked_again(&topology, &sale, no % 2 + 1, token, &key).await;
+            let again = asked_again(&topology, &sale, (no + 1) % 2 + 1, token, &key).await;
+            assert_eq!(told["id"], again["id"], "the same key is the same order");
+            let orders = topology.orders_in_the_ledger(&sale).await;
+            let order = OrderId(told["id"].as_str().unwrap().parse().unwrap());
+            assert!(orders.contains_key(&order), "{order} was told and is not recorded");
+            sold += 1;
+        }
+        assert_eq!(topology.orders_in_the_ledger(&sale).await.len(), sold, "each once");
+        topology.instances[0].process.launch().await;
+    }
+    topology.verify().await;
+    topology.is_back().await;
+}
+
+/// Asks another instance with the same key until there is an order.
+async fn asked_again(topology: &Topology, sale: &str, at: usize, token: &str, key: &str) -> Value {
+    let order = json!({"flashSaleId": sale, "quantity": 1});
+    for _ in 0..500 {
+        let process = &topology.instances[at].process;
+        match order_at(process, token, Some(key), &order).await {
+            Some((StatusCode::CREATED, body)) => return body,
+            Some((StatusCode::SERVICE_UNAVAILABLE | StatusCode::CONFLICT, _)) | None => {}
+            Some((status, body)) => panic!("{status} {body}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("no order at instance {at} after ten seconds");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_asks_for_again_is_recorded_all_the_same() {
+    let mut topology = Layout::of(2).workers(2).start().await;
+    let sale = topology.sale().await;
+    decided_and_killed(&mut topology, &sale, 0).await;
+    let recorded = tokio::time::timeout(Duration::from_secs(10), async {
+        while topology.orders_in_the_ledger(&sale).await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    recorded.await.expect("a worker records what nobody asks for");
+    topology.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_that_are_killed_delay_what_is_due_and_lose_nothing() {
+    let mut topology = Layout::of(2).workers(2).start().await;
+    let sale = topology.sale().await;
+    let flood = Flood::at_all(&topology, &sale);
+    for no in [0, 1, 0, 1] {
+        flood.sells(50).await;
+        topology.workers[no].process.kill();
+        flood.sells(50).await;
+        topology.workers[no].process.launch().await;
+    }
+    topology.keeps_its_promises(&sale, &flood.stop().await).await;
+    topology.sells_out_in_line().await;
+}

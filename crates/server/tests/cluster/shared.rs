@@ -1,0 +1,129 @@
+//! What one instance did, the others know: sales, sums, limits and keys.
+
+use crate::topology::{Layout, Topology, order_at, seen};
+use engine::clock::stopwatch;
+use serde_json::{Value, json};
+use std::collections::HashSet;
+use std::time::Duration;
+
+/// How soon a sale is seen elsewhere as it is: 250 ms are promised, and a machine that does everything at once takes a moment more.
+const SEEN_WITHIN: Duration = Duration::from_secs(1);
+
+/// Waits until an instance shows a sale so, and wants that to be soon.
+async fn soon_seen(topology: &Topology, at: usize, sale: &str, is_so: impl Fn(&Value) -> bool) {
+    let started = stopwatch();
+    seen(&topology.instances[at].process, sale, is_so).await;
+    let took = started.elapsed();
+    assert!(took < SEEN_WITHIN, "instance {at} shows it after {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_instance_sold_the_others_show_at_once() {
+    let topology = Layout::of(3).start().await;
+    let sale = topology.sale().await;
+    let order = json!({"flashSaleId": sale, "quantity": 1});
+    for (sold, token) in (1..).zip(topology.buyers(20)) {
+        let (status, body) = order_at(&topology.instances[0].process, &token, None, &order).await.unwrap();
+        assert_eq!(status, 201, "{body}");
+        for at in [1, 2] {
+            soon_seen(&topology, at, &sale, |shown| shown["sold"] == sold).await;
+        }
+    }
+    topology.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_merchant_does_at_one_instance_holds_at_all() {
+    let topology = Layout::of(3).start().await;
+    let [first, second, third] = topology.processes()[..] else { panic!("three instances") };
+    let wanted = json!({"quantity": 5, "holdSeconds": 0, "admission": {"type": "open"}});
+    let sale = first.sale_of(&wanted).await;
+    soon_seen(&topology, 1, &sale, |shown| shown["quantity"] == 5 && shown["status"] == "active").await;
+    let admin = format!("/api/v1/admin/flash-sales/{sale}");
+    let edit = first.client.patch(format!("{}{admin}", first.url)).bearer_auth(&first.admin);
+    let edited = edit.json(&json!({"quantity": 7})).send().await.unwrap();
+    assert!(edited.status().is_success(), "{}", edited.text().await.unwrap());
+    soon_seen(&topology, 1, &sale, |shown| shown["quantity"] == 7).await;
+
+    second.post(&format!("{admin}/pause"), &json!({}), Some(&second.admin)).await;
+    soon_seen(&topology, 0, &sale, |shown| shown["status"] == "paused").await;
+    let order = json!({"flashSaleId": sale, "quantity": 1});
+    let token = topology.buyers(1).remove(0);
+    let (status, body) = order_at(third, &token, Some("one"), &order).await.unwrap();
+    assert_eq!((status.as_u16(), body["code"].as_str()), (409, Some("paused")), "{body}");
+    third.post(&format!("{admin}/resume"), &json!({}), Some(&third.admin)).await;
+    soon_seen(&topology, 0, &sale, |shown| shown["status"] == "active").await;
+    let (status, body) = order_at(first, &token, Some("one"), &order).await.unwrap();
+    assert_eq!(status, 201, "{body}");
+    first.post(&format!("{admin}/close"), &json!({}), Some(&first.admin)).await;
+    soon_seen(&topology, 2, &sale, |shown| shown["status"] == "closed").await;
+    topology.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_holds_over_all_instances_and_a_key_is_one_key() {
+    let topology = Layout::of(3).start().await;
+    let wanted =
+        json!({"quantity": 1_000, "holdSeconds": 0, "limitPerBuyer": 2, "admission": {"type": "open"}});
+    let sale = topology.sale_of(&wanted).await;
+    let order = json!({"flashSaleId": sale, "quantity": 1});
+    for token in topology.buyers(30) {
+        // Nine clicks at once, three at each instance.
+        let clicks = (0..9).map(|no| order_at(topology.processes()[no % 3], &token, None, &order));
+        let told = futures::future::join_all(clicks).await;
+        let bought = told.iter().flatten().filter(|(status, _)| *status == 201).count();
+        assert_eq!(bought, 2, "{told:?}");
+        let refused = told.iter().flatten().filter(|(_, body)| body["code"] == "limit_reached").count();
+        assert_eq!(refused, 7, "{told:?}");
+    }
+    let sale = topology.sale().await;
+    let order = json!({"flashSaleId": sale, "quantity": 1});
+    for token in topology.buyers(30) {
+        let clicks = (0..6).map(|no| order_at(topology.processes()[no % 3], &token, Some("the key"), &order));
+        let told = futures::future::join_all(clicks).await;
+        let ids: HashSet<String> = told
+            .iter()
+            .flatten()
+            .filter(|(status, _)| *status == 201)
+            .map(|(_, body)| body["id"].to_string())
+            .collect();
+        assert_eq!(ids.len(), 1, "{told:?}");
+        let others = told.iter().flatten().filter(|(status, _)| *status != 201);
+        assert!(others.clone().all(|(_, body)| body["code"] == "request_in_flight"), "{told:?}");
+        let (status, body) = order_at(
+            topology.processes()[2],
+            &token,
+            Some("the key"),
+            &json!({"flashSaleId": sale, "quantity": 2}),
+        )
+        .await
+        .unwrap();
+        assert_eq!((status.as_u16(), body["code"].as_str()), (422, Some("key_reused")), "{body}");
+    }
+    assert_eq!(topology.orders_in_the_ledger(&sale).await.len(), 30);
+    topology.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn accounts_and_sessions_are_known_everywhere() {
+    let topology = Layout::of(3).start().await;
+    let [first, second, third] = topology.processes()[..] else { panic!("three instances") };
+    let account = json!({"email": "ada@example.com", "username": "ada", "password": "a password of hers"});
+    let made = first.post("/api/v1/auth/register", &account, None).await;
+    let known = second.get("/api/v1/auth/me", made["accessToken"].as_str()).await;
+    assert_eq!(known["username"], "ada", "{known}");
+    let login = json!({"username": "ada", "password": "a password of hers"});
+    let token =
+        third.post("/api/v1/auth/login", &login, None).await["accessToken"].as_str().unwrap().to_owned();
+    let left = second.client.post(format!("{}/api/v1/auth/logout", second.url)).bearer_auth(&token);
+    assert!(left.json(&json!({})).send().await.unwrap().status().is_success());
+    let started = stopwatch();
+    loop {
+        let asked = first.client.get(format!("{}/api/v1/auth/me", first.url)).bearer_auth(&token);
+        if asked.send().await.unwrap().status() == 401 {
+            break;
+        }
+        assert!(started.elapsed() < Duration::from_secs(5), "a session that was ended is still taken");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,433 @@
+//! A whole cluster of one test's own: PostgreSQL, Redis, instances, workers, nginx in front, and a wire between each process and
+//! each of the two servers. It never shares a part with another test; and one test at a time has a cluster, because what is
+//! asserted about time is about a machine that does nothing else.
+
+use crate::real::asker::Met;
+use crate::real::crowd::{Crowd, Manners, Told};
+use crate::real::instance::{Instance, verify_with};
+use engine::clock::{Clock, SystemClock};
+use engine::record::Read;
+use engine::record::postgres::{Address, PostgresReader};
+use own_servers::nginx::Nginx;
+use own_servers::postgres::Postgres;
+use own_servers::redis::Server as Redis;
+use own_servers::wire::Wire;
+use sale::{BuyerId, Event, OrderId, SaleId, Timestamp};
+use serde_json::{Value, json};
+use server::auth::tokens::{self, Tokens};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+/// The longest that a caller may wait for a "not now" while a part is away: two seconds are promised, and a machine that runs a whole
+/// cluster and its crowd takes a moment more. (What succeeds may take as long as the machine is busy.)
+const REPLY_LIMIT: Duration = Duration::from_secs(3);
+/// How long a buyer waits for a reply: an instance that does not answer in this time hangs.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How soon a part that is back serves again.
+const BACK_WITHIN: Duration = Duration::from_secs(5);
+/// Units of a drop that sells out.
+const UNITS: usize = 60;
+/// Lines of a log that a failed test shows.
+const LOG_LINES: usize = 40;
+
+/// The configuration that is given to users.
+const SITE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/nginx/cluster.conf");
+/// What stands in it for the instances.
+const PLACE: &str = "include doorbuster-instances.conf;";
+
+/// What a cluster is to be made of.
+pub struct Layout {
+    instances: usize,
+    workers: usize,
+    redis: Option<Vec<String>>,
+    postgres: Vec<String>,
+    is_behind_nginx: bool,
+    wrong_by_ms: Vec<i64>,
+    flags: Vec<String>,
+}
+
+impl Layout {
+    /// So many instances that do everything.
+    pub fn of(instances: usize) -> Self {
+        Self { redis: Some(Vec::new()), ..Self::alone_of(instances) }
+    }
+
+    /// One instance on PostgreSQL, which decides in its memory.
+    pub fn alone() -> Self {
+        Self::alone_of(1)
+    }
+
+    fn alone_of(instances: usize) -> Self {
+        Self {
+            instances,
+            workers: 0,
+            redis: None,
+            postgres: Vec::new(),
+            is_behind_nginx: false,
+            wrong_by_ms: Vec::new(),
+            flags: ["--limits", "off", "--drain-grace", "100ms"].map(str::to_owned).to_vec(),
+        }
+    }
+
+    /// The instances only serve, and so many workers do the rest.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self.flags.extend(["--roles".to_owned(), "api".to_owned()]);
+        self
+    }
+
+    /// More settings of Redis.
+    pub fn redis(mut self, settings: &[&str]) -> Self {
+        self.redis = Some(settings.iter().map(|&setting| setting.to_owned()).collect());
+        self
+    }
+
+    /// More settings of PostgreSQL.
+    pub fn postgres(mut self, settings: &[&str]) -> Self {
+        self.postgres = settings.iter().map(|&setting| setting.to_owned()).collect();
+        self
+    }
+
+    /// nginx in front, as users are told to configure it.
+    pub fn behind_nginx(mut self) -> Self {
+        self.is_behind_nginx = true;
+        self
+    }
+
+    /// The clocks of the instances are wrong by so many milliseconds from the start.
+    pub fn wrong_clocks(mut self, wrong_by_ms: &[i64]) -> Self {
+        self.wrong_by_ms = wrong_by_ms.to_vec();
+        self
+    }
+
+    /// Makes it, once no other test has one.
+    pub async fn start(self) -> Topology {
+        static ONE_AT_A_TIME: LazyLock<Arc<Mutex<()>>> = LazyLock::new(Arc::default);
+        let alone = Arc::clone(&ONE_AT_A_TIME).lock_owned().await;
+        let postgres: Vec<&str> = self.postgres.iter().map(String::as_str).collect();
+        let postgres = Postgres::with(&postgres);
+        let database = postgres.database();
+        let redis = self.redis.as_ref().map(|settings| {
+            let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+            Redis::start_with(&settings)
+        });
+        let mut topology = Topology {
+            instances: Vec::new(),
+            workers: Vec::new(),
+            nginx: None,
+            redis,
+            postgres,
+            database,
+            folder: tempfile::tempdir().unwrap(),
+            _alone: alone,
+        };
+        tokens::read_or_make_key(&topology.token_key()).unwrap();
+        for no in 0..self.instances {
+            let member = topology.member(Instance::prepared, &self.flags_of(no, &topology));
+            topology.instances.push(member);
+        }
+        let key = ["--token-key".to_owned(), path(&topology.token_key())];
+        let worker = |_| topology.member(Instance::prepared_worker, &key);
+        topology.workers = (0..self.workers).map(worker).collect();
+        topology.launch_all().await;
+        if self.is_behind_nginx {
+            topology.nginx = Some(Nginx::start(&topology.site()));
+        }
+        topology
+    }
+
+    fn flags_of(&self, no: usize, topology: &Topology) -> Vec<String> {
+        let mut flags = self.flags.clone();
+        flags.extend(["--token-key".to_owned(), path(&topology.token_key())]);
+        if let Some(wrong_by_ms) = self.wrong_by_ms.get(no) {
+            let file = topology.folder.path().join(format!("clock-{no}"));
+            std::fs::write(&file, wrong_by_ms.to_string()).unwrap();
+            flags.extend(["--rehearsal-clock".to_owned(), path(&file)]);
+        }
+        flags
+    }
+}
+
+/// A cluster that runs. Its processes end before the servers: fields go in this order.
+pub struct Topology {
+    pub nginx: Option<Nginx>,
+    pub instances: Vec<Member>,
+    pub workers: Vec<Member>,
+    pub redis: Option<Redis>,
+    pub postgres: Postgres,
+    pub database: String,
+    folder: TempDir,
+    _alone: OwnedMutexGuard<()>,
+}
+
+/// A process, and its wires.
+pub struct Member {
+    pub process: Instance,
+    pub to_postgres: Wire,
+    pub to_redis: Option<Wire>,
+}
+
+impl Topology {
+    fn member(&self, prepared: fn(&[&str]) -> Instance, flags: &[String]) -> Member {
+        let to_postgres = Wire::to(self.postgres.port());
+        let to_redis = self.redis.as_ref().map(|redis| Wire::to(redis.port()));
+        let there = |port: u16| format!(":{port}/");
+        let database = self.database.replace(&there(self.postgres.port()), &there(to_postgres.port()));
+        let valkey = to_redis.as_ref().map(|wire| format!("redis://127.0.0.1:{}/", wire.port()));
+        let mut all = vec!["--database", &database];
+        all.extend(valkey.iter().flat_map(|valkey| ["--valkey", valkey]));
+        all.extend(flags.iter().map(String::as_str));
+        Member { process: prepared(&all), to_postgres, to_redis }
+    }
+
+    /// The first alone, because it makes tables and admin; then all others at once.
+    async fn launch_all(&mut self) {
+        let first = &mut self.instances[0].process;
+        first.launch().await;
+        first.open_shop().await;
+        let (admin, product) = (first.admin.clone(), first.product.clone());
+        for member in self.instances[1..].iter_mut().chain(&mut self.workers) {
+            member.process.begin();
+        }
+        for member in self.instances.iter_mut().chain(&mut self.workers) {
+            let process = &mut member.process;
+            process.until_ready().await;
+            process.client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
+            (process.admin, process.product) = (admin.clone(), product.clone());
+        }
+    }
+
+    fn token_key(&self) -> PathBuf {
+        self.folder.path().join("token-key.pem")
+    }
+
+    fn site(&self) -> String {
+        let site = std::fs::read_to_string(SITE).unwrap();
+        assert!(site.contains(PLACE), "{SITE} says {PLACE}");
+        let servers = self.instances.iter().map(|member| {
+            let address = member.process.url.trim_start_matches("http://").to_owned();
+            format!("server {address} max_fails=3 fail_timeout=2s;\n")
+        });
+        site.replace(PLACE, &servers.collect::<String>())
+    }
+
+    /// The instances that may be asked.
+    pub fn processes(&self) -> Vec<&Instance> {
+        self.instances.iter().map(|member| &member.process).collect()
+    }
+
+    pub fn redis(&self) -> &Redis {
+        self.redis.as_ref().expect("it has one")
+    }
+
+    pub fn redis_mut(&mut self) -> &mut Redis {
+        self.redis.as_mut().expect("it has one")
+    }
+
+    /// Wires of all processes to Redis.
+    pub fn wires_to_redis(&self) -> impl Iterator<Item = &Wire> {
+        self.instances.iter().chain(&self.workers).filter_map(|member| member.to_redis.as_ref())
+    }
+
+    /// Buyers whom every instance knows.
+    pub fn buyers(&self, count: usize) -> Vec<String> {
+        Crowd::signed_with(&self.token_key(), count).tokens
+    }
+
+    /// A sale that runs, whose units are sold at once, and that nobody buys up.
+    pub async fn sale(&self) -> String {
+        let wanted = json!({
+            "quantity": 1_000_000, "holdSeconds": 0, "limitPerBuyer": 1_000_000, "admission": {"type": "open"},
+        });
+        self.sale_of(&wanted).await
+    }
+
+    /// Another sale, once all instances know of it.
+    pub async fn sale_of(&self, wanted: &Value) -> String {
+        let sale = self.instances[0].process.sale_of(wanted).await;
+        for process in self.processes() {
+            seen(process, &sale, |_| true).await;
+        }
+        sale
+    }
+
+    /// Waits until each instance sells again: within five seconds from now.
+    pub async fn is_back(&self) {
+        let sale = tokio::time::timeout(BACK_WITHIN, async {
+            let sale = self.insist_on_a_sale().await;
+            for process in self.processes() {
+                seen(process, &sale, |_| true).await;
+                let token = self.buyers(1).remove(0);
+                let order = json!({"flashSaleId": sale, "quantity": 1});
+                while order_at(process, &token, Some("back"), &order)
+                    .await
+                    .is_none_or(|(status, _)| status != 201)
+                {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+            sale
+        });
+        let sale = sale.await.unwrap_or_else(|_| panic!("it is not back after {BACK_WITHIN:?}"));
+        // What each of them sold, all show in a moment.
+        for process in self.processes() {
+            seen(process, &sale, |shown| shown["sold"] == self.instances.len()).await;
+        }
+    }
+
+    async fn insist_on_a_sale(&self) -> String {
+        let process = &self.instances[0].process;
+        let wanted =
+            json!({"quantity": self.instances.len(), "holdSeconds": 0, "admission": {"type": "open"}});
+        let wanted = process.offer(&wanted);
+        let url = format!("{}/api/v1/admin/flash-sales", process.url);
+        loop {
+            let asked = process.client.post(&url).bearer_auth(&process.admin).json(&wanted).send().await;
+            if let Ok(reply) = asked
+                && reply.status() == 201
+            {
+                let made: Value = reply.json().await.unwrap();
+                return made["id"].as_str().unwrap().to_owned();
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// More buyers than units come at once, at all instances: every unit goes to a buyer who paid.
+    pub async fn sells_out(&self) {
+        self.drop_of(&json!({"type": "open"}), Manners { abandon_every: 0, decline_every: 13 }).await;
+    }
+
+    /// The same with a line, and buyers who leave their units to expire: others get them.
+    pub async fn sells_out_in_line(&self) {
+        let line =
+            json!({"type": "fifo", "perSecond": 40, "checkoutSeconds": 10, "lineOpensSecondsBefore": 60});
+        self.drop_of(&line, Manners { abandon_every: 11, decline_every: 13 }).await;
+    }
+
+    async fn drop_of(&self, admission: &Value, manners: Manners) {
+        let wanted = json!({"quantity": UNITS, "holdSeconds": 5, "admission": admission});
+        let sale = self.sale_of(&wanted).await;
+        let crowd = Crowd { tokens: self.buyers(UNITS * 2) };
+        let told = crowd.go(&self.processes(), &sale, manners).told().await;
+        assert_eq!(told.confirmed.len(), UNITS, "every unit is sold, and once");
+        self.keeps_its_promises(&sale, &told).await;
+    }
+
+    /// Holds what the buyers of a sale were told against the ledger: nothing is missing there, and nothing is there that nobody was
+    /// told of. Every promise is kept, and nobody was left to wait or told something that helps no one.
+    pub async fn keeps_its_promises(&self, sale: &str, told: &Told) {
+        self.sold_what_it_told(sale, told).await;
+        assert_eq!(told.met.hung, 0, "replies that did not come within {PATIENCE:?}");
+        assert_on_time(&told.met);
+    }
+
+    /// The same without a word on how long it took: where an instance stood still, its callers had to wait.
+    pub async fn sold_what_it_told(&self, sale: &str, told: &Told) {
+        assert_eq!(told.met.wrong, Vec::<String>::new(), "a failure says when to ask again");
+        let sums = self.verify().await;
+        let sums: Value = serde_json::from_str(&sums).unwrap();
+        let of_sale = sums["sales"].as_array().unwrap().iter().find(|row| row["sale"] == sale);
+        let of_sale = of_sale.unwrap_or_else(|| panic!("the sale {sale} is not in the ledger: {sums}"));
+        assert_eq!(of_sale["sold"], told.confirmed.len(), "what was sold and what was told: {of_sale}");
+        let orders = self.orders_in_the_ledger(sale).await;
+        let tokens = Tokens::new(tokens::read_key(&self.token_key()).unwrap(), 86_400, 100);
+        let now = SystemClock::start(Timestamp::default()).now();
+        for (token, order) in &told.confirmed {
+            let buyer = tokens.verify(token, now).unwrap().buyer;
+            let order = OrderId(order.parse().unwrap());
+            assert_eq!(orders.get(&order), Some(&buyer), "{order} was told to {buyer}");
+        }
+    }
+
+    /// Every order of a sale that is confirmed in the ledger, and whose it is.
+    pub async fn orders_in_the_ledger(&self, sale: &str) -> HashMap<OrderId, BuyerId> {
+        let sale = SaleId(sale.parse().unwrap());
+        let reader = PostgresReader::open(&Address::parse(&self.database).unwrap()).await.unwrap();
+        let entries = reader.read(sale, sale::Seq(0), usize::MAX).await.unwrap();
+        let mut orders = HashMap::new();
+        for entry in entries {
+            if let Event::Confirmed { buyer, order, .. } = entry.event {
+                assert_eq!(orders.insert(order, buyer), None, "{order} is confirmed twice");
+            }
+        }
+        orders
+    }
+
+    /// Runs `doorbuster verify`, and wants it to find every promise kept: what it says.
+    pub async fn verify(&self) -> String {
+        let database = self.database.clone();
+        let verify = move || verify_with(Path::new("."), &["--json", "--database", &database]);
+        let (code, told) = tokio::task::spawn_blocking(verify).await.unwrap();
+        assert_eq!(code, Some(0), "{told}");
+        told
+    }
+}
+
+impl Drop for Topology {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for (what, members) in [("instance", &self.instances), ("worker", &self.workers)] {
+            for (no, member) in members.iter().enumerate() {
+                let log = member.process.log();
+                let lines: Vec<&str> = log.lines().collect();
+                let last = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
+                eprintln!("--- {what} {no} at {} said last:\n{last}", member.process.url);
+            }
+        }
+    }
+}
+
+/// Nobody waited longer than is promised to be told to come back.
+pub fn assert_on_time(met: &Met) {
+    assert!(met.slowest < REPLY_LIMIT, "a refusal took {:?}: {}", met.slowest, met.slowest_reply);
+}
+
+/// Waits until an instance shows a sale so; returns how it shows it. It is asked no more after ten seconds.
+pub async fn seen(process: &Instance, sale: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+    let url = format!("{}/api/v1/flash-sales/{sale}", process.url);
+    let mut last = String::new();
+    for _ in 0..500 {
+        match process.client.get(&url).send().await {
+            Ok(reply) => {
+                let status = reply.status();
+                last = reply.text().await.unwrap_or_default();
+                let shown: Value = serde_json::from_str(&last).unwrap_or_default();
+                if status.is_success() && is_so(&shown) {
+                    return shown;
+                }
+            }
+            Err(error) => last = error.to_string(),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{url} does not come to show it: {last}");
+}
+
+/// Orders once at an instance: status and body, or nothing if there was no reply.
+pub async fn order_at(
+    process: &Instance,
+    token: &str,
+    key: Option<&str>,
+    order: &Value,
+) -> Option<(reqwest::StatusCode, Value)> {
+    let request =
+        process.client.post(format!("{}/api/v1/orders", process.url)).bearer_auth(token).json(order);
+    let request = match key {
+        Some(key) => request.header("Idempotency-Key", key),
+        None => request,
+    };
+    let reply = request.send().await.ok()?;
+    let status = reply.status();
+    Some((status, reply.json().await.unwrap_or_default()))
+}
+
+fn path(path: &Path) -> String {
+    path.to_str().expect("a path of text").to_owned()
+}
