@@ -48,7 +48,7 @@ pub fn start_in_cluster(
     let metrics = Metrics::default();
     let (reader, mut decider) = deciding.block_on(async {
         let reader = Arc::new(PostgresReader::open(&cluster.database).await?);
-        let epochs: Arc<dyn Epochs> = Arc::new(PostgresEpochs::new(&cluster.database, Arc::clone(&reader)));
+        let epochs: Arc<dyn Epochs> = Arc::new(PostgresEpochs::new(Arc::clone(&reader)));
         let settings = Settings {
             url: cluster.valkey.clone(),
             name: Uuid::new_v4().to_string(),
@@ -62,7 +62,7 @@ pub fn start_in_cluster(
     let mut recorder = recording.block_on(async {
         let writer = SharedWriter::join(&cluster.database).await?;
         let outbox = || Outbox::at(&cluster.valkey);
-        Ok::<_, StartError>(OutboxRecorder::new(writer, outbox()?, outbox()?, metrics.recovered.clone()))
+        Ok::<_, StartError>(OutboxRecorder::new(writer, outbox()?, outbox()?, metrics.clone()))
     })?;
     let mut tries = 0;
     loop {

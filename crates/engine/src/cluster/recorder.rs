@@ -6,9 +6,9 @@
 use super::trimming::Trimming;
 use crate::clock::stopwatch;
 use crate::decide::valkey::{Outbox, Waiting};
+use crate::metrics::Metrics;
 use crate::record::postgres::{Fate, SharedWriter, Standing, Stretch, is_cut};
 use crate::record::{Batch, Epoch, Outdated, Record, RecordError};
-use prometheus_client::metrics::counter::Counter;
 use sale::{Entry, SaleId, Seq};
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ pub(super) struct OutboxRecorder {
     trimming: Trimming,
     /// What was last seen of each sale in the ledger, and when.
     seen: HashMap<SaleId, (Standing, Instant)>,
-    recovered: Counter,
+    metrics: Metrics,
 }
 
 /// What is still to be done for a sale of a batch.
@@ -52,8 +52,8 @@ struct Open<'a> {
 
 impl OutboxRecorder {
     /// `trimmed` is the outbox once more: what is recorded is taken out on a connection of its own.
-    pub(super) fn new(writer: SharedWriter, outbox: Outbox, trimmed: Outbox, recovered: Counter) -> Self {
-        Self { writer, outbox, trimming: Trimming::start(trimmed), seen: HashMap::new(), recovered }
+    pub(super) fn new(writer: SharedWriter, outbox: Outbox, trimmed: Outbox, metrics: Metrics) -> Self {
+        Self { writer, outbox, trimming: Trimming::start(trimmed), seen: HashMap::new(), metrics }
     }
 
     async fn append_all(&mut self, batch: &Batch) -> Result<(), RecordError> {
@@ -201,7 +201,7 @@ impl OutboxRecorder {
                 let stretch = Stretch { sale, epoch: left.epoch, before, entries };
                 match self.writer.write(&[stretch]).await?.first() {
                     Some(Fate::Kept) => {
-                        self.recovered.inc_by(entries.len() as u64);
+                        self.metrics.recovered.inc_by(entries.len() as u64);
                         tracing::warn!(%sale, events = entries.len(), "recorded what another process had decided");
                         has_moved = true;
                         entries = &[];

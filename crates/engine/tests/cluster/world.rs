@@ -61,7 +61,7 @@ impl World {
     /// One that only decides: what it decides is recorded by nobody, as if it died each time.
     pub async fn decider(&self) -> Valkey {
         let reader = self.reader().await;
-        let epochs: Arc<dyn Epochs> = Arc::new(PostgresEpochs::new(&self.address, Arc::clone(&reader)));
+        let epochs: Arc<dyn Epochs> = Arc::new(PostgresEpochs::new(Arc::clone(&reader)));
         let settings = Settings {
             url: self.redis.url(),
             name: "one that dies".into(),

@@ -14,7 +14,7 @@ fn stretch(entries: &[Entry]) -> Stretch<'_> {
 #[tokio::test]
 async fn a_stretch_is_kept_right_behind_the_one_before_it_and_nowhere_else() {
     let world = World::new().await;
-    let epochs = PostgresEpochs::new(&world.address, world.reader().await);
+    let epochs = PostgresEpochs::new(world.reader().await);
     let mut writer = SharedWriter::join(&world.address).await.unwrap();
     let story = story(8);
     let (first, second) = story.split_at(4);
@@ -42,7 +42,7 @@ async fn a_stretch_is_kept_right_behind_the_one_before_it_and_nowhere_else() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_who_write_the_same_stretches_at_once_keep_each_once() {
     let world = World::new().await;
-    let epochs = PostgresEpochs::new(&world.address, world.reader().await);
+    let epochs = PostgresEpochs::new(world.reader().await);
     epochs.raise(sale_id(SALE)).await.unwrap();
     let story = story(400);
     let writing: Vec<_> = (0..6_usize)

@@ -49,8 +49,9 @@ const SOON_MS: i64 = 60_000;
 const RETRY_MS: i64 = 100;
 /// How often a batch is sent again because a state had to be handed over.
 const ROUNDS: usize = 8;
-/// How long callers wait for a state to be handed over. A small one takes milliseconds; for a large one they are told to come back.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How long callers wait for a state to be handed over, counted from its beginning. A small one takes milliseconds; for a large one
+/// they are told to come back, and the other sales go on.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How long the start does.
 const PATIENCE_AT_START: Duration = Duration::from_secs(60);
 

@@ -6,11 +6,12 @@ use super::calls::{Batch, Library, Said, Time};
 use super::nodes::ValkeyError;
 use super::plan::Planned;
 use super::{CALLS_IN_FLIGHT, Deciding, Settings, Valkey};
+use crate::clock::stopwatch;
 use crate::record::{Epoch, Epochs, Read};
 use sale::{SaleId, Seq, State};
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
@@ -26,20 +27,30 @@ pub(super) struct Restoring {
     settings: Settings,
     ledger: Arc<dyn Read>,
     epochs: Arc<dyn Epochs>,
-    running: HashMap<SaleId, JoinHandle<Result<(), ValkeyError>>>,
+    running: HashMap<SaleId, Running>,
     permits: Arc<Semaphore>,
+    /// Connections of earlier ones.
+    libraries: Arc<Mutex<Vec<Library>>>,
 }
 
-impl Drop for Restoring {
+/// One that is under way.
+struct Running {
+    task: JoinHandle<Result<(), ValkeyError>>,
+    /// Who waits does so from here on, however often it is asked: other sales wait too.
+    began: Instant,
+}
+
+impl Drop for Running {
     fn drop(&mut self) {
-        self.running.values().for_each(JoinHandle::abort);
+        self.task.abort();
     }
 }
 
 impl Restoring {
     pub(super) fn new(settings: &Settings, ledger: Arc<dyn Read>, epochs: Arc<dyn Epochs>) -> Self {
-        let (running, permits) = (HashMap::new(), Arc::new(Semaphore::new(AT_ONCE)));
-        Self { settings: settings.clone(), ledger, epochs, running, permits }
+        let (running, libraries) = (HashMap::new(), Arc::default());
+        let permits = Arc::new(Semaphore::new(AT_ONCE));
+        Self { settings: settings.clone(), ledger, epochs, running, permits, libraries }
     }
 
     /// Begins to hand over a sale, unless that is under way.
@@ -49,30 +60,38 @@ impl Restoring {
         }
         let (settings, permits) = (self.settings.clone(), Arc::clone(&self.permits));
         let (ledger, epochs) = (Arc::clone(&self.ledger), Arc::clone(&self.epochs));
+        let libraries = Arc::clone(&self.libraries);
         let restore = async move {
             let _permit = permits.acquire().await;
-            let library = Library::at(&settings.url, &settings.name)?;
-            HandOver { library, ledger, epochs, sale }.run(epoch_min).await
+            let spare = libraries.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let library = match spare {
+                Some(library) => library,
+                None => Library::at(&settings.url, &settings.name)?,
+            };
+            let mut hand_over = HandOver { library, ledger, epochs, sale };
+            hand_over.run(epoch_min).await?;
+            libraries.lock().unwrap_or_else(PoisonError::into_inner).push(hand_over.library);
+            Ok(())
         };
-        self.running.insert(sale, tokio::spawn(restore));
+        self.running.insert(sale, Running { task: tokio::spawn(restore), began: stopwatch() });
     }
 
-    /// Waits until these sales are handed over, or that has failed, at most so long; afterwards [`Restoring::end`] tells.
+    /// Waits until these sales are handed over, or that has failed, at most so long after it was begun; afterwards
+    /// [`Restoring::end`] tells.
     async fn wait(&mut self, sales: &BTreeSet<SaleId>, patience: Duration) {
-        let waiting = async {
-            while sales.iter().any(|sale| self.running.get(sale).is_some_and(|task| !task.is_finished())) {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        let _late = tokio::time::timeout(patience, waiting).await;
+        let is_waited_for =
+            |running: &Running| !running.task.is_finished() && running.began.elapsed() < patience;
+        while sales.iter().any(|sale| self.running.get(sale).is_some_and(is_waited_for)) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// How it ended, once; an error when it has not yet.
     async fn end(&mut self, sale: SaleId) -> Result<(), ValkeyError> {
         let not_yet = |what: &str| Err(ValkeyError::HandOver { sale, what: what.to_owned() });
         match self.running.get_mut(&sale) {
-            Some(task) if task.is_finished() => {
-                let ended = task.await;
+            Some(running) if running.task.is_finished() => {
+                let ended = (&mut running.task).await;
                 self.running.remove(&sale);
                 ended.unwrap_or_else(|_| not_yet("it broke off"))
             }

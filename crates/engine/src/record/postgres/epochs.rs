@@ -3,13 +3,18 @@
 
 use super::ANSWER_LIMIT;
 use super::claim::know;
-use super::connect::{Address, in_time};
+use super::connect::in_time;
 use super::reader::PostgresReader;
 use crate::record::{Epoch, Epochs, ReadError, RecordError};
 use futures::future::BoxFuture;
 use sale::SaleId;
-use sqlx::{Connection, Row};
+use sqlx::Row;
 use std::sync::Arc;
+
+/// The connections are those of readers, which may not write but where it is said.
+const BEGIN: &str = "BEGIN READ WRITE";
+
+const NUMBER: &str = "SELECT no FROM ledger_sales JOIN ledger_epochs USING (no) WHERE id = $1::TEXT::UUID";
 
 /// Two who begin the same sale wait for each other. The number is nobody else's.
 const LOCK_NEW: &str = "SELECT pg_advisory_xact_lock(4918020217483527240)";
@@ -35,15 +40,14 @@ RETURNING epoch";
 
 /// The epochs of a ledger.
 pub struct PostgresEpochs {
-    address: Address,
     reader: Arc<PostgresReader>,
 }
 
 impl PostgresEpochs {
     /// The epochs beside the ledger that `reader` reads.
     #[must_use]
-    pub fn new(address: &Address, reader: Arc<PostgresReader>) -> Self {
-        Self { address: address.clone(), reader }
+    pub fn new(reader: Arc<PostgresReader>) -> Self {
+        Self { reader }
     }
 }
 
@@ -72,16 +76,23 @@ impl Epochs for PostgresEpochs {
     }
 
     fn raise(&self, sale: SaleId) -> BoxFuture<'_, Result<Epoch, ReadError>> {
-        let address = self.address.clone();
+        let pool = self.reader.pool().clone();
         Box::pin(self.reader.room().run(in_time(ANSWER_LIMIT, async move {
-            let mut connection = address.connect().await?;
-            let mut transaction = connection.begin().await?;
-            sqlx::query(LOCK_NEW).execute(&mut *transaction).await?;
-            let no = know(&mut transaction, sale).await.map_err(unreadable)?.no;
+            let mut transaction = pool.begin_with(BEGIN).await?;
+            let no = match sqlx::query_scalar::<_, i64>(NUMBER)
+                .bind(sale.0.to_string())
+                .fetch_optional(&mut *transaction)
+                .await?
+            {
+                Some(no) => no,
+                None => {
+                    sqlx::query(LOCK_NEW).execute(&mut *transaction).await?;
+                    know(&mut transaction, sale).await.map_err(unreadable)?.no
+                }
+            };
             sqlx::query(LOCK).bind(no).execute(&mut *transaction).await?;
             let epoch: i64 = sqlx::query_scalar(RAISE).bind(no).fetch_one(&mut *transaction).await?;
             transaction.commit().await?;
-            connection.close().await?;
             Ok(Epoch(epoch.cast_unsigned()))
         })))
     }
