@@ -48,15 +48,8 @@ enum Home {
 
 fn main() {
     let is_given = |flag: &str| std::env::args().any(|argument| argument == flag);
-    let ground = if is_given("--postgres") {
-        Ground::Database(Box::new(Postgres::with(&[
-            "fsync=on",
-            "full_page_writes=on",
-            "shared_buffers=256MB",
-        ])))
-    } else {
-        Ground::Files
-    };
+    let ground =
+        if is_given("--postgres") { Ground::Database(Box::new(Postgres::durable())) } else { Ground::Files };
     println!("purchases through the pipeline, each durable when answered");
     println!(
         "{:>8} {:>10} {:>12} {:>9} {:>9} {:>11}",

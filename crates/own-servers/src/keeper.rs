@@ -122,7 +122,7 @@ impl Keeper {
     }
 
     /// It, and those that it has started.
-    fn processes(&self) -> Vec<Pid> {
+    pub(crate) fn processes(&self) -> Vec<Pid> {
         let mut processes = vec![self.program];
         processes.extend(children(self.program));
         processes

@@ -5,7 +5,7 @@
 
 use crate::free_port;
 use crate::keeper::{Keeper, children};
-use rustix::process::{Signal, geteuid};
+use rustix::process::{Pid, Signal, geteuid};
 use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
@@ -54,6 +54,12 @@ impl Nginx {
         running.signal(Signal::HUP);
         let is_new = || children(running.id()).iter().any(|child| !before.contains(child));
         self.until("go by another site", is_new);
+    }
+
+    /// Its processes, the first one first.
+    #[must_use]
+    pub fn processes(&self) -> Vec<Pid> {
+        self.running.as_ref().unwrap().processes()
     }
 
     /// Kills it and its workers as a crash does.

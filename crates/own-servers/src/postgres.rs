@@ -9,6 +9,7 @@ mod install;
 use crate::free_port;
 use crate::keeper::{Frozen, Keeper};
 use install::Install;
+use rustix::process::Pid;
 use std::io::Write as _;
 use std::process::Stdio;
 use std::sync::OnceLock;
@@ -35,6 +36,10 @@ const SETTINGS: [&str; 9] = [
     "log_min_messages=fatal",
 ];
 
+/// What [`Postgres::durable`] adds: all survives a crash of the machine too, and costs what it costs in life.
+const DURABLE: [&str; 4] =
+    ["fsync=on", "synchronous_commit=on", "full_page_writes=on", "shared_buffers=256MB"];
+
 /// A server. It ends with this, or with the process.
 pub struct Postgres {
     /// Ended before the folder is removed: fields go in this order.
@@ -53,7 +58,13 @@ impl Postgres {
         Self::with(&[])
     }
 
-    /// The same with more settings, such as `max_connections=10`.
+    /// One that waits for the disk, for those who measure.
+    #[must_use]
+    pub fn durable() -> Self {
+        Self::with(&DURABLE)
+    }
+
+    /// One with more settings, such as `max_connections=10`.
     #[must_use]
     pub fn with(settings: &[&str]) -> Self {
         let install = Install::find();
@@ -127,6 +138,12 @@ impl Postgres {
         let ran = self.install.command(name, self.folder.path()).args(arguments).output().unwrap();
         assert!(ran.status.success(), "{name}: {}", String::from_utf8_lossy(&ran.stderr));
         String::from_utf8(ran.stdout).unwrap()
+    }
+
+    /// Its processes, the first one first.
+    #[must_use]
+    pub fn processes(&self) -> Vec<Pid> {
+        self.running.as_ref().unwrap().processes()
     }
 
     /// `kill -9` to all of the server's processes.

@@ -5,6 +5,7 @@
 
 use crate::free_port;
 use crate::keeper::{Frozen, Keeper};
+use rustix::process::Pid;
 use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -52,6 +53,12 @@ impl Server {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Its processes, the first one first.
+    #[must_use]
+    pub fn processes(&self) -> Vec<Pid> {
+        self.running.as_ref().unwrap().processes()
     }
 
     /// Kills it as a crash does.

@@ -5,18 +5,20 @@
 
 #![expect(clippy::print_stdout, reason = "a program whose output is a table")]
 
-mod bare;
 mod cases;
-mod doorbuster;
+#[expect(dead_code, reason = "the other benchmarks ask more of it")]
+#[path = "../common/mod.rs"]
+mod common;
 mod peer;
-mod wrk;
 
 use anyhow::Context;
 use cases::{Case, Sales};
-use doorbuster::Doorbuster;
+use common::bare;
+use common::instance::Instance;
+use common::shop::Shop;
+use common::wrk::{Load, Run, Wrk};
 use peer::{Fsync, Peer};
 use std::time::Duration;
-use wrk::{Load, Run, Wrk};
 
 /// Buyers with a token each.
 const BUYERS: usize = 20_000;
@@ -56,7 +58,8 @@ fn main() -> anyhow::Result<()> {
 
     let folder = tempfile::tempdir()?;
     let bare = bare::start()?;
-    let shop = Doorbuster::start(folder.path())?;
+    let instance = Instance::serve(&folder.path().join("data"), &[])?;
+    let shop = Shop::enter(&instance, &instance.key())?;
     let wrk = Wrk::new(folder.path(), seconds)?;
     let tokens = shop.tokens(folder.path(), BUYERS)?;
     let sales = Sales::make(&shop)?;
@@ -94,7 +97,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// Starts the peer and warms it up as Doorbuster is, or says in a sentence why there is none.
-fn start_peer(folder: &std::path::Path, shop: &Doorbuster, sales: &Sales) -> anyhow::Result<Option<Peer>> {
+fn start_peer(folder: &std::path::Path, shop: &Shop, sales: &Sales) -> anyhow::Result<Option<Peer>> {
     if let Some(reason) = peer::missing() {
         println!("The peer (Express + Redis) is left out: {reason}.\n");
         return Ok(None);
@@ -105,7 +108,7 @@ fn start_peer(folder: &std::path::Path, shop: &Doorbuster, sales: &Sales) -> any
     let body = folder.join("warm");
     std::fs::write(&body, format!(r#"{{"flashSaleId":"{}","quantity":1}}"#, sales.open))?;
     let (path, tokens) = ("/api/v1/orders".into(), peer.tokens.clone());
-    let load = Load { method: "POST", path, tokens, bodies: Some(body), header: None };
+    let load = Load { method: "POST", path, tokens, bodies: Some(body), is_spread: false, header: None };
     Wrk::new(folder, Duration::from_secs(3))?.run(&peer.url, 32, &load)?;
     Ok(Some(peer))
 }

@@ -1,8 +1,8 @@
 //! The peer: what a team would build instead, in `benches/peer`. Express on every core and one Lua script in Redis, started
 //! here with a Redis of its own. Where Node, its packages or Redis are missing, the peer is left out and that is said.
 
-use super::doorbuster::Doorbuster;
-use super::wrk::wait_for;
+use super::common::shop::Shop;
+use super::common::wrk::wait_for;
 use anyhow::Context;
 use own_servers::free_port;
 use serde_json::{Value, json};
@@ -114,7 +114,7 @@ impl Peer {
     }
 
     /// Both must do the same work, or the table compares nothing: the same members in an order, the same refusal.
-    pub fn check(&self, shop: &Doorbuster, open: &str, sold_out: &str) -> anyhow::Result<()> {
+    pub fn check(&self, shop: &Shop, open: &str, sold_out: &str) -> anyhow::Result<()> {
         let tokens = std::fs::read_to_string(&self.tokens)?;
         let token = tokens.lines().next().context("no token")?;
         let client = reqwest::blocking::Client::new();

@@ -4,22 +4,19 @@
 
 #![expect(clippy::print_stdout, reason = "a program whose output is a table")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark looks at the watch")]
-#![expect(
-    dead_code,
-    reason = "the instance and the generator are those of the other benchmark, which asks more of them"
-)]
 
 mod client;
-#[path = "../http/doorbuster.rs"]
-mod doorbuster;
-#[path = "../http/wrk.rs"]
-mod wrk;
+#[expect(dead_code, reason = "the other benchmarks ask more of it")]
+#[path = "../common/mod.rs"]
+mod common;
 
 use anyhow::Context;
 use client::Crowd;
-use doorbuster::Doorbuster;
+use common::files::Files;
+use common::instance::Instance;
+use common::shop::Shop;
+use common::wrk::Wrk;
 use std::time::{Duration, Instant};
-use wrk::{Load, Wrk};
 
 /// Sockets when nobody says otherwise: the budget's.
 const SOCKETS: u64 = 15_000;
@@ -47,20 +44,19 @@ fn main() -> anyhow::Result<()> {
         "--sockets-per-address",
         &most,
     ];
-    let shop = Doorbuster::start_with(folder.path(), &flags)?;
+    let instance = Instance::serve(&folder.path().join("data"), &flags)?;
+    let shop = Shop::enter(&instance, &instance.key())?;
     let wrk = Wrk::new(folder.path(), seconds)?;
     let tokens = shop.tokens(folder.path(), 1_000)?;
     shop.warm(&wrk, &tokens)?;
     let sale = shop.open_sale(4_000_000)?;
-    let bodies = folder.path().join("bodies");
-    std::fs::write(&bodies, format!(r#"{{"flashSaleId":"{sale}","quantity":1}}"#))?;
-    let load =
-        Load { method: "POST", path: "/api/v1/orders".into(), tokens, bodies: Some(bodies), header: None };
+    let files = Files { folder: folder.path(), tokens: &tokens };
+    let load = files.post("/api/v1/orders", &files.orders("bodies", std::slice::from_ref(&sale))?);
     let before = wrk.run(&shop.url, 64, &load)?.per_second();
 
-    let before_kib = memory_kib(shop.child.id())?;
+    let before_kib = memory_kib(instance.child.id())?;
     let crowd = Crowd::come(&shop.url, &sale, sockets)?;
-    let each_kib = (memory_kib(shop.child.id())? - before_kib) / sockets as f64;
+    let each_kib = (memory_kib(instance.child.id())? - before_kib) / sockets as f64;
     println!("{sockets} sockets: {each_kib:.1} KiB of memory each (at most 45 are wanted)");
 
     broadcasts(&shop, &crowd, &sale)?;
@@ -78,7 +74,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// One change at a time, and how long it takes to reach everyone.
-fn broadcasts(shop: &Doorbuster, crowd: &Crowd, sale: &str) -> anyhow::Result<()> {
+fn broadcasts(shop: &Shop, crowd: &Crowd, sale: &str) -> anyhow::Result<()> {
     let mut delays_ms = Vec::new();
     let mut firsts_ms = Vec::new();
     for _ in 0..BROADCASTS {

@@ -1,58 +1,39 @@
-//! A Doorbuster in a folder of its own, with sales to be measured. Release binary, durable ledger, limits on (but wide:
-//! the generator is one address and few buyers), every reply a real one.
+//! A merchant's hand on a Doorbuster, with sales to be measured: every reply a real one, every token signed with the instances' own key.
 
-use super::wrk::{Load, Wrk, wait_for};
+use super::instance::{EMAIL, Instance, PASSWORD};
+use super::wrk::{Load, Wrk};
 use anyhow::Context;
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 use server::auth::Role;
 use server::auth::tokens::{self, Tokens};
-use server::commands::instance::TOKEN_KEY_FILE;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-const EMAIL: &str = "bench@example.com";
-const PASSWORD: &str = "only for this run";
+/// How long a running sale runs: longer than any benchmark.
+const SALE_S: i64 = 86_400;
 
-/// A running instance; ends with the value.
-pub struct Doorbuster {
+/// How often and how long a request is made again that cannot be served now: servers that have just started, on a busy machine.
+const TRIES: u32 = 30;
+const TRY_EVERY: Duration = Duration::from_secs(1);
+
+/// A shop, seen by its admin through one of its instances.
+pub struct Shop {
+    /// That instance's address.
     pub url: String,
-    pub child: Child,
+    /// The file of the key that signs tokens.
+    key: PathBuf,
     client: reqwest::blocking::Client,
     admin: String,
     product: String,
-    data: PathBuf,
 }
 
-impl Drop for Doorbuster {
-    fn drop(&mut self) {
-        let _ended = self.child.kill();
-        let _reaped = self.child.wait();
-    }
-}
-
-impl Doorbuster {
-    pub fn start(folder: &Path) -> anyhow::Result<Self> {
-        Self::start_with(folder, &[])
-    }
-
-    /// One that is started with further flags.
-    pub fn start_with(folder: &Path, flags: &[&str]) -> anyhow::Result<Self> {
-        let data = folder.join("data");
-        let port = own_servers::free_port();
-        let child = Command::new(env!("CARGO_BIN_EXE_doorbuster"))
-            .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--metrics-listen", "127.0.0.1:0"])
-            .args(["--limit-buy", "1000000000/15m", "--limit-read", "1000000000/1m", "--data"])
-            .arg(&data)
-            .args(flags)
-            .env("DOORBUSTER_ADMIN_EMAIL", EMAIL)
-            .env("DOORBUSTER_ADMIN_PASSWORD", PASSWORD)
-            .stdout(Stdio::null())
-            .spawn()
-            .context("the doorbuster binary cannot be started")?;
-        wait_for(port)?;
+impl Shop {
+    /// Signs in at an instance that has made its admin itself and signs with this key, and makes a product.
+    pub fn enter(instance: &Instance, key: &Path) -> anyhow::Result<Self> {
+        let (url, key) = (instance.url.clone(), key.to_owned());
         let client = reqwest::blocking::Client::new();
-        let url = format!("http://127.0.0.1:{port}");
-        let mut shop = Self { url, child, client, admin: String::new(), product: String::new(), data };
+        let mut shop = Self { url, key, client, admin: String::new(), product: String::new() };
         let login = shop.post("/api/v1/auth/login", &json!({"email": EMAIL, "password": PASSWORD}))?;
         shop.admin = text(&login, "accessToken")?;
         let price = json!({"amount": 4999, "currency": "EUR"});
@@ -64,9 +45,9 @@ impl Doorbuster {
         Ok(shop)
     }
 
-    /// Tokens of as many buyers, one a line, signed with the instance's own key.
+    /// Tokens of as many buyers, one a line, signed with the shop's own key.
     pub fn tokens(&self, folder: &Path, buyers: usize) -> anyhow::Result<PathBuf> {
-        let key = tokens::read_key(&self.data.join(TOKEN_KEY_FILE))?;
+        let key = tokens::read_key(&self.key)?;
         let tokens = Tokens::new(key, 86_400, 1);
         let now = sale::Timestamp(jiff::Timestamp::from_second(self.now_s()?)?.as_millisecond());
         let lines: Vec<String> = (0..buyers)
@@ -83,21 +64,41 @@ impl Doorbuster {
     /// Lets the instance see every token once, as it has seen those of buyers who signed in and looked at the sale.
     pub fn warm(&self, wrk: &Wrk, tokens: &Path) -> anyhow::Result<()> {
         let path = "/api/v1/orders?limit=1".into();
-        let load = Load { method: "GET", path, tokens: tokens.to_owned(), bodies: None, header: None };
+        let load = Load {
+            method: "GET",
+            path,
+            tokens: tokens.to_owned(),
+            bodies: None,
+            is_spread: false,
+            header: None,
+        };
         wrk.run(&self.url, 32, &load)?;
         Ok(())
     }
 
     /// A running sale where anyone may buy at once.
     pub fn open_sale(&self, quantity: u32) -> anyhow::Result<String> {
-        self.sale(json!({"quantity": quantity, "limitPerBuyer": 1_000_000, "payment": "none"}), -1, 3600)
+        self.sale(json!({"quantity": quantity, "limitPerBuyer": 1_000_000, "payment": "none"}), -1, SALE_S)
+    }
+
+    /// A running sale where units are held until they are paid.
+    pub fn holding_sale(&self, quantity: u32) -> anyhow::Result<String> {
+        let holding = json!({"quantity": quantity, "limitPerBuyer": 1_000_000, "holdSeconds": 3600});
+        self.sale(holding, -1, SALE_S)
     }
 
     /// A running sale whose only unit is sold.
     pub fn sold_out_sale(&self) -> anyhow::Result<String> {
-        let sale = self.sale(json!({"quantity": 1, "payment": "none"}), -1, 3600)?;
+        let sale = self.sale(json!({"quantity": 1, "payment": "none"}), -1, SALE_S)?;
         self.order(&sale)?;
         Ok(sale)
+    }
+
+    /// Buys one unit if it can be had now.
+    pub fn is_served(&self, sale: &str) -> anyhow::Result<bool> {
+        let order = json!({"flashSaleId": sale, "quantity": 1});
+        let request = self.client.post(format!("{}/api/v1/orders", self.url)).json(&order);
+        Ok(request.bearer_auth(&self.admin).send()?.status().is_success())
     }
 
     /// Buys one unit, and tells the order.
@@ -138,13 +139,22 @@ impl Doorbuster {
         Ok(jiff::fmt::rfc2822::parse(&date)?.timestamp().as_second())
     }
 
+    /// Asks again for as long as it is told that it may be done later, as a client is to.
     fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let request = self.client.post(format!("{}{path}", self.url)).json(body).bearer_auth(&self.admin);
-        let reply = request.send()?;
-        let status = reply.status();
-        let told = reply.text()?;
-        anyhow::ensure!(status.is_success(), "{path}: {status} {told}");
-        Ok(serde_json::from_str(&told)?)
+        let key = uuid::Uuid::new_v4().to_string();
+        for _ in 0..TRIES {
+            let request = self.client.post(format!("{}{path}", self.url)).json(body).bearer_auth(&self.admin);
+            let reply = request.header("Idempotency-Key", &key).send()?;
+            let status = reply.status();
+            let told = reply.text()?;
+            if status == StatusCode::SERVICE_UNAVAILABLE {
+                std::thread::sleep(TRY_EVERY);
+                continue;
+            }
+            anyhow::ensure!(status.is_success(), "{path}: {status} {told}");
+            return Ok(serde_json::from_str(&told)?);
+        }
+        anyhow::bail!("{path}: not now, even after {TRIES} tries")
     }
 }
 

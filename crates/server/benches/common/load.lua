@@ -1,7 +1,9 @@
 -- What wrk sends: METHOD PATH from the arguments, a token a request from a file, and a body from another, so that every
--- token meets every body once before any pair comes back. The same requests go to the bare endpoint and to Doorbuster, so
--- that the generator costs the same in both.
---   wrk … -s load.lua URL -- METHOD PATH TOKENS BODIES [EXTRA-HEADER]     (BODIES is "-" where there is none)
+-- token meets every body once before any pair comes back. In the ORDER "in-turn" a body meets all tokens before the next one's
+-- turn; with "spread" one request after the other has another body. The same requests go to the bare endpoint and to
+-- Doorbuster, so that the generator costs the same in both.
+--   wrk … -s load.lua URL -- METHOD PATH TOKENS BODIES [THREADS ORDER [EXTRA-HEADER]]
+-- BODIES is "-" where there is none. THREADS is what -t says, 2 by itself.
 local thread_count = 0
 
 function setup(thread)
@@ -10,14 +12,15 @@ function setup(thread)
 end
 
 local tokens, bodies = {}, {}
-local head, pair, step
+local head, pair, step, is_spread
 
 local function read_lines(path, into)
   for line in io.lines(path) do into[#into + 1] = line end
 end
 
 function init(args)
-  local method, path, tokens_path, bodies_path, extra = args[1], args[2], args[3], args[4], args[5]
+  local method, path, tokens_path, bodies_path = args[1], args[2], args[3], args[4]
+  local extra = args[7]
   read_lines(tokens_path, tokens)
   head = method .. " " .. path .. " HTTP/1.1\r\nHost: doorbuster\r\n"
   if extra then head = head .. extra .. "\r\n" end
@@ -31,12 +34,16 @@ function init(args)
       bodies[i] = "\r\nContent-Type: application/json\r\nContent-Length: " .. #text .. "\r\n\r\n" .. text
     end
   end
-  pair, step = thread_no, 2
+  pair, step, is_spread = thread_no, tonumber(args[5] or 2), args[6] == "spread"
 end
 
 function request()
-  local token = pair % #tokens
-  local body = math.floor(pair / #tokens) % #bodies
+  local token, body
+  if is_spread then
+    token, body = math.floor(pair / #bodies) % #tokens, pair % #bodies
+  else
+    token, body = pair % #tokens, math.floor(pair / #tokens) % #bodies
+  end
   pair = pair + step
   return head .. tokens[token + 1] .. bodies[body + 1]
 end

@@ -1,0 +1,164 @@
+//! The servers that instances share, and a shop on them: a database of its own, an empty Redis, and as many instances as are wanted.
+//! It measures nothing.
+
+use super::common::files::Files;
+use super::common::instance::Instance;
+use super::common::shop::Shop;
+use own_servers::nginx::Nginx;
+use own_servers::postgres::Postgres;
+use own_servers::redis::Server;
+use server::auth::tokens;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// Instances in a cluster.
+pub const INSTANCES: usize = 3;
+/// Buyers with a token each.
+pub const BUYERS: usize = 20_000;
+/// The proxy's site, and the line in it that tells where the instances are.
+const SITE: &str = include_str!("../../../../deploy/nginx/cluster.conf");
+const INSTANCES_LINE: &str = "include doorbuster-instances.conf;";
+/// Beside the settings of all instances. Who comes through nginx is whom it says.
+const FLAGS: [&str; 2] = ["--trusted-proxies", "127.0.0.1"];
+
+/// What all shops of this run are on.
+pub struct Servers {
+    pub postgres: Postgres,
+    pub redis: Server,
+    pub folder: TempDir,
+}
+
+/// A shop; its instances end with it.
+pub struct Ground<'a> {
+    pub shop: Shop,
+    pub instances: Vec<Instance>,
+    pub tokens: PathBuf,
+    pub database: String,
+    servers: &'a Servers,
+    folder: PathBuf,
+}
+
+impl Servers {
+    pub fn start() -> anyhow::Result<Self> {
+        let (postgres, redis) = (Postgres::durable(), Server::start());
+        let servers = Self { postgres, redis, folder: tempfile::tempdir()? };
+        tokens::read_or_make_key(&servers.key())?;
+        Ok(servers)
+    }
+
+    /// A number that Redis tells of itself.
+    pub fn redis_says(&self, section: &str, name: &str) -> anyhow::Result<u64> {
+        let told: String = redis::from_redis_value(self.redis.ask(&["INFO", section]))?;
+        let value = told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        Ok(value.unwrap_or_default().trim().parse()?)
+    }
+
+    /// What instances warned of and complained about, by sentence, the most frequent first.
+    pub fn tell_complaints(&self) -> anyhow::Result<()> {
+        let text = std::fs::read_to_string(self.log()).unwrap_or_default();
+        let mut counts: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
+        for line in text.lines() {
+            let Some(place) = [" WARN ", " ERROR "].iter().find_map(|level| line.find(level)) else {
+                continue;
+            };
+            // Names and figures begin where the sentence ends.
+            let sentence = &line[place + 1..];
+            let end = sentence.find('=').map_or(sentence.len(), |at| sentence[..at].rfind(' ').unwrap_or(at));
+            counts.entry(&sentence[..end]).or_insert((0, line)).0 += 1;
+        }
+        let mut counts: Vec<_> = counts.into_iter().collect();
+        counts.sort_by_key(|(_, (count, _))| std::cmp::Reverse(*count));
+        if counts.is_empty() {
+            println!("No warning and no error.");
+        }
+        for (sentence, (count, first)) in counts {
+            println!("- {count} × {}; first: `{first}`", sentence.trim());
+        }
+        Ok(())
+    }
+
+    /// All instances sign with one key, and the generator's buyers too.
+    fn key(&self) -> PathBuf {
+        self.folder.path().join("token-key.pem")
+    }
+
+    /// What all processes of a shop are told.
+    fn flags(&self, database: &str) -> [String; 6] {
+        let (redis, key) = (self.redis.url(), self.key().display().to_string());
+        ["--database", database, "--valkey", &redis, "--token-key", &key].map(ToOwned::to_owned)
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("instances.log")
+    }
+}
+
+impl<'a> Ground<'a> {
+    /// A new shop with one instance, on an empty Redis.
+    pub fn fresh(servers: &'a Servers, flags: &[&str]) -> anyhow::Result<Self> {
+        servers.redis.ask(&["FLUSHALL"]);
+        let database = servers.postgres.database();
+        let name = database.rsplit('/').next().unwrap_or_default();
+        let folder = servers.folder.path().join(name);
+        std::fs::create_dir(&folder)?;
+        let first = serve(servers, &database, &folder.join("0"), flags)?;
+        let shop = Shop::enter(&first, &servers.key())?;
+        let tokens = shop.tokens(&folder, BUYERS)?;
+        Ok(Self { shop, instances: vec![first], tokens, database, servers, folder })
+    }
+
+    /// Lets all instances finish, and starts so many.
+    pub fn restart(&mut self, count: usize, flags: &[&str]) -> anyhow::Result<()> {
+        self.stop()?;
+        for no in 0..count {
+            let data = self.folder.join(no.to_string());
+            self.instances.push(serve(self.servers, &self.database, &data, flags)?);
+        }
+        self.shop.url.clone_from(&self.instances[0].url);
+        Ok(())
+    }
+
+    /// Lets all instances finish.
+    pub fn stop(&mut self) -> anyhow::Result<()> {
+        self.instances.drain(..).try_for_each(Instance::stop)
+    }
+
+    /// A worker beside the instances.
+    pub fn worker(&self) -> anyhow::Result<Instance> {
+        let flags = self.servers.flags(&self.database);
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        Instance::work(&self.folder.join("worker"), &flags, &self.servers.log())
+    }
+
+    /// Where the instances are.
+    pub fn urls(&self) -> Vec<String> {
+        self.instances.iter().map(|instance| instance.url.clone()).collect()
+    }
+
+    pub fn files(&self) -> Files<'_> {
+        Files { folder: &self.folder, tokens: &self.tokens }
+    }
+
+    /// What PostgreSQL answers in the shop's database: a number.
+    pub fn number(&self, sql: &str) -> anyhow::Result<u64> {
+        Ok(self.servers.postgres.sql(&self.database, sql).parse()?)
+    }
+}
+
+/// nginx as `deploy/` has it, but with one process, in front of these.
+pub fn proxy(urls: &[String]) -> Nginx {
+    let line = |url: &String| {
+        let address = url.trim_start_matches("http://");
+        format!("server {address} max_fails=3 fail_timeout=2s;\n")
+    };
+    let instances: String = urls.iter().map(line).collect();
+    Nginx::start(&SITE.replace(INSTANCES_LINE, &instances).replace("listen 80 backlog=16384;", "listen 80;"))
+}
+
+fn serve(servers: &Servers, database: &str, data: &Path, flags: &[&str]) -> anyhow::Result<Instance> {
+    let shared = servers.flags(database);
+    let all: Vec<&str> =
+        shared.iter().map(String::as_str).chain(FLAGS).chain(flags.iter().copied()).collect();
+    Instance::serve_with_log(data, &all, &servers.log())
+}

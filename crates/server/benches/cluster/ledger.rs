@@ -1,0 +1,124 @@
+//! How a long ledger is lived with: a sale of so many rows in PostgreSQL, how long it takes until its state is in Redis again when
+//! Redis has lost everything, how long an instance takes to start on it, and what a purchase costs beside it.
+
+use super::Bench;
+use super::ground::Ground;
+use super::processor::peak_mib;
+use super::purchases::purchase;
+use anyhow::Context;
+use engine::clock::stopwatch;
+use engine::record::Read;
+use engine::record::postgres::{Address, Fate, PostgresReader, SharedWriter, Stretch};
+use sale::{BuyerId, Command, OrderId, SaleId, Seq, State};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Nobody writes the tables meanwhile: ten million rows would keep a worker busy for minutes.
+const FLAGS: [&str; 2] = ["--roles", "api"];
+/// Units of the sale: half of the longest ledger's rows are units that were held, then paid.
+const UNITS: u32 = 10_000_000;
+const CONNECTIONS: u32 = 256;
+/// Rows that are written in one go.
+const STRETCH_LEN: usize = 8_192;
+/// How often a buyer tries until it works, and for how long.
+const TRY_EVERY: Duration = Duration::from_millis(5);
+const PATIENCE: Duration = Duration::from_mins(15);
+
+/// A fresh ledger, a million rows, and with `--big` ten million.
+pub fn grow(bench: &Bench<'_>) -> anyhow::Result<()> {
+    println!(
+        "| rows | written in, s | starting while Redis is empty, s | then until the first purchase, s | starting while Redis has the \
+         sale, s | from FLUSHALL until the first purchase, s | Redis, MiB | instance at most, MiB | purchases/s | bare axum, requests/s | \
+         ratio to bare | p99, ms | failed |"
+    );
+    println!("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    let mut rows = vec![0, super::ROWS];
+    rows.extend((bench.rows_max > super::ROWS).then_some(bench.rows_max));
+    rows.into_iter().try_for_each(|rows| live_with(bench, rows))
+}
+
+fn live_with(bench: &Bench<'_>, rows: u64) -> anyhow::Result<()> {
+    let mut ground = Ground::fresh(bench.servers, &FLAGS)?;
+    let sale = ground.shop.holding_sale(UNITS)?;
+    ground.stop()?;
+    let written_s = timed(|| fill(&ground.database, &sale, rows))?;
+
+    bench.servers.redis.ask(&["FLUSHALL"]);
+    let empty_s = timed(|| ground.restart(1, &FLAGS))?;
+    let first_s = timed(|| buy(&ground, &sale))?;
+    ground.stop()?;
+    let kept_s = timed(|| ground.restart(1, &FLAGS))?;
+    buy(&ground, &sale)?;
+    bench.servers.redis.ask(&["FLUSHALL"]);
+    let rebuilt_s = timed(|| buy(&ground, &sale))?;
+    let redis_mib = bench.servers.redis_says("memory", "used_memory")? >> 20;
+    let peak_mib = peak_mib(ground.instances[0].child.id())?;
+
+    ground.shop.warm(bench.measure.wrk, &ground.tokens)?;
+    let case = purchase("purchase", CONNECTIONS, &ground.files(), std::slice::from_ref(&sale))?;
+    let round = bench.measure.median(&case, &ground.urls(), None)?.context("no round")?;
+    println!(
+        "| {rows} | {written_s:.1} | {empty_s:.2} | {first_s:.2} | {kept_s:.2} | {rebuilt_s:.2} | {redis_mib} | {peak_mib} | {:.0} | {:.0} \
+         | **{:.2}** | {:.1} | {} |",
+        round.run.per_second(),
+        round.bare_per_second,
+        round.ratio(),
+        round.run.p99_us as f64 / 1000.0,
+        round.failed,
+    );
+    Ok(())
+}
+
+fn timed(work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<f64> {
+    let started = stopwatch();
+    work()?;
+    Ok(started.elapsed().as_secs_f64())
+}
+
+/// Buys as a buyer does who does not give up.
+fn buy(ground: &Ground<'_>, sale: &str) -> anyhow::Result<()> {
+    let started = stopwatch();
+    while !ground.shop.is_served(sale)? {
+        anyhow::ensure!(started.elapsed() < PATIENCE, "nobody can buy after {PATIENCE:?}");
+        std::thread::sleep(TRY_EVERY);
+    }
+    Ok(())
+}
+
+/// Decides so many events by the law, each unit held and then paid by a buyer of its own, and records them as the instances do,
+/// in larger stretches.
+fn fill(database: &str, sale: &str, rows: u64) -> anyhow::Result<()> {
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let sale = SaleId(sale.parse::<Uuid>()?);
+        let address = Address::parse(database)?;
+        let reader = PostgresReader::open(&address).await?;
+        let mut state = State::new();
+        reader.read(sale, Seq(0), STRETCH_LEN).await?.iter().for_each(|entry| state.apply(entry));
+        let mut writer = SharedWriter::join(&address).await?;
+        let standing = *writer.standings(&[sale]).await?.get(&sale).context("the ledger has no such sale")?;
+        anyhow::ensure!(standing.head == state.seq(), "somebody writes the sale");
+
+        let (mut before, mut entries, mut no) = (standing.head, Vec::new(), 0);
+        let last = Seq(before.0 + rows);
+        while before < last {
+            while entries.len() < STRETCH_LEN && state.seq() < last {
+                no += 1;
+                let (buyer, order) = (BuyerId(scattered(no)), OrderId::of_sale(scattered(!no), sale));
+                let reserve = Command::Reserve { buyer, order, quantity: 1, key: None };
+                state.step(state.clock(), &reserve, &mut entries);
+                state.step(state.clock(), &Command::Confirm { buyer, order }, &mut entries);
+            }
+            let stretch = Stretch { sale, epoch: standing.epoch, before, entries: &entries };
+            let fates = writer.write(&[stretch]).await?;
+            anyhow::ensure!(fates == [Fate::Kept], "a stretch was not kept: {fates:?}");
+            before = state.seq();
+            entries.clear();
+        }
+        Ok(())
+    })
+}
+
+/// Ids look random, as they do in life.
+fn scattered(no: u64) -> Uuid {
+    Uuid::from_u64_pair(no.wrapping_mul(0x9e37_79b9_7f4a_7c15), no.wrapping_mul(0xd1b5_4a32_d192_ed03))
+}
