@@ -1,7 +1,7 @@
 # The doors to the house. Each target is one script in scripts/, which can also be called by itself.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench gen clean
+.PHONY: help setup run cluster test check bench gen clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -11,6 +11,9 @@ setup: ## install what is missing to build and test (the others do this first)
 
 run: setup ## build and serve the demo on http://127.0.0.1:8080, data in ./data; ARGS="…" goes to `doorbuster serve`
 	@exec scripts/run.sh $(ARGS)
+
+cluster: setup ## run nginx, three instances, two workers, PostgreSQL and Redis as plain processes, until Ctrl-C
+	@exec scripts/cluster.sh up
 
 test: setup ## format, lints, pages, all tests, load scripts, journeys in a browser, generated files
 	@scripts/test.sh

@@ -5,7 +5,8 @@
 #     scripts/cluster.sh up                 runs until Ctrl-C, and says where what is
 #     scripts/cluster.sh rehearse [FLAG…]   plays a drop through nginx, judged by what PostgreSQL has; its verdict is the exit code
 #
-# DOORBUSTER_BINARY is the binary (else a release build is made), INSTANCES and WORKERS are how many of each.
+# DOORBUSTER_BINARY is the binary (else a release build is made), INSTANCES and WORKERS are how many of each, SERVE_FLAGS go to each
+# instance, and REPORT is a folder for the rehearsal's report, which is thrown away otherwise.
 
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -20,12 +21,14 @@ instances=${INSTANCES:-3}
 workers=${WORKERS:-2}
 
 have_postgres || install_packages "PostgreSQL, which records" postgresql
-have redis-server || have valkey-server || install_packages "Redis, which decides" redis-server
+have_redis || install_packages "Redis, which decides" redis-server
 have_nginx || install_packages "nginx, in front" nginx-light
 have curl || install_packages "curl, to see that all is there" curl
 redis=$(command -v valkey-server || command -v redis-server)
 nginx=$(command -v nginx || echo /usr/sbin/nginx)
-initdb=$(command -v initdb || find /usr/lib/postgresql -path '*/bin/initdb' | sort -V | tail -n 1)
+# Debian keeps the programs of each version in a folder of its own.
+initdb=$(find /usr/lib/postgresql -path '*/bin/initdb' 2>/dev/null | sort -V | tail -n 1)
+initdb=${initdb:-$(command -v initdb)}
 bin=$(dirname "$initdb")
 
 binary=${DOORBUSTER_BINARY:-}
@@ -137,7 +140,8 @@ done
 
 free_port
 sed "s/listen 80 /listen 127.0.0.1:$port /" deploy/nginx/cluster.conf >"$folder/cluster.conf"
-sed -e "s|^pid .*|pid $folder/nginx.pid;|" -e '/^user /d' deploy/nginx/nginx.conf >"$folder/nginx.conf"
+# As many open files as the system lets us have.
+sed -e "s|^pid .*|pid $folder/nginx.pid;|" -e '/^user /d' -e '/^worker_rlimit_nofile /d' deploy/nginx/nginx.conf >"$folder/nginx.conf"
 "$nginx" -p "$folder" -e "$folder/nginx.log" -c "$folder/nginx.conf" -g 'daemon on;' || broken "nginx does not start."
 url="http://127.0.0.1:$port"
 until_there nginx curl --fail --silent "$url/readyz"
@@ -153,6 +157,6 @@ fi
 # With the key buyers need not sign up one after the other.
 (umask 077 && "$bin/psql" --no-psqlrc --tuples-only --no-align "$database" -c "SELECT value FROM secrets WHERE name = 'token-key'" >"$folder/token-key.pem")
 rehearsed=0
-"$binary" rehearse --url "$url" --database "$database" --token-key "$folder/token-key.pem" --report "$folder/report.html" "$@" || rehearsed=$?
+"$binary" rehearse --url "$url" --database "$database" --token-key "$folder/token-key.pem" --report "${REPORT:-$folder/report}" "$@" || rehearsed=$?
 if [ $rehearsed -ne 0 ]; then failed=yes; fi
 exit $rehearsed

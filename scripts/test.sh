@@ -31,6 +31,9 @@ scripts/check-deploy.sh
 step "sockets, with the clients that browsers use"
 scripts/sockets.sh "$(target_dir)/debug/doorbuster"
 
+step "a drop on a whole cluster: nginx, three instances, two workers, PostgreSQL, Redis"
+DOORBUSTER_BINARY="$(target_dir)/debug/doorbuster" scripts/cluster.sh rehearse --preset smoke --units 50
+
 step "journeys in a browser"
 scripts/web.sh journeys "$(target_dir)/debug/doorbuster"
 

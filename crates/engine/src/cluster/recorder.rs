@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 const ANSWER_LIMIT: Duration = Duration::from_millis(1_500);
 /// Between two looks whether what a stretch follows has been recorded.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
-/// How long it is left to the one who decided it. A commit takes less.
-const HELP_AFTER: Duration = Duration::from_millis(15);
+/// How long it is left to the one who decided it. A commit takes less, also on a machine that does much else.
+const HELP_AFTER: Duration = Duration::from_millis(50);
 /// How long a stretch may wait for one that nobody has: the outbox has lost it, and the state is not believed any more.
 const LOST_AFTER: Duration = Duration::from_millis(600);
 /// For so long an epoch that was seen in the ledger is taken to be the sale's still, where nothing is to be recorded. Views may be that old.
@@ -202,7 +202,7 @@ impl OutboxRecorder {
                 match self.writer.write(&[stretch]).await?.first() {
                     Some(Fate::Kept) => {
                         self.metrics.recovered.inc_by(entries.len() as u64);
-                        tracing::warn!(%sale, events = entries.len(), "recorded what another process had decided");
+                        tracing::info!(%sale, events = entries.len(), "recorded what another process had decided");
                         has_moved = true;
                         entries = &[];
                     }

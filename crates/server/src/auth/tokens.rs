@@ -255,10 +255,10 @@ pub fn read_key(path: &Path) -> Result<SigningKey, KeyError> {
     key_of(&pem).ok_or(KeyError::NotAKey { path: path.to_owned() })
 }
 
-/// The key that a text is (PKCS#8 PEM), if it is one.
+/// The key that a text is (PKCS#8 PEM), if it is one. Empty lines around it, as a program adds that prints it, are no harm.
 #[must_use]
 pub fn key_of(pem: &str) -> Option<SigningKey> {
-    SigningKey::from_pkcs8_pem(pem).ok()
+    SigningKey::from_pkcs8_pem(pem.trim()).ok()
 }
 
 /// A key as text: PKCS#8 PEM. Whoever reads it can sign.
@@ -335,6 +335,15 @@ mod tests {
             assert_eq!(tokens.verify(&token, NOW.plus_s(3599)), tokens.verify(&token, NOW));
             assert_eq!(tokens.verify(&token, NOW.plus_s(3600)), Err(TokenError::Expired));
         }
+    }
+
+    #[test]
+    fn a_key_is_read_from_what_a_program_printed() {
+        let key = SigningKey::from_bytes(&[7; 32]);
+        let pem = text_of(&key).unwrap();
+        let read = key_of(&format!("\n{}\n\n", pem.trim_end()));
+        assert_eq!(read.map(|read| read.to_bytes()), Some(key.to_bytes()));
+        assert!(key_of("no key").is_none());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! what the library said; what to do about it is for others.
 
 use super::nodes::{Servers, ValkeyError, send};
-use super::records::{self, KEYS};
+use super::records::{self, KEYS, Packed};
 use super::wire::{Reply, Request, WireError, decode_reply};
 use crate::decide::valkey::library;
 use crate::record::Epoch;
@@ -167,17 +167,24 @@ impl Library {
         epoch: Epoch,
         state: &State,
     ) -> Result<bool, ValkeyError> {
+        self.hand_over_packed(sale, epoch, Packed::of(state)).await
+    }
+
+    pub(super) async fn hand_over_packed(
+        &mut self,
+        sale: SaleId,
+        epoch: Epoch,
+        packed: Packed,
+    ) -> Result<bool, ValkeyError> {
         let name = self.name.clone();
-        let policy = state.policy().map(records::policy).unwrap_or_default();
-        let sums = records::sums(state);
         let begun = self.function("begin", sale, |command| {
-            command.arg(&name).arg(epoch.0).arg(&sums).arg(&policy);
+            command.arg(&name).arg(epoch.0).arg(&packed.sums).arg(&packed.policy);
         });
         if !is_ok(&begun.await?) {
             return Ok(false);
         }
         let connection = self.servers.connection(&key_of(sale)).await?;
-        let pieces = records::pieces(state).into_iter().map(|piece| {
+        let pieces = packed.pieces.into_iter().map(|piece| {
             let mut command = function("load", sale);
             command.arg(&name).arg(piece.command).arg(piece.key).arg(piece.values);
             send(connection.clone(), command)

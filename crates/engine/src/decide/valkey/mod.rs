@@ -127,7 +127,7 @@ impl Valkey {
         let skew = Skew::measured(Arc::clone(&settings.wrong_by), &mut library).await?;
         Ok(Self {
             library,
-            restoring: Restoring::new(settings, ledger, Arc::clone(&epochs)),
+            restoring: Restoring::new(settings, ledger, Arc::clone(&epochs))?,
             epochs,
             settings: settings.clone(),
             sales: HashMap::new(),
@@ -185,7 +185,9 @@ impl Valkey {
                 match said {
                     Ok(Said::Decided(reply)) => self.take(deciding, &call, *reply),
                     Ok(Said::StateNeeded(why)) => {
-                        tracing::warn!(sale = %call.sale, why, "the state is to be handed over anew");
+                        if self.sales.contains_key(&call.sale) {
+                            tracing::warn!(sale = %call.sale, why, "the state is to be handed over anew");
+                        }
                         again.push(call);
                     }
                     Err(error) => self.fail(deciding, &call, &error),

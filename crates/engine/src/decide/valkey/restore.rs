@@ -1,17 +1,19 @@
 //! Handing a sale's state to a server that lacks it, from the ledger and under a new epoch. Of many processes that want to,
-//! one does it and the others wait. It is done beside the deciding, because a large ledger takes its time and other sales go on. It
-//! never hands over what was not read from the ledger.
+//! one does it and the others wait. It is done beside the deciding, on a thread of its own, because a large ledger takes its time and
+//! other sales go on. It never hands over what was not read from the ledger.
 
 use super::calls::{Batch, Library, Said, Time};
 use super::nodes::ValkeyError;
 use super::plan::Planned;
+use super::records::Packed;
 use super::{CALLS_IN_FLIGHT, Deciding, Settings, Valkey};
 use crate::clock::stopwatch;
-use crate::record::{Epoch, Epochs, Read};
+use crate::record::{Epoch, Epochs, Read, ReadError};
 use sale::{SaleId, Seq, State};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
@@ -19,6 +21,8 @@ use tokio::task::JoinHandle;
 const PAGE_LEN: usize = 4_096;
 /// How often it is looked whether another process has handed a state over.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How often whoever is at it says so.
+const CLAIM_EVERY: Duration = Duration::from_millis(500);
 /// Sales that are handed over at a time: each has a connection to the database for as long as its epoch is raised.
 const AT_ONCE: usize = 8;
 
@@ -31,6 +35,16 @@ pub(super) struct Restoring {
     permits: Arc<Semaphore>,
     /// Connections of earlier ones.
     libraries: Arc<Mutex<Vec<Library>>>,
+    /// Where it is done; there until this is dropped.
+    runtime: Option<Runtime>,
+}
+
+impl Drop for Restoring {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// One that is under way.
@@ -47,10 +61,17 @@ impl Drop for Running {
 }
 
 impl Restoring {
-    pub(super) fn new(settings: &Settings, ledger: Arc<dyn Read>, epochs: Arc<dyn Epochs>) -> Self {
+    pub(super) fn new(
+        settings: &Settings,
+        ledger: Arc<dyn Read>,
+        epochs: Arc<dyn Epochs>,
+    ) -> Result<Self, ValkeyError> {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(1).thread_name("restore").enable_all().build();
+        let runtime = Some(runtime.map_err(|error| ValkeyError::Ledger(ReadError::Store(Box::new(error))))?);
         let (running, libraries) = (HashMap::new(), Arc::default());
         let permits = Arc::new(Semaphore::new(AT_ONCE));
-        Self { settings: settings.clone(), ledger, epochs, running, permits, libraries }
+        Ok(Self { settings: settings.clone(), ledger, epochs, running, permits, libraries, runtime })
     }
 
     /// Begins to hand over a sale, unless that is under way.
@@ -73,7 +94,9 @@ impl Restoring {
             libraries.lock().unwrap_or_else(PoisonError::into_inner).push(hand_over.library);
             Ok(())
         };
-        self.running.insert(sale, Running { task: tokio::spawn(restore), began: stopwatch() });
+        if let Some(runtime) = &self.runtime {
+            self.running.insert(sale, Running { task: runtime.spawn(restore), began: stopwatch() });
+        }
     }
 
     /// Waits until these sales are handed over, or that has failed, at most so long after it was begun; afterwards
@@ -183,8 +206,10 @@ impl HandOver {
             }
             let epoch = self.epochs.raise(sale).await?;
             let state = self.fold().await?;
-            if self.library.hand_over(sale, epoch, &state).await? {
-                tracing::info!(%sale, epoch = epoch.0, seq = state.seq().0, "the state was handed over");
+            let seq = state.seq();
+            let packed = self.pack(state).await?;
+            if self.library.hand_over_packed(sale, epoch, packed).await? {
+                tracing::info!(%sale, epoch = epoch.0, seq = seq.0, "the state was handed over");
                 return Ok(());
             }
         }
@@ -207,10 +232,31 @@ impl HandOver {
             if page.len() < PAGE_LEN {
                 return Ok(state);
             }
-            if self.library.claim(self.sale).await?.is_some() {
-                let what = "another process has taken it over".to_owned();
-                return Err(ValkeyError::HandOver { sale: self.sale, what });
+            self.go_on().await?;
+        }
+    }
+
+    /// Packs a state, and says meanwhile that it is at it.
+    async fn pack(&mut self, state: State) -> Result<Packed, ValkeyError> {
+        let mut packing = tokio::task::spawn_blocking(move || Packed::of(&state));
+        loop {
+            match tokio::time::timeout(CLAIM_EVERY, &mut packing).await {
+                Ok(packed) => {
+                    return packed.map_err(|_| self.broken("it broke off"));
+                }
+                Err(_) => self.go_on().await?,
             }
         }
+    }
+
+    async fn go_on(&mut self) -> Result<(), ValkeyError> {
+        match self.library.claim(self.sale).await? {
+            None => Ok(()),
+            Some(_) => Err(self.broken("another process has taken it over")),
+        }
+    }
+
+    fn broken(&self, what: &str) -> ValkeyError {
+        ValkeyError::HandOver { sale: self.sale, what: what.to_owned() }
     }
 }
