@@ -45,7 +45,7 @@ async fn livez() -> &'static str {
     (status = 200, description = "Send requests", body = String),
     (status = 503, description = "Send none", body = ProblemSchema, content_type = "application/problem+json"),
 ))]
-async fn readyz(State(app): State<AppState>) -> Result<&'static str, Problem> {
+async fn readyz(State(app): State<AppState>) -> Result<String, Problem> {
     if !app.ready.get() {
         return Err(Problem::new(&kind::UNAVAILABLE).detail("starting or stopping"));
     }
@@ -58,7 +58,9 @@ async fn readyz(State(app): State<AppState>) -> Result<&'static str, Problem> {
     if !app.shop.engine.is_deciding() {
         return Err(Problem::new(&kind::UNAVAILABLE).detail("the Valkey that decides does not answer"));
     }
-    Ok("ready")
+    // How far the tables lag is told, and is no reason to send no requests: buying does not need them.
+    let lag = &app.shop.lag;
+    Ok(format!("ready; tables are {} events and {} s behind", lag.events.get(), lag.seconds.get()))
 }
 
 /// How the parts are. 503 when one that buyers need does not work.

@@ -206,7 +206,7 @@ fn at<'a>(url: &'a str, key: &'a str, database: &'a str) -> [&'a str; 10] {
 async fn an_instance_is_judged_from_its_database() {
     let database = Postgres::shared().database();
     let instance = Instance::on(&database).await;
-    let key = instance.data().join("token-key.pem");
+    let key = instance.token_key().await;
     let key = key.to_str().unwrap();
     let ended = Run::start(&[&small(&[]), &at(&instance.url, key, &database)]).ends().await;
     let document = ended.kept_every_promise().document();
@@ -244,7 +244,7 @@ async fn an_instance_is_judged_from_its_database() {
 async fn an_instance_that_is_killed_behind_a_proxy_keeps_every_promise() {
     let database = Postgres::shared().database();
     let mut instance = Instance::on(&database).await;
-    let key = instance.data().join("token-key.pem");
+    let key = instance.token_key().await;
     let address = instance.url.strip_prefix("http://").unwrap();
     let proxy = Nginx::start(&format!(
         "upstream doorbuster {{ server {address} max_fails=0; keepalive 64; }}

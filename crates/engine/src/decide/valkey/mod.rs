@@ -164,7 +164,9 @@ impl Valkey {
             deciding.plan.ask_also(fresh.into_iter());
             self.run(&mut deciding).await;
         }
-        self.skew.keep_up(now, &mut self.library).await;
+        if !self.is_away {
+            self.skew.keep_up(now, &mut self.library).await;
+        }
         let mut decided = deciding.decided;
         decided.told = deciding.plan.answers();
         decided
