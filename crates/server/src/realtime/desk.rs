@@ -49,6 +49,8 @@ pub enum Note {
         buyer: BuyerId,
         /// How they stand.
         stand: Stand,
+        /// False when the socket is told because it has come, or has its answer already: then once is enough.
+        is_asked: bool,
     },
     /// A socket was closed.
     Gone(Sid),
@@ -129,7 +131,7 @@ impl<S: Deref<Target = Shop>> Desk<S> {
         match note {
             Note::Came(visit) => self.came(visit),
             Note::Watch { visit, sale } => self.watch(visit, sale),
-            Note::Stands { socket, buyer, stand } => self.stands(socket, buyer, stand),
+            Note::Stands { socket, buyer, stand, is_asked } => self.stands(socket, buyer, stand, is_asked),
             Note::Gone(socket) => self.gone(socket),
             Note::GoodBye(done) => {
                 let word = GoodBye { retry_after_ms: RETRY_AFTER_MS };
@@ -208,7 +210,7 @@ impl<S: Deref<Target = Shop>> Desk<S> {
     }
 
     /// Tells a socket how its buyer stands. Other sockets of the buyer hear of it only when it is new.
-    fn stands(&mut self, socket: Sid, buyer: BuyerId, stand: Stand) {
+    fn stands(&mut self, socket: Sid, buyer: BuyerId, stand: Stand, is_asked: bool) {
         let Stand { sale, version, place, orders } = stand;
         let Some(view) = self.shop.engine.views().get(sale) else { return };
         let (Some(_), Some(person)) = (self.sockets.get(&socket), self.people.get_mut(&buyer)) else {
@@ -232,7 +234,8 @@ impl<S: Deref<Target = Shop>> Desk<S> {
         }
         if is_new {
             self.tell_places(buyer, &view, spotted, now);
-        } else {
+        } else if is_asked || !self.sockets.get(&socket).is_some_and(|member| member.knows_place(sale)) {
+            // Who joined while being welcomed knows it already.
             self.tell_place(socket, &view, spotted, now);
         }
     }
@@ -300,6 +303,9 @@ impl<S: Deref<Target = Shop>> Desk<S> {
         let Some(member) = self.sockets.get_mut(&socket) else { return };
         let event = "queue:position-update";
         let told = member.tell(event, &position(view, spotted, now), &self.shop.accounts.tokens, now);
+        if told == Told::Yes {
+            member.note_place(view.id);
+        }
         if told == Told::NoRoom && member.owe_place(view.id) {
             self.owing.push(socket);
         }

@@ -68,7 +68,7 @@ where
             || view.policy.line_opens_at().is_some_and(|at| at <= now && now < view.policy.ends_at)
     });
     for view in lines.take(LINES_LOOKED_AT_MAX) {
-        tell_stand(hall, id, view.id, buyer).await;
+        tell_stand(hall, id, view.id, buyer, false).await;
     }
 }
 
@@ -80,7 +80,7 @@ where
     let version = version(&hall, asked.sale);
     let joined = line::join(&hall.shop, asked.sale, buyer).await.map_err(live::code)?;
     let joined = joined.map_err(|refusal| refusal.code())?;
-    tell_stand(&hall, asked.socket, asked.sale, buyer).await;
+    tell_stand(&hall, asked.socket, asked.sale, buyer, false).await;
     Ok(Position::joined(&joined.standing, version))
 }
 
@@ -100,21 +100,21 @@ where
 {
     let view = hall.shop.engine.views().get(asked.sale).ok_or("sale_unknown")?;
     if let Some(buyer) = asked.buyer {
-        tell_stand(&hall, asked.socket, asked.sale, buyer).await;
+        tell_stand(&hall, asked.socket, asked.sale, buyer, true).await;
     }
     Ok(Inventory::of(&view, (hall.shop.now)()))
 }
 
 /// Has the desk tell a buyer how they stand in a sale. An engine that is too busy to say is asked again a few times; then the
 /// next thing that happens to the buyer tells it.
-async fn tell_stand<S>(hall: &Arc<Hall<S>>, socket: Sid, sale: SaleId, buyer: BuyerId)
+async fn tell_stand<S>(hall: &Arc<Hall<S>>, socket: Sid, sale: SaleId, buyer: BuyerId, is_asked: bool)
 where
     S: Deref<Target = Shop>,
 {
     for rest in STAND_RESTS {
         match live::stand(&hall.shop, sale, buyer).await {
             Ok(Some(stand)) => {
-                let _stopped = hall.desk.send(Note::Stands { socket, buyer, stand }).await;
+                let _stopped = hall.desk.send(Note::Stands { socket, buyer, stand, is_asked }).await;
                 return;
             }
             Ok(None) => return,

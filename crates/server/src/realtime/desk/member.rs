@@ -20,6 +20,8 @@ pub struct Member {
     pub guest: Arc<Guest>,
     /// The sales of which it hears.
     pub watching: Vec<SaleId>,
+    /// The sales in which it was told its buyer's place.
+    placed: Vec<SaleId>,
     owed: Owed,
 }
 
@@ -47,7 +49,7 @@ pub enum Told {
 impl Member {
     /// One who watches nothing yet.
     pub fn new(socket: SocketRef, guest: Arc<Guest>) -> Self {
-        Self { socket, guest, watching: Vec::new(), owed: Owed::default() }
+        Self { socket, guest, watching: Vec::new(), placed: Vec::new(), owed: Owed::default() }
     }
 
     /// Tells what is the business of its buyer alone. A socket whose session is over hears none of it, from the moment in which
@@ -57,6 +59,18 @@ impl Member {
             return Told::Over;
         }
         if has_no_room(&self.socket.emit(event, document)) { Told::NoRoom } else { Told::Yes }
+    }
+
+    /// It was told its buyer's place in a sale.
+    pub fn note_place(&mut self, sale: SaleId) {
+        if !self.knows_place(sale) {
+            self.placed.push(sale);
+        }
+    }
+
+    /// Whether it was.
+    pub fn knows_place(&self, sale: SaleId) -> bool {
+        self.placed.contains(&sale)
     }
 
     /// Remembers that the place in a sale must be told when there is room. Whether that is the first thing it is owed.
