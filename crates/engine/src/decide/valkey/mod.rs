@@ -187,7 +187,7 @@ impl Valkey {
                 match said {
                     Ok(Said::Decided(reply)) => self.take(deciding, &call, *reply),
                     Ok(Said::StateNeeded(why)) => {
-                        if self.sales.contains_key(&call.sale) {
+                        if self.sales.contains_key(&call.sale) && !self.restoring.is_at(call.sale) {
                             tracing::warn!(sale = %call.sale, why, "the state is to be handed over anew");
                         }
                         again.push(call);

@@ -74,6 +74,11 @@ impl Restoring {
         Ok(Self { settings: settings.clone(), ledger, epochs, running, permits, libraries, runtime })
     }
 
+    /// Whether a sale is being handed over.
+    pub(super) fn is_at(&self, sale: SaleId) -> bool {
+        self.running.contains_key(&sale)
+    }
+
     /// Begins to hand over a sale, unless that is under way.
     fn begin(&mut self, sale: SaleId, epoch_min: Epoch) {
         if self.running.contains_key(&sale) {
