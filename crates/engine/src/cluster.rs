@@ -12,7 +12,7 @@ use crate::embedded::{Embedded, StartError, runtime};
 use crate::metrics::Metrics;
 use crate::pipeline::{Limits, assemble_with};
 use crate::record::postgres::{Address, PostgresEpochs, PostgresReader, SharedWriter};
-use crate::record::{Epochs, Read, ReadError, Record, RecordError};
+use crate::record::{Epochs, Read, Record, RecordError};
 use recorder::OutboxRecorder;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -87,15 +87,6 @@ impl From<ValkeyError> for StartError {
         match error {
             ValkeyError::Ledger(error) => Self::Read(error),
             other => Self::Decide(Box::new(other)),
-        }
-    }
-}
-
-impl From<ValkeyError> for ReadError {
-    fn from(error: ValkeyError) -> Self {
-        match error {
-            ValkeyError::Ledger(error) => error,
-            other => Self::Store(Box::new(other)),
         }
     }
 }
