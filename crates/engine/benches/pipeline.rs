@@ -10,15 +10,16 @@
     reason = "figures for people"
 )]
 
-use engine::clock::{SystemClock, stopwatch};
-use engine::pipeline::Limits;
-use engine::record::postgres::{self, Address, PostgresReader, PostgresRecorder};
+use engine::clock::{SystemClock, start_stopwatch};
+use engine::pipeline::PipelineLimits;
+use engine::record::postgres::{self, PostgresAddress, PostgresReader, PostgresRecorder};
 use engine::record::sqlite::SqliteRecorder;
-use engine::record::{Batch, Record, encode_event};
-use engine::{Embedded, Engine, start_embedded, start_on_postgres};
-use own_servers::postgres::Postgres;
+use engine::record::{Batch, LedgerRecorder, encode_event};
+use engine::{Engine, RunningEngine, start_on_postgres, start_on_sqlite};
+use own_servers::postgres::PostgresServer;
 use sale::{
-    Admission, BuyerId, Command, Entry, Money, OrderId, Outcome, Policy, RequestKey, SaleId, State, Timestamp,
+    AdmissionMode, BuyerId, Command, CommandOutcome, LedgerEntry, Money, OrderId, Policy, RequestKey, SaleId,
+    SaleState, Timestamp,
 };
 use sqlx::{Connection, PgConnection};
 use std::path::Path;
@@ -34,22 +35,25 @@ const START: Timestamp = Timestamp(1_790_000_000_000);
 const ROUND: Duration = Duration::from_millis(700);
 
 /// Where ledgers are made.
-enum Ground {
+enum BenchStore {
     Files,
     /// With a disk that is waited for, as in life.
-    Database(Box<Postgres>),
+    Database(Box<PostgresServer>),
 }
 
 /// One ledger.
-enum Home {
+enum BenchLedger {
     File(TempDir),
     Database(String),
 }
 
 fn main() {
     let is_given = |flag: &str| std::env::args().any(|argument| argument == flag);
-    let ground =
-        if is_given("--postgres") { Ground::Database(Box::new(Postgres::durable())) } else { Ground::Files };
+    let ground = if is_given("--postgres") {
+        BenchStore::Database(Box::new(PostgresServer::start_durable()))
+    } else {
+        BenchStore::Files
+    };
     println!("purchases through the pipeline, each durable when answered");
     println!(
         "{:>8} {:>10} {:>12} {:>9} {:>9} {:>11}",
@@ -64,7 +68,7 @@ fn main() {
     for batch in [64, 256, 1024, 4096] {
         append(&ground, batch);
     }
-    if let Ground::Database(_) = ground {
+    if let BenchStore::Database(_) = ground {
         println!("\nthe same by COPY, between a lock and a commit");
         for batch in [64, 256, 1024, 4096] {
             copy(&ground, batch);
@@ -76,33 +80,35 @@ fn main() {
     }
 }
 
-impl Ground {
-    fn home(&self) -> Home {
+impl BenchStore {
+    fn home(&self) -> BenchLedger {
         match self {
-            Self::Files => Home::File(tempdir().unwrap()),
-            Self::Database(postgres) => Home::Database(postgres.database()),
+            Self::Files => BenchLedger::File(tempdir().unwrap()),
+            Self::Database(postgres) => BenchLedger::Database(postgres.create_database()),
         }
     }
 
-    fn megabytes(&self, home: &Home) -> f64 {
+    fn megabytes(&self, home: &BenchLedger) -> f64 {
         match (self, home) {
-            (Self::Database(postgres), Home::Database(url)) => {
-                let bytes = postgres.sql(url, "SELECT pg_database_size(current_database())");
+            (Self::Database(postgres), BenchLedger::Database(url)) => {
+                let bytes = postgres.run_sql(url, "SELECT pg_database_size(current_database())");
                 bytes.parse::<f64>().unwrap() / 1e6
             }
-            (_, Home::File(folder)) => megabytes(folder.path()),
+            (_, BenchLedger::File(folder)) => megabytes(folder.path()),
             _ => 0.0,
         }
     }
 }
 
-impl Home {
-    fn start(&self, limits: Limits) -> Embedded {
+impl BenchLedger {
+    fn start(&self, limits: PipelineLimits) -> RunningEngine {
         match self {
-            Self::File(folder) => start_embedded(folder.path(), limits, |at| SystemClock::start(at)).unwrap(),
+            Self::File(folder) => {
+                start_on_sqlite(folder.path(), limits, |at| SystemClock::start(at)).unwrap()
+            }
             Self::Database(url) => {
-                let address = Address::parse(url).unwrap();
-                runtime().block_on(postgres::make(&address)).unwrap();
+                let address = PostgresAddress::parse(url).unwrap();
+                runtime().block_on(postgres::create_tables(&address)).unwrap();
                 start_on_postgres(&address, limits, |at| SystemClock::start(at)).unwrap()
             }
         }
@@ -114,14 +120,14 @@ impl Home {
         match self {
             Self::File(folder) => {
                 let recorder = SqliteRecorder::open(folder.path()).unwrap();
-                runtime.block_on(Story::new().record(recorder, events, batch))
+                runtime.block_on(EventSource::new().record(recorder, events, batch))
             }
             Self::Database(url) => runtime.block_on(async {
-                let address = Address::parse(url).unwrap();
-                postgres::make(&address).await.unwrap();
+                let address = PostgresAddress::parse(url).unwrap();
+                postgres::create_tables(&address).await.unwrap();
                 let reader = PostgresReader::open(&address).await.unwrap();
                 let recorder = PostgresRecorder::claim(&address, &reader).await.unwrap();
-                Story::new().record(recorder, events, batch).await
+                EventSource::new().record(recorder, events, batch).await
             }),
         }
     }
@@ -139,7 +145,7 @@ fn policy(hold_s: u32, starts_at: Timestamp) -> Box<Policy> {
         ends_at: starts_at.plus_s(86_400),
         limit_per_buyer: 1,
         hold_s,
-        admission: Admission::Open,
+        admission: AdmissionMode::Open,
     })
 }
 
@@ -154,9 +160,9 @@ fn purchase(no: u64) -> Command {
     }
 }
 
-fn measure(ground: &Ground, clients: usize, batch_len_max: usize) {
+fn measure(ground: &BenchStore, clients: usize, batch_len_max: usize) {
     let home = ground.home();
-    let embedded = home.start(Limits { batch_len_max, ..Limits::default() });
+    let embedded = home.start(PipelineLimits { batch_len_max, ..PipelineLimits::default() });
     let runtime = runtime();
     let (next, over) = (Arc::new(AtomicU64::new(1)), Arc::new(AtomicBool::new(false)));
     let mut latencies_us = runtime.block_on(async {
@@ -199,29 +205,29 @@ async fn client(engine: Engine, next: Arc<AtomicU64>, over: Arc<AtomicBool>) -> 
     let mut latencies_us = Vec::with_capacity(4096);
     while !over.load(Ordering::Relaxed) {
         let no = next.fetch_add(1, Ordering::Relaxed);
-        let started = stopwatch();
+        let started = start_stopwatch();
         let answer = engine.command(SALE, purchase(no)).await.unwrap();
-        assert!(matches!(answer.outcome, Outcome::Order { .. }), "{:?}", answer.outcome);
+        assert!(matches!(answer.outcome, CommandOutcome::Order { .. }), "{:?}", answer.outcome);
         latencies_us.push(u32::try_from(started.elapsed().as_micros()).unwrap());
     }
     latencies_us
 }
 
 /// Events of purchases that are held and then paid, made by the law.
-struct Story {
-    state: State,
-    entries: Vec<Entry>,
+struct EventSource {
+    state: SaleState,
+    entries: Vec<LedgerEntry>,
     no: u64,
 }
 
-impl Story {
+impl EventSource {
     fn new() -> Self {
-        let (mut state, mut entries) = (State::new(), Vec::new());
+        let (mut state, mut entries) = (SaleState::new(), Vec::new());
         state.step(START, &Command::Configure { policy: policy(600, START) }, &mut entries);
         Self { state, entries, no: 0 }
     }
 
-    fn next(&mut self, len: usize) -> Vec<Entry> {
+    fn next(&mut self, len: usize) -> Vec<LedgerEntry> {
         while self.entries.len() < len {
             self.no += 1;
             let at = START.plus_ms(i64::try_from(self.no / 100).unwrap());
@@ -234,11 +240,11 @@ impl Story {
         self.entries.drain(..len).collect()
     }
 
-    async fn record(&mut self, mut recorder: impl Record, events: usize, batch: usize) -> Duration {
+    async fn record(&mut self, mut recorder: impl LedgerRecorder, events: usize, batch: usize) -> Duration {
         let mut took = Duration::ZERO;
         for _ in 0..events / batch {
             let batch = Batch { sales: vec![(SALE, self.next(batch))], ..Batch::default() };
-            let started = stopwatch();
+            let started = start_stopwatch();
             recorder.append(&batch).await.unwrap();
             took += started.elapsed();
         }
@@ -251,26 +257,26 @@ fn events_of(batch: usize) -> usize {
     (batch * 400).min(500_000) / batch * batch
 }
 
-fn tell(batch: usize, took: Duration) {
+fn print_append(batch: usize, took: Duration) {
     let (took, events) = (took.as_secs_f64(), events_of(batch) as f64);
     println!("{batch:>8} {:>12.0} {:>12.2}", events / took, took * 1e6 / events);
 }
 
-fn append(ground: &Ground, batch: usize) {
-    tell(batch, ground.home().record(events_of(batch), batch));
+fn append(ground: &BenchStore, batch: usize) {
+    print_append(batch, ground.home().record(events_of(batch), batch));
 }
 
 /// What the recorder would do if it copied: two ways there and back more, for rows that take a shorter way in.
-fn copy(ground: &Ground, batch: usize) {
+fn copy(ground: &BenchStore, batch: usize) {
     let home = ground.home();
-    home.start(Limits::default()).stop();
-    let Home::Database(url) = &home else { return };
+    home.start(PipelineLimits::default()).stop();
+    let BenchLedger::Database(url) = &home else { return };
     let took = runtime().block_on(async {
         let mut connection = PgConnection::connect(url).await.unwrap();
-        let (mut story, mut took, mut key) = (Story::new(), Duration::ZERO, 0_i64);
+        let (mut story, mut took, mut key) = (EventSource::new(), Duration::ZERO, 0_i64);
         for _ in 0..events_of(batch) / batch {
             let entries = story.next(batch);
-            let started = stopwatch();
+            let started = start_stopwatch();
             let mut rows = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0".to_vec();
             for entry in entries {
                 key += 1;
@@ -296,14 +302,14 @@ fn copy(ground: &Ground, batch: usize) {
         }
         took
     });
-    tell(batch, took);
+    print_append(batch, took);
 }
 
-fn start(ground: &Ground, events: usize) {
+fn start(ground: &BenchStore, events: usize) {
     let home = ground.home();
     home.record(events, 4096);
-    let started = stopwatch();
-    let embedded = home.start(Limits::default());
+    let started = start_stopwatch();
+    let embedded = home.start(PipelineLimits::default());
     let took = started.elapsed().as_secs_f64();
     let seq = embedded.engine.views().get(SALE).unwrap().seq.0;
     println!("{seq:>12} {took:>8.2} {:>12.2} {:>10.0}", took * 1e6 / seq as f64, ground.megabytes(&home));

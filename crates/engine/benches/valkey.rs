@@ -6,12 +6,13 @@
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program that prints figures")]
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
 
-use engine::clock::stopwatch;
-use engine::decide::valkey::{Batch, Library, Request, Said, Time};
+use engine::clock::start_stopwatch;
+use engine::decide::valkey::{CallResult, CallTime, LibraryCall, LibraryRequest, ValkeyLibrary};
 use engine::record::Epoch;
-use own_servers::redis::Server;
+use own_servers::redis::RedisServer;
 use sale::{
-    Admission, BuyerId, Command, Entry, Money, OrderId, Policy, RequestKey, SaleId, Seq, State, Timestamp,
+    AdmissionMode, BuyerId, Command, EventSeq, LedgerEntry, Money, OrderId, Policy, RequestKey, SaleId,
+    SaleState, Timestamp,
 };
 use uuid::Uuid;
 
@@ -25,8 +26,8 @@ fn main() {
 }
 
 async fn measure_all() {
-    let server = Server::start();
-    let mut bench = Bench { library: Library::at(&server.url(), "bench").unwrap(), server, sales: 0 };
+    let server = RedisServer::start();
+    let mut bench = Bench { library: ValkeyLibrary::new(&server.url(), "bench").unwrap(), server, sales: 0 };
     println!("decisions in Redis, {DECISIONS} of each");
     println!(
         "{:>10} {:>6} {:>10} {:>12} {:>18} {:>8}",
@@ -41,13 +42,13 @@ async fn measure_all() {
     }
     println!("\nhanding a state over\n{:>10} {:>8} {:>12}", "orders", "s", "µs an order");
     for orders in [10_000, 300_000] {
-        bench.hand_over(orders).await;
+        bench.measure_restore(orders).await;
     }
 }
 
 struct Bench {
-    server: Server,
-    library: Library,
+    server: RedisServer,
+    library: ValkeyLibrary,
     sales: u64,
 }
 
@@ -55,22 +56,22 @@ impl Bench {
     async fn measure(&mut self, what: &str, command: fn(u64) -> Command, len: u64, in_flight: usize) {
         let admission = match command(0) {
             Command::Join { .. } => {
-                Admission::Fifo { per_second: 1, checkout_s: 60, line_opens_s: 60, extension_s: 0 }
+                AdmissionMode::Fifo { per_second: 1, checkout_s: 60, line_opens_s: 60, extension_s: 0 }
             }
-            _ => Admission::Open,
+            _ => AdmissionMode::Open,
         };
         let state = announced(admission);
         let sale = self.begin(&state).await;
         let decisions = DECISIONS / len * len;
         let commands: Vec<Command> = (0..decisions).map(command).collect();
         let cpu_before_us = self.cpu_us();
-        let started = stopwatch();
+        let started = start_stopwatch();
         let chunks: Vec<&[Command]> = commands.chunks(usize::try_from(len).unwrap()).collect();
         let mut decided = 0;
         for calls in chunks.chunks(64) {
-            let batches: Vec<Batch<'_>> = calls.iter().map(|commands| batch(sale, commands)).collect();
+            let batches: Vec<LibraryCall<'_>> = calls.iter().map(|commands| batch(sale, commands)).collect();
             for said in self.library.decide(&batches, in_flight).await {
-                let Ok(Said::Decided(reply)) = said else { panic!("{said:?}") };
+                let Ok(CallResult::Decided(reply)) = said else { panic!("{said:?}") };
                 decided += reply.entries.len() as u64;
             }
         }
@@ -85,24 +86,24 @@ impl Bench {
         self.server.ask(&["FLUSHALL"]);
     }
 
-    async fn hand_over(&mut self, orders: u64) {
-        let mut state = announced(Admission::Open);
-        let mut entries: Vec<Entry> = Vec::new();
+    async fn measure_restore(&mut self, orders: u64) {
+        let mut state = announced(AdmissionMode::Open);
+        let mut entries: Vec<LedgerEntry> = Vec::new();
         for no in 0..orders {
             state.step(START, &purchase(no), &mut entries);
         }
-        let started = stopwatch();
+        let started = start_stopwatch();
         self.begin(&state).await;
         let took_s = started.elapsed().as_secs_f64();
         println!("{orders:>10} {took_s:>8.2} {:>12.2}", took_s * 1e6 / orders as f64);
         self.server.ask(&["FLUSHALL"]);
     }
 
-    async fn begin(&mut self, state: &State) -> SaleId {
+    async fn begin(&mut self, state: &SaleState) -> SaleId {
         self.sales += 1;
         let sale = SaleId(Uuid::from_u64_pair(0x5a1e, self.sales));
-        assert_eq!(self.library.claim(sale).await.unwrap(), None);
-        assert!(self.library.hand_over(sale, Epoch(1), state).await.unwrap());
+        assert_eq!(self.library.claim_restore(sale).await.unwrap(), None);
+        assert!(self.library.restore_state(sale, Epoch(1), state).await.unwrap());
         sale
     }
 
@@ -117,23 +118,29 @@ impl Bench {
     }
 }
 
-fn batch(sale: SaleId, commands: &[Command]) -> Batch<'_> {
-    let requests = commands.iter().map(Request::Command).collect();
-    Batch { sale, time: Time::At(START), epoch_min: Epoch(1), known_policy: Seq(1), requests }
+fn batch(sale: SaleId, commands: &[Command]) -> LibraryCall<'_> {
+    let requests = commands.iter().map(LibraryRequest::Command).collect();
+    LibraryCall {
+        sale,
+        time: CallTime::FixedAt(START),
+        epoch_min: Epoch(1),
+        known_policy: EventSeq(1),
+        requests,
+    }
 }
 
-fn announced(admission: Admission) -> State {
+fn announced(admission: AdmissionMode) -> SaleState {
     let policy = Policy {
         quantity: 1_000_000,
         unit_price: Money { minor: 4_900, currency: "EUR".parse().unwrap() },
         // A line is joined before the start, so that nobody is admitted while it is measured.
-        starts_at: if admission == Admission::Open { START } else { START.plus_s(60) },
+        starts_at: if admission == AdmissionMode::Open { START } else { START.plus_s(60) },
         ends_at: START.plus_s(86_400),
         limit_per_buyer: 1,
         hold_s: 600,
         admission,
     };
-    let mut state = State::new();
+    let mut state = SaleState::new();
     state.step(START, &Command::Configure { policy: Box::new(policy) }, &mut Vec::new());
     state
 }

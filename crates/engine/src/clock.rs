@@ -18,11 +18,11 @@ pub trait Clock: Send + Sync + 'static {
 /// 15 s longer or shorter than promised, whatever is done to the machine's clock.
 const SLEW_PERCENT: i64 = 5;
 /// How often the wall clock is looked at.
-const SLEW_EVERY: Duration = Duration::from_millis(20);
+const SLEW_INTERVAL: Duration = Duration::from_millis(20);
 /// Differences below this are scheduling noise and are left alone, in microseconds.
 const SLEW_IGNORED_US: i64 = 2_000;
 /// A difference above this is told in the log, in microseconds.
-const JUMP_TOLD_US: i64 = 1_000_000;
+const JUMP_LOGGED_US: i64 = 1_000_000;
 
 /// The longest single wait, so that a sleeper sees what was slewed meanwhile: at 5 % it is 25 ms late at most.
 const SLEEP_MAX: Duration = Duration::from_millis(500);
@@ -31,15 +31,15 @@ const SLEEP_MAX: Duration = Duration::from_millis(500);
 /// the monotonic clock, and comes back to the wall clock at a rate of at most 5 %. It never jumps and never runs backwards,
 /// so an hour lost or won by the machine neither expires a hold nor freezes a line.
 pub struct SystemClock {
-    time: Arc<Time>,
+    time: Arc<SlewedTime>,
 }
 
-struct Time {
+struct SlewedTime {
     started: Instant,
     /// Microseconds since the epoch at `started`, as slewed until now.
     anchor_us: AtomicI64,
     /// The latest time that was told, in microseconds: slewing back never takes it back.
-    told_us: AtomicI64,
+    latest_us: AtomicI64,
 }
 
 impl SystemClock {
@@ -49,7 +49,7 @@ impl SystemClock {
     /// When the operating system refuses a thread at start-up.
     #[must_use]
     pub fn start(not_before: Timestamp) -> Arc<Self> {
-        Self::start_wrong_by(not_before, || 0)
+        Self::start_with_offset(not_before, || 0)
     }
 
     /// The same on a machine whose wall clock is wrong by so many milliseconds, which may change at any time: how a rehearsal
@@ -58,20 +58,20 @@ impl SystemClock {
     /// # Panics
     /// When the operating system refuses a thread at start-up.
     #[must_use]
-    pub fn start_wrong_by(
+    pub fn start_with_offset(
         not_before: Timestamp,
         wrong_by_ms: impl Fn() -> i64 + Send + 'static,
     ) -> Arc<Self> {
-        let wall_us = move || wall_us().saturating_add(wrong_by_ms().saturating_mul(1000));
+        let wall_us = move || read_wall_us().saturating_add(wrong_by_ms().saturating_mul(1000));
         let starts_us = wall_us();
         let anchor_us = starts_us.max(not_before.0 * 1000);
-        if anchor_us - starts_us > JUMP_TOLD_US {
+        if anchor_us - starts_us > JUMP_LOGGED_US {
             tracing::warn!(
                 behind_ms = (anchor_us - starts_us) / 1000,
                 "the machine's clock is behind the ledger; time goes on from the ledger's last moment"
             );
         }
-        let time = Arc::new(Time::starting_at(anchor_us));
+        let time = Arc::new(SlewedTime::start_at(anchor_us));
         let weak = Arc::downgrade(&time);
         std::thread::Builder::new()
             .name("clock".into())
@@ -80,15 +80,15 @@ impl SystemClock {
                 while let Some(time) = weak.upgrade() {
                     let error_us = wall_us() - time.now_us();
                     time.slew(error_us);
-                    if error_us.abs() > JUMP_TOLD_US && !told {
+                    if error_us.abs() > JUMP_LOGGED_US && !told {
                         tracing::error!(
                             difference_ms = error_us / 1000,
                             "the machine's clock has jumped; sales follow it slowly, at most 5 % faster or slower"
                         );
                     }
-                    told = error_us.abs() > JUMP_TOLD_US;
+                    told = error_us.abs() > JUMP_LOGGED_US;
                     drop(time);
-                    std::thread::sleep(SLEW_EVERY);
+                    std::thread::sleep(SLEW_INTERVAL);
                 }
             })
             .expect("a thread for the clock can be started");
@@ -96,19 +96,19 @@ impl SystemClock {
     }
 }
 
-impl Time {
-    fn starting_at(anchor_us: i64) -> Self {
+impl SlewedTime {
+    fn start_at(anchor_us: i64) -> Self {
         Self {
-            started: stopwatch(),
+            started: start_stopwatch(),
             anchor_us: AtomicI64::new(anchor_us),
-            told_us: AtomicI64::new(anchor_us),
+            latest_us: AtomicI64::new(anchor_us),
         }
     }
 
     fn now_us(&self) -> i64 {
         let elapsed_us = i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX);
         let now_us = self.anchor_us.load(Ordering::Relaxed).saturating_add(elapsed_us);
-        now_us.max(self.told_us.fetch_max(now_us, Ordering::Relaxed))
+        now_us.max(self.latest_us.fetch_max(now_us, Ordering::Relaxed))
     }
 
     fn slew(&self, error_us: i64) {
@@ -137,26 +137,26 @@ impl Clock for SystemClock {
 
 /// The step towards the wall clock for one period of [`SLEW_EVERY`], in microseconds.
 fn slew_us(error_us: i64) -> i64 {
-    let step_max_us = i64::try_from(SLEW_EVERY.as_micros()).unwrap_or(i64::MAX) * SLEW_PERCENT / 100;
+    let step_max_us = i64::try_from(SLEW_INTERVAL.as_micros()).unwrap_or(i64::MAX) * SLEW_PERCENT / 100;
     if error_us.abs() < SLEW_IGNORED_US { 0 } else { error_us.clamp(-step_max_us, step_max_us) }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one reader of the machine's wall clock")]
-fn wall_us() -> i64 {
+fn read_wall_us() -> i64 {
     SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// What the machine's wall clock says, to compare it with another's; nothing is decided by it.
-pub(crate) fn wall() -> Timestamp {
-    Timestamp(wall_us().div_euclid(1000))
+pub(crate) fn read_wall_clock() -> Timestamp {
+    Timestamp(read_wall_us().div_euclid(1000))
 }
 
 /// Starts a stopwatch, for spans of work that are measured, never for decisions.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the one reader of the machine's monotonic clock")]
-pub fn stopwatch() -> Instant {
+pub fn start_stopwatch() -> Instant {
     Instant::now()
 }
 
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn time_goes_on_from_the_ledger_when_the_wall_clock_is_behind() {
-        let ahead = Timestamp(wall_us() / 1000).plus_s(3600);
+        let ahead = Timestamp(read_wall_us() / 1000).plus_s(3600);
         let clock = SystemClock::start(ahead);
         let first = clock.now();
         assert!(first >= ahead);
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn time_never_runs_backwards_while_it_is_slewed_back() {
-        let time = Time::starting_at(0);
+        let time = SlewedTime::start_at(0);
         let mut last_us = 0;
         for _ in 0..1000 {
             time.slew(-3_600_000_000);

@@ -2,11 +2,11 @@
 //! that belongs to one process at a time.
 
 use crate::clock::Clock;
-use crate::decide::{Decide, memory::Memory};
+use crate::decide::{BatchDecider, memory::MemoryDecider};
 use crate::engine::Engine;
-use crate::pipeline::{Limits, Pipeline, assemble};
-use crate::record::sqlite::{SqliteReader, SqliteRecorder, check_log, mend_torn_tails};
-use crate::record::{Read, ReadError, Record, RecordError};
+use crate::pipeline::{Pipeline, PipelineLimits, assemble_pipeline};
+use crate::record::sqlite::{SqliteReader, SqliteRecorder, check_log, set_torn_tails_aside};
+use crate::record::{LedgerReader, LedgerRecorder, ReadError, RecordError};
 use sale::Timestamp;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
@@ -16,8 +16,7 @@ use std::thread::JoinHandle;
 use tokio::runtime::Runtime;
 
 /// A running engine and what it owns.
-pub struct Embedded {
-    /// The handle.
+pub struct RunningEngine {
     pub engine: Engine,
     /// Rows that a power loss had torn, and that were set aside at the start.
     pub torn_rows: u64,
@@ -32,19 +31,13 @@ pub enum StartError {
         "the data folder {folder} is in use by another doorbuster (process {pid}): stop it, or give this one its own --data"
     )]
     Locked {
-        /// Which folder.
         folder: PathBuf,
         /// By whom, as far as it said so.
         pid: String,
     },
     /// The folder cannot be made or written.
     #[error("the data folder {folder} cannot be used")]
-    Folder {
-        /// Which folder.
-        folder: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Folder { folder: PathBuf, source: io::Error },
     /// The ledger cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -64,12 +57,12 @@ pub enum StartError {
 ///
 /// # Errors
 /// When another process uses the folder, the ledger is damaged, or the machine refuses a file or thread.
-pub fn start_embedded(
+pub fn start_on_sqlite(
     folder: &Path,
-    limits: Limits,
+    limits: PipelineLimits,
     clock: impl FnOnce(Timestamp) -> Arc<dyn Clock>,
-) -> Result<Embedded, StartError> {
-    start_embedded_with(folder, limits, clock, |memory| memory, |recorder| recorder)
+) -> Result<RunningEngine, StartError> {
+    start_on_sqlite_with(folder, limits, clock, |memory| memory, |recorder| recorder)
 }
 
 /// As [`start_embedded`], with whatever `decide` and `record` make of the decider and the recorder: so that a test can put
@@ -77,57 +70,61 @@ pub fn start_embedded(
 ///
 /// # Errors
 /// As [`start_embedded`].
-pub fn start_embedded_with<D: Decide + Sync, R: Record>(
+pub fn start_on_sqlite_with<D: BatchDecider + Sync, R: LedgerRecorder>(
     folder: &Path,
-    limits: Limits,
+    limits: PipelineLimits,
     clock: impl FnOnce(Timestamp) -> Arc<dyn Clock>,
-    decide: impl FnOnce(Memory) -> D,
+    decide: impl FnOnce(MemoryDecider) -> D,
     record: impl FnOnce(SqliteRecorder) -> R,
-) -> Result<Embedded, StartError> {
-    let lock = lock(folder)?;
+) -> Result<RunningEngine, StartError> {
+    let lock = lock_folder(folder)?;
     check_log(folder)?;
     let recorder = SqliteRecorder::open(folder)?;
-    let ledger: Arc<dyn Read> = Arc::new(SqliteReader::open(folder)?);
-    let mut decider = Memory::default();
+    let ledger: Arc<dyn LedgerReader> = Arc::new(SqliteReader::open(folder)?);
+    let mut decider = MemoryDecider::default();
     let mut torn_rows = 0;
     let folded = futures::executor::block_on(decider.rebuild(ledger.as_ref()));
     if let Err(ReadError::Damaged { .. }) = folded {
-        torn_rows = mend_torn_tails(folder)?;
+        torn_rows = set_torn_tails_aside(folder)?;
         futures::executor::block_on(decider.rebuild(ledger.as_ref()))?;
     } else {
         folded?;
     }
-    let clock = clock(decider.clock());
+    let clock = clock(decider.latest_time());
 
     let (decider, recorder) = (decide(decider), record(recorder));
-    let Pipeline { engine, decide, record } = assemble(decider, recorder, ledger, clock, limits);
+    let Pipeline { engine, decide, record } = assemble_pipeline(decider, recorder, ledger, clock, limits);
     let record = async move {
         record.run().await;
         // Nothing writes any more: the folder is free.
         drop(lock);
     };
-    let threads =
-        vec![thread("decide", decide.run(), runtime(false)?)?, thread("record", record, runtime(false)?)?];
-    Ok(Embedded { engine, torn_rows, threads })
+    let threads = vec![
+        spawn_stage("decide", decide.run(), build_runtime(false)?)?,
+        spawn_stage("record", record, build_runtime(false)?)?,
+    ];
+    Ok(RunningEngine { engine, torn_rows, threads })
 }
 
-impl Embedded {
+impl RunningEngine {
     /// A pipeline that records over the network, each stage on its thread.
-    pub(crate) fn over_network<D: Decide + Sync, R: Record>(
+    pub(crate) fn start_stages<D: BatchDecider + Sync, R: LedgerRecorder>(
         pipeline: Pipeline<D, R>,
     ) -> Result<Self, StartError> {
-        Self::on(pipeline, runtime(false)?, runtime(true)?)
+        Self::start_stages_on(pipeline, build_runtime(false)?, build_runtime(true)?)
     }
 
     /// A pipeline whose stages have runtimes already, each on its thread.
-    pub(crate) fn on<D: Decide + Sync, R: Record>(
+    pub(crate) fn start_stages_on<D: BatchDecider + Sync, R: LedgerRecorder>(
         pipeline: Pipeline<D, R>,
         deciding: Runtime,
         recording: Runtime,
     ) -> Result<Self, StartError> {
         let Pipeline { engine, decide, record } = pipeline;
-        let threads =
-            vec![thread("decide", decide.run(), deciding)?, thread("record", record.run(), recording)?];
+        let threads = vec![
+            spawn_stage("decide", decide.run(), deciding)?,
+            spawn_stage("record", record.run(), recording)?,
+        ];
         Ok(Self { engine, torn_rows: 0, threads })
     }
 
@@ -143,7 +140,7 @@ impl Embedded {
     }
 }
 
-fn thread(
+fn spawn_stage(
     name: &str,
     stage: impl Future<Output = ()> + Send + 'static,
     runtime: Runtime,
@@ -155,7 +152,7 @@ fn thread(
 }
 
 /// A runtime for one thread.
-pub(crate) fn runtime(has_network: bool) -> Result<Runtime, StartError> {
+pub(crate) fn build_runtime(has_network: bool) -> Result<Runtime, StartError> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_time();
     if has_network {
@@ -169,7 +166,7 @@ pub(crate) fn runtime(has_network: bool) -> Result<Runtime, StartError> {
 ///
 /// # Errors
 /// When it cannot be made.
-pub fn make_folder(folder: &Path) -> io::Result<()> {
+pub fn create_data_folder(folder: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
@@ -177,9 +174,9 @@ pub fn make_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// Locks `folder` for this process, making it if need be. The lock goes with the process, however it ends.
-fn lock(folder: &Path) -> Result<File, StartError> {
+fn lock_folder(folder: &Path) -> Result<File, StartError> {
     let folder_error = |source| StartError::Folder { folder: folder.to_owned(), source };
-    make_folder(folder).map_err(folder_error)?;
+    create_data_folder(folder).map_err(folder_error)?;
     let path = folder.join("lock");
     let mut file = OpenOptions::new()
         .create(true)

@@ -1,13 +1,14 @@
 //! The handle that the rest of the house holds: ask the pipeline, or look at what it has published.
 
 use crate::clock::Clock;
-use crate::decide::{Ask, Told};
-use crate::metrics::Metrics;
-use crate::pipeline::{Caller, Job, NotDone};
-use crate::record::Read;
-use crate::view::{SaleView, Views};
+use crate::decide::{Reply, Request};
+use crate::metrics::PipelineMetrics;
+use crate::pipeline::{PipelineError, PipelineJob, WaitingCaller};
+use crate::record::LedgerReader;
+use crate::view::{SaleView, SaleViews};
 use sale::{
-    BuyerId, BuyerView, Command, LineMember, OrderId, OrderView, Outcome, SaleId, Seq, Ticket, Timestamp,
+    BuyerId, BuyerView, Command, CommandOutcome, EventSeq, LineMember, OrderId, OrderView, SaleId, Ticket,
+    Timestamp,
 };
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -15,25 +16,25 @@ use tokio::sync::{mpsc, oneshot, watch};
 /// A handle to a running pipeline; clones share it.
 #[derive(Clone)]
 pub struct Engine {
-    shared: Arc<Shared>,
+    shared: Arc<EngineShared>,
 }
 
-pub(crate) struct Shared {
-    pub(crate) jobs: mpsc::Sender<Job>,
-    pub(crate) views: Arc<Views>,
-    pub(crate) ledger: Arc<dyn Read>,
+pub(crate) struct EngineShared {
+    pub(crate) jobs: mpsc::Sender<PipelineJob>,
+    pub(crate) views: Arc<SaleViews>,
+    pub(crate) ledger: Arc<dyn LedgerReader>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) stopping: watch::Sender<bool>,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: PipelineMetrics,
 }
 
 /// The law's answer to a command, durable.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct CommandReply {
     /// What the law says.
-    pub outcome: Outcome,
+    pub outcome: CommandOutcome,
     /// The sale's last event when it said so.
-    pub seq: Seq,
+    pub seq: EventSeq,
     /// When it said so.
     pub at: Timestamp,
 }
@@ -50,7 +51,7 @@ pub enum EngineError {
     /// The state is not known for certain at the moment: the ledger does not take records, or the state is folded anew from
     /// it. Nothing was to be changed, and nothing was.
     #[error("the state cannot be looked at while the ledger does not take records")]
-    Unreadable,
+    StateUnknown,
     /// The pipeline has ended. A request that was already taken may have been kept or not.
     #[error("the engine has stopped")]
     Stopped,
@@ -59,16 +60,16 @@ pub enum EngineError {
     NoSuchSale,
 }
 
-impl From<NotDone> for EngineError {
-    fn from(not_done: NotDone) -> Self {
+impl From<PipelineError> for EngineError {
+    fn from(not_done: PipelineError) -> Self {
         match not_done {
-            NotDone::NotRecorded => Self::NotRecorded,
+            PipelineError::NotRecorded => Self::NotRecorded,
         }
     }
 }
 
 impl Engine {
-    pub(crate) fn new(shared: Shared) -> Self {
+    pub(crate) fn new(shared: EngineShared) -> Self {
         Self { shared: Arc::new(shared) }
     }
 
@@ -76,9 +77,9 @@ impl Engine {
     ///
     /// # Errors
     /// When there is no answer; a refusal of the law is an answer.
-    pub async fn command(&self, sale: SaleId, command: Command) -> Result<Answer, EngineError> {
-        match self.ask(Ask::Command { sale, command }).await? {
-            Told::Outcome { outcome, seq, at } => Ok(Answer { outcome, seq, at }),
+    pub async fn command(&self, sale: SaleId, command: Command) -> Result<CommandReply, EngineError> {
+        match self.send_request(Request::Command { sale, command }).await? {
+            Reply::Outcome { outcome, seq, at } => Ok(CommandReply { outcome, seq, at }),
             _ => Err(EngineError::NoSuchSale),
         }
     }
@@ -89,8 +90,8 @@ impl Engine {
     /// # Errors
     /// When there is no answer.
     pub async fn sale(&self, sale: SaleId) -> Result<Arc<SaleView>, EngineError> {
-        match self.look(Ask::Sale { sale }).await? {
-            Told::Sale(view) => Ok(view),
+        match self.query(Request::Sale { sale }).await? {
+            Reply::Sale(view) => Ok(view),
             _ => Err(EngineError::NoSuchSale),
         }
     }
@@ -100,8 +101,8 @@ impl Engine {
     /// # Errors
     /// When there is no answer.
     pub async fn buyer(&self, sale: SaleId, buyer: BuyerId) -> Result<BuyerView, EngineError> {
-        match self.look(Ask::Buyer { sale, buyer }).await? {
-            Told::Buyer(view) => Ok(view),
+        match self.query(Request::Buyer { sale, buyer }).await? {
+            Reply::Buyer(view) => Ok(view),
             _ => Err(EngineError::NoSuchSale),
         }
     }
@@ -111,8 +112,8 @@ impl Engine {
     /// # Errors
     /// When there is no answer.
     pub async fn order(&self, order: OrderId) -> Result<Option<(SaleId, OrderView)>, EngineError> {
-        match self.look(Ask::Order { order }).await? {
-            Told::Order(found) => Ok(found),
+        match self.query(Request::Order { order }).await? {
+            Reply::Order(found) => Ok(found),
             _ => Err(EngineError::NoSuchSale),
         }
     }
@@ -121,13 +122,13 @@ impl Engine {
     ///
     /// # Errors
     /// When there is no answer.
-    pub async fn orders_of(
+    pub async fn buyer_orders(
         &self,
         buyer: BuyerId,
         sales: Vec<SaleId>,
     ) -> Result<Vec<(SaleId, OrderView)>, EngineError> {
-        match self.look(Ask::OrdersOf { buyer, sales }).await? {
-            Told::Orders(orders) => Ok(orders),
+        match self.query(Request::OrdersOf { buyer, sales }).await? {
+            Reply::Orders(orders) => Ok(orders),
             _ => Err(EngineError::NoSuchSale),
         }
     }
@@ -136,31 +137,30 @@ impl Engine {
     ///
     /// # Errors
     /// When there is no answer.
-    pub async fn line(
+    pub async fn line_members(
         &self,
         sale: SaleId,
         after: Option<Ticket>,
         limit: usize,
     ) -> Result<Vec<LineMember>, EngineError> {
-        match self.look(Ask::Line { sale, after, limit }).await? {
-            Told::Line(members) => Ok(members),
+        match self.query(Request::Line { sale, after, limit }).await? {
+            Reply::Line(members) => Ok(members),
             _ => Err(EngineError::NoSuchSale),
         }
     }
 
     /// What is published; never waits.
     #[must_use]
-    pub fn views(&self) -> &Views {
+    pub fn views(&self) -> &SaleViews {
         &self.shared.views
     }
 
     /// The ledger, for followers and auditors.
     #[must_use]
-    pub fn ledger(&self) -> &Arc<dyn Read> {
+    pub fn ledger(&self) -> &Arc<dyn LedgerReader> {
         &self.shared.ledger
     }
 
-    /// The engine's time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.shared.clock.now()
@@ -172,9 +172,8 @@ impl Engine {
         &self.shared.clock
     }
 
-    /// The pipeline's figures.
     #[must_use]
-    pub fn metrics(&self) -> &Metrics {
+    pub fn metrics(&self) -> &PipelineMetrics {
         &self.shared.metrics
     }
 
@@ -197,7 +196,7 @@ impl Engine {
     }
 
     /// Resolves when the pipeline takes no more requests: it was told to stop, or one of its stages has panicked.
-    pub async fn ended(&self) {
+    pub async fn wait_until_ended(&self) {
         self.shared.jobs.closed().await;
     }
 
@@ -207,26 +206,27 @@ impl Engine {
     }
 
     /// Asks for what changes nothing.
-    async fn look(&self, ask: Ask) -> Result<Told, EngineError> {
-        self.ask(ask).await.map_err(|error| match error {
-            EngineError::NotRecorded => EngineError::Unreadable,
+    async fn query(&self, ask: Request) -> Result<Reply, EngineError> {
+        self.send_request(ask).await.map_err(|error| match error {
+            EngineError::NotRecorded => EngineError::StateUnknown,
             other => other,
         })
     }
 
-    async fn ask(&self, ask: Ask) -> Result<Told, EngineError> {
+    async fn send_request(&self, ask: Request) -> Result<Reply, EngineError> {
         let (reply, answer) = oneshot::channel();
-        self.shared.jobs.try_send(Job { ask, caller: Caller { reply, tries: 0 } }).map_err(|error| {
-            match error {
+        self.shared
+            .jobs
+            .try_send(PipelineJob { request: ask, caller: WaitingCaller { reply, tries: 0 } })
+            .map_err(|error| match error {
                 mpsc::error::TrySendError::Full(_) => {
                     self.shared.metrics.overloads.inc();
                     EngineError::Overloaded
                 }
                 mpsc::error::TrySendError::Closed(_) => EngineError::Stopped,
-            }
-        })?;
+            })?;
         match answer.await {
-            Ok(Ok(Told::Unavailable)) => Err(EngineError::NotRecorded),
+            Ok(Ok(Reply::Unavailable)) => Err(EngineError::NotRecorded),
             Ok(told) => Ok(told?),
             Err(_) => Err(EngineError::Stopped),
         }

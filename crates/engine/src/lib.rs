@@ -19,10 +19,12 @@ pub mod pipeline;
 pub mod record;
 mod view;
 
-pub use crate::cluster::{Cluster, start_in_cluster};
-pub use crate::decide::valkey::{Skew, WrongBy};
-pub use crate::embedded::{Embedded, StartError, make_folder, start_embedded, start_embedded_with};
-pub use crate::engine::{Answer, Engine, EngineError};
-pub use crate::metrics::Metrics;
+pub use crate::cluster::{ClusterSettings, start_in_cluster};
+pub use crate::decide::valkey::{ClockOffset, ClockSkew};
+pub use crate::embedded::{
+    RunningEngine, StartError, create_data_folder, start_on_sqlite, start_on_sqlite_with,
+};
+pub use crate::engine::{CommandReply, Engine, EngineError};
+pub use crate::metrics::PipelineMetrics;
 pub use crate::on_postgres::start_on_postgres;
-pub use crate::view::{SaleView, Views};
+pub use crate::view::{SaleView, SaleViews};

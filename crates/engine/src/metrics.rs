@@ -7,14 +7,12 @@ use prometheus_client::registry::{Registry, Unit};
 
 /// The pipeline's figures; clones share them.
 #[derive(Clone, Debug)]
-pub struct Metrics {
-    /// Requests a batch.
+pub struct PipelineMetrics {
     pub batch_len: Histogram,
     /// Seconds spent deciding a batch.
     pub decide_s: Histogram,
     /// Seconds spent recording a batch.
     pub record_s: Histogram,
-    /// Events recorded.
     pub events: Counter,
     /// Batches whose recording failed.
     pub record_failures: Counter,
@@ -36,7 +34,7 @@ pub struct Metrics {
     pub recovered: Counter,
 }
 
-impl Default for Metrics {
+impl Default for PipelineMetrics {
     fn default() -> Self {
         // 50 µs to 1.6 s.
         let seconds = || Histogram::new(exponential_buckets(0.000_05, 2.0, 16));
@@ -58,7 +56,7 @@ impl Default for Metrics {
     }
 }
 
-impl Metrics {
+impl PipelineMetrics {
     /// Shows the figures in `registry` as `pipeline_…`.
     pub fn register(&self, registry: &mut Registry) {
         let pipeline = registry.sub_registry_with_prefix("pipeline");

@@ -3,11 +3,11 @@
 //! cost the first one its work and nobody a unit.
 
 use crate::clock::Clock;
-use crate::decide::{Decide, memory::Memory};
-use crate::embedded::{Embedded, StartError};
-use crate::pipeline::{Limits, assemble};
-use crate::record::Read;
-use crate::record::postgres::{Address, PostgresReader, PostgresRecorder};
+use crate::decide::{BatchDecider, memory::MemoryDecider};
+use crate::embedded::{RunningEngine, StartError};
+use crate::pipeline::{PipelineLimits, assemble_pipeline};
+use crate::record::LedgerReader;
+use crate::record::postgres::{PostgresAddress, PostgresReader, PostgresRecorder};
 use futures::executor::block_on;
 use sale::Timestamp;
 use std::sync::Arc;
@@ -19,19 +19,19 @@ use std::sync::Arc;
 /// When there is no ledger (see [`crate::record::postgres::make`]), it is damaged, the database cannot be reached, or the machine
 /// refuses a thread.
 pub fn start_on_postgres(
-    address: &Address,
-    limits: Limits,
+    address: &PostgresAddress,
+    limits: PipelineLimits,
     clock: impl FnOnce(Timestamp) -> Arc<dyn Clock>,
-) -> Result<Embedded, StartError> {
+) -> Result<RunningEngine, StartError> {
     let (reader, recorder) = block_on(async {
         let reader = PostgresReader::open(address).await?;
         // Before it is read: what is written after this is ours.
         let recorder = PostgresRecorder::claim(address, &reader).await?;
         Ok::<_, StartError>((reader, recorder))
     })?;
-    let ledger: Arc<dyn Read> = Arc::new(reader);
-    let mut decider = Memory::default();
+    let ledger: Arc<dyn LedgerReader> = Arc::new(reader);
+    let mut decider = MemoryDecider::default();
     block_on(decider.rebuild(ledger.as_ref()))?;
-    let clock = clock(decider.clock());
-    Embedded::over_network(assemble(decider, recorder, ledger, clock, limits))
+    let clock = clock(decider.latest_time());
+    RunningEngine::start_stages(assemble_pipeline(decider, recorder, ledger, clock, limits))
 }

@@ -14,24 +14,24 @@ pub use decide_stage::DecideStage;
 pub use record_stage::RecordStage;
 
 use crate::clock::Clock;
-use crate::decide::{Ask, Decide, Told};
-use crate::engine::{Engine, Shared};
-use crate::metrics::Metrics;
-use crate::record::{Batch, Outdated, Read, Record};
-use crate::view::{SaleView, Views};
+use crate::decide::{BatchDecider, Reply, Request};
+use crate::engine::{Engine, EngineShared};
+use crate::metrics::PipelineMetrics;
+use crate::record::{Batch, LedgerReader, LedgerRecorder, StaleEpoch};
+use crate::view::{SaleView, SaleViews};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// How the pipeline is bounded.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct PipelineLimits {
     /// Requests that may wait to be decided; the next one is refused at once.
     pub queue_len: usize,
     /// Requests a batch, at most. Large enough that a disk of 1 ms still records a million events a second.
     pub batch_len_max: usize,
 }
 
-impl Default for Limits {
+impl Default for PipelineLimits {
     fn default() -> Self {
         Self { queue_len: 16_384, batch_len_max: 1024 }
     }
@@ -42,7 +42,7 @@ const BATCHES_AHEAD: usize = 1;
 
 /// Why a request got no answer of the law.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotDone {
+pub enum PipelineError {
     /// The ledger does not take records. The request may or may not have been kept; asking again with the same key tells.
     #[error("the ledger does not take records at the moment")]
     NotRecorded,
@@ -50,35 +50,32 @@ pub enum NotDone {
 
 /// A pipeline that does not run yet: give each stage to whoever polls it.
 pub struct Pipeline<D, R> {
-    /// The handle.
     pub engine: Engine,
-    /// Decides.
     pub decide: DecideStage<D>,
-    /// Records and answers.
     pub record: RecordStage<R>,
 }
 
 /// Puts a pipeline together. `decider` has been folded from `ledger`, which is what `recorder` writes.
-pub fn assemble<D: Decide, R: Record>(
+pub fn assemble_pipeline<D: BatchDecider, R: LedgerRecorder>(
     decider: D,
     recorder: R,
-    ledger: Arc<dyn Read>,
+    ledger: Arc<dyn LedgerReader>,
     clock: Arc<dyn Clock>,
-    limits: Limits,
+    limits: PipelineLimits,
 ) -> Pipeline<D, R> {
-    assemble_with(decider, recorder, ledger, clock, limits, Metrics::default())
+    assemble_with_metrics(decider, recorder, ledger, clock, limits, PipelineMetrics::default())
 }
 
 /// The same with figures that are there already.
-pub(crate) fn assemble_with<D: Decide, R: Record>(
+pub(crate) fn assemble_with_metrics<D: BatchDecider, R: LedgerRecorder>(
     decider: D,
     recorder: R,
-    ledger: Arc<dyn Read>,
+    ledger: Arc<dyn LedgerReader>,
     clock: Arc<dyn Clock>,
-    limits: Limits,
-    metrics: Metrics,
+    limits: PipelineLimits,
+    metrics: PipelineMetrics,
 ) -> Pipeline<D, R> {
-    let views = Arc::new(Views::default());
+    let views = Arc::new(SaleViews::default());
     let (jobs, inbox) = mpsc::channel(limits.queue_len);
     let (record, batches) = mpsc::channel(BATCHES_AHEAD);
     let (failed, failed_in) = watch::channel(0);
@@ -93,13 +90,13 @@ pub(crate) fn assemble_with<D: Decide, R: Record>(
             decider,
             ledger: Arc::clone(&ledger),
             clock: Arc::clone(&clock),
-            inbox: decide_stage::Inbox {
+            inbox: decide_stage::JobInbox {
                 jobs: inbox,
                 stopping: stopping_in,
                 batch_len_max: limits.batch_len_max,
             },
             record,
-            redo: redo_in,
+            retries: redo_in,
             failed: failed_in,
             metrics: metrics.clone(),
         },
@@ -107,64 +104,61 @@ pub(crate) fn assemble_with<D: Decide, R: Record>(
             recorder,
             batches,
             views: Arc::clone(&views),
-            redo,
+            retries: redo,
             failed,
             metrics: metrics.clone(),
         },
-        engine: Engine::new(Shared { jobs, views, ledger, clock, stopping, metrics }),
+        engine: Engine::new(EngineShared { jobs, views, ledger, clock, stopping, metrics }),
     }
 }
 
 /// The way back to a caller, who may have gone.
-pub(crate) type Reply = oneshot::Sender<Result<Told, NotDone>>;
+pub(crate) type ReplySender = oneshot::Sender<Result<Reply, PipelineError>>;
 
 /// A request and its caller.
-pub(crate) struct Job {
-    pub(crate) ask: Ask,
-    pub(crate) caller: Caller,
+pub(crate) struct PipelineJob {
+    pub(crate) request: Request,
+    pub(crate) caller: WaitingCaller,
 }
 
-/// Who asks.
-pub(crate) struct Caller {
-    pub(crate) reply: Reply,
+pub(crate) struct WaitingCaller {
+    pub(crate) reply: ReplySender,
     /// How often the request was decided in vain.
     pub(crate) tries: u8,
 }
 
 /// How often a request is decided in vain before its caller is told to come back.
-const TRIES_MAX: u8 = 3;
+const ATTEMPTS_MAX: u8 = 3;
 
 /// What the deciding stage sends to the recording stage, in order.
-enum ToRecord {
-    Batch(Pending),
+enum RecorderMessage {
+    Batch(PendingBatch),
     /// Try whether the ledger takes records.
     Probe(oneshot::Sender<bool>),
 }
 
 /// What the recording stage sends back: requests to be decided again, because these sales' states are over.
-struct Redo {
-    outdated: Vec<Outdated>,
-    jobs: Vec<Job>,
+struct RetryRequest {
+    stale: Vec<StaleEpoch>,
+    jobs: Vec<PipelineJob>,
 }
 
 /// A decided batch with its callers.
-struct Pending {
+struct PendingBatch {
     /// Counts the rebuilds of the state it was decided from.
     generation: u64,
     batch: Batch,
-    asks: Vec<Ask>,
-    /// One an ask.
-    callers: Vec<Caller>,
-    /// One an ask.
-    told: Vec<Told>,
+    requests: Vec<Request>,
+    callers: Vec<WaitingCaller>,
+    replies: Vec<Reply>,
     views: Vec<Arc<SaleView>>,
 }
 
-impl Caller {
+impl WaitingCaller {
     fn refuse(self) {
-        let _gone = self.reply.send(Err(NotDone::NotRecorded));
+        let _gone = self.reply.send(Err(PipelineError::NotRecorded));
     }
 }
 
 /// The other stage is gone, or the engine stops.
-struct Lost;
+struct StageInterrupted;

@@ -2,7 +2,7 @@
 //! A view is never newer than the ledger, and it may be a batch older than the decision that is being made.
 
 use arc_swap::ArcSwap;
-use sale::{Availability, Counters, Phase, Policy, Refusal, SaleId, Seq, State, Timestamp};
+use sale::{Availability, EventSeq, Policy, Refusal, SaleCounters, SaleId, SalePhase, SaleState, Timestamp};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -10,14 +10,11 @@ use tokio::sync::watch;
 /// A sale at one version.
 #[derive(Clone, Debug)]
 pub struct SaleView {
-    /// Which sale.
     pub id: SaleId,
     /// Its version: the last event in it.
-    pub seq: Seq,
-    /// Its promises.
+    pub seq: EventSeq,
     pub policy: Arc<Policy>,
-    /// Its sums.
-    pub counters: Counters,
+    pub counters: SaleCounters,
     /// Whether a unit can be had.
     pub availability: Availability,
     paused: bool,
@@ -27,26 +24,26 @@ pub struct SaleView {
 impl SaleView {
     /// The view of a state.
     #[must_use]
-    pub fn of(id: SaleId, state: &State, policy: Arc<Policy>) -> Self {
+    pub fn from_state(id: SaleId, state: &SaleState, policy: Arc<Policy>) -> Self {
         let at_start = state.phase(policy.starts_at);
         Self {
             id,
             seq: state.seq(),
             counters: state.counters(),
             availability: state.availability(),
-            paused: at_start == Phase::Paused,
-            closed: at_start == Phase::Closed,
+            paused: at_start == SalePhase::Paused,
+            closed: at_start == SalePhase::Closed,
             policy,
         }
     }
 
     /// The view of a sale that is kept elsewhere; the flags say whether it is paused, and whether it is closed.
     #[must_use]
-    pub(crate) fn from_sums(
+    pub(crate) fn from_counters(
         id: SaleId,
-        seq: Seq,
+        seq: EventSeq,
         policy: Arc<Policy>,
-        counters: Counters,
+        counters: SaleCounters,
         (paused, closed): (bool, bool),
     ) -> Self {
         let availability = if counters.available > 0 {
@@ -61,17 +58,17 @@ impl SaleView {
 
     /// What the sale is doing at `now`.
     #[must_use]
-    pub fn phase(&self, now: Timestamp) -> Phase {
+    pub fn phase(&self, now: Timestamp) -> SalePhase {
         if self.closed {
-            Phase::Closed
+            SalePhase::Closed
         } else if now >= self.policy.ends_at {
-            Phase::Ended
+            SalePhase::Ended
         } else if now < self.policy.starts_at {
-            Phase::Upcoming
+            SalePhase::Upcoming
         } else if self.paused {
-            Phase::Paused
+            SalePhase::Paused
         } else {
-            Phase::Active
+            SalePhase::Active
         }
     }
 
@@ -84,28 +81,28 @@ impl SaleView {
             return None;
         }
         match self.phase(now) {
-            Phase::Upcoming => Some(Refusal::NotStarted),
-            Phase::Ended => Some(Refusal::Ended),
-            Phase::Closed => Some(Refusal::Closed),
-            Phase::Active if self.availability == Availability::SoldOut => Some(Refusal::SoldOut),
-            Phase::Active | Phase::Paused => None,
+            SalePhase::Upcoming => Some(Refusal::NotStarted),
+            SalePhase::Ended => Some(Refusal::Ended),
+            SalePhase::Closed => Some(Refusal::Closed),
+            SalePhase::Active if self.availability == Availability::SoldOut => Some(Refusal::SoldOut),
+            SalePhase::Active | SalePhase::Paused => None,
         }
     }
 }
 
 /// The published views of all sales, and the bell that rings when one changes.
-pub struct Views {
+pub struct SaleViews {
     slots: ArcSwap<HashMap<SaleId, Arc<ArcSwap<SaleView>>>>,
-    bell: watch::Sender<u64>,
+    changed: watch::Sender<u64>,
 }
 
-impl Default for Views {
+impl Default for SaleViews {
     fn default() -> Self {
-        Self { slots: ArcSwap::default(), bell: watch::Sender::new(0) }
+        Self { slots: ArcSwap::default(), changed: watch::Sender::new(0) }
     }
 }
 
-impl Views {
+impl SaleViews {
     /// The sale as last recorded.
     #[must_use]
     pub fn get(&self, sale: SaleId) -> Option<Arc<SaleView>> {
@@ -114,14 +111,14 @@ impl Views {
 
     /// All sales as last recorded, in no order.
     #[must_use]
-    pub fn all(&self) -> Vec<Arc<SaleView>> {
+    pub fn list(&self) -> Vec<Arc<SaleView>> {
         self.slots.load().values().map(|slot| slot.load_full()).collect()
     }
 
     /// Changes each time something was recorded. Followers wait on it, then read on from their own offsets.
     #[must_use]
-    pub fn bell(&self) -> watch::Receiver<u64> {
-        self.bell.subscribe()
+    pub fn subscribe_changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
     }
 
     /// Shows what was recorded. Only the recording stage calls this, so that views never run ahead or backwards. Rings the bell when
@@ -146,7 +143,7 @@ impl Views {
             }
         }
         if is_news {
-            self.bell.send_modify(|rings| *rings += 1);
+            self.changed.send_modify(|rings| *rings += 1);
         }
     }
 }

@@ -7,8 +7,8 @@ pub mod nginx;
 pub mod postgres;
 pub mod redis;
 
-pub mod keeper;
-pub mod wire;
+pub mod process;
+pub mod proxy;
 
 mod port;
 

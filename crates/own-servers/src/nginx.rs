@@ -4,7 +4,7 @@
 //! Where nginx is not installed the test fails and says so; `scripts/setup.sh` installs it.
 
 use crate::free_port;
-use crate::keeper::{Keeper, children};
+use crate::process::{ProcessGuard, child_processes};
 use rustix::process::{Pid, Signal, geteuid};
 use std::net::TcpStream;
 use std::process::Command;
@@ -16,31 +16,30 @@ const DEBIAN: &str = "/usr/sbin/nginx";
 /// What stands in a site for this server's own port.
 const LISTEN: &str = "listen 80";
 /// How often it is looked whether the server has come to something, and for how long.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
-const LOOKS: u32 = 1_000;
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+const POLLS_MAX: u32 = 1_000;
 /// Folders that nginx would have in places where only root may write.
 const FOLDERS: [&str; 5] = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
 
 /// A server. It ends with this, or with the process.
-pub struct Nginx {
+pub struct NginxServer {
     /// Ended before the folder is removed: fields go in this order.
-    running: Option<Keeper>,
+    running: Option<ProcessGuard>,
     folder: TempDir,
     port: u16,
 }
 
-impl Nginx {
+impl NginxServer {
     /// A server for a site: what would stand in the `http` block, with `listen 80` for the server's own port.
     #[must_use]
     pub fn start(site: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("own-nginx-").tempdir().unwrap();
         let mut nginx = Self { running: None, folder, port: free_port() };
-        nginx.write(site);
+        nginx.write_config(site);
         nginx.launch();
         nginx
     }
 
-    /// Its address.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
@@ -48,12 +47,12 @@ impl Nginx {
 
     /// Gives it another site, and waits until it goes by that. Who is being served is served to the end.
     pub fn reload(&self, site: &str) {
-        self.write(site);
+        self.write_config(site);
         let running = self.running.as_ref().unwrap();
-        let before = children(running.id());
+        let before = child_processes(running.id());
         running.signal(Signal::HUP);
-        let is_new = || children(running.id()).iter().any(|child| !before.contains(child));
-        self.until("go by another site", is_new);
+        let is_new = || child_processes(running.id()).iter().any(|child| !before.contains(child));
+        self.wait_until("go by another site", is_new);
     }
 
     /// Its processes, the first one first.
@@ -70,15 +69,16 @@ impl Nginx {
     /// Starts it again after [`Nginx::kill`], and waits until it listens.
     pub fn launch(&mut self) {
         // TERM ends it without waiting for those whom it serves.
-        let keeper = Keeper::start(&self.command(&[]), self.folder.path(), "TERM");
+        let keeper = ProcessGuard::start(&self.command(&[]), self.folder.path(), "TERM");
         let running = self.running.insert(keeper);
         let id = running.id();
         // The workers come after the port is taken: who asks before them waits.
-        let listens = || !children(id).is_empty() && TcpStream::connect(("127.0.0.1", self.port)).is_ok();
-        self.until("listen", listens);
+        let listens =
+            || !child_processes(id).is_empty() && TcpStream::connect(("127.0.0.1", self.port)).is_ok();
+        self.wait_until("listen", listens);
     }
 
-    fn write(&self, site: &str) {
+    fn write_config(&self, site: &str) {
         assert!(site.contains(LISTEN), "a site says `{LISTEN}`: {site}");
         let site = site.replace(LISTEN, &format!("listen 127.0.0.1:{}", self.port));
         let folders: String = FOLDERS.map(|name| format!("{name}_temp_path {name};\n")).concat();
@@ -101,12 +101,12 @@ impl Nginx {
         command
     }
 
-    fn until(&self, what: &str, condition: impl Fn() -> bool) {
-        for _ in 0..LOOKS {
+    fn wait_until(&self, what: &str, condition: impl Fn() -> bool) {
+        for _ in 0..POLLS_MAX {
             if condition() {
                 return;
             }
-            std::thread::sleep(LOOK_EVERY);
+            std::thread::sleep(POLL_INTERVAL);
         }
         let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
         panic!("nginx does not come to {what}: {log}");
@@ -122,7 +122,7 @@ mod tests {
         format!("server {{\n    listen 80;\n    return 200 {word};\n}}\n")
     }
 
-    fn ask(nginx: &Nginx) -> String {
+    fn ask(nginx: &NginxServer) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", nginx.port)).unwrap();
         stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
         let mut told = String::new();
@@ -132,11 +132,11 @@ mod tests {
 
     #[test]
     fn it_goes_by_what_it_was_given_last_also_after_it_was_killed() {
-        let mut nginx = Nginx::start(&says("first"));
+        let mut nginx = NginxServer::start(&says("first"));
         assert_eq!(ask(&nginx), "first");
         nginx.reload(&says("second"));
         // An old worker may take what came before it heard.
-        nginx.until("say it", || ask(&nginx) == "second");
+        nginx.wait_until("say it", || ask(&nginx) == "second");
         nginx.kill();
         assert!(TcpStream::connect(("127.0.0.1", nginx.port)).is_err());
         nginx.launch();

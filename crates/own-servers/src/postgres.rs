@@ -7,8 +7,8 @@
 mod install;
 
 use crate::free_port;
-use crate::keeper::{Frozen, Keeper};
-use install::Install;
+use crate::process::{FrozenProcesses, ProcessGuard};
+use install::PostgresInstall;
 use rustix::process::Pid;
 use std::io::Write as _;
 use std::process::Stdio;
@@ -41,35 +41,35 @@ const DURABLE: [&str; 4] =
     ["fsync=on", "synchronous_commit=on", "full_page_writes=on", "shared_buffers=256MB"];
 
 /// A server. It ends with this, or with the process.
-pub struct Postgres {
+pub struct PostgresServer {
     /// Ended before the folder is removed: fields go in this order.
-    running: Option<Keeper>,
-    install: Install,
+    running: Option<ProcessGuard>,
+    install: PostgresInstall,
     folder: TempDir,
     port: u16,
     settings: Vec<String>,
     databases: AtomicU32,
 }
 
-impl Postgres {
+impl PostgresServer {
     /// A server of this test's own.
     #[must_use]
     pub fn start() -> Self {
-        Self::with(&[])
+        Self::start_with(&[])
     }
 
     /// One that waits for the disk, for those who measure.
     #[must_use]
-    pub fn durable() -> Self {
-        Self::with(&DURABLE)
+    pub fn start_durable() -> Self {
+        Self::start_with(&DURABLE)
     }
 
     /// One with more settings, such as `max_connections=10`.
     #[must_use]
-    pub fn with(settings: &[&str]) -> Self {
-        let install = Install::find();
+    pub fn start_with(settings: &[&str]) -> Self {
+        let install = PostgresInstall::find();
         let folder = tempfile::Builder::new().prefix("own-postgres-").tempdir().unwrap();
-        install.give(folder.path());
+        install.give_folder(folder.path());
         let made = install
             .command("initdb", folder.path())
             .args([
@@ -100,19 +100,19 @@ impl Postgres {
 
     /// One that all tests of this process share. Make a [`Postgres::database`] in it, and leave the server alone.
     pub fn shared() -> &'static Self {
-        static SHARED: OnceLock<Postgres> = OnceLock::new();
+        static SHARED: OnceLock<PostgresServer> = OnceLock::new();
         SHARED.get_or_init(Self::start)
     }
 
     /// Makes an empty database, and tells its address.
-    pub fn database(&self) -> String {
+    pub fn create_database(&self) -> String {
         let name = format!("shop_{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        self.sql(&self.url("postgres"), &format!("CREATE DATABASE {name}"));
+        self.run_sql(&self.url("postgres"), &format!("CREATE DATABASE {name}"));
         self.url(&name)
     }
 
     /// Runs statements with `psql`, and returns what they say: rows as lines, columns with `|` between.
-    pub fn sql(&self, url: &str, sql: &str) -> String {
+    pub fn run_sql(&self, url: &str, sql: &str) -> String {
         let asked = self
             .install
             .command("psql", self.folder.path())
@@ -134,7 +134,7 @@ impl Postgres {
     }
 
     /// Runs another of PostgreSQL's programs, such as `pg_dump`, and returns what it says.
-    pub fn program(&self, name: &str, arguments: &[&str]) -> String {
+    pub fn run_program(&self, name: &str, arguments: &[&str]) -> String {
         let ran = self.install.command(name, self.folder.path()).args(arguments).output().unwrap();
         assert!(ran.status.success(), "{name}: {}", String::from_utf8_lossy(&ran.stderr));
         String::from_utf8(ran.stdout).unwrap()
@@ -158,13 +158,13 @@ impl Postgres {
         for setting in SETTINGS.into_iter().chain(self.settings.iter().map(String::as_str)) {
             command.args(["-c", setting]);
         }
-        self.running = Some(self.install.keep(&command, self.folder.path()));
+        self.running = Some(self.install.start_program(&command, self.folder.path()));
         self.wait_until_ready();
     }
 
     /// Stops all of its processes where they are, as a machine does that has no time for them.
     #[must_use]
-    pub fn freeze(&self) -> Frozen {
+    pub fn freeze(&self) -> FrozenProcesses {
         self.running.as_ref().unwrap().freeze()
     }
 

@@ -7,8 +7,8 @@
 #[expect(dead_code, reason = "one of the samples is enough here")]
 mod sample;
 
-use rehearsal::live::Live;
-use rehearsal::report::{Count, Progress, Requests};
+use rehearsal::live::LiveView;
+use rehearsal::report::{NamedCount, RequestCounts, RunProgress};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,23 +17,23 @@ const STEP_MS: i64 = 250;
 
 fn main() {
     let report = sample::kept();
-    let mut live = Live::start();
+    let mut live = LiveView::start();
     for phase in ["setting the stage", "buyers sign in"] {
-        live.update(&Progress { phase, ..Progress::default() });
+        live.update(&RunProgress { phase, ..RunProgress::default() });
         std::thread::sleep(Duration::from_secs(1));
     }
     for step in -8..112 {
-        live.update(&at(step * STEP_MS, &report));
+        live.update(&progress_at(step * STEP_MS, &report));
         std::thread::sleep(Duration::from_millis(STEP_MS.unsigned_abs()));
     }
     live.finish(&report, &[PathBuf::from("rehearsals/sample.html"), PathBuf::from("rehearsals/sample.json")]);
 }
 
 /// How the sample went until then.
-fn at(since_start_ms: i64, report: &rehearsal::report::Report) -> Progress {
+fn progress_at(since_start_ms: i64, report: &rehearsal::report::RehearsalReport) -> RunProgress {
     let now_ms = report.start_ms.saturating_add_signed(since_start_ms);
     let past: Vec<_> = report.timeline.iter().filter(|slot| slot.at_ms < now_ms).collect();
-    let requests = past.iter().fold(Requests::default(), |sum, slot| Requests {
+    let requests = past.iter().fold(RequestCounts::default(), |sum, slot| RequestCounts {
         sent: sum.sent + slot.sent,
         answered: sum.answered + slot.accepted + slot.refused,
         unanswered: sum.unanswered + slot.unanswered,
@@ -43,7 +43,7 @@ fn at(since_start_ms: i64, report: &rehearsal::report::Report) -> Progress {
     let refusals =
         [("sold_out", 70), ("all_held", 20), ("limit_reached", 6), ("unavailable", 3), ("timeout", 1)];
     let last = past.last();
-    Progress {
+    RunProgress {
         now_ms,
         since_start_ms: Some(since_start_ms),
         phase: match since_start_ms {
@@ -61,7 +61,7 @@ fn at(since_start_ms: i64, report: &rehearsal::report::Report) -> Progress {
         p50_ms: last.map_or(0.0, |slot| slot.p50_ms),
         p99_ms: last.map_or(0.0, |slot| slot.p99_ms),
         refusals: refusals
-            .map(|(name, percent)| Count { name: name.to_owned(), count: refused * percent / 100 })
+            .map(|(name, percent)| NamedCount { name: name.to_owned(), count: refused * percent / 100 })
             .into_iter()
             .filter(|refusal| refusal.count > 0)
             .collect(),

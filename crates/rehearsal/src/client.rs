@@ -15,12 +15,12 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// A request without a reply after this is given up.
-const REPLY_PATIENCE: Duration = Duration::from_secs(30);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of a reply at most; the largest is a page of the ledger.
 const REPLY_LEN_MAX: usize = 4 << 20;
 
 /// Speaks to one instance.
-pub struct Client {
+pub struct InstanceClient {
     target: Target,
     /// Connections that nobody uses right now.
     idle: Mutex<Vec<SendRequest<Full<Bytes>>>>,
@@ -28,34 +28,29 @@ pub struct Client {
 }
 
 /// The right to use a connection, until it is dropped.
-pub struct Turn<'a>(#[expect(dead_code, reason = "held, not read")] Option<SemaphorePermit<'a>>);
+pub struct ConnectionPermit<'a>(#[expect(dead_code, reason = "held, not read")] Option<SemaphorePermit<'a>>);
 
-/// A reply.
 #[derive(Debug)]
-pub struct Reply {
-    /// Its status.
+pub struct InstanceReply {
     pub status: StatusCode,
-    /// Its headers.
     pub headers: HeaderMap,
-    /// Its body.
     pub body: Bytes,
 }
 
-/// No reply came.
 #[derive(Debug, thiserror::Error)]
-pub enum Unanswered {
+pub enum RequestError {
     /// There is no connection: nothing was sent.
     #[error("no connection")]
     Connect(#[source] std::io::Error),
     /// The connection broke, before or after the instance read the request.
     #[error("the connection was cut")]
-    Cut(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Disconnected(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// It took too long.
     #[error("no reply in time")]
-    Slow,
+    Timeout,
 }
 
-impl Client {
+impl InstanceClient {
     /// A client with so many connections at most.
     #[must_use]
     pub fn new(target: Target, connections: usize) -> Self {
@@ -68,28 +63,32 @@ impl Client {
     }
 
     /// Waits until a connection may be used. Whoever waits here should hold little: in a spike, everyone does.
-    pub async fn turn(&self) -> Turn<'_> {
-        Turn(self.permits.acquire().await.ok())
+    pub async fn acquire_connection(&self) -> ConnectionPermit<'_> {
+        ConnectionPermit(self.permits.acquire().await.ok())
     }
 
     /// Sends a request and waits for its reply.
     ///
     /// # Errors
     /// When no reply came. Unless it is [`Unanswered::Connect`], the instance may have done what was asked.
-    pub async fn send(&self, request: Request<Full<Bytes>>, _turn: Turn<'_>) -> Result<Reply, Unanswered> {
-        match tokio::time::timeout(REPLY_PATIENCE, self.exchange(request)).await {
+    pub async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+        _turn: ConnectionPermit<'_>,
+    ) -> Result<InstanceReply, RequestError> {
+        match tokio::time::timeout(REPLY_TIMEOUT, self.exchange(request)).await {
             Ok(reply) => reply,
-            Err(_) => Err(Unanswered::Slow),
+            Err(_) => Err(RequestError::Timeout),
         }
     }
 
-    async fn exchange(&self, mut request: Request<Full<Bytes>>) -> Result<Reply, Unanswered> {
+    async fn exchange(&self, mut request: Request<Full<Bytes>>) -> Result<InstanceReply, RequestError> {
         loop {
             let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let used = idle.is_some();
             let mut connection = match idle {
                 Some(connection) => connection,
-                None => self.target.connect().await.map_err(Unanswered::Connect)?,
+                None => self.target.connect().await.map_err(RequestError::Connect)?,
             };
             if connection.ready().await.is_err() {
                 // It was closed while nobody used it: nothing was sent.
@@ -103,13 +102,14 @@ impl Client {
                         request = unsent;
                         continue;
                     }
-                    _ => return Err(Unanswered::Cut(Box::new(error.into_error()))),
+                    _ => return Err(RequestError::Disconnected(Box::new(error.into_error()))),
                 },
             };
             let (head, body) = response.into_parts();
-            let body = Limited::new(body, REPLY_LEN_MAX).collect().await.map_err(Unanswered::Cut)?;
+            let body =
+                Limited::new(body, REPLY_LEN_MAX).collect().await.map_err(RequestError::Disconnected)?;
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-            return Ok(Reply { status: head.status, headers: head.headers, body: body.to_bytes() });
+            return Ok(InstanceReply { status: head.status, headers: head.headers, body: body.to_bytes() });
         }
     }
 }

@@ -2,12 +2,12 @@
 //! settings make the same crowd. It never sends anything.
 
 pub mod arrival;
-pub mod manners;
+pub mod behaviour;
 
 pub mod preset;
 
-pub use arrival::Arrival;
-pub use manners::{Manners, Share};
+pub use arrival::ArrivalCurve;
+pub use behaviour::{BehaviourShares, CrowdShare};
 
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -15,21 +15,18 @@ use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
 
 /// People of one bot's account, or of one address, where they share one.
-pub const FARM_LEN: u32 = 20;
+pub const BOT_GROUP_LEN: u32 = 20;
 
 /// What a crowd is drawn from.
 #[derive(Clone, Debug)]
-pub struct Settings {
-    /// People.
+pub struct CrowdSettings {
     pub people: u32,
-    /// How they come.
-    pub arrival: Arrival,
+    pub arrival: ArrivalCurve,
     /// From the first to the last of them.
     pub over: Duration,
     /// The page is opened at most this long before the button is pressed.
     pub lead: Duration,
-    /// How they behave.
-    pub manners: Manners,
+    pub behaviour: BehaviourShares,
     /// Units that one of them wants, at most.
     pub units_max: u32,
     /// Everything that is drawn comes from it.
@@ -38,7 +35,7 @@ pub struct Settings {
 
 /// One who comes: a person at a browser, or one of a bot's many hands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Person {
+pub struct CrowdMember {
     /// When the page is opened, counted from the start of the sale; negative before.
     pub opens_us: i64,
     /// When the button is pressed.
@@ -50,32 +47,29 @@ pub struct Person {
     /// Units wanted.
     pub units: u32,
     /// What becomes of a hold.
-    pub pays: Pays,
+    pub payment: PaymentBehaviour,
     /// What else is odd.
-    pub habits: Habits,
+    pub habits: BuyerHabits,
     /// Everything that is drawn later comes from it.
     pub seed: u64,
 }
 
 /// What a person does with a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pays {
-    /// Pays.
+pub enum PaymentBehaviour {
     Promptly,
     /// Pays with a card that is declined.
     Declined,
-    /// Closes the page.
     Never,
     /// Pays when the hold is over.
     Late,
-    /// Gives it back.
     Cancels,
 }
 
 /// What a person does besides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a habit of its own, and any of them go together")]
-pub struct Habits {
+pub struct BuyerHabits {
     /// Clicks each button twice.
     pub double_clicks: bool,
     /// Has two tabs open.
@@ -84,33 +78,28 @@ pub struct Habits {
     pub leaves: bool,
     /// Loses the reply to what matters, and asks again with the same key.
     pub loses_replies: bool,
-    /// Hammers without waiting.
     pub hammers: bool,
 }
 
 /// Everyone, in the order in which they open the page.
 #[derive(Clone, Debug)]
 pub struct Crowd {
-    /// The people.
-    pub people: Vec<Person>,
-    /// Their accounts.
+    pub people: Vec<CrowdMember>,
     pub accounts: u32,
-    /// Their addresses.
     pub addresses: u32,
 }
 
 impl Crowd {
-    /// Draws a crowd.
     #[must_use]
-    pub fn draw(settings: &Settings) -> Self {
+    pub fn draw(settings: &CrowdSettings) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
         let mut presses = settings.arrival.draw(settings.people, settings.over, &mut rng);
         // Who comes when says nothing about how they behave.
         presses.shuffle(&mut rng);
-        let mut farms = Farms::default();
-        let mut people: Vec<Person> = presses
+        let mut farms = IdentityAllocator::default();
+        let mut people: Vec<CrowdMember> = presses
             .into_iter()
-            .map(|presses_us| person(settings, presses_us, &mut farms, &mut rng))
+            .map(|presses_us| draw_member(settings, presses_us, &mut farms, &mut rng))
             .collect();
         people.sort_by_key(|person| (person.opens_us, person.seed));
         Self { people, accounts: farms.accounts, addresses: farms.addresses }
@@ -118,29 +107,34 @@ impl Crowd {
 
     /// How many people have this property.
     #[must_use]
-    pub fn count(&self, property: impl Fn(&Person) -> bool) -> u64 {
+    pub fn count(&self, property: impl Fn(&CrowdMember) -> bool) -> u64 {
         self.people.iter().filter(|person| property(person)).count() as u64
     }
 }
 
-fn person(settings: &Settings, presses_us: i64, farms: &mut Farms, rng: &mut ChaCha8Rng) -> Person {
-    let manners = &settings.manners;
+fn draw_member(
+    settings: &CrowdSettings,
+    presses_us: i64,
+    farms: &mut IdentityAllocator,
+    rng: &mut ChaCha8Rng,
+) -> CrowdMember {
+    let behaviour = &settings.behaviour;
     let lead_us = i64::try_from(settings.lead.as_micros()).unwrap_or(i64::MAX);
     let opens_us = presses_us - rng.random_range(0..=lead_us);
-    let (account, address) = farms.place(manners, rng);
-    Person {
+    let (account, address) = farms.assign_identity(behaviour, rng);
+    CrowdMember {
         opens_us,
         presses_us,
         account,
         address,
         units: rng.random_range(1..=settings.units_max.max(1)),
-        pays: manners.pays(rng),
-        habits: Habits {
-            double_clicks: manners.double_click.draw(rng),
-            two_tabs: manners.two_tabs.draw(rng),
-            leaves: manners.leave.draw(rng),
-            loses_replies: manners.lost_reply.draw(rng),
-            hammers: manners.hammer.draw(rng),
+        payment: behaviour.draw_payment(rng),
+        habits: BuyerHabits {
+            double_clicks: behaviour.double_click.draw(rng),
+            two_tabs: behaviour.two_tabs.draw(rng),
+            leaves: behaviour.leave.draw(rng),
+            loses_replies: behaviour.lost_reply.draw(rng),
+            hammers: behaviour.hammer.draw(rng),
         },
         seed: rng.random(),
     }
@@ -148,7 +142,7 @@ fn person(settings: &Settings, presses_us: i64, farms: &mut Farms, rng: &mut Cha
 
 /// Accounts and addresses, as they are given out.
 #[derive(Debug, Default)]
-struct Farms {
+struct IdentityAllocator {
     accounts: u32,
     addresses: u32,
     /// The account that the hands of a bot share now, and how many do.
@@ -157,32 +151,32 @@ struct Farms {
     shared_address: Option<(u32, u32)>,
 }
 
-impl Farms {
-    fn place(&mut self, manners: &Manners, rng: &mut ChaCha8Rng) -> (u32, u32) {
-        let account = if manners.one_account_many_addresses.draw(rng) {
-            shared(&mut self.shared_account, &mut self.accounts)
+impl IdentityAllocator {
+    fn assign_identity(&mut self, behaviour: &BehaviourShares, rng: &mut ChaCha8Rng) -> (u32, u32) {
+        let account = if behaviour.one_account_many_addresses.draw(rng) {
+            next_shared_index(&mut self.shared_account, &mut self.accounts)
         } else {
-            next(&mut self.accounts)
+            next_index(&mut self.accounts)
         };
-        let address = if manners.many_accounts_one_address.draw(rng) {
-            shared(&mut self.shared_address, &mut self.addresses)
+        let address = if behaviour.many_accounts_one_address.draw(rng) {
+            next_shared_index(&mut self.shared_address, &mut self.addresses)
         } else {
-            next(&mut self.addresses)
+            next_index(&mut self.addresses)
         };
         (account, address)
     }
 }
 
-fn next(count: &mut u32) -> u32 {
+fn next_index(count: &mut u32) -> u32 {
     *count += 1;
     *count - 1
 }
 
 /// The same one for [`FARM_LEN`] in turn, then a new one.
-fn shared(current: &mut Option<(u32, u32)>, count: &mut u32) -> u32 {
+fn next_shared_index(current: &mut Option<(u32, u32)>, count: &mut u32) -> u32 {
     let (it, used) = match *current {
-        Some((it, used)) if used < FARM_LEN => (it, used + 1),
-        _ => (next(count), 1),
+        Some((it, used)) if used < BOT_GROUP_LEN => (it, used + 1),
+        _ => (next_index(count), 1),
     };
     *current = Some((it, used));
     it
@@ -192,9 +186,9 @@ fn shared(current: &mut Option<(u32, u32)>, count: &mut u32) -> u32 {
 mod tests {
     use super::*;
 
-    fn settings(seed: u64) -> Settings {
-        let preset = preset::Preset::SneakerDrop.drop();
-        Settings { people: 5_000, seed, ..preset.crowd }
+    fn settings(seed: u64) -> CrowdSettings {
+        let preset = preset::DropPreset::SneakerDrop.plan();
+        CrowdSettings { people: 5_000, seed, ..preset.crowd }
     }
 
     #[test]
@@ -216,20 +210,20 @@ mod tests {
     #[test]
     fn shares_are_what_they_say() {
         let mut settings = settings(3);
-        settings.manners.hammer = Share::percent(10);
+        settings.behaviour.hammer = CrowdShare::percent(10);
         let crowd = Crowd::draw(&settings);
         let hammers = crowd.count(|person| person.habits.hammers);
         assert!((400..600).contains(&hammers), "10 % of 5,000 is about 500, not {hammers}");
-        settings.manners.hammer = Share::percent(0);
+        settings.behaviour.hammer = CrowdShare::percent(0);
         assert_eq!(Crowd::draw(&settings).count(|person| person.habits.hammers), 0);
     }
 
     #[test]
     fn a_bots_hands_share_an_account_and_all_others_have_their_own() {
         let mut settings = settings(3);
-        settings.manners.one_account_many_addresses = Share::percent(100);
-        assert_eq!(Crowd::draw(&settings).accounts, 5_000 / FARM_LEN);
-        settings.manners.one_account_many_addresses = Share::percent(0);
+        settings.behaviour.one_account_many_addresses = CrowdShare::percent(100);
+        assert_eq!(Crowd::draw(&settings).accounts, 5_000 / BOT_GROUP_LEN);
+        settings.behaviour.one_account_many_addresses = CrowdShare::percent(0);
         assert_eq!(Crowd::draw(&settings).accounts, 5_000);
     }
 }

@@ -7,13 +7,13 @@
 
 mod tally;
 
-mod books;
+mod state;
 
-mod watch;
+mod samples;
 
-mod told;
+mod shown_orders;
 
-mod money;
+mod ownership;
 
 mod answers;
 
@@ -26,48 +26,46 @@ mod audit;
 #[cfg(test)]
 mod tests;
 
-use crate::told::Account;
-use audit::Audit;
-use books::Books;
-use sale::{BuyerId, Entry, OrderId, Seq, Timestamp};
+use crate::observations::AccountLog;
+use audit::JudgeAudit;
+use sale::{BuyerId, EventSeq, LedgerEntry, OrderId, Timestamp};
+use samples::SampleCheck;
 use serde::Serialize;
+use shown_orders::ShownOrders;
+use state::JudgeState;
 use std::time::Duration;
-use told::Tellings;
-use watch::Watch;
 
 /// Reads a ledger, and judges by it what buyers were told.
 #[derive(Debug)]
 pub struct Judge {
-    books: Books,
-    watch: Watch,
-    audit: Audit,
+    state: JudgeState,
+    samples: SampleCheck,
+    audit: JudgeAudit,
 }
 
 /// What was seen from outside.
 #[derive(Clone, Copy, Debug)]
 pub struct Evidence<'a> {
     /// The accounts of the crowd: one for each buyer.
-    pub accounts: &'a [Account],
+    pub accounts: &'a [AccountLog],
     /// The sale's orders as the tables show them, read after they had caught up and before the ledger was read. `None` when
     /// they were not read: then nothing is said about them.
-    pub orders: Option<&'a [OrderRow]>,
+    pub orders: Option<&'a [TableOrder]>,
     /// The sums that the tables show, likewise.
-    pub tables: Option<&'a TableSums>,
+    pub tables: Option<&'a ShownTableTotals>,
     /// The instance's own time (`serverTime`) when everybody was gone, told before the ledger was read.
-    pub looked_at: Option<Timestamp>,
+    pub server_time: Option<Timestamp>,
     /// True when the rehearsal was played to its end. When it was cut short, what is not settled is no offence: it is a
     /// note.
-    pub sees_all: bool,
+    pub is_complete: bool,
     /// True when nobody but the crowd bought: then every order in the ledger must be one of the crowd's.
-    pub alone: bool,
+    pub is_exclusive: bool,
 }
 
 /// An order as the tables show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OrderRow {
-    /// Its id.
+pub struct TableOrder {
     pub order: OrderId,
-    /// Whose.
     pub buyer: BuyerId,
     /// Its units.
     pub units: u32,
@@ -77,19 +75,17 @@ pub struct OrderRow {
 
 /// What the tables' orders add up to, as an instance told its admin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TableSums {
+pub struct ShownTableTotals {
     /// The sale's last event that is in them.
     pub version: u64,
     /// By status, how many orders and how many units.
-    pub statuses: Vec<StatusSum>,
+    pub statuses: Vec<ShownStatusTotal>,
 }
 
 /// Orders in one status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StatusSum {
-    /// Which.
+pub struct ShownStatusTotal {
     pub status: String,
-    /// How many orders.
     pub orders: u64,
     /// Their units.
     pub units: u64,
@@ -98,7 +94,7 @@ pub struct StatusSum {
 /// Where the units were at one moment, as an instance told its admin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Observation {
+pub struct StockSample {
     /// When it was heard, in milliseconds since the rehearsal began.
     pub at_ms: u64,
     /// The sale's last event at that moment.
@@ -113,31 +109,29 @@ pub struct Observation {
     pub held: u32,
     /// Units sold.
     pub sold: u32,
-    /// Buyers in line.
     pub waiting: u32,
 }
 
-/// The verdict.
 #[derive(Clone, Debug, Serialize)]
-pub struct Findings {
+pub struct JudgeFindings {
     /// The promises as the buyers saw them.
-    pub told: Vec<Finding>,
+    pub told: Vec<PromiseFinding>,
     /// The promises as the ledger shows them.
-    pub ledger: Vec<Finding>,
+    pub ledger: Vec<PromiseFinding>,
     /// What a reader should know besides, in sentences.
     pub notes: Vec<String>,
 }
 
-impl Findings {
+impl JudgeFindings {
     /// The promises that were broken, those seen by the buyers first.
-    pub fn broken(&self) -> impl Iterator<Item = &Finding> {
+    pub fn broken(&self) -> impl Iterator<Item = &PromiseFinding> {
         self.told.iter().chain(&self.ledger).filter(|finding| finding.broken > 0)
     }
 }
 
 /// One promise, and whether it was kept.
 #[derive(Clone, Debug, Serialize)]
-pub struct Finding {
+pub struct PromiseFinding {
     /// The stable name of the promise, such as `recorded`.
     pub name: &'static str,
     /// The promise as one sentence.
@@ -147,18 +141,17 @@ pub struct Finding {
     /// How many of them break the promise.
     pub broken: u64,
     /// The first of them.
-    pub first: Option<Offence>,
+    pub first: Option<PromiseOffence>,
 }
 
 /// What breaks a promise.
 #[derive(Clone, Debug, Serialize)]
-pub struct Offence {
-    /// Whom it concerns.
+pub struct PromiseOffence {
     pub buyer: Option<BuyerId>,
     /// The order it is about.
     pub order: Option<OrderId>,
     /// The event of the ledger that shows it.
-    pub event: Option<Seq>,
+    pub event: Option<EventSeq>,
     /// What was found, as a phrase for people.
     pub detail: String,
 }
@@ -168,30 +161,29 @@ impl Judge {
     /// to the look before was heard, in the order of looking. What an observer or a buyer was shown may have been so `stale_max`
     /// before.
     #[must_use]
-    pub fn new(observations: &[Observation], stale_max: Duration) -> Self {
-        let watch = Watch::new(observations, stale_max);
-        Self { books: Books::default(), watch, audit: Audit::default() }
+    pub fn new(observations: &[StockSample], stale_max: Duration) -> Self {
+        let watch = SampleCheck::new(observations, stale_max);
+        Self { state: JudgeState::default(), samples: watch, audit: JudgeAudit::default() }
     }
 
     /// Reads the next event of the ledger, from the first one on.
-    pub fn read(&mut self, entry: &Entry) {
+    pub fn read(&mut self, entry: &LedgerEntry) {
         self.audit.read(entry);
-        self.watch.before(entry, &self.books);
-        self.books.read(entry);
-        self.watch.after(&self.books);
+        self.samples.check_before(entry, &self.state);
+        self.state.read(entry);
+        self.samples.track_free_units(&self.state);
     }
 
-    /// Judges.
     #[must_use]
-    pub fn verdict(mut self, evidence: &Evidence<'_>) -> Findings {
-        self.watch.end(&self.books, evidence);
-        let Self { books, watch, audit } = self;
-        let tellings = Tellings::of(evidence.accounts);
+    pub fn verdict(mut self, evidence: &Evidence<'_>) -> JudgeFindings {
+        self.samples.check_rest(&self.state, evidence);
+        let Self { state: books, samples: watch, audit } = self;
+        let tellings = ShownOrders::from_accounts(evidence.accounts);
         let told = vec![
-            money::units(&books, &tellings),
-            money::recorded(&books, &tellings, evidence),
-            money::limit(&books, &tellings),
-            books.ticket_order.finding(
+            ownership::units(&books, &tellings),
+            ownership::recorded(&books, &tellings, evidence),
+            ownership::limit(&books, &tellings),
+            books.ticket_order.to_finding(
                 "ticket_order",
                 "Buyers are admitted in ticket order, and nobody buys past the line; only those who left or lapsed \
                  are passed over.",
@@ -206,6 +198,6 @@ impl Judge {
             answers::no_means_no(&books, &tellings, evidence),
         ];
         let notes = settled::notes(&books, evidence);
-        Findings { told, ledger: audit.findings(), notes }
+        JudgeFindings { told, ledger: audit.findings(), notes }
     }
 }

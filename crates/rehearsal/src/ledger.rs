@@ -2,8 +2,8 @@
 //! granted: what it does not understand, it names, and never passes over.
 
 use sale::{
-    Admission, BuyerId, Currency, Entry, Event, Money, OrderId, Policy, Release, RequestKey, Seq, Source,
-    Ticket, Timestamp,
+    AdmissionMode, BuyerId, Currency, Event, EventSeq, LedgerEntry, Money, OrderId, Policy, ReleaseCause,
+    RequestKey, Ticket, Timestamp, UnitSource,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -13,38 +13,30 @@ use serde_json::Value;
 #[error("{} of the ledger cannot be understood: {what}", name(*seq))]
 pub struct LedgerError {
     /// Which event, as far as it says so.
-    pub seq: Option<Seq>,
+    pub seq: Option<EventSeq>,
     /// What is wrong with it.
     #[source]
-    pub what: Wrong,
+    pub what: LedgerParseError,
 }
 
 /// What is wrong with an item.
 #[derive(Debug, thiserror::Error)]
-pub enum Wrong {
+pub enum LedgerParseError {
     /// A field is missing, or has a value that it cannot have.
     #[error(transparent)]
     Field(#[from] serde_json::Error),
     /// A moment that is none.
     #[error("{text:?} is no moment")]
-    Moment {
-        /// What stands there.
-        text: String,
-        /// Why.
-        source: jiff::Error,
-    },
+    Timestamp { text: String, source: jiff::Error },
     /// A key that is no digest.
     #[error("{text:?} is no digest of a key: 32 hexadecimal digits")]
-    Key {
-        /// What stands there.
-        text: String,
-    },
+    RequestKey { text: String },
     /// An event whose units come from an admission, without the number of it.
     #[error("the units come from an admission, and its ticket is missing")]
-    NoTicket,
+    MissingTicket,
 }
 
-fn name(seq: Option<Seq>) -> String {
+fn name(seq: Option<EventSeq>) -> String {
     seq.map_or_else(|| "an event without a number".to_owned(), |seq| format!("event {seq}"))
 }
 
@@ -52,20 +44,20 @@ fn name(seq: Option<Seq>) -> String {
 ///
 /// # Errors
 /// When it is not an event as this version knows it.
-pub fn parse(item: &Value) -> Result<Entry, LedgerError> {
-    let seq = item.get("seq").and_then(Value::as_u64).map(Seq);
-    read(item).map_err(|what| LedgerError { seq, what })
+pub fn parse(item: &Value) -> Result<LedgerEntry, LedgerError> {
+    let seq = item.get("seq").and_then(Value::as_u64).map(EventSeq);
+    parse_entry(item).map_err(|what| LedgerError { seq, what })
 }
 
-fn read(item: &Value) -> Result<Entry, Wrong> {
-    let head = Head::deserialize(item)?;
+fn parse_entry(item: &Value) -> Result<LedgerEntry, LedgerParseError> {
+    let head = EventHead::deserialize(item)?;
     let event = EventDocument::deserialize(item)?;
-    Ok(Entry { seq: Seq(head.seq), at: moment(&head.at)?, event: event.into_event()? })
+    Ok(LedgerEntry { seq: EventSeq(head.seq), at: parse_timestamp(&head.at)?, event: event.into_event()? })
 }
 
 /// What every event has.
 #[derive(Deserialize)]
-struct Head {
+struct EventHead {
     seq: u64,
     at: String,
 }
@@ -81,44 +73,44 @@ enum EventDocument {
     Restocked {
         quantity: u32,
     },
-    Joined(PlaceDocument),
+    Joined(EventPlaceDocument),
     Left {
         #[serde(flatten)]
-        place: PlaceDocument,
+        place: EventPlaceDocument,
         admitted: bool,
     },
     Admitted {
         #[serde(flatten)]
-        place: PlaceDocument,
+        place: EventPlaceDocument,
         until: String,
     },
-    Lapsed(PlaceDocument),
+    Lapsed(EventPlaceDocument),
     Extended {
         #[serde(flatten)]
-        place: PlaceDocument,
+        place: EventPlaceDocument,
         until: String,
     },
     Held {
         #[serde(flatten)]
-        order: OrderDocument,
+        order: EventOrderDocument,
         until: String,
         #[serde(flatten)]
-        made: MadeDocument,
+        made: OrderOriginDocument,
     },
     Confirmed {
         #[serde(flatten)]
-        order: OrderDocument,
+        order: EventOrderDocument,
         #[serde(flatten)]
-        made: MadeDocument,
+        made: OrderOriginDocument,
     },
     Released {
         #[serde(flatten)]
-        order: OrderDocument,
+        order: EventOrderDocument,
         reason: ReleaseDocument,
     },
     Refunded {
         #[serde(flatten)]
-        order: OrderDocument,
+        order: EventOrderDocument,
         restocked: bool,
     },
 }
@@ -127,7 +119,7 @@ enum EventDocument {
 #[serde(rename_all = "camelCase")]
 struct PolicyDocument {
     quantity: u32,
-    price: MoneyDocument,
+    price: PriceDocument,
     starts_at: String,
     ends_at: String,
     limit_per_buyer: u32,
@@ -136,7 +128,7 @@ struct PolicyDocument {
 }
 
 #[derive(Deserialize)]
-struct MoneyDocument {
+struct PriceDocument {
     amount: i64,
     currency: Currency,
 }
@@ -157,14 +149,14 @@ pub(crate) enum AdmissionDocument {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct PlaceDocument {
+struct EventPlaceDocument {
     buyer_id: BuyerId,
     ticket: Ticket,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct OrderDocument {
+struct EventOrderDocument {
     buyer_id: BuyerId,
     order_id: OrderId,
     quantity: u32,
@@ -172,8 +164,8 @@ struct OrderDocument {
 
 /// Where an order's units came from, and by which key it was made.
 #[derive(Deserialize)]
-struct MadeDocument {
-    from: SourceDocument,
+struct OrderOriginDocument {
+    from: UnitSourceDocument,
     #[serde(default)]
     ticket: Option<Ticket>,
     #[serde(default)]
@@ -182,7 +174,7 @@ struct MadeDocument {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum SourceDocument {
+enum UnitSourceDocument {
     Stock,
     Admission,
     Hold,
@@ -197,45 +189,49 @@ enum ReleaseDocument {
 }
 
 impl EventDocument {
-    fn into_event(self) -> Result<Event, Wrong> {
+    fn into_event(self) -> Result<Event, LedgerParseError> {
         Ok(match self {
             Self::Configured(policy) => Event::Configured { policy: Box::new(policy.into_policy()?) },
             Self::Paused => Event::Paused,
             Self::Resumed => Event::Resumed,
             Self::Closed => Event::Closed,
             Self::Restocked { quantity } => Event::Restocked { quantity },
-            Self::Joined(PlaceDocument { buyer_id: buyer, ticket }) => Event::Joined { buyer, ticket },
+            Self::Joined(EventPlaceDocument { buyer_id: buyer, ticket }) => Event::Joined { buyer, ticket },
             Self::Left { place, admitted } => {
                 Event::Left { buyer: place.buyer_id, ticket: place.ticket, admitted }
             }
-            Self::Admitted { place, until } => {
-                Event::Admitted { buyer: place.buyer_id, ticket: place.ticket, until: moment(&until)? }
-            }
-            Self::Lapsed(PlaceDocument { buyer_id: buyer, ticket }) => Event::Lapsed { buyer, ticket },
-            Self::Extended { place, until } => {
-                Event::Extended { buyer: place.buyer_id, ticket: place.ticket, until: moment(&until)? }
-            }
+            Self::Admitted { place, until } => Event::Admitted {
+                buyer: place.buyer_id,
+                ticket: place.ticket,
+                until: parse_timestamp(&until)?,
+            },
+            Self::Lapsed(EventPlaceDocument { buyer_id: buyer, ticket }) => Event::Lapsed { buyer, ticket },
+            Self::Extended { place, until } => Event::Extended {
+                buyer: place.buyer_id,
+                ticket: place.ticket,
+                until: parse_timestamp(&until)?,
+            },
             Self::Held { order, until, made } => {
-                let OrderDocument { buyer_id: buyer, order_id: order, quantity } = order;
-                let (from, key) = made.parts()?;
-                Event::Held { buyer, order, quantity, until: moment(&until)?, from, key }
+                let EventOrderDocument { buyer_id: buyer, order_id: order, quantity } = order;
+                let (from, key) = made.into_source_and_key()?;
+                Event::Held { buyer, order, quantity, until: parse_timestamp(&until)?, from, key }
             }
             Self::Confirmed { order, made } => {
-                let OrderDocument { buyer_id: buyer, order_id: order, quantity } = order;
-                let (from, key) = made.parts()?;
+                let EventOrderDocument { buyer_id: buyer, order_id: order, quantity } = order;
+                let (from, key) = made.into_source_and_key()?;
                 Event::Confirmed { buyer, order, quantity, from, key }
             }
             Self::Released { order, reason } => {
-                let OrderDocument { buyer_id: buyer, order_id: order, quantity } = order;
+                let EventOrderDocument { buyer_id: buyer, order_id: order, quantity } = order;
                 let reason = match reason {
-                    ReleaseDocument::Cancelled => Release::Cancelled,
-                    ReleaseDocument::Declined => Release::Declined,
-                    ReleaseDocument::Expired => Release::Expired,
+                    ReleaseDocument::Cancelled => ReleaseCause::Cancelled,
+                    ReleaseDocument::Declined => ReleaseCause::Declined,
+                    ReleaseDocument::Expired => ReleaseCause::Expired,
                 };
                 Event::Released { buyer, order, quantity, reason }
             }
             Self::Refunded { order, restocked } => {
-                let OrderDocument { buyer_id: buyer, order_id: order, quantity } = order;
+                let EventOrderDocument { buyer_id: buyer, order_id: order, quantity } = order;
                 Event::Refunded { buyer, order, quantity, restocked }
             }
         })
@@ -243,12 +239,12 @@ impl EventDocument {
 }
 
 impl PolicyDocument {
-    fn into_policy(self) -> Result<Policy, Wrong> {
+    fn into_policy(self) -> Result<Policy, LedgerParseError> {
         Ok(Policy {
             quantity: self.quantity,
             unit_price: Money { minor: self.price.amount, currency: self.price.currency },
-            starts_at: moment(&self.starts_at)?,
-            ends_at: moment(&self.ends_at)?,
+            starts_at: parse_timestamp(&self.starts_at)?,
+            ends_at: parse_timestamp(&self.ends_at)?,
             limit_per_buyer: self.limit_per_buyer,
             hold_s: self.hold_seconds,
             admission: self.admission.into(),
@@ -256,7 +252,7 @@ impl PolicyDocument {
     }
 }
 
-impl From<AdmissionDocument> for Admission {
+impl From<AdmissionDocument> for AdmissionMode {
     fn from(document: AdmissionDocument) -> Self {
         match document {
             AdmissionDocument::Open => Self::Open,
@@ -270,28 +266,30 @@ impl From<AdmissionDocument> for Admission {
     }
 }
 
-impl MadeDocument {
-    fn parts(self) -> Result<(Source, Option<RequestKey>), Wrong> {
+impl OrderOriginDocument {
+    fn into_source_and_key(self) -> Result<(UnitSource, Option<RequestKey>), LedgerParseError> {
         let from = match self.from {
-            SourceDocument::Stock => Source::Stock,
-            SourceDocument::Admission => Source::Admission { ticket: self.ticket.ok_or(Wrong::NoTicket)? },
-            SourceDocument::Hold => Source::Hold,
+            UnitSourceDocument::Stock => UnitSource::Stock,
+            UnitSourceDocument::Admission => {
+                UnitSource::Admission { ticket: self.ticket.ok_or(LedgerParseError::MissingTicket)? }
+            }
+            UnitSourceDocument::Hold => UnitSource::Hold,
         };
-        Ok((from, self.key.map(key).transpose()?))
+        Ok((from, self.key.map(parse_key).transpose()?))
     }
 }
 
-fn moment(text: &str) -> Result<Timestamp, Wrong> {
+fn parse_timestamp(text: &str) -> Result<Timestamp, LedgerParseError> {
     let moment: jiff::Timestamp =
-        text.parse().map_err(|source| Wrong::Moment { text: text.to_owned(), source })?;
+        text.parse().map_err(|source| LedgerParseError::Timestamp { text: text.to_owned(), source })?;
     Ok(Timestamp(moment.as_millisecond()))
 }
 
-fn key(text: String) -> Result<RequestKey, Wrong> {
+fn parse_key(text: String) -> Result<RequestKey, LedgerParseError> {
     let is_digest = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     match u128::from_str_radix(&text, 16) {
         Ok(digest) if is_digest => Ok(RequestKey(digest.to_be_bytes())),
-        _ => Err(Wrong::Key { text }),
+        _ => Err(LedgerParseError::RequestKey { text }),
     }
 }
 
@@ -320,10 +318,10 @@ mod tests {
             order: OrderId(uuid(ORDER)),
             quantity: 1,
             until: Timestamp(1_795_232_808_529),
-            from: Source::Admission { ticket: Ticket(7) },
+            from: UnitSource::Admission { ticket: Ticket(7) },
             key: Some(RequestKey(0x85c7_10b0_8273_1909_225f_7177_f92d_17f9_u128.to_be_bytes())),
         };
-        let entry = Entry { seq: Seq(4), at: Timestamp(1_795_232_508_529), event };
+        let entry = LedgerEntry { seq: EventSeq(4), at: Timestamp(1_795_232_508_529), event };
         assert_eq!(parse(&held()).unwrap(), entry);
     }
 
@@ -338,7 +336,7 @@ mod tests {
         });
         let Event::Configured { policy } = parse(&item).unwrap().event else { panic!("{item}") };
         let admission =
-            Admission::Fifo { per_second: 5, checkout_s: 120, line_opens_s: 3600, extension_s: 0 };
+            AdmissionMode::Fifo { per_second: 5, checkout_s: 120, line_opens_s: 3600, extension_s: 0 };
         assert_eq!((policy.admission, policy.unit_price.minor, policy.hold_s), (admission, 4900, 300));
         assert_eq!(policy.ends_at.ms_since(policy.starts_at), 86_400_000);
     }

@@ -3,27 +3,27 @@
 //! It knows an instance by its API alone, as its buyers do. Of the house it shares only `sale`: the words, and the auditor
 //! that reads a ledger. It never shares code with what it judges: a fault of the engine must not be a fault of the judge too.
 
-pub mod play;
+pub mod run;
 
 pub mod crowd;
 
 pub mod buyer;
 pub mod client;
-pub mod scene;
+pub mod context;
 
-pub mod stage;
+pub mod merchant;
 
 pub mod ledger;
 
-pub mod archive;
+pub mod evidence;
 
-pub mod private;
+pub mod private_instance;
 
-pub mod told;
+pub mod observations;
 
 pub mod judge;
 
+pub mod clock;
 pub mod live;
-pub mod meter;
+pub mod metrics;
 pub mod report;
-pub mod watch;

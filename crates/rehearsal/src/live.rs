@@ -5,10 +5,10 @@ mod plain;
 
 mod screen;
 
-use crate::report::{Progress, Report};
+use crate::report::{RehearsalReport, RunProgress};
 use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use plain::Plain;
+use plain::PlainLog;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -20,36 +20,41 @@ const TEXT_WIDTH: usize = 100;
 const VIEW_WIDTH_MAX: usize = 110;
 
 /// The live view on standard error, and the result on standard output.
-pub struct Live {
-    view: View,
+pub struct LiveView {
+    view: LiveOutput,
 }
 
-enum View {
+enum LiveOutput {
     Screen { bar: ProgressBar, faults_told: usize },
-    Plain(Plain),
+    Plain(PlainLog),
 }
 
-impl Live {
+impl LiveView {
     /// A view that suits standard error.
     #[must_use]
     pub fn start() -> Self {
         let term = Term::buffered_stderr();
         if !term.is_term() || console::is_dumb() {
-            return Self { view: View::Plain(Plain::new(Box::new(std::io::stderr()))) };
+            return Self { view: LiveOutput::Plain(PlainLog::new(Box::new(std::io::stderr()))) };
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::term(term, HZ));
         bar.set_style(ProgressStyle::with_template("{msg}").expect("the template is right"));
-        Self { view: View::Screen { bar, faults_told: 0 } }
+        Self { view: LiveOutput::Screen { bar, faults_told: 0 } }
     }
 
     /// Shows how it goes. Call it a few times a second.
-    pub fn update(&mut self, progress: &Progress) {
+    pub fn update(&mut self, progress: &RunProgress) {
         match &mut self.view {
-            View::Plain(plain) => plain.update(progress),
-            View::Screen { bar, faults_told } => {
+            LiveOutput::Plain(plain) => plain.update(progress),
+            LiveOutput::Screen { bar, faults_told } => {
                 let (width, colours) = (columns(&Term::stderr()), console::colors_enabled_stderr());
                 for fault in progress.faults.iter().skip(*faults_told) {
-                    bar.println(screen::fault(fault, progress.since_start(fault), width, colours));
+                    bar.println(screen::fault_line(
+                        fault,
+                        progress.fault_since_start_ms(fault),
+                        width,
+                        colours,
+                    ));
                 }
                 *faults_told = progress.faults.len();
                 bar.set_message(screen::lines(progress, width, colours).join("\n"));
@@ -59,18 +64,18 @@ impl Live {
 
     /// Takes the view away, so that something else can be said.
     pub fn clear(&mut self) {
-        if let View::Screen { bar, .. } = &self.view {
+        if let LiveOutput::Screen { bar, .. } = &self.view {
             bar.finish_and_clear();
         }
     }
 
     /// Takes the view away and prints the result, with the files in which it is told in full.
-    pub fn finish(mut self, report: &Report, files: &[PathBuf]) {
+    pub fn finish(mut self, report: &RehearsalReport, files: &[PathBuf]) {
         self.clear();
         let term = Term::stdout();
         let width = if term.is_term() { columns(&term).min(TEXT_WIDTH) } else { TEXT_WIDTH };
         let is_coloured = term.is_term() && console::colors_enabled();
-        let text = crate::report::text(report, files, width, is_coloured);
+        let text = crate::report::render_text(report, files, width, is_coloured);
         // Apart from what the view left behind.
         let gap = if term.is_term() { "\n" } else { "" };
         // A pipe that was closed wants to hear no more.
@@ -78,7 +83,7 @@ impl Live {
     }
 }
 
-impl Drop for Live {
+impl Drop for LiveView {
     fn drop(&mut self) {
         self.clear();
     }

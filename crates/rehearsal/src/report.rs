@@ -14,10 +14,10 @@ mod text;
 
 pub mod format;
 
-pub use page::html;
-pub use text::text;
+pub use page::render_html;
+pub use text::render_text;
 
-use crate::judge::{Finding, Observation};
+use crate::judge::{PromiseFinding, StockSample};
 use serde::Serialize;
 
 /// The report as a document for programs: camelCase names that stay as they are.
@@ -25,20 +25,20 @@ use serde::Serialize;
 /// # Panics
 /// Never: a report has no key that is not text, and writing into memory does not fail.
 #[must_use]
-pub fn json(report: &Report) -> String {
+pub fn render_json(report: &RehearsalReport) -> String {
     serde_json::to_string_pretty(report).expect("a report is names, numbers and text")
 }
 
 /// Everything about one rehearsal.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Report {
+pub struct RehearsalReport {
     /// Whether every promise was kept.
-    pub verdict: Verdict,
+    pub verdict: RehearsalVerdict,
     /// The promises as the buyers saw them.
-    pub told: Vec<Finding>,
+    pub told: Vec<PromiseFinding>,
     /// The promises as the ledger shows them.
-    pub ledger: Vec<Finding>,
+    pub ledger: Vec<PromiseFinding>,
     /// When it began, RFC 3339.
     pub started_at: String,
     /// The version of the program that rehearsed.
@@ -52,7 +52,7 @@ pub struct Report {
     /// The command that repeats it.
     pub command: String,
     /// The settings, each a name and a value for people.
-    pub settings: Vec<Row>,
+    pub settings: Vec<SettingRow>,
     /// Seconds from the beginning of the rehearsal (before the sign-in) to the verdict.
     pub duration_s: f64,
     /// Moment of the sale's start, in milliseconds since the rehearsal began.
@@ -60,38 +60,33 @@ pub struct Report {
     /// Units of the sale.
     pub quantity: u32,
     /// How the crowd was made up: people by manner.
-    pub crowd: Vec<Count>,
+    pub crowd: Vec<NamedCount>,
     /// How it ended for the people.
-    pub outcomes: Vec<Count>,
-    /// Refusals by code.
-    pub refusals: Vec<Count>,
+    pub outcomes: Vec<NamedCount>,
+    pub refusals: Vec<NamedCount>,
     /// Requests that were sent, answered and not answered.
-    pub requests: Requests,
+    pub requests: RequestCounts,
     /// Latencies by sort of request, from the moment at which each was due; the first is of all.
-    pub latency: Vec<Latency>,
+    pub latency: Vec<RequestLatency>,
     /// Slots of equal length, from the rehearsal's beginning to its end.
-    pub timeline: Vec<Slot>,
+    pub timeline: Vec<TimelineSlot>,
     /// Milliseconds of a slot.
     pub slot_ms: u64,
     /// Where the units were.
-    pub stock: Vec<Observation>,
+    pub stock: Vec<StockSample>,
     /// What was done to the instance.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<InjectedFault>,
     /// What a reader should know, in sentences.
     pub notes: Vec<String>,
-    /// Processor time.
-    pub cpu: Cpu,
+    pub cpu: CpuTime,
 }
 
 /// Whether every promise was kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "word", rename_all = "lowercase")]
-pub enum Verdict {
-    /// All were.
+pub enum RehearsalVerdict {
     Kept,
-    /// Some were not.
     Broken {
-        /// Which.
         promises: Vec<String>,
     },
     /// It could not be played or read to the end.
@@ -101,27 +96,26 @@ pub enum Verdict {
     },
 }
 
-impl Report {
+impl RehearsalReport {
     /// The verdict as one sentence.
     #[must_use]
-    pub fn sentence(&self) -> String {
+    pub fn verdict_sentence(&self) -> String {
         match &self.verdict {
-            Verdict::Kept => "Every promise was kept.".to_owned(),
-            Verdict::Broken { promises } => match promises.as_slice() {
+            RehearsalVerdict::Kept => "Every promise was kept.".to_owned(),
+            RehearsalVerdict::Broken { promises } => match promises.as_slice() {
                 [one] => format!("1 promise was broken: {one}."),
                 all => format!("{} promises were broken: {}.", all.len(), all.join(", ")),
             },
-            Verdict::Unjudged { reason } => format!("Not judged: {}.", reason.trim_end_matches('.')),
+            RehearsalVerdict::Unjudged { reason } => format!("Not judged: {}.", reason.trim_end_matches('.')),
         }
     }
 
-    /// People who came.
-    fn people(&self) -> u64 {
+    fn people_count(&self) -> u64 {
         self.outcomes.iter().map(|outcome| outcome.count).sum()
     }
 
     /// Units sold, as the instance last told.
-    fn sold(&self) -> Option<u32> {
+    fn sold_units(&self) -> Option<u32> {
         self.stock.last().map(|units| units.sold)
     }
 
@@ -137,15 +131,14 @@ impl Report {
     }
 
     /// Latencies of all requests together.
-    fn overall(&self) -> Option<&Latency> {
+    fn overall_latency(&self) -> Option<&RequestLatency> {
         self.latency.first()
     }
 }
 
 /// A name and a value.
 #[derive(Clone, Debug, Serialize)]
-pub struct Row {
-    /// The name.
+pub struct SettingRow {
     pub name: String,
     /// The value, with its unit.
     pub value: String,
@@ -153,20 +146,15 @@ pub struct Row {
 
 /// So many of something.
 #[derive(Clone, Debug, Serialize)]
-pub struct Count {
-    /// Of what.
+pub struct NamedCount {
     pub name: String,
-    /// How many.
     pub count: u64,
 }
 
-/// Requests.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Requests {
-    /// Sent.
+pub struct RequestCounts {
     pub sent: u64,
-    /// With a reply.
     pub answered: u64,
     /// Without one: the connection was cut or could not be made, or it took too long.
     pub unanswered: u64,
@@ -179,12 +167,9 @@ pub struct Requests {
 /// Latencies of one sort of request, in milliseconds.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Latency {
-    /// Of what.
+pub struct RequestLatency {
     pub name: String,
-    /// How many.
     pub count: u64,
-    /// The median.
     pub p50_ms: f64,
     /// The 90th percentile.
     pub p90_ms: f64,
@@ -192,19 +177,16 @@ pub struct Latency {
     pub p99_ms: f64,
     /// The 99.9th percentile.
     pub p999_ms: f64,
-    /// The longest.
     pub max_ms: f64,
 }
 
 /// What happened in one slot of time.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Slot {
+pub struct TimelineSlot {
     /// Its beginning, in milliseconds since the rehearsal began.
     pub at_ms: u64,
-    /// People who came.
     pub arrivals: u64,
-    /// Requests sent.
     pub sent: u64,
     /// Replies that said yes or told something.
     pub accepted: u64,
@@ -218,18 +200,17 @@ pub struct Slot {
     pub p90_ms: f64,
     /// The 99th percentile.
     pub p99_ms: f64,
-    /// The longest.
     pub max_ms: f64,
 }
 
 /// Something that was done to the instance.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Fault {
+pub struct InjectedFault {
     /// When, in milliseconds since the rehearsal began.
     pub at_ms: u64,
     /// Its sort, for the charts.
-    pub sort: FaultSort,
+    pub sort: FaultKind,
     /// What, for people, such as "killed", "answers again after 310 ms", "disk full".
     pub what: String,
 }
@@ -237,10 +218,8 @@ pub struct Fault {
 /// Sorts of what is done to an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum FaultSort {
-    /// It is killed.
+pub enum FaultKind {
     Killed,
-    /// It answers again.
     Back,
     /// Its disk is full.
     DiskFull,
@@ -250,7 +229,7 @@ pub enum FaultSort {
     ClockJump,
 }
 
-impl FaultSort {
+impl FaultKind {
     /// Whether it does harm, rather than ending one.
     #[must_use]
     pub fn is_harm(self) -> bool {
@@ -258,7 +237,7 @@ impl FaultSort {
     }
 
     /// What ends it, where it lasts.
-    fn ends_with(self) -> Option<Self> {
+    fn recovery(self) -> Option<Self> {
         match self {
             Self::Killed => Some(Self::Back),
             Self::DiskFull => Some(Self::DiskFree),
@@ -267,7 +246,7 @@ impl FaultSort {
     }
 
     /// Itself in a word or two.
-    fn word(self) -> &'static str {
+    fn label(self) -> &'static str {
         match self {
             Self::Killed => "killed",
             Self::Back => "back",
@@ -281,7 +260,7 @@ impl FaultSort {
 /// Processor time, in seconds.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Cpu {
+pub struct CpuTime {
     /// Of the rehearsal's buyers.
     pub client_s: f64,
     /// Of the instance, where it is a private one.
@@ -290,7 +269,7 @@ pub struct Cpu {
 
 /// What is going on, for the one who watches.
 #[derive(Clone, Debug, Default)]
-pub struct Progress {
+pub struct RunProgress {
     /// Milliseconds since the rehearsal began.
     pub now_ms: u64,
     /// Milliseconds since the sale's start; negative before, nothing while there is no sale yet.
@@ -304,9 +283,9 @@ pub struct Progress {
     /// People who are done.
     pub gone: u64,
     /// Where the units are, as last told.
-    pub stock: Option<Observation>,
+    pub stock: Option<StockSample>,
     /// Requests sent so far.
-    pub requests: Requests,
+    pub requests: RequestCounts,
     /// Replies a second, over the last seconds.
     pub per_second: u64,
     /// Median latency in the last seconds, in milliseconds.
@@ -314,14 +293,14 @@ pub struct Progress {
     /// 99th percentile in the last seconds, in milliseconds.
     pub p99_ms: f64,
     /// Refusals by code so far, the most frequent first.
-    pub refusals: Vec<Count>,
+    pub refusals: Vec<NamedCount>,
     /// What was done to the instance so far.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<InjectedFault>,
 }
 
-impl Progress {
+impl RunProgress {
     /// When something was done to the instance, in milliseconds from the sale's start.
-    pub(crate) fn since_start(&self, fault: &Fault) -> Option<i64> {
+    pub(crate) fn fault_since_start_ms(&self, fault: &InjectedFault) -> Option<i64> {
         let ago_ms = i64::try_from(self.now_ms.saturating_sub(fault.at_ms)).ok()?;
         Some(self.since_start_ms?.saturating_sub(ago_ms))
     }

@@ -7,8 +7,8 @@
 
 use peak_alloc::PeakAlloc;
 use sale::{
-    Admission, Auditor, BuyerId, Command, Entry, Event, Money, OrderId, Outcome, Policy, Release, RequestKey,
-    State, Ticket, Timestamp,
+    AdmissionMode, BuyerId, Command, CommandOutcome, Event, LedgerAuditor, LedgerEntry, Money, OrderId,
+    Policy, ReleaseCause, RequestKey, SaleState, Ticket, Timestamp,
 };
 use std::hint::black_box;
 use std::time::Instant;
@@ -30,7 +30,7 @@ fn main() {
     let orders = ids(2, BUYERS, OrderId);
     memory(&mut table, &buyers);
     for _ in 0..ROUNDS {
-        yardstick(&mut table);
+        measure_memory_access(&mut table);
         open_sale(&mut table, &buyers[..BUYERS], &orders);
         line(&mut table, &buyers[..BUYERS], &orders);
     }
@@ -49,7 +49,7 @@ struct Table {
 }
 
 impl Table {
-    fn note(&mut self, what: &str, of: &str, figure: f64, unit: &'static str) {
+    fn add_row(&mut self, what: &str, of: &str, figure: f64, unit: &'static str) {
         match self.rows.iter_mut().find(|row| (row.0.as_str(), row.1.as_str()) == (what, of)) {
             Some(row) => row.2 = row.2.min(figure),
             None => self.rows.push((what.to_owned(), of.to_owned(), figure, unit)),
@@ -61,7 +61,7 @@ impl Table {
         #[expect(clippy::disallowed_methods, reason = "a bench is about time")]
         let begin = Instant::now();
         work();
-        self.note(what, of, begin.elapsed().as_nanos() as f64 / count as f64, "ns");
+        self.add_row(what, of, begin.elapsed().as_nanos() as f64 / count as f64, "ns");
     }
 
     fn print(&self) {
@@ -73,7 +73,7 @@ impl Table {
 }
 
 /// What one look into a big memory costs on this machine, now: a step costs a few of them.
-fn yardstick(table: &mut Table) {
+fn measure_memory_access(table: &mut Table) {
     let mut random = Random(8);
     let mut next: Vec<u32> = (0..1 << 25).collect();
     random.shuffle(&mut next);
@@ -114,7 +114,7 @@ impl Random {
     }
 }
 
-fn policy(quantity: u32, admission: Admission) -> Policy {
+fn policy(quantity: u32, admission: AdmissionMode) -> Policy {
     Policy {
         quantity,
         unit_price: Money { minor: 4_900, currency: "EUR".parse().expect("EUR is a currency") },
@@ -126,21 +126,26 @@ fn policy(quantity: u32, admission: Admission) -> Policy {
     }
 }
 
-fn announced(policy: Policy) -> State {
-    let mut state = State::new();
+fn announced(policy: Policy) -> SaleState {
+    let mut state = SaleState::new();
     state.step(START, &Command::Configure { policy: Box::new(policy) }, &mut Vec::new());
     state
 }
 
-const FIFO: Admission =
-    Admission::Fifo { per_second: 100_000, checkout_s: 300, line_opens_s: 60, extension_s: 0 };
+const FIFO: AdmissionMode =
+    AdmissionMode::Fifo { per_second: 100_000, checkout_s: 300, line_opens_s: 60, extension_s: 0 };
 
 /// Steps through commands, and checks that each was accepted: a refusal would be fast for nothing.
-fn run(state: &mut State, at: Timestamp, entries: &mut Vec<Entry>, commands: impl Iterator<Item = Command>) {
+fn run(
+    state: &mut SaleState,
+    at: Timestamp,
+    entries: &mut Vec<LedgerEntry>,
+    commands: impl Iterator<Item = Command>,
+) {
     for command in commands {
         entries.clear();
         let outcome = state.step(at, &command, entries);
-        assert!(!matches!(outcome, Outcome::Refused(_)), "{command:?}: {outcome:?}");
+        assert!(!matches!(outcome, CommandOutcome::Refused(_)), "{command:?}: {outcome:?}");
         black_box(outcome);
     }
 }
@@ -159,15 +164,15 @@ fn memory(table: &mut Table, buyers: &[BuyerId]) {
             worst = worst.max(bytes);
         }
         if count == BUYERS {
-            table.note("memory of a waiting buyer", "1,000,000", bytes, "bytes");
+            table.add_row("memory of a waiting buyer", "1,000,000", bytes, "bytes");
             assert!(bytes <= BYTES_MAX, "a waiting buyer costs {bytes} bytes");
         }
     }
-    table.note("memory of a waiting buyer, worst", "100,000 to 2,000,000", worst, "bytes");
+    table.add_row("memory of a waiting buyer, worst", "100,000 to 2,000,000", worst, "bytes");
 }
 
 fn open_sale(table: &mut Table, buyers: &[BuyerId], orders: &[OrderId]) {
-    let mut state = announced(policy(2_000_000, Admission::Open));
+    let mut state = announced(policy(2_000_000, AdmissionMode::Open));
     let mut entries = Vec::with_capacity(16);
     let before = HEAP.current_usage();
     let reserve = |(buyer, order): (&BuyerId, &OrderId)| {
@@ -178,7 +183,7 @@ fn open_sale(table: &mut Table, buyers: &[BuyerId], orders: &[OrderId]) {
         run(&mut state, START, &mut entries, buyers.iter().zip(orders).map(reserve));
     });
     let bytes = (HEAP.current_usage() - before) as f64 / BUYERS as f64;
-    table.note("memory of a buyer with one order and key", "1,000,000", bytes, "bytes");
+    table.add_row("memory of a buyer with one order and key", "1,000,000", bytes, "bytes");
     table.time("step: reserve, repeated key", "1,000,000", BUYERS, || {
         run(&mut state, START, &mut entries, buyers.iter().zip(orders).map(reserve));
     });
@@ -190,10 +195,10 @@ fn open_sale(table: &mut Table, buyers: &[BuyerId], orders: &[OrderId]) {
         run(&mut state, START, &mut entries, pairs.iter().map(confirm));
     });
     table.time("step: refused, sold out", "1,000,000", BUYERS, || {
-        let mut empty = announced(policy(1, Admission::Open));
+        let mut empty = announced(policy(1, AdmissionMode::Open));
         run(&mut empty, START, &mut entries, buyers.iter().zip(orders).map(reserve).take(1));
         for request in buyers.iter().zip(orders).map(reserve).skip(1) {
-            assert!(matches!(empty.step(START, &request, &mut entries), Outcome::Refused(_)));
+            assert!(matches!(empty.step(START, &request, &mut entries), CommandOutcome::Refused(_)));
         }
     });
 }
@@ -225,7 +230,8 @@ fn line(table: &mut Table, buyers: &[BuyerId], orders: &[OrderId]) {
         }
     });
     assert_eq!(state.counters().admitted as usize, BUYERS / 2);
-    let admitted: Vec<_> = state.line(None, usize::MAX).into_iter().map(|member| member.buyer).collect();
+    let admitted: Vec<_> =
+        state.line_members(None, usize::MAX).into_iter().map(|member| member.buyer).collect();
     table.time("step: reserve with an admission", "500,000", BUYERS / 2, || {
         let reserve = |(buyer, order): (&BuyerId, &OrderId)| Command::Reserve {
             buyer: *buyer,
@@ -244,19 +250,19 @@ fn line(table: &mut Table, buyers: &[BuyerId], orders: &[OrderId]) {
 }
 
 /// Ten million mixed events: a line of two million, of whom most buy, some lapse, and some holds expire.
-fn folds(table: &mut Table, entries: &[Entry]) {
+fn folds(table: &mut Table, entries: &[LedgerEntry]) {
     let count = entries.len();
     let of = format!("{count} mixed events");
-    let mut state = State::new();
+    let mut state = SaleState::new();
     table.time("apply", &of, count, || entries.iter().for_each(|entry| state.apply(entry)));
-    let mut auditor = Auditor::new();
-    table.time("audit", &of, count, || entries.iter().for_each(|entry| auditor.feed(entry)));
-    assert!(auditor.is_clean(), "{:?}", auditor.broken().collect::<Vec<_>>());
+    let mut auditor = LedgerAuditor::new();
+    table.time("audit", &of, count, || entries.iter().for_each(|entry| auditor.read_entry(entry)));
+    assert!(auditor.is_clean(), "{:?}", auditor.first_offences().collect::<Vec<_>>());
     assert_eq!(auditor.counters(), state.counters());
     table.time("check (a full recount)", &of, count, || state.check().expect("every promise holds"));
 }
 
-fn ten_million_events() -> Vec<Entry> {
+fn ten_million_events() -> Vec<LedgerEntry> {
     /// Buyers who are admitted in a millisecond: the most that a policy allows.
     const BATCH: usize = 100;
     /// Buyers between a buyer's reservation and the payment.
@@ -268,7 +274,7 @@ fn ten_million_events() -> Vec<Entry> {
     let mut state = announced(Policy { starts_at: late, ..policy(quantity, FIFO) });
     let mut entries = Vec::with_capacity(11_000_000);
     let announce = Event::Configured { policy: Box::new(state.policy().expect("it is announced").clone()) };
-    entries.push(Entry { seq: sale::Seq(1), at: START, event: announce });
+    entries.push(LedgerEntry { seq: sale::EventSeq(1), at: START, event: announce });
     for buyer in &buyers {
         state.step(START, &Command::Join { buyer: *buyer }, &mut entries);
     }
@@ -295,6 +301,6 @@ fn ten_million_events() -> Vec<Entry> {
     state.step(late.plus_s(1_000), &Command::Tick, &mut entries);
     let kinds = |kind: fn(&Event) -> bool| entries.iter().any(|entry| kind(&entry.event));
     assert!(kinds(|event| matches!(event, Event::Lapsed { ticket: Ticket(_), .. })));
-    assert!(kinds(|event| matches!(event, Event::Released { reason: Release::Expired, .. })));
+    assert!(kinds(|event| matches!(event, Event::Released { reason: ReleaseCause::Expired, .. })));
     entries
 }

@@ -3,20 +3,20 @@
 //! [`Auditor`] keeps its own plain books and shares no rule with [`crate::State`]: when both agree about a ledger, two
 //! readings agree. It never decides anything, and it never stops at the first offence.
 
-mod book;
 mod findings;
+mod model;
 
-use crate::event::Entry;
-use crate::id::{BuyerId, Seq};
-use crate::state::Counters;
+use crate::event::LedgerEntry;
+use crate::id::{BuyerId, EventSeq};
+use crate::state::SaleCounters;
 use crate::time::Timestamp;
-use book::Book;
-use findings::{Findings, require};
+use findings::{PromiseFindings, check_promise};
+use model::AuditModel;
 use std::fmt;
 
 /// What always holds, as far as a ledger can show it (design §3). What was answered and never recorded, no ledger shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Promise {
+pub enum SalePromise {
     /// Nothing is sold that is not there.
     Units,
     /// The limit for one buyer.
@@ -29,7 +29,6 @@ pub enum Promise {
     Rate,
     /// The whole checkout window.
     Window,
-    /// The whole hold.
     Holds,
     /// Late money takes nobody's unit.
     LatePayment,
@@ -39,7 +38,6 @@ pub enum Promise {
     Keys,
     /// Nothing is sold outside the sale.
     Period,
-    /// The merchant's word.
     Policy,
     /// Events fit what they speak of.
     Records,
@@ -47,7 +45,7 @@ pub enum Promise {
     Sequence,
 }
 
-impl Promise {
+impl SalePromise {
     /// Every promise, in the order of reports.
     pub const ALL: [Self; 14] = [
         Self::Units,
@@ -125,12 +123,12 @@ impl Promise {
     }
 
     /// Whether an offence can come from an entry that is missing before it, rather than from a broken promise.
-    fn can_be_explained_by_a_gap(self) -> bool {
+    fn may_follow_from_gap(self) -> bool {
         !matches!(self, Self::Tickets | Self::Keys | Self::Sequence)
     }
 }
 
-impl fmt::Display for Promise {
+impl fmt::Display for SalePromise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -138,18 +136,17 @@ impl fmt::Display for Promise {
 
 /// A promise that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Broken {
-    /// Which.
-    pub promise: Promise,
+pub struct BrokenPromise {
+    pub promise: SalePromise,
     /// By which event, or (in a recount of a state) as of which event.
-    pub seq: Seq,
+    pub seq: EventSeq,
     /// The buyer whom that event speaks of, where it speaks of one.
     pub buyer: Option<BuyerId>,
     /// What was found, as a phrase for people.
     pub detail: String,
 }
 
-impl fmt::Display for Broken {
+impl fmt::Display for BrokenPromise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -162,23 +159,23 @@ impl fmt::Display for Broken {
     }
 }
 
-impl std::error::Error for Broken {}
+impl std::error::Error for BrokenPromise {}
 
 /// Reads a ledger from its first entry on and checks every promise. Costs memory by buyer and order, not by event.
 #[derive(Debug, Default)]
-pub struct Auditor {
+pub struct LedgerAuditor {
     gaps_allowed: bool,
     entries: u64,
     missing: u64,
     doubts: u64,
-    last: (Seq, Timestamp),
-    counts: [u64; Promise::ALL.len()],
-    first: [Option<Broken>; Promise::ALL.len()],
-    findings: Findings,
-    book: Book,
+    last: (EventSeq, Timestamp),
+    counts: [u64; SalePromise::ALL.len()],
+    first: [Option<BrokenPromise>; SalePromise::ALL.len()],
+    findings: PromiseFindings,
+    book: AuditModel,
 }
 
-impl Auditor {
+impl LedgerAuditor {
     /// For a ledger that must be whole: one machine's, or a test's.
     #[must_use]
     pub fn new() -> Self {
@@ -193,17 +190,16 @@ impl Auditor {
     }
 
     /// Reads the next entry.
-    pub fn feed(&mut self, entry: &Entry) {
+    pub fn read_entry(&mut self, entry: &LedgerEntry) {
         self.check_sequence(entry);
-        self.book.read(entry.at, &entry.event, &mut self.findings);
+        self.book.read_event(entry.at, &entry.event, &mut self.findings);
         if !self.findings.offences.is_empty() {
-            self.note_offences(entry);
+            self.record_offences(entry);
         }
         self.entries += 1;
         self.last = (entry.seq.max(self.last.0), entry.at.max(self.last.1));
     }
 
-    /// Entries read.
     #[must_use]
     pub fn entries(&self) -> u64 {
         self.entries
@@ -211,7 +207,7 @@ impl Auditor {
 
     /// Numbers that were skipped.
     #[must_use]
-    pub fn missing(&self) -> u64 {
+    pub fn missing_entries(&self) -> u64 {
         self.missing
     }
 
@@ -230,52 +226,57 @@ impl Auditor {
     /// How often a promise was looked at: once for each thing that it says of each event, such as the sum of units after
     /// it, or the limit for the buyer who is given a unit. Never less than [`Auditor::count_of`].
     #[must_use]
-    pub fn checks_of(&self, promise: Promise) -> u64 {
+    pub fn check_count(&self, promise: SalePromise) -> u64 {
         self.findings.checks[promise as usize]
     }
 
     /// How often a promise was broken.
     #[must_use]
-    pub fn count_of(&self, promise: Promise) -> u64 {
+    pub fn offence_count(&self, promise: SalePromise) -> u64 {
         self.counts[promise as usize]
     }
 
     /// The first offence against each promise that was broken.
-    pub fn broken(&self) -> impl Iterator<Item = &Broken> {
+    pub fn first_offences(&self) -> impl Iterator<Item = &BrokenPromise> {
         self.first.iter().flatten()
     }
 
     /// Where the units are by the auditor's own books; what is below zero there is shown as 0.
     #[must_use]
-    pub fn counters(&self) -> Counters {
+    pub fn counters(&self) -> SaleCounters {
         self.book.counters()
     }
 
-    fn check_sequence(&mut self, entry: &Entry) {
+    fn check_sequence(&mut self, entry: &LedgerEntry) {
         let (seq, at) = self.last;
         let due = seq.next();
         self.missing += entry.seq.0.saturating_sub(due.0);
         let follows = entry.seq == due || self.gaps_allowed && entry.seq > due;
-        require(follows, Promise::Sequence, &mut self.findings, || {
+        check_promise(follows, SalePromise::Sequence, &mut self.findings, || {
             if entry.seq < due {
                 format!("number {} comes after {seq}", entry.seq)
             } else {
                 format!("numbers {due} to {} are missing", entry.seq.0 - 1)
             }
         });
-        require(entry.at >= at, Promise::Sequence, &mut self.findings, || {
+        check_promise(entry.at >= at, SalePromise::Sequence, &mut self.findings, || {
             format!("time goes back by {} ms", at.ms_since(entry.at))
         });
     }
 
-    fn note_offences(&mut self, entry: &Entry) {
+    fn record_offences(&mut self, entry: &LedgerEntry) {
         for (promise, detail) in std::mem::take(&mut self.findings.offences) {
-            self.count(Broken { promise, seq: entry.seq, buyer: entry.event.buyer(), detail });
+            self.record_offence(BrokenPromise {
+                promise,
+                seq: entry.seq,
+                buyer: entry.event.buyer(),
+                detail,
+            });
         }
     }
 
-    fn count(&mut self, broken: Broken) {
-        if self.gaps_allowed && self.missing > 0 && broken.promise.can_be_explained_by_a_gap() {
+    fn record_offence(&mut self, broken: BrokenPromise) {
+        if self.gaps_allowed && self.missing > 0 && broken.promise.may_follow_from_gap() {
             self.doubts += 1;
             return;
         }

@@ -22,24 +22,19 @@ pub enum Command {
         /// Units to add, at least 1.
         quantity: u32,
     },
-    /// Stand in line.
     Join {
-        /// Who.
         buyer: BuyerId,
     },
     /// Give up the place in line, or the admission.
     Leave {
-        /// Who.
         buyer: BuyerId,
     },
     /// Ask for more time to buy: the admission's one extension.
     Extend {
-        /// Who.
         buyer: BuyerId,
     },
     /// Hold units for a buyer, or sell them at once where the policy says so.
     Reserve {
-        /// Who.
         buyer: BuyerId,
         /// The id that the order gets if it is made.
         order: OrderId,
@@ -52,21 +47,17 @@ pub enum Command {
     Confirm {
         /// Who pays; must own the order.
         buyer: BuyerId,
-        /// Which order.
         order: OrderId,
     },
     /// Give a pending order's units back.
     Release {
         /// Who; must own the order.
         buyer: BuyerId,
-        /// Which order.
         order: OrderId,
-        /// Why.
         reason: ReleaseReason,
     },
     /// The money of a confirmed order goes back.
     Refund {
-        /// Which order.
         order: OrderId,
         /// True: the units are sold again. False: they stay out of the sale (damaged, given away), counted as sold.
         restock: bool,

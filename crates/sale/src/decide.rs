@@ -9,18 +9,18 @@ mod orders;
 mod tick;
 
 use crate::command::Command;
-use crate::event::{Entry, Event};
-use crate::outcome::{Outcome, Refusal};
-use crate::state::State;
+use crate::event::{Event, LedgerEntry};
+use crate::outcome::{CommandOutcome, Refusal};
+use crate::state::SaleState;
 use crate::time::Timestamp;
 
-impl State {
+impl SaleState {
     /// Answers a command at a moment, and pushes the events that follow from it onto `events`: none for a refusal or a
     /// repetition. Pure: nothing is changed, and the same arguments give the same answer.
     ///
     /// It is safe to call when a tick is overdue (a hold that is over is not confirmed from it, an admission that is
     /// over buys nothing), but only [`State::step`] gives freed units to the next in line first.
-    pub fn decide(&self, now: Timestamp, command: &Command, events: &mut Vec<Event>) -> Outcome {
+    pub fn decide(&self, now: Timestamp, command: &Command, events: &mut Vec<Event>) -> CommandOutcome {
         let decided = match *command {
             Command::Configure { ref policy } => self.configure(now, policy, events),
             Command::Pause => self.pause(now, events),
@@ -31,17 +31,17 @@ impl State {
             Command::Leave { buyer } => self.leave(now, buyer, events),
             Command::Extend { buyer } => self.extend(now, buyer, events),
             Command::Reserve { buyer, order, quantity, key } => {
-                self.reserve(now, &orders::Reserve { buyer, order, quantity, key }, events)
+                self.reserve(now, &orders::ReserveCommand { buyer, order, quantity, key }, events)
             }
             Command::Confirm { buyer, order } => self.confirm(now, buyer, order, events),
             Command::Release { buyer, order, reason } => self.release(now, buyer, order, reason, events),
             Command::Refund { order, restock } => self.refund(now, order, restock, events),
             Command::Tick => {
                 self.tick(now, events);
-                Ok(Outcome::Done)
+                Ok(CommandOutcome::Done)
             }
         };
-        decided.unwrap_or_else(Outcome::Refused)
+        decided.unwrap_or_else(CommandOutcome::Refused)
     }
 
     /// Lets time pass, then decides, and applies what was decided: the one way to run the law.
@@ -49,19 +49,29 @@ impl State {
     /// `now` never runs backwards: a moment before [`State::clock`] is taken as the clock. Whatever is due at that moment
     /// happens before the command, so an outcome does not depend on how often anyone ticks. The new entries are pushed
     /// onto `entries`, numbered on from [`State::seq`].
-    pub fn step(&mut self, now: Timestamp, command: &Command, entries: &mut Vec<Entry>) -> Outcome {
-        let now = now.max(self.clock());
+    pub fn step(
+        &mut self,
+        now: Timestamp,
+        command: &Command,
+        entries: &mut Vec<LedgerEntry>,
+    ) -> CommandOutcome {
+        let now = now.max(self.latest_time());
         if self.next_due().is_some_and(|due| due <= now) {
-            self.run(now, &Command::Tick, entries);
+            self.decide_and_apply(now, &Command::Tick, entries);
         }
-        self.run(now, command, entries)
+        self.decide_and_apply(now, command, entries)
     }
 
-    fn run(&mut self, now: Timestamp, command: &Command, entries: &mut Vec<Entry>) -> Outcome {
+    fn decide_and_apply(
+        &mut self,
+        now: Timestamp,
+        command: &Command,
+        entries: &mut Vec<LedgerEntry>,
+    ) -> CommandOutcome {
         let mut events = std::mem::take(&mut self.scratch);
         let outcome = self.decide(now, command, &mut events);
         for event in events.drain(..) {
-            let entry = Entry { seq: self.seq().next(), at: now, event };
+            let entry = LedgerEntry { seq: self.seq().next(), at: now, event };
             self.apply(&entry);
             entries.push(entry);
         }
@@ -71,21 +81,23 @@ impl State {
 }
 
 /// What a rule says: an answer, or a refusal on the way to it.
-type Decided = Result<Outcome, Refusal>;
+type DecideResult = Result<CommandOutcome, Refusal>;
 
 #[cfg(test)]
 mod tests {
     use crate::tape::{ORIGIN, Tape, buyer, order};
-    use crate::{Command, Event, Outcome, Refusal, Release, ReleaseReason, Source, State, Ticket};
+    use crate::{
+        Command, CommandOutcome, Event, Refusal, ReleaseCause, ReleaseReason, SaleState, Ticket, UnitSource,
+    };
 
-    fn after(tape: &str) -> State {
-        let mut state = State::new();
+    fn after(tape: &str) -> SaleState {
+        let mut state = SaleState::new();
         Tape::parse(tape).unwrap().run(&mut state).unwrap();
         state
     }
 
     /// Decides 60 seconds after the origin, though nobody has ticked since.
-    fn decide(state: &State, command: &Command) -> (Outcome, Vec<Event>) {
+    fn decide(state: &SaleState, command: &Command) -> (CommandOutcome, Vec<Event>) {
         let mut events = Vec::new();
         (state.decide(ORIGIN.plus_s(60), command, &mut events), events)
     }
@@ -95,19 +107,20 @@ mod tests {
         let state = after("0s configure quantity=1 hold=60s\nreserve ann o1 1");
         let (ann, o1) = (buyer("ann"), order("o1"));
         let (outcome, events) = decide(&state, &Command::Confirm { buyer: ann, order: o1 });
-        assert!(matches!(outcome, Outcome::Order { repeated: false, .. }));
-        let expired = Event::Released { buyer: ann, order: o1, quantity: 1, reason: Release::Expired };
-        let paid = Event::Confirmed { buyer: ann, order: o1, quantity: 1, from: Source::Stock, key: None };
+        assert!(matches!(outcome, CommandOutcome::Order { repeated: false, .. }));
+        let expired = Event::Released { buyer: ann, order: o1, quantity: 1, reason: ReleaseCause::Expired };
+        let paid =
+            Event::Confirmed { buyer: ann, order: o1, quantity: 1, from: UnitSource::Stock, key: None };
         assert_eq!(events, [expired, paid]);
         let release = Command::Release { buyer: ann, order: o1, reason: ReleaseReason::Cancelled };
-        assert_eq!(decide(&state, &release), (Outcome::Refused(Refusal::OrderExpired), vec![]));
+        assert_eq!(decide(&state, &release), (CommandOutcome::Refused(Refusal::OrderExpired), vec![]));
     }
 
     #[test]
     fn a_hold_that_is_over_is_not_paid_while_somebody_waits_though_nobody_has_ticked() {
         let state = after("0s configure fifo quantity=1 hold=60s\njoin ann\nreserve ann o1 1\njoin bob");
         let confirm = Command::Confirm { buyer: buyer("ann"), order: order("o1") };
-        assert_eq!(decide(&state, &confirm), (Outcome::Refused(Refusal::OrderExpired), vec![]));
+        assert_eq!(decide(&state, &confirm), (CommandOutcome::Refused(Refusal::OrderExpired), vec![]));
     }
 
     #[test]
@@ -115,12 +128,12 @@ mod tests {
         let state = after("0s configure fifo quantity=1 checkout=60s extension=60s\njoin ann\ntick");
         let ann = buyer("ann");
         let reserve = Command::Reserve { buyer: ann, order: order("o1"), quantity: 1, key: None };
-        assert_eq!(decide(&state, &reserve), (Outcome::Refused(Refusal::NotInLine), vec![]));
+        assert_eq!(decide(&state, &reserve), (CommandOutcome::Refused(Refusal::NotInLine), vec![]));
         for command in [Command::Leave { buyer: ann }, Command::Extend { buyer: ann }] {
-            assert_eq!(decide(&state, &command), (Outcome::Refused(Refusal::NotInLine), vec![]));
+            assert_eq!(decide(&state, &command), (CommandOutcome::Refused(Refusal::NotInLine), vec![]));
         }
         let (outcome, events) = decide(&state, &Command::Join { buyer: ann });
-        assert_eq!(outcome, Outcome::Joined { ticket: Ticket(2), position: 1 });
+        assert_eq!(outcome, CommandOutcome::Joined { ticket: Ticket(2), position: 1 });
         let lapsed = Event::Lapsed { buyer: ann, ticket: Ticket(1) };
         assert_eq!(events, [lapsed, Event::Joined { buyer: ann, ticket: Ticket(2) }]);
     }

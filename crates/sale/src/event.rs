@@ -1,18 +1,17 @@
 //! What happened. Events are facts: they carry all that is needed to apply them, and applying one never fails.
 
-use crate::id::{BuyerId, OrderId, RequestKey, Seq, Ticket};
+use crate::id::{BuyerId, EventSeq, OrderId, RequestKey, Ticket};
 use crate::policy::Policy;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// An event with its place in the sale's ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct LedgerEntry {
     /// Its number within the sale.
-    pub seq: Seq,
+    pub seq: EventSeq,
     /// When it was decided.
     pub at: Timestamp,
-    /// What happened.
     pub event: Event,
 }
 
@@ -31,20 +30,10 @@ pub enum Event {
     /// The sale was closed for good; if it was paused, admissions get their time back as by `Resumed`.
     Closed,
     /// Units were added.
-    Restocked {
-        /// How many.
-        quantity: u32,
-    },
+    Restocked { quantity: u32 },
     /// A buyer stands in line.
-    Joined {
-        /// Who.
-        buyer: BuyerId,
-        /// The number given.
-        ticket: Ticket,
-    },
-    /// A buyer left.
+    Joined { buyer: BuyerId, ticket: Ticket },
     Left {
-        /// Who.
         buyer: BuyerId,
         /// The number given up.
         ticket: Ticket,
@@ -52,65 +41,35 @@ pub enum Event {
         admitted: bool,
     },
     /// A buyer may buy: one unit is set aside.
-    Admitted {
-        /// Who.
-        buyer: BuyerId,
-        /// The buyer's number.
-        ticket: Ticket,
-        /// Until when.
-        until: Timestamp,
-    },
+    Admitted { buyer: BuyerId, ticket: Ticket, until: Timestamp },
     /// An admission ran out: its unit is free again.
-    Lapsed {
-        /// Whose.
-        buyer: BuyerId,
-        /// The buyer's number.
-        ticket: Ticket,
-    },
+    Lapsed { buyer: BuyerId, ticket: Ticket },
     /// Units are held for an order.
     Held {
-        /// For whom.
         buyer: BuyerId,
-        /// For which order.
         order: OrderId,
-        /// How many.
         quantity: u32,
-        /// Until when.
         until: Timestamp,
         /// Where the units came from: [`Source::Stock`] or [`Source::Admission`].
-        from: Source,
+        from: UnitSource,
         /// Digest of the request's key.
         key: Option<RequestKey>,
     },
     /// Units are sold.
     Confirmed {
-        /// To whom.
         buyer: BuyerId,
-        /// By which order.
         order: OrderId,
-        /// How many.
         quantity: u32,
         /// Where the units came from: a hold, or (sold at once, or paid late) stock or an admission.
-        from: Source,
+        from: UnitSource,
         /// Digest of the request's key, when sold at once.
         key: Option<RequestKey>,
     },
     /// Held units are free again.
-    Released {
-        /// Whose.
-        buyer: BuyerId,
-        /// Which order.
-        order: OrderId,
-        /// How many.
-        quantity: u32,
-        /// Why.
-        reason: Release,
-    },
+    Released { buyer: BuyerId, order: OrderId, quantity: u32, reason: ReleaseCause },
     /// The money of an order went back.
     Refunded {
-        /// Whose.
         buyer: BuyerId,
-        /// Which order.
         order: OrderId,
         /// How many units.
         quantity: u32,
@@ -119,9 +78,7 @@ pub enum Event {
     },
     /// An admission got its one extension.
     Extended {
-        /// Whose.
         buyer: BuyerId,
-        /// The buyer's number.
         ticket: Ticket,
         /// Until when it lasts now (in a pause, not counting the pause, as the end before it).
         until: Timestamp,
@@ -130,21 +87,18 @@ pub enum Event {
 
 /// Where the units of an order came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Source {
+pub enum UnitSource {
     /// All from the free units.
     Stock,
     /// One from the buyer's admission, which is used up by it; the rest from the free units.
-    Admission {
-        /// The buyer's number.
-        ticket: Ticket,
-    },
+    Admission { ticket: Ticket },
     /// From the order's own hold.
     Hold,
 }
 
 /// Why held units became free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Release {
+pub enum ReleaseCause {
     /// The buyer gave them back.
     Cancelled,
     /// The payment was declined.

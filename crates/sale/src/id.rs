@@ -49,7 +49,7 @@ impl OrderId {
     /// The id of an order of this sale, of which the rest is `id`: its last two bytes are those of the sale's id, so that whoever has
     /// only the order need not look for it in every sale.
     #[must_use]
-    pub fn of_sale(id: Uuid, sale: SaleId) -> Self {
+    pub fn with_sale_suffix(id: Uuid, sale: SaleId) -> Self {
         let mut bytes = id.into_bytes();
         bytes[14..].copy_from_slice(&sale.0.as_bytes()[14..]);
         Self(Uuid::from_bytes(bytes))
@@ -57,7 +57,7 @@ impl OrderId {
 
     /// Whether [`OrderId::of_sale`] may have made the id for this sale. Ids that were made otherwise say nothing.
     #[must_use]
-    pub fn may_be_of(self, sale: SaleId) -> bool {
+    pub fn may_belong_to(self, sale: SaleId) -> bool {
         self.0.as_bytes()[14..] == sale.0.as_bytes()[14..]
     }
 }
@@ -70,9 +70,9 @@ pub struct Ticket(pub u32);
 /// The number of an event within its sale: 1, 2, 3 …. Also the `version` that every reply and update carries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Seq(pub u64);
+pub struct EventSeq(pub u64);
 
-impl Seq {
+impl EventSeq {
     /// The number that follows this one; the last number is followed by itself, so that a damaged ledger cannot panic.
     #[must_use]
     pub fn next(self) -> Self {
@@ -97,7 +97,7 @@ impl fmt::Display for Ticket {
     }
 }
 
-impl fmt::Display for Seq {
+impl fmt::Display for EventSeq {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

@@ -52,13 +52,13 @@ pub mod money;
 
 mod hash;
 
-pub use audit::{Auditor, Broken, Promise};
+pub use audit::{BrokenPromise, LedgerAuditor, SalePromise};
 pub use command::{Command, ReleaseReason};
-pub use event::{Entry, Event, Release, Source};
-pub use id::{BuyerId, OrderId, RequestKey, SaleId, Seq, Ticket};
+pub use event::{Event, LedgerEntry, ReleaseCause, UnitSource};
+pub use id::{BuyerId, EventSeq, OrderId, RequestKey, SaleId, Ticket};
 pub use money::{Currency, Money};
-pub use outcome::{Availability, OrderStatus, OrderView, Outcome, Phase, Place, Refusal};
-pub use policy::{Admission, Policy, PolicyProblem};
-pub use state::{BuyerView, Counters, KeptBuyer, KeptOrder, LineMember, State};
+pub use outcome::{Availability, CommandOutcome, LinePosition, OrderStatus, OrderView, Refusal, SalePhase};
+pub use policy::{AdmissionMode, Policy, PolicyProblem};
+pub use state::{BuyerView, ExportedBuyer, ExportedOrder, LineMember, SaleCounters, SaleState};
 pub use tape::Tape;
 pub use time::Timestamp;

@@ -15,7 +15,7 @@ pub struct Money {
 impl Money {
     /// This price for `quantity` units, or `None` when the product does not fit an `i64`.
     #[must_use]
-    pub fn times(self, quantity: u32) -> Option<Self> {
+    pub fn checked_mul(self, quantity: u32) -> Option<Self> {
         Some(Self { minor: self.minor.checked_mul(i64::from(quantity))?, currency: self.currency })
     }
 }

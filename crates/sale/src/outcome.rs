@@ -6,12 +6,11 @@ use std::fmt;
 
 /// The answer to one command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum CommandOutcome {
     /// The merchant's command, or a tick, is carried out.
     Done,
     /// The buyer stands in line.
     Joined {
-        /// The buyer's number.
         ticket: Ticket,
         /// Waiting buyers ahead, plus one.
         position: u32,
@@ -23,7 +22,6 @@ pub enum Outcome {
     },
     /// The buyer has more time.
     Extended {
-        /// The buyer's number.
         ticket: Ticket,
         /// The moment at which the right to buy ends now.
         until: Timestamp,
@@ -32,12 +30,10 @@ pub enum Outcome {
     },
     /// The order as it is now; for a repeated request, as the first one made it and time has changed it since.
     Order {
-        /// The order.
         order: OrderView,
         /// True when this repeats a request that was carried out before: nothing was changed.
         repeated: bool,
     },
-    /// Nothing was changed.
     Refused(Refusal),
 }
 
@@ -60,18 +56,12 @@ pub enum Refusal {
     NotInLine,
     /// The buyer is in line, and not at its head yet.
     NotAdmitted {
-        /// The buyer's number.
         ticket: Ticket,
         /// Waiting buyers ahead, plus one.
         position: u32,
     },
     /// The buyer has a place already; it is kept.
-    AlreadyInLine {
-        /// The buyer's number.
-        ticket: Ticket,
-        /// The place.
-        place: Place,
-    },
+    AlreadyInLine { ticket: Ticket, place: LinePosition },
     /// The sale has no line: whoever comes may buy.
     NoLine,
     /// The sale gives no admission more time.
@@ -153,8 +143,7 @@ impl fmt::Display for Refusal {
 
 /// Where a buyer stands in a sale's line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Place {
-    /// In line.
+pub enum LinePosition {
     Waiting {
         /// Waiting buyers ahead, plus one.
         position: u32,
@@ -171,9 +160,7 @@ pub enum Place {
 /// One order, as the law sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OrderView {
-    /// Its id.
     pub id: OrderId,
-    /// Its owner.
     pub buyer: BuyerId,
     /// Its units.
     pub quantity: u32,
@@ -248,8 +235,7 @@ impl Availability {
 
 /// What a sale is doing at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Phase {
-    /// Announced, not started.
+pub enum SalePhase {
     Upcoming,
     /// Units may be reserved.
     Active,
@@ -261,7 +247,7 @@ pub enum Phase {
     Closed,
 }
 
-impl Phase {
+impl SalePhase {
     /// The word of the API.
     #[must_use]
     pub fn as_str(&self) -> &'static str {

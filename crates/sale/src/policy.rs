@@ -34,14 +34,13 @@ pub struct Policy {
     /// Seconds a unit is held for its payment; 0 sells at once.
     pub hold_s: u32,
     /// Who may buy while the sale is active.
-    pub admission: Admission,
+    pub admission: AdmissionMode,
 }
 
 /// Who may buy while a sale is active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Recorded", into = "Recorded")]
-pub enum Admission {
-    /// Anyone.
+#[serde(from = "StoredAdmission", into = "StoredAdmission")]
+pub enum AdmissionMode {
     Open,
     /// Whoever the line admits, in order of arrival.
     Fifo {
@@ -60,34 +59,34 @@ pub enum Admission {
 /// An admission as a ledger has it. The order of the variants and fields is the ledger's encoding: append only. A line
 /// without extensions is written as it was before there were any.
 #[derive(Serialize, Deserialize)]
-enum Recorded {
+enum StoredAdmission {
     Open,
     Fifo { per_second: u32, checkout_s: u32, line_opens_s: u32 },
     FifoWithExtension { per_second: u32, checkout_s: u32, line_opens_s: u32, extension_s: u32 },
 }
 
-impl From<Recorded> for Admission {
-    fn from(recorded: Recorded) -> Self {
+impl From<StoredAdmission> for AdmissionMode {
+    fn from(recorded: StoredAdmission) -> Self {
         match recorded {
-            Recorded::Open => Self::Open,
-            Recorded::Fifo { per_second, checkout_s, line_opens_s } => {
+            StoredAdmission::Open => Self::Open,
+            StoredAdmission::Fifo { per_second, checkout_s, line_opens_s } => {
                 Self::Fifo { per_second, checkout_s, line_opens_s, extension_s: 0 }
             }
-            Recorded::FifoWithExtension { per_second, checkout_s, line_opens_s, extension_s } => {
+            StoredAdmission::FifoWithExtension { per_second, checkout_s, line_opens_s, extension_s } => {
                 Self::Fifo { per_second, checkout_s, line_opens_s, extension_s }
             }
         }
     }
 }
 
-impl From<Admission> for Recorded {
-    fn from(admission: Admission) -> Self {
+impl From<AdmissionMode> for StoredAdmission {
+    fn from(admission: AdmissionMode) -> Self {
         match admission {
-            Admission::Open => Self::Open,
-            Admission::Fifo { per_second, checkout_s, line_opens_s, extension_s: 0 } => {
+            AdmissionMode::Open => Self::Open,
+            AdmissionMode::Fifo { per_second, checkout_s, line_opens_s, extension_s: 0 } => {
                 Self::Fifo { per_second, checkout_s, line_opens_s }
             }
-            Admission::Fifo { per_second, checkout_s, line_opens_s, extension_s } => {
+            AdmissionMode::Fifo { per_second, checkout_s, line_opens_s, extension_s } => {
                 Self::FifoWithExtension { per_second, checkout_s, line_opens_s, extension_s }
             }
         }
@@ -134,8 +133,8 @@ impl Policy {
     #[must_use]
     pub fn extension_s(&self) -> u32 {
         match self.admission {
-            Admission::Open => 0,
-            Admission::Fifo { extension_s, .. } => extension_s,
+            AdmissionMode::Open => 0,
+            AdmissionMode::Fifo { extension_s, .. } => extension_s,
         }
     }
 
@@ -143,8 +142,8 @@ impl Policy {
     #[must_use]
     pub fn line_opens_at(&self) -> Option<Timestamp> {
         match self.admission {
-            Admission::Open => None,
-            Admission::Fifo { line_opens_s, .. } => {
+            AdmissionMode::Open => None,
+            AdmissionMode::Fifo { line_opens_s, .. } => {
                 Some(self.starts_at.plus_ms(-i64::from(line_opens_s) * 1000))
             }
         }
@@ -165,7 +164,7 @@ impl Policy {
         require(in_range && self.starts_at < self.ends_at, PolicyProblem::Period);
         require((1..=LIMIT_PER_BUYER_MAX).contains(&self.limit_per_buyer), PolicyProblem::LimitPerBuyer);
         require(self.hold_s <= WINDOW_S_MAX, PolicyProblem::Hold);
-        if let Admission::Fifo { per_second, checkout_s, extension_s, .. } = self.admission {
+        if let AdmissionMode::Fifo { per_second, checkout_s, extension_s, .. } = self.admission {
             require((1..=ADMISSIONS_PER_SECOND_MAX).contains(&per_second), PolicyProblem::PerSecond);
             require((1..=WINDOW_S_MAX).contains(&checkout_s), PolicyProblem::Checkout);
             require(extension_s <= EXTENSION_S_MAX, PolicyProblem::Extension);

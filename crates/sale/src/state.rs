@@ -13,7 +13,7 @@ mod orders;
 
 mod apply;
 
-mod parts;
+mod export;
 
 mod check;
 
@@ -28,42 +28,42 @@ mod index;
 mod chunks;
 
 use crate::event::Event;
-use crate::id::{BuyerId, OrderId, Seq, Ticket};
-use crate::outcome::{Availability, OrderView, Phase, Place};
-use crate::policy::{Admission, Policy};
+use crate::id::{BuyerId, EventSeq, OrderId, Ticket};
+use crate::outcome::{Availability, LinePosition, OrderView, SalePhase};
+use crate::policy::{AdmissionMode, Policy};
 use crate::time::Timestamp;
-pub(crate) use buyers::Buyer;
-use buyers::Buyers;
-use line::{Line, Window};
-use orders::Orders;
-pub(crate) use orders::{Order, Stage};
-pub use parts::{KeptBuyer, KeptOrder};
-use units::Units;
+pub(crate) use buyers::BuyerRecord;
+use buyers::BuyerTable;
+pub use export::{ExportedBuyer, ExportedOrder};
+use line::{AdmissionWindow, WaitingLine};
+use orders::OrderTable;
+pub(crate) use orders::{OrderRecord, OrderStage};
+use units::UnitBalance;
 
 /// One sale. `Default` is a sale that was never announced.
 ///
 /// Costs 64 bytes a waiting buyer at most, and about 100 more an order (see `benches/law.rs`); a buyer's place, an order
 /// and a key are found in constant time, a position in O(log n).
 #[derive(Clone, Debug, Default)]
-pub struct State {
-    seq: Seq,
+pub struct SaleState {
+    seq: EventSeq,
     clock: Timestamp,
     /// Entries that the ledger lacks, by their numbers.
     missing: u64,
     pub(crate) policy: Option<Box<Policy>>,
     pub(crate) paused_at: Option<Timestamp>,
     pub(crate) closed: bool,
-    pub(crate) units: Units,
-    pub(crate) buyers: Buyers,
-    pub(crate) line: Line,
-    pub(crate) orders: Orders,
+    pub(crate) units: UnitBalance,
+    pub(crate) buyers: BuyerTable,
+    pub(crate) line: WaitingLine,
+    pub(crate) orders: OrderTable,
     /// Kept between steps for its memory only; empty otherwise.
     pub(crate) scratch: Vec<Event>,
 }
 
 /// Where a sale's units are: `available + admitted + held + sold = quantity + short`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Counters {
+pub struct SaleCounters {
     /// Units of the sale.
     pub quantity: u32,
     /// Units that nobody has.
@@ -88,7 +88,7 @@ pub struct BuyerView {
     /// The number in line, while waiting or admitted.
     pub ticket: Option<Ticket>,
     /// The place in line, while waiting or admitted.
-    pub place: Option<Place>,
+    pub place: Option<LinePosition>,
     /// Units in pending orders.
     pub held: u32,
     /// Units in confirmed orders.
@@ -98,15 +98,12 @@ pub struct BuyerView {
 /// One buyer in line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LineMember {
-    /// Who.
     pub buyer: BuyerId,
-    /// The buyer's number.
     pub ticket: Ticket,
-    /// Waiting or admitted.
-    pub place: Place,
+    pub place: LinePosition,
 }
 
-impl State {
+impl SaleState {
     /// A sale that was never announced.
     #[must_use]
     pub fn new() -> Self {
@@ -115,19 +112,19 @@ impl State {
 
     /// The number of the last entry applied; 0 before the first.
     #[must_use]
-    pub fn seq(&self) -> Seq {
+    pub fn seq(&self) -> EventSeq {
         self.seq
     }
 
     /// The latest moment of any entry applied. Nothing is decided before it.
     #[must_use]
-    pub fn clock(&self) -> Timestamp {
+    pub fn latest_time(&self) -> Timestamp {
         self.clock
     }
 
     /// How many entries before [`State::seq`] were never applied.
     #[must_use]
-    pub fn missing(&self) -> u64 {
+    pub fn missing_entries(&self) -> u64 {
         self.missing
     }
 
@@ -139,9 +136,9 @@ impl State {
 
     /// Where the units are, and how many wait.
     #[must_use]
-    pub fn counters(&self) -> Counters {
+    pub fn counters(&self) -> SaleCounters {
         let narrow = |units: u64| u32::try_from(units).unwrap_or(u32::MAX);
-        Counters {
+        SaleCounters {
             quantity: narrow(self.units.quantity),
             available: narrow(self.units.available),
             admitted: narrow(self.units.admitted),
@@ -154,14 +151,14 @@ impl State {
 
     /// What the sale is doing at `now`: closed, else ended, else upcoming, else paused, else active.
     #[must_use]
-    pub fn phase(&self, now: Timestamp) -> Phase {
+    pub fn phase(&self, now: Timestamp) -> SalePhase {
         match &self.policy {
-            _ if self.closed => Phase::Closed,
-            None => Phase::Upcoming,
-            Some(policy) if now >= policy.ends_at => Phase::Ended,
-            Some(policy) if now < policy.starts_at => Phase::Upcoming,
-            Some(_) if self.paused_at.is_some() => Phase::Paused,
-            Some(_) => Phase::Active,
+            _ if self.closed => SalePhase::Closed,
+            None => SalePhase::Upcoming,
+            Some(policy) if now >= policy.ends_at => SalePhase::Ended,
+            Some(policy) if now < policy.starts_at => SalePhase::Upcoming,
+            Some(_) if self.paused_at.is_some() => SalePhase::Paused,
+            Some(_) => SalePhase::Active,
         }
     }
 
@@ -195,8 +192,8 @@ impl State {
     }
 
     /// A buyer's orders, newest first; each costs one step along the buyer's own chain.
-    pub fn orders_of(&self, buyer: BuyerId) -> impl Iterator<Item = OrderView> + '_ {
-        let newest = self.buyers.get(buyer).map_or(chunks::NONE, |buyer| buyer.last_order);
+    pub fn buyer_orders(&self, buyer: BuyerId) -> impl Iterator<Item = OrderView> + '_ {
+        let newest = self.buyers.get(buyer).map_or(chunks::NO_RECORD, |buyer| buyer.last_order);
         self.orders.chain(newest).map(|order| self.order_view(order))
     }
 
@@ -207,8 +204,8 @@ impl State {
 
     /// Up to `limit` buyers who wait or are admitted, in ticket order, from the first ticket after `after` on.
     #[must_use]
-    pub fn line(&self, after: Option<Ticket>, limit: usize) -> Vec<LineMember> {
-        let member = |ticket: Ticket, place: Place| {
+    pub fn line_members(&self, after: Option<Ticket>, limit: usize) -> Vec<LineMember> {
+        let member = |ticket: Ticket, place: LinePosition| {
             let buyer = self.buyers.at(self.line.buyer(ticket)).id;
             LineMember { buyer, ticket, place }
         };
@@ -223,9 +220,12 @@ impl State {
                 (admitted, _) => admitted.is_some(),
             };
             if is_admitted_next {
-                members.extend(admitted.next().map(|(ticket, window)| member(ticket, self.admitted(window))));
+                members.extend(
+                    admitted.next().map(|(ticket, window)| member(ticket, self.admitted_position(window))),
+                );
             } else {
-                members.extend(waiting.next().map(|ticket| member(ticket, Place::Waiting { position })));
+                members
+                    .extend(waiting.next().map(|ticket| member(ticket, LinePosition::Waiting { position })));
                 position += 1;
             }
         }
@@ -248,35 +248,35 @@ impl State {
             return None;
         }
         let policy = self.policy.as_deref()?;
-        let Admission::Fifo { per_second, .. } = policy.admission else {
+        let AdmissionMode::Fifo { per_second, .. } = policy.admission else {
             return None;
         };
-        let rate = self.line.rate.room_from(per_second).unwrap_or(policy.starts_at);
+        let rate = self.line.rate.remaining_from(per_second).unwrap_or(policy.starts_at);
         let at = policy.starts_at.max(rate).max(self.clock);
         (at < policy.ends_at).then_some(at)
     }
 
-    pub(crate) fn order_view(&self, order: &Order) -> OrderView {
+    pub(crate) fn order_view(&self, order: &OrderRecord) -> OrderView {
         order.view(self.buyers.at(order.buyer).id)
     }
 
-    fn buyer_view(&self, buyer: &Buyer) -> BuyerView {
-        let place = buyer.ticket().and_then(|ticket| self.place(ticket));
+    fn buyer_view(&self, buyer: &BuyerRecord) -> BuyerView {
+        let place = buyer.ticket().and_then(|ticket| self.line_position(ticket));
         BuyerView { ticket: buyer.ticket(), place, held: buyer.held, owned: buyer.owned }
     }
 
     /// An admission as buyers see it: an extension can be had once, as long as the policy has it now.
-    fn admitted(&self, window: Window) -> Place {
+    fn admitted_position(&self, window: AdmissionWindow) -> LinePosition {
         let left = if window.is_extended { None } else { self.policy() };
-        Place::Admitted { until: window.until, extension_s: left.map_or(0, Policy::extension_s) }
+        LinePosition::Admitted { until: window.until, extension_s: left.map_or(0, Policy::extension_s) }
     }
 
     /// Where a ticket stands.
-    pub(crate) fn place(&self, ticket: Ticket) -> Option<Place> {
+    pub(crate) fn line_position(&self, ticket: Ticket) -> Option<LinePosition> {
         if let Some(window) = self.line.window(ticket) {
-            Some(self.admitted(window))
+            Some(self.admitted_position(window))
         } else if self.line.is_waiting(ticket) {
-            Some(Place::Waiting { position: self.line.position(ticket) })
+            Some(LinePosition::Waiting { position: self.line.position(ticket) })
         } else {
             None
         }

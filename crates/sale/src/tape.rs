@@ -20,64 +20,64 @@
 
 mod parse;
 
-mod told;
+mod expectation;
 
-mod word;
+mod token;
 
 use crate::command::Command;
-use crate::event::Entry;
-use crate::outcome::Outcome;
-use crate::state::{Counters, State};
+use crate::event::LedgerEntry;
+use crate::outcome::CommandOutcome;
+use crate::state::{SaleCounters, SaleState};
 use crate::time::Timestamp;
+use expectation::TapeExpectation;
 use std::fmt;
-use told::Told;
-pub use word::{buyer, key, order};
+pub use token::{buyer, key, order};
 
 /// The moment that a tape calls `0s`: 2027-01-15T08:00:00Z, far enough from the epoch for moments before it.
 pub const ORIGIN: Timestamp = Timestamp(1_800_000_000_000);
 
 /// Anything that keeps the law of a sale and can be asked step by step.
-pub trait Machine {
+pub trait SaleMachine {
     /// As [`State::step`]: lets time pass, decides, applies; answers with the outcome and the new entries.
-    fn step(&mut self, now: Timestamp, command: &Command) -> (Outcome, Vec<Entry>);
+    fn step(&mut self, now: Timestamp, command: &Command) -> (CommandOutcome, Vec<LedgerEntry>);
 
     /// As [`State::counters`].
-    fn counters(&mut self) -> Counters;
+    fn counters(&mut self) -> SaleCounters;
 }
 
-impl Machine for State {
-    fn step(&mut self, now: Timestamp, command: &Command) -> (Outcome, Vec<Entry>) {
+impl SaleMachine for SaleState {
+    fn step(&mut self, now: Timestamp, command: &Command) -> (CommandOutcome, Vec<LedgerEntry>) {
         let mut entries = Vec::new();
-        let outcome = State::step(self, now, command, &mut entries);
+        let outcome = SaleState::step(self, now, command, &mut entries);
         (outcome, entries)
     }
 
-    fn counters(&mut self) -> Counters {
-        State::counters(self)
+    fn counters(&mut self) -> SaleCounters {
+        SaleState::counters(self)
     }
 }
 
 /// A parsed or recorded tape. Its `Display` is a tape again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tape {
-    lines: Vec<Line>,
+    lines: Vec<TapeLine>,
 }
 
 /// A command or a comparison, with the number of its line in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Line {
+enum TapeLine {
     Command {
         number: usize,
         at: Timestamp,
         command: Command,
         /// The answer that is expected, if any is.
-        outcome: Option<Told>,
+        outcome: Option<TapeExpectation>,
         /// The events that are expected with their own lines, if any were named.
-        events: Option<Vec<(usize, Told)>>,
+        events: Option<Vec<(usize, TapeExpectation)>>,
     },
     State {
         number: usize,
-        expected: Told,
+        expected: TapeExpectation,
     },
 }
 
@@ -128,16 +128,18 @@ impl Tape {
 
     /// Runs a history on a machine and writes down all that the machine answers and does.
     pub fn record(
-        machine: &mut impl Machine,
+        machine: &mut impl SaleMachine,
         history: impl IntoIterator<Item = (Timestamp, Command)>,
     ) -> Self {
         let mut number = 0;
         let lines = history.into_iter().map(|(at, command)| {
             number += 1;
             let (outcome, entries) = machine.step(at, &command);
-            let outcome = Some(Told::outcome(&outcome, &command));
-            let events = Some(entries.iter().map(|entry| (number, Told::event(&entry.event))).collect());
-            Line::Command { number, at, command, outcome, events }
+            let outcome = Some(TapeExpectation::from_outcome(&outcome, &command));
+            let events = Some(
+                entries.iter().map(|entry| (number, TapeExpectation::from_event(&entry.event))).collect(),
+            );
+            TapeLine::Command { number, at, command, outcome, events }
         });
         Self { lines: lines.collect() }
     }
@@ -145,8 +147,8 @@ impl Tape {
     /// The commands of the tape with their moments, in order.
     pub fn commands(&self) -> impl Iterator<Item = (Timestamp, &Command)> {
         self.lines.iter().filter_map(|line| match line {
-            Line::Command { at, command, .. } => Some((*at, command)),
-            Line::State { .. } => None,
+            TapeLine::Command { at, command, .. } => Some((*at, command)),
+            TapeLine::State { .. } => None,
         })
     }
 
@@ -155,21 +157,29 @@ impl Tape {
     /// # Errors
     ///
     /// [`TapeError::Mismatch`] for the first line that did not come out as the tape says.
-    pub fn run(&self, machine: &mut impl Machine) -> Result<(), TapeError> {
+    pub fn run(&self, machine: &mut impl SaleMachine) -> Result<(), TapeError> {
         for line in &self.lines {
             match line {
-                Line::Command { number, at, command, outcome, events } => {
+                TapeLine::Command { number, at, command, outcome, events } => {
                     let (answer, entries) = machine.step(*at, command);
-                    let asked = word::command(command);
+                    let asked = token::format_command(command);
                     if let Some(expected) = outcome {
-                        expected.compare(*number, &asked, &Told::outcome(&answer, command))?;
+                        expected.compare(
+                            *number,
+                            &asked,
+                            &TapeExpectation::from_outcome(&answer, command),
+                        )?;
                     }
                     if let Some(expected) = events {
                         compare_events(*number, &asked, expected, &entries)?;
                     }
                 }
-                Line::State { number, expected } => {
-                    expected.compare(*number, "state", &Told::counters(&machine.counters()))?;
+                TapeLine::State { number, expected } => {
+                    expected.compare(
+                        *number,
+                        "state",
+                        &TapeExpectation::from_counters(&machine.counters()),
+                    )?;
                 }
             }
         }
@@ -182,7 +192,7 @@ impl FromIterator<(Timestamp, Command)> for Tape {
     fn from_iter<T: IntoIterator<Item = (Timestamp, Command)>>(history: T) -> Self {
         let lines = (1..).zip(history).map(|(number, (at, command))| {
             let (outcome, events) = (None, None);
-            Line::Command { number, at, command, outcome, events }
+            TapeLine::Command { number, at, command, outcome, events }
         });
         Self { lines: lines.collect() }
     }
@@ -192,11 +202,13 @@ impl fmt::Display for Tape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for line in &self.lines {
             match line {
-                Line::Command { at, command, outcome, events, .. } => {
-                    let command = word::command(command);
+                TapeLine::Command { at, command, outcome, events, .. } => {
+                    let command = token::format_command(command);
                     match outcome {
-                        Some(outcome) => writeln!(f, "{:<7} {command:<40} -> {outcome}", word::moment(*at))?,
-                        None => writeln!(f, "{:<7} {command}", word::moment(*at))?,
+                        Some(outcome) => {
+                            writeln!(f, "{:<7} {command:<40} -> {outcome}", token::format_moment(*at))?
+                        }
+                        None => writeln!(f, "{:<7} {command}", token::format_moment(*at))?,
                     }
                     for (_, event) in events.iter().flatten() {
                         writeln!(f, "        + {event}")?;
@@ -205,7 +217,7 @@ impl fmt::Display for Tape {
                         writeln!(f, "        + nothing")?;
                     }
                 }
-                Line::State { expected, .. } => writeln!(f, "        {expected}")?,
+                TapeLine::State { expected, .. } => writeln!(f, "        {expected}")?,
             }
         }
         Ok(())
@@ -215,17 +227,17 @@ impl fmt::Display for Tape {
 fn compare_events(
     number: usize,
     asked: &str,
-    expected: &[(usize, Told)],
-    entries: &[Entry],
+    expected: &[(usize, TapeExpectation)],
+    entries: &[LedgerEntry],
 ) -> Result<(), TapeError> {
-    let mut got = entries.iter().map(|entry| Told::event(&entry.event));
+    let mut got = entries.iter().map(|entry| TapeExpectation::from_event(&entry.event));
     for (line, expected) in expected {
-        let got = got.next().unwrap_or_else(Told::nothing);
+        let got = got.next().unwrap_or_else(TapeExpectation::no_event);
         expected.compare(*line, asked, &got)?;
     }
     let rest = got.next();
     let line = expected.last().map_or(number, |(line, _)| *line);
-    rest.map_or(Ok(()), |rest| Told::nothing().compare(line, asked, &rest))
+    rest.map_or(Ok(()), |rest| TapeExpectation::no_event().compare(line, asked, &rest))
 }
 
 #[cfg(test)]
@@ -236,14 +248,14 @@ mod tests {
 
     #[test]
     fn a_tape_that_comes_out_as_it_says_is_accepted() {
-        assert_eq!(Tape::parse(TEXT).unwrap().run(&mut State::new()), Ok(()));
+        assert_eq!(Tape::parse(TEXT).unwrap().run(&mut SaleState::new()), Ok(()));
     }
 
     #[test]
     fn a_mismatch_shows_the_line_and_both_answers() {
         let tape =
             Tape::parse(&format!("{TEXT}# and now\n2s reserve bob o2 1 -> refused sold_out\n")).unwrap();
-        let error = tape.run(&mut State::new()).unwrap_err();
+        let error = tape.run(&mut SaleState::new()).unwrap_err();
         assert_eq!(error.line(), 4);
         let text = error.to_string();
         assert!(text.contains("expected: refused sold_out\n       got: refused all_held"), "{text}");
@@ -253,7 +265,7 @@ mod tests {
     fn an_event_that_is_missing_or_too_many_is_a_mismatch() {
         for events in ["+ nothing", "+ held alice o1 1 until 301s\n+ paused", "+ held bob o1 1 until 301s"] {
             let tape = Tape::parse(&format!("{TEXT}{events}")).unwrap();
-            assert!(tape.run(&mut State::new()).is_err(), "{events}");
+            assert!(tape.run(&mut SaleState::new()).is_err(), "{events}");
         }
     }
 
@@ -261,7 +273,7 @@ mod tests {
     fn a_fact_that_is_not_so_is_a_mismatch() {
         for line in ["state held=0", "state colour=red", "confirm alice o1 -> confirmed quantity=2"] {
             let tape = Tape::parse(&format!("{TEXT}{line}")).unwrap();
-            assert!(tape.run(&mut State::new()).is_err(), "{line}");
+            assert!(tape.run(&mut SaleState::new()).is_err(), "{line}");
         }
     }
 
@@ -308,9 +320,9 @@ mod tests {
             close";
         let commands: Vec<_> =
             Tape::parse(text).unwrap().commands().map(|(at, command)| (at, command.clone())).collect();
-        let recorded = Tape::record(&mut State::new(), commands.clone());
+        let recorded = Tape::record(&mut SaleState::new(), commands.clone());
         let read = Tape::parse(&recorded.to_string()).unwrap();
-        assert_eq!(read.run(&mut State::new()), Ok(()), "{recorded}");
+        assert_eq!(read.run(&mut SaleState::new()), Ok(()), "{recorded}");
         assert!(read.commands().eq(commands.iter().map(|(at, command)| (*at, command))));
         let bare: Tape = commands.into_iter().collect();
         assert!(Tape::parse(&bare.to_string()).unwrap().commands().eq(bare.commands()));

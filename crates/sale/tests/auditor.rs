@@ -2,7 +2,9 @@
 //! breaks, and where.
 
 use sale::tape::{ORIGIN, buyer, order};
-use sale::{Auditor, Entry, Event, Promise, Seq, Source, State, Tape, Ticket, Timestamp};
+use sale::{
+    Event, EventSeq, LedgerAuditor, LedgerEntry, SalePromise, SaleState, Tape, Ticket, Timestamp, UnitSource,
+};
 
 /// A sale with a line in which everything happens: ten seconds of it, one event a line.
 const LINE: &str = "
@@ -31,33 +33,38 @@ const OPEN: &str = "
 62s  confirm ann o1            # 6 confirmed
 ";
 
-fn ledger(tape: &str) -> Vec<Entry> {
-    let (mut state, mut entries) = (State::new(), Vec::new());
+fn ledger(tape: &str) -> Vec<LedgerEntry> {
+    let (mut state, mut entries) = (SaleState::new(), Vec::new());
     for (at, command) in Tape::parse(tape).expect("the tape is tape").commands() {
         state.step(at, command, &mut entries);
     }
     entries
 }
 
-fn audit(mut auditor: Auditor, entries: &[Entry]) -> Auditor {
-    entries.iter().for_each(|entry| auditor.feed(entry));
+fn audit(mut auditor: LedgerAuditor, entries: &[LedgerEntry]) -> LedgerAuditor {
+    entries.iter().for_each(|entry| auditor.read_entry(entry));
     auditor
 }
 
 /// Doctors event `seq` of a good ledger and returns what the auditor finds first against the promise.
-fn offence(tape: &str, promise: Promise, seq: usize, doctor: impl FnOnce(&mut Entry)) -> Option<Seq> {
+fn offence(
+    tape: &str,
+    promise: SalePromise,
+    seq: usize,
+    doctor: impl FnOnce(&mut LedgerEntry),
+) -> Option<EventSeq> {
     let mut entries = ledger(tape);
     doctor(&mut entries[seq - 1]);
     found(&entries, promise)
 }
 
-fn found(entries: &[Entry], promise: Promise) -> Option<Seq> {
-    let auditor = audit(Auditor::new(), entries);
-    assert_eq!(auditor.is_clean(), auditor.broken().count() == 0);
-    let first = auditor.broken().find(|broken| broken.promise == promise)?;
-    assert!(auditor.count_of(promise) > 0);
-    for promise in Promise::ALL {
-        assert!(auditor.count_of(promise) <= auditor.checks_of(promise), "{promise} was looked at");
+fn found(entries: &[LedgerEntry], promise: SalePromise) -> Option<EventSeq> {
+    let auditor = audit(LedgerAuditor::new(), entries);
+    assert_eq!(auditor.is_clean(), auditor.first_offences().count() == 0);
+    let first = auditor.first_offences().find(|broken| broken.promise == promise)?;
+    assert!(auditor.offence_count(promise) > 0);
+    for promise in SalePromise::ALL {
+        assert!(auditor.offence_count(promise) <= auditor.check_count(promise), "{promise} was looked at");
     }
     Some(first.seq)
 }
@@ -67,18 +74,18 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 /// Puts an event in before event `seq`, and renumbers.
-fn with(tape: &str, seq: usize, at: Timestamp, event: Event) -> Vec<Entry> {
+fn insert_event(tape: &str, seq: usize, at: Timestamp, event: Event) -> Vec<LedgerEntry> {
     let mut entries = ledger(tape);
-    entries.insert(seq - 1, Entry { seq: Seq(0), at, event });
-    (1..).zip(&mut entries).for_each(|(seq, entry)| entry.seq = Seq(seq));
+    entries.insert(seq - 1, LedgerEntry { seq: EventSeq(0), at, event });
+    (1..).zip(&mut entries).for_each(|(seq, entry)| entry.seq = EventSeq(seq));
     entries
 }
 
 /// Takes event `seq` out, and renumbers: a ledger from which somebody cut a line.
-fn without(tape: &str, seq: usize) -> Vec<Entry> {
+fn remove_event(tape: &str, seq: usize) -> Vec<LedgerEntry> {
     let mut entries = ledger(tape);
     entries.remove(seq - 1);
-    (1..).zip(&mut entries).for_each(|(seq, entry)| entry.seq = Seq(seq));
+    (1..).zip(&mut entries).for_each(|(seq, entry)| entry.seq = EventSeq(seq));
     entries
 }
 
@@ -86,10 +93,13 @@ fn without(tape: &str, seq: usize) -> Vec<Entry> {
 fn a_ledger_of_the_law_is_clean() {
     for tape in [LINE, OPEN] {
         let entries = ledger(tape);
-        let auditor = audit(Auditor::new(), &entries);
-        assert_eq!(auditor.broken().collect::<Vec<_>>(), Vec::<&sale::Broken>::new());
+        let auditor = audit(LedgerAuditor::new(), &entries);
+        assert_eq!(auditor.first_offences().collect::<Vec<_>>(), Vec::<&sale::BrokenPromise>::new());
         assert!(auditor.is_clean());
-        assert_eq!((auditor.entries(), auditor.missing(), auditor.doubts()), (entries.len() as u64, 0, 0));
+        assert_eq!(
+            (auditor.entries(), auditor.missing_entries(), auditor.doubts()),
+            (entries.len() as u64, 0, 0)
+        );
     }
     let names: Vec<_> = ledger(LINE).iter().map(|entry| entry.event.name()).collect();
     assert_eq!(
@@ -101,9 +111,9 @@ fn a_ledger_of_the_law_is_clean() {
 
 #[test]
 fn every_look_at_a_promise_is_counted() {
-    let auditor = audit(Auditor::new(), &ledger(LINE));
+    let auditor = audit(LedgerAuditor::new(), &ledger(LINE));
     let counted: Vec<_> =
-        Promise::ALL.iter().map(|promise| (promise.name(), auditor.checks_of(*promise))).collect();
+        SalePromise::ALL.iter().map(|promise| (promise.name(), auditor.check_count(*promise))).collect();
     // Four buyers join and are admitted, one lapses; two orders are held, one paid, one expired and one refunded.
     let expected = [
         // The sum after each of 17 events, the first stock, four admissions, two orders that take an admission's unit.
@@ -129,7 +139,7 @@ fn every_look_at_a_promise_is_counted() {
         ("sequence", 2 * 17),
     ];
     assert_eq!(counted, expected);
-    assert_eq!(audit(Auditor::new(), &[]).checks_of(Promise::Units), 0);
+    assert_eq!(audit(LedgerAuditor::new(), &[]).check_count(SalePromise::Units), 0);
 }
 
 #[test]
@@ -138,12 +148,12 @@ fn an_offence_names_the_buyer_of_its_event() {
     if let Event::Held { quantity, .. } = &mut entries[1].event {
         *quantity = 3;
     }
-    let auditor = audit(Auditor::new(), &entries);
-    let first = auditor.broken().find(|broken| broken.promise == Promise::Units).unwrap();
-    assert_eq!((first.seq, first.buyer), (Seq(2), Some(buyer("ann"))));
-    let auditor = audit(Auditor::new(), &with(OPEN, 2, at(0), Event::Resumed));
-    let first = auditor.broken().next().unwrap();
-    assert_eq!((first.promise, first.buyer), (Promise::Records, None));
+    let auditor = audit(LedgerAuditor::new(), &entries);
+    let first = auditor.first_offences().find(|broken| broken.promise == SalePromise::Units).unwrap();
+    assert_eq!((first.seq, first.buyer), (EventSeq(2), Some(buyer("ann"))));
+    let auditor = audit(LedgerAuditor::new(), &insert_event(OPEN, 2, at(0), Event::Resumed));
+    let first = auditor.first_offences().next().unwrap();
+    assert_eq!((first.promise, first.buyer), (SalePromise::Records, None));
 }
 
 #[test]
@@ -153,16 +163,16 @@ fn units_given_out_twice_are_found() {
         order: order("more"),
         quantity: 1,
         until: at(64),
-        from: Source::Stock,
+        from: UnitSource::Stock,
         key: None,
     };
-    assert_eq!(found(&with(OPEN, 5, at(4), held("cem")), Promise::Units), Some(Seq(5)));
-    let seq = offence(OPEN, Promise::Units, 2, |entry| {
+    assert_eq!(found(&insert_event(OPEN, 5, at(4), held("cem")), SalePromise::Units), Some(EventSeq(5)));
+    let seq = offence(OPEN, SalePromise::Units, 2, |entry| {
         if let Event::Held { quantity, .. } = &mut entry.event {
             *quantity = 3;
         }
     });
-    assert_eq!(seq, Some(Seq(2)));
+    assert_eq!(seq, Some(EventSeq(2)));
 }
 
 #[test]
@@ -173,29 +183,29 @@ fn a_quantity_cut_below_what_is_sold_is_found() {
     }
     let mut policy = policy.unwrap();
     policy.quantity = 1;
-    let entries = with(OPEN, 5, at(4), Event::Configured { policy });
-    assert_eq!(found(&entries, Promise::Units), Some(Seq(5)));
-    assert_eq!(found(&entries, Promise::Policy), Some(Seq(5)));
+    let entries = insert_event(OPEN, 5, at(4), Event::Configured { policy });
+    assert_eq!(found(&entries, SalePromise::Units), Some(EventSeq(5)));
+    assert_eq!(found(&entries, SalePromise::Policy), Some(EventSeq(5)));
 }
 
 #[test]
 fn a_buyer_beyond_the_limit_is_found() {
-    let seq = offence(LINE, Promise::Limit, 9, |entry| {
+    let seq = offence(LINE, SalePromise::Limit, 9, |entry| {
         if let Event::Held { quantity, .. } = &mut entry.event {
             *quantity = 2;
         }
     });
-    assert_eq!(seq, Some(Seq(9)));
+    assert_eq!(seq, Some(EventSeq(9)));
     let joined = Event::Joined { buyer: buyer("ann"), ticket: Ticket(4) };
-    assert_eq!(found(&with(LINE, 9, at(5), joined), Promise::Limit), Some(Seq(9)));
+    assert_eq!(found(&insert_event(LINE, 9, at(5), joined), SalePromise::Limit), Some(EventSeq(9)));
 }
 
 #[test]
 fn a_ticket_given_twice_is_found() {
-    let seq = offence(LINE, Promise::Tickets, 6, |entry| {
+    let seq = offence(LINE, SalePromise::Tickets, 6, |entry| {
         entry.event = Event::Joined { buyer: buyer("cem"), ticket: Ticket(2) };
     });
-    assert_eq!(seq, Some(Seq(6)));
+    assert_eq!(seq, Some(EventSeq(6)));
 }
 
 #[test]
@@ -203,17 +213,17 @@ fn an_admission_past_the_head_of_the_line_is_found() {
     let mut entries =
         ledger("0s configure fifo quantity=1 starts=9s opens=9s\n0s join ann\n0s join bob\n9s tick");
     entries[3].event = Event::Admitted { buyer: buyer("bob"), ticket: Ticket(2), until: at(69) };
-    assert_eq!(found(&entries, Promise::TicketOrder), Some(Seq(4)));
+    assert_eq!(found(&entries, SalePromise::TicketOrder), Some(EventSeq(4)));
 }
 
 #[test]
 fn a_purchase_past_the_line_is_found() {
-    let seq = offence(LINE, Promise::TicketOrder, 7, |entry| {
+    let seq = offence(LINE, SalePromise::TicketOrder, 7, |entry| {
         if let Event::Held { from, .. } = &mut entry.event {
-            *from = Source::Stock;
+            *from = UnitSource::Stock;
         }
     });
-    assert_eq!(seq, Some(Seq(7)));
+    assert_eq!(seq, Some(EventSeq(7)));
 }
 
 #[test]
@@ -222,26 +232,26 @@ fn one_admission_too_many_a_second_is_found() {
         "0s configure fifo quantity=3 per_second=2 starts=9s opens=9s
          0s join ann\n0s join bob\n0s join cem\n9s tick\n10s tick",
     );
-    assert!(found(&entries, Promise::Rate).is_none());
+    assert!(found(&entries, SalePromise::Rate).is_none());
     let last = entries.last_mut().unwrap();
     last.at = last.at.plus_ms(-1);
-    assert_eq!(found(&entries, Promise::Rate), Some(Seq(7)));
+    assert_eq!(found(&entries, SalePromise::Rate), Some(EventSeq(7)));
 }
 
 #[test]
 fn a_short_window_and_an_early_lapse_are_found() {
-    let seq = offence(LINE, Promise::Window, 3, |entry| {
+    let seq = offence(LINE, SalePromise::Window, 3, |entry| {
         if let Event::Admitted { until, .. } = &mut entry.event {
             *until = until.plus_ms(-1);
         }
     });
-    assert_eq!(seq, Some(Seq(3)));
-    assert_eq!(offence(LINE, Promise::Window, 15, |entry| entry.at = at(127)), Some(Seq(15)));
+    assert_eq!(seq, Some(EventSeq(3)));
+    assert_eq!(offence(LINE, SalePromise::Window, 15, |entry| entry.at = at(127)), Some(EventSeq(15)));
     // A pause of 89 seconds belongs to nobody's window.
     let mut entries = ledger("0s configure fifo quantity=1\n0s join ann\n1s pause\n90s resume\n150s tick");
-    assert_eq!(found(&entries, Promise::Window), None);
+    assert_eq!(found(&entries, SalePromise::Window), None);
     entries[5].at = at(149);
-    assert_eq!(found(&entries, Promise::Window), Some(Seq(6)));
+    assert_eq!(found(&entries, SalePromise::Window), Some(EventSeq(6)));
 }
 
 /// A turn that is made longer, and lapses; somebody waits for it.
@@ -256,24 +266,24 @@ const LONGER: &str = "
 #[test]
 fn more_time_than_promised_is_found() {
     let extended = |name, ticket, until| Event::Extended { buyer: buyer(name), ticket, until: at(until) };
-    assert!(audit(Auditor::new(), &ledger(LONGER)).is_clean());
+    assert!(audit(LedgerAuditor::new(), &ledger(LONGER)).is_clean());
     for until in [91, 93] {
         let seq =
-            offence(LONGER, Promise::Window, 5, |entry| entry.event = extended("ann", Ticket(1), until));
-        assert_eq!(seq, Some(Seq(5)), "{until}");
+            offence(LONGER, SalePromise::Window, 5, |entry| entry.event = extended("ann", Ticket(1), until));
+        assert_eq!(seq, Some(EventSeq(5)), "{until}");
     }
     // Twice, for somebody who only waits, for a turn that is over, and in a sale that promises none.
-    let again = with(LONGER, 6, at(10), extended("ann", Ticket(1), 122));
-    assert_eq!(found(&again, Promise::Window), Some(Seq(6)));
-    let waiting = with(LONGER, 6, at(10), extended("bob", Ticket(2), 122));
-    assert_eq!(found(&waiting, Promise::Records), Some(Seq(6)));
+    let again = insert_event(LONGER, 6, at(10), extended("ann", Ticket(1), 122));
+    assert_eq!(found(&again, SalePromise::Window), Some(EventSeq(6)));
+    let waiting = insert_event(LONGER, 6, at(10), extended("bob", Ticket(2), 122));
+    assert_eq!(found(&waiting, SalePromise::Records), Some(EventSeq(6)));
     let mut late = ledger(LONGER);
     late[4].at = at(62);
-    assert_eq!(found(&late, Promise::Window), Some(Seq(5)));
-    let none = with(LINE, 7, at(3), extended("ann", Ticket(1), 62));
-    assert_eq!(found(&none, Promise::Window), Some(Seq(7)));
+    assert_eq!(found(&late, SalePromise::Window), Some(EventSeq(5)));
+    let none = insert_event(LINE, 7, at(3), extended("ann", Ticket(1), 62));
+    assert_eq!(found(&none, SalePromise::Window), Some(EventSeq(7)));
     // A turn that was made longer does not lapse at its old end.
-    assert_eq!(offence(LONGER, Promise::Window, 6, |entry| entry.at = at(62)), Some(Seq(6)));
+    assert_eq!(offence(LONGER, SalePromise::Window, 6, |entry| entry.at = at(62)), Some(EventSeq(6)));
 }
 
 #[test]
@@ -282,46 +292,48 @@ fn a_shorter_extension_than_promised_is_found() {
     let Event::Configured { mut policy } = entries[0].event.clone() else {
         panic!("a sale is announced first")
     };
-    let sale::Admission::Fifo { extension_s, .. } = &mut policy.admission else { panic!("it has a line") };
+    let sale::AdmissionMode::Fifo { extension_s, .. } = &mut policy.admission else {
+        panic!("it has a line")
+    };
     *extension_s -= 1;
-    let entries = with(LONGER, 2, at(1), Event::Configured { policy });
-    assert_eq!(found(&entries, Promise::Policy), Some(Seq(2)));
+    let entries = insert_event(LONGER, 2, at(1), Event::Configured { policy });
+    assert_eq!(found(&entries, SalePromise::Policy), Some(EventSeq(2)));
 }
 
 #[test]
 fn a_short_hold_and_an_early_expiry_are_found() {
-    let seq = offence(OPEN, Promise::Holds, 2, |entry| {
+    let seq = offence(OPEN, SalePromise::Holds, 2, |entry| {
         if let Event::Held { until, .. } = &mut entry.event {
             *until = until.plus_ms(-1);
         }
     });
-    assert_eq!(seq, Some(Seq(2)));
-    assert_eq!(offence(OPEN, Promise::Holds, 5, |entry| entry.at = at(60)), Some(Seq(5)));
+    assert_eq!(seq, Some(EventSeq(2)));
+    assert_eq!(offence(OPEN, SalePromise::Holds, 5, |entry| entry.at = at(60)), Some(EventSeq(5)));
     let at_once = "0s configure quantity=1 hold=0s\n1s reserve ann o1 1";
     let mut entries = ledger(at_once);
     if let Event::Configured { policy } = &mut entries[0].event {
         policy.hold_s = 60;
     }
-    assert_eq!(found(&entries, Promise::Holds), Some(Seq(2)));
+    assert_eq!(found(&entries, SalePromise::Holds), Some(EventSeq(2)));
 }
 
 #[test]
 fn late_money_that_takes_a_unit_from_someone_is_found() {
     let paid =
         |from| Event::Confirmed { buyer: buyer("bob"), order: order("o2"), quantity: 1, from, key: None };
-    for from in [Source::Stock, Source::Hold] {
-        let entries = with(LINE, 13, at(66), paid(from));
-        assert_eq!(found(&entries, Promise::LatePayment), Some(Seq(13)), "{from:?}");
+    for from in [UnitSource::Stock, UnitSource::Hold] {
+        let entries = insert_event(LINE, 13, at(66), paid(from));
+        assert_eq!(found(&entries, SalePromise::LatePayment), Some(EventSeq(13)), "{from:?}");
     }
-    assert_eq!(offence(OPEN, Promise::LatePayment, 4, |entry| entry.at = at(62)), Some(Seq(4)));
+    assert_eq!(offence(OPEN, SalePromise::LatePayment, 4, |entry| entry.at = at(62)), Some(EventSeq(4)));
 }
 
 #[test]
 fn what_is_overdue_when_something_else_is_decided_is_found() {
     // The hold that ran out, the admission that was over, and the unit that nobody offered to the line.
-    assert_eq!(found(&without(OPEN, 5), Promise::AtOnce), Some(Seq(5)));
-    assert_eq!(found(&without(LINE, 15), Promise::AtOnce), Some(Seq(15)));
-    assert_eq!(found(&without(LINE, 11), Promise::AtOnce), Some(Seq(11)));
+    assert_eq!(found(&remove_event(OPEN, 5), SalePromise::AtOnce), Some(EventSeq(5)));
+    assert_eq!(found(&remove_event(LINE, 15), SalePromise::AtOnce), Some(EventSeq(15)));
+    assert_eq!(found(&remove_event(LINE, 11), SalePromise::AtOnce), Some(EventSeq(11)));
 }
 
 #[test]
@@ -331,10 +343,10 @@ fn one_key_with_two_orders_is_found() {
         order: order("twin"),
         quantity: 1,
         until: at(64),
-        from: Source::Stock,
+        from: UnitSource::Stock,
         key: Some(sale::tape::key("k1")),
     };
-    assert_eq!(found(&with(OPEN, 5, at(4), again), Promise::Keys), Some(Seq(5)));
+    assert_eq!(found(&insert_event(OPEN, 5, at(4), again), SalePromise::Keys), Some(EventSeq(5)));
 }
 
 #[test]
@@ -344,25 +356,28 @@ fn what_is_sold_outside_the_sale_is_found() {
         order: order("odd"),
         quantity: 1,
         until: at(seconds + 60),
-        from: Source::Stock,
+        from: UnitSource::Stock,
         key: None,
     };
     let pause = "0s configure quantity=2 starts=10s ends=200s hold=60s\n20s pause";
     for (seq, seconds) in [(2, 9), (3, 21), (3, 200)] {
-        let entries = with(pause, seq, at(seconds), held(seconds));
-        assert_eq!(found(&entries, Promise::Period), Some(Seq(seq as u64)), "{seconds}");
+        let entries = insert_event(pause, seq, at(seconds), held(seconds));
+        assert_eq!(found(&entries, SalePromise::Period), Some(EventSeq(seq as u64)), "{seconds}");
     }
     let close = "0s configure quantity=2 starts=10s ends=200s hold=60s\n20s close";
-    assert_eq!(found(&with(close, 3, at(21), held(21)), Promise::Period), Some(Seq(3)));
+    assert_eq!(found(&insert_event(close, 3, at(21), held(21)), SalePromise::Period), Some(EventSeq(3)));
     let line = "0s configure fifo quantity=2 starts=10s opens=5s ends=200s";
     let joined = || Event::Joined { buyer: buyer("ann"), ticket: Ticket(1) };
     for seconds in [4, 200] {
-        assert_eq!(found(&with(line, 2, at(seconds), joined()), Promise::Period), Some(Seq(2)));
+        assert_eq!(
+            found(&insert_event(line, 2, at(seconds), joined()), SalePromise::Period),
+            Some(EventSeq(2))
+        );
     }
-    let mut entries = with(line, 2, at(5), joined());
+    let mut entries = insert_event(line, 2, at(5), joined());
     let admitted = Event::Admitted { buyer: buyer("ann"), ticket: Ticket(1), until: at(66) };
-    entries.push(Entry { seq: Seq(3), at: at(6), event: admitted });
-    assert_eq!(found(&entries, Promise::Period), Some(Seq(3)));
+    entries.push(LedgerEntry { seq: EventSeq(3), at: at(6), event: admitted });
+    assert_eq!(found(&entries, SalePromise::Period), Some(EventSeq(3)));
 }
 
 #[test]
@@ -379,23 +394,33 @@ fn a_policy_that_takes_something_back_is_found() {
     for change in changes {
         let mut policy = policy.clone();
         change(&mut policy);
-        let entries = with(OPEN, 2, at(1), Event::Configured { policy });
-        assert_eq!(found(&entries, Promise::Policy), Some(Seq(2)));
+        let entries = insert_event(OPEN, 2, at(1), Event::Configured { policy });
+        assert_eq!(found(&entries, SalePromise::Policy), Some(EventSeq(2)));
     }
-    let entries = with(OPEN, 7, at(200), Event::Configured { policy });
-    assert_eq!(found(&entries, Promise::Policy), Some(Seq(7)));
+    let entries = insert_event(OPEN, 7, at(200), Event::Configured { policy });
+    assert_eq!(found(&entries, SalePromise::Policy), Some(EventSeq(7)));
 }
 
 #[test]
 fn an_event_about_what_is_not_there_is_found() {
     let (ann, bob) = (buyer("ann"), buyer("bob"));
-    let hold = Source::Hold;
+    let hold = UnitSource::Hold;
     let strange = [
         Event::Confirmed { buyer: ann, order: order("none"), quantity: 1, from: hold, key: None },
         Event::Confirmed { buyer: bob, order: order("o2"), quantity: 1, from: hold, key: None },
         Event::Confirmed { buyer: bob, order: order("o1"), quantity: 1, from: hold, key: None },
-        Event::Released { buyer: ann, order: order("none"), quantity: 1, reason: sale::Release::Cancelled },
-        Event::Released { buyer: bob, order: order("o2"), quantity: 1, reason: sale::Release::Cancelled },
+        Event::Released {
+            buyer: ann,
+            order: order("none"),
+            quantity: 1,
+            reason: sale::ReleaseCause::Cancelled,
+        },
+        Event::Released {
+            buyer: bob,
+            order: order("o2"),
+            quantity: 1,
+            reason: sale::ReleaseCause::Cancelled,
+        },
         Event::Refunded { buyer: ann, order: order("o1"), quantity: 1, restocked: true },
         Event::Refunded { buyer: ann, order: order("none"), quantity: 1, restocked: true },
         Event::Left { buyer: ann, ticket: Ticket(1), admitted: false },
@@ -404,19 +429,19 @@ fn an_event_about_what_is_not_there_is_found() {
         Event::Resumed,
     ];
     for event in strange {
-        let entries = with(OPEN, 5, at(4), event.clone());
-        assert_eq!(found(&entries, Promise::Records), Some(Seq(5)), "{event:?}");
+        let entries = insert_event(OPEN, 5, at(4), event.clone());
+        assert_eq!(found(&entries, SalePromise::Records), Some(EventSeq(5)), "{event:?}");
     }
-    assert_eq!(found(&without(OPEN, 1), Promise::Records), Some(Seq(1)));
+    assert_eq!(found(&remove_event(OPEN, 1), SalePromise::Records), Some(EventSeq(1)));
 }
 
 #[test]
 fn numbers_and_times_out_of_order_are_found() {
-    assert_eq!(offence(OPEN, Promise::Sequence, 4, |entry| entry.seq = Seq(3)), Some(Seq(3)));
-    assert_eq!(offence(OPEN, Promise::Sequence, 4, |entry| entry.seq = Seq(9)), Some(Seq(9)));
-    assert_eq!(offence(OPEN, Promise::Sequence, 4, |entry| entry.at = at(1)), Some(Seq(4)));
+    assert_eq!(offence(OPEN, SalePromise::Sequence, 4, |entry| entry.seq = EventSeq(3)), Some(EventSeq(3)));
+    assert_eq!(offence(OPEN, SalePromise::Sequence, 4, |entry| entry.seq = EventSeq(9)), Some(EventSeq(9)));
+    assert_eq!(offence(OPEN, SalePromise::Sequence, 4, |entry| entry.at = at(1)), Some(EventSeq(4)));
     let entries = ledger(OPEN);
-    assert_eq!(found(&entries[1..], Promise::Sequence), Some(Seq(2)));
+    assert_eq!(found(&entries[1..], SalePromise::Sequence), Some(EventSeq(2)));
 }
 
 #[test]
@@ -424,22 +449,26 @@ fn a_gap_is_noted_where_gaps_are_allowed_and_explains_no_more_than_it_can() {
     let mut entries = ledger(LINE);
     // The hold of o1 was lost: its payment speaks of an order that is not there.
     entries.remove(6);
-    let auditor = audit(Auditor::allowing_gaps(), &entries);
-    assert!(auditor.is_clean(), "{:?}", auditor.broken().collect::<Vec<_>>());
-    assert_eq!(auditor.missing(), 1);
+    let auditor = audit(LedgerAuditor::allowing_gaps(), &entries);
+    assert!(auditor.is_clean(), "{:?}", auditor.first_offences().collect::<Vec<_>>());
+    assert_eq!(auditor.missing_entries(), 1);
     assert!(auditor.doubts() > 0);
-    assert_eq!(found(&entries, Promise::Sequence), Some(Seq(8)));
+    assert_eq!(found(&entries, SalePromise::Sequence), Some(EventSeq(8)));
     // No lost entry explains a ticket that was given twice.
     entries[10].event = Event::Joined { buyer: buyer("dea"), ticket: Ticket(3) };
-    let auditor = audit(Auditor::allowing_gaps(), &entries);
-    assert_eq!(auditor.broken().map(|broken| broken.promise).collect::<Vec<_>>(), [Promise::Tickets]);
+    let auditor = audit(LedgerAuditor::allowing_gaps(), &entries);
+    assert_eq!(
+        auditor.first_offences().map(|broken| broken.promise).collect::<Vec<_>>(),
+        [SalePromise::Tickets]
+    );
 }
 
 #[test]
 fn every_promise_has_a_name_and_a_sentence() {
-    let names: std::collections::BTreeSet<_> = Promise::ALL.iter().map(|promise| promise.name()).collect();
-    assert_eq!(names.len(), Promise::ALL.len());
-    for (index, promise) in Promise::ALL.into_iter().enumerate() {
+    let names: std::collections::BTreeSet<_> =
+        SalePromise::ALL.iter().map(|promise| promise.name()).collect();
+    assert_eq!(names.len(), SalePromise::ALL.len());
+    for (index, promise) in SalePromise::ALL.into_iter().enumerate() {
         assert_eq!(promise as usize, index, "{promise}");
         assert!(promise.sentence().ends_with('.') && !promise.sentence().contains("  "), "{promise}");
     }

@@ -1,6 +1,6 @@
 //! Every tape in `tapes/` comes out as it says, and together they speak of every refusal and every event.
 
-use sale::{Auditor, Event, Outcome, Refusal, State, Tape};
+use sale::{CommandOutcome, Event, LedgerAuditor, Refusal, SaleState, Tape};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ fn tapes() -> Vec<(PathBuf, Tape)> {
 #[test]
 fn every_tape_comes_out_as_it_says() {
     let run = |(path, tape): (PathBuf, Tape)| {
-        let error = tape.run(&mut State::new()).err()?;
+        let error = tape.run(&mut SaleState::new()).err()?;
         Some(format!("{}:{}\n{error}\n", path.display(), error.line()))
     };
     let failures: Vec<String> = tapes().into_iter().filter_map(run).collect();
@@ -32,12 +32,12 @@ fn every_tape_comes_out_as_it_says() {
 #[test]
 fn every_tape_keeps_every_promise() {
     for (path, tape) in tapes() {
-        let (mut state, mut auditor, mut entries) = (State::new(), Auditor::new(), Vec::new());
+        let (mut state, mut auditor, mut entries) = (SaleState::new(), LedgerAuditor::new(), Vec::new());
         for (at, command) in tape.commands() {
             state.step(at, command, &mut entries);
         }
-        entries.iter().for_each(|entry| auditor.feed(entry));
-        let broken: Vec<_> = auditor.broken().map(ToString::to_string).collect();
+        entries.iter().for_each(|entry| auditor.read_entry(entry));
+        let broken: Vec<_> = auditor.first_offences().map(ToString::to_string).collect();
         assert!(broken.is_empty() && state.check().is_ok(), "{}: {broken:#?}", path.display());
     }
 }
@@ -46,9 +46,9 @@ fn every_tape_keeps_every_promise() {
 fn the_tapes_show_every_refusal_and_every_event() {
     let (mut refusals, mut events) = (BTreeSet::new(), BTreeSet::new());
     for (_, tape) in tapes() {
-        let (mut state, mut entries) = (State::new(), Vec::new());
+        let (mut state, mut entries) = (SaleState::new(), Vec::new());
         for (at, command) in tape.commands() {
-            if let Outcome::Refused(refusal) = state.step(at, command, &mut entries) {
+            if let CommandOutcome::Refused(refusal) = state.step(at, command, &mut entries) {
                 refusals.insert(refusal.code());
             }
         }

@@ -7,12 +7,13 @@
 #![expect(clippy::print_stdout, reason = "a program that prints figures")]
 
 use anyhow::Context;
-use engine::clock::stopwatch;
+use engine::clock::start_stopwatch;
 use engine::record::sqlite::SqliteRecorder;
-use engine::record::{Batch, Record};
+use engine::record::{Batch, LedgerRecorder};
 use futures::executor::block_on;
 use sale::{
-    Admission, BuyerId, Command, Entry, Event, Money, OrderId, Policy, RequestKey, SaleId, State, Timestamp,
+    AdmissionMode, BuyerId, Command, Event, LedgerEntry, Money, OrderId, Policy, RequestKey, SaleId,
+    SaleState, Timestamp,
 };
 use std::collections::VecDeque;
 use std::path::Path;
@@ -69,7 +70,7 @@ struct Run {
 
 /// Runs the binary as a person would.
 fn verify(folder: &Path) -> anyhow::Result<Run> {
-    let started = stopwatch();
+    let started = start_stopwatch();
     let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_doorbuster"))
         .args(["verify", "--data"])
         .arg(folder)
@@ -137,8 +138,8 @@ enum Manner {
 struct Story {
     sale: SaleId,
     manner: Manner,
-    state: State,
-    entries: Vec<Entry>,
+    state: SaleState,
+    entries: Vec<LedgerEntry>,
     /// Buyers that have come so far.
     no: u64,
     called: VecDeque<BuyerId>,
@@ -150,9 +151,9 @@ const LAG: (u64, u64) = (1_000, 50_000);
 impl Story {
     fn new(no: u64, manner: Manner) -> Self {
         let fifo =
-            |per_second| Admission::Fifo { per_second, checkout_s: 60, line_opens_s: 0, extension_s: 0 };
+            |per_second| AdmissionMode::Fifo { per_second, checkout_s: 60, line_opens_s: 0, extension_s: 0 };
         let (quantity, admission) = match manner {
-            Manner::Open => (10_000_000, Admission::Open),
+            Manner::Open => (10_000_000, AdmissionMode::Open),
             Manner::Flow => (10_000_000, fifo(10_000)),
             // At one admission a second there are units, and so a line, for longer than the story lasts.
             Manner::Crowd => (1_000, fifo(1)),
@@ -166,13 +167,13 @@ impl Story {
             hold_s: 300,
             admission,
         });
-        let (mut state, mut entries) = (State::new(), Vec::new());
+        let (mut state, mut entries) = (SaleState::new(), Vec::new());
         state.step(START, &Command::Configure { policy }, &mut entries);
         let sale = SaleId(Uuid::from_u64_pair(0x01a1_fc31_b51b_723f, no));
         Self { sale, manner, state, entries, no: 0, called: VecDeque::new() }
     }
 
-    fn next(&mut self, len: usize) -> Vec<Entry> {
+    fn next(&mut self, len: usize) -> Vec<LedgerEntry> {
         while self.entries.len() < len {
             self.no += 1;
             let before = self.entries.len();

@@ -4,4 +4,4 @@ use sale::time::Timestamp;
 use std::sync::Arc;
 
 /// A source of the present moment, handed down from `commands` (or from a test).
-pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+pub type TimeSource = Arc<dyn Fn() -> Timestamp + Send + Sync>;

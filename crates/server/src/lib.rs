@@ -3,8 +3,8 @@
 //! Imports go downwards only (design §5): `commands` wires everything and is the sole reader of settings, `http` turns
 //! outside words into ours, `shop` has one function per use case, `store` and `auth` never know of each other's callers.
 
-pub mod announce;
 pub mod commands;
+pub mod followers;
 pub mod http;
 pub mod realtime;
 pub mod shop;

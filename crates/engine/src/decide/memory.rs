@@ -1,51 +1,50 @@
 //! Deciding in this process: the law over states held in memory. Fast, and alone: two processes that decide the same
 //! sales would be told apart by the ledger, so a data folder is locked by the one that uses it.
 
-use super::{Ask, Decide, DecideError, Decided, Told};
-use crate::record::{Read, ReadError};
+use super::{BatchDecider, DecideError, DecidedBatch, Reply, Request};
+use crate::record::{LedgerReader, ReadError};
 use crate::view::SaleView;
-use sale::{Command, Entry, Outcome, Policy, Refusal, SaleId, State, Timestamp};
+use sale::{Command, CommandOutcome, LedgerEntry, Policy, Refusal, SaleId, SaleState, Timestamp};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// Decides in memory.
 #[derive(Default)]
-pub struct Memory {
-    sales: HashMap<SaleId, Sale>,
+pub struct MemoryDecider {
+    sales: HashMap<SaleId, MemorySale>,
     /// When each sale has something to do by itself. A sale stands here once, with its `due`.
     agenda: BTreeSet<(Timestamp, SaleId)>,
 }
 
-struct Sale {
-    state: State,
+struct MemorySale {
+    state: SaleState,
     /// The policy as views share it; renewed when the state's own differs.
     policy: Arc<Policy>,
     due: Option<Timestamp>,
     /// Events of the batch that is being decided.
-    fresh: Vec<Entry>,
+    fresh: Vec<LedgerEntry>,
     /// True while the sale is listed in the current batch's `touched`.
     touched: bool,
 }
 
-impl Decide for Memory {
-    async fn decide(&mut self, now: Timestamp, asks: &[Ask]) -> Result<Decided, DecideError> {
+impl BatchDecider for MemoryDecider {
+    async fn decide(&mut self, now: Timestamp, asks: &[Request]) -> Result<DecidedBatch, DecideError> {
         let mut touched = Vec::new();
         self.tick_due(now, &mut touched);
         let mut told = Vec::with_capacity(asks.len());
         for ask in asks {
-            told.push(self.tell(now, ask, &mut touched));
+            told.push(self.decide_request(now, ask, &mut touched));
         }
-        let mut decided = Decided { told, ..Decided::default() };
+        let mut decided = DecidedBatch { replies: told, ..DecidedBatch::default() };
         for id in touched {
-            self.finish(now, id, &mut decided);
+            self.finish_sale(now, id, &mut decided);
         }
         Ok(decided)
     }
 
-    async fn rebuild(&mut self, ledger: &dyn Read) -> Result<Decided, ReadError> {
+    async fn rebuild(&mut self, ledger: &dyn LedgerReader) -> Result<DecidedBatch, ReadError> {
         self.sales.clear();
         self.agenda.clear();
-        let mut states: HashMap<SaleId, State> = HashMap::new();
+        let mut states: HashMap<SaleId, SaleState> = HashMap::new();
         let mut pages = ledger.scan();
         while let Some(page) = pages.recv().await {
             let page = page?;
@@ -60,7 +59,7 @@ impl Decide for Memory {
                 self.insert(id, state, policy);
             }
         }
-        Ok(Decided { views: self.views(), ..Decided::default() })
+        Ok(DecidedBatch { views: self.views(), ..DecidedBatch::default() })
     }
 
     fn next_due(&self) -> Option<Timestamp> {
@@ -72,20 +71,22 @@ impl Decide for Memory {
     }
 }
 
-impl Memory {
+impl MemoryDecider {
     /// The last moment of any sale.
     #[must_use]
-    pub fn clock(&self) -> Timestamp {
-        self.sales.values().map(|sale| sale.state.clock()).max().unwrap_or_default()
+    pub fn latest_time(&self) -> Timestamp {
+        self.sales.values().map(|sale| sale.state.latest_time()).max().unwrap_or_default()
     }
 
-    fn insert(&mut self, id: SaleId, state: State, policy: Policy) {
+    fn insert(&mut self, id: SaleId, state: SaleState, policy: Policy) {
         let due = state.next_due();
         if let Some(due) = due {
             self.agenda.insert((due, id));
         }
-        self.sales
-            .insert(id, Sale { state, policy: Arc::new(policy), due, fresh: Vec::new(), touched: false });
+        self.sales.insert(
+            id,
+            MemorySale { state, policy: Arc::new(policy), due, fresh: Vec::new(), touched: false },
+        );
     }
 
     fn tick_due(&mut self, now: Timestamp, touched: &mut Vec<SaleId>) {
@@ -98,53 +99,59 @@ impl Memory {
         }
     }
 
-    fn tell(&mut self, now: Timestamp, ask: &Ask, touched: &mut Vec<SaleId>) -> Told {
+    fn decide_request(&mut self, now: Timestamp, ask: &Request, touched: &mut Vec<SaleId>) -> Reply {
         match ask {
-            Ask::Command { sale: id, command } => self.command(now, *id, command, touched),
-            Ask::Sale { sale: id } => match self.sales.get(id) {
-                Some(sale) => Told::Sale(sale.view(*id)),
-                None => Told::NoSuchSale,
+            Request::Command { sale: id, command } => self.decide_command(now, *id, command, touched),
+            Request::Sale { sale: id } => match self.sales.get(id) {
+                Some(sale) => Reply::Sale(sale.view(*id)),
+                None => Reply::NoSuchSale,
             },
-            Ask::Buyer { sale, buyer } => match self.sales.get(sale) {
-                Some(sale) => Told::Buyer(sale.state.buyer(*buyer)),
-                None => Told::NoSuchSale,
+            Request::Buyer { sale, buyer } => match self.sales.get(sale) {
+                Some(sale) => Reply::Buyer(sale.state.buyer(*buyer)),
+                None => Reply::NoSuchSale,
             },
-            Ask::Order { order } => Told::Order(
+            Request::Order { order } => Reply::Order(
                 self.sales.iter().find_map(|(id, sale)| sale.state.order(*order).map(|view| (*id, view))),
             ),
-            Ask::OrdersOf { buyer, sales } => Told::Orders(
+            Request::OrdersOf { buyer, sales } => Reply::Orders(
                 sales
                     .iter()
                     .filter_map(|id| self.sales.get(id).map(|sale| (*id, sale)))
-                    .flat_map(|(id, sale)| sale.state.orders_of(*buyer).map(move |view| (id, view)))
+                    .flat_map(|(id, sale)| sale.state.buyer_orders(*buyer).map(move |view| (id, view)))
                     .collect(),
             ),
-            Ask::Line { sale, after, limit } => match self.sales.get(sale) {
-                Some(sale) => Told::Line(sale.state.line(*after, *limit)),
-                None => Told::NoSuchSale,
+            Request::Line { sale, after, limit } => match self.sales.get(sale) {
+                Some(sale) => Reply::Line(sale.state.line_members(*after, *limit)),
+                None => Reply::NoSuchSale,
             },
         }
     }
 
-    fn command(&mut self, now: Timestamp, id: SaleId, command: &Command, touched: &mut Vec<SaleId>) -> Told {
+    fn decide_command(
+        &mut self,
+        now: Timestamp,
+        id: SaleId,
+        command: &Command,
+        touched: &mut Vec<SaleId>,
+    ) -> Reply {
         if let Command::Configure { policy } = command
             && !self.sales.contains_key(&id)
         {
             if !policy.problems().is_empty() {
-                let outcome = Outcome::Refused(Refusal::BadPolicy);
-                return Told::Outcome { outcome, seq: sale::Seq::default(), at: now };
+                let outcome = CommandOutcome::Refused(Refusal::BadPolicy);
+                return Reply::Outcome { outcome, seq: sale::EventSeq::default(), at: now };
             }
-            self.insert(id, State::new(), (**policy).clone());
+            self.insert(id, SaleState::new(), (**policy).clone());
         }
         match self.sales.get_mut(&id) {
             Some(sale) => sale.step(now, id, command, touched),
-            None => Told::NoSuchSale,
+            None => Reply::NoSuchSale,
         }
     }
 
     /// Closes the batch of one sale: lets time pass once more (so that a unit freed by this batch is offered in this
     /// batch), and hands its events and view over.
-    fn finish(&mut self, now: Timestamp, id: SaleId, decided: &mut Decided) {
+    fn finish_sale(&mut self, now: Timestamp, id: SaleId, decided: &mut DecidedBatch) {
         let Some(sale) = self.sales.get_mut(&id) else { return };
         if sale.state.policy().is_none() {
             // The law refused to announce it.
@@ -178,17 +185,17 @@ impl Memory {
     }
 }
 
-impl Sale {
-    fn step(&mut self, now: Timestamp, id: SaleId, command: &Command, touched: &mut Vec<SaleId>) -> Told {
+impl MemorySale {
+    fn step(&mut self, now: Timestamp, id: SaleId, command: &Command, touched: &mut Vec<SaleId>) -> Reply {
         let outcome = self.state.step(now, command, &mut self.fresh);
         if !self.touched {
             self.touched = true;
             touched.push(id);
         }
-        Told::Outcome { outcome, seq: self.state.seq(), at: now.max(self.state.clock()) }
+        Reply::Outcome { outcome, seq: self.state.seq(), at: now.max(self.state.latest_time()) }
     }
 
     fn view(&self, id: SaleId) -> Arc<SaleView> {
-        Arc::new(SaleView::of(id, &self.state, Arc::clone(&self.policy)))
+        Arc::new(SaleView::from_state(id, &self.state, Arc::clone(&self.policy)))
     }
 }

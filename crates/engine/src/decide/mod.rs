@@ -4,10 +4,11 @@
 pub mod memory;
 pub mod valkey;
 
-use crate::record::{Batch, Outdated, Read, ReadError};
+use crate::record::{Batch, LedgerReader, ReadError, StaleEpoch};
 use crate::view::SaleView;
 use sale::{
-    BuyerId, BuyerView, Command, LineMember, OrderId, OrderView, Outcome, SaleId, Seq, Ticket, Timestamp,
+    BuyerId, BuyerView, Command, CommandOutcome, EventSeq, LineMember, OrderId, OrderView, SaleId, Ticket,
+    Timestamp,
 };
 use std::future::Future;
 use std::sync::Arc;
@@ -15,41 +16,19 @@ use std::sync::Arc;
 /// One request to the deciding stage. Questions are asked in line with commands, so that their answers are never older
 /// than what the asker was told before, and never newer than what is durable.
 #[derive(Clone, Debug)]
-pub enum Ask {
+pub enum Request {
     /// Decide a command of the law. `Configure` announces a sale that is not known yet.
-    Command {
-        /// Of which sale.
-        sale: SaleId,
-        /// What.
-        command: Command,
-    },
+    Command { sale: SaleId, command: Command },
     /// Where does a buyer stand?
-    Buyer {
-        /// In which sale.
-        sale: SaleId,
-        /// Who.
-        buyer: BuyerId,
-    },
+    Buyer { sale: SaleId, buyer: BuyerId },
     /// How does a sale stand?
-    Sale {
-        /// Which.
-        sale: SaleId,
-    },
+    Sale { sale: SaleId },
     /// What has become of an order, of whichever sale?
-    Order {
-        /// Which.
-        order: OrderId,
-    },
+    Order { order: OrderId },
     /// All orders of a buyer in these sales.
-    OrdersOf {
-        /// Who.
-        buyer: BuyerId,
-        /// In which sales.
-        sales: Vec<SaleId>,
-    },
+    OrdersOf { buyer: BuyerId, sales: Vec<SaleId> },
     /// Who stands in line?
     Line {
-        /// Of which sale.
         sale: SaleId,
         /// Members after this ticket.
         after: Option<Ticket>,
@@ -58,7 +37,7 @@ pub enum Ask {
     },
 }
 
-impl Ask {
+impl Request {
     /// Whether the answer may rest on what has happened in a sale.
     #[must_use]
     pub fn concerns(&self, id: SaleId) -> bool {
@@ -75,13 +54,12 @@ impl Ask {
 
 /// The answer to one [`Ask`].
 #[derive(Clone, Debug)]
-pub enum Told {
+pub enum Reply {
     /// To [`Ask::Command`].
     Outcome {
-        /// The law's answer.
-        outcome: Outcome,
+        outcome: CommandOutcome,
         /// The sale's last event when it was given.
-        seq: Seq,
+        seq: EventSeq,
         /// The moment of the decision.
         at: Timestamp,
     },
@@ -104,17 +82,17 @@ pub enum Told {
 
 /// What became of a batch of requests.
 #[derive(Debug, Default)]
-pub struct Decided {
+pub struct DecidedBatch {
     /// The events to record.
     pub batch: Batch,
     /// One answer a request, in order; due once the batch is recorded.
-    pub told: Vec<Told>,
+    pub replies: Vec<Reply>,
     /// The touched sales as they will be then.
     pub views: Vec<Arc<SaleView>>,
 }
 
 /// Decides. State that is ahead of the ledger is thrown away by [`Decide::rebuild`].
-pub trait Decide: Send + 'static {
+pub trait BatchDecider: Send + 'static {
     /// Decides `asks` in order at `now`, and whatever is due at `now` in any sale.
     ///
     /// # Errors
@@ -122,21 +100,24 @@ pub trait Decide: Send + 'static {
     fn decide(
         &mut self,
         now: Timestamp,
-        asks: &[Ask],
-    ) -> impl Future<Output = Result<Decided, DecideError>> + Send;
+        asks: &[Request],
+    ) -> impl Future<Output = Result<DecidedBatch, DecideError>> + Send;
 
     /// Forgets everything and folds the ledger; afterwards [`Decide::views`] is what the ledger says. What it returns is to be
     /// recorded and shown, and has nobody to answer.
     ///
     /// # Errors
     /// When the ledger cannot be read, or is damaged; then nothing may be decided.
-    fn rebuild(&mut self, ledger: &dyn Read) -> impl Future<Output = Result<Decided, ReadError>> + Send;
+    fn rebuild(
+        &mut self,
+        ledger: &dyn LedgerReader,
+    ) -> impl Future<Output = Result<DecidedBatch, ReadError>> + Send;
 
     /// Takes note that a sale's state is none to decide from. Those that keep their state to themselves are never told.
-    fn distrust(&mut self, _outdated: &Outdated) {}
+    fn invalidate(&mut self, _outdated: &StaleEpoch) {}
 
     /// True while the place of decision does not answer. Memory always does.
-    fn is_away(&self) -> bool {
+    fn is_unavailable(&self) -> bool {
         false
     }
 

@@ -1,28 +1,27 @@
 //! The recording stage: makes batches durable, in order, shows what they changed, and answers their callers.
 
-use super::{Caller, Job, Pending, Redo, TRIES_MAX, ToRecord};
-use crate::clock::stopwatch;
-use crate::decide::Told;
-use crate::metrics::Metrics;
-use crate::record::{Outdated, Record, RecordError};
-use crate::view::Views;
+use super::{ATTEMPTS_MAX, PendingBatch, PipelineJob, RecorderMessage, RetryRequest, WaitingCaller};
+use crate::clock::start_stopwatch;
+use crate::decide::Reply;
+use crate::metrics::PipelineMetrics;
+use crate::record::{LedgerRecorder, RecordError, StaleEpoch};
+use crate::view::SaleViews;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
-/// The recording stage.
 pub struct RecordStage<R> {
     pub(super) recorder: R,
-    pub(super) batches: mpsc::Receiver<ToRecord>,
+    pub(super) batches: mpsc::Receiver<RecorderMessage>,
     /// What is shown once it is recorded.
-    pub(super) views: Arc<Views>,
+    pub(super) views: Arc<SaleViews>,
     /// What is to be decided again.
-    pub(super) redo: mpsc::Sender<Redo>,
+    pub(super) retries: mpsc::Sender<RetryRequest>,
     /// Tells the deciding stage which generation failed.
     pub(super) failed: watch::Sender<u64>,
-    pub(super) metrics: Metrics,
+    pub(super) metrics: PipelineMetrics,
 }
 
-impl<R: Record> RecordStage<R> {
+impl<R: LedgerRecorder> RecordStage<R> {
     /// Runs until the deciding stage has ended and everything it decided is recorded and answered.
     pub async fn run(mut self) {
         let (mut failed, mut generation) = (0, 1);
@@ -30,8 +29,8 @@ impl<R: Record> RecordStage<R> {
             let message = tokio::select! {
                 biased;
                 // What is decided from now on may be old, also where nothing is to be recorded.
-                () = self.recorder.taken_over(), if failed < generation => {
-                    self.is_taken_over();
+                () = self.recorder.wait_until_taken_over(), if failed < generation => {
+                    self.report_taken_over();
                     failed = generation;
                     self.failed.send_replace(failed);
                     continue;
@@ -40,10 +39,10 @@ impl<R: Record> RecordStage<R> {
             };
             match message {
                 None => return,
-                Some(ToRecord::Probe(reply)) => {
+                Some(RecorderMessage::Probe(reply)) => {
                     let probed = self.recorder.probe().await;
                     if let Err(error) = &probed {
-                        self.note(error);
+                        self.check_taken_over(error);
                         tracing::debug!(
                             error = error as &dyn std::error::Error,
                             "the ledger takes no records yet"
@@ -52,10 +51,12 @@ impl<R: Record> RecordStage<R> {
                     let _gone = reply.send(probed.is_ok());
                 }
                 // Decided from a state that never came to be.
-                Some(ToRecord::Batch(pending)) if pending.generation <= failed => pending.refuse(),
-                Some(ToRecord::Batch(pending)) => {
+                Some(RecorderMessage::Batch(pending)) if pending.generation <= failed => {
+                    pending.refuse_callers()
+                }
+                Some(RecorderMessage::Batch(pending)) => {
                     generation = pending.generation;
-                    if !self.record(pending).await {
+                    if !self.record_batch(pending).await {
                         failed = generation;
                         self.failed.send_replace(failed);
                     }
@@ -64,14 +65,14 @@ impl<R: Record> RecordStage<R> {
         }
     }
 
-    fn note(&self, error: &RecordError) {
+    fn check_taken_over(&self, error: &RecordError) {
         if matches!(error, RecordError::TakenOver) {
-            self.is_taken_over();
+            self.report_taken_over();
         }
     }
 
     /// Said once. There is nothing to wait for: only a start claims the ledger.
-    fn is_taken_over(&self) {
+    fn report_taken_over(&self) {
         if self.metrics.taken_over.set(1) == 0 {
             tracing::error!(
                 "another instance has taken over the ledger: this one decides nothing any more and wants no requests; \
@@ -80,13 +81,13 @@ impl<R: Record> RecordStage<R> {
         }
     }
 
-    async fn record(&mut self, pending: Pending) -> bool {
+    async fn record_batch(&mut self, pending: PendingBatch) -> bool {
         if !pending.batch.is_empty() {
-            let started = stopwatch();
+            let started = start_stopwatch();
             match self.recorder.append(&pending.batch).await {
                 Ok(()) => {}
-                Err(RecordError::Outdated(outdated)) => {
-                    self.part(pending, outdated);
+                Err(RecordError::StaleEpochs(outdated)) => {
+                    self.retry_stale_requests(pending, outdated);
                     return true;
                 }
                 Err(error) => {
@@ -95,33 +96,33 @@ impl<R: Record> RecordStage<R> {
                         callers = pending.callers.len(),
                         "a batch could not be recorded; nobody in it is told yes"
                     );
-                    self.note(&error);
+                    self.check_taken_over(&error);
                     self.metrics.record_failures.inc();
-                    pending.refuse();
+                    pending.refuse_callers();
                     return false;
                 }
             }
             self.metrics.record_s.observe(started.elapsed().as_secs_f64());
             self.metrics.events.inc_by(pending.batch.len() as u64);
         }
-        pending.answer(&self.views);
+        pending.send_replies(&self.views);
         true
     }
 
     /// Answers those whose answer is durable, and has the others decided again.
-    fn part(&self, mut pending: Pending, outdated: Vec<Outdated>) {
-        let asks = std::mem::take(&mut pending.asks);
-        let (callers, told) = (std::mem::take(&mut pending.callers), std::mem::take(&mut pending.told));
+    fn retry_stale_requests(&self, mut pending: PendingBatch, outdated: Vec<StaleEpoch>) {
+        let asks = std::mem::take(&mut pending.requests);
+        let (callers, told) = (std::mem::take(&mut pending.callers), std::mem::take(&mut pending.replies));
         pending.views.retain(|view| outdated.iter().all(|outdated| outdated.sale != view.id));
         let mut again = Vec::new();
         for ((ask, mut caller), told) in asks.into_iter().zip(callers).zip(told) {
             let mut of = outdated.iter().filter(|outdated| ask.concerns(outdated.sale));
-            if of.clone().all(|outdated| is_kept(outdated, &told)) {
+            if of.clone().all(|outdated| is_recorded(outdated, &told)) {
                 pending.callers.push(caller);
-                pending.told.push(told);
-            } else if caller.tries < TRIES_MAX && of.all(|outdated| outdated.kept.is_some()) {
+                pending.replies.push(told);
+            } else if caller.tries < ATTEMPTS_MAX && of.all(|outdated| outdated.last_recorded.is_some()) {
                 caller.tries += 1;
-                again.push(Job { ask, caller });
+                again.push(PipelineJob { request: ask, caller });
             } else {
                 caller.refuse();
             }
@@ -132,28 +133,28 @@ impl<R: Record> RecordStage<R> {
             "a batch was decided from a state that is over; it is decided again"
         );
         self.metrics.redone.inc_by(again.len() as u64);
-        if let Err(unsent) = self.redo.try_send(Redo { outdated, jobs: again }) {
+        if let Err(unsent) = self.retries.try_send(RetryRequest { stale: outdated, jobs: again }) {
             unsent.into_inner().jobs.into_iter().for_each(|job| job.caller.refuse());
         }
-        pending.answer(&self.views);
+        pending.send_replies(&self.views);
     }
 }
 
 /// Whether what was told rests on nothing but what is in the ledger.
-fn is_kept(outdated: &Outdated, told: &Told) -> bool {
-    matches!(told, Told::Outcome { seq, .. } if outdated.kept.is_some_and(|kept| *seq <= kept))
+fn is_recorded(outdated: &StaleEpoch, told: &Reply) -> bool {
+    matches!(told, Reply::Outcome { seq, .. } if outdated.last_recorded.is_some_and(|kept| *seq <= kept))
 }
 
-impl Pending {
-    fn answer(self, views: &Views) {
+impl PendingBatch {
+    fn send_replies(self, views: &SaleViews) {
         views.publish(self.views);
-        for (caller, told) in self.callers.into_iter().zip(self.told) {
+        for (caller, told) in self.callers.into_iter().zip(self.replies) {
             // A caller that hung up has its answer in the ledger.
             let _gone = caller.reply.send(Ok(told));
         }
     }
 
-    fn refuse(self) {
-        self.callers.into_iter().for_each(Caller::refuse);
+    fn refuse_callers(self) {
+        self.callers.into_iter().for_each(WaitingCaller::refuse);
     }
 }

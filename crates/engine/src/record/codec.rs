@@ -29,7 +29,7 @@ pub fn decode_event(bytes: &[u8]) -> Result<Event, CodecError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sale::{Admission, BuyerId, Money, Policy, Ticket, Timestamp};
+    use sale::{AdmissionMode, BuyerId, Money, Policy, Ticket, Timestamp};
     use uuid::Uuid;
 
     fn configured(extension_s: u32) -> Event {
@@ -40,7 +40,12 @@ mod tests {
             ends_at: Timestamp(1_800_003_600_000),
             limit_per_buyer: 1,
             hold_s: 300,
-            admission: Admission::Fifo { per_second: 5, checkout_s: 120, line_opens_s: 3_600, extension_s },
+            admission: AdmissionMode::Fifo {
+                per_second: 5,
+                checkout_s: 120,
+                line_opens_s: 3_600,
+                extension_s,
+            },
         };
         Event::Configured { policy: Box::new(policy) }
     }

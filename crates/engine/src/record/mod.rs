@@ -10,7 +10,7 @@ pub mod sqlite;
 pub use codec::{CodecError, decode_event, encode_event};
 
 use futures::future::BoxFuture;
-use sale::{Entry, SaleId, Seq};
+use sale::{EventSeq, LedgerEntry, SaleId};
 use std::error::Error;
 use std::future::Future;
 use tokio::sync::mpsc;
@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
     /// The new events of each touched sale.
-    pub sales: Vec<(SaleId, Vec<Entry>)>,
+    pub sales: Vec<(SaleId, Vec<LedgerEntry>)>,
     /// The calls in which they were decided, when that was done outside of this process; empty otherwise.
     pub calls: Vec<Call>,
 }
@@ -28,26 +28,24 @@ pub struct Batch {
 /// and wait there until they are known to be recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// Of which sale.
     pub sale: SaleId,
     /// The epoch of the state that was decided from.
     pub epoch: Epoch,
     /// The sale's last event before it: whatever was answered rests on all events up to it.
-    pub before: Seq,
+    pub before: EventSeq,
     /// The last of its events, by which it is named; `before` where nothing happened.
-    pub last: Seq,
+    pub last: EventSeq,
 }
 
 /// A sale of a batch that was decided from a state whose time is over. Nothing more of it will be recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outdated {
-    /// Which sale.
+pub struct StaleEpoch {
     pub sale: SaleId,
     /// The epoch that is over, or that nobody should go on with.
     pub epoch: Epoch,
     /// The last of the batch's events of this sale that is in the ledger, or the event before the batch; everything behind it
     /// never will be. `None` when that is not settled yet.
-    pub kept: Option<Seq>,
+    pub last_recorded: Option<EventSeq>,
 }
 
 /// Counts how often a sale's state was handed to a place of decision outside of this process: what was decided from an
@@ -56,20 +54,19 @@ pub struct Outdated {
 pub struct Epoch(pub u64);
 
 /// The epochs of sales. They are kept beside the ledger, because the ledger's transactions look at them.
-pub trait Epochs: Send + Sync + 'static {
+pub trait EpochStore: Send + Sync + 'static {
     /// A sale's epoch; nothing for a sale that never had one.
-    fn epoch(&self, sale: SaleId) -> BoxFuture<'_, Result<Option<Epoch>, ReadError>>;
+    fn load_epoch(&self, sale: SaleId) -> BoxFuture<'_, Result<Option<Epoch>, ReadError>>;
 
     /// All sales of the ledger, each with its epoch; zero where it never had one.
-    fn all(&self) -> BoxFuture<'_, Result<Vec<(SaleId, Epoch)>, ReadError>>;
+    fn list_epochs(&self) -> BoxFuture<'_, Result<Vec<(SaleId, Epoch)>, ReadError>>;
 
     /// Begins a new epoch, the first one for a sale that had none. When this returns, all that was decided under an earlier
     /// one is in the ledger, or never will be.
-    fn raise(&self, sale: SaleId) -> BoxFuture<'_, Result<Epoch, ReadError>>;
+    fn raise_epoch(&self, sale: SaleId) -> BoxFuture<'_, Result<Epoch, ReadError>>;
 }
 
 impl Batch {
-    /// How many events.
     #[must_use]
     pub fn len(&self) -> usize {
         self.sales.iter().map(|(_, entries)| entries.len()).sum()
@@ -83,7 +80,7 @@ impl Batch {
 }
 
 /// Appends to the ledger.
-pub trait Record: Send + 'static {
+pub trait LedgerRecorder: Send + 'static {
     /// Makes the whole batch durable, or keeps nothing of it. When this returns `Ok`, the batch survives a crash of the
     /// process and of the machine (as far as the disk keeps its word on `fdatasync`), and so does whatever its
     /// [`Batch::calls`] rest on. After an error it may have been kept or not: only reading the ledger tells.
@@ -101,33 +98,36 @@ pub trait Record: Send + 'static {
 
     /// Resolves when the recorder learns without being asked that another one has taken the ledger over: what is decided
     /// here may be old from then on, also where nothing is to be recorded. Most never learn it.
-    fn taken_over(&mut self) -> impl Future<Output = ()> + Send {
+    fn wait_until_taken_over(&mut self) -> impl Future<Output = ()> + Send {
         std::future::pending()
     }
 }
 
-/// Reads the ledger.
-pub trait Read: Send + Sync + 'static {
+pub trait LedgerReader: Send + Sync + 'static {
     /// All sales of the ledger, in the order in which they were first recorded. May block for as long as a disk takes.
-    fn sales(&self) -> BoxFuture<'_, Result<Vec<SaleId>, ReadError>>;
+    fn list_sales(&self) -> BoxFuture<'_, Result<Vec<SaleId>, ReadError>>;
 
     /// Up to `limit` events of `sale` that follow `after`, in order. May block for as long as a disk takes: call it where
     /// that does no harm.
-    fn read(&self, sale: SaleId, after: Seq, limit: usize) -> BoxFuture<'_, Result<Vec<Entry>, ReadError>>;
+    fn read_entries(
+        &self,
+        sale: SaleId,
+        after: EventSeq,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<LedgerEntry>, ReadError>>;
 
     /// Everything that was recorded before this call, a page at a time; each sale's events in order, one sale after the
     /// other. Ends at the first error. What is recorded meanwhile may be in it or not, but never a later event of a sale
     /// without the earlier ones.
-    fn scan(&self) -> mpsc::Receiver<Result<Page, ReadError>>;
+    fn scan(&self) -> mpsc::Receiver<Result<LedgerPage, ReadError>>;
 }
 
 /// Consecutive events of one sale.
 #[derive(Debug)]
-pub struct Page {
-    /// Which sale.
+pub struct LedgerPage {
     pub sale: SaleId,
     /// Its events, in order.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<LedgerEntry>,
 }
 
 /// A batch is not known to be durable.
@@ -135,15 +135,10 @@ pub struct Page {
 pub enum RecordError {
     /// The ledger has an event of that number already: someone else decides too, or the decider was behind.
     #[error("the ledger of sale {sale} already has an event {seq}")]
-    Collision {
-        /// Which sale.
-        sale: SaleId,
-        /// Which number.
-        seq: Seq,
-    },
+    Collision { sale: SaleId, seq: EventSeq },
     /// These sales were decided from a state whose time is over; the rest of the batch is durable.
     #[error("{} of the batch's sales were decided from a state whose time is over", .0.len())]
-    Outdated(Vec<Outdated>),
+    StaleEpochs(Vec<StaleEpoch>),
     /// Another recorder has taken the ledger over. This one never records again.
     #[error("another instance has taken over the ledger")]
     TakenOver,
@@ -160,28 +155,18 @@ pub enum RecordError {
 pub enum ReadError {
     /// Nothing was ever recorded there.
     #[error("there is no ledger in {place}")]
-    Missing {
-        /// Where.
-        place: String,
-    },
+    Missing { place: String },
     /// Something else stands where the ledger should.
     #[error("{file} is not a ledger for this version of doorbuster: {what}")]
-    Foreign {
-        /// Which file.
-        file: &'static str,
-        /// What it is.
-        what: &'static str,
-    },
+    Foreign { file: &'static str, what: &'static str },
     /// A row is missing or is not what was written.
     #[error(
         "the ledger is damaged: sale {sale}, event {seq}: {what}. Nothing is sold from a damaged ledger: restore it from \
          a backup, or look at it with `doorbuster verify`"
     )]
     Damaged {
-        /// Which sale.
         sale: SaleId,
-        /// Which event.
-        seq: Seq,
+        seq: EventSeq,
         /// What is wrong with it.
         what: &'static str,
     },
@@ -191,12 +176,10 @@ pub enum ReadError {
          look at it with `doorbuster verify`"
     )]
     Corrupt {
-        /// Which file.
         file: String,
         /// What is wrong with it; told in the sentence itself, and so not as its source.
         cause: Box<dyn Error + Send + Sync>,
     },
-    /// The store failed.
     #[error("the ledger cannot be read")]
     Store(#[source] Box<dyn Error + Send + Sync>),
 }

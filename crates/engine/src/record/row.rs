@@ -1,8 +1,8 @@
 //! One row of a ledger, whatever store it lies in: its key, its sum, its event, and its place behind the row before it. It never
 //! reads or writes one.
 
-use super::{Page, ReadError, decode_event};
-use sale::{Entry, SaleId, Seq, Timestamp};
+use super::{LedgerPage, ReadError, decode_event};
+use sale::{EventSeq, LedgerEntry, SaleId, Timestamp};
 
 /// Bits of a key that hold the event's number: 10^12 events a sale, and 8 million sales.
 const SEQ_BITS: u32 = 40;
@@ -14,23 +14,23 @@ pub(super) const PAGE_LEN: usize = 1024;
 pub(super) const PAGES_AHEAD: usize = 8;
 
 /// What is wrong with a row that is not as it was written.
-pub(super) const BAD_SUM: &str = "its checksum does not fit";
+pub(super) const BAD_CHECKSUM: &str = "its checksum does not fit";
 
 /// The key of an event: the sale's number in the ledger, and the event's own.
-pub(super) fn key(no: i64, seq: Seq) -> i64 {
+pub(super) fn row_key(no: i64, seq: EventSeq) -> i64 {
     (no << SEQ_BITS) | (i64::try_from(seq.0).unwrap_or(SEQ_MASK) & SEQ_MASK)
 }
 
-pub(super) fn no_of(key: i64) -> i64 {
+pub(super) fn sale_number(key: i64) -> i64 {
     key >> SEQ_BITS
 }
 
-pub(super) fn seq_of(key: i64) -> Seq {
-    Seq((key & SEQ_MASK).unsigned_abs())
+pub(super) fn event_seq(key: i64) -> EventSeq {
+    EventSeq((key & SEQ_MASK).unsigned_abs())
 }
 
 /// The sum of a row of events.
-pub(super) fn crc(key: i64, at: i64, body: &[u8]) -> i64 {
+pub(super) fn row_checksum(key: i64, at: i64, body: &[u8]) -> i64 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&key.to_le_bytes());
     hasher.update(&at.to_le_bytes());
@@ -39,14 +39,14 @@ pub(super) fn crc(key: i64, at: i64, body: &[u8]) -> i64 {
 }
 
 /// The sum of a row of sales.
-pub(super) fn sale_crc(no: i64, sale: SaleId) -> i64 {
-    crc(no, 0, sale.0.as_bytes())
+pub(super) fn sale_checksum(no: i64, sale: SaleId) -> i64 {
+    row_checksum(no, 0, sale.0.as_bytes())
 }
 
 /// The event in a row whose sum fits, or what is wrong with it.
-pub(super) fn read_entry(key: i64, at: i64, body: &[u8]) -> Result<Entry, &'static str> {
+pub(super) fn decode_entry(key: i64, at: i64, body: &[u8]) -> Result<LedgerEntry, &'static str> {
     match decode_event(body) {
-        Ok(event) => Ok(Entry { seq: seq_of(key), at: Timestamp(at), event }),
+        Ok(event) => Ok(LedgerEntry { seq: event_seq(key), at: Timestamp(at), event }),
         Err(_) => Err("this version does not know this kind of event"),
     }
 }
@@ -54,7 +54,7 @@ pub(super) fn read_entry(key: i64, at: i64, body: &[u8]) -> Result<Entry, &'stat
 /// Rows of a sale whose own row is gone.
 #[derive(Debug, thiserror::Error)]
 #[error("there are events of sale number {no}, and no such sale")]
-pub(super) struct Nameless {
+pub(super) struct OrphanRows {
     pub(super) no: i64,
 }
 
@@ -68,22 +68,22 @@ pub(super) enum Gaps {
 }
 
 /// Puts an entry behind the last one, or tells what is wrong with it.
-pub(super) fn follow(
-    page: &mut Page,
-    last: Seq,
+pub(super) fn push_entry(
+    page: &mut LedgerPage,
+    last: EventSeq,
     key: i64,
-    read: Result<Entry, &'static str>,
+    read: Result<LedgerEntry, &'static str>,
     gaps: Gaps,
-) -> Result<Seq, ReadError> {
+) -> Result<EventSeq, ReadError> {
     let damaged = |seq, what| Err(ReadError::Damaged { sale: page.sale, seq, what });
-    if gaps == Gaps::AreDamage && seq_of(key) != last.next() {
+    if gaps == Gaps::AreDamage && event_seq(key) != last.next() {
         return damaged(last.next(), "the row is missing");
     }
     match read {
         Ok(entry) => {
             page.entries.push(entry);
-            Ok(seq_of(key))
+            Ok(event_seq(key))
         }
-        Err(what) => damaged(seq_of(key), what),
+        Err(what) => damaged(event_seq(key), what),
     }
 }

@@ -1,9 +1,9 @@
 //! Many instances at once: each unit is sold once, each answer is durable, and all instances come to show the same.
 
 use crate::support::{order_id, sale_id};
-use crate::world::{SALE, World, announce, buy, eventually, is_order};
-use engine::Embedded;
-use sale::{Event, Outcome, Refusal};
+use crate::world::{ClusterFixture, SALE, announce, buy, is_order, wait_until};
+use engine::RunningEngine;
+use sale::{CommandOutcome, Event, Refusal};
 use std::collections::HashSet;
 
 const UNITS: u32 = 200;
@@ -11,8 +11,8 @@ const BUYERS: u64 = 500;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_instances_sell_each_unit_once_and_say_yes_to_nobody_whose_order_is_not_recorded() {
-    let world = World::new().await;
-    let engines: Vec<Embedded> = (0..3).map(|_| world.engine()).collect();
+    let world = ClusterFixture::new().await;
+    let engines: Vec<RunningEngine> = (0..3).map(|_| world.engine()).collect();
     announce(&engines[0].engine, UNITS, 300).await;
     let reader = world.reader().await;
     let buying: Vec<_> = (0..BUYERS)
@@ -31,14 +31,14 @@ async fn three_instances_sell_each_unit_once_and_say_yes_to_nobody_whose_order_i
     for bought in buying {
         let (no, outcome, again) = bought.await.unwrap();
         match outcome {
-            Outcome::Order { order, .. } => {
+            CommandOutcome::Order { order, .. } => {
                 assert_eq!(order.id, order_id(no, 1));
                 assert!(
-                    matches!(again, Outcome::Order { repeated: true, order } if order.id == order_id(no, 1))
+                    matches!(again, CommandOutcome::Order { repeated: true, order } if order.id == order_id(no, 1))
                 );
                 told.insert(order.id);
             }
-            Outcome::Refused(Refusal::AllHeld) => assert!(!is_order(&again)),
+            CommandOutcome::Refused(Refusal::AllHeld) => assert!(!is_order(&again)),
             other => panic!("{other:?}"),
         }
     }
@@ -51,19 +51,19 @@ async fn three_instances_sell_each_unit_once_and_say_yes_to_nobody_whose_order_i
     assert_eq!(held.collect::<HashSet<_>>(), told);
     let last = entries.last().unwrap().seq;
     for engine in &engines {
-        eventually("all instances show the last event", async || {
+        wait_until("all instances show the last event", async || {
             engine.engine.views().get(sale_id(SALE)).is_some_and(|view| view.seq == last)
         })
         .await;
     }
     drop(reader);
-    engines.into_iter().for_each(Embedded::stop);
+    engines.into_iter().for_each(RunningEngine::stop);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hold_ends_once_though_all_instances_see_to_it_and_its_unit_goes_to_the_next() {
-    let world = World::new().await;
-    let engines: Vec<Embedded> = (0..3).map(|_| world.engine()).collect();
+    let world = ClusterFixture::new().await;
+    let engines: Vec<RunningEngine> = (0..3).map(|_| world.engine()).collect();
     announce(&engines[0].engine, 1, 1).await;
     assert!(is_order(&buy(&engines[1].engine, 1).await));
     assert!(!is_order(&buy(&engines[2].engine, 2).await));
@@ -72,18 +72,18 @@ async fn a_hold_ends_once_though_all_instances_see_to_it_and_its_unit_goes_to_th
     let entries = world.sound_entries().await;
     let expired = entries.iter().filter(|entry| matches!(entry.event, Event::Released { .. }));
     assert_eq!(expired.count(), 1);
-    engines.into_iter().for_each(Embedded::stop);
+    engines.into_iter().for_each(RunningEngine::stop);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sale_that_was_announced_a_moment_ago_is_known_to_whoever_asks_for_it() {
-    let world = World::new().await;
+    let world = ClusterFixture::new().await;
     let (first, second) = (world.engine(), world.engine());
     announce(&first.engine, 5, 300).await;
     assert_eq!(second.engine.sale(sale_id(SALE)).await.unwrap().counters.available, 5);
     assert!(is_order(&buy(&second.engine, 1).await));
     assert!(second.engine.sale(sale_id(2)).await.is_err());
-    eventually("it is shown without being asked for", async || {
+    wait_until("it is shown without being asked for", async || {
         first.engine.views().get(sale_id(SALE)).is_some_and(|view| view.counters.held == 1)
     })
     .await;

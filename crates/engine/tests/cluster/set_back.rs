@@ -2,16 +2,16 @@
 //! whoever asked is answered from what the ledger has.
 
 use crate::support::sale_id;
-use crate::world::{SALE, World, announce, buy, eventually, is_order};
-use own_servers::redis::Server;
-use sale::Outcome;
+use crate::world::{ClusterFixture, SALE, announce, buy, is_order, wait_until};
+use own_servers::redis::RedisServer;
+use sale::CommandOutcome;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_servers_that_believe_in_themselves_none_sells_a_unit_twice() {
-    let world = World::new().await;
+    let world = ClusterFixture::new().await;
     let first = world.engine();
     announce(&first.engine, 20, 300).await;
-    let other = Server::start();
+    let other = RedisServer::start();
     let second = world.engine_at(&other.url());
     let mut sold = 0;
     for buyer in 0..30 {
@@ -38,7 +38,7 @@ async fn what_the_database_lost_with_its_newest_epochs_is_not_there_for_anyone()
 
 /// As after the restoration of a backup, with Valkey as it was: the newest two orders are gone.
 async fn what_is_lost_is_not_there(set_back: &str) {
-    let world = World::new().await;
+    let world = ClusterFixture::new().await;
     let engine = world.engine();
     announce(&engine.engine, 3, 300).await;
     for buyer in 1..=3 {
@@ -48,10 +48,10 @@ async fn what_is_lost_is_not_there(set_back: &str) {
     world.sql(&format!(
         "BEGIN; DELETE FROM ledger_entries WHERE key > (1::BIGINT << 40) + 2; {set_back}; COMMIT"
     ));
-    assert!(matches!(buy(&engine.engine, 1).await, Outcome::Order { repeated: true, .. }));
+    assert!(matches!(buy(&engine.engine, 1).await, CommandOutcome::Order { repeated: true, .. }));
     // For a moment a refusal may rest on what was seen a moment ago.
-    eventually("a unit is free again", async || is_order(&buy(&engine.engine, 4).await)).await;
-    assert!(matches!(buy(&engine.engine, 2).await, Outcome::Order { repeated: false, .. }));
+    wait_until("a unit is free again", async || is_order(&buy(&engine.engine, 4).await)).await;
+    assert!(matches!(buy(&engine.engine, 2).await, CommandOutcome::Order { repeated: false, .. }));
     assert!(!is_order(&buy(&engine.engine, 3).await));
     assert_eq!(world.sound_entries().await.len(), 4);
     assert_eq!(engine.engine.views().get(sale_id(SALE)).unwrap().counters.held, 3);

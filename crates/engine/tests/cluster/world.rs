@@ -2,14 +2,14 @@
 
 use crate::support::{assert_promises_kept, buyer_id, order_id, policy, request_key, sale_id, whole_sale};
 use engine::clock::SystemClock;
-use engine::decide::valkey::{Settings, Valkey};
-use engine::pipeline::Limits;
-use engine::record::postgres::{self, Address, PostgresEpochs, PostgresReader};
-use engine::record::{Epochs, Read};
-use engine::{Answer, Cluster, Embedded, Engine, EngineError, start_in_cluster};
-use own_servers::postgres::Postgres;
-use own_servers::redis::Server;
-use sale::{Admission, Command, Entry, Outcome, SaleId, Seq, Timestamp};
+use engine::decide::valkey::{ValkeyDecider, ValkeySettings};
+use engine::pipeline::PipelineLimits;
+use engine::record::postgres::{self, PostgresAddress, PostgresEpochs, PostgresReader};
+use engine::record::{EpochStore, LedgerReader};
+use engine::{ClusterSettings, CommandReply, Engine, EngineError, RunningEngine, start_in_cluster};
+use own_servers::postgres::PostgresServer;
+use own_servers::redis::RedisServer;
+use sale::{AdmissionMode, Command, CommandOutcome, EventSeq, LedgerEntry, SaleId, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -23,72 +23,76 @@ pub const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 pub const SALE: u64 = 1;
 
-pub struct World {
+pub struct ClusterFixture {
     pub url: String,
-    pub address: Address,
-    pub redis: Server,
+    pub address: PostgresAddress,
+    pub redis: RedisServer,
 }
 
-impl World {
+impl ClusterFixture {
     pub async fn new() -> Self {
-        Self::on(&Postgres::shared().database()).await
+        Self::on(&PostgresServer::shared().create_database()).await
     }
 
     pub async fn on(url: &str) -> Self {
-        let address = Address::parse(url).unwrap();
-        postgres::make(&address).await.unwrap();
-        Self { url: url.to_owned(), address, redis: Server::start() }
+        let address = PostgresAddress::parse(url).unwrap();
+        postgres::create_tables(&address).await.unwrap();
+        Self { url: url.to_owned(), address, redis: RedisServer::start() }
     }
 
     /// An instance.
-    pub fn engine(&self) -> Embedded {
+    pub fn engine(&self) -> RunningEngine {
         self.engine_at(&self.redis.url())
     }
 
     /// One that is told another address.
-    pub fn engine_at(&self, valkey: &str) -> Embedded {
-        let cluster = Cluster {
+    pub fn engine_at(&self, valkey: &str) -> RunningEngine {
+        let cluster = ClusterSettings {
             database: self.address.clone(),
             valkey: valkey.to_owned(),
             ticks: true,
-            wrong_by: Arc::new(|| 0),
+            clock_offset: Arc::new(|| 0),
         };
         let start =
-            || start_in_cluster(&cluster, Limits::default(), |_| SystemClock::start(Timestamp::default()));
+            || {
+                start_in_cluster(&cluster, PipelineLimits::default(), |_| {
+                    SystemClock::start(Timestamp::default())
+                })
+            };
         tokio::task::block_in_place(start).unwrap()
     }
 
     /// One that only decides: what it decides is recorded by nobody, as if it died each time.
-    pub async fn decider(&self) -> Valkey {
+    pub async fn decider(&self) -> ValkeyDecider {
         let reader = self.reader().await;
-        let epochs: Arc<dyn Epochs> = Arc::new(PostgresEpochs::new(Arc::clone(&reader)));
-        let settings = Settings {
+        let epochs: Arc<dyn EpochStore> = Arc::new(PostgresEpochs::new(Arc::clone(&reader)));
+        let settings = ValkeySettings {
             url: self.redis.url(),
             name: "one that dies".into(),
-            time_as_told: false,
+            uses_caller_time: false,
             ticks: false,
-            wrong_by: Arc::new(|| 0),
+            clock_offset: Arc::new(|| 0),
         };
-        Valkey::start(&settings, reader, epochs).await.unwrap()
+        ValkeyDecider::start(&settings, reader, epochs).await.unwrap()
     }
 
     pub async fn reader(&self) -> Arc<PostgresReader> {
         Arc::new(PostgresReader::open(&self.address).await.unwrap())
     }
 
-    pub async fn entries(&self) -> Vec<Entry> {
+    pub async fn entries(&self) -> Vec<LedgerEntry> {
         whole_sale(self.reader().await.as_ref(), sale_id(SALE)).await
     }
 
     pub fn sql(&self, sql: &str) -> String {
-        Postgres::shared().sql(&self.url, sql)
+        PostgresServer::shared().run_sql(&self.url, sql)
     }
 
     /// The ledger, which must have every number once and keep every promise.
-    pub async fn sound_entries(&self) -> Vec<Entry> {
+    pub async fn sound_entries(&self) -> Vec<LedgerEntry> {
         let entries = self.entries().await;
         let numbers = entries.iter().map(|entry| entry.seq);
-        assert!(numbers.eq((1..=entries.len() as u64).map(Seq)), "the ledger has a gap");
+        assert!(numbers.eq((1..=entries.len() as u64).map(EventSeq)), "the ledger has a gap");
         assert_promises_kept(sale_id(SALE), &entries);
         entries
     }
@@ -96,8 +100,8 @@ impl World {
     /// Until the ledger has so many events.
     pub async fn until_recorded(&self, len: usize) {
         let reader = self.reader().await;
-        eventually("the ledger grows", async || {
-            let read = reader.read(sale_id(SALE), Seq(0), usize::MAX).await;
+        wait_until("the ledger grows", async || {
+            let read = reader.read_entries(sale_id(SALE), EventSeq(0), usize::MAX).await;
             read.is_ok_and(|entries| entries.len() >= len)
         })
         .await;
@@ -105,7 +109,7 @@ impl World {
 }
 
 /// Until something is so.
-pub async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
+pub async fn wait_until(what: &str, is_so: impl AsyncFn() -> bool) {
     let waited = timeout(PATIENCE, async {
         while !is_so().await {
             sleep(LOOK_EVERY).await;
@@ -116,9 +120,9 @@ pub async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
 
 /// Announces the sale that all here buy in: so many units, two a buyer.
 pub async fn announce(engine: &Engine, quantity: u32, hold_s: u32) {
-    let policy = policy(quantity, hold_s, engine.now().plus_ms(-1), Admission::Open);
+    let policy = policy(quantity, hold_s, engine.now().plus_ms(-1), AdmissionMode::Open);
     let outcome = insist(engine, sale_id(SALE), Command::Configure { policy }).await.outcome;
-    assert_eq!(outcome, Outcome::Done);
+    assert_eq!(outcome, CommandOutcome::Done);
 }
 
 /// A unit for a buyer, always with the same order and key.
@@ -132,7 +136,7 @@ pub fn reserve(buyer: u64) -> Command {
 }
 
 /// Asks until there is an answer, as a client does that was told to come back. No single answer takes long.
-pub async fn insist(engine: &Engine, sale: SaleId, command: Command) -> Answer {
+pub async fn insist(engine: &Engine, sale: SaleId, command: Command) -> CommandReply {
     let insisting = async {
         loop {
             let asked = timeout(ANSWER_MAX, engine.command(sale, command.clone()));
@@ -146,10 +150,10 @@ pub async fn insist(engine: &Engine, sale: SaleId, command: Command) -> Answer {
     timeout(PATIENCE, insisting).await.unwrap_or_else(|_| panic!("{command:?} has no answer"))
 }
 
-pub async fn buy(engine: &Engine, buyer: u64) -> Outcome {
+pub async fn buy(engine: &Engine, buyer: u64) -> CommandOutcome {
     insist(engine, sale_id(SALE), reserve(buyer)).await.outcome
 }
 
-pub fn is_order(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Order { .. })
+pub fn is_order(outcome: &CommandOutcome) -> bool {
+    matches!(outcome, CommandOutcome::Order { .. })
 }

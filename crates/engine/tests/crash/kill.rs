@@ -2,13 +2,13 @@
 
 use crate::child;
 use crate::load::{SALES, sale_id};
-use engine::record::Read;
+use engine::record::LedgerReader;
 use engine::record::sqlite::SqliteReader;
 use futures::executor::block_on;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use sale::audit::Auditor;
-use sale::{Entry, Event, Seq, State};
+use sale::audit::LedgerAuditor;
+use sale::{Event, EventSeq, LedgerEntry, SaleState};
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -28,7 +28,7 @@ pub fn what_was_answered_survives_kill_9() {
     let mut answers = Vec::new();
     for life in 1..=kills {
         let in_start = life > 1 && rng.random_range(0..5) == 0;
-        let lines = live_and_die(folder.path(), life, in_start, &mut rng);
+        let lines = run_until_killed(folder.path(), life, in_start, &mut rng);
         check_start(&lines, &ledgers);
         answers.extend(lines.into_iter().filter(|line| line.starts_with("answer")));
         ledgers = read_all(folder.path());
@@ -41,7 +41,7 @@ pub fn what_was_answered_survives_kill_9() {
 }
 
 /// Starts a child on the folder and kills it at a random moment; returns every whole line that it told.
-fn live_and_die(folder: &Path, life: u64, in_start: bool, rng: &mut StdRng) -> Vec<String> {
+fn run_until_killed(folder: &Path, life: u64, in_start: bool, rng: &mut StdRng) -> Vec<String> {
     let mut child = child(&["serve", folder.to_str().unwrap(), &life.to_string()])
         .stdout(Stdio::piped())
         .spawn()
@@ -75,15 +75,20 @@ fn live_and_die(folder: &Path, life: u64, in_start: bool, rng: &mut StdRng) -> V
     listener.join().unwrap()
 }
 
-fn read_all(folder: &Path) -> HashMap<String, Vec<Entry>> {
+fn read_all(folder: &Path) -> HashMap<String, Vec<LedgerEntry>> {
     let reader = SqliteReader::open(folder).unwrap();
     (0..SALES)
-        .map(|no| (sale_id(no).to_string(), block_on(reader.read(sale_id(no), Seq(0), usize::MAX)).unwrap()))
+        .map(|no| {
+            (
+                sale_id(no).to_string(),
+                block_on(reader.read_entries(sale_id(no), EventSeq(0), usize::MAX)).unwrap(),
+            )
+        })
         .collect()
 }
 
 /// The child began with what the ledger had said when the one before it was killed.
-fn check_start(lines: &[String], ledgers: &HashMap<String, Vec<Entry>>) {
+fn check_start(lines: &[String], ledgers: &HashMap<String, Vec<LedgerEntry>>) {
     for line in lines.iter().filter_map(|line| line.strip_prefix("state ")) {
         let (sale, rest) = line.split_once(' ').unwrap();
         let (seq, counters) = rest.split_once(' ').unwrap();
@@ -97,17 +102,17 @@ fn check_start(lines: &[String], ledgers: &HashMap<String, Vec<Entry>>) {
     }
 }
 
-fn fold(entries: &[Entry]) -> State {
-    let mut state = State::new();
+fn fold(entries: &[LedgerEntry]) -> SaleState {
+    let mut state = SaleState::new();
     entries.iter().for_each(|entry| state.apply(entry));
     state
 }
 
 /// Every answer that was heard is in the ledger.
-fn check_answers(answers: &[String], ledgers: &HashMap<String, Vec<Entry>>) {
+fn check_answers(answers: &[String], ledgers: &HashMap<String, Vec<LedgerEntry>>) {
     let facts: HashMap<&str, HashSet<String>> = ledgers
         .iter()
-        .map(|(sale, entries)| (sale.as_str(), entries.iter().filter_map(fact).collect()))
+        .map(|(sale, entries)| (sale.as_str(), entries.iter().filter_map(format_entry).collect()))
         .collect();
     for answer in answers {
         let mut words = answer.splitn(4, ' ').skip(1);
@@ -117,7 +122,7 @@ fn check_answers(answers: &[String], ledgers: &HashMap<String, Vec<Entry>>) {
     }
 }
 
-fn fact(entry: &Entry) -> Option<String> {
+fn format_entry(entry: &LedgerEntry) -> Option<String> {
     Some(match &entry.event {
         Event::Joined { ticket, .. } => format!("joined {ticket}"),
         Event::Left { ticket, .. } => format!("left {ticket}"),
@@ -129,10 +134,10 @@ fn fact(entry: &Entry) -> Option<String> {
     })
 }
 
-fn check_promises(sale: &str, entries: &[Entry]) {
-    let mut auditor = Auditor::new();
-    entries.iter().for_each(|entry| auditor.feed(entry));
-    let broken: Vec<_> = auditor.broken().map(ToString::to_string).collect();
+fn check_promises(sale: &str, entries: &[LedgerEntry]) {
+    let mut auditor = LedgerAuditor::new();
+    entries.iter().for_each(|entry| auditor.read_entry(entry));
+    let broken: Vec<_> = auditor.first_offences().map(ToString::to_string).collect();
     assert!(auditor.is_clean(), "{sale}: {broken:?}");
     assert_eq!(auditor.counters(), fold(entries).counters(), "two readings of {sale} differ");
 }

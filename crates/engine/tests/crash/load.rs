@@ -5,8 +5,8 @@ use engine::Engine;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sale::{
-    Admission, BuyerId, Command, Money, OrderId, OrderStatus, Outcome, Policy, ReleaseReason, RequestKey,
-    SaleId, Timestamp,
+    AdmissionMode, BuyerId, Command, CommandOutcome, Money, OrderId, OrderStatus, Policy, ReleaseReason,
+    RequestKey, SaleId, Timestamp,
 };
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -25,8 +25,8 @@ pub fn sale_id(no: u64) -> SaleId {
 /// Starts the engine, tells what it found, and buys until killed.
 pub fn serve(folder: &Path, life: u64) {
     let embedded = start(folder).unwrap();
-    for view in embedded.engine.views().all() {
-        tell(&format!("state {} {} {:?}", view.id, view.seq, view.counters));
+    for view in embedded.engine.views().list() {
+        print_line(&format!("state {} {} {:?}", view.id, view.seq, view.counters));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
@@ -36,11 +36,11 @@ pub fn serve(folder: &Path, life: u64) {
                 let policy = policy(no, engine.now());
                 assert_eq!(
                     engine.command(sale_id(no), Command::Configure { policy }).await.unwrap().outcome,
-                    Outcome::Done
+                    CommandOutcome::Done
                 );
             }
         }
-        tell("ready");
+        print_line("ready");
         for no in 0..CLIENTS {
             let client = Client {
                 engine: engine.clone(),
@@ -58,8 +58,8 @@ fn policy(no: u64, now: Timestamp) -> Box<Policy> {
     let (quantity, hold_s) =
         [(2_000, 1), (1_000_000, 0), (30, 1), (1_000_000, 60)][usize::try_from(no).unwrap()];
     let admission = match no {
-        0 => Admission::Fifo { per_second: 2_000, checkout_s: 1, line_opens_s: 0, extension_s: 0 },
-        _ => Admission::Open,
+        0 => AdmissionMode::Fifo { per_second: 2_000, checkout_s: 1, line_opens_s: 0, extension_s: 0 },
+        _ => AdmissionMode::Open,
     };
     Box::new(Policy {
         quantity,
@@ -73,7 +73,7 @@ fn policy(no: u64, now: Timestamp) -> Box<Policy> {
 }
 
 /// One line to the parent, in one piece; it reads them up to the last whole one.
-fn tell(line: &str) {
+fn print_line(line: &str) {
     let mut out = io::stdout().lock();
     // A parent that has gone has stopped listening; it will be noticed soon enough.
     let _heard = out.write_all(format!("{line}\n").as_bytes()).and_then(|()| out.flush());
@@ -95,9 +95,9 @@ impl Client {
                 continue;
             };
             let fact = match (answer.outcome, &command) {
-                (Outcome::Joined { ticket, .. }, _) => format!("joined {ticket}"),
-                (Outcome::Left { ticket }, _) => format!("left {ticket}"),
-                (Outcome::Order { order, .. }, _) => {
+                (CommandOutcome::Joined { ticket, .. }, _) => format!("joined {ticket}"),
+                (CommandOutcome::Left { ticket }, _) => format!("left {ticket}"),
+                (CommandOutcome::Order { order, .. }, _) => {
                     if matches!(command, Command::Reserve { .. }) {
                         self.orders.push((sale, order.id));
                     }
@@ -110,7 +110,7 @@ impl Client {
                 }
                 _ => continue,
             };
-            tell(&format!("answer {sale} {} {fact}", answer.seq));
+            print_line(&format!("answer {sale} {} {fact}", answer.seq));
         }
     }
 

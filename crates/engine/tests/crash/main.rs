@@ -9,8 +9,8 @@ mod load;
 mod squeeze;
 
 use engine::clock::SystemClock;
-use engine::pipeline::Limits;
-use engine::{Embedded, StartError, start_embedded};
+use engine::pipeline::PipelineLimits;
+use engine::{RunningEngine, StartError, start_on_sqlite};
 use std::path::Path;
 use std::process::Command;
 
@@ -19,7 +19,7 @@ fn main() {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         [_, "child", "serve", folder, life] => load::serve(Path::new(folder), life.parse().unwrap()),
-        [_, "child", "squeeze", folder, how] => squeeze::suffer(Path::new(folder), how),
+        [_, "child", "squeeze", folder, how] => squeeze::run_on_full_disk(Path::new(folder), how),
         [_, "child", "start", folder] => {
             if let Err(error) = start(Path::new(folder)) {
                 println!("{error}");
@@ -28,21 +28,21 @@ fn main() {
         // What `cargo test` says to every test program.
         [_, "--list", ..] => println!("crash: test"),
         _ => {
-            told("a_second_process_is_refused_by_name", a_second_process_is_refused_by_name);
-            told("a_full_disk_is_told_and_forgotten", squeeze::a_full_disk_is_told_and_forgotten);
-            told("what_was_answered_survives_kill_9", kill::what_was_answered_survives_kill_9);
+            run_named("a_second_process_is_refused_by_name", a_second_process_is_refused_by_name);
+            run_named("a_full_disk_is_told_and_forgotten", squeeze::a_full_disk_is_told_and_forgotten);
+            run_named("what_was_answered_survives_kill_9", kill::what_was_answered_survives_kill_9);
         }
     }
 }
 
-fn told(name: &str, test: fn()) {
+fn run_named(name: &str, test: fn()) {
     println!("test {name} ...");
     test();
     println!("test {name} ... ok");
 }
 
-fn start(folder: &Path) -> Result<Embedded, StartError> {
-    start_embedded(folder, Limits::default(), |at| SystemClock::start(at))
+fn start(folder: &Path) -> Result<RunningEngine, StartError> {
+    start_on_sqlite(folder, PipelineLimits::default(), |at| SystemClock::start(at))
 }
 
 /// This program again, as a child.

@@ -2,9 +2,12 @@
 //! mount one, on a small file system.
 
 use crate::start;
-use engine::{Embedded, EngineError};
+use engine::{EngineError, RunningEngine};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use sale::{Admission, BuyerId, Command, Money, OrderId, Outcome, Policy, RequestKey, SaleId, Seq, State};
+use sale::{
+    AdmissionMode, BuyerId, Command, CommandOutcome, EventSeq, Money, OrderId, Policy, RequestKey, SaleId,
+    SaleState,
+};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -40,14 +43,14 @@ pub fn a_full_disk_is_told_and_forgotten() {
 }
 
 /// How the disk is made full, and free again.
-enum Disk {
+enum FullDisk {
     Limit { before: Rlimit },
     Ballast { file: PathBuf },
 }
 
-impl Disk {
+impl FullDisk {
     /// Leaves room for a few records more, so that one fails half-way.
-    fn squeeze(&self, round: u64) {
+    fn leave_some_space(&self, round: u64) {
         match self {
             Self::Limit { .. } => self.limit((round + 1) * 700_000),
             Self::Ballast { file } => {
@@ -59,7 +62,7 @@ impl Disk {
     }
 
     /// Leaves room for nothing. A small file system keeps what the log had taken, and the log may begin anew in it.
-    fn choke(&self) -> bool {
+    fn leave_no_space(&self) -> bool {
         match self {
             Self::Limit { .. } => {
                 self.limit(4_096);
@@ -75,7 +78,7 @@ impl Disk {
         }
     }
 
-    fn relieve(&self) {
+    fn free_space(&self) {
         match self {
             Self::Limit { before } => setrlimit(Resource::Fsize, *before).unwrap(),
             Self::Ballast { file } => fs::remove_file(file).unwrap(),
@@ -84,10 +87,10 @@ impl Disk {
 }
 
 /// The child.
-pub fn suffer(folder: &Path, how: &str) {
+pub fn run_on_full_disk(folder: &Path, how: &str) {
     let disk = match how {
-        "limit" => Disk::Limit { before: getrlimit(Resource::Fsize) },
-        _ => Disk::Ballast { file: folder.join("ballast") },
+        "limit" => FullDisk::Limit { before: getrlimit(Resource::Fsize) },
+        _ => FullDisk::Ballast { file: folder.join("ballast") },
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let embedded = start(folder).unwrap();
@@ -98,7 +101,7 @@ pub fn suffer(folder: &Path, how: &str) {
     start(folder).unwrap().stop();
 }
 
-async fn fill_and_free(embedded: &Embedded, disk: &Disk) {
+async fn fill_and_free(embedded: &RunningEngine, disk: &FullDisk) {
     let engine = &embedded.engine;
     let policy = Box::new(Policy {
         quantity: 1_000_000,
@@ -107,21 +110,21 @@ async fn fill_and_free(embedded: &Embedded, disk: &Disk) {
         ends_at: engine.now().plus_s(3_600),
         limit_per_buyer: 1_000_000,
         hold_s: 600,
-        admission: Admission::Open,
+        admission: AdmissionMode::Open,
     });
     engine.command(SALE, Command::Configure { policy }).await.unwrap();
     for round in 0..3_u64 {
         for no in 0..20 {
             engine.command(SALE, reserve(round, no)).await.unwrap();
         }
-        disk.squeeze(round);
+        disk.leave_some_space(round);
         let mut no = 20;
         while engine.command(SALE, reserve(round, no)).await.is_ok() {
             no += 1;
         }
         let shown = engine.views().get(SALE).unwrap();
         assert_eq!(shown.seq.0, 1 + u64::from(shown.counters.held));
-        if disk.choke() {
+        if disk.leave_no_space() {
             assert_eq!(engine.command(SALE, reserve(round, no)).await.err(), Some(EngineError::NotRecorded));
             while engine.is_recording() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -129,7 +132,7 @@ async fn fill_and_free(embedded: &Embedded, disk: &Disk) {
             assert_eq!(engine.command(SALE, reserve(round, no)).await.err(), Some(EngineError::NotRecorded));
         }
 
-        disk.relieve();
+        disk.free_space();
         // The same request, until it is answered: it is one order.
         let answer = loop {
             match engine.command(SALE, reserve(round, no)).await {
@@ -138,9 +141,9 @@ async fn fill_and_free(embedded: &Embedded, disk: &Disk) {
                 Err(error) => panic!("{error}"),
             }
         };
-        assert!(matches!(answer.outcome, Outcome::Order { .. }), "{:?}", answer.outcome);
-        let entries = engine.ledger().read(SALE, Seq(0), usize::MAX).await.unwrap();
-        let mut state = State::new();
+        assert!(matches!(answer.outcome, CommandOutcome::Order { .. }), "{:?}", answer.outcome);
+        let entries = engine.ledger().read_entries(SALE, EventSeq(0), usize::MAX).await.unwrap();
+        let mut state = SaleState::new();
         entries.iter().for_each(|entry| state.apply(entry));
         assert_eq!(state.counters(), engine.views().get(SALE).unwrap().counters);
         assert_eq!(u64::from(state.counters().held), entries.len() as u64 - 1);

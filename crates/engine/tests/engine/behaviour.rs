@@ -1,18 +1,20 @@
 //! What callers see of a pipeline: ticks, overload, stop, a caller who goes away, a clock that jumps.
 
-use crate::home::{Home, on_every_ledger};
 use crate::ledger::{NO_FAULTS, SimLedger};
 use crate::support::{
     START, assert_promises_kept, buyer_id, order_id, policy, request_key, sale_id, whole_sale,
 };
+use crate::test_ledger::{TestLedger, on_every_ledger};
 use engine::clock::{Clock, ManualClock, SystemClock};
-use engine::decide::memory::Memory;
-use engine::pipeline::{Limits, assemble};
-use engine::{Embedded, EngineError};
+use engine::decide::memory::MemoryDecider;
+use engine::pipeline::{PipelineLimits, assemble_pipeline};
+use engine::{EngineError, RunningEngine};
 use futures::FutureExt;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use sale::{Admission, Command, Entry, Event, Outcome, Place, Release, SaleId, Timestamp};
+use sale::{
+    AdmissionMode, Command, CommandOutcome, Event, LedgerEntry, LinePosition, ReleaseCause, SaleId, Timestamp,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,13 +35,13 @@ fn reserve(buyer: u64) -> Command {
     Command::Reserve { buyer: buyer_id(buyer), order: order_id(buyer, 1), quantity: 1, key: request_key(1) }
 }
 
-async fn ask(embedded: &Embedded, command: Command) -> Outcome {
+async fn ask(embedded: &RunningEngine, command: Command) -> CommandOutcome {
     embedded.engine.command(sale_id(SALE), command).await.unwrap().outcome
 }
 
 /// Waits until an event is recorded, and returns it.
-async fn recorded(embedded: &Embedded, sale: SaleId, is_it: impl Fn(&Event) -> bool) -> Entry {
-    let mut bell = embedded.engine.views().bell();
+async fn recorded(embedded: &RunningEngine, sale: SaleId, is_it: impl Fn(&Event) -> bool) -> LedgerEntry {
+    let mut bell = embedded.engine.views().subscribe_changes();
     let found = async {
         loop {
             let entries = whole_sale(embedded.engine.ledger().as_ref(), sale).await;
@@ -52,28 +54,30 @@ async fn recorded(embedded: &Embedded, sale: SaleId, is_it: impl Fn(&Event) -> b
     tokio::time::timeout(PATIENCE, found).await.expect("the event is recorded in time")
 }
 
-const LINE: Admission = Admission::Fifo { per_second: 100, checkout_s: 60, line_opens_s: 60, extension_s: 0 };
+const LINE: AdmissionMode =
+    AdmissionMode::Fifo { per_second: 100, checkout_s: 60, line_opens_s: 60, extension_s: 0 };
 
 /// One unit, held by buyer 1; buyer 2 waits. Returns when the hold ends.
-async fn one_holds_and_one_waits(embedded: &Embedded, starts_at: Timestamp) -> Timestamp {
+async fn one_holds_and_one_waits(embedded: &RunningEngine, starts_at: Timestamp) -> Timestamp {
     ask(embedded, Command::Configure { policy: policy(1, 1, starts_at, LINE) }).await;
     ask(embedded, Command::Join { buyer: buyer_id(1) }).await;
     ask(embedded, Command::Join { buyer: buyer_id(2) }).await;
     recorded(embedded, sale_id(SALE), |event| matches!(event, Event::Admitted { .. })).await;
-    let Outcome::Order { order, .. } = ask(embedded, reserve(1)).await else { panic!("no order") };
+    let CommandOutcome::Order { order, .. } = ask(embedded, reserve(1)).await else { panic!("no order") };
     match order.status {
         sale::OrderStatus::Pending { until } => until,
         status => panic!("{status:?}"),
     }
 }
 
-async fn a_hold_expires_by_itself_and_its_unit_goes_to_the_next_in_line(home: Home) {
+async fn a_hold_expires_by_itself_and_its_unit_goes_to_the_next_in_line(home: TestLedger) {
     let embedded = home.start(SystemClock::start);
     let until = one_holds_and_one_waits(&embedded, embedded.engine.now()).await;
     let sale = sale_id(SALE);
-    let expired =
-        recorded(&embedded, sale, |event| matches!(event, Event::Released { reason: Release::Expired, .. }))
-            .await;
+    let expired = recorded(&embedded, sale, |event| {
+        matches!(event, Event::Released { reason: ReleaseCause::Expired, .. })
+    })
+    .await;
     let admitted = recorded(
         &embedded,
         sale,
@@ -88,31 +92,31 @@ async fn a_hold_expires_by_itself_and_its_unit_goes_to_the_next_in_line(home: Ho
     assert_eq!((admitted.at, admitted.seq), (expired.at, expired.seq.next()));
 }
 
-async fn a_hold_expires_at_its_moment_and_not_before(home: Home) {
+async fn a_hold_expires_at_its_moment_and_not_before(home: TestLedger) {
     let clock = ManualClock::at(START);
     let embedded = home.start(|_| clock.clone());
     let until = one_holds_and_one_waits(&embedded, START).await;
     clock.set(until.plus_ms(-1));
     let view = embedded.engine.buyer(sale_id(SALE), buyer_id(2)).await.unwrap();
-    assert_eq!(view.place, Some(Place::Waiting { position: 1 }));
+    assert_eq!(view.place, Some(LinePosition::Waiting { position: 1 }));
     clock.set(until);
     let expired = recorded(&embedded, sale_id(SALE), |event| {
-        matches!(event, Event::Released { reason: Release::Expired, .. })
+        matches!(event, Event::Released { reason: ReleaseCause::Expired, .. })
     })
     .await;
     assert_eq!(expired.at, until);
     let view = embedded.engine.buyer(sale_id(SALE), buyer_id(2)).await.unwrap();
-    assert!(matches!(view.place, Some(Place::Admitted { .. })), "{view:?}");
+    assert!(matches!(view.place, Some(LinePosition::Admitted { .. })), "{view:?}");
 }
 
-async fn a_clock_set_back_an_hour_stops_nobody(home: Home) {
+async fn a_clock_set_back_an_hour_stops_nobody(home: TestLedger) {
     let clock = ManualClock::at(START);
     let embedded = home.start(|_| clock.clone());
-    ask(&embedded, Command::Configure { policy: policy(10, 60, START, Admission::Open) }).await;
+    ask(&embedded, Command::Configure { policy: policy(10, 60, START, AdmissionMode::Open) }).await;
     clock.set(START.plus_s(100));
-    assert!(matches!(ask(&embedded, reserve(1)).await, Outcome::Order { .. }));
+    assert!(matches!(ask(&embedded, reserve(1)).await, CommandOutcome::Order { .. }));
     clock.set(START.plus_s(100).plus_ms(-3_600_000));
-    assert!(matches!(ask(&embedded, reserve(2)).await, Outcome::Order { .. }));
+    assert!(matches!(ask(&embedded, reserve(2)).await, CommandOutcome::Order { .. }));
     embedded.stop();
 
     // And across a restart: the clock is told where the ledger is.
@@ -122,17 +126,22 @@ async fn a_clock_set_back_an_hour_stops_nobody(home: Home) {
         ManualClock::at(at)
     });
     assert_eq!(told, START.plus_s(100));
-    assert!(matches!(ask(&embedded, reserve(3)).await, Outcome::Order { .. }));
+    assert!(matches!(ask(&embedded, reserve(3)).await, CommandOutcome::Order { .. }));
     assert_promises_kept(sale_id(SALE), &whole_sale(embedded.engine.ledger().as_ref(), sale_id(SALE)).await);
 }
 
 #[test]
 fn a_full_queue_refuses_at_once() {
     let ledger = SimLedger::new(StdRng::seed_from_u64(1), NO_FAULTS);
-    let limits = Limits { queue_len: 2, batch_len_max: 8 };
+    let limits = PipelineLimits { queue_len: 2, batch_len_max: 8 };
     let clock = ManualClock::at(START);
-    let pipeline =
-        assemble(Memory::default(), ledger.clone(), Arc::new(ledger), clock as Arc<dyn Clock>, limits);
+    let pipeline = assemble_pipeline(
+        MemoryDecider::default(),
+        ledger.clone(),
+        Arc::new(ledger),
+        clock as Arc<dyn Clock>,
+        limits,
+    );
     // Nobody polls the stages.
     let mut taken: Vec<_> =
         (0..2).map(|no| Box::pin(pipeline.engine.command(sale_id(no), Command::Tick))).collect();
@@ -146,10 +155,10 @@ fn a_full_queue_refuses_at_once() {
     }
 }
 
-async fn stop_answers_everything_that_was_taken(home: Home) {
+async fn stop_answers_everything_that_was_taken(home: TestLedger) {
     let clock = ManualClock::at(START);
     let embedded = home.start(|_| clock.clone());
-    ask(&embedded, Command::Configure { policy: policy(1_000, 60, START, Admission::Open) }).await;
+    ask(&embedded, Command::Configure { policy: policy(1_000, 60, START, AdmissionMode::Open) }).await;
     let engine = embedded.engine.clone();
     let mut asked: Vec<_> =
         (0..2_000).map(|no| Box::pin(engine.command(sale_id(SALE), reserve(no)))).collect();
@@ -162,7 +171,8 @@ async fn stop_answers_everything_that_was_taken(home: Home) {
             Some(answer) => answer,
             None => tokio::time::timeout(PATIENCE, asked).await.expect("answered by then"),
         };
-        orders += u32::from(matches!(answer.expect("taken, so not refused").outcome, Outcome::Order { .. }));
+        orders +=
+            u32::from(matches!(answer.expect("taken, so not refused").outcome, CommandOutcome::Order { .. }));
     }
     assert_eq!(orders, 1_000);
     assert_eq!(engine.command(sale_id(SALE), Command::Tick).await.err(), Some(EngineError::Stopped));
@@ -171,24 +181,26 @@ async fn stop_answers_everything_that_was_taken(home: Home) {
     assert_eq!(embedded.engine.views().get(sale_id(SALE)).unwrap().counters.held, 1_000);
 }
 
-async fn a_caller_who_hangs_up_loses_nothing(home: Home) {
+async fn a_caller_who_hangs_up_loses_nothing(home: TestLedger) {
     let clock = ManualClock::at(START);
     let embedded = home.start(|_| clock.clone());
-    ask(&embedded, Command::Configure { policy: policy(10, 60, START, Admission::Open) }).await;
+    ask(&embedded, Command::Configure { policy: policy(10, 60, START, AdmissionMode::Open) }).await;
     let mut asked = Box::pin(embedded.engine.command(sale_id(SALE), reserve(1)));
     let _answered = asked.as_mut().now_or_never();
     drop(asked);
-    let Outcome::Order { order, repeated } = ask(&embedded, reserve(1)).await else { panic!("no order") };
+    let CommandOutcome::Order { order, repeated } = ask(&embedded, reserve(1)).await else {
+        panic!("no order")
+    };
     assert!(repeated, "the first request had been carried out");
     assert_eq!(embedded.engine.order(order.id).await.unwrap(), Some((sale_id(SALE), order)));
 }
 
-async fn a_sale_that_was_never_announced_is_told_apart(home: Home) {
+async fn a_sale_that_was_never_announced_is_told_apart(home: TestLedger) {
     let clock = ManualClock::at(START);
     let embedded = home.start(|_| clock);
-    let bad = policy(0, 60, START, Admission::Open);
-    assert!(matches!(ask(&embedded, Command::Configure { policy: bad }).await, Outcome::Refused(_)));
+    let bad = policy(0, 60, START, AdmissionMode::Open);
+    assert!(matches!(ask(&embedded, Command::Configure { policy: bad }).await, CommandOutcome::Refused(_)));
     let asked = embedded.engine.command(sale_id(SALE), reserve(1)).await;
     assert_eq!(asked.err(), Some(EngineError::NoSuchSale));
-    assert!(embedded.engine.views().all().is_empty());
+    assert!(embedded.engine.views().list().is_empty());
 }

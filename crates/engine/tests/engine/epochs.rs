@@ -1,12 +1,12 @@
 //! Who may write a ledger in PostgreSQL: the last one to claim it, and nobody else, however late a write arrives.
 
-use crate::home::Home;
 use crate::support::{START, buyer_id, order_id, policy, request_key, sale_id, whole_sale};
+use crate::test_ledger::TestLedger;
 use engine::clock::ManualClock;
 use engine::record::{Batch, RecordError};
-use engine::{Embedded, EngineError};
-use own_servers::postgres::Postgres;
-use sale::{Admission, Command, Entry, Outcome, State};
+use engine::{EngineError, RunningEngine};
+use own_servers::postgres::PostgresServer;
+use sale::{AdmissionMode, Command, CommandOutcome, LedgerEntry, SaleState};
 use sqlx::{Connection, Executor, PgConnection};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -15,10 +15,10 @@ const SALE: u64 = 1;
 /// Nothing here takes this long.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn entries() -> Vec<Entry> {
+fn entries() -> Vec<LedgerEntry> {
     let mut entries = Vec::new();
-    let configure = Command::Configure { policy: policy(10, 60, START, Admission::Open) };
-    State::new().step(START, &configure, &mut entries);
+    let configure = Command::Configure { policy: policy(10, 60, START, AdmissionMode::Open) };
+    SaleState::new().step(START, &configure, &mut entries);
     entries
 }
 
@@ -30,17 +30,17 @@ fn reserve(buyer: u64) -> Command {
     Command::Reserve { buyer: buyer_id(buyer), order: order_id(buyer, 1), quantity: 1, key: request_key(1) }
 }
 
-async fn ask(embedded: &Embedded, command: Command) -> Result<Outcome, EngineError> {
+async fn ask(embedded: &RunningEngine, command: Command) -> Result<CommandOutcome, EngineError> {
     embedded.engine.command(sale_id(SALE), command).await.map(|answer| answer.outcome)
 }
 
-fn start(home: &Home) -> Embedded {
+fn start(home: &TestLedger) -> RunningEngine {
     home.start(|_| ManualClock::at(START))
 }
 
 #[tokio::test]
 async fn whoever_claims_the_ledger_ends_the_claim_before_for_old_sales_and_new_ones() {
-    let home = Home::database().await;
+    let home = TestLedger::database().await;
     let mut first = home.recorder().await;
     first.append(&batch(1)).await.unwrap();
     let mut second = home.recorder().await;
@@ -52,14 +52,14 @@ async fn whoever_claims_the_ledger_ends_the_claim_before_for_old_sales_and_new_o
     second.append(&batch(2)).await.unwrap();
     second.probe().await.unwrap();
     second.append(&batch(3)).await.unwrap();
-    let sales = home.reader().await.sales().await.unwrap();
+    let sales = home.reader().await.list_sales().await.unwrap();
     assert_eq!(sales, [1, 2, 3].map(sale_id));
 }
 
 #[tokio::test]
 async fn a_claim_waits_for_a_write_that_is_under_way_and_refuses_one_that_comes_later() {
-    let url = Postgres::shared().database();
-    let home = Home::at(&url).await;
+    let url = PostgresServer::shared().create_database();
+    let home = TestLedger::at(&url).await;
     drop(home.recorder().await);
     let lock = "SELECT epoch FROM ledger_epochs WHERE no = 0 FOR SHARE";
     let mut late = PgConnection::connect(&url).await.unwrap();
@@ -78,40 +78,40 @@ async fn a_claim_waits_for_a_write_that_is_under_way_and_refuses_one_that_comes_
 
 #[tokio::test]
 async fn a_sale_whose_epoch_was_raised_is_not_written_by_the_one_who_had_it() {
-    let url = Postgres::shared().database();
-    let home = Home::at(&url).await;
+    let url = PostgresServer::shared().create_database();
+    let home = TestLedger::at(&url).await;
     let mut recorder = home.recorder().await;
     recorder.append(&batch(1)).await.unwrap();
-    Postgres::shared().sql(&url, "UPDATE ledger_epochs SET epoch = epoch + 1 WHERE no = 1");
+    PostgresServer::shared().run_sql(&url, "UPDATE ledger_epochs SET epoch = epoch + 1 WHERE no = 1");
     assert!(matches!(recorder.append(&batch(1)).await, Err(RecordError::TakenOver)));
 }
 
 #[tokio::test]
 async fn a_request_for_a_new_epoch_that_was_stuck_ends_none_that_was_begun_since() {
-    let url = Postgres::shared().database();
-    let home = Home::at(&url).await;
+    let url = PostgresServer::shared().create_database();
+    let home = TestLedger::at(&url).await;
     let mut recorder = home.recorder().await;
     // Our own request, which went through unheard.
-    Postgres::shared().sql(&url, "UPDATE ledger_epochs SET epoch = epoch + 1 WHERE no = 0");
+    PostgresServer::shared().run_sql(&url, "UPDATE ledger_epochs SET epoch = epoch + 1 WHERE no = 0");
     recorder.probe().await.unwrap();
     recorder.append(&batch(1)).await.unwrap();
 }
 
 #[tokio::test]
 async fn of_two_engines_that_were_started_by_mistake_the_first_says_yes_to_nobody_any_more() {
-    let home = Home::database().await;
+    let home = TestLedger::database().await;
     let first = start(&home);
-    ask(&first, Command::Configure { policy: policy(10, 60, START, Admission::Open) }).await.unwrap();
-    assert!(matches!(ask(&first, reserve(1)).await, Ok(Outcome::Order { .. })));
+    ask(&first, Command::Configure { policy: policy(10, 60, START, AdmissionMode::Open) }).await.unwrap();
+    assert!(matches!(ask(&first, reserve(1)).await, Ok(CommandOutcome::Order { .. })));
     let second = start(&home);
-    assert!(matches!(ask(&second, reserve(2)).await, Ok(Outcome::Order { .. })));
+    assert!(matches!(ask(&second, reserve(2)).await, Ok(CommandOutcome::Order { .. })));
     assert_eq!(ask(&first, reserve(3)).await.err(), Some(EngineError::NotRecorded));
     // Nor does it tell how things were: a question is refused as well, and so is what would change nothing.
-    assert_eq!(first.engine.buyer(sale_id(SALE), buyer_id(1)).await.err(), Some(EngineError::Unreadable));
+    assert_eq!(first.engine.buyer(sale_id(SALE), buyer_id(1)).await.err(), Some(EngineError::StateUnknown));
     assert_eq!(ask(&first, Command::Tick).await.err(), Some(EngineError::NotRecorded));
     assert!(first.engine.is_taken_over() && !first.engine.is_recording());
     assert!(!second.engine.is_taken_over() && second.engine.is_recording());
-    assert!(matches!(ask(&second, reserve(3)).await, Ok(Outcome::Order { repeated: false, .. })));
+    assert!(matches!(ask(&second, reserve(3)).await, Ok(CommandOutcome::Order { repeated: false, .. })));
     first.stop();
     second.stop();
     let third = start(&home);
@@ -120,9 +120,9 @@ async fn of_two_engines_that_were_started_by_mistake_the_first_says_yes_to_nobod
 
 #[tokio::test]
 async fn an_engine_that_nobody_asks_learns_that_it_was_taken_over() {
-    let home = Home::database().await;
+    let home = TestLedger::database().await;
     let first = start(&home);
-    ask(&first, Command::Configure { policy: policy(10, 60, START, Admission::Open) }).await.unwrap();
+    ask(&first, Command::Configure { policy: policy(10, 60, START, AdmissionMode::Open) }).await.unwrap();
     let _second = start(&home);
     let learnt = async {
         while !first.engine.is_taken_over() || first.engine.is_recording() {
@@ -130,43 +130,45 @@ async fn an_engine_that_nobody_asks_learns_that_it_was_taken_over() {
         }
     };
     timeout(PATIENCE, learnt).await.expect("it learns it by itself");
-    assert_eq!(first.engine.buyer(sale_id(SALE), buyer_id(1)).await.err(), Some(EngineError::Unreadable));
+    assert_eq!(first.engine.buyer(sale_id(SALE), buyer_id(1)).await.err(), Some(EngineError::StateUnknown));
 }
 
 #[tokio::test]
 async fn a_row_that_is_not_as_it_was_written_stops_the_start_and_says_where() {
-    let url = Postgres::shared().database();
-    let home = Home::at(&url).await;
+    let url = PostgresServer::shared().create_database();
+    let home = TestLedger::at(&url).await;
     let mut recorder = home.recorder().await;
     recorder.append(&batch(1)).await.unwrap();
     recorder.append(&batch(2)).await.unwrap();
-    let postgres = Postgres::shared();
-    postgres.sql(&url, "UPDATE ledger_entries SET at = at + 1 WHERE key = (2::BIGINT << 40) + 1");
-    let refused = home.try_start(engine::pipeline::Limits::default(), |_| ManualClock::at(START));
+    let postgres = PostgresServer::shared();
+    postgres.run_sql(&url, "UPDATE ledger_entries SET at = at + 1 WHERE key = (2::BIGINT << 40) + 1");
+    let refused = home.try_start(engine::pipeline::PipelineLimits::default(), |_| ManualClock::at(START));
     let sentence = refused.err().unwrap().to_string();
     assert!(sentence.contains(&format!("sale {}, event 1: its checksum", sale_id(2))), "{sentence}");
-    postgres.sql(&url, "UPDATE ledger_format SET format = 2");
-    let refused = home.try_start(engine::pipeline::Limits::default(), |_| ManualClock::at(START));
+    postgres.run_sql(&url, "UPDATE ledger_format SET format = 2");
+    let refused = home.try_start(engine::pipeline::PipelineLimits::default(), |_| ManualClock::at(START));
     assert!(refused.err().unwrap().to_string().contains("a newer version"));
 }
 
 #[tokio::test]
 async fn a_database_without_a_ledger_is_told_apart() {
-    let address = engine::record::postgres::Address::parse(&Postgres::shared().database()).unwrap();
-    let refused = Home::Database(Box::new(address))
-        .try_start(engine::pipeline::Limits::default(), |_| ManualClock::at(START));
+    let address =
+        engine::record::postgres::PostgresAddress::parse(&PostgresServer::shared().create_database())
+            .unwrap();
+    let refused = TestLedger::Database(Box::new(address))
+        .try_start(engine::pipeline::PipelineLimits::default(), |_| ManualClock::at(START));
     assert_eq!(refused.err().unwrap().to_string(), "there is no ledger in the database");
 }
 
 #[tokio::test]
 async fn a_ledger_with_a_gap_is_read_past_it() {
-    let url = Postgres::shared().database();
-    let home = Home::at(&url).await;
+    let url = PostgresServer::shared().create_database();
+    let home = TestLedger::at(&url).await;
     let mut story = entries();
-    story[0].seq = sale::Seq(3);
+    story[0].seq = sale::EventSeq(3);
     let mut recorder = home.recorder().await;
     recorder.append(&Batch { sales: vec![(sale_id(1), story.clone())], ..Batch::default() }).await.unwrap();
     assert_eq!(whole_sale(home.reader().await.as_ref(), sale_id(1)).await, story);
     let started = start(&home);
-    assert_eq!(started.engine.views().get(sale_id(1)).unwrap().seq, sale::Seq(3));
+    assert_eq!(started.engine.views().get(sale_id(1)).unwrap().seq, sale::EventSeq(3));
 }

@@ -1,14 +1,14 @@
 //! A real PostgreSQL on bad days, under load: killed, frozen, read-only, without its tables, without a connection to give. Nobody is
 //! told yes without a row, nobody waits for longer than two seconds, and selling goes on by itself within five.
 
-use crate::home::Home;
 use crate::support::{
     assert_promises_kept, buyer_id, is_worth_retrying, order_id, policy, sale_id, whole_sale,
 };
-use engine::clock::{SystemClock, stopwatch};
-use engine::{Embedded, Engine, EngineError};
-use own_servers::postgres::Postgres;
-use sale::{Admission, Command, Event, OrderId, Outcome};
+use crate::test_ledger::TestLedger;
+use engine::clock::{SystemClock, start_stopwatch};
+use engine::{Engine, EngineError, RunningEngine};
+use own_servers::postgres::PostgresServer;
+use sale::{AdmissionMode, Command, CommandOutcome, Event, OrderId};
 use sqlx::{Connection, Executor, PgConnection};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,14 +25,14 @@ const BACK_MAX: Duration = Duration::from_secs(5);
 
 /// What the clients were told.
 #[derive(Default)]
-struct Told {
+struct ClientTally {
     orders: Mutex<Vec<OrderId>>,
     refused: AtomicU64,
     longest_us: AtomicU64,
     over: AtomicBool,
 }
 
-impl Told {
+impl ClientTally {
     fn orders(&self) -> usize {
         self.orders.lock().unwrap().len()
     }
@@ -43,32 +43,32 @@ impl Told {
 }
 
 /// Clients that buy one unit after the other.
-struct Load {
-    embedded: Embedded,
-    told: Arc<Told>,
+struct ClientLoad {
+    embedded: RunningEngine,
+    tally: Arc<ClientTally>,
     clients: Vec<JoinHandle<()>>,
-    home: Home,
+    home: TestLedger,
 }
 
-impl Load {
-    async fn on(url: &str) -> Self {
-        let home = Home::at(url).await;
+impl ClientLoad {
+    async fn start_on(url: &str) -> Self {
+        let home = TestLedger::at(url).await;
         let embedded = home.start(SystemClock::start);
-        let policy = policy(1_000_000, 0, embedded.engine.now(), Admission::Open);
+        let policy = policy(1_000_000, 0, embedded.engine.now(), AdmissionMode::Open);
         embedded.engine.command(sale_id(1), Command::Configure { policy }).await.unwrap();
-        let told = Arc::new(Told::default());
+        let told = Arc::new(ClientTally::default());
         let clients = (1..=CLIENTS)
             .map(|no| tokio::spawn(buy(embedded.engine.clone(), no, Arc::clone(&told))))
             .collect();
-        let load = Self { embedded, told, clients, home };
+        let load = Self { embedded, tally: told, clients, home };
         load.sells(BACK_MAX).await;
         load
     }
 
     /// Waits until more is sold.
     async fn sells(&self, patience: Duration) {
-        let (started, before) = (stopwatch(), self.told.orders());
-        while self.told.orders() < before + 100 {
+        let (started, before) = (start_stopwatch(), self.tally.orders());
+        while self.tally.orders() < before + 100 {
             assert!(started.elapsed() < patience, "nothing is sold after {:?}", started.elapsed());
             sleep(Duration::from_millis(5)).await;
         }
@@ -76,8 +76,8 @@ impl Load {
 
     /// Waits until somebody is refused.
     async fn refuses(&self) {
-        let (started, before) = (stopwatch(), self.told.refused());
-        while self.told.refused() < before + 10 {
+        let (started, before) = (start_stopwatch(), self.tally.refused());
+        while self.tally.refused() < before + 10 {
             assert!(started.elapsed() < BACK_MAX, "nobody is refused");
             sleep(Duration::from_millis(5)).await;
         }
@@ -87,11 +87,11 @@ impl Load {
     /// The trouble is over: it sells again, and all that was told is so.
     async fn ends_well(self) {
         self.sells(BACK_MAX).await;
-        self.told.over.store(true, Ordering::Relaxed);
+        self.tally.over.store(true, Ordering::Relaxed);
         for client in self.clients {
             client.await.unwrap();
         }
-        let longest = Duration::from_micros(self.told.longest_us.load(Ordering::Relaxed));
+        let longest = Duration::from_micros(self.tally.longest_us.load(Ordering::Relaxed));
         assert!(longest < WAIT_MAX, "somebody waited for {longest:?}");
         assert!(!self.embedded.engine.is_taken_over());
         self.embedded.stop();
@@ -104,24 +104,24 @@ impl Load {
                 _ => None,
             })
             .collect();
-        let told = self.told.orders.lock().unwrap();
+        let told = self.tally.orders.lock().unwrap();
         let lost: Vec<_> = told.iter().filter(|order| !kept.contains(order)).collect();
         assert!(lost.is_empty(), "told yes, and not in the ledger: {lost:?}");
     }
 }
 
-async fn buy(engine: Engine, client: u64, told: Arc<Told>) {
+async fn buy(engine: Engine, client: u64, told: Arc<ClientTally>) {
     let mut no = 0;
     while !told.over.load(Ordering::Relaxed) {
         no += 1;
         let (buyer, order) = (buyer_id(client << 32 | no), order_id(client, no));
         let command = Command::Reserve { buyer, order, quantity: 1, key: None };
-        let started = stopwatch();
+        let started = start_stopwatch();
         let answer = engine.command(sale_id(1), command).await;
         let took_us = u64::try_from(started.elapsed().as_micros()).unwrap();
         told.longest_us.fetch_max(took_us, Ordering::Relaxed);
         match answer.map(|answer| answer.outcome) {
-            Ok(Outcome::Order { order, .. }) => told.orders.lock().unwrap().push(order.id),
+            Ok(CommandOutcome::Order { order, .. }) => told.orders.lock().unwrap().push(order.id),
             Ok(other) => panic!("{other:?}"),
             Err(error) => {
                 assert!(is_worth_retrying(error) && error != EngineError::Overloaded, "{error}");
@@ -134,8 +134,8 @@ async fn buy(engine: Engine, client: u64, told: Arc<Told>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_is_killed_and_started_again() {
-    let mut postgres = Postgres::start();
-    let load = Load::on(&postgres.database()).await;
+    let mut postgres = PostgresServer::start();
+    let load = ClientLoad::start_on(&postgres.create_database()).await;
     for _ in 0..3 {
         postgres.kill();
         load.refuses().await;
@@ -150,12 +150,12 @@ async fn a_database_that_is_killed_and_started_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_stands_still() {
-    let postgres = Postgres::start();
-    let load = Load::on(&postgres.database()).await;
+    let postgres = PostgresServer::start();
+    let load = ClientLoad::start_on(&postgres.create_database()).await;
     for seconds in [2, 4] {
         let frozen = postgres.freeze();
         sleep(Duration::from_secs(seconds)).await;
-        assert!(load.told.refused() > 0);
+        assert!(load.tally.refused() > 0);
         drop(frozen);
         load.sells(BACK_MAX).await;
     }
@@ -164,9 +164,9 @@ async fn a_database_that_stands_still() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_takes_no_writes() {
-    let postgres = Postgres::start();
-    let url = postgres.database();
-    let load = Load::on(&url).await;
+    let postgres = PostgresServer::start();
+    let url = postgres.create_database();
+    let load = ClientLoad::start_on(&url).await;
     for (broken, mended) in [
         // As after a failover that is not over.
         (
@@ -196,15 +196,15 @@ async fn a_database_that_takes_no_writes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_are_cut_and_none_to_be_had() {
-    let postgres = Postgres::with(&["max_connections=12"]);
-    let url = postgres.database();
-    let load = Load::on(&url).await;
+    let postgres = PostgresServer::start_with(&["max_connections=12"]);
+    let url = postgres.create_database();
+    let load = ClientLoad::start_on(&url).await;
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'doorbuster'";
     for _ in 0..10 {
-        postgres.sql(&url, cut);
+        postgres.run_sql(&url, cut);
         load.sells(BACK_MAX).await;
     }
-    assert_eq!(load.told.refused(), 0, "a connection that is cut is made anew while the caller waits");
+    assert_eq!(load.tally.refused(), 0, "a connection that is cut is made anew while the caller waits");
 
     // Others take whatever is free, and then what the engine had.
     let mut cutter = PgConnection::connect(&url).await.unwrap();

@@ -1,22 +1,22 @@
 //! Real files: who may open them, and what is done about those that are not as they were written.
 
-use crate::support::{START, buyer_id, sale_id, story, whole_sale};
+use crate::support::{START, buyer_id, line_entries, sale_id, whole_sale};
 use engine::clock::ManualClock;
-use engine::pipeline::Limits;
+use engine::pipeline::PipelineLimits;
 use engine::record::sqlite::{FILE, SqliteReader, SqliteRecorder};
-use engine::record::{Batch, Read, Record};
-use engine::{Embedded, StartError, start_embedded};
+use engine::record::{Batch, LedgerReader, LedgerRecorder};
+use engine::{RunningEngine, StartError, start_on_sqlite};
 use futures::executor::block_on;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rusqlite::Connection;
-use sale::{Command, Entry};
+use sale::{Command, LedgerEntry};
 use std::fs;
 use std::path::Path;
 use tempfile::{TempDir, tempdir};
 
-fn start(folder: &Path) -> Result<Embedded, StartError> {
-    start_embedded(folder, Limits::default(), |_| ManualClock::at(START))
+fn start(folder: &Path) -> Result<RunningEngine, StartError> {
+    start_on_sqlite(folder, PipelineLimits::default(), |_| ManualClock::at(START))
 }
 
 fn refusal(folder: &Path) -> String {
@@ -27,8 +27,8 @@ fn refusal(folder: &Path) -> String {
 }
 
 /// Records two sales with a line of `joined` buyers each, ten events a batch; returns the first sale's events.
-fn fill(recorder: &mut SqliteRecorder, joined: u64) -> Vec<Entry> {
-    let entries = story(joined);
+fn fill(recorder: &mut SqliteRecorder, joined: u64) -> Vec<LedgerEntry> {
+    let entries = line_entries(joined);
     for part in entries.chunks(10) {
         let sales = vec![(sale_id(1), part.to_vec()), (sale_id(2), part.to_vec())];
         block_on(recorder.append(&Batch { sales, ..Batch::default() })).unwrap();
@@ -36,7 +36,7 @@ fn fill(recorder: &mut SqliteRecorder, joined: u64) -> Vec<Entry> {
     entries
 }
 
-fn filled(joined: u64) -> (TempDir, Vec<Entry>) {
+fn filled(joined: u64) -> (TempDir, Vec<LedgerEntry>) {
     let folder = tempdir().unwrap();
     let entries = fill(&mut SqliteRecorder::open(folder.path()).unwrap(), joined);
     (folder, entries)
@@ -46,7 +46,7 @@ fn change(folder: &Path, sql: &str) -> usize {
     Connection::open(folder.join(FILE)).unwrap().execute(sql, []).unwrap()
 }
 
-fn recorded(folder: &Path) -> Vec<Entry> {
+fn recorded(folder: &Path) -> Vec<LedgerEntry> {
     block_on(whole_sale(&SqliteReader::open(folder).unwrap(), sale_id(1)))
 }
 
@@ -80,7 +80,7 @@ fn a_ledger_is_read_beside_the_engine_and_after_it() {
     assert_eq!(recorded(folder.path()), entries[..]);
     running.stop();
     let reader = SqliteReader::open(folder.path()).unwrap();
-    assert_eq!(block_on(reader.sales()).unwrap(), [sale_id(1), sale_id(2)]);
+    assert_eq!(block_on(reader.list_sales()).unwrap(), [sale_id(1), sale_id(2)]);
     let mut pages = reader.scan();
     let mut scanned = Vec::new();
     while let Some(page) = pages.blocking_recv() {
@@ -131,10 +131,10 @@ fn a_reader_tells_a_torn_end_before_the_start_sets_it_aside() {
     let (folder, entries) = filled(50);
     let len = entries.len();
     let reader = SqliteReader::open(folder.path()).unwrap();
-    assert_eq!(reader.torn_ends().unwrap(), []);
+    assert_eq!(reader.find_torn_tails().unwrap(), []);
     change(folder.path(), &format!("UPDATE entries SET crc = crc + 1 WHERE key >= {}", key(len - 1)));
     // That was the end of the first sale and the whole of the second.
-    let torn = reader.torn_ends().unwrap();
+    let torn = reader.find_torn_tails().unwrap();
     let told: Vec<_> = torn.iter().map(|end| (end.sale, end.from.0 as usize, end.rows as usize)).collect();
     assert_eq!(told, [(sale_id(1), len - 1, 2), (sale_id(2), 1, len)]);
     let mut pages = reader.scan_without(&torn);
@@ -153,7 +153,7 @@ fn a_reader_tells_a_torn_end_before_the_start_sets_it_aside() {
         }
     }
     assert_eq!(start(folder.path()).unwrap().torn_rows as usize, 2 + len);
-    assert_eq!(reader.torn_ends().unwrap(), []);
+    assert_eq!(reader.find_torn_tails().unwrap(), []);
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn a_missing_row_stops_the_start() {
 fn more_bad_rows_than_a_power_loss_explains_stop_the_start() {
     let (folder, _) = filled(5_000);
     change(folder.path(), &format!("UPDATE entries SET crc = crc + 1 WHERE key > {}", key(100)));
-    let told = SqliteReader::open(folder.path()).unwrap().torn_ends().unwrap_err().to_string();
+    let told = SqliteReader::open(folder.path()).unwrap().find_torn_tails().unwrap_err().to_string();
     assert!(told.contains("more rows at the end are damaged"), "{told}");
     let sentence = refusal(folder.path());
     assert!(sentence.contains("more rows at the end are damaged"), "{sentence}");
@@ -199,7 +199,7 @@ fn a_sale_that_lost_its_name_stops_the_start() {
 }
 
 /// A ledger as a killed process leaves it: most of it in the log.
-fn killed(joined: u64) -> (TempDir, Vec<Entry>) {
+fn killed(joined: u64) -> (TempDir, Vec<LedgerEntry>) {
     let running = tempdir().unwrap();
     let mut recorder = SqliteRecorder::open(running.path()).unwrap();
     let entries = fill(&mut recorder, joined);
@@ -315,7 +315,7 @@ fn the_log_keeps_its_length_under_a_load_and_loses_nothing() {
     let folder = tempdir().unwrap();
     let mut recorder = SqliteRecorder::open(folder.path()).unwrap();
     // 200 batches of 500 events: several times the log's length.
-    let entries = story(100_000);
+    let entries = line_entries(100_000);
     let wal = folder.path().join(format!("{FILE}-wal"));
     for part in entries.chunks(500) {
         block_on(recorder.append(&Batch { sales: vec![(sale_id(1), part.to_vec())], ..Batch::default() }))

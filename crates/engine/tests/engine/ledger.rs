@@ -2,11 +2,11 @@
 //! read. Panics when the pipeline breaks the ledger's own rules.
 
 use crate::executor::step_aside;
-use engine::record::{Batch, Page, Read, ReadError, Record, RecordError};
+use engine::record::{Batch, LedgerPage, LedgerReader, LedgerRecorder, ReadError, RecordError};
 use futures::future::BoxFuture;
 use rand::Rng;
 use rand::rngs::StdRng;
-use sale::{Entry, Event, SaleId, Seq};
+use sale::{Event, EventSeq, LedgerEntry, SaleId};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::mpsc;
@@ -27,9 +27,9 @@ pub struct SimLedger {
 }
 
 struct Inner {
-    sales: Vec<(SaleId, Vec<Entry>)>,
+    sales: Vec<(SaleId, Vec<LedgerEntry>)>,
     /// A batch whose append failed, and which the next successful probe may or may not bring to light.
-    limbo: Option<Batch>,
+    unsettled_batch: Option<Batch>,
     /// After a failed append, nothing may be appended or read before a probe has succeeded.
     unsettled: bool,
     /// Operations that fail one after the other: a full disk.
@@ -39,20 +39,20 @@ struct Inner {
     pub appends_failed: u32,
 }
 
-fn broken<T: From<Broken>>() -> T {
-    T::from(Broken)
+fn store_fault<T: From<StoreFault>>() -> T {
+    T::from(StoreFault)
 }
 
-struct Broken;
+struct StoreFault;
 
-impl From<Broken> for RecordError {
-    fn from(_: Broken) -> Self {
+impl From<StoreFault> for RecordError {
+    fn from(_: StoreFault) -> Self {
         Self::Store(Box::new(io::Error::from(io::ErrorKind::StorageFull)))
     }
 }
 
-impl From<Broken> for ReadError {
-    fn from(_: Broken) -> Self {
+impl From<StoreFault> for ReadError {
+    fn from(_: StoreFault) -> Self {
         Self::Store(Box::new(io::Error::from(io::ErrorKind::ConnectionReset)))
     }
 }
@@ -61,7 +61,7 @@ impl SimLedger {
     pub fn new(rng: StdRng, faults: Faults) -> Self {
         let inner = Inner {
             sales: Vec::new(),
-            limbo: None,
+            unsettled_batch: None,
             unsettled: false,
             outage: 0,
             faults,
@@ -82,7 +82,7 @@ impl SimLedger {
     }
 
     /// Makes the next `operations` appends and probes fail.
-    pub fn break_for(&self, operations: u32) {
+    pub fn fail_next(&self, operations: u32) {
         self.lock().outage = operations;
     }
 
@@ -90,7 +90,7 @@ impl SimLedger {
         self.lock().appends_failed
     }
 
-    pub fn entries(&self, sale: SaleId) -> Vec<Entry> {
+    pub fn entries(&self, sale: SaleId) -> Vec<LedgerEntry> {
         self.lock()
             .sales
             .iter()
@@ -99,12 +99,12 @@ impl SimLedger {
             .unwrap_or_default()
     }
 
-    pub fn last(&self, sale: SaleId) -> Seq {
+    pub fn last(&self, sale: SaleId) -> EventSeq {
         self.lock()
             .sales
             .iter()
             .find(|(id, _)| *id == sale)
-            .map_or(Seq(0), |(_, entries)| Seq(entries.len() as u64))
+            .map_or(EventSeq(0), |(_, entries)| EventSeq(entries.len() as u64))
     }
 
     pub fn has(&self, sale: SaleId, is_it: impl Fn(&Event) -> bool) -> bool {
@@ -114,7 +114,7 @@ impl SimLedger {
 }
 
 impl Inner {
-    fn strikes(&mut self, percent: u32) -> bool {
+    fn is_hit(&mut self, percent: u32) -> bool {
         self.rng.random_range(0..100) < percent
     }
 
@@ -146,7 +146,7 @@ impl Inner {
     }
 }
 
-impl Record for SimLedger {
+impl LedgerRecorder for SimLedger {
     async fn append(&mut self, batch: &Batch) -> Result<(), RecordError> {
         assert!(!batch.is_empty(), "an empty batch is not recorded");
         assert!(!self.lock().unsettled, "appended before a probe has settled the failed append");
@@ -158,10 +158,10 @@ impl Record for SimLedger {
         let result = {
             let mut inner = self.lock();
             if inner.fails_for_a_while() {
-                Err(broken())
+                Err(store_fault())
             } else if inner.faults.append > 0 && {
                 let percent = inner.faults.append;
-                inner.strikes(percent)
+                inner.is_hit(percent)
             } {
                 match inner.rng.random_range(0..4) {
                     // Before the commit, and not for this time only.
@@ -171,9 +171,9 @@ impl Record for SimLedger {
                     // After the commit, and the answer is lost.
                     2 => inner.commit(batch),
                     // In the commit: nobody knows yet.
-                    _ => inner.limbo = Some(batch.clone()),
+                    _ => inner.unsettled_batch = Some(batch.clone()),
                 }
-                Err(broken())
+                Err(store_fault())
             } else {
                 inner.commit(batch);
                 Ok(())
@@ -193,10 +193,10 @@ impl Record for SimLedger {
         step_aside(aside).await;
         let mut inner = self.lock();
         let percent = inner.faults.probe;
-        if inner.fails_for_a_while() || inner.strikes(percent) {
-            return Err(broken());
+        if inner.fails_for_a_while() || inner.is_hit(percent) {
+            return Err(store_fault());
         }
-        if let Some(batch) = inner.limbo.take()
+        if let Some(batch) = inner.unsettled_batch.take()
             && inner.rng.random()
         {
             inner.commit(&batch);
@@ -206,32 +206,37 @@ impl Record for SimLedger {
     }
 }
 
-impl Read for SimLedger {
-    fn sales(&self) -> BoxFuture<'_, Result<Vec<SaleId>, ReadError>> {
+impl LedgerReader for SimLedger {
+    fn list_sales(&self) -> BoxFuture<'_, Result<Vec<SaleId>, ReadError>> {
         Box::pin(async { Ok(self.lock().sales.iter().map(|(id, _)| *id).collect()) })
     }
 
-    fn read(&self, sale: SaleId, after: Seq, limit: usize) -> BoxFuture<'_, Result<Vec<Entry>, ReadError>> {
+    fn read_entries(
+        &self,
+        sale: SaleId,
+        after: EventSeq,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<LedgerEntry>, ReadError>> {
         Box::pin(async move {
             let entries = self.entries(sale);
             Ok(entries.into_iter().filter(|entry| entry.seq > after).take(limit).collect())
         })
     }
 
-    fn scan(&self) -> mpsc::Receiver<Result<Page, ReadError>> {
+    fn scan(&self) -> mpsc::Receiver<Result<LedgerPage, ReadError>> {
         let mut inner = self.lock();
         assert!(!inner.unsettled, "read before a probe has settled the failed append");
-        let mut pages: Vec<Result<Page, ReadError>> = inner
+        let mut pages: Vec<Result<LedgerPage, ReadError>> = inner
             .sales
             .iter()
             .flat_map(|(sale, entries)| {
-                entries.chunks(7).map(|page| Ok(Page { sale: *sale, entries: page.to_vec() }))
+                entries.chunks(7).map(|page| Ok(LedgerPage { sale: *sale, entries: page.to_vec() }))
             })
             .collect();
         let percent = inner.faults.scan;
-        if inner.strikes(percent) {
+        if inner.is_hit(percent) {
             pages.truncate(inner.rng.random_range(0..=pages.len()));
-            pages.push(Err(broken()));
+            pages.push(Err(store_fault()));
         }
         let (sender, receiver) = mpsc::channel(pages.len().max(1));
         for page in pages {

@@ -8,14 +8,15 @@ use crate::support::{
     START, assert_promises_kept, buyer_id, fold, is_worth_retrying, order_id, policy, request_key, sale_id,
 };
 use engine::clock::ManualClock;
-use engine::decide::memory::Memory;
-use engine::pipeline::{Limits, Pipeline, assemble};
-use engine::{Answer, Engine, EngineError};
+use engine::decide::memory::MemoryDecider;
+use engine::pipeline::{Pipeline, PipelineLimits, assemble_pipeline};
+use engine::{CommandReply, Engine, EngineError};
 use futures::FutureExt;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sale::{
-    Admission, BuyerId, Command, Event, OrderId, OrderStatus, Outcome, ReleaseReason, SaleId, Seq, State,
+    AdmissionMode, BuyerId, Command, CommandOutcome, Event, EventSeq, OrderId, OrderStatus, ReleaseReason,
+    SaleId, SaleState,
 };
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -62,21 +63,26 @@ fn world(seed: u64) -> u32 {
             scan: rng.random_range(0..40),
         },
     };
-    let limits = Limits {
+    let limits = PipelineLimits {
         queue_len: *[1, 4, 64].get(rng.random_range(0..3)).unwrap(),
         batch_len_max: *[1, 3, 64].get(rng.random_range(0..3)).unwrap(),
     };
     let ledger = SimLedger::new(StdRng::seed_from_u64(rng.random()), faults);
     let clock = ManualClock::at(START);
-    let Pipeline { engine, decide, record } =
-        assemble(Memory::default(), ledger.clone(), Arc::new(ledger.clone()), clock.clone(), limits);
+    let Pipeline { engine, decide, record } = assemble_pipeline(
+        MemoryDecider::default(),
+        ledger.clone(),
+        Arc::new(ledger.clone()),
+        clock.clone(),
+        limits,
+    );
 
     let mut executor = Executor::new(rng.random(), clock);
     executor.spawn("decide", decide.run());
     executor.spawn("record", record.run());
     let (done, all_done) = watch::channel(0);
     for no in 0..=CLIENTS {
-        let world = World { engine: engine.clone(), ledger: ledger.clone() };
+        let world = SimWorld { engine: engine.clone(), ledger: ledger.clone() };
         let rng = StdRng::seed_from_u64(rng.random());
         let done = done.clone();
         executor.spawn(format!("client {no}"), async move {
@@ -89,22 +95,22 @@ fn world(seed: u64) -> u32 {
     }
     executor.spawn(
         "watcher",
-        watcher(World { engine: engine.clone(), ledger: ledger.clone() }, all_done.clone()),
+        watcher(SimWorld { engine: engine.clone(), ledger: ledger.clone() }, all_done.clone()),
     );
-    let world = World { engine, ledger: ledger.clone() };
+    let world = SimWorld { engine, ledger: ledger.clone() };
     executor.spawn("end", end(world, all_done, done));
     executor.run();
     ledger.appends_failed()
 }
 
-struct World {
+struct SimWorld {
     engine: Engine,
     ledger: SimLedger,
 }
 
-impl World {
+impl SimWorld {
     /// Asks until there is an answer.
-    async fn command(&self, sale: SaleId, command: &Command) -> Answer {
+    async fn command(&self, sale: SaleId, command: &Command) -> CommandReply {
         loop {
             match self.engine.command(sale, command.clone()).await {
                 Ok(answer) => {
@@ -118,7 +124,7 @@ impl World {
     }
 
     /// What was answered as done is in the ledger at the moment of the answer.
-    fn check(&self, sale: SaleId, command: &Command, answer: &Answer) {
+    fn check(&self, sale: SaleId, command: &Command, answer: &CommandReply) {
         let seq = answer.seq;
         assert!(
             seq <= self.ledger.last(sale),
@@ -127,16 +133,16 @@ impl World {
         );
         let has = |is_it: &dyn Fn(&Event) -> bool| self.ledger.has(sale, is_it);
         let kept = match (&answer.outcome, command) {
-            (Outcome::Joined { ticket, .. }, Command::Join { buyer }) => {
+            (CommandOutcome::Joined { ticket, .. }, Command::Join { buyer }) => {
                 has(&|event| *event == Event::Joined { buyer: *buyer, ticket: *ticket })
             }
-            (Outcome::Extended { ticket: extended, .. }, _) => {
+            (CommandOutcome::Extended { ticket: extended, .. }, _) => {
                 has(&|event| matches!(event, Event::Extended { ticket, .. } if ticket == extended))
             }
-            (Outcome::Left { ticket: left }, _) => {
+            (CommandOutcome::Left { ticket: left }, _) => {
                 has(&|event| matches!(event, Event::Left { ticket, .. } if ticket == left))
             }
-            (Outcome::Order { order, .. }, _) => match order.status {
+            (CommandOutcome::Order { order, .. }, _) => match order.status {
                 OrderStatus::Pending { .. } => {
                     has(&|event| matches!(event, Event::Held { order: id, .. } if *id == order.id))
                 }
@@ -148,10 +154,10 @@ impl World {
                 }
                 _ => has(&|event| matches!(event, Event::Released { order: id, .. } if *id == order.id)),
             },
-            (Outcome::Done, Command::Configure { .. }) => {
+            (CommandOutcome::Done, Command::Configure { .. }) => {
                 has(&|event| matches!(event, Event::Configured { .. }))
             }
-            (Outcome::Done, Command::Pause) => has(&|event| *event == Event::Paused),
+            (CommandOutcome::Done, Command::Pause) => has(&|event| *event == Event::Paused),
             _ => true,
         };
         assert!(kept, "{command:?} was answered with {:?}, which is not in the ledger", answer.outcome);
@@ -159,11 +165,11 @@ impl World {
 }
 
 /// Announces the sales, then disturbs them.
-async fn merchant(world: World, mut rng: StdRng) {
+async fn merchant(world: SimWorld, mut rng: StdRng) {
     for no in 0..SALES {
         let admission = match no {
-            0 => Admission::Open,
-            _ => Admission::Fifo {
+            0 => AdmissionMode::Open,
+            _ => AdmissionMode::Fifo {
                 per_second: rng.random_range(1..8),
                 checkout_s: rng.random_range(1..6),
                 line_opens_s: 5,
@@ -179,7 +185,7 @@ async fn merchant(world: World, mut rng: StdRng) {
         pause_ms(world.engine.clock(), rng.random_range(0..3_000)).await;
         let sale = sale_id(rng.random_range(0..SALES));
         match rng.random_range(0..5) {
-            0 => world.ledger.break_for(rng.random_range(1..10)),
+            0 => world.ledger.fail_next(rng.random_range(1..10)),
             1 => {
                 world.command(sale, &Command::Pause).await;
                 pause_ms(world.engine.clock(), rng.random_range(0..2_000)).await;
@@ -199,7 +205,7 @@ async fn merchant(world: World, mut rng: StdRng) {
 }
 
 struct Client {
-    world: World,
+    world: SimWorld,
     rng: StdRng,
     no: u64,
     orders: Vec<(SaleId, OrderId)>,
@@ -237,11 +243,11 @@ impl Client {
     async fn is_announced(&self, sale: SaleId) -> bool {
         match self.world.engine.buyer(sale, buyer_id(self.no)).await {
             Ok(_) => {
-                assert!(self.world.ledger.last(sale) > Seq(0), "told of a sale that is not recorded");
+                assert!(self.world.ledger.last(sale) > EventSeq(0), "told of a sale that is not recorded");
                 true
             }
             Err(EngineError::NoSuchSale) => false,
-            Err(error) => is_worth_retrying(error) && self.world.ledger.last(sale) > Seq(0),
+            Err(error) => is_worth_retrying(error) && self.world.ledger.last(sale) > EventSeq(0),
         }
     }
 
@@ -256,11 +262,11 @@ impl Client {
     async fn reserve(&mut self, sale: SaleId, buyer: BuyerId) {
         let (order, command) = self.request(buyer);
         let first = self.world.command(sale, &command).await;
-        let Outcome::Order { order: made, .. } = first.outcome else { return };
+        let CommandOutcome::Order { order: made, .. } = first.outcome else { return };
         assert_eq!(made.id, order);
         self.orders.push((sale, order));
         let again = self.world.command(sale, &command).await;
-        let Outcome::Order { order: same, repeated } = again.outcome else {
+        let CommandOutcome::Order { order: same, repeated } = again.outcome else {
             panic!("a repeated request was refused: {:?}", again.outcome);
         };
         assert!(repeated && same.id == order);
@@ -307,7 +313,7 @@ impl Client {
         // Polled once, the request is taken, whoever waits for it.
         let _answered = asked.as_mut().now_or_never();
         step_aside(patience).await;
-        if let Outcome::Order { .. } = self.world.command(sale, &command).await.outcome {
+        if let CommandOutcome::Order { .. } = self.world.command(sale, &command).await.outcome {
             self.assert_made_once(sale, order);
             self.orders.push((sale, order));
         }
@@ -315,13 +321,13 @@ impl Client {
 }
 
 /// Views never run ahead of the ledger nor backwards, and say what the ledger says.
-async fn watcher(world: World, mut all_done: watch::Receiver<u64>) {
-    let mut bell = world.engine.views().bell();
-    let mut known: HashMap<SaleId, State> = HashMap::new();
+async fn watcher(world: SimWorld, mut all_done: watch::Receiver<u64>) {
+    let mut bell = world.engine.views().subscribe_changes();
+    let mut known: HashMap<SaleId, SaleState> = HashMap::new();
     let over = all_done.wait_for(|done| *done > CLIENTS + 1);
     futures::pin_mut!(over);
     loop {
-        for view in world.engine.views().all() {
+        for view in world.engine.views().list() {
             let entries = world.ledger.entries(view.id);
             assert!(view.seq.0 <= entries.len() as u64, "a view is ahead of the ledger");
             let state = known.entry(view.id).or_default();
@@ -341,7 +347,11 @@ async fn watcher(world: World, mut all_done: watch::Receiver<u64>) {
                     key: None,
                 };
                 let outcome = state.clone().step(now, &command, &mut Vec::new());
-                assert_eq!(outcome, Outcome::Refused(refusal), "the view refuses otherwise than the law");
+                assert_eq!(
+                    outcome,
+                    CommandOutcome::Refused(refusal),
+                    "the view refuses otherwise than the law"
+                );
             }
         }
         let rung = bell.changed();
@@ -353,19 +363,19 @@ async fn watcher(world: World, mut all_done: watch::Receiver<u64>) {
 }
 
 /// When all clients have gone and the ledger works again: what the engine holds is what the ledger says.
-async fn end(world: World, mut all_done: watch::Receiver<u64>, done: watch::Sender<u64>) {
+async fn end(world: SimWorld, mut all_done: watch::Receiver<u64>, done: watch::Sender<u64>) {
     drop(all_done.wait_for(|done| *done > CLIENTS).await.unwrap());
     world.ledger.heal();
     for no in 0..SALES {
         let sale = sale_id(no);
         // Decides at one moment, so that nothing is due between the questions.
         world.command(sale, &Command::Tick).await;
-        let line = world.engine.line(sale, None, usize::MAX).await.unwrap();
+        let line = world.engine.line_members(sale, None, usize::MAX).await.unwrap();
         let seq = world.command(sale, &Command::Tick).await.seq;
         let entries = world.ledger.entries(sale);
         assert_promises_kept(sale, &entries);
         let state = fold(&entries[..seq.0 as usize]);
-        assert_eq!(line.len(), state.line(None, usize::MAX).len());
+        assert_eq!(line.len(), state.line_members(None, usize::MAX).len());
         for client in 1..=CLIENTS {
             let buyer = buyer_id(client);
             let before = world.ledger.last(sale);

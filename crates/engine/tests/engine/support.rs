@@ -1,10 +1,11 @@
 //! What the tests share: names, policies, and the reading of a ledger.
 
 use engine::EngineError;
-use engine::record::Read;
-use sale::audit::Auditor;
+use engine::record::LedgerReader;
+use sale::audit::LedgerAuditor;
 use sale::{
-    Admission, BuyerId, Command, Entry, Money, OrderId, Policy, RequestKey, SaleId, Seq, State, Timestamp,
+    AdmissionMode, BuyerId, Command, EventSeq, LedgerEntry, Money, OrderId, Policy, RequestKey, SaleId,
+    SaleState, Timestamp,
 };
 use uuid::Uuid;
 
@@ -28,7 +29,7 @@ pub fn request_key(no: u64) -> Option<RequestKey> {
 }
 
 /// A sale that is open for an hour from `starts_at` on.
-pub fn policy(quantity: u32, hold_s: u32, starts_at: Timestamp, admission: Admission) -> Box<Policy> {
+pub fn policy(quantity: u32, hold_s: u32, starts_at: Timestamp, admission: AdmissionMode) -> Box<Policy> {
     Box::new(Policy {
         quantity,
         unit_price: Money { minor: 4_900, currency: "EUR".parse().unwrap() },
@@ -41,10 +42,10 @@ pub fn policy(quantity: u32, hold_s: u32, starts_at: Timestamp, admission: Admis
 }
 
 /// A sale with a line that so many buyers have joined.
-pub fn story(joined: u64) -> Vec<Entry> {
-    let line = Admission::Fifo { per_second: 1, checkout_s: 60, line_opens_s: 0, extension_s: 0 };
+pub fn line_entries(joined: u64) -> Vec<LedgerEntry> {
+    let line = AdmissionMode::Fifo { per_second: 1, checkout_s: 60, line_opens_s: 0, extension_s: 0 };
     let mut entries = Vec::new();
-    let mut state = State::new();
+    let mut state = SaleState::new();
     let configure = Command::Configure { policy: policy(1, 60, START, line) };
     state.step(START, &configure, &mut entries);
     for no in 1..=joined {
@@ -53,30 +54,30 @@ pub fn story(joined: u64) -> Vec<Entry> {
     entries
 }
 
-pub fn fold(entries: &[Entry]) -> State {
-    let mut state = State::new();
+pub fn fold(entries: &[LedgerEntry]) -> SaleState {
+    let mut state = SaleState::new();
     for entry in entries {
         state.apply(entry);
     }
     state
 }
 
-pub async fn whole_sale(ledger: &dyn Read, sale: SaleId) -> Vec<Entry> {
-    ledger.read(sale, Seq(0), usize::MAX).await.unwrap()
+pub async fn whole_sale(ledger: &dyn LedgerReader, sale: SaleId) -> Vec<LedgerEntry> {
+    ledger.read_entries(sale, EventSeq(0), usize::MAX).await.unwrap()
 }
 
 /// What the audit says of a sale's ledger.
-pub fn assert_promises_kept(sale: SaleId, entries: &[Entry]) {
+pub fn assert_promises_kept(sale: SaleId, entries: &[LedgerEntry]) {
     let state = fold(entries);
     state.check().unwrap_or_else(|broken| panic!("{sale}: {broken:?}"));
-    let mut auditor = Auditor::new();
-    entries.iter().for_each(|entry| auditor.feed(entry));
-    let broken: Vec<_> = auditor.broken().collect();
+    let mut auditor = LedgerAuditor::new();
+    entries.iter().for_each(|entry| auditor.read_entry(entry));
+    let broken: Vec<_> = auditor.first_offences().collect();
     assert!(auditor.is_clean(), "{sale}: {broken:?}");
     assert_eq!(auditor.counters(), state.counters(), "two readings of {sale} differ");
 }
 
 /// True for the two ways in which a caller is told to ask again.
 pub fn is_worth_retrying(error: EngineError) -> bool {
-    matches!(error, EngineError::NotRecorded | EngineError::Unreadable | EngineError::Overloaded)
+    matches!(error, EngineError::NotRecorded | EngineError::StateUnknown | EngineError::Overloaded)
 }

@@ -1,19 +1,25 @@
 //! What happens to a server, and what comes of it: a state that could have lost something is not decided from.
 
-use crate::machine::{Redis, batch};
+use crate::machine::{LibraryClient, batch};
 use crate::world::{
-    SALE, START, World, announce, announce_with, ask, buyer, is_order, is_refused, is_repeated, reserve,
-    settings,
+    SALE, START, ValkeyFixture, announce, announce_with, ask, buyer, is_order, is_refused, is_repeated,
+    reserve, settings,
 };
-use engine::decide::valkey::{CALLS_IN_FLIGHT, Library, Said, TEXT, VERSION, ValkeyError};
-use engine::decide::{Ask, Decide, Told};
-use engine::record::{Epoch, Outdated, Record};
-use own_servers::redis::{Cluster, Server};
-use sale::{Admission, Command, Counters, Refusal, SaleId, State};
+use engine::decide::valkey::{
+    CALLS_IN_FLIGHT, CallResult, LIBRARY_SOURCE, LIBRARY_VERSION, ValkeyError, ValkeyLibrary,
+};
+use engine::decide::{BatchDecider, Reply, Request};
+use engine::record::{Epoch, LedgerRecorder, StaleEpoch};
+use own_servers::redis::{RedisCluster, RedisServer};
+use sale::{AdmissionMode, Command, Refusal, SaleCounters, SaleId, SaleState};
 use uuid::Uuid;
 
 /// All units of a sale of three are bought in it, two of them before the server loses something.
-async fn goes_on_as_if_nothing_had_happened(world: &World, process: &mut crate::world::Process, epoch: u64) {
+async fn goes_on_as_if_nothing_had_happened(
+    world: &ValkeyFixture,
+    process: &mut crate::world::TestProcess,
+    epoch: u64,
+) {
     assert!(is_repeated(&process.buy(START, 1).await), "what was told is so");
     assert!(is_order(&process.buy(START, 3).await));
     assert!(is_refused(&process.buy(START, 4).await, Refusal::AllHeld), "no unit is sold twice");
@@ -23,7 +29,7 @@ async fn goes_on_as_if_nothing_had_happened(world: &World, process: &mut crate::
 
 #[tokio::test]
 async fn a_server_that_restarts_from_an_old_file_is_handed_the_state() {
-    let (mut world, mut process) = World::with_sale(&[], 3).await;
+    let (mut world, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&process.buy(START, 1).await));
     world.server.ask(&["SAVE"]);
     assert!(is_order(&process.buy(START, 2).await));
@@ -36,7 +42,7 @@ async fn a_server_that_restarts_from_an_old_file_is_handed_the_state() {
 #[tokio::test]
 async fn a_server_that_kept_everything_over_a_restart_is_not_believed_either() {
     let (mut world, mut process) =
-        World::with_sale(&["--appendonly", "yes", "--appendfsync", "always"], 3).await;
+        ValkeyFixture::with_sale(&["--appendonly", "yes", "--appendfsync", "always"], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
     world.server.kill();
     world.server.restart();
@@ -51,7 +57,7 @@ async fn a_server_that_kept_everything_over_a_restart_is_not_believed_either() {
 
 #[tokio::test]
 async fn an_emptied_server_is_handed_the_state() {
-    let (world, mut process) = World::with_sale(&[], 3).await;
+    let (world, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
     world.server.ask(&["FLUSHALL"]);
     goes_on_as_if_nothing_had_happened(&world, &mut process, 2).await;
@@ -59,7 +65,7 @@ async fn an_emptied_server_is_handed_the_state() {
 
 #[tokio::test]
 async fn a_server_without_the_library_is_brought_it() {
-    let (world, mut process) = World::with_sale(&[], 3).await;
+    let (world, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
     world.server.ask(&["FUNCTION", "FLUSH"]);
     goes_on_as_if_nothing_had_happened(&world, &mut process, 2).await;
@@ -67,9 +73,9 @@ async fn a_server_without_the_library_is_brought_it() {
 
 #[tokio::test]
 async fn each_key_that_vanishes_is_missed() {
-    let world = World::new();
+    let world = ValkeyFixture::new();
     let mut process = world.process("first").await;
-    let line = Admission::Fifo { per_second: 2, checkout_s: 60, line_opens_s: 0, extension_s: 0 };
+    let line = AdmissionMode::Fifo { per_second: 2, checkout_s: 60, line_opens_s: 0, extension_s: 0 };
     process.command(START, announce_with(5, 300, line)).await;
     for (no, at_ms) in [(1, 0), (2, 900), (3, 900), (4, 920), (5, 1_100), (6, 1_100), (7, 1_100)] {
         process.command(START.plus_ms(at_ms), Command::Join { buyer: buyer(no) }).await;
@@ -82,7 +88,7 @@ async fn each_key_that_vanishes_is_missed() {
     for part in ["", ":book", ":waiting", ":admitted", ":held", ":pace"] {
         let key = format!("doorbuster:{{{SALE}}}{part}");
         assert_eq!(world.server.ask(&["UNLINK", &key]), redis::Value::Int(1), "{key}");
-        process.settle(now, &[ask(Command::Tick)]).await;
+        process.decide_and_record(now, &[ask(Command::Tick)]).await;
         epoch += 1;
         assert_eq!(world.ledger.epoch_of(SALE), Some(Epoch(epoch)), "{key} was not missed");
         assert_eq!(process.counters(), expected, "after {key} had gone");
@@ -91,10 +97,10 @@ async fn each_key_that_vanishes_is_missed() {
 
 #[tokio::test]
 async fn a_promoted_replica_is_handed_the_state() {
-    let (world, mut process) = World::with_sale(&[], 3).await;
+    let (world, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
-    let replica = Server::start();
-    replica.follow(world.server.port());
+    let replica = RedisServer::start();
+    replica.replicate_from(world.server.port());
     let there = format!("doorbuster:{{{SALE}}}");
     assert_eq!(replica.ask(&["EXISTS", &there]), redis::Value::Int(1), "it has all the keys");
     // While it is a replica, nobody decides in it.
@@ -116,8 +122,8 @@ async fn a_promoted_replica_is_handed_the_state() {
 
 #[tokio::test]
 async fn a_primary_that_becomes_a_replica_decides_nothing() {
-    let (world, mut process) = World::with_sale(&[], 3).await;
-    let other = Server::start();
+    let (world, mut process) = ValkeyFixture::with_sale(&[], 3).await;
+    let other = RedisServer::start();
     world.server.ask(&["REPLICAOF", "127.0.0.1", &other.port().to_string()]);
     for _ in 0..2 {
         assert!(process.decide(START, &[ask(reserve(1))]).await.is_err());
@@ -129,18 +135,18 @@ async fn a_primary_that_becomes_a_replica_decides_nothing() {
 
 #[tokio::test]
 async fn a_full_server_decides_nothing_and_loses_nothing() {
-    let (world, mut process) = World::with_sale(&[], 3).await;
+    let (world, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
     world.server.ask(&["CONFIG", "SET", "maxmemory", "1"]);
     process.decide(START, &[ask(reserve(3))]).await.expect_err("there is no room");
-    assert!(process.valkey.is_away());
+    assert!(process.valkey.is_unavailable());
     world.server.ask(&["CONFIG", "SET", "maxmemory", "0"]);
     goes_on_as_if_nothing_had_happened(&world, &mut process, 1).await;
 }
 
 #[tokio::test]
 async fn a_server_that_would_drop_keys_is_refused() {
-    let world = World::with(&["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"]);
+    let world = ValkeyFixture::with(&["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"]);
     let error = world.start(&settings(&world.server.url(), "first")).await.err();
     let error = error.expect("it must not be decided in");
     assert!(error.to_string().contains("maxmemory-policy is allkeys-lru"), "{error}");
@@ -148,7 +154,7 @@ async fn a_server_that_would_drop_keys_is_refused() {
 
 #[tokio::test]
 async fn a_server_that_still_reads_its_file_decides_nothing_until_it_has() {
-    let (mut world, mut process) = World::with_sale(&["--key-load-delay", "200000"], 3).await;
+    let (mut world, mut process) = ValkeyFixture::with_sale(&["--key-load-delay", "200000"], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
     // A server looks up from reading once a kilobyte.
     world.server.ask(&["CONFIG", "SET", "rdbcompression", "no"]);
@@ -159,13 +165,13 @@ async fn a_server_that_still_reads_its_file_decides_nothing_until_it_has() {
     world.server.kill();
     world.server.restart_with(&["--loading-process-events-interval-bytes", "1024"], "LOADING");
     assert!(process.decide(START, &[ask(reserve(3))]).await.is_err());
-    world.server.until("PING", "PONG");
+    world.server.wait_for_reply("PING", "PONG");
     goes_on_as_if_nothing_had_happened(&world, &mut process, 2).await;
 }
 
 #[tokio::test]
 async fn a_state_that_cannot_be_read_is_not_decided_from_again() {
-    let (world, mut process) = World::with_sale(&[], 3).await;
+    let (world, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
     // Somebody writes into a key of the sale, and leaves all counts as they are.
     let book = format!("doorbuster:{{{SALE}}}:book");
@@ -182,46 +188,46 @@ async fn a_state_that_cannot_be_read_is_not_decided_from_again() {
 
 #[tokio::test]
 async fn a_distrusted_state_is_handed_over_anew() {
-    let (world, mut process) = World::with_sale(&[], 3).await;
+    let (world, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
     // Decided, and lost on the way to the ledger: nobody was told.
     process.decide(START, &[ask(reserve(9))]).await.unwrap();
-    process.valkey.distrust(&Outdated { sale: SALE, epoch: Epoch(1), kept: None });
+    process.valkey.invalidate(&StaleEpoch { sale: SALE, epoch: Epoch(1), last_recorded: None });
     goes_on_as_if_nothing_had_happened(&world, &mut process, 2).await;
-    assert_eq!(process.outbox.waiting(SALE, 10).await.unwrap(), vec![], "what was decided before is gone");
+    assert_eq!(process.outbox.read_items(SALE, 10).await.unwrap(), vec![], "what was decided before is gone");
 }
 
 #[tokio::test]
 async fn a_state_is_taken_only_for_a_newer_epoch_and_only_whole() {
-    let server = Server::start();
-    let mut redis = Redis::at(&server.url(), 1);
-    let mut state = State::new();
+    let server = RedisServer::start();
+    let mut redis = LibraryClient::at(&server.url(), 1);
+    let mut state = SaleState::new();
     state.step(START, &announce(3), &mut Vec::new());
     let sale = redis.begin(&state).await;
-    redis.hand_over(sale, Epoch(5), &state).await;
+    redis.restore_state(sale, Epoch(5), &state).await;
     for older in [4, 5] {
-        assert_eq!(redis.library.claim(sale).await.unwrap(), None);
-        assert!(!redis.library.hand_over(sale, Epoch(older), &State::new()).await.unwrap());
+        assert_eq!(redis.library.claim_restore(sale).await.unwrap(), None);
+        assert!(!redis.library.restore_state(sale, Epoch(older), &SaleState::new()).await.unwrap());
     }
     assert_eq!(redis.call(sale, START, vec![]).await.epoch, Epoch(5));
     // Another process is at it: its state is taken, and nobody else's until it is through or has gone silent.
-    let mut other = Library::at(&server.url(), "another").unwrap();
-    assert_eq!(other.claim(sale).await.unwrap(), None);
-    let wait_ms = redis.library.claim(sale).await.unwrap().expect("another has claimed it");
+    let mut other = ValkeyLibrary::new(&server.url(), "another").unwrap();
+    assert_eq!(other.claim_restore(sale).await.unwrap(), None);
+    let wait_ms = redis.library.claim_restore(sale).await.unwrap().expect("another has claimed it");
     assert!((1..=10_000).contains(&wait_ms), "{wait_ms}");
-    assert!(!redis.library.hand_over(sale, Epoch(6), &state).await.unwrap());
-    assert!(other.hand_over(sale, Epoch(6), &state).await.unwrap());
+    assert!(!redis.library.restore_state(sale, Epoch(6), &state).await.unwrap());
+    assert!(other.restore_state(sale, Epoch(6), &state).await.unwrap());
     // A state that nobody has handed over whole is none.
     let key = format!("doorbuster:{{{sale}}}");
-    assert_eq!(other.claim(sale).await.unwrap(), None);
+    assert_eq!(other.claim_restore(sale).await.unwrap(), None);
     server.ask(&["UNLINK", &key]);
     let said = redis.library.decide(&[batch(sale, START, vec![])], CALLS_IN_FLIGHT).await;
-    assert!(matches!(said[0], Ok(Said::StateNeeded(_))));
+    assert!(matches!(said[0], Ok(CallResult::StateNeeded(_))));
 }
 
 #[tokio::test]
 async fn many_processes_that_miss_a_state_hand_it_over_once() {
-    let (world, mut first) = World::with_sale(&[], 3).await;
+    let (world, mut first) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&first.buy(START, 1).await) && is_order(&first.buy(START, 2).await));
     let (mut second, mut third) = (world.process("second").await, world.process("third").await);
     world.server.ask(&["FLUSHALL"]);
@@ -238,19 +244,19 @@ async fn many_processes_that_miss_a_state_hand_it_over_once() {
 
 #[tokio::test]
 async fn a_newer_library_is_left_alone_and_an_older_one_replaced() {
-    let (world, mut process) = World::with_sale(&[], 3).await;
+    let (world, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
     let line = |version: u32| format!("local VERSION = {version}");
     let load = |version: u32| {
-        let text = TEXT.replace(&line(VERSION), &line(version));
+        let text = LIBRARY_SOURCE.replace(&line(LIBRARY_VERSION), &line(version));
         world.server.ask(&["FUNCTION", "LOAD", "REPLACE", &text]);
     };
-    load(VERSION + 1);
+    load(LIBRARY_VERSION + 1);
     assert!(process.decide(START, &[ask(reserve(3))]).await.is_err(), "it speaks another version");
-    let mut late = Library::at(&world.server.url(), "late").unwrap();
+    let mut late = ValkeyLibrary::new(&world.server.url(), "late").unwrap();
     let refused = late.connect().await.err();
     assert!(
-        matches!(refused, Some(ValkeyError::NewerLibrary { theirs, .. }) if theirs == VERSION + 1),
+        matches!(refused, Some(ValkeyError::NewerLibrary { theirs, .. }) if theirs == LIBRARY_VERSION + 1),
         "{refused:?}"
     );
     load(0);
@@ -260,17 +266,17 @@ async fn a_newer_library_is_left_alone_and_an_older_one_replaced() {
 
 #[tokio::test]
 async fn a_cluster_spreads_the_sales() {
-    let cluster = Cluster::start(3);
-    let world = World { server: Server::start(), ledger: crate::ledger::Ledger::default() };
+    let cluster = RedisCluster::start(3);
+    let world = ValkeyFixture { server: RedisServer::start(), ledger: crate::ledger::Ledger::default() };
     let mut process = world.process_at(&cluster.url(), "first").await;
     let sales: Vec<SaleId> = (1..=12).map(|no| SaleId(Uuid::from_u64_pair(0xc1, no))).collect();
-    let asks = |command: &dyn Fn(u64) -> Command| -> Vec<Ask> {
-        let command = |(no, sale): (u64, &SaleId)| Ask::Command { sale: *sale, command: command(no) };
+    let asks = |command: &dyn Fn(u64) -> Command| -> Vec<Request> {
+        let command = |(no, sale): (u64, &SaleId)| Request::Command { sale: *sale, command: command(no) };
         (1..).zip(&sales).map(command).collect()
     };
-    process.settle(START, &asks(&|_| announce(3))).await;
-    let told = process.settle(START, &asks(&reserve)).await;
-    assert!(told.iter().all(|told| matches!(told, Told::Outcome { outcome, .. } if is_order(outcome))));
+    process.decide_and_record(START, &asks(&|_| announce(3))).await;
+    let told = process.decide_and_record(START, &asks(&reserve)).await;
+    assert!(told.iter().all(|told| matches!(told, Reply::Outcome { outcome, .. } if is_order(outcome))));
     for server in &cluster.servers {
         let redis::Value::Int(keys) = server.ask(&["DBSIZE"]) else { panic!("a number") };
         assert!(keys > 0, "a node has no sale");
@@ -280,9 +286,9 @@ async fn a_cluster_spreads_the_sales() {
     assert!(
         views
             .iter()
-            .all(|view| view.counters == Counters { held: 1, quantity: 3, available: 2, ..view.counters })
+            .all(|view| view.counters == SaleCounters { held: 1, quantity: 3, available: 2, ..view.counters })
     );
     for sale in sales {
-        assert_eq!(process.outbox.waiting(sale, 1).await.unwrap(), vec![]);
+        assert_eq!(process.outbox.read_items(sale, 1).await.unwrap(), vec![]);
     }
 }

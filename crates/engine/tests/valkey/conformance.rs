@@ -1,10 +1,10 @@
 //! The law in Lua against the law in Rust: every tape, and thousands of random histories, with the same outcomes and the
 //! same events.
 
-use crate::machine::{HandedOver, OneSale, Redis, runtime};
+use crate::machine::{HandedOver, LibraryClient, OneSale, runtime};
 use engine::record::Epoch;
-use own_servers::redis::Server;
-use sale::{State, Tape, Timestamp, tape::TapeError};
+use own_servers::redis::RedisServer;
+use sale::{SaleState, Tape, Timestamp, tape::TapeError};
 use std::path::{Path, PathBuf};
 
 #[test]
@@ -14,7 +14,7 @@ fn every_tape_comes_out_as_it_says() {
 
 #[test]
 fn every_tape_comes_out_as_it_says_though_the_state_is_handed_over_before_each_line() {
-    play_all(|tape, sale| tape.run(&mut HandedOver { sale, state: State::new(), epoch: Epoch(1) }));
+    play_all(|tape, sale| tape.run(&mut HandedOver { sale, state: SaleState::new(), epoch: Epoch(1) }));
 }
 
 fn play_all(play: impl Fn(&Tape, OneSale<'_>) -> Result<(), TapeError>) {
@@ -24,12 +24,12 @@ fn play_all(play: impl Fn(&Tape, OneSale<'_>) -> Result<(), TapeError>) {
         files.filter(|file| file.extension().is_some_and(|it| it == "tape")).collect();
     files.sort();
     assert!(!files.is_empty(), "no tapes in {}", folder.display());
-    let server = Server::start();
-    let (runtime, mut redis) = (runtime(), Redis::at(&server.url(), 0));
+    let server = RedisServer::start();
+    let (runtime, mut redis) = (runtime(), LibraryClient::at(&server.url(), 0));
     let mut failures = Vec::new();
     for file in files {
         let tape = Tape::parse(&std::fs::read_to_string(&file).unwrap()).unwrap();
-        let sale = runtime.block_on(redis.begin(&State::new()));
+        let sale = runtime.block_on(redis.begin(&SaleState::new()));
         let machine = OneSale { runtime: &runtime, redis: &mut redis, sale, clock: Timestamp::default() };
         if let Err(error) = play(&tape, machine) {
             failures.push(format!("{}:{}\n{error}\n", file.display(), error.line()));

@@ -1,59 +1,64 @@
 //! Deciding through the port, as the pipeline does: answers in order, several processes, time that passes by itself.
 
 use crate::world::{
-    Process, SALE, START, World, announce, announce_with, ask, buyer, is_order, is_refused, is_repeated,
-    order, recorded, reserve,
+    SALE, START, TestProcess, ValkeyFixture, announce, announce_with, ask, buyer, is_order, is_refused,
+    is_repeated, order, recorded, reserve,
 };
-use engine::decide::valkey::Settings;
-use engine::decide::{Ask, Decide, Told};
-use engine::record::{Epoch, Record};
-use sale::{Admission, Command, Event, Outcome, Place, Refusal, Release, SaleId, Seq, Timestamp};
+use engine::decide::valkey::ValkeySettings;
+use engine::decide::{BatchDecider, Reply, Request};
+use engine::record::{Epoch, LedgerRecorder};
+use sale::{
+    AdmissionMode, Command, CommandOutcome, Event, EventSeq, LinePosition, Refusal, ReleaseCause, SaleId,
+    Timestamp,
+};
 use std::sync::Arc;
 use uuid::Uuid;
 
 #[tokio::test]
 async fn every_kind_of_ask_is_answered_in_its_place() {
-    let (_world, mut process) = World::with_sale(&[], 2).await;
+    let (_world, mut process) = ValkeyFixture::with_sale(&[], 2).await;
     let nowhere = SaleId(Uuid::from_u64_pair(0, 0));
     let asks = [
-        Ask::Command { sale: nowhere, command: Command::Tick },
+        Request::Command { sale: nowhere, command: Command::Tick },
         ask(reserve(1)),
-        Ask::Buyer { sale: SALE, buyer: buyer(1) },
-        Ask::Order { order: order(1) },
+        Request::Buyer { sale: SALE, buyer: buyer(1) },
+        Request::Order { order: order(1) },
         ask(reserve(1)),
         ask(Command::Join { buyer: buyer(2) }),
-        Ask::Order { order: order(2) },
-        Ask::OrdersOf { buyer: buyer(1), sales: vec![nowhere, SALE] },
-        Ask::Line { sale: SALE, after: None, limit: 10 },
-        Ask::Buyer { sale: nowhere, buyer: buyer(1) },
+        Request::Order { order: order(2) },
+        Request::OrdersOf { buyer: buyer(1), sales: vec![nowhere, SALE] },
+        Request::Line { sale: SALE, after: None, limit: 10 },
+        Request::Buyer { sale: nowhere, buyer: buyer(1) },
     ];
-    let told = process.settle(START, &asks).await;
+    let told = process.decide_and_record(START, &asks).await;
     assert_eq!(told.len(), asks.len());
-    assert!(matches!(told[0], Told::NoSuchSale));
-    assert!(matches!(&told[1], Told::Outcome { outcome, seq: Seq(2), at: START } if is_order(outcome)));
-    assert!(matches!(told[2], Told::Buyer(view) if view.held == 1));
-    assert!(matches!(told[3], Told::Order(Some((SALE, view))) if view.id == order(1)));
-    assert!(matches!(&told[4], Told::Outcome { outcome, seq: Seq(2), .. } if is_repeated(outcome)));
-    assert!(matches!(&told[5], Told::Outcome { outcome, .. } if is_refused(outcome, Refusal::NoLine)));
-    assert!(matches!(told[6], Told::Order(None)));
-    assert!(matches!(&told[7], Told::Orders(orders) if orders.len() == 1 && orders[0].0 == SALE));
-    assert!(matches!(&told[8], Told::Line(members) if members.is_empty()));
-    assert!(matches!(told[9], Told::NoSuchSale));
+    assert!(matches!(told[0], Reply::NoSuchSale));
+    assert!(matches!(&told[1], Reply::Outcome { outcome, seq: EventSeq(2), at: START } if is_order(outcome)));
+    assert!(matches!(told[2], Reply::Buyer(view) if view.held == 1));
+    assert!(matches!(told[3], Reply::Order(Some((SALE, view))) if view.id == order(1)));
+    assert!(matches!(&told[4], Reply::Outcome { outcome, seq: EventSeq(2), .. } if is_repeated(outcome)));
+    assert!(matches!(&told[5], Reply::Outcome { outcome, .. } if is_refused(outcome, Refusal::NoLine)));
+    assert!(matches!(told[6], Reply::Order(None)));
+    assert!(matches!(&told[7], Reply::Orders(orders) if orders.len() == 1 && orders[0].0 == SALE));
+    assert!(matches!(&told[8], Reply::Line(members) if members.is_empty()));
+    assert!(matches!(told[9], Reply::NoSuchSale));
 }
 
 #[tokio::test]
 async fn a_batch_larger_than_a_call_is_decided_in_order() {
-    let (world, mut process) = World::with_sale(&[], 600).await;
-    let asks: Vec<Ask> = (0..1_000).map(|no| ask(reserve(no))).collect();
+    let (world, mut process) = ValkeyFixture::with_sale(&[], 600).await;
+    let asks: Vec<Request> = (0..1_000).map(|no| ask(reserve(no))).collect();
     let decided = process.decide(START, &asks).await.unwrap();
-    let made =
-        decided.told.iter().map(|told| matches!(told, Told::Outcome { outcome, .. } if is_order(outcome)));
+    let made = decided
+        .replies
+        .iter()
+        .map(|told| matches!(told, Reply::Outcome { outcome, .. } if is_order(outcome)));
     assert!(made.eq((0..1_000).map(|no| no < 600)), "first come, first served");
     assert_eq!(decided.batch.sales[0].1.len(), 600);
     let calls = decided.batch.calls.iter();
     assert!(calls.clone().all(|call| call.epoch == Epoch(1) && call.sale == SALE));
     assert!(calls.clone().zip(calls.clone().skip(1)).all(|(call, next)| call.last == next.before));
-    assert_eq!(calls.last().map(|call| call.last), Some(Seq(601)));
+    assert_eq!(calls.last().map(|call| call.last), Some(EventSeq(601)));
     let mut ledger = world.ledger.clone();
     ledger.append(&decided.batch).await.unwrap();
     assert_eq!(world.ledger.fold(SALE).counters(), decided.views[0].counters);
@@ -61,17 +66,17 @@ async fn a_batch_larger_than_a_call_is_decided_in_order() {
 
 #[tokio::test]
 async fn a_sale_that_makes_no_sense_is_not_announced() {
-    let world = World::new();
+    let world = ValkeyFixture::new();
     let mut process = world.process("first").await;
     assert!(is_refused(&process.command(START, announce(0)).await, Refusal::BadPolicy));
-    assert!(matches!(process.ask(START, ask(reserve(1))).await, Told::NoSuchSale));
+    assert!(matches!(process.ask(START, ask(reserve(1))).await, Reply::NoSuchSale));
     assert_eq!(world.ledger.epoch_of(SALE), None);
     assert!(process.valkey.views().is_empty());
 }
 
 #[tokio::test]
 async fn processes_share_a_sale_and_nobody_rebuilds() {
-    let (world, mut first) = World::with_sale(&[], 1).await;
+    let (world, mut first) = ValkeyFixture::with_sale(&[], 1).await;
     let mut second = world.process("second").await;
     assert!(is_order(&second.buy(START, 1).await));
     assert!(is_refused(&first.buy(START, 2).await, Refusal::AllHeld));
@@ -81,21 +86,21 @@ async fn processes_share_a_sale_and_nobody_rebuilds() {
 
 #[tokio::test]
 async fn a_sale_that_another_process_announced_is_found() {
-    let world = World::new();
+    let world = ValkeyFixture::new();
     let (mut first, mut second) = (world.process("first").await, world.process("second").await);
     first.command(START, announce(3)).await;
     assert!(is_order(&first.buy(START, 1).await));
-    let found = second.ask(START, Ask::Order { order: order(1) }).await;
-    assert!(matches!(found, Told::Order(Some((SALE, _)))), "{found:?}");
+    let found = second.ask(START, Request::Order { order: order(1) }).await;
+    assert!(matches!(found, Reply::Order(Some((SALE, _)))), "{found:?}");
     assert_eq!(second.counters().held, 1);
     assert_eq!(world.ledger.epoch_of(SALE), Some(Epoch(1)));
 }
 
 #[tokio::test]
 async fn a_hold_expires_once_however_many_processes_tick() {
-    let world = World::new();
+    let world = ValkeyFixture::new();
     let mut first = world.process("first").await;
-    let line = Admission::Fifo { per_second: 10, checkout_s: 60, line_opens_s: 0, extension_s: 0 };
+    let line = AdmissionMode::Fifo { per_second: 10, checkout_s: 60, line_opens_s: 0, extension_s: 0 };
     first.command(START, announce_with(1, 1, line)).await;
     first.command(START, Command::Join { buyer: buyer(1) }).await;
     assert!(is_order(&first.buy(START, 1).await));
@@ -104,21 +109,21 @@ async fn a_hold_expires_once_however_many_processes_tick() {
     let over = START.plus_s(1);
     for process in [&mut first].into_iter().chain(&mut others) {
         assert!(process.valkey.next_due().is_some_and(|due| due <= over));
-        process.settle(over, &[]).await;
+        process.decide_and_record(over, &[]).await;
     }
     let entries = world.ledger.entries(SALE);
-    let expired = |event: &Event| matches!(event, Event::Released { reason: Release::Expired, .. });
+    let expired = |event: &Event| matches!(event, Event::Released { reason: ReleaseCause::Expired, .. });
     assert_eq!(entries.iter().filter(|entry| expired(&entry.event)).count(), 1);
-    let told = others[0].ask(over, Ask::Buyer { sale: SALE, buyer: buyer(2) }).await;
+    let told = others[0].ask(over, Request::Buyer { sale: SALE, buyer: buyer(2) }).await;
     assert!(
-        matches!(told, Told::Buyer(view) if matches!(view.place, Some(Place::Admitted { .. }))),
+        matches!(told, Reply::Buyer(view) if matches!(view.place, Some(LinePosition::Admitted { .. }))),
         "{told:?}"
     );
 }
 
 #[tokio::test]
 async fn a_sale_is_looked_at_though_it_told_nothing_is_due() {
-    let (world, mut first) = World::with_sale(&[], 1).await;
+    let (world, mut first) = ValkeyFixture::with_sale(&[], 1).await;
     let mut second = world.process("second").await;
     assert!(is_order(&first.buy(START, 1).await));
     // The second process does not know of the hold, and the first one is gone.
@@ -128,43 +133,43 @@ async fn a_sale_is_looked_at_though_it_told_nothing_is_due() {
         let due = second.valkey.next_due().expect("a sale that goes on is looked at");
         assert!(due <= START.plus_s(302), "{due:?}");
         now = due.max(now.plus_ms(1));
-        second.settle(now, &[]).await;
+        second.decide_and_record(now, &[]).await;
     }
     assert!(now.ms_since(START.plus_s(300)) < 1_000, "{now:?}");
 }
 
 #[tokio::test]
 async fn time_is_the_servers_and_never_runs_backwards() {
-    let world = World::new();
-    let settings = Settings {
+    let world = ValkeyFixture::new();
+    let settings = ValkeySettings {
         url: world.server.url(),
         name: "first".into(),
-        time_as_told: false,
+        uses_caller_time: false,
         ticks: true,
-        wrong_by: Arc::new(|| 0),
+        clock_offset: Arc::new(|| 0),
     };
     let valkey = world.start(&settings).await.unwrap();
-    let outbox = engine::decide::valkey::Outbox::at(&world.server.url()).unwrap();
-    let mut process = Process { valkey, ledger: world.ledger.clone(), outbox };
+    let outbox = engine::decide::valkey::Outbox::new(&world.server.url()).unwrap();
+    let mut process = TestProcess { valkey, ledger: world.ledger.clone(), outbox };
     let redis::Value::Array(time) = world.server.ask(&["TIME"]) else { panic!("TIME is a list") };
     let seconds: i64 = redis::from_redis_value(time[0].clone()).unwrap();
     // What this process takes for the time does not matter.
     for wrong in [Timestamp(0), Timestamp::MAX] {
         let told = process.ask(wrong, ask(announce(1))).await;
         assert!(
-            matches!(told, Told::Outcome { at, .. } if (0..60_000).contains(&at.ms_since(Timestamp(seconds * 1000))))
+            matches!(told, Reply::Outcome { at, .. } if (0..60_000).contains(&at.ms_since(Timestamp(seconds * 1000))))
         );
     }
     // A sale whose last event lies in the server's future goes on from there.
     let ahead = Timestamp(seconds * 1000).plus_s(1_000_000);
     let other = SaleId(Uuid::from_u64_pair(0x5a1e, 2));
-    let mut state = sale::State::new();
+    let mut state = sale::SaleState::new();
     let mut entries = Vec::new();
     state.step(ahead, &announce_until(ahead.plus_s(60)), &mut entries);
     let batch = engine::record::Batch { sales: vec![(other, entries)], ..Default::default() };
     process.ledger.append(&batch).await.unwrap();
-    let told = process.ask(Timestamp(0), Ask::Command { sale: other, command: reserve(1) }).await;
-    assert!(matches!(told, Told::Outcome { at, .. } if at == ahead), "{told:?}");
+    let told = process.ask(Timestamp(0), Request::Command { sale: other, command: reserve(1) }).await;
+    assert!(matches!(told, Reply::Outcome { at, .. } if at == ahead), "{told:?}");
 }
 
 fn announce_until(ends_at: Timestamp) -> Command {
@@ -175,19 +180,19 @@ fn announce_until(ends_at: Timestamp) -> Command {
 
 #[tokio::test]
 async fn what_was_decided_waits_in_the_outbox_until_it_is_recorded() {
-    let (world, mut process) = World::with_sale(&[], 5).await;
+    let (world, mut process) = ValkeyFixture::with_sale(&[], 5).await;
     let decided = process.decide(START, &[ask(reserve(1)), ask(reserve(2))]).await.unwrap();
-    assert!(matches!(&decided.told[1], Told::Outcome { outcome: Outcome::Order { .. }, .. }));
+    assert!(matches!(&decided.replies[1], Reply::Outcome { outcome: CommandOutcome::Order { .. }, .. }));
     // The process dies here; another one finds what it has left, records it, and takes it out.
     drop(process);
     let mut other = world.process("second").await;
-    let waiting = other.outbox.waiting(SALE, 10).await.unwrap();
+    let waiting = other.outbox.read_items(SALE, 10).await.unwrap();
     assert_eq!(waiting.len(), 1);
     assert_eq!((waiting[0].epoch, &waiting[0].entries), (Epoch(1), &decided.batch.sales[0].1));
     assert_eq!(waiting[0].first(), Some(decided.batch.calls[0].before.next()));
     assert_eq!(waiting[0].last(), decided.batch.calls[0].last);
     other.ledger.append(&decided.batch).await.unwrap();
-    other.outbox.forget(&recorded(&decided.batch)).await.unwrap();
-    assert_eq!(other.outbox.waiting(SALE, 10).await.unwrap(), vec![]);
+    other.outbox.trim(&recorded(&decided.batch)).await.unwrap();
+    assert_eq!(other.outbox.read_items(SALE, 10).await.unwrap(), vec![]);
     assert!(is_repeated(&other.buy(START, 1).await));
 }

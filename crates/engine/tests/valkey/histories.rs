@@ -3,15 +3,15 @@
 //!
 //! `DOORBUSTER_SEED=n` plays the histories of one run again, `DOORBUSTER_HISTORIES=n` plays that many.
 
-use crate::history::{Case, Sale, any_sale};
-use crate::machine::{Redis, batch, outcome, runtime};
-use engine::decide::valkey::{Answer, Batch, CALL_LEN_MAX, Reply, Request};
+use crate::history::{Sale, TimedCommand, any_sale};
+use crate::machine::{LibraryClient, batch, outcome, runtime};
+use engine::decide::valkey::{CALL_LEN_MAX, LibraryAnswer, LibraryCall, LibraryReply, LibraryRequest};
 use engine::record::Epoch;
-use own_servers::redis::Server;
+use own_servers::redis::RedisServer;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseResult, TestRng, TestRunner};
-use sale::{BuyerId, Command, Entry, Outcome, SaleId, State, Timestamp};
+use sale::{BuyerId, Command, CommandOutcome, LedgerEntry, SaleId, SaleState, Timestamp};
 
 /// Histories a run.
 const HISTORIES: u32 = 5_000;
@@ -35,9 +35,10 @@ fn random_histories_come_out_as_in_memory() {
     let break_off = prop::option::weighted(0.3, (0.0..1.0f64, prop::option::weighted(0.3, 0.0..1.0f64)));
     let strategy = (any_sale(), break_off);
 
-    let server = Server::start();
+    let server = RedisServer::start();
     let runtime = runtime();
-    let mut machines: Vec<Redis> = (0..AT_ONCE).map(|no| Redis::at(&server.url(), no)).collect();
+    let mut machines: Vec<LibraryClient> =
+        (0..AT_ONCE).map(|no| LibraryClient::at(&server.url(), no)).collect();
     let mut played = 0;
     while played < histories {
         let mut trees: Vec<_> = machines.iter().map(|_| strategy.new_tree(&mut runner).unwrap()).collect();
@@ -80,19 +81,19 @@ fn shrink<T: ValueTree>(
 }
 
 /// Plays a history on both.
-async fn play(redis: &mut Redis, sale: &Sale, break_off: BreakOff) -> TestCaseResult {
+async fn play(redis: &mut LibraryClient, sale: &Sale, break_off: BreakOff) -> TestCaseResult {
     let commands = sale.commands();
     let (first, second) =
         commands.split_at(break_off.map_or(commands.len(), |(at, _)| share(at, commands.len())));
-    let mut state = State::new();
+    let mut state = SaleState::new();
     let id = redis.begin(&state).await;
     let entries = compare(redis, id, &mut state, first).await?;
     if let Some((_, hole)) = break_off {
         let hole = hole.map(|hole| share(hole, entries.len()));
-        state = State::new();
+        state = SaleState::new();
         let kept = entries.iter().enumerate().filter(|(at, _)| Some(*at) != hole);
         kept.for_each(|(_, entry)| state.apply(entry));
-        redis.hand_over(id, Epoch(2), &state).await;
+        redis.restore_state(id, Epoch(2), &state).await;
         compare(redis, id, &mut state, second).await?;
     }
     compare_whole(redis, id, &state).await
@@ -100,39 +101,40 @@ async fn play(redis: &mut Redis, sale: &Sale, break_off: BreakOff) -> TestCaseRe
 
 /// Plays commands on both, those of one moment in one call.
 async fn compare(
-    redis: &mut Redis,
+    redis: &mut LibraryClient,
     id: SaleId,
-    state: &mut State,
-    commands: &[Case],
-) -> Result<Vec<Entry>, TestCaseError> {
+    state: &mut SaleState,
+    commands: &[TimedCommand],
+) -> Result<Vec<LedgerEntry>, TestCaseError> {
     let moments = commands.chunk_by(|one, next| one.0 == next.0);
-    let calls: Vec<&[Case]> = moments.flat_map(|moment| moment.chunks(CALL_LEN_MAX)).collect();
-    let batches: Vec<Batch<'_>> = calls.iter().map(|call| batch(id, call[0].0, requests(call))).collect();
+    let calls: Vec<&[TimedCommand]> = moments.flat_map(|moment| moment.chunks(CALL_LEN_MAX)).collect();
+    let batches: Vec<LibraryCall<'_>> =
+        calls.iter().map(|call| batch(id, call[0].0, requests(call))).collect();
     let mut all = Vec::new();
     for (call, reply) in calls.iter().zip(redis.decide(&batches).await) {
         let mut left = reply.entries.as_slice();
         prop_assert_eq!(reply.seq_before, state.seq());
         for ((now, command), (happened, answer)) in call.iter().zip(&reply.answers) {
             let mut expected = Vec::new();
-            let told: Outcome = state.step(*now, command, &mut expected);
+            let told: CommandOutcome = state.step(*now, command, &mut expected);
             let (got, rest) = left.split_at(*happened as usize);
             left = rest;
             prop_assert_eq!(&outcome(answer), &told, "to {:?} at {:?}", command, now);
             prop_assert_eq!(got, expected.as_slice(), "by {:?} at {:?}", command, now);
             all.extend(expected);
         }
-        compare_sums(&reply, state, call.last().map_or(state.clock(), |last| last.0))?;
+        compare_sums(&reply, state, call.last().map_or(state.latest_time(), |last| last.0))?;
     }
     Ok(all)
 }
 
-fn requests(call: &[Case]) -> Vec<Request<'_>> {
-    call.iter().map(|(_, command)| Request::Command(command)).collect()
+fn requests(call: &[TimedCommand]) -> Vec<LibraryRequest<'_>> {
+    call.iter().map(|(_, command)| LibraryRequest::Command(command)).collect()
 }
 
-fn compare_sums(reply: &Reply, state: &State, now: Timestamp) -> TestCaseResult {
+fn compare_sums(reply: &LibraryReply, state: &SaleState, now: Timestamp) -> TestCaseResult {
     prop_assert_eq!(reply.counters, state.counters());
-    prop_assert_eq!(reply.at, now.max(state.clock()));
+    prop_assert_eq!(reply.at, now.max(state.latest_time()));
     prop_assert_eq!((reply.announced, reply.closed), (state.policy().is_some(), state.is_closed()));
     prop_assert_eq!(reply.paused, state.paused_at().is_some());
     prop_assert_eq!(reply.due, state.next_due());
@@ -142,44 +144,51 @@ fn compare_sums(reply: &Reply, state: &State, now: Timestamp) -> TestCaseResult 
 }
 
 /// Everything that can be asked.
-async fn compare_whole(redis: &mut Redis, id: SaleId, state: &State) -> TestCaseResult {
+async fn compare_whole(redis: &mut LibraryClient, id: SaleId, state: &SaleState) -> TestCaseResult {
     let buyers: Vec<BuyerId> = state.buyers().map(|(buyer, _)| buyer).collect();
     let orders: Vec<_> = state.orders().map(|order| order.id).collect();
-    let mut requests = vec![Request::Line(0, 100), Request::Line(1, 2)];
-    requests.extend(buyers.iter().flat_map(|buyer| [Request::Buyer(*buyer), Request::OrdersOf(*buyer)]));
-    requests.extend(orders.iter().map(|order| Request::Order(*order)));
+    let mut requests = vec![LibraryRequest::Line(0, 100), LibraryRequest::Line(1, 2)];
+    requests.extend(
+        buyers.iter().flat_map(|buyer| [LibraryRequest::Buyer(*buyer), LibraryRequest::OrdersOf(*buyer)]),
+    );
+    requests.extend(orders.iter().map(|order| LibraryRequest::Order(*order)));
     let nobody = sale::tape::buyer("nobody");
-    requests.extend([Request::Buyer(nobody), Request::Order(sale::tape::order("none"))]);
+    requests.extend([LibraryRequest::Buyer(nobody), LibraryRequest::Order(sale::tape::order("none"))]);
     let mut state = state.clone();
-    let at = state.clock();
+    let at = state.latest_time();
     let reply = redis.call(id, at, requests).await;
     let mut entries = Vec::new();
     if state.next_due().is_some_and(|due| due <= at) {
         state.step(at, &Command::Tick, &mut entries);
     }
     prop_assert_eq!(&reply.entries, &entries);
-    let mut expected =
-        vec![Answer::Line(state.line(None, 100)), Answer::Line(state.line(Some(sale::Ticket(1)), 2))];
+    let mut expected = vec![
+        LibraryAnswer::Line(state.line_members(None, 100)),
+        LibraryAnswer::Line(state.line_members(Some(sale::Ticket(1)), 2)),
+    ];
     for buyer in buyers {
-        expected
-            .extend([Answer::Buyer(state.buyer(buyer)), Answer::Orders(state.orders_of(buyer).collect())]);
+        expected.extend([
+            LibraryAnswer::Buyer(state.buyer(buyer)),
+            LibraryAnswer::Orders(state.buyer_orders(buyer).collect()),
+        ]);
     }
-    expected.extend(orders.iter().map(|order| Answer::Orders(state.order(*order).into_iter().collect())));
-    expected.extend([Answer::Buyer(state.buyer(nobody)), Answer::Orders(vec![])]);
-    let got: Vec<Answer> = reply.answers.into_iter().map(|(_, answer)| answer).collect();
+    expected
+        .extend(orders.iter().map(|order| LibraryAnswer::Orders(state.order(*order).into_iter().collect())));
+    expected.extend([LibraryAnswer::Buyer(state.buyer(nobody)), LibraryAnswer::Orders(vec![])]);
+    let got: Vec<LibraryAnswer> = reply.answers.into_iter().map(|(_, answer)| answer).collect();
     prop_assert_eq!(got, expected);
     compare_sums_at_rest(redis, id, &state).await
 }
 
-async fn compare_sums_at_rest(redis: &mut Redis, id: SaleId, state: &State) -> TestCaseResult {
-    let mut look = batch(id, state.clock(), vec![]);
-    look.time = engine::decide::valkey::Time::StandsStill;
-    look.known_policy = sale::Seq(0);
+async fn compare_sums_at_rest(redis: &mut LibraryClient, id: SaleId, state: &SaleState) -> TestCaseResult {
+    let mut look = batch(id, state.latest_time(), vec![]);
+    look.time = engine::decide::valkey::CallTime::ReadOnly;
+    look.known_policy = sale::EventSeq(0);
     let reply = redis.decide(&[look]).await.remove(0);
     if state.policy().is_some() && state.seq().0 > 0 {
         prop_assert_eq!(reply.policy.1.as_ref(), state.policy());
     }
-    compare_sums(&reply, state, state.clock())
+    compare_sums(&reply, state, state.latest_time())
 }
 
 /// The index at a share of a length.

@@ -1,9 +1,11 @@
 //! A ledger and its epochs in memory, as a database keeps them: a batch is recorded whole, or, when it was decided under an
 //! epoch that is over or does not fit, not at all.
 
-use engine::record::{Batch, Epoch, Epochs, Page, Read, ReadError, Record, RecordError};
+use engine::record::{
+    Batch, Epoch, EpochStore, LedgerPage, LedgerReader, LedgerRecorder, ReadError, RecordError,
+};
 use futures::future::BoxFuture;
-use sale::{Entry, SaleId, Seq, State};
+use sale::{EventSeq, LedgerEntry, SaleId, SaleState};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::mpsc;
@@ -15,17 +17,17 @@ pub struct Ledger {
 
 #[derive(Default)]
 struct Inner {
-    sales: BTreeMap<SaleId, BTreeMap<Seq, Entry>>,
+    sales: BTreeMap<SaleId, BTreeMap<EventSeq, LedgerEntry>>,
     epochs: BTreeMap<SaleId, Epoch>,
 }
 
 impl Ledger {
-    pub fn entries(&self, sale: SaleId) -> Vec<Entry> {
+    pub fn entries(&self, sale: SaleId) -> Vec<LedgerEntry> {
         self.lock().sales.get(&sale).map(|entries| entries.values().cloned().collect()).unwrap_or_default()
     }
 
-    pub fn fold(&self, sale: SaleId) -> State {
-        let mut state = State::new();
+    pub fn fold(&self, sale: SaleId) -> SaleState {
+        let mut state = SaleState::new();
         self.entries(sale).iter().for_each(|entry| state.apply(entry));
         state
     }
@@ -39,7 +41,7 @@ impl Ledger {
     }
 }
 
-impl Record for Ledger {
+impl LedgerRecorder for Ledger {
     async fn append(&mut self, batch: &Batch) -> Result<(), RecordError> {
         let mut inner = self.lock();
         let is_over = |call: &engine::record::Call| inner.epochs.get(&call.sale) != Some(&call.epoch);
@@ -50,7 +52,7 @@ impl Record for Ledger {
             let known = inner.sales.get(sale);
             let taken =
                 entries.iter().find(|entry| known.is_some_and(|known| known.contains_key(&entry.seq)));
-            if let Some(Entry { seq, .. }) = taken {
+            if let Some(LedgerEntry { seq, .. }) = taken {
                 return Err(RecordError::Collision { sale: *sale, seq: *seq });
             }
         }
@@ -66,38 +68,43 @@ impl Record for Ledger {
     }
 }
 
-impl Read for Ledger {
-    fn sales(&self) -> BoxFuture<'_, Result<Vec<SaleId>, ReadError>> {
+impl LedgerReader for Ledger {
+    fn list_sales(&self) -> BoxFuture<'_, Result<Vec<SaleId>, ReadError>> {
         Box::pin(async { Ok(self.lock().sales.keys().copied().collect()) })
     }
 
-    fn read(&self, sale: SaleId, after: Seq, limit: usize) -> BoxFuture<'_, Result<Vec<Entry>, ReadError>> {
+    fn read_entries(
+        &self,
+        sale: SaleId,
+        after: EventSeq,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<LedgerEntry>, ReadError>> {
         Box::pin(async move {
             let entries = self.entries(sale);
             Ok(entries.into_iter().filter(|entry| entry.seq > after).take(limit).collect())
         })
     }
 
-    fn scan(&self) -> mpsc::Receiver<Result<Page, ReadError>> {
+    fn scan(&self) -> mpsc::Receiver<Result<LedgerPage, ReadError>> {
         let sales: Vec<SaleId> = self.lock().sales.keys().copied().collect();
         let (pages, receiver) = mpsc::channel(sales.len().max(1));
         for sale in sales {
             let entries = self.entries(sale);
-            pages.try_send(Ok(Page { sale, entries })).expect("the channel was made large enough");
+            pages.try_send(Ok(LedgerPage { sale, entries })).expect("the channel was made large enough");
         }
         receiver
     }
 }
 
-impl Epochs for Ledger {
-    fn epoch(&self, sale: SaleId) -> BoxFuture<'_, Result<Option<Epoch>, ReadError>> {
+impl EpochStore for Ledger {
+    fn load_epoch(&self, sale: SaleId) -> BoxFuture<'_, Result<Option<Epoch>, ReadError>> {
         Box::pin(async move {
             let is_there = !self.entries(sale).is_empty();
             Ok(self.epoch_of(sale).or(is_there.then_some(Epoch(0))))
         })
     }
 
-    fn all(&self) -> BoxFuture<'_, Result<Vec<(SaleId, Epoch)>, ReadError>> {
+    fn list_epochs(&self) -> BoxFuture<'_, Result<Vec<(SaleId, Epoch)>, ReadError>> {
         Box::pin(async {
             let inner = self.lock();
             let epoch_of = |sale| inner.epochs.get(sale).copied().unwrap_or_default();
@@ -105,7 +112,7 @@ impl Epochs for Ledger {
         })
     }
 
-    fn raise(&self, sale: SaleId) -> BoxFuture<'_, Result<Epoch, ReadError>> {
+    fn raise_epoch(&self, sale: SaleId) -> BoxFuture<'_, Result<Epoch, ReadError>> {
         Box::pin(async move {
             let mut inner = self.lock();
             let epoch = inner.epochs.entry(sale).or_default();

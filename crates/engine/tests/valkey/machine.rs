@@ -1,9 +1,11 @@
 //! A sale in Redis that can be played step by step, as a tape or a random history.
 
-use engine::decide::valkey::{Answer, Batch, Library, Reply, Request, Said, Time};
+use engine::decide::valkey::{
+    CallResult, CallTime, LibraryAnswer, LibraryCall, LibraryReply, LibraryRequest, ValkeyLibrary,
+};
 use engine::record::Epoch;
-use sale::tape::Machine;
-use sale::{Command, Counters, Entry, Outcome, SaleId, Seq, State, Timestamp};
+use sale::tape::SaleMachine;
+use sale::{Command, CommandOutcome, EventSeq, LedgerEntry, SaleCounters, SaleId, SaleState, Timestamp};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
@@ -11,37 +13,41 @@ use uuid::Uuid;
 const CALLS_AT_ONCE: usize = 32;
 
 /// A connection of its own, and the sales that were begun over it.
-pub struct Redis {
-    pub library: Library,
+pub struct LibraryClient {
+    pub library: ValkeyLibrary,
     /// Sales of one connection have ids of their own.
     no: u64,
     sales: u64,
 }
 
-impl Redis {
+impl LibraryClient {
     pub fn at(url: &str, no: u64) -> Self {
-        Self { library: Library::at(url, &format!("test {no}")).unwrap(), no, sales: 0 }
+        Self { library: ValkeyLibrary::new(url, &format!("test {no}")).unwrap(), no, sales: 0 }
     }
 
     /// Hands a state over as a new sale.
-    pub async fn begin(&mut self, state: &State) -> SaleId {
+    pub async fn begin(&mut self, state: &SaleState) -> SaleId {
         self.sales += 1;
         let sale = SaleId(Uuid::from_u64_pair(self.no, self.sales));
-        self.hand_over(sale, Epoch(1), state).await;
+        self.restore_state(sale, Epoch(1), state).await;
         sale
     }
 
-    pub async fn hand_over(&mut self, sale: SaleId, epoch: Epoch, state: &State) {
-        assert_eq!(self.library.claim(sale).await.unwrap(), None, "nobody else claims a sale of this test");
-        assert!(self.library.hand_over(sale, epoch, state).await.unwrap());
+    pub async fn restore_state(&mut self, sale: SaleId, epoch: Epoch, state: &SaleState) {
+        assert_eq!(
+            self.library.claim_restore(sale).await.unwrap(),
+            None,
+            "nobody else claims a sale of this test"
+        );
+        assert!(self.library.restore_state(sale, epoch, state).await.unwrap());
     }
 
     /// Sends many calls at once.
-    pub async fn decide(&mut self, batches: &[Batch<'_>]) -> Vec<Reply> {
+    pub async fn decide(&mut self, batches: &[LibraryCall<'_>]) -> Vec<LibraryReply> {
         let said = self.library.decide(batches, CALLS_AT_ONCE).await;
         let decided = said.into_iter().map(|said| match said {
-            Ok(Said::Decided(reply)) => *reply,
-            Ok(Said::StateNeeded(why)) => panic!("the state was handed over, and yet: {why}"),
+            Ok(CallResult::Decided(reply)) => *reply,
+            Ok(CallResult::StateNeeded(why)) => panic!("the state was handed over, and yet: {why}"),
             Err(error) => {
                 panic!("{error}: {:?}", std::error::Error::source(&error).map(ToString::to_string))
             }
@@ -49,7 +55,12 @@ impl Redis {
         decided.collect()
     }
 
-    pub async fn call(&mut self, sale: SaleId, at: Timestamp, requests: Vec<Request<'_>>) -> Reply {
+    pub async fn call(
+        &mut self,
+        sale: SaleId,
+        at: Timestamp,
+        requests: Vec<LibraryRequest<'_>>,
+    ) -> LibraryReply {
         self.decide(&[batch(sale, at, requests)]).await.remove(0)
     }
 }
@@ -59,13 +70,19 @@ pub fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-pub fn batch(sale: SaleId, at: Timestamp, requests: Vec<Request<'_>>) -> Batch<'_> {
-    Batch { sale, time: Time::At(at), epoch_min: Epoch(1), known_policy: Seq(u64::MAX), requests }
+pub fn batch(sale: SaleId, at: Timestamp, requests: Vec<LibraryRequest<'_>>) -> LibraryCall<'_> {
+    LibraryCall {
+        sale,
+        time: CallTime::FixedAt(at),
+        epoch_min: Epoch(1),
+        known_policy: EventSeq(u64::MAX),
+        requests,
+    }
 }
 
-pub fn outcome(answer: &Answer) -> Outcome {
+pub fn outcome(answer: &LibraryAnswer) -> CommandOutcome {
     match answer {
-        Answer::Outcome(outcome) => outcome.clone(),
+        LibraryAnswer::Outcome(outcome) => outcome.clone(),
         other => panic!("a command was answered with {other:?}"),
     }
 }
@@ -73,21 +90,21 @@ pub fn outcome(answer: &Answer) -> Outcome {
 /// One sale of it, played step by step.
 pub struct OneSale<'a> {
     pub runtime: &'a Runtime,
-    pub redis: &'a mut Redis,
+    pub redis: &'a mut LibraryClient,
     pub sale: SaleId,
     pub clock: Timestamp,
 }
 
-impl Machine for OneSale<'_> {
-    fn step(&mut self, now: Timestamp, command: &Command) -> (Outcome, Vec<Entry>) {
+impl SaleMachine for OneSale<'_> {
+    fn step(&mut self, now: Timestamp, command: &Command) -> (CommandOutcome, Vec<LedgerEntry>) {
         let Self { runtime, redis, sale, .. } = self;
-        let reply = runtime.block_on(redis.call(*sale, now, vec![Request::Command(command)]));
+        let reply = runtime.block_on(redis.call(*sale, now, vec![LibraryRequest::Command(command)]));
         self.clock = reply.at;
         (outcome(&reply.answers[0].1), reply.entries)
     }
 
-    fn counters(&mut self) -> Counters {
-        let batch = Batch { time: Time::StandsStill, ..batch(self.sale, self.clock, vec![]) };
+    fn counters(&mut self) -> SaleCounters {
+        let batch = LibraryCall { time: CallTime::ReadOnly, ..batch(self.sale, self.clock, vec![]) };
         self.runtime.block_on(self.redis.decide(&[batch])).remove(0).counters
     }
 }
@@ -95,21 +112,21 @@ impl Machine for OneSale<'_> {
 /// One sale of it, whose state is folded and handed over anew before every step.
 pub struct HandedOver<'a> {
     pub sale: OneSale<'a>,
-    pub state: State,
+    pub state: SaleState,
     pub epoch: Epoch,
 }
 
-impl Machine for HandedOver<'_> {
-    fn step(&mut self, now: Timestamp, command: &Command) -> (Outcome, Vec<Entry>) {
+impl SaleMachine for HandedOver<'_> {
+    fn step(&mut self, now: Timestamp, command: &Command) -> (CommandOutcome, Vec<LedgerEntry>) {
         self.epoch.0 += 1;
         let OneSale { runtime, redis, sale, .. } = &mut self.sale;
-        runtime.block_on(redis.hand_over(*sale, self.epoch, &self.state));
+        runtime.block_on(redis.restore_state(*sale, self.epoch, &self.state));
         let (outcome, entries) = self.sale.step(now, command);
         entries.iter().for_each(|entry| self.state.apply(entry));
         (outcome, entries)
     }
 
-    fn counters(&mut self) -> Counters {
+    fn counters(&mut self) -> SaleCounters {
         self.sale.counters()
     }
 }

@@ -3,12 +3,12 @@
 use crate::ledger::Ledger;
 use crate::world::{SALE, announce, buyer, order, recorded};
 use engine::clock::SystemClock;
-use engine::decide::valkey::{Outbox, Settings, Valkey};
-use engine::pipeline::{Limits, Pipeline, assemble};
-use engine::record::{Batch, Record, RecordError};
-use engine::{Answer, Engine, EngineError};
-use own_servers::redis::Server;
-use sale::{Command, Event, Outcome, Refusal, Timestamp};
+use engine::decide::valkey::{Outbox, ValkeyDecider, ValkeySettings};
+use engine::pipeline::{Pipeline, PipelineLimits, assemble_pipeline};
+use engine::record::{Batch, LedgerRecorder, RecordError};
+use engine::{CommandReply, Engine, EngineError};
+use own_servers::redis::RedisServer;
+use sale::{Command, CommandOutcome, Event, Refusal, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,11 +22,11 @@ struct Recorder {
     outbox: Outbox,
 }
 
-impl Record for Recorder {
+impl LedgerRecorder for Recorder {
     async fn append(&mut self, batch: &Batch) -> Result<(), RecordError> {
         self.ledger.append(batch).await?;
         // What stays there is recorded already; the one who finds it sees that.
-        let _stays = self.outbox.forget(&recorded(batch)).await;
+        let _stays = self.outbox.trim(&recorded(batch)).await;
         Ok(())
     }
 
@@ -36,7 +36,7 @@ impl Record for Recorder {
 }
 
 /// Asks until there is an answer, as a client does that was told to come back.
-async fn insist(engine: &Engine, command: Command) -> Answer {
+async fn insist(engine: &Engine, command: Command) -> CommandReply {
     for _ in 0..TRIES {
         match engine.command(SALE, command.clone()).await {
             Ok(answer) => return answer,
@@ -51,26 +51,27 @@ async fn insist(engine: &Engine, command: Command) -> Answer {
 
 #[tokio::test]
 async fn what_is_answered_is_recorded_though_the_server_loses_everything() {
-    let mut server = Server::start();
+    let mut server = RedisServer::start();
     let ledger = Ledger::default();
-    let settings = Settings {
+    let settings = ValkeySettings {
         url: server.url(),
         name: "first".into(),
-        time_as_told: false,
+        uses_caller_time: false,
         ticks: true,
-        wrong_by: Arc::new(|| 0),
+        clock_offset: Arc::new(|| 0),
     };
     let (read, epochs) = (Arc::new(ledger.clone()), Arc::new(ledger.clone()));
-    let valkey = Valkey::start(&settings, read.clone(), epochs).await.unwrap();
-    let recorder = Recorder { ledger: ledger.clone(), outbox: Outbox::at(&server.url()).unwrap() };
+    let valkey = ValkeyDecider::start(&settings, read.clone(), epochs).await.unwrap();
+    let recorder = Recorder { ledger: ledger.clone(), outbox: Outbox::new(&server.url()).unwrap() };
     let clock = SystemClock::start(Timestamp::default());
-    let Pipeline { engine, decide, record } = assemble(valkey, recorder, read, clock, Limits::default());
+    let Pipeline { engine, decide, record } =
+        assemble_pipeline(valkey, recorder, read, clock, PipelineLimits::default());
     let stages = [tokio::spawn(decide.run()), tokio::spawn(record.run())];
 
     let Command::Configure { mut policy } = announce(UNITS) else { panic!("an announcement is one") };
     policy.starts_at = engine.now().plus_s(0);
     policy.ends_at = policy.starts_at.plus_s(3_600);
-    assert_eq!(insist(&engine, Command::Configure { policy }).await.outcome, Outcome::Done);
+    assert_eq!(insist(&engine, Command::Configure { policy }).await.outcome, CommandOutcome::Done);
     let buying: Vec<_> = (0..BUYERS)
         .map(|no| {
             let engine = engine.clone();
@@ -89,13 +90,13 @@ async fn what_is_answered_is_recorded_though_the_server_loses_everything() {
     for bought in buying {
         let (no, outcome) = bought.await.unwrap();
         match outcome {
-            Outcome::Order { order: told, .. } => {
+            CommandOutcome::Order { order: told, .. } => {
                 assert_eq!((told.id, told.buyer), (order(no), buyer(no)));
                 let is_it = |event: &Event| matches!(event, Event::Held { order, .. } if *order == told.id);
                 assert!(ledger.entries(SALE).iter().any(|entry| is_it(&entry.event)), "{no} is not recorded");
                 made += 1;
             }
-            Outcome::Refused(Refusal::AllHeld) => {}
+            CommandOutcome::Refused(Refusal::AllHeld) => {}
             other => panic!("{other:?}"),
         }
     }

@@ -1,13 +1,13 @@
 //! A server, a ledger, and processes that decide and record, each by the time of the test.
 
 use crate::ledger::Ledger;
-use engine::decide::valkey::{Outbox, Settings, Valkey, ValkeyError};
-use engine::decide::{Ask, Decide, Decided, Told};
-use engine::record::{Batch, Record};
-use own_servers::redis::Server;
+use engine::decide::valkey::{Outbox, ValkeyDecider, ValkeyError, ValkeySettings};
+use engine::decide::{BatchDecider, DecidedBatch, Reply, Request};
+use engine::record::{Batch, LedgerRecorder};
+use own_servers::redis::RedisServer;
 use sale::{
-    Admission, BuyerId, Command, Counters, Money, OrderId, Outcome, Policy, Refusal, RequestKey, SaleId, Seq,
-    Timestamp,
+    AdmissionMode, BuyerId, Command, CommandOutcome, EventSeq, Money, OrderId, Policy, Refusal, RequestKey,
+    SaleCounters, SaleId, Timestamp,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,66 +20,66 @@ pub const SALE: SaleId = SaleId(Uuid::from_u64_pair(0x5a1e, 1));
 const TRIES: u32 = 500;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-pub struct World {
-    pub server: Server,
+pub struct ValkeyFixture {
+    pub server: RedisServer,
     pub ledger: Ledger,
 }
 
 /// One process.
-pub struct Process {
-    pub valkey: Valkey,
+pub struct TestProcess {
+    pub valkey: ValkeyDecider,
     pub ledger: Ledger,
     pub outbox: Outbox,
 }
 
-impl World {
+impl ValkeyFixture {
     pub fn new() -> Self {
         Self::with(&[])
     }
 
     pub fn with(settings: &[&str]) -> Self {
-        Self { server: Server::start_with(settings), ledger: Ledger::default() }
+        Self { server: RedisServer::start_with(settings), ledger: Ledger::default() }
     }
 
-    pub async fn process(&self, name: &str) -> Process {
+    pub async fn process(&self, name: &str) -> TestProcess {
         self.process_at(&self.server.url(), name).await
     }
 
-    pub async fn process_at(&self, url: &str, name: &str) -> Process {
+    pub async fn process_at(&self, url: &str, name: &str) -> TestProcess {
         let mut valkey = self.start(&settings(url, name)).await.unwrap();
         let mut ledger = self.ledger.clone();
         let standing = valkey.rebuild(&ledger).await.unwrap();
         ledger.append(&standing.batch).await.unwrap();
-        Process { valkey, ledger, outbox: Outbox::at(url).unwrap() }
+        TestProcess { valkey, ledger, outbox: Outbox::new(url).unwrap() }
     }
 
-    pub async fn start(&self, settings: &Settings) -> Result<Valkey, ValkeyError> {
+    pub async fn start(&self, settings: &ValkeySettings) -> Result<ValkeyDecider, ValkeyError> {
         let (ledger, epochs) = (Arc::new(self.ledger.clone()), Arc::new(self.ledger.clone()));
-        Valkey::start(settings, ledger, epochs).await
+        ValkeyDecider::start(settings, ledger, epochs).await
     }
 
     /// A process, and a sale of so many units, open for an hour, one unit a buyer.
-    pub async fn with_sale(settings: &[&str], quantity: u32) -> (Self, Process) {
+    pub async fn with_sale(settings: &[&str], quantity: u32) -> (Self, TestProcess) {
         let world = Self::with(settings);
         let mut process = world.process("first").await;
-        assert_eq!(process.command(START, announce(quantity)).await, Outcome::Done);
+        assert_eq!(process.command(START, announce(quantity)).await, CommandOutcome::Done);
         (world, process)
     }
 }
 
 /// By the time that it is told.
-pub fn settings(url: &str, name: &str) -> Settings {
-    Settings {
+pub fn settings(url: &str, name: &str) -> ValkeySettings {
+    ValkeySettings {
         url: url.to_owned(),
         name: name.to_owned(),
-        time_as_told: true,
+        uses_caller_time: true,
         ticks: true,
-        wrong_by: Arc::new(|| 0),
+        clock_offset: Arc::new(|| 0),
     }
 }
 
 /// All that was recorded of a batch, as the outbox is told of it.
-pub fn recorded(batch: &Batch) -> Vec<(SaleId, Seq)> {
+pub fn recorded(batch: &Batch) -> Vec<(SaleId, EventSeq)> {
     batch.calls.iter().map(|call| (call.sale, call.last)).collect()
 }
 
@@ -87,15 +87,15 @@ pub fn recorded(batch: &Batch) -> Vec<(SaleId, Seq)> {
 #[derive(Debug)]
 pub struct Unavailable;
 
-impl Process {
-    pub async fn decide(&mut self, now: Timestamp, asks: &[Ask]) -> Result<Decided, Unavailable> {
+impl TestProcess {
+    pub async fn decide(&mut self, now: Timestamp, asks: &[Request]) -> Result<DecidedBatch, Unavailable> {
         let decided = self.valkey.decide(now, asks).await.unwrap();
-        let is_all = decided.told.iter().all(|told| !matches!(told, Told::Unavailable));
+        let is_all = decided.replies.iter().all(|told| !matches!(told, Reply::Unavailable));
         if is_all { Ok(decided) } else { Err(Unavailable) }
     }
 
     /// Decides when that can be done again.
-    pub async fn decide_at_last(&mut self, now: Timestamp, asks: &[Ask]) -> Decided {
+    pub async fn decide_with_retries(&mut self, now: Timestamp, asks: &[Request]) -> DecidedBatch {
         for _ in 0..TRIES {
             if let Ok(decided) = self.decide(now, asks).await {
                 return decided;
@@ -106,30 +106,30 @@ impl Process {
     }
 
     /// Decides, records and takes it out of the outbox, as the pipeline does.
-    pub async fn settle(&mut self, now: Timestamp, asks: &[Ask]) -> Vec<Told> {
-        let decided = self.decide_at_last(now, asks).await;
+    pub async fn decide_and_record(&mut self, now: Timestamp, asks: &[Request]) -> Vec<Reply> {
+        let decided = self.decide_with_retries(now, asks).await;
         self.ledger.append(&decided.batch).await.unwrap();
-        self.outbox.forget(&recorded(&decided.batch)).await.unwrap();
-        decided.told
+        self.outbox.trim(&recorded(&decided.batch)).await.unwrap();
+        decided.replies
     }
 
-    pub async fn ask(&mut self, now: Timestamp, ask: Ask) -> Told {
-        self.settle(now, &[ask]).await.remove(0)
+    pub async fn ask(&mut self, now: Timestamp, ask: Request) -> Reply {
+        self.decide_and_record(now, &[ask]).await.remove(0)
     }
 
-    pub async fn command(&mut self, now: Timestamp, command: Command) -> Outcome {
-        match self.ask(now, Ask::Command { sale: SALE, command }).await {
-            Told::Outcome { outcome, .. } => outcome,
+    pub async fn command(&mut self, now: Timestamp, command: Command) -> CommandOutcome {
+        match self.ask(now, Request::Command { sale: SALE, command }).await {
+            Reply::Outcome { outcome, .. } => outcome,
             other => panic!("{other:?}"),
         }
     }
 
-    pub async fn buy(&mut self, now: Timestamp, buyer: u64) -> Outcome {
+    pub async fn buy(&mut self, now: Timestamp, buyer: u64) -> CommandOutcome {
         self.command(now, reserve(buyer)).await
     }
 
     /// The sums as the server has them.
-    pub fn counters(&self) -> Counters {
+    pub fn counters(&self) -> SaleCounters {
         self.valkey.views().iter().find(|view| view.id == SALE).unwrap().counters
     }
 }
@@ -148,15 +148,15 @@ pub fn reserve(no: u64) -> Command {
     Command::Reserve { buyer: buyer(no), order: order(no), quantity: 1, key }
 }
 
-pub fn ask(command: Command) -> Ask {
-    Ask::Command { sale: SALE, command }
+pub fn ask(command: Command) -> Request {
+    Request::Command { sale: SALE, command }
 }
 
 pub fn announce(quantity: u32) -> Command {
-    announce_with(quantity, 300, Admission::Open)
+    announce_with(quantity, 300, AdmissionMode::Open)
 }
 
-pub fn announce_with(quantity: u32, hold_s: u32, admission: Admission) -> Command {
+pub fn announce_with(quantity: u32, hold_s: u32, admission: AdmissionMode) -> Command {
     let policy = Policy {
         quantity,
         unit_price: Money { minor: 4_900, currency: "EUR".parse().unwrap() },
@@ -169,14 +169,14 @@ pub fn announce_with(quantity: u32, hold_s: u32, admission: Admission) -> Comman
     Command::Configure { policy: Box::new(policy) }
 }
 
-pub fn is_order(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Order { repeated: false, .. })
+pub fn is_order(outcome: &CommandOutcome) -> bool {
+    matches!(outcome, CommandOutcome::Order { repeated: false, .. })
 }
 
-pub fn is_repeated(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Order { repeated: true, .. })
+pub fn is_repeated(outcome: &CommandOutcome) -> bool {
+    matches!(outcome, CommandOutcome::Order { repeated: true, .. })
 }
 
-pub fn is_refused(outcome: &Outcome, why: Refusal) -> bool {
-    *outcome == Outcome::Refused(why)
+pub fn is_refused(outcome: &CommandOutcome, why: Refusal) -> bool {
+    *outcome == CommandOutcome::Refused(why)
 }

@@ -1,6 +1,6 @@
 //! Where PostgreSQL is installed, and as whom it runs. It never installs anything.
 
-use crate::keeper::Keeper;
+use crate::process::ProcessGuard;
 use std::fs;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;
@@ -14,18 +14,18 @@ const VERSIONS: &str = "/usr/lib/postgresql";
 const USERS: [&str; 2] = ["postgres", "nobody"];
 
 /// PostgreSQL on this machine.
-pub(crate) struct Install {
+pub(crate) struct PostgresInstall {
     bin: Option<PathBuf>,
-    user: Option<User>,
+    user: Option<SystemUser>,
 }
 
 #[derive(Clone, Copy)]
-struct User {
+struct SystemUser {
     uid: u32,
     gid: u32,
 }
 
-impl Install {
+impl PostgresInstall {
     /// The newest version that there is.
     pub(crate) fn find() -> Self {
         let versions = fs::read_dir(VERSIONS).into_iter().flatten().filter_map(Result::ok);
@@ -36,7 +36,7 @@ impl Install {
             .max_by_key(number);
         let in_path = || Command::new("initdb").arg("--version").output().is_ok();
         assert!(newest.is_some() || in_path(), "PostgreSQL is not installed: run scripts/setup.sh");
-        let user = rustix::process::geteuid().is_root().then(other_user);
+        let user = rustix::process::geteuid().is_root().then(find_other_user);
         Self { bin: newest.map(|version| version.join("bin")), user }
     }
 
@@ -47,32 +47,32 @@ impl Install {
     }
 
     /// Keeps one of its programs running. Told QUIT, the server ends at once, and takes its processes with it.
-    pub(crate) fn keep(&self, program: &Command, folder: &Path) -> Keeper {
-        Keeper::start_as(program, folder, "QUIT", |shell| self.as_user(shell, folder))
+    pub(crate) fn start_program(&self, program: &Command, folder: &Path) -> ProcessGuard {
+        ProcessGuard::start_as(program, folder, "QUIT", |shell| self.as_user(shell, folder))
     }
 
     /// Gives a folder to that user.
-    pub(crate) fn give(&self, folder: &Path) {
-        if let Some(User { uid, gid }) = self.user {
+    pub(crate) fn give_folder(&self, folder: &Path) {
+        if let Some(SystemUser { uid, gid }) = self.user {
             chown(folder, Some(uid), Some(gid)).unwrap();
         }
     }
 
     fn as_user(&self, mut command: Command, folder: &Path) -> Command {
         command.current_dir(folder).env("HOME", folder).env_remove("PGOPTIONS");
-        if let Some(User { uid, gid }) = self.user {
+        if let Some(SystemUser { uid, gid }) = self.user {
             command.uid(uid).gid(gid);
         }
         command
     }
 }
 
-fn other_user() -> User {
+fn find_other_user() -> SystemUser {
     let users = fs::read_to_string("/etc/passwd").unwrap();
     let find = |name: &str| {
         let line = users.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
         let mut fields = line.split(':').skip(1);
-        Some(User { uid: fields.next()?.parse().ok()?, gid: fields.next()?.parse().ok()? })
+        Some(SystemUser { uid: fields.next()?.parse().ok()?, gid: fields.next()?.parse().ok()? })
     };
     USERS.into_iter().find_map(find).expect("there is a user who is not root")
 }

@@ -17,7 +17,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 /// How long a connection may take.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where an instance is.
 #[derive(Clone)]
@@ -28,7 +28,7 @@ pub struct Target {
     prefix: String,
     authority: HeaderValue,
     tls: Option<(TlsConnector, ServerName<'static>)>,
-    told: String,
+    url: String,
 }
 
 /// Why an address is none of an instance.
@@ -66,15 +66,15 @@ impl Target {
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let authority = uri.authority().ok_or(TargetError::Url)?.as_str();
         let authority = HeaderValue::from_str(authority).map_err(|_| TargetError::Url)?;
-        let tls = secure.then(|| tls(&host)).transpose()?;
+        let tls = secure.then(|| tls_connector(&host)).transpose()?;
         let prefix = uri.path().trim_end_matches('/').to_owned();
         let host = host.trim_matches(['[', ']']).to_owned();
-        Ok(Self { host, port, prefix, authority, tls, told: url.trim_end_matches('/').to_owned() })
+        Ok(Self { host, port, prefix, authority, tls, url: url.trim_end_matches('/').to_owned() })
     }
 
     /// The address, as it was given.
     pub fn url(&self) -> &str {
-        &self.told
+        &self.url
     }
 
     /// The beginning of a request for a path of the instance.
@@ -84,7 +84,7 @@ impl Target {
     }
 
     pub(super) async fn connect(&self) -> io::Result<SendRequest<Full<Bytes>>> {
-        tokio::time::timeout(CONNECT_PATIENCE, self.handshake())
+        tokio::time::timeout(CONNECT_TIMEOUT, self.handshake())
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
@@ -93,15 +93,17 @@ impl Target {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
         stream.set_nodelay(true)?;
         match &self.tls {
-            None => drive(TokioIo::new(stream)).await,
+            None => spawn_connection(TokioIo::new(stream)).await,
             Some((connector, name)) => {
-                drive(TokioIo::new(connector.connect(name.clone(), stream).await?)).await
+                spawn_connection(TokioIo::new(connector.connect(name.clone(), stream).await?)).await
             }
         }
     }
 }
 
-async fn drive(io: impl Read + Write + Unpin + Send + 'static) -> io::Result<SendRequest<Full<Bytes>>> {
+async fn spawn_connection(
+    io: impl Read + Write + Unpin + Send + 'static,
+) -> io::Result<SendRequest<Full<Bytes>>> {
     let (sender, connection) = http1::handshake(io).await.map_err(io::Error::other)?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
@@ -111,7 +113,7 @@ async fn drive(io: impl Read + Write + Unpin + Send + 'static) -> io::Result<Sen
     Ok(sender)
 }
 
-fn tls(host: &str) -> Result<(TlsConnector, ServerName<'static>), TargetError> {
+fn tls_connector(host: &str) -> Result<(TlsConnector, ServerName<'static>), TargetError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {

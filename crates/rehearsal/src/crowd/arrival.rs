@@ -9,7 +9,7 @@ const CURVE_LEN_MAX: usize = 86_400;
 
 /// How a crowd comes.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Arrival {
+pub enum ArrivalCurve {
     /// All at once: evenly within the time, which is short.
     Spike,
     /// More and more: the rate grows evenly from nothing.
@@ -31,10 +31,8 @@ pub enum CurveError {
     Row {
         /// Counted from 1, the heading too.
         row: usize,
-        /// What is wrong.
         problem: &'static str,
     },
-    /// It says nothing.
     #[error("nobody arrives in it")]
     Empty,
     /// It is too long.
@@ -42,14 +40,14 @@ pub enum CurveError {
     Long,
 }
 
-impl Arrival {
+impl ArrivalCurve {
     /// A recorded curve: `seconds,arrivals` a row, with or without a heading; the seconds go up, and may begin before the
     /// start of the sale (negative). Arrivals of a row are spread evenly until the next row's moment, those of the last
     /// over as long as the row before.
     ///
     /// # Errors
     /// When it is not that.
-    pub fn recorded(csv: impl std::io::Read) -> Result<Self, CurveError> {
+    pub fn from_csv(csv: impl std::io::Read) -> Result<Self, CurveError> {
         let mut reader = csv::ReaderBuilder::new().has_headers(false).trim(csv::Trim::All).from_reader(csv);
         let mut curve: Vec<(i64, f64)> = Vec::new();
         for (index, row) in reader.records().enumerate() {
@@ -86,21 +84,23 @@ impl Arrival {
         let over_us = over.as_micros() as f64;
         let mut moments = Vec::with_capacity(people as usize);
         match self {
-            Self::Spike => moments.extend((0..people).map(|_| whole(rng.random::<f64>() * over_us))),
-            Self::Ramp => moments.extend((0..people).map(|_| whole(rng.random::<f64>().sqrt() * over_us))),
+            Self::Spike => moments.extend((0..people).map(|_| to_whole_us(rng.random::<f64>() * over_us))),
+            Self::Ramp => {
+                moments.extend((0..people).map(|_| to_whole_us(rng.random::<f64>().sqrt() * over_us)))
+            }
             Self::Poisson => {
                 let mean_us = over_us / f64::from(people.max(1));
                 let mut at_us = 0.0;
                 for _ in 0..people {
                     let gap: f64 = Exp1.sample(rng);
                     at_us += gap * mean_us;
-                    moments.push(whole(at_us));
+                    moments.push(to_whole_us(at_us));
                 }
             }
             Self::Recorded(curve) => {
                 let total: f64 = curve.iter().map(|(_, arrivals)| arrivals).sum();
                 for _ in 0..people {
-                    moments.push(on_curve(curve, rng.random::<f64>() * total, rng.random()));
+                    moments.push(sample_curve(curve, rng.random::<f64>() * total, rng.random()));
                 }
             }
         }
@@ -109,13 +109,13 @@ impl Arrival {
 }
 
 /// The moment of the one before whom `rank` of the curve's arrivals came, `within` the way to the next row.
-fn on_curve(curve: &[(i64, f64)], mut rank: f64, within: f64) -> i64 {
+fn sample_curve(curve: &[(i64, f64)], mut rank: f64, within: f64) -> i64 {
     for (index, (at_us, arrivals)) in curve.iter().enumerate() {
         if rank < *arrivals || index + 1 == curve.len() {
             let next = curve.get(index + 1).map(|(next_us, _)| next_us - at_us);
             let before = index.checked_sub(1).map(|before| at_us - curve[before].0);
             let length_us = next.or(before).unwrap_or(1_000_000);
-            return at_us + whole(within * length_us as f64);
+            return at_us + to_whole_us(within * length_us as f64);
         }
         rank -= arrivals;
     }
@@ -123,7 +123,7 @@ fn on_curve(curve: &[(i64, f64)], mut rank: f64, within: f64) -> i64 {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "moments of a rehearsal are far below 2^63 µs")]
-fn whole(us: f64) -> i64 {
+fn to_whole_us(us: f64) -> i64 {
     us as i64
 }
 
@@ -135,17 +135,19 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn drawn(arrival: &Arrival) -> Vec<i64> {
+    fn draw_sample(arrival: &ArrivalCurve) -> Vec<i64> {
         arrival.draw(10_000, SECOND, &mut ChaCha8Rng::seed_from_u64(5))
     }
 
-    fn share_in_first_half(arrival: &Arrival) -> f64 {
-        drawn(arrival).iter().filter(|at_us| **at_us < 500_000).count() as f64 / 10_000.0
+    fn share_in_first_half(arrival: &ArrivalCurve) -> f64 {
+        draw_sample(arrival).iter().filter(|at_us| **at_us < 500_000).count() as f64 / 10_000.0
     }
 
     #[test]
     fn a_spike_is_even_a_ramp_grows_and_poisson_keeps_its_rate() {
-        for (arrival, share) in [(Arrival::Spike, 0.5), (Arrival::Ramp, 0.25), (Arrival::Poisson, 0.5)] {
+        for (arrival, share) in
+            [(ArrivalCurve::Spike, 0.5), (ArrivalCurve::Ramp, 0.25), (ArrivalCurve::Poisson, 0.5)]
+        {
             let found = share_in_first_half(&arrival);
             assert!((found - share).abs() < 0.03, "{arrival:?}: {found}");
         }
@@ -154,8 +156,8 @@ mod tests {
     #[test]
     fn a_recorded_curve_is_followed() {
         let curve =
-            Arrival::recorded("seconds,arrivals\n-1, 30\n0, 60\n0.5, 10\n".as_bytes()).expect("a curve");
-        let moments = drawn(&curve);
+            ArrivalCurve::from_csv("seconds,arrivals\n-1, 30\n0, 60\n0.5, 10\n".as_bytes()).expect("a curve");
+        let moments = draw_sample(&curve);
         let early = moments.iter().filter(|at_us| **at_us < 0).count();
         let late = moments.iter().filter(|at_us| **at_us >= 500_000).count();
         assert!((2_800..3_200).contains(&early), "{early}");
@@ -172,7 +174,7 @@ mod tests {
             ("", "nobody arrives in it"),
             ("0,-1", "row 1: seconds are -86400 to 86400, arrivals 0 to 1000000000"),
         ] {
-            assert_eq!(Arrival::recorded(text.as_bytes()).expect_err(text).to_string(), told);
+            assert_eq!(ArrivalCurve::from_csv(text.as_bytes()).expect_err(text).to_string(), told);
         }
     }
 }

@@ -1,56 +1,58 @@
 //! The auditor's findings in the judge's words: the promises as far as the ledger alone can show them. It adds nothing to
 //! what the auditor finds but the name of whom it concerns.
 
-use super::{Finding, Offence};
-use sale::{Auditor, BuyerId, Entry, Event, OrderId, Promise};
+use super::{PromiseFinding, PromiseOffence};
+use sale::{BuyerId, Event, LedgerAuditor, LedgerEntry, OrderId, SalePromise};
 
 /// The auditor, and whom the first offences were about.
 #[derive(Debug, Default)]
-pub(super) struct Audit {
-    auditor: Auditor,
+pub(super) struct JudgeAudit {
+    auditor: LedgerAuditor,
     broken: usize,
-    about: Vec<(Promise, Option<BuyerId>, Option<OrderId>)>,
+    subjects: Vec<(SalePromise, Option<BuyerId>, Option<OrderId>)>,
 }
 
-impl Audit {
-    pub(super) fn read(&mut self, entry: &Entry) {
-        self.auditor.feed(entry);
+impl JudgeAudit {
+    pub(super) fn read(&mut self, entry: &LedgerEntry) {
+        self.auditor.read_entry(entry);
         if self.auditor.is_clean() {
             return;
         }
-        let broken = self.auditor.broken().count();
+        let broken = self.auditor.first_offences().count();
         if broken > self.broken {
             self.broken = broken;
-            let (buyer, order) = whose(&entry.event);
-            let new = self.auditor.broken().filter(|broken| broken.seq == entry.seq);
-            self.about.extend(new.map(|broken| (broken.promise, buyer, order)));
+            let (buyer, order) = event_subject(&entry.event);
+            let new = self.auditor.first_offences().filter(|broken| broken.seq == entry.seq);
+            self.subjects.extend(new.map(|broken| (broken.promise, buyer, order)));
         }
     }
 
-    pub(super) fn findings(&self) -> Vec<Finding> {
-        Promise::ALL.iter().map(|promise| self.finding(*promise)).collect()
+    pub(super) fn findings(&self) -> Vec<PromiseFinding> {
+        SalePromise::ALL.iter().map(|promise| self.finding(*promise)).collect()
     }
 
-    fn finding(&self, promise: Promise) -> Finding {
-        let about = self.about.iter().find(|(broken, ..)| *broken == promise);
-        let first = self.auditor.broken().find(|broken| broken.promise == promise).map(|broken| Offence {
-            buyer: about.and_then(|(_, buyer, _)| *buyer),
-            order: about.and_then(|(_, _, order)| *order),
-            event: Some(broken.seq),
-            detail: broken.detail.clone(),
+    fn finding(&self, promise: SalePromise) -> PromiseFinding {
+        let about = self.subjects.iter().find(|(broken, ..)| *broken == promise);
+        let first = self.auditor.first_offences().find(|broken| broken.promise == promise).map(|broken| {
+            PromiseOffence {
+                buyer: about.and_then(|(_, buyer, _)| *buyer),
+                order: about.and_then(|(_, _, order)| *order),
+                event: Some(broken.seq),
+                detail: broken.detail.clone(),
+            }
         });
-        Finding {
+        PromiseFinding {
             name: promise.name(),
             sentence: promise.sentence(),
-            checked: self.auditor.checks_of(promise),
-            broken: self.auditor.count_of(promise),
+            checked: self.auditor.check_count(promise),
+            broken: self.auditor.offence_count(promise),
             first,
         }
     }
 }
 
 /// Whom an event is about.
-fn whose(event: &Event) -> (Option<BuyerId>, Option<OrderId>) {
+fn event_subject(event: &Event) -> (Option<BuyerId>, Option<OrderId>) {
     match *event {
         Event::Configured { .. }
         | Event::Paused

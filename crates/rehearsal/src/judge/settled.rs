@@ -1,13 +1,13 @@
 //! Promises about ends: every request comes to one end, every hold and every turn too, what is freed is offered again, and
 //! "sold out" is the truth. Where the rehearsal was cut short, what is open is told and not judged.
 
-use super::books::Books;
-use super::tally::Tally;
-use super::told::{is_open, name_of};
-use super::watch::Watch;
-use super::{Evidence, Finding, Offence};
-use crate::told::{Account, Asked, Code, Reply, Said, Span, What};
-use sale::{Admission, OrderId, Timestamp};
+use super::samples::SampleCheck;
+use super::shown_orders::{action_name, is_unsettled};
+use super::state::JudgeState;
+use super::tally::JudgeTally;
+use super::{Evidence, PromiseFinding, PromiseOffence};
+use crate::observations::{AccountLog, BuyerAction, Code, LoggedReply, ReplyBody, RequestLog, RequestSpan};
+use sale::{AdmissionMode, OrderId, Timestamp};
 use std::collections::HashSet;
 
 /// How long after its moment something that happens by itself may be missing from the ledger, in milliseconds: far more than
@@ -15,17 +15,17 @@ use std::collections::HashSet;
 const TICK_WITHIN_MS: i64 = 5_000;
 
 /// `settled`: every request settles one way.
-pub(super) fn settled(books: &Books, evidence: &Evidence<'_>) -> Finding {
-    let mut tally = books.one_end.clone();
-    if evidence.sees_all {
+pub(super) fn settled(books: &JudgeState, evidence: &Evidence<'_>) -> PromiseFinding {
+    let mut tally = books.single_end.clone();
+    if evidence.is_complete {
         for account in evidence.accounts {
-            one_order_a_request(books, account, &mut tally);
+            check_orders_per_request(books, account, &mut tally);
         }
-        if let Some(looked_at) = evidence.looked_at {
-            nothing_overdue(books, looked_at.plus_ms(-TICK_WITHIN_MS), &mut tally);
+        if let Some(looked_at) = evidence.server_time {
+            check_overdue(books, looked_at.plus_ms(-TICK_WITHIN_MS), &mut tally);
         }
     }
-    tally.finding(
+    tally.to_finding(
         "settled",
         "Every request settles one way, whether its answer was heard or not, and every hold and every turn comes to \
          its end.",
@@ -33,19 +33,19 @@ pub(super) fn settled(books: &Books, evidence: &Evidence<'_>) -> Finding {
 }
 
 /// A buyer has no more orders than requests that can have made one.
-fn one_order_a_request(books: &Books, account: &Account, tally: &mut Tally) {
-    let orders = account.asked.iter().filter(|asked| matches!(asked.what, What::Order { .. }));
+fn check_orders_per_request(books: &JudgeState, account: &AccountLog, tally: &mut JudgeTally) {
+    let orders = account.requests.iter().filter(|asked| matches!(asked.action, BuyerAction::Order { .. }));
     let (mut keys, mut told) = (HashSet::new(), HashSet::new());
     for asked in orders {
-        let What::Order { key, .. } = asked.what else { continue };
-        let shown: Vec<OrderId> = asked.replies.iter().filter_map(order_of).collect();
-        if is_open(asked) || !shown.is_empty() {
+        let BuyerAction::Order { key, .. } = asked.action else { continue };
+        let shown: Vec<OrderId> = asked.replies.iter().filter_map(order_in_reply).collect();
+        if is_unsettled(asked) || !shown.is_empty() {
             keys.insert(key);
         }
         told.extend(shown);
     }
     let buyer = account.buyer;
-    let made = books.orders_of.get(&buyer).copied().unwrap_or_default();
+    let made = books.order_counts.get(&buyer).copied().unwrap_or_default();
     if made == 0 && keys.is_empty() {
         return;
     }
@@ -55,78 +55,90 @@ fn one_order_a_request(books: &Books, account: &Account, tally: &mut Tally) {
         let detail =
             format!("{made} orders are in the ledger, and {} requests can have made one", keys.len());
         let event = untold.map(|(_, order)| order.made);
-        Offence { order: untold.map(|(id, _)| *id), ..Offence::new(detail) }.buyer(buyer).event(event)
+        PromiseOffence { order: untold.map(|(id, _)| *id), ..PromiseOffence::new(detail) }
+            .buyer(buyer)
+            .event(event)
     });
 }
 
-fn order_of(reply: &Reply) -> Option<OrderId> {
-    match reply.said {
-        Said::Order { order, .. } => Some(order),
+fn order_in_reply(reply: &LoggedReply) -> Option<OrderId> {
+    match reply.body {
+        ReplyBody::Order { order, .. } => Some(order),
         _ => None,
     }
 }
 
 /// What had to happen by itself before this moment has happened.
-fn nothing_overdue(books: &Books, by: Timestamp, tally: &mut Tally) {
+fn check_overdue(books: &JudgeState, by: Timestamp, tally: &mut JudgeTally) {
     let mut held: Vec<_> = books.orders.iter().filter(|(_, order)| order.is_held()).collect();
     held.sort_unstable_by_key(|(_, order)| order.made);
     for (id, order) in held {
         tally.check(order.until.is_none_or(|until| until > by), || {
             let over_ms = order.until.map_or(0, |until| by.ms_since(until));
             let detail = format!("the order is still held {over_ms} ms after its hold was over");
-            Offence::new(detail).buyer(order.buyer).order(*id).event(order.made)
+            PromiseOffence::new(detail).buyer(order.buyer).order(*id).event(order.made)
         });
     }
     for (ticket, buyer, until) in books.open_admissions() {
         tally.check(until > by, || {
             let over_ms = by.ms_since(until);
             let detail = format!("the turn of number {ticket} is still open {over_ms} ms after its end");
-            Offence::new(detail).buyer(buyer).event(books.place(buyer, ticket).map(|place| place.joined))
+            PromiseOffence::new(detail)
+                .buyer(buyer)
+                .event(books.find_place(buyer, ticket).map(|place| place.joined))
         });
     }
 }
 
 /// `freed`: no unit lies idle while somebody wants it.
-pub(super) fn freed(books: &Books, watch: &Watch, evidence: &Evidence<'_>) -> Finding {
+pub(super) fn freed(books: &JudgeState, watch: &SampleCheck, evidence: &Evidence<'_>) -> PromiseFinding {
     let mut tally = books.offered.clone();
-    if let Some(looked_at) = evidence.looked_at.filter(|_| evidence.sees_all) {
-        let idle_since = books.idle_too_long(looked_at.plus_ms(-TICK_WITHIN_MS));
+    if let Some(looked_at) = evidence.server_time.filter(|_| evidence.is_complete) {
+        let idle_since = books.find_idle_too_long(looked_at.plus_ms(-TICK_WITHIN_MS));
         tally.check(idle_since.is_none(), || {
-            let (free, waiting) = (books.free(), books.waiting());
-            Offence::new(format!("{free} units are still free at the end, and {waiting} buyers wait for one"))
-                .event(idle_since)
+            let (free, waiting) = (books.free_units(), books.waiting_count());
+            PromiseOffence::new(format!(
+                "{free} units are still free at the end, and {waiting} buyers wait for one"
+            ))
+            .event(idle_since)
         });
     }
-    let is_open_to_all = books.policy.as_ref().is_some_and(|policy| policy.admission == Admission::Open);
+    let is_open_to_all = books.policy.as_ref().is_some_and(|policy| policy.admission == AdmissionMode::Open);
     if is_open_to_all {
-        for (account, asked, reply) in replies(evidence.accounts) {
-            let (What::Order { units, .. }, Said::Refused(Code::AllHeld)) = (asked.what, reply.said) else {
+        for (account, asked, reply) in all_replies(evidence.accounts) {
+            let (BuyerAction::Order { units, .. }, ReplyBody::Refused(Code::AllHeld)) =
+                (asked.action, reply.body)
+            else {
                 continue;
             };
-            let Some(around) = watch.around(reply.span) else { continue };
-            tally.check(around.low < i64::from(units), || {
+            let Some(around) = watch.find_bracket(reply.span) else { continue };
+            tally.check(around.min_free < i64::from(units), || {
                 let detail = format!(
                     "{units} units were refused as in other carts, while at least {} were free all the time",
-                    around.low
+                    around.min_free
                 );
-                Offence::new(detail).buyer(account.buyer).event(around.until)
+                PromiseOffence::new(detail).buyer(account.buyer).event(around.up_to)
             });
         }
     }
-    tally.finding(
+    tally.to_finding(
         "freed",
         "Every unit that comes free is offered again: none lies idle while somebody waits for it or asks for it.",
     )
 }
 
 /// `sold_out_true`: "sold out" is told only when it is so.
-pub(super) fn sold_out_true(books: &Books, watch: &Watch, evidence: &Evidence<'_>) -> Finding {
-    let mut tally = Tally::default();
-    for (account, span, units) in told_sold_out(evidence.accounts) {
-        let around = watch.around(span);
+pub(super) fn sold_out_true(
+    books: &JudgeState,
+    watch: &SampleCheck,
+    evidence: &Evidence<'_>,
+) -> PromiseFinding {
+    let mut tally = JudgeTally::default();
+    for (account, span, units) in sold_out_replies(evidence.accounts) {
+        let around = watch.find_bracket(span);
         let since = books.sold_out_since;
-        let was_so = since.is_some_and(|since| around.is_none_or(|around| since <= around.until));
-        let was_free = around.is_some_and(|around| around.low >= units);
+        let was_so = since.is_some_and(|since| around.is_none_or(|around| since <= around.up_to));
+        let was_free = around.is_some_and(|around| around.min_free >= units);
         tally.check(was_so && !was_free, || {
             let (sold, quantity) = (books.sold, books.quantity());
             let detail = match (since, around) {
@@ -134,57 +146,59 @@ pub(super) fn sold_out_true(books: &Books, watch: &Watch, evidence: &Evidence<'_
                 (Some(since), Some(around)) if !was_so => {
                     format!(
                         "\"sold out\" was told before event {}, and it was so after event {since}",
-                        around.until
+                        around.up_to
                     )
                 }
                 _ => "\"sold out\" was told while units were free all the time".to_owned(),
             };
-            Offence::new(detail).buyer(account.buyer).event(around.map(|around| around.until).or(since))
+            PromiseOffence::new(detail)
+                .buyer(account.buyer)
+                .event(around.map(|around| around.up_to).or(since))
         });
     }
-    tally.finding("sold_out_true", "\"Sold out\" is told only when every unit is sold.")
+    tally.to_finding("sold_out_true", "\"Sold out\" is told only when every unit is sold.")
 }
 
 /// Everyone who was told so, when, and how many units they had wanted: by a refusal, or by a look at their place in line.
-fn told_sold_out(accounts: &[Account]) -> impl Iterator<Item = (&Account, Span, i64)> {
-    let refused = replies(accounts).filter(|(_, _, reply)| reply.said == Said::Refused(Code::SoldOut)).map(
-        |(account, asked, reply)| {
-            let units = match asked.what {
-                What::Order { units, .. } => i64::from(units),
+fn sold_out_replies(accounts: &[AccountLog]) -> impl Iterator<Item = (&AccountLog, RequestSpan, i64)> {
+    let refused = all_replies(accounts)
+        .filter(|(_, _, reply)| reply.body == ReplyBody::Refused(Code::SoldOut))
+        .map(|(account, asked, reply)| {
+            let units = match asked.action {
+                BuyerAction::Order { units, .. } => i64::from(units),
                 _ => 1,
             };
             (account, reply.span, units)
-        },
-    );
-    let looked = accounts.iter().filter_map(|account| Some((account, account.looked_sold_out?, 1)));
+        });
+    let looked = accounts.iter().filter_map(|account| Some((account, account.sold_out_seen?, 1)));
     refused.chain(looked)
 }
 
 /// What a reader should know besides.
-pub(super) fn notes(books: &Books, evidence: &Evidence<'_>) -> Vec<String> {
+pub(super) fn notes(books: &JudgeState, evidence: &Evidence<'_>) -> Vec<String> {
     let mut notes = Vec::new();
     let nonsense: Vec<_> =
-        replies(evidence.accounts).filter(|(_, _, reply)| reply.said == Said::Nonsense).collect();
+        all_replies(evidence.accounts).filter(|(_, _, reply)| reply.body == ReplyBody::Malformed).collect();
     if let Some((account, asked, reply)) = nonsense.first() {
         notes.push(format!(
             "{} replies were not what the API says; the first was one with status {} to \"{}\" of buyer {}.",
             nonsense.len(),
             reply.status,
-            name_of(asked.what),
+            action_name(asked.action),
             account.buyer
         ));
     }
     if evidence.orders.is_none() {
         notes.push("The tables were not read: nothing is said about them.".to_owned());
     }
-    if !evidence.sees_all {
+    if !evidence.is_complete {
         let held = books.orders.values().filter(|order| order.is_held()).count();
         let turns = books.open_admissions().count();
         let open = evidence
             .accounts
             .iter()
-            .flat_map(|account| &account.asked)
-            .filter(|asked| is_open(asked) && asked.settled().is_none())
+            .flat_map(|account| &account.requests)
+            .filter(|asked| is_unsettled(asked) && asked.settling_reply().is_none())
             .count();
         notes.push(format!(
             "It was cut short: {open} requests have no answer that settles them, {held} orders are still held and \
@@ -194,10 +208,10 @@ pub(super) fn notes(books: &Books, evidence: &Evidence<'_>) -> Vec<String> {
     notes
 }
 
-fn replies(accounts: &[Account]) -> impl Iterator<Item = (&Account, &Asked, &Reply)> {
+fn all_replies(accounts: &[AccountLog]) -> impl Iterator<Item = (&AccountLog, &RequestLog, &LoggedReply)> {
     accounts.iter().flat_map(|account| {
         account
-            .asked
+            .requests
             .iter()
             .flat_map(move |asked| asked.replies.iter().map(move |reply| (account, asked, reply)))
     })

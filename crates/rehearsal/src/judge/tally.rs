@@ -1,19 +1,19 @@
 //! Counts what was looked at and what breaks a promise, and keeps the first offence. It never decides what an offence is.
 
-use super::{Finding, Offence};
-use sale::{BuyerId, OrderId, Seq};
+use super::{PromiseFinding, PromiseOffence};
+use sale::{BuyerId, EventSeq, OrderId};
 
 /// The count for one promise.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct JudgeTally {
     checked: u64,
     broken: u64,
-    first: Option<Offence>,
+    first: Option<PromiseOffence>,
 }
 
-impl Tally {
+impl JudgeTally {
     /// Counts one thing that was looked at, and whether the promise holds there.
-    pub(super) fn check(&mut self, holds: bool, offence: impl FnOnce() -> Offence) {
+    pub(super) fn check(&mut self, holds: bool, offence: impl FnOnce() -> PromiseOffence) {
         self.checked += 1;
         if !holds {
             self.broken += 1;
@@ -30,12 +30,18 @@ impl Tally {
         }
     }
 
-    pub(super) fn finding(&self, name: &'static str, sentence: &'static str) -> Finding {
-        Finding { name, sentence, checked: self.checked, broken: self.broken, first: self.first.clone() }
+    pub(super) fn to_finding(&self, name: &'static str, sentence: &'static str) -> PromiseFinding {
+        PromiseFinding {
+            name,
+            sentence,
+            checked: self.checked,
+            broken: self.broken,
+            first: self.first.clone(),
+        }
     }
 }
 
-impl Offence {
+impl PromiseOffence {
     pub(super) fn new(detail: impl Into<String>) -> Self {
         Self { buyer: None, order: None, event: None, detail: detail.into() }
     }
@@ -48,7 +54,7 @@ impl Offence {
         Self { order: Some(order), ..self }
     }
 
-    pub(super) fn event(self, event: impl Into<Option<Seq>>) -> Self {
+    pub(super) fn event(self, event: impl Into<Option<EventSeq>>) -> Self {
         Self { event: event.into(), ..self }
     }
 }

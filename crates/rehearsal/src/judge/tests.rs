@@ -12,13 +12,15 @@ mod orders;
 mod world;
 
 use super::*;
-use crate::told::{Asked, Code, Moment, OrderStatus, Reply, Said, Span, What};
+use crate::observations::{
+    BuyerAction, Code, LoggedReply, OrderPhase, ReplyBody, RequestLog, RequestSpan, RunInstant,
+};
 use sale::tape::{Tape, buyer, order};
-use sale::{Event, State, Ticket};
+use sale::{Event, SaleState, Ticket};
 
 /// The ledger of a tape.
-fn ledger(tape: &str) -> Vec<Entry> {
-    let (mut state, mut entries) = (State::new(), Vec::new());
+fn ledger(tape: &str) -> Vec<LedgerEntry> {
+    let (mut state, mut entries) = (SaleState::new(), Vec::new());
     for (now, command) in Tape::parse(tape).unwrap().commands() {
         state.step(now, command, &mut entries);
     }
@@ -26,128 +28,138 @@ fn ledger(tape: &str) -> Vec<Entry> {
 }
 
 /// Numbers events anew after some were put in or taken out.
-fn numbered(mut entries: Vec<Entry>) -> Vec<Entry> {
+fn renumber_events(mut entries: Vec<LedgerEntry>) -> Vec<LedgerEntry> {
     for (number, entry) in (1..).zip(&mut entries) {
-        entry.seq = Seq(number);
+        entry.seq = EventSeq(number);
     }
     entries
 }
 
 /// The event that this describes.
-fn find(entries: &[Entry], wanted: impl Fn(&Event) -> bool) -> usize {
+fn find_event(entries: &[LedgerEntry], wanted: impl Fn(&Event) -> bool) -> usize {
     entries.iter().position(|entry| wanted(&entry.event)).expect("there is such an event")
 }
 
-fn span(sent_ms: u64, heard_ms: u64) -> Span {
-    Span { sent: Moment(sent_ms * 1_000), heard: Moment(heard_ms * 1_000) }
+fn span(sent_ms: u64, heard_ms: u64) -> RequestSpan {
+    RequestSpan { sent: RunInstant(sent_ms * 1_000), heard: RunInstant(heard_ms * 1_000) }
 }
 
 /// The evidence of one buyer, put together by hand.
-struct Told(Account);
+struct AccountBuilder(AccountLog);
 
-impl Told {
-    fn to(name: &str) -> Self {
-        Self(Account::new(buyer(name)))
+impl AccountBuilder {
+    fn for_buyer(name: &str) -> Self {
+        Self(AccountLog::new(buyer(name)))
     }
 
     /// A place was asked for and told.
     fn place(mut self, (sent, heard): (u64, u64), ticket: u32, position: u32) -> Self {
         let span = span(sent, heard);
-        self.0.ask_for_place(span.sent);
-        self.0.hear_place(Ticket(ticket), position, span);
-        self.reply(What::Join, span, Said::Place { ticket: Ticket(ticket), position })
+        self.0.request_place(span.sent);
+        self.0.record_place(Ticket(ticket), position, span);
+        self.reply(BuyerAction::Join, span, ReplyBody::Place { ticket: Ticket(ticket), position })
     }
 
     /// A look at the place.
-    fn look(mut self, (sent, heard): (u64, u64), ticket: u32, position: u32) -> Self {
-        self.0.hear_place(Ticket(ticket), position, span(sent, heard));
+    fn check_place(mut self, (sent, heard): (u64, u64), ticket: u32, position: u32) -> Self {
+        self.0.record_place(Ticket(ticket), position, span(sent, heard));
         self
     }
 
-    fn ordered(self, key: u64, at: (u64, u64), id: &str, status: OrderStatus) -> Self {
-        let said = Said::Order { order: order(id), units: 1, total_minor: 1_000, status };
-        self.reply(What::Order { units: 1, key }, span(at.0, at.1), said)
+    fn ordered(self, key: u64, at: (u64, u64), id: &str, status: OrderPhase) -> Self {
+        let said = ReplyBody::Order { order: order(id), units: 1, total_minor: 1_000, status };
+        self.reply(BuyerAction::Order { units: 1, key }, span(at.0, at.1), said)
     }
 
     fn paid(self, key: u64, at: (u64, u64), id: &str) -> Self {
-        let (order, status) = (order(id), OrderStatus::Confirmed);
-        let said = Said::Order { order, units: 1, total_minor: 1_000, status };
-        self.reply(What::Pay { order, key, declines: false }, span(at.0, at.1), said)
+        let (order, status) = (order(id), OrderPhase::Confirmed);
+        let said = ReplyBody::Order { order, units: 1, total_minor: 1_000, status };
+        self.reply(BuyerAction::Pay { order, key, declines: false }, span(at.0, at.1), said)
     }
 
-    fn refused(self, what: What, at: (u64, u64), code: Code) -> Self {
-        self.reply(what, span(at.0, at.1), Said::Refused(code))
+    fn refused(self, what: BuyerAction, at: (u64, u64), code: Code) -> Self {
+        self.reply(what, span(at.0, at.1), ReplyBody::Refused(code))
     }
 
-    fn unanswered(mut self, what: What, sent: u64) -> Self {
-        self.asked(what, Moment(sent * 1_000)).unanswered += 1;
+    fn unanswered(mut self, what: BuyerAction, sent: u64) -> Self {
+        self.log_request(what, RunInstant(sent * 1_000)).unanswered += 1;
         self
     }
 
-    fn reply(mut self, what: What, span: Span, said: Said) -> Self {
-        self.asked(what, span.sent).hear(Reply { span, status: 200, said });
+    fn reply(mut self, what: BuyerAction, span: RequestSpan, said: ReplyBody) -> Self {
+        self.log_request(what, span.sent).record_reply(LoggedReply { span, status: 200, body: said });
         self
     }
 
-    fn asked(&mut self, what: What, sent: Moment) -> &mut Asked {
-        let place = self.0.asked.iter().position(|asked| asked.what == what).unwrap_or_else(|| {
-            self.0.asked.push(Asked::new(what, sent));
-            self.0.asked.len() - 1
+    fn log_request(&mut self, what: BuyerAction, sent: RunInstant) -> &mut RequestLog {
+        let place = self.0.requests.iter().position(|asked| asked.action == what).unwrap_or_else(|| {
+            self.0.requests.push(RequestLog::new(what, sent));
+            self.0.requests.len() - 1
         });
-        &mut self.0.asked[place]
+        &mut self.0.requests[place]
     }
 }
 
-fn pay(id: &str, key: u64) -> What {
-    What::Pay { order: order(id), key, declines: false }
+fn pay(id: &str, key: u64) -> BuyerAction {
+    BuyerAction::Pay { order: order(id), key, declines: false }
 }
 
-const ORDER: fn(u64) -> What = |key| What::Order { units: 1, key };
+const ORDER: fn(u64) -> BuyerAction = |key| BuyerAction::Order { units: 1, key };
 
 /// Judges with everything that there can be.
-struct Case {
-    entries: Vec<Entry>,
-    told: Vec<Told>,
-    observations: Vec<Observation>,
-    rows: Option<Vec<OrderRow>>,
-    looked_at: Option<Timestamp>,
-    sees_all: bool,
-    alone: bool,
+struct JudgeCase {
+    entries: Vec<LedgerEntry>,
+    accounts: Vec<AccountBuilder>,
+    observations: Vec<StockSample>,
+    rows: Option<Vec<TableOrder>>,
+    server_time: Option<Timestamp>,
+    is_complete: bool,
+    is_exclusive: bool,
     stale_max: Duration,
 }
 
-impl Case {
-    fn new(entries: Vec<Entry>, told: Vec<Told>) -> Self {
+impl JudgeCase {
+    fn new(entries: Vec<LedgerEntry>, told: Vec<AccountBuilder>) -> Self {
         let (observations, rows, looked_at) = (vec![], None, None);
         let stale_max = Duration::ZERO;
-        Self { entries, told, observations, rows, looked_at, sees_all: true, alone: true, stale_max }
+        Self {
+            entries,
+            accounts: told,
+            observations,
+            rows,
+            server_time: looked_at,
+            is_complete: true,
+            is_exclusive: true,
+            stale_max,
+        }
     }
 
-    fn judge(self) -> Findings {
+    fn judge(self) -> JudgeFindings {
         let mut judge = Judge::new(&self.observations, self.stale_max);
         self.entries.iter().for_each(|entry| judge.read(entry));
-        let accounts: Vec<Account> = self.told.into_iter().map(|told| told.0).collect();
+        let accounts: Vec<AccountLog> = self.accounts.into_iter().map(|told| told.0).collect();
         judge.verdict(&Evidence {
             accounts: &accounts,
             orders: self.rows.as_deref(),
             tables: None,
-            looked_at: self.looked_at,
-            sees_all: self.sees_all,
-            alone: self.alone,
+            server_time: self.server_time,
+            is_complete: self.is_complete,
+            is_exclusive: self.is_exclusive,
         })
     }
 
     #[track_caller]
-    fn passes(self) {
+    fn assert_passes(self) {
         let findings = self.judge();
         assert!(findings.broken().next().is_none(), "{:#?}", findings.broken().collect::<Vec<_>>());
     }
 
     /// Breaks these promises of the buyers and no other; gives the first offence against the first of them.
     #[track_caller]
-    fn breaks(self, names: &[&str]) -> Offence {
+    fn assert_breaks(self, names: &[&str]) -> PromiseOffence {
         let findings = self.judge();
-        let broken: Vec<&Finding> = findings.told.iter().filter(|finding| finding.broken > 0).collect();
+        let broken: Vec<&PromiseFinding> =
+            findings.told.iter().filter(|finding| finding.broken > 0).collect();
         let mut found: Vec<&str> = broken.iter().map(|finding| finding.name).collect();
         let mut wanted = names.to_vec();
         found.sort_unstable();

@@ -1,44 +1,43 @@
 //! The live view where there is no terminal: a line for each new phase and each fault, and one now and then. It never draws.
 
-use crate::report::Progress;
+use crate::report::RunProgress;
 use crate::report::format::{count, moment, percent, printable, span_ms};
 use std::io::Write;
 
 /// Between two lines that tell nothing new, in milliseconds: a log of an hour stays short enough to be read.
-const EVERY_MS: i64 = 10_000;
+const LINE_INTERVAL_MS: i64 = 10_000;
 
-/// Writes lines.
-pub(super) struct Plain {
+pub(super) struct PlainLog {
     out: Box<dyn Write + Send>,
     phase: &'static str,
-    faults_told: usize,
-    told_at_ms: Option<i64>,
+    faults_shown: usize,
+    shown_at_ms: Option<i64>,
 }
 
-impl Plain {
+impl PlainLog {
     pub(super) fn new(out: Box<dyn Write + Send>) -> Self {
-        Self { out, phase: "", faults_told: 0, told_at_ms: None }
+        Self { out, phase: "", faults_shown: 0, shown_at_ms: None }
     }
 
-    pub(super) fn update(&mut self, progress: &Progress) {
-        for fault in progress.faults.iter().skip(self.faults_told) {
-            self.say(progress.since_start(fault), &printable(&fault.what));
+    pub(super) fn update(&mut self, progress: &RunProgress) {
+        for fault in progress.faults.iter().skip(self.faults_shown) {
+            self.write_line(progress.fault_since_start_ms(fault), &printable(&fault.what));
         }
-        self.faults_told = progress.faults.len();
+        self.faults_shown = progress.faults.len();
         let is_new = progress.phase != self.phase;
-        let is_due = match (progress.since_start_ms, self.told_at_ms) {
-            (Some(now_ms), Some(told_ms)) => now_ms - told_ms >= EVERY_MS,
+        let is_due = match (progress.since_start_ms, self.shown_at_ms) {
+            (Some(now_ms), Some(told_ms)) => now_ms - told_ms >= LINE_INTERVAL_MS,
             (Some(_), None) => true,
             (None, _) => false,
         };
         if is_new || is_due {
             self.phase = progress.phase;
-            self.told_at_ms = progress.since_start_ms.or(self.told_at_ms);
-            self.say(progress.since_start_ms, &sentence(progress));
+            self.shown_at_ms = progress.since_start_ms.or(self.shown_at_ms);
+            self.write_line(progress.since_start_ms, &format_progress(progress));
         }
     }
 
-    fn say(&mut self, since_start_ms: Option<i64>, text: &str) {
+    fn write_line(&mut self, since_start_ms: Option<i64>, text: &str) {
         let at = since_start_ms.map(|ms| format!("{:>8}  ", moment(ms / 100 * 100)));
         // Whoever closed the pipe wants to hear no more; the rehearsal goes on.
         let _closed = writeln!(self.out, "{}{text}", at.unwrap_or_default());
@@ -46,7 +45,7 @@ impl Plain {
 }
 
 /// How it goes, in one line.
-fn sentence(progress: &Progress) -> String {
+fn format_progress(progress: &RunProgress) -> String {
     let mut parts = vec![progress.phase.to_owned()];
     if progress.people > 0 {
         let came = percent(progress.arrived, progress.people);
@@ -71,14 +70,14 @@ fn sentence(progress: &Progress) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Fault, FaultSort, Requests};
+    use crate::report::{FaultKind, InjectedFault, RequestCounts};
     use std::io;
     use std::sync::{Arc, Mutex};
 
     #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
+    struct SharedBuffer(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Log {
+    impl Write for SharedBuffer {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().write(bytes)
         }
@@ -90,23 +89,24 @@ mod tests {
 
     #[test]
     fn a_log_has_a_line_for_each_phase_and_fault_and_one_every_ten_seconds() {
-        let log = Log::default();
-        let mut plain = Plain::new(Box::new(log.clone()));
-        let mut progress = Progress { phase: "setting the stage", ..Progress::default() };
+        let log = SharedBuffer::default();
+        let mut plain = PlainLog::new(Box::new(log.clone()));
+        let mut progress = RunProgress { phase: "setting the stage", ..RunProgress::default() };
         plain.update(&progress);
         (progress.phase, progress.people) = ("buyers sign in", 300);
         plain.update(&progress);
         progress.phase = "on sale";
-        progress.requests = Requests { sent: 900, answered: 898, unanswered: 2, ..Requests::default() };
+        progress.requests =
+            RequestCounts { sent: 900, answered: 898, unanswered: 2, ..RequestCounts::default() };
         (progress.per_second, progress.p99_ms) = (120, 4.2);
         for quarter in 0..50_u64 {
             progress.now_ms = 2_000 + quarter * 250;
             progress.since_start_ms = Some(i64::try_from(quarter).unwrap() * 250);
             progress.arrived = quarter * 6;
             if quarter == 20 {
-                progress.faults.push(Fault {
+                progress.faults.push(InjectedFault {
                     at_ms: 6_810,
-                    sort: FaultSort::Killed,
+                    sort: FaultKind::Killed,
                     what: "killed".to_owned(),
                 });
             }

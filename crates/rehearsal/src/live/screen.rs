@@ -1,32 +1,31 @@
 //! The live view as lines of text, none longer than the terminal is wide. It never touches the terminal.
 
-use crate::judge::Observation;
+use crate::judge::StockSample;
 use crate::report::format::{count, moment, percent, printable, span_ms};
-use crate::report::{Fault, Progress};
+use crate::report::{InjectedFault, RunProgress};
 use console::{Style, measure_text_width, truncate_str};
 
 /// Codes of refusals that are shown.
 const CODES_MAX: usize = 6;
 /// Columns before what is shown of something.
-const HEAD: usize = 12;
+const HEAD_WIDTH: usize = 12;
 
 /// Where a unit is: name, glyph and colour. Each can be told from the others without colours.
-const PLACES: [Place; 4] = [
-    Place { name: "sold", glyph: "█", style: Style::new().blue() },
-    Place { name: "in carts", glyph: "▓", style: Style::new().yellow() },
-    Place { name: "admitted", glyph: "▒", style: Style::new().green() },
-    Place { name: "available", glyph: "░", style: Style::new() },
+const STOCK_SEGMENTS: [StockSegment; 4] = [
+    StockSegment { name: "sold", glyph: "█", style: Style::new().blue() },
+    StockSegment { name: "in carts", glyph: "▓", style: Style::new().yellow() },
+    StockSegment { name: "admitted", glyph: "▒", style: Style::new().green() },
+    StockSegment { name: "available", glyph: "░", style: Style::new() },
 ];
 
-struct Place {
+struct StockSegment {
     name: &'static str,
     glyph: &'static str,
     style: Style,
 }
 
-/// The whole view.
-pub(super) fn lines(progress: &Progress, width: usize, is_coloured: bool) -> Vec<String> {
-    let ink = Ink { width, is_coloured };
+pub(super) fn lines(progress: &RunProgress, width: usize, is_coloured: bool) -> Vec<String> {
+    let ink = ScreenStyle { width, is_coloured };
     let mut lines = vec![ink.title(progress)];
     if progress.people > 0 {
         lines.push(ink.arrivals(progress));
@@ -45,22 +44,30 @@ pub(super) fn lines(progress: &Progress, width: usize, is_coloured: bool) -> Vec
 }
 
 /// One line about something that was done to the instance.
-pub(super) fn fault(fault: &Fault, since_start_ms: Option<i64>, width: usize, is_coloured: bool) -> String {
-    let ink = Ink { width, is_coloured };
+pub(super) fn fault_line(
+    fault: &InjectedFault,
+    since_start_ms: Option<i64>,
+    width: usize,
+    is_coloured: bool,
+) -> String {
+    let ink = ScreenStyle { width, is_coloured };
     let style = if fault.sort.is_harm() { Style::new().red() } else { Style::new().green() };
     let at = since_start_ms.map_or("fault".to_owned(), |ms| moment(ms / 100 * 100));
-    let line =
-        format!("  {}{}", ink.faint(&format!("{at:<HEAD$}")), ink.paint(style, &printable(&fault.what)));
+    let line = format!(
+        "  {}{}",
+        ink.faint(&format!("{at:<HEAD_WIDTH$}")),
+        ink.paint(style, &printable(&fault.what))
+    );
     truncate_str(&line, width, "…").into_owned()
 }
 
-struct Ink {
+struct ScreenStyle {
     width: usize,
     is_coloured: bool,
 }
 
-impl Ink {
-    fn title(&self, progress: &Progress) -> String {
+impl ScreenStyle {
+    fn title(&self, progress: &RunProgress) -> String {
         let phase = self.paint(Style::new().bold(), progress.phase);
         let Some(since_start_ms) = progress.since_start_ms else {
             return format!("  {phase}");
@@ -77,7 +84,7 @@ impl Ink {
         format!("  {phase}{}{}", " ".repeat(gap.max(2)), self.faint(&told))
     }
 
-    fn arrivals(&self, progress: &Progress) -> String {
+    fn arrivals(&self, progress: &RunProgress) -> String {
         let of = count(progress.people);
         let told = format!(
             " {:>at$} of {of} came, {:>at$} done",
@@ -85,42 +92,42 @@ impl Ink {
             count(progress.gone),
             at = of.len()
         );
-        let length = self.width.saturating_sub(2 + HEAD + measure_text_width(&told));
+        let length = self.width.saturating_sub(2 + HEAD_WIDTH + measure_text_width(&told));
         // A bar that is too short says nothing.
         if length < 8 {
             let came = percent(progress.arrived, progress.people);
             return self.row("arrived", &format!("{} of {of} ({came})", count(progress.arrived)));
         }
-        let full = part(progress.arrived, progress.people, length);
+        let full = cell_count(progress.arrived, progress.people, length);
         let bar =
             self.paint(Style::new().cyan(), &"█".repeat(full)) + &self.faint(&"░".repeat(length - full));
         self.row("arrived", &format!("{bar}{told}"))
     }
 
     /// The units as one bar, as long as the line.
-    fn stock(&self, units: &Observation) -> String {
-        let length = self.width.saturating_sub(2 + HEAD);
-        let counts = places(units);
-        let lengths = parts(counts, length);
-        let bar = PLACES.into_iter().zip(lengths);
+    fn stock(&self, units: &StockSample) -> String {
+        let length = self.width.saturating_sub(2 + HEAD_WIDTH);
+        let counts = segment_counts(units);
+        let lengths = split_cells(counts, length);
+        let bar = STOCK_SEGMENTS.into_iter().zip(lengths);
         bar.map(|(place, length)| self.paint(place.style, &place.glyph.repeat(length))).collect()
     }
 
     /// In one line if it fits, otherwise in two.
-    fn legend(&self, units: &Observation) -> Vec<String> {
-        let entries = PLACES.into_iter().zip(places(units)).map(|(place, number)| {
+    fn legend(&self, units: &StockSample) -> Vec<String> {
+        let entries = STOCK_SEGMENTS.into_iter().zip(segment_counts(units)).map(|(place, number)| {
             format!("{} {} {}", self.paint(place.style, place.glyph), place.name, count(number))
         });
         let entries: Vec<String> = entries.collect();
         let line = entries.join("  ");
-        if 2 + HEAD + measure_text_width(&line) <= self.width {
+        if 2 + HEAD_WIDTH + measure_text_width(&line) <= self.width {
             return vec![line];
         }
         entries.chunks(2).map(|half| half.join("  ")).collect()
     }
 
-    fn speed(&self, progress: &Progress) -> String {
-        let Progress { per_second, p50_ms, p99_ms, .. } = progress;
+    fn speed(&self, progress: &RunProgress) -> String {
+        let RunProgress { per_second, p50_ms, p99_ms, .. } = progress;
         format!(
             "{:>7} replies/s   p50 {:>7}   p99 {:>7}",
             count(*per_second),
@@ -129,7 +136,7 @@ impl Ink {
         )
     }
 
-    fn requests(&self, progress: &Progress) -> String {
+    fn requests(&self, progress: &RunProgress) -> String {
         let requests = &progress.requests;
         let unanswered = format!("{} unanswered", count(requests.unanswered));
         let unanswered =
@@ -137,15 +144,15 @@ impl Ink {
         let told =
             format!("{} sent   {} answered   {unanswered}", count(requests.sent), count(requests.answered));
         // What was answered is the rest.
-        if 2 + HEAD + measure_text_width(&told) <= self.width {
+        if 2 + HEAD_WIDTH + measure_text_width(&told) <= self.width {
             return told;
         }
         format!("{} sent   {unanswered}", count(requests.sent))
     }
 
     /// As many codes as fit, and how many more there are.
-    fn refusals(&self, progress: &Progress) -> String {
-        let room = self.width.saturating_sub(2 + HEAD);
+    fn refusals(&self, progress: &RunProgress) -> String {
+        let room = self.width.saturating_sub(2 + HEAD_WIDTH);
         let mut told = String::new();
         for (index, refusal) in progress.refusals.iter().enumerate() {
             let entry = format!("{} {}", printable(&refusal.name), count(refusal.count));
@@ -164,7 +171,7 @@ impl Ink {
     }
 
     fn row(&self, head: &str, told: &str) -> String {
-        format!("  {}{told}", self.faint(&format!("{head:<HEAD$}")))
+        format!("  {}{told}", self.faint(&format!("{head:<HEAD_WIDTH$}")))
     }
 
     fn faint(&self, text: &str) -> String {
@@ -176,14 +183,14 @@ impl Ink {
     }
 }
 
-fn places(units: &Observation) -> [u64; PLACES.len()] {
+fn segment_counts(units: &StockSample) -> [u64; STOCK_SEGMENTS.len()] {
     [units.sold, units.held, units.admitted, units.available].map(u64::from)
 }
 
 /// Cells of a bar, so that together they fill it and whatever is there at all has one.
-fn parts(counts: [u64; PLACES.len()], length: usize) -> [usize; PLACES.len()] {
+fn split_cells(counts: [u64; STOCK_SEGMENTS.len()], length: usize) -> [usize; STOCK_SEGMENTS.len()] {
     let whole: u64 = counts.iter().sum();
-    let mut cells = counts.map(|count| if count > 0 { part(count, whole, length).max(1) } else { 0 });
+    let mut cells = counts.map(|count| if count > 0 { cell_count(count, whole, length).max(1) } else { 0 });
     while whole > 0 && cells.iter().sum::<usize>() != length {
         let sum = cells.iter().sum::<usize>();
         let Some(longest) = (0..cells.len()).max_by_key(|index| cells[*index]) else { break };
@@ -196,7 +203,7 @@ fn parts(counts: [u64; PLACES.len()], length: usize) -> [usize; PLACES.len()] {
 }
 
 /// So many cells of a bar.
-fn part(count: u64, whole: u64, length: usize) -> usize {
+fn cell_count(count: u64, whole: u64, length: usize) -> usize {
     let cells = u128::from(count.min(whole)) * length as u128 / u128::from(whole.max(1));
     usize::try_from(cells).unwrap_or(length)
 }
@@ -204,18 +211,18 @@ fn part(count: u64, whole: u64, length: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Count, FaultSort, Requests};
+    use crate::report::{FaultKind, NamedCount, RequestCounts};
 
-    fn in_full_swing() -> Progress {
-        let refusal = |name: &str, count| Count { name: name.to_owned(), count };
-        Progress {
+    fn in_full_swing() -> RunProgress {
+        let refusal = |name: &str, count| NamedCount { name: name.to_owned(), count };
+        RunProgress {
             now_ms: 14_440,
             since_start_ms: Some(12_440),
             phase: "on sale",
             people: 100_000,
             arrived: 64_213,
             gone: 12_001,
-            stock: Some(Observation {
+            stock: Some(StockSample {
                 at_ms: 14_440,
                 version: 1_200,
                 quantity: 1_000,
@@ -225,7 +232,13 @@ mod tests {
                 sold: 512,
                 waiting: 12_345,
             }),
-            requests: Requests { sent: 512_000, answered: 511_230, unanswered: 12, lost: 3, repeated: 40 },
+            requests: RequestCounts {
+                sent: 512_000,
+                answered: 511_230,
+                unanswered: 12,
+                lost: 3,
+                repeated: 40,
+            },
             per_second: 41_230,
             p50_ms: 3.2,
             p99_ms: 41.25,
@@ -262,14 +275,14 @@ mod tests {
         (busy.people, busy.arrived, busy.gone) = (2_000_000, 2_000_000, 1_999_999);
         (busy.per_second, busy.requests.sent) = (1_234_567, 1_234_567_890);
         busy.refusals[0].name = "a_code_with_a_very_long_name_that_nobody_has_thought_of_yet".to_owned();
-        let long = Fault { at_ms: 1, sort: FaultSort::Killed, what: "killed ".repeat(40) };
+        let long = InjectedFault { at_ms: 1, sort: FaultKind::Killed, what: "killed ".repeat(40) };
         for progress in
-            [in_full_swing(), busy, Progress { phase: "setting the stage", ..Progress::default() }]
+            [in_full_swing(), busy, RunProgress { phase: "setting the stage", ..RunProgress::default() }]
         {
             for width in [20, 40, 60, 80, 120] {
                 for is_coloured in [false, true] {
                     let mut all = lines(&progress, width, is_coloured);
-                    all.push(fault(&long, Some(-1), width, is_coloured));
+                    all.push(fault_line(&long, Some(-1), width, is_coloured));
                     for line in all {
                         assert!(measure_text_width(&line) <= width, "{width}: {line}");
                         assert!(!line.contains('\n') && (is_coloured || !line.contains('\u{1b}')), "{line}");
@@ -281,25 +294,28 @@ mod tests {
 
     #[test]
     fn the_time_until_the_start_is_told_before_it() {
-        let before =
-            Progress { phase: "the crowd gathers", since_start_ms: Some(-3_240), ..Progress::default() };
+        let before = RunProgress {
+            phase: "the crowd gathers",
+            since_start_ms: Some(-3_240),
+            ..RunProgress::default()
+        };
         assert_eq!(
             lines(&before, 60, false),
             ["  the crowd gathers                          starts in 3.2 s"]
         );
-        let stage = Progress { phase: "setting the stage", ..Progress::default() };
+        let stage = RunProgress { phase: "setting the stage", ..RunProgress::default() };
         assert_eq!(lines(&stage, 60, false), ["  setting the stage"]);
     }
 
     #[test]
     fn a_bar_is_full_and_shows_whatever_is_there() {
-        assert_eq!(parts([1, 0, 1, 99_998], 40), [1, 0, 1, 38]);
-        assert_eq!(parts([0, 0, 0, 0], 40), [0, 0, 0, 0]);
+        assert_eq!(split_cells([1, 0, 1, 99_998], 40), [1, 0, 1, 38]);
+        assert_eq!(split_cells([0, 0, 0, 0], 40), [0, 0, 0, 0]);
         assert_eq!(
-            parts([5, 5, 5, 5], 2).iter().filter(|cells| **cells == 1).count(),
+            split_cells([5, 5, 5, 5], 2).iter().filter(|cells| **cells == 1).count(),
             4,
             "too short to be right"
         );
-        assert_eq!(parts([3, 3, 3, 0], 10).iter().sum::<usize>(), 10);
+        assert_eq!(split_cells([3, 3, 3, 0], 10).iter().sum::<usize>(), 10);
     }
 }

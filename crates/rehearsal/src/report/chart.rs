@@ -1,46 +1,44 @@
 //! One chart over time, as inline SVG: axes, steps, lines, what was done to the instance, and a word for each moment. Drawn
 //! twice, for wide and for narrow pages, so that its letters are legible on both. It never decides what is shown.
 
-use super::scale::{Scale, Time};
+use super::scale::{TimeScale, ValueScale};
 use maud::{Markup, html};
 use std::fmt::Write;
 
-/// A chart.
-pub(super) struct Chart<'a> {
-    /// Its heading.
+pub(super) struct TimeChart<'a> {
     pub(super) title: &'static str,
     /// What its figures are, such as "per second".
     pub(super) unit: &'static str,
     /// What it shows, in a sentence for those who do not see it.
     pub(super) summary: String,
-    pub(super) time: Time,
-    pub(super) scale: Scale,
-    pub(super) layers: Vec<Layer>,
-    pub(super) marks: &'a Marks,
+    pub(super) time: TimeScale,
+    pub(super) scale: ValueScale,
+    pub(super) layers: Vec<ChartLayer>,
+    pub(super) marks: &'a ChartMarks,
     /// What is told of a moment when it is pointed at.
-    pub(super) tips: Vec<Tip>,
+    pub(super) tips: Vec<ChartTooltip>,
 }
 
 /// One row of values.
-pub(super) struct Layer {
+pub(super) struct ChartLayer {
     /// Its name in the legend.
     pub(super) name: &'static str,
     /// Its class, which gives it colour and pattern.
     pub(super) class: &'static str,
-    pub(super) shape: Shape,
+    pub(super) shape: LayerShape,
 }
 
 /// How it is drawn.
-pub(super) enum Shape {
+pub(super) enum LayerShape {
     /// Steps from one value up to another, one after the other.
-    Steps(Vec<Step>),
+    Steps(Vec<ChartStep>),
     /// A line from point to point; where there is no value, it is broken.
     Line(Vec<(i64, Option<f64>)>),
 }
 
 /// From one moment to another, between two values.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Step {
+pub(super) struct ChartStep {
     pub(super) from_ms: i64,
     pub(super) to_ms: i64,
     pub(super) low: f64,
@@ -48,15 +46,15 @@ pub(super) struct Step {
 }
 
 /// What is told of the time from one moment to another.
-pub(super) struct Tip {
+pub(super) struct ChartTooltip {
     pub(super) from_ms: i64,
     pub(super) to_ms: i64,
     pub(super) text: String,
 }
 
 /// What stands across all charts: the sale's start, and what was done to the instance.
-pub(super) struct Marks {
-    pub(super) lines: Vec<Mark>,
+pub(super) struct ChartMarks {
+    pub(super) lines: Vec<ChartMark>,
     /// Times during which something was wrong.
     pub(super) bands: Vec<(i64, i64)>,
     /// Whether there are so many that lines across the charts would hide them.
@@ -64,16 +62,16 @@ pub(super) struct Marks {
 }
 
 /// A moment with a name.
-pub(super) struct Mark {
+pub(super) struct ChartMark {
     pub(super) at_ms: i64,
-    pub(super) word: String,
-    pub(super) told: String,
+    pub(super) label: String,
+    pub(super) tooltip: String,
     /// Whether it is the sale's start, or something that was done to the instance.
     pub(super) is_start: bool,
 }
 
 /// The measures of a drawing, in its own units: those of letters of 12.
-struct Frame {
+struct ChartFrame {
     class: &'static str,
     width: f64,
     height: f64,
@@ -85,7 +83,7 @@ struct Frame {
     has_tips: bool,
 }
 
-const WIDE: Frame = Frame {
+const WIDE: ChartFrame = ChartFrame {
     class: "wide",
     width: 900.0,
     height: 244.0,
@@ -96,7 +94,7 @@ const WIDE: Frame = Frame {
     time_ticks: 11,
     has_tips: true,
 };
-const NARROW: Frame = Frame {
+const NARROW: ChartFrame = ChartFrame {
     class: "narrow",
     width: 380.0,
     height: 244.0,
@@ -115,7 +113,7 @@ const LETTER: f64 = 7.2;
 const WORD_ROWS: u8 = 2;
 const WORD_ROW: f64 = 14.0;
 
-impl Chart<'_> {
+impl TimeChart<'_> {
     /// The chart with its heading and legend.
     pub(super) fn figure(&self) -> Markup {
         html! {
@@ -134,7 +132,7 @@ impl Chart<'_> {
         }
     }
 
-    fn svg(&self, frame: &Frame) -> Markup {
+    fn svg(&self, frame: &ChartFrame) -> Markup {
         let label = format!("{}, {}. {}", self.title, self.unit, self.summary);
         html! {
             svg class=(frame.class) viewBox={ "0 0 " (frame.width) " " (frame.height) } role="img" aria-label=(label) {
@@ -153,7 +151,7 @@ impl Chart<'_> {
         }
     }
 
-    fn grid(&self, frame: &Frame) -> Markup {
+    fn grid(&self, frame: &ChartFrame) -> Markup {
         html! {
             @for (value, label) in self.scale.ticks() {
                 @let y = self.y(frame, value);
@@ -168,7 +166,7 @@ impl Chart<'_> {
         }
     }
 
-    fn marked(&self, frame: &Frame) -> Markup {
+    fn marked(&self, frame: &ChartFrame) -> Markup {
         let mut taken = Vec::new();
         html! {
             @for mark in &self.marks.lines {
@@ -177,12 +175,12 @@ impl Chart<'_> {
                 @let to = if is_short { frame.top } else { frame.floor() };
                 @let line = format!("M{} {}V{}", px(x), px(frame.top - 6.0), px(to));
                 g class={ "mark " @if mark.is_start { "start-mark" } @else { "fault-mark" } } {
-                    title { (mark.told) }
+                    title { (mark.tooltip) }
                     @if !is_short { path.halo d=(line) {} }
                     path d=(line) {}
-                    @if let Some(place) = room(frame, &mut taken, x, &mark.word) {
+                    @if let Some(place) = find_label_position(frame, &mut taken, x, &mark.label) {
                         text class=(place.anchor) x=(px(place.x)) y=(px(frame.top - 10.0 - f64::from(place.row) * WORD_ROW)) {
-                            (mark.word)
+                            (mark.label)
                         }
                     }
                 }
@@ -190,7 +188,7 @@ impl Chart<'_> {
         }
     }
 
-    fn tipped(&self, frame: &Frame) -> Markup {
+    fn tipped(&self, frame: &ChartFrame) -> Markup {
         html! {
             @for tip in &self.tips {
                 @let (from, to) = (self.x(frame, tip.from_ms), self.x(frame, tip.to_ms));
@@ -201,15 +199,15 @@ impl Chart<'_> {
         }
     }
 
-    fn path(&self, frame: &Frame, shape: &Shape) -> String {
+    fn path(&self, frame: &ChartFrame, shape: &LayerShape) -> String {
         match shape {
-            Shape::Steps(steps) => self.steps(frame, steps),
-            Shape::Line(points) => self.line(frame, points),
+            LayerShape::Steps(steps) => self.steps(frame, steps),
+            LayerShape::Line(points) => self.line(frame, points),
         }
     }
 
     /// One closed outline for each run of steps without a gap: to the right along the upper values, back along the lower.
-    fn steps(&self, frame: &Frame, steps: &[Step]) -> String {
+    fn steps(&self, frame: &ChartFrame, steps: &[ChartStep]) -> String {
         let steps = joined(steps);
         let mut path = String::new();
         for run in steps.chunk_by(|before, after| before.to_ms == after.from_ms) {
@@ -227,7 +225,7 @@ impl Chart<'_> {
         path
     }
 
-    fn line(&self, frame: &Frame, points: &[(i64, Option<f64>)]) -> String {
+    fn line(&self, frame: &ChartFrame, points: &[(i64, Option<f64>)]) -> String {
         let mut path = String::new();
         for run in points.split(|(_, value)| value.is_none()).filter(|run| !run.is_empty()) {
             for (index, (at, value)) in run.iter().enumerate() {
@@ -242,29 +240,29 @@ impl Chart<'_> {
         path
     }
 
-    fn x(&self, frame: &Frame, at_ms: i64) -> f64 {
-        frame.left + self.time.place(at_ms) * (frame.width - frame.left - frame.right)
+    fn x(&self, frame: &ChartFrame, at_ms: i64) -> f64 {
+        frame.left + self.time.position(at_ms) * (frame.width - frame.left - frame.right)
     }
 
-    fn y(&self, frame: &Frame, value: f64) -> f64 {
-        frame.floor() - self.scale.place(value) * frame.inner()
+    fn y(&self, frame: &ChartFrame, value: f64) -> f64 {
+        frame.floor() - self.scale.position(value) * frame.inner()
     }
 }
 
-impl Layer {
+impl ChartLayer {
     fn swatch(&self) -> Markup {
         html! {
             svg.swatch viewBox="0 0 26 12" aria-hidden="true" {
                 @match self.shape {
-                    Shape::Steps(_) => { rect class=(self.class) width="26" height="12" {} },
-                    Shape::Line(_) => { path class=(self.class) d="M2 6H24" {} },
+                    LayerShape::Steps(_) => { rect class=(self.class) width="26" height="12" {} },
+                    LayerShape::Line(_) => { path class=(self.class) d="M2 6H24" {} },
                 }
             }
         }
     }
 }
 
-impl Frame {
+impl ChartFrame {
     fn floor(&self) -> f64 {
         self.height - self.bottom
     }
@@ -275,8 +273,8 @@ impl Frame {
 }
 
 /// Neighbours with the same values are one step: paths stay short.
-fn joined(steps: &[Step]) -> Vec<Step> {
-    let mut out: Vec<Step> = Vec::with_capacity(steps.len());
+fn joined(steps: &[ChartStep]) -> Vec<ChartStep> {
+    let mut out: Vec<ChartStep> = Vec::with_capacity(steps.len());
     for step in steps {
         match out.last_mut() {
             Some(last) if last.to_ms == step.from_ms && (last.low, last.high) == (step.low, step.high) => {
@@ -290,14 +288,19 @@ fn joined(steps: &[Step]) -> Vec<Step> {
 
 /// Where a mark's word stands.
 #[derive(Debug, PartialEq)]
-struct Place {
+struct LabelPosition {
     x: f64,
     anchor: &'static str,
     row: u8,
 }
 
 /// A place for a mark's word where it touches no other; nothing if there is none, or nothing to say.
-fn room(frame: &Frame, taken: &mut Vec<(u8, f64, f64)>, x: f64, word: &str) -> Option<Place> {
+fn find_label_position(
+    frame: &ChartFrame,
+    taken: &mut Vec<(u8, f64, f64)>,
+    x: f64,
+    word: &str,
+) -> Option<LabelPosition> {
     let width = word.chars().count() as f64 * LETTER;
     for row in 0..WORD_ROWS {
         for (from, to, anchor) in [(x - 1.0, x - 1.0 + width, "start"), (x + 1.0 - width, x + 1.0, "end")] {
@@ -306,7 +309,7 @@ fn room(frame: &Frame, taken: &mut Vec<(u8, f64, f64)>, x: f64, word: &str) -> O
             };
             if width > 0.0 && from >= 0.0 && to <= frame.width && taken.iter().all(is_free) {
                 taken.push((row, from, to));
-                return Some(Place { x: if anchor == "start" { from } else { to }, anchor, row });
+                return Some(LabelPosition { x: if anchor == "start" { from } else { to }, anchor, row });
             }
         }
     }
@@ -314,7 +317,7 @@ fn room(frame: &Frame, taken: &mut Vec<(u8, f64, f64)>, x: f64, word: &str) -> O
 }
 
 /// How a label under the axis stands at its moment: never beyond the drawing's edge.
-fn anchor(frame: &Frame, x: f64) -> &'static str {
+fn anchor(frame: &ChartFrame, x: f64) -> &'static str {
     match x {
         x if x + 24.0 > frame.width => "end",
         _ => "middle",
@@ -330,26 +333,26 @@ fn px(value: f64) -> String {
 mod tests {
     use super::*;
 
-    fn step(from_ms: i64, to_ms: i64, low: f64, high: f64) -> Step {
-        Step { from_ms, to_ms, low, high }
+    fn step(from_ms: i64, to_ms: i64, low: f64, high: f64) -> ChartStep {
+        ChartStep { from_ms, to_ms, low, high }
     }
 
-    fn chart(layers: Vec<Layer>, marks: &Marks) -> Chart<'_> {
-        Chart {
+    fn chart(layers: Vec<ChartLayer>, marks: &ChartMarks) -> TimeChart<'_> {
+        TimeChart {
             title: "Line",
             unit: "people",
             summary: "Empty.".to_owned(),
-            time: Time::new(0, 100),
-            scale: Scale::Linear { max: 10.0, step: 5.0 },
+            time: TimeScale::new(0, 100),
+            scale: ValueScale::Linear { max: 10.0, step: 5.0 },
             layers,
             marks,
             tips: Vec::new(),
         }
     }
 
-    const NO_MARKS: Marks = Marks { lines: Vec::new(), bands: Vec::new(), is_dense: false };
-    const FRAME: Frame =
-        Frame { width: 100.0, height: 10.0, left: 0.0, right: 0.0, top: 0.0, bottom: 0.0, ..WIDE };
+    const NO_MARKS: ChartMarks = ChartMarks { lines: Vec::new(), bands: Vec::new(), is_dense: false };
+    const FRAME: ChartFrame =
+        ChartFrame { width: 100.0, height: 10.0, left: 0.0, right: 0.0, top: 0.0, bottom: 0.0, ..WIDE };
 
     #[test]
     fn steps_close_each_run_and_leave_gaps_open() {
@@ -368,14 +371,16 @@ mod tests {
     #[test]
     fn words_of_marks_never_touch() {
         let mut taken = Vec::new();
-        let placed =
-            (0..60).filter(|at| room(&WIDE, &mut taken, f64::from(at * 15), "killed").is_some()).count();
+        let placed = (0..60)
+            .filter(|at| find_label_position(&WIDE, &mut taken, f64::from(at * 15), "killed").is_some())
+            .count();
         assert!((10..50).contains(&placed), "{placed}");
         taken.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
         let mut rows = taken.chunk_by(|a, b| a.0 == b.0);
         assert!(rows.all(|row| row.windows(2).all(|pair| pair[0].2 < pair[1].1)), "{taken:?}");
-        let at_the_edge = room(&NARROW, &mut Vec::new(), 379.0, "killed").expect("there is room");
+        let at_the_edge =
+            find_label_position(&NARROW, &mut Vec::new(), 379.0, "killed").expect("there is room");
         assert_eq!((at_the_edge.anchor, at_the_edge.row), ("end", 0));
-        assert_eq!(room(&NARROW, &mut Vec::new(), 100.0, ""), None);
+        assert_eq!(find_label_position(&NARROW, &mut Vec::new(), 100.0, ""), None);
     }
 }

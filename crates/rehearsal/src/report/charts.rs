@@ -1,10 +1,10 @@
 //! Which charts the page has: from the report's timeline, stock and faults to layers of values. It never draws.
 
-use super::chart::{Chart, Layer, Mark, Marks, Shape, Step, Tip};
+use super::chart::{ChartLayer, ChartMark, ChartMarks, ChartStep, ChartTooltip, LayerShape, TimeChart};
 use super::format::{count, moment, rate, span_ms};
-use super::scale::{Scale, Time};
-use super::{Fault, Report, Slot};
-use crate::judge::Observation;
+use super::scale::{TimeScale, ValueScale};
+use super::{InjectedFault, RehearsalReport, TimelineSlot};
+use crate::judge::StockSample;
 use maud::{Markup, html};
 
 /// Steps of a vertical axis, about.
@@ -17,13 +17,13 @@ const MARKS_MAX: usize = 24;
 pub(super) const STOCK_SHOWN: usize = 600;
 
 /// A name, a class, and how the value is found.
-type Row<From, Value> = (&'static str, &'static str, fn(&From) -> Value);
+type ChartSeries<From, Value> = (&'static str, &'static str, fn(&From) -> Value);
 
 /// All charts over time.
-pub(super) fn charts(report: &Report) -> Markup {
-    let (time, marks) = (time(report), marks(report));
-    let slots = Slots { report, time, marks: &marks };
-    let stock = Stock { report, time, marks: &marks, seen: thinned(&report.stock) };
+pub(super) fn charts(report: &RehearsalReport) -> Markup {
+    let (time, marks) = (time_axis(report), chart_marks(report));
+    let slots = SlotCharts { report, time, marks: &marks };
+    let stock = StockCharts { report, time, marks: &marks, seen: thin_samples(&report.stock) };
     let has_requests = report.timeline.iter().any(|slot| slot.sent > 0 || slot.arrivals > 0);
     html! {
         @if has_requests {
@@ -47,22 +47,23 @@ pub(super) fn charts(report: &Report) -> Markup {
 }
 
 /// Milliseconds since the rehearsal began, from the sale's start.
-pub(super) fn since_start(report: &Report, at_ms: u64) -> i64 {
+pub(super) fn since_start(report: &RehearsalReport, at_ms: u64) -> i64 {
     let ms = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX / 2);
     ms(at_ms).saturating_sub(ms(report.start_ms))
 }
 
 /// At most [`STOCK_SHOWN`] of the observations, evenly, the last one among them.
-pub(super) fn thinned(stock: &[Observation]) -> Vec<Observation> {
+pub(super) fn thin_samples(stock: &[StockSample]) -> Vec<StockSample> {
     let every = stock.len().div_ceil(STOCK_SHOWN).max(1);
-    let mut seen: Vec<Observation> = stock.iter().rev().step_by(every).copied().collect();
+    let mut seen: Vec<StockSample> = stock.iter().rev().step_by(every).copied().collect();
     seen.reverse();
     seen
 }
 
 /// From the first thing that happened to the last; the time before, in which the stage is set, is left out.
-fn time(report: &Report) -> Time {
-    let busy = |slot: &&Slot| slot.arrivals + slot.sent + slot.accepted + slot.refused + slot.unanswered > 0;
+fn time_axis(report: &RehearsalReport) -> TimeScale {
+    let busy =
+        |slot: &&TimelineSlot| slot.arrivals + slot.sent + slot.accepted + slot.refused + slot.unanswered > 0;
     let firsts = [
         report.timeline.iter().find(busy).map(|slot| slot.at_ms),
         report.stock.first().map(|units| units.at_ms),
@@ -75,67 +76,72 @@ fn time(report: &Report) -> Time {
     ];
     let from = firsts.into_iter().flatten().min().unwrap_or_default();
     let to = lasts.into_iter().flatten().max().unwrap_or(from);
-    Time::new(since_start(report, from), since_start(report, to))
+    TimeScale::new(since_start(report, from), since_start(report, to))
 }
 
-fn marks(report: &Report) -> Marks {
-    let end = time(report).to_ms;
+fn chart_marks(report: &RehearsalReport) -> ChartMarks {
+    let end = time_axis(report).to_ms;
     let mut bands = Vec::new();
     for (index, fault) in report.faults.iter().enumerate() {
-        if let Some(ends_with) = fault.sort.ends_with() {
+        if let Some(ends_with) = fault.sort.recovery() {
             let over = report.faults[index..].iter().find(|later| later.sort == ends_with);
             let over = over.map_or(end, |over| since_start(report, over.at_ms));
             bands.push((since_start(report, fault.at_ms), over));
         }
     }
-    let harm: Vec<&Fault> = report.faults.iter().filter(|fault| fault.sort.is_harm()).collect();
+    let harm: Vec<&InjectedFault> = report.faults.iter().filter(|fault| fault.sort.is_harm()).collect();
     let is_dense = harm.len() > MARKS_MAX;
     let mut lines = Vec::new();
     if report.timeline.iter().any(|slot| slot.sent > 0) && end >= 0 {
         let (word, told) = ("start".to_owned(), "The sale starts".to_owned());
-        lines.push(Mark { at_ms: 0, word, told, is_start: true });
+        lines.push(ChartMark { at_ms: 0, label: word, tooltip: told, is_start: true });
     }
     for (index, fault) in harm.iter().enumerate() {
         let at_ms = since_start(report, fault.at_ms);
         let word = match is_dense {
-            false => fault.sort.word().to_owned(),
+            false => fault.sort.label().to_owned(),
             // Where there are many, the first of a sort speaks for all.
             true if harm[..index].iter().any(|before| before.sort == fault.sort) => String::new(),
             true => {
                 let times = harm.iter().filter(|other| other.sort == fault.sort).count();
-                format!("{} ({times}×)", fault.sort.word())
+                format!("{} ({times}×)", fault.sort.label())
             }
         };
-        lines.push(Mark { at_ms, word, told: format!("{}: {}", moment(at_ms), fault.what), is_start: false });
+        lines.push(ChartMark {
+            at_ms,
+            label: word,
+            tooltip: format!("{}: {}", moment(at_ms), fault.what),
+            is_start: false,
+        });
     }
-    Marks { lines, bands, is_dense }
+    ChartMarks { lines, bands, is_dense }
 }
 
 /// The charts of what happened in slots of time.
-struct Slots<'a> {
-    report: &'a Report,
-    time: Time,
-    marks: &'a Marks,
+struct SlotCharts<'a> {
+    report: &'a RehearsalReport,
+    time: TimeScale,
+    marks: &'a ChartMarks,
 }
 
-impl Slots<'_> {
-    fn arrivals(&self) -> Chart<'_> {
-        let layers = self.stacked([("arrivals", "arrivals", |slot: &Slot| slot.arrivals)]);
+impl SlotCharts<'_> {
+    fn arrivals(&self) -> TimeChart<'_> {
+        let layers = self.stacked([("arrivals", "arrivals", |slot: &TimelineSlot| slot.arrivals)]);
         let peak = self.peak(|slot| slot.arrivals);
         self.chart("Arrivals", "people per second", peak, layers, |slot| {
             format!("{} people came", count(slot.arrivals))
         })
     }
 
-    fn throughput(&self) -> Chart<'_> {
+    fn throughput(&self) -> TimeChart<'_> {
         let layers = self.stacked([
-            ("accepted", "accepted", |slot: &Slot| slot.accepted),
+            ("accepted", "accepted", |slot: &TimelineSlot| slot.accepted),
             ("refused", "refused", |slot| slot.refused),
             ("unanswered", "unanswered", |slot| slot.unanswered),
         ]);
         let peak = self.peak(|slot| slot.accepted + slot.refused + slot.unanswered);
         self.chart("Throughput", "requests settled per second, stacked", peak, layers, |slot| {
-            let Slot { accepted, refused, unanswered, .. } = slot;
+            let TimelineSlot { accepted, refused, unanswered, .. } = slot;
             format!(
                 "{} accepted, {} refused, {} unanswered",
                 count(*accepted),
@@ -145,21 +151,22 @@ impl Slots<'_> {
         })
     }
 
-    fn latency(&self) -> Option<Chart<'_>> {
-        let rows: [Row<Slot, f64>; 4] = [
+    fn latency(&self) -> Option<TimeChart<'_>> {
+        let rows: [ChartSeries<TimelineSlot, f64>; 4] = [
             ("longest", "max", |slot| slot.max_ms),
             ("p99", "p99", |slot| slot.p99_ms),
             ("p90", "p90", |slot| slot.p90_ms),
             ("median", "p50", |slot| slot.p50_ms),
         ];
         let slots = &self.report.timeline;
-        let scale =
-            Scale::log(slots.iter().flat_map(|slot| [slot.p50_ms, slot.p90_ms, slot.p99_ms, slot.max_ms]))?;
+        let scale = ValueScale::log(
+            slots.iter().flat_map(|slot| [slot.p50_ms, slot.p90_ms, slot.p99_ms, slot.max_ms]),
+        )?;
         let half = self.report.slot_ms / 2;
         let layers = rows.map(|(name, class, pick)| {
-            let value = |slot: &Slot| Some(pick(slot)).filter(|ms| *ms > 0.0);
+            let value = |slot: &TimelineSlot| Some(pick(slot)).filter(|ms| *ms > 0.0);
             let points = slots.iter().map(|slot| (since_start(self.report, slot.at_ms + half), value(slot)));
-            Layer { name, class, shape: Shape::Line(points.collect()) }
+            ChartLayer { name, class, shape: LayerShape::Line(points.collect()) }
         });
         let worst = slots.iter().max_by(|a, b| a.max_ms.total_cmp(&b.max_ms))?;
         let summary = format!(
@@ -174,7 +181,7 @@ impl Slots<'_> {
             }
             _ => "no reply".to_owned(),
         });
-        Some(Chart {
+        Some(TimeChart {
             title: "Latency",
             unit: "from the moment a request was due; each line up is ten times longer",
             summary,
@@ -191,15 +198,15 @@ impl Slots<'_> {
         title: &'static str,
         unit: &'static str,
         (peak, at_ms): (f64, i64),
-        layers: Vec<Layer>,
-        tip: impl Fn(&Slot) -> String,
-    ) -> Chart<'_> {
-        Chart {
+        layers: Vec<ChartLayer>,
+        tip: impl Fn(&TimelineSlot) -> String,
+    ) -> TimeChart<'_> {
+        TimeChart {
             title,
             unit,
             summary: format!("The most is {} a second, in the slot at {}.", rate(peak), moment(at_ms)),
             time: self.time,
-            scale: Scale::linear(peak, VALUE_STEPS),
+            scale: ValueScale::linear(peak, VALUE_STEPS),
             layers,
             marks: self.marks,
             tips: self.tips(tip),
@@ -207,7 +214,7 @@ impl Slots<'_> {
     }
 
     /// Rates on top of each other, the first at the bottom.
-    fn stacked<const N: usize>(&self, rows: [Row<Slot, u64>; N]) -> Vec<Layer> {
+    fn stacked<const N: usize>(&self, rows: [ChartSeries<TimelineSlot, u64>; N]) -> Vec<ChartLayer> {
         let slots = &self.report.timeline;
         let mut below = vec![0_u64; slots.len()];
         let layers = rows.map(|(name, class, pick)| {
@@ -216,44 +223,48 @@ impl Slots<'_> {
                 *below += pick(slot);
                 let from_ms = since_start(self.report, slot.at_ms);
                 let to_ms = since_start(self.report, slot.at_ms + self.report.slot_ms);
-                Step {
+                ChartStep {
                     from_ms,
                     to_ms,
                     low: self.report.per_second(low),
                     high: self.report.per_second(*below),
                 }
             });
-            Layer { name, class, shape: Shape::Steps(steps.collect()) }
+            ChartLayer { name, class, shape: LayerShape::Steps(steps.collect()) }
         });
         layers.into()
     }
 
-    fn peak(&self, pick: impl Fn(&Slot) -> u64) -> (f64, i64) {
+    fn peak(&self, pick: impl Fn(&TimelineSlot) -> u64) -> (f64, i64) {
         let most = self.report.timeline.iter().max_by_key(|slot| pick(slot));
         most.map_or((0.0, 0), |slot| {
             (self.report.per_second(pick(slot)), since_start(self.report, slot.at_ms))
         })
     }
 
-    fn tips(&self, text: impl Fn(&Slot) -> String) -> Vec<Tip> {
+    fn tips(&self, text: impl Fn(&TimelineSlot) -> String) -> Vec<ChartTooltip> {
         let slots = &self.report.timeline;
         let every = slots.len().div_ceil(TIPS_MAX).max(1);
         let together = slots.chunks(every).filter_map(|slots| {
-            let sum = together(slots)?;
+            let sum = merge_slots(slots)?;
             let from_ms = since_start(self.report, sum.at_ms);
             let length = self.report.slot_ms.saturating_mul(slots.len() as u64);
             let to_ms = since_start(self.report, sum.at_ms.saturating_add(length));
             let text = format!("{} to {}: {}", moment(from_ms), moment(to_ms), text(&sum));
-            (from_ms < self.time.to_ms && to_ms > self.time.from_ms).then_some(Tip { from_ms, to_ms, text })
+            (from_ms < self.time.to_ms && to_ms > self.time.from_ms).then_some(ChartTooltip {
+                from_ms,
+                to_ms,
+                text,
+            })
         });
         together.collect()
     }
 }
 
 /// Some slots as one: counts add up, of the latencies the worst is told.
-fn together(slots: &[Slot]) -> Option<Slot> {
+fn merge_slots(slots: &[TimelineSlot]) -> Option<TimelineSlot> {
     let (first, rest) = slots.split_first()?;
-    Some(rest.iter().fold(first.clone(), |sum, slot| Slot {
+    Some(rest.iter().fold(first.clone(), |sum, slot| TimelineSlot {
         at_ms: sum.at_ms,
         arrivals: sum.arrivals + slot.arrivals,
         sent: sum.sent + slot.sent,
@@ -268,36 +279,36 @@ fn together(slots: &[Slot]) -> Option<Slot> {
 }
 
 /// The charts of what the instance told of its sale.
-struct Stock<'a> {
-    report: &'a Report,
-    time: Time,
-    marks: &'a Marks,
-    seen: Vec<Observation>,
+struct StockCharts<'a> {
+    report: &'a RehearsalReport,
+    time: TimeScale,
+    marks: &'a ChartMarks,
+    seen: Vec<StockSample>,
 }
 
-impl Stock<'_> {
-    fn line(&self) -> Chart<'_> {
+impl StockCharts<'_> {
+    fn line(&self) -> TimeChart<'_> {
         let most = self.seen.iter().map(|units| units.waiting).max().unwrap_or_default();
-        let layers = self.stacked([("waiting", "waiting", |units: &Observation| units.waiting)]);
+        let layers = self.stacked([("waiting", "waiting", |units: &StockSample| units.waiting)]);
         let summary = format!("At most {} were waiting.", count(u64::from(most)));
         self.chart("Line", "people waiting", summary, most, layers, |units| {
             format!("{} waiting", count(u64::from(units.waiting)))
         })
     }
 
-    fn units(&self) -> Chart<'_> {
-        let most = self.seen.iter().map(total).max().unwrap_or_default();
+    fn units(&self) -> TimeChart<'_> {
+        let most = self.seen.iter().map(total_units).max().unwrap_or_default();
         let layers = self.stacked([
-            ("sold", "sold", |units: &Observation| units.sold),
+            ("sold", "sold", |units: &StockSample| units.sold),
             ("in carts", "held", |units| units.held),
             ("admitted", "admitted", |units| units.admitted),
             ("available", "available", |units| units.available),
         ]);
         let summary = match self.seen.last() {
-            Some(last) => format!("At the end: {}.", places(last)),
+            Some(last) => format!("At the end: {}.", format_places(last)),
             None => String::new(),
         };
-        self.chart("Stock", "units, stacked", summary, most, layers, places)
+        self.chart("Stock", "units, stacked", summary, most, layers, format_places)
     }
 
     fn chart(
@@ -306,22 +317,22 @@ impl Stock<'_> {
         unit: &'static str,
         summary: String,
         most: u32,
-        layers: Vec<Layer>,
-        tip: impl Fn(&Observation) -> String,
-    ) -> Chart<'_> {
+        layers: Vec<ChartLayer>,
+        tip: impl Fn(&StockSample) -> String,
+    ) -> TimeChart<'_> {
         let every = self.seen.len().div_ceil(TIPS_MAX).max(1);
         let ends = self.seen.iter().step_by(every).skip(1).map(|next| next.at_ms);
         let ends = ends.map(|at| since_start(self.report, at)).chain([self.time.to_ms]);
         let tips = self.seen.iter().step_by(every).zip(ends).map(|(units, to_ms)| {
             let from_ms = since_start(self.report, units.at_ms);
-            Tip { from_ms, to_ms, text: format!("{}: {}", moment(from_ms), tip(units)) }
+            ChartTooltip { from_ms, to_ms, text: format!("{}: {}", moment(from_ms), tip(units)) }
         });
-        Chart {
+        TimeChart {
             title,
             unit,
             summary,
             time: self.time,
-            scale: Scale::whole(u64::from(most), VALUE_STEPS),
+            scale: ValueScale::whole(u64::from(most), VALUE_STEPS),
             layers,
             marks: self.marks,
             tips: tips.collect(),
@@ -329,7 +340,7 @@ impl Stock<'_> {
     }
 
     /// What was told at one moment holds until the next, the last until the end.
-    fn stacked<const N: usize>(&self, rows: [Row<Observation, u32>; N]) -> Vec<Layer> {
+    fn stacked<const N: usize>(&self, rows: [ChartSeries<StockSample, u32>; N]) -> Vec<ChartLayer> {
         let mut below = vec![0_u64; self.seen.len()];
         let ends = self
             .seen
@@ -343,21 +354,21 @@ impl Stock<'_> {
                 let low = *below;
                 *below += u64::from(pick(units));
                 let from_ms = since_start(self.report, units.at_ms);
-                Step { from_ms, to_ms: *to_ms, low: low as f64, high: *below as f64 }
+                ChartStep { from_ms, to_ms: *to_ms, low: low as f64, high: *below as f64 }
             });
-            Layer { name, class, shape: Shape::Steps(steps.collect()) }
+            ChartLayer { name, class, shape: LayerShape::Steps(steps.collect()) }
         });
         layers.into()
     }
 }
 
 /// All units of an observation: its quantity, unless the instance's sums are wrong.
-fn total(units: &Observation) -> u32 {
+fn total_units(units: &StockSample) -> u32 {
     let places = [units.available, units.admitted, units.held, units.sold];
     places.into_iter().fold(0, u32::saturating_add).max(units.quantity)
 }
 
-fn places(units: &Observation) -> String {
+fn format_places(units: &StockSample) -> String {
     let [sold, held, admitted, available] =
         [units.sold, units.held, units.admitted, units.available].map(|units| count(u64::from(units)));
     format!("{sold} sold, {held} in carts, {admitted} admitted, {available} available")
@@ -366,22 +377,33 @@ fn places(units: &Observation) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Cpu, FaultSort, Requests, Verdict};
+    use crate::report::{CpuTime, FaultKind, RehearsalVerdict, RequestCounts};
 
-    fn slot(at_ms: u64, accepted: u64, refused: u64, unanswered: u64) -> Slot {
+    fn slot(at_ms: u64, accepted: u64, refused: u64, unanswered: u64) -> TimelineSlot {
         let sent = accepted + refused + unanswered;
         let (p50_ms, p90_ms, p99_ms, max_ms) = (1.0, 2.0, 3.0, 4.0);
-        Slot { at_ms, arrivals: sent, sent, accepted, refused, unanswered, p50_ms, p90_ms, p99_ms, max_ms }
+        TimelineSlot {
+            at_ms,
+            arrivals: sent,
+            sent,
+            accepted,
+            refused,
+            unanswered,
+            p50_ms,
+            p90_ms,
+            p99_ms,
+            max_ms,
+        }
     }
 
-    fn look(at_ms: u64, sold: u32, held: u32) -> Observation {
+    fn look(at_ms: u64, sold: u32, held: u32) -> StockSample {
         let available = 10 - sold - held;
-        Observation { at_ms, version: 1, quantity: 10, available, admitted: 0, held, sold, waiting: 0 }
+        StockSample { at_ms, version: 1, quantity: 10, available, admitted: 0, held, sold, waiting: 0 }
     }
 
-    fn report() -> Report {
-        Report {
-            verdict: Verdict::Kept,
+    fn report() -> RehearsalReport {
+        RehearsalReport {
+            verdict: RehearsalVerdict::Kept,
             told: Vec::new(),
             ledger: Vec::new(),
             started_at: String::new(),
@@ -397,37 +419,42 @@ mod tests {
             crowd: Vec::new(),
             outcomes: Vec::new(),
             refusals: Vec::new(),
-            requests: Requests::default(),
+            requests: RequestCounts::default(),
             latency: Vec::new(),
             timeline: vec![slot(0, 0, 0, 0), slot(500, 5, 10, 0), slot(1_000, 1, 2, 3)],
             slot_ms: 500,
             stock: vec![look(600, 0, 0), look(1_100, 2, 8), look(1_400, 10, 0)],
             faults: Vec::new(),
             notes: Vec::new(),
-            cpu: Cpu { client_s: 0.0, server_s: None },
+            cpu: CpuTime { client_s: 0.0, server_s: None },
         }
     }
 
-    fn heights(layers: &[Layer]) -> Vec<Vec<(f64, f64)>> {
+    fn heights(layers: &[ChartLayer]) -> Vec<Vec<(f64, f64)>> {
         let steps = layers.iter().map(|layer| match &layer.shape {
-            Shape::Steps(steps) => steps.iter().map(|step| (step.low, step.high)).collect(),
-            Shape::Line(_) => panic!("{} is no area", layer.name),
+            LayerShape::Steps(steps) => steps.iter().map(|step| (step.low, step.high)).collect(),
+            LayerShape::Line(_) => panic!("{} is no area", layer.name),
         });
         steps.collect()
     }
 
     #[test]
     fn stacks_stand_on_each_other_and_sum_up() {
-        let (report, no_marks) = (report(), Marks { lines: Vec::new(), bands: Vec::new(), is_dense: false });
-        let slots = Slots { report: &report, time: time(&report), marks: &no_marks };
+        let (report, no_marks) =
+            (report(), ChartMarks { lines: Vec::new(), bands: Vec::new(), is_dense: false });
+        let slots = SlotCharts { report: &report, time: time_axis(&report), marks: &no_marks };
         let [accepted, refused, unanswered] = &heights(&slots.throughput().layers)[..] else {
             panic!("three")
         };
         assert_eq!(accepted, &[(0.0, 0.0), (0.0, 10.0), (0.0, 2.0)]);
         assert_eq!(refused, &[(0.0, 0.0), (10.0, 30.0), (2.0, 6.0)]);
         assert_eq!(unanswered, &[(0.0, 0.0), (30.0, 30.0), (6.0, 12.0)]);
-        let stock =
-            Stock { report: &report, time: time(&report), marks: &no_marks, seen: thinned(&report.stock) };
+        let stock = StockCharts {
+            report: &report,
+            time: time_axis(&report),
+            marks: &no_marks,
+            seen: thin_samples(&report.stock),
+        };
         let tops = heights(&stock.units().layers).pop().expect("the uppermost");
         assert!(tops.iter().all(|(_, high)| (high - 10.0).abs() < 1e-9), "{tops:?}");
     }
@@ -435,40 +462,40 @@ mod tests {
     #[test]
     fn time_runs_from_the_first_thing_that_happened_to_the_last() {
         let report = report();
-        assert_eq!(time(&report), Time::new(-500, 500));
+        assert_eq!(time_axis(&report), TimeScale::new(-500, 500));
         assert_eq!(since_start(&report, 0), -1_000);
     }
 
     #[test]
     fn what_was_wrong_is_shaded_until_it_was_mended() {
         let mut report = report();
-        let faults = [(900, FaultSort::Killed), (1_200, FaultSort::Back), (1_300, FaultSort::DiskFull)];
+        let faults = [(900, FaultKind::Killed), (1_200, FaultKind::Back), (1_300, FaultKind::DiskFull)];
         report.faults =
-            faults.map(|(at_ms, sort)| Fault { at_ms, sort, what: sort.word().to_owned() }).into();
-        let marks = marks(&report);
+            faults.map(|(at_ms, sort)| InjectedFault { at_ms, sort, what: sort.label().to_owned() }).into();
+        let marks = chart_marks(&report);
         assert_eq!(marks.bands, [(-100, 200), (300, 500)], "a full disk stays full");
-        let words: Vec<&str> = marks.lines.iter().map(|mark| mark.word.as_str()).collect();
+        let words: Vec<&str> = marks.lines.iter().map(|mark| mark.label.as_str()).collect();
         assert_eq!(words, ["start", "killed", "disk full"]);
     }
 
     #[test]
     fn many_faults_are_counted_where_they_would_hide_the_rest() {
         let mut report = report();
-        let killed = |at_ms| Fault { at_ms, sort: FaultSort::Killed, what: "killed".to_owned() };
+        let killed = |at_ms| InjectedFault { at_ms, sort: FaultKind::Killed, what: "killed".to_owned() };
         report.faults = (600..700).map(killed).collect();
-        let marks = marks(&report);
+        let marks = chart_marks(&report);
         let words: Vec<&str> =
-            marks.lines.iter().map(|mark| mark.word.as_str()).filter(|word| !word.is_empty()).collect();
+            marks.lines.iter().map(|mark| mark.label.as_str()).filter(|word| !word.is_empty()).collect();
         assert_eq!((marks.is_dense, words), (true, vec!["start", "killed (100×)"]));
     }
 
     #[test]
     fn observations_are_thinned_evenly_and_the_last_is_kept() {
-        let many: Vec<Observation> = (0..5_000).map(|at_ms| look(at_ms, 0, 0)).collect();
-        let seen = thinned(&many);
+        let many: Vec<StockSample> = (0..5_000).map(|at_ms| look(at_ms, 0, 0)).collect();
+        let seen = thin_samples(&many);
         assert!(seen.len() <= STOCK_SHOWN && seen.len() > STOCK_SHOWN / 2, "{}", seen.len());
         assert_eq!(seen.last().map(|units| units.at_ms), Some(4_999));
-        assert_eq!(thinned(&many[..3]).len(), 3);
-        assert!(thinned(&[]).is_empty());
+        assert_eq!(thin_samples(&many[..3]).len(), 3);
+        assert!(thin_samples(&[]).is_empty());
     }
 }

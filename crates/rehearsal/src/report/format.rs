@@ -91,7 +91,7 @@ pub(crate) fn printable(text: &str) -> String {
 /// Text in lines that end before the last column, the second and later ones indented. What an instance said may not steer the
 /// terminal.
 #[must_use]
-pub fn wrapped(text: &str, indent: usize, width: usize) -> String {
+pub fn wrap_text(text: &str, indent: usize, width: usize) -> String {
     let mut out = String::new();
     let mut column = indent;
     for word in text.split_whitespace() {

@@ -4,8 +4,8 @@
 use super::charts::{charts, since_start};
 use super::format::{count, counted, long_span, moment, percent, rate, short, span_ms};
 use super::promises::promises;
-use super::tables::{self, Share};
-use super::{Report, Requests, Verdict};
+use super::tables::{self, PercentColumn};
+use super::{RehearsalReport, RehearsalVerdict, RequestCounts};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 /// Looks, in light and dark, on screens and on paper.
@@ -15,7 +15,7 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
 /// The report as a page.
 #[must_use]
-pub fn html(report: &Report) -> String {
+pub fn render_html(report: &RehearsalReport) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -25,7 +25,7 @@ pub fn html(report: &Report) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="referrer" content="no-referrer";
-                title { "Rehearsal: " (report.sentence()) }
+                title { "Rehearsal: " (report.verdict_sentence()) }
                 style { (PreEscaped(STYLE)) }
             }
             body { (patterns()) main { (body(report)) } }
@@ -34,7 +34,7 @@ pub fn html(report: &Report) -> String {
     page.into_string()
 }
 
-fn body(report: &Report) -> Markup {
+fn body(report: &RehearsalReport) -> Markup {
     html! {
         header {
             p.kicker { "Doorbuster rehearsal · " time datetime=(report.started_at) { (spoken(&report.started_at)) } }
@@ -73,25 +73,25 @@ fn body(report: &Report) -> Markup {
     }
 }
 
-fn verdict(report: &Report) -> Markup {
+fn verdict(report: &RehearsalReport) -> Markup {
     let (class, sign) = match report.verdict {
-        Verdict::Kept => ("good", "✓"),
-        Verdict::Broken { .. } => ("bad", "✗"),
-        Verdict::Unjudged { .. } => ("odd", "?"),
+        RehearsalVerdict::Kept => ("good", "✓"),
+        RehearsalVerdict::Broken { .. } => ("bad", "✗"),
+        RehearsalVerdict::Unjudged { .. } => ("odd", "?"),
     };
     html! {
         div class={ "banner " (class) } {
             span.sign aria-hidden="true" { (sign) }
             div {
-                h1 { (report.sentence()) }
+                h1 { (report.verdict_sentence()) }
                 @match &report.verdict {
-                    Verdict::Kept => {
+                    RehearsalVerdict::Kept => {
                         @let checked = report.told.iter().chain(&report.ledger);
                         @let (promises, things) = checked.fold((0, 0), |(all, sum), one| (all + 1, sum + one.checked));
                         p { (counted(promises, "promise")) ", checked " (counted(things, "time")) "." }
                     },
-                    Verdict::Broken { .. } => { p { "The first offence against each is shown in its row." } },
-                    Verdict::Unjudged { .. } => {
+                    RehearsalVerdict::Broken { .. } => { p { "The first offence against each is shown in its row." } },
+                    RehearsalVerdict::Unjudged { .. } => {
                         p { "What was seen until then is below. It proves nothing about the rest." }
                     },
                 }
@@ -100,19 +100,19 @@ fn verdict(report: &Report) -> Markup {
     }
 }
 
-fn key_figures(report: &Report) -> Markup {
-    let (requests, overall) = (&report.requests, report.overall());
+fn key_figures(report: &RehearsalReport) -> Markup {
+    let (requests, overall) = (&report.requests, report.overall_latency());
     let harm = report.faults.iter().filter(|fault| fault.sort.is_harm()).count() as u64;
     let latency =
-        |pick: fn(&super::Latency) -> f64| overall.map_or("–".to_owned(), |all| span_ms(pick(all)));
-    let sold = report.sold().map_or("–".to_owned(), |sold| count(u64::from(sold)));
+        |pick: fn(&super::RequestLatency) -> f64| overall.map_or("–".to_owned(), |all| span_ms(pick(all)));
+    let sold = report.sold_units().map_or("–".to_owned(), |sold| count(u64::from(sold)));
     let figures = [
-        ("Buyers", count(report.people()), "in the crowd".to_owned()),
+        ("Buyers", count(report.people_count()), "in the crowd".to_owned()),
         ("Units", count(u64::from(report.quantity)), "on sale".to_owned()),
         (
             "Sold",
             sold,
-            match report.sold() {
+            match report.sold_units() {
                 Some(sold) => {
                     format!("{} of the units", percent(u64::from(sold), u64::from(report.quantity)))
                 }
@@ -134,26 +134,26 @@ fn key_figures(report: &Report) -> Markup {
     }
 }
 
-fn answered(requests: &Requests) -> String {
+fn answered(requests: &RequestCounts) -> String {
     match *requests {
-        Requests { sent: 0, .. } => "none sent".to_owned(),
-        Requests { unanswered: 0, sent, answered, .. } if answered >= sent => "all answered".to_owned(),
+        RequestCounts { sent: 0, .. } => "none sent".to_owned(),
+        RequestCounts { unanswered: 0, sent, answered, .. } if answered >= sent => "all answered".to_owned(),
         // One that was under way when the rehearsal was stopped is neither.
-        Requests { unanswered: 0, answered, .. } => format!("{} answered", count(answered)),
-        Requests { unanswered, .. } => format!("{} unanswered", count(unanswered)),
+        RequestCounts { unanswered: 0, answered, .. } => format!("{} answered", count(answered)),
+        RequestCounts { unanswered, .. } => format!("{} unanswered", count(unanswered)),
     }
 }
 
 /// How it ended for people and requests.
-fn ends(report: &Report) -> Markup {
+fn ends(report: &RehearsalReport) -> Markup {
     let requests = &report.requests;
     html! {
         section aria-labelledby="ends" {
             h2 id="ends" { "How it ended" }
             h3 { "For the people" }
-            (tables::counts("People by how it ended for them", &report.outcomes, Share::OfAll))
+            (tables::counts("People by how it ended for them", &report.outcomes, PercentColumn::OfAll))
             h3 { "Refusals by code" }
-            (tables::counts("Refusals by code", &report.refusals, Share::OfAll))
+            (tables::counts("Refusals by code", &report.refusals, PercentColumn::OfAll))
             h3 { "Latency by sort of request" }
             p.lead {
                 "From the moment a request was due to the moment it was settled: waiting for a connection and asking again "
@@ -170,7 +170,7 @@ fn ends(report: &Report) -> Markup {
 }
 
 /// What a reader needs to trust it, and to do it again.
-fn circumstances(report: &Report) -> Markup {
+fn circumstances(report: &RehearsalReport) -> Markup {
     html! {
         section aria-labelledby="again" {
             h2 id="again" { "To repeat it" }
@@ -186,7 +186,7 @@ fn circumstances(report: &Report) -> Markup {
                 ul.notes { @for note in &report.notes { li { (note) } } }
             }
             h3 { "The crowd" }
-            (tables::counts("The crowd, by manner", &report.crowd, Share::None))
+            (tables::counts("The crowd, by manner", &report.crowd, PercentColumn::None))
             h3 { "Settings" }
             (tables::settings(report))
             h3 { "Circumstances" }
@@ -202,13 +202,13 @@ fn circumstances(report: &Report) -> Markup {
     }
 }
 
-fn took(report: &Report) -> String {
+fn took(report: &RehearsalReport) -> String {
     let last = report.timeline.last().map(|slot| since_start(report, slot.at_ms));
     let until = last.map_or(String::new(), |at| format!("; the last request {} from the start", moment(at)));
     format!("{}{until}", seconds(report.duration_s))
 }
 
-fn processor(report: &Report) -> String {
+fn processor(report: &RehearsalReport) -> String {
     let client = format!("{} s for the buyers", short(report.cpu.client_s, 1));
     match report.cpu.server_s {
         Some(server_s) => format!("{client}, {} s for the instance", short(server_s, 1)),

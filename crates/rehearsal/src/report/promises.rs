@@ -1,11 +1,11 @@
 //! The promises as a table: kept or broken, how often, and the first offence. It never judges.
 
 use super::format::count;
-use crate::judge::{Finding, Offence};
+use crate::judge::{PromiseFinding, PromiseOffence};
 use maud::{Markup, html};
 
 /// One table of promises, under its heading.
-pub(super) fn promises(id: &str, heading: &str, lead: &str, findings: &[Finding]) -> Markup {
+pub(super) fn promises(id: &str, heading: &str, lead: &str, findings: &[PromiseFinding]) -> Markup {
     html! {
         section aria-labelledby=(id) {
             h2 id=(id) { (heading) }
@@ -26,7 +26,7 @@ pub(super) fn promises(id: &str, heading: &str, lead: &str, findings: &[Finding]
     }
 }
 
-fn row(finding: &Finding) -> Markup {
+fn row(finding: &PromiseFinding) -> Markup {
     html! {
         tr.broken[finding.broken > 0] {
             td.verdict-cell { (verdict(finding)) }
@@ -43,7 +43,7 @@ fn row(finding: &Finding) -> Markup {
     }
 }
 
-fn verdict(finding: &Finding) -> Markup {
+fn verdict(finding: &PromiseFinding) -> Markup {
     html! {
         @match finding.broken {
             0 if finding.checked == 0 => span.badge { "kept" },
@@ -56,7 +56,7 @@ fn verdict(finding: &Finding) -> Markup {
     }
 }
 
-fn first(offence: &Offence) -> Markup {
+fn first(offence: &PromiseOffence) -> Markup {
     html! {
         div.offence {
             p { strong { "First: " } (offence.detail) }

@@ -2,14 +2,12 @@
 
 use super::format::{compact, short, span_ms};
 
-/// A vertical axis.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Scale {
+pub(super) enum ValueScale {
     /// From zero up, each step as high as the last.
     Linear {
         /// The value at the top.
         max: f64,
-        /// Between two figures.
         step: f64,
     },
     /// Milliseconds, each power of ten as high as the last.
@@ -21,18 +19,18 @@ pub(super) enum Scale {
     },
 }
 
-impl Scale {
+impl ValueScale {
     /// From zero to `max` or a little above, with about `steps` steps.
     pub(super) fn linear(max: f64, steps: f64) -> Self {
         let max = if max.is_finite() && max > 0.0 { max } else { 1.0 };
-        let step = nice(max / steps);
+        let step = nice_step(max / steps);
         Self::Linear { max: (max / step).ceil() * step, step }
     }
 
     /// The same for things that are counted: no figure is a fraction.
     pub(super) fn whole(max: u64, steps: f64) -> Self {
         let max = max.max(1) as f64;
-        let step = nice(max / steps).max(1.0);
+        let step = nice_step(max / steps).max(1.0);
         Self::Linear { max: (max / step).ceil() * step, step }
     }
 
@@ -52,7 +50,7 @@ impl Scale {
     }
 
     /// Where a value stands: 0 at the bottom, 1 at the top.
-    pub(super) fn place(&self, value: f64) -> f64 {
+    pub(super) fn position(&self, value: f64) -> f64 {
         let place = match self {
             Self::Linear { max, .. } => value / max,
             Self::Log { low, high } => {
@@ -82,7 +80,7 @@ impl Scale {
 
 /// The horizontal axis: milliseconds from the sale's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Time {
+pub(super) struct TimeScale {
     pub(super) from_ms: i64,
     pub(super) to_ms: i64,
 }
@@ -93,13 +91,13 @@ const TIME_STEPS_MS: [i64; 24] = [
     300_000, 600_000, 900_000, 1_800_000, 3_600_000, 7_200_000, 14_400_000,
 ];
 
-impl Time {
+impl TimeScale {
     pub(super) fn new(from_ms: i64, to_ms: i64) -> Self {
         Self { from_ms, to_ms: to_ms.max(from_ms.saturating_add(1)) }
     }
 
     /// Where a moment stands: 0 at the left, 1 at the right.
-    pub(super) fn place(&self, at_ms: i64) -> f64 {
+    pub(super) fn position(&self, at_ms: i64) -> f64 {
         let whole = self.to_ms.saturating_sub(self.from_ms) as f64;
         (at_ms.saturating_sub(self.from_ms) as f64 / whole).clamp(0.0, 1.0)
     }
@@ -114,7 +112,7 @@ impl Time {
         let mut at = self.from_ms.div_euclid(step) * step;
         while at <= self.to_ms {
             if at >= self.from_ms {
-                ticks.push((at, tick(at, step)));
+                ticks.push((at, format_tick(at, step)));
             }
             at += step;
         }
@@ -122,7 +120,7 @@ impl Time {
     }
 }
 
-fn tick(at_ms: i64, step_ms: i64) -> String {
+fn format_tick(at_ms: i64, step_ms: i64) -> String {
     let sign = if at_ms < 0 { "−" } else { "" };
     let size = at_ms.unsigned_abs() as f64;
     match step_ms {
@@ -133,7 +131,7 @@ fn tick(at_ms: i64, step_ms: i64) -> String {
 }
 
 /// The next 1, 2 or 5 times a power of ten.
-fn nice(step: f64) -> f64 {
+fn nice_step(step: f64) -> f64 {
     let power = 10_f64.powf(step.log10().floor());
     let found =
         [1.0, 2.0, 5.0].into_iter().map(|factor| factor * power).find(|nice| *nice >= step * 0.999_999);
@@ -149,42 +147,44 @@ fn power(number: f64) -> i32 {
 mod tests {
     use super::*;
 
-    fn labels(scale: &Scale) -> Vec<String> {
+    fn labels(scale: &ValueScale) -> Vec<String> {
         scale.ticks().into_iter().map(|(_, label)| label).collect()
     }
 
     #[test]
     fn a_linear_axis_has_round_figures_and_holds_its_values() {
-        assert_eq!(labels(&Scale::linear(48_312.0, 4.0)), ["0", "20k", "40k", "60k"]);
-        assert_eq!(labels(&Scale::linear(0.17, 4.0)), ["0", "0.05", "0.1", "0.15", "0.2"]);
-        assert_eq!(labels(&Scale::whole(1_000, 4.0)), ["0", "500", "1k"]);
+        assert_eq!(labels(&ValueScale::linear(48_312.0, 4.0)), ["0", "20k", "40k", "60k"]);
+        assert_eq!(labels(&ValueScale::linear(0.17, 4.0)), ["0", "0.05", "0.1", "0.15", "0.2"]);
+        assert_eq!(labels(&ValueScale::whole(1_000, 4.0)), ["0", "500", "1k"]);
         for max in [0.003, 1.0, 7.0, 99.0, 101.0, 123_456_789.0] {
-            let Scale::Linear { max: top, step } = Scale::linear(max, 4.0) else { panic!("linear") };
+            let ValueScale::Linear { max: top, step } = ValueScale::linear(max, 4.0) else {
+                panic!("linear")
+            };
             assert!(top >= max && top < max + step * 1.000_1, "{max}: {top}");
-            assert!(Scale::linear(max, 4.0).ticks().len() <= 6, "{max}");
+            assert!(ValueScale::linear(max, 4.0).ticks().len() <= 6, "{max}");
         }
     }
 
     #[test]
     fn what_is_counted_has_no_fractions_beside_it() {
-        assert_eq!(labels(&Scale::whole(0, 4.0)), ["0", "1"]);
-        assert_eq!(labels(&Scale::whole(2, 4.0)), ["0", "1", "2"]);
+        assert_eq!(labels(&ValueScale::whole(0, 4.0)), ["0", "1"]);
+        assert_eq!(labels(&ValueScale::whole(2, 4.0)), ["0", "1", "2"]);
     }
 
     #[test]
     fn a_log_axis_spans_the_powers_of_ten_around_its_values() {
-        let scale = Scale::log([0.0, 0.4, 812.0].into_iter()).expect("values");
+        let scale = ValueScale::log([0.0, 0.4, 812.0].into_iter()).expect("values");
         assert_eq!(labels(&scale), ["0.1 ms", "1 ms", "10 ms", "100 ms", "1 s"]);
-        assert!((scale.place(10.0) - 0.5).abs() < 1e-9);
-        assert_eq!(scale.place(0.0), 0.0);
-        assert_eq!(Scale::log([0.0, f64::NAN].into_iter()), None);
-        assert_eq!(labels(&Scale::log([1.0].into_iter()).expect("a value")), ["1 ms", "10 ms"]);
+        assert!((scale.position(10.0) - 0.5).abs() < 1e-9);
+        assert_eq!(scale.position(0.0), 0.0);
+        assert_eq!(ValueScale::log([0.0, f64::NAN].into_iter()), None);
+        assert_eq!(labels(&ValueScale::log([1.0].into_iter()).expect("a value")), ["1 ms", "10 ms"]);
     }
 
     #[test]
     fn a_time_axis_counts_as_a_clock_does() {
         let ticks = |from, to, count| -> Vec<String> {
-            Time::new(from, to).ticks(count).into_iter().map(|(_, label)| label).collect()
+            TimeScale::new(from, to).ticks(count).into_iter().map(|(_, label)| label).collect()
         };
         assert_eq!(ticks(-2_000, 9_000, 5), ["−2 s", "0 s", "2 s", "4 s", "6 s", "8 s"]);
         assert_eq!(

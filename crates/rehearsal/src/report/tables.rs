@@ -1,14 +1,14 @@
 //! The page's tables besides the promises: counts with bars, latencies, faults, settings, and the figures behind the charts.
 //! It never draws over time.
 
-use super::charts::{since_start, thinned};
+use super::charts::{since_start, thin_samples};
 use super::format::{count, moment, percent, span_ms};
-use super::{Count, Report};
+use super::{NamedCount, RehearsalReport};
 use maud::{Markup, html};
 
 /// What the last column of a table of counts says besides the count.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Share {
+pub(super) enum PercentColumn {
     /// The part of all together.
     OfAll,
     /// Nothing: the counts overlap.
@@ -16,7 +16,7 @@ pub(super) enum Share {
 }
 
 /// Counts under a name for those who do not see them, each with a bar as long as its part of the largest.
-pub(super) fn counts(name: &str, counts: &[Count], share: Share) -> Markup {
+pub(super) fn counts(name: &str, counts: &[NamedCount], share: PercentColumn) -> Markup {
     let most = counts.iter().map(|count| count.count).max().unwrap_or_default();
     let all = counts.iter().map(|count| count.count).sum();
     html! {
@@ -29,7 +29,7 @@ pub(super) fn counts(name: &str, counts: &[Count], share: Share) -> Markup {
                         th scope="row" { (row.name) }
                         td.bar-cell { (bar(row.count, most)) }
                         td.number { (count(row.count)) }
-                        @if share == Share::OfAll { td.number.muted { (percent(row.count, all)) } }
+                        @if share == PercentColumn::OfAll { td.number.muted { (percent(row.count, all)) } }
                     }
                 }
             }
@@ -49,7 +49,7 @@ fn bar(part: u64, whole: u64) -> Markup {
 }
 
 /// Latencies by sort of request.
-pub(super) fn latency(report: &Report) -> Markup {
+pub(super) fn latency(report: &RehearsalReport) -> Markup {
     html! {
         @if report.latency.is_empty() {
             p.none { "Nothing was settled, so nothing was measured." }
@@ -79,7 +79,7 @@ pub(super) fn latency(report: &Report) -> Markup {
 const FAULTS_OPEN: usize = 16;
 
 /// What was done to the instance.
-pub(super) fn faults(report: &Report) -> Markup {
+pub(super) fn faults(report: &RehearsalReport) -> Markup {
     let table = html! {
         table.plain aria-label="What was done to the instance" {
             @for fault in &report.faults { tr {
@@ -100,8 +100,7 @@ pub(super) fn faults(report: &Report) -> Markup {
     }
 }
 
-/// The settings.
-pub(super) fn settings(report: &Report) -> Markup {
+pub(super) fn settings(report: &RehearsalReport) -> Markup {
     html! {
         table.plain aria-label="Settings" {
             @for row in &report.settings { tr { th scope="row" { (row.name) } td { (row.value) } } }
@@ -110,9 +109,9 @@ pub(super) fn settings(report: &Report) -> Markup {
 }
 
 /// The figures behind the charts, slot by slot and look by look.
-pub(super) fn figures(report: &Report) -> Markup {
+pub(super) fn figures(report: &RehearsalReport) -> Markup {
     let slots = format!("{} of {} each", count(report.timeline.len() as u64), span_ms(report.slot_ms as f64));
-    let seen = thinned(&report.stock);
+    let seen = thin_samples(&report.stock);
     let at = |at_ms| moment(since_start(report, at_ms));
     html! {
         @if !report.timeline.is_empty() {

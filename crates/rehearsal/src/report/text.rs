@@ -1,9 +1,9 @@
 //! The report for a terminal: the promises as a table, how it ended in a few lines, and the verdict last. It never asks
 //! what the terminal is: width and colour are arguments.
 
-use super::format::{count, moment, printable, rate, short, span_ms, wrapped};
-use super::{Count, Report, Verdict, charts::since_start};
-use crate::judge::{Finding, Offence};
+use super::format::{count, moment, printable, rate, short, span_ms, wrap_text};
+use super::{NamedCount, RehearsalReport, RehearsalVerdict, charts::since_start};
+use crate::judge::{PromiseFinding, PromiseOffence};
 use console::{Style, measure_text_width};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -18,8 +18,8 @@ const SUMMARY_AT: usize = 12;
 /// The report as text, `width` columns wide but for what must stay in one piece, such as a path; without the last line's end.
 /// `files` are where it can be read in full.
 #[must_use]
-pub fn text(report: &Report, files: &[PathBuf], width: usize, is_coloured: bool) -> String {
-    let ink = Ink { width, is_coloured };
+pub fn render_text(report: &RehearsalReport, files: &[PathBuf], width: usize, is_coloured: bool) -> String {
+    let ink = ReportTextStyle { width, is_coloured };
     let mut out = String::new();
     for (heading, findings) in
         [("What the buyers were told", &report.told), ("What the ledger shows", &report.ledger)]
@@ -29,26 +29,26 @@ pub fn text(report: &Report, files: &[PathBuf], width: usize, is_coloured: bool)
         }
     }
     let _ = writeln!(out, "{}", ink.summary(report, files));
-    let verdict = wrapped(&report.sentence(), 0, width);
+    let verdict = wrap_text(&report.verdict_sentence(), 0, width);
     out + &match report.verdict {
-        Verdict::Kept => ink.good(&verdict),
-        Verdict::Broken { .. } => ink.bad(&verdict),
-        Verdict::Unjudged { .. } => ink.odd(&verdict),
+        RehearsalVerdict::Kept => ink.good(&verdict),
+        RehearsalVerdict::Broken { .. } => ink.bad(&verdict),
+        RehearsalVerdict::Unjudged { .. } => ink.odd(&verdict),
     }
 }
 
 /// How wide, and whether in colours.
-struct Ink {
+struct ReportTextStyle {
     width: usize,
     is_coloured: bool,
 }
 
-impl Ink {
-    fn promises(&self, findings: &[Finding]) -> String {
+impl ReportTextStyle {
+    fn promises(&self, findings: &[PromiseFinding]) -> String {
         let header = format!("  {:<8}{:<14}  {:>13}  {:>7}", "", "promise", "checked", "broken");
         let mut out = format!("{}\n", self.faint(&header));
         for finding in findings {
-            let Finding { name, sentence, checked, broken, first } = finding;
+            let PromiseFinding { name, sentence, checked, broken, first } = finding;
             let word = match (*broken, *checked) {
                 (0, 0) => self.faint("kept    "),
                 (0, _) => self.good("kept    "),
@@ -56,9 +56,9 @@ impl Ink {
             };
             let _ = write!(out, "  {word}{name:<14}  {:>13}  {:>7}", count(*checked), count(*broken));
             if self.width >= SENTENCE_AT + SENTENCE_MIN {
-                let _ = writeln!(out, "   {}", wrapped(sentence, SENTENCE_AT, self.width));
+                let _ = writeln!(out, "   {}", wrap_text(sentence, SENTENCE_AT, self.width));
             } else {
-                let _ = writeln!(out, "\n          {}", wrapped(sentence, 10, self.width));
+                let _ = writeln!(out, "\n          {}", wrap_text(sentence, 10, self.width));
             }
             if let Some(offence) = first {
                 let _ = write!(out, "{}", self.first(offence));
@@ -67,9 +67,9 @@ impl Ink {
         out
     }
 
-    fn first(&self, offence: &Offence) -> String {
+    fn first(&self, offence: &PromiseOffence) -> String {
         let head = self.bad("first offence:");
-        let detail = wrapped(&format!("first offence: {}", offence.detail), 10, self.width);
+        let detail = wrap_text(&format!("first offence: {}", offence.detail), 10, self.width);
         let mut out = format!("          {}\n", detail.replacen("first offence:", &head, 1));
         let places = [
             offence.buyer.map(|buyer| format!("buyer {buyer}")),
@@ -82,10 +82,10 @@ impl Ink {
         out
     }
 
-    fn summary(&self, report: &Report, files: &[PathBuf]) -> String {
+    fn summary(&self, report: &RehearsalReport, files: &[PathBuf]) -> String {
         let requests = &report.requests;
         let mut out = String::new();
-        self.row(&mut out, "people", &listed(&report.outcomes));
+        self.row(&mut out, "people", &format_counts(&report.outcomes));
         let sent = [
             Some(format!("{} sent", count(requests.sent))),
             Some(format!("{} answered", count(requests.answered))),
@@ -94,8 +94,8 @@ impl Ink {
             Some(format!("peak {} a second", rate(report.peak_per_second()))),
         ];
         self.row(&mut out, "requests", &sent.into_iter().flatten().collect::<Vec<_>>());
-        self.row(&mut out, "refused", &listed(&report.refusals));
-        if let Some(all) = report.overall() {
+        self.row(&mut out, "refused", &format_counts(&report.refusals));
+        if let Some(all) = report.overall_latency() {
             let [p50, p99, max] = [all.p50_ms, all.p99_ms, all.max_ms].map(span_ms);
             let told = [
                 format!("median {p50}"),
@@ -119,7 +119,7 @@ impl Ink {
         self.row(&mut out, "processor", &[Some(client), server].into_iter().flatten().collect::<Vec<_>>());
         self.row(&mut out, "evidence", &[format!("ledger and tables {}", report.evidence)]);
         for note in &report.notes {
-            let _ = writeln!(out, "{}{}", self.head("note"), wrapped(note, SUMMARY_AT, self.width));
+            let _ = writeln!(out, "{}{}", self.head("note"), wrap_text(note, SUMMARY_AT, self.width));
         }
         for file in files {
             let _ = writeln!(out, "{}{}", self.head("report"), file.display());
@@ -179,6 +179,6 @@ impl Ink {
     }
 }
 
-fn listed(counts: &[Count]) -> Vec<String> {
+fn format_counts(counts: &[NamedCount]) -> Vec<String> {
     counts.iter().map(|row| printable(&format!("{} {}", row.name, count(row.count)))).collect()
 }

@@ -2,12 +2,12 @@
 
 mod sample;
 
-use rehearsal::report::{self, Report, Verdict};
+use rehearsal::report::{self, RehearsalReport, RehearsalVerdict};
 use serde_json::Value;
 use std::path::PathBuf;
 
 /// Whether an element of the page holds this text, tags aside.
-fn says(page: &str, text: &str) -> bool {
+fn contains_text(page: &str, text: &str) -> bool {
     let mut plain = String::new();
     let mut is_tag = false;
     for char in page.chars() {
@@ -28,20 +28,23 @@ fn the_verdict_is_the_first_thing_that_the_page_says() {
         (sample::broken(), "2 promises were broken: units, recorded."),
         (sample::unjudged(), "Not judged: the instance has not answered for 45 s."),
     ] {
-        let page = report::html(&report);
+        let page = report::render_html(&report);
         let heading = page.split_once("<h1>").expect("a heading").1;
         assert!(heading.starts_with(&format!("{sentence}</h1>")), "{sentence}");
         assert_eq!(page.matches("<h1>").count(), 1);
         assert!(page.contains(&format!("<title>Rehearsal: {sentence}</title>")));
     }
-    let one = Report { verdict: Verdict::Broken { promises: vec!["units".to_owned()] }, ..sample::kept() };
-    assert_eq!(one.sentence(), "1 promise was broken: units.");
+    let one = RehearsalReport {
+        verdict: RehearsalVerdict::Broken { promises: vec!["units".to_owned()] },
+        ..sample::kept()
+    };
+    assert_eq!(one.verdict_sentence(), "1 promise was broken: units.");
 }
 
 #[test]
 fn the_page_needs_nothing_from_outside_and_runs_nothing() {
     for (name, report) in sample::all() {
-        let page = report::html(&report);
+        let page = report::render_html(&report);
         assert!(page.contains("default-src 'none'; style-src 'unsafe-inline'"), "{name}");
         // The one address is that of an instance, as text.
         let page = page.replace("http://drop.example.test", "");
@@ -70,17 +73,17 @@ fn what_an_instance_said_is_text_and_never_markup() {
     report.settings[0].name = foul.to_owned();
     report.settings[0].value = foul.to_owned();
     report.faults[0].what = foul.to_owned();
-    let page = report::html(&report);
+    let page = report::render_html(&report);
     assert!(!page.contains("<script"), "it got out");
     assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
-    report.verdict = Verdict::Unjudged { reason: format!("{foul}\u{1b}[2J") };
-    let text = report::text(&report, &[], 80, false);
+    report.verdict = RehearsalVerdict::Unjudged { reason: format!("{foul}\u{1b}[2J") };
+    let text = report::render_text(&report, &[], 80, false);
     assert!(!text.contains('\u{1b}'), "a reply cleared the terminal");
 }
 
 #[test]
 fn the_page_shows_promises_charts_and_the_command() {
-    let page = report::html(&sample::broken());
+    let page = report::render_html(&sample::broken());
     for text in [
         "What the buyers were told",
         "12,345×",
@@ -93,7 +96,10 @@ fn the_page_shows_promises_charts_and_the_command() {
         "What the ledger shows",
         "2718281828",
     ] {
-        assert!(says(&page, text) || says(&page.to_lowercase(), text), "the page does not say {text}");
+        assert!(
+            contains_text(&page, text) || contains_text(&page.to_lowercase(), text),
+            "the page does not say {text}"
+        );
     }
     // Arrivals, throughput, latency and stock, for wide and for narrow pages; nobody stood in line.
     assert_eq!(page.matches("role=\"img\"").count(), 8);
@@ -101,7 +107,7 @@ fn the_page_shows_promises_charts_and_the_command() {
         page.matches("aria-label=\"Stock, units, stacked. At the end: 1,000 sold, 0 in carts").count(),
         2
     );
-    assert!(says(&page, "Nobody was seen waiting in line."));
+    assert!(contains_text(&page, "Nobody was seen waiting in line."));
 }
 
 #[test]
@@ -112,7 +118,7 @@ fn reports_with_nothing_in_them_are_told_all_the_same() {
     let mut all_zero = sample::kept();
     for slot in &mut all_zero.timeline {
         let at_ms = slot.at_ms;
-        *slot = rehearsal::report::Slot {
+        *slot = rehearsal::report::TimelineSlot {
             at_ms,
             arrivals: 0,
             sent: 0,
@@ -141,26 +147,26 @@ fn reports_with_nothing_in_them_are_told_all_the_same() {
         ("no length", no_slots_length),
         ("wild", wild),
     ] {
-        let page = report::html(&report);
+        let page = report::render_html(&report);
         assert!(page.ends_with("</html>"), "{name}");
         let drawn = page.split("<path").skip(1).map(|path| path.split('>').next().unwrap_or_default());
         for path in drawn {
             assert!(!path.contains("NaN") && !path.contains("inf"), "{name}: {path}");
         }
-        assert!(!report::json(&report).is_empty(), "{name}");
-        assert!(!report::text(&report, &[], 80, false).is_empty(), "{name}");
+        assert!(!report::render_json(&report).is_empty(), "{name}");
+        assert!(!report::render_text(&report, &[], 80, false).is_empty(), "{name}");
     }
 }
 
 #[test]
 fn a_page_of_an_hour_can_still_be_mailed() {
-    let size = report::html(&sample::long()).len();
+    let size = report::render_html(&sample::long()).len();
     assert!(size < 1_500_000, "{size} bytes");
 }
 
 #[test]
 fn the_document_has_the_names_that_programs_know() {
-    let document: Value = serde_json::from_str(&report::json(&sample::broken())).expect("JSON");
+    let document: Value = serde_json::from_str(&report::render_json(&sample::broken())).expect("JSON");
     assert_eq!(document["verdict"]["word"], "broken");
     assert_eq!(document["verdict"]["promises"][1], "recorded");
     assert_eq!(document["told"][0]["name"], "units");
@@ -191,7 +197,7 @@ fn the_document_has_the_names_that_programs_know() {
     ] {
         assert!(names.contains(&name), "{name} is missing");
     }
-    let word = |report| -> Value { serde_json::from_str(&report::json(&report)).expect("JSON") };
+    let word = |report| -> Value { serde_json::from_str(&report::render_json(&report)).expect("JSON") };
     assert_eq!(word(sample::kept())["verdict"], serde_json::json!({ "word": "kept" }));
     assert_eq!(word(sample::unjudged())["verdict"]["word"], "unjudged");
 }
@@ -200,7 +206,7 @@ fn the_document_has_the_names_that_programs_know() {
 fn the_text_ends_with_the_verdict_and_keeps_to_its_width() {
     let files = [PathBuf::from("rehearsals/rehearsal.html")];
     for width in [60, 80, 120] {
-        let text = report::text(&sample::kept(), &files, width, false);
+        let text = report::render_text(&sample::kept(), &files, width, false);
         assert!(text.ends_with("\nEvery promise was kept."));
         for line in text.lines() {
             assert!(line.chars().count() <= width, "{width}: {line}");
@@ -208,7 +214,7 @@ fn the_text_ends_with_the_verdict_and_keeps_to_its_width() {
         assert!(!text.contains('\u{1b}'));
         assert!(text.contains("report      rehearsals/rehearsal.html\n"));
     }
-    let text = report::text(&sample::broken(), &files, 110, false);
+    let text = report::render_text(&sample::broken(), &files, 110, false);
     let (found, _) = text.split_once("recorded").expect("the next promise");
     let expected = "  BROKEN  units                   1,000        1   Never more units told \"confirmed\" than are on sale.
           first offence: the 1,001st unit was told \"confirmed\" though the sale has 1,000
@@ -218,5 +224,5 @@ fn the_text_ends_with_the_verdict_and_keeps_to_its_width() {
 ";
     assert!(found.contains(expected), "{found}");
     assert!(text.ends_with("2 promises were broken: units, recorded."));
-    assert!(report::text(&sample::broken(), &files, 100, true).contains("\u{1b}["));
+    assert!(report::render_text(&sample::broken(), &files, 100, true).contains("\u{1b}["));
 }

@@ -1,25 +1,28 @@
 //! Reports as rehearsals leave them, made up: kept in spite of crashes, broken, not judged, long, and all but empty. The same
 //! each time.
 
-use rehearsal::judge::{Finding, Observation, Offence};
-use rehearsal::report::{Count, Cpu, Fault, FaultSort, Latency, Report, Requests, Row, Slot, Verdict};
-use sale::{BuyerId, OrderId, Seq};
+use rehearsal::judge::{PromiseFinding, PromiseOffence, StockSample};
+use rehearsal::report::{
+    CpuTime, FaultKind, InjectedFault, NamedCount, RehearsalReport, RehearsalVerdict, RequestCounts,
+    RequestLatency, SettingRow, TimelineSlot,
+};
+use sale::{BuyerId, EventSeq, OrderId};
 use uuid::Uuid;
 
 /// The names of the samples, and the samples.
-pub fn all() -> Vec<(&'static str, Report)> {
+pub fn all() -> Vec<(&'static str, RehearsalReport)> {
     vec![("kept", kept()), ("broken", broken()), ("unjudged", unjudged()), ("long", long())]
 }
 
 /// 100,000 buyers, 1,000 units, killed every five seconds, the disk full once: and every promise kept.
-pub fn kept() -> Report {
+pub fn kept() -> RehearsalReport {
     let (slot_ms, slots) = (100, 420_u64);
     let faults = faults();
-    let timeline: Vec<Slot> = (0..slots).map(|index| slot(index, slot_ms, &faults)).collect();
-    let sum = |pick: fn(&Slot) -> u64| timeline.iter().map(pick).sum::<u64>();
+    let timeline: Vec<TimelineSlot> = (0..slots).map(|index| slot(index, slot_ms, &faults)).collect();
+    let sum = |pick: fn(&TimelineSlot) -> u64| timeline.iter().map(pick).sum::<u64>();
     let answered = sum(|slot| slot.accepted + slot.refused);
-    Report {
-        verdict: Verdict::Kept,
+    RehearsalReport {
+        verdict: RehearsalVerdict::Kept,
         told: promises(&TOLD),
         ledger: promises(&LEDGER),
         started_at: "2026-11-27T08:00:00.123456Z".to_owned(),
@@ -68,7 +71,7 @@ pub fn kept() -> Report {
             ("not_recorded", 118),
             ("order_expired", 12),
         ]),
-        requests: Requests {
+        requests: RequestCounts {
             sent: sum(|slot| slot.sent),
             answered,
             unanswered: sum(|slot| slot.unanswered),
@@ -84,24 +87,24 @@ pub fn kept() -> Report {
             "100000 people shared 1000 connections, as behind a load balancer.".to_owned(),
             "2 people got no reply to the end; the ledger shows that nothing was sold to them.".to_owned(),
         ],
-        cpu: Cpu { client_s: 18.4, server_s: Some(31.7) },
+        cpu: CpuTime { client_s: 18.4, server_s: Some(31.7) },
     }
 }
 
 /// The same, sold once too often: with long details and names that are no good guests of a page.
-pub fn broken() -> Report {
+pub fn broken() -> RehearsalReport {
     let mut report = kept();
-    report.verdict = Verdict::Broken { promises: vec!["units".to_owned(), "recorded".to_owned()] };
+    report.verdict = RehearsalVerdict::Broken { promises: vec!["units".to_owned(), "recorded".to_owned()] };
     let (first, rest) = report.told.split_at_mut(1);
     first[0].broken = 1;
-    first[0].first = Some(Offence {
+    first[0].first = Some(PromiseOffence {
         buyer: Some(BuyerId(Uuid::from_u128(0x0193_5d2a_77aa_7c31_8b52_5d0b_12aa_90ff))),
         order: Some(OrderId(Uuid::from_u128(0x0193_5d2a_77ab_7001_9b00_000c_21bb_4ac2))),
-        event: Some(Seq(40_213)),
+        event: Some(EventSeq(40_213)),
         detail: "the 1,001st unit was told \"confirmed\" though the sale has 1,000".to_owned(),
     });
     rest[0].broken = 12_345;
-    rest[0].first = Some(Offence {
+    rest[0].first = Some(PromiseOffence {
         buyer: Some(BuyerId(Uuid::from_u128(7))),
         order: None,
         event: None,
@@ -118,20 +121,21 @@ pub fn broken() -> Report {
 }
 
 /// Stopped before anything happened.
-pub fn unjudged() -> Report {
+pub fn unjudged() -> RehearsalReport {
     let mut report = kept();
-    report.verdict = Verdict::Unjudged { reason: "the instance has not answered for 45 s".to_owned() };
+    report.verdict =
+        RehearsalVerdict::Unjudged { reason: "the instance has not answered for 45 s".to_owned() };
     (report.told, report.ledger) = (Vec::new(), Vec::new());
     (report.crowd, report.outcomes, report.refusals) = (Vec::new(), Vec::new(), Vec::new());
     (report.timeline, report.stock, report.faults) = (Vec::new(), Vec::new(), Vec::new());
     (report.latency, report.settings, report.notes) = (Vec::new(), Vec::new(), Vec::new());
-    report.requests = Requests::default();
-    (report.duration_s, report.start_ms, report.cpu) = (0.0, 0, Cpu { client_s: 0.0, server_s: None });
+    report.requests = RequestCounts::default();
+    (report.duration_s, report.start_ms, report.cpu) = (0.0, 0, CpuTime { client_s: 0.0, server_s: None });
     report
 }
 
 /// An hour with a line, killed every half a minute.
-pub fn long() -> Report {
+pub fn long() -> RehearsalReport {
     let mut report = kept();
     let (slot_ms, slots) = (6_400, 580_u64);
     report.slot_ms = slot_ms;
@@ -142,12 +146,12 @@ pub fn long() -> Report {
         .flat_map(|no| {
             let at_ms = 30_000 + no * 30_000;
             let back = format!("listens again after {} ms", 300 + no);
-            [(at_ms, FaultSort::Killed, "killed".to_owned()), (at_ms + 300 + no, FaultSort::Back, back)]
+            [(at_ms, FaultKind::Killed, "killed".to_owned()), (at_ms + 300 + no, FaultKind::Back, back)]
         })
-        .map(|(at_ms, sort, what)| Fault { at_ms, sort, what })
+        .map(|(at_ms, sort, what)| InjectedFault { at_ms, sort, what })
         .collect();
     report.timeline = (0..slots)
-        .map(|index| Slot {
+        .map(|index| TimelineSlot {
             at_ms: index * slot_ms,
             arrivals: if index < 300 { 40 + wave(index, 13) } else { 0 },
             sent: 2_000 + wave(index, 400),
@@ -165,7 +169,7 @@ pub fn long() -> Report {
             let sold = u32::try_from((look * 4_000 / 6_000).min(4_000)).expect("small");
             let held = (4_000 - sold).min(120);
             let admitted = (4_000 - sold - held).min(60);
-            Observation {
+            StockSample {
                 at_ms: 28_000 + look * 500,
                 version: look * 9,
                 quantity: 4_000,
@@ -206,16 +210,17 @@ const LEDGER: [(&str, &str, u64); 4] = [
     ("sequence", "Events are numbered without a gap, and time never goes back.", 2_294),
 ];
 
-fn promises(rows: &[(&'static str, &'static str, u64)]) -> Vec<Finding> {
-    let finding = |(name, sentence, checked)| Finding { name, sentence, checked, broken: 0, first: None };
+fn promises(rows: &[(&'static str, &'static str, u64)]) -> Vec<PromiseFinding> {
+    let finding =
+        |(name, sentence, checked)| PromiseFinding { name, sentence, checked, broken: 0, first: None };
     rows.iter().copied().map(finding).collect()
 }
 
-fn counts(rows: &[(&str, u64)]) -> Vec<Count> {
-    rows.iter().map(|(name, count)| Count { name: (*name).to_owned(), count: *count }).collect()
+fn counts(rows: &[(&str, u64)]) -> Vec<NamedCount> {
+    rows.iter().map(|(name, count)| NamedCount { name: (*name).to_owned(), count: *count }).collect()
 }
 
-fn settings() -> Vec<Row> {
+fn settings() -> Vec<SettingRow> {
     let rows = [
         ("units", "1000"),
         ("units per buyer", "1"),
@@ -229,36 +234,38 @@ fn settings() -> Vec<Row> {
         ("two tabs", "5%"),
         ("connections", "1000"),
     ];
-    rows.iter().map(|(name, value)| Row { name: (*name).to_owned(), value: (*value).to_owned() }).collect()
+    rows.iter()
+        .map(|(name, value)| SettingRow { name: (*name).to_owned(), value: (*value).to_owned() })
+        .collect()
 }
 
-fn faults() -> Vec<Fault> {
-    let fault = |at_ms, sort, what: &str| Fault { at_ms, sort, what: what.to_owned() };
+fn faults() -> Vec<InjectedFault> {
+    let fault = |at_ms, sort, what: &str| InjectedFault { at_ms, sort, what: what.to_owned() };
     vec![
-        fault(7_000, FaultSort::Killed, "killed"),
-        fault(7_310, FaultSort::Back, "listens again after 310 ms"),
-        fault(12_310, FaultSort::Killed, "killed"),
-        fault(12_604, FaultSort::Back, "listens again after 294 ms"),
-        fault(14_000, FaultSort::DiskFull, "disk full"),
-        fault(16_200, FaultSort::ClockJump, "clock jumps by 3600 s"),
-        fault(17_000, FaultSort::DiskFree, "disk free again"),
-        fault(17_604, FaultSort::Killed, "killed"),
-        fault(18_210, FaultSort::Back, "listens again after 606 ms"),
-        fault(23_210, FaultSort::Killed, "killed"),
-        fault(23_502, FaultSort::Back, "listens again after 292 ms"),
-        fault(28_502, FaultSort::Killed, "killed"),
-        fault(28_811, FaultSort::Back, "listens again after 309 ms"),
+        fault(7_000, FaultKind::Killed, "killed"),
+        fault(7_310, FaultKind::Back, "listens again after 310 ms"),
+        fault(12_310, FaultKind::Killed, "killed"),
+        fault(12_604, FaultKind::Back, "listens again after 294 ms"),
+        fault(14_000, FaultKind::DiskFull, "disk full"),
+        fault(16_200, FaultKind::ClockJump, "clock jumps by 3600 s"),
+        fault(17_000, FaultKind::DiskFree, "disk free again"),
+        fault(17_604, FaultKind::Killed, "killed"),
+        fault(18_210, FaultKind::Back, "listens again after 606 ms"),
+        fault(23_210, FaultKind::Killed, "killed"),
+        fault(23_502, FaultKind::Back, "listens again after 292 ms"),
+        fault(28_502, FaultKind::Killed, "killed"),
+        fault(28_811, FaultKind::Back, "listens again after 309 ms"),
     ]
 }
 
 /// A spike at the start, then looks that grow fewer; nothing while the instance is away.
-fn slot(index: u64, slot_ms: u64, faults: &[Fault]) -> Slot {
+fn slot(index: u64, slot_ms: u64, faults: &[InjectedFault]) -> TimelineSlot {
     let at_ms = index * slot_ms;
     let away = faults
         .windows(2)
-        .any(|pair| pair[0].sort == FaultSort::Killed && pair[0].at_ms <= at_ms && at_ms < pair[1].at_ms);
+        .any(|pair| pair[0].sort == FaultKind::Killed && pair[0].at_ms <= at_ms && at_ms < pair[1].at_ms);
     let is_new =
-        faults.iter().any(|fault| fault.sort == FaultSort::Back && at_ms.abs_diff(fault.at_ms) < 300);
+        faults.iter().any(|fault| fault.sort == FaultKind::Back && at_ms.abs_diff(fault.at_ms) < 300);
     let arrivals = if (20..30).contains(&index) { 10_000 + wave(index, 400) - 200 } else { 0 };
     let looks =
         if index < 20 { index * 60 } else { 4_200_u64.saturating_sub((index - 20) * 11) + wave(index, 300) };
@@ -267,7 +274,7 @@ fn slot(index: u64, slot_ms: u64, faults: &[Fault]) -> Slot {
     let slow = if is_new { 40.0 } else { 1.0 } * if (20..45).contains(&index) { 30.0 } else { 1.0 };
     let ms =
         |base: f64, swing: u64| if away { 0.0 } else { (base + wave(index, swing) as f64 / 10.0) * slow };
-    Slot {
+    TimelineSlot {
         at_ms,
         arrivals,
         sent,
@@ -281,10 +288,10 @@ fn slot(index: u64, slot_ms: u64, faults: &[Fault]) -> Slot {
     }
 }
 
-fn latencies(answered: u64) -> Vec<Latency> {
+fn latencies(answered: u64) -> Vec<RequestLatency> {
     let rows =
         [("all", 1, 1.0), ("look", 2, 0.7), ("order", 3, 1.4), ("pay", 97, 1.9), ("give back", 2_003, 0.9)];
-    let latency = |(name, part, factor): (&str, u64, f64)| Latency {
+    let latency = |(name, part, factor): (&str, u64, f64)| RequestLatency {
         name: name.to_owned(),
         count: answered / part,
         p50_ms: 2.31 * factor,
@@ -297,14 +304,14 @@ fn latencies(answered: u64) -> Vec<Latency> {
 }
 
 /// All held at once, then paid, some of them given back and bought again.
-fn stock(until_ms: u64) -> Vec<Observation> {
+fn stock(until_ms: u64) -> Vec<StockSample> {
     let looks = (1_000..until_ms).step_by(500).filter(|at_ms| !(7_000..7_400).contains(at_ms));
     let seen = looks.map(|at_ms| {
         let since = u32::try_from(at_ms.saturating_sub(2_000)).expect("small");
         let sold =
             if since == 0 { 0 } else { (since / 10).min(854) + (since.saturating_sub(15_000) / 40).min(146) };
         let held = if since == 0 { 0 } else { (1_000 - sold).min(900) };
-        Observation {
+        StockSample {
             at_ms,
             version: u64::from(sold) * 2,
             quantity: 1_000,

@@ -1,29 +1,29 @@
 //! Standing in line and leaving it. A place is given by arrival alone.
 
-use super::Decided;
+use super::DecideResult;
 use crate::event::Event;
 use crate::id::{BuyerId, Ticket};
-use crate::outcome::{Outcome, Phase, Place, Refusal};
-use crate::state::{Buyer, State};
+use crate::outcome::{CommandOutcome, LinePosition, Refusal, SalePhase};
+use crate::state::{BuyerRecord, SaleState};
 use crate::time::Timestamp;
 
-impl State {
-    pub(super) fn join(&self, now: Timestamp, id: BuyerId, events: &mut Vec<Event>) -> Decided {
+impl SaleState {
+    pub(super) fn join(&self, now: Timestamp, id: BuyerId, events: &mut Vec<Event>) -> DecideResult {
         let policy = self.policy().ok_or(Refusal::NotStarted)?;
         match self.phase(now) {
-            Phase::Closed => return Err(Refusal::Closed),
-            Phase::Ended => return Err(Refusal::Ended),
+            SalePhase::Closed => return Err(Refusal::Closed),
+            SalePhase::Ended => return Err(Refusal::Ended),
             // One may stand in line before the start, and through a pause.
-            Phase::Upcoming | Phase::Paused | Phase::Active => {}
+            SalePhase::Upcoming | SalePhase::Paused | SalePhase::Active => {}
         }
         if now < policy.line_opens_at().ok_or(Refusal::NoLine)? {
             return Err(Refusal::NotStarted);
         }
         let buyer = self.buyers.get(id);
-        if let Some((ticket, place)) = buyer.and_then(|buyer| self.place_at(now, buyer)) {
+        if let Some((ticket, place)) = buyer.and_then(|buyer| self.line_position_at(now, buyer)) {
             return Err(Refusal::AlreadyInLine { ticket, place });
         }
-        if buyer.map_or(0, Buyer::units) >= u64::from(policy.limit_per_buyer) {
+        if buyer.map_or(0, BuyerRecord::units) >= u64::from(policy.limit_per_buyer) {
             return Err(Refusal::LimitReached);
         }
         if self.units.sold >= self.units.quantity {
@@ -31,48 +31,52 @@ impl State {
         }
         // Four thousand million tickets do not fit a machine's memory; if they did, nobody behind them would be served.
         let ticket = self.line.next_ticket().ok_or(Refusal::SoldOut)?;
-        if let Some(ticket) = buyer.and_then(Buyer::ticket) {
+        if let Some(ticket) = buyer.and_then(BuyerRecord::ticket) {
             // An admission that is over, before a tick has said so: the old place goes before the new one comes.
             events.push(Event::Lapsed { buyer: id, ticket });
         }
         events.push(Event::Joined { buyer: id, ticket });
-        Ok(Outcome::Joined { ticket, position: self.line.waiting() + 1 })
+        Ok(CommandOutcome::Joined { ticket, position: self.line.waiting() + 1 })
     }
 
-    pub(super) fn leave(&self, now: Timestamp, id: BuyerId, events: &mut Vec<Event>) -> Decided {
-        let place = self.buyers.get(id).and_then(|buyer| self.place_at(now, buyer));
+    pub(super) fn leave(&self, now: Timestamp, id: BuyerId, events: &mut Vec<Event>) -> DecideResult {
+        let place = self.buyers.get(id).and_then(|buyer| self.line_position_at(now, buyer));
         let (ticket, place) = place.ok_or(Refusal::NotInLine)?;
-        let admitted = matches!(place, Place::Admitted { .. });
+        let admitted = matches!(place, LinePosition::Admitted { .. });
         events.push(Event::Left { buyer: id, ticket, admitted });
-        Ok(Outcome::Left { ticket })
+        Ok(CommandOutcome::Left { ticket })
     }
 
     /// More time for whoever is admitted, once: the extension was promised with the admission, so neither a pause nor the
     /// end of the sale takes it away. Asking again is answered as the first time, for nobody should lose a turn over a
     /// reply that was lost.
-    pub(super) fn extend(&self, now: Timestamp, id: BuyerId, events: &mut Vec<Event>) -> Decided {
+    pub(super) fn extend(&self, now: Timestamp, id: BuyerId, events: &mut Vec<Event>) -> DecideResult {
         let policy = self.policy().ok_or(Refusal::NotStarted)?;
         policy.line_opens_at().ok_or(Refusal::NoLine)?;
-        let place = self.buyers.get(id).and_then(|buyer| self.place_at(now, buyer));
+        let place = self.buyers.get(id).and_then(|buyer| self.line_position_at(now, buyer));
         match place.ok_or(Refusal::NotInLine)? {
-            (ticket, Place::Waiting { position }) => Err(Refusal::NotAdmitted { ticket, position }),
-            (ticket, Place::Admitted { until, .. }) if self.line.is_extended(ticket) => {
-                Ok(Outcome::Extended { ticket, until, repeated: true })
+            (ticket, LinePosition::Waiting { position }) => Err(Refusal::NotAdmitted { ticket, position }),
+            (ticket, LinePosition::Admitted { until, .. }) if self.line.is_extended(ticket) => {
+                Ok(CommandOutcome::Extended { ticket, until, repeated: true })
             }
-            (_, Place::Admitted { extension_s: 0, .. }) => Err(Refusal::NoExtension),
-            (ticket, Place::Admitted { until, extension_s }) => {
+            (_, LinePosition::Admitted { extension_s: 0, .. }) => Err(Refusal::NoExtension),
+            (ticket, LinePosition::Admitted { until, extension_s }) => {
                 let until = until.plus_s(extension_s);
                 events.push(Event::Extended { buyer: id, ticket, until });
-                Ok(Outcome::Extended { ticket, until, repeated: false })
+                Ok(CommandOutcome::Extended { ticket, until, repeated: false })
             }
         }
     }
 
     /// Where a buyer stands at `now`: an admission that is over is none, though no tick has said so yet.
-    pub(super) fn place_at(&self, now: Timestamp, buyer: &Buyer) -> Option<(Ticket, Place)> {
+    pub(super) fn line_position_at(
+        &self,
+        now: Timestamp,
+        buyer: &BuyerRecord,
+    ) -> Option<(Ticket, LinePosition)> {
         let ticket = buyer.ticket()?;
-        match self.place(ticket)? {
-            Place::Admitted { until, .. } if until <= now && self.paused_at.is_none() => None,
+        match self.line_position(ticket)? {
+            LinePosition::Admitted { until, .. } if until <= now && self.paused_at.is_none() => None,
             place => Some((ticket, place)),
         }
     }

@@ -1,86 +1,96 @@
 //! Holding, paying, giving back. A unit is promised once, and a request counts once.
 
-use super::Decided;
+use super::DecideResult;
 use crate::command::ReleaseReason;
-use crate::event::{Event, Release, Source};
+use crate::event::{Event, ReleaseCause, UnitSource};
 use crate::id::{BuyerId, OrderId, RequestKey, Ticket};
-use crate::outcome::{OrderStatus, OrderView, Outcome, Phase, Place, Refusal};
-use crate::policy::{Admission, Policy};
-use crate::state::{Buyer, Order, Stage, State};
+use crate::outcome::{CommandOutcome, LinePosition, OrderStatus, OrderView, Refusal, SalePhase};
+use crate::policy::{AdmissionMode, Policy};
+use crate::state::{BuyerRecord, OrderRecord, OrderStage, SaleState};
 use crate::time::Timestamp;
 
 /// The fields of [`crate::Command::Reserve`].
-pub(super) struct Reserve {
+pub(super) struct ReserveCommand {
     pub(super) buyer: BuyerId,
     pub(super) order: OrderId,
     pub(super) quantity: u32,
     pub(super) key: Option<RequestKey>,
 }
 
-impl State {
-    pub(super) fn reserve(&self, now: Timestamp, request: &Reserve, events: &mut Vec<Event>) -> Decided {
-        let Reserve { buyer: id, order, quantity, key } = *request;
+impl SaleState {
+    pub(super) fn reserve(
+        &self,
+        now: Timestamp,
+        request: &ReserveCommand,
+        events: &mut Vec<Event>,
+    ) -> DecideResult {
+        let ReserveCommand { buyer: id, order, quantity, key } = *request;
         if quantity == 0 {
             return Err(Refusal::BadPolicy);
         }
         let number = self.buyers.find(id);
         let buyer = number.map(|number| self.buyers.at(number));
         if let (Some(number), Some(buyer), Some(key)) = (number, buyer, key)
-            && let Some(made) = self.orders.by_key(number, buyer.last_order, key)
+            && let Some(made) = self.orders.find_by_key(number, buyer.last_order, key)
         {
             // Before everything else: what was answered once is answered again, even when the sale is over.
             let is_same = made.quantity == quantity;
-            return if is_same { Ok(self.repeated(made)) } else { Err(Refusal::KeyReused) };
+            return if is_same { Ok(self.repeated_outcome(made)) } else { Err(Refusal::KeyReused) };
         }
         if self.orders.find(order).is_some() {
             return Err(Refusal::OrderState);
         }
         let policy = self.policy().ok_or(Refusal::NotStarted)?;
-        let place = buyer.and_then(|buyer| self.place_at(now, buyer));
-        self.may_reserve_at(now, place.is_some_and(|(_, place)| matches!(place, Place::Admitted { .. })))?;
-        if buyer.map_or(0, Buyer::units) + u64::from(quantity) > u64::from(policy.limit_per_buyer) {
+        let place = buyer.and_then(|buyer| self.line_position_at(now, buyer));
+        self.check_phase(
+            now,
+            place.is_some_and(|(_, place)| matches!(place, LinePosition::Admitted { .. })),
+        )?;
+        if buyer.map_or(0, BuyerRecord::units) + u64::from(quantity) > u64::from(policy.limit_per_buyer) {
             return Err(Refusal::LimitReached);
         }
-        let from = self.source(policy, buyer, place, quantity)?;
-        Ok(sell(now, policy, request, from, events))
+        let from = self.find_unit_source(policy, buyer, place, quantity)?;
+        Ok(create_order(now, policy, request, from, events))
     }
 
     /// Whether the sale's phase allows a reservation. An admission outlives the end of the sale: it was promised.
-    fn may_reserve_at(&self, now: Timestamp, is_admitted: bool) -> Result<(), Refusal> {
+    fn check_phase(&self, now: Timestamp, is_admitted: bool) -> Result<(), Refusal> {
         let is_paused = self.paused_at.is_some();
         match self.phase(now) {
-            Phase::Active => Ok(()),
-            Phase::Closed | Phase::Ended if is_admitted && !is_paused => Ok(()),
-            Phase::Ended if is_admitted => Err(Refusal::Paused),
-            Phase::Closed => Err(Refusal::Closed),
-            Phase::Ended => Err(Refusal::Ended),
-            Phase::Upcoming => Err(Refusal::NotStarted),
-            Phase::Paused => Err(Refusal::Paused),
+            SalePhase::Active => Ok(()),
+            SalePhase::Closed | SalePhase::Ended if is_admitted && !is_paused => Ok(()),
+            SalePhase::Ended if is_admitted => Err(Refusal::Paused),
+            SalePhase::Closed => Err(Refusal::Closed),
+            SalePhase::Ended => Err(Refusal::Ended),
+            SalePhase::Upcoming => Err(Refusal::NotStarted),
+            SalePhase::Paused => Err(Refusal::Paused),
         }
     }
 
     /// Where the units of a new order come from, or why there are none.
-    fn source(
+    fn find_unit_source(
         &self,
         policy: &Policy,
-        buyer: Option<&Buyer>,
-        place: Option<(Ticket, Place)>,
+        buyer: Option<&BuyerRecord>,
+        place: Option<(Ticket, LinePosition)>,
         quantity: u32,
-    ) -> Result<Source, Refusal> {
+    ) -> Result<UnitSource, Refusal> {
         let (source, from_stock, others_have) = match (policy.admission, place) {
-            (Admission::Fifo { .. }, None) if self.units.sold >= self.units.quantity => {
+            (AdmissionMode::Fifo { .. }, None) if self.units.sold >= self.units.quantity => {
                 return Err(Refusal::SoldOut);
             }
-            (Admission::Fifo { .. }, None) => return Err(Refusal::NotInLine),
-            (_, Some((ticket, Place::Waiting { position }))) => {
+            (AdmissionMode::Fifo { .. }, None) => return Err(Refusal::NotInLine),
+            (_, Some((ticket, LinePosition::Waiting { position }))) => {
                 return Err(Refusal::NotAdmitted { ticket, position });
             }
-            (_, Some((ticket, Place::Admitted { .. }))) => {
+            (_, Some((ticket, LinePosition::Admitted { .. }))) => {
                 let own = buyer.map_or(0, |buyer| u64::from(buyer.held)) + 1;
                 let others_have = (self.units.held + self.units.admitted).saturating_sub(own);
-                (Source::Admission { ticket }, quantity - 1, others_have)
+                (UnitSource::Admission { ticket }, quantity - 1, others_have)
             }
-            (Admission::Open, None) => (Source::Stock, quantity, self.units.held + self.units.admitted),
+            (AdmissionMode::Open, None) => {
+                (UnitSource::Stock, quantity, self.units.held + self.units.admitted)
+            }
         };
         if self.units.available >= u64::from(from_stock) {
             Ok(source)
@@ -97,44 +107,46 @@ impl State {
         id: BuyerId,
         order: OrderId,
         events: &mut Vec<Event>,
-    ) -> Decided {
-        let order = self.own_order(id, order)?;
+    ) -> DecideResult {
+        let order = self.find_own_order(id, order)?;
         let quantity = order.quantity;
         let from = match order.stage {
-            Stage::Confirmed => return Ok(self.repeated(order)),
-            Stage::RefundedAndRestocked | Stage::RefundedAndGone => return Err(Refusal::OrderState),
-            Stage::Cancelled | Stage::Declined => return Err(Refusal::OrderExpired),
+            OrderStage::Confirmed => return Ok(self.repeated_outcome(order)),
+            OrderStage::RefundedAndRestocked | OrderStage::RefundedNotRestocked => {
+                return Err(Refusal::OrderState);
+            }
+            OrderStage::Cancelled | OrderStage::Declined => return Err(Refusal::OrderExpired),
             // With a whole ledger there is always room: every unit held is one of the quantity. With an event missing, two
             // holds may share a unit; the second to pay gets the money back.
-            Stage::Pending if order.is_held_at(now) => {
+            OrderStage::Pending if order.is_held_at(now) => {
                 if self.units.sold + u64::from(quantity) > self.units.quantity {
                     return Err(Refusal::OrderExpired);
                 }
-                Source::Hold
+                UnitSource::Hold
             }
-            Stage::Pending | Stage::Expired => {
-                self.may_pay_late(order)?;
-                if order.stage == Stage::Pending {
+            OrderStage::Pending | OrderStage::Expired => {
+                self.check_late_payment(order)?;
+                if order.stage == OrderStage::Pending {
                     events.push(Event::Released {
                         buyer: id,
                         order: order.id,
                         quantity,
-                        reason: Release::Expired,
+                        reason: ReleaseCause::Expired,
                     });
                 }
-                Source::Stock
+                UnitSource::Stock
             }
         };
         events.push(Event::Confirmed { buyer: id, order: order.id, quantity, from, key: None });
-        Ok(self.changed(now, order, OrderStatus::Confirmed))
+        Ok(self.changed_outcome(now, order, OrderStatus::Confirmed))
     }
 
     /// A payment that arrives after the hold takes a unit only if one is free, nobody waits for it, and the buyer has not
     /// bought up to the limit in the meantime.
-    fn may_pay_late(&self, order: &Order) -> Result<(), Refusal> {
+    fn check_late_payment(&self, order: &OrderRecord) -> Result<(), Refusal> {
         let quantity = u64::from(order.quantity);
         // Not ticked yet: the order's own units still count as held, though they are free by now.
-        let own = if order.stage == Stage::Pending { quantity } else { 0 };
+        let own = if order.stage == OrderStage::Pending { quantity } else { 0 };
         let available = (self.units.available + own).saturating_sub(self.units.short);
         let limit = self.policy().map_or(0, |policy| u64::from(policy.limit_per_buyer));
         let units = self.buyers.at(order.buyer).units() - own + quantity;
@@ -152,23 +164,25 @@ impl State {
         order: OrderId,
         reason: ReleaseReason,
         events: &mut Vec<Event>,
-    ) -> Decided {
-        let order = self.own_order(id, order)?;
+    ) -> DecideResult {
+        let order = self.find_own_order(id, order)?;
         let (release, stage, status) = match reason {
-            ReleaseReason::Cancelled => (Release::Cancelled, Stage::Cancelled, OrderStatus::Cancelled),
-            ReleaseReason::Declined => (Release::Declined, Stage::Declined, OrderStatus::Declined),
+            ReleaseReason::Cancelled => {
+                (ReleaseCause::Cancelled, OrderStage::Cancelled, OrderStatus::Cancelled)
+            }
+            ReleaseReason::Declined => (ReleaseCause::Declined, OrderStage::Declined, OrderStatus::Declined),
         };
         match order.stage {
-            Stage::Pending if order.is_held_at(now) => {
+            OrderStage::Pending if order.is_held_at(now) => {
                 let quantity = order.quantity;
                 events.push(Event::Released { buyer: id, order: order.id, quantity, reason: release });
-                Ok(self.changed(now, order, status))
+                Ok(self.changed_outcome(now, order, status))
             }
-            same if same == stage => Ok(self.repeated(order)),
-            Stage::Pending | Stage::Expired | Stage::Cancelled | Stage::Declined => {
+            same if same == stage => Ok(self.repeated_outcome(order)),
+            OrderStage::Pending | OrderStage::Expired | OrderStage::Cancelled | OrderStage::Declined => {
                 Err(Refusal::OrderExpired)
             }
-            Stage::Confirmed | Stage::RefundedAndRestocked | Stage::RefundedAndGone => {
+            OrderStage::Confirmed | OrderStage::RefundedAndRestocked | OrderStage::RefundedNotRestocked => {
                 Err(Refusal::OrderState)
             }
         }
@@ -180,44 +194,48 @@ impl State {
         order: OrderId,
         restock: bool,
         events: &mut Vec<Event>,
-    ) -> Decided {
+    ) -> DecideResult {
         let order = self.orders.get(order).ok_or(Refusal::OrderUnknown)?;
         match order.stage {
-            Stage::RefundedAndRestocked | Stage::RefundedAndGone => Ok(self.repeated(order)),
-            Stage::Confirmed => {
+            OrderStage::RefundedAndRestocked | OrderStage::RefundedNotRestocked => {
+                Ok(self.repeated_outcome(order))
+            }
+            OrderStage::Confirmed => {
                 let buyer = self.buyers.at(order.buyer).id;
                 let quantity = order.quantity;
                 events.push(Event::Refunded { buyer, order: order.id, quantity, restocked: restock });
-                Ok(self.changed(now, order, OrderStatus::Refunded { restocked: restock }))
+                Ok(self.changed_outcome(now, order, OrderStatus::Refunded { restocked: restock }))
             }
-            Stage::Pending | Stage::Expired | Stage::Cancelled | Stage::Declined => Err(Refusal::OrderState),
+            OrderStage::Pending | OrderStage::Expired | OrderStage::Cancelled | OrderStage::Declined => {
+                Err(Refusal::OrderState)
+            }
         }
     }
 
-    fn own_order(&self, id: BuyerId, order: OrderId) -> Result<&Order, Refusal> {
+    fn find_own_order(&self, id: BuyerId, order: OrderId) -> Result<&OrderRecord, Refusal> {
         let order = self.orders.get(order).ok_or(Refusal::OrderUnknown)?;
         if self.buyers.at(order.buyer).id == id { Ok(order) } else { Err(Refusal::NotYourOrder) }
     }
 
-    fn repeated(&self, order: &Order) -> Outcome {
-        Outcome::Order { order: self.order_view(order), repeated: true }
+    fn repeated_outcome(&self, order: &OrderRecord) -> CommandOutcome {
+        CommandOutcome::Order { order: self.order_view(order), repeated: true }
     }
 
-    fn changed(&self, now: Timestamp, order: &Order, status: OrderStatus) -> Outcome {
+    fn changed_outcome(&self, now: Timestamp, order: &OrderRecord, status: OrderStatus) -> CommandOutcome {
         let order = OrderView { changed_at: now, status, ..self.order_view(order) };
-        Outcome::Order { order, repeated: false }
+        CommandOutcome::Order { order, repeated: false }
     }
 }
 
 /// Makes the order: a hold, or a sale at once where the policy has no hold.
-fn sell(
+fn create_order(
     now: Timestamp,
     policy: &Policy,
-    request: &Reserve,
-    from: Source,
+    request: &ReserveCommand,
+    from: UnitSource,
     events: &mut Vec<Event>,
-) -> Outcome {
-    let Reserve { buyer, order, quantity, key } = *request;
+) -> CommandOutcome {
+    let ReserveCommand { buyer, order, quantity, key } = *request;
     let status = if policy.sells_at_once() {
         events.push(Event::Confirmed { buyer, order, quantity, from, key });
         OrderStatus::Confirmed
@@ -227,5 +245,5 @@ fn sell(
         OrderStatus::Pending { until }
     };
     let order = OrderView { id: order, buyer, quantity, made_at: now, changed_at: now, status };
-    Outcome::Order { order, repeated: false }
+    CommandOutcome::Order { order, repeated: false }
 }

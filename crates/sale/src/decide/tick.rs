@@ -1,12 +1,12 @@
 //! What time alone does: holds expire, admissions lapse, and whoever is next is admitted. Nobody has to ask for it.
 
-use crate::event::{Event, Release};
-use crate::outcome::Phase;
-use crate::policy::Admission;
-use crate::state::State;
+use crate::event::{Event, ReleaseCause};
+use crate::outcome::SalePhase;
+use crate::policy::AdmissionMode;
+use crate::state::SaleState;
 use crate::time::Timestamp;
 
-impl State {
+impl SaleState {
     /// Everything that is due at `now`, in the order in which it takes effect: units that are freed first are given away
     /// in the same tick.
     pub(super) fn tick(&self, now: Timestamp, events: &mut Vec<Event>) {
@@ -14,7 +14,7 @@ impl State {
         for order in self.orders.expired(now) {
             let buyer = self.buyers.at(order.buyer).id;
             let quantity = order.quantity;
-            events.push(Event::Released { buyer, order: order.id, quantity, reason: Release::Expired });
+            events.push(Event::Released { buyer, order: order.id, quantity, reason: ReleaseCause::Expired });
             freed += u64::from(quantity);
         }
         if self.paused_at.is_none() {
@@ -30,13 +30,13 @@ impl State {
     /// Admits from the head of the line, one for each free unit, as fast as the policy allows.
     fn admit_next(&self, now: Timestamp, available: u64, events: &mut Vec<Event>) {
         let Some(policy) = self.policy() else { return };
-        let Admission::Fifo { per_second, checkout_s, .. } = policy.admission else {
+        let AdmissionMode::Fifo { per_second, checkout_s, .. } = policy.admission else {
             return;
         };
-        if self.phase(now) != Phase::Active || available == 0 || self.line.waiting() == 0 {
+        if self.phase(now) != SalePhase::Active || available == 0 || self.line.waiting() == 0 {
             return;
         }
-        let room = u64::from(self.line.rate.room(now, per_second)).min(available);
+        let room = u64::from(self.line.rate.remaining_at(now, per_second)).min(available);
         let next = self.line.waiting_after(None).take(usize::try_from(room).unwrap_or(usize::MAX));
         events.extend(next.map(|ticket| {
             let buyer = self.buyers.at(self.line.buyer(ticket)).id;

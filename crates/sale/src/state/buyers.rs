@@ -1,7 +1,7 @@
 //! The buyers of a sale: 32 bytes each, found by id. A buyer who ever did something is never forgotten.
 
-use super::chunks::{Chunks, NONE};
-use super::index::Index;
+use super::chunks::{ChunkedVec, NO_RECORD};
+use super::index::HashIndex;
 use crate::hash::hash16;
 use crate::id::{BuyerId, Ticket};
 
@@ -11,7 +11,7 @@ const NO_TICKET: u32 = 0;
 /// What the law remembers of one buyer. Aligned, so that no record lies on two cache lines.
 #[derive(Clone, Debug)]
 #[repr(align(32))]
-pub(crate) struct Buyer {
+pub(crate) struct BuyerRecord {
     pub(crate) id: BuyerId,
     ticket: u32,
     /// The newest order's number, or [`NONE`].
@@ -22,7 +22,7 @@ pub(crate) struct Buyer {
     pub(crate) owned: u32,
 }
 
-impl Buyer {
+impl BuyerRecord {
     /// The number in line, while waiting or admitted.
     pub(crate) fn ticket(&self) -> Option<Ticket> {
         (self.ticket != NO_TICKET).then_some(Ticket(self.ticket))
@@ -40,45 +40,51 @@ impl Buyer {
 
 /// All buyers, numbered in the order in which they first appeared.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Buyers {
-    records: Chunks<Buyer>,
-    by_id: Index,
+pub(crate) struct BuyerTable {
+    records: ChunkedVec<BuyerRecord>,
+    by_id: HashIndex,
 }
 
-impl Buyers {
+impl BuyerTable {
     /// The number of a buyer.
     pub(crate) fn find(&self, id: BuyerId) -> Option<u32> {
         self.by_id.find(hash(id), |number| self.records[number].id == id)
     }
 
-    pub(crate) fn get(&self, id: BuyerId) -> Option<&Buyer> {
+    pub(crate) fn get(&self, id: BuyerId) -> Option<&BuyerRecord> {
         self.find(id).map(|number| &self.records[number])
     }
 
     /// Whether this is the buyer with this number; the number need not exist.
-    pub(crate) fn is(&self, number: u32, id: BuyerId) -> bool {
+    pub(crate) fn is_buyer(&self, number: u32, id: BuyerId) -> bool {
         self.records.get(number).is_some_and(|buyer| buyer.id == id)
     }
 
     /// The number of a buyer, who gets one if new.
-    pub(crate) fn enter(&mut self, id: BuyerId) -> u32 {
+    pub(crate) fn find_or_insert(&mut self, id: BuyerId) -> u32 {
         self.find(id).unwrap_or_else(|| {
-            let number = self.records.next();
+            let number = self.records.next_number();
             self.by_id.insert(hash(id), number);
-            self.records.push(Buyer { id, ticket: NO_TICKET, last_order: NONE, held: 0, owned: 0 });
+            self.records.push(BuyerRecord {
+                id,
+                ticket: NO_TICKET,
+                last_order: NO_RECORD,
+                held: 0,
+                owned: 0,
+            });
             number
         })
     }
 
-    pub(crate) fn at(&self, number: u32) -> &Buyer {
+    pub(crate) fn at(&self, number: u32) -> &BuyerRecord {
         &self.records[number]
     }
 
-    pub(crate) fn at_mut(&mut self, number: u32) -> &mut Buyer {
+    pub(crate) fn at_mut(&mut self, number: u32) -> &mut BuyerRecord {
         &mut self.records[number]
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Buyer)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &BuyerRecord)> {
         (0..).zip(self.records.iter())
     }
 }
@@ -91,6 +97,6 @@ fn hash(id: BuyerId) -> u64 {
 mod tests {
     #[test]
     fn a_buyer_costs_half_a_cache_line() {
-        assert_eq!(size_of::<super::Buyer>(), 32);
+        assert_eq!(size_of::<super::BuyerRecord>(), 32);
     }
 }

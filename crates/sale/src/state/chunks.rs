@@ -3,35 +3,35 @@
 use std::ops::{Index, IndexMut};
 
 /// Stands for "no such record" in the chains of records.
-pub(crate) const NONE: u32 = u32::MAX;
+pub(crate) const NO_RECORD: u32 = u32::MAX;
 
 /// Records of a chunk: a quarter of a megabyte of orders, so that a small sale stays small and a large one has few chunks.
 const CHUNK_LEN: usize = 4096;
 
 /// A list of records that only grows, numbered from 0.
 #[derive(Clone, Debug)]
-pub(crate) struct Chunks<T> {
+pub(crate) struct ChunkedVec<T> {
     chunks: Vec<Vec<T>>,
     len: usize,
 }
 
-impl<T> Default for Chunks<T> {
+impl<T> Default for ChunkedVec<T> {
     fn default() -> Self {
         Self { chunks: Vec::new(), len: 0 }
     }
 }
 
-impl<T> Chunks<T> {
+impl<T> ChunkedVec<T> {
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// The number that the next record gets. Numbers are 32 bits wide: four thousand million records are hundreds of
     /// gigabytes, beyond any machine this runs on.
-    pub(crate) fn next(&self) -> u32 {
+    pub(crate) fn next_number(&self) -> u32 {
         u32::try_from(self.len)
             .ok()
-            .filter(|number| *number != NONE)
+            .filter(|number| *number != NO_RECORD)
             .expect("fewer than 2^32 records fit in memory")
     }
 
@@ -55,7 +55,7 @@ impl<T> Chunks<T> {
     }
 }
 
-impl<T> Index<u32> for Chunks<T> {
+impl<T> Index<u32> for ChunkedVec<T> {
     type Output = T;
 
     fn index(&self, number: u32) -> &T {
@@ -64,7 +64,7 @@ impl<T> Index<u32> for Chunks<T> {
     }
 }
 
-impl<T> IndexMut<u32> for Chunks<T> {
+impl<T> IndexMut<u32> for ChunkedVec<T> {
     fn index_mut(&mut self, number: u32) -> &mut T {
         let index = number as usize;
         &mut self.chunks[index / CHUNK_LEN][index % CHUNK_LEN]
@@ -73,13 +73,13 @@ impl<T> IndexMut<u32> for Chunks<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::Chunks;
+    use super::ChunkedVec;
 
     #[test]
     fn records_are_found_by_number_across_chunks() {
-        let mut chunks = Chunks::default();
+        let mut chunks = ChunkedVec::default();
         for number in 0..10_000 {
-            assert_eq!(chunks.next(), number);
+            assert_eq!(chunks.next_number(), number);
             chunks.push(number);
         }
         chunks[5_000] = 7;

@@ -1,7 +1,7 @@
 //! The waiting line, and the turnstile at its head. Tickets are given in order of arrival and never twice.
 
-use super::chunks::{Chunks, NONE};
-use super::deadlines::Deadlines;
+use super::chunks::{ChunkedVec, NO_RECORD};
+use super::deadlines::DeadlineQueue;
 use super::rank::RankSet;
 use super::rate::RateWindow;
 use crate::id::Ticket;
@@ -13,34 +13,33 @@ const TICKET_JUMP_MAX: usize = 1 << 24;
 
 /// Who waits, who is admitted, and when admissions end.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Line {
+pub(crate) struct WaitingLine {
     /// The buyer's number of each ticket ever given; ticket 1 is at index 0.
-    buyers: Chunks<u32>,
+    buyers: ChunkedVec<u32>,
     /// Indices of the tickets that wait.
     waiting: RankSet,
     /// Tickets that are admitted, and until when. As many as there are units, at most.
-    admitted: BTreeMap<Ticket, Window>,
-    lapses: Deadlines,
+    admitted: BTreeMap<Ticket, AdmissionWindow>,
+    lapses: DeadlineQueue,
     pub(crate) rate: RateWindow,
 }
 
-/// One admission.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Window {
+pub(crate) struct AdmissionWindow {
     /// The moment at which it ends.
     pub(crate) until: Timestamp,
     /// Whether it has had its extension.
     pub(crate) is_extended: bool,
 }
 
-impl Line {
+impl WaitingLine {
     /// The number that the next buyer gets, unless all numbers were given.
     pub(crate) fn next_ticket(&self) -> Option<Ticket> {
-        u32::try_from(self.buyers.len() + 1).ok().filter(|ticket| *ticket != NONE).map(Ticket)
+        u32::try_from(self.buyers.len() + 1).ok().filter(|ticket| *ticket != NO_RECORD).map(Ticket)
     }
 
     /// Whether anyone ever stood in line.
-    pub(crate) fn was_joined(&self) -> bool {
+    pub(crate) fn was_ever_joined(&self) -> bool {
         self.buyers.len() > 0
     }
 
@@ -58,7 +57,7 @@ impl Line {
     }
 
     /// The admission of a ticket, while there is one.
-    pub(crate) fn window(&self, ticket: Ticket) -> Option<Window> {
+    pub(crate) fn window(&self, ticket: Ticket) -> Option<AdmissionWindow> {
         self.admitted.get(&ticket).copied()
     }
 
@@ -69,12 +68,12 @@ impl Line {
 
     /// The number of the buyer who was given a ticket; [`NONE`] for a ticket never seen.
     pub(crate) fn buyer(&self, ticket: Ticket) -> u32 {
-        index(ticket).and_then(|index| self.buyers.get(index)).copied().unwrap_or(NONE)
+        index(ticket).and_then(|index| self.buyers.get(index)).copied().unwrap_or(NO_RECORD)
     }
 
     /// Puts a buyer in line. False when the ticket cannot be: it was given before, or skips more than a ledger can lack.
     pub(crate) fn join(&mut self, ticket: Ticket, buyer: u32) -> bool {
-        let fits = self.remember(ticket, buyer);
+        let fits = self.assign_ticket(ticket, buyer);
         if fits && let Some(index) = index(ticket) {
             self.waiting.insert(index);
         }
@@ -84,46 +83,46 @@ impl Line {
     /// Admits a ticket, which need not be known. False when it cannot be.
     pub(crate) fn admit(&mut self, ticket: Ticket, buyer: u32, until: Timestamp) -> bool {
         if self.is_waiting(ticket) {
-            self.leave_waiting(ticket);
-        } else if !self.remember(ticket, buyer) {
+            self.remove_waiting(ticket);
+        } else if !self.assign_ticket(ticket, buyer) {
             return false;
         }
-        self.admitted.insert(ticket, Window { until, is_extended: false });
+        self.admitted.insert(ticket, AdmissionWindow { until, is_extended: false });
         self.lapses.insert(until, ticket.0);
         true
     }
 
-    pub(crate) fn leave_waiting(&mut self, ticket: Ticket) {
+    pub(crate) fn remove_waiting(&mut self, ticket: Ticket) {
         if let Some(index) = index(ticket) {
             self.waiting.remove(index);
         }
     }
 
-    pub(crate) fn leave_admitted(&mut self, ticket: Ticket) {
+    pub(crate) fn remove_admitted(&mut self, ticket: Ticket) {
         self.admitted.remove(&ticket);
     }
 
     /// Moves the end of an admission, for its one extension. The end that it had is dropped when it comes up.
     pub(crate) fn extend(&mut self, ticket: Ticket, until: Timestamp) {
         let Some(window) = self.admitted.get_mut(&ticket) else { return };
-        let before = std::mem::replace(window, Window { until, is_extended: true });
+        let before = std::mem::replace(window, AdmissionWindow { until, is_extended: true });
         if before.until != until {
-            self.lapses.insert_apart(until, ticket.0);
+            self.lapses.insert_out_of_order(until, ticket.0);
         }
     }
 
     /// Gives every admission `ms` more: the time that a pause took.
-    pub(crate) fn shift(&mut self, ms: i64) {
+    pub(crate) fn shift_windows(&mut self, ms: i64) {
         for window in self.admitted.values_mut() {
             window.until = window.until.plus_ms(ms);
         }
-        self.lapses.shift(ms);
+        self.lapses.shift_all(ms);
     }
 
     /// Forgets ends that do not count any more, so that [`Line::next_lapse`] is exact.
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn drop_stale_lapses(&mut self) {
         let Self { admitted, lapses, .. } = self;
-        lapses.settle(|until, ticket| is_end(admitted, Ticket(ticket), until));
+        lapses.drop_stale(|until, ticket| is_current_lapse(admitted, Ticket(ticket), until));
     }
 
     /// When the next admission ends.
@@ -134,7 +133,8 @@ impl Line {
     /// The tickets whose admission is over at `now`, first what ended first.
     pub(crate) fn lapsed(&self, now: Timestamp) -> impl Iterator<Item = Ticket> + '_ {
         let due = self.lapses.due(now).map(|(until, ticket)| (until, Ticket(ticket)));
-        due.filter(|(until, ticket)| is_end(&self.admitted, *ticket, *until)).map(|(_, ticket)| ticket)
+        due.filter(|(until, ticket)| is_current_lapse(&self.admitted, *ticket, *until))
+            .map(|(_, ticket)| ticket)
     }
 
     /// The tickets that wait, from the first after `after` on.
@@ -146,21 +146,21 @@ impl Line {
     pub(crate) fn admitted_after(
         &self,
         after: Option<Ticket>,
-    ) -> impl Iterator<Item = (Ticket, Window)> + '_ {
+    ) -> impl Iterator<Item = (Ticket, AdmissionWindow)> + '_ {
         let from = Ticket(after.map_or(0, |ticket| ticket.0.saturating_add(1)));
         self.admitted.range(from..).map(|(ticket, window)| (*ticket, *window))
     }
 
     /// Writes down whose ticket it is. A ticket that was given to someone already, or that skips too many, is refused.
-    fn remember(&mut self, ticket: Ticket, buyer: u32) -> bool {
-        let Some(index) = index(ticket).filter(|index| *index < NONE - 1) else { return false };
+    fn assign_ticket(&mut self, ticket: Ticket, buyer: u32) -> bool {
+        let Some(index) = index(ticket).filter(|index| *index < NO_RECORD - 1) else { return false };
         if index as usize > self.buyers.len() + TICKET_JUMP_MAX {
             return false;
         }
         while self.buyers.len() <= index as usize {
-            self.buyers.push(NONE);
+            self.buyers.push(NO_RECORD);
         }
-        let is_free = self.buyers[index] == NONE;
+        let is_free = self.buyers[index] == NO_RECORD;
         if is_free {
             self.buyers[index] = buyer;
         }
@@ -169,7 +169,7 @@ impl Line {
 }
 
 /// Whether a ticket's admission ends at this moment.
-fn is_end(admitted: &BTreeMap<Ticket, Window>, ticket: Ticket, until: Timestamp) -> bool {
+fn is_current_lapse(admitted: &BTreeMap<Ticket, AdmissionWindow>, ticket: Ticket, until: Timestamp) -> bool {
     admitted.get(&ticket).is_some_and(|window| window.until == until)
 }
 

@@ -1,9 +1,9 @@
 //! The orders of a sale: 64 bytes each, found by id and by a buyer's request key, chained newest first for each buyer.
 
-use super::chunks::{Chunks, NONE};
-use super::deadlines::Deadlines;
-use super::index::Index;
-use super::units::Place;
+use super::chunks::{ChunkedVec, NO_RECORD};
+use super::deadlines::DeadlineQueue;
+use super::index::HashIndex;
+use super::units::UnitBucket;
 use crate::hash::hash16;
 use crate::id::{BuyerId, OrderId, RequestKey};
 use crate::outcome::{OrderStatus, OrderView};
@@ -11,27 +11,27 @@ use crate::time::Timestamp;
 
 /// A buyer's orders that are searched for a key one by one. Nearly every buyer has fewer, and so nearly no order has to be
 /// in the index of keys.
-const KEYS_WALKED: usize = 8;
+const KEY_SCAN_MAX: usize = 8;
 
 /// What has become of an order; the moment that goes with it is [`Order::moment`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub(crate) enum OrderStage {
     Pending,
     Confirmed,
     Expired,
     Cancelled,
     Declined,
     RefundedAndRestocked,
-    RefundedAndGone,
+    RefundedNotRestocked,
 }
 
-impl Stage {
+impl OrderStage {
     /// Where the units of such an order are.
-    pub(crate) fn place(self) -> Place {
+    pub(crate) fn unit_bucket(self) -> UnitBucket {
         match self {
-            Self::Pending => Place::Held,
-            Self::Confirmed | Self::RefundedAndGone => Place::Sold,
-            Self::Expired | Self::Cancelled | Self::Declined | Self::RefundedAndRestocked => Place::Free,
+            Self::Pending => UnitBucket::Held,
+            Self::Confirmed | Self::RefundedNotRestocked => UnitBucket::Sold,
+            Self::Expired | Self::Cancelled | Self::Declined | Self::RefundedAndRestocked => UnitBucket::Free,
         }
     }
 
@@ -41,7 +41,7 @@ impl Stage {
             Self::Pending => 0,
             Self::Expired | Self::Cancelled | Self::Declined => 1,
             Self::Confirmed => 2,
-            Self::RefundedAndRestocked | Self::RefundedAndGone => 3,
+            Self::RefundedAndRestocked | Self::RefundedNotRestocked => 3,
         }
     }
 }
@@ -49,10 +49,10 @@ impl Stage {
 /// One order. Aligned, so that no record lies on two cache lines.
 #[derive(Clone, Debug)]
 #[repr(align(64))]
-pub(crate) struct Order {
+pub(crate) struct OrderRecord {
     pub(crate) id: OrderId,
     pub(crate) key: Option<RequestKey>,
-    pub(crate) stage: Stage,
+    pub(crate) stage: OrderStage,
     /// Whether the keys of this and all earlier orders of the buyer are in the index of keys.
     is_key_indexed: bool,
     /// The number of the buyer's record.
@@ -66,10 +66,10 @@ pub(crate) struct Order {
     pub(crate) moment: Timestamp,
 }
 
-impl Order {
+impl OrderRecord {
     /// True while the hold lasts at `now`.
     pub(crate) fn is_held_at(&self, now: Timestamp) -> bool {
-        self.stage == Stage::Pending && self.moment > now
+        self.stage == OrderStage::Pending && self.moment > now
     }
 
     fn has_key(&self, buyer: u32, key: RequestKey) -> bool {
@@ -78,24 +78,24 @@ impl Order {
 
     pub(crate) fn view(&self, buyer: BuyerId) -> OrderView {
         let status = match self.stage {
-            Stage::Pending => OrderStatus::Pending { until: self.moment },
-            Stage::Confirmed => OrderStatus::Confirmed,
-            Stage::Expired => OrderStatus::Expired,
-            Stage::Cancelled => OrderStatus::Cancelled,
-            Stage::Declined => OrderStatus::Declined,
-            Stage::RefundedAndRestocked => OrderStatus::Refunded { restocked: true },
-            Stage::RefundedAndGone => OrderStatus::Refunded { restocked: false },
+            OrderStage::Pending => OrderStatus::Pending { until: self.moment },
+            OrderStage::Confirmed => OrderStatus::Confirmed,
+            OrderStage::Expired => OrderStatus::Expired,
+            OrderStage::Cancelled => OrderStatus::Cancelled,
+            OrderStage::Declined => OrderStatus::Declined,
+            OrderStage::RefundedAndRestocked => OrderStatus::Refunded { restocked: true },
+            OrderStage::RefundedNotRestocked => OrderStatus::Refunded { restocked: false },
         };
-        let changed_at = if self.stage == Stage::Pending { self.made_at } else { self.moment };
+        let changed_at = if self.stage == OrderStage::Pending { self.made_at } else { self.moment };
         OrderView { id: self.id, buyer, quantity: self.quantity, made_at: self.made_at, changed_at, status }
     }
 }
 
 /// What a new order is made of, as in [`Order`].
-pub(crate) struct NewOrder {
+pub(crate) struct NewOrderRecord {
     pub(crate) id: OrderId,
     pub(crate) key: Option<RequestKey>,
-    pub(crate) stage: Stage,
+    pub(crate) stage: OrderStage,
     pub(crate) buyer: u32,
     pub(crate) quantity: u32,
     pub(crate) previous: u32,
@@ -105,15 +105,15 @@ pub(crate) struct NewOrder {
 
 /// All orders, numbered in the order in which they were made.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Orders {
-    records: Chunks<Order>,
-    by_id: Index,
+pub(crate) struct OrderTable {
+    records: ChunkedVec<OrderRecord>,
+    by_id: HashIndex,
     /// Orders with a key, by buyer and key; only those of buyers with more than [`KEYS_WALKED`] orders.
-    by_key: Index,
-    expiries: Deadlines,
+    by_key: HashIndex,
+    expiries: DeadlineQueue,
 }
 
-impl Orders {
+impl OrderTable {
     pub(crate) fn len(&self) -> usize {
         self.records.len()
     }
@@ -122,13 +122,13 @@ impl Orders {
         self.by_id.find(hash(id), |number| self.records[number].id == id)
     }
 
-    pub(crate) fn get(&self, id: OrderId) -> Option<&Order> {
+    pub(crate) fn get(&self, id: OrderId) -> Option<&OrderRecord> {
         self.find(id).map(|number| self.at(number))
     }
 
     /// The order that this buyer's request made, if it made one; O(1), however many orders the buyer has.
-    pub(crate) fn by_key(&self, buyer: u32, newest: u32, key: RequestKey) -> Option<&Order> {
-        let is_indexed = newest != NONE && self.at(newest).is_key_indexed;
+    pub(crate) fn find_by_key(&self, buyer: u32, newest: u32, key: RequestKey) -> Option<&OrderRecord> {
+        let is_indexed = newest != NO_RECORD && self.at(newest).is_key_indexed;
         if is_indexed {
             let found = self.by_key.find(hash_key(buyer, key), |number| self.at(number).has_key(buyer, key));
             return found.map(|number| self.at(number));
@@ -136,23 +136,23 @@ impl Orders {
         self.chain(newest).find(|order| order.has_key(buyer, key))
     }
 
-    pub(crate) fn at(&self, number: u32) -> &Order {
+    pub(crate) fn at(&self, number: u32) -> &OrderRecord {
         &self.records[number]
     }
 
     /// Adds an order whose id is new.
-    pub(crate) fn insert(&mut self, new: NewOrder) -> u32 {
-        let NewOrder { id, key, stage, buyer, quantity, previous, made_at, moment } = new;
-        let number = self.records.next();
-        if stage == Stage::Pending {
+    pub(crate) fn insert(&mut self, new: NewOrderRecord) -> u32 {
+        let NewOrderRecord { id, key, stage, buyer, quantity, previous, made_at, moment } = new;
+        let number = self.records.next_number();
+        if stage == OrderStage::Pending {
             self.expiries.insert(moment, number);
         }
-        let is_key_indexed = self.index_keys_before(previous);
+        let is_key_indexed = self.index_earlier_keys(previous);
         if is_key_indexed && let Some(key) = key {
             self.by_key.insert(hash_key(buyer, key), number);
         }
         self.by_id.insert(hash(id), number);
-        self.records.push(Order {
+        self.records.push(OrderRecord {
             id,
             key,
             stage,
@@ -167,14 +167,14 @@ impl Orders {
     }
 
     /// Sees to it that a buyer's keys can be found at once, from the moment on at which walking takes too long.
-    fn index_keys_before(&mut self, newest: u32) -> bool {
-        if newest == NONE || self.at(newest).is_key_indexed {
-            return newest != NONE;
+    fn index_earlier_keys(&mut self, newest: u32) -> bool {
+        if newest == NO_RECORD || self.at(newest).is_key_indexed {
+            return newest != NO_RECORD;
         }
-        let mut chain = [NONE; KEYS_WALKED];
+        let mut chain = [NO_RECORD; KEY_SCAN_MAX];
         let mut number = newest;
         for slot in &mut chain {
-            if number == NONE {
+            if number == NO_RECORD {
                 return false;
             }
             *slot = number;
@@ -190,16 +190,16 @@ impl Orders {
     }
 
     /// Changes what has become of an order that is not pending afterwards.
-    pub(crate) fn change(&mut self, number: u32, stage: Stage, at: Timestamp) {
+    pub(crate) fn set_stage(&mut self, number: u32, stage: OrderStage, at: Timestamp) {
         let order = &mut self.records[number];
         order.stage = stage;
         order.moment = at;
     }
 
     /// Forgets expiries that do not count any more, so that [`Orders::next_expiry`] is exact.
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn drop_stale_expiries(&mut self) {
         let Self { records, expiries, .. } = self;
-        expiries.settle(|until, number| counts(&records[number], until));
+        expiries.drop_stale(|until, number| is_current_expiry(&records[number], until));
     }
 
     /// When the next hold runs out.
@@ -208,24 +208,24 @@ impl Orders {
     }
 
     /// The orders whose hold is over at `now`, first what ran out first.
-    pub(crate) fn expired(&self, now: Timestamp) -> impl Iterator<Item = &Order> {
+    pub(crate) fn expired(&self, now: Timestamp) -> impl Iterator<Item = &OrderRecord> {
         let due = self.expiries.due(now).map(|(until, number)| (until, self.at(number)));
-        due.filter(|(until, order)| counts(order, *until)).map(|(_, order)| order)
+        due.filter(|(until, order)| is_current_expiry(order, *until)).map(|(_, order)| order)
     }
 
     /// A buyer's orders, newest first, from the given one on.
-    pub(crate) fn chain(&self, newest: u32) -> impl Iterator<Item = &Order> {
-        let at = |number: u32| (number != NONE).then(|| self.at(number));
+    pub(crate) fn chain(&self, newest: u32) -> impl Iterator<Item = &OrderRecord> {
+        let at = |number: u32| (number != NO_RECORD).then(|| self.at(number));
         std::iter::successors(at(newest), move |order| at(order.previous))
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Order> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &OrderRecord> {
         self.records.iter()
     }
 }
 
-fn counts(order: &Order, until: Timestamp) -> bool {
-    order.stage == Stage::Pending && order.moment == until
+fn is_current_expiry(order: &OrderRecord, until: Timestamp) -> bool {
+    order.stage == OrderStage::Pending && order.moment == until
 }
 
 fn hash(id: OrderId) -> u64 {
@@ -240,6 +240,6 @@ fn hash_key(buyer: u32, key: RequestKey) -> u64 {
 mod tests {
     #[test]
     fn an_order_fits_a_cache_line() {
-        assert_eq!(size_of::<super::Order>(), 64);
+        assert_eq!(size_of::<super::OrderRecord>(), 64);
     }
 }

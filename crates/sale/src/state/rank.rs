@@ -18,7 +18,6 @@ pub(crate) struct RankSet {
 }
 
 impl RankSet {
-    /// Members.
     pub(crate) fn len(&self) -> u32 {
         self.len
     }

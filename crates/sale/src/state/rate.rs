@@ -14,8 +14,7 @@ pub(crate) struct RateWindow {
 }
 
 impl RateWindow {
-    /// Counts one admission.
-    pub(crate) fn record(&mut self, at: Timestamp) {
+    pub(crate) fn record_admission(&mut self, at: Timestamp) {
         while let Some((oldest, count)) = self.runs.front().copied()
             && at.ms_since(oldest) >= WINDOW_MS
         {
@@ -36,14 +35,14 @@ impl RateWindow {
     }
 
     /// How many may still be admitted at `now`.
-    pub(crate) fn room(&self, now: Timestamp, per_second: u32) -> u32 {
+    pub(crate) fn remaining_at(&self, now: Timestamp, per_second: u32) -> u32 {
         let past = self.runs.iter().take_while(|(at, _)| now.ms_since(*at) >= WINDOW_MS);
         let recent = self.total - past.map(|(_, count)| count).sum::<u32>();
         per_second.saturating_sub(recent)
     }
 
     /// The first moment with room for one more, or `None` when there was room all along.
-    pub(crate) fn room_from(&self, per_second: u32) -> Option<Timestamp> {
+    pub(crate) fn remaining_from(&self, per_second: u32) -> Option<Timestamp> {
         let mut recent = self.total;
         let mut from = None;
         for (at, count) in &self.runs {
@@ -65,13 +64,13 @@ mod tests {
     #[test]
     fn a_place_in_the_window_is_free_again_exactly_one_second_later() {
         let mut window = RateWindow::default();
-        window.record(Timestamp(0));
-        window.record(Timestamp(400));
-        assert_eq!(window.room(Timestamp(999), 2), 0);
-        assert_eq!(window.room(Timestamp(1_000), 2), 1);
-        assert_eq!(window.room(Timestamp(1_400), 2), 2);
-        assert_eq!(window.room_from(2), Some(Timestamp(1_000)));
-        assert_eq!(window.room_from(1), Some(Timestamp(1_400)));
-        assert_eq!(window.room_from(3), None);
+        window.record_admission(Timestamp(0));
+        window.record_admission(Timestamp(400));
+        assert_eq!(window.remaining_at(Timestamp(999), 2), 0);
+        assert_eq!(window.remaining_at(Timestamp(1_000), 2), 1);
+        assert_eq!(window.remaining_at(Timestamp(1_400), 2), 2);
+        assert_eq!(window.remaining_from(2), Some(Timestamp(1_000)));
+        assert_eq!(window.remaining_from(1), Some(Timestamp(1_400)));
+        assert_eq!(window.remaining_from(3), None);
     }
 }

@@ -4,7 +4,7 @@
 ///
 /// `available + admitted + held + sold = quantity + short`, and `short` is 0 whenever `available` is not.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Units {
+pub(crate) struct UnitBalance {
     pub(crate) quantity: u64,
     pub(crate) available: u64,
     pub(crate) admitted: u64,
@@ -17,76 +17,76 @@ pub(crate) struct Units {
 
 /// Where one order's units are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum UnitBucket {
     Free,
     Held,
     Sold,
 }
 
-impl Units {
+impl UnitBalance {
     /// Takes units from the free ones.
-    pub(crate) fn take(&mut self, units: u64) {
+    pub(crate) fn take_free(&mut self, units: u64) {
         let there = units.min(self.available);
         self.available -= there;
         self.short += units - there;
     }
 
     /// Gives units back to the free ones.
-    pub(crate) fn free(&mut self, units: u64) {
+    pub(crate) fn give_back(&mut self, units: u64) {
         let owed = units.min(self.short);
         self.short -= owed;
         self.available += units - owed;
     }
 
     /// Moves an order's units.
-    pub(crate) fn shift(&mut self, units: u64, from: Place, to: Place) {
+    pub(crate) fn move_units(&mut self, units: u64, from: UnitBucket, to: UnitBucket) {
         match from {
-            Place::Free => {}
-            Place::Held => {
+            UnitBucket::Free => {}
+            UnitBucket::Held => {
                 self.held -= units;
-                self.free(units);
+                self.give_back(units);
             }
-            Place::Sold => {
+            UnitBucket::Sold => {
                 self.sold -= units;
-                self.free(units);
+                self.give_back(units);
             }
         }
         match to {
-            Place::Free => {}
-            Place::Held => {
-                self.take(units);
+            UnitBucket::Free => {}
+            UnitBucket::Held => {
+                self.take_free(units);
                 self.held += units;
             }
-            Place::Sold => {
-                self.take(units);
+            UnitBucket::Sold => {
+                self.take_free(units);
                 self.sold += units;
             }
         }
     }
 
     /// Sets aside one unit for an admitted buyer.
-    pub(crate) fn admit(&mut self) {
-        self.take(1);
+    pub(crate) fn set_aside_one(&mut self) {
+        self.take_free(1);
         self.admitted += 1;
     }
 
     /// Takes a unit back from an admission.
-    pub(crate) fn unadmit(&mut self) {
+    pub(crate) fn give_back_admitted(&mut self) {
         self.admitted -= 1;
-        self.free(1);
+        self.give_back(1);
     }
 
     /// Changes how many units there are.
-    pub(crate) fn resize(&mut self, quantity: u64) {
+    pub(crate) fn set_quantity(&mut self, quantity: u64) {
         if quantity >= self.quantity {
-            self.free(quantity - self.quantity);
+            self.give_back(quantity - self.quantity);
         } else {
-            self.take(self.quantity - quantity);
+            self.take_free(self.quantity - quantity);
         }
         self.quantity = quantity;
     }
 
-    pub(crate) fn add_up(&self) -> bool {
+    pub(crate) fn is_consistent(&self) -> bool {
         let places = self.available + self.admitted + self.held + self.sold;
         places == self.quantity + self.short && (self.available == 0 || self.short == 0)
     }

@@ -1,11 +1,11 @@
 //! Reading a tape. Whatever is not understood is refused with its line, never skipped.
 
-use super::told::Told;
-use super::{Line, ORIGIN, TapeError, word};
+use super::expectation::TapeExpectation;
+use super::{ORIGIN, TapeError, TapeLine, token};
 use crate::command::{Command, ReleaseReason};
 use crate::id::{BuyerId, OrderId, RequestKey};
 use crate::money::{Currency, Money};
-use crate::policy::{Admission, Policy};
+use crate::policy::{AdmissionMode, Policy};
 use crate::time::Timestamp;
 use uuid::Uuid;
 
@@ -13,9 +13,9 @@ use uuid::Uuid;
 const PRICE_MINOR: i64 = 1_000;
 
 /// What is wrong with a line.
-type Parsed<T> = Result<T, String>;
+type ParseResult<T> = Result<T, String>;
 
-pub(super) fn parse(text: &str) -> Result<Vec<Line>, TapeError> {
+pub(super) fn parse(text: &str) -> Result<Vec<TapeLine>, TapeError> {
     let mut lines = Vec::new();
     let mut at = ORIGIN;
     for (index, raw) in text.lines().enumerate() {
@@ -33,44 +33,44 @@ pub(super) fn parse(text: &str) -> Result<Vec<Line>, TapeError> {
     Ok(lines)
 }
 
-fn add_event(lines: &mut [Line], number: usize, text: &str) -> Parsed<()> {
-    let Some(Line::Command { events, .. }) = lines.last_mut() else {
+fn add_event(lines: &mut [TapeLine], number: usize, text: &str) -> ParseResult<()> {
+    let Some(TapeLine::Command { events, .. }) = lines.last_mut() else {
         return Err("an event follows the command that it is expected of".into());
     };
-    let told = Told::parse(text);
+    let told = TapeExpectation::parse(text);
     let events = events.get_or_insert_default();
-    if !told.is_nothing() {
+    if !told.is_no_event() {
         events.push((number, told));
     }
     Ok(())
 }
 
-fn parse_line(number: usize, at: &mut Timestamp, content: &str) -> Parsed<Line> {
+fn parse_line(number: usize, at: &mut Timestamp, content: &str) -> ParseResult<TapeLine> {
     if content.starts_with("state ") {
-        let expected = Told::parse(content);
+        let expected = TapeExpectation::parse(content);
         if !expected.has_facts_only_after("state") {
             return Err("state is followed by counters, such as held=1".into());
         }
-        return Ok(Line::State { number, expected });
+        return Ok(TapeLine::State { number, expected });
     }
     let (asked, outcome) = match content.split_once("->") {
-        Some((asked, outcome)) => (asked, Some(Told::parse(outcome))),
+        Some((asked, outcome)) => (asked, Some(TapeExpectation::parse(outcome))),
         None => (content, None),
     };
     if outcome.as_ref().is_some_and(|outcome| !outcome.has_words()) {
         return Err("an answer follows the arrow".into());
     }
-    let mut words = Words::of(asked)?;
-    if let Some(moment) = words.peek().and_then(word::moment_at) {
+    let mut words = LineTokens::split_line(asked)?;
+    if let Some(moment) = words.peek().and_then(token::parse_moment) {
         *at = moment;
         words.next("a moment")?;
     }
     let command = parse_command(&mut words)?;
-    words.finish()?;
-    Ok(Line::Command { number, at: *at, command, outcome, events: None })
+    words.expect_end()?;
+    Ok(TapeLine::Command { number, at: *at, command, outcome, events: None })
 }
 
-fn parse_command(words: &mut Words<'_>) -> Parsed<Command> {
+fn parse_command(words: &mut LineTokens<'_>) -> ParseResult<Command> {
     let name = words.next("a command")?;
     Ok(match name {
         "configure" => Command::Configure { policy: Box::new(parse_policy(words)?) },
@@ -78,20 +78,20 @@ fn parse_command(words: &mut Words<'_>) -> Parsed<Command> {
         "resume" => Command::Resume,
         "close" => Command::Close,
         "tick" => Command::Tick,
-        "restock" => Command::Restock { quantity: words.number("a quantity")? },
-        "join" => Command::Join { buyer: words.buyer()? },
-        "leave" => Command::Leave { buyer: words.buyer()? },
-        "extend" => Command::Extend { buyer: words.buyer()? },
+        "restock" => Command::Restock { quantity: words.take_number("a quantity")? },
+        "join" => Command::Join { buyer: words.take_buyer()? },
+        "leave" => Command::Leave { buyer: words.take_buyer()? },
+        "extend" => Command::Extend { buyer: words.take_buyer()? },
         "reserve" => Command::Reserve {
-            buyer: words.buyer()?,
-            order: words.order()?,
-            quantity: words.number("a quantity")?,
-            key: words.fact("key").map(id).transpose()?.map(RequestKey),
+            buyer: words.take_buyer()?,
+            order: words.take_order()?,
+            quantity: words.take_number("a quantity")?,
+            key: words.take_fact("key").map(parse_id).transpose()?.map(RequestKey),
         },
-        "confirm" => Command::Confirm { buyer: words.buyer()?, order: words.order()? },
+        "confirm" => Command::Confirm { buyer: words.take_buyer()?, order: words.take_order()? },
         "release" => Command::Release {
-            buyer: words.buyer()?,
-            order: words.order()?,
+            buyer: words.take_buyer()?,
+            order: words.take_order()?,
             reason: match words.next("cancelled or declined")? {
                 "cancelled" => ReleaseReason::Cancelled,
                 "declined" => ReleaseReason::Declined,
@@ -100,44 +100,44 @@ fn parse_command(words: &mut Words<'_>) -> Parsed<Command> {
                 }
             },
         },
-        "refund" => Command::Refund { order: words.order()?, restock: words.take_word("restock") },
+        "refund" => Command::Refund { order: words.take_order()?, restock: words.take_word("restock") },
         other => return Err(format!("{other} is not a command")),
     })
 }
 
 /// Reads a policy; what it does not name is one unit of ten euro for each, held for five minutes, for one hour.
-fn parse_policy(words: &mut Words<'_>) -> Parsed<Policy> {
-    let moment = |text: &str| word::moment_at(text).ok_or_else(|| format!("{text} is not a moment"));
+fn parse_policy(words: &mut LineTokens<'_>) -> ParseResult<Policy> {
+    let moment = |text: &str| token::parse_moment(text).ok_or_else(|| format!("{text} is not a moment"));
     let is_fifo = words.take_word("fifo");
     if !is_fifo {
         words.take_word("open");
     }
     let admission = if is_fifo {
-        Admission::Fifo {
-            per_second: words.number_fact("per_second", 100)?,
-            checkout_s: words.seconds_fact("checkout", 60)?,
-            line_opens_s: words.seconds_fact("opens", 0)?,
-            extension_s: words.seconds_fact("extension", 0)?,
+        AdmissionMode::Fifo {
+            per_second: words.take_number_fact("per_second", 100)?,
+            checkout_s: words.take_seconds_fact("checkout", 60)?,
+            line_opens_s: words.take_seconds_fact("opens", 0)?,
+            extension_s: words.take_seconds_fact("extension", 0)?,
         }
     } else {
-        Admission::Open
+        AdmissionMode::Open
     };
     Ok(Policy {
-        quantity: words.number_fact("quantity", 1)?,
-        unit_price: match words.fact("price") {
-            Some(text) => price(text)?,
-            None => price(&format!("{PRICE_MINOR}EUR"))?,
+        quantity: words.take_number_fact("quantity", 1)?,
+        unit_price: match words.take_fact("price") {
+            Some(text) => parse_price(text)?,
+            None => parse_price(&format!("{PRICE_MINOR}EUR"))?,
         },
-        starts_at: words.fact("starts").map_or(Ok(ORIGIN), moment)?,
-        ends_at: words.fact("ends").map_or(Ok(ORIGIN.plus_s(3_600)), moment)?,
-        limit_per_buyer: words.number_fact("limit", 1)?,
-        hold_s: words.seconds_fact("hold", 300)?,
+        starts_at: words.take_fact("starts").map_or(Ok(ORIGIN), moment)?,
+        ends_at: words.take_fact("ends").map_or(Ok(ORIGIN.plus_s(3_600)), moment)?,
+        limit_per_buyer: words.take_number_fact("limit", 1)?,
+        hold_s: words.take_seconds_fact("hold", 300)?,
         admission,
     })
 }
 
 /// Reads minor units with their currency, such as `1999EUR`.
-fn price(text: &str) -> Parsed<Money> {
+fn parse_price(text: &str) -> ParseResult<Money> {
     let wrong = || format!("{text} is not a price, such as 1999EUR");
     let (minor, currency) = text.split_at_checked(text.len().saturating_sub(3)).ok_or_else(wrong)?;
     let minor = minor.parse().map_err(|_| wrong())?;
@@ -145,24 +145,24 @@ fn price(text: &str) -> Parsed<Money> {
     Ok(Money { minor, currency })
 }
 
-fn id(word: &str) -> Parsed<[u8; 16]> {
-    word::bytes_of(word).ok_or_else(|| {
+fn parse_id(word: &str) -> ParseResult<[u8; 16]> {
+    token::parse_bytes(word).ok_or_else(|| {
         format!("{word} is not a name: up to 16 of a-z, 0-9, _ and -, a letter first, or a UUID")
     })
 }
 
-fn number(word: &str) -> Parsed<u32> {
+fn parse_number(word: &str) -> ParseResult<u32> {
     word.parse().map_err(|_| format!("{word} is not a whole number of 0 or more"))
 }
 
 /// The words of a line, and its facts, each to be taken once.
-struct Words<'a> {
+struct LineTokens<'a> {
     words: Vec<&'a str>,
     facts: Vec<(&'a str, &'a str)>,
 }
 
-impl<'a> Words<'a> {
-    fn of(text: &'a str) -> Parsed<Self> {
+impl<'a> LineTokens<'a> {
+    fn split_line(text: &'a str) -> ParseResult<Self> {
         let mut words = Vec::new();
         let mut facts: Vec<(&str, &str)> = Vec::new();
         for word in text.split_whitespace() {
@@ -182,7 +182,7 @@ impl<'a> Words<'a> {
         self.words.last().copied()
     }
 
-    fn next(&mut self, what: &str) -> Parsed<&'a str> {
+    fn next(&mut self, what: &str) -> ParseResult<&'a str> {
         self.words.pop().ok_or_else(|| format!("{what} is missing"))
     }
 
@@ -194,37 +194,37 @@ impl<'a> Words<'a> {
         is_next
     }
 
-    fn buyer(&mut self) -> Parsed<BuyerId> {
-        id(self.next("a buyer")?).map(|bytes| BuyerId(Uuid::from_bytes(bytes)))
+    fn take_buyer(&mut self) -> ParseResult<BuyerId> {
+        parse_id(self.next("a buyer")?).map(|bytes| BuyerId(Uuid::from_bytes(bytes)))
     }
 
-    fn order(&mut self) -> Parsed<OrderId> {
-        id(self.next("an order")?).map(|bytes| OrderId(Uuid::from_bytes(bytes)))
+    fn take_order(&mut self) -> ParseResult<OrderId> {
+        parse_id(self.next("an order")?).map(|bytes| OrderId(Uuid::from_bytes(bytes)))
     }
 
-    fn number(&mut self, what: &str) -> Parsed<u32> {
-        number(self.next(what)?)
+    fn take_number(&mut self, what: &str) -> ParseResult<u32> {
+        parse_number(self.next(what)?)
     }
 
-    fn fact(&mut self, name: &str) -> Option<&'a str> {
+    fn take_fact(&mut self, name: &str) -> Option<&'a str> {
         let index = self.facts.iter().position(|(known, _)| *known == name)?;
         Some(self.facts.swap_remove(index).1)
     }
 
-    fn number_fact(&mut self, name: &str, default: u32) -> Parsed<u32> {
-        self.fact(name).map_or(Ok(default), number)
+    fn take_number_fact(&mut self, name: &str, default: u32) -> ParseResult<u32> {
+        self.take_fact(name).map_or(Ok(default), parse_number)
     }
 
-    fn seconds_fact(&mut self, name: &str, default: u32) -> Parsed<u32> {
-        let Some(text) = self.fact(name) else {
+    fn take_seconds_fact(&mut self, name: &str, default: u32) -> ParseResult<u32> {
+        let Some(text) = self.take_fact(name) else {
             return Ok(default);
         };
-        let whole = word::duration_ms(text).filter(|ms| ms % 1000 == 0);
+        let whole = token::parse_duration_ms(text).filter(|ms| ms % 1000 == 0);
         let seconds = whole.and_then(|ms| u32::try_from(ms / 1000).ok());
         seconds.ok_or_else(|| format!("{name} takes whole seconds, such as 300s, not {text}"))
     }
 
-    fn finish(self) -> Parsed<()> {
+    fn expect_end(self) -> ParseResult<()> {
         match (self.words.last(), self.facts.first()) {
             (Some(word), _) => Err(format!("{word} is one word too many")),
             (None, Some((name, _))) => Err(format!("{name} means nothing here")),

@@ -2,11 +2,13 @@
 
 use proptest::prelude::*;
 use sale::tape::{self, ORIGIN, Tape};
-use sale::{Admission, BuyerId, Command, Money, Outcome, Policy, ReleaseReason, State, Timestamp};
+use sale::{
+    AdmissionMode, BuyerId, Command, CommandOutcome, Money, Policy, ReleaseReason, SaleState, Timestamp,
+};
 use std::fmt;
 
 /// A command and its moment.
-pub type Case = (Timestamp, Command);
+pub type TimedCommand = (Timestamp, Command);
 
 /// One random sale. Prints as a tape.
 #[derive(Clone)]
@@ -57,14 +59,14 @@ pub fn any_sale() -> impl Strategy<Value = Sale> {
 
 fn any_policy() -> impl Strategy<Value = Policy> {
     let fifo = (1..=3u32, 1..=4u32, 0..=3u32, 0..=3u32).prop_map(
-        |(per_second, checkout_s, line_opens_s, extension_s)| Admission::Fifo {
+        |(per_second, checkout_s, line_opens_s, extension_s)| AdmissionMode::Fifo {
             per_second,
             checkout_s,
             line_opens_s,
             extension_s,
         },
     );
-    let admission = prop_oneof![2 => Just(Admission::Open), 5 => fifo];
+    let admission = prop_oneof![2 => Just(AdmissionMode::Open), 5 => fifo];
     let hold_s = prop_oneof![1 => Just(0u32), 2 => Just(1), 3 => Just(3), 1 => Just(10)];
     (1..=4u32, 0..2_000i64, 3_000..40_000i64, 1..=3u32, hold_s, admission).prop_map(
         |(quantity, starts_ms, lasts_ms, limit_per_buyer, hold_s, admission)| {
@@ -125,8 +127,9 @@ fn any_step() -> impl Strategy<Value = Step> {
 
 impl Sale {
     /// The whole history, with names for numbers.
-    pub fn commands(&self) -> Vec<Case> {
-        let mut players = Players { policy: self.policy.clone(), orders: Vec::new(), state: State::new() };
+    pub fn commands(&self) -> Vec<TimedCommand> {
+        let mut players =
+            HistoryBuilder { policy: self.policy.clone(), orders: Vec::new(), state: SaleState::new() };
         let mut at = ORIGIN.plus_ms(-4_000);
         let mut commands = Vec::new();
         if self.is_announced {
@@ -136,7 +139,7 @@ impl Sale {
         for (pause_ms, step) in &self.steps {
             at = at.plus_ms(*pause_ms);
             let command = players.command(step);
-            players.play(at, &command);
+            players.step_state(at, &command);
             commands.push((at, command));
         }
         commands
@@ -145,15 +148,15 @@ impl Sale {
 
 /// Who ordered what so far, so that most commands fit something. Only orders that were made are numbered: a step that
 /// changes nothing can be taken out of a failing history without changing what the others mean.
-struct Players {
+struct HistoryBuilder {
     policy: Policy,
     orders: Vec<u8>,
-    state: State,
+    state: SaleState,
 }
 
-impl Players {
+impl HistoryBuilder {
     fn command(&mut self, step: &Step) -> Command {
-        let buyer = player;
+        let buyer = buyer_named;
         match *step {
             Step::Tick => Command::Tick,
             Step::Join { buyer: number } => Command::Join { buyer: buyer(number) },
@@ -184,10 +187,12 @@ impl Players {
         }
     }
 
-    fn play(&mut self, at: Timestamp, command: &Command) {
+    fn step_state(&mut self, at: Timestamp, command: &Command) {
         let outcome = self.state.step(at, command, &mut Vec::new());
-        if let (Command::Reserve { buyer, .. }, Outcome::Order { repeated: false, .. }) = (command, outcome) {
-            self.orders.extend((0..5).find(|number| player(*number) == *buyer));
+        if let (Command::Reserve { buyer, .. }, CommandOutcome::Order { repeated: false, .. }) =
+            (command, outcome)
+        {
+            self.orders.extend((0..5).find(|number| buyer_named(*number) == *buyer));
         }
     }
 
@@ -208,11 +213,11 @@ impl Players {
             Change::StartsLater(ms) => policy.starts_at = policy.starts_at.plus_ms(ms),
             Change::Limit(limit) => policy.limit_per_buyer = limit,
             Change::Extension(to) => {
-                if let Admission::Fifo { extension_s, .. } = &mut policy.admission {
+                if let AdmissionMode::Fifo { extension_s, .. } = &mut policy.admission {
                     *extension_s = to;
                 }
             }
-            Change::Open => policy.admission = Admission::Open,
+            Change::Open => policy.admission = AdmissionMode::Open,
         }
         if matches!(change, Change::Hold(_)) || matches!(change, Change::Quantity(by) if *by > 0) {
             self.policy = policy.clone();
@@ -221,13 +226,13 @@ impl Players {
     }
 }
 
-fn player(number: u8) -> BuyerId {
+fn buyer_named(number: u8) -> BuyerId {
     tape::buyer(["ann", "bob", "cem", "dea", "eve"][usize::from(number % 5)])
 }
 
 impl fmt::Debug for Sale {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match std::panic::catch_unwind(|| Tape::record(&mut State::new(), self.commands())) {
+        match std::panic::catch_unwind(|| Tape::record(&mut SaleState::new(), self.commands())) {
             Ok(tape) => write!(f, "a sale that went like this:\n\n{tape}\n"),
             Err(_) => write!(f, "a sale that panics: {:?}, then {:?}", self.policy, self.steps),
         }

@@ -5,12 +5,12 @@
 
 mod history;
 
-use history::{Case, Sale};
+use history::{Sale, TimedCommand};
 use proptest::prelude::*;
 use proptest::test_runner::{FileFailurePersistence, RngAlgorithm};
 use sale::{
-    Auditor, BuyerId, BuyerView, Command, Counters, Entry, Event, LineMember, OrderView, Outcome, Place,
-    Refusal, Release, RequestKey, Seq, State, Timestamp,
+    BuyerId, BuyerView, Command, CommandOutcome, Event, EventSeq, LedgerAuditor, LedgerEntry, LineMember,
+    LinePosition, OrderView, Refusal, ReleaseCause, RequestKey, SaleCounters, SaleState, Timestamp,
 };
 
 /// Histories a run of the main property.
@@ -31,7 +31,7 @@ proptest! {
 
     #[test]
     fn every_promise_holds_after_every_event(sale in history::any_sale()) {
-        Run::default().play(&sale.commands())?;
+        PromiseChecker::default().play(&sale.commands())?;
     }
 }
 
@@ -41,12 +41,12 @@ proptest! {
     #[test]
     fn a_sale_goes_on_from_whatever_was_recorded(sale in history::any_sale(), cut in 0.0..1.0f64) {
         let commands = sale.commands();
-        let mut run = Run::default();
+        let mut run = PromiseChecker::default();
         run.play(&commands)?;
         let kept = share(run.entries.len(), cut);
-        let mut after_crash = Run::default();
+        let mut after_crash = PromiseChecker::default();
         for entry in &run.entries[..kept] {
-            after_crash.take(entry)?;
+            after_crash.apply_entry(entry)?;
         }
         after_crash.state = after_crash.fold.clone();
         after_crash.play(&commands)?;
@@ -54,7 +54,7 @@ proptest! {
 
     #[test]
     fn more_ticks_change_nothing(sale in history::any_sale()) {
-        let (mut quiet, mut ticked) = (State::new(), State::new());
+        let (mut quiet, mut ticked) = (SaleState::new(), SaleState::new());
         let (mut quiet_entries, mut ticked_entries) = (Vec::new(), Vec::new());
         for (at, command) in sale.commands() {
             let answer = quiet.step(at, &command, &mut quiet_entries);
@@ -69,10 +69,10 @@ proptest! {
     #[test]
     fn a_ledger_with_holes_still_adds_up(sale in history::any_sale(), holes in prop::collection::vec(0.0..1.0f64, 1..4)) {
         let commands = sale.commands();
-        let mut run = Run::default();
+        let mut run = PromiseChecker::default();
         run.play(&commands)?;
         let lost: Vec<usize> = holes.iter().map(|hole| share(run.entries.len(), *hole)).collect();
-        let mut state = State::new();
+        let mut state = SaleState::new();
         for (index, entry) in run.entries.iter().enumerate() {
             if !lost.contains(&index) {
                 state.apply(entry);
@@ -85,7 +85,7 @@ proptest! {
             prop_assert_eq!(state.check(), Ok(()));
             check_due(&state)?;
         }
-        let Counters { quantity, sold: sold_after, .. } = state.counters();
+        let SaleCounters { quantity, sold: sold_after, .. } = state.counters();
         prop_assert!(sold_after <= quantity.max(sold), "sold {sold_after} of {quantity}");
     }
 
@@ -95,15 +95,15 @@ proptest! {
         sale in history::any_sale(),
         order in prop::collection::vec((0.0..1.0f64, 0u64..3, -5_000i64..5_000), 0..60),
     ) {
-        let mut run = Run::default();
+        let mut run = PromiseChecker::default();
         run.play(&sale.commands())?;
-        let (mut state, mut auditor, mut seq) = (State::new(), Auditor::allowing_gaps(), Seq(0));
+        let (mut state, mut auditor, mut seq) = (SaleState::new(), LedgerAuditor::allowing_gaps(), EventSeq(0));
         for (which, skip, late_ms) in order {
             let Some(entry) = run.entries.get(share(run.entries.len(), which)) else { continue };
-            seq = Seq(seq.0 + skip);
-            let entry = Entry { seq, at: entry.at.plus_ms(late_ms), event: entry.event.clone() };
+            seq = EventSeq(seq.0 + skip);
+            let entry = LedgerEntry { seq, at: entry.at.plus_ms(late_ms), event: entry.event.clone() };
             state.apply(&entry);
-            auditor.feed(&entry);
+            auditor.read_entry(&entry);
             prop_assert_eq!(state.seq(), seq);
         }
     }
@@ -118,33 +118,34 @@ fn share(len: usize, share: f64) -> usize {
 
 /// One sale as it is stepped, as it is folded from its entries, and as the auditor reads it.
 #[derive(Default)]
-struct Run {
-    state: State,
-    fold: State,
-    auditor: Auditor,
-    entries: Vec<Entry>,
+struct PromiseChecker {
+    state: SaleState,
+    fold: SaleState,
+    auditor: LedgerAuditor,
+    entries: Vec<LedgerEntry>,
     /// Accepted requests with a key: who, what and which order.
     accepted: Vec<(BuyerId, RequestKey, u32, OrderView)>,
 }
 
-impl Run {
-    fn play(&mut self, commands: &[Case]) -> Result<(), TestCaseError> {
+impl PromiseChecker {
+    fn play(&mut self, commands: &[TimedCommand]) -> Result<(), TestCaseError> {
         for (number, (at, command)) in commands.iter().enumerate() {
             check_due(&self.state)?;
             if number % 4 == 1 {
                 check_unticked(&self.state, *at, command)?;
             }
-            let now = (*at).max(self.state.clock());
+            let now = (*at).max(self.state.latest_time());
             let mut entries = Vec::new();
             let outcome = self.state.step(*at, command, &mut entries);
             self.check_answer(now, command, &outcome, &entries)?;
             for entry in &entries {
                 prop_assert_eq!(entry.at, now, "time never runs backwards");
-                self.take(entry)?;
+                self.apply_entry(entry)?;
             }
             // A whole picture costs as much as all other checks together: every fourth command, and the last.
             if number % 4 == 0 || number + 1 == commands.len() {
-                let (stepped, folded) = (Picture::of(&self.state), Picture::of(&self.fold));
+                let (stepped, folded) =
+                    (StateSnapshot::from_state(&self.state), StateSnapshot::from_state(&self.fold));
                 prop_assert_eq!(stepped, folded, "the state is the fold of its entries");
             }
             self.check_keys(now, command, &outcome)?;
@@ -154,15 +155,15 @@ impl Run {
     }
 
     /// One more event: every promise holds after it, by two independent counts.
-    fn take(&mut self, entry: &Entry) -> Result<(), TestCaseError> {
+    fn apply_entry(&mut self, entry: &LedgerEntry) -> Result<(), TestCaseError> {
         self.fold.apply(entry);
-        self.auditor.feed(entry);
+        self.auditor.read_entry(entry);
         self.entries.push(entry.clone());
         prop_assert_eq!(self.fold.check(), Ok(()));
-        let broken: Vec<_> = self.auditor.broken().collect();
+        let broken: Vec<_> = self.auditor.first_offences().collect();
         prop_assert!(broken.is_empty(), "{:?}", broken);
         prop_assert_eq!(self.fold.counters(), self.auditor.counters());
-        let Counters { quantity, available, admitted, held, sold, short, .. } = self.fold.counters();
+        let SaleCounters { quantity, available, admitted, held, sold, short, .. } = self.fold.counters();
         prop_assert_eq!((available + admitted + held + sold, short), (quantity, 0));
         Ok(())
     }
@@ -171,17 +172,17 @@ impl Run {
         &self,
         now: Timestamp,
         command: &Command,
-        outcome: &Outcome,
-        entries: &[Entry],
+        outcome: &CommandOutcome,
+        entries: &[LedgerEntry],
     ) -> Result<(), TestCaseError> {
-        let is_from_tick = |entry: &Entry| {
-            let expired = matches!(entry.event, Event::Released { reason: Release::Expired, .. });
+        let is_from_tick = |entry: &LedgerEntry| {
+            let expired = matches!(entry.event, Event::Released { reason: ReleaseCause::Expired, .. });
             expired || matches!(entry.event, Event::Lapsed { .. } | Event::Admitted { .. })
         };
         let own = entries.iter().filter(|entry| !is_from_tick(entry)).count();
         let is_free = is_nothing_new(outcome);
         prop_assert!(own <= 1 && (own == 0 || !is_free), "{:?} came with {:?}", outcome, entries);
-        if let Outcome::Order { order, .. } = outcome {
+        if let CommandOutcome::Order { order, .. } = outcome {
             prop_assert_eq!(self.state.order(order.id), Some(*order));
         }
         // Asked again, everything is repeated, refused or done already: deciding left no trace, and a double click none.
@@ -193,11 +194,16 @@ impl Run {
         if is_nothing_new(&again) {
             prop_assert_eq!(events, vec![]);
         }
-        if let (Command::Extend { buyer }, Outcome::Extended { ticket, until, .. }) = (command, outcome) {
-            let place = Some(Place::Admitted { until: *until, extension_s: 0 });
+        if let (Command::Extend { buyer }, CommandOutcome::Extended { ticket, until, .. }) =
+            (command, outcome)
+        {
+            let place = Some(LinePosition::Admitted { until: *until, extension_s: 0 });
             let BuyerView { ticket: own, place: stands, .. } = self.state.buyer(*buyer);
             prop_assert_eq!((own, stands), (Some(*ticket), place));
-            prop_assert_eq!(again, Outcome::Extended { ticket: *ticket, until: *until, repeated: true });
+            prop_assert_eq!(
+                again,
+                CommandOutcome::Extended { ticket: *ticket, until: *until, repeated: true }
+            );
         }
         Ok(())
     }
@@ -207,10 +213,10 @@ impl Run {
         &mut self,
         now: Timestamp,
         command: &Command,
-        outcome: &Outcome,
+        outcome: &CommandOutcome,
     ) -> Result<(), TestCaseError> {
         if let Command::Reserve { buyer, key: Some(key), quantity, .. } = command
-            && let Outcome::Order { order, repeated: false } = outcome
+            && let CommandOutcome::Order { order, repeated: false } = outcome
         {
             self.accepted.push((*buyer, *key, *quantity, *order));
         }
@@ -222,9 +228,9 @@ impl Run {
                 let command = Command::Reserve { buyer: *buyer, order, quantity, key: Some(*key) };
                 self.state.decide(now, &command, &mut events)
             };
-            prop_assert_eq!(ask(*quantity + 1), Outcome::Refused(Refusal::KeyReused));
+            prop_assert_eq!(ask(*quantity + 1), CommandOutcome::Refused(Refusal::KeyReused));
             match ask(*quantity) {
-                Outcome::Order { order, repeated: true } => {
+                CommandOutcome::Order { order, repeated: true } => {
                     prop_assert_eq!((order.id, order.buyer, order.quantity), (made.id, *buyer, *quantity));
                     prop_assert_eq!(order.made_at, made.made_at);
                 }
@@ -237,8 +243,8 @@ impl Run {
 
     /// Whoever is admitted can buy now, whatever else happened, unless they bought up to their limit by another way.
     fn check_admitted(&self, now: Timestamp) -> Result<(), TestCaseError> {
-        for LineMember { buyer, place, .. } in self.state.line(None, 8) {
-            let Place::Admitted { until, .. } = place else {
+        for LineMember { buyer, place, .. } in self.state.line_members(None, 8) {
+            let LinePosition::Admitted { until, .. } = place else {
                 continue;
             };
             if until <= now {
@@ -247,7 +253,8 @@ impl Run {
             let order = sale::tape::order("another");
             let command = Command::Reserve { buyer, order, quantity: 1, key: None };
             match self.state.decide(now, &command, &mut Vec::new()) {
-                Outcome::Order { .. } | Outcome::Refused(Refusal::Paused | Refusal::LimitReached) => {}
+                CommandOutcome::Order { .. }
+                | CommandOutcome::Refused(Refusal::Paused | Refusal::LimitReached) => {}
                 other => prop_assert!(false, "an admitted buyer was answered with {:?}", other),
             }
         }
@@ -256,36 +263,36 @@ impl Run {
 }
 
 /// Whether an answer says that nothing was changed.
-fn is_nothing_new(outcome: &Outcome) -> bool {
+fn is_nothing_new(outcome: &CommandOutcome) -> bool {
     matches!(
         outcome,
-        Outcome::Refused(_)
-            | Outcome::Extended { repeated: true, .. }
-            | Outcome::Order { repeated: true, .. }
+        CommandOutcome::Refused(_)
+            | CommandOutcome::Extended { repeated: true, .. }
+            | CommandOutcome::Order { repeated: true, .. }
     )
 }
 
 /// Decided without the tick that was due, a command may be unfair to the line, but no unit is given out twice by it.
-fn check_unticked(state: &State, at: Timestamp, command: &Command) -> Result<(), TestCaseError> {
+fn check_unticked(state: &SaleState, at: Timestamp, command: &Command) -> Result<(), TestCaseError> {
     let (mut state, mut events) = (state.clone(), Vec::new());
-    let at = at.max(state.clock()).plus_ms(2_000);
+    let at = at.max(state.latest_time()).plus_ms(2_000);
     state.decide(at, command, &mut events);
     for event in events {
         let seq = state.seq().next();
-        state.apply(&Entry { seq, at, event });
+        state.apply(&LedgerEntry { seq, at, event });
         prop_assert_eq!(state.check(), Ok(()));
     }
     Ok(())
 }
 
 /// A tick does something at the moment that `next_due` names, and nothing before.
-fn check_due(state: &State) -> Result<(), TestCaseError> {
+fn check_due(state: &SaleState) -> Result<(), TestCaseError> {
     let ticked_at = |at: Timestamp| {
         let mut events = Vec::new();
         state.decide(at, &Command::Tick, &mut events);
         events
     };
-    let clock = state.clock();
+    let clock = state.latest_time();
     match state.next_due() {
         Some(due) => {
             prop_assert!(due >= clock);
@@ -310,27 +317,27 @@ fn check_due(state: &State) -> Result<(), TestCaseError> {
 
 /// Everything that can be asked of a state.
 #[derive(Debug, PartialEq)]
-struct Picture {
-    seq: Seq,
+struct StateSnapshot {
+    seq: EventSeq,
     clock: Timestamp,
     policy: Option<sale::Policy>,
-    counters: Counters,
+    counters: SaleCounters,
     next_due: Option<Timestamp>,
     line: Vec<LineMember>,
     buyers: Vec<(BuyerId, BuyerView, Vec<OrderView>)>,
     orders: Vec<OrderView>,
 }
 
-impl Picture {
-    fn of(state: &State) -> Self {
-        let buyers = state.buyers().map(|(buyer, view)| (buyer, view, state.orders_of(buyer).collect()));
+impl StateSnapshot {
+    fn from_state(state: &SaleState) -> Self {
+        let buyers = state.buyers().map(|(buyer, view)| (buyer, view, state.buyer_orders(buyer).collect()));
         Self {
             seq: state.seq(),
-            clock: state.clock(),
+            clock: state.latest_time(),
             policy: state.policy().cloned(),
             counters: state.counters(),
             next_due: state.next_due(),
-            line: state.line(None, usize::MAX),
+            line: state.line_members(None, usize::MAX),
             buyers: buyers.collect(),
             orders: state.orders().collect(),
         }
@@ -345,9 +352,9 @@ fn random_sales_reach_every_event_and_refusal() {
     let (mut events, mut refusals) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
     for _ in 0..1_000 {
         let sale: Sale = history::any_sale().new_tree(&mut runner).unwrap().current();
-        let (mut state, mut entries) = (State::new(), Vec::new());
+        let (mut state, mut entries) = (SaleState::new(), Vec::new());
         for (at, command) in sale.commands() {
-            if let Outcome::Refused(refusal) = state.step(at, &command, &mut entries) {
+            if let CommandOutcome::Refused(refusal) = state.step(at, &command, &mut entries) {
                 refusals.insert(refusal.code());
             }
         }

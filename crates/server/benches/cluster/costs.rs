@@ -2,7 +2,7 @@
 //! the needs of a larger drop are computed, so they are told each for itself: `docs/scaling.md`.
 
 use super::Bench;
-use super::ground::{self, Ground, INSTANCES, Servers};
+use super::ground::{self, BenchCluster, INSTANCES, Servers};
 use super::processor::{Used, processes};
 use super::purchases::purchase;
 use anyhow::Context;
@@ -31,7 +31,7 @@ LEFT JOIN followers f ON f.sale_id = s.id::TEXT AND f.name = 'projector'";
 
 /// Processor time by part: buyers' own way alone, then the tables behind it, then nothing.
 pub fn processor(bench: &Bench<'_>) -> anyhow::Result<()> {
-    let mut ground = Ground::fresh(bench.servers, &[])?;
+    let mut ground = BenchCluster::fresh(bench.servers, &[])?;
     let open = [ground.shop.open_sale(UNITS)?];
     println!(
         "µs of processor time a purchase, of instances that do nothing else (`--roles api`), and then of a worker:\n"
@@ -71,7 +71,7 @@ pub fn processor(bench: &Bench<'_>) -> anyhow::Result<()> {
 
 /// What is used by those whom nobody asks anything.
 fn at_rest(bench: &Bench<'_>) -> anyhow::Result<()> {
-    let mut ground = Ground::fresh(bench.servers, &[])?;
+    let mut ground = BenchCluster::fresh(bench.servers, &[])?;
     ground.shop.open_sale(UNITS)?;
     let seconds = bench.measure.seconds;
     println!("\nms of processor time a second while nobody asks for anything:\n");
@@ -95,7 +95,7 @@ fn at_rest(bench: &Bench<'_>) -> anyhow::Result<()> {
 
 /// What a buyer in line and an order take of Redis and of PostgreSQL. Without limits, whose levels are in Redis too.
 pub fn memory(bench: &Bench<'_>) -> anyhow::Result<()> {
-    let mut ground = Ground::fresh(bench.servers, &["--limits", "off", "--roles", "api"])?;
+    let mut ground = BenchCluster::fresh(bench.servers, &["--limits", "off", "--roles", "api"])?;
     let open = [ground.shop.open_sale(UNITS)?];
     let lines: Vec<String> = (0..LINES).map(|_| ground.shop.line()).collect::<anyhow::Result<_>>()?;
     ground.shop.warm(bench.measure.wrk, &ground.tokens)?;
@@ -149,7 +149,7 @@ struct Size {
 
 impl Size {
     /// Once what is recorded has been taken out of the outboxes.
-    fn now(servers: &Servers, ground: &Ground<'_>) -> anyhow::Result<Self> {
+    fn now(servers: &Servers, ground: &BenchCluster<'_>) -> anyhow::Result<Self> {
         let mut redis_bytes = servers.redis_says("memory", "used_memory")?;
         for _ in 0..LOOKS {
             std::thread::sleep(LOOK_EVERY);
@@ -180,7 +180,7 @@ impl Size {
 }
 
 /// Lets a worker write the tables, and tells what that took.
-fn project(servers: &Servers, ground: &Ground<'_>) -> anyhow::Result<Used> {
+fn project(servers: &Servers, ground: &BenchCluster<'_>) -> anyhow::Result<Used> {
     let before = Used::so_far(servers, &[], None)?;
     let worker = ground.worker()?;
     for _ in 0..LOOKS {

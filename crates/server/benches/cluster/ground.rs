@@ -4,9 +4,9 @@
 use super::common::files::Files;
 use super::common::instance::Instance;
 use super::common::shop::Shop;
-use own_servers::nginx::Nginx;
-use own_servers::postgres::Postgres;
-use own_servers::redis::Server;
+use own_servers::nginx::NginxServer;
+use own_servers::postgres::PostgresServer;
+use own_servers::redis::RedisServer;
 use server::auth::tokens;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,13 +24,13 @@ const FLAGS: [&str; 2] = ["--trusted-proxies", "127.0.0.1"];
 
 /// What all shops of this run are on.
 pub struct Servers {
-    pub postgres: Postgres,
-    pub redis: Server,
+    pub postgres: PostgresServer,
+    pub redis: RedisServer,
     pub folder: TempDir,
 }
 
 /// A shop; its instances end with it.
-pub struct Ground<'a> {
+pub struct BenchCluster<'a> {
     pub shop: Shop,
     pub instances: Vec<Instance>,
     pub tokens: PathBuf,
@@ -41,9 +41,9 @@ pub struct Ground<'a> {
 
 impl Servers {
     pub fn start() -> anyhow::Result<Self> {
-        let (postgres, redis) = (Postgres::durable(), Server::start());
+        let (postgres, redis) = (PostgresServer::start_durable(), RedisServer::start());
         let servers = Self { postgres, redis, folder: tempfile::tempdir()? };
-        tokens::read_or_make_key(&servers.key())?;
+        tokens::read_or_create_key(&servers.key())?;
         Ok(servers)
     }
 
@@ -55,7 +55,7 @@ impl Servers {
     }
 
     /// What instances warned of and complained about, by sentence, the most frequent first.
-    pub fn tell_complaints(&self) -> anyhow::Result<()> {
+    pub fn print_complaints(&self) -> anyhow::Result<()> {
         let text = std::fs::read_to_string(self.log()).unwrap_or_default();
         let mut counts: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
         for line in text.lines() {
@@ -94,11 +94,11 @@ impl Servers {
     }
 }
 
-impl<'a> Ground<'a> {
+impl<'a> BenchCluster<'a> {
     /// A new shop with one instance, on an empty Redis.
     pub fn fresh(servers: &'a Servers, flags: &[&str]) -> anyhow::Result<Self> {
         servers.redis.ask(&["FLUSHALL"]);
-        let database = servers.postgres.database();
+        let database = servers.postgres.create_database();
         let name = database.rsplit('/').next().unwrap_or_default();
         let folder = servers.folder.path().join(name);
         std::fs::create_dir(&folder)?;
@@ -142,18 +142,20 @@ impl<'a> Ground<'a> {
 
     /// What PostgreSQL answers in the shop's database: a number.
     pub fn number(&self, sql: &str) -> anyhow::Result<u64> {
-        Ok(self.servers.postgres.sql(&self.database, sql).parse()?)
+        Ok(self.servers.postgres.run_sql(&self.database, sql).parse()?)
     }
 }
 
 /// nginx as `deploy/` has it, but with one process, in front of these.
-pub fn proxy(urls: &[String]) -> Nginx {
+pub fn proxy(urls: &[String]) -> NginxServer {
     let line = |url: &String| {
         let address = url.trim_start_matches("http://");
         format!("server {address} max_fails=3 fail_timeout=2s;\n")
     };
     let instances: String = urls.iter().map(line).collect();
-    Nginx::start(&SITE.replace(INSTANCES_LINE, &instances).replace("listen 80 backlog=16384;", "listen 80;"))
+    NginxServer::start(
+        &SITE.replace(INSTANCES_LINE, &instances).replace("listen 80 backlog=16384;", "listen 80;"),
+    )
 }
 
 fn serve(servers: &Servers, database: &str, data: &Path, flags: &[&str]) -> anyhow::Result<Instance> {

@@ -2,7 +2,7 @@
 //! instance does beside it.
 
 use super::Bench;
-use super::ground::{Ground, INSTANCES};
+use super::ground::{BenchCluster, INSTANCES};
 use super::purchases::{purchase, sold_out};
 use super::ratios::print_head;
 
@@ -13,7 +13,7 @@ const SALES: [usize; 3] = [1, 10, 100];
 
 /// One, two and three instances without nginx: the generator asks all at once, each over its part of the connections.
 pub fn instances(bench: &Bench<'_>) -> anyhow::Result<()> {
-    let mut ground = Ground::fresh(bench.servers, &[])?;
+    let mut ground = BenchCluster::fresh(bench.servers, &[])?;
     let open = [ground.shop.open_sale(UNITS)?];
     let sold_out = sold_out(&ground)?;
     print_head(false);
@@ -30,7 +30,7 @@ pub fn instances(bench: &Bench<'_>) -> anyhow::Result<()> {
 
 /// Purchases that are spread over sales.
 pub fn sales(bench: &Bench<'_>) -> anyhow::Result<()> {
-    let mut ground = Ground::fresh(bench.servers, &[])?;
+    let mut ground = BenchCluster::fresh(bench.servers, &[])?;
     let most = SALES.into_iter().max().unwrap_or(1);
     let all: Vec<String> = (0..most).map(|_| ground.shop.open_sale(UNITS)).collect::<anyhow::Result<_>>()?;
     print_head(false);
@@ -49,7 +49,7 @@ pub fn sales(bench: &Bench<'_>) -> anyhow::Result<()> {
 
 /// What a purchase costs without what comes with it.
 pub fn price(bench: &Bench<'_>) -> anyhow::Result<()> {
-    let mut ground = Ground::fresh(bench.servers, &[])?;
+    let mut ground = BenchCluster::fresh(bench.servers, &[])?;
     let open = [ground.shop.open_sale(UNITS)?];
     let rows: [(&str, &[&str]); 3] = [
         ("all as it is", &[]),

@@ -2,14 +2,14 @@
 //! Redis has lost everything, how long an instance takes to start on it, and what a purchase costs beside it.
 
 use super::Bench;
-use super::ground::Ground;
+use super::ground::BenchCluster;
 use super::processor::peak_mib;
 use super::purchases::purchase;
 use anyhow::Context;
-use engine::clock::stopwatch;
-use engine::record::Read;
-use engine::record::postgres::{Address, Fate, PostgresReader, SharedWriter, Stretch};
-use sale::{BuyerId, Command, OrderId, SaleId, Seq, State};
+use engine::clock::start_stopwatch;
+use engine::record::LedgerReader;
+use engine::record::postgres::{AppendResult, EventRange, PostgresAddress, PostgresReader, SharedWriter};
+use sale::{BuyerId, Command, EventSeq, OrderId, SaleId, SaleState};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -38,7 +38,7 @@ pub fn grow(bench: &Bench<'_>) -> anyhow::Result<()> {
 }
 
 fn live_with(bench: &Bench<'_>, rows: u64) -> anyhow::Result<()> {
-    let mut ground = Ground::fresh(bench.servers, &FLAGS)?;
+    let mut ground = BenchCluster::fresh(bench.servers, &FLAGS)?;
     let sale = ground.shop.holding_sale(UNITS)?;
     ground.stop()?;
     let written_s = timed(|| fill(&ground.database, &sale, rows))?;
@@ -70,14 +70,14 @@ fn live_with(bench: &Bench<'_>, rows: u64) -> anyhow::Result<()> {
 }
 
 fn timed(work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<f64> {
-    let started = stopwatch();
+    let started = start_stopwatch();
     work()?;
     Ok(started.elapsed().as_secs_f64())
 }
 
 /// Buys as a buyer does who does not give up.
-fn buy(ground: &Ground<'_>, sale: &str) -> anyhow::Result<()> {
-    let started = stopwatch();
+fn buy(ground: &BenchCluster<'_>, sale: &str) -> anyhow::Result<()> {
+    let started = start_stopwatch();
     while !ground.shop.is_served(sale)? {
         anyhow::ensure!(started.elapsed() < PATIENCE, "nobody can buy after {PATIENCE:?}");
         std::thread::sleep(TRY_EVERY);
@@ -90,27 +90,33 @@ fn buy(ground: &Ground<'_>, sale: &str) -> anyhow::Result<()> {
 fn fill(database: &str, sale: &str, rows: u64) -> anyhow::Result<()> {
     tokio::runtime::Runtime::new()?.block_on(async {
         let sale = SaleId(sale.parse::<Uuid>()?);
-        let address = Address::parse(database)?;
+        let address = PostgresAddress::parse(database)?;
         let reader = PostgresReader::open(&address).await?;
-        let mut state = State::new();
-        reader.read(sale, Seq(0), STRETCH_LEN).await?.iter().for_each(|entry| state.apply(entry));
+        let mut state = SaleState::new();
+        reader
+            .read_entries(sale, EventSeq(0), STRETCH_LEN)
+            .await?
+            .iter()
+            .for_each(|entry| state.apply(entry));
         let mut writer = SharedWriter::join(&address).await?;
-        let standing = *writer.standings(&[sale]).await?.get(&sale).context("the ledger has no such sale")?;
+        let standing =
+            *writer.load_heads(&[sale]).await?.get(&sale).context("the ledger has no such sale")?;
         anyhow::ensure!(standing.head == state.seq(), "somebody writes the sale");
 
         let (mut before, mut entries, mut no) = (standing.head, Vec::new(), 0);
-        let last = Seq(before.0 + rows);
+        let last = EventSeq(before.0 + rows);
         while before < last {
             while entries.len() < STRETCH_LEN && state.seq() < last {
                 no += 1;
-                let (buyer, order) = (BuyerId(scattered(no)), OrderId::of_sale(scattered(!no), sale));
+                let (buyer, order) =
+                    (BuyerId(scattered(no)), OrderId::with_sale_suffix(scattered(!no), sale));
                 let reserve = Command::Reserve { buyer, order, quantity: 1, key: None };
-                state.step(state.clock(), &reserve, &mut entries);
-                state.step(state.clock(), &Command::Confirm { buyer, order }, &mut entries);
+                state.step(state.latest_time(), &reserve, &mut entries);
+                state.step(state.latest_time(), &Command::Confirm { buyer, order }, &mut entries);
             }
-            let stretch = Stretch { sale, epoch: standing.epoch, before, entries: &entries };
+            let stretch = EventRange { sale, epoch: standing.epoch, before, entries: &entries };
             let fates = writer.write(&[stretch]).await?;
-            anyhow::ensure!(fates == [Fate::Kept], "a stretch was not kept: {fates:?}");
+            anyhow::ensure!(fates == [AppendResult::Recorded], "a stretch was not kept: {fates:?}");
             before = state.seq();
             entries.clear();
         }

@@ -1,7 +1,7 @@
 //! Processor time of the parts, as Linux counts it. It measures what is given it, and starts nothing.
 
-use super::ground::{Ground, Servers};
-use own_servers::nginx::Nginx;
+use super::ground::{BenchCluster, Servers};
+use own_servers::nginx::NginxServer;
 use rustix::process::Pid;
 
 /// What Linux counts processor time in towards programs, on all but museum pieces.
@@ -18,7 +18,7 @@ pub struct Used {
 
 impl Used {
     /// Until now.
-    pub fn so_far(servers: &Servers, instances: &[u32], nginx: Option<&Nginx>) -> anyhow::Result<Self> {
+    pub fn so_far(servers: &Servers, instances: &[u32], nginx: Option<&NginxServer>) -> anyhow::Result<Self> {
         let of = |processes: &[Pid]| -> anyhow::Result<u64> {
             processes.iter().map(|process| used_us(process.as_raw_nonzero().get().cast_unsigned())).sum()
         };
@@ -50,7 +50,7 @@ impl Used {
 }
 
 /// The processes of the instances.
-pub fn processes(ground: &Ground<'_>) -> Vec<u32> {
+pub fn processes(ground: &BenchCluster<'_>) -> Vec<u32> {
     ground.instances.iter().map(|instance| instance.child.id()).collect()
 }
 

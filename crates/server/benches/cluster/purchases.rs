@@ -2,7 +2,7 @@
 
 use super::Bench;
 use super::common::files::Files;
-use super::ground::{self, Ground, INSTANCES};
+use super::ground::{self, BenchCluster, INSTANCES};
 use super::ratios::{Case, Proxied, print_head};
 
 /// Units of a sale that nobody sells out.
@@ -12,7 +12,7 @@ const LINES: usize = 60;
 
 /// Everything a buyer does, at one instance.
 pub fn one_instance(bench: &Bench<'_>) -> anyhow::Result<()> {
-    let ground = Ground::fresh(bench.servers, &[])?;
+    let ground = BenchCluster::fresh(bench.servers, &[])?;
     let (shop, files) = (&ground.shop, ground.files());
     let open = shop.open_sale(UNITS)?;
     let lines: Vec<String> = (0..LINES).map(|_| shop.line()).collect::<anyhow::Result<_>>()?;
@@ -44,7 +44,7 @@ pub fn one_instance(bench: &Bench<'_>) -> anyhow::Result<()> {
 
 /// Buying, and being too late, through nginx.
 pub fn behind_nginx(bench: &Bench<'_>) -> anyhow::Result<()> {
-    let mut ground = Ground::fresh(bench.servers, &[])?;
+    let mut ground = BenchCluster::fresh(bench.servers, &[])?;
     let open = ground.shop.open_sale(UNITS)?;
     let sold_out = sold_out(&ground)?;
     ground.restart(INSTANCES, &[])?;
@@ -67,7 +67,7 @@ pub fn purchase(what: &str, connections: u32, files: &Files<'_>, sales: &[String
 }
 
 /// Wanting a unit of a sale that has none.
-pub fn sold_out(ground: &Ground<'_>) -> anyhow::Result<Case> {
+pub fn sold_out(ground: &BenchCluster<'_>) -> anyhow::Result<Case> {
     let files = ground.files();
     let bodies = files.orders("sold-out", &[ground.shop.sold_out_sale()?])?;
     let case =

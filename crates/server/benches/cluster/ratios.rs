@@ -2,7 +2,7 @@
 
 use super::common::bare::Bare;
 use super::common::wrk::{Load, Run, Wrk};
-use own_servers::nginx::Nginx;
+use own_servers::nginx::NginxServer;
 use std::time::Duration;
 
 /// How everything is measured.
@@ -29,7 +29,7 @@ pub struct Case {
 }
 
 /// The bare endpoint behind nginx, as the instances are.
-pub struct Proxied(pub Nginx);
+pub struct Proxied(pub NginxServer);
 
 /// One measurement, with that of the bare endpoint right before it.
 pub struct Round {

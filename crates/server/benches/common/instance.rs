@@ -2,7 +2,7 @@
 //! and few buyers). It ends with its value.
 
 use anyhow::Context;
-use engine::clock::stopwatch;
+use engine::clock::start_stopwatch;
 use rustix::process::{Pid, Signal, kill_process};
 use server::commands::instance::TOKEN_KEY_FILE;
 use std::io::{Read, Write};
@@ -89,7 +89,7 @@ impl Instance {
         }
         let child = command.spawn().context("the doorbuster binary cannot be started")?;
         let mut instance = Self { url: format!("http://127.0.0.1:{port}"), child, data };
-        let started = stopwatch();
+        let started = start_stopwatch();
         while started.elapsed() < PATIENCE {
             if is_ready(port).unwrap_or(false) {
                 return Ok(instance);

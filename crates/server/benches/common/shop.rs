@@ -6,7 +6,7 @@ use anyhow::Context;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use server::auth::Role;
-use server::auth::tokens::{self, Tokens};
+use server::auth::tokens::{self, AccessTokens};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ impl Shop {
     /// Tokens of as many buyers, one a line, signed with the shop's own key.
     pub fn tokens(&self, folder: &Path, buyers: usize) -> anyhow::Result<PathBuf> {
         let key = tokens::read_key(&self.key)?;
-        let tokens = Tokens::new(key, 86_400, 1);
+        let tokens = AccessTokens::new(key, 86_400, 1);
         let now = sale::Timestamp(jiff::Timestamp::from_second(self.now_s()?)?.as_millisecond());
         let lines: Vec<String> = (0..buyers)
             .map(|_| {

@@ -16,7 +16,7 @@ const COMING: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Everyone who watches.
-pub struct Crowd {
+pub struct SocketCrowd {
     updates: mpsc::Receiver<Update>,
     sockets: usize,
     _leave: tokio::sync::oneshot::Sender<()>,
@@ -25,9 +25,9 @@ pub struct Crowd {
 /// Which client heard of a change, and when.
 type Update = (usize, Instant);
 
-impl Crowd {
+impl SocketCrowd {
     /// Lets so many watch `sale`, and waits until each has heard how it stands.
-    pub fn come(url: &str, sale: &str, sockets: usize) -> anyhow::Result<Self> {
+    pub fn connect_all(url: &str, sale: &str, sockets: usize) -> anyhow::Result<Self> {
         let server: SocketAddr = url.trim_start_matches("http://").parse()?;
         let (heard, updates) = mpsc::channel();
         let (leave, left) = tokio::sync::oneshot::channel::<()>();

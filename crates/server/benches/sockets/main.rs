@@ -11,7 +11,7 @@ mod client;
 mod common;
 
 use anyhow::Context;
-use client::Crowd;
+use client::SocketCrowd;
 use common::files::Files;
 use common::instance::Instance;
 use common::shop::Shop;
@@ -55,7 +55,7 @@ fn main() -> anyhow::Result<()> {
     let before = wrk.run(&shop.url, 64, &load)?.per_second();
 
     let before_kib = memory_kib(instance.child.id())?;
-    let crowd = Crowd::come(&shop.url, &sale, sockets)?;
+    let crowd = SocketCrowd::connect_all(&shop.url, &sale, sockets)?;
     let each_kib = (memory_kib(instance.child.id())? - before_kib) / sockets as f64;
     println!("{sockets} sockets: {each_kib:.1} KiB of memory each (at most 45 are wanted)");
 
@@ -74,7 +74,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// One change at a time, and how long it takes to reach everyone.
-fn broadcasts(shop: &Shop, crowd: &Crowd, sale: &str) -> anyhow::Result<()> {
+fn broadcasts(shop: &Shop, crowd: &SocketCrowd, sale: &str) -> anyhow::Result<()> {
     let mut delays_ms = Vec::new();
     let mut firsts_ms = Vec::new();
     for _ in 0..BROADCASTS {

@@ -22,28 +22,27 @@ const WAITERS_PER_THREAD: usize = 64;
 /// Everybody is signing in at once: come back in a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the password queue is full")]
-pub struct Overloaded;
+pub struct PasswordQueueFull;
 
 /// What a password turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum PasswordCheck {
     /// Not this account's password, or no such account.
-    Wrong,
-    /// Right.
-    Right,
+    Mismatch,
+    Match,
     /// Right, and its hash is of an older kind: hash it again.
-    RightButOutdated,
+    MatchNeedsRehash,
 }
 
 /// The hashing threads and their queue.
 #[derive(Debug)]
-pub struct Passwords {
-    jobs: SyncSender<Job>,
+pub struct PasswordPool {
+    jobs: SyncSender<HashJob>,
 }
 
-type Job = Box<dyn FnOnce(&mut Hasher) + Send>;
+type HashJob = Box<dyn FnOnce(&mut Argon2Hasher) + Send>;
 
-impl Passwords {
+impl PasswordPool {
     /// Starts `threads` hashing threads; they end when this is dropped.
     ///
     /// # Errors
@@ -53,7 +52,7 @@ impl Passwords {
         let queue = Arc::new(Mutex::new(queue));
         for _ in 0..threads {
             let queue = Arc::clone(&queue);
-            std::thread::Builder::new().name("password".to_owned()).spawn(move || work(&queue))?;
+            std::thread::Builder::new().name("password".to_owned()).spawn(move || run_hash_jobs(&queue))?;
         }
         Ok(Self { jobs })
     }
@@ -62,7 +61,7 @@ impl Passwords {
     ///
     /// # Errors
     /// [`Overloaded`] when the queue is full.
-    pub async fn hash(&self, password: String) -> Result<String, Overloaded> {
+    pub async fn hash(&self, password: String) -> Result<String, PasswordQueueFull> {
         self.run(move |hasher| hasher.hash(password.as_bytes())).await
     }
 
@@ -70,33 +69,37 @@ impl Passwords {
     ///
     /// # Errors
     /// [`Overloaded`] when the queue is full.
-    pub async fn verify(&self, password: String, hash: Option<String>) -> Result<Verdict, Overloaded> {
+    pub async fn verify(
+        &self,
+        password: String,
+        hash: Option<String>,
+    ) -> Result<PasswordCheck, PasswordQueueFull> {
         self.run(move |hasher| hasher.verify(password.as_bytes(), hash.as_deref())).await
     }
 
-    async fn run<T, F>(&self, job: F) -> Result<T, Overloaded>
+    async fn run<T, F>(&self, job: F) -> Result<T, PasswordQueueFull>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Hasher) -> T + Send + 'static,
+        F: FnOnce(&mut Argon2Hasher) -> T + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(move |hasher: &mut Hasher| {
+        let job = Box::new(move |hasher: &mut Argon2Hasher| {
             // A caller who hung up while waiting is not worth 20 ms.
             if !reply.is_closed() {
                 let _ = reply.send(job(hasher));
             }
         });
         match self.jobs.try_send(job) {
-            Ok(()) => answer.await.map_err(|_| Overloaded),
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(Overloaded),
+            Ok(()) => answer.await.map_err(|_| PasswordQueueFull),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(PasswordQueueFull),
         }
     }
 }
 
-fn work(queue: &Mutex<Receiver<Job>>) {
+fn run_hash_jobs(queue: &Mutex<Receiver<HashJob>>) {
     // Best effort: without it hashing is as important as answering.
     let _ = rustix::process::setpriority_process(None, NICE);
-    let mut hasher = Hasher::new();
+    let mut hasher = Argon2Hasher::new();
     loop {
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
@@ -105,12 +108,12 @@ fn work(queue: &Mutex<Receiver<Job>>) {
 }
 
 /// argon2id with its memory, which is allocated once a thread: 19 MiB of fresh pages a login would cost as much again.
-struct Hasher {
+struct Argon2Hasher {
     argon2: Argon2<'static>,
     memory: Vec<Block>,
 }
 
-impl Hasher {
+impl Argon2Hasher {
     fn new() -> Self {
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, PARAMS);
         Self { argon2, memory: vec![Block::default(); PARAMS.block_count()] }
@@ -124,43 +127,47 @@ impl Hasher {
             version: Some(Version::V0x13.into()),
             params: ParamsString::try_from(&PARAMS).expect("our parameters fit"),
             salt: Some(Salt::new(&salt).expect("our salt has a good length")),
-            hash: Some(self.output(password, &salt)),
+            hash: Some(self.derive_output(password, &salt)),
         };
         hash.to_string()
     }
 
-    fn verify(&mut self, password: &[u8], hash: Option<&str>) -> Verdict {
+    fn verify(&mut self, password: &[u8], hash: Option<&str>) -> PasswordCheck {
         match hash {
             None => {
-                self.output(password, &[0; SALT_LEN]);
-                Verdict::Wrong
+                self.derive_output(password, &[0; SALT_LEN]);
+                PasswordCheck::Mismatch
             }
             Some(hash) if hash.starts_with("$2") => match bcrypt::verify(password, hash) {
-                Ok(true) => Verdict::RightButOutdated,
-                Ok(false) | Err(_) => Verdict::Wrong,
+                Ok(true) => PasswordCheck::MatchNeedsRehash,
+                Ok(false) | Err(_) => PasswordCheck::Mismatch,
             },
             Some(hash) => self.verify_argon2(password, hash),
         }
     }
 
-    fn verify_argon2(&mut self, password: &[u8], hash: &str) -> Verdict {
-        let Ok(hash) = PasswordHash::new(hash) else { return Verdict::Wrong };
-        let (Some(salt), Some(expected)) = (hash.salt, hash.hash) else { return Verdict::Wrong };
+    fn verify_argon2(&mut self, password: &[u8], hash: &str) -> PasswordCheck {
+        let Ok(hash) = PasswordHash::new(hash) else { return PasswordCheck::Mismatch };
+        let (Some(salt), Some(expected)) = (hash.salt, hash.hash) else { return PasswordCheck::Mismatch };
         let ours = hash.algorithm == Algorithm::Argon2id.ident()
             && hash.version == Some(Version::V0x13.into())
             && hash.params == ParamsString::try_from(&PARAMS).expect("our parameters fit")
             && expected.len() == Params::DEFAULT_OUTPUT_LEN;
         if ours {
-            return if self.output(password, &salt) == expected { Verdict::Right } else { Verdict::Wrong };
+            return if self.derive_output(password, &salt) == expected {
+                PasswordCheck::Match
+            } else {
+                PasswordCheck::Mismatch
+            };
         }
         use argon2::PasswordVerifier;
         match self.argon2.verify_password(password, &hash) {
-            Ok(()) => Verdict::RightButOutdated,
-            Err(_) => Verdict::Wrong,
+            Ok(()) => PasswordCheck::MatchNeedsRehash,
+            Err(_) => PasswordCheck::Mismatch,
         }
     }
 
-    fn output(&mut self, password: &[u8], salt: &[u8]) -> Output {
+    fn derive_output(&mut self, password: &[u8], salt: &[u8]) -> Output {
         let mut out = [0; Params::DEFAULT_OUTPUT_LEN];
         self.argon2
             .hash_password_into_with_memory(password, salt, &mut out, self.memory.as_mut_slice())
@@ -175,36 +182,39 @@ mod tests {
 
     #[tokio::test]
     async fn a_password_is_right_for_its_own_hash_only() {
-        let passwords = Passwords::start(1).unwrap();
+        let passwords = PasswordPool::start(1).unwrap();
         let hash = passwords.hash("correct horse".into()).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
         assert_ne!(passwords.hash("correct horse".into()).await.unwrap(), hash, "the salt is random");
-        assert_eq!(passwords.verify("correct horse".into(), Some(hash.clone())).await, Ok(Verdict::Right));
-        assert_eq!(passwords.verify("battery staple".into(), Some(hash)).await, Ok(Verdict::Wrong));
-        assert_eq!(passwords.verify("correct horse".into(), None).await, Ok(Verdict::Wrong));
+        assert_eq!(
+            passwords.verify("correct horse".into(), Some(hash.clone())).await,
+            Ok(PasswordCheck::Match)
+        );
+        assert_eq!(passwords.verify("battery staple".into(), Some(hash)).await, Ok(PasswordCheck::Mismatch));
+        assert_eq!(passwords.verify("correct horse".into(), None).await, Ok(PasswordCheck::Mismatch));
         assert_eq!(
             passwords.verify("correct horse".into(), Some("garbage".into())).await,
-            Ok(Verdict::Wrong)
+            Ok(PasswordCheck::Mismatch)
         );
     }
 
     #[tokio::test]
     async fn hashes_that_other_shops_made_are_right_but_outdated() {
-        let passwords = Passwords::start(1).unwrap();
+        let passwords = PasswordPool::start(1).unwrap();
         let bcrypt = bcrypt::hash("correct horse", 4).unwrap();
         let weaker = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(64, 1, 1, None).unwrap());
         let weaker = argon2::PasswordHasher::hash_password(&weaker, b"correct horse").unwrap().to_string();
         let variants = ["$2a", "$2b", "$2y"].map(|prefix| format!("{prefix}{}", &bcrypt[3..]));
         for hash in variants.into_iter().chain([weaker]) {
             let right = passwords.verify("correct horse".into(), Some(hash.clone())).await;
-            assert_eq!(right, Ok(Verdict::RightButOutdated), "{hash}");
-            assert_eq!(passwords.verify("wrong".into(), Some(hash)).await, Ok(Verdict::Wrong));
+            assert_eq!(right, Ok(PasswordCheck::MatchNeedsRehash), "{hash}");
+            assert_eq!(passwords.verify("wrong".into(), Some(hash)).await, Ok(PasswordCheck::Mismatch));
         }
     }
 
     #[tokio::test]
     async fn a_full_queue_refuses_at_once_and_recovers() {
-        let passwords = Passwords::start(1).unwrap();
+        let passwords = PasswordPool::start(1).unwrap();
         let (hold, held) = std::sync::mpsc::channel::<()>();
         passwords.jobs.try_send(Box::new(move |_| held.recv().unwrap())).unwrap();
         // The worker takes the first job; the queue then fills to its brim.

@@ -31,7 +31,7 @@ impl RefreshToken {
     /// What the table keeps.
     #[must_use]
     pub fn hash(&self) -> String {
-        hash(&self.0)
+        hash_token(&self.0)
     }
 }
 
@@ -43,7 +43,7 @@ impl std::fmt::Debug for RefreshToken {
 
 /// SHA-256 of a token in hexadecimal digits. A fast hash is enough: nobody guesses 256 bits.
 #[must_use]
-pub fn hash(token: &str) -> String {
+pub fn hash_token(token: &str) -> String {
     use std::fmt::Write;
     let digest = Sha256::digest(token.as_bytes());
     digest.iter().fold(String::with_capacity(64), |mut text, byte| {

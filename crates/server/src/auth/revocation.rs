@@ -13,12 +13,12 @@ pub const REVOKED_MAX: u32 = 1_000_000;
 
 /// The sessions that are over, each until the last of its access tokens has expired.
 #[derive(Debug, Default)]
-pub struct Revocations {
+pub struct RevokedSessions {
     len: AtomicUsize,
     until: RwLock<HashMap<Uuid, Timestamp>>,
 }
 
-impl Revocations {
+impl RevokedSessions {
     /// Remembers that `session` is over; after `until` no token of it can be valid any more.
     pub fn insert(&self, session: Uuid, until: Timestamp, now: Timestamp) {
         let mut sessions = self.until.write().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -37,7 +37,7 @@ impl Revocations {
     }
 
     /// Forgets sessions whose tokens have all expired.
-    pub fn sweep(&self, now: Timestamp) {
+    pub fn forget_expired(&self, now: Timestamp) {
         let mut sessions = self.until.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         sessions.retain(|_, until| *until > now);
         self.len.store(sessions.len(), Ordering::Release);
@@ -59,14 +59,14 @@ mod tests {
 
     #[test]
     fn a_revoked_session_is_remembered_until_its_tokens_have_expired() {
-        let revoked = Revocations::default();
+        let revoked = RevokedSessions::default();
         let session = Uuid::from_u128(7);
         assert!(!revoked.contains(session));
         revoked.insert(session, Timestamp(100), Timestamp(0));
         assert!(revoked.contains(session));
-        revoked.sweep(Timestamp(99));
+        revoked.forget_expired(Timestamp(99));
         assert!(revoked.contains(session));
-        revoked.sweep(Timestamp(100));
+        revoked.forget_expired(Timestamp(100));
         assert!(!revoked.contains(session));
     }
 }

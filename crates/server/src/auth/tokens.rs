@@ -4,7 +4,7 @@
 //! algorithm is never chosen by the token (`none`, HS256 with the public key and foreign `kid`s end there), and the time is
 //! an argument. Checking a signature costs some 20 µs, finding a known token 0.06 µs (design §6): hence the cache.
 
-use super::revocation::Revocations;
+use super::revocation::RevokedSessions;
 use super::{Role, Session};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
@@ -32,7 +32,7 @@ const TOKEN_LEN_MAX: usize = 1024;
 
 /// Issues and checks access tokens.
 #[derive(Debug)]
-pub struct Tokens {
+pub struct AccessTokens {
     key: SigningKey,
     public: VerifyingKey,
     kid: String,
@@ -40,8 +40,8 @@ pub struct Tokens {
     header: String,
     ttl_ms: i64,
     known: Cache<Box<str>, Session>,
-    revoked: Revocations,
-    revocations: AtomicU64,
+    revoked: RevokedSessions,
+    revocation_count: AtomicU64,
 }
 
 /// Why a token is refused. The caller is told the same for all of them.
@@ -59,7 +59,7 @@ pub enum TokenError {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Claims<'a> {
+struct TokenClaims<'a> {
     #[serde(borrow)]
     iss: Cow<'a, str>,
     sub: BuyerId,
@@ -70,7 +70,7 @@ struct Claims<'a> {
     exp: i64,
 }
 
-impl Tokens {
+impl AccessTokens {
     /// Tokens signed with `key`, each valid for `ttl_s` seconds; `known_max` of them are remembered as checked.
     #[must_use]
     pub fn new(key: SigningKey, ttl_s: u32, known_max: usize) -> Self {
@@ -85,8 +85,8 @@ impl Tokens {
             header,
             ttl_ms: i64::from(ttl_s) * 1000,
             known,
-            revoked: Revocations::default(),
-            revocations: AtomicU64::new(0),
+            revoked: RevokedSessions::default(),
+            revocation_count: AtomicU64::new(0),
         }
     }
 
@@ -101,7 +101,7 @@ impl Tokens {
     pub fn issue(&self, buyer: BuyerId, role: Role, session: Uuid, now: Timestamp) -> String {
         let iat = now.0.div_euclid(1000);
         let exp = iat + self.ttl_ms / 1000;
-        let claims = Claims { iss: Cow::Borrowed(ISSUER), sub: buyer, role, sid: session, iat, exp };
+        let claims = TokenClaims { iss: Cow::Borrowed(ISSUER), sub: buyer, role, sid: session, iat, exp };
         let mut token = self.header.clone();
         BASE64.encode_string(serde_json::to_vec(&claims).unwrap_or_default(), &mut token);
         let signature = self.key.sign(token.as_bytes());
@@ -118,7 +118,7 @@ impl Tokens {
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Session, TokenError> {
         let session = match self.known.get(token) {
             Some(session) => session,
-            None => self.check(token)?,
+            None => self.verify_uncached(token)?,
         };
         self.check_session(&session, now)?;
         Ok(session)
@@ -141,8 +141,8 @@ impl Tokens {
 
     /// How many sessions were ended here so far. Whoever finds the number changed looks again at those it knows.
     #[must_use]
-    pub fn revocations(&self) -> u64 {
-        self.revocations.load(Ordering::Acquire)
+    pub fn revocation_count(&self) -> u64 {
+        self.revocation_count.load(Ordering::Acquire)
     }
 
     /// Whether a session was ended, as far as it is known here.
@@ -154,7 +154,7 @@ impl Tokens {
     /// Voids all tokens of a session, here and at once. To outlive a restart it must be in the `sessions` table too.
     pub fn revoke(&self, session: Uuid, revoked_at: Timestamp, now: Timestamp) {
         self.revoked.insert(session, revoked_at.plus_ms(self.ttl_ms), now);
-        self.revocations.fetch_add(1, Ordering::Release);
+        self.revocation_count.fetch_add(1, Ordering::Release);
     }
 
     /// A secret of this shop for another purpose, derived from the signing key: whoever has the one key has all of them, and
@@ -170,8 +170,8 @@ impl Tokens {
     }
 
     /// Forgets revocations that no longer matter.
-    pub fn sweep(&self, now: Timestamp) {
-        self.revoked.sweep(now);
+    pub fn forget_expired(&self, now: Timestamp) {
+        self.revoked.forget_expired(now);
     }
 
     /// The public key as a JSON Web Key Set (RFC 7517, RFC 8037).
@@ -188,13 +188,13 @@ impl Tokens {
     }
 
     #[cold]
-    fn check(&self, token: &str) -> Result<Session, TokenError> {
-        let session = self.signed(token).ok_or(TokenError::NotOurs)?;
+    fn verify_uncached(&self, token: &str) -> Result<Session, TokenError> {
+        let session = self.check_signature(token).ok_or(TokenError::NotOurs)?;
         self.known.insert(token.into(), session);
         Ok(session)
     }
 
-    fn signed(&self, token: &str) -> Option<Session> {
+    fn check_signature(&self, token: &str) -> Option<Session> {
         if token.len() > TOKEN_LEN_MAX {
             return None;
         }
@@ -208,12 +208,12 @@ impl Tokens {
             return None;
         }
         let claims = BASE64.decode(payload).ok()?;
-        let claims: Claims<'_> = serde_json::from_slice(&claims).ok()?;
+        let claims: TokenClaims<'_> = serde_json::from_slice(&claims).ok()?;
         (claims.iss == ISSUER).then(|| claims.session())
     }
 }
 
-impl Claims<'_> {
+impl TokenClaims<'_> {
     fn session(&self) -> Session {
         let expires_at = Timestamp(self.exp.saturating_mul(1000));
         Session { buyer: self.sub, role: self.role, id: self.sid, expires_at }
@@ -226,20 +226,16 @@ pub enum KeyError {
     /// The file cannot be read or written.
     #[error("the token key {} cannot be read or written", .path.display())]
     File {
-        /// The file.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
     },
     /// The file is something else.
     #[error("{} is not an Ed25519 private key in PKCS#8 PEM", .path.display())]
-    NotAKey {
-        /// The file.
-        path: PathBuf,
-    },
+    NotAKey { path: PathBuf },
     /// The key cannot be written as text.
     #[error("the token key cannot be written as text")]
-    Unwritable,
+    NotEncodable,
     /// The machine has no randomness to make a key from.
     #[error("the machine gives no random bytes")]
     Random(#[from] getrandom::Error),
@@ -252,12 +248,12 @@ pub enum KeyError {
 pub fn read_key(path: &Path) -> Result<SigningKey, KeyError> {
     let pem =
         std::fs::read_to_string(path).map_err(|source| KeyError::File { path: path.to_owned(), source })?;
-    key_of(&pem).ok_or(KeyError::NotAKey { path: path.to_owned() })
+    parse_key(&pem).ok_or(KeyError::NotAKey { path: path.to_owned() })
 }
 
 /// The key that a text is (PKCS#8 PEM), if it is one. Empty lines around it, as a program adds that prints it, are no harm.
 #[must_use]
-pub fn key_of(pem: &str) -> Option<SigningKey> {
+pub fn parse_key(pem: &str) -> Option<SigningKey> {
     SigningKey::from_pkcs8_pem(pem.trim()).ok()
 }
 
@@ -265,20 +261,20 @@ pub fn key_of(pem: &str) -> Option<SigningKey> {
 ///
 /// # Errors
 /// Never for a key that was made here.
-pub fn text_of(key: &SigningKey) -> Result<String, KeyError> {
-    Ok(key.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::Unwritable)?.to_string())
+pub fn key_to_pem(key: &SigningKey) -> Result<String, KeyError> {
+    Ok(key.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::NotEncodable)?.to_string())
 }
 
 /// Reads the key in `path`, or makes one there that only this user can read (0600), if there is none.
 ///
 /// # Errors
 /// When there is a file that is no key, or none can be made.
-pub fn read_or_make_key(path: &Path) -> Result<SigningKey, KeyError> {
+pub fn read_or_create_key(path: &Path) -> Result<SigningKey, KeyError> {
     if path.exists() {
         return read_key(path);
     }
-    let key = make_key()?;
-    let pem = text_of(&key)?;
+    let key = generate_key()?;
+    let pem = key_to_pem(&key)?;
     match write_private(path, pem.as_bytes()) {
         Ok(()) => Ok(key),
         // Another process was first: its key counts.
@@ -291,7 +287,7 @@ pub fn read_or_make_key(path: &Path) -> Result<SigningKey, KeyError> {
 ///
 /// # Errors
 /// When the system gives no random bits.
-pub fn make_key() -> Result<SigningKey, KeyError> {
+pub fn generate_key() -> Result<SigningKey, KeyError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)?;
     Ok(SigningKey::from_bytes(&seed))
@@ -318,11 +314,11 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
-    fn tokens(seed: u8) -> Tokens {
-        Tokens::new(SigningKey::from_bytes(&[seed; 32]), 3600, 100)
+    fn tokens(seed: u8) -> AccessTokens {
+        AccessTokens::new(SigningKey::from_bytes(&[seed; 32]), 3600, 100)
     }
 
-    fn issue(tokens: &Tokens) -> String {
+    fn issue(tokens: &AccessTokens) -> String {
         tokens.issue(BuyerId(Uuid::from_u128(1)), Role::Buyer, Uuid::from_u128(2), NOW)
     }
 
@@ -340,10 +336,10 @@ mod tests {
     #[test]
     fn a_key_is_read_from_what_a_program_printed() {
         let key = SigningKey::from_bytes(&[7; 32]);
-        let pem = text_of(&key).unwrap();
-        let read = key_of(&format!("\n{}\n\n", pem.trim_end()));
+        let pem = key_to_pem(&key).unwrap();
+        let read = parse_key(&format!("\n{}\n\n", pem.trim_end()));
         assert_eq!(read.map(|read| read.to_bytes()), Some(key.to_bytes()));
-        assert!(key_of("no key").is_none());
+        assert!(parse_key("no key").is_none());
     }
 
     #[test]
@@ -395,11 +391,11 @@ mod tests {
     fn revoking_a_session_voids_its_known_tokens() {
         let tokens = tokens(1);
         let token = issue(&tokens);
-        assert_eq!(tokens.revocations(), 0);
+        assert_eq!(tokens.revocation_count(), 0);
         tokens.revoke(Uuid::from_u128(2), NOW, NOW);
-        assert_eq!(tokens.revocations(), 1);
+        assert_eq!(tokens.revocation_count(), 1);
         assert_eq!(tokens.verify(&token, NOW), Err(TokenError::Revoked));
-        tokens.sweep(NOW.plus_s(3599));
+        tokens.forget_expired(NOW.plus_s(3599));
         assert_eq!(tokens.verify(&token, NOW), Err(TokenError::Revoked));
     }
 
@@ -408,11 +404,11 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token-key.pem");
-        let made = read_or_make_key(&path).unwrap();
+        let made = read_or_create_key(&path).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(read_or_make_key(&path).unwrap().to_bytes(), made.to_bytes());
+        assert_eq!(read_or_create_key(&path).unwrap().to_bytes(), made.to_bytes());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         std::fs::write(&path, "not a key").unwrap();
-        assert!(matches!(read_or_make_key(&path), Err(KeyError::NotAKey { .. })));
+        assert!(matches!(read_or_create_key(&path), Err(KeyError::NotAKey { .. })));
     }
 }

@@ -2,11 +2,13 @@
 //! the ledger.
 
 use super::database::DatabaseUrl;
-use super::{CommandError, runtime, say};
-use crate::auth::passwords::Passwords;
-use crate::auth::tokens::{self, Tokens};
-use crate::clock::Now;
-use crate::shop::accounts::{self, Accounts, Email, Password, Refused, Registration, Username};
+use super::{CommandError, print_line, runtime};
+use crate::auth::passwords::PasswordPool;
+use crate::auth::tokens::{self, AccessTokens};
+use crate::clock::TimeSource;
+use crate::shop::accounts::{
+    self, AccountRefusal, AccountRegistration, AccountService, EmailAddress, PlainPassword, Username,
+};
 use crate::store::Store;
 use anyhow::Context;
 use base64::Engine;
@@ -17,12 +19,12 @@ use std::path::PathBuf;
 #[derive(Debug, Subcommand)]
 pub enum AdminCommand {
     /// Makes an admin; an account with this address gets the role and the password.
-    Create(Create),
+    Create(CreateAdmin),
 }
 
 /// Makes an admin.
 #[derive(Debug, Args)]
-pub struct Create {
+pub struct CreateAdmin {
     /// Its e-mail address.
     #[arg(long, env = "DOORBUSTER_ADMIN_EMAIL", value_name = "ADDRESS")]
     email: String,
@@ -44,37 +46,42 @@ pub struct Create {
 ///
 /// # Errors
 /// Usage when a flag is wrong or the name is taken, failure when the tables cannot be opened.
-pub fn run(create: Create, now: Now) -> Result<(), CommandError> {
+pub fn run(create: CreateAdmin, now: TimeSource) -> Result<(), CommandError> {
     let email = create.email.clone();
-    let registration = registration("", create.email, create.username, create.password)?;
+    let registration = parse_registration("", create.email, create.username, create.password)?;
     let account = runtime()?.block_on(async {
         let store = match &create.database {
             Some(database) => {
                 database.prepare().await?;
-                database.tables().await?
+                database.open_tables().await?
             }
             None => {
-                engine::make_folder(&create.data).context("--data: the folder cannot be made")?;
+                engine::create_data_folder(&create.data).context("--data: the folder cannot be made")?;
                 let store = Store::open(&create.data).await?;
                 store.migrate().await?;
                 store
             }
         };
         // It signs nobody in.
-        let key = tokens::make_key()?;
-        let passwords = Passwords::start(1)?;
-        let desk =
-            Accounts { now, store, tokens: Tokens::new(key, 60, 1), passwords, refresh_ttl_ms: 60_000 };
-        let made = accounts::make_admin(&desk, registration).await?;
+        let key = tokens::generate_key()?;
+        let passwords = PasswordPool::start(1)?;
+        let desk = AccountService {
+            now,
+            store,
+            tokens: AccessTokens::new(key, 60, 1),
+            passwords,
+            refresh_ttl_ms: 60_000,
+        };
+        let made = accounts::create_admin(&desk, registration).await?;
         desk.store.close().await;
         anyhow::Ok(made)
     })?;
     match account {
         Ok(account) => {
-            say(&format!("{email} is an admin now (username {}).", account.username));
+            print_line(&format!("{email} is an admin now (username {}).", account.username));
             Ok(())
         }
-        Err(Refused::UsernameTaken) => {
+        Err(AccountRefusal::UsernameTaken) => {
             Err(CommandError::Usage("--username: another account has this name".to_owned()))
         }
         Err(_) => Err(CommandError::Usage("--email: another account has this address".to_owned())),
@@ -82,21 +89,27 @@ pub fn run(create: Create, now: Now) -> Result<(), CommandError> {
 }
 
 /// Checks an admin's names and password; `prefix` is what the flags begin with.
-pub(super) fn registration(
+pub(super) fn parse_registration(
     prefix: &str,
     email: String,
     username: Option<String>,
     password: String,
-) -> Result<Registration, CommandError> {
+) -> Result<AccountRegistration, CommandError> {
     let wrong = |flag: &'static str| {
-        move |error: accounts::NotValid| CommandError::Usage(format!("--{prefix}{flag}: must be {error}"))
+        move |error: accounts::AccountTextError| {
+            CommandError::Usage(format!("--{prefix}{flag}: must be {error}"))
+        }
     };
-    let email: Email = email.parse().map_err(wrong("email"))?;
+    let email: EmailAddress = email.parse().map_err(wrong("email"))?;
     let username = match username {
         Some(username) => username.parse().map_err(wrong("username"))?,
         None => Username::from_email(&email),
     };
-    Ok(Registration { email, username, password: Password::try_from(password).map_err(wrong("password"))? })
+    Ok(AccountRegistration {
+        email,
+        username,
+        password: PlainPassword::try_from(password).map_err(wrong("password"))?,
+    })
 }
 
 /// A password for the first admin: 120 random bits, easy to copy.

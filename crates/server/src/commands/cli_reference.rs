@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn every_flag_says_what_it_is_and_has_a_variable_of_its_name() {
-        let root = crate::commands::Cli::command();
+        let root = crate::commands::CommandLine::command();
         for arg in arguments(&root) {
             let long = arg.get_long().unwrap_or_else(|| panic!("{} has no long name", arg.get_id()));
             assert!(arg.get_help().is_some(), "--{long} says nothing");
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn the_reference_names_every_command_flag_variable_and_default() {
-        let text = markdown(&crate::commands::Cli::command());
+        let text = markdown(&crate::commands::CommandLine::command());
         for part in [
             "## `doorbuster serve`",
             "## `doorbuster admin create`",

@@ -4,7 +4,7 @@
 use super::CommandError;
 use crate::store::Store;
 use anyhow::Context;
-use engine::record::postgres::{self, Address, PostgresReader};
+use engine::record::postgres::{self, PostgresAddress, PostgresReader};
 use engine::record::{ReadError, RecordError};
 use std::convert::Infallible;
 use std::fmt;
@@ -29,41 +29,41 @@ impl FromStr for DatabaseUrl {
 
 impl DatabaseUrl {
     /// Where the ledger is.
-    pub(super) fn address(&self) -> Result<Address, CommandError> {
-        Address::parse(&self.0).map_err(|error| CommandError::Usage(format!("--database: {error}")))
+    pub(super) fn address(&self) -> Result<PostgresAddress, CommandError> {
+        PostgresAddress::parse(&self.0).map_err(|error| CommandError::Usage(format!("--database: {error}")))
     }
 
     /// The tables, for those who serve callers.
-    pub(super) async fn tables(&self) -> Result<Store, CommandError> {
+    pub(super) async fn open_tables(&self) -> Result<Store, CommandError> {
         self.address()?;
         Ok(Store::connect(&self.0).await.context(CANNOT_BE_USED)?)
     }
 
     /// The tables, for a command that takes its time.
-    pub(super) async fn tables_at_leisure(&self) -> Result<Store, CommandError> {
+    pub(super) async fn open_tables_without_timeout(&self) -> Result<Store, CommandError> {
         self.address()?;
-        Ok(Store::connect_at_leisure(&self.0).await.context(CANNOT_BE_USED)?)
+        Ok(Store::connect_without_timeout(&self.0).await.context(CANNOT_BE_USED)?)
     }
 
     /// Makes what is missing of the ledger and of the tables.
     pub(super) async fn prepare(&self) -> Result<(), CommandError> {
-        postgres::make(&self.address()?).await.map_err(|error| unusable(error.into()))?;
-        let store = self.tables_at_leisure().await?;
+        postgres::create_tables(&self.address()?).await.map_err(|error| ledger_error(error.into()))?;
+        let store = self.open_tables_without_timeout().await?;
         store.migrate().await.context(CANNOT_BE_USED)?;
         store.close().await;
         Ok(())
     }
 
     /// The ledger, to be read.
-    pub(super) async fn ledger(&self) -> Result<PostgresReader, CommandError> {
-        PostgresReader::open(&self.address()?).await.map_err(|error| unusable(error.into()))
+    pub(super) async fn open_ledger(&self) -> Result<PostgresReader, CommandError> {
+        PostgresReader::open(&self.address()?).await.map_err(|error| ledger_error(error.into()))
     }
 }
 
 const CANNOT_BE_USED: &str = "--database: the database cannot be used";
 
 /// Why a ledger in a database cannot be used, with the flag. Damage is told by itself.
-pub(super) fn unusable(error: RecordError) -> CommandError {
+pub(super) fn ledger_error(error: RecordError) -> CommandError {
     match error {
         RecordError::Ledger(error @ ReadError::Missing { .. }) => {
             CommandError::Usage(format!("--database: {error}: run `doorbuster migrate` first"))

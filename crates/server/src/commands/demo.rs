@@ -3,12 +3,12 @@
 
 use super::CommandError;
 use crate::shop::Shop;
-use crate::shop::catalogue::Refused;
+use crate::shop::catalogue::CatalogueRefusal;
+use crate::shop::catalogue_text::{Category, Description, ProductName, Slug};
 use crate::shop::products::{self, ProductDraft};
-use crate::shop::sales::{self, Sale, SaleDraft};
-use crate::shop::words::{Category, Description, ProductName, Slug};
+use crate::shop::sales::{self, ListedSale, SaleDraft};
 use anyhow::Context;
-use sale::{Admission, Availability, Money, Phase, Policy};
+use sale::{AdmissionMode, Availability, Money, Policy, SalePhase};
 use std::fmt;
 
 /// How the demo's addresses begin.
@@ -23,12 +23,12 @@ const LASTS_S: u32 = 86_400;
 const DEMOS_MAX: u32 = 1_000;
 
 /// The demo's sale, for the welcome.
-pub struct Demo {
-    sale: Sale,
+pub struct DemoSale {
+    sale: ListedSale,
     now: sale::Timestamp,
 }
 
-impl fmt::Display for Demo {
+impl fmt::Display for DemoSale {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let policy = &self.sale.view.policy;
         write!(f, "Demo sale: {} × {}, ", policy.quantity, self.sale.listing.product.name)?;
@@ -41,13 +41,13 @@ impl fmt::Display for Demo {
 }
 
 /// The demo's sale: the one there is while it can be bought from, or a new one.
-pub async fn prepare(shop: &Shop) -> Result<Demo, CommandError> {
+pub async fn prepare_demo(shop: &Shop) -> Result<DemoSale, CommandError> {
     let now = (shop.now)();
     let mut n = 1;
-    while let Some(sale) = sales::seek_named(shop, &slug(n)).await {
-        let over = matches!(sale.view.phase(now), Phase::Ended | Phase::Closed);
+    while let Some(sale) = sales::find_named_or_refresh(shop, &slug(n)).await {
+        let over = matches!(sale.view.phase(now), SalePhase::Ended | SalePhase::Closed);
         if !over && sale.view.availability != Availability::SoldOut {
-            return Ok(Demo { sale, now });
+            return Ok(DemoSale { sale, now });
         }
         n += 1;
         if n > DEMOS_MAX {
@@ -56,23 +56,23 @@ pub async fn prepare(shop: &Shop) -> Result<Demo, CommandError> {
             ));
         }
     }
-    let sale = make(shop, &slug(n)).await?;
-    Ok(Demo { sale, now: (shop.now)() })
+    let sale = create_sale(shop, &slug(n)).await?;
+    Ok(DemoSale { sale, now: (shop.now)() })
 }
 
 fn slug(n: u32) -> String {
     if n == 1 { SLUG.to_owned() } else { format!("{SLUG}-{n}") }
 }
 
-async fn make(shop: &Shop, slug: &str) -> Result<Sale, CommandError> {
+async fn create_sale(shop: &Shop, slug: &str) -> Result<ListedSale, CommandError> {
     let currency = "EUR".parse().context("the demo's currency")?;
     let draft = ProductDraft {
-        name: text(ProductName::try_from("Aurora desk lamp".to_owned()))?,
-        description: text(Description::try_from(
+        name: require_valid(ProductName::try_from("Aurora desk lamp".to_owned()))?,
+        description: require_valid(Description::try_from(
             "A small lamp that looks like the northern sky. One hundred were made.".to_owned(),
         ))?,
         price: Money { minor: 12_900, currency },
-        category: Some(text(Category::try_from("Lighting".to_owned()))?),
+        category: Some(require_valid(Category::try_from("Lighting".to_owned()))?),
         image_url: None,
     };
     let product = products::create(shop, draft).await.map_err(anyhow::Error::from)?;
@@ -84,15 +84,20 @@ async fn make(shop: &Shop, slug: &str) -> Result<Sale, CommandError> {
         ends_at: starts_at.plus_s(LASTS_S),
         limit_per_buyer: 1,
         hold_s: 300,
-        admission: Admission::Fifo { per_second: 5, checkout_s: 120, line_opens_s: 3600, extension_s: 240 },
+        admission: AdmissionMode::Fifo {
+            per_second: 5,
+            checkout_s: 120,
+            line_opens_s: 3600,
+            extension_s: 240,
+        },
     };
-    let slug = Some(text(Slug::try_from(slug.to_owned()))?);
+    let slug = Some(require_valid(Slug::try_from(slug.to_owned()))?);
     let made = sales::create(shop, SaleDraft { product: product.id, slug, policy })
         .await
         .map_err(anyhow::Error::from)?;
-    made.map_err(|refused: Refused| anyhow::anyhow!("the demo sale was refused: {refused:?}").into())
+    made.map_err(|refused: CatalogueRefusal| anyhow::anyhow!("the demo sale was refused: {refused:?}").into())
 }
 
-fn text<T, E: fmt::Debug>(made: Result<T, E>) -> Result<T, CommandError> {
+fn require_valid<T, E: fmt::Debug>(made: Result<T, E>) -> Result<T, CommandError> {
     made.map_err(|error| anyhow::anyhow!("a text of the demo is not valid: {error:?}").into())
 }

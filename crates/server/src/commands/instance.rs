@@ -2,45 +2,45 @@
 //! tables, the followers, and the door last. Stopping goes the other way round.
 
 use super::database::{self, DatabaseUrl};
-use super::settings::{OnOff, Roles, Serve};
-use super::token_key::token_key;
+use super::settings::{OnOff, Serve, ServeRoles};
+use super::token_key::load_token_key;
 use super::{CommandError, admin, demo};
-use crate::announce::live::{self, Live};
-use crate::announce::{self, Projector, projector};
-use crate::auth::passwords::Passwords;
-use crate::auth::tokens::Tokens;
-use crate::clock::Now;
-use crate::http::limits::{Limits, shared};
+use crate::auth::passwords::PasswordPool;
+use crate::auth::tokens::AccessTokens;
+use crate::clock::TimeSource;
+use crate::followers::live::{self, LiveFollower};
+use crate::followers::{self, Projector, projector};
+use crate::http::limits::{RateLimiter, shared};
 use crate::http::problem::kind;
-use crate::http::sockets::Door;
+use crate::http::sockets::SocketService;
 use crate::http::v1::flash_sales::PreparedSales;
-use crate::http::{self, App, AppState, Ready, edge::Edge, ops, server};
-use crate::payments::TimeLimits;
-use crate::payments::sandbox::{SLOW, Sandbox};
-use crate::realtime::{self, Realtime, Said};
-use crate::shop::accounts::{self, Accounts};
+use crate::http::{self, AppContext, AppState, ReadinessFlag, edge::HttpEdge, ops, server};
+use crate::payments::ProviderTimeouts;
+use crate::payments::sandbox::{SLOW_DELAY, SandboxProvider};
+use crate::realtime::{self, ProblemSummary, SocketServer};
+use crate::shop::accounts::{self, AccountService};
 use crate::shop::attempts::{self, AttemptsInbox};
-use crate::shop::catalogue::Catalogue;
-use crate::shop::lag::Lag;
-use crate::shop::live::Audience;
-use crate::shop::neighbours::{self, Neighbours};
-use crate::shop::orders::Recall;
-use crate::shop::payments::books::TableBooks;
-use crate::shop::payments::{Payments, Timing};
-use crate::shop::projected::Projected;
-use crate::shop::receipts::Receipts;
-use crate::shop::sharing::Sharing;
-use crate::shop::summary::Summaries;
-use crate::shop::{Shop, lag, sales};
+use crate::shop::catalogue::SaleCatalogue;
+use crate::shop::live_updates::SubscriberCount;
+use crate::shop::orders::IdempotencyWarmup;
+use crate::shop::payments::charge_table::ChargeTable;
+use crate::shop::payments::{PaymentService, ReconcileTiming};
+use crate::shop::peer_changes::{self, PeerChanges};
+use crate::shop::projected_offsets::ProjectedOffsets;
+use crate::shop::receipts::ReceiptSigner;
+use crate::shop::summary::SummaryCache;
+use crate::shop::table_lag::TableLag;
+use crate::shop::tenancy::Tenancy;
+use crate::shop::{Shop, sales, table_lag};
 use crate::store::Store;
-use crate::telemetry::metrics::{Counter, Metrics};
-use crate::telemetry::sales::SaleRow;
+use crate::telemetry::metrics::{Counter, ServerMetrics};
+use crate::telemetry::sales::SaleGauges;
 use crate::telemetry::sockets::SocketMetrics;
 use anyhow::Context;
 use engine::clock::Clock;
 use engine::pipeline;
 use engine::record::sqlite::FILE as LEDGER_FILE;
-use engine::{Cluster, Embedded, SaleView, Skew, StartError, WrongBy};
+use engine::{ClockOffset, ClockSkew, ClusterSettings, RunningEngine, SaleView, StartError};
 use sale::Timestamp;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -57,13 +57,13 @@ pub const TOKEN_KEY_FILE: &str = "token-key.pem";
 const ADMIN_EMAIL: &str = "admin@doorbuster.local";
 
 /// How long the start waits until the keys of earlier orders are known.
-const RECALL_PATIENCE: Duration = Duration::from_millis(500);
+const WARMUP_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How often what has expired is forgotten.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 
 /// A shop that runs, for `serve` and for tests.
-pub struct Instance {
+pub struct ServerInstance {
     /// Where the API listens; of a worker, which has none, where the metrics are.
     pub address: SocketAddr,
     /// Where the metrics are.
@@ -73,18 +73,18 @@ pub struct Instance {
     /// The admin that this start made, when its password was generated.
     pub first_admin: Option<FirstAdmin>,
     /// The sale of `--demo`.
-    pub demo: Option<demo::Demo>,
+    pub demo: Option<demo::DemoSale>,
     stop: watch::Sender<bool>,
-    front: Option<Front>,
+    api: Option<ApiTasks>,
     tasks: Vec<JoinHandle<()>>,
     projector: Projector,
-    engine: Embedded,
+    engine: RunningEngine,
     drain_limit: Duration,
 }
 
 /// What an instance is to the shop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum InstanceKind {
     /// It has a door, and does what its settings say.
     Serve,
     /// It works behind the others.
@@ -92,10 +92,10 @@ pub enum Part {
 }
 
 /// What buyers and merchants see of an instance.
-struct Front {
+struct ApiTasks {
     serving: JoinHandle<usize>,
-    realtime: Realtime,
-    live: Live,
+    realtime: SocketServer,
+    live: LiveFollower,
 }
 
 /// An admin with a generated password. Its `Display` is the only place where the password is ever shown.
@@ -116,7 +116,7 @@ impl std::fmt::Display for FirstAdmin {
     }
 }
 
-impl Instance {
+impl ServerInstance {
     /// Starts a shop. `clock` is given the ledger's last moment, and tells no earlier one, and by how much the clock that sales run by
     /// differs from the machine's, whose own is to be taken for wrong by `wrong_by` milliseconds.
     ///
@@ -124,10 +124,10 @@ impl Instance {
     /// Usage when a setting is wrong, failure when something cannot start.
     pub async fn start(
         settings: Serve,
-        wrong_by: WrongBy,
-        clock: impl FnOnce(Timestamp, Skew) -> Arc<dyn Clock>,
+        wrong_by: ClockOffset,
+        clock: impl FnOnce(Timestamp, ClockSkew) -> Arc<dyn Clock>,
     ) -> Result<Self, CommandError> {
-        Self::start_as(Part::Serve, settings, wrong_by, clock).await
+        Self::start_as(InstanceKind::Serve, settings, wrong_by, clock).await
     }
 
     /// Starts a part of a shop.
@@ -135,34 +135,34 @@ impl Instance {
     /// # Errors
     /// As [`Instance::start`].
     pub(super) async fn start_as(
-        part: Part,
+        part: InstanceKind,
         settings: Serve,
-        wrong_by: WrongBy,
-        clock: impl FnOnce(Timestamp, Skew) -> Arc<dyn Clock>,
+        wrong_by: ClockOffset,
+        clock: impl FnOnce(Timestamp, ClockSkew) -> Arc<dyn Clock>,
     ) -> Result<Self, CommandError> {
-        let limits = pipeline::Limits::default();
+        let limits = pipeline::PipelineLimits::default();
         let database = settings.database.as_ref().map(DatabaseUrl::address).transpose()?;
-        let valkey = settings.valkey()?.map(|valkey| valkey.deciding().to_owned());
-        let ticks = part == Part::Worker || settings.roles == Roles::All;
+        let valkey = settings.valkey()?.map(|valkey| valkey.engine_address().to_owned());
+        let ticks = part == InstanceKind::Worker || settings.roles == ServeRoles::All;
         match (database, valkey) {
             (Some(database), Some(valkey)) => {
-                let cluster = Cluster { database, valkey, ticks, wrong_by };
+                let cluster = ClusterSettings { database, valkey, ticks, clock_offset: wrong_by };
                 let start = |_: &Path| {
                     engine::start_in_cluster(&cluster, limits, |skew| clock(Timestamp::default(), skew))
                 };
-                Self::start_part(part, settings, start).await
+                Self::start_kind(part, settings, start).await
             }
             (Some(address), None) => {
                 let start = |_: &Path| {
-                    engine::start_on_postgres(&address, limits, |last| clock(last, Skew::of(wrong_by)))
+                    engine::start_on_postgres(&address, limits, |last| clock(last, ClockSkew::new(wrong_by)))
                 };
-                Self::start_part(part, settings, start).await
+                Self::start_kind(part, settings, start).await
             }
             (None, _) => {
                 let start = |folder: &Path| {
-                    engine::start_embedded(folder, limits, |last| clock(last, Skew::of(wrong_by)))
+                    engine::start_on_sqlite(folder, limits, |last| clock(last, ClockSkew::new(wrong_by)))
                 };
-                Self::start_part(part, settings, start).await
+                Self::start_kind(part, settings, start).await
             }
         }
     }
@@ -173,21 +173,21 @@ impl Instance {
     /// As [`Instance::start`].
     pub async fn start_on(
         settings: Serve,
-        engine: impl FnOnce(&Path) -> Result<Embedded, StartError>,
+        engine: impl FnOnce(&Path) -> Result<RunningEngine, StartError>,
     ) -> Result<Self, CommandError> {
-        Self::start_part(Part::Serve, settings, engine).await
+        Self::start_kind(InstanceKind::Serve, settings, engine).await
     }
 
-    async fn start_part(
-        part: Part,
+    async fn start_kind(
+        part: InstanceKind,
         settings: Serve,
-        engine: impl FnOnce(&Path) -> Result<Embedded, StartError>,
+        engine: impl FnOnce(&Path) -> Result<RunningEngine, StartError>,
     ) -> Result<Self, CommandError> {
         let edge = settings.edge()?;
         // Before anything is opened: a door that is taken is told at once.
         let place = match part {
-            Part::Serve => Some(bind("--listen", settings.listen)?),
-            Part::Worker => None,
+            InstanceKind::Serve => Some(bind("--listen", settings.listen)?),
+            InstanceKind::Worker => None,
         };
         let metrics_listener =
             listen("--metrics-listen", bind("--metrics-listen", settings.metrics_listen)?)?;
@@ -198,45 +198,55 @@ impl Instance {
         // A data folder is locked before anything in it is changed. A database is no one's alone: what can fail is tried
         // before the engine takes the ledger over from the instance that has it.
         let database = open_database(&settings).await?;
-        let engine = tokio::task::block_in_place(|| engine(&settings.data)).map_err(not_started)?;
+        let engine = tokio::task::block_in_place(|| engine(&settings.data)).map_err(start_error)?;
         let store = match database {
             Some(store) => store,
             None => open_folder(&settings).await?,
         };
-        let metrics = Metrics::default();
+        let metrics = ServerMetrics::default();
         let (shop, inbox) = open_shop(&settings, store, &engine, &metrics).await?;
         let first_admin = match part {
-            Part::Serve => make_first_admin(&settings, &shop.accounts).await?,
-            Part::Worker => None,
+            InstanceKind::Serve => make_first_admin(&settings, &shop.accounts).await?,
+            InstanceKind::Worker => None,
         };
-        let neighbours = Neighbours::meet(&shop).await.map_err(anyhow::Error::from)?;
+        let neighbours = PeerChanges::start(&shop).await.map_err(anyhow::Error::from)?;
         sales::settle_half_made(&shop).await.map_err(anyhow::Error::from)?;
-        let demo =
-            if settings.demo && part == Part::Serve { Some(demo::prepare(&shop).await?) } else { None };
-        let works = part == Part::Worker || settings.roles == Roles::All;
+        let demo = if settings.demo && part == InstanceKind::Serve {
+            Some(demo::prepare_demo(&shop).await?)
+        } else {
+            None
+        };
+        let works = part == InstanceKind::Worker || settings.roles == ServeRoles::All;
         let projector = start_projector(&shop, inbox, &metrics, works)?;
         let limits = open_limits(&settings, &shop, &metrics).await?;
         let (prepared, started_at) = (PreparedSales::default(), shop.engine.now());
-        let app =
-            Arc::new(App { shop, prepared, edge, started_at, limits, metrics, ready: Ready::default() });
+        let app = Arc::new(AppContext {
+            shop,
+            prepared,
+            edge,
+            started_at,
+            limits,
+            metrics,
+            ready: ReadinessFlag::default(),
+        });
 
         let (stop, stopping) = watch::channel(false);
-        let recalling = recall_keys(&app, stopping.clone()).await;
+        let recalling = warm_up_keys(&app, stopping.clone()).await;
         let front = match place {
-            Some(place) => Some(open_door(&app, &settings, place, stopping.clone())?),
+            Some(place) => Some(open_api(&app, &settings, place, stopping.clone())?),
             None => None,
         };
         let mut tasks = vec![
             recalling,
             tokio::spawn(measure_lag(Arc::clone(&app), stopping.clone())),
             tokio::spawn(ops::serve_metrics(metrics_listener, Arc::clone(&app), stopping.clone())),
-            tokio::spawn(sweep(Arc::clone(&app), stopping.clone())),
+            tokio::spawn(sweep_expired(Arc::clone(&app), stopping.clone())),
         ];
         if works {
             tasks.push(tokio::spawn(Arc::clone(&app.shop.payments).run_reconciler(stopping.clone())));
         }
-        if app.shop.sharing.is_shared() {
-            tasks.push(tokio::spawn(look_around(Arc::clone(&app), neighbours, stopping)));
+        if app.shop.tenancy.is_cluster() {
+            tasks.push(tokio::spawn(poll_peers(Arc::clone(&app), neighbours, stopping)));
         }
         app.ready.set(true);
         let drain_limit = settings.drain_timeout;
@@ -247,7 +257,7 @@ impl Instance {
             first_admin,
             demo,
             stop,
-            front,
+            api: front,
             tasks,
             projector,
             engine,
@@ -259,8 +269,8 @@ impl Instance {
     pub async fn stop(self) {
         self.app.ready.set(false);
         let _ = self.stop.send(true);
-        let live = match self.front {
-            Some(Front { serving, realtime, live }) => {
+        let live = match self.api {
+            Some(ApiTasks { serving, realtime, live }) => {
                 realtime.stop().await;
                 match serving.await {
                     Ok(0) => {}
@@ -294,52 +304,52 @@ impl Instance {
 }
 
 /// Opens the door, and the sockets behind it.
-fn open_door(
+fn open_api(
     app: &AppState,
     settings: &Serve,
     place: TcpSocket,
     stopping: watch::Receiver<bool>,
-) -> Result<Front, CommandError> {
+) -> Result<ApiTasks, CommandError> {
     let (router, openapi) = http::router();
     let (realtime, live) = open_sockets(app, settings.sockets())?;
-    let door = Door::new(realtime.service(), realtime::Visitor::from);
-    let edge = Arc::new(Edge::new(Arc::clone(app), router, &openapi).with_sockets(door));
+    let door = SocketService::new(realtime.service(), realtime::SocketPeer::from);
+    let edge = Arc::new(HttpEdge::new(Arc::clone(app), router, &openapi).with_sockets(door));
     // Not before it can be served: nobody waits for a start who could ask another instance.
     let listener = listen("--listen", place)?;
     let serving = tokio::spawn(server::serve(listener, edge, settings.server(), stopping));
-    Ok(Front { serving, realtime, live })
+    Ok(ApiTasks { serving, realtime, live })
 }
 
 /// Tells the guard of the keys what the ledger knows of them. A large ledger takes its time: the start does not wait for it.
 /// Where others make orders too, it goes on with theirs, until told to stop.
-async fn recall_keys(app: &AppState, mut stop: watch::Receiver<bool>) -> JoinHandle<()> {
+async fn warm_up_keys(app: &AppState, mut stop: watch::Receiver<bool>) -> JoinHandle<()> {
     let app = Arc::clone(app);
     let (recalled, waiting) = oneshot::channel();
     let recalling = tokio::spawn(async move {
         let (engine, guard) = (&app.shop.engine, &app.shop.keys);
-        let mut recall = Recall::default();
+        let mut recall = IdempotencyWarmup::default();
         let read = tokio::select! {
-            read = recall.go_on(engine, guard) => read,
+            read = recall.read_new_keys(engine, guard) => read,
             _ = stop.wait_for(|stop| *stop) => return,
         };
         if let Err(error) = read {
             tracing::warn!(%error, "the keys of earlier orders cannot be read; a key that is reused for another sale is not noticed");
         }
         let _too_late = recalled.send(());
-        if app.shop.sharing.is_shared() {
-            announce::keys::follow(engine.clone(), Arc::clone(guard), recall, stop).await;
+        if app.shop.tenancy.is_cluster() {
+            followers::idempotency_keys::follow_keys(engine.clone(), Arc::clone(guard), recall, stop).await;
         }
     });
-    let _late = tokio::time::timeout(RECALL_PATIENCE, waiting).await;
+    let _late = tokio::time::timeout(WARMUP_TIMEOUT, waiting).await;
     recalling
 }
 
-fn not_started(error: StartError) -> CommandError {
+fn start_error(error: StartError) -> CommandError {
     match error {
         StartError::Locked { .. } | StartError::Folder { .. } => {
             CommandError::Usage(format!("--data: {:#}", anyhow::Error::from(error)))
         }
-        StartError::Record(error) => database::unusable(error),
+        StartError::Record(error) => database::ledger_error(error),
         other => CommandError::Failed(other.into()),
     }
 }
@@ -355,12 +365,12 @@ async fn open_database(settings: &Serve) -> Result<Option<Store>, CommandError> 
     if settings.migrate == OnOff::On {
         database.prepare().await?;
     } else {
-        drop(database.ledger().await?);
+        drop(database.open_ledger().await?);
     }
-    let store = database.tables().await?;
-    refuse_old(&store).await?;
-    let now = super::clock(Timestamp::default(), Skew::default()).now();
-    token_key(settings, &store, now).await?;
+    let store = database.open_tables().await?;
+    refuse_outdated_tables(&store).await?;
+    let now = super::start_clock(Timestamp::default(), ClockSkew::default()).now();
+    load_token_key(settings, &store, now).await?;
     Ok(Some(store))
 }
 
@@ -370,11 +380,11 @@ async fn open_folder(settings: &Serve) -> Result<Store, CommandError> {
     if settings.migrate == OnOff::On {
         store.migrate().await.map_err(anyhow::Error::from)?;
     }
-    refuse_old(&store).await?;
+    refuse_outdated_tables(&store).await?;
     Ok(store)
 }
 
-async fn refuse_old(store: &Store) -> Result<(), CommandError> {
+async fn refuse_outdated_tables(store: &Store) -> Result<(), CommandError> {
     if !store.is_current().await.map_err(anyhow::Error::from)? {
         let sentence =
             "--migrate off: the tables are not those of this version, run `doorbuster migrate` first";
@@ -386,21 +396,26 @@ async fn refuse_old(store: &Store) -> Result<(), CommandError> {
 async fn open_shop(
     settings: &Serve,
     store: Store,
-    running: &Embedded,
-    metrics: &Metrics,
+    running: &RunningEngine,
+    metrics: &ServerMetrics,
 ) -> Result<(Shop, AttemptsInbox), CommandError> {
-    let sharing = sharing(settings);
+    let sharing = tenancy(settings);
     let engine = running.engine.clone();
     let clock = Arc::clone(engine.clock());
-    let now: Now = Arc::new(move || clock.now());
+    let now: TimeSource = Arc::new(move || clock.now());
     let ttl_s = u32::try_from(settings.token_ttl.as_secs()).unwrap_or(u32::MAX);
-    let tokens = Tokens::new(token_key(settings, &store, now()).await?, ttl_s, settings.token_cache as usize);
-    let receipts = Receipts::new(&tokens.secret_for("receipts"));
+    let tokens = AccessTokens::new(
+        load_token_key(settings, &store, now()).await?,
+        ttl_s,
+        settings.token_cache as usize,
+    );
+    let receipts = ReceiptSigner::new(&tokens.secret_for("receipts"));
     let passwords =
-        Passwords::start(settings.password_threads()).context("the password threads cannot start")?;
-    let sandbox = Arc::new(Sandbox::new(Arc::new(TableBooks(store.clone())), SLOW));
-    let timing = Timing { sharing, ..Timing::default() };
-    let payments = Payments::new(store.clone(), engine.clone(), sandbox, TimeLimits::default(), timing);
+        PasswordPool::start(settings.password_threads()).context("the password threads cannot start")?;
+    let sandbox = Arc::new(SandboxProvider::new(Arc::new(ChargeTable(store.clone())), SLOW_DELAY));
+    let timing = ReconcileTiming { tenancy: sharing, ..ReconcileTiming::default() };
+    let payments =
+        PaymentService::new(store.clone(), engine.clone(), sandbox, ProviderTimeouts::default(), timing);
     let dropped = Counter::default();
     let (attempts, inbox) = attempts::buffer(dropped.clone());
 
@@ -408,25 +423,26 @@ async fn open_shop(
     metrics.with_registry(|registry| engine.metrics().register(registry));
     payments.metrics().register(metrics);
     let watched = engine.clone();
-    metrics.watch_sales(move || watched.views().all().iter().map(|view| gauges(view)).collect());
+    metrics
+        .register_sale_gauges(move || watched.views().list().iter().map(|view| sale_gauges(view)).collect());
 
-    let catalogue = Catalogue::load(&store, sharing).await.map_err(anyhow::Error::from)?;
+    let catalogue = SaleCatalogue::load(&store, sharing).await.map_err(anyhow::Error::from)?;
     let refresh_ttl_ms = i64::try_from(settings.refresh_ttl.as_millis()).unwrap_or(i64::MAX);
     let accounts =
-        Accounts { now: Arc::clone(&now), store: store.clone(), tokens, passwords, refresh_ttl_ms };
+        AccountService { now: Arc::clone(&now), store: store.clone(), tokens, passwords, refresh_ttl_ms };
     let shop = Shop {
         now,
         engine,
         store,
-        sharing,
+        tenancy: sharing,
         catalogue,
-        projected: Projected::default(),
-        lag: Lag::default(),
+        projected: ProjectedOffsets::default(),
+        lag: TableLag::default(),
         attempts,
         payments,
         keys: Arc::default(),
         receipts,
-        summaries: Summaries::default(),
+        summaries: SummaryCache::default(),
         accounts,
     };
     Ok((shop, inbox))
@@ -436,46 +452,46 @@ async fn open_shop(
 async fn open_limits(
     settings: &Serve,
     shop: &Shop,
-    metrics: &Metrics,
-) -> Result<Option<Limits>, CommandError> {
+    metrics: &ServerMetrics,
+) -> Result<Option<RateLimiter>, CommandError> {
     let Some(rates) = settings.rates() else { return Ok(None) };
-    let Some(valkey) = settings.valkey()? else { return Ok(Some(Limits::new(rates))) };
-    let address = valkey.limits()?;
+    let Some(valkey) = settings.valkey()? else { return Ok(Some(RateLimiter::new(rates))) };
+    let address = valkey.limiter_address()?;
     let counted_alone = Counter::default();
     metrics.register(
         "limits_local",
         "Requests that this instance counted alone, because Valkey did not answer",
         counted_alone.clone(),
     );
-    let shared = shared::Settings { address, now: Arc::clone(&shop.now), counted_alone };
-    Ok(Some(Limits::shared(rates, shared).await))
+    let shared = shared::SharedLimiterSettings { address, now: Arc::clone(&shop.now), counted_alone };
+    Ok(Some(RateLimiter::connect_shared(rates, shared).await))
 }
 
 /// Who else may work on the tables. A folder is locked; a database is no one's alone, not even where one instance decides: the
 /// one whose ledger was taken over may still be at work.
-fn sharing(settings: &Serve) -> Sharing {
-    if settings.database.is_some() { Sharing::Shared } else { Sharing::Alone }
+fn tenancy(settings: &Serve) -> Tenancy {
+    if settings.database.is_some() { Tenancy::Cluster } else { Tenancy::Single }
 }
 
-fn gauges(view: &SaleView) -> SaleRow {
+fn sale_gauges(view: &SaleView) -> SaleGauges {
     let units = view.counters;
     let version = i64::try_from(view.seq.0).unwrap_or(i64::MAX);
     let figures = [units.quantity, units.available, units.admitted, units.held, units.sold, units.waiting]
         .map(i64::from);
     let [quantity, available, admitted, held, sold, waiting] = figures;
-    SaleRow {
+    SaleGauges {
         sale: view.id.to_string(),
-        figures: [quantity, available, admitted, held, sold, waiting, version],
+        values: [quantity, available, admitted, held, sold, waiting, version],
     }
 }
 
 fn start_projector(
     shop: &Shop,
     inbox: AttemptsInbox,
-    metrics: &Metrics,
+    metrics: &ServerMetrics,
     may_write: bool,
 ) -> Result<Projector, CommandError> {
-    let figures = projector::Figures::default();
+    let figures = projector::ProjectorMetrics::default();
     metrics.register("projector_events", "Events written into the tables", figures.events.clone());
     metrics.register(
         "projector_failures",
@@ -493,55 +509,70 @@ fn start_projector(
         "Time since the tables showed everything",
         shop.lag.seconds.clone(),
     );
-    let tools = projector::Tools {
+    let tools = projector::ProjectorDependencies {
         engine: shop.engine.clone(),
         store: shop.store.clone(),
-        sharing: shop.sharing,
+        tenancy: shop.tenancy,
         projected: shop.projected.clone(),
         inbox,
-        figures,
+        metrics: figures,
     };
-    Ok(Projector::start(tools, projector::Settings { may_write, ..projector::Settings::default() })
-        .context("the projector cannot start")?)
+    Ok(Projector::start(
+        tools,
+        projector::ProjectorSettings { may_write, ..projector::ProjectorSettings::default() },
+    )
+    .context("the projector cannot start")?)
 }
 
 /// The shop, for those who look after sockets.
 #[derive(Clone)]
-struct Within(AppState);
+struct ShopHandle(AppState);
 
-impl std::ops::Deref for Within {
+impl std::ops::Deref for ShopHandle {
     type Target = Shop;
     fn deref(&self) -> &Shop {
         &self.0.shop
     }
 }
 
-fn open_sockets(app: &AppState, settings: realtime::Settings) -> Result<(Realtime, Live), CommandError> {
+fn open_sockets(
+    app: &AppState,
+    settings: realtime::SocketSettings,
+) -> Result<(SocketServer, LiveFollower), CommandError> {
     let metrics = SocketMetrics::default();
     metrics.register(&app.metrics);
-    let audience = Audience::default();
-    let (sender, news) = mpsc::channel(realtime::STRETCHES_MAX);
-    let follower = live::Tools {
+    let audience = SubscriberCount::default();
+    let (sender, news) = mpsc::channel(realtime::SALE_EVENTS_MAX);
+    let follower = live::LiveDependencies {
         engine: app.shop.engine.clone(),
-        audience: audience.clone(),
-        news: sender,
+        subscribers: audience.clone(),
+        events: sender,
         followed: metrics.followed.clone(),
         failures: metrics.failures.clone(),
     };
-    let shop = Within(Arc::clone(app));
-    let tools = realtime::Tools { shop, news, audience, dictionary: said, metrics };
-    let realtime = Realtime::start(tools, settings);
-    Ok((realtime, Live::start(follower).context("the follower for live updates cannot start")?))
+    let shop = ShopHandle(Arc::clone(app));
+    let tools = realtime::SocketDependencies {
+        shop,
+        events: news,
+        subscribers: audience,
+        problems: problem_summary,
+        metrics,
+    };
+    let realtime = SocketServer::start(tools, settings);
+    Ok((realtime, LiveFollower::start(follower).context("the follower for live updates cannot start")?))
 }
 
 /// What HTTP says of a code, for the sockets. Of two kinds with one code the last is meant: `not_in_line` as 404.
-fn said(code: &str) -> Option<Said> {
+fn problem_summary(code: &str) -> Option<ProblemSummary> {
     let kind = kind::ALL.iter().rfind(|kind| kind.code == code)?;
-    Some(Said { code: kind.code, title: kind.title, detail: kind.detail, status: kind.status })
+    Some(ProblemSummary { code: kind.code, title: kind.title, detail: kind.detail, status: kind.status })
 }
 
 /// While nobody is an admin, this start makes one.
-async fn make_first_admin(settings: &Serve, desk: &Accounts) -> Result<Option<FirstAdmin>, CommandError> {
+async fn make_first_admin(
+    settings: &Serve,
+    desk: &AccountService,
+) -> Result<Option<FirstAdmin>, CommandError> {
     if accounts::has_admin(&desk.store).await.map_err(anyhow::Error::from)? {
         return Ok(None);
     }
@@ -550,8 +581,8 @@ async fn make_first_admin(settings: &Serve, desk: &Accounts) -> Result<Option<Fi
         Some(password) => (password.clone(), false),
         None => (admin::generate_password()?, true),
     };
-    let registration = admin::registration("admin-", email.clone(), None, password.clone())?;
-    match accounts::make_first_admin(desk, registration).await.map_err(anyhow::Error::from)? {
+    let registration = admin::parse_registration("admin-", email.clone(), None, password.clone())?;
+    match accounts::create_first_admin(desk, registration).await.map_err(anyhow::Error::from)? {
         Ok(Some(_)) => Ok(generated.then_some(FirstAdmin { email, password })),
         // Another first start was first: its password counts.
         Ok(None) => Ok(None),
@@ -565,13 +596,13 @@ fn bind(flag: &str, address: SocketAddr) -> Result<TcpSocket, CommandError> {
 }
 
 /// Looks at what other processes do, until told to stop.
-async fn look_around(app: AppState, mut neighbours: Neighbours, mut stop: watch::Receiver<bool>) {
+async fn poll_peers(app: AppState, mut neighbours: PeerChanges, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
-            () = tokio::time::sleep(neighbours::LOOK_EVERY) => {}
+            () = tokio::time::sleep(peer_changes::POLL_INTERVAL) => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
-        neighbours.look(&app.shop).await;
+        neighbours.poll(&app.shop).await;
     }
 }
 
@@ -581,7 +612,7 @@ async fn measure_lag(app: AppState, mut stop: watch::Receiver<bool>) {
     loop {
         shop.lag.measure(shop.engine.views(), &shop.projected, (shop.now)());
         tokio::select! {
-            () = tokio::time::sleep(lag::MEASURE_EVERY) => {}
+            () = tokio::time::sleep(table_lag::MEASURE_EVERY) => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
     }
@@ -591,17 +622,17 @@ fn listen(flag: &str, socket: TcpSocket) -> Result<TcpListener, CommandError> {
     server::listen(socket).map_err(|error| CommandError::Usage(format!("{flag}: cannot listen: {error}")))
 }
 
-async fn sweep(app: AppState, mut stop: watch::Receiver<bool>) {
+async fn sweep_expired(app: AppState, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(SWEEP_INTERVAL) => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
-        if let Err(error) = accounts::sweep(&app.shop.accounts).await {
+        if let Err(error) = accounts::forget_expired_sessions(&app.shop.accounts).await {
             tracing::warn!(%error, "expired sessions could not be forgotten; trying again later");
         }
         // At the start they may have been another's work still.
-        if app.shop.sharing.is_shared()
+        if app.shop.tenancy.is_cluster()
             && let Err(error) = sales::settle_half_made(&app.shop).await
         {
             tracing::warn!(%error, "sales that were left half-made cannot be settled; trying again later");

@@ -1,7 +1,7 @@
 //! `migrate`: brings the tables up to date, for those who do not let `serve` do it. It never goes back.
 
 use super::database::DatabaseUrl;
-use super::{CommandError, runtime, say};
+use super::{CommandError, print_line, runtime};
 use crate::store::Store;
 use anyhow::Context;
 use clap::Args;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 /// Brings the tables up to date.
 #[derive(Debug, Args)]
-pub struct Migrate {
+pub struct MigrateArgs {
     /// Folder of the tables.
     #[arg(long, env = "DOORBUSTER_DATA", default_value = "./data", value_name = "FOLDER")]
     data: PathBuf,
@@ -22,17 +22,17 @@ pub struct Migrate {
 ///
 /// # Errors
 /// When the tables cannot be opened, or were written by a newer version.
-pub fn run(migrate: &Migrate) -> Result<(), CommandError> {
+pub fn run(migrate: &MigrateArgs) -> Result<(), CommandError> {
     runtime()?.block_on(async {
         if let Some(database) = &migrate.database {
             return database.prepare().await;
         }
-        engine::make_folder(&migrate.data).context("--data: the folder cannot be made")?;
+        engine::create_data_folder(&migrate.data).context("--data: the folder cannot be made")?;
         let store = Store::open(&migrate.data).await.map_err(anyhow::Error::from)?;
         store.migrate().await.map_err(anyhow::Error::from)?;
         store.close().await;
         Ok(())
     })?;
-    say("The tables are up to date.");
+    print_line("The tables are up to date.");
     Ok(())
 }

@@ -22,7 +22,7 @@ pub mod verify;
 
 use crate::telemetry::logs;
 use clap::{CommandFactory, Parser, Subcommand};
-use engine::Skew;
+use engine::ClockSkew;
 use engine::clock::{Clock, SystemClock};
 use sale::Timestamp;
 use std::io::Write;
@@ -32,9 +32,9 @@ use std::sync::Arc;
 /// Flash sales that cannot oversell, in one binary.
 #[derive(Debug, Parser)]
 #[command(name = "doorbuster", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
-pub struct Cli {
+pub struct CommandLine {
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
     /// How the log looks.
     #[arg(long, global = true, env = "DOORBUSTER_LOG_FORMAT", value_enum, default_value = "pretty")]
     log_format: logs::LogFormat,
@@ -50,21 +50,21 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     /// Runs the shop: API and worker.
     Serve(Box<settings::Serve>),
     /// Does what is due by itself in a shop that many instances share, and has no API: expired holds, admissions, tables, payments
     /// left open, decisions that a killed instance left unrecorded.
-    Worker(worker::Worker),
+    Worker(worker::WorkerArgs),
     /// Checks every promise of a ledger and its tables, in a data folder or a database, also beside a running instance.
-    Verify(verify::Verify),
+    Verify(verify::VerifyArgs),
     /// Plays a whole drop with simulated buyers, and judges from what they were told whether every promise was kept.
-    Rehearse(Box<rehearse::Rehearse>),
+    Rehearse(Box<rehearse::RehearseSettings>),
     /// Manages admins.
     #[command(subcommand)]
     Admin(admin::AdminCommand),
     /// Brings the tables up to date.
-    Migrate(migrate::Migrate),
+    Migrate(migrate::MigrateArgs),
     /// Prints the description of the API (what `make gen` writes to docs/openapi.json).
     #[command(hide = true)]
     Openapi,
@@ -93,46 +93,47 @@ pub enum CommandError {
 /// Reads the command line and runs what it says.
 #[must_use]
 pub fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match CommandLine::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return report_usage(&error),
     };
     match execute(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(CommandError::Usage(sentence)) => {
-            say_error(&sentence);
+            print_error(&sentence);
             ExitCode::from(2)
         }
         Err(CommandError::CheckFailed) => ExitCode::from(1),
         Err(CommandError::Failed(error)) => {
-            say_error(&format!("{error:#}"));
+            print_error(&format!("{error:#}"));
             ExitCode::from(1)
         }
     }
 }
 
-fn execute(cli: Cli) -> Result<(), CommandError> {
-    logs::start(cli.log_format, &cli.log).map_err(|error| CommandError::Usage(format!("--log: {error}")))?;
+fn execute(cli: CommandLine) -> Result<(), CommandError> {
+    logs::start_logging(cli.log_format, &cli.log)
+        .map_err(|error| CommandError::Usage(format!("--log: {error}")))?;
     match cli.command {
-        Command::Serve(settings) => {
-            let wrong_by = rehearse::clock::wrong_by(settings.rehearsal_clock.clone());
-            serve::run(*settings, wrong_by, clock)
+        CliCommand::Serve(settings) => {
+            let wrong_by = rehearse::clock::clock_error(settings.rehearsal_clock.clone());
+            serve::run(*settings, wrong_by, start_clock)
         }
-        Command::Worker(settings) => worker::run(&settings, clock),
-        Command::Rehearse(settings) => rehearse::run(*settings),
-        Command::Verify(verify) => verify::run(&verify),
-        Command::Admin(admin::AdminCommand::Create(create)) => {
-            let clock = clock(Timestamp::default(), Skew::default());
+        CliCommand::Worker(settings) => worker::run(&settings, start_clock),
+        CliCommand::Rehearse(settings) => rehearse::run(*settings),
+        CliCommand::Verify(verify) => verify::run(&verify),
+        CliCommand::Admin(admin::AdminCommand::Create(create)) => {
+            let clock = start_clock(Timestamp::default(), ClockSkew::default());
             admin::run(create, Arc::new(move || clock.now()))
         }
-        Command::Migrate(migrate) => migrate::run(&migrate),
-        Command::Openapi => {
+        CliCommand::Migrate(migrate) => migrate::run(&migrate),
+        CliCommand::Openapi => {
             let json = crate::http::openapi().to_pretty_json().map_err(anyhow::Error::from)?;
-            say(&json);
+            print_line(&json);
             Ok(())
         }
-        Command::CliReference => {
-            say(cli_reference::markdown(&Cli::command()).trim_end());
+        CliCommand::CliReference => {
+            print_line(cli_reference::markdown(&CommandLine::command()).trim_end());
             Ok(())
         }
     }
@@ -140,12 +141,12 @@ fn execute(cli: Cli) -> Result<(), CommandError> {
 
 /// The one clock of the process; see [`SystemClock`] for what it makes of a machine whose clock jumps, and of one that differs from
 /// the clock that sales run by.
-fn clock(not_before: Timestamp, skew: Skew) -> Arc<dyn Clock> {
-    SystemClock::start_wrong_by(not_before, move || skew.ms())
+fn start_clock(not_before: Timestamp, skew: ClockSkew) -> Arc<dyn Clock> {
+    SystemClock::start_with_offset(not_before, move || skew.ms())
 }
 
 /// What clap has to say, as one sentence on an error.
-fn usage(error: &clap::Error) -> ExitCode {
+fn report_usage(error: &clap::Error) -> ExitCode {
     use clap::error::ErrorKind;
     if matches!(
         error.kind(),
@@ -162,16 +163,16 @@ fn usage(error: &clap::Error) -> ExitCode {
         .map(str::trim)
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
     let sentence = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
-    say_error(sentence.trim_start_matches("error: "));
+    print_error(sentence.trim_start_matches("error: "));
     ExitCode::from(2)
 }
 
 /// Tells the one who typed the command something. Logs go elsewhere; a closed pipe is no reason to fail.
-fn say(text: &str) {
+fn print_line(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
-fn say_error(text: &str) {
+fn print_error(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "doorbuster: {text}");
 }
 

@@ -8,7 +8,7 @@ const OTHER_FILES: u64 = 64;
 
 /// Raises the limit as far as this process may, and tells the log what it is then.
 pub fn raise_limit(connections_max: u32) {
-    let Some(files_max) = raise() else { return };
+    let Some(files_max) = raise_to_maximum() else { return };
     if is_enough(files_max, connections_max) {
         tracing::info!(files_max, "limit of open files");
     } else {
@@ -21,7 +21,7 @@ pub fn raise_limit(connections_max: u32) {
 }
 
 /// Raises the limit as far as this process may. What it is then; nothing if there is none.
-pub fn raise() -> Option<u64> {
+pub fn raise_to_maximum() -> Option<u64> {
     let before = getrlimit(Resource::Nofile);
     if before.current != before.maximum
         && let Err(error) =

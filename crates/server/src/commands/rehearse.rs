@@ -5,26 +5,26 @@ pub mod clock;
 
 mod settings;
 
-mod archive;
 mod connections;
+mod evidence;
 
-mod written;
+mod report_files;
 
-pub use settings::Rehearse;
+pub use settings::RehearseSettings;
 
 use super::instance::TOKEN_KEY_FILE;
 use super::serve::StopSignals;
 use super::{CommandError, runtime};
 use crate::auth::Role;
-use crate::auth::tokens::{self, Tokens};
+use crate::auth::tokens::{self, AccessTokens};
 use anyhow::Context;
-use archive::InPostgres;
-use rehearsal::archive::Archive;
-use rehearsal::live::Live;
-use rehearsal::play::{self, Instance, PlayError, Rehearsal, Sign};
-use rehearsal::private::{Private, cpu_s};
-use rehearsal::report::{Report, Verdict};
-use rehearsal::stage::{AdminLogin, Stage, StageError};
+use evidence::PostgresEvidence;
+use rehearsal::evidence::EvidenceStore;
+use rehearsal::live::LiveView;
+use rehearsal::merchant::{AdminLogin, MerchantClient, MerchantError};
+use rehearsal::private_instance::{PrivateInstance, read_cpu_seconds};
+use rehearsal::report::{RehearsalReport, RehearsalVerdict};
+use rehearsal::run::{self, RehearsalError, RehearsalSetup, TargetInstance, TokenSigner};
 use sale::{BuyerId, Timestamp};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -45,66 +45,67 @@ const OTHER_CONNECTIONS: usize = 100;
 /// # Errors
 /// Usage when a setting is wrong; a failed check when a promise was broken, or it could not be judged; failure when it could
 /// not be played.
-pub fn run(settings: Rehearse) -> Result<(), CommandError> {
+pub fn run(settings: RehearseSettings) -> Result<(), CommandError> {
     settings.check()?;
-    written::prepare(&settings.report)?;
-    let drop = settings.drop()?;
-    let (connections, notes) = connections::agree(settings.connections, drop.crowd.people);
+    report_files::prepare_folder(&settings.report)?;
+    let drop = settings.plan_drop()?;
+    let (connections, notes) = connections::choose_connections(settings.connections, drop.crowd.people);
     runtime()?.block_on(async {
-        let stop = Stop::listen()?;
-        let archive = open_archive(&settings).await?;
-        let instance = instance(&settings, connections).await?;
-        stop.cleans_up(&instance);
+        let stop = StopRequest::listen()?;
+        let archive = open_evidence_store(&settings).await?;
+        let instance = open_instance(&settings, connections).await?;
+        stop.remove_on_exit(&instance);
         let drop = match (&settings.like, &instance) {
-            (Some(slug), Instance::Running { url, admin }) => {
-                settings.like_sale(drop, like(url, admin, slug).await?)
+            (Some(slug), TargetInstance::Running { url, admin }) => {
+                settings.with_sale_plan(drop, load_sale_plan(url, admin, slug).await?)
             }
             _ => drop,
         };
-        let mut rehearsal = Rehearsal {
-            tokens: tokens(&settings, &instance)?,
-            faults: settings.faults(),
-            archive,
+        let mut rehearsal = RehearsalSetup {
+            tokens: token_source(&settings, &instance)?,
+            faults: settings.fault_plan(),
+            evidence_store: archive,
             connections,
-            though_live: settings.i_know_this_is_live,
-            settings: settings.rows(&drop, connections),
-            command: settings.command(&drop),
+            allow_live_sale: settings.i_know_this_is_live,
+            settings: settings.setting_rows(&drop, connections),
+            command: settings.repeat_command(&drop),
             notes,
             program: format!("doorbuster {}", env!("CARGO_PKG_VERSION")),
-            drop,
+            plan: drop,
             instance,
         };
-        let mut live = Live::start();
-        let played = play::play(&mut rehearsal, stop.is_told(), &mut |progress| live.update(progress)).await;
+        let mut live = LiveView::start();
+        let played =
+            run::run_rehearsal(&mut rehearsal, stop.subscribe(), &mut |progress| live.update(progress)).await;
         let mut report = played.map_err(|error| {
             live.clear();
-            told(error)
+            name_flag(error)
         })?;
-        let is_private = matches!(rehearsal.instance, Instance::Private(_));
+        let is_private = matches!(rehearsal.instance, TargetInstance::Private(_));
         let keep = match &report.verdict {
-            Verdict::Kept => false,
-            Verdict::Broken { .. } => true,
-            Verdict::Unjudged { .. } => !*stop.is_told().borrow(),
+            RehearsalVerdict::Kept => false,
+            RehearsalVerdict::Broken { .. } => true,
+            RehearsalVerdict::Unjudged { .. } => !*stop.subscribe().borrow(),
         };
-        finish(rehearsal.instance, keep, &mut report).await;
+        stop_instance(rehearsal.instance, keep, &mut report).await;
         // Its processes have ended, the killed ones too: what they used is known now.
-        report.cpu.server_s = cpu_s().filter(|_| is_private).map(|(_, children)| children);
+        report.cpu.server_s = read_cpu_seconds().filter(|_| is_private).map(|(_, children)| children);
         // What was found is told in any case, also when it cannot be written down.
-        let written = written::write(&report, &settings.report);
+        let written = report_files::write_report(&report, &settings.report);
         live.finish(&report, written.as_deref().unwrap_or_default());
         written?;
-        if report.verdict == Verdict::Kept { Ok(()) } else { Err(CommandError::CheckFailed) }
+        if report.verdict == RehearsalVerdict::Kept { Ok(()) } else { Err(CommandError::CheckFailed) }
     })
 }
 
 /// Ctrl-C and SIGTERM: the first stops the rehearsal and has it report, the second ends it at once.
-struct Stop {
-    told: watch::Receiver<bool>,
+struct StopRequest {
+    stopped: watch::Receiver<bool>,
     /// The folder that would be left behind.
     folder: Arc<Mutex<Option<PathBuf>>>,
 }
 
-impl Stop {
+impl StopRequest {
     fn listen() -> Result<Self, CommandError> {
         let mut signals = StopSignals::new().map_err(anyhow::Error::from)?;
         let (tell, told) = watch::channel(false);
@@ -118,92 +119,102 @@ impl Stop {
             let _as_far_as_it_goes = folder.map(std::fs::remove_dir_all);
             std::process::exit(1);
         });
-        Ok(Self { told, folder })
+        Ok(Self { stopped: told, folder })
     }
 
-    fn cleans_up(&self, instance: &Instance) {
-        if let Instance::Private(private) = instance {
+    fn remove_on_exit(&self, instance: &TargetInstance) {
+        if let TargetInstance::Private(private) = instance {
             let folder = private.folder().to_owned();
             self.folder.lock().unwrap_or_else(PoisonError::into_inner).replace(folder);
         }
     }
 
-    fn is_told(&self) -> watch::Receiver<bool> {
-        self.told.clone()
+    fn subscribe(&self) -> watch::Receiver<bool> {
+        self.stopped.clone()
     }
 }
 
 /// What a setting can mend is told with its flag.
-fn told(error: PlayError) -> CommandError {
+fn name_flag(error: RehearsalError) -> CommandError {
     let flag = match &error {
-        PlayError::Private(_) | PlayError::Stopped => return CommandError::Failed(error.into()),
-        PlayError::Stage(StageError::BadLogin { .. } | StageError::NoAdmin { .. }) => "--admin-email",
-        PlayError::Limited { .. } => "--buyers",
-        PlayError::ForeignKey => "--token-key",
-        PlayError::OtherArchive | PlayError::Archive(_) => "--database",
-        PlayError::Target(_) | PlayError::Stage(_) | PlayError::Live(_) => "--url",
+        RehearsalError::Private(_) | RehearsalError::Stopped => return CommandError::Failed(error.into()),
+        RehearsalError::Merchant(MerchantError::BadLogin { .. } | MerchantError::NotAdmin { .. }) => {
+            "--admin-email"
+        }
+        RehearsalError::SignUpLimited { .. } => "--buyers",
+        RehearsalError::ForeignTokenKey => "--token-key",
+        RehearsalError::ForeignDatabase | RehearsalError::Database(_) => "--database",
+        RehearsalError::Target(_) | RehearsalError::Merchant(_) | RehearsalError::LiveSale(_) => "--url",
     };
     CommandError::Usage(format!("{flag}: {:#}", anyhow::Error::from(error)))
 }
 
-async fn instance(settings: &Rehearse, connections: usize) -> Result<Instance, CommandError> {
+async fn open_instance(
+    settings: &RehearseSettings,
+    connections: usize,
+) -> Result<TargetInstance, CommandError> {
     if let Some(url) = &settings.url {
-        return Ok(Instance::Running { url: url.clone(), admin: settings.admin()? });
+        return Ok(TargetInstance::Running { url: url.clone(), admin: settings.admin()? });
     }
     let binary = std::env::current_exe().context("this program does not know where it is")?;
     let mut flags: Vec<String> = PRIVATE_FLAGS.iter().map(ToString::to_string).collect();
     flags.extend(["--connections-max".to_owned(), (connections + OTHER_CONNECTIONS).to_string()]);
     let ours = |name: &OsString| name.to_string_lossy().starts_with("DOORBUSTER_");
     let foreign = std::env::vars_os().map(|(name, _)| name).filter(ours).collect();
-    let private = Private::start(binary, flags, foreign).await.map_err(anyhow::Error::from)?;
-    Ok(Instance::Private(Box::new(private)))
+    let private = PrivateInstance::start(binary, flags, foreign).await.map_err(anyhow::Error::from)?;
+    Ok(TargetInstance::Private(Box::new(private)))
 }
 
 /// The database of the running instances, if it is named.
-async fn open_archive(settings: &Rehearse) -> Result<Option<Arc<dyn Archive>>, CommandError> {
+async fn open_evidence_store(
+    settings: &RehearseSettings,
+) -> Result<Option<Arc<dyn EvidenceStore>>, CommandError> {
     match (&settings.url, &settings.database) {
-        (Some(_), Some(database)) => Ok(Some(Arc::new(InPostgres::open(database).await?))),
+        (Some(_), Some(database)) => Ok(Some(Arc::new(PostgresEvidence::open(database).await?))),
         _ => Ok(None),
     }
 }
 
-async fn like(
+async fn load_sale_plan(
     url: &str,
     admin: &AdminLogin,
     slug: &str,
-) -> Result<rehearsal::crowd::preset::Sale, CommandError> {
+) -> Result<rehearsal::crowd::preset::SalePlan, CommandError> {
     let like = async {
         let target = rehearsal::client::Target::new(url)?;
-        Ok::<_, PlayError>(Stage::enter(target, admin).await?.sale_like(slug).await?)
+        Ok::<_, RehearsalError>(MerchantClient::sign_in(target, admin).await?.load_sale_plan(slug).await?)
     };
     like.await.map_err(|error| match error {
-        PlayError::Stage(StageError::Refused { detail, .. }) => {
+        RehearsalError::Merchant(MerchantError::Refused { detail, .. }) => {
             CommandError::Usage(format!("--like: {slug}: {detail}"))
         }
-        error => told(error),
+        error => name_flag(error),
     })
 }
 
 /// Tokens are signed with the instance's own key where we have it: hashing the passwords of a crowd takes longer than a drop.
-fn tokens(settings: &Rehearse, instance: &Instance) -> Result<play::Tokens, CommandError> {
+fn token_source(
+    settings: &RehearseSettings,
+    instance: &TargetInstance,
+) -> Result<run::TokenSource, CommandError> {
     let key = match (instance, &settings.token_key) {
-        (Instance::Private(private), _) => private.data().join(TOKEN_KEY_FILE),
-        (Instance::Running { .. }, Some(path)) => path.clone(),
-        (Instance::Running { .. }, None) => return Ok(play::Tokens::SignUp),
+        (TargetInstance::Private(private), _) => private.data_path().join(TOKEN_KEY_FILE),
+        (TargetInstance::Running { .. }, Some(path)) => path.clone(),
+        (TargetInstance::Running { .. }, None) => return Ok(run::TokenSource::SignUp),
     };
-    Ok(play::Tokens::Signed(sign_with(&key)?))
+    Ok(run::TokenSource::Signed(load_signer(&key)?))
 }
 
-fn sign_with(key: &Path) -> Result<Sign, CommandError> {
+fn load_signer(key: &Path) -> Result<TokenSigner, CommandError> {
     let key = tokens::read_key(key).map_err(|error| CommandError::Usage(format!("--token-key: {error}")))?;
-    let tokens = Tokens::new(key, TOKEN_TTL_S, 1);
-    let now = super::clock(Timestamp::default(), engine::Skew::default()).now();
+    let tokens = AccessTokens::new(key, TOKEN_TTL_S, 1);
+    let now = super::start_clock(Timestamp::default(), engine::ClockSkew::default()).now();
     Ok(Box::new(move |buyer: BuyerId| tokens.issue(buyer, Role::Buyer, Uuid::new_v4(), now)))
 }
 
 /// Stops a private instance; a folder that shows what went wrong is kept.
-async fn finish(instance: Instance, keep: bool, report: &mut Report) {
-    let Instance::Private(private) = instance else { return };
+async fn stop_instance(instance: TargetInstance, keep: bool, report: &mut RehearsalReport) {
+    let TargetInstance::Private(private) = instance else { return };
     match private.stop(keep).await {
         Ok(Some(folder)) => report.notes.push(format!(
             "The instance's ledger, tables and log are kept in {} (doorbuster verify --data {}/data).",

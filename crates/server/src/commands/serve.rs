@@ -1,10 +1,10 @@
 //! `serve`: runs a shop until the process is told to stop, tells where it is, and lets it finish.
 
-use super::instance::Instance;
+use super::instance::ServerInstance;
 use super::settings::Serve;
-use super::{CommandError, open_files, runtime, say};
+use super::{CommandError, open_files, print_line, runtime};
 use engine::clock::Clock;
-use engine::{Skew, WrongBy};
+use engine::{ClockOffset, ClockSkew};
 use rustix::process::Signal;
 use sale::Timestamp;
 use std::sync::Arc;
@@ -17,25 +17,25 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Usage when a setting is wrong, failure when something cannot start.
 pub fn run(
     settings: Serve,
-    wrong_by: WrongBy,
-    clock: impl FnOnce(Timestamp, Skew) -> Arc<dyn Clock>,
+    wrong_by: ClockOffset,
+    clock: impl FnOnce(Timestamp, ClockSkew) -> Arc<dyn Clock>,
 ) -> Result<(), CommandError> {
     open_files::raise_limit(settings.connections_max);
     if settings.rehearsal_clock.is_some() {
-        end_with_stdin();
+        exit_with_stdin();
     }
     let grace = settings.drain_grace;
-    runtime()?.block_on(until_told(grace, async {
-        let instance = Instance::start(settings, wrong_by, clock).await?;
-        say(&welcome(&instance));
+    runtime()?.block_on(run_until_stopped(grace, async {
+        let instance = ServerInstance::start(settings, wrong_by, clock).await?;
+        print_line(&welcome_text(&instance));
         Ok(instance)
     }))
 }
 
 /// Runs an instance until the process is told to stop, and lets it finish.
-pub(super) async fn until_told(
+pub(super) async fn run_until_stopped(
     grace: Duration,
-    starting: impl Future<Output = Result<Instance, CommandError>>,
+    starting: impl Future<Output = Result<ServerInstance, CommandError>>,
 ) -> Result<(), CommandError> {
     let mut stop = StopSignals::new().map_err(anyhow::Error::from)?;
     // A file that may not grow (ulimit -f) is an error of one write, as a full disk is, not the end of the process.
@@ -44,7 +44,7 @@ pub(super) async fn until_told(
     let engine = instance.app.shop.engine.clone();
     tokio::select! {
         () = stop.wait() => tracing::info!("told to stop: finishing what is in flight"),
-        () = engine.ended() => {
+        () = engine.wait_until_ended() => {
             instance.stop().await;
             return Err(anyhow::anyhow!("the engine has broken down; what it had answered is in the ledger, start again").into());
         }
@@ -59,7 +59,7 @@ pub(super) async fn until_told(
 }
 
 /// A rehearsal that is killed leaves no instance behind.
-fn end_with_stdin() {
+fn exit_with_stdin() {
     std::thread::spawn(|| {
         let _ended = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
         std::process::exit(1);
@@ -67,7 +67,7 @@ fn end_with_stdin() {
 }
 
 /// What the one who started it wants to know.
-fn welcome(instance: &Instance) -> String {
+fn welcome_text(instance: &ServerInstance) -> String {
     let address = instance.address;
     let mut lines = vec![
         format!("Doorbuster listens on http://{address} (try it at http://{address}/docs/)."),

@@ -5,7 +5,7 @@ use super::CommandError;
 use super::database::DatabaseUrl;
 use super::valkey::ValkeyUrl;
 use crate::http::cors::Cors;
-use crate::http::limits::{Rate, Rates};
+use crate::http::limits::{RateLimit, RateLimits};
 use crate::http::{edge, server};
 use crate::realtime;
 use clap::{Args, ValueEnum};
@@ -38,7 +38,7 @@ pub struct Serve {
     /// What this instance does: all, or the API alone, which leaves to others what is due by itself: expired holds, admissions,
     /// tables, payments left open.
     #[arg(long, env = "DOORBUSTER_ROLES", value_enum, default_value = "all")]
-    pub roles: Roles,
+    pub roles: ServeRoles,
     /// Also makes a product, a sale that starts soon, and an admin.
     #[arg(long, env = "DOORBUSTER_DEMO", value_parser = clap::builder::BoolishValueParser::new())]
     pub demo: bool,
@@ -54,13 +54,13 @@ pub struct Serve {
     pub limits: OnOff,
     /// Sign-ups, sign-ins and refreshes from an address, in a time.
     #[arg(long, env = "DOORBUSTER_LIMIT_AUTH", default_value = "100/15m", value_name = "COUNT/TIME")]
-    pub limit_auth: Rate,
+    pub limit_auth: RateLimit,
     /// Changes by a buyer (or from an address without a token), in a time.
     #[arg(long, env = "DOORBUSTER_LIMIT_BUY", default_value = "100/15m", value_name = "COUNT/TIME")]
-    pub limit_buy: Rate,
+    pub limit_buy: RateLimit,
     /// Reads by a buyer (or from an address without a token), in a time.
     #[arg(long, env = "DOORBUSTER_LIMIT_READ", default_value = "6000/1m", value_name = "COUNT/TIME")]
-    pub limit_read: Rate,
+    pub limit_read: RateLimit,
     /// Bytes of a request's body at most.
     #[arg(long, env = "DOORBUSTER_BODY_LIMIT", default_value_t = 64 << 10, value_parser = clap::value_parser!(u32).range(1024..=16 << 20), value_name = "BYTES")]
     pub body_limit: u32,
@@ -131,7 +131,7 @@ pub struct Serve {
 
 /// What an instance does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Roles {
+pub enum ServeRoles {
     /// API and worker.
     All,
     /// The API alone; needs --valkey, and somewhere a worker.
@@ -154,12 +154,12 @@ impl Serve {
     /// When a flag is unknown or its value is wrong.
     pub fn from_flags<'a>(flags: impl IntoIterator<Item = &'a str>) -> Result<Self, clap::Error> {
         #[derive(clap::Parser)]
-        struct Alone {
+        struct ServeParser {
             #[command(flatten)]
             serve: Serve,
         }
         let flags = std::iter::once("serve").chain(flags);
-        <Alone as clap::Parser>::try_parse_from(flags).map(|alone| alone.serve)
+        <ServeParser as clap::Parser>::try_parse_from(flags).map(|alone| alone.serve)
     }
 
     /// The Valkey that all instances share, if there is one.
@@ -168,7 +168,7 @@ impl Serve {
     /// When `--valkey` is no address of one, or stands without `--database`.
     pub fn valkey(&self) -> Result<Option<&ValkeyUrl>, CommandError> {
         let Some(valkey) = &self.valkey else {
-            if self.roles == Roles::Api {
+            if self.roles == ServeRoles::Api {
                 let sentence =
                     "--roles api: it needs --valkey, because the work that it leaves is done by others";
                 return Err(CommandError::Usage(sentence.into()));
@@ -180,7 +180,7 @@ impl Serve {
                 "--valkey: it needs --database, because what instances share is recorded there".into(),
             ));
         }
-        valkey.limits()?;
+        valkey.limiter_address()?;
         Ok(Some(valkey))
     }
 
@@ -188,10 +188,10 @@ impl Serve {
     ///
     /// # Errors
     /// When `--cors-origins` names something that is no origin.
-    pub fn edge(&self) -> Result<edge::Settings, CommandError> {
+    pub fn edge(&self) -> Result<edge::EdgeSettings, CommandError> {
         let cors = Cors::new(self.cors_origins.iter().map(|origin| origin.trim()))
             .map_err(|error| CommandError::Usage(format!("--cors-origins: {error}")))?;
-        Ok(edge::Settings {
+        Ok(edge::EdgeSettings {
             body_len_max: self.body_limit as usize,
             trusted_proxies: self.trusted_proxies.clone(),
             cors,
@@ -200,8 +200,8 @@ impl Serve {
 
     /// What the server goes by.
     #[must_use]
-    pub fn server(&self) -> server::Settings {
-        server::Settings {
+    pub fn server(&self) -> server::ServerSettings {
+        server::ServerSettings {
             connections_max: self.connections_max,
             head_limit: self.head_timeout,
             idle_limit: self.idle_timeout,
@@ -214,8 +214,8 @@ impl Serve {
 
     /// What the sockets go by.
     #[must_use]
-    pub fn sockets(&self) -> realtime::Settings {
-        realtime::Settings {
+    pub fn sockets(&self) -> realtime::SocketSettings {
+        realtime::SocketSettings {
             sockets_max: self.sockets_max,
             buyer_max: self.sockets_per_buyer,
             address_max: self.sockets_per_address,
@@ -226,8 +226,8 @@ impl Serve {
 
     /// The request limits, if they are on.
     #[must_use]
-    pub fn rates(&self) -> Option<Rates> {
-        let rates = Rates { auth: self.limit_auth, buy: self.limit_buy, read: self.limit_read };
+    pub fn rates(&self) -> Option<RateLimits> {
+        let rates = RateLimits { auth: self.limit_auth, buy: self.limit_buy, read: self.limit_read };
         (self.limits == OnOff::On).then_some(rates)
     }
 
@@ -239,7 +239,7 @@ impl Serve {
     }
 }
 
-impl FromStr for Rate {
+impl FromStr for RateLimit {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || "write COUNT/TIME, such as 100/15m".to_owned();
@@ -295,9 +295,9 @@ mod tests {
         for bad in ["", "5", "m", "-5m", "5 m", "0s", "99999999999999999999d", "5y", "4000d"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
-        assert_eq!("100/15m".parse(), Ok(Rate { quota: 100, window_s: 900 }));
+        assert_eq!("100/15m".parse(), Ok(RateLimit { quota: 100, window_s: 900 }));
         for bad in ["", "100", "100/", "/15m", "0/15m", "100/1ms", "-1/1m", "100/99d"] {
-            assert!(bad.parse::<Rate>().is_err(), "{bad}");
+            assert!(bad.parse::<RateLimit>().is_err(), "{bad}");
         }
     }
 }

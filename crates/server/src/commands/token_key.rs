@@ -14,7 +14,7 @@ const TOKEN_KEY_SECRET: &str = "token-key";
 
 /// The key that signs access tokens: the file that the settings name; or the one in the data folder; or, where others have to
 /// know it too, the one in the tables.
-pub(super) async fn token_key(
+pub(super) async fn load_token_key(
     settings: &Serve,
     store: &Store,
     now: Timestamp,
@@ -24,24 +24,24 @@ pub(super) async fn token_key(
     }
     let file = settings.data.join(TOKEN_KEY_FILE);
     if settings.database.is_none() {
-        return Ok(tokens::read_or_make_key(&file).map_err(anyhow::Error::from)?);
+        return Ok(tokens::read_or_create_key(&file).map_err(anyhow::Error::from)?);
     }
-    if let Some(key) = shared_key(store).await? {
+    if let Some(key) = load_shared_key(store).await? {
         return Ok(key);
     }
     // A folder from before the tables kept it: who is signed in stays so.
-    let ours = if file.exists() { tokens::read_key(&file) } else { tokens::make_key() };
-    let ours = ours.and_then(|key| tokens::text_of(&key)).map_err(anyhow::Error::from)?;
-    secrets::keep(store, TOKEN_KEY_SECRET, &ours, now).await.map_err(anyhow::Error::from)?;
+    let ours = if file.exists() { tokens::read_key(&file) } else { tokens::generate_key() };
+    let ours = ours.and_then(|key| tokens::key_to_pem(&key)).map_err(anyhow::Error::from)?;
+    secrets::insert_if_absent(store, TOKEN_KEY_SECRET, &ours, now).await.map_err(anyhow::Error::from)?;
     // Another process may have been first: its key counts.
-    Ok(shared_key(store).await?.context("the token key was kept, and is not there")?)
+    Ok(load_shared_key(store).await?.context("the token key was kept, and is not there")?)
 }
 
-async fn shared_key(store: &Store) -> Result<Option<tokens::SigningKey>, CommandError> {
+async fn load_shared_key(store: &Store) -> Result<Option<tokens::SigningKey>, CommandError> {
     let kept = secrets::find(store, TOKEN_KEY_SECRET).await.map_err(anyhow::Error::from)?;
     let Some(text) = kept else { return Ok(None) };
     Ok(Some(
-        tokens::key_of(&text)
+        tokens::parse_key(&text)
             .context("the token key in the database is not an Ed25519 private key in PKCS#8 PEM")?,
     ))
 }

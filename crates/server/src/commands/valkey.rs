@@ -26,12 +26,13 @@ impl FromStr for ValkeyUrl {
 
 impl ValkeyUrl {
     /// Where the request limits are shared.
-    pub(super) fn limits(&self) -> Result<shared::Address, CommandError> {
-        shared::Address::parse(&self.0).map_err(|error| CommandError::Usage(format!("--valkey: {error}")))
+    pub(super) fn limiter_address(&self) -> Result<shared::LimiterAddress, CommandError> {
+        shared::LimiterAddress::parse(&self.0)
+            .map_err(|error| CommandError::Usage(format!("--valkey: {error}")))
     }
 
     /// Where is decided.
-    pub(super) fn deciding(&self) -> &str {
+    pub(super) fn engine_address(&self) -> &str {
         &self.0
     }
 }

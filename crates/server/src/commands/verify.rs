@@ -4,24 +4,24 @@
 mod findings;
 mod tables;
 
-mod ink;
+mod colours;
+mod counters_text;
 mod json;
 mod report;
-mod words;
 
 use super::database::DatabaseUrl;
-use super::{CommandError, runtime, say};
+use super::{CommandError, print_line, runtime};
 use anyhow::Context;
-use engine::record::sqlite::{self, SqliteReader, TornEnd};
-use engine::record::{Page, Read, ReadError};
-use findings::{Findings, Reading};
-use ink::Ink;
+use colours::VerifyColours;
+use engine::record::sqlite::{self, SqliteReader, TornTail};
+use engine::record::{LedgerPage, LedgerReader, ReadError};
+use findings::{VerifyFindings, VerifyRun};
 use std::path::{Path, PathBuf};
 use tokio::sync::mpsc::Receiver;
 
 /// What to verify.
 #[derive(Debug, clap::Args)]
-pub struct Verify {
+pub struct VerifyArgs {
     /// The data folder of a running or stopped instance.
     #[arg(long, env = "DOORBUSTER_DATA", default_value = "./data", value_name = "FOLDER")]
     data: PathBuf,
@@ -38,32 +38,33 @@ pub struct Verify {
 /// # Errors
 /// Usage when there is no ledger; a failed check when a promise is broken, the ledger is damaged other than at an end that
 /// the next start sets aside, or the tables differ from it; failure when either cannot be read at all.
-pub fn run(settings: &Verify) -> Result<(), CommandError> {
+pub fn run(settings: &VerifyArgs) -> Result<(), CommandError> {
     let findings = match &settings.database {
         Some(database) => runtime()?.block_on(verify_database(database))?,
         None => verify_folder(&settings.data)?,
     };
     if settings.json {
-        say(&json::document(&findings).map_err(anyhow::Error::from)?);
+        print_line(&json::render_document(&findings).map_err(anyhow::Error::from)?);
     } else {
-        say(&report::text(&findings, Ink::of_stdout()));
+        print_line(&report::render_report(&findings, VerifyColours::for_stdout()));
     }
-    if findings.all_is_well() { Ok(()) } else { Err(CommandError::CheckFailed) }
+    if findings.is_clean() { Ok(()) } else { Err(CommandError::CheckFailed) }
 }
 
-async fn verify_database(database: &DatabaseUrl) -> Result<Findings, CommandError> {
-    let reader = database.ledger().await?;
+async fn verify_database(database: &DatabaseUrl) -> Result<VerifyFindings, CommandError> {
+    let reader = database.open_ledger().await?;
     // The tables first: the ledger only grows, so whatever the tables show must be in it.
-    let tables =
-        tables::of(database.tables_at_leisure().await?).await.context("the tables cannot be read")?;
-    let mut reading = Reading::new(tables, None);
+    let tables = tables::read_store(database.open_tables_without_timeout().await?)
+        .await
+        .context("the tables cannot be read")?;
+    let mut reading = VerifyRun::new(tables, None);
     read_all(reader.scan(), &mut reading).await?;
     // PostgreSQL drops a transaction that a power cut interrupted, whole: there are no torn ends.
-    Ok(reading.end(Vec::new()))
+    Ok(reading.finish(Vec::new()))
 }
 
-fn verify_folder(folder: &Path) -> Result<Findings, CommandError> {
-    let rotten = rotten_log(folder)?;
+fn verify_folder(folder: &Path) -> Result<VerifyFindings, CommandError> {
+    let rotten = find_log_damage(folder)?;
     let reader = match SqliteReader::open(folder) {
         Ok(reader) => Some(reader),
         // What SQLite makes of a log that rotted early may be no ledger at all.
@@ -78,40 +79,43 @@ fn verify_folder(folder: &Path) -> Result<Findings, CommandError> {
 }
 
 /// What is wrong with SQLite's log, which SQLite would pass over.
-fn rotten_log(folder: &Path) -> anyhow::Result<Option<ReadError>> {
+fn find_log_damage(folder: &Path) -> anyhow::Result<Option<ReadError>> {
     // Twice, because the log of a running instance may be begun anew while it is read.
     let looked = sqlite::check_log(folder).or_else(|_| sqlite::check_log(folder));
-    looked.err().map(damage).transpose()
+    looked.err().map(as_damage).transpose()
 }
 
 async fn verify(
     folder: &Path,
     reader: Option<&SqliteReader>,
     rotten: Option<ReadError>,
-) -> anyhow::Result<Findings> {
+) -> anyhow::Result<VerifyFindings> {
     // The tables first: the ledger only grows, so whatever the tables show must be in it.
-    let tables = tables::read(folder).await.context("the tables cannot be read")?;
+    let tables = tables::read_folder(folder).await.context("the tables cannot be read")?;
     let torn = reader.map(torn_ends).transpose()?.unwrap_or_default();
-    let mut reading = Reading::new(tables, rotten);
+    let mut reading = VerifyRun::new(tables, rotten);
     if let Some(reader) = reader {
         read_all(reader.scan_without(&torn), &mut reading).await?;
     }
-    Ok(reading.end(torn))
+    Ok(reading.finish(torn))
 }
 
-async fn read_all(mut pages: Receiver<Result<Page, ReadError>>, reading: &mut Reading) -> anyhow::Result<()> {
+async fn read_all(
+    mut pages: Receiver<Result<LedgerPage, ReadError>>,
+    reading: &mut VerifyRun,
+) -> anyhow::Result<()> {
     while let Some(page) = pages.recv().await {
         match page {
-            Ok(page) => reading.read(&page),
-            Err(error) => reading.damaged(damage(error)?),
+            Ok(page) => reading.read_page(&page),
+            Err(error) => reading.record_damage(as_damage(error)?),
         }
     }
     Ok(())
 }
 
 /// The ends that the next start would set aside; none where it would refuse to.
-fn torn_ends(reader: &SqliteReader) -> anyhow::Result<Vec<TornEnd>> {
-    match reader.torn_ends() {
+fn torn_ends(reader: &SqliteReader) -> anyhow::Result<Vec<TornTail>> {
+    match reader.find_torn_tails() {
         Ok(torn) => Ok(torn),
         // The reading comes to it as well, and says how far the ledger is whole.
         Err(ReadError::Damaged { .. } | ReadError::Corrupt { .. }) => Ok(Vec::new()),
@@ -120,7 +124,7 @@ fn torn_ends(reader: &SqliteReader) -> anyhow::Result<Vec<TornEnd>> {
 }
 
 /// Damage is a finding, another error a failure.
-fn damage(error: ReadError) -> anyhow::Result<ReadError> {
+fn as_damage(error: ReadError) -> anyhow::Result<ReadError> {
     match error {
         ReadError::Damaged { .. } | ReadError::Corrupt { .. } => Ok(error),
         error => Err(error.into()),

@@ -2,13 +2,13 @@
 //! tables, payments left open, and what a killed instance has left unrecorded. It answers nobody but probes.
 
 use super::database::DatabaseUrl;
-use super::instance::{Instance, Part};
+use super::instance::{InstanceKind, ServerInstance};
 use super::rehearse;
-use super::serve::until_told;
+use super::serve::run_until_stopped;
 use super::settings::{OnOff, Serve, duration};
 use super::valkey::ValkeyUrl;
-use super::{CommandError, runtime, say};
-use engine::Skew;
+use super::{CommandError, print_line, runtime};
+use engine::ClockSkew;
 use engine::clock::Clock;
 use sale::Timestamp;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use std::time::Duration;
 
 /// How a worker works.
 #[derive(Debug, clap::Args)]
-pub struct Worker {
+pub struct WorkerArgs {
     /// Address of /metrics, /livez and /readyz; keep it private.
     #[arg(long, env = "DOORBUSTER_METRICS_LISTEN", default_value = "127.0.0.1:9464", value_name = "ADDRESS")]
     metrics_listen: SocketAddr,
@@ -47,19 +47,19 @@ pub struct Worker {
 /// # Errors
 /// Usage when a setting is wrong, failure when something cannot start.
 pub fn run(
-    worker: &Worker,
-    clock: impl FnOnce(Timestamp, Skew) -> Arc<dyn Clock>,
+    worker: &WorkerArgs,
+    clock: impl FnOnce(Timestamp, ClockSkew) -> Arc<dyn Clock>,
 ) -> Result<(), CommandError> {
     let settings = worker.settings()?;
-    runtime()?.block_on(until_told(Duration::ZERO, async {
-        let wrong_by = rehearse::clock::wrong_by(settings.rehearsal_clock.clone());
-        let instance = Instance::start_as(Part::Worker, settings, wrong_by, clock).await?;
-        say(&format!("This worker's metrics are at http://{}/metrics.", instance.metrics_address));
+    runtime()?.block_on(run_until_stopped(Duration::ZERO, async {
+        let wrong_by = rehearse::clock::clock_error(settings.rehearsal_clock.clone());
+        let instance = ServerInstance::start_as(InstanceKind::Worker, settings, wrong_by, clock).await?;
+        print_line(&format!("This worker's metrics are at http://{}/metrics.", instance.metrics_address));
         Ok(instance)
     }))
 }
 
-impl Worker {
+impl WorkerArgs {
     /// The settings of an instance that does the same.
     fn settings(&self) -> Result<Serve, CommandError> {
         let usual = Serve::from_flags([]).map_err(|error| CommandError::Usage(error.to_string()))?;

@@ -51,7 +51,7 @@ impl Cors {
     #[must_use]
     pub fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Response<Body>> {
         let asked = *method == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-        if !asked || self.allowed(headers).is_none() {
+        if !asked || self.allowed_origin(headers).is_none() {
             return None;
         }
         let mut response = Response::new(Body::empty());
@@ -64,7 +64,7 @@ impl Cors {
     }
 
     /// Tells the browser that the page may read the reply. `origin` is what [`Cors::allowed`] said of the request.
-    pub fn tell(&self, origin: Option<HeaderValue>, reply: &mut HeaderMap) {
+    pub fn write_headers(&self, origin: Option<HeaderValue>, reply: &mut HeaderMap) {
         if !self.any && !self.origins.is_empty() {
             reply.append(header::VARY, HeaderValue::from_static("origin"));
         }
@@ -76,7 +76,7 @@ impl Cors {
 
     /// What `Access-Control-Allow-Origin` should say, when the request comes from a page of an allowed site.
     #[must_use]
-    pub fn allowed(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+    pub fn allowed_origin(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         if !self.any && self.origins.is_empty() {
             return None;
         }

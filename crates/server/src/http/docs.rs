@@ -20,7 +20,7 @@ pub const PATHS: [&str; 5] = ["/openapi.json", "/docs", "/docs/", "/docs/{*file}
 
 /// What the description says besides the calls.
 #[must_use]
-pub fn base() -> OpenApi {
+pub fn base_description() -> OpenApi {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
     OpenApiBuilder::new()
         .info(
@@ -68,7 +68,7 @@ pub fn name_operations(openapi: &mut OpenApi) {
 pub fn router(openapi: &OpenApi) -> Router<AppState> {
     let json = Bytes::from(openapi.to_pretty_json().unwrap_or_default());
     let config = Arc::new(Config::from("/openapi.json").try_it_out_enabled(true).persist_authorization(true));
-    let page = move |file: &str| page(file, &config);
+    let page = move |file: &str| swagger_page(file, &config);
     let index = page.clone();
     Router::new()
         .route("/openapi.json", get(async move || ([(header::CONTENT_TYPE, "application/json")], json)))
@@ -78,7 +78,7 @@ pub fn router(openapi: &OpenApi) -> Router<AppState> {
         .route("/problems/{code}", get(problem_page))
 }
 
-fn page(file: &str, config: &Arc<Config<'static>>) -> Response {
+fn swagger_page(file: &str, config: &Arc<Config<'static>>) -> Response {
     match utoipa_swagger_ui::serve(file, Arc::clone(config)) {
         Ok(Some(file)) => {
             let mut headers = HeaderMap::new();
@@ -92,7 +92,7 @@ fn page(file: &str, config: &Arc<Config<'static>>) -> Response {
             (headers, file.bytes.into_owned()).into_response()
         }
         Ok(None) => Problem::new(&kind::NOT_FOUND).into_response(),
-        Err(error) => Problem::failure(&kind::INTERNAL, error.as_ref()).into_response(),
+        Err(error) => Problem::from_failure(&kind::INTERNAL, error.as_ref()).into_response(),
     }
 }
 

@@ -4,14 +4,14 @@
 //! One piece, because five tower layers cost 7 µs a request and this should cost a tenth of it (design §6).
 
 use super::cors::Cors;
-use super::limits::{Class, Decision, Key};
-use super::problem::{Kind, Problem, kind};
-use super::routes::{Endpoint, Routes};
-use super::sockets::{self, Door};
-use super::{AppState, client, extract};
+use super::limits::{LimitClass, LimitDecision, LimitKey};
+use super::problem::{Problem, ProblemKind, kind};
+use super::routes::{Endpoint, RouteTable};
+use super::sockets::{self, SocketService};
+use super::{AppState, client_address, extract};
 use crate::auth::Session;
-use crate::telemetry::Stopwatch;
-use crate::telemetry::metrics::{Counter, Gauge, Metrics};
+use crate::telemetry::WorkTimer;
+use crate::telemetry::metrics::{Counter, Gauge, ServerMetrics};
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
@@ -30,7 +30,7 @@ use utoipa::openapi::OpenApi;
 
 /// What the edge goes by.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct EdgeSettings {
     /// Bytes of a body at most.
     pub body_len_max: usize,
     /// Whose `X-Forwarded-For` counts.
@@ -41,7 +41,7 @@ pub struct Settings {
 
 /// Who makes a request. Every handler finds it in the request's extensions.
 #[derive(Debug, Clone, Copy)]
-pub struct Caller {
+pub struct RequestCaller {
     /// From where.
     pub address: IpAddr,
     /// With what valid access token, if any.
@@ -49,25 +49,25 @@ pub struct Caller {
 }
 
 /// The edge in front of the router.
-pub struct Edge {
+pub struct HttpEdge {
     app: AppState,
     router: Router,
-    door: Option<Door>,
-    routes: Routes,
+    sockets: Option<SocketService>,
+    routes: RouteTable,
     ids: RequestIds,
     problems: ProblemCounters,
     api_headers: HeaderMap,
     page_headers: HeaderMap,
 }
 
-impl Edge {
+impl HttpEdge {
     /// The edge in front of `router`, whose description is `openapi`.
     #[must_use]
     pub fn new(app: AppState, router: Router<AppState>, openapi: &OpenApi) -> Self {
         Self {
             router: router.with_state(AppState::clone(&app)),
-            door: None,
-            routes: Routes::new(openapi, &app.metrics),
+            sockets: None,
+            routes: RouteTable::new(openapi, &app.metrics),
             ids: RequestIds::new(),
             problems: ProblemCounters::new(&app.metrics),
             api_headers: security_headers(API_POLICY),
@@ -78,8 +78,8 @@ impl Edge {
 
     /// Sends what is meant for the sockets through `door`.
     #[must_use]
-    pub fn with_sockets(self, door: Door) -> Self {
-        Self { door: Some(door), ..self }
+    pub fn with_sockets(self, door: SocketService) -> Self {
+        Self { sockets: Some(door), ..self }
     }
 
     /// Answers one request; `is_late` tells whether it has taken too long, and whoever knows that wakes this.
@@ -89,28 +89,28 @@ impl Edge {
         peer: IpAddr,
         is_late: &(impl Fn() -> bool + Sync),
     ) -> Response<Body> {
-        let watch = Stopwatch::start();
-        let _in_flight = InFlight::enter(&self.app.metrics.in_flight);
-        let endpoint = self.routes.at(request.method(), request.uri().path());
-        let id = self.ids.of(request.headers());
-        let origin = self.app.edge.cors.allowed(request.headers());
+        let watch = WorkTimer::start();
+        let _in_flight = InFlightRequest::start(&self.app.metrics.in_flight);
+        let endpoint = self.routes.find_endpoint(request.method(), request.uri().path());
+        let id = self.ids.id_for(request.headers());
+        let origin = self.app.edge.cors.allowed_origin(request.headers());
         // A problem document names its path, but few replies are problems: the path is kept only by reference count.
         let uri = request.uri().clone();
         let method = request.method().clone();
 
-        let (mut response, decision) = self.answer(request, peer, endpoint, is_late).await;
+        let (mut response, decision) = self.answer_request(request, peer, endpoint, is_late).await;
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
             self.problems.count(problem.kind());
-            response = render(problem, uri.path(), response);
-        } else if let Some(kind) = response.extensions_mut().remove::<&'static Kind>() {
+            response = render_problem(problem, uri.path(), response);
+        } else if let Some(kind) = response.extensions_mut().remove::<&'static ProblemKind>() {
             self.problems.count(kind);
         }
         let template = if endpoint.is_page { &self.page_headers } else { &self.api_headers };
-        dress(response.headers_mut(), template);
+        apply_default_headers(response.headers_mut(), template);
         if let Some(decision) = decision {
-            decision.tell(response.headers_mut());
+            decision.write_headers(response.headers_mut());
         }
-        self.app.edge.cors.tell(origin, response.headers_mut());
+        self.app.edge.cors.write_headers(origin, response.headers_mut());
 
         let (status, seconds) = (response.status().as_u16(), watch.elapsed_s());
         endpoint.metrics.observe(status, seconds);
@@ -132,47 +132,51 @@ impl Edge {
         &self.app.metrics.connections
     }
 
-    async fn answer(
+    async fn answer_request(
         &self,
         request: Request<Incoming>,
         peer: IpAddr,
         endpoint: &Endpoint,
         is_late: &(impl Fn() -> bool + Sync),
-    ) -> (Response<Body>, Option<Decision<'_>>) {
+    ) -> (Response<Body>, Option<LimitDecision<'_>>) {
         let settings = &self.app.edge;
         if let Some(reply) = settings.cors.preflight(request.method(), request.headers()) {
             return (reply, None);
         }
         let now = (self.app.shop.now)();
-        let caller = self.caller(&request, peer, now);
-        let door = self.door.as_ref().filter(|_| request.uri().path().starts_with(sockets::PREFIX));
+        let caller = self.identify_caller(&request, peer, now);
+        let door = self.sockets.as_ref().filter(|_| request.uri().path().starts_with(sockets::PREFIX));
         let class = match door {
             // A socket that is open may ask as often as it likes; opening one is what can be done too often.
-            Some(_) => sockets::opens_one(request.uri()).then_some(Class::Read),
+            Some(_) => sockets::opens_socket(request.uri()).then_some(LimitClass::Read),
             None => endpoint.class,
         };
-        let decision = self.take(class, caller, now).await;
+        let decision = self.count_request(class, caller, now).await;
         if let Some(seconds) = decision.as_ref().and_then(|decision| decision.retry_after_s) {
             let problem = Problem::new(&kind::RATE_LIMITED).retry_after_s(seconds);
             return (axum::response::IntoResponse::into_response(problem), decision);
         }
         if let Some(door) = door {
-            return (enter(door, request, caller.address, is_late).await, decision);
+            return (forward_to_sockets(door, request, caller.address, is_late).await, decision);
         }
         let mut request =
             request.map(|body| if body.is_end_stream() { Body::empty() } else { Body::new(body) });
         if is_too_long(request.headers(), settings.body_len_max) {
             if !request.headers().contains_key(header::EXPECT) {
-                extract::discard(request.into_body()).await;
+                extract::discard_body(request.into_body()).await;
             }
-            let problem = extract::too_large(settings.body_len_max);
+            let problem = extract::body_too_large(settings.body_len_max);
             return (axum::response::IntoResponse::into_response(problem), decision);
         }
         request.extensions_mut().insert(caller);
-        (self.route(request, is_late).await, decision)
+        (self.route_request(request, is_late).await, decision)
     }
 
-    async fn route(&self, request: Request<Body>, is_late: &(impl Fn() -> bool + Sync)) -> Response<Body> {
+    async fn route_request(
+        &self,
+        request: Request<Body>,
+        is_late: &(impl Fn() -> bool + Sync),
+    ) -> Response<Body> {
         let mut answer = pin!(AssertUnwindSafe(self.router.clone().call(request)).catch_unwind());
         let answered = poll_fn(|cx| match answer.as_mut().poll(cx) {
             Poll::Pending if is_late() => Poll::Ready(None),
@@ -188,34 +192,39 @@ impl Edge {
         axum::response::IntoResponse::into_response(problem)
     }
 
-    fn caller<B>(&self, request: &Request<B>, peer: IpAddr, now: Timestamp) -> Caller {
+    fn identify_caller<B>(&self, request: &Request<B>, peer: IpAddr, now: Timestamp) -> RequestCaller {
         let headers = request.headers();
-        let address = client::address(peer, headers, &self.app.edge.trusted_proxies);
+        let address = client_address::resolve_address(peer, headers, &self.app.edge.trusted_proxies);
         let tokens = &self.app.shop.accounts.tokens;
-        let session = bearer(headers).and_then(|token| tokens.verify(token, now).ok());
-        Caller { address, session }
+        let session = bearer_token(headers).and_then(|token| tokens.verify(token, now).ok());
+        RequestCaller { address, session }
     }
 
-    async fn take(&self, class: Option<Class>, caller: Caller, now: Timestamp) -> Option<Decision<'_>> {
+    async fn count_request(
+        &self,
+        class: Option<LimitClass>,
+        caller: RequestCaller,
+        now: Timestamp,
+    ) -> Option<LimitDecision<'_>> {
         let (limits, class) = (self.app.limits.as_ref()?, class?);
         let key = match caller.session {
-            Some(session) if class != Class::Auth => Key::buyer(session.buyer),
-            _ => Key::address(caller.address),
+            Some(session) if class != LimitClass::Auth => LimitKey::from_buyer(session.buyer),
+            _ => LimitKey::from_address(caller.address),
         };
-        Some(limits.take(class, key, now).await)
+        Some(limits.count_request(class, key, now).await)
     }
 }
 
 /// Sends a request through the door. What a client says has the time of any request; what it waits for, in a long poll, comes
 /// with the next ping at the latest.
-async fn enter(
-    door: &Door,
+async fn forward_to_sockets(
+    door: &SocketService,
     request: Request<Incoming>,
     address: IpAddr,
     is_late: &(impl Fn() -> bool + Sync),
 ) -> Response<Body> {
     let is_said = request.method() == Method::POST;
-    let mut answer = door.answer(request, address);
+    let mut answer = door.handle_request(request, address);
     poll_fn(|cx| match answer.as_mut().poll(cx) {
         Poll::Pending if is_said && is_late() => {
             Poll::Ready(axum::response::IntoResponse::into_response(Problem::new(&kind::TIMEOUT)))
@@ -226,7 +235,7 @@ async fn enter(
 }
 
 /// The token of `Authorization: Bearer …`; the scheme's case does not matter (RFC 9110).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     // Faster than `to_str`, which looks at each byte of a long token on its own.
     let value = std::str::from_utf8(headers.get(header::AUTHORIZATION)?.as_bytes()).ok()?;
     let (scheme, token) = value.split_at_checked(7)?;
@@ -240,7 +249,7 @@ fn is_too_long(headers: &HeaderMap, len_max: usize) -> bool {
 }
 
 /// Writes the document of a problem, keeping headers that came with it, such as `Allow`.
-fn render(problem: Problem, instance: &str, response: Response<Body>) -> Response<Body> {
+fn render_problem(problem: Problem, instance: &str, response: Response<Body>) -> Response<Body> {
     let mut rendered = problem.into_reply(instance);
     for (name, value) in response.headers() {
         if name != header::CONTENT_LENGTH && name != header::CONTENT_TYPE {
@@ -283,7 +292,7 @@ fn security_headers(policy: HeaderValue) -> HeaderMap {
 
 /// Adds `template` to a reply's own headers, which win. Copying the template and adding the few own ones costs half of
 /// hashing all of the template's names into the reply.
-fn dress(headers: &mut HeaderMap, template: &HeaderMap) {
+fn apply_default_headers(headers: &mut HeaderMap, template: &HeaderMap) {
     let own = std::mem::replace(headers, template.clone());
     let mut last = None;
     for (name, value) in own {
@@ -303,11 +312,11 @@ fn dress(headers: &mut HeaderMap, template: &HeaderMap) {
 struct ProblemCounters(Vec<Counter>);
 
 impl ProblemCounters {
-    fn new(metrics: &Metrics) -> Self {
-        Self(kind::ALL.iter().map(|kind| metrics.problem(kind.code)).collect())
+    fn new(metrics: &ServerMetrics) -> Self {
+        Self(kind::ALL.iter().map(|kind| metrics.problem_counter(kind.code)).collect())
     }
 
-    fn count(&self, kind: &'static Kind) {
+    fn count(&self, kind: &'static ProblemKind) {
         let at = kind::ALL.iter().position(|known| std::ptr::eq(*known, kind));
         if let Some(counter) = at.and_then(|at| self.0.get(at)) {
             counter.inc();
@@ -327,14 +336,14 @@ impl RequestIds {
         Self { process, next: AtomicU64::new(0) }
     }
 
-    fn of(&self, headers: &HeaderMap) -> HeaderValue {
+    fn id_for(&self, headers: &HeaderMap) -> HeaderValue {
         match headers.get(X_REQUEST_ID) {
-            Some(id) if is_sane(id.as_bytes()) => id.clone(),
-            _ => self.make(),
+            Some(id) if is_valid_id(id.as_bytes()) => id.clone(),
+            _ => self.generate_id(),
         }
     }
 
-    fn make(&self) -> HeaderValue {
+    fn generate_id(&self) -> HeaderValue {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let number = (u128::from(self.process) << 64) | u128::from(self.next.fetch_add(1, Ordering::Relaxed));
         let mut text = [0; 24];
@@ -346,22 +355,22 @@ impl RequestIds {
 }
 
 /// Whether it can stand in a log: 1 to 64 letters, digits, `-`, `_`, `.`, `:`, `+`, `/`, `=`.
-fn is_sane(id: &[u8]) -> bool {
+fn is_valid_id(id: &[u8]) -> bool {
     let good = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:+/=".contains(byte);
     (1..=64).contains(&id.len()) && id.iter().all(good)
 }
 
 /// Counts a request for as long as it is being answered, also when its client hangs up.
-struct InFlight<'a>(&'a Gauge);
+struct InFlightRequest<'a>(&'a Gauge);
 
-impl<'a> InFlight<'a> {
-    fn enter(gauge: &'a Gauge) -> Self {
+impl<'a> InFlightRequest<'a> {
+    fn start(gauge: &'a Gauge) -> Self {
         gauge.inc();
         Self(gauge)
     }
 }
 
-impl Drop for InFlight<'_> {
+impl Drop for InFlightRequest<'_> {
     fn drop(&mut self) {
         self.0.dec();
     }

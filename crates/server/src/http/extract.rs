@@ -2,7 +2,7 @@
 //! says where. It never lets an unchecked body past its size, and never panics on strange input.
 
 use super::AppState;
-use super::edge::Caller;
+use super::edge::RequestCaller;
 use super::problem::{FieldError, Problem, kind};
 use crate::auth::{Role, Session};
 use axum::body::Body;
@@ -34,7 +34,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Json<T> {
             return Err(Problem::new(&kind::UNSUPPORTED_MEDIA_TYPE).detail(detail));
         }
         let body = read_body(request.into_body(), app.edge.body_len_max).await?;
-        parse(&body).map(Self)
+        parse_json(&body).map(Self)
     }
 }
 
@@ -46,7 +46,7 @@ impl<T: Serialize> IntoResponse for Json<T> {
             Ok(()) => {
                 ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text).into_response()
             }
-            Err(error) => Problem::failure(&kind::INTERNAL, &error).into_response(),
+            Err(error) => Problem::from_failure(&kind::INTERNAL, &error).into_response(),
         }
     }
 }
@@ -67,15 +67,15 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// # Errors
 /// 413 when it is larger, 408 when it takes too long, 400 when the client broke off.
 pub async fn read_body(mut body: Body, len_max: usize) -> Result<Bytes, Problem> {
-    let read = tokio::time::timeout(BODY_TIME_LIMIT, collect(&mut body, len_max)).await;
+    let read = tokio::time::timeout(BODY_TIME_LIMIT, collect_body(&mut body, len_max)).await;
     let read = read.unwrap_or(Err(Problem::new(&kind::REQUEST_TIMEOUT)));
     if read.as_ref().is_err_and(|problem| problem.kind() == &kind::BODY_TOO_LARGE) {
-        discard(body).await;
+        discard_body(body).await;
     }
     read
 }
 
-async fn collect(body: &mut Body, len_max: usize) -> Result<Bytes, Problem> {
+async fn collect_body(body: &mut Body, len_max: usize) -> Result<Bytes, Problem> {
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -83,7 +83,7 @@ async fn collect(body: &mut Body, len_max: usize) -> Result<Bytes, Problem> {
             .map_err(|_| Problem::new(&kind::BAD_REQUEST).detail("the body of the request broke off"))?;
         let Ok(data) = frame.into_data() else { continue };
         if first.len() + all.len() + data.len() > len_max {
-            return Err(too_large(len_max));
+            return Err(body_too_large(len_max));
         }
         // Almost every body is one piece: it is used where it lies.
         if first.is_empty() && all.is_empty() {
@@ -98,13 +98,13 @@ async fn collect(body: &mut Body, len_max: usize) -> Result<Bytes, Problem> {
 
 /// The problem of a body that is larger than `len_max`.
 #[must_use]
-pub fn too_large(len_max: usize) -> Problem {
+pub fn body_too_large(len_max: usize) -> Problem {
     Problem::new(&kind::BODY_TOO_LARGE).detail(format!("a body may have {len_max} bytes"))
 }
 
 /// Reads and forgets what a client still sends, within limits: a connection that is closed on unread bytes is reset, and the
 /// client would never see the answer.
-pub async fn discard(mut body: Body) {
+pub async fn discard_body(mut body: Body) {
     let reading = async {
         let mut len = 0;
         while let Some(Ok(frame)) = body.frame().await {
@@ -127,14 +127,14 @@ const DISCARDED_LEN_MAX: usize = 16 << 20;
 ///
 /// # Errors
 /// 400 when it is no JSON, 422 with a JSON pointer when a field is unknown or has the wrong type.
-pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     // serde would read an array as the fields in their order: nobody means that.
     if body.trim_ascii_start().first() == Some(&b'[') {
         return Err(Problem::new(&kind::INVALID_BODY).errors(vec![FieldError::new("", "expected an object")]));
     }
     serde_json::from_slice(body).map_err(|error| {
         if error.is_data() {
-            return misfit::<T>(body, &error);
+            return locate_error::<T>(body, &error);
         }
         let at = format!("the body is not valid JSON at line {}, column {}", error.line(), error.column());
         Problem::new(&kind::BAD_JSON).detail(at)
@@ -143,10 +143,10 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 
 /// Reads again to know where: only a body that is refused pays for that.
 #[cold]
-fn misfit<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Problem {
+fn locate_error<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Problem {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let located = serde_path_to_error::deserialize::<_, T>(&mut deserializer);
-    let pointer = located.err().map(|located| pointer(located.path())).unwrap_or_default();
+    let pointer = located.err().map(|located| json_pointer(located.path())).unwrap_or_default();
     Problem::new(&kind::INVALID_BODY).errors(vec![field_error(pointer, error.to_string())])
 }
 
@@ -157,21 +157,21 @@ fn field_error(pointer: String, message: String) -> FieldError {
     let missing = named("missing field `").map(|name| (name, "is required"));
     let twice = || named("duplicate field `").map(|name| (name, "is there twice"));
     if let Some((name, detail)) = missing.or_else(twice) {
-        return FieldError::new(format!("{pointer}/{}", shortened(escaped(name))), detail);
+        return FieldError::new(format!("{pointer}/{}", truncate_message(escape_pointer(name))), detail);
     }
     if message.contains("expected struct ") {
         return FieldError::new(pointer, "expected an object");
     }
-    FieldError::new(pointer, shortened(message))
+    FieldError::new(pointer, truncate_message(message))
 }
 
 /// A name as a segment of a JSON pointer.
-fn escaped(name: &str) -> String {
+fn escape_pointer(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
 /// Messages of serde repeat what they did not like, which can be all of a large body.
-fn shortened(mut message: String) -> String {
+fn truncate_message(mut message: String) -> String {
     const LEN_MAX: usize = 200;
     if let Some(at) = message.rfind(" at line ") {
         message.truncate(at);
@@ -185,27 +185,26 @@ fn shortened(mut message: String) -> String {
 }
 
 /// The path as a JSON pointer (RFC 6901).
-fn pointer(path: &serde_path_to_error::Path) -> String {
+fn json_pointer(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     path.iter().fold(String::new(), |mut pointer, segment| {
         let segment = match segment {
             Segment::Seq { index } => index.to_string(),
-            Segment::Map { key } => escaped(key),
+            Segment::Map { key } => escape_pointer(key),
             Segment::Enum { variant } => variant.clone(),
             Segment::Unknown => String::from("?"),
         };
         pointer.push('/');
-        pointer.push_str(&shortened(segment));
+        pointer.push_str(&truncate_message(segment));
         pointer
     })
 }
 
 /// Collects what is wrong with a body's fields, so that the caller learns all of it at once.
 #[derive(Debug, Default)]
-pub struct Fields(Vec<FieldError>);
+pub struct FieldErrors(Vec<FieldError>);
 
-impl Fields {
-    /// Nothing wrong yet.
+impl FieldErrors {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -217,17 +216,17 @@ impl Fields {
         pointer: &'static str,
         value: Result<T, E>,
     ) -> Option<T> {
-        value.map_err(|error| self.wrong(pointer, error.to_string())).ok()
+        value.map_err(|error| self.add_error(pointer, error.to_string())).ok()
     }
 
     /// Notes that the field at `pointer` is wrong.
-    pub fn wrong(&mut self, pointer: &'static str, detail: impl Into<Cow<'static, str>>) {
+    pub fn add_error(&mut self, pointer: &'static str, detail: impl Into<Cow<'static, str>>) {
         self.0.push(FieldError::new(pointer, detail));
     }
 
     /// The problem that lists all of it. Without a note it names no field.
     #[must_use]
-    pub fn problem(self) -> Problem {
+    pub fn into_problem(self) -> Problem {
         Problem::new(&kind::INVALID_BODY).errors(self.0)
     }
 }
@@ -243,7 +242,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
         let query = parts.uri.query().unwrap_or_default();
         let deserializer = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
         serde_path_to_error::deserialize(deserializer).map(Self).map_err(|error| {
-            let pointer = pointer(error.path());
+            let pointer = json_pointer(error.path());
             let errors = vec![field_error(pointer, error.into_inner().to_string())];
             Problem::new(&kind::INVALID_QUERY).errors(errors)
         })
@@ -267,25 +266,25 @@ impl<T: FromStr + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
 
 /// Someone with a valid access token: anyone who may buy.
 #[derive(Debug, Clone, Copy)]
-pub struct Buyer(pub Session);
+pub struct BuyerSession(pub Session);
 
-impl<S: Send + Sync> FromRequestParts<S> for Buyer {
+impl<S: Send + Sync> FromRequestParts<S> for BuyerSession {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        session(parts).map(Self)
+        require_session(parts).map(Self)
     }
 }
 
 /// Someone whose access token says `admin`.
 #[derive(Debug, Clone, Copy)]
-pub struct Admin(pub Session);
+pub struct AdminSession(pub Session);
 
-impl<S: Send + Sync> FromRequestParts<S> for Admin {
+impl<S: Send + Sync> FromRequestParts<S> for AdminSession {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let session = session(parts)?;
+        let session = require_session(parts)?;
         match session.role {
             Role::Admin => Ok(Self(session)),
             Role::Buyer => Err(Problem::new(&kind::FORBIDDEN).detail("this is for admins")),
@@ -293,10 +292,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Admin {
     }
 }
 
-fn session(parts: &Parts) -> Result<Session, Problem> {
+fn require_session(parts: &Parts) -> Result<Session, Problem> {
     parts
         .extensions
-        .get::<Caller>()
+        .get::<RequestCaller>()
         .and_then(|caller| caller.session)
         .ok_or(Problem::new(&kind::UNAUTHORIZED))
 }

@@ -2,24 +2,23 @@
 //! the draft has it, or bare as most clients send it. It never looks at what the key was used for.
 
 use super::problem::{Problem, kind};
-use crate::shop::keys::{IdempotencyKey, KEY_LEN_MAX};
+use crate::shop::idempotency_keys::{IdempotencyKey, KEY_LEN_MAX};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use std::borrow::Cow;
 
-/// The header.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The request's key, if it sent one.
 #[derive(Clone, Copy, Debug)]
-pub struct Idempotency(pub Option<IdempotencyKey>);
+pub struct IdempotencyHeader(pub Option<IdempotencyKey>);
 
-impl<S: Sync> FromRequestParts<S> for Idempotency {
+impl<S: Sync> FromRequestParts<S> for IdempotencyHeader {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        parse(&parts.headers).map(Self)
+        parse_header(&parts.headers).map(Self)
     }
 }
 
@@ -27,43 +26,44 @@ impl<S: Sync> FromRequestParts<S> for Idempotency {
 ///
 /// # Errors
 /// 400 `bad_idempotency_key` when there are two, or the one is empty, too long, or no string.
-pub fn parse(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
+pub fn parse_header(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(bad("send one Idempotency-Key, not several"));
+        return Err(bad_key("send one Idempotency-Key, not several"));
     }
-    let value = value.to_str().map_err(|_| bad("an Idempotency-Key has printable ASCII characters only"))?;
-    let text = text_of(value.trim())?;
+    let value =
+        value.to_str().map_err(|_| bad_key("an Idempotency-Key has printable ASCII characters only"))?;
+    let text = unquote_key(value.trim())?;
     if text.is_empty() || text.len() > KEY_LEN_MAX {
-        return Err(bad("an Idempotency-Key has 1 to 255 characters"));
+        return Err(bad_key("an Idempotency-Key has 1 to 255 characters"));
     }
-    Ok(Some(IdempotencyKey::of(&text)))
+    Ok(Some(IdempotencyKey::from_text(&text)))
 }
 
 /// The text of a bare key, or of a quoted one (an `sf-string`, RFC 8941 §3.3.3): both spellings are the same key.
-fn text_of(value: &str) -> Result<Cow<'_, str>, Problem> {
+fn unquote_key(value: &str) -> Result<Cow<'_, str>, Problem> {
     if !value.starts_with('"') {
         return Ok(Cow::Borrowed(value));
     }
     let inner = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    let inner = inner.ok_or_else(|| bad("a quoted Idempotency-Key ends with a quote"))?;
+    let inner = inner.ok_or_else(|| bad_key("a quoted Idempotency-Key ends with a quote"))?;
     let mut text = String::with_capacity(inner.len());
     let mut characters = inner.chars();
     while let Some(character) = characters.next() {
         match character {
             '\\' => match characters.next() {
                 Some(escaped @ ('"' | '\\')) => text.push(escaped),
-                _ => return Err(bad("in a quoted Idempotency-Key only \\\" and \\\\ are escapes")),
+                _ => return Err(bad_key("in a quoted Idempotency-Key only \\\" and \\\\ are escapes")),
             },
-            '"' => return Err(bad("a quoted Idempotency-Key has no quote inside")),
+            '"' => return Err(bad_key("a quoted Idempotency-Key has no quote inside")),
             plain => text.push(plain),
         }
     }
     Ok(Cow::Owned(text))
 }
 
-fn bad(detail: &'static str) -> Problem {
+fn bad_key(detail: &'static str) -> Problem {
     Problem::new(&kind::BAD_IDEMPOTENCY_KEY).detail(detail)
 }
 
@@ -75,15 +75,15 @@ mod tests {
     fn key(value: &str) -> Result<Option<IdempotencyKey>, &'static str> {
         let mut headers = HeaderMap::new();
         headers.insert(IDEMPOTENCY_KEY, HeaderValue::from_bytes(value.as_bytes()).unwrap());
-        parse(&headers).map_err(|problem| problem.kind().code)
+        parse_header(&headers).map_err(|problem| problem.kind().code)
     }
 
     #[test]
     fn a_quoted_key_is_the_same_key_as_a_bare_one() {
-        assert_eq!(parse(&HeaderMap::new()).unwrap(), None);
-        assert_eq!(key("8e03978e"), Ok(Some(IdempotencyKey::of("8e03978e"))));
+        assert_eq!(parse_header(&HeaderMap::new()).unwrap(), None);
+        assert_eq!(key("8e03978e"), Ok(Some(IdempotencyKey::from_text("8e03978e"))));
         assert_eq!(key("\"8e03978e\""), key("8e03978e"));
-        assert_eq!(key(r#""a\"b\\c""#), Ok(Some(IdempotencyKey::of(r#"a"b\c"#))));
+        assert_eq!(key(r#""a\"b\\c""#), Ok(Some(IdempotencyKey::from_text(r#"a"b\c"#))));
     }
 
     #[test]
@@ -102,6 +102,6 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(IDEMPOTENCY_KEY, HeaderValue::from_static("a"));
         headers.append(IDEMPOTENCY_KEY, HeaderValue::from_static("b"));
-        assert!(parse(&headers).is_err());
+        assert!(parse_header(&headers).is_err());
     }
 }

@@ -9,16 +9,16 @@ mod buckets;
 pub mod shared;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use buckets::{Buckets, Pace, Standing};
+use buckets::{BucketLevel, BucketTable, GcraParameters};
 use sale::id::BuyerId;
 use sale::time::Timestamp;
-use shared::Shared;
+use shared::SharedLimiter;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A class of calls that share a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub enum LimitClass {
     /// Signing in and up: passwords are guessed here.
     Auth,
     /// All that changes something.
@@ -29,7 +29,7 @@ pub enum Class {
 
 /// So many requests in so many seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
+pub struct RateLimit {
     /// Requests in a window, all of which may come at once.
     pub quota: u32,
     /// The window in seconds.
@@ -38,83 +38,86 @@ pub struct Rate {
 
 /// The limits of all classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rates {
+pub struct RateLimits {
     /// See [`Class::Auth`].
-    pub auth: Rate,
+    pub auth: RateLimit,
     /// See [`Class::Buy`].
-    pub buy: Rate,
+    pub buy: RateLimit,
     /// See [`Class::Read`].
-    pub read: Rate,
+    pub read: RateLimit,
 }
 
 /// The buckets of all classes.
 #[derive(Debug)]
-pub struct Limits {
-    auth: Counted,
-    buy: Counted,
-    read: Counted,
-    shared: Option<Shared>,
+pub struct RateLimiter {
+    auth: ClassBuckets,
+    buy: ClassBuckets,
+    read: ClassBuckets,
+    shared: Option<SharedLimiter>,
 }
 
 /// The buckets of one class, and how it is told of.
 #[derive(Debug)]
-struct Counted {
+struct ClassBuckets {
     name: &'static str,
     policy: HeaderValue,
-    buckets: Arc<Buckets>,
+    buckets: Arc<BucketTable>,
 }
 
-impl Limits {
+impl RateLimiter {
     /// Empty buckets for these rates, which this process counts for itself.
     #[must_use]
-    pub fn new(rates: Rates) -> Self {
+    pub fn new(rates: RateLimits) -> Self {
         Self {
-            auth: Counted::new("auth", rates.auth),
-            buy: Counted::new("buy", rates.buy),
-            read: Counted::new("read", rates.read),
+            auth: ClassBuckets::new("auth", rates.auth),
+            buy: ClassBuckets::new("buy", rates.buy),
+            read: ClassBuckets::new("read", rates.read),
             shared: None,
         }
     }
 
     /// Buckets for these rates that are shared by all who share a Valkey. It is connected to before this returns, if it is
     /// there; as long as it is not, this process counts for itself. Ends with the last handle.
-    pub async fn shared(rates: Rates, settings: shared::Settings) -> Self {
+    pub async fn connect_shared(rates: RateLimits, settings: shared::SharedLimiterSettings) -> Self {
         let limits = Self::new(rates);
-        let shared = Shared::start(settings, Arc::clone(&limits.read.buckets)).await;
+        let shared = SharedLimiter::start(settings, Arc::clone(&limits.read.buckets)).await;
         Self { shared: Some(shared), ..limits }
     }
 
-    /// Counts one request.
-    pub async fn take(&self, class: Class, key: Key, now: Timestamp) -> Decision<'_> {
+    pub async fn count_request(&self, class: LimitClass, key: LimitKey, now: Timestamp) -> LimitDecision<'_> {
         let counted = match class {
-            Class::Auth => &self.auth,
-            Class::Buy => &self.buy,
-            Class::Read => &self.read,
+            LimitClass::Auth => &self.auth,
+            LimitClass::Buy => &self.buy,
+            LimitClass::Read => &self.read,
         };
         let standing = match &self.shared {
-            None => counted.buckets.take(key, now),
-            Some(shared) => shared.take(class, &counted.buckets, key, now).await,
+            None => counted.buckets.count_request(key, now),
+            Some(shared) => shared.count_request(class, &counted.buckets, key, now).await,
         };
-        Decision { counted, standing, retry_after_s: counted.buckets.pace().retry_after_s(standing) }
+        LimitDecision {
+            class: counted,
+            level: standing,
+            retry_after_s: counted.buckets.parameters().retry_after_s(standing),
+        }
     }
 }
 
-impl Counted {
-    fn new(name: &'static str, rate: Rate) -> Self {
+impl ClassBuckets {
+    fn new(name: &'static str, rate: RateLimit) -> Self {
         let policy = format!("\"{name}\";q={};w={}", rate.quota, rate.window_s);
         Self {
             name,
             policy: HeaderValue::try_from(policy).expect("digits and letters are fine in a header"),
-            buckets: Arc::new(Buckets::new(Pace::of(rate), buckets::KEYS_MAX)),
+            buckets: Arc::new(BucketTable::new(GcraParameters::from_rate(rate), buckets::KEYS_MAX)),
         }
     }
 }
 
 /// What became of a request that was counted.
 #[derive(Debug)]
-pub struct Decision<'a> {
-    counted: &'a Counted,
-    standing: Standing,
+pub struct LimitDecision<'a> {
+    class: &'a ClassBuckets,
+    level: BucketLevel,
     /// Seconds until the next request is allowed; `None` when this one was.
     pub retry_after_s: Option<u32>,
 }
@@ -122,18 +125,18 @@ pub struct Decision<'a> {
 /// Who is counted: a buyer or an address. The two cannot meet: the low half of a buyer's UUID has its variant bits set, that
 /// of an IPv6 network is empty, and an IPv4 address has an empty high half.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Key(u128);
+pub struct LimitKey(u128);
 
-impl Key {
+impl LimitKey {
     /// A buyer, from wherever they come.
     #[must_use]
-    pub fn buyer(buyer: BuyerId) -> Self {
+    pub fn from_buyer(buyer: BuyerId) -> Self {
         Self(buyer.0.as_u128())
     }
 
     /// An address; of IPv6 the /64, because that much is given to one customer.
     #[must_use]
-    pub fn address(address: IpAddr) -> Self {
+    pub fn from_address(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self(u128::from(u32::from(address))),
             IpAddr::V6(address) => Self(u128::from(address) & !u128::from(u64::MAX)),
@@ -144,19 +147,19 @@ impl Key {
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-impl Decision<'_> {
+impl LimitDecision<'_> {
     /// Tells the caller where they stand: `RateLimit-Policy: "buy";q=100;w=900` and `RateLimit: "buy";r=99;t=9`
     /// (draft-ietf-httpapi-ratelimit-headers).
-    pub fn tell(&self, headers: &mut HeaderMap) {
-        let pace = self.counted.buckets.pace();
-        headers.insert(RATE_LIMIT_POLICY, self.counted.policy.clone());
+    pub fn write_headers(&self, headers: &mut HeaderMap) {
+        let pace = self.class.buckets.parameters();
+        headers.insert(RATE_LIMIT_POLICY, self.class.policy.clone());
         let mut text = Vec::with_capacity(40);
         text.push(b'"');
-        text.extend_from_slice(self.counted.name.as_bytes());
+        text.extend_from_slice(self.class.name.as_bytes());
         text.extend_from_slice(b"\";r=");
-        push_number(&mut text, u64::from(pace.remaining(self.standing)));
+        push_number(&mut text, u64::from(pace.remaining(self.level)));
         text.extend_from_slice(b";t=");
-        push_number(&mut text, pace.reset_s(self.standing));
+        push_number(&mut text, pace.reset_s(self.level));
         if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(text)) {
             headers.insert(RATE_LIMIT, value);
         }
@@ -182,21 +185,28 @@ fn push_number(text: &mut Vec<u8>, mut number: u64) {
 mod tests {
     use super::*;
 
-    const RATE: Rate = Rate { quota: 3, window_s: 30 };
+    const RATE: RateLimit = RateLimit { quota: 3, window_s: 30 };
 
     #[tokio::test]
     async fn the_headers_tell_policy_and_standing() {
-        let limits = Limits::new(Rates { auth: RATE, buy: Rate { quota: 100, window_s: 900 }, read: RATE });
-        let key = Key::address(IpAddr::from([10, 0, 0, 1]));
+        let limits = RateLimiter::new(RateLimits {
+            auth: RATE,
+            buy: RateLimit { quota: 100, window_s: 900 },
+            read: RATE,
+        });
+        let key = LimitKey::from_address(IpAddr::from([10, 0, 0, 1]));
         let mut headers = HeaderMap::new();
-        limits.take(Class::Buy, key, Timestamp(1_800_000_000_000)).await.tell(&mut headers);
+        limits
+            .count_request(LimitClass::Buy, key, Timestamp(1_800_000_000_000))
+            .await
+            .write_headers(&mut headers);
         assert_eq!(headers[RATE_LIMIT_POLICY], "\"buy\";q=100;w=900");
         assert_eq!(headers[RATE_LIMIT], "\"buy\";r=99;t=9");
     }
 
     #[test]
     fn addresses_of_one_customer_are_one_key() {
-        let key = |text: &str| Key::address(text.parse().unwrap());
+        let key = |text: &str| LimitKey::from_address(text.parse().unwrap());
         assert_eq!(key("2001:db8:1:2::1"), key("2001:db8:1:2:ffff::"));
         assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
         assert_eq!(key("::ffff:10.0.0.1"), key("10.0.0.1"));

@@ -16,7 +16,7 @@ pub mod ops;
 pub mod v1;
 pub mod web;
 
-pub mod client;
+pub mod client_address;
 pub mod cors;
 pub mod extract;
 pub mod idempotency;
@@ -25,7 +25,7 @@ pub mod problem;
 pub mod sockets;
 
 use crate::shop::Shop;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::ServerMetrics;
 use axum::Router;
 use problem::{Problem, kind};
 use sale::Timestamp;
@@ -35,31 +35,31 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 /// What every handler can ask for.
-pub type AppState = Arc<App>;
+pub type AppState = Arc<AppContext>;
 
 /// What every handler works with.
-pub struct App {
+pub struct AppContext {
     /// The use cases' tools.
     pub shop: Shop,
     /// Replies about sales that are ready but for the time.
     pub prepared: v1::flash_sales::PreparedSales,
     /// What the edge goes by.
-    pub edge: edge::Settings,
+    pub edge: edge::EdgeSettings,
     /// When this process began to be a shop.
     pub started_at: Timestamp,
     /// The request limits; `None` when they are off.
-    pub limits: Option<limits::Limits>,
+    pub limits: Option<limits::RateLimiter>,
     /// The metrics.
-    pub metrics: Metrics,
+    pub metrics: ServerMetrics,
     /// Whether a load balancer should send requests here.
-    pub ready: Ready,
+    pub ready: ReadinessFlag,
 }
 
 /// Whether this instance wants requests. Not before it has started, not after it was told to stop.
 #[derive(Debug, Default)]
-pub struct Ready(AtomicBool);
+pub struct ReadinessFlag(AtomicBool);
 
-impl Ready {
+impl ReadinessFlag {
     /// Whether it does.
     #[must_use]
     pub fn get(&self) -> bool {
@@ -75,7 +75,7 @@ impl Ready {
 /// All routes, with the description that they make up. Each names its whole path: axum's `nest` makes a new URI for every
 /// request.
 pub fn router() -> (Router<AppState>, OpenApi) {
-    let (router, mut openapi) = OpenApiRouter::with_openapi(docs::base())
+    let (router, mut openapi) = OpenApiRouter::with_openapi(docs::base_description())
         .merge(v1::router())
         .merge(admin::router())
         .merge(ops::router())
@@ -84,7 +84,7 @@ pub fn router() -> (Router<AppState>, OpenApi) {
     let router = router
         .merge(docs::router(&openapi))
         .merge(web::router())
-        .fallback(web::nothing_here)
+        .fallback(web::answer_unknown_path)
         .method_not_allowed_fallback(async || Problem::new(&kind::METHOD_NOT_ALLOWED));
     (router, openapi)
 }

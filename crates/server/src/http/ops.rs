@@ -65,8 +65,8 @@ async fn readyz(State(app): State<AppState>) -> Result<String, Problem> {
 
 /// How the parts are. 503 when one that buyers need does not work.
 #[utoipa::path(get, path = "/health", tag = "ops", responses(
-    (status = 200, description = "All parts work", body = Health),
-    (status = 503, description = "Some part does not", body = Health),
+    (status = 200, description = "All parts work", body = HealthReport),
+    (status = 503, description = "Some part does not", body = HealthReport),
 ))]
 async fn health(State(app): State<AppState>) -> Response {
     let database = app.shop.store.ping().await;
@@ -74,36 +74,38 @@ async fn health(State(app): State<AppState>) -> Response {
         tracing::warn!(%error, "the shop's database does not answer");
     }
     let components = vec![
-        Component { name: "ready", ok: app.ready.get() },
-        Component { name: "ledger", ok: app.shop.engine.is_recording() },
-        Component { name: "decisions", ok: app.shop.engine.is_deciding() },
-        Component { name: "shop database", ok: database.is_ok() },
+        ComponentHealth { name: "ready", ok: app.ready.get() },
+        ComponentHealth { name: "ledger", ok: app.shop.engine.is_recording() },
+        ComponentHealth { name: "decisions", ok: app.shop.engine.is_deciding() },
+        ComponentHealth { name: "shop database", ok: database.is_ok() },
     ];
     let ok = components.iter().all(|component| component.ok);
     let lag = &app.shop.lag;
-    let tables = Tables { events_behind: lag.events.get(), seconds_behind: lag.seconds.get() };
+    let tables = TablesLag { events_behind: lag.events.get(), seconds_behind: lag.seconds.get() };
     let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Health { ok, version: env!("CARGO_PKG_VERSION"), components, tables })).into_response()
+    (status, Json(HealthReport { ok, version: env!("CARGO_PKG_VERSION"), components, tables }))
+        .into_response()
 }
 
 /// How the parts are.
 #[derive(Serialize, ToSchema)]
-struct Health {
+#[schema(as = Health)]
+struct HealthReport {
     /// Whether all of them work.
     ok: bool,
     /// The version that runs.
     version: &'static str,
     /// Each of them.
-    components: Vec<Component>,
+    components: Vec<ComponentHealth>,
     /// How far the tables behind lists lag; it does not count as not working, because nobody needs them to buy.
-    tables: Tables,
+    tables: TablesLag,
 }
 
 /// How far the tables are behind the ledger.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = TablesLag)]
-struct Tables {
+struct TablesLag {
     /// Events that they do not show yet.
     events_behind: i64,
     /// Seconds since they showed everything.
@@ -112,7 +114,8 @@ struct Tables {
 
 /// How one part is.
 #[derive(Serialize, ToSchema)]
-struct Component {
+#[schema(as = Component)]
+struct ComponentHealth {
     /// Its name.
     name: &'static str,
     /// Whether it works.

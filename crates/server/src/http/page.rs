@@ -27,7 +27,7 @@ pub struct PageQuery {
 
 /// A page to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Slice {
+pub struct PageRequest {
     /// Items at most.
     pub limit: u32,
     /// The key of the last item seen, as [`Page::new`] was given it; `None` on the first page.
@@ -39,7 +39,7 @@ impl PageQuery {
     ///
     /// # Errors
     /// 422 when the limit is out of bounds or the cursor is none of ours.
-    pub fn slice(self) -> Result<Slice, Problem> {
+    pub fn into_request(self) -> Result<PageRequest, Problem> {
         let wrong = |pointer, detail| {
             Problem::new(&kind::INVALID_QUERY).errors(vec![FieldError::new(pointer, detail)])
         };
@@ -50,14 +50,14 @@ impl PageQuery {
         let after = match self.cursor {
             None => None,
             Some(cursor) => {
-                Some(decode(&cursor).ok_or_else(|| wrong("/cursor", "not a cursor of this list"))?)
+                Some(decode_cursor(&cursor).ok_or_else(|| wrong("/cursor", "not a cursor of this list"))?)
             }
         };
-        Ok(Slice { limit, after })
+        Ok(PageRequest { limit, after })
     }
 }
 
-fn decode(cursor: &str) -> Option<String> {
+fn decode_cursor(cursor: &str) -> Option<String> {
     if cursor.len() > 512 {
         return None;
     }
@@ -88,7 +88,7 @@ impl<T> Page<T> {
 
     /// A page of `items` that was cut elsewhere; `next` is the text that the next page's [`Slice::after`] will be.
     #[must_use]
-    pub fn cut(items: Vec<T>, next: Option<String>) -> Self {
+    pub fn from_parts(items: Vec<T>, next: Option<String>) -> Self {
         Self { items, next_cursor: next.map(|key| BASE64.encode(key)) }
     }
 
@@ -103,7 +103,7 @@ impl<T> Page<T> {
 ///
 /// # Errors
 /// 422 when the cursor is none of such a list.
-pub fn time_and_id<T: std::str::FromStr>(key: &str) -> Result<(Timestamp, T), Problem> {
+pub fn parse_time_cursor<T: std::str::FromStr>(key: &str) -> Result<(Timestamp, T), Problem> {
     let parsed =
         key.split_once('/').and_then(|(ms, id)| Some((Timestamp(ms.parse().ok()?), id.parse().ok()?)));
     parsed.ok_or_else(|| {
@@ -120,8 +120,8 @@ mod tests {
     fn a_cursor_leads_to_the_next_page() {
         let page = Page::new(vec![1, 2, 3], 2, ToString::to_string);
         assert_eq!(page.items, [1, 2]);
-        let next = PageQuery { limit: Some(2), cursor: page.next_cursor }.slice().unwrap();
-        assert_eq!(next, Slice { limit: 2, after: Some("2".into()) });
+        let next = PageQuery { limit: Some(2), cursor: page.next_cursor }.into_request().unwrap();
+        assert_eq!(next, PageRequest { limit: 2, after: Some("2".into()) });
         assert!(Page::new(vec![1, 2], 2, ToString::to_string).next_cursor.is_none());
     }
 
@@ -130,7 +130,7 @@ mod tests {
         for (limit, cursor) in
             [(Some(0), None), (Some(201), None), (None, Some("%%%")), (None, Some("_____"))]
         {
-            assert!(PageQuery { limit, cursor: cursor.map(str::to_owned) }.slice().is_err());
+            assert!(PageQuery { limit, cursor: cursor.map(str::to_owned) }.into_request().is_err());
         }
     }
 }

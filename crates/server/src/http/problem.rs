@@ -16,7 +16,7 @@ pub const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/prob
 
 /// A sort of problem: its stable code, its status, and what a person is told.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Kind {
+pub struct ProblemKind {
     /// The stable code that programs go by.
     pub code: &'static str,
     /// The HTTP status.
@@ -48,12 +48,12 @@ impl FieldError {
 /// One occurrence of a [`Kind`]. The edge renders it, because only the edge knows the `instance`.
 #[derive(Debug, Clone)]
 pub struct Problem {
-    kind: &'static Kind,
-    more: Option<Box<More>>,
+    kind: &'static ProblemKind,
+    extras: Option<Box<ProblemExtras>>,
 }
 
 #[derive(Debug, Clone, Default)]
-struct More {
+struct ProblemExtras {
     detail: Option<Cow<'static, str>>,
     errors: Vec<FieldError>,
     members: Vec<(&'static str, Value)>,
@@ -63,52 +63,52 @@ struct More {
 impl Problem {
     /// An occurrence of `kind` with nothing to add.
     #[must_use]
-    pub const fn new(kind: &'static Kind) -> Self {
-        Self { kind, more: None }
+    pub const fn new(kind: &'static ProblemKind) -> Self {
+        Self { kind, extras: None }
     }
 
     /// Says more precisely what happened. Never put a secret, an e-mail address or an inner error here.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
-        self.more().detail = Some(detail.into());
+        self.extras_mut().detail = Some(detail.into());
         self
     }
 
     /// Names the fields that are not valid.
     #[must_use]
     pub fn errors(mut self, errors: Vec<FieldError>) -> Self {
-        self.more().errors = errors;
+        self.extras_mut().errors = errors;
         self
     }
 
     /// Adds an extension member, such as the `position` of a buyer who is not admitted yet.
     #[must_use]
     pub fn member(mut self, name: &'static str, value: impl Into<Value>) -> Self {
-        self.more().members.push((name, value.into()));
+        self.extras_mut().members.push((name, value.into()));
         self
     }
 
     /// Says when to come back.
     #[must_use]
     pub fn retry_after_s(mut self, seconds: u32) -> Self {
-        self.more().retry_after_s = Some(seconds);
+        self.extras_mut().retry_after_s = Some(seconds);
         self
     }
 
     /// The sort of this problem.
     #[must_use]
-    pub fn kind(&self) -> &'static Kind {
+    pub fn kind(&self) -> &'static ProblemKind {
         self.kind
     }
 
     /// Whether it says no more than its kind does.
     #[must_use]
     pub fn is_plain(&self) -> bool {
-        self.more.is_none()
+        self.extras.is_none()
     }
 
     /// A failure of ours: its cause goes to the log, the caller learns that it happened.
-    pub fn failure(kind: &'static Kind, cause: &(dyn std::error::Error + 'static)) -> Self {
+    pub fn from_failure(kind: &'static ProblemKind, cause: &(dyn std::error::Error + 'static)) -> Self {
         let mut text = cause.to_string();
         let mut next = cause.source();
         while let Some(source) = next {
@@ -123,11 +123,11 @@ impl Problem {
     /// The body for an occurrence at `instance`.
     #[must_use]
     pub fn body(&self, instance: &str) -> Bytes {
-        let more = self.more.as_deref();
+        let more = self.extras.as_deref();
         let detail = more.and_then(|more| more.detail.as_deref()).unwrap_or(self.kind.detail);
         let errors = more.map(|more| more.errors.as_slice()).unwrap_or_default();
         let members = more.map(|more| more.members.as_slice()).unwrap_or_default();
-        let document = Document {
+        let document = ProblemBody {
             r#type: format_args!("/problems/{}", self.kind.code),
             title: self.kind.title,
             status: self.kind.status,
@@ -135,7 +135,7 @@ impl Problem {
             instance,
             code: self.kind.code,
             errors,
-            members: Members(members),
+            members: ExtensionMembers(members),
         };
         Bytes::from(serde_json::to_vec(&document).unwrap_or_default())
     }
@@ -144,21 +144,21 @@ impl Problem {
     #[must_use]
     pub fn into_reply(self, instance: &str) -> Response<Body> {
         let retry_after_s = self.retry_after();
-        reply(self.kind, retry_after_s, self.body(instance))
+        build_reply(self.kind, retry_after_s, self.body(instance))
     }
 
     /// A reply built once for a place that refuses often: answering costs two reference counts.
     #[must_use]
-    pub fn prebuilt(self, instance: &str) -> Prebuilt {
-        Prebuilt { retry_after_s: self.retry_after(), body: self.body(instance), kind: self.kind }
+    pub fn prebuilt(self, instance: &str) -> PrebuiltProblem {
+        PrebuiltProblem { retry_after_s: self.retry_after(), body: self.body(instance), kind: self.kind }
     }
 
     fn retry_after(&self) -> Option<u32> {
-        self.more.as_ref().and_then(|more| more.retry_after_s).or(self.kind.retry_after_s)
+        self.extras.as_ref().and_then(|more| more.retry_after_s).or(self.kind.retry_after_s)
     }
 
-    fn more(&mut self) -> &mut More {
-        self.more.get_or_insert_default()
+    fn extras_mut(&mut self) -> &mut ProblemExtras {
+        self.extras.get_or_insert_default()
     }
 }
 
@@ -166,7 +166,7 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response<Body> {
         let mut response = Response::new(Body::empty());
-        *response.status_mut() = status(self.kind);
+        *response.status_mut() = status_code(self.kind);
         response.extensions_mut().insert(self);
         response
     }
@@ -174,24 +174,24 @@ impl IntoResponse for Problem {
 
 /// A refusal whose bytes are ready. See [`Problem::prebuilt`].
 #[derive(Debug, Clone)]
-pub struct Prebuilt {
-    kind: &'static Kind,
+pub struct PrebuiltProblem {
+    kind: &'static ProblemKind,
     retry_after_s: Option<u32>,
     body: Bytes,
 }
 
 /// Leaves its kind in the reply's extensions, where the edge finds and counts it.
-impl IntoResponse for Prebuilt {
+impl IntoResponse for PrebuiltProblem {
     fn into_response(self) -> Response<Body> {
-        let mut response = reply(self.kind, self.retry_after_s, self.body);
+        let mut response = build_reply(self.kind, self.retry_after_s, self.body);
         response.extensions_mut().insert(self.kind);
         response
     }
 }
 
-fn reply(kind: &'static Kind, retry_after_s: Option<u32>, body: Bytes) -> Response<Body> {
+fn build_reply(kind: &'static ProblemKind, retry_after_s: Option<u32>, body: Bytes) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status(kind);
+    *response.status_mut() = status_code(kind);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
     if let Some(seconds) = retry_after_s {
@@ -203,12 +203,12 @@ fn reply(kind: &'static Kind, retry_after_s: Option<u32>, body: Bytes) -> Respon
     response
 }
 
-fn status(kind: &Kind) -> StatusCode {
+fn status_code(kind: &ProblemKind) -> StatusCode {
     StatusCode::from_u16(kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct ProblemBody<'a> {
     r#type: std::fmt::Arguments<'a>,
     title: &'static str,
     status: u16,
@@ -218,12 +218,12 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
     #[serde(flatten)]
-    members: Members<'a>,
+    members: ExtensionMembers<'a>,
 }
 
-struct Members<'a>(&'a [(&'static str, Value)]);
+struct ExtensionMembers<'a>(&'a [(&'static str, Value)]);
 
-impl Serialize for Members<'_> {
+impl Serialize for ExtensionMembers<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
@@ -254,7 +254,7 @@ pub struct ProblemSchema {
 
 impl From<crate::store::StoreError> for Problem {
     fn from(error: crate::store::StoreError) -> Self {
-        Self::failure(&kind::UNAVAILABLE, &error)
+        Self::from_failure(&kind::UNAVAILABLE, &error)
     }
 }
 
@@ -293,28 +293,28 @@ impl From<sale::Refusal> for Problem {
     }
 }
 
-impl From<crate::shop::catalogue::Refused> for Problem {
-    fn from(refused: crate::shop::catalogue::Refused) -> Self {
-        use crate::shop::catalogue::Refused;
+impl From<crate::shop::catalogue::CatalogueRefusal> for Problem {
+    fn from(refused: crate::shop::catalogue::CatalogueRefusal) -> Self {
+        use crate::shop::catalogue::CatalogueRefusal;
         let wrong =
             |pointer, detail| Self::new(&kind::INVALID_BODY).errors(vec![FieldError::new(pointer, detail)]);
         match refused {
-            Refused::SaleUnknown => Self::new(&kind::SALE_UNKNOWN),
-            Refused::ProductUnknown => Self::new(&kind::PRODUCT_UNKNOWN),
-            Refused::SlugTaken => Self::new(&kind::SLUG_TAKEN),
-            Refused::ProductInUse => Self::new(&kind::PRODUCT_IN_USE),
-            Refused::NoSuchProduct => wrong("/productId", "there is no such product"),
-            Refused::CurrencyDiffers => wrong(
+            CatalogueRefusal::SaleUnknown => Self::new(&kind::SALE_UNKNOWN),
+            CatalogueRefusal::ProductUnknown => Self::new(&kind::PRODUCT_UNKNOWN),
+            CatalogueRefusal::SlugTaken => Self::new(&kind::SLUG_TAKEN),
+            CatalogueRefusal::ProductInUse => Self::new(&kind::PRODUCT_IN_USE),
+            CatalogueRefusal::NoSuchProduct => wrong("/productId", "there is no such product"),
+            CatalogueRefusal::CurrencyDiffers => wrong(
                 "/price/currency",
                 "must be the same for a product and the sales of it that are not over",
             ),
-            Refused::BadPolicy(problems) => {
+            CatalogueRefusal::BadPolicy(problems) => {
                 let errors = problems
                     .into_iter()
                     .map(|problem| FieldError::new(policy_pointer(problem), problem.to_string()));
                 Self::new(&kind::INVALID_BODY).errors(errors.collect())
             }
-            Refused::Law(refusal) => refusal.into(),
+            CatalogueRefusal::Law(refusal) => refusal.into(),
         }
     }
 }
@@ -341,7 +341,7 @@ impl From<crate::shop::catalogue::CatalogueError> for Problem {
         match error {
             CatalogueError::Store(error) => error.into(),
             CatalogueError::Engine(error) => error.into(),
-            CatalogueError::Ledger(error) => Self::failure(&kind::UNAVAILABLE, &error),
+            CatalogueError::Ledger(error) => Self::from_failure(&kind::UNAVAILABLE, &error),
         }
     }
 }
@@ -352,7 +352,7 @@ impl From<engine::EngineError> for Problem {
         match error {
             EngineError::Overloaded => Self::new(&kind::OVERLOADED),
             EngineError::NotRecorded => Self::new(&kind::NOT_RECORDED),
-            EngineError::Unreadable => Self::new(&kind::UNAVAILABLE)
+            EngineError::StateUnknown => Self::new(&kind::UNAVAILABLE)
                 .detail("this cannot be looked up right now; nothing is lost, look again in a moment"),
             EngineError::Stopped => Self::new(&kind::UNAVAILABLE).detail("this instance is stopping"),
             EngineError::NoSuchSale => Self::new(&kind::SALE_UNKNOWN),
@@ -360,12 +360,12 @@ impl From<engine::EngineError> for Problem {
     }
 }
 
-impl From<crate::shop::orders::ListError> for Problem {
-    fn from(error: crate::shop::orders::ListError) -> Self {
-        use crate::shop::orders::ListError;
+impl From<crate::shop::orders::OrderListError> for Problem {
+    fn from(error: crate::shop::orders::OrderListError) -> Self {
+        use crate::shop::orders::OrderListError;
         match error {
-            ListError::Store(error) => error.into(),
-            ListError::Engine(error) => error.into(),
+            OrderListError::Store(error) => error.into(),
+            OrderListError::Engine(error) => error.into(),
         }
     }
 }
@@ -384,13 +384,13 @@ impl From<crate::shop::payments::PaymentError> for Problem {
     }
 }
 
-impl From<crate::shop::payments::Refused> for Problem {
-    fn from(refused: crate::shop::payments::Refused) -> Self {
-        use crate::shop::payments::Refused;
+impl From<crate::shop::payments::PaymentRefusal> for Problem {
+    fn from(refused: crate::shop::payments::PaymentRefusal) -> Self {
+        use crate::shop::payments::PaymentRefusal;
         use sale::OrderStatus;
         match refused {
-            Refused::OrderUnknown => Self::new(&kind::ORDER_UNKNOWN),
-            Refused::OrderGone(status) => {
+            PaymentRefusal::OrderUnknown => Self::new(&kind::ORDER_UNKNOWN),
+            PaymentRefusal::OrderGone(status) => {
                 Self::new(&kind::ORDER_EXPIRED).member("orderStatus", status.as_str()).detail(match status {
                     OrderStatus::Cancelled => "the order was cancelled; you were not charged",
                     OrderStatus::Declined => {
@@ -399,24 +399,24 @@ impl From<crate::shop::payments::Refused> for Problem {
                     _ => "the order was not paid in time and its units went on; you were not charged",
                 })
             }
-            Refused::OrderState(status) => Self::new(&kind::ORDER_STATE)
+            PaymentRefusal::OrderState(status) => Self::new(&kind::ORDER_STATE)
                 .member("orderStatus", status.as_str())
                 .detail(format!("the order is {}: this cannot be done with it", status.as_str())),
-            Refused::Declined { reason } => Self::new(&kind::PAYMENT_DECLINED).detail(reason),
-            Refused::UnknownMethod => {
+            PaymentRefusal::Declined { reason } => Self::new(&kind::PAYMENT_DECLINED).detail(reason),
+            PaymentRefusal::UnknownMethod => {
                 let error = FieldError::new("/method", "the payment provider does not know this method");
                 Self::new(&kind::INVALID_BODY).errors(vec![error])
             }
-            Refused::KeyReused => Self::new(&kind::KEY_REUSED),
-            Refused::InFlight => Self::new(&kind::REQUEST_IN_FLIGHT).detail(
+            PaymentRefusal::KeyReused => Self::new(&kind::KEY_REUSED),
+            PaymentRefusal::InFlight => Self::new(&kind::REQUEST_IN_FLIGHT).detail(
                 "this order is being paid, settled or refunded at this moment; ask again for the outcome",
             ),
         }
     }
 }
 
-impl From<crate::auth::passwords::Overloaded> for Problem {
-    fn from(_: crate::auth::passwords::Overloaded) -> Self {
+impl From<crate::auth::passwords::PasswordQueueFull> for Problem {
+    fn from(_: crate::auth::passwords::PasswordQueueFull) -> Self {
         Self::new(&kind::OVERLOADED).detail("too many people are signing in at once; try again in a moment")
     }
 }
@@ -431,14 +431,14 @@ impl From<crate::shop::accounts::AccountError> for Problem {
     }
 }
 
-impl From<crate::shop::accounts::Refused> for Problem {
-    fn from(refused: crate::shop::accounts::Refused) -> Self {
-        use crate::shop::accounts::Refused;
+impl From<crate::shop::accounts::AccountRefusal> for Problem {
+    fn from(refused: crate::shop::accounts::AccountRefusal) -> Self {
+        use crate::shop::accounts::AccountRefusal;
         Self::new(match refused {
-            Refused::EmailTaken => &kind::EMAIL_TAKEN,
-            Refused::UsernameTaken => &kind::USERNAME_TAKEN,
-            Refused::BadCredentials => &kind::BAD_CREDENTIALS,
-            Refused::BadRefreshToken => &kind::BAD_REFRESH_TOKEN,
+            AccountRefusal::EmailTaken => &kind::EMAIL_TAKEN,
+            AccountRefusal::UsernameTaken => &kind::USERNAME_TAKEN,
+            AccountRefusal::BadCredentials => &kind::BAD_CREDENTIALS,
+            AccountRefusal::BadRefreshToken => &kind::BAD_REFRESH_TOKEN,
         })
     }
 }

@@ -1,9 +1,9 @@
 //! What the edge must know of a request before the router sees it: the route's name, its metrics, and its limit. Built from
 //! the API's description, so it cannot drift from the router. It never calls a handler.
 
-use super::limits::Class;
+use super::limits::LimitClass;
 use super::{docs, sockets, web};
-use crate::telemetry::metrics::{Metrics, RouteMetrics};
+use crate::telemetry::metrics::{RouteMetrics, ServerMetrics};
 use axum::http::Method;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::PathItem;
@@ -14,33 +14,33 @@ pub struct Endpoint {
     /// Its counters.
     pub metrics: RouteMetrics,
     /// Its limit; `None` for probes and documentation.
-    pub class: Option<Class>,
+    pub class: Option<LimitClass>,
     /// Whether it is the documentation page, which needs scripts.
     pub is_page: bool,
 }
 
 /// All endpoints.
-pub struct Routes {
+pub struct RouteTable {
     paths: matchit::Router<[Option<Box<Endpoint>>; METHODS.len()]>,
     unknown: Endpoint,
 }
 
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
-impl Routes {
+impl RouteTable {
     /// The endpoints of this description, of the documentation itself, and of the shop's pages.
     ///
     /// # Panics
     /// When two paths of the description collide; the router would have panicked before.
     #[must_use]
-    pub fn new(openapi: &OpenApi, metrics: &Metrics) -> Self {
+    pub fn new(openapi: &OpenApi, metrics: &ServerMetrics) -> Self {
         let mut paths = matchit::Router::new();
         for (path, item) in &openapi.paths.paths {
             let endpoint = |method: usize| {
                 is_described(item, method).then(|| {
                     let method = METHODS[method];
-                    let metrics = metrics.route(method, path);
-                    Box::new(Endpoint { metrics, class: class(method, path), is_page: false })
+                    let metrics = metrics.route_metrics(method, path);
+                    Box::new(Endpoint { metrics, class: limit_class(method, path), is_page: false })
                 })
             };
             paths.insert(path, std::array::from_fn(endpoint)).expect("the description's paths are distinct");
@@ -48,25 +48,25 @@ impl Routes {
         // The shop's own pages bring a stricter policy along.
         let documentation = docs::PATHS.into_iter().map(|path| (path, true));
         for (path, is_page) in documentation.chain(web::paths().map(|path| (path, false))) {
-            let metrics = metrics.route("GET", path);
+            let metrics = metrics.route_metrics("GET", path);
             let mut endpoints = std::array::from_fn(|_| None);
             endpoints[0] = Some(Box::new(Endpoint { metrics, class: None, is_page }));
             paths.insert(path, endpoints).expect("pages have paths of their own");
         }
         let endpoint = |method: usize| {
-            let metrics = metrics.route(METHODS[method], sockets::PREFIX);
+            let metrics = metrics.route_metrics(METHODS[method], sockets::PREFIX);
             (method < 2).then(|| Box::new(Endpoint { metrics, class: None, is_page: false }))
         };
         paths
             .insert(sockets::PREFIX, std::array::from_fn(endpoint))
             .expect("sockets have a path of their own");
-        let metrics = metrics.route("any", "unknown");
-        Self { paths, unknown: Endpoint { metrics, class: Some(Class::Read), is_page: false } }
+        let metrics = metrics.route_metrics("any", "unknown");
+        Self { paths, unknown: Endpoint { metrics, class: Some(LimitClass::Read), is_page: false } }
     }
 
     /// The endpoint that a request is for; what has none shares one.
     #[must_use]
-    pub fn at(&self, method: &Method, path: &str) -> &Endpoint {
+    pub fn find_endpoint(&self, method: &Method, path: &str) -> &Endpoint {
         let index = match *method {
             Method::GET | Method::HEAD => 0,
             Method::POST => 1,
@@ -92,17 +92,17 @@ fn is_described(item: &PathItem, method: usize) -> bool {
 
 /// The limit of an endpoint. Only where passwords and refresh tokens can be guessed it is `auth`, and then always by
 /// address: else each account that an attacker makes would bring guesses of its own.
-fn class(method: &str, path: &str) -> Option<Class> {
+fn limit_class(method: &str, path: &str) -> Option<LimitClass> {
     if !path.starts_with("/api/") {
         return None;
     }
     match method {
-        "GET" => Some(Class::Read),
-        _ if path.ends_with("/auth/logout") => Some(Class::Buy),
-        _ if path.contains("/auth/") => Some(Class::Auth),
+        "GET" => Some(LimitClass::Read),
+        _ if path.ends_with("/auth/logout") => Some(LimitClass::Buy),
+        _ if path.contains("/auth/") => Some(LimitClass::Auth),
         // Admins work in bulk, and are trusted.
-        _ if path.contains("/admin/") => Some(Class::Read),
-        _ => Some(Class::Buy),
+        _ if path.contains("/admin/") => Some(LimitClass::Read),
+        _ => Some(LimitClass::Buy),
     }
 }
 
@@ -113,26 +113,29 @@ mod tests {
     #[test]
     fn what_can_be_guessed_is_limited_most() {
         for (method, path, expected) in [
-            ("POST", "/api/v1/auth/login", Some(Class::Auth)),
-            ("POST", "/api/v1/auth/refresh", Some(Class::Auth)),
-            ("POST", "/api/v1/auth/logout", Some(Class::Buy)),
-            ("GET", "/api/v1/auth/me", Some(Class::Read)),
-            ("POST", "/api/v1/orders", Some(Class::Buy)),
-            ("DELETE", "/api/v1/queue/leave", Some(Class::Buy)),
-            ("POST", "/api/v1/admin/products", Some(Class::Read)),
+            ("POST", "/api/v1/auth/login", Some(LimitClass::Auth)),
+            ("POST", "/api/v1/auth/refresh", Some(LimitClass::Auth)),
+            ("POST", "/api/v1/auth/logout", Some(LimitClass::Buy)),
+            ("GET", "/api/v1/auth/me", Some(LimitClass::Read)),
+            ("POST", "/api/v1/orders", Some(LimitClass::Buy)),
+            ("DELETE", "/api/v1/queue/leave", Some(LimitClass::Buy)),
+            ("POST", "/api/v1/admin/products", Some(LimitClass::Read)),
             ("GET", "/livez", None),
         ] {
-            assert_eq!(class(method, path), expected, "{method} {path}");
+            assert_eq!(limit_class(method, path), expected, "{method} {path}");
         }
     }
 
     #[test]
     fn an_endpoint_is_found_by_method_and_pattern() {
-        let metrics = Metrics::default();
-        let routes = Routes::new(&crate::http::openapi(), &metrics);
-        assert_eq!(routes.at(&Method::HEAD, "/livez").metrics.route(), "/livez");
-        assert_eq!(routes.at(&Method::POST, "/livez").metrics.route(), "unknown");
-        assert_eq!(routes.at(&Method::GET, "/nowhere").metrics.route(), "unknown");
-        assert_eq!(routes.at(&Method::GET, "/docs/swagger-ui.css").metrics.route(), "/docs/{*file}");
+        let metrics = ServerMetrics::default();
+        let routes = RouteTable::new(&crate::http::openapi(), &metrics);
+        assert_eq!(routes.find_endpoint(&Method::HEAD, "/livez").metrics.route(), "/livez");
+        assert_eq!(routes.find_endpoint(&Method::POST, "/livez").metrics.route(), "unknown");
+        assert_eq!(routes.find_endpoint(&Method::GET, "/nowhere").metrics.route(), "unknown");
+        assert_eq!(
+            routes.find_endpoint(&Method::GET, "/docs/swagger-ui.css").metrics.route(),
+            "/docs/{*file}"
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Connections: accepts them, bounds how many there are and how long each may dawdle, and lets those in flight finish when the
 //! process is told to stop. It never looks into a request.
 
-use super::edge::Edge;
+use super::edge::HttpEdge;
 use axum::body::Body;
 use axum::http::{Request, Response};
 use futures::task::AtomicWaker;
@@ -25,7 +25,7 @@ use tokio::time::MissedTickBehavior;
 
 /// What the server goes by.
 #[derive(Debug, Clone, Copy)]
-pub struct Settings {
+pub struct ServerSettings {
     /// Connections at a time; further ones wait in the system's backlog.
     pub connections_max: u32,
     /// How long the head of a request may take from its first byte to its last.
@@ -50,12 +50,12 @@ const HEAD_LEN_MAX: usize = 16 << 10;
 const HEADERS_MAX: usize = 64;
 
 /// How often the minder looks: an eighth of the shortest limit, within these bounds.
-const MIND_EVERY_MIN: Duration = Duration::from_millis(5);
-const MIND_EVERY_MAX: Duration = Duration::from_millis(250);
+const SWEEP_PERIOD_MIN: Duration = Duration::from_millis(5);
+const SWEEP_PERIOD_MAX: Duration = Duration::from_millis(250);
 
 /// Milliseconds in which a peer must take something of what is sent to it: more than any phone needs to come out of a tunnel.
 #[cfg(target_os = "linux")]
-const DEAF_MS: u32 = 30_000;
+const TCP_USER_TIMEOUT_MS: u32 = 30_000;
 
 /// How long accepting rests after the system refused it (usually: no file descriptor left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -82,12 +82,12 @@ pub fn listen(socket: TcpSocket) -> io::Result<TcpListener> {
 /// Serves until `stop` turns true, then lets what is in flight finish. Returns the connections that had to be cut.
 pub async fn serve(
     listener: TcpListener,
-    edge: Arc<Edge>,
-    settings: Settings,
+    edge: Arc<HttpEdge>,
+    settings: ServerSettings,
     mut stop: watch::Receiver<bool>,
 ) -> usize {
     let slots = Arc::new(Semaphore::new(settings.connections_max as usize));
-    let minder = Arc::new(Minder::new(settings));
+    let minder = Arc::new(DeadlineSweeper::new(settings));
     let minding = tokio::spawn(Arc::clone(&minder).run());
     loop {
         let accept = async {
@@ -102,10 +102,10 @@ pub async fn serve(
         let Ok(slot) = slot else { break };
         match accepted {
             Ok((stream, peer)) => {
-                let control = minder.welcome();
+                let control = minder.track_connection();
                 let edge = Arc::clone(&edge);
                 tokio::spawn(async move {
-                    converse(stream, peer, slot, &edge, &control).await;
+                    serve_connection(stream, peer, slot, &edge, &control).await;
                 });
             }
             Err(error) if is_of_one_connection(&error) => {}
@@ -116,7 +116,7 @@ pub async fn serve(
         }
     }
     drop(listener);
-    minder.finish_all();
+    minder.finish_connections();
     let all = slots.acquire_many(settings.connections_max);
     let cut = match tokio::time::timeout(settings.drain_limit, all).await {
         Ok(_) => 0,
@@ -132,47 +132,53 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// Serves one connection until either side ends it, or the minder does.
-async fn converse(stream: TcpStream, peer: SocketAddr, slot: Slot, edge: &Arc<Edge>, control: &Arc<Control>) {
+async fn serve_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    slot: ConnectionSlot,
+    edge: &Arc<HttpEdge>,
+    control: &Arc<ConnectionHandle>,
+) {
     // Best effort: without it a reply may wait 40 ms for the next packet.
     let _ = stream.set_nodelay(true);
-    give_up_on_deaf_peers(&stream);
-    let open = Open::new(Arc::clone(edge));
-    let io = TokioIo::new(Watched { stream, control: Arc::clone(control), _slot: slot, _open: open });
-    let service = service_fn(|request| answer(edge, control, request, peer));
-    let mut connection = pin!(builder().serve_connection(io, service).with_upgrades());
+    set_tcp_user_timeout(&stream);
+    let open = OpenConnection::new(Arc::clone(edge));
+    let io = TokioIo::new(TrackedStream { stream, handle: Arc::clone(control), _slot: slot, _open: open });
+    let service = service_fn(|request| answer_request(edge, control, request, peer));
+    let mut connection = pin!(http1_builder().serve_connection(io, service).with_upgrades());
     let mut finishing = false;
     poll_fn(|cx| {
         // Registered before the look, so that no order is missed between the two.
         control.waker.register(cx.waker());
-        match control.order() {
-            Order::Go => {}
-            Order::Finish if finishing => {}
-            Order::Finish => {
+        match control.command() {
+            ConnectionCommand::Continue => {}
+            ConnectionCommand::Finish if finishing => {}
+            ConnectionCommand::Finish => {
                 finishing = true;
                 connection.as_mut().graceful_shutdown();
             }
-            Order::End => return Poll::Ready(()),
+            ConnectionCommand::Close => return Poll::Ready(()),
         }
         // Why a connection broke is its client's business.
         connection.as_mut().poll(cx).map(|_broken| ())
     })
     .await;
     // Where it still lives, a socket has taken it over.
-    control.set(Phase::Socket);
+    control.set_phase(ConnectionPhase::Socket);
 }
 
 /// A peer that takes nothing for so long, while something is on its way to it, is gone, or wants our memory. The system looks
 /// after that, also for connections that have become sockets.
 #[cfg(target_os = "linux")]
-fn give_up_on_deaf_peers(stream: &TcpStream) {
+fn set_tcp_user_timeout(stream: &TcpStream) {
     // Best effort: without it the system's own patience holds, which is some minutes.
-    let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, DEAF_MS);
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, TCP_USER_TIMEOUT_MS);
 }
 
 #[cfg(not(target_os = "linux"))]
 fn give_up_on_deaf_peers(_stream: &TcpStream) {}
 
-fn builder() -> http1::Builder {
+fn http1_builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         // The minder does this: hyper would set up and tear down a timer for every request.
@@ -185,47 +191,47 @@ fn builder() -> http1::Builder {
     builder
 }
 
-async fn answer(
-    edge: &Edge,
-    control: &Control,
+async fn answer_request(
+    edge: &HttpEdge,
+    control: &ConnectionHandle,
     request: Request<Incoming>,
     peer: SocketAddr,
 ) -> Result<Response<Body>, Infallible> {
-    control.set(Phase::Answering);
+    control.set_phase(ConnectionPhase::Answering);
     let response = edge.handle(request, peer.ip(), &|| control.is_late()).await;
-    control.set(Phase::Idle);
+    control.set_phase(ConnectionPhase::Idle);
     Ok(response)
 }
 
 /// Looks after all connections at once, a few times a second: ends those that dawdle, and tells all of them when the process
 /// stops. A timer for each connection would cost more than all the rest of a connection's upkeep.
-struct Minder {
+struct DeadlineSweeper {
     period: Duration,
-    watch: Arc<Watch>,
-    connections: Mutex<Vec<Weak<Control>>>,
+    deadlines: Arc<PhaseDeadlines>,
+    connections: Mutex<Vec<Weak<ConnectionHandle>>>,
 }
 
-impl Minder {
-    fn new(settings: Settings) -> Self {
-        let Settings { head_limit, idle_limit, answer_limit, behind_limit, .. } = settings;
+impl DeadlineSweeper {
+    fn new(settings: ServerSettings) -> Self {
+        let ServerSettings { head_limit, idle_limit, answer_limit, behind_limit, .. } = settings;
         let shortest = head_limit.min(idle_limit).min(answer_limit).min(behind_limit);
-        let period = (shortest / 8).clamp(MIND_EVERY_MIN, MIND_EVERY_MAX);
+        let period = (shortest / 8).clamp(SWEEP_PERIOD_MIN, SWEEP_PERIOD_MAX);
         // One more than the limit: the first tick comes at some moment of its period.
         let ticks = |limit: Duration| {
             u64::try_from(limit.as_nanos().div_ceil(period.as_nanos())).unwrap_or(u64::MAX) + 1
         };
-        let watch = Watch {
+        let watch = PhaseDeadlines {
             ticks: AtomicU64::new(0),
             head: ticks(head_limit),
             idle: ticks(idle_limit),
             answer: ticks(answer_limit),
             behind: ticks(behind_limit),
         };
-        Self { period, watch: Arc::new(watch), connections: Mutex::default() }
+        Self { period, deadlines: Arc::new(watch), connections: Mutex::default() }
     }
 
-    fn welcome(&self) -> Arc<Control> {
-        let control = Arc::new(Control::new(Arc::clone(&self.watch)));
+    fn track_connection(&self) -> Arc<ConnectionHandle> {
+        let control = Arc::new(ConnectionHandle::new(Arc::clone(&self.deadlines)));
         self.lock().push(Arc::downgrade(&control));
         control
     }
@@ -235,30 +241,30 @@ impl Minder {
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             tick.tick().await;
-            self.watch.ticks.fetch_add(1, Ordering::Relaxed);
+            self.deadlines.ticks.fetch_add(1, Ordering::Relaxed);
             self.lock().retain(|connection| {
                 let Some(control) = connection.upgrade() else { return false };
                 if control.is_late() {
-                    control.hurry();
+                    control.enforce_deadline();
                 }
                 true
             });
         }
     }
 
-    fn finish_all(&self) {
+    fn finish_connections(&self) {
         for connection in self.lock().iter().filter_map(Weak::upgrade) {
-            connection.tell(Order::Finish);
+            connection.send_command(ConnectionCommand::Finish);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Control>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<ConnectionHandle>>> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The minder's clock, and how many of its ticks each phase may last.
-struct Watch {
+struct PhaseDeadlines {
     ticks: AtomicU64,
     head: u64,
     idle: u64,
@@ -267,62 +273,63 @@ struct Watch {
 }
 
 /// What the minder and a connection tell each other.
-struct Control {
-    watch: Arc<Watch>,
+struct ConnectionHandle {
+    deadlines: Arc<PhaseDeadlines>,
     /// What the connection is doing and since when: three bits of [`Phase`], the rest the minder's tick.
     activity: AtomicU64,
-    order: AtomicU8,
+    command: AtomicU8,
     waker: AtomicWaker,
 }
 
 /// What a connection is doing.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum ConnectionPhase {
     /// Waits for a request's first byte, or writes the reply before.
     Idle = 0,
     /// Has some of a request's head.
     Head = 1,
-    /// Is being answered.
     Answering = 2,
     /// Belongs to a socket, whose peer has read what there was, as far as the system knows.
     Socket = 3,
     /// Belongs to a socket whose peer does not take all that is written to it.
-    Behind = 4,
+    Backpressured = 4,
 }
 
 /// What a connection is to do.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Order {
-    /// Go on.
-    Go = 0,
+enum ConnectionCommand {
+    Continue = 0,
     /// Answer what it has, then end.
     Finish = 1,
-    /// End now.
-    End = 2,
+    Close = 2,
 }
 
-impl Control {
-    fn new(watch: Arc<Watch>) -> Self {
-        let control =
-            Self { watch, activity: AtomicU64::new(0), order: AtomicU8::new(0), waker: AtomicWaker::new() };
+impl ConnectionHandle {
+    fn new(watch: Arc<PhaseDeadlines>) -> Self {
+        let control = Self {
+            deadlines: watch,
+            activity: AtomicU64::new(0),
+            command: AtomicU8::new(0),
+            waker: AtomicWaker::new(),
+        };
         // A connection that never says anything gets no more time than a slow head.
-        control.set(Phase::Head);
+        control.set_phase(ConnectionPhase::Head);
         control
     }
 
-    fn set(&self, phase: Phase) {
-        let tick = self.watch.ticks.load(Ordering::Relaxed);
+    fn set_phase(&self, phase: ConnectionPhase) {
+        let tick = self.deadlines.ticks.load(Ordering::Relaxed);
         self.activity.store(tick << 3 | phase as u64, Ordering::Relaxed);
     }
 
-    fn phase(&self) -> (Phase, u64) {
+    fn phase(&self) -> (ConnectionPhase, u64) {
         let activity = self.activity.load(Ordering::Relaxed);
         let phase = match activity & 7 {
-            0 => Phase::Idle,
-            1 => Phase::Head,
-            2 => Phase::Answering,
-            3 => Phase::Socket,
-            _ => Phase::Behind,
+            0 => ConnectionPhase::Idle,
+            1 => ConnectionPhase::Head,
+            2 => ConnectionPhase::Answering,
+            3 => ConnectionPhase::Socket,
+            _ => ConnectionPhase::Backpressured,
         };
         (phase, activity >> 3)
     }
@@ -331,130 +338,133 @@ impl Control {
     fn is_late(&self) -> bool {
         let (phase, since) = self.phase();
         let limit = match phase {
-            Phase::Idle => self.watch.idle,
-            Phase::Head => self.watch.head,
-            Phase::Answering => self.watch.answer,
+            ConnectionPhase::Idle => self.deadlines.idle,
+            ConnectionPhase::Head => self.deadlines.head,
+            ConnectionPhase::Answering => self.deadlines.answer,
             // Its own pings look after it.
-            Phase::Socket => return false,
-            Phase::Behind => self.watch.behind,
+            ConnectionPhase::Socket => return false,
+            ConnectionPhase::Backpressured => self.deadlines.behind,
         };
-        self.watch.ticks.load(Ordering::Relaxed).saturating_sub(since) > limit
+        self.deadlines.ticks.load(Ordering::Relaxed).saturating_sub(since) > limit
     }
 
     /// Ends a connection that dawdles. A request that takes too long is only woken: it sees for itself that it is late, and
     /// says so.
-    fn hurry(&self) {
+    fn enforce_deadline(&self) {
         match self.phase().0 {
-            Phase::Idle | Phase::Head | Phase::Behind => self.tell(Order::End),
-            Phase::Answering => self.waker.wake(),
-            Phase::Socket => {}
+            ConnectionPhase::Idle | ConnectionPhase::Head | ConnectionPhase::Backpressured => {
+                self.send_command(ConnectionCommand::Close)
+            }
+            ConnectionPhase::Answering => self.waker.wake(),
+            ConnectionPhase::Socket => {}
         }
     }
 
     /// Bytes came.
-    fn read(&self) {
-        if self.phase().0 == Phase::Idle {
-            self.set(Phase::Head);
+    fn record_read(&self) {
+        if self.phase().0 == ConnectionPhase::Idle {
+            self.set_phase(ConnectionPhase::Head);
         }
     }
 
     /// Bytes of a reply went. A long one may take longer than a connection may idle, as long as it moves.
-    fn wrote(&self) {
-        if self.phase().0 == Phase::Idle {
-            self.set(Phase::Idle);
+    fn record_write(&self) {
+        if self.phase().0 == ConnectionPhase::Idle {
+            self.set_phase(ConnectionPhase::Idle);
         }
     }
 
     /// There was no room for bytes that were to be written.
-    fn falls_behind(&self, cx: &Context<'_>) {
-        if self.phase().0 == Phase::Socket {
-            self.set(Phase::Behind);
+    fn record_backpressure(&self, cx: &Context<'_>) {
+        if self.phase().0 == ConnectionPhase::Socket {
+            self.set_phase(ConnectionPhase::Backpressured);
         }
-        if self.phase().0 == Phase::Behind {
+        if self.phase().0 == ConnectionPhase::Backpressured {
             self.waker.register(cx.waker());
         }
     }
 
     /// All that was to be written was taken.
-    fn caught_up(&self) {
-        if self.phase().0 == Phase::Behind {
-            self.set(Phase::Socket);
+    fn record_flush(&self) {
+        if self.phase().0 == ConnectionPhase::Backpressured {
+            self.set_phase(ConnectionPhase::Socket);
         }
     }
 
     /// Whether it was cut while it belonged to a socket: nobody but the stream itself can tell the socket.
-    fn is_cut(&self) -> bool {
-        self.order() == Order::End && matches!(self.phase().0, Phase::Socket | Phase::Behind)
+    fn must_close(&self) -> bool {
+        self.command() == ConnectionCommand::Close
+            && matches!(self.phase().0, ConnectionPhase::Socket | ConnectionPhase::Backpressured)
     }
 
-    fn order(&self) -> Order {
-        match self.order.load(Ordering::Acquire) {
-            0 => Order::Go,
-            1 => Order::Finish,
-            _ => Order::End,
+    fn command(&self) -> ConnectionCommand {
+        match self.command.load(Ordering::Acquire) {
+            0 => ConnectionCommand::Continue,
+            1 => ConnectionCommand::Finish,
+            _ => ConnectionCommand::Close,
         }
     }
 
-    fn tell(&self, order: Order) {
-        self.order.fetch_max(order as u8, Ordering::AcqRel);
+    fn send_command(&self, order: ConnectionCommand) {
+        self.command.fetch_max(order as u8, Ordering::AcqRel);
         self.waker.wake();
     }
 }
 
 /// A place among the connections.
-type Slot = OwnedSemaphorePermit;
+type ConnectionSlot = OwnedSemaphorePermit;
 
 /// The stream, telling when bytes come, and when they do not leave. It keeps its place until it is closed, also when a socket has
 /// taken it over; and it is cut when the peer of that socket lets so much wait, for so long, that it only costs memory.
-struct Watched {
+struct TrackedStream {
     stream: TcpStream,
-    control: Arc<Control>,
-    _slot: Slot,
-    _open: Open,
+    handle: Arc<ConnectionHandle>,
+    _slot: ConnectionSlot,
+    _open: OpenConnection,
 }
 
-impl Watched {
-    fn written(&self, cx: &Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+impl TrackedStream {
+    fn track_write(&self, cx: &Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if written.is_pending() {
             // Registered before the look, so that no order is missed between the two.
-            self.control.falls_behind(cx);
+            self.handle.record_backpressure(cx);
         } else if matches!(written, Poll::Ready(Ok(1..))) {
-            self.control.wrote();
+            self.handle.record_write();
         }
-        if self.control.is_cut() {
+        if self.handle.must_close() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         written
     }
 }
 
-impl AsyncRead for Watched {
+impl AsyncRead for TrackedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.control.is_cut() {
+        if self.handle.must_close() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
-            self.control.read();
+            self.handle.record_read();
         }
         read
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for TrackedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.written(cx, written)
+        self.track_write(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // A WebSocket asks for this when it has written all it had, and a TCP stream has nothing to flush itself.
-        self.control.caught_up();
+        self.handle.record_flush();
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
@@ -468,7 +478,7 @@ impl AsyncWrite for Watched {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.written(cx, written)
+        self.track_write(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -477,16 +487,16 @@ impl AsyncWrite for Watched {
 }
 
 /// Counts a connection for as long as it is open.
-struct Open(Arc<Edge>);
+struct OpenConnection(Arc<HttpEdge>);
 
-impl Open {
-    fn new(edge: Arc<Edge>) -> Self {
+impl OpenConnection {
+    fn new(edge: Arc<HttpEdge>) -> Self {
         edge.connections().inc();
         Self(edge)
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.connections().dec();
     }

@@ -15,12 +15,12 @@ pub const PREFIX: &str = "/socket.io/";
 
 /// Whether a request opens a socket: one that exists is named in the query.
 #[must_use]
-pub fn opens_one(uri: &Uri) -> bool {
+pub fn opens_socket(uri: &Uri) -> bool {
     uri.query().is_none_or(|query| !query.split('&').any(|pair| pair.starts_with("sid=")))
 }
 
 /// What is kept of a request's head for as long as its socket lives: the rest would be memory for nothing.
-const KEPT: [HeaderName; 8] = [
+const KEPT_HEADERS: [HeaderName; 8] = [
     header::CONNECTION,
     header::UPGRADE,
     header::SEC_WEBSOCKET_KEY,
@@ -32,11 +32,11 @@ const KEPT: [HeaderName; 8] = [
 ];
 
 /// A service behind the door.
-pub struct Door(Box<Answer>);
+pub struct SocketService(Box<SocketHandler>);
 
-type Answer = dyn Fn(Request<Incoming>, IpAddr) -> BoxFuture<'static, Response<Body>> + Send + Sync;
+type SocketHandler = dyn Fn(Request<Incoming>, IpAddr) -> BoxFuture<'static, Response<Body>> + Send + Sync;
 
-impl Door {
+impl SocketService {
     /// A door to `service`, which finds what `visitor` makes of the client's address in the extensions of each request. A
     /// service that keeps a request's head for as long as its socket lives keeps that as well.
     pub fn new<S, B, V>(service: S, visitor: fn(IpAddr) -> V) -> Self
@@ -61,14 +61,14 @@ impl Door {
     }
 
     /// Has a request from this address answered.
-    pub fn answer(
+    pub fn handle_request(
         &self,
         mut request: Request<Incoming>,
         address: IpAddr,
     ) -> BoxFuture<'static, Response<Body>> {
         let headers = std::mem::take(request.headers_mut());
-        let mut kept = HeaderMap::with_capacity(KEPT.len());
-        for name in KEPT {
+        let mut kept = HeaderMap::with_capacity(KEPT_HEADERS.len());
+        for name in KEPT_HEADERS {
             if let Some(value) = headers.get(&name) {
                 kept.insert(name, value.clone());
             }

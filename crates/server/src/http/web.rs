@@ -31,12 +31,12 @@ pub fn paths() -> impl Iterator<Item = &'static str> {
 
 /// The routes of the pages.
 pub fn router() -> Router<AppState> {
-    let router = Router::new().route(ASSETS, get(asset)).route(SALE_PAGE, get(sale_page));
-    PAGES.into_iter().fold(router, |router, path| router.route(path, get(page)))
+    let router = Router::new().route(ASSETS, get(send_asset)).route(SALE_PAGE, get(send_sale_page));
+    PAGES.into_iter().fold(router, |router, path| router.route(path, get(send_page)))
 }
 
 /// What answers where nothing is: a page to a person who follows a link, a problem document to a program.
-pub async fn nothing_here(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+pub async fn answer_unknown_path(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let wants_page = headers
         .get(header::ACCEPT)
         .and_then(|accept| accept.to_str().ok())
@@ -45,7 +45,7 @@ pub async fn nothing_here(method: Method, uri: Uri, headers: HeaderMap) -> Respo
     if !wants_page || is_ours || !matches!(method, Method::GET | Method::HEAD) {
         return Problem::new(&kind::NOT_FOUND).into_response();
     }
-    let mut response = page(headers).await;
+    let mut response = send_page(headers).await;
     if response.status() == StatusCode::OK {
         *response.status_mut() = StatusCode::NOT_FOUND;
     }
@@ -53,7 +53,7 @@ pub async fn nothing_here(method: Method, uri: Uri, headers: HeaderMap) -> Respo
 }
 
 /// One file of `web/dist`, in each form that it can be sent in.
-struct File {
+struct WebFile {
     path: &'static str,
     plain: &'static [u8],
     br: Option<&'static [u8]>,
@@ -61,10 +61,10 @@ struct File {
 }
 
 /// All files of `web/dist` when this binary was built; `build.rs` writes the list.
-static FILES: &[File] = include!(concat!(env!("OUT_DIR"), "/web_files.rs"));
+static FILES: &[WebFile] = include!(concat!(env!("OUT_DIR"), "/web_files.rs"));
 
 /// The one page, with its entity tag; `None` when the pages were not built.
-static INDEX: LazyLock<Option<(&File, HeaderValue)>> = LazyLock::new(|| {
+static INDEX: LazyLock<Option<(&WebFile, HeaderValue)>> = LazyLock::new(|| {
     let file = FILES.iter().find(|file| file.path == "index.html")?;
     let digest = Sha256::digest(file.plain);
     let tag = format!("W/\"{}\"", URL_SAFE_NO_PAD.encode(digest.get(..12)?));
@@ -85,10 +85,10 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 /// A name with a hash in it never means anything else: a year is as long as caches keep to.
-const FOR_GOOD: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
-const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
+const CACHE_IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+const CACHE_REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
 
-async fn page(headers: HeaderMap) -> Response {
+async fn send_page(headers: HeaderMap) -> Response {
     let Some((file, tag)) = INDEX.as_ref() else {
         let kind = [
             (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
@@ -105,18 +105,18 @@ async fn page(headers: HeaderMap) -> Response {
         response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
         response
     } else {
-        send(file, &headers)
+        send_file(file, &headers)
     };
     let own = response.headers_mut();
     own.insert(header::ETAG, HeaderValue::clone(tag));
-    own.insert(header::CACHE_CONTROL, ASK_AGAIN);
+    own.insert(header::CACHE_CONTROL, CACHE_REVALIDATE);
     own.insert(header::CONTENT_SECURITY_POLICY, POLICY);
     response
 }
 
 /// The page, and a word to the browser to ask for the sale while it still reads the script.
-async fn sale_page(Path(slug): Path<String>, headers: HeaderMap) -> Response {
-    let mut response = page(headers).await;
+async fn send_sale_page(Path(slug): Path<String>, headers: HeaderMap) -> Response {
+    let mut response = send_page(headers).await;
     let is_slug = slug.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     let link = format!("</api/v1/flash-sales/{slug}>; rel=preload; as=fetch; crossorigin=anonymous");
     if let (true, Ok(link)) = (is_slug, HeaderValue::try_from(link)) {
@@ -125,19 +125,19 @@ async fn sale_page(Path(slug): Path<String>, headers: HeaderMap) -> Response {
     response
 }
 
-async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
+async fn send_asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
     let found = FILES.iter().find(|file| file.path.strip_prefix("assets/") == Some(name.as_str()));
     let Some(file) = found else { return Problem::new(&kind::NOT_FOUND).into_response() };
-    let mut response = send(file, &headers);
-    response.headers_mut().insert(header::CACHE_CONTROL, FOR_GOOD);
+    let mut response = send_file(file, &headers);
+    response.headers_mut().insert(header::CACHE_CONTROL, CACHE_IMMUTABLE);
     response
 }
 
 /// The file in the smallest form that the client takes.
-fn send(file: &'static File, headers: &HeaderMap) -> Response {
+fn send_file(file: &'static WebFile, headers: &HeaderMap) -> Response {
     let (bytes, encoding) = match (file.br, file.gzip) {
-        (Some(br), _) if takes(headers, "br") => (br, Some("br")),
-        (_, Some(gzip)) if takes(headers, "gzip") => (gzip, Some("gzip")),
+        (Some(br), _) if accepts_encoding(headers, "br") => (br, Some("br")),
+        (_, Some(gzip)) if accepts_encoding(headers, "gzip") => (gzip, Some("gzip")),
         _ => (file.plain, None),
     };
     let mut response = Response::new(Body::from(Bytes::from_static(bytes)));
@@ -151,7 +151,7 @@ fn send(file: &'static File, headers: &HeaderMap) -> Response {
 }
 
 /// Whether `Accept-Encoding` names this coding without ruling it out.
-fn takes(headers: &HeaderMap, coding: &str) -> bool {
+fn accepts_encoding(headers: &HeaderMap, coding: &str) -> bool {
     const NAME: HeaderName = header::ACCEPT_ENCODING;
     let values = headers.get_all(NAME).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|one| {
@@ -189,7 +189,11 @@ mod tests {
             ("brotli", false, false),
         ] {
             let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(accept))]);
-            assert_eq!((takes(&headers, "br"), takes(&headers, "gzip")), (br, gzip), "{accept}");
+            assert_eq!(
+                (accepts_encoding(&headers, "br"), accepts_encoding(&headers, "gzip")),
+                (br, gzip),
+                "{accept}"
+            );
         }
     }
 

@@ -14,29 +14,29 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// Takes money from buyers. Every call is idempotent by its intent: repeated, it changes nothing and tells the same.
-pub trait Provider: Send + Sync + 'static {
+pub trait PaymentProvider: Send + Sync + 'static {
     /// Whether this provider knows the payment method. Never waits.
     fn accepts(&self, method: &str) -> bool;
 
     /// Sets the money aside. It is not taken before [`Provider::capture`].
-    fn authorise<'a>(&'a self, charge: &'a Charge) -> BoxFuture<'a, Authorisation>;
+    fn authorise<'a>(&'a self, charge: &'a ChargeRequest) -> BoxFuture<'a, AuthorisationResult>;
 
     /// Takes the money that was set aside. Anything but [`Standing::Captured`] says why it could not be taken.
-    fn capture(&self, intent: IntentId) -> BoxFuture<'_, Told>;
+    fn capture(&self, intent: IntentId) -> BoxFuture<'_, ProviderReply>;
 
     /// Lets go of the money that was set aside. An intent that the provider has never seen is closed by this: should its
     /// authorisation still be under way somewhere, it will be declined on arrival.
-    fn void(&self, intent: IntentId) -> BoxFuture<'_, Told>;
+    fn void(&self, intent: IntentId) -> BoxFuture<'_, ProviderReply>;
 
     /// Gives all the money back that was taken.
-    fn refund(&self, intent: IntentId) -> BoxFuture<'_, Told>;
+    fn refund(&self, intent: IntentId) -> BoxFuture<'_, ProviderReply>;
 
     /// What the provider knows of the intent; `None` when it never saw it.
-    fn find(&self, intent: IntentId) -> BoxFuture<'_, Result<Option<Standing>, Unanswered>>;
+    fn find(&self, intent: IntentId) -> BoxFuture<'_, Result<Option<PaymentStatus>, NoProviderReply>>;
 }
 
 /// What stands in the provider's books after a call.
-pub type Told = Result<Standing, Unanswered>;
+pub type ProviderReply = Result<PaymentStatus, NoProviderReply>;
 
 /// The id of one payment, made by us.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,8 +56,7 @@ impl fmt::Debug for IntentId {
 
 /// What is to be paid, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Charge {
-    /// Under which intent.
+pub struct ChargeRequest {
     pub intent: IntentId,
     /// How much; more than nothing.
     pub amount: Money,
@@ -67,7 +66,7 @@ pub struct Charge {
 
 /// The answer to [`Provider::authorise`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Authorisation {
+pub enum AuthorisationResult {
     /// The money is set aside for us.
     Authorised,
     /// It is not, and will not be under this intent.
@@ -81,7 +80,7 @@ pub enum Authorisation {
 
 /// How an intent stands in the provider's books.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Standing {
+pub enum PaymentStatus {
     /// The money is set aside.
     Authorised,
     /// The buyer's bank said no.
@@ -94,7 +93,7 @@ pub enum Standing {
     Refunded,
 }
 
-impl Standing {
+impl PaymentStatus {
     /// The word for it in tables and logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -111,81 +110,84 @@ impl Standing {
 /// The text is not a standing.
 #[derive(Debug, thiserror::Error)]
 #[error("a standing is authorised, declined, captured, voided or refunded")]
-pub struct StandingError;
+pub struct PaymentStatusError;
 
-impl std::str::FromStr for Standing {
-    type Err = StandingError;
+impl std::str::FromStr for PaymentStatus {
+    type Err = PaymentStatusError;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         [Self::Authorised, Self::Declined, Self::Captured, Self::Voided, Self::Refunded]
             .into_iter()
             .find(|standing| standing.as_str() == text)
-            .ok_or(StandingError)
+            .ok_or(PaymentStatusError)
     }
 }
 
 /// The provider did not answer in time, or its answer was lost. What was asked may have been done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the payment provider did not answer")]
-pub struct Unanswered;
+pub struct NoProviderReply;
 
 /// How long a provider may take.
 #[derive(Clone, Copy, Debug)]
-pub struct TimeLimits {
+pub struct ProviderTimeouts {
     /// For [`Provider::authorise`]: a bank may ask the buyer something. Well below the edge's limit for a request.
     pub authorise: Duration,
     /// For every other call.
     pub other: Duration,
 }
 
-impl Default for TimeLimits {
+impl Default for ProviderTimeouts {
     fn default() -> Self {
         Self { authorise: Duration::from_secs(10), other: Duration::from_secs(5) }
     }
 }
 
 /// A provider that answers in time, or is taken as not having answered.
-pub struct Limited {
-    provider: Arc<dyn Provider>,
-    limits: TimeLimits,
+pub struct ProviderWithTimeout {
+    provider: Arc<dyn PaymentProvider>,
+    limits: ProviderTimeouts,
 }
 
-impl Limited {
+impl ProviderWithTimeout {
     /// Bounds every wait for `provider`.
     #[must_use]
-    pub fn new(provider: Arc<dyn Provider>, limits: TimeLimits) -> Self {
+    pub fn new(provider: Arc<dyn PaymentProvider>, limits: ProviderTimeouts) -> Self {
         Self { provider, limits }
     }
 
-    async fn within<T>(&self, call: BoxFuture<'_, Result<T, Unanswered>>) -> Result<T, Unanswered> {
-        tokio::time::timeout(self.limits.other, call).await.unwrap_or(Err(Unanswered))
+    async fn with_timeout<T>(
+        &self,
+        call: BoxFuture<'_, Result<T, NoProviderReply>>,
+    ) -> Result<T, NoProviderReply> {
+        tokio::time::timeout(self.limits.other, call).await.unwrap_or(Err(NoProviderReply))
     }
 }
 
-impl Provider for Limited {
+impl PaymentProvider for ProviderWithTimeout {
     fn accepts(&self, method: &str) -> bool {
         self.provider.accepts(method)
     }
 
-    fn authorise<'a>(&'a self, charge: &'a Charge) -> BoxFuture<'a, Authorisation> {
+    fn authorise<'a>(&'a self, charge: &'a ChargeRequest) -> BoxFuture<'a, AuthorisationResult> {
         let answer = self.provider.authorise(charge);
         Box::pin(async move {
-            tokio::time::timeout(self.limits.authorise, answer).await.unwrap_or(Authorisation::Unknown)
+            tokio::time::timeout(self.limits.authorise, answer).await.unwrap_or(AuthorisationResult::Unknown)
         })
     }
 
-    fn capture(&self, intent: IntentId) -> BoxFuture<'_, Told> {
-        Box::pin(self.within(self.provider.capture(intent)))
+    fn capture(&self, intent: IntentId) -> BoxFuture<'_, ProviderReply> {
+        Box::pin(self.with_timeout(self.provider.capture(intent)))
     }
 
-    fn void(&self, intent: IntentId) -> BoxFuture<'_, Told> {
-        Box::pin(self.within(self.provider.void(intent)))
+    fn void(&self, intent: IntentId) -> BoxFuture<'_, ProviderReply> {
+        Box::pin(self.with_timeout(self.provider.void(intent)))
     }
 
-    fn refund(&self, intent: IntentId) -> BoxFuture<'_, Told> {
-        Box::pin(self.within(self.provider.refund(intent)))
+    fn refund(&self, intent: IntentId) -> BoxFuture<'_, ProviderReply> {
+        Box::pin(self.with_timeout(self.provider.refund(intent)))
     }
 
-    fn find(&self, intent: IntentId) -> BoxFuture<'_, Result<Option<Standing>, Unanswered>> {
-        Box::pin(self.within(self.provider.find(intent)))
+    fn find(&self, intent: IntentId) -> BoxFuture<'_, Result<Option<PaymentStatus>, NoProviderReply>> {
+        Box::pin(self.with_timeout(self.provider.find(intent)))
     }
 }

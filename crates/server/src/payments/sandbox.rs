@@ -1,7 +1,10 @@
 //! The built-in provider for trying things out: no money moves, but everything else is as with a real one. It stands for
 //! another company, so it keeps durable books of its own ([`Books`]) and never looks into ours.
 
-use super::{Authorisation, Charge, IntentId, Provider, Standing, Told, Unanswered};
+use super::{
+    AuthorisationResult, ChargeRequest, IntentId, NoProviderReply, PaymentProvider, PaymentStatus,
+    ProviderReply,
+};
 use futures::future::BoxFuture;
 use sale::Money;
 use std::borrow::Cow;
@@ -9,14 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long `sandbox:slow` takes (api.md).
-pub const SLOW: Duration = Duration::from_secs(3);
+pub const SLOW_DELAY: Duration = Duration::from_secs(3);
 
 /// What the sandbox does with a charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Method {
-    /// Approves.
+enum SandboxMethod {
     Approve,
-    /// Declines.
     Decline,
     /// Approves after [`SLOW`].
     Slow,
@@ -25,162 +26,167 @@ enum Method {
 }
 
 /// Every method with its name.
-const METHODS: [(&str, Method); 4] = [
-    ("sandbox:approve", Method::Approve),
-    ("sandbox:decline", Method::Decline),
-    ("sandbox:slow", Method::Slow),
-    ("sandbox:lost", Method::Lost),
+const METHODS: [(&str, SandboxMethod); 4] = [
+    ("sandbox:approve", SandboxMethod::Approve),
+    ("sandbox:decline", SandboxMethod::Decline),
+    ("sandbox:slow", SandboxMethod::Slow),
+    ("sandbox:lost", SandboxMethod::Lost),
 ];
 
 /// The names of the methods that the sandbox knows.
-pub fn methods() -> impl Iterator<Item = &'static str> {
+pub fn method_names() -> impl Iterator<Item = &'static str> {
     METHODS.iter().map(|(name, _)| *name)
 }
 
 /// One line of the sandbox's books.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    /// Whose.
+pub struct ChargeRecord {
     pub intent: IntentId,
     /// How much; `None` for an intent that was closed before it was ever seen.
     pub amount: Option<Money>,
-    /// How it stands.
-    pub standing: Standing,
+    pub status: PaymentStatus,
 }
 
 /// The sandbox's books cannot be read or written at the moment.
 #[derive(Debug, thiserror::Error)]
 #[error("the sandbox's books are closed")]
-pub struct BooksClosed(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+pub struct ChargeStoreError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
 /// Where the sandbox keeps its books. What a call has written is durable when it returns.
-pub trait Books: Send + Sync + 'static {
+pub trait ChargeStore: Send + Sync + 'static {
     /// The line of an intent.
-    fn read(&self, intent: IntentId) -> BoxFuture<'_, Result<Option<Line>, BooksClosed>>;
+    fn read(&self, intent: IntentId) -> BoxFuture<'_, Result<Option<ChargeRecord>, ChargeStoreError>>;
 
     /// Adds a line; `false` when the intent has one already, which stays as it is.
-    fn add<'a>(&'a self, line: &'a Line) -> BoxFuture<'a, Result<bool, BooksClosed>>;
+    fn add<'a>(&'a self, line: &'a ChargeRecord) -> BoxFuture<'a, Result<bool, ChargeStoreError>>;
 
     /// Moves an intent on; `false` when it does not stand at `from`.
     fn change(
         &self,
         intent: IntentId,
-        from: Standing,
-        to: Standing,
-    ) -> BoxFuture<'_, Result<bool, BooksClosed>>;
+        from: PaymentStatus,
+        to: PaymentStatus,
+    ) -> BoxFuture<'_, Result<bool, ChargeStoreError>>;
 }
 
-/// See the module.
-pub struct Sandbox {
-    books: Arc<dyn Books>,
-    slow: Duration,
+pub struct SandboxProvider {
+    charges: Arc<dyn ChargeStore>,
+    slow_delay: Duration,
 }
 
-impl Sandbox {
+impl SandboxProvider {
     /// A sandbox with these books. `slow` is how long `sandbox:slow` takes: [`SLOW`], or less in a test.
     #[must_use]
-    pub fn new(books: Arc<dyn Books>, slow: Duration) -> Self {
-        Self { books, slow }
+    pub fn new(books: Arc<dyn ChargeStore>, slow: Duration) -> Self {
+        Self { charges: books, slow_delay: slow }
     }
 
-    async fn charge(&self, charge: &Charge) -> Result<Authorisation, BooksClosed> {
-        let Some(method) = method(&charge.method) else {
+    async fn charge(&self, charge: &ChargeRequest) -> Result<AuthorisationResult, ChargeStoreError> {
+        let Some(method) = parse_method(&charge.method) else {
             return Ok(declined("the sandbox does not know this payment method"));
         };
-        if let Some(line) = self.books.read(charge.intent).await? {
-            return Ok(repeated(&line, charge));
+        if let Some(line) = self.charges.read(charge.intent).await? {
+            return Ok(repeat_reply(&line, charge));
         }
-        if method == Method::Slow {
-            tokio::time::sleep(self.slow).await;
+        if method == SandboxMethod::Slow {
+            tokio::time::sleep(self.slow_delay).await;
         }
-        let standing = if method == Method::Decline { Standing::Declined } else { Standing::Authorised };
-        let line = Line { intent: charge.intent, amount: Some(charge.amount), standing };
-        if !self.books.add(&line).await? {
+        let standing = if method == SandboxMethod::Decline {
+            PaymentStatus::Declined
+        } else {
+            PaymentStatus::Authorised
+        };
+        let line = ChargeRecord { intent: charge.intent, amount: Some(charge.amount), status: standing };
+        if !self.charges.add(&line).await? {
             // Another call with the same intent was quicker, or the intent was closed meanwhile.
-            let known = self.books.read(charge.intent).await?;
-            return Ok(known.map_or(Authorisation::Unknown, |line| repeated(&line, charge)));
+            let known = self.charges.read(charge.intent).await?;
+            return Ok(known.map_or(AuthorisationResult::Unknown, |line| repeat_reply(&line, charge)));
         }
         Ok(match method {
-            Method::Lost => Authorisation::Unknown,
-            Method::Approve | Method::Slow | Method::Decline => repeated(&line, charge),
+            SandboxMethod::Lost => AuthorisationResult::Unknown,
+            SandboxMethod::Approve | SandboxMethod::Slow | SandboxMethod::Decline => {
+                repeat_reply(&line, charge)
+            }
         })
     }
 
     /// Moves an intent from one standing to the next, and tells how it stands then.
-    async fn step(&self, intent: IntentId, from: Standing, to: Standing) -> Told {
+    async fn step(&self, intent: IntentId, from: PaymentStatus, to: PaymentStatus) -> ProviderReply {
         let moved = async {
-            if self.books.change(intent, from, to).await? {
+            if self.charges.change(intent, from, to).await? {
                 return Ok(Some(to));
             }
-            Ok(self.books.read(intent).await?.map(|line| line.standing))
+            Ok(self.charges.read(intent).await?.map(|line| line.status))
         };
-        moved.await.map_err(unanswered)?.ok_or(Unanswered)
+        moved.await.map_err(log_no_reply)?.ok_or(NoProviderReply)
     }
 }
 
-impl Provider for Sandbox {
+impl PaymentProvider for SandboxProvider {
     fn accepts(&self, name: &str) -> bool {
-        method(name).is_some()
+        parse_method(name).is_some()
     }
 
-    fn authorise<'a>(&'a self, charge: &'a Charge) -> BoxFuture<'a, Authorisation> {
+    fn authorise<'a>(&'a self, charge: &'a ChargeRequest) -> BoxFuture<'a, AuthorisationResult> {
         Box::pin(async move {
             self.charge(charge).await.unwrap_or_else(|closed| {
-                unanswered(closed);
-                Authorisation::Unknown
+                log_no_reply(closed);
+                AuthorisationResult::Unknown
             })
         })
     }
 
-    fn capture(&self, intent: IntentId) -> BoxFuture<'_, Told> {
-        Box::pin(self.step(intent, Standing::Authorised, Standing::Captured))
+    fn capture(&self, intent: IntentId) -> BoxFuture<'_, ProviderReply> {
+        Box::pin(self.step(intent, PaymentStatus::Authorised, PaymentStatus::Captured))
     }
 
-    fn void(&self, intent: IntentId) -> BoxFuture<'_, Told> {
+    fn void(&self, intent: IntentId) -> BoxFuture<'_, ProviderReply> {
         Box::pin(async move {
-            let closed = Line { intent, amount: None, standing: Standing::Voided };
-            if self.books.add(&closed).await.map_err(unanswered)? {
-                return Ok(Standing::Voided);
+            let closed = ChargeRecord { intent, amount: None, status: PaymentStatus::Voided };
+            if self.charges.add(&closed).await.map_err(log_no_reply)? {
+                return Ok(PaymentStatus::Voided);
             }
-            self.step(intent, Standing::Authorised, Standing::Voided).await
+            self.step(intent, PaymentStatus::Authorised, PaymentStatus::Voided).await
         })
     }
 
-    fn refund(&self, intent: IntentId) -> BoxFuture<'_, Told> {
-        Box::pin(self.step(intent, Standing::Captured, Standing::Refunded))
+    fn refund(&self, intent: IntentId) -> BoxFuture<'_, ProviderReply> {
+        Box::pin(self.step(intent, PaymentStatus::Captured, PaymentStatus::Refunded))
     }
 
-    fn find(&self, intent: IntentId) -> BoxFuture<'_, Result<Option<Standing>, Unanswered>> {
+    fn find(&self, intent: IntentId) -> BoxFuture<'_, Result<Option<PaymentStatus>, NoProviderReply>> {
         Box::pin(async move {
-            let line = self.books.read(intent).await.map_err(unanswered)?;
-            Ok(line.map(|line| line.standing))
+            let line = self.charges.read(intent).await.map_err(log_no_reply)?;
+            Ok(line.map(|line| line.status))
         })
     }
 }
 
-fn method(name: &str) -> Option<Method> {
+fn parse_method(name: &str) -> Option<SandboxMethod> {
     METHODS.iter().find(|(known, _)| *known == name).map(|(_, method)| *method)
 }
 
 /// The answer to a charge that the books know already. A retry after a lost reply comes here, and gets it.
-fn repeated(line: &Line, charge: &Charge) -> Authorisation {
-    match line.standing {
-        Standing::Authorised | Standing::Captured if line.amount == Some(charge.amount) => {
-            Authorisation::Authorised
+fn repeat_reply(line: &ChargeRecord, charge: &ChargeRequest) -> AuthorisationResult {
+    match line.status {
+        PaymentStatus::Authorised | PaymentStatus::Captured if line.amount == Some(charge.amount) => {
+            AuthorisationResult::Authorised
         }
-        Standing::Authorised | Standing::Captured => declined("this payment was begun with another amount"),
-        Standing::Declined => declined("the bank declined the payment"),
-        Standing::Voided | Standing::Refunded => declined("this payment is over"),
+        PaymentStatus::Authorised | PaymentStatus::Captured => {
+            declined("this payment was begun with another amount")
+        }
+        PaymentStatus::Declined => declined("the bank declined the payment"),
+        PaymentStatus::Voided | PaymentStatus::Refunded => declined("this payment is over"),
     }
 }
 
-fn declined(reason: &'static str) -> Authorisation {
-    Authorisation::Declined { reason: Cow::Borrowed(reason) }
+fn declined(reason: &'static str) -> AuthorisationResult {
+    AuthorisationResult::Declined { reason: Cow::Borrowed(reason) }
 }
 
-fn unanswered(closed: BooksClosed) -> Unanswered {
+fn log_no_reply(closed: ChargeStoreError) -> NoProviderReply {
     tracing::error!(error = &closed as &dyn std::error::Error, "the sandbox provider cannot answer");
-    Unanswered
+    NoProviderReply
 }
 
 #[cfg(test)]
@@ -191,14 +197,14 @@ mod tests {
     use uuid::Uuid;
 
     #[derive(Default)]
-    struct Paper(Mutex<HashMap<IntentId, Line>>);
+    struct MemoryCharges(Mutex<HashMap<IntentId, ChargeRecord>>);
 
-    impl Books for Paper {
-        fn read(&self, intent: IntentId) -> BoxFuture<'_, Result<Option<Line>, BooksClosed>> {
+    impl ChargeStore for MemoryCharges {
+        fn read(&self, intent: IntentId) -> BoxFuture<'_, Result<Option<ChargeRecord>, ChargeStoreError>> {
             Box::pin(async move { Ok(self.0.lock().unwrap().get(&intent).cloned()) })
         }
 
-        fn add<'a>(&'a self, line: &'a Line) -> BoxFuture<'a, Result<bool, BooksClosed>> {
+        fn add<'a>(&'a self, line: &'a ChargeRecord) -> BoxFuture<'a, Result<bool, ChargeStoreError>> {
             Box::pin(async move {
                 let mut lines = self.0.lock().unwrap();
                 let is_new = !lines.contains_key(&line.intent);
@@ -210,24 +216,24 @@ mod tests {
         fn change(
             &self,
             intent: IntentId,
-            from: Standing,
-            to: Standing,
-        ) -> BoxFuture<'_, Result<bool, BooksClosed>> {
+            from: PaymentStatus,
+            to: PaymentStatus,
+        ) -> BoxFuture<'_, Result<bool, ChargeStoreError>> {
             Box::pin(async move {
                 let mut lines = self.0.lock().unwrap();
-                let line = lines.get_mut(&intent).filter(|line| line.standing == from);
-                Ok(line.map(|line| line.standing = to).is_some())
+                let line = lines.get_mut(&intent).filter(|line| line.status == from);
+                Ok(line.map(|line| line.status = to).is_some())
             })
         }
     }
 
-    fn sandbox() -> Sandbox {
-        Sandbox::new(Arc::new(Paper::default()), Duration::from_millis(1))
+    fn sandbox() -> SandboxProvider {
+        SandboxProvider::new(Arc::new(MemoryCharges::default()), Duration::from_millis(1))
     }
 
-    fn charge(method: &str) -> Charge {
+    fn charge(method: &str) -> ChargeRequest {
         let amount = Money { minor: 4999, currency: "EUR".parse().unwrap() };
-        Charge { intent: IntentId(Uuid::from_u128(7)), amount, method: method.to_owned() }
+        ChargeRequest { intent: IntentId(Uuid::from_u128(7)), amount, method: method.to_owned() }
     }
 
     #[tokio::test]
@@ -236,42 +242,47 @@ mod tests {
         let charge = charge("sandbox:approve");
         assert_eq!(sandbox.find(charge.intent).await, Ok(None));
         for _ in 0..2 {
-            assert_eq!(sandbox.authorise(&charge).await, Authorisation::Authorised);
+            assert_eq!(sandbox.authorise(&charge).await, AuthorisationResult::Authorised);
         }
         for _ in 0..2 {
-            assert_eq!(sandbox.capture(charge.intent).await, Ok(Standing::Captured));
+            assert_eq!(sandbox.capture(charge.intent).await, Ok(PaymentStatus::Captured));
         }
-        assert_eq!(sandbox.void(charge.intent).await, Ok(Standing::Captured), "what is taken is not let go");
+        assert_eq!(
+            sandbox.void(charge.intent).await,
+            Ok(PaymentStatus::Captured),
+            "what is taken is not let go"
+        );
         for _ in 0..2 {
-            assert_eq!(sandbox.refund(charge.intent).await, Ok(Standing::Refunded));
+            assert_eq!(sandbox.refund(charge.intent).await, Ok(PaymentStatus::Refunded));
         }
-        assert_eq!(sandbox.capture(charge.intent).await, Ok(Standing::Refunded));
+        assert_eq!(sandbox.capture(charge.intent).await, Ok(PaymentStatus::Refunded));
     }
 
     #[tokio::test]
     async fn a_lost_reply_is_found_out_by_asking_or_by_retrying() {
         let sandbox = sandbox();
         let charge = charge("sandbox:lost");
-        assert_eq!(sandbox.authorise(&charge).await, Authorisation::Unknown);
-        assert_eq!(sandbox.find(charge.intent).await, Ok(Some(Standing::Authorised)));
-        assert_eq!(sandbox.authorise(&charge).await, Authorisation::Authorised);
+        assert_eq!(sandbox.authorise(&charge).await, AuthorisationResult::Unknown);
+        assert_eq!(sandbox.find(charge.intent).await, Ok(Some(PaymentStatus::Authorised)));
+        assert_eq!(sandbox.authorise(&charge).await, AuthorisationResult::Authorised);
     }
 
     #[tokio::test]
     async fn an_intent_that_was_closed_unseen_is_declined_when_it_arrives() {
         let sandbox = sandbox();
         let charge = charge("sandbox:approve");
-        assert_eq!(sandbox.void(charge.intent).await, Ok(Standing::Voided));
-        assert!(matches!(sandbox.authorise(&charge).await, Authorisation::Declined { .. }));
+        assert_eq!(sandbox.void(charge.intent).await, Ok(PaymentStatus::Voided));
+        assert!(matches!(sandbox.authorise(&charge).await, AuthorisationResult::Declined { .. }));
     }
 
     #[tokio::test]
     async fn a_slow_charge_that_is_voided_meanwhile_is_declined() {
-        let sandbox = Arc::new(Sandbox::new(Arc::new(Paper::default()), Duration::from_millis(50)));
+        let sandbox =
+            Arc::new(SandboxProvider::new(Arc::new(MemoryCharges::default()), Duration::from_millis(50)));
         let charge = charge("sandbox:slow");
         let (answer, voided) = tokio::join!(sandbox.authorise(&charge), sandbox.void(charge.intent));
-        assert_eq!(voided, Ok(Standing::Voided));
-        assert!(matches!(answer, Authorisation::Declined { .. }), "{answer:?}");
+        assert_eq!(voided, Ok(PaymentStatus::Voided));
+        assert!(matches!(answer, AuthorisationResult::Declined { .. }), "{answer:?}");
     }
 
     #[tokio::test]
@@ -279,10 +290,10 @@ mod tests {
         let sandbox = sandbox();
         let charge = charge("sandbox:decline");
         for _ in 0..2 {
-            assert!(matches!(sandbox.authorise(&charge).await, Authorisation::Declined { .. }));
+            assert!(matches!(sandbox.authorise(&charge).await, AuthorisationResult::Declined { .. }));
         }
-        assert_eq!(sandbox.capture(charge.intent).await, Ok(Standing::Declined));
-        assert_eq!(sandbox.void(charge.intent).await, Ok(Standing::Declined));
+        assert_eq!(sandbox.capture(charge.intent).await, Ok(PaymentStatus::Declined));
+        assert_eq!(sandbox.void(charge.intent).await, Ok(PaymentStatus::Declined));
     }
 
     #[tokio::test]
@@ -291,6 +302,6 @@ mod tests {
         let mut charge = charge("sandbox:approve");
         sandbox.authorise(&charge).await;
         charge.amount.minor += 1;
-        assert!(matches!(sandbox.authorise(&charge).await, Authorisation::Declined { .. }));
+        assert!(matches!(sandbox.authorise(&charge).await, AuthorisationResult::Declined { .. }));
     }
 }

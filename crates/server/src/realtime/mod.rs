@@ -4,24 +4,24 @@
 //! The way of a socket: [`door`] (token, limits) → [`requests`] (what a client asks, each one call into `shop`) → [`desk`]
 //! (one task that knows every socket and sends all updates, so that they leave in order).
 
-pub mod desk;
-mod door;
-mod gate;
-mod guest;
-mod line;
-mod pace;
+mod documents;
+mod handshake;
+pub mod hub;
+mod limiter;
 mod requests;
-mod words;
+mod session;
+mod throttle;
+mod waiting_tickets;
 
-pub use gate::Visitor;
-pub use words::{Dictionary, Said};
+pub use documents::{ProblemCatalog, ProblemSummary};
+pub use limiter::SocketPeer;
 
 use crate::shop::Shop;
-use crate::shop::live::{Audience, Stretch};
+use crate::shop::live_updates::{SaleEvents, SubscriberCount};
 use crate::telemetry::sockets::SocketMetrics;
-use desk::{Desk, Note};
 use engineioxide::service::NotFoundService;
-use gate::Gate;
+use hub::{HubMessage, SocketHub};
+use limiter::ConnectionLimiter;
 use socketioxide::service::SocketIoService;
 use socketioxide::{ParserConfig, SocketIo};
 use std::ops::Deref;
@@ -32,7 +32,7 @@ use tokio::task::JoinHandle;
 
 /// What the sockets go by.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct SocketSettings {
     /// Sockets at a time.
     pub sockets_max: u32,
     /// Sockets of one buyer at a time: tabs and devices.
@@ -52,48 +52,46 @@ const PAYLOAD_LEN_MAX: usize = 16 << 10;
 /// A socket's buffer for reading, in bytes: a message of a client fits, and there are tens of thousands of them.
 const READ_LEN: usize = 512;
 /// Who has opened a connection but does not say for what, is shown out.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Notes to the desk that may wait: whoever writes one then waits as well.
-const NOTES_MAX: usize = 4096;
+const MESSAGES_MAX: usize = 4096;
 /// Stretches of the ledger that may wait: then the follower waits, and reads on later.
-pub const STRETCHES_MAX: usize = 64;
+pub const SALE_EVENTS_MAX: usize = 64;
 
 /// All that a request of a socket works with.
-struct Hall<S> {
+struct SocketContext<S> {
     shop: S,
-    gate: Gate,
-    desk: mpsc::Sender<Note>,
-    dictionary: Dictionary,
-    audience: Audience,
+    limiter: ConnectionLimiter,
+    hub: mpsc::Sender<HubMessage>,
+    problems: ProblemCatalog,
+    subscribers: SubscriberCount,
     metrics: SocketMetrics,
 }
 
 /// The sockets of this process.
-pub struct Realtime {
+pub struct SocketServer {
     io: SocketIo,
     service: SocketIoService<NotFoundService>,
-    desk: mpsc::Sender<Note>,
-    working: JoinHandle<()>,
+    hub: mpsc::Sender<HubMessage>,
+    hub_task: JoinHandle<()>,
 }
 
 /// What a socket house is built of.
-pub struct Tools<S> {
+pub struct SocketDependencies<S> {
     /// The use cases' tools.
     pub shop: S,
     /// What was recorded, from the follower.
-    pub news: mpsc::Receiver<Stretch>,
+    pub events: mpsc::Receiver<SaleEvents>,
     /// Where it tells whether it wants to hear of single buyers.
-    pub audience: Audience,
+    pub subscribers: SubscriberCount,
     /// Titles and details of problems.
-    pub dictionary: Dictionary,
-    /// Its figures.
+    pub problems: ProblemCatalog,
     pub metrics: SocketMetrics,
 }
 
-impl Realtime {
-    /// Opens the house.
+impl SocketServer {
     #[must_use]
-    pub fn start<S>(tools: Tools<S>, settings: Settings) -> Self
+    pub fn start<S>(tools: SocketDependencies<S>, settings: SocketSettings) -> Self
     where
         S: Deref<Target = Shop> + Clone + Send + Sync + 'static,
     {
@@ -106,23 +104,24 @@ impl Realtime {
             .ws_max_message_size(PAYLOAD_LEN_MAX)
             .ws_max_frame_size(PAYLOAD_LEN_MAX)
             .ws_read_buffer_size(READ_LEN)
-            .connect_timeout(CONNECT_PATIENCE)
+            .connect_timeout(CONNECT_TIMEOUT)
             .ping_interval(settings.ping_interval)
             .ping_timeout(settings.ping_timeout)
             .build_svc();
-        let (desk, notes) = mpsc::channel(NOTES_MAX);
-        let Tools { shop, news, audience, dictionary, metrics } = tools;
-        let hall = Arc::new(Hall {
+        let (hub, messages) = mpsc::channel(MESSAGES_MAX);
+        let SocketDependencies { shop, events: news, subscribers: audience, problems: dictionary, metrics } =
+            tools;
+        let hall = Arc::new(SocketContext {
             shop: shop.clone(),
-            gate: Gate::new(settings),
-            desk: desk.clone(),
-            dictionary,
-            audience,
+            limiter: ConnectionLimiter::new(settings),
+            hub: hub.clone(),
+            problems: dictionary,
+            subscribers: audience,
             metrics: metrics.clone(),
         });
-        door::open(&io, &hall);
-        let working = tokio::spawn(Desk::new(shop, io.clone(), metrics, dictionary).run(notes, news));
-        Self { io, service, desk, working }
+        handshake::register_namespace(&io, &hall);
+        let working = tokio::spawn(SocketHub::new(shop, io.clone(), metrics, dictionary).run(messages, news));
+        Self { io, service, hub, hub_task: working }
     }
 
     /// What answers the requests below the sockets' path.
@@ -134,14 +133,14 @@ impl Realtime {
     /// Tells everyone to come back in a while, and closes.
     pub async fn stop(self) {
         let (done, told) = tokio::sync::oneshot::channel();
-        if self.desk.send(Note::GoodBye(done)).await.is_ok() {
+        if self.hub.send(HubMessage::Shutdown(done)).await.is_ok() {
             let _ = told.await;
         }
         // A client that does not read cannot keep us.
-        let _ = tokio::time::timeout(CLOSE_PATIENCE, self.io.close()).await;
-        self.working.abort();
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.io.close()).await;
+        self.hub_task.abort();
     }
 }
 
 /// How long the last words to all sockets may take.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

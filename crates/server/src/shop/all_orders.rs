@@ -2,15 +2,15 @@
 //! have, waits a moment for them to catch up, and never looks at more rows for one page than [`SCANNED_MAX`].
 
 use super::Shop;
-use super::board::{PATIENCE, Who, find, people_of};
-use crate::store::orders::{Filter, MATCHES_MAX, Matches};
-use crate::store::{StoreError, orders, people};
-use sale::{BuyerId, OrderId, SaleId, Seq, Timestamp};
+use super::dashboard::{BuyerSelector, CATCH_UP_TIMEOUT, find_buyer, find_buyers};
+use crate::store::orders::{MATCHES_MAX, OrderRowFilter, SearchMatches};
+use crate::store::{StoreError, buyer_identities, orders};
+use sale::{BuyerId, EventSeq, OrderId, SaleId, Timestamp};
 use std::collections::HashMap;
 use uuid::Uuid;
 
+pub use crate::store::buyer_identities::BuyerIdentity;
 pub use crate::store::orders::OrderRow;
-pub use crate::store::people::Person;
 
 /// Every status an order can have.
 pub const STATUSES: [&str; 6] = ["pending", "confirmed", "expired", "cancelled", "declined", "refunded"];
@@ -26,10 +26,8 @@ const ID_PART_LEN_MIN: usize = 4;
 /// Which orders an admin asks for. What is `None` lets everything pass.
 #[derive(Clone, Debug, Default)]
 pub struct OrderFilter {
-    /// Of one sale.
     pub sale: Option<SaleId>,
-    /// Of one buyer.
-    pub buyer: Option<Who>,
+    pub buyer: Option<BuyerSelector>,
     /// In one status, a word of [`OrderStatus::as_str`](sale::OrderStatus::as_str).
     pub status: Option<&'static str>,
     /// With this in the buyer's address or name or in the order's id; or the whole id of a buyer.
@@ -43,25 +41,24 @@ pub struct OrderFilter {
 /// A filter that was looked up once and is good for all its pages.
 #[derive(Clone, Debug)]
 pub struct OrderQuery {
-    filter: Filter,
-    found: Found,
+    filter: OrderRowFilter,
+    scope: SearchScope,
 }
 
 /// What a search has found among buyers and ids.
 #[derive(Clone, Debug)]
-enum Found {
+enum SearchScope {
     /// Nothing was searched for.
     All,
-    /// Nobody.
     None,
     /// So few that the database can be asked for them.
-    Few(Matches),
+    Few(SearchMatches),
     /// So many that orders are looked through for this text, in lower case.
     Many(String),
 }
 
 /// Where a listing is: behind this order.
-pub type Place = (Timestamp, OrderId);
+pub type OrderCursor = (Timestamp, OrderId);
 
 /// Some orders with the people who made them.
 #[derive(Clone, Debug, Default)]
@@ -69,62 +66,62 @@ pub struct OrderPage {
     /// The orders, newest first. There may be fewer than were asked for, or none, before the last page.
     pub rows: Vec<OrderRow>,
     /// Who made them, as far as they have accounts.
-    pub people: HashMap<BuyerId, Person>,
+    pub people: HashMap<BuyerId, BuyerIdentity>,
     /// Where the next page begins; `None` after the last one.
-    pub next: Option<Place>,
+    pub next: Option<OrderCursor>,
 }
 
 /// Looks up who and what is meant, once the tables show what was decided before.
 ///
 /// # Errors
 /// When the tables cannot be asked.
-pub async fn query(shop: &Shop, filter: OrderFilter) -> Result<OrderQuery, StoreError> {
-    wait(shop, filter.sale).await;
+pub async fn build_query(shop: &Shop, filter: OrderFilter) -> Result<OrderQuery, StoreError> {
+    wait_for_tables(shop, filter.sale).await;
     let OrderFilter { sale, buyer, status, search, from, to } = filter;
     let (buyer, is_unknown) = match &buyer {
         None => (None, false),
         Some(who) => {
-            let buyer = find(shop, who).await?;
+            let buyer = find_buyer(shop, who).await?;
             (buyer, buyer.is_none())
         }
     };
     let found = match search {
-        _ if is_unknown => Found::None,
-        None => Found::All,
-        Some(text) => look_up(shop, text).await?,
+        _ if is_unknown => SearchScope::None,
+        None => SearchScope::All,
+        Some(text) => resolve_search(shop, text).await?,
     };
-    Ok(OrderQuery { filter: Filter { sale, buyer, status, from, to, after: None }, found })
+    Ok(OrderQuery { filter: OrderRowFilter { sale, buyer, status, from, to, after: None }, scope: found })
 }
 
-async fn wait(shop: &Shop, sale: Option<SaleId>) {
+async fn wait_for_tables(shop: &Shop, sale: Option<SaleId>) {
     let views = shop.engine.views();
     match sale {
         Some(sale) => {
-            let seq = views.get(sale).map_or(Seq(0), |view| view.seq);
-            shop.projected.wait(sale, seq, PATIENCE).await;
+            let seq = views.get(sale).map_or(EventSeq(0), |view| view.seq);
+            shop.projected.wait_for(sale, seq, CATCH_UP_TIMEOUT).await;
         }
         None => {
-            shop.projected.wait_for_all(views, PATIENCE).await;
+            shop.projected.wait_for_all(views, CATCH_UP_TIMEOUT).await;
         }
     }
 }
 
-async fn look_up(shop: &Shop, text: String) -> Result<Found, StoreError> {
+async fn resolve_search(shop: &Shop, text: String) -> Result<SearchScope, StoreError> {
     let text = text.to_lowercase();
     if let Ok(id) = Uuid::try_parse(&text) {
-        return Ok(Found::Few(Matches { buyers: vec![BuyerId(id)], orders: vec![OrderId(id)] }));
+        return Ok(SearchScope::Few(SearchMatches { buyers: vec![BuyerId(id)], orders: vec![OrderId(id)] }));
     }
     let limit = u32::try_from(MATCHES_MAX + 1).unwrap_or(u32::MAX);
-    let buyers = people::search(&shop.store, &text, limit).await?;
+    let buyers = buyer_identities::search_buyers(&shop.store, &text, limit).await?;
     let is_of_an_id = text.len() >= ID_PART_LEN_MIN
         && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
         && buyers.len() <= MATCHES_MAX;
     let orders =
-        if is_of_an_id { orders::with_id_like(&shop.store, &text, limit).await? } else { Vec::new() };
+        if is_of_an_id { orders::find_ids_like(&shop.store, &text, limit).await? } else { Vec::new() };
     Ok(match (buyers.len(), orders.len()) {
-        (0, 0) => Found::None,
-        (0..=MATCHES_MAX, 0..=MATCHES_MAX) => Found::Few(Matches { buyers, orders }),
-        _ => Found::Many(text),
+        (0, 0) => SearchScope::None,
+        (0..=MATCHES_MAX, 0..=MATCHES_MAX) => SearchScope::Few(SearchMatches { buyers, orders }),
+        _ => SearchScope::Many(text),
     })
 }
 
@@ -133,26 +130,33 @@ impl OrderQuery {
     ///
     /// # Errors
     /// When the tables cannot be asked.
-    pub async fn page(&self, shop: &Shop, after: Option<Place>, limit: u32) -> Result<OrderPage, StoreError> {
-        let filter = Filter { after, ..self.filter };
+    pub async fn load_page(
+        &self,
+        shop: &Shop,
+        after: Option<OrderCursor>,
+        limit: u32,
+    ) -> Result<OrderPage, StoreError> {
+        let filter = OrderRowFilter { after, ..self.filter };
         // One too many says that there is a next page.
-        let rows = match &self.found {
-            Found::None => Vec::new(),
-            Found::All => orders::list(&shop.store, filter, limit + 1).await?,
-            Found::Few(matches) => orders::list_matching(&shop.store, filter, matches, limit + 1).await?,
-            Found::Many(text) => return look_through(shop, filter, text, limit as usize).await,
+        let rows = match &self.scope {
+            SearchScope::None => Vec::new(),
+            SearchScope::All => orders::list(&shop.store, filter, limit + 1).await?,
+            SearchScope::Few(matches) => {
+                orders::list_matching(&shop.store, filter, matches, limit + 1).await?
+            }
+            SearchScope::Many(text) => return scan_orders(shop, filter, text, limit as usize).await,
         };
-        let next = rows.get(limit as usize).and(rows.get(limit as usize - 1)).map(place);
+        let next = rows.get(limit as usize).and(rows.get(limit as usize - 1)).map(row_cursor);
         let rows: Vec<OrderRow> = rows.into_iter().take(limit as usize).collect();
-        let people = people_of(shop, rows.iter().map(|row| row.order.buyer)).await?;
+        let people = find_buyers(shop, rows.iter().map(|row| row.order.buyer)).await?;
         Ok(OrderPage { rows, people, next })
     }
 }
 
 /// Looks at order after order for a text that fits many.
-async fn look_through(
+async fn scan_orders(
     shop: &Shop,
-    mut filter: Filter,
+    mut filter: OrderRowFilter,
     text: &str,
     limit: usize,
 ) -> Result<OrderPage, StoreError> {
@@ -160,7 +164,7 @@ async fn look_through(
     let mut scanned = 0;
     while scanned < SCANNED_MAX {
         let rows = orders::list(&shop.store, filter, SCANNED_AT_ONCE).await?;
-        let people = people_of(shop, rows.iter().map(|row| row.order.buyer)).await?;
+        let people = find_buyers(shop, rows.iter().map(|row| row.order.buyer)).await?;
         let is_end = rows.len() < SCANNED_AT_ONCE as usize;
         scanned += rows.len();
         for row in rows {
@@ -168,9 +172,9 @@ async fn look_through(
                 page.next = filter.after;
                 return Ok(page);
             }
-            filter.after = Some(place(&row));
+            filter.after = Some(row_cursor(&row));
             let person = people.get(&row.order.buyer);
-            if !fits(&row, person, text) {
+            if !matches_text(&row, person, text) {
                 continue;
             }
             page.people.extend(person.map(|person| (row.order.buyer, person.clone())));
@@ -184,13 +188,13 @@ async fn look_through(
     Ok(page)
 }
 
-fn fits(row: &OrderRow, person: Option<&Person>, text: &str) -> bool {
+fn matches_text(row: &OrderRow, person: Option<&BuyerIdentity>, text: &str) -> bool {
     row.order.id.to_string().contains(text)
         || person.is_some_and(|person| {
             person.email.contains(text) || person.username.to_ascii_lowercase().contains(text)
         })
 }
 
-fn place(row: &OrderRow) -> Place {
+fn row_cursor(row: &OrderRow) -> OrderCursor {
     (row.order.made_at, row.order.id)
 }

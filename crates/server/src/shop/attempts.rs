@@ -25,27 +25,27 @@ const KEYS_MAX: usize = 1024;
 
 /// Where refusals are told; clones share it.
 #[derive(Clone)]
-pub struct Attempts {
-    shared: Arc<Shared>,
-    singles: mpsc::Sender<Refused>,
+pub struct AttemptBuffer {
+    shared: Arc<SharedAttempts>,
+    singles: mpsc::Sender<RefusedAttempt>,
 }
 
 /// The other end: what was told and is not written yet.
 pub struct AttemptsInbox {
-    shared: Arc<Shared>,
-    singles: mpsc::Receiver<Refused>,
+    shared: Arc<SharedAttempts>,
+    singles: mpsc::Receiver<RefusedAttempt>,
 }
 
-struct Shared {
+struct SharedAttempts {
     /// Each the second (high 32 bits) and how many singles it had (low 32 bits).
     budgets: [AtomicU64; BUDGETS],
-    counts: [Mutex<HashMap<Key, u64>>; SHARDS],
+    counts: [Mutex<HashMap<AttemptKey, u64>>; SHARDS],
     hasher: RandomState,
     dropped: Counter,
 }
 
 #[derive(Clone, Copy)]
-struct Refused {
+struct RefusedAttempt {
     sale: SaleId,
     buyer: BuyerId,
     action: &'static str,
@@ -54,7 +54,7 @@ struct Refused {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Key {
+struct AttemptKey {
     sale: SaleId,
     action: &'static str,
     code: &'static str,
@@ -63,20 +63,23 @@ struct Key {
 
 /// A buffer and its other end. `dropped` counts what neither could be kept nor counted.
 #[must_use]
-pub fn buffer(dropped: Counter) -> (Attempts, AttemptsInbox) {
+pub fn buffer(dropped: Counter) -> (AttemptBuffer, AttemptsInbox) {
     let (sender, receiver) = mpsc::channel(SINGLES_MAX);
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(SharedAttempts {
         budgets: std::array::from_fn(|_| AtomicU64::new(0)),
         counts: std::array::from_fn(|_| Mutex::default()),
         hasher: RandomState::new(),
         dropped,
     });
-    (Attempts { shared: Arc::clone(&shared), singles: sender }, AttemptsInbox { shared, singles: receiver })
+    (
+        AttemptBuffer { shared: Arc::clone(&shared), singles: sender },
+        AttemptsInbox { shared, singles: receiver },
+    )
 }
 
-impl Attempts {
+impl AttemptBuffer {
     /// Tells of a refusal. Never waits; costs a few atomic operations, in a flood an uncontended lock.
-    pub fn refused(
+    pub fn record_refusal(
         &self,
         sale: SaleId,
         buyer: Option<BuyerId>,
@@ -86,19 +89,19 @@ impl Attempts {
     ) {
         let second = at.0.div_euclid(1000);
         if let Some(buyer) = buyer
-            && self.shared.may_keep(sale, second)
-            && self.singles.try_send(Refused { sale, buyer, action, code, at }).is_ok()
+            && self.shared.take_budget(sale, second)
+            && self.singles.try_send(RefusedAttempt { sale, buyer, action, code, at }).is_ok()
         {
             return;
         }
         let first_shard = buyer.map_or(0, |buyer| buyer.0.as_bytes()[15]);
-        self.shared.count(Key { sale, action, code, second }, usize::from(first_shard));
+        self.shared.count_refusal(AttemptKey { sale, action, code, second }, usize::from(first_shard));
     }
 }
 
-impl Shared {
+impl SharedAttempts {
     /// Takes one from the sale's budget for this second.
-    fn may_keep(&self, sale: SaleId, second: i64) -> bool {
+    fn take_budget(&self, sale: SaleId, second: i64) -> bool {
         let second = (second.cast_unsigned() & u64::from(u32::MAX)) << 32;
         let slot = self.hasher.hash_one(sale) % BUDGETS as u64;
         let Some(budget) = usize::try_from(slot).ok().and_then(|slot| self.budgets.get(slot)) else {
@@ -113,7 +116,7 @@ impl Shared {
     }
 
     /// Counts one more in the first shard that nobody else is at.
-    fn count(&self, key: Key, first_shard: usize) {
+    fn count_refusal(&self, key: AttemptKey, first_shard: usize) {
         for shard in 0..SHARDS {
             let mut counts = match self.counts[(first_shard + shard) % SHARDS].try_lock() {
                 Ok(counts) => counts,
@@ -132,12 +135,12 @@ impl Shared {
 impl AttemptsInbox {
     /// Takes up to `limit` single refusals, and the counts of all seconds before `now`'s (of all seconds, when this is the
     /// last visit), as rows.
-    pub fn take(&mut self, now: Timestamp, limit: usize, is_last: bool) -> Vec<AttemptRow> {
+    pub fn drain(&mut self, now: Timestamp, limit: usize, is_last: bool) -> Vec<AttemptRow> {
         let mut rows = Vec::new();
         while rows.len() < limit
             && let Ok(refused) = self.singles.try_recv()
         {
-            let Refused { sale, buyer, action, code, at } = refused;
+            let RefusedAttempt { sale, buyer, action, code, at } = refused;
             let id = ids::new(at);
             rows.push(AttemptRow {
                 id,
@@ -150,7 +153,7 @@ impl AttemptsInbox {
             });
         }
         let open_second = if is_last { i64::MAX } else { now.0.div_euclid(1000) };
-        let mut sums: HashMap<Key, u64> = HashMap::new();
+        let mut sums: HashMap<AttemptKey, u64> = HashMap::new();
         for shard in &self.shared.counts {
             let mut counts = shard.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             counts.retain(|key, count| {
@@ -162,7 +165,7 @@ impl AttemptsInbox {
             });
         }
         rows.extend(sums.into_iter().map(|(key, count)| {
-            let Key { sale, action, code, second } = key;
+            let AttemptKey { sale, action, code, second } = key;
             let at = Timestamp(second * 1000);
             AttemptRow {
                 id: ids::new(at),
@@ -200,14 +203,14 @@ mod tests {
     fn a_flood_is_counted_and_nothing_of_it_is_lost() {
         let (attempts, mut inbox) = buffer(Counter::default());
         for n in 0..10_000 {
-            attempts.refused(SALE, Some(buyer(n)), "order", "sold_out", Timestamp(5_500));
+            attempts.record_refusal(SALE, Some(buyer(n)), "order", "sold_out", Timestamp(5_500));
         }
         assert_eq!(
-            inbox.take(Timestamp(5_999), 10_000, false).len(),
+            inbox.drain(Timestamp(5_999), 10_000, false).len(),
             200,
             "the second is not over: no count yet"
         );
-        let rows = inbox.take(Timestamp(6_000), 10_000, false);
+        let rows = inbox.drain(Timestamp(6_000), 10_000, false);
         assert_eq!(rows.len(), 1);
         assert_eq!((rows[0].count, rows[0].at, rows[0].buyer), (9_800, Timestamp(5_000), None));
         assert_eq!(attempts.shared.dropped.get(), 0);
@@ -220,11 +223,11 @@ mod tests {
         let slot = |sale: SaleId| attempts.shared.hasher.hash_one(sale) % BUDGETS as u64;
         let other = other.into_iter().find(|other| slot(*other) != slot(SALE)).unwrap();
         for n in 0..300 {
-            attempts.refused(SALE, Some(buyer(n)), "order", "ended", Timestamp(1_000));
-            attempts.refused(other, Some(buyer(n)), "order", "ended", Timestamp(1_000));
+            attempts.record_refusal(SALE, Some(buyer(n)), "order", "ended", Timestamp(1_000));
+            attempts.record_refusal(other, Some(buyer(n)), "order", "ended", Timestamp(1_000));
         }
-        attempts.refused(SALE, Some(buyer(1)), "join", "ended", Timestamp(2_000));
-        let rows = inbox.take(Timestamp(3_000), 1_000, false);
+        attempts.record_refusal(SALE, Some(buyer(1)), "join", "ended", Timestamp(2_000));
+        let rows = inbox.drain(Timestamp(3_000), 1_000, false);
         assert_eq!(rows.iter().filter(|row| row.buyer.is_some()).count(), 401);
         assert_eq!(rows.iter().map(|row| row.count).sum::<u64>(), 601);
     }
@@ -237,7 +240,7 @@ mod tests {
                 let attempts = attempts.clone();
                 scope.spawn(move || {
                     for n in 0..5_000 {
-                        attempts.refused(
+                        attempts.record_refusal(
                             SALE,
                             Some(buyer(n * 7 + thread)),
                             "order",
@@ -248,7 +251,7 @@ mod tests {
                 });
             }
         });
-        let rows = inbox.take(Timestamp(10_000), 100_000, false);
+        let rows = inbox.drain(Timestamp(10_000), 100_000, false);
         assert_eq!(rows.iter().map(|row| row.count).sum::<u64>() + attempts.shared.dropped.get(), 20_000);
     }
 
@@ -256,7 +259,7 @@ mod tests {
     fn what_cannot_be_kept_is_counted_as_dropped() {
         let (attempts, inbox) = buffer(Counter::default());
         for second in 0..(SHARDS * KEYS_MAX + 5) as i64 {
-            attempts.refused(SALE, None, "order", "sold_out", Timestamp(second * 1000));
+            attempts.record_refusal(SALE, None, "order", "sold_out", Timestamp(second * 1000));
         }
         assert_eq!(attempts.shared.dropped.get(), 5);
         let rows = AttemptRow {

@@ -2,10 +2,10 @@
 //! more events than [`SCANNED_MAX`], and lets others work in between.
 
 use super::Shop;
-use super::board::{Who, find, people_of};
 use super::catalogue::CatalogueError;
-use crate::store::people::Person;
-use sale::{BuyerId, Entry, Event, SaleId, Seq, Source, Ticket};
+use super::dashboard::{BuyerSelector, find_buyer, find_buyers};
+use crate::store::buyer_identities::BuyerIdentity;
+use sale::{BuyerId, Event, EventSeq, LedgerEntry, SaleId, Ticket, UnitSource};
 use std::collections::HashMap;
 
 /// Events read for one page, when few of them pass the filter: some ten milliseconds' worth.
@@ -18,46 +18,44 @@ const SCANNED_AT_ONCE: u64 = 512;
 pub struct EventFilter {
     /// Of one kind, a word of [`Event::NAMES`].
     pub kind: Option<&'static str>,
-    /// About one buyer.
-    pub buyer: Option<Who>,
-    /// About one ticket.
+    pub buyer: Option<BuyerSelector>,
     pub ticket: Option<Ticket>,
 }
 
 /// From which end the ledger is read, and from where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
+pub enum ReadDirection {
     /// Oldest first, behind this event.
-    Up(Seq),
+    Forward(EventSeq),
     /// Newest first, before this event; `None` for the end of the ledger.
-    Down(Option<Seq>),
+    Backward(Option<EventSeq>),
 }
 
 /// Some events with the people in them.
 #[derive(Clone, Debug)]
 pub struct EventPage {
     /// The events. There may be fewer than were asked for, or none, before the last page.
-    pub rows: Vec<Entry>,
+    pub rows: Vec<LedgerEntry>,
     /// Who the buyers in them are, as far as they have accounts.
-    pub people: HashMap<BuyerId, Person>,
+    pub people: HashMap<BuyerId, BuyerIdentity>,
     /// Where to go on, in the same direction; `None` at the end.
-    pub next: Option<Seq>,
+    pub next: Option<EventSeq>,
 }
 
 /// Up to `limit` events of a sale's ledger.
 ///
 /// # Errors
 /// When the ledger or the tables cannot be read.
-pub async fn page(
+pub async fn load_page(
     shop: &Shop,
     sale: SaleId,
     filter: &EventFilter,
-    direction: Direction,
+    direction: ReadDirection,
     limit: u32,
 ) -> Result<EventPage, CatalogueError> {
     let buyer = match &filter.buyer {
         None => None,
-        Some(who) => match find(shop, who).await? {
+        Some(who) => match find_buyer(shop, who).await? {
             Some(buyer) => Some(buyer),
             None => return Ok(EventPage { rows: Vec::new(), people: HashMap::new(), next: None }),
         },
@@ -67,22 +65,23 @@ pub async fn page(
             && buyer.is_none_or(|buyer| event.buyer() == Some(buyer))
             && filter.ticket.is_none_or(|ticket| ticket_of(event) == Some(ticket))
     };
-    let head = shop.engine.views().get(sale).map_or(Seq(0), |view| view.seq);
+    let head = shop.engine.views().get(sale).map_or(EventSeq(0), |view| view.seq);
     let direction = match direction {
         // Numbers beyond the end would only be looked for in vain.
-        Direction::Down(before) => Direction::Down(before.filter(|before| *before <= head)),
+        ReadDirection::Backward(before) => ReadDirection::Backward(before.filter(|before| *before <= head)),
         up => up,
     };
-    let mut reader = Reader { shop, sale, head, direction };
-    let mut rows: Vec<Entry> = Vec::new();
+    let mut reader = EventPager { shop, sale, head, direction };
+    let mut rows: Vec<LedgerEntry> = Vec::new();
     let mut scanned = 0;
-    while scanned < SCANNED_MAX && rows.len() < limit as usize && reader.next().is_some() {
-        let wanted = if filter.is_open() { u64::from(limit) - rows.len() as u64 } else { SCANNED_AT_ONCE };
+    while scanned < SCANNED_MAX && rows.len() < limit as usize && reader.next_cursor().is_some() {
+        let wanted =
+            if filter.matches_all() { u64::from(limit) - rows.len() as u64 } else { SCANNED_AT_ONCE };
         for entry in reader.read(wanted.min(SCANNED_AT_ONCE)).await? {
             if rows.len() == limit as usize {
                 break;
             }
-            reader.pass(entry.seq);
+            reader.advance(entry.seq);
             if passes(&entry.event) {
                 rows.push(entry);
             }
@@ -90,56 +89,57 @@ pub async fn page(
         scanned += SCANNED_AT_ONCE;
         tokio::task::yield_now().await;
     }
-    let people = people_of(shop, rows.iter().filter_map(|entry| entry.event.buyer())).await?;
-    Ok(EventPage { rows, people, next: reader.next() })
+    let people = find_buyers(shop, rows.iter().filter_map(|entry| entry.event.buyer())).await?;
+    Ok(EventPage { rows, people, next: reader.next_cursor() })
 }
 
 impl EventFilter {
-    fn is_open(&self) -> bool {
+    fn matches_all(&self) -> bool {
         self.kind.is_none() && self.buyer.is_none() && self.ticket.is_none()
     }
 }
 
 /// Reads a ledger in pieces, in either direction.
-struct Reader<'a> {
+struct EventPager<'a> {
     shop: &'a Shop,
     sale: SaleId,
     /// The newest event that was published when the reading began.
-    head: Seq,
-    direction: Direction,
+    head: EventSeq,
+    direction: ReadDirection,
 }
 
-impl Reader<'_> {
+impl EventPager<'_> {
     /// Where to go on; `None` when nothing is left.
-    fn next(&self) -> Option<Seq> {
+    fn next_cursor(&self) -> Option<EventSeq> {
         match self.direction {
-            Direction::Up(after) => (after < self.head).then_some(after),
-            Direction::Down(before) => {
-                Some(before.unwrap_or(Seq(self.head.0 + 1))).filter(|before| before.0 > 1)
+            ReadDirection::Forward(after) => (after < self.head).then_some(after),
+            ReadDirection::Backward(before) => {
+                Some(before.unwrap_or(EventSeq(self.head.0 + 1))).filter(|before| before.0 > 1)
             }
         }
     }
 
     /// The next events, at most `limit` of them. A ledger may lack numbers, so there may be fewer, and still more to come.
-    async fn read(&mut self, limit: u64) -> Result<Vec<Entry>, CatalogueError> {
+    async fn read(&mut self, limit: u64) -> Result<Vec<LedgerEntry>, CatalogueError> {
         let ledger = self.shop.engine.ledger();
         match self.direction {
-            Direction::Up(after) => {
-                let entries = ledger.read(self.sale, after, usize::try_from(limit).unwrap_or(1)).await?;
+            ReadDirection::Forward(after) => {
+                let entries =
+                    ledger.read_entries(self.sale, after, usize::try_from(limit).unwrap_or(1)).await?;
                 if entries.is_empty() {
-                    self.direction = Direction::Up(self.head);
+                    self.direction = ReadDirection::Forward(self.head);
                 }
                 Ok(entries)
             }
-            Direction::Down(before) => {
-                let before = before.unwrap_or(Seq(self.head.0 + 1));
+            ReadDirection::Backward(before) => {
+                let before = before.unwrap_or(EventSeq(self.head.0 + 1));
                 let first = before.0.saturating_sub(limit).max(1);
                 let limit = usize::try_from(before.0 - first).unwrap_or(1);
-                let mut entries = ledger.read(self.sale, Seq(first - 1), limit).await?;
+                let mut entries = ledger.read_entries(self.sale, EventSeq(first - 1), limit).await?;
                 entries.retain(|entry| entry.seq < before);
                 entries.reverse();
                 if entries.is_empty() {
-                    self.direction = Direction::Down(Some(Seq(first)));
+                    self.direction = ReadDirection::Backward(Some(EventSeq(first)));
                 }
                 Ok(entries)
             }
@@ -147,10 +147,10 @@ impl Reader<'_> {
     }
 
     /// Notes that this event was looked at.
-    fn pass(&mut self, seq: Seq) {
+    fn advance(&mut self, seq: EventSeq) {
         self.direction = match self.direction {
-            Direction::Up(_) => Direction::Up(seq),
-            Direction::Down(_) => Direction::Down(Some(seq)),
+            ReadDirection::Forward(_) => ReadDirection::Forward(seq),
+            ReadDirection::Backward(_) => ReadDirection::Backward(Some(seq)),
         };
     }
 }
@@ -162,8 +162,8 @@ fn ticket_of(event: &Event) -> Option<Ticket> {
         | Event::Admitted { ticket, .. }
         | Event::Lapsed { ticket, .. }
         | Event::Extended { ticket, .. }
-        | Event::Held { from: Source::Admission { ticket }, .. }
-        | Event::Confirmed { from: Source::Admission { ticket }, .. } => Some(ticket),
+        | Event::Held { from: UnitSource::Admission { ticket }, .. }
+        | Event::Confirmed { from: UnitSource::Admission { ticket }, .. } => Some(ticket),
         _ => None,
     }
 }

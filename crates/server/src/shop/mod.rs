@@ -9,25 +9,25 @@ pub mod products;
 pub mod sales;
 
 pub mod all_orders;
-pub mod board;
+pub mod dashboard;
 pub mod events;
-pub mod live;
+pub mod live_updates;
 pub mod series;
 pub mod summary;
 
 pub mod attempts;
 pub mod catalogue;
+pub mod catalogue_text;
+pub mod idempotency_keys;
 pub mod ids;
-pub mod keys;
-pub mod lag;
-pub mod neighbours;
-pub mod projected;
+pub mod peer_changes;
+pub mod projected_offsets;
 pub mod projection;
 pub mod receipts;
-pub mod sharing;
-pub mod words;
+pub mod table_lag;
+pub mod tenancy;
 
-use crate::clock::Now;
+use crate::clock::TimeSource;
 use crate::store::Store;
 use engine::Engine;
 use std::sync::Arc;
@@ -35,29 +35,26 @@ use std::sync::Arc;
 /// All that a use case works with.
 pub struct Shop {
     /// What the time is: the engine's, so that all parts of the house agree.
-    pub now: Now,
+    pub now: TimeSource,
     /// Who decides and records.
     pub engine: Engine,
-    /// The tables.
     pub store: Store,
     /// Who else works on them.
-    pub sharing: sharing::Sharing,
+    pub tenancy: tenancy::Tenancy,
     /// Which sales there are.
-    pub catalogue: catalogue::Catalogue,
+    pub catalogue: catalogue::SaleCatalogue,
     /// How far the tables follow the ledger.
-    pub projected: projected::Projected,
+    pub projected: projected_offsets::ProjectedOffsets,
     /// How much that is behind.
-    pub lag: lag::Lag,
+    pub lag: table_lag::TableLag,
     /// Where refusals are told.
-    pub attempts: attempts::Attempts,
-    /// What takes payments.
-    pub payments: Arc<payments::Payments>,
+    pub attempts: attempts::AttemptBuffer,
+    pub payments: Arc<payments::PaymentService>,
     /// The keys of requests.
-    pub keys: Arc<keys::KeyGuard>,
+    pub keys: Arc<idempotency_keys::IdempotencyKeys>,
     /// Proofs of places in line.
-    pub receipts: receipts::Receipts,
+    pub receipts: receipts::ReceiptSigner,
     /// What sales came to, as it was last read.
-    pub summaries: summary::Summaries,
-    /// Who people are.
-    pub accounts: accounts::Accounts,
+    pub summaries: summary::SummaryCache,
+    pub accounts: accounts::AccountService,
 }

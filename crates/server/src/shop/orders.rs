@@ -1,22 +1,21 @@
 //! Orders: reserve units, look at an order, give it back. The law decides; here a request becomes its command and its answer
 //! becomes an order with a price. Paying is in [`super::payments`].
 
-use super::keys::{KEY_LIFE_MS, KeyGuard};
+use super::idempotency_keys::{IdempotencyKeys, KEY_LIFE_MS};
 use super::{Shop, ids};
 use crate::store::StoreError;
-use crate::store::orders::{self as rows, Filter, OrderRow};
+use crate::store::orders::{self as rows, OrderRow, OrderRowFilter};
 use engine::record::ReadError;
 use engine::{Engine, EngineError};
 use sale::{
-    BuyerId, Command, Event, Money, OrderId, OrderView, Outcome, Refusal, ReleaseReason, RequestKey, SaleId,
-    Seq, Timestamp,
+    BuyerId, Command, CommandOutcome, Event, EventSeq, Money, OrderId, OrderView, Refusal, ReleaseReason,
+    RequestKey, SaleId, Timestamp,
 };
 use std::collections::HashMap;
 
 /// An order and what it costs.
 #[derive(Clone, Copy, Debug)]
-pub struct Order {
-    /// Of which sale.
+pub struct PricedOrder {
     pub sale: SaleId,
     /// What the law says of it.
     pub view: OrderView,
@@ -25,26 +24,26 @@ pub struct Order {
 }
 
 /// Where an order stands in a list: newest first.
-pub type Key = (Timestamp, OrderId);
+pub type OrderSortKey = (Timestamp, OrderId);
 
-impl Order {
+impl PricedOrder {
     /// The price of all units.
     ///
     /// # Panics
     /// Never: the law bounds quantity and price so that their product fits (see [`sale::policy::UNIT_PRICE_MINOR_MAX`]).
     #[must_use]
     pub fn total(&self) -> Money {
-        self.unit_price.times(self.view.quantity).expect("the law bounds price and quantity")
+        self.unit_price.checked_mul(self.view.quantity).expect("the law bounds price and quantity")
     }
 
     /// Where it stands in a list.
     #[must_use]
-    pub fn key(&self) -> Key {
+    pub fn sort_key(&self) -> OrderSortKey {
         (self.view.made_at, self.view.id)
     }
 }
 
-impl From<OrderRow> for Order {
+impl From<OrderRow> for PricedOrder {
     fn from(row: OrderRow) -> Self {
         Self { sale: row.sale, view: row.order, unit_price: row.unit_price }
     }
@@ -52,10 +51,8 @@ impl From<OrderRow> for Order {
 
 /// A request to buy.
 #[derive(Clone, Copy, Debug)]
-pub struct Reservation {
-    /// In which sale.
+pub struct ReservationRequest {
     pub sale: SaleId,
-    /// Who.
     pub buyer: BuyerId,
     /// Units.
     pub quantity: u32,
@@ -64,36 +61,37 @@ pub struct Reservation {
 }
 
 /// The outer result is whether there is an answer, the inner one the answer.
-type Answered<T> = Result<Result<T, Refusal>, EngineError>;
+type OrderResult<T> = Result<Result<T, Refusal>, EngineError>;
 
 /// Holds units, or sells them where the sale sells at once.
 ///
 /// # Errors
 /// When the engine cannot answer; the units may be held all the same, and the same request with the same key tells.
-pub async fn reserve(shop: &Shop, request: Reservation) -> Answered<Order> {
-    let Reservation { sale, buyer, quantity, key } = request;
+pub async fn reserve(shop: &Shop, request: ReservationRequest) -> OrderResult<PricedOrder> {
+    let ReservationRequest { sale, buyer, quantity, key } = request;
     let now = shop.engine.now();
     let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
     // A request with a key may repeat one that was carried out: only the law knows.
     if key.is_none()
         && let Some(refusal) = view.refusal_for_all(now)
     {
-        shop.attempts.refused(sale, Some(buyer), "order", refusal.code(), now);
+        shop.attempts.record_refusal(sale, Some(buyer), "order", refusal.code(), now);
         return Ok(Err(refusal));
     }
-    let order = OrderId::of_sale(ids::new(now), sale);
+    let order = OrderId::with_sale_suffix(ids::new(now), sale);
     let answer = shop.engine.command(sale, Command::Reserve { buyer, order, quantity, key }).await?;
     match answer.outcome {
-        Outcome::Order { order, .. } => {
-            Ok(Ok(Order { sale, view: order, unit_price: view.policy.unit_price }))
+        CommandOutcome::Order { order, .. } => {
+            Ok(Ok(PricedOrder { sale, view: order, unit_price: view.policy.unit_price }))
         }
-        Outcome::Refused(refusal) => {
-            shop.attempts.refused(sale, Some(buyer), "order", refusal.code(), now);
+        CommandOutcome::Refused(refusal) => {
+            shop.attempts.record_refusal(sale, Some(buyer), "order", refusal.code(), now);
             Ok(Err(refusal))
         }
-        Outcome::Done | Outcome::Joined { .. } | Outcome::Left { .. } | Outcome::Extended { .. } => {
-            Err(EngineError::NoSuchSale)
-        }
+        CommandOutcome::Done
+        | CommandOutcome::Joined { .. }
+        | CommandOutcome::Left { .. }
+        | CommandOutcome::Extended { .. } => Err(EngineError::NoSuchSale),
     }
 }
 
@@ -101,50 +99,51 @@ pub async fn reserve(shop: &Shop, request: Reservation) -> Answered<Order> {
 ///
 /// # Errors
 /// When the engine cannot answer.
-pub async fn find(shop: &Shop, buyer: BuyerId, order: OrderId) -> Result<Option<Order>, EngineError> {
+pub async fn find(shop: &Shop, buyer: BuyerId, order: OrderId) -> Result<Option<PricedOrder>, EngineError> {
     let found = shop.engine.order(order).await?;
-    Ok(found.filter(|(_, view)| view.buyer == buyer).and_then(|(sale, view)| priced(shop, sale, view)))
+    Ok(found.filter(|(_, view)| view.buyer == buyer).and_then(|(sale, view)| with_price(shop, sale, view)))
 }
 
 /// Gives a pending order's units back.
 ///
 /// # Errors
 /// When the engine cannot answer; cancelling again is safe.
-pub async fn cancel(shop: &Shop, buyer: BuyerId, order: OrderId) -> Answered<Order> {
+pub async fn cancel(shop: &Shop, buyer: BuyerId, order: OrderId) -> OrderResult<PricedOrder> {
     let Some(found) = find(shop, buyer, order).await? else { return Ok(Err(Refusal::OrderUnknown)) };
     let reason = ReleaseReason::Cancelled;
     let answer = shop.engine.command(found.sale, Command::Release { buyer, order, reason }).await?;
     match answer.outcome {
-        Outcome::Order { order, .. } => Ok(Ok(Order { view: order, ..found })),
-        Outcome::Refused(refusal) => Ok(Err(refusal)),
-        Outcome::Done | Outcome::Joined { .. } | Outcome::Left { .. } | Outcome::Extended { .. } => {
-            Err(EngineError::NoSuchSale)
-        }
+        CommandOutcome::Order { order, .. } => Ok(Ok(PricedOrder { view: order, ..found })),
+        CommandOutcome::Refused(refusal) => Ok(Err(refusal)),
+        CommandOutcome::Done
+        | CommandOutcome::Joined { .. }
+        | CommandOutcome::Left { .. }
+        | CommandOutcome::Extended { .. } => Err(EngineError::NoSuchSale),
     }
 }
 
 /// Tells the guard which keys the orders of the last day were made with. The guard forgets with the process and sees its own
 /// requests only, and the law of one sale does not know the keys of another.
 #[derive(Debug, Default)]
-pub struct Recall {
+pub struct IdempotencyWarmup {
     /// How far each sale is read.
-    offsets: HashMap<SaleId, Seq>,
+    offsets: HashMap<SaleId, EventSeq>,
 }
 
-impl Recall {
+impl IdempotencyWarmup {
     /// Reads what is new since the last time; at first, the last day.
     ///
     /// # Errors
     /// When the ledger cannot be read. What was read is not read again.
-    pub async fn go_on(&mut self, engine: &Engine, guard: &KeyGuard) -> Result<(), ReadError> {
+    pub async fn read_new_keys(&mut self, engine: &Engine, guard: &IdempotencyKeys) -> Result<(), ReadError> {
         let since = engine.now().plus_ms(-KEY_LIFE_MS);
-        for view in engine.views().all() {
+        for view in engine.views().list() {
             let mut after = match self.offsets.get(&view.id) {
                 Some(after) => *after,
-                None => before(engine, view.id, view.seq, since).await?,
+                None => find_start(engine, view.id, view.seq, since).await?,
             };
             while after < view.seq {
-                let entries = engine.ledger().read(view.id, after, RECALLED_LEN).await?;
+                let entries = engine.ledger().read_entries(view.id, after, WARMUP_BATCH_LEN).await?;
                 let Some(last) = entries.last() else { break };
                 after = last.seq;
                 for entry in &entries {
@@ -163,31 +162,36 @@ impl Recall {
 }
 
 /// An event before all of those since a moment, less than two pages before: found by halving.
-async fn before(engine: &Engine, sale: SaleId, last: Seq, since: Timestamp) -> Result<Seq, ReadError> {
+async fn find_start(
+    engine: &Engine,
+    sale: SaleId,
+    last: EventSeq,
+    since: Timestamp,
+) -> Result<EventSeq, ReadError> {
     let (mut earlier, mut later) = (0, last.0);
-    while later - earlier > RECALLED_LEN as u64 {
+    while later - earlier > WARMUP_BATCH_LEN as u64 {
         let middle = earlier + (later - earlier) / 2;
-        let found = engine.ledger().read(sale, Seq(middle), 1).await?;
+        let found = engine.ledger().read_entries(sale, EventSeq(middle), 1).await?;
         match found.first() {
             Some(entry) if entry.at < since => earlier = middle,
             _ => later = middle,
         }
     }
-    Ok(Seq(earlier))
+    Ok(EventSeq(earlier))
 }
 
 /// Events read at once when keys are recalled.
-const RECALLED_LEN: usize = 4_096;
+const WARMUP_BATCH_LEN: usize = 4_096;
 
 /// The order with the price that its sale promises.
-pub(super) fn priced(shop: &Shop, sale: SaleId, view: OrderView) -> Option<Order> {
+pub(super) fn with_price(shop: &Shop, sale: SaleId, view: OrderView) -> Option<PricedOrder> {
     let unit_price = shop.engine.views().get(sale)?.policy.unit_price;
-    Some(Order { sale, view, unit_price })
+    Some(PricedOrder { sale, view, unit_price })
 }
 
 /// Why a list of orders cannot be told.
 #[derive(Debug, thiserror::Error)]
-pub enum ListError {
+pub enum OrderListError {
     /// The tables cannot be asked.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -204,26 +208,26 @@ pub enum ListError {
 pub async fn list(
     shop: &Shop,
     buyer: BuyerId,
-    after: Option<Key>,
+    after: Option<OrderSortKey>,
     limit: u32,
-) -> Result<Vec<Order>, ListError> {
+) -> Result<Vec<PricedOrder>, OrderListError> {
     // Asked before the tables are read: what they show by then is not missed, only seen twice.
-    let lagging = shop.projected.lagging(shop.engine.views());
-    let filter = Filter { buyer: Some(buyer), after, ..Filter::default() };
+    let lagging = shop.projected.lagging_sales(shop.engine.views());
+    let filter = OrderRowFilter { buyer: Some(buyer), after, ..OrderRowFilter::default() };
     let rows = rows::list(&shop.store, filter, limit).await?;
-    let mut orders: Vec<Order> = rows.into_iter().map(Order::from).collect();
+    let mut orders: Vec<PricedOrder> = rows.into_iter().map(PricedOrder::from).collect();
     if lagging.is_empty() {
         return Ok(orders);
     }
-    for (sale, view) in shop.engine.orders_of(buyer, lagging).await? {
-        let Some(order) = priced(shop, sale, view) else { continue };
+    for (sale, view) in shop.engine.buyer_orders(buyer, lagging).await? {
+        let Some(order) = with_price(shop, sale, view) else { continue };
         match orders.iter_mut().find(|known| known.view.id == view.id) {
             Some(known) => *known = order,
-            None if after.is_none_or(|after| order.key() < after) => orders.push(order),
+            None if after.is_none_or(|after| order.sort_key() < after) => orders.push(order),
             None => {}
         }
     }
-    orders.sort_unstable_by_key(|order| std::cmp::Reverse(order.key()));
+    orders.sort_unstable_by_key(|order| std::cmp::Reverse(order.sort_key()));
     orders.truncate(limit as usize);
     Ok(orders)
 }

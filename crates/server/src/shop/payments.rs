@@ -13,9 +13,9 @@
 //! were not charged" never is. Whatever a crash or a lost reply leaves between two steps, [`Payments::reconcile`] settles.
 //! Nothing here decides about a unit: that is the engine's law, also for a payment that comes too late.
 
-pub mod books;
+pub mod charge_table;
 
-pub mod flights;
+pub mod in_flight;
 
 mod lease;
 
@@ -25,20 +25,20 @@ mod refund;
 
 mod settle;
 
-pub use reconcile::{Reconciled, Timing};
-pub use refund::Refund;
+pub use reconcile::{ReconcileReport, ReconcileTiming};
+pub use refund::RefundRequest;
 
+use super::idempotency_keys::{IdempotencyKey, KeyOperation};
 use super::ids;
-use super::keys::{IdempotencyKey, Operation};
-use super::orders::Order;
-use crate::payments::{Limited, Provider, TimeLimits};
-use crate::store::payments::{self as rows, KeyRow, Payment, State};
+use super::orders::PricedOrder;
+use crate::payments::{PaymentProvider, ProviderTimeouts, ProviderWithTimeout};
+use crate::store::payments::{self as rows, PaymentKeyRow, PaymentRow, PaymentState};
 use crate::store::{Store, StoreError};
 use crate::telemetry::payments::PaymentMetrics;
 use engine::{Engine, EngineError};
-use flights::Flights;
-use sale::{BuyerId, Command, Money, OrderId, OrderStatus, Outcome, Refusal, Timestamp};
-use settle::{Settled, unsettled};
+use in_flight::PaymentsInFlight;
+use sale::{BuyerId, Command, CommandOutcome, Money, OrderId, OrderStatus, Refusal, Timestamp};
+use settle::{SettleResult, log_store_failure};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -53,25 +53,22 @@ const ENGINE_TIME_MAX: Duration = Duration::from_secs(5);
 const CONFIRM_TRIES: u32 = 6;
 
 /// What takes payments, and settles what was left open.
-pub struct Payments {
+pub struct PaymentService {
     store: Store,
     engine: Engine,
-    provider: Limited,
-    flights: Arc<Flights>,
-    timing: Timing,
+    provider: ProviderWithTimeout,
+    in_flight: Arc<PaymentsInFlight>,
+    timing: ReconcileTiming,
     metrics: PaymentMetrics,
 }
 
 /// A request to pay.
 #[derive(Clone, Debug)]
-pub struct Pay {
-    /// Who.
+pub struct PayRequest {
     pub buyer: BuyerId,
-    /// For which order.
     pub order: OrderId,
     /// How, in the provider's words.
     pub method: String,
-    /// The request's key.
     pub key: Option<IdempotencyKey>,
 }
 
@@ -79,17 +76,16 @@ pub struct Pay {
 #[derive(Clone, Debug)]
 pub struct PaidOrder {
     /// The order as it is now.
-    pub order: Order,
-    /// Its payment.
-    pub payment: Option<Payment>,
+    pub order: PricedOrder,
+    pub payment: Option<PaymentRow>,
 }
 
 /// What became of a payment or of a refund: the order as it is now, or a refusal that moved no money.
-pub type Answered = Result<Result<PaidOrder, Refused>, PaymentError>;
+pub type PaymentResult = Result<Result<PaidOrder, PaymentRefusal>, PaymentError>;
 
 /// Why there is no payment, or no refund. In each case no money has moved for good.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub enum PaymentRefusal {
     /// The caller has no such order.
     OrderUnknown,
     /// The order's units are not the buyer's any more; this is what became of it. Money that was set aside is let go.
@@ -126,27 +122,26 @@ pub enum PaymentError {
     Unsettled,
 }
 
-impl Payments {
+impl PaymentService {
     /// Payments over these tables, this engine and this provider.
     #[must_use]
     pub fn new(
         store: Store,
         engine: Engine,
-        provider: Arc<dyn Provider>,
-        limits: TimeLimits,
-        timing: Timing,
+        provider: Arc<dyn PaymentProvider>,
+        limits: ProviderTimeouts,
+        timing: ReconcileTiming,
     ) -> Arc<Self> {
         Arc::new(Self {
             store,
             engine,
-            provider: Limited::new(provider, limits),
-            flights: Arc::default(),
+            provider: ProviderWithTimeout::new(provider, limits),
+            in_flight: Arc::default(),
             timing,
             metrics: PaymentMetrics::default(),
         })
     }
 
-    /// The figures.
     #[must_use]
     pub fn metrics(&self) -> &PaymentMetrics {
         &self.metrics
@@ -156,147 +151,153 @@ impl Payments {
     ///
     /// # Errors
     /// When there is no answer; only [`PaymentError::Unsettled`] leaves open whether money has moved.
-    pub async fn pay(self: &Arc<Self>, request: Pay) -> Answered {
+    pub async fn pay(self: &Arc<Self>, request: PayRequest) -> PaymentResult {
         let payments = Arc::clone(self);
-        let answered = spawned(async move { payments.pay_now(&request).await }).await;
-        self.metrics.paid(outcome(&answered, "paid"));
+        let answered = run_to_end(async move { payments.pay_now(&request).await }).await;
+        self.metrics.count_payment(outcome_label(&answered, "paid"));
         answered
     }
 
     /// Waits until no payment is being worked on, at most `limit`. `false` when some still are; the reconciler of the next
     /// start settles them.
     pub async fn drain(&self, limit: Duration) -> bool {
-        self.flights.drain(limit).await
+        self.in_flight.drain(limit).await
     }
 
     /// The order's payment, for whoever shows an order. `None` when it needed no money, or has not been paid for.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn of_order(&self, order: OrderId) -> Result<Option<Payment>, StoreError> {
+    pub async fn find_by_order(&self, order: OrderId) -> Result<Option<PaymentRow>, StoreError> {
         rows::find_live(&self.store, order).await
     }
 
-    async fn pay_now(&self, request: &Pay) -> Answered {
+    async fn pay_now(&self, request: &PayRequest) -> PaymentResult {
         if !self.provider.accepts(&request.method) {
-            return Ok(Err(Refused::UnknownMethod));
+            return Ok(Err(PaymentRefusal::UnknownMethod));
         }
-        let Pay { buyer, order: id, .. } = *request;
-        let _permit = match self.flights.begin(buyer, id)? {
+        let PayRequest { buyer, order: id, .. } = *request;
+        let _permit = match self.in_flight.begin(buyer, id)? {
             Some(permit) => permit,
-            None => return Ok(Err(Refused::InFlight)),
+            None => return Ok(Err(PaymentRefusal::InFlight)),
         };
-        let Some(order) = self.find(id).await?.filter(|order| order.view.buyer == buyer) else {
-            return Ok(Err(Refused::OrderUnknown));
+        let Some(order) = self.find_order(id).await?.filter(|order| order.view.buyer == buyer) else {
+            return Ok(Err(PaymentRefusal::OrderUnknown));
         };
-        let key = request.key.map(|key| self.key_row(buyer, &key, Operation::Pay, (id, &request.method)));
+        let key = request.key.map(|key| self.key_row(buyer, &key, KeyOperation::Pay, (id, &request.method)));
         if let Some(key) = &key
             && let Some(known) = rows::find_key(&self.store, buyer, &key.digest).await?
         {
             if known.fingerprint != key.fingerprint {
-                return Ok(Err(Refused::KeyReused));
+                return Ok(Err(PaymentRefusal::KeyReused));
             }
-            if let Some(answer) = self.repeat(order, known.payment).await? {
+            if let Some(answer) = self.repeat_reply(order, known.payment).await? {
                 return Ok(answer);
             }
         }
         if let Some(live) = rows::find_live(&self.store, id).await? {
             if let Some(key) = &key
-                && !self.claim(&KeyRow { payment: live.id, ..key.clone() }).await?
+                && !self.claim_key(&PaymentKeyRow { payment: live.id, ..key.clone() }).await?
             {
-                return Ok(Err(Refused::KeyReused));
+                return Ok(Err(PaymentRefusal::KeyReused));
             }
-            if let Some(answer) = self.go_on(request, order, live).await? {
+            if let Some(answer) = self.continue_payment(request, order, live).await? {
                 return Ok(answer);
             }
         }
-        self.begin(request, order, key).await
+        self.begin_payment(request, order, key).await
     }
 
     /// The reply that the payment of a known key has had. `None` when it has had none yet.
-    async fn repeat(
+    async fn repeat_reply(
         &self,
-        order: Order,
+        order: PricedOrder,
         payment: Uuid,
-    ) -> Result<Option<Result<PaidOrder, Refused>>, PaymentError> {
+    ) -> Result<Option<Result<PaidOrder, PaymentRefusal>>, PaymentError> {
         let Some(payment) = rows::find(&self.store, payment).await? else { return Ok(None) };
         Ok(match payment.state {
-            State::Started | State::Authorised => None,
-            State::Captured | State::Refunding | State::Refunded => {
+            PaymentState::Started | PaymentState::Authorised => None,
+            PaymentState::Captured | PaymentState::Refunding | PaymentState::Refunded => {
                 Some(Ok(PaidOrder { order, payment: Some(payment) }))
             }
-            State::Declined => Some(Err(Refused::Declined { reason: payment.reason })),
+            PaymentState::Declined => Some(Err(PaymentRefusal::Declined { reason: payment.reason })),
             // Paid for by a later request.
-            State::Voiding | State::Voided if order.view.status == OrderStatus::Confirmed => None,
-            State::Voiding | State::Voided => Some(Err(gone(order.view.status))),
+            PaymentState::Voiding | PaymentState::Voided if order.view.status == OrderStatus::Confirmed => {
+                None
+            }
+            PaymentState::Voiding | PaymentState::Voided => Some(Err(refusal_for_status(order.view.status))),
         })
     }
 
     /// Goes on with a payment that was left between two steps. `None` when nothing came of it and another may begin.
-    async fn go_on(
+    async fn continue_payment(
         &self,
-        request: &Pay,
-        order: Order,
-        live: Payment,
-    ) -> Result<Option<Result<PaidOrder, Refused>>, PaymentError> {
+        request: &PayRequest,
+        order: PricedOrder,
+        live: PaymentRow,
+    ) -> Result<Option<Result<PaidOrder, PaymentRefusal>>, PaymentError> {
         match live.state {
-            State::Captured => return Ok(Some(Ok(PaidOrder { order, payment: Some(live) }))),
-            State::Refunding | State::Refunded => {
-                return Ok(Some(Err(Refused::OrderState(order.view.status))));
+            PaymentState::Captured => return Ok(Some(Ok(PaidOrder { order, payment: Some(live) }))),
+            PaymentState::Refunding | PaymentState::Refunded => {
+                return Ok(Some(Err(PaymentRefusal::OrderState(order.view.status))));
             }
             _ => {}
         }
-        let Some(held) = self.take(live.id, self.engine.now()).await? else {
-            return Ok(Some(Err(Refused::InFlight)));
+        let Some(held) = self.acquire_lease(live.id, self.engine.now()).await? else {
+            return Ok(Some(Err(PaymentRefusal::InFlight)));
         };
-        let settled = self.holding(&held, async {
+        let settled = self.with_lease(&held, async {
             match held.state {
-                State::Started if held.method == request.method => self.retry(&held, &order).await,
-                _ => self.resume(&held).await.map_err(unsettled),
+                PaymentState::Started if held.method == request.method => self.retry(&held, &order).await,
+                _ => self.resume(&held).await.map_err(log_store_failure),
             }
         });
         match settled.await? {
-            Settled::Voided => Ok(None),
+            SettleResult::Voided => Ok(None),
             // Another process has brought it to its end meanwhile.
-            Settled::Over => Ok(Some(Err(Refused::InFlight))),
-            settled => self.answer(order, live.id, settled).await.map(Some),
+            SettleResult::Finished => Ok(Some(Err(PaymentRefusal::InFlight))),
+            settled => self.build_reply(order, live.id, settled).await.map(Some),
         }
     }
 
-    /// Begins a payment.
-    async fn begin(&self, request: &Pay, order: Order, key: Option<KeyRow>) -> Answered {
+    async fn begin_payment(
+        &self,
+        request: &PayRequest,
+        order: PricedOrder,
+        key: Option<PaymentKeyRow>,
+    ) -> PaymentResult {
         match order.view.status {
             OrderStatus::Confirmed => return Ok(Ok(PaidOrder { order, payment: None })),
-            status @ OrderStatus::Refunded { .. } => return Ok(Err(Refused::OrderState(status))),
+            status @ OrderStatus::Refunded { .. } => return Ok(Err(PaymentRefusal::OrderState(status))),
             status @ (OrderStatus::Cancelled | OrderStatus::Declined) => {
-                return Ok(Err(Refused::OrderGone(status)));
+                return Ok(Err(PaymentRefusal::OrderGone(status)));
             }
             OrderStatus::Pending { .. } | OrderStatus::Expired => {}
         }
         if !self.may_still_pay(&order).await? {
-            return Ok(Err(Refused::OrderGone(OrderStatus::Expired)));
+            return Ok(Err(PaymentRefusal::OrderGone(OrderStatus::Expired)));
         }
         let amount = order.total();
         if amount.minor == 0 {
-            return self.confirm_for_nothing(order, key).await;
+            return self.confirm_free_order(order, key).await;
         }
         let payment = self.new_payment(request, &order, amount);
         let mut writing = self.store.begin().await?;
         if let Some(key) = key
-            && !rows::claim_key(&mut writing, &KeyRow { payment: payment.id, ..key }).await?
+            && !rows::claim_key(&mut writing, &PaymentKeyRow { payment: payment.id, ..key }).await?
         {
-            return Ok(Err(Refused::KeyReused));
+            return Ok(Err(PaymentRefusal::KeyReused));
         }
-        let inserted = rows::insert(&mut writing, payment, self.try_at(), self.lease()).await?;
-        let Some(held) = inserted else { return Ok(Err(Refused::InFlight)) };
+        let inserted = rows::insert(&mut writing, payment, self.next_try_at(), self.new_lease()).await?;
+        let Some(held) = inserted else { return Ok(Err(PaymentRefusal::InFlight)) };
         writing.commit().await?;
-        let settled = self.holding(&held, self.authorise(&held)).await.map_err(unsettled)?;
-        self.answer(order, held.id, settled).await
+        let settled = self.with_lease(&held, self.authorise(&held)).await.map_err(log_store_failure)?;
+        self.build_reply(order, held.id, settled).await
     }
 
     /// Whether the law could still confirm the order, as far as can be told without asking it. It decides all the same:
     /// this only spares a buyer the charge that would have to be let go.
-    async fn may_still_pay(&self, order: &Order) -> Result<bool, PaymentError> {
+    async fn may_still_pay(&self, order: &PricedOrder) -> Result<bool, PaymentError> {
         let view = &order.view;
         let held = match view.status {
             OrderStatus::Pending { until } if self.engine.now() < until => return Ok(true),
@@ -309,71 +310,78 @@ impl Payments {
         if free < u64::from(view.quantity) || sale.counters.waiting > 0 {
             return Ok(false);
         }
-        let buyer = bounded(self.engine.buyer(order.sale, view.buyer)).await?;
+        let buyer = with_engine_timeout(self.engine.buyer(order.sale, view.buyer)).await?;
         let others = (u64::from(buyer.held) + u64::from(buyer.owned)).saturating_sub(held.into());
         Ok(others + u64::from(view.quantity) <= u64::from(sale.policy.limit_per_buyer))
     }
 
-    async fn confirm_for_nothing(&self, order: Order, key: Option<KeyRow>) -> Answered {
+    async fn confirm_free_order(&self, order: PricedOrder, key: Option<PaymentKeyRow>) -> PaymentResult {
         if let Some(key) = &key
-            && !self.claim(key).await?
+            && !self.claim_key(key).await?
         {
-            return Ok(Err(Refused::KeyReused));
+            return Ok(Err(PaymentRefusal::KeyReused));
         }
         let command = Command::Confirm { buyer: order.view.buyer, order: order.view.id };
-        match self.ask(&order, command).await? {
+        match self.send_command(&order, command).await? {
             Ok(order) => Ok(Ok(PaidOrder { order, payment: None })),
-            Err(_) => Ok(Err(self.gone(order).await?)),
+            Err(_) => Ok(Err(self.explain_refusal(order).await?)),
         }
     }
 
     /// The reply to what a payment has come to.
-    async fn answer(&self, order: Order, payment: Uuid, settled: Settled) -> Answered {
+    async fn build_reply(&self, order: PricedOrder, payment: Uuid, settled: SettleResult) -> PaymentResult {
         match settled {
-            Settled::Paid(view) => {
-                let payment = rows::find(&self.store, payment).await.map_err(unsettled)?;
-                Ok(Ok(PaidOrder { order: Order { view, ..order }, payment }))
+            SettleResult::Paid(view) => {
+                let payment = rows::find(&self.store, payment).await.map_err(log_store_failure)?;
+                Ok(Ok(PaidOrder { order: PricedOrder { view, ..order }, payment }))
             }
-            Settled::Declined { reason } => Ok(Err(Refused::Declined { reason })),
-            Settled::Refused | Settled::Voided => Ok(Err(self.gone(order).await?)),
-            Settled::Over | Settled::Open => Err(PaymentError::Unsettled),
+            SettleResult::Declined { reason } => Ok(Err(PaymentRefusal::Declined { reason })),
+            SettleResult::Refused | SettleResult::Voided => Ok(Err(self.explain_refusal(order).await?)),
+            SettleResult::Finished | SettleResult::Pending => Err(PaymentError::Unsettled),
         }
     }
 
     /// What to say of an order that the law would not confirm.
-    async fn gone(&self, order: Order) -> Result<Refused, PaymentError> {
-        let now = self.find(order.view.id).await?.unwrap_or(order);
-        Ok(gone(now.view.status))
+    async fn explain_refusal(&self, order: PricedOrder) -> Result<PaymentRefusal, PaymentError> {
+        let now = self.find_order(order.view.id).await?.unwrap_or(order);
+        Ok(refusal_for_status(now.view.status))
     }
 
     /// An order with its price.
-    async fn find(&self, order: OrderId) -> Result<Option<Order>, PaymentError> {
-        let Some((sale, view)) = bounded(self.engine.order(order)).await? else { return Ok(None) };
+    async fn find_order(&self, order: OrderId) -> Result<Option<PricedOrder>, PaymentError> {
+        let Some((sale, view)) = with_engine_timeout(self.engine.order(order)).await? else {
+            return Ok(None);
+        };
         let unit_price = self.engine.views().get(sale).map(|sale| sale.policy.unit_price);
-        Ok(unit_price.map(|unit_price| Order { sale, view, unit_price }))
+        Ok(unit_price.map(|unit_price| PricedOrder { sale, view, unit_price }))
     }
 
     /// Asks the law about an order; its answer is durable.
-    async fn ask(&self, order: &Order, command: Command) -> Result<Result<Order, Refusal>, EngineError> {
-        match bounded(self.engine.command(order.sale, command)).await?.outcome {
-            Outcome::Order { order: view, .. } => Ok(Ok(Order { view, ..*order })),
-            Outcome::Refused(refusal) => Ok(Err(refusal)),
-            Outcome::Done | Outcome::Joined { .. } | Outcome::Left { .. } | Outcome::Extended { .. } => {
-                Err(EngineError::NoSuchSale)
-            }
+    async fn send_command(
+        &self,
+        order: &PricedOrder,
+        command: Command,
+    ) -> Result<Result<PricedOrder, Refusal>, EngineError> {
+        match with_engine_timeout(self.engine.command(order.sale, command)).await?.outcome {
+            CommandOutcome::Order { order: view, .. } => Ok(Ok(PricedOrder { view, ..*order })),
+            CommandOutcome::Refused(refusal) => Ok(Err(refusal)),
+            CommandOutcome::Done
+            | CommandOutcome::Joined { .. }
+            | CommandOutcome::Left { .. }
+            | CommandOutcome::Extended { .. } => Err(EngineError::NoSuchSale),
         }
     }
 
-    fn new_payment(&self, request: &Pay, order: &Order, amount: Money) -> Payment {
+    fn new_payment(&self, request: &PayRequest, order: &PricedOrder, amount: Money) -> PaymentRow {
         let now = self.engine.now();
-        Payment {
+        PaymentRow {
             id: ids::new(now),
             order: request.order,
             sale: order.sale,
             buyer: request.buyer,
             method: request.method.clone(),
             amount,
-            state: State::Started,
+            state: PaymentState::Started,
             reason: String::new(),
             restock: false,
             created_at: now,
@@ -383,7 +391,7 @@ impl Payments {
     }
 
     /// Keeps a key for a request. `false` when it belongs to another request.
-    async fn claim(&self, key: &KeyRow) -> Result<bool, PaymentError> {
+    async fn claim_key(&self, key: &PaymentKeyRow) -> Result<bool, PaymentError> {
         let mut writing = self.store.begin().await?;
         let is_ours = rows::claim_key(&mut writing, key).await?;
         writing.commit().await?;
@@ -394,9 +402,9 @@ impl Payments {
         &self,
         owner: BuyerId,
         key: &IdempotencyKey,
-        operation: Operation,
+        operation: KeyOperation,
         (order, content): (OrderId, &str),
-    ) -> KeyRow {
+    ) -> PaymentKeyRow {
         let digest = Sha256::new().chain_update(order.0).chain_update(content).finalize();
         let fingerprint = digest.iter().fold(String::with_capacity(64), |mut text, byte| {
             // Writing to a String cannot fail.
@@ -404,36 +412,44 @@ impl Payments {
             text
         });
         let created_at = self.engine.now();
-        KeyRow { owner, digest: key.row_digest(operation), fingerprint, payment: Uuid::nil(), created_at }
+        PaymentKeyRow {
+            owner,
+            digest: key.row_digest(operation),
+            fingerprint,
+            payment: Uuid::nil(),
+            created_at,
+        }
     }
 
     /// When the reconciler may take a payment whose state has just changed.
-    fn try_at(&self) -> Timestamp {
+    fn next_try_at(&self) -> Timestamp {
         self.engine.now().plus_ms(self.timing.settle_after_ms)
     }
 }
 
-fn gone(status: OrderStatus) -> Refused {
+fn refusal_for_status(status: OrderStatus) -> PaymentRefusal {
     match status {
         // Refused for want of a unit, though its hold is not over: the ledger lacks an event.
-        OrderStatus::Pending { .. } => Refused::OrderGone(OrderStatus::Expired),
-        OrderStatus::Refunded { .. } | OrderStatus::Confirmed => Refused::OrderState(status),
-        OrderStatus::Expired | OrderStatus::Cancelled | OrderStatus::Declined => Refused::OrderGone(status),
+        OrderStatus::Pending { .. } => PaymentRefusal::OrderGone(OrderStatus::Expired),
+        OrderStatus::Refunded { .. } | OrderStatus::Confirmed => PaymentRefusal::OrderState(status),
+        OrderStatus::Expired | OrderStatus::Cancelled | OrderStatus::Declined => {
+            PaymentRefusal::OrderGone(status)
+        }
     }
 }
 
 /// The word for an answer in the metrics.
-fn outcome(answered: &Answered, done: &'static str) -> &'static str {
+fn outcome_label(answered: &PaymentResult, done: &'static str) -> &'static str {
     match answered {
         Ok(Ok(_)) => done,
         Ok(Err(refused)) => match refused {
-            Refused::OrderUnknown => "order_unknown",
-            Refused::OrderGone(_) => "order_expired",
-            Refused::OrderState(_) => "order_state",
-            Refused::Declined { .. } => "payment_declined",
-            Refused::UnknownMethod => "unknown_method",
-            Refused::KeyReused => "key_reused",
-            Refused::InFlight => "request_in_flight",
+            PaymentRefusal::OrderUnknown => "order_unknown",
+            PaymentRefusal::OrderGone(_) => "order_expired",
+            PaymentRefusal::OrderState(_) => "order_state",
+            PaymentRefusal::Declined { .. } => "payment_declined",
+            PaymentRefusal::UnknownMethod => "unknown_method",
+            PaymentRefusal::KeyReused => "key_reused",
+            PaymentRefusal::InFlight => "request_in_flight",
         },
         Err(error) => match error {
             PaymentError::Engine(_) | PaymentError::Store(_) => "unavailable",
@@ -444,7 +460,7 @@ fn outcome(answered: &Answered, done: &'static str) -> &'static str {
 }
 
 /// Runs to its end, whoever waits for it.
-async fn spawned(work: impl Future<Output = Answered> + Send + 'static) -> Answered {
+async fn run_to_end(work: impl Future<Output = PaymentResult> + Send + 'static) -> PaymentResult {
     tokio::spawn(work).await.unwrap_or_else(|failed| {
         tracing::error!(error = &failed as &dyn std::error::Error, "a payment broke off");
         Err(PaymentError::Unsettled)
@@ -452,6 +468,8 @@ async fn spawned(work: impl Future<Output = Answered> + Send + 'static) -> Answe
 }
 
 /// The engine's answer, in time.
-async fn bounded<T>(answer: impl Future<Output = Result<T, EngineError>>) -> Result<T, EngineError> {
+async fn with_engine_timeout<T>(
+    answer: impl Future<Output = Result<T, EngineError>>,
+) -> Result<T, EngineError> {
     tokio::time::timeout(ENGINE_TIME_MAX, answer).await.unwrap_or(Err(EngineError::NotRecorded))
 }

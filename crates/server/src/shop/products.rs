@@ -1,40 +1,32 @@
 //! Products: make, edit, delete, look at. A product that was sold keeps its name for the orders of old.
 
-use super::catalogue::{Answered, CatalogueError, Refused};
-use super::words::{Category, Description, ImageUrl, ProductName, same_currency};
+use super::catalogue::{CatalogueError, CatalogueRefusal, CatalogueResult};
+use super::catalogue_text::{Category, Description, ImageUrl, ProductName, same_currency};
 use super::{Shop, ids};
 use crate::store::{StoreError, products, sales};
-use sale::{Money, Phase, Timestamp};
+use sale::{Money, SalePhase, Timestamp};
 
 pub use crate::store::products::{Product, ProductId};
 
 /// What a new product needs.
 #[derive(Clone, Debug)]
 pub struct ProductDraft {
-    /// Its name.
     pub name: ProductName,
     /// What is told about it.
     pub description: Description,
-    /// Its list price.
     pub price: Money,
-    /// Its category.
     pub category: Option<Category>,
-    /// Its picture.
     pub image_url: Option<ImageUrl>,
 }
 
 /// What is to be different about a product. `None` leaves a field as it is; `Some(None)` empties it.
 #[derive(Clone, Debug, Default)]
 pub struct ProductEdit {
-    /// Its name.
     pub name: Option<ProductName>,
     /// What is told about it.
     pub description: Option<Description>,
-    /// Its list price.
     pub price: Option<Money>,
-    /// Its category.
     pub category: Option<Option<Category>>,
-    /// Its picture.
     pub image_url: Option<Option<ImageUrl>>,
 }
 
@@ -64,18 +56,20 @@ pub async fn create(shop: &Shop, draft: ProductDraft) -> Result<Product, StoreEr
 ///
 /// # Errors
 /// When the tables cannot be asked.
-pub async fn edit(shop: &Shop, id: ProductId, edit: ProductEdit) -> Answered<Product> {
-    let _alone = shop.catalogue.edit(&shop.store).await?;
-    let Some(old) = products::find(&shop.store, id).await? else { return Ok(Err(Refused::ProductUnknown)) };
-    let new = edit.applied_to(old.clone(), (shop.now)());
+pub async fn edit(shop: &Shop, id: ProductId, edit: ProductEdit) -> CatalogueResult<Product> {
+    let _alone = shop.catalogue.lock_for_edit(&shop.store).await?;
+    let Some(old) = products::find(&shop.store, id).await? else {
+        return Ok(Err(CatalogueRefusal::ProductUnknown));
+    };
+    let new = edit.apply_to(old.clone(), (shop.now)());
     if !same_currency(old.price, new.price) && is_in_use(shop, id).await? {
-        return Ok(Err(Refused::CurrencyDiffers));
+        return Ok(Err(CatalogueRefusal::CurrencyDiffers));
     }
     let mut writing = shop.store.begin().await?;
     if !products::update(&mut writing, &new).await? {
-        return Ok(Err(Refused::ProductUnknown));
+        return Ok(Err(CatalogueRefusal::ProductUnknown));
     }
-    sales::bump_by_product(&mut writing, id).await?;
+    sales::bump_revisions(&mut writing, id).await?;
     writing.commit().await?;
     shop.catalogue.refresh(&shop.store).await?;
     Ok(Ok(new))
@@ -85,13 +79,13 @@ pub async fn edit(shop: &Shop, id: ProductId, edit: ProductEdit) -> Answered<Pro
 ///
 /// # Errors
 /// When the tables cannot be asked.
-pub async fn delete(shop: &Shop, id: ProductId) -> Answered<()> {
-    let _alone = shop.catalogue.edit(&shop.store).await?;
+pub async fn delete(shop: &Shop, id: ProductId) -> CatalogueResult<()> {
+    let _alone = shop.catalogue.lock_for_edit(&shop.store).await?;
     if products::find(&shop.store, id).await?.is_none() {
-        return Ok(Err(Refused::ProductUnknown));
+        return Ok(Err(CatalogueRefusal::ProductUnknown));
     }
     if is_in_use(shop, id).await? {
-        return Ok(Err(Refused::ProductInUse));
+        return Ok(Err(CatalogueRefusal::ProductInUse));
     }
     products::delete(&shop.store, id, (shop.now)()).await?;
     shop.catalogue.refresh(&shop.store).await?;
@@ -121,15 +115,15 @@ pub async fn list(
 /// Whether a sale of the product is still to come, runs, or is being made.
 async fn is_in_use(shop: &Shop, id: ProductId) -> Result<bool, CatalogueError> {
     let now = shop.engine.now();
-    let sales = sales::of_product(&shop.store, id).await?;
+    let sales = sales::list_by_product(&shop.store, id).await?;
     Ok(sales.into_iter().any(|sale| match shop.engine.views().get(sale) {
-        Some(view) => !matches!(view.phase(now), Phase::Ended | Phase::Closed),
+        Some(view) => !matches!(view.phase(now), SalePhase::Ended | SalePhase::Closed),
         None => true,
     }))
 }
 
 impl ProductEdit {
-    fn applied_to(self, product: Product, now: Timestamp) -> Product {
+    fn apply_to(self, product: Product, now: Timestamp) -> Product {
         Product {
             name: self.name.map_or(product.name, ProductName::into_text),
             description: self.description.map_or(product.description, Description::into_text),

@@ -2,13 +2,13 @@
 //! complete.
 
 use super::Shop;
-use super::board::PATIENCE;
-use super::sales::Sale;
+use super::dashboard::CATCH_UP_TIMEOUT;
+use super::sales::ListedSale;
 use crate::store::StoreError;
-use crate::store::series::{self, start_of};
-use sale::{Seq, Timestamp};
+use crate::store::series::{self, bucket_start};
+use sale::{EventSeq, Timestamp};
 
-pub use crate::store::series::{Bucket, Counts, Range, Units};
+pub use crate::store::series::{EventCounts, SeriesBucket, SeriesRange, UnitLevels};
 
 /// Pieces of a range, at most: more than a screen has room for.
 pub const BUCKETS_MAX: i64 = 600;
@@ -17,12 +17,11 @@ const BUCKETS_DEFAULT: i64 = 240;
 /// The lengths that are chosen from, in seconds; beyond them whole days.
 const STEPS_S: [i64; 16] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200];
 const DAY_S: i64 = 86_400;
-/// A century.
 const STEP_MAX_S: i64 = 36_525 * DAY_S;
 
 /// What is asked for; what is not given is chosen.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Wanted {
+pub struct RangeRequest {
     /// From when on: by default from where the line, or the sale, opens.
     pub from: Option<Timestamp>,
     /// Until when: by default until now.
@@ -33,7 +32,7 @@ pub struct Wanted {
 
 /// Why a range cannot be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unfit {
+pub enum RangeError {
     /// It ends before it begins.
     Backwards,
     /// The step is none that can be added up.
@@ -44,32 +43,36 @@ pub enum Unfit {
 
 /// A range, as it was read.
 #[derive(Clone, Debug)]
-pub struct Series {
+pub struct SaleSeries {
     /// Its ends and its step.
-    pub range: Range,
+    pub range: SeriesRange,
     /// How things stood when it began.
-    pub before: Option<Units>,
+    pub before: Option<UnitLevels>,
     /// The pieces in which something happened.
-    pub buckets: Vec<Bucket>,
+    pub buckets: Vec<SeriesBucket>,
     /// Up to when the ledger's part is complete.
     pub complete_until: Timestamp,
     /// The last event that the tables show.
-    pub projected: Seq,
+    pub projected: EventSeq,
 }
 
 /// Makes a range out of what is asked for. Its ends are moved outwards to multiples of the step.
 ///
 /// # Errors
 /// When it cannot be shown.
-pub fn range(sale: &Sale, wanted: Wanted, now: Timestamp) -> Result<Range, Unfit> {
+pub fn resolve_range(
+    sale: &ListedSale,
+    wanted: RangeRequest,
+    now: Timestamp,
+) -> Result<SeriesRange, RangeError> {
     let policy = &sale.view.policy;
     let opens = policy.line_opens_at().unwrap_or(policy.starts_at);
     let to = wanted.to.unwrap_or_else(|| now.max(wanted.from.unwrap_or(opens)));
     let from = wanted.from.unwrap_or(opens.min(to));
     if from > to {
-        return Err(Unfit::Backwards);
+        return Err(RangeError::Backwards);
     }
-    let step_s = wanted.step_s.unwrap_or_else(|| fitting(to.ms_since(from)));
+    let step_s = wanted.step_s.unwrap_or_else(|| choose_step_s(to.ms_since(from)));
     let is_sum = match step_s {
         1..60 => true,
         60..3600 => step_s % 60 == 0,
@@ -77,18 +80,18 @@ pub fn range(sale: &Sale, wanted: Wanted, now: Timestamp) -> Result<Range, Unfit
         _ => false,
     };
     if !is_sum {
-        return Err(Unfit::Step);
+        return Err(RangeError::Step);
     }
     let step_ms = step_s * 1000;
-    let from = start_of(from, step_s);
-    let to = start_of(to.plus_ms(step_ms - 1), step_s).max(from.plus_ms(step_ms));
+    let from = bucket_start(from, step_s);
+    let to = bucket_start(to.plus_ms(step_ms - 1), step_s).max(from.plus_ms(step_ms));
     if to.ms_since(from) / step_ms > BUCKETS_MAX {
-        return Err(Unfit::TooFine);
+        return Err(RangeError::TooFine);
     }
-    Ok(Range { from, to, step_s })
+    Ok(SeriesRange { from, to, step_s })
 }
 
-fn fitting(length_ms: i64) -> i64 {
+fn choose_step_s(length_ms: i64) -> i64 {
     let needed_s = length_ms / 1000 / BUCKETS_DEFAULT;
     STEPS_S.into_iter().find(|step| *step > needed_s).unwrap_or((needed_s / DAY_S + 1) * DAY_S)
 }
@@ -97,17 +100,24 @@ fn fitting(length_ms: i64) -> i64 {
 ///
 /// # Errors
 /// When the tables cannot be asked.
-pub async fn series(shop: &Shop, sale: &Sale, range: Range) -> Result<Series, StoreError> {
+pub async fn load_series(
+    shop: &Shop,
+    sale: &ListedSale,
+    range: SeriesRange,
+) -> Result<SaleSeries, StoreError> {
     let id = sale.listing.sale;
     let now = shop.engine.now();
-    let is_complete = shop.projected.wait(id, sale.view.seq, PATIENCE).await;
-    let projected = shop.projected.applied(id);
-    let complete_until =
-        if is_complete { now } else { series::last_second(&shop.store, id).await?.unwrap_or(range.from) };
-    Ok(Series {
+    let is_complete = shop.projected.wait_for(id, sale.view.seq, CATCH_UP_TIMEOUT).await;
+    let projected = shop.projected.shown_seq(id);
+    let complete_until = if is_complete {
+        now
+    } else {
+        series::find_last_second(&shop.store, id).await?.unwrap_or(range.from)
+    };
+    Ok(SaleSeries {
         range,
-        before: series::units_before(&shop.store, id, range).await?,
-        buckets: series::buckets(&shop.store, id, range).await?,
+        before: series::find_units_before(&shop.store, id, range).await?,
+        buckets: series::list_buckets(&shop.store, id, range).await?,
         complete_until,
         projected,
     })
@@ -128,7 +138,7 @@ mod tests {
             (30 * DAY_S, 14_400),
             (900 * DAY_S, 4 * DAY_S),
         ] {
-            assert_eq!(fitting(length_s * 1000), step_s, "{length_s} s");
+            assert_eq!(choose_step_s(length_s * 1000), step_s, "{length_s} s");
         }
     }
 }

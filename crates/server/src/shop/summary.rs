@@ -2,18 +2,18 @@
 //! more often than it can be afforded. One is read at a time.
 
 use super::Shop;
-use super::board::PATIENCE;
-use super::sales::Sale;
-use crate::store::insight::{self, Insight};
-use crate::store::orders::StatusSum;
+use super::dashboard::CATCH_UP_TIMEOUT;
+use super::sales::ListedSale;
+use crate::store::orders::StatusTotals;
+use crate::store::statistics::{self, SaleStatistics};
 use crate::store::{StoreError, orders, series};
-use crate::telemetry::Stopwatch;
-use sale::{SaleId, Seq};
+use crate::telemetry::WorkTimer;
+use sale::{EventSeq, SaleId};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
-pub use crate::store::insight::{Peak, Spans};
+pub use crate::store::statistics::{DurationStats, PeakSecond};
 
 /// Sales whose figures are kept. Who looks at more of them at once waits a little longer.
 const KEPT_MAX: usize = 64;
@@ -24,61 +24,60 @@ const AGE_FACTOR: f64 = 20.0;
 
 /// Figures that were read; clones share them.
 #[derive(Clone, Default)]
-pub struct Summaries(Arc<Mutex<HashMap<SaleId, Kept>>>);
+pub struct SummaryCache(Arc<Mutex<HashMap<SaleId, CachedSummary>>>);
 
 #[derive(Clone)]
-struct Kept {
-    seq: Seq,
-    read: Stopwatch,
+struct CachedSummary {
+    seq: EventSeq,
+    read: WorkTimer,
     took_s: f64,
-    insight: Arc<Insight>,
-    orders: Arc<[StatusSum]>,
+    statistics: Arc<SaleStatistics>,
+    orders: Arc<[StatusTotals]>,
 }
 
-impl Kept {
-    fn will_do(&self, seq: Seq) -> bool {
+impl CachedSummary {
+    fn is_fresh_enough(&self, seq: EventSeq) -> bool {
         self.seq == seq || self.read.elapsed_s() < (self.took_s * AGE_FACTOR).max(AGE_MIN_S)
     }
 }
 
 /// What a sale came to.
 #[derive(Clone, Debug)]
-pub struct Summary {
-    /// The sale.
-    pub sale: Sale,
-    /// Its figures.
-    pub insight: Arc<Insight>,
+pub struct SaleSummary {
+    pub sale: ListedSale,
+    pub statistics: Arc<SaleStatistics>,
     /// The sums of its orders by status.
-    pub orders: Arc<[StatusSum]>,
+    pub orders: Arc<[StatusTotals]>,
     /// Refused attempts by code.
     pub refusals: Vec<(String, u64)>,
     /// The last event that is in the figures.
-    pub projected: Seq,
+    pub projected: EventSeq,
 }
 
 /// What a sale came to, or has come to so far.
 ///
 /// # Errors
 /// When the tables cannot be asked.
-pub async fn summary(shop: &Shop, sale: Sale) -> Result<Summary, StoreError> {
+pub async fn load_summary(shop: &Shop, sale: ListedSale) -> Result<SaleSummary, StoreError> {
     let id = sale.listing.sale;
-    shop.projected.wait(id, sale.view.seq, PATIENCE).await;
-    let refusals = series::refusals(&shop.store, id).await?;
-    let Kept { seq, insight, orders, .. } = kept(shop, id).await?;
-    Ok(Summary { sale, insight, orders, refusals, projected: seq })
+    shop.projected.wait_for(id, sale.view.seq, CATCH_UP_TIMEOUT).await;
+    let refusals = series::count_refusals_by_code(&shop.store, id).await?;
+    let CachedSummary { seq, statistics, orders, .. } = load_cached(shop, id).await?;
+    Ok(SaleSummary { sale, statistics, orders, refusals, projected: seq })
 }
 
-async fn kept(shop: &Shop, sale: SaleId) -> Result<Kept, StoreError> {
+async fn load_cached(shop: &Shop, sale: SaleId) -> Result<CachedSummary, StoreError> {
     let mut all = shop.summaries.0.lock().await;
     // Looked at before the reading, so that the figures are never older than their number.
-    let seq = shop.projected.applied(sale);
-    if let Some(kept) = all.get(&sale).filter(|kept| kept.will_do(seq)) {
+    let seq = shop.projected.shown_seq(sale);
+    if let Some(kept) = all.get(&sale).filter(|kept| kept.is_fresh_enough(seq)) {
         return Ok(kept.clone());
     }
-    let watch = Stopwatch::start();
-    let insight = Arc::new(insight::read(&shop.store, sale).await?);
-    let orders = orders::sums(&shop.store, sale).await?.into();
-    let fresh = Kept { seq, read: Stopwatch::start(), took_s: watch.elapsed_s(), insight, orders };
+    let watch = WorkTimer::start();
+    let statistics = Arc::new(statistics::load_statistics(&shop.store, sale).await?);
+    let orders = orders::totals_by_status(&shop.store, sale).await?.into();
+    let fresh =
+        CachedSummary { seq, read: WorkTimer::start(), took_s: watch.elapsed_s(), statistics, orders };
     if all.len() >= KEPT_MAX {
         all.clear();
     }

@@ -1,16 +1,15 @@
 //! The `users` table. It never sees a password: only hashes come here.
 
-use super::changes::{self, Change};
-use super::{Store, StoreError, Writing};
+use super::changes::{self, ChangeCounter};
+use super::{Store, StoreError, StoreTransaction};
 use crate::auth::Role;
 use sale::id::BuyerId;
 use sale::time::Timestamp;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-/// One account.
 #[derive(Debug, Clone)]
-pub struct User {
+pub struct UserRow {
     /// The account's id, which is also its buyer id in every sale.
     pub id: BuyerId,
     /// The address, in lower case.
@@ -27,8 +26,7 @@ pub struct User {
 
 /// Which unique name of a new account another account has already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
-    /// The e-mail address.
+pub enum TakenName {
     Email,
     /// The username, whatever its case.
     Username,
@@ -85,7 +83,7 @@ SELECT COUNT(*) FROM users WHERE role = 'admin'";
 ///
 /// # Errors
 /// When the database fails.
-pub async fn insert(writing: &mut Writing, user: &User) -> Result<bool, StoreError> {
+pub async fn insert(writing: &mut StoreTransaction, user: &UserRow) -> Result<bool, StoreError> {
     let inserted = sqlx::query(INSERT)
         .bind(user.id.to_string())
         .bind(user.email.as_str())
@@ -94,7 +92,7 @@ pub async fn insert(writing: &mut Writing, user: &User) -> Result<bool, StoreErr
         .bind(user.password_hash.as_str())
         .bind(user.role.as_str())
         .bind(user.created_at.0)
-        .fetch_optional(writing.on())
+        .fetch_optional(writing.connection())
         .await?;
     Ok(inserted.is_some())
 }
@@ -103,13 +101,17 @@ pub async fn insert(writing: &mut Writing, user: &User) -> Result<bool, StoreErr
 ///
 /// # Errors
 /// When the database fails.
-pub async fn taken(store: &Store, email: &str, username: &str) -> Result<Option<Taken>, StoreError> {
+pub async fn find_taken_name(
+    store: &Store,
+    email: &str,
+    username: &str,
+) -> Result<Option<TakenName>, StoreError> {
     let rows =
         sqlx::query(TAKEN).bind(email).bind(username.to_ascii_lowercase()).fetch_all(store.reader()).await?;
     let mut taken = None;
     for row in rows {
         let other: &str = row.try_get("email")?;
-        taken = Some(if other == email { Taken::Email } else { taken.unwrap_or(Taken::Username) });
+        taken = Some(if other == email { TakenName::Email } else { taken.unwrap_or(TakenName::Username) });
     }
     Ok(taken)
 }
@@ -118,7 +120,7 @@ pub async fn taken(store: &Store, email: &str, username: &str) -> Result<Option<
 ///
 /// # Errors
 /// When the database fails.
-pub async fn find(store: &Store, id: BuyerId) -> Result<Option<User>, StoreError> {
+pub async fn find(store: &Store, id: BuyerId) -> Result<Option<UserRow>, StoreError> {
     sqlx::query(FIND).bind(id.to_string()).fetch_optional(store.reader()).await?.map(read).transpose()
 }
 
@@ -126,7 +128,7 @@ pub async fn find(store: &Store, id: BuyerId) -> Result<Option<User>, StoreError
 ///
 /// # Errors
 /// When the database fails.
-pub async fn find_by_email(store: &Store, email: &str) -> Result<Option<User>, StoreError> {
+pub async fn find_by_email(store: &Store, email: &str) -> Result<Option<UserRow>, StoreError> {
     sqlx::query(FIND_BY_EMAIL).bind(email).fetch_optional(store.reader()).await?.map(read).transpose()
 }
 
@@ -134,7 +136,7 @@ pub async fn find_by_email(store: &Store, email: &str) -> Result<Option<User>, S
 ///
 /// # Errors
 /// When the database fails.
-pub async fn find_by_username(store: &Store, username: &str) -> Result<Option<User>, StoreError> {
+pub async fn find_by_username(store: &Store, username: &str) -> Result<Option<UserRow>, StoreError> {
     let key = username.to_ascii_lowercase();
     sqlx::query(FIND_BY_USERNAME).bind(key).fetch_optional(store.reader()).await?.map(read).transpose()
 }
@@ -180,17 +182,27 @@ pub async fn set_role(store: &Store, id: BuyerId, role: Role) -> Result<(), Stor
 ///
 /// # Errors
 /// When the database fails.
-pub async fn promote(writing: &mut Writing, email: &str, hash: &str) -> Result<Option<User>, StoreError> {
-    sqlx::query(PROMOTE).bind(hash).bind(email).fetch_optional(writing.on()).await?.map(read).transpose()
+pub async fn promote_to_admin(
+    writing: &mut StoreTransaction,
+    email: &str,
+    hash: &str,
+) -> Result<Option<UserRow>, StoreError> {
+    sqlx::query(PROMOTE)
+        .bind(hash)
+        .bind(email)
+        .fetch_optional(writing.connection())
+        .await?
+        .map(read)
+        .transpose()
 }
 
 /// Makes all others wait who would make the first admin, until the transaction ends; then tells whether anyone is one.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn first_admin_is_there(writing: &mut Writing) -> Result<bool, StoreError> {
-    changes::count_up(writing, Change::Admins).await?;
-    let admins: i64 = sqlx::query_scalar(COUNT_ADMINS).fetch_one(writing.on()).await?;
+pub async fn has_admin_locked(writing: &mut StoreTransaction) -> Result<bool, StoreError> {
+    changes::increment(writing, ChangeCounter::Admins).await?;
+    let admins: i64 = sqlx::query_scalar(COUNT_ADMINS).fetch_one(writing.connection()).await?;
     Ok(admins > 0)
 }
 
@@ -203,11 +215,11 @@ pub async fn has_admin(store: &Store) -> Result<bool, StoreError> {
     Ok(admins > 0)
 }
 
-fn read(row: AnyRow) -> Result<User, StoreError> {
+fn read(row: AnyRow) -> Result<UserRow, StoreError> {
     let id: String = row.try_get("id")?;
     let role: String = row.try_get("role")?;
     let damaged = |reason| StoreError::Damaged { table: "users", id: id.clone(), reason };
-    Ok(User {
+    Ok(UserRow {
         id: id.parse().map_err(|_| damaged("its id is not a UUID"))?,
         email: row.try_get("email")?,
         username: row.try_get("username")?,

@@ -1,7 +1,7 @@
 //! The `attempts` table: every request to buy, accepted or refused. In a flood one row stands for many refusals.
 
-use super::bulk::Bulk;
-use super::{Store, StoreError, Writing};
+use super::bulk_insert::BulkInsert;
+use super::{Store, StoreError, StoreTransaction};
 use sale::{BuyerId, SaleId, Timestamp};
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
@@ -17,7 +17,6 @@ pub const ACCEPTED: &str = "accepted";
 pub struct AttemptRow {
     /// Its id: a UUIDv7 of its moment, so that the table grows at its end.
     pub id: Uuid,
-    /// In which sale.
     pub sale: SaleId,
     /// Who; `None` for a count.
     pub buyer: Option<BuyerId>,
@@ -31,28 +30,26 @@ pub struct AttemptRow {
     pub at: Timestamp,
 }
 
-pub(super) static INSERT: Bulk = Bulk::new(
+pub(super) static INSERT: BulkInsert = BulkInsert::new(
     "INSERT INTO attempts (id, sale_id, buyer_id, action, code, count, at)",
     7,
     "ON CONFLICT (id) DO NOTHING",
 );
 
-pub(super) const STATEMENTS: &[&str] = &[DROP_ACCEPTED, COUNTED];
+pub(super) const STATEMENTS: &[&str] = &[DROP_ACCEPTED, COUNT_AGGREGATED];
 
 pub(super) const DROP_ACCEPTED: &str = "
 DELETE FROM attempts WHERE sale_id = $1 AND code = 'accepted'";
 
-const COUNTED: &str = "
+const COUNT_AGGREGATED: &str = "
 SELECT CAST(COALESCE(SUM(count), 0) AS BIGINT)
 FROM attempts
 WHERE sale_id = $1 AND code <> 'accepted' AND buyer_id IS NULL";
 
 /// Which attempts of a sale. Filters that are `None` let everything pass.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Filter<'a> {
-    /// Of one action.
+pub struct AttemptFilter<'a> {
     pub action: Option<&'a str>,
-    /// Of one code.
     pub code: Option<&'a str>,
     /// Behind this attempt in the listing.
     pub after: Option<Uuid>,
@@ -89,8 +86,8 @@ const BEHIND_ALL: Uuid = Uuid::max();
 ///
 /// # Errors
 /// When the database fails.
-pub async fn insert(writing: &mut Writing, rows: &[AttemptRow]) -> Result<(), StoreError> {
-    let write = INSERT.write(writing, rows, |bound, row| {
+pub async fn insert(writing: &mut StoreTransaction, rows: &[AttemptRow]) -> Result<(), StoreError> {
+    let write = INSERT.insert_rows(writing, rows, |bound, row| {
         bound
             .bind(row.id.to_string())
             .bind(row.sale.to_string())
@@ -110,10 +107,10 @@ pub async fn insert(writing: &mut Writing, rows: &[AttemptRow]) -> Result<(), St
 pub async fn list(
     store: &Store,
     sale: SaleId,
-    filter: Filter<'_>,
+    filter: AttemptFilter<'_>,
     limit: u32,
 ) -> Result<Vec<AttemptRow>, StoreError> {
-    let Filter { action, code, after } = filter;
+    let AttemptFilter { action, code, after } = filter;
     let of_code = match code {
         None => 0,
         Some(ACCEPTED) => ACCEPTED_ONLY,
@@ -133,8 +130,9 @@ pub async fn list(
 ///
 /// # Errors
 /// When the database fails.
-pub async fn counted(store: &Store, sale: SaleId) -> Result<u64, StoreError> {
-    let count: i64 = sqlx::query_scalar(COUNTED).bind(sale.to_string()).fetch_one(store.reader()).await?;
+pub async fn count_aggregated(store: &Store, sale: SaleId) -> Result<u64, StoreError> {
+    let count: i64 =
+        sqlx::query_scalar(COUNT_AGGREGATED).bind(sale.to_string()).fetch_one(store.reader()).await?;
     Ok(count.unsigned_abs())
 }
 

@@ -1,11 +1,10 @@
 //! The `changes` table: one count for each thing of which every process keeps a copy in memory. It is raised in the transaction
 //! of each change, and read by those who want to know whether their copy is old. It never says what has changed.
 
-use super::{Store, StoreError, Writing};
+use super::{Store, StoreError, StoreTransaction};
 
-/// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum ChangeCounter {
     /// Listings: sales that are announced, edited or deleted, and products that they sell.
     Catalogue,
     /// Sessions that are ended.
@@ -14,7 +13,7 @@ pub enum Change {
     Admins,
 }
 
-impl Change {
+impl ChangeCounter {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Catalogue => "catalogue",
@@ -37,14 +36,14 @@ SELECT count FROM changes WHERE name = $1";
 ///
 /// # Errors
 /// When the database fails.
-pub async fn count_up(writing: &mut Writing, what: Change) -> Result<i64, StoreError> {
-    Ok(sqlx::query_scalar(COUNT_UP).bind(what.as_str()).fetch_one(writing.on()).await?)
+pub async fn increment(writing: &mut StoreTransaction, what: ChangeCounter) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar(COUNT_UP).bind(what.as_str()).fetch_one(writing.connection()).await?)
 }
 
 /// The number of the last change that is committed. What is read after it holds that change.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn last(store: &Store, what: Change) -> Result<i64, StoreError> {
+pub async fn current_count(store: &Store, what: ChangeCounter) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar(FIND).bind(what.as_str()).fetch_one(store.reader()).await?)
 }

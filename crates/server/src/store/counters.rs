@@ -1,18 +1,17 @@
 //! The `sale_counters` table: a sale's sums and promises at one event, as the projector writes them. The database checks that
 //! the sums add up.
 
-use super::{Store, StoreError, Writing};
-use sale::{Admission, Counters, Money, Policy, SaleId, Seq, Timestamp};
+use super::{Store, StoreError, StoreTransaction};
+use sale::{AdmissionMode, EventSeq, Money, Policy, SaleCounters, SaleId, Timestamp};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
 /// A sale at one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CountersRow {
-    /// The event.
-    pub seq: Seq,
+    pub seq: EventSeq,
     /// Where the units are, and how many wait.
-    pub counters: Counters,
+    pub counters: SaleCounters,
     /// What is promised; its quantity includes restocked units.
     pub policy: Policy,
     /// Since when the sale is paused.
@@ -75,11 +74,15 @@ DELETE FROM sale_counters WHERE sale_id = $1";
 ///
 /// # Errors
 /// When the database fails, or the sums do not add up.
-pub async fn upsert(writing: &mut Writing, sale: SaleId, row: &CountersRow) -> Result<(), StoreError> {
+pub async fn upsert(
+    writing: &mut StoreTransaction,
+    sale: SaleId,
+    row: &CountersRow,
+) -> Result<(), StoreError> {
     let CountersRow { seq, counters, policy, paused_at, closed_at, taken_at, sold_out_at } = row;
     let (admission, [per_second, checkout_s, line_opens_s, extension_s]) = match policy.admission {
-        Admission::Open => ("open", [None; 4]),
-        Admission::Fifo { per_second, checkout_s, line_opens_s, extension_s } => {
+        AdmissionMode::Open => ("open", [None; 4]),
+        AdmissionMode::Fifo { per_second, checkout_s, line_opens_s, extension_s } => {
             let figures = [per_second, checkout_s, line_opens_s, extension_s];
             ("fifo", figures.map(|figure| Some(i64::from(figure))))
         }
@@ -109,7 +112,7 @@ pub async fn upsert(writing: &mut Writing, sale: SaleId, row: &CountersRow) -> R
         .bind(closed_at.map(|at| at.0))
         .bind(taken_at.map(|at| at.0))
         .bind(sold_out_at.map(|at| at.0))
-        .execute(writing.on())
+        .execute(writing.connection())
         .await?;
     Ok(())
 }
@@ -125,11 +128,11 @@ pub async fn find(store: &Store, sale: SaleId) -> Result<Option<CountersRow>, St
 
 fn read(row: &AnyRow, sale: SaleId) -> Result<CountersRow, StoreError> {
     let damaged = |reason| StoreError::Damaged { table: "sale_counters", id: sale.to_string(), reason };
-    let figure = |column| figure(row, sale, column);
+    let figure = |column| read_u32(row, sale, column);
     let moment = |column| row.try_get::<Option<i64>, _>(column).map(|at| at.map(Timestamp));
     let admission = match row.try_get::<String, _>("admission")?.as_str() {
-        "open" => Admission::Open,
-        "fifo" => Admission::Fifo {
+        "open" => AdmissionMode::Open,
+        "fifo" => AdmissionMode::Fifo {
             per_second: figure("per_second")?,
             checkout_s: figure("checkout_s")?,
             line_opens_s: figure("line_opens_s")?,
@@ -144,8 +147,8 @@ fn read(row: &AnyRow, sale: SaleId) -> Result<CountersRow, StoreError> {
     let currency: String = row.try_get("currency")?;
     let currency = currency.parse().map_err(|_| damaged("its currency is not one"))?;
     Ok(CountersRow {
-        seq: Seq(row.try_get::<i64, _>("seq")?.cast_unsigned()),
-        counters: figures(row, sale)?,
+        seq: EventSeq(row.try_get::<i64, _>("seq")?.cast_unsigned()),
+        counters: read_counters(row, sale)?,
         policy: Policy {
             quantity: figure("quantity")?,
             unit_price: Money { minor: row.try_get("unit_price_minor")?, currency },
@@ -163,9 +166,9 @@ fn read(row: &AnyRow, sale: SaleId) -> Result<CountersRow, StoreError> {
 }
 
 /// Where a sale's units are, from a row that has these columns.
-pub(super) fn figures(row: &AnyRow, sale: SaleId) -> Result<Counters, StoreError> {
-    let figure = |column| figure(row, sale, column);
-    Ok(Counters {
+pub(super) fn read_counters(row: &AnyRow, sale: SaleId) -> Result<SaleCounters, StoreError> {
+    let figure = |column| read_u32(row, sale, column);
+    Ok(SaleCounters {
         quantity: figure("quantity")?,
         available: figure("available")?,
         admitted: figure("admitted")?,
@@ -176,7 +179,7 @@ pub(super) fn figures(row: &AnyRow, sale: SaleId) -> Result<Counters, StoreError
     })
 }
 
-fn figure(row: &AnyRow, sale: SaleId, column: &str) -> Result<u32, StoreError> {
+fn read_u32(row: &AnyRow, sale: SaleId, column: &str) -> Result<u32, StoreError> {
     u32::try_from(row.try_get::<i64, _>(column)?).map_err(|_| StoreError::Damaged {
         table: "sale_counters",
         id: sale.to_string(),
@@ -201,11 +204,11 @@ mod tests {
             ends_at: Timestamp(2),
             limit_per_buyer: 1,
             hold_s: 0,
-            admission: Admission::Fifo { per_second: 1, checkout_s: 2, line_opens_s: 3, extension_s: 4 },
+            admission: AdmissionMode::Fifo { per_second: 1, checkout_s: 2, line_opens_s: 3, extension_s: 4 },
         };
-        let counters = Counters { quantity: 5, available: 2, held: 3, ..Counters::default() };
+        let counters = SaleCounters { quantity: 5, available: 2, held: 3, ..SaleCounters::default() };
         let row = CountersRow {
-            seq: Seq(7),
+            seq: EventSeq(7),
             counters,
             policy,
             paused_at: None,
@@ -213,13 +216,13 @@ mod tests {
             taken_at: Some(Timestamp(8)),
             sold_out_at: None,
         };
-        let lost = Counters { available: 1, ..counters };
+        let lost = SaleCounters { available: 1, ..counters };
         let mut writing = store.begin().await.unwrap();
         assert!(upsert(&mut writing, sale, &CountersRow { counters: lost, ..row.clone() }).await.is_err());
         drop(writing);
         let mut writing = store.begin().await.unwrap();
         upsert(&mut writing, sale, &row).await.unwrap();
-        let older = CountersRow { seq: Seq(6), closed_at: None, ..row.clone() };
+        let older = CountersRow { seq: EventSeq(6), closed_at: None, ..row.clone() };
         upsert(&mut writing, sale, &older).await.unwrap();
         writing.commit().await.unwrap();
         assert_eq!(find(&store, sale).await.unwrap(), Some(row), "what is older changes nothing");

@@ -1,21 +1,21 @@
 //! The `followers` table: how far each follower of the ledger has come in each sale. A follower moves its own row in the
 //! transaction in which it writes what it read, so what it wrote and how far it came never differ.
 
-use super::{Store, StoreError, Writing, attempts, counters, orders, queue, series};
-use sale::{SaleId, Seq};
+use super::{Store, StoreError, StoreTransaction, attempts, counters, orders, queue, series};
+use sale::{EventSeq, SaleId};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
 /// How far a follower has come in one sale.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Offset {
+pub struct FollowerOffset {
     /// The last event it has read; 0 before the first.
-    pub seq: Seq,
+    pub seq: EventSeq,
     /// What tells that event from another of the same number in another ledger; empty before the first.
-    pub mark: String,
+    pub event_digest: String,
 }
 
-pub(super) const STATEMENTS: &[&str] = &[BEGIN, MOVE, FORGET, LIST];
+pub(super) const STATEMENTS: &[&str] = &[BEGIN, MOVE, DELETE, LIST];
 
 const BEGIN: &str = "
 INSERT INTO followers (name, sale_id, seq, mark) VALUES ($1, $2, $3, $4)
@@ -24,7 +24,7 @@ ON CONFLICT DO NOTHING";
 const MOVE: &str = "
 UPDATE followers SET seq = $3, mark = $4 WHERE name = $1 AND sale_id = $2 AND seq = $5 AND mark = $6";
 
-const FORGET: &str = "
+const DELETE: &str = "
 DELETE FROM followers WHERE name = $1 AND sale_id = $2";
 
 const LIST: &str = "
@@ -36,27 +36,28 @@ SELECT sale_id, seq, mark FROM followers WHERE name = $1";
 /// # Errors
 /// When the database fails.
 pub async fn advance(
-    writing: &mut Writing,
+    writing: &mut StoreTransaction,
     name: &str,
     sale: SaleId,
-    from: &Offset,
-    to: &Offset,
+    from: &FollowerOffset,
+    to: &FollowerOffset,
 ) -> Result<bool, StoreError> {
-    let is_first = from.seq == Seq(0);
+    let is_first = from.seq == EventSeq(0);
     let query = sqlx::query(if is_first { BEGIN } else { MOVE })
         .bind(name)
         .bind(sale.to_string())
         .bind(to.seq.0.cast_signed())
-        .bind(to.mark.as_str());
-    let query = if is_first { query } else { query.bind(from.seq.0.cast_signed()).bind(from.mark.as_str()) };
-    Ok(query.execute(writing.on()).await?.rows_affected() == 1)
+        .bind(to.event_digest.as_str());
+    let query =
+        if is_first { query } else { query.bind(from.seq.0.cast_signed()).bind(from.event_digest.as_str()) };
+    Ok(query.execute(writing.connection()).await?.rows_affected() == 1)
 }
 
 /// How far a follower has come, in every sale that it has begun.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn list(store: &Store, name: &str) -> Result<Vec<(SaleId, Offset)>, StoreError> {
+pub async fn list_offsets(store: &Store, name: &str) -> Result<Vec<(SaleId, FollowerOffset)>, StoreError> {
     sqlx::query(LIST).bind(name).fetch_all(store.reader()).await?.iter().map(read).collect()
 }
 
@@ -65,19 +66,23 @@ pub async fn list(store: &Store, name: &str) -> Result<Vec<(SaleId, Offset)>, St
 ///
 /// # Errors
 /// When the database fails.
-pub async fn drop_projected(writing: &mut Writing, name: &str, sale: SaleId) -> Result<(), StoreError> {
+pub async fn delete_projected_rows(
+    writing: &mut StoreTransaction,
+    name: &str,
+    sale: SaleId,
+) -> Result<(), StoreError> {
     let sale = sale.to_string();
-    sqlx::query(FORGET).bind(name).bind(sale.as_str()).execute(writing.on()).await?;
+    sqlx::query(DELETE).bind(name).bind(sale.as_str()).execute(writing.connection()).await?;
     for statement in [orders::DROP, queue::DROP, counters::DROP, series::DROP, attempts::DROP_ACCEPTED] {
-        sqlx::query(statement).bind(sale.as_str()).execute(writing.on()).await?;
+        sqlx::query(statement).bind(sale.as_str()).execute(writing.connection()).await?;
     }
     Ok(())
 }
 
-fn read(row: &AnyRow) -> Result<(SaleId, Offset), StoreError> {
+fn read(row: &AnyRow) -> Result<(SaleId, FollowerOffset), StoreError> {
     let sale: String = row.try_get("sale_id")?;
-    let seq = Seq(row.try_get::<i64, _>("seq")?.cast_unsigned());
-    let offset = Offset { seq, mark: row.try_get("mark")? };
+    let seq = EventSeq(row.try_get::<i64, _>("seq")?.cast_unsigned());
+    let offset = FollowerOffset { seq, event_digest: row.try_get("mark")? };
     match sale.parse() {
         Ok(sale) => Ok((sale, offset)),
         Err(_) => Err(StoreError::Damaged { table: "followers", id: sale, reason: "its sale is not a UUID" }),

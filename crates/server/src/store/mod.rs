@@ -12,36 +12,36 @@ pub mod products;
 pub mod sales;
 
 pub mod attempts;
+pub mod buyer_identities;
 pub mod counters;
 pub mod followers;
 pub mod orders;
 pub mod payments;
-pub mod people;
 pub mod queue;
 pub mod sandbox;
 pub mod series;
-pub mod sums;
+pub mod table_totals;
 
-pub mod insight;
+pub mod statistics;
 
 pub mod changes;
+pub mod locks;
 pub mod secrets;
-pub mod turns;
 
-mod bulk;
-mod patient;
+mod bulk_insert;
 mod pools;
+mod timeout;
 
-use patient::{Patient, in_time};
-use pools::{Place, Use};
+use pools::{ConnectionPurpose, StoreBackend};
 use sqlx::any::AnyConnectOptions;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{Any, AnyConnection, AnyPool, Connection, Transaction};
 use std::path::Path;
 use std::time::Duration;
+use timeout::{WithTimeout, with_timeout};
 
 /// The file of the tables in a data folder.
-pub const FILE: &str = "shop.db";
+pub const DATABASE_FILE: &str = "shop.db";
 
 /// All migrations, forward only.
 pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
@@ -63,7 +63,6 @@ pub enum StoreError {
     Damaged {
         /// The table of the row.
         table: &'static str,
-        /// Its key.
         id: String,
         /// What cannot be read.
         reason: &'static str,
@@ -73,9 +72,9 @@ pub enum StoreError {
 /// The shop's tables: connections that write, and others that read.
 #[derive(Clone)]
 pub struct Store {
-    place: Place,
+    backend: StoreBackend,
     /// How long a statement may take, a connection for it included.
-    limit: Option<Duration>,
+    timeout: Option<Duration>,
     writer: AnyPool,
     reader: AnyPool,
 }
@@ -83,7 +82,7 @@ pub struct Store {
 impl std::fmt::Debug for Store {
     /// Not the connections: their options hold the address of the database.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("place", &self.place).finish_non_exhaustive()
+        f.debug_struct("Store").field("place", &self.backend).finish_non_exhaustive()
     }
 }
 
@@ -93,7 +92,7 @@ impl Store {
     /// # Errors
     /// When the file cannot be opened or created.
     pub async fn open(folder: &Path) -> Result<Self, StoreError> {
-        Self::at(Place::Sqlite, &Place::file(folder)?).await
+        Self::open_pools(StoreBackend::Sqlite, &StoreBackend::file_options(folder)?).await
     }
 
     /// Opens the tables in a PostgreSQL. A commit is durable when it returns, as far as the server's own settings let it be.
@@ -102,20 +101,25 @@ impl Store {
     /// # Errors
     /// When it is no address of one, or it cannot be entered.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        Self::at(Place::Postgres, &Place::address(url)?).await
+        Self::open_pools(StoreBackend::Postgres, &StoreBackend::address_options(url)?).await
     }
 
     /// The same for one who may wait: to read all of large tables, or to change them.
     ///
     /// # Errors
     /// As [`Store::connect`].
-    pub async fn connect_at_leisure(url: &str) -> Result<Self, StoreError> {
-        Self::at(Place::PostgresAtLeisure, &Place::address(url)?).await
+    pub async fn connect_without_timeout(url: &str) -> Result<Self, StoreError> {
+        Self::open_pools(StoreBackend::PostgresNoTimeout, &StoreBackend::address_options(url)?).await
     }
 
-    async fn at(place: Place, options: &AnyConnectOptions) -> Result<Self, StoreError> {
-        let writer = place.open(options, Use::Write).await?;
-        Ok(Self { place, limit: place.limit(), writer, reader: place.open(options, Use::Read).await? })
+    async fn open_pools(place: StoreBackend, options: &AnyConnectOptions) -> Result<Self, StoreError> {
+        let writer = place.open_pool(options, ConnectionPurpose::Write).await?;
+        Ok(Self {
+            backend: place,
+            timeout: place.statement_timeout(),
+            writer,
+            reader: place.open_pool(options, ConnectionPurpose::Read).await?,
+        })
     }
 
     /// Brings the tables up to date, however long that takes.
@@ -123,7 +127,7 @@ impl Store {
     /// # Errors
     /// When a migration fails, or the tables were written by a newer version.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        if self.place == Place::Sqlite {
+        if self.backend == StoreBackend::Sqlite {
             return Ok(MIGRATOR.run(&self.writer).await?);
         }
         let options = self.writer.connect_options();
@@ -144,13 +148,13 @@ impl Store {
     }
 
     /// Where to read: committed rows, never waiting for the writer.
-    fn reader(&self) -> Patient<&AnyPool> {
-        Patient { inner: &self.reader, limit: self.limit }
+    fn reader(&self) -> WithTimeout<&AnyPool> {
+        WithTimeout { inner: &self.reader, timeout: self.timeout }
     }
 
     /// Where to write. With SQLite one connection, so writers wait for each other here and not on the file's lock.
-    fn writer(&self) -> Patient<&AnyPool> {
-        Patient { inner: &self.writer, limit: self.limit }
+    fn writer(&self) -> WithTimeout<&AnyPool> {
+        WithTimeout { inner: &self.writer, timeout: self.timeout }
     }
 
     /// The same tables for a follower of the ledger: one connection of its own, for reading and writing, that belongs to the
@@ -159,20 +163,21 @@ impl Store {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn follower(&self) -> Result<Self, StoreError> {
-        let place = self.place;
-        let writer = place.open(self.writer.connect_options().as_ref(), Use::Follow).await?;
-        let limit = place.limit().map(|_| pools::FOLLOWER_LIMIT);
-        Ok(Self { place, limit, reader: writer.clone(), writer })
+    pub async fn open_follower(&self) -> Result<Self, StoreError> {
+        let place = self.backend;
+        let writer =
+            place.open_pool(self.writer.connect_options().as_ref(), ConnectionPurpose::Follow).await?;
+        let limit = place.statement_timeout().map(|_| pools::FOLLOWER_TIMEOUT);
+        Ok(Self { backend: place, timeout: limit, reader: writer.clone(), writer })
     }
 
     /// Begins a transaction on the writer. Write first in it: SQLite cannot upgrade a read that another process overtook.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn begin(&self) -> Result<Writing, StoreError> {
-        let limit = self.limit;
-        Ok(Writing { transaction: in_time(limit, self.writer.begin()).await?, limit })
+    pub async fn begin(&self) -> Result<StoreTransaction, StoreError> {
+        let limit = self.timeout;
+        Ok(StoreTransaction { transaction: with_timeout(limit, self.writer.begin()).await?, timeout: limit })
     }
 
     /// Asks the database for a sign of life.
@@ -193,31 +198,31 @@ impl Store {
 
 /// A transaction. What it wrote is undone when it is dropped without [`Writing::commit`].
 #[derive(Debug)]
-pub struct Writing {
+pub struct StoreTransaction {
     transaction: Transaction<'static, Any>,
-    limit: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
-impl Writing {
+impl StoreTransaction {
     /// Makes all of it durable.
     ///
     /// # Errors
     /// When the disk or the database says no; nothing was written then.
     pub async fn commit(self) -> Result<(), StoreError> {
-        Ok(in_time(self.limit, self.transaction.commit()).await?)
+        Ok(with_timeout(self.timeout, self.transaction.commit()).await?)
     }
 
     /// Undoes all of it before the next writer comes.
     ///
     /// # Errors
     /// When the database does not answer; it is undone all the same.
-    pub async fn undo(self) -> Result<(), StoreError> {
-        Ok(in_time(self.limit, self.transaction.rollback()).await?)
+    pub async fn rollback(self) -> Result<(), StoreError> {
+        Ok(with_timeout(self.timeout, self.transaction.rollback()).await?)
     }
 
     /// The connection, for the statements of this module's children.
-    fn on(&mut self) -> Patient<&mut AnyConnection> {
-        Patient { inner: &mut self.transaction, limit: self.limit }
+    fn connection(&mut self) -> WithTimeout<&mut AnyConnection> {
+        WithTimeout { inner: &mut self.transaction, timeout: self.timeout }
     }
 }
 
@@ -235,28 +240,28 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(products::STATEMENTS.iter().copied())
         .chain(sales::STATEMENTS.iter().copied())
         .chain(orders::STATEMENTS.iter().copied())
-        .chain(orders::lists().iter().map(String::as_str))
+        .chain(orders::list_statements().iter().map(String::as_str))
         .chain(queue::STATEMENTS.iter().copied())
         .chain(attempts::STATEMENTS.iter().copied())
         .chain(attempts::LISTS.iter().map(String::as_str))
         .chain(counters::STATEMENTS.iter().copied())
         .chain(followers::STATEMENTS.iter().copied())
-        .chain(sums::STATEMENTS.iter().copied())
+        .chain(table_totals::STATEMENTS.iter().copied())
         .chain(series::STATEMENTS.iter().copied())
-        .chain(insight::STATEMENTS.iter().copied())
-        .chain(people::STATEMENTS.iter().copied())
+        .chain(statistics::STATEMENTS.iter().copied())
+        .chain(buyer_identities::STATEMENTS.iter().copied())
         .chain(changes::STATEMENTS.iter().copied())
         .chain(secrets::STATEMENTS.iter().copied())
-        .chain([people::find_text()])
-        .chain(bulks().into_iter().flat_map(bulk::Bulk::texts))
+        .chain([buyer_identities::find_statement()])
+        .chain(bulk_inserts().into_iter().flat_map(bulk_insert::BulkInsert::statements))
 }
 
-fn bulks() -> [&'static bulk::Bulk; 5] {
+fn bulk_inserts() -> [&'static bulk_insert::BulkInsert; 5] {
     [&orders::UPSERT, &queue::UPSERT, &attempts::INSERT, &series::UPSERT, &series::COUNT_REFUSALS]
 }
 
 /// The pattern of texts that hold `part`, for `LIKE … ESCAPE '\\'`.
-fn containing(part: &str) -> String {
+fn like_pattern(part: &str) -> String {
     let mut pattern = String::from("%");
     for character in part.chars() {
         if matches!(character, '%' | '_' | '\\') {
@@ -271,7 +276,7 @@ fn containing(part: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use own_servers::postgres::Postgres;
+    use own_servers::postgres::PostgresServer;
     use sqlx::{Executor, SqlSafeStr};
 
     async fn every_statement_is_understood(store: Store) {
@@ -293,15 +298,15 @@ mod tests {
 
     #[tokio::test]
     async fn every_statement_is_understood_by_postgres() {
-        let url = Postgres::shared().database();
+        let url = PostgresServer::shared().create_database();
         every_statement_is_understood(Store::connect(&url).await.unwrap()).await;
     }
 
     #[tokio::test]
     async fn of_many_who_bring_the_tables_up_to_date_at_once_each_finds_them_so() {
-        let url = Postgres::shared().database();
+        let url = PostgresServer::shared().create_database();
         let bring = async || {
-            let store = Store::connect_at_leisure(&url).await.unwrap();
+            let store = Store::connect_without_timeout(&url).await.unwrap();
             store.migrate().await.unwrap();
             assert!(store.is_current().await.unwrap());
             store.close().await;
@@ -315,30 +320,30 @@ mod tests {
             let error = Store::connect(bad).await.unwrap_err();
             assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
         }
-        let url = Postgres::shared().database();
+        let url = PostgresServer::shared().create_database();
         let store = Store::connect(&url).await.unwrap();
         assert!(!format!("{store:?}").contains(own_servers::postgres::PASSWORD));
     }
 
     #[tokio::test]
     async fn a_database_that_stands_still_keeps_nobody_waiting() {
-        let postgres = Postgres::start();
-        let store = Store::connect(&postgres.database()).await.unwrap();
+        let postgres = PostgresServer::start();
+        let store = Store::connect(&postgres.create_database()).await.unwrap();
         store.migrate().await.unwrap();
         let mut writing = store.begin().await.unwrap();
         let frozen = postgres.freeze();
-        let started = engine::clock::stopwatch();
+        let started = engine::clock::start_stopwatch();
         let id = "0190f3a4-0000-7000-8000-000000000000".parse().unwrap();
         let asked = tokio::join!(
             store.ping(),
             accounts::find(&store, id),
             sales::delete(&store, sale::SaleId(uuid::Uuid::nil()), sale::Timestamp(1)),
-            followers::drop_projected(&mut writing, "nobody", sale::SaleId(uuid::Uuid::nil())),
+            followers::delete_projected_rows(&mut writing, "nobody", sale::SaleId(uuid::Uuid::nil())),
         );
         assert!(asked.0.is_err() && asked.1.is_err() && asked.2.is_err() && asked.3.is_err());
         assert!(store.begin().await.is_err());
         let waited = started.elapsed();
-        assert!(waited < pools::ANSWER_LIMIT * 2 + Duration::from_millis(500), "{waited:?}");
+        assert!(waited < pools::ANSWER_TIMEOUT * 2 + Duration::from_millis(500), "{waited:?}");
         drop(frozen);
         drop(writing);
         while store.ping().await.is_err() {
@@ -348,8 +353,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_commit_is_durable_in_postgres_whatever_the_server_was_told() {
-        let url = Postgres::shared().database();
-        Postgres::shared().sql(
+        let url = PostgresServer::shared().create_database();
+        PostgresServer::shared().run_sql(
             &url,
             "ALTER DATABASE CURRENT SET synchronous_commit = off"
                 .replace("CURRENT", url.rsplit('/').next().unwrap())
@@ -362,7 +367,7 @@ mod tests {
             row.fetch_one(store.writer()).await.unwrap()
         };
         assert_eq!(ask(store.clone(), "synchronous_commit").await, "on");
-        assert_eq!(ask(store.follower().await.unwrap(), "synchronous_commit").await, "off");
+        assert_eq!(ask(store.open_follower().await.unwrap(), "synchronous_commit").await, "off");
         assert!(sqlx::query("CREATE TABLE t (x BIGINT)").execute(store.reader()).await.is_err());
     }
 

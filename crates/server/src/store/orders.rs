@@ -1,34 +1,29 @@
 //! The `orders` table, as the projector writes it. It follows the ledger and may be behind it; nothing is decided by it.
 
-use super::bulk::Bulk;
-use super::{Store, StoreError, Writing, containing};
-use sale::{BuyerId, Money, OrderId, OrderStatus, OrderView, SaleId, Seq, Timestamp};
+use super::bulk_insert::BulkInsert;
+use super::{Store, StoreError, StoreTransaction, like_pattern};
+use sale::{BuyerId, EventSeq, Money, OrderId, OrderStatus, OrderView, SaleId, Timestamp};
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 use std::sync::OnceLock;
 use uuid::Uuid;
 
-/// One order's row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrderRow {
-    /// In which sale.
     pub sale: SaleId,
-    /// The order.
     pub order: OrderView,
     /// The price of one unit, as promised when the order was made.
     pub unit_price: Money,
     /// When it was paid, if it was held before that.
     pub paid_at: Option<Timestamp>,
     /// The event that last changed it.
-    pub seq: Seq,
+    pub seq: EventSeq,
 }
 
 /// Which orders are asked for. Filters that are `None` let everything pass.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Filter {
-    /// Of one sale.
+pub struct OrderRowFilter {
     pub sale: Option<SaleId>,
-    /// Of one buyer.
     pub buyer: Option<BuyerId>,
     /// In one status: a word of [`OrderStatus::as_str`].
     pub status: Option<&'static str>,
@@ -42,7 +37,7 @@ pub struct Filter {
 
 /// What a search has found: orders of these buyers, and these orders themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Matches {
+pub struct SearchMatches {
     /// The buyers, at most [`MATCHES_MAX`].
     pub buyers: Vec<BuyerId>,
     /// The orders, at most [`MATCHES_MAX`].
@@ -54,10 +49,8 @@ pub const MATCHES_MAX: usize = 200;
 
 /// The sums of a sale's orders in one status.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StatusSum {
-    /// The status.
+pub struct StatusTotals {
     pub status: String,
-    /// How many orders.
     pub orders: u64,
     /// Their units.
     pub units: u64,
@@ -65,7 +58,7 @@ pub struct StatusSum {
     pub amount_minor: i64,
 }
 
-pub(super) static UPSERT: Bulk = Bulk::new(
+pub(super) static UPSERT: BulkInsert = BulkInsert::new(
     "INSERT INTO orders (id, sale_id, buyer_id, quantity, unit_price_minor, currency, status, expires_at, restocked, \
      made_at, changed_at, paid_at, seq)",
     13,
@@ -80,12 +73,12 @@ pub(super) static UPSERT: Bulk = Bulk::new(
      WHERE excluded.seq > orders.seq",
 );
 
-pub(super) const STATEMENTS: &[&str] = &[DROP, SUMS, MADE_SINCE, WITH_ID_LIKE];
+pub(super) const STATEMENTS: &[&str] = &[DROP, TOTALS_BY_STATUS, MADE_SINCE, FIND_IDS_LIKE];
 
 pub(super) const DROP: &str = "
 DELETE FROM orders WHERE sale_id = $1";
 
-const SUMS: &str = "
+const TOTALS_BY_STATUS: &str = "
 SELECT
     status,
     COUNT(*) AS orders,
@@ -100,7 +93,7 @@ const MADE_SINCE: &str = "
 SELECT COUNT(*) FROM orders WHERE sale_id = $1 AND made_at >= $2";
 
 // Reads the index of ids alone: a quarter of a second for a million orders.
-const WITH_ID_LIKE: &str = "
+const FIND_IDS_LIKE: &str = "
 SELECT id FROM orders WHERE id LIKE $1 ESCAPE '\\' LIMIT $2";
 
 /// Each combination of the filters has a text of its own, so that the database can plan it with the right index.
@@ -114,11 +107,11 @@ const OF_BUYER: usize = 2;
 const IN_STATUS: usize = 4;
 const AMONG_MATCHES: usize = 8;
 
-pub(super) fn lists() -> &'static [String; 16] {
-    LISTS.get_or_init(|| std::array::from_fn(list_text))
+pub(super) fn list_statements() -> &'static [String; 16] {
+    LISTS.get_or_init(|| std::array::from_fn(build_list_statement))
 }
 
-fn list_text(filters: usize) -> String {
+fn build_list_statement(filters: usize) -> String {
     let mut conditions = Vec::new();
     let mut parameters = 0;
     let mut next = || {
@@ -154,8 +147,8 @@ fn list_text(filters: usize) -> String {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn upsert(writing: &mut Writing, rows: &[OrderRow]) -> Result<(), StoreError> {
-    let write = UPSERT.write(writing, rows, |bound, row| {
+pub async fn upsert(writing: &mut StoreTransaction, rows: &[OrderRow]) -> Result<(), StoreError> {
+    let write = UPSERT.insert_rows(writing, rows, |bound, row| {
         let until = match row.order.status {
             OrderStatus::Pending { until } => Some(until.0),
             _ => None,
@@ -183,7 +176,7 @@ pub async fn upsert(writing: &mut Writing, rows: &[OrderRow]) -> Result<(), Stor
 ///
 /// # Errors
 /// When the database fails.
-pub async fn list(store: &Store, filter: Filter, limit: u32) -> Result<Vec<OrderRow>, StoreError> {
+pub async fn list(store: &Store, filter: OrderRowFilter, limit: u32) -> Result<Vec<OrderRow>, StoreError> {
     select(store, filter, None, limit).await
 }
 
@@ -193,8 +186,8 @@ pub async fn list(store: &Store, filter: Filter, limit: u32) -> Result<Vec<Order
 /// When the database fails.
 pub async fn list_matching(
     store: &Store,
-    filter: Filter,
-    matches: &Matches,
+    filter: OrderRowFilter,
+    matches: &SearchMatches,
     limit: u32,
 ) -> Result<Vec<OrderRow>, StoreError> {
     select(store, filter, Some(matches), limit).await
@@ -202,23 +195,23 @@ pub async fn list_matching(
 
 async fn select(
     store: &Store,
-    filter: Filter,
-    matches: Option<&Matches>,
+    filter: OrderRowFilter,
+    matches: Option<&SearchMatches>,
     limit: u32,
 ) -> Result<Vec<OrderRow>, StoreError> {
-    let Filter { sale, buyer, status, from, to, after } = filter;
+    let OrderRowFilter { sale, buyer, status, from, to, after } = filter;
     let bit = |is_set: bool, bit: usize| if is_set { bit } else { 0 };
     let filters = bit(sale.is_some(), OF_SALE)
         + bit(buyer.is_some(), OF_BUYER)
         + bit(status.is_some(), IN_STATUS)
         + bit(matches.is_some(), AMONG_MATCHES);
-    let mut query = sqlx::query(AssertSqlSafe(lists()[filters].as_str()));
+    let mut query = sqlx::query(AssertSqlSafe(list_statements()[filters].as_str()));
     let texts =
         [sale.map(|sale| sale.to_string()), buyer.map(|buyer| buyer.to_string()), status.map(str::to_owned)];
     for text in texts.into_iter().flatten() {
         query = query.bind(text);
     }
-    if let Some(Matches { buyers, orders }) = matches {
+    if let Some(SearchMatches { buyers, orders }) = matches {
         // What is not given equals nothing.
         for n in 0..MATCHES_MAX {
             query = query.bind(buyers.get(n).map(BuyerId::to_string));
@@ -240,8 +233,8 @@ async fn select(
 ///
 /// # Errors
 /// When the database fails.
-pub async fn with_id_like(store: &Store, part: &str, limit: u32) -> Result<Vec<OrderId>, StoreError> {
-    let query = sqlx::query_scalar(WITH_ID_LIKE).bind(containing(part)).bind(i64::from(limit));
+pub async fn find_ids_like(store: &Store, part: &str, limit: u32) -> Result<Vec<OrderId>, StoreError> {
+    let query = sqlx::query_scalar(FIND_IDS_LIKE).bind(like_pattern(part)).bind(i64::from(limit));
     let ids: Vec<String> = query.fetch_all(store.reader()).await?;
     let id = |id: String| match id.parse() {
         Ok(order) => Ok(order),
@@ -254,10 +247,10 @@ pub async fn with_id_like(store: &Store, part: &str, limit: u32) -> Result<Vec<O
 ///
 /// # Errors
 /// When the database fails.
-pub async fn sums(store: &Store, sale: SaleId) -> Result<Vec<StatusSum>, StoreError> {
-    let rows = sqlx::query(SUMS).bind(sale.to_string()).fetch_all(store.reader()).await?;
+pub async fn totals_by_status(store: &Store, sale: SaleId) -> Result<Vec<StatusTotals>, StoreError> {
+    let rows = sqlx::query(TOTALS_BY_STATUS).bind(sale.to_string()).fetch_all(store.reader()).await?;
     let sum = |row: &AnyRow| {
-        Ok(StatusSum {
+        Ok(StatusTotals {
             status: row.try_get("status")?,
             orders: row.try_get::<i64, _>("orders")?.unsigned_abs(),
             units: row.try_get::<i64, _>("units")?.unsigned_abs(),
@@ -271,7 +264,7 @@ pub async fn sums(store: &Store, sale: SaleId) -> Result<Vec<StatusSum>, StoreEr
 ///
 /// # Errors
 /// When the database fails.
-pub async fn made_since(store: &Store, sale: SaleId, since: Timestamp) -> Result<u64, StoreError> {
+pub async fn count_made_since(store: &Store, sale: SaleId, since: Timestamp) -> Result<u64, StoreError> {
     let count: i64 =
         sqlx::query_scalar(MADE_SINCE).bind(sale.to_string()).bind(since.0).fetch_one(store.reader()).await?;
     Ok(count.unsigned_abs())
@@ -307,6 +300,6 @@ fn read(row: &AnyRow) -> Result<OrderRow, StoreError> {
         },
         unit_price: Money { minor, currency },
         paid_at: row.try_get::<Option<i64>, _>("paid_at")?.map(Timestamp),
-        seq: Seq(row.try_get::<i64, _>("seq")?.cast_unsigned()),
+        seq: EventSeq(row.try_get::<i64, _>("seq")?.cast_unsigned()),
     })
 }

@@ -2,7 +2,7 @@
 //! it, so that two who work on the same row never undo each other. Nothing here decides what the next state is: that is
 //! `shop::payments`.
 
-use super::{Store, StoreError, Writing};
+use super::{Store, StoreError, StoreTransaction};
 use sale::{BuyerId, Money, OrderId, SaleId, Timestamp};
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -11,23 +11,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use uuid::Uuid;
 
-/// One payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Payment {
+pub struct PaymentRow {
     /// The intent: our name for it, and the provider's idempotency key.
     pub id: Uuid,
-    /// For which order.
     pub order: OrderId,
-    /// Of which sale.
     pub sale: SaleId,
-    /// Who pays.
     pub buyer: BuyerId,
     /// How, in the provider's words.
     pub method: String,
-    /// How much.
     pub amount: Money,
     /// How far it has come.
-    pub state: State,
+    pub state: PaymentState,
     /// Why it was declined, as the buyer was told; empty otherwise.
     pub reason: String,
     /// Whether a refund gives the units back to the sale; means something from [`State::Refunding`] on.
@@ -42,38 +37,38 @@ pub struct Payment {
 
 /// A payment in the hand of one who works on it. Only from here it can be moved on.
 #[derive(Clone, Debug)]
-pub struct Held {
-    payment: Payment,
-    lease: Lease,
+pub struct LeasedPayment {
+    payment: PaymentRow,
+    lease: PaymentLease,
     /// Whether this hand has settled it; what is settled is in nobody's.
     settled: Arc<AtomicBool>,
 }
 
 /// The right to work on a payment: a name that no other work has, and until when it holds unless it is renewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lease {
+pub struct PaymentLease {
     /// Whose work it is.
     pub holder: Uuid,
     /// From then on another may take it.
     pub until: Timestamp,
 }
 
-impl Deref for Held {
-    type Target = Payment;
-    fn deref(&self) -> &Payment {
+impl Deref for LeasedPayment {
+    type Target = PaymentRow;
+    fn deref(&self) -> &PaymentRow {
         &self.payment
     }
 }
 
-impl Held {
-    fn new(payment: Payment, lease: Lease) -> Self {
+impl LeasedPayment {
+    fn new(payment: PaymentRow, lease: PaymentLease) -> Self {
         Self { payment, lease, settled: Arc::default() }
     }
 
     /// The same payment in the next state.
     #[must_use]
-    pub fn at(&self, state: State) -> Self {
-        let payment = Payment { state, ..self.payment.clone() };
+    pub fn with_state(&self, state: PaymentState) -> Self {
+        let payment = PaymentRow { state, ..self.payment.clone() };
         Self { payment, lease: self.lease, settled: Arc::clone(&self.settled) }
     }
 
@@ -84,7 +79,7 @@ impl Held {
 
 /// How far a payment has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum State {
+pub enum PaymentState {
     /// About to be authorised. The provider may or may not know of it.
     Started,
     /// The money is set aside; the order may or may not be confirmed.
@@ -103,7 +98,7 @@ pub enum State {
     Refunded,
 }
 
-impl State {
+impl PaymentState {
     const ALL: [Self; 8] = [
         Self::Started,
         Self::Authorised,
@@ -139,8 +134,7 @@ impl State {
 
 /// An idempotency key and what it was first used for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyRow {
-    /// Whose key.
+pub struct PaymentKeyRow {
     pub owner: BuyerId,
     /// SHA-256 of the key and the operation, in hexadecimal digits.
     pub digest: String,
@@ -154,7 +148,7 @@ pub struct KeyRow {
 
 /// How many payments are not settled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unsettled {
+pub struct UnsettledCounts {
     /// All of them, also those that are being worked on.
     pub all: i64,
     /// Those whose state has not changed for long.
@@ -165,19 +159,19 @@ pub(super) const STATEMENTS: &[&str] = &[
     INSERT,
     FIND,
     FIND_LIVE,
-    TAKE,
-    RENEW,
-    LET_GO,
+    ACQUIRE_LEASE,
+    RENEW_LEASE,
+    RELEASE_LEASE,
     CHANGE,
     DECLINE,
     ABANDON,
     BEGIN_REFUND,
     POSTPONE,
-    UNSETTLED,
+    LIST_UNSETTLED,
     COUNT_UNSETTLED,
     CLAIM_KEY,
     FIND_KEY,
-    FREE_KEYS,
+    DELETE_KEYS_OF_PAYMENT,
     DELETE_KEYS,
 ];
 
@@ -204,7 +198,7 @@ SELECT
 FROM payments
 WHERE order_id = $1 AND state NOT IN ('declined', 'voided')";
 
-const TAKE: &str = "
+const ACQUIRE_LEASE: &str = "
 UPDATE payments
 SET lease = $1, lease_until = $2
 WHERE id = $3 AND (lease IS NULL OR lease_until <= $4)
@@ -212,10 +206,10 @@ RETURNING
     id, order_id, sale_id, buyer_id, method, amount_minor, currency, state, reason, restock, created_at, updated_at,
     tries";
 
-const RENEW: &str = "
+const RENEW_LEASE: &str = "
 UPDATE payments SET lease_until = $1 WHERE id = $2 AND lease = $3 RETURNING id";
 
-const LET_GO: &str = "
+const RELEASE_LEASE: &str = "
 UPDATE payments SET lease = NULL, lease_until = NULL WHERE id = $1 AND lease = $2";
 
 /// What is settled is in nobody's hand.
@@ -246,7 +240,7 @@ RETURNING id";
 const POSTPONE: &str = "
 UPDATE payments SET tries = tries + 1, try_at = $1 WHERE id = $2 AND state = $3";
 
-const UNSETTLED: &str = "
+const LIST_UNSETTLED: &str = "
 SELECT
     id, order_id, sale_id, buyer_id, method, amount_minor, currency, state, reason, restock, created_at, updated_at,
     tries
@@ -276,7 +270,7 @@ RETURNING owner_id";
 const FIND_KEY: &str = "
 SELECT fingerprint, payment_id, created_at FROM payment_keys WHERE owner_id = $1 AND key_digest = $2";
 
-const FREE_KEYS: &str = "
+const DELETE_KEYS_OF_PAYMENT: &str = "
 DELETE FROM payment_keys WHERE payment_id = $1";
 
 const DELETE_KEYS: &str = "
@@ -290,11 +284,11 @@ WHERE (owner_id, key_digest) IN (
 /// # Errors
 /// When the database fails.
 pub async fn insert(
-    writing: &mut Writing,
-    payment: Payment,
+    writing: &mut StoreTransaction,
+    payment: PaymentRow,
     try_at: Timestamp,
-    lease: Lease,
-) -> Result<Option<Held>, StoreError> {
+    lease: PaymentLease,
+) -> Result<Option<LeasedPayment>, StoreError> {
     let inserted = sqlx::query(INSERT)
         .bind(payment.id.to_string())
         .bind(payment.order.to_string())
@@ -311,32 +305,37 @@ pub async fn insert(
         .bind(try_at.0)
         .bind(lease.holder.to_string())
         .bind(lease.until.0)
-        .fetch_optional(writing.on())
+        .fetch_optional(writing.connection())
         .await?;
-    Ok(inserted.map(|_| Held::new(payment, lease)))
+    Ok(inserted.map(|_| LeasedPayment::new(payment, lease)))
 }
 
 /// Takes a payment in hand, as it is then. `Ok(None)` when another holds it, by a lease that is not over at `now`.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn take(store: &Store, id: Uuid, lease: Lease, now: Timestamp) -> Result<Option<Held>, StoreError> {
-    let taken = sqlx::query(TAKE)
+pub async fn acquire_lease(
+    store: &Store,
+    id: Uuid,
+    lease: PaymentLease,
+    now: Timestamp,
+) -> Result<Option<LeasedPayment>, StoreError> {
+    let taken = sqlx::query(ACQUIRE_LEASE)
         .bind(lease.holder.to_string())
         .bind(lease.until.0)
         .bind(id.to_string())
         .bind(now.0)
         .fetch_optional(store.writer())
         .await?;
-    taken.map(|row| Ok(Held::new(read(&row)?, lease))).transpose()
+    taken.map(|row| Ok(LeasedPayment::new(read(&row)?, lease))).transpose()
 }
 
 /// Holds a payment for longer. `Ok(false)` when another has it by now, or it is settled.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn renew(store: &Store, held: &Held, until: Timestamp) -> Result<bool, StoreError> {
-    let renewed = sqlx::query(RENEW)
+pub async fn renew_lease(store: &Store, held: &LeasedPayment, until: Timestamp) -> Result<bool, StoreError> {
+    let renewed = sqlx::query(RENEW_LEASE)
         .bind(until.0)
         .bind(held.id.to_string())
         .bind(held.holder())
@@ -349,11 +348,11 @@ pub async fn renew(store: &Store, held: &Held, until: Timestamp) -> Result<bool,
 ///
 /// # Errors
 /// When the database fails; then the lease ends by itself.
-pub async fn let_go(store: &Store, held: &Held) -> Result<(), StoreError> {
+pub async fn release_lease(store: &Store, held: &LeasedPayment) -> Result<(), StoreError> {
     if held.settled.load(Ordering::Relaxed) {
         return Ok(());
     }
-    sqlx::query(LET_GO).bind(held.id.to_string()).bind(held.holder()).execute(store.writer()).await?;
+    sqlx::query(RELEASE_LEASE).bind(held.id.to_string()).bind(held.holder()).execute(store.writer()).await?;
     Ok(())
 }
 
@@ -361,7 +360,7 @@ pub async fn let_go(store: &Store, held: &Held) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn find(store: &Store, id: Uuid) -> Result<Option<Payment>, StoreError> {
+pub async fn find(store: &Store, id: Uuid) -> Result<Option<PaymentRow>, StoreError> {
     sqlx::query(FIND)
         .bind(id.to_string())
         .fetch_optional(store.reader())
@@ -374,7 +373,7 @@ pub async fn find(store: &Store, id: Uuid) -> Result<Option<Payment>, StoreError
 ///
 /// # Errors
 /// When the database fails.
-pub async fn find_live(store: &Store, order: OrderId) -> Result<Option<Payment>, StoreError> {
+pub async fn find_live(store: &Store, order: OrderId) -> Result<Option<PaymentRow>, StoreError> {
     let found = sqlx::query(FIND_LIVE).bind(order.to_string()).fetch_optional(store.reader()).await?;
     found.map(|row| read(&row)).transpose()
 }
@@ -383,10 +382,10 @@ pub async fn find_live(store: &Store, order: OrderId) -> Result<Option<Payment>,
 ///
 /// # Errors
 /// When the database fails; the change may have been made.
-pub async fn change(
+pub async fn change_state(
     store: &Store,
-    held: &Held,
-    to: State,
+    held: &LeasedPayment,
+    to: PaymentState,
     now: Timestamp,
     try_at: Timestamp,
 ) -> Result<bool, StoreError> {
@@ -409,7 +408,12 @@ pub async fn change(
 ///
 /// # Errors
 /// When the database fails; the change may have been made.
-pub async fn decline(store: &Store, held: &Held, reason: &str, now: Timestamp) -> Result<bool, StoreError> {
+pub async fn decline(
+    store: &Store,
+    held: &LeasedPayment,
+    reason: &str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
     let changed = sqlx::query(DECLINE)
         .bind(reason)
         .bind(now.0)
@@ -428,7 +432,7 @@ pub async fn decline(store: &Store, held: &Held, reason: &str, now: Timestamp) -
 /// When the database fails; the change may have been made.
 pub async fn abandon(
     store: &Store,
-    held: &Held,
+    held: &LeasedPayment,
     now: Timestamp,
     try_at: Timestamp,
 ) -> Result<bool, StoreError> {
@@ -438,10 +442,10 @@ pub async fn abandon(
         .bind(try_at.0)
         .bind(held.id.to_string())
         .bind(held.holder())
-        .fetch_optional(writing.on())
+        .fetch_optional(writing.connection())
         .await?;
     if changed.is_some() {
-        sqlx::query(FREE_KEYS).bind(held.id.to_string()).execute(writing.on()).await?;
+        sqlx::query(DELETE_KEYS_OF_PAYMENT).bind(held.id.to_string()).execute(writing.connection()).await?;
     }
     writing.commit().await?;
     Ok(changed.is_some())
@@ -452,12 +456,12 @@ pub async fn abandon(
 /// # Errors
 /// When the database fails; the change may have been made.
 pub async fn begin_refund(
-    writing: &mut Writing,
-    payment: Payment,
+    writing: &mut StoreTransaction,
+    payment: PaymentRow,
     restock: bool,
     (now, try_at): (Timestamp, Timestamp),
-    lease: Lease,
-) -> Result<Option<Held>, StoreError> {
+    lease: PaymentLease,
+) -> Result<Option<LeasedPayment>, StoreError> {
     let changed = sqlx::query(BEGIN_REFUND)
         .bind(i64::from(restock))
         .bind(now.0)
@@ -465,17 +469,22 @@ pub async fn begin_refund(
         .bind(lease.holder.to_string())
         .bind(lease.until.0)
         .bind(payment.id.to_string())
-        .fetch_optional(writing.on())
+        .fetch_optional(writing.connection())
         .await?;
-    let payment = Payment { state: State::Refunding, restock, ..payment };
-    Ok(changed.map(|_| Held::new(payment, lease)))
+    let payment = PaymentRow { state: PaymentState::Refunding, restock, ..payment };
+    Ok(changed.map(|_| LeasedPayment::new(payment, lease)))
 }
 
 /// Notes that a payment could not be settled, and when to try again.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn postpone(store: &Store, id: Uuid, state: State, try_at: Timestamp) -> Result<(), StoreError> {
+pub async fn postpone(
+    store: &Store,
+    id: Uuid,
+    state: PaymentState,
+    try_at: Timestamp,
+) -> Result<(), StoreError> {
     sqlx::query(POSTPONE)
         .bind(try_at.0)
         .bind(id.to_string())
@@ -489,8 +498,13 @@ pub async fn postpone(store: &Store, id: Uuid, state: State, try_at: Timestamp) 
 ///
 /// # Errors
 /// When the database fails.
-pub async fn unsettled(store: &Store, due: Timestamp, limit: u32) -> Result<Vec<Payment>, StoreError> {
-    let rows = sqlx::query(UNSETTLED).bind(due.0).bind(i64::from(limit)).fetch_all(store.reader()).await?;
+pub async fn list_unsettled(
+    store: &Store,
+    due: Timestamp,
+    limit: u32,
+) -> Result<Vec<PaymentRow>, StoreError> {
+    let rows =
+        sqlx::query(LIST_UNSETTLED).bind(due.0).bind(i64::from(limit)).fetch_all(store.reader()).await?;
     rows.iter().map(read).collect()
 }
 
@@ -498,9 +512,9 @@ pub async fn unsettled(store: &Store, due: Timestamp, limit: u32) -> Result<Vec<
 ///
 /// # Errors
 /// When the database fails.
-pub async fn count_unsettled(store: &Store, stuck_before: Timestamp) -> Result<Unsettled, StoreError> {
+pub async fn count_unsettled(store: &Store, stuck_before: Timestamp) -> Result<UnsettledCounts, StoreError> {
     let row = sqlx::query(COUNT_UNSETTLED).bind(stuck_before.0).fetch_one(store.reader()).await?;
-    Ok(Unsettled { all: row.try_get("everything")?, stuck: row.try_get("stuck")? })
+    Ok(UnsettledCounts { all: row.try_get("everything")?, stuck: row.try_get("stuck")? })
 }
 
 /// Keeps a key, or notes that the same request goes on with another payment. `Ok(false)` when its owner has used it for
@@ -508,14 +522,14 @@ pub async fn count_unsettled(store: &Store, stuck_before: Timestamp) -> Result<U
 ///
 /// # Errors
 /// When the database fails.
-pub async fn claim_key(writing: &mut Writing, key: &KeyRow) -> Result<bool, StoreError> {
+pub async fn claim_key(writing: &mut StoreTransaction, key: &PaymentKeyRow) -> Result<bool, StoreError> {
     let claimed = sqlx::query(CLAIM_KEY)
         .bind(key.owner.to_string())
         .bind(key.digest.as_str())
         .bind(key.fingerprint.as_str())
         .bind(key.payment.to_string())
         .bind(key.created_at.0)
-        .fetch_optional(writing.on())
+        .fetch_optional(writing.connection())
         .await?;
     Ok(claimed.is_some())
 }
@@ -524,12 +538,16 @@ pub async fn claim_key(writing: &mut Writing, key: &KeyRow) -> Result<bool, Stor
 ///
 /// # Errors
 /// When the database fails.
-pub async fn find_key(store: &Store, owner: BuyerId, digest: &str) -> Result<Option<KeyRow>, StoreError> {
+pub async fn find_key(
+    store: &Store,
+    owner: BuyerId,
+    digest: &str,
+) -> Result<Option<PaymentKeyRow>, StoreError> {
     let found =
         sqlx::query(FIND_KEY).bind(owner.to_string()).bind(digest).fetch_optional(store.reader()).await?;
     let Some(row) = found else { return Ok(None) };
     let payment: String = row.try_get("payment_id")?;
-    Ok(Some(KeyRow {
+    Ok(Some(PaymentKeyRow {
         owner,
         digest: digest.to_owned(),
         fingerprint: row.try_get("fingerprint")?,
@@ -551,12 +569,12 @@ pub async fn delete_keys(store: &Store, before: Timestamp, limit: u32) -> Result
     Ok(done.rows_affected())
 }
 
-fn read(row: &AnyRow) -> Result<Payment, StoreError> {
+fn read(row: &AnyRow) -> Result<PaymentRow, StoreError> {
     let id: String = row.try_get("id")?;
     let text = |column: &str| row.try_get::<String, _>(column);
     let damaged = |reason| StoreError::Damaged { table: "payments", id: id.clone(), reason };
     let state = text("state")?;
-    Ok(Payment {
+    Ok(PaymentRow {
         id: id.parse().map_err(|_| damaged("its id is not a UUID"))?,
         order: text("order_id")?.parse().map_err(|_| damaged("its order is not a UUID"))?,
         sale: text("sale_id")?.parse().map_err(|_| damaged("its sale is not a UUID"))?,
@@ -566,7 +584,7 @@ fn read(row: &AnyRow) -> Result<Payment, StoreError> {
             minor: row.try_get("amount_minor")?,
             currency: text("currency")?.parse().map_err(|_| damaged("its currency is not one"))?,
         },
-        state: State::ALL
+        state: PaymentState::ALL
             .into_iter()
             .find(|known| known.as_str() == state)
             .ok_or_else(|| damaged("its state is unknown"))?,

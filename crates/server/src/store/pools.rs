@@ -1,6 +1,6 @@
 //! Connections to the tables, wherever they are: how many, and what each is told first. It knows no table.
 
-use super::{FILE, StoreError};
+use super::{DATABASE_FILE, StoreError};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyConnection, AnyPool, ConnectOptions, Executor};
 use std::path::Path;
@@ -18,44 +18,43 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long anything may take that PostgreSQL is asked for a caller, a connection included: beyond it the caller is told that the
 /// store is unavailable, and the statement is given up.
-pub(super) const ANSWER_LIMIT: Duration = Duration::from_millis(1_500);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// The same for a follower, which keeps nobody waiting but itself.
-pub(super) const FOLLOWER_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const FOLLOWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where the tables are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// In a file.
+pub(super) enum StoreBackend {
     Sqlite,
     /// In PostgreSQL, for callers who wait.
     Postgres,
     /// In PostgreSQL, for one who has time.
-    PostgresAtLeisure,
+    PostgresNoTimeout,
 }
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Use {
+pub(super) enum ConnectionPurpose {
     Write,
     Read,
     /// To read and to write what can be written again: a commit need not wait for the disk.
     Follow,
 }
 
-impl Place {
+impl StoreBackend {
     /// How long a statement may take; a file's waits for its lock by itself.
-    pub(super) fn limit(self) -> Option<Duration> {
-        (self == Self::Postgres).then_some(ANSWER_LIMIT)
+    pub(super) fn statement_timeout(self) -> Option<Duration> {
+        (self == Self::Postgres).then_some(ANSWER_TIMEOUT)
     }
 
     /// The options of a file in a folder.
-    pub(super) fn file(folder: &Path) -> Result<AnyConnectOptions, StoreError> {
-        Self::address(&sqlite_url(&folder.join(FILE)))
+    pub(super) fn file_options(folder: &Path) -> Result<AnyConnectOptions, StoreError> {
+        Self::address_options(&sqlite_url(&folder.join(DATABASE_FILE)))
     }
 
     /// The options of an address.
-    pub(super) fn address(url: &str) -> Result<AnyConnectOptions, StoreError> {
+    pub(super) fn address_options(url: &str) -> Result<AnyConnectOptions, StoreError> {
         sqlx::any::install_default_drivers();
         // It may hold a password: what is wrong with it is told without it.
         let options = url.parse::<AnyConnectOptions>().map_err(|_| StoreError::Address)?;
@@ -64,63 +63,73 @@ impl Place {
     }
 
     /// Opens connections. The pool belongs to the runtime that it is opened in.
-    pub(super) async fn open(self, options: &AnyConnectOptions, purpose: Use) -> Result<AnyPool, StoreError> {
-        let statements = self.first_statements(purpose);
+    pub(super) async fn open_pool(
+        self,
+        options: &AnyConnectOptions,
+        purpose: ConnectionPurpose,
+    ) -> Result<AnyPool, StoreError> {
+        let statements = self.session_settings(purpose);
         let pool = AnyPoolOptions::new()
             .max_connections(self.connections_max(purpose))
             .min_connections(1)
-            .acquire_timeout(self.limit().unwrap_or(ACQUIRE_TIMEOUT))
+            .acquire_timeout(self.statement_timeout().unwrap_or(ACQUIRE_TIMEOUT))
             .idle_timeout(None)
             .max_lifetime(None)
-            .after_connect(move |connection, _| Box::pin(apply(connection, statements)));
+            .after_connect(move |connection, _| Box::pin(apply_settings(connection, statements)));
         Ok(pool.connect_with(options.clone()).await?)
     }
 
-    fn connections_max(self, purpose: Use) -> u32 {
+    fn connections_max(self, purpose: ConnectionPurpose) -> u32 {
         match (self, purpose) {
-            (_, Use::Follow) | (Self::Sqlite, Use::Write) => 1,
-            (Self::Sqlite, Use::Read) => FILE_READERS_MAX,
-            (_, Use::Write) => DATABASE_WRITERS_MAX,
-            (_, Use::Read) => DATABASE_READERS_MAX,
+            (_, ConnectionPurpose::Follow) | (Self::Sqlite, ConnectionPurpose::Write) => 1,
+            (Self::Sqlite, ConnectionPurpose::Read) => FILE_READERS_MAX,
+            (_, ConnectionPurpose::Write) => DATABASE_WRITERS_MAX,
+            (_, ConnectionPurpose::Read) => DATABASE_READERS_MAX,
         }
     }
 
-    fn first_statements(self, purpose: Use) -> &'static [&'static str] {
+    fn session_settings(self, purpose: ConnectionPurpose) -> &'static [&'static str] {
         match (self, purpose) {
-            (Self::Sqlite, Use::Write) => &[
+            (Self::Sqlite, ConnectionPurpose::Write) => &[
                 "PRAGMA busy_timeout = 5000",
                 "PRAGMA journal_mode = WAL",
                 "PRAGMA synchronous = FULL",
                 "PRAGMA foreign_keys = ON",
             ],
-            (Self::Sqlite, Use::Follow) => &["PRAGMA busy_timeout = 5000", "PRAGMA synchronous = NORMAL"],
-            (Self::Sqlite, Use::Read) => &["PRAGMA busy_timeout = 5000", "PRAGMA query_only = ON"],
-            (Self::Postgres, Use::Write) => &[SHORT, DURABLE],
-            (Self::Postgres, Use::Read) => &[SHORT, "SET default_transaction_read_only = on"],
-            (_, Use::Follow) => &[LONG, "SET synchronous_commit = off"],
-            (Self::PostgresAtLeisure, Use::Write) => &[DURABLE],
-            (Self::PostgresAtLeisure, Use::Read) => &["SET default_transaction_read_only = on"],
+            (Self::Sqlite, ConnectionPurpose::Follow) => {
+                &["PRAGMA busy_timeout = 5000", "PRAGMA synchronous = NORMAL"]
+            }
+            (Self::Sqlite, ConnectionPurpose::Read) => {
+                &["PRAGMA busy_timeout = 5000", "PRAGMA query_only = ON"]
+            }
+            (Self::Postgres, ConnectionPurpose::Write) => &[SHORT_TIMEOUTS, DURABLE_COMMITS],
+            (Self::Postgres, ConnectionPurpose::Read) => {
+                &[SHORT_TIMEOUTS, "SET default_transaction_read_only = on"]
+            }
+            (_, ConnectionPurpose::Follow) => &[LONG_TIMEOUTS, "SET synchronous_commit = off"],
+            (Self::PostgresNoTimeout, ConnectionPurpose::Write) => &[DURABLE_COMMITS],
+            (Self::PostgresNoTimeout, ConnectionPurpose::Read) => &["SET default_transaction_read_only = on"],
         }
     }
 }
 
 /// As [`ANSWER_LIMIT`]: what nobody waits for any more is not to go on.
-const SHORT: &str = "
+const SHORT_TIMEOUTS: &str = "
 SELECT set_config(name, '1500ms', false) FROM pg_settings
 WHERE name IN (
     'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'client_connection_check_interval'
 )";
 
 /// As [`FOLLOWER_LIMIT`].
-const LONG: &str = "
+const LONG_TIMEOUTS: &str = "
 SELECT set_config(name, '10s', false) FROM pg_settings
 WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout')";
 
 /// A commit is on the disk when it returns, whatever the database was told otherwise; stricter settings stay.
-const DURABLE: &str = "
+const DURABLE_COMMITS: &str = "
 SELECT set_config(name, 'on', false) FROM pg_settings WHERE name = 'synchronous_commit' AND setting = 'off'";
 
-async fn apply(
+async fn apply_settings(
     connection: &mut AnyConnection,
     statements: &'static [&'static str],
 ) -> Result<(), sqlx::Error> {

@@ -1,14 +1,13 @@
 //! The `products` table. A product is never removed, only marked: old orders keep its name.
 
-use super::changes::{self, Change};
-use super::{Store, StoreError, Writing};
+use super::changes::{self, ChangeCounter};
+use super::{Store, StoreError, StoreTransaction};
 use sale::{Money, Timestamp};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 use std::fmt;
 use uuid::Uuid;
 
-/// What is sold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProductId(pub Uuid);
 
@@ -25,16 +24,12 @@ impl std::str::FromStr for ProductId {
     }
 }
 
-/// One product.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Product {
-    /// Its id.
     pub id: ProductId,
-    /// Its name.
     pub name: String,
     /// What is told about it; may be empty.
     pub description: String,
-    /// Its list price.
     pub price: Money,
     /// Its category, if it has one.
     pub category: Option<String>,
@@ -105,7 +100,7 @@ pub async fn insert(store: &Store, product: &Product) -> Result<(), StoreError> 
 ///
 /// # Errors
 /// When the database fails.
-pub async fn update(writing: &mut Writing, product: &Product) -> Result<bool, StoreError> {
+pub async fn update(writing: &mut StoreTransaction, product: &Product) -> Result<bool, StoreError> {
     let done = sqlx::query(UPDATE)
         .bind(product.name.as_str())
         .bind(product.description.as_str())
@@ -115,7 +110,7 @@ pub async fn update(writing: &mut Writing, product: &Product) -> Result<bool, St
         .bind(product.image_url.as_deref())
         .bind(product.updated_at.0)
         .bind(product.id.to_string())
-        .execute(writing.on())
+        .execute(writing.connection())
         .await?;
     Ok(done.rows_affected() > 0)
 }
@@ -126,8 +121,8 @@ pub async fn update(writing: &mut Writing, product: &Product) -> Result<bool, St
 /// When the database fails.
 pub async fn delete(store: &Store, id: ProductId, now: Timestamp) -> Result<bool, StoreError> {
     let mut writing = store.begin().await?;
-    let done = sqlx::query(DELETE).bind(now.0).bind(id.to_string()).execute(writing.on()).await?;
-    changes::count_up(&mut writing, Change::Catalogue).await?;
+    let done = sqlx::query(DELETE).bind(now.0).bind(id.to_string()).execute(writing.connection()).await?;
+    changes::increment(&mut writing, ChangeCounter::Catalogue).await?;
     writing.commit().await?;
     Ok(done.rows_affected() > 0)
 }

@@ -1,21 +1,19 @@
 //! The `queue_entries` table, as the projector writes it: everyone who ever stood in a line, and what became of them.
 //! Who stands where now is told by the engine, never by this table.
 
-use super::bulk::Bulk;
-use super::{Store, StoreError, Writing};
-use sale::{BuyerId, SaleId, Seq, Ticket, Timestamp};
+use super::bulk_insert::BulkInsert;
+use super::{Store, StoreError, StoreTransaction};
+use sale::{BuyerId, EventSeq, SaleId, Ticket, Timestamp};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
 /// One entry of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueRow {
-    /// The buyer's number.
     pub ticket: Ticket,
-    /// Who.
     pub buyer: BuyerId,
     /// What has become of it.
-    pub status: QueueStatus,
+    pub status: QueueEntryStatus,
     /// When the number was given.
     pub joined_at: Timestamp,
     /// When the buyer was admitted, if ever.
@@ -23,17 +21,14 @@ pub struct QueueRow {
     /// When the status last changed.
     pub changed_at: Timestamp,
     /// The event that last changed it.
-    pub seq: Seq,
+    pub seq: EventSeq,
 }
 
 /// What has become of a place in line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum QueueStatus {
-    /// In line.
+pub enum QueueEntryStatus {
     Waiting,
-    /// May buy.
     Admitted {
-        /// Until when.
         until: Timestamp,
     },
     /// Used the admission for an order.
@@ -44,7 +39,7 @@ pub enum QueueStatus {
     Left,
 }
 
-impl QueueStatus {
+impl QueueEntryStatus {
     /// The word of the table.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -58,7 +53,7 @@ impl QueueStatus {
     }
 }
 
-pub(super) static UPSERT: Bulk = Bulk::new(
+pub(super) static UPSERT: BulkInsert = BulkInsert::new(
     "INSERT INTO queue_entries (sale_id, ticket, buyer_id, status, admitted_until, joined_at, admitted_at, changed_at, seq)",
     9,
     "ON CONFLICT (sale_id, ticket) DO UPDATE SET \
@@ -89,11 +84,15 @@ LIMIT $3";
 ///
 /// # Errors
 /// When the database fails.
-pub async fn upsert(writing: &mut Writing, sale: SaleId, rows: &[QueueRow]) -> Result<(), StoreError> {
+pub async fn upsert(
+    writing: &mut StoreTransaction,
+    sale: SaleId,
+    rows: &[QueueRow],
+) -> Result<(), StoreError> {
     let sale = sale.to_string();
-    let write = UPSERT.write(writing, rows, |bound, row| {
+    let write = UPSERT.insert_rows(writing, rows, |bound, row| {
         let until = match row.status {
-            QueueStatus::Admitted { until } => Some(until.0),
+            QueueEntryStatus::Admitted { until } => Some(until.0),
             _ => None,
         };
         bound
@@ -114,8 +113,12 @@ pub async fn upsert(writing: &mut Writing, sale: SaleId, rows: &[QueueRow]) -> R
 ///
 /// # Errors
 /// When the database fails.
-pub async fn extend_admissions(writing: &mut Writing, sale: SaleId, ms: i64) -> Result<(), StoreError> {
-    sqlx::query(EXTEND).bind(ms).bind(sale.to_string()).execute(writing.on()).await?;
+pub async fn extend_admissions(
+    writing: &mut StoreTransaction,
+    sale: SaleId,
+    ms: i64,
+) -> Result<(), StoreError> {
+    sqlx::query(EXTEND).bind(ms).bind(sale.to_string()).execute(writing.connection()).await?;
     Ok(())
 }
 
@@ -123,7 +126,7 @@ pub async fn extend_admissions(writing: &mut Writing, sale: SaleId, ms: i64) -> 
 ///
 /// # Errors
 /// When the database fails.
-pub async fn list(
+pub async fn list_entries(
     store: &Store,
     sale: SaleId,
     after: Ticket,
@@ -138,11 +141,11 @@ fn read(row: &AnyRow) -> Result<QueueRow, StoreError> {
     let damaged = |reason| StoreError::Damaged { table: "queue_entries", id: ticket.to_string(), reason };
     let until: Option<i64> = row.try_get("admitted_until")?;
     let status = match (row.try_get::<String, _>("status")?.as_str(), until) {
-        ("waiting", None) => QueueStatus::Waiting,
-        ("admitted", Some(until)) => QueueStatus::Admitted { until: Timestamp(until) },
-        ("served", None) => QueueStatus::Served,
-        ("lapsed", None) => QueueStatus::Lapsed,
-        ("left", None) => QueueStatus::Left,
+        ("waiting", None) => QueueEntryStatus::Waiting,
+        ("admitted", Some(until)) => QueueEntryStatus::Admitted { until: Timestamp(until) },
+        ("served", None) => QueueEntryStatus::Served,
+        ("lapsed", None) => QueueEntryStatus::Lapsed,
+        ("left", None) => QueueEntryStatus::Left,
         _ => return Err(damaged("its status is unknown")),
     };
     Ok(QueueRow {
@@ -155,6 +158,6 @@ fn read(row: &AnyRow) -> Result<QueueRow, StoreError> {
         joined_at: Timestamp(row.try_get("joined_at")?),
         admitted_at: row.try_get::<Option<i64>, _>("admitted_at")?.map(Timestamp),
         changed_at: Timestamp(row.try_get("changed_at")?),
-        seq: Seq(row.try_get::<i64, _>("seq")?.cast_unsigned()),
+        seq: EventSeq(row.try_get::<i64, _>("seq")?.cast_unsigned()),
     })
 }

@@ -1,17 +1,15 @@
 //! The `sales` table: which product a sale sells and under which name. What it promises is in the ledger, never here.
 
-use super::changes::{self, Change};
+use super::changes::{self, ChangeCounter};
 use super::products::{self, Product, ProductId};
-use super::{Store, StoreError, Writing};
+use super::{Store, StoreError, StoreTransaction};
 use sale::{SaleId, Timestamp};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 use std::sync::Arc;
 
-/// One sale's row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SaleRow {
-    /// Its id.
     pub id: SaleId,
     /// Its name in addresses.
     pub slug: String,
@@ -26,9 +24,7 @@ pub struct SaleRow {
 /// A sale's row about to be made.
 #[derive(Clone, Copy, Debug)]
 pub struct NewSale<'a> {
-    /// Its id.
     pub id: SaleId,
-    /// What it sells.
     pub product: ProductId,
     /// Its name in addresses.
     pub slug: &'a str,
@@ -40,13 +36,13 @@ pub(super) const STATEMENTS: &[&str] = &[
     INSERT,
     SET_ANNOUNCED,
     REMOVE,
-    HALF_MADE,
+    LIST_HALF_MADE,
     UPDATE,
     BUMP_BY_PRODUCT,
     DELETE,
     IS_SLUG_FREE,
     LIST,
-    OF_PRODUCT,
+    LIST_BY_PRODUCT,
 ];
 
 const INSERT: &str = "
@@ -61,7 +57,7 @@ UPDATE sales SET announced_at = $1 WHERE id = $2 AND announced_at IS NULL";
 const REMOVE: &str = "
 DELETE FROM sales WHERE id = $1 AND announced_at IS NULL";
 
-const HALF_MADE: &str = "
+const LIST_HALF_MADE: &str = "
 SELECT id FROM sales WHERE announced_at IS NULL AND created_at < $1";
 
 const UPDATE: &str = "
@@ -97,7 +93,7 @@ JOIN products ON products.id = sales.product_id
 WHERE sales.deleted_at IS NULL AND sales.announced_at IS NOT NULL
 ORDER BY sales.created_at DESC, sales.id DESC";
 
-const OF_PRODUCT: &str = "
+const LIST_BY_PRODUCT: &str = "
 SELECT id FROM sales WHERE product_id = $1 AND deleted_at IS NULL";
 
 /// Adds a sale's row, half-made until [`set_announced`]. False when another sale has its slug.
@@ -121,8 +117,8 @@ pub async fn insert(store: &Store, sale: NewSale<'_>) -> Result<bool, StoreError
 /// When the database fails.
 pub async fn set_announced(store: &Store, id: SaleId, now: Timestamp) -> Result<(), StoreError> {
     let mut writing = store.begin().await?;
-    sqlx::query(SET_ANNOUNCED).bind(now.0).bind(id.to_string()).execute(writing.on()).await?;
-    changes::count_up(&mut writing, Change::Catalogue).await?;
+    sqlx::query(SET_ANNOUNCED).bind(now.0).bind(id.to_string()).execute(writing.connection()).await?;
+    changes::increment(&mut writing, ChangeCounter::Catalogue).await?;
     writing.commit().await
 }
 
@@ -139,8 +135,8 @@ pub async fn remove_half_made(store: &Store, id: SaleId) -> Result<(), StoreErro
 ///
 /// # Errors
 /// When the database fails.
-pub async fn half_made(store: &Store, before: Timestamp) -> Result<Vec<SaleId>, StoreError> {
-    sqlx::query(HALF_MADE)
+pub async fn list_half_made(store: &Store, before: Timestamp) -> Result<Vec<SaleId>, StoreError> {
+    sqlx::query(LIST_HALF_MADE)
         .bind(before.0)
         .fetch_all(store.writer())
         .await?
@@ -156,8 +152,8 @@ pub async fn half_made(store: &Store, before: Timestamp) -> Result<Vec<SaleId>, 
 pub async fn update(store: &Store, id: SaleId, slug: &str, product: ProductId) -> Result<(), StoreError> {
     let product = product.to_string();
     let mut writing = store.begin().await?;
-    sqlx::query(UPDATE).bind(slug).bind(product).bind(id.to_string()).execute(writing.on()).await?;
-    changes::count_up(&mut writing, Change::Catalogue).await?;
+    sqlx::query(UPDATE).bind(slug).bind(product).bind(id.to_string()).execute(writing.connection()).await?;
+    changes::increment(&mut writing, ChangeCounter::Catalogue).await?;
     writing.commit().await
 }
 
@@ -165,9 +161,9 @@ pub async fn update(store: &Store, id: SaleId, slug: &str, product: ProductId) -
 ///
 /// # Errors
 /// When the database fails.
-pub async fn bump_by_product(writing: &mut Writing, product: ProductId) -> Result<(), StoreError> {
-    sqlx::query(BUMP_BY_PRODUCT).bind(product.to_string()).execute(writing.on()).await?;
-    changes::count_up(writing, Change::Catalogue).await?;
+pub async fn bump_revisions(writing: &mut StoreTransaction, product: ProductId) -> Result<(), StoreError> {
+    sqlx::query(BUMP_BY_PRODUCT).bind(product.to_string()).execute(writing.connection()).await?;
+    changes::increment(writing, ChangeCounter::Catalogue).await?;
     Ok(())
 }
 
@@ -177,8 +173,8 @@ pub async fn bump_by_product(writing: &mut Writing, product: ProductId) -> Resul
 /// When the database fails.
 pub async fn delete(store: &Store, id: SaleId, now: Timestamp) -> Result<(), StoreError> {
     let mut writing = store.begin().await?;
-    sqlx::query(DELETE).bind(now.0).bind(id.to_string()).execute(writing.on()).await?;
-    changes::count_up(&mut writing, Change::Catalogue).await?;
+    sqlx::query(DELETE).bind(now.0).bind(id.to_string()).execute(writing.connection()).await?;
+    changes::increment(&mut writing, ChangeCounter::Catalogue).await?;
     writing.commit().await
 }
 
@@ -202,8 +198,8 @@ pub async fn list(store: &Store) -> Result<Vec<SaleRow>, StoreError> {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn of_product(store: &Store, product: ProductId) -> Result<Vec<SaleId>, StoreError> {
-    let rows = sqlx::query(OF_PRODUCT).bind(product.to_string()).fetch_all(store.writer()).await?;
+pub async fn list_by_product(store: &Store, product: ProductId) -> Result<Vec<SaleId>, StoreError> {
+    let rows = sqlx::query(LIST_BY_PRODUCT).bind(product.to_string()).fetch_all(store.writer()).await?;
     rows.iter().map(|row| sale_id(row, "id")).collect()
 }
 

@@ -9,12 +9,11 @@ use uuid::Uuid;
 /// One line of the books.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChargeRow {
-    /// The intent.
     pub intent: Uuid,
     /// How much; `None` for an intent that was closed unseen.
     pub amount: Option<Money>,
     /// How it stands, in the provider's words.
-    pub standing: String,
+    pub status: String,
 }
 
 pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, CHANGE];
@@ -40,7 +39,7 @@ pub async fn insert(store: &Store, line: &ChargeRow) -> Result<bool, StoreError>
         .bind(line.intent.to_string())
         .bind(line.amount.map_or(0, |amount| amount.minor))
         .bind(line.amount.map_or_else(String::new, |amount| amount.currency.to_string()))
-        .bind(line.standing.as_str())
+        .bind(line.status.as_str())
         .fetch_optional(store.writer())
         .await?;
     Ok(inserted.is_some())
@@ -58,7 +57,7 @@ pub async fn find(store: &Store, intent: Uuid) -> Result<Option<ChargeRow>, Stor
     Ok(Some(ChargeRow {
         intent,
         amount: currency.parse().ok().map(|currency| Money { minor, currency }),
-        standing: row.try_get("standing")?,
+        status: row.try_get("standing")?,
     }))
 }
 
@@ -66,7 +65,7 @@ pub async fn find(store: &Store, intent: Uuid) -> Result<Option<ChargeRow>, Stor
 ///
 /// # Errors
 /// When the database fails; the change may have been made.
-pub async fn change(store: &Store, intent: Uuid, from: &str, to: &str) -> Result<bool, StoreError> {
+pub async fn change_status(store: &Store, intent: Uuid, from: &str, to: &str) -> Result<bool, StoreError> {
     let changed = sqlx::query(CHANGE)
         .bind(to)
         .bind(intent.to_string())

@@ -4,9 +4,9 @@
 use super::{Store, StoreError};
 use sale::Timestamp;
 
-pub(super) const STATEMENTS: &[&str] = &[KEEP, FIND];
+pub(super) const STATEMENTS: &[&str] = &[INSERT_IF_ABSENT, FIND];
 
-const KEEP: &str = "
+const INSERT_IF_ABSENT: &str = "
 INSERT INTO secrets (name, value, created_at) VALUES ($1, $2, $3)
 ON CONFLICT DO NOTHING";
 
@@ -17,8 +17,13 @@ SELECT value FROM secrets WHERE name = $1";
 ///
 /// # Errors
 /// When the database fails.
-pub async fn keep(store: &Store, name: &str, value: &str, now: Timestamp) -> Result<(), StoreError> {
-    sqlx::query(KEEP).bind(name).bind(value).bind(now.0).execute(store.writer()).await?;
+pub async fn insert_if_absent(
+    store: &Store,
+    name: &str,
+    value: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(INSERT_IF_ABSENT).bind(name).bind(value).bind(now.0).execute(store.writer()).await?;
     Ok(())
 }
 

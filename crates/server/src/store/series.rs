@@ -3,9 +3,9 @@
 //! nothing happened has no row. Nothing is decided by them.
 
 use super::attempts::{ACCEPTED, AttemptRow};
-use super::bulk::Bulk;
-use super::{Store, StoreError, Writing};
-use sale::{Counters, SaleId, Seq, Timestamp};
+use super::bulk_insert::BulkInsert;
+use super::{Store, StoreError, StoreTransaction};
+use sale::{EventSeq, SaleCounters, SaleId, Timestamp};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ const SECOND_MS: i64 = 1000;
 
 /// How often something happened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct EventCounts {
     /// Places in line that were taken.
     pub joined: u64,
     /// Buyers who were admitted.
@@ -41,16 +41,13 @@ pub struct Counts {
 
 /// Where the units of a sale are, and how many wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Units {
-    /// Free.
+pub struct UnitLevels {
     pub available: u32,
     /// Set aside for those who are admitted.
     pub admitted: u32,
     /// In orders that wait for their payment.
     pub held: u32,
-    /// Sold.
     pub sold: u32,
-    /// Buyers in line.
     pub waiting: u32,
 }
 
@@ -59,20 +56,17 @@ pub struct Units {
 pub struct SeriesRow {
     /// How long it is: one of [`STEPS_S`].
     pub step_s: i64,
-    /// Its beginning.
     pub at: Timestamp,
     /// What happened in it.
-    pub counts: Counts,
+    pub counts: EventCounts,
     /// How things stood after it.
-    pub units: Units,
-    /// Its last event.
-    pub seq: Seq,
+    pub units: UnitLevels,
+    pub seq: EventSeq,
 }
 
 /// A range of time that is cut into pieces. Its ends are multiples of its step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Range {
-    /// The beginning.
+pub struct SeriesRange {
     pub from: Timestamp,
     /// The end, which is outside.
     pub to: Timestamp,
@@ -82,26 +76,25 @@ pub struct Range {
 
 /// One piece of a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bucket {
-    /// Its beginning.
+pub struct SeriesBucket {
     pub at: Timestamp,
     /// What happened in it.
-    pub counts: Counts,
+    pub counts: EventCounts,
     /// Attempts that were refused in it.
     pub refused: u64,
     /// How things stood after it; `None` when only attempts were refused in it.
-    pub units: Option<Units>,
+    pub units: Option<UnitLevels>,
 }
 
-impl From<Counters> for Units {
-    fn from(sums: Counters) -> Self {
-        let Counters { available, admitted, held, sold, waiting, .. } = sums;
+impl From<SaleCounters> for UnitLevels {
+    fn from(sums: SaleCounters) -> Self {
+        let SaleCounters { available, admitted, held, sold, waiting, .. } = sums;
         Self { available, admitted, held, sold, waiting }
     }
 }
 
-impl Range {
-    fn source(&self) -> i64 {
+impl SeriesRange {
+    fn source_step_s(&self) -> i64 {
         let fits = |step: &i64| self.step_s % step == 0;
         STEPS_S.into_iter().rfind(fits).unwrap_or(1)
     }
@@ -109,12 +102,12 @@ impl Range {
 
 /// The beginning of the stretch of so many seconds that a moment is in.
 #[must_use]
-pub fn start_of(at: Timestamp, step_s: i64) -> Timestamp {
+pub fn bucket_start(at: Timestamp, step_s: i64) -> Timestamp {
     let step_ms = step_s * SECOND_MS;
     Timestamp(at.0.div_euclid(step_ms) * step_ms)
 }
 
-pub(super) static UPSERT: Bulk = Bulk::new(
+pub(super) static UPSERT: BulkInsert = BulkInsert::new(
     "INSERT INTO sale_series (sale_id, step_s, at, joined, admitted, left_line, lapsed, ordered, confirmed, expired, cancelled, \
      declined, refunded, units_available, units_admitted, units_held, units_sold, waiting, seq)",
     19,
@@ -138,7 +131,7 @@ pub(super) static UPSERT: Bulk = Bulk::new(
      WHERE excluded.seq > sale_series.seq",
 );
 
-pub(super) static COUNT_REFUSALS: Bulk = Bulk::new(
+pub(super) static COUNT_REFUSALS: BulkInsert = BulkInsert::new(
     "INSERT INTO sale_refusals (sale_id, step_s, at, code, count)",
     5,
     "ON CONFLICT (sale_id, step_s, at, code) DO UPDATE SET count = sale_refusals.count + excluded.count",
@@ -203,12 +196,16 @@ ORDER BY code";
 ///
 /// # Errors
 /// When the database fails.
-pub async fn add(writing: &mut Writing, sale: SaleId, rows: &[SeriesRow]) -> Result<(), StoreError> {
+pub async fn add_rows(
+    writing: &mut StoreTransaction,
+    sale: SaleId,
+    rows: &[SeriesRow],
+) -> Result<(), StoreError> {
     let sale = sale.to_string();
-    let write = UPSERT.write(writing, rows, |bound, row| {
-        let Counts { joined, admitted, left, lapsed, ordered, confirmed, .. } = row.counts;
-        let Counts { expired, cancelled, declined, refunded, .. } = row.counts;
-        let Units { available, admitted: set_aside, held, sold, waiting } = row.units;
+    let write = UPSERT.insert_rows(writing, rows, |bound, row| {
+        let EventCounts { joined, admitted, left, lapsed, ordered, confirmed, .. } = row.counts;
+        let EventCounts { expired, cancelled, declined, refunded, .. } = row.counts;
+        let UnitLevels { available, admitted: set_aside, held, sold, waiting } = row.units;
         let counts =
             [joined, admitted, left, lapsed, ordered, confirmed, expired, cancelled, declined, refunded];
         let bound = bound.bind(sale.as_str()).bind(row.step_s).bind(row.at.0);
@@ -224,16 +221,19 @@ pub async fn add(writing: &mut Writing, sale: SaleId, rows: &[SeriesRow]) -> Res
 ///
 /// # Errors
 /// When the database fails.
-pub async fn count_refusals(writing: &mut Writing, attempts: &[AttemptRow]) -> Result<(), StoreError> {
+pub async fn count_refusals(
+    writing: &mut StoreTransaction,
+    attempts: &[AttemptRow],
+) -> Result<(), StoreError> {
     let mut sums: BTreeMap<(SaleId, i64, Timestamp, &str), u64> = BTreeMap::new();
     for attempt in attempts.iter().filter(|attempt| attempt.code != ACCEPTED) {
         for step_s in STEPS_S {
-            let key = (attempt.sale, step_s, start_of(attempt.at, step_s), &*attempt.code);
+            let key = (attempt.sale, step_s, bucket_start(attempt.at, step_s), &*attempt.code);
             *sums.entry(key).or_default() += attempt.count;
         }
     }
     let rows: Vec<_> = sums.into_iter().collect();
-    let write = COUNT_REFUSALS.write(writing, &rows, |bound, ((sale, step_s, at, code), count)| {
+    let write = COUNT_REFUSALS.insert_rows(writing, &rows, |bound, ((sale, step_s, at, code), count)| {
         bound
             .bind(sale.to_string())
             .bind(*step_s)
@@ -248,25 +248,29 @@ pub async fn count_refusals(writing: &mut Writing, attempts: &[AttemptRow]) -> R
 ///
 /// # Errors
 /// When the database fails, or a row is damaged.
-pub async fn buckets(store: &Store, sale: SaleId, range: Range) -> Result<Vec<Bucket>, StoreError> {
+pub async fn list_buckets(
+    store: &Store,
+    sale: SaleId,
+    range: SeriesRange,
+) -> Result<Vec<SeriesBucket>, StoreError> {
     let id = sale.to_string();
     let asked = |text| {
         sqlx::query(text)
             .bind(range.step_s * SECOND_MS)
             .bind(id.clone())
-            .bind(range.source())
+            .bind(range.source_step_s())
             .bind(range.from.0)
             .bind(range.to.0)
     };
     let mut pieces = BTreeMap::new();
     for row in asked(BUCKETS).fetch_all(store.reader()).await? {
         let at = Timestamp(row.try_get("start")?);
-        let units = Some(units(&row, sale)?);
-        pieces.insert(at, Bucket { at, counts: counts(&row)?, refused: 0, units });
+        let units = Some(read_units(&row, sale)?);
+        pieces.insert(at, SeriesBucket { at, counts: read_counts(&row)?, refused: 0, units });
     }
     for row in asked(REFUSED).fetch_all(store.reader()).await? {
         let at = Timestamp(row.try_get("start")?);
-        let none = Bucket { at, counts: Counts::default(), refused: 0, units: None };
+        let none = SeriesBucket { at, counts: EventCounts::default(), refused: 0, units: None };
         pieces.entry(at).or_insert(none).refused = row.try_get::<i64, _>("refused")?.unsigned_abs();
     }
     Ok(pieces.into_values().collect())
@@ -276,16 +280,21 @@ pub async fn buckets(store: &Store, sale: SaleId, range: Range) -> Result<Vec<Bu
 ///
 /// # Errors
 /// When the database fails, or a row is damaged.
-pub async fn units_before(store: &Store, sale: SaleId, range: Range) -> Result<Option<Units>, StoreError> {
-    let query = sqlx::query(UNITS_BEFORE).bind(sale.to_string()).bind(range.source()).bind(range.from.0);
-    query.fetch_optional(store.reader()).await?.map(|row| units(&row, sale)).transpose()
+pub async fn find_units_before(
+    store: &Store,
+    sale: SaleId,
+    range: SeriesRange,
+) -> Result<Option<UnitLevels>, StoreError> {
+    let query =
+        sqlx::query(UNITS_BEFORE).bind(sale.to_string()).bind(range.source_step_s()).bind(range.from.0);
+    query.fetch_optional(store.reader()).await?.map(|row| read_units(&row, sale)).transpose()
 }
 
 /// The beginning of the last second in which something was projected.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn last_second(store: &Store, sale: SaleId) -> Result<Option<Timestamp>, StoreError> {
+pub async fn find_last_second(store: &Store, sale: SaleId) -> Result<Option<Timestamp>, StoreError> {
     let at: Option<i64> = sqlx::query_scalar(LAST).bind(sale.to_string()).fetch_one(store.reader()).await?;
     Ok(at.map(Timestamp))
 }
@@ -294,7 +303,7 @@ pub async fn last_second(store: &Store, sale: SaleId) -> Result<Option<Timestamp
 ///
 /// # Errors
 /// When the database fails.
-pub async fn refusals(store: &Store, sale: SaleId) -> Result<Vec<(String, u64)>, StoreError> {
+pub async fn count_refusals_by_code(store: &Store, sale: SaleId) -> Result<Vec<(String, u64)>, StoreError> {
     let rows = sqlx::query(REFUSALS).bind(sale.to_string()).fetch_all(store.reader()).await?;
     rows.iter()
         .map(|row| Ok((row.try_get("code")?, row.try_get::<i64, _>("refused")?.unsigned_abs())))
@@ -302,9 +311,9 @@ pub async fn refusals(store: &Store, sale: SaleId) -> Result<Vec<(String, u64)>,
 }
 
 /// The sums of a row that has these columns.
-pub(super) fn counts(row: &AnyRow) -> Result<Counts, StoreError> {
+pub(super) fn read_counts(row: &AnyRow) -> Result<EventCounts, StoreError> {
     let sum = |column| row.try_get::<i64, _>(column).map(i64::unsigned_abs);
-    Ok(Counts {
+    Ok(EventCounts {
         joined: sum("joined_sum")?,
         admitted: sum("admitted_sum")?,
         left: sum("left_sum")?,
@@ -318,7 +327,7 @@ pub(super) fn counts(row: &AnyRow) -> Result<Counts, StoreError> {
     })
 }
 
-fn units(row: &AnyRow, sale: SaleId) -> Result<Units, StoreError> {
+fn read_units(row: &AnyRow, sale: SaleId) -> Result<UnitLevels, StoreError> {
     let figure = |column| {
         u32::try_from(row.try_get::<i64, _>(column)?).map_err(|_| StoreError::Damaged {
             table: "sale_series",
@@ -326,7 +335,7 @@ fn units(row: &AnyRow, sale: SaleId) -> Result<Units, StoreError> {
             reason: "a figure is out of range",
         })
     };
-    Ok(Units {
+    Ok(UnitLevels {
         available: figure("units_available")?,
         admitted: figure("units_admitted")?,
         held: figure("units_held")?,

@@ -1,8 +1,8 @@
 //! The `sessions` and `refresh_tokens` tables. A session is a family of refresh tokens, each used once; it never holds a
 //! token itself, only its SHA-256.
 
-use super::changes::{self, Change};
-use super::{Store, StoreError, Writing};
+use super::changes::{self, ChangeCounter};
+use super::{Store, StoreError, StoreTransaction};
 use sale::id::BuyerId;
 use sale::time::Timestamp;
 use sqlx::Row;
@@ -50,8 +50,7 @@ DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 
 
 /// A new session, or the next token of one.
 #[derive(Debug)]
-pub struct NewToken<'a> {
-    /// The session.
+pub struct NewRefreshToken<'a> {
     pub session: Uuid,
     /// SHA-256 of the token, in hexadecimal digits.
     pub hash: &'a str,
@@ -63,34 +62,34 @@ pub struct NewToken<'a> {
 
 /// What became of an attempt to use a refresh token.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Use {
+pub enum TokenUse {
     /// It was unused and is used now.
     Fresh {
-        /// Its session.
         session: Uuid,
         /// Whose session it is.
         user: BuyerId,
     },
     /// It was used before: someone has a copy.
-    Reused {
-        /// Its session.
-        session: Uuid,
-    },
+    Reused { session: Uuid },
     /// Unknown, expired, or its session was revoked.
-    Void,
+    Invalid,
 }
 
 /// Begins a session with its first refresh token.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn insert(writing: &mut Writing, user: BuyerId, token: &NewToken<'_>) -> Result<(), StoreError> {
+pub async fn insert(
+    writing: &mut StoreTransaction,
+    user: BuyerId,
+    token: &NewRefreshToken<'_>,
+) -> Result<(), StoreError> {
     sqlx::query(INSERT_SESSION)
         .bind(token.session.to_string())
         .bind(user.to_string())
         .bind(token.created_at.0)
         .bind(token.expires_at.0)
-        .execute(writing.on())
+        .execute(writing.connection())
         .await?;
     insert_token(writing, token).await
 }
@@ -99,13 +98,16 @@ pub async fn insert(writing: &mut Writing, user: BuyerId, token: &NewToken<'_>) 
 ///
 /// # Errors
 /// When the database fails.
-pub async fn insert_token(writing: &mut Writing, token: &NewToken<'_>) -> Result<(), StoreError> {
+pub async fn insert_token(
+    writing: &mut StoreTransaction,
+    token: &NewRefreshToken<'_>,
+) -> Result<(), StoreError> {
     sqlx::query(INSERT_TOKEN)
         .bind(token.hash)
         .bind(token.session.to_string())
         .bind(token.created_at.0)
         .bind(token.expires_at.0)
-        .execute(writing.on())
+        .execute(writing.connection())
         .await?;
     Ok(())
 }
@@ -114,24 +116,29 @@ pub async fn insert_token(writing: &mut Writing, token: &NewToken<'_>) -> Result
 ///
 /// # Errors
 /// When the database fails.
-pub async fn use_token(writing: &mut Writing, hash: &str, now: Timestamp) -> Result<Use, StoreError> {
-    let used = sqlx::query(USE_TOKEN).bind(now.0).bind(hash).fetch_optional(writing.on()).await?;
+pub async fn use_token(
+    writing: &mut StoreTransaction,
+    hash: &str,
+    now: Timestamp,
+) -> Result<TokenUse, StoreError> {
+    let used = sqlx::query(USE_TOKEN).bind(now.0).bind(hash).fetch_optional(writing.connection()).await?;
     let Some(row) = used else {
-        let known = sqlx::query(FIND_TOKEN).bind(hash).fetch_optional(writing.on()).await?;
+        let known = sqlx::query(FIND_TOKEN).bind(hash).fetch_optional(writing.connection()).await?;
         return Ok(match known {
-            Some(row) => Use::Reused { session: uuid_at(&row, "session_id")? },
-            None => Use::Void,
+            Some(row) => TokenUse::Reused { session: read_uuid(&row, "session_id")? },
+            None => TokenUse::Invalid,
         });
     };
-    let session = uuid_at(&row, "session_id")?;
+    let session = read_uuid(&row, "session_id")?;
     let expires_at: i64 = row.try_get("expires_at")?;
     if expires_at <= now.0 {
-        return Ok(Use::Void);
+        return Ok(TokenUse::Invalid);
     }
-    let owner = sqlx::query(FIND_SESSION).bind(session.to_string()).fetch_optional(writing.on()).await?;
+    let owner =
+        sqlx::query(FIND_SESSION).bind(session.to_string()).fetch_optional(writing.connection()).await?;
     Ok(match owner {
-        Some(row) => Use::Fresh { session, user: BuyerId(uuid_at(&row, "user_id")?) },
-        None => Use::Void,
+        Some(row) => TokenUse::Fresh { session, user: BuyerId(read_uuid(&row, "user_id")?) },
+        None => TokenUse::Invalid,
     })
 }
 
@@ -139,9 +146,14 @@ pub async fn use_token(writing: &mut Writing, hash: &str, now: Timestamp) -> Res
 ///
 /// # Errors
 /// When the database fails.
-pub async fn revoke(writing: &mut Writing, session: Uuid, now: Timestamp) -> Result<(), StoreError> {
-    let number = changes::count_up(writing, Change::Sessions).await?;
-    sqlx::query(REVOKE).bind(now.0).bind(number).bind(session.to_string()).execute(writing.on()).await?;
+pub async fn revoke(writing: &mut StoreTransaction, session: Uuid, now: Timestamp) -> Result<(), StoreError> {
+    let number = changes::increment(writing, ChangeCounter::Sessions).await?;
+    sqlx::query(REVOKE)
+        .bind(now.0)
+        .bind(number)
+        .bind(session.to_string())
+        .execute(writing.connection())
+        .await?;
     Ok(())
 }
 
@@ -149,14 +161,14 @@ pub async fn revoke(writing: &mut Writing, session: Uuid, now: Timestamp) -> Res
 ///
 /// # Errors
 /// When the database fails.
-pub async fn revoked_since(
+pub async fn list_revoked_since(
     store: &Store,
     since: Timestamp,
     limit: u32,
 ) -> Result<Vec<(Uuid, Timestamp)>, StoreError> {
     let rows =
         sqlx::query(REVOKED_SINCE).bind(since.0).bind(i64::from(limit)).fetch_all(store.reader()).await?;
-    rows.iter().map(|row| Ok((uuid_at(row, "id")?, Timestamp(row.try_get("revoked_at")?)))).collect()
+    rows.iter().map(|row| Ok((read_uuid(row, "id")?, Timestamp(row.try_get("revoked_at")?)))).collect()
 }
 
 /// The sessions revoked after the one with this number, with the moment and their numbers, in the order in which they were, at
@@ -164,7 +176,7 @@ pub async fn revoked_since(
 ///
 /// # Errors
 /// When the database fails.
-pub async fn revoked_after(
+pub async fn list_revoked_after(
     store: &Store,
     number: i64,
     limit: u32,
@@ -172,7 +184,7 @@ pub async fn revoked_after(
     let rows =
         sqlx::query(REVOKED_AFTER).bind(number).bind(i64::from(limit)).fetch_all(store.reader()).await?;
     let read = |row: &AnyRow| {
-        Ok((uuid_at(row, "id")?, Timestamp(row.try_get("revoked_at")?), row.try_get("revoked_as")?))
+        Ok((read_uuid(row, "id")?, Timestamp(row.try_get("revoked_at")?), row.try_get("revoked_as")?))
     };
     rows.iter().map(read).collect()
 }
@@ -186,7 +198,7 @@ pub async fn delete_expired(store: &Store, now: Timestamp, limit: u32) -> Result
     Ok(done.rows_affected())
 }
 
-fn uuid_at(row: &AnyRow, column: &'static str) -> Result<Uuid, StoreError> {
+fn read_uuid(row: &AnyRow, column: &'static str) -> Result<Uuid, StoreError> {
     let text: String = row.try_get(column)?;
     text.parse().map_err(|_| StoreError::Damaged {
         table: "sessions",

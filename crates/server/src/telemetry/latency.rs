@@ -8,14 +8,13 @@ pub const BOUNDS_S: [f64; 14] =
     [0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.125, 0.25, 1.0, 3.0, 10.0];
 
 /// Answers by length: one count a bound (up to and with it), and one for what is longer than all.
-pub type Counts = [u64; BOUNDS_S.len() + 1];
+pub type LatencyCounts = [u64; BOUNDS_S.len() + 1];
 
 /// The counts of one route.
 #[derive(Debug, Default)]
-pub struct Latency([AtomicU64; BOUNDS_S.len() + 1]);
+pub struct LatencyHistogram([AtomicU64; BOUNDS_S.len() + 1]);
 
-impl Latency {
-    /// Counts one answer.
+impl LatencyHistogram {
     pub fn observe(&self, seconds: f64) {
         let slot = BOUNDS_S.partition_point(|bound| *bound < seconds);
         if let Some(count) = self.0.get(slot) {
@@ -25,7 +24,7 @@ impl Latency {
 
     /// The counts as they are now.
     #[must_use]
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> LatencyCounts {
         std::array::from_fn(|slot| self.0[slot].load(Ordering::Relaxed))
     }
 }
@@ -36,7 +35,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_counted_at_the_first_bound_that_it_does_not_exceed() {
-        let latency = Latency::default();
+        let latency = LatencyHistogram::default();
         for seconds in [0.0001, 0.00025, 0.0003, 9.9, 11.0] {
             latency.observe(seconds);
         }

@@ -17,7 +17,7 @@ pub enum LogFormat {
 ///
 /// # Errors
 /// When `filter` cannot be understood.
-pub fn start(format: LogFormat, filter: &str) -> Result<(), ParseError> {
+pub fn start_logging(format: LogFormat, filter: &str) -> Result<(), ParseError> {
     let filter = EnvFilter::builder().parse(filter)?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // Colours are for a terminal; in a file they are noise.

@@ -1,8 +1,8 @@
 //! Metrics in the OpenMetrics text format, served on an address of their own. Handles are made once, at the start: a
 //! request on a hot route hashes no label and allocates nothing here.
 
-use super::latency::{BOUNDS_S, Latency};
-use super::sales::{SaleRow, SalesCollector};
+use super::latency::{BOUNDS_S, LatencyHistogram};
+use super::sales::{SaleGauges, SalesCollector};
 use prometheus_client::encoding::{EncodeLabelSet, text};
 pub use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -14,15 +14,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Every metric of this process.
 #[derive(Debug)]
-pub struct Metrics {
+pub struct ServerMetrics {
     registry: Mutex<Registry>,
     requests: Family<RequestLabels, Counter>,
     seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
     problems: Family<CodeLabels, Counter>,
-    latencies: Mutex<HashMap<RouteLabels, Arc<Latency>>>,
+    latencies: Mutex<HashMap<RouteLabels, Arc<LatencyHistogram>>>,
     /// Requests being answered now.
     pub in_flight: Gauge,
-    /// Connections open now.
     pub connections: Gauge,
 }
 
@@ -44,7 +43,7 @@ struct RequestLabels {
     status: u16,
 }
 
-impl Default for Metrics {
+impl Default for ServerMetrics {
     fn default() -> Self {
         let metrics = Self {
             registry: Mutex::new(Registry::with_prefix("doorbuster")),
@@ -64,7 +63,7 @@ impl Default for Metrics {
     }
 }
 
-impl Metrics {
+impl ServerMetrics {
     /// Adds a metric to what is served. Keep a clone of it to count with.
     pub fn register(&self, name: &str, help: &str, metric: impl Metric) {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner).register(name, help, metric);
@@ -76,13 +75,13 @@ impl Metrics {
     }
 
     /// Shows the sums of all sales as they are when somebody looks.
-    pub fn watch_sales(&self, sales: impl Fn() -> Vec<SaleRow> + Send + Sync + 'static) {
+    pub fn register_sale_gauges(&self, sales: impl Fn() -> Vec<SaleGauges> + Send + Sync + 'static) {
         self.with_registry(|registry| registry.register_collector(Box::new(SalesCollector::new(sales))));
     }
 
     /// The handles of one method of one route.
     #[must_use]
-    pub fn route(&self, method: &'static str, route: &str) -> RouteMetrics {
+    pub fn route_metrics(&self, method: &'static str, route: &str) -> RouteMetrics {
         let labels = RouteLabels { method, route: route.to_owned() };
         let mut latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
         RouteMetrics {
@@ -96,14 +95,14 @@ impl Metrics {
 
     /// How long answers of one method of one route took; `None` when there is no such route.
     #[must_use]
-    pub fn latency(&self, method: &'static str, route: &str) -> Option<Arc<Latency>> {
+    pub fn route_latency(&self, method: &'static str, route: &str) -> Option<Arc<LatencyHistogram>> {
         let labels = RouteLabels { method, route: route.to_owned() };
         self.latencies.lock().unwrap_or_else(PoisonError::into_inner).get(&labels).cloned()
     }
 
     /// The counter of refusals and failures with this code.
     #[must_use]
-    pub fn problem(&self, code: &'static str) -> Counter {
+    pub fn problem_counter(&self, code: &'static str) -> Counter {
         self.problems.get_or_create_owned(&CodeLabels { code })
     }
 
@@ -142,11 +141,10 @@ pub struct RouteMetrics {
     requests: Family<RequestLabels, Counter>,
     counters: [OnceLock<Counter>; STATUSES.len()],
     seconds: Histogram,
-    latency: Arc<Latency>,
+    latency: Arc<LatencyHistogram>,
 }
 
 impl RouteMetrics {
-    /// Counts one answer.
     pub fn observe(&self, status: u16, seconds: f64) {
         self.seconds.observe(seconds);
         self.latency.observe(seconds);
@@ -175,8 +173,8 @@ mod tests {
 
     #[test]
     fn requests_are_counted_by_route_method_and_status() {
-        let metrics = Metrics::default();
-        let route = metrics.route("POST", "/api/v1/orders");
+        let metrics = ServerMetrics::default();
+        let route = metrics.route_metrics("POST", "/api/v1/orders");
         for status in [201, 201, 409, 418] {
             route.observe(status, 0.003);
         }

@@ -11,10 +11,9 @@ use std::time::Instant;
 
 /// Measures a span of work. The one place besides the clock that looks at a watch.
 #[derive(Debug, Clone, Copy)]
-pub struct Stopwatch(Instant);
+pub struct WorkTimer(Instant);
 
-impl Stopwatch {
-    /// Starts now.
+impl WorkTimer {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "spans of work are timed in telemetry")]
     pub fn start() -> Self {

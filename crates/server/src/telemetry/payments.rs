@@ -1,6 +1,6 @@
 //! The figures of payments. No buyer, order or method is named in a label.
 
-use super::metrics::Metrics;
+use super::metrics::ServerMetrics;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -9,21 +9,21 @@ use prometheus_client::metrics::gauge::Gauge;
 /// Counts payments and refunds; clones share the figures.
 #[derive(Clone, Debug, Default)]
 pub struct PaymentMetrics {
-    payments: Family<Labels, Counter>,
-    refunds: Family<Labels, Counter>,
+    payments: Family<OutcomeLabels, Counter>,
+    refunds: Family<OutcomeLabels, Counter>,
     settled: Counter,
     unsettled: Gauge,
     stuck: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Labels {
+struct OutcomeLabels {
     outcome: &'static str,
 }
 
 impl PaymentMetrics {
     /// Shows the figures in `metrics`.
-    pub fn register(&self, metrics: &Metrics) {
+    pub fn register(&self, metrics: &ServerMetrics) {
         metrics.register("payments", "Requests to pay", self.payments.clone());
         metrics.register("refunds", "Requests to refund", self.refunds.clone());
         metrics.register(
@@ -40,23 +40,23 @@ impl PaymentMetrics {
     }
 
     /// Counts a request to pay by its outcome.
-    pub fn paid(&self, outcome: &'static str) {
-        self.payments.get_or_create(&Labels { outcome }).inc();
+    pub fn count_payment(&self, outcome: &'static str) {
+        self.payments.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// Counts a request to refund by its outcome.
-    pub fn refunded(&self, outcome: &'static str) {
-        self.refunds.get_or_create(&Labels { outcome }).inc();
+    pub fn count_refund(&self, outcome: &'static str) {
+        self.refunds.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// Counts payments that the reconciler brought to their end.
-    pub fn settled(&self, payments: u32) {
+    pub fn count_settled(&self, payments: u32) {
         self.settled.inc_by(payments.into());
     }
 
     /// Sets how many payments are between two steps, also those that are worked on, and how many of them have been there
     /// for so long that somebody should look.
-    pub fn unsettled(&self, all: i64, stuck: i64) {
+    pub fn set_unsettled(&self, all: i64, stuck: i64) {
         self.unsettled.set(all);
         self.stuck.set(stuck);
     }

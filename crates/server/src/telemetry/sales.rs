@@ -8,15 +8,14 @@ use std::fmt;
 
 /// The sums of one sale.
 #[derive(Clone, Debug)]
-pub struct SaleRow {
-    /// The sale's id.
+pub struct SaleGauges {
     pub sale: String,
     /// Its figures, in the order of [`FIGURES`].
-    pub figures: [i64; FIGURES.len()],
+    pub values: [i64; SALE_GAUGES.len()],
 }
 
 /// The gauges of a sale and what they mean.
-pub const FIGURES: [(&str, &str); 7] = [
+pub const SALE_GAUGES: [(&str, &str); 7] = [
     ("quantity", "Units of the sale"),
     ("available", "Units that are free"),
     ("admitted", "Units set aside for buyers whose turn it is"),
@@ -26,17 +25,17 @@ pub const FIGURES: [(&str, &str); 7] = [
     ("version", "Number of the sale's last event"),
 ];
 
-type Sales = Box<dyn Fn() -> Vec<SaleRow> + Send + Sync>;
+type SaleGaugesReader = Box<dyn Fn() -> Vec<SaleGauges> + Send + Sync>;
 
 /// Reads the sums of all sales.
 pub struct SalesCollector {
-    sales: Sales,
+    sales: SaleGaugesReader,
 }
 
 impl SalesCollector {
     /// Reads them with `sales`.
     #[must_use]
-    pub fn new(sales: impl Fn() -> Vec<SaleRow> + Send + Sync + 'static) -> Self {
+    pub fn new(sales: impl Fn() -> Vec<SaleGauges> + Send + Sync + 'static) -> Self {
         Self { sales: Box::new(sales) }
     }
 }
@@ -50,12 +49,12 @@ impl fmt::Debug for SalesCollector {
 impl Collector for SalesCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let sales = (self.sales)();
-        for (at, (name, help)) in FIGURES.iter().enumerate() {
+        for (at, (name, help)) in SALE_GAUGES.iter().enumerate() {
             let kind = ConstGauge::new(0_i64).metric_type();
             let name = format!("sale_{name}");
             let mut gauge = encoder.encode_descriptor(&name, help, None, kind)?;
             for row in &sales {
-                let figure = ConstGauge::new(row.figures[at]);
+                let figure = ConstGauge::new(row.values[at]);
                 figure.encode(gauge.encode_family(&[("sale", row.sale.as_str())])?)?;
             }
         }

@@ -1,6 +1,6 @@
 //! The figures of sockets. No buyer and no address is named in a label.
 
-use super::metrics::Metrics;
+use super::metrics::ServerMetrics;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -11,8 +11,8 @@ use prometheus_client::metrics::gauge::Gauge;
 pub struct SocketMetrics {
     /// Sockets that are open now.
     pub open: Gauge,
-    refused: Family<Reason, Counter>,
-    sent: Family<Update, Counter>,
+    refused: Family<ReasonLabels, Counter>,
+    sent: Family<UpdateLabels, Counter>,
     dropped: Counter,
     /// Events read from the ledger for them.
     pub followed: Counter,
@@ -21,18 +21,18 @@ pub struct SocketMetrics {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Reason {
+struct ReasonLabels {
     reason: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Update {
+struct UpdateLabels {
     event: &'static str,
 }
 
 impl SocketMetrics {
     /// Shows the figures in `metrics`.
-    pub fn register(&self, metrics: &Metrics) {
+    pub fn register(&self, metrics: &ServerMetrics) {
         metrics.register("sockets_open", "Sockets that are open", self.open.clone());
         metrics.register("sockets_refused", "Sockets that were refused", self.refused.clone());
         metrics.register("socket_updates_sent", "Updates handed to sockets", self.sent.clone());
@@ -50,14 +50,14 @@ impl SocketMetrics {
     }
 
     /// Counts a socket that was refused.
-    pub fn refused(&self, reason: &'static str) {
-        self.refused.get_or_create(&Reason { reason }).inc();
+    pub fn count_refused(&self, reason: &'static str) {
+        self.refused.get_or_create(&ReasonLabels { reason }).inc();
     }
 
     /// Counts an update for so many sockets, some of which had no room for it.
-    pub fn sent(&self, event: &'static str, sockets: usize, dropped: usize) {
+    pub fn count_sent(&self, event: &'static str, sockets: usize, dropped: usize) {
         let sent = u64::try_from(sockets.saturating_sub(dropped)).unwrap_or(u64::MAX);
-        self.sent.get_or_create(&Update { event }).inc_by(sent);
+        self.sent.get_or_create(&UpdateLabels { event }).inc_by(sent);
         self.dropped.inc_by(u64::try_from(dropped).unwrap_or(u64::MAX));
     }
 }

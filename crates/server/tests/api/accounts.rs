@@ -1,6 +1,6 @@
 //! Making an account, signing in and out, staying signed in.
 
-use crate::support::{ADMIN_EMAIL, PASSWORD, Reply, TestApp, Tokens};
+use crate::support::{ADMIN_EMAIL, HttpReply, PASSWORD, SignedInUser, TestApp};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
@@ -22,7 +22,7 @@ async fn a_buyer_registers_signs_in_and_sees_themselves() {
         login["password"] = PASSWORD.into();
         let reply = app.post("/api/v1/auth/login", &login).await;
         assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
-        let me = app.get_as(&Tokens::of(&reply.json()).access, "/api/v1/auth/me").await;
+        let me = app.get_as(&SignedInUser::from_body(&reply.json()).access, "/api/v1/auth/me").await;
         assert_eq!(me.status, StatusCode::OK);
         assert_eq!(me.json(), registered["user"]);
     }
@@ -121,7 +121,7 @@ async fn a_refresh_token_works_once_and_a_second_use_ends_the_session() {
     let refresh = async |token: &str| app.post("/api/v1/auth/refresh", &json!({"refreshToken": token})).await;
     let reply = refresh(&first.refresh).await;
     assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
-    let second = Tokens::of(&reply.json());
+    let second = SignedInUser::from_body(&reply.json());
     assert_ne!(first.refresh, second.refresh);
     assert_eq!(app.get_as(&second.access, "/api/v1/auth/me").await.status, StatusCode::OK);
 
@@ -146,9 +146,9 @@ async fn of_many_parallel_refreshes_at_most_one_succeeds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refresh_token_expires() {
-    let app = TestApp::with(&["--limits", "off", "--refresh-ttl", "1h"]).await;
+    let app = TestApp::start_with(&["--limits", "off", "--refresh-ttl", "1h"]).await;
     let tokens = app.register("ada").await;
-    app.turn_clock(3_600_001);
+    app.shift_clock(3_600_001);
     let reply = app.post("/api/v1/auth/refresh", &json!({"refreshToken": tokens.refresh})).await;
     assert_eq!(reply.problem(), "bad_refresh_token");
 }
@@ -157,7 +157,8 @@ async fn a_refresh_token_expires() {
 async fn logout_voids_the_session_here_at_once_and_after_a_restart() {
     let app = TestApp::start().await;
     let (tokens, other) = (app.register("ada").await, app.admin().await);
-    let reply = Reply::of(app.request(Method::POST, "/api/v1/auth/logout").bearer_auth(&tokens.access)).await;
+    let reply =
+        HttpReply::send(app.request(Method::POST, "/api/v1/auth/logout").bearer_auth(&tokens.access)).await;
     assert_eq!(reply.status, StatusCode::NO_CONTENT, "{reply:?}");
     let check = async |app: &TestApp| {
         assert_eq!(app.get_as(&tokens.access, "/api/v1/auth/me").await.problem(), "unauthorized");

@@ -20,7 +20,7 @@ async fn attempts(merchant: &Merchant<'_>, sale: &str, is_there: impl Fn(&Value)
 #[tokio::test(flavor = "multi_thread")]
 async fn accepted_and_refused_attempts_are_shown_with_their_buyers() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let sale = merchant.sale(&json!({"quantity": 1, "payment": "none"})).await;
     let (ada, bob) = (app.register("ada").await, app.register("bob").await);
     order(&app, &ada, &sale, 1).await;
@@ -50,7 +50,7 @@ async fn accepted_and_refused_attempts_are_shown_with_their_buyers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_is_counted_and_the_page_says_so() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let sale = merchant.sale(&json!({"quantity": 1, "payment": "none"})).await;
     let ada = app.register("ada").await;
     order(&app, &ada, &sale, 1).await;
@@ -59,7 +59,7 @@ async fn a_flood_is_counted_and_the_page_says_so() {
     let buyer = ada.id.parse().unwrap();
     let at = merchant.now();
     for _ in 0..5_000 {
-        shop.attempts.refused(sale_id, Some(buyer), "order", "sold_out", at);
+        shop.attempts.record_refusal(sale_id, Some(buyer), "order", "sold_out", at);
     }
     let page = attempts(&merchant, &sale, |page| page["countedOnly"] == 4_800).await;
     assert!(page["note"].as_str().unwrap().contains("4800"), "{page}");

@@ -2,7 +2,7 @@
 //! process on the same folder, and somebody else reads the log.
 
 use crate::merchant::{Merchant, id, order};
-use crate::support::{ADMIN_EMAIL, PASSWORD, Reply, TestApp, Tokens};
+use crate::support::{ADMIN_EMAIL, HttpReply, PASSWORD, SignedInUser, TestApp};
 use reqwest::{Method, StatusCode};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
@@ -15,26 +15,32 @@ const HOUR_MS: i64 = 3_600_000;
 /// More than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-async fn join(app: &TestApp, buyer: &Tokens, sale: &str) -> Value {
+async fn join(app: &TestApp, buyer: &SignedInUser, sale: &str) -> Value {
     app.post_as(&buyer.access, "/api/v1/queue/join", &json!({"flashSaleId": sale})).await.json()
 }
 
-async fn position(app: &TestApp, buyer: &Tokens, sale: &str) -> Value {
+async fn position(app: &TestApp, buyer: &SignedInUser, sale: &str) -> Value {
     app.get_as(&buyer.access, &format!("/api/v1/queue/position?flashSaleId={sale}")).await.json()
 }
 
-async fn own(app: &TestApp, buyer: &Tokens, order: &str) -> Value {
+async fn own(app: &TestApp, buyer: &SignedInUser, order: &str) -> Value {
     app.get_as(&buyer.access, &format!("/api/v1/orders/{order}")).await.json()
 }
 
-async fn pay(app: &TestApp, buyer: &Tokens, order: &str) -> Reply {
+async fn pay(app: &TestApp, buyer: &SignedInUser, order: &str) -> HttpReply {
     let body = json!({"method": "sandbox:approve"});
     app.post_as(&buyer.access, &format!("/api/v1/orders/{order}/pay"), &body).await
 }
 
-async fn order_with_key(app: &TestApp, buyer: &Tokens, sale: &str, quantity: u32, key: &str) -> Reply {
+async fn order_with_key(
+    app: &TestApp,
+    buyer: &SignedInUser,
+    sale: &str,
+    quantity: u32,
+    key: &str,
+) -> HttpReply {
     let request = app.request(Method::POST, "/api/v1/orders").bearer_auth(&buyer.access);
-    Reply::of(
+    HttpReply::send(
         request.header("idempotency-key", key).json(&json!({"flashSaleId": sale, "quantity": quantity})),
     )
     .await
@@ -49,7 +55,7 @@ fn fifo(merchant: &Merchant<'_>, quantity: u32) -> Value {
     })
 }
 
-async fn wait_until_admitted(app: &TestApp, buyer: &Tokens, sale: &str) {
+async fn wait_until_admitted(app: &TestApp, buyer: &SignedInUser, sale: &str) {
     let start = Instant::now();
     while position(app, buyer, sale).await["status"] != "admitted" {
         assert!(start.elapsed() < PATIENCE, "{}", position(app, buyer, sale).await);
@@ -60,7 +66,7 @@ async fn wait_until_admitted(app: &TestApp, buyer: &Tokens, sale: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_jumps_back_an_hour_takes_nothing_from_anyone() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let (ada, bob, cyd) = (app.register("ada").await, app.register("bob").await, app.register("cyd").await);
     let (sale, line) = (
         merchant.sale(&json!({"startsAt": merchant.moment(-3 * HOUR_MS), "limitPerBuyer": 2})).await,
@@ -71,7 +77,7 @@ async fn a_clock_that_jumps_back_an_hour_takes_nothing_from_anyone() {
     wait_until_admitted(&app, &ada, &line).await;
     let waiting = join(&app, &bob, &line).await;
 
-    app.turn_clock(-HOUR_MS);
+    app.shift_clock(-HOUR_MS);
     assert_eq!(own(&app, &ada, &id(&held)).await, held, "the hold is what it was");
     let still = position(&app, &bob, &line).await;
     assert_eq!((&still["ticket"], &still["position"]), (&waiting["ticket"], &json!(1)));
@@ -93,14 +99,14 @@ async fn a_clock_that_jumps_back_an_hour_takes_nothing_from_anyone() {
     let app = app.restart().await;
     assert_eq!(own(&app, &ada, &id(&held)).await["status"], "confirmed");
     assert_eq!(position(&app, &cyd, &line).await["position"], 2);
-    app.turn_clock(HOUR_MS);
+    app.shift_clock(HOUR_MS);
     assert_eq!(own(&app, &ada, &id(&more)).await["status"], "pending");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_in_the_middle_of_a_sale_changes_no_hold_no_place_no_token_and_no_key() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let (ada, bob, cyd) = (app.register("ada").await, app.register("bob").await, app.register("cyd").await);
     let (sale, other) = (merchant.sale(&json!({})).await, merchant.sale(&json!({})).await);
     let line = merchant.sale(&fifo(&merchant, 1)).await;
@@ -132,7 +138,7 @@ async fn a_restart_in_the_middle_of_a_sale_changes_no_hold_no_place_no_token_and
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_hangs_up_after_ordering_finds_its_order() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let ada = app.register("ada").await;
     let sale = merchant.sale(&json!({"limitPerBuyer": 9})).await;
     let body = json!({"flashSaleId": sale}).to_string();
@@ -168,21 +174,21 @@ async fn a_client_that_hangs_up_after_ordering_finds_its_order() {
 }
 
 /// A real `doorbuster serve` in a folder of its own. Its log goes into that folder too.
-struct Process {
+struct SpawnedServer {
     child: Child,
     folder: tempfile::TempDir,
     url: String,
     http: reqwest::Client,
 }
 
-impl Drop for Process {
+impl Drop for SpawnedServer {
     fn drop(&mut self) {
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
     }
 }
 
-impl Process {
+impl SpawnedServer {
     async fn start(log_format: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
@@ -235,7 +241,14 @@ impl Process {
         std::fs::read_to_string(self.folder.path().join(file)).unwrap_or_default()
     }
 
-    async fn call(&self, method: Method, path: &str, token: &str, key: &str, body: Option<&Value>) -> Reply {
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        key: &str,
+        body: Option<&Value>,
+    ) -> HttpReply {
         let mut request = self.http.request(method, format!("{}{path}", self.url));
         if !token.is_empty() {
             request = request.bearer_auth(token);
@@ -246,27 +259,27 @@ impl Process {
         if let Some(body) = body {
             request = request.json(body);
         }
-        Reply::of(request).await
+        HttpReply::send(request).await
     }
 
-    async fn post(&self, path: &str, token: &str, key: &str, body: &Value) -> Reply {
+    async fn post(&self, path: &str, token: &str, key: &str, body: &Value) -> HttpReply {
         self.call(Method::POST, path, token, key, Some(body)).await
     }
 
-    async fn get(&self, path: &str, token: &str) -> Reply {
+    async fn get(&self, path: &str, token: &str) -> HttpReply {
         self.call(Method::GET, path, token, "", None).await
     }
 
-    async fn register(&self, username: &str) -> Tokens {
+    async fn register(&self, username: &str) -> SignedInUser {
         let body =
             json!({"email": format!("{username}@example.com"), "username": username, "password": PASSWORD});
-        Tokens::of(&self.post("/api/v1/auth/register", "", "", &body).await.json())
+        SignedInUser::from_body(&self.post("/api/v1/auth/register", "", "", &body).await.json())
     }
 
     /// The admin's tokens, and a sale that runs.
-    async fn merchant(&self, quantity: u32) -> (Tokens, String) {
+    async fn merchant(&self, quantity: u32) -> (SignedInUser, String) {
         let login = json!({"email": ADMIN_EMAIL, "password": PASSWORD});
-        let admin = Tokens::of(&self.post("/api/v1/auth/login", "", "", &login).await.json());
+        let admin = SignedInUser::from_body(&self.post("/api/v1/auth/login", "", "", &login).await.json());
         let price = json!({"amount": 4999, "currency": "EUR"});
         let product = json!({"name": "Lamp", "price": price});
         let product = self.post("/api/v1/admin/products", &admin.access, "", &product).await.json();
@@ -288,7 +301,7 @@ impl Process {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_refuses_buyers_honestly_and_is_forgotten_when_there_is_room() {
-    let shop = Process::start("pretty").await;
+    let shop = SpawnedServer::start("pretty").await;
     let (admin, sale) = shop.merchant(100).await;
     let (ada, bob) = (shop.register("ada").await, shop.register("bob").await);
     let body = json!({"flashSaleId": sale});
@@ -360,7 +373,7 @@ async fn a_full_disk_refuses_buyers_honestly_and_is_forgotten_when_there_is_room
 }
 
 /// A second `serve` on the same folder.
-async fn serve_on(shop: &Process) -> Output {
+async fn serve_on(shop: &SpawnedServer) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_doorbuster"));
     command.args(["serve", "--listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0", "--data"]);
     command.arg(shop.folder.path().join("data")).stdin(Stdio::null());
@@ -370,7 +383,7 @@ async fn serve_on(shop: &Process) -> Output {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_log_tells_an_address_a_password_a_token_or_a_key() {
     for format in ["pretty", "json"] {
-        let shop = Process::start(format).await;
+        let shop = SpawnedServer::start(format).await;
         let (admin, sale) = shop.merchant(2).await;
         let (ada, bob) = (shop.register("ada").await, shop.register("bob").await);
         let body = json!({"flashSaleId": sale});
@@ -401,7 +414,8 @@ async fn no_log_tells_an_address_a_password_a_token_or_a_key() {
         .await;
         shop.post("/api/v1/auth/login", "", "", &json!({"email": "ada@example.com", "password": 7})).await;
         let refresh = json!({"refreshToken": ada.refresh});
-        let fresh = Tokens::of(&shop.post("/api/v1/auth/refresh", "", "", &refresh).await.json());
+        let fresh =
+            SignedInUser::from_body(&shop.post("/api/v1/auth/refresh", "", "", &refresh).await.json());
         shop.post("/api/v1/auth/refresh", "", "", &refresh).await;
         shop.post("/api/v1/auth/logout", &bob.access, "", &json!({})).await;
         let page = shop.get(&format!("/api/v1/admin/flash-sales/{sale}/attempts"), &admin.access).await;
@@ -414,7 +428,7 @@ async fn no_log_tells_an_address_a_password_a_token_or_a_key() {
                 serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
             }
         }
-        let signature = |tokens: &Tokens| tokens.access.rsplit('.').next().unwrap().to_owned();
+        let signature = |tokens: &SignedInUser| tokens.access.rsplit('.').next().unwrap().to_owned();
         let key_file = std::fs::read_to_string(shop.folder.path().join("data/token-key.pem")).unwrap();
         let secrets = [
             "@example.com".to_owned(),

@@ -21,7 +21,7 @@ async fn read_to_end(stream: &mut TcpStream) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_dawdles_over_its_head_is_cut() {
-    let app = TestApp::with(&["--head-timeout", "300ms"]).await;
+    let app = TestApp::start_with(&["--head-timeout", "300ms"]).await;
     let start = Instant::now();
     let mut silent = connect(&app).await;
     let mut slow = connect(&app).await;
@@ -41,7 +41,7 @@ async fn a_connection_that_dawdles_over_its_head_is_cut() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_may_wait_for_its_next_request_longer_than_for_a_head() {
-    let app = TestApp::with(&["--head-timeout", "200ms", "--idle-timeout", "1s"]).await;
+    let app = TestApp::start_with(&["--head-timeout", "200ms", "--idle-timeout", "1s"]).await;
     let mut stream = connect(&app).await;
     let mut reply = vec![0; 4096];
     for _ in 0..2 {
@@ -57,7 +57,7 @@ async fn a_connection_may_wait_for_its_next_request_longer_than_for_a_head() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_never_comes_is_given_up() {
-    let app = TestApp::with(&["--limits", "off", "--request-timeout", "500ms"]).await;
+    let app = TestApp::start_with(&["--limits", "off", "--request-timeout", "500ms"]).await;
     let mut stream = connect(&app).await;
     let head = "POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -144,7 +144,7 @@ async fn requests_in_flight_finish_when_the_shop_stops() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_never_ends_does_not_keep_the_shop_from_stopping() {
-    let app = TestApp::with(&["--drain-timeout", "300ms"]).await;
+    let app = TestApp::start_with(&["--drain-timeout", "300ms"]).await;
     let mut busy = connect(&app).await;
     let head = "POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n";
     busy.write_all(head.as_bytes()).await.unwrap();
@@ -156,7 +156,7 @@ async fn a_request_that_never_ends_does_not_keep_the_shop_from_stopping() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_connections_are_served_than_allowed() {
-    let app = TestApp::with(&["--connections-max", "1"]).await;
+    let app = TestApp::start_with(&["--connections-max", "1"]).await;
     let mut first = connect(&app).await;
     first.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     let mut reply = vec![0; 4096];

@@ -1,7 +1,7 @@
 //! The contract, row by row: who may call what, which members a reply has, which code a refusal.
 
 use crate::merchant::{Merchant, eur, id, order};
-use crate::support::{Reply, TestApp, Tokens};
+use crate::support::{HttpReply, SignedInUser, TestApp};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -9,7 +9,13 @@ use std::time::Duration;
 
 const UNKNOWN: &str = "0190f3a4-0000-7000-8000-000000000000";
 
-async fn call(app: &TestApp, method: Method, path: &str, token: Option<&str>, body: Option<&Value>) -> Reply {
+async fn call(
+    app: &TestApp,
+    method: Method,
+    path: &str,
+    token: Option<&str>,
+    body: Option<&Value>,
+) -> HttpReply {
     let mut request = app.request(method, &format!("/api/v1{path}"));
     if let Some(token) = token {
         request = request.bearer_auth(token);
@@ -17,7 +23,7 @@ async fn call(app: &TestApp, method: Method, path: &str, token: Option<&str>, bo
     if let Some(body) = body {
         request = request.json(body);
     }
-    Reply::of(request).await
+    HttpReply::send(request).await
 }
 
 fn members(value: &Value) -> BTreeSet<&str> {
@@ -29,19 +35,19 @@ fn assert_has(value: &Value, names: &[&str]) {
     assert!(missing.is_empty(), "{missing:?} in {value}");
 }
 
-fn refused(reply: &Reply, status: u16, code: &str) {
+fn assert_refused(reply: &HttpReply, status: u16, code: &str) {
     assert_eq!((reply.status.as_u16(), reply.problem().as_str()), (status, code), "{reply:?}");
 }
 
-async fn join(app: &TestApp, buyer: &Tokens, sale: &str) -> Reply {
+async fn join(app: &TestApp, buyer: &SignedInUser, sale: &str) -> HttpReply {
     app.post_as(&buyer.access, "/api/v1/queue/join", &json!({"flashSaleId": sale})).await
 }
 
-async fn position(app: &TestApp, buyer: &Tokens, sale: &str) -> Value {
+async fn position(app: &TestApp, buyer: &SignedInUser, sale: &str) -> Value {
     app.get_as(&buyer.access, &format!("/api/v1/queue/position?flashSaleId={sale}")).await.json()
 }
 
-async fn wait_until_admitted(app: &TestApp, buyer: &Tokens, sale: &str) -> Value {
+async fn wait_until_admitted(app: &TestApp, buyer: &SignedInUser, sale: &str) -> Value {
     for _ in 0..1_000 {
         let place = position(app, buyer, sale).await;
         if place["status"] == "admitted" {
@@ -97,11 +103,11 @@ async fn every_call_asks_for_the_token_that_the_contract_names() {
     // Who asks is settled before what is asked: a stranger learns nothing from a body or an id.
     for (method, path) in for_buyers.iter().chain(&for_admins) {
         let reply = call(&app, method.clone(), path, None, Some(&json!({"junk": 1}))).await;
-        refused(&reply, 401, "unauthorized");
+        assert_refused(&reply, 401, "unauthorized");
         assert!(reply.header("www-authenticate").starts_with("Bearer"));
     }
     for (method, path) in &for_admins {
-        refused(
+        assert_refused(
             &call(&app, method.clone(), path, Some(&buyer), Some(&json!({"junk": 1}))).await,
             403,
             "forbidden",
@@ -133,7 +139,7 @@ async fn a_sale_has_all_its_members_in_every_reply_and_tells_the_time() {
         "slug",
     ];
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let product = merchant.product("A thing").await;
     let starts_at = merchant.moment(600_000);
     let body =
@@ -159,9 +165,9 @@ async fn a_sale_has_all_its_members_in_every_reply_and_tells_the_time() {
 
     let status = async || app.get(&path).await.json()["status"].clone();
     assert_eq!(status().await, "upcoming");
-    app.turn_clock(601_000);
+    app.shift_clock(601_000);
     assert_eq!(status().await, "active");
-    app.turn_clock(600_000);
+    app.shift_clock(600_000);
     assert_eq!(status().await, "ended");
     merchant.post(&format!("/flash-sales/{sale}/close"), &json!({})).await;
     assert_eq!(status().await, "closed");
@@ -169,18 +175,18 @@ async fn a_sale_has_all_its_members_in_every_reply_and_tells_the_time() {
         let list = app.get(&format!("/api/v1/flash-sales?status={status}")).await.json();
         assert_eq!(list["items"].as_array().unwrap().len(), expected, "{status}");
     }
-    refused(&app.get("/api/v1/flash-sales?status=open").await, 422, "invalid_query");
+    assert_refused(&app.get("/api/v1/flash-sales?status=open").await, 422, "invalid_query");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sale_that_has_not_changed_is_304_until_it_does() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let buyer = app.register("ada").await;
     let sale = merchant.sale(&json!({})).await;
     let ask = async |known: &str| {
         let request = app.request(Method::GET, &format!("/api/v1/flash-sales/{sale}"));
-        Reply::of(request.header("if-none-match", known)).await
+        HttpReply::send(request.header("if-none-match", known)).await
     };
     let first = ask("\"other\"").await;
     let etag = first.header("etag").to_owned();
@@ -199,7 +205,7 @@ async fn a_sale_that_has_not_changed_is_304_until_it_does() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_told_with_its_price_its_place_and_its_end() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let (ada, bob) = (app.register("ada").await, app.register("bob").await);
     let sale = merchant.sale(&json!({"limitPerBuyer": 5, "holdSeconds": 60})).await;
     let made = order(&app, &ada, &sale, 2).await;
@@ -218,14 +224,16 @@ async fn an_order_is_told_with_its_price_its_place_and_its_end() {
     // Without a quantity it is one. `Prefer` changes the status, not the durability.
     for prefer in ["respond-async", "wait=1, RESPOND-ASYNC"] {
         let request = app.request(Method::POST, "/api/v1/orders").bearer_auth(&ada.access);
-        let reply = Reply::of(request.header("prefer", prefer).json(&json!({"flashSaleId": sale}))).await;
+        let reply =
+            HttpReply::send(request.header("prefer", prefer).json(&json!({"flashSaleId": sale}))).await;
         assert_eq!(reply.status, StatusCode::ACCEPTED);
         assert_eq!(reply.header("preference-applied"), "respond-async");
         let there = app.get_as(&ada.access, reply.header("location")).await;
         assert_eq!((there.status, &there.json()["quantity"]), (StatusCode::OK, &json!(1)));
     }
     let plain = app.request(Method::POST, "/api/v1/orders").bearer_auth(&bob.access);
-    let plain = Reply::of(plain.header("prefer", "return=minimal").json(&json!({"flashSaleId": sale}))).await;
+    let plain =
+        HttpReply::send(plain.header("prefer", "return=minimal").json(&json!({"flashSaleId": sale}))).await;
     assert_eq!(plain.status, StatusCode::CREATED);
     assert!(!plain.headers.contains_key("preference-applied"));
 
@@ -233,15 +241,15 @@ async fn an_order_is_told_with_its_price_its_place_and_its_end() {
     let unknown = format!("/api/v1/orders/{UNKNOWN}");
     let pay = json!({"method": "sandbox:approve"});
     for path in [&path, &unknown] {
-        refused(&app.get_as(&bob.access, path).await, 404, "order_unknown");
+        assert_refused(&app.get_as(&bob.access, path).await, 404, "order_unknown");
         let cancel = app.request(Method::DELETE, path).bearer_auth(&bob.access);
-        refused(&Reply::of(cancel).await, 404, "order_unknown");
-        refused(&app.post_as(&bob.access, &format!("{path}/pay"), &pay).await, 404, "order_unknown");
+        assert_refused(&HttpReply::send(cancel).await, 404, "order_unknown");
+        assert_refused(&app.post_as(&bob.access, &format!("{path}/pay"), &pay).await, 404, "order_unknown");
     }
-    let cancel = async || Reply::of(app.request(Method::DELETE, &path).bearer_auth(&ada.access)).await;
+    let cancel = async || HttpReply::send(app.request(Method::DELETE, &path).bearer_auth(&ada.access)).await;
     assert_eq!(cancel().await.json()["status"], "cancelled");
     assert_eq!(cancel().await.json()["status"], "cancelled", "again is fine");
-    refused(&app.post_as(&ada.access, &format!("{path}/pay"), &pay).await, 410, "order_expired");
+    assert_refused(&app.post_as(&ada.access, &format!("{path}/pay"), &pay).await, 410, "order_expired");
     assert_eq!(app.get_as(&ada.access, &path).await.json()["status"], "cancelled");
 
     let at_once = merchant.sale(&json!({"payment": "none"})).await;
@@ -249,7 +257,7 @@ async fn an_order_is_told_with_its_price_its_place_and_its_end() {
     assert_eq!((&body["status"], body.get("expiresAt")), (&json!("confirmed"), None));
     let cancel =
         app.request(Method::DELETE, &format!("/api/v1/orders/{}", id(&body))).bearer_auth(&ada.access);
-    refused(&Reply::of(cancel).await, 409, "order_state");
+    assert_refused(&HttpReply::send(cancel).await, 409, "order_state");
     let paid = app.post_as(&ada.access, &format!("/api/v1/orders/{}/pay", id(&body)), &pay).await;
     assert_eq!((paid.status, paid.json().get("payment")), (StatusCode::OK, None), "nothing is to be paid");
 }
@@ -257,44 +265,44 @@ async fn an_order_is_told_with_its_price_its_place_and_its_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_refusal_of_an_order_has_its_status_and_its_code() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let (ada, bob) = (app.register("ada").await, app.register("bob").await);
     let sale = merchant.sale(&json!({"quantity": 1})).await;
     let held = id(&order(&app, &ada, &sale, 1).await.json());
-    refused(&order(&app, &ada, &sale, 1).await, 409, "limit_reached");
-    refused(&order(&app, &bob, &sale, 1).await, 409, "all_held");
+    assert_refused(&order(&app, &ada, &sale, 1).await, 409, "limit_reached");
+    assert_refused(&order(&app, &bob, &sale, 1).await, 409, "all_held");
     assert_eq!(app.get(&format!("/api/v1/flash-sales/{sale}")).await.json()["availability"], "all_held");
     let pay = json!({"method": "sandbox:approve"});
     app.post_as(&ada.access, &format!("/api/v1/orders/{held}/pay"), &pay).await;
-    refused(&order(&app, &bob, &sale, 1).await, 409, "sold_out");
+    assert_refused(&order(&app, &bob, &sale, 1).await, 409, "sold_out");
     assert_eq!(app.get(&format!("/api/v1/flash-sales/{sale}")).await.json()["availability"], "sold_out");
 
     let sale = merchant
         .sale(&json!({"startsAt": merchant.moment(60_000), "endsAt": merchant.moment(120_000)}))
         .await;
-    refused(&order(&app, &ada, &sale, 1).await, 425, "not_started");
-    app.turn_clock(60_000);
+    assert_refused(&order(&app, &ada, &sale, 1).await, 425, "not_started");
+    app.shift_clock(60_000);
     merchant.post(&format!("/flash-sales/{sale}/pause"), &json!({})).await;
     let paused = order(&app, &ada, &sale, 1).await;
-    refused(&paused, 409, "paused");
+    assert_refused(&paused, 409, "paused");
     assert!(!paused.header("retry-after").is_empty());
     merchant.post(&format!("/flash-sales/{sale}/resume"), &json!({})).await;
-    app.turn_clock(60_000);
-    refused(&order(&app, &ada, &sale, 1).await, 410, "ended");
+    app.shift_clock(60_000);
+    assert_refused(&order(&app, &ada, &sale, 1).await, 410, "ended");
     let closed = merchant.sale(&json!({})).await;
     merchant.post(&format!("/flash-sales/{closed}/close"), &json!({})).await;
-    refused(&order(&app, &ada, &closed, 1).await, 410, "closed");
-    refused(&order(&app, &ada, UNKNOWN, 1).await, 404, "sale_unknown");
+    assert_refused(&order(&app, &ada, &closed, 1).await, 410, "closed");
+    assert_refused(&order(&app, &ada, UNKNOWN, 1).await, 404, "sale_unknown");
 
     let fifo =
         json!({"quantity": 1, "admission": {"type": "fifo", "perSecond": 100, "checkoutSeconds": 600}});
     let line = merchant.sale(&fifo).await;
-    refused(&order(&app, &ada, &line, 1).await, 403, "not_in_line");
+    assert_refused(&order(&app, &ada, &line, 1).await, 403, "not_in_line");
     join(&app, &ada, &line).await;
     join(&app, &bob, &line).await;
     wait_until_admitted(&app, &ada, &line).await;
     let early = order(&app, &bob, &line, 1).await;
-    refused(&early, 403, "not_admitted");
+    assert_refused(&early, 403, "not_admitted");
     assert_eq!((&early.json()["position"], &early.json()["ahead"]), (&json!(1), &json!(0)));
     assert_eq!(order(&app, &ada, &line, 1).await.status, StatusCode::CREATED);
     for reply in [app.get("/api/v1/products/1").await, app.get(&format!("/api/v1/products/{UNKNOWN}")).await]
@@ -307,14 +315,14 @@ async fn every_refusal_of_an_order_has_its_status_and_its_code() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_place_in_line_is_given_once_told_everywhere_alike_and_given_back() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let (ada, bob) = (app.register("ada").await, app.register("bob").await);
     let admission =
         json!({"type": "fifo", "perSecond": 1, "checkoutSeconds": 30, "lineOpensSecondsBefore": 60});
     let more = json!({"quantity": 1, "startsAt": merchant.moment(120_000), "admission": admission});
     let sale = merchant.sale(&more).await;
-    refused(&join(&app, &ada, &sale).await, 425, "not_started");
-    app.turn_clock(61_000);
+    assert_refused(&join(&app, &ada, &sale).await, 425, "not_started");
+    app.shift_clock(61_000);
     let first = join(&app, &ada, &sale).await;
     assert_eq!(first.status, StatusCode::CREATED, "the line opens a minute before the sale");
     let place = first.json();
@@ -349,33 +357,33 @@ async fn a_place_in_line_is_given_once_told_everywhere_alike_and_given_back() {
     );
     assert_eq!(check("nobody@example.com", receipt).await["genuine"], false);
 
-    app.turn_clock(60_000);
+    app.shift_clock(60_000);
     let admitted = wait_until_admitted(&app, &ada, &sale).await;
     assert_eq!((&admitted["position"], &admitted["receipt"]), (&json!(0), &place["receipt"]));
     assert!(admitted["admittedUntil"].as_str().unwrap().ends_with('Z'));
-    let leave = async |buyer: &Tokens| {
+    let leave = async |buyer: &SignedInUser| {
         let path = format!("/api/v1/queue/leave?flashSaleId={sale}");
-        Reply::of(app.request(Method::DELETE, &path).bearer_auth(&buyer.access)).await
+        HttpReply::send(app.request(Method::DELETE, &path).bearer_auth(&buyer.access)).await
     };
     assert_eq!(leave(&ada).await.status, StatusCode::NO_CONTENT, "an admission can be given back");
-    refused(&leave(&ada).await, 404, "not_in_line");
+    assert_refused(&leave(&ada).await, 404, "not_in_line");
     let path = format!("/api/v1/queue/position?flashSaleId={sale}");
-    refused(&app.get_as(&ada.access, &path).await, 404, "not_in_line");
-    app.turn_clock(1_000);
+    assert_refused(&app.get_as(&ada.access, &path).await, 404, "not_in_line");
+    app.shift_clock(1_000);
     wait_until_admitted(&app, &bob, &sale).await;
     let rejoined = join(&app, &ada, &sale).await;
     assert_eq!(rejoined.json()["ticket"], 3, "whoever leaves goes to the end");
     assert_eq!(order(&app, &bob, &sale, 1).await.status, StatusCode::CREATED);
-    refused(&join(&app, &bob, &sale).await, 409, "limit_reached");
+    assert_refused(&join(&app, &bob, &sale).await, 409, "limit_reached");
     let open = merchant.sale(&json!({})).await;
-    refused(&join(&app, &bob, &open).await, 409, "no_line");
-    refused(&join(&app, &bob, UNKNOWN).await, 404, "sale_unknown");
+    assert_refused(&join(&app, &bob, &open).await, 409, "no_line");
+    assert_refused(&join(&app, &bob, UNKNOWN).await, 404, "sale_unknown");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_neither_skip_nor_repeat_while_the_list_grows() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let ada = app.register("ada").await;
     let more = json!({"quantity": 200, "limitPerBuyer": 200, "payment": "none"});
     let sale = merchant.sale(&more).await;
@@ -422,7 +430,7 @@ async fn pages_neither_skip_nor_repeat_while_the_list_grows() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_list_refuses_what_it_does_not_know() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let sale = merchant.sale(&json!({})).await;
     let own = ["/products", "/flash-sales", "/orders", "/admin/orders"].map(str::to_owned);
     let of_sale =
@@ -441,7 +449,7 @@ async fn every_list_refuses_what_it_does_not_know() {
             "colour=red",
         ] {
             let reply = app.get_as(&merchant.token, &format!("/api/v1{path}?{query}")).await;
-            refused(&reply, 422, "invalid_query");
+            assert_refused(&reply, 422, "invalid_query");
             let name = query.split('=').next().unwrap();
             assert_eq!(reply.json()["errors"][0]["pointer"], format!("/{name}"), "{path}?{query}");
         }
@@ -454,7 +462,7 @@ async fn every_list_refuses_what_it_does_not_know() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_hundred_and_first_try_to_buy_is_told_when_to_come_back() {
-    let app = TestApp::with(&[]).await;
+    let app = TestApp::start_with(&[]).await;
     let ada = app.register("ada").await;
     let body = json!({"flashSaleId": UNKNOWN});
     for left in (0..100).rev() {
@@ -465,7 +473,7 @@ async fn the_hundred_and_first_try_to_buy_is_told_when_to_come_back() {
     }
     for path in ["/api/v1/orders", "/api/v1/queue/join"] {
         let reply = app.post_as(&ada.access, path, &body).await;
-        refused(&reply, 429, "rate_limited");
+        assert_refused(&reply, 429, "rate_limited");
         assert!((1..=9).contains(&reply.header("retry-after").parse::<u32>().unwrap()));
     }
     assert_eq!(app.get_as(&ada.access, "/api/v1/orders").await.status, StatusCode::OK, "reads are apart");

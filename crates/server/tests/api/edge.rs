@@ -1,10 +1,10 @@
 //! What all replies share: request ids, security headers, CORS; and what keeps one request from hurting others.
 
-use crate::support::{Reply, TestApp};
+use crate::support::{HttpReply, TestApp};
 use axum::Router;
 use axum::routing::get;
 use reqwest::{Method, StatusCode};
-use server::http::edge::Edge;
+use server::http::edge::HttpEdge;
 use server::http::server::{bind, listen, serve};
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +42,7 @@ async fn every_reply_carries_the_security_headers() {
 async fn a_request_id_is_echoed_when_it_is_sane_and_made_otherwise() {
     let app = TestApp::start().await;
     let ask = async |id: &str| {
-        let reply = Reply::of(app.request(Method::GET, "/livez").header("x-request-id", id)).await;
+        let reply = HttpReply::send(app.request(Method::GET, "/livez").header("x-request-id", id)).await;
         reply.header("x-request-id").to_owned()
     };
     assert_eq!(ask("trace-1.2:3/4+5=").await, "trace-1.2:3/4+5=");
@@ -57,12 +57,13 @@ async fn a_request_id_is_echoed_when_it_is_sane_and_made_otherwise() {
 #[tokio::test(flavor = "multi_thread")]
 async fn other_sites_may_call_only_by_setting() {
     let none = TestApp::start().await;
-    let some = TestApp::with(&["--cors-origins", "https://shop.example,http://localhost:5173"]).await;
-    let any = TestApp::with(&["--cors-origins", "*"]).await;
+    let some = TestApp::start_with(&["--cors-origins", "https://shop.example,http://localhost:5173"]).await;
+    let any = TestApp::start_with(&["--cors-origins", "*"]).await;
     let preflight = async |app: &TestApp, origin: &'static str| {
         let request = app.request(Method::OPTIONS, "/api/v1/auth/login").header("origin", origin);
         let request = request.header("access-control-request-method", "POST");
-        Reply::of(request.header("access-control-request-headers", "authorization,idempotency-key")).await
+        HttpReply::send(request.header("access-control-request-headers", "authorization,idempotency-key"))
+            .await
     };
     for (app, origin, allowed) in [
         (&none, "https://shop.example", None),
@@ -73,7 +74,7 @@ async fn other_sites_may_call_only_by_setting() {
         (&any, "https://anyone.example", Some("*")),
     ] {
         let reply = preflight(app, origin).await;
-        let seen = |reply: &Reply| {
+        let seen = |reply: &HttpReply| {
             reply.headers.get("access-control-allow-origin").map(|value| value.to_str().unwrap().to_owned())
         };
         assert_eq!(seen(&reply).as_deref(), allowed, "{origin}");
@@ -86,7 +87,8 @@ async fn other_sites_may_call_only_by_setting() {
             }
             None => assert_eq!(reply.status, StatusCode::METHOD_NOT_ALLOWED),
         }
-        let reply = Reply::of(app.request(Method::GET, "/api/v1/auth/me").header("origin", origin)).await;
+        let reply =
+            HttpReply::send(app.request(Method::GET, "/api/v1/auth/me").header("origin", origin)).await;
         assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
         assert_eq!(seen(&reply).as_deref(), allowed, "problems too, {origin}");
     }
@@ -96,7 +98,7 @@ async fn other_sites_may_call_only_by_setting() {
 #[tokio::test(flavor = "multi_thread")]
 async fn head_is_get_without_its_body() {
     let app = TestApp::start().await;
-    let reply = Reply::of(app.request(Method::HEAD, "/livez")).await;
+    let reply = HttpReply::send(app.request(Method::HEAD, "/livez")).await;
     assert_eq!((reply.status, reply.body.len()), (StatusCode::OK, 0));
     assert_eq!(reply.header("content-length"), "2");
 }
@@ -108,11 +110,11 @@ async fn a_handler_that_panics_or_hangs_hurts_only_its_own_request() {
         .route("/panics", get(async || -> &'static str { panic!("the inside of a handler") }))
         .route("/hangs", get(async || std::future::pending::<&'static str>().await))
         .route("/works", get(async || "works"));
-    let edge = Arc::new(Edge::new(Arc::clone(&app.instance.app), router, &server::http::openapi()));
+    let edge = Arc::new(HttpEdge::new(Arc::clone(&app.instance.app), router, &server::http::openapi()));
     let listener = listen(bind("127.0.0.1:0".parse().unwrap()).unwrap()).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (stop, stopping) = tokio::sync::watch::channel(false);
-    let settings = server::http::server::Settings {
+    let settings = server::http::server::ServerSettings {
         connections_max: 10,
         head_limit: Duration::from_secs(10),
         idle_limit: Duration::from_secs(10),
@@ -121,7 +123,7 @@ async fn a_handler_that_panics_or_hangs_hurts_only_its_own_request() {
         drain_limit: Duration::from_secs(10),
     };
     let serving = tokio::spawn(serve(listener, edge, settings, stopping));
-    let ask = async |path: &str| Reply::of(app.http.get(format!("{url}{path}"))).await;
+    let ask = async |path: &str| HttpReply::send(app.http.get(format!("{url}{path}"))).await;
 
     let reply = ask("/panics").await;
     assert_eq!((reply.status, reply.problem().as_str()), (StatusCode::INTERNAL_SERVER_ERROR, "internal"));

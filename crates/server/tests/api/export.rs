@@ -1,7 +1,7 @@
 //! Orders as a table for a spreadsheet: every row once, nothing that runs, and as many rows as there are.
 
 use crate::merchant::{Merchant, id, order};
-use crate::support::{Reply, TestApp};
+use crate::support::{HttpReply, TestApp};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -32,7 +32,7 @@ fn parsed(text: &str) -> Vec<Vec<String>> {
 }
 
 /// The rows as maps from the names of the columns.
-fn table(reply: &Reply) -> Vec<Value> {
+fn table(reply: &HttpReply) -> Vec<Value> {
     assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
     let mut rows = parsed(std::str::from_utf8(&reply.body).unwrap()).into_iter();
     let columns = rows.next().unwrap();
@@ -46,7 +46,7 @@ fn table(reply: &Reply) -> Vec<Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_tells_orders_as_they_are_and_runs_nothing() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let name = "=HYPERLINK(\"http://evil.example\",\"مصباح\"), <script>";
     let product = json!({"name": name, "price": {"amount": 9_999, "currency": "JPY"}});
     let product = id(&merchant.post("/products", &product).await.json());
@@ -140,8 +140,8 @@ async fn write_orders(app: &TestApp, sale: &str, count: i64) {
 async fn a_long_table_has_every_order_once_and_outlasts_the_time_that_a_connection_may_idle() {
     const COUNT: u16 = 60_000;
     const PIECE_LEN: usize = 256 * 1024;
-    let app = TestApp::with(&["--limits", "off", "--idle-timeout", "1s"]).await;
-    let merchant = Merchant::of(&app).await;
+    let app = TestApp::start_with(&["--limits", "off", "--idle-timeout", "1s"]).await;
+    let merchant = Merchant::sign_in(&app).await;
     let sale = merchant.sale(&json!({})).await;
     write_orders(&app, &sale, COUNT.into()).await;
     let request = app.request(reqwest::Method::GET, "/api/v1/admin/orders.csv").bearer_auth(&merchant.token);

@@ -1,9 +1,9 @@
 //! Sales as the merchant has them: announce, edit, steer, delete; and what a crash between two steps leaves.
 
-use crate::merchant::{Merchant, eur, id, order, wrong};
+use crate::merchant::{Merchant, error_pointers, eur, id, order};
 use crate::support::TestApp;
 use reqwest::StatusCode;
-use sale::{Admission, Command, Money, Policy, SaleId};
+use sale::{AdmissionMode, Command, Money, Policy, SaleId};
 use serde_json::json;
 use server::store::products::ProductId;
 use server::store::sales::{self, NewSale};
@@ -14,7 +14,7 @@ const UNKNOWN: &str = "0190f3a4-0000-7000-8000-000000000000";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sale_is_announced_and_found_by_id_and_slug() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let product = merchant.product("The Big: Drop!").await;
     let body = merchant.sale_body(&product, &json!({"startsAt": merchant.moment(60_000)}));
     let made = merchant.post("/flash-sales", &body).await;
@@ -60,8 +60,8 @@ async fn a_sale_is_announced_and_found_by_id_and_slug() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_bad_field_of_a_sale_is_told_at_once() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
-    let nothing = wrong(&merchant.post("/flash-sales", &json!({})).await);
+    let merchant = Merchant::sign_in(&app).await;
+    let nothing = error_pointers(&merchant.post("/flash-sales", &json!({})).await);
     assert_eq!(nothing, ["/endsAt", "/price", "/productId", "/quantity", "/startsAt"]);
     let body = json!({
         "productId": "7",
@@ -92,7 +92,7 @@ async fn every_bad_field_of_a_sale_is_told_at_once() {
         "/slug",
         "/startsAt",
     ];
-    assert_eq!(wrong(&merchant.post("/flash-sales", &body).await), expected);
+    assert_eq!(error_pointers(&merchant.post("/flash-sales", &body).await), expected);
 
     let product = merchant.product("A thing").await;
     let of_law = json!({
@@ -111,20 +111,23 @@ async fn every_bad_field_of_a_sale_is_told_at_once() {
         "/limitPerBuyer",
         "/quantity",
     ];
-    assert_eq!(wrong(&merchant.post("/flash-sales", &merchant.sale_body(&product, &of_law)).await), expected);
+    assert_eq!(
+        error_pointers(&merchant.post("/flash-sales", &merchant.sale_body(&product, &of_law)).await),
+        expected
+    );
     let open = merchant.sale_body(&product, &json!({"admission": {"type": "open", "extensionSeconds": 60}}));
-    assert_eq!(wrong(&merchant.post("/flash-sales", &open).await), ["/admission/extensionSeconds"]);
+    assert_eq!(error_pointers(&merchant.post("/flash-sales", &open).await), ["/admission/extensionSeconds"]);
     let strangers = merchant.sale_body(UNKNOWN, &json!({}));
-    assert_eq!(wrong(&merchant.post("/flash-sales", &strangers).await), ["/productId"]);
+    assert_eq!(error_pointers(&merchant.post("/flash-sales", &strangers).await), ["/productId"]);
     let yen = merchant.sale_body(&product, &json!({"price": {"amount": 1, "currency": "JPY"}}));
-    assert_eq!(wrong(&merchant.post("/flash-sales", &yen).await), ["/price/currency"]);
+    assert_eq!(error_pointers(&merchant.post("/flash-sales", &yen).await), ["/price/currency"]);
     assert_eq!(app.get("/api/v1/flash-sales").await.json()["items"], json!([]), "nothing of it was made");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_to_be_paid_is_sold_at_once() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let buyer = app.register("ada").await;
     for more in
         [json!({"payment": "none", "holdSeconds": 60}), json!({"payment": "required", "holdSeconds": 0})]
@@ -144,7 +147,7 @@ async fn what_is_not_to_be_paid_is_sold_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sale_that_runs_takes_only_what_adds_to_its_promise() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let sale = merchant.sale(&json!({})).await;
     let path = format!("/flash-sales/{sale}");
     let refused = [
@@ -175,15 +178,18 @@ async fn a_sale_that_runs_takes_only_what_adds_to_its_promise() {
     );
     assert_eq!(app.get("/api/v1/flash-sales/new-name").await.json()["id"], json["id"]);
     assert_eq!(app.get("/api/v1/flash-sales/a-thing").await.status, StatusCode::NOT_FOUND);
-    assert_eq!(wrong(&merchant.patch(&path, &json!({"quantity": 0, "status": "ended"})).await), ["/status"]);
-    assert_eq!(wrong(&merchant.patch(&path, &json!({"quantity": 0})).await), ["/quantity"]);
+    assert_eq!(
+        error_pointers(&merchant.patch(&path, &json!({"quantity": 0, "status": "ended"})).await),
+        ["/status"]
+    );
+    assert_eq!(error_pointers(&merchant.patch(&path, &json!({"quantity": 0})).await), ["/quantity"]);
     assert_eq!(merchant.patch(&path, &json!({})).await.json()["version"], json["version"], "nothing changed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sale_to_come_can_be_changed_altogether() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let sale = merchant.sale(&json!({"startsAt": merchant.moment(600_000)})).await;
     let other = merchant.product("Another").await;
     let change = json!({
@@ -206,7 +212,7 @@ async fn a_sale_to_come_can_be_changed_altogether() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sale_is_paused_resumed_restocked_and_closed() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let buyer = app.register("ada").await;
     let sale = merchant.sale(&json!({})).await;
     let act = async |action: &str| merchant.post(&format!("/flash-sales/{sale}/{action}"), &json!({})).await;
@@ -219,7 +225,7 @@ async fn a_sale_is_paused_resumed_restocked_and_closed() {
     };
     assert_eq!(restock(json!(5)).await.json()["available"], 15);
     for bad in [json!(0), json!(-1), json!(1.5), json!("5"), json!(null)] {
-        assert_eq!(wrong(&restock(bad).await), ["/quantity"]);
+        assert_eq!(error_pointers(&restock(bad).await), ["/quantity"]);
     }
     assert_eq!(restock(json!(10_000_000)).await.problem(), "bad_policy");
     assert_eq!(act("close").await.json()["status"], "closed");
@@ -241,7 +247,7 @@ async fn a_sale_is_paused_resumed_restocked_and_closed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sale_nobody_was_in_is_deleted_and_any_other_is_closed() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let untouched = merchant.sale(&json!({"slug": "mine"})).await;
     assert_eq!(merchant.delete(&format!("/flash-sales/{untouched}")).await.status, StatusCode::NO_CONTENT);
     for path in [&untouched, "mine"] {
@@ -269,7 +275,7 @@ async fn a_sale_nobody_was_in_is_deleted_and_any_other_is_closed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_crash_left_half_made_is_finished_or_removed_at_the_next_start() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let product: ProductId = merchant.product("A thing").await.parse().unwrap();
     let shop = &app.instance.app.shop;
     let [announced, never] = [1, 2].map(|n| SaleId(uuid::Uuid::from_u128(n)));
@@ -284,25 +290,25 @@ async fn what_a_crash_left_half_made_is_finished_or_removed_at_the_next_start() 
         ends_at: merchant.now().plus_s(600),
         limit_per_buyer: 1,
         hold_s: 0,
-        admission: Admission::Open,
+        admission: AdmissionMode::Open,
     };
     shop.engine.command(announced, Command::Configure { policy: Box::new(policy) }).await.unwrap();
     for slug in ["announced", "never"] {
         assert_eq!(app.get(&format!("/api/v1/flash-sales/{slug}")).await.status, StatusCode::NOT_FOUND);
     }
     // Where other processes may be announcing sales, only old rows are nobody's work.
-    app.turn_clock(130_000);
+    app.shift_clock(130_000);
     let app = app.restart().await;
     assert_eq!(app.get("/api/v1/flash-sales/announced").await.json()["status"], "active");
     assert_eq!(app.get("/api/v1/flash-sales/never").await.status, StatusCode::NOT_FOUND);
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     merchant.sale(&json!({"slug": "never"})).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_admins_at_once_do_not_overlook_each_other() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let sale = merchant.sale(&json!({})).await;
     let product = merchant.product("Same name").await;
     let body = merchant.sale_body(&product, &json!({}));
@@ -325,7 +331,7 @@ async fn ten_admins_at_once_do_not_overlook_each_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_hangs_up_leaves_no_sale_half_made() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let product = merchant.product("A thing").await;
     let body = merchant.sale_body(&product, &json!({}));
     for patience_us in (0..20).map(|n| n * 500) {
@@ -334,9 +340,9 @@ async fn a_client_that_hangs_up_leaves_no_sale_half_made() {
     }
     let shop = &app.instance.app.shop;
     for _ in 0..500 {
-        let half_made = sales::half_made(&shop.store, sale::Timestamp::MAX).await.unwrap();
+        let half_made = sales::list_half_made(&shop.store, sale::Timestamp::MAX).await.unwrap();
         let is_listed = |id| shop.catalogue.listing(id).is_some();
-        if half_made.is_empty() && shop.engine.views().all().iter().all(|view| is_listed(view.id)) {
+        if half_made.is_empty() && shop.engine.views().list().iter().all(|view| is_listed(view.id)) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -1,20 +1,20 @@
 //! Requests that mean no good, or know no better: each gets a clear answer, and what can be stored is given back as it came.
 
-use crate::merchant::{Merchant, eur, id, order, wrong};
-use crate::support::{Reply, TestApp, Tokens};
+use crate::merchant::{Merchant, error_pointers, eur, id, order};
+use crate::support::{HttpReply, SignedInUser, TestApp};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-async fn post_raw(app: &TestApp, token: &str, path: &str, body: impl Into<reqwest::Body>) -> Reply {
+async fn post_raw(app: &TestApp, token: &str, path: &str, body: impl Into<reqwest::Body>) -> HttpReply {
     let request = app.request(Method::POST, &format!("/api/v1{path}")).bearer_auth(token);
-    Reply::of(request.header("content-type", "application/json").body(body)).await
+    HttpReply::send(request.header("content-type", "application/json").body(body)).await
 }
 
 /// What the shop replies to these bytes, up to its closing the connection or to `enough`.
-async fn speak(app: &TestApp, bytes: &[u8], enough: &str) -> String {
+async fn send_raw(app: &TestApp, bytes: &[u8], enough: &str) -> String {
     let mut stream = TcpStream::connect(app.instance.address).await.unwrap();
     let _reset = stream.write_all(bytes).await;
     let mut told = Vec::new();
@@ -38,7 +38,7 @@ async fn speak(app: &TestApp, bytes: &[u8], enough: &str) -> String {
 }
 
 /// A POST of an order over a bare connection, with these headers and this body.
-fn raw_order(buyer: &Tokens, headers: &str, body: &str) -> String {
+fn raw_order(buyer: &SignedInUser, headers: &str, body: &str) -> String {
     let token = &buyer.access;
     format!(
         "POST /api/v1/orders HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n{headers}\r\n{body}"
@@ -48,7 +48,7 @@ fn raw_order(buyer: &Tokens, headers: &str, body: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_of_a_strange_quantity_or_shape_is_pointed_at() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let ada = app.register("ada").await;
     let sale = merchant.sale(&json!({"limitPerBuyer": 3})).await;
     for quantity in
@@ -62,7 +62,7 @@ async fn an_order_of_a_strange_quantity_or_shape_is_pointed_at() {
         )
         .await;
         assert_eq!(
-            (reply.problem().as_str(), wrong(&reply)),
+            (reply.problem().as_str(), error_pointers(&reply)),
             ("invalid_body", vec!["/quantity".to_owned()]),
             "{quantity}"
         );
@@ -119,7 +119,7 @@ async fn an_order_of_a_strange_quantity_or_shape_is_pointed_at() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sale_of_a_strange_price_time_or_size_is_pointed_at() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let product = merchant.product("A thing").await;
     let yen = json!({"name": "Yen", "price": {"amount": 500, "currency": "JPY"}});
     let yen = id(&merchant.post("/products", &yen).await.json());
@@ -152,7 +152,7 @@ async fn a_sale_of_a_strange_price_time_or_size_is_pointed_at() {
         (&product, json!({"admission": {"type": "open", "perSecond": 1}}), "/admission/perSecond"),
     ] {
         let reply = merchant.post("/flash-sales", &merchant.sale_body(product, &more)).await;
-        assert_eq!(wrong(&reply), [pointer], "{more}");
+        assert_eq!(error_pointers(&reply), [pointer], "{more}");
     }
     let last = json!({"startsAt": "9999-12-29T00:00:00Z", "endsAt": "9999-12-30T21:59:59Z"});
     let reply = merchant.post("/flash-sales", &merchant.sale_body(&product, &last)).await;
@@ -165,9 +165,12 @@ async fn a_sale_of_a_strange_price_time_or_size_is_pointed_at() {
     let twice = body.replacen("\"quantity\":10", "\"quantity\":10,\"quantity\":11", 1);
     assert_ne!(twice, body);
     let reply = post_raw(&app, &merchant.token, "/admin/flash-sales", twice).await;
-    assert_eq!(wrong(&reply), ["/quantity"], "which of the two is meant, nobody knows");
+    assert_eq!(error_pointers(&reply), ["/quantity"], "which of the two is meant, nobody knows");
     let nested = r#"{"name":"x","price":{"amount":1,"amount":2,"currency":"EUR"}}"#;
-    assert_eq!(wrong(&post_raw(&app, &merchant.token, "/admin/products", nested).await), ["/price/amount"]);
+    assert_eq!(
+        error_pointers(&post_raw(&app, &merchant.token, "/admin/products", nested).await),
+        ["/price/amount"]
+    );
     for body in
         ["1e400", "{\"name\":1e400}", &format!("{{\"name\":{}", "[".repeat(9_000)), "{\"name\":\"\\ud800\"}"]
     {
@@ -182,7 +185,7 @@ async fn a_sale_of_a_strange_price_time_or_size_is_pointed_at() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sql_and_script_in_every_text_field_are_stored_and_told_as_given() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let ada = app.register("ada").await;
     for text in [
         "<script>alert(document.cookie)</script>",
@@ -222,7 +225,7 @@ async fn sql_and_script_in_every_text_field_are_stored_and_told_as_given() {
             url
         };
         for path in ["/api/v1/products", "/api/v1/flash-sales", "/api/v1/orders", "/problems"] {
-            let reply = Reply::of(app.http.get(address(path)).bearer_auth(&ada.access)).await;
+            let reply = HttpReply::send(app.http.get(address(path)).bearer_auth(&ada.access)).await;
             assert_eq!(reply.status, StatusCode::NOT_FOUND, "{path} {text}");
             reply.problem();
         }
@@ -231,14 +234,16 @@ async fn sql_and_script_in_every_text_field_are_stored_and_told_as_given() {
         let made = id(&order(&app, &ada, sale["id"].as_str().unwrap(), 1).await.json());
         let paid =
             app.post_as(&ada.access, &format!("/api/v1/orders/{made}/pay"), &json!({"method": text})).await;
-        assert_eq!(wrong(&paid), ["/method"]);
+        assert_eq!(error_pointers(&paid), ["/method"]);
         let key = app.request(Method::POST, "/api/v1/orders").bearer_auth(&ada.access);
         let key = key.header("idempotency-key", text.as_bytes()).json(&json!({"flashSaleId": sale["id"]}));
-        assert!(["limit_reached", "bad_idempotency_key"].contains(&Reply::of(key).await.problem().as_str()));
+        assert!(
+            ["limit_reached", "bad_idempotency_key"].contains(&HttpReply::send(key).await.problem().as_str())
+        );
     }
     for text in ["nul\u{0}", "line\nbreak", "\u{1b}[31m", "\u{2028}", &"x".repeat(60_000)] {
         let reply = merchant.post("/products", &json!({"name": text, "price": eur(1)})).await;
-        assert_eq!(wrong(&reply), ["/name"]);
+        assert_eq!(error_pointers(&reply), ["/name"]);
         assert!(reply.body.len() < 1_000, "a long name is not told back");
     }
 }
@@ -246,7 +251,7 @@ async fn sql_and_script_in_every_text_field_are_stored_and_told_as_given() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_dialect_of_http_gets_an_answer() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let ada = app.register("ada").await;
     let sale = merchant.sale(&json!({"limitPerBuyer": 100, "quantity": 100})).await;
     let body = json!({"flashSaleId": sale}).to_string();
@@ -313,12 +318,12 @@ async fn every_dialect_of_http_gets_an_answer() {
         (raw_order(&ada, "content-length: -1\r\n", ""), "HTTP/1.1 400"),
         (raw_order(&ada, "content-length: 99999999999999999999999\r\n", ""), "HTTP/1.1 400"),
     ] {
-        let told = speak(&app, bytes.as_bytes(), "").await;
+        let told = send_raw(&app, bytes.as_bytes(), "").await;
         assert!(told.starts_with(status), "{bytes:.90} → {told:.90}");
     }
     // What comes behind a whole request does not hold its answer back: a line break too many, half of the next, or rubbish.
     for behind in ["\r\n", "GET /livez HT", "\u{0}\u{0}rubbish\r\n\r\n"] {
-        let told = speak(&app, format!("{plain}{behind}").as_bytes(), "HTTP/1.1 201").await;
+        let told = send_raw(&app, format!("{plain}{behind}").as_bytes(), "HTTP/1.1 201").await;
         assert!(told.starts_with("HTTP/1.1 201"), "{behind:?} → {told:.90}");
     }
     let orders = app.get_as(&ada.access, "/api/v1/orders").await.json()["items"].as_array().unwrap().len();

@@ -2,7 +2,7 @@
 //! in: what one of them does, the others do.
 
 use crate::merchant::{Merchant, id, order};
-use crate::support::{PASSWORD, Reply, TestApp, Tokens};
+use crate::support::{HttpReply, PASSWORD, SignedInUser, TestApp};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -11,21 +11,21 @@ const SQLITE: &str = "a folder";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drop_from_the_first_product_to_the_last_list_in_a_folder() {
-    whole_way(TestApp::start().await, SQLITE).await;
+    run_journey(TestApp::start().await, SQLITE).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drop_from_the_first_product_to_the_last_list_on_postgres() {
-    whole_way(TestApp::on_postgres().await, "postgres").await;
+    run_journey(TestApp::on_postgres().await, "postgres").await;
 }
 
-async fn pay(app: &TestApp, buyer: &Tokens, order: &str, method: &str) -> Reply {
+async fn pay(app: &TestApp, buyer: &SignedInUser, order: &str, method: &str) -> HttpReply {
     let path = format!("/api/v1/orders/{order}/pay");
     let request = app.request(Method::POST, &path).bearer_auth(&buyer.access);
-    Reply::of(request.header("idempotency-key", order).json(&json!({"method": method}))).await
+    HttpReply::send(request.header("idempotency-key", order).json(&json!({"method": method}))).await
 }
 
-async fn waits_for(what: &str, condition: impl AsyncFn() -> bool) {
+async fn wait_until(what: &str, condition: impl AsyncFn() -> bool) {
     for _ in 0..1_000 {
         if condition().await {
             return;
@@ -35,10 +35,10 @@ async fn waits_for(what: &str, condition: impl AsyncFn() -> bool) {
     panic!("{what} does not come");
 }
 
-async fn whole_way(app: TestApp, place: &str) {
-    let merchant = Merchant::of(&app).await;
+async fn run_journey(app: TestApp, place: &str) {
+    let merchant = Merchant::sign_in(&app).await;
     let (ada, bob, cyd) = (app.register("ada").await, app.register("bob").await, app.register("cyd").await);
-    assert_eq!(again(&app, "ada").await, (StatusCode::CONFLICT, "email_taken".to_owned()));
+    assert_eq!(read_again(&app, "ada").await, (StatusCode::CONFLICT, "email_taken".to_owned()));
 
     // A line for two units: two are admitted and hold, one pays, one is declined, and the third gets what came free.
     let fifo = json!({"type": "fifo", "perSecond": 100, "checkoutSeconds": 600});
@@ -53,21 +53,22 @@ async fn whole_way(app: TestApp, place: &str) {
             "{place}"
         );
     }
-    let is_admitted =
-        async |buyer: &Tokens| app.get_as(&buyer.access, &position).await.json()["status"] == "admitted";
-    waits_for("admission", async || is_admitted(&ada).await && is_admitted(&bob).await).await;
+    let is_admitted = async |buyer: &SignedInUser| {
+        app.get_as(&buyer.access, &position).await.json()["status"] == "admitted"
+    };
+    wait_until("admission", async || is_admitted(&ada).await && is_admitted(&bob).await).await;
     assert_eq!(order(&app, &cyd, &sale, 1).await.problem(), "not_admitted");
     let (first, second) =
         (order(&app, &ada, &sale, 1).await.json(), order(&app, &bob, &sale, 1).await.json());
     assert_eq!(pay(&app, &ada, &id(&first), "sandbox:approve").await.status, StatusCode::OK);
     assert_eq!(pay(&app, &ada, &id(&first), "sandbox:approve").await.status, StatusCode::OK, "asked again");
     assert_eq!(pay(&app, &bob, &id(&second), "sandbox:decline").await.problem(), "payment_declined");
-    waits_for("the third's turn", async || is_admitted(&cyd).await).await;
+    wait_until("the third's turn", async || is_admitted(&cyd).await).await;
     let third = order(&app, &cyd, &sale, 1).await.json();
 
     // A restart changes nothing of it, and signs nobody out.
     let app = app.restart().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     assert_eq!(app.get_as(&cyd.access, &format!("/api/v1/orders/{}", id(&third))).await.json(), third);
     assert_eq!(pay(&app, &cyd, &id(&third), "sandbox:approve").await.status, StatusCode::OK);
     let now = app.get(&format!("/api/v1/flash-sales/{sale}")).await.json();
@@ -83,7 +84,7 @@ async fn whole_way(app: TestApp, place: &str) {
     assert_eq!(reused.status, StatusCode::UNAUTHORIZED, "{reused:?}");
 }
 
-async fn again(app: &TestApp, name: &str) -> (StatusCode, String) {
+async fn read_again(app: &TestApp, name: &str) -> (StatusCode, String) {
     let account =
         json!({"email": format!("{name}@example.com"), "username": "another", "password": PASSWORD});
     let reply = app.post("/api/v1/auth/register", &account).await;
@@ -93,7 +94,7 @@ async fn again(app: &TestApp, name: &str) -> (StatusCode, String) {
 /// What an admin is shown, when the tables have caught up.
 async fn lists_say_so(merchant: &Merchant<'_>, sale: &str, [first, second, third]: [String; 3]) {
     let overview = format!("/flash-sales/{sale}/overview");
-    waits_for("the tables", async || merchant.get(&overview).await["projectionLag"] == 0).await;
+    wait_until("the tables", async || merchant.get(&overview).await["projectionLag"] == 0).await;
     let orders = merchant.get(&format!("/orders?flashSaleId={sale}")).await;
     let status = |order: &str| {
         let items = orders["items"].as_array().unwrap();
@@ -107,7 +108,7 @@ async fn lists_say_so(merchant: &Merchant<'_>, sale: &str, [first, second, third
     let seqs: Vec<u64> =
         events["items"].as_array().unwrap().iter().map(|event| event["seq"].as_u64().unwrap()).collect();
     assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>());
-    waits_for("the attempts", async || {
+    wait_until("the attempts", async || {
         let attempts: Value = merchant.get(&format!("/flash-sales/{sale}/attempts?limit=100")).await;
         let codes = attempts["items"].as_array().unwrap().iter().map(|item| item["code"].clone());
         let codes: Vec<Value> = codes.collect();

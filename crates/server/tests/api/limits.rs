@@ -1,20 +1,20 @@
 //! Request limits: what is told, when it is refused, and who is counted.
 
-use crate::support::{PASSWORD, Reply, TestApp};
+use crate::support::{HttpReply, PASSWORD, TestApp};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 const LOGIN: &str = "/api/v1/auth/login";
 const ME: &str = "/api/v1/auth/me";
 
-async fn login_from(app: &TestApp, forwarded: &str) -> Reply {
+async fn login_from(app: &TestApp, forwarded: &str) -> HttpReply {
     let body = json!({"username": "x", "password": PASSWORD});
-    Reply::of(app.request(Method::POST, LOGIN).header("x-forwarded-for", forwarded).json(&body)).await
+    HttpReply::send(app.request(Method::POST, LOGIN).header("x-forwarded-for", forwarded).json(&body)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replies_tell_the_limit_and_what_is_left() {
-    let app = TestApp::with(&[]).await;
+    let app = TestApp::start_with(&[]).await;
     let reply = app.get(ME).await;
     assert_eq!(reply.header("ratelimit-policy"), r#""read";q=6000;w=60"#);
     assert_eq!(reply.header("ratelimit"), r#""read";r=5999;t=1"#);
@@ -26,7 +26,7 @@ async fn replies_tell_the_limit_and_what_is_left() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_hundred_and_first_login_in_a_quarter_of_an_hour_is_refused() {
-    let app = TestApp::with(&[]).await;
+    let app = TestApp::start_with(&[]).await;
     for _ in 0..100 {
         assert_ne!(app.post(LOGIN, &json!({})).await.status, StatusCode::TOO_MANY_REQUESTS);
     }
@@ -37,13 +37,13 @@ async fn the_hundred_and_first_login_in_a_quarter_of_an_hour_is_refused() {
     assert!(reply.header("ratelimit").starts_with(r#""auth";r=0;t="#), "{reply:?}");
     assert_eq!(app.get(ME).await.status, StatusCode::UNAUTHORIZED, "reads have a limit of their own");
 
-    app.turn_clock(retry_after * 1000);
+    app.shift_clock(retry_after * 1000);
     assert_ne!(app.post(LOGIN, &json!({})).await.status, StatusCode::TOO_MANY_REQUESTS);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn buyers_behind_one_address_are_counted_apart() {
-    let app = TestApp::with(&["--limit-read", "3/1h"]).await;
+    let app = TestApp::start_with(&["--limit-read", "3/1h"]).await;
     let (ada, bob) = (app.register("ada").await.access, app.register("bob").await.access);
     for _ in 0..3 {
         assert_eq!(app.get_as(&ada, ME).await.status, StatusCode::OK);
@@ -55,7 +55,7 @@ async fn buyers_behind_one_address_are_counted_apart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn logins_are_counted_by_address_whatever_token_they_carry() {
-    let app = TestApp::with(&["--limit-auth", "3/1h"]).await;
+    let app = TestApp::start_with(&["--limit-auth", "3/1h"]).await;
     let (ada, bob) = (app.register("ada").await.access, app.register("bob").await.access);
     assert_ne!(app.post_as(&ada, LOGIN, &json!({})).await.status, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(app.post_as(&bob, LOGIN, &json!({})).await.problem(), "rate_limited");
@@ -63,11 +63,12 @@ async fn logins_are_counted_by_address_whatever_token_they_carry() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forwarded_address_counts_only_from_a_trusted_proxy() {
-    let app = TestApp::with(&["--limit-auth", "1/1h"]).await;
+    let app = TestApp::start_with(&["--limit-auth", "1/1h"]).await;
     assert_ne!(login_from(&app, "203.0.113.1").await.status, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(login_from(&app, "203.0.113.2").await.problem(), "rate_limited", "the header is ignored");
 
-    let app = TestApp::with(&["--limit-auth", "1/1h", "--trusted-proxies", "127.0.0.1,10.0.0.0/8"]).await;
+    let app =
+        TestApp::start_with(&["--limit-auth", "1/1h", "--trusted-proxies", "127.0.0.1,10.0.0.0/8"]).await;
     assert_ne!(login_from(&app, "203.0.113.1").await.status, StatusCode::TOO_MANY_REQUESTS);
     assert_ne!(login_from(&app, "203.0.113.2").await.status, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(login_from(&app, "203.0.113.1, 10.1.2.3").await.problem(), "rate_limited");

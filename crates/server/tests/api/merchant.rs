@@ -1,6 +1,6 @@
 //! What the tests of the catalogue and of sales have in common: an admin with a product and a sale.
 
-use crate::support::{Reply, TestApp, Tokens};
+use crate::support::{HttpReply, SignedInUser, TestApp};
 use reqwest::{Method, StatusCode};
 use sale::Timestamp;
 use serde_json::{Value, json};
@@ -12,22 +12,22 @@ pub struct Merchant<'a> {
 }
 
 impl<'a> Merchant<'a> {
-    pub async fn of(app: &'a TestApp) -> Self {
+    pub async fn sign_in(app: &'a TestApp) -> Self {
         Self { app, token: app.admin().await.access }
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> Reply {
+    pub async fn post(&self, path: &str, body: &Value) -> HttpReply {
         self.app.post_as(&self.token, &format!("/api/v1/admin{path}"), body).await
     }
 
-    pub async fn patch(&self, path: &str, body: &Value) -> Reply {
+    pub async fn patch(&self, path: &str, body: &Value) -> HttpReply {
         let request = self.app.request(Method::PATCH, &format!("/api/v1/admin{path}"));
-        Reply::of(request.bearer_auth(&self.token).json(body)).await
+        HttpReply::send(request.bearer_auth(&self.token).json(body)).await
     }
 
-    pub async fn delete(&self, path: &str) -> Reply {
+    pub async fn delete(&self, path: &str) -> HttpReply {
         let request = self.app.request(Method::DELETE, &format!("/api/v1/admin{path}"));
-        Reply::of(request.bearer_auth(&self.token)).await
+        HttpReply::send(request.bearer_auth(&self.token)).await
     }
 
     pub async fn get(&self, path: &str) -> Value {
@@ -77,7 +77,7 @@ impl<'a> Merchant<'a> {
 }
 
 /// Orders units for a buyer.
-pub async fn order(app: &TestApp, buyer: &Tokens, sale: &str, quantity: u32) -> Reply {
+pub async fn order(app: &TestApp, buyer: &SignedInUser, sale: &str, quantity: u32) -> HttpReply {
     app.post_as(&buyer.access, "/api/v1/orders", &json!({"flashSaleId": sale, "quantity": quantity})).await
 }
 
@@ -90,7 +90,7 @@ pub fn id(body: &Value) -> String {
 }
 
 /// The fields that a reply complains about, in order of their names.
-pub fn wrong(reply: &Reply) -> Vec<String> {
+pub fn error_pointers(reply: &HttpReply) -> Vec<String> {
     assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY, "{reply:?}");
     let body = reply.json();
     let errors = body["errors"].as_array().unwrap_or_else(|| panic!("no fields: {body}"));

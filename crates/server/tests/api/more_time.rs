@@ -1,7 +1,7 @@
 //! The one extension of an admission over HTTP: who gets it, what it changes everywhere, and what a merchant may promise.
 
 use crate::merchant::{Merchant, order};
-use crate::support::{Reply, TestApp, Tokens};
+use crate::support::{HttpReply, SignedInUser, TestApp};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -13,24 +13,24 @@ fn line(extension_s: u32) -> Value {
     json!({"type": "fifo", "perSecond": 1, "checkoutSeconds": 60, "lineOpensSecondsBefore": 0, "extensionSeconds": extension_s})
 }
 
-async fn join(app: &TestApp, buyer: &Tokens, sale: &str) -> Reply {
+async fn join(app: &TestApp, buyer: &SignedInUser, sale: &str) -> HttpReply {
     app.post_as(&buyer.access, "/api/v1/queue/join", &json!({"flashSaleId": sale})).await
 }
 
-async fn extend(app: &TestApp, buyer: &Tokens, sale: &str) -> Reply {
+async fn extend(app: &TestApp, buyer: &SignedInUser, sale: &str) -> HttpReply {
     app.post_as(&buyer.access, "/api/v1/queue/extend", &json!({"flashSaleId": sale})).await
 }
 
-async fn place(app: &TestApp, buyer: &Tokens, sale: &str) -> Value {
+async fn place(app: &TestApp, buyer: &SignedInUser, sale: &str) -> Value {
     app.get_as(&buyer.access, &format!("/api/v1/queue/position?flashSaleId={sale}")).await.json()
 }
 
-fn refused(reply: &Reply, status: u16, code: &str) {
+fn assert_refused(reply: &HttpReply, status: u16, code: &str) {
     assert_eq!((reply.status.as_u16(), reply.problem().as_str()), (status, code), "{reply:?}");
 }
 
 /// Asks until it is so.
-async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+async fn poll_until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     for _ in 0..1_000 {
         if let Some(found) = ask().await {
             return found;
@@ -40,24 +40,25 @@ async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     panic!("it never came to be so");
 }
 
-async fn admitted(app: &TestApp, buyer: &Tokens, sale: &str) -> Value {
-    until(async || Some(place(app, buyer, sale).await).filter(|place| place["status"] == "admitted")).await
+async fn admitted(app: &TestApp, buyer: &SignedInUser, sale: &str) -> Value {
+    poll_until(async || Some(place(app, buyer, sale).await).filter(|place| place["status"] == "admitted"))
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_admitted_gets_more_time_once_and_it_is_told_everywhere_alike() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let (ada, bob) = (app.register("ada").await, app.register("bob").await);
     let sale = merchant.sale(&json!({"quantity": 1, "admission": line(600)})).await;
     assert_eq!(app.get(&format!("/api/v1/flash-sales/{sale}")).await.json()["admission"], line(600));
-    refused(&extend(&app, &ada, &sale).await, 404, "not_in_line");
+    assert_refused(&extend(&app, &ada, &sale).await, 404, "not_in_line");
     join(&app, &ada, &sale).await;
     let before = admitted(&app, &ada, &sale).await;
     assert_eq!(before["extensionSeconds"], 600);
     let waiting = join(&app, &bob, &sale).await.json();
     assert_eq!(waiting.get("extensionSeconds"), None, "nothing to extend yet: {waiting}");
-    refused(&extend(&app, &bob, &sale).await, 403, "not_admitted");
+    assert_refused(&extend(&app, &bob, &sale).await, 403, "not_admitted");
 
     let reply = extend(&app, &ada, &sale).await;
     assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
@@ -81,7 +82,7 @@ async fn whoever_is_admitted_gets_more_time_once_and_it_is_told_everywhere_alike
     assert_eq!(extended.len(), 1, "the second request left no trace: {events:?}");
     assert_eq!(extended[0]["until"], after["admittedUntil"]);
     let queue = format!("/flash-sales/{sale}/queue");
-    let row = until(async || {
+    let row = poll_until(async || {
         let page = merchant.get(&queue).await;
         let row =
             page["items"].as_array().unwrap().iter().find(|row| row["ticket"] == after["ticket"])?.clone();
@@ -89,7 +90,7 @@ async fn whoever_is_admitted_gets_more_time_once_and_it_is_told_everywhere_alike
     });
     assert_eq!(row.await["status"], "admitted");
 
-    app.turn_clock(61_000);
+    app.shift_clock(61_000);
     let told = app.get(&format!("/api/v1/flash-sales/{sale}")).await.json();
     assert_eq!((&told["available"], &told["waiting"]), (&json!(0), &json!(1)), "the unit is still set aside");
     assert_eq!(order(&app, &ada, &sale, 1).await.status, StatusCode::CREATED, "after the first end");
@@ -98,7 +99,7 @@ async fn whoever_is_admitted_gets_more_time_once_and_it_is_told_everywhere_alike
 #[tokio::test(flavor = "multi_thread")]
 async fn an_extension_that_is_not_used_ends_and_the_next_is_called() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let (ada, bob) = (app.register("ada").await, app.register("bob").await);
     let sale = merchant.sale(&json!({"quantity": 1, "admission": line(600)})).await;
     join(&app, &ada, &sale).await;
@@ -108,32 +109,32 @@ async fn an_extension_that_is_not_used_ends_and_the_next_is_called() {
     // What was promised outlives the process that promised it.
     let app = app.restart().await;
     assert_eq!(place(&app, &ada, &sale).await["admittedUntil"], after["admittedUntil"]);
-    app.turn_clock(661_000);
+    app.shift_clock(661_000);
     let called = admitted(&app, &bob, &sale).await;
     assert_eq!(called["extensionSeconds"], 600, "the next in line has the same right");
-    refused(&extend(&app, &ada, &sale).await, 404, "not_in_line");
+    assert_refused(&extend(&app, &ada, &sale).await, 404, "not_in_line");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sale_gives_no_more_time_than_it_promises() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let ada = app.register("ada").await;
     let sale = merchant.sale(&json!({"admission": line(0)})).await;
     let told = app.get(&format!("/api/v1/flash-sales/{sale}")).await.json();
     assert_eq!(told["admission"].get("extensionSeconds"), None, "none is none: {told}");
     join(&app, &ada, &sale).await;
     assert_eq!(admitted(&app, &ada, &sale).await.get("extensionSeconds"), None);
-    refused(&extend(&app, &ada, &sale).await, 409, "no_extension");
+    assert_refused(&extend(&app, &ada, &sale).await, 409, "no_extension");
     let open = merchant.sale(&json!({})).await;
-    refused(&extend(&app, &ada, &open).await, 409, "no_line");
-    refused(&extend(&app, &ada, UNKNOWN).await, 404, "sale_unknown");
+    assert_refused(&extend(&app, &ada, &open).await, 409, "no_line");
+    assert_refused(&extend(&app, &ada, UNKNOWN).await, 404, "sale_unknown");
 
     // A sale that runs may promise more of it, and never less.
     let path = format!("/flash-sales/{sale}");
     let edited = merchant.patch(&path, &json!({"admission": line(30)})).await;
     assert_eq!((edited.status, &edited.json()["admission"]), (StatusCode::OK, &line(30)), "{edited:?}");
-    refused(&merchant.patch(&path, &json!({"admission": line(29)})).await, 409, "promise_made");
+    assert_refused(&merchant.patch(&path, &json!({"admission": line(29)})).await, 409, "promise_made");
     assert_eq!(place(&app, &ada, &sale).await["extensionSeconds"], 30);
     assert_eq!(extend(&app, &ada, &sale).await.status, StatusCode::OK);
     let longer = merchant.patch(&path, &json!({"admission": line(40)})).await;

@@ -1,6 +1,6 @@
 //! Paying and refunding over HTTP. Crashes, lost replies and races are in `tests/payments`, below HTTP.
 
-use crate::support::{Reply, TestApp, Tokens};
+use crate::support::{HttpReply, SignedInUser, TestApp};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -24,27 +24,27 @@ async fn sale(app: &TestApp, quantity: u32) -> String {
     });
     let reply = app.post_as(&admin, "/api/v1/admin/flash-sales", &body).await;
     assert_eq!(reply.status, 201, "{reply:?}");
-    app.turn_clock(1_000);
+    app.shift_clock(1_000);
     reply.json()["id"].as_str().unwrap().to_owned()
 }
 
-async fn hold(app: &TestApp, buyer: &Tokens, sale: &str, quantity: u32) -> String {
+async fn hold(app: &TestApp, buyer: &SignedInUser, sale: &str, quantity: u32) -> String {
     let body = json!({"flashSaleId": sale, "quantity": quantity});
     let reply = app.post_as(&buyer.access, "/api/v1/orders", &body).await;
     assert_eq!(reply.status, 201, "{reply:?}");
     reply.json()["id"].as_str().unwrap().to_owned()
 }
 
-async fn pay(app: &TestApp, buyer: &Tokens, order: &str, method: &str, key: Option<&str>) -> Reply {
+async fn pay(app: &TestApp, buyer: &SignedInUser, order: &str, method: &str, key: Option<&str>) -> HttpReply {
     let mut request =
         app.request(Method::POST, &format!("/api/v1/orders/{order}/pay")).bearer_auth(&buyer.access);
     if let Some(key) = key {
         request = request.header("Idempotency-Key", key);
     }
-    Reply::of(request.json(&json!({"method": method}))).await
+    HttpReply::send(request.json(&json!({"method": method}))).await
 }
 
-async fn status(app: &TestApp, buyer: &Tokens, order: &str) -> Value {
+async fn status(app: &TestApp, buyer: &SignedInUser, order: &str) -> Value {
     app.get_as(&buyer.access, &format!("/api/v1/orders/{order}")).await.json()["status"].clone()
 }
 
@@ -90,7 +90,7 @@ async fn what_cannot_be_paid_is_told_clearly() {
     assert_eq!((over.status.as_u16(), over.problem().as_str()), (410, "order_expired"));
 
     let late = hold(&app, &anna, &sale, 1).await;
-    app.turn_clock(HOLD_S * 1000);
+    app.shift_clock(HOLD_S * 1000);
     let taken = hold(&app, &bert, &sale, 1).await;
     let reply = pay(&app, &anna, &late, "sandbox:approve", None).await;
     assert_eq!((reply.status.as_u16(), reply.problem().as_str()), (410, "order_expired"));
@@ -135,14 +135,14 @@ async fn an_order_that_is_cancelled_while_a_slow_bank_thinks_is_not_charged() {
     let order = hold(&app, &anna, &sale, 1).await;
     let cancelled = async {
         let id = order.parse().unwrap();
-        while app.instance.app.shop.payments.of_order(id).await.unwrap().is_none() {
+        while app.instance.app.shop.payments.find_by_order(id).await.unwrap().is_none() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         assert_eq!(pay(&app, &anna, &order, "sandbox:approve", None).await.problem(), "request_in_flight");
         app.request(Method::DELETE, &format!("/api/v1/orders/{order}")).bearer_auth(&anna.access)
     };
     let paying = pay(&app, &anna, &order, "sandbox:slow", None);
-    let (paid, cancel) = tokio::join!(paying, async { Reply::of(cancelled.await).await });
+    let (paid, cancel) = tokio::join!(paying, async { HttpReply::send(cancelled.await).await });
     assert_eq!(cancel.json()["status"], "cancelled", "{cancel:?}");
     assert_eq!((paid.status.as_u16(), paid.problem().as_str()), (410, "order_expired"), "{paid:?}");
     assert_eq!(paid.json()["detail"], "the order was cancelled; you were not charged");

@@ -1,15 +1,15 @@
 //! Bad input: each gets a whole problem document, and the next request is served as ever.
 
-use crate::support::{PASSWORD, Reply, TestApp};
+use crate::support::{HttpReply, PASSWORD, TestApp};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 const REGISTER: &str = "/api/v1/auth/register";
 
 /// A POST of these bytes as JSON.
-async fn post_raw(app: &TestApp, body: impl Into<reqwest::Body>) -> Reply {
+async fn post_raw(app: &TestApp, body: impl Into<reqwest::Body>) -> HttpReply {
     let request = app.request(Method::POST, REGISTER).header("content-type", "application/json");
-    Reply::of(request.body(body)).await
+    HttpReply::send(request.body(body)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,7 +43,7 @@ async fn a_method_that_a_resource_does_not_know_is_told_which_it_does() {
         (Method::POST, "/livez", "GET,HEAD"),
         (Method::from_bytes(b"BREW").unwrap(), REGISTER, "POST"),
     ] {
-        let reply = Reply::of(app.request(method, path)).await;
+        let reply = HttpReply::send(app.request(method, path)).await;
         assert_eq!(
             (reply.status, reply.problem().as_str()),
             (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed")
@@ -59,13 +59,13 @@ async fn a_body_that_is_not_json_is_unsupported() {
         ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", "", "/", "\u{fc}"]
     {
         let request = app.request(Method::POST, REGISTER).header("content-type", content_type).body("{}");
-        let reply = Reply::of(request).await;
+        let reply = HttpReply::send(request).await;
         assert_eq!(reply.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{content_type}");
         assert_eq!(reply.problem(), "unsupported_media_type");
     }
     for content_type in ["application/json; charset=utf-8", "Application/JSON", "application/vnd.shop+json"] {
         let request = app.request(Method::POST, REGISTER).header("content-type", content_type).body("{}");
-        assert_eq!(Reply::of(request).await.problem(), "invalid_body", "{content_type}");
+        assert_eq!(HttpReply::send(request).await.problem(), "invalid_body", "{content_type}");
     }
 }
 
@@ -124,7 +124,7 @@ async fn unknown_fields_and_wrong_types_are_pointed_at() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn names_of_a_hundred_thousand_characters_are_refused_in_few_words() {
-    let app = TestApp::with(&["--limits", "off", "--body-limit", "1048576"]).await;
+    let app = TestApp::start_with(&["--limits", "off", "--body-limit", "1048576"]).await;
     let huge = "a".repeat(100_000);
     let bodies = [
         json!({"email": format!("{huge}@example.com"), "username": huge, "password": huge}),
@@ -154,7 +154,7 @@ async fn a_body_of_ten_megabytes_gets_its_answer() {
     assert_eq!((reply.status, reply.problem().as_str()), (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"));
 
     // A body where none is expected is refused too.
-    let reply = Reply::of(app.request(Method::GET, "/livez").body(vec![0; 100_000])).await;
+    let reply = HttpReply::send(app.request(Method::GET, "/livez").body(vec![0; 100_000])).await;
     assert_eq!(reply.problem(), "body_too_large");
     let fits = format!("{{\"email\":\"{}\"}}", "a".repeat(65_536 - 12));
     assert_eq!(fits.len(), 65_536);

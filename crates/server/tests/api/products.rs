@@ -1,7 +1,7 @@
 //! Products: what everyone sees, what admins make of it, and what is refused.
 
-use crate::merchant::{Merchant, eur, id, wrong};
-use crate::support::{Reply, TestApp};
+use crate::merchant::{Merchant, error_pointers, eur, id};
+use crate::support::{HttpReply, TestApp};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
@@ -23,7 +23,7 @@ async fn only_admins_make_products() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_product_is_made_shown_edited_and_deleted() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let body = json!({
         "name": "<script>alert('ö')</script>'; DROP TABLE products; --",
         "description": "Two\nlines",
@@ -61,7 +61,7 @@ async fn a_product_is_made_shown_edited_and_deleted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_bad_field_is_told_at_once() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let body = json!({
         "name": "",
         "description": 7,
@@ -70,26 +70,29 @@ async fn every_bad_field_is_told_at_once() {
         "imageUrl": "javascript:alert(1)",
         "colour": "red",
     });
-    let pointers = wrong(&merchant.post("/products", &body).await);
+    let pointers = error_pointers(&merchant.post("/products", &body).await);
     let expected =
         ["/category", "/colour", "/description", "/imageUrl", "/name", "/price/amount", "/price/currency"];
     assert_eq!(pointers, expected);
-    let nothing = wrong(&merchant.post("/products", &json!({})).await);
+    let nothing = error_pointers(&merchant.post("/products", &json!({})).await);
     assert_eq!(nothing, ["/name", "/price"]);
-    assert_eq!(wrong(&merchant.post("/products", &json!([])).await)[0], "");
+    assert_eq!(error_pointers(&merchant.post("/products", &json!([])).await)[0], "");
 
     for amount in [json!(49.99), json!("4999"), json!(1e30), json!(null), json!(100_000_000_001_i64)] {
         let body = json!({"name": "A thing", "price": {"amount": amount, "currency": "JPY"}});
-        assert_eq!(wrong(&merchant.post("/products", &body).await), ["/price/amount"], "{amount}");
+        assert_eq!(error_pointers(&merchant.post("/products", &body).await), ["/price/amount"], "{amount}");
     }
     let long = "x".repeat(201);
-    assert_eq!(wrong(&merchant.post("/products", &json!({"name": long, "price": eur(1)})).await), ["/name"]);
+    assert_eq!(
+        error_pointers(&merchant.post("/products", &json!({"name": long, "price": eur(1)})).await),
+        ["/name"]
+    );
     let huge = merchant.post("/products", &json!({"name": "x".repeat(100_000), "price": eur(1)})).await;
     assert_eq!(huge.status, StatusCode::PAYLOAD_TOO_LARGE);
 
     let path = format!("/products/{}", merchant.product("A thing").await);
     assert_eq!(
-        wrong(&merchant.patch(&path, &json!({"name": null, "price": null, "id": 1})).await),
+        error_pointers(&merchant.patch(&path, &json!({"name": null, "price": null, "id": 1})).await),
         ["/id", "/name", "/price"]
     );
 }
@@ -97,7 +100,7 @@ async fn every_bad_field_is_told_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn products_are_listed_in_pages_newest_first() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let mut made = Vec::new();
     for n in 0..5 {
         made.push(merchant.product(&format!("Thing {n}")).await);
@@ -119,14 +122,14 @@ async fn products_are_listed_in_pages_newest_first() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_product_that_is_on_sale_is_not_deleted_and_keeps_its_currency() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let product = merchant.product("A thing").await;
     let sale = merchant.post("/flash-sales", &merchant.sale_body(&product, &json!({}))).await;
     let (path, sale) = (format!("/products/{product}"), id(&sale.json()));
     let reply = merchant.delete(&path).await;
     assert_eq!((reply.status, reply.problem().as_str()), (StatusCode::CONFLICT, "product_in_use"));
     let dollars = json!({"price": {"amount": 1, "currency": "USD"}});
-    assert_eq!(wrong(&merchant.patch(&path, &dollars).await), ["/price/currency"]);
+    assert_eq!(error_pointers(&merchant.patch(&path, &dollars).await), ["/price/currency"]);
 
     assert_eq!(merchant.post(&format!("/flash-sales/{sale}/close"), &json!({})).await.status, StatusCode::OK);
     assert_eq!(merchant.patch(&path, &dollars).await.status, StatusCode::OK);
@@ -138,14 +141,14 @@ async fn a_product_that_is_on_sale_is_not_deleted_and_keeps_its_currency() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edited_product_changes_the_version_of_its_sales_pages() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let product = merchant.product("A thing").await;
     let sale = id(&merchant.post("/flash-sales", &merchant.sale_body(&product, &json!({}))).await.json());
     let path = format!("/api/v1/flash-sales/{sale}");
     let etag = app.get(&path).await.header("etag").to_owned();
     merchant.patch(&format!("/products/{product}"), &json!({"name": "Another thing"})).await;
     let request = app.request(Method::GET, &path).header("if-none-match", &etag);
-    let reply = Reply::of(request).await;
+    let reply = HttpReply::send(request).await;
     assert_eq!(reply.status, StatusCode::OK);
     assert_eq!(reply.json()["product"]["name"], "Another thing");
 }

@@ -1,9 +1,9 @@
 //! What the tables show: an admin sees what buyers did, at once, and after a restart too.
 
 use crate::merchant::{Merchant, eur, id, order};
-use crate::support::{Reply, TestApp};
+use crate::support::{HttpReply, TestApp};
 use reqwest::{Method, StatusCode};
-use sale::{Entry, Event, SaleId, Seq, Source};
+use sale::{Event, EventSeq, LedgerEntry, SaleId, UnitSource};
 use serde_json::{Value, json};
 
 fn column(page: &Value, name: &str) -> Vec<Value> {
@@ -13,7 +13,7 @@ fn column(page: &Value, name: &str) -> Vec<Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_admin_sees_orders_as_soon_as_they_are_made() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let sale = merchant.sale(&json!({"payment": "none", "limitPerBuyer": 3})).await;
     let held = merchant.sale(&json!({"limitPerBuyer": 3})).await;
     let (ada, bob) = (app.register("ada").await, app.register("bob").await);
@@ -53,7 +53,7 @@ async fn an_admin_sees_orders_as_soon_as_they_are_made() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_overview_adds_up() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let sale = merchant.sale(&json!({"limitPerBuyer": 2, "quantity": 4})).await;
     let (ada, bob) = (app.register("ada").await, app.register("bob").await);
     let paid = id(&order(&app, &ada, &sale, 2).await.json());
@@ -82,7 +82,7 @@ async fn the_overview_adds_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_line_is_shown_in_order_and_in_pages() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let fifo = json!({"quantity": 1, "admission": {"type": "fifo", "perSecond": 10, "checkoutSeconds": 600}});
     let sale = merchant.sale(&fifo).await;
     for name in ["ada", "bob", "cyd"] {
@@ -107,12 +107,12 @@ async fn the_line_is_shown_in_order_and_in_pages() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ledger_is_shown_event_by_event_also_after_a_restart() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let sale = merchant.sale(&json!({})).await;
     let buyer = app.register("ada").await;
     let made = id(&order(&app, &buyer, &sale, 1).await.json());
     let app = app.restart().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     merchant.post(&format!("/flash-sales/{sale}/restock"), &json!({"quantity": 3})).await;
     let page = merchant.get(&format!("/flash-sales/{sale}/events")).await;
     assert_eq!(column(&page, "kind"), ["configured", "held", "restocked"]);
@@ -132,14 +132,14 @@ async fn the_ledger_is_shown_event_by_event_also_after_a_restart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ledger_can_be_rebuilt_from_what_the_api_tells() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let line = json!({"type": "fifo", "perSecond": 9, "checkoutSeconds": 60, "lineOpensSecondsBefore": 7});
     let sale = merchant.sale(&json!({"admission": line})).await;
     let buyer = app.register("ada").await;
     app.post_as(&buyer.access, "/api/v1/queue/join", &json!({"flashSaleId": sale})).await;
     let body = json!({"flashSaleId": sale, "quantity": 1});
     let request = app.request(Method::POST, "/api/v1/orders").bearer_auth(&buyer.access).json(&body);
-    let made = Reply::of(request.header("idempotency-key", "k1")).await;
+    let made = HttpReply::send(request.header("idempotency-key", "k1")).await;
     assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
     let made = id(&made.json());
     let (path, method) = (format!("/api/v1/orders/{made}/pay"), json!({"method": "sandbox:approve"}));
@@ -147,24 +147,24 @@ async fn the_ledger_can_be_rebuilt_from_what_the_api_tells() {
     merchant.post(&format!("/flash-sales/{sale}/pause"), &json!({})).await;
 
     let page = merchant.get(&format!("/flash-sales/{sale}/events")).await;
-    let told: Vec<Entry> = page["items"]
+    let told: Vec<LedgerEntry> = page["items"]
         .as_array()
         .unwrap()
         .iter()
         .map(|item| rehearsal::ledger::parse(item).unwrap())
         .collect();
     let id = SaleId(sale.parse().unwrap());
-    let recorded = app.instance.app.shop.engine.ledger().read(id, Seq(0), 100).await.unwrap();
+    let recorded = app.instance.app.shop.engine.ledger().read_entries(id, EventSeq(0), 100).await.unwrap();
     assert_eq!(told, recorded);
     assert_eq!(column(&page, "kind"), ["configured", "joined", "admitted", "held", "confirmed", "paused"]);
     let Event::Held { from, key, .. } = told[3].event else { panic!("{:?}", told[3]) };
-    assert!(matches!(from, Source::Admission { .. }) && key.is_some(), "{:?}", told[3]);
+    assert!(matches!(from, UnitSource::Admission { .. }) && key.is_some(), "{:?}", told[3]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_buyer_sees_an_order_at_once_and_what_became_of_it() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let sale = merchant.sale(&json!({"holdSeconds": 30, "limitPerBuyer": 50, "quantity": 50})).await;
     let buyer = app.register("ada").await;
     for n in 1..=20 {
@@ -173,7 +173,7 @@ async fn a_buyer_sees_an_order_at_once_and_what_became_of_it() {
         assert_eq!(column(&own, "id").len(), n);
         assert_eq!(own["items"][0]["id"], json!(made));
     }
-    app.turn_clock(31_000);
+    app.shift_clock(31_000);
     let path = format!("/flash-sales/{sale}/orders?status=expired");
     for _ in 0..200 {
         if column(&merchant.get(&path).await, "id").len() == 20 {

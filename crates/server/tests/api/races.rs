@@ -2,16 +2,22 @@
 //! which they arrive, the sums add up and nobody is told something that is not so.
 
 use crate::merchant::{Merchant, id, order};
-use crate::support::{Reply, TestApp, Tokens};
+use crate::support::{HttpReply, SignedInUser, TestApp};
 use futures::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-async fn order_with_key(app: &TestApp, buyer: &Tokens, sale: &str, quantity: u32, key: &str) -> Reply {
+async fn order_with_key(
+    app: &TestApp,
+    buyer: &SignedInUser,
+    sale: &str,
+    quantity: u32,
+    key: &str,
+) -> HttpReply {
     let request = app.request(Method::POST, "/api/v1/orders").bearer_auth(&buyer.access);
-    Reply::of(
+    HttpReply::send(
         request.header("idempotency-key", key).json(&json!({"flashSaleId": sale, "quantity": quantity})),
     )
     .await
@@ -21,16 +27,18 @@ async fn sale_now(app: &TestApp, sale: &str) -> Value {
     app.get(&format!("/api/v1/flash-sales/{sale}")).await.json()
 }
 
-async fn buyers(app: &TestApp, name: &str, count: usize) -> Vec<Tokens> {
+async fn buyers(app: &TestApp, name: &str, count: usize) -> Vec<SignedInUser> {
     join_all((0..count).map(async |n| app.register(&format!("{name}{n}")).await)).await
 }
 
-async fn cancel(app: &TestApp, buyer: &Tokens, order: &str) -> Reply {
-    Reply::of(app.request(Method::DELETE, &format!("/api/v1/orders/{order}")).bearer_auth(&buyer.access))
-        .await
+async fn cancel(app: &TestApp, buyer: &SignedInUser, order: &str) -> HttpReply {
+    HttpReply::send(
+        app.request(Method::DELETE, &format!("/api/v1/orders/{order}")).bearer_auth(&buyer.access),
+    )
+    .await
 }
 
-async fn pay(app: &TestApp, buyer: &Tokens, order: &str) -> Reply {
+async fn pay(app: &TestApp, buyer: &SignedInUser, order: &str) -> HttpReply {
     let body = json!({"method": "sandbox:approve"});
     app.post_as(&buyer.access, &format!("/api/v1/orders/{order}/pay"), &body).await
 }
@@ -38,7 +46,7 @@ async fn pay(app: &TestApp, buyer: &Tokens, order: &str) -> Reply {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_request_fifty_times_in_parallel_makes_one_order() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let (ada, bob) = (app.register("ada").await, app.register("bob").await);
     let sale = merchant.sale(&json!({"quantity": 100})).await;
     let replies = join_all((0..50).map(|_| order(&app, &ada, &sale, 1))).await;
@@ -86,7 +94,7 @@ async fn the_same_request_fifty_times_in_parallel_makes_one_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_buyer_who_joins_from_twenty_tabs_has_one_ticket() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let fifo = json!({"admission": {"type": "fifo", "perSecond": 1, "checkoutSeconds": 60}});
     let sale = merchant.sale(&fifo).await;
     let everyone = buyers(&app, "tab", 3).await;
@@ -107,7 +115,7 @@ async fn a_buyer_who_joins_from_twenty_tabs_has_one_ticket() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_is_paid_fifty_times_at_once_is_charged_once() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let ada = app.register("ada").await;
     let sale = merchant.sale(&json!({})).await;
     let made = id(&order(&app, &ada, &sale, 1).await.json());
@@ -128,7 +136,7 @@ async fn an_order_that_is_paid_fifty_times_at_once_is_charged_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_is_paid_and_cancelled_at_once_is_one_or_the_other() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let ada = app.register("ada").await;
     let sale = merchant.sale(&json!({"quantity": 16, "limitPerBuyer": 16})).await;
     let mut sold = 0;
@@ -160,7 +168,7 @@ async fn an_order_that_is_paid_and_cancelled_at_once_is_one_or_the_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_leaves_while_being_admitted_takes_no_unit_along() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let admission = json!({"type": "fifo", "perSecond": 1000, "checkoutSeconds": 600});
     let sale = merchant.sale(&json!({"quantity": 3, "admission": admission})).await;
     let everyone = buyers(&app, "leaver", 12).await;
@@ -169,7 +177,8 @@ async fn whoever_leaves_while_being_admitted_takes_no_unit_along() {
         let joined = app.post_as(&buyer.access, "/api/v1/queue/join", &json!({"flashSaleId": sale})).await;
         assert_eq!(joined.status, StatusCode::CREATED);
         // Twice at once: one of them finds the place, the other finds it gone.
-        let leave = async || Reply::of(app.request(Method::DELETE, &path).bearer_auth(&buyer.access)).await;
+        let leave =
+            async || HttpReply::send(app.request(Method::DELETE, &path).bearer_auth(&buyer.access)).await;
         let (one, two) = tokio::join!(leave(), leave());
         let statuses: BTreeSet<u16> = [one.status.as_u16(), two.status.as_u16()].into();
         assert_eq!(statuses, [204, 404].into(), "{one:?} {two:?}");
@@ -183,7 +192,7 @@ async fn whoever_leaves_while_being_admitted_takes_no_unit_along() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sale_that_is_edited_paused_restocked_and_closed_while_it_sells_loses_nothing() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let sale = merchant.sale(&json!({"quantity": 20, "limitPerBuyer": 4})).await;
     let path = format!("/flash-sales/{sale}");
     let everyone = buyers(&app, "rush", 12).await;
@@ -239,7 +248,7 @@ async fn a_sale_that_is_edited_paused_restocked_and_closed_while_it_sells_loses_
 #[tokio::test(flavor = "multi_thread")]
 async fn buyers_are_served_in_the_middle_of_a_registration_storm() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let ada = app.register("ada").await;
     let sale = merchant.sale(&json!({"quantity": 100, "limitPerBuyer": 100})).await;
     let hashing = async {

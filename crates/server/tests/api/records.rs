@@ -1,7 +1,7 @@
 //! What a merchant looks up: orders by parts of names and by dates, the line from a buyer's place on, the ledger from either end.
 
-use crate::merchant::{Merchant, id, order, wrong};
-use crate::support::{Reply, TestApp, Tokens};
+use crate::merchant::{Merchant, error_pointers, id, order};
+use crate::support::{HttpReply, SignedInUser, TestApp};
 use futures::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ async fn all(merchant: &Merchant<'_>, path: &str) -> (Vec<Value>, usize) {
     }
 }
 
-async fn bought(app: &TestApp, buyer: &Tokens, sale: &str) -> String {
+async fn bought(app: &TestApp, buyer: &SignedInUser, sale: &str) -> String {
     let reply = order(app, buyer, sale, 1).await;
     assert_eq!(reply.status, StatusCode::CREATED, "{reply:?}");
     id(&reply.json())
@@ -35,7 +35,7 @@ async fn bought(app: &TestApp, buyer: &Tokens, sale: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_are_found_by_parts_of_names_and_ids() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let (ann, joan, bob) =
         (app.register("Ann_1").await, app.register("joanna").await, app.register("bob").await);
     let (one, two) = (merchant.sale(&json!({})).await, merchant.sale(&json!({})).await);
@@ -89,16 +89,16 @@ async fn orders_are_found_by_parts_of_names_and_ids() {
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_are_found_by_status_and_by_when_they_were_made() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let sale = merchant.sale(&json!({"limitPerBuyer": 9})).await;
     let ada = app.register("ada").await;
     let mut made = Vec::new();
     for _ in 0..3 {
         made.push((merchant.now().0, bought(&app, &ada, &sale).await));
-        app.turn_clock(60_000);
+        app.shift_clock(60_000);
     }
     let cancel = app.request(Method::DELETE, &format!("/api/v1/orders/{}", made[1].1));
-    assert_eq!(Reply::of(cancel.bearer_auth(&ada.access)).await.status, StatusCode::OK);
+    assert_eq!(HttpReply::send(cancel.bearer_auth(&ada.access)).await.status, StatusCode::OK);
     let [first, second, third] = [&made[0].1, &made[1].1, &made[2].1];
     let orders = merchant.get("/orders").await;
     let at = |n: usize| orders["items"][2 - n]["createdAt"].as_str().unwrap().to_owned();
@@ -123,9 +123,9 @@ async fn orders_are_found_by_status_and_by_when_they_were_made() {
     }
     let ask = async |query: &str| app.get_as(&merchant.token, &format!("/api/v1/admin/orders{query}")).await;
     let reply = ask("?status=lost&from=yesterday&to=2026-11-27").await;
-    assert_eq!(wrong(&reply), ["/from", "/status", "/to"]);
-    assert_eq!(wrong(&ask(&format!("?q={}", "x".repeat(255))).await), ["/q"]);
-    assert_eq!(wrong(&ask(".csv?from=2026-11-27T00:00:00").await), ["/from"]);
+    assert_eq!(error_pointers(&reply), ["/from", "/status", "/to"]);
+    assert_eq!(error_pointers(&ask(&format!("?q={}", "x".repeat(255))).await), ["/q"]);
+    assert_eq!(error_pointers(&ask(".csv?from=2026-11-27T00:00:00").await), ["/from"]);
     assert_eq!(ask(".csv?limit=2").await.problem(), "invalid_query");
 }
 
@@ -133,7 +133,7 @@ async fn orders_are_found_by_status_and_by_when_they_were_made() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_search_that_fits_a_crowd_finds_all_of_it() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let sale = merchant.sale(&json!({})).await;
     write_crowd(&app, &sale).await;
     let (found, pages) = all(&merchant, "/orders?q=CROWD&limit=50").await;
@@ -191,7 +191,7 @@ async fn write_crowd(app: &TestApp, sale: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_line_is_told_from_a_buyers_place_on() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let admission =
         json!({"type": "fifo", "perSecond": 1, "checkoutSeconds": 60, "lineOpensSecondsBefore": 600});
     let more = json!({"startsAt": merchant.moment(300_000), "admission": admission});
@@ -213,14 +213,14 @@ async fn the_line_is_told_from_a_buyers_place_on() {
     let next = first["nextCursor"].as_str().unwrap();
     assert_eq!(tickets(&format!("?buyer=bob@example.com&cursor={next}")).await, [3]);
     let leave = app.request(Method::DELETE, &format!("/api/v1/queue/leave?flashSaleId={sale}"));
-    Reply::of(leave.bearer_auth(&buyers[1].access)).await;
+    HttpReply::send(leave.bearer_auth(&buyers[1].access)).await;
     assert_eq!(tickets("?buyer=bob@example.com").await, [0; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ledger_is_read_from_either_end_and_by_what_is_looked_for() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let admission = json!({"type": "fifo", "perSecond": 100, "checkoutSeconds": 600});
     let sale = merchant.sale(&json!({"admission": admission})).await;
     let buyers = join_all((0..5).map(async |n| app.register(&format!("buyer{n}")).await)).await;
@@ -285,6 +285,6 @@ async fn the_ledger_is_read_from_either_end_and_by_what_is_looked_for() {
     for (query, field) in
         [("kind=lost", "/kind"), ("order=up", "/order"), ("ticket=-1", "/ticket"), ("cursor=%25", "/cursor")]
     {
-        assert_eq!(wrong(&ask(query).await), [field], "{query}");
+        assert_eq!(error_pointers(&ask(query).await), [field], "{query}");
     }
 }

@@ -2,25 +2,25 @@
 //! written anew.
 
 use crate::merchant::{Merchant, eur, id, order};
-use crate::support::{Reply, TestApp, Tokens};
+use crate::support::{HttpReply, SignedInUser, TestApp};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::time::Duration;
 
 const FIFO: &str = r#"{"type": "fifo", "perSecond": 50, "checkoutSeconds": 600}"#;
 
-async fn join(app: &TestApp, buyer: &Tokens, sale: &str) {
+async fn join(app: &TestApp, buyer: &SignedInUser, sale: &str) {
     let reply = app.post_as(&buyer.access, "/api/v1/queue/join", &json!({"flashSaleId": sale})).await;
     assert_eq!(reply.status, StatusCode::CREATED, "{reply:?}");
 }
 
-async fn pay(app: &TestApp, buyer: &Tokens, order: &str, how: &str) -> Reply {
+async fn pay(app: &TestApp, buyer: &SignedInUser, order: &str, how: &str) -> HttpReply {
     let body = json!({"method": format!("sandbox:{how}")});
     app.post_as(&buyer.access, &format!("/api/v1/orders/{order}/pay"), &body).await
 }
 
 /// Asks until the answer is what is looked for.
-async fn settled(merchant: &Merchant<'_>, path: &str, is_there: impl Fn(&Value) -> bool) -> Value {
+async fn wait_for_settled(merchant: &Merchant<'_>, path: &str, is_there: impl Fn(&Value) -> bool) -> Value {
     for _ in 0..300 {
         let answer = merchant.get(path).await;
         if is_there(&answer) {
@@ -36,7 +36,7 @@ fn sum(series: &Value, name: &str) -> u64 {
 }
 
 /// A small drop: four join, three are admitted, two order, one pays, one's card is declined.
-async fn small_drop(app: &TestApp, merchant: &Merchant<'_>) -> (String, String) {
+async fn run_small_drop(app: &TestApp, merchant: &Merchant<'_>) -> (String, String) {
     let sale = merchant
         .sale(&json!({"quantity": 3, "admission": serde_json::from_str::<Value>(FIFO).unwrap()}))
         .await;
@@ -47,27 +47,28 @@ async fn small_drop(app: &TestApp, merchant: &Merchant<'_>) -> (String, String) 
         buyers.push(buyer);
     }
     let line = format!("/flash-sales/{sale}/queue");
-    settled(merchant, &line, |page| page["items"][2]["status"] == "admitted").await;
-    app.turn_clock(2_000);
+    wait_for_settled(merchant, &line, |page| page["items"][2]["status"] == "admitted").await;
+    app.shift_clock(2_000);
     let paid = id(&order(app, &buyers[0], &sale, 1).await.json());
     let declined = id(&order(app, &buyers[1], &sale, 1).await.json());
     assert_eq!(order(app, &buyers[3], &sale, 1).await.problem(), "not_admitted");
-    app.turn_clock(5_000);
+    app.shift_clock(5_000);
     assert_eq!(pay(app, &buyers[0], &paid, "approve").await.status, StatusCode::OK);
     assert_eq!(pay(app, &buyers[1], &declined, "decline").await.problem(), "payment_declined");
     let left = app.request(reqwest::Method::DELETE, &format!("/api/v1/queue/leave?flashSaleId={sale}"));
-    assert!(Reply::of(left.bearer_auth(&buyers[2].access)).await.status.is_success());
+    assert!(HttpReply::send(left.bearer_auth(&buyers[2].access)).await.status.is_success());
     (sale, paid)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sale_is_told_over_time_as_the_ledger_has_it_also_after_a_restart() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
-    let (sale, _) = small_drop(&app, &merchant).await;
+    let merchant = Merchant::sign_in(&app).await;
+    let (sale, _) = run_small_drop(&app, &merchant).await;
     let path = format!("/flash-sales/{sale}/series?step=1");
     let told =
-        settled(&merchant, &path, |told| sum(told, "refused") == 1 && sum(told, "admitted") == 4).await;
+        wait_for_settled(&merchant, &path, |told| sum(told, "refused") == 1 && sum(told, "admitted") == 4)
+            .await;
     for (name, count) in [
         ("joined", 4),
         ("admitted", 4),
@@ -99,7 +100,7 @@ async fn a_sale_is_told_over_time_as_the_ledger_has_it_also_after_a_restart() {
     }
     let summary = merchant.get(&format!("/flash-sales/{sale}/summary")).await;
     let app = app.restart().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let (from, to) = (told["from"].as_str().unwrap(), told["to"].as_str().unwrap());
     let again = merchant.get(&format!("/flash-sales/{sale}/series?step=1&from={from}&to={to}")).await;
     assert_eq!(again["buckets"], told["buckets"]);
@@ -111,12 +112,13 @@ async fn a_sale_is_told_over_time_as_the_ledger_has_it_also_after_a_restart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_summary_adds_up() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
-    let (sale, paid) = small_drop(&app, &merchant).await;
+    let merchant = Merchant::sign_in(&app).await;
+    let (sale, paid) = run_small_drop(&app, &merchant).await;
     let path = format!("/flash-sales/{sale}/summary");
-    let told =
-        settled(&merchant, &path, |told| told["refusals"] == json!([{"code": "not_admitted", "count": 1}]))
-            .await;
+    let told = wait_for_settled(&merchant, &path, |told| {
+        told["refusals"] == json!([{"code": "not_admitted", "count": 1}])
+    })
+    .await;
     assert_eq!((&told["buyers"], &told["revenue"], &told["outOfOrder"]), (&json!(1), &eur(2999), &json!(0)));
     assert_eq!((&told["totals"]["joined"], &told["totals"]["confirmed"]), (&json!(4), &json!(1)));
     assert_eq!(told["orders"].as_array().unwrap().len(), 2);
@@ -132,7 +134,7 @@ async fn the_summary_adds_up() {
     // A refund takes a buyer and the revenue away again; the figures follow.
     let refund = merchant.post(&format!("/orders/{paid}/refund"), &json!({"restock": true})).await;
     assert_eq!(refund.status, StatusCode::OK, "{refund:?}");
-    let told = settled(&merchant, &path, |told| told["totals"]["refunded"] == 1).await;
+    let told = wait_for_settled(&merchant, &path, |told| told["totals"]["refunded"] == 1).await;
     assert_eq!((&told["buyers"], &told["revenue"]), (&json!(0), &eur(0)));
     assert_eq!(told["payment"]["count"], 1, "it was paid all the same");
     assert_eq!(told["lastActivityAt"], last, "a refund is not the sale's activity");
@@ -141,7 +143,7 @@ async fn the_summary_adds_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sale_that_sells_at_once_sells_out_at_a_moment() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let sale = merchant.sale(&json!({"quantity": 2, "payment": "none"})).await;
     for name in ["ada", "bob"] {
         order(&app, &app.register(name).await, &sale, 1).await;
@@ -155,7 +157,7 @@ async fn a_sale_that_sells_at_once_sells_out_at_a_moment() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sale_of_which_nothing_is_known_has_empty_figures() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let soon = json!({"startsAt": merchant.moment(600_000)});
     let sale = merchant.sale(&soon).await;
     let series = merchant.get(&format!("/flash-sales/{sale}/series")).await;
@@ -168,7 +170,7 @@ async fn a_sale_of_which_nothing_is_known_has_empty_figures() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_range_is_checked_and_never_has_too_many_buckets() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let sale = merchant.sale(&json!({})).await;
     let (from, to) = (merchant.moment(-86_400_000), merchant.moment(0));
     for bad in [
@@ -202,7 +204,7 @@ async fn a_range_is_checked_and_never_has_too_many_buckets() {
 #[tokio::test(flavor = "multi_thread")]
 async fn this_server_tells_how_long_its_answers_took() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let sale = merchant.sale(&json!({})).await;
     let orders = |told: &Value| {
         let all = told["latencies"].as_array().unwrap();

@@ -3,21 +3,21 @@
 use crate::support::TestApp;
 use axum::http::HeaderMap;
 use futures::future::join_all;
-use own_servers::postgres::Postgres;
-use own_servers::redis::{Cluster, Server};
+use own_servers::postgres::PostgresServer;
+use own_servers::redis::{RedisCluster, RedisServer};
 use reqwest::StatusCode;
 use sale::time::Timestamp;
 use serde_json::json;
-use server::http::limits::{Class, Key, Limits, Rate, Rates, shared};
-use server::telemetry::Stopwatch;
+use server::http::limits::{LimitClass, LimitKey, RateLimit, RateLimiter, RateLimits, shared};
+use server::telemetry::WorkTimer;
 use server::telemetry::metrics::Counter;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// One comes back each quarter of an hour: none while a test runs.
-const HUNDRED: Rate = Rate { quota: 100, window_s: 86_400 };
-const RATES: Rates = Rates { auth: HUNDRED, buy: HUNDRED, read: HUNDRED };
+const HUNDRED: RateLimit = RateLimit { quota: 100, window_s: 86_400 };
+const RATES: RateLimits = RateLimits { auth: HUNDRED, buy: HUNDRED, read: HUNDRED };
 /// How often it is looked whether something has come to be, 10 ms apart.
 const LOOKS: usize = 1_000;
 
@@ -25,45 +25,45 @@ const LOOKS: usize = 1_000;
 const AHEAD_MS: i64 = 5_000;
 
 struct Instance {
-    limits: Limits,
+    limits: RateLimiter,
     now: Timestamp,
     counted_alone: Counter,
 }
 
 impl Instance {
-    async fn at(url: &str, rates: Rates, ahead_ms: i64) -> Self {
+    async fn start_at(url: &str, rates: RateLimits, ahead_ms: i64) -> Self {
         let now = Timestamp(1_800_000_000_000 + ahead_ms);
         let counted_alone = Counter::default();
-        let settings = shared::Settings {
-            address: shared::Address::parse(url).unwrap(),
+        let settings = shared::SharedLimiterSettings {
+            address: shared::LimiterAddress::parse(url).unwrap(),
             now: Arc::new(move || now),
             counted_alone: counted_alone.clone(),
         };
-        Self { limits: Limits::shared(rates, settings).await, now, counted_alone }
+        Self { limits: RateLimiter::connect_shared(rates, settings).await, now, counted_alone }
     }
 
-    async fn two(url: &str) -> [Self; 2] {
-        [Self::at(url, RATES, 0).await, Self::at(url, RATES, AHEAD_MS).await]
+    async fn start_pair(url: &str) -> [Self; 2] {
+        [Self::start_at(url, RATES, 0).await, Self::start_at(url, RATES, AHEAD_MS).await]
     }
 
-    async fn allows(&self, class: Class, key: Key) -> bool {
-        self.limits.take(class, key, self.now).await.retry_after_s.is_none()
+    async fn allows(&self, class: LimitClass, key: LimitKey) -> bool {
+        self.limits.count_request(class, key, self.now).await.retry_after_s.is_none()
     }
 
     /// How many of so many requests are allowed, one after the other.
-    async fn allowed_of(&self, requests: usize, key: Key) -> usize {
+    async fn count_allowed(&self, requests: usize, key: LimitKey) -> usize {
         let mut allowed = 0;
         for _ in 0..requests {
-            allowed += usize::from(self.allows(Class::Buy, key).await);
+            allowed += usize::from(self.allows(LimitClass::Buy, key).await);
         }
         allowed
     }
 
     /// Waits until requests are counted by all again.
-    async fn until_shared(&self) {
+    async fn wait_until_shared(&self) {
         for n in 0..LOOKS {
             let before = self.counted_alone.get();
-            self.allows(Class::Buy, network(n)).await;
+            self.allows(LimitClass::Buy, network(n)).await;
             if self.counted_alone.get() == before {
                 return;
             }
@@ -73,18 +73,18 @@ impl Instance {
     }
 }
 
-fn key(n: u8) -> Key {
-    Key::address(IpAddr::from([10, 0, 0, n]))
+fn key(n: u8) -> LimitKey {
+    LimitKey::from_address(IpAddr::from([10, 0, 0, n]))
 }
 
 /// As many keys as one likes.
-fn network(n: usize) -> Key {
+fn network(n: usize) -> LimitKey {
     let [a, b, c, d] = u32::try_from(n).unwrap().to_be_bytes();
-    Key::address(IpAddr::from([0x20, 1, 0xd, 0xb8, a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0]))
+    LimitKey::from_address(IpAddr::from([0x20, 1, 0xd, 0xb8, a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0]))
 }
 
 /// How many scripts a server has run.
-fn scripts_run(server: &Server) -> u64 {
+fn scripts_run(server: &RedisServer) -> u64 {
     let info: String = redis::from_redis_value(server.ask(&["INFO", "commandstats"])).unwrap();
     let line = info.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")).unwrap();
     line.split(',').next().unwrap().parse().unwrap()
@@ -92,20 +92,20 @@ fn scripts_run(server: &Server) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_hundred_and_first_request_is_refused_wherever_it_lands() {
-    let server = Server::start();
-    let [one, two] = Instance::two(&server.url()).await;
-    for class in [Class::Auth, Class::Buy] {
+    let server = RedisServer::start();
+    let [one, two] = Instance::start_pair(&server.url()).await;
+    for class in [LimitClass::Auth, LimitClass::Buy] {
         for n in 0..100 {
             let instance = [&one, &two][n % 2];
-            let decision = instance.limits.take(class, key(1), instance.now).await;
+            let decision = instance.limits.count_request(class, key(1), instance.now).await;
             assert_eq!(decision.retry_after_s, None);
             let mut headers = HeaderMap::new();
-            decision.tell(&mut headers);
+            decision.write_headers(&mut headers);
             let told = headers["ratelimit"].to_str().unwrap();
             assert!(told.contains(&format!("r={};", 99 - n)), "{told} after {n}");
         }
         for instance in [&one, &two] {
-            let refused = instance.limits.take(class, key(1), instance.now).await.retry_after_s;
+            let refused = instance.limits.count_request(class, key(1), instance.now).await.retry_after_s;
             assert!(refused.is_some_and(|s| (860..=864).contains(&s)), "{refused:?}");
             assert!(instance.allows(class, key(2)).await, "another has a bucket of their own");
         }
@@ -115,12 +115,12 @@ async fn the_hundred_and_first_request_is_refused_wherever_it_lands() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn parallel_requests_over_two_instances_get_exactly_the_quota() {
-    let server = Server::start();
-    let instances = Instance::two(&server.url()).await.map(Arc::new);
+    let server = RedisServer::start();
+    let instances = Instance::start_pair(&server.url()).await.map(Arc::new);
     let tasks = instances.iter().flat_map(|instance| {
         (0..4).map(|_| {
             let instance = Arc::clone(instance);
-            tokio::spawn(async move { instance.allowed_of(50, key(1)).await })
+            tokio::spawn(async move { instance.count_allowed(50, key(1)).await })
         })
     });
     let allowed: usize = join_all(tasks).await.into_iter().map(Result::unwrap).sum();
@@ -130,10 +130,10 @@ async fn parallel_requests_over_two_instances_get_exactly_the_quota() {
 
 #[tokio::test]
 async fn requests_that_come_together_make_few_calls() {
-    let server = Server::start();
-    let one = Instance::at(&server.url(), RATES, 0).await;
+    let server = RedisServer::start();
+    let one = Instance::start_at(&server.url(), RATES, 0).await;
     let before = scripts_run(&server);
-    let allowed = join_all((0..1_000).map(|n| one.allows(Class::Buy, network(n)))).await;
+    let allowed = join_all((0..1_000).map(|n| one.allows(LimitClass::Buy, network(n)))).await;
     assert!(allowed.into_iter().all(|allowed| allowed));
     assert_eq!(one.counted_alone.get(), 0);
     let calls = scripts_run(&server) - before;
@@ -142,26 +142,26 @@ async fn requests_that_come_together_make_few_calls() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_refused_by_what_is_known_costs_no_call() {
-    let server = Server::start();
-    let one = Instance::at(&server.url(), RATES, 0).await;
-    assert_eq!(one.allowed_of(100, key(1)).await, 100);
+    let server = RedisServer::start();
+    let one = Instance::start_at(&server.url(), RATES, 0).await;
+    assert_eq!(one.count_allowed(100, key(1)).await, 100);
     let before = scripts_run(&server);
-    assert_eq!(one.allowed_of(1_000, key(1)).await, 0);
+    assert_eq!(one.count_allowed(1_000, key(1)).await, 0);
     let calls = scripts_run(&server) - before;
     assert!(calls < 100, "{calls} calls for 1,000 refusals");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_are_known_to_all_after_about_a_second() {
-    let server = Server::start();
-    let [one, two] = Instance::two(&server.url()).await;
+    let server = RedisServer::start();
+    let [one, two] = Instance::start_pair(&server.url()).await;
     for _ in 0..100 {
-        assert!(one.allows(Class::Read, key(1)).await);
+        assert!(one.allows(LimitClass::Read, key(1)).await);
     }
-    assert!(!one.allows(Class::Read, key(1)).await);
-    let watch = Stopwatch::start();
+    assert!(!one.allows(LimitClass::Read, key(1)).await);
+    let watch = WorkTimer::start();
     let mut allowed = 0;
-    while two.allows(Class::Read, key(1)).await {
+    while two.allows(LimitClass::Read, key(1)).await {
         allowed += 1;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -170,84 +170,84 @@ async fn reads_are_known_to_all_after_about_a_second() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn buckets_that_are_empty_leave_nothing_behind() {
-    let server = Server::start();
-    let fast = Rate { quota: 100, window_s: 1 };
-    let one = Instance::at(&server.url(), Rates { auth: fast, buy: fast, read: fast }, 0).await;
+    let server = RedisServer::start();
+    let fast = RateLimit { quota: 100, window_s: 1 };
+    let one = Instance::start_at(&server.url(), RateLimits { auth: fast, buy: fast, read: fast }, 0).await;
     for n in 0..200 {
-        assert!(one.allows(Class::Buy, network(n)).await);
+        assert!(one.allows(LimitClass::Buy, network(n)).await);
     }
-    for class in [Class::Auth, Class::Read] {
+    for class in [LimitClass::Auth, LimitClass::Read] {
         assert!(one.allows(class, key(1)).await);
     }
-    server.until("DBSIZE", "int(0)");
+    server.wait_for_reply("DBSIZE", "int(0)");
     assert_eq!(one.counted_alone.get(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_lost_everything_is_told_again_what_instances_know() {
-    let server = Server::start();
-    let [one, two] = Instance::two(&server.url()).await;
-    assert_eq!(one.allowed_of(30, key(1)).await, 30);
-    assert_eq!(two.allowed_of(30, key(1)).await, 30);
+    let server = RedisServer::start();
+    let [one, two] = Instance::start_pair(&server.url()).await;
+    assert_eq!(one.count_allowed(30, key(1)).await, 30);
+    assert_eq!(two.count_allowed(30, key(1)).await, 30);
     server.ask(&["SCRIPT", "FLUSH"]);
     server.ask(&["FLUSHALL"]);
-    assert_eq!(two.allowed_of(10, key(1)).await, 10);
-    assert_eq!(one.allowed_of(100, key(1)).await, 30, "70 were had before, whoever knew of them");
+    assert_eq!(two.count_allowed(10, key(1)).await, 10);
+    assert_eq!(one.count_allowed(100, key(1)).await, 30, "70 were had before, whoever knew of them");
     assert_eq!(one.counted_alone.get() + two.counted_alone.get(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_killed_is_not_waited_for_and_shares_again_when_it_is_back() {
-    let mut server = Server::start();
-    let [one, two] = Instance::two(&server.url()).await;
-    assert_eq!(one.allowed_of(60, key(1)).await, 60);
+    let mut server = RedisServer::start();
+    let [one, two] = Instance::start_pair(&server.url()).await;
+    assert_eq!(one.count_allowed(60, key(1)).await, 60);
     server.kill();
-    let watch = Stopwatch::start();
-    assert_eq!(one.allowed_of(10, key(1)).await, 10, "nobody is refused for it");
-    assert_eq!(two.allowed_of(101, key(2)).await, 100, "each counts for itself");
+    let watch = WorkTimer::start();
+    assert_eq!(one.count_allowed(10, key(1)).await, 10, "nobody is refused for it");
+    assert_eq!(two.count_allowed(101, key(2)).await, 100, "each counts for itself");
     assert!(watch.elapsed_s() < 1.0, "{} s", watch.elapsed_s());
     assert!(one.counted_alone.get() >= 10 && two.counted_alone.get() >= 100);
 
     server.restart();
-    one.until_shared().await;
-    two.until_shared().await;
-    assert_eq!(one.allowed_of(100, key(1)).await, 30, "what was counted meanwhile stays counted");
-    assert_eq!(two.allowed_of(100, key(1)).await, 0);
-    assert_eq!(one.allowed_of(100, key(2)).await, 100, "only two knows of these, and is not asked");
+    one.wait_until_shared().await;
+    two.wait_until_shared().await;
+    assert_eq!(one.count_allowed(100, key(1)).await, 30, "what was counted meanwhile stays counted");
+    assert_eq!(two.count_allowed(100, key(1)).await, 0);
+    assert_eq!(one.count_allowed(100, key(2)).await, 100, "only two knows of these, and is not asked");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_starts_without_its_server_counts_alone_until_it_comes() {
-    let mut server = Server::start();
+    let mut server = RedisServer::start();
     let url = server.url();
     server.kill();
-    let one = Instance::at(&url, RATES, 0).await;
-    assert_eq!(one.allowed_of(101, key(1)).await, 100);
+    let one = Instance::start_at(&url, RATES, 0).await;
+    assert_eq!(one.count_allowed(101, key(1)).await, 100);
     server.restart();
-    one.until_shared().await;
+    one.wait_until_shared().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_stands_still_is_waited_for_once() {
-    let server = Server::start();
-    let one = Instance::at(&server.url(), RATES, 0).await;
-    assert_eq!(one.allowed_of(10, key(1)).await, 10);
+    let server = RedisServer::start();
+    let one = Instance::start_at(&server.url(), RATES, 0).await;
+    assert_eq!(one.count_allowed(10, key(1)).await, 10);
     let frozen = server.freeze();
-    let watch = Stopwatch::start();
-    assert_eq!(one.allowed_of(1, key(1)).await, 1);
+    let watch = WorkTimer::start();
+    assert_eq!(one.count_allowed(1, key(1)).await, 1);
     let first_s = watch.elapsed_s();
-    let watch = Stopwatch::start();
-    assert_eq!(one.allowed_of(50, key(1)).await, 50);
+    let watch = WorkTimer::start();
+    assert_eq!(one.count_allowed(50, key(1)).await, 50);
     assert!((0.05..0.5).contains(&first_s), "{first_s} s for the first request");
     assert!(watch.elapsed_s() < 0.2, "{} s for 50 more", watch.elapsed_s());
     drop(frozen);
-    one.until_shared().await;
+    one.wait_until_shared().await;
 }
 
 /// One that answers, but does not take what is to be written.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_full_or_read_only_is_done_without_until_it_is_mended() {
-    let (server, other) = (Server::start(), Server::start());
+    let (server, other) = (RedisServer::start(), RedisServer::start());
     let port = other.port().to_string();
     let spoils: [(&[&str], &[&str]); 3] = [
         (&["CONFIG", "SET", "maxmemory", "1"], &["CONFIG", "SET", "maxmemory", "0"]),
@@ -255,40 +255,40 @@ async fn a_server_that_is_full_or_read_only_is_done_without_until_it_is_mended()
         (&["REPLICAOF", "127.0.0.1", &port], &["REPLICAOF", "NO", "ONE"]),
     ];
     for (n, (spoil, mend)) in (1..).zip(spoils) {
-        let one = Instance::at(&server.url(), RATES, 0).await;
+        let one = Instance::start_at(&server.url(), RATES, 0).await;
         server.ask(spoil);
-        assert_eq!(one.allowed_of(101, key(n)).await, 100, "{spoil:?}");
+        assert_eq!(one.count_allowed(101, key(n)).await, 100, "{spoil:?}");
         assert_eq!(one.counted_alone.get(), 100, "{spoil:?}");
         server.ask(mend);
-        one.until_shared().await;
+        one.wait_until_shared().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn any_node_of_a_cluster_leads_to_the_one_that_counts() {
-    let cluster = Cluster::start(3);
+    let cluster = RedisCluster::start(3);
     let mut instances = Vec::new();
     for server in &cluster.servers {
-        instances.push(Instance::at(&server.url(), RATES, 0).await);
+        instances.push(Instance::start_at(&server.url(), RATES, 0).await);
     }
     for instance in &instances {
-        assert_eq!(instance.allowed_of(30, key(1)).await, 30);
+        assert_eq!(instance.count_allowed(30, key(1)).await, 30);
     }
-    assert_eq!(instances[0].allowed_of(30, key(1)).await, 10);
+    assert_eq!(instances[0].count_allowed(30, key(1)).await, 10);
     assert!(instances.iter().all(|instance| instance.counted_alone.get() == 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shop_shares_its_limits_with_every_other_one_on_its_valkey() {
-    let server = Server::start();
-    let database = Postgres::shared().database();
+    let server = RedisServer::start();
+    let database = PostgresServer::shared().create_database();
     let url = server.url();
     let flags = ["--database", &database, "--valkey", &url, "--limit-auth", "100/1d"];
-    let app = TestApp::with(&flags).await;
-    let elsewhere = Instance::at(&url, RATES, 0).await;
-    let here = Key::address(IpAddr::from([127, 0, 0, 1]));
+    let app = TestApp::start_with(&flags).await;
+    let elsewhere = Instance::start_at(&url, RATES, 0).await;
+    let here = LimitKey::from_address(IpAddr::from([127, 0, 0, 1]));
     for _ in 0..40 {
-        assert!(elsewhere.allows(Class::Auth, here).await);
+        assert!(elsewhere.allows(LimitClass::Auth, here).await);
     }
     for _ in 0..60 {
         let reply = app.post("/api/v1/auth/login", &json!({})).await;
@@ -296,7 +296,7 @@ async fn a_shop_shares_its_limits_with_every_other_one_on_its_valkey() {
     }
     let reply = app.post("/api/v1/auth/login", &json!({})).await;
     assert_eq!((reply.status, reply.problem().as_str()), (StatusCode::TOO_MANY_REQUESTS, "rate_limited"));
-    assert!(!elsewhere.allows(Class::Auth, here).await);
+    assert!(!elsewhere.allows(LimitClass::Auth, here).await);
     let metrics = app.http.get(format!("http://{}/metrics", app.instance.metrics_address));
     let metrics = metrics.send().await.unwrap().text().await.unwrap();
     assert!(metrics.contains("\ndoorbuster_limits_local_total 0\n"), "{metrics}");

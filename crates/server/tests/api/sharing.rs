@@ -2,21 +2,21 @@
 //! the second is a shop of its own over the engine of the first, with its own copy of everything that is kept in memory.
 
 use crate::merchant::{Merchant, id, order};
-use crate::support::{PASSWORD, Reply, TestApp};
-use own_servers::postgres::Postgres;
+use crate::support::{HttpReply, PASSWORD, TestApp};
+use own_servers::postgres::PostgresServer;
 use reqwest::{Method, StatusCode};
 use sale::{SaleId, Timestamp};
 use serde_json::json;
-use server::auth::passwords::Passwords;
-use server::auth::tokens::{Tokens, make_key};
-use server::shop::accounts::{self, Accounts, Registration};
-use server::shop::catalogue::Catalogue;
-use server::shop::keys::{Begin, IdempotencyKey};
-use server::shop::orders::Recall;
-use server::shop::receipts::Receipts;
+use server::auth::passwords::PasswordPool;
+use server::auth::tokens::{AccessTokens, generate_key};
+use server::shop::accounts::{self, AccountRegistration, AccountService};
+use server::shop::catalogue::SaleCatalogue;
+use server::shop::catalogue_text::Slug;
+use server::shop::idempotency_keys::{IdempotencyKey, KeyClaim};
+use server::shop::orders::IdempotencyWarmup;
+use server::shop::receipts::ReceiptSigner;
 use server::shop::sales::{self, SaleEdit};
-use server::shop::sharing::Sharing;
-use server::shop::words::Slug;
+use server::shop::tenancy::Tenancy;
 use server::shop::{Shop, attempts};
 use server::store::sales::{self as rows, NewSale};
 use server::store::{Store, followers};
@@ -24,8 +24,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Waits until something is so; what it is goes into the message.
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> Duration {
-    let started = engine::clock::stopwatch();
+async fn wait_until(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> Duration {
+    let started = engine::clock::start_stopwatch();
     while !is_so().await {
         assert!(started.elapsed() < Duration::from_secs(10), "in vain: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -34,29 +34,29 @@ async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> Duration {
 }
 
 /// Another process's shop on the same tables.
-async fn beside(app: &TestApp) -> Shop {
+async fn second_shop(app: &TestApp) -> Shop {
     let ours = &app.instance.app.shop;
-    let store = Store::connect(&app.tables()).await.unwrap();
-    let accounts = Accounts {
+    let store = Store::connect(&app.database_url()).await.unwrap();
+    let accounts = AccountService {
         now: Arc::clone(&ours.now),
         store: store.clone(),
-        tokens: Tokens::new(make_key().unwrap(), 60, 10),
-        passwords: Passwords::start(1).unwrap(),
+        tokens: AccessTokens::new(generate_key().unwrap(), 60, 10),
+        passwords: PasswordPool::start(1).unwrap(),
         refresh_ttl_ms: 1_000,
     };
     Shop {
         now: Arc::clone(&ours.now),
         engine: ours.engine.clone(),
-        catalogue: Catalogue::load(&store, Sharing::Shared).await.unwrap(),
+        catalogue: SaleCatalogue::load(&store, Tenancy::Cluster).await.unwrap(),
         store,
-        sharing: Sharing::Shared,
+        tenancy: Tenancy::Cluster,
         projected: ours.projected.clone(),
         lag: ours.lag.clone(),
         attempts: attempts::buffer(server::telemetry::metrics::Counter::default()).0,
         payments: Arc::clone(&ours.payments),
         keys: Arc::default(),
-        receipts: Receipts::new(&[0; 32]),
-        summaries: server::shop::summary::Summaries::default(),
+        receipts: ReceiptSigner::new(&[0; 32]),
+        summaries: server::shop::summary::SummaryCache::default(),
         accounts,
     }
 }
@@ -68,41 +68,41 @@ fn sale_id(text: &str) -> SaleId {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sale_that_another_process_made_is_found_at_once() {
     let app = TestApp::on_postgres().await;
-    let merchant = Merchant::of(&app).await;
-    let other = beside(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
+    let other = second_shop(&app).await;
     for n in 0..5 {
         let sale = sale_id(&merchant.sale(&json!({"slug": format!("drop-{n}")})).await);
         assert!(sales::find(&other, sale).is_none(), "nobody has told it");
         let found = if n % 2 == 0 {
-            sales::seek_named(&other, &format!("drop-{n}")).await
+            sales::find_named_or_refresh(&other, &format!("drop-{n}")).await
         } else {
-            assert!(sales::is_there(&other, sale).await);
-            sales::seek(&other, sale).await
+            assert!(sales::exists(&other, sale).await);
+            sales::find_or_refresh(&other, sale).await
         };
         assert_eq!(found.unwrap().listing.slug, format!("drop-{n}"));
     }
-    assert!(sales::seek_named(&other, "nothing-here").await.is_none());
+    assert!(sales::find_named_or_refresh(&other, "nothing-here").await.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_process_changes_in_the_catalogue_the_other_knows_within_a_moment() {
     let first = TestApp::on_postgres().await;
-    let second = first.beside().await;
-    let merchant = Merchant::of(&second).await;
+    let second = first.second_instance().await;
+    let merchant = Merchant::sign_in(&second).await;
     let product = merchant.product("A lamp").await;
     let body = merchant.sale_body(&product, &json!({"slug": "lamp"}));
     let sale = id(&merchant.post("/flash-sales", &body).await.json());
     let seen = &first.instance.app.shop.catalogue;
-    let mut waited = vec![until("announced", async || seen.has(sale_id(&sale))).await];
+    let mut waited = vec![wait_until("announced", async || seen.contains(sale_id(&sale))).await];
 
     merchant.patch(&format!("/products/{product}"), &json!({"name": "A chair"})).await;
     let listed = || seen.listing(sale_id(&sale)).unwrap();
-    waited.push(until("renamed", async || listed().product.name == "A chair").await);
+    waited.push(wait_until("renamed", async || listed().product.name == "A chair").await);
     merchant.patch(&format!("/flash-sales/{sale}"), &json!({"slug": "chair"})).await;
-    waited.push(until("moved", async || seen.by_slug("chair").is_some()).await);
-    assert!(seen.by_slug("lamp").is_none());
+    waited.push(wait_until("moved", async || seen.find_by_slug("chair").is_some()).await);
+    assert!(seen.find_by_slug("lamp").is_none());
     assert_eq!(merchant.delete(&format!("/flash-sales/{sale}")).await.status, StatusCode::NO_CONTENT);
-    waited.push(until("deleted", async || !seen.has(sale_id(&sale))).await);
+    waited.push(wait_until("deleted", async || !seen.contains(sale_id(&sale))).await);
     // A quarter of a second, and what a busy machine adds.
     assert!(waited.iter().all(|waited| *waited < Duration::from_millis(1_500)), "{waited:?}");
 }
@@ -110,15 +110,15 @@ async fn what_one_process_changes_in_the_catalogue_the_other_knows_within_a_mome
 #[tokio::test(flavor = "multi_thread")]
 async fn two_admins_at_two_processes_do_not_take_each_others_edit_back() {
     let app = TestApp::on_postgres().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let sale = sale_id(&merchant.sale(&json!({"startsAt": merchant.moment(1_800_000)})).await);
-    let (here, other) = (&app.instance.app.shop, beside(&app).await);
+    let (here, other) = (&app.instance.app.shop, second_shop(&app).await);
     let ends_at = merchant.now().plus_ms(7_200_000);
     for n in 1..=20 {
         let more = SaleEdit { quantity: Some(100 + n), ..SaleEdit::default() };
         let later = ends_at.plus_s(n);
         let longer = SaleEdit { ends_at: Some(later), ..SaleEdit::default() };
-        let slug = Slug::of_name(&format!("drop {n}"), 1);
+        let slug = Slug::from_name(&format!("drop {n}"), 1);
         let moved = SaleEdit { slug: Some(slug), ..SaleEdit::default() };
         let (one, two, three) = tokio::join!(
             sales::edit(here, sale, more),
@@ -128,7 +128,7 @@ async fn two_admins_at_two_processes_do_not_take_each_others_edit_back() {
         for edited in [one, two, three] {
             edited.unwrap().unwrap();
         }
-        let found = sales::seek_named(&other, &format!("drop-{n}")).await.unwrap();
+        let found = sales::find_named_or_refresh(&other, &format!("drop-{n}")).await.unwrap();
         assert_eq!((found.view.policy.quantity, found.view.policy.ends_at), (100 + n, later));
     }
 }
@@ -136,9 +136,9 @@ async fn two_admins_at_two_processes_do_not_take_each_others_edit_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_processes_that_make_sales_of_one_name_give_them_different_addresses() {
     let app = TestApp::on_postgres().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let first = merchant.sale(&json!({})).await;
-    let (here, other) = (&app.instance.app.shop, beside(&app).await);
+    let (here, other) = (&app.instance.app.shop, second_shop(&app).await);
     let sold = sales::find(here, sale_id(&first)).unwrap();
     let draft = || sales::SaleDraft {
         product: sold.listing.product.id,
@@ -158,18 +158,18 @@ async fn two_processes_that_make_sales_of_one_name_give_them_different_addresses
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_leaves_a_sale_alone_that_another_process_is_announcing() {
     let app = TestApp::on_postgres().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let product = merchant.product("A lamp").await.parse().unwrap();
-    let other = beside(&app).await;
+    let other = second_shop(&app).await;
     let made_at = merchant.now();
     let announcing = SaleId(uuid::Uuid::new_v4());
     let new = NewSale { id: announcing, product, slug: "soon", created_at: made_at };
     assert!(rows::insert(&app.instance.app.shop.store, new).await.unwrap());
-    let half_made = async || rows::half_made(&other.store, Timestamp::MAX).await.unwrap();
+    let half_made = async || rows::list_half_made(&other.store, Timestamp::MAX).await.unwrap();
 
     sales::settle_half_made(&other).await.unwrap();
     assert_eq!(half_made().await, [announcing]);
-    app.turn_clock(121_000);
+    app.shift_clock(121_000);
     sales::settle_half_made(&other).await.unwrap();
     assert_eq!(half_made().await, [], "its maker has given up");
 }
@@ -178,7 +178,7 @@ async fn a_start_leaves_a_sale_alone_that_another_process_is_announcing() {
 async fn processes_on_one_database_sign_with_one_key() {
     let first = TestApp::on_postgres().await;
     let ada = first.register("ada").await;
-    let second = first.beside().await;
+    let second = first.second_instance().await;
     let me = second.get_as(&ada.access, "/api/v1/auth/me").await;
     assert_eq!((me.status, &me.json()["username"]), (StatusCode::OK, &json!("ada")));
     let jwks = |app: &TestApp| app.instance.app.shop.accounts.tokens.jwks();
@@ -197,7 +197,7 @@ async fn the_key_of_a_data_folder_becomes_that_of_the_database_once() {
     let with_key = TestApp::on_postgres_with_key(&key).await;
     if key.exists() {
         assert_eq!(jwks(&with_key), known, "nobody is signed out");
-        assert_eq!(jwks(&with_key.beside().await), known);
+        assert_eq!(jwks(&with_key.second_instance().await), known);
     } else {
         // These tests run on a database: the folder of the first shop has no key.
         assert_ne!(jwks(&with_key), known);
@@ -208,22 +208,23 @@ async fn the_key_of_a_data_folder_becomes_that_of_the_database_once() {
 async fn a_logout_at_one_process_counts_at_the_other_within_a_second() {
     let first = TestApp::on_postgres().await;
     let (ada, bob) = (first.register("ada").await, first.register("bob").await);
-    let second = first.beside().await;
+    let second = first.second_instance().await;
     let me = async |app: &TestApp, token: &str| app.get_as(token, "/api/v1/auth/me").await.status;
     for token in [&ada.access, &bob.access] {
         assert_eq!(me(&second, token).await, StatusCode::OK);
     }
     first.post_as(&ada.access, "/api/v1/auth/logout", &json!({})).await;
     let waited =
-        until("ada is signed out", async || me(&second, &ada.access).await == StatusCode::UNAUTHORIZED).await;
+        wait_until("ada is signed out", async || me(&second, &ada.access).await == StatusCode::UNAUTHORIZED)
+            .await;
     assert!(waited < Duration::from_secs(2), "{waited:?}");
 
     // A refresh token that is used twice, at two processes, ends its whole family at both.
     let refresh = json!({"refreshToken": bob.refresh});
     assert_eq!(first.post("/api/v1/auth/refresh", &refresh).await.status, StatusCode::OK);
     assert_eq!(second.post("/api/v1/auth/refresh", &refresh).await.status, StatusCode::UNAUTHORIZED);
-    until("bob is signed out", async || me(&first, &bob.access).await == StatusCode::UNAUTHORIZED).await;
-    let revocations = second.instance.app.shop.accounts.tokens.revocations();
+    wait_until("bob is signed out", async || me(&first, &bob.access).await == StatusCode::UNAUTHORIZED).await;
+    let revocations = second.instance.app.shop.accounts.tokens.revocation_count();
     assert_eq!(revocations, 2, "each is told once, not at every look");
     let again = json!({"email": "bob@example.com", "password": PASSWORD});
     assert_eq!(second.post("/api/v1/auth/login", &again).await.status, StatusCode::OK);
@@ -232,26 +233,30 @@ async fn a_logout_at_one_process_counts_at_the_other_within_a_second() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_was_used_at_one_process_is_noticed_at_another() {
     let app = TestApp::on_postgres().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     let (one, two) = (merchant.sale(&json!({})).await, merchant.sale(&json!({})).await);
     let ada = app.register("ada").await;
-    let other = beside(&app).await;
+    let other = second_shop(&app).await;
     let (stop, stopping) = tokio::sync::watch::channel(false);
     let guard = Arc::clone(&other.keys);
-    let follow =
-        server::announce::keys::follow(other.engine.clone(), Arc::clone(&guard), Recall::default(), stopping);
+    let follow = server::followers::idempotency_keys::follow_keys(
+        other.engine.clone(),
+        Arc::clone(&guard),
+        IdempotencyWarmup::default(),
+        stopping,
+    );
     let following = tokio::spawn(follow);
     let buyer = ada.id.parse().unwrap();
     for (text, sale, elsewhere) in [("k1", &one, &two), ("k2", &two, &one)] {
         let body = json!({"flashSaleId": sale, "quantity": 1});
         let request = app.request(Method::POST, "/api/v1/orders").bearer_auth(&ada.access).json(&body);
-        let ordered = Reply::of(request.header("idempotency-key", text)).await;
+        let ordered = HttpReply::send(request.header("idempotency-key", text)).await;
         assert_eq!(ordered.status, StatusCode::CREATED, "{ordered:?}");
-        let key = IdempotencyKey::of(text).request_key();
+        let key = IdempotencyKey::from_text(text).request_key();
         let begin =
-            |sale: &str| guard.begin(buyer, key, guard.fingerprint((sale_id(sale), 1_u32)), merchant.now());
-        until("the key is known", async || matches!(begin(elsewhere), Begin::Reused)).await;
-        assert!(matches!(begin(sale), Begin::Known));
+            |sale: &str| guard.claim(buyer, key, guard.fingerprint((sale_id(sale), 1_u32)), merchant.now());
+        wait_until("the key is known", async || matches!(begin(elsewhere), KeyClaim::Reused)).await;
+        assert!(matches!(begin(sale), KeyClaim::Completed));
     }
     stop.send_replace(true);
     following.await.unwrap();
@@ -260,14 +265,14 @@ async fn a_key_that_was_used_at_one_process_is_noticed_at_another() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_first_starts_at_once_one_makes_the_admin() {
     let app = TestApp::on_postgres().await;
-    let desk = &beside(&app).await.accounts;
-    Postgres::shared().sql(&app.tables(), "DELETE FROM sessions; DELETE FROM users");
-    let registration = |n: usize| Registration {
+    let desk = &second_shop(&app).await.accounts;
+    PostgresServer::shared().run_sql(&app.database_url(), "DELETE FROM sessions; DELETE FROM users");
+    let registration = |n: usize| AccountRegistration {
         email: "first@example.com".parse().unwrap(),
         username: "first".parse().unwrap(),
         password: format!("password {n}").try_into().unwrap(),
     };
-    let each = (0..6).map(|n| accounts::make_first_admin(desk, registration(n)));
+    let each = (0..6).map(|n| accounts::create_first_admin(desk, registration(n)));
     let made = futures::future::join_all(each).await;
     let made: Vec<bool> = made.into_iter().map(|made| made.unwrap().unwrap().is_some()).collect();
     assert_eq!(made.iter().filter(|made| **made).count(), 1, "{made:?}");
@@ -285,17 +290,17 @@ async fn two_first_starts_at_once_on_an_empty_database_are_both_well() {
     let ada = one.register("ada").await;
     assert_eq!(two.get_as(&ada.access, "/api/v1/auth/me").await.status, StatusCode::OK);
     let admins = "SELECT COUNT(*) FROM users WHERE role = 'admin'";
-    assert_eq!(Postgres::shared().sql(&one.tables(), admins).trim(), "1");
+    assert_eq!(PostgresServer::shared().run_sql(&one.database_url(), admins).trim(), "1");
     assert_eq!(one.admin().await.id, two.admin().await.id);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn health_tells_how_far_the_tables_are_behind() {
     let app = TestApp::start().await;
-    let merchant = Merchant::of(&app).await;
+    let merchant = Merchant::sign_in(&app).await;
     merchant.sale(&json!({})).await;
     let level = json!({"eventsBehind": 0, "secondsBehind": 0});
-    until("the tables are level", async || app.get("/health").await.json()["tables"] == level).await;
+    wait_until("the tables are level", async || app.get("/health").await.json()["tables"] == level).await;
     let metrics = app.http.get(format!("http://{}/metrics", app.instance.metrics_address));
     let metrics = metrics.send().await.unwrap().text().await.unwrap();
     for gauge in ["doorbuster_projector_lag_events 0", "doorbuster_projector_lag_seconds 0"] {
@@ -306,26 +311,26 @@ async fn health_tells_how_far_the_tables_are_behind() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_sees_no_more_of_the_ledger_lets_another_write_the_tables() {
     let first = TestApp::on_postgres().await;
-    let merchant = Merchant::of(&first).await;
+    let merchant = Merchant::sign_in(&first).await;
     let sale = merchant.sale(&json!({"payment": "none"})).await;
     assert_eq!(order(&first, &first.register("ada").await, &sale, 1).await.status, StatusCode::CREATED);
     let shown = async |app: &TestApp| {
-        let tables = Store::connect(&app.tables()).await.unwrap();
+        let tables = Store::connect(&app.database_url()).await.unwrap();
         let shown = rows_of_followers(&tables, sale_id(&sale)).await;
         tables.close().await;
         shown
     };
-    until("the first writes", async || shown(&first).await == 2).await;
+    wait_until("the first writes", async || shown(&first).await == 2).await;
     // The second takes the ledger over; what is published at the first stands still, and it has the tables' lock.
-    let second = first.beside().await;
+    let second = first.second_instance().await;
     assert_eq!(order(&second, &second.register("bob").await, &sale, 1).await.status, StatusCode::CREATED);
-    until("the second writes", async || shown(&second).await == 3).await;
-    let known = || first.instance.app.shop.projected.applied(sale_id(&sale)).0;
-    until("the first knows it", async || known() == 3).await;
+    wait_until("the second writes", async || shown(&second).await == 3).await;
+    let known = || first.instance.app.shop.projected.shown_seq(sale_id(&sale)).0;
+    wait_until("the first knows it", async || known() == 3).await;
 }
 
 /// How far the tables say that they are.
 async fn rows_of_followers(tables: &Store, sale: SaleId) -> u64 {
-    let offsets = followers::list(tables, server::announce::projector::NAME).await.unwrap();
+    let offsets = followers::list_offsets(tables, server::followers::projector::FOLLOWER_NAME).await.unwrap();
     offsets.into_iter().find(|(of, _)| *of == sale).map_or(0, |(_, offset)| offset.seq.0)
 }

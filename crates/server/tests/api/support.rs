@@ -3,11 +3,11 @@
 
 use engine::clock::{Clock, SystemClock};
 use futures::future::BoxFuture;
-use own_servers::postgres::Postgres;
+use own_servers::postgres::PostgresServer;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use sale::time::Timestamp;
 use serde_json::{Value, json};
-use server::commands::instance::Instance;
+use server::commands::instance::ServerInstance;
 use server::commands::settings::Serve;
 use sqlx::AnyPool;
 use std::path::{Path, PathBuf};
@@ -21,12 +21,12 @@ pub const PASSWORD: &str = "correct horse battery";
 pub const ADMIN_EMAIL: &str = "boss@example.com";
 
 /// The machine's clock, turned by a test. Those who sleep look again often enough to notice that it was turned.
-struct TurnedClock {
+struct ShiftedClock {
     system: Arc<SystemClock>,
     turned: Arc<AtomicI64>,
 }
 
-impl Clock for TurnedClock {
+impl Clock for ShiftedClock {
     fn now(&self) -> Timestamp {
         self.system.now().plus_ms(self.turned.load(Ordering::SeqCst))
     }
@@ -43,7 +43,7 @@ impl Clock for TurnedClock {
 
 /// A shop that runs. Dropping it leaves its tasks to the test's runtime, which ends with the test.
 pub struct TestApp {
-    pub instance: Instance,
+    pub instance: ServerInstance,
     pub http: reqwest::Client,
     clock: Arc<AtomicI64>,
     folder: Arc<TempDir>,
@@ -53,17 +53,19 @@ pub struct TestApp {
 impl TestApp {
     /// A new shop without limits.
     pub async fn start() -> Self {
-        Self::with(&["--limits", "off"]).await
+        Self::start_with(&["--limits", "off"]).await
     }
 
     /// A new shop without limits on a database of its own.
     pub async fn on_postgres() -> Self {
-        Self::with(&["--limits", "off", "--database", &Postgres::shared().database()]).await
+        Self::start_with(&["--limits", "off", "--database", &PostgresServer::shared().create_database()])
+            .await
     }
 
     /// Two new shops without limits on one new database, started at the same time.
     pub async fn two_on_postgres() -> (Self, Self) {
-        let flags = ["--limits", "off", "--database", &Postgres::shared().database()].map(str::to_owned);
+        let flags =
+            ["--limits", "off", "--database", &PostgresServer::shared().create_database()].map(str::to_owned);
         let clock = Arc::<AtomicI64>::default();
         let start = || {
             let (runtime, flags, clock) = (Handle::current(), flags.to_vec(), Arc::clone(&clock));
@@ -81,23 +83,23 @@ impl TestApp {
         if key.exists() {
             std::fs::copy(key, folder.path().join("data/token-key.pem")).unwrap();
         }
-        let flags = ["--limits", "off", "--database", &Postgres::shared().database()];
+        let flags = ["--limits", "off", "--database", &PostgresServer::shared().create_database()];
         Self::open(folder, flags.map(str::to_owned).to_vec(), Arc::default()).await
     }
 
     /// A new shop with these flags of `serve`.
-    pub async fn with(flags: &[&str]) -> Self {
+    pub async fn start_with(flags: &[&str]) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let mut flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
         let has_database = flags.iter().any(|flag| flag == "--database");
         if !has_database && std::env::var("DOORBUSTER_TESTS_ON").is_ok_and(|place| place == "postgres") {
-            flags.extend(["--database".to_owned(), Postgres::shared().database()]);
+            flags.extend(["--database".to_owned(), PostgresServer::shared().create_database()]);
         }
         Self::open(folder, flags, Arc::default()).await
     }
 
     /// Another process on the same database, with a data folder of its own. Where one instance decides, it does from now on.
-    pub async fn beside(&self) -> Self {
+    pub async fn second_instance(&self) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         Self::open(folder, self.flags.clone(), Arc::clone(&self.clock)).await
     }
@@ -121,9 +123,9 @@ impl TestApp {
         let settings = Serve::from_flags(all).unwrap();
         let turned = Arc::clone(&clock);
         let clock_of = move |not_before, _| {
-            Arc::new(TurnedClock { system: SystemClock::start(not_before), turned }) as _
+            Arc::new(ShiftedClock { system: SystemClock::start(not_before), turned }) as _
         };
-        let instance = Instance::start(settings, Arc::new(|| 0), clock_of).await.unwrap();
+        let instance = ServerInstance::start(settings, Arc::new(|| 0), clock_of).await.unwrap();
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
@@ -140,7 +142,7 @@ impl TestApp {
     }
 
     /// Turns the shop's clock by so many milliseconds.
-    pub fn turn_clock(&self, ms: i64) {
+    pub fn shift_clock(&self, ms: i64) {
         self.clock.fetch_add(ms, Ordering::SeqCst);
     }
 
@@ -151,11 +153,11 @@ impl TestApp {
 
     /// The shop's tables, for what no request can do.
     pub async fn database(&self) -> AnyPool {
-        AnyPool::connect(&self.tables()).await.unwrap()
+        AnyPool::connect(&self.database_url()).await.unwrap()
     }
 
     /// The address of the shop's tables.
-    pub fn tables(&self) -> String {
+    pub fn database_url(&self) -> String {
         let at = self.flags.iter().position(|flag| flag == "--database");
         match at {
             Some(at) => self.flags[at + 1].clone(),
@@ -168,50 +170,50 @@ impl TestApp {
         self.http.request(method, format!("http://{}{path}", self.instance.address))
     }
 
-    pub async fn get(&self, path: &str) -> Reply {
-        Reply::of(self.request(Method::GET, path)).await
+    pub async fn get(&self, path: &str) -> HttpReply {
+        HttpReply::send(self.request(Method::GET, path)).await
     }
 
-    pub async fn get_as(&self, token: &str, path: &str) -> Reply {
-        Reply::of(self.request(Method::GET, path).bearer_auth(token)).await
+    pub async fn get_as(&self, token: &str, path: &str) -> HttpReply {
+        HttpReply::send(self.request(Method::GET, path).bearer_auth(token)).await
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> Reply {
-        Reply::of(self.request(Method::POST, path).json(body)).await
+    pub async fn post(&self, path: &str, body: &Value) -> HttpReply {
+        HttpReply::send(self.request(Method::POST, path).json(body)).await
     }
 
-    pub async fn post_as(&self, token: &str, path: &str, body: &Value) -> Reply {
-        Reply::of(self.request(Method::POST, path).bearer_auth(token).json(body)).await
+    pub async fn post_as(&self, token: &str, path: &str, body: &Value) -> HttpReply {
+        HttpReply::send(self.request(Method::POST, path).bearer_auth(token).json(body)).await
     }
 
     /// Registers a buyer with this username; their address is `username@example.com`.
-    pub async fn register(&self, username: &str) -> Tokens {
+    pub async fn register(&self, username: &str) -> SignedInUser {
         let body =
             json!({"email": format!("{username}@example.com"), "username": username, "password": PASSWORD});
         let reply = self.post("/api/v1/auth/register", &body).await;
         assert_eq!(reply.status, StatusCode::CREATED, "{reply:?}");
-        Tokens::of(&reply.json())
+        SignedInUser::from_body(&reply.json())
     }
 
     /// Signs the admin in.
-    pub async fn admin(&self) -> Tokens {
+    pub async fn admin(&self) -> SignedInUser {
         let reply =
             self.post("/api/v1/auth/login", &json!({"email": ADMIN_EMAIL, "password": PASSWORD})).await;
         assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
-        Tokens::of(&reply.json())
+        SignedInUser::from_body(&reply.json())
     }
 }
 
 /// What a sign-in gave.
 #[derive(Debug, Clone)]
-pub struct Tokens {
+pub struct SignedInUser {
     pub id: String,
     pub access: String,
     pub refresh: String,
 }
 
-impl Tokens {
-    pub fn of(body: &Value) -> Self {
+impl SignedInUser {
+    pub fn from_body(body: &Value) -> Self {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         Self {
             id: text(&body["user"]["id"]),
@@ -223,14 +225,14 @@ impl Tokens {
 
 /// A reply that was read to its end.
 #[derive(Debug)]
-pub struct Reply {
+pub struct HttpReply {
     pub status: StatusCode,
     pub headers: reqwest::header::HeaderMap,
     pub body: Vec<u8>,
 }
 
-impl Reply {
-    pub async fn of(request: RequestBuilder) -> Self {
+impl HttpReply {
+    pub async fn send(request: RequestBuilder) -> Self {
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         Self { status, headers, body: response.bytes().await.unwrap().to_vec() }

@@ -1,6 +1,6 @@
 //! Access tokens that someone tampered with, in every way that has ever worked somewhere.
 
-use crate::support::{Reply, TestApp};
+use crate::support::{HttpReply, TestApp};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use ed25519_dalek::{Signer, SigningKey};
@@ -84,9 +84,9 @@ async fn a_token_of_another_shop_is_refused() {
 async fn a_token_expires_on_the_minute_known_or_not() {
     let app = TestApp::start().await;
     let token = app.register("ada").await.access;
-    app.turn_clock(86_400_000 - 60_000);
+    app.shift_clock(86_400_000 - 60_000);
     assert_eq!(app.get_as(&token, ME).await.status, StatusCode::OK);
-    app.turn_clock(61_000);
+    app.shift_clock(61_000);
     assert_refused(&app, &token, "expired, from the cache").await;
     let app = app.restart().await;
     assert_refused(&app, &token, "expired, checked anew").await;
@@ -114,7 +114,7 @@ async fn only_a_bearer_token_signs_in() {
         (String::new(), StatusCode::UNAUTHORIZED),
         ("ÄÖÜ€€€€€ä".to_owned(), StatusCode::UNAUTHORIZED),
     ] {
-        let reply = Reply::of(app.request(Method::GET, ME).header("authorization", &value)).await;
+        let reply = HttpReply::send(app.request(Method::GET, ME).header("authorization", &value)).await;
         assert_eq!(reply.status, status, "{value}");
     }
     assert_eq!(app.get(&format!("{ME}?access_token={token}")).await.status, StatusCode::UNAUTHORIZED);

@@ -1,6 +1,6 @@
 //! The shop's pages as a browser gets them.
 
-use crate::support::{Reply, TestApp};
+use crate::support::{HttpReply, TestApp};
 use reqwest::{Method, StatusCode};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,7 +31,7 @@ async fn every_address_of_a_page_answers_with_the_page_or_how_to_build_it() {
 async fn a_person_who_is_lost_gets_a_page_and_a_program_a_problem() {
     let app = TestApp::start().await;
     let ask = async |path: &str, accept: &str| {
-        Reply::of(app.request(Method::GET, path).header("accept", accept)).await
+        HttpReply::send(app.request(Method::GET, path).header("accept", accept)).await
     };
     let lost = ask("/nowhere", "text/html,application/xhtml+xml").await;
     assert_eq!(lost.header("content-type"), "text/html; charset=utf-8");
@@ -52,7 +52,8 @@ async fn what_has_a_hash_in_its_name_is_kept_for_good_and_the_page_is_asked_for_
         "this server has no pages in it: `scripts/web.sh build` makes them"
     );
     assert_eq!(page.header("cache-control"), "no-cache");
-    let again = Reply::of(app.request(Method::GET, "/").header("if-none-match", page.header("etag"))).await;
+    let again =
+        HttpReply::send(app.request(Method::GET, "/").header("if-none-match", page.header("etag"))).await;
     assert_eq!((again.status, again.body.len()), (StatusCode::NOT_MODIFIED, 0));
 
     let text = String::from_utf8(page.body).unwrap();
@@ -64,7 +65,8 @@ async fn what_has_a_hash_in_its_name_is_kept_for_good_and_the_page_is_asked_for_
         let plain = app.get(file).await;
         assert_eq!(plain.header("cache-control"), "public, max-age=31536000, immutable", "{file}");
         for coding in ["br", "gzip"] {
-            let packed = Reply::of(app.request(Method::GET, file).header("accept-encoding", coding)).await;
+            let packed =
+                HttpReply::send(app.request(Method::GET, file).header("accept-encoding", coding)).await;
             if plain.body.len() > 2_000 {
                 assert_eq!(packed.header("content-encoding"), coding, "{file}");
                 assert!(packed.body.len() < plain.body.len(), "{file}");

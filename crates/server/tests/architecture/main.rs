@@ -5,7 +5,7 @@
 
 mod reader;
 
-use reader::{Mention, Source};
+use reader::{PathMention, SourceFile};
 use std::path::{Path, PathBuf};
 
 /// Every room of the house, from the roof to the ground, and whom it may name. A room may always name itself. Names
@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 /// look at what the engine shows of a sale; whoever wants something of the engine goes through `shop`.
 const ROOMS: &str = "
     doorbuster → commands
-    commands   → http realtime announce shop store payments auth telemetry clock engine rehearsal sale
+    commands   → http realtime followers shop store payments auth telemetry clock engine rehearsal sale
 
     http       → shop auth telemetry clock sale engine::SaleView
     realtime   → shop auth telemetry clock sale engine::SaleView
-    announce   → shop telemetry clock engine sale
+    followers   → shop telemetry clock engine sale
 
     shop       → store payments auth telemetry clock engine sale
 
@@ -46,12 +46,12 @@ const HOMES: &str = "
     utoipa_swagger_ui   → http
     engineioxide        → realtime
     socketioxide        → realtime
-    rdkafka             → announce
+    rdkafka             → followers
 
     Who rehearses has libraries of their own.
     console             → rehearsal::live rehearsal::report
     csv                 → rehearsal::crowd
-    hdrhistogram        → rehearsal::meter
+    hdrhistogram        → rehearsal::metrics
     indicatif           → rehearsal::live
     maud                → rehearsal::report
     rand_chacha         → rehearsal
@@ -99,13 +99,13 @@ const EXCEPTIONS: &str = "
 
 #[test]
 fn every_module_names_only_whom_it_may() {
-    let complaints: Vec<String> = house().iter().flat_map(complaints).collect();
+    let complaints: Vec<String> = workspace_sources().iter().flat_map(complaints).collect();
     assert!(complaints.is_empty(), "the architecture is broken:\n{}", complaints.join("\n"));
 }
 
 #[test]
 fn every_module_says_first_what_it_is() {
-    let silent: Vec<String> = house()
+    let silent: Vec<String> = workspace_sources()
         .into_iter()
         .filter(|source| !source.opens_with_doc)
         .map(|source| {
@@ -139,7 +139,7 @@ fn no_text_holds_a_mark_of_unfinished_work_or_a_path_of_one_machine() {
     let marks = [["TO", "DO"], ["FIX", "ME"], ["XX", "X"]].map(|parts| parts.concat());
     let machine = [["/wo", "rk/"], ["arti", "factory"]].map(|parts| parts.concat());
     let mut found = Vec::new();
-    for file in texts(&root()) {
+    for file in rust_files(&root()) {
         let Ok(text) = std::fs::read_to_string(&file) else {
             continue;
         };
@@ -164,7 +164,7 @@ fn no_text_holds_a_mark_of_unfinished_work_or_a_path_of_one_machine() {
 
 #[test]
 fn every_exception_is_needed() {
-    let house = house();
+    let house = workspace_sources();
     for (module, name) in exceptions() {
         // A module that is not there yet may keep its exception until it comes.
         let mut there = house.iter().filter(|source| source.module.join("::") == module).peekable();
@@ -213,7 +213,7 @@ fn an_engine_that_knows_the_shop_and_siblings_that_know_each_other_are_caught() 
     assert_eq!(complaints_of("engine", "pipeline.rs", "//! P.\nuse server::shop::Shop;\n").len(), 1);
     assert_eq!(complaints_of("server", "payments/mod.rs", "//! P.\nuse crate::store::Store;\n").len(), 1);
     assert_eq!(complaints_of("server", "store/mod.rs", "//! S.\nuse engine::Engine;\n").len(), 1);
-    assert_eq!(complaints_of("server", "announce/mod.rs", "//! A.\nuse crate::http::v1;\n").len(), 1);
+    assert_eq!(complaints_of("server", "followers/mod.rs", "//! A.\nuse crate::http::v1;\n").len(), 1);
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn complaints_of(krate: &str, file: &str, text: &str) -> Vec<String> {
 }
 
 /// What one file does that it may not, as `file:line: which rule`.
-fn complaints(source: &Source) -> Vec<String> {
+fn complaints(source: &SourceFile) -> Vec<String> {
     let module = source.module.join("::");
     if module == "server" {
         // The root only says which modules there are.
@@ -241,7 +241,7 @@ fn complaints(source: &Source) -> Vec<String> {
     let Some((room, may_name)) = row else {
         return vec![format!("{}:1: {module} has no row in the table of rooms", source.file)];
     };
-    let told = |mention: &Mention| {
+    let told = |mention: &PathMention| {
         rule_broken(&module, &room, &may_name, &mention.path)
             .map(|rule| format!("{}:{}: {rule}", source.file, mention.line))
     };
@@ -302,12 +302,12 @@ fn takes_all_with(path: &str, name: &str) -> bool {
 }
 
 /// All source files of the workspace's crates, without what is compiled for tests only.
-fn house() -> Vec<Source> {
+fn workspace_sources() -> Vec<SourceFile> {
     let mut sources = Vec::new();
     for krate in ["sale", "engine", "rehearsal", "server"] {
         let src = root().join("crates").join(krate).join("src");
         for path in
-            texts(&src).iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+            rust_files(&src).iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
         {
             let file = path.strip_prefix(&src).expect("the file lies in the folder").to_string_lossy();
             let text = std::fs::read_to_string(path).expect("source is readable UTF-8");
@@ -320,7 +320,7 @@ fn house() -> Vec<Source> {
 }
 
 /// Every file below `folder`, in order, but not what was built, downloaded, sold or locked.
-fn texts(folder: &Path) -> Vec<PathBuf> {
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let root = root();
     let not_ours = ["target", "data", "web/dist", "web/shots"].map(|name| root.join(name));
     let mut files = Vec::new();

@@ -2,13 +2,13 @@
 //! modules and `#[cfg(test)]`; it never resolves a name that was brought in by a glob.
 
 /// What one source file names.
-pub struct Source {
+pub struct SourceFile {
     /// From the workspace's root.
     pub file: String,
     /// The crate's name and the path of modules below it.
     pub module: Vec<String>,
     /// Every path of two or more parts, and every `use`.
-    pub mentions: Vec<Mention>,
+    pub mentions: Vec<PathMention>,
     /// True when the first line is a `//!`.
     pub opens_with_doc: bool,
     /// Modules in files of their own that exist in tests only.
@@ -16,7 +16,7 @@ pub struct Source {
 }
 
 /// A path, and where it stands.
-pub struct Mention {
+pub struct PathMention {
     /// Counted from 1.
     pub line: usize,
     /// From the crate on: `crate`, `self` and `super` are resolved.
@@ -24,9 +24,9 @@ pub struct Mention {
 }
 
 /// Reads the text of `file`, which lies in the `src` folder of the crate `krate`.
-pub fn read(krate: &str, file: &str, text: &str) -> Source {
+pub fn read(krate: &str, file: &str, text: &str) -> SourceFile {
     let module = module_of(krate, file);
-    let mut walk = Walk {
+    let mut walk = TokenWalk {
         tokens: tokens(text),
         at: 0,
         depth: 0,
@@ -36,7 +36,7 @@ pub fn read(krate: &str, file: &str, text: &str) -> Source {
         test_modules: Vec::new(),
     };
     walk.file();
-    Source {
+    SourceFile {
         file: format!("crates/{krate}/src/{file}"),
         module,
         mentions: walk.mentions,
@@ -62,7 +62,7 @@ enum Token {
     Mark(char),
 }
 
-struct Walk {
+struct TokenWalk {
     /// With the line of each.
     tokens: Vec<(Token, usize)>,
     at: usize,
@@ -71,11 +71,11 @@ struct Walk {
     module: Vec<String>,
     /// The depth at which each inline module was opened.
     opened_at: Vec<usize>,
-    mentions: Vec<Mention>,
+    mentions: Vec<PathMention>,
     test_modules: Vec<String>,
 }
 
-impl Walk {
+impl TokenWalk {
     fn file(&mut self) {
         while let Some((token, line)) = self.tokens.get(self.at).cloned() {
             match token {
@@ -197,7 +197,7 @@ impl Walk {
             rest = tail;
         }
         place.extend(rest.iter().cloned());
-        self.mentions.push(Mention { line, path: place.join("::") });
+        self.mentions.push(PathMention { line, path: place.join("::") });
     }
 
     /// Stands before `#[cfg(test)]`?

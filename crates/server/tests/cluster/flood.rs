@@ -1,10 +1,10 @@
 //! Buyers who buy again and again at whichever instance answers, each purchase with a key of its own, and remember what they were
 //! told. They give no purchase up: when they have stopped, all that was sold was told.
 
-use crate::real::asker::{Asker, Met};
-use crate::real::crowd::Told;
-use crate::real::instance::{Instance, text};
-use crate::topology::{Layout, Topology};
+use crate::real::crowd::ConfirmedOrders;
+use crate::real::instance::{ServerProcess, text};
+use crate::real::retrying_client::{RequestTally, RetryingClient};
+use crate::topology::{ClusterLayout, RunningCluster};
 use serde_json::json;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,32 +19,32 @@ const REST: Duration = Duration::from_millis(10);
 /// How long it may take until so many were told, before something is wrong.
 const LOOKS: usize = 3_000;
 
-pub struct Flood {
+pub struct BuyerFlood {
     buyers: Vec<JoinHandle<Vec<(String, String)>>>,
     stop: Arc<AtomicBool>,
     sold: Arc<AtomicUsize>,
-    met: Arc<Mutex<Met>>,
+    met: Arc<Mutex<RequestTally>>,
 }
 
-impl Flood {
+impl BuyerFlood {
     /// Begins to buy at all instances.
-    pub fn at_all(topology: &Topology, sale: &str) -> Self {
-        Self::at(topology, &topology.processes(), sale)
+    pub fn start_at_all(topology: &RunningCluster, sale: &str) -> Self {
+        Self::start_at(topology, &topology.processes(), sale)
     }
 
     /// Begins to buy at some.
-    pub fn at(topology: &Topology, processes: &[&Instance], sale: &str) -> Self {
+    pub fn start_at(topology: &RunningCluster, processes: &[&ServerProcess], sale: &str) -> Self {
         let urls: Arc<[String]> = processes.iter().map(|process| process.url.clone()).collect();
-        Self::at_urls(topology, &urls, sale)
+        Self::start_at_urls(topology, &urls, sale)
     }
 
     /// Begins to buy at some addresses.
-    pub fn at_urls(topology: &Topology, urls: &Arc<[String]>, sale: &str) -> Self {
+    pub fn start_at_urls(topology: &RunningCluster, urls: &Arc<[String]>, sale: &str) -> Self {
         let (gate, met) = (Arc::new(Semaphore::new(BUYERS)), Arc::default());
         let (stop, sold) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let buyers = topology.buyers(BUYERS).into_iter().enumerate().map(|(no, token)| {
-            let asker = topology.instances[0].process.asker(&gate, &met, no, token);
-            let asker = Asker { urls: Arc::clone(urls), ..asker };
+            let asker = topology.instances[0].process.retrying_client(&gate, &met, no, token);
+            let asker = RetryingClient { urls: Arc::clone(urls), ..asker };
             let (stop, sold, sale) = (Arc::clone(&stop), Arc::clone(&sold), sale.to_owned());
             tokio::spawn(async move { buy(asker, &sale, &stop, &sold).await })
         });
@@ -57,7 +57,7 @@ impl Flood {
     }
 
     /// Waits until so many more are sold than now.
-    pub async fn sells(&self, more: usize) {
+    pub async fn wait_until_sold(&self, more: usize) {
         let wanted = self.sold.load(Ordering::Relaxed) + more;
         for _ in 0..LOOKS {
             if self.sold.load(Ordering::Relaxed) >= wanted {
@@ -69,7 +69,7 @@ impl Flood {
     }
 
     /// Waits until so many more have been told to come back later.
-    pub async fn is_refused(&self, more: u64) {
+    pub async fn wait_until_refused(&self, more: u64) {
         let refused = || self.met.lock().unwrap().refused_for_now;
         let wanted = refused() + more;
         for _ in 0..LOOKS {
@@ -82,38 +82,46 @@ impl Flood {
     }
 
     /// Lets every buyer come to the end of the purchase that they are at.
-    pub async fn stop(self) -> Told {
+    pub async fn stop(self) -> ConfirmedOrders {
         self.stop.store(true, Ordering::Relaxed);
         let mut confirmed = Vec::new();
         for buyer in self.buyers {
             confirmed.extend(buyer.await.unwrap());
         }
-        Told { confirmed, met: self.met.lock().unwrap().clone() }
+        ConfirmedOrders { confirmed, stats: self.met.lock().unwrap().clone() }
     }
 }
 
 /// Does something to a cluster in the middle of a sale, and again when it has come back. It comes back each time, and what was told
 /// is what was sold.
-pub async fn twice_in_mid_sale(layout: Layout, happens: impl AsyncFn(&mut Topology, &Flood)) {
+pub async fn run_twice_during_sale(
+    layout: ClusterLayout,
+    happens: impl AsyncFn(&mut RunningCluster, &BuyerFlood),
+) {
     let mut topology = layout.start().await;
     let sale = topology.sale().await;
-    let flood = Flood::at_all(&topology, &sale);
+    let flood = BuyerFlood::start_at_all(&topology, &sale);
     for _ in 0..2 {
-        flood.sells(100).await;
+        flood.wait_until_sold(100).await;
         happens(&mut topology, &flood).await;
-        topology.is_back().await;
+        topology.wait_until_recovered().await;
     }
-    flood.sells(100).await;
-    topology.keeps_its_promises(&sale, &flood.stop().await).await;
-    topology.sells_out().await;
+    flood.wait_until_sold(100).await;
+    topology.assert_promises_kept(&sale, &flood.stop().await).await;
+    topology.assert_sells_out().await;
 }
 
-async fn buy(mut asker: Asker, sale: &str, stop: &AtomicBool, sold: &AtomicUsize) -> Vec<(String, String)> {
+async fn buy(
+    mut asker: RetryingClient,
+    sale: &str,
+    stop: &AtomicBool,
+    sold: &AtomicUsize,
+) -> Vec<(String, String)> {
     let mut told = Vec::new();
     let order = json!({"flashSaleId": sale, "quantity": 1});
     while !stop.load(Ordering::Relaxed) {
         // Each purchase begins at another instance.
-        asker.no += 1;
+        asker.number += 1;
         let key = format!("purchase-{}", told.len());
         let (status, body) = asker.send("POST", "/api/v1/orders", Some(&key), Some(&order)).await;
         assert_eq!((status.as_u16(), body["status"].as_str()), (201, Some("confirmed")), "{body}");

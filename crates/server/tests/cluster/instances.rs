@@ -1,7 +1,7 @@
 //! Instances are killed, stopped, frozen and run by wrong clocks, in the middle of a sale.
 
-use crate::flood::Flood;
-use crate::topology::{Layout, assert_on_time, order_at};
+use crate::flood::BuyerFlood;
+use crate::topology::{ClusterLayout, assert_on_time, order_at};
 use engine::clock::{Clock, SystemClock};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -23,80 +23,81 @@ fn chance() -> StdRng {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn instances_that_are_killed_at_random_moments_lose_nothing_and_sell_nothing_twice() {
-    let mut topology = Layout::of(3).start().await;
+    let mut topology = ClusterLayout::with_instances(3).start().await;
     let sale = topology.sale().await;
-    let flood = Flood::at_all(&topology, &sale);
+    let flood = BuyerFlood::start_at_all(&topology, &sale);
     let mut chance = chance();
     for _ in 0..KILLS {
         let victim = chance.random_range(0..3);
-        flood.sells(chance.random_range(1..60)).await;
+        flood.wait_until_sold(chance.random_range(1..60)).await;
         topology.instances[victim].process.kill();
         // The others go on while it is away, and while it starts.
-        flood.sells(10).await;
+        flood.wait_until_sold(10).await;
         topology.instances[victim].process.launch().await;
     }
-    topology.is_back().await;
-    topology.keeps_its_promises(&sale, &flood.stop().await).await;
-    topology.sells_out_in_line().await;
+    topology.wait_until_recovered().await;
+    topology.assert_promises_kept(&sale, &flood.stop().await).await;
+    topology.assert_line_sells_out().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_instances_are_replaced_in_mid_sale_and_nobody_notices() {
-    let mut topology = Layout::of(3).workers(2).behind_nginx().start().await;
+    let mut topology = ClusterLayout::with_instances(3).workers(2).behind_nginx().start().await;
     let sale = topology.sale().await;
     let behind = [topology.nginx.as_ref().unwrap().url()].into();
-    let flood = Flood::at_urls(&topology, &behind, &sale);
+    let flood = BuyerFlood::start_at_urls(&topology, &behind, &sale);
     for no in 0..3 {
-        flood.sells(100).await;
+        flood.wait_until_sold(100).await;
         topology.instances[no].process.stop_gently().await;
         topology.instances[no].process.launch().await;
     }
     for no in 0..2 {
         topology.workers[no].process.stop_gently().await;
-        flood.sells(100).await;
+        flood.wait_until_sold(100).await;
         topology.workers[no].process.launch().await;
     }
-    topology.is_back().await;
-    topology.keeps_its_promises(&sale, &flood.stop().await).await;
-    topology.sells_out_in_line().await;
+    topology.wait_until_recovered().await;
+    topology.assert_promises_kept(&sale, &flood.stop().await).await;
+    topology.assert_line_sells_out().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_instance_that_comes_back_after_a_rebuild_records_nothing_of_the_old_time() {
-    let topology = Layout::of(3).start().await;
+    let topology = ClusterLayout::with_instances(3).start().await;
     let sale = topology.sale().await;
     let (old, new) = topology.instances.split_at(1);
     let old = &old[0].process;
     let new: Vec<_> = new.iter().map(|member| &member.process).collect();
-    let (at_old, at_new) = (Flood::at(&topology, &[old], &sale), Flood::at(&topology, &new, &sale));
+    let (at_old, at_new) =
+        (BuyerFlood::start_at(&topology, &[old], &sale), BuyerFlood::start_at(&topology, &new, &sale));
     for _ in 0..3 {
-        at_old.sells(50).await;
+        at_old.wait_until_sold(50).await;
         // In the middle of what it decides and records.
         let frozen = old.freeze();
         topology.redis().ask(&["FLUSHALL"]);
         // The others have handed the state over anew, and have gone on from it.
-        at_new.sells(200).await;
+        at_new.wait_until_sold(200).await;
         drop(frozen);
-        topology.is_back().await;
+        topology.wait_until_recovered().await;
     }
     let (at_old, mut told) = (at_old.stop().await, at_new.stop().await);
-    assert_on_time(&told.met);
+    assert_on_time(&told.stats);
     told.confirmed.extend(at_old.confirmed);
-    told.met.wrong.extend(at_old.met.wrong);
-    topology.sold_what_it_told(&sale, &told).await;
-    topology.sells_out().await;
+    told.stats.unexpected.extend(at_old.stats.unexpected);
+    topology.assert_orders_recorded(&sale, &told).await;
+    topology.assert_sells_out().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clocks_that_are_five_seconds_apart_open_a_sale_at_one_moment_and_end_a_hold_at_another() {
-    let topology = Layout::of(3).wrong_clocks(&[0, 5_000, -5_000]).start().await;
+    let topology = ClusterLayout::with_instances(3).wrong_clocks(&[0, 5_000, -5_000]).start().await;
     let clock = SystemClock::start(Timestamp::default());
     let starts_at = clock.now().plus_s(3);
     let wanted = json!({
         "quantity": 1_000, "holdSeconds": 6, "limitPerBuyer": 1_000, "startsAt": rfc3339(starts_at),
         "admission": {"type": "open"},
     });
-    let sale = topology.sale_of(&wanted).await;
+    let sale = topology.create_sale(&wanted).await;
     let order = json!({"flashSaleId": sale, "quantity": 1});
     let tokens = topology.buyers(3);
     let mut opened = [const { None }; 3];
@@ -123,5 +124,5 @@ async fn clocks_that_are_five_seconds_apart_open_a_sale_at_one_moment_and_end_a_
         assert_eq!(paid["status"], "confirmed", "{paid}");
     }
     topology.verify().await;
-    topology.sells_out_in_line().await;
+    topology.assert_line_sells_out().await;
 }

@@ -13,10 +13,10 @@ mod real;
 mod flood;
 mod topology;
 
-mod alone;
 mod instances;
 mod network;
 mod outbox;
 mod postgres;
 mod redis;
 mod shared;
+mod single_instance;

@@ -1,24 +1,24 @@
 //! The network between an instance and its servers is cut, stalled and slow. The others sell on, and it says when to ask again.
 
-use crate::flood::{Flood, twice_in_mid_sale};
-use crate::topology::{Layout, Member};
-use own_servers::wire::Wire;
+use crate::flood::{BuyerFlood, run_twice_during_sale};
+use crate::topology::{ClusterLayout, ClusterMember};
+use own_servers::proxy::TcpProxy;
 
-fn to_postgres(member: &Member) -> &Wire {
+fn to_postgres(member: &ClusterMember) -> &TcpProxy {
     &member.to_postgres
 }
 
-fn to_redis(member: &Member) -> &Wire {
+fn to_redis(member: &ClusterMember) -> &TcpProxy {
     member.to_redis.as_ref().unwrap()
 }
 
 /// Breaks a wire of the first instance in a way, while buyers buy there and elsewhere.
-async fn broken(wire: fn(&Member) -> &Wire, break_it: fn(&Wire)) {
-    twice_in_mid_sale(Layout::of(3), async |topology, flood| {
+async fn assert_survives_break(wire: fn(&ClusterMember) -> &TcpProxy, break_it: fn(&TcpProxy)) {
+    run_twice_during_sale(ClusterLayout::with_instances(3), async |topology, flood| {
         let wire = wire(&topology.instances[0]);
         break_it(wire);
-        flood.is_refused(20).await;
-        flood.sells(50).await;
+        flood.wait_until_refused(20).await;
+        flood.wait_until_sold(50).await;
         wire.heal();
     })
     .await;
@@ -26,35 +26,35 @@ async fn broken(wire: fn(&Member) -> &Wire, break_it: fn(&Wire)) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_instance_that_is_cut_off_from_postgres_refuses_and_the_others_sell() {
-    broken(to_postgres, Wire::cut).await;
+    assert_survives_break(to_postgres, TcpProxy::cut).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_instance_that_is_cut_off_from_redis_refuses_and_the_others_sell() {
-    broken(to_redis, Wire::cut).await;
+    assert_survives_break(to_redis, TcpProxy::cut).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_instance_that_hears_nothing_from_postgres_refuses_and_the_others_sell() {
-    broken(to_postgres, Wire::stall).await;
+    assert_survives_break(to_postgres, TcpProxy::stall).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_instance_that_hears_nothing_from_redis_refuses_and_the_others_sell() {
-    broken(to_redis, Wire::stall).await;
+    assert_survives_break(to_redis, TcpProxy::stall).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_network_makes_an_instance_slow_and_nothing_wrong() {
-    let topology = Layout::of(3).start().await;
+    let topology = ClusterLayout::with_instances(3).start().await;
     let sale = topology.sale().await;
-    let flood = Flood::at_all(&topology, &sale);
+    let flood = BuyerFlood::start_at_all(&topology, &sale);
     for wire in [to_postgres, to_redis] {
         let wire = wire(&topology.instances[0]);
         wire.slow(40);
-        flood.sells(200).await;
+        flood.wait_until_sold(200).await;
         wire.heal();
     }
-    topology.is_back().await;
-    topology.keeps_its_promises(&sale, &flood.stop().await).await;
+    topology.wait_until_recovered().await;
+    topology.assert_promises_kept(&sale, &flood.stop().await).await;
 }

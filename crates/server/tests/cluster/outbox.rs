@@ -1,7 +1,7 @@
 //! What an instance decided and did not live to record is recorded by the others, once, and its buyer is told so.
 
-use crate::flood::Flood;
-use crate::topology::{Layout, Topology, order_at};
+use crate::flood::BuyerFlood;
+use crate::topology::{ClusterLayout, RunningCluster, order_at};
 use reqwest::StatusCode;
 use sale::OrderId;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use std::time::Duration;
 const WAITING: usize = 8;
 
 /// Decides some orders at the first instance, and kills it before any is recorded: the tokens of their buyers.
-async fn decided_and_killed(topology: &mut Topology, sale: &str, round: usize) -> Vec<String> {
+async fn kill_after_decision(topology: &mut RunningCluster, sale: &str, round: usize) -> Vec<String> {
     let order = json!({"flashSaleId": sale, "quantity": 1});
     let tokens = topology.buyers(WAITING);
     let frozen = topology.postgres.freeze();
@@ -23,7 +23,7 @@ async fn decided_and_killed(topology: &mut Topology, sale: &str, round: usize) -
     });
     let asking: Vec<_> = asking.collect();
     let outbox = format!("doorbuster:{{{sale}}}:outbox");
-    while topology.redis().number(&["XLEN", &outbox]) == 0 {
+    while topology.redis().ask_number(&["XLEN", &outbox]) == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     topology.instances[0].process.kill();
@@ -37,15 +37,15 @@ async fn decided_and_killed(topology: &mut Topology, sale: &str, round: usize) -
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_killed_instance_decided_is_recorded_once_and_told_to_who_asks_again() {
-    let mut topology = Layout::of(3).workers(2).start().await;
+    let mut topology = ClusterLayout::with_instances(3).workers(2).start().await;
     let sale = topology.sale().await;
     let mut sold = 0;
     for round in 0..4 {
-        let tokens = decided_and_killed(&mut topology, &sale, round).await;
+        let tokens = kill_after_decision(&mut topology, &sale, round).await;
         let key = format!("round-{round}");
         for (no, token) in tokens.iter().enumerate() {
-            let told = asked_again(&topology, &sale, no % 2 + 1, token, &key).await;
-            let again = asked_again(&topology, &sale, (no + 1) % 2 + 1, token, &key).await;
+            let told = repeat_order(&topology, &sale, no % 2 + 1, token, &key).await;
+            let again = repeat_order(&topology, &sale, (no + 1) % 2 + 1, token, &key).await;
             assert_eq!(told["id"], again["id"], "the same key is the same order");
             let orders = topology.orders_in_the_ledger(&sale).await;
             let order = OrderId(told["id"].as_str().unwrap().parse().unwrap());
@@ -56,11 +56,11 @@ async fn what_a_killed_instance_decided_is_recorded_once_and_told_to_who_asks_ag
         topology.instances[0].process.launch().await;
     }
     topology.verify().await;
-    topology.is_back().await;
+    topology.wait_until_recovered().await;
 }
 
 /// Asks another instance with the same key until there is an order.
-async fn asked_again(topology: &Topology, sale: &str, at: usize, token: &str, key: &str) -> Value {
+async fn repeat_order(topology: &RunningCluster, sale: &str, at: usize, token: &str, key: &str) -> Value {
     let order = json!({"flashSaleId": sale, "quantity": 1});
     for _ in 0..500 {
         let process = &topology.instances[at].process;
@@ -76,9 +76,9 @@ async fn asked_again(topology: &Topology, sale: &str, at: usize, token: &str, ke
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_nobody_asks_for_again_is_recorded_all_the_same() {
-    let mut topology = Layout::of(2).workers(2).start().await;
+    let mut topology = ClusterLayout::with_instances(2).workers(2).start().await;
     let sale = topology.sale().await;
-    decided_and_killed(&mut topology, &sale, 0).await;
+    kill_after_decision(&mut topology, &sale, 0).await;
     let recorded = tokio::time::timeout(Duration::from_secs(10), async {
         while topology.orders_in_the_ledger(&sale).await.is_empty() {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -90,15 +90,15 @@ async fn what_nobody_asks_for_again_is_recorded_all_the_same() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_that_are_killed_delay_what_is_due_and_lose_nothing() {
-    let mut topology = Layout::of(2).workers(2).start().await;
+    let mut topology = ClusterLayout::with_instances(2).workers(2).start().await;
     let sale = topology.sale().await;
-    let flood = Flood::at_all(&topology, &sale);
+    let flood = BuyerFlood::start_at_all(&topology, &sale);
     for no in [0, 1, 0, 1] {
-        flood.sells(50).await;
+        flood.wait_until_sold(50).await;
         topology.workers[no].process.kill();
-        flood.sells(50).await;
+        flood.wait_until_sold(50).await;
         topology.workers[no].process.launch().await;
     }
-    topology.keeps_its_promises(&sale, &flood.stop().await).await;
-    topology.sells_out_in_line().await;
+    topology.assert_promises_kept(&sale, &flood.stop().await).await;
+    topology.assert_line_sells_out().await;
 }

@@ -1,7 +1,7 @@
 //! PostgreSQL is killed, stands still, refuses to write, fails, and has no connection left. Nothing is sold that is not recorded.
 
-use crate::flood::twice_in_mid_sale;
-use crate::topology::Layout;
+use crate::flood::run_twice_during_sale;
+use crate::topology::ClusterLayout;
 use sqlx::{Connection as _, PgConnection};
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ const ERRORS: Duration = Duration::from_secs(6);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_postgres_that_is_killed_comes_back_with_all_that_was_told() {
-    twice_in_mid_sale(Layout::of(3), async |topology, flood| {
+    run_twice_during_sale(ClusterLayout::with_instances(3), async |topology, flood| {
         topology.postgres.kill();
-        flood.is_refused(20).await;
+        flood.wait_until_refused(20).await;
         tokio::task::block_in_place(|| topology.postgres.launch());
     })
     .await;
@@ -21,7 +21,7 @@ async fn a_postgres_that_is_killed_comes_back_with_all_that_was_told() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_postgres_that_is_restarted_at_once_is_hardly_noticed() {
-    twice_in_mid_sale(Layout::of(3), async |topology, _| {
+    run_twice_during_sale(ClusterLayout::with_instances(3), async |topology, _| {
         tokio::task::block_in_place(|| {
             topology.postgres.kill();
             topology.postgres.launch();
@@ -32,14 +32,14 @@ async fn a_postgres_that_is_restarted_at_once_is_hardly_noticed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_postgres_that_may_only_be_read_records_nothing_and_nothing_is_sold() {
-    twice_in_mid_sale(Layout::of(3), async |topology, flood| {
+    run_twice_during_sale(ClusterLayout::with_instances(3), async |topology, flood| {
         for setting in ["on", "off"] {
             let database = topology.postgres.url("postgres");
             let sql = format!("ALTER SYSTEM SET default_transaction_read_only = {setting}");
-            topology.postgres.sql(&database, &sql);
-            topology.postgres.sql(&database, "SELECT pg_reload_conf()");
+            topology.postgres.run_sql(&database, &sql);
+            topology.postgres.run_sql(&database, "SELECT pg_reload_conf()");
             if setting == "on" {
-                flood.is_refused(50).await;
+                flood.wait_until_refused(50).await;
             }
         }
     })
@@ -48,27 +48,27 @@ async fn a_postgres_that_may_only_be_read_records_nothing_and_nothing_is_sold() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_postgres_that_fails_for_a_while_is_told_of_nothing_twice() {
-    twice_in_mid_sale(Layout::of(3), async |topology, flood| {
-        topology.postgres.sql(
+    run_twice_during_sale(ClusterLayout::with_instances(3), async |topology, flood| {
+        topology.postgres.run_sql(
             &topology.database,
             "CREATE OR REPLACE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$; \
              CREATE TRIGGER fail BEFORE INSERT ON ledger_entries FOR EACH STATEMENT EXECUTE FUNCTION fail()",
         );
         tokio::time::sleep(ERRORS).await;
-        flood.is_refused(20).await;
-        topology.postgres.sql(&topology.database, "DROP TRIGGER fail ON ledger_entries");
+        flood.wait_until_refused(20).await;
+        topology.postgres.run_sql(&topology.database, "DROP TRIGGER fail ON ledger_entries");
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_postgres_that_stands_still_for_two_seconds_again_and_again_makes_nobody_wait_long() {
-    twice_in_mid_sale(Layout::of(3), async |topology, flood| {
+    run_twice_during_sale(ClusterLayout::with_instances(3), async |topology, flood| {
         for _ in 0..3 {
             let frozen = topology.postgres.freeze();
             tokio::time::sleep(Duration::from_secs(2)).await;
             drop(frozen);
-            flood.sells(20).await;
+            flood.wait_until_sold(20).await;
         }
     })
     .await;
@@ -76,7 +76,7 @@ async fn a_postgres_that_stands_still_for_two_seconds_again_and_again_makes_nobo
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_postgres_without_a_connection_to_spare_is_waited_for() {
-    twice_in_mid_sale(Layout::of(3).postgres(&["max_connections=100", "superuser_reserved_connections=0"]), async |topology, flood| {
+    run_twice_during_sale(ClusterLayout::with_instances(3).postgres(&["max_connections=100", "superuser_reserved_connections=0"]), async |topology, flood| {
         let database = topology.database.clone();
         let mut hog = Vec::new();
         // All that there are; then those of the cluster are ended, and their places taken.
@@ -92,7 +92,7 @@ async fn a_postgres_without_a_connection_to_spare_is_waited_for() {
             .await
             .unwrap();
         }
-        flood.is_refused(20).await;
+        flood.wait_until_refused(20).await;
         for connection in hog {
             connection.close().await.unwrap();
         }

@@ -1,7 +1,7 @@
 //! What one instance did, the others know: sales, sums, limits and keys.
 
-use crate::topology::{Layout, Topology, order_at, seen};
-use engine::clock::stopwatch;
+use crate::topology::{ClusterLayout, RunningCluster, order_at, wait_for_sale};
+use engine::clock::start_stopwatch;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::time::Duration;
@@ -10,23 +10,28 @@ use std::time::Duration;
 const SEEN_WITHIN: Duration = Duration::from_secs(1);
 
 /// Waits until an instance shows a sale so, and wants that to be soon.
-async fn soon_seen(topology: &Topology, at: usize, sale: &str, is_so: impl Fn(&Value) -> bool) {
-    let started = stopwatch();
-    seen(&topology.instances[at].process, sale, is_so).await;
+async fn assert_soon_visible(
+    topology: &RunningCluster,
+    at: usize,
+    sale: &str,
+    is_so: impl Fn(&Value) -> bool,
+) {
+    let started = start_stopwatch();
+    wait_for_sale(&topology.instances[at].process, sale, is_so).await;
     let took = started.elapsed();
     assert!(took < SEEN_WITHIN, "instance {at} shows it after {took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_one_instance_sold_the_others_show_at_once() {
-    let topology = Layout::of(3).start().await;
+    let topology = ClusterLayout::with_instances(3).start().await;
     let sale = topology.sale().await;
     let order = json!({"flashSaleId": sale, "quantity": 1});
     for (sold, token) in (1..).zip(topology.buyers(20)) {
         let (status, body) = order_at(&topology.instances[0].process, &token, None, &order).await.unwrap();
         assert_eq!(status, 201, "{body}");
         for at in [1, 2] {
-            soon_seen(&topology, at, &sale, |shown| shown["sold"] == sold).await;
+            assert_soon_visible(&topology, at, &sale, |shown| shown["sold"] == sold).await;
         }
     }
     topology.verify().await;
@@ -34,38 +39,39 @@ async fn what_one_instance_sold_the_others_show_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_merchant_does_at_one_instance_holds_at_all() {
-    let topology = Layout::of(3).start().await;
+    let topology = ClusterLayout::with_instances(3).start().await;
     let [first, second, third] = topology.processes()[..] else { panic!("three instances") };
     let wanted = json!({"quantity": 5, "holdSeconds": 0, "admission": {"type": "open"}});
-    let sale = first.sale_of(&wanted).await;
-    soon_seen(&topology, 1, &sale, |shown| shown["quantity"] == 5 && shown["status"] == "active").await;
+    let sale = first.create_sale(&wanted).await;
+    assert_soon_visible(&topology, 1, &sale, |shown| shown["quantity"] == 5 && shown["status"] == "active")
+        .await;
     let admin = format!("/api/v1/admin/flash-sales/{sale}");
     let edit = first.client.patch(format!("{}{admin}", first.url)).bearer_auth(&first.admin);
     let edited = edit.json(&json!({"quantity": 7})).send().await.unwrap();
     assert!(edited.status().is_success(), "{}", edited.text().await.unwrap());
-    soon_seen(&topology, 1, &sale, |shown| shown["quantity"] == 7).await;
+    assert_soon_visible(&topology, 1, &sale, |shown| shown["quantity"] == 7).await;
 
     second.post(&format!("{admin}/pause"), &json!({}), Some(&second.admin)).await;
-    soon_seen(&topology, 0, &sale, |shown| shown["status"] == "paused").await;
+    assert_soon_visible(&topology, 0, &sale, |shown| shown["status"] == "paused").await;
     let order = json!({"flashSaleId": sale, "quantity": 1});
     let token = topology.buyers(1).remove(0);
     let (status, body) = order_at(third, &token, Some("one"), &order).await.unwrap();
     assert_eq!((status.as_u16(), body["code"].as_str()), (409, Some("paused")), "{body}");
     third.post(&format!("{admin}/resume"), &json!({}), Some(&third.admin)).await;
-    soon_seen(&topology, 0, &sale, |shown| shown["status"] == "active").await;
+    assert_soon_visible(&topology, 0, &sale, |shown| shown["status"] == "active").await;
     let (status, body) = order_at(first, &token, Some("one"), &order).await.unwrap();
     assert_eq!(status, 201, "{body}");
     first.post(&format!("{admin}/close"), &json!({}), Some(&first.admin)).await;
-    soon_seen(&topology, 2, &sale, |shown| shown["status"] == "closed").await;
+    assert_soon_visible(&topology, 2, &sale, |shown| shown["status"] == "closed").await;
     topology.verify().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_limit_holds_over_all_instances_and_a_key_is_one_key() {
-    let topology = Layout::of(3).start().await;
+    let topology = ClusterLayout::with_instances(3).start().await;
     let wanted =
         json!({"quantity": 1_000, "holdSeconds": 0, "limitPerBuyer": 2, "admission": {"type": "open"}});
-    let sale = topology.sale_of(&wanted).await;
+    let sale = topology.create_sale(&wanted).await;
     let order = json!({"flashSaleId": sale, "quantity": 1});
     for token in topology.buyers(30) {
         // Nine clicks at once, three at each instance.
@@ -106,7 +112,7 @@ async fn a_limit_holds_over_all_instances_and_a_key_is_one_key() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn accounts_and_sessions_are_known_everywhere() {
-    let topology = Layout::of(3).start().await;
+    let topology = ClusterLayout::with_instances(3).start().await;
     let [first, second, third] = topology.processes()[..] else { panic!("three instances") };
     let account = json!({"email": "ada@example.com", "username": "ada", "password": "a password of hers"});
     let made = first.post("/api/v1/auth/register", &account, None).await;
@@ -117,7 +123,7 @@ async fn accounts_and_sessions_are_known_everywhere() {
         third.post("/api/v1/auth/login", &login, None).await["accessToken"].as_str().unwrap().to_owned();
     let left = second.client.post(format!("{}/api/v1/auth/logout", second.url)).bearer_auth(&token);
     assert!(left.json(&json!({})).send().await.unwrap().status().is_success());
-    let started = stopwatch();
+    let started = start_stopwatch();
     loop {
         let asked = first.client.get(format!("{}/api/v1/auth/me", first.url)).bearer_auth(&token);
         if asked.send().await.unwrap().status() == 401 {

@@ -2,19 +2,19 @@
 //! each of the two servers. It never shares a part with another test; and one test at a time has a cluster, because what is
 //! asserted about time is about a machine that does nothing else.
 
-use crate::real::asker::Met;
-use crate::real::crowd::{Crowd, Manners, Told};
-use crate::real::instance::{Instance, verify_with};
+use crate::real::crowd::{BuyerCrowd, BuyerMix, ConfirmedOrders};
+use crate::real::instance::{ServerProcess, verify_with};
+use crate::real::retrying_client::RequestTally;
 use engine::clock::{Clock, SystemClock};
-use engine::record::Read;
-use engine::record::postgres::{Address, PostgresReader};
-use own_servers::nginx::Nginx;
-use own_servers::postgres::Postgres;
-use own_servers::redis::Server as Redis;
-use own_servers::wire::Wire;
+use engine::record::LedgerReader;
+use engine::record::postgres::{PostgresAddress, PostgresReader};
+use own_servers::nginx::NginxServer;
+use own_servers::postgres::PostgresServer;
+use own_servers::proxy::TcpProxy;
+use own_servers::redis::RedisServer as Redis;
 use sale::{BuyerId, Event, OrderId, SaleId, Timestamp};
 use serde_json::{Value, json};
-use server::auth::tokens::{self, Tokens};
+use server::auth::tokens::{self, AccessTokens};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
@@ -37,10 +37,10 @@ const LOG_LINES: usize = 40;
 /// The configuration that is given to users.
 const SITE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/nginx/cluster.conf");
 /// What stands in it for the instances.
-const PLACE: &str = "include doorbuster-instances.conf;";
+const INSTANCES_INCLUDE: &str = "include doorbuster-instances.conf;";
 
 /// What a cluster is to be made of.
-pub struct Layout {
+pub struct ClusterLayout {
     instances: usize,
     workers: usize,
     redis: Option<Vec<String>>,
@@ -50,18 +50,18 @@ pub struct Layout {
     flags: Vec<String>,
 }
 
-impl Layout {
+impl ClusterLayout {
     /// So many instances that do everything.
-    pub fn of(instances: usize) -> Self {
-        Self { redis: Some(Vec::new()), ..Self::alone_of(instances) }
+    pub fn with_instances(instances: usize) -> Self {
+        Self { redis: Some(Vec::new()), ..Self::without_redis(instances) }
     }
 
     /// One instance on PostgreSQL, which decides in its memory.
     pub fn alone() -> Self {
-        Self::alone_of(1)
+        Self::without_redis(1)
     }
 
-    fn alone_of(instances: usize) -> Self {
+    fn without_redis(instances: usize) -> Self {
         Self {
             instances,
             workers: 0,
@@ -105,17 +105,17 @@ impl Layout {
     }
 
     /// Makes it, once no other test has one.
-    pub async fn start(self) -> Topology {
+    pub async fn start(self) -> RunningCluster {
         static ONE_AT_A_TIME: LazyLock<Arc<Mutex<()>>> = LazyLock::new(Arc::default);
         let alone = Arc::clone(&ONE_AT_A_TIME).lock_owned().await;
         let postgres: Vec<&str> = self.postgres.iter().map(String::as_str).collect();
-        let postgres = Postgres::with(&postgres);
-        let database = postgres.database();
+        let postgres = PostgresServer::start_with(&postgres);
+        let database = postgres.create_database();
         let redis = self.redis.as_ref().map(|settings| {
             let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
             Redis::start_with(&settings)
         });
-        let mut topology = Topology {
+        let mut topology = RunningCluster {
             instances: Vec::new(),
             workers: Vec::new(),
             nginx: None,
@@ -125,22 +125,22 @@ impl Layout {
             folder: tempfile::tempdir().unwrap(),
             _alone: alone,
         };
-        tokens::read_or_make_key(&topology.token_key()).unwrap();
+        tokens::read_or_create_key(&topology.token_key()).unwrap();
         for no in 0..self.instances {
-            let member = topology.member(Instance::prepared, &self.flags_of(no, &topology));
+            let member = topology.member(ServerProcess::prepared, &self.flags_of(no, &topology));
             topology.instances.push(member);
         }
         let key = ["--token-key".to_owned(), path(&topology.token_key())];
-        let worker = |_| topology.member(Instance::prepared_worker, &key);
+        let worker = |_| topology.member(ServerProcess::prepared_worker, &key);
         topology.workers = (0..self.workers).map(worker).collect();
         topology.launch_all().await;
         if self.is_behind_nginx {
-            topology.nginx = Some(Nginx::start(&topology.site()));
+            topology.nginx = Some(NginxServer::start(&topology.site()));
         }
         topology
     }
 
-    fn flags_of(&self, no: usize, topology: &Topology) -> Vec<String> {
+    fn flags_of(&self, no: usize, topology: &RunningCluster) -> Vec<String> {
         let mut flags = self.flags.clone();
         flags.extend(["--token-key".to_owned(), path(&topology.token_key())]);
         if let Some(wrong_by_ms) = self.wrong_by_ms.get(no) {
@@ -153,35 +153,35 @@ impl Layout {
 }
 
 /// A cluster that runs. Its processes end before the servers: fields go in this order.
-pub struct Topology {
-    pub nginx: Option<Nginx>,
-    pub instances: Vec<Member>,
-    pub workers: Vec<Member>,
+pub struct RunningCluster {
+    pub nginx: Option<NginxServer>,
+    pub instances: Vec<ClusterMember>,
+    pub workers: Vec<ClusterMember>,
     pub redis: Option<Redis>,
-    pub postgres: Postgres,
+    pub postgres: PostgresServer,
     pub database: String,
     folder: TempDir,
     _alone: OwnedMutexGuard<()>,
 }
 
 /// A process, and its wires.
-pub struct Member {
-    pub process: Instance,
-    pub to_postgres: Wire,
-    pub to_redis: Option<Wire>,
+pub struct ClusterMember {
+    pub process: ServerProcess,
+    pub to_postgres: TcpProxy,
+    pub to_redis: Option<TcpProxy>,
 }
 
-impl Topology {
-    fn member(&self, prepared: fn(&[&str]) -> Instance, flags: &[String]) -> Member {
-        let to_postgres = Wire::to(self.postgres.port());
-        let to_redis = self.redis.as_ref().map(|redis| Wire::to(redis.port()));
+impl RunningCluster {
+    fn member(&self, prepared: fn(&[&str]) -> ServerProcess, flags: &[String]) -> ClusterMember {
+        let to_postgres = TcpProxy::to(self.postgres.port());
+        let to_redis = self.redis.as_ref().map(|redis| TcpProxy::to(redis.port()));
         let there = |port: u16| format!(":{port}/");
         let database = self.database.replace(&there(self.postgres.port()), &there(to_postgres.port()));
         let valkey = to_redis.as_ref().map(|wire| format!("redis://127.0.0.1:{}/", wire.port()));
         let mut all = vec!["--database", &database];
         all.extend(valkey.iter().flat_map(|valkey| ["--valkey", valkey]));
         all.extend(flags.iter().map(String::as_str));
-        Member { process: prepared(&all), to_postgres, to_redis }
+        ClusterMember { process: prepared(&all), to_postgres, to_redis }
     }
 
     /// The first alone, because it makes tables and admin; then all others at once.
@@ -191,11 +191,11 @@ impl Topology {
         first.open_shop().await;
         let (admin, product) = (first.admin.clone(), first.product.clone());
         for member in self.instances[1..].iter_mut().chain(&mut self.workers) {
-            member.process.begin();
+            member.process.spawn_process();
         }
         for member in self.instances.iter_mut().chain(&mut self.workers) {
             let process = &mut member.process;
-            process.until_ready().await;
+            process.wait_until_ready().await;
             process.client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
             (process.admin, process.product) = (admin.clone(), product.clone());
         }
@@ -207,16 +207,16 @@ impl Topology {
 
     fn site(&self) -> String {
         let site = std::fs::read_to_string(SITE).unwrap();
-        assert!(site.contains(PLACE), "{SITE} says {PLACE}");
+        assert!(site.contains(INSTANCES_INCLUDE), "{SITE} says {INSTANCES_INCLUDE}");
         let servers = self.instances.iter().map(|member| {
             let address = member.process.url.trim_start_matches("http://").to_owned();
             format!("server {address} max_fails=3 fail_timeout=2s;\n")
         });
-        site.replace(PLACE, &servers.collect::<String>())
+        site.replace(INSTANCES_INCLUDE, &servers.collect::<String>())
     }
 
     /// The instances that may be asked.
-    pub fn processes(&self) -> Vec<&Instance> {
+    pub fn processes(&self) -> Vec<&ServerProcess> {
         self.instances.iter().map(|member| &member.process).collect()
     }
 
@@ -229,13 +229,13 @@ impl Topology {
     }
 
     /// Wires of all processes to Redis.
-    pub fn wires_to_redis(&self) -> impl Iterator<Item = &Wire> {
+    pub fn wires_to_redis(&self) -> impl Iterator<Item = &TcpProxy> {
         self.instances.iter().chain(&self.workers).filter_map(|member| member.to_redis.as_ref())
     }
 
     /// Buyers whom every instance knows.
     pub fn buyers(&self, count: usize) -> Vec<String> {
-        Crowd::signed_with(&self.token_key(), count).tokens
+        BuyerCrowd::with_tokens_signed_by(&self.token_key(), count).tokens
     }
 
     /// A sale that runs, whose units are sold at once, and that nobody buys up.
@@ -243,24 +243,24 @@ impl Topology {
         let wanted = json!({
             "quantity": 1_000_000, "holdSeconds": 0, "limitPerBuyer": 1_000_000, "admission": {"type": "open"},
         });
-        self.sale_of(&wanted).await
+        self.create_sale(&wanted).await
     }
 
     /// Another sale, once all instances know of it.
-    pub async fn sale_of(&self, wanted: &Value) -> String {
-        let sale = self.instances[0].process.sale_of(wanted).await;
+    pub async fn create_sale(&self, wanted: &Value) -> String {
+        let sale = self.instances[0].process.create_sale(wanted).await;
         for process in self.processes() {
-            seen(process, &sale, |_| true).await;
+            wait_for_sale(process, &sale, |_| true).await;
         }
         sale
     }
 
     /// Waits until each instance sells again: within five seconds from now.
-    pub async fn is_back(&self) {
+    pub async fn wait_until_recovered(&self) {
         let sale = tokio::time::timeout(BACK_WITHIN, async {
-            let sale = self.insist_on_a_sale().await;
+            let sale = self.create_sale_with_retries().await;
             for process in self.processes() {
-                seen(process, &sale, |_| true).await;
+                wait_for_sale(process, &sale, |_| true).await;
                 let token = self.buyers(1).remove(0);
                 let order = json!({"flashSaleId": sale, "quantity": 1});
                 while order_at(process, &token, Some("back"), &order)
@@ -275,15 +275,15 @@ impl Topology {
         let sale = sale.await.unwrap_or_else(|_| panic!("it is not back after {BACK_WITHIN:?}"));
         // What each of them sold, all show in a moment.
         for process in self.processes() {
-            seen(process, &sale, |shown| shown["sold"] == self.instances.len()).await;
+            wait_for_sale(process, &sale, |shown| shown["sold"] == self.instances.len()).await;
         }
     }
 
-    async fn insist_on_a_sale(&self) -> String {
+    async fn create_sale_with_retries(&self) -> String {
         let process = &self.instances[0].process;
         let wanted =
             json!({"quantity": self.instances.len(), "holdSeconds": 0, "admission": {"type": "open"}});
-        let wanted = process.offer(&wanted);
+        let wanted = process.sale_body(&wanted);
         let url = format!("{}/api/v1/admin/flash-sales", process.url);
         loop {
             let asked = process.client.post(&url).bearer_auth(&process.admin).json(&wanted).send().await;
@@ -298,44 +298,44 @@ impl Topology {
     }
 
     /// More buyers than units come at once, at all instances: every unit goes to a buyer who paid.
-    pub async fn sells_out(&self) {
-        self.drop_of(&json!({"type": "open"}), Manners { abandon_every: 0, decline_every: 13 }).await;
+    pub async fn assert_sells_out(&self) {
+        self.run_drop(&json!({"type": "open"}), BuyerMix { abandon_every: 0, decline_every: 13 }).await;
     }
 
     /// The same with a line, and buyers who leave their units to expire: others get them.
-    pub async fn sells_out_in_line(&self) {
+    pub async fn assert_line_sells_out(&self) {
         let line =
             json!({"type": "fifo", "perSecond": 40, "checkoutSeconds": 10, "lineOpensSecondsBefore": 60});
-        self.drop_of(&line, Manners { abandon_every: 11, decline_every: 13 }).await;
+        self.run_drop(&line, BuyerMix { abandon_every: 11, decline_every: 13 }).await;
     }
 
-    async fn drop_of(&self, admission: &Value, manners: Manners) {
+    async fn run_drop(&self, admission: &Value, manners: BuyerMix) {
         let wanted = json!({"quantity": UNITS, "holdSeconds": 5, "admission": admission});
-        let sale = self.sale_of(&wanted).await;
-        let crowd = Crowd { tokens: self.buyers(UNITS * 2) };
-        let told = crowd.go(&self.processes(), &sale, manners).told().await;
+        let sale = self.create_sale(&wanted).await;
+        let crowd = BuyerCrowd { tokens: self.buyers(UNITS * 2) };
+        let told = crowd.start(&self.processes(), &sale, manners).collect_replies().await;
         assert_eq!(told.confirmed.len(), UNITS, "every unit is sold, and once");
-        self.keeps_its_promises(&sale, &told).await;
+        self.assert_promises_kept(&sale, &told).await;
     }
 
     /// Holds what the buyers of a sale were told against the ledger: nothing is missing there, and nothing is there that nobody was
     /// told of. Every promise is kept, and nobody was left to wait or told something that helps no one.
-    pub async fn keeps_its_promises(&self, sale: &str, told: &Told) {
-        self.sold_what_it_told(sale, told).await;
-        assert_eq!(told.met.hung, 0, "replies that did not come within {PATIENCE:?}");
-        assert_on_time(&told.met);
+    pub async fn assert_promises_kept(&self, sale: &str, told: &ConfirmedOrders) {
+        self.assert_orders_recorded(sale, told).await;
+        assert_eq!(told.stats.timed_out, 0, "replies that did not come within {PATIENCE:?}");
+        assert_on_time(&told.stats);
     }
 
     /// The same without a word on how long it took: where an instance stood still, its callers had to wait.
-    pub async fn sold_what_it_told(&self, sale: &str, told: &Told) {
-        assert_eq!(told.met.wrong, Vec::<String>::new(), "a failure says when to ask again");
+    pub async fn assert_orders_recorded(&self, sale: &str, told: &ConfirmedOrders) {
+        assert_eq!(told.stats.unexpected, Vec::<String>::new(), "a failure says when to ask again");
         let sums = self.verify().await;
         let sums: Value = serde_json::from_str(&sums).unwrap();
         let of_sale = sums["sales"].as_array().unwrap().iter().find(|row| row["sale"] == sale);
         let of_sale = of_sale.unwrap_or_else(|| panic!("the sale {sale} is not in the ledger: {sums}"));
         assert_eq!(of_sale["sold"], told.confirmed.len(), "what was sold and what was told: {of_sale}");
         let orders = self.orders_in_the_ledger(sale).await;
-        let tokens = Tokens::new(tokens::read_key(&self.token_key()).unwrap(), 86_400, 100);
+        let tokens = AccessTokens::new(tokens::read_key(&self.token_key()).unwrap(), 86_400, 100);
         let now = SystemClock::start(Timestamp::default()).now();
         for (token, order) in &told.confirmed {
             let buyer = tokens.verify(token, now).unwrap().buyer;
@@ -347,8 +347,8 @@ impl Topology {
     /// Every order of a sale that is confirmed in the ledger, and whose it is.
     pub async fn orders_in_the_ledger(&self, sale: &str) -> HashMap<OrderId, BuyerId> {
         let sale = SaleId(sale.parse().unwrap());
-        let reader = PostgresReader::open(&Address::parse(&self.database).unwrap()).await.unwrap();
-        let entries = reader.read(sale, sale::Seq(0), usize::MAX).await.unwrap();
+        let reader = PostgresReader::open(&PostgresAddress::parse(&self.database).unwrap()).await.unwrap();
+        let entries = reader.read_entries(sale, sale::EventSeq(0), usize::MAX).await.unwrap();
         let mut orders = HashMap::new();
         for entry in entries {
             if let Event::Confirmed { buyer, order, .. } = entry.event {
@@ -368,7 +368,7 @@ impl Topology {
     }
 }
 
-impl Drop for Topology {
+impl Drop for RunningCluster {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             return;
@@ -385,12 +385,12 @@ impl Drop for Topology {
 }
 
 /// Nobody waited longer than is promised to be told to come back.
-pub fn assert_on_time(met: &Met) {
+pub fn assert_on_time(met: &RequestTally) {
     assert!(met.slowest < REPLY_LIMIT, "a refusal took {:?}: {}", met.slowest, met.slowest_reply);
 }
 
 /// Waits until an instance shows a sale so; returns how it shows it. It is asked no more after ten seconds.
-pub async fn seen(process: &Instance, sale: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+pub async fn wait_for_sale(process: &ServerProcess, sale: &str, is_so: impl Fn(&Value) -> bool) -> Value {
     let url = format!("{}/api/v1/flash-sales/{sale}", process.url);
     let mut last = String::new();
     for _ in 0..500 {
@@ -412,7 +412,7 @@ pub async fn seen(process: &Instance, sale: &str, is_so: impl Fn(&Value) -> bool
 
 /// Orders once at an instance: status and body, or nothing if there was no reply.
 pub async fn order_at(
-    process: &Instance,
+    process: &ServerProcess,
     token: &str,
     key: Option<&str>,
     order: &Value,

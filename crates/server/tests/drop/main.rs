@@ -12,8 +12,8 @@ mod process;
 mod rehearse;
 mod verify;
 
-use real::crowd::{Crowd, Manners};
-use real::instance::Instance;
+use real::crowd::{BuyerCrowd, BuyerMix};
+use real::instance::ServerProcess;
 
 const BUYERS: usize = 2_000;
 const UNITS: u32 = 100;
@@ -21,20 +21,20 @@ const KILLS: u64 = 5;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_thousand_buyers_get_a_hundred_units_in_fifo_and_in_open_admission() {
-    let mut instance = Instance::start().await;
-    let crowd = Crowd::gather(&instance, BUYERS).await;
+    let mut instance = ServerProcess::start().await;
+    let crowd = BuyerCrowd::register(&instance, BUYERS).await;
     for admission in [
         serde_json::json!({"type": "fifo", "perSecond": 200, "checkoutSeconds": 3, "lineOpensSecondsBefore": 60}),
         serde_json::json!({"type": "open"}),
     ] {
         let sale = instance.sale(UNITS, 2, &admission).await;
-        let manners = Manners { abandon_every: 5, decline_every: 7 };
-        let told = crowd.rush(&mut instance, &sale, UNITS, manners, 0).await;
+        let manners = BuyerMix { abandon_every: 5, decline_every: 7 };
+        let told = crowd.run_with_kills(&mut instance, &sale, UNITS, manners, 0).await;
         let status = instance.get(&format!("/api/v1/flash-sales/{sale}"), None).await;
         assert_eq!(told.confirmed.len(), UNITS as usize, "every unit went to a buyer who paid: {status}");
         assert_eq!(status["sold"], UNITS, "{status}");
         assert_eq!(status["availability"], "sold_out", "{status}");
-        instance.every_confirmed_order_is_its_buyers(&told.confirmed).await;
+        instance.assert_orders_belong_to_buyers(&told.confirmed).await;
     }
     let all_sold = format!("available 0 + admitted 0 + held 0 + sold {UNITS} = quantity {UNITS}");
     let sums = instance.verify().await;
@@ -46,14 +46,14 @@ async fn two_thousand_buyers_get_a_hundred_units_in_fifo_and_in_open_admission()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_that_was_answered_is_lost_when_the_process_is_killed_in_the_middle_of_a_drop() {
-    let mut instance = Instance::start().await;
-    let crowd = Crowd::gather(&instance, 300).await;
+    let mut instance = ServerProcess::start().await;
+    let crowd = BuyerCrowd::register(&instance, 300).await;
     let admission = serde_json::json!({"type": "fifo", "perSecond": 30, "checkoutSeconds": 10, "lineOpensSecondsBefore": 60});
     let sale = instance.sale(UNITS, 20, &admission).await;
-    let manners = Manners { abandon_every: 0, decline_every: 9 };
-    let told = crowd.rush(&mut instance, &sale, UNITS, manners, KILLS).await;
+    let manners = BuyerMix { abandon_every: 0, decline_every: 9 };
+    let told = crowd.run_with_kills(&mut instance, &sale, UNITS, manners, KILLS).await;
     assert_eq!(told.confirmed.len(), UNITS as usize);
-    instance.every_confirmed_order_is_its_buyers(&told.confirmed).await;
+    instance.assert_orders_belong_to_buyers(&told.confirmed).await;
     let sums = instance.verify().await;
     assert!(sums.contains(&format!("sold {UNITS} = quantity {UNITS}")), "{sums}");
 }

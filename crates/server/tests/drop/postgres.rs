@@ -1,9 +1,9 @@
 //! Drops on PostgreSQL: the instance is killed, the database is killed, two instances are started by mistake. Whatever happens,
 //! `verify --database` finds every promise kept, and nothing that was told is lost.
 
-use crate::real::crowd::{Crowd, Manners};
-use crate::real::instance::{EMAIL, Instance, PASSWORD as ADMIN_PASSWORD, text, verify_with};
-use own_servers::postgres::{PASSWORD, Postgres};
+use crate::real::crowd::{BuyerCrowd, BuyerMix};
+use crate::real::instance::{EMAIL, PASSWORD as ADMIN_PASSWORD, ServerProcess, text, verify_with};
+use own_servers::postgres::{PASSWORD, PostgresServer};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::process::Command;
@@ -23,13 +23,13 @@ fn slow() -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_that_was_answered_is_lost_when_the_instance_is_killed_in_the_middle_of_a_drop() {
-    let mut instance = Instance::on(&Postgres::shared().database()).await;
-    let crowd = Crowd::gather(&instance, BUYERS).await;
+    let mut instance = ServerProcess::on(&PostgresServer::shared().create_database()).await;
+    let crowd = BuyerCrowd::register(&instance, BUYERS).await;
     let sale = instance.sale(UNITS, 20, &slow()).await;
-    let manners = Manners { abandon_every: 0, decline_every: 9 };
-    let told = crowd.rush(&mut instance, &sale, UNITS, manners, 3).await;
+    let manners = BuyerMix { abandon_every: 0, decline_every: 9 };
+    let told = crowd.run_with_kills(&mut instance, &sale, UNITS, manners, 3).await;
     assert_eq!(told.confirmed.len(), UNITS as usize);
-    instance.every_confirmed_order_is_its_buyers(&told.confirmed).await;
+    instance.assert_orders_belong_to_buyers(&told.confirmed).await;
     let sums = instance.verify().await;
     assert!(sums.contains(&format!("sold {UNITS} = quantity {UNITS}")), "{sums}");
     instance.stop_gently().await;
@@ -39,9 +39,9 @@ async fn nothing_that_was_answered_is_lost_when_the_instance_is_killed_in_the_mi
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_that_was_answered_is_lost_when_the_database_is_killed_in_the_middle_of_a_drop() {
-    let mut postgres = Postgres::start();
-    let mut instance = Instance::on(&postgres.database()).await;
-    let crowd = Crowd::gather(&instance, BUYERS).await;
+    let mut postgres = PostgresServer::start();
+    let mut instance = ServerProcess::on(&postgres.create_database()).await;
+    let crowd = BuyerCrowd::register(&instance, BUYERS).await;
     let sale = instance.sale(UNITS, 20, &slow()).await;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let breaking = tokio::task::spawn_blocking(move || {
@@ -56,27 +56,27 @@ async fn nothing_that_was_answered_is_lost_when_the_database_is_killed_in_the_mi
         }
         (postgres, kills)
     });
-    let manners = Manners { abandon_every: 0, decline_every: 9 };
-    let told = crowd.rush(&mut instance, &sale, UNITS, manners, 0).await;
+    let manners = BuyerMix { abandon_every: 0, decline_every: 9 };
+    let told = crowd.run_with_kills(&mut instance, &sale, UNITS, manners, 0).await;
     drop(stop);
     let (_postgres, kills) = breaking.await.unwrap();
     assert!(kills > 1, "the drop was over at once");
     assert_eq!(told.confirmed.len(), UNITS as usize);
-    instance.every_confirmed_order_is_its_buyers(&told.confirmed).await;
+    instance.assert_orders_belong_to_buyers(&told.confirmed).await;
     let sums = instance.verify().await;
     assert!(sums.contains(&format!("sold {UNITS} = quantity {UNITS}")), "{sums}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_the_database_stands_still_everyone_is_refused_soon_and_then_it_goes_on() {
-    let postgres = Postgres::start();
-    let instance = Instance::on(&postgres.database()).await;
+    let postgres = PostgresServer::start();
+    let instance = ServerProcess::on(&postgres.create_database()).await;
     let sale = instance.sale(1_000_000, 0, &open()).await;
-    let tokens = Crowd::gather(&instance, 40).await.tokens;
+    let tokens = BuyerCrowd::register(&instance, 40).await.tokens;
     let account = json!({"email": "late@example.com", "username": "late", "password": "of this buyer"});
     let order = json!({"flashSaleId": sale, "quantity": 1});
     let send = async |method: Method, path: &str, token: &str, body: &Value| {
-        let started = engine::clock::stopwatch();
+        let started = engine::clock::start_stopwatch();
         let request = instance.client.request(method, format!("{}{path}", instance.url));
         let reply = request.bearer_auth(token).json(body).send().await.unwrap();
         (reply.status().as_u16(), reply.headers().contains_key("retry-after"), started.elapsed())
@@ -99,7 +99,7 @@ async fn while_the_database_stands_still_everyone_is_refused_soon_and_then_it_go
     let ready = send(Method::GET, "/readyz", "", &Value::Null).await;
     assert_eq!(ready.0, 503);
     drop(frozen);
-    let started = engine::clock::stopwatch();
+    let started = engine::clock::start_stopwatch();
     let mut sold = 0;
     for token in &tokens[10..] {
         while send(Method::POST, "/api/v1/orders", token, &order).await.0 != 201 {
@@ -116,10 +116,10 @@ async fn while_the_database_stands_still_everyone_is_refused_soon_and_then_it_go
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_is_kept_waiting_by_an_instance_that_has_not_started() {
-    let postgres = Postgres::start();
-    let mut instance = Instance::prepared(&["--database", &postgres.database()]);
+    let postgres = PostgresServer::start();
+    let mut instance = ServerProcess::prepared(&["--database", &postgres.create_database()]);
     let frozen = postgres.freeze();
-    instance.begin();
+    instance.spawn_process();
     // It finds no database, and gives up.
     while !instance.has_ended() {
         let asked = instance.client.get(format!("{}/livez", instance.url)).send().await;
@@ -132,7 +132,7 @@ async fn nobody_is_kept_waiting_by_an_instance_that_has_not_started() {
 
 /// Buys at an instance until told to stop: each order that was confirmed, with its buyer's token.
 fn buy(
-    instance: &Instance,
+    instance: &ServerProcess,
     sale: &str,
     tokens: Vec<String>,
 ) -> tokio::task::JoinHandle<Vec<(String, String)>> {
@@ -156,14 +156,14 @@ fn buy(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_instances_that_were_started_by_mistake_only_the_second_sells() {
-    let database = Postgres::shared().database();
-    let first = Instance::on(&database).await;
+    let database = PostgresServer::shared().create_database();
+    let first = ServerProcess::on(&database).await;
     let sale = first.sale(1_000_000, 0, &open()).await;
     // Both know the tokens: the key is in the database.
-    let mut tokens = Crowd::gather(&first, 2_201).await.tokens;
+    let mut tokens = BuyerCrowd::register(&first, 2_201).await.tokens;
     let (last, other) = (tokens.split_off(2_200), tokens.split_off(2_000));
     let at_first = buy(&first, &sale, tokens);
-    let second = Instance::on(&database).await;
+    let second = ServerProcess::on(&database).await;
     let at_second = buy(&second, &sale, other).await.unwrap();
     assert_eq!(at_second.len(), 200, "the second sells");
     let at_first = at_first.await.unwrap();
@@ -185,7 +185,7 @@ async fn of_two_instances_that_were_started_by_mistake_only_the_second_sells() {
     );
 
     // What either of them confirmed is there.
-    second.every_confirmed_order_is_its_buyers(&[at_first.clone(), at_second.clone()].concat()).await;
+    second.assert_orders_belong_to_buyers(&[at_first.clone(), at_second.clone()].concat()).await;
     let sums = second.verify().await;
     assert!(sums.contains(&format!("sold {} ", thousands(at_first.len() + at_second.len()))), "{sums}");
 
@@ -213,8 +213,8 @@ fn command(arguments: &[&str], database: &str) -> (Option<i32>, String) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_command_takes_a_database() {
-    let postgres = Postgres::shared();
-    let database = postgres.database();
+    let postgres = PostgresServer::shared();
+    let database = postgres.create_database();
     let serve = ["serve", "--listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0"];
     let unprepared = command(&[&serve[..], &["--migrate=off"]].concat(), &database);
     assert_eq!(unprepared.0, Some(2), "{}", unprepared.1);
@@ -228,7 +228,7 @@ async fn every_command_takes_a_database() {
     let admin = ["admin", "create", "--email", EMAIL, "--password", ADMIN_PASSWORD];
     let (code, told) = command(&admin, &database);
     assert_eq!(code, Some(0), "{told}");
-    let mut instance = Instance::with(&["--database", &database, "--demo", "--migrate", "off"]).await;
+    let mut instance = ServerProcess::with(&["--database", &database, "--demo", "--migrate", "off"]).await;
     let demo = instance.get("/api/v1/flash-sales/demo", None).await;
     assert_eq!(demo["status"], "upcoming", "{demo}");
     assert!(!instance.log().contains("First start"), "there was an admin already: {}", instance.log());
@@ -240,7 +240,7 @@ async fn every_command_takes_a_database() {
     instance.launch().await;
     assert_eq!(instance.get("/api/v1/flash-sales/demo", None).await["id"], demo["id"]);
     instance.stop_gently().await;
-    postgres.sql(&database, "UPDATE ledger_entries SET crc = crc + 1");
+    postgres.run_sql(&database, "UPDATE ledger_entries SET crc = crc + 1");
     let (code, told) = command(&["verify"], &database);
     assert_eq!((code, told.contains("its checksum does not fit")), (Some(1), true), "{told}");
     let (code, told) = command(&serve, &database);
@@ -267,27 +267,27 @@ async fn every_command_takes_a_database() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dump_of_a_running_shop_is_a_backup() {
-    let postgres = Postgres::shared();
-    let (database, restored) = (postgres.database(), postgres.database());
-    let instance = Instance::on(&database).await;
+    let postgres = PostgresServer::shared();
+    let (database, restored) = (postgres.create_database(), postgres.create_database());
+    let instance = ServerProcess::on(&database).await;
     let sale = instance.sale(1_000_000, 0, &open()).await;
-    let mut tokens = Crowd::gather(&instance, 1_001).await.tokens;
+    let mut tokens = BuyerCrowd::register(&instance, 1_001).await.tokens;
     let last = tokens.split_off(1_000);
     let buying = buy(&instance, &sale, tokens);
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(!instance.data().exists(), "there is nothing else to keep");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("backup.sql");
-    let dump = postgres.program("pg_dump", &["--no-owner", "--dbname", &database]);
+    let dump = postgres.run_program("pg_dump", &["--no-owner", "--dbname", &database]);
     std::fs::write(&file, dump).unwrap();
     let told = buying.await.unwrap();
     postgres.restore(&restored, &std::fs::read_to_string(&file).unwrap());
     let (code, sums) = verify_with(&instance.data(), &["--database", &restored]);
     assert_eq!(code, Some(0), "{sums}");
-    let again = Instance::on(&restored).await;
+    let again = ServerProcess::on(&restored).await;
     let sold = again.get(&format!("/api/v1/flash-sales/{sale}"), None).await["sold"].as_u64().unwrap();
     assert!(sold <= told.len() as u64);
-    again.every_confirmed_order_is_its_buyers(&told[..told.len().min(usize::try_from(sold).unwrap())]).await;
+    again.assert_orders_belong_to_buyers(&told[..told.len().min(usize::try_from(sold).unwrap())]).await;
     assert_eq!(buy(&again, &sale, last).await.unwrap().len(), 1, "and it sells on");
     again.verify().await;
     instance.verify().await;

@@ -1,7 +1,7 @@
 //! The process: what it does when it is told to stop, when its folder is taken, and with what it is given at the start.
 
-use crate::real::crowd::Crowd;
-use crate::real::instance::{Instance, text, verify_with};
+use crate::real::crowd::BuyerCrowd;
+use crate::real::instance::{ServerProcess, text, verify_with};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::process::Command;
@@ -10,9 +10,9 @@ use std::time::Duration;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_answered_before_and_during_a_stop_is_there_after_it() {
     const BUYERS: usize = 16;
-    let mut instance = Instance::with(&["--limits", "off", "--drain-grace", "1s"]).await;
+    let mut instance = ServerProcess::with(&["--limits", "off", "--drain-grace", "1s"]).await;
     let sale = instance.sale(1_000_000, 0, &json!({"type": "open"})).await;
-    let tokens = Crowd::gather(&instance, BUYERS).await.tokens;
+    let tokens = BuyerCrowd::register(&instance, BUYERS).await.tokens;
     let buying: Vec<_> = tokens.into_iter().map(|token| tokio::spawn(buy(&instance, &sale, token))).collect();
     while instance.get(&format!("/api/v1/flash-sales/{sale}"), None).await["sold"].as_u64()
         < Some(BUYERS as u64)
@@ -26,7 +26,7 @@ async fn what_was_answered_before_and_during_a_stop_is_there_after_it() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert!(seen_unready, "the load balancer is told before the door is shut");
-    instance.ends_well().await;
+    instance.wait_for_clean_exit().await;
     let mut told = Vec::new();
     for buyer in buying {
         told.extend(buyer.await.unwrap());
@@ -39,12 +39,12 @@ async fn what_was_answered_before_and_during_a_stop_is_there_after_it() {
     assert!(sold >= told.len() as u64, "{} were told, {sums}", told.len());
 
     instance.launch().await;
-    instance.every_confirmed_order_is_its_buyers(&told).await;
+    instance.assert_orders_belong_to_buyers(&told).await;
 }
 
 /// Buys a unit after the other until the door is shut: the token and the order of each "confirmed".
 fn buy(
-    instance: &Instance,
+    instance: &ServerProcess,
     sale: &str,
     token: String,
 ) -> impl Future<Output = Vec<(String, String)>> + use<> {
@@ -68,7 +68,7 @@ fn buy(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_process_on_the_same_folder_is_refused_in_one_sentence() {
-    let instance = Instance::start().await;
+    let instance = ServerProcess::start().await;
     let output = Command::new(env!("CARGO_BIN_EXE_doorbuster"))
         .args(["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--data"])
         .arg(instance.data())
@@ -85,7 +85,7 @@ async fn a_second_process_on_the_same_folder_is_refused_in_one_sentence() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_demo_that_is_still_to_come_is_kept_and_after_one_that_was_closed_there_is_another() {
-    let mut instance = Instance::with(&["--demo"]).await;
+    let mut instance = ServerProcess::with(&["--demo"]).await;
     let demo = instance.get("/api/v1/flash-sales/demo", None).await;
     assert_eq!((demo["status"].as_str(), demo["quantity"].as_u64()), (Some("upcoming"), Some(100)), "{demo}");
     instance.stop_gently().await;
@@ -108,9 +108,9 @@ async fn a_demo_that_is_still_to_come_is_kept_and_after_one_that_was_closed_ther
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_demo_that_is_sold_out_the_next_start_makes_another() {
-    let mut instance = Instance::start().await;
+    let mut instance = ServerProcess::start().await;
     let sale = instance.named_sale(Some("demo"), 1, 0, &json!({"type": "open"})).await;
-    let token = Crowd::gather(&instance, 1).await.tokens.remove(0);
+    let token = BuyerCrowd::register(&instance, 1).await.tokens.remove(0);
     instance.post("/api/v1/orders", &json!({"flashSaleId": sale, "quantity": 1}), Some(&token)).await;
     instance.stop_gently().await;
     instance.flags.push("--demo".to_owned());
@@ -119,7 +119,7 @@ async fn after_a_demo_that_is_sold_out_the_next_start_makes_another() {
 }
 
 /// Which demos there are.
-async fn demos(instance: &Instance) -> Vec<&'static str> {
+async fn demos(instance: &ServerProcess) -> Vec<&'static str> {
     let mut there = Vec::new();
     for slug in ["demo", "demo-2", "demo-3"] {
         let url = format!("{}/api/v1/flash-sales/{slug}", instance.url);
@@ -133,7 +133,7 @@ async fn demos(instance: &Instance) -> Vec<&'static str> {
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn as_many_files_as_allowed_may_be_open() {
-    let instance = Instance::with_open_files(256, 1024).await;
+    let instance = ServerProcess::with_open_files(256, 1024).await;
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", instance.id())).unwrap();
     let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     assert_eq!(files.split_whitespace().nth(3), Some("1024"), "{files}");

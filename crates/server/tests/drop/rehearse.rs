@@ -1,9 +1,9 @@
 //! `doorbuster rehearse` itself: it finds a whole instance whole, also one that it kills, starves of disk and turns the clock
 //! of; it keeps off sales with real buyers; and it says in one sentence what it cannot do.
 
-use crate::real::instance::{EMAIL, Instance, PASSWORD, shut_port};
-use own_servers::nginx::Nginx;
-use own_servers::postgres::Postgres;
+use crate::real::instance::{EMAIL, PASSWORD, ServerProcess, closed_port};
+use own_servers::nginx::NginxServer;
+use own_servers::postgres::PostgresServer;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -31,12 +31,12 @@ fn small<'a>(changes: &[(&'a str, &'a str)]) -> Vec<&'a str> {
 }
 
 /// Runs it in a folder of its own.
-struct Run {
+struct RehearseProcess {
     folder: tempfile::TempDir,
     child: Child,
 }
 
-impl Run {
+impl RehearseProcess {
     fn start(flags: &[&[&str]]) -> Self {
         Self::with_shell("", flags)
     }
@@ -60,33 +60,33 @@ impl Run {
         Self { folder, child }
     }
 
-    async fn ends(self) -> Ended {
+    async fn wait_for_result(self) -> RehearseResult {
         let Self { folder, child } = self;
         let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
         let report = report(&folder.path().join("rehearsals"));
-        Ended { output, report }
+        RehearseResult { output, report }
     }
 }
 
 /// What it left behind.
-struct Ended {
+struct RehearseResult {
     output: Output,
     report: Option<(Value, String)>,
 }
 
-impl Ended {
+impl RehearseResult {
     fn code(&self) -> Option<i32> {
         self.output.status.code()
     }
 
     /// All that it said.
-    fn said(&self) -> String {
+    fn output_text(&self) -> String {
         let Output { stdout, stderr, .. } = &self.output;
         format!("{}{}", String::from_utf8_lossy(stdout), String::from_utf8_lossy(stderr))
     }
 
     fn document(&self) -> &Value {
-        &self.report.as_ref().unwrap_or_else(|| panic!("no report: {}", self.said())).0
+        &self.report.as_ref().unwrap_or_else(|| panic!("no report: {}", self.output_text())).0
     }
 
     fn count(&self, list: &str, name: &str) -> u64 {
@@ -94,8 +94,8 @@ impl Ended {
         items.iter().find(|item| item["name"] == name).map_or(0, |item| item["count"].as_u64().unwrap())
     }
 
-    fn kept_every_promise(&self) -> &Self {
-        assert_eq!(self.code(), Some(0), "{}", self.said());
+    fn assert_promises_kept(&self) -> &Self {
+        assert_eq!(self.code(), Some(0), "{}", self.output_text());
         assert_eq!(self.document()["verdict"]["word"], "kept");
         for promise in
             ["units", "recorded", "limit", "ticket_order", "freed", "settled", "sums", "same_answer"]
@@ -124,73 +124,87 @@ fn report(folder: &Path) -> Option<(Value, String)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_whole_instance_is_found_whole_and_the_same_seed_makes_the_same_crowd() {
-    let (one, other) = tokio::join!(Run::start(&[&small(&[])]).ends(), Run::start(&[&small(&[])]).ends());
-    one.kept_every_promise();
-    assert_eq!(one.count("outcomes", "bought"), 20, "{}", one.said());
+    let (one, other) = tokio::join!(
+        RehearseProcess::start(&[&small(&[])]).wait_for_result(),
+        RehearseProcess::start(&[&small(&[])]).wait_for_result()
+    );
+    one.assert_promises_kept();
+    assert_eq!(one.count("outcomes", "bought"), 20, "{}", one.output_text());
     assert!(finding(one.document(), "units")["checked"].as_u64().unwrap() >= 20);
-    assert_eq!(one.document()["crowd"], other.kept_every_promise().document()["crowd"]);
+    assert_eq!(one.document()["crowd"], other.assert_promises_kept().document()["crowd"]);
     let (document, page) = one.report.as_ref().unwrap();
     assert!(page.contains("<svg") && !page.contains("<script"), "a page with charts and without scripts");
     let command = document["command"].as_str().unwrap();
     assert!(command.contains("--units 20") && command.ends_with("--seed 7"), "{command}");
-    assert!(one.said().contains("ticket_order"), "the promises stand in the terminal: {}", one.said());
+    assert!(
+        one.output_text().contains("ticket_order"),
+        "the promises stand in the terminal: {}",
+        one.output_text()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_open_sale_without_payment_is_found_whole() {
     let flags = small(&[("--admission", "open"), ("--hold", "0s")]);
-    let ended = Run::start(&[&flags]).ends().await;
-    assert_eq!(ended.kept_every_promise().count("outcomes", "bought"), 20, "{}", ended.said());
-    assert!(ended.count("outcomes", "told sold out") > 50, "{}", ended.said());
+    let ended = RehearseProcess::start(&[&flags]).wait_for_result().await;
+    assert_eq!(ended.assert_promises_kept().count("outcomes", "bought"), 20, "{}", ended.output_text());
+    assert!(ended.count("outcomes", "told sold out") > 50, "{}", ended.output_text());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_instance_that_is_killed_starved_and_misled_keeps_every_promise() {
     let faults =
         ["--crash-every", "1500ms", "--disk-full-at", "2s", "--disk-full-for", "1s", "--clock-jump", "-1h"];
-    let ended = Run::start(&[&small(&[("--per-second", "4")]), &faults]).ends().await;
-    let document = ended.kept_every_promise().document();
+    let ended = RehearseProcess::start(&[&small(&[("--per-second", "4")]), &faults]).wait_for_result().await;
+    let document = ended.assert_promises_kept().document();
     let done: Vec<&str> =
         document["faults"].as_array().unwrap().iter().map(|fault| fault["what"].as_str().unwrap()).collect();
     for what in ["killed", "answers again", "disk full", "disk free again", "clock jumps by -3600 s"] {
         assert!(done.iter().any(|fault| fault.starts_with(what)), "{what}: {done:?}");
     }
-    assert!(document["requests"]["unanswered"].as_u64().unwrap() > 0, "{}", ended.said());
+    assert!(document["requests"]["unanswered"].as_u64().unwrap() > 0, "{}", ended.output_text());
     // Not always all: behind the ledger's time each start goes on from its last moment, so what would run out by itself, later than
     // the next kill, waits until somebody does something.
-    assert!(ended.count("outcomes", "bought") > 10, "{}", ended.said());
+    assert!(ended.count("outcomes", "bought") > 10, "{}", ended.output_text());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_running_instance_is_rehearsed_on_a_sale_of_its_own() {
-    let instance = Instance::with(&["--limit-auth", "10000/1m"]).await;
+    let instance = ServerProcess::with(&["--limit-auth", "10000/1m"]).await;
     let url = ["--url", instance.url.as_str(), "--admin-email", EMAIL, "--admin-password", PASSWORD];
     // Few, because each signs up and has a password hashed.
     let few = small(&[("--buyers", "12"), ("--units", "3")]);
-    let ended = Run::start(&[&few, &url]).ends().await;
-    ended.kept_every_promise();
+    let ended = RehearseProcess::start(&[&few, &url]).wait_for_result().await;
+    ended.assert_promises_kept();
     assert!(!ended.document().to_string().contains(PASSWORD), "no password in the report");
 
     let sale = instance.named_sale(Some("the-real-one"), 10, 60, &json!({"type": "open"})).await;
-    let refused = Run::start(&[&few, &url]).ends().await;
-    assert_eq!(refused.code(), Some(2), "{}", refused.said());
-    assert!(refused.said().contains("the-real-one") && refused.said().contains("--i-know-this-is-live"));
+    let refused = RehearseProcess::start(&[&few, &url]).wait_for_result().await;
+    assert_eq!(refused.code(), Some(2), "{}", refused.output_text());
+    assert!(
+        refused.output_text().contains("the-real-one")
+            && refused.output_text().contains("--i-know-this-is-live")
+    );
 
-    let other = Instance::start().await;
+    let other = ServerProcess::start().await;
     let foreign = other.data().join("token-key.pem");
     let foreign = ["--i-know-this-is-live", "--token-key", foreign.to_str().unwrap()];
-    let refused = Run::start(&[&few, &url, &foreign]).ends().await;
-    assert_eq!(refused.code(), Some(2), "{}", refused.said());
-    assert!(refused.said().contains("--token-key: the instance does not know"), "{}", refused.said());
+    let refused = RehearseProcess::start(&[&few, &url, &foreign]).wait_for_result().await;
+    assert_eq!(refused.code(), Some(2), "{}", refused.output_text());
+    assert!(
+        refused.output_text().contains("--token-key: the instance does not know"),
+        "{}",
+        refused.output_text()
+    );
 
     let key = instance.data().join("token-key.pem");
     let like = ["--i-know-this-is-live", "--like", "the-real-one", "--token-key", key.to_str().unwrap()];
     // Without units of its own: they are those of the real sale.
     let flags = small(&[("--buyers", "40"), ("--hold", "1s"), ("--units", "")]);
-    let ended = Run::start(&[&flags, &url, &like]).ends().await;
-    ended.kept_every_promise();
+    let ended = RehearseProcess::start(&[&flags, &url, &like]).wait_for_result().await;
+    ended.assert_promises_kept();
     assert_eq!(ended.document()["quantity"], 10, "as many as the real sale has");
-    assert!(ended.count("outcomes", "bought") > 0, "{}", ended.said());
+    assert!(ended.count("outcomes", "bought") > 0, "{}", ended.output_text());
     let untouched = instance.get(&format!("/api/v1/flash-sales/{sale}"), None).await;
     assert_eq!(untouched["available"], 10, "a rehearsal spends no unit of a real sale: {untouched}");
 }
@@ -204,13 +218,14 @@ fn at<'a>(url: &'a str, key: &'a str, database: &'a str) -> [&'a str; 10] {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_instance_is_judged_from_its_database() {
-    let database = Postgres::shared().database();
-    let instance = Instance::on(&database).await;
+    let database = PostgresServer::shared().create_database();
+    let instance = ServerProcess::on(&database).await;
     let key = instance.token_key().await;
     let key = key.to_str().unwrap();
-    let ended = Run::start(&[&small(&[]), &at(&instance.url, key, &database)]).ends().await;
-    let document = ended.kept_every_promise().document();
-    assert_eq!(ended.count("outcomes", "bought"), 20, "{}", ended.said());
+    let ended =
+        RehearseProcess::start(&[&small(&[]), &at(&instance.url, key, &database)]).wait_for_result().await;
+    let document = ended.assert_promises_kept().document();
+    assert_eq!(ended.count("outcomes", "bought"), 20, "{}", ended.output_text());
     assert_eq!(document["evidence"], "read in PostgreSQL");
     // As much is looked at as over the API: the tables, each order and each event.
     for (promise, at_least) in [("recorded", 40), ("sums", 100), ("units", 20)] {
@@ -220,7 +235,7 @@ async fn an_instance_is_judged_from_its_database() {
     assert!(document["ledger"].as_array().unwrap().iter().all(|finding| finding["broken"] == 0));
     assert!(!document.to_string().contains(&database), "no address in the report");
 
-    let other = Postgres::shared().database();
+    let other = PostgresServer::shared().create_database();
     let migrated = Command::new(env!("CARGO_BIN_EXE_doorbuster"))
         .args(["migrate", "--database", &other])
         .output()
@@ -228,12 +243,12 @@ async fn an_instance_is_judged_from_its_database() {
     assert!(migrated.status.success());
     for (flags, told) in [
         (at(&instance.url, key, &other).to_vec(), "is it the database of this instance?"),
-        (at(&instance.url, key, &Postgres::shared().database()).to_vec(), "doorbuster migrate"),
+        (at(&instance.url, key, &PostgresServer::shared().create_database()).to_vec(), "doorbuster migrate"),
         (vec!["--database", database.as_str()], "--url"),
     ] {
-        let refused = Run::start(&[&small(&[]), &flags]).ends().await;
-        assert_eq!(refused.code(), Some(2), "{}", refused.said());
-        let said = refused.said();
+        let refused = RehearseProcess::start(&[&small(&[]), &flags]).wait_for_result().await;
+        assert_eq!(refused.code(), Some(2), "{}", refused.output_text());
+        let said = refused.output_text();
         assert!(said.contains("--database: ") && said.contains(told), "{said}");
         assert!(!said.contains(own_servers::postgres::PASSWORD), "{said}");
     }
@@ -242,11 +257,11 @@ async fn an_instance_is_judged_from_its_database() {
 /// What a proxy says while nobody is behind it is no document of Doorbuster's, and may stand for something that was done.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_instance_that_is_killed_behind_a_proxy_keeps_every_promise() {
-    let database = Postgres::shared().database();
-    let mut instance = Instance::on(&database).await;
+    let database = PostgresServer::shared().create_database();
+    let mut instance = ServerProcess::on(&database).await;
     let key = instance.token_key().await;
     let address = instance.url.strip_prefix("http://").unwrap();
-    let proxy = Nginx::start(&format!(
+    let proxy = NginxServer::start(&format!(
         "upstream doorbuster {{ server {address} max_fails=0; keepalive 64; }}
          server {{
              listen 80;
@@ -260,7 +275,7 @@ async fn an_instance_that_is_killed_behind_a_proxy_keeps_every_promise() {
     let url = proxy.url();
     let flags = at(&url, key.to_str().unwrap(), &database);
     // So slowly that there is a middle to be killed in.
-    let run = Run::start(&[&small(&[("--per-second", "4")]), &flags]);
+    let run = RehearseProcess::start(&[&small(&[("--per-second", "4")]), &flags]);
     for _ in 0..2 {
         let before = sold(&instance).await;
         let more = async { while sold(&instance).await < before + 3 {} };
@@ -268,14 +283,14 @@ async fn an_instance_that_is_killed_behind_a_proxy_keeps_every_promise() {
         instance.kill();
         instance.launch().await;
     }
-    let ended = run.ends().await;
-    ended.kept_every_promise();
-    assert_eq!(ended.count("outcomes", "bought"), 20, "{}", ended.said());
-    assert!(ended.count("refusals", "unavailable") > 0, "the proxy said 502: {}", ended.said());
+    let ended = run.wait_for_result().await;
+    ended.assert_promises_kept();
+    assert_eq!(ended.count("outcomes", "bought"), 20, "{}", ended.output_text());
+    assert!(ended.count("refusals", "unavailable") > 0, "the proxy said 502: {}", ended.output_text());
 }
 
 /// Units that are sold, in all sales.
-async fn sold(instance: &Instance) -> u64 {
+async fn sold(instance: &ServerProcess) -> u64 {
     tokio::time::sleep(Duration::from_millis(20)).await;
     let list = instance.get("/api/v1/flash-sales", None).await;
     list["items"].as_array().unwrap().iter().map(|sale| sale["sold"].as_u64().unwrap()).sum()
@@ -283,10 +298,10 @@ async fn sold(instance: &Instance) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_played_is_told_in_one_sentence() {
-    let instance = Instance::start().await;
+    let instance = ServerProcess::start().await;
     let buyer = json!({"email": "b@example.com", "username": "just-a-buyer", "password": "a long password"});
     instance.post("/api/v1/auth/register", &buyer, None).await;
-    let nobody = format!("http://127.0.0.1:{}", shut_port());
+    let nobody = format!("http://127.0.0.1:{}", closed_port());
     let url = instance.url.as_str();
     let curve = instance.data().join("token-key.pem");
     for (flags, told) in [
@@ -309,20 +324,21 @@ async fn what_cannot_be_played_is_told_in_one_sentence() {
         (vec!["--arrival", curve.to_str().unwrap()], "--arrival"),
         (vec!["--report", curve.to_str().unwrap()], "--report: nothing can be written"),
     ] {
-        let ended = Run::start(&[&small(&[]), &flags]).ends().await;
-        assert_eq!(ended.code(), Some(2), "{flags:?}: {}", ended.said());
-        assert!(ended.said().contains(told), "{flags:?}: {}", ended.said());
-        let lines = ended.said().lines().filter(|line| line.starts_with("doorbuster:")).count();
-        assert_eq!(lines, 1, "one sentence: {}", ended.said());
+        let ended = RehearseProcess::start(&[&small(&[]), &flags]).wait_for_result().await;
+        assert_eq!(ended.code(), Some(2), "{flags:?}: {}", ended.output_text());
+        assert!(ended.output_text().contains(told), "{flags:?}: {}", ended.output_text());
+        let lines = ended.output_text().lines().filter(|line| line.starts_with("doorbuster:")).count();
+        assert_eq!(lines, 1, "one sentence: {}", ended.output_text());
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_instance_that_dies_and_stays_dead_ends_the_rehearsal() {
-    let mut instance = Instance::start().await;
+    let mut instance = ServerProcess::start().await;
     let key = instance.data().join("token-key.pem");
     let url = ["--url", instance.url.as_str(), "--admin-email", EMAIL, "--admin-password", PASSWORD];
-    let run = Run::start(&[&small(&[("--hold", "60s"), ("--token-key", key.to_str().unwrap())]), &url]);
+    let run =
+        RehearseProcess::start(&[&small(&[("--hold", "60s"), ("--token-key", key.to_str().unwrap())]), &url]);
     let sold = async {
         loop {
             let list = instance.get("/api/v1/flash-sales", None).await;
@@ -334,8 +350,8 @@ async fn an_instance_that_dies_and_stays_dead_ends_the_rehearsal() {
     };
     tokio::time::timeout(Duration::from_secs(60), sold).await.expect("the crowd buys");
     instance.kill();
-    let ended = run.ends().await;
-    assert_eq!(ended.code(), Some(1), "{}", ended.said());
+    let ended = run.wait_for_result().await;
+    assert_eq!(ended.code(), Some(1), "{}", ended.output_text());
     let verdict = &ended.document()["verdict"];
     assert_eq!(verdict["word"], "unjudged", "{verdict}");
     assert!(verdict["reason"].as_str().unwrap().contains("has not answered for"), "{verdict}");
@@ -343,7 +359,7 @@ async fn an_instance_that_dies_and_stays_dead_ends_the_rehearsal() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ctrl_c_stops_it_cleans_up_and_reports_what_was_seen() {
-    let mut run = Run::start(&[&small(&[("--hold", "60s")])]);
+    let mut run = RehearseProcess::start(&[&small(&[("--hold", "60s")])]);
     let (pid, told) = (run.child.id(), run.child.stderr.take().unwrap());
     let on_sale = tokio::task::spawn_blocking(move || {
         BufReader::new(told).lines().map_while(Result::ok).any(|line| line.contains("on sale"))
@@ -353,17 +369,22 @@ async fn ctrl_c_stops_it_cleans_up_and_reports_what_was_seen() {
     assert!(Path::new(&format!("/proc/{private}")).exists());
     let stopped = Command::new("kill").args(["-INT", &pid.to_string()]).status().unwrap();
     assert!(stopped.success());
-    let ended = run.ends().await;
-    assert_eq!(ended.code(), Some(1), "{}", ended.said());
-    assert_eq!(ended.document()["verdict"]["reason"], "it was stopped in the middle", "{}", ended.said());
+    let ended = run.wait_for_result().await;
+    assert_eq!(ended.code(), Some(1), "{}", ended.output_text());
+    assert_eq!(
+        ended.document()["verdict"]["reason"],
+        "it was stopped in the middle",
+        "{}",
+        ended.output_text()
+    );
     assert!(ended.document()["requests"]["answered"].as_u64().unwrap() > 0);
     assert!(!Path::new(&format!("/proc/{private}")).exists(), "no instance is left behind");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_shares_the_connections_that_open_files_allow() {
-    let ended = Run::with_shell("ulimit -n 192 &&", &[&small(&[])]).ends().await;
-    ended.kept_every_promise();
+    let ended = RehearseProcess::with_shell("ulimit -n 192 &&", &[&small(&[])]).wait_for_result().await;
+    ended.assert_promises_kept();
     let notes = ended.document()["notes"].to_string();
     assert!(notes.contains("shared 64 connections") && notes.contains("192 open files"), "{notes}");
 }
@@ -372,8 +393,9 @@ async fn a_crowd_shares_the_connections_that_open_files_allow() {
 async fn variables_that_are_meant_for_serve_are_passed_over_and_their_passwords_not_told() {
     let variables = "export DOORBUSTER_VALKEY=redis://:tulip@127.0.0.1:1 \
                      DOORBUSTER_DATABASE=postgres://ada:tulip@127.0.0.1:1/shop DOORBUSTER_BUYERS=100 &&";
-    let ended = Run::with_shell(variables, &[&small(&[("--buyers", "")])]).ends().await;
-    let document = ended.kept_every_promise().document();
+    let ended =
+        RehearseProcess::with_shell(variables, &[&small(&[("--buyers", "")])]).wait_for_result().await;
+    let document = ended.assert_promises_kept().document();
     assert_eq!(document["evidence"], "told by the API");
     let command = document["command"].as_str().unwrap();
     assert!(command.starts_with("DOORBUSTER_BUYERS=100 doorbuster rehearse"), "{command}");

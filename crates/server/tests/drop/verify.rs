@@ -1,10 +1,10 @@
 //! `doorbuster verify` on ledgers and tables that somebody has tampered with.
 
-use crate::real::crowd::Crowd;
-use crate::real::instance::{Instance, text, verify, verify_with};
+use crate::real::crowd::BuyerCrowd;
+use crate::real::instance::{ServerProcess, text, verify, verify_with};
 use engine::record::{decode_event, encode_event};
 use rusqlite::Connection;
-use sale::{Event, Source};
+use sale::{Event, UnitSource};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use std::time::Duration;
 const UNITS: u32 = 5;
 
 /// A shop that has sold something, and its sale. Its tables are complete.
-async fn sold() -> (Instance, String) {
-    let instance = Instance::start().await;
+async fn instance_with_sales() -> (ServerProcess, String) {
+    let instance = ServerProcess::start().await;
     let sale = instance.sale(UNITS, 600, &json!({"type": "open"})).await;
-    for (no, token) in Crowd::gather(&instance, 3).await.tokens.iter().enumerate() {
+    for (no, token) in BuyerCrowd::register(&instance, 3).await.tokens.iter().enumerate() {
         let order = json!({"flashSaleId": sale, "quantity": 1});
         let order = instance.post("/api/v1/orders", &order, Some(token)).await;
         if no > 0 {
@@ -34,7 +34,7 @@ async fn sold() -> (Instance, String) {
 }
 
 /// Does something to a copy of a stopped instance's folder, and verifies it.
-fn after(data: &Path, tampering: impl FnOnce(&Path)) -> (Option<i32>, String) {
+fn verify_after(data: &Path, tampering: impl FnOnce(&Path)) -> (Option<i32>, String) {
     let copy = tempfile::tempdir().unwrap();
     for entry in std::fs::read_dir(data).unwrap() {
         let entry = entry.unwrap();
@@ -70,7 +70,7 @@ fn append(ledger: &Connection, key: i64, at: i64, event: &Event) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ledger_that_was_tampered_with_is_told_with_its_first_offending_event() {
-    let (mut instance, sale) = sold().await;
+    let (mut instance, sale) = instance_with_sales().await;
     instance.stop_gently().await;
     let data = instance.data();
     let sums = instance.verify().await;
@@ -79,7 +79,7 @@ async fn a_ledger_that_was_tampered_with_is_told_with_its_first_offending_event(
     let seq = |key: i64| key & ((1 << 40) - 1);
 
     // An order that is there already is sold a second time, by a row whose checksum fits.
-    let (code, told) = after(&data, |data| {
+    let (code, told) = verify_after(&data, |data| {
         let ledger = ledger(data);
         let (key, at, event) = last_row(&ledger);
         assert!(matches!(event, Event::Confirmed { .. }), "{event:?}");
@@ -92,12 +92,12 @@ async fn a_ledger_that_was_tampered_with_is_told_with_its_first_offending_event(
     assert!(told.contains("NOT every promise is kept"), "{told}");
 
     // More is sold than there is.
-    let (code, told) = after(&data, |data| {
+    let (code, told) = verify_after(&data, |data| {
         let ledger = ledger(data);
         let (key, at, event) = last_row(&ledger);
         let Event::Confirmed { buyer, .. } = event else { panic!("{event:?}") };
         let order = sale::OrderId(uuid::Uuid::from_u128(7));
-        let too_many = Event::Confirmed { buyer, order, quantity: UNITS, from: Source::Stock, key: None };
+        let too_many = Event::Confirmed { buyer, order, quantity: UNITS, from: UnitSource::Stock, key: None };
         append(&ledger, key + 1, at, &too_many);
     });
     assert_eq!(code, Some(1), "{told}");
@@ -106,34 +106,34 @@ async fn a_ledger_that_was_tampered_with_is_told_with_its_first_offending_event(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_ledger_is_told_with_the_place() {
-    let (mut instance, sale) = sold().await;
+    let (mut instance, sale) = instance_with_sales().await;
     instance.stop_gently().await;
     let data = instance.data();
     let (last, ..) = last_row(&ledger(&data));
     let place =
         |key: i64| format!("damage: the ledger is damaged: sale {sale}, event {}", key & ((1 << 40) - 1));
 
-    let (code, told) = after(&data, |data| {
+    let (code, told) = verify_after(&data, |data| {
         ledger(data).execute("UPDATE entries SET at = at + 1 WHERE key = ?1", [last - 2]).unwrap();
     });
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains(&place(last - 2)) && told.contains("checksum"), "{told}");
     assert!(!told.contains("torn"), "intact rows follow: no power loss explains it: {told}");
 
-    let (code, told) = after(&data, |data| {
+    let (code, told) = verify_after(&data, |data| {
         ledger(data).execute("DELETE FROM entries WHERE key = ?1", [last - 2]).unwrap();
     });
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains(&place(last - 2)) && told.contains("missing"), "{told}");
 
     // The end is cut off: nothing in the ledger tells, but the tables know more.
-    let (code, told) = after(&data, |data| {
+    let (code, told) = verify_after(&data, |data| {
         ledger(data).execute("DELETE FROM entries WHERE key >= ?1", [last - 1]).unwrap();
     });
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains("the tables differ: sale") && told.contains("the ledger ends at event"), "{told}");
 
-    let (code, told) = after(&data, |data| {
+    let (code, told) = verify_after(&data, |data| {
         ledger(data).execute("DELETE FROM sales", []).unwrap();
     });
     assert_eq!(code, Some(1), "{told}");
@@ -151,7 +151,7 @@ fn tear(data: &Path, sale: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_torn_end_breaks_no_promise_and_is_what_the_next_start_sets_aside() {
-    let (mut instance, sale) = sold().await;
+    let (mut instance, sale) = instance_with_sales().await;
     instance.stop_gently().await;
     let place = tear(&instance.data(), &sale);
     for _ in 0..2 {
@@ -178,9 +178,9 @@ async fn a_torn_end_breaks_no_promise_and_is_what_the_next_start_sets_aside() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_torn_end_that_the_tables_have_seen_was_promised_to_somebody() {
-    let (mut instance, sale) = sold().await;
+    let (mut instance, sale) = instance_with_sales().await;
     instance.stop_gently().await;
-    let (code, told) = after(&instance.data(), |data| {
+    let (code, told) = verify_after(&instance.data(), |data| {
         let last = "(SELECT max(key) FROM entries)";
         ledger(data).execute(&format!("UPDATE entries SET crc = crc + 1 WHERE key = {last}"), []).unwrap();
     });
@@ -192,9 +192,9 @@ async fn a_torn_end_that_the_tables_have_seen_was_promised_to_somebody() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_torn_end_beside_damage_is_not_set_aside() {
-    let (mut instance, sale) = sold().await;
+    let (mut instance, sale) = instance_with_sales().await;
     instance.stop_gently().await;
-    let (code, told) = after(&instance.data(), |data| {
+    let (code, told) = verify_after(&instance.data(), |data| {
         tear(data, &sale);
         let second = "(SELECT min(key) + 1 FROM entries)";
         ledger(data).execute(&format!("UPDATE entries SET crc = crc + 1 WHERE key = {second}"), []).unwrap();
@@ -206,7 +206,7 @@ async fn a_torn_end_beside_damage_is_not_set_aside() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_told_to_people_and_to_programs_is_the_same() {
-    let (mut instance, sale) = sold().await;
+    let (mut instance, sale) = instance_with_sales().await;
     instance.stop_gently().await;
     let data = instance.data();
     let (code, json) = verify_with(&data, &["--json"]);
@@ -263,7 +263,7 @@ async fn what_is_told_to_people_and_to_programs_is_the_same() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_that_rotted_in_the_middle_is_told() {
-    let (mut instance, _) = sold().await;
+    let (mut instance, _) = instance_with_sales().await;
     instance.stop_gently().await;
     let data = instance.data();
     // Commits that stay in the log, as after a crash, while this connection is open.
@@ -272,9 +272,9 @@ async fn a_log_that_rotted_in_the_middle_is_told() {
     for count in 0..6 {
         open.execute("INSERT OR REPLACE INTO probe (id, count) VALUES (1, ?1)", [count]).unwrap();
     }
-    let (code, told) = after(&data, |_| {});
+    let (code, told) = verify_after(&data, |_| {});
     assert_eq!(code, Some(0), "{told}");
-    let (code, told) = after(&data, |data| {
+    let (code, told) = verify_after(&data, |data| {
         let log = data.join("ledger.db-wal");
         let mut bytes = std::fs::read(&log).unwrap();
         // A byte of the page in the first frame: behind the log's header of 32 bytes, and the frame's of 24.
@@ -287,7 +287,7 @@ async fn a_log_that_rotted_in_the_middle_is_told() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tables_that_were_tampered_with_are_told() {
-    let (mut instance, sale) = sold().await;
+    let (mut instance, sale) = instance_with_sales().await;
     instance.stop_gently().await;
     for tampering in [
         "UPDATE sale_counters SET sold = sold + 1, available = available - 1",
@@ -299,7 +299,7 @@ async fn tables_that_were_tampered_with_are_told() {
         "DELETE FROM orders WHERE status = 'pending'",
         "UPDATE followers SET seq = seq + 1",
     ] {
-        let (code, told) = after(&instance.data(), |data| {
+        let (code, told) = verify_after(&instance.data(), |data| {
             let changed = Connection::open(data.join("shop.db")).unwrap().execute(tampering, []).unwrap();
             assert!(changed > 0, "{tampering}");
         });

@@ -9,4 +9,4 @@ mod crash;
 mod pay;
 mod property;
 mod refund;
-mod two;
+mod two_processes;

@@ -1,16 +1,16 @@
 //! Paying: once, twice, too late, for someone else, with a lost reply, with a buyer who changes their mind.
 
 use crate::support::*;
-use sale::{Admission, Command, OrderStatus, Outcome, Place};
-use server::payments::TimeLimits;
-use server::shop::payments::Refused;
-use server::store::payments::State;
+use sale::{AdmissionMode, Command, CommandOutcome, LinePosition, OrderStatus};
+use server::payments::ProviderTimeouts;
+use server::shop::payments::PaymentRefusal;
+use server::store::payments::PaymentState;
 use std::time::Duration;
 
-async fn world(quantity: u32) -> (tempfile::TempDir, World, sale::SaleId) {
+async fn world(quantity: u32) -> (tempfile::TempDir, PaymentFixture, sale::SaleId) {
     let folder = tempfile::tempdir().unwrap();
-    let world = World::open(folder.path()).await;
-    let sale = world.sale(1, quantity, Admission::Open).await;
+    let world = PaymentFixture::open(folder.path()).await;
+    let sale = world.sale(1, quantity, AdmissionMode::Open).await;
     (folder, world, sale)
 }
 
@@ -21,7 +21,7 @@ async fn a_held_order_is_paid_and_confirmed() {
     let done = paid(world.pay(buyer(1), order, APPROVE).await);
     assert_eq!(done.order.view.status, OrderStatus::Confirmed);
     let payment = done.payment.unwrap();
-    assert_eq!((payment.state, payment.amount.minor), (State::Captured, 2 * PRICE));
+    assert_eq!((payment.state, payment.amount.minor), (PaymentState::Captured, 2 * PRICE));
     world.assert_books_agree([buyer(1)], sale).await;
 }
 
@@ -34,7 +34,8 @@ async fn fifty_payments_at_once_charge_once() {
         let tries = (0..50).map(|_| payments.pay(pay(buyer(1), order, APPROVE, key)));
         let answers = futures::future::join_all(tries).await;
         let paid = answers.iter().filter(|answer| matches!(answer, Ok(Ok(_)))).count();
-        let in_flight = answers.iter().filter(|answer| matches!(answer, Ok(Err(Refused::InFlight)))).count();
+        let in_flight =
+            answers.iter().filter(|answer| matches!(answer, Ok(Err(PaymentRefusal::InFlight)))).count();
         assert!(paid >= 1 && paid + in_flight == 50, "{answers:?}");
     }
     assert_eq!(world.charges().await.len(), 1);
@@ -49,8 +50,8 @@ async fn the_same_key_gives_the_same_reply_and_no_other_content() {
     let first = paid(world.pay_with_key(buyer(1), order, APPROVE, "k").await);
     let again = paid(world.pay_with_key(buyer(1), order, APPROVE, "k").await);
     assert_eq!(first.payment, again.payment);
-    assert_eq!(refused(world.pay_with_key(buyer(1), order, DECLINE, "k").await), Refused::KeyReused);
-    assert_eq!(refused(world.pay_with_key(buyer(1), other, APPROVE, "k").await), Refused::KeyReused);
+    assert_eq!(refused(world.pay_with_key(buyer(1), order, DECLINE, "k").await), PaymentRefusal::KeyReused);
+    assert_eq!(refused(world.pay_with_key(buyer(1), other, APPROVE, "k").await), PaymentRefusal::KeyReused);
     let theirs = world.hold(sale, buyer(2), 1).await;
     paid(world.pay_with_key(buyer(2), theirs, APPROVE, "k").await);
     assert_eq!(world.charges().await.len(), 2);
@@ -60,7 +61,7 @@ async fn the_same_key_gives_the_same_reply_and_no_other_content() {
 async fn another_buyers_order_is_unknown() {
     let (_folder, world, sale) = world(1).await;
     let order = world.hold(sale, buyer(1), 1).await;
-    assert_eq!(refused(world.pay(buyer(2), order, APPROVE).await), Refused::OrderUnknown);
+    assert_eq!(refused(world.pay(buyer(2), order, APPROVE).await), PaymentRefusal::OrderUnknown);
     assert_eq!(world.charges().await, []);
 }
 
@@ -68,8 +69,8 @@ async fn another_buyers_order_is_unknown() {
 async fn an_unknown_method_is_refused_before_anything() {
     let (_folder, world, sale) = world(1).await;
     let order = world.hold(sale, buyer(1), 1).await;
-    assert_eq!(refused(world.pay(buyer(1), order, "cash").await), Refused::UnknownMethod);
-    assert_eq!(world.live(order).await, None);
+    assert_eq!(refused(world.pay(buyer(1), order, "cash").await), PaymentRefusal::UnknownMethod);
+    assert_eq!(world.find_live_payment(order).await, None);
 }
 
 #[tokio::test]
@@ -89,23 +90,29 @@ async fn a_late_payment_for_a_unit_that_is_gone_is_not_even_tried() {
     let order = world.hold(sale, buyer(1), 1).await;
     world.clock.advance_ms(i64::from(HOLD_S) * 1000);
     world.hold(sale, buyer(2), 1).await;
-    assert_eq!(refused(world.pay(buyer(1), order, APPROVE).await), Refused::OrderGone(OrderStatus::Expired));
+    assert_eq!(
+        refused(world.pay(buyer(1), order, APPROVE).await),
+        PaymentRefusal::OrderGone(OrderStatus::Expired)
+    );
     assert_eq!(world.charges().await, []);
 }
 
 #[tokio::test]
 async fn a_late_payment_does_not_take_what_someone_waits_for() {
     let folder = tempfile::tempdir().unwrap();
-    let world = World::open(folder.path()).await;
+    let world = PaymentFixture::open(folder.path()).await;
     let sale = world.sale(1, 1, fifo()).await;
     for number in 1..=3 {
-        world.told(sale, Command::Join { buyer: buyer(number) }).await;
+        world.run_command(sale, Command::Join { buyer: buyer(number) }).await;
     }
     let order = world.hold(sale, buyer(1), 1).await;
     world.clock.advance_ms(i64::from(HOLD_S) * 1000);
     let next = world.engine.buyer(sale, buyer(2)).await.unwrap();
-    assert!(matches!(next.place, Some(Place::Admitted { .. })), "{next:?}");
-    assert_eq!(refused(world.pay(buyer(1), order, APPROVE).await), Refused::OrderGone(OrderStatus::Expired));
+    assert!(matches!(next.place, Some(LinePosition::Admitted { .. })), "{next:?}");
+    assert_eq!(
+        refused(world.pay(buyer(1), order, APPROVE).await),
+        PaymentRefusal::OrderGone(OrderStatus::Expired)
+    );
     assert_eq!(world.charges().await, []);
 }
 
@@ -114,21 +121,21 @@ async fn a_hold_that_ends_while_the_bank_thinks_is_confirmed_only_if_the_unit_is
     for is_taken in [false, true] {
         let (_folder, world, sale) = world(1).await;
         let order = world.hold(sale, buyer(1), 1).await;
-        world.stage.fault(Call::Authorise, Fault::HangBefore);
+        world.provider.inject_fault(ProviderCall::Authorise, ProviderFault::HangBefore);
         let paying = tokio::spawn({
             let payments = world.payments.clone();
             async move { payments.pay(pay(buyer(1), order, APPROVE, None)).await }
         });
-        world.stage.hangs().await;
+        world.provider.wait_until_hanging().await;
         world.clock.advance_ms(i64::from(HOLD_S) * 1000);
         if is_taken {
             world.hold(sale, buyer(2), 1).await;
         }
-        world.stage.go_on();
+        world.provider.release_calls();
         let answered = paying.await.unwrap();
         if is_taken {
-            assert_eq!(refused(answered), Refused::OrderGone(OrderStatus::Expired));
-            assert_eq!(world.live(order).await, None, "the money was let go");
+            assert_eq!(refused(answered), PaymentRefusal::OrderGone(OrderStatus::Expired));
+            assert_eq!(world.find_live_payment(order).await, None, "the money was let go");
         } else {
             paid(answered);
         }
@@ -140,18 +147,18 @@ async fn a_hold_that_ends_while_the_bank_thinks_is_confirmed_only_if_the_unit_is
 async fn an_order_that_is_cancelled_while_it_is_paid_is_not_charged() {
     let (_folder, world, sale) = world(1).await;
     let order = world.hold(sale, buyer(1), 1).await;
-    world.stage.fault(Call::Authorise, Fault::HangAfter);
+    world.provider.inject_fault(ProviderCall::Authorise, ProviderFault::HangAfter);
     let paying = tokio::spawn({
         let payments = world.payments.clone();
         async move { payments.pay(pay(buyer(1), order, APPROVE, Some("k"))).await }
     });
-    world.stage.hangs().await;
+    world.provider.wait_until_hanging().await;
     let cancelled = world.cancel(sale, buyer(1), order).await;
-    assert!(matches!(cancelled, Outcome::Order { .. }), "{cancelled:?}");
-    world.stage.go_on();
-    assert_eq!(refused(paying.await.unwrap()), Refused::OrderGone(OrderStatus::Cancelled));
+    assert!(matches!(cancelled, CommandOutcome::Order { .. }), "{cancelled:?}");
+    world.provider.release_calls();
+    assert_eq!(refused(paying.await.unwrap()), PaymentRefusal::OrderGone(OrderStatus::Cancelled));
     let again = world.pay_with_key(buyer(1), order, APPROVE, "k").await;
-    assert_eq!(refused(again), Refused::OrderGone(OrderStatus::Cancelled));
+    assert_eq!(refused(again), PaymentRefusal::OrderGone(OrderStatus::Cancelled));
     assert_eq!(world.charges().await.len(), 1);
     world.assert_books_agree([buyer(1)], sale).await;
 }
@@ -163,12 +170,15 @@ async fn who_was_told_that_nothing_is_charged_is_not_charged_later() {
     unsettled(world.pay(buyer(1), order, LOST).await);
     world.clock.advance_ms(i64::from(HOLD_S) * 1000);
     let taken = world.hold(sale, buyer(2), 1).await;
-    world.stage.fault(Call::Void, Fault::LoseRequest);
-    assert_eq!(refused(world.pay(buyer(1), order, LOST).await), Refused::OrderGone(OrderStatus::Expired));
-    assert_eq!(world.live(order).await.unwrap().state, State::Voiding);
+    world.provider.inject_fault(ProviderCall::Void, ProviderFault::LoseRequest);
+    assert_eq!(
+        refused(world.pay(buyer(1), order, LOST).await),
+        PaymentRefusal::OrderGone(OrderStatus::Expired)
+    );
+    assert_eq!(world.find_live_payment(order).await.unwrap().state, PaymentState::Voiding);
     // The unit comes back before the reconciler comes by: the law would confirm now.
     world.cancel(sale, buyer(2), taken).await;
-    world.stage.heal();
+    world.provider.clear_faults();
     world.reconcile().await;
     assert_eq!(world.status(order).await, OrderStatus::Expired);
     assert_eq!(world.money().await, (0, 0));
@@ -180,18 +190,21 @@ async fn who_was_told_that_nothing_is_charged_is_not_charged_later() {
 #[tokio::test]
 async fn a_declined_payment_frees_the_unit_for_the_next_in_line() {
     let folder = tempfile::tempdir().unwrap();
-    let world = World::open(folder.path()).await;
+    let world = PaymentFixture::open(folder.path()).await;
     let sale = world.sale(1, 1, fifo()).await;
     for number in 1..=2 {
-        world.told(sale, Command::Join { buyer: buyer(number) }).await;
+        world.run_command(sale, Command::Join { buyer: buyer(number) }).await;
     }
     let order = world.hold(sale, buyer(1), 1).await;
     let declined = refused(world.pay_with_key(buyer(1), order, DECLINE, "k").await);
-    assert!(matches!(declined, Refused::Declined { .. }), "{declined:?}");
+    assert!(matches!(declined, PaymentRefusal::Declined { .. }), "{declined:?}");
     assert_eq!(world.status(order).await, OrderStatus::Declined);
     world.hold(sale, buyer(2), 1).await;
     assert_eq!(refused(world.pay_with_key(buyer(1), order, DECLINE, "k").await), declined);
-    assert_eq!(refused(world.pay(buyer(1), order, APPROVE).await), Refused::OrderGone(OrderStatus::Declined));
+    assert_eq!(
+        refused(world.pay(buyer(1), order, APPROVE).await),
+        PaymentRefusal::OrderGone(OrderStatus::Declined)
+    );
     world.assert_books_agree([buyer(1), buyer(2)], sale).await;
 }
 
@@ -234,12 +247,12 @@ async fn a_request_that_never_reached_the_provider_is_given_up_and_can_be_made_a
     for by_reconciler in [false, true] {
         let (_folder, world, sale) = world(1).await;
         let order = world.hold(sale, buyer(1), 1).await;
-        world.stage.fault(Call::Authorise, Fault::LoseRequest);
+        world.provider.inject_fault(ProviderCall::Authorise, ProviderFault::LoseRequest);
         unsettled(world.pay_with_key(buyer(1), order, APPROVE, "k").await);
-        world.stage.heal();
+        world.provider.clear_faults();
         if by_reconciler {
             world.reconcile().await;
-            assert_eq!(world.live(order).await, None);
+            assert_eq!(world.find_live_payment(order).await, None);
         }
         paid(world.pay_with_key(buyer(1), order, APPROVE, "k").await);
         world.assert_books_agree([buyer(1)], sale).await;
@@ -249,20 +262,20 @@ async fn a_request_that_never_reached_the_provider_is_given_up_and_can_be_made_a
 #[tokio::test]
 async fn a_provider_that_never_answers_is_waited_for_only_so_long() {
     let folder = tempfile::tempdir().unwrap();
-    let limits = TimeLimits { authorise: Duration::from_millis(20), other: Duration::from_millis(20) };
-    let world = World::with_limits(folder.path(), limits).await;
-    let sale = world.sale(1, 1, Admission::Open).await;
+    let limits = ProviderTimeouts { authorise: Duration::from_millis(20), other: Duration::from_millis(20) };
+    let world = PaymentFixture::with_limits(folder.path(), limits).await;
+    let sale = world.sale(1, 1, AdmissionMode::Open).await;
     let order = world.hold(sale, buyer(1), 1).await;
-    world.stage.fault(Call::Authorise, Fault::HangAfter);
+    world.provider.inject_fault(ProviderCall::Authorise, ProviderFault::HangAfter);
     unsettled(world.pay(buyer(1), order, APPROVE).await);
-    world.stage.fault(Call::Find, Fault::HangBefore);
+    world.provider.inject_fault(ProviderCall::Find, ProviderFault::HangBefore);
     unsettled(world.pay(buyer(1), order, APPROVE).await);
-    world.stage.heal();
+    world.provider.clear_faults();
     // Confirmed is confirmed, though the money is not taken yet.
-    world.stage.fault(Call::Capture, Fault::HangBefore);
+    world.provider.inject_fault(ProviderCall::Capture, ProviderFault::HangBefore);
     let done = paid(world.pay(buyer(1), order, APPROVE).await);
-    assert_eq!(done.payment.unwrap().state, State::Authorised);
-    world.stage.heal();
+    assert_eq!(done.payment.unwrap().state, PaymentState::Authorised);
+    world.provider.clear_faults();
     world.reconcile().await;
     world.assert_books_agree([buyer(1)], sale).await;
 }
@@ -271,14 +284,14 @@ async fn a_provider_that_never_answers_is_waited_for_only_so_long() {
 async fn a_client_that_hangs_up_leaves_nothing_between_two_steps() {
     let (_folder, world, sale) = world(1).await;
     let order = world.hold(sale, buyer(1), 1).await;
-    world.stage.fault(Call::Authorise, Fault::HangBefore);
+    world.provider.inject_fault(ProviderCall::Authorise, ProviderFault::HangBefore);
     let client = world.payments.pay(pay(buyer(1), order, APPROVE, None));
     tokio::select! {
         answered = client => panic!("{answered:?}"),
-        () = world.stage.hangs() => {}
+        () = world.provider.wait_until_hanging() => {}
     }
-    assert_eq!(refused(world.pay(buyer(1), order, APPROVE).await), Refused::InFlight);
-    world.stage.go_on();
+    assert_eq!(refused(world.pay(buyer(1), order, APPROVE).await), PaymentRefusal::InFlight);
+    world.provider.release_calls();
     assert!(world.payments.drain(Duration::from_secs(20)).await);
     assert_eq!(world.status(order).await, OrderStatus::Confirmed);
     world.assert_books_agree([buyer(1)], sale).await;
@@ -287,8 +300,8 @@ async fn a_client_that_hangs_up_leaves_nothing_between_two_steps() {
 #[tokio::test]
 async fn what_costs_nothing_is_confirmed_without_the_provider() {
     let folder = tempfile::tempdir().unwrap();
-    let world = World::open(folder.path()).await;
-    let sale = world.priced_sale(1, 1, Admission::Open, 0).await;
+    let world = PaymentFixture::open(folder.path()).await;
+    let sale = world.priced_sale(1, 1, AdmissionMode::Open, 0).await;
     let order = world.hold(sale, buyer(1), 1).await;
     for _ in 0..2 {
         assert!(paid(world.pay_with_key(buyer(1), order, APPROVE, "k").await).payment.is_none());

@@ -2,8 +2,8 @@
 //! provider holds the money of the confirmed orders and no other.
 
 use crate::support::*;
-use sale::{Admission, OrderId, OrderStatus, SaleId};
-use server::shop::payments::Refused;
+use sale::{AdmissionMode, OrderId, OrderStatus, SaleId};
+use server::shop::payments::PaymentRefusal;
 use std::collections::BTreeSet;
 use std::path::Path;
 use tokio::runtime::Runtime;
@@ -15,9 +15,9 @@ const BUYERS: u64 = 4;
 const UNITS: u32 = 4;
 
 /// SplitMix64: small, seeded, the same everywhere.
-struct Chance(u64);
+struct SeededRandom(u64);
 
-impl Chance {
+impl SeededRandom {
     fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -26,7 +26,7 @@ impl Chance {
         (mixed ^ (mixed >> 31)) % bound
     }
 
-    fn of<T: Copy>(&mut self, some: &[T]) -> T {
+    fn pick<T: Copy>(&mut self, some: &[T]) -> T {
         some[usize::try_from(self.below(some.len() as u64)).unwrap()]
     }
 }
@@ -51,13 +51,13 @@ fn whatever_happens_the_provider_holds_the_money_of_the_confirmed_orders() {
 
 fn play(seed: u64) -> Vec<(uuid::Uuid, String, i64)> {
     let folder = tempfile::tempdir().unwrap();
-    let mut chance = Chance(seed);
+    let mut chance = SeededRandom(seed);
     let mut orders = Vec::new();
     let mut charges = Vec::new();
     let lives = 1 + chance.below(3);
     for life in 0..lives {
         let process = runtime();
-        let world = process.block_on(live(folder.path(), &mut chance, &mut orders, life + 1 == lives));
+        let world = process.block_on(run_life(folder.path(), &mut chance, &mut orders, life + 1 == lives));
         charges = process.block_on(world.charges());
         // Tasks that are under way die where they are.
         process.shutdown_background();
@@ -70,10 +70,15 @@ fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-async fn live(folder: &Path, chance: &mut Chance, orders: &mut Vec<(u64, OrderId)>, is_last: bool) -> World {
-    let world = World::open(folder).await;
-    let sale = world.sale(1, UNITS, Admission::Open).await;
-    let mut working = Working::default();
+async fn run_life(
+    folder: &Path,
+    chance: &mut SeededRandom,
+    orders: &mut Vec<(u64, OrderId)>,
+    is_last: bool,
+) -> PaymentFixture {
+    let world = PaymentFixture::open(folder).await;
+    let sale = world.sale(1, UNITS, AdmissionMode::Open).await;
+    let mut working = RunningRequests::default();
     for _ in 0..STEPS {
         step(&world, sale, chance, orders, &mut working).await;
     }
@@ -98,17 +103,17 @@ async fn live(folder: &Path, chance: &mut Chance, orders: &mut Vec<(u64, OrderId
 
 /// What buyers and the admin have asked for in one life.
 #[derive(Default)]
-struct Working {
+struct RunningRequests {
     /// What is under way, and the order of each payment when it was made.
     tasks: JoinSet<Option<OrderId>>,
     /// The orders that somebody was told to be paid.
     paid: Vec<OrderId>,
 }
 
-impl Working {
+impl RunningRequests {
     /// Lets all that hangs go on, and waits for all that is under way.
-    async fn finish(&mut self, world: &World) {
-        world.stage.go_on();
+    async fn finish(&mut self, world: &PaymentFixture) {
+        world.provider.release_calls();
         while let Some(done) = self.tasks.join_next().await {
             self.paid.extend(done.unwrap());
         }
@@ -116,11 +121,11 @@ impl Working {
 }
 
 async fn step(
-    world: &World,
+    world: &PaymentFixture,
     sale: SaleId,
-    chance: &mut Chance,
+    chance: &mut SeededRandom,
     orders: &mut Vec<(u64, OrderId)>,
-    working: &mut Working,
+    working: &mut RunningRequests,
 ) {
     let who = chance.below(BUYERS);
     match chance.below(20) {
@@ -130,40 +135,52 @@ async fn step(
             }
         }
         5..=11 if !orders.is_empty() => {
-            let (owner, order) = chance.of(orders);
-            let method = chance.of(&[APPROVE, APPROVE, APPROVE, DECLINE, LOST, LOST]);
-            let key = chance.of(&[None, Some("a"), Some("b")]).map(|key| format!("{key}{order}{method}"));
+            let (owner, order) = chance.pick(orders);
+            let method = chance.pick(&[APPROVE, APPROVE, APPROVE, DECLINE, LOST, LOST]);
+            let key = chance.pick(&[None, Some("a"), Some("b")]).map(|key| format!("{key}{order}{method}"));
             let payments = world.payments.clone();
             let request = pay(buyer(owner.into()), order, method, key.as_deref());
             working.tasks.spawn(async move {
                 let answered = payments.pay(request).await;
                 assert!(
-                    !matches!(answered, Ok(Err(Refused::KeyReused | Refused::OrderUnknown))),
+                    !matches!(answered, Ok(Err(PaymentRefusal::KeyReused | PaymentRefusal::OrderUnknown))),
                     "{answered:?}"
                 );
                 matches!(answered, Ok(Ok(_))).then_some(order)
             });
         }
         12 if !orders.is_empty() => {
-            let (owner, order) = chance.of(orders);
+            let (owner, order) = chance.pick(orders);
             world.cancel(sale, buyer(owner.into()), order).await;
         }
         13 if !orders.is_empty() => {
-            let (_, order) = chance.of(orders);
+            let (_, order) = chance.pick(orders);
             let payments = world.payments.clone();
             let restock = chance.below(2) == 0;
             working.tasks.spawn(async move {
-                let request = server::shop::payments::Refund { admin: buyer(999), order, restock, key: None };
+                let request =
+                    server::shop::payments::RefundRequest { admin: buyer(999), order, restock, key: None };
                 drop(payments.refund(request).await);
                 None
             });
         }
         14 => {
-            let call = chance.of(&[Call::Authorise, Call::Capture, Call::Void, Call::Refund, Call::Find]);
-            let faults = [Fault::LoseRequest, Fault::LoseReply, Fault::HangBefore, Fault::HangAfter];
-            world.stage.fault(call, chance.of(&faults));
+            let call = chance.pick(&[
+                ProviderCall::Authorise,
+                ProviderCall::Capture,
+                ProviderCall::Void,
+                ProviderCall::Refund,
+                ProviderCall::Find,
+            ]);
+            let faults = [
+                ProviderFault::LoseRequest,
+                ProviderFault::LoseReply,
+                ProviderFault::HangBefore,
+                ProviderFault::HangAfter,
+            ];
+            world.provider.inject_fault(call, chance.pick(&faults));
         }
-        15..=16 => world.stage.go_on(),
+        15..=16 => world.provider.release_calls(),
         17 => world.clock.advance_ms(i64::try_from(chance.below(u64::from(HOLD_S) * 1500)).unwrap()),
         18 => {
             let payments = world.payments.clone();

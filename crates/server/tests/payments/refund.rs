@@ -1,14 +1,14 @@
 //! Giving the money back: once, with or without the units.
 
 use crate::support::*;
-use sale::{Admission, OrderStatus};
-use server::shop::payments::Refused;
-use server::store::payments::State;
+use sale::{AdmissionMode, OrderStatus};
+use server::shop::payments::PaymentRefusal;
+use server::store::payments::PaymentState;
 
-async fn paid_order() -> (tempfile::TempDir, World, sale::SaleId, sale::OrderId) {
+async fn paid_order() -> (tempfile::TempDir, PaymentFixture, sale::SaleId, sale::OrderId) {
     let folder = tempfile::tempdir().unwrap();
-    let world = World::open(folder.path()).await;
-    let sale = world.sale(1, 1, Admission::Open).await;
+    let world = PaymentFixture::open(folder.path()).await;
+    let sale = world.sale(1, 1, AdmissionMode::Open).await;
     let order = world.hold(sale, buyer(1), 1).await;
     paid(world.pay(buyer(1), order, APPROVE).await);
     (folder, world, sale, order)
@@ -20,7 +20,7 @@ async fn a_refund_gives_the_money_back_and_the_unit_where_it_is_wanted() {
         let (_folder, world, sale, order) = paid_order().await;
         let done = paid(world.refund(order, restock, None).await);
         assert_eq!(done.order.view.status, OrderStatus::Refunded { restocked: restock });
-        assert_eq!(done.payment.unwrap().state, State::Refunded);
+        assert_eq!(done.payment.unwrap().state, PaymentState::Refunded);
         assert_eq!(world.money().await, (0, 0));
         assert_eq!(world.try_hold(sale, buyer(2), 1).await.is_some(), restock);
     }
@@ -35,28 +35,28 @@ async fn a_refund_is_done_once() {
         assert_eq!(again.order.view, first.order.view);
         assert_eq!(again.payment, first.payment);
     }
-    assert_eq!(refused(world.refund(order, false, Some("k")).await), Refused::KeyReused);
-    let refunded = Refused::OrderState(OrderStatus::Refunded { restocked: true });
+    assert_eq!(refused(world.refund(order, false, Some("k")).await), PaymentRefusal::KeyReused);
+    let refunded = PaymentRefusal::OrderState(OrderStatus::Refunded { restocked: true });
     assert_eq!(refused(world.pay(buyer(1), order, APPROVE).await), refunded);
 }
 
 #[tokio::test]
 async fn an_order_that_is_not_paid_is_not_refunded() {
     let folder = tempfile::tempdir().unwrap();
-    let world = World::open(folder.path()).await;
-    let sale = world.sale(1, 1, Admission::Open).await;
+    let world = PaymentFixture::open(folder.path()).await;
+    let sale = world.sale(1, 1, AdmissionMode::Open).await;
     let order = world.hold(sale, buyer(1), 1).await;
     let answer = refused(world.refund(order, true, None).await);
-    assert!(matches!(answer, Refused::OrderState(OrderStatus::Pending { .. })), "{answer:?}");
+    assert!(matches!(answer, PaymentRefusal::OrderState(OrderStatus::Pending { .. })), "{answer:?}");
     let unknown = sale::OrderId(uuid::Uuid::from_u128(5));
-    assert_eq!(refused(world.refund(unknown, true, None).await), Refused::OrderUnknown);
+    assert_eq!(refused(world.refund(unknown, true, None).await), PaymentRefusal::OrderUnknown);
 }
 
 #[tokio::test]
 async fn an_order_without_a_payment_is_refunded_in_the_law_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let world = World::open(folder.path()).await;
-    let sale = world.priced_sale(1, 1, Admission::Open, 0).await;
+    let world = PaymentFixture::open(folder.path()).await;
+    let sale = world.priced_sale(1, 1, AdmissionMode::Open, 0).await;
     let order = world.hold(sale, buyer(1), 1).await;
     paid(world.pay(buyer(1), order, APPROVE).await);
     let done = paid(world.refund(order, true, Some("k")).await);
@@ -66,12 +66,12 @@ async fn an_order_without_a_payment_is_refunded_in_the_law_alone() {
 
 #[tokio::test]
 async fn a_refund_whose_reply_is_lost_is_settled_by_the_reconciler() {
-    for fault in [Fault::LoseRequest, Fault::LoseReply] {
+    for fault in [ProviderFault::LoseRequest, ProviderFault::LoseReply] {
         let (_folder, world, sale, order) = paid_order().await;
-        world.stage.fault(Call::Refund, fault);
+        world.provider.inject_fault(ProviderCall::Refund, fault);
         let done = paid(world.refund(order, false, None).await);
-        assert_eq!(done.payment.unwrap().state, State::Refunding);
-        world.stage.heal();
+        assert_eq!(done.payment.unwrap().state, PaymentState::Refunding);
+        world.provider.clear_faults();
         world.reconcile().await;
         world.assert_books_agree([buyer(1)], sale).await;
     }
@@ -80,14 +80,14 @@ async fn a_refund_whose_reply_is_lost_is_settled_by_the_reconciler() {
 #[tokio::test]
 async fn an_order_whose_money_is_not_taken_yet_is_settled_before_it_is_refunded() {
     let folder = tempfile::tempdir().unwrap();
-    let world = World::open(folder.path()).await;
-    let sale = world.sale(1, 1, Admission::Open).await;
+    let world = PaymentFixture::open(folder.path()).await;
+    let sale = world.sale(1, 1, AdmissionMode::Open).await;
     let order = world.hold(sale, buyer(1), 1).await;
-    world.stage.fault(Call::Capture, Fault::LoseRequest);
+    world.provider.inject_fault(ProviderCall::Capture, ProviderFault::LoseRequest);
     paid(world.pay(buyer(1), order, APPROVE).await);
     unsettled(world.refund(order, true, None).await);
     assert_eq!(world.status(order).await, OrderStatus::Confirmed);
-    world.stage.heal();
+    world.provider.clear_faults();
     paid(world.refund(order, true, None).await);
     assert_eq!(world.money().await, (0, 0));
     world.assert_books_agree([buyer(1)], sale).await;

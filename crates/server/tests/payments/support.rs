@@ -1,22 +1,28 @@
 //! A shop's payments in a folder of its own. Dropping the [`World`] is a crash; opening another on its folder is the restart.
 
 use engine::clock::ManualClock;
-use engine::pipeline::Limits;
-use engine::{Embedded, Engine};
+use engine::pipeline::PipelineLimits;
+use engine::{Engine, RunningEngine};
 use futures::future::BoxFuture;
-use own_servers::postgres::Postgres;
+use own_servers::postgres::PostgresServer;
 use sale::{
-    Admission, BuyerId, Command, Money, OrderId, OrderStatus, Outcome, Policy, ReleaseReason, SaleId,
-    Timestamp,
+    AdmissionMode, BuyerId, Command, CommandOutcome, Money, OrderId, OrderStatus, Policy, ReleaseReason,
+    SaleId, Timestamp,
 };
-use server::payments::sandbox::Sandbox;
-use server::payments::{Authorisation, Charge, IntentId, Provider, Standing, TimeLimits, Told, Unanswered};
-use server::shop::keys::IdempotencyKey;
-use server::shop::payments::books::TableBooks;
-use server::shop::payments::{Answered, PaidOrder, Pay, PaymentError, Payments, Refund, Refused, Timing};
-use server::shop::sharing::Sharing;
+use server::payments::sandbox::SandboxProvider;
+use server::payments::{
+    AuthorisationResult, ChargeRequest, IntentId, NoProviderReply, PaymentProvider, PaymentStatus,
+    ProviderReply, ProviderTimeouts,
+};
+use server::shop::idempotency_keys::IdempotencyKey;
+use server::shop::payments::charge_table::ChargeTable;
+use server::shop::payments::{
+    PaidOrder, PayRequest, PaymentError, PaymentRefusal, PaymentResult, PaymentService, ReconcileTiming,
+    RefundRequest,
+};
+use server::shop::tenancy::Tenancy;
 use server::store::Store;
-use server::store::payments::{self as rows, Payment};
+use server::store::payments::{self as rows, PaymentRow};
 use sqlx::{Connection, Row};
 use std::collections::HashMap;
 use std::path::Path;
@@ -34,7 +40,7 @@ pub const LOST: &str = "sandbox:lost";
 
 /// The calls of a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Call {
+pub enum ProviderCall {
     Authorise,
     Capture,
     Void,
@@ -44,7 +50,7 @@ pub enum Call {
 
 /// What happens to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum ProviderFault {
     /// The request is lost: nothing is done.
     LoseRequest,
     /// The reply is lost: it is done.
@@ -56,104 +62,104 @@ pub enum Fault {
 }
 
 /// A provider with faults.
-pub struct Stage {
-    inner: Sandbox,
-    faults: Mutex<HashMap<Call, Fault>>,
+pub struct FaultyProvider {
+    inner: SandboxProvider,
+    faults: Mutex<HashMap<ProviderCall, ProviderFault>>,
     hanging: watch::Sender<u32>,
     gate: watch::Sender<u32>,
 }
 
-impl Stage {
-    pub fn fault(&self, call: Call, fault: Fault) {
+impl FaultyProvider {
+    pub fn inject_fault(&self, call: ProviderCall, fault: ProviderFault) {
         self.faults.lock().unwrap().insert(call, fault);
     }
 
-    pub fn heal(&self) {
+    pub fn clear_faults(&self) {
         self.faults.lock().unwrap().clear();
     }
 
     /// Waits until a call hangs.
-    pub async fn hangs(&self) {
+    pub async fn wait_until_hanging(&self) {
         let mut hanging = self.hanging.subscribe();
         let hangs = hanging.wait_for(|hanging| *hanging > 0);
         tokio::time::timeout(Duration::from_secs(20), hangs).await.expect("a call should hang").unwrap();
     }
 
     /// Lets all hanging calls go on, and no more hang.
-    pub fn go_on(&self) {
-        self.heal();
+    pub fn release_calls(&self) {
+        self.clear_faults();
         self.gate.send_modify(|gate| *gate += 1);
     }
 
-    async fn hang(&self, mut gate: watch::Receiver<u32>) {
+    async fn wait_at_gate(&self, mut gate: watch::Receiver<u32>) {
         self.hanging.send_modify(|hanging| *hanging += 1);
         gate.changed().await.unwrap();
         self.hanging.send_modify(|hanging| *hanging -= 1);
     }
 
-    async fn play<T>(&self, call: Call, answer: BoxFuture<'_, T>) -> Option<T> {
+    async fn apply_fault<T>(&self, call: ProviderCall, answer: BoxFuture<'_, T>) -> Option<T> {
         // Before the fault is looked up: else a call could begin to hang just after all were let go.
         let gate = self.gate.subscribe();
         let fault = self.faults.lock().unwrap().get(&call).copied();
         match fault {
             None => Some(answer.await),
-            Some(Fault::LoseRequest) => None,
-            Some(Fault::LoseReply) => {
+            Some(ProviderFault::LoseRequest) => None,
+            Some(ProviderFault::LoseReply) => {
                 answer.await;
                 None
             }
-            Some(Fault::HangBefore) => {
-                self.hang(gate).await;
+            Some(ProviderFault::HangBefore) => {
+                self.wait_at_gate(gate).await;
                 Some(answer.await)
             }
-            Some(Fault::HangAfter) => {
+            Some(ProviderFault::HangAfter) => {
                 let answer = answer.await;
-                self.hang(gate).await;
+                self.wait_at_gate(gate).await;
                 Some(answer)
             }
         }
     }
 }
 
-impl Provider for Stage {
+impl PaymentProvider for FaultyProvider {
     fn accepts(&self, method: &str) -> bool {
         self.inner.accepts(method)
     }
 
-    fn authorise<'a>(&'a self, charge: &'a Charge) -> BoxFuture<'a, Authorisation> {
-        let answer = self.play(Call::Authorise, self.inner.authorise(charge));
-        Box::pin(async { answer.await.unwrap_or(Authorisation::Unknown) })
+    fn authorise<'a>(&'a self, charge: &'a ChargeRequest) -> BoxFuture<'a, AuthorisationResult> {
+        let answer = self.apply_fault(ProviderCall::Authorise, self.inner.authorise(charge));
+        Box::pin(async { answer.await.unwrap_or(AuthorisationResult::Unknown) })
     }
 
-    fn capture(&self, intent: IntentId) -> BoxFuture<'_, Told> {
-        let answer = self.play(Call::Capture, self.inner.capture(intent));
-        Box::pin(async { answer.await.unwrap_or(Err(Unanswered)) })
+    fn capture(&self, intent: IntentId) -> BoxFuture<'_, ProviderReply> {
+        let answer = self.apply_fault(ProviderCall::Capture, self.inner.capture(intent));
+        Box::pin(async { answer.await.unwrap_or(Err(NoProviderReply)) })
     }
 
-    fn void(&self, intent: IntentId) -> BoxFuture<'_, Told> {
-        let answer = self.play(Call::Void, self.inner.void(intent));
-        Box::pin(async { answer.await.unwrap_or(Err(Unanswered)) })
+    fn void(&self, intent: IntentId) -> BoxFuture<'_, ProviderReply> {
+        let answer = self.apply_fault(ProviderCall::Void, self.inner.void(intent));
+        Box::pin(async { answer.await.unwrap_or(Err(NoProviderReply)) })
     }
 
-    fn refund(&self, intent: IntentId) -> BoxFuture<'_, Told> {
-        let answer = self.play(Call::Refund, self.inner.refund(intent));
-        Box::pin(async { answer.await.unwrap_or(Err(Unanswered)) })
+    fn refund(&self, intent: IntentId) -> BoxFuture<'_, ProviderReply> {
+        let answer = self.apply_fault(ProviderCall::Refund, self.inner.refund(intent));
+        Box::pin(async { answer.await.unwrap_or(Err(NoProviderReply)) })
     }
 
-    fn find(&self, intent: IntentId) -> BoxFuture<'_, Result<Option<Standing>, Unanswered>> {
-        let answer = self.play(Call::Find, self.inner.find(intent));
-        Box::pin(async { answer.await.unwrap_or(Err(Unanswered)) })
+    fn find(&self, intent: IntentId) -> BoxFuture<'_, Result<Option<PaymentStatus>, NoProviderReply>> {
+        let answer = self.apply_fault(ProviderCall::Find, self.inner.find(intent));
+        Box::pin(async { answer.await.unwrap_or(Err(NoProviderReply)) })
     }
 }
 
 /// Payments and all that they need.
-pub struct World {
+pub struct PaymentFixture {
     pub clock: Arc<ManualClock>,
     pub engine: Engine,
     pub store: Store,
-    pub stage: Arc<Stage>,
-    pub payments: Arc<Payments>,
-    embedded: Option<Embedded>,
+    pub provider: Arc<FaultyProvider>,
+    pub payments: Arc<PaymentService>,
+    embedded: Option<RunningEngine>,
     tables: String,
 }
 
@@ -162,77 +168,99 @@ pub const LEASE_MS: i64 = 40_000;
 
 /// Where the tables are of payments that two processes work on.
 #[derive(Clone, Copy, Debug)]
-pub enum Tables {
+pub enum TablesOn {
     Sqlite,
     Postgres,
 }
 
 /// A provider that may take its time.
-fn patient() -> TimeLimits {
-    TimeLimits { authorise: Duration::from_secs(60), other: Duration::from_secs(60) }
+fn long_timeouts() -> ProviderTimeouts {
+    ProviderTimeouts { authorise: Duration::from_secs(60), other: Duration::from_secs(60) }
 }
 
-impl World {
+impl PaymentFixture {
     pub async fn open(folder: &Path) -> Self {
-        Self::with_limits(folder, patient()).await
+        Self::with_limits(folder, long_timeouts()).await
     }
 
-    pub async fn with_limits(folder: &Path, limits: TimeLimits) -> Self {
+    pub async fn with_limits(folder: &Path, limits: ProviderTimeouts) -> Self {
         let store = Store::open(folder).await.unwrap();
         let tables = format!("sqlite://{}", folder.join("shop.db").display());
-        Self::over(folder, store, tables, limits, Timing::default()).await
+        Self::build(folder, store, tables, limits, ReconcileTiming::default()).await
     }
 
     /// One of two processes on the same tables; the other is [`World::beside`].
-    pub async fn shared(folder: &Path, tables: Tables) -> Self {
+    pub async fn shared(folder: &Path, tables: TablesOn) -> Self {
         let (store, url) = match tables {
-            Tables::Sqlite => {
+            TablesOn::Sqlite => {
                 let url = format!("sqlite://{}", folder.join("shop.db").display());
                 (Store::open(folder).await.unwrap(), url)
             }
-            Tables::Postgres => {
-                let url = Postgres::shared().database();
+            TablesOn::Postgres => {
+                let url = PostgresServer::shared().create_database();
                 (Store::connect(&url).await.unwrap(), url)
             }
         };
-        let timing = Timing { sharing: Sharing::Shared, lease_ms: LEASE_MS, ..Timing::default() };
-        Self::over(folder, store, url, patient(), timing).await
+        let timing =
+            ReconcileTiming { tenancy: Tenancy::Cluster, lease_ms: LEASE_MS, ..ReconcileTiming::default() };
+        Self::build(folder, store, url, long_timeouts(), timing).await
     }
 
     /// The payments of another process: it knows of this one what the tables, the provider and the law tell.
-    pub fn beside(&self) -> Arc<Payments> {
-        let provider: Arc<dyn Provider> = Arc::clone(&self.stage) as _;
-        let timing = Timing { sharing: Sharing::Shared, lease_ms: LEASE_MS, ..Timing::default() };
-        Payments::new(self.store.clone(), self.engine.clone(), provider, patient(), timing)
+    pub fn second_service(&self) -> Arc<PaymentService> {
+        let provider: Arc<dyn PaymentProvider> = Arc::clone(&self.provider) as _;
+        let timing =
+            ReconcileTiming { tenancy: Tenancy::Cluster, lease_ms: LEASE_MS, ..ReconcileTiming::default() };
+        PaymentService::new(self.store.clone(), self.engine.clone(), provider, long_timeouts(), timing)
     }
 
-    async fn over(folder: &Path, store: Store, tables: String, limits: TimeLimits, timing: Timing) -> Self {
+    async fn build(
+        folder: &Path,
+        store: Store,
+        tables: String,
+        limits: ProviderTimeouts,
+        timing: ReconcileTiming,
+    ) -> Self {
         let mut manual = None;
-        let embedded = engine::start_embedded(folder, Limits::default(), |last| {
+        let embedded = engine::start_on_sqlite(folder, PipelineLimits::default(), |last| {
             let clock = ManualClock::at(last.max(START));
             manual = Some(Arc::clone(&clock));
             clock
         })
         .unwrap();
         store.migrate().await.unwrap();
-        let stage = Arc::new(Stage {
-            inner: Sandbox::new(Arc::new(TableBooks(store.clone())), Duration::from_millis(1)),
+        let stage = Arc::new(FaultyProvider {
+            inner: SandboxProvider::new(Arc::new(ChargeTable(store.clone())), Duration::from_millis(1)),
             faults: Mutex::default(),
             hanging: watch::Sender::new(0),
             gate: watch::Sender::new(0),
         });
         let engine = embedded.engine.clone();
-        let provider: Arc<dyn Provider> = Arc::clone(&stage) as _;
-        let payments = Payments::new(store.clone(), engine.clone(), provider, limits, timing);
-        Self { clock: manual.unwrap(), engine, store, stage, payments, embedded: Some(embedded), tables }
+        let provider: Arc<dyn PaymentProvider> = Arc::clone(&stage) as _;
+        let payments = PaymentService::new(store.clone(), engine.clone(), provider, limits, timing);
+        Self {
+            clock: manual.unwrap(),
+            engine,
+            store,
+            provider: stage,
+            payments,
+            embedded: Some(embedded),
+            tables,
+        }
     }
 
     /// A sale that has started.
-    pub async fn sale(&self, number: u128, quantity: u32, admission: Admission) -> SaleId {
+    pub async fn sale(&self, number: u128, quantity: u32, admission: AdmissionMode) -> SaleId {
         self.priced_sale(number, quantity, admission, PRICE).await
     }
 
-    pub async fn priced_sale(&self, number: u128, quantity: u32, admission: Admission, price: i64) -> SaleId {
+    pub async fn priced_sale(
+        &self,
+        number: u128,
+        quantity: u32,
+        admission: AdmissionMode,
+        price: i64,
+    ) -> SaleId {
         let sale = SaleId(Uuid::from_u128(number));
         let policy = Policy {
             quantity,
@@ -243,11 +271,11 @@ impl World {
             hold_s: HOLD_S,
             admission,
         };
-        self.told(sale, Command::Configure { policy: Box::new(policy) }).await;
+        self.run_command(sale, Command::Configure { policy: Box::new(policy) }).await;
         sale
     }
 
-    pub async fn told(&self, sale: SaleId, command: Command) -> Outcome {
+    pub async fn run_command(&self, sale: SaleId, command: Command) -> CommandOutcome {
         self.engine.command(sale, command).await.unwrap().outcome
     }
 
@@ -258,43 +286,49 @@ impl World {
 
     pub async fn try_hold(&self, sale: SaleId, buyer: BuyerId, quantity: u32) -> Option<OrderId> {
         let order = OrderId(Uuid::new_v4());
-        let outcome = self.told(sale, Command::Reserve { buyer, order, quantity, key: None }).await;
-        matches!(outcome, Outcome::Order { .. }).then_some(order)
+        let outcome = self.run_command(sale, Command::Reserve { buyer, order, quantity, key: None }).await;
+        matches!(outcome, CommandOutcome::Order { .. }).then_some(order)
     }
 
-    pub async fn cancel(&self, sale: SaleId, buyer: BuyerId, order: OrderId) -> Outcome {
-        self.told(sale, Command::Release { buyer, order, reason: ReleaseReason::Cancelled }).await
+    pub async fn cancel(&self, sale: SaleId, buyer: BuyerId, order: OrderId) -> CommandOutcome {
+        self.run_command(sale, Command::Release { buyer, order, reason: ReleaseReason::Cancelled }).await
     }
 
     pub async fn status(&self, order: OrderId) -> OrderStatus {
         self.engine.order(order).await.unwrap().unwrap().1.status
     }
 
-    pub async fn pay(&self, buyer: BuyerId, order: OrderId, method: &str) -> Answered {
+    pub async fn pay(&self, buyer: BuyerId, order: OrderId, method: &str) -> PaymentResult {
         self.payments.pay(pay(buyer, order, method, None)).await
     }
 
-    pub async fn pay_with_key(&self, buyer: BuyerId, order: OrderId, method: &str, key: &str) -> Answered {
+    pub async fn pay_with_key(
+        &self,
+        buyer: BuyerId,
+        order: OrderId,
+        method: &str,
+        key: &str,
+    ) -> PaymentResult {
         self.payments.pay(pay(buyer, order, method, Some(key))).await
     }
 
-    pub async fn refund(&self, order: OrderId, restock: bool, key: Option<&str>) -> Answered {
-        let key = key.map(IdempotencyKey::of);
-        self.payments.refund(Refund { admin: buyer(999), order, restock, key }).await
+    pub async fn refund(&self, order: OrderId, restock: bool, key: Option<&str>) -> PaymentResult {
+        let key = key.map(IdempotencyKey::from_text);
+        self.payments.refund(RefundRequest { admin: buyer(999), order, restock, key }).await
     }
 
-    pub async fn live(&self, order: OrderId) -> Option<Payment> {
+    pub async fn find_live_payment(&self, order: OrderId) -> Option<PaymentRow> {
         rows::find_live(&self.store, order).await.unwrap()
     }
 
     /// Lets every payment that was left come to its end.
     pub async fn reconcile(&self) {
         for _ in 0..3 {
-            if self.payments.reconcile(Timestamp::MAX).await.unwrap().left == 0 {
+            if self.payments.reconcile(Timestamp::MAX).await.unwrap().waiting == 0 {
                 break;
             }
         }
-        let left = rows::unsettled(&self.store, Timestamp::MAX, 100).await.unwrap();
+        let left = rows::list_unsettled(&self.store, Timestamp::MAX, 100).await.unwrap();
         assert_eq!(left, [], "all is settled");
     }
 
@@ -327,11 +361,11 @@ impl World {
     pub async fn assert_books_agree(&self, buyers: impl IntoIterator<Item = BuyerId>, sale: SaleId) {
         let mut due = 0;
         for buyer in buyers {
-            for (_, order) in self.engine.orders_of(buyer, vec![sale]).await.unwrap() {
+            for (_, order) in self.engine.buyer_orders(buyer, vec![sale]).await.unwrap() {
                 let is_paid = order.status == OrderStatus::Confirmed;
                 due += if is_paid { PRICE * i64::from(order.quantity) } else { 0 };
-                let payment = self.live(order.id).await;
-                let has_ours = payment.is_some_and(|payment| payment.state == rows::State::Captured);
+                let payment = self.find_live_payment(order.id).await;
+                let has_ours = payment.is_some_and(|payment| payment.state == rows::PaymentState::Captured);
                 assert_eq!(has_ours, is_paid, "{order:?}");
             }
         }
@@ -346,7 +380,7 @@ impl World {
     }
 }
 
-impl Drop for World {
+impl Drop for PaymentFixture {
     fn drop(&mut self) {
         self.stop_engine();
     }
@@ -356,25 +390,25 @@ pub fn buyer(number: u128) -> BuyerId {
     BuyerId(Uuid::from_u128(0xB000 + number))
 }
 
-pub fn pay(buyer: BuyerId, order: OrderId, method: &str, key: Option<&str>) -> Pay {
-    Pay { buyer, order, method: method.to_owned(), key: key.map(IdempotencyKey::of) }
+pub fn pay(buyer: BuyerId, order: OrderId, method: &str, key: Option<&str>) -> PayRequest {
+    PayRequest { buyer, order, method: method.to_owned(), key: key.map(IdempotencyKey::from_text) }
 }
 
-pub fn fifo() -> Admission {
-    Admission::Fifo { per_second: 100, checkout_s: 600, line_opens_s: 0, extension_s: 0 }
+pub fn fifo() -> AdmissionMode {
+    AdmissionMode::Fifo { per_second: 100, checkout_s: 600, line_opens_s: 0, extension_s: 0 }
 }
 
 #[track_caller]
-pub fn paid(answered: Answered) -> PaidOrder {
+pub fn paid(answered: PaymentResult) -> PaidOrder {
     answered.expect("an answer").expect("a payment")
 }
 
 #[track_caller]
-pub fn refused(answered: Answered) -> Refused {
+pub fn refused(answered: PaymentResult) -> PaymentRefusal {
     answered.expect("an answer").expect_err("a refusal")
 }
 
 #[track_caller]
-pub fn unsettled(answered: Answered) {
+pub fn unsettled(answered: PaymentResult) {
     assert!(matches!(answered, Err(PaymentError::Unsettled)), "{answered:?}");
 }

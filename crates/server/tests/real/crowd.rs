@@ -1,13 +1,13 @@
 //! Buyers who stand in line, buy, abandon, are declined, and ask again with the same key when no reply comes.
 
-use super::asker::{Asker, Met};
-use super::instance::{Instance, text};
+use super::instance::{ServerProcess, text};
+use super::retrying_client::{RequestTally, RetryingClient};
 use engine::clock::{Clock, SystemClock};
 use reqwest::StatusCode;
 use sale::{BuyerId, Timestamp};
 use serde_json::json;
 use server::auth::Role;
-use server::auth::tokens::{self, Tokens};
+use server::auth::tokens::{self, AccessTokens};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,13 +19,13 @@ use uuid::Uuid;
 /// Requests under way at once: enough to fill batches, and below any usual limit of open files.
 const IN_FLIGHT: usize = 128;
 /// How often a buyer in line looks at the position.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Buyers who register over HTTP: hashing the passwords of thousands takes a small machine longer than all the rest.
 const REGISTERED_MAX: usize = 200;
 
 /// How this crowd behaves; 0 is never.
 #[derive(Clone, Copy)]
-pub struct Manners {
+pub struct BuyerMix {
     /// Every so-manieth buyer leaves the hold to expire.
     pub abandon_every: usize,
     /// Every so-manieth buyer's payment is declined.
@@ -34,36 +34,36 @@ pub struct Manners {
 
 /// What the buyers were told.
 #[derive(Default)]
-pub struct Told {
+pub struct ConfirmedOrders {
     /// Token and order of each "confirmed".
     pub confirmed: Vec<(String, String)>,
     /// What they met on the way there.
-    pub met: Met,
+    pub stats: RequestTally,
 }
 
 /// Buyers with a token each.
-pub struct Crowd {
+pub struct BuyerCrowd {
     pub tokens: Vec<String>,
 }
 
 /// A crowd that is at it.
-pub struct Rush {
+pub struct RunningCrowd {
     buyers: Vec<JoinHandle<Option<(String, String)>>>,
-    met: Arc<Mutex<Met>>,
+    stats: Arc<Mutex<RequestTally>>,
 }
 
-struct Buyer {
-    asker: Asker,
+struct CrowdBuyer {
+    client: RetryingClient,
 }
 
-impl Crowd {
+impl BuyerCrowd {
     /// So many buyers: the first over HTTP, each with a password to be hashed, and the others with tokens signed by the
     /// instance's own key, as if they had signed up days ago.
-    pub async fn gather(instance: &Instance, buyers: usize) -> Self {
+    pub async fn register(instance: &ServerProcess, buyers: usize) -> Self {
         let (gate, met) = (Arc::new(Semaphore::new(8)), Arc::default());
         let tasks: Vec<_> = (0..buyers.min(REGISTERED_MAX))
             .map(|no| {
-                let asker = instance.asker(&gate, &met, no, String::new());
+                let asker = instance.retrying_client(&gate, &met, no, String::new());
                 tokio::spawn(async move {
                     let name = format!("buyer-{no}");
                     let account =
@@ -78,18 +78,18 @@ impl Crowd {
         for task in tasks {
             registered.push(task.await.unwrap());
         }
-        let others = Self::signed_up(instance, buyers - registered.len()).await;
+        let others = Self::with_signed_tokens(instance, buyers - registered.len()).await;
         Self { tokens: registered.into_iter().chain(others.tokens).collect() }
     }
 
     /// So many buyers with tokens signed by the instance's own key.
-    pub async fn signed_up(instance: &Instance, buyers: usize) -> Self {
-        Self::signed_with(&instance.token_key().await, buyers)
+    pub async fn with_signed_tokens(instance: &ServerProcess, buyers: usize) -> Self {
+        Self::with_tokens_signed_by(&instance.token_key().await, buyers)
     }
 
     /// The same with the key in a file.
-    pub fn signed_with(key: &Path, buyers: usize) -> Self {
-        let issuer = Tokens::new(tokens::read_key(key).unwrap(), 86_400, 1);
+    pub fn with_tokens_signed_by(key: &Path, buyers: usize) -> Self {
+        let issuer = AccessTokens::new(tokens::read_key(key).unwrap(), 86_400, 1);
         let now = SystemClock::start(Timestamp::default()).now();
         let token = |id: Uuid| issuer.issue(BuyerId(id), Role::Buyer, id, now);
         Self { tokens: (0..buyers).map(|_| token(Uuid::new_v4())).collect() }
@@ -97,57 +97,62 @@ impl Crowd {
 
     /// All buyers want a unit of the sale, of which there are so many; meanwhile the instance is killed so many times. Returns
     /// when it is sold out.
-    pub async fn rush(
+    pub async fn run_with_kills(
         &self,
-        instance: &mut Instance,
+        instance: &mut ServerProcess,
         sale: &str,
         units: u32,
-        manners: Manners,
+        manners: BuyerMix,
         kills: u64,
-    ) -> Told {
-        let rush = self.go(&[instance], sale, manners);
+    ) -> ConfirmedOrders {
+        let rush = self.start(&[instance], sale, manners);
         for kill in 0..kills {
             // Wait until this part of the units is sold, so that each kill falls into the middle of buying.
-            instance.until_sold(sale, u64::from(units) * (kill + 1) / (kills + 2)).await;
+            instance.wait_until_sold(sale, u64::from(units) * (kill + 1) / (kills + 2)).await;
             instance.kill();
             instance.launch().await;
         }
-        rush.told().await
+        rush.collect_replies().await
     }
 
     /// All buyers want a unit of the sale, at whichever of the instances answers.
-    pub fn go(&self, instances: &[&Instance], sale: &str, manners: Manners) -> Rush {
+    pub fn start(&self, instances: &[&ServerProcess], sale: &str, manners: BuyerMix) -> RunningCrowd {
         let (gate, met) = (Arc::new(Semaphore::new(IN_FLIGHT)), Arc::default());
         let over = Arc::new(AtomicBool::new(false));
         let urls: Arc<[String]> = instances.iter().map(|instance| instance.url.clone()).collect();
         let buyers = self.tokens.iter().enumerate().map(|(no, token)| {
-            let asker = instances[0].asker(&gate, &met, no, token.clone());
-            let buyer = Buyer { asker: Asker { urls: Arc::clone(&urls), ..asker } };
+            let asker = instances[0].retrying_client(&gate, &met, no, token.clone());
+            let buyer = CrowdBuyer { client: RetryingClient { urls: Arc::clone(&urls), ..asker } };
             let (over, sale) = (Arc::clone(&over), sale.to_owned());
-            tokio::spawn(async move { buyer.shop(&sale, manners, &over).await })
+            tokio::spawn(async move { buyer.buy_until_sold_out(&sale, manners, &over).await })
         });
-        Rush { buyers: buyers.collect(), met }
+        RunningCrowd { buyers: buyers.collect(), stats: met }
     }
 }
 
-impl Rush {
+impl RunningCrowd {
     /// What they were told, when it is sold out.
-    pub async fn told(self) -> Told {
+    pub async fn collect_replies(self) -> ConfirmedOrders {
         let mut confirmed = Vec::new();
         for buyer in self.buyers {
             confirmed.extend(buyer.await.unwrap());
         }
-        Told { confirmed, met: self.met.lock().unwrap().clone() }
+        ConfirmedOrders { confirmed, stats: self.stats.lock().unwrap().clone() }
     }
 }
 
-impl Buyer {
+impl CrowdBuyer {
     /// Tries until a unit is this buyer's or the sale is sold out; the token and order of what was confirmed.
-    async fn shop(&self, sale: &str, manners: Manners, over: &AtomicBool) -> Option<(String, String)> {
+    async fn buy_until_sold_out(
+        &self,
+        sale: &str,
+        manners: BuyerMix,
+        over: &AtomicBool,
+    ) -> Option<(String, String)> {
         let wants = json!({"flashSaleId": sale});
         let mut tries = 0;
         while !over.load(Ordering::Relaxed) {
-            let (status, body) = self.asker.send("POST", "/api/v1/queue/join", None, Some(&wants)).await;
+            let (status, body) = self.client.send("POST", "/api/v1/queue/join", None, Some(&wants)).await;
             match (status.as_u16(), body["code"].as_str()) {
                 (200 | 201, _) | (409, Some("no_line")) => {}
                 (409, Some("sold_out" | "limit_reached")) => return None,
@@ -159,11 +164,11 @@ impl Buyer {
             tries += 1;
             let key = format!("order-{sale}-{tries}");
             let order = json!({"flashSaleId": sale, "quantity": 1});
-            let (status, body) = self.asker.send("POST", "/api/v1/orders", Some(&key), Some(&order)).await;
+            let (status, body) = self.client.send("POST", "/api/v1/orders", Some(&key), Some(&order)).await;
             match (status.as_u16(), body["code"].as_str()) {
                 (201, _) => {}
                 (409, Some("all_held")) | (403, Some("not_admitted" | "not_in_line")) => {
-                    tokio::time::sleep(LOOK_EVERY).await;
+                    tokio::time::sleep(POLL_INTERVAL).await;
                     continue;
                 }
                 (409, Some("sold_out")) => {
@@ -172,25 +177,25 @@ impl Buyer {
                 }
                 _ => panic!("order: {status} {body}"),
             }
-            if manners.abandon_every > 0 && self.asker.no.is_multiple_of(manners.abandon_every) {
+            if manners.abandon_every > 0 && self.client.number.is_multiple_of(manners.abandon_every) {
                 return None;
             }
             if let Some(confirmed) = self.pay(&text(&body, "id"), manners).await {
-                return Some((self.asker.token.clone(), confirmed));
+                return Some((self.client.token.clone(), confirmed));
             }
-            if manners.decline_every > 0 && self.asker.no.is_multiple_of(manners.decline_every) {
+            if manners.decline_every > 0 && self.client.number.is_multiple_of(manners.decline_every) {
                 return None;
             }
         }
         None
     }
 
-    async fn pay(&self, order: &str, manners: Manners) -> Option<String> {
-        let declined = manners.decline_every > 0 && self.asker.no.is_multiple_of(manners.decline_every);
+    async fn pay(&self, order: &str, manners: BuyerMix) -> Option<String> {
+        let declined = manners.decline_every > 0 && self.client.number.is_multiple_of(manners.decline_every);
         let method = json!({"method": if declined { "sandbox:decline" } else { "sandbox:approve" }});
         let path = format!("/api/v1/orders/{order}/pay");
         let (status, body) =
-            self.asker.send("POST", &path, Some(&format!("pay-{order}")), Some(&method)).await;
+            self.client.send("POST", &path, Some(&format!("pay-{order}")), Some(&method)).await;
         match status.as_u16() {
             200 => {
                 assert!(!declined, "{body}");
@@ -206,7 +211,7 @@ impl Buyer {
     async fn wait_for_turn(&self, sale: &str, over: &AtomicBool) -> bool {
         let path = format!("/api/v1/queue/position?flashSaleId={sale}");
         while !over.load(Ordering::Relaxed) {
-            let (status, body) = self.asker.send("GET", &path, None, None).await;
+            let (status, body) = self.client.send("GET", &path, None, None).await;
             match (status.as_u16(), body["status"].as_str()) {
                 (200, Some("admitted")) => return true,
                 (200, Some("waiting")) => {}
@@ -214,11 +219,11 @@ impl Buyer {
                 _ => panic!("position: {status} {body}"),
             }
             let (_, sale_now) =
-                self.asker.send("GET", &format!("/api/v1/flash-sales/{sale}"), None, None).await;
+                self.client.send("GET", &format!("/api/v1/flash-sales/{sale}"), None, None).await;
             if sale_now["availability"] == "sold_out" {
                 over.store(true, Ordering::Relaxed);
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         false
     }

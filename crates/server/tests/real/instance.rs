@@ -1,8 +1,8 @@
 //! A real `doorbuster serve` in a folder of its own, that can be killed and started again on the same folder and port.
 
-use super::asker::{Asker, Met};
+use super::retrying_client::{RequestTally, RetryingClient};
 use own_servers::free_port;
-use own_servers::keeper::{Frozen, Keeper};
+use own_servers::process::{FrozenProcesses, ProcessGuard};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use server::commands::instance::TOKEN_KEY_FILE;
@@ -16,15 +16,15 @@ use tokio::sync::Semaphore;
 pub const EMAIL: &str = "admin@example.com";
 pub const PASSWORD: &str = "a password for this test";
 
-pub struct Instance {
+pub struct ServerProcess {
     pub url: String,
     pub client: reqwest::Client,
     /// Ended before the folder is removed: fields go in this order.
-    running: Option<Keeper>,
+    running: Option<ProcessGuard>,
     folder: tempfile::TempDir,
     port: u16,
     first: String,
-    role: Role,
+    role: ProcessRole,
     pub flags: Vec<String>,
     pub admin: String,
     pub product: String,
@@ -32,12 +32,12 @@ pub struct Instance {
 
 /// Which command a process runs.
 #[derive(Clone, Copy)]
-enum Role {
+enum ProcessRole {
     Serve,
     Worker,
 }
 
-impl Instance {
+impl ServerProcess {
     pub async fn start() -> Self {
         Self::with(&[]).await
     }
@@ -93,7 +93,7 @@ impl Instance {
             folder: tempfile::tempdir().unwrap(),
             port,
             first: String::new(),
-            role: Role::Serve,
+            role: ProcessRole::Serve,
             flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
             admin: String::new(),
             product: String::new(),
@@ -102,7 +102,7 @@ impl Instance {
 
     /// A worker that is not started yet: it has no API, and tells how it is where its metrics are.
     pub fn prepared_worker(flags: &[&str]) -> Self {
-        Self { role: Role::Worker, ..Self::prepared(flags) }
+        Self { role: ProcessRole::Worker, ..Self::prepared(flags) }
     }
 
     /// Enters as the admin, and makes a product to be sold.
@@ -115,12 +115,12 @@ impl Instance {
     }
 
     pub async fn launch(&mut self) {
-        self.begin();
-        self.until_ready().await;
+        self.spawn_process();
+        self.wait_until_ready().await;
     }
 
     /// Starts the process, and does not wait for it.
-    pub fn begin(&mut self) {
+    pub fn spawn_process(&mut self) {
         // What an earlier process said is told no more.
         let _none = std::fs::remove_file(self.folder.path().join("log"));
         let address = format!("127.0.0.1:{}", self.port);
@@ -128,21 +128,23 @@ impl Instance {
         command.args(["-c", &format!("{}exec \"$@\"", self.first), "sh", env!("CARGO_BIN_EXE_doorbuster")]);
         match self.role {
             // Every buyer comes from an address of their own, as through a load balancer.
-            Role::Serve => command
+            ProcessRole::Serve => command
                 .args(["serve", "--listen", &address, "--metrics-listen", "127.0.0.1:0"])
                 .args(["--trusted-proxies", "127.0.0.1", "--data"])
                 .arg(self.data()),
-            Role::Worker => command.args(["worker", "--metrics-listen", &address, "--data"]).arg(self.data()),
+            ProcessRole::Worker => {
+                command.args(["worker", "--metrics-listen", &address, "--data"]).arg(self.data())
+            }
         };
         command
             .args(&self.flags)
             .env("DOORBUSTER_ADMIN_EMAIL", EMAIL)
             .env("DOORBUSTER_ADMIN_PASSWORD", PASSWORD);
-        self.running = Some(Keeper::start(&command, self.folder.path(), "KILL"));
+        self.running = Some(ProcessGuard::start(&command, self.folder.path(), "KILL"));
     }
 
     /// Waits until it says that it is ready.
-    pub async fn until_ready(&self) {
+    pub async fn wait_until_ready(&self) {
         for _ in 0..2_000 {
             if let Ok(reply) = self.client.get(format!("{}/readyz", self.url)).send().await
                 && reply.status().is_success()
@@ -159,7 +161,7 @@ impl Instance {
         self.running().has_ended()
     }
 
-    fn running(&self) -> &Keeper {
+    fn running(&self) -> &ProcessGuard {
         self.running.as_ref().expect("it runs")
     }
 
@@ -169,7 +171,7 @@ impl Instance {
     }
 
     /// Stops it where it is, until what is returned is dropped.
-    pub fn freeze(&self) -> Frozen {
+    pub fn freeze(&self) -> FrozenProcesses {
         self.running().freeze()
     }
 
@@ -181,11 +183,11 @@ impl Instance {
     /// SIGTERM, and waits until it has drained.
     pub async fn stop_gently(&mut self) {
         self.terminate();
-        self.ends_well().await;
+        self.wait_for_clean_exit().await;
     }
 
     /// Waits until it ends, with exit code 0.
-    pub async fn ends_well(&mut self) {
+    pub async fn wait_for_clean_exit(&mut self) {
         let running = self.running.take().expect("it runs");
         let code = tokio::task::spawn_blocking(move || running.wait()).await.unwrap();
         assert_eq!(code, 0, "a drained instance ends with 0: {}", self.log());
@@ -196,13 +198,19 @@ impl Instance {
     }
 
     /// Somebody who asks this instance.
-    pub fn asker(&self, gate: &Arc<Semaphore>, met: &Arc<Mutex<Met>>, no: usize, token: String) -> Asker {
+    pub fn retrying_client(
+        &self,
+        gate: &Arc<Semaphore>,
+        met: &Arc<Mutex<RequestTally>>,
+        no: usize,
+        token: String,
+    ) -> RetryingClient {
         let (client, urls) = (self.client.clone(), Arc::from([self.url.clone()]));
-        Asker { urls, client, gate: Arc::clone(gate), met: Arc::clone(met), no, token }
+        RetryingClient { urls, client, permits: Arc::clone(gate), stats: Arc::clone(met), number: no, token }
     }
 
     /// Waits until so many units of a sale are sold.
-    pub async fn until_sold(&self, sale: &str, units: u64) {
+    pub async fn wait_until_sold(&self, sale: &str, units: u64) {
         while self.get(&format!("/api/v1/flash-sales/{sale}"), None).await["sold"].as_u64().unwrap() < units {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -238,16 +246,16 @@ impl Instance {
         if let Some(slug) = slug {
             wanted["slug"] = json!(slug);
         }
-        self.sale_of(&wanted).await
+        self.create_sale(&wanted).await
     }
 
     /// The same with what is said here in place of what is usual.
-    pub async fn sale_of(&self, wanted: &Value) -> String {
-        text(&self.post("/api/v1/admin/flash-sales", &self.offer(wanted), Some(&self.admin)).await, "id")
+    pub async fn create_sale(&self, wanted: &Value) -> String {
+        text(&self.post("/api/v1/admin/flash-sales", &self.sale_body(wanted), Some(&self.admin)).await, "id")
     }
 
     /// The body of a request for such a sale.
-    pub fn offer(&self, wanted: &Value) -> Value {
+    pub fn sale_body(&self, wanted: &Value) -> Value {
         let mut sale = json!({
             "productId": self.product,
             "price": {"amount": 1999, "currency": "EUR"},
@@ -285,7 +293,7 @@ impl Instance {
     }
 
     /// Asks for each order that a buyer was told is theirs: by its id, and in the buyer's list.
-    pub async fn every_confirmed_order_is_its_buyers(&self, confirmed: &[(String, String)]) {
+    pub async fn assert_orders_belong_to_buyers(&self, confirmed: &[(String, String)]) {
         for (token, order) in confirmed {
             let found = self.get(&format!("/api/v1/orders/{order}"), Some(token)).await;
             assert_eq!(found["status"], "confirmed", "{found}");
@@ -311,7 +319,7 @@ impl Instance {
 }
 
 /// A port on which nobody answers.
-pub fn shut_port() -> u16 {
+pub fn closed_port() -> u16 {
     free_port()
 }
 

@@ -1,6 +1,6 @@
 //! What the tests of whole drops and those of many instances share: real processes, and buyers who ask them. It judges nothing:
 //! the tests do.
 
-pub mod asker;
 pub mod crowd;
 pub mod instance;
+pub mod retrying_client;

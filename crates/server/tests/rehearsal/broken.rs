@@ -2,10 +2,10 @@
 //! else right.
 
 use engine::SaleView;
-use engine::decide::Told;
+use engine::decide::Reply;
 use sale::{
-    Command, Event, LineMember, OrderStatus, OrderView, Outcome, Place, Refusal, Release, Source, State,
-    Timestamp,
+    Command, CommandOutcome, Event, LineMember, LinePosition, OrderStatus, OrderView, Refusal, ReleaseCause,
+    SaleState, Timestamp, UnitSource,
 };
 
 /// A fault of an engine, by the steps at which it may strike.
@@ -14,7 +14,7 @@ pub trait Fault: Send + Sync + 'static {
     fn asked(&mut self, _: &mut Command) {}
 
     /// After it was decided by the law, and before it is applied.
-    fn decided(&mut self, _: &Scene<'_>, _: &mut Outcome, _: &mut Vec<Event>) {}
+    fn decided(&mut self, _: &Scene<'_>, _: &mut CommandOutcome, _: &mut Vec<Event>) {}
 
     /// What the state makes of an event.
     fn applied(&mut self, event: &Event) -> Vec<Event> {
@@ -27,7 +27,7 @@ pub trait Fault: Send + Sync + 'static {
     }
 
     /// What is told.
-    fn told(&mut self, _: Timestamp, _: &mut Told) {}
+    fn told(&mut self, _: Timestamp, _: &mut Reply) {}
 
     /// What is shown to everyone.
     fn shown(&self, _: &mut SaleView) {}
@@ -35,7 +35,7 @@ pub trait Fault: Send + Sync + 'static {
 
 /// What is decided, and upon what.
 pub struct Scene<'a> {
-    pub state: &'a State,
+    pub state: &'a SaleState,
     pub now: Timestamp,
     pub command: &'a Command,
 }
@@ -67,9 +67,9 @@ impl Fault for Oversells {
 pub struct OutOfOrder;
 
 impl Fault for OutOfOrder {
-    fn decided(&mut self, scene: &Scene<'_>, _: &mut Outcome, events: &mut Vec<Event>) {
-        let line = scene.state.line(None, usize::MAX);
-        let mut waiting = line.iter().filter(|member| matches!(member.place, Place::Waiting { .. }));
+    fn decided(&mut self, scene: &Scene<'_>, _: &mut CommandOutcome, events: &mut Vec<Event>) {
+        let line = scene.state.line_members(None, usize::MAX);
+        let mut waiting = line.iter().filter(|member| matches!(member.place, LinePosition::Waiting { .. }));
         for event in events {
             if let Event::Admitted { buyer, ticket, .. } = event
                 && let Some(LineMember { buyer: last, ticket: number, .. }) = waiting.next_back()
@@ -98,20 +98,20 @@ impl Fault for LosesASale {
 pub struct ConfirmsLate;
 
 impl Fault for ConfirmsLate {
-    fn decided(&mut self, scene: &Scene<'_>, outcome: &mut Outcome, events: &mut Vec<Event>) {
+    fn decided(&mut self, scene: &Scene<'_>, outcome: &mut CommandOutcome, events: &mut Vec<Event>) {
         let Command::Confirm { buyer, order } = *scene.command else { return };
         let Some(view) = scene.state.order(order) else { return };
-        if view.status != OrderStatus::Expired || *outcome != Outcome::Refused(Refusal::OrderExpired) {
+        if view.status != OrderStatus::Expired || *outcome != CommandOutcome::Refused(Refusal::OrderExpired) {
             return;
         }
         let quantity = view.quantity;
-        events.push(Event::Confirmed { buyer, order, quantity, from: Source::Stock, key: None });
+        events.push(Event::Confirmed { buyer, order, quantity, from: UnitSource::Stock, key: None });
         let order = OrderView { changed_at: scene.now, status: OrderStatus::Confirmed, ..view };
-        *outcome = Outcome::Order { order, repeated: false };
+        *outcome = CommandOutcome::Order { order, repeated: false };
     }
 
-    fn told(&mut self, now: Timestamp, told: &mut Told) {
-        if let Told::Order(Some((_, view))) = told
+    fn told(&mut self, now: Timestamp, told: &mut Reply) {
+        if let Reply::Order(Some((_, view))) = told
             && view.status == OrderStatus::Expired
         {
             view.status = OrderStatus::Pending { until: now.plus_s(60) };
@@ -150,7 +150,7 @@ pub struct Leaks {
 
 impl Fault for Leaks {
     fn applied(&mut self, event: &Event) -> Vec<Event> {
-        let Event::Released { reason: Release::Expired, buyer, order, quantity } = *event else {
+        let Event::Released { reason: ReleaseCause::Expired, buyer, order, quantity } = *event else {
             return vec![event.clone()];
         };
         if std::mem::replace(&mut self.has_leaked, true) {
@@ -164,9 +164,9 @@ impl Fault for Leaks {
 pub struct DeniesTheRest;
 
 impl Fault for DeniesTheRest {
-    fn decided(&mut self, _: &Scene<'_>, outcome: &mut Outcome, _: &mut Vec<Event>) {
-        if *outcome == Outcome::Refused(Refusal::AllHeld) {
-            *outcome = Outcome::Refused(Refusal::SoldOut);
+    fn decided(&mut self, _: &Scene<'_>, outcome: &mut CommandOutcome, _: &mut Vec<Event>) {
+        if *outcome == CommandOutcome::Refused(Refusal::AllHeld) {
+            *outcome = CommandOutcome::Refused(Refusal::SoldOut);
         }
     }
 }
@@ -178,9 +178,9 @@ pub struct MovesBack {
 }
 
 impl Fault for MovesBack {
-    fn told(&mut self, _: Timestamp, told: &mut Told) {
-        if let Told::Buyer(view) = told
-            && let Some(Place::Waiting { position }) = &mut view.place
+    fn told(&mut self, _: Timestamp, told: &mut Reply) {
+        if let Reply::Buyer(view) = told
+            && let Some(LinePosition::Waiting { position }) = &mut view.place
         {
             *position += self.asked;
             self.asked += 1;

@@ -4,9 +4,9 @@
 
 use crate::broken::{Fault, Scene};
 use engine::SaleView;
-use engine::decide::{Ask, Decide, DecideError, Decided, Told};
-use engine::record::{Read, ReadError};
-use sale::{Command, Entry, Outcome, Policy, SaleId, Seq, State, Timestamp};
+use engine::decide::{BatchDecider, DecideError, DecidedBatch, Reply, Request};
+use engine::record::{LedgerReader, ReadError};
+use sale::{Command, CommandOutcome, EventSeq, LedgerEntry, Policy, SaleId, SaleState, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -18,12 +18,12 @@ pub struct ByHand<F> {
 
 #[derive(Default)]
 struct Sale {
-    state: State,
+    state: SaleState,
     /// What was promised, as the ledger has it.
     policy: Option<Arc<Policy>>,
     /// The number of the last event that was recorded.
-    recorded: Seq,
-    fresh: Vec<Entry>,
+    recorded: EventSeq,
+    fresh: Vec<LedgerEntry>,
 }
 
 impl<F: Fault> ByHand<F> {
@@ -31,45 +31,45 @@ impl<F: Fault> ByHand<F> {
         Self { fault, sales: BTreeMap::new() }
     }
 
-    fn tell(&mut self, now: Timestamp, ask: &Ask) -> Told {
+    fn tell(&mut self, now: Timestamp, ask: &Request) -> Reply {
         let fault = &mut self.fault;
         match ask {
-            Ask::Command { sale, command } => {
+            Request::Command { sale, command } => {
                 if matches!(command, Command::Configure { .. }) {
                     self.sales.entry(*sale).or_default();
                 }
-                let Some(sale) = self.sales.get_mut(sale) else { return Told::NoSuchSale };
+                let Some(sale) = self.sales.get_mut(sale) else { return Reply::NoSuchSale };
                 let outcome = sale.step(now, command.clone(), fault);
-                Told::Outcome { outcome, seq: sale.recorded, at: now }
+                Reply::Outcome { outcome, seq: sale.recorded, at: now }
             }
-            Ask::Sale { sale: id } => {
+            Request::Sale { sale: id } => {
                 let view = self.sales.get(id).and_then(|sale| sale.view(*id, &|view| fault.shown(view)));
-                view.map_or(Told::NoSuchSale, Told::Sale)
+                view.map_or(Reply::NoSuchSale, Reply::Sale)
             }
-            Ask::Buyer { sale, buyer } => {
-                self.sales.get(sale).map_or(Told::NoSuchSale, |sale| Told::Buyer(sale.state.buyer(*buyer)))
+            Request::Buyer { sale, buyer } => {
+                self.sales.get(sale).map_or(Reply::NoSuchSale, |sale| Reply::Buyer(sale.state.buyer(*buyer)))
             }
-            Ask::Order { order } => Told::Order(
+            Request::Order { order } => Reply::Order(
                 self.sales.iter().find_map(|(id, sale)| sale.state.order(*order).map(|view| (*id, view))),
             ),
-            Ask::OrdersOf { buyer, sales } => {
+            Request::OrdersOf { buyer, sales } => {
                 let known = sales.iter().filter_map(|id| self.sales.get(id).map(|sale| (*id, sale)));
                 let orders =
-                    known.flat_map(|(id, sale)| sale.state.orders_of(*buyer).map(move |view| (id, view)));
-                Told::Orders(orders.collect())
+                    known.flat_map(|(id, sale)| sale.state.buyer_orders(*buyer).map(move |view| (id, view)));
+                Reply::Orders(orders.collect())
             }
-            Ask::Line { sale, after, limit } => self
+            Request::Line { sale, after, limit } => self
                 .sales
                 .get(sale)
-                .map_or(Told::NoSuchSale, |sale| Told::Line(sale.state.line(*after, *limit))),
+                .map_or(Reply::NoSuchSale, |sale| Reply::Line(sale.state.line_members(*after, *limit))),
         }
     }
 }
 
 impl Sale {
     /// As [`State::step`], with a fault.
-    fn step(&mut self, now: Timestamp, mut command: Command, fault: &mut impl Fault) -> Outcome {
-        let now = now.max(self.state.clock());
+    fn step(&mut self, now: Timestamp, mut command: Command, fault: &mut impl Fault) -> CommandOutcome {
+        let now = now.max(self.state.latest_time());
         fault.asked(&mut command);
         if self.state.next_due().is_some_and(|due| due <= now) {
             self.run(now, &Command::Tick, fault);
@@ -77,27 +77,27 @@ impl Sale {
         self.run(now, &command, fault)
     }
 
-    fn run(&mut self, now: Timestamp, command: &Command, fault: &mut impl Fault) -> Outcome {
+    fn run(&mut self, now: Timestamp, command: &Command, fault: &mut impl Fault) -> CommandOutcome {
         let mut events = Vec::new();
         let mut outcome = self.state.decide(now, command, &mut events);
         fault.decided(&Scene { state: &self.state, now, command }, &mut outcome, &mut events);
         for event in events {
             for applied in fault.applied(&event) {
-                self.state.apply(&Entry { seq: self.state.seq().next(), at: now, event: applied });
+                self.state.apply(&LedgerEntry { seq: self.state.seq().next(), at: now, event: applied });
             }
             if let sale::Event::Configured { policy } = &event {
                 self.policy = Some(Arc::from(policy.clone()));
             }
             if !fault.loses(&event) {
                 self.recorded = self.recorded.next();
-                self.fresh.push(Entry { seq: self.recorded, at: now, event });
+                self.fresh.push(LedgerEntry { seq: self.recorded, at: now, event });
             }
         }
         outcome
     }
 
     fn view(&self, id: SaleId, shown: &Shown<'_>) -> Option<Arc<SaleView>> {
-        let mut view = SaleView::of(id, &self.state, Arc::clone(self.policy.as_ref()?));
+        let mut view = SaleView::from_state(id, &self.state, Arc::clone(self.policy.as_ref()?));
         view.seq = self.recorded;
         shown(&mut view);
         Some(Arc::new(view))
@@ -107,17 +107,17 @@ impl Sale {
 /// What a fault makes of what is shown.
 type Shown<'a> = dyn Fn(&mut SaleView) + 'a;
 
-impl<T: Fault> Decide for ByHand<T> {
-    async fn decide(&mut self, now: Timestamp, asks: &[Ask]) -> Result<Decided, DecideError> {
-        let mut decided = Decided::default();
+impl<T: Fault> BatchDecider for ByHand<T> {
+    async fn decide(&mut self, now: Timestamp, asks: &[Request]) -> Result<DecidedBatch, DecideError> {
+        let mut decided = DecidedBatch::default();
         for ask in asks {
             let mut told = self.tell(now, ask);
             self.fault.told(now, &mut told);
-            decided.told.push(told);
+            decided.replies.push(told);
         }
         for (id, sale) in &mut self.sales {
             if sale.state.next_due().is_some_and(|due| due <= now) {
-                sale.run(now.max(sale.state.clock()), &Command::Tick, &mut self.fault);
+                sale.run(now.max(sale.state.latest_time()), &Command::Tick, &mut self.fault);
             }
             if !sale.fresh.is_empty() {
                 decided.views.extend(sale.view(*id, &|view| self.fault.shown(view)));
@@ -127,7 +127,7 @@ impl<T: Fault> Decide for ByHand<T> {
         Ok(decided)
     }
 
-    async fn rebuild(&mut self, ledger: &dyn Read) -> Result<Decided, ReadError> {
+    async fn rebuild(&mut self, ledger: &dyn LedgerReader) -> Result<DecidedBatch, ReadError> {
         self.sales.clear();
         let mut pages = ledger.scan();
         while let Some(page) = pages.recv().await {
@@ -139,7 +139,7 @@ impl<T: Fault> Decide for ByHand<T> {
             }
             sale.policy = sale.state.policy().cloned().map(Arc::new);
         }
-        Ok(Decided { views: self.views(), ..Decided::default() })
+        Ok(DecidedBatch { views: self.views(), ..DecidedBatch::default() })
     }
 
     fn next_due(&self) -> Option<Timestamp> {

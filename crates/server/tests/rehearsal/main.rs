@@ -13,22 +13,22 @@ use broken::{
     ConfirmsLate, DeniesTheRest, ForgetsKeys, Leaks, LosesASale, MovesBack, Nothing, OutOfOrder, Oversells,
     WrongSums,
 };
-use rehearsal::crowd::{Arrival, Manners, Settings, Share, preset};
-use rehearsal::report::{Report, Verdict};
-use sale::Admission;
+use rehearsal::crowd::{ArrivalCurve, BehaviourShares, CrowdSettings, CrowdShare, preset};
+use rehearsal::report::{RehearsalReport, RehearsalVerdict};
+use sale::AdmissionMode;
 use stage::Played;
 use std::time::Duration;
 
 /// Thirty people who want one of five units, all within half a second, and pay when it is their turn.
-fn drop() -> preset::Drop {
-    preset::Drop {
-        sale: preset::Sale { quantity: 5, limit_per_buyer: 1, hold_s: 4, admission: Admission::Open },
-        crowd: Settings {
+fn drop() -> preset::DropPlan {
+    preset::DropPlan {
+        sale: preset::SalePlan { quantity: 5, limit_per_buyer: 1, hold_s: 4, admission: AdmissionMode::Open },
+        crowd: CrowdSettings {
             people: 30,
-            arrival: Arrival::Spike,
+            arrival: ArrivalCurve::Spike,
             over: Duration::from_millis(500),
             lead: Duration::from_millis(200),
-            manners: manners(),
+            behaviour: manners(),
             units_max: 1,
             seed: 7,
         },
@@ -37,9 +37,9 @@ fn drop() -> preset::Drop {
 }
 
 /// Nobody does anything odd.
-fn manners() -> Manners {
-    let none = Share::percent(0);
-    Manners {
+fn manners() -> BehaviourShares {
+    let none = CrowdShare::percent(0);
+    BehaviourShares {
         double_click: none,
         two_tabs: none,
         abandon: none,
@@ -55,20 +55,20 @@ fn manners() -> Manners {
 }
 
 /// The same with a line.
-fn line(per_second: u32) -> preset::Drop {
+fn line(per_second: u32) -> preset::DropPlan {
     let mut drop = drop();
-    drop.sale.admission = Admission::Fifo { per_second, checkout_s: 2, line_opens_s: 1, extension_s: 0 };
+    drop.sale.admission = AdmissionMode::Fifo { per_second, checkout_s: 2, line_opens_s: 1, extension_s: 0 };
     drop
 }
 
-fn everyone() -> Share {
-    Share::percent(100)
+fn everyone() -> CrowdShare {
+    CrowdShare::percent(100)
 }
 
 /// Nobody and nothing is broken: every promise is kept, and enough was looked at.
 #[track_caller]
-fn is_kept(report: &Report) {
-    assert_eq!(report.verdict, Verdict::Kept, "{}", stage::told(report));
+fn is_kept(report: &RehearsalReport) {
+    assert_eq!(report.verdict, RehearsalVerdict::Kept, "{}", stage::told(report));
     for finding in report.told.iter().chain(&report.ledger) {
         assert_eq!(finding.broken, 0, "{finding:?}");
     }
@@ -80,8 +80,8 @@ fn is_kept(report: &Report) {
 
 /// The promise is broken, and the offence says where.
 #[track_caller]
-fn is_caught(report: &Report, name: &str) {
-    let Verdict::Broken { promises } = &report.verdict else { panic!("{}", stage::told(report)) };
+fn is_caught(report: &RehearsalReport, name: &str) {
+    let RehearsalVerdict::Broken { promises } = &report.verdict else { panic!("{}", stage::told(report)) };
     assert!(promises.iter().any(|promise| promise == name), "{name}: {}", stage::told(report));
     let finding =
         report.told.iter().chain(&report.ledger).find(|it| it.name == name && it.broken > 0).unwrap();
@@ -95,17 +95,17 @@ async fn an_engine_that_is_not_broken_keeps_every_promise() {
     let mut drop = line(10);
     drop.crowd.people = 120;
     drop.sale.hold_s = 2;
-    let some = Share::percent(15);
-    drop.crowd.manners = Manners {
+    let some = CrowdShare::percent(15);
+    drop.crowd.behaviour = BehaviourShares {
         double_click: some,
         two_tabs: some,
         abandon: some,
         declined: some,
         late_pay: some,
         cancel: some,
-        leave: Share::percent(5),
+        leave: CrowdShare::percent(5),
         lost_reply: some,
-        hammer: Share::percent(3),
+        hammer: CrowdShare::percent(3),
         one_account_many_addresses: some,
         many_accounts_one_address: some,
     };
@@ -116,8 +116,8 @@ async fn an_engine_that_is_not_broken_keeps_every_promise() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_is_not_broken_sells_to_whoever_comes() {
     let mut drop = drop();
-    drop.crowd.manners.lost_reply = Share::percent(30);
-    drop.crowd.manners.double_click = Share::percent(30);
+    drop.crowd.behaviour.lost_reply = CrowdShare::percent(30);
+    drop.crowd.behaviour.double_click = CrowdShare::percent(30);
     is_kept(&Played::with(Nothing, &drop).await);
 }
 
@@ -143,7 +143,7 @@ async fn a_sale_that_is_not_recorded_is_caught() {
 async fn an_expired_hold_that_is_confirmed_is_caught() {
     let mut drop = line(10);
     drop.sale.hold_s = 1;
-    drop.crowd.manners.late_pay = everyone();
+    drop.crowd.behaviour.late_pay = everyone();
     drop.patience = Duration::from_secs(8);
     let report = Played::with(ConfirmsLate, &drop).await;
     is_caught(&report, "late_payment");
@@ -155,10 +155,10 @@ async fn a_forgotten_key_is_caught() {
     let mut drop = drop();
     drop.sale.quantity = 60;
     drop.sale.limit_per_buyer = 2;
-    drop.crowd.manners.double_click = everyone();
+    drop.crowd.behaviour.double_click = everyone();
     is_caught(&Played::with(ForgetsKeys, &drop).await, "same_answer");
-    drop.crowd.manners = manners();
-    drop.crowd.manners.lost_reply = everyone();
+    drop.crowd.behaviour = manners();
+    drop.crowd.behaviour.lost_reply = everyone();
     is_caught(&Played::with(ForgetsKeys, &drop).await, "settled");
 }
 
@@ -171,14 +171,14 @@ async fn wrong_sums_are_caught() {
 async fn a_unit_that_leaks_is_caught() {
     let mut drop = line(10);
     drop.sale.hold_s = 1;
-    drop.crowd.manners.abandon = everyone();
+    drop.crowd.behaviour.abandon = everyone();
     is_caught(&Played::with(Leaks::default(), &drop).await, "freed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sold_out_that_is_not_so_is_caught() {
     let mut drop = drop();
-    drop.crowd.manners.abandon = everyone();
+    drop.crowd.behaviour.abandon = everyone();
     is_caught(&Played::with(DeniesTheRest, &drop).await, "sold_out_true");
 }
 

@@ -3,17 +3,17 @@
 use crate::broken::Fault;
 use crate::engine_by_hand::ByHand;
 use engine::clock::{Clock, SystemClock};
-use engine::decide::Decide;
-use engine::pipeline::Limits;
-use engine::{Embedded, StartError};
+use engine::decide::BatchDecider;
+use engine::pipeline::PipelineLimits;
+use engine::{RunningEngine, StartError};
 use rehearsal::crowd::preset;
-use rehearsal::play::{Faults, Instance as Target, Rehearsal, Tokens, play};
-use rehearsal::report::Report;
-use rehearsal::stage::AdminLogin;
+use rehearsal::merchant::AdminLogin;
+use rehearsal::report::RehearsalReport;
+use rehearsal::run::{FaultPlan, RehearsalSetup, TargetInstance as Target, TokenSource, run_rehearsal};
 use sale::{BuyerId, Timestamp};
 use server::auth::Role;
-use server::auth::tokens::{self, Tokens as Signer};
-use server::commands::instance::{Instance, TOKEN_KEY_FILE};
+use server::auth::tokens::{self, AccessTokens as Signer};
+use server::commands::instance::{ServerInstance, TOKEN_KEY_FILE};
 use server::commands::settings::Serve;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,24 +32,29 @@ pub struct Played;
 
 impl Played {
     /// Against the engine as it is delivered.
-    pub async fn whole(drop: &preset::Drop) -> Report {
-        let limits = Limits::default();
-        Self::on(drop, |folder| engine::start_embedded(folder, limits, clock)).await
+    pub async fn whole(drop: &preset::DropPlan) -> RehearsalReport {
+        let limits = PipelineLimits::default();
+        Self::on(drop, |folder| engine::start_on_sqlite(folder, limits, clock)).await
     }
 
     /// Against an engine with this fault.
-    pub async fn with(fault: impl Fault, drop: &preset::Drop) -> Report {
-        let decider = |memory: engine::decide::memory::Memory| {
+    pub async fn with(fault: impl Fault, drop: &preset::DropPlan) -> RehearsalReport {
+        let decider = |memory: engine::decide::memory::MemoryDecider| {
             assert!(memory.views().is_empty(), "a new folder has no sales");
             ByHand::new(fault)
         };
         let start = |folder: &Path| {
-            engine::start_embedded_with(folder, Limits::default(), clock, decider, |recorder| recorder)
+            engine::start_on_sqlite_with(folder, PipelineLimits::default(), clock, decider, |recorder| {
+                recorder
+            })
         };
         Self::on(drop, start).await
     }
 
-    async fn on(drop: &preset::Drop, start: impl FnOnce(&Path) -> Result<Embedded, StartError>) -> Report {
+    async fn on(
+        drop: &preset::DropPlan,
+        start: impl FnOnce(&Path) -> Result<RunningEngine, StartError>,
+    ) -> RehearsalReport {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let flags = [
@@ -65,28 +70,28 @@ impl Played {
             "--data",
             data.to_str().unwrap(),
         ];
-        let instance = Instance::start_on(Serve::from_flags(flags).unwrap(), start).await.unwrap();
+        let instance = ServerInstance::start_on(Serve::from_flags(flags).unwrap(), start).await.unwrap();
         let mut rehearsal = rehearsal_of(drop, &instance, &data);
         let (_cut, is_cut) = watch::channel(false);
-        let report = play(&mut rehearsal, is_cut, &mut |_| {}).await.unwrap();
+        let report = run_rehearsal(&mut rehearsal, is_cut, &mut |_| {}).await.unwrap();
         instance.stop().await;
         report
     }
 }
 
-fn rehearsal_of(drop: &preset::Drop, instance: &Instance, data: &Path) -> Rehearsal {
+fn rehearsal_of(drop: &preset::DropPlan, instance: &ServerInstance, data: &Path) -> RehearsalSetup {
     let admin = AdminLogin { email: EMAIL.into(), password: PASSWORD.into() };
     let key = tokens::read_key(&data.join(TOKEN_KEY_FILE)).unwrap();
     let (signer, now) = (Signer::new(key, TOKEN_TTL_S, 1), instance.app.shop.engine.now());
     let sign = move |buyer: BuyerId| signer.issue(buyer, Role::Buyer, Uuid::new_v4(), now);
-    Rehearsal {
-        drop: drop.clone(),
+    RehearsalSetup {
+        plan: drop.clone(),
         instance: Target::Running { url: format!("http://{}", instance.address), admin },
-        tokens: Tokens::Signed(Box::new(sign)),
-        faults: Faults::default(),
-        archive: None,
+        tokens: TokenSource::Signed(Box::new(sign)),
+        faults: FaultPlan::default(),
+        evidence_store: None,
         connections: CONNECTIONS,
-        though_live: false,
+        allow_live_sale: false,
         settings: vec![],
         command: String::new(),
         notes: vec![],
@@ -99,7 +104,7 @@ fn clock(not_before: Timestamp) -> Arc<dyn Clock> {
 }
 
 /// What a report says that matters to a test that fails.
-pub fn told(report: &Report) -> String {
+pub fn told(report: &RehearsalReport) -> String {
     let broken: Vec<_> =
         report.told.iter().chain(&report.ledger).filter(|finding| finding.broken > 0).collect();
     format!(

@@ -1,74 +1,70 @@
 //! Calling the library: a batch of requests of one sale a call, several calls in flight, and handing a state over. It says
 //! what the library said; what to do about it is for others.
 
-use super::nodes::{Servers, ValkeyError, send};
-use super::records::{self, KEYS, Packed};
-use super::wire::{Reply, Request, WireError, decode_reply};
+use super::nodes::{ValkeyError, ValkeyNodes, send_command};
+use super::records::{self, KEY_COUNT, PackedState};
+use super::wire::{LibraryReply, LibraryRequest, WireError, decode_reply};
 use crate::decide::valkey::library;
 use crate::record::Epoch;
 use futures::StreamExt;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisError, Value, cmd};
-use sale::{SaleId, Seq, State, Timestamp};
+use sale::{EventSeq, SaleId, SaleState, Timestamp};
 
 /// Requests a call at most: a server that decides for one sale lets the others wait no longer than a millisecond.
 pub const CALL_LEN_MAX: usize = 128;
 /// Calls in flight: while one is under way or being read, the server has the next.
 pub const CALLS_IN_FLIGHT: usize = 2;
 /// Redirections and reloads of the library that one call follows.
-const TRIES: usize = 4;
+const ATTEMPTS_MAX: usize = 4;
 /// Pieces of a state that are under way at once.
 const PIECES_IN_FLIGHT: usize = 8;
 
 /// Whose time a call has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Time {
+pub enum CallTime {
     /// The server's own clock's.
-    OfServer,
+    ServerClock,
     /// This one: for tests, and for a rehearsal with a clock of its own.
-    At(Timestamp),
+    FixedAt(Timestamp),
     /// None: the call looks at the sale and decides nothing.
-    StandsStill,
+    ReadOnly,
 }
 
-/// One call.
 #[derive(Clone, Debug)]
-pub struct Batch<'a> {
-    /// Of which sale.
+pub struct LibraryCall<'a> {
     pub sale: SaleId,
-    /// When.
-    pub time: Time,
+    pub time: CallTime,
     /// The epoch that the caller knows: the library shall not decide from an older state.
     pub epoch_min: Epoch,
     /// The policy that the caller knows from that epoch, by the event that last changed it.
-    pub known_policy: Seq,
+    pub known_policy: EventSeq,
     /// What is asked, in order.
-    pub requests: Vec<Request<'a>>,
+    pub requests: Vec<LibraryRequest<'a>>,
 }
 
 /// What the library said.
 #[derive(Debug)]
-pub enum Said {
-    /// It decided.
-    Decided(Box<Reply>),
+pub enum CallResult {
+    Decided(Box<LibraryReply>),
     /// It decided nothing, because it has not the state: that must be handed over first. With why.
     StateNeeded(String),
 }
 
 /// The library on its servers.
-pub struct Library {
-    servers: Servers,
+pub struct ValkeyLibrary {
+    nodes: ValkeyNodes,
     /// Who this is, for others who may want to hand the same sale over.
     name: String,
 }
 
-impl Library {
+impl ValkeyLibrary {
     /// The library at `url` (`redis://host:port`; any node of a cluster). `name` is a word that nobody else has.
     ///
     /// # Errors
     /// When the address is none. Nothing is connected to yet.
-    pub fn at(url: &str, name: &str) -> Result<Self, ValkeyError> {
-        Ok(Self { servers: Servers::new(url)?, name: name.to_owned() })
+    pub fn new(url: &str, name: &str) -> Result<Self, ValkeyError> {
+        Ok(Self { nodes: ValkeyNodes::new(url)?, name: name.to_owned() })
     }
 
     /// Connects to the first server, looks whether it may be decided in, and brings the library.
@@ -76,20 +72,20 @@ impl Library {
     /// # Errors
     /// When it cannot be reached or may not be decided in.
     pub async fn connect(&mut self) -> Result<(), ValkeyError> {
-        self.servers.connect().await
+        self.nodes.connect().await
     }
 
     /// The time of the first server.
     ///
     /// # Errors
     /// When it cannot be asked.
-    pub async fn time(&mut self) -> Result<Timestamp, ValkeyError> {
-        let mut connection = self.servers.connection("").await?;
+    pub async fn server_time(&mut self) -> Result<Timestamp, ValkeyError> {
+        let mut connection = self.nodes.connection("").await?;
         let told: Result<(i64, i64), RedisError> = cmd("TIME").query_async(&mut connection).await;
         match told {
             Ok((seconds, micros)) => Ok(Timestamp(seconds * 1000 + micros / 1000)),
             Err(error) => {
-                self.servers.learn("", &error);
+                self.nodes.handle_error("", &error);
                 Err(error.into())
             }
         }
@@ -99,16 +95,16 @@ impl Library {
     /// waits in the outbox.
     pub async fn decide(
         &mut self,
-        batches: &[Batch<'_>],
+        batches: &[LibraryCall<'_>],
         in_flight: usize,
-    ) -> Vec<Result<Said, ValkeyError>> {
-        let mut said: Vec<Option<Result<Said, ValkeyError>>> = batches.iter().map(|_| None).collect();
+    ) -> Vec<Result<CallResult, ValkeyError>> {
+        let mut said: Vec<Option<Result<CallResult, ValkeyError>>> = batches.iter().map(|_| None).collect();
         let mut open: Vec<usize> = (0..batches.len()).collect();
         for tries in 1.. {
             let mut calls = Vec::with_capacity(open.len());
             for index in open {
-                let (key, command) = call_of(&batches[index]);
-                match self.servers.connection(&key).await {
+                let (key, command) = encode_call(&batches[index]);
+                match self.nodes.connection(&key).await {
                     Ok(connection) => calls.push((index, connection, command)),
                     Err(error) => said[index] = Some(Err(error)),
                 }
@@ -116,16 +112,16 @@ impl Library {
             // A connection sends in the order in which its calls are polled first. Tokio's budget would break that order: it
             // makes a busy task's calls wait, and wakes the last of them first.
             let sent = futures::stream::iter(calls).map(|(index, connection, command)| {
-                tokio::task::unconstrained(async move { (index, send(connection, command).await) })
+                tokio::task::unconstrained(async move { (index, send_command(connection, command).await) })
             });
             let results: Vec<(usize, Result<Value, RedisError>)> = sent.buffered(in_flight).collect().await;
             let mut again = Vec::new();
             for (index, result) in results {
                 match result {
-                    Ok(value) => said[index] = Some(read(&value)),
+                    Ok(value) => said[index] = Some(decode_result(&value)),
                     Err(error) => {
-                        let may_again = self.servers.learn(&key_of(batches[index].sale), &error);
-                        if may_again && tries < TRIES {
+                        let may_again = self.nodes.handle_error(&main_key(batches[index].sale), &error);
+                        if may_again && tries < ATTEMPTS_MAX {
                             again.push(index);
                         } else {
                             said[index] = Some(Err(error.into()));
@@ -145,9 +141,9 @@ impl Library {
     ///
     /// # Errors
     /// When the server cannot be asked.
-    pub async fn claim(&mut self, sale: SaleId) -> Result<Option<u64>, ValkeyError> {
+    pub async fn claim_restore(&mut self, sale: SaleId) -> Result<Option<u64>, ValkeyError> {
         let name = self.name.clone();
-        let value = self.function("claim", sale, |command| {
+        let value = self.call_function("claim", sale, |command| {
             command.arg(&name);
         });
         match value.await? {
@@ -161,33 +157,33 @@ impl Library {
     ///
     /// # Errors
     /// When the server cannot be asked.
-    pub async fn hand_over(
+    pub async fn restore_state(
         &mut self,
         sale: SaleId,
         epoch: Epoch,
-        state: &State,
+        state: &SaleState,
     ) -> Result<bool, ValkeyError> {
-        self.hand_over_packed(sale, epoch, Packed::of(state)).await
+        self.restore_packed_state(sale, epoch, PackedState::from_state(state)).await
     }
 
-    pub(super) async fn hand_over_packed(
+    pub(super) async fn restore_packed_state(
         &mut self,
         sale: SaleId,
         epoch: Epoch,
-        packed: Packed,
+        packed: PackedState,
     ) -> Result<bool, ValkeyError> {
         let name = self.name.clone();
-        let begun = self.function("begin", sale, |command| {
-            command.arg(&name).arg(epoch.0).arg(&packed.sums).arg(&packed.policy);
+        let begun = self.call_function("begin", sale, |command| {
+            command.arg(&name).arg(epoch.0).arg(&packed.counters).arg(&packed.policy);
         });
         if !is_ok(&begun.await?) {
             return Ok(false);
         }
-        let connection = self.servers.connection(&key_of(sale)).await?;
+        let connection = self.nodes.connection(&main_key(sale)).await?;
         let pieces = packed.pieces.into_iter().map(|piece| {
-            let mut command = function("load", sale);
+            let mut command = build_function_call("load", sale);
             command.arg(&name).arg(piece.command).arg(piece.key).arg(piece.values);
-            send(connection.clone(), command)
+            send_command(connection.clone(), command)
         });
         let mut pieces = futures::stream::iter(pieces).buffered(PIECES_IN_FLIGHT);
         while let Some(loaded) = pieces.next().await {
@@ -195,18 +191,18 @@ impl Library {
                 Ok(value) if is_ok(&value) => {}
                 Ok(_) => return Ok(false),
                 Err(error) => {
-                    self.servers.learn(&key_of(sale), &error);
+                    self.nodes.handle_error(&main_key(sale), &error);
                     return Err(error.into());
                 }
             }
         }
-        let finished = self.function("finish", sale, |command| {
+        let finished = self.call_function("finish", sale, |command| {
             command.arg(&name);
         });
         Ok(is_ok(&finished.await?))
     }
 
-    async fn function(
+    async fn call_function(
         &mut self,
         what: &str,
         sale: SaleId,
@@ -214,10 +210,10 @@ impl Library {
     ) -> Result<Value, ValkeyError> {
         let mut tries = 1;
         loop {
-            let mut command = function(what, sale);
+            let mut command = build_function_call(what, sale);
             fill(&mut command);
-            match self.send(sale, command).await {
-                Err((error, true)) if tries < TRIES => {
+            match self.send_for_sale(sale, command).await {
+                Err((error, true)) if tries < ATTEMPTS_MAX => {
                     tracing::debug!(%error, "sent once more");
                     tries += 1;
                 }
@@ -227,53 +223,57 @@ impl Library {
     }
 
     /// Sends a command that goes where a sale is; after a failure, with whether it may be sent again.
-    pub(super) async fn send(&mut self, sale: SaleId, command: Cmd) -> Result<Value, (ValkeyError, bool)> {
-        let key = key_of(sale);
+    pub(super) async fn send_for_sale(
+        &mut self,
+        sale: SaleId,
+        command: Cmd,
+    ) -> Result<Value, (ValkeyError, bool)> {
+        let key = main_key(sale);
         let connection: MultiplexedConnection =
-            self.servers.connection(&key).await.map_err(|error| (error, false))?;
-        send(connection, command).await.map_err(|error| {
-            let again = self.servers.learn(&key, &error);
+            self.nodes.connection(&key).await.map_err(|error| (error, false))?;
+        send_command(connection, command).await.map_err(|error| {
+            let again = self.nodes.handle_error(&key, &error);
             (error.into(), again)
         })
     }
 }
 
-fn key_of(sale: SaleId) -> String {
-    let [key, ..] = records::keys(sale);
+fn main_key(sale: SaleId) -> String {
+    let [key, ..] = records::sale_keys(sale);
     key
 }
 
-fn function(what: &str, sale: SaleId) -> Cmd {
+fn build_function_call(what: &str, sale: SaleId) -> Cmd {
     let mut command = cmd("FCALL");
-    command.arg(format!("doorbuster_{what}")).arg(KEYS).arg(&records::keys(sale));
+    command.arg(format!("doorbuster_{what}")).arg(KEY_COUNT).arg(&records::sale_keys(sale));
     command
 }
 
-fn call_of(batch: &Batch<'_>) -> (String, Cmd) {
+fn encode_call(batch: &LibraryCall<'_>) -> (String, Cmd) {
     let (kind, at) = match batch.time {
-        Time::OfServer => (0_u8, Timestamp::default()),
-        Time::At(at) => (1, at),
-        Time::StandsStill => (2, Timestamp::default()),
+        CallTime::ServerClock => (0_u8, Timestamp::default()),
+        CallTime::FixedAt(at) => (1, at),
+        CallTime::ReadOnly => (2, Timestamp::default()),
     };
     let mut head = Vec::with_capacity(32);
-    head.extend(library::VERSION.to_be_bytes());
+    head.extend(library::LIBRARY_VERSION.to_be_bytes());
     head.push(kind);
     head.extend(at.0.to_be_bytes());
     head.extend(batch.epoch_min.0.to_be_bytes());
     head.extend(batch.known_policy.0.to_be_bytes());
-    let mut command = function("decide", batch.sale);
+    let mut command = build_function_call("decide", batch.sale);
     command.arg(head);
     for request in &batch.requests {
         command.arg(request.encode());
     }
-    (key_of(batch.sale), command)
+    (main_key(batch.sale), command)
 }
 
-fn read(value: &Value) -> Result<Said, ValkeyError> {
+fn decode_result(value: &Value) -> Result<CallResult, ValkeyError> {
     match value {
         Value::BulkString(bytes) => match bytes.split_first() {
-            Some((b'R', why)) => Ok(Said::StateNeeded(String::from_utf8_lossy(why).into_owned())),
-            _ => Ok(Said::Decided(Box::new(decode_reply(bytes)?))),
+            Some((b'R', why)) => Ok(CallResult::StateNeeded(String::from_utf8_lossy(why).into_owned())),
+            _ => Ok(CallResult::Decided(Box::new(decode_reply(bytes)?))),
         },
         _ => Err(WireError.into()),
     }

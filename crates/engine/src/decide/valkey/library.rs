@@ -1,40 +1,43 @@
 //! The library of functions: its text, and seeing to it that a server has it and may be decided in. It never replaces a
 //! newer library, and never loads one that is there already, because loading forgets which sales were handed over.
 
-use super::nodes::{ValkeyError, send};
+use super::nodes::{ValkeyError, send_command};
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value, cmd};
 
 /// Raised with every change of the Lua text.
-pub const VERSION: u32 = 2;
+pub const LIBRARY_VERSION: u32 = 2;
 
 /// The library: its parts in their order.
-pub const TEXT: &str = concat!(
+pub const LIBRARY_SOURCE: &str = concat!(
     include_str!("book.lua"),
     include_str!("sale.lua"),
     include_str!("merchant.lua"),
     include_str!("calls.lua"),
 );
 
-const NAME: &str = "doorbuster";
+const LIBRARY_NAME: &str = "doorbuster";
 /// The line of the text that says its version.
 const VERSION_LINE: &str = "local VERSION = ";
 
 /// Looks whether a server may be decided in, and brings the library if it lacks it or has an older one.
-pub(super) async fn prepare(connection: &mut MultiplexedConnection, server: &str) -> Result<(), ValkeyError> {
-    let info = send(connection.clone(), cmd("INFO")).await?;
-    if let Some(what) = unfit(&text_of(&info).unwrap_or_default()) {
+pub(super) async fn prepare_server(
+    connection: &mut MultiplexedConnection,
+    server: &str,
+) -> Result<(), ValkeyError> {
+    let info = send_command(connection.clone(), cmd("INFO")).await?;
+    if let Some(what) = unfit_reason(&text_of(&info).unwrap_or_default()) {
         return Err(ValkeyError::Unfit { server: server.to_owned(), what });
     }
     let mut list = cmd("FUNCTION");
-    list.arg("LIST").arg("LIBRARYNAME").arg(NAME).arg("WITHCODE");
-    let there = find_code(&send(connection.clone(), list).await?);
-    if let Some(theirs) = there.as_deref().and_then(version_of)
-        && theirs > VERSION
+    list.arg("LIST").arg("LIBRARYNAME").arg(LIBRARY_NAME).arg("WITHCODE");
+    let there = find_code(&send_command(connection.clone(), list).await?);
+    if let Some(theirs) = there.as_deref().and_then(parse_version)
+        && theirs > LIBRARY_VERSION
     {
-        return Err(ValkeyError::NewerLibrary { server: server.to_owned(), theirs, ours: VERSION });
+        return Err(ValkeyError::NewerLibrary { server: server.to_owned(), theirs, ours: LIBRARY_VERSION });
     }
-    if there.as_deref() == Some(TEXT) {
+    if there.as_deref() == Some(LIBRARY_SOURCE) {
         return Ok(());
     }
     let mut load = cmd("FUNCTION");
@@ -42,8 +45,8 @@ pub(super) async fn prepare(connection: &mut MultiplexedConnection, server: &str
     if there.is_some() {
         load.arg("REPLACE");
     }
-    match send(connection.clone(), load.arg(TEXT).clone()).await {
-        Ok(_) => tracing::info!(server, version = VERSION, "the library of the law was loaded"),
+    match send_command(connection.clone(), load.arg(LIBRARY_SOURCE).clone()).await {
+        Ok(_) => tracing::info!(server, version = LIBRARY_VERSION, "the library of the law was loaded"),
         // Two that start together both found none. What the first has brought stays: to replace it would make the server
         // forget what was handed to it since.
         Err(error) if there.is_none() && already_exists(&error) => {}
@@ -57,7 +60,7 @@ fn already_exists(error: &RedisError) -> bool {
 }
 
 /// What `INFO` says against deciding in a server.
-fn unfit(info: &str) -> Option<String> {
+fn unfit_reason(info: &str) -> Option<String> {
     let field = |name: &str| {
         let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         line.map(|value| value.trim().to_owned())
@@ -78,7 +81,7 @@ fn unfit(info: &str) -> Option<String> {
     })
 }
 
-fn version_of(text: &str) -> Option<u32> {
+fn parse_version(text: &str) -> Option<u32> {
     let line = text.lines().find_map(|line| line.strip_prefix(VERSION_LINE))?;
     line.trim().parse().ok()
 }
@@ -113,20 +116,20 @@ mod tests {
     use super::*;
 
     /// What the text of this version adds up to, by [`sum`].
-    const SUM: u64 = 0xb6f2_c39a_0303_5eca;
+    const SOURCE_CHECKSUM: u64 = 0xb6f2_c39a_0303_5eca;
 
     #[test]
     fn the_text_says_the_version_and_a_new_text_has_a_new_one() {
-        assert_eq!(version_of(TEXT), Some(VERSION));
-        let sum = sum(TEXT);
+        assert_eq!(parse_version(LIBRARY_SOURCE), Some(LIBRARY_VERSION));
+        let sum = checksum(LIBRARY_SOURCE);
         assert_eq!(
-            sum, SUM,
-            "the text is not that of version {VERSION}: raise both versions, and put {sum:#x} here"
+            sum, SOURCE_CHECKSUM,
+            "the text is not that of version {LIBRARY_VERSION}: raise both versions, and put {sum:#x} here"
         );
     }
 
     /// FNV-1a: short, and the same everywhere.
-    fn sum(text: &str) -> u64 {
+    fn checksum(text: &str) -> u64 {
         let mix = |sum: u64, byte: u8| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         text.bytes().fold(0xcbf2_9ce4_8422_2325, mix)
     }
@@ -134,7 +137,7 @@ mod tests {
     #[test]
     fn a_server_that_may_drop_keys_or_is_too_old_or_a_replica_is_unfit() {
         let info = |version: &str, role: &str, policy: &str| {
-            unfit(&format!(
+            unfit_reason(&format!(
                 "# Server\r\nredis_version:{version}\r\nrole:{role}\r\nmaxmemory_policy:{policy}\r\n"
             ))
         };
@@ -142,6 +145,6 @@ mod tests {
         assert!(info("6.2.7", "master", "noeviction").is_some_and(|what| what.contains("6.2.7")));
         assert!(info("7.2.4", "slave", "noeviction").is_some_and(|what| what.contains("slave")));
         assert!(info("7.2.4", "master", "allkeys-lru").is_some_and(|what| what.contains("allkeys-lru")));
-        assert!(unfit("").is_some());
+        assert!(unfit_reason("").is_some());
     }
 }

@@ -18,232 +18,242 @@ mod restore;
 mod skew;
 mod wire;
 
-pub use calls::{Batch, CALL_LEN_MAX, CALLS_IN_FLIGHT, Library, Said, Time};
-pub use library::{TEXT, VERSION};
+pub use calls::{CALL_LEN_MAX, CALLS_IN_FLIGHT, CallResult, CallTime, LibraryCall, ValkeyLibrary};
+pub use library::{LIBRARY_SOURCE, LIBRARY_VERSION};
 pub use nodes::ValkeyError;
-pub use outbox::{Outbox, Waiting};
-pub use skew::{Skew, WrongBy};
-pub use wire::{Answer, Reply, Request};
+pub use outbox::{Outbox, OutboxItem};
+pub use skew::{ClockOffset, ClockSkew};
+pub use wire::{LibraryAnswer, LibraryReply, LibraryRequest};
 
-use super::{Ask, Decide, DecideError, Decided};
-use crate::record::{Call, Epoch, Epochs, Outdated, Read, ReadError};
+use super::{BatchDecider, DecideError, DecidedBatch, Request};
+use crate::record::{Call, Epoch, EpochStore, LedgerReader, ReadError, StaleEpoch};
 use crate::view::SaleView;
-use listing::Listing;
-use plan::{Plan, Planned};
-use restore::Restoring;
-use sale::{Policy, SaleId, Seq, Timestamp};
+use listing::SaleDiscovery;
+use plan::{CallPlan, PlannedCall};
+use restore::StateRestorer;
+use sale::{EventSeq, Policy, SaleId, Timestamp};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How often a sale that is under way is looked at by itself, so that what other processes decide is shown here: an eye sees no
 /// difference, and a hundred such sales cost a server a few per cent of a core.
-const LOOK_OFTEN_MS: i64 = 150;
+const POLL_ACTIVE_MS: i64 = 150;
 /// How often one is looked at that begins later, or in which something is owed after its end.
-const LOOK_MS: i64 = 1_000;
+const POLL_WAITING_MS: i64 = 1_000;
 /// How often one is looked at in which nothing can happen by itself: a merchant may have refunded an order, and have died.
-const LOOK_SELDOM_MS: i64 = 10_000;
+const POLL_IDLE_MS: i64 = 10_000;
 /// From so long before its line opens, or it starts, a sale is looked at often.
 const SOON_MS: i64 = 60_000;
 /// When what could not be decided is tried again.
-const RETRY_MS: i64 = 100;
+const RETRY_INTERVAL_MS: i64 = 100;
 /// How often a batch is sent again because a state had to be handed over.
-const ROUNDS: usize = 8;
+const ROUNDS_MAX: usize = 8;
 /// How long callers wait for a state to be handed over, counted from its beginning. A small one takes milliseconds; for a large one
 /// they are told to come back, and the other sales go on.
-const PATIENCE: Duration = Duration::from_secs(1);
+const RESTORE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the start does.
-const PATIENCE_AT_START: Duration = Duration::from_secs(60);
+const START_RESTORE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How a decider is set up.
 #[derive(Clone)]
-pub struct Settings {
+pub struct ValkeySettings {
     /// Where: `redis://host:port/`; any node of a cluster.
     pub url: String,
     /// A name that no other process has.
     pub name: String,
     /// Decide by the time that [`Decide::decide`] is told, not by the server's own clock: for tests and rehearsals.
-    pub time_as_told: bool,
+    pub uses_caller_time: bool,
     /// Whether to see to what is due in sales that nobody asks about. One process that does is enough, any number may.
     pub ticks: bool,
     /// By how much this machine's clock is to be taken for wrong.
-    pub wrong_by: WrongBy,
+    pub clock_offset: ClockOffset,
 }
 
-impl std::fmt::Debug for Settings {
+impl std::fmt::Debug for ValkeySettings {
     /// Without the address, which may hold a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Settings").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
-/// Decides in Valkey.
-pub struct Valkey {
-    library: Library,
-    epochs: Arc<dyn Epochs>,
-    settings: Settings,
-    sales: HashMap<SaleId, Known>,
+pub struct ValkeyDecider {
+    library: ValkeyLibrary,
+    epochs: Arc<dyn EpochStore>,
+    settings: ValkeySettings,
+    sales: HashMap<SaleId, KnownSale>,
     /// When each sale is to be looked at, on the clock of this process. A sale stands here once, with its `due`.
     agenda: BTreeSet<(Timestamp, SaleId)>,
     /// Epochs below which a sale's state is not believed, whatever the server says.
-    floors: HashMap<SaleId, Epoch>,
-    listing: Listing,
-    restoring: Restoring,
-    skew: Skew,
-    is_away: bool,
+    epoch_floors: HashMap<SaleId, Epoch>,
+    listing: SaleDiscovery,
+    restorer: StateRestorer,
+    skew: ClockSkew,
+    is_unavailable: bool,
 }
 
 /// What this process knows of a sale.
-struct Known {
+struct KnownSale {
     policy: Arc<Policy>,
-    policy_seq: Seq,
+    policy_seq: EventSeq,
     epoch: Epoch,
     due: Option<Timestamp>,
     view: Arc<SaleView>,
 }
 
 /// A batch on its way through the server.
-struct Deciding<'a> {
+struct BatchInFlight<'a> {
     /// `None` when nobody said what time it is here: then it is what the server says.
     now: Option<Timestamp>,
-    plan: Plan<'a>,
-    decided: Decided,
+    plan: CallPlan<'a>,
+    decided: DecidedBatch,
     /// How long whoever asks waits for a state to be handed over.
-    patience: Duration,
+    timeout: Duration,
 }
 
-impl Valkey {
+impl ValkeyDecider {
     /// Connects, and sees to it that the server is fit and has the library. It knows no sale before [`Decide::rebuild`].
     ///
     /// # Errors
     /// When the server cannot be reached or may not be decided in.
     pub async fn start(
-        settings: &Settings,
-        ledger: Arc<dyn Read>,
-        epochs: Arc<dyn Epochs>,
+        settings: &ValkeySettings,
+        ledger: Arc<dyn LedgerReader>,
+        epochs: Arc<dyn EpochStore>,
     ) -> Result<Self, ValkeyError> {
-        let mut library = Library::at(&settings.url, &settings.name)?;
+        let mut library = ValkeyLibrary::new(&settings.url, &settings.name)?;
         library.connect().await?;
-        let skew = Skew::measured(Arc::clone(&settings.wrong_by), &mut library).await?;
+        let skew = ClockSkew::start(Arc::clone(&settings.clock_offset), &mut library).await?;
         Ok(Self {
             library,
-            restoring: Restoring::new(settings, ledger, Arc::clone(&epochs))?,
+            restorer: StateRestorer::new(settings, ledger, Arc::clone(&epochs))?,
             epochs,
             settings: settings.clone(),
             sales: HashMap::new(),
             agenda: BTreeSet::new(),
-            floors: HashMap::new(),
-            listing: Listing::default(),
+            epoch_floors: HashMap::new(),
+            listing: SaleDiscovery::default(),
             skew,
-            is_away: false,
+            is_unavailable: false,
         })
     }
 
     /// By how much the server's clock differs from the machine's; kept up to date.
     #[must_use]
-    pub fn skew(&self) -> Skew {
+    pub fn skew(&self) -> ClockSkew {
         self.skew.clone()
     }
 
-    async fn decide_all(&mut self, now: Timestamp, asks: &[Ask]) -> Decided {
-        let plan = Plan::of(asks, self.sales.keys().copied());
-        let mut deciding = Deciding { now: Some(now), plan, decided: Decided::default(), patience: PATIENCE };
-        let news = self.listing.news(now, &self.epochs, &self.sales).await;
-        deciding.plan.tick(news);
+    async fn decide_all(&mut self, now: Timestamp, asks: &[Request]) -> DecidedBatch {
+        let plan = CallPlan::new(asks, self.sales.keys().copied());
+        let mut deciding = BatchInFlight {
+            now: Some(now),
+            plan,
+            decided: DecidedBatch::default(),
+            timeout: RESTORE_TIMEOUT,
+        };
+        let news = self.listing.take_new_sales(now, &self.epochs, &self.sales).await;
+        deciding.plan.add_ticks(news);
         let due = self.agenda.iter().take_while(|(due, _)| *due <= now).map(|(_, id)| *id);
-        deciding.plan.tick(due);
-        self.run(&mut deciding).await;
+        deciding.plan.add_ticks(due);
+        self.run_plan(&mut deciding).await;
         if deciding.plan.has_orders_not_found() {
             // Orders of an earlier version say nothing of their sale.
-            deciding.plan.ask_also(self.sales.keys().copied());
-            self.run(&mut deciding).await;
+            deciding.plan.search_orders_in(self.sales.keys().copied());
+            self.run_plan(&mut deciding).await;
         }
         if deciding.plan.has_orders_not_found() {
             // Another process may have announced a sale since.
-            let fresh = self.listing.fresh(now, &self.epochs, &self.sales).await;
-            deciding.plan.ask_also(fresh.into_iter());
-            self.run(&mut deciding).await;
+            let fresh = self.listing.wait_for_new_sales(now, &self.epochs, &self.sales).await;
+            deciding.plan.search_orders_in(fresh.into_iter());
+            self.run_plan(&mut deciding).await;
         }
-        if !self.is_away {
-            self.skew.keep_up(now, &mut self.library).await;
+        if !self.is_unavailable {
+            self.skew.refresh(now, &mut self.library).await;
         }
         let mut decided = deciding.decided;
-        decided.told = deciding.plan.answers();
+        decided.replies = deciding.plan.into_replies();
         decided
     }
 
     /// Sends what is planned, and hands states over where they are missing, until all is decided or cannot be.
-    async fn run(&mut self, deciding: &mut Deciding<'_>) {
-        let mut open = deciding.plan.calls();
-        for _ in 0..ROUNDS {
+    async fn run_plan(&mut self, deciding: &mut BatchInFlight<'_>) {
+        let mut open = deciding.plan.take_calls();
+        for _ in 0..ROUNDS_MAX {
             if open.is_empty() {
                 return;
             }
-            let batches: Vec<Batch<'_>> = open.iter().map(|call| self.batch(deciding.now, call)).collect();
+            let batches: Vec<LibraryCall<'_>> =
+                open.iter().map(|call| self.build_call(deciding.now, call)).collect();
             let said = self.library.decide(&batches, CALLS_IN_FLIGHT).await;
-            self.is_away = said.iter().all(Result::is_err);
-            let mut again: Vec<Planned<'_>> = Vec::new();
+            self.is_unavailable = said.iter().all(Result::is_err);
+            let mut again: Vec<PlannedCall<'_>> = Vec::new();
             for (call, said) in open.into_iter().zip(said) {
                 match said {
-                    Ok(Said::Decided(reply)) => self.take(deciding, &call, *reply),
-                    Ok(Said::StateNeeded(why)) => {
-                        if self.sales.contains_key(&call.sale) && !self.restoring.is_at(call.sale) {
+                    Ok(CallResult::Decided(reply)) => self.apply_reply(deciding, &call, *reply),
+                    Ok(CallResult::StateNeeded(why)) => {
+                        if self.sales.contains_key(&call.sale) && !self.restorer.is_restoring(call.sale) {
                             tracing::warn!(sale = %call.sale, why, "the state is to be handed over anew");
                         }
                         again.push(call);
                     }
-                    Err(error) => self.fail(deciding, &call, &error),
+                    Err(error) => self.fail_call(deciding, &call, &error),
                 }
             }
             open = self.restore_all(deciding, again).await;
         }
         for call in open {
             let what = "it was lost each time".to_owned();
-            self.fail(deciding, &call, &ValkeyError::HandOver { sale: call.sale, what });
+            self.fail_call(deciding, &call, &ValkeyError::RestoreFailed { sale: call.sale, what });
         }
     }
 
-    fn batch<'a>(&self, now: Option<Timestamp>, call: &Planned<'a>) -> Batch<'a> {
+    fn build_call<'a>(&self, now: Option<Timestamp>, call: &PlannedCall<'a>) -> LibraryCall<'a> {
         let known = self.sales.get(&call.sale);
-        let (epoch, policy_seq) = known.map_or((Epoch(0), Seq(0)), |known| (known.epoch, known.policy_seq));
-        let floor = self.floors.get(&call.sale).copied().unwrap_or_default();
-        Batch {
+        let (epoch, policy_seq) =
+            known.map_or((Epoch(0), EventSeq(0)), |known| (known.epoch, known.policy_seq));
+        let floor = self.epoch_floors.get(&call.sale).copied().unwrap_or_default();
+        LibraryCall {
             sale: call.sale,
-            time: if self.settings.time_as_told { Time::At(now.unwrap_or_default()) } else { Time::OfServer },
+            time: if self.settings.uses_caller_time {
+                CallTime::FixedAt(now.unwrap_or_default())
+            } else {
+                CallTime::ServerClock
+            },
             epoch_min: epoch.max(floor),
-            known_policy: if floor > epoch { Seq(0) } else { policy_seq },
+            known_policy: if floor > epoch { EventSeq(0) } else { policy_seq },
             requests: call.requests(),
         }
     }
 
     /// Takes over what a call said.
-    fn take(&mut self, deciding: &mut Deciding<'_>, call: &Planned<'_>, reply: Reply) {
+    fn apply_reply(&mut self, deciding: &mut BatchInFlight<'_>, call: &PlannedCall<'_>, reply: LibraryReply) {
         // What was decided earlier in this batch from a state that is over since was not told anyone, and will not be.
         let calls = &mut deciding.decided.batch.calls;
         if calls.iter().any(|earlier| earlier.sale == call.sale && earlier.epoch != reply.epoch) {
             calls.retain(|earlier| earlier.sale != call.sale);
             deciding.decided.batch.sales.retain(|(sale, _)| *sale != call.sale);
-            deciding.plan.take_back(call.sale);
+            deciding.plan.revoke_replies(call.sale);
         }
-        let is_announced = self.learn(deciding.now, call.sale, &reply);
+        let is_announced = self.update_sale(deciding.now, call.sale, &reply);
         let view = self.sales.get(&call.sale).filter(|_| is_announced).map(|known| Arc::clone(&known.view));
-        deciding.plan.take(call, &reply, view.as_ref());
-        keep(call.sale, reply, view, &mut deciding.decided);
+        deciding.plan.apply_reply(call, &reply, view.as_ref());
+        add_to_batch(call.sale, reply, view, &mut deciding.decided);
     }
 
     /// Nobody knows what became of this call.
-    fn fail(&mut self, deciding: &mut Deciding<'_>, call: &Planned<'_>, error: &ValkeyError) {
-        let is_new = !matches!(error, ValkeyError::Away { .. } | ValkeyError::HandOver { .. });
+    fn fail_call(&mut self, deciding: &mut BatchInFlight<'_>, call: &PlannedCall<'_>, error: &ValkeyError) {
+        let is_new = !matches!(error, ValkeyError::Unreachable { .. } | ValkeyError::RestoreFailed { .. });
         if is_new {
             tracing::warn!(sale = %call.sale, error = error as &dyn std::error::Error, "a call was not decided");
         }
-        deciding.plan.fail(call);
+        deciding.plan.mark_unanswered(call);
         let now = deciding.now.unwrap_or_default();
-        self.look_again(call.sale, Some(now.plus_ms(RETRY_MS)));
+        self.schedule_poll(call.sale, Some(now.plus_ms(RETRY_INTERVAL_MS)));
     }
 
     /// Takes over what a reply says of a sale; false when it was never announced.
-    fn learn(&mut self, now: Option<Timestamp>, id: SaleId, reply: &Reply) -> bool {
+    fn update_sale(&mut self, now: Option<Timestamp>, id: SaleId, reply: &LibraryReply) -> bool {
         let known = self.sales.get(&id);
         let policy = match (&reply.policy, known) {
             ((_, Some(policy)), _) => Arc::new(policy.clone()),
@@ -253,10 +263,10 @@ impl Valkey {
         if !reply.announced {
             return false;
         }
-        let due = self.due_here(now.unwrap_or(reply.at), &policy, reply);
-        let seq = Seq(reply.seq_before.0 + reply.entries.len() as u64);
+        let due = self.next_poll_at(now.unwrap_or(reply.at), &policy, reply);
+        let seq = EventSeq(reply.seq_before.0 + reply.entries.len() as u64);
         let paused = reply.paused && !reply.closed;
-        let view = Arc::new(SaleView::from_sums(
+        let view = Arc::new(SaleView::from_counters(
             id,
             seq,
             Arc::clone(&policy),
@@ -264,14 +274,15 @@ impl Valkey {
             (paused, reply.closed),
         ));
         let due_before = known.and_then(|known| known.due);
-        let known = Known { policy, policy_seq: reply.policy.0, epoch: reply.epoch, due: due_before, view };
+        let known =
+            KnownSale { policy, policy_seq: reply.policy.0, epoch: reply.epoch, due: due_before, view };
         self.sales.insert(id, known);
-        self.look_again(id, due);
+        self.schedule_poll(id, due);
         true
     }
 
     /// Puts a sale that is known into the agenda, in the place of where it stood.
-    fn look_again(&mut self, id: SaleId, due: Option<Timestamp>) {
+    fn schedule_poll(&mut self, id: SaleId, due: Option<Timestamp>) {
         let Some(known) = self.sales.get_mut(&id) else { return };
         if let Some(old) = std::mem::replace(&mut known.due, due) {
             self.agenda.remove(&(old, id));
@@ -282,7 +293,7 @@ impl Valkey {
     }
 
     /// When to look at a sale again. The server's clock and ours need not agree, and ours must come later.
-    fn due_here(&self, now: Timestamp, policy: &Policy, reply: &Reply) -> Option<Timestamp> {
+    fn next_poll_at(&self, now: Timestamp, policy: &Policy, reply: &LibraryReply) -> Option<Timestamp> {
         let ahead_ms = now.ms_since(reply.at);
         let due = reply.due.filter(|_| self.settings.ticks);
         let due = due.map(|due| due.plus_ms(ahead_ms).max(now.plus_ms(1)));
@@ -290,16 +301,16 @@ impl Valkey {
         let goes_on = !reply.closed && reply.at < policy.ends_at;
         let is_owed = reply.counters.held > 0 || reply.counters.admitted > 0;
         let look_ms = match (goes_on, is_owed) {
-            (true, _) if reply.at >= opens.plus_ms(-SOON_MS) => LOOK_OFTEN_MS,
-            (true, _) | (_, true) => LOOK_MS,
-            (false, false) => LOOK_SELDOM_MS,
+            (true, _) if reply.at >= opens.plus_ms(-SOON_MS) => POLL_ACTIVE_MS,
+            (true, _) | (_, true) => POLL_WAITING_MS,
+            (false, false) => POLL_IDLE_MS,
         };
         due.into_iter().chain([now.plus_ms(look_ms)]).min()
     }
 }
 
 /// Puts what was decided into the batch to be recorded, and what is to be shown then.
-fn keep(id: SaleId, reply: Reply, view: Option<Arc<SaleView>>, decided: &mut Decided) {
+fn add_to_batch(id: SaleId, reply: LibraryReply, view: Option<Arc<SaleView>>, decided: &mut DecidedBatch) {
     if let Some(view) = view {
         decided.views.retain(|view| view.id != id);
         decided.views.push(view);
@@ -316,35 +327,39 @@ fn keep(id: SaleId, reply: Reply, view: Option<Arc<SaleView>>, decided: &mut Dec
     }
 }
 
-impl Decide for Valkey {
+impl BatchDecider for ValkeyDecider {
     /// As the trait says, but for the time, which is the server's own unless [`Settings::time_as_told`]. What could not be decided
     /// is told as unavailable: it may have been decided all the same, and waits in the outbox then, and nobody was told of it.
-    async fn decide(&mut self, now: Timestamp, asks: &[Ask]) -> Result<Decided, DecideError> {
+    async fn decide(&mut self, now: Timestamp, asks: &[Request]) -> Result<DecidedBatch, DecideError> {
         Ok(self.decide_all(now, asks).await)
     }
 
     /// Looks at every sale of the ledger, and hands its state over where the server has none, or one of an earlier epoch. A
     /// state that is sound is left alone: other processes decide from it.
-    async fn rebuild(&mut self, _ledger: &dyn Read) -> Result<Decided, ReadError> {
-        let sales = self.epochs.all().await?;
+    async fn rebuild(&mut self, _ledger: &dyn LedgerReader) -> Result<DecidedBatch, ReadError> {
+        let sales = self.epochs.list_epochs().await?;
         for (sale, epoch) in &sales {
-            let floor = self.floors.entry(*sale).or_default();
+            let floor = self.epoch_floors.entry(*sale).or_default();
             *floor = (*floor).max(*epoch);
         }
-        let plan = Plan::of(&[], std::iter::empty());
-        let mut deciding =
-            Deciding { now: None, plan, decided: Decided::default(), patience: PATIENCE_AT_START };
-        deciding.plan.tick(sales.into_iter().map(|(sale, _)| sale));
-        self.run(&mut deciding).await;
-        if self.is_away {
-            let away = ValkeyError::Away { server: "its address".to_owned() };
+        let plan = CallPlan::new(&[], std::iter::empty());
+        let mut deciding = BatchInFlight {
+            now: None,
+            plan,
+            decided: DecidedBatch::default(),
+            timeout: START_RESTORE_TIMEOUT,
+        };
+        deciding.plan.add_ticks(sales.into_iter().map(|(sale, _)| sale));
+        self.run_plan(&mut deciding).await;
+        if self.is_unavailable {
+            let away = ValkeyError::Unreachable { server: "its address".to_owned() };
             return Err(ReadError::Store(Box::new(away)));
         }
         Ok(deciding.decided)
     }
 
-    fn distrust(&mut self, outdated: &Outdated) {
-        let floor = self.floors.entry(outdated.sale).or_default();
+    fn invalidate(&mut self, outdated: &StaleEpoch) {
+        let floor = self.epoch_floors.entry(outdated.sale).or_default();
         *floor = (*floor).max(Epoch(outdated.epoch.0 + 1));
     }
 
@@ -357,7 +372,7 @@ impl Decide for Valkey {
         self.sales.values().map(|known| Arc::clone(&known.view)).collect()
     }
 
-    fn is_away(&self) -> bool {
-        self.is_away
+    fn is_unavailable(&self) -> bool {
+        self.is_unavailable
     }
 }

@@ -13,11 +13,11 @@ use tokio::task::JoinHandle;
 /// How long a call may take: longer than a server stands still to fork, and not so long that a caller would give up.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a caller waits for a connection to be made.
-const REACH_TIMEOUT: Duration = Duration::from_millis(400);
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(400);
 /// How long one may take that nobody waits for, or that a start waits for.
-const REACH_PATIENCE: Duration = Duration::from_secs(2);
+const BACKGROUND_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between two tries to reach a server that is away.
-const REACH_EVERY: Duration = Duration::from_millis(50);
+const RECONNECT_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Why a server cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -27,28 +27,13 @@ pub enum ValkeyError {
     Server(#[from] RedisError),
     /// The server is away, and is being tried.
     #[error("the Valkey at {server} is away")]
-    Away {
-        /// Which.
-        server: String,
-    },
+    Unreachable { server: String },
     /// The server is not set up for what it is to keep.
     #[error("the Valkey at {server} cannot be decided in: {what}")]
-    Unfit {
-        /// Which.
-        server: String,
-        /// Why not.
-        what: String,
-    },
+    Unfit { server: String, what: String },
     /// The server has a library that a newer doorbuster has brought.
     #[error("the Valkey at {server} has library {theirs}, this doorbuster speaks {ours}: update it")]
-    NewerLibrary {
-        /// Which.
-        server: String,
-        /// Its version.
-        theirs: u32,
-        /// Our version.
-        ours: u32,
-    },
+    NewerLibrary { server: String, theirs: u32, ours: u32 },
     /// See [`super::wire::WireError`].
     #[error(transparent)]
     Wire(#[from] super::wire::WireError),
@@ -57,8 +42,7 @@ pub enum ValkeyError {
     Ledger(#[from] crate::record::ReadError),
     /// A sale's state could not be handed over for too long.
     #[error("the state of sale {sale} could not be handed over: {what}")]
-    HandOver {
-        /// Which sale.
+    RestoreFailed {
         sale: sale::SaleId,
         /// What the server said last.
         what: String,
@@ -66,33 +50,33 @@ pub enum ValkeyError {
 }
 
 /// A node: host and port, as a cluster names it.
-type Node = (String, u16);
+type NodeAddress = (String, u16);
 
 /// The servers, by the names under which they are told of.
-pub(super) struct Servers {
+pub(super) struct ValkeyNodes {
     info: redis::ConnectionInfo,
-    first: Node,
-    links: HashMap<Node, Link>,
+    first: NodeAddress,
+    connections: HashMap<NodeAddress, NodeConnection>,
     /// The node of each key that is not on the first one.
-    homes: HashMap<String, Node>,
+    key_nodes: HashMap<String, NodeAddress>,
 }
 
 /// The way to a node.
-enum Link {
-    Up(MultiplexedConnection),
+enum NodeConnection {
+    Connected(MultiplexedConnection),
     /// It could not be reached; this tries until it can.
-    Away(JoinHandle<MultiplexedConnection>),
+    Reconnecting(JoinHandle<MultiplexedConnection>),
 }
 
-impl Drop for Link {
+impl Drop for NodeConnection {
     fn drop(&mut self) {
-        if let Self::Away(trying) = self {
+        if let Self::Reconnecting(trying) = self {
             trying.abort();
         }
     }
 }
 
-impl Servers {
+impl ValkeyNodes {
     /// Knows where the first server is; connects to nothing yet.
     pub(super) fn new(url: &str) -> Result<Self, ValkeyError> {
         let info = url.into_connection_info()?;
@@ -104,94 +88,94 @@ impl Servers {
             ConnectionAddr::TcpTls { host, port, .. } => (host.clone(), *port),
             other => (other.to_string(), 0),
         };
-        Ok(Self { info, first, links: HashMap::new(), homes: HashMap::new() })
+        Ok(Self { info, first, connections: HashMap::new(), key_nodes: HashMap::new() })
     }
 
     /// Connects to the first server, and takes its time.
     pub(super) async fn connect(&mut self) -> Result<(), ValkeyError> {
-        let connection = reach(&self.info, &self.first, REACH_PATIENCE).await?;
-        self.links.insert(self.first.clone(), Link::Up(connection));
+        let connection = connect_and_prepare(&self.info, &self.first, BACKGROUND_CONNECT_TIMEOUT).await?;
+        self.connections.insert(self.first.clone(), NodeConnection::Connected(connection));
         Ok(())
     }
 
     /// A connection to the node that has this key.
     pub(super) async fn connection(&mut self, key: &str) -> Result<MultiplexedConnection, ValkeyError> {
-        let node = self.home(key);
-        match self.links.get_mut(&node) {
-            Some(Link::Up(connection)) => return Ok(connection.clone()),
-            Some(Link::Away(trying)) if !trying.is_finished() => {
-                return Err(ValkeyError::Away { server: name_of(&node) });
+        let node = self.node_of(key);
+        match self.connections.get_mut(&node) {
+            Some(NodeConnection::Connected(connection)) => return Ok(connection.clone()),
+            Some(NodeConnection::Reconnecting(trying)) if !trying.is_finished() => {
+                return Err(ValkeyError::Unreachable { server: format_node(&node) });
             }
-            Some(Link::Away(trying)) => {
+            Some(NodeConnection::Reconnecting(trying)) => {
                 if let Ok(connection) = trying.await {
-                    self.links.insert(node, Link::Up(connection.clone()));
+                    self.connections.insert(node, NodeConnection::Connected(connection.clone()));
                     return Ok(connection);
                 }
             }
             None => {}
         }
-        match reach(&self.info, &node, REACH_TIMEOUT).await {
+        match connect_and_prepare(&self.info, &node, CONNECT_TIMEOUT).await {
             Ok(connection) => {
-                self.links.insert(node, Link::Up(connection.clone()));
+                self.connections.insert(node, NodeConnection::Connected(connection.clone()));
                 Ok(connection)
             }
             Err(error) => {
-                let trying = tokio::spawn(reach_at_last(self.info.clone(), node.clone()));
-                self.links.insert(node, Link::Away(trying));
+                let trying = tokio::spawn(reconnect_until_ready(self.info.clone(), node.clone()));
+                self.connections.insert(node, NodeConnection::Reconnecting(trying));
                 Err(error)
             }
         }
     }
 
     /// Takes a failed call into account. True when the same call may be sent again at once, because no server took it.
-    pub(super) fn learn(&mut self, key: &str, error: &RedisError) -> bool {
+    pub(super) fn handle_error(&mut self, key: &str, error: &RedisError) -> bool {
         match error.kind() {
-            ErrorKind::Server(ServerErrorKind::Moved) => match self.told_node(key, error) {
+            ErrorKind::Server(ServerErrorKind::Moved) => match self.redirected_node(key, error) {
                 Some(node) => {
-                    self.homes.insert(key.to_owned(), node);
+                    self.key_nodes.insert(key.to_owned(), node);
                     true
                 }
                 None => false,
             },
             // A function that is not there was not called. The library is brought with the next connection.
             _ if is_unknown_function(error) => {
-                self.forget(key);
+                self.disconnect(key);
                 true
             }
             // A server that answers may have become another one: a replica, an older one, one that is set up anew.
             _ => {
-                self.forget(key);
-                self.homes.remove(key);
+                self.disconnect(key);
+                self.key_nodes.remove(key);
                 false
             }
         }
     }
 
     /// Where a key is, as the node says that does not have it. A node without a name is on the same host.
-    fn told_node(&self, key: &str, error: &RedisError) -> Option<Node> {
+    fn redirected_node(&self, key: &str, error: &RedisError) -> Option<NodeAddress> {
         let (address, _slot) = error.redirect_node()?;
         let (host, port) = address.rsplit_once(':')?;
-        let host = if host.is_empty() || host == "?" { self.home(key).0 } else { host.to_owned() };
+        let host = if host.is_empty() || host == "?" { self.node_of(key).0 } else { host.to_owned() };
         Some((host, port.parse().ok()?))
     }
 
-    fn forget(&mut self, key: &str) {
-        let node = self.home(key);
-        self.links.remove(&node);
+    fn disconnect(&mut self, key: &str) {
+        let node = self.node_of(key);
+        self.connections.remove(&node);
     }
 
-    fn home(&self, key: &str) -> Node {
-        self.homes.get(key).unwrap_or(&self.first).clone()
+    fn node_of(&self, key: &str) -> NodeAddress {
+        self.key_nodes.get(key).unwrap_or(&self.first).clone()
     }
 }
 
 /// Tries until the server can be reached and decided in.
-async fn reach_at_last(info: redis::ConnectionInfo, node: Node) -> MultiplexedConnection {
+async fn reconnect_until_ready(info: redis::ConnectionInfo, node: NodeAddress) -> MultiplexedConnection {
     let mut is_told = false;
     loop {
-        match reach(&info, &node, REACH_PATIENCE).await {
+        match connect_and_prepare(&info, &node, BACKGROUND_CONNECT_TIMEOUT).await {
             Ok(connection) => {
-                tracing::info!(server = name_of(&node), "the Valkey is back");
+                tracing::info!(server = format_node(&node), "the Valkey is back");
                 return connection;
             }
             Err(error) if is_told => tracing::debug!(error = &error as &dyn std::error::Error, "not yet"),
@@ -199,32 +183,32 @@ async fn reach_at_last(info: redis::ConnectionInfo, node: Node) -> MultiplexedCo
                 is_told = true;
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
-                    server = name_of(&node),
+                    server = format_node(&node),
                     "a Valkey cannot be reached; nothing is sold there, and it is tried again"
                 );
             }
         }
-        tokio::time::sleep(REACH_EVERY).await;
+        tokio::time::sleep(RECONNECT_INTERVAL).await;
     }
 }
 
 /// Connects to a server, looks whether it may be decided in, and brings the library.
-async fn reach(
+async fn connect_and_prepare(
     info: &redis::ConnectionInfo,
-    node: &Node,
+    node: &NodeAddress,
     limit: Duration,
 ) -> Result<MultiplexedConnection, ValkeyError> {
     let reached = tokio::time::timeout(limit, async {
         let mut connection = connect(info, node).await?;
-        library::prepare(&mut connection, &name_of(node)).await?;
+        library::prepare_server(&mut connection, &format_node(node)).await?;
         Ok(connection)
     });
-    reached.await.unwrap_or_else(|_| Err(ValkeyError::Away { server: name_of(node) }))
+    reached.await.unwrap_or_else(|_| Err(ValkeyError::Unreachable { server: format_node(node) }))
 }
 
 async fn connect(
     info: &redis::ConnectionInfo,
-    (host, port): &Node,
+    (host, port): &NodeAddress,
 ) -> Result<MultiplexedConnection, RedisError> {
     let (host, port) = (host.clone(), *port);
     let info = match info.addr() {
@@ -236,17 +220,19 @@ async fn connect(
         _ => info.clone(),
     };
     let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(REACH_PATIENCE))
+        .set_connection_timeout(Some(BACKGROUND_CONNECT_TIMEOUT))
         .set_response_timeout(Some(RESPONSE_TIMEOUT));
     Client::open(info)?.get_multiplexed_async_connection_with_config(&config).await
 }
 
-fn name_of((host, port): &Node) -> String {
+fn format_node((host, port): &NodeAddress) -> String {
     format!("{host}:{port}")
 }
 
-/// Sends one command.
-pub(super) async fn send(mut connection: MultiplexedConnection, command: Cmd) -> Result<Value, RedisError> {
+pub(super) async fn send_command(
+    mut connection: MultiplexedConnection,
+    command: Cmd,
+) -> Result<Value, RedisError> {
     match connection.send_packed_command(&command).await? {
         Value::ServerError(error) => Err(error.into()),
         value => Ok(value),

@@ -1,25 +1,27 @@
 //! How a sale is kept in keys: their names, and the bytes of a state that is handed over. The same layouts stand in
 //! `book.lua`, which writes them from then on. Nothing here talks to a server.
 
-use sale::{Admission, BuyerId, KeptBuyer, KeptOrder, OrderStatus, Policy, SaleId, State, Timestamp};
+use sale::{
+    AdmissionMode, BuyerId, ExportedBuyer, ExportedOrder, OrderStatus, Policy, SaleId, SaleState, Timestamp,
+};
 use std::collections::{HashMap, HashSet};
 
 /// Keys of a sale, in the order in which every function of the library takes them.
-pub(super) const KEYS: usize = 7;
-const NAMES: [&str; KEYS] = ["", ":book", ":waiting", ":admitted", ":held", ":pace", ":outbox"];
+pub(super) const KEY_COUNT: usize = 7;
+const KEY_SUFFIXES: [&str; KEY_COUNT] = ["", ":book", ":waiting", ":admitted", ":held", ":pace", ":outbox"];
 
 /// The sale's keys. All have its id as hash tag, so that a cluster keeps them on one node.
-pub(super) fn keys(sale: SaleId) -> [String; KEYS] {
-    NAMES.map(|name| format!("doorbuster:{{{sale}}}{name}"))
+pub(super) fn sale_keys(sale: SaleId) -> [String; KEY_COUNT] {
+    KEY_SUFFIXES.map(|name| format!("doorbuster:{{{sale}}}{name}"))
 }
 
 /// The key of what was decided and is not known to be recorded.
 pub(super) fn outbox_key(sale: SaleId) -> String {
-    keys(sale)[KEYS - 1].clone()
+    sale_keys(sale)[KEY_COUNT - 1].clone()
 }
 
 /// A command that writes a piece of a state, the place of its key, and what it writes.
-pub(super) struct Piece {
+pub(super) struct StatePiece {
     pub(super) command: &'static str,
     /// Counted from 1, as Lua does.
     pub(super) key: usize,
@@ -30,48 +32,50 @@ pub(super) struct Piece {
 const PIECE_LEN_MAX: usize = 1_000;
 
 /// A buyer's orders that are searched for a key one by one; only those with more have fields for their keys.
-const KEYS_WALKED: u32 = 8;
+const KEY_SCAN_MAX: u32 = 8;
 
 /// A state as it goes over the wire. To make one takes a processor a microsecond or two for each order and buyer.
-pub(super) struct Packed {
+pub(super) struct PackedState {
     pub(super) policy: Vec<u8>,
-    pub(super) sums: Vec<u8>,
-    pub(super) pieces: Vec<Piece>,
+    pub(super) counters: Vec<u8>,
+    pub(super) pieces: Vec<StatePiece>,
 }
 
-impl Packed {
-    pub(super) fn of(state: &State) -> Self {
-        let policy = state.policy().map(policy).unwrap_or_default();
-        Self { policy, sums: sums(state), pieces: pieces(state) }
+impl PackedState {
+    pub(super) fn from_state(state: &SaleState) -> Self {
+        let policy = state.policy().map(encode_policy).unwrap_or_default();
+        Self { policy, counters: encode_counters(state), pieces: split_state(state) }
     }
 }
 
 /// A state as pieces; see [`sums`] for the rest of it.
-fn pieces(state: &State) -> Vec<Piece> {
+fn split_state(state: &SaleState) -> Vec<StatePiece> {
     let (mut book, mut waiting, mut admitted, mut held) = (vec![], vec![], vec![], vec![]);
-    let made = orders_made(state);
-    for buyer in state.kept_buyers() {
+    let made = count_orders(state);
+    for buyer in state.export_buyers() {
         let id = buyer.id.0.as_bytes();
         let orders = made.get(&buyer.id).copied().unwrap_or(0);
-        book.extend([field(b'b', &[id]), buyer_record(&buyer, orders)]);
+        book.extend([encode_field(b'b', &[id]), encode_buyer(&buyer, orders)]);
         match (buyer.ticket, buyer.admitted_until) {
-            (Some(ticket), Some(until)) => admitted.extend([score(until.0), member(ticket.0, id)]),
-            (Some(ticket), None) => waiting.extend([score(i64::from(ticket.0)), id.to_vec()]),
+            (Some(ticket), Some(until)) => {
+                admitted.extend([encode_score(until.0), encode_member(ticket.0, id)])
+            }
+            (Some(ticket), None) => waiting.extend([encode_score(i64::from(ticket.0)), id.to_vec()]),
             (None, _) => {}
         }
     }
-    for order in state.kept_orders() {
+    for order in state.export_orders() {
         let id = order.view.id.0.as_bytes();
-        book.extend([field(b'o', &[id]), order_record(&order)]);
+        book.extend([encode_field(b'o', &[id]), encode_order(&order)]);
         if let OrderStatus::Pending { until } = order.view.status {
-            held.extend([score(until.0), member(order.number, id)]);
+            held.extend([encode_score(until.0), encode_member(order.number, id)]);
         }
-        if let Some(key) = order.key.filter(|_| made[&order.view.buyer] > KEYS_WALKED) {
-            book.extend([field(b'k', &[order.view.buyer.0.as_bytes(), &key.0]), id.to_vec()]);
+        if let Some(key) = order.key.filter(|_| made[&order.view.buyer] > KEY_SCAN_MAX) {
+            book.extend([encode_field(b'k', &[order.view.buyer.0.as_bytes(), &key.0]), id.to_vec()]);
         }
     }
-    let runs: Vec<(Timestamp, u32)> = state.pace().collect();
-    let pace = runs.iter().rev().skip(1).rev().map(|(at, count)| run(*at, *count)).collect();
+    let runs: Vec<(Timestamp, u32)> = state.admission_runs().collect();
+    let pace = runs.iter().rev().skip(1).rev().map(|(at, count)| encode_run(*at, *count)).collect();
     let parts = [
         ("HSET", 2, book),
         ("ZADD", 3, waiting),
@@ -79,45 +83,45 @@ fn pieces(state: &State) -> Vec<Piece> {
         ("ZADD", 5, held),
         ("RPUSH", 6, pace),
     ];
-    parts.into_iter().flat_map(|(command, key, values)| cut(command, key, values)).collect()
+    parts.into_iter().flat_map(|(command, key, values)| split_values(command, key, values)).collect()
 }
 
 /// How many orders each buyer made.
-fn orders_made(state: &State) -> HashMap<BuyerId, u32> {
+fn count_orders(state: &SaleState) -> HashMap<BuyerId, u32> {
     let mut made = HashMap::new();
-    state.kept_orders().for_each(|order| *made.entry(order.view.buyer).or_default() += 1);
+    state.export_orders().for_each(|order| *made.entry(order.view.buyer).or_default() += 1);
     made
 }
 
-fn cut(command: &'static str, key: usize, values: Vec<Vec<u8>>) -> Vec<Piece> {
+fn split_values(command: &'static str, key: usize, values: Vec<Vec<u8>>) -> Vec<StatePiece> {
     let mut values = values.into_iter();
     let cut = std::iter::from_fn(|| {
         let values: Vec<Vec<u8>> = values.by_ref().take(PIECE_LEN_MAX).collect();
-        (!values.is_empty()).then_some(Piece { command, key, values })
+        (!values.is_empty()).then_some(StatePiece { command, key, values })
     });
     cut.collect()
 }
 
 /// The sums of a state, with the counts by which the library sees that a key has gone.
-fn sums(state: &State) -> Vec<u8> {
+fn encode_counters(state: &SaleState) -> Vec<u8> {
     let counters = state.counters();
     let (mut records, mut pending) = (0_u64, 0_u32);
-    let (made, mut orders, mut keyed) = (orders_made(state), 0_u32, HashSet::new());
-    for order in state.kept_orders() {
+    let (made, mut orders, mut keyed) = (count_orders(state), 0_u32, HashSet::new());
+    for order in state.export_orders() {
         orders += 1;
         pending += u32::from(matches!(order.view.status, OrderStatus::Pending { .. }));
-        let has_field = made[&order.view.buyer] > KEYS_WALKED;
+        let has_field = made[&order.view.buyer] > KEY_SCAN_MAX;
         keyed.extend(order.key.filter(|_| has_field).map(|key| (order.view.buyer, key)));
     }
-    records += u64::from(orders) + keyed.len() as u64 + state.kept_buyers().count() as u64;
-    let runs: Vec<(Timestamp, u32)> = state.pace().collect();
+    records += u64::from(orders) + keyed.len() as u64 + state.export_buyers().count() as u64;
+    let runs: Vec<(Timestamp, u32)> = state.admission_runs().collect();
     let (last_at, last_count) = runs.last().copied().unwrap_or_default();
     let paused_at = state.paused_at();
     let policy_seq = if state.policy().is_some() { state.seq().0 } else { 0 };
     let mut bytes = Vec::with_capacity(128);
-    put(
+    append_parts(
         &mut bytes,
-        &[&state.seq().0.to_be_bytes(), &state.clock().0.to_be_bytes(), &policy_seq.to_be_bytes()],
+        &[&state.seq().0.to_be_bytes(), &state.latest_time().0.to_be_bytes(), &policy_seq.to_be_bytes()],
     );
     bytes.push(u8::from(paused_at.is_some()) + 2 * u8::from(state.is_closed()));
     bytes.extend(paused_at.unwrap_or_default().0.to_be_bytes());
@@ -135,44 +139,44 @@ fn sums(state: &State) -> Vec<u8> {
         bytes.extend(count.to_be_bytes());
     }
     let no_shift = 0_i64;
-    put(&mut bytes, &[&records.to_be_bytes(), &no_shift.to_be_bytes()]);
+    append_parts(&mut bytes, &[&records.to_be_bytes(), &no_shift.to_be_bytes()]);
     let runs_before = u32::try_from(runs.len().saturating_sub(1)).unwrap_or(u32::MAX);
     let recent: u32 = runs.iter().map(|(_, count)| count).sum();
-    put(&mut bytes, &[&runs_before.to_be_bytes(), &recent.to_be_bytes()]);
-    put(&mut bytes, &[&last_at.0.to_be_bytes(), &last_count.to_be_bytes()]);
+    append_parts(&mut bytes, &[&runs_before.to_be_bytes(), &recent.to_be_bytes()]);
+    append_parts(&mut bytes, &[&last_at.0.to_be_bytes(), &last_count.to_be_bytes()]);
     bytes
 }
 
 /// A policy's bytes; they name the policy, so that two are the same when their bytes are.
-pub(super) fn policy(policy: &Policy) -> Vec<u8> {
+pub(super) fn encode_policy(policy: &Policy) -> Vec<u8> {
     let (kind, per_second, checkout_s, line_opens_s, extension_s) = match policy.admission {
-        Admission::Open => (0_u8, 0, 0, 0, 0),
-        Admission::Fifo { per_second, checkout_s, line_opens_s, extension_s } => {
+        AdmissionMode::Open => (0_u8, 0, 0, 0, 0),
+        AdmissionMode::Fifo { per_second, checkout_s, line_opens_s, extension_s } => {
             (1, per_second, checkout_s, line_opens_s, extension_s)
         }
     };
     let mut bytes = Vec::with_capacity(64);
-    put(&mut bytes, &[&policy.quantity.to_be_bytes(), &policy.unit_price.minor.to_be_bytes()]);
-    put(&mut bytes, &[policy.unit_price.currency.as_str().as_bytes()]);
-    put(&mut bytes, &[&policy.starts_at.0.to_be_bytes(), &policy.ends_at.0.to_be_bytes()]);
-    put(&mut bytes, &[&policy.limit_per_buyer.to_be_bytes(), &policy.hold_s.to_be_bytes(), &[kind]]);
+    append_parts(&mut bytes, &[&policy.quantity.to_be_bytes(), &policy.unit_price.minor.to_be_bytes()]);
+    append_parts(&mut bytes, &[policy.unit_price.currency.as_str().as_bytes()]);
+    append_parts(&mut bytes, &[&policy.starts_at.0.to_be_bytes(), &policy.ends_at.0.to_be_bytes()]);
+    append_parts(&mut bytes, &[&policy.limit_per_buyer.to_be_bytes(), &policy.hold_s.to_be_bytes(), &[kind]]);
     for number in [per_second, checkout_s, line_opens_s, extension_s] {
         bytes.extend(number.to_be_bytes());
     }
     bytes
 }
 
-fn buyer_record(buyer: &KeptBuyer, orders: u32) -> Vec<u8> {
+fn encode_buyer(buyer: &ExportedBuyer, orders: u32) -> Vec<u8> {
     let ticket = buyer.ticket.map_or(0, |ticket| ticket.0);
     let ends = buyer.admitted_until.unwrap_or_default().0;
     let mut bytes = Vec::with_capacity(36);
-    put(&mut bytes, &[&ticket.to_be_bytes(), &ends.to_be_bytes(), &[u8::from(buyer.is_extended)]]);
-    put(&mut bytes, &[&buyer.held.to_be_bytes(), &buyer.owned.to_be_bytes(), &orders.to_be_bytes()]);
+    append_parts(&mut bytes, &[&ticket.to_be_bytes(), &ends.to_be_bytes(), &[u8::from(buyer.is_extended)]]);
+    append_parts(&mut bytes, &[&buyer.held.to_be_bytes(), &buyer.owned.to_be_bytes(), &orders.to_be_bytes()]);
     bytes.extend(buyer.last_order.iter().flat_map(|order| *order.0.as_bytes()));
     bytes
 }
 
-fn order_record(order: &KeptOrder) -> Vec<u8> {
+fn encode_order(order: &ExportedOrder) -> Vec<u8> {
     let view = &order.view;
     let (stage, moment) = match view.status {
         OrderStatus::Pending { until } => (0_u8, until),
@@ -184,32 +188,35 @@ fn order_record(order: &KeptOrder) -> Vec<u8> {
         OrderStatus::Refunded { restocked: false } => (6, view.changed_at),
     };
     let mut bytes = Vec::with_capacity(64);
-    put(&mut bytes, &[view.buyer.0.as_bytes(), &view.quantity.to_be_bytes(), &order.number.to_be_bytes()]);
-    put(&mut bytes, &[&[stage], &view.made_at.0.to_be_bytes(), &moment.0.to_be_bytes()]);
+    append_parts(
+        &mut bytes,
+        &[view.buyer.0.as_bytes(), &view.quantity.to_be_bytes(), &order.number.to_be_bytes()],
+    );
+    append_parts(&mut bytes, &[&[stage], &view.made_at.0.to_be_bytes(), &moment.0.to_be_bytes()]);
     let key = order.key.map_or_else(Vec::new, |key| key.0.to_vec());
-    put(&mut bytes, &[&[if order.key.is_some() { 16 } else { 0 }], &key]);
+    append_parts(&mut bytes, &[&[if order.key.is_some() { 16 } else { 0 }], &key]);
     bytes.extend(order.previous.iter().flat_map(|order| *order.0.as_bytes()));
     bytes
 }
 
-fn run(at: Timestamp, count: u32) -> Vec<u8> {
+fn encode_run(at: Timestamp, count: u32) -> Vec<u8> {
     [&at.0.to_be_bytes()[..], &count.to_be_bytes()].concat()
 }
 
-fn field(kind: u8, ids: &[&[u8; 16]]) -> Vec<u8> {
+fn encode_field(kind: u8, ids: &[&[u8; 16]]) -> Vec<u8> {
     let mut bytes = vec![kind];
     ids.iter().for_each(|id| bytes.extend(*id));
     bytes
 }
 
-fn member(number: u32, id: &[u8; 16]) -> Vec<u8> {
+fn encode_member(number: u32, id: &[u8; 16]) -> Vec<u8> {
     [&number.to_be_bytes()[..], id].concat()
 }
 
-fn score(score: i64) -> Vec<u8> {
+fn encode_score(score: i64) -> Vec<u8> {
     score.to_string().into_bytes()
 }
 
-fn put(into: &mut Vec<u8>, parts: &[&[u8]]) {
+fn append_parts(into: &mut Vec<u8>, parts: &[&[u8]]) {
     parts.iter().for_each(|part| into.extend_from_slice(part));
 }

@@ -2,14 +2,14 @@
 //! one does it and the others wait. It is done beside the deciding, on a thread of its own, because a large ledger takes its time and
 //! other sales go on. It never hands over what was not read from the ledger.
 
-use super::calls::{Batch, Library, Said, Time};
+use super::calls::{CallResult, CallTime, LibraryCall, ValkeyLibrary};
 use super::nodes::ValkeyError;
-use super::plan::Planned;
-use super::records::Packed;
-use super::{CALLS_IN_FLIGHT, Deciding, Settings, Valkey};
-use crate::clock::stopwatch;
-use crate::record::{Epoch, Epochs, Read, ReadError};
-use sale::{SaleId, Seq, State};
+use super::plan::PlannedCall;
+use super::records::PackedState;
+use super::{BatchInFlight, CALLS_IN_FLIGHT, ValkeyDecider, ValkeySettings};
+use crate::clock::start_stopwatch;
+use crate::record::{Epoch, EpochStore, LedgerReader, ReadError};
+use sale::{EventSeq, SaleId, SaleState};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,26 +20,26 @@ use tokio::task::JoinHandle;
 /// Events that are read from the ledger at once.
 const PAGE_LEN: usize = 4_096;
 /// How often it is looked whether another process has handed a state over.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// How often whoever is at it says so.
-const CLAIM_EVERY: Duration = Duration::from_millis(500);
+const CLAIM_INTERVAL: Duration = Duration::from_millis(500);
 /// Sales that are handed over at a time: each has a connection to the database for as long as its epoch is raised.
-const AT_ONCE: usize = 8;
+const RESTORES_IN_FLIGHT: usize = 8;
 
 /// The handing over of states.
-pub(super) struct Restoring {
-    settings: Settings,
-    ledger: Arc<dyn Read>,
-    epochs: Arc<dyn Epochs>,
-    running: HashMap<SaleId, Running>,
+pub(super) struct StateRestorer {
+    settings: ValkeySettings,
+    ledger: Arc<dyn LedgerReader>,
+    epochs: Arc<dyn EpochStore>,
+    running: HashMap<SaleId, RunningRestore>,
     permits: Arc<Semaphore>,
     /// Connections of earlier ones.
-    libraries: Arc<Mutex<Vec<Library>>>,
+    libraries: Arc<Mutex<Vec<ValkeyLibrary>>>,
     /// Where it is done; there until this is dropped.
     runtime: Option<Runtime>,
 }
 
-impl Drop for Restoring {
+impl Drop for StateRestorer {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
@@ -48,39 +48,39 @@ impl Drop for Restoring {
 }
 
 /// One that is under way.
-struct Running {
+struct RunningRestore {
     task: JoinHandle<Result<(), ValkeyError>>,
     /// Who waits does so from here on, however often it is asked: other sales wait too.
     began: Instant,
 }
 
-impl Drop for Running {
+impl Drop for RunningRestore {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl Restoring {
+impl StateRestorer {
     pub(super) fn new(
-        settings: &Settings,
-        ledger: Arc<dyn Read>,
-        epochs: Arc<dyn Epochs>,
+        settings: &ValkeySettings,
+        ledger: Arc<dyn LedgerReader>,
+        epochs: Arc<dyn EpochStore>,
     ) -> Result<Self, ValkeyError> {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).thread_name("restore").enable_all().build();
         let runtime = Some(runtime.map_err(|error| ValkeyError::Ledger(ReadError::Store(Box::new(error))))?);
         let (running, libraries) = (HashMap::new(), Arc::default());
-        let permits = Arc::new(Semaphore::new(AT_ONCE));
+        let permits = Arc::new(Semaphore::new(RESTORES_IN_FLIGHT));
         Ok(Self { settings: settings.clone(), ledger, epochs, running, permits, libraries, runtime })
     }
 
     /// Whether a sale is being handed over.
-    pub(super) fn is_at(&self, sale: SaleId) -> bool {
+    pub(super) fn is_restoring(&self, sale: SaleId) -> bool {
         self.running.contains_key(&sale)
     }
 
     /// Begins to hand over a sale, unless that is under way.
-    fn begin(&mut self, sale: SaleId, epoch_min: Epoch) {
+    fn begin_restore(&mut self, sale: SaleId, epoch_min: Epoch) {
         if self.running.contains_key(&sale) {
             return;
         }
@@ -92,31 +92,32 @@ impl Restoring {
             let spare = libraries.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let library = match spare {
                 Some(library) => library,
-                None => Library::at(&settings.url, &settings.name)?,
+                None => ValkeyLibrary::new(&settings.url, &settings.name)?,
             };
-            let mut hand_over = HandOver { library, ledger, epochs, sale };
+            let mut hand_over = SaleRestore { library, ledger, epochs, sale };
             hand_over.run(epoch_min).await?;
             libraries.lock().unwrap_or_else(PoisonError::into_inner).push(hand_over.library);
             Ok(())
         };
         if let Some(runtime) = &self.runtime {
-            self.running.insert(sale, Running { task: runtime.spawn(restore), began: stopwatch() });
+            self.running
+                .insert(sale, RunningRestore { task: runtime.spawn(restore), began: start_stopwatch() });
         }
     }
 
     /// Waits until these sales are handed over, or that has failed, at most so long after it was begun; afterwards
     /// [`Restoring::end`] tells.
-    async fn wait(&mut self, sales: &BTreeSet<SaleId>, patience: Duration) {
+    async fn wait_until_restored(&mut self, sales: &BTreeSet<SaleId>, patience: Duration) {
         let is_waited_for =
-            |running: &Running| !running.task.is_finished() && running.began.elapsed() < patience;
+            |running: &RunningRestore| !running.task.is_finished() && running.began.elapsed() < patience;
         while sales.iter().any(|sale| self.running.get(sale).is_some_and(is_waited_for)) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 
     /// How it ended, once; an error when it has not yet.
-    async fn end(&mut self, sale: SaleId) -> Result<(), ValkeyError> {
-        let not_yet = |what: &str| Err(ValkeyError::HandOver { sale, what: what.to_owned() });
+    async fn take_result(&mut self, sale: SaleId) -> Result<(), ValkeyError> {
+        let not_yet = |what: &str| Err(ValkeyError::RestoreFailed { sale, what: what.to_owned() });
         match self.running.get_mut(&sale) {
             Some(running) if running.task.is_finished() => {
                 let ended = (&mut running.task).await;
@@ -129,14 +130,14 @@ impl Restoring {
     }
 }
 
-impl Valkey {
+impl ValkeyDecider {
     /// Hands states over; what is left over can be sent again. A sale that nobody announced is answered at once, and one that takes
     /// its time is told as unavailable.
     pub(super) async fn restore_all<'a>(
         &mut self,
-        deciding: &mut Deciding<'_>,
-        calls: Vec<Planned<'a>>,
-    ) -> Vec<Planned<'a>> {
+        deciding: &mut BatchInFlight<'_>,
+        calls: Vec<PlannedCall<'a>>,
+    ) -> Vec<PlannedCall<'a>> {
         let announced = calls.iter().filter(|call| call.announces()).map(|call| call.sale);
         let announced: BTreeSet<SaleId> = announced.collect();
         let mut wanted = BTreeSet::new();
@@ -151,33 +152,33 @@ impl Valkey {
                 (true, _) => Ok(true),
                 (false, true) => Err(()),
                 (false, false) => {
-                    self.epochs.epoch(call.sale).await.map(|epoch| epoch.is_some()).map_err(drop)
+                    self.epochs.load_epoch(call.sale).await.map(|epoch| epoch.is_some()).map_err(drop)
                 }
             };
             match is_there {
                 Ok(true) => {
-                    let epoch_min = self.batch(deciding.now, &call).epoch_min;
-                    self.restoring.begin(call.sale, epoch_min);
+                    let epoch_min = self.build_call(deciding.now, &call).epoch_min;
+                    self.restorer.begin_restore(call.sale, epoch_min);
                     wanted.insert(call.sale);
                     open.push(call);
                 }
-                Ok(false) => deciding.plan.no_such_sale(deciding.now, &call),
+                Ok(false) => deciding.plan.reply_no_such_sale(deciding.now, &call),
                 Err(()) => {
                     broken = true;
                     let what = "nobody can say whether there is one".to_owned();
-                    self.fail(deciding, &call, &ValkeyError::HandOver { sale: call.sale, what });
+                    self.fail_call(deciding, &call, &ValkeyError::RestoreFailed { sale: call.sale, what });
                 }
             }
         }
-        self.restoring.wait(&wanted, deciding.patience).await;
+        self.restorer.wait_until_restored(&wanted, deciding.timeout).await;
         let mut ends: HashMap<SaleId, Result<(), ValkeyError>> = HashMap::new();
         for sale in wanted {
-            ends.insert(sale, self.restoring.end(sale).await);
+            ends.insert(sale, self.restorer.take_result(sale).await);
         }
         let mut again = Vec::new();
         for call in open {
             match ends.get(&call.sale) {
-                Some(Err(error)) => self.fail(deciding, &call, error),
+                Some(Err(error)) => self.fail_call(deciding, &call, error),
                 _ => again.push(call),
             }
         }
@@ -186,34 +187,34 @@ impl Valkey {
 }
 
 /// One sale that is handed over.
-struct HandOver {
-    library: Library,
-    ledger: Arc<dyn Read>,
-    epochs: Arc<dyn Epochs>,
+struct SaleRestore {
+    library: ValkeyLibrary,
+    ledger: Arc<dyn LedgerReader>,
+    epochs: Arc<dyn EpochStore>,
     sale: SaleId,
 }
 
-impl HandOver {
+impl SaleRestore {
     /// Sees to it that the server has the state, of `epoch_min` or later.
     async fn run(&mut self, epoch_min: Epoch) -> Result<(), ValkeyError> {
         let sale = self.sale;
         loop {
-            if self.is_there(epoch_min).await? {
+            if self.has_state(epoch_min).await? {
                 return Ok(());
             }
-            if self.library.claim(sale).await?.is_some() {
-                tokio::time::sleep(LOOK_EVERY).await;
+            if self.library.claim_restore(sale).await?.is_some() {
+                tokio::time::sleep(POLL_INTERVAL).await;
                 continue;
             }
             // Whoever claimed it before may have come to the end between the look and the claim.
-            if self.is_there(epoch_min).await? {
+            if self.has_state(epoch_min).await? {
                 return Ok(());
             }
-            let epoch = self.epochs.raise(sale).await?;
-            let state = self.fold().await?;
+            let epoch = self.epochs.raise_epoch(sale).await?;
+            let state = self.fold_ledger().await?;
             let seq = state.seq();
-            let packed = self.pack(state).await?;
-            if self.library.hand_over_packed(sale, epoch, packed).await? {
+            let packed = self.pack_state(state).await?;
+            if self.library.restore_packed_state(sale, epoch, packed).await? {
                 tracing::info!(%sale, epoch = epoch.0, seq = seq.0, "the state was handed over");
                 return Ok(());
             }
@@ -221,47 +222,47 @@ impl HandOver {
     }
 
     /// Whether the server has the state. Nothing is decided by looking.
-    async fn is_there(&mut self, epoch_min: Epoch) -> Result<bool, ValkeyError> {
-        let (sale, time, known_policy) = (self.sale, Time::StandsStill, Seq(0));
-        let look = Batch { sale, time, epoch_min, known_policy, requests: Vec::new() };
+    async fn has_state(&mut self, epoch_min: Epoch) -> Result<bool, ValkeyError> {
+        let (sale, time, known_policy) = (self.sale, CallTime::ReadOnly, EventSeq(0));
+        let look = LibraryCall { sale, time, epoch_min, known_policy, requests: Vec::new() };
         let said = self.library.decide(&[look], CALLS_IN_FLIGHT).await.pop();
-        Ok(matches!(said.transpose()?, Some(Said::Decided(_))))
+        Ok(matches!(said.transpose()?, Some(CallResult::Decided(_))))
     }
 
     /// Folds the ledger, and says now and then that it is at it.
-    async fn fold(&mut self) -> Result<State, ValkeyError> {
-        let mut state = State::new();
+    async fn fold_ledger(&mut self) -> Result<SaleState, ValkeyError> {
+        let mut state = SaleState::new();
         loop {
-            let page = self.ledger.read(self.sale, state.seq(), PAGE_LEN).await?;
+            let page = self.ledger.read_entries(self.sale, state.seq(), PAGE_LEN).await?;
             page.iter().for_each(|entry| state.apply(entry));
             if page.len() < PAGE_LEN {
                 return Ok(state);
             }
-            self.go_on().await?;
+            self.renew_claim().await?;
         }
     }
 
     /// Packs a state, and says meanwhile that it is at it.
-    async fn pack(&mut self, state: State) -> Result<Packed, ValkeyError> {
-        let mut packing = tokio::task::spawn_blocking(move || Packed::of(&state));
+    async fn pack_state(&mut self, state: SaleState) -> Result<PackedState, ValkeyError> {
+        let mut packing = tokio::task::spawn_blocking(move || PackedState::from_state(&state));
         loop {
-            match tokio::time::timeout(CLAIM_EVERY, &mut packing).await {
+            match tokio::time::timeout(CLAIM_INTERVAL, &mut packing).await {
                 Ok(packed) => {
-                    return packed.map_err(|_| self.broken("it broke off"));
+                    return packed.map_err(|_| self.restore_error("it broke off"));
                 }
-                Err(_) => self.go_on().await?,
+                Err(_) => self.renew_claim().await?,
             }
         }
     }
 
-    async fn go_on(&mut self) -> Result<(), ValkeyError> {
-        match self.library.claim(self.sale).await? {
+    async fn renew_claim(&mut self) -> Result<(), ValkeyError> {
+        match self.library.claim_restore(self.sale).await? {
             None => Ok(()),
-            Some(_) => Err(self.broken("another process has taken it over")),
+            Some(_) => Err(self.restore_error("another process has taken it over")),
         }
     }
 
-    fn broken(&self, what: &str) -> ValkeyError {
-        ValkeyError::HandOver { sale: self.sale, what: what.to_owned() }
+    fn restore_error(&self, what: &str) -> ValkeyError {
+        ValkeyError::RestoreFailed { sale: self.sale, what: what.to_owned() }
     }
 }

@@ -5,36 +5,34 @@
 use super::records;
 use crate::record::Epoch;
 use sale::{
-    Admission, BuyerId, BuyerView, Command, Counters, Entry, Event, LineMember, Money, OrderId, OrderStatus,
-    OrderView, Outcome, Place, Policy, Refusal, Release, ReleaseReason, RequestKey, Seq, Source, Ticket,
-    Timestamp,
+    AdmissionMode, BuyerId, BuyerView, Command, CommandOutcome, Event, EventSeq, LedgerEntry, LineMember,
+    LinePosition, Money, OrderId, OrderStatus, OrderView, Policy, Refusal, ReleaseCause, ReleaseReason,
+    RequestKey, SaleCounters, Ticket, Timestamp, UnitSource,
 };
 use uuid::Uuid;
 
 /// A request to the library, within a sale.
 #[derive(Clone, Copy, Debug)]
-pub enum Request<'a> {
-    /// Decide.
+pub enum LibraryRequest<'a> {
     Command(&'a Command),
     /// Where does a buyer stand?
     Buyer(BuyerId),
     /// What has become of an order?
     Order(OrderId),
-    /// A buyer's orders.
     OrdersOf(BuyerId),
     /// Who stands in line after a ticket (0: from the first on), at most so many?
     Line(u32, u32),
     /// How does the sale stand? Every reply says so: what is asked is a tick.
-    Sums,
+    Counters,
 }
 
-impl Request<'_> {
+impl LibraryRequest<'_> {
     /// The bytes of the request.
     pub(super) fn encode(&self) -> Vec<u8> {
         let one = |kind: u8, id: Uuid| [&[kind][..], id.as_bytes()].concat();
         match self {
             Self::Command(command) => encode_command(command),
-            Self::Sums => encode_command(&Command::Tick),
+            Self::Counters => encode_command(&Command::Tick),
             Self::Buyer(buyer) => one(b'b', buyer.0),
             Self::Order(order) => one(b'o', order.0),
             Self::OrdersOf(buyer) => one(b'h', buyer.0),
@@ -50,7 +48,7 @@ fn encode_command(command: &Command) -> Vec<u8> {
     match command {
         // Whether a policy makes sense depends on nothing but itself: it is looked at here.
         Command::Configure { policy } if !policy.problems().is_empty() => vec![b'K'],
-        Command::Configure { policy } => [&[b'K'][..], &records::policy(policy)].concat(),
+        Command::Configure { policy } => [&[b'K'][..], &records::encode_policy(policy)].concat(),
         Command::Pause => vec![b'P'],
         Command::Resume => vec![b'U'],
         Command::Close => vec![b'E'],
@@ -78,9 +76,8 @@ fn encode_command(command: &Command) -> Vec<u8> {
 
 /// The answer to one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// To a command.
-    Outcome(Outcome),
+pub enum LibraryAnswer {
+    Outcome(CommandOutcome),
     /// To [`Request::Buyer`].
     Buyer(BuyerView),
     /// To [`Request::Order`] and [`Request::OrdersOf`].
@@ -91,17 +88,17 @@ pub enum Answer {
 
 /// What became of a batch of requests of one sale.
 #[derive(Clone, Debug)]
-pub struct Reply {
+pub struct LibraryReply {
     /// The epoch of the state that it was decided from.
     pub epoch: Epoch,
     /// When it was decided, by the server's clock.
     pub at: Timestamp,
     /// The sale's last event before it.
-    pub seq_before: Seq,
+    pub seq_before: EventSeq,
     /// The next moment at which a tick would do something.
     pub due: Option<Timestamp>,
     /// The sums after it.
-    pub counters: Counters,
+    pub counters: SaleCounters,
     /// Whether the sale is paused after it.
     pub paused: bool,
     /// Whether the sale is closed after it.
@@ -109,11 +106,10 @@ pub struct Reply {
     /// False when the sale was never announced.
     pub announced: bool,
     /// The event that last changed the policy, and the policy, if the caller did not know of it.
-    pub policy: (Seq, Option<Policy>),
+    pub policy: (EventSeq, Option<Policy>),
     /// One answer a request, each with how many events came with it.
-    pub answers: Vec<(u32, Answer)>,
-    /// What happened.
-    pub entries: Vec<Entry>,
+    pub answers: Vec<(u32, LibraryAnswer)>,
+    pub entries: Vec<LedgerEntry>,
 }
 
 /// The bytes are not what the library says.
@@ -122,29 +118,29 @@ pub struct Reply {
 pub struct WireError;
 
 /// Reads the reply of a batch that was decided.
-pub(super) fn decode_reply(bytes: &[u8]) -> Result<Reply, WireError> {
-    let mut reader = Reader(bytes);
+pub(super) fn decode_reply(bytes: &[u8]) -> Result<LibraryReply, WireError> {
+    let mut reader = WireReader(bytes);
     if reader.byte()? != b'D' {
         return Err(WireError);
     }
     let (epoch, at) = (Epoch(reader.u64()?), reader.moment()?);
-    let (seq_before, due) = (Seq(reader.u64()?), reader.i64()?);
+    let (seq_before, due) = (EventSeq(reader.u64()?), reader.i64()?);
     let flags = reader.byte()?;
     let mut units = || reader.u64().map(|units| u32::try_from(units).unwrap_or(u32::MAX));
     let (quantity, available, admitted) = (units()?, units()?, units()?);
     let (held, sold, short) = (units()?, units()?, units()?);
     let waiting = reader.u32()?;
-    let (policy_seq, answers_len, entries_len) = (Seq(reader.u64()?), reader.u32()?, reader.u32()?);
+    let (policy_seq, answers_len, entries_len) = (EventSeq(reader.u64()?), reader.u32()?, reader.u32()?);
     let policy = if flags & 8 == 0 { None } else { Some(reader.policy()?) };
     let answers = (0..answers_len).map(|_| Ok((reader.u32()?, reader.answer()?)));
     let answers = answers.collect::<Result<_, WireError>>()?;
     let entries = reader.entries(at, seq_before, entries_len)?;
-    Ok(Reply {
+    Ok(LibraryReply {
         epoch,
         at,
         seq_before,
         due: (due >= 0).then_some(Timestamp(due)),
-        counters: Counters { quantity, available, admitted, held, sold, waiting, short },
+        counters: SaleCounters { quantity, available, admitted, held, sold, waiting, short },
         paused: flags & 1 != 0,
         closed: flags & 2 != 0,
         announced: flags & 4 != 0,
@@ -155,24 +151,24 @@ pub(super) fn decode_reply(bytes: &[u8]) -> Result<Reply, WireError> {
 }
 
 /// Reads what lies in the outbox: the epoch, and the events that were decided in one call.
-pub(super) fn decode_outbox(bytes: &[u8]) -> Result<(Epoch, Vec<Entry>), WireError> {
-    let mut reader = Reader(bytes);
+pub(super) fn decode_outbox(bytes: &[u8]) -> Result<(Epoch, Vec<LedgerEntry>), WireError> {
+    let mut reader = WireReader(bytes);
     let (epoch, at) = (Epoch(reader.u64()?), reader.moment()?);
-    let (before, len) = (Seq(reader.u64()?), reader.u32()?);
+    let (before, len) = (EventSeq(reader.u64()?), reader.u32()?);
     Ok((epoch, reader.entries(at, before, len)?))
 }
 
-struct Reader<'a>(&'a [u8]);
+struct WireReader<'a>(&'a [u8]);
 
-impl Reader<'_> {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
+impl WireReader<'_> {
+    fn take_bytes<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
         let (first, rest) = self.0.split_first_chunk::<N>().ok_or(WireError)?;
         self.0 = rest;
         Ok(*first)
     }
 
     fn byte(&mut self) -> Result<u8, WireError> {
-        self.take::<1>().map(|[byte]| byte)
+        self.take_bytes::<1>().map(|[byte]| byte)
     }
 
     fn flag(&mut self) -> Result<bool, WireError> {
@@ -180,15 +176,15 @@ impl Reader<'_> {
     }
 
     fn u32(&mut self) -> Result<u32, WireError> {
-        self.take().map(u32::from_be_bytes)
+        self.take_bytes().map(u32::from_be_bytes)
     }
 
     fn u64(&mut self) -> Result<u64, WireError> {
-        self.take().map(u64::from_be_bytes)
+        self.take_bytes().map(u64::from_be_bytes)
     }
 
     fn i64(&mut self) -> Result<i64, WireError> {
-        self.take().map(i64::from_be_bytes)
+        self.take_bytes().map(i64::from_be_bytes)
     }
 
     fn moment(&mut self) -> Result<Timestamp, WireError> {
@@ -200,47 +196,47 @@ impl Reader<'_> {
     }
 
     fn buyer(&mut self) -> Result<BuyerId, WireError> {
-        self.take().map(|bytes| BuyerId(Uuid::from_bytes(bytes)))
+        self.take_bytes().map(|bytes| BuyerId(Uuid::from_bytes(bytes)))
     }
 
     fn order(&mut self) -> Result<OrderId, WireError> {
-        self.take().map(|bytes| OrderId(Uuid::from_bytes(bytes)))
+        self.take_bytes().map(|bytes| OrderId(Uuid::from_bytes(bytes)))
     }
 
     fn policy(&mut self) -> Result<Policy, WireError> {
         let (quantity, minor) = (self.u32()?, self.i64()?);
-        let currency = std::str::from_utf8(&self.take::<3>()?).map_err(|_| WireError)?.parse();
+        let currency = std::str::from_utf8(&self.take_bytes::<3>()?).map_err(|_| WireError)?.parse();
         let unit_price = Money { minor, currency: currency.map_err(|_| WireError)? };
         let (starts_at, ends_at) = (self.moment()?, self.moment()?);
         let (limit_per_buyer, hold_s, kind) = (self.u32()?, self.u32()?, self.byte()?);
         let (per_second, checkout_s) = (self.u32()?, self.u32()?);
         let (line_opens_s, extension_s) = (self.u32()?, self.u32()?);
         let admission = match kind {
-            0 => Admission::Open,
-            _ => Admission::Fifo { per_second, checkout_s, line_opens_s, extension_s },
+            0 => AdmissionMode::Open,
+            _ => AdmissionMode::Fifo { per_second, checkout_s, line_opens_s, extension_s },
         };
         Ok(Policy { quantity, unit_price, starts_at, ends_at, limit_per_buyer, hold_s, admission })
     }
 
-    fn answer(&mut self) -> Result<Answer, WireError> {
+    fn answer(&mut self) -> Result<LibraryAnswer, WireError> {
         let outcome = match self.byte()? {
-            0 => Outcome::Done,
-            1 => Outcome::Joined { ticket: self.ticket()?, position: self.u32()? },
-            2 => Outcome::Left { ticket: self.ticket()? },
+            0 => CommandOutcome::Done,
+            1 => CommandOutcome::Joined { ticket: self.ticket()?, position: self.u32()? },
+            2 => CommandOutcome::Left { ticket: self.ticket()? },
             3 => {
                 let repeated = self.flag()?;
-                Outcome::Order { order: self.order_view()?, repeated }
+                CommandOutcome::Order { order: self.order_view()?, repeated }
             }
-            4 => Outcome::Refused(self.refusal()?),
+            4 => CommandOutcome::Refused(self.refusal()?),
             5 => {
                 let (ticket, until, repeated) = (self.ticket()?, self.moment()?, self.flag()?);
-                Outcome::Extended { ticket, until, repeated }
+                CommandOutcome::Extended { ticket, until, repeated }
             }
-            10 => return Ok(Answer::Buyer(self.buyer_view()?)),
+            10 => return Ok(LibraryAnswer::Buyer(self.buyer_view()?)),
             11 => {
                 let len = self.u32()?;
                 let orders = (0..len).map(|_| self.order_view()).collect::<Result<_, _>>()?;
-                return Ok(Answer::Orders(orders));
+                return Ok(LibraryAnswer::Orders(orders));
             }
             12 => {
                 let len = self.u32()?;
@@ -249,20 +245,22 @@ impl Reader<'_> {
                     let (ticket, place) = reader.place()?;
                     Ok(LineMember { buyer, ticket, place })
                 };
-                return Ok(Answer::Line((0..len).map(|_| member(self)).collect::<Result<_, WireError>>()?));
+                return Ok(LibraryAnswer::Line(
+                    (0..len).map(|_| member(self)).collect::<Result<_, WireError>>()?,
+                ));
             }
             _ => return Err(WireError),
         };
-        Ok(Answer::Outcome(outcome))
+        Ok(LibraryAnswer::Outcome(outcome))
     }
 
-    fn place(&mut self) -> Result<(Ticket, Place), WireError> {
+    fn place(&mut self) -> Result<(Ticket, LinePosition), WireError> {
         let (ticket, is_admitted, value) = (self.ticket()?, self.flag()?, self.i64()?);
         let extension_s = self.u32()?;
         let place = if is_admitted {
-            Place::Admitted { until: Timestamp(value), extension_s }
+            LinePosition::Admitted { until: Timestamp(value), extension_s }
         } else {
-            Place::Waiting { position: u32::try_from(value).map_err(|_| WireError)? }
+            LinePosition::Waiting { position: u32::try_from(value).map_err(|_| WireError)? }
         };
         Ok((ticket, place))
     }
@@ -325,12 +323,12 @@ impl Reader<'_> {
     }
 
     /// The last part of a message: events of one moment.
-    fn entries(mut self, at: Timestamp, before: Seq, len: u32) -> Result<Vec<Entry>, WireError> {
+    fn entries(mut self, at: Timestamp, before: EventSeq, len: u32) -> Result<Vec<LedgerEntry>, WireError> {
         let mut seq = before;
         let mut entries = Vec::with_capacity(len.min(4096) as usize);
         for _ in 0..len {
             seq = seq.next();
-            entries.push(Entry { seq, at, event: self.event()? });
+            entries.push(LedgerEntry { seq, at, event: self.event()? });
         }
         if self.0.is_empty() { Ok(entries) } else { Err(WireError) }
     }
@@ -359,9 +357,9 @@ impl Reader<'_> {
             11 => {
                 let (buyer, order, quantity) = (self.buyer()?, self.order()?, self.u32()?);
                 let reason = match self.byte()? {
-                    0 => Release::Cancelled,
-                    1 => Release::Declined,
-                    2 => Release::Expired,
+                    0 => ReleaseCause::Cancelled,
+                    1 => ReleaseCause::Declined,
+                    2 => ReleaseCause::Expired,
                     _ => return Err(WireError),
                 };
                 Event::Released { buyer, order, quantity, reason }
@@ -375,17 +373,17 @@ impl Reader<'_> {
         })
     }
 
-    fn source(&mut self) -> Result<Source, WireError> {
+    fn source(&mut self) -> Result<UnitSource, WireError> {
         let (kind, ticket) = (self.byte()?, self.ticket()?);
         match kind {
-            0 => Ok(Source::Stock),
-            1 => Ok(Source::Admission { ticket }),
-            2 => Ok(Source::Hold),
+            0 => Ok(UnitSource::Stock),
+            1 => Ok(UnitSource::Admission { ticket }),
+            2 => Ok(UnitSource::Hold),
             _ => Err(WireError),
         }
     }
 
     fn key(&mut self) -> Result<Option<RequestKey>, WireError> {
-        if self.flag()? { self.take().map(|bytes| Some(RequestKey(bytes))) } else { Ok(None) }
+        if self.flag()? { self.take_bytes().map(|bytes| Some(RequestKey(bytes))) } else { Ok(None) }
     }
 }

@@ -1,17 +1,17 @@
 //! Epochs: who may write. An instance that decides alone claims the whole ledger; a later claim ends the earlier one. It never
 //! touches an event.
 
-use super::connect::{Address, in_time};
-use super::{ANSWER_LIMIT, schema};
+use super::connect::{PostgresAddress, with_timeout};
+use super::{ANSWER_TIMEOUT, schema};
 use crate::record::RecordError;
-use crate::record::row::sale_crc;
+use crate::record::row::sale_checksum;
 use sale::SaleId;
 use sqlx::{Connection, PgConnection, Row};
 use std::collections::HashMap;
 use uuid::Uuid;
 
 /// The row of `ledger_epochs` that stands for the ledger as a whole.
-pub(super) const WHOLE: i64 = 0;
+pub(super) const LEDGER_ROW: i64 = 0;
 
 /// Locked in the order in which writers lock them, so that none waits for one who waits for it.
 const LOCK_ALL: &str = "SELECT no FROM ledger_epochs ORDER BY no FOR UPDATE";
@@ -40,28 +40,28 @@ const ADD_EPOCH: &str = "
 INSERT INTO ledger_epochs (no, epoch) VALUES ($1, 1) RETURNING epoch";
 
 /// The right to write, as it was when it was given.
-pub(super) struct Claim {
+pub(super) struct LedgerClaim {
     /// Who has it: a name that no other process ever has.
     holder: String,
     /// The epoch of the ledger.
     pub(super) epoch: i64,
     /// The sales and their epochs.
-    pub(super) sales: HashMap<SaleId, Known>,
+    pub(super) sales: HashMap<SaleId, ClaimedSale>,
 }
 
 /// A sale of the ledger.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Known {
+pub(super) struct ClaimedSale {
     pub(super) no: i64,
     pub(super) epoch: i64,
 }
 
 /// Claims the ledger: whoever wrote before is refused from now on, and what it had under way is written or never will be.
-pub(super) async fn take_over(address: &Address) -> Result<Claim, RecordError> {
-    in_time(ANSWER_LIMIT * 2, async {
+pub(super) async fn claim_ledger(address: &PostgresAddress) -> Result<LedgerClaim, RecordError> {
+    with_timeout(ANSWER_TIMEOUT * 2, async {
         let mut connection = address.connect().await?;
-        schema::check(&mut connection).await?;
-        schema::tell_risks(&mut connection).await?;
+        schema::check_format(&mut connection).await?;
+        schema::log_risks(&mut connection).await?;
         let holder = Uuid::new_v4().to_string();
         let mut transaction = connection.begin().await?;
         sqlx::query(LOCK_ALL).execute(&mut *transaction).await?;
@@ -74,17 +74,16 @@ pub(super) async fn take_over(address: &Address) -> Result<Claim, RecordError> {
         let sales = sales.iter().map(|row| {
             let (no, id): (i64, String) = (row.try_get("no")?, row.try_get("id")?);
             let id = id.parse().map_err(|_| sqlx::Error::Decode("a sale's id is no UUID".into()))?;
-            Ok(epochs.get(&no).map(|epoch| (id, Known { no, epoch: *epoch })))
+            Ok(epochs.get(&no).map(|epoch| (id, ClaimedSale { no, epoch: *epoch })))
         });
         let sales = sales.filter_map(Result::transpose).collect::<Result<HashMap<_, _>, sqlx::Error>>()?;
-        let epoch = *epochs.get(&WHOLE).ok_or(RecordError::TakenOver)?;
-        Ok(Claim { holder, epoch, sales })
+        let epoch = *epochs.get(&LEDGER_ROW).ok_or(RecordError::TakenOver)?;
+        Ok(LedgerClaim { holder, epoch, sales })
     })
     .await
 }
 
-impl Claim {
-    /// Who has it.
+impl LedgerClaim {
     pub(super) fn holder(&self) -> &str {
         &self.holder
     }
@@ -99,13 +98,14 @@ impl Claim {
                 return Ok(());
             }
             // An earlier one of our own may have gone through unheard.
-            self.epoch = own_epoch(&mut *connection, &self.holder).await?.ok_or(RecordError::TakenOver)?;
+            self.epoch =
+                find_own_epoch(&mut *connection, &self.holder).await?.ok_or(RecordError::TakenOver)?;
         }
     }
 }
 
 /// The ledger's epoch, if the claim of this holder is the last one.
-pub(super) async fn own_epoch(
+pub(super) async fn find_own_epoch(
     connection: &mut PgConnection,
     holder: &str,
 ) -> Result<Option<i64>, sqlx::Error> {
@@ -114,14 +114,17 @@ pub(super) async fn own_epoch(
 
 /// The number and epoch of a sale that this process has not recorded yet. Where the ledger does not know it, it is given both, in
 /// the caller's transaction.
-pub(super) async fn know(connection: &mut PgConnection, sale: SaleId) -> Result<Known, RecordError> {
+pub(super) async fn find_or_add_sale(
+    connection: &mut PgConnection,
+    sale: SaleId,
+) -> Result<ClaimedSale, RecordError> {
     let id = sale.0.to_string();
     let found = sqlx::query(FIND_SALE).bind(&id).fetch_optional(&mut *connection).await?;
     if let Some(row) = found {
-        return Ok(Known { no: row.try_get("no")?, epoch: row.try_get("epoch")? });
+        return Ok(ClaimedSale { no: row.try_get("no")?, epoch: row.try_get("epoch")? });
     }
     let no: i64 = sqlx::query_scalar(NEXT_NO).fetch_one(&mut *connection).await?;
-    sqlx::query(ADD_SALE).bind(no).bind(&id).bind(sale_crc(no, sale)).execute(&mut *connection).await?;
+    sqlx::query(ADD_SALE).bind(no).bind(&id).bind(sale_checksum(no, sale)).execute(&mut *connection).await?;
     let epoch = sqlx::query_scalar(ADD_EPOCH).bind(no).fetch_one(connection).await?;
-    Ok(Known { no, epoch })
+    Ok(ClaimedSale { no, epoch })
 }

@@ -10,7 +10,7 @@ use std::{fmt, io};
 /// A statement that waits longer than its caller does is of no use; a client that has gone is noticed, and a transaction that
 /// is not ended holds its epoch's lock no longer than that. `synchronous_commit` is only ever made stricter: where the
 /// database would acknowledge before its disk has it, it is turned on; what waits for replicas is left to those who run it.
-const TERMS: &str = "
+const SESSION_SETTINGS: &str = "
 SELECT set_config(name, CASE WHEN name = 'synchronous_commit' THEN 'on' ELSE wanted END, false)
 FROM pg_settings
 JOIN (VALUES
@@ -24,9 +24,9 @@ WHERE name <> 'synchronous_commit' OR setting = wanted";
 
 /// Where a database is and as whom to enter it.
 #[derive(Clone)]
-pub struct Address(PgConnectOptions);
+pub struct PostgresAddress(PgConnectOptions);
 
-impl fmt::Debug for Address {
+impl fmt::Debug for PostgresAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Address(…)")
     }
@@ -37,7 +37,7 @@ impl fmt::Debug for Address {
 #[error("write an address such as postgres://user@host:5432/name")]
 pub struct BadAddress;
 
-impl Address {
+impl PostgresAddress {
     /// Reads a URL as `psql` takes it; what it does not say is taken from `PGHOST`, `PGPASSWORD` and so on.
     ///
     /// # Errors
@@ -57,19 +57,19 @@ impl Address {
     /// A new connection. Give it a limit: this waits as long as the network does.
     pub(super) async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
         let mut connection = self.0.connect().await?;
-        set_terms(&mut connection).await?;
+        apply_session_settings(&mut connection).await?;
         Ok(connection)
     }
 }
 
 /// Tells a new connection how long to wait, and how durable a commit is.
-pub(super) async fn set_terms(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    connection.execute(TERMS).await?;
+pub(super) async fn apply_session_settings(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    connection.execute(SESSION_SETTINGS).await?;
     Ok(())
 }
 
 /// The result of `work`, or an error when it takes longer.
-pub(super) async fn in_time<T, E: From<sqlx::Error>>(
+pub(super) async fn with_timeout<T, E: From<sqlx::Error>>(
     limit: Duration,
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
@@ -91,7 +91,7 @@ mod tests {
         for good in
             ["postgres://u:secret@h:1/d", "postgresql:///d?host=/run", "postgres://h/d?sslmode=require"]
         {
-            let address = Address::parse(good).unwrap();
+            let address = PostgresAddress::parse(good).unwrap();
             assert!(!format!("{address:?}").contains("secret"));
         }
         for bad in [
@@ -101,7 +101,7 @@ mod tests {
             "postgres://u:secret@h:port/d",
             "postgres://h/d?sslmode=maybe",
         ] {
-            let error = Address::parse(bad).unwrap_err();
+            let error = PostgresAddress::parse(bad).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("secret"));
         }
     }

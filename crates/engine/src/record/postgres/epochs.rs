@@ -1,11 +1,11 @@
 //! The epochs of sales that are decided outside of this process: kept beside the ledger, because its writers lock them. Raising
 //! one waits for the writers in flight, and counts anew where the sale stands. It never writes an event.
 
-use super::ANSWER_LIMIT;
-use super::claim::know;
-use super::connect::in_time;
+use super::ANSWER_TIMEOUT;
+use super::claim::find_or_add_sale;
+use super::connect::with_timeout;
 use super::reader::PostgresReader;
-use crate::record::{Epoch, Epochs, ReadError, RecordError};
+use crate::record::{Epoch, EpochStore, ReadError, RecordError};
 use futures::future::BoxFuture;
 use sale::SaleId;
 use sqlx::Row;
@@ -51,21 +51,21 @@ impl PostgresEpochs {
     }
 }
 
-impl Epochs for PostgresEpochs {
-    fn epoch(&self, sale: SaleId) -> BoxFuture<'_, Result<Option<Epoch>, ReadError>> {
+impl EpochStore for PostgresEpochs {
+    fn load_epoch(&self, sale: SaleId) -> BoxFuture<'_, Result<Option<Epoch>, ReadError>> {
         let pool = self.reader.pool().clone();
-        Box::pin(self.reader.room().run(async move {
+        Box::pin(self.reader.runtime().run(async move {
             let id = sale.0.to_string();
             let found =
-                in_time(ANSWER_LIMIT, sqlx::query_scalar(FIND).bind(id).fetch_optional(&pool)).await?;
+                with_timeout(ANSWER_TIMEOUT, sqlx::query_scalar(FIND).bind(id).fetch_optional(&pool)).await?;
             Ok(found.map(|epoch: i64| Epoch(epoch.cast_unsigned())))
         }))
     }
 
-    fn all(&self) -> BoxFuture<'_, Result<Vec<(SaleId, Epoch)>, ReadError>> {
+    fn list_epochs(&self) -> BoxFuture<'_, Result<Vec<(SaleId, Epoch)>, ReadError>> {
         let pool = self.reader.pool().clone();
-        Box::pin(self.reader.room().run(async move {
-            let rows = in_time(ANSWER_LIMIT, sqlx::query(ALL).fetch_all(&pool)).await?;
+        Box::pin(self.reader.runtime().run(async move {
+            let rows = with_timeout(ANSWER_TIMEOUT, sqlx::query(ALL).fetch_all(&pool)).await?;
             let epochs = rows.iter().map(|row| {
                 let (id, epoch): (String, i64) = (row.try_get("id")?, row.try_get("epoch")?);
                 let id = id.parse().map_err(|_| sqlx::Error::Decode("a sale's id is no UUID".into()))?;
@@ -75,9 +75,9 @@ impl Epochs for PostgresEpochs {
         }))
     }
 
-    fn raise(&self, sale: SaleId) -> BoxFuture<'_, Result<Epoch, ReadError>> {
+    fn raise_epoch(&self, sale: SaleId) -> BoxFuture<'_, Result<Epoch, ReadError>> {
         let pool = self.reader.pool().clone();
-        Box::pin(self.reader.room().run(in_time(ANSWER_LIMIT, async move {
+        Box::pin(self.reader.runtime().run(with_timeout(ANSWER_TIMEOUT, async move {
             let mut transaction = pool.begin_with(BEGIN).await?;
             let no = match sqlx::query_scalar::<_, i64>(NUMBER)
                 .bind(sale.0.to_string())
@@ -87,7 +87,7 @@ impl Epochs for PostgresEpochs {
                 Some(no) => no,
                 None => {
                     sqlx::query(LOCK_NEW).execute(&mut *transaction).await?;
-                    know(&mut transaction, sale).await.map_err(unreadable)?.no
+                    find_or_add_sale(&mut transaction, sale).await.map_err(into_read_error)?.no
                 }
             };
             sqlx::query(LOCK).bind(no).execute(&mut *transaction).await?;
@@ -98,7 +98,7 @@ impl Epochs for PostgresEpochs {
     }
 }
 
-fn unreadable(error: RecordError) -> ReadError {
+fn into_read_error(error: RecordError) -> ReadError {
     match error {
         RecordError::Ledger(error) => error,
         other => ReadError::Store(Box::new(other)),

@@ -6,30 +6,30 @@
 //! will ever have written. Nothing here is updated or deleted but epochs, and nothing here decides.
 
 mod claim;
+mod claim_watch;
 mod connect;
+mod entry_columns;
 mod epochs;
 mod reader;
-mod room;
-mod rows;
+mod runtime;
 mod schema;
 mod shared;
-mod watch;
 mod writer;
 
-pub use connect::{Address, BadAddress};
+pub use connect::{BadAddress, PostgresAddress};
 pub use epochs::PostgresEpochs;
 pub use reader::PostgresReader;
-pub use schema::make;
-pub use shared::{Fate, SharedWriter, Standing, Stretch};
+pub use schema::create_tables;
+pub use shared::{AppendResult, EventRange, SaleHead, SharedWriter};
 pub use writer::PostgresRecorder;
-pub(crate) use writer::is_cut;
+pub(crate) use writer::is_disconnected;
 
 use crate::record::{ReadError, RecordError};
 use std::time::Duration;
 
 /// How long an append, a probe or a page may take, connecting included: nobody waits longer for an answer. Beyond it they
 /// are told that it is not known to be done, and whether it is, is settled under the next epoch.
-const ANSWER_LIMIT: Duration = Duration::from_millis(1_500);
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 impl From<sqlx::Error> for RecordError {
     fn from(error: sqlx::Error) -> Self {

@@ -1,7 +1,7 @@
 //! The ledger's tables. They are made once, and never changed.
 
-use super::ANSWER_LIMIT;
-use super::connect::{Address, in_time};
+use super::ANSWER_TIMEOUT;
+use super::connect::{PostgresAddress, with_timeout};
 use crate::record::ReadError;
 use sqlx::{Connection, Executor, PgConnection};
 
@@ -61,12 +61,12 @@ WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off'";
 ///
 /// # Errors
 /// When the database cannot be reached or written, or holds the ledger of a newer version.
-pub async fn make(address: &Address) -> Result<(), ReadError> {
+pub async fn create_tables(address: &PostgresAddress) -> Result<(), ReadError> {
     let mut connection =
-        in_time(ANSWER_LIMIT, async { Ok::<_, ReadError>(address.connect().await?) }).await?;
+        with_timeout(ANSWER_TIMEOUT, async { Ok::<_, ReadError>(address.connect().await?) }).await?;
     let mut transaction = connection.begin().await?;
     transaction.execute(LOCK).await?;
-    if !is_there(&mut transaction).await? {
+    if !has_ledger(&mut transaction).await? {
         transaction.execute(TABLES).await?;
         transaction.execute(UNCOMPRESSED).await?;
         sqlx::query(WRITE_FORMAT).bind(FORMAT).execute(&mut *transaction).await?;
@@ -75,14 +75,14 @@ pub async fn make(address: &Address) -> Result<(), ReadError> {
         transaction.execute(HEADS).await?;
     }
     transaction.commit().await?;
-    check(&mut connection).await?;
+    check_format(&mut connection).await?;
     connection.close().await?;
     Ok(())
 }
 
 /// Refuses a database without a ledger, or with one that this version cannot read.
-pub(super) async fn check(connection: &mut PgConnection) -> Result<(), ReadError> {
-    if !is_there(connection).await? {
+pub(super) async fn check_format(connection: &mut PgConnection) -> Result<(), ReadError> {
+    if !has_ledger(connection).await? {
         return Err(ReadError::Missing { place: "the database".to_owned() });
     }
     let format: i64 = sqlx::query_scalar(READ_FORMAT).fetch_one(connection).await?;
@@ -93,7 +93,7 @@ pub(super) async fn check(connection: &mut PgConnection) -> Result<(), ReadError
 }
 
 /// Says in the log when the server's own settings break what a commit promises.
-pub(super) async fn tell_risks(connection: &mut PgConnection) -> Result<(), ReadError> {
+pub(super) async fn log_risks(connection: &mut PgConnection) -> Result<(), ReadError> {
     let risks: Option<String> = sqlx::query_scalar(RISKS).fetch_one(connection).await?;
     if let Some(settings) = risks {
         tracing::warn!(
@@ -104,6 +104,6 @@ pub(super) async fn tell_risks(connection: &mut PgConnection) -> Result<(), Read
     Ok(())
 }
 
-async fn is_there(connection: &mut PgConnection) -> Result<bool, ReadError> {
+async fn has_ledger(connection: &mut PgConnection) -> Result<bool, ReadError> {
     Ok(sqlx::query_scalar(FIND).fetch_one(connection).await?)
 }

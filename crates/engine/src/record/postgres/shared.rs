@@ -3,12 +3,12 @@
 //! events become durable in their order, whoever decided them, and the ledger has no gap. It decides nothing, waits for nobody's
 //! events, and claims nothing.
 
-use super::ANSWER_LIMIT;
-use super::connect::{Address, in_time};
-use super::rows::Rows;
-use crate::record::row::seq_of;
+use super::ANSWER_TIMEOUT;
+use super::connect::{PostgresAddress, with_timeout};
+use super::entry_columns::EntryColumns;
+use crate::record::row::event_seq;
 use crate::record::{Epoch, RecordError};
-use sale::{Entry, SaleId, Seq};
+use sale::{EventSeq, LedgerEntry, SaleId};
 use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection, Row};
 use std::collections::HashMap;
@@ -36,13 +36,13 @@ written AS (
 )
 SELECT l.no, l.epoch, l.head, f.no IS NOT NULL AS is_kept FROM locked l LEFT JOIN fit f ON f.no = l.no";
 
-const STANDINGS: &str = "
+const SELECT_HEADS: &str = "
 SELECT no, epoch, head FROM ledger_epochs WHERE no = ANY($1)";
 
 const NUMBERS: &str = "
 SELECT no, id::TEXT AS id FROM ledger_sales WHERE id = ANY($1::TEXT[]::UUID[])";
 
-const KEPT: &str = "
+const SELECT_RECORDED: &str = "
 SELECT key, crc FROM ledger_entries WHERE key = ANY($1)";
 
 /// Row 0 names who writes alone, and with what right. Those who share take it away.
@@ -51,42 +51,37 @@ UPDATE ledger_epochs SET epoch = epoch + 1, holder = NULL WHERE no = 0 AND holde
 
 /// Events of one sale that follow each other, and were decided under one epoch.
 #[derive(Clone, Copy, Debug)]
-pub struct Stretch<'a> {
-    /// Of which sale.
+pub struct EventRange<'a> {
     pub sale: SaleId,
-    /// Under which epoch.
     pub epoch: Epoch,
     /// The event that they follow.
-    pub before: Seq,
+    pub before: EventSeq,
     /// They themselves; never none.
-    pub entries: &'a [Entry],
+    pub entries: &'a [LedgerEntry],
 }
 
 /// What became of a [`Stretch`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// It is durable.
-    Kept,
+pub enum AppendResult {
+    Recorded,
     /// The ledger does not have yet what it follows; this is the last event that it has. Nothing was written.
-    Behind(Seq),
+    Behind(EventSeq),
     /// The ledger has some of it already, or all; this is the last event that it has. Nothing was written.
-    Ahead(Seq),
+    Ahead(EventSeq),
     /// Its epoch is over, or never was. Nothing was written, and nothing of it ever will be.
-    Over,
+    StaleEpoch,
 }
 
 /// Where a sale stands in the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// Its epoch.
+pub struct SaleHead {
     pub epoch: Epoch,
-    /// Its last event.
-    pub head: Seq,
+    pub head: EventSeq,
 }
 
 /// The writing side of a ledger that is shared.
 pub struct SharedWriter {
-    address: Address,
+    address: PostgresAddress,
     /// None at first and after a failure: what it was doing then is unknown.
     connection: Option<PgConnection>,
     /// The numbers of sales in the ledger.
@@ -98,12 +93,12 @@ impl SharedWriter {
     ///
     /// # Errors
     /// When the database cannot be reached, or holds no ledger.
-    pub async fn join(address: &Address) -> Result<Self, RecordError> {
+    pub async fn join(address: &PostgresAddress) -> Result<Self, RecordError> {
         let mut writer = Self { address: address.clone(), connection: None, numbers: HashMap::new() };
-        in_time(ANSWER_LIMIT * 2, async {
-            let connection = writer.connected().await?;
-            super::schema::check(connection).await?;
-            super::schema::tell_risks(connection).await?;
+        with_timeout(ANSWER_TIMEOUT * 2, async {
+            let connection = writer.ensure_connected().await?;
+            super::schema::check_format(connection).await?;
+            super::schema::log_risks(connection).await?;
             sqlx::query(SHARE).execute(connection).await?;
             Ok::<_, RecordError>(())
         })
@@ -115,17 +110,17 @@ impl SharedWriter {
     ///
     /// # Errors
     /// When the database fails; then each may have been written or not, and trying again tells. The connection is given up.
-    pub async fn write(&mut self, stretches: &[Stretch<'_>]) -> Result<Vec<Fate>, RecordError> {
-        self.learn_numbers(stretches.iter().map(|stretch| stretch.sale)).await?;
-        let mut wanted = Wanted::default();
-        let mut rows = Rows::default();
+    pub async fn write(&mut self, stretches: &[EventRange<'_>]) -> Result<Vec<AppendResult>, RecordError> {
+        self.load_numbers(stretches.iter().map(|stretch| stretch.sale)).await?;
+        let mut wanted = RangeColumns::default();
+        let mut rows = EntryColumns::default();
         for stretch in stretches {
             if let Some(no) = self.numbers.get(&stretch.sale) {
                 wanted.push(*no, stretch);
                 stretch.entries.iter().for_each(|entry| rows.push(*no, entry));
             }
         }
-        let connection = self.connected().await?;
+        let connection = self.ensure_connected().await?;
         let found = sqlx::query(APPEND)
             .bind(wanted.nos)
             .bind(wanted.epochs)
@@ -137,13 +132,15 @@ impl SharedWriter {
             .bind(rows.crcs)
             .fetch_all(connection)
             .await;
-        let found = self.settled(found.map_err(RecordError::from))?;
+        let found = self.settle_result(found.map_err(RecordError::from))?;
         let found =
-            found.iter().map(|row| Ok((row.try_get("no")?, (standing(row)?, row.try_get("is_kept")?))));
-        let found = found.collect::<Result<HashMap<i64, (Option<Standing>, bool)>, sqlx::Error>>()?;
-        let fate = |stretch: &Stretch<'_>| {
+            found.iter().map(|row| Ok((row.try_get("no")?, (decode_head(row)?, row.try_get("is_kept")?))));
+        let found = found.collect::<Result<HashMap<i64, (Option<SaleHead>, bool)>, sqlx::Error>>()?;
+        let fate = |stretch: &EventRange<'_>| {
             let found = self.numbers.get(&stretch.sale).and_then(|no| found.get(no));
-            found.map_or(Fate::Over, |(standing, is_kept)| fate(stretch, *standing, *is_kept))
+            found.map_or(AppendResult::StaleEpoch, |(standing, is_kept)| {
+                append_result(stretch, *standing, *is_kept)
+            })
         };
         Ok(stretches.iter().map(fate).collect())
     }
@@ -152,14 +149,14 @@ impl SharedWriter {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn standings(&mut self, sales: &[SaleId]) -> Result<HashMap<SaleId, Standing>, RecordError> {
-        self.learn_numbers(sales.iter().copied()).await?;
+    pub async fn load_heads(&mut self, sales: &[SaleId]) -> Result<HashMap<SaleId, SaleHead>, RecordError> {
+        self.load_numbers(sales.iter().copied()).await?;
         let nos: Vec<i64> = sales.iter().filter_map(|sale| self.numbers.get(sale).copied()).collect();
-        let connection = self.connected().await?;
-        let found = sqlx::query(STANDINGS).bind(nos).fetch_all(connection).await;
-        let found = self.settled(found.map_err(RecordError::from))?;
-        let found = found.iter().map(|row| Ok((row.try_get("no")?, standing(row)?)));
-        let found = found.collect::<Result<HashMap<i64, Option<Standing>>, sqlx::Error>>()?;
+        let connection = self.ensure_connected().await?;
+        let found = sqlx::query(SELECT_HEADS).bind(nos).fetch_all(connection).await;
+        let found = self.settle_result(found.map_err(RecordError::from))?;
+        let found = found.iter().map(|row| Ok((row.try_get("no")?, decode_head(row)?)));
+        let found = found.collect::<Result<HashMap<i64, Option<SaleHead>>, sqlx::Error>>()?;
         let of = |sale: &SaleId| Some((*sale, (*found.get(self.numbers.get(sale)?)?)?));
         Ok(sales.iter().filter_map(of).collect())
     }
@@ -169,18 +166,22 @@ impl SharedWriter {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn kept(&mut self, sale: SaleId, entries: &[Entry]) -> Result<Option<Seq>, RecordError> {
-        self.learn_numbers([sale].into_iter()).await?;
+    pub async fn last_recorded(
+        &mut self,
+        sale: SaleId,
+        entries: &[LedgerEntry],
+    ) -> Result<Option<EventSeq>, RecordError> {
+        self.load_numbers([sale].into_iter()).await?;
         let Some(no) = self.numbers.get(&sale).copied() else { return Ok(None) };
-        let mut rows = Rows::default();
+        let mut rows = EntryColumns::default();
         entries.iter().for_each(|entry| rows.push(no, entry));
-        let connection = self.connected().await?;
-        let found = sqlx::query(KEPT).bind(&rows.keys).fetch_all(connection).await;
-        let found = self.settled(found.map_err(RecordError::from))?;
+        let connection = self.ensure_connected().await?;
+        let found = sqlx::query(SELECT_RECORDED).bind(&rows.keys).fetch_all(connection).await;
+        let found = self.settle_result(found.map_err(RecordError::from))?;
         let found = found.iter().map(|row| Ok((row.try_get("key")?, row.try_get("crc")?)));
         let found = found.collect::<Result<HashMap<i64, i64>, sqlx::Error>>()?;
         let are_kept = rows.keys.iter().zip(&rows.crcs).take_while(|(key, crc)| found.get(key) == Some(crc));
-        Ok(are_kept.last().map(|(key, _)| seq_of(*key)))
+        Ok(are_kept.last().map(|(key, _)| event_seq(*key)))
     }
 
     /// Tries whether a row fits, and takes it back.
@@ -188,29 +189,29 @@ impl SharedWriter {
     /// # Errors
     /// When none would.
     pub async fn probe(&mut self) -> Result<(), RecordError> {
-        let probed = in_time(ANSWER_LIMIT, async {
-            let mut transaction = self.connected().await?.begin().await?;
-            sqlx::query(super::writer::TRY).execute(&mut *transaction).await?;
+        let probed = with_timeout(ANSWER_TIMEOUT, async {
+            let mut transaction = self.ensure_connected().await?.begin().await?;
+            sqlx::query(super::writer::PROBE_ROW).execute(&mut *transaction).await?;
             Ok(transaction.rollback().await?)
         });
         let probed = probed.await;
-        self.settled(probed)
+        self.settle_result(probed)
     }
 
     /// Lets go of the connection, whose state is unknown when somebody gave up waiting.
-    pub fn give_up(&mut self) {
+    pub fn drop_connection(&mut self) {
         self.connection = None;
     }
 
-    async fn learn_numbers(&mut self, sales: impl Iterator<Item = SaleId>) -> Result<(), RecordError> {
+    async fn load_numbers(&mut self, sales: impl Iterator<Item = SaleId>) -> Result<(), RecordError> {
         let unknown: Vec<String> =
             sales.filter(|sale| !self.numbers.contains_key(sale)).map(|sale| sale.0.to_string()).collect();
         if unknown.is_empty() {
             return Ok(());
         }
-        let connection = self.connected().await?;
+        let connection = self.ensure_connected().await?;
         let found = sqlx::query(NUMBERS).bind(unknown).fetch_all(connection).await;
-        for row in self.settled(found.map_err(RecordError::from))? {
+        for row in self.settle_result(found.map_err(RecordError::from))? {
             let id: String = row.try_get("id")?;
             let id = id.parse().map_err(|_| sqlx::Error::Decode("a sale's id is no UUID".into()))?;
             self.numbers.insert(id, row.try_get("no")?);
@@ -218,7 +219,7 @@ impl SharedWriter {
         Ok(())
     }
 
-    async fn connected(&mut self) -> Result<&mut PgConnection, RecordError> {
+    async fn ensure_connected(&mut self) -> Result<&mut PgConnection, RecordError> {
         let made = match self.connection.take() {
             Some(made) => made,
             None => self.address.connect().await?,
@@ -226,7 +227,7 @@ impl SharedWriter {
         Ok(self.connection.insert(made))
     }
 
-    fn settled<T>(&mut self, result: Result<T, RecordError>) -> Result<T, RecordError> {
+    fn settle_result<T>(&mut self, result: Result<T, RecordError>) -> Result<T, RecordError> {
         if result.is_err() {
             self.connection = None;
         }
@@ -236,15 +237,15 @@ impl SharedWriter {
 
 /// The stretches by column, as the statement takes them.
 #[derive(Default)]
-struct Wanted {
+struct RangeColumns {
     nos: Vec<i64>,
     epochs: Vec<i64>,
     befores: Vec<i64>,
     lasts: Vec<i64>,
 }
 
-impl Wanted {
-    fn push(&mut self, no: i64, stretch: &Stretch<'_>) {
+impl RangeColumns {
+    fn push(&mut self, no: i64, stretch: &EventRange<'_>) {
         let last = stretch.entries.last().map_or(stretch.before, |entry| entry.seq);
         self.nos.push(no);
         self.epochs.push(stretch.epoch.0.cast_signed());
@@ -254,21 +255,22 @@ impl Wanted {
 }
 
 /// Where a row says that a sale stands; nowhere when nobody has shared it yet.
-fn standing(row: &PgRow) -> Result<Option<Standing>, sqlx::Error> {
+fn decode_head(row: &PgRow) -> Result<Option<SaleHead>, sqlx::Error> {
     let (epoch, head): (i64, Option<i64>) = (row.try_get("epoch")?, row.try_get("head")?);
-    Ok(head.map(|head| Standing { epoch: Epoch(epoch.cast_unsigned()), head: Seq(head.cast_unsigned()) }))
+    Ok(head
+        .map(|head| SaleHead { epoch: Epoch(epoch.cast_unsigned()), head: EventSeq(head.cast_unsigned()) }))
 }
 
-fn fate(stretch: &Stretch<'_>, standing: Option<Standing>, is_kept: bool) -> Fate {
+fn append_result(stretch: &EventRange<'_>, standing: Option<SaleHead>, is_kept: bool) -> AppendResult {
     match standing {
-        _ if is_kept => Fate::Kept,
-        Some(Standing { epoch, head }) if epoch == stretch.epoch => {
+        _ if is_kept => AppendResult::Recorded,
+        Some(SaleHead { epoch, head }) if epoch == stretch.epoch => {
             if head < stretch.before {
-                Fate::Behind(head)
+                AppendResult::Behind(head)
             } else {
-                Fate::Ahead(head)
+                AppendResult::Ahead(head)
             }
         }
-        _ => Fate::Over,
+        _ => AppendResult::StaleEpoch,
     }
 }

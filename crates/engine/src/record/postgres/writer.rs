@@ -1,13 +1,13 @@
 //! Appends batches: one statement, one way there and back, one commit. It never waits longer than its callers would.
 
-use super::ANSWER_LIMIT;
-use super::claim::{Claim, Known, WHOLE, know, take_over};
-use super::connect::{Address, in_time};
+use super::ANSWER_TIMEOUT;
+use super::claim::{ClaimedSale, LEDGER_ROW, LedgerClaim, claim_ledger, find_or_add_sale};
+use super::claim_watch::watch_claim;
+use super::connect::{PostgresAddress, with_timeout};
+use super::entry_columns::EntryColumns;
 use super::reader::PostgresReader;
-use super::rows::Rows;
-use super::watch::watch;
-use crate::record::row::{key, no_of, seq_of};
-use crate::record::{Batch, Record, RecordError};
+use crate::record::row::{event_seq, row_key, sale_number};
+use crate::record::{Batch, LedgerRecorder, RecordError};
 use sale::SaleId;
 use sqlx::postgres::PgDatabaseError;
 use sqlx::{Connection, PgConnection};
@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::watch::Receiver;
 
 /// Between two tries to get through to a database that restarts.
-const RETRY_EVERY: Duration = Duration::from_millis(50);
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// All rows of a batch, or none: the epochs are locked first, in one order for all who lock them, and a row is inserted only
 /// when all of them are what they were. One whose raising is under way is waited for, and then looked at as it has become.
@@ -32,25 +32,25 @@ WHERE (
 ) = cardinality($5)";
 
 /// A row that no event ever has; it is taken back.
-pub(super) const TRY: &str = "INSERT INTO ledger_entries (key, at, body, crc) VALUES (0, 0, '', 0)";
+pub(super) const PROBE_ROW: &str = "INSERT INTO ledger_entries (key, at, body, crc) VALUES (0, 0, '', 0)";
 
 const COUNT: &str = "SELECT count(*) FROM ledger_entries WHERE key = ANY($1)";
 
 /// The writing side of a ledger that this process has claimed; see [`crate::start_on_postgres`].
 pub struct PostgresRecorder {
-    address: Address,
-    claim: Claim,
+    address: PostgresAddress,
+    claim: LedgerClaim,
     /// None at first and after a failure: what it was doing then is unknown.
     connection: Option<PgConnection>,
     /// Becomes true when somebody else has the ledger.
-    lost: Receiver<bool>,
+    taken_over: Receiver<bool>,
     is_taken_over: bool,
 }
 
 /// A batch by column, as the statement takes it.
 #[derive(Default)]
-struct Columns {
-    rows: Rows,
+struct BatchColumns {
+    rows: EntryColumns,
     /// The epochs under which they were decided.
     nos: Vec<i64>,
     epochs: Vec<i64>,
@@ -61,62 +61,65 @@ impl PostgresRecorder {
     ///
     /// # Errors
     /// When there is no ledger, or the database cannot be reached.
-    pub async fn claim(address: &Address, reader: &PostgresReader) -> Result<Self, RecordError> {
+    pub async fn claim(address: &PostgresAddress, reader: &PostgresReader) -> Result<Self, RecordError> {
         let entered = address.clone();
-        let claim = reader.room().run(async move { take_over(&entered).await }).await?;
-        let lost = watch(reader, claim.holder());
-        Ok(Self { address: address.clone(), claim, connection: None, lost, is_taken_over: false })
+        let claim = reader.runtime().run(async move { claim_ledger(&entered).await }).await?;
+        let lost = watch_claim(reader, claim.holder());
+        Ok(Self { address: address.clone(), claim, connection: None, taken_over: lost, is_taken_over: false })
     }
 
     /// Tries until the batch is recorded, or was refused, or the caller loses patience. A connection that broke says nothing of
     /// the batch: a new epoch settles whether it was kept.
-    async fn append_surely(&mut self, batch: &Batch) -> Result<(), RecordError> {
+    async fn append_with_retries(&mut self, batch: &Batch) -> Result<(), RecordError> {
         let mut is_unsettled = false;
         loop {
-            let tried =
-                if is_unsettled { self.append_again(batch).await } else { self.append_once(batch).await };
+            let tried = if is_unsettled {
+                self.append_after_disconnect(batch).await
+            } else {
+                self.append_once(batch).await
+            };
             match tried {
-                Err(RecordError::Store(error)) if is_cut(error.as_ref()) => {
+                Err(RecordError::Store(error)) if is_disconnected(error.as_ref()) => {
                     self.connection = None;
                     is_unsettled = true;
-                    tokio::time::sleep(RETRY_EVERY).await;
+                    tokio::time::sleep(RETRY_INTERVAL).await;
                 }
                 settled => return settled,
             }
         }
     }
 
-    async fn append_again(&mut self, batch: &Batch) -> Result<(), RecordError> {
-        self.renew().await?;
-        if self.is_kept(batch).await? { Ok(()) } else { self.append_once(batch).await }
+    async fn append_after_disconnect(&mut self, batch: &Batch) -> Result<(), RecordError> {
+        self.renew_claim().await?;
+        if self.is_recorded(batch).await? { Ok(()) } else { self.append_once(batch).await }
     }
 
     async fn append_once(&mut self, batch: &Batch) -> Result<(), RecordError> {
-        let connection = connected(&mut self.connection, &self.address).await?;
-        let mut fresh: Vec<(SaleId, Known)> = Vec::new();
+        let connection = ensure_connected(&mut self.connection, &self.address).await?;
+        let mut fresh: Vec<(SaleId, ClaimedSale)> = Vec::new();
         let unknown = batch.sales.iter().filter(|(sale, _)| !self.claim.sales.contains_key(sale));
         let unknown: Vec<SaleId> = unknown.map(|(sale, _)| *sale).collect();
         let inserted = if unknown.is_empty() {
-            insert(connection, Columns::of(&self.claim, &fresh, batch)).await
+            insert_columns(connection, BatchColumns::from_batch(&self.claim, &fresh, batch)).await
         } else {
             let mut transaction = connection.begin().await?;
             for sale in unknown {
-                fresh.push((sale, know(&mut transaction, sale).await?));
+                fresh.push((sale, find_or_add_sale(&mut transaction, sale).await?));
             }
-            let columns = Columns::of(&self.claim, &fresh, batch);
-            match insert(&mut transaction, columns).await {
+            let columns = BatchColumns::from_batch(&self.claim, &fresh, batch);
+            match insert_columns(&mut transaction, columns).await {
                 Ok(()) => Ok(transaction.commit().await?),
                 refused => refused,
             }
         };
-        inserted.map_err(|error| self.told(error, &fresh))?;
+        inserted.map_err(|error| self.explain_collision(error, &fresh))?;
         self.claim.sales.extend(fresh);
         Ok(())
     }
 
     /// Whether a batch whose append broke off was kept: all of it was, or nothing. Call it under a new epoch.
-    async fn is_kept(&mut self, batch: &Batch) -> Result<bool, RecordError> {
-        let connection = connected(&mut self.connection, &self.address).await?;
+    async fn is_recorded(&mut self, batch: &Batch) -> Result<bool, RecordError> {
+        let connection = ensure_connected(&mut self.connection, &self.address).await?;
         let Some((sale, entries)) = batch.sales.iter().find(|(_, entries)| !entries.is_empty()) else {
             return Ok(true);
         };
@@ -124,34 +127,34 @@ impl PostgresRecorder {
             Some(known) => known.no,
             None => {
                 let mut transaction = connection.begin().await?;
-                let known = know(&mut transaction, *sale).await?;
+                let known = find_or_add_sale(&mut transaction, *sale).await?;
                 transaction.rollback().await?;
                 known.no
             }
         };
-        let keys: Vec<i64> = entries.iter().map(|entry| key(no, entry.seq)).collect();
+        let keys: Vec<i64> = entries.iter().map(|entry| row_key(no, entry.seq)).collect();
         let kept: i64 = sqlx::query_scalar(COUNT).bind(&keys).fetch_one(connection).await?;
         Ok(kept > 0)
     }
 
-    async fn renew(&mut self) -> Result<(), RecordError> {
-        let connection = connected(&mut self.connection, &self.address).await?;
+    async fn renew_claim(&mut self) -> Result<(), RecordError> {
+        let connection = ensure_connected(&mut self.connection, &self.address).await?;
         self.claim.renew(connection).await
     }
 
     /// A refused key by its sale and number.
-    fn told(&self, error: RecordError, fresh: &[(SaleId, Known)]) -> RecordError {
+    fn explain_collision(&self, error: RecordError, fresh: &[(SaleId, ClaimedSale)]) -> RecordError {
         let RecordError::Store(source) = &error else { return error };
-        let Some(key) = refused_key(source.as_ref()) else { return error };
+        let Some(key) = colliding_key(source.as_ref()) else { return error };
         let known = self.claim.sales.iter().chain(fresh.iter().map(|(sale, known)| (sale, known)));
-        match known.into_iter().find(|(_, known)| known.no == no_of(key)) {
-            Some((sale, _)) => RecordError::Collision { sale: *sale, seq: seq_of(key) },
+        match known.into_iter().find(|(_, known)| known.no == sale_number(key)) {
+            Some((sale, _)) => RecordError::Collision { sale: *sale, seq: event_seq(key) },
             None => error,
         }
     }
 
     /// Lets go of a connection whose state is unknown, and remembers for good that the ledger is another's.
-    fn settled(&mut self, result: Result<(), RecordError>) -> Result<(), RecordError> {
+    fn settle_result(&mut self, result: Result<(), RecordError>) -> Result<(), RecordError> {
         if let Err(error) = &result {
             self.connection = None;
             self.is_taken_over |= matches!(error, RecordError::TakenOver);
@@ -160,13 +163,13 @@ impl PostgresRecorder {
     }
 }
 
-impl Record for PostgresRecorder {
+impl LedgerRecorder for PostgresRecorder {
     async fn append(&mut self, batch: &Batch) -> Result<(), RecordError> {
         if self.is_taken_over {
             return Err(RecordError::TakenOver);
         }
-        let appended = in_time(ANSWER_LIMIT, self.append_surely(batch)).await;
-        self.settled(appended)
+        let appended = with_timeout(ANSWER_TIMEOUT, self.append_with_retries(batch)).await;
+        self.settle_result(appended)
     }
 
     /// Begins a new epoch, so that a failed append that is still on its way will be refused, and tries whether a row fits.
@@ -174,18 +177,19 @@ impl Record for PostgresRecorder {
         if self.is_taken_over {
             return Err(RecordError::TakenOver);
         }
-        let probed = in_time(ANSWER_LIMIT, async {
-            self.renew().await?;
-            let mut transaction = connected(&mut self.connection, &self.address).await?.begin().await?;
-            sqlx::query(TRY).execute(&mut *transaction).await?;
+        let probed = with_timeout(ANSWER_TIMEOUT, async {
+            self.renew_claim().await?;
+            let mut transaction =
+                ensure_connected(&mut self.connection, &self.address).await?.begin().await?;
+            sqlx::query(PROBE_ROW).execute(&mut *transaction).await?;
             Ok(transaction.rollback().await?)
         });
         let probed = probed.await;
-        self.settled(probed)
+        self.settle_result(probed)
     }
 
-    async fn taken_over(&mut self) {
-        if self.is_taken_over || self.lost.wait_for(|lost| *lost).await.is_ok() {
+    async fn wait_until_taken_over(&mut self) {
+        if self.is_taken_over || self.taken_over.wait_for(|lost| *lost).await.is_ok() {
             self.is_taken_over = true;
         } else {
             // Nobody watches any more.
@@ -194,31 +198,31 @@ impl Record for PostgresRecorder {
     }
 }
 
-impl Columns {
+impl BatchColumns {
     /// `fresh` are sales that the claim does not know yet.
-    fn of(claim: &Claim, fresh: &[(SaleId, Known)], batch: &Batch) -> Self {
+    fn from_batch(claim: &LedgerClaim, fresh: &[(SaleId, ClaimedSale)], batch: &Batch) -> Self {
         let mut columns = Self::default();
-        columns.claim(Known { no: WHOLE, epoch: claim.epoch });
+        columns.push_epoch(ClaimedSale { no: LEDGER_ROW, epoch: claim.epoch });
         for (sale, entries) in &batch.sales {
             let fresh = || fresh.iter().find(|(id, _)| id == sale).map(|(_, known)| known);
             if let Some(known) = claim.sales.get(sale).or_else(fresh) {
-                columns.claim(*known);
+                columns.push_epoch(*known);
                 entries.iter().for_each(|entry| columns.rows.push(known.no, entry));
             }
         }
         columns
     }
 
-    fn claim(&mut self, known: Known) {
+    fn push_epoch(&mut self, known: ClaimedSale) {
         self.nos.push(known.no);
         self.epochs.push(known.epoch);
     }
 }
 
 /// The connection, made if there is none.
-async fn connected<'c>(
+async fn ensure_connected<'c>(
     connection: &'c mut Option<PgConnection>,
-    address: &Address,
+    address: &PostgresAddress,
 ) -> Result<&'c mut PgConnection, RecordError> {
     let made = match connection.take() {
         Some(made) => made,
@@ -227,7 +231,7 @@ async fn connected<'c>(
     Ok(connection.insert(made))
 }
 
-async fn insert(connection: &mut PgConnection, columns: Columns) -> Result<(), RecordError> {
+async fn insert_columns(connection: &mut PgConnection, columns: BatchColumns) -> Result<(), RecordError> {
     let rows = columns.rows.keys.len() as u64;
     let done = sqlx::query(APPEND)
         .bind(columns.rows.keys)
@@ -242,7 +246,7 @@ async fn insert(connection: &mut PgConnection, columns: Columns) -> Result<(), R
 }
 
 /// True when the connection broke, or the database has none to give, is going down or coming up: then it may be asked again.
-pub(crate) fn is_cut(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+pub(crate) fn is_disconnected(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
     match error.downcast_ref::<sqlx::Error>() {
         Some(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) => true,
         // Connection exceptions; too many connections; shut down, crashed, starting, dropped, idle.
@@ -254,7 +258,7 @@ pub(crate) fn is_cut(error: &(dyn std::error::Error + Send + Sync + 'static)) ->
 }
 
 /// The key that the ledger has already.
-fn refused_key(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Option<i64> {
+fn colliding_key(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Option<i64> {
     let Some(sqlx::Error::Database(error)) = error.downcast_ref::<sqlx::Error>() else { return None };
     let error = error.try_downcast_ref::<PgDatabaseError>()?;
     if !(error.code() == "23505" && error.table() == Some("ledger_entries")) {

@@ -20,7 +20,7 @@ const COMMITS_LEFT_MAX: u64 = 2;
 
 /// What is wrong with a log.
 #[derive(Debug, thiserror::Error)]
-enum Damage {
+enum LogDamage {
     #[error("its header does not fit its checksum, and it is not empty")]
     Header,
     #[error("byte {at} does not fit its checksum, and {commits} committed batches follow")]
@@ -39,75 +39,76 @@ pub fn check_log(folder: &Path) -> Result<(), ReadError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(ReadError::Store(Box::new(error))),
     };
-    match damage(BufReader::with_capacity(1 << 20, file)) {
+    match find_damage(BufReader::with_capacity(1 << 20, file)) {
         Ok(None) => Ok(()),
         Ok(Some(damage)) => Err(ReadError::Corrupt { file: name, cause: Box::new(damage) }),
         Err(error) => Err(ReadError::Store(Box::new(error))),
     }
 }
 
-fn damage(mut log: impl io::Read) -> io::Result<Option<Damage>> {
+fn find_damage(mut log: impl io::Read) -> io::Result<Option<LogDamage>> {
     let mut header = [0; HEADER_LEN];
-    if !filled(&mut log, &mut header)? {
+    if !read_full(&mut log, &mut header)? {
         return Ok(None);
     }
-    let mut sum = Sum { big_endian: word(&header, 0) == MAGIC | 1, low: 0, high: 0 };
+    let mut sum = LogChecksum { big_endian: read_word(&header, 0) == MAGIC | 1, low: 0, high: 0 };
     sum.add(&header[..24]);
-    let page_len = word(&header, 8) as usize;
-    let sane =
-        word(&header, 0) & !1 == MAGIC && (512..=65_536).contains(&page_len) && page_len.is_power_of_two();
-    if !sane || !sum.is(&header[24..]) {
+    let page_len = read_word(&header, 8) as usize;
+    let sane = read_word(&header, 0) & !1 == MAGIC
+        && (512..=65_536).contains(&page_len)
+        && page_len.is_power_of_two();
+    if !sane || !sum.matches(&header[24..]) {
         let empty = header == [0; HEADER_LEN] && is_all_zeros(log)?;
-        return Ok(if empty { None } else { Some(Damage::Header) });
+        return Ok(if empty { None } else { Some(LogDamage::Header) });
     }
 
     let mut frame = vec![0; FRAME_HEADER_LEN + page_len];
     let mut bad_at = None;
     let (mut at, mut commits) = (HEADER_LEN as u64, 0);
-    while filled(&mut log, &mut frame)? {
+    while read_full(&mut log, &mut frame)? {
         let of_this_log = frame[8..16] == header[16..24];
         if bad_at.is_none() {
             sum.add(&frame[..8]);
             sum.add(&frame[FRAME_HEADER_LEN..]);
-            if !of_this_log || !sum.is(&frame[16..24]) {
+            if !of_this_log || !sum.matches(&frame[16..24]) {
                 bad_at = Some(at);
             }
         }
-        if bad_at.is_some_and(|bad_at| at > bad_at) && of_this_log && word(&frame, 4) != 0 {
+        if bad_at.is_some_and(|bad_at| at > bad_at) && of_this_log && read_word(&frame, 4) != 0 {
             commits += 1;
         }
         at += frame.len() as u64;
     }
-    Ok(bad_at.filter(|_| commits > COMMITS_LEFT_MAX).map(|at| Damage::Frame { at, commits }))
+    Ok(bad_at.filter(|_| commits > COMMITS_LEFT_MAX).map(|at| LogDamage::Frame { at, commits }))
 }
 
 /// SQLite's running sum over pairs of words.
-struct Sum {
+struct LogChecksum {
     big_endian: bool,
     low: u32,
     high: u32,
 }
 
-impl Sum {
+impl LogChecksum {
     fn add(&mut self, bytes: &[u8]) {
         for pair in bytes.chunks_exact(8) {
-            self.low = self.low.wrapping_add(self.word(pair, 0)).wrapping_add(self.high);
-            self.high = self.high.wrapping_add(self.word(pair, 4)).wrapping_add(self.low);
+            self.low = self.low.wrapping_add(self.read_word(pair, 0)).wrapping_add(self.high);
+            self.high = self.high.wrapping_add(self.read_word(pair, 4)).wrapping_add(self.low);
         }
     }
 
-    fn word(&self, bytes: &[u8], at: usize) -> u32 {
-        let word = word(bytes, at);
+    fn read_word(&self, bytes: &[u8], at: usize) -> u32 {
+        let word = read_word(bytes, at);
         if self.big_endian { word } else { word.swap_bytes() }
     }
 
     /// True when this is the sum that stands in `bytes`.
-    fn is(&self, bytes: &[u8]) -> bool {
-        (self.low, self.high) == (word(bytes, 0), word(bytes, 4))
+    fn matches(&self, bytes: &[u8]) -> bool {
+        (self.low, self.high) == (read_word(bytes, 0), read_word(bytes, 4))
     }
 }
 
-fn word(bytes: &[u8], at: usize) -> u32 {
+fn read_word(bytes: &[u8], at: usize) -> u32 {
     let mut word = [0; 4];
     word.copy_from_slice(&bytes[at..at + 4]);
     u32::from_be_bytes(word)
@@ -125,7 +126,7 @@ fn is_all_zeros(mut log: impl io::Read) -> io::Result<bool> {
 }
 
 /// Reads exactly as much as fits, or says that there is not so much.
-fn filled(log: &mut impl io::Read, into: &mut [u8]) -> io::Result<bool> {
+fn read_full(log: &mut impl io::Read, into: &mut [u8]) -> io::Result<bool> {
     match log.read_exact(into) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),

@@ -1,14 +1,14 @@
 //! Reads `ledger.db`: for followers, for the fold at the start, for `doorbuster verify`. Checks every row's sum. Needs no
 //! lock: it reads beside a running engine, and after one that was killed.
 
-use super::mend::{TornEnd, by_sale, torn_ends};
 use super::open_read_only;
-use super::row::{number_of, read_page, sales, walk};
+use super::repair::{TornTail, find_torn_tails, torn_keys};
+use super::row::{find_sale_number, load_sales, read_page, scan_pages};
 use crate::record::row::PAGES_AHEAD;
-use crate::record::{Page, Read, ReadError};
+use crate::record::{LedgerPage, LedgerReader, ReadError};
 use futures::future::BoxFuture;
 use rusqlite::Connection;
-use sale::{Entry, SaleId, Seq};
+use sale::{EventSeq, LedgerEntry, SaleId};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::mpsc;
@@ -36,20 +36,20 @@ impl SqliteReader {
     ///
     /// # Errors
     /// When more rows are damaged at the end than a power loss explains, or the file cannot be read.
-    pub fn torn_ends(&self) -> Result<Vec<TornEnd>, ReadError> {
-        self.with(torn_ends)
+    pub fn find_torn_tails(&self) -> Result<Vec<TornTail>, ReadError> {
+        self.with_connection(find_torn_tails)
     }
 
     /// As [`Read::scan`], of a ledger without its torn ends.
     #[must_use]
-    pub fn scan_without(&self, torn: &[TornEnd]) -> mpsc::Receiver<Result<Page, ReadError>> {
+    pub fn scan_without(&self, torn: &[TornTail]) -> mpsc::Receiver<Result<LedgerPage, ReadError>> {
         let (pages, receiver) = mpsc::channel(PAGES_AHEAD);
-        let (folder, torn) = (self.folder.clone(), by_sale(torn));
+        let (folder, torn) = (self.folder.clone(), torn_keys(torn));
         let spawned = std::thread::Builder::new().name("ledger-scan".into()).spawn({
             let pages = pages.clone();
             move || {
                 let scanned = open_read_only(&folder).and_then(|connection| {
-                    walk(&connection, &torn, |page| pages.blocking_send(Ok(page)).is_ok())
+                    scan_pages(&connection, &torn, |page| pages.blocking_send(Ok(page)).is_ok())
                 });
                 if let Err(error) = scanned {
                     // Nobody listens any more: nobody needs to know.
@@ -63,7 +63,10 @@ impl SqliteReader {
         receiver
     }
 
-    fn with<T>(&self, work: impl FnOnce(&Connection) -> Result<T, ReadError>) -> Result<T, ReadError> {
+    fn with_connection<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = match idle {
             Some(connection) => connection,
@@ -78,24 +81,29 @@ impl SqliteReader {
     }
 }
 
-impl Read for SqliteReader {
-    fn sales(&self) -> BoxFuture<'_, Result<Vec<SaleId>, ReadError>> {
+impl LedgerReader for SqliteReader {
+    fn list_sales(&self) -> BoxFuture<'_, Result<Vec<SaleId>, ReadError>> {
         Box::pin(async {
-            let sales = self.with(sales)?;
+            let sales = self.with_connection(load_sales)?;
             Ok(sales.into_iter().map(|(_, sale)| sale).collect())
         })
     }
 
-    fn read(&self, sale: SaleId, after: Seq, limit: usize) -> BoxFuture<'_, Result<Vec<Entry>, ReadError>> {
+    fn read_entries(
+        &self,
+        sale: SaleId,
+        after: EventSeq,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<LedgerEntry>, ReadError>> {
         Box::pin(async move {
-            self.with(|connection| match number_of(connection, sale)? {
+            self.with_connection(|connection| match find_sale_number(connection, sale)? {
                 Some(no) => read_page(connection, (no, sale), after, limit),
                 None => Ok(Vec::new()),
             })
         })
     }
 
-    fn scan(&self) -> mpsc::Receiver<Result<Page, ReadError>> {
+    fn scan(&self) -> mpsc::Receiver<Result<LedgerPage, ReadError>> {
         self.scan_without(&[])
     }
 }

@@ -1,11 +1,11 @@
 //! Appends batches to `ledger.db`, and copies its log back into the file on a thread of its own.
 
-use super::row::{Blob, sales};
-use super::{FILE, LOG_BYTES, checkpoint, open};
-use crate::record::row::{crc, key, sale_crc};
-use crate::record::{Batch, Record, RecordError, encode_event};
+use super::row::{UuidBlob, load_sales};
+use super::{FILE, LOG_BYTES, checkpoint, open_for_writing};
+use crate::record::row::{row_checksum, row_key, sale_checksum};
+use crate::record::{Batch, LedgerRecorder, RecordError, encode_event};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
-use sale::{Entry, SaleId};
+use sale::{LedgerEntry, SaleId};
 use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::io::{self, Read as _};
@@ -17,12 +17,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How often the log is copied back into the file.
-const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
+const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(500);
 /// A log this long, in bytes, is copied back by the recorder itself: under a load without a pause the other thread never
 /// gets to the end of it, and it would never begin anew.
 const LOG_BYTES_MAX: u64 = LOG_BYTES / 4 * 3;
 /// How many batches pass between two looks at the log.
-const LOOK_EVERY: u32 = 64;
+const BATCHES_PER_CHECK: u32 = 64;
 
 /// The writing side of one machine's ledger. There is one; see [`crate::start_embedded`] for the lock that says so.
 pub struct SqliteRecorder {
@@ -34,8 +34,8 @@ pub struct SqliteRecorder {
     log_may_be_short: bool,
     /// The log's length when it was last copied back, in bytes; the checkpointer tells.
     log_bytes: Arc<AtomicU64>,
-    batches_until_look: u32,
-    _checkpointer: Checkpointer,
+    batches_until_check: u32,
+    _checkpointer: WalCheckpointer,
 }
 
 impl SqliteRecorder {
@@ -44,8 +44,8 @@ impl SqliteRecorder {
     /// # Errors
     /// When the file cannot be opened or is not a ledger.
     pub fn open(folder: &Path) -> Result<Self, RecordError> {
-        let connection = open(folder)?;
-        let numbers = sales(&connection)?.into_iter().map(|(no, sale)| (sale, no)).collect();
+        let connection = open_for_writing(folder)?;
+        let numbers = load_sales(&connection)?.into_iter().map(|(no, sale)| (sale, no)).collect();
         let log_bytes = Arc::new(AtomicU64::new(0));
         Ok(Self {
             connection,
@@ -54,24 +54,24 @@ impl SqliteRecorder {
             log: folder.join(format!("{FILE}-wal")),
             log_may_be_short: true,
             log_bytes: Arc::clone(&log_bytes),
-            batches_until_look: LOOK_EVERY,
-            _checkpointer: Checkpointer::start(folder, log_bytes)?,
+            batches_until_check: BATCHES_PER_CHECK,
+            _checkpointer: WalCheckpointer::start(folder, log_bytes)?,
         })
     }
 
-    fn append_now(&mut self, batch: &Batch) -> Result<(), RecordError> {
+    fn append_batch(&mut self, batch: &Batch) -> Result<(), RecordError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut fresh = Vec::new();
         for (sale, entries) in &batch.sales {
             let no = match self.numbers.get(sale) {
                 Some(no) => *no,
                 None => {
-                    let no = number(&transaction, *sale)?;
+                    let no = find_or_add_sale(&transaction, *sale)?;
                     fresh.push((*sale, no));
                     no
                 }
             };
-            insert(&transaction, &mut self.body, (no, *sale), entries)?;
+            insert_entries(&transaction, &mut self.body, (no, *sale), entries)?;
         }
         transaction.commit()?;
         self.numbers.extend(fresh);
@@ -79,12 +79,12 @@ impl SqliteRecorder {
     }
 
     /// Keeps the log's file at one length. Waits for no reader: a long one makes the log longer.
-    fn look_at_log(&mut self) {
-        self.batches_until_look -= 1;
-        if self.batches_until_look > 0 {
+    fn maintain_log(&mut self) {
+        self.batches_until_check -= 1;
+        if self.batches_until_check > 0 {
             return;
         }
-        self.batches_until_look = LOOK_EVERY;
+        self.batches_until_check = BATCHES_PER_CHECK;
         if std::mem::take(&mut self.log_may_be_short)
             && let Err(error) = self.lengthen_log()
         {
@@ -103,14 +103,14 @@ impl SqliteRecorder {
     /// Puts zeros behind the log, which SQLite takes for its end and writes over. Nobody else writes meanwhile.
     fn lengthen_log(&mut self) -> Result<(), RecordError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        put_zeros(&self.log, LOG_BYTES).map_err(|error| RecordError::Store(Box::new(error)))?;
+        extend_with_zeros(&self.log, LOG_BYTES).map_err(|error| RecordError::Store(Box::new(error)))?;
         transaction.rollback()?;
         Ok(())
     }
 }
 
 /// Makes a file `bytes` long, or leaves it as it is.
-fn put_zeros(path: &Path, bytes: u64) -> io::Result<()> {
+fn extend_with_zeros(path: &Path, bytes: u64) -> io::Result<()> {
     let mut file = OpenOptions::new().append(true).open(path)?;
     let had_bytes = file.metadata()?.len();
     let mut zeros = io::repeat(0).take(bytes.saturating_sub(had_bytes));
@@ -121,10 +121,10 @@ fn put_zeros(path: &Path, bytes: u64) -> io::Result<()> {
     put
 }
 
-impl Record for SqliteRecorder {
+impl LedgerRecorder for SqliteRecorder {
     async fn append(&mut self, batch: &Batch) -> Result<(), RecordError> {
-        self.append_now(batch)?;
-        self.look_at_log();
+        self.append_batch(batch)?;
+        self.maintain_log();
         Ok(())
     }
 
@@ -139,9 +139,9 @@ impl Record for SqliteRecorder {
 }
 
 /// The number of a sale that this process has not recorded yet; a failed append may have left it one.
-fn number(transaction: &Transaction<'_>, sale: SaleId) -> Result<i64, rusqlite::Error> {
+fn find_or_add_sale(transaction: &Transaction<'_>, sale: SaleId) -> Result<i64, rusqlite::Error> {
     let known = transaction
-        .query_row("SELECT no FROM sales WHERE id = ?1", [Blob(sale.0)], |row| row.get(0))
+        .query_row("SELECT no FROM sales WHERE id = ?1", [UuidBlob(sale.0)], |row| row.get(0))
         .optional()?;
     if let Some(no) = known {
         return Ok(no);
@@ -149,27 +149,27 @@ fn number(transaction: &Transaction<'_>, sale: SaleId) -> Result<i64, rusqlite::
     let no = transaction.query_row("SELECT coalesce(max(no), 0) + 1 FROM sales", [], |row| row.get(0))?;
     transaction.execute(
         "INSERT INTO sales (no, id, crc) VALUES (?1, ?2, ?3)",
-        (no, Blob(sale.0), sale_crc(no, sale)),
+        (no, UuidBlob(sale.0), sale_checksum(no, sale)),
     )?;
     Ok(no)
 }
 
-fn insert(
+fn insert_entries(
     transaction: &Transaction<'_>,
     body: &mut Vec<u8>,
     (no, sale): (i64, SaleId),
-    entries: &[Entry],
+    entries: &[LedgerEntry],
 ) -> Result<(), RecordError> {
     let mut insert =
         transaction.prepare_cached("INSERT INTO entries (key, at, body, crc) VALUES (?1, ?2, ?3, ?4)")?;
     for entry in entries {
         body.clear();
         encode_event(&entry.event, body);
-        let key = key(no, entry.seq);
+        let key = row_key(no, entry.seq);
         insert.raw_bind_parameter(1, key)?;
         insert.raw_bind_parameter(2, entry.at.0)?;
         insert.raw_bind_parameter(3, body.as_slice())?;
-        insert.raw_bind_parameter(4, crc(key, entry.at.0, body))?;
+        insert.raw_bind_parameter(4, row_checksum(key, entry.at.0, body))?;
         insert.raw_execute().map_err(|error| match error.sqlite_error_code() {
             Some(ErrorCode::ConstraintViolation) => RecordError::Collision { sale, seq: entry.seq },
             _ => error.into(),
@@ -179,19 +179,19 @@ fn insert(
 }
 
 /// Copies the log back into the file now and then, on a connection and a thread of its own, so that no batch waits for it.
-struct Checkpointer {
+struct WalCheckpointer {
     stop: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Checkpointer {
+impl WalCheckpointer {
     fn start(folder: &Path, log_bytes: Arc<AtomicU64>) -> Result<Self, RecordError> {
-        let connection = open(folder)?;
+        let connection = open_for_writing(folder)?;
         let (stop, stopped) = sync_channel::<()>(0);
         let thread = std::thread::Builder::new()
             .name("checkpointer".into())
             .spawn(move || {
-                while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(CHECKPOINT_EVERY) {
+                while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(CHECKPOINT_INTERVAL) {
                     match checkpoint(&connection) {
                         Ok(bytes) => log_bytes.store(bytes, Ordering::Relaxed),
                         Err(error) => {
@@ -206,7 +206,7 @@ impl Checkpointer {
     }
 }
 
-impl Drop for Checkpointer {
+impl Drop for WalCheckpointer {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take()

@@ -1,7 +1,7 @@
 //! No false alarm: whatever happens in a world where the real law rules, the judge finds nothing. And it is no sleeping judge:
 //! the same worlds, doctored at random, are found out.
 
-use super::world::{Seen, Story, any_story};
+use super::world::{WorldEvidence, WorldScript, any_story};
 use super::*;
 use proptest::prelude::*;
 use proptest::test_runner::{FileFailurePersistence, RngAlgorithm};
@@ -19,20 +19,20 @@ fn config() -> ProptestConfig {
     }
 }
 
-fn judged(seen: &Seen, sees_all: bool) -> Findings {
+fn judge_world(seen: &WorldEvidence, sees_all: bool) -> JudgeFindings {
     let mut judge = Judge::new(&seen.observations, Duration::ZERO);
     seen.ledger.iter().for_each(|entry| judge.read(entry));
     judge.verdict(&Evidence {
         accounts: &seen.accounts,
         orders: Some(&seen.rows),
         tables: Some(&seen.tables),
-        looked_at: Some(seen.looked_at),
-        sees_all,
-        alone: true,
+        server_time: Some(seen.server_time),
+        is_complete: sees_all,
+        is_exclusive: true,
     })
 }
 
-fn broken(findings: &Findings) -> Vec<&'static str> {
+fn broken(findings: &JudgeFindings) -> Vec<&'static str> {
     findings.broken().map(|finding| finding.name).collect()
 }
 
@@ -41,8 +41,8 @@ proptest! {
 
     #[test]
     fn a_world_where_all_goes_right_breaks_nothing(story in any_story()) {
-        let seen = story.play();
-        let findings = judged(&seen, true);
+        let seen = story.run();
+        let findings = judge_world(&seen, true);
         prop_assert!(
             findings.broken().next().is_none(),
             "{:#?}\n{:#?}\n{:#?}",
@@ -50,30 +50,30 @@ proptest! {
             seen.ledger,
             seen.accounts
         );
-        prop_assert!(judged(&seen, false).broken().next().is_none());
+        prop_assert!(judge_world(&seen, false).broken().next().is_none());
     }
 
     #[test]
     fn an_event_that_is_lost_is_found(story in any_story(), pick in any::<prop::sample::Index>()) {
-        let mut seen = story.play();
+        let mut seen = story.run();
         let telling: Vec<usize> = (0..seen.ledger.len())
-            .filter(|index| is_confirmed(&seen.ledger[*index].event) && was_told(&seen, *index))
+            .filter(|index| is_confirmed(&seen.ledger[*index].event) && was_shown(&seen, *index))
             .collect();
         if telling.is_empty() {
             return Ok(());
         }
         let lost = seen.ledger.remove(telling[pick.index(telling.len())]);
-        let findings = judged(&seen, true);
+        let findings = judge_world(&seen, true);
         prop_assert!(broken(&findings).contains(&"recorded"), "{:?} was lost: {:?}", lost, broken(&findings));
     }
 }
 
 /// Whether a buyer was told that this confirmed order is so.
-fn was_told(seen: &Seen, index: usize) -> bool {
+fn was_shown(seen: &WorldEvidence, index: usize) -> bool {
     let Event::Confirmed { order: id, .. } = seen.ledger[index].event else { return false };
-    let replies = seen.accounts.iter().flat_map(|account| &account.asked).flat_map(|asked| &asked.replies);
+    let replies = seen.accounts.iter().flat_map(|account| &account.requests).flat_map(|asked| &asked.replies);
     replies.into_iter().any(|reply| {
-        matches!(reply.said, Said::Order { order, status: OrderStatus::Confirmed, .. } if order == id)
+        matches!(reply.body, ReplyBody::Order { order, status: OrderPhase::Confirmed, .. } if order == id)
     })
 }
 
@@ -85,18 +85,18 @@ fn the_worlds_are_full_of_life() {
     let mut runner = TestRunner::deterministic();
     let mut seen = [0; 6];
     for _ in 0..200 {
-        let story: Story = any_story().new_tree(&mut runner).expect("a story").current();
-        let world = story.play();
-        let asked = || world.accounts.iter().flat_map(|account| &account.asked);
-        let said = |wanted: fn(&Reply) -> bool| asked().any(|asked| asked.replies.iter().any(wanted));
+        let story: WorldScript = any_story().new_tree(&mut runner).expect("a story").current();
+        let world = story.run();
+        let asked = || world.accounts.iter().flat_map(|account| &account.requests);
+        let said = |wanted: fn(&LoggedReply) -> bool| asked().any(|asked| asked.replies.iter().any(wanted));
         seen[0] += usize::from(said(|reply| {
-            matches!(reply.said, Said::Order { status: OrderStatus::Confirmed, .. })
+            matches!(reply.body, ReplyBody::Order { status: OrderPhase::Confirmed, .. })
         }));
-        seen[1] += usize::from(said(|reply| reply.said == Said::Refused(Code::SoldOut)));
-        seen[2] += usize::from(said(|reply| reply.said == Said::Refused(Code::AllHeld)));
-        seen[3] += usize::from(asked().any(|asked| asked.unanswered > 0 && asked.settled().is_some()));
+        seen[1] += usize::from(said(|reply| reply.body == ReplyBody::Refused(Code::SoldOut)));
+        seen[2] += usize::from(said(|reply| reply.body == ReplyBody::Refused(Code::AllHeld)));
+        seen[3] += usize::from(asked().any(|asked| asked.unanswered > 0 && asked.settling_reply().is_some()));
         seen[4] += usize::from(world.accounts.iter().any(|account| !account.past_places.is_empty()));
-        seen[5] += usize::from(said(|reply| reply.said == Said::Refused(Code::PaymentDeclined)));
+        seen[5] += usize::from(said(|reply| reply.body == ReplyBody::Refused(Code::PaymentDeclined)));
     }
     assert!(seen.iter().all(|worlds| *worlds >= 20), "{seen:?}");
 }

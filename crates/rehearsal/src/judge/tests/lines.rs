@@ -7,35 +7,33 @@ const LINE: &str = "0s configure fifo quantity=2 limit=1 hold=60s checkout=60s p
     join bob
     join cem";
 
-fn told() -> Vec<Told> {
+fn accounts() -> Vec<AccountBuilder> {
     vec![
-        Told::to("ann").place((100, 200), 1, 1),
-        Told::to("bob").place((300, 400), 2, 2),
-        Told::to("cem").place((500, 600), 3, 3),
+        AccountBuilder::for_buyer("ann").place((100, 200), 1, 1),
+        AccountBuilder::for_buyer("bob").place((300, 400), 2, 2),
+        AccountBuilder::for_buyer("cem").place((500, 600), 3, 3),
     ]
 }
 
 #[test]
 fn a_line_in_order_breaks_nothing() {
     let tape = format!("{LINE}\n1s tick\n2s leave bob\n3s reserve ann o1 1 key=k1");
-    let mut told = told();
-    told[0] = Told::to("ann").place((100, 200), 1, 1).look((900, 1_000), 1, 0).ordered(
-        1,
-        (3_000, 3_100),
-        "o1",
-        OrderStatus::Pending,
-    );
-    Case::new(ledger(&tape), told).passes();
+    let mut told = accounts();
+    told[0] = AccountBuilder::for_buyer("ann")
+        .place((100, 200), 1, 1)
+        .check_place((900, 1_000), 1, 0)
+        .ordered(1, (3_000, 3_100), "o1", OrderPhase::Pending);
+    JudgeCase::new(ledger(&tape), told).assert_passes();
 }
 
 #[test]
 fn who_is_passed_over_breaks_ticket_order() {
     let mut entries = ledger(&format!("{LINE}\n1s tick"));
-    let first = find(&entries, |event| matches!(event, Event::Admitted { .. }));
+    let first = find_event(&entries, |event| matches!(event, Event::Admitted { .. }));
     let Event::Admitted { buyer: who, ticket, .. } = &mut entries[first].event else { panic!("found above") };
     (*who, *ticket) = (buyer("cem"), Ticket(3));
-    let offence = Case::new(entries, told()).breaks(&["ticket_order"]);
-    assert_eq!((offence.buyer, offence.event), (Some(buyer("ann")), Some(Seq(first as u64 + 1))));
+    let offence = JudgeCase::new(entries, accounts()).assert_breaks(&["ticket_order"]);
+    assert_eq!((offence.buyer, offence.event), (Some(buyer("ann")), Some(EventSeq(first as u64 + 1))));
     assert!(offence.detail.contains("number 3"), "{}", offence.detail);
 }
 
@@ -44,55 +42,55 @@ fn who_buys_past_the_line_breaks_ticket_order() {
     let mut entries = ledger("0s configure quantity=2 limit=1 hold=60s\n1s reserve dea o1 1");
     let fifo = ledger(LINE);
     entries[0] = fifo[0].clone();
-    let told = Told::to("dea").ordered(1, (1_000, 1_100), "o1", OrderStatus::Pending);
-    assert_eq!(Case::new(entries, vec![told]).breaks(&["ticket_order"]).order, Some(order("o1")));
+    let told = AccountBuilder::for_buyer("dea").ordered(1, (1_000, 1_100), "o1", OrderPhase::Pending);
+    assert_eq!(JudgeCase::new(entries, vec![told]).assert_breaks(&["ticket_order"]).order, Some(order("o1")));
 }
 
 #[test]
 fn a_lower_number_for_who_came_later_breaks_first_come() {
-    let mut told = told();
-    told[0] = Told::to("ann").place((450, 500), 1, 1);
-    let offence = Case::new(ledger(LINE), told).breaks(&["first_come"]);
+    let mut told = accounts();
+    told[0] = AccountBuilder::for_buyer("ann").place((450, 500), 1, 1);
+    let offence = JudgeCase::new(ledger(LINE), told).assert_breaks(&["first_come"]);
     assert_eq!(offence.buyer, Some(buyer("bob")));
     assert!(offence.detail.contains("heard number 2 50000 µs before"), "{}", offence.detail);
 }
 
 #[test]
 fn who_asked_at_the_same_time_may_have_either_number() {
-    let mut told = told();
-    told[0] = Told::to("ann").place((390, 500), 1, 1);
-    Case::new(ledger(LINE), told).passes();
+    let mut told = accounts();
+    told[0] = AccountBuilder::for_buyer("ann").place((390, 500), 1, 1);
+    JudgeCase::new(ledger(LINE), told).assert_passes();
 }
 
 #[test]
 fn a_number_that_a_lost_reply_had_brought_breaks_nothing() {
-    let mut told = told();
+    let mut told = accounts();
     // Ann was heard first, though she knows it only from asking again.
-    told[0] = Told::to("ann").unanswered(What::Join, 100).place((450, 500), 1, 1);
-    Case::new(ledger(LINE), told).passes();
+    told[0] = AccountBuilder::for_buyer("ann").unanswered(BuyerAction::Join, 100).place((450, 500), 1, 1);
+    JudgeCase::new(ledger(LINE), told).assert_passes();
 }
 
 #[test]
 fn a_number_that_the_ledger_never_gave_breaks_recorded() {
-    let mut told = told();
-    told.push(Told::to("dea").place((700, 800), 4, 4));
-    let offence = Case::new(ledger(LINE), told).breaks(&["recorded"]);
+    let mut told = accounts();
+    told.push(AccountBuilder::for_buyer("dea").place((700, 800), 4, 4));
+    let offence = JudgeCase::new(ledger(LINE), told).assert_breaks(&["recorded"]);
     assert_eq!(offence.buyer, Some(buyer("dea")));
 }
 
 #[test]
 fn a_number_that_is_somebody_elses_breaks_place_kept() {
-    let mut told = told();
-    told.push(Told::to("dea").place((700, 800), 3, 3));
-    let offence = Case::new(ledger(LINE), told).breaks(&["place_kept", "recorded"]);
-    assert_eq!((offence.buyer, offence.event), (Some(buyer("dea")), Some(Seq(6))));
+    let mut told = accounts();
+    told.push(AccountBuilder::for_buyer("dea").place((700, 800), 3, 3));
+    let offence = JudgeCase::new(ledger(LINE), told).assert_breaks(&["place_kept", "recorded"]);
+    assert_eq!((offence.buyer, offence.event), (Some(buyer("dea")), Some(EventSeq(6))));
 }
 
 #[test]
 fn a_position_that_gets_worse_breaks_place_kept() {
-    let mut told = told();
-    told[2] = Told::to("cem").place((500, 600), 3, 2).look((700, 800), 3, 3);
-    let offence = Case::new(ledger(LINE), told).breaks(&["place_kept"]);
+    let mut told = accounts();
+    told[2] = AccountBuilder::for_buyer("cem").place((500, 600), 3, 2).check_place((700, 800), 3, 3);
+    let offence = JudgeCase::new(ledger(LINE), told).assert_breaks(&["place_kept"]);
     assert_eq!(offence.buyer, Some(buyer("cem")));
     assert!(offence.detail.contains("position 2 became 3"), "{}", offence.detail);
 }
@@ -105,32 +103,32 @@ fn another_number_without_a_reason_breaks_place_kept() {
         panic!("dea joined")
     };
     *who = buyer("cem");
-    let mut told = told();
-    told[2] = Told::to("cem").place((500, 600), 3, 3).look((700, 800), 4, 3);
-    let offence = Case::new(entries, told).breaks(&["place_kept"]);
+    let mut told = accounts();
+    told[2] = AccountBuilder::for_buyer("cem").place((500, 600), 3, 3).check_place((700, 800), 4, 3);
+    let offence = JudgeCase::new(entries, told).assert_breaks(&["place_kept"]);
     assert!(offence.detail.contains("number 3 became 4"), "{}", offence.detail);
 }
 
 #[test]
 fn a_place_that_was_gone_without_a_reason_breaks_place_kept() {
-    let gone = |told: &mut Vec<Told>| {
-        told[2] = Told::to("cem").place((500, 600), 3, 3);
-        told[2].0.place_is_gone(span(700, 800));
+    let gone = |told: &mut Vec<AccountBuilder>| {
+        told[2] = AccountBuilder::for_buyer("cem").place((500, 600), 3, 3);
+        told[2].0.record_lost_place(span(700, 800));
     };
-    let mut forgotten = told();
+    let mut forgotten = accounts();
     gone(&mut forgotten);
-    let offence = Case::new(ledger(LINE), forgotten).breaks(&["place_kept"]);
+    let offence = JudgeCase::new(ledger(LINE), forgotten).assert_breaks(&["place_kept"]);
     assert!(offence.detail.contains("number 3 was gone"), "{}", offence.detail);
     // Another tab gave it up.
-    let mut given_up = told();
+    let mut given_up = accounts();
     gone(&mut given_up);
-    Case::new(ledger(&format!("{LINE}\nleave cem")), given_up).passes();
+    JudgeCase::new(ledger(&format!("{LINE}\nleave cem")), given_up).assert_passes();
 }
 
 #[test]
 fn another_number_after_the_old_one_was_over_breaks_nothing() {
     let tape = format!("{LINE}\nleave cem\njoin cem");
-    let mut told = told();
-    told[2] = Told::to("cem").place((500, 600), 3, 3).look((700, 800), 4, 3);
-    Case::new(ledger(&tape), told).passes();
+    let mut told = accounts();
+    told[2] = AccountBuilder::for_buyer("cem").place((500, 600), 3, 3).check_place((700, 800), 4, 3);
+    JudgeCase::new(ledger(&tape), told).assert_passes();
 }

@@ -4,7 +4,8 @@
 use super::*;
 use proptest::prelude::*;
 use sale::{
-    Admission, Command, Money, OrderId, Outcome, Place, Policy, ReleaseReason, RequestKey, tape::ORIGIN,
+    AdmissionMode, Command, CommandOutcome, LinePosition, Money, OrderId, Policy, ReleaseReason, RequestKey,
+    tape::ORIGIN,
 };
 use std::collections::HashSet;
 
@@ -12,16 +13,16 @@ const BUYERS: [&str; 6] = ["ann", "bob", "cem", "dea", "eve", "fay"];
 
 /// A drop: what is promised, and a number for each thing that happens.
 #[derive(Clone, Debug)]
-pub(super) struct Story {
+pub(super) struct WorldScript {
     policy: Policy,
-    happenings: Vec<u32>,
+    steps: Vec<u32>,
 }
 
-pub(super) fn any_story() -> impl Strategy<Value = Story> {
+pub(super) fn any_story() -> impl Strategy<Value = WorldScript> {
     let fifo = (1..=4u32, 1..=4u32, 0..=4u32).prop_map(|(per_second, checkout_s, extension_s)| {
-        Admission::Fifo { per_second, checkout_s, line_opens_s: 1, extension_s }
+        AdmissionMode::Fifo { per_second, checkout_s, line_opens_s: 1, extension_s }
     });
-    let admission = prop_oneof![1 => Just(Admission::Open), 2 => fifo];
+    let admission = prop_oneof![1 => Just(AdmissionMode::Open), 2 => fifo];
     let hold_s = prop_oneof![1 => Just(0u32), 4 => 1..=5u32];
     let policy =
         (1..=4u32, 1..=2u32, hold_s, admission).prop_map(|(quantity, limit_per_buyer, hold_s, admission)| {
@@ -30,78 +31,78 @@ pub(super) fn any_story() -> impl Strategy<Value = Story> {
             Policy { quantity, unit_price, starts_at, ends_at, limit_per_buyer, hold_s, admission }
         });
     let happenings = prop::collection::vec(any::<u32>(), 0..500);
-    (policy, happenings).prop_map(|(policy, happenings)| Story { policy, happenings })
+    (policy, happenings).prop_map(|(policy, happenings)| WorldScript { policy, steps: happenings })
 }
 
 /// What the judge is given in the end.
-pub(super) struct Seen {
-    pub(super) ledger: Vec<Entry>,
-    pub(super) accounts: Vec<Account>,
-    pub(super) observations: Vec<Observation>,
-    pub(super) rows: Vec<OrderRow>,
-    pub(super) tables: TableSums,
-    pub(super) looked_at: Timestamp,
+pub(super) struct WorldEvidence {
+    pub(super) ledger: Vec<LedgerEntry>,
+    pub(super) accounts: Vec<AccountLog>,
+    pub(super) observations: Vec<StockSample>,
+    pub(super) rows: Vec<TableOrder>,
+    pub(super) tables: ShownTableTotals,
+    pub(super) server_time: Timestamp,
 }
 
 /// A request under way. `None` for a buyer who does not listen any more.
 #[derive(Clone, Debug)]
-struct Flight {
+struct WorldRequest {
     listener: Option<(usize, Option<usize>)>,
     buyer: BuyerId,
-    ask: Ask,
-    sent: Moment,
-    answer: Option<Said>,
+    ask: WorldAction,
+    sent: RunInstant,
+    answer: Option<ReplyBody>,
     /// The answer may be told: what it rests on is recorded.
     is_recorded: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Ask {
+enum WorldAction {
     Look,
-    Do(What),
+    Do(BuyerAction),
 }
 
-struct World {
-    state: State,
-    ledger: Vec<Entry>,
-    fresh: Vec<Entry>,
-    shown: State,
+struct SimulatedWorld {
+    state: SaleState,
+    ledger: Vec<LedgerEntry>,
+    unrecorded: Vec<LedgerEntry>,
+    shown: SaleState,
     now: Timestamp,
-    moment: Moment,
-    accounts: Vec<Account>,
-    flights: Vec<Flight>,
-    observations: Vec<Observation>,
+    instant: RunInstant,
+    accounts: Vec<AccountLog>,
+    requests: Vec<WorldRequest>,
+    observations: Vec<StockSample>,
     /// Payments that were declined, by key.
     declined: HashSet<(BuyerId, u64)>,
     /// Orders of which a payment was declined: while they are held, nobody can pay them in another way.
     declined_orders: HashSet<OrderId>,
     /// Payments that somebody settles later, whatever becomes of who asked.
-    left_open: Vec<(BuyerId, What)>,
+    left_open: Vec<(BuyerId, BuyerAction)>,
     keys: u64,
     orders: u128,
 }
 
-impl Story {
-    pub(super) fn play(&self) -> Seen {
-        let mut world = World::new(&self.policy);
-        for happening in &self.happenings {
-            world.happens(happening % 100, (happening >> 8) as usize);
+impl WorldScript {
+    pub(super) fn run(&self) -> WorldEvidence {
+        let mut world = SimulatedWorld::new(&self.policy);
+        for happening in &self.steps {
+            world.take_step(happening % 100, (happening >> 8) as usize);
         }
         world.end()
     }
 }
 
-impl World {
+impl SimulatedWorld {
     fn new(policy: &Policy) -> Self {
         let mut world = Self {
-            state: State::new(),
+            state: SaleState::new(),
             ledger: vec![],
-            fresh: vec![],
-            shown: State::new(),
+            unrecorded: vec![],
+            shown: SaleState::new(),
             now: ORIGIN.plus_ms(-500),
-            moment: Moment(5_000),
-            accounts: BUYERS.iter().map(|name| Account::new(buyer(name))).collect(),
-            flights: vec![],
+            instant: RunInstant(5_000),
+            accounts: BUYERS.iter().map(|name| AccountLog::new(buyer(name))).collect(),
+            requests: vec![],
             observations: vec![],
             declined: HashSet::new(),
             declined_orders: HashSet::new(),
@@ -114,8 +115,8 @@ impl World {
         world
     }
 
-    fn happens(&mut self, what: u32, pick: usize) {
-        self.moment = Moment(self.moment.0 + 1 + pick as u64 % 1_500);
+    fn take_step(&mut self, what: u32, pick: usize) {
+        self.instant = RunInstant(self.instant.0 + 1 + pick as u64 % 1_500);
         self.now = self.now.plus_ms(i64::try_from(pick / 7 % 40).unwrap_or(0));
         let account = pick % BUYERS.len();
         match what {
@@ -128,55 +129,56 @@ impl World {
             91 => self.crash(pick),
             92 => self.fail_to_record(),
             93..95 => self.settle_later(pick),
-            95 => self.take_more_time(pick),
+            95 => self.extend_admission(pick),
             96..98 => self.observe(),
-            98 => self.merchant(pick),
+            98 => self.act_as_merchant(pick),
             _ => {
                 self.step(&Command::Tick);
             }
         }
     }
 
-    fn step(&mut self, command: &Command) -> Outcome {
-        self.state.step(self.now, command, &mut self.fresh)
+    fn step(&mut self, command: &Command) -> CommandOutcome {
+        self.state.step(self.now, command, &mut self.unrecorded)
     }
 
     /// Somebody asks for something, or asks for it again.
     fn send(&mut self, account: usize, pick: usize) {
-        let asked = &self.accounts[account].asked;
-        let again =
-            (pick.is_multiple_of(3) && !asked.is_empty()).then(|| asked[pick / 3 % asked.len().max(1)].what);
+        let asked = &self.accounts[account].requests;
+        let again = (pick.is_multiple_of(3) && !asked.is_empty())
+            .then(|| asked[pick / 3 % asked.len().max(1)].action);
         let orders: Vec<OrderId> =
-            asked.iter().flat_map(|asked| &asked.replies).filter_map(told_order).collect();
+            asked.iter().flat_map(|asked| &asked.replies).filter_map(order_in_reply).collect();
         self.keys += 1;
         let key = self.keys;
         let on_order = |orders: &[OrderId]| {
             let order = *orders.get(pick / 16 % orders.len().max(1))?;
             Some(match pick / 4 % 6 {
-                0 => What::Cancel { order },
-                1 => What::Pay { order, key, declines: true },
-                _ => What::Pay { order, key, declines: false },
+                0 => BuyerAction::Cancel { order },
+                1 => BuyerAction::Pay { order, key, declines: true },
+                _ => BuyerAction::Pay { order, key, declines: false },
             })
         };
         let what =
             again.or_else(|| on_order(&orders).filter(|_| pick % 4 != 3)).unwrap_or(match pick / 4 % 12 {
-                0..4 => What::Join,
-                4 => What::Leave,
-                5 => What::Order { units: 2, key },
-                _ => What::Order { units: 1, key },
+                0..4 => BuyerAction::Join,
+                4 => BuyerAction::Leave,
+                5 => BuyerAction::Order { units: 2, key },
+                _ => BuyerAction::Order { units: 1, key },
             });
-        let sent = self.moment;
-        let ask = if pick / 4 % 12 >= 10 && again.is_none() { Ask::Look } else { Ask::Do(what) };
-        let place = if let Ask::Do(what) = ask {
-            if what == What::Join {
-                self.accounts[account].ask_for_place(sent);
+        let sent = self.instant;
+        let ask =
+            if pick / 4 % 12 >= 10 && again.is_none() { WorldAction::Look } else { WorldAction::Do(what) };
+        let place = if let WorldAction::Do(what) = ask {
+            if what == BuyerAction::Join {
+                self.accounts[account].request_place(sent);
             }
             Some(self.begin(account, what))
         } else {
             None
         };
         let buyer = self.accounts[account].buyer;
-        self.flights.push(Flight {
+        self.requests.push(WorldRequest {
             listener: Some((account, place)),
             buyer,
             ask,
@@ -186,11 +188,11 @@ impl World {
         });
     }
 
-    fn begin(&mut self, account: usize, what: What) -> usize {
-        let asked = &mut self.accounts[account].asked;
-        let is_new = matches!(what, What::Join | What::Leave);
-        asked.iter().position(|asked| asked.what == what && !is_new).unwrap_or_else(|| {
-            asked.push(Asked::new(what, self.moment));
+    fn begin(&mut self, account: usize, what: BuyerAction) -> usize {
+        let asked = &mut self.accounts[account].requests;
+        let is_new = matches!(what, BuyerAction::Join | BuyerAction::Leave);
+        asked.iter().position(|asked| asked.action == what && !is_new).unwrap_or_else(|| {
+            asked.push(RequestLog::new(what, self.instant));
             asked.len() - 1
         })
     }
@@ -198,154 +200,154 @@ impl World {
     /// The shop decides one of the requests that are under way, whichever comes first over the wire.
     fn decide(&mut self, pick: usize) {
         let open: Vec<usize> =
-            (0..self.flights.len()).filter(|index| self.flights[*index].answer.is_none()).collect();
+            (0..self.requests.len()).filter(|index| self.requests[*index].answer.is_none()).collect();
         let Some(index) = open.get(pick % open.len().max(1)).copied() else { return };
-        let Flight { buyer, ask, .. } = self.flights[index];
+        let WorldRequest { buyer, ask, .. } = self.requests[index];
         let answer = match ask {
-            Ask::Look => {
+            WorldAction::Look => {
                 let view = self.state.buyer(buyer);
-                place_said(view.ticket.zip(view.place)).unwrap_or(Said::Refused(Code::NotInLine))
+                place_body(view.ticket.zip(view.place)).unwrap_or(ReplyBody::Refused(Code::NotInLine))
             }
-            Ask::Do(_) if pick.is_multiple_of(37) => Said::Refused(Code::Overloaded),
-            Ask::Do(what) => self.act(buyer, what),
+            WorldAction::Do(_) if pick.is_multiple_of(37) => ReplyBody::Refused(Code::Overloaded),
+            WorldAction::Do(what) => self.act(buyer, what),
         };
-        self.flights[index].answer = Some(answer);
+        self.requests[index].answer = Some(answer);
     }
 
-    fn act(&mut self, buyer: BuyerId, what: What) -> Said {
+    fn act(&mut self, buyer: BuyerId, what: BuyerAction) -> ReplyBody {
         match what {
-            What::Join => match self.step(&Command::Join { buyer }) {
-                Outcome::Joined { ticket, position } => Said::Place { ticket, position },
-                Outcome::Refused(sale::Refusal::AlreadyInLine { ticket, place }) => {
-                    place_said(Some((ticket, place))).expect("a place")
+            BuyerAction::Join => match self.step(&Command::Join { buyer }) {
+                CommandOutcome::Joined { ticket, position } => ReplyBody::Place { ticket, position },
+                CommandOutcome::Refused(sale::Refusal::AlreadyInLine { ticket, place }) => {
+                    place_body(Some((ticket, place))).expect("a place")
                 }
-                other => said(&other),
+                other => reply_body(&other),
             },
-            What::Leave => said(&self.step(&Command::Leave { buyer })),
-            What::Order { units, key } => {
+            BuyerAction::Leave => reply_body(&self.step(&Command::Leave { buyer })),
+            BuyerAction::Order { units, key } => {
                 self.orders += 1;
                 let order = OrderId(uuid::Uuid::from_u128(self.orders));
                 let key = Some(RequestKey(u128::from(key).to_be_bytes()));
-                said(&self.step(&Command::Reserve { buyer, order, quantity: units, key }))
+                reply_body(&self.step(&Command::Reserve { buyer, order, quantity: units, key }))
             }
-            What::Cancel { order } => {
-                said(&self.step(&Command::Release { buyer, order, reason: ReleaseReason::Cancelled }))
+            BuyerAction::Cancel { order } => {
+                reply_body(&self.step(&Command::Release { buyer, order, reason: ReleaseReason::Cancelled }))
             }
-            What::Pay { order, key, declines } => self.pay(buyer, order, key, declines),
+            BuyerAction::Pay { order, key, declines } => self.pay(buyer, order, key, declines),
         }
     }
 
-    fn pay(&mut self, buyer: BuyerId, order: OrderId, key: u64, declines: bool) -> Said {
+    fn pay(&mut self, buyer: BuyerId, order: OrderId, key: u64, declines: bool) -> ReplyBody {
         use sale::OrderStatus as Status;
-        let Some(view) = self.state.order(order) else { return Said::Refused(Code::OrderUnknown) };
+        let Some(view) = self.state.order(order) else { return ReplyBody::Refused(Code::OrderUnknown) };
         let is_pending = matches!(view.status, Status::Pending { .. });
         if self.declined.contains(&(buyer, key)) && !is_pending {
-            return Said::Refused(Code::PaymentDeclined);
+            return ReplyBody::Refused(Code::PaymentDeclined);
         }
         match view.status {
-            Status::Confirmed => return said(&Outcome::Order { order: view, repeated: true }),
-            Status::Refunded { .. } => return Said::Refused(Code::OrderState),
-            Status::Cancelled | Status::Declined => return Said::Refused(Code::OrderExpired),
+            Status::Confirmed => return reply_body(&CommandOutcome::Order { order: view, repeated: true }),
+            Status::Refunded { .. } => return ReplyBody::Refused(Code::OrderState),
+            Status::Cancelled | Status::Declined => return ReplyBody::Refused(Code::OrderExpired),
             Status::Pending { .. } | Status::Expired => {}
         }
         if declines || is_pending && self.declined_orders.contains(&order) {
             self.declined.insert((buyer, key));
             self.declined_orders.insert(order);
-            self.left_open.push((buyer, What::Pay { order, key, declines: true }));
+            self.left_open.push((buyer, BuyerAction::Pay { order, key, declines: true }));
             self.step(&Command::Release { buyer, order, reason: ReleaseReason::Declined });
-            return Said::Refused(Code::PaymentDeclined);
+            return ReplyBody::Refused(Code::PaymentDeclined);
         }
         match self.step(&Command::Confirm { buyer, order }) {
-            done @ Outcome::Order { .. } => {
-                self.left_open.push((buyer, What::Pay { order, key, declines }));
-                said(&done)
+            done @ CommandOutcome::Order { .. } => {
+                self.left_open.push((buyer, BuyerAction::Pay { order, key, declines }));
+                reply_body(&done)
             }
-            Outcome::Refused(sale::Refusal::OrderState) => Said::Refused(Code::OrderState),
-            _ => Said::Refused(Code::OrderExpired),
+            CommandOutcome::Refused(sale::Refusal::OrderState) => ReplyBody::Refused(Code::OrderState),
+            _ => ReplyBody::Refused(Code::OrderExpired),
         }
     }
 
     /// What was decided is recorded: it is shown, and may be told.
     fn record(&mut self) {
-        self.fresh.iter().for_each(|entry| self.shown.apply(entry));
-        self.ledger.append(&mut self.fresh);
-        for flight in self.flights.iter_mut().filter(|flight| flight.answer.is_some()) {
+        self.unrecorded.iter().for_each(|entry| self.shown.apply(entry));
+        self.ledger.append(&mut self.unrecorded);
+        for flight in self.requests.iter_mut().filter(|flight| flight.answer.is_some()) {
             flight.is_recorded = true;
         }
     }
 
     fn deliver(&mut self, pick: usize) {
         let due: Vec<usize> =
-            (0..self.flights.len()).filter(|index| self.flights[*index].is_recorded).collect();
+            (0..self.requests.len()).filter(|index| self.requests[*index].is_recorded).collect();
         let Some(index) = due.get(pick % due.len().max(1)).copied() else { return };
-        let flight = self.flights.swap_remove(index);
+        let flight = self.requests.swap_remove(index);
         if let (Some(listener), Some(said)) = (flight.listener, flight.answer) {
-            self.hear(listener, flight.sent, said);
+            self.receive_reply(listener, flight.sent, said);
         }
     }
 
     /// As the rehearsal's buyers hear it.
-    fn hear(&mut self, (account, place): (usize, Option<usize>), sent: Moment, said: Said) {
-        let span = Span { sent, heard: self.moment };
+    fn receive_reply(&mut self, (account, place): (usize, Option<usize>), sent: RunInstant, said: ReplyBody) {
+        let span = RequestSpan { sent, heard: self.instant };
         let account = &mut self.accounts[account];
-        if let Said::Place { ticket, position } = said {
-            account.hear_place(ticket, position, span);
+        if let ReplyBody::Place { ticket, position } = said {
+            account.record_place(ticket, position, span);
         }
         let Some(place) = place else {
-            if said == Said::Refused(Code::NotInLine) {
-                account.place_ends(span.heard);
+            if said == ReplyBody::Refused(Code::NotInLine) {
+                account.end_place(span.heard);
             }
             return;
         };
-        account.asked[place].hear(Reply { span, status: 200, said });
+        account.requests[place].record_reply(LoggedReply { span, status: 200, body: said });
         let is_over = matches!(
-            (account.asked[place].what, said),
-            (What::Leave, Said::Done | Said::Refused(_))
-                | (What::Order { .. }, Said::Order { .. } | Said::Refused(Code::NotInLine))
+            (account.requests[place].action, said),
+            (BuyerAction::Leave, ReplyBody::NoContent | ReplyBody::Refused(_))
+                | (BuyerAction::Order { .. }, ReplyBody::Order { .. } | ReplyBody::Refused(Code::NotInLine))
         );
         if is_over {
-            account.place_ends(span.heard);
+            account.end_place(span.heard);
         }
     }
 
     /// A connection is cut: the buyer hears nothing, and the shop may do it all the same.
     fn stop_listening(&mut self, pick: usize) {
-        let index = pick % self.flights.len().max(1);
-        if let Some(listener) = self.flights.get_mut(index).and_then(|flight| flight.listener.take()) {
-            self.give_up(listener);
+        let index = pick % self.requests.len().max(1);
+        if let Some(listener) = self.requests.get_mut(index).and_then(|flight| flight.listener.take()) {
+            self.count_unanswered(listener);
         }
     }
 
-    fn give_up(&mut self, (account, place): (usize, Option<usize>)) {
+    fn count_unanswered(&mut self, (account, place): (usize, Option<usize>)) {
         if let Some(place) = place {
-            self.accounts[account].asked[place].unanswered += 1;
+            self.accounts[account].requests[place].unanswered += 1;
         }
     }
 
     /// What was not recorded is gone, and nobody hears anything.
     fn crash(&mut self, pick: usize) {
-        self.forget_fresh();
-        for flight in std::mem::take(&mut self.flights) {
-            flight.listener.into_iter().for_each(|listener| self.give_up(listener));
+        self.discard_unrecorded();
+        for flight in std::mem::take(&mut self.requests) {
+            flight.listener.into_iter().for_each(|listener| self.count_unanswered(listener));
         }
         // The machine's clock may have been set back meanwhile; the ledger's is not.
         let jump = i64::try_from(pick % 8_000).unwrap_or(0) - 2_000;
-        self.now = self.now.plus_ms(jump).max(self.state.clock());
+        self.now = self.now.plus_ms(jump).max(self.state.latest_time());
     }
 
     /// The disk is full: whoever waits is told that it is not known.
     fn fail_to_record(&mut self) {
-        self.forget_fresh();
-        for flight in self.flights.iter_mut().filter(|flight| !flight.is_recorded && flight.answer.is_some())
+        self.discard_unrecorded();
+        for flight in self.requests.iter_mut().filter(|flight| !flight.is_recorded && flight.answer.is_some())
         {
-            flight.answer = Some(Said::Refused(Code::NotRecorded));
+            flight.answer = Some(ReplyBody::Refused(Code::NotRecorded));
             flight.is_recorded = true;
         }
     }
 
-    fn forget_fresh(&mut self) {
-        self.fresh.clear();
-        self.state = State::new();
+    fn discard_unrecorded(&mut self) {
+        self.unrecorded.clear();
+        self.state = SaleState::new();
         self.ledger.iter().for_each(|entry| self.state.apply(entry));
     }
 
@@ -354,7 +356,7 @@ impl World {
         let Some((buyer, what)) = self.left_open.get(pick % self.left_open.len().max(1)).copied() else {
             return;
         };
-        let What::Pay { order, declines, .. } = what else { return };
+        let BuyerAction::Pay { order, declines, .. } = what else { return };
         if declines {
             self.step(&Command::Release { buyer, order, reason: ReleaseReason::Declined });
         } else {
@@ -363,12 +365,12 @@ impl World {
     }
 
     /// Whoever is admitted, and reads slowly, asks for more time; in another tab, which tells nobody.
-    fn take_more_time(&mut self, pick: usize) {
+    fn extend_admission(&mut self, pick: usize) {
         let admitted: Vec<BuyerId> = self
             .state
-            .line(None, usize::MAX)
+            .line_members(None, usize::MAX)
             .into_iter()
-            .filter(|member| matches!(member.place, Place::Admitted { .. }))
+            .filter(|member| matches!(member.place, LinePosition::Admitted { .. }))
             .map(|member| member.buyer)
             .collect();
         if let Some(buyer) = admitted.get(pick % admitted.len().max(1)) {
@@ -377,9 +379,10 @@ impl World {
     }
 
     fn observe(&mut self) {
-        let sale::Counters { quantity, available, admitted, held, sold, waiting, .. } = self.shown.counters();
-        let (at_ms, version) = (self.moment.0 / 1_000, self.shown.seq().0);
-        self.observations.push(Observation {
+        let sale::SaleCounters { quantity, available, admitted, held, sold, waiting, .. } =
+            self.shown.counters();
+        let (at_ms, version) = (self.instant.0 / 1_000, self.shown.seq().0);
+        self.observations.push(StockSample {
             at_ms,
             version,
             quantity,
@@ -391,7 +394,7 @@ impl World {
         });
     }
 
-    fn merchant(&mut self, pick: usize) {
+    fn act_as_merchant(&mut self, pick: usize) {
         let orders: Vec<OrderId> = self.state.orders().map(|order| order.id).collect();
         let command = match (pick % 5, orders.get(pick / 5 % orders.len().max(1))) {
             (0, _) => Command::Pause,
@@ -403,12 +406,14 @@ impl World {
     }
 
     /// Everybody goes home; what is over ends by itself.
-    fn end(mut self) -> Seen {
+    fn end(mut self) -> WorldEvidence {
         self.record();
-        while let Some(flight) = self.flights.pop() {
+        while let Some(flight) = self.requests.pop() {
             match (flight.listener, flight.answer) {
-                (Some(listener), Some(said)) if flight.is_recorded => self.hear(listener, flight.sent, said),
-                (Some(listener), _) => self.give_up(listener),
+                (Some(listener), Some(said)) if flight.is_recorded => {
+                    self.receive_reply(listener, flight.sent, said)
+                }
+                (Some(listener), _) => self.count_unanswered(listener),
                 _ => {}
             }
         }
@@ -418,61 +423,64 @@ impl World {
             self.step(&Command::Tick);
         }
         self.record();
-        self.moment = Moment(self.moment.0 + 1_000_000);
+        self.instant = RunInstant(self.instant.0 + 1_000_000);
         self.observe();
-        let rows: Vec<OrderRow> = self
+        let rows: Vec<TableOrder> = self
             .state
             .orders()
-            .map(|order| OrderRow {
+            .map(|order| TableOrder {
                 order: order.id,
                 buyer: order.buyer,
                 units: order.quantity,
                 status: order.status.as_str().to_owned(),
             })
             .collect();
-        let mut tables = TableSums { version: self.state.seq().0, statuses: vec![] };
+        let mut tables = ShownTableTotals { version: self.state.seq().0, statuses: vec![] };
         for row in &rows {
             let known = tables.statuses.iter().position(|sum| sum.status == row.status);
             let place = known.unwrap_or_else(|| {
-                tables.statuses.push(StatusSum { status: row.status.clone(), ..StatusSum::default() });
+                tables
+                    .statuses
+                    .push(ShownStatusTotal { status: row.status.clone(), ..ShownStatusTotal::default() });
                 tables.statuses.len() - 1
             });
             tables.statuses[place].orders += 1;
             tables.statuses[place].units += u64::from(row.units);
         }
         let Self { ledger, accounts, observations, now: looked_at, .. } = self;
-        Seen { ledger, accounts, observations, rows, tables, looked_at }
+        WorldEvidence { ledger, accounts, observations, rows, tables, server_time: looked_at }
     }
 }
 
-fn told_order(reply: &Reply) -> Option<OrderId> {
-    match reply.said {
-        Said::Order { order, .. } => Some(order),
+fn order_in_reply(reply: &LoggedReply) -> Option<OrderId> {
+    match reply.body {
+        ReplyBody::Order { order, .. } => Some(order),
         _ => None,
     }
 }
 
-fn place_said(place: Option<(Ticket, Place)>) -> Option<Said> {
+fn place_body(place: Option<(Ticket, LinePosition)>) -> Option<ReplyBody> {
     place.map(|(ticket, place)| match place {
-        Place::Waiting { position } => Said::Place { ticket, position },
-        Place::Admitted { .. } => Said::Place { ticket, position: 0 },
+        LinePosition::Waiting { position } => ReplyBody::Place { ticket, position },
+        LinePosition::Admitted { .. } => ReplyBody::Place { ticket, position: 0 },
     })
 }
 
-fn said(outcome: &Outcome) -> Said {
+fn reply_body(outcome: &CommandOutcome) -> ReplyBody {
     match outcome {
-        Outcome::Order { order, .. } => {
+        CommandOutcome::Order { order, .. } => {
             let status = match order.status {
-                sale::OrderStatus::Pending { .. } => OrderStatus::Pending,
-                sale::OrderStatus::Confirmed => OrderStatus::Confirmed,
-                _ => OrderStatus::Over,
+                sale::OrderStatus::Pending { .. } => OrderPhase::Pending,
+                sale::OrderStatus::Confirmed => OrderPhase::Confirmed,
+                _ => OrderPhase::Ended,
             };
             let total_minor = i64::from(order.quantity) * 1_000;
-            Said::Order { order: order.id, units: order.quantity, total_minor, status }
+            ReplyBody::Order { order: order.id, units: order.quantity, total_minor, status }
         }
-        Outcome::Refused(refusal) => Said::Refused(Code::of(refusal.code())),
-        Outcome::Done | Outcome::Joined { .. } | Outcome::Left { .. } | Outcome::Extended { .. } => {
-            Said::Done
-        }
+        CommandOutcome::Refused(refusal) => ReplyBody::Refused(Code::of(refusal.code())),
+        CommandOutcome::Done
+        | CommandOutcome::Joined { .. }
+        | CommandOutcome::Left { .. }
+        | CommandOutcome::Extended { .. } => ReplyBody::NoContent,
     }
 }

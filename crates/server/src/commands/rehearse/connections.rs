@@ -4,21 +4,21 @@
 use crate::commands::open_files;
 
 /// Connections when nobody says how many: a load balancer keeps about as many to one instance.
-const DEFAULT: u32 = 1_000;
+const DEFAULT_CONNECTIONS: u32 = 1_000;
 /// Files that are open besides.
 const OTHER_FILES: u64 = 128;
 /// Ports from which one machine can reach one address at the same time, by the usual range of the system.
 const PORTS: u64 = 28_000;
 
 /// So many connections for so many people, and what the reader of the report should know of it.
-pub(super) fn agree(wanted: Option<u32>, people: u32) -> (usize, Vec<String>) {
-    let files = open_files::raise().unwrap_or(u64::MAX);
-    let (connections, note) = bounded(wanted, people, files);
+pub(super) fn choose_connections(wanted: Option<u32>, people: u32) -> (usize, Vec<String>) {
+    let files = open_files::raise_to_maximum().unwrap_or(u64::MAX);
+    let (connections, note) = bound_connections(wanted, people, files);
     (usize::try_from(connections).unwrap_or(usize::MAX), note.into_iter().collect())
 }
 
-fn bounded(wanted: Option<u32>, people: u32, files: u64) -> (u64, Option<String>) {
-    let asked = u64::from(wanted.unwrap_or(DEFAULT)).min(u64::from(people)).max(1);
+fn bound_connections(wanted: Option<u32>, people: u32, files: u64) -> (u64, Option<String>) {
+    let asked = u64::from(wanted.unwrap_or(DEFAULT_CONNECTIONS)).min(u64::from(people)).max(1);
     // A private instance has files of its own for its ends of the connections.
     let reach = files.saturating_sub(OTHER_FILES).clamp(1, PORTS);
     let connections = asked.min(reach);
@@ -43,14 +43,14 @@ mod tests {
 
     #[test]
     fn a_crowd_shares_what_the_machine_allows_and_says_so() {
-        assert_eq!(bounded(None, 300, 1_000_000), (300, None));
-        let (connections, note) = bounded(None, 100_000, 1_000_000);
+        assert_eq!(bound_connections(None, 300, 1_000_000), (300, None));
+        let (connections, note) = bound_connections(None, 100_000, 1_000_000);
         assert_eq!(connections, 1_000);
         assert!(note.expect("a note").contains("as behind a load balancer"));
-        let (connections, note) = bounded(Some(5_000), 100_000, 1_024);
+        let (connections, note) = bound_connections(Some(5_000), 100_000, 1_024);
         assert_eq!(connections, 896);
         assert!(note.expect("a note").contains("1024 open files"));
-        let (connections, note) = bounded(Some(60_000), 100_000, u64::MAX);
+        let (connections, note) = bound_connections(Some(60_000), 100_000, u64::MAX);
         assert_eq!(connections, 28_000);
         assert!(note.expect("a note").contains("28000 ports"));
     }

@@ -5,12 +5,12 @@ use crate::commands::database::DatabaseUrl;
 use crate::commands::settings::duration;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use rehearsal::crowd::preset::{self, Drop};
-use rehearsal::crowd::{Arrival, Share};
-use rehearsal::play::Faults;
-use rehearsal::report::Row;
-use rehearsal::stage::AdminLogin;
-use sale::Admission;
+use rehearsal::crowd::preset::{self, DropPlan};
+use rehearsal::crowd::{ArrivalCurve, CrowdShare};
+use rehearsal::merchant::AdminLogin;
+use rehearsal::report::SettingRow;
+use rehearsal::run::FaultPlan;
+use sale::AdmissionMode;
 use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,18 +20,18 @@ use uuid::Uuid;
 const PEOPLE_MAX: i64 = 2_000_000;
 
 /// Variables that the report leaves out: secrets, and what the seed is told for.
-const UNTOLD: [&str; 4] =
+const HIDDEN_VARIABLES: [&str; 4] =
     ["DOORBUSTER_ADMIN_PASSWORD", "DOORBUSTER_DATABASE", "DOORBUSTER_SEED", "DOORBUSTER_VALKEY"];
 
 /// The flags of the same.
-const UNTOLD_FLAGS: [&str; 3] = ["--admin-password", "--database", "--seed"];
+const HIDDEN_FLAGS: [&str; 3] = ["--admin-password", "--database", "--seed"];
 
 /// Plays a whole drop.
 #[derive(Debug, Clone, Args)]
-pub struct Rehearse {
+pub struct RehearseSettings {
     /// A whole drop with a name: what is sold, and who comes. Every other flag changes one thing of it.
     #[arg(long, env = "DOORBUSTER_PRESET", value_enum, default_value = "smoke")]
-    pub preset: Preset,
+    pub preset: PresetChoice,
     /// Address of a running instance. Without it, a private one is started and thrown away.
     #[arg(long, env = "DOORBUSTER_URL", value_name = "URL")]
     pub url: Option<String>,
@@ -95,37 +95,37 @@ pub struct Rehearse {
 
     /// Share who click each button twice.
     #[arg(long, env = "DOORBUSTER_DOUBLE_CLICK", value_name = "SHARE")]
-    pub double_click: Option<Share>,
+    pub double_click: Option<CrowdShare>,
     /// Share who have two tabs open.
     #[arg(long, env = "DOORBUSTER_TWO_TABS", value_name = "SHARE")]
-    pub two_tabs: Option<Share>,
+    pub two_tabs: Option<CrowdShare>,
     /// Share who let their hold run out.
     #[arg(long, env = "DOORBUSTER_ABANDON", value_name = "SHARE")]
-    pub abandon: Option<Share>,
+    pub abandon: Option<CrowdShare>,
     /// Share whose card is declined.
     #[arg(long, env = "DOORBUSTER_DECLINED", value_name = "SHARE")]
-    pub declined: Option<Share>,
+    pub declined: Option<CrowdShare>,
     /// Share who pay when their hold is over.
     #[arg(long, env = "DOORBUSTER_LATE_PAY", value_name = "SHARE")]
-    pub late_pay: Option<Share>,
+    pub late_pay: Option<CrowdShare>,
     /// Share who give their hold back.
     #[arg(long, env = "DOORBUSTER_CANCEL", value_name = "SHARE")]
-    pub cancel: Option<Share>,
+    pub cancel: Option<CrowdShare>,
     /// Share who leave the line.
     #[arg(long, env = "DOORBUSTER_LEAVE", value_name = "SHARE")]
-    pub leave: Option<Share>,
+    pub leave: Option<CrowdShare>,
     /// Share who lose the reply to what matters, and ask again with the same key.
     #[arg(long, env = "DOORBUSTER_LOST_REPLY", value_name = "SHARE")]
-    pub lost_reply: Option<Share>,
+    pub lost_reply: Option<CrowdShare>,
     /// Share who ask again and again without waiting.
     #[arg(long, env = "DOORBUSTER_HAMMER", value_name = "SHARE")]
-    pub hammer: Option<Share>,
+    pub hammer: Option<CrowdShare>,
     /// Share who act for an account that others act for too, each from an address of their own.
     #[arg(long, env = "DOORBUSTER_ONE_ACCOUNT_MANY_ADDRESSES", value_name = "SHARE")]
-    pub one_account_many_addresses: Option<Share>,
+    pub one_account_many_addresses: Option<CrowdShare>,
     /// Share who come from an address that other accounts come from too.
     #[arg(long, env = "DOORBUSTER_MANY_ACCOUNTS_ONE_ADDRESS", value_name = "SHARE")]
-    pub many_accounts_one_address: Option<Share>,
+    pub many_accounts_one_address: Option<CrowdShare>,
 
     /// Kills the private instance and starts it again, each time this long after the last, from the start of the sale on.
     #[arg(long, env = "DOORBUSTER_CRASH_EVERY", value_parser = duration, value_name = "TIME")]
@@ -153,7 +153,7 @@ pub struct Rehearse {
 
 /// A drop with a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Preset {
+pub enum PresetChoice {
     /// 300 people, 50 units, half a minute: does everything work?
     Smoke,
     /// 10,000 people within two seconds, 500 units, one each, bots among them.
@@ -171,18 +171,18 @@ pub enum AdmissionKind {
     Fifo,
 }
 
-impl Preset {
-    fn drop(self) -> Drop {
+impl PresetChoice {
+    fn plan(self) -> DropPlan {
         match self {
-            Self::Smoke => preset::Preset::Smoke,
-            Self::SneakerDrop => preset::Preset::SneakerDrop,
-            Self::TicketOnSale => preset::Preset::TicketOnSale,
+            Self::Smoke => preset::DropPreset::Smoke,
+            Self::SneakerDrop => preset::DropPreset::SneakerDrop,
+            Self::TicketOnSale => preset::DropPreset::TicketOnSale,
         }
-        .drop()
+        .plan()
     }
 }
 
-impl Rehearse {
+impl RehearseSettings {
     /// Whether these flags go together.
     ///
     /// # Errors
@@ -221,16 +221,16 @@ impl Rehearse {
     ///
     /// # Errors
     /// Usage when a curve cannot be read or shares are more than all.
-    pub fn drop(&self) -> Result<Drop, CommandError> {
-        let mut drop = self.preset.drop();
-        set(&mut drop.crowd.people, self.buyers);
-        set(&mut drop.crowd.over, self.over);
-        set(&mut drop.crowd.lead, self.lead);
-        set(&mut drop.patience, self.patience);
+    pub fn plan_drop(&self) -> Result<DropPlan, CommandError> {
+        let mut drop = self.preset.plan();
+        override_with(&mut drop.crowd.people, self.buyers);
+        override_with(&mut drop.crowd.over, self.over);
+        override_with(&mut drop.crowd.lead, self.lead);
+        override_with(&mut drop.patience, self.patience);
         if let Some(curve) = &self.arrival {
-            drop.crowd.arrival = arrival(curve)?;
+            drop.crowd.arrival = parse_arrival(curve)?;
         }
-        let manners = &mut drop.crowd.manners;
+        let manners = &mut drop.crowd.behaviour;
         for (share, wanted) in [
             (&mut manners.double_click, self.double_click),
             (&mut manners.two_tabs, self.two_tabs),
@@ -244,36 +244,36 @@ impl Rehearse {
             (&mut manners.one_account_many_addresses, self.one_account_many_addresses),
             (&mut manners.many_accounts_one_address, self.many_accounts_one_address),
         ] {
-            set(share, wanted);
+            override_with(share, wanted);
         }
         manners.check().map_err(CommandError::Usage)?;
         // A seed that a person can read out: the numbers need not be many, only different.
         drop.crowd.seed = self.seed.unwrap_or_else(|| u64::from(Uuid::new_v4().as_fields().0));
         let sale = drop.sale;
-        Ok(self.like_sale(drop, sale))
+        Ok(self.with_sale_plan(drop, sale))
     }
 
     /// The same drop of a sale like this one, but for what the flags say.
-    pub fn like_sale(&self, mut drop: Drop, mut sale: preset::Sale) -> Drop {
-        set(&mut sale.quantity, self.units);
-        set(&mut sale.limit_per_buyer, self.limit_per_buyer);
-        set(&mut sale.hold_s, self.hold);
+    pub fn with_sale_plan(&self, mut drop: DropPlan, mut sale: preset::SalePlan) -> DropPlan {
+        override_with(&mut sale.quantity, self.units);
+        override_with(&mut sale.limit_per_buyer, self.limit_per_buyer);
+        override_with(&mut sale.hold_s, self.hold);
         let (mut per_second, mut checkout_s, line_opens_s, extension_s) = match sale.admission {
-            Admission::Fifo { per_second, checkout_s, line_opens_s, extension_s } => {
+            AdmissionMode::Fifo { per_second, checkout_s, line_opens_s, extension_s } => {
                 (per_second, checkout_s, line_opens_s, extension_s)
             }
-            Admission::Open => (100, 10, 5, 0),
+            AdmissionMode::Open => (100, 10, 5, 0),
         };
-        set(&mut per_second, self.per_second);
-        set(&mut checkout_s, self.checkout.map(|seconds| seconds.max(1)));
+        override_with(&mut per_second, self.per_second);
+        override_with(&mut checkout_s, self.checkout.map(|seconds| seconds.max(1)));
         let has_line = match self.admission {
             Some(kind) => kind == AdmissionKind::Fifo,
-            None => matches!(sale.admission, Admission::Fifo { .. }),
+            None => matches!(sale.admission, AdmissionMode::Fifo { .. }),
         };
         sale.admission = if has_line {
-            Admission::Fifo { per_second, checkout_s, line_opens_s, extension_s }
+            AdmissionMode::Fifo { per_second, checkout_s, line_opens_s, extension_s }
         } else {
-            Admission::Open
+            AdmissionMode::Open
         };
         drop.crowd.units_max = drop.crowd.units_max.min(sale.limit_per_buyer);
         drop.sale = sale;
@@ -281,8 +281,8 @@ impl Rehearse {
     }
 
     /// What is done to the private instance.
-    pub fn faults(&self) -> Faults {
-        Faults {
+    pub fn fault_plan(&self) -> FaultPlan {
+        FaultPlan {
             crash_every: self.crash_every,
             disk_full: self.disk_full_at.map(|at| (at, self.disk_full_for)),
             clock_jump: self.clock_jump.map(|ms| (self.clock_jump_at, ms)),
@@ -306,19 +306,19 @@ impl Rehearse {
     }
 
     /// The settings as the report shows them.
-    pub fn rows(&self, drop: &Drop, connections: usize) -> Vec<Row> {
-        let (sale, crowd, manners) = (&drop.sale, &drop.crowd, &drop.crowd.manners);
+    pub fn setting_rows(&self, drop: &DropPlan, connections: usize) -> Vec<SettingRow> {
+        let (sale, crowd, manners) = (&drop.sale, &drop.crowd, &drop.crowd.behaviour);
         let admission = match sale.admission {
-            Admission::Open => "open".to_owned(),
-            Admission::Fifo { per_second, checkout_s, line_opens_s, .. } => format!(
+            AdmissionMode::Open => "open".to_owned(),
+            AdmissionMode::Fifo { per_second, checkout_s, line_opens_s, .. } => format!(
                 "a line: {per_second} admissions a second, {checkout_s} s to check out, opens {line_opens_s} s before"
             ),
         };
         let arrival = match &crowd.arrival {
-            Arrival::Spike => format!("spike over {:?}", crowd.over),
-            Arrival::Ramp => format!("ramp over {:?}", crowd.over),
-            Arrival::Poisson => format!("Poisson, over {:?} on average", crowd.over),
-            Arrival::Recorded(curve) => format!("recorded, {} rows", curve.len()),
+            ArrivalCurve::Spike => format!("spike over {:?}", crowd.over),
+            ArrivalCurve::Ramp => format!("ramp over {:?}", crowd.over),
+            ArrivalCurve::Poisson => format!("Poisson, over {:?} on average", crowd.over),
+            ArrivalCurve::Recorded(curve) => format!("recorded, {} rows", curve.len()),
         };
         let hold =
             if sale.hold_s == 0 { "none, sold at once".to_owned() } else { format!("{} s", sale.hold_s) };
@@ -344,24 +344,24 @@ impl Rehearse {
             ("many accounts, one address", manners.many_accounts_one_address.to_string()),
             ("connections", connections.to_string()),
         ];
-        rows.into_iter().map(|(name, value)| Row { name: name.to_owned(), value }).collect()
+        rows.into_iter().map(|(name, value)| SettingRow { name: name.to_owned(), value }).collect()
     }
 
     /// The command that repeats it: as it was typed, with the variables that were set, and the seed. A password is left out.
-    pub fn command(&self, drop: &Drop) -> String {
+    pub fn repeat_command(&self, drop: &DropPlan) -> String {
         let mut words: Vec<String> = std::env::vars_os()
             .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
-            .filter(|(name, _)| name.starts_with("DOORBUSTER_") && !UNTOLD.contains(&name.as_str()))
-            .map(|(name, value)| format!("{name}={}", quoted(value)))
+            .filter(|(name, _)| name.starts_with("DOORBUSTER_") && !HIDDEN_VARIABLES.contains(&name.as_str()))
+            .map(|(name, value)| format!("{name}={}", quote_for_shell(value)))
             .collect();
         words.push("doorbuster".to_owned());
         let mut typed = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
         while let Some(word) = typed.next() {
             let flag = word.split_once('=').map_or(word.as_str(), |(flag, _)| flag);
-            if UNTOLD_FLAGS.contains(&flag) {
+            if HIDDEN_FLAGS.contains(&flag) {
                 let _value = if flag == word { typed.next() } else { None };
             } else {
-                words.push(quoted(word));
+                words.push(quote_for_shell(word));
             }
         }
         words.push(format!("--seed {}", drop.crowd.seed));
@@ -370,7 +370,7 @@ impl Rehearse {
 }
 
 /// A word as a shell takes it.
-fn quoted(word: String) -> String {
+fn quote_for_shell(word: String) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:%=@,+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word
@@ -379,17 +379,17 @@ fn quoted(word: String) -> String {
     }
 }
 
-fn set<T>(place: &mut T, wanted: Option<T>) {
+fn override_with<T>(place: &mut T, wanted: Option<T>) {
     if let Some(wanted) = wanted {
         *place = wanted;
     }
 }
 
-fn arrival(curve: &str) -> Result<Arrival, CommandError> {
+fn parse_arrival(curve: &str) -> Result<ArrivalCurve, CommandError> {
     match curve {
-        "spike" => Ok(Arrival::Spike),
-        "ramp" => Ok(Arrival::Ramp),
-        "poisson" => Ok(Arrival::Poisson),
+        "spike" => Ok(ArrivalCurve::Spike),
+        "ramp" => Ok(ArrivalCurve::Ramp),
+        "poisson" => Ok(ArrivalCurve::Poisson),
         path => {
             let wrong = |error: anyhow::Error| {
                 CommandError::Usage(format!(
@@ -397,7 +397,7 @@ fn arrival(curve: &str) -> Result<Arrival, CommandError> {
                 ))
             };
             let file = File::open(path).context("cannot be read").map_err(wrong)?;
-            Arrival::recorded(file).map_err(|error| wrong(error.into()))
+            ArrivalCurve::from_csv(file).map_err(|error| wrong(error.into()))
         }
     }
 }
@@ -429,27 +429,28 @@ mod tests {
     use clap::Parser;
 
     #[derive(Parser)]
-    struct Alone {
+    struct RehearseCli {
         #[command(flatten)]
-        rehearse: Rehearse,
+        rehearse: RehearseSettings,
     }
 
-    fn with(flags: &[&str]) -> Rehearse {
-        Alone::try_parse_from(std::iter::once("rehearse").chain(flags.iter().copied()))
+    fn parse_flags(flags: &[&str]) -> RehearseSettings {
+        RehearseCli::try_parse_from(std::iter::once("rehearse").chain(flags.iter().copied()))
             .expect("flags")
             .rehearse
     }
 
     #[test]
     fn a_flag_changes_one_thing_of_a_preset() {
-        let plain = with(&["--preset", "sneaker-drop", "--seed", "1"]).drop().expect("a drop");
-        let changed = with(&["--preset", "sneaker-drop", "--seed", "1", "--units", "7", "--hammer", "0%"]);
-        let changed = changed.drop().expect("a drop");
-        assert_eq!(changed.sale, preset::Sale { quantity: 7, ..plain.sale });
+        let plain = parse_flags(&["--preset", "sneaker-drop", "--seed", "1"]).plan_drop().expect("a drop");
+        let changed =
+            parse_flags(&["--preset", "sneaker-drop", "--seed", "1", "--units", "7", "--hammer", "0%"]);
+        let changed = changed.plan_drop().expect("a drop");
+        assert_eq!(changed.sale, preset::SalePlan { quantity: 7, ..plain.sale });
         assert_eq!(changed.crowd.people, plain.crowd.people);
-        assert_eq!(changed.crowd.manners.hammer, Share::percent(0));
-        let open = with(&["--admission", "open", "--hold", "0s"]).drop().expect("a drop");
-        assert_eq!((open.sale.admission, open.sale.hold_s), (Admission::Open, 0));
+        assert_eq!(changed.crowd.behaviour.hammer, CrowdShare::percent(0));
+        let open = parse_flags(&["--admission", "open", "--hold", "0s"]).plan_drop().expect("a drop");
+        assert_eq!((open.sale.admission, open.sale.hold_s), (AdmissionMode::Open, 0));
     }
 
     #[test]
@@ -457,14 +458,14 @@ mod tests {
         for flags in [["--crash-every", "5s"], ["--disk-full-at", "1s"], ["--clock-jump", "-1h"]] {
             let mut all = vec!["--url", "http://127.0.0.1:1"];
             all.extend(flags);
-            let refused = with(&all).check().expect_err("harm").to_string();
+            let refused = parse_flags(&all).check().expect_err("harm").to_string();
             assert!(refused.starts_with(flags[0]), "{refused}");
         }
     }
 
     #[test]
     fn a_sale_to_copy_has_a_name_that_can_stand_in_an_address() {
-        let like = |slug| with(&["--url", "http://127.0.0.1:1", "--like", slug]).check();
+        let like = |slug| parse_flags(&["--url", "http://127.0.0.1:1", "--like", slug]).check();
         assert!(like("spring-drop-2").is_ok());
         for wrong in ["", "spring drop", "../admin", "a?b"] {
             let refused = like(wrong).expect_err(wrong).to_string();
@@ -482,7 +483,7 @@ mod tests {
 
     #[test]
     fn words_are_quoted_for_a_shell() {
-        assert_eq!(quoted("--units=7".to_owned()), "--units=7");
-        assert_eq!(quoted("it's".to_owned()), r"'it'\''s'");
+        assert_eq!(quote_for_shell("--units=7".to_owned()), "--units=7");
+        assert_eq!(quote_for_shell("it's".to_owned()), r"'it'\''s'");
     }
 }

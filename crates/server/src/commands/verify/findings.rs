@@ -2,23 +2,23 @@
 //! and orders of the largest sale, and a few hundred bytes for each of the others. It never prints.
 
 use super::tables;
-use crate::store::sums::Sums;
-use engine::record::sqlite::TornEnd;
-use engine::record::{Page, ReadError};
-use sale::audit::{Auditor, Promise};
-use sale::{Broken, Counters, SaleId, Seq};
+use crate::store::table_totals::ProjectedTotals;
+use engine::record::sqlite::TornTail;
+use engine::record::{LedgerPage, ReadError};
+use sale::audit::{LedgerAuditor, SalePromise};
+use sale::{BrokenPromise, EventSeq, SaleCounters, SaleId};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// All that was found.
-pub(super) struct Findings {
-    pub(super) sales: BTreeMap<SaleId, Sale>,
+pub(super) struct VerifyFindings {
+    pub(super) sales: BTreeMap<SaleId, SaleFindings>,
     /// By promise, in the order of [`Promise::ALL`].
-    pub(super) tallies: [Tally; Promise::ALL.len()],
+    pub(super) tallies: [PromiseCount; SalePromise::ALL.len()],
     /// The earliest offence of the first sale that has one.
-    pub(super) first: Option<Offence>,
+    pub(super) first: Option<SaleViolation>,
     /// Ends that a power loss explains, and that the next start sets aside.
-    pub(super) torn: Vec<Torn>,
+    pub(super) torn: Vec<TornEndFinding>,
     pub(super) damage: Option<ReadError>,
     /// How the tables differ from the ledger.
     pub(super) differences: BTreeMap<SaleId, String>,
@@ -26,45 +26,45 @@ pub(super) struct Findings {
 
 /// One promise, over all sales.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct PromiseCount {
     /// How often it was looked at.
     pub(super) checked: u64,
     /// How often it was broken.
     pub(super) broken: u64,
-    pub(super) first: Option<Offence>,
+    pub(super) first: Option<SaleViolation>,
 }
 
 /// A broken promise, and where.
 #[derive(Clone, Debug)]
-pub(super) struct Offence {
+pub(super) struct SaleViolation {
     pub(super) sale: SaleId,
-    pub(super) broken: Broken,
+    pub(super) broken: BrokenPromise,
 }
 
 /// What was found in one sale's ledger.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sale {
+pub(super) struct SaleFindings {
     pub(super) events: u64,
-    pub(super) counters: Counters,
-    pub(super) tables: Lag,
+    pub(super) counters: SaleCounters,
+    pub(super) tables: TableProgress,
     /// How often promises were broken.
     pub(super) broken: u64,
 }
 
 /// An end that is not as it was written.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Torn {
-    pub(super) end: TornEnd,
+pub(super) struct TornEndFinding {
+    pub(super) end: TornTail,
     /// True when the tables have events of it: then it was on the disk, and whoever asked for it may have been told.
     pub(super) is_in_tables: bool,
 }
 
 /// Where the tables are, compared with the ledger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Lag {
+pub(super) enum TableProgress {
     /// They know nothing of the sale.
     #[default]
-    NoneYet,
+    Missing,
     Complete,
     /// So many events are still to be written.
     Behind(u64),
@@ -72,9 +72,9 @@ pub(super) enum Lag {
     Ahead(u64),
 }
 
-impl Findings {
+impl VerifyFindings {
     /// True when every promise is kept. A torn end breaks none, unless the tables have it, which is a difference.
-    pub(super) fn all_is_well(&self) -> bool {
+    pub(super) fn is_clean(&self) -> bool {
         self.damage.is_none()
             && self.differences.is_empty()
             && self.tallies.iter().all(|tally| tally.broken == 0)
@@ -97,28 +97,28 @@ impl Findings {
 }
 
 /// The reading of a ledger beside its tables.
-pub(super) struct Reading {
-    tables: BTreeMap<SaleId, Sums>,
-    books: Option<Books>,
+pub(super) struct VerifyRun {
+    tables: BTreeMap<SaleId, ProjectedTotals>,
+    open_sale: Option<SaleAudit>,
     /// The last event of every sale that was read, and the sums as of the event that the tables are at.
-    ends: BTreeMap<SaleId, (Seq, Option<Counters>)>,
-    findings: Findings,
+    ends: BTreeMap<SaleId, (EventSeq, Option<SaleCounters>)>,
+    findings: VerifyFindings,
 }
 
 /// The sale that is being read.
-struct Books {
+struct SaleAudit {
     sale: SaleId,
-    auditor: Auditor,
+    auditor: LedgerAuditor,
     /// The event that the tables are at.
-    tables_at: Option<Seq>,
-    last: Seq,
+    tables_at: Option<EventSeq>,
+    last: EventSeq,
     /// The auditor's sums when it had read as far as the tables.
-    at_tables: Option<Counters>,
+    at_tables: Option<SaleCounters>,
 }
 
-impl Reading {
-    pub(super) fn new(tables: BTreeMap<SaleId, Sums>, damage: Option<ReadError>) -> Self {
-        let findings = Findings {
+impl VerifyRun {
+    pub(super) fn new(tables: BTreeMap<SaleId, ProjectedTotals>, damage: Option<ReadError>) -> Self {
+        let findings = VerifyFindings {
             sales: BTreeMap::new(),
             tallies: Default::default(),
             first: None,
@@ -126,24 +126,24 @@ impl Reading {
             damage,
             differences: BTreeMap::new(),
         };
-        Self { tables, books: None, ends: BTreeMap::new(), findings }
+        Self { tables, open_sale: None, ends: BTreeMap::new(), findings }
     }
 
     /// Reads on. A sale whose pages are followed by another's has come to its end.
-    pub(super) fn read(&mut self, page: &Page) {
-        if self.books.as_ref().is_some_and(|books| books.sale != page.sale) {
-            self.close();
+    pub(super) fn read_page(&mut self, page: &LedgerPage) {
+        if self.open_sale.as_ref().is_some_and(|books| books.sale != page.sale) {
+            self.close_sale();
         }
         let tables = &self.tables;
-        let books = self.books.get_or_insert_with(|| Books {
+        let books = self.open_sale.get_or_insert_with(|| SaleAudit {
             sale: page.sale,
-            auditor: Auditor::new(),
+            auditor: LedgerAuditor::new(),
             tables_at: tables.get(&page.sale).map(|tables| tables.seq),
-            last: Seq(0),
+            last: EventSeq(0),
             at_tables: None,
         });
         for entry in &page.entries {
-            books.auditor.feed(entry);
+            books.auditor.read_entry(entry);
             books.last = entry.seq;
             if books.tables_at == Some(entry.seq) {
                 books.at_tables = Some(books.auditor.counters());
@@ -152,58 +152,59 @@ impl Reading {
     }
 
     /// Notes damage; the first one counts.
-    pub(super) fn damaged(&mut self, damage: ReadError) {
+    pub(super) fn record_damage(&mut self, damage: ReadError) {
         self.findings.damage.get_or_insert(damage);
     }
 
     /// Everything was read, but for the torn ends.
-    pub(super) fn end(mut self, torn: Vec<TornEnd>) -> Findings {
-        self.close();
+    pub(super) fn finish(mut self, torn: Vec<TornTail>) -> VerifyFindings {
+        self.close_sale();
         let torn = torn.into_iter().map(|end| {
             let is_in_tables = self.tables.get(&end.sale).is_some_and(|tables| tables.seq >= end.from);
-            Torn { end, is_in_tables }
+            TornEndFinding { end, is_in_tables }
         });
         self.findings.torn = torn.collect();
-        self.compare();
+        self.compare_tables();
         self.findings
     }
 
     /// Writes the sums of the sale that was read, and lets go of its books.
-    fn close(&mut self) {
-        let Some(Books { sale, auditor, tables_at, last, at_tables }) = self.books.take() else {
+    fn close_sale(&mut self) {
+        let Some(SaleAudit { sale, auditor, tables_at, last, at_tables }) = self.open_sale.take() else {
             return;
         };
-        let tables = tables_at.map_or(Lag::NoneYet, |at| match at.cmp(&last) {
-            Ordering::Equal => Lag::Complete,
-            Ordering::Less => Lag::Behind(last.0 - at.0),
-            Ordering::Greater => Lag::Ahead(at.0 - last.0),
+        let tables = tables_at.map_or(TableProgress::Missing, |at| match at.cmp(&last) {
+            Ordering::Equal => TableProgress::Complete,
+            Ordering::Less => TableProgress::Behind(last.0 - at.0),
+            Ordering::Greater => TableProgress::Ahead(at.0 - last.0),
         });
         let findings = &mut self.findings;
-        let broken = Promise::ALL.iter().map(|promise| auditor.count_of(*promise)).sum();
-        let summary = Sale { events: auditor.entries(), counters: auditor.counters(), tables, broken };
+        let broken = SalePromise::ALL.iter().map(|promise| auditor.offence_count(*promise)).sum();
+        let summary =
+            SaleFindings { events: auditor.entries(), counters: auditor.counters(), tables, broken };
         findings.sales.insert(sale, summary);
         self.ends.insert(sale, (last, at_tables));
-        for (promise, tally) in Promise::ALL.iter().zip(&mut findings.tallies) {
-            tally.checked += auditor.checks_of(*promise);
-            tally.broken += auditor.count_of(*promise);
+        for (promise, tally) in SalePromise::ALL.iter().zip(&mut findings.tallies) {
+            tally.checked += auditor.check_count(*promise);
+            tally.broken += auditor.offence_count(*promise);
         }
-        for broken in auditor.broken() {
+        for broken in auditor.first_offences() {
             let tally = &mut findings.tallies[broken.promise as usize];
-            tally.first.get_or_insert_with(|| Offence { sale, broken: broken.clone() });
+            tally.first.get_or_insert_with(|| SaleViolation { sale, broken: broken.clone() });
         }
-        if let Some(earliest) = auditor.broken().min_by_key(|broken| broken.seq) {
-            findings.first.get_or_insert_with(|| Offence { sale, broken: earliest.clone() });
+        if let Some(earliest) = auditor.first_offences().min_by_key(|broken| broken.seq) {
+            findings.first.get_or_insert_with(|| SaleViolation { sale, broken: earliest.clone() });
         }
     }
 
-    fn compare(&mut self) {
+    fn compare_tables(&mut self) {
         for (id, tables) in &self.tables {
             let (last, counters) = self.ends.get(id).copied().unwrap_or_default();
             // Where the ledger could not be read to its end, it does not say that the tables are ahead of it.
             if self.findings.damage.is_some() && counters.is_none() {
                 continue;
             }
-            if let Some(difference) = tables::difference(tables, last, counters) {
+            if let Some(difference) = tables::describe_difference(tables, last, counters) {
                 self.findings.differences.insert(*id, difference);
             }
         }

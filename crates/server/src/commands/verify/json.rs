@@ -1,23 +1,23 @@
 //! What `doorbuster verify --json` prints: the same as the report for people, as one document, with every sale. Members may be
 //! added; none changes its meaning.
 
-use super::findings::{Findings, Lag, Offence, Sale};
-use sale::audit::Promise;
-use sale::{BuyerId, Counters, SaleId, Seq};
+use super::findings::{SaleFindings, SaleViolation, TableProgress, VerifyFindings};
+use sale::audit::SalePromise;
+use sale::{BuyerId, EventSeq, SaleCounters, SaleId};
 use serde::Serialize;
 
 /// The document, indented.
 ///
 /// # Errors
 /// Never, as far as anyone knows: every member can be written.
-pub(super) fn document(findings: &Findings) -> serde_json::Result<String> {
-    let promises = Promise::ALL.into_iter().zip(&findings.tallies);
-    serde_json::to_string_pretty(&Document {
-        verdict: verdict(findings.all_is_well()),
+pub(super) fn render_document(findings: &VerifyFindings) -> serde_json::Result<String> {
+    let promises = SalePromise::ALL.into_iter().zip(&findings.tallies);
+    serde_json::to_string_pretty(&VerifyDocument {
+        verdict: verdict(findings.is_clean()),
         sale_count: findings.sales.len(),
         event_count: findings.events(),
         promises: promises
-            .map(|(promise, tally)| Kept {
+            .map(|(promise, tally)| PromiseJson {
                 name: promise.name(),
                 sentence: promise.sentence(),
                 verdict: verdict(tally.broken == 0),
@@ -31,7 +31,7 @@ pub(super) fn document(findings: &Findings) -> serde_json::Result<String> {
         torn_ends: findings
             .torn
             .iter()
-            .map(|torn| TornEnd {
+            .map(|torn| TornEndJson {
                 sale: torn.end.sale,
                 from_event: torn.end.from,
                 rows: torn.end.rows,
@@ -41,7 +41,7 @@ pub(super) fn document(findings: &Findings) -> serde_json::Result<String> {
         table_differences: findings
             .differences
             .iter()
-            .map(|(sale, detail)| Difference { sale: *sale, detail })
+            .map(|(sale, detail)| DifferenceJson { sale: *sale, detail })
             .collect(),
         sales: findings.sales.iter().map(|(id, sale)| summary(*id, sale)).collect(),
     })
@@ -49,32 +49,32 @@ pub(super) fn document(findings: &Findings) -> serde_json::Result<String> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
+struct VerifyDocument<'a> {
     verdict: &'static str,
     sale_count: usize,
     event_count: u64,
-    promises: Vec<Kept<'a>>,
-    first_offence: Option<Found<'a>>,
+    promises: Vec<PromiseJson<'a>>,
+    first_offence: Option<ViolationJson<'a>>,
     damage: Option<String>,
-    torn_ends: Vec<TornEnd>,
-    table_differences: Vec<Difference<'a>>,
-    sales: Vec<Summary>,
+    torn_ends: Vec<TornEndJson>,
+    table_differences: Vec<DifferenceJson<'a>>,
+    sales: Vec<SaleReportJson>,
 }
 
 #[derive(Serialize)]
-struct Kept<'a> {
+struct PromiseJson<'a> {
     name: &'static str,
     sentence: &'static str,
     verdict: &'static str,
     checked: u64,
     broken: u64,
-    first: Option<Found<'a>>,
+    first: Option<ViolationJson<'a>>,
 }
 
 #[derive(Serialize)]
-struct Found<'a> {
+struct ViolationJson<'a> {
     sale: SaleId,
-    event: Seq,
+    event: EventSeq,
     buyer: Option<BuyerId>,
     promise: &'static str,
     detail: &'a str,
@@ -82,21 +82,21 @@ struct Found<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct TornEnd {
+struct TornEndJson {
     sale: SaleId,
-    from_event: Seq,
+    from_event: EventSeq,
     rows: u64,
     in_tables: bool,
 }
 
 #[derive(Serialize)]
-struct Difference<'a> {
+struct DifferenceJson<'a> {
     sale: SaleId,
     detail: &'a str,
 }
 
 #[derive(Serialize)]
-struct Summary {
+struct SaleReportJson {
     sale: SaleId,
     verdict: &'static str,
     events: u64,
@@ -107,12 +107,12 @@ struct Summary {
     sold: u32,
     waiting: u32,
     short: u32,
-    tables: Tables,
+    tables: TablesJson,
 }
 
 /// Where the tables are; so many events behind or ahead.
 #[derive(Serialize)]
-struct Tables {
+struct TablesJson {
     state: &'static str,
     events: u64,
 }
@@ -121,8 +121,8 @@ fn verdict(is_kept: bool) -> &'static str {
     if is_kept { "kept" } else { "broken" }
 }
 
-fn offence(Offence { sale, broken }: &Offence) -> Found<'_> {
-    Found {
+fn offence(SaleViolation { sale, broken }: &SaleViolation) -> ViolationJson<'_> {
+    ViolationJson {
         sale: *sale,
         event: broken.seq,
         buyer: broken.buyer,
@@ -131,15 +131,15 @@ fn offence(Offence { sale, broken }: &Offence) -> Found<'_> {
     }
 }
 
-fn summary(id: SaleId, sale: &Sale) -> Summary {
-    let Counters { quantity, available, admitted, held, sold, waiting, short } = sale.counters;
+fn summary(id: SaleId, sale: &SaleFindings) -> SaleReportJson {
+    let SaleCounters { quantity, available, admitted, held, sold, waiting, short } = sale.counters;
     let (state, events) = match sale.tables {
-        Lag::NoneYet => ("none", 0),
-        Lag::Complete => ("complete", 0),
-        Lag::Behind(events) => ("behind", events),
-        Lag::Ahead(events) => ("ahead", events),
+        TableProgress::Missing => ("none", 0),
+        TableProgress::Complete => ("complete", 0),
+        TableProgress::Behind(events) => ("behind", events),
+        TableProgress::Ahead(events) => ("ahead", events),
     };
-    Summary {
+    SaleReportJson {
         sale: id,
         verdict: verdict(sale.broken == 0),
         events: sale.events,
@@ -150,6 +150,6 @@ fn summary(id: SaleId, sale: &Sale) -> Summary {
         sold,
         waiting,
         short,
-        tables: Tables { state, events },
+        tables: TablesJson { state, events },
     }
 }

@@ -1,12 +1,14 @@
 //! What `doorbuster verify` prints for people: the promises as a table, each sale's sums, the first offence, and the verdict
 //! last. At most 100 columns wide, but for sentences that name a place: those stay in one line, to be searched for.
 
-use super::findings::{Findings, Lag, Offence, Sale, Tally, Torn};
-use super::ink::Ink;
-use super::words::told;
-use rehearsal::report::format::{count, counted, wrapped};
+use super::colours::VerifyColours;
+use super::counters_text::format_counters;
+use super::findings::{
+    PromiseCount, SaleFindings, SaleViolation, TableProgress, TornEndFinding, VerifyFindings,
+};
+use rehearsal::report::format::{count, counted, wrap_text};
 use sale::SaleId;
-use sale::audit::Promise;
+use sale::audit::SalePromise;
 use std::fmt::Write;
 
 /// Columns of a line, as most terminals have them.
@@ -17,43 +19,43 @@ const SENTENCE_AT: usize = 47;
 const SALES_SHOWN: usize = 20;
 
 /// The whole report, without the last line's end.
-pub(super) fn text(findings: &Findings, ink: Ink) -> String {
+pub(super) fn render_report(findings: &VerifyFindings, ink: VerifyColours) -> String {
     let mut out = String::new();
-    let parts = [promises(findings, ink), sales(findings, ink), findings_by_place(findings, ink)];
+    let parts = [render_promises(findings, ink), render_sales(findings, ink), render_findings(findings, ink)];
     for part in parts.iter().filter(|part| !part.is_empty()) {
         let _ = writeln!(out, "{part}");
     }
-    out + &verdict(findings, ink)
+    out + &render_verdict(findings, ink)
 }
 
-fn promises(findings: &Findings, ink: Ink) -> String {
+fn render_promises(findings: &VerifyFindings, ink: VerifyColours) -> String {
     let header = format!("  {:<8}{:<12} {:>13} {:>7}", "", "promise", "checked", "broken");
-    let mut out = format!("{}\n", ink.faint(&header));
-    for (promise, tally) in Promise::ALL.into_iter().zip(&findings.tallies) {
-        let Tally { checked, broken, .. } = tally;
+    let mut out = format!("{}\n", ink.dim(&header));
+    for (promise, tally) in SalePromise::ALL.into_iter().zip(&findings.tallies) {
+        let PromiseCount { checked, broken, .. } = tally;
         let word = if *broken == 0 {
             ink.good(&format!("{:<8}", "kept"))
         } else {
             ink.bad(&format!("{:<8}", "BROKEN"))
         };
-        let (name, sentence) = (promise.name(), wrapped(promise.sentence(), SENTENCE_AT, WIDTH));
+        let (name, sentence) = (promise.name(), wrap_text(promise.sentence(), SENTENCE_AT, WIDTH));
         let _ =
             writeln!(out, "  {word}{name:<12} {:>13} {:>7}   {sentence}", count(*checked), count(*broken));
     }
     out
 }
 
-fn sales(findings: &Findings, ink: Ink) -> String {
-    let (mut out, mut rest) = (String::new(), Rest::default());
+fn render_sales(findings: &VerifyFindings, ink: VerifyColours) -> String {
+    let (mut out, mut rest) = (String::new(), OmittedSales::default());
     for (no, (id, sale)) in findings.sales.iter().enumerate() {
         if no < SALES_SHOWN || findings.is_remarkable(*id) {
-            shown(&mut out, *id, sale, ink);
+            write_sale(&mut out, *id, sale, ink);
         } else {
             rest.add(sale);
         }
     }
     if rest.sales > 0 {
-        let Rest { sales, events, complete } = rest;
+        let OmittedSales { sales, events, complete } = rest;
         let sales =
             if sales == 1 { "1 more sale".to_owned() } else { format!("{} more sales", count(sales)) };
         let events = counted(events, "event");
@@ -64,39 +66,39 @@ fn sales(findings: &Findings, ink: Ink) -> String {
 
 /// Sales that are not shown one by one.
 #[derive(Default)]
-struct Rest {
+struct OmittedSales {
     sales: u64,
     events: u64,
     complete: u64,
 }
 
-impl Rest {
-    fn add(&mut self, sale: &Sale) {
+impl OmittedSales {
+    fn add(&mut self, sale: &SaleFindings) {
         self.sales += 1;
         self.events += sale.events;
-        self.complete += u64::from(sale.tables == Lag::Complete);
+        self.complete += u64::from(sale.tables == TableProgress::Complete);
     }
 }
 
-fn shown(out: &mut String, id: SaleId, sale: &Sale, ink: Ink) {
+fn write_sale(out: &mut String, id: SaleId, sale: &SaleFindings, ink: VerifyColours) {
     let broken = match sale.broken {
         0 => String::new(),
         times => format!(": {}", ink.bad(&format!("BROKEN {}×", count(times)))),
     };
     let tables = match sale.tables {
-        Lag::NoneYet => "none yet".to_owned(),
-        Lag::Complete => "complete".to_owned(),
-        Lag::Behind(events) => format!("{} behind", counted(events, "event")),
-        Lag::Ahead(events) => ink.bad(&format!("{} ahead", counted(events, "event"))),
+        TableProgress::Missing => "none yet".to_owned(),
+        TableProgress::Complete => "complete".to_owned(),
+        TableProgress::Behind(events) => format!("{} behind", counted(events, "event")),
+        TableProgress::Ahead(events) => ink.bad(&format!("{} ahead", counted(events, "event"))),
     };
     let _ = writeln!(out, "sale {id}{broken}\n  {}; tables: {tables}", counted(sale.events, "event"));
-    let _ = writeln!(out, "  {}", wrapped(&told(&sale.counters), 2, WIDTH));
+    let _ = writeln!(out, "  {}", wrap_text(&format_counters(&sale.counters), 2, WIDTH));
 }
 
 /// What has a place in the ledger or in the tables.
-fn findings_by_place(findings: &Findings, ink: Ink) -> String {
+fn render_findings(findings: &VerifyFindings, ink: VerifyColours) -> String {
     let mut out = String::new();
-    if let Some(Offence { sale, broken }) = &findings.first {
+    if let Some(SaleViolation { sale, broken }) = &findings.first {
         let head = ink.bad("first offence:");
         let _ = writeln!(out, "{head} sale {sale}, event {}:\n  {}", broken.seq, broken.detail);
         let buyer = broken.buyer.map(|buyer| format!(", buyer {buyer}")).unwrap_or_default();
@@ -105,8 +107,8 @@ fn findings_by_place(findings: &Findings, ink: Ink) -> String {
     if let Some(damage) = &findings.damage {
         let _ = writeln!(out, "{} {damage}\nWhat comes after it was not read.", ink.bad("damage:"));
     }
-    for Torn { end, is_in_tables } in &findings.torn {
-        let (head, rows) = (ink.odd("torn end:"), counted(end.rows, "row"));
+    for TornEndFinding { end, is_in_tables } in &findings.torn {
+        let (head, rows) = (ink.warning("torn end:"), counted(end.rows, "row"));
         let known = if *is_in_tables {
             "but the tables have seen it: the disk lost what it had acknowledged"
         } else {
@@ -129,8 +131,8 @@ fn findings_by_place(findings: &Findings, ink: Ink) -> String {
     out
 }
 
-fn verdict(findings: &Findings, ink: Ink) -> String {
-    let words = if findings.all_is_well() {
+fn render_verdict(findings: &VerifyFindings, ink: VerifyColours) -> String {
+    let words = if findings.is_clean() {
         ink.good("every promise is kept")
     } else {
         ink.bad("NOT every promise is kept")
@@ -146,9 +148,11 @@ fn verdict(findings: &Findings, ink: Ink) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::verify::findings::Reading;
-    use engine::record::Page;
-    use sale::{Admission, BuyerId, Command, Entry, Money, OrderId, Policy, Seq, State, Timestamp};
+    use crate::commands::verify::findings::VerifyRun;
+    use engine::record::LedgerPage;
+    use sale::{
+        AdmissionMode, BuyerId, Command, EventSeq, LedgerEntry, Money, OrderId, Policy, SaleState, Timestamp,
+    };
     use std::collections::BTreeMap;
     use uuid::Uuid;
 
@@ -159,8 +163,8 @@ mod tests {
     }
 
     /// A sale of three units, of which one is sold; with `tampering` it is sold a second time.
-    fn page(no: u64, tampering: bool) -> Page {
-        let (mut state, mut entries) = (State::new(), Vec::new());
+    fn page(no: u64, tampering: bool) -> LedgerPage {
+        let (mut state, mut entries) = (SaleState::new(), Vec::new());
         let policy = Box::new(Policy {
             quantity: 3,
             unit_price: Money { minor: 4_900, currency: "EUR".parse().unwrap() },
@@ -168,29 +172,29 @@ mod tests {
             ends_at: START.plus_s(60),
             limit_per_buyer: 1,
             hold_s: 0,
-            admission: Admission::Open,
+            admission: AdmissionMode::Open,
         });
         let (buyer, order) = (BuyerId(Uuid::from_u128(1)), OrderId(Uuid::from_u128(2)));
         state.step(START, &Command::Configure { policy }, &mut entries);
         state.step(START, &Command::Reserve { buyer, order, quantity: 1, key: None }, &mut entries);
         if tampering {
-            let again = Entry { seq: Seq(3), ..entries[1].clone() };
+            let again = LedgerEntry { seq: EventSeq(3), ..entries[1].clone() };
             entries.push(again);
         }
-        Page { sale: id(no), entries }
+        LedgerPage { sale: id(no), entries }
     }
 
-    fn findings(sales: u64, tampered: &[u64]) -> Findings {
-        let mut reading = Reading::new(BTreeMap::new(), None);
+    fn findings(sales: u64, tampered: &[u64]) -> VerifyFindings {
+        let mut reading = VerifyRun::new(BTreeMap::new(), None);
         for no in 1..=sales {
-            reading.read(&page(no, tampered.contains(&no)));
+            reading.read_page(&page(no, tampered.contains(&no)));
         }
-        reading.end(Vec::new())
+        reading.finish(Vec::new())
     }
 
     #[test]
     fn of_many_sales_the_first_are_shown_and_the_broken_ones_always() {
-        let told = text(&findings(1_000, &[30, 500]), Ink::PLAIN);
+        let told = render_report(&findings(1_000, &[30, 500]), VerifyColours::PLAIN);
         let shown = told.lines().filter(|line| line.starts_with("sale ")).count();
         assert_eq!(shown, SALES_SHOWN + 2, "{told}");
         assert!(told.contains(&format!("sale {}: BROKEN", id(30))), "{told}");
@@ -201,7 +205,7 @@ mod tests {
         );
         assert!(told.contains(&format!("first offence: sale {}, event 3:", id(30))), "{told}");
         assert!(told.ends_with("NOT every promise is kept: 1,000 sales, 2,002 events"), "{told}");
-        let told = text(&findings(SALES_SHOWN as u64, &[]), Ink::PLAIN);
+        let told = render_report(&findings(SALES_SHOWN as u64, &[]), VerifyColours::PLAIN);
         assert!(!told.contains("more sale"), "{told}");
     }
 
@@ -209,13 +213,16 @@ mod tests {
     fn looks_and_offences_of_all_sales_add_up() {
         let one = findings(1, &[]);
         let many = findings(7, &[3, 5]);
-        for (promise, (one, many)) in Promise::ALL.iter().zip(one.tallies.iter().zip(&many.tallies)) {
+        for (promise, (one, many)) in SalePromise::ALL.iter().zip(one.tallies.iter().zip(&many.tallies)) {
             assert!(many.checked >= 7 * one.checked, "{promise}");
         }
-        let records = &many.tallies[Promise::Records as usize];
+        let records = &many.tallies[SalePromise::Records as usize];
         assert_eq!(records.broken, 2);
-        assert_eq!(records.first.as_ref().map(|first| (first.sale, first.broken.seq)), Some((id(3), Seq(3))));
-        assert_eq!(many.tallies[Promise::Sequence as usize].checked, 2 * (7 * 2 + 2));
+        assert_eq!(
+            records.first.as_ref().map(|first| (first.sale, first.broken.seq)),
+            Some((id(3), EventSeq(3)))
+        );
+        assert_eq!(many.tallies[SalePromise::Sequence as usize].checked, 2 * (7 * 2 + 2));
     }
 
     #[test]
@@ -226,7 +233,7 @@ mod tests {
         }
         for sale in findings.sales.values_mut() {
             let most = 10_000_000;
-            sale.counters = sale::Counters {
+            sale.counters = sale::SaleCounters {
                 quantity: most,
                 available: most,
                 admitted: most,
@@ -236,11 +243,11 @@ mod tests {
                 short: most,
             };
         }
-        let plain = text(&findings, Ink::PLAIN);
+        let plain = render_report(&findings, VerifyColours::PLAIN);
         for line in plain.lines() {
             assert!(line.chars().count() <= WIDTH && line.trim_end() == line, "{line:?}");
         }
-        let coloured = text(&findings, Ink::COLOURED);
+        let coloured = render_report(&findings, VerifyColours::COLOURED);
         assert_ne!(coloured, plain);
         let parts = coloured.split('\x1b').enumerate();
         let stripped: String =

@@ -1,36 +1,40 @@
 //! The tables beside the ledger: what they show of each sale, and how that differs from what the ledger says as of the same event.
 
-use super::words::told;
-use crate::announce::projector;
-use crate::store::sums::{self, Rows, Sums};
+use super::counters_text::format_counters;
+use crate::followers::projector;
+use crate::store::table_totals::{self, ProjectedTotals, RowTotals};
 use crate::store::{self, Store};
-use sale::{Counters, SaleId, Seq};
+use sale::{EventSeq, SaleCounters, SaleId};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What the tables show of every sale; nothing while there are no tables.
-pub(super) async fn read(folder: &Path) -> anyhow::Result<BTreeMap<SaleId, Sums>> {
-    if !folder.join(store::FILE).exists() {
+pub(super) async fn read_folder(folder: &Path) -> anyhow::Result<BTreeMap<SaleId, ProjectedTotals>> {
+    if !folder.join(store::DATABASE_FILE).exists() {
         return Ok(BTreeMap::new());
     }
-    of(Store::open(folder).await?).await
+    read_store(Store::open(folder).await?).await
 }
 
 /// The same of tables that are open.
-pub(super) async fn of(store: Store) -> anyhow::Result<BTreeMap<SaleId, Sums>> {
+pub(super) async fn read_store(store: Store) -> anyhow::Result<BTreeMap<SaleId, ProjectedTotals>> {
     anyhow::ensure!(
         store.is_current().await?,
         "they are not those of this version, run `doorbuster migrate` first"
     );
-    let sums = sums::list(&store, projector::NAME).await?;
+    let totals = table_totals::list_totals(&store, projector::FOLLOWER_NAME).await?;
     store.close().await;
-    Ok(sums.into_iter().map(|sums| (sums.sale, sums)).collect())
+    Ok(totals.into_iter().map(|totals| (totals.sale, totals)).collect())
 }
 
 /// How the tables of a sale differ from its ledger, whose last event is `last`, and which had these `counters` at the event that
 /// the tables are at.
-pub(super) fn difference(tables: &Sums, last: Seq, counters: Option<Counters>) -> Option<String> {
-    let Sums { seq, rows, .. } = tables;
+pub(super) fn describe_difference(
+    tables: &ProjectedTotals,
+    last: EventSeq,
+    counters: Option<SaleCounters>,
+) -> Option<String> {
+    let ProjectedTotals { seq, rows, .. } = tables;
     let Some(ledger) = counters else {
         return Some(format!("they are at event {seq}, the ledger ends at event {last}"));
     };
@@ -41,9 +45,13 @@ pub(super) fn difference(tables: &Sums, last: Seq, counters: Option<Counters>) -
         return Some(format!("they are at event {seq}, their row of counters at event {at}"));
     }
     if shown != ledger {
-        return Some(format!("at event {seq} the ledger has {}, they have {}", told(&ledger), told(&shown)));
+        return Some(format!(
+            "at event {seq} the ledger has {}, they have {}",
+            format_counters(&ledger),
+            format_counters(&shown)
+        ));
     }
-    let due = Rows {
+    let due = RowTotals {
         held: ledger.held.into(),
         sold: ledger.sold.into(),
         waiting: ledger.waiting.into(),

@@ -3,15 +3,18 @@
 use super::buyer_json::BuyerJson;
 use super::flash_sales::AdminSaleJson;
 use crate::http::AppState;
-use crate::http::extract::{Admin, Json, Path, Query};
+use crate::http::extract::{AdminSession, Json, Path, Query};
 use crate::http::page::{Page, PageQuery};
 use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
 use crate::http::v1::money_json::MoneyJson;
 use crate::http::v1::rfc3339;
-use crate::shop::board::{self, AttemptFilter, AttemptRow, LineStart, Overview, StatusSum, Who, WithPeople};
-use crate::shop::sales::{self, Sale};
+use crate::shop::dashboard::{
+    self, AttemptFilter, AttemptRow, BuyerSelector, DashboardOverview, LineStart, RowsWithBuyers,
+    StatusTotals,
+};
+use crate::shop::sales::{self, ListedSale};
 use axum::extract::State;
-use sale::{LineMember, Money, Place, SaleId, Ticket};
+use sale::{LineMember, LinePosition, Money, SaleId, Ticket};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -79,39 +82,39 @@ pub(super) struct RefusalsJson {
 )]
 async fn overview(
     State(app): State<AppState>,
-    _: Admin,
+    _: AdminSession,
     Path(id): Path<SaleId>,
 ) -> Result<Json<OverviewJson>, Problem> {
-    let Overview { sale, orders, orders_last_minute, refusals, projected } =
-        board::overview(&app.shop, listed(&app, id).await?).await?;
-    let revenue = money(&sale, board::revenue_minor(&orders));
+    let DashboardOverview { sale, orders, orders_last_minute, refusals, projected } =
+        dashboard::load_overview(&app.shop, find_sale(&app, id).await?).await?;
+    let revenue = sale_money(&sale, dashboard::revenue_minor(&orders));
     Ok(Json(OverviewJson {
-        orders: sums(&sale, &orders),
+        orders: status_totals(&sale, &orders),
         revenue,
         orders_last_minute,
-        refusals: by_code(refusals),
+        refusals: refusal_counts(refusals),
         projected_version: projected.0,
         projection_lag: sale.view.seq.0.saturating_sub(projected.0),
-        sale: AdminSaleJson::of(&sale, app.shop.engine.now()),
+        sale: AdminSaleJson::from_sale(&sale, app.shop.engine.now()),
     }))
 }
 
 /// An amount in the sale's currency.
-pub(super) fn money(sale: &Sale, minor: i64) -> MoneyJson {
+pub(super) fn sale_money(sale: &ListedSale, minor: i64) -> MoneyJson {
     Money { minor, ..sale.view.policy.unit_price }.into()
 }
 
-pub(super) fn sums(sale: &Sale, orders: &[StatusSum]) -> Vec<StatusSumJson> {
-    let sum = |sum: &StatusSum| StatusSumJson {
+pub(super) fn status_totals(sale: &ListedSale, orders: &[StatusTotals]) -> Vec<StatusSumJson> {
+    let sum = |sum: &StatusTotals| StatusSumJson {
         status: sum.status.clone(),
         orders: sum.orders,
         units: sum.units,
-        total: money(sale, sum.amount_minor),
+        total: sale_money(sale, sum.amount_minor),
     };
     orders.iter().map(sum).collect()
 }
 
-pub(super) fn by_code(refusals: Vec<(String, u64)>) -> Vec<RefusalsJson> {
+pub(super) fn refusal_counts(refusals: Vec<(String, u64)>) -> Vec<RefusalsJson> {
     refusals.into_iter().map(|(code, count)| RefusalsJson { code, count }).collect()
 }
 
@@ -142,7 +145,7 @@ struct MemberJson {
 struct LineQuery {
     /// Begin at the place of this buyer: an e-mail address or an id. Empty when they have none. Not looked at with a `cursor`.
     #[param(value_type = Option<String>)]
-    buyer: Option<Who>,
+    buyer: Option<BuyerSelector>,
     /// Items in a page, 1 to 200; 50 when not given.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
@@ -164,25 +167,25 @@ struct LineQuery {
 )]
 async fn queue(
     State(app): State<AppState>,
-    _: Admin,
+    _: AdminSession,
     Path(id): Path<SaleId>,
     Query(LineQuery { buyer, limit, cursor: next }): Query<LineQuery>,
 ) -> Result<Json<Page<MemberJson>>, Problem> {
-    listed(&app, id).await?;
-    let slice = PageQuery { limit, cursor: next }.slice()?;
+    find_sale(&app, id).await?;
+    let slice = PageQuery { limit, cursor: next }.into_request()?;
     let start = match (slice.after.as_deref(), buyer) {
-        (Some(after), _) => LineStart::Behind(Ticket(cursor(after)?)),
-        (None, Some(buyer)) => LineStart::At(buyer),
+        (Some(after), _) => LineStart::Behind(Ticket(parse_cursor(after)?)),
+        (None, Some(buyer)) => LineStart::AtBuyer(buyer),
         (None, None) => LineStart::Head,
     };
-    let WithPeople { rows, people } = board::line(&app.shop, id, start, slice.limit + 1).await?;
+    let RowsWithBuyers { rows, people } = dashboard::list_line(&app.shop, id, start, slice.limit + 1).await?;
     let page = Page::new(rows, slice.limit, |member| member.ticket.to_string());
     Ok(Json(page.map(|LineMember { buyer, ticket, place }| {
         let (status, position, until) = match place {
-            Place::Waiting { position } => ("waiting", Some(position), None),
-            Place::Admitted { until, .. } => ("admitted", None, Some(rfc3339(until))),
+            LinePosition::Waiting { position } => ("waiting", Some(position), None),
+            LinePosition::Admitted { until, .. } => ("admitted", None, Some(rfc3339(until))),
         };
-        let buyer = BuyerJson::of(buyer, &people);
+        let buyer = BuyerJson::from_people(buyer, &people);
         MemberJson { ticket: ticket.0, buyer, status, position, admitted_until: until }
     })))
 }
@@ -251,20 +254,20 @@ struct AttemptsQuery {
 )]
 async fn attempts(
     State(app): State<AppState>,
-    _: Admin,
+    _: AdminSession,
     Path(id): Path<SaleId>,
     Query(AttemptsQuery { action, code, limit, cursor: next }): Query<AttemptsQuery>,
 ) -> Result<Json<AttemptsJson>, Problem> {
-    listed(&app, id).await?;
-    let slice = PageQuery { limit, cursor: next }.slice()?;
-    let after = slice.after.as_deref().map(cursor).transpose()?;
+    find_sale(&app, id).await?;
+    let slice = PageQuery { limit, cursor: next }.into_request()?;
+    let after = slice.after.as_deref().map(parse_cursor).transpose()?;
     let filter = AttemptFilter { action: action.as_deref(), code: code.as_deref(), after };
-    let (WithPeople { rows, people }, counted_only) =
-        board::attempts(&app.shop, id, filter, slice.limit + 1).await?;
+    let (RowsWithBuyers { rows, people }, counted_only) =
+        dashboard::list_attempts(&app.shop, id, filter, slice.limit + 1).await?;
     let page = Page::new(rows, slice.limit, |row| row.id.to_string());
     let page = page.map(|AttemptRow { id, buyer, action, code, count, at, .. }| AttemptJson {
         id,
-        buyer: buyer.map(|buyer| BuyerJson::of(buyer, &people)),
+        buyer: buyer.map(|buyer| BuyerJson::from_people(buyer, &people)),
         action: action.into_owned(),
         code: code.into_owned(),
         count,
@@ -278,12 +281,12 @@ async fn attempts(
     Ok(Json(AttemptsJson { items: page.items, next_cursor: page.next_cursor, counted_only, note }))
 }
 
-pub(super) async fn listed(app: &AppState, id: SaleId) -> Result<Sale, Problem> {
-    sales::seek(&app.shop, id).await.ok_or(Problem::new(&kind::SALE_UNKNOWN))
+pub(super) async fn find_sale(app: &AppState, id: SaleId) -> Result<ListedSale, Problem> {
+    sales::find_or_refresh(&app.shop, id).await.ok_or(Problem::new(&kind::SALE_UNKNOWN))
 }
 
 /// The key in a cursor, of whichever sort this list has.
-pub(super) fn cursor<T: std::str::FromStr>(key: &str) -> Result<T, Problem> {
+pub(super) fn parse_cursor<T: std::str::FromStr>(key: &str) -> Result<T, Problem> {
     key.parse().map_err(|_| {
         let wrong = FieldError::new("/cursor", "not a cursor of this list");
         Problem::new(&kind::INVALID_QUERY).errors(vec![wrong])

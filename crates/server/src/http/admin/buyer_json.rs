@@ -1,6 +1,6 @@
 //! A buyer as admins see them.
 
-use crate::shop::board::Person;
+use crate::shop::dashboard::BuyerIdentity;
 use sale::BuyerId;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -20,17 +20,17 @@ pub(super) struct BuyerJson {
 }
 
 impl BuyerJson {
-    pub(super) fn of(id: BuyerId, people: &HashMap<BuyerId, Person>) -> Self {
+    pub(super) fn from_people(id: BuyerId, people: &HashMap<BuyerId, BuyerIdentity>) -> Self {
         let person = people.get(&id).cloned();
         let (email, username) = person.map(|person| (person.email, person.username)).unzip();
         Self { id: id.0, email, username }
     }
 
     /// All of these people, in the order of their ids.
-    pub(super) fn all(people: &HashMap<BuyerId, Person>) -> Vec<Self> {
+    pub(super) fn list_people(people: &HashMap<BuyerId, BuyerIdentity>) -> Vec<Self> {
         let mut ids: Vec<BuyerId> = people.keys().copied().collect();
         ids.sort_unstable();
-        ids.into_iter().map(|id| Self::of(id, people)).collect()
+        ids.into_iter().map(|id| Self::from_people(id, people)).collect()
     }
 
     /// The address and the name, if there is an account.

@@ -4,7 +4,7 @@
 use crate::http::v1::money_json::MoneyJson;
 use crate::http::v1::rfc3339;
 use crate::http::v1::sale_json::AdmissionJson;
-use sale::{BuyerId, Entry, Event, OrderId, Policy, Release, RequestKey, Source};
+use sale::{BuyerId, Event, LedgerEntry, OrderId, Policy, ReleaseCause, RequestKey, UnitSource};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -107,8 +107,8 @@ struct EventFieldsJson {
 }
 
 impl EventJson {
-    pub(super) fn of(entry: &Entry) -> Self {
-        let fields = match fields(&entry.event) {
+    pub(super) fn from_entry(entry: &LedgerEntry) -> Self {
+        let fields = match event_fields(&entry.event) {
             Value::Object(fields) => fields,
             _ => Map::new(),
         };
@@ -117,10 +117,10 @@ impl EventJson {
 }
 
 /// What goes with an event.
-fn fields(event: &Event) -> Value {
+fn event_fields(event: &Event) -> Value {
     match *event {
         Event::Paused | Event::Resumed | Event::Closed => json!({}),
-        Event::Configured { ref policy } => promises(policy),
+        Event::Configured { ref policy } => policy_fields(policy),
         Event::Restocked { quantity } => json!({"quantity": quantity}),
         Event::Joined { buyer, ticket } | Event::Lapsed { buyer, ticket } => {
             json!({"buyerId": buyer, "ticket": ticket})
@@ -132,32 +132,32 @@ fn fields(event: &Event) -> Value {
             json!({"buyerId": buyer, "ticket": ticket, "until": rfc3339(until)})
         }
         Event::Held { buyer, order, quantity, until, from, key } => {
-            let mut fields = units(buyer, order, quantity);
+            let mut fields = order_fields(buyer, order, quantity);
             fields["until"] = rfc3339(until).into();
-            made(fields, from, key)
+            with_source(fields, from, key)
         }
         Event::Confirmed { buyer, order, quantity, from, key } => {
-            made(units(buyer, order, quantity), from, key)
+            with_source(order_fields(buyer, order, quantity), from, key)
         }
         Event::Released { buyer, order, quantity, reason } => {
-            let mut fields = units(buyer, order, quantity);
+            let mut fields = order_fields(buyer, order, quantity);
             fields["reason"] = match reason {
-                Release::Cancelled => "cancelled",
-                Release::Declined => "declined",
-                Release::Expired => "expired",
+                ReleaseCause::Cancelled => "cancelled",
+                ReleaseCause::Declined => "declined",
+                ReleaseCause::Expired => "expired",
             }
             .into();
             fields
         }
         Event::Refunded { buyer, order, quantity, restocked } => {
-            let mut fields = units(buyer, order, quantity);
+            let mut fields = order_fields(buyer, order, quantity);
             fields["restocked"] = restocked.into();
             fields
         }
     }
 }
 
-fn promises(policy: &Policy) -> Value {
+fn policy_fields(policy: &Policy) -> Value {
     json!({
         "price": MoneyJson::from(policy.unit_price),
         "quantity": policy.quantity,
@@ -169,19 +169,19 @@ fn promises(policy: &Policy) -> Value {
     })
 }
 
-fn units(buyer: BuyerId, order: OrderId, quantity: u32) -> Value {
+fn order_fields(buyer: BuyerId, order: OrderId, quantity: u32) -> Value {
     json!({"buyerId": buyer, "orderId": order, "quantity": quantity})
 }
 
 /// Where the units came from (with the number of an admission), and the digest of the request's key, if it had one.
-fn made(mut fields: Value, from: Source, key: Option<RequestKey>) -> Value {
+fn with_source(mut fields: Value, from: UnitSource, key: Option<RequestKey>) -> Value {
     fields["from"] = match from {
-        Source::Stock => "stock",
-        Source::Admission { ticket } => {
+        UnitSource::Stock => "stock",
+        UnitSource::Admission { ticket } => {
             fields["ticket"] = ticket.0.into();
             "admission"
         }
-        Source::Hold => "hold",
+        UnitSource::Hold => "hold",
     }
     .into();
     if let Some(RequestKey(digest)) = key {
@@ -193,7 +193,7 @@ fn made(mut fields: Value, from: Source, key: Option<RequestKey>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sale::{Seq, State, Tape, Timestamp};
+    use sale::{EventSeq, SaleState, Tape, Timestamp};
 
     /// Each kind of event, each source and each reason, with keys and without.
     const EVERYTHING: &str = "
@@ -221,16 +221,16 @@ mod tests {
         refund o3
         17s close";
 
-    fn ledger(tape: &str) -> Vec<Entry> {
-        let (mut state, mut entries) = (State::new(), Vec::new());
+    fn ledger(tape: &str) -> Vec<LedgerEntry> {
+        let (mut state, mut entries) = (SaleState::new(), Vec::new());
         for (now, command) in Tape::parse(tape).unwrap().commands() {
             state.step(now, command, &mut entries);
         }
         entries
     }
 
-    fn read_back(entry: &Entry) -> Entry {
-        let json = serde_json::to_value(EventJson::of(entry)).unwrap();
+    fn read_back(entry: &LedgerEntry) -> LedgerEntry {
+        let json = serde_json::to_value(EventJson::from_entry(entry)).unwrap();
         rehearsal::ledger::parse(&json).unwrap_or_else(|error| panic!("{json}: {error}"))
     }
 
@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(described::<EventKindJson>("/enum"), Event::NAMES);
         let told: std::collections::BTreeSet<String> = ledger(EVERYTHING)
             .iter()
-            .flat_map(|entry| EventJson::of(entry).fields.keys().cloned().collect::<Vec<_>>())
+            .flat_map(|entry| EventJson::from_entry(entry).fields.keys().cloned().collect::<Vec<_>>())
             .collect();
         let mut fields = described::<EventFieldsJson>("/properties");
         fields.sort();
@@ -276,11 +276,11 @@ mod tests {
                 buyer,
                 order,
                 quantity: u32::MAX,
-                from: Source::Stock,
+                from: UnitSource::Stock,
                 key: Some(RequestKey(key)),
             };
             for at in [Timestamp(0), Timestamp::MAX] {
-                let entry = Entry { seq: Seq(u64::MAX), at, event: event.clone() };
+                let entry = LedgerEntry { seq: EventSeq(u64::MAX), at, event: event.clone() };
                 assert_eq!(read_back(&entry), entry);
             }
         }

@@ -1,16 +1,16 @@
 //! `GET /admin/flash-sales/{id}/events`: the ledger itself in readable rows, from either end.
 
-use super::board::{cursor, listed};
+use super::board::{find_sale, parse_cursor};
 use super::buyer_json::BuyerJson;
 use super::event_json::{EventJson, EventKindJson};
 use crate::http::AppState;
-use crate::http::extract::{Admin, Json, Path, Query};
+use crate::http::extract::{AdminSession, Json, Path, Query};
 use crate::http::page::{Page, PageQuery};
 use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
-use crate::shop::board::Who;
-use crate::shop::events::{self, Direction, EventFilter, EventPage};
+use crate::shop::dashboard::BuyerSelector;
+use crate::shop::events::{self, EventFilter, EventPage, ReadDirection};
 use axum::extract::State;
-use sale::{Event, SaleId, Seq, Ticket};
+use sale::{Event, EventSeq, SaleId, Ticket};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -27,7 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 struct EventsQuery {
     /// `asc`: oldest first (so when not given). `desc`: newest first.
     #[param(inline)]
-    order: Option<Order>,
+    order: Option<SortOrder>,
     /// Begin at the event of this number. Not looked at with a `cursor`.
     from: Option<u64>,
     /// Of one kind.
@@ -35,7 +35,7 @@ struct EventsQuery {
     kind: Option<String>,
     /// About one buyer: an e-mail address or an id.
     #[param(value_type = Option<String>)]
-    buyer: Option<Who>,
+    buyer: Option<BuyerSelector>,
     /// About one ticket.
     ticket: Option<u32>,
     /// Items in a page, 1 to 200; 50 when not given.
@@ -48,7 +48,8 @@ struct EventsQuery {
 /// In which order a list is told.
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum Order {
+#[schema(as = Order)]
+enum SortOrder {
     /// Oldest first.
     #[default]
     Asc,
@@ -86,35 +87,38 @@ struct EventsJson {
 )]
 async fn events(
     State(app): State<AppState>,
-    _: Admin,
+    _: AdminSession,
     Path(id): Path<SaleId>,
     Query(query): Query<EventsQuery>,
 ) -> Result<Json<EventsJson>, Problem> {
-    listed(&app, id).await?;
+    find_sale(&app, id).await?;
     let EventsQuery { order, from, kind, buyer, ticket, limit, cursor: next } = query;
-    let slice = PageQuery { limit, cursor: next }.slice()?;
-    let after = slice.after.as_deref().map(cursor).transpose()?.map(Seq);
-    let kind = kind.as_deref().map(known_kind).transpose()?;
+    let slice = PageQuery { limit, cursor: next }.into_request()?;
+    let after = slice.after.as_deref().map(parse_cursor).transpose()?.map(EventSeq);
+    let kind = kind.as_deref().map(parse_kind).transpose()?;
     let filter = EventFilter { kind, buyer, ticket: ticket.map(Ticket) };
-    let direction = direction(order.unwrap_or_default(), after, from);
+    let direction = read_direction(order.unwrap_or_default(), after, from);
     let EventPage { rows, people, next } =
-        events::page(&app.shop, id, &filter, direction, slice.limit).await?;
-    let page = Page::cut(rows, next.map(|seq| seq.to_string())).map(|entry| EventJson::of(&entry));
-    let people = BuyerJson::all(&people);
+        events::load_page(&app.shop, id, &filter, direction, slice.limit).await?;
+    let page =
+        Page::from_parts(rows, next.map(|seq| seq.to_string())).map(|entry| EventJson::from_entry(&entry));
+    let people = BuyerJson::list_people(&people);
     Ok(Json(EventsJson { items: page.items, people, next_cursor: page.next_cursor }))
 }
 
-fn direction(order: Order, after: Option<Seq>, from: Option<u64>) -> Direction {
+fn read_direction(order: SortOrder, after: Option<EventSeq>, from: Option<u64>) -> ReadDirection {
     match order {
-        Order::Asc => {
-            let behind_from = || from.map_or(Seq(0), |from| Seq(from.saturating_sub(1)));
-            Direction::Up(after.unwrap_or_else(behind_from))
+        SortOrder::Asc => {
+            let behind_from = || from.map_or(EventSeq(0), |from| EventSeq(from.saturating_sub(1)));
+            ReadDirection::Forward(after.unwrap_or_else(behind_from))
         }
-        Order::Desc => Direction::Down(after.or(from.map(|from| Seq(from.saturating_add(1))))),
+        SortOrder::Desc => {
+            ReadDirection::Backward(after.or(from.map(|from| EventSeq(from.saturating_add(1)))))
+        }
     }
 }
 
-fn known_kind(text: &str) -> Result<&'static str, Problem> {
+fn parse_kind(text: &str) -> Result<&'static str, Problem> {
     Event::NAMES.into_iter().find(|name| *name == text).ok_or_else(|| {
         let wrong = FieldError::new("/kind", "a kind of event, such as admitted");
         Problem::new(&kind::INVALID_QUERY).errors(vec![wrong])

@@ -1,18 +1,23 @@
 //! `/admin/flash-sales`: announce, edit, delete, and the course of a sale: pause, resume, close, restock.
 
-use super::body::{Object, Strict, Wrong, count, moment, money, object, parsed, text, word};
-use super::to_the_end;
+use super::body::{
+    BodyErrors, BodyObject, StrictJson, read_count, read_id, read_moment, read_money, read_object, read_text,
+    read_typed,
+};
+use super::run_to_completion;
 use crate::http::AppState;
-use crate::http::extract::{Admin, Json, Path};
+use crate::http::extract::{AdminSession, Json, Path};
 use crate::http::problem::{Problem, ProblemSchema, policy_pointer};
 use crate::http::v1::money_json::MoneyJson;
 use crate::http::v1::rfc3339;
 use crate::http::v1::sale_json::{AdmissionJson, SaleJson};
-use crate::shop::sales::{self, Action, Deleted, HOLD_S_DEFAULT, Payment, Sale, SaleDraft, SaleEdit};
+use crate::shop::sales::{
+    self, DeleteResult, HOLD_S_DEFAULT, ListedSale, PaymentMode, SaleAction, SaleDraft, SaleEdit,
+};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sale::{Admission, Policy, SaleId, Timestamp};
+use sale::{AdmissionMode, Policy, SaleId, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -41,7 +46,7 @@ pub(super) struct AdminSaleJson {
     /// Seconds a unit is held for its payment; 0 sells at once.
     hold_seconds: u32,
     /// `none` sells at once.
-    #[schema(value_type = PaymentJson)]
+    #[schema(value_type = SalePaymentJson)]
     payment: &'static str,
     /// When it was made.
     #[schema(format = DateTime)]
@@ -49,12 +54,12 @@ pub(super) struct AdminSaleJson {
 }
 
 impl AdminSaleJson {
-    pub(super) fn of(sale: &Sale, now: Timestamp) -> Self {
+    pub(super) fn from_sale(sale: &ListedSale, now: Timestamp) -> Self {
         Self {
-            sale: SaleJson::of(&sale.listing, &sale.view, now),
+            sale: SaleJson::from_view(&sale.listing, &sale.view, now),
             admitted: sale.view.counters.admitted,
             hold_seconds: sale.view.policy.hold_s,
-            payment: Payment::of(&sale.view.policy).as_str(),
+            payment: PaymentMode::from_policy(&sale.view.policy).as_str(),
             created_at: rfc3339(sale.listing.created_at),
         }
     }
@@ -64,7 +69,7 @@ impl AdminSaleJson {
 #[derive(ToSchema)]
 #[schema(as = SalePayment, rename_all = "lowercase")]
 #[expect(dead_code, reason = "only its schema is used")]
-enum PaymentJson {
+enum SalePaymentJson {
     /// A unit is held for its payment.
     Required,
     /// A unit is sold at once.
@@ -99,7 +104,7 @@ struct SaleBody {
     #[schema(maximum = 86400, default = 300)]
     hold_seconds: Option<u32>,
     /// `none` sells at once, whatever `holdSeconds` says.
-    payment: Option<PaymentJson>,
+    payment: Option<SalePaymentJson>,
     /// Who may buy; anyone when absent. Of `fifo`, `lineOpensSecondsBefore` and `extensionSeconds` may be absent (0).
     admission: Option<AdmissionJson>,
 }
@@ -136,7 +141,7 @@ struct SalePatch {
     hold_seconds: Option<u32>,
     /// `none` sells at once, whatever `holdSeconds` says.
     #[schema(nullable = false)]
-    payment: Option<PaymentJson>,
+    payment: Option<SalePaymentJson>,
     /// Who may buy.
     #[schema(nullable = false)]
     admission: Option<AdmissionJson>,
@@ -153,30 +158,30 @@ struct RestockBody {
 }
 
 /// What both bodies have, as far as it is there.
-fn fields(object: &mut Object, wrong: &mut Wrong) -> SaleEdit {
+fn read_fields(object: &mut BodyObject, wrong: &mut BodyErrors) -> SaleEdit {
     SaleEdit {
-        product: object.optional("productId", wrong, parsed),
-        slug: object.optional("slug", wrong, word),
-        price: object.optional("price", wrong, money),
-        quantity: object.optional("quantity", wrong, count),
-        starts_at: object.optional("startsAt", wrong, moment),
-        ends_at: object.optional("endsAt", wrong, moment),
-        limit_per_buyer: object.optional("limitPerBuyer", wrong, count),
-        hold_s: object.optional("holdSeconds", wrong, count),
-        payment: object.optional("payment", wrong, payment),
-        admission: object.optional("admission", wrong, admission),
+        product: object.take_optional("productId", wrong, read_id),
+        slug: object.take_optional("slug", wrong, read_typed),
+        price: object.take_optional("price", wrong, read_money),
+        quantity: object.take_optional("quantity", wrong, read_count),
+        starts_at: object.take_optional("startsAt", wrong, read_moment),
+        ends_at: object.take_optional("endsAt", wrong, read_moment),
+        limit_per_buyer: object.take_optional("limitPerBuyer", wrong, read_count),
+        hold_s: object.take_optional("holdSeconds", wrong, read_count),
+        payment: object.take_optional("payment", wrong, read_payment),
+        admission: object.take_optional("admission", wrong, read_admission),
     }
 }
 
-fn draft(body: Value) -> Result<SaleDraft, Problem> {
-    let wrong = &mut Wrong::default();
-    let mut object = Object::body(body, wrong);
+fn read_draft(body: Value) -> Result<SaleDraft, Problem> {
+    let wrong = &mut BodyErrors::default();
+    let mut object = BodyObject::from_body(body, wrong);
     for name in ["productId", "price", "quantity", "startsAt", "endsAt"] {
-        object.expect(name, wrong);
+        object.require_present(name, wrong);
     }
-    let said = fields(&mut object, wrong);
-    object.end(wrong);
-    let hold_s = Payment::hold_s(said.payment, said.hold_s, HOLD_S_DEFAULT);
+    let said = read_fields(&mut object, wrong);
+    object.reject_unknown(wrong);
+    let hold_s = PaymentMode::resolve_hold_s(said.payment, said.hold_s, HOLD_S_DEFAULT);
     let policy = (|| {
         Some(Policy {
             quantity: said.quantity?,
@@ -185,47 +190,47 @@ fn draft(body: Value) -> Result<SaleDraft, Problem> {
             ends_at: said.ends_at?,
             limit_per_buyer: said.limit_per_buyer.unwrap_or(1),
             hold_s,
-            admission: said.admission.unwrap_or(Admission::Open),
+            admission: said.admission.unwrap_or(AdmissionMode::Open),
         })
     })();
     for problem in policy.iter().flat_map(Policy::problems) {
-        wrong.note(policy_pointer(problem), problem.to_string());
+        wrong.push(policy_pointer(problem), problem.to_string());
     }
     let draft =
         said.product.zip(policy).map(|(product, policy)| SaleDraft { product, slug: said.slug, policy });
-    std::mem::take(wrong).unless(draft)
+    std::mem::take(wrong).into_result(draft)
 }
 
-fn patch(body: Value) -> Result<SaleEdit, Problem> {
-    let wrong = &mut Wrong::default();
-    let mut object = Object::body(body, wrong);
-    let edit = fields(&mut object, wrong);
-    object.end(wrong);
-    std::mem::take(wrong).unless(Some(edit))
+fn read_edit(body: Value) -> Result<SaleEdit, Problem> {
+    let wrong = &mut BodyErrors::default();
+    let mut object = BodyObject::from_body(body, wrong);
+    let edit = read_fields(&mut object, wrong);
+    object.reject_unknown(wrong);
+    std::mem::take(wrong).into_result(Some(edit))
 }
 
-fn payment(at: &str, value: Value, wrong: &mut Wrong) -> Option<Payment> {
-    match text(at, value, wrong)?.as_str() {
-        "required" => Some(Payment::Required),
-        "none" => Some(Payment::Nothing),
+fn read_payment(at: &str, value: Value, wrong: &mut BodyErrors) -> Option<PaymentMode> {
+    match read_text(at, value, wrong)?.as_str() {
+        "required" => Some(PaymentMode::Required),
+        "none" => Some(PaymentMode::Nothing),
         _ => {
-            wrong.note(at, "must be required or none");
+            wrong.push(at, "must be required or none");
             None
         }
     }
 }
 
-fn admission(at: &str, value: Value, wrong: &mut Wrong) -> Option<Admission> {
-    let mut object = object(at, value, wrong)?;
-    let kind = object.required("type", wrong, text)?;
+fn read_admission(at: &str, value: Value, wrong: &mut BodyErrors) -> Option<AdmissionMode> {
+    let mut object = read_object(at, value, wrong)?;
+    let kind = object.take_required("type", wrong, read_text)?;
     let admission = match kind.as_str() {
-        "open" => Some(Admission::Open),
+        "open" => Some(AdmissionMode::Open),
         "fifo" => {
-            let per_second = object.required("perSecond", wrong, count);
-            let checkout_s = object.required("checkoutSeconds", wrong, count);
-            let line_opens_s = object.optional("lineOpensSecondsBefore", wrong, count).unwrap_or(0);
-            let extension_s = object.optional("extensionSeconds", wrong, count).unwrap_or(0);
-            per_second.zip(checkout_s).map(|(per_second, checkout_s)| Admission::Fifo {
+            let per_second = object.take_required("perSecond", wrong, read_count);
+            let checkout_s = object.take_required("checkoutSeconds", wrong, read_count);
+            let line_opens_s = object.take_optional("lineOpensSecondsBefore", wrong, read_count).unwrap_or(0);
+            let extension_s = object.take_optional("extensionSeconds", wrong, read_count).unwrap_or(0);
+            per_second.zip(checkout_s).map(|(per_second, checkout_s)| AdmissionMode::Fifo {
                 per_second,
                 checkout_s,
                 line_opens_s,
@@ -233,11 +238,11 @@ fn admission(at: &str, value: Value, wrong: &mut Wrong) -> Option<Admission> {
             })
         }
         _ => {
-            wrong.note(format!("{at}/type"), "must be open or fifo");
+            wrong.push(format!("{at}/type"), "must be open or fifo");
             return None;
         }
     };
-    object.end(wrong);
+    object.reject_unknown(wrong);
     admission
 }
 
@@ -256,14 +261,14 @@ fn admission(at: &str, value: Value, wrong: &mut Wrong) -> Option<Admission> {
 )]
 async fn create(
     State(app): State<AppState>,
-    _: Admin,
-    Json(Strict(body)): Json<Strict>,
+    _: AdminSession,
+    Json(StrictJson(body)): Json<StrictJson>,
 ) -> Result<Response, Problem> {
-    let draft = draft(body)?;
+    let draft = read_draft(body)?;
     let now = app.shop.engine.now();
-    let sale = to_the_end(async move { sales::create(&app.shop, draft).await }).await???;
+    let sale = run_to_completion(async move { sales::create(&app.shop, draft).await }).await???;
     let location = format!("/api/v1/flash-sales/{}", sale.listing.sale);
-    let sale = AdminSaleJson::of(&sale, now);
+    let sale = AdminSaleJson::from_sale(&sale, now);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(sale)).into_response())
 }
 
@@ -288,14 +293,14 @@ async fn create(
 )]
 async fn edit(
     State(app): State<AppState>,
-    _: Admin,
+    _: AdminSession,
     Path(id): Path<SaleId>,
-    Json(Strict(body)): Json<Strict>,
+    Json(StrictJson(body)): Json<StrictJson>,
 ) -> Result<Json<AdminSaleJson>, Problem> {
-    let edit = patch(body)?;
+    let edit = read_edit(body)?;
     let now = app.shop.engine.now();
-    let sale = to_the_end(async move { sales::edit(&app.shop, id, edit).await }).await???;
-    Ok(Json(AdminSaleJson::of(&sale, now)))
+    let sale = run_to_completion(async move { sales::edit(&app.shop, id, edit).await }).await???;
+    Ok(Json(AdminSaleJson::from_sale(&sale, now)))
 }
 
 /// Delete a sale that nobody ever had a place or an order in. Any other is closed, and stays.
@@ -311,11 +316,15 @@ async fn edit(
     ),
     security(("token" = []))
 )]
-async fn delete(State(app): State<AppState>, _: Admin, Path(id): Path<SaleId>) -> Result<Response, Problem> {
+async fn delete(
+    State(app): State<AppState>,
+    _: AdminSession,
+    Path(id): Path<SaleId>,
+) -> Result<Response, Problem> {
     let now = app.shop.engine.now();
-    Ok(match to_the_end(async move { sales::delete(&app.shop, id).await }).await??? {
-        Deleted::Gone => StatusCode::NO_CONTENT.into_response(),
-        Deleted::Closed(sale) => Json(AdminSaleJson::of(&sale, now)).into_response(),
+    Ok(match run_to_completion(async move { sales::delete(&app.shop, id).await }).await??? {
+        DeleteResult::Gone => StatusCode::NO_CONTENT.into_response(),
+        DeleteResult::Closed(sale) => Json(AdminSaleJson::from_sale(&sale, now)).into_response(),
     })
 }
 
@@ -332,8 +341,12 @@ async fn delete(State(app): State<AppState>, _: Admin, Path(id): Path<SaleId>) -
     ),
     security(("token" = []))
 )]
-async fn pause(app: State<AppState>, _: Admin, id: Path<SaleId>) -> Result<Json<AdminSaleJson>, Problem> {
-    act(&app, id.0, Action::Pause).await
+async fn pause(
+    app: State<AppState>,
+    _: AdminSession,
+    id: Path<SaleId>,
+) -> Result<Json<AdminSaleJson>, Problem> {
+    run_action(&app, id.0, SaleAction::Pause).await
 }
 
 /// Go on with a paused sale.
@@ -349,8 +362,12 @@ async fn pause(app: State<AppState>, _: Admin, id: Path<SaleId>) -> Result<Json<
     ),
     security(("token" = []))
 )]
-async fn resume(app: State<AppState>, _: Admin, id: Path<SaleId>) -> Result<Json<AdminSaleJson>, Problem> {
-    act(&app, id.0, Action::Resume).await
+async fn resume(
+    app: State<AppState>,
+    _: AdminSession,
+    id: Path<SaleId>,
+) -> Result<Json<AdminSaleJson>, Problem> {
+    run_action(&app, id.0, SaleAction::Resume).await
 }
 
 /// End a sale now, for good. What was promised is kept: the admitted may buy, orders may be paid.
@@ -365,8 +382,12 @@ async fn resume(app: State<AppState>, _: Admin, id: Path<SaleId>) -> Result<Json
     ),
     security(("token" = []))
 )]
-async fn close(app: State<AppState>, _: Admin, id: Path<SaleId>) -> Result<Json<AdminSaleJson>, Problem> {
-    act(&app, id.0, Action::Close).await
+async fn close(
+    app: State<AppState>,
+    _: AdminSession,
+    id: Path<SaleId>,
+) -> Result<Json<AdminSaleJson>, Problem> {
+    run_action(&app, id.0, SaleAction::Close).await
 }
 
 /// Add units to a sale.
@@ -386,22 +407,22 @@ async fn close(app: State<AppState>, _: Admin, id: Path<SaleId>) -> Result<Json<
 )]
 async fn restock(
     app: State<AppState>,
-    _: Admin,
+    _: AdminSession,
     id: Path<SaleId>,
-    Json(Strict(body)): Json<Strict>,
+    Json(StrictJson(body)): Json<StrictJson>,
 ) -> Result<Json<AdminSaleJson>, Problem> {
-    let wrong = &mut Wrong::default();
-    let mut object = Object::body(body, wrong);
-    let quantity = object.required("quantity", wrong, count);
-    object.end(wrong);
+    let wrong = &mut BodyErrors::default();
+    let mut object = BodyObject::from_body(body, wrong);
+    let quantity = object.take_required("quantity", wrong, read_count);
+    object.reject_unknown(wrong);
     if quantity == Some(0) {
-        wrong.note("/quantity", "must be at least 1");
+        wrong.push("/quantity", "must be at least 1");
     }
-    let quantity = std::mem::take(wrong).unless(quantity)?;
-    act(&app, id.0, Action::Restock { quantity }).await
+    let quantity = std::mem::take(wrong).into_result(quantity)?;
+    run_action(&app, id.0, SaleAction::Restock { quantity }).await
 }
 
-async fn act(app: &AppState, id: SaleId, action: Action) -> Result<Json<AdminSaleJson>, Problem> {
-    let sale = sales::act(&app.shop, id, action).await??;
-    Ok(Json(AdminSaleJson::of(&sale, app.shop.engine.now())))
+async fn run_action(app: &AppState, id: SaleId, action: SaleAction) -> Result<Json<AdminSaleJson>, Problem> {
+    let sale = sales::apply_action(&app.shop, id, action).await??;
+    Ok(Json(AdminSaleJson::from_sale(&sale, app.shop.engine.now())))
 }

@@ -27,7 +27,7 @@ mod events;
 
 mod body;
 
-mod cells;
+mod csv;
 
 mod buyer_json;
 
@@ -54,6 +54,8 @@ pub fn router() -> OpenApiRouter<AppState> {
 }
 
 /// Runs an edit to its end, also when the client hangs up meanwhile: what the engine was told, the tables have to be told too.
-async fn to_the_end<T: Send + 'static>(edit: impl Future<Output = T> + Send + 'static) -> Result<T, Problem> {
-    tokio::spawn(edit).await.map_err(|broken| Problem::failure(&kind::INTERNAL, &broken))
+async fn run_to_completion<T: Send + 'static>(
+    edit: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::spawn(edit).await.map_err(|broken| Problem::from_failure(&kind::INTERNAL, &broken))
 }

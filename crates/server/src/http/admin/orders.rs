@@ -1,17 +1,17 @@
 //! `/admin/orders`, of all sales and of one: everyone's orders, with filters and a search. Refunds are beside the payments.
 
-use super::board::listed;
-use super::body::{NO_MOMENT, rfc3339 as moment};
+use super::board::find_sale;
+use super::body::{BAD_TIMESTAMP, parse_rfc3339 as moment};
 use super::buyer_json::BuyerJson;
 use crate::http::AppState;
-use crate::http::extract::{Admin, Json, Path, Query};
-use crate::http::page::{Page, PageQuery, Slice, time_and_id};
+use crate::http::extract::{AdminSession, Json, Path, Query};
+use crate::http::page::{Page, PageQuery, PageRequest, parse_time_cursor};
 use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
 use crate::http::v1::money_json::MoneyJson;
 use crate::http::v1::order_json::OrderStatusJson;
 use crate::http::v1::rfc3339;
 use crate::shop::all_orders::{self, OrderFilter, OrderPage, OrderRow, STATUSES};
-use crate::shop::board::Who;
+use crate::shop::dashboard::BuyerSelector;
 use crate::shop::sales;
 use axum::extract::State;
 use sale::{Money, OrderStatus, SaleId, Timestamp};
@@ -29,7 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct Filters {
+struct OrdersQuery {
     /// `pending`, `confirmed`, `expired`, `cancelled`, `declined` or `refunded`.
     #[param(value_type = Option<OrderStatusJson>)]
     status: Option<String>,
@@ -37,7 +37,7 @@ struct Filters {
     flash_sale_id: Option<Uuid>,
     /// Of one buyer: an e-mail address or an id.
     #[param(value_type = Option<String>)]
-    buyer: Option<Who>,
+    buyer: Option<BuyerSelector>,
     /// A part of the buyer's e-mail address or username, four or more characters of the order's id, or the whole id of either;
     /// at most 254 characters.
     q: Option<String>,
@@ -58,7 +58,7 @@ struct Filters {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct SaleFilters {
+struct SaleOrdersQuery {
     /// `pending`, `confirmed`, `expired`, `cancelled`, `declined` or `refunded`.
     #[param(value_type = Option<OrderStatusJson>)]
     status: Option<String>,
@@ -79,9 +79,9 @@ struct SaleFilters {
 
 /// The words of a filter, as they came.
 #[derive(Debug, Default)]
-pub(super) struct Asked {
+pub(super) struct OrderFilterInput {
     pub sale: Option<Uuid>,
-    pub buyer: Option<Who>,
+    pub buyer: Option<BuyerSelector>,
     pub status: Option<String>,
     pub q: Option<String>,
     pub from: Option<String>,
@@ -141,7 +141,7 @@ pub(super) struct AdminOrderJson {
     get,
     path = "/api/v1/admin/orders",
     tag = "admin",
-    params(Filters),
+    params(OrdersQuery),
     responses(
         (status = 200, description = "A page of orders", body = Page<AdminOrderJson>),
         (status = 422, description = "`invalid_query`", body = ProblemSchema, content_type = "application/problem+json"),
@@ -150,12 +150,12 @@ pub(super) struct AdminOrderJson {
 )]
 async fn list(
     State(app): State<AppState>,
-    _: Admin,
-    Query(filters): Query<Filters>,
+    _: AdminSession,
+    Query(filters): Query<OrdersQuery>,
 ) -> Result<Json<Page<AdminOrderJson>>, Problem> {
-    let Filters { status, flash_sale_id: sale, buyer, q, from, to, limit, cursor } = filters;
-    let slice = PageQuery { limit, cursor }.slice()?;
-    page(&app, Asked { sale, buyer, status, q, from, to }, slice).await
+    let OrdersQuery { status, flash_sale_id: sale, buyer, q, from, to, limit, cursor } = filters;
+    let slice = PageQuery { limit, cursor }.into_request()?;
+    load_page(&app, OrderFilterInput { sale, buyer, status, q, from, to }, slice).await
 }
 
 /// A sale's orders, newest first.
@@ -165,7 +165,7 @@ async fn list(
     get,
     path = "/api/v1/admin/flash-sales/{id}/orders",
     tag = "admin",
-    params(("id" = Uuid, Path, description = "The sale"), SaleFilters),
+    params(("id" = Uuid, Path, description = "The sale"), SaleOrdersQuery),
     responses(
         (status = 200, description = "A page of orders", body = Page<AdminOrderJson>),
         (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
@@ -175,31 +175,35 @@ async fn list(
 )]
 async fn of_sale(
     State(app): State<AppState>,
-    _: Admin,
+    _: AdminSession,
     Path(id): Path<SaleId>,
-    Query(filters): Query<SaleFilters>,
+    Query(filters): Query<SaleOrdersQuery>,
 ) -> Result<Json<Page<AdminOrderJson>>, Problem> {
-    listed(&app, id).await?;
-    let SaleFilters { status, q, from, to, limit, cursor } = filters;
-    let slice = PageQuery { limit, cursor }.slice()?;
-    page(&app, Asked { sale: Some(id.0), buyer: None, status, q, from, to }, slice).await
+    find_sale(&app, id).await?;
+    let SaleOrdersQuery { status, q, from, to, limit, cursor } = filters;
+    let slice = PageQuery { limit, cursor }.into_request()?;
+    load_page(&app, OrderFilterInput { sale: Some(id.0), buyer: None, status, q, from, to }, slice).await
 }
 
-async fn page(app: &AppState, asked: Asked, slice: Slice) -> Result<Json<Page<AdminOrderJson>>, Problem> {
-    let after = slice.after.as_deref().map(time_and_id).transpose()?;
-    let query = all_orders::query(&app.shop, asked.filter()?).await?;
-    let OrderPage { rows, people, next } = query.page(&app.shop, after, slice.limit).await?;
-    let page = Page::cut(rows, next.map(|(at, id)| format!("{}/{id}", at.0)));
+async fn load_page(
+    app: &AppState,
+    asked: OrderFilterInput,
+    slice: PageRequest,
+) -> Result<Json<Page<AdminOrderJson>>, Problem> {
+    let after = slice.after.as_deref().map(parse_time_cursor).transpose()?;
+    let query = all_orders::build_query(&app.shop, asked.into_filter()?).await?;
+    let OrderPage { rows, people, next } = query.load_page(&app.shop, after, slice.limit).await?;
+    let page = Page::from_parts(rows, next.map(|(at, id)| format!("{}/{id}", at.0)));
     Ok(Json(page.map(|row| {
         let sale = sales::find(&app.shop, row.sale);
         let product = sale.map(|sale| sale.listing.product.name.as_str().to_owned());
-        AdminOrderJson::of(&row, product, BuyerJson::of(row.order.buyer, &people))
+        AdminOrderJson::from_row(&row, product, BuyerJson::from_people(row.order.buyer, &people))
     })))
 }
 
-impl Asked {
+impl OrderFilterInput {
     /// The filter that is meant; every word that means nothing is told at once.
-    pub(super) fn filter(self) -> Result<OrderFilter, Problem> {
+    pub(super) fn into_filter(self) -> Result<OrderFilter, Problem> {
         let mut errors = Vec::new();
         let status = self.status.and_then(|word| {
             let known = STATUSES.into_iter().find(|status| *status == word);
@@ -212,7 +216,7 @@ impl Asked {
         let mut at = |pointer: &str, text: Option<String>| -> Option<Timestamp> {
             let at = text.as_deref().map(moment)?;
             if at.is_none() {
-                errors.push(FieldError::new(pointer, NO_MOMENT));
+                errors.push(FieldError::new(pointer, BAD_TIMESTAMP));
             }
             at
         };
@@ -230,13 +234,13 @@ impl Asked {
 }
 
 /// The price of a whole order.
-pub(super) fn total(row: &OrderRow) -> Money {
+pub(super) fn order_total(row: &OrderRow) -> Money {
     // The law bounds price and quantity so that this fits.
-    row.unit_price.times(row.order.quantity).unwrap_or(Money { minor: i64::MAX, ..row.unit_price })
+    row.unit_price.checked_mul(row.order.quantity).unwrap_or(Money { minor: i64::MAX, ..row.unit_price })
 }
 
 impl AdminOrderJson {
-    fn of(row: &OrderRow, product: Option<String>, buyer: BuyerJson) -> Self {
+    fn from_row(row: &OrderRow, product: Option<String>, buyer: BuyerJson) -> Self {
         let OrderRow { sale, order, unit_price, seq, paid_at } = row;
         let (expires_at, restocked) = match order.status {
             OrderStatus::Pending { until } => (Some(rfc3339(until)), None),
@@ -250,7 +254,7 @@ impl AdminOrderJson {
             buyer,
             quantity: order.quantity,
             unit_price: (*unit_price).into(),
-            total: total(row).into(),
+            total: order_total(row).into(),
             status: order.status.as_str(),
             expires_at,
             restocked,

@@ -2,16 +2,16 @@
 //! page by page, as fast as the client takes it, so that no more than two pages are ever in memory.
 
 use super::buyer_json::BuyerJson;
-use super::cells::{self, BYTE_ORDER_MARK, Cell};
-use super::orders::{Asked, total};
+use super::csv::{self, BYTE_ORDER_MARK, CsvCell};
+use super::orders::{OrderFilterInput, order_total};
 use crate::http::AppState;
-use crate::http::extract::{Admin, Query};
+use crate::http::extract::{AdminSession, Query};
 use crate::http::problem::{Problem, ProblemSchema};
 use crate::http::v1::order_json::OrderStatusJson;
 use crate::http::v1::rfc3339;
 use crate::shop::all_orders::{self, OrderPage, OrderQuery, OrderRow};
-use crate::shop::board::Who;
-use crate::shop::words::decimal;
+use crate::shop::catalogue_text::format_decimal;
+use crate::shop::dashboard::BuyerSelector;
 use crate::shop::{Shop, sales};
 use axum::body::Body;
 use axum::extract::State;
@@ -34,7 +34,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct CsvFilters {
+struct OrdersCsvQuery {
     /// `pending`, `confirmed`, `expired`, `cancelled`, `declined` or `refunded`.
     #[param(value_type = Option<OrderStatusJson>)]
     status: Option<String>,
@@ -42,7 +42,7 @@ struct CsvFilters {
     flash_sale_id: Option<Uuid>,
     /// Of one buyer: an e-mail address or an id.
     #[param(value_type = Option<String>)]
-    buyer: Option<Who>,
+    buyer: Option<BuyerSelector>,
     /// As of `/api/v1/admin/orders`.
     q: Option<String>,
     /// Made at this moment or later (RFC 3339).
@@ -54,7 +54,7 @@ struct CsvFilters {
 }
 
 /// Orders read at a time; as text some 300 KiB.
-const ROWS_AT_ONCE: u32 = 1_000;
+const ROWS_PER_PAGE: u32 = 1_000;
 /// Bytes of a row of the usual length.
 const ROW_LEN: usize = 384;
 
@@ -88,7 +88,7 @@ const COLUMNS: [&str; 18] = [
     get,
     path = "/api/v1/admin/orders.csv",
     tag = "admin",
-    params(CsvFilters),
+    params(OrdersCsvQuery),
     responses(
         (status = 200, description = "The table", body = String, content_type = "text/csv"),
         (status = 422, description = "`invalid_query`", body = ProblemSchema, content_type = "application/problem+json"),
@@ -97,16 +97,20 @@ const COLUMNS: [&str; 18] = [
 )]
 async fn orders_csv(
     State(app): State<AppState>,
-    _: Admin,
-    Query(filters): Query<CsvFilters>,
+    _: AdminSession,
+    Query(filters): Query<OrdersCsvQuery>,
 ) -> Result<Response<Body>, Problem> {
-    let CsvFilters { status, flash_sale_id: sale, buyer, q, from, to } = filters;
-    let query = all_orders::query(&app.shop, Asked { sale, buyer, status, q, from, to }.filter()?).await?;
+    let OrdersCsvQuery { status, flash_sale_id: sale, buyer, q, from, to } = filters;
+    let query = all_orders::build_query(
+        &app.shop,
+        OrderFilterInput { sale, buyer, status, q, from, to }.into_filter()?,
+    )
+    .await?;
     // Read before the reply begins, so that a failure can still be told as one.
-    let first = query.page(&app.shop, None, ROWS_AT_ONCE).await?;
+    let first = query.load_page(&app.shop, None, ROWS_PER_PAGE).await?;
     let name = sale.and_then(|sale| sales::find(&app.shop, SaleId(sale)));
     let name = name.map_or_else(String::new, |sale| format!("-{}", sale.listing.slug));
-    let mut response = Response::new(Body::from_stream(table(app, query, first)));
+    let mut response = Response::new(Body::from_stream(stream_table(app, query, first)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8; header=present"));
     let disposition = HeaderValue::try_from(format!("attachment; filename=\"orders{name}.csv\""));
@@ -116,23 +120,23 @@ async fn orders_csv(
 }
 
 /// The table in pieces of a page each, with its head before the first.
-fn table(
+fn stream_table(
     app: AppState,
     query: OrderQuery,
     first: OrderPage,
 ) -> impl Stream<Item = Result<String, io::Error>> {
     let mut head = String::from(BYTE_ORDER_MARK);
-    cells::row(&mut head, COLUMNS.into_iter().map(Cell::Ours));
+    csv::push_row(&mut head, COLUMNS.into_iter().map(CsvCell::Trusted));
     try_unfold((app, query, Some((head, first))), async |(app, query, piece)| {
         let Some((mut text, page)) = piece else { return Ok(None) };
         text.reserve(page.rows.len() * ROW_LEN);
         for row in &page.rows {
-            push(&mut text, &app.shop, row, &BuyerJson::of(row.order.buyer, &page.people));
+            push_order(&mut text, &app.shop, row, &BuyerJson::from_people(row.order.buyer, &page.people));
         }
         let next = match page.next {
             Some(after) => {
-                let page = query.page(&app.shop, Some(after), ROWS_AT_ONCE).await;
-                Some((String::new(), page.map_err(broken)?))
+                let page = query.load_page(&app.shop, Some(after), ROWS_PER_PAGE).await;
+                Some((String::new(), page.map_err(stream_error)?))
             }
             None => None,
         };
@@ -141,44 +145,44 @@ fn table(
 }
 
 /// The reply has begun, so that all that can be told of a failure is the missing end; the log has the cause.
-fn broken(error: impl Into<Problem>) -> io::Error {
+fn stream_error(error: impl Into<Problem>) -> io::Error {
     let problem: Problem = error.into();
     io::Error::other(problem.kind().code)
 }
 
-fn push(text: &mut String, shop: &Shop, row: &OrderRow, buyer: &BuyerJson) {
+fn push_order(text: &mut String, shop: &Shop, row: &OrderRow, buyer: &BuyerJson) {
     let OrderRow { sale, order, unit_price, .. } = row;
     let listed = sales::find(shop, *sale);
     let listing = listed.as_ref().map(|sale| &sale.listing);
     let (email, username) = buyer.names();
-    let total = total(row);
+    let total = order_total(row);
     let (restocked, expires_at) = match order.status {
         OrderStatus::Refunded { restocked: true } => ("yes", String::new()),
         OrderStatus::Refunded { restocked: false } => ("no", String::new()),
         OrderStatus::Pending { until } => ("", rfc3339(until)),
         _ => ("", String::new()),
     };
-    cells::row(
+    csv::push_row(
         text,
         [
-            Cell::Ours(&order.id.to_string()),
-            Cell::Ours(&sale.to_string()),
-            Cell::Theirs(listing.map_or("", |listing| listing.slug.as_str())),
-            Cell::Theirs(listing.map_or("", |listing| listing.product.name.as_str())),
-            Cell::Ours(&order.buyer.to_string()),
-            Cell::Theirs(email.unwrap_or_default()),
-            Cell::Theirs(username.unwrap_or_default()),
-            Cell::Ours(order.status.as_str()),
-            Cell::Ours(restocked),
-            Cell::Ours(&order.quantity.to_string()),
-            Cell::Ours(unit_price.currency.as_str()),
-            Cell::Ours(&unit_price.minor.to_string()),
-            Cell::Ours(&decimal(*unit_price)),
-            Cell::Ours(&total.minor.to_string()),
-            Cell::Ours(&decimal(total)),
-            Cell::Ours(&rfc3339(order.made_at)),
-            Cell::Ours(&rfc3339(order.changed_at)),
-            Cell::Ours(&expires_at),
+            CsvCell::Trusted(&order.id.to_string()),
+            CsvCell::Trusted(&sale.to_string()),
+            CsvCell::Untrusted(listing.map_or("", |listing| listing.slug.as_str())),
+            CsvCell::Untrusted(listing.map_or("", |listing| listing.product.name.as_str())),
+            CsvCell::Trusted(&order.buyer.to_string()),
+            CsvCell::Untrusted(email.unwrap_or_default()),
+            CsvCell::Untrusted(username.unwrap_or_default()),
+            CsvCell::Trusted(order.status.as_str()),
+            CsvCell::Trusted(restocked),
+            CsvCell::Trusted(&order.quantity.to_string()),
+            CsvCell::Trusted(unit_price.currency.as_str()),
+            CsvCell::Trusted(&unit_price.minor.to_string()),
+            CsvCell::Trusted(&format_decimal(*unit_price)),
+            CsvCell::Trusted(&total.minor.to_string()),
+            CsvCell::Trusted(&format_decimal(total)),
+            CsvCell::Trusted(&rfc3339(order.made_at)),
+            CsvCell::Trusted(&rfc3339(order.changed_at)),
+            CsvCell::Trusted(&expires_at),
         ],
     );
 }

@@ -1,14 +1,14 @@
 //! `/admin/products`: make, edit, delete.
 
-use super::body::{Object, Strict, Wrong, money, word};
-use super::to_the_end;
+use super::body::{BodyErrors, BodyObject, StrictJson, read_money, read_typed};
+use super::run_to_completion;
 use crate::http::AppState;
-use crate::http::extract::{Admin, Json, Path};
+use crate::http::extract::{AdminSession, Json, Path};
 use crate::http::problem::{Problem, ProblemSchema};
 use crate::http::v1::money_json::MoneyJson;
 use crate::http::v1::products::ProductJson;
+use crate::shop::catalogue_text::Description;
 use crate::shop::products::{self, ProductDraft, ProductEdit, ProductId};
-use crate::shop::words::Description;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
@@ -64,15 +64,15 @@ struct ProductPatch {
     image_url: Option<String>,
 }
 
-fn draft(body: Value) -> Result<ProductDraft, Problem> {
-    let wrong = &mut Wrong::default();
-    let mut object = Object::body(body, wrong);
-    let name = object.required("name", wrong, word);
-    let description = object.optional("description", wrong, word::<Description>);
-    let price = object.required("price", wrong, money);
-    let category = object.nullable("category", wrong, word).flatten();
-    let image_url = object.nullable("imageUrl", wrong, word).flatten();
-    object.end(wrong);
+fn read_draft(body: Value) -> Result<ProductDraft, Problem> {
+    let wrong = &mut BodyErrors::default();
+    let mut object = BodyObject::from_body(body, wrong);
+    let name = object.take_required("name", wrong, read_typed);
+    let description = object.take_optional("description", wrong, read_typed::<Description>);
+    let price = object.take_required("price", wrong, read_money);
+    let category = object.take_nullable("category", wrong, read_typed).flatten();
+    let image_url = object.take_nullable("imageUrl", wrong, read_typed).flatten();
+    object.reject_unknown(wrong);
     let description = description.or_else(|| Description::try_from(String::new()).ok());
     let draft = name.zip(description).zip(price);
     let draft = draft.map(|((name, description), price)| ProductDraft {
@@ -82,21 +82,21 @@ fn draft(body: Value) -> Result<ProductDraft, Problem> {
         category,
         image_url,
     });
-    std::mem::take(wrong).unless(draft)
+    std::mem::take(wrong).into_result(draft)
 }
 
-fn patch(body: Value) -> Result<ProductEdit, Problem> {
-    let wrong = &mut Wrong::default();
-    let mut object = Object::body(body, wrong);
+fn read_edit(body: Value) -> Result<ProductEdit, Problem> {
+    let wrong = &mut BodyErrors::default();
+    let mut object = BodyObject::from_body(body, wrong);
     let edit = ProductEdit {
-        name: object.optional("name", wrong, word),
-        description: object.optional("description", wrong, word),
-        price: object.optional("price", wrong, money),
-        category: object.nullable("category", wrong, word),
-        image_url: object.nullable("imageUrl", wrong, word),
+        name: object.take_optional("name", wrong, read_typed),
+        description: object.take_optional("description", wrong, read_typed),
+        price: object.take_optional("price", wrong, read_money),
+        category: object.take_nullable("category", wrong, read_typed),
+        image_url: object.take_nullable("imageUrl", wrong, read_typed),
     };
-    object.end(wrong);
-    std::mem::take(wrong).unless(Some(edit))
+    object.reject_unknown(wrong);
+    std::mem::take(wrong).into_result(Some(edit))
 }
 
 /// Make a product.
@@ -113,10 +113,10 @@ fn patch(body: Value) -> Result<ProductEdit, Problem> {
 )]
 async fn create(
     State(app): State<AppState>,
-    _: Admin,
-    Json(Strict(body)): Json<Strict>,
+    _: AdminSession,
+    Json(StrictJson(body)): Json<StrictJson>,
 ) -> Result<impl IntoResponse, Problem> {
-    let product = products::create(&app.shop, draft(body)?).await?;
+    let product = products::create(&app.shop, read_draft(body)?).await?;
     let location = format!("/api/v1/products/{}", product.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(ProductJson::from(product))))
 }
@@ -139,12 +139,12 @@ async fn create(
 )]
 async fn edit(
     State(app): State<AppState>,
-    _: Admin,
+    _: AdminSession,
     Path(id): Path<ProductId>,
-    Json(Strict(body)): Json<Strict>,
+    Json(StrictJson(body)): Json<StrictJson>,
 ) -> Result<Json<ProductJson>, Problem> {
-    let edit = patch(body)?;
-    let product = to_the_end(async move { products::edit(&app.shop, id, edit).await }).await???;
+    let edit = read_edit(body)?;
+    let product = run_to_completion(async move { products::edit(&app.shop, id, edit).await }).await???;
     Ok(Json(product.into()))
 }
 
@@ -163,9 +163,9 @@ async fn edit(
 )]
 async fn delete(
     State(app): State<AppState>,
-    _: Admin,
+    _: AdminSession,
     Path(id): Path<ProductId>,
 ) -> Result<StatusCode, Problem> {
-    to_the_end(async move { products::delete(&app.shop, id).await }).await???;
+    run_to_completion(async move { products::delete(&app.shop, id).await }).await???;
     Ok(StatusCode::NO_CONTENT)
 }

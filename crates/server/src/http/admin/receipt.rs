@@ -2,10 +2,10 @@
 
 use crate::http::AppState;
 use crate::http::extract::Json;
-use crate::http::extract::{Admin, Path, Query};
+use crate::http::extract::{AdminSession, Path, Query};
 use crate::http::problem::{Problem, ProblemSchema};
-use crate::http::v1::queue::listed;
-use crate::shop::board::{self, Who};
+use crate::http::v1::queue::find_listed_sale;
+use crate::shop::dashboard::{self, BuyerSelector};
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -21,10 +21,10 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct Shown {
+struct ReceiptQuery {
     /// Who shows it: an e-mail address or an id.
     #[param(value_type = String)]
-    buyer: Who,
+    buyer: BuyerSelector,
     /// The `receipt` of a place, such as `17-dGhlIHByb29m`.
     receipt: String,
 }
@@ -46,7 +46,7 @@ struct ReceiptJson {
     get,
     path = "/api/v1/admin/flash-sales/{id}/receipt",
     tag = "admin",
-    params(("id" = Uuid, Path, description = "The sale"), Shown),
+    params(("id" = Uuid, Path, description = "The sale"), ReceiptQuery),
     responses(
         (status = 200, description = "What it proves", body = ReceiptJson),
         (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
@@ -55,11 +55,11 @@ struct ReceiptJson {
 )]
 async fn check(
     State(app): State<AppState>,
-    _: Admin,
+    _: AdminSession,
     Path(sale): Path<Uuid>,
-    Query(shown): Query<Shown>,
+    Query(shown): Query<ReceiptQuery>,
 ) -> Result<Json<ReceiptJson>, Problem> {
-    let sale = listed(&app, sale).await?;
-    let ticket = board::proven(&app.shop, sale, &shown.buyer, &shown.receipt).await?;
+    let sale = find_listed_sale(&app, sale).await?;
+    let ticket = dashboard::verify_receipt(&app.shop, sale, &shown.buyer, &shown.receipt).await?;
     Ok(Json(ReceiptJson { genuine: ticket.is_some(), ticket: ticket.map(|ticket| ticket.0) }))
 }

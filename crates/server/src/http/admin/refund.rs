@@ -1,11 +1,11 @@
 //! `POST /admin/orders/{id}/refund`: gives the money of a confirmed order back.
 
 use crate::http::AppState;
-use crate::http::extract::{Admin, Json, Path};
-use crate::http::idempotency::Idempotency;
+use crate::http::extract::{AdminSession, Json, Path};
+use crate::http::idempotency::IdempotencyHeader;
 use crate::http::problem::{Problem, ProblemSchema};
 use crate::http::v1::order_json::OrderJson;
-use crate::shop::payments::Refund;
+use crate::shop::payments::RefundRequest;
 use axum::extract::State;
 use sale::OrderId;
 use serde::Deserialize;
@@ -49,11 +49,11 @@ struct RefundBody {
 )]
 async fn refund(
     State(app): State<AppState>,
-    Admin(session): Admin,
+    AdminSession(session): AdminSession,
     Path(order): Path<OrderId>,
-    Idempotency(key): Idempotency,
+    IdempotencyHeader(key): IdempotencyHeader,
     Json(body): Json<RefundBody>,
 ) -> Result<Json<OrderJson>, Problem> {
-    let request = Refund { admin: session.buyer, order, restock: body.restock, key };
+    let request = RefundRequest { admin: session.buyer, order, restock: body.restock, key };
     Ok(Json(app.shop.payments.refund(request).await??.into()))
 }

@@ -1,12 +1,14 @@
 //! `GET /admin/flash-sales/{id}/series`: what happened in a sale over time, for charts.
 
-use super::board::listed;
-use super::body::rfc3339 as parsed;
+use super::board::find_sale;
+use super::body::parse_rfc3339 as parsed;
 use crate::http::AppState;
-use crate::http::extract::{Admin, Json, Path, Query};
+use crate::http::extract::{AdminSession, Json, Path, Query};
 use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
 use crate::http::v1::rfc3339;
-use crate::shop::series::{self, BUCKETS_MAX, Bucket, Counts, Series, Unfit, Units, Wanted};
+use crate::shop::series::{
+    self, BUCKETS_MAX, EventCounts, RangeError, RangeRequest, SaleSeries, SeriesBucket, UnitLevels,
+};
 use axum::extract::State;
 use sale::{SaleId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -115,22 +117,22 @@ struct BucketJson {
     units: Option<SeriesUnitsJson>,
 }
 
-impl From<Counts> for CountsJson {
-    fn from(counts: Counts) -> Self {
-        let Counts { joined, admitted, left, lapsed, ordered, .. } = counts;
-        let Counts { confirmed, expired, cancelled, declined, refunded, .. } = counts;
+impl From<EventCounts> for CountsJson {
+    fn from(counts: EventCounts) -> Self {
+        let EventCounts { joined, admitted, left, lapsed, ordered, .. } = counts;
+        let EventCounts { confirmed, expired, cancelled, declined, refunded, .. } = counts;
         Self { joined, admitted, left, lapsed, ordered, confirmed, expired, cancelled, declined, refunded }
     }
 }
 
-impl From<Units> for SeriesUnitsJson {
-    fn from(Units { available, admitted, held, sold, waiting }: Units) -> Self {
+impl From<UnitLevels> for SeriesUnitsJson {
+    fn from(UnitLevels { available, admitted, held, sold, waiting }: UnitLevels) -> Self {
         Self { available, admitted, held, sold, waiting }
     }
 }
 
-impl From<Bucket> for BucketJson {
-    fn from(Bucket { at, counts, refused, units }: Bucket) -> Self {
+impl From<SeriesBucket> for BucketJson {
+    fn from(SeriesBucket { at, counts, refused, units }: SeriesBucket) -> Self {
         Self { at: rfc3339(at), counts: counts.into(), refused, units: units.map(Into::into) }
     }
 }
@@ -152,14 +154,14 @@ impl From<Bucket> for BucketJson {
 )]
 async fn sale_series(
     State(app): State<AppState>,
-    _: Admin,
+    _: AdminSession,
     Path(id): Path<SaleId>,
     Query(query): Query<SeriesQuery>,
 ) -> Result<Json<SeriesJson>, Problem> {
-    let sale = listed(&app, id).await?;
-    let range = series::range(&sale, query.wanted()?, app.shop.engine.now()).map_err(unfit)?;
-    let Series { range, before, buckets, complete_until, projected } =
-        series::series(&app.shop, &sale, range).await?;
+    let sale = find_sale(&app, id).await?;
+    let range = series::resolve_range(&sale, query.parse()?, app.shop.engine.now()).map_err(range_problem)?;
+    let SaleSeries { range, before, buckets, complete_until, projected } =
+        series::load_series(&app.shop, &sale, range).await?;
     Ok(Json(SeriesJson {
         from: rfc3339(range.from),
         to: rfc3339(range.to),
@@ -174,30 +176,35 @@ async fn sale_series(
 }
 
 impl SeriesQuery {
-    fn wanted(&self) -> Result<Wanted, Problem> {
+    fn parse(&self) -> Result<RangeRequest, Problem> {
         let moment = |name: &'static str, text: &Option<String>| match text {
             None => Ok(None),
             Some(text) => match parsed(text) {
                 Some(moment) => Ok::<Option<Timestamp>, Problem>(Some(moment)),
-                None => Err(wrong(name, "an RFC 3339 date, such as 2026-11-27T09:00:00Z".to_owned())),
+                None => Err(invalid_query(name, "an RFC 3339 date, such as 2026-11-27T09:00:00Z".to_owned())),
             },
         };
-        Ok(Wanted { from: moment("/from", &self.from)?, to: moment("/to", &self.to)?, step_s: self.step })
+        Ok(RangeRequest {
+            from: moment("/from", &self.from)?,
+            to: moment("/to", &self.to)?,
+            step_s: self.step,
+        })
     }
 }
 
-fn unfit(unfit: Unfit) -> Problem {
+fn range_problem(unfit: RangeError) -> Problem {
     match unfit {
-        Unfit::Backwards => wrong("/to", "must not be before the beginning".to_owned()),
-        Unfit::Step => {
-            wrong("/step", "1 to 59 seconds, or whole minutes, or from 3600 on whole hours".to_owned())
-        }
-        Unfit::TooFine => {
-            wrong("/step", format!("too fine: the range has more than {BUCKETS_MAX} such buckets"))
+        RangeError::Backwards => invalid_query("/to", "must not be before the beginning".to_owned()),
+        RangeError::Step => invalid_query(
+            "/step",
+            "1 to 59 seconds, or whole minutes, or from 3600 on whole hours".to_owned(),
+        ),
+        RangeError::TooFine => {
+            invalid_query("/step", format!("too fine: the range has more than {BUCKETS_MAX} such buckets"))
         }
     }
 }
 
-fn wrong(pointer: &'static str, detail: String) -> Problem {
+fn invalid_query(pointer: &'static str, detail: String) -> Problem {
     Problem::new(&kind::INVALID_QUERY).errors(vec![FieldError::new(pointer, detail)])
 }

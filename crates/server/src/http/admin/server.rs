@@ -1,7 +1,7 @@
 //! `GET /admin/server`: how this one process answers. It says nothing of other instances.
 
 use crate::http::AppState;
-use crate::http::extract::{Admin, Json};
+use crate::http::extract::{AdminSession, Json};
 use crate::http::v1::rfc3339;
 use crate::telemetry::latency::BOUNDS_S;
 use axum::extract::State;
@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 /// What a buyer waits for.
-const SHOWN: [(&str, &str); 3] =
+const SHOWN_ROUTES: [(&str, &str); 3] =
     [("POST", "/api/v1/queue/join"), ("POST", "/api/v1/orders"), ("POST", "/api/v1/orders/{id}/pay")];
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -60,9 +60,9 @@ struct LatencyJson {
     responses((status = 200, description = "The figures", body = ServerJson)),
     security(("token" = []))
 )]
-async fn server(State(app): State<AppState>, _: Admin) -> Json<ServerJson> {
-    let shown = SHOWN.into_iter().filter_map(|(method, route)| {
-        let counts = app.metrics.latency(method, route)?.counts().to_vec();
+async fn server(State(app): State<AppState>, _: AdminSession) -> Json<ServerJson> {
+    let shown = SHOWN_ROUTES.into_iter().filter_map(|(method, route)| {
+        let counts = app.metrics.route_latency(method, route)?.counts().to_vec();
         Some(LatencyJson { method, route, counts })
     });
     Json(ServerJson {

@@ -1,15 +1,15 @@
 //! `GET /admin/flash-sales/{id}/summary`: what a sale came to.
 
-use super::board::{RefusalsJson, StatusSumJson, by_code, listed, money, sums};
+use super::board::{RefusalsJson, StatusSumJson, find_sale, refusal_counts, sale_money, status_totals};
 use super::flash_sales::AdminSaleJson;
 use super::series::CountsJson;
 use crate::http::AppState;
-use crate::http::extract::{Admin, Json, Path};
+use crate::http::extract::{AdminSession, Json, Path};
 use crate::http::problem::{Problem, ProblemSchema};
 use crate::http::v1::money_json::MoneyJson;
 use crate::http::v1::rfc3339;
-use crate::shop::board::revenue_minor;
-use crate::shop::summary::{self, Peak, Spans, Summary};
+use crate::shop::dashboard::revenue_minor;
+use crate::shop::summary::{self, DurationStats, PeakSecond, SaleSummary};
 use axum::extract::State;
 use sale::SaleId;
 use serde::Serialize;
@@ -89,14 +89,14 @@ struct SpansJson {
     p95_ms: i64,
 }
 
-impl From<Peak> for PeakJson {
-    fn from(Peak { at, count }: Peak) -> Self {
+impl From<PeakSecond> for PeakJson {
+    fn from(PeakSecond { at, count }: PeakSecond) -> Self {
         Self { at: rfc3339(at), count }
     }
 }
 
-impl From<Spans> for SpansJson {
-    fn from(Spans { count, p50_ms, p95_ms }: Spans) -> Self {
+impl From<DurationStats> for SpansJson {
+    fn from(DurationStats { count, p50_ms, p95_ms }: DurationStats) -> Self {
         Self { count, p50_ms, p95_ms }
     }
 }
@@ -118,29 +118,29 @@ impl From<Spans> for SpansJson {
 )]
 async fn sale_summary(
     State(app): State<AppState>,
-    _: Admin,
+    _: AdminSession,
     Path(id): Path<SaleId>,
 ) -> Result<Json<SummaryJson>, Problem> {
-    let Summary { sale, insight, orders, refusals, projected } =
-        summary::summary(&app.shop, listed(&app, id).await?).await?;
+    let SaleSummary { sale, statistics, orders, refusals, projected } =
+        summary::load_summary(&app.shop, find_sale(&app, id).await?).await?;
     Ok(Json(SummaryJson {
-        totals: insight.totals.into(),
-        orders: sums(&sale, &orders),
-        revenue: money(&sale, revenue_minor(&orders)),
-        buyers: insight.buyers,
-        refusals: by_code(refusals),
-        first_activity_at: insight.activity.map(|(first, _)| rfc3339(first)),
-        last_activity_at: insight.activity.map(|(_, last)| rfc3339(last)),
-        taken_at: insight.taken_at.map(rfc3339),
-        sold_out_at: insight.sold_out_at.map(rfc3339),
-        joins_peak: insight.joins_peak.map(Into::into),
-        orders_peak: insight.orders_peak.map(Into::into),
-        wait: insight.wait.map(Into::into),
-        checkout: insight.checkout.map(Into::into),
-        payment: insight.payment.map(Into::into),
-        out_of_order: insight.out_of_order,
+        totals: statistics.totals.into(),
+        orders: status_totals(&sale, &orders),
+        revenue: sale_money(&sale, revenue_minor(&orders)),
+        buyers: statistics.buyers,
+        refusals: refusal_counts(refusals),
+        first_activity_at: statistics.activity.map(|(first, _)| rfc3339(first)),
+        last_activity_at: statistics.activity.map(|(_, last)| rfc3339(last)),
+        taken_at: statistics.taken_at.map(rfc3339),
+        sold_out_at: statistics.sold_out_at.map(rfc3339),
+        joins_peak: statistics.joins_peak.map(Into::into),
+        orders_peak: statistics.orders_peak.map(Into::into),
+        wait: statistics.wait.map(Into::into),
+        checkout: statistics.checkout.map(Into::into),
+        payment: statistics.payment.map(Into::into),
+        out_of_order: statistics.out_of_order,
         projected_version: projected.0,
         projection_lag: sale.view.seq.0.saturating_sub(projected.0),
-        sale: AdminSaleJson::of(&sale, app.shop.engine.now()),
+        sale: AdminSaleJson::from_sale(&sale, app.shop.engine.now()),
     }))
 }

@@ -1,7 +1,7 @@
 //! Leaky buckets (GCRA) in the memory of this process: the arithmetic, and a table of bounded size. It never talks to
 //! another process, and never asks the time.
 
-use super::{Key, Rate};
+use super::{LimitKey, RateLimit};
 use sale::time::Timestamp;
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -19,22 +19,22 @@ const REPORTS_MAX: usize = 1 << 16;
 
 /// Whoever has used less than this part of the quota here is not reported: hardly anybody who only looks at a sale ever comes
 /// near the limit of reads, and each report is work for all. So of this many instances none need know of another.
-const UNREPORTED_PART: i64 = 64;
+const UNREPORTED_FRACTION: i64 = 64;
 
 /// The buckets of one class.
 #[derive(Debug)]
-pub struct Buckets {
-    pace: Pace,
+pub struct BucketTable {
+    parameters: GcraParameters,
     keys_max: usize,
     hasher: std::hash::RandomState,
-    shards: Box<[Mutex<Shard>]>,
-    to_report: Mutex<Vec<Key>>,
+    shards: Box<[Mutex<BucketShard>]>,
+    pending_reports: Mutex<Vec<LimitKey>>,
 }
 
-type Shard = HashMap<Key, Bucket>;
+type BucketShard = HashMap<LimitKey, LeakyBucket>;
 
 #[derive(Debug)]
-struct Bucket {
+struct LeakyBucket {
     /// The moment, in microseconds, at which it is empty again (GCRA's theoretical arrival time).
     empty_at: i64,
     /// Requests that others have not been told of yet.
@@ -43,99 +43,100 @@ struct Bucket {
 
 /// A key whose requests others are to be told of.
 #[derive(Debug, Clone, Copy)]
-pub struct Report {
-    /// Whose.
-    pub key: Key,
+pub struct UsageReport {
+    pub key: LimitKey,
     /// How full the bucket is here.
     pub level_us: i64,
-    /// How many requests.
     pub served: u32,
 }
 
-impl Buckets {
+impl BucketTable {
     /// Empty buckets, for about so many keys at most.
-    pub fn new(pace: Pace, keys_max: usize) -> Self {
+    pub fn new(pace: GcraParameters, keys_max: usize) -> Self {
         Self {
-            pace,
+            parameters: pace,
             keys_max,
             hasher: std::hash::RandomState::new(),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            to_report: Mutex::default(),
+            pending_reports: Mutex::default(),
         }
     }
 
     /// How they fill and leak.
-    pub fn pace(&self) -> Pace {
-        self.pace
+    pub fn parameters(&self) -> GcraParameters {
+        self.parameters
     }
 
-    /// Counts one request.
-    pub fn take(&self, key: Key, now: Timestamp) -> Standing {
-        let now_us = us(now);
-        let mut shard = self.shard(key);
+    pub fn count_request(&self, key: LimitKey, now: Timestamp) -> BucketLevel {
+        let now_us = to_micros(now);
+        let mut shard = self.lock_shard(key);
         let len = shard.len();
-        let bucket = shard.entry(key).or_insert(Bucket { empty_at: now_us, unreported: 0 });
-        let standing = self.pace.take(bucket.empty_at - now_us);
+        let bucket = shard.entry(key).or_insert(LeakyBucket { empty_at: now_us, unreported: 0 });
+        let standing = self.parameters.count_request(bucket.empty_at - now_us);
         bucket.empty_at = now_us + standing.level_us;
-        self.make_room(shard, len, now_us);
+        self.evict_if_full(shard, len, now_us);
         standing
     }
 
     /// Counts one request, and remembers to tell others of it.
-    pub fn take_and_report(&self, key: Key, now: Timestamp) -> Standing {
-        let standing = self.take(key, now);
-        if standing.allowed && standing.level_us > self.pace.burst_us / UNREPORTED_PART {
-            let mut shard = self.shard(key);
+    pub fn count_and_report(&self, key: LimitKey, now: Timestamp) -> BucketLevel {
+        let standing = self.count_request(key, now);
+        if standing.allowed && standing.level_us > self.parameters.burst_us / UNREPORTED_FRACTION {
+            let mut shard = self.lock_shard(key);
             let Some(bucket) = shard.get_mut(&key) else { return standing };
             bucket.unreported = bucket.unreported.saturating_add(1);
             let is_first = bucket.unreported == 1;
             drop(shard);
-            if is_first && !self.enlist(key) {
-                self.take_unreported(key, now);
+            if is_first && !self.enqueue_report(key) {
+                self.take_report(key, now);
             }
         }
         standing
     }
 
     /// What a request would meet, without counting it.
-    pub fn look(&self, key: Key, now: Timestamp) -> Standing {
-        let empty_at = self.shard(key).get(&key).map(|bucket| bucket.empty_at);
-        let level_us = empty_at.map_or(0, |empty_at| self.pace.clamp(empty_at - us(now)));
-        Standing { allowed: self.pace.allows(level_us), level_us }
+    pub fn peek_level(&self, key: LimitKey, now: Timestamp) -> BucketLevel {
+        let empty_at = self.lock_shard(key).get(&key).map(|bucket| bucket.empty_at);
+        let level_us = empty_at.map_or(0, |empty_at| self.parameters.clamp_level(empty_at - to_micros(now)));
+        BucketLevel { allowed: self.parameters.allows(level_us), level_us }
     }
 
     /// Takes over how full a bucket is by what all have counted. What was counted here and not told yet comes on top; what is
     /// known here is never forgotten for it.
-    pub fn learn(&self, key: Key, now: Timestamp, level_us: i64) {
-        let now_us = us(now);
-        let mut shard = self.shard(key);
+    pub fn merge_level(&self, key: LimitKey, now: Timestamp, level_us: i64) {
+        let now_us = to_micros(now);
+        let mut shard = self.lock_shard(key);
         let len = shard.len();
-        let bucket = shard.entry(key).or_insert(Bucket { empty_at: now_us, unreported: 0 });
-        let level_us = level_us.saturating_add(self.pace.interval_us * i64::from(bucket.unreported));
-        bucket.empty_at = now_us + self.pace.clamp(level_us.max(bucket.empty_at - now_us));
-        self.make_room(shard, len, now_us);
+        let bucket = shard.entry(key).or_insert(LeakyBucket { empty_at: now_us, unreported: 0 });
+        let level_us = level_us.saturating_add(self.parameters.interval_us * i64::from(bucket.unreported));
+        bucket.empty_at = now_us + self.parameters.clamp_level(level_us.max(bucket.empty_at - now_us));
+        self.evict_if_full(shard, len, now_us);
     }
 
     /// Those of whom others are to be told, so many at most; the rest waits for the next call.
-    pub fn reports(&self, now: Timestamp, len_max: usize) -> Vec<Report> {
-        let keys: Vec<Key> = {
-            let mut waiting = self.to_report.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn take_reports(&self, now: Timestamp, len_max: usize) -> Vec<UsageReport> {
+        let keys: Vec<LimitKey> = {
+            let mut waiting = self.pending_reports.lock().unwrap_or_else(PoisonError::into_inner);
             let rest = waiting.len().saturating_sub(len_max);
             waiting.split_off(rest)
         };
-        let report = |key| self.take_unreported(key, now).filter(|report| report.served > 0);
+        let report = |key| self.take_report(key, now).filter(|report| report.served > 0);
         keys.into_iter().filter_map(report).collect()
     }
 
-    fn take_unreported(&self, key: Key, now: Timestamp) -> Option<Report> {
-        let mut shard = self.shard(key);
+    fn take_report(&self, key: LimitKey, now: Timestamp) -> Option<UsageReport> {
+        let mut shard = self.lock_shard(key);
         let bucket = shard.get_mut(&key)?;
         let served = std::mem::take(&mut bucket.unreported);
-        Some(Report { key, level_us: self.pace.clamp(bucket.empty_at - us(now)), served })
+        Some(UsageReport {
+            key,
+            level_us: self.parameters.clamp_level(bucket.empty_at - to_micros(now)),
+            served,
+        })
     }
 
-    fn enlist(&self, key: Key) -> bool {
-        let mut waiting = self.to_report.lock().unwrap_or_else(PoisonError::into_inner);
+    fn enqueue_report(&self, key: LimitKey) -> bool {
+        let mut waiting = self.pending_reports.lock().unwrap_or_else(PoisonError::into_inner);
         let has_room = waiting.len() < REPORTS_MAX;
         if has_room {
             waiting.push(key);
@@ -143,21 +144,21 @@ impl Buckets {
         has_room
     }
 
-    fn shard(&self, key: Key) -> MutexGuard<'_, Shard> {
+    fn lock_shard(&self, key: LimitKey) -> MutexGuard<'_, BucketShard> {
         let at = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0);
         self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn make_room(&self, mut shard: MutexGuard<'_, Shard>, len: usize, now_us: i64) {
+    fn evict_if_full(&self, mut shard: MutexGuard<'_, BucketShard>, len: usize, now_us: i64) {
         if len >= self.keys_max / SHARDS {
-            forget_the_emptier(&mut shard, now_us);
+            evict_emptier_half(&mut shard, now_us);
         }
     }
 }
 
 /// Forgets the keys whose buckets are empty, or else the emptier half, so that the next room is made much later.
 #[cold]
-fn forget_the_emptier(shard: &mut Shard, now_us: i64) {
+fn evict_emptier_half(shard: &mut BucketShard, now_us: i64) {
     let mut levels: Vec<i64> = shard.values().map(|bucket| bucket.empty_at).collect();
     let middle = levels.len() / 2;
     let (_, median, _) = levels.select_nth_unstable(middle);
@@ -165,13 +166,13 @@ fn forget_the_emptier(shard: &mut Shard, now_us: i64) {
     shard.retain(|_, bucket| bucket.empty_at > cutoff);
 }
 
-fn us(now: Timestamp) -> i64 {
+fn to_micros(now: Timestamp) -> i64 {
     now.0.saturating_mul(1000)
 }
 
 /// How a bucket fills with each request, and when it is full; it leaks a microsecond each microsecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
+pub struct GcraParameters {
     /// What a request adds, which is the time until one more is allowed.
     pub interval_us: i64,
     /// How full it may be: the whole quota at once.
@@ -180,25 +181,25 @@ pub struct Pace {
 
 /// How a bucket stands after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct BucketLevel {
     /// Whether the request was allowed; only then was it counted.
     pub allowed: bool,
     /// How full it is: the time until it is empty.
     pub level_us: i64,
 }
 
-impl Pace {
+impl GcraParameters {
     /// The pace of a rate.
-    pub fn of(rate: Rate) -> Self {
+    pub fn from_rate(rate: RateLimit) -> Self {
         let interval_us = (i64::from(rate.window_s) * 1_000_000 / i64::from(rate.quota.max(1))).max(1);
         Self { interval_us, burst_us: interval_us * i64::from(rate.quota) }
     }
 
     /// One request at a bucket that is so full. `shared/level.lua` says the same.
-    pub fn take(self, level_us: i64) -> Standing {
-        let level_us = self.clamp(level_us);
+    pub fn count_request(self, level_us: i64) -> BucketLevel {
+        let level_us = self.clamp_level(level_us);
         let allowed = self.allows(level_us);
-        Standing { allowed, level_us: if allowed { level_us + self.interval_us } else { level_us } }
+        BucketLevel { allowed, level_us: if allowed { level_us + self.interval_us } else { level_us } }
     }
 
     /// Whether one more request is allowed.
@@ -207,22 +208,22 @@ impl Pace {
     }
 
     /// Never below empty, and never above full: a clock that jumped back must not lock anyone out for longer than a window.
-    pub fn clamp(self, level_us: i64) -> i64 {
+    pub fn clamp_level(self, level_us: i64) -> i64 {
         level_us.clamp(0, self.burst_us)
     }
 
     /// Requests that are left.
-    pub fn remaining(self, standing: Standing) -> u32 {
+    pub fn remaining(self, standing: BucketLevel) -> u32 {
         u32::try_from((self.burst_us - standing.level_us) / self.interval_us).unwrap_or(0)
     }
 
     /// Seconds until the whole quota is there again.
-    pub fn reset_s(self, standing: Standing) -> u64 {
+    pub fn reset_s(self, standing: BucketLevel) -> u64 {
         u64::try_from(ceil_s(standing.level_us)).unwrap_or(0)
     }
 
     /// Seconds until the next request is allowed, when this one was not.
-    pub fn retry_after_s(self, standing: Standing) -> Option<u32> {
+    pub fn retry_after_s(self, standing: BucketLevel) -> Option<u32> {
         let wait_us = standing.level_us + self.interval_us - self.burst_us;
         (!standing.allowed).then(|| u32::try_from(ceil_s(wait_us.max(1))).unwrap_or(u32::MAX))
     }
@@ -238,26 +239,26 @@ mod tests {
     use super::*;
     use std::net::IpAddr;
 
-    const PACE: Pace = Pace { interval_us: 10_000_000, burst_us: 30_000_000 };
+    const PACE: GcraParameters = GcraParameters { interval_us: 10_000_000, burst_us: 30_000_000 };
 
     fn now(s: i64) -> Timestamp {
         Timestamp(1_800_000_000_000 + s * 1000)
     }
 
-    fn key(n: u8) -> Key {
-        Key::address(IpAddr::from([10, 0, 0, n]))
+    fn key(n: u8) -> LimitKey {
+        LimitKey::from_address(IpAddr::from([10, 0, 0, n]))
     }
 
     /// What is left, and when to come again.
-    fn take(buckets: &Buckets, n: u8, at_s: i64) -> (u32, Option<u32>) {
-        let standing = buckets.take(key(n), now(at_s));
+    fn take(buckets: &BucketTable, n: u8, at_s: i64) -> (u32, Option<u32>) {
+        let standing = buckets.count_request(key(n), now(at_s));
         (PACE.remaining(standing), PACE.retry_after_s(standing))
     }
 
     #[test]
     fn the_whole_quota_may_come_at_once_and_comes_back_evenly() {
-        assert_eq!(Pace::of(Rate { quota: 3, window_s: 30 }), PACE);
-        let buckets = Buckets::new(PACE, 1000);
+        assert_eq!(GcraParameters::from_rate(RateLimit { quota: 3, window_s: 30 }), PACE);
+        let buckets = BucketTable::new(PACE, 1000);
         for remaining in [2, 1, 0] {
             assert_eq!(take(&buckets, 1, 0), (remaining, None));
         }
@@ -271,61 +272,61 @@ mod tests {
 
     #[test]
     fn to_look_counts_nothing() {
-        let buckets = Buckets::new(PACE, 1000);
+        let buckets = BucketTable::new(PACE, 1000);
         for _ in 0..10 {
-            assert_eq!(buckets.look(key(1), now(0)), Standing { allowed: true, level_us: 0 });
+            assert_eq!(buckets.peek_level(key(1), now(0)), BucketLevel { allowed: true, level_us: 0 });
         }
         for _ in 0..3 {
             take(&buckets, 1, 0);
         }
-        assert_eq!(buckets.look(key(1), now(4)), Standing { allowed: false, level_us: 26_000_000 });
+        assert_eq!(buckets.peek_level(key(1), now(4)), BucketLevel { allowed: false, level_us: 26_000_000 });
     }
 
     #[test]
     fn what_others_counted_comes_in_and_what_was_counted_here_stays() {
-        let buckets = Buckets::new(PACE, 1000);
+        let buckets = BucketTable::new(PACE, 1000);
         take(&buckets, 1, 0);
-        buckets.learn(key(1), now(0), 25_000_000);
+        buckets.merge_level(key(1), now(0), 25_000_000);
         assert_eq!(take(&buckets, 1, 0), (0, Some(5)));
-        buckets.learn(key(1), now(0), 0);
+        buckets.merge_level(key(1), now(0), 0);
         assert_eq!(take(&buckets, 1, 0), (0, Some(5)));
-        buckets.learn(key(1), now(0), i64::MAX);
+        buckets.merge_level(key(1), now(0), i64::MAX);
         assert_eq!(take(&buckets, 1, 10), (0, None), "no bucket is fuller than full");
     }
 
     #[test]
     fn a_report_tells_each_request_once_and_light_readers_are_not_reported() {
-        let buckets = Buckets::new(Pace { interval_us: 1_000, burst_us: 1_000_000 }, 1000);
+        let buckets = BucketTable::new(GcraParameters { interval_us: 1_000, burst_us: 1_000_000 }, 1000);
         for _ in 0..15 {
-            buckets.take_and_report(key(1), now(0));
+            buckets.count_and_report(key(1), now(0));
         }
-        assert!(buckets.reports(now(0), 10).is_empty(), "15 of 1,000 are less than a 64th");
+        assert!(buckets.take_reports(now(0), 10).is_empty(), "15 of 1,000 are less than a 64th");
         for _ in 0..5 {
-            buckets.take_and_report(key(1), now(0));
+            buckets.count_and_report(key(1), now(0));
         }
         // What all have counted is told of before these five, which come on top.
-        buckets.learn(key(1), now(0), 100_000);
-        let reports = buckets.reports(now(0), 10);
+        buckets.merge_level(key(1), now(0), 100_000);
+        let reports = buckets.take_reports(now(0), 10);
         assert_eq!(reports.len(), 1);
         assert_eq!((reports[0].key, reports[0].served, reports[0].level_us), (key(1), 5, 105_000));
-        assert!(buckets.reports(now(0), 10).is_empty());
+        assert!(buckets.take_reports(now(0), 10).is_empty());
     }
 
     #[test]
     fn the_list_of_reports_is_bounded_and_who_found_no_room_comes_later() {
-        let buckets = Buckets::new(PACE, KEYS_MAX);
-        let network = |n: usize| Key((n as u128) << 64);
+        let buckets = BucketTable::new(PACE, KEYS_MAX);
+        let network = |n: usize| LimitKey((n as u128) << 64);
         for n in 0..=REPORTS_MAX {
-            buckets.take_and_report(network(n), now(0));
+            buckets.count_and_report(network(n), now(0));
         }
-        assert_eq!(buckets.reports(now(0), usize::MAX).len(), REPORTS_MAX);
-        buckets.take_and_report(network(REPORTS_MAX), now(0));
-        assert_eq!(buckets.reports(now(0), 1).len(), 1);
+        assert_eq!(buckets.take_reports(now(0), usize::MAX).len(), REPORTS_MAX);
+        buckets.count_and_report(network(REPORTS_MAX), now(0));
+        assert_eq!(buckets.take_reports(now(0), 1).len(), 1);
     }
 
     #[test]
     fn a_clock_that_jumps_back_locks_nobody_out() {
-        let buckets = Buckets::new(PACE, 1000);
+        let buckets = BucketTable::new(PACE, 1000);
         assert_eq!(take(&buckets, 1, 3600).1, None);
         assert!(take(&buckets, 1, 0).1.is_none_or(|s| s <= 10));
         assert_eq!(take(&buckets, 1, 11).1, None);
@@ -333,12 +334,12 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_the_busiest_are_remembered() {
-        let buckets = Buckets::new(PACE, SHARDS * 8);
+        let buckets = BucketTable::new(PACE, SHARDS * 8);
         for _ in 0..4 {
             take(&buckets, 1, 0);
         }
         for n in 0..10_000_u128 {
-            buckets.take(Key(n << 64), now(0));
+            buckets.count_request(LimitKey(n << 64), now(0));
         }
         let kept: usize = buckets.shards.iter().map(|shard| shard.lock().unwrap().len()).sum();
         assert!(kept <= SHARDS * 9, "{kept}");

@@ -1,12 +1,12 @@
 //! Every sort of problem that the API knows, one a line. A code that was published is never changed: programs go by it.
 
-use super::Kind;
+use super::ProblemKind;
 
 macro_rules! kinds {
     ($($name:ident = $status:literal $code:literal, $title:literal, $detail:literal $(, retry $retry:literal)?;)+) => {
         $(
             #[doc = concat!("`", $code, "`, ", stringify!($status), ": ", $detail)]
-            pub static $name: Kind = Kind {
+            pub static $name: ProblemKind = ProblemKind {
                 code: $code,
                 status: $status,
                 title: $title,
@@ -15,7 +15,7 @@ macro_rules! kinds {
             };
         )+
         /// All of them, for the documentation and for tests.
-        pub static ALL: &[&Kind] = &[$(&$name),+];
+        pub static ALL: &[&ProblemKind] = &[$(&$name),+];
     };
     (@retry) => { None };
     (@retry $retry:literal) => { Some($retry) };

@@ -2,10 +2,12 @@
 
 use crate::auth::Role;
 use crate::http::AppState;
-use crate::http::extract::{Buyer, Fields, Json};
+use crate::http::extract::{BuyerSession, FieldErrors, Json};
 use crate::http::problem::{Problem, ProblemSchema, kind};
 use crate::http::v1::rfc3339;
-use crate::shop::accounts::{self, Account, Name, NotValid, Password, Registration, SignedIn};
+use crate::shop::accounts::{
+    self, AccountProfile, AccountRegistration, AccountTextError, LoginName, PlainPassword, SignedInAccount,
+};
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -47,19 +49,21 @@ async fn register(
     State(app): State<AppState>,
     Json(body): Json<RegisterBody>,
 ) -> Result<(StatusCode, Json<SignedInReply>), Problem> {
-    let signed_in = accounts::register(&app.shop.accounts, body.checked()?).await??;
+    let signed_in = accounts::register(&app.shop.accounts, body.validate()?).await??;
     Ok((StatusCode::CREATED, Json(signed_in.into())))
 }
 
 impl RegisterBody {
-    fn checked(self) -> Result<Registration, Problem> {
-        let mut fields = Fields::new();
+    fn validate(self) -> Result<AccountRegistration, Problem> {
+        let mut fields = FieldErrors::new();
         let email = fields.check("/email", self.email.parse());
         let username = fields.check("/username", self.username.parse());
-        let password = fields.check("/password", Password::try_from(self.password));
+        let password = fields.check("/password", PlainPassword::try_from(self.password));
         match (email, username, password) {
-            (Some(email), Some(username), Some(password)) => Ok(Registration { email, username, password }),
-            _ => Err(fields.problem()),
+            (Some(email), Some(username), Some(password)) => {
+                Ok(AccountRegistration { email, username, password })
+            }
+            _ => Err(fields.into_problem()),
         }
     }
 }
@@ -86,23 +90,23 @@ async fn login(
     State(app): State<AppState>,
     Json(body): Json<LoginBody>,
 ) -> Result<Json<SignedInReply>, Problem> {
-    let (name, password) = body.checked()?;
+    let (name, password) = body.validate()?;
     let signed_in = accounts::login(&app.shop.accounts, name, password).await??;
     Ok(Json(signed_in.into()))
 }
 
 impl LoginBody {
-    fn checked(self) -> Result<(Name, Password), Problem> {
-        let mut fields = Fields::new();
+    fn validate(self) -> Result<(LoginName, PlainPassword), Problem> {
+        let mut fields = FieldErrors::new();
         let name = match (self.email, self.username) {
-            (Some(email), None) => fields.check("/email", email.parse().map(Name::Email)),
-            (None, Some(username)) => fields.check("/username", username.parse().map(Name::Username)),
-            _ => fields.check("", Err(NotValid("give either email or username"))),
+            (Some(email), None) => fields.check("/email", email.parse().map(LoginName::Email)),
+            (None, Some(username)) => fields.check("/username", username.parse().map(LoginName::Username)),
+            _ => fields.check("", Err(AccountTextError("give either email or username"))),
         };
-        let password = fields.check("/password", Password::to_check(self.password));
+        let password = fields.check("/password", PlainPassword::for_login(self.password));
         match (name, password) {
             (Some(name), Some(password)) => Ok((name, password)),
-            _ => Err(fields.problem()),
+            _ => Err(fields.into_problem()),
         }
     }
 }
@@ -133,7 +137,10 @@ async fn refresh(
     (status = 204, description = "Signed out"),
     (status = 401, description = "`unauthorized`", body = ProblemSchema, content_type = "application/problem+json"),
 ))]
-async fn logout(State(app): State<AppState>, Buyer(session): Buyer) -> Result<StatusCode, Problem> {
+async fn logout(
+    State(app): State<AppState>,
+    BuyerSession(session): BuyerSession,
+) -> Result<StatusCode, Problem> {
     accounts::logout(&app.shop.accounts, session).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -143,9 +150,13 @@ async fn logout(State(app): State<AppState>, Buyer(session): Buyer) -> Result<St
     (status = 200, description = "The account", body = AccountReply),
     (status = 401, description = "`unauthorized`", body = ProblemSchema, content_type = "application/problem+json"),
 ))]
-async fn me(State(app): State<AppState>, Buyer(session): Buyer) -> Result<Json<AccountReply>, Problem> {
-    let account =
-        accounts::me(&app.shop.accounts, session).await?.ok_or(Problem::new(&kind::UNAUTHORIZED))?;
+async fn me(
+    State(app): State<AppState>,
+    BuyerSession(session): BuyerSession,
+) -> Result<Json<AccountReply>, Problem> {
+    let account = accounts::find_account(&app.shop.accounts, session)
+        .await?
+        .ok_or(Problem::new(&kind::UNAUTHORIZED))?;
     Ok(Json(account.into()))
 }
 
@@ -181,8 +192,8 @@ struct AccountReply {
     created_at: String,
 }
 
-impl From<SignedIn> for SignedInReply {
-    fn from(signed_in: SignedIn) -> Self {
+impl From<SignedInAccount> for SignedInReply {
+    fn from(signed_in: SignedInAccount) -> Self {
         Self {
             user: signed_in.account.into(),
             access_token: signed_in.access_token,
@@ -192,9 +203,9 @@ impl From<SignedIn> for SignedInReply {
     }
 }
 
-impl From<Account> for AccountReply {
-    fn from(account: Account) -> Self {
-        let Account { id, email, username, role, created_at } = account;
+impl From<AccountProfile> for AccountReply {
+    fn from(account: AccountProfile) -> Self {
+        let AccountProfile { id, email, username, role, created_at } = account;
         Self { id, email, username, role, created_at: rfc3339(created_at) }
     }
 }

@@ -1,22 +1,22 @@
 //! Sales over HTTP, for everyone: the list, one by id or slug, and a buyer's place under it. They are asked for most of
 //! all, so the reply for one sale is written once a version; afterwards only the time is written into it.
 
-use super::queue::{PlaceJson, place};
+use super::queue::{PlaceJson, find_place};
 use super::sale_json::SaleJson;
 use super::time;
 use crate::http::AppState;
-use crate::http::extract::{Buyer, Json, Path, Query};
-use crate::http::page::{Page, PageQuery, time_and_id};
+use crate::http::extract::{BuyerSession, Json, Path, Query};
+use crate::http::page::{Page, PageQuery, parse_time_cursor};
 use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
-use crate::shop::catalogue::Listing;
-use crate::shop::sales::{self, Sale};
+use crate::shop::catalogue::SaleListing;
+use crate::shop::sales::{self, ListedSale};
 use arc_swap::ArcSwap;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use engine::SaleView;
-use sale::{Phase, SaleId, Seq, Timestamp};
+use sale::{EventSeq, SaleId, SalePhase, Timestamp};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -35,7 +35,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct Filter {
+pub struct SaleListQuery {
     /// `upcoming`, `active`, `paused`, `ended` or `closed`; all when not given.
     status: Option<String>,
     /// Items in a page, 1 to 200; 50 when not given.
@@ -49,25 +49,25 @@ pub struct Filter {
     get,
     path = "/api/v1/flash-sales",
     tag = "flash-sales",
-    params(Filter),
+    params(SaleListQuery),
     responses((status = 200, description = "A page of sales", body = Page<SaleJson>))
 )]
 async fn list(
     State(app): State<AppState>,
-    Query(filter): Query<Filter>,
+    Query(filter): Query<SaleListQuery>,
 ) -> Result<Json<Page<SaleJson>>, Problem> {
-    let phase = filter.status.as_deref().map(phase).transpose()?;
-    let slice = PageQuery { limit: filter.limit, cursor: filter.cursor }.slice()?;
-    let after = slice.after.as_deref().map(time_and_id).transpose()?;
+    let phase = filter.status.as_deref().map(parse_phase).transpose()?;
+    let slice = PageQuery { limit: filter.limit, cursor: filter.cursor }.into_request()?;
+    let after = slice.after.as_deref().map(parse_time_cursor).transpose()?;
     let sales = sales::list(&app.shop, phase, after, slice.limit as usize + 1);
     let page =
         Page::new(sales, slice.limit, |sale| format!("{}/{}", sale.listing.created_at.0, sale.listing.sale));
     let now = app.shop.engine.now();
-    Ok(Json(page.map(|sale| SaleJson::of(&sale.listing, &sale.view, now))))
+    Ok(Json(page.map(|sale| SaleJson::from_view(&sale.listing, &sale.view, now))))
 }
 
-fn phase(text: &str) -> Result<Phase, Problem> {
-    [Phase::Upcoming, Phase::Active, Phase::Paused, Phase::Ended, Phase::Closed]
+fn parse_phase(text: &str) -> Result<SalePhase, Problem> {
+    [SalePhase::Upcoming, SalePhase::Active, SalePhase::Paused, SalePhase::Ended, SalePhase::Closed]
         .into_iter()
         .find(|phase| phase.as_str() == text)
         .ok_or_else(|| {
@@ -93,18 +93,18 @@ fn phase(text: &str) -> Result<Phase, Problem> {
 async fn show(
     State(app): State<AppState>,
     Path(name): Path<String>,
-    known: Known,
+    known: IfNoneMatch,
 ) -> Result<Response<Body>, Problem> {
-    let Sale { listing, view } =
-        sales::seek_named(&app.shop, &name).await.ok_or(Problem::new(&kind::SALE_UNKNOWN))?;
+    let ListedSale { listing, view } =
+        sales::find_named_or_refresh(&app.shop, &name).await.ok_or(Problem::new(&kind::SALE_UNKNOWN))?;
     let now = app.shop.engine.now();
-    Ok(app.prepared.of(&listing, &view, now).reply(&known, now))
+    Ok(app.prepared.prepare_sale(&listing, &view, now).to_reply(&known, now))
 }
 
 /// The version that the client has: its `If-None-Match`.
-struct Known(Option<HeaderValue>);
+struct IfNoneMatch(Option<HeaderValue>);
 
-impl<S: Sync> FromRequestParts<S> for Known {
+impl<S: Sync> FromRequestParts<S> for IfNoneMatch {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
@@ -126,39 +126,39 @@ impl<S: Sync> FromRequestParts<S> for Known {
 )]
 async fn queue_position(
     State(app): State<AppState>,
-    Buyer(session): Buyer,
+    BuyerSession(session): BuyerSession,
     Path(sale): Path<Uuid>,
 ) -> Result<Json<PlaceJson>, Problem> {
-    place(&app, sale, session.buyer).await
+    find_place(&app, sale, session.buyer).await
 }
 
 /// The last reply of each sale, ready but for the time.
 #[derive(Default)]
 pub struct PreparedSales {
-    sales: ArcSwap<HashMap<SaleId, Arc<ArcSwap<Prepared>>>>,
+    sales: ArcSwap<HashMap<SaleId, Arc<ArcSwap<PreparedSale>>>>,
 }
 
 /// What a reply depends on.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Version {
-    seq: Seq,
-    phase: Phase,
+struct ReplyVersion {
+    seq: EventSeq,
+    phase: SalePhase,
     revision: u64,
 }
 
 /// One sale's reply.
-pub struct Prepared {
-    version: Version,
+pub struct PreparedSale {
+    version: ReplyVersion,
     body: Vec<u8>,
     /// Where in `body` the time stands.
-    time_at: usize,
+    time_offset: usize,
     etag: HeaderValue,
 }
 
 impl PreparedSales {
     /// The reply for a sale as it is; made anew when something it shows has changed.
-    fn of(&self, listing: &Listing, view: &SaleView, now: Timestamp) -> Arc<Prepared> {
-        let version = Version { seq: view.seq, phase: view.phase(now), revision: listing.revision };
+    fn prepare_sale(&self, listing: &SaleListing, view: &SaleView, now: Timestamp) -> Arc<PreparedSale> {
+        let version = ReplyVersion { seq: view.seq, phase: view.phase(now), revision: listing.revision };
         let sales = self.sales.load();
         let slot = sales.get(&listing.sale);
         if let Some(slot) = slot {
@@ -167,7 +167,7 @@ impl PreparedSales {
                 return Arc::clone(&prepared);
             }
         }
-        let prepared = Arc::new(Prepared::new(version, listing, view, now));
+        let prepared = Arc::new(PreparedSale::new(version, listing, view, now));
         match slot {
             Some(slot) => slot.store(Arc::clone(&prepared)),
             None => {
@@ -182,9 +182,9 @@ impl PreparedSales {
     }
 }
 
-impl Prepared {
-    fn new(version: Version, listing: &Listing, view: &SaleView, now: Timestamp) -> Self {
-        let sale = SaleJson::of(listing, view, now);
+impl PreparedSale {
+    fn new(version: ReplyVersion, listing: &SaleListing, view: &SaleView, now: Timestamp) -> Self {
+        let sale = SaleJson::from_view(listing, view, now);
         let body = serde_json::to_vec(&sale).unwrap_or_default();
         let member = format!(r#""serverTime":"{}""#, sale.server_time);
         let offset = member.len() - 1 - time::RFC3339_LEN;
@@ -193,19 +193,19 @@ impl Prepared {
         // Weak: two replies of one version differ in their time.
         let etag = format!(r#"W/"{}-{}-{}""#, version.seq, version.phase.as_str(), version.revision);
         let etag = HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("W/\"\""));
-        Self { version, body, time_at, etag }
+        Self { version, body, time_offset: time_at, etag }
     }
 
-    fn reply(&self, known: &Known, now: Timestamp) -> Response<Body> {
+    fn to_reply(&self, known: &IfNoneMatch, now: Timestamp) -> Response<Body> {
         const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
         const JSON: HeaderValue = HeaderValue::from_static("application/json");
-        let mut response = if known.0.as_ref().is_some_and(|known| matches(known, &self.etag)) {
+        let mut response = if known.0.as_ref().is_some_and(|known| etag_matches(known, &self.etag)) {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             response
         } else {
             let mut body = self.body.clone();
-            body[self.time_at..self.time_at + time::RFC3339_LEN]
+            body[self.time_offset..self.time_offset + time::RFC3339_LEN]
                 .copy_from_slice(time::rfc3339(now).as_bytes());
             let mut response = Response::new(Body::from(body));
             response.headers_mut().insert(header::CONTENT_TYPE, JSON);
@@ -218,7 +218,7 @@ impl Prepared {
 }
 
 /// Whether an `If-None-Match` names this entity tag, by the weak comparison of RFC 9110.
-fn matches(known: &HeaderValue, etag: &HeaderValue) -> bool {
+fn etag_matches(known: &HeaderValue, etag: &HeaderValue) -> bool {
     let (Ok(known), Ok(etag)) = (known.to_str(), etag.to_str()) else { return false };
     let bare = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     known == etag || known.trim() == "*" || known.split(',').any(|one| bare(one) == bare(etag))

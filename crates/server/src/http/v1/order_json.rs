@@ -2,7 +2,7 @@
 
 use super::money_json::MoneyJson;
 use super::rfc3339;
-use crate::shop::orders::Order;
+use crate::shop::orders::PricedOrder;
 use crate::shop::payments::PaidOrder;
 use sale::{Money, OrderStatus, OrderView, SaleId};
 use serde::Serialize;
@@ -81,8 +81,8 @@ impl OrderJson {
     /// # Panics
     /// Never: the law bounds price and quantity so that the total fits.
     #[must_use]
-    pub fn of(order: &OrderView, sale: SaleId, unit_price: Money) -> Self {
-        let total = unit_price.times(order.quantity).expect("the law bounds price × quantity");
+    pub fn from_view(order: &OrderView, sale: SaleId, unit_price: Money) -> Self {
+        let total = unit_price.checked_mul(order.quantity).expect("the law bounds price × quantity");
         let expires_at = match order.status {
             OrderStatus::Pending { until } => Some(rfc3339(until)),
             _ => None,
@@ -114,8 +114,8 @@ impl From<PaidOrder> for OrderJson {
     }
 }
 
-impl From<Order> for OrderJson {
-    fn from(order: Order) -> Self {
-        Self::of(&order.view, order.sale, order.unit_price)
+impl From<PricedOrder> for OrderJson {
+    fn from(order: PricedOrder) -> Self {
+        Self::from_view(&order.view, order.sale, order.unit_price)
     }
 }

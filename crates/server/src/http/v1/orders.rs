@@ -1,14 +1,14 @@
 //! Orders over HTTP: reserve, look, give back. Paying is in `pay.rs`.
 
 use super::order_json::OrderJson;
-use super::queue::listed;
+use super::queue::find_listed_sale;
 use crate::http::AppState;
-use crate::http::extract::{Buyer, Json, Path, Query};
-use crate::http::idempotency::Idempotency;
-use crate::http::page::{Page, PageQuery, time_and_id};
-use crate::http::problem::{Kind, Prebuilt, Problem, ProblemSchema, kind};
-use crate::shop::keys::Begin;
-use crate::shop::orders::{self, Order, Reservation};
+use crate::http::extract::{BuyerSession, Json, Path, Query};
+use crate::http::idempotency::IdempotencyHeader;
+use crate::http::page::{Page, PageQuery, parse_time_cursor};
+use crate::http::problem::{PrebuiltProblem, Problem, ProblemKind, ProblemSchema, kind};
+use crate::shop::idempotency_keys::KeyClaim;
+use crate::shop::orders::{self, PricedOrder, ReservationRequest};
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -31,7 +31,8 @@ pub fn routes() -> OpenApiRouter<AppState> {
 /// What to buy.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct NewOrder {
+#[schema(as = NewOrder)]
+pub struct OrderBody {
     /// In which sale.
     flash_sale_id: Uuid,
     /// Units; 1 when not given.
@@ -52,7 +53,7 @@ fn one() -> NonZeroU32 {
     post,
     path = "/api/v1/orders",
     tag = "orders",
-    request_body = NewOrder,
+    request_body = OrderBody,
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters; the same key and body give the same order"),
         ("Prefer" = Option<String>, Header, description = "`respond-async` for 202"),
@@ -70,44 +71,46 @@ fn one() -> NonZeroU32 {
 )]
 async fn create(
     State(app): State<AppState>,
-    Buyer(session): Buyer,
-    Idempotency(key): Idempotency,
-    prefer: Prefer,
-    Json(body): Json<NewOrder>,
+    BuyerSession(session): BuyerSession,
+    IdempotencyHeader(key): IdempotencyHeader,
+    prefer: PreferHeader,
+    Json(body): Json<OrderBody>,
 ) -> Result<Response, Problem> {
-    let sale = listed(&app, body.flash_sale_id).await?;
+    let sale = find_listed_sale(&app, body.flash_sale_id).await?;
     let Some(key) = key.map(|key| key.request_key()) else {
-        let request = Reservation { sale, buyer: session.buyer, quantity: body.quantity.get(), key: None };
-        return Ok(answer(orders::reserve(&app.shop, request).await?, prefer));
+        let request =
+            ReservationRequest { sale, buyer: session.buyer, quantity: body.quantity.get(), key: None };
+        return Ok(reserve_reply(orders::reserve(&app.shop, request).await?, prefer));
     };
-    let request = Reservation { sale, buyer: session.buyer, quantity: body.quantity.get(), key: Some(key) };
+    let request =
+        ReservationRequest { sale, buyer: session.buyer, quantity: body.quantity.get(), key: Some(key) };
     // The law knows the keys of its own sale. The guard is for what no single sale sees: the same key for another sale, and
     // the same request still under way.
     let content = app.shop.keys.fingerprint((sale, body.quantity.get()));
-    let permit = match app.shop.keys.begin(session.buyer, key, content, app.shop.engine.now()) {
-        Begin::Reused => return Err(Refusal::KeyReused.into()),
-        Begin::InFlight => return Err(Problem::new(&kind::REQUEST_IN_FLIGHT)),
-        Begin::Fresh(permit) => Some(permit),
-        Begin::Known => None,
+    let permit = match app.shop.keys.claim(session.buyer, key, content, app.shop.engine.now()) {
+        KeyClaim::Reused => return Err(Refusal::KeyReused.into()),
+        KeyClaim::InFlight => return Err(Problem::new(&kind::REQUEST_IN_FLIGHT)),
+        KeyClaim::Fresh(permit) => Some(permit),
+        KeyClaim::Completed => None,
     };
     let reserved = orders::reserve(&app.shop, request).await?;
     // A refusal changed nothing: its key stays free.
     if let (Ok(_), Some(permit)) = (&reserved, permit) {
-        permit.done();
+        permit.complete();
     }
-    Ok(answer(reserved, prefer))
+    Ok(reserve_reply(reserved, prefer))
 }
 
-fn answer(reserved: Result<Order, Refusal>, prefer: Prefer) -> Response {
+fn reserve_reply(reserved: Result<PricedOrder, Refusal>, prefer: PreferHeader) -> Response {
     match reserved {
-        Ok(order) => created(order, prefer),
-        Err(refusal) => refused(refusal),
+        Ok(order) => created_reply(order, prefer),
+        Err(refusal) => refused_reply(refusal),
     }
 }
 
 /// In a rush nearly every answer is a refusal, and the same one: its bytes are written once.
-fn refused(refusal: Refusal) -> Response {
-    static WRITTEN: LazyLock<Vec<(&Kind, Prebuilt)>> = LazyLock::new(|| {
+fn refused_reply(refusal: Refusal) -> Response {
+    static WRITTEN: LazyLock<Vec<(&ProblemKind, PrebuiltProblem)>> = LazyLock::new(|| {
         kind::ALL.iter().map(|kind| (*kind, Problem::new(kind).prebuilt("/api/v1/orders"))).collect()
     });
     let problem = Problem::from(refusal);
@@ -118,7 +121,7 @@ fn refused(refusal: Refusal) -> Response {
     }
 }
 
-fn created(order: Order, prefer: Prefer) -> Response {
+fn created_reply(order: PricedOrder, prefer: PreferHeader) -> Response {
     const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
     const RESPOND_ASYNC: HeaderValue = HeaderValue::from_static("respond-async");
     let location = HeaderValue::from_str(&format!("/api/v1/orders/{}", order.view.id));
@@ -135,11 +138,11 @@ fn created(order: Order, prefer: Prefer) -> Response {
 
 /// What the `Prefer` header (RFC 7240) asks for; what it does not know, it passes over.
 #[derive(Clone, Copy)]
-struct Prefer {
+struct PreferHeader {
     respond_async: bool,
 }
 
-impl<S: Sync> FromRequestParts<S> for Prefer {
+impl<S: Sync> FromRequestParts<S> for PreferHeader {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
@@ -161,11 +164,11 @@ impl<S: Sync> FromRequestParts<S> for Prefer {
 )]
 async fn list(
     State(app): State<AppState>,
-    Buyer(session): Buyer,
+    BuyerSession(session): BuyerSession,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<OrderJson>>, Problem> {
-    let slice = query.slice()?;
-    let after = slice.after.as_deref().map(time_and_id).transpose()?;
+    let slice = query.into_request()?;
+    let after = slice.after.as_deref().map(parse_time_cursor).transpose()?;
     let orders = orders::list(&app.shop, session.buyer, after, slice.limit + 1).await?;
     let page = Page::new(orders, slice.limit, |order| format!("{}/{}", order.view.made_at.0, order.view.id));
     Ok(Json(page.map(OrderJson::from)))
@@ -185,7 +188,7 @@ async fn list(
 )]
 async fn show(
     State(app): State<AppState>,
-    Buyer(session): Buyer,
+    BuyerSession(session): BuyerSession,
     Path(order): Path<OrderId>,
 ) -> Result<Json<OrderJson>, Problem> {
     let order = orders::find(&app.shop, session.buyer, order).await?;
@@ -208,7 +211,7 @@ async fn show(
 )]
 async fn cancel(
     State(app): State<AppState>,
-    Buyer(session): Buyer,
+    BuyerSession(session): BuyerSession,
     Path(order): Path<OrderId>,
 ) -> Result<Json<OrderJson>, Problem> {
     Ok(Json(orders::cancel(&app.shop, session.buyer, order).await??.into()))

@@ -2,10 +2,10 @@
 
 use super::order_json::OrderJson;
 use crate::http::AppState;
-use crate::http::extract::{Buyer, Json, Path};
-use crate::http::idempotency::Idempotency;
+use crate::http::extract::{BuyerSession, Json, Path};
+use crate::http::idempotency::IdempotencyHeader;
 use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
-use crate::shop::payments::Pay;
+use crate::shop::payments::PayRequest;
 use axum::extract::State;
 use sale::OrderId;
 use serde::Deserialize;
@@ -57,15 +57,15 @@ pub struct PayBody {
 )]
 async fn pay(
     State(app): State<AppState>,
-    Buyer(session): Buyer,
+    BuyerSession(session): BuyerSession,
     Path(order): Path<OrderId>,
-    Idempotency(key): Idempotency,
+    IdempotencyHeader(key): IdempotencyHeader,
     Json(body): Json<PayBody>,
 ) -> Result<Json<OrderJson>, Problem> {
     if body.method.len() > METHOD_LEN_MAX {
         let error = FieldError::new("/method", "a method has at most 255 bytes");
         return Err(Problem::new(&kind::INVALID_BODY).errors(vec![error]));
     }
-    let request = Pay { buyer: session.buyer, order, method: body.method, key };
+    let request = PayRequest { buyer: session.buyer, order, method: body.method, key };
     Ok(Json(app.shop.payments.pay(request).await??.into()))
 }

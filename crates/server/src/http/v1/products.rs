@@ -4,7 +4,7 @@ use super::money_json::MoneyJson;
 use super::rfc3339;
 use crate::http::AppState;
 use crate::http::extract::{Json, Path, Query};
-use crate::http::page::{Page, PageQuery, time_and_id};
+use crate::http::page::{Page, PageQuery, parse_time_cursor};
 use crate::http::problem::{Problem, ProblemSchema, kind};
 use crate::shop::products::{self, Product, ProductId};
 use axum::extract::State;
@@ -70,8 +70,8 @@ async fn list(
     State(app): State<AppState>,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<ProductJson>>, Problem> {
-    let slice = query.slice()?;
-    let after = slice.after.as_deref().map(time_and_id).transpose()?;
+    let slice = query.into_request()?;
+    let after = slice.after.as_deref().map(parse_time_cursor).transpose()?;
     let products = products::list(&app.shop, after, slice.limit + 1).await?;
     let page = Page::new(products, slice.limit, |product| format!("{}/{}", product.created_at.0, product.id));
     Ok(Json(page.map(ProductJson::from)))

@@ -2,13 +2,13 @@
 
 use super::sale_json::AvailabilityJson;
 use crate::http::AppState;
-use crate::http::extract::{Buyer, Json, Query};
+use crate::http::extract::{BuyerSession, Json, Query};
 use crate::http::problem::{Problem, ProblemSchema, kind};
-use crate::shop::line::{self, Standing};
+use crate::shop::line::{self, QueueStatus};
 use crate::shop::sales;
 use axum::extract::State;
 use axum::http::StatusCode;
-use sale::{Place, SaleId};
+use sale::{LinePosition, SaleId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -27,8 +27,9 @@ pub fn routes() -> OpenApiRouter<AppState> {
 /// Which line.
 #[derive(Debug, Deserialize, ToSchema, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = Line)]
 #[into_params(parameter_in = Query)]
-pub struct Line {
+pub struct LineRequest {
     /// The sale's id.
     flash_sale_id: Uuid,
 }
@@ -73,11 +74,13 @@ enum PlaceStatus {
     Admitted,
 }
 
-impl From<Standing> for PlaceJson {
-    fn from(standing: Standing) -> Self {
+impl From<QueueStatus> for PlaceJson {
+    fn from(standing: QueueStatus) -> Self {
         let (position, status, until, extension_s) = match standing.place {
-            Place::Waiting { position } => (position, PlaceStatus::Waiting, None, 0),
-            Place::Admitted { until, extension_s } => (0, PlaceStatus::Admitted, Some(until), extension_s),
+            LinePosition::Waiting { position } => (position, PlaceStatus::Waiting, None, 0),
+            LinePosition::Admitted { until, extension_s } => {
+                (0, PlaceStatus::Admitted, Some(until), extension_s)
+            }
         };
         Self {
             flash_sale_id: standing.sale.0,
@@ -101,7 +104,7 @@ impl From<Standing> for PlaceJson {
     post,
     path = "/api/v1/queue/join",
     tag = "queue",
-    request_body = Line,
+    request_body = LineRequest,
     responses(
         (status = 201, description = "In line", body = PlaceJson),
         (status = 200, description = "In line already", body = PlaceJson),
@@ -113,13 +116,13 @@ impl From<Standing> for PlaceJson {
 )]
 async fn join(
     State(app): State<AppState>,
-    Buyer(session): Buyer,
-    Json(body): Json<Line>,
+    BuyerSession(session): BuyerSession,
+    Json(body): Json<LineRequest>,
 ) -> Result<(StatusCode, Json<PlaceJson>), Problem> {
-    let sale = listed(&app, body.flash_sale_id).await?;
+    let sale = find_listed_sale(&app, body.flash_sale_id).await?;
     let joined = line::join(&app.shop, sale, session.buyer).await??;
     let status = if joined.fresh { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(joined.standing.into())))
+    Ok((status, Json(joined.status.into())))
 }
 
 /// Where am I?
@@ -127,7 +130,7 @@ async fn join(
     get,
     path = "/api/v1/queue/position",
     tag = "queue",
-    params(Line),
+    params(LineRequest),
     responses(
         (status = 200, description = "The buyer's place", body = PlaceJson),
         (status = 404, description = "`not_in_line`", body = ProblemSchema, content_type = "application/problem+json"),
@@ -136,10 +139,10 @@ async fn join(
 )]
 async fn position(
     State(app): State<AppState>,
-    Buyer(session): Buyer,
-    Query(query): Query<Line>,
+    BuyerSession(session): BuyerSession,
+    Query(query): Query<LineRequest>,
 ) -> Result<Json<PlaceJson>, Problem> {
-    place(&app, query.flash_sale_id, session.buyer).await
+    find_place(&app, query.flash_sale_id, session.buyer).await
 }
 
 /// Ask for more time to buy.
@@ -150,7 +153,7 @@ async fn position(
     post,
     path = "/api/v1/queue/extend",
     tag = "queue",
-    request_body = Line,
+    request_body = LineRequest,
     responses(
         (status = 200, description = "The place with its later `admittedUntil`", body = PlaceJson),
         (status = 403, description = "`not_admitted`: it is not the buyer's turn yet", body = ProblemSchema, content_type = "application/problem+json"),
@@ -161,12 +164,12 @@ async fn position(
 )]
 async fn extend(
     State(app): State<AppState>,
-    Buyer(session): Buyer,
-    Json(body): Json<Line>,
+    BuyerSession(session): BuyerSession,
+    Json(body): Json<LineRequest>,
 ) -> Result<Json<PlaceJson>, Problem> {
-    let sale = listed(&app, body.flash_sale_id).await?;
+    let sale = find_listed_sale(&app, body.flash_sale_id).await?;
     let extended = line::extend(&app.shop, sale, session.buyer).await?;
-    extended.map(|standing| Json(standing.into())).map_err(no_place)
+    extended.map(|standing| Json(standing.into())).map_err(place_problem)
 }
 
 /// Leave the line, or give an admission back.
@@ -174,7 +177,7 @@ async fn extend(
     delete,
     path = "/api/v1/queue/leave",
     tag = "queue",
-    params(Line),
+    params(LineRequest),
     responses(
         (status = 204, description = "Left"),
         (status = 404, description = "`not_in_line`", body = ProblemSchema, content_type = "application/problem+json"),
@@ -183,16 +186,16 @@ async fn extend(
 )]
 async fn leave(
     State(app): State<AppState>,
-    Buyer(session): Buyer,
-    Query(query): Query<Line>,
+    BuyerSession(session): BuyerSession,
+    Query(query): Query<LineRequest>,
 ) -> Result<StatusCode, Problem> {
-    let sale = listed(&app, query.flash_sale_id).await?;
+    let sale = find_listed_sale(&app, query.flash_sale_id).await?;
     let left = line::leave(&app.shop, sale, session.buyer).await?;
-    left.map(|_ticket| StatusCode::NO_CONTENT).map_err(no_place)
+    left.map(|_ticket| StatusCode::NO_CONTENT).map_err(place_problem)
 }
 
 /// Here a place is what is asked for: without one there is nothing, where a purchase would be forbidden.
-fn no_place(refusal: sale::Refusal) -> Problem {
+fn place_problem(refusal: sale::Refusal) -> Problem {
     match refusal {
         sale::Refusal::NotInLine => Problem::new(&kind::NO_PLACE),
         refusal => refusal.into(),
@@ -200,18 +203,18 @@ fn no_place(refusal: sale::Refusal) -> Problem {
 }
 
 /// The buyer's place; shared with `/flash-sales/{id}/queue-position`.
-pub(super) async fn place(
+pub(super) async fn find_place(
     app: &AppState,
     sale: Uuid,
     buyer: sale::BuyerId,
 ) -> Result<Json<PlaceJson>, Problem> {
-    let sale = listed(app, sale).await?;
-    let standing = line::position(&app.shop, sale, buyer).await?;
+    let sale = find_listed_sale(app, sale).await?;
+    let standing = line::find_position(&app.shop, sale, buyer).await?;
     standing.map(|standing| Json(standing.into())).ok_or(Problem::new(&kind::NO_PLACE))
 }
 
 /// The id of a sale that is shown; a deleted one is as unknown as one that never was.
-pub(in crate::http) async fn listed(app: &AppState, sale: Uuid) -> Result<SaleId, Problem> {
+pub(in crate::http) async fn find_listed_sale(app: &AppState, sale: Uuid) -> Result<SaleId, Problem> {
     let sale = SaleId(sale);
-    if sales::is_there(&app.shop, sale).await { Ok(sale) } else { Err(Problem::new(&kind::SALE_UNKNOWN)) }
+    if sales::exists(&app.shop, sale).await { Ok(sale) } else { Err(Problem::new(&kind::SALE_UNKNOWN)) }
 }

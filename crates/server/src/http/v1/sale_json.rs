@@ -2,10 +2,10 @@
 
 use super::money_json::MoneyJson;
 use super::rfc3339;
-use crate::shop::catalogue::Listing;
+use crate::shop::catalogue::SaleListing;
 use crate::shop::products::Product;
 use engine::SaleView;
-use sale::{Admission, Timestamp};
+use sale::{AdmissionMode, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -36,7 +36,7 @@ pub struct SaleJson {
     #[schema(value_type = AvailabilityJson)]
     pub availability: &'static str,
     /// What the sale is doing.
-    #[schema(value_type = StatusJson)]
+    #[schema(value_type = SaleStatusJson)]
     pub status: &'static str,
     /// When it starts.
     #[schema(format = DateTime)]
@@ -111,7 +111,7 @@ pub enum AvailabilityJson {
 /// What a sale is doing.
 #[derive(ToSchema)]
 #[schema(as = SaleStatus, rename_all = "lowercase")]
-pub enum StatusJson {
+pub enum SaleStatusJson {
     /// It has not started.
     Upcoming,
     /// Units may be ordered.
@@ -127,7 +127,7 @@ pub enum StatusJson {
 impl SaleJson {
     /// A sale as it is at `now`.
     #[must_use]
-    pub fn of(listing: &Listing, view: &SaleView, now: Timestamp) -> Self {
+    pub fn from_view(listing: &SaleListing, view: &SaleView, now: Timestamp) -> Self {
         let (policy, units) = (&view.policy, view.counters);
         Self {
             id: listing.sale.0,
@@ -164,11 +164,11 @@ impl From<&Product> for SoldJson {
     }
 }
 
-impl From<Admission> for AdmissionJson {
-    fn from(admission: Admission) -> Self {
+impl From<AdmissionMode> for AdmissionJson {
+    fn from(admission: AdmissionMode) -> Self {
         match admission {
-            Admission::Open => Self::Open,
-            Admission::Fifo { per_second, checkout_s, line_opens_s, extension_s } => Self::Fifo {
+            AdmissionMode::Open => Self::Open,
+            AdmissionMode::Fifo { per_second, checkout_s, line_opens_s, extension_s } => Self::Fifo {
                 per_second,
                 checkout_seconds: checkout_s,
                 line_opens_seconds_before: line_opens_s,

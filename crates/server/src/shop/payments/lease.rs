@@ -5,17 +5,17 @@
 //! clock: every step names its holder in the statement that makes it, so one whose lease was taken moves nothing, and what a
 //! provider or the law are asked twice they do once.
 
-use super::Payments;
+use super::PaymentService;
 use crate::store::StoreError;
-use crate::store::payments::{self as rows, Held, Lease};
+use crate::store::payments::{self as rows, LeasedPayment, PaymentLease};
 use sale::Timestamp;
 use std::time::Duration;
 use uuid::Uuid;
 
-impl Payments {
+impl PaymentService {
     /// A lease of its own for a piece of work.
-    pub(super) fn lease(&self) -> Lease {
-        Lease { holder: Uuid::new_v4(), until: self.lease_until() }
+    pub(super) fn new_lease(&self) -> PaymentLease {
+        PaymentLease { holder: Uuid::new_v4(), until: self.lease_until() }
     }
 
     /// Takes a payment in hand. `None` when another process has it, by a lease that is not over at `now`. Whoever is alone need
@@ -23,20 +23,24 @@ impl Payments {
     ///
     /// # Errors
     /// When the tables cannot be asked.
-    pub(super) async fn take(&self, payment: Uuid, now: Timestamp) -> Result<Option<Held>, StoreError> {
-        let now = if self.timing.sharing.is_shared() { now } else { Timestamp::MAX };
-        rows::take(&self.store, payment, self.lease(), now).await
+    pub(super) async fn acquire_lease(
+        &self,
+        payment: Uuid,
+        now: Timestamp,
+    ) -> Result<Option<LeasedPayment>, StoreError> {
+        let now = if self.timing.tenancy.is_cluster() { now } else { Timestamp::MAX };
+        rows::acquire_lease(&self.store, payment, self.new_lease(), now).await
     }
 
     /// Does a piece of work on a payment, and holds it meanwhile, however long that takes. Afterwards it is in nobody's hand.
-    pub(super) async fn holding<T>(&self, held: &Held, work: impl Future<Output = T>) -> T {
+    pub(super) async fn with_lease<T>(&self, held: &LeasedPayment, work: impl Future<Output = T>) -> T {
         let done = tokio::select! {
             done = work => done,
-            never = self.go_on_holding(held) => match never {},
+            never = self.keep_renewing(held) => match never {},
         };
         // The next one need not wait until the lease is over.
-        if let Err(error) = rows::let_go(&self.store, held).await {
-            super::settle::tell(held, &error);
+        if let Err(error) = rows::release_lease(&self.store, held).await {
+            super::settle::log_unsettled(held, &error);
         }
         done
     }
@@ -45,16 +49,16 @@ impl Payments {
     ///
     /// # Errors
     /// When the tables cannot be asked.
-    pub(super) async fn is_still_held(&self, held: &Held) -> Result<bool, StoreError> {
-        rows::renew(&self.store, held, self.lease_until()).await
+    pub(super) async fn renew_lease(&self, held: &LeasedPayment) -> Result<bool, StoreError> {
+        rows::renew_lease(&self.store, held, self.lease_until()).await
     }
 
-    async fn go_on_holding(&self, held: &Held) -> std::convert::Infallible {
+    async fn keep_renewing(&self, held: &LeasedPayment) -> std::convert::Infallible {
         let pause = Duration::from_millis(self.timing.lease_ms.unsigned_abs() / 4);
         loop {
             tokio::time::sleep(pause).await;
             // If it cannot be renewed, the step that comes next finds out.
-            let _lost = self.is_still_held(held).await;
+            let _lost = self.renew_lease(held).await;
         }
     }
 

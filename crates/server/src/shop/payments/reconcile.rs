@@ -1,11 +1,11 @@
 //! Settles whatever a crash, a lost reply or a failing disk left between two steps. It charges nobody anew: a payment that
 //! the provider never saw is given up, one that it knows is brought to the end that the law gives it.
 
-use super::{PaymentError, Payments};
-use crate::shop::keys::KEY_LIFE_MS;
-use crate::shop::sharing::Sharing;
+use super::{PaymentError, PaymentService};
+use crate::shop::idempotency_keys::KEY_LIFE_MS;
+use crate::shop::tenancy::Tenancy;
 use crate::store::StoreError;
-use crate::store::payments::{self as rows, Payment};
+use crate::store::payments::{self as rows, PaymentRow};
 use futures::future::join_all;
 use sale::Timestamp;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio::sync::watch;
 const BATCH_LEN_MAX: u32 = 256;
 
 /// Payments that are settled beside each other: enough to wait for a slow provider, too few to trouble a well one.
-const AT_A_TIME: usize = 8;
+const CONCURRENT_MAX: usize = 8;
 
 /// Time between two passes.
 const PASS_EVERY: Duration = Duration::from_secs(2);
@@ -28,14 +28,14 @@ const TRY_EVERY_MS_MAX: i64 = 5 * 60 * 1000;
 const STUCK_AFTER_MS: i64 = 10 * 60 * 1000;
 
 /// Tries after which a payment is told in the log as stuck, and then again each time as many more.
-const TELL_EVERY_TRIES: i64 = 8;
+const LOG_EVERY_TRIES: i64 = 8;
 
 /// Keys that one pass forgets, at most.
 const KEYS_FORGOTTEN_MAX: u32 = 1_000;
 
 /// When the reconciler takes a payment up.
 #[derive(Clone, Copy, Debug)]
-pub struct Timing {
+pub struct ReconcileTiming {
     /// How long a payment may stand between two steps before it is taken up, in milliseconds. More than the provider's time
     /// limit: a buyer who tries again is quicker, and goes on with the same payment.
     pub settle_after_ms: i64,
@@ -44,28 +44,28 @@ pub struct Timing {
     pub lease_ms: i64,
     /// Who else works on the payments. Whoever is alone takes up all of them at once in its first pass, in whosever hand they are:
     /// who left them there is dead.
-    pub sharing: Sharing,
+    pub tenancy: Tenancy,
 }
 
-impl Default for Timing {
+impl Default for ReconcileTiming {
     fn default() -> Self {
-        Self { settle_after_ms: 15_000, lease_ms: 10_000, sharing: Sharing::Alone }
+        Self { settle_after_ms: 15_000, lease_ms: 10_000, tenancy: Tenancy::Single }
     }
 }
 
 /// What one pass did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reconciled {
+pub struct ReconcileReport {
     /// Payments brought to their end.
     pub settled: u32,
     /// Payments that have to wait: their provider or the engine does not answer, or somebody is working on them.
-    pub left: u32,
+    pub waiting: u32,
 }
 
-impl Payments {
+impl PaymentService {
     /// Settles payments until `stop` becomes true; what it is doing then, it finishes.
     pub async fn run_reconciler(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
-        let mut due = if self.timing.sharing.is_shared() { self.engine.now() } else { Timestamp::MAX };
+        let mut due = if self.timing.tenancy.is_cluster() { self.engine.now() } else { Timestamp::MAX };
         // Whoever has the ledger now settles them.
         while !self.engine.is_taken_over() {
             let mut wait = PASS_EVERY;
@@ -79,7 +79,7 @@ impl Payments {
                     );
                 }
             }
-            if let Err(error) = self.tidy().await {
+            if let Err(error) = self.update_counts_and_keys().await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "the payments' tables cannot be tidied now"
@@ -96,34 +96,38 @@ impl Payments {
     ///
     /// # Errors
     /// When the tables cannot be asked.
-    pub async fn reconcile(self: &Arc<Self>, due: Timestamp) -> Result<Reconciled, StoreError> {
-        let payments = rows::unsettled(&self.store, due, BATCH_LEN_MAX).await?;
-        let mut done = Reconciled::default();
-        for some in payments.chunks(AT_A_TIME) {
-            for settled in join_all(some.iter().map(|payment| self.settle(payment, due))).await {
+    pub async fn reconcile(self: &Arc<Self>, due: Timestamp) -> Result<ReconcileReport, StoreError> {
+        let payments = rows::list_unsettled(&self.store, due, BATCH_LEN_MAX).await?;
+        let mut done = ReconcileReport::default();
+        for some in payments.chunks(CONCURRENT_MAX) {
+            for settled in join_all(some.iter().map(|payment| self.settle_payment(payment, due))).await {
                 if settled? {
                     done.settled += 1;
                 } else {
-                    done.left += 1;
+                    done.waiting += 1;
                 }
             }
         }
-        self.metrics.settled(done.settled);
+        self.metrics.count_settled(done.settled);
         Ok(done)
     }
 
     /// Brings one payment to its end, if that can be done now.
-    async fn settle(self: &Arc<Self>, payment: &Payment, due: Timestamp) -> Result<bool, StoreError> {
-        let permit = match self.flights.begin(payment.buyer, payment.order) {
+    async fn settle_payment(
+        self: &Arc<Self>,
+        payment: &PaymentRow,
+        due: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let permit = match self.in_flight.begin(payment.buyer, payment.order) {
             Ok(Some(permit)) => permit,
             // Somebody works on it, or on too much else.
             Ok(None) | Err(PaymentError::Overloaded) => return Ok(false),
             Err(_) => return Ok(false),
         };
         // Another instance may have been quicker.
-        let Some(held) = self.take(payment.id, due).await? else { return Ok(false) };
+        let Some(held) = self.acquire_lease(payment.id, due).await? else { return Ok(false) };
         // It may have moved on before it was ours: what is settled stays.
-        self.holding(&held, self.resume(&held)).await?;
+        self.with_lease(&held, self.resume(&held)).await?;
         let now = rows::find(&self.store, payment.id).await?;
         let left = now.filter(|now| !now.state.is_settled());
         if let Some(left) = &left {
@@ -133,9 +137,9 @@ impl Payments {
         Ok(left.is_none())
     }
 
-    async fn postpone(&self, payment: &Payment) -> Result<(), StoreError> {
+    async fn postpone(&self, payment: &PaymentRow) -> Result<(), StoreError> {
         let tries = payment.tries + 1;
-        if tries % TELL_EVERY_TRIES == 0 {
+        if tries % LOG_EVERY_TRIES == 0 {
             tracing::error!(
                 payment = %payment.id, order = %payment.order, state = payment.state.as_str(), tries,
                 "a payment cannot be settled: look it up at the provider"
@@ -147,10 +151,10 @@ impl Payments {
     }
 
     /// Counts what is not settled, and forgets keys that are older than they have to be kept.
-    async fn tidy(&self) -> Result<(), StoreError> {
+    async fn update_counts_and_keys(&self) -> Result<(), StoreError> {
         let now = self.engine.now();
         let unsettled = rows::count_unsettled(&self.store, now.plus_ms(-STUCK_AFTER_MS)).await?;
-        self.metrics.unsettled(unsettled.all, unsettled.stuck);
+        self.metrics.set_unsettled(unsettled.all, unsettled.stuck);
         rows::delete_keys(&self.store, now.plus_ms(-2 * KEY_LIFE_MS), KEYS_FORGOTTEN_MAX).await?;
         Ok(())
     }

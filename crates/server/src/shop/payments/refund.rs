@@ -1,87 +1,89 @@
 //! Giving the money of a confirmed order back. The row says so first, then the law, then the provider: whoever crashes in
 //! between, the reconciler goes on, and the buyer gets the money once.
 
-use super::settle::{Settled, intent, tell, unsettled};
-use super::{Answered, PaidOrder, PaymentError, Payments, Refused, bounded, outcome, spawned};
-use crate::payments::{Provider, Standing};
-use crate::shop::keys::{IdempotencyKey, Operation};
-use crate::shop::orders::Order;
+use super::settle::{SettleResult, intent_id, log_store_failure, log_unsettled};
+use super::{
+    PaidOrder, PaymentError, PaymentRefusal, PaymentResult, PaymentService, outcome_label, run_to_end,
+    with_engine_timeout,
+};
+use crate::payments::{PaymentProvider, PaymentStatus};
+use crate::shop::idempotency_keys::{IdempotencyKey, KeyOperation};
+use crate::shop::orders::PricedOrder;
 use crate::store::StoreError;
-use crate::store::payments::{self as rows, Held, KeyRow, Payment, State};
+use crate::store::payments::{self as rows, LeasedPayment, PaymentKeyRow, PaymentRow, PaymentState};
 use engine::EngineError;
-use sale::{BuyerId, Command, OrderId, OrderStatus, OrderView, Outcome};
+use sale::{BuyerId, Command, CommandOutcome, OrderId, OrderStatus, OrderView};
 use std::sync::Arc;
 
 /// A request to give the money of an order back.
 #[derive(Clone, Copy, Debug)]
-pub struct Refund {
+pub struct RefundRequest {
     /// Which admin asks; the key is theirs.
     pub admin: BuyerId,
-    /// Which order.
     pub order: OrderId,
     /// True: its units are sold again. False: they stay out of the sale.
     pub restock: bool,
-    /// The request's key.
     pub key: Option<IdempotencyKey>,
 }
 
 /// How far a refund has come.
 #[derive(Debug)]
-pub(super) enum Refunding {
+pub(super) enum RefundProgress {
     /// The law has it; the money is back, or will be.
     Done(OrderView),
     /// The law said no: the payment is as it was.
     Refused,
-    /// Not known yet.
-    Open,
+    Pending,
 }
 
-impl Refunding {
-    pub(super) fn settled(self) -> Settled {
+impl RefundProgress {
+    pub(super) fn into_settle_result(self) -> SettleResult {
         match self {
-            Self::Done(_) | Self::Refused => Settled::Over,
-            Self::Open => Settled::Open,
+            Self::Done(_) | Self::Refused => SettleResult::Finished,
+            Self::Pending => SettleResult::Pending,
         }
     }
 }
 
-impl Payments {
+impl PaymentService {
     /// Gives the money of a confirmed order back, all of it. Asked again, it tells the order as it is and changes nothing.
     ///
     /// # Errors
     /// When there is no answer; after [`PaymentError::Unsettled`] the refund may go on by itself, and asking again is safe.
-    pub async fn refund(self: &Arc<Self>, request: Refund) -> Answered {
+    pub async fn refund(self: &Arc<Self>, request: RefundRequest) -> PaymentResult {
         let payments = Arc::clone(self);
-        let answered = spawned(async move { payments.refund_now(request).await }).await;
-        self.metrics.refunded(outcome(&answered, "refunded"));
+        let answered = run_to_end(async move { payments.refund_now(request).await }).await;
+        self.metrics.count_refund(outcome_label(&answered, "refunded"));
         answered
     }
 
-    async fn refund_now(&self, request: Refund) -> Answered {
-        let Some(found) = self.find(request.order).await? else { return Ok(Err(Refused::OrderUnknown)) };
-        let _permit = match self.flights.begin(found.view.buyer, request.order)? {
+    async fn refund_now(&self, request: RefundRequest) -> PaymentResult {
+        let Some(found) = self.find_order(request.order).await? else {
+            return Ok(Err(PaymentRefusal::OrderUnknown));
+        };
+        let _permit = match self.in_flight.begin(found.view.buyer, request.order)? {
             Some(permit) => permit,
-            None => return Ok(Err(Refused::InFlight)),
+            None => return Ok(Err(PaymentRefusal::InFlight)),
         };
         let restock = if request.restock { "restock" } else { "keep" };
         let key = request
             .key
-            .map(|key| self.key_row(request.admin, &key, Operation::Refund, (request.order, restock)));
+            .map(|key| self.key_row(request.admin, &key, KeyOperation::Refund, (request.order, restock)));
         if let Some(key) = &key
             && let Some(known) = rows::find_key(&self.store, request.admin, &key.digest).await?
             && known.fingerprint != key.fingerprint
         {
-            return Ok(Err(Refused::KeyReused));
+            return Ok(Err(PaymentRefusal::KeyReused));
         }
         let payment = match self.settled_payment(request.order).await? {
             Ok(payment) => payment,
             Err(refused) => return Ok(Err(refused)),
         };
-        let order = self.find(request.order).await?.unwrap_or(found);
+        let order = self.find_order(request.order).await?.unwrap_or(found);
         match order.view.status {
             OrderStatus::Confirmed => self.begin_refund(&request, order, payment, key).await,
             OrderStatus::Refunded { .. } => Ok(Ok(PaidOrder { order, payment })),
-            status => Ok(Err(Refused::OrderState(status))),
+            status => Ok(Err(PaymentRefusal::OrderState(status))),
         }
     }
 
@@ -89,62 +91,64 @@ impl Payments {
     async fn settled_payment(
         &self,
         order: OrderId,
-    ) -> Result<Result<Option<Payment>, Refused>, PaymentError> {
+    ) -> Result<Result<Option<PaymentRow>, PaymentRefusal>, PaymentError> {
         let Some(live) = rows::find_live(&self.store, order).await? else { return Ok(Ok(None)) };
-        if matches!(live.state, State::Captured | State::Refunded) {
+        if matches!(live.state, PaymentState::Captured | PaymentState::Refunded) {
             return Ok(Ok(Some(live)));
         }
-        let Some(held) = self.take(live.id, self.engine.now()).await? else {
-            return Ok(Err(Refused::InFlight));
+        let Some(held) = self.acquire_lease(live.id, self.engine.now()).await? else {
+            return Ok(Err(PaymentRefusal::InFlight));
         };
-        if let Settled::Open = self.holding(&held, self.resume(&held)).await.map_err(unsettled)? {
+        if let SettleResult::Pending =
+            self.with_lease(&held, self.resume(&held)).await.map_err(log_store_failure)?
+        {
             return Err(PaymentError::Unsettled);
         }
         match rows::find_live(&self.store, order).await? {
             // Confirmed, but the provider did not answer when the money was to be taken.
-            Some(Payment { state: State::Authorised, .. }) => Err(PaymentError::Unsettled),
+            Some(PaymentRow { state: PaymentState::Authorised, .. }) => Err(PaymentError::Unsettled),
             settled => Ok(Ok(settled)),
         }
     }
 
     async fn begin_refund(
         &self,
-        request: &Refund,
-        order: Order,
-        payment: Option<Payment>,
-        key: Option<KeyRow>,
-    ) -> Answered {
+        request: &RefundRequest,
+        order: PricedOrder,
+        payment: Option<PaymentRow>,
+        key: Option<PaymentKeyRow>,
+    ) -> PaymentResult {
         let mut writing = self.store.begin().await?;
         if let Some(key) = key {
             let about = payment.as_ref().map_or(key.payment, |payment| payment.id);
-            if !rows::claim_key(&mut writing, &KeyRow { payment: about, ..key }).await? {
-                return Ok(Err(Refused::KeyReused));
+            if !rows::claim_key(&mut writing, &PaymentKeyRow { payment: about, ..key }).await? {
+                return Ok(Err(PaymentRefusal::KeyReused));
             }
         }
         let Some(payment) = payment else {
             writing.commit().await?;
-            return self.refund_for_nothing(order, request.restock).await;
+            return self.refund_free_order(order, request.restock).await;
         };
-        let (at, lease) = ((self.engine.now(), self.try_at()), self.lease());
+        let (at, lease) = ((self.engine.now(), self.next_try_at()), self.new_lease());
         let begun = rows::begin_refund(&mut writing, payment, request.restock, at, lease).await?;
-        let Some(refunding) = begun else { return Ok(Err(Refused::InFlight)) };
+        let Some(refunding) = begun else { return Ok(Err(PaymentRefusal::InFlight)) };
         writing.commit().await?;
-        match self.holding(&refunding, self.finish_refund(&refunding)).await.map_err(unsettled)? {
-            Refunding::Done(view) => {
-                let payment = rows::find(&self.store, refunding.id).await.map_err(unsettled)?;
-                Ok(Ok(PaidOrder { order: Order { view, ..order }, payment }))
+        match self.with_lease(&refunding, self.finish_refund(&refunding)).await.map_err(log_store_failure)? {
+            RefundProgress::Done(view) => {
+                let payment = rows::find(&self.store, refunding.id).await.map_err(log_store_failure)?;
+                Ok(Ok(PaidOrder { order: PricedOrder { view, ..order }, payment }))
             }
-            Refunding::Refused => Ok(Err(Refused::OrderState(order.view.status))),
-            Refunding::Open => Err(PaymentError::Unsettled),
+            RefundProgress::Refused => Ok(Err(PaymentRefusal::OrderState(order.view.status))),
+            RefundProgress::Pending => Err(PaymentError::Unsettled),
         }
     }
 
     /// Orders that were sold at once, or for nothing, have no payment: only the law has something to give back.
-    async fn refund_for_nothing(&self, order: Order, restock: bool) -> Answered {
+    async fn refund_free_order(&self, order: PricedOrder, restock: bool) -> PaymentResult {
         let command = Command::Refund { order: order.view.id, restock };
-        match self.ask(&order, command).await {
+        match self.send_command(&order, command).await {
             Ok(Ok(order)) => Ok(Ok(PaidOrder { order, payment: None })),
-            Ok(Err(_)) => Ok(Err(Refused::OrderState(order.view.status))),
+            Ok(Err(_)) => Ok(Err(PaymentRefusal::OrderState(order.view.status))),
             Err(EngineError::NotRecorded) => Err(PaymentError::Unsettled),
             Err(error) => Err(error.into()),
         }
@@ -154,36 +158,41 @@ impl Payments {
     ///
     /// # Errors
     /// When the tables cannot be asked.
-    pub(super) async fn finish_refund(&self, payment: &Held) -> Result<Refunding, StoreError> {
+    pub(super) async fn finish_refund(&self, payment: &LeasedPayment) -> Result<RefundProgress, StoreError> {
         let command = Command::Refund { order: payment.order, restock: payment.restock };
-        let order = match bounded(self.engine.command(payment.sale, command))
+        let order = match with_engine_timeout(self.engine.command(payment.sale, command))
             .await
             .map(|answer| answer.outcome)
         {
-            Ok(Outcome::Order { order, .. }) => order,
-            Ok(Outcome::Refused(refusal)) => {
+            Ok(CommandOutcome::Order { order, .. }) => order,
+            Ok(CommandOutcome::Refused(refusal)) => {
                 tracing::error!(payment = %payment.id, order = %payment.order, %refusal, "a refund is against the law");
-                self.step(payment, State::Captured).await?;
-                return Ok(Refunding::Refused);
+                self.step(payment, PaymentState::Captured).await?;
+                return Ok(RefundProgress::Refused);
             }
-            Ok(Outcome::Done | Outcome::Joined { .. } | Outcome::Left { .. } | Outcome::Extended { .. }) => {
-                return Ok(Refunding::Open);
+            Ok(
+                CommandOutcome::Done
+                | CommandOutcome::Joined { .. }
+                | CommandOutcome::Left { .. }
+                | CommandOutcome::Extended { .. },
+            ) => {
+                return Ok(RefundProgress::Pending);
             }
             Err(error) => {
-                tell(payment, &error);
-                return Ok(Refunding::Open);
+                log_unsettled(payment, &error);
+                return Ok(RefundProgress::Pending);
             }
         };
-        match self.provider.refund(intent(payment)).await {
-            Ok(Standing::Refunded) => {
-                self.step(payment, State::Refunded).await?;
+        match self.provider.refund(intent_id(payment)).await {
+            Ok(PaymentStatus::Refunded) => {
+                self.step(payment, PaymentState::Refunded).await?;
             }
             Ok(standing) => tracing::error!(
                 payment = %payment.id, order = %payment.order, standing = standing.as_str(),
                 "an order is refunded, but the provider does not give the money back"
             ),
-            Err(error) => tell(payment, &error),
+            Err(error) => log_unsettled(payment, &error),
         }
-        Ok(Refunding::Done(order))
+        Ok(RefundProgress::Done(order))
     }
 }

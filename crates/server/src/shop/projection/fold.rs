@@ -1,13 +1,13 @@
 //! From events to rows: a stretch of a sale's ledger, folded into the last state of each row that it touches. Pure.
 
-use super::series::Series;
+use super::series::SeriesTotals;
 use crate::store::attempts::{ACCEPTED, AttemptRow};
 use crate::store::counters::CountersRow;
 use crate::store::orders::OrderRow;
-use crate::store::queue::{QueueRow, QueueStatus};
+use crate::store::queue::{QueueEntryStatus, QueueRow};
 use sale::{
-    BuyerId, Counters, Entry, Event, Money, OrderId, OrderStatus, OrderView, Policy, Release, SaleId, Seq,
-    Source,
+    BuyerId, Event, EventSeq, LedgerEntry, Money, OrderId, OrderStatus, OrderView, Policy, ReleaseCause,
+    SaleCounters, SaleId, UnitSource,
 };
 use sale::{Ticket, Timestamp};
 use std::collections::HashMap;
@@ -15,25 +15,25 @@ use uuid::Builder;
 
 /// The rows that a stretch of events touches, each once, as they are after it.
 #[derive(Debug, Default)]
-pub(crate) struct Folded {
+pub(crate) struct FoldedRows {
     pub(crate) orders: Vec<OrderRow>,
     pub(crate) queue: Vec<QueueRow>,
     pub(crate) attempts: Vec<AttemptRow>,
-    pub(crate) series: Series,
+    pub(crate) series: SeriesTotals,
     pub(crate) counters: Option<CountersRow>,
     /// Everyone who is still admitted after all this gets so much more, in milliseconds: a pause has ended.
     pub(crate) extend_ms: Option<i64>,
     /// How many events went into it. The end of a pause ends a stretch, because it touches rows that are not here.
-    pub(crate) taken: usize,
+    pub(crate) event_count: usize,
     orders_at: HashMap<OrderId, usize>,
     queue_at: HashMap<Ticket, usize>,
 }
 
 /// Folds as many `entries` as make one stretch, on top of the sale as it is in the tables.
-pub(crate) fn fold(sale: SaleId, counters: Option<CountersRow>, entries: &[Entry]) -> Folded {
-    let mut folded = Folded { counters, ..Folded::default() };
+pub(crate) fn fold(sale: SaleId, counters: Option<CountersRow>, entries: &[LedgerEntry]) -> FoldedRows {
+    let mut folded = FoldedRows { counters, ..FoldedRows::default() };
     for entry in entries {
-        folded.taken += 1;
+        folded.event_count += 1;
         if folded.counters.as_ref().is_some_and(|row| entry.seq <= row.seq) {
             continue;
         }
@@ -45,10 +45,10 @@ pub(crate) fn fold(sale: SaleId, counters: Option<CountersRow>, entries: &[Entry
     folded
 }
 
-impl Folded {
-    fn apply(&mut self, sale: SaleId, entry: &Entry) {
+impl FoldedRows {
+    fn apply(&mut self, sale: SaleId, entry: &LedgerEntry) {
         if let Event::Configured { policy } = &entry.event {
-            self.configure(entry.seq, policy);
+            self.apply_policy(entry.seq, policy);
         }
         // Nothing happens in a sale before it is announced.
         let Some(mut row) = self.counters.take() else { return };
@@ -56,38 +56,42 @@ impl Folded {
         move_units(&mut row.counters, &entry.event);
         row.policy.quantity = row.counters.quantity;
         mark_firsts(&mut row, entry.at);
-        self.series.note(entry, &row);
+        self.series.add_event(entry, &row);
         match entry.event {
             Event::Paused => row.paused_at = row.paused_at.or(Some(entry.at)),
-            Event::Resumed => self.thaw(&mut row, entry.at),
+            Event::Resumed => self.end_pause(&mut row, entry.at),
             Event::Closed => {
-                self.thaw(&mut row, entry.at);
+                self.end_pause(&mut row, entry.at);
                 row.closed_at = Some(entry.at);
             }
             Event::Configured { .. } | Event::Restocked { .. } => {}
             Event::Joined { buyer, ticket } => {
-                self.entry(entry, buyer, ticket, QueueStatus::Waiting);
-                self.accepted(sale, entry, buyer, "join");
+                self.record_entry(entry, buyer, ticket, QueueEntryStatus::Waiting);
+                self.record_accepted(sale, entry, buyer, "join");
             }
-            Event::Left { buyer, ticket, .. } => self.entry(entry, buyer, ticket, QueueStatus::Left),
-            Event::Lapsed { buyer, ticket } => self.entry(entry, buyer, ticket, QueueStatus::Lapsed),
+            Event::Left { buyer, ticket, .. } => {
+                self.record_entry(entry, buyer, ticket, QueueEntryStatus::Left)
+            }
+            Event::Lapsed { buyer, ticket } => {
+                self.record_entry(entry, buyer, ticket, QueueEntryStatus::Lapsed)
+            }
             Event::Admitted { buyer, ticket, until } | Event::Extended { buyer, ticket, until } => {
-                self.entry(entry, buyer, ticket, QueueStatus::Admitted { until });
+                self.record_entry(entry, buyer, ticket, QueueEntryStatus::Admitted { until });
             }
             Event::Held { buyer, order, quantity, until, from, .. } => {
-                self.served(entry, buyer, from);
-                self.order(
+                self.record_served(entry, buyer, from);
+                self.record_order(
                     sale,
                     entry,
                     row.policy.unit_price,
                     (order, buyer, quantity),
                     OrderStatus::Pending { until },
                 );
-                self.accepted(sale, entry, buyer, "order");
+                self.record_accepted(sale, entry, buyer, "order");
             }
             Event::Confirmed { buyer, order, quantity, from, .. } => {
-                self.served(entry, buyer, from);
-                self.order(
+                self.record_served(entry, buyer, from);
+                self.record_order(
                     sale,
                     entry,
                     row.policy.unit_price,
@@ -96,36 +100,36 @@ impl Folded {
                 );
                 // Units that do not come from a hold are either sold at once, or paid too late: the latter only where
                 // the sale holds units, and it was counted when they were held.
-                if from != Source::Hold && row.policy.sells_at_once() {
-                    self.accepted(sale, entry, buyer, "order");
+                if from != UnitSource::Hold && row.policy.sells_at_once() {
+                    self.record_accepted(sale, entry, buyer, "order");
                 } else {
-                    self.paid(order, entry.at);
+                    self.mark_paid(order, entry.at);
                 }
             }
             Event::Released { buyer, order, quantity, reason } => {
                 let status = match reason {
-                    Release::Cancelled => OrderStatus::Cancelled,
-                    Release::Declined => OrderStatus::Declined,
-                    Release::Expired => OrderStatus::Expired,
+                    ReleaseCause::Cancelled => OrderStatus::Cancelled,
+                    ReleaseCause::Declined => OrderStatus::Declined,
+                    ReleaseCause::Expired => OrderStatus::Expired,
                 };
-                self.order(sale, entry, row.policy.unit_price, (order, buyer, quantity), status);
+                self.record_order(sale, entry, row.policy.unit_price, (order, buyer, quantity), status);
             }
             Event::Refunded { buyer, order, quantity, restocked } => {
                 let status = OrderStatus::Refunded { restocked };
-                self.order(sale, entry, row.policy.unit_price, (order, buyer, quantity), status);
+                self.record_order(sale, entry, row.policy.unit_price, (order, buyer, quantity), status);
             }
         }
         self.counters = Some(row);
     }
 
-    fn configure(&mut self, seq: Seq, policy: &Policy) {
+    fn apply_policy(&mut self, seq: EventSeq, policy: &Policy) {
         match &mut self.counters {
             // The quantity follows by `move_units`, which knows the old one.
             Some(row) => row.policy = policy.clone(),
             None => {
                 self.counters = Some(CountersRow {
                     seq,
-                    counters: Counters::default(),
+                    counters: SaleCounters::default(),
                     policy: policy.clone(),
                     paused_at: None,
                     closed_at: None,
@@ -136,21 +140,27 @@ impl Folded {
         }
     }
 
-    fn thaw(&mut self, row: &mut CountersRow, at: Timestamp) {
+    fn end_pause(&mut self, row: &mut CountersRow, at: Timestamp) {
         if let Some(paused_at) = row.paused_at.take() {
             self.extend_ms = Some(at.ms_since(paused_at).max(0));
         }
     }
 
-    fn served(&mut self, entry: &Entry, buyer: BuyerId, from: Source) {
-        if let Source::Admission { ticket } = from {
-            self.entry(entry, buyer, ticket, QueueStatus::Served);
+    fn record_served(&mut self, entry: &LedgerEntry, buyer: BuyerId, from: UnitSource) {
+        if let UnitSource::Admission { ticket } = from {
+            self.record_entry(entry, buyer, ticket, QueueEntryStatus::Served);
         }
     }
 
-    fn entry(&mut self, entry: &Entry, buyer: BuyerId, ticket: Ticket, status: QueueStatus) {
-        let Entry { seq, at, .. } = *entry;
-        let admitted_at = matches!(status, QueueStatus::Admitted { .. }).then_some(at);
+    fn record_entry(
+        &mut self,
+        entry: &LedgerEntry,
+        buyer: BuyerId,
+        ticket: Ticket,
+        status: QueueEntryStatus,
+    ) {
+        let LedgerEntry { seq, at, .. } = *entry;
+        let admitted_at = matches!(status, QueueEntryStatus::Admitted { .. }).then_some(at);
         let row = QueueRow { ticket, buyer, status, joined_at: at, admitted_at, changed_at: at, seq };
         match self.queue_at.get(&ticket) {
             Some(index) => {
@@ -165,15 +175,15 @@ impl Folded {
         }
     }
 
-    fn order(
+    fn record_order(
         &mut self,
         sale: SaleId,
-        entry: &Entry,
+        entry: &LedgerEntry,
         unit_price: Money,
         (id, buyer, quantity): (OrderId, BuyerId, u32),
         status: OrderStatus,
     ) {
-        let Entry { seq, at, .. } = *entry;
+        let LedgerEntry { seq, at, .. } = *entry;
         if let Some(index) = self.orders_at.get(&id) {
             let row = &mut self.orders[*index];
             row.order.status = status;
@@ -186,13 +196,13 @@ impl Folded {
         }
     }
 
-    fn paid(&mut self, order: OrderId, at: Timestamp) {
+    fn mark_paid(&mut self, order: OrderId, at: Timestamp) {
         if let Some(index) = self.orders_at.get(&order) {
             self.orders[*index].paid_at = Some(at);
         }
     }
 
-    fn accepted(&mut self, sale: SaleId, entry: &Entry, buyer: BuyerId, action: &'static str) {
+    fn record_accepted(&mut self, sale: SaleId, entry: &LedgerEntry, buyer: BuyerId, action: &'static str) {
         // The same event always gets the same id: whoever projects twice writes once.
         // 34 bits of the sale's random ones, then 40 of the number: a terabyte of ledger has no more.
         let mut tail = [0; 10];
@@ -213,7 +223,7 @@ impl Folded {
 
 /// Writes down when no unit was free for the first time, and when all were sold.
 fn mark_firsts(row: &mut CountersRow, at: Timestamp) {
-    let Counters { quantity, available, sold, .. } = row.counters;
+    let SaleCounters { quantity, available, sold, .. } = row.counters;
     if available == 0 && quantity > 0 {
         row.taken_at = row.taken_at.or(Some(at));
     }
@@ -224,17 +234,17 @@ fn mark_firsts(row: &mut CountersRow, at: Timestamp) {
 
 /// What an event does to the sums. Each event says where its units came from, so no row has to be read. For a ledger that lacks
 /// events the sums stay possible (see [`Counters::short`]), but cannot know of what they were not told.
-fn move_units(sums: &mut Counters, event: &Event) {
+fn move_units(sums: &mut SaleCounters, event: &Event) {
     match *event {
-        Event::Configured { ref policy } => resize(sums, policy.quantity),
-        Event::Restocked { quantity } => resize(sums, sums.quantity.saturating_add(quantity)),
+        Event::Configured { ref policy } => resize_quantity(sums, policy.quantity),
+        Event::Restocked { quantity } => resize_quantity(sums, sums.quantity.saturating_add(quantity)),
         Event::Paused | Event::Resumed | Event::Closed | Event::Extended { .. } => {}
         Event::Joined { .. } => sums.waiting += 1,
         Event::Left { admitted: false, .. } => sums.waiting = sums.waiting.saturating_sub(1),
         Event::Left { admitted: true, .. } | Event::Lapsed { .. } => give_back_admission(sums),
         Event::Admitted { .. } => {
             sums.waiting = sums.waiting.saturating_sub(1);
-            take(sums, 1);
+            take_units(sums, 1);
             sums.admitted += 1;
         }
         Event::Held { quantity, from, .. } => {
@@ -249,52 +259,52 @@ fn move_units(sums: &mut Counters, event: &Event) {
         Event::Refunded { quantity, restocked: true, .. } => {
             let units = quantity.min(sums.sold);
             sums.sold -= units;
-            free(sums, units);
+            free_units(sums, units);
         }
         Event::Refunded { restocked: false, .. } => {}
     }
 }
 
 /// Takes units for an order from where the event says they were.
-fn take_from(sums: &mut Counters, from: Source, quantity: u32) {
+fn take_from(sums: &mut SaleCounters, from: UnitSource, quantity: u32) {
     match from {
-        Source::Stock => {}
-        Source::Admission { .. } => give_back_admission(sums),
-        Source::Hold => give_back_hold(sums, quantity),
+        UnitSource::Stock => {}
+        UnitSource::Admission { .. } => give_back_admission(sums),
+        UnitSource::Hold => give_back_hold(sums, quantity),
     }
-    take(sums, quantity);
+    take_units(sums, quantity);
 }
 
-fn give_back_admission(sums: &mut Counters) {
+fn give_back_admission(sums: &mut SaleCounters) {
     if sums.admitted > 0 {
         sums.admitted -= 1;
-        free(sums, 1);
+        free_units(sums, 1);
     }
 }
 
-fn give_back_hold(sums: &mut Counters, quantity: u32) {
+fn give_back_hold(sums: &mut SaleCounters, quantity: u32) {
     let units = quantity.min(sums.held);
     sums.held -= units;
-    free(sums, units);
+    free_units(sums, units);
 }
 
-fn take(sums: &mut Counters, units: u32) {
+fn take_units(sums: &mut SaleCounters, units: u32) {
     let there = units.min(sums.available);
     sums.available -= there;
     sums.short += units - there;
 }
 
-fn free(sums: &mut Counters, units: u32) {
+fn free_units(sums: &mut SaleCounters, units: u32) {
     let owed = units.min(sums.short);
     sums.short -= owed;
     sums.available += units - owed;
 }
 
-fn resize(sums: &mut Counters, quantity: u32) {
+fn resize_quantity(sums: &mut SaleCounters, quantity: u32) {
     if quantity >= sums.quantity {
-        free(sums, quantity - sums.quantity);
+        free_units(sums, quantity - sums.quantity);
     } else {
-        take(sums, sums.quantity - quantity);
+        take_units(sums, sums.quantity - quantity);
     }
     sums.quantity = quantity;
 }

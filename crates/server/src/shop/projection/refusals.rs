@@ -30,7 +30,7 @@ impl RefusalWriter {
     /// # Errors
     /// When the tables cannot be written; nothing is lost by that, up to a bound.
     pub async fn write(&mut self, store: &Store, now: Timestamp, is_last: bool) -> Result<bool, StoreError> {
-        self.take(now, is_last);
+        self.collect_due(now, is_last);
         if self.kept.is_empty() {
             return Ok(false);
         }
@@ -46,8 +46,8 @@ impl RefusalWriter {
     }
 
     /// Takes what is due from the buffer, also while the tables cannot be written: the buffer's counts must not pile up.
-    pub fn take(&mut self, now: Timestamp, is_last: bool) {
-        let taken = self.inbox.take(now, KEPT_MAX, is_last);
+    pub fn collect_due(&mut self, now: Timestamp, is_last: bool) {
+        let taken = self.inbox.drain(now, KEPT_MAX, is_last);
         self.kept.extend(taken);
         let surplus = self.kept.len().saturating_sub(KEPT_MAX);
         self.inbox.drop_rows(self.kept.drain(..surplus));

@@ -1,26 +1,26 @@
 //! From events to what happened when: a stretch of a ledger, summed up by seconds, minutes and hours. Pure.
 
 use crate::store::counters::CountersRow;
-use crate::store::series::{Counts, STEPS_S, SeriesRow, start_of};
-use sale::{Entry, Event, Release, Source, Timestamp};
+use crate::store::series::{EventCounts, STEPS_S, SeriesRow, bucket_start};
+use sale::{Event, LedgerEntry, ReleaseCause, Timestamp, UnitSource};
 use std::collections::BTreeMap;
 
 /// The sums of a stretch.
 #[derive(Debug, Default)]
-pub(crate) struct Series(BTreeMap<(i64, Timestamp), SeriesRow>);
+pub(crate) struct SeriesTotals(BTreeMap<(i64, Timestamp), SeriesRow>);
 
-impl Series {
+impl SeriesTotals {
     /// Takes an event in; `after` is the sale as it is then.
-    pub(crate) fn note(&mut self, entry: &Entry, after: &CountersRow) {
+    pub(crate) fn add_event(&mut self, entry: &LedgerEntry, after: &CountersRow) {
         let units = after.counters.into();
         for step_s in STEPS_S {
-            let at = start_of(entry.at, step_s);
-            let counts = Counts::default();
+            let at = bucket_start(entry.at, step_s);
+            let counts = EventCounts::default();
             let row =
                 self.0.entry((step_s, at)).or_insert(SeriesRow { step_s, at, counts, units, seq: entry.seq });
             row.units = units;
             row.seq = entry.seq;
-            count(&mut row.counts, &entry.event, after.policy.sells_at_once());
+            count_event(&mut row.counts, &entry.event, after.policy.sells_at_once());
         }
     }
 
@@ -30,7 +30,7 @@ impl Series {
     }
 }
 
-fn count(counts: &mut Counts, event: &Event, sells_at_once: bool) {
+fn count_event(counts: &mut EventCounts, event: &Event, sells_at_once: bool) {
     match event {
         Event::Configured { .. }
         | Event::Paused
@@ -47,13 +47,13 @@ fn count(counts: &mut Counts, event: &Event, sells_at_once: bool) {
             counts.confirmed += 1;
             // What does not come from a hold was sold at once, or is paid late: then it was counted when it was held. (A late
             // payment in a sale that was changed to sell at once since is counted twice: nothing in the event tells them apart.)
-            if *from != Source::Hold && sells_at_once {
+            if *from != UnitSource::Hold && sells_at_once {
                 counts.ordered += 1;
             }
         }
-        Event::Released { reason: Release::Expired, .. } => counts.expired += 1,
-        Event::Released { reason: Release::Cancelled, .. } => counts.cancelled += 1,
-        Event::Released { reason: Release::Declined, .. } => counts.declined += 1,
+        Event::Released { reason: ReleaseCause::Expired, .. } => counts.expired += 1,
+        Event::Released { reason: ReleaseCause::Cancelled, .. } => counts.cancelled += 1,
+        Event::Released { reason: ReleaseCause::Declined, .. } => counts.declined += 1,
         Event::Refunded { .. } => counts.refunded += 1,
     }
 }

@@ -1,0 +1,47 @@
+//! Takes what is recorded out of the outboxes, beside the recording: nobody waits for it. What it misses stays there, and whoever finds
+//! it sees that the ledger has it.
+
+use crate::decide::valkey::Outbox;
+use sale::{EventSeq, SaleId};
+use std::collections::HashMap;
+use tokio::sync::mpsc;
+
+/// What may wait to be taken out. Beyond it some stays until the sale's next event is recorded.
+const QUEUE_LEN: usize = 1_024;
+
+/// A task that takes out; it ends with this.
+pub(super) struct OutboxTrimmer {
+    recorded: mpsc::Sender<(SaleId, EventSeq)>,
+}
+
+impl OutboxTrimmer {
+    /// Starts it in the runtime that this is called in.
+    pub(super) fn start(outbox: Outbox) -> Self {
+        let (recorded, inbox) = mpsc::channel(QUEUE_LEN);
+        tokio::spawn(trim_outboxes(outbox, inbox));
+        Self { recorded }
+    }
+
+    /// All events of a sale up to this one are in the ledger.
+    pub(super) fn request_trim(&self, sale: SaleId, last: EventSeq) {
+        let _stays = self.recorded.try_send((sale, last));
+    }
+}
+
+async fn trim_outboxes(mut outbox: Outbox, mut inbox: mpsc::Receiver<(SaleId, EventSeq)>) {
+    let mut lasts: HashMap<SaleId, EventSeq> = HashMap::new();
+    let mut news = Vec::new();
+    while inbox.recv_many(&mut news, QUEUE_LEN).await > 0 {
+        for (sale, seq) in news.drain(..) {
+            let last = lasts.entry(sale).or_default();
+            *last = (*last).max(seq);
+        }
+        let recorded: Vec<(SaleId, EventSeq)> = lasts.iter().map(|(sale, seq)| (*sale, *seq)).collect();
+        match outbox.trim(&recorded).await {
+            Ok(()) => lasts.clear(),
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "an outbox is not emptied yet");
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The shop's replies, read: what they say as far as it matters to a buyer.
+
+use crate::client::InstanceReply;
+use crate::observations::{BuyerAction, Code, OrderPhase, ReplyBody};
+use hyper::header::RETRY_AFTER;
+use sale::{OrderId, Ticket};
+use serde::Deserialize;
+
+/// A place in line, as a reply tells it.
+pub(super) struct PlaceReply {
+    pub(super) ticket: Ticket,
+    pub(super) position: u32,
+    pub(super) estimated_wait_s: f64,
+    pub(super) is_sold_out: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PlaceReplyDocument<'a> {
+    ticket: Ticket,
+    position: u32,
+    status: &'a str,
+    estimated_wait_seconds: f64,
+    availability: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+struct OrderReplyDocument<'a> {
+    id: OrderId,
+    status: &'a str,
+    quantity: u32,
+    total: TotalDocument,
+}
+
+#[derive(Deserialize)]
+struct TotalDocument {
+    amount: i64,
+}
+
+#[derive(Deserialize)]
+struct ProblemReplyDocument<'a> {
+    code: &'a str,
+}
+
+/// What a reply says to someone who asked for this.
+pub(super) fn read_reply(what: BuyerAction, reply: &InstanceReply) -> ReplyBody {
+    if !reply.status.is_success() {
+        return read_code(reply).map_or(ReplyBody::Malformed, ReplyBody::Refused);
+    }
+    match what {
+        BuyerAction::Join => read_place(reply).map_or(ReplyBody::Malformed, |place| ReplyBody::Place {
+            ticket: place.ticket,
+            position: place.position,
+        }),
+        BuyerAction::Leave => ReplyBody::NoContent,
+        BuyerAction::Order { .. } | BuyerAction::Pay { .. } | BuyerAction::Cancel { .. } => {
+            read_order(reply).unwrap_or(ReplyBody::Malformed)
+        }
+    }
+}
+
+/// The place that a reply tells.
+pub(super) fn read_place(reply: &InstanceReply) -> Option<PlaceReply> {
+    if !reply.status.is_success() {
+        return None;
+    }
+    let document: PlaceReplyDocument<'_> = serde_json::from_slice(&reply.body).ok()?;
+    let position = match document.status {
+        "admitted" => 0,
+        "waiting" if document.position > 0 => document.position,
+        _ => return None,
+    };
+    Some(PlaceReply {
+        ticket: document.ticket,
+        position,
+        estimated_wait_s: document.estimated_wait_seconds,
+        is_sold_out: document.availability == Some("sold_out"),
+    })
+}
+
+fn read_order(reply: &InstanceReply) -> Option<ReplyBody> {
+    let document: OrderReplyDocument<'_> = serde_json::from_slice(&reply.body).ok()?;
+    let status = match document.status {
+        "pending" => OrderPhase::Pending,
+        "confirmed" => OrderPhase::Confirmed,
+        "expired" | "cancelled" | "declined" | "refunded" => OrderPhase::Ended,
+        _ => return None,
+    };
+    let (units, total_minor) = (document.quantity, document.total.amount);
+    Some(ReplyBody::Order { order: document.id, units, total_minor, status })
+}
+
+/// The refusal's code, if it is one. A 5xx of a proxy in between has none, and passes.
+pub(super) fn read_code(reply: &InstanceReply) -> Option<Code> {
+    if reply.status.is_success() || reply.status.is_redirection() {
+        return None;
+    }
+    match serde_json::from_slice::<ProblemReplyDocument<'_>>(&reply.body) {
+        Ok(problem) => Some(Code::of(problem.code)),
+        Err(_) if reply.status.is_server_error() => Some(Code::Unavailable),
+        Err(_) => None,
+    }
+}
+
+/// Seconds of `Retry-After`, cut to `max_s`.
+pub(super) fn read_retry_after_s(reply: &InstanceReply, max_s: f64) -> Option<f64> {
+    let seconds: f64 = reply.headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(seconds.clamp(0.0, max_s))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::{HeaderMap, StatusCode};
+    use uuid::Uuid;
+
+    fn reply(status: u16, body: &str) -> InstanceReply {
+        let status = StatusCode::from_u16(status).expect("a status");
+        InstanceReply { status, headers: HeaderMap::new(), body: body.to_owned().into() }
+    }
+
+    #[test]
+    fn an_order_is_read() {
+        let body = format!(
+            r#"{{"id":"{}","status":"pending","quantity":2,"total":{{"amount":998,"currency":"EUR"}},"more":1}}"#,
+            Uuid::nil()
+        );
+        let what = BuyerAction::Order { units: 2, key: 1 };
+        let order = OrderId(Uuid::nil());
+        let pending = ReplyBody::Order { order, units: 2, total_minor: 998, status: OrderPhase::Pending };
+        assert_eq!(read_reply(what, &reply(201, &body)), pending);
+        assert_eq!(
+            read_reply(what, &reply(409, r#"{"code":"sold_out"}"#)),
+            ReplyBody::Refused(Code::SoldOut)
+        );
+    }
+
+    #[test]
+    fn what_the_api_does_not_say_is_nonsense_and_a_proxys_error_passes() {
+        let what = BuyerAction::Join;
+        assert_eq!(read_reply(what, &reply(200, "<html>")), ReplyBody::Malformed);
+        assert_eq!(read_reply(what, &reply(404, "<html>")), ReplyBody::Malformed);
+        assert_eq!(read_reply(what, &reply(502, "<html>")), ReplyBody::Refused(Code::Unavailable));
+        let place = r#"{"ticket":3,"position":0,"status":"waiting","estimatedWaitSeconds":0}"#;
+        assert_eq!(read_reply(what, &reply(200, place)), ReplyBody::Malformed, "nobody waits at position 0");
+    }
+}

@@ -1,0 +1,300 @@
+//! Asking until there is an answer: a request, and its repetitions with the same key, as a real client does it.
+
+use super::{SimulatedBuyer, replies};
+use crate::client;
+use crate::metrics::RequestKind;
+use crate::observations::{BuyerAction, Code, LoggedReply, ReplyBody, RequestLog, RequestSpan, RunInstant};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::Request;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::http::Method;
+use hyper::http::request;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use std::time::Duration;
+
+/// The pause before the second try, and the longest before any.
+const BACKOFF_S: (f64, f64) = (0.15, 3.0);
+/// A reply's `Retry-After` is heeded up to this long: people are not more patient.
+const RETRY_AFTER_MAX_S: f64 = 5.0;
+/// A connection that is cut on purpose is cut within this time after the request.
+const CUT_WITHIN_MS: u64 = 4;
+
+/// Where an [`Asked`] stands in its account's list.
+#[derive(Clone, Copy)]
+pub(super) struct RequestIndex(pub(super) usize);
+
+/// How a try went.
+enum SendOutcome {
+    Settled(LoggedReply),
+    /// Again, after this many seconds if the shop said so.
+    Retry(Option<f64>),
+    /// Again, because the buyer lost the reply by their own doing.
+    ReplyLost,
+    /// Again, because the buyer asked for more than the limit allows.
+    RateLimited(Option<f64>),
+}
+
+/// The answer that settles something, and when the request that got it was due.
+#[derive(Clone, Copy)]
+pub(super) struct SettledReply {
+    pub(super) reply: LoggedReply,
+    due: RunInstant,
+}
+
+impl SimulatedBuyer {
+    /// Opens the books for something that will be asked for.
+    pub(super) fn log_request(&self, what: BuyerAction) -> RequestIndex {
+        let now = self.context.clock.now();
+        self.context.with_account(self.member.account, |account| {
+            // The same key again is the same request again.
+            let same = |asked: &RequestLog| match (asked.action, what) {
+                (BuyerAction::Order { key, .. }, BuyerAction::Order { key: wanted, .. }) => key == wanted,
+                _ => false,
+            };
+            let place = account.requests.iter().position(same).unwrap_or_else(|| {
+                account.requests.push(RequestLog::new(what, now));
+                account.requests.len() - 1
+            });
+            RequestIndex(place)
+        })
+    }
+
+    /// Asks until an answer settles it; nothing when patience or the rehearsal ends before.
+    pub(super) async fn send_until_settled(
+        &self,
+        asked: RequestIndex,
+        due: RunInstant,
+    ) -> Option<LoggedReply> {
+        let answer = Box::pin(self.retry_until_settled(asked, due)).await;
+        self.record_settled(asked, [answer])
+    }
+
+    /// The same twice at once: two clicks, or two tabs. What counts for the clock is the answer that comes first.
+    pub(super) async fn send_both(
+        &self,
+        asked: [RequestIndex; 2],
+        due: RunInstant,
+    ) -> [Option<LoggedReply>; 2] {
+        let (one, other) = tokio::join!(
+            Box::pin(self.retry_until_settled(asked[0], due)),
+            Box::pin(self.retry_until_settled(asked[1], due))
+        );
+        self.record_settled(asked[0], [one, other]);
+        [one, other].map(|answer| answer.map(|answer| answer.reply))
+    }
+
+    /// Measures the first of these answers, and gives it.
+    fn record_settled<const N: usize>(
+        &self,
+        asked: RequestIndex,
+        answers: [Option<SettledReply>; N],
+    ) -> Option<LoggedReply> {
+        let first = answers.into_iter().flatten().min_by_key(|answer| answer.reply.span.heard)?;
+        let what = self.context.with_account(self.member.account, |account| account.requests[asked.0].action);
+        self.context.metrics.record_latency(request_kind(what), first.due, first.reply.span.heard);
+        Some(first.reply)
+    }
+
+    async fn retry_until_settled(&self, asked: RequestIndex, mut due: RunInstant) -> Option<SettledReply> {
+        let what = self.context.with_account(self.member.account, |account| account.requests[asked.0].action);
+        let mut rng = SmallRng::seed_from_u64(self.member.seed ^ due.0);
+        let mut pause_s = BACKOFF_S.0;
+        let mut tries = 0;
+        loop {
+            let turn = self.context.acquire_connection().await?;
+            // Boxed: whoever waits between two tries keeps no room for a request.
+            let tried = Box::pin(self.send_once(asked, what, tries, &mut rng, turn)).await;
+            let told_s = match tried {
+                SendOutcome::Settled(reply) => return Some(SettledReply { reply, due }),
+                SendOutcome::Retry(told_s) | SendOutcome::RateLimited(told_s) => {
+                    told_s.filter(|_| !self.member.habits.hammers)
+                }
+                SendOutcome::ReplyLost => None,
+            };
+            let wait_s = told_s.unwrap_or(0.0).max(pause_s) * rng.random_range(0.7..1.3);
+            let next = self.context.clock.now().plus(Duration::from_secs_f64(wait_s));
+            if matches!(tried, SendOutcome::ReplyLost | SendOutcome::RateLimited(_)) {
+                // The wait is the buyer's own doing; the shop is measured from the next request on.
+                due = next;
+            }
+            if next > self.deadline {
+                self.context.metrics.record_latency(request_kind(what), due, self.context.clock.now());
+                return None;
+            }
+            if !self.context.wait_until(next).await {
+                return None;
+            }
+            pause_s = (pause_s * 2.0).min(BACKOFF_S.1);
+            tries += 1;
+        }
+    }
+
+    async fn send_once(
+        &self,
+        asked: RequestIndex,
+        what: BuyerAction,
+        tries: u32,
+        rng: &mut SmallRng,
+        turn: client::ConnectionPermit<'_>,
+    ) -> SendOutcome {
+        let sent = self.context.clock.now();
+        self.context.metrics.record_request(sent, tries > 0);
+        let sending = self.context.client.send(self.build_request(what), turn);
+        let loses = tries == 0 && self.member.habits.loses_replies;
+        let answer = if loses && rng.random() {
+            // The connection is cut before the reply is there, or just after.
+            let patience = Duration::from_millis(rng.random_range(0..CUT_WITHIN_MS));
+            tokio::time::timeout(patience, sending).await.ok()
+        } else {
+            Some(sending.await)
+        };
+        let heard = self.context.clock.now();
+        let reply = match answer {
+            Some(Ok(_)) if loses => {
+                self.context.metrics.record_lost_reply();
+                self.record_unanswered(asked);
+                return SendOutcome::ReplyLost;
+            }
+            Some(Ok(reply)) => reply,
+            Some(Err(client::RequestError::Connect(_))) => {
+                // Nothing was sent: the shop cannot have done anything.
+                self.context.metrics.record_unanswered(heard);
+                return SendOutcome::Retry(None);
+            }
+            Some(Err(_)) => {
+                self.context.metrics.record_unanswered(heard);
+                self.record_unanswered(asked);
+                return SendOutcome::Retry(None);
+            }
+            None => {
+                self.context.metrics.record_lost_reply();
+                self.record_unanswered(asked);
+                return SendOutcome::ReplyLost;
+            }
+        };
+        self.record_reply(asked, what, &reply, RequestSpan { sent, heard })
+    }
+
+    fn record_reply(
+        &self,
+        asked: RequestIndex,
+        what: BuyerAction,
+        reply: &client::InstanceReply,
+        span: RequestSpan,
+    ) -> SendOutcome {
+        let said = replies::read_reply(what, reply);
+        let refused = match said {
+            ReplyBody::Refused(code) => Some(code),
+            // No yes either: it is counted among the refusals.
+            ReplyBody::Malformed => Some(Code::Other),
+            _ => None,
+        };
+        self.context.metrics.record_reply(span.heard, refused);
+        let heard = LoggedReply { span, status: reply.status.as_u16(), body: said };
+        self.context.with_account(self.member.account, |account| {
+            account.requests[asked.0].record_reply(heard);
+            if let ReplyBody::Place { ticket, position } = said {
+                account.record_place(ticket, position, span);
+            }
+        });
+        let passes = refused.is_some_and(Code::is_transient) || said == ReplyBody::Malformed;
+        let retry_after_s = replies::read_retry_after_s(reply, RETRY_AFTER_MAX_S);
+        match refused {
+            Some(Code::RateLimited) => SendOutcome::RateLimited(retry_after_s),
+            _ if passes => SendOutcome::Retry(retry_after_s),
+            _ => SendOutcome::Settled(heard),
+        }
+    }
+
+    fn record_unanswered(&self, asked: RequestIndex) {
+        self.context.with_account(self.member.account, |account| account.requests[asked.0].unanswered += 1);
+    }
+
+    /// Looks at something, once: a look promises nothing.
+    pub(super) async fn get_once(&self, path: &str) -> Option<(client::InstanceReply, RequestSpan)> {
+        let turn = self.context.acquire_connection().await?;
+        let sent = self.context.clock.now();
+        self.context.metrics.record_request(sent, false);
+        let request = finish_request(self.start_request(Method::GET, path), Bytes::new());
+        let answer = Box::pin(self.context.client.send(request, turn)).await;
+        let heard = self.context.clock.now();
+        match answer {
+            Ok(reply) => Some((reply, RequestSpan { sent, heard })),
+            Err(_) => {
+                self.context.metrics.record_unanswered(heard);
+                None
+            }
+        }
+    }
+
+    fn build_request(&self, what: BuyerAction) -> Request<Full<Bytes>> {
+        const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+        let key = |key: u64| HeaderValue::from_str(&format!("{key:016x}"));
+        let sale = &self.context.sale;
+        match what {
+            BuyerAction::Join => finish_request(
+                self.start_json_request(Method::POST, "/api/v1/queue/join"),
+                sale.join_body.clone(),
+            ),
+            BuyerAction::Leave => {
+                finish_request(self.start_request(Method::DELETE, &sale.leave_path), Bytes::new())
+            }
+            BuyerAction::Order { units, key: number } => {
+                let body = format!(r#"{{"flashSaleId":"{}","quantity":{units}}}"#, sale.id);
+                let start = self.start_json_request(Method::POST, "/api/v1/orders");
+                finish_request(with_header(start, KEY, key(number)), body.into())
+            }
+            BuyerAction::Pay { order, key: number, declines } => {
+                let method = if declines { "sandbox:decline" } else { "sandbox:approve" };
+                let start = self.start_json_request(Method::POST, &format!("/api/v1/orders/{order}/pay"));
+                finish_request(
+                    with_header(start, KEY, key(number)),
+                    format!(r#"{{"method":"{method}"}}"#).into(),
+                )
+            }
+            BuyerAction::Cancel { order } => finish_request(
+                self.start_request(Method::DELETE, &format!("/api/v1/orders/{order}")),
+                Bytes::new(),
+            ),
+        }
+    }
+
+    fn start_request(&self, method: Method, path: &str) -> request::Builder {
+        const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
+        // A network that is nobody's: each address of the crowd is one of its own.
+        let [_, a, b, c] = self.member.address.to_be_bytes();
+        let start = self.context.client.target().request(method, path);
+        let start = start.header(AUTHORIZATION, self.context.authorization(self.member.account));
+        with_header(start, FORWARDED, HeaderValue::from_str(&format!("10.{a}.{b}.{c}")))
+    }
+
+    fn start_json_request(&self, method: Method, path: &str) -> request::Builder {
+        self.start_request(method, path).header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+    }
+}
+
+fn with_header<E>(
+    start: request::Builder,
+    name: HeaderName,
+    value: Result<HeaderValue, E>,
+) -> request::Builder {
+    match value {
+        Ok(value) => start.header(name, value),
+        Err(_) => start,
+    }
+}
+
+fn finish_request(start: request::Builder, body: Bytes) -> Request<Full<Bytes>> {
+    start.body(Full::new(body)).expect("method, path and headers are made of checked parts")
+}
+
+fn request_kind(what: BuyerAction) -> RequestKind {
+    match what {
+        BuyerAction::Join => RequestKind::Join,
+        BuyerAction::Order { .. } => RequestKind::Order,
+        BuyerAction::Pay { .. } => RequestKind::Pay,
+        BuyerAction::Leave | BuyerAction::Cancel { .. } => RequestKind::GiveBack,
+    }
+}

@@ -1,0 +1,241 @@
+//! What all buyers of a rehearsal share: the instance, the sale, the clock, and the books of what they were told.
+
+use crate::client::{ConnectionPermit, InstanceClient};
+use crate::clock::RunClock;
+use crate::metrics::RequestMetrics;
+use crate::observations::{AccountLog, RunInstant};
+use crate::report::NamedCount;
+use bytes::Bytes;
+use hyper::header::HeaderValue;
+use sale::{BuyerId, SaleId};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+pub struct RunContext {
+    /// The way to the instance.
+    pub client: InstanceClient,
+    pub sale: SaleEndpoints,
+    pub clock: RunClock,
+    /// When the sale starts.
+    pub start: RunInstant,
+    pub metrics: RequestMetrics,
+    /// How it ended for people.
+    pub outcomes: OutcomeCounters,
+    /// How long one of them waits in all.
+    pub patience: Duration,
+    /// True once the rehearsal is over: everyone who is still there goes home.
+    stopped: watch::Sender<bool>,
+    accounts: Vec<Mutex<AccountLog>>,
+    /// Each account's `Authorization`.
+    tokens: Vec<HeaderValue>,
+}
+
+/// The sale, as requests name it.
+pub struct SaleEndpoints {
+    pub id: SaleId,
+    /// The pace of its line, if it has one.
+    pub admissions_per_s: Option<u32>,
+    /// Seconds that a hold lasts.
+    pub hold_s: u32,
+    /// `/api/v1/flash-sales/{id}`.
+    pub path: String,
+    /// The path that asks for a place in its line.
+    pub position_path: String,
+    /// The path that gives a place up.
+    pub leave_path: String,
+    /// The body that joins its line.
+    pub join_body: Bytes,
+}
+
+impl SaleEndpoints {
+    /// The sale with this id.
+    #[must_use]
+    pub fn new(id: SaleId, admissions_per_s: Option<u32>, hold_s: u32) -> Self {
+        Self {
+            id,
+            admissions_per_s,
+            hold_s,
+            path: format!("/api/v1/flash-sales/{id}"),
+            position_path: format!("/api/v1/queue/position?flashSaleId={id}"),
+            leave_path: format!("/api/v1/queue/leave?flashSaleId={id}"),
+            join_body: format!(r#"{{"flashSaleId":"{id}"}}"#).into(),
+        }
+    }
+}
+
+/// A buyer's account: who, and what a request says to prove it.
+#[derive(Clone, Debug)]
+pub struct BuyerCredentials {
+    pub buyer: BuyerId,
+    pub token: String,
+}
+
+impl RunContext {
+    /// A scene for these accounts.
+    #[must_use]
+    pub fn new(
+        (client, sale): (InstanceClient, SaleEndpoints),
+        (watch, start, patience): (RunClock, RunInstant, Duration),
+        credentials: Vec<BuyerCredentials>,
+    ) -> Self {
+        let bearer = |token: &str| {
+            let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
+                .unwrap_or_else(|_| HeaderValue::from_static("Bearer"));
+            value.set_sensitive(true);
+            value
+        };
+        Self {
+            client,
+            sale,
+            clock: watch,
+            start,
+            patience,
+            stopped: watch::Sender::new(false),
+            metrics: RequestMetrics::default(),
+            outcomes: OutcomeCounters::default(),
+            tokens: credentials.iter().map(|credentials| bearer(&credentials.token)).collect(),
+            accounts: credentials
+                .into_iter()
+                .map(|credentials| Mutex::new(AccountLog::new(credentials.buyer)))
+                .collect(),
+        }
+    }
+
+    /// What an account was told.
+    pub fn with_account<T>(&self, account: u32, work: impl FnOnce(&mut AccountLog) -> T) -> T {
+        work(&mut self.accounts[account as usize].lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What an account proves itself with.
+    pub fn authorization(&self, account: u32) -> HeaderValue {
+        self.tokens[account as usize].clone()
+    }
+
+    /// Everything that everyone was told.
+    #[must_use]
+    pub fn account_logs(&self) -> Vec<AccountLog> {
+        self.accounts
+            .iter()
+            .map(|account| account.lock().unwrap_or_else(PoisonError::into_inner).clone())
+            .collect()
+    }
+
+    /// The rehearsal is over: whoever waits goes home.
+    pub fn stop_buyers(&self) {
+        self.stopped.send_replace(true);
+    }
+
+    /// Whether it is over.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        *self.stopped.borrow()
+    }
+
+    /// Waits for a connection; nothing when the rehearsal is cut short before.
+    pub async fn acquire_connection(&self) -> Option<ConnectionPermit<'_>> {
+        let mut over = self.stopped.subscribe();
+        tokio::select! {
+            biased;
+            turn = self.client.acquire_connection() => Some(turn),
+            _ = over.wait_for(|over| *over) => None,
+        }
+    }
+
+    /// Waits until a moment; false when the rehearsal is cut short before.
+    pub async fn wait_until(&self, moment: RunInstant) -> bool {
+        let mut over = self.stopped.subscribe();
+        tokio::select! {
+            biased;
+            () = self.clock.sleep_until(moment) => true,
+            _ = over.wait_for(|over| *over) => false,
+        }
+    }
+}
+
+/// How it ended for a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BuyerOutcome {
+    /// Has a unit.
+    Bought,
+    /// Was told that everything is sold.
+    SoldOut,
+    /// Paid with a card that was declined.
+    Declined,
+    /// Had a hold and let it go.
+    HoldExpired,
+    /// Paid when the hold was over, and was refused.
+    TooLate,
+    /// Gave the order or the place back.
+    GaveBack,
+    /// Has as many units as one may have; another tab or hand was faster.
+    LimitReached,
+    /// Was refused for another reason.
+    Refused,
+    LostPatience,
+    /// Does not know: no reply came to the end.
+    NoReply,
+    /// Was sent home when the rehearsal was cut short.
+    Stopped,
+}
+
+const OUTCOMES: [(BuyerOutcome, &str); 11] = [
+    (BuyerOutcome::Bought, "bought"),
+    (BuyerOutcome::SoldOut, "told sold out"),
+    (BuyerOutcome::Declined, "card declined"),
+    (BuyerOutcome::HoldExpired, "let the hold run out"),
+    (BuyerOutcome::TooLate, "paid too late"),
+    (BuyerOutcome::GaveBack, "gave it back"),
+    (BuyerOutcome::LimitReached, "limit reached"),
+    (BuyerOutcome::Refused, "turned away"),
+    (BuyerOutcome::LostPatience, "lost patience"),
+    (BuyerOutcome::NoReply, "got no reply"),
+    (BuyerOutcome::Stopped, "sent home"),
+];
+
+/// People who have come, and how it ended for them.
+#[derive(Debug, Default)]
+pub struct OutcomeCounters {
+    arrived: AtomicU64,
+    finished: [AtomicU64; OUTCOMES.len()],
+}
+
+impl OutcomeCounters {
+    /// Someone pressed the button.
+    pub fn record_arrival(&self) {
+        self.arrived.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn record_end(&self, outcome: BuyerOutcome) {
+        self.finished[outcome as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whoever of so many people is not done is sent home.
+    pub fn record_rest_as_stopped(&self, people: u64) {
+        let still_there = people.saturating_sub(self.finished());
+        self.finished[BuyerOutcome::Stopped as usize].fetch_add(still_there, Ordering::Relaxed);
+    }
+
+    /// People who have come so far.
+    #[must_use]
+    pub fn arrived(&self) -> u64 {
+        self.arrived.load(Ordering::Relaxed)
+    }
+
+    /// People who are done.
+    #[must_use]
+    pub fn finished(&self) -> u64 {
+        self.finished.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
+    /// People by how it ended; only what happened.
+    #[must_use]
+    pub fn counts(&self) -> Vec<NamedCount> {
+        let counts = OUTCOMES.iter().map(|(outcome, name)| NamedCount {
+            name: (*name).to_owned(),
+            count: self.finished[*outcome as usize].load(Ordering::Relaxed),
+        });
+        counts.filter(|count| count.count > 0).collect()
+    }
+}

@@ -1,0 +1,296 @@
+//! What the buyers asked and what they were told: the evidence from outside. It never judges.
+//!
+//! An account's evidence is bounded by what the account did that matters (joins, orders, payments), not by how often it
+//! looked at its place.
+
+use sale::{BuyerId, OrderId, Ticket};
+
+/// A moment of the rehearsal: microseconds since it began, by the stopwatch of the machine that rehearses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunInstant(pub u64);
+
+impl RunInstant {
+    /// This long after it.
+    #[must_use]
+    pub fn plus(self, duration: std::time::Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
+    }
+}
+
+/// When one request was sent and when its reply was there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestSpan {
+    /// Before its first byte was sent.
+    pub sent: RunInstant,
+    /// After the last byte of its reply was read.
+    pub heard: RunInstant,
+}
+
+/// All that one account did, and was told. Several people may act for one account: two tabs, or a bot with many addresses.
+#[derive(Clone, Debug)]
+pub struct AccountLog {
+    pub buyer: BuyerId,
+    /// What was said about its place in line; nothing while it has none.
+    pub place: Option<PlaceRecord>,
+    /// The places that it had before.
+    pub past_places: Vec<PlaceRecord>,
+    /// The first time that a place of its was worse than before, though its buyer had done nothing.
+    pub violation: Option<PlaceViolation>,
+    /// Times that a place was told.
+    pub places_shown: u32,
+    /// The first look at its place that said that everything is sold.
+    pub sold_out_seen: Option<RequestSpan>,
+    /// What it asked for, in the order of asking. Looks are not in it.
+    pub requests: Vec<RequestLog>,
+    /// When it first asked for the place that it has, or does not have yet.
+    joining_since: Option<RunInstant>,
+    /// When its last place was known to be over. What was asked before may still speak of that place.
+    place_ended_at: RunInstant,
+}
+
+/// What was said about one place in line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlaceRecord {
+    pub ticket: Ticket,
+    /// From the first request for this place to the first reply with the number: it was given in between. Nothing where
+    /// that cannot be said.
+    pub joined: Option<RequestSpan>,
+    /// The latest position that was told, 0 once admitted.
+    pub position: u32,
+    pub shown: RequestSpan,
+    /// True when a look found it gone, though nobody had given it up: then the ledger must say why.
+    pub is_lost: bool,
+}
+
+/// A place that got worse though its buyer did nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlaceViolation {
+    /// Another number than before.
+    Ticket { before: Ticket, after: Ticket },
+    /// A later position than before. (From admitted to waiting is no such case: an admission may lapse.)
+    Position { before: u32, after: u32 },
+}
+
+/// One thing an account wanted: one request, and its repetitions with the same key.
+#[derive(Clone, Debug)]
+pub struct RequestLog {
+    pub action: BuyerAction,
+    /// The replies, in the order in which they were heard.
+    pub replies: Vec<LoggedReply>,
+    /// When it was sent for the first time.
+    pub first_sent: RunInstant,
+    /// Times that it was sent and no reply came.
+    pub unanswered: u32,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BuyerAction {
+    /// A place in line.
+    Join,
+    /// The place given up.
+    Leave,
+    /// Units, under an `Idempotency-Key` that is this number's.
+    Order { units: u32, key: u64 },
+    Pay {
+        order: OrderId,
+        key: u64,
+        /// Whether the method is one that the provider declines.
+        declines: bool,
+    },
+    /// To give an order's units back.
+    Cancel { order: OrderId },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoggedReply {
+    pub span: RequestSpan,
+    pub status: u16,
+    pub body: ReplyBody,
+}
+
+/// What a reply said, as far as it is a promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplyBody {
+    /// A place in line.
+    Place {
+        ticket: Ticket,
+        /// Waiting buyers ahead plus one; 0 when admitted.
+        position: u32,
+    },
+    /// An order in some status.
+    Order {
+        order: OrderId,
+        /// Its units.
+        units: u32,
+        /// The price of all its units, in minor units.
+        total_minor: i64,
+        status: OrderPhase,
+    },
+    /// No, for this reason.
+    Refused(Code),
+    /// Yes, without a word (a place given up).
+    NoContent,
+    /// Something that the API does not say: no JSON, or not the document that is due.
+    Malformed,
+}
+
+/// An order's status in a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderPhase {
+    /// Held until it is paid.
+    Pending,
+    Confirmed,
+    /// Over: expired, cancelled, declined or refunded.
+    Ended,
+}
+
+macro_rules! codes {
+    ($($variant:ident $text:literal),+ $(,)?) => {
+        /// The `code` of a refusal, as far as buyers meet it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[expect(missing_docs, reason = "each is the code of the same name in docs/api.md")]
+        pub enum Code { $($variant),+, Other }
+
+        impl Code {
+            /// The code with this text.
+            #[must_use]
+            pub fn of(text: &str) -> Self {
+                match text { $($text => Self::$variant,)+ _ => Self::Other }
+            }
+
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ Self::Other => "other" }
+            }
+        }
+    };
+}
+
+codes! {
+    SoldOut "sold_out", AllHeld "all_held", LimitReached "limit_reached", AlreadyInLine "already_in_line",
+    NoLine "no_line", NoExtension "no_extension", Paused "paused", OrderState "order_state", NotAdmitted "not_admitted",
+    NotInLine "not_in_line", NotStarted "not_started", Ended "ended", Closed "closed",
+    OrderExpired "order_expired", KeyReused "key_reused", SaleUnknown "sale_unknown",
+    OrderUnknown "order_unknown", RequestInFlight "request_in_flight",
+    PaymentUnknown "payment_unknown", PaymentDeclined "payment_declined", Unauthorized "unauthorized",
+    RateLimited "rate_limited", Internal "internal", Overloaded "overloaded",
+    Unavailable "unavailable", NotRecorded "not_recorded", Timeout "timeout",
+}
+
+impl Code {
+    /// Whether the refusal says nothing of the outcome: the same request may be sent again, and must be to know.
+    #[must_use]
+    pub fn is_transient(self) -> bool {
+        matches!(
+            self,
+            Self::RequestInFlight
+                | Self::PaymentUnknown
+                | Self::RateLimited
+                | Self::Internal
+                | Self::Overloaded
+                | Self::Unavailable
+                | Self::NotRecorded
+                | Self::Timeout
+        )
+    }
+}
+
+impl AccountLog {
+    /// Nothing asked, nothing told.
+    #[must_use]
+    pub fn new(buyer: BuyerId) -> Self {
+        Self {
+            buyer,
+            place: None,
+            past_places: Vec::new(),
+            violation: None,
+            places_shown: 0,
+            sold_out_seen: None,
+            requests: Vec::new(),
+            joining_since: None,
+            place_ended_at: RunInstant::default(),
+        }
+    }
+
+    /// A place is asked for.
+    pub fn request_place(&mut self, sent: RunInstant) {
+        if self.place.is_none() {
+            self.joining_since.get_or_insert(sent);
+        }
+    }
+
+    /// A place was told.
+    pub fn record_place(&mut self, ticket: Ticket, position: u32, told: RequestSpan) {
+        self.places_shown += 1;
+        if told.sent < self.place_ended_at {
+            return;
+        }
+        let Some(place) = &mut self.place else {
+            let joined = self.joining_since.take().map(|sent| RequestSpan { sent, heard: told.heard });
+            self.place = Some(PlaceRecord { ticket, joined, position, shown: told, is_lost: false });
+            return;
+        };
+        let before = *place;
+        if ticket != before.ticket {
+            self.violation.get_or_insert(PlaceViolation::Ticket { before: before.ticket, after: ticket });
+        }
+        // Two replies have an order only if one was heard before the other was asked for.
+        if told.sent < before.shown.heard {
+            return;
+        }
+        if before.position > 0 && position > before.position {
+            self.violation
+                .get_or_insert(PlaceViolation::Position { before: before.position, after: position });
+        }
+        (place.position, place.shown) = (position, told);
+    }
+
+    /// A look that was asked for in `look.sent` said that there is no place.
+    pub fn record_lost_place(&mut self, look: RequestSpan) {
+        if let Some(place) = &mut self.place
+            && place.shown.heard <= look.sent
+        {
+            place.is_lost = true;
+        }
+        self.end_place(look.heard);
+    }
+
+    /// The place is over: given up, used for an order, or lost by doing nothing. The next one is a new one.
+    pub fn end_place(&mut self, heard: RunInstant) {
+        self.past_places.extend(self.place.take());
+        self.joining_since = None;
+        self.place_ended_at = self.place_ended_at.max(heard);
+    }
+}
+
+impl RequestLog {
+    /// Something that was just asked for.
+    #[must_use]
+    pub fn new(what: BuyerAction, first_sent: RunInstant) -> Self {
+        Self { action: what, replies: Vec::new(), first_sent, unanswered: 0 }
+    }
+
+    /// A reply came. Of the same refusal, told again and again, the first and the last are kept.
+    pub fn record_reply(&mut self, reply: LoggedReply) {
+        if let [.., before, last] = &mut self.replies[..]
+            && matches!(reply.body, ReplyBody::Refused(_))
+            && before.body == last.body
+            && last.body == reply.body
+        {
+            *last = reply;
+        } else {
+            self.replies.push(reply);
+        }
+    }
+
+    /// The reply that settles it: the first that is no passing refusal.
+    #[must_use]
+    pub fn settling_reply(&self) -> Option<&LoggedReply> {
+        self.replies.iter().find(|reply| match reply.body {
+            ReplyBody::Refused(code) => !code.is_transient(),
+            ReplyBody::Malformed => false,
+            _ => true,
+        })
+    }
+}

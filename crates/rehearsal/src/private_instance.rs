@@ -1,0 +1,306 @@
+//! A private instance: this very program, serving in a folder of its own that is thrown away, and the faults that a rehearsal
+//! puts it through. It never touches an instance that it has not started.
+
+use crate::client::{InstanceClient, Target, TargetError};
+use crate::merchant::AdminLogin;
+use http_body_util::Full;
+use hyper::http::Method;
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+/// Who the private instance's admin is.
+const ADMIN_EMAIL: &str = "rehearsal@doorbuster.local";
+/// How long an instance may take to listen: a start reads the ledger and mends what a crash tore.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long it may take to stop in good order.
+const STOP_TIMEOUT: Duration = Duration::from_secs(40);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// A file may grow to this many bytes on a full disk: to nothing of use.
+const FULL_DISK_BYTES: u64 = 4096;
+/// Ports that the system gives to no client on its own: a client that asks a killed instance again and again would sooner or
+/// later be given the instance's port, and it could not start again.
+const PORTS: std::ops::Range<u16> = 10_000..30_000;
+
+pub struct PrivateInstance {
+    binary: PathBuf,
+    folder: tempfile::TempDir,
+    port: u16,
+    password: String,
+    flags: Vec<String>,
+    removed_variables: Vec<OsString>,
+    child: Option<Child>,
+}
+
+/// Why there is no private instance.
+#[derive(Debug, thiserror::Error)]
+pub enum PrivateError {
+    /// The machine refuses a folder, a process, a port.
+    #[error("the private instance cannot be started")]
+    Io(#[from] io::Error),
+    /// Its address is none; that cannot be.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// It ended, or was never ready.
+    #[error("the private instance did not start ({how}); the end of its log:\n{log}")]
+    NotReady { how: String, log: String },
+    /// It did not stop in good order.
+    #[error("the private instance did not stop in good order ({how}); the end of its log:\n{log}")]
+    UncleanExit { how: String, log: String },
+}
+
+impl PrivateInstance {
+    /// Starts one of this program, with these more flags of `serve`, and without these variables of the caller's.
+    ///
+    /// # Errors
+    /// When the machine refuses something, or the instance does not come up.
+    pub async fn start(
+        binary: PathBuf,
+        flags: Vec<String>,
+        foreign: Vec<OsString>,
+    ) -> Result<Self, PrivateError> {
+        let folder = tempfile::Builder::new().prefix("doorbuster-rehearsal-").tempdir()?;
+        let password = uuid::Uuid::new_v4().simple().to_string();
+        let mut private = Self {
+            binary,
+            folder,
+            port: free_port()?,
+            password,
+            flags,
+            removed_variables: foreign,
+            child: None,
+        };
+        private.launch().await?;
+        Ok(private)
+    }
+
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    #[must_use]
+    pub fn admin(&self) -> AdminLogin {
+        AdminLogin { email: ADMIN_EMAIL.to_owned(), password: self.password.clone() }
+    }
+
+    /// The folder of all that is its own.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    #[must_use]
+    pub fn data_path(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Starts it on its folder, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn launch(&mut self) -> Result<(), PrivateError> {
+        let log = File::options().create(true).append(true).open(self.log_path())?;
+        let mut command = Command::new(&self.binary);
+        // The caller's own settings are not those of this instance.
+        for name in &self.removed_variables {
+            command.env_remove(name);
+        }
+        let child = command
+            .args(["serve", "--listen", &format!("127.0.0.1:{}", self.port)])
+            .args(["--metrics-listen", "127.0.0.1:0", "--trusted-proxies", "127.0.0.1"])
+            .arg("--data")
+            .arg(self.data_path())
+            .arg("--rehearsal-clock")
+            .arg(self.clock_path())
+            .args(&self.flags)
+            .env("DOORBUSTER_ADMIN_EMAIL", ADMIN_EMAIL)
+            .env("DOORBUSTER_ADMIN_PASSWORD", &self.password)
+            // Ctrl-C goes to the whole group of the terminal, and the evidence is still to be read from the instance.
+            .process_group(0)
+            // It lives as long as this end of the pipe.
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        self.child = Some(child);
+        let client = InstanceClient::new(Target::new(&self.url())?, 1);
+        let serves = async {
+            while !is_ready(&client).await {
+                if let Some(ended) = self.poll_exit() {
+                    return Err(ended.to_string());
+                }
+                tokio::time::sleep(POLL_INTERVAL).await;
+            }
+            Ok(())
+        };
+        let how = match tokio::time::timeout(START_TIMEOUT, serves).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(ended)) => ended,
+            Err(_) => format!("not ready after {} s", START_TIMEOUT.as_secs()),
+        };
+        Err(PrivateError::NotReady { how, log: self.read_log_tail() })
+    }
+
+    /// Kills it as a power loss would, as far as a process can: at once, without a word.
+    ///
+    /// # Errors
+    /// When the machine does not do it.
+    pub fn kill(&mut self) -> io::Result<()> {
+        if let Some(mut child) = self.child.take() {
+            child.kill()?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// How it ended, if it did so by itself.
+    pub fn poll_exit(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut()?.try_wait().ok().flatten()
+    }
+
+    /// Fills its disk, as far as it can tell: no file of its can grow.
+    ///
+    /// # Errors
+    /// When the machine does not do it.
+    pub fn fill_disk(&self) -> io::Result<()> {
+        self.limit_files(Some(FULL_DISK_BYTES))
+    }
+
+    /// Frees its disk.
+    ///
+    /// # Errors
+    /// When the machine does not do it.
+    pub fn free_disk(&self) -> io::Result<()> {
+        self.limit_files(None)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn limit_files(&self, bytes: Option<u64>) -> io::Result<()> {
+        // A killed instance starts again without the limit.
+        let Some(pid) = self.pid() else { return Ok(()) };
+        let maximum = rustix::process::getrlimit(Resource::Fsize).maximum;
+        prlimit(Some(pid), Resource::Fsize, Rlimit { current: bytes.or(maximum), maximum })?;
+        Ok(())
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn limit_files(&self, _bytes: Option<u64>) -> io::Result<()> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "a full disk can be played on Linux only"))
+    }
+
+    /// Makes its machine's clock jump: from now on it is wrong by so many milliseconds.
+    ///
+    /// # Errors
+    /// When the file it reads cannot be written.
+    pub fn shift_clock(&self, ms: i64) -> io::Result<()> {
+        // Written beside and renamed, so that it is never read half.
+        let fresh = self.folder.path().join("clock.fresh");
+        std::fs::write(&fresh, ms.to_string())?;
+        std::fs::rename(fresh, self.clock_path())
+    }
+
+    /// Stops it in good order, waits for its end, and throws its folder away, unless it is to be kept: then tells where it is.
+    ///
+    /// # Errors
+    /// When it does not end well: with how it ended, its last words, and where its folder is, if that is kept.
+    pub async fn stop(mut self, keep: bool) -> Result<Option<PathBuf>, PrivateError> {
+        if let Some(pid) = self.pid() {
+            let _gone_already = kill_process(pid, Signal::TERM);
+        }
+        let mut left = STOP_TIMEOUT;
+        while self.child.is_some() && self.poll_exit().is_none() && !left.is_zero() {
+            tokio::time::sleep(POLL_INTERVAL).await;
+            left = left.saturating_sub(POLL_INTERVAL);
+        }
+        let was_running = self.child.is_some();
+        let how = match self.poll_exit() {
+            Some(status) if status.success() => None,
+            Some(status) => Some(format!("it ended with {status}")),
+            None => was_running.then(|| format!("it was killed after {} s", STOP_TIMEOUT.as_secs())),
+        };
+        self.kill()?;
+        let log = self.read_log_tail();
+        let kept = keep.then(|| self.keep_folder());
+        let Some(mut how) = how else { return Ok(kept) };
+        if let Some(folder) = kept {
+            how.push_str(&format!("; its folder is kept: {}", folder.display()));
+        }
+        Err(PrivateError::UncleanExit { how, log })
+    }
+
+    /// The last lines of its log.
+    #[must_use]
+    pub fn read_log_tail(&self) -> String {
+        let log = std::fs::read(self.log_path()).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().rev().take(12).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+
+    fn keep_folder(mut self) -> PathBuf {
+        self.folder.disable_cleanup(true);
+        self.folder.path().to_owned()
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        self.child.as_ref().map(Pid::from_child)
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    fn clock_path(&self) -> PathBuf {
+        self.folder.path().join("clock")
+    }
+}
+
+/// However a rehearsal ends, its instance ends with it.
+impl Drop for PrivateInstance {
+    fn drop(&mut self) {
+        let _gone_already = self.kill();
+    }
+}
+
+async fn is_ready(client: &InstanceClient) -> bool {
+    let request = client.target().request(Method::GET, "/readyz").body(Full::default());
+    let Ok(request) = request else { return false };
+    client.send(request, client.acquire_connection().await).await.is_ok_and(|reply| reply.status.is_success())
+}
+
+/// A port that nobody listens on.
+fn free_port() -> io::Result<u16> {
+    let count = PORTS.end - PORTS.start;
+    // Two rehearsals that start together begin at different ports.
+    #[expect(clippy::cast_possible_truncation, reason = "any part of the process id will do")]
+    let first = (std::process::id() as u16).wrapping_mul(61) % count;
+    (0..count)
+        .map(|step| PORTS.start + (first + step) % count)
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .ok_or_else(|| io::Error::from(io::ErrorKind::AddrInUse))
+}
+
+/// Processor seconds of this process, and of its children that have ended; nothing where the system does not say.
+#[must_use]
+pub fn read_cpu_seconds() -> Option<(f64, f64)> {
+    let stat = std::fs::read_to_string(Path::new("/proc/self/stat")).ok()?;
+    // The name of the program may hold spaces and parentheses; the fields begin after the last of them.
+    let fields: Vec<f64> = stat
+        .rsplit_once(')')?
+        .1
+        .split_whitespace()
+        .skip(11)
+        .take(4)
+        .filter_map(|field| field.parse().ok())
+        .collect();
+    let [user, system, children_user, children_system] = fields[..] else { return None };
+    // The kernel tells these in hundredths of a second on every machine that Linux runs on.
+    Some(((user + system) / 100.0, (children_user + children_system) / 100.0))
+}

@@ -1,0 +1,221 @@
+//! The end of a rehearsal: the sale is closed and settles, the evidence is gathered and judged, and everything becomes one
+//! report. What was measured and found is passed on as it is.
+
+use super::sources::{self, EvidenceError};
+use super::{RehearsalRun, RehearsalSetup, RunInterruption, TargetInstance};
+use crate::crowd::{Crowd, PaymentBehaviour, preset};
+use crate::judge::{Evidence, Judge, JudgeFindings};
+use crate::observations::{AccountLog, ReplyBody};
+use crate::report::{CpuTime, NamedCount, RehearsalReport, RehearsalVerdict, RunProgress};
+use sale::AdmissionMode;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Beyond the longest hold: how long the rest of a sale may take to settle, and the tables to catch up.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// After a rehearsal was cut short, the evidence is asked for no longer than this.
+const STOPPED_TIMEOUT: Duration = Duration::from_secs(20);
+const SETTLE_POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// Behind one address there may be several instances, each of which may show how a sale was a quarter of a second ago (and more,
+/// where the machine is busy with a rehearsal). A private instance shows what is.
+const STALE_MAX: Duration = Duration::from_secs(1);
+
+/// The judge's findings, or why there are none; and why they are not of the whole drop, if they are not.
+pub(super) struct JudgedRun {
+    /// With whether anyone had an order.
+    findings: Result<(JudgeFindings, bool), String>,
+    cut_short: Option<RunInterruption>,
+}
+
+/// Closes the sale, waits until nothing is held any more and the tables show it, and has it judged.
+pub(super) async fn settle_and_judge(
+    show: &mut RehearsalRun,
+    rehearsal: &RehearsalSetup,
+    (mut cut, cut_short): (watch::Receiver<bool>, Option<RunInterruption>),
+    tell: &mut dyn FnMut(&RunProgress),
+) -> JudgedRun {
+    if let Some(RunInterruption { reason, is_instance_down: true }) = &cut_short {
+        return JudgedRun { findings: Err(reason.clone()), cut_short };
+    }
+    let sees_all = cut_short.is_none();
+    let patience =
+        if sees_all { SETTLE_TIMEOUT + longest_promise(&rehearsal.plan.sale) } else { STOPPED_TIMEOUT };
+    let alone = matches!(rehearsal.instance, TargetInstance::Private(_));
+    // A whole drop is judged however long its ledger takes to read; what was cut short is not waited for.
+    let limit = if sees_all { Duration::MAX } else { STOPPED_TIMEOUT };
+    let evidence = tokio::time::timeout(limit, gather_evidence(show, patience, (sees_all, alone), tell));
+    let findings = tokio::select! {
+        evidence = evidence => match evidence {
+            Ok(Ok(findings)) => Ok(findings),
+            Ok(Err(error)) => Err(format!("the ledger could not be read: {}", format_error_chain(error.as_ref()))),
+            Err(_) => Err(format!("the ledger could not be read within {} s", STOPPED_TIMEOUT.as_secs())),
+        },
+        _ = cut.wait_for(|cut| *cut), if sees_all => Err("it was stopped before it was judged".to_owned()),
+    };
+    JudgedRun { findings, cut_short }
+}
+
+/// The longest time for which somebody may have been promised a unit.
+pub(super) fn longest_promise(sale: &preset::SalePlan) -> Duration {
+    let window_s = match sale.admission {
+        AdmissionMode::Open => 0,
+        AdmissionMode::Fifo { checkout_s, extension_s, .. } => checkout_s.saturating_add(extension_s),
+    };
+    Duration::from_secs(u64::from(sale.hold_s) + u64::from(window_s))
+}
+
+/// What does not settle within `patience` is judged as it is: then it is for the judge to say what should be over.
+async fn gather_evidence(
+    show: &mut RehearsalRun,
+    patience: Duration,
+    (sees_all, alone): (bool, bool),
+    tell: &mut dyn FnMut(&RunProgress),
+) -> Result<(JudgeFindings, bool), EvidenceError> {
+    let (sources, watch, id) = (&show.sources, show.context.clock, show.sale.id);
+    let closed = sources.merchant.close_sale(id).await?;
+    let deadline = watch.now().plus(patience);
+    let (tables, looked_at) = loop {
+        tell(&show.progress("settling"));
+        let look = sources.merchant.load_overview(id, &watch).await?;
+        let units = look.stock;
+        let (tables, lag) = sources.read_tables(id, units.version, (look.tables, look.lag)).await?;
+        // Another instance than the one that closed the sale may not know yet that it is closed.
+        let knows = units.version >= closed;
+        let is_settled = knows && lag == 0 && (!sees_all || units.held + units.admitted == 0);
+        if is_settled || watch.now() > deadline {
+            break (tables, look.server_time);
+        }
+        tokio::time::sleep(SETTLE_POLL_INTERVAL).await;
+    };
+    tell(&show.progress("judging"));
+    let orders = sources.read_orders(id).await?;
+    show.sampler.stop();
+    let observations = show.sampler.samples();
+    let mut judge = Judge::new(&observations, if alone { Duration::ZERO } else { STALE_MAX });
+    sources.read_ledger(id, |entry| judge.read(entry)).await?;
+    let accounts = show.context.account_logs();
+    let findings = judge.verdict(&Evidence {
+        accounts: &accounts,
+        orders: Some(&orders),
+        tables: Some(&tables),
+        server_time: Some(looked_at),
+        is_complete: sees_all,
+        // On a running instance, others may buy what they see.
+        is_exclusive: alone,
+    });
+    Ok((findings, anyone_ordered(&accounts)))
+}
+
+/// Whether anyone was told of an order. If not, promises about buying were kept by nobody's buying.
+fn anyone_ordered(accounts: &[AccountLog]) -> bool {
+    let mut replies = accounts.iter().flat_map(|account| &account.requests).flat_map(|asked| &asked.replies);
+    replies.any(|reply| matches!(reply.body, ReplyBody::Order { .. }))
+}
+
+pub(super) struct RunTimes {
+    pub(super) started_at: String,
+    pub(super) cpu_before: Option<(f64, f64)>,
+    pub(super) cpu_after: Option<(f64, f64)>,
+}
+
+pub(super) fn build_report(
+    rehearsal: &mut RehearsalSetup,
+    show: RehearsalRun,
+    judged: JudgedRun,
+    times: RunTimes,
+) -> RehearsalReport {
+    let scene = &show.context;
+    let mut notes = std::mem::take(&mut rehearsal.notes);
+    let (told, ledger, verdict) = match judged.findings {
+        Ok((findings, anyone_ordered)) => {
+            // The same promise may be broken to the buyers and in the ledger.
+            let mut broken: Vec<String> = Vec::new();
+            for finding in findings.broken() {
+                if !broken.iter().any(|name| name == finding.name) {
+                    broken.push(finding.name.to_owned());
+                }
+            }
+            notes.extend(findings.notes);
+            let verdict = match (broken.is_empty(), judged.cut_short) {
+                (false, _) => RehearsalVerdict::Broken { promises: broken },
+                (true, None) if !anyone_ordered => RehearsalVerdict::Unjudged {
+                    reason: "nobody could order anything: the refusals say why".to_owned(),
+                },
+                (true, None) => RehearsalVerdict::Kept,
+                (true, Some(cut)) => RehearsalVerdict::Unjudged { reason: cut.reason },
+            };
+            (findings.told, findings.ledger, verdict)
+        }
+        Err(reason) => {
+            if matches!(rehearsal.instance, TargetInstance::Running { .. }) {
+                notes.push(format!(
+                    "The rehearsal's sale {} may still be open there: close it.",
+                    show.sale.id
+                ));
+            }
+            (Vec::new(), Vec::new(), RehearsalVerdict::Unjudged { reason })
+        }
+    };
+    let (timeline, slot_ms) = scene.metrics.timeline();
+    let client_s = match (times.cpu_before, times.cpu_after) {
+        (Some((before, _)), Some((after, _))) => after - before,
+        _ => 0.0,
+    };
+    RehearsalReport {
+        verdict,
+        told,
+        ledger,
+        started_at: times.started_at,
+        program: rehearsal.program.clone(),
+        instance: rehearsal.instance.name(),
+        evidence: sources::describe_source(rehearsal.evidence_store.as_deref()),
+        seed: rehearsal.plan.crowd.seed,
+        command: rehearsal.command.clone(),
+        settings: rehearsal.settings.clone(),
+        duration_s: scene.clock.now().0 as f64 / 1e6,
+        start_ms: scene.start.0 / 1000,
+        quantity: rehearsal.plan.sale.quantity,
+        crowd: count_crowd(&show.crowd),
+        outcomes: scene.outcomes.counts(),
+        refusals: scene.metrics.refusals(),
+        requests: scene.metrics.requests(),
+        latency: scene.metrics.latency(),
+        timeline,
+        slot_ms,
+        stock: show.sampler.samples(),
+        faults: show.fault_log.list(),
+        notes,
+        cpu: CpuTime { client_s, server_s: None },
+    }
+}
+
+fn count_crowd(crowd: &Crowd) -> Vec<NamedCount> {
+    let counts: [(&str, u64); 13] = [
+        ("people", crowd.people.len() as u64),
+        ("accounts", u64::from(crowd.accounts)),
+        ("pay promptly", crowd.count(|person| person.payment == PaymentBehaviour::Promptly)),
+        ("let the hold run out", crowd.count(|person| person.payment == PaymentBehaviour::Never)),
+        ("are declined", crowd.count(|person| person.payment == PaymentBehaviour::Declined)),
+        ("pay late", crowd.count(|person| person.payment == PaymentBehaviour::Late)),
+        ("cancel", crowd.count(|person| person.payment == PaymentBehaviour::Cancels)),
+        ("click twice", crowd.count(|person| person.habits.double_clicks)),
+        ("have two tabs", crowd.count(|person| person.habits.two_tabs)),
+        ("leave the line", crowd.count(|person| person.habits.leaves)),
+        ("lose replies", crowd.count(|person| person.habits.loses_replies)),
+        ("hammer", crowd.count(|person| person.habits.hammers)),
+        ("addresses", u64::from(crowd.addresses)),
+    ];
+    counts.into_iter().map(|(name, count)| NamedCount { name: name.to_owned(), count }).collect()
+}
+
+/// An error with its causes, in one line.
+pub(super) fn format_error_chain(error: &dyn std::error::Error) -> String {
+    let mut told = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        told.push_str(": ");
+        told.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    told
+}

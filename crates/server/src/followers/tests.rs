@@ -1,0 +1,421 @@
+//! What the tables say is what the ledger says: after any history, at any speed, through any number of restarts.
+
+mod cluster;
+mod series;
+
+use super::projector::{Projector, ProjectorDependencies, ProjectorMetrics, ProjectorSettings};
+use crate::shop::attempts;
+use crate::shop::projected_offsets::ProjectedOffsets;
+use crate::shop::projection::fold::{FoldedRows, fold};
+use crate::shop::projection::{ProjectionWriter, TablesObserver};
+use crate::shop::tenancy::Tenancy;
+use crate::store::counters::CountersRow;
+use crate::store::orders::{OrderRow, OrderRowFilter};
+use crate::store::queue::{QueueEntryStatus, QueueRow};
+use crate::store::series::EventCounts;
+use crate::store::{Store, counters, orders, queue};
+use crate::telemetry::metrics::Counter;
+use engine::clock::{Clock, ManualClock};
+use engine::pipeline::PipelineLimits;
+use engine::{Engine, RunningEngine};
+use proptest::prelude::*;
+use sale::{
+    AdmissionMode, BuyerId, Command, EventSeq, LedgerEntry, LinePosition, Money, OrderId, OrderView, Policy,
+    ReleaseReason, SaleId, SaleState, Ticket, Timestamp,
+};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+const SALE: SaleId = SaleId(Uuid::from_u128(0xABCD));
+const START: Timestamp = Timestamp(1_000_000);
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a history is made of: a number for the command, two for its arguments, and milliseconds that pass before it.
+type HistoryStep = (u8, u8, u8, u16);
+
+fn steps(len: usize) -> impl Strategy<Value = Vec<HistoryStep>> {
+    prop::collection::vec((0..16u8, any::<u8>(), any::<u8>(), 0..1500u16), 1..len)
+}
+
+fn policy(admission: AdmissionMode, hold_s: u32) -> Policy {
+    Policy {
+        quantity: 6,
+        unit_price: Money { minor: 1000, currency: "EUR".parse().unwrap() },
+        starts_at: START,
+        ends_at: START.plus_s(600),
+        limit_per_buyer: 2,
+        hold_s,
+        admission,
+    }
+}
+
+fn policies() -> impl Strategy<Value = Policy> {
+    let fifo = AdmissionMode::Fifo { per_second: 2, checkout_s: 4, line_opens_s: 5, extension_s: 3 };
+    (prop::sample::select(vec![AdmissionMode::Open, fifo]), prop::sample::select(vec![0, 3]))
+        .prop_map(|(admission, hold_s)| policy(admission, hold_s))
+}
+
+/// The command of a step. Orders are numbered as they are asked for, so that later steps can mean them.
+fn command((kind, a, b, _): HistoryStep, n: usize, policy: &Policy) -> Command {
+    let buyer = BuyerId(Uuid::from_u128(u128::from(a % 8) + 1));
+    let order = OrderId(Uuid::from_u128(1000 + u128::from(b) % (n as u128 + 1)));
+    match kind {
+        0..=3 => Command::Join { buyer },
+        4..=7 => {
+            let order = OrderId(Uuid::from_u128(1000 + n as u128));
+            Command::Reserve { buyer, order, quantity: u32::from(b % 2) + 1, key: None }
+        }
+        8 | 9 => Command::Confirm { buyer, order },
+        10 => Command::Release { buyer, order, reason: ReleaseReason::Cancelled },
+        11 => Command::Refund { order, restock: b.is_multiple_of(2) },
+        12 if b.is_multiple_of(2) => Command::Extend { buyer },
+        12 => Command::Leave { buyer },
+        13 if a.is_multiple_of(2) => Command::Pause,
+        13 => Command::Resume,
+        14 => Command::Restock { quantity: u32::from(b % 3) + 1 },
+        _ if a == 0 => Command::Close,
+        _ => {
+            let quantity = policy.quantity + u32::from(b);
+            Command::Configure {
+                policy: Box::new(Policy { quantity, hold_s: u32::from(a % 4), ..policy.clone() }),
+            }
+        }
+    }
+}
+
+fn history(policy: &Policy, steps: &[HistoryStep]) -> Vec<LedgerEntry> {
+    let mut state = SaleState::new();
+    let mut entries = Vec::new();
+    let mut now = Timestamp(START.0 - 4_000);
+    state.step(now, &Command::Configure { policy: Box::new(policy.clone()) }, &mut entries);
+    for (n, step) in steps.iter().enumerate() {
+        now = now.plus_ms(i64::from(step.3));
+        let buyers_own = command(*step, n, policy);
+        // Most random confirmations would be of someone else's order.
+        let command = match buyers_own {
+            Command::Confirm { order, .. } => match state.order(order) {
+                Some(order) => Command::Confirm { buyer: order.buyer, order: order.id },
+                None => buyers_own,
+            },
+            other => other,
+        };
+        state.step(now, &command, &mut entries);
+    }
+    entries
+}
+
+/// The tables in memory: what a projector would have written.
+#[derive(Default)]
+struct ExpectedTables {
+    counters: Option<CountersRow>,
+    orders: BTreeMap<OrderId, OrderRow>,
+    queue: BTreeMap<Ticket, QueueRow>,
+    accepted: usize,
+    series: BTreeMap<(i64, Timestamp), EventCounts>,
+}
+
+impl ExpectedTables {
+    fn write(&mut self, folded: FoldedRows) {
+        for row in folded.orders {
+            let made = self.orders.get(&row.order.id).map_or(row.order.made_at, |known| known.order.made_at);
+            let order = OrderView { made_at: made, ..row.order };
+            self.orders.insert(order.id, OrderRow { order, ..row });
+        }
+        for row in folded.queue {
+            self.queue.insert(row.ticket, row);
+        }
+        if let Some(ms) = folded.extend_ms {
+            for row in self.queue.values_mut() {
+                if let QueueEntryStatus::Admitted { until } = &mut row.status {
+                    *until = until.plus_ms(ms);
+                }
+            }
+        }
+        self.accepted += folded.attempts.len();
+        self.add(folded.series.into_rows());
+        self.counters = folded.counters;
+    }
+
+    async fn read(store: &Store, sale: SaleId) -> Self {
+        let filter = OrderRowFilter { sale: Some(sale), ..OrderRowFilter::default() };
+        let orders = orders::list(store, filter, 100_000).await.unwrap();
+        let queue = queue::list_entries(store, sale, Ticket(0), 100_000).await.unwrap();
+        let attempts = crate::store::attempts::list(store, sale, Default::default(), 100_000).await.unwrap();
+        Self {
+            counters: counters::find(store, sale).await.unwrap(),
+            orders: orders.into_iter().map(|row| (row.order.id, row)).collect(),
+            queue: queue.into_iter().map(|row| (row.ticket, row)).collect(),
+            accepted: attempts.iter().filter(|attempt| attempt.code == "accepted").count(),
+            series: BTreeMap::new(),
+        }
+    }
+
+    fn assert_match(&self, entries: &[LedgerEntry]) {
+        let mut state = SaleState::new();
+        for entry in entries {
+            state.apply(entry);
+        }
+        let row = self.counters.as_ref().unwrap();
+        assert_eq!(row.seq, state.seq());
+        assert_eq!(row.counters, state.counters());
+        assert_eq!(Some(&row.policy), state.policy());
+        let orders: Vec<OrderView> = self.orders.values().map(|row| row.order).collect();
+        let mut expected: Vec<OrderView> = state.orders().collect();
+        expected.sort_by_key(|order| order.id);
+        assert_eq!(orders, expected);
+        let standing = self.queue.values().filter_map(|row| match row.status {
+            QueueEntryStatus::Waiting => Some((row.ticket, row.buyer, None)),
+            QueueEntryStatus::Admitted { until } => Some((row.ticket, row.buyer, Some(until))),
+            QueueEntryStatus::Served | QueueEntryStatus::Lapsed | QueueEntryStatus::Left => None,
+        });
+        let line = state.line_members(None, usize::MAX).into_iter().map(|member| match member.place {
+            LinePosition::Waiting { .. } => (member.ticket, member.buyer, None),
+            LinePosition::Admitted { until, .. } => (member.ticket, member.buyer, Some(until)),
+        });
+        assert_eq!(standing.collect::<Vec<_>>(), line.collect::<Vec<_>>());
+        let joined = self.queue.len();
+        assert!(self.accepted >= joined, "every place in line was an accepted attempt");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_fold_is_the_law_whatever_the_batches(policy in policies(), steps in steps(120), stretch in 1..40usize) {
+        let entries = history(&policy, &steps);
+        let mut tables = ExpectedTables::default();
+        let mut rest = entries.as_slice();
+        while !rest.is_empty() {
+            let folded = fold(SALE, tables.counters.clone(), &rest[..stretch.min(rest.len())]);
+            rest = &rest[folded.event_count..];
+            tables.write(folded);
+        }
+        tables.assert_match(&entries);
+        tables.assert_series(&entries);
+    }
+
+    #[test]
+    fn a_ledger_that_lacks_events_still_gives_possible_sums(
+        policy in policies(), steps in steps(80), lost in prop::collection::vec(any::<prop::sample::Index>(), 1..6),
+    ) {
+        let mut entries = history(&policy, &steps);
+        for index in lost {
+            let index = index.index(entries.len());
+            if index > 0 {
+                entries.remove(index);
+            }
+        }
+        let sums = fold(SALE, None, &entries).counters.unwrap().counters;
+        prop_assert_eq!(sums.available + sums.admitted + sums.held + sums.sold, sums.quantity + sums.short);
+    }
+}
+
+/// A shop's folder with an engine, as it is between a start and a stop.
+struct ProjectorFixture {
+    embedded: RunningEngine,
+    store: Store,
+    tenancy: Tenancy,
+    clock: Arc<ManualClock>,
+}
+
+impl ProjectorFixture {
+    async fn open(folder: &Path) -> Self {
+        let clock = ManualClock::at(Timestamp(START.0 - 4_000));
+        let store = Store::open(folder).await.unwrap();
+        store.migrate().await.unwrap();
+        let embedded = engine::start_on_sqlite(folder, PipelineLimits::default(), |last| {
+            clock.set(last.max(clock.now()));
+            Arc::clone(&clock) as Arc<dyn Clock>
+        });
+        Self { embedded: embedded.unwrap(), store, tenancy: Tenancy::Single, clock }
+    }
+
+    fn engine(&self) -> &Engine {
+        &self.embedded.engine
+    }
+
+    async fn run_history(&self, policy: &Policy, steps: &[HistoryStep]) {
+        let configure = Command::Configure { policy: Box::new(policy.clone()) };
+        self.engine().command(SALE, configure).await.unwrap();
+        for (n, step) in steps.iter().enumerate() {
+            self.clock.advance_ms(i64::from(step.3));
+            self.engine().command(SALE, command(*step, n, policy)).await.unwrap();
+        }
+    }
+
+    async fn ledger(&self) -> Vec<LedgerEntry> {
+        self.engine().ledger().read_entries(SALE, EventSeq(0), usize::MAX).await.unwrap()
+    }
+
+    fn start_projector(&self, projected: &ProjectedOffsets, figures: &ProjectorMetrics) -> Projector {
+        let (_attempts, inbox) = attempts::buffer(Counter::default());
+        let tools = ProjectorDependencies {
+            engine: self.engine().clone(),
+            store: self.store.clone(),
+            tenancy: self.tenancy,
+            projected: projected.clone(),
+            inbox,
+            metrics: figures.clone(),
+        };
+        Projector::start(tools, ProjectorSettings { events_max: 7, rest_factor: 0, may_write: true }).unwrap()
+    }
+
+    async fn close(self) {
+        self.store.close().await;
+        self.embedded.stop();
+    }
+}
+
+/// A long history of every kind of event.
+fn long_history() -> Vec<HistoryStep> {
+    (0..400u32)
+        .map(|n| ((n * 7 % 15) as u8, (n * 31 % 251) as u8, (n * 17 % 253) as u8, (n * 97 % 700) as u16))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_projector_that_is_started_anew_after_each_transaction_writes_the_same_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = ProjectorFixture::open(folder.path()).await;
+    let fifo = AdmissionMode::Fifo { per_second: 3, checkout_s: 4, line_opens_s: 5, extension_s: 0 };
+    house.run_history(&policy(fifo, 3), &long_history()).await;
+    let (projected, figures) = (ProjectedOffsets::default(), ProjectorMetrics::default());
+    let mut restarts = 0;
+    loop {
+        let onlooker = TablesObserver::open(&house.store, &projected).await.unwrap();
+        let begun = ProjectionWriter::begin(house.engine(), onlooker, &figures, 1 + restarts % 23);
+        let mut follower = begun.await.unwrap();
+        let more = follower.project_round().await.unwrap();
+        restarts += 1;
+        if !more {
+            break;
+        }
+    }
+    let entries = house.ledger().await;
+    assert!(restarts > 20 && entries.len() > 200, "{restarts} restarts, {} events", entries.len());
+    ExpectedTables::read(&house.store, SALE).await.assert_match(&entries);
+    series::assert_table_matches(&house.store, &entries).await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_not_committed_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = ProjectorFixture::open(folder.path()).await;
+    house.run_history(&policy(AdmissionMode::Open, 3), &long_history()).await;
+    let entries = house.ledger().await;
+    let folded = fold(SALE, None, &entries[..50]);
+    let mut writing = house.store.begin().await.unwrap();
+    orders::upsert(&mut writing, &folded.orders).await.unwrap();
+    counters::upsert(&mut writing, SALE, &folded.counters.unwrap()).await.unwrap();
+    drop(writing);
+    let (projected, figures) = (ProjectedOffsets::default(), ProjectorMetrics::default());
+    let projector = house.start_projector(&projected, &figures);
+    assert!(projected.wait_for(SALE, entries.last().unwrap().seq, PATIENCE).await);
+    ExpectedTables::read(&house.store, SALE).await.assert_match(&entries);
+    series::assert_table_matches(&house.store, &entries).await;
+    assert_eq!(figures.failures.get(), 0);
+    tokio::task::spawn_blocking(|| projector.stop()).await.unwrap();
+    house.close().await;
+}
+
+#[tokio::test]
+async fn two_projectors_do_not_write_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = ProjectorFixture::open(folder.path()).await;
+    house.run_history(&policy(AdmissionMode::Open, 3), &long_history()).await;
+    let entries = house.ledger().await;
+    let figures = ProjectorMetrics::default();
+    let (one, other) = (ProjectedOffsets::default(), ProjectedOffsets::default());
+    let projectors = [house.start_projector(&one, &figures), house.start_projector(&other, &figures)];
+    let last = entries.last().unwrap().seq;
+    assert!(one.wait_for(SALE, last, PATIENCE).await && other.wait_for(SALE, last, PATIENCE).await);
+    let tables = ExpectedTables::read(&house.store, SALE).await;
+    tables.assert_match(&entries);
+    series::assert_table_matches(&house.store, &entries).await;
+    assert_eq!(figures.events.get(), entries.len() as u64, "each event was written once");
+    for projector in projectors {
+        tokio::task::spawn_blocking(|| projector.stop()).await.unwrap();
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn an_older_ledger_that_is_restored_is_noticed_even_when_it_has_grown_since() {
+    let folder = tempfile::tempdir().unwrap();
+    let saved = tempfile::tempdir().unwrap();
+    let open = policy(AdmissionMode::Open, 3);
+    let house = ProjectorFixture::open(folder.path()).await;
+    house.run_history(&open, &long_history()[..60]).await;
+    house.close().await;
+    copy_ledger(folder.path(), saved.path());
+
+    let house = ProjectorFixture::open(folder.path()).await;
+    house.run_history(&open, &long_history()[60..160]).await;
+    let (projected, figures) = (ProjectedOffsets::default(), ProjectorMetrics::default());
+    let projector = house.start_projector(&projected, &figures);
+    let before = house.ledger().await.last().unwrap().seq;
+    assert!(projected.wait_for(SALE, before, PATIENCE).await);
+    tokio::task::spawn_blocking(|| projector.stop()).await.unwrap();
+    house.close().await;
+
+    copy_ledger(saved.path(), folder.path());
+    let house = ProjectorFixture::open(folder.path()).await;
+    house.clock.advance_ms(1);
+    // Another history, longer than the one that the tables show.
+    let other: Vec<HistoryStep> =
+        long_history().iter().map(|(kind, a, b, ms)| (*kind, a.wrapping_add(3), *b, *ms + 1)).collect();
+    house.run_history(&open, &other).await;
+    let entries = house.ledger().await;
+    assert!(entries.last().unwrap().seq > before);
+    let (projected, figures) = (ProjectedOffsets::default(), ProjectorMetrics::default());
+    let projector = house.start_projector(&projected, &figures);
+    assert!(projected.wait_for(SALE, entries.last().unwrap().seq, PATIENCE).await);
+    assert_eq!(figures.rebuilds.get(), 1);
+    ExpectedTables::read(&house.store, SALE).await.assert_match(&entries);
+    series::assert_table_matches(&house.store, &entries).await;
+    tokio::task::spawn_blocking(|| projector.stop()).await.unwrap();
+    house.close().await;
+}
+
+fn copy_ledger(from: &Path, to: &Path) {
+    for file in std::fs::read_dir(to).unwrap().map(Result::unwrap) {
+        if file.file_name().to_string_lossy().starts_with("ledger") {
+            std::fs::remove_file(file.path()).unwrap();
+        }
+    }
+    for file in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        if file.file_name().to_string_lossy().starts_with("ledger") {
+            std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn refused_attempts_are_written_while_the_projector_runs_and_when_it_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = ProjectorFixture::open(folder.path()).await;
+    let (told, inbox) = attempts::buffer(Counter::default());
+    let tools = ProjectorDependencies {
+        engine: house.engine().clone(),
+        store: house.store.clone(),
+        tenancy: house.tenancy,
+        projected: ProjectedOffsets::default(),
+        inbox,
+        metrics: ProjectorMetrics::default(),
+    };
+    let projector = Projector::start(tools, ProjectorSettings::default()).unwrap();
+    let now = house.clock.now();
+    for n in 0..500 {
+        told.record_refusal(SALE, Some(BuyerId(Uuid::from_u128(n))), "order", "sold_out", now);
+    }
+    tokio::task::spawn_blocking(|| projector.stop()).await.unwrap();
+    let refusals = crate::store::series::count_refusals_by_code(&house.store, SALE).await.unwrap();
+    assert_eq!(refusals, [("sold_out".to_owned(), 500)]);
+    assert_eq!(crate::store::attempts::count_aggregated(&house.store, SALE).await.unwrap(), 300);
+    house.close().await;
+}

@@ -1,0 +1,255 @@
+//! The texts of the catalogue, checked where they come in. They are stored as given: what is safe to show is the business of
+//! whoever shows it.
+
+use sale::{Currency, Money};
+use std::fmt;
+use uuid::Uuid;
+
+/// Why a text or figure cannot be what it should be, told to the one who typed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct CatalogueTextError(pub &'static str);
+
+macro_rules! checked_text {
+    ($(#[$doc:meta])* $name:ident, $check:expr, $rule:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $name(String);
+
+        impl TryFrom<String> for $name {
+            type Error = CatalogueTextError;
+            fn try_from(text: String) -> Result<Self, CatalogueTextError> {
+                let is_valid: fn(&str) -> bool = $check;
+                if is_valid(&text) { Ok(Self(text)) } else { Err(CatalogueTextError($rule)) }
+            }
+        }
+
+        impl $name {
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            #[must_use]
+            pub fn into_text(self) -> String {
+                self.0
+            }
+        }
+    };
+}
+
+checked_text!(
+    ProductName,
+    |text| has_length(text, 1, 200) && is_one_line(text) && !text.trim().is_empty(),
+    "1 to 200 characters on one line, not only blanks"
+);
+checked_text!(
+    /// What is told about a product; line breaks are fine, and nothing at all is too.
+    Description,
+    |text| has_length(text, 0, 10_000) && is_printable(text),
+    "at most 10000 characters, without control characters other than line breaks and tabs"
+);
+checked_text!(
+    Category,
+    |text| has_length(text, 1, 100) && is_one_line(text) && !text.trim().is_empty(),
+    "1 to 100 characters on one line, not only blanks"
+);
+checked_text!(
+    /// Where a product's picture is: an http(s) address, or a path of this site.
+    ImageUrl,
+    |text| has_length(text, 1, 2000) && is_address(text),
+    "an http:// or https:// address, or a path that starts with '/', of at most 2000 characters and without blanks"
+);
+checked_text!(
+    /// A sale's name in addresses.
+    Slug,
+    is_slug,
+    "1 to 64 of a-z, 0-9 and '-', and not an id"
+);
+
+impl fmt::Display for Slug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Slug {
+    /// A slug made of a product's name: what of it is Latin letters and digits, in lower case. `n` above 1 is appended.
+    #[must_use]
+    pub fn from_name(name: &str, n: u32) -> Self {
+        // Leaves room for a number.
+        const LEN_MAX: usize = 52;
+        let mut slug = String::new();
+        for character in name.chars().map(|character| character.to_ascii_lowercase()) {
+            if slug.len() == LEN_MAX {
+                break;
+            }
+            if character.is_ascii_alphanumeric() {
+                slug.push(character);
+            } else if !slug.is_empty() && !slug.ends_with('-') {
+                slug.push('-');
+            }
+        }
+        let slug = slug.trim_end_matches('-');
+        let slug = if slug.is_empty() { "sale" } else { slug };
+        let prefix = if is_slug(slug) { "" } else { "sale-" };
+        let suffix = if n > 1 { format!("-{n}") } else { String::new() };
+        Self(format!("{prefix}{slug}{suffix}"))
+    }
+}
+
+/// A price in minor units.
+///
+/// # Errors
+/// When the amount is negative or too large to be summed, or the currency is none that people pay with.
+pub fn check_price(minor: i64) -> Result<i64, CatalogueTextError> {
+    if (0..=sale::policy::UNIT_PRICE_MINOR_MAX).contains(&minor) {
+        Ok(minor)
+    } else {
+        Err(CatalogueTextError("a whole number of minor units, 0 to 100000000000"))
+    }
+}
+
+/// An ISO 4217 code that is in use as money; not one of metals, funds or tests.
+///
+/// # Errors
+/// When it is not.
+pub fn parse_currency(code: &str) -> Result<Currency, CatalogueTextError> {
+    let known = iso_currency::Currency::from_code(code);
+    let is_money = known.is_some_and(|known| !known.is_fund() && !known.is_special());
+    code.parse()
+        .ok()
+        // Metals, baskets and tests start with X; a few unions' money does too.
+        .filter(|_| {
+            is_money && (!code.starts_with('X') || matches!(code, "XAF" | "XCD" | "XCG" | "XOF" | "XPF"))
+        })
+        .ok_or(CatalogueTextError("an ISO 4217 code of a currency in use, such as EUR"))
+}
+
+/// An amount in whole units of its currency: 4999 is `49.99` of EUR and `4999` of JPY. Digits and a point only.
+#[must_use]
+pub fn format_decimal(money: Money) -> String {
+    let known = iso_currency::Currency::from_code(money.currency.as_str());
+    let digits = usize::from(known.and_then(iso_currency::Currency::exponent).unwrap_or(0));
+    let sign = if money.minor < 0 { "-" } else { "" };
+    let figures = format!("{:0width$}", money.minor.unsigned_abs(), width = digits + 1);
+    let (whole, fraction) = figures.split_at(figures.len() - digits);
+    if digits == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+}
+
+/// Whether two prices can be compared.
+#[must_use]
+pub fn same_currency(one: Money, other: Money) -> bool {
+    one.currency == other.currency
+}
+
+fn has_length(text: &str, min: usize, max: usize) -> bool {
+    // A character is at most four bytes: a huge text is not counted.
+    text.len() <= max * 4 && (min..=max).contains(&text.chars().count())
+}
+
+fn is_one_line(text: &str) -> bool {
+    !text.chars().any(|character| character.is_control() || matches!(character, '\u{2028}' | '\u{2029}'))
+}
+
+fn is_printable(text: &str) -> bool {
+    !text.chars().any(|character| character.is_control() && !matches!(character, '\n' | '\r' | '\t'))
+}
+
+fn is_address(text: &str) -> bool {
+    let is_clean = !text.chars().any(|character| character.is_control() || character.is_whitespace());
+    // `//host` and `/\host` are other sites to a browser.
+    let is_path = text.starts_with('/') && !text.starts_with("//") && !text.starts_with("/\\");
+    let lower = text.get(..8).unwrap_or(text).to_ascii_lowercase();
+    let host = text.split("://").nth(1).unwrap_or_default();
+    let is_web = (lower.starts_with("http://") || lower.starts_with("https://"))
+        && host.chars().next().is_some_and(char::is_alphanumeric);
+    is_clean && (is_path || is_web)
+}
+
+fn is_slug(text: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=64).contains(&text.len()) && text.bytes().all(good) && Uuid::try_parse(text).is_err()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_taken_as_given_unless_they_cannot_be_shown() {
+        for good in ["Böller", "<script>alert(1)</script>", "'; DROP TABLE products; --", &"ü".repeat(200)]
+        {
+            assert_eq!(ProductName::try_from(good.to_owned()).unwrap().as_str(), good);
+        }
+        for bad in ["", "  ", "two\nlines", "nul\0", "esc\u{1b}[0m", &"ü".repeat(201), &"x".repeat(100_000)]
+        {
+            assert!(ProductName::try_from(bad.to_owned()).is_err(), "{bad}");
+        }
+        assert!(Description::try_from("two\nlines\tand a tab".to_owned()).is_ok());
+        assert!(Description::try_from("bell\u{7}".to_owned()).is_err());
+    }
+
+    #[test]
+    fn an_amount_has_the_digits_of_its_currency() {
+        for (minor, code, expected) in [
+            (4999, "EUR", "49.99"),
+            (5, "EUR", "0.05"),
+            (0, "EUR", "0.00"),
+            (4999, "JPY", "4999"),
+            (4999, "KWD", "4.999"),
+            (-5, "EUR", "-0.05"),
+            (i64::MAX, "EUR", "92233720368547758.07"),
+            (i64::MIN, "JPY", "-9223372036854775808"),
+        ] {
+            let money = Money { minor, currency: code.parse().unwrap() };
+            assert_eq!(format_decimal(money), expected, "{minor} {code}");
+        }
+    }
+
+    #[test]
+    fn a_picture_is_on_the_web_or_on_this_site() {
+        for good in ["/img/a.png", "https://example.com/a.png?x=1", "HTTP://example.com"] {
+            assert!(ImageUrl::try_from(good.to_owned()).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "a.png",
+            "javascript:alert(1)",
+            "//evil.com/a",
+            "/\\evil.com",
+            "https://",
+            "http:// x",
+            "data:x",
+        ] {
+            assert!(ImageUrl::try_from(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_slug_is_never_an_id() {
+        for bad in
+            ["", "A", "a b", "ä", "0190f3a4-0000-7000-8000-000000000000", &"a".repeat(65), &"0".repeat(32)]
+        {
+            assert!(Slug::try_from((*bad).to_owned()).is_err(), "{bad}");
+        }
+        assert_eq!(Slug::from_name("The  Big: Drop!", 1).as_str(), "the-big-drop");
+        assert_eq!(Slug::from_name("The  Big: Drop!", 3).as_str(), "the-big-drop-3");
+        assert_eq!(Slug::from_name("日本", 1).as_str(), "sale");
+        for name in [&"0".repeat(32), &"x".repeat(500), "0190f3a4-0000-7000-8000-000000000000"] {
+            for n in [1, u32::MAX] {
+                assert!(is_slug(Slug::from_name(name, n).as_str()), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_money_is_a_currency() {
+        for good in ["EUR", "JPY", "USD", "BHD", "XOF", "CHF"] {
+            assert_eq!(parse_currency(good).unwrap().as_str(), good);
+        }
+        for bad in ["", "EU", "eur", "ABC", "XXX", "XTS", "XAU", "€€€", "EURO"] {
+            assert!(parse_currency(bad).is_err(), "{bad}");
+        }
+    }
+}

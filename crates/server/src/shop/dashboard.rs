@@ -1,0 +1,180 @@
+//! What an admin looks at: how a sale goes, who stands in its line, and who tried to buy. The line is told by the engine; sums and
+//! attempts by the tables, which may be a moment behind.
+
+use super::Shop;
+use super::catalogue::CatalogueError;
+use super::sales::ListedSale;
+use crate::store::{StoreError, accounts, attempts, buyer_identities, orders, series};
+use sale::{BuyerId, EventSeq, LineMember, OrderStatus, SaleId, Ticket};
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::time::Duration;
+
+pub use crate::store::attempts::{AttemptFilter, AttemptRow};
+pub use crate::store::buyer_identities::BuyerIdentity;
+pub use crate::store::orders::StatusTotals;
+
+/// How long an admin's page waits for the tables to catch up with the ledger.
+pub(super) const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(1);
+/// What "the last minute" is, in milliseconds.
+const MINUTE_MS: i64 = 60_000;
+
+/// How a sale goes.
+#[derive(Clone, Debug)]
+pub struct DashboardOverview {
+    pub sale: ListedSale,
+    /// The sums of its orders by status.
+    pub orders: Vec<StatusTotals>,
+    /// How many orders were made in the last minute.
+    pub orders_last_minute: u64,
+    /// Refused attempts by code.
+    pub refusals: Vec<(String, u64)>,
+    /// The last event that the tables show.
+    pub projected: EventSeq,
+}
+
+/// Rows with the people they are about.
+#[derive(Clone, Debug)]
+pub struct RowsWithBuyers<T> {
+    pub rows: Vec<T>,
+    /// Who the buyers in them are, as far as they have accounts.
+    pub people: HashMap<BuyerId, BuyerIdentity>,
+}
+
+/// A buyer, by one of their names.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "String")]
+pub enum BuyerSelector {
+    Id(BuyerId),
+    /// The account's e-mail address.
+    Email(String),
+}
+
+impl From<String> for BuyerSelector {
+    fn from(text: String) -> Self {
+        match text.parse() {
+            Ok(id) => Self::Id(id),
+            Err(_) => Self::Email(text),
+        }
+    }
+}
+
+/// How a sale goes.
+///
+/// # Errors
+/// When the tables cannot be asked.
+pub async fn load_overview(shop: &Shop, sale: ListedSale) -> Result<DashboardOverview, StoreError> {
+    let id = sale.listing.sale;
+    shop.projected.wait_for(id, sale.view.seq, CATCH_UP_TIMEOUT).await;
+    let projected = shop.projected.shown_seq(id);
+    let since = shop.engine.now().plus_ms(-MINUTE_MS);
+    Ok(DashboardOverview {
+        orders: orders::totals_by_status(&shop.store, id).await?,
+        orders_last_minute: orders::count_made_since(&shop.store, id, since).await?,
+        refusals: series::count_refusals_by_code(&shop.store, id).await?,
+        projected,
+        sale,
+    })
+}
+
+/// From where on the line is told.
+#[derive(Clone, Debug)]
+pub enum LineStart {
+    Head,
+    /// From the first behind this ticket.
+    Behind(Ticket),
+    /// From this buyer's own place; nobody is told when they have none.
+    AtBuyer(BuyerSelector),
+}
+
+/// Up to `limit` buyers who wait or are admitted, in ticket order.
+///
+/// # Errors
+/// When the engine or the tables cannot answer.
+pub async fn list_line(
+    shop: &Shop,
+    sale: SaleId,
+    start: LineStart,
+    limit: u32,
+) -> Result<RowsWithBuyers<LineMember>, CatalogueError> {
+    let after = match start {
+        LineStart::Head => None,
+        LineStart::Behind(ticket) => Some(ticket),
+        LineStart::AtBuyer(who) => match find_ticket(shop, sale, &who).await? {
+            Some(ticket) => ticket.0.checked_sub(1).map(Ticket),
+            None => return Ok(RowsWithBuyers { rows: Vec::new(), people: HashMap::new() }),
+        },
+    };
+    let rows = shop.engine.line_members(sale, after, limit as usize).await?;
+    let people = find_buyers(shop, rows.iter().map(|member| member.buyer)).await?;
+    Ok(RowsWithBuyers { rows, people })
+}
+
+/// The ticket of a buyer who waits or is admitted.
+async fn find_ticket(
+    shop: &Shop,
+    sale: SaleId,
+    who: &BuyerSelector,
+) -> Result<Option<Ticket>, CatalogueError> {
+    let Some(buyer) = find_buyer(shop, who).await? else { return Ok(None) };
+    let stands = shop.engine.buyer(sale, buyer).await?;
+    Ok(stands.ticket.filter(|_| stands.place.is_some()))
+}
+
+/// The number in a sale's line that a receipt proves in this buyer's hands, if it proves one.
+///
+/// # Errors
+/// When the tables cannot be asked who the buyer is.
+pub async fn verify_receipt(
+    shop: &Shop,
+    sale: SaleId,
+    who: &BuyerSelector,
+    receipt: &str,
+) -> Result<Option<Ticket>, StoreError> {
+    let buyer = find_buyer(shop, who).await?;
+    Ok(buyer.and_then(|buyer| shop.receipts.verify(sale, buyer, receipt)))
+}
+
+pub(super) async fn find_buyer(shop: &Shop, who: &BuyerSelector) -> Result<Option<BuyerId>, StoreError> {
+    match who {
+        BuyerSelector::Id(buyer) => Ok(Some(*buyer)),
+        BuyerSelector::Email(email) => {
+            Ok(accounts::find_by_email(&shop.store, &email.to_lowercase()).await?.map(|user| user.id))
+        }
+    }
+}
+
+/// Up to `limit` attempts, newest first, and how many refusals of the sale were only counted.
+///
+/// # Errors
+/// When the tables cannot be asked.
+pub async fn list_attempts(
+    shop: &Shop,
+    sale: SaleId,
+    filter: attempts::AttemptFilter<'_>,
+    limit: u32,
+) -> Result<(RowsWithBuyers<AttemptRow>, u64), StoreError> {
+    let seq = shop.engine.views().get(sale).map_or(EventSeq(0), |view| view.seq);
+    shop.projected.wait_for(sale, seq, CATCH_UP_TIMEOUT).await;
+    let rows = attempts::list(&shop.store, sale, filter, limit).await?;
+    let counted = attempts::count_aggregated(&shop.store, sale).await?;
+    let people = find_buyers(shop, rows.iter().filter_map(|row| row.buyer)).await?;
+    Ok((RowsWithBuyers { rows, people }, counted))
+}
+
+/// Minor units that buyers paid and did not get back.
+#[must_use]
+pub fn revenue_minor(orders: &[StatusTotals]) -> i64 {
+    let paid = orders.iter().filter(|sum| sum.status == OrderStatus::Confirmed.as_str());
+    paid.map(|sum| sum.amount_minor).sum()
+}
+
+pub(super) async fn find_buyers(
+    shop: &Shop,
+    buyers: impl Iterator<Item = BuyerId>,
+) -> Result<HashMap<BuyerId, BuyerIdentity>, StoreError> {
+    let mut ids: Vec<BuyerId> = buyers.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    buyer_identities::find_identities(&shop.store, &ids).await
+}

@@ -1,0 +1,359 @@
+//! Idempotency keys: the same key of the same buyer means the same request. [`KeyGuard`] remembers in memory what a key
+//! was used for, so that a second use is told apart before anything is asked. What a key *did* is kept where it was done, in
+//! the ledger (orders) and in `payment_keys` (payments); from there the guard is told again after a restart.
+
+use sale::{BuyerId, RequestKey, Timestamp};
+use sha2::{Digest, Sha256};
+use std::collections::VecDeque;
+use std::collections::hash_map::{Entry, HashMap, RandomState};
+use std::fmt::{self, Write};
+use std::hash::{BuildHasher, Hash};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How long a key is remembered at least, in milliseconds: 24 h (api.md), unless [`KEYS_MAX`] newer ones came since.
+pub const KEY_LIFE_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Keys that are remembered in memory at most, about 64 bytes each. Then the oldest go first.
+pub const KEYS_MAX: usize = 1_000_000;
+
+/// Locks that the keys are spread over, so that cores do not wait for each other. A power of two.
+const SHARDS: usize = 64;
+
+/// Keys past their life that one call forgets at most, so that no call pays for a whole day.
+const FORGET_MAX: usize = 4;
+
+/// Text of a key, in characters (api.md).
+pub const KEY_LEN_MAX: usize = 255;
+
+/// What a caller sent as `Idempotency-Key`, as its SHA-256: keys are compared, their text is nobody's business.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey([u8; 32]);
+
+/// What a key can be used for. The same text for two operations is two keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyOperation {
+    /// `POST /orders`.
+    Reserve,
+    /// `POST /orders/{id}/pay`.
+    Pay,
+    /// `POST /admin/orders/{id}/refund`.
+    Refund,
+}
+
+impl KeyOperation {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reserve => "reserve",
+            Self::Pay => "pay",
+            Self::Refund => "refund",
+        }
+    }
+}
+
+impl IdempotencyKey {
+    /// The key with this text.
+    #[must_use]
+    pub fn from_text(text: &str) -> Self {
+        Self(Sha256::digest(text.as_bytes()).into())
+    }
+
+    /// The key as the law compares it, for [`sale::Command::Reserve`].
+    #[must_use]
+    pub fn request_key(&self) -> RequestKey {
+        let mut key = [0; 16];
+        key.copy_from_slice(&self.0[..16]);
+        RequestKey(key)
+    }
+
+    /// The key as `payment_keys` keeps it.
+    #[must_use]
+    pub fn row_digest(&self, operation: KeyOperation) -> String {
+        let mut text = format!("{}:", operation.as_str());
+        for byte in self.0 {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+        }
+        text
+    }
+}
+
+impl fmt::Debug for IdempotencyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.request_key().fmt(f)
+    }
+}
+
+/// What a request asks for, as a number: the same for the same content. A meeting of two contents by chance (1 in 2^64)
+/// would cost one buyer the difference between two of their own requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestFingerprint(u64);
+
+/// What is known of a key.
+#[derive(Debug)]
+pub enum KeyClaim {
+    /// Nothing: go on, and tell the permit when it is done. Dropped before, the key is forgotten again.
+    Fresh(KeyPermit),
+    /// It was used for another content.
+    Reused,
+    /// The first request with it is still being worked on.
+    InFlight,
+    /// The same request was carried out before: its reply can be told again.
+    Completed,
+}
+
+/// Remembers keys for a day. Bounded, sharded, a few lookups a call.
+pub struct IdempotencyKeys {
+    shards: Box<[Mutex<KeyShard>]>,
+    hasher: RandomState,
+    shard_len_max: usize,
+}
+
+#[derive(Default)]
+struct KeyShard {
+    uses: HashMap<u128, KeyUse>,
+    /// By age. A use that was forgotten early leaves its entry here until it comes to the front.
+    ages: VecDeque<(u128, Timestamp)>,
+}
+
+#[derive(Clone, Copy)]
+struct KeyUse {
+    fingerprint: u64,
+    began: Timestamp,
+    done: bool,
+}
+
+impl Default for IdempotencyKeys {
+    fn default() -> Self {
+        Self::new(KEYS_MAX)
+    }
+}
+
+impl IdempotencyKeys {
+    /// A guard that remembers about `keys_max` keys.
+    #[must_use]
+    pub fn new(keys_max: usize) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+            shard_len_max: (keys_max / SHARDS).max(1),
+        }
+    }
+
+    /// The fingerprint of a request's content.
+    pub fn fingerprint(&self, content: impl Hash) -> RequestFingerprint {
+        RequestFingerprint(self.hasher.hash_one(content))
+    }
+
+    /// Looks a buyer's key up, and marks it as being worked on if it is fresh.
+    pub fn claim(
+        self: &Arc<Self>,
+        buyer: BuyerId,
+        key: RequestKey,
+        fingerprint: RequestFingerprint,
+        now: Timestamp,
+    ) -> KeyClaim {
+        let id = key_id(buyer, key);
+        let mut shard = self.shard(id);
+        shard.forget_expired(now, self.shard_len_max);
+        let fresh = KeyUse { fingerprint: fingerprint.0, began: now, done: false };
+        match shard.uses.entry(id) {
+            Entry::Occupied(mut found) => {
+                let known = *found.get();
+                if known.done && known.is_over(now) {
+                    found.insert(fresh);
+                } else if known.fingerprint != fingerprint.0 {
+                    return KeyClaim::Reused;
+                } else if known.done {
+                    return KeyClaim::Completed;
+                } else {
+                    return KeyClaim::InFlight;
+                }
+            }
+            Entry::Vacant(vacant) => {
+                vacant.insert(fresh);
+            }
+        }
+        shard.ages.push_back((id, now));
+        drop(shard);
+        KeyClaim::Fresh(KeyPermit { keys: Arc::clone(self), id, began: now })
+    }
+
+    /// Notes a request that was carried out at `at`, as the ledger tells it after a restart. What is known already stays.
+    pub fn remember(&self, buyer: BuyerId, key: RequestKey, fingerprint: RequestFingerprint, at: Timestamp) {
+        let id = key_id(buyer, key);
+        let mut shard = self.shard(id);
+        shard.forget_expired(at, self.shard_len_max);
+        if let Entry::Vacant(vacant) = shard.uses.entry(id) {
+            vacant.insert(KeyUse { fingerprint: fingerprint.0, began: at, done: true });
+            shard.ages.push_back((id, at));
+        }
+    }
+
+    fn shard(&self, id: u128) -> MutexGuard<'_, KeyShard> {
+        let index = (id as usize) & (SHARDS - 1);
+        self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The name of a buyer's key. The key is half of a SHA-256: mixed with the buyer it names the pair, as hard to meet as a UUID.
+fn key_id(buyer: BuyerId, key: RequestKey) -> u128 {
+    u128::from_be_bytes(key.0) ^ buyer.0.as_u128().rotate_left(64)
+}
+
+impl fmt::Debug for IdempotencyKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyGuard").field("shard_len_max", &self.shard_len_max).finish_non_exhaustive()
+    }
+}
+
+impl KeyUse {
+    fn is_over(&self, now: Timestamp) -> bool {
+        now.ms_since(self.began) > KEY_LIFE_MS
+    }
+}
+
+impl KeyShard {
+    /// Makes room for one more: forgets the oldest where there are too many, and a few of those past their life.
+    fn forget_expired(&mut self, now: Timestamp, len_max: usize) {
+        for _ in 0..FORGET_MAX {
+            let Some((id, began)) = self.ages.front().copied() else { return };
+            if self.ages.len() < len_max && now.ms_since(began) <= KEY_LIFE_MS {
+                return;
+            }
+            self.ages.pop_front();
+            if let Entry::Occupied(found) = self.uses.entry(id)
+                && found.get().began == began
+            {
+                found.remove();
+            }
+        }
+    }
+}
+
+/// The right to work on a request with a fresh key.
+#[derive(Debug)]
+pub struct KeyPermit {
+    keys: Arc<IdempotencyKeys>,
+    id: u128,
+    began: Timestamp,
+}
+
+impl KeyPermit {
+    /// The request was carried out: from now on its key is known.
+    pub fn complete(self) {
+        let mut shard = self.keys.shard(self.id);
+        if let Some(known) = shard.uses.get_mut(&self.id)
+            && known.began == self.began
+        {
+            known.done = true;
+        }
+    }
+}
+
+impl Drop for KeyPermit {
+    fn drop(&mut self) {
+        let mut shard = self.keys.shard(self.id);
+        if let Entry::Occupied(found) = shard.uses.entry(self.id)
+            && found.get().began == self.began
+            && !found.get().done
+        {
+            found.remove();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+    fn buyer(number: u128) -> BuyerId {
+        BuyerId(Uuid::from_u128(number))
+    }
+
+    fn key(text: &str) -> RequestKey {
+        IdempotencyKey::from_text(text).request_key()
+    }
+
+    fn fresh(begin: KeyClaim) -> KeyPermit {
+        match begin {
+            KeyClaim::Fresh(permit) => permit,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_key_is_fresh_then_in_flight_then_known_and_never_good_for_another_content() {
+        let guard = Arc::new(IdempotencyKeys::default());
+        let (one, two) = (guard.fingerprint(("sale", 1)), guard.fingerprint(("sale", 2)));
+        let permit = fresh(guard.claim(buyer(1), key("k"), one, NOW));
+        assert!(matches!(guard.claim(buyer(1), key("k"), one, NOW), KeyClaim::InFlight));
+        assert!(matches!(guard.claim(buyer(1), key("k"), two, NOW), KeyClaim::Reused));
+        permit.complete();
+        assert!(matches!(guard.claim(buyer(1), key("k"), one, NOW), KeyClaim::Completed));
+        assert!(matches!(guard.claim(buyer(1), key("k"), two, NOW), KeyClaim::Reused));
+        fresh(guard.claim(buyer(2), key("k"), two, NOW));
+    }
+
+    #[test]
+    fn a_request_that_came_to_nothing_leaves_its_key_fresh() {
+        let guard = Arc::new(IdempotencyKeys::default());
+        let content = guard.fingerprint(1);
+        drop(fresh(guard.claim(buyer(1), key("k"), content, NOW)));
+        fresh(guard.claim(buyer(1), key("k"), guard.fingerprint(2), NOW));
+    }
+
+    #[test]
+    fn a_key_is_kept_for_a_day() {
+        let guard = Arc::new(IdempotencyKeys::default());
+        let content = guard.fingerprint(1);
+        fresh(guard.claim(buyer(1), key("k"), content, NOW)).complete();
+        let a_day_later = NOW.plus_ms(KEY_LIFE_MS);
+        assert!(matches!(guard.claim(buyer(1), key("k"), content, a_day_later), KeyClaim::Completed));
+        fresh(guard.claim(buyer(1), key("k"), content, a_day_later.plus_ms(1)));
+    }
+
+    #[test]
+    fn what_the_ledger_tells_of_a_key_counts_but_not_more_than_what_is_known() {
+        let guard = Arc::new(IdempotencyKeys::default());
+        let (one, two) = (guard.fingerprint(1), guard.fingerprint(2));
+        guard.remember(buyer(1), key("old"), one, NOW);
+        let later = NOW.plus_ms(1_000);
+        assert!(matches!(guard.claim(buyer(1), key("old"), one, later), KeyClaim::Completed));
+        assert!(matches!(guard.claim(buyer(1), key("old"), two, later), KeyClaim::Reused));
+        let permit = fresh(guard.claim(buyer(1), key("new"), one, later));
+        guard.remember(buyer(1), key("new"), two, NOW);
+        assert!(matches!(guard.claim(buyer(1), key("new"), one, later), KeyClaim::InFlight));
+        permit.complete();
+        fresh(guard.claim(buyer(1), key("old"), two, NOW.plus_ms(KEY_LIFE_MS + 1)));
+    }
+
+    #[test]
+    fn the_oldest_keys_go_first_when_there_are_too_many() {
+        let guard = Arc::new(IdempotencyKeys::new(SHARDS * 8));
+        let content = guard.fingerprint(1);
+        for number in 0..10_000_u32 {
+            let at = NOW.plus_ms(i64::from(number));
+            fresh(guard.claim(buyer(1), key(&number.to_string()), content, at)).complete();
+        }
+        let kept: usize = guard.shards.iter().map(|shard| shard.lock().unwrap().uses.len()).sum();
+        assert!(kept <= SHARDS * 8, "{kept}");
+        let later = NOW.plus_ms(10_000);
+        assert!(matches!(guard.claim(buyer(1), key("9999"), content, later), KeyClaim::Completed));
+        assert!(matches!(guard.claim(buyer(1), key("0"), content, later), KeyClaim::Fresh(_)));
+    }
+
+    #[test]
+    fn of_many_at_once_one_is_fresh() {
+        let guard = Arc::new(IdempotencyKeys::default());
+        let content = guard.fingerprint(1);
+        let permits: Vec<KeyClaim> = std::thread::scope(|scope| {
+            let begin = || guard.claim(buyer(1), key("k"), content, NOW);
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(begin)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(permits.iter().filter(|begin| matches!(begin, KeyClaim::Fresh(_))).count(), 1);
+    }
+}

@@ -1,0 +1,101 @@
+//! What live updates are made of: stretches of the ledger for whoever listens, and how a buyer stands at a moment. It never
+//! sends anything itself.
+
+use super::Shop;
+use super::line::{self, QueueStatus};
+use engine::EngineError;
+use sale::{BuyerId, EventSeq, LedgerEntry, OrderView, SaleId};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::Notify;
+
+/// Consecutive events of one sale, as they were recorded.
+#[derive(Debug)]
+pub struct SaleEvents {
+    pub sale: SaleId,
+    /// Its events, in order.
+    pub entries: Vec<LedgerEntry>,
+}
+
+/// How many listeners want to hear of single buyers. While there is none, nobody need read a ledger for them.
+#[derive(Clone, Debug, Default)]
+pub struct SubscriberCount(Arc<SubscriberState>);
+
+#[derive(Debug, Default)]
+struct SubscriberState {
+    count: AtomicUsize,
+    first: Notify,
+}
+
+impl SubscriberCount {
+    /// One more, for as long as what is returned lives.
+    #[must_use]
+    pub fn subscribe(&self) -> Subscription {
+        if self.0.count.fetch_add(1, Ordering::SeqCst) == 0 {
+            self.0.first.notify_one();
+        }
+        Subscription(Arc::clone(&self.0))
+    }
+
+    /// Waits until somebody comes where nobody was. For one who waits; a coming while nobody waits is not missed.
+    pub async fn wait_for_first(&self) {
+        self.0.first.notified().await;
+    }
+
+    /// Whether there is one.
+    #[must_use]
+    pub fn has_subscribers(&self) -> bool {
+        self.0.count.load(Ordering::SeqCst) > 0
+    }
+}
+
+#[derive(Debug)]
+pub struct Subscription(Arc<SubscriberState>);
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.0.count.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// How a buyer stands in one sale.
+#[derive(Clone, Debug)]
+pub struct BuyerSnapshot {
+    pub sale: SaleId,
+    /// The sale's version: what is told here is as new as that, or newer.
+    pub version: EventSeq,
+    /// The place in line, if there is one.
+    pub place: Option<QueueStatus>,
+    /// The orders, newest first.
+    pub orders: Vec<OrderView>,
+}
+
+/// How a buyer stands in a sale now, or `None` when there is no such sale.
+///
+/// # Errors
+/// When the engine cannot answer.
+pub async fn load_snapshot(
+    shop: &Shop,
+    sale: SaleId,
+    buyer: BuyerId,
+) -> Result<Option<BuyerSnapshot>, EngineError> {
+    // Looked at before the question, so that the answer is never older than its version.
+    let Some(view) = shop.engine.views().get(sale) else { return Ok(None) };
+    let place = match view.policy.line_opens_at() {
+        Some(_) => line::find_position(shop, sale, buyer).await?,
+        None => None,
+    };
+    let orders = shop.engine.buyer_orders(buyer, vec![sale]).await?.into_iter().map(|(_, order)| order);
+    Ok(Some(BuyerSnapshot { sale, version: view.seq, place, orders: orders.collect() }))
+}
+
+/// The stable code of the engine's silence.
+#[must_use]
+pub fn error_code(error: EngineError) -> &'static str {
+    match error {
+        EngineError::Overloaded => "overloaded",
+        EngineError::NotRecorded => "not_recorded",
+        EngineError::StateUnknown | EngineError::Stopped => "unavailable",
+        EngineError::NoSuchSale => "sale_unknown",
+    }
+}

@@ -1,0 +1,50 @@
+//! Hands the sandbox provider its books. The sandbox knows no table and the table knows no provider; here they meet.
+
+use crate::payments::sandbox::{ChargeRecord, ChargeStore, ChargeStoreError};
+use crate::payments::{IntentId, PaymentStatus};
+use crate::store::Store;
+use crate::store::sandbox::{self as table, ChargeRow};
+use futures::future::BoxFuture;
+
+/// The sandbox's books in the `sandbox_charges` table. What a call has written is durable when it returns.
+pub struct ChargeTable(pub Store);
+
+impl ChargeStore for ChargeTable {
+    fn read(&self, intent: IntentId) -> BoxFuture<'_, Result<Option<ChargeRecord>, ChargeStoreError>> {
+        Box::pin(async move {
+            let Some(row) = table::find(&self.0, intent.0).await.map_err(charge_store_error)? else {
+                return Ok(None);
+            };
+            let standing = row.status.parse().map_err(charge_store_error)?;
+            Ok(Some(ChargeRecord { intent, amount: row.amount, status: standing }))
+        })
+    }
+
+    fn add<'a>(&'a self, line: &'a ChargeRecord) -> BoxFuture<'a, Result<bool, ChargeStoreError>> {
+        Box::pin(async move {
+            let row = ChargeRow {
+                intent: line.intent.0,
+                amount: line.amount,
+                status: line.status.as_str().to_owned(),
+            };
+            table::insert(&self.0, &row).await.map_err(charge_store_error)
+        })
+    }
+
+    fn change(
+        &self,
+        intent: IntentId,
+        from: PaymentStatus,
+        to: PaymentStatus,
+    ) -> BoxFuture<'_, Result<bool, ChargeStoreError>> {
+        Box::pin(async move {
+            table::change_status(&self.0, intent.0, from.as_str(), to.as_str())
+                .await
+                .map_err(charge_store_error)
+        })
+    }
+}
+
+fn charge_store_error(error: impl std::error::Error + Send + Sync + 'static) -> ChargeStoreError {
+    ChargeStoreError(Box::new(error))
+}

@@ -1,0 +1,75 @@
+//! Asking with a limit to one's patience: a database that stands still answers nobody, and its callers are not to stand still with
+//! it. It never asks twice.
+
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use sqlx::any::{AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo};
+use sqlx::{Any, Describe, Either, Error, Execute, Executor, SqlStr};
+use std::io;
+use std::time::Duration;
+
+/// Whoever executes statements, for as long as the limit says; without one, for as long as it takes.
+#[derive(Debug)]
+pub(super) struct WithTimeout<T> {
+    pub(super) inner: T,
+    pub(super) timeout: Option<Duration>,
+}
+
+/// The result of `work`, or an error when it takes longer.
+pub(super) async fn with_timeout<T>(
+    limit: Option<Duration>,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let Some(limit) = limit else { return work.await };
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+        Err(Error::Io(io::Error::new(io::ErrorKind::TimedOut, "the database did not answer in time")))
+    })
+}
+
+impl<'c, T: Executor<'c, Database = Any>> Executor<'c> for WithTimeout<T> {
+    type Database = Any;
+
+    fn fetch_many<'e, 'q: 'e, E>(
+        self,
+        query: E,
+    ) -> BoxStream<'e, Result<Either<AnyQueryResult, AnyRow>, Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Any>,
+    {
+        let rows = self.inner.fetch_many(query);
+        if self.timeout.is_none() {
+            return rows;
+        }
+        // All of them are waited for: every list here has a bound, and is collected anyway.
+        let all = with_timeout(self.timeout, rows.try_collect::<Vec<_>>());
+        stream::once(all).map_ok(|rows| stream::iter(rows.into_iter().map(Ok))).try_flatten().boxed()
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<AnyRow>, Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Any>,
+    {
+        with_timeout(self.timeout, self.inner.fetch_optional(query)).boxed()
+    }
+
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [AnyTypeInfo],
+    ) -> BoxFuture<'e, Result<AnyStatement, Error>>
+    where
+        'c: 'e,
+    {
+        with_timeout(self.timeout, self.inner.prepare_with(sql, parameters)).boxed()
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Any>, Error>>
+    where
+        'c: 'e,
+    {
+        with_timeout(self.timeout, self.inner.describe(sql)).boxed()
+    }
+}

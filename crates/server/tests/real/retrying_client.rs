@@ -1,0 +1,127 @@
+//! Asks one instance after the other until there is an answer, and remembers what it met on the way. It never gives a request
+//! another key.
+
+use reqwest::{Client, Method, StatusCode};
+use serde_json::Value;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// How often a request is sent before its buyer gives up: a minute and more.
+const TRIES: usize = 600;
+/// How long a buyer waits before asking again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What those who asked have met.
+#[derive(Default, Clone)]
+pub struct RequestTally {
+    /// Requests that came to an answer.
+    pub answered: u64,
+    /// "Not now": 503 with `Retry-After`.
+    pub refused_for_now: u64,
+    /// Connections that were not there or broke.
+    pub disconnected: u64,
+    /// No reply within the client's patience.
+    pub timed_out: u64,
+    /// The longest wait for such a reply or one that is wrong, and what it was.
+    pub slowest: Duration,
+    pub slowest_reply: String,
+    /// Replies that nobody may ever get: a 5xx other than that.
+    pub unexpected: Vec<String>,
+}
+
+/// Somebody who asks.
+#[derive(Clone)]
+pub struct RetryingClient {
+    /// Where; the next try goes to the next one.
+    pub urls: Arc<[String]>,
+    pub client: Client,
+    /// Requests under way at once.
+    pub permits: Arc<Semaphore>,
+    pub stats: Arc<Mutex<RequestTally>>,
+    /// Which one of all: begins at another instance than its neighbour, and comes from an address of its own.
+    pub number: usize,
+    pub token: String,
+}
+
+impl RetryingClient {
+    /// Sends until there is a reply that settles something: no connection, a cut connection and a 5xx are asked again.
+    pub async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        key: Option<&str>,
+        body: Option<&Value>,
+    ) -> (StatusCode, Value) {
+        let method: Method = method.parse().unwrap();
+        let mut last = String::new();
+        for tried in 0..TRIES {
+            let url = &self.urls[(self.number + tried) % self.urls.len()];
+            match self.send_once(method.clone(), &format!("{url}{path}"), key, body).await {
+                Ok((status, body)) => {
+                    let is_under_way = status == StatusCode::CONFLICT && body["code"] == "request_in_flight";
+                    let is_answer = !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS;
+                    if is_answer && !is_under_way {
+                        return (status, body);
+                    }
+                    last = format!("{status} {body}");
+                }
+                Err(error) => last = format!("{error:?}"),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        panic!("{method} {path}: no reply after {TRIES} tries, the last was {last}");
+    }
+
+    /// Sends a request once, and notes what comes of it.
+    async fn send_once(
+        &self,
+        method: Method,
+        url: &str,
+        key: Option<&str>,
+        body: Option<&Value>,
+    ) -> reqwest::Result<(StatusCode, Value)> {
+        let mut request = self.client.request(method.clone(), url).header(
+            "X-Forwarded-For",
+            format!("198.18.{}.{}", self.number / 250 % 250, self.number % 250 + 1),
+        );
+        if !self.token.is_empty() {
+            request = request.bearer_auth(&self.token);
+        }
+        if let Some(key) = key {
+            request = request.header("Idempotency-Key", key);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let permit = self.permits.acquire().await.unwrap();
+        let started = engine::clock::start_stopwatch();
+        let reply = async {
+            let reply = request.send().await?;
+            let (status, retries) = (reply.status(), reply.headers().contains_key("retry-after"));
+            Ok::<_, reqwest::Error>((status, retries, reply.bytes().await?))
+        };
+        let reply = reply.await;
+        let took = started.elapsed();
+        drop(permit);
+
+        let mut met = self.stats.lock().unwrap();
+        if let Err(error) = &reply {
+            *if error.is_timeout() { &mut met.timed_out } else { &mut met.disconnected } += 1;
+        }
+        let (status, retries, bytes) = reply?;
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        if status.is_server_error() && took > met.slowest {
+            met.slowest = took;
+            met.slowest_reply = format!("{method} {url}: {status} {body}");
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE && retries {
+            met.refused_for_now += 1;
+        } else if status.is_server_error() {
+            met.unexpected.push(format!("{method} {url}: {status} (retry-after: {retries}) {body}"));
+        } else {
+            met.answered += 1;
+        }
+        Ok((status, body))
+    }
+}
