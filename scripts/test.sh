@@ -25,6 +25,9 @@ scripts/k6.sh "$(target_dir)/debug/doorbuster"
 step "the files in deploy"
 scripts/check-deploy.sh
 
+step "the tour in docs/tour.md"
+scripts/tour.sh "$(target_dir)/debug/doorbuster"
+
 step "sockets, with the clients that browsers use"
 scripts/sockets.sh "$(target_dir)/debug/doorbuster"
 
