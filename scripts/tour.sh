@@ -11,7 +11,7 @@ if [ -z "$binary" ]; then
     binary="$(target_dir)/debug/doorbuster"
 fi
 binary=$(realpath "$binary")
-have curl || install_packages "curl, for the tour" curl
+need_programs curl
 
 # How long the instance may take to start, and the whole tour to run: the sale starts after 30 s, and the rehearsal takes a minute.
 start_s_max=30
