@@ -1,17 +1,16 @@
 #!/usr/bin/env bash
-# The shop's pages. `web.sh build` makes web/dist when something in web/ has changed, `web.sh check` holds types, form, tests
-# and size to what was promised and finds what nobody uses, `web.sh journeys BINARY` lets a browser buy from a real server.
+# The shop's pages. `web.sh build` makes web/dist when something in web/ has changed. `web.sh quick` checks types, format and unit
+# tests; `web.sh check` also checks generated types, unused code and the size. `web.sh journeys BINARY` lets a browser buy from a server.
 
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
 node_needed=20.19
-# Kibibytes of script, compressed by gzip, that a buyer waits for before the first sale is shown.
+# Kibibytes of script, compressed by gzip, that a browser loads before it shows the first sale.
 script_kib_max=110
 
-node_works() {
-    have node && have npm && [ "$(printf '%s\n%s\n' "$node_needed" "$(node -p process.versions.node)" | sort -V | head -n 1)" = "$node_needed" ]
-}
+node_works() { have node && have npm && version_at_least "$(node -p process.versions.node)" "$node_needed"; }
+need_node() { node_works || fail "The pages need Node $node_needed or newer with npm: please install it and try again."; }
 
 install_modules() {
     if [ ! web/node_modules/.package-lock.json -nt web/package-lock.json ]; then
@@ -33,6 +32,15 @@ build() {
     (cd web && npm run --silent build -- --logLevel warn)
 }
 
+check_code() {
+    (
+        cd web
+        npm run --silent typecheck
+        npm run --silent lint
+        npm run --silent test
+    )
+}
+
 # The script that index.html names; what is loaded later does not count.
 check_size() {
     local script kib
@@ -44,7 +52,7 @@ check_size() {
 
 case "${1:-}" in
 build)
-    # Who only wants the API must not need Node: the server then says how to build the pages.
+    # The API alone does not need Node; a server without pages says how to build them.
     if ! node_works; then
         say "Node $node_needed or newer with npm is not here: the server is built without its pages."
         exit 0
@@ -53,27 +61,30 @@ build)
     build
     ;;
 check)
-    node_works || fail "The pages need Node $node_needed or newer with npm: please install it and try again."
+    need_node
     install_modules
     (
         cd web
         npm run --silent types:check >/dev/null ||
             fail "web/src/api/schema.ts is not what docs/openapi.json says: run 'make gen' and commit the result."
-        npm run --silent typecheck
-        npm run --silent lint
         npm run --silent unused
-        npm run --silent test
     )
+    check_code
     build
     check_size
     ;;
+quick)
+    need_node
+    install_modules
+    check_code
+    ;;
 journeys)
     [ -x "${2:-}" ] || fail "web.sh journeys needs the server's binary."
-    have chromium || install_packages "Chromium, for testing the pages" chromium
+    need_programs chromium
     binary=$(realpath "$2")
     (cd web && DOORBUSTER_BINARY="$binary" CHROMIUM="$(command -v chromium)" npm run --silent journeys)
     ;;
 *)
-    fail "web.sh build, web.sh check, or web.sh journeys BINARY"
+    fail "web.sh build, web.sh quick, web.sh check, or web.sh journeys BINARY"
     ;;
 esac
