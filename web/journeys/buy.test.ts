@@ -84,7 +84,9 @@ test("in a line one waits, is called, and takes the unit that is set aside; two 
 
   await stage(page, "admitted");
   expect(await page.title()).toContain("Your turn");
-  expect(await page.locator("#ticket").evaluate((heading) => heading === document.activeElement)).toBe(true);
+  expect(await page.locator("#buyer-panel").evaluate((heading) => heading === document.activeElement)).toBe(
+    true,
+  );
   await stage(tab, "admitted");
   await look(page, "admitted");
   await tab.reload();

@@ -62,7 +62,9 @@ test.concurrent("the next in line, in another browser, is called at once when a 
   await stage(page, "admitted");
   expect(paths.filter((path) => path.startsWith("GET /api/v1/queue"))).toEqual([]);
   expect(await page.title()).toContain("Your turn");
-  expect(await page.locator("#ticket").evaluate((heading) => heading === document.activeElement)).toBe(true);
+  expect(await page.locator("#buyer-panel").evaluate((heading) => heading === document.activeElement)).toBe(
+    true,
+  );
   expect(await page.locator("html").getAttribute("data-notes")).toBe("2");
 });
 

@@ -2,8 +2,8 @@
 
 import { lazy, Suspense } from "react";
 import { Route, Switch } from "wouter";
-import { Lost } from "../components/Lost";
-import { SignInFirst } from "../components/SignInFirst";
+import { NotFound } from "../components/NotFound";
+import { SignInPrompt } from "../components/SignInPrompt";
 import { type Session, session } from "../lib/session";
 import { useStore } from "../lib/store";
 import { Frame } from "./components/Frame";
@@ -32,7 +32,7 @@ export function AdminApp() {
 }
 
 function Allowed({ who }: { who: Session }) {
-  if (who.status !== "in") return <SignInFirst text={t("sign_in.text")} />;
+  if (who.status !== "in") return <SignInPrompt text={t("sign_in.text")} />;
   if (who.user.role !== "admin") return <NotAnAdmin user={who.user} />;
   return (
     <Suspense fallback={<div className="skeleton h-64" aria-busy="true" />}>
@@ -63,7 +63,7 @@ function Pages() {
       <Route path="/admin/orders">
         <OrdersPage />
       </Route>
-      <Route component={Lost} />
+      <Route component={NotFound} />
     </Switch>
   );
 }

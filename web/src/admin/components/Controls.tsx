@@ -3,9 +3,10 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useId, useRef, useState } from "react";
 import { useLocation } from "wouter";
-import { ask, client, type Sale } from "../../lib/api";
-import { useDeed } from "../../lib/deed";
-import { insist, Refused } from "../../lib/problem";
+import { client, type Sale, unwrapReply } from "../../lib/api";
+import { ApiError } from "../../lib/errors";
+import { retryTransient } from "../../lib/retry";
+import { useSubmitOnce } from "../../lib/useSubmitOnce";
 import { refreshSales } from "../lib/queries";
 import { type AdminKey, t } from "../lib/texts";
 import { parseCount } from "../lib/typed";
@@ -34,12 +35,7 @@ export function Controls({ sale }: { sale: Sale }) {
     <>
       {!isOver && (
         <>
-          <button
-            type="button"
-            className={SMALL}
-            aria-disabled={toggle.isPending}
-            onClick={() => toggle.press()}
-          >
+          <button type="button" className={SMALL} aria-disabled={toggle.isPending} onClick={toggle.toggle}>
             {toggle.isPending ? t("control.asking") : t(toggle.name)}
           </button>
           <button type="button" className={SMALL} onClick={() => setAsked("restock")}>
@@ -76,11 +72,11 @@ function useToggle(sale: Sale, say: (text: AdminKey | null) => void) {
   const queries = useQueryClient();
   const isPaused = sale.status === "paused";
   const params = { path: { id: sale.id } };
-  const deed = useDeed({
+  const action = useSubmitOnce({
     mutationFn: (resumes: boolean) => {
       say(null);
-      return insist(() =>
-        ask(
+      return retryTransient(() =>
+        unwrapReply(
           resumes
             ? client.POST("/api/v1/admin/flash-sales/{id}/resume", { params })
             : client.POST("/api/v1/admin/flash-sales/{id}/pause", { params }),
@@ -91,7 +87,7 @@ function useToggle(sale: Sale, say: (text: AdminKey | null) => void) {
     onSettled: () => refreshSales(queries),
   });
   const name: AdminKey = isPaused ? "control.resume" : "control.pause";
-  return { ...deed, name, press: () => deed.press(isPaused) };
+  return { ...action, name, toggle: () => action.submit(isPaused) };
 }
 
 interface AnswerProps {
@@ -107,9 +103,9 @@ function Restock({ sale, onDone, onCancel }: AnswerProps) {
   const [typed, setTyped] = useState("");
   const [isTold, setTold] = useState(false);
   // Asked once: whether units were added when no reply came, only the merchant can tell, by looking.
-  const restock = useDeed({
+  const restock = useSubmitOnce({
     mutationFn: (quantity: number) =>
-      ask(
+      unwrapReply(
         client.POST("/api/v1/admin/flash-sales/{id}/restock", {
           params: { path: { id: sale.id } },
           body: { quantity },
@@ -131,7 +127,7 @@ function Restock({ sale, onDone, onCancel }: AnswerProps) {
       onYes={() => {
         setTold(true);
         if (isWrong) input.current?.focus();
-        else restock.press(units);
+        else restock.submit(units);
       }}
     >
       <p>{t("control.restock_text")}</p>
@@ -168,10 +164,12 @@ function Restock({ sale, onDone, onCancel }: AnswerProps) {
 
 function Close({ sale, onDone, onCancel }: AnswerProps) {
   const queries = useQueryClient();
-  const close = useDeed({
+  const close = useSubmitOnce({
     mutationFn: () =>
-      insist(() =>
-        ask(client.POST("/api/v1/admin/flash-sales/{id}/close", { params: { path: { id: sale.id } } })),
+      retryTransient(() =>
+        unwrapReply(
+          client.POST("/api/v1/admin/flash-sales/{id}/close", { params: { path: { id: sale.id } } }),
+        ),
       ),
     onSuccess: () => onDone("control.closed"),
     onSettled: () => refreshSales(queries),
@@ -182,7 +180,7 @@ function Close({ sale, onDone, onCancel }: AnswerProps) {
       yes={t("control.close_yes")}
       isPending={close.isPending}
       onCancel={onCancel}
-      onYes={() => close.press()}
+      onYes={() => close.submit()}
     >
       <p className="font-semibold">{t("control.close_text")}</p>
       <p>{t("control.close_kept")}</p>
@@ -195,8 +193,8 @@ function Close({ sale, onDone, onCancel }: AnswerProps) {
 function Delete({ sale, onDone, onCancel }: AnswerProps) {
   const queries = useQueryClient();
   const [, go] = useLocation();
-  const remove = useDeed({
-    mutationFn: () => insist(() => deleteSale(sale.id)),
+  const remove = useSubmitOnce({
+    mutationFn: () => retryTransient(() => deleteSale(sale.id)),
     onSuccess: (isGone) => (isGone ? go("/admin") : onDone("control.delete_closed")),
     onSettled: () => refreshSales(queries),
   });
@@ -206,7 +204,7 @@ function Delete({ sale, onDone, onCancel }: AnswerProps) {
       yes={t("control.delete_yes")}
       isPending={remove.isPending}
       onCancel={onCancel}
-      onYes={() => remove.press()}
+      onYes={() => remove.submit()}
     >
       <p>{t("control.delete_text")}</p>
       <Why error={remove.error} />
@@ -219,11 +217,11 @@ async function deleteSale(id: string): Promise<boolean> {
   const reply = await client.DELETE("/api/v1/admin/flash-sales/{id}", { params: { path: { id } } });
   if (reply.response.status === 204) return true;
   try {
-    await ask(Promise.resolve(reply));
+    await unwrapReply(Promise.resolve(reply));
     return false;
   } catch (error) {
     // An earlier try, whose reply got lost, has done it.
-    if (error instanceof Refused && error.code === "sale_unknown") return true;
+    if (error instanceof ApiError && error.code === "sale_unknown") return true;
     throw error;
   }
 }

@@ -2,7 +2,7 @@
 
 import { type ReactNode, useEffect, useRef } from "react";
 import { Link, useLocation } from "wouter";
-import { Connection, LanguageChoice, Mark, SessionEnd } from "../../components/Layout";
+import { ConnectionBanner, LanguageSelect, Logo, SessionEndNotice } from "../../components/Layout";
 import { session, signOut } from "../../lib/session";
 import { useStore } from "../../lib/store";
 import { type AdminKey, t } from "../lib/texts";
@@ -26,15 +26,15 @@ export function Frame({ children }: { children: ReactNode }) {
       >
         {t("nav.skip")}
       </a>
-      <Connection />
+      <ConnectionBanner />
       <Header />
       <main id="content" tabIndex={-1} className="mx-auto w-full max-w-7xl flex-1 px-4 pt-6 pb-16 sm:px-8">
-        <SessionEnd />
+        <SessionEndNotice />
         {children}
       </main>
       <footer className="border-t border-line">
         <div className="mx-auto flex max-w-7xl flex-wrap items-center justify-end gap-4 px-4 py-4 text-sm text-soft sm:px-8">
-          <LanguageChoice />
+          <LanguageSelect />
         </div>
       </footer>
     </div>
@@ -49,7 +49,7 @@ function Header() {
     <header className="border-b border-line bg-card">
       <div className="mx-auto flex max-w-7xl flex-wrap items-center gap-x-8 gap-y-1 px-4 py-2 sm:px-8">
         <Link href="/admin" className="flex items-center gap-2 py-2 font-display text-lg font-bold">
-          <Mark />
+          <Logo />
           Doorbuster
           <span className="rounded border border-soft px-1.5 py-0.5 font-sans text-xs font-semibold text-soft">
             {t("nav.admin")}

@@ -2,7 +2,7 @@
 
 import type { User } from "../../lib/session";
 import { signOut } from "../../lib/session";
-import { useTitle } from "../../lib/title";
+import { useTitle } from "../../lib/useTitle";
 import { t } from "../lib/texts";
 
 export function NotAnAdmin({ user }: { user: User }) {

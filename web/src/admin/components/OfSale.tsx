@@ -1,10 +1,10 @@
 // A page about one sale: its head, once the sale is known.
 
 import type { ReactNode } from "react";
-import { Unloaded } from "../../components/Notice";
+import { LoadError } from "../../components/Notices";
 import type { Sale } from "../../lib/api";
-import { useSale } from "../../lib/queries";
-import { useTitle } from "../../lib/title";
+import { useSale } from "../../lib/useSale";
+import { useTitle } from "../../lib/useTitle";
 import { SaleHead } from "./SaleHead";
 
 interface Props {
@@ -18,7 +18,7 @@ export function OfSale({ id, title, children }: Props) {
   const { data: sale, error, isPending, refetch } = useSale(id);
   useTitle(sale === undefined ? title : `${title} · ${sale.product.name}`);
   if (isPending) return <div className="skeleton h-64" aria-busy="true" />;
-  if (sale === undefined) return <Unloaded error={error} onRetry={() => void refetch()} />;
+  if (sale === undefined) return <LoadError error={error} onRetry={() => void refetch()} />;
   return (
     <>
       <SaleHead sale={sale} />

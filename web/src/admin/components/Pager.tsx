@@ -1,30 +1,21 @@
-// The end of a list: more of it, and what a list says that is empty, or that has not been searched to its end.
+// The end of a list: the button for more, and the text for an empty list or for a search that is not complete.
 
-import { More } from "../../components/More";
+import { LoadMore } from "../../components/LoadMore";
 import { t } from "../lib/texts";
 
 interface Props {
   count: number;
-  /** What is said when there is nothing. */
   none: string;
-  hasMore: boolean;
-  isLoading: boolean;
-  onMore: () => void;
+  query: Parameters<typeof LoadMore>[0]["query"];
 }
 
-export function Pager({ count, none, hasMore, isLoading, onMore }: Props) {
+export function Pager({ count, none, query }: Props) {
   return (
     <div className="grid justify-items-start pt-6">
       <p role="status" className={count === 0 ? "text-lg text-soft" : "sr-only"}>
-        {count === 0 && (hasMore ? t("line.search_on") : none)}
+        {count === 0 && (query.hasNextPage ? t("line.search_on") : none)}
       </p>
-      {hasMore && (
-        <More
-          text={count === 0 ? t("line.look_further") : t("list.more")}
-          isLoading={isLoading}
-          onMore={onMore}
-        />
-      )}
+      <LoadMore query={query} text={count === 0 ? t("line.look_further") : t("list.more")} />
     </div>
   );
 }

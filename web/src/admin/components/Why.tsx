@@ -1,7 +1,8 @@
 // Why something did not work, in a merchant's words where the buyer's would mislead.
 
-import { Failure, Notice } from "../../components/Notice";
-import { isPassing, Refused } from "../../lib/problem";
+import { ErrorNotice, Notice } from "../../components/Notices";
+import { ApiError } from "../../lib/errors";
+import { isTransient } from "../../lib/retry";
 import { type AdminKey, t } from "../lib/texts";
 
 const WORDS: Record<string, AdminKey> = {
@@ -23,15 +24,15 @@ interface Props {
 
 export function Why({ error, unsure, rest = [] }: Props) {
   if (error === null || error === undefined) return null;
-  const code = error instanceof Refused ? error.code : "";
+  const code = error instanceof ApiError ? error.code : "";
   const words = WORDS[code];
   if (words !== undefined) return <Notice urgent>{t(words)}</Notice>;
-  if (unsure !== undefined && code !== "overloaded" && isPassing(error))
+  if (unsure !== undefined && code !== "overloaded" && isTransient(error))
     return <Notice urgent>{unsure}</Notice>;
   // The fields themselves tell what is wrong with them.
   if (code === "slug_taken") return null;
-  if (code === "invalid_body" && error instanceof Refused && error.body.errors) {
+  if (code === "invalid_body" && error instanceof ApiError && error.body.errors) {
     return rest.length === 0 ? null : <Notice urgent>{t("why.rest", { words: rest.join("; ") })}</Notice>;
   }
-  return <Failure error={error} />;
+  return <ErrorNotice error={error} />;
 }

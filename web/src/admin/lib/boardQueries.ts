@@ -2,9 +2,9 @@
 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import type { components } from "../../api/schema";
-import { ask, client } from "../../lib/api";
-import { learnTime, serverNow } from "../../lib/clock";
-import { Refused } from "../../lib/problem";
+import { client, unwrapReply } from "../../lib/api";
+import { serverNow, syncClock } from "../../lib/clock";
+import { ApiError } from "../../lib/errors";
 import { isOver } from "./over";
 
 export type Overview = components["schemas"]["OverviewJson"];
@@ -33,7 +33,7 @@ const keys = {
 
 /** While something can happen each second or two, else rarely; never about a sale that does not exist. */
 function pace(sale: AdminSale | undefined, error: unknown, ms: number): number | false {
-  if (error instanceof Refused && error.status === 404) return false;
+  if (error instanceof ApiError && error.status === 404) return false;
   if (sale === undefined) return 3 * SECOND;
   const isBusy = !isOver(sale) || sale.held > 0 || sale.admitted > 0;
   const startsInMs = sale.status === "upcoming" ? Date.parse(sale.startsAt) - serverNow() : 0;
@@ -47,9 +47,9 @@ export function useOverview(id: string) {
       const sentMs = performance.now();
       const path = { params: { path: { id } } };
       const request = client.GET("/api/v1/admin/flash-sales/{id}/overview", path);
-      const overview = await ask(request);
+      const overview = await unwrapReply(request);
       const date = (await request).response.headers.get("date");
-      learnTime(overview.sale.serverTime, date, sentMs, performance.now());
+      syncClock(overview.sale.serverTime, date, sentMs, performance.now());
       return overview;
     },
     refetchInterval: ({ state }) => pace(state.data?.sale, state.error, SECOND),
@@ -68,7 +68,9 @@ export function useLive(sale: AdminSale | undefined) {
     queryFn: () => {
       const now = serverNow();
       const query = { from: atMs(now - LIVE.lengthS * SECOND), to: atMs(now), step: LIVE.stepS };
-      return ask(client.GET("/api/v1/admin/flash-sales/{id}/series", { params: { path: { id }, query } }));
+      return unwrapReply(
+        client.GET("/api/v1/admin/flash-sales/{id}/series", { params: { path: { id }, query } }),
+      );
     },
     refetchInterval: ({ state }) => pace(sale, state.error, 2 * SECOND),
     refetchIntervalInBackground: false,
@@ -87,7 +89,9 @@ export function useWhole(summary: Summary | undefined) {
     enabled: from !== "",
     queryFn: () => {
       const query = to === "" ? { from } : { from, to };
-      return ask(client.GET("/api/v1/admin/flash-sales/{id}/series", { params: { path: { id }, query } }));
+      return unwrapReply(
+        client.GET("/api/v1/admin/flash-sales/{id}/series", { params: { path: { id }, query } }),
+      );
     },
     refetchInterval: ({ state }) => pace(summary?.sale, state.error, 4 * SECOND),
     refetchIntervalInBackground: false,
@@ -101,9 +105,9 @@ export function useSummary(id: string) {
       const sentMs = performance.now();
       const path = { params: { path: { id } } };
       const request = client.GET("/api/v1/admin/flash-sales/{id}/summary", path);
-      const summary = await ask(request);
+      const summary = await unwrapReply(request);
       const date = (await request).response.headers.get("date");
-      learnTime(summary.sale.serverTime, date, sentMs, performance.now());
+      syncClock(summary.sale.serverTime, date, sentMs, performance.now());
       return summary;
     },
     refetchInterval: ({ state }) => pace(state.data?.sale, state.error, 2 * SECOND),
@@ -117,7 +121,7 @@ export function useServer() {
   return useQuery({
     queryKey: keys.server,
     queryFn: async () => {
-      const fresh = await ask(client.GET("/api/v1/admin/server"));
+      const fresh = await unwrapReply(client.GET("/api/v1/admin/server"));
       const known = queries.getQueryData<Server[]>(keys.server) ?? [];
       const oldest = Date.parse(fresh.serverTime) - LOOK_BACK_MS;
       const isOfUse = (look: Server) =>

@@ -8,8 +8,8 @@ const CODES =
   "SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VES VND VUV WST XAF XCD XOF XPF YER ZAR ZMW";
 
 /** The codes with their names in a language; `also` is kept even if it is none of them. */
-export function currencies(language: string, also: string): { code: string; name: string }[] {
-  const names = new Intl.DisplayNames(language, { type: "currency" });
+export function currencies(locale: string, also: string): { code: string; name: string }[] {
+  const names = new Intl.DisplayNames(locale, { type: "currency" });
   return [...new Set([...CODES.split(" "), also])]
     .sort()
     .map((code) => ({ code, name: names.of(code) ?? code }));

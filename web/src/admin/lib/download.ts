@@ -1,8 +1,8 @@
 // A file that only who is signed in may have: fetched with the token and saved. Where the browser lets a page write to the
 // disk, it goes there piece by piece, so a file may be larger than the memory; else it is saved when it is complete.
 
-import { Refused, SessionOver, Unreachable } from "../../lib/problem";
-import { accessToken, renew } from "../../lib/session";
+import { ApiError, NetworkError, SessionEndedError } from "../../lib/errors";
+import { accessToken, renewToken } from "../../lib/session";
 
 /** How long the server may take to begin. How long the whole file takes is the network's business. */
 const BEGIN_MS = 15_000;
@@ -39,10 +39,10 @@ export async function download(path: string, name: string): Promise<boolean> {
 async function fetched(path: string): Promise<Response> {
   const token = await accessToken();
   let response = await once(path, token);
-  if (response.status === 401 && token !== null) response = await once(path, await renew(token));
+  if (response.status === 401 && token !== null) response = await once(path, await renewToken(token));
   if (response.ok) return response;
-  if (response.status === 401) throw new SessionOver();
-  throw new Refused(response, await response.json().catch(() => ({})));
+  if (response.status === 401) throw new SessionEndedError();
+  throw new ApiError(response, await response.json().catch(() => ({})));
 }
 
 async function once(path: string, token: string | null): Promise<Response> {
@@ -52,14 +52,14 @@ async function once(path: string, token: string | null): Promise<Response> {
   try {
     return await fetch(path, { headers, signal: patience.signal, cache: "no-store" });
   } catch (error) {
-    throw new Unreachable(error);
+    throw new NetworkError(error);
   } finally {
     clearTimeout(timer);
   }
 }
 
 function broken(error: unknown): never {
-  throw new Unreachable(error);
+  throw new NetworkError(error);
 }
 
 function save(file: Blob, name: string): void {

@@ -2,7 +2,7 @@
 // sent. A field is judged once it was left with something in it, and all of them once the form was sent.
 
 import { type FormEvent, type RefObject, useEffect, useRef, useState } from "react";
-import { Refused } from "../../lib/problem";
+import { ApiError } from "../../lib/errors";
 import { type AdminKey, t } from "./texts";
 
 /** What is wrong with one field: one of our texts, or the server's words where we have none. */
@@ -105,7 +105,7 @@ export function refusedFields<F extends string>(
 ): { fields: Wrongs<F>; rest: string[] } {
   const fields: Wrongs<F> = {};
   const rest: string[] = [];
-  const errors = error instanceof Refused ? (error.body.errors ?? []) : [];
+  const errors = error instanceof ApiError ? (error.body.errors ?? []) : [];
   for (const { pointer, detail } of errors) {
     const known = pointers[pointer];
     if (known === undefined) rest.push(`${pointer} ${detail}`.trim());

@@ -1,16 +1,14 @@
 // Moments to the second, as records are read; and days of the reader's own calendar as moments.
 
-export function formatExact(iso: string, language: string): string {
-  return new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" }).format(
-    new Date(iso),
-  );
+export function formatExact(iso: string, locale: string): string {
+  return new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" }).format(new Date(iso));
 }
 
 /** A moment told beside another one: the day is said only where it is another. */
-export function formatBeside(iso: string, besideIso: string, language: string): string {
+export function formatBeside(iso: string, besideIso: string, locale: string): string {
   const [at, beside] = [new Date(iso), new Date(besideIso)];
-  if (at.toDateString() !== beside.toDateString()) return formatExact(iso, language);
-  return new Intl.DateTimeFormat(language, { timeStyle: "medium" }).format(at);
+  if (at.toDateString() !== beside.toDateString()) return formatExact(iso, locale);
+  return new Intl.DateTimeFormat(locale, { timeStyle: "medium" }).format(at);
 }
 
 /** The first moment of a day `2026-11-27` plus so many days, where the reader is; null for what is no day. */

@@ -2,9 +2,9 @@
 
 import { type QueryClient, useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import type { components } from "../../api/schema";
-import { ask, client, type Sale } from "../../lib/api";
-import { learnTime } from "../../lib/clock";
-import { Refused } from "../../lib/problem";
+import { client, type Sale, unwrapReply } from "../../lib/api";
+import { syncClock } from "../../lib/clock";
+import { ApiError } from "../../lib/errors";
 
 export type AdminSale = components["schemas"]["AdminSaleJson"];
 export type Product = components["schemas"]["ProductJson"];
@@ -32,10 +32,10 @@ export function refreshSales(queries: QueryClient): Promise<unknown> {
 async function fetchSales(query: { status?: Sale["status"]; cursor?: string; limit: number }) {
   const sentMs = performance.now();
   const request = client.GET("/api/v1/flash-sales", { params: { query }, cache: "no-store" });
-  const page = await ask(request);
+  const page = await unwrapReply(request);
   const date = (await request).response.headers.get("date");
   const first = page.items[0];
-  if (first) learnTime(first.serverTime, date, sentMs, performance.now());
+  if (first) syncClock(first.serverTime, date, sentMs, performance.now());
   return page;
 }
 
@@ -82,7 +82,9 @@ export function useAdminSale(id: string | null) {
     enabled: id !== null,
     queryFn: async (): Promise<AdminSale> => {
       const path = { id: id ?? "" };
-      const { sale } = await ask(client.GET("/api/v1/admin/flash-sales/{id}/overview", { params: { path } }));
+      const { sale } = await unwrapReply(
+        client.GET("/api/v1/admin/flash-sales/{id}/overview", { params: { path } }),
+      );
       return sale;
     },
     refetchInterval: ({ state }) => (isGone(state.error) ? false : LIST_PACE_MS),
@@ -90,12 +92,12 @@ export function useAdminSale(id: string | null) {
 }
 
 function isGone(error: unknown): boolean {
-  return error instanceof Refused && error.status === 404;
+  return error instanceof ApiError && error.status === 404;
 }
 
 function fetchProducts(cursor: string, limit: number) {
   const query = { limit, ...(cursor === "" ? {} : { cursor }) };
-  return ask(client.GET("/api/v1/products", { params: { query }, cache: "no-store" }));
+  return unwrapReply(client.GET("/api/v1/products", { params: { query }, cache: "no-store" }));
 }
 
 export function useProductPages() {
@@ -130,6 +132,8 @@ export function useProduct(id: string | null) {
     queryKey: adminKeys.product(id ?? ""),
     enabled: id !== null,
     queryFn: () =>
-      ask(client.GET("/api/v1/products/{id}", { params: { path: { id: id ?? "" } }, cache: "no-store" })),
+      unwrapReply(
+        client.GET("/api/v1/products/{id}", { params: { path: { id: id ?? "" } }, cache: "no-store" }),
+      ),
   });
 }

@@ -3,7 +3,7 @@
 
 import { keepPreviousData, type QueryClient, useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import type { components } from "../../api/schema";
-import { ask, client, type Order } from "../../lib/api";
+import { client, type Order, unwrapReply } from "../../lib/api";
 import { asked } from "./filters";
 import {
   type AttemptFilters,
@@ -35,7 +35,7 @@ export function useAdminOrders(filters: OrderFilters) {
     queryKey: [...orderKeys, query],
     initialPageParam: "",
     queryFn: ({ pageParam }) =>
-      ask(
+      unwrapReply(
         client.GET("/api/v1/admin/orders", {
           params: { query: { ...query, limit: PAGE, ...from(pageParam) } },
         }),
@@ -68,7 +68,9 @@ export function useSaleChoices() {
   return useQuery({
     queryKey: ["own", "admin", "sale-choices"],
     queryFn: () =>
-      ask(client.GET("/api/v1/flash-sales", { params: { query: { limit: 200 } }, cache: "no-store" })),
+      unwrapReply(
+        client.GET("/api/v1/flash-sales", { params: { query: { limit: 200 } }, cache: "no-store" }),
+      ),
     staleTime: 30_000,
   });
 }
@@ -78,7 +80,7 @@ export function useLine(id: string, buyer: string) {
     queryKey: ["own", "admin", "line", id, buyer],
     initialPageParam: "",
     queryFn: ({ pageParam }) =>
-      ask(
+      unwrapReply(
         client.GET("/api/v1/admin/flash-sales/{id}/queue", {
           params: { path: { id }, query: { limit: PAGE, ...(buyer && { buyer }), ...from(pageParam) } },
         }),
@@ -96,7 +98,7 @@ export function useAttempts(id: string, filters: AttemptFilters) {
     queryKey: ["own", "admin", "attempts", id, query],
     initialPageParam: "",
     queryFn: ({ pageParam }) =>
-      ask(
+      unwrapReply(
         client.GET("/api/v1/admin/flash-sales/{id}/attempts", {
           params: { path: { id }, query: { ...query, limit: PAGE, ...from(pageParam) } },
         }),
@@ -115,7 +117,7 @@ export function useLedger(id: string, filters: LedgerFilters, isLive: boolean) {
     queryKey: ["own", "admin", "ledger", id, query],
     initialPageParam: "",
     queryFn: ({ pageParam }) =>
-      ask(
+      unwrapReply(
         client.GET("/api/v1/admin/flash-sales/{id}/events", {
           params: { path: { id }, query: { ...query, limit: PAGE, ...from(pageParam) } },
         }),
@@ -128,7 +130,7 @@ export function useLedger(id: string, filters: LedgerFilters, isLive: boolean) {
 }
 
 export function checkReceipt(id: string, buyer: string, receipt: string) {
-  return ask(
+  return unwrapReply(
     client.GET("/api/v1/admin/flash-sales/{id}/receipt", {
       params: { path: { id }, query: { buyer, receipt } },
     }),

@@ -1,11 +1,11 @@
 // The merchant's texts. They are apart from the shop's, so that no buyer waits for them.
 
-import { Catalogue } from "../../lib/i18n";
+import { TextCatalogue } from "../../lib/i18n";
 import en from "../texts/en";
 
 export type AdminKey = keyof typeof en;
 
-const texts = new Catalogue<AdminKey>(en, {
+const texts = new TextCatalogue<AdminKey>(en, {
   de: () => import("../texts/de"),
   ar: () => import("../texts/ar"),
 });

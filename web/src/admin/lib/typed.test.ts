@@ -49,7 +49,7 @@ test("a price that would have to be guessed is none", () => {
 });
 
 test("a price that is shown in a field is read again as the same", () => {
-  for (const [currency, language] of [
+  for (const [currency, locale] of [
     ["EUR", "de"],
     ["EUR", "en"],
     ["JPY", "de"],
@@ -57,7 +57,7 @@ test("a price that is shown in a field is read again as the same", () => {
     ["KWD", "en-IN"],
   ] as const) {
     for (const amount of [0, 5, 50, 4990, 1_234_567, 100_000_000_000]) {
-      expect(parsePrice(typedPrice({ amount, currency }, language), currency, language)).toBe(amount);
+      expect(parsePrice(typedPrice({ amount, currency }, locale), currency, locale)).toBe(amount);
     }
   }
 });

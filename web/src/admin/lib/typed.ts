@@ -26,8 +26,8 @@ export function parseCount(typed: string): number | null {
 }
 
 /** What stands between the whole and the rest of a number in a language. */
-function decimalMark(language: string): string {
-  const parts = new Intl.NumberFormat(language, { numberingSystem: "latn" }).formatToParts(1.5);
+function decimalMark(locale: string): string {
+  const parts = new Intl.NumberFormat(locale, { numberingSystem: "latn" }).formatToParts(1.5);
   return parts.find(({ type }) => type === "decimal")?.value ?? ".";
 }
 
@@ -35,13 +35,13 @@ function decimalMark(language: string): string {
  * A price in minor units; `null` when it cannot be read without guessing. The language's own mark begins the minor units, the other
  * one stands between thousands; where no three digits follow it, it can only be meant for the former.
  */
-export function parsePrice(typed: string, currency: string, language: string): number | null {
+export function parsePrice(typed: string, currency: string, locale: string): number | null {
   const text = latin(typed)
-    .replaceAll("٫", decimalMark(language))
+    .replaceAll("٫", decimalMark(locale))
     .replaceAll(/[\s’'٬\p{Currency_Symbol}]/gu, "");
   if (!/^[\d.,]*\d[.,]?$/.test(text)) return null;
   const digits = currencyDigits(currency);
-  const parts = split(text, digits, language);
+  const parts = split(text, digits, locale);
   if (parts === null) return null;
   const [whole, rest] = parts;
   const marks = new Set(whole.match(/[.,]/g));
@@ -53,23 +53,23 @@ export function parsePrice(typed: string, currency: string, language: string): n
 }
 
 /** The whole part with its thousands, and the digits after the decimal mark. */
-function split(text: string, digits: number, language: string): [string, string] | null {
+function split(text: string, digits: number, locale: string): [string, string] | null {
   const at = Math.max(text.lastIndexOf("."), text.lastIndexOf(","));
   if (at < 0) return [text, ""];
   const mark = text.charAt(at);
   const isOnly = !text.slice(0, at).includes(mark);
   const tail = text.slice(at + 1);
-  const isOurs = mark === decimalMark(language);
+  const isOurs = mark === decimalMark(locale);
   if (!isOnly || (!isOurs && tail.length === 3)) return [text, ""];
   return digits === 0 ? null : [text.slice(0, at), tail];
 }
 
 /** A price as it would be typed: Latin digits with the language's decimal mark, no thousands. */
-export function typedPrice({ amount, currency }: Money, language: string): string {
+export function typedPrice({ amount, currency }: Money, locale: string): string {
   const digits = currencyDigits(currency);
   const text = String(amount).padStart(digits + 1, "0");
   if (digits === 0) return text;
-  const mark = decimalMark(language) === "," ? "," : ".";
+  const mark = decimalMark(locale) === "," ? "," : ".";
   return `${text.slice(0, -digits)}${mark}${text.slice(-digits)}`;
 }
 

@@ -52,8 +52,8 @@ export function sameTimeLater(momentMs: number, nowMs: number, zone: string): nu
 }
 
 /** The zone in words, with its own name: `Central European Standard Time, Europe/Berlin`. */
-export function zoneName(zone: string, momentMs: number, language: string): string {
-  const parts = new Intl.DateTimeFormat(language, { timeZone: zone, timeZoneName: "long" }).formatToParts(
+export function zoneName(zone: string, momentMs: number, locale: string): string {
+  const parts = new Intl.DateTimeFormat(locale, { timeZone: zone, timeZoneName: "long" }).formatToParts(
     momentMs,
   );
   const long = parts.find(({ type }) => type === "timeZoneName")?.value ?? zone;

@@ -1,53 +1,53 @@
-// Signing in, with an e-mail address or a name.
+// Signs in with an e-mail address or a username.
 
 import { Link, useLocation, useSearch } from "wouter";
-import { ask, client } from "../../lib/api";
-import { wayBack } from "../../lib/back";
-import { useDeed } from "../../lib/deed";
+import { client, unwrapReply } from "../../lib/api";
 import { t } from "../../lib/i18n";
+import { returnPath } from "../../lib/returnPath";
 import { signIn } from "../../lib/session";
-import { useTitle } from "../../lib/title";
-import { Field, Form } from "./Form";
+import { useSubmitOnce } from "../../lib/useSubmitOnce";
+import { useTitle } from "../../lib/useTitle";
+import { AccountField, AccountForm } from "./AccountForm";
 
 export function SignInPage() {
   useTitle(t("nav.sign_in"));
   const search = useSearch();
-  const [, go] = useLocation();
-  const send = useDeed({
+  const [, navigate] = useLocation();
+  const request = useSubmitOnce({
     mutationFn: ({ name = "", password = "" }: Record<string, string>) => {
-      const who = name.includes("@") ? { email: name.trim() } : { username: name.trim() };
-      return ask(client.POST("/api/v1/auth/login", { body: { ...who, password } }));
+      const account = name.includes("@") ? { email: name.trim() } : { username: name.trim() };
+      return unwrapReply(client.POST("/api/v1/auth/login", { body: { ...account, password } }));
     },
     onSuccess: (reply) => {
       signIn(reply);
-      go(wayBack(search), { replace: true });
+      navigate(returnPath(search), { replace: true });
     },
   });
   return (
     <>
-      <Form
+      <AccountForm
         title="nav.sign_in"
         submit="nav.sign_in"
-        isPending={send.isPending}
-        error={send.error}
-        onSubmit={send.press}
+        isPending={request.isPending}
+        error={request.error}
+        onSubmit={request.submit}
       >
-        <Field
+        <AccountField
           name="name"
           label="account.name"
           wrong="account.name_wrong"
           autoComplete="username"
-          error={send.error}
+          error={request.error}
         />
-        <Field
+        <AccountField
           name="password"
           label="account.password"
           wrong="account.password_wrong"
           type="password"
           autoComplete="current-password"
-          error={send.error}
+          error={request.error}
         />
-      </Form>
+      </AccountForm>
       <p className="mx-auto max-w-md pt-6">
         {t("account.new")}{" "}
         <Link href={`/register${search === "" ? "" : `?${search}`}`} className="text-link font-semibold">

@@ -2,12 +2,12 @@
 // and says so when it is behind.
 
 import { Link } from "wouter";
-import { Notice, Unloaded } from "../../../components/Notice";
-import { language } from "../../../lib/i18n";
-import { useServerNow } from "../../../lib/moment";
+import { LoadError, Notice } from "../../../components/Notices";
+import { locale } from "../../../lib/i18n";
 import { formatMoney } from "../../../lib/money";
-import { clockFace, formatShort } from "../../../lib/time";
-import { useTitle } from "../../../lib/title";
+import { formatCountdown, formatDateTime } from "../../../lib/time";
+import { useServerNow } from "../../../lib/useServerTime";
+import { useTitle } from "../../../lib/useTitle";
 import { Controls } from "../../components/Controls";
 import { SaleHead } from "../../components/SaleHead";
 import {
@@ -45,7 +45,7 @@ export default function BoardPage({ id }: { id: string }) {
     return overview.error === null ? (
       <div className="skeleton h-96" aria-busy="true" />
     ) : (
-      <Unloaded error={overview.error} onRetry={() => void overview.refetch()} />
+      <LoadError error={overview.error} onRetry={() => void overview.refetch()} />
     );
   }
   const isCut = overview.failureCount > 0 || overview.isError;
@@ -96,7 +96,7 @@ export default function BoardPage({ id }: { id: string }) {
   );
 }
 
-const clockOf = (ms: number) => new Intl.DateTimeFormat(language(), { timeStyle: "medium" }).format(ms);
+const clockOf = (ms: number) => new Intl.DateTimeFormat(locale(), { timeStyle: "medium" }).format(ms);
 
 /** Where the sale stands in time. */
 function State({ sale }: { sale: AdminSale }) {
@@ -109,7 +109,7 @@ function State({ sale }: { sale: AdminSale }) {
         <p>
           {sale.status === "closed"
             ? t("board.state.closed")
-            : t("board.state.ended", { date: formatShort(sale.endsAt, language()) })}
+            : t("board.state.ended", { date: formatDateTime(sale.endsAt, locale()) })}
           {sale.held > 0 && ` ${t("board.state.held", { count: sale.held })}`}
         </p>
         <Link href={`/admin/sales/${sale.id}/summary`} className="button button-main">
@@ -125,10 +125,10 @@ function State({ sale }: { sale: AdminSale }) {
       <p className="flex flex-wrap items-baseline gap-x-3">
         <span className="text-soft">{t(isBefore ? "board.state.starts_in" : "board.state.ends_in")}</span>
         <span role="timer" aria-live="off" className="figure text-3xl">
-          {clockFace((isBefore ? startsMs : endsMs) - now, language())}
+          {formatCountdown((isBefore ? startsMs : endsMs) - now, locale())}
         </span>
         <span className="text-sm text-soft">
-          {formatShort(isBefore ? sale.startsAt : sale.endsAt, language())}
+          {formatDateTime(isBefore ? sale.startsAt : sale.endsAt, locale())}
         </span>
       </p>
       {isBefore && <p className="text-soft">{lineWord(sale, now)}</p>}
@@ -141,14 +141,14 @@ function lineWord(sale: AdminSale, now: number): string {
   const opensMs = Date.parse(sale.startsAt) - sale.admission.lineOpensSecondsBefore * 1000;
   return now >= opensMs
     ? t("board.state.line_open")
-    : t("board.state.line_opens", { date: formatShort(new Date(opensMs).toISOString(), language()) });
+    : t("board.state.line_opens", { date: formatDateTime(new Date(opensMs).toISOString(), locale()) });
 }
 
 function Now({ overview, live }: { overview: Overview; live: Series | undefined }) {
   const { sale } = overview;
   const hasLine = sale.admission.type === "fifo";
   const perSecond = (of: "joined" | "admitted" | "ordered" | "confirmed" | "refused") =>
-    live === undefined ? "…" : formatRate(rate(live, of, RATE_PIECES), language());
+    live === undefined ? "…" : formatRate(rate(live, of, RATE_PIECES), locale());
   return (
     <Panel title={t("board.stock.title", { count: sale.quantity })}>
       <StockBar sale={sale} />
@@ -163,7 +163,7 @@ function Now({ overview, live }: { overview: Overview; live: Series | undefined 
           )}
           <Figure
             name={t("board.now.revenue")}
-            value={formatMoney(overview.revenue, language())}
+            value={formatMoney(overview.revenue, locale())}
             mark="revenue"
           />
           <Figure
@@ -282,8 +282,8 @@ function ThisServer() {
                 {half === null || most === null
                   ? t("board.server.none")
                   : t("board.server.spans", {
-                      half: formatSpan(half, language()),
-                      most: formatSpan(most, language()),
+                      half: formatSpan(half, locale()),
+                      most: formatSpan(most, locale()),
                       count: counts.reduce((sum, count) => sum + count, 0),
                     })}
               </dd>

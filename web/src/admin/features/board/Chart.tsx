@@ -2,7 +2,7 @@
 // words what it shows, and the figures are in a table as well. Time runs from left to right in every language.
 
 import { type ReactNode, useId } from "react";
-import { language } from "../../../lib/i18n";
+import { locale } from "../../../lib/i18n";
 import type { Series } from "../../lib/boardQueries";
 import { t } from "../../lib/texts";
 import { merged, type Piece, pieces } from "./figures";
@@ -31,7 +31,7 @@ function Plot({ title, said, max, fromMs, toMs, unit = "", children }: FrameProp
     <figure className="min-w-0 break-inside-avoid">
       <figcaption className="pb-1 font-semibold">{title}</figcaption>
       <p className="text-xs text-soft" aria-hidden="true">
-        {formatRate(max, language())} {unit}
+        {formatRate(max, locale())} {unit}
       </p>
       <svg
         role="img"
@@ -53,8 +53,8 @@ function Plot({ title, said, max, fromMs, toMs, unit = "", children }: FrameProp
         {children}
       </svg>
       <p dir="ltr" className="flex justify-between pt-1 text-xs text-soft tabular-nums" aria-hidden="true">
-        <span>{formatMark(fromMs, lengthMs, language())}</span>
-        <span>{formatMark(toMs, lengthMs, language())}</span>
+        <span>{formatMark(fromMs, lengthMs, locale())}</span>
+        <span>{formatMark(toMs, lengthMs, locale())}</span>
       </p>
     </figure>
   );
@@ -86,7 +86,7 @@ export function RateChart({
     most === 0
       ? t("board.chart.nothing")
       : t("board.chart.rate_said", {
-          most: formatRate(most, language()),
+          most: formatRate(most, locale()),
           total: pieces.reduce((sum, piece) => sum + piece[of], 0),
         });
   return (
@@ -203,7 +203,7 @@ export function FiguresTable({ pieces, stepMs }: { pieces: readonly Piece[]; ste
   const group = Math.max(1, Math.ceil(pieces.length / ROWS_MAX));
   const rows = merged(pieces, group);
   const lengthMs = rows.length * group * stepMs;
-  const number = new Intl.NumberFormat(language());
+  const number = new Intl.NumberFormat(locale());
   const columns = ["joined", "admitted", "ordered", "confirmed", "refused"] as const;
   const label = t("board.table.title");
   return (
@@ -234,7 +234,7 @@ export function FiguresTable({ pieces, stepMs }: { pieces: readonly Piece[]; ste
             {rows.map((row) => (
               <tr key={row.atMs} className="border-b border-line">
                 <th scope="row" className="py-1 pe-3 text-start font-normal whitespace-nowrap">
-                  {formatMark(row.atMs, lengthMs, language())}
+                  {formatMark(row.atMs, lengthMs, locale())}
                 </th>
                 {columns.map((column) => (
                   <td key={column} className="px-2 py-1">

@@ -2,9 +2,9 @@
 
 import { useRef, useState } from "react";
 import { Link } from "wouter";
-import { Notice, Unloaded } from "../../../components/Notice";
+import { LoadError, Notice } from "../../../components/Notices";
 import { LANGUAGES, useLanguage } from "../../../lib/i18n";
-import { useTitle } from "../../../lib/title";
+import { useTitle } from "../../../lib/useTitle";
 import { Controls } from "../../components/Controls";
 import { SaleHead } from "../../components/SaleHead";
 import { useSummary, useWhole } from "../../lib/boardQueries";
@@ -22,7 +22,7 @@ export default function SummaryPage({ id }: { id: string }) {
     return summary.error === null ? (
       <div className="skeleton h-96" aria-busy="true" />
     ) : (
-      <Unloaded error={summary.error} onRetry={() => void summary.refetch()} />
+      <LoadError error={summary.error} onRetry={() => void summary.refetch()} />
     );
   }
   const { sale } = summary.data;

@@ -1,9 +1,9 @@
 // What a sale came to, in words and figures: one list, which the page shows, and which is shared as text or as a file. Pure but
 // for the language.
 
-import { language } from "../../../lib/i18n";
+import { locale } from "../../../lib/i18n";
 import { formatMoney } from "../../../lib/money";
-import { formatShort } from "../../../lib/time";
+import { formatDateTime } from "../../../lib/time";
 import type { Spans, Summary } from "../../lib/boardQueries";
 import { isOver } from "../../lib/over";
 import { type AdminKey, t } from "../../lib/texts";
@@ -35,8 +35,8 @@ export interface Report {
 
 export function spansText(spans: Spans): string {
   return t("board.waits.spans", {
-    half: formatSpan(spans.p50Ms, language()),
-    most: formatSpan(spans.p95Ms, language()),
+    half: formatSpan(spans.p50Ms, locale()),
+    most: formatSpan(spans.p95Ms, locale()),
   });
 }
 
@@ -47,14 +47,14 @@ export function reportOf(summary: Summary): Report {
   return {
     title: sale.product.name,
     when: t("summary.when", {
-      from: formatShort(sale.startsAt, language()),
-      to: formatShort(sale.endsAt, language()),
+      from: formatDateTime(sale.startsAt, locale()),
+      to: formatDateTime(sale.endsAt, locale()),
     }),
     soFar: isOver(sale)
       ? sale.held > 0
         ? t("summary.still_open", { count: sale.held })
         : null
-      : t("summary.so_far", { time: formatShort(sale.serverTime, language()) }),
+      : t("summary.so_far", { time: formatDateTime(sale.serverTime, locale()) }),
     groups: [sold(summary), speed(summary), way(summary), waits(summary), refused(summary)].filter(
       ({ rows }) => rows.length > 0,
     ),
@@ -74,8 +74,8 @@ function sold(summary: Summary): Group {
         mark: "sold",
       },
       { name: t("summary.sold.through"), value: share(sale.sold, sale.quantity), mark: "through" },
-      { name: t("summary.sold.revenue"), value: formatMoney(revenue, language()), mark: "revenue" },
-      { name: t("summary.sold.price"), value: formatMoney(sale.price, language()) },
+      { name: t("summary.sold.revenue"), value: formatMoney(revenue, locale()), mark: "revenue" },
+      { name: t("summary.sold.price"), value: formatMoney(sale.price, locale()) },
       { name: t("summary.sold.buyers"), value: count(summary.buyers), mark: "buyers" },
       {
         name: t("summary.sold.refunds"),
@@ -84,7 +84,7 @@ function sold(summary: Summary): Group {
             ? count(0)
             : t("summary.sold.refunds_of", {
                 count: refunded.orders,
-                total: formatMoney(refunded.total, language()),
+                total: formatMoney(refunded.total, locale()),
               }),
         mark: "refunds",
       },
@@ -97,11 +97,11 @@ function speed(summary: Summary): Group {
   const after = (at: string | null | undefined) =>
     at == null
       ? t("summary.speed.never")
-      : formatSpan(Math.max(0, Date.parse(at) - Date.parse(sale.startsAt)), language());
+      : formatSpan(Math.max(0, Date.parse(at) - Date.parse(sale.startsAt)), locale());
   const peak = (told: { at: string; count: number } | null | undefined) =>
     told == null
       ? null
-      : t("summary.speed.peak", { count: told.count, time: formatMark(Date.parse(told.at), 0, language()) });
+      : t("summary.speed.peak", { count: told.count, time: formatMark(Date.parse(told.at), 0, locale()) });
   const rows: Row[] = [
     { name: t("summary.speed.taken"), value: after(takenAt), mark: "taken" },
     { name: t("summary.speed.sold_out"), value: after(soldOutAt), mark: "sold-out" },

@@ -44,15 +44,15 @@ export function band(
 }
 
 /** A number a second: one decimal where that says something. */
-export function formatRate(value: number, language: string): string {
+export function formatRate(value: number, locale: string): string {
   const digits = value > 0 && value < 10 ? 1 : 0;
-  return new Intl.NumberFormat(language, { maximumFractionDigits: digits }).format(value);
+  return new Intl.NumberFormat(locale, { maximumFractionDigits: digits }).format(value);
 }
 
 /** How long something took: `350 ms`, `4.2 sec`, `12 min 5 sec`, `3 hr 2 min`. */
-export function formatSpan(ms: number, language: string): string {
+export function formatSpan(ms: number, locale: string): string {
   const unit = (value: number, name: string, digits = 0) =>
-    new Intl.NumberFormat(language, {
+    new Intl.NumberFormat(locale, {
       style: "unit",
       unit: name,
       unitDisplay: "short",
@@ -68,12 +68,12 @@ export function formatSpan(ms: number, language: string): string {
 }
 
 /** A moment of a chart's axis: with the day when the chart is longer than one. */
-export function formatMark(atMs: number, lengthMs: number, language: string): string {
+export function formatMark(atMs: number, lengthMs: number, locale: string): string {
   const options: Intl.DateTimeFormatOptions =
     lengthMs > 20 * 3_600_000
       ? { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" }
       : lengthMs > 20 * 60_000
         ? { hour: "2-digit", minute: "2-digit" }
         : { hour: "2-digit", minute: "2-digit", second: "2-digit" };
-  return new Intl.DateTimeFormat(language, options).format(atMs);
+  return new Intl.DateTimeFormat(locale, options).format(atMs);
 }

@@ -1,11 +1,11 @@
 // Shares and refusals in words.
 
-import { language } from "../../../lib/i18n";
+import { locale } from "../../../lib/i18n";
 import { type AdminKey, t } from "../../lib/texts";
 import { percent } from "./figures";
 
 export function share(part: number, whole: number): string {
-  const format = new Intl.NumberFormat(language(), { style: "percent", maximumFractionDigits: 0 });
+  const format = new Intl.NumberFormat(locale(), { style: "percent", maximumFractionDigits: 0 });
   return format.format(percent(part, whole) / 100);
 }
 

@@ -1,9 +1,10 @@
 // Deleting a product, which asks first. One that is on sale stays, and the merchant is told why.
 
 import { useQueryClient } from "@tanstack/react-query";
-import { ask, client } from "../../../lib/api";
-import { useDeed } from "../../../lib/deed";
-import { insist, Refused } from "../../../lib/problem";
+import { client, unwrapReply } from "../../../lib/api";
+import { ApiError } from "../../../lib/errors";
+import { retryTransient } from "../../../lib/retry";
+import { useSubmitOnce } from "../../../lib/useSubmitOnce";
 import { Dialog } from "../../components/Dialog";
 import { Why } from "../../components/Why";
 import { adminKeys, type Product } from "../../lib/queries";
@@ -17,8 +18,8 @@ interface Props {
 
 export function DeleteProduct({ product, onDone, onCancel }: Props) {
   const queries = useQueryClient();
-  const remove = useDeed({
-    mutationFn: () => insist(() => deleteProduct(product.id)),
+  const remove = useSubmitOnce({
+    mutationFn: () => retryTransient(() => deleteProduct(product.id)),
     onSuccess: async () => {
       await queries.invalidateQueries({ queryKey: adminKeys.products });
       onDone();
@@ -29,7 +30,7 @@ export function DeleteProduct({ product, onDone, onCancel }: Props) {
       title={t("product.delete_title", { name: product.name })}
       yes={t("product.delete_yes")}
       isPending={remove.isPending}
-      onYes={() => remove.press()}
+      onYes={() => remove.submit()}
       onCancel={onCancel}
     >
       <p>{t("product.delete_text")}</p>
@@ -41,8 +42,8 @@ export function DeleteProduct({ product, onDone, onCancel }: Props) {
 async function deleteProduct(id: string): Promise<void> {
   const reply = await client.DELETE("/api/v1/admin/products/{id}", { params: { path: { id } } });
   if (reply.response.status === 204) return;
-  await ask(Promise.resolve(reply)).catch((error: unknown) => {
+  await unwrapReply(Promise.resolve(reply)).catch((error: unknown) => {
     // An earlier try, whose reply got lost, has done it.
-    if (!(error instanceof Refused && error.code === "product_unknown")) throw error;
+    if (!(error instanceof ApiError && error.code === "product_unknown")) throw error;
   });
 }

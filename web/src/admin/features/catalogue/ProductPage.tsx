@@ -3,14 +3,14 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link, useLocation } from "wouter";
-import { Unloaded } from "../../../components/Notice";
-import { Plate } from "../../../components/Plate";
-import { ask, client } from "../../../lib/api";
-import { useDeed } from "../../../lib/deed";
-import { language } from "../../../lib/i18n";
+import { LoadError } from "../../../components/Notices";
+import { ProductImage } from "../../../components/ProductImage";
+import { client, unwrapReply } from "../../../lib/api";
+import { locale } from "../../../lib/i18n";
 import { formatMoney } from "../../../lib/money";
-import { insist } from "../../../lib/problem";
-import { useTitle } from "../../../lib/title";
+import { retryTransient } from "../../../lib/retry";
+import { useSubmitOnce } from "../../../lib/useSubmitOnce";
+import { useTitle } from "../../../lib/useTitle";
 import { Field, Part } from "../../components/Fields";
 import { PageHead } from "../../components/Frame";
 import { Why } from "../../components/Why";
@@ -32,7 +32,7 @@ export function ProductPage({ id }: { id?: string }) {
   const isPending = id === undefined ? all.isPending : one.isPending;
   if (isPending) return <div className="skeleton h-96" aria-busy="true" />;
   if (id !== undefined && one.data === undefined) {
-    return <Unloaded error={one.error} onRetry={() => void one.refetch()} />;
+    return <LoadError error={one.error} onRetry={() => void one.refetch()} />;
   }
   const currency = all.data?.[0]?.price.currency ?? CURRENCY_DEFAULT;
   return <ProductForm product={one.data ?? null} currency={currency} />;
@@ -46,32 +46,32 @@ function ProductForm({ product, currency }: { product: Product | null; currency:
   const [pictured, setPictured] = useState(product?.imageUrl ?? "");
   // A product that was just made says so on its own page, where making it has led.
   const [isSaved, setSaved] = useState(product !== null && history.state === "made");
-  const save = useDeed({
+  const save = useSubmitOnce({
     mutationFn: (values: ProductValues) => {
       if (product === null) {
-        return ask(client.POST("/api/v1/admin/products", { body: bodyOf(values, language()) }));
+        return unwrapReply(client.POST("/api/v1/admin/products", { body: bodyOf(values, locale()) }));
       }
       const params = { path: { id: product.id } };
-      const body = editOf(values, product, language());
-      return insist(() => ask(client.PATCH("/api/v1/admin/products/{id}", { params, body })));
+      const body = editOf(values, product, locale());
+      return retryTransient(() => unwrapReply(client.PATCH("/api/v1/admin/products/{id}", { params, body })));
     },
     onSuccess: (saved) => {
       queries.setQueryData(adminKeys.product(saved.id), saved);
       void refreshSales(queries);
       if (product === null) go(`/admin/products/${saved.id}`, { replace: true, state: "made" });
-      draft.restart(valuesOf(saved, currency, language()));
+      draft.restart(valuesOf(saved, currency, locale()));
       setSaved(true);
     },
   });
   const refused = refusedFields(save.error, POINTERS);
   const draft = useDraft(
-    valuesOf(product, currency, language()),
-    (values) => check(values, language()),
+    valuesOf(product, currency, locale()),
+    (values) => check(values, locale()),
     refused.fields,
     save.error,
   );
   const { values } = draft;
-  const amount = parsePrice(values.price, values.currency, language());
+  const amount = parsePrice(values.price, values.currency, locale());
   const edit = (changes: Partial<ProductValues>) => {
     setSaved(false);
     draft.set(changes);
@@ -94,7 +94,7 @@ function ProductForm({ product, currency }: { product: Product | null; currency:
         ref={draft.form}
         noValidate
         className="grid items-start gap-6 lg:grid-cols-[minmax(0,1fr)_20rem]"
-        onSubmit={(event) => draft.send(event, () => save.press(values))}
+        onSubmit={(event) => draft.send(event, () => save.submit(values))}
       >
         <Part title={t("product.part")}>
           <Field draft={draft} name="name" label={t("product.name")} onChange={(name) => edit({ name })}>
@@ -118,7 +118,7 @@ function ProductForm({ product, currency }: { product: Product | null; currency:
                 amount === null
                   ? t("product.price_hint")
                   : t("form.price_read", {
-                      price: formatMoney({ amount, currency: values.currency }, language()),
+                      price: formatMoney({ amount, currency: values.currency }, locale()),
                     })
               }
               onChange={(price) => edit({ price })}
@@ -133,7 +133,7 @@ function ProductForm({ product, currency }: { product: Product | null; currency:
             >
               {(input) => (
                 <select {...input}>
-                  {currencies(language(), values.currency).map(({ code, name }) => (
+                  {currencies(locale(), values.currency).map(({ code, name }) => (
                     <option key={code} value={code}>
                       {`${code} – ${name}`}
                     </option>
@@ -214,7 +214,7 @@ function Picture({ url, name, id }: { url: string; name: string; id: string }) {
           onError={() => setBroken(true)}
         />
       ) : (
-        <Plate product={{ id, name, description: "" }} />
+        <ProductImage product={{ id, name, description: "" }} />
       )}
       <p className={`text-sm ${isBroken ? "font-semibold text-mark" : "text-soft"}`} role="status">
         {isBroken

@@ -2,12 +2,12 @@
 
 import { useState } from "react";
 import { Link } from "wouter";
-import { More } from "../../../components/More";
-import { Unloaded } from "../../../components/Notice";
-import { Plate } from "../../../components/Plate";
-import { language } from "../../../lib/i18n";
+import { LoadMore } from "../../../components/LoadMore";
+import { LoadError } from "../../../components/Notices";
+import { ProductImage } from "../../../components/ProductImage";
+import { locale } from "../../../lib/i18n";
 import { formatMoney } from "../../../lib/money";
-import { useTitle } from "../../../lib/title";
+import { useTitle } from "../../../lib/useTitle";
 import { PageHead } from "../../components/Frame";
 import { type Product, useProductPages } from "../../lib/queries";
 import { t } from "../../lib/texts";
@@ -15,8 +15,8 @@ import { DeleteProduct } from "./DeleteProduct";
 
 export function ProductsPage() {
   useTitle(t("nav.products"));
-  const { data, error, isPending, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } =
-    useProductPages();
+  const pages = useProductPages();
+  const { data, error, isPending, refetch } = pages;
   const [deleted, setDeleted] = useState<Product | null>(null);
   const [said, setSaid] = useState("");
   const products = data?.pages.flatMap((page) => page.items) ?? [];
@@ -31,7 +31,7 @@ export function ProductsPage() {
         {said}
       </p>
       {isPending && <div className="skeleton h-64" aria-busy="true" />}
-      {!isPending && data === undefined && <Unloaded error={error} onRetry={() => void refetch()} />}
+      {!isPending && data === undefined && <LoadError error={error} onRetry={refetch} />}
       {data !== undefined && products.length === 0 && (
         <p className="max-w-prose text-lg text-soft">{t("product.none")}</p>
       )}
@@ -42,9 +42,7 @@ export function ProductsPage() {
           ))}
         </ul>
       )}
-      {hasNextPage && (
-        <More text={t("list.more")} isLoading={isFetchingNextPage} onMore={() => void fetchNextPage()} />
-      )}
+      <LoadMore query={pages} text={t("list.more")} />
       {deleted !== null && (
         <DeleteProduct
           product={deleted}
@@ -63,7 +61,7 @@ function Row({ product, onDelete }: { product: Product; onDelete: () => void }) 
   const { id, name } = product;
   return (
     <li className="grid grid-cols-[4rem_minmax(0,1fr)] items-center gap-x-4 gap-y-2 px-4 py-3 sm:px-5 md:grid-cols-[4rem_minmax(0,1fr)_8rem_auto] md:gap-x-6">
-      <Plate product={product} className="rounded-md" />
+      <ProductImage product={product} className="rounded-md" />
       <div className="min-w-0">
         <h2 dir="auto" className="truncate text-lg rtl:text-right" title={name}>
           <Link href={`/admin/products/${id}`} className="hover:underline">
@@ -73,7 +71,7 @@ function Row({ product, onDelete }: { product: Product; onDelete: () => void }) 
         <p className="truncate text-sm text-soft">{product.category ?? t("product.no_category")}</p>
       </div>
       <p className="figure col-start-2 text-lg md:col-start-auto md:text-end">
-        {formatMoney(product.price, language())}
+        {formatMoney(product.price, locale())}
       </p>
       <p className="col-start-2 flex flex-wrap gap-x-4 text-sm md:col-start-auto">
         <Link

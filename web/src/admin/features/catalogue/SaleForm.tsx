@@ -4,11 +4,11 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { useLocation } from "wouter";
 import type { Sale } from "../../../lib/api";
-import { useDeed } from "../../../lib/deed";
-import { language } from "../../../lib/i18n";
-import { useServerNow } from "../../../lib/moment";
+import { ApiError } from "../../../lib/errors";
+import { locale } from "../../../lib/i18n";
 import { formatMoney } from "../../../lib/money";
-import { Refused } from "../../../lib/problem";
+import { useServerNow } from "../../../lib/useServerTime";
+import { useSubmitOnce } from "../../../lib/useSubmitOnce";
 import { Choice, Field, Part } from "../../components/Fields";
 import { Why } from "../../components/Why";
 import { type Draft, refusedFields, useDraft } from "../../lib/draft";
@@ -51,12 +51,12 @@ export function SaleForm({ sale, start, products, taken }: Props) {
     (sale?.product.id === productId ? sale.listPrice : null);
   const sceneOf = (values: SaleValues): Scene => ({
     zone: localZone(),
-    language: language(),
+    locale: locale(),
     nowMs: now,
     currency: priceOf(values.productId)?.currency ?? null,
     sale,
   });
-  const save = useDeed<AdminSale | Sale, SaleValues>({
+  const save = useSubmitOnce<AdminSale | Sale, SaleValues>({
     mutationFn: (values) => {
       const scene = sceneOf(values);
       return sale === null
@@ -77,7 +77,7 @@ export function SaleForm({ sale, start, products, taken }: Props) {
     onError: () => void queries.invalidateQueries({ queryKey: adminKeys.sale(sale?.id ?? "") }),
   });
   const refused = refusedFields(save.error, POINTERS);
-  if (save.error instanceof Refused && save.error.code === "slug_taken") {
+  if (save.error instanceof ApiError && save.error.code === "slug_taken") {
     refused.fields.slug = { key: "form.slug_taken" };
   }
   const draft: Draft<SaleField> = useDraft(
@@ -106,7 +106,7 @@ export function SaleForm({ sale, start, products, taken }: Props) {
       noValidate
       className="grid items-start gap-6 lg:grid-cols-[minmax(0,1fr)_22rem]"
       onChange={() => setSaved(false)}
-      onSubmit={(event) => draft.send(event, () => save.press(values))}
+      onSubmit={(event) => draft.send(event, () => save.submit(values))}
     >
       <div className="grid gap-6">
         <Part title={t("form.what")}>
@@ -119,7 +119,7 @@ export function SaleForm({ sale, start, products, taken }: Props) {
                 )}
                 {products.map(({ id, name, price }) => (
                   <option key={id} value={id}>
-                    {`${name} (${formatMoney(price, language())})`}
+                    {`${name} (${formatMoney(price, locale())})`}
                   </option>
                 ))}
               </select>
@@ -143,7 +143,7 @@ export function SaleForm({ sale, start, products, taken }: Props) {
               hint={
                 plan.price === null
                   ? t("form.price_hint")
-                  : t("form.price_read", { price: formatMoney(plan.price, language()) })
+                  : t("form.price_read", { price: formatMoney(plan.price, locale()) })
               }
             >
               {(input) => <input {...input} inputMode="decimal" autoComplete="off" />}
@@ -158,7 +158,7 @@ export function SaleForm({ sale, start, products, taken }: Props) {
         </Part>
         <Part title={t("form.when")}>
           <p className="text-sm text-soft">
-            {t("form.zone", { zone: zoneName(scene.zone, plan.startsMs ?? now, language()) })}
+            {t("form.zone", { zone: zoneName(scene.zone, plan.startsMs ?? now, locale()) })}
           </p>
           <div className="grid gap-5 sm:grid-cols-2">
             {(["startsAt", "endsAt"] as const).map((name) => (
@@ -230,7 +230,7 @@ export function SaleForm({ sale, start, products, taken }: Props) {
       <aside className="grid gap-5 lg:sticky lg:top-6">
         <Part title={t("plan.title")}>
           <ul className="grid list-disc gap-2 ps-5 marker:text-soft">
-            {planWords({ ...plan, listPrice, status: sale?.status ?? null }, now, t, language()).map(
+            {planWords({ ...plan, listPrice, status: sale?.status ?? null }, now, t, locale()).map(
               (words) => (
                 <li key={words}>{words}</li>
               ),

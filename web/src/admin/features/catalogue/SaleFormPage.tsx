@@ -1,10 +1,10 @@
 // A new sale, a copy of an old one, or one that is edited: what the form needs is fetched here.
 
 import { Link, useSearch } from "wouter";
-import { Notice, Unloaded } from "../../../components/Notice";
-import { language } from "../../../lib/i18n";
-import { useServerNow } from "../../../lib/moment";
-import { useTitle } from "../../../lib/title";
+import { LoadError, Notice } from "../../../components/Notices";
+import { locale } from "../../../lib/i18n";
+import { useServerNow } from "../../../lib/useServerTime";
+import { useTitle } from "../../../lib/useTitle";
 import { Controls } from "../../components/Controls";
 import { PageHead } from "../../components/Frame";
 import { SaleHead } from "../../components/SaleHead";
@@ -30,12 +30,12 @@ export function SaleFormPage({ id }: { id?: string }) {
     return <div className="skeleton h-96" aria-busy="true" />;
   }
   if (needsSale && sale.data === undefined) {
-    return <Unloaded error={sale.error} onRetry={() => void sale.refetch()} />;
+    return <LoadError error={sale.error} onRetry={() => void sale.refetch()} />;
   }
   if (products.data === undefined) {
-    return <Unloaded error={products.error} onRetry={() => void products.refetch()} />;
+    return <LoadError error={products.error} onRetry={() => void products.refetch()} />;
   }
-  const scene = { zone: localZone(), language: language(), nowMs: now, currency: null, sale: null };
+  const scene = { zone: localZone(), locale: locale(), nowMs: now, currency: null, sale: null };
   const taken = slugs.data ?? new Set<string>();
 
   if (!isNew && sale.data !== undefined) {

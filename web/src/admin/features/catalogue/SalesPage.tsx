@@ -2,14 +2,14 @@
 
 import type { ReactNode } from "react";
 import { Link } from "wouter";
-import { More } from "../../../components/More";
-import { Unloaded } from "../../../components/Notice";
+import { LoadMore } from "../../../components/LoadMore";
+import { LoadError } from "../../../components/Notices";
 import type { Sale } from "../../../lib/api";
-import { language } from "../../../lib/i18n";
-import { useServerNow } from "../../../lib/moment";
+import { locale } from "../../../lib/i18n";
 import { formatMoney } from "../../../lib/money";
-import { clockFace, formatPeriod } from "../../../lib/time";
-import { useTitle } from "../../../lib/title";
+import { formatCountdown, formatPeriod } from "../../../lib/time";
+import { useServerNow } from "../../../lib/useServerTime";
+import { useTitle } from "../../../lib/useTitle";
 import { PageHead } from "../../components/Frame";
 import { Status } from "../../components/SaleHead";
 import { Stock } from "../../components/Stock";
@@ -31,7 +31,8 @@ export function SalesPage() {
   useTitle(t("nav.sales"));
   const now = useServerNow();
   const current = useCurrentSales();
-  const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useSalePages();
+  const pages = useSalePages();
+  const { data, error, refetch } = pages;
   const sales = merged([...(current.data ?? []), ...(data?.pages.flatMap((page) => page.items) ?? [])]);
   const isLoading = (current.data === undefined || data === undefined) && !current.error && !error;
   const isUnloaded = current.data === undefined && data === undefined;
@@ -46,7 +47,7 @@ export function SalesPage() {
         )}
       </PageHead>
       {isLoading && <Loading />}
-      {!isLoading && isUnloaded && <Unloaded error={error ?? current.error} onRetry={() => void refetch()} />}
+      {!isLoading && isUnloaded && <LoadError error={error ?? current.error} onRetry={refetch} />}
       {isFirst && <FirstSteps />}
       {!isLoading &&
         GROUPS.map(({ title, has, first }) => {
@@ -63,9 +64,7 @@ export function SalesPage() {
             </section>
           );
         })}
-      {hasNextPage && (
-        <More text={t("list.more")} isLoading={isFetchingNextPage} onMore={() => void fetchNextPage()} />
-      )}
+      <LoadMore query={pages} text={t("list.more")} />
     </>
   );
 }
@@ -91,7 +90,7 @@ function Row({ sale, now }: { sale: Sale; now: number }) {
           </Link>
         </h3>
         <p className="truncate text-sm text-soft">
-          {formatMoney(sale.price, language())} · <bdi>/s/{sale.slug}</bdi>
+          {formatMoney(sale.price, locale())} · <bdi>/s/{sale.slug}</bdi>
         </p>
       </div>
       <div>
@@ -100,7 +99,7 @@ function Row({ sale, now }: { sale: Sale; now: number }) {
       <Stock sale={sale} />
       <p className="text-sm">
         <When sale={sale} now={now} />
-        <span className="block text-soft">{formatPeriod(sale.startsAt, sale.endsAt, language())}</span>
+        <span className="block text-soft">{formatPeriod(sale.startsAt, sale.endsAt, locale())}</span>
       </p>
       <p className="flex flex-wrap gap-x-4 text-sm">
         {LINKS.map(({ text, href }) => (
@@ -131,10 +130,10 @@ function When({ sale, now }: { sale: Sale; now: number }) {
   const leftMs = Date.parse(isUpcoming ? sale.startsAt : sale.endsAt) - now;
   // Figures that change each second are for what is near.
   if (leftMs > 86_400_000) {
-    const time = inTime(leftMs / 1000, language());
+    const time = inTime(leftMs / 1000, locale());
     return t(isUpcoming ? "catalogue.starts" : "catalogue.ends", { time });
   }
-  const time = clockFace(leftMs, language());
+  const time = formatCountdown(leftMs, locale());
   return (
     <span className="tabular-nums">
       {t(isUpcoming ? "catalogue.starts_in" : "catalogue.ends_in", { time })}

@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
-import { fill } from "../../../lib/i18n";
+import { formatText } from "../../../lib/i18n";
 import en from "../../texts/en/catalogue.json";
 import { inTime, lasting, type Plan, planWords } from "./planWords";
 
 const NOW = Date.parse("2026-11-24T09:00:00Z");
-const tell = (key: string, values = {}) => fill(en[key as keyof typeof en], values, "en");
+const tell = (key: string, values = {}) => formatText(en[key as keyof typeof en], values, "en");
 
 function plan(change: Partial<Plan> = {}): Plan {
   return {

@@ -2,7 +2,7 @@
 
 import type { Sale } from "../../../lib/api";
 import { formatMoney, type Money, percentOff } from "../../../lib/money";
-import { formatShort, roughlyIn } from "../../../lib/time";
+import { formatDateTime, formatRoughDuration } from "../../../lib/time";
 import type { AdminKey } from "../../lib/texts";
 import type { Read } from "./saleDraft";
 
@@ -18,26 +18,24 @@ const UNITS = [
 ] as const;
 
 /** How long, in the two largest units that it fills: `1 day, 3 hours`. */
-export function lasting(seconds: number, language: string): string {
+export function lasting(seconds: number, locale: string): string {
   const first = UNITS.findIndex(([, length]) => seconds >= length);
   if (first < 0)
-    return new Intl.NumberFormat(language, { style: "unit", unit: "second", unitDisplay: "long" }).format(0);
+    return new Intl.NumberFormat(locale, { style: "unit", unit: "second", unitDisplay: "long" }).format(0);
   let left = seconds;
   const parts = UNITS.slice(first, first + 2).flatMap(([unit, length]) => {
     const amount = Math.floor(left / length);
     left -= amount * length;
-    const words = new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "long" }).format(
-      amount,
-    );
+    const words = new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "long" }).format(amount);
     return amount === 0 ? [] : [words];
   });
-  return new Intl.ListFormat(language, { type: "conjunction" }).format(parts);
+  return new Intl.ListFormat(locale, { type: "conjunction" }).format(parts);
 }
 
 /** How long until then: `in 3 days`. */
-export function inTime(seconds: number, language: string): string {
+export function inTime(seconds: number, locale: string): string {
   const [unit, length] = UNITS.find(([, length]) => seconds >= length * 1.5) ?? UNITS[3];
-  return new Intl.RelativeTimeFormat(language, { numeric: "always" }).format(
+  return new Intl.RelativeTimeFormat(locale, { numeric: "always" }).format(
     Math.round(seconds / length),
     unit,
   );
@@ -49,11 +47,11 @@ export interface Plan extends Read {
 }
 
 /** A sentence for each thing that is known by now. */
-export function planWords(plan: Plan, nowMs: number, tell: Tell, language: string): string[] {
+export function planWords(plan: Plan, nowMs: number, tell: Tell, locale: string): string[] {
   return [
-    ...whenWords(plan, nowMs, tell, language),
-    ...whatWords(plan, tell, language),
-    ...howWords(plan, tell, language),
+    ...whenWords(plan, nowMs, tell, locale),
+    ...whatWords(plan, tell, locale),
+    ...howWords(plan, tell, locale),
   ];
 }
 
@@ -61,27 +59,25 @@ function whenWords(
   { startsMs, endsMs, fifo, status }: Plan,
   nowMs: number,
   tell: Tell,
-  language: string,
+  locale: string,
 ): string[] {
   if (startsMs === null || endsMs === null || endsMs <= startsMs) return [];
-  const date = formatShort(new Date(startsMs).toISOString(), language);
-  const time = lasting(Math.round((endsMs - startsMs) / 1000), language);
+  const date = formatDateTime(new Date(startsMs).toISOString(), locale);
+  const time = lasting(Math.round((endsMs - startsMs) / 1000), locale);
   const isNew = status === null || status === "upcoming";
   const said: string[] = [];
   if (startsMs > nowMs) {
-    said.push(tell("plan.opens", { in: inTime((startsMs - nowMs) / 1000, language), date, time }));
+    said.push(tell("plan.opens", { in: inTime((startsMs - nowMs) / 1000, locale), date, time }));
   } else if (endsMs > nowMs) {
     // In whole minutes: words that change each second are no words.
     const leftS = Math.ceil((endsMs - nowMs) / 1000);
-    const left = lasting(leftS < 60 ? leftS : leftS - (leftS % 60), language);
+    const left = lasting(leftS < 60 ? leftS : leftS - (leftS % 60), locale);
     said.push(isNew ? tell("plan.opens_now", { time: left }) : tell("plan.opened", { date, time, left }));
   }
   const beforeS = fifo?.lineOpensSecondsBefore ?? 0;
   if (startsMs > nowMs && beforeS > 0) {
     const isOpen = startsMs - beforeS * 1000 <= nowMs;
-    said.push(
-      isOpen ? tell("plan.line_now") : tell("plan.line_before", { time: lasting(beforeS, language) }),
-    );
+    said.push(isOpen ? tell("plan.line_now") : tell("plan.line_before", { time: lasting(beforeS, locale) }));
   }
   return said;
 }
@@ -89,34 +85,34 @@ function whenWords(
 function whatWords(
   { price, listPrice, quantity, limitPerBuyer, holdS }: Plan,
   tell: Tell,
-  language: string,
+  locale: string,
 ): string[] {
   const said: string[] = [];
   if (quantity !== null && quantity > 0 && price !== null) {
     const off = listPrice === null ? 0 : percentOff(price, listPrice);
-    const money = formatMoney(price, language);
+    const money = formatMoney(price, locale);
     said.push(
       tell(off > 0 ? "plan.units_off" : "plan.units", { count: quantity, price: money, percent: off }),
     );
   }
   if (limitPerBuyer !== null && limitPerBuyer > 0) said.push(tell("plan.limit", { count: limitPerBuyer }));
   if (holdS === 0) said.push(tell("plan.at_once"));
-  else if (holdS !== null) said.push(tell("plan.hold", { time: lasting(holdS, language) }));
+  else if (holdS !== null) said.push(tell("plan.hold", { time: lasting(holdS, locale) }));
   return said;
 }
 
-function howWords({ fifo }: Plan, tell: Tell, language: string): string[] {
+function howWords({ fifo }: Plan, tell: Tell, locale: string): string[] {
   if (fifo === null) return [tell("plan.open")];
   const said: string[] = [];
   if (fifo.perSecond !== null && fifo.perSecond > 0) {
-    const time = roughlyIn(LINE_LEN / fifo.perSecond, language);
+    const time = formatRoughDuration(LINE_LEN / fifo.perSecond, locale);
     said.push(tell("plan.pace", { count: fifo.perSecond, line: LINE_LEN, time }));
   }
   if (fifo.checkoutSeconds !== null && fifo.checkoutSeconds > 0) {
-    said.push(tell("plan.checkout", { time: lasting(fifo.checkoutSeconds, language) }));
+    said.push(tell("plan.checkout", { time: lasting(fifo.checkoutSeconds, locale) }));
   }
   if (fifo.extensionSeconds !== null && fifo.extensionSeconds > 0) {
-    said.push(tell("plan.extension", { time: lasting(fifo.extensionSeconds, language) }));
+    said.push(tell("plan.extension", { time: lasting(fifo.extensionSeconds, locale) }));
   }
   return said;
 }

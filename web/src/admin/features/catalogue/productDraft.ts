@@ -14,12 +14,12 @@ const DESCRIPTION_LEN_MAX = 10_000;
 const CATEGORY_LEN_MAX = 100;
 const URL_LEN_MAX = 2_000;
 
-export function valuesOf(product: Product | null, currency: string, language: string): ProductValues {
+export function valuesOf(product: Product | null, currency: string, locale: string): ProductValues {
   if (product === null) return { name: "", description: "", price: "", currency, category: "", imageUrl: "" };
   return {
     name: product.name,
     description: product.description,
-    price: typedPrice(product.price, language),
+    price: typedPrice(product.price, locale),
     currency: product.price.currency,
     category: product.category ?? "",
     imageUrl: product.imageUrl ?? "",
@@ -32,7 +32,7 @@ export function isAddress(text: string): boolean {
   return /^\/(?![/\\])/.test(text) || /^https?:\/\/[\p{L}\p{N}]/iu.test(text);
 }
 
-export function check(values: ProductValues, language: string): Wrongs<ProductField> {
+export function check(values: ProductValues, locale: string): Wrongs<ProductField> {
   const wrongs: Wrongs<ProductField> = {};
   const name = values.name.trim();
   if (name === "") wrongs.name = { key: "form.required" };
@@ -42,7 +42,7 @@ export function check(values: ProductValues, language: string): Wrongs<ProductFi
     wrongs.description = { key: "form.too_long", values: { most: DESCRIPTION_LEN_MAX } };
   }
   if (values.price.trim() === "") wrongs.price = { key: "form.required" };
-  else if (parsePrice(values.price, values.currency, language) === null)
+  else if (parsePrice(values.price, values.currency, locale) === null)
     wrongs.price = { key: "form.price_wrong" };
   if (lengthOf(values.category.trim()) > CATEGORY_LEN_MAX) {
     wrongs.category = { key: "form.too_long", values: { most: CATEGORY_LEN_MAX } };
@@ -53,8 +53,8 @@ export function check(values: ProductValues, language: string): Wrongs<ProductFi
 }
 
 /** The form as the server takes it. Only for values that `check` finds nothing wrong with. */
-export function bodyOf(values: ProductValues, language: string): NewProduct {
-  const amount = parsePrice(values.price, values.currency, language);
+export function bodyOf(values: ProductValues, locale: string): NewProduct {
+  const amount = parsePrice(values.price, values.currency, locale);
   if (amount === null) throw new Error("unchecked");
   return {
     name: values.name.trim(),
@@ -66,9 +66,9 @@ export function bodyOf(values: ProductValues, language: string): NewProduct {
 }
 
 /** What is different from the product. */
-export function editOf(values: ProductValues, product: Product, language: string): Partial<NewProduct> {
-  const before = bodyOf(valuesOf(product, "", language), language);
-  const changed = Object.entries(bodyOf(values, language)).filter(
+export function editOf(values: ProductValues, product: Product, locale: string): Partial<NewProduct> {
+  const before = bodyOf(valuesOf(product, "", locale), locale);
+  const changed = Object.entries(bodyOf(values, locale)).filter(
     ([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name as keyof NewProduct]),
   );
   return Object.fromEntries(changed);

@@ -2,27 +2,28 @@
 // one can have.
 
 import type { components } from "../../../api/schema";
-import { ask, client, type Sale } from "../../../lib/api";
-import { insist, isPassing, Refused } from "../../../lib/problem";
+import { client, type Sale, unwrapReply } from "../../../lib/api";
+import { ApiError } from "../../../lib/errors";
+import { isTransient, retryTransient } from "../../../lib/retry";
 import type { AdminSale } from "../../lib/queries";
 
 type NewSale = components["schemas"]["NewSale"];
 type SaleEdit = components["schemas"]["SaleEdit"];
 
 export async function editSale(id: string, body: SaleEdit): Promise<AdminSale> {
-  return insist(() =>
-    ask(client.PATCH("/api/v1/admin/flash-sales/{id}", { params: { path: { id } }, body })),
+  return retryTransient(() =>
+    unwrapReply(client.PATCH("/api/v1/admin/flash-sales/{id}", { params: { path: { id } }, body })),
   );
 }
 
 export async function makeSale(body: NewSale): Promise<AdminSale | Sale> {
   let isRepeated = false;
-  return insist(async () => {
+  return retryTransient(async () => {
     try {
-      return await ask(client.POST("/api/v1/admin/flash-sales", { body }));
+      return await unwrapReply(client.POST("/api/v1/admin/flash-sales", { body }));
     } catch (error) {
-      if (isRepeated && error instanceof Refused && error.code === "slug_taken") {
-        const known = await ask(
+      if (isRepeated && error instanceof ApiError && error.code === "slug_taken") {
+        const known = await unwrapReply(
           client.GET("/api/v1/flash-sales/{id}", {
             params: { path: { id: body.slug ?? "" } },
             cache: "no-store",
@@ -31,7 +32,7 @@ export async function makeSale(body: NewSale): Promise<AdminSale | Sale> {
         // The first try has made it, and only its reply got lost.
         if (isThis(known, body)) return known;
       }
-      isRepeated ||= isPassing(error);
+      isRepeated ||= isTransient(error);
       throw error;
     }
   });

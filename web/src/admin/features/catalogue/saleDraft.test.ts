@@ -49,7 +49,7 @@ function sale(change: Partial<AdminSale> = {}): AdminSale {
 }
 
 function scene(change: Partial<Scene> = {}): Scene {
-  return { zone: "Europe/Berlin", language: "en", nowMs: NOW, currency: "EUR", sale: null, ...change };
+  return { zone: "Europe/Berlin", locale: "en", nowMs: NOW, currency: "EUR", sale: null, ...change };
 }
 
 test("a new sale lacks only what nobody can guess", () => {

@@ -38,7 +38,7 @@ const LINE_OPENS_S_MAX = 4_294_967_295;
 /** Where and when a form is filled in, and for what. */
 export interface Scene {
   zone: string;
-  language: string;
+  locale: string;
   nowMs: number;
   /** Of the product that is chosen; `null` while none is. */
   currency: string | null;
@@ -74,7 +74,7 @@ export function valuesOf(sale: AdminSale, scene: Scene): SaleValues {
   return {
     productId: sale.product.id,
     slug: sale.slug,
-    price: typedPrice(sale.price, scene.language),
+    price: typedPrice(sale.price, scene.locale),
     quantity: String(sale.quantity),
     limitPerBuyer: String(sale.limitPerBuyer),
     startsAt: wallClock(Date.parse(sale.startsAt), scene.zone),
@@ -127,7 +127,7 @@ export interface Read {
 }
 
 export function read(values: SaleValues, scene: Scene): Read {
-  const amount = scene.currency === null ? null : parsePrice(values.price, scene.currency, scene.language);
+  const amount = scene.currency === null ? null : parsePrice(values.price, scene.currency, scene.locale);
   const isFifo = values.admission === "fifo";
   return {
     price: amount === null || scene.currency === null ? null : { amount, currency: scene.currency },

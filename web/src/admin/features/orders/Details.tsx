@@ -1,7 +1,7 @@
 // One order unfolded below its row: what it is, what became of it and when, and where the ledger tells it.
 
 import { Link } from "wouter";
-import { language } from "../../../lib/i18n";
+import { locale } from "../../../lib/i18n";
 import { formatMoney } from "../../../lib/money";
 import { formatExact } from "../../lib/moments";
 import type { AdminOrder } from "../../lib/recordQueries";
@@ -9,7 +9,7 @@ import { t } from "../../lib/texts";
 
 export function Details({ order, onRefund }: { order: AdminOrder; onRefund: () => void }) {
   const ledger = `/admin/sales/${order.flashSaleId}/ledger`;
-  const price = formatMoney(order.unitPrice, language());
+  const price = formatMoney(order.unitPrice, locale());
   return (
     <div className="grid gap-5 py-2 md:grid-cols-2">
       <dl className="facts">
@@ -23,7 +23,7 @@ export function Details({ order, onRefund }: { order: AdminOrder; onRefund: () =
         </dd>
         <dt>{t("orders.total")}</dt>
         <dd>
-          {t("orders.sum", { count: order.quantity, price, total: formatMoney(order.total, language()) })}
+          {t("orders.sum", { count: order.quantity, price, total: formatMoney(order.total, locale()) })}
         </dd>
       </dl>
       <div className="grid content-start gap-4">
@@ -60,7 +60,7 @@ function History({ order }: { order: AdminOrder }) {
         <li key={text} className="grid">
           <span>{text}</span>
           <time dateTime={at} className="text-sm text-soft">
-            {formatExact(at, language())}
+            {formatExact(at, locale())}
           </time>
         </li>
       ))}

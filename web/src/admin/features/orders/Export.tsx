@@ -1,13 +1,13 @@
 // Saves all orders that the filters let pass as a table for a spreadsheet.
 
-import { Failure } from "../../../components/Notice";
-import { useDeed } from "../../../lib/deed";
+import { ErrorNotice } from "../../../components/Notices";
+import { useSubmitOnce } from "../../../lib/useSubmitOnce";
 import { download } from "../../lib/download";
 import { type OrderFilters, orderQuery } from "../../lib/recordFilters";
 import { t } from "../../lib/texts";
 
 export function Export({ filters }: { filters: OrderFilters }) {
-  const save = useDeed({
+  const save = useSubmitOnce({
     mutationFn: () => {
       const query = new URLSearchParams(Object.entries(orderQuery(filters)));
       const day = new Date().toISOString().slice(0, 10);
@@ -20,11 +20,11 @@ export function Export({ filters }: { filters: OrderFilters }) {
         type="button"
         className="button button-quiet"
         aria-disabled={save.isPending}
-        onClick={() => save.press()}
+        onClick={() => save.submit()}
       >
         {save.isPending ? t("orders.exporting") : t("orders.export")}
       </button>
-      <Failure error={save.error} />
+      <ErrorNotice error={save.error} />
     </div>
   );
 }

@@ -1,11 +1,11 @@
 // Orders of all sales, or of one: found by a search and filters that live in the address, saved as a table, refunded.
 
 import { useState } from "react";
-import { Failure, Unloaded } from "../../../components/Notice";
+import { ErrorNotice, LoadError } from "../../../components/Notices";
 import type { Order } from "../../../lib/api";
-import { language } from "../../../lib/i18n";
+import { locale } from "../../../lib/i18n";
 import { formatMoney } from "../../../lib/money";
-import { useTitle } from "../../../lib/title";
+import { useTitle } from "../../../lib/useTitle";
 import { ChoiceField, DayField, SearchField } from "../../components/FilterFields";
 import { PageHead } from "../../components/Frame";
 import { OfSale } from "../../components/OfSale";
@@ -45,34 +45,20 @@ function OfAllSales() {
 function Orders({ saleId }: { saleId?: string }) {
   const [shown, change] = useFilters(ORDER_FILTERS);
   const filters = saleId === undefined ? shown : { ...shown, sale: saleId };
-  const {
-    data,
-    error,
-    isPending,
-    isPlaceholderData,
-    refetch,
-    hasNextPage,
-    fetchNextPage,
-    isFetchingNextPage,
-  } = useAdminOrders(filters);
+  const query = useAdminOrders(filters);
+  const { data, error, isPending, isPlaceholderData, refetch } = query;
   const orders = data?.pages.flatMap((page) => page.items) ?? [];
   return (
     <>
       <Fields filters={shown} change={change} hasSales={saleId === undefined} />
       <Export filters={filters} />
       {isPending && <div className="skeleton h-64" aria-busy="true" />}
-      {!isPending && data === undefined && <Unloaded error={error} onRetry={() => void refetch()} />}
+      {!isPending && data === undefined && <LoadError error={error} onRetry={() => void refetch()} />}
       {data && (
         <>
-          <Failure error={error} />
+          <ErrorNotice error={error} />
           <List orders={orders} isStale={isPlaceholderData} hasSales={saleId === undefined} />
-          <Pager
-            count={orders.length}
-            none={t("orders.none")}
-            hasMore={hasNextPage}
-            isLoading={isFetchingNextPage}
-            onMore={() => void fetchNextPage()}
-          />
+          <Pager count={orders.length} none={t("orders.none")} query={query} />
         </>
       )}
     </>
@@ -154,19 +140,19 @@ function List({ orders, isStale, hasSales }: ListProps) {
     {
       key: "made",
       name: t("orders.made"),
-      cell: (order) => <time dateTime={order.createdAt}>{formatExact(order.createdAt, language())}</time>,
+      cell: (order) => <time dateTime={order.createdAt}>{formatExact(order.createdAt, locale())}</time>,
     },
     {
       key: "units",
       name: t("orders.units"),
       isFigure: true,
-      cell: (order) => new Intl.NumberFormat(language()).format(order.quantity),
+      cell: (order) => new Intl.NumberFormat(locale()).format(order.quantity),
     },
     {
       key: "total",
       name: t("orders.total"),
       isFigure: true,
-      cell: (order) => formatMoney(order.total, language()),
+      cell: (order) => formatMoney(order.total, locale()),
     },
     { key: "status", name: t("orders.status"), cell: (order) => <Status status={order.status} /> },
     {

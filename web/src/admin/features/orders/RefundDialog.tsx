@@ -2,13 +2,14 @@
 
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useId, useRef, useState } from "react";
-import { Failure, Notice } from "../../../components/Notice";
-import { ask, client } from "../../../lib/api";
-import { useDeed } from "../../../lib/deed";
-import { language } from "../../../lib/i18n";
-import { intents } from "../../../lib/intents";
+import { ErrorNotice, Notice } from "../../../components/Notices";
+import { client, unwrapReply } from "../../../lib/api";
+import { ApiError } from "../../../lib/errors";
+import { locale } from "../../../lib/i18n";
+import { idempotencyKeys } from "../../../lib/idempotencyKeys";
 import { formatMoney } from "../../../lib/money";
-import { insist, Refused } from "../../../lib/problem";
+import { retryTransient } from "../../../lib/retry";
+import { useSubmitOnce } from "../../../lib/useSubmitOnce";
 import { isolate } from "../../lib/names";
 import { type AdminOrder, rememberRefund } from "../../lib/recordQueries";
 import { type AdminKey, t } from "../../lib/texts";
@@ -28,23 +29,23 @@ export function RefundDialog({ order, onClose }: { order: AdminOrder; onClose: (
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
   const [isRestocked, setRestocked] = useState(true);
-  const [isInsisting, setInsisting] = useState(false);
+  const [isRetrying, setRetrying] = useState(false);
   useEffect(() => dialog.current?.showModal(), []);
-  const refund = useDeed({
+  const refund = useSubmitOnce({
     mutationFn: async () => {
       const intent = `refund:${order.id}:${isRestocked}`;
-      const key = intents.keyOf(intent);
-      const refunded = await insist(
+      const key = idempotencyKeys.keyFor(intent);
+      const refunded = await retryTransient(
         () =>
-          ask(
+          unwrapReply(
             client.POST("/api/v1/admin/orders/{id}/refund", {
               body: { restock: isRestocked },
               params: { path: { id: order.id }, header: { "Idempotency-Key": key } },
             }),
           ),
-        { onRetry: () => setInsisting(true) },
+        { onRetry: () => setRetrying(true) },
       );
-      intents.settle(intent);
+      idempotencyKeys.release(intent);
       return refunded;
     },
     onSuccess: (refunded) => {
@@ -52,9 +53,9 @@ export function RefundDialog({ order, onClose }: { order: AdminOrder; onClose: (
       dialog.current?.close();
     },
     onError: () => void queries.invalidateQueries({ queryKey: ["own", "admin", "orders"] }),
-    onSettled: () => setInsisting(false),
+    onSettled: () => setRetrying(false),
   });
-  const total = formatMoney(order.total, language());
+  const total = formatMoney(order.total, locale());
   const who = isolate(order.buyer.email ?? order.buyer.id);
   return (
     // While it is under way the answer is waited for: closing would not undo it.
@@ -69,7 +70,7 @@ export function RefundDialog({ order, onClose }: { order: AdminOrder; onClose: (
         className="grid gap-5"
         onSubmit={(event) => {
           event.preventDefault();
-          refund.press();
+          refund.submit();
         }}
       >
         <h2 id={`${id}-title`} className="text-2xl">
@@ -91,8 +92,8 @@ export function RefundDialog({ order, onClose }: { order: AdminOrder; onClose: (
             </label>
           ))}
         </fieldset>
-        <p role="status" className={isInsisting ? "" : "sr-only"}>
-          {isInsisting && t("orders.refund.insisting")}
+        <p role="status" className={isRetrying ? "" : "sr-only"}>
+          {isRetrying && t("orders.refund.insisting")}
         </p>
         <Refusal error={refund.error} />
         <div className="flex flex-wrap gap-3">
@@ -114,7 +115,7 @@ export function RefundDialog({ order, onClose }: { order: AdminOrder; onClose: (
 }
 
 function Refusal({ error }: { error: unknown }) {
-  const key = error instanceof Refused ? REFUSALS[error.code] : undefined;
-  if (key === undefined) return <Failure error={error} />;
+  const key = error instanceof ApiError ? REFUSALS[error.code] : undefined;
+  if (key === undefined) return <ErrorNotice error={error} />;
   return <Notice urgent>{t(key)}</Notice>;
 }

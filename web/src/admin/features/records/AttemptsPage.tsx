@@ -1,7 +1,7 @@
 // Every request to buy, accepted or refused. In a flood refusals are counted by second; a row says which of the two it is.
 
-import { Failure, Notice, Unloaded } from "../../../components/Notice";
-import { language } from "../../../lib/i18n";
+import { ErrorNotice, LoadError, Notice } from "../../../components/Notices";
+import { locale } from "../../../lib/i18n";
 import { ChoiceField } from "../../components/FilterFields";
 import { OfSale } from "../../components/OfSale";
 import { Pager } from "../../components/Pager";
@@ -24,16 +24,8 @@ export function AttemptsPage({ id }: { id: string }) {
 
 function Attempts({ id }: { id: string }) {
   const [filters, change] = useFilters(ATTEMPT_FILTERS);
-  const {
-    data,
-    error,
-    isPending,
-    isPlaceholderData,
-    refetch,
-    hasNextPage,
-    fetchNextPage,
-    isFetchingNextPage,
-  } = useAttempts(id, filters);
+  const query = useAttempts(id, filters);
+  const { data, error, isPending, isPlaceholderData, refetch } = query;
   const attempts = data?.pages.flatMap((page) => page.items) ?? [];
   const countedOnly = data?.pages[0]?.countedOnly ?? 0;
   const word = (value: string) => {
@@ -57,7 +49,7 @@ function Attempts({ id }: { id: string }) {
         />
       </search>
       {isPending && <div className="skeleton h-64" aria-busy="true" />}
-      {!isPending && data === undefined && <Unloaded error={error} onRetry={() => void refetch()} />}
+      {!isPending && data === undefined && <LoadError error={error} onRetry={() => void refetch()} />}
       {countedOnly > 0 && (
         <div className="pb-6">
           <Notice>{t("attempts.counted", { count: countedOnly })}</Notice>
@@ -65,7 +57,7 @@ function Attempts({ id }: { id: string }) {
       )}
       {data && (
         <>
-          <Failure error={error} />
+          <ErrorNotice error={error} />
           {attempts.length > 0 && (
             <Table
               caption={t("attempts.title")}
@@ -75,13 +67,7 @@ function Attempts({ id }: { id: string }) {
               isStale={isPlaceholderData}
             />
           )}
-          <Pager
-            count={attempts.length}
-            none={t("attempts.none")}
-            hasMore={hasNextPage}
-            isLoading={isFetchingNextPage}
-            onMore={() => void fetchNextPage()}
-          />
+          <Pager count={attempts.length} none={t("attempts.none")} query={query} />
         </>
       )}
     </>
@@ -94,7 +80,7 @@ function columns(): Column<Attempt>[] {
     {
       key: "at",
       name: t("attempts.at"),
-      cell: ({ at }) => <time dateTime={at}>{formatExact(at, language())}</time>,
+      cell: ({ at }) => <time dateTime={at}>{formatExact(at, locale())}</time>,
     },
     {
       key: "buyer",
@@ -119,7 +105,7 @@ function columns(): Column<Attempt>[] {
       key: "count",
       name: t("attempts.count"),
       isFigure: true,
-      cell: ({ count }) => new Intl.NumberFormat(language()).format(count),
+      cell: ({ count }) => new Intl.NumberFormat(locale()).format(count),
     },
   ];
 }

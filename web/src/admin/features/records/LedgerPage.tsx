@@ -2,9 +2,9 @@
 // on demand. It follows a sale that runs.
 
 import { type FormEvent, useEffect, useId, useRef, useState } from "react";
-import { Failure, Unloaded } from "../../../components/Notice";
+import { ErrorNotice, LoadError } from "../../../components/Notices";
 import type { Sale } from "../../../lib/api";
-import { language } from "../../../lib/i18n";
+import { locale } from "../../../lib/i18n";
 import { formatMoney } from "../../../lib/money";
 import { ChoiceField, SearchField } from "../../components/FilterFields";
 import { OfSale } from "../../components/OfSale";
@@ -31,16 +31,8 @@ function Ledger({ sale }: { sale: Sale }) {
   // Where new events appear: at the newest end, unless it was left for an earlier event.
   const isAtEnd = filters.order !== "asc" && filters.seq === "";
   const isLive = isAtEnd && !isOver;
-  const {
-    data,
-    error,
-    isPending,
-    isPlaceholderData,
-    refetch,
-    hasNextPage,
-    fetchNextPage,
-    isFetchingNextPage,
-  } = useLedger(sale.id, filters, isLive);
+  const query = useLedger(sale.id, filters, isLive);
+  const { data, error, isPending, isPlaceholderData, refetch } = query;
   const seen = useRef(sale.version);
   useEffect(() => {
     // Also after the end something may happen: holds run out, orders are refunded.
@@ -57,22 +49,16 @@ function Ledger({ sale }: { sale: Sale }) {
         {isLive && t("ledger.live")}
       </p>
       {isPending && <div className="skeleton h-64" aria-busy="true" />}
-      {!isPending && data === undefined && <Unloaded error={error} onRetry={() => void refetch()} />}
+      {!isPending && data === undefined && <LoadError error={error} onRetry={() => void refetch()} />}
       {data && (
         <>
-          <Failure error={error} />
+          <ErrorNotice error={error} />
           <ol aria-label={t("ledger.title")} aria-busy={isPlaceholderData} className="timeline">
             {events.map((event) => (
               <Entry key={event.seq} event={event} person={people.get(event.buyerId ?? "")} />
             ))}
           </ol>
-          <Pager
-            count={events.length}
-            none={t("ledger.none")}
-            hasMore={hasNextPage}
-            isLoading={isFetchingNextPage}
-            onMore={() => void fetchNextPage()}
-          />
+          <Pager count={events.length} none={t("ledger.none")} query={query} />
         </>
       )}
     </>
@@ -144,14 +130,14 @@ function Jump({ seq, onJump }: { seq: string; onJump: (seq: string) => void }) {
 function Entry({ event, person }: { event: LedgerEvent; person: Person | undefined }) {
   const { key, values } = sentence(event, {
     who: event.buyerId ? nameOf(event.buyerId, person) : "",
-    time: (iso) => formatBeside(iso, event.at, language()),
-    money: (price) => formatMoney(price, language()),
+    time: (iso) => formatBeside(iso, event.at, locale()),
+    money: (price) => formatMoney(price, locale()),
   });
   return (
     <li data-seq={event.seq} data-kind={event.kind}>
       <p className="flex flex-wrap gap-x-3 text-sm text-soft tabular-nums">
         <span>{t("ledger.number", { count: event.seq })}</span>
-        <time dateTime={event.at}>{formatExact(event.at, language())}</time>
+        <time dateTime={event.at}>{formatExact(event.at, locale())}</time>
       </p>
       <p className="[overflow-wrap:anywhere]">{t(key, values)}</p>
       <details>

@@ -1,9 +1,9 @@
 // Who stands in line, in its order; where one buyer stands; and whether a receipt that somebody shows is genuine.
 
 import { useState } from "react";
-import { Failure, Unloaded } from "../../../components/Notice";
+import { ErrorNotice, LoadError } from "../../../components/Notices";
 import type { Sale } from "../../../lib/api";
-import { language } from "../../../lib/i18n";
+import { locale } from "../../../lib/i18n";
 import { SearchField } from "../../components/FilterFields";
 import { OfSale } from "../../components/OfSale";
 import { Pager } from "../../components/Pager";
@@ -33,19 +33,11 @@ export function LinePage({ id }: { id: string }) {
 function Line({ sale }: { sale: Sale }) {
   const [{ buyer }, change] = useFilters(FILTERS);
   const [search] = useState(() => (text: string, isOngoing: boolean) => change({ buyer: text }, isOngoing));
-  const {
-    data,
-    error,
-    isPending,
-    isPlaceholderData,
-    refetch,
-    hasNextPage,
-    fetchNextPage,
-    isFetchingNextPage,
-  } = useLine(sale.id, buyer);
+  const query = useLine(sale.id, buyer);
+  const { data, error, isPending, isPlaceholderData, refetch } = query;
   const members = data?.pages.flatMap((page) => page.items) ?? [];
   // Where the whole line is shown, its own count is newer than the sale's.
-  const isWhole = data !== undefined && !hasNextPage && buyer === "" && !isPlaceholderData;
+  const isWhole = data !== undefined && !query.hasNextPage && buyer === "" && !isPlaceholderData;
   const waiting = isWhole ? members.filter(({ position }) => position).length : sale.waiting;
   return (
     <section aria-label={t("line.title")} className="min-w-0">
@@ -54,10 +46,10 @@ function Line({ sale }: { sale: Sale }) {
         <SearchField label={t("line.search")} hint={t("line.search_hint")} value={buyer} onSearch={search} />
       </search>
       {isPending && <div className="skeleton h-64" aria-busy="true" />}
-      {!isPending && data === undefined && <Unloaded error={error} onRetry={() => void refetch()} />}
+      {!isPending && data === undefined && <LoadError error={error} onRetry={() => void refetch()} />}
       {data && (
         <>
-          <Failure error={error} />
+          <ErrorNotice error={error} />
           {members.length > 0 && (
             <Table
               caption={t("line.title")}
@@ -70,9 +62,7 @@ function Line({ sale }: { sale: Sale }) {
           <Pager
             count={members.length}
             none={buyer === "" ? t("line.none") : t("line.not_in_line")}
-            hasMore={hasNextPage}
-            isLoading={isFetchingNextPage}
-            onMore={() => void fetchNextPage()}
+            query={query}
           />
         </>
       )}
@@ -81,7 +71,7 @@ function Line({ sale }: { sale: Sale }) {
 }
 
 function columns(sale: Sale): Column<Member>[] {
-  const number = new Intl.NumberFormat(language());
+  const number = new Intl.NumberFormat(locale());
   return [
     { key: "ticket", name: t("line.ticket"), cell: ({ ticket }) => number.format(ticket) },
     { key: "buyer", name: t("line.buyer"), cell: ({ buyer }) => <Who buyer={buyer} /> },
@@ -97,7 +87,7 @@ function columns(sale: Sale): Column<Member>[] {
       cell: ({ admittedUntil }) =>
         admittedUntil ? (
           <span className="font-semibold text-good">
-            {t("line.admitted_until", { time: formatBeside(admittedUntil, sale.serverTime, language()) })}
+            {t("line.admitted_until", { time: formatBeside(admittedUntil, sale.serverTime, locale()) })}
           </span>
         ) : (
           t("line.waits")

@@ -1,8 +1,8 @@
 // Settles an argument about a place: support types what the buyer shows, and is told whether this shop made it.
 
 import { type FormEvent, useId, useState } from "react";
-import { Failure } from "../../../components/Notice";
-import { useDeed } from "../../../lib/deed";
+import { ErrorNotice } from "../../../components/Notices";
+import { useSubmitOnce } from "../../../lib/useSubmitOnce";
 import { isolate } from "../../lib/names";
 import { checkReceipt } from "../../lib/recordQueries";
 import { t } from "../../lib/texts";
@@ -15,7 +15,7 @@ interface Verdict {
 export function ReceiptCheck({ saleId }: { saleId: string }) {
   const id = useId();
   const [verdict, setVerdict] = useState<Verdict | null>(null);
-  const check = useDeed<void, { buyer: string; receipt: string }>({
+  const check = useSubmitOnce<void, { buyer: string; receipt: string }>({
     mutationFn: async ({ buyer, receipt }) => {
       setVerdict(null);
       const { genuine, ticket } = await checkReceipt(saleId, buyer, receipt);
@@ -26,7 +26,7 @@ export function ReceiptCheck({ saleId }: { saleId: string }) {
     event.preventDefault();
     const values = new FormData(event.currentTarget);
     const text = (name: string) => String(values.get(name) ?? "").trim();
-    check.press({ buyer: text("buyer"), receipt: text("receipt") });
+    check.submit({ buyer: text("buyer"), receipt: text("receipt") });
   };
   return (
     <section aria-labelledby={`${id}-title`} className="grid gap-4 rounded-xl border border-line bg-card p-5">
@@ -58,7 +58,7 @@ export function ReceiptCheck({ saleId }: { saleId: string }) {
         </button>
       </form>
       <div role="status">{verdict && <Told verdict={verdict} />}</div>
-      <Failure error={check.error} />
+      <ErrorNotice error={check.error} />
     </section>
   );
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { fill } from "../../../lib/i18n";
+import { formatText } from "../../../lib/i18n";
 import { isolate, nameOf } from "../../lib/names";
 import type { LedgerEvent } from "../../lib/recordQueries";
 import en from "../../texts/en/records.json";
@@ -13,7 +13,7 @@ const order = { orderId: "o", quantity: 2 };
 
 function said(event: Partial<LedgerEvent> & { kind: Kind }): string {
   const { key, values } = sentence({ seq: 9, at: until, buyerId: "b", ...event }, words);
-  return fill((en as Record<string, string | object>)[key] as string, values, "en");
+  return formatText((en as Record<string, string | object>)[key] as string, values, "en");
 }
 
 test("every kind of the schema has a sentence, and every way in which it can happen another one", () => {

@@ -1,0 +1,23 @@
+import { expect, test } from "vitest";
+import type { Place, Sale } from "./api";
+import { addJitter, placePollMs, salePollMs } from "./pollInterval";
+
+const START = Date.parse("2026-11-27T09:00:00.000Z");
+const upcoming = { status: "upcoming", startsAt: "2026-11-27T09:00:00.000Z" } as Sale;
+
+const place = (change: Partial<Place> = {}) =>
+  ({ ahead: 2, status: "waiting", estimatedWaitSeconds: 10, ...change }) as Place;
+
+test("the nearer the front of the line or the start, the more often a page polls", () => {
+  const intervals = [
+    place({ status: "admitted" }),
+    place(),
+    place({ ahead: 100, estimatedWaitSeconds: 600 }),
+    place({ ahead: 2_000, estimatedWaitSeconds: 600 }),
+    place({ ahead: 50_000, estimatedWaitSeconds: 6_000 }),
+  ].map(placePollMs);
+  expect(intervals).toEqual([1_000, 1_000, 3_000, 8_000, 20_000]);
+  expect(salePollMs(upcoming, START - 10_000)).toBe(1_000);
+  expect(salePollMs(upcoming, START - 3_600_000)).toBe(30_000);
+  expect([addJitter(1_000, 0), addJitter(1_000, 1)]).toEqual([900, 1_100]);
+});
