@@ -3,6 +3,7 @@
 
 import createClient from "openapi-fetch";
 import type { components, paths } from "../api/schema";
+import { syncClock } from "./clock";
 import { connection, trackConnection } from "./connection";
 import { ApiError, NetworkError, SessionEndedError } from "./errors";
 import { accessToken, renewToken } from "./session";
@@ -52,4 +53,16 @@ export async function unwrapReply<T>(request: Promise<ApiReply<T>>): Promise<Non
     throw new SessionEndedError();
   }
   throw new ApiError(response, typeof error === "object" && error !== null ? error : {});
+}
+
+/** Like `unwrapReply`, and adds the `serverTime` of the reply to the clock. */
+export async function unwrapTimedReply<T>(
+  request: Promise<ApiReply<T>>,
+  getServerTime: (data: NonNullable<T>) => string | undefined,
+  sentMs = performance.now(),
+): Promise<NonNullable<T>> {
+  const data = await unwrapReply(request);
+  const date = (await request).response.headers.get("date");
+  syncClock(getServerTime(data) ?? "", date, sentMs, performance.now());
+  return data;
 }

@@ -1,8 +1,8 @@
 // One sale, by its id or its slug.
 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { client, type Sale, unwrapReply } from "./api";
-import { serverNow, syncClock } from "./clock";
+import { client, type Sale, unwrapTimedReply } from "./api";
+import { serverNow } from "./clock";
 import { pickNewerSale } from "./live/freshness";
 import { useIsLive } from "./live/liveState";
 import { addJitter, salePollMs } from "./pollInterval";
@@ -17,9 +17,7 @@ async function fetchSale(id: string): Promise<Sale> {
   const sentMs = isFirstRequest ? 0 : performance.now();
   isFirstRequest = false;
   const request = client.GET("/api/v1/flash-sales/{id}", { params: { path: { id } }, cache });
-  const sale = await unwrapReply(request);
-  syncClock(sale.serverTime, (await request).response.headers.get("date"), sentMs, performance.now());
-  return sale;
+  return unwrapTimedReply(request, (sale) => sale.serverTime, sentMs);
 }
 
 /** `isStatic` is for components that show only what does not change, such as the name of the product: they do not poll. */

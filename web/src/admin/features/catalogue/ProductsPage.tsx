@@ -5,30 +5,31 @@ import { Link } from "wouter";
 import { LoadMore } from "../../../components/LoadMore";
 import { LoadError } from "../../../components/Notices";
 import { ProductImage } from "../../../components/ProductImage";
+import type { Product } from "../../../lib/api";
 import { locale } from "../../../lib/i18n";
 import { formatMoney } from "../../../lib/money";
 import { useTitle } from "../../../lib/useTitle";
-import { PageHead } from "../../components/Frame";
-import { type Product, useProductPages } from "../../lib/queries";
+import { PageHeader } from "../../components/PageHeader";
 import { t } from "../../lib/texts";
-import { DeleteProduct } from "./DeleteProduct";
+import { DeleteProductDialog } from "./DeleteProductDialog";
+import { useProductPages } from "./queries";
 
 export function ProductsPage() {
   useTitle(t("nav.products"));
-  const pages = useProductPages();
-  const { data, error, isPending, refetch } = pages;
+  const query = useProductPages();
+  const { data, error, isPending, refetch } = query;
   const [deleted, setDeleted] = useState<Product | null>(null);
-  const [said, setSaid] = useState("");
+  const [result, setResult] = useState("");
   const products = data?.pages.flatMap((page) => page.items) ?? [];
   return (
     <>
-      <PageHead title={t("nav.products")}>
+      <PageHeader title={t("nav.products")}>
         <Link href="/admin/products/new" className="button button-main">
           {t("product.new")}
         </Link>
-      </PageHead>
-      <p role="status" className={said === "" ? "sr-only" : "pb-4 text-good"}>
-        {said}
+      </PageHeader>
+      <p role="status" className={result === "" ? "sr-only" : "pb-4 text-good"}>
+        {result}
       </p>
       {isPending && <div className="skeleton h-64" aria-busy="true" />}
       {!isPending && data === undefined && <LoadError error={error} onRetry={refetch} />}
@@ -38,17 +39,17 @@ export function ProductsPage() {
       {products.length > 0 && (
         <ul className="divide-y divide-line rounded-xl border border-line bg-card">
           {products.map((product) => (
-            <Row key={product.id} product={product} onDelete={() => setDeleted(product)} />
+            <ProductRow key={product.id} product={product} onDelete={() => setDeleted(product)} />
           ))}
         </ul>
       )}
-      <LoadMore query={pages} text={t("list.more")} />
+      <LoadMore query={query} text={t("list.more")} />
       {deleted !== null && (
-        <DeleteProduct
+        <DeleteProductDialog
           product={deleted}
           onCancel={() => setDeleted(null)}
           onDone={() => {
-            setSaid(t("product.deleted", { name: deleted.name }));
+            setResult(t("product.deleted", { name: deleted.name }));
             setDeleted(null);
           }}
         />
@@ -57,7 +58,7 @@ export function ProductsPage() {
   );
 }
 
-function Row({ product, onDelete }: { product: Product; onDelete: () => void }) {
+function ProductRow({ product, onDelete }: { product: Product; onDelete: () => void }) {
   const { id, name } = product;
   return (
     <li className="grid grid-cols-[4rem_minmax(0,1fr)] items-center gap-x-4 gap-y-2 px-4 py-3 sm:px-5 md:grid-cols-[4rem_minmax(0,1fr)_8rem_auto] md:gap-x-6">

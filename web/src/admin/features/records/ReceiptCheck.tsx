@@ -1,20 +1,20 @@
-// Settles an argument about a place: support types what the buyer shows, and is told whether this shop made it.
+// Checks whether this shop issued a receipt to a buyer.
 
 import { type FormEvent, useId, useState } from "react";
 import { ErrorNotice } from "../../../components/Notices";
 import { useSubmitOnce } from "../../../lib/useSubmitOnce";
-import { isolate } from "../../lib/names";
-import { checkReceipt } from "../../lib/recordQueries";
+import { isolateText } from "../../lib/buyerName";
 import { t } from "../../lib/texts";
+import { checkReceipt } from "./queries";
 
-interface Verdict {
+interface ReceiptVerdict {
   buyer: string;
   ticket: number | null;
 }
 
 export function ReceiptCheck({ saleId }: { saleId: string }) {
   const id = useId();
-  const [verdict, setVerdict] = useState<Verdict | null>(null);
+  const [verdict, setVerdict] = useState<ReceiptVerdict | null>(null);
   const check = useSubmitOnce<void, { buyer: string; receipt: string }>({
     mutationFn: async ({ buyer, receipt }) => {
       setVerdict(null);
@@ -57,13 +57,13 @@ export function ReceiptCheck({ saleId }: { saleId: string }) {
           {check.isPending ? t("line.receipt.asking") : t("line.receipt.check")}
         </button>
       </form>
-      <div role="status">{verdict && <Told verdict={verdict} />}</div>
+      <div role="status">{verdict && <VerdictNotice verdict={verdict} />}</div>
       <ErrorNotice error={check.error} />
     </section>
   );
 }
 
-function Told({ verdict: { buyer, ticket } }: { verdict: Verdict }) {
+function VerdictNotice({ verdict: { buyer, ticket } }: { verdict: ReceiptVerdict }) {
   const isGenuine = ticket !== null;
   return (
     <p
@@ -71,8 +71,8 @@ function Told({ verdict: { buyer, ticket } }: { verdict: Verdict }) {
       className={`rounded-lg border-s-4 px-4 py-3 [overflow-wrap:anywhere] ${isGenuine ? "border-good" : "border-mark bg-warn"}`}
     >
       {isGenuine
-        ? t("line.receipt.genuine", { ticket, who: isolate(buyer) })
-        : t("line.receipt.forged", { who: isolate(buyer) })}
+        ? t("line.receipt.genuine", { ticket, who: isolateText(buyer) })
+        : t("line.receipt.forged", { who: isolateText(buyer) })}
     </p>
   );
 }
