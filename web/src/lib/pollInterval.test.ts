@@ -1,12 +1,9 @@
 import { expect, test } from "vitest";
-import type { Place, Sale } from "./api";
 import { addJitter, placePollMs, salePollMs } from "./pollInterval";
+import { makePlace as place, makeSale as sale } from "./testFixtures";
 
 const START = Date.parse("2026-11-27T09:00:00.000Z");
-const upcoming = { status: "upcoming", startsAt: "2026-11-27T09:00:00.000Z" } as Sale;
-
-const place = (change: Partial<Place> = {}) =>
-  ({ ahead: 2, status: "waiting", estimatedWaitSeconds: 10, ...change }) as Place;
+const upcoming = sale({ status: "upcoming" });
 
 test("the nearer the front of the line or the start, the more often a page polls", () => {
   const intervals = [

@@ -2,7 +2,7 @@
 
 import type { Sale } from "./api";
 
-export function isSaleOver(sale: Pick<Sale, "status"> | undefined): boolean {
+export function isSaleOver(sale: Pick<Sale, "status"> | null | undefined): boolean {
   return sale?.status === "ended" || sale?.status === "closed";
 }
 

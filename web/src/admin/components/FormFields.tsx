@@ -77,6 +77,10 @@ export function Field<F extends string>({
   );
 }
 
+export function NumberField<F extends string>(props: Omit<FieldProps<F>, "children">) {
+  return <Field {...props}>{(input) => <input {...input} inputMode="numeric" autoComplete="off" />}</Field>;
+}
+
 interface RadioProps<F extends string> {
   draft: FormDraft<F>;
   name: F;

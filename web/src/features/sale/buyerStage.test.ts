@@ -1,63 +1,8 @@
 import { expect, test } from "vitest";
-import type { Order, Place, Sale } from "../../lib/api";
+import { makeOrder as order, makePlace as place, makeSale as sale } from "../../lib/testFixtures";
 import { getBuyerStage, stageKey } from "./buyerStage";
 
 const START = Date.parse("2026-11-27T09:00:00.000Z");
-
-function sale(change: Partial<Sale> = {}): Sale {
-  return {
-    id: "s",
-    slug: "lamp",
-    product: { id: "p", name: "Lamp", description: "" },
-    price: { amount: 4900, currency: "EUR" },
-    listPrice: { amount: 12900, currency: "EUR" },
-    quantity: 10,
-    available: 10,
-    held: 0,
-    sold: 0,
-    availability: "available",
-    status: "active",
-    startsAt: "2026-11-27T09:00:00.000Z",
-    endsAt: "2026-11-27T10:00:00.000Z",
-    limitPerBuyer: 1,
-    admission: { type: "fifo", perSecond: 5, checkoutSeconds: 120, lineOpensSecondsBefore: 60 },
-    waiting: 0,
-    serverTime: "2026-11-27T09:00:00.000Z",
-    version: 1,
-    ...change,
-  };
-}
-
-function order(status: Order["status"], change: Partial<Order> = {}): Order {
-  const money = { amount: 4900, currency: "EUR" };
-  const at = "2026-11-27T09:00:00.000Z";
-  return {
-    id: `o-${status}`,
-    flashSaleId: "s",
-    status,
-    quantity: 1,
-    unitPrice: money,
-    total: money,
-    createdAt: at,
-    updatedAt: at,
-    expiresAt: at,
-    ...change,
-  };
-}
-
-function place(change: Partial<Place> = {}): Place {
-  return {
-    flashSaleId: "s",
-    ticket: 7,
-    position: 3,
-    ahead: 2,
-    status: "waiting",
-    availability: "available",
-    estimatedWaitSeconds: 10,
-    receipt: "7-x",
-    ...change,
-  };
-}
 
 const kind = (...args: Parameters<typeof getBuyerStage>) => getBuyerStage(...args).kind;
 

@@ -1,22 +1,10 @@
 import { expect, test } from "vitest";
 import type { Place } from "../../lib/api";
+import { makePlace } from "../../lib/testFixtures";
 import { getExtensionState } from "./turnExtension";
 
-function place(change: Partial<Place> = {}): Place {
-  return {
-    flashSaleId: "s",
-    ticket: 7,
-    position: 0,
-    ahead: 0,
-    status: "admitted",
-    admittedUntil: "2026-11-27T09:01:00.000Z",
-    extensionSeconds: 600,
-    availability: "all_held",
-    estimatedWaitSeconds: 0,
-    receipt: "7-x",
-    ...change,
-  };
-}
+const place = (change: Partial<Place> = {}) =>
+  makePlace({ status: "admitted", position: 0, ahead: 0, extensionSeconds: 600, ...change });
 
 test("the extension is offered to an admitted buyer, and only where the sale has one", () => {
   expect(getExtensionState(place(), null)).toEqual({ kind: "offered", seconds: 600 });

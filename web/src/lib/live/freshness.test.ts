@@ -1,23 +1,9 @@
 import { expect, test } from "vitest";
-import type { Place } from "../api";
+import { makePlace as place } from "../testFixtures";
 import { fetchFresh, isOlder, markChanged, mergePlace } from "./freshness";
 
 const AT = "2026-11-27T09:00:00.000Z";
 const LATER = "2026-11-27T09:00:01.000Z";
-
-function place(change: Partial<Place> = {}): Place {
-  return {
-    flashSaleId: "s",
-    ticket: 7,
-    position: 3,
-    ahead: 2,
-    status: "waiting",
-    availability: "available",
-    estimatedWaitSeconds: 10,
-    receipt: "7-x",
-    ...change,
-  };
-}
 
 test("the version decides, and with equal versions the time", () => {
   expect(isOlder({ version: 4, serverTime: LATER }, { version: 5, serverTime: AT })).toBe(true);

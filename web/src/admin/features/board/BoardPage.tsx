@@ -146,20 +146,17 @@ function describeLine(sale: AdminSale, now: number): string {
 function CurrentFigures({ overview, live }: { overview: Overview; live: Series | undefined }) {
   const { sale } = overview;
   const hasLine = sale.admission.type === "fifo";
-  const perSecond = (count: "joined" | "admitted" | "ordered" | "confirmed" | "refused") =>
-    live === undefined ? "…" : formatRate(recentRate(live, count, RATE_STEPS), locale());
+  const number = (count: number) => t("board.number", { count });
+  const perSecond = (count: "joined" | "admitted" | "ordered" | "confirmed" | "refused") => ({
+    value: live === undefined ? "…" : formatRate(recentRate(live, count, RATE_STEPS), locale()),
+    note: t("board.now.window"),
+  });
   return (
     <Panel title={t("board.stock.title", { count: sale.quantity })}>
       <StockBar sale={sale} />
       <div className="mt-6 border-t border-line pt-5">
         <FigureList>
-          {hasLine && (
-            <Figure
-              name={t("board.now.waiting")}
-              value={t("board.number", { count: sale.waiting })}
-              testId="waiting"
-            />
-          )}
+          {hasLine && <Figure name={t("board.now.waiting")} value={number(sale.waiting)} testId="waiting" />}
           <Figure
             name={t("board.now.revenue")}
             value={formatMoney(overview.revenue, locale())}
@@ -167,26 +164,16 @@ function CurrentFigures({ overview, live }: { overview: Overview; live: Series |
           />
           <Figure
             name={t("board.now.last_minute")}
-            value={t("board.number", { count: overview.ordersLastMinute })}
+            value={number(overview.ordersLastMinute)}
             testId="last-minute"
           />
+          {hasLine && <Figure name={t("board.now.joins")} {...perSecond("joined")} />}
           {hasLine && (
-            <Figure name={t("board.now.joins")} value={perSecond("joined")} note={t("board.now.window")} />
+            <Figure name={t("board.now.admissions")} {...perSecond("admitted")} note={admissionRate(sale)} />
           )}
-          {hasLine && (
-            <Figure
-              name={t("board.now.admissions")}
-              value={perSecond("admitted")}
-              note={admissionRate(sale)}
-            />
-          )}
-          <Figure name={t("board.now.orders")} value={perSecond("ordered")} note={t("board.now.window")} />
-          <Figure
-            name={t("board.now.payments")}
-            value={perSecond("confirmed")}
-            note={t("board.now.window")}
-          />
-          <Figure name={t("board.now.refusals")} value={perSecond("refused")} note={t("board.now.window")} />
+          <Figure name={t("board.now.orders")} {...perSecond("ordered")} />
+          <Figure name={t("board.now.payments")} {...perSecond("confirmed")} />
+          <Figure name={t("board.now.refusals")} {...perSecond("refused")} />
         </FigureList>
       </div>
     </Panel>

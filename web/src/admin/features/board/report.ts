@@ -65,65 +65,55 @@ export function buildReport(summary: Summary): Report {
   };
 }
 
-function unitsGroup(summary: Summary): ReportGroup {
-  const { sale, orders, revenue } = summary;
+function unitsGroup({ sale, orders, revenue, buyers }: Summary): ReportGroup {
   const refunded = orders.find(({ status }) => status === "refunded");
+  const refunds = refunded && {
+    count: refunded.orders,
+    total: formatMoney(refunded.total, locale()),
+  };
+  const sold = t("summary.sold.of", { sold: sale.sold, all: sale.quantity });
   return {
     title: t("summary.sold.title"),
     rows: [
-      {
-        name: t("summary.sold.units"),
-        value: t("summary.sold.of", { sold: sale.sold, all: sale.quantity }),
-        testId: "sold",
-      },
+      { name: t("summary.sold.units"), value: sold, testId: "sold" },
       { name: t("summary.sold.through"), value: formatShare(sale.sold, sale.quantity), testId: "through" },
       { name: t("summary.sold.revenue"), value: formatMoney(revenue, locale()), testId: "revenue" },
       { name: t("summary.sold.price"), value: formatMoney(sale.price, locale()) },
-      { name: t("summary.sold.buyers"), value: count(summary.buyers), testId: "buyers" },
+      { name: t("summary.sold.buyers"), value: count(buyers), testId: "buyers" },
       {
         name: t("summary.sold.refunds"),
-        value:
-          refunded === undefined
-            ? count(0)
-            : t("summary.sold.refunds_of", {
-                count: refunded.orders,
-                total: formatMoney(refunded.total, locale()),
-              }),
+        value: refunds ? t("summary.sold.refunds_of", refunds) : count(0),
         testId: "refunds",
       },
     ],
   };
 }
 
-function speedGroup(summary: Summary): ReportGroup {
-  const { sale, takenAt, soldOutAt, ordersPeak, joinsPeak } = summary;
+function speedGroup({ sale, takenAt, soldOutAt, ordersPeak, joinsPeak }: Summary): ReportGroup {
+  const startMs = Date.parse(sale.startsAt);
   const sinceStart = (at: string | null | undefined) =>
-    at == null
-      ? t("summary.speed.never")
-      : formatDuration(Math.max(0, Date.parse(at) - Date.parse(sale.startsAt)), locale());
-  const describePeak = (peak: { at: string; count: number } | null | undefined) =>
-    peak == null
-      ? null
-      : t("summary.speed.peak", {
-          count: peak.count,
-          time: formatAxisTime(Date.parse(peak.at), 0, locale()),
-        });
-  const rows: ReportRow[] = [
-    { name: t("summary.speed.taken"), value: sinceStart(takenAt), testId: "taken" },
-    { name: t("summary.speed.sold_out"), value: sinceStart(soldOutAt), testId: "sold-out" },
-  ];
-  const [orders, joins] = [describePeak(ordersPeak), describePeak(joinsPeak)];
-  if (orders !== null) rows.push({ name: t("summary.speed.orders"), value: orders, testId: "orders-peak" });
-  if (joins !== null) rows.push({ name: t("summary.speed.joins"), value: joins, testId: "joins-peak" });
-  return { title: t("summary.speed.title"), rows };
+    at == null ? t("summary.speed.never") : formatDuration(Math.max(0, Date.parse(at) - startMs), locale());
+  const peakRow = (name: string, testId: string, peak: Summary["ordersPeak"]): ReportRow[] => {
+    if (peak == null) return [];
+    const time = formatAxisTime(Date.parse(peak.at), 0, locale());
+    return [{ name, value: t("summary.speed.peak", { count: peak.count, time }), testId }];
+  };
+  return {
+    title: t("summary.speed.title"),
+    rows: [
+      { name: t("summary.speed.taken"), value: sinceStart(takenAt), testId: "taken" },
+      { name: t("summary.speed.sold_out"), value: sinceStart(soldOutAt), testId: "sold-out" },
+      ...peakRow(t("summary.speed.orders"), "orders-peak", ordersPeak),
+      ...peakRow(t("summary.speed.joins"), "joins-peak", joinsPeak),
+    ],
+  };
 }
 
 function funnelGroup({ sale, totals }: Summary): ReportGroup {
   const hasLine = sale.admission.type === "fifo";
-  const held = sale.payment === "none" ? [] : (["ordered"] as const);
   const steps = [
     ...(hasLine ? (["joined", "admitted"] as const) : []),
-    ...held,
+    ...(sale.payment === "none" ? [] : (["ordered"] as const)),
     "confirmed",
     ...(hasLine ? (["left", "lapsed"] as const) : []),
     "expired",

@@ -11,7 +11,7 @@ import { isSaleOver } from "../../../lib/saleStatus";
 import { useServerNow } from "../../../lib/useServerTime";
 import { useSubmitOnce } from "../../../lib/useSubmitOnce";
 import { FormError } from "../../components/FormError";
-import { Field, Fieldset, RadioField } from "../../components/FormFields";
+import { Field, Fieldset, NumberField, RadioField } from "../../components/FormFields";
 import { adminKeys, refreshSales } from "../../lib/adminCache";
 import { type FormDraft, readServerErrors, useDraft } from "../../lib/formDraft";
 import { t } from "../../lib/texts";
@@ -152,12 +152,8 @@ export function SaleForm({ sale, start, products, takenSlugs }: Props) {
             >
               {(input) => <input {...input} inputMode="decimal" autoComplete="off" />}
             </Field>
-            <Field {...fieldProps("quantity")} label={t("form.quantity")}>
-              {(input) => <input {...input} inputMode="numeric" autoComplete="off" />}
-            </Field>
-            <Field {...fieldProps("limitPerBuyer")} label={t("form.limit")}>
-              {(input) => <input {...input} inputMode="numeric" autoComplete="off" />}
-            </Field>
+            <NumberField {...fieldProps("quantity")} label={t("form.quantity")} />
+            <NumberField {...fieldProps("limitPerBuyer")} label={t("form.limit")} />
           </div>
         </Fieldset>
         <Fieldset title={t("form.when")}>
@@ -191,34 +187,26 @@ export function SaleForm({ sale, start, products, takenSlugs }: Props) {
           />
           {values.admission === "fifo" && (
             <div className="grid gap-5 sm:grid-cols-2">
-              <Field
+              <NumberField
                 {...fieldProps("perSecond")}
                 label={t("form.per_second")}
                 hint={t("form.per_second_hint")}
-              >
-                {(input) => <input {...input} inputMode="numeric" autoComplete="off" />}
-              </Field>
-              <Field
+              />
+              <NumberField
                 {...fieldProps("checkoutSeconds")}
                 label={t("form.checkout")}
                 hint={t("form.checkout_hint")}
-              >
-                {(input) => <input {...input} inputMode="numeric" autoComplete="off" />}
-              </Field>
-              <Field
+              />
+              <NumberField
                 {...fieldProps("lineOpensSecondsBefore")}
                 label={t("form.line_opens")}
                 hint={t("form.line_opens_hint")}
-              >
-                {(input) => <input {...input} inputMode="numeric" autoComplete="off" />}
-              </Field>
-              <Field
+              />
+              <NumberField
                 {...fieldProps("extensionSeconds")}
                 label={t("form.extension")}
                 hint={t("form.extension_hint")}
-              >
-                {(input) => <input {...input} inputMode="numeric" autoComplete="off" />}
-              </Field>
+              />
             </div>
           )}
         </Fieldset>
@@ -232,14 +220,12 @@ export function SaleForm({ sale, start, products, takenSlugs }: Props) {
             ]}
           />
           {values.payment !== "none" && (
-            <Field
+            <NumberField
               {...fieldProps("holdSeconds")}
               label={t("form.hold")}
               hint={t("form.hold_hint")}
               className="max-w-xs"
-            >
-              {(input) => <input {...input} inputMode="numeric" autoComplete="off" />}
-            </Field>
+            />
           )}
         </Fieldset>
       </div>
@@ -258,7 +244,7 @@ export function SaleForm({ sale, start, products, takenSlugs }: Props) {
           otherErrors={serverErrors.otherErrors}
           unknownResult={t("form.unsure")}
         />
-        {!(sale && isSaleOver(sale)) && (
+        {!isSaleOver(sale) && (
           <button type="submit" className="button button-main" aria-disabled={save.isPending}>
             {save.isPending ? t("form.saving") : t(sale === null ? "form.announce" : "form.save")}
           </button>
@@ -271,7 +257,7 @@ export function SaleForm({ sale, start, products, takenSlugs }: Props) {
   );
 }
 
-/** An address inside a text that may parseSale the other way. */
+/** Isolates an address inside a text that may read from right to left. */
 function isolateLeftToRight(text: string): string {
   return `\u2066${text}\u2069`;
 }

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import type { AdminSale } from "../../../lib/api";
+import { makeSale } from "../../../lib/testFixtures";
 import {
   copiedSaleValues,
   type FormContext,
@@ -16,21 +17,13 @@ const NOW = Date.parse("2026-11-21T09:00:00.000Z");
 
 function sale(change: Partial<AdminSale> = {}): AdminSale {
   return {
-    id: "s",
-    slug: "lamp",
-    product: { id: "p", name: "Lamp", description: "" },
-    price: { amount: 4900, currency: "EUR" },
-    listPrice: { amount: 12900, currency: "EUR" },
+    ...makeSale(),
     quantity: 100,
     available: 100,
-    held: 0,
-    sold: 0,
     admitted: 0,
-    availability: "available",
     status: "upcoming",
     startsAt: "2026-11-27T09:00:12.345Z",
     endsAt: "2026-11-27T10:00:12.345Z",
-    limitPerBuyer: 1,
     admission: {
       type: "fifo",
       perSecond: 5,
@@ -40,10 +33,7 @@ function sale(change: Partial<AdminSale> = {}): AdminSale {
     },
     holdSeconds: 300,
     payment: "required",
-    waiting: 0,
-    serverTime: "2026-11-21T09:00:00.000Z",
     createdAt: "2026-11-20T09:00:00.000Z",
-    version: 1,
     ...change,
   };
 }
