@@ -1,5 +1,5 @@
-// Looks at a page as an auditor and as a photographer: no violation of WCAG 2.2 AA that axe can see, nothing wider than the
-// screen, and, where a folder is given in DOORBUSTER_SHOTS, a picture of it at phone and desk width, light and dark.
+// Checks a page in light and dark and in three widths: no violation of WCAG 2.2 AA that axe finds, and nothing wider than the screen.
+// With a folder in DOORBUSTER_SHOTS it also takes screenshots.
 
 import { join } from "node:path";
 import axe from "axe-core";
@@ -17,7 +17,7 @@ declare const window: {
   };
 };
 
-export async function look(page: Page, name: string): Promise<void> {
+export async function checkPage(page: Page, name: string): Promise<void> {
   const before = page.viewportSize();
   for (const scheme of ["light", "dark"] as const) {
     await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
@@ -27,20 +27,22 @@ export async function look(page: Page, name: string): Promise<void> {
       [1280, 800],
     ] as const) {
       await page.setViewportSize({ width, height });
-      const wide = await page.evaluate("document.documentElement.scrollWidth");
-      expect(wide, `${name} is wider than ${width} px`).toBeLessThanOrEqual(width);
+      const scrollWidth = await page.evaluate("document.documentElement.scrollWidth");
+      expect(scrollWidth, `${name} is wider than ${width} px`).toBeLessThanOrEqual(width);
       const folder = process.env.DOORBUSTER_SHOTS;
       if (folder && width > 320) {
         await page.screenshot({ path: join(folder, `${name}-${width}-${scheme}.png`), fullPage: true });
       }
     }
     await page.evaluate(axe.source);
-    const found = await page.evaluate(
+    const result = await page.evaluate(
       (tags) => window.axe.run("html", { runOnly: { type: "tag", values: tags } }),
       RULES,
     );
-    const told = found.violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
-    expect(told, `${name}, ${scheme}`).toEqual([]);
+    const violations = result.violations.map(
+      ({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`,
+    );
+    expect(violations, `${name}, ${scheme}`).toEqual([]);
   }
   await page.emulateMedia({ colorScheme: "light", reducedMotion: "no-preference" });
   if (before) await page.setViewportSize(before);

@@ -1,5 +1,5 @@
-// A real server in a folder of its own, a real browser, and what a merchant does to set a scene. Made anew for each file of
-// journeys; nothing here knows how the pages are built.
+// A server with its own data directory, a browser, and the API calls that set up a test. Each file of journeys starts its own. This
+// module knows the addresses, labels and data attributes of the pages, not their code.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -8,12 +8,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { io, type Socket } from "socket.io-client";
+import { afterAll, beforeAll } from "vitest";
 
 const PASSWORD = "correct horse battery";
 const ADMIN = { email: "boss@example.com", password: PASSWORD };
-const START_MS = 20_000;
+const WAIT_MS_MAX = 20_000;
 
-export interface SaleWish {
+export interface SaleOptions {
   name?: string;
   slug: string;
   quantity?: number;
@@ -24,7 +25,15 @@ export interface SaleWish {
   admission?: object;
 }
 
-export class Shop {
+/** Starts a shop before the tests of a file, and stops it after them. */
+export function startTestShop(...flags: string[]): TestShop {
+  const shop = new TestShop(...flags);
+  beforeAll(() => shop.open());
+  afterAll(() => shop.close());
+  return shop;
+}
+
+export class TestShop {
   readonly #folder = mkdtempSync(join(tmpdir(), "doorbuster-journeys-"));
   #server: ChildProcess | null = null;
   #browser: Browser | null = null;
@@ -32,7 +41,7 @@ export class Shop {
   #port = 0;
   #admin = "";
 
-  /** `flags` are further ones of `doorbuster serve`. */
+  /** `flags` are additional flags of `doorbuster serve`. */
   constructor(...flags: string[]) {
     this.#flags = flags;
   }
@@ -63,7 +72,7 @@ export class Shop {
 
   async startServer(): Promise<void> {
     const binary = process.env.DOORBUSTER_BINARY;
-    if (!binary) throw new Error("DOORBUSTER_BINARY says which server to test");
+    if (!binary) throw new Error("DOORBUSTER_BINARY must name the binary of the server");
     const flags = ["--listen", `127.0.0.1:${this.#port}`, "--metrics-listen", "127.0.0.1:0"];
     const own = ["--data", join(this.#folder, "data"), "--limits", "off", "--drain-grace", "1ms"];
     const admin = ["--admin-email", ADMIN.email, "--admin-password", ADMIN.password];
@@ -71,10 +80,10 @@ export class Shop {
       stdio: ["ignore", "ignore", "inherit"],
     });
     const isReady = async () => (await fetch(`${this.address}/readyz`).catch(() => null))?.ok ?? false;
-    await until(isReady, "the server is ready");
+    await waitUntil(isReady, "the server is ready");
   }
 
-  /** By `SIGKILL` it is as if the machine had failed. */
+  /** `SIGKILL` simulates a failure of the machine. */
   async stopServer(signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<void> {
     const server = this.#server;
     if (server === null || server.exitCode !== null || server.signalCode !== null) return;
@@ -83,13 +92,30 @@ export class Shop {
     await gone;
   }
 
-  /** A browser of its own, as another person has. */
-  async person(options: Parameters<Browser["newContext"]>[0] = {}): Promise<BrowserContext> {
-    if (this.#browser === null) throw new Error("the shop is not open");
+  /** A browser profile of its own, as for another person. */
+  async newBrowser(options: Parameters<Browser["newContext"]>[0] = {}): Promise<BrowserContext> {
+    if (this.#browser === null) throw new Error("the shop is not started");
     return this.#browser.newContext({ baseURL: this.address, locale: "en-GB", ...options });
   }
 
-  // biome-ignore lint/suspicious/noExplicitAny: the scenes take single fields out of replies
+  /** Opens a page signed in as admin. A dialog of the page fails the test: a script in a name could open one. */
+  async openAdminPage(path: string, options: Parameters<Browser["newContext"]>[0] = {}): Promise<Page> {
+    const page = await (await this.newBrowser({ timezoneId: "Europe/Berlin", ...options })).newPage();
+    page.on("dialog", () => {
+      throw new Error("the page ran a script from a name");
+    });
+    // Without the browser's own file dialog, which no test can operate.
+    await page.addInitScript("delete window.showSaveFilePicker");
+    await page.goto(`/sign-in?to=${encodeURIComponent(path)}`);
+    // By name, because labels depend on the language.
+    await page.locator("[name=name]").fill(ADMIN.email);
+    await page.locator("[name=password]").fill(ADMIN.password);
+    await page.locator("[type=submit]").click();
+    await page.waitForURL((url) => url.pathname + url.search === path);
+    return page;
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: tests read single fields of replies
   async call(method: string, path: string, body?: object, token?: string): Promise<any> {
     const response = await fetch(`${this.address}/api/v1${path}`, {
       method,
@@ -104,7 +130,7 @@ export class Shop {
     return text === "" ? null : JSON.parse(text);
   }
 
-  async asAdmin(method: string, path: string, body?: object) {
+  async callAsAdmin(method: string, path: string, body?: object) {
     const call = () => this.call(method, `/admin${path}`, body, this.#admin);
     return call().catch(async (error: Error) => {
       if (!error.message.includes(": 401 ")) throw error;
@@ -113,30 +139,30 @@ export class Shop {
     });
   }
 
-  async sale(wish: SaleWish) {
-    const product = await this.asAdmin("POST", "/products", {
-      name: wish.name ?? "Aurora desk lamp",
+  async createSale(options: SaleOptions) {
+    const product = await this.callAsAdmin("POST", "/products", {
+      name: options.name ?? "Aurora desk lamp",
       description: "A small lamp that looks like the northern sky.",
       price: { amount: 12_900, currency: "EUR" },
       category: "Lighting",
     });
-    const starts = Date.now() + (wish.startsInS ?? -0) * 1000;
-    const sale = await this.asAdmin("POST", "/flash-sales", {
+    const starts = Date.now() + (options.startsInS ?? 0) * 1000;
+    const sale = await this.callAsAdmin("POST", "/flash-sales", {
       productId: product.id,
-      slug: wish.slug,
+      slug: options.slug,
       price: { amount: 4_900, currency: "EUR" },
-      quantity: wish.quantity ?? 10,
+      quantity: options.quantity ?? 10,
       startsAt: new Date(starts).toISOString(),
-      endsAt: new Date(starts + (wish.lastsS ?? 3_600) * 1000).toISOString(),
-      holdSeconds: wish.holdSeconds ?? 300,
-      limitPerBuyer: wish.limitPerBuyer ?? 1,
-      admission: wish.admission ?? { type: "open" },
+      endsAt: new Date(starts + (options.lastsS ?? 3_600) * 1000).toISOString(),
+      holdSeconds: options.holdSeconds ?? 300,
+      limitPerBuyer: options.limitPerBuyer ?? 1,
+      admission: options.admission ?? { type: "open" },
     });
     return sale as { id: string; slug: string };
   }
 
-  /** Somebody else, who needs no browser. */
-  async stranger(username: string) {
+  /** Registers a buyer over the API. */
+  async registerBuyer(username: string) {
     const reply = await this.call("POST", "/auth/register", {
       email: `${username}@example.com`,
       username,
@@ -145,13 +171,13 @@ export class Shop {
     return { token: reply.accessToken as string };
   }
 
-  /** Somebody else, who holds units and has not paid; in a sale with a line once they are admitted. */
-  async holder(flashSaleId: string, username: string, { hasLine = true, quantity = 1 } = {}) {
-    const { token } = await this.stranger(username);
+  /** Registers a buyer who holds units; in a sale with a line, the buyer first waits to be admitted. */
+  async holdUnits(flashSaleId: string, username: string, { hasLine = true, quantity = 1 } = {}) {
+    const { token } = await this.registerBuyer(username);
     if (hasLine) {
       await this.call("POST", "/queue/join", { flashSaleId }, token);
       const place = () => this.call("GET", `/queue/position?flashSaleId=${flashSaleId}`, undefined, token);
-      await until(async () => (await place()).status === "admitted", `${username} is admitted`);
+      await waitUntil(async () => (await place()).status === "admitted", `${username} is admitted`);
     }
     const order = await this.call("POST", "/orders", { flashSaleId, quantity }, token);
     return {
@@ -160,14 +186,14 @@ export class Shop {
     };
   }
 
-  /** How many orders a buyer has who is signed in on this page. */
-  async ordersOf(page: Page): Promise<number> {
+  /** Counts the orders of the buyer who is signed in on this page. */
+  async countOrders(page: Page): Promise<number> {
     const token = await page.evaluate(() => JSON.parse(sessionStorage.getItem("doorbuster.access") ?? ""));
     return (await this.call("GET", "/orders", undefined, token)).items.length;
   }
 
-  /** A tab without a page around it. */
-  async socket(token: string): Promise<Socket> {
+  /** Connects a socket of a buyer, as a further tab would. */
+  async connectSocket(token: string): Promise<Socket> {
     const socket = io(this.address, { auth: { token }, transports: ["websocket"], forceNew: true });
     await new Promise<void>((resolve, reject) => {
       socket.once("connect", resolve);
@@ -177,7 +203,7 @@ export class Shop {
   }
 }
 
-/** Makes an account on the page, coming from wherever `page` is. */
+/** Fills in and sends the registration form, which the page must show. */
 export async function register(page: Page, username: string): Promise<void> {
   await page.getByLabel("E-mail").fill(`${username}@example.com`);
   await page.getByLabel("Username").fill(username);
@@ -191,21 +217,21 @@ export async function signIn(page: Page, username: string): Promise<void> {
   await page.getByRole("button", { name: "Sign in", exact: true }).click();
 }
 
-export async function stage(page: Page, kind: string): Promise<void> {
+export async function waitForStage(page: Page, kind: string): Promise<void> {
   await page.locator(`[data-stage="${kind}"]`).waitFor({ timeout: 20_000 });
 }
 
-export async function order(page: Page, status: string): Promise<void> {
+export async function waitForOrder(page: Page, status: string): Promise<void> {
   await page.locator(`[data-order="${status}"]`).waitFor({ timeout: 20_000 });
 }
 
-/** The page is told what happens, and asks only to be sure. */
-export async function steady(page: Page): Promise<void> {
+/** Waits until the page gets live updates and no longer polls. */
+export async function waitForLive(page: Page): Promise<void> {
   await page.locator('[data-live="steady"]').waitFor({ timeout: 30_000 });
 }
 
-/** What a page asks of the server from now on, without the files of the page itself. */
-export function asked(page: Page): string[] {
+/** Records the API requests of a page from now on. */
+export function recordRequests(page: Page): string[] {
   const paths: string[] = [];
   page.on("request", (request) => {
     const { pathname } = new URL(request.url());
@@ -214,10 +240,10 @@ export function asked(page: Page): string[] {
   return paths;
 }
 
-export async function until(isSo: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const givenUp = Date.now() + START_MS;
-  while (!(await isSo())) {
-    if (Date.now() > givenUp) throw new Error(`waited in vain: ${what}`);
+export async function waitUntil(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const deadline = Date.now() + WAIT_MS_MAX;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`timed out waiting until ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
