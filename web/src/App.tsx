@@ -30,13 +30,13 @@ export function App() {
   return (
     <ErrorBoundary key={locale}>
       <QueryClientProvider client={queryClient}>
-        <Pages />
+        <AppRoutes />
       </QueryClientProvider>
     </ErrorBoundary>
   );
 }
 
-function Pages() {
+function AppRoutes() {
   useClearOwnData();
   useScrollToTop();
   return (
@@ -47,13 +47,13 @@ function Pages() {
         </Suspense>
       </Route>
       <Route>
-        <ShopPages />
+        <ShopRoutes />
       </Route>
     </Switch>
   );
 }
 
-function ShopPages() {
+function ShopRoutes() {
   return (
     <Layout>
       <Switch>

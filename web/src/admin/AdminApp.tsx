@@ -35,12 +35,12 @@ function AdminContent() {
   if (user.role !== "admin") return <AdminRequired user={user} />;
   return (
     <Suspense fallback={<div className="skeleton h-64" aria-busy="true" />}>
-      <Pages />
+      <AdminRoutes />
     </Suspense>
   );
 }
 
-function Pages() {
+function AdminRoutes() {
   return (
     <Switch>
       <Route path="/admin" component={AdminSalesPage} />

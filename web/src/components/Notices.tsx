@@ -1,4 +1,4 @@
-// Boxes that tell the reader of the page what went wrong, or what to know.
+// Boxes with a notice or an error.
 
 import type { ReactNode } from "react";
 import { describeError } from "../lib/errorText";

@@ -1,5 +1,5 @@
-// The text for each problem code that a buyer can get (docs/api.md lists the codes). Any other error is a bug of the page, and its
-// text says so.
+// The text for each problem code that a buyer can get (docs/api.md lists the codes). Any other error is a bug of the page, and has
+// one text with the request id.
 
 import { ApiError, NetworkError, SessionEndedError } from "./errors";
 import type { TextKey } from "./i18n";

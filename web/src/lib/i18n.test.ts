@@ -15,7 +15,7 @@ function textsOf(code: string): Loaded {
   return { ...read(`../texts/${code}.json`), ...Object.fromEntries(admin) };
 }
 
-test("every locale has every text, with the same values in it and all plural forms", () => {
+test("every language has every text, with the same values in it and all plural forms", () => {
   const english = textsOf("en");
   for (const code of Object.keys(LANGUAGES)) {
     const texts = textsOf(code);
@@ -33,18 +33,18 @@ test("every locale has every text, with the same values in it and all plural for
   }
 });
 
-test("the buyer's choice counts first, then what the browser asks for", () => {
+test("the buyer's choice comes first, then the languages of the browser", () => {
   expect(preferredLanguage("de", ["ar"])).toBe("de");
   expect(preferredLanguage(null, ["fr-CA", "ar-EG", "en"])).toBe("ar");
   expect(preferredLanguage("xx", ["fr"])).toBe("en");
 });
 
-test("dates and money follow the region of the reader, texts only the locale", () => {
+test("dates and money follow the region of the reader, texts only the language", () => {
   expect(regionalLocale("en", ["de-DE", "en-GB", "en"])).toBe("en-GB");
   expect(regionalLocale("ar", ["en-GB"])).toBe("ar");
 });
 
-test("numbers and plural forms follow the locale", () => {
+test("numbers and plural forms follow the language", () => {
   expect(formatText({ one: "{count} buyer", other: "{count} buyers" }, { count: 1 }, "en")).toBe("1 buyer");
   expect(formatText({ one: "{count} buyer", other: "{count} buyers" }, { count: 1200 }, "en")).toBe(
     "1,200 buyers",

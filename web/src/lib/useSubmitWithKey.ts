@@ -7,14 +7,14 @@ import { idempotencyKeys } from "./idempotencyKeys";
 import { retryTransient } from "./retry";
 import { useSubmitOnce } from "./useSubmitOnce";
 
-interface Options<T> extends Omit<UseMutationOptions<T, Error, void>, "mutationFn"> {
+interface SubmitOptions<T> extends Omit<UseMutationOptions<T, Error, void>, "mutationFn"> {
   /** Names what the key stands for, with everything that makes it another operation. */
   operation: string;
   send: (key: string) => Promise<T>;
   tries?: number;
 }
 
-export function useSubmitWithKey<T>({ operation, send, tries = 5, ...options }: Options<T>) {
+export function useSubmitWithKey<T>({ operation, send, tries = 5, ...options }: SubmitOptions<T>) {
   const [isRetrying, setRetrying] = useState(false);
   const action = useSubmitOnce<T>({
     ...options,

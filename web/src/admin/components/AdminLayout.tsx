@@ -26,7 +26,7 @@ export function AdminLayout({ children }: { children: ReactNode }) {
         {t("nav.skip")}
       </a>
       <ConnectionBanner />
-      <Header />
+      <AdminHeader />
       <main id="content" tabIndex={-1} className="mx-auto w-full max-w-7xl flex-1 px-4 pt-6 pb-16 sm:px-8">
         <SessionEndNotice />
         {children}
@@ -40,7 +40,7 @@ export function AdminLayout({ children }: { children: ReactNode }) {
   );
 }
 
-function Header() {
+function AdminHeader() {
   const user = useUser();
   const [path] = useLocation();
   return (

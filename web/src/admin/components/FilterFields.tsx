@@ -6,12 +6,12 @@ import type { FilterBinding } from "../lib/useFilters";
 /** A search starts when nothing was typed for this long. */
 const TYPING_PAUSE_MS = 300;
 
-interface FieldProps {
+interface FilterFieldProps {
   filter: FilterBinding;
   label: string;
 }
 
-export function SearchField({ filter, label, hint }: FieldProps & { hint: string }) {
+export function SearchField({ filter, label, hint }: FilterFieldProps & { hint: string }) {
   const { name, value, change } = filter;
   const id = useId();
   const [text, setText] = useState(value);
@@ -57,7 +57,7 @@ export function SearchField({ filter, label, hint }: FieldProps & { hint: string
   );
 }
 
-interface SelectProps extends FieldProps {
+interface SelectProps extends FilterFieldProps {
   options: { value: string; text: string }[];
 }
 
@@ -84,7 +84,7 @@ export function SelectField({ filter, label, options }: SelectProps) {
   );
 }
 
-export function DateField({ filter, label }: FieldProps) {
+export function DateField({ filter, label }: FilterFieldProps) {
   const { name, value, change } = filter;
   const id = useId();
   return (

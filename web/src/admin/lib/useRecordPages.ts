@@ -5,14 +5,14 @@ import { cursorPaging, pageQuery } from "../../lib/pages";
 
 const PAGE_LEN = 50;
 
-interface Options<P> {
+interface PagesOptions<P> {
   queryKey: QueryKey;
   fetchPage: (page: ReturnType<typeof pageQuery>) => Promise<P>;
   /** The interval with one page; `false` does not poll. A poll fetches all shown pages, so more pages poll less often. */
   pollMs: number | false;
 }
 
-export function useRecordPages<P extends { nextCursor?: string | null }>(options: Options<P>) {
+export function useRecordPages<P extends { nextCursor?: string | null }>(options: PagesOptions<P>) {
   const { queryKey, fetchPage, pollMs } = options;
   return useInfiniteQuery({
     queryKey,

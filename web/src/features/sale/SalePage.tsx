@@ -35,7 +35,7 @@ export function SalePage({ slug }: { slug: string }) {
   useUnlockChime();
 
   if (sale === undefined || stage === undefined) {
-    return error === null ? <Loading /> : <LoadError error={error} onRetry={refetch} />;
+    return error === null ? <SaleSkeleton /> : <LoadError error={error} onRetry={refetch} />;
   }
   const isLoaded = !(place.isLoading || orders.isLoading);
   return (
@@ -112,7 +112,7 @@ function SaleFacts({ sale }: { sale: Sale }) {
   );
 }
 
-function Loading() {
+function SaleSkeleton() {
   return (
     <div aria-busy="true" className="grid gap-8 lg:grid-cols-2">
       <p className="sr-only">{t("loading")}</p>

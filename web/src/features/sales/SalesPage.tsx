@@ -18,7 +18,7 @@ export function SalesPage() {
   const now = useServerNow();
   const query = useSales();
   const { data, error, isPending, refetch } = query;
-  if (isPending) return <Loading />;
+  if (isPending) return <SalesSkeleton />;
   if (data === undefined) return <LoadError error={error} onRetry={refetch} />;
   const sales = data.pages.flatMap((page) => page.items);
   return (
@@ -84,7 +84,7 @@ function SaleState({ sale, now }: { sale: Sale; now: number }) {
   return <span className="text-good">{t("sales.available", { count: sale.available })}</span>;
 }
 
-function Loading() {
+function SalesSkeleton() {
   return (
     <div aria-busy="true">
       <p className="sr-only">{t("loading")}</p>

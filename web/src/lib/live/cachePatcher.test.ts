@@ -103,7 +103,7 @@ test("counters and status are patched under the sale's slug, and older messages 
   expect(fetched).toEqual([]);
 });
 
-test("a place moves on and keeps its receipt, and the buyer is admitted", () => {
+test("a place moves on and keeps its receipt until the turn and after it", () => {
   showQuery<Place | null>(PLACE, place);
   patcher.applyPlace(placeMessage({}));
   expect(queries.getQueryData(PLACE)).toMatchObject({ position: 2, ahead: 1, receipt: "7-x" });

@@ -57,7 +57,7 @@ export class CachePatcher {
     };
     const single = this.#queries.getQueryData<Order>(queryKeys.order(message.id));
     if (single) this.#setIfChanged(queryKeys.order(message.id), single, patchOrder(single));
-    const lists = this.#queries.getQueriesData<OrderList>({ queryKey: queryKeys.orders });
+    const lists = this.#queries.getQueriesData<CachedOrders>({ queryKey: queryKeys.orders });
     for (const [key, list] of lists) if (list) this.#setIfChanged(key, list, patchList(list, patchOrder));
     if (isCached && !isChanged) return;
     markChanged(queryKeys.order(message.id));
@@ -128,9 +128,9 @@ export class CachePatcher {
 }
 
 /** The newest orders on the page of a sale, or the pages of all orders. */
-type OrderList = { items: Order[] } | { pages: { items: Order[] }[] };
+type CachedOrders = { items: Order[] } | { pages: { items: Order[] }[] };
 
-function patchList(list: OrderList, patchOrder: (order: Order) => Order): OrderList {
+function patchList(list: CachedOrders, patchOrder: (order: Order) => Order): CachedOrders {
   if ("items" in list) return patchPage(list, patchOrder);
   const pages = list.pages.map((page) => patchPage(page, patchOrder));
   return pages.some((page, index) => page !== list.pages[index]) ? { ...list, pages } : list;

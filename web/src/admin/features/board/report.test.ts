@@ -70,7 +70,7 @@ test("a report has the figures of the summary", () => {
   expect(buildReport(summary).fairness[0]).toContain("12 buyers were let in");
 });
 
-test("before the end, and while units are held, a report says so", () => {
+test("a report is marked as preliminary before the end and while units are held", () => {
   expect(buildReport(summary).soFar).toBe(null);
   expect(buildReport({ ...summary, sale: { ...summary.sale, status: "active" } }).soFar).toContain("So far");
   expect(buildReport({ ...summary, sale: { ...summary.sale, held: 2 } }).soFar).toContain(

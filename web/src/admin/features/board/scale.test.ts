@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { areaPath, formatAxisTime, formatDuration, formatRate, roundUpAxis, scaleY, stepPath } from "./scale";
 
-test("axes end at round numbers that nothing exceeds", () => {
+test("axes end at round numbers that no value exceeds", () => {
   expect([0, 0.3, 1, 1.2, 5, 5.1, 99, 100, 101].map(roundUpAxis)).toEqual([
     1, 0.5, 1, 2, 5, 10, 100, 100, 200,
   ]);

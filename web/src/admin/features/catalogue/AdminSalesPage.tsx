@@ -43,7 +43,7 @@ export function AdminSalesPage() {
           </Link>
         )}
       </PageHeader>
-      {isLoading && <Loading />}
+      {isLoading && <SalesSkeleton />}
       {!isLoading && hasFailed && <LoadError error={error ?? current.error} onRetry={refetch} />}
       {hasNoSales && <FirstSteps />}
       {!isLoading &&
@@ -140,7 +140,7 @@ function SaleTime({ sale, now }: { sale: Sale; now: number }) {
 /** The steps to the first sale, for a shop without sales. */
 function FirstSteps() {
   const products = useProducts();
-  if (products.data === undefined && !products.error) return <Loading />;
+  if (products.data === undefined && !products.error) return <SalesSkeleton />;
   const hasProduct = (products.data?.length ?? 0) > 0;
   return (
     <section className="max-w-2xl rounded-xl border border-line bg-card p-6">
@@ -194,7 +194,7 @@ function FirstStep({ number, title, isDone, children }: StepProps) {
   );
 }
 
-function Loading() {
+function SalesSkeleton() {
   return (
     <div aria-busy="true" className="grid gap-3">
       {["a", "b", "c"].map((row) => (

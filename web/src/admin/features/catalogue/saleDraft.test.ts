@@ -42,13 +42,13 @@ function context(change: Partial<FormContext> = {}): FormContext {
   return { zone: "Europe/Berlin", locale: "en", nowMs: NOW, currency: "EUR", sale: null, ...change };
 }
 
-test("a new sale lacks only what nobody can guess", () => {
+test("a new sale lacks only the values without a default", () => {
   const values = newSaleValues(context());
   expect(values).toMatchObject({ startsAt: "2026-11-22T10:00", endsAt: "2026-11-22T12:00" });
   expect(Object.keys(validateSale(values, context()))).toEqual(["productId", "slug", "price", "quantity"]);
 });
 
-test("an edit sends what was changed and nothing else, to the millisecond", () => {
+test("an edit sends the changed fields only, and keeps moments to the millisecond", () => {
   const one = sale();
   const at = context({ sale: one });
   const begun = saleValues(one, at);
@@ -59,12 +59,12 @@ test("an edit sends what was changed and nothing else, to the millisecond", () =
   });
   expect(saleChanges({ ...begun, payment: "none" }, begun, at)).toEqual({ payment: "none", holdSeconds: 0 });
   expect(saleChanges({ ...begun, admission: "open" }, begun, at)).toEqual({ admission: { type: "open" } });
-  // Somebody else has added units meanwhile: that stays.
+  // Another admin has added units meanwhile; these stay.
   const meanwhile = context({ sale: sale({ quantity: 500 }) });
   expect(saleChanges({ ...begun, slug: "light" }, begun, meanwhile)).toEqual({ slug: "light" });
 });
 
-test("what a line has beside the fields of the form stays when one of them is changed", () => {
+test("settings of the line that the form does not have stay", () => {
   const admission = { ...sale().admission, somethingNew: 30 } as unknown as AdminSale["admission"];
   const one = sale({ admission });
   const at = context({ sale: one });
@@ -74,7 +74,7 @@ test("what a line has beside the fields of the form stays when one of them is ch
   });
 });
 
-test("a copy is made for a time that is to come, under another name", () => {
+test("a copy is in the future and has another slug", () => {
   const past = sale({ startsAt: "2026-07-01T08:00:00.000Z", endsAt: "2026-07-01T11:30:00.000Z" });
   expect(copiedSaleValues(past, "lamp-2", context())).toMatchObject({
     slug: "lamp-2",
@@ -87,7 +87,7 @@ test("a copy is made for a time that is to come, under another name", () => {
   });
 });
 
-test("each figure has its bounds, and a time that the clocks skip is none", () => {
+test("each number has its limits, and a skipped local time is an error", () => {
   const good = { ...saleValues(sale(), context()) };
   const wrong = (change: Partial<typeof good>, at = context()) =>
     Object.keys(validateSale({ ...good, ...change }, at));
@@ -112,7 +112,7 @@ test("each figure has its bounds, and a time that the clocks skip is none", () =
   });
 });
 
-test("once buyers rely on a sale, only what adds to it may change", () => {
+test("once buyers rely on a sale, its terms can only be extended", () => {
   const startMs = Date.parse(sale().startsAt);
   expect(isPromised(sale(), NOW)).toBe(false);
   expect(isPromised(sale(), startMs - 60_000)).toBe(true);
@@ -138,7 +138,7 @@ test("once buyers rely on a sale, only what adds to it may change", () => {
   });
 });
 
-test("the body has the price in the digits of its currency and sells at once without a payment", () => {
+test("the body has the price in minor units, and no hold without a payment", () => {
   const values = { ...saleValues(sale(), context()), price: "4,999", payment: "none" };
   const body = saleBody(values, context({ currency: "JPY" }));
   expect(body).toMatchObject({ price: { amount: 4999, currency: "JPY" }, payment: "none", holdSeconds: 0 });

@@ -25,8 +25,8 @@ export type SaleField =
   | "lineOpensSecondsBefore"
   | "extensionSeconds";
 export type SaleValues = FormValues<SaleField>;
-type NewSale = components["schemas"]["NewSale"];
-type SaleEdit = components["schemas"]["SaleEdit"];
+export type NewSale = components["schemas"]["NewSale"];
+export type SaleEdit = components["schemas"]["SaleEdit"];
 type Fifo = Extract<components["schemas"]["AdmissionJson"], { type: "fifo" }>;
 
 /** The limits of the domain rules. */
@@ -113,7 +113,7 @@ function parseMoment(
   return fromLocalTime(values[name], zone)[0] ?? null;
 }
 
-/** Whether the local time occurs twice, when the clocks go back. The form then means the first one, and says so. */
+/** Whether the local time occurs twice, when the clocks go back. The form then uses the first moment and shows a hint. */
 export function isAmbiguousTime(
   values: SaleValues,
   name: "startsAt" | "endsAt",

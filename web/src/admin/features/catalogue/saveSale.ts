@@ -1,12 +1,9 @@
 // Saves a sale. Both requests are safe to retry: an edit sets values, and a second creation fails because the slug is taken.
 
-import type { components } from "../../../api/schema";
 import { type AdminSale, client, type Sale, unwrapReply } from "../../../lib/api";
 import { ApiError } from "../../../lib/errors";
 import { isTransient, retryTransient } from "../../../lib/retry";
-
-type NewSale = components["schemas"]["NewSale"];
-type SaleEdit = components["schemas"]["SaleEdit"];
+import type { NewSale, SaleEdit } from "./saleDraft";
 
 export async function editSale(id: string, body: SaleEdit): Promise<AdminSale> {
   return retryTransient(() =>

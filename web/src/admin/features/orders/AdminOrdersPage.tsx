@@ -76,7 +76,7 @@ function OrderFilterFields({ filters, isAllSales }: FilterProps) {
           ...STATUSES.map((value) => ({ value, text: t(`orders.status.${value}`) })),
         ]}
       />
-      {isAllSales && <SaleField filter={bind("sale")} />}
+      {isAllSales && <SaleFilter filter={bind("sale")} />}
       <DateField filter={bind("from")} label={t("orders.from")} />
       <DateField filter={bind("to")} label={t("orders.to")} />
       {isFiltered && (
@@ -92,7 +92,7 @@ function OrderFilterFields({ filters, isAllSales }: FilterProps) {
   );
 }
 
-function SaleField({ filter }: { filter: FilterBinding }) {
+function SaleFilter({ filter }: { filter: FilterBinding }) {
   const { data } = useSaleOptions();
   const sales = data?.items.map((sale) => ({ value: sale.id, text: `${sale.product.name} (${sale.slug})` }));
   return (

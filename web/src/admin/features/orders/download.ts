@@ -38,14 +38,14 @@ export async function download(path: string, name: string): Promise<boolean> {
 
 async function fetchFile(path: string): Promise<Response> {
   const token = await accessToken();
-  let response = await sendRequest(path, token);
-  if (response.status === 401 && token !== null) response = await sendRequest(path, await renewToken(token));
+  let response = await requestFile(path, token);
+  if (response.status === 401 && token !== null) response = await requestFile(path, await renewToken(token));
   if (response.ok) return response;
   if (response.status === 401) throw new SessionEndedError();
   throw new ApiError(response, await response.json().catch(() => ({})));
 }
 
-async function sendRequest(path: string, token: string | null): Promise<Response> {
+async function requestFile(path: string, token: string | null): Promise<Response> {
   const headers = token === null ? {} : { authorization: `Bearer ${token}` };
   const timeout = new AbortController();
   const timer = setTimeout(() => timeout.abort(), START_TIMEOUT_MS);
