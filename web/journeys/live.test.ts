@@ -192,9 +192,9 @@ test.concurrent("a buyer with fifty other tabs sees a notice, and the page stays
   const first = await shop.holdUnits(id, "early");
   const { token } = await shop.registerBuyer("crowd");
   const sockets = await Promise.all(Array.from({ length: 50 }, () => shop.connectSocket(token)));
-  const told = sockets.map(() => new Set<string>());
+  const received = sockets.map(() => new Set<string>());
   sockets.forEach((socket, index) => {
-    socket.on("queue:position-update", ({ ticket, status }) => told[index]?.add(`${ticket} ${status}`));
+    socket.on("queue:position-update", ({ ticket, status }) => received[index]?.add(`${ticket} ${status}`));
   });
   const page = await (await shop.newBrowser()).newPage();
   await page.goto("/sign-in?to=%2Fs%2Fcrowd");
@@ -207,7 +207,7 @@ test.concurrent("a buyer with fifty other tabs sees a notice, and the page stays
   await waitForStage(page, "waiting");
   await first.cancel();
   await waitForStage(page, "admitted");
-  await waitUntil(() => told.every((one) => one.has("2 admitted")), "all tabs received the same turn");
+  await waitUntil(() => received.every((one) => one.has("2 admitted")), "all tabs received the same turn");
   await page.getByRole("button", { name: "Take my unit" }).dblclick();
   await waitForOrder(page, "pending");
   expect(await shop.countOrders(page)).toBe(1);

@@ -275,7 +275,7 @@ test("a script in a name is not run, and the list has running, upcoming and past
   await shop.callAsAdmin("POST", `/flash-sales/${over.id}/close`);
   await shop.createSale({
     slug: "now",
-    name: "A lamp with a name that is far too long for the room that it has in a list",
+    name: "A lamp with a name that is far too long for its column in a list",
   });
   const page = await shop.openAdminPage("/admin");
   await page.getByRole("heading", { name }).waitFor();

@@ -287,8 +287,8 @@ test("the ledger has a sentence for every event, finds those of one buyer, and f
 
   await page.getByLabel("Buyer or ticket").fill("pat@example.com");
   await waitForCount(page, "[data-seq]", 5);
-  const told = await entries.evaluateAll((all) => all.map((one) => one.getAttribute("data-kind")));
-  expect(told).toEqual(["joined", "admitted", "held", "confirmed", "refunded"]);
+  const buyerKinds = await entries.evaluateAll((all) => all.map((one) => one.getAttribute("data-kind")));
+  expect(buyerKinds).toEqual(["joined", "admitted", "held", "confirmed", "refunded"]);
   await page.getByText("As recorded").nth(2).click();
   await page.getByText('"from": "admission"').waitFor();
   await checkPage(page, "admin-ledger-buyer");
