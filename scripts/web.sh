@@ -6,7 +6,7 @@
 source "$(dirname "$0")/lib.sh"
 
 node_needed=20.19
-# Kibibytes of script, compressed by gzip, that a browser loads before it shows the first sale.
+# The limit in KiB, compressed by gzip, of the scripts that a buyer loads before the first sale is shown.
 script_kib_max=110
 
 node_works() { have node && have npm && version_at_least "$(node -p process.versions.node)" "$node_needed"; }
@@ -15,8 +15,8 @@ need_node() { node_works || fail "The pages need Node $node_needed or newer with
 install_modules() {
     if [ ! web/node_modules/.package-lock.json -nt web/package-lock.json ]; then
         say "Installing the packages of web …"
-        # Not `npm ci`: it takes the packages of other platforms for missing in a lock file that names no registry. This installs
-        # what the lock file says too, and leaves it as it is.
+        # `npm ci` fails here: with a lock file that names no registry it reports the packages of other platforms as missing. This
+        # command installs the versions of the lock file too, and does not change it.
         (cd web && npm install --no-save --silent --ignore-scripts) && touch web/node_modules/.package-lock.json
     fi
 }
@@ -41,20 +41,20 @@ check_code() {
     )
 }
 
-# The script that index.html names; what is loaded later does not count.
+# The script of index.html and the modules that it preloads; scripts that are loaded later do not count.
 check_size() {
-    local script kib
-    script=web/dist$(sed -n 's/.*<script [^>]*src="\([^"]*\)".*/\1/p' web/dist/index.html)
-    kib=$(($(wc -c <"$script.gz") / 1024))
-    say "The first script is $kib KiB, compressed; at most $script_kib_max are promised."
-    [ "$kib" -le "$script_kib_max" ] || fail "The first script of the pages is too big: load a part of it later."
+    local bytes
+    bytes=$(cd web/dist && grep -oE 'assets/[^"]+\.js' index.html | sed 's/$/.gz/' | xargs cat | wc -c)
+    say "The first scripts have $((bytes / 1024)) KiB, compressed; the limit is $script_kib_max KiB."
+    [ "$bytes" -le $((script_kib_max * 1024)) ] ||
+        fail "The first scripts exceed their limit: load a part of them later."
 }
 
 case "${1:-}" in
 build)
-    # The API alone does not need Node; a server without pages says how to build them.
+    # The API needs no pages, so a build without Node succeeds. The server then says how to build the pages.
     if ! node_works; then
-        say "Node $node_needed or newer with npm is not here: the server is built without its pages."
+        say "Node $node_needed or newer with npm is not installed: the server is built without its pages."
         exit 0
     fi
     install_modules
