@@ -37,7 +37,7 @@ impl RedisServer {
     /// The same with more settings, such as `["--maxmemory", "10mb"]`.
     #[must_use]
     pub fn start_with(settings: &[&str]) -> Self {
-        let folder = tempfile::Builder::new().prefix("own-redis-").tempdir().unwrap();
+        let folder = tempfile::Builder::new().prefix("test-redis-").tempdir().unwrap();
         let mut server = Self { running: None, folder, port: free_port(), settings: Vec::new() };
         server.restart_with(settings, "PONG");
         server

@@ -68,7 +68,7 @@ impl PostgresServer {
     #[must_use]
     pub fn start_with(settings: &[&str]) -> Self {
         let install = PostgresInstall::find();
-        let folder = tempfile::Builder::new().prefix("own-postgres-").tempdir().unwrap();
+        let folder = tempfile::Builder::new().prefix("test-postgres-").tempdir().unwrap();
         install.give_folder(folder.path());
         let made = install
             .command("initdb", folder.path())

@@ -33,7 +33,7 @@ impl NginxServer {
     /// A server for a site: what would stand in the `http` block, with `listen 80` for the server's own port.
     #[must_use]
     pub fn start(site: &str) -> Self {
-        let folder = tempfile::Builder::new().prefix("own-nginx-").tempdir().unwrap();
+        let folder = tempfile::Builder::new().prefix("test-nginx-").tempdir().unwrap();
         let mut nginx = Self { running: None, folder, port: free_port() };
         nginx.write_config(site);
         nginx.launch();
