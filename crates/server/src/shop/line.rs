@@ -5,7 +5,7 @@ use super::Shop;
 use super::receipts::LineReceipt;
 use engine::{Decision, EngineError, ExtendedAdmission, JoinedLine, SaleView};
 use sale::{
-    AdmissionMode, Availability, BuyerId, LinePosition, Refusal, SaleId, SalePhase, Ticket, Timestamp,
+    Availability, BuyerId, LinePosition, Refusal, SaleId, SalePhase, Ticket, Timestamp,
 };
 
 /// A buyer's place in a line.
@@ -125,13 +125,11 @@ fn queue_status(
     }
 }
 
-/// Seconds until the turnstile can have served everyone up to this place: the time to the start, and then the pace.
-/// Buyers ahead who leave shorten it; a pause, or units that are all in carts, lengthen it.
+/// Seconds until the line reaches this place, as [`sale::Policy::estimated_wait_s`] estimates it; 0 for an admitted buyer.
 #[must_use]
 pub fn estimated_wait_s(view: &SaleView, place: LinePosition, now: Timestamp) -> u64 {
-    let LinePosition::Waiting { position } = place else { return 0 };
-    let AdmissionMode::Fifo { per_second, .. } = view.policy.admission else { return 0 };
-    let until_start_ms = view.policy.starts_at.ms_since(now).max(0).unsigned_abs();
-    // Whoever is among the first `per_second` is admitted within the first second.
-    until_start_ms.div_ceil(1000) + u64::from((position - 1) / per_second.max(1))
+    match place {
+        LinePosition::Waiting { position } => view.policy.estimated_wait_s(position, now),
+        LinePosition::Admitted { .. } => 0,
+    }
 }
