@@ -18,17 +18,19 @@ else
 fi
 
 step "dependencies"
+# Other versions have other options.
+deny_version=0.20
 tools="$(target_dir)/tools"
 PATH="$PATH:$tools/bin"
 if ! have cargo-deny; then
     say "Building cargo-deny (once, into $tools) …"
-    cargo install cargo-deny --locked --quiet --root "$tools" || true
+    cargo install cargo-deny --version "~$deny_version" --locked --quiet --root "$tools" || true
 fi
 if have cargo-deny; then
     cargo deny --locked check licenses bans sources
     # Only the list of known vulnerabilities needs the network.
     if cargo deny fetch db >/dev/null 2>&1; then
-        cargo deny --locked check --disable-fetch advisories
+        cargo deny --frozen check advisories
     else
         say "The list of known vulnerabilities could not be fetched: it was not checked."
     fi
