@@ -4,9 +4,7 @@
 use super::Shop;
 use super::receipts::LineReceipt;
 use engine::{Decision, EngineError, ExtendedAdmission, JoinedLine, SaleView};
-use sale::{
-    Availability, BuyerId, LinePosition, Refusal, SaleId, SalePhase, Ticket, Timestamp,
-};
+use sale::{Availability, BuyerId, LinePosition, Refusal, SaleId, SalePhase, Ticket, Timestamp};
 
 /// A buyer's place in a line.
 #[derive(Clone, Debug)]
