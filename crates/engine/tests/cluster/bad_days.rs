@@ -62,7 +62,7 @@ async fn a_server_that_is_emptied_again_and_again_is_handed_the_state_each_time(
     announce(&engines[0].engine, 4, 300).await;
     for buyer in 0..8 {
         assert_eq!(is_order(&buy(&engines[usize::from(buyer % 2 == 0)].engine, buyer).await), buyer < 4);
-        world.redis.ask(&["FLUSHALL"]);
+        world.redis.request(&["FLUSHALL"]);
     }
     assert_eq!(world.sound_entries().await.len(), 5);
     engines.into_iter().for_each(RunningEngine::stop);

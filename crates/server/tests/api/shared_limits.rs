@@ -85,7 +85,7 @@ fn network(n: usize) -> LimitKey {
 
 /// How many scripts a server has run.
 fn scripts_run(server: &RedisServer) -> u64 {
-    let info: String = redis::from_redis_value(server.ask(&["INFO", "commandstats"])).unwrap();
+    let info: String = redis::from_redis_value(server.request(&["INFO", "commandstats"])).unwrap();
     let line = info.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")).unwrap();
     line.split(',').next().unwrap().parse().unwrap()
 }
@@ -189,8 +189,8 @@ async fn a_server_that_lost_everything_is_told_again_what_instances_know() {
     let [one, two] = Instance::start_pair(&server.url()).await;
     assert_eq!(one.count_allowed(30, key(1)).await, 30);
     assert_eq!(two.count_allowed(30, key(1)).await, 30);
-    server.ask(&["SCRIPT", "FLUSH"]);
-    server.ask(&["FLUSHALL"]);
+    server.request(&["SCRIPT", "FLUSH"]);
+    server.request(&["FLUSHALL"]);
     assert_eq!(two.count_allowed(10, key(1)).await, 10);
     assert_eq!(one.count_allowed(100, key(1)).await, 30, "70 were had before, whoever knew of them");
     assert_eq!(one.counted_alone.get() + two.counted_alone.get(), 0);
@@ -256,10 +256,10 @@ async fn a_server_that_is_full_or_read_only_is_done_without_until_it_is_mended()
     ];
     for (n, (spoil, mend)) in (1..).zip(spoils) {
         let one = Instance::start_at(&server.url(), RATES, 0).await;
-        server.ask(spoil);
+        server.request(spoil);
         assert_eq!(one.count_allowed(101, key(n)).await, 100, "{spoil:?}");
         assert_eq!(one.counted_alone.get(), 100, "{spoil:?}");
-        server.ask(mend);
+        server.request(mend);
         one.wait_until_shared().await;
     }
 }

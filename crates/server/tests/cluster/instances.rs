@@ -74,7 +74,7 @@ async fn an_instance_that_comes_back_after_a_rebuild_records_nothing_of_the_old_
         at_old.wait_until_sold(50).await;
         // In the middle of what it decides and records.
         let frozen = old.freeze();
-        topology.redis().ask(&["FLUSHALL"]);
+        topology.redis().request(&["FLUSHALL"]);
         // The others have handed the state over anew, and have gone on from it.
         at_new.wait_until_sold(200).await;
         drop(frozen);

@@ -23,7 +23,7 @@ async fn kill_after_decision(topology: &mut RunningCluster, sale: &str, round: u
     });
     let asking: Vec<_> = asking.collect();
     let outbox = format!("doorbuster:{{{sale}}}:outbox");
-    while topology.redis().ask_number(&["XLEN", &outbox]) == 0 {
+    while topology.redis().request_number(&["XLEN", &outbox]) == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     topology.instances[0].process.kill();

@@ -1,4 +1,4 @@
-//! A real `doorbuster serve` in a folder of its own, that can be killed and started again on the same folder and port.
+//! A real `doorbuster serve` or `worker` in its own folder, which can be killed and started again on the same folder and port.
 
 use super::retrying_client::{RequestTally, RetryingClient};
 use rustix::process::Signal;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use test_servers::free_port;
+use test_servers::ReservedPort;
 use test_servers::process::{FrozenProcesses, ProcessGuard};
 use tokio::sync::Semaphore;
 
@@ -22,7 +22,7 @@ pub struct ServerProcess {
     /// Ended before the folder is removed: fields go in this order.
     running: Option<ProcessGuard>,
     folder: tempfile::TempDir,
-    port: u16,
+    port: ReservedPort,
     first: String,
     role: ProcessRole,
     pub flags: Vec<String>,
@@ -85,9 +85,9 @@ impl ServerProcess {
 
     /// One that is not started yet.
     pub fn prepared(flags: &[&str]) -> Self {
-        let port = free_port();
+        let port = ReservedPort::reserve();
         Self {
-            url: format!("http://127.0.0.1:{port}"),
+            url: format!("http://127.0.0.1:{}", port.get()),
             client: reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap(),
             running: None,
             folder: tempfile::tempdir().unwrap(),
@@ -123,7 +123,7 @@ impl ServerProcess {
     pub fn spawn_process(&mut self) {
         // What an earlier process said is told no more.
         let _none = std::fs::remove_file(self.folder.path().join("log"));
-        let address = format!("127.0.0.1:{}", self.port);
+        let address = format!("127.0.0.1:{}", self.port.get());
         let mut command = Command::new("sh");
         command.args(["-c", &format!("{}exec \"$@\"", self.first), "sh", env!("CARGO_BIN_EXE_doorbuster")]);
         match self.role {
@@ -316,11 +316,6 @@ impl ServerProcess {
         assert!(told.contains("every promise is kept") && !told.contains("NOT"), "{told}");
         told
     }
-}
-
-/// A port on which nobody answers.
-pub fn closed_port() -> u16 {
-    free_port()
 }
 
 /// Runs `doorbuster verify` on a data folder: its exit code, and all that it says.

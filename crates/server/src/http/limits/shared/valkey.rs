@@ -261,7 +261,7 @@ mod tests {
         let strategy = proptest::collection::vec(step(), 1..40);
         let mut runner = TestRunner::new(Config { cases: 100, ..Config::default() });
         let outcome = runner.run(&strategy, |steps| {
-            server.ask(&["FLUSHALL"]);
+            server.request(&["FLUSHALL"]);
             let (mut now_us, mut empty_at) = (START_US, START_US);
             for (after_us, known_us, served) in steps {
                 now_us += after_us;
