@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use test_servers::ReservedPort;
 use test_servers::process::{FrozenProcesses, ProcessGuard};
+use test_servers::wait::{HANG_LIMIT, eventually};
 use tokio::sync::Semaphore;
 
 pub const EMAIL: &str = "admin@example.com";
@@ -143,18 +144,14 @@ impl ServerProcess {
         self.running = Some(ProcessGuard::start(&command, self.folder.path(), "KILL"));
     }
 
-    /// Waits until it says that it is ready.
+    /// Waits until it is ready.
     pub async fn wait_until_ready(&self) {
-        for _ in 0..2_000 {
-            if let Ok(reply) = self.client.get(format!("{}/readyz", self.url)).send().await
-                && reply.status().is_success()
-            {
-                return;
-            }
+        let url = format!("{}/readyz", self.url);
+        eventually(&url, HANG_LIMIT, async || {
             assert!(!self.running().has_ended(), "it ended: {}", self.log());
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("not ready after 20 s: {}", self.log());
+            self.client.get(&url).send().await.is_ok_and(|reply| reply.status().is_success())
+        })
+        .await;
     }
 
     pub fn has_ended(&self) -> bool {
@@ -211,9 +208,11 @@ impl ServerProcess {
 
     /// Waits until so many units of a sale are sold.
     pub async fn wait_until_sold(&self, sale: &str, units: u64) {
-        while self.get(&format!("/api/v1/flash-sales/{sale}"), None).await["sold"].as_u64().unwrap() < units {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let path = format!("/api/v1/flash-sales/{sale}");
+        eventually(&format!("{units} sold"), HANG_LIMIT, async || {
+            self.get(&path, None).await["sold"].as_u64().unwrap() >= units
+        })
+        .await;
     }
 
     fn flag(&self, name: &str) -> Option<&str> {
