@@ -151,7 +151,7 @@ async fn time_is_the_servers_and_never_runs_backwards() {
     let valkey = world.start(&settings).await.unwrap();
     let outbox = engine::decide::valkey::Outbox::new(&world.server.url()).unwrap();
     let mut process = TestProcess { valkey, ledger: world.ledger.clone(), outbox };
-    let redis::Value::Array(time) = world.server.ask(&["TIME"]) else { panic!("TIME is a list") };
+    let redis::Value::Array(time) = world.server.request(&["TIME"]) else { panic!("TIME is a list") };
     let seconds: i64 = redis::from_redis_value(time[0].clone()).unwrap();
     // What this process takes for the time does not matter.
     for wrong in [Timestamp(0), Timestamp::MAX] {
