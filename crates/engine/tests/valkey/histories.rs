@@ -5,8 +5,8 @@
 
 use crate::history::{Sale, TimedCommand, any_sale};
 use crate::machine::{LibraryClient, batch, outcome, runtime};
+use engine::batch::Epoch;
 use engine::decide::valkey::{CALL_LEN_MAX, LibraryAnswer, LibraryCall, LibraryReply, LibraryRequest};
-use engine::record::Epoch;
 use own_servers::redis::RedisServer;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
