@@ -6,9 +6,9 @@
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program that prints figures")]
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
 
+use engine::batch::Epoch;
 use engine::clock::start_stopwatch;
 use engine::decide::valkey::{CallResult, CallTime, LibraryCall, LibraryRequest, ValkeyLibrary};
-use engine::record::Epoch;
 use sale::{
     AdmissionMode, BuyerId, Command, EventSeq, LedgerEntry, Money, OrderId, Policy, RequestKey, SaleId,
     SaleState, Timestamp,

@@ -2,8 +2,9 @@
 
 use crate::support::{START, buyer_id, order_id, policy, request_key, sale_id, whole_sale};
 use crate::test_ledger::TestLedger;
+use engine::batch::Batch;
 use engine::clock::ManualClock;
-use engine::record::{Batch, RecordError};
+use engine::record::RecordError;
 use engine::{EngineError, RunningEngine};
 use sale::{AdmissionMode, Command, CommandOutcome, LedgerEntry, SaleState};
 use sqlx::{Connection, Executor, PgConnection};

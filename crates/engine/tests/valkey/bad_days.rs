@@ -5,11 +5,12 @@ use crate::world::{
     SALE, START, ValkeyFixture, announce, announce_with, ask, buyer, is_order, is_refused, is_repeated,
     reserve, settings,
 };
+use engine::batch::{Epoch, StaleEpoch};
 use engine::decide::valkey::{
     CALLS_IN_FLIGHT, CallResult, LIBRARY_SOURCE, LIBRARY_VERSION, ValkeyError, ValkeyLibrary,
 };
 use engine::decide::{BatchDecider, Reply, Request};
-use engine::record::{Epoch, LedgerRecorder, StaleEpoch};
+use engine::record::LedgerRecorder;
 use sale::{AdmissionMode, Command, Refusal, SaleCounters, SaleId, SaleState};
 use test_servers::redis::{RedisCluster, RedisServer};
 use uuid::Uuid;

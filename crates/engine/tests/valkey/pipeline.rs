@@ -2,10 +2,11 @@
 
 use crate::ledger::Ledger;
 use crate::world::{SALE, announce, buyer, order, recorded};
+use engine::batch::Batch;
 use engine::clock::SystemClock;
 use engine::decide::valkey::{Outbox, ValkeyDecider, ValkeySettings};
 use engine::pipeline::{Pipeline, PipelineLimits, assemble_pipeline};
-use engine::record::{Batch, LedgerRecorder, RecordError};
+use engine::record::{LedgerRecorder, RecordError};
 use engine::{CommandReply, Engine, EngineError};
 use sale::{Command, CommandOutcome, Event, Refusal, Timestamp};
 use std::sync::Arc;

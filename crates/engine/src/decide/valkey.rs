@@ -26,7 +26,8 @@ pub use skew::{ClockOffset, ClockSkew};
 pub use wire::{LibraryAnswer, LibraryReply, LibraryRequest};
 
 use super::{BatchDecider, DecideError, DecidedBatch, Request};
-use crate::record::{Call, Epoch, EpochStore, LedgerReader, ReadError, StaleEpoch};
+use crate::batch::{Call, Epoch, StaleEpoch};
+use crate::record::{EpochStore, LedgerReader, ReadError};
 use crate::view::SaleView;
 use listing::SaleDiscovery;
 use plan::{CallPlan, PlannedCall};
