@@ -5,8 +5,7 @@ use super::Shop;
 use super::receipts::LineReceipt;
 use engine::{EngineError, SaleView};
 use sale::{
-    Availability, BuyerId, Command, CommandOutcome, LinePosition, Refusal, SaleId, SalePhase, Ticket,
-    Timestamp,
+    Availability, BuyerId, Command, CommandOutcome, LinePosition, Refusal, SaleId, Ticket, Timestamp,
 };
 
 /// A buyer's place in a line.
@@ -42,7 +41,7 @@ type QueueResult<T> = Result<Result<T, Refusal>, EngineError>;
 pub async fn join(shop: &Shop, sale: SaleId, buyer: BuyerId) -> QueueResult<JoinResult> {
     let now = shop.engine.now();
     let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
-    if let Some(refusal) = refusal_for_all_joiners(&view, now) {
+    if let Some(refusal) = sale::refusal_for_every_join(now, &view.policy, view.phase(now)) {
         shop.attempts.record_refusal(sale, Some(buyer), "join", refusal.code(), now);
         return Ok(Err(refusal));
     }
@@ -115,20 +114,6 @@ pub async fn leave(shop: &Shop, sale: SaleId, buyer: BuyerId) -> QueueResult<Tic
         | CommandOutcome::Joined { .. }
         | CommandOutcome::Extended { .. }
         | CommandOutcome::Order { .. } => Err(EngineError::NoSuchSale),
-    }
-}
-
-/// A refusal that holds for everyone who would join now, whether they have a place or not: told without the pipeline.
-fn refusal_for_all_joiners(view: &SaleView, now: Timestamp) -> Option<Refusal> {
-    match view.phase(now) {
-        SalePhase::Closed => return Some(Refusal::Closed),
-        SalePhase::Ended => return Some(Refusal::Ended),
-        SalePhase::Upcoming | SalePhase::Active | SalePhase::Paused => {}
-    }
-    match view.policy.line_opens_at() {
-        None => Some(Refusal::NoLine),
-        Some(opens_at) if now < opens_at => Some(Refusal::NotStarted),
-        Some(_) => None,
     }
 }
 
