@@ -8,10 +8,10 @@ use super::{Shop, ids};
 use crate::store::StoreError;
 use crate::store::orders::{self as rows, OrderRow, OrderRowFilter};
 use engine::record::ReadError;
-use engine::{Engine, EngineError};
+use engine::{Decision, Engine, EngineError};
 use sale::{
-    BuyerId, Command, CommandOutcome, Event, EventSeq, Money, OrderId, OrderView, Refusal, ReleaseReason,
-    RequestKey, SaleId, Timestamp,
+    BuyerId, Event, EventSeq, Money, OrderId, OrderView, Refusal, ReleaseReason, RequestKey, SaleId,
+    Timestamp,
 };
 use std::collections::HashMap;
 
@@ -78,9 +78,6 @@ impl From<KeyRefusal> for ReservationRefusal {
     }
 }
 
-/// The outer result is whether there is an answer, the inner one the answer.
-type OrderResult<T> = Result<Result<T, Refusal>, EngineError>;
-
 /// Holds units, or sells them where the sale sells at once. The law knows the keys of its own sale; [`Shop::keys`] refuses what no
 /// single sale sees: the same key for another sale, and the same request while it is under way.
 ///
@@ -106,7 +103,7 @@ async fn send_reservation(
     (sale, buyer): (SaleId, BuyerId),
     quantity: u32,
     key: Option<RequestKey>,
-) -> OrderResult<PricedOrder> {
+) -> Decision<PricedOrder> {
     let now = shop.engine.now();
     let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
     // A request with a key may repeat one that was carried out: only the law knows.
@@ -117,19 +114,12 @@ async fn send_reservation(
         return Ok(Err(refusal));
     }
     let order = OrderId::with_sale_suffix(ids::new(now), sale);
-    let answer = shop.engine.command(sale, Command::Reserve { buyer, order, quantity, key }).await?;
-    match answer.outcome {
-        CommandOutcome::Order { order, .. } => {
-            Ok(Ok(PricedOrder { sale, view: order, unit_price: view.policy.unit_price }))
-        }
-        CommandOutcome::Refused(refusal) => {
+    match shop.engine.reserve(sale, buyer, order, quantity, key).await? {
+        Ok(decided) => Ok(Ok(PricedOrder { sale, view: decided.order, unit_price: view.policy.unit_price })),
+        Err(refusal) => {
             shop.attempts.record_refusal(sale, Some(buyer), "order", refusal.code(), now);
             Ok(Err(refusal))
         }
-        CommandOutcome::Done
-        | CommandOutcome::Joined { .. }
-        | CommandOutcome::Left { .. }
-        | CommandOutcome::Extended { .. } => Err(EngineError::NoSuchSale),
     }
 }
 
@@ -146,18 +136,10 @@ pub async fn find(shop: &Shop, buyer: BuyerId, order: OrderId) -> Result<Option<
 ///
 /// # Errors
 /// When the engine cannot answer; cancelling again is safe.
-pub async fn cancel(shop: &Shop, buyer: BuyerId, order: OrderId) -> OrderResult<PricedOrder> {
+pub async fn cancel(shop: &Shop, buyer: BuyerId, order: OrderId) -> Decision<PricedOrder> {
     let Some(found) = find(shop, buyer, order).await? else { return Ok(Err(Refusal::OrderUnknown)) };
-    let reason = ReleaseReason::Cancelled;
-    let answer = shop.engine.command(found.sale, Command::Release { buyer, order, reason }).await?;
-    match answer.outcome {
-        CommandOutcome::Order { order, .. } => Ok(Ok(PricedOrder { view: order, ..found })),
-        CommandOutcome::Refused(refusal) => Ok(Err(refusal)),
-        CommandOutcome::Done
-        | CommandOutcome::Joined { .. }
-        | CommandOutcome::Left { .. }
-        | CommandOutcome::Extended { .. } => Err(EngineError::NoSuchSale),
-    }
+    let released = shop.engine.release(found.sale, buyer, order, ReleaseReason::Cancelled).await?;
+    Ok(released.map(|decided| PricedOrder { view: decided.order, ..found }))
 }
 
 /// Tells the guard which keys the orders of the last day were made with. The guard forgets with the process and sees its own

@@ -15,10 +15,7 @@ use crate::store::products::{self, ProductId};
 use crate::store::sales::{self, NewSale};
 use crate::store::{StoreError, StoreTransaction};
 use engine::{EngineError, SaleView};
-use sale::{
-    AdmissionMode, Command, CommandOutcome, Event, EventSeq, Money, Policy, Refusal, SaleId, SalePhase,
-    Timestamp,
-};
+use sale::{AdmissionMode, Event, EventSeq, Money, Policy, Refusal, SaleId, SalePhase, Timestamp};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -184,13 +181,11 @@ async fn create_once(shop: &Shop, draft: SaleDraft, key: Option<AdminKeyRow>) ->
 
 /// Announces a half-made sale and lists it. Repeating it announces nothing twice: the same policy changes nothing.
 async fn announce(shop: &Shop, id: SaleId, policy: Policy) -> CatalogueResult<ListedSale> {
-    let configure = Command::Configure { policy: Box::new(policy) };
-    match shop.engine.command(id, configure).await {
-        Ok(answer) => {
-            if let CommandOutcome::Refused(refusal) = answer.outcome {
-                sales::remove_half_made(&shop.store, id).await?;
-                return Ok(Err(CatalogueRefusal::Law(refusal)));
-            }
+    match shop.engine.configure(id, policy).await {
+        Ok(Ok(())) => {}
+        Ok(Err(refusal)) => {
+            sales::remove_half_made(&shop.store, id).await?;
+            return Ok(Err(CatalogueRefusal::Law(refusal)));
         }
         // Nothing was done: the row can go at once.
         Err(error @ (EngineError::Overloaded | EngineError::NoSuchSale)) => {
@@ -198,9 +193,12 @@ async fn announce(shop: &Shop, id: SaleId, policy: Policy) -> CatalogueResult<Li
             return Err(error.into());
         }
         // It may be in the ledger or not: the row stays half-made until that is known.
-        Err(error @ (EngineError::NotRecorded | EngineError::StateUnknown | EngineError::Stopped)) => {
-            return Err(error.into());
-        }
+        Err(
+            error @ (EngineError::NotRecorded
+            | EngineError::StateUnknown
+            | EngineError::Stopped
+            | EngineError::UnexpectedReply { .. }),
+        ) => return Err(error.into()),
     }
     sales::set_announced(&shop.store, id, (shop.now)()).await?;
     shop.catalogue.refresh(&shop.store).await?;
@@ -238,7 +236,7 @@ pub async fn edit(shop: &Shop, id: SaleId, edit: SaleEdit) -> CatalogueResult<Li
     if slug != listing.slug && !sales::is_slug_free(&shop.store, slug).await? {
         return Ok(Err(CatalogueRefusal::SlugTaken));
     }
-    if let Err(refusal) = send_command(shop, id, Command::Configure { policy: Box::new(policy) }).await? {
+    if let Err(refusal) = shop.engine.configure(id, policy).await? {
         return Ok(Err(CatalogueRefusal::Law(refusal)));
     }
     if slug != listing.slug || product.id != listing.product.id {
@@ -257,12 +255,12 @@ pub async fn apply_action(shop: &Shop, id: SaleId, action: SaleAction) -> Catalo
     if shop.catalogue.listing(id).is_none() {
         return Ok(Err(CatalogueRefusal::SaleUnknown));
     }
-    let command_of = match action {
-        SaleAction::Pause => Command::Pause,
-        SaleAction::Resume => Command::Resume,
-        SaleAction::Close => Command::Close,
+    let decided = match action {
+        SaleAction::Pause => shop.engine.pause(id).await?,
+        SaleAction::Resume => shop.engine.resume(id).await?,
+        SaleAction::Close => shop.engine.close(id).await?,
     };
-    if let Err(refusal) = send_command(shop, id, command_of).await? {
+    if let Err(refusal) = decided {
         return Ok(Err(CatalogueRefusal::Law(refusal)));
     }
     Ok(find_or_refresh(shop, id).await.ok_or(CatalogueRefusal::SaleUnknown))
@@ -278,7 +276,7 @@ pub async fn delete(shop: &Shop, id: SaleId) -> CatalogueResult<DeleteResult> {
     if shop.catalogue.listing(id).is_none() {
         return Ok(Err(CatalogueRefusal::SaleUnknown));
     }
-    if let Err(refusal) = send_command(shop, id, Command::Close).await? {
+    if let Err(refusal) = shop.engine.close(id).await? {
         return Ok(Err(CatalogueRefusal::Law(refusal)));
     }
     if had_buyers(shop, id).await? {
@@ -460,21 +458,6 @@ async fn insert_with_free_slug(
     Ok(false)
 }
 
-async fn send_command(
-    shop: &Shop,
-    id: SaleId,
-    command: Command,
-) -> Result<Result<(), Refusal>, CatalogueError> {
-    match shop.engine.command(id, command).await?.outcome {
-        CommandOutcome::Refused(refusal) => Ok(Err(refusal)),
-        CommandOutcome::Done
-        | CommandOutcome::Joined { .. }
-        | CommandOutcome::Left { .. }
-        | CommandOutcome::Extended { .. }
-        | CommandOutcome::Order { .. } => Ok(Ok(())),
-    }
-}
-
 /// Whether a buyer may have acted on what the sale says of itself.
 fn has_opened(view: &SaleView, now: Timestamp) -> bool {
     let opens_at = view.policy.line_opens_at().unwrap_or(view.policy.starts_at);
@@ -531,7 +514,7 @@ impl SaleEdit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sale::SaleState;
+    use sale::{Command, SaleState};
 
     #[test]
     fn a_promise_changes_as_the_law_changes_it() {

@@ -60,7 +60,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use own_servers::postgres::PostgresServer;
+    use test_servers::postgres::PostgresServer;
 
     async fn two() -> (Store, Store) {
         let url = PostgresServer::shared().create_database();

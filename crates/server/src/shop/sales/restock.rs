@@ -1,13 +1,13 @@
 //! Adds units to a sale, once for each idempotency key. The ledger does not know the key, so a row in `admin_keys` is written before
 //! the command, with the sale's last event by then: whether the units were added is read from the events after it.
 
-use super::{ListedSale, READ_BATCH_LEN, find_or_refresh, send_command};
+use super::{ListedSale, READ_BATCH_LEN, find_or_refresh};
 use crate::shop::Shop;
 use crate::shop::catalogue::{CatalogueError, CatalogueRefusal, CatalogueResult};
 use crate::shop::idempotency_keys::{IdempotencyKey, KeyOperation, KeyRefusal, OwnedKey, content_digest};
 use crate::store::admin_keys::{self, AdminKeyRow, PendingRestock};
 use engine::EngineError;
-use sale::{BuyerId, Command, Event, EventSeq, SaleId};
+use sale::{BuyerId, Event, EventSeq, SaleId};
 use uuid::Uuid;
 
 /// How long other processes leave a restock to the one that works on it, in milliseconds. A command that is under way is decided or
@@ -77,7 +77,7 @@ async fn add(shop: &Shop, sale: SaleId, key: AdminKeyRow) -> CatalogueResult<()>
     if shop.engine.now() >= until {
         return Ok(Err(KeyRefusal::InFlight.into()));
     }
-    match send_command(shop, sale, Command::Restock { quantity }).await {
+    match shop.engine.restock(sale, quantity).await {
         Ok(Ok(())) => {
             if let Err(error) = admin_keys::settle(&shop.store, &key).await {
                 let error = &error as &dyn std::error::Error;
@@ -90,11 +90,11 @@ async fn add(shop: &Shop, sale: SaleId, key: AdminKeyRow) -> CatalogueResult<()>
             Ok(Err(CatalogueRefusal::Law(refusal)))
         }
         // Nothing was done.
-        Err(error @ CatalogueError::Engine(EngineError::Overloaded | EngineError::NoSuchSale)) => {
+        Err(error @ (EngineError::Overloaded | EngineError::NoSuchSale)) => {
             admin_keys::delete(&shop.store, &key).await?;
-            Err(error)
+            Err(error.into())
         }
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     }
 }
 
