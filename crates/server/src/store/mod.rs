@@ -8,6 +8,7 @@
 pub mod accounts;
 pub mod sessions;
 
+pub mod admin_keys;
 pub mod products;
 pub mod sales;
 
@@ -237,6 +238,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(sessions::STATEMENTS.iter().copied())
         .chain(payments::STATEMENTS.iter().copied())
         .chain(sandbox::STATEMENTS.iter().copied())
+        .chain(admin_keys::STATEMENTS.iter().copied())
         .chain(products::STATEMENTS.iter().copied())
         .chain(sales::STATEMENTS.iter().copied())
         .chain(orders::STATEMENTS.iter().copied())

@@ -282,7 +282,9 @@ async fn what_a_crash_left_half_made_is_finished_or_removed_at_the_next_start() 
     let [announced, never] = [1, 2].map(|n| SaleId(uuid::Uuid::from_u128(n)));
     for (id, slug) in [(announced, "announced"), (never, "never")] {
         let row = NewSale { id, product, slug, created_at: merchant.now() };
-        assert!(sales::insert(&shop.store, row).await.unwrap());
+        let mut writing = shop.store.begin().await.unwrap();
+        assert!(sales::insert(&mut writing, row).await.unwrap());
+        writing.commit().await.unwrap();
     }
     let policy = Policy {
         quantity: 1,

@@ -135,7 +135,8 @@ async fn two_processes_that_make_sales_of_one_name_give_them_different_addresses
     };
     let mut slugs = vec![sold.listing.slug.clone()];
     for _ in 0..5 {
-        let (one, two) = tokio::join!(sales::create(here, draft()), sales::create(&other, draft()));
+        let (one, two) =
+            tokio::join!(sales::create(here, draft(), None), sales::create(&other, draft(), None));
         slugs.extend([one, two].map(|made| made.unwrap().unwrap().listing.slug.clone()));
     }
     slugs.sort();
