@@ -1,9 +1,10 @@
 //! A server, a ledger, and processes that decide and record, each by the time of the test.
 
 use crate::ledger::Ledger;
+use engine::batch::Batch;
 use engine::decide::valkey::{Outbox, ValkeyDecider, ValkeyError, ValkeySettings};
 use engine::decide::{BatchDecider, DecidedBatch, Reply, Request};
-use engine::record::{Batch, LedgerRecorder};
+use engine::record::LedgerRecorder;
 use sale::{
     AdmissionMode, BuyerId, Command, CommandOutcome, EventSeq, Money, OrderId, Policy, Refusal, RequestKey,
     SaleCounters, SaleId, Timestamp,

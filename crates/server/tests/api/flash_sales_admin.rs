@@ -8,6 +8,7 @@ use serde_json::json;
 use server::store::products::ProductId;
 use server::store::sales::{self, NewSale};
 use std::time::Duration;
+use test_servers::wait::{HANG_LIMIT, eventually};
 
 const UNKNOWN: &str = "0190f3a4-0000-7000-8000-000000000000";
 
@@ -341,13 +342,10 @@ async fn a_client_that_hangs_up_leaves_no_sale_half_made() {
         let _hung_up = tokio::time::timeout(Duration::from_micros(patience_us), making).await;
     }
     let shop = &app.instance.app.shop;
-    for _ in 0..500 {
+    eventually("no sale is half-made", HANG_LIMIT, async || {
         let half_made = sales::list_half_made(&shop.store, sale::Timestamp::MAX).await.unwrap();
         let is_listed = |id| shop.catalogue.listing(id).is_some();
-        if half_made.is_empty() && shop.engine.views().list().iter().all(|view| is_listed(view.id)) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("a sale stays half-made");
+        half_made.is_empty() && shop.engine.views().list().iter().all(|view| is_listed(view.id))
+    })
+    .await;
 }

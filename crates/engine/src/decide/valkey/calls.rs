@@ -4,8 +4,8 @@
 use super::nodes::{ValkeyError, ValkeyNodes, send_command};
 use super::records::{self, KEY_COUNT, PackedState};
 use super::wire::{LibraryReply, LibraryRequest, WireError, decode_reply};
+use crate::batch::Epoch;
 use crate::decide::valkey::library;
-use crate::record::Epoch;
 use futures::StreamExt;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisError, Value, cmd};

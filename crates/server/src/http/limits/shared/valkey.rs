@@ -2,7 +2,7 @@
 //! that may have been taken, and never shows the address, in which a password may stand.
 
 use super::super::{LimitClass, LimitKey};
-use super::{BucketEntry, BucketLevel, COUNT_TIMEOUT, GcraParameters};
+use super::{BucketEntry, BucketLevel, GcraParameters, LimiterTimeouts};
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo,
@@ -10,10 +10,7 @@ use redis::{
 use redis::{RedisError, ServerErrorKind, Value, cmd};
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// How long it may take until a server counts; nobody waits for it.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often a cluster's hint where the levels are is followed in a row.
 const REDIRECTS_MAX: usize = 3;
 const SCRIPT: &str = include_str!("level.lua");
@@ -87,17 +84,23 @@ pub struct LimiterServer {
 
 impl LimiterServer {
     /// Connects, brings the script, and sees whether it can write.
-    pub async fn connect(address: &LimiterAddress) -> Result<Self, LimiterUnavailable> {
-        let connecting = Self::connect_with_redirects(address.clone());
-        tokio::time::timeout(CONNECT_TIMEOUT, connecting)
+    pub async fn connect(
+        address: &LimiterAddress,
+        timeouts: LimiterTimeouts,
+    ) -> Result<Self, LimiterUnavailable> {
+        let connecting = Self::connect_with_redirects(address.clone(), timeouts);
+        tokio::time::timeout(timeouts.connect, connecting)
             .await
             .map_err(|_| LimiterUnavailable::ConnectTimeout)?
     }
 
-    async fn connect_with_redirects(mut address: LimiterAddress) -> Result<Self, LimiterUnavailable> {
+    async fn connect_with_redirects(
+        mut address: LimiterAddress,
+        timeouts: LimiterTimeouts,
+    ) -> Result<Self, LimiterUnavailable> {
         let mut hops = 1;
         loop {
-            let server = Self::open_connection(&address).await?;
+            let server = Self::open_connection(&address, timeouts).await?;
             match server.probe().await {
                 Err(LimiterUnavailable::Server(error)) if hops < REDIRECTS_MAX && is_moved(&error) => {
                     let (node, _slot) = error.redirect_node().ok_or(LimiterUnavailable::UnexpectedReply)?;
@@ -113,10 +116,13 @@ impl LimiterServer {
         }
     }
 
-    async fn open_connection(address: &LimiterAddress) -> Result<Self, LimiterUnavailable> {
+    async fn open_connection(
+        address: &LimiterAddress,
+        timeouts: LimiterTimeouts,
+    ) -> Result<Self, LimiterUnavailable> {
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(COUNT_TIMEOUT));
+            .set_connection_timeout(Some(timeouts.connect))
+            .set_response_timeout(Some(timeouts.count));
         let client = Client::open(address.0.clone())?;
         let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
         let loaded = send_command(&mut connection, cmd("SCRIPT").arg("LOAD").arg(SCRIPT)).await?;
@@ -261,7 +267,7 @@ mod tests {
         let strategy = proptest::collection::vec(step(), 1..40);
         let mut runner = TestRunner::new(Config { cases: 100, ..Config::default() });
         let outcome = runner.run(&strategy, |steps| {
-            server.ask(&["FLUSHALL"]);
+            server.request(&["FLUSHALL"]);
             let (mut now_us, mut empty_at) = (START_US, START_US);
             for (after_us, known_us, served) in steps {
                 now_us += after_us;

@@ -26,12 +26,13 @@ pub use skew::{ClockOffset, ClockSkew};
 pub use wire::{LibraryAnswer, LibraryReply, LibraryRequest};
 
 use super::{BatchDecider, DecideError, DecidedBatch, Request};
-use crate::record::{Call, Epoch, EpochStore, LedgerReader, ReadError, StaleEpoch};
+use crate::batch::{Call, Epoch, StaleEpoch};
+use crate::record::{EpochStore, LedgerReader, ReadError};
 use crate::view::SaleView;
 use listing::SaleDiscovery;
 use plan::{CallPlan, PlannedCall};
 use restore::StateRestorer;
-use sale::{EventSeq, Policy, SaleId, Timestamp};
+use sale::{EventSeq, Policy, SaleId, SaleSwitches, Timestamp};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -265,14 +266,8 @@ impl ValkeyDecider {
         }
         let due = self.next_poll_at(now.unwrap_or(reply.at), &policy, reply);
         let seq = EventSeq(reply.seq_before.0 + reply.entries.len() as u64);
-        let paused = reply.paused && !reply.closed;
-        let view = Arc::new(SaleView::from_counters(
-            id,
-            seq,
-            Arc::clone(&policy),
-            reply.counters,
-            (paused, reply.closed),
-        ));
+        let switches = SaleSwitches { is_paused: reply.paused, is_closed: reply.closed };
+        let view = Arc::new(SaleView::from_counters(id, seq, Arc::clone(&policy), reply.counters, switches));
         let due_before = known.and_then(|known| known.due);
         let known =
             KnownSale { policy, policy_seq: reply.policy.0, epoch: reply.epoch, due: due_before, view };
