@@ -24,7 +24,7 @@ use test_servers::postgres::PostgresServer;
 use test_servers::wait::{HANG_LIMIT, eventually};
 
 /// Another process's shop on the same tables.
-async fn second_shop(app: &TestApp) -> Shop {
+pub async fn second_shop(app: &TestApp) -> Shop {
     let ours = &app.instance.app.shop;
     let store = Store::connect(&app.database_url()).await.unwrap();
     let accounts = AccountService {
