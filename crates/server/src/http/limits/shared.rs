@@ -8,6 +8,7 @@ use super::buckets::{BucketLevel, BucketTable, GcraParameters, UsageReport};
 use super::{LimitClass, LimitKey};
 use crate::clock::TimeSource;
 use crate::telemetry::metrics::Counter;
+use engine::valkey_connection::ValkeyAddress;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
@@ -17,7 +18,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
-pub use valkey::{LimiterAddress, LimiterAddressError};
 use valkey::{LimiterServer, LimiterUnavailable};
 
 /// How long a request waits for what all have counted: a hundred times what it takes, and little beside a purchase.
@@ -37,7 +37,7 @@ const REPORT_LEN_MAX: usize = 16_384;
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
 pub struct SharedLimiterSettings {
-    pub address: LimiterAddress,
+    pub address: ValkeyAddress,
     /// What the time is here; the buckets in Valkey go by its own clock.
     pub now: TimeSource,
     /// Counts the requests that were counted by this process alone, because Valkey did not answer.
@@ -127,7 +127,7 @@ impl SharedLimiter {
 
 /// The task that holds the connection.
 struct LimiterTask {
-    address: LimiterAddress,
+    address: ValkeyAddress,
     now: TimeSource,
     read: Arc<BucketTable>,
     inbox: mpsc::Receiver<CountRequest>,
