@@ -16,7 +16,7 @@ const MODULES: &str = "
     doorbuster → commands
     commands   → http realtime followers shop store payments auth telemetry clock engine rehearsal sale
 
-    http       → shop auth telemetry clock sale engine::SaleView
+    http       → shop auth telemetry clock sale engine::SaleView engine::valkey_connection
     realtime   → shop auth telemetry clock sale engine::SaleView
     followers   → shop telemetry clock engine sale
 
@@ -75,7 +75,7 @@ const HOMES: &str = "
     rusqlite            → engine::record::sqlite
     crc32fast           → engine::record
     postcard            → engine::record
-    redis               → engine::decide::valkey http::limits::shared
+    redis               → engine::valkey_connection engine::decide::valkey http::limits::shared
 ";
 
 /// What the law never uses, so that the same arguments always give the same result.

@@ -8,6 +8,7 @@ use super::buckets::{BucketLevel, BucketTable, GcraParameters, UsageReport};
 use super::{LimitClass, LimitKey};
 use crate::clock::TimeSource;
 use crate::telemetry::metrics::Counter;
+use engine::valkey_connection::ValkeyAddress;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
@@ -17,7 +18,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
-pub use valkey::{LimiterAddress, LimiterAddressError};
 use valkey::{LimiterServer, LimiterUnavailable};
 
 /// Requests in a call, as many as the engine's own calls hold: a millisecond of Valkey's time. Of its processor a request takes
@@ -51,7 +51,7 @@ impl Default for LimiterTimeouts {
 }
 
 pub struct SharedLimiterSettings {
-    pub address: LimiterAddress,
+    pub address: ValkeyAddress,
     pub timeouts: LimiterTimeouts,
     /// What the time is here; the buckets in Valkey go by its own clock.
     pub now: TimeSource,
@@ -144,7 +144,7 @@ impl SharedLimiter {
 
 /// The task that holds the connection.
 struct LimiterTask {
-    address: LimiterAddress,
+    address: ValkeyAddress,
     timeouts: LimiterTimeouts,
     now: TimeSource,
     read: Arc<BucketTable>,
