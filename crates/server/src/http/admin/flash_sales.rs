@@ -9,16 +9,17 @@ use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path};
 use crate::http::idempotency::IdempotencyHeader;
 use crate::http::problem::{Problem, ProblemSchema, policy_pointer};
-use crate::http::v1::money_json::MoneyJson;
 use crate::http::v1::rfc3339;
-use crate::http::v1::sale_json::{AdmissionJson, SaleJson};
 use crate::shop::sales::{
     self, DeleteResult, HOLD_S_DEFAULT, ListedSale, PaymentMode, RestockRequest, SaleAction, SaleDraft,
     SaleEdit,
 };
+use crate::shop_documents::sale_document;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use documents::MoneyDocument as MoneyJson;
+use documents::{AdmissionDocument as AdmissionJson, SaleDocument};
 use sale::{AdmissionMode, Policy, SaleId, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
@@ -42,7 +43,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct AdminSaleJson {
     #[serde(flatten)]
-    sale: SaleJson,
+    sale: SaleDocument,
     /// Units set aside for buyers who may buy now, one each.
     admitted: u32,
     /// Seconds a unit is held for its payment; 0 sells at once.
@@ -58,7 +59,7 @@ pub(super) struct AdminSaleJson {
 impl AdminSaleJson {
     pub(super) fn from_sale(sale: &ListedSale, now: Timestamp) -> Self {
         Self {
-            sale: SaleJson::from_view(&sale.listing, &sale.view, now),
+            sale: sale_document(&sale.listing, &sale.view, now),
             admitted: sale.view.counters.admitted,
             hold_seconds: sale.view.policy.hold_s,
             payment: PaymentMode::from_policy(&sale.view.policy).as_str(),

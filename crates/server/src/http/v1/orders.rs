@@ -1,6 +1,5 @@
 //! Orders over HTTP: reserve, look, give back. Paying is in `pay.rs`.
 
-use super::order_json::OrderJson;
 use super::queue::find_listed_sale;
 use crate::http::AppState;
 use crate::http::extract::{BuyerSession, Json, Path, Query};
@@ -12,6 +11,7 @@ use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use documents::OrderDocument as OrderJson;
 use sale::OrderId;
 use serde::Deserialize;
 use std::convert::Infallible;
