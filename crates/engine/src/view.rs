@@ -1,5 +1,5 @@
-//! What anyone may see of a sale without asking the pipeline: published after a batch is durable, read without a lock.
-//! A view is never newer than the ledger, and it may be a batch older than the decision that is being made.
+//! The published state of a sale, read without the pipeline and without a lock. A view is published after its batch is durable:
+//! it is never newer than the ledger, and may be a batch older than the decision under way.
 
 use arc_swap::ArcSwap;
 use sale::{Availability, EventSeq, Policy, Refusal, SaleCounters, SaleId, SalePhase, SaleState, Timestamp};
@@ -11,11 +11,10 @@ use tokio::sync::watch;
 #[derive(Clone, Debug)]
 pub struct SaleView {
     pub id: SaleId,
-    /// Its version: the last event in it.
+    /// The last event in it.
     pub seq: EventSeq,
     pub policy: Arc<Policy>,
     pub counters: SaleCounters,
-    /// Whether a unit can be had.
     pub availability: Availability,
     paused: bool,
     closed: bool,
@@ -37,7 +36,7 @@ impl SaleView {
         }
     }
 
-    /// The view of a sale that is kept elsewhere; the flags say whether it is paused, and whether it is closed.
+    /// The view of a sale whose state a server keeps; the flags say whether it is paused and whether it is closed.
     #[must_use]
     pub(crate) fn from_counters(
         id: SaleId,
@@ -72,9 +71,9 @@ impl SaleView {
         }
     }
 
-    /// A refusal that the law would give to any buyer's new reservation, told without asking it: before the start, and
-    /// after the end, the close or the last unit, as long as nobody is admitted (the admitted have a promise of their own).
-    /// Not for requests that may repeat an earlier one: those must ask the law.
+    /// A refusal that the law would give to every buyer's new reservation: before the start, and after the end, the close or
+    /// the last unit, as long as no buyer is admitted (an admission outlives them). Not for requests that may repeat an
+    /// earlier one: only the law knows those.
     #[must_use]
     pub fn refusal_for_all(&self, now: Timestamp) -> Option<Refusal> {
         if self.counters.admitted > 0 {
@@ -90,7 +89,7 @@ impl SaleView {
     }
 }
 
-/// The published views of all sales, and the bell that rings when one changes.
+/// The published views of all sales, and a signal that one has changed.
 pub struct SaleViews {
     slots: ArcSwap<HashMap<SaleId, Arc<ArcSwap<SaleView>>>>,
     changed: watch::Sender<u64>,
@@ -115,14 +114,14 @@ impl SaleViews {
         self.slots.load().values().map(|slot| slot.load_full()).collect()
     }
 
-    /// Changes each time something was recorded. Followers wait on it, then read on from their own offsets.
+    /// Changes each time events were recorded. Followers wait on it, then read on from their own offsets.
     #[must_use]
     pub fn subscribe_changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
 
-    /// Shows what was recorded. Only the recording stage calls this, so that views never run ahead or backwards. Rings the bell when
-    /// there is something new in them.
+    /// Publishes recorded views, and signals a change when one is new. Only the recording stage calls this, so that views
+    /// never run ahead of the ledger or backwards.
     pub(crate) fn publish(&self, views: Vec<Arc<SaleView>>) {
         let mut is_news = false;
         for view in views {
