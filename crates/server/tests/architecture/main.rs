@@ -53,7 +53,7 @@ const HOMES: &str = "
 
     The rehearsal has its own libraries.
     console             → rehearsal::live rehearsal::report
-    csv                 → rehearsal::crowd
+    csv                 → rehearsal::crowd http::admin
     hdrhistogram        → rehearsal::metrics
     indicatif           → rehearsal::live
     maud                → rehearsal::report
