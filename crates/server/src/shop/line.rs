@@ -3,10 +3,8 @@
 
 use super::Shop;
 use super::receipts::LineReceipt;
-use engine::{EngineError, SaleView};
-use sale::{
-    Availability, BuyerId, Command, CommandOutcome, LinePosition, Refusal, SaleId, Ticket, Timestamp,
-};
+use engine::{Decision, EngineError, ExtendedAdmission, JoinedLine, SaleView};
+use sale::{Availability, BuyerId, LinePosition, Refusal, SaleId, Ticket, Timestamp};
 
 /// A buyer's place in a line.
 #[derive(Clone, Debug)]
@@ -30,34 +28,24 @@ pub struct JoinResult {
     pub fresh: bool,
 }
 
-/// The outer result is whether there is an answer, the inner one the answer.
-type QueueResult<T> = Result<Result<T, Refusal>, EngineError>;
-
 /// Joins a line. Whoever is in it already keeps the place and is told it: two tabs agree, and a lost reply can be asked for
 /// again.
 ///
 /// # Errors
 /// When the engine cannot answer; the buyer may have been given a place all the same, and joining again tells it.
-pub async fn join(shop: &Shop, sale: SaleId, buyer: BuyerId) -> QueueResult<JoinResult> {
+pub async fn join(shop: &Shop, sale: SaleId, buyer: BuyerId) -> Decision<JoinResult> {
     let now = shop.engine.now();
     let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
     if let Some(refusal) = sale::refusal_for_every_join(now, &view.policy, view.phase(now)) {
         shop.attempts.record_refusal(sale, Some(buyer), "join", refusal.code(), now);
         return Ok(Err(refusal));
     }
-    let answer = shop.engine.command(sale, Command::Join { buyer }).await?;
-    let (ticket, place, fresh) = match answer.outcome {
-        CommandOutcome::Joined { ticket, position } => (ticket, LinePosition::Waiting { position }, true),
-        CommandOutcome::Refused(Refusal::AlreadyInLine { ticket, place }) => (ticket, place, false),
-        CommandOutcome::Refused(refusal) => {
+    let (ticket, place, fresh) = match shop.engine.join(sale, buyer).await? {
+        Ok(JoinedLine { ticket, position }) => (ticket, LinePosition::Waiting { position }, true),
+        Err(Refusal::AlreadyInLine { ticket, place }) => (ticket, place, false),
+        Err(refusal) => {
             shop.attempts.record_refusal(sale, Some(buyer), "join", refusal.code(), now);
             return Ok(Err(refusal));
-        }
-        CommandOutcome::Done
-        | CommandOutcome::Left { .. }
-        | CommandOutcome::Extended { .. }
-        | CommandOutcome::Order { .. } => {
-            return Err(EngineError::NoSuchSale);
         }
     };
     Ok(Ok(JoinResult { status: queue_status(shop, &view, buyer, ticket, place, now), fresh }))
@@ -85,36 +73,21 @@ pub async fn find_position(
 ///
 /// # Errors
 /// When the engine cannot answer; asking again is safe.
-pub async fn extend(shop: &Shop, sale: SaleId, buyer: BuyerId) -> QueueResult<QueueStatus> {
+pub async fn extend(shop: &Shop, sale: SaleId, buyer: BuyerId) -> Decision<QueueStatus> {
     let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
-    let answer = shop.engine.command(sale, Command::Extend { buyer }).await?;
-    match answer.outcome {
-        CommandOutcome::Extended { ticket, until, .. } => {
-            let place = LinePosition::Admitted { until, extension_s: 0 };
-            Ok(Ok(queue_status(shop, &view, buyer, ticket, place, shop.engine.now())))
-        }
-        CommandOutcome::Refused(refusal) => Ok(Err(refusal)),
-        CommandOutcome::Done
-        | CommandOutcome::Joined { .. }
-        | CommandOutcome::Left { .. }
-        | CommandOutcome::Order { .. } => Err(EngineError::NoSuchSale),
-    }
+    let extended = shop.engine.extend(sale, buyer).await?;
+    Ok(extended.map(|ExtendedAdmission { ticket, until, .. }| {
+        let place = LinePosition::Admitted { until, extension_s: 0 };
+        queue_status(shop, &view, buyer, ticket, place, shop.engine.now())
+    }))
 }
 
 /// Leaves a line, or gives an admission back.
 ///
 /// # Errors
 /// When the engine cannot answer; leaving again is safe.
-pub async fn leave(shop: &Shop, sale: SaleId, buyer: BuyerId) -> QueueResult<Ticket> {
-    let answer = shop.engine.command(sale, Command::Leave { buyer }).await?;
-    match answer.outcome {
-        CommandOutcome::Left { ticket } => Ok(Ok(ticket)),
-        CommandOutcome::Refused(refusal) => Ok(Err(refusal)),
-        CommandOutcome::Done
-        | CommandOutcome::Joined { .. }
-        | CommandOutcome::Extended { .. }
-        | CommandOutcome::Order { .. } => Err(EngineError::NoSuchSale),
-    }
+pub async fn leave(shop: &Shop, sale: SaleId, buyer: BuyerId) -> Decision<Ticket> {
+    shop.engine.leave(sale, buyer).await
 }
 
 fn queue_status(
