@@ -30,9 +30,9 @@ const CONNECTIONS: usize = 4;
 /// A sale that starts within this time counts as one that real buyers wait for.
 const LIVE_WITHIN: Duration = Duration::from_secs(900);
 
-/// Looks that find a new sale one after the other, before it counts as known: more than there are instances, mostly.
+/// Successful reads of a new sale in a row, before it counts as known: mostly more than there are instances.
 const CONSECUTIVE_READS: u32 = 12;
-/// How long instances may take to hear of it.
+/// How long instances may take to learn of it.
 const PROPAGATION_TIMEOUT: Duration = Duration::from_secs(15);
 const PROPAGATION_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -56,7 +56,7 @@ pub struct OwnSale {
     pub start: RunInstant,
 }
 
-/// A sale of somebody else that runs or is about to.
+/// Another merchant's sale that runs or is about to.
 #[derive(Clone, Debug)]
 pub struct LiveSale {
     /// Its name in addresses.
@@ -65,7 +65,7 @@ pub struct LiveSale {
     pub status: &'static str,
 }
 
-/// How a sale stands, as the admin was told.
+/// The admin's overview of a sale.
 #[derive(Clone, Debug)]
 pub struct AdminOverview {
     /// Where the units are.
@@ -88,7 +88,7 @@ impl MerchantClient {
         Ok(Self { api })
     }
 
-    /// Sales of others that run now, start within a quarter of an hour, or have somebody in their line already.
+    /// Other sales that run now, start within a quarter of an hour, or have a buyer in their line already.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -174,8 +174,8 @@ impl MerchantClient {
         }
     }
 
-    /// Behind one address there may be several instances, which hear of a new sale one after the other: a balancer that gives
-    /// each request to the next one has asked all of them when so many in a row know it.
+    /// Behind one address there may be several instances, which learn of a new sale one after the other. A balancer that goes
+    /// round has reached all of them when so many reads in a row succeed.
     async fn wait_until_known(&self, sale: SaleId, watch: &RunClock) -> Result<(), MerchantError> {
         let deadline = watch.now().plus(PROPAGATION_TIMEOUT);
         let mut in_a_row = 0;
@@ -192,10 +192,10 @@ impl MerchantClient {
         Ok(())
     }
 
-    /// How the sale stands now.
+    /// Reads the sale's overview.
     ///
     /// # Errors
-    /// When the instance does not say.
+    /// When the instance does not reply with it.
     pub async fn load_overview(
         &self,
         sale: SaleId,
@@ -217,7 +217,7 @@ impl MerchantClient {
         };
         let statuses = overview.orders.into_iter();
         let statuses = statuses
-            .map(|sum| ShownStatusTotal { status: sum.status, orders: sum.orders, units: sum.units })
+            .map(|total| ShownStatusTotal { status: total.status, orders: total.orders, units: total.units })
             .collect();
         Ok(AdminOverview {
             stock,
@@ -227,7 +227,7 @@ impl MerchantClient {
         })
     }
 
-    /// Ends the sale: who holds or was admitted keeps that, nobody else gets anything. Gives the version from which on it is closed.
+    /// Closes the sale: holds and admissions stay, no other buyer gets a unit. Returns the version that closed it.
     ///
     /// # Errors
     /// When the instance does not do it.
@@ -319,7 +319,7 @@ impl MerchantClient {
     }
 }
 
-/// Whether a sale's name is one that [`Stage::announce`] gives: a real sale may begin with the same word.
+/// Whether [`MerchantClient::create_sale`] made this slug: a real sale's slug may begin with the same word.
 fn is_rehearsal_slug(slug: &str) -> bool {
     let id = slug.strip_prefix(SLUG_PREFIX).and_then(|rest| rest.strip_prefix('-'));
     id.is_some_and(|id| uuid::Uuid::try_parse(id).is_ok())

@@ -288,7 +288,7 @@ impl ValkeyDecider {
         let ahead_ms = now.ms_since(reply.at);
         let due = reply.due.filter(|_| self.settings.ticks);
         let due = due.map(|due| due.plus_ms(ahead_ms).max(now.plus_ms(1)));
-        let opens = policy.line_opens_at().unwrap_or(policy.starts_at).min(policy.starts_at);
+        let opens = policy.opens_at().min(policy.starts_at);
         let goes_on = !reply.closed && reply.at < policy.ends_at;
         let is_owed = reply.counters.held > 0 || reply.counters.admitted > 0;
         let look_ms = match (goes_on, is_owed) {

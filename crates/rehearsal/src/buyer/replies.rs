@@ -1,4 +1,4 @@
-//! The shop's replies, read: what they say as far as it matters to a buyer.
+//! Reads the shop's replies, as far as they matter to a buyer.
 
 use crate::client::InstanceReply;
 use crate::observations::{BuyerAction, Code, OrderPhase, ReplyBody};
@@ -8,7 +8,7 @@ use hyper::header::RETRY_AFTER;
 use sale::Ticket;
 use serde::Deserialize;
 
-/// A place in line, as a reply tells it.
+/// A place in line, as a reply shows it.
 pub(super) struct PlaceReply {
     pub(super) ticket: Ticket,
     pub(super) position: u32,
@@ -21,7 +21,7 @@ struct ProblemReplyDocument<'a> {
     code: &'a str,
 }
 
-/// What a reply says to someone who asked for this.
+/// Reads the reply to an action.
 pub(super) fn read_reply(what: BuyerAction, reply: &InstanceReply) -> ReplyBody {
     if !reply.status.is_success() {
         return read_code(reply).map_or(ReplyBody::Malformed, ReplyBody::Refused);
@@ -38,7 +38,7 @@ pub(super) fn read_reply(what: BuyerAction, reply: &InstanceReply) -> ReplyBody 
     }
 }
 
-/// The place that a reply tells.
+/// Reads the place from a reply.
 pub(super) fn read_place(reply: &InstanceReply) -> Option<PlaceReply> {
     if !reply.status.is_success() {
         return None;
@@ -71,7 +71,7 @@ fn read_order(reply: &InstanceReply) -> Option<ReplyBody> {
     Some(ReplyBody::Order { order: document.id, units, total_minor, status })
 }
 
-/// The refusal's code, if it is one. A 5xx of a proxy in between has none, and passes.
+/// The code of a refusal. A 5xx of a proxy in between has none, and counts as transient.
 pub(super) fn read_code(reply: &InstanceReply) -> Option<Code> {
     if reply.status.is_success() || reply.status.is_redirection() {
         return None;

@@ -1,5 +1,5 @@
-//! Calls of the API by the merchant: each is asked again while the instance cannot answer, because a rehearsal kills it on
-//! purpose. A refusal is told at once.
+//! The merchant's calls of the API. Each call is retried while the instance does not reply, because a rehearsal kills it on
+//! purpose. A refusal is returned at once.
 
 use crate::client::{InstanceClient, InstanceReply, RequestError};
 use crate::crowd::preset;
@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// An instance that refuses the merchant so often, is gone: half a minute, where nobody listens.
+/// After so many failed tries the instance counts as gone: half a minute.
 const TRIES: u32 = 120;
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
-/// The first call is given up sooner: a wrong address should not take half a minute to be told.
+/// The first call is given up sooner: a wrong address should be reported within seconds.
 const FIRST_CALL_TRIES: u32 = 8;
 /// Nor should an address that takes every request and answers none.
 const FIRST_CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -111,7 +111,7 @@ impl AdminApi {
         check_status(self.send_with_retries(Method::GET, path, None, TRIES).await?, path)
     }
 
-    /// The first reply that is no passing trouble.
+    /// The first reply that is no transient failure.
     async fn send_with_retries(
         &self,
         method: Method,
@@ -177,7 +177,7 @@ pub(super) async fn register_buyer(
         password: String,
     }
     let path = "/api/v1/auth/register";
-    // Nobody signs in with it again: the password is forgotten here.
+    // The buyer acts by its token alone: the password is not kept.
     let password = uuid::Uuid::new_v4().simple().to_string();
     let anyone = AdminApi { client: InstanceClient::new(api.client.target().clone(), 1), bearer: None };
     let mut tries = 0;

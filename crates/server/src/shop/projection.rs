@@ -1,6 +1,6 @@
 //! Bringing the tables up to the ledger: one step folds a stretch of a sale's events into rows and writes them in one transaction
 //! with how far it came. So it can be killed at any moment, and what it wrote can be thrown away: the ledger is all it needs.
-//! When steps are made, and how fast, is the business of [`crate::announce`].
+//! When steps are made, and how fast, is the business of [`crate::followers`].
 
 pub mod fold;
 

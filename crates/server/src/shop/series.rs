@@ -66,7 +66,7 @@ pub fn resolve_range(
     now: Timestamp,
 ) -> Result<SeriesRange, RangeError> {
     let policy = &sale.view.policy;
-    let opens = policy.line_opens_at().unwrap_or(policy.starts_at);
+    let opens = policy.opens_at();
     let to = wanted.to.unwrap_or_else(|| now.max(wanted.from.unwrap_or(opens)));
     let from = wanted.from.unwrap_or(opens.min(to));
     if from > to {

@@ -149,7 +149,7 @@ async fn an_open_sale_without_payment_is_found_whole() {
     let flags = small(&[("--admission", "open"), ("--hold", "0s")]);
     let ended = RehearseProcess::start(&[&flags]).wait_for_result().await;
     assert_eq!(ended.assert_promises_kept().count("outcomes", "bought"), 20, "{}", ended.output_text());
-    assert!(ended.count("outcomes", "told sold out") > 50, "{}", ended.output_text());
+    assert!(ended.count("outcomes", "sold out") > 50, "{}", ended.output_text());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -398,7 +398,7 @@ async fn variables_that_are_meant_for_serve_are_passed_over_and_their_passwords_
     let ended =
         RehearseProcess::with_shell(variables, &[&small(&[("--buyers", "")])]).wait_for_result().await;
     let document = ended.assert_promises_kept().document();
-    assert_eq!(document["evidence"], "told by the API");
+    assert_eq!(document["evidence"], "read through the API");
     let command = document["command"].as_str().unwrap();
     assert!(command.starts_with("DOORBUSTER_BUYERS=100 doorbuster rehearse"), "{command}");
     let (_, page) = ended.report.as_ref().unwrap();
