@@ -36,6 +36,7 @@ const ROOMS: &str = "
 const HOMES: &str = "
     Outside words stop at the door.
     axum                → http
+    garde               → http
     hyper               → http rehearsal
     hyper_util          → http rehearsal
     matchit             → http
@@ -50,7 +51,7 @@ const HOMES: &str = "
 
     Who rehearses has libraries of their own.
     console             → rehearsal::live rehearsal::report
-    csv                 → rehearsal::crowd
+    csv                 → rehearsal::crowd http::admin::csv
     hdrhistogram        → rehearsal::metrics
     indicatif           → rehearsal::live
     maud                → rehearsal::report
@@ -60,6 +61,7 @@ const HOMES: &str = "
     Settings are read once; what is wired is wired once.
     anyhow              → commands
     clap                → commands
+    humantime           → commands
     std::env            → commands
     prometheus_client   → telemetry engine::metrics
     tracing_subscriber  → telemetry

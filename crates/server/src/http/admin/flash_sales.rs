@@ -1,29 +1,33 @@
 //! `/admin/flash-sales`: announce, edit, delete, and the course of a sale: pause, resume, close, restock.
 
-use super::body::{
-    BodyErrors, BodyObject, StrictJson, read_count, read_id, read_moment, read_money, read_object, read_text,
-    read_typed,
-};
+use super::admission::AdmissionBody;
+use super::price::PriceBody;
+use super::rules::{in_range, later_than};
 use super::run_to_completion;
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path};
-use crate::http::problem::{Problem, ProblemSchema, policy_pointer};
+use crate::http::problem::{Problem, ProblemSchema, kind};
 use crate::http::v1::money_json::MoneyJson;
 use crate::http::v1::rfc3339;
 use crate::http::v1::sale_json::{AdmissionJson, SaleJson};
+use crate::http::valid_json::ValidJson;
+use crate::http::valid_json::fields::{self, required};
+use crate::shop::catalogue_text::Slug;
+use crate::shop::products::ProductId;
 use crate::shop::sales::{
     self, DeleteResult, HOLD_S_DEFAULT, ListedSale, PaymentMode, SaleAction, SaleDraft, SaleEdit,
 };
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sale::{AdmissionMode, Policy, SaleId, Timestamp};
-use serde::Serialize;
-use serde_json::Value;
+use garde::Validate;
+use sale::policy::{LIMIT_PER_BUYER_MAX, QUANTITY_MAX, WINDOW_S_MAX};
+use sale::{AdmissionMode, Policy, PolicyProblem, SaleId, Timestamp};
+use serde::de::{Deserializer, Error};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use uuid::Uuid;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -66,9 +70,9 @@ impl AdminSaleJson {
 }
 
 /// Whether a unit is to be paid before it is sold.
-#[derive(ToSchema)]
-#[schema(as = SalePayment, rename_all = "lowercase")]
-#[expect(dead_code, reason = "only its schema is used")]
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = SalePayment)]
 enum SalePaymentJson {
     /// A unit is held for its payment.
     Required,
@@ -76,174 +80,172 @@ enum SalePaymentJson {
     None,
 }
 
-/// A new sale.
-#[derive(ToSchema)]
-#[schema(as = NewSale, rename_all = "camelCase")]
-#[expect(dead_code, reason = "only its schema is used; the body is read field by field")]
-struct SaleBody {
-    /// What it sells.
-    product_id: Uuid,
-    /// Its name in addresses; made from the product's name when absent.
-    #[schema(pattern = "^[a-z0-9-]{1,64}$")]
-    slug: Option<String>,
-    /// The price of one unit, in the currency of the product's list price.
-    price: MoneyJson,
-    /// Its units.
-    #[schema(minimum = 1, maximum = 10_000_000)]
-    quantity: u32,
-    /// When it starts.
-    #[schema(format = DateTime)]
-    starts_at: String,
-    /// When it ends.
-    #[schema(format = DateTime)]
-    ends_at: String,
-    /// Units that one buyer may hold and own.
-    #[schema(minimum = 1, maximum = 1_000_000, default = 1)]
-    limit_per_buyer: Option<u32>,
-    /// Seconds a unit is held for its payment; 0 sells at once.
-    #[schema(maximum = 86400, default = 300)]
-    hold_seconds: Option<u32>,
-    /// `none` sells at once, whatever `holdSeconds` says.
-    payment: Option<SalePaymentJson>,
-    /// Who may buy; anyone when absent. Of `fifo`, `lineOpensSecondsBefore` and `extensionSeconds` may be absent (0).
-    admission: Option<AdmissionJson>,
+impl From<SalePaymentJson> for PaymentMode {
+    fn from(payment: SalePaymentJson) -> Self {
+        match payment {
+            SalePaymentJson::Required => Self::Required,
+            SalePaymentJson::None => Self::Nothing,
+        }
+    }
 }
 
-/// What is to be different; absent fields stay. A sale that buyers rely on takes only more units, a later end, a longer
+/// A new sale.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = NewSale)]
+#[garde(allow_unvalidated)]
+struct SaleBody {
+    /// The product that it sells.
+    #[serde(default, deserialize_with = "fields::id")]
+    #[schema(value_type = Uuid, required = true)]
+    #[garde(custom(required))]
+    product_id: Option<ProductId>,
+    /// The sale's name in URLs. When absent, it is derived from the product's name.
+    #[serde(default, deserialize_with = "fields::text")]
+    #[schema(value_type = Option<String>, pattern = "^[a-z0-9-]{1,64}$")]
+    slug: Option<Slug>,
+    /// The price of one unit, in the currency of the product's list price.
+    #[serde(default, deserialize_with = "fields::object")]
+    #[schema(value_type = MoneyJson, required = true)]
+    #[garde(custom(required), dive)]
+    price: Option<PriceBody>,
+    /// Units for sale.
+    #[serde(default, deserialize_with = "fields::count")]
+    #[schema(value_type = u32, minimum = 1, maximum = 10_000_000, required = true)]
+    #[garde(custom(required), custom(in_range(1..=QUANTITY_MAX, PolicyProblem::Quantity)))]
+    quantity: Option<u32>,
+    #[serde(default, deserialize_with = "fields::timestamp")]
+    #[schema(value_type = String, format = DateTime, required = true)]
+    #[garde(custom(required))]
+    starts_at: Option<Timestamp>,
+    #[serde(default, deserialize_with = "fields::timestamp")]
+    #[schema(value_type = String, format = DateTime, required = true)]
+    #[garde(custom(required), custom(later_than(self.starts_at)))]
+    ends_at: Option<Timestamp>,
+    /// Units that one buyer may hold and own.
+    #[serde(default, deserialize_with = "fields::count")]
+    #[schema(minimum = 1, maximum = 1_000_000, default = 1)]
+    #[garde(custom(in_range(1..=LIMIT_PER_BUYER_MAX, PolicyProblem::LimitPerBuyer)))]
+    limit_per_buyer: Option<u32>,
+    /// Seconds for which a unit is held for its payment. 0 sells at once.
+    #[serde(default, deserialize_with = "fields::count")]
+    #[schema(maximum = 86400, default = 300)]
+    #[garde(if(
+        cond = !matches!(self.payment, Some(SalePaymentJson::None)),
+        custom(in_range(0..=WINDOW_S_MAX, PolicyProblem::Hold))
+    ))]
+    hold_seconds: Option<u32>,
+    /// `none` sells at once, whatever `holdSeconds` is.
+    #[serde(default, deserialize_with = "payment")]
+    payment: Option<SalePaymentJson>,
+    /// Who may buy. When absent, everyone. In `fifo`, `lineOpensSecondsBefore` and `extensionSeconds` default to 0.
+    #[serde(default, deserialize_with = "fields::object")]
+    #[schema(value_type = Option<AdmissionJson>)]
+    #[garde(dive)]
+    admission: Option<AdmissionBody>,
+}
+
+impl SaleBody {
+    fn into_draft(self) -> Option<SaleDraft> {
+        let payment = self.payment.map(PaymentMode::from);
+        let policy = Policy {
+            quantity: self.quantity?,
+            unit_price: self.price?.into_money()?,
+            starts_at: self.starts_at?,
+            ends_at: self.ends_at?,
+            limit_per_buyer: self.limit_per_buyer.unwrap_or(1),
+            hold_s: PaymentMode::resolve_hold_s(payment, self.hold_seconds, HOLD_S_DEFAULT),
+            admission: self.admission.map_or(Some(AdmissionMode::Open), AdmissionBody::into_mode)?,
+        };
+        Some(SaleDraft { product: self.product_id?, slug: self.slug, policy })
+    }
+}
+
+/// The changes. An absent field stays as it is. A sale that buyers rely on accepts only more units, a later end, a longer
 /// extension and another hold length.
-#[derive(ToSchema)]
-#[schema(as = SaleEdit, rename_all = "camelCase")]
-#[expect(dead_code, reason = "only its schema is used; the body is read field by field")]
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = SaleEdit)]
+#[garde(allow_unvalidated)]
 struct SalePatch {
-    /// What it sells.
-    #[schema(nullable = false)]
-    product_id: Option<Uuid>,
-    /// Its name in addresses.
-    #[schema(pattern = "^[a-z0-9-]{1,64}$", nullable = false)]
-    slug: Option<String>,
+    /// The product that it sells.
+    #[serde(default, deserialize_with = "fields::id")]
+    #[schema(value_type = Option<Uuid>, nullable = false)]
+    product_id: Option<ProductId>,
+    /// The sale's name in URLs.
+    #[serde(default, deserialize_with = "fields::text")]
+    #[schema(value_type = Option<String>, pattern = "^[a-z0-9-]{1,64}$", nullable = false)]
+    slug: Option<Slug>,
     /// The price of one unit.
-    #[schema(nullable = false)]
-    price: Option<MoneyJson>,
-    /// Its units.
+    #[serde(default, deserialize_with = "fields::object")]
+    #[schema(value_type = Option<MoneyJson>, nullable = false)]
+    #[garde(dive)]
+    price: Option<PriceBody>,
+    /// Units for sale.
+    #[serde(default, deserialize_with = "fields::count")]
     #[schema(minimum = 1, maximum = 10_000_000, nullable = false)]
     quantity: Option<u32>,
-    /// When it starts.
-    #[schema(format = DateTime, nullable = false)]
-    starts_at: Option<String>,
-    /// When it ends.
-    #[schema(format = DateTime, nullable = false)]
-    ends_at: Option<String>,
+    #[serde(default, deserialize_with = "fields::timestamp")]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    starts_at: Option<Timestamp>,
+    #[serde(default, deserialize_with = "fields::timestamp")]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    ends_at: Option<Timestamp>,
     /// Units that one buyer may hold and own.
+    #[serde(default, deserialize_with = "fields::count")]
     #[schema(minimum = 1, maximum = 1_000_000, nullable = false)]
     limit_per_buyer: Option<u32>,
-    /// Seconds a unit is held for its payment; 0 sells at once.
+    /// Seconds for which a unit is held for its payment. 0 sells at once.
+    #[serde(default, deserialize_with = "fields::count")]
     #[schema(maximum = 86400, nullable = false)]
     hold_seconds: Option<u32>,
-    /// `none` sells at once, whatever `holdSeconds` says.
+    /// `none` sells at once, whatever `holdSeconds` is.
+    #[serde(default, deserialize_with = "payment")]
     #[schema(nullable = false)]
     payment: Option<SalePaymentJson>,
     /// Who may buy.
-    #[schema(nullable = false)]
-    admission: Option<AdmissionJson>,
+    #[serde(default, deserialize_with = "fields::object")]
+    #[schema(value_type = Option<AdmissionJson>, nullable = false)]
+    #[garde(dive)]
+    admission: Option<AdmissionBody>,
 }
 
-/// Units to add.
-#[derive(ToSchema)]
+impl From<SalePatch> for SaleEdit {
+    fn from(body: SalePatch) -> Self {
+        Self {
+            product: body.product_id,
+            slug: body.slug,
+            price: body.price.and_then(PriceBody::into_money),
+            quantity: body.quantity,
+            starts_at: body.starts_at,
+            ends_at: body.ends_at,
+            limit_per_buyer: body.limit_per_buyer,
+            hold_s: body.hold_seconds,
+            payment: body.payment.map(PaymentMode::from),
+            admission: body.admission.and_then(AdmissionBody::into_mode),
+        }
+    }
+}
+
+fn payment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SalePaymentJson>, D::Error> {
+    SalePaymentJson::deserialize(deserializer)
+        .map(Some)
+        .map_err(|_| D::Error::custom("must be required or none"))
+}
+
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = Restock)]
-#[expect(dead_code, reason = "only its schema is used; the body is read field by field")]
 struct RestockBody {
-    /// How many.
-    #[schema(minimum = 1, maximum = 10_000_000)]
-    quantity: u32,
+    /// Units to add.
+    #[serde(default, deserialize_with = "fields::count")]
+    #[schema(value_type = u32, minimum = 1, maximum = 10_000_000, required = true)]
+    #[garde(custom(required), custom(at_least_one))]
+    quantity: Option<u32>,
 }
 
-/// What both bodies have, as far as it is there.
-fn read_fields(object: &mut BodyObject, wrong: &mut BodyErrors) -> SaleEdit {
-    SaleEdit {
-        product: object.take_optional("productId", wrong, read_id),
-        slug: object.take_optional("slug", wrong, read_typed),
-        price: object.take_optional("price", wrong, read_money),
-        quantity: object.take_optional("quantity", wrong, read_count),
-        starts_at: object.take_optional("startsAt", wrong, read_moment),
-        ends_at: object.take_optional("endsAt", wrong, read_moment),
-        limit_per_buyer: object.take_optional("limitPerBuyer", wrong, read_count),
-        hold_s: object.take_optional("holdSeconds", wrong, read_count),
-        payment: object.take_optional("payment", wrong, read_payment),
-        admission: object.take_optional("admission", wrong, read_admission),
-    }
-}
-
-fn read_draft(body: Value) -> Result<SaleDraft, Problem> {
-    let wrong = &mut BodyErrors::default();
-    let mut object = BodyObject::from_body(body, wrong);
-    for name in ["productId", "price", "quantity", "startsAt", "endsAt"] {
-        object.require_present(name, wrong);
-    }
-    let said = read_fields(&mut object, wrong);
-    object.reject_unknown(wrong);
-    let hold_s = PaymentMode::resolve_hold_s(said.payment, said.hold_s, HOLD_S_DEFAULT);
-    let policy = (|| {
-        Some(Policy {
-            quantity: said.quantity?,
-            unit_price: said.price?,
-            starts_at: said.starts_at?,
-            ends_at: said.ends_at?,
-            limit_per_buyer: said.limit_per_buyer.unwrap_or(1),
-            hold_s,
-            admission: said.admission.unwrap_or(AdmissionMode::Open),
-        })
-    })();
-    for problem in policy.iter().flat_map(Policy::problems) {
-        wrong.push(policy_pointer(problem), problem.to_string());
-    }
-    let draft =
-        said.product.zip(policy).map(|(product, policy)| SaleDraft { product, slug: said.slug, policy });
-    std::mem::take(wrong).into_result(draft)
-}
-
-fn read_edit(body: Value) -> Result<SaleEdit, Problem> {
-    let wrong = &mut BodyErrors::default();
-    let mut object = BodyObject::from_body(body, wrong);
-    let edit = read_fields(&mut object, wrong);
-    object.reject_unknown(wrong);
-    std::mem::take(wrong).into_result(Some(edit))
-}
-
-fn read_payment(at: &str, value: Value, wrong: &mut BodyErrors) -> Option<PaymentMode> {
-    match read_text(at, value, wrong)?.as_str() {
-        "required" => Some(PaymentMode::Required),
-        "none" => Some(PaymentMode::Nothing),
-        _ => {
-            wrong.push(at, "must be required or none");
-            None
-        }
-    }
-}
-
-fn read_admission(at: &str, value: Value, wrong: &mut BodyErrors) -> Option<AdmissionMode> {
-    let mut object = read_object(at, value, wrong)?;
-    let kind = object.take_required("type", wrong, read_text)?;
-    let admission = match kind.as_str() {
-        "open" => Some(AdmissionMode::Open),
-        "fifo" => {
-            let per_second = object.take_required("perSecond", wrong, read_count);
-            let checkout_s = object.take_required("checkoutSeconds", wrong, read_count);
-            let line_opens_s = object.take_optional("lineOpensSecondsBefore", wrong, read_count).unwrap_or(0);
-            let extension_s = object.take_optional("extensionSeconds", wrong, read_count).unwrap_or(0);
-            per_second.zip(checkout_s).map(|(per_second, checkout_s)| AdmissionMode::Fifo {
-                per_second,
-                checkout_s,
-                line_opens_s,
-                extension_s,
-            })
-        }
-        _ => {
-            wrong.push(format!("{at}/type"), "must be open or fifo");
-            return None;
-        }
-    };
-    object.reject_unknown(wrong);
-    admission
+fn at_least_one(quantity: &Option<u32>, (): &()) -> garde::Result {
+    if *quantity == Some(0) { Err(garde::Error::new("must be at least 1")) } else { Ok(()) }
 }
 
 /// Make a sale and announce it.
@@ -262,9 +264,9 @@ fn read_admission(at: &str, value: Value, wrong: &mut BodyErrors) -> Option<Admi
 async fn create(
     State(app): State<AppState>,
     _: AdminSession,
-    Json(StrictJson(body)): Json<StrictJson>,
+    ValidJson(body): ValidJson<SaleBody>,
 ) -> Result<Response, Problem> {
-    let draft = read_draft(body)?;
+    let draft = body.into_draft().ok_or(Problem::new(&kind::INVALID_BODY))?;
     let now = app.shop.engine.now();
     let sale = run_to_completion(async move { sales::create(&app.shop, draft).await }).await???;
     let location = format!("/api/v1/flash-sales/{}", sale.listing.sale);
@@ -295,9 +297,9 @@ async fn edit(
     State(app): State<AppState>,
     _: AdminSession,
     Path(id): Path<SaleId>,
-    Json(StrictJson(body)): Json<StrictJson>,
+    ValidJson(body): ValidJson<SalePatch>,
 ) -> Result<Json<AdminSaleJson>, Problem> {
-    let edit = read_edit(body)?;
+    let edit = body.into();
     let now = app.shop.engine.now();
     let sale = run_to_completion(async move { sales::edit(&app.shop, id, edit).await }).await???;
     Ok(Json(AdminSaleJson::from_sale(&sale, now)))
@@ -409,16 +411,9 @@ async fn restock(
     app: State<AppState>,
     _: AdminSession,
     id: Path<SaleId>,
-    Json(StrictJson(body)): Json<StrictJson>,
+    ValidJson(body): ValidJson<RestockBody>,
 ) -> Result<Json<AdminSaleJson>, Problem> {
-    let wrong = &mut BodyErrors::default();
-    let mut object = BodyObject::from_body(body, wrong);
-    let quantity = object.take_required("quantity", wrong, read_count);
-    object.reject_unknown(wrong);
-    if quantity == Some(0) {
-        wrong.push("/quantity", "must be at least 1");
-    }
-    let quantity = std::mem::take(wrong).into_result(quantity)?;
+    let quantity = body.quantity.ok_or(Problem::new(&kind::INVALID_BODY))?;
     run_action(&app, id.0, SaleAction::Restock { quantity }).await
 }
 

@@ -25,7 +25,11 @@ mod server;
 
 mod events;
 
-mod body;
+mod admission;
+
+mod price;
+
+mod rules;
 
 mod csv;
 

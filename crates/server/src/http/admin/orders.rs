@@ -1,12 +1,12 @@
 //! `/admin/orders`, of all sales and of one: everyone's orders, with filters and a search. Refunds are beside the payments.
 
 use super::board::find_sale;
-use super::body::{BAD_TIMESTAMP, parse_rfc3339 as moment};
 use super::buyer_json::BuyerJson;
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path, Query};
 use crate::http::page::{Page, PageQuery, PageRequest, parse_time_cursor};
 use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
+use crate::http::timestamp::{BAD_TIMESTAMP, parse_rfc3339};
 use crate::http::v1::money_json::MoneyJson;
 use crate::http::v1::order_json::OrderStatusJson;
 use crate::http::v1::rfc3339;
@@ -214,7 +214,7 @@ impl OrderFilterInput {
             known
         });
         let mut at = |pointer: &str, text: Option<String>| -> Option<Timestamp> {
-            let at = text.as_deref().map(moment)?;
+            let at = text.as_deref().map(parse_rfc3339)?;
             if at.is_none() {
                 errors.push(FieldError::new(pointer, BAD_TIMESTAMP));
             }

@@ -1,18 +1,21 @@
 //! `/admin/products`: make, edit, delete.
 
-use super::body::{BodyErrors, BodyObject, StrictJson, read_money, read_typed};
+use super::price::PriceBody;
 use super::run_to_completion;
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::{Problem, ProblemSchema, kind};
 use crate::http::v1::money_json::MoneyJson;
 use crate::http::v1::products::ProductJson;
-use crate::shop::catalogue_text::Description;
+use crate::http::valid_json::ValidJson;
+use crate::http::valid_json::fields::{self, required};
+use crate::shop::catalogue_text::{Category, Description, ImageUrl, ProductName};
 use crate::shop::products::{self, ProductDraft, ProductEdit, ProductId};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use serde_json::Value;
+use garde::Validate;
+use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -22,81 +25,83 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 }
 
 /// A new product.
-#[derive(ToSchema)]
-#[schema(as = NewProduct, rename_all = "camelCase")]
-#[expect(dead_code, reason = "only its schema is used; the body is read field by field")]
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = NewProduct)]
+#[garde(allow_unvalidated)]
 struct ProductBody {
-    /// Its name, on one line.
-    #[schema(min_length = 1, max_length = 200)]
-    name: String,
-    /// What is told about it; may be empty.
-    #[schema(max_length = 10000)]
-    description: String,
-    /// Its list price.
-    price: MoneyJson,
-    /// Its category.
-    #[schema(max_length = 100)]
-    category: Option<String>,
-    /// Its picture: an http(s) address, or a path of this site.
-    #[schema(max_length = 2000)]
-    image_url: Option<String>,
+    /// One line.
+    #[serde(default, deserialize_with = "fields::text")]
+    #[schema(value_type = String, min_length = 1, max_length = 200, required = true)]
+    #[garde(custom(required))]
+    name: Option<ProductName>,
+    /// May be empty.
+    #[serde(default, deserialize_with = "fields::text")]
+    #[schema(value_type = String, max_length = 10000, required = true)]
+    description: Option<Description>,
+    /// The list price.
+    #[serde(default, deserialize_with = "fields::object")]
+    #[schema(value_type = MoneyJson, required = true)]
+    #[garde(custom(required), dive)]
+    price: Option<PriceBody>,
+    #[serde(default, deserialize_with = "fields::nullable")]
+    #[schema(value_type = Option<String>, max_length = 100)]
+    category: Option<Option<Category>>,
+    /// An http(s) address, or a path of this site.
+    #[serde(default, deserialize_with = "fields::nullable")]
+    #[schema(value_type = Option<String>, max_length = 2000)]
+    image_url: Option<Option<ImageUrl>>,
 }
 
-/// What is to be different; absent fields stay, null empties `category` and `imageUrl`.
-#[derive(ToSchema)]
-#[schema(as = ProductEdit, rename_all = "camelCase")]
-#[expect(dead_code, reason = "only its schema is used; the body is read field by field")]
+impl ProductBody {
+    fn into_draft(self) -> Option<ProductDraft> {
+        Some(ProductDraft {
+            name: self.name?,
+            description: self.description.or_else(|| Description::try_from(String::new()).ok())?,
+            price: self.price?.into_money()?,
+            category: self.category.flatten(),
+            image_url: self.image_url.flatten(),
+        })
+    }
+}
+
+/// The changes. An absent field stays as it is; null empties `category` and `imageUrl`.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = ProductEdit)]
+#[garde(allow_unvalidated)]
 struct ProductPatch {
-    /// Its name, on one line.
-    #[schema(min_length = 1, max_length = 200, nullable = false)]
-    name: Option<String>,
-    /// What is told about it.
-    #[schema(max_length = 10000, nullable = false)]
-    description: Option<String>,
-    /// Its list price.
-    #[schema(nullable = false)]
-    price: Option<MoneyJson>,
-    /// Its category.
-    #[schema(max_length = 100)]
-    category: Option<String>,
-    /// Its picture.
-    #[schema(max_length = 2000)]
-    image_url: Option<String>,
+    /// One line.
+    #[serde(default, deserialize_with = "fields::text")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200, nullable = false)]
+    name: Option<ProductName>,
+    #[serde(default, deserialize_with = "fields::text")]
+    #[schema(value_type = Option<String>, max_length = 10000, nullable = false)]
+    description: Option<Description>,
+    /// The list price.
+    #[serde(default, deserialize_with = "fields::object")]
+    #[schema(value_type = Option<MoneyJson>, nullable = false)]
+    #[garde(dive)]
+    price: Option<PriceBody>,
+    #[serde(default, deserialize_with = "fields::nullable")]
+    #[schema(value_type = Option<String>, max_length = 100)]
+    category: Option<Option<Category>>,
+    /// An http(s) address, or a path of this site.
+    #[serde(default, deserialize_with = "fields::nullable")]
+    #[schema(value_type = Option<String>, max_length = 2000)]
+    image_url: Option<Option<ImageUrl>>,
 }
 
-fn read_draft(body: Value) -> Result<ProductDraft, Problem> {
-    let wrong = &mut BodyErrors::default();
-    let mut object = BodyObject::from_body(body, wrong);
-    let name = object.take_required("name", wrong, read_typed);
-    let description = object.take_optional("description", wrong, read_typed::<Description>);
-    let price = object.take_required("price", wrong, read_money);
-    let category = object.take_nullable("category", wrong, read_typed).flatten();
-    let image_url = object.take_nullable("imageUrl", wrong, read_typed).flatten();
-    object.reject_unknown(wrong);
-    let description = description.or_else(|| Description::try_from(String::new()).ok());
-    let draft = name.zip(description).zip(price);
-    let draft = draft.map(|((name, description), price)| ProductDraft {
-        name,
-        description,
-        price,
-        category,
-        image_url,
-    });
-    std::mem::take(wrong).into_result(draft)
-}
-
-fn read_edit(body: Value) -> Result<ProductEdit, Problem> {
-    let wrong = &mut BodyErrors::default();
-    let mut object = BodyObject::from_body(body, wrong);
-    let edit = ProductEdit {
-        name: object.take_optional("name", wrong, read_typed),
-        description: object.take_optional("description", wrong, read_typed),
-        price: object.take_optional("price", wrong, read_money),
-        category: object.take_nullable("category", wrong, read_typed),
-        image_url: object.take_nullable("imageUrl", wrong, read_typed),
-    };
-    object.reject_unknown(wrong);
-    std::mem::take(wrong).into_result(Some(edit))
+impl From<ProductPatch> for ProductEdit {
+    fn from(body: ProductPatch) -> Self {
+        Self {
+            name: body.name,
+            description: body.description,
+            price: body.price.and_then(PriceBody::into_money),
+            category: body.category,
+            image_url: body.image_url,
+        }
+    }
 }
 
 /// Make a product.
@@ -114,9 +119,10 @@ fn read_edit(body: Value) -> Result<ProductEdit, Problem> {
 async fn create(
     State(app): State<AppState>,
     _: AdminSession,
-    Json(StrictJson(body)): Json<StrictJson>,
+    ValidJson(body): ValidJson<ProductBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let product = products::create(&app.shop, read_draft(body)?).await?;
+    let product =
+        products::create(&app.shop, body.into_draft().ok_or(Problem::new(&kind::INVALID_BODY))?).await?;
     let location = format!("/api/v1/products/{}", product.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(ProductJson::from(product))))
 }
@@ -141,9 +147,9 @@ async fn edit(
     State(app): State<AppState>,
     _: AdminSession,
     Path(id): Path<ProductId>,
-    Json(StrictJson(body)): Json<StrictJson>,
+    ValidJson(body): ValidJson<ProductPatch>,
 ) -> Result<Json<ProductJson>, Problem> {
-    let edit = read_edit(body)?;
+    let edit = body.into();
     let product = run_to_completion(async move { products::edit(&app.shop, id, edit).await }).await???;
     Ok(Json(product.into()))
 }

@@ -1,10 +1,10 @@
 //! `GET /admin/flash-sales/{id}/series`: what happened in a sale over time, for charts.
 
 use super::board::find_sale;
-use super::body::parse_rfc3339 as parsed;
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path, Query};
 use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
+use crate::http::timestamp::parse_rfc3339;
 use crate::http::v1::rfc3339;
 use crate::shop::series::{
     self, BUCKETS_MAX, EventCounts, RangeError, RangeRequest, SaleSeries, SeriesBucket, UnitLevels,
@@ -179,7 +179,7 @@ impl SeriesQuery {
     fn parse(&self) -> Result<RangeRequest, Problem> {
         let moment = |name: &'static str, text: &Option<String>| match text {
             None => Ok(None),
-            Some(text) => match parsed(text) {
+            Some(text) => match parse_rfc3339(text) {
                 Some(moment) => Ok::<Option<Timestamp>, Problem>(Some(moment)),
                 None => Err(invalid_query(name, "an RFC 3339 date, such as 2026-11-27T09:00:00Z".to_owned())),
             },
