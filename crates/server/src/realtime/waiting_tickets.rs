@@ -1,9 +1,8 @@
-//! The places of one line, counted as the ledger tells who joined and who is no longer waiting: a position is looked up in
-//! logarithmic time, for a line of any length, and needs four bytes a ticket. It knows tickets, no buyers.
+//! The waiting tickets of one line, and their positions in logarithmic time at four bytes a ticket. It knows tickets, not buyers.
 
 use sale::Ticket;
 
-/// The waiting tickets of one line: a Fenwick tree over all tickets given out.
+/// A Fenwick tree over all tickets of the line.
 #[derive(Debug, Default)]
 pub struct WaitingTickets {
     /// At `i - 1`: how many tickets wait among the `i & -i` tickets that end with ticket `i`.
@@ -12,7 +11,7 @@ pub struct WaitingTickets {
 }
 
 impl WaitingTickets {
-    /// A ticket begins to wait. Tickets come in order; one that was given out before is not counted again.
+    /// Adds a ticket. Tickets come in order; a ticket that is not above the last one is ignored.
     pub fn add_ticket(&mut self, ticket: Ticket) {
         if self.is_closed {
             return;
@@ -29,7 +28,6 @@ impl WaitingTickets {
         }
     }
 
-    /// A ticket no longer waits.
     pub fn remove_ticket(&mut self, ticket: Ticket) {
         if !self.is_waiting(ticket) {
             return;
@@ -41,12 +39,12 @@ impl WaitingTickets {
         }
     }
 
-    /// Nobody waits, and nobody will.
+    /// Removes all tickets, for good.
     pub fn close(&mut self) {
         *self = Self { tree: Vec::new(), is_closed: true };
     }
 
-    /// How many wait up to this ticket, itself included, or `None` when it does not wait.
+    /// Waiting tickets up to and including this one; `None` when it does not wait.
     #[must_use]
     pub fn position(&self, ticket: Ticket) -> Option<u32> {
         self.is_waiting(ticket).then(|| self.count_up_to(ticket.0 as usize))
@@ -78,7 +76,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn a_line_that_is_closed_holds_nobody_and_takes_nobody() {
+    fn a_closed_line_has_no_tickets_and_takes_none() {
         let mut line = WaitingTickets::default();
         line.add_ticket(Ticket(3));
         line.close();
