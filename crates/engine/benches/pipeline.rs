@@ -10,13 +10,13 @@
     reason = "figures for people"
 )]
 
+use engine::batch::Batch;
 use engine::clock::{SystemClock, start_stopwatch};
 use engine::pipeline::PipelineLimits;
 use engine::record::postgres::{self, PostgresAddress, PostgresReader, PostgresRecorder};
 use engine::record::sqlite::SqliteRecorder;
-use engine::record::{Batch, LedgerRecorder, encode_event};
+use engine::record::{LedgerRecorder, encode_event};
 use engine::{Engine, RunningEngine, start_on_postgres, start_on_sqlite};
-use own_servers::postgres::PostgresServer;
 use sale::{
     AdmissionMode, BuyerId, Command, CommandOutcome, LedgerEntry, Money, OrderId, Policy, RequestKey, SaleId,
     SaleState, Timestamp,
@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tempfile::{TempDir, tempdir};
+use test_servers::postgres::PostgresServer;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 

@@ -6,14 +6,14 @@
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program that prints figures")]
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
 
+use engine::batch::Epoch;
 use engine::clock::start_stopwatch;
 use engine::decide::valkey::{CallResult, CallTime, LibraryCall, LibraryRequest, ValkeyLibrary};
-use engine::record::Epoch;
-use own_servers::redis::RedisServer;
 use sale::{
     AdmissionMode, BuyerId, Command, EventSeq, LedgerEntry, Money, OrderId, Policy, RequestKey, SaleId,
     SaleState, Timestamp,
 };
+use test_servers::redis::RedisServer;
 use uuid::Uuid;
 
 const START: Timestamp = Timestamp(1_790_000_000_000);
@@ -83,7 +83,7 @@ impl Bench {
             decisions as f64 / took_s,
             server_us * decisions as f64 / took_s / 1e4,
         );
-        self.server.ask(&["FLUSHALL"]);
+        self.server.request(&["FLUSHALL"]);
     }
 
     async fn measure_restore(&mut self, orders: u64) {
@@ -96,7 +96,7 @@ impl Bench {
         self.begin(&state).await;
         let took_s = started.elapsed().as_secs_f64();
         println!("{orders:>10} {took_s:>8.2} {:>12.2}", took_s * 1e6 / orders as f64);
-        self.server.ask(&["FLUSHALL"]);
+        self.server.request(&["FLUSHALL"]);
     }
 
     async fn begin(&mut self, state: &SaleState) -> SaleId {
@@ -109,7 +109,7 @@ impl Bench {
 
     /// Microseconds of a processor that the server has used.
     fn cpu_us(&self) -> f64 {
-        let redis::Value::BulkString(told) = self.server.ask(&["INFO", "cpu"]) else { panic!("text") };
+        let redis::Value::BulkString(told) = self.server.request(&["INFO", "cpu"]) else { panic!("text") };
         let told = String::from_utf8(told).unwrap();
         let seconds = |name: &str| -> f64 {
             told.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().parse().unwrap()

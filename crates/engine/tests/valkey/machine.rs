@@ -1,9 +1,9 @@
 //! A sale in Redis that can be played step by step, as a tape or a random history.
 
+use engine::batch::Epoch;
 use engine::decide::valkey::{
     CallResult, CallTime, LibraryAnswer, LibraryCall, LibraryReply, LibraryRequest, ValkeyLibrary,
 };
-use engine::record::Epoch;
 use sale::tape::SaleMachine;
 use sale::{Command, CommandOutcome, EventSeq, LedgerEntry, SaleCounters, SaleId, SaleState, Timestamp};
 use tokio::runtime::Runtime;

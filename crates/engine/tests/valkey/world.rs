@@ -1,16 +1,17 @@
 //! A server, a ledger, and processes that decide and record, each by the time of the test.
 
 use crate::ledger::Ledger;
+use engine::batch::Batch;
 use engine::decide::valkey::{Outbox, ValkeyDecider, ValkeyError, ValkeySettings};
 use engine::decide::{BatchDecider, DecidedBatch, Reply, Request};
-use engine::record::{Batch, LedgerRecorder};
-use own_servers::redis::RedisServer;
+use engine::record::LedgerRecorder;
 use sale::{
     AdmissionMode, BuyerId, Command, CommandOutcome, EventSeq, Money, OrderId, Policy, Refusal, RequestKey,
     SaleCounters, SaleId, Timestamp,
 };
 use std::sync::Arc;
 use std::time::Duration;
+use test_servers::redis::RedisServer;
 use uuid::Uuid;
 
 pub const START: Timestamp = Timestamp(1_790_000_000_000);

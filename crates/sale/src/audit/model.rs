@@ -8,10 +8,11 @@ mod sharded_map;
 
 use super::SalePromise;
 use super::findings::{PromiseFindings, check_promise};
+use crate::admission::AdmissionMode;
+use crate::counters::SaleCounters;
 use crate::event::Event;
 use crate::id::{BuyerId, OrderId, RequestKey, Ticket};
-use crate::policy::{AdmissionMode, Policy};
-use crate::state::SaleCounters;
+use crate::policy::Policy;
 use crate::time::Timestamp;
 use sharded_map::ShardedMap;
 use std::cmp::Reverse;

@@ -2,8 +2,8 @@
 
 use super::DecideResult;
 use crate::event::Event;
-use crate::outcome::{CommandOutcome, Refusal, SalePhase};
-use crate::policy::{AdmissionMode, Policy, QUANTITY_MAX};
+use crate::outcome::{CommandOutcome, Refusal};
+use crate::policy::{Policy, QUANTITY_MAX};
 use crate::state::SaleState;
 use crate::time::Timestamp;
 
@@ -16,12 +16,11 @@ impl SaleState {
             if old == new {
                 return Ok(CommandOutcome::Done);
             }
-            match self.phase(now) {
-                SalePhase::Closed => return Err(Refusal::Closed),
-                SalePhase::Ended => return Err(Refusal::PromiseMade),
-                SalePhase::Upcoming | SalePhase::Paused | SalePhase::Active => {}
-            }
-            if self.has_promised(now, old) && !keeps_promises(old, new) {
+            self.require_not_over(now).map_err(|refusal| match refusal {
+                Refusal::Ended => Refusal::PromiseMade,
+                other => other,
+            })?;
+            if self.has_promised(now, old) && !old.keeps_promises(new) {
                 return Err(Refusal::PromiseMade);
             }
         }
@@ -31,16 +30,11 @@ impl SaleState {
 
     pub(super) fn pause(&self, now: Timestamp, events: &mut Vec<Event>) -> DecideResult {
         self.policy().ok_or(Refusal::NotStarted)?;
-        match self.phase(now) {
-            SalePhase::Closed => Err(Refusal::Closed),
-            SalePhase::Ended => Err(Refusal::Ended),
-            SalePhase::Upcoming | SalePhase::Paused | SalePhase::Active => {
-                if self.paused_at.is_none() {
-                    events.push(Event::Paused);
-                }
-                Ok(CommandOutcome::Done)
-            }
+        self.require_not_over(now)?;
+        if self.paused_at.is_none() {
+            events.push(Event::Paused);
         }
+        Ok(CommandOutcome::Done)
     }
 
     /// A sale that ended in a pause may still be resumed: the admitted get the rest of their windows.
@@ -65,11 +59,7 @@ impl SaleState {
 
     pub(super) fn restock(&self, now: Timestamp, quantity: u32, events: &mut Vec<Event>) -> DecideResult {
         self.policy().ok_or(Refusal::NotStarted)?;
-        match self.phase(now) {
-            SalePhase::Closed => return Err(Refusal::Closed),
-            SalePhase::Ended => return Err(Refusal::Ended),
-            SalePhase::Upcoming | SalePhase::Paused | SalePhase::Active => {}
-        }
+        self.require_not_over(now)?;
         if quantity == 0 || self.units.quantity + u64::from(quantity) > u64::from(QUANTITY_MAX) {
             return Err(Refusal::BadPolicy);
         }
@@ -77,21 +67,12 @@ impl SaleState {
         Ok(CommandOutcome::Done)
     }
 
-    /// True once a buyer may have acted on the policy: the line or the sale is open, or somebody came before.
-    fn has_promised(&self, now: Timestamp, policy: &Policy) -> bool {
-        let opens_at = policy.line_opens_at().unwrap_or(policy.starts_at);
-        now >= opens_at || self.line.was_ever_joined() || self.orders.len() > 0
+    fn require_not_over(&self, now: Timestamp) -> Result<(), Refusal> {
+        self.phase(now).refusal_when_over().map_or(Ok(()), Err)
     }
-}
 
-/// True when a change only adds to what was promised: more units, a later end, a longer extension. The hold may change
-/// either way, because each hold already given carries its own end.
-fn keeps_promises(old: &Policy, new: &Policy) -> bool {
-    let mut allowed =
-        Policy { quantity: new.quantity, ends_at: new.ends_at, hold_s: new.hold_s, ..old.clone() };
-    if let AdmissionMode::Fifo { extension_s, .. } = &mut allowed.admission {
-        *extension_s = new.extension_s();
+    /// True once a buyer may have acted on the policy: the line or the sale is open, or a buyer came before.
+    fn has_promised(&self, now: Timestamp, policy: &Policy) -> bool {
+        now >= policy.opens_at() || self.line.was_ever_joined() || self.orders.len() > 0
     }
-    let adds = new.quantity >= old.quantity && new.ends_at >= old.ends_at;
-    allowed == *new && adds && new.extension_s() >= old.extension_s()
 }

@@ -2,10 +2,10 @@
 
 use super::{TapeError, token};
 use crate::command::Command;
+use crate::counters::SaleCounters;
 use crate::event::{Event, ReleaseCause};
 use crate::id::Ticket;
 use crate::outcome::{CommandOutcome, LinePosition, OrderStatus, OrderView, Refusal};
-use crate::state::SaleCounters;
 use std::fmt;
 
 /// Words in order, then facts by name.
@@ -89,7 +89,7 @@ impl TapeExpectation {
         match event {
             Event::Configured { policy } => token::policy_facts(policy)
                 .into_iter()
-                .fold(told.with_word(token::format_admission(policy)), |told, (name, value)| {
+                .fold(told.with_word(policy.admission.name()), |told, (name, value)| {
                     told.with_fact(name, value)
                 }),
             Event::Paused | Event::Resumed | Event::Closed => told,

@@ -4,13 +4,13 @@
 use super::common::files::Files;
 use super::common::instance::Instance;
 use super::common::shop::Shop;
-use own_servers::nginx::NginxServer;
-use own_servers::postgres::PostgresServer;
-use own_servers::redis::RedisServer;
 use server::auth::tokens;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
+use test_servers::nginx::NginxServer;
+use test_servers::postgres::PostgresServer;
+use test_servers::redis::RedisServer;
 
 /// Instances in a cluster.
 pub const INSTANCES: usize = 3;
@@ -49,7 +49,7 @@ impl Servers {
 
     /// A number that Redis tells of itself.
     pub fn redis_says(&self, section: &str, name: &str) -> anyhow::Result<u64> {
-        let told: String = redis::from_redis_value(self.redis.ask(&["INFO", section]))?;
+        let told: String = redis::from_redis_value(self.redis.request(&["INFO", section]))?;
         let value = told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         Ok(value.unwrap_or_default().trim().parse()?)
     }
@@ -97,7 +97,7 @@ impl Servers {
 impl<'a> BenchCluster<'a> {
     /// A new shop with one instance, on an empty Redis.
     pub fn fresh(servers: &'a Servers, flags: &[&str]) -> anyhow::Result<Self> {
-        servers.redis.ask(&["FLUSHALL"]);
+        servers.redis.request(&["FLUSHALL"]);
         let database = servers.postgres.create_database();
         let name = database.rsplit('/').next().unwrap_or_default();
         let folder = servers.folder.path().join(name);

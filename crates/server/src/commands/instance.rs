@@ -463,7 +463,12 @@ async fn open_limits(
         "Requests that this instance counted alone, because Valkey did not answer",
         counted_alone.clone(),
     );
-    let shared = shared::SharedLimiterSettings { address, now: Arc::clone(&shop.now), counted_alone };
+    let shared = shared::SharedLimiterSettings {
+        address,
+        timeouts: settings.limiter_timeouts,
+        now: Arc::clone(&shop.now),
+        counted_alone,
+    };
     Ok(Some(RateLimiter::connect_shared(rates, shared).await))
 }
 

@@ -2,16 +2,24 @@
 //! or bare as most clients send it. It never checks where the key was used.
 
 use super::problem::{Problem, kind};
-use crate::shop::idempotency_keys::{IdempotencyKey, KEY_LEN_MAX};
+use crate::shop::idempotency_keys::{IdempotencyKey, KEY_LEN_MAX, OwnedKey};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
+use sale::BuyerId;
 use std::borrow::Cow;
 
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 #[derive(Clone, Copy, Debug)]
 pub struct IdempotencyHeader(pub Option<IdempotencyKey>);
+
+impl IdempotencyHeader {
+    /// The key as this account's.
+    pub fn owned_by(self, owner: BuyerId) -> Option<OwnedKey> {
+        self.0.map(|key| OwnedKey { owner, key })
+    }
+}
 
 impl<S: Sync> FromRequestParts<S> for IdempotencyHeader {
     type Rejection = Problem;

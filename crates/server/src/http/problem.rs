@@ -307,6 +307,7 @@ impl From<crate::shop::catalogue::CatalogueRefusal> for Problem {
                 Self::new(&kind::INVALID_BODY).errors(errors.collect())
             }
             CatalogueRefusal::Law(refusal) => refusal.into(),
+            CatalogueRefusal::Key(refusal) => refusal.into(),
         }
     }
 }
@@ -324,6 +325,26 @@ pub fn policy_pointer(problem: sale::PolicyProblem) -> &'static str {
         PolicyProblem::PerSecond => "/admission/perSecond",
         PolicyProblem::Checkout => "/admission/checkoutSeconds",
         PolicyProblem::Extension => "/admission/extensionSeconds",
+    }
+}
+
+impl From<crate::shop::idempotency_keys::KeyRefusal> for Problem {
+    fn from(refusal: crate::shop::idempotency_keys::KeyRefusal) -> Self {
+        use crate::shop::idempotency_keys::KeyRefusal;
+        Self::new(match refusal {
+            KeyRefusal::Reused => &kind::KEY_REUSED,
+            KeyRefusal::InFlight => &kind::REQUEST_IN_FLIGHT,
+        })
+    }
+}
+
+impl From<crate::shop::orders::ReservationRefusal> for Problem {
+    fn from(refusal: crate::shop::orders::ReservationRefusal) -> Self {
+        use crate::shop::orders::ReservationRefusal;
+        match refusal {
+            ReservationRefusal::Law(refusal) => refusal.into(),
+            ReservationRefusal::InFlight => Self::new(&kind::REQUEST_IN_FLIGHT),
+        }
     }
 }
 
@@ -348,6 +369,7 @@ impl From<engine::EngineError> for Problem {
                 .detail("this cannot be looked up right now; nothing is lost, look again in a moment"),
             EngineError::Stopped => Self::new(&kind::UNAVAILABLE).detail("this instance is stopping"),
             EngineError::NoSuchSale => Self::new(&kind::SALE_UNKNOWN),
+            EngineError::UnexpectedReply { .. } => Self::from_failure(&kind::INTERNAL, &error),
         }
     }
 }
@@ -454,6 +476,12 @@ mod tests {
           "type": "/problems/not_admitted"
         }
         "#);
+    }
+
+    #[test]
+    fn an_unexpected_reply_of_the_engine_is_an_internal_error_and_no_unknown_sale() {
+        let problem = Problem::from(engine::EngineError::UnexpectedReply { operation: "reserve" });
+        assert_eq!((problem.kind().status, problem.kind().code), (500, "internal"));
     }
 
     #[test]

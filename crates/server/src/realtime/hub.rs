@@ -13,12 +13,11 @@ use super::documents::{
 };
 use super::session::SocketSession;
 use super::throttle;
-use super::waiting_tickets::WaitingTickets;
 use crate::shop::live_updates::{BuyerSnapshot, SaleEvents};
 use crate::shop::{Shop, line};
 use crate::telemetry::sockets::SocketMetrics;
 use engine::SaleView;
-use events::{count_waiting, extract_order_change, extract_place_change};
+use events::{extract_order_change, extract_place_change};
 use sale::{
     BuyerId, EventSeq, LedgerEntry, LinePosition, OrderId, OrderStatus, SaleId, SalePhase, Ticket, Timestamp,
 };
@@ -411,7 +410,7 @@ impl<S: Deref<Target = Shop>> SocketHub<S> {
         for entry in &events.entries {
             let watched_sale =
                 self.sales.entry(view.id).or_insert_with(|| SaleWatchers::new(view.phase(now)));
-            count_waiting(&mut watched_sale.line, &entry.event);
+            watched_sale.update_line(entry);
             let extended = watched_sale.extend_admissions(entry);
             for (buyer, last_sent) in extended {
                 self.send_position_to_buyer(buyer, &view, last_sent, now);
@@ -446,7 +445,7 @@ impl<S: Deref<Target = Shop>> SocketHub<S> {
         }
         let status = match status {
             Some(status) => status,
-            None => match watched_sale.line.position(ticket) {
+            None => match watched_sale.position(ticket) {
                 Some(position) => LineStatus::Waiting(position),
                 None => return,
             },

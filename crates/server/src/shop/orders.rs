@@ -1,15 +1,17 @@
 //! Orders: reserve units, look at an order, give it back. The law decides; here a request becomes its command and its answer
 //! becomes an order with a price. Paying is in [`super::payments`].
 
-use super::idempotency_keys::{IdempotencyKeys, KEY_LIFE_MS};
+use super::idempotency_keys::{
+    IdempotencyKey, IdempotencyKeys, KEY_LIFE_MS, KeyOperation, KeyRefusal, OwnedKey,
+};
 use super::{Shop, ids};
 use crate::store::StoreError;
 use crate::store::orders::{self as rows, OrderRow, OrderRowFilter};
 use engine::record::ReadError;
-use engine::{Engine, EngineError};
+use engine::{Decision, Engine, EngineError};
 use sale::{
-    BuyerId, Command, CommandOutcome, Event, EventSeq, Money, OrderId, OrderView, Refusal, ReleaseReason,
-    RequestKey, SaleId, Timestamp,
+    BuyerId, Event, EventSeq, Money, OrderId, OrderView, Refusal, ReleaseReason, RequestKey, SaleId,
+    Timestamp,
 };
 use std::collections::HashMap;
 
@@ -56,19 +58,52 @@ pub struct ReservationRequest {
     pub buyer: BuyerId,
     /// Units.
     pub quantity: u32,
-    /// Digest of the request's `Idempotency-Key`.
-    pub key: Option<RequestKey>,
+    pub key: Option<IdempotencyKey>,
 }
 
-/// The outer result is whether there is an answer, the inner one the answer.
-type OrderResult<T> = Result<Result<T, Refusal>, EngineError>;
+/// Why there is no order. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReservationRefusal {
+    Law(Refusal),
+    /// The first request with the same key is under way.
+    InFlight,
+}
 
-/// Holds units, or sells them where the sale sells at once.
+impl From<KeyRefusal> for ReservationRefusal {
+    fn from(refusal: KeyRefusal) -> Self {
+        match refusal {
+            KeyRefusal::Reused => Self::Law(Refusal::KeyReused),
+            KeyRefusal::InFlight => Self::InFlight,
+        }
+    }
+}
+
+/// Holds units, or sells them where the sale sells at once. The law knows the keys of its own sale; [`Shop::keys`] refuses what no
+/// single sale sees: the same key for another sale, and the same request while it is under way.
 ///
 /// # Errors
-/// When the engine cannot answer; the units may be held all the same, and the same request with the same key tells.
-pub async fn reserve(shop: &Shop, request: ReservationRequest) -> OrderResult<PricedOrder> {
+/// When the engine cannot answer; the units may be held all the same, and the same request with the same key finds out.
+pub async fn reserve(
+    shop: &Shop,
+    request: ReservationRequest,
+) -> Result<Result<PricedOrder, ReservationRefusal>, EngineError> {
     let ReservationRequest { sale, buyer, quantity, key } = request;
+    let owned = key.map(|key| OwnedKey { owner: buyer, key });
+    let key = key.map(|key| key.request_key());
+    let content = shop.keys.fingerprint((sale, quantity));
+    let reserved = async {
+        let reserved = send_reservation(shop, (sale, buyer), quantity, key).await?;
+        Ok(reserved.map_err(ReservationRefusal::Law))
+    };
+    shop.keys.run((owned, KeyOperation::Reserve), content, shop.engine.now(), reserved).await
+}
+
+async fn send_reservation(
+    shop: &Shop,
+    (sale, buyer): (SaleId, BuyerId),
+    quantity: u32,
+    key: Option<RequestKey>,
+) -> Decision<PricedOrder> {
     let now = shop.engine.now();
     let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
     // A request with a key may repeat one that was carried out: only the law knows.
@@ -79,19 +114,12 @@ pub async fn reserve(shop: &Shop, request: ReservationRequest) -> OrderResult<Pr
         return Ok(Err(refusal));
     }
     let order = OrderId::with_sale_suffix(ids::new(now), sale);
-    let answer = shop.engine.command(sale, Command::Reserve { buyer, order, quantity, key }).await?;
-    match answer.outcome {
-        CommandOutcome::Order { order, .. } => {
-            Ok(Ok(PricedOrder { sale, view: order, unit_price: view.policy.unit_price }))
-        }
-        CommandOutcome::Refused(refusal) => {
+    match shop.engine.reserve(sale, buyer, order, quantity, key).await? {
+        Ok(decided) => Ok(Ok(PricedOrder { sale, view: decided.order, unit_price: view.policy.unit_price })),
+        Err(refusal) => {
             shop.attempts.record_refusal(sale, Some(buyer), "order", refusal.code(), now);
             Ok(Err(refusal))
         }
-        CommandOutcome::Done
-        | CommandOutcome::Joined { .. }
-        | CommandOutcome::Left { .. }
-        | CommandOutcome::Extended { .. } => Err(EngineError::NoSuchSale),
     }
 }
 
@@ -108,18 +136,10 @@ pub async fn find(shop: &Shop, buyer: BuyerId, order: OrderId) -> Result<Option<
 ///
 /// # Errors
 /// When the engine cannot answer; cancelling again is safe.
-pub async fn cancel(shop: &Shop, buyer: BuyerId, order: OrderId) -> OrderResult<PricedOrder> {
+pub async fn cancel(shop: &Shop, buyer: BuyerId, order: OrderId) -> Decision<PricedOrder> {
     let Some(found) = find(shop, buyer, order).await? else { return Ok(Err(Refusal::OrderUnknown)) };
-    let reason = ReleaseReason::Cancelled;
-    let answer = shop.engine.command(found.sale, Command::Release { buyer, order, reason }).await?;
-    match answer.outcome {
-        CommandOutcome::Order { order, .. } => Ok(Ok(PricedOrder { view: order, ..found })),
-        CommandOutcome::Refused(refusal) => Ok(Err(refusal)),
-        CommandOutcome::Done
-        | CommandOutcome::Joined { .. }
-        | CommandOutcome::Left { .. }
-        | CommandOutcome::Extended { .. } => Err(EngineError::NoSuchSale),
-    }
+    let released = shop.engine.release(found.sale, buyer, order, ReleaseReason::Cancelled).await?;
+    Ok(released.map(|decided| PricedOrder { view: decided.order, ..found }))
 }
 
 /// Tells the guard which keys the orders of the last day were made with. The guard forgets with the process and sees its own

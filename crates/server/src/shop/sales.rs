@@ -1,18 +1,23 @@
 //! Sales, as the merchant has them: announce, edit, pause, resume, close, restock, delete. The law decides what may be; here
 //! its answer and the catalogue's row are brought together, so that a crash between them leaves nothing half-made behind.
 
+mod restock;
+
+pub use restock::{RestockRequest, restock};
+
 use super::catalogue::{CatalogueError, CatalogueRefusal, CatalogueResult, SaleListing};
 use super::catalogue_text::Slug;
+use super::idempotency_keys::{KeyOperation, KeyRefusal, OwnedKey, content_digest};
 use super::tenancy::Tenancy;
 use super::{Shop, ids};
+use crate::store::admin_keys::{self, AdminKeyRow};
 use crate::store::products::{self, ProductId};
 use crate::store::sales::{self, NewSale};
+use crate::store::{StoreError, StoreTransaction};
 use engine::{EngineError, SaleView};
-use sale::{
-    AdmissionMode, Command, CommandOutcome, Event, EventSeq, Money, Policy, Refusal, SaleId, SalePhase,
-    Timestamp,
-};
+use sale::{AdmissionMode, Event, EventSeq, Money, Policy, Refusal, SaleId, SalePhase, Timestamp};
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// What a new sale needs. The policy is one without [`Policy::problems`].
 #[derive(Clone, Debug)]
@@ -100,7 +105,7 @@ pub enum DeleteResult {
     Closed(Box<ListedSale>),
 }
 
-/// What a merchant may do to a sale without editing it.
+/// What a merchant may do to a sale without editing it. Doing one twice is doing it once.
 #[derive(Clone, Copy, Debug)]
 pub enum SaleAction {
     /// Stop for a while.
@@ -108,10 +113,6 @@ pub enum SaleAction {
     Resume,
     /// End it for good.
     Close,
-    /// Add units.
-    Restock {
-        quantity: u32,
-    },
 }
 
 /// Names that are tried for a sale without one, before the name gets a piece of the sale's id.
@@ -121,14 +122,35 @@ const HALF_MADE_AFTER_S: i64 = 120;
 /// Events read at once when looking for a promise.
 const READ_BATCH_LEN: usize = 1_024;
 
-/// Makes a sale and announces it. The row is written first, marked as half-made; then the ledger has it; then the mark goes.
+/// Makes a sale and announces it. The row is written first, marked as half-made and with the request's key; then the ledger has
+/// it; then the mark goes. Asked again with the same key, it finds the sale that was made, or announces the one that is half-made.
 ///
 /// # Errors
 /// When the tables or the engine cannot answer. The sale may exist all the same (see [`settle_half_made`]).
-pub async fn create(shop: &Shop, draft: SaleDraft) -> CatalogueResult<ListedSale> {
+pub async fn create(shop: &Shop, draft: SaleDraft, key: Option<OwnedKey>) -> CatalogueResult<ListedSale> {
+    let content = content_digest(&(draft.product.0, draft.slug.as_ref().map(Slug::as_str), &draft.policy));
+    let (fingerprint, now) = (shop.keys.fingerprint(&content), (shop.now)());
+    // The sale's id is set when it is known.
+    let row = key.map(|key| key.create_row(KeyOperation::CreateSale, content, Uuid::nil(), now));
+    shop.keys.run((key, KeyOperation::CreateSale), fingerprint, now, create_once(shop, draft, row)).await
+}
+
+async fn create_once(shop: &Shop, draft: SaleDraft, key: Option<AdminKeyRow>) -> CatalogueResult<ListedSale> {
     let _alone = shop.catalogue.lock_for_edit(&shop.store).await?;
     let now = (shop.now)();
     settle_rows(shop, abandoned_before(now)).await?;
+    if let Some(key) = &key
+        && let Some(known) = admin_keys::find(&shop.store, key.owner, &key.digest).await?
+    {
+        if known.fingerprint != key.fingerprint {
+            return Ok(Err(KeyRefusal::Reused.into()));
+        }
+        let id = SaleId(known.subject);
+        if sales::is_half_made(&shop.store, id).await? {
+            return announce(shop, id, draft.policy).await;
+        }
+        return Ok(find_or_refresh(shop, id).await.ok_or(CatalogueRefusal::SaleUnknown));
+    }
     let Some(product) = products::find(&shop.store, draft.product).await? else {
         return Ok(Err(CatalogueRefusal::NoSuchProduct));
     };
@@ -138,20 +160,32 @@ pub async fn create(shop: &Shop, draft: SaleDraft) -> CatalogueResult<ListedSale
     let id = SaleId(ids::new(now));
     let slug = draft.slug.as_ref().map_or("", Slug::as_str);
     let new = NewSale { id, product: product.id, slug, created_at: now };
+    let mut writing = shop.store.begin().await?;
+    if let Some(key) = key
+        && !admin_keys::insert(&mut writing, &AdminKeyRow { subject: id.0, ..key }).await?
+    {
+        writing.rollback().await?;
+        return Ok(Err(KeyRefusal::InFlight.into()));
+    }
     let is_inserted = match draft.slug {
-        Some(_) => sales::insert(&shop.store, new).await?,
-        None => insert_with_free_slug(shop, &product.name, new).await?,
+        Some(_) => sales::insert(&mut writing, new).await?,
+        None => insert_with_free_slug(&mut writing, &product.name, new).await?,
     };
     if !is_inserted {
+        writing.rollback().await?;
         return Ok(Err(CatalogueRefusal::SlugTaken));
     }
-    let configure = Command::Configure { policy: Box::new(draft.policy) };
-    match shop.engine.command(id, configure).await {
-        Ok(answer) => {
-            if let CommandOutcome::Refused(refusal) = answer.outcome {
-                sales::remove_half_made(&shop.store, id).await?;
-                return Ok(Err(CatalogueRefusal::Law(refusal)));
-            }
+    writing.commit().await?;
+    announce(shop, id, draft.policy).await
+}
+
+/// Announces a half-made sale and lists it. Repeating it announces nothing twice: the same policy changes nothing.
+async fn announce(shop: &Shop, id: SaleId, policy: Policy) -> CatalogueResult<ListedSale> {
+    match shop.engine.configure(id, policy).await {
+        Ok(Ok(())) => {}
+        Ok(Err(refusal)) => {
+            sales::remove_half_made(&shop.store, id).await?;
+            return Ok(Err(CatalogueRefusal::Law(refusal)));
         }
         // Nothing was done: the row can go at once.
         Err(error @ (EngineError::Overloaded | EngineError::NoSuchSale)) => {
@@ -159,11 +193,14 @@ pub async fn create(shop: &Shop, draft: SaleDraft) -> CatalogueResult<ListedSale
             return Err(error.into());
         }
         // It may be in the ledger or not: the row stays half-made until that is known.
-        Err(error @ (EngineError::NotRecorded | EngineError::StateUnknown | EngineError::Stopped)) => {
-            return Err(error.into());
-        }
+        Err(
+            error @ (EngineError::NotRecorded
+            | EngineError::StateUnknown
+            | EngineError::Stopped
+            | EngineError::UnexpectedReply { .. }),
+        ) => return Err(error.into()),
     }
-    sales::set_announced(&shop.store, id, now).await?;
+    sales::set_announced(&shop.store, id, (shop.now)()).await?;
     shop.catalogue.refresh(&shop.store).await?;
     Ok(find_or_refresh(shop, id).await.ok_or(CatalogueRefusal::SaleUnknown))
 }
@@ -199,7 +236,7 @@ pub async fn edit(shop: &Shop, id: SaleId, edit: SaleEdit) -> CatalogueResult<Li
     if slug != listing.slug && !sales::is_slug_free(&shop.store, slug).await? {
         return Ok(Err(CatalogueRefusal::SlugTaken));
     }
-    if let Err(refusal) = send_command(shop, id, Command::Configure { policy: Box::new(policy) }).await? {
+    if let Err(refusal) = shop.engine.configure(id, policy).await? {
         return Ok(Err(CatalogueRefusal::Law(refusal)));
     }
     if slug != listing.slug || product.id != listing.product.id {
@@ -209,23 +246,21 @@ pub async fn edit(shop: &Shop, id: SaleId, edit: SaleEdit) -> CatalogueResult<Li
     Ok(find_or_refresh(shop, id).await.ok_or(CatalogueRefusal::SaleUnknown))
 }
 
-/// Pauses, resumes, closes or restocks a sale.
+/// Pauses, resumes or closes a sale.
 ///
 /// # Errors
 /// When the engine cannot answer.
 pub async fn apply_action(shop: &Shop, id: SaleId, action: SaleAction) -> CatalogueResult<ListedSale> {
-    // A restock and an edit of the quantity must not overlook each other.
     let _alone = shop.catalogue.lock_for_edit(&shop.store).await?;
     if shop.catalogue.listing(id).is_none() {
         return Ok(Err(CatalogueRefusal::SaleUnknown));
     }
-    let command_of = match action {
-        SaleAction::Pause => Command::Pause,
-        SaleAction::Resume => Command::Resume,
-        SaleAction::Close => Command::Close,
-        SaleAction::Restock { quantity } => Command::Restock { quantity },
+    let decided = match action {
+        SaleAction::Pause => shop.engine.pause(id).await?,
+        SaleAction::Resume => shop.engine.resume(id).await?,
+        SaleAction::Close => shop.engine.close(id).await?,
     };
-    if let Err(refusal) = send_command(shop, id, command_of).await? {
+    if let Err(refusal) = decided {
         return Ok(Err(CatalogueRefusal::Law(refusal)));
     }
     Ok(find_or_refresh(shop, id).await.ok_or(CatalogueRefusal::SaleUnknown))
@@ -241,7 +276,7 @@ pub async fn delete(shop: &Shop, id: SaleId) -> CatalogueResult<DeleteResult> {
     if shop.catalogue.listing(id).is_none() {
         return Ok(Err(CatalogueRefusal::SaleUnknown));
     }
-    if let Err(refusal) = send_command(shop, id, Command::Close).await? {
+    if let Err(refusal) = shop.engine.close(id).await? {
         return Ok(Err(CatalogueRefusal::Law(refusal)));
     }
     if had_buyers(shop, id).await? {
@@ -407,31 +442,20 @@ fn apply_to_policy(policy: &mut Policy, event: &Event) {
 }
 
 /// Inserts a sale under the first free name that can be made of its product's.
-async fn insert_with_free_slug(shop: &Shop, name: &str, new: NewSale<'_>) -> Result<bool, CatalogueError> {
+async fn insert_with_free_slug(
+    writing: &mut StoreTransaction,
+    name: &str,
+    new: NewSale<'_>,
+) -> Result<bool, StoreError> {
     // The last 32 bits of a UUIDv7 are random.
     let random = new.id.0.as_bytes()[12..].iter().fold(0, |number, byte| number << 8 | u32::from(*byte));
     for n in (1..=SLUG_TRIES).chain([random.max(SLUG_TRIES)]) {
         let slug = Slug::from_name(name, n);
-        if sales::insert(&shop.store, NewSale { slug: slug.as_str(), ..new }).await? {
+        if sales::insert(writing, NewSale { slug: slug.as_str(), ..new }).await? {
             return Ok(true);
         }
     }
     Ok(false)
-}
-
-async fn send_command(
-    shop: &Shop,
-    id: SaleId,
-    command: Command,
-) -> Result<Result<(), Refusal>, CatalogueError> {
-    match shop.engine.command(id, command).await?.outcome {
-        CommandOutcome::Refused(refusal) => Ok(Err(refusal)),
-        CommandOutcome::Done
-        | CommandOutcome::Joined { .. }
-        | CommandOutcome::Left { .. }
-        | CommandOutcome::Extended { .. }
-        | CommandOutcome::Order { .. } => Ok(Ok(())),
-    }
 }
 
 /// Whether a buyer may have acted on what the sale says of itself.
@@ -490,7 +514,7 @@ impl SaleEdit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sale::SaleState;
+    use sale::{Command, SaleState};
 
     #[test]
     fn a_promise_changes_as_the_law_changes_it() {

@@ -60,7 +60,8 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use own_servers::postgres::PostgresServer;
+    use test_servers::postgres::PostgresServer;
+    use test_servers::wait::{HANG_LIMIT, eventually};
 
     async fn two() -> (Store, Store) {
         let url = PostgresServer::shared().create_database();
@@ -86,10 +87,8 @@ mod tests {
         let second = other.open_follower().await.unwrap();
         assert!(!second.try_lock_followers().await.unwrap());
         first.close().await;
-        let started = engine::clock::start_stopwatch();
-        while !second.try_lock_followers().await.unwrap() {
-            assert!(started.elapsed().as_secs() < 5, "the turn was not given back");
-        }
+        eventually("the lock is released", HANG_LIMIT, async || second.try_lock_followers().await.unwrap())
+            .await;
         assert!(!one.open_follower().await.unwrap().try_lock_followers().await.unwrap());
     }
 

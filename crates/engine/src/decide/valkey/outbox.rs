@@ -5,7 +5,7 @@ use super::calls::ValkeyLibrary;
 use super::nodes::ValkeyError;
 use super::records;
 use super::wire::{WireError, decode_outbox};
-use crate::record::Epoch;
+use crate::batch::Epoch;
 use redis::{Cmd, Value, cmd};
 use sale::{EventSeq, LedgerEntry, SaleId};
 

@@ -6,6 +6,7 @@ use super::rules::{in_range, later_than};
 use super::run_to_completion;
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path};
+use crate::http::idempotency::IdempotencyHeader;
 use crate::http::problem::{Problem, ProblemSchema, kind};
 use crate::http::v1::money_json::MoneyJson;
 use crate::http::v1::rfc3339;
@@ -15,7 +16,8 @@ use crate::http::valid_json::fields::{self, required};
 use crate::shop::catalogue_text::Slug;
 use crate::shop::products::ProductId;
 use crate::shop::sales::{
-    self, DeleteResult, HOLD_S_DEFAULT, ListedSale, PaymentMode, SaleAction, SaleDraft, SaleEdit,
+    self, DeleteResult, HOLD_S_DEFAULT, ListedSale, PaymentMode, RestockRequest, SaleAction, SaleDraft,
+    SaleEdit,
 };
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -254,21 +256,24 @@ fn at_least_one(quantity: &Option<u32>, (): &()) -> garde::Result {
     path = "/api/v1/admin/flash-sales",
     tag = "admin",
     request_body = SaleBody,
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters; the same key and body give the same sale")),
     responses(
         (status = 201, description = "Announced", body = AdminSaleJson),
-        (status = 409, description = "`slug_taken`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid_body`, with every field that is not valid", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 404, description = "`sale_unknown`: this key made a sale that was deleted since", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 409, description = "`slug_taken`, `request_in_flight`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 422, description = "`key_reused`; `invalid_body`, with every field that is not valid", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]
 async fn create(
     State(app): State<AppState>,
-    _: AdminSession,
+    AdminSession(session): AdminSession,
+    key: IdempotencyHeader,
     ValidJson(body): ValidJson<SaleBody>,
 ) -> Result<Response, Problem> {
     let draft = body.into_draft().ok_or(Problem::new(&kind::INVALID_BODY))?;
-    let now = app.shop.engine.now();
-    let sale = run_to_completion(async move { sales::create(&app.shop, draft).await }).await???;
+    let (key, now) = (key.owned_by(session.buyer), app.shop.engine.now());
+    let sale = run_to_completion(async move { sales::create(&app.shop, draft, key).await }).await???;
     let location = format!("/api/v1/flash-sales/{}", sale.listing.sale);
     let sale = AdminSaleJson::from_sale(&sale, now);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(sale)).into_response())
@@ -397,24 +402,32 @@ async fn close(
     post,
     path = "/api/v1/admin/flash-sales/{id}/restock",
     tag = "admin",
-    params(("id" = Uuid, Path, description = "The sale")),
+    params(
+        ("id" = Uuid, Path, description = "The sale"),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters; the same key and body add units once"),
+    ),
     request_body = RestockBody,
     responses(
         (status = 200, description = "Added", body = AdminSaleJson),
         (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 409, description = "`request_in_flight`: another restock of the sale got no answer yet", body = ProblemSchema, content_type = "application/problem+json"),
         (status = 410, description = "`ended`, `closed`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid_body`, `bad_policy`: more units than a sale may have", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 422, description = "`key_reused`, `invalid_body`, `bad_policy`: more units than a sale may have", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]
 async fn restock(
-    app: State<AppState>,
-    _: AdminSession,
-    id: Path<SaleId>,
+    State(app): State<AppState>,
+    AdminSession(session): AdminSession,
+    Path(sale): Path<SaleId>,
+    key: IdempotencyHeader,
     ValidJson(body): ValidJson<RestockBody>,
 ) -> Result<Json<AdminSaleJson>, Problem> {
     let quantity = body.quantity.ok_or(Problem::new(&kind::INVALID_BODY))?;
-    run_action(&app, id.0, SaleAction::Restock { quantity }).await
+    let request = RestockRequest { sale, quantity, key: key.owned_by(session.buyer) };
+    let now = app.shop.engine.now();
+    let sale = run_to_completion(async move { sales::restock(&app.shop, request).await }).await???;
+    Ok(Json(AdminSaleJson::from_sale(&sale, now)))
 }
 
 async fn run_action(app: &AppState, id: SaleId, action: SaleAction) -> Result<Json<AdminSaleJson>, Problem> {

@@ -1,6 +1,7 @@
 //! Buckets that instances share through a Valkey. Requests of the classes auth and buy are counted there; reads are counted in
 //! memory and reported twice a second. Requests that arrive together share one call. While Valkey is down, slow, full or
-//! read-only, this process counts on its own: no request waits for Valkey longer than [`COUNT_TIMEOUT`], and none is refused.
+//! read-only, this process counts on its own: no request waits for Valkey longer than
+//! [`LimiterTimeouts::count`], and none is refused.
 
 mod valkey;
 
@@ -20,14 +21,12 @@ use tokio::time::MissedTickBehavior;
 pub use valkey::{LimiterAddress, LimiterAddressError};
 use valkey::{LimiterServer, LimiterUnavailable};
 
-/// How long a request waits for the shared level: a hundred times the usual latency, and little beside that of a purchase.
-const COUNT_TIMEOUT: Duration = Duration::from_millis(100);
 /// Requests in a call, which takes Valkey a millisecond. Alone in a call a request costs Valkey's processor 39 µs, among 128 it
 /// costs 9 µs (in a pipeline of 128 calls with one key each: 12 µs).
 const CALL_LEN_MAX: usize = 128;
 /// Calls in flight: Valkey works on one while the next is on its way.
 const CALLS_IN_FLIGHT: usize = 2;
-/// Requests in the queue: more cannot be counted within [`COUNT_TIMEOUT`].
+/// Requests in the queue: more cannot be counted within the timeout.
 const QUEUE_LEN_MAX: usize = 4096;
 /// How often reads are reported.
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
@@ -36,8 +35,24 @@ const REPORT_LEN_MAX: usize = 16_384;
 /// Pause between two attempts to connect.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
+#[derive(Debug, Clone, Copy)]
+pub struct LimiterTimeouts {
+    /// How long a request waits for the shared level.
+    pub count: Duration,
+    /// How long connecting may take, with the probe. No request waits for it.
+    pub connect: Duration,
+}
+
+impl Default for LimiterTimeouts {
+    /// The usual latency of a count is a hundredth of its timeout, which is little beside a purchase.
+    fn default() -> Self {
+        Self { count: Duration::from_millis(100), connect: Duration::from_secs(1) }
+    }
+}
+
 pub struct SharedLimiterSettings {
     pub address: LimiterAddress,
+    pub timeouts: LimiterTimeouts,
     /// The clock of this process; the buckets in Valkey use Valkey's.
     pub now: TimeSource,
     /// Requests that this process counted on its own, because Valkey did not answer.
@@ -50,6 +65,7 @@ pub struct SharedLimiter {
     inbox: mpsc::Sender<CountRequest>,
     is_connected: Arc<AtomicBool>,
     counted_alone: Counter,
+    timeout: Duration,
 }
 
 struct CountRequest {
@@ -72,11 +88,12 @@ struct BucketEntry {
 impl SharedLimiter {
     /// Tries to connect once, then spawns the connection's task, which ends with this handle.
     pub(super) async fn start(settings: SharedLimiterSettings, read: Arc<BucketTable>) -> Self {
-        let SharedLimiterSettings { address, now, counted_alone } = settings;
+        let SharedLimiterSettings { address, timeouts, now, counted_alone } = settings;
         let (sender, inbox) = mpsc::channel(QUEUE_LEN_MAX);
         let is_connected = Arc::new(AtomicBool::new(false));
         let mut task = LimiterTask {
             address,
+            timeouts,
             now,
             read,
             inbox,
@@ -85,7 +102,7 @@ impl SharedLimiter {
         };
         let server = task.connect().await;
         tokio::spawn(task.run(server));
-        Self { inbox: sender, is_connected, counted_alone }
+        Self { inbox: sender, is_connected, counted_alone, timeout: timeouts.count }
     }
 
     pub(super) async fn count_request(
@@ -119,13 +136,14 @@ impl SharedLimiter {
         }
         let (reply, receiver) = oneshot::channel();
         self.inbox.try_send(CountRequest { entry, reply }).ok()?;
-        tokio::time::timeout(COUNT_TIMEOUT, receiver).await.ok()?.ok()
+        tokio::time::timeout(self.timeout, receiver).await.ok()?.ok()
     }
 }
 
 /// The task that owns the connection.
 struct LimiterTask {
     address: LimiterAddress,
+    timeouts: LimiterTimeouts,
     now: TimeSource,
     read: Arc<BucketTable>,
     inbox: mpsc::Receiver<CountRequest>,
@@ -154,7 +172,7 @@ impl LimiterTask {
 
     /// Connects, and probes whether the server can count.
     async fn connect(&mut self) -> Option<LimiterServer> {
-        match LimiterServer::connect(&self.address).await {
+        match LimiterServer::connect(&self.address, self.timeouts).await {
             Ok(server) => {
                 if self.is_outage_logged {
                     tracing::info!("Valkey answers again: all instances share the rate limits");

@@ -1,19 +1,7 @@
 //! What an event of the ledger changes: who waits in line, a buyer's place, an order. Pure functions.
 
-use super::WaitingTickets;
 use crate::realtime::documents::LineStatus;
 use sale::{BuyerId, Event, OrderId, OrderStatus, Policy, ReleaseCause, Ticket, UnitSource};
-
-/// Adds a ticket that starts to wait; removes one that stops.
-pub fn count_waiting(line: &mut WaitingTickets, event: &Event) {
-    match event {
-        Event::Joined { ticket, .. } => line.add_ticket(*ticket),
-        Event::Admitted { ticket, .. } | Event::Left { ticket, admitted: false, .. } => {
-            line.remove_ticket(*ticket)
-        }
-        _ => {}
-    }
-}
 
 /// The buyer whose place an event changes, and the new status; `None` in its place means waiting, at the position that the line
 /// gives.

@@ -1,11 +1,12 @@
 //! What the hub remembers of a sale and of a buyer: what was sent last, and when. It decides what is due and what is news; it
 //! sends nothing.
 
-use super::{EventSeq, WaitingTickets, throttle};
+use super::{EventSeq, throttle};
 use crate::realtime::documents::LineStatus;
 use engine::SaleView;
 use sale::{
     Availability, BuyerId, Event, LedgerEntry, OrderId, OrderView, SaleId, SalePhase, Ticket, Timestamp,
+    WaitingTickets,
 };
 use socketioxide::socket::Sid;
 use std::collections::HashMap;
@@ -20,8 +21,8 @@ pub struct SaleWatchers {
     pub watchers: usize,
     /// The phase that was sent last.
     pub phase: SalePhase,
-    /// The waiting tickets after [`Self::applied_seq`].
-    pub line: WaitingTickets,
+    /// The waiting tickets after [`Self::applied_seq`]; `None` once the sale is over.
+    line: Option<WaitingTickets>,
     pub applied_seq: EventSeq,
     /// Of connected buyers who have, or had, a place.
     pub last_sent: HashMap<BuyerId, LastSent>,
@@ -57,7 +58,7 @@ impl SaleWatchers {
         Self {
             watchers: 0,
             phase,
-            line: WaitingTickets::default(),
+            line: Some(WaitingTickets::default()),
             applied_seq: EventSeq(0),
             last_sent: HashMap::new(),
             sent_counters: None,
@@ -94,16 +95,30 @@ impl SaleWatchers {
         self.repeat_at = Some(self.repeat_at.map_or(at, |known| known.min(at)));
     }
 
-    /// Frees the line of a sale that is over: it has four bytes for every ticket.
+    /// Applies an event to the line, unless it was applied before.
+    pub fn update_line(&mut self, entry: &LedgerEntry) {
+        if entry.seq > self.applied_seq
+            && let Some(line) = &mut self.line
+        {
+            line.apply(&entry.event);
+        }
+    }
+
+    pub fn position(&self, ticket: Ticket) -> Option<u32> {
+        self.line.as_ref().and_then(|line| line.position(ticket))
+    }
+
+    /// Frees the line of a sale that is over, whose positions no longer change.
     pub fn close_line(&mut self) {
-        self.line.close();
+        self.line = None;
     }
 
     /// Buyers who moved forward since their last position, if that is old enough. A position never grows: the engine's snapshot
     /// may be newer than the events applied here.
     pub fn take_due_positions(&mut self, now: Timestamp) -> Vec<(BuyerId, LastSent)> {
-        let (line, applied_seq) = (&self.line, self.applied_seq);
+        let applied_seq = self.applied_seq;
         let mut due = Vec::new();
+        let Some(line) = &self.line else { return due };
         for (buyer, sent) in &mut self.last_sent {
             let LineStatus::Waiting(sent_position) = sent.status else { continue };
             if now.ms_since(sent.sent_at) < throttle::position_interval_ms(sent_position) {

@@ -2,7 +2,7 @@
 //! call that may have run, and never shows the address, which may contain a password.
 
 use super::super::{LimitClass, LimitKey};
-use super::{BucketEntry, BucketLevel, COUNT_TIMEOUT, GcraParameters};
+use super::{BucketEntry, BucketLevel, GcraParameters, LimiterTimeouts};
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo,
@@ -10,10 +10,7 @@ use redis::{
 use redis::{RedisError, ServerErrorKind, Value, cmd};
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// How long connecting may take, with the probe. No request waits for it.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// `MOVED` replies of a cluster that are followed in a row.
 const REDIRECTS_MAX: usize = 3;
 const SCRIPT: &str = include_str!("level.lua");
@@ -82,17 +79,23 @@ pub struct LimiterServer {
 
 impl LimiterServer {
     /// Connects, loads the script, and probes whether the server takes writes.
-    pub async fn connect(address: &LimiterAddress) -> Result<Self, LimiterUnavailable> {
-        let connecting = Self::connect_with_redirects(address.clone());
-        tokio::time::timeout(CONNECT_TIMEOUT, connecting)
+    pub async fn connect(
+        address: &LimiterAddress,
+        timeouts: LimiterTimeouts,
+    ) -> Result<Self, LimiterUnavailable> {
+        let connecting = Self::connect_with_redirects(address.clone(), timeouts);
+        tokio::time::timeout(timeouts.connect, connecting)
             .await
             .map_err(|_| LimiterUnavailable::ConnectTimeout)?
     }
 
-    async fn connect_with_redirects(mut address: LimiterAddress) -> Result<Self, LimiterUnavailable> {
+    async fn connect_with_redirects(
+        mut address: LimiterAddress,
+        timeouts: LimiterTimeouts,
+    ) -> Result<Self, LimiterUnavailable> {
         let mut hops = 1;
         loop {
-            let server = Self::open_connection(&address).await?;
+            let server = Self::open_connection(&address, timeouts).await?;
             match server.probe().await {
                 Err(LimiterUnavailable::Server(error)) if hops < REDIRECTS_MAX && is_moved(&error) => {
                     let (node, _slot) = error.redirect_node().ok_or(LimiterUnavailable::UnexpectedReply)?;
@@ -108,10 +111,13 @@ impl LimiterServer {
         }
     }
 
-    async fn open_connection(address: &LimiterAddress) -> Result<Self, LimiterUnavailable> {
+    async fn open_connection(
+        address: &LimiterAddress,
+        timeouts: LimiterTimeouts,
+    ) -> Result<Self, LimiterUnavailable> {
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(COUNT_TIMEOUT));
+            .set_connection_timeout(Some(timeouts.connect))
+            .set_response_timeout(Some(timeouts.count));
         let client = Client::open(address.0.clone())?;
         let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
         let loaded = send_command(&mut connection, cmd("SCRIPT").arg("LOAD").arg(SCRIPT)).await?;
@@ -207,9 +213,9 @@ fn is_unknown_script(error: &RedisError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use own_servers::redis::RedisServer as OwnServer;
     use proptest::prelude::*;
     use proptest::test_runner::{Config, TestRunner};
+    use test_servers::redis::RedisServer;
 
     #[test]
     fn an_address_is_parsed_or_refused_and_its_password_never_shown() {
@@ -252,11 +258,11 @@ mod tests {
         assert!(SCRIPT.contains(clock) && SCRIPT.contains(expiry));
         // The test replaces the clock of the script; keys would expire by the server's own.
         let script = SCRIPT.replace(clock, "local now = tonumber(ARGV[#ARGV])").replace(expiry, "86400000");
-        let server = OwnServer::start();
+        let server = RedisServer::start();
         let strategy = proptest::collection::vec(step(), 1..40);
         let mut runner = TestRunner::new(Config { cases: 100, ..Config::default() });
         let outcome = runner.run(&strategy, |steps| {
-            server.ask(&["FLUSHALL"]);
+            server.request(&["FLUSHALL"]);
             let (mut now_us, mut empty_at) = (START_US, START_US);
             for (after_us, known_us, served) in steps {
                 now_us += after_us;
