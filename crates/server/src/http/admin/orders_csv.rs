@@ -30,7 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(orders_csv))
 }
 
-/// Which orders.
+/// A filter of orders.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -43,12 +43,12 @@ struct OrdersCsvQuery {
     /// Of one buyer: an e-mail address or an id.
     #[param(value_type = Option<String>)]
     buyer: Option<BuyerSelector>,
-    /// As of `/api/v1/admin/orders`.
+    /// As in `/api/v1/admin/orders`.
     q: Option<String>,
-    /// Made at this moment or later (RFC 3339).
+    /// Created at this time or later (RFC 3339).
     #[param(format = DateTime)]
     from: Option<String>,
-    /// Made before this moment (RFC 3339).
+    /// Created before this time (RFC 3339).
     #[param(format = DateTime)]
     to: Option<String>,
 }
@@ -79,11 +79,11 @@ const COLUMNS: [&str; 18] = [
     "expires_at",
 ];
 
-/// Everyone's orders as CSV, newest first.
+/// All buyers' orders as CSV, newest first.
 ///
 /// RFC 4180 in UTF-8 with a byte order mark; amounts in minor units and as decimals, times in UTC. A text that a spreadsheet
-/// would take for a formula has a `'` before it. Orders that are made during the export are not in it. An export that breaks
-/// off ends without the end of its chunked body.
+/// would run as a formula has a `'` before it. Orders that are created during the export are not in it. An export that fails ends
+/// without the end of its chunked body.
 #[utoipa::path(
     get,
     path = "/api/v1/admin/orders.csv",

@@ -1,4 +1,4 @@
-//! Moments on the wire: RFC 3339 in UTC with milliseconds and `Z`, always of the same length.
+//! Times in replies: RFC 3339 in UTC with milliseconds and `Z`, always of the same length.
 
 use jiff::fmt::temporal::DateTimePrinter;
 use sale::Timestamp;
@@ -6,10 +6,10 @@ use sale::Timestamp;
 /// Characters of `2026-01-02T03:04:05.678Z`.
 pub const RFC3339_LEN: usize = 24;
 
-/// Three decimals, whatever they are.
+/// Always three decimals.
 const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 
-/// A moment as text of [`RFC3339_LEN`] characters.
+/// A time as text of [`RFC3339_LEN`] characters.
 #[must_use]
 pub fn rfc3339(at: Timestamp) -> String {
     let moment =
