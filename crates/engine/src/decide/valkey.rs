@@ -8,6 +8,7 @@
 //! server that is away: whoever asks of a sale that cannot be decided now is told so.
 
 mod calls;
+mod error;
 mod library;
 mod listing;
 mod nodes;
@@ -19,8 +20,8 @@ mod skew;
 mod wire;
 
 pub use calls::{CALL_LEN_MAX, CALLS_IN_FLIGHT, CallResult, CallTime, LibraryCall, ValkeyLibrary};
+pub use error::ValkeyError;
 pub use library::{LIBRARY_SOURCE, LIBRARY_VERSION};
-pub use nodes::ValkeyError;
 pub use outbox::{Outbox, OutboxItem};
 pub use skew::{ClockOffset, ClockSkew};
 pub use wire::{LibraryAnswer, LibraryReply, LibraryRequest};
@@ -28,6 +29,7 @@ pub use wire::{LibraryAnswer, LibraryReply, LibraryRequest};
 use super::{BatchDecider, DecideError, DecidedBatch, Request};
 use crate::batch::{Call, Epoch, StaleEpoch};
 use crate::record::{EpochStore, LedgerReader, ReadError};
+use crate::valkey_connection::ValkeyAddress;
 use crate::view::SaleView;
 use listing::SaleDiscovery;
 use plan::{CallPlan, PlannedCall};
@@ -59,8 +61,7 @@ const START_RESTORE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How a decider is set up.
 #[derive(Clone)]
 pub struct ValkeySettings {
-    /// Where: `redis://host:port/`; any node of a cluster.
-    pub url: String,
+    pub address: ValkeyAddress,
     /// A name that no other process has.
     pub name: String,
     /// Decide by the time that [`Decide::decide`] is told, not by the server's own clock: for tests and rehearsals.
@@ -69,13 +70,6 @@ pub struct ValkeySettings {
     pub ticks: bool,
     /// By how much this machine's clock is to be taken for wrong.
     pub clock_offset: ClockOffset,
-}
-
-impl std::fmt::Debug for ValkeySettings {
-    /// Without the address, which may hold a password.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Settings").field("name", &self.name).finish_non_exhaustive()
-    }
 }
 
 pub struct ValkeyDecider {
@@ -122,7 +116,7 @@ impl ValkeyDecider {
         ledger: Arc<dyn LedgerReader>,
         epochs: Arc<dyn EpochStore>,
     ) -> Result<Self, ValkeyError> {
-        let mut library = ValkeyLibrary::new(&settings.url, &settings.name)?;
+        let mut library = ValkeyLibrary::new(&settings.address, &settings.name);
         library.connect().await?;
         let skew = ClockSkew::start(Arc::clone(&settings.clock_offset), &mut library).await?;
         Ok(Self {

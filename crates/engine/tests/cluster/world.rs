@@ -6,6 +6,7 @@ use engine::decide::valkey::{ValkeyDecider, ValkeySettings};
 use engine::pipeline::PipelineLimits;
 use engine::record::postgres::{self, PostgresAddress, PostgresEpochs, PostgresReader};
 use engine::record::{EpochStore, LedgerReader};
+use engine::valkey_connection::ValkeyAddress;
 use engine::{ClusterSettings, CommandReply, Engine, EngineError, RunningEngine, start_in_cluster};
 use sale::{AdmissionMode, Command, CommandOutcome, EventSeq, LedgerEntry, SaleId, Timestamp};
 use std::sync::Arc;
@@ -47,7 +48,7 @@ impl ClusterFixture {
     pub fn engine_at(&self, valkey: &str) -> RunningEngine {
         let cluster = ClusterSettings {
             database: self.address.clone(),
-            valkey: valkey.to_owned(),
+            valkey: ValkeyAddress::parse(valkey).unwrap(),
             ticks: true,
             clock_offset: Arc::new(|| 0),
         };
@@ -65,7 +66,7 @@ impl ClusterFixture {
         let reader = self.reader().await;
         let epochs: Arc<dyn EpochStore> = Arc::new(PostgresEpochs::new(Arc::clone(&reader)));
         let settings = ValkeySettings {
-            url: self.redis.url(),
+            address: ValkeyAddress::parse(&self.redis.url()).unwrap(),
             name: "one that dies".into(),
             uses_caller_time: false,
             ticks: false,

@@ -2,8 +2,8 @@
 
 use crate::machine::{LibraryClient, batch};
 use crate::world::{
-    SALE, START, ValkeyFixture, announce, announce_with, ask, buyer, is_order, is_refused, is_repeated,
-    reserve, settings,
+    SALE, START, ValkeyFixture, address, announce, announce_with, ask, buyer, is_order, is_refused,
+    is_repeated, reserve, settings,
 };
 use engine::batch::{Epoch, StaleEpoch};
 use engine::decide::valkey::{
@@ -214,7 +214,7 @@ async fn a_state_is_taken_only_for_a_newer_epoch_and_only_whole() {
     }
     assert_eq!(redis.call(sale, START, vec![]).await.epoch, Epoch(5));
     // Another process is at it: its state is taken, and nobody else's until it is through or has gone silent.
-    let mut other = ValkeyLibrary::new(&server.url(), "another").unwrap();
+    let mut other = ValkeyLibrary::new(&address(&server.url()), "another");
     assert_eq!(other.claim_restore(sale).await.unwrap(), None);
     let wait_ms = redis.library.claim_restore(sale).await.unwrap().expect("another has claimed it");
     assert!((1..=10_000).contains(&wait_ms), "{wait_ms}");
@@ -256,7 +256,7 @@ async fn a_newer_library_is_left_alone_and_an_older_one_replaced() {
     };
     load(LIBRARY_VERSION + 1);
     assert!(process.decide(START, &[ask(reserve(3))]).await.is_err(), "it speaks another version");
-    let mut late = ValkeyLibrary::new(&world.server.url(), "late").unwrap();
+    let mut late = ValkeyLibrary::new(&address(&world.server.url()), "late");
     let refused = late.connect().await.err();
     assert!(
         matches!(refused, Some(ValkeyError::NewerLibrary { theirs, .. }) if theirs == LIBRARY_VERSION + 1),

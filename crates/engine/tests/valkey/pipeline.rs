@@ -1,7 +1,7 @@
 //! The whole pipeline over Redis: what is answered is recorded, also when the server is killed and comes back with nothing.
 
 use crate::ledger::Ledger;
-use crate::world::{SALE, announce, buyer, order, recorded};
+use crate::world::{SALE, address, announce, buyer, order, recorded};
 use engine::batch::Batch;
 use engine::clock::SystemClock;
 use engine::decide::valkey::{Outbox, ValkeyDecider, ValkeySettings};
@@ -56,7 +56,7 @@ async fn what_is_answered_is_recorded_though_the_server_loses_everything() {
     let mut server = RedisServer::start();
     let ledger = Ledger::default();
     let settings = ValkeySettings {
-        url: server.url(),
+        address: address(&server.url()),
         name: "first".into(),
         uses_caller_time: false,
         ticks: true,
@@ -64,7 +64,7 @@ async fn what_is_answered_is_recorded_though_the_server_loses_everything() {
     };
     let (read, epochs) = (Arc::new(ledger.clone()), Arc::new(ledger.clone()));
     let valkey = ValkeyDecider::start(&settings, read.clone(), epochs).await.unwrap();
-    let recorder = Recorder { ledger: ledger.clone(), outbox: Outbox::new(&server.url()).unwrap() };
+    let recorder = Recorder { ledger: ledger.clone(), outbox: Outbox::new(&settings.address) };
     let clock = SystemClock::start(Timestamp::default());
     let Pipeline { engine, decide, record } =
         assemble_pipeline(valkey, recorder, read, clock, PipelineLimits::default());

@@ -142,7 +142,7 @@ impl ServerInstance {
     ) -> Result<Self, CommandError> {
         let limits = pipeline::PipelineLimits::default();
         let database = settings.database.as_ref().map(DatabaseUrl::address).transpose()?;
-        let valkey = settings.valkey()?.map(|valkey| valkey.engine_address().to_owned());
+        let valkey = settings.valkey()?;
         let ticks = part == InstanceKind::Worker || settings.roles == ServeRoles::All;
         match (database, valkey) {
             (Some(database), Some(valkey)) => {
@@ -455,8 +455,7 @@ async fn open_limits(
     metrics: &ServerMetrics,
 ) -> Result<Option<RateLimiter>, CommandError> {
     let Some(rates) = settings.rates() else { return Ok(None) };
-    let Some(valkey) = settings.valkey()? else { return Ok(Some(RateLimiter::new(rates))) };
-    let address = valkey.limiter_address()?;
+    let Some(address) = settings.valkey()? else { return Ok(Some(RateLimiter::new(rates))) };
     let counted_alone = Counter::default();
     metrics.register(
         "limits_local",

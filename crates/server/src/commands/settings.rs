@@ -9,6 +9,7 @@ use crate::http::limits::{RateLimit, RateLimits, shared};
 use crate::http::{edge, server};
 use crate::realtime;
 use clap::{Args, ValueEnum};
+use engine::valkey_connection::ValkeyAddress;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -169,7 +170,7 @@ impl Serve {
     ///
     /// # Errors
     /// When `--valkey` is no address of one, or stands without `--database`.
-    pub fn valkey(&self) -> Result<Option<&ValkeyUrl>, CommandError> {
+    pub fn valkey(&self) -> Result<Option<ValkeyAddress>, CommandError> {
         let Some(valkey) = &self.valkey else {
             if self.roles == ServeRoles::Api {
                 let sentence =
@@ -183,8 +184,7 @@ impl Serve {
                 "--valkey: it needs --database, because what instances share is recorded there".into(),
             ));
         }
-        valkey.limiter_address()?;
-        Ok(Some(valkey))
+        valkey.address().map(Some)
     }
 
     /// What the edge goes by.

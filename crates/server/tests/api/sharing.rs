@@ -24,7 +24,7 @@ use test_servers::postgres::PostgresServer;
 use test_servers::wait::{HANG_LIMIT, eventually};
 
 /// Another process's shop on the same tables.
-async fn second_shop(app: &TestApp) -> Shop {
+pub async fn second_shop(app: &TestApp) -> Shop {
     let ours = &app.instance.app.shop;
     let store = Store::connect(&app.database_url()).await.unwrap();
     let accounts = AccountService {
@@ -153,7 +153,9 @@ async fn a_start_leaves_a_sale_alone_that_another_process_is_announcing() {
     let made_at = merchant.now();
     let announcing = SaleId(uuid::Uuid::new_v4());
     let new = NewSale { id: announcing, product, slug: "soon", created_at: made_at };
-    assert!(rows::insert(&app.instance.app.shop.store, new).await.unwrap());
+    let mut writing = app.instance.app.shop.store.begin().await.unwrap();
+    assert!(rows::insert(&mut writing, new).await.unwrap());
+    writing.commit().await.unwrap();
     let half_made = async || rows::list_half_made(&other.store, Timestamp::MAX).await.unwrap();
 
     sales::settle_half_made(&other).await.unwrap();

@@ -2,12 +2,12 @@
 
 use crate::flood::BuyerFlood;
 use crate::topology::{ClusterLayout, order_at};
+use documents::rfc3339;
 use engine::clock::{Clock, SystemClock};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use sale::Timestamp;
 use serde_json::json;
-use server::http::v1::time::rfc3339;
 use std::time::Duration;
 
 /// How often an instance is killed.

@@ -6,9 +6,9 @@ mod queue;
 
 use crate::http::AppState;
 use crate::http::problem::{FieldError, Problem, kind};
-use crate::http::v1::money_json::MoneyJson;
 use crate::shop::dashboard::StatusTotals;
 use crate::shop::sales::{self, ListedSale};
+use documents::MoneyDocument;
 use sale::{Money, SaleId};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -30,7 +30,7 @@ pub(super) struct StatusSumJson {
     orders: u64,
     units: u64,
     /// The price of all of them.
-    total: MoneyJson,
+    total: MoneyDocument,
 }
 
 /// Refusals with one code.
@@ -42,7 +42,7 @@ pub(super) struct RefusalsJson {
 }
 
 /// An amount in the sale's currency.
-pub(super) fn sale_money(sale: &ListedSale, minor: i64) -> MoneyJson {
+pub(super) fn sale_money(sale: &ListedSale, minor: i64) -> MoneyDocument {
     Money { minor, ..sale.view.policy.unit_price }.into()
 }
 

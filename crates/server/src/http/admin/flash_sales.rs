@@ -12,8 +12,9 @@ use crate::http::AppState;
 use crate::http::extract::Json;
 use crate::http::problem::Problem;
 use crate::http::v1::rfc3339;
-use crate::http::v1::sale_json::SaleJson;
 use crate::shop::sales::{self, ListedSale, PaymentMode, SaleAction};
+use crate::shop_documents::sale_document;
+use documents::SaleDocument;
 use sale::{SaleId, Timestamp};
 use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
@@ -36,7 +37,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct AdminSaleJson {
     #[serde(flatten)]
-    sale: SaleJson,
+    sale: SaleDocument,
     /// Units reserved for admitted buyers, one each.
     admitted: u32,
     /// Seconds for which a unit is held for its payment. 0 sells at once.
@@ -51,7 +52,7 @@ pub(super) struct AdminSaleJson {
 impl AdminSaleJson {
     pub(super) fn from_sale(sale: &ListedSale, now: Timestamp) -> Self {
         Self {
-            sale: SaleJson::from_view(&sale.listing, &sale.view, now),
+            sale: sale_document(&sale.listing, &sale.view, now),
             admitted: sale.view.counters.admitted,
             hold_seconds: sale.view.policy.hold_s,
             payment: PaymentMode::from_policy(&sale.view.policy).as_str(),

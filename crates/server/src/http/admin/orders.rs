@@ -9,12 +9,11 @@ use crate::http::extract::Json;
 use crate::http::page::{Page, PageRequest, parse_time_cursor};
 use crate::http::problem::{FieldError, Problem, kind};
 use crate::http::timestamp::{BAD_TIMESTAMP, parse_rfc3339};
-use crate::http::v1::money_json::MoneyJson;
-use crate::http::v1::order_json::OrderStatusJson;
 use crate::http::v1::rfc3339;
 use crate::shop::all_orders::{self, OrderFilter, OrderPage, OrderRow, STATUSES};
 use crate::shop::dashboard::BuyerSelector;
 use crate::shop::sales;
+use documents::{MoneyDocument, OrderStatusDocument};
 use sale::{Money, OrderStatus, SaleId, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -51,10 +50,10 @@ pub(super) struct AdminOrderJson {
     buyer: BuyerJson,
     quantity: u32,
     /// The price of one unit.
-    unit_price: MoneyJson,
+    unit_price: MoneyDocument,
     /// The price of the whole order.
-    total: MoneyJson,
-    #[schema(value_type = OrderStatusJson)]
+    total: MoneyDocument,
+    #[schema(value_type = OrderStatusDocument)]
     status: &'static str,
     /// The units of a pending order are held until then.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -7,7 +7,6 @@ use super::orders::{OrderFilterInput, order_total};
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Query};
 use crate::http::problem::{Problem, ProblemSchema};
-use crate::http::v1::order_json::OrderStatusJson;
 use crate::http::v1::rfc3339;
 use crate::shop::all_orders::{self, OrderPage, OrderQuery, OrderRow};
 use crate::shop::catalogue_text::format_decimal;
@@ -16,6 +15,7 @@ use crate::shop::{Shop, sales};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, Response, header};
+use documents::OrderStatusDocument;
 use futures::Stream;
 use futures::stream::try_unfold;
 use sale::{OrderStatus, SaleId};
@@ -36,7 +36,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[into_params(parameter_in = Query)]
 struct OrdersCsvQuery {
     /// `pending`, `confirmed`, `expired`, `cancelled`, `declined` or `refunded`.
-    #[param(value_type = Option<OrderStatusJson>)]
+    #[param(value_type = Option<OrderStatusDocument>)]
     status: Option<String>,
     /// Of one sale.
     flash_sale_id: Option<Uuid>,

@@ -1,4 +1,4 @@
-//! `/admin/products`: make, edit, delete.
+//! `/admin/products`: create, edit, delete.
 
 mod create;
 mod delete;

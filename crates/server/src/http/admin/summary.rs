@@ -6,11 +6,11 @@ use super::series::CountsJson;
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path};
 use crate::http::problem::{Problem, ProblemSchema};
-use crate::http::v1::money_json::MoneyJson;
 use crate::http::v1::rfc3339;
 use crate::shop::dashboard::revenue_minor;
 use crate::shop::summary::{self, DurationStats, PeakSecond, SaleSummary};
 use axum::extract::State;
+use documents::MoneyDocument;
 use sale::SaleId;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -31,7 +31,7 @@ struct SummaryJson {
     /// Orders by status.
     orders: Vec<StatusSumJson>,
     /// Payments minus refunds.
-    revenue: MoneyJson,
+    revenue: MoneyDocument,
     /// Buyers with a paid order.
     buyers: u64,
     /// Refused attempts by code.

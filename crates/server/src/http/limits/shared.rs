@@ -9,6 +9,7 @@ use super::buckets::{BucketLevel, BucketTable, GcraParameters, UsageReport};
 use super::{LimitClass, LimitKey};
 use crate::clock::TimeSource;
 use crate::telemetry::metrics::Counter;
+use engine::valkey_connection::ValkeyAddress;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
@@ -18,7 +19,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
-pub use valkey::{LimiterAddress, LimiterAddressError};
 use valkey::{LimiterServer, LimiterUnavailable};
 
 /// Requests in a call, which takes Valkey a millisecond. Alone in a call a request costs Valkey's processor 39 µs, among 128 it
@@ -51,7 +51,7 @@ impl Default for LimiterTimeouts {
 }
 
 pub struct SharedLimiterSettings {
-    pub address: LimiterAddress,
+    pub address: ValkeyAddress,
     pub timeouts: LimiterTimeouts,
     /// The clock of this process; the buckets in Valkey use Valkey's.
     pub now: TimeSource,
@@ -142,7 +142,7 @@ impl SharedLimiter {
 
 /// The task that owns the connection.
 struct LimiterTask {
-    address: LimiterAddress,
+    address: ValkeyAddress,
     timeouts: LimiterTimeouts,
     now: TimeSource,
     read: Arc<BucketTable>,

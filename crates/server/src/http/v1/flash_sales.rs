@@ -5,15 +5,16 @@ mod list;
 mod queue_position;
 mod show;
 
-use super::sale_json::SaleJson;
-use super::time;
 use crate::http::AppState;
 use crate::shop::catalogue::SaleListing;
+use crate::shop_documents::sale_document;
 use arc_swap::ArcSwap;
 use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Response, StatusCode, header};
+use documents::moment::RFC3339_LEN;
+use documents::rfc3339;
 use engine::SaleView;
 use sale::{EventSeq, SaleId, SalePhase, Timestamp};
 use std::collections::HashMap;
@@ -91,10 +92,10 @@ impl PreparedSales {
 
 impl PreparedSale {
     fn new(version: ReplyVersion, listing: &SaleListing, view: &SaleView, now: Timestamp) -> Self {
-        let sale = SaleJson::from_view(listing, view, now);
+        let sale = sale_document(listing, view, now);
         let body = serde_json::to_vec(&sale).unwrap_or_default();
-        let member = format!(r#""serverTime":"{}""#, sale.server_time);
-        let offset = member.len() - 1 - time::RFC3339_LEN;
+        let member = format!(r#""serverTime":"{}""#, rfc3339(now));
+        let offset = member.len() - 1 - RFC3339_LEN;
         let time_at =
             body.windows(member.len()).position(|part| part == member.as_bytes()).map_or(0, |at| at + offset);
         // A weak tag: two replies of one version differ in their time.
@@ -112,8 +113,7 @@ impl PreparedSale {
             response
         } else {
             let mut body = self.body.clone();
-            body[self.time_offset..self.time_offset + time::RFC3339_LEN]
-                .copy_from_slice(time::rfc3339(now).as_bytes());
+            body[self.time_offset..self.time_offset + RFC3339_LEN].copy_from_slice(rfc3339(now).as_bytes());
             let mut response = Response::new(Body::from(body));
             response.headers_mut().insert(header::CONTENT_TYPE, JSON);
             response

@@ -1,4 +1,4 @@
-//! Orders over HTTP: reserve, look, give back. Paying is in `pay.rs`.
+//! `/orders`: reserve, list, show, cancel. The payment of an order is in `pay.rs`.
 
 mod cancel;
 mod create;

@@ -3,10 +3,10 @@
 mod list;
 mod show;
 
-use super::money_json::MoneyJson;
 use super::rfc3339;
 use crate::http::AppState;
 use crate::shop::products::Product;
+use documents::MoneyDocument;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -25,7 +25,7 @@ pub struct ProductJson {
     pub name: String,
     /// The description.
     pub description: String,
-    pub price: MoneyJson,
+    pub price: MoneyDocument,
     pub category: Option<String>,
     pub image_url: Option<String>,
     #[schema(format = DateTime)]

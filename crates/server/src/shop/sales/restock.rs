@@ -42,7 +42,7 @@ pub async fn restock(shop: &Shop, request: RestockRequest) -> CatalogueResult<Li
 async fn add_once(shop: &Shop, request: RestockRequest, key: AdminKeyRow) -> CatalogueResult<ListedSale> {
     let RestockRequest { sale, quantity, .. } = request;
     // One restock at a time. A restock and an edit of the quantity must not overlook each other either.
-    let _alone = shop.catalogue.lock_for_edit(&shop.store).await?;
+    let _lock = shop.catalogue.lock_for_edit(&shop.store).await?;
     if shop.catalogue.listing(sale).is_none() {
         return Ok(Err(CatalogueRefusal::SaleUnknown));
     }

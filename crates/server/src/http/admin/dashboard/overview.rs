@@ -5,9 +5,9 @@ use crate::http::AppState;
 use crate::http::admin::flash_sales::AdminSaleJson;
 use crate::http::extract::{AdminSession, Json, Path};
 use crate::http::problem::{Problem, ProblemSchema};
-use crate::http::v1::money_json::MoneyJson;
 use crate::shop::dashboard::{self, DashboardOverview};
 use axum::extract::State;
+use documents::MoneyDocument;
 use sale::SaleId;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -21,7 +21,7 @@ pub(super) struct OverviewJson {
     /// Orders by status.
     orders: Vec<StatusSumJson>,
     /// Payments minus refunds.
-    revenue: MoneyJson,
+    revenue: MoneyDocument,
     /// Orders made in the last 60 seconds.
     orders_last_minute: u64,
     /// Refused attempts by code.

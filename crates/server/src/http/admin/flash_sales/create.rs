@@ -9,8 +9,6 @@ use crate::http::admin::run_to_completion;
 use crate::http::extract::{AdminSession, Json};
 use crate::http::idempotency::IdempotencyHeader;
 use crate::http::problem::{Problem, ProblemSchema, kind};
-use crate::http::v1::money_json::MoneyJson;
-use crate::http::v1::sale_json::AdmissionJson;
 use crate::http::valid_json::ValidJson;
 use crate::http::valid_json::fields::{self, required};
 use crate::shop::catalogue_text::Slug;
@@ -19,6 +17,7 @@ use crate::shop::sales::{self, HOLD_S_DEFAULT, PaymentMode, SaleDraft};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use documents::{AdmissionDocument, MoneyDocument};
 use garde::Validate;
 use sale::policy::{LIMIT_PER_BUYER_MAX, QUANTITY_MAX, WINDOW_S_MAX};
 use sale::{AdmissionMode, Policy, PolicyProblem, Timestamp};
@@ -42,7 +41,7 @@ pub(super) struct SaleBody {
     slug: Option<Slug>,
     /// The price of one unit, in the currency of the product's list price.
     #[serde(default, deserialize_with = "fields::object")]
-    #[schema(value_type = MoneyJson, required = true)]
+    #[schema(value_type = MoneyDocument, required = true)]
     #[garde(custom(required), dive)]
     price: Option<PriceBody>,
     /// Units for sale.
@@ -76,7 +75,7 @@ pub(super) struct SaleBody {
     payment: Option<SalePaymentJson>,
     /// Who may buy. When absent, everyone. In `fifo`, `lineOpensSecondsBefore` and `extensionSeconds` default to 0.
     #[serde(default, deserialize_with = "fields::object")]
-    #[schema(value_type = Option<AdmissionJson>)]
+    #[schema(value_type = Option<AdmissionDocument>)]
     #[garde(dive)]
     admission: Option<AdmissionBody>,
 }

@@ -7,13 +7,12 @@ use crate::http::admin::price::PriceBody;
 use crate::http::admin::run_to_completion;
 use crate::http::extract::{AdminSession, Json, Path};
 use crate::http::problem::{Problem, ProblemSchema};
-use crate::http::v1::money_json::MoneyJson;
-use crate::http::v1::sale_json::AdmissionJson;
 use crate::http::valid_json::{ValidJson, fields};
 use crate::shop::catalogue_text::Slug;
 use crate::shop::products::ProductId;
 use crate::shop::sales::{self, PaymentMode, SaleEdit};
 use axum::extract::State;
+use documents::{AdmissionDocument, MoneyDocument};
 use garde::Validate;
 use sale::{SaleId, Timestamp};
 use serde::Deserialize;
@@ -36,7 +35,7 @@ pub(super) struct SalePatch {
     slug: Option<Slug>,
     /// The price of one unit.
     #[serde(default, deserialize_with = "fields::object")]
-    #[schema(value_type = Option<MoneyJson>, nullable = false)]
+    #[schema(value_type = Option<MoneyDocument>, nullable = false)]
     #[garde(dive)]
     price: Option<PriceBody>,
     /// Units for sale.
@@ -63,7 +62,7 @@ pub(super) struct SalePatch {
     payment: Option<SalePaymentJson>,
     /// Who may buy.
     #[serde(default, deserialize_with = "fields::object")]
-    #[schema(value_type = Option<AdmissionJson>, nullable = false)]
+    #[schema(value_type = Option<AdmissionDocument>, nullable = false)]
     #[garde(dive)]
     admission: Option<AdmissionBody>,
 }

@@ -5,9 +5,9 @@ use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Query};
 use crate::http::page::{Page, PageQuery};
 use crate::http::problem::{Problem, ProblemSchema};
-use crate::http::v1::order_json::OrderStatusJson;
 use crate::shop::dashboard::BuyerSelector;
 use axum::extract::State;
+use documents::OrderStatusDocument;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -18,7 +18,7 @@ use uuid::Uuid;
 #[into_params(parameter_in = Query)]
 pub(super) struct OrdersQuery {
     /// `pending`, `confirmed`, `expired`, `cancelled`, `declined` or `refunded`.
-    #[param(value_type = Option<OrderStatusJson>)]
+    #[param(value_type = Option<OrderStatusDocument>)]
     status: Option<String>,
     /// Of one sale.
     flash_sale_id: Option<Uuid>,

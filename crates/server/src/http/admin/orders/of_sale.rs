@@ -6,8 +6,8 @@ use crate::http::admin::dashboard::find_sale;
 use crate::http::extract::{AdminSession, Json, Path, Query};
 use crate::http::page::{Page, PageQuery};
 use crate::http::problem::{Problem, ProblemSchema};
-use crate::http::v1::order_json::OrderStatusJson;
 use axum::extract::State;
+use documents::OrderStatusDocument;
 use sale::SaleId;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -18,7 +18,7 @@ use utoipa::IntoParams;
 #[into_params(parameter_in = Query)]
 pub(super) struct SaleOrdersQuery {
     /// `pending`, `confirmed`, `expired`, `cancelled`, `declined` or `refunded`.
-    #[param(value_type = Option<OrderStatusJson>)]
+    #[param(value_type = Option<OrderStatusDocument>)]
     status: Option<String>,
     /// As in `/api/v1/admin/orders`.
     q: Option<String>,

@@ -5,7 +5,6 @@ use crate::http::admin::price::PriceBody;
 use crate::http::extract::{AdminSession, Json};
 use crate::http::idempotency::IdempotencyHeader;
 use crate::http::problem::{Problem, ProblemSchema, kind};
-use crate::http::v1::money_json::MoneyJson;
 use crate::http::v1::products::ProductJson;
 use crate::http::valid_json::ValidJson;
 use crate::http::valid_json::fields::{self, required};
@@ -14,6 +13,7 @@ use crate::shop::products::{self, ProductDraft};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
+use documents::MoneyDocument;
 use garde::Validate;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -35,7 +35,7 @@ pub(super) struct ProductBody {
     description: Option<Description>,
     /// The list price.
     #[serde(default, deserialize_with = "fields::object")]
-    #[schema(value_type = MoneyJson, required = true)]
+    #[schema(value_type = MoneyDocument, required = true)]
     #[garde(custom(required), dive)]
     price: Option<PriceBody>,
     #[serde(default, deserialize_with = "fields::nullable")]

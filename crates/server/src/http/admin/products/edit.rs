@@ -5,12 +5,12 @@ use crate::http::admin::price::PriceBody;
 use crate::http::admin::run_to_completion;
 use crate::http::extract::{AdminSession, Json, Path};
 use crate::http::problem::{Problem, ProblemSchema};
-use crate::http::v1::money_json::MoneyJson;
 use crate::http::v1::products::ProductJson;
 use crate::http::valid_json::{ValidJson, fields};
 use crate::shop::catalogue_text::{Category, Description, ImageUrl, ProductName};
 use crate::shop::products::{self, ProductEdit, ProductId};
 use axum::extract::State;
+use documents::MoneyDocument;
 use garde::Validate;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -30,7 +30,7 @@ pub(super) struct ProductPatch {
     description: Option<Description>,
     /// The list price.
     #[serde(default, deserialize_with = "fields::object")]
-    #[schema(value_type = Option<MoneyJson>, nullable = false)]
+    #[schema(value_type = Option<MoneyDocument>, nullable = false)]
     #[garde(dive)]
     price: Option<PriceBody>,
     #[serde(default, deserialize_with = "fields::nullable")]

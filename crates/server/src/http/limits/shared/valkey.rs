@@ -3,12 +3,11 @@
 
 use super::super::{LimitClass, LimitKey};
 use super::{BucketEntry, BucketLevel, GcraParameters, LimiterTimeouts};
-use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo,
+use engine::valkey_connection::{
+    ConnectionTimeouts, ValkeyAddress, is_redirection, redirected_node, send_command,
 };
-use redis::{RedisError, ServerErrorKind, Value, cmd};
-use std::fmt;
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, cmd};
 use std::sync::Arc;
 
 /// `MOVED` replies of a cluster that are followed in a row.
@@ -19,45 +18,6 @@ const SCRIPT: &str = include_str!("level.lua");
 const PREFIX: &str = "doorbuster:{limit}:";
 /// The bucket of the probe, which finds out whether the server takes writes.
 const PROBE: GcraParameters = GcraParameters { interval_us: 1_000, burst_us: 1_000_000 };
-
-/// `redis://host:port/` or `rediss://…`.
-#[derive(Clone)]
-pub struct LimiterAddress(ConnectionInfo);
-
-impl fmt::Debug for LimiterAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("LimiterAddress(…)")
-    }
-}
-
-/// The text is not an address. It is not repeated, because it may contain a password.
-#[derive(Debug, thiserror::Error)]
-#[error("write an address such as redis://host:6379")]
-pub struct LimiterAddressError;
-
-impl LimiterAddress {
-    /// # Errors
-    /// When the text is not an address.
-    pub fn parse(text: &str) -> Result<Self, LimiterAddressError> {
-        let is_remote = ["redis://", "rediss://"].iter().any(|scheme| text.starts_with(scheme));
-        let info = text.into_connection_info().map_err(|_| LimiterAddressError)?;
-        // A call is one small write; Nagle's algorithm would delay it.
-        let tcp = info.tcp_settings().clone().set_nodelay(true);
-        is_remote.then(|| Self(info.set_tcp_settings(tcp))).ok_or(LimiterAddressError)
-    }
-
-    /// The same settings for another node.
-    fn with_node(&self, host: Option<&str>, port: u16) -> Self {
-        let address = match self.0.addr().clone() {
-            ConnectionAddr::TcpTls { host: own, insecure, tls_params, .. } => {
-                ConnectionAddr::TcpTls { host: host.map_or(own, str::to_owned), port, insecure, tls_params }
-            }
-            ConnectionAddr::Tcp(own, _) => ConnectionAddr::Tcp(host.map_or(own, str::to_owned), port),
-            other => other,
-        };
-        Self(self.0.clone().set_addr(address))
-    }
-}
 
 /// Why the server cannot count.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +40,7 @@ pub struct LimiterServer {
 impl LimiterServer {
     /// Connects, loads the script, and probes whether the server takes writes.
     pub async fn connect(
-        address: &LimiterAddress,
+        address: &ValkeyAddress,
         timeouts: LimiterTimeouts,
     ) -> Result<Self, LimiterUnavailable> {
         let connecting = Self::connect_with_redirects(address.clone(), timeouts);
@@ -90,20 +50,16 @@ impl LimiterServer {
     }
 
     async fn connect_with_redirects(
-        mut address: LimiterAddress,
+        mut address: ValkeyAddress,
         timeouts: LimiterTimeouts,
     ) -> Result<Self, LimiterUnavailable> {
         let mut hops = 1;
         loop {
             let server = Self::open_connection(&address, timeouts).await?;
             match server.probe().await {
-                Err(LimiterUnavailable::Server(error)) if hops < REDIRECTS_MAX && is_moved(&error) => {
-                    let (node, _slot) = error.redirect_node().ok_or(LimiterUnavailable::UnexpectedReply)?;
-                    let (host, port) = node.rsplit_once(':').ok_or(LimiterUnavailable::UnexpectedReply)?;
-                    // A redirect without a host means the same host.
-                    let host = Some(host).filter(|host| !host.is_empty() && *host != "?");
-                    address = address
-                        .with_node(host, port.parse().map_err(|_| LimiterUnavailable::UnexpectedReply)?);
+                Err(LimiterUnavailable::Server(error)) if hops < REDIRECTS_MAX && is_redirection(&error) => {
+                    let node = redirected_node(&error, &address.node());
+                    address = address.with_node(&node.ok_or(LimiterUnavailable::UnexpectedReply)?);
                     hops += 1;
                 }
                 probed => return probed.map(|()| server),
@@ -112,15 +68,12 @@ impl LimiterServer {
     }
 
     async fn open_connection(
-        address: &LimiterAddress,
+        address: &ValkeyAddress,
         timeouts: LimiterTimeouts,
     ) -> Result<Self, LimiterUnavailable> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(timeouts.connect))
-            .set_response_timeout(Some(timeouts.count));
-        let client = Client::open(address.0.clone())?;
-        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-        let loaded = send_command(&mut connection, cmd("SCRIPT").arg("LOAD").arg(SCRIPT)).await?;
+        let timeouts = ConnectionTimeouts { connect: timeouts.connect, response: timeouts.count };
+        let connection = address.connect(timeouts).await?;
+        let loaded = send_command(connection.clone(), cmd("SCRIPT").arg("LOAD").arg(SCRIPT)).await?;
         let Value::BulkString(name) = loaded else { return Err(LimiterUnavailable::UnexpectedReply) };
         let script = String::from_utf8(name).map_err(|_| LimiterUnavailable::UnexpectedReply)?;
         Ok(Self { connection, script: script.into() })
@@ -147,11 +100,11 @@ impl LimiterServer {
     }
 
     async fn run_script(&self, rows: &[ScriptArguments]) -> Result<Vec<BucketLevel>, LimiterUnavailable> {
-        let mut connection = self.connection.clone();
-        let reply = match send_command(&mut connection, &build_command("EVALSHA", &self.script, rows)).await {
+        let connection = || self.connection.clone();
+        let reply = match send_command(connection(), &build_command("EVALSHA", &self.script, rows)).await {
             // A restarted or flushed server does not know the script, so the call has not run.
             Err(error) if is_unknown_script(&error) => {
-                send_command(&mut connection, &build_command("EVAL", SCRIPT, rows)).await?
+                send_command(connection(), &build_command("EVAL", SCRIPT, rows)).await?
             }
             reply => reply?,
         };
@@ -195,17 +148,6 @@ fn parse_level(value: &Value) -> Result<BucketLevel, LimiterUnavailable> {
     }
 }
 
-async fn send_command(connection: &mut MultiplexedConnection, command: &Cmd) -> Result<Value, RedisError> {
-    match connection.send_packed_command(command).await? {
-        Value::ServerError(error) => Err(error.into()),
-        value => Ok(value),
-    }
-}
-
-fn is_moved(error: &RedisError) -> bool {
-    error.kind() == ErrorKind::Server(ServerErrorKind::Moved)
-}
-
 fn is_unknown_script(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }
@@ -216,29 +158,6 @@ mod tests {
     use proptest::prelude::*;
     use proptest::test_runner::{Config, TestRunner};
     use test_servers::redis::RedisServer;
-
-    #[test]
-    fn an_address_is_parsed_or_refused_and_its_password_never_shown() {
-        for good in ["redis://127.0.0.1", "redis://:tulip@host:6380/2", "rediss://ada:tulip@[::1]:6379"] {
-            let address = LimiterAddress::parse(good).unwrap();
-            assert!(!format!("{address:?}").contains("tulip"));
-        }
-        for bad in
-            ["", "redis://", "http://host", "host:6379", "unix:///run/tulip", "redis://:tulip@host:port"]
-        {
-            let error = LimiterAddress::parse(bad).unwrap_err().to_string();
-            assert!(error.contains("redis://") && !error.contains("tulip"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_redirect_keeps_the_credentials() {
-        let address = LimiterAddress::parse("redis://ada:tulip@one:6379/").unwrap();
-        let moved = address.with_node(Some("two"), 7000);
-        assert_eq!(moved.0.addr().to_string(), "two:7000");
-        assert_eq!(moved.with_node(None, 7001).0.addr().to_string(), "two:7001");
-        assert_eq!(moved.0.redis_settings().password(), Some("tulip"));
-    }
 
     /// A call of an instance: microseconds since the last one, the level known here, requests served already.
     fn step() -> impl Strategy<Value = (i64, i64, u32)> {

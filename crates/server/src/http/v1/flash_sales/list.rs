@@ -4,9 +4,10 @@ use crate::http::AppState;
 use crate::http::extract::{Json, Query};
 use crate::http::page::{Page, PageQuery, parse_time_cursor};
 use crate::http::problem::{FieldError, Problem, kind};
-use crate::http::v1::sale_json::SaleJson;
 use crate::shop::sales;
+use crate::shop_documents::sale_document;
 use axum::extract::State;
+use documents::SaleDocument;
 use sale::SalePhase;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -29,12 +30,12 @@ pub(super) struct SaleListQuery {
     path = "/api/v1/flash-sales",
     tag = "flash-sales",
     params(SaleListQuery),
-    responses((status = 200, description = "A page of sales", body = Page<SaleJson>))
+    responses((status = 200, description = "A page of sales", body = Page<SaleDocument>))
 )]
 pub(super) async fn list(
     State(app): State<AppState>,
     Query(filter): Query<SaleListQuery>,
-) -> Result<Json<Page<SaleJson>>, Problem> {
+) -> Result<Json<Page<SaleDocument>>, Problem> {
     let phase = filter.status.as_deref().map(parse_phase).transpose()?;
     let request = PageQuery { limit: filter.limit, cursor: filter.cursor }.into_request()?;
     let after = request.after.as_deref().map(parse_time_cursor).transpose()?;
@@ -43,7 +44,7 @@ pub(super) async fn list(
         format!("{}/{}", sale.listing.created_at.0, sale.listing.sale)
     });
     let now = app.shop.engine.now();
-    Ok(Json(page.map(|sale| SaleJson::from_view(&sale.listing, &sale.view, now))))
+    Ok(Json(page.map(|sale| sale_document(&sale.listing, &sale.view, now))))
 }
 
 fn parse_phase(text: &str) -> Result<SalePhase, Problem> {

@@ -4,11 +4,11 @@ use super::IfNoneMatch;
 use crate::http::AppState;
 use crate::http::extract::Path;
 use crate::http::problem::{Problem, ProblemSchema, kind};
-use crate::http::v1::sale_json::SaleJson;
 use crate::shop::sales::{self, ListedSale};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Response;
+use documents::SaleDocument;
 
 /// One sale, by id or slug.
 ///
@@ -19,7 +19,7 @@ use axum::http::Response;
     tag = "flash-sales",
     params(("id" = String, Path, description = "Id or slug")),
     responses(
-        (status = 200, description = "The sale", body = SaleJson),
+        (status = 200, description = "The sale", body = SaleDocument),
         (status = 304, description = "Not changed since `If-None-Match`"),
         (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
     )

@@ -3,9 +3,9 @@
 use crate::http::AppState;
 use crate::http::extract::{BuyerSession, Json, Path};
 use crate::http::problem::{Problem, ProblemSchema};
-use crate::http::v1::order_json::OrderJson;
 use crate::shop::orders;
 use axum::extract::State;
+use documents::OrderDocument;
 use sale::OrderId;
 
 /// Cancel a pending order.
@@ -15,7 +15,7 @@ use sale::OrderId;
     tag = "orders",
     params(("id" = Uuid, Path, description = "The order")),
     responses(
-        (status = 200, description = "Cancelled", body = OrderJson),
+        (status = 200, description = "Cancelled", body = OrderDocument),
         (status = 404, description = "No such order of this buyer", body = ProblemSchema, content_type = "application/problem+json"),
         (status = 409, description = "`order_state`: it is paid", body = ProblemSchema, content_type = "application/problem+json"),
         (status = 410, description = "`order_expired`: its hold has ended", body = ProblemSchema, content_type = "application/problem+json"),
@@ -26,6 +26,6 @@ pub(super) async fn cancel(
     State(app): State<AppState>,
     BuyerSession(session): BuyerSession,
     Path(order): Path<OrderId>,
-) -> Result<Json<OrderJson>, Problem> {
+) -> Result<Json<OrderDocument>, Problem> {
     Ok(Json(orders::cancel(&app.shop, session.buyer, order).await??.into()))
 }

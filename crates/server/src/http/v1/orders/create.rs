@@ -4,13 +4,13 @@ use crate::http::AppState;
 use crate::http::extract::{BuyerSession, Json};
 use crate::http::idempotency::IdempotencyHeader;
 use crate::http::problem::{PrebuiltProblem, Problem, ProblemKind, ProblemSchema, kind};
-use crate::http::v1::order_json::OrderJson;
 use crate::http::v1::queue::find_listed_sale;
 use crate::shop::orders::{self, PricedOrder, ReservationRefusal, ReservationRequest};
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use documents::OrderDocument;
 use serde::Deserialize;
 use std::convert::Infallible;
 use std::num::NonZeroU32;
@@ -48,8 +48,8 @@ fn one() -> NonZeroU32 {
         ("Prefer" = Option<String>, Header, description = "`respond-async` for 202"),
     ),
     responses(
-        (status = 201, description = "Held until `expiresAt`, or sold at once", body = OrderJson),
-        (status = 202, description = "As 201, for `Prefer: respond-async`", body = OrderJson),
+        (status = 201, description = "Held until `expiresAt`, or sold at once", body = OrderDocument),
+        (status = 202, description = "As 201, for `Prefer: respond-async`", body = OrderDocument),
         (status = 403, description = "`not_admitted` with `position`, `not_in_line`", body = ProblemSchema, content_type = "application/problem+json"),
         (status = 409, description = "`sold_out`, `all_held`, `limit_reached`, `paused`", body = ProblemSchema, content_type = "application/problem+json"),
         (status = 410, description = "`ended`, `closed`", body = ProblemSchema, content_type = "application/problem+json"),
@@ -94,7 +94,7 @@ fn created_reply(order: PricedOrder, prefer: PreferHeader) -> Response {
     const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
     const RESPOND_ASYNC: HeaderValue = HeaderValue::from_static("respond-async");
     let location = HeaderValue::from_str(&format!("/api/v1/orders/{}", order.view.id));
-    let mut response = (StatusCode::CREATED, Json(OrderJson::from(order))).into_response();
+    let mut response = (StatusCode::CREATED, Json(OrderDocument::from(order))).into_response();
     if let Ok(location) = location {
         response.headers_mut().insert(header::LOCATION, location);
     }

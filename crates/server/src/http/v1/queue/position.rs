@@ -1,10 +1,11 @@
 //! `GET /api/v1/queue/position`: the buyer's place in line.
 
-use super::{LineRequest, PlaceJson, find_place};
+use super::{LineRequest, find_place};
 use crate::http::AppState;
 use crate::http::extract::{BuyerSession, Json, Query};
 use crate::http::problem::{Problem, ProblemSchema};
 use axum::extract::State;
+use documents::PlaceDocument;
 
 /// The buyer's place in line.
 #[utoipa::path(
@@ -13,7 +14,7 @@ use axum::extract::State;
     tag = "queue",
     params(LineRequest),
     responses(
-        (status = 200, description = "The buyer's place", body = PlaceJson),
+        (status = 200, description = "The buyer's place", body = PlaceDocument),
         (status = 404, description = "`not_in_line`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
@@ -22,6 +23,6 @@ pub(super) async fn position(
     State(app): State<AppState>,
     BuyerSession(session): BuyerSession,
     Query(query): Query<LineRequest>,
-) -> Result<Json<PlaceJson>, Problem> {
+) -> Result<Json<PlaceDocument>, Problem> {
     find_place(&app, query.flash_sale_id, session.buyer).await
 }
