@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the cluster of deploy/compose.yaml as plain processes, without containers: nginx with deploy/nginx/cluster.conf, three
-# instances, two workers, PostgreSQL and Redis (or Valkey), all on free ports, with their files in temporary folders. crates/test-servers starts them, as it does for tests and
-# benchmarks.
+# instances, two workers, PostgreSQL and Redis (or Valkey), all on free ports, with their files in temporary folders.
+# crates/test-servers starts them, as it does for tests and benchmarks.
 #
 #     scripts/cluster.sh up                 runs until Ctrl-C, and prints the address of each process
 #     scripts/cluster.sh rehearse [FLAG…]   plays a drop through nginx and judges it by the ledger in PostgreSQL; exits with the verdict
