@@ -13,6 +13,7 @@ pub mod admin;
 pub mod cli_reference;
 pub mod database;
 pub mod demo;
+pub mod followers;
 pub mod instance;
 pub mod migrate;
 pub mod open_files;
@@ -20,6 +21,7 @@ mod token_key;
 pub mod valkey;
 pub mod verify;
 
+use crate::followers::backoff::RandomSource;
 use crate::telemetry::logs;
 use clap::{CommandFactory, Parser, Subcommand};
 use engine::ClockSkew;
@@ -63,6 +65,9 @@ enum CliCommand {
     /// Manages admins.
     #[command(subcommand)]
     Admin(admin::AdminCommand),
+    /// Shows and rewinds the followers of the ledger.
+    #[command(subcommand)]
+    Followers(followers::FollowersCommand),
     /// Brings the tables up to date.
     Migrate(migrate::MigrateArgs),
     /// Prints the description of the API (what `make gen` writes to docs/openapi.json).
@@ -126,6 +131,7 @@ fn execute(cli: CommandLine) -> Result<(), CommandError> {
             let clock = start_clock(Timestamp::default(), ClockSkew::default());
             admin::run(create, Arc::new(move || clock.now()))
         }
+        CliCommand::Followers(command) => followers::run(command),
         CliCommand::Migrate(migrate) => migrate::run(&migrate),
         CliCommand::Openapi => {
             let json = crate::http::openapi().to_pretty_json().map_err(anyhow::Error::from)?;
@@ -143,6 +149,16 @@ fn execute(cli: CommandLine) -> Result<(), CommandError> {
 /// the clock that sales run by.
 fn start_clock(not_before: Timestamp, skew: ClockSkew) -> Arc<dyn Clock> {
     SystemClock::start_with_offset(not_before, move || skew.ms())
+}
+
+/// Random numbers for the jitter of retries.
+fn random_source() -> RandomSource {
+    Box::new(|| {
+        let mut bits = [0; 4];
+        // Without random bytes there is no jitter, and everything else works.
+        let _ = getrandom::fill(&mut bits);
+        f64::from(u32::from_le_bytes(bits)) / (f64::from(u32::MAX) + 1.0)
+    })
 }
 
 /// What clap has to say, as one sentence on an error.

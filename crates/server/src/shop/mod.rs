@@ -18,13 +18,14 @@ pub mod summary;
 pub mod attempts;
 pub mod catalogue;
 pub mod catalogue_text;
+pub mod follower_lag;
+pub mod follower_progress;
+pub mod followers;
 pub mod idempotency_keys;
 pub mod ids;
 pub mod peer_changes;
-pub mod projected_offsets;
 pub mod projection;
 pub mod receipts;
-pub mod table_lag;
 pub mod tenancy;
 
 use crate::clock::TimeSource;
@@ -44,9 +45,9 @@ pub struct Shop {
     /// Which sales there are.
     pub catalogue: catalogue::SaleCatalogue,
     /// How far the tables follow the ledger.
-    pub projected: projected_offsets::ProjectedOffsets,
+    pub projected: follower_progress::FollowerProgress,
     /// How much that is behind.
-    pub lag: table_lag::TableLag,
+    pub lag: follower_lag::FollowerLag,
     /// Where refusals are told.
     pub attempts: attempts::AttemptBuffer,
     pub payments: Arc<payments::PaymentService>,

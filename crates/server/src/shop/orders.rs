@@ -1,17 +1,14 @@
 //! Orders: reserve units, look at an order, give it back. The law decides; here a request becomes its command and its answer
 //! becomes an order with a price. Paying is in [`super::payments`].
 
-use super::idempotency_keys::{IdempotencyKeys, KEY_LIFE_MS};
 use super::{Shop, ids};
 use crate::store::StoreError;
 use crate::store::orders::{self as rows, OrderRow, OrderRowFilter};
-use engine::record::ReadError;
-use engine::{Engine, EngineError};
+use engine::EngineError;
 use sale::{
-    BuyerId, Command, CommandOutcome, Event, EventSeq, Money, OrderId, OrderView, Refusal, ReleaseReason,
-    RequestKey, SaleId, Timestamp,
+    BuyerId, Command, CommandOutcome, Money, OrderId, OrderView, Refusal, ReleaseReason, RequestKey, SaleId,
+    Timestamp,
 };
-use std::collections::HashMap;
 
 /// An order and what it costs.
 #[derive(Clone, Copy, Debug)]
@@ -121,67 +118,6 @@ pub async fn cancel(shop: &Shop, buyer: BuyerId, order: OrderId) -> OrderResult<
         | CommandOutcome::Extended { .. } => Err(EngineError::NoSuchSale),
     }
 }
-
-/// Tells the guard which keys the orders of the last day were made with. The guard forgets with the process and sees its own
-/// requests only, and the law of one sale does not know the keys of another.
-#[derive(Debug, Default)]
-pub struct IdempotencyWarmup {
-    /// How far each sale is read.
-    offsets: HashMap<SaleId, EventSeq>,
-}
-
-impl IdempotencyWarmup {
-    /// Reads what is new since the last time; at first, the last day.
-    ///
-    /// # Errors
-    /// When the ledger cannot be read. What was read is not read again.
-    pub async fn read_new_keys(&mut self, engine: &Engine, guard: &IdempotencyKeys) -> Result<(), ReadError> {
-        let since = engine.now().plus_ms(-KEY_LIFE_MS);
-        for view in engine.views().list() {
-            let mut after = match self.offsets.get(&view.id) {
-                Some(after) => *after,
-                None => find_start(engine, view.id, view.seq, since).await?,
-            };
-            while after < view.seq {
-                let entries = engine.ledger().read_entries(view.id, after, WARMUP_BATCH_LEN).await?;
-                let Some(last) = entries.last() else { break };
-                after = last.seq;
-                for entry in &entries {
-                    if let Event::Held { buyer, quantity, key: Some(key), .. }
-                    | Event::Confirmed { buyer, quantity, key: Some(key), .. } = entry.event
-                    {
-                        guard.remember(buyer, key, guard.fingerprint((view.id, quantity)), entry.at);
-                    }
-                }
-                self.offsets.insert(view.id, after);
-            }
-            self.offsets.insert(view.id, after);
-        }
-        Ok(())
-    }
-}
-
-/// An event before all of those since a moment, less than two pages before: found by halving.
-async fn find_start(
-    engine: &Engine,
-    sale: SaleId,
-    last: EventSeq,
-    since: Timestamp,
-) -> Result<EventSeq, ReadError> {
-    let (mut earlier, mut later) = (0, last.0);
-    while later - earlier > WARMUP_BATCH_LEN as u64 {
-        let middle = earlier + (later - earlier) / 2;
-        let found = engine.ledger().read_entries(sale, EventSeq(middle), 1).await?;
-        match found.first() {
-            Some(entry) if entry.at < since => earlier = middle,
-            _ => later = middle,
-        }
-    }
-    Ok(EventSeq(earlier))
-}
-
-/// Events read at once when keys are recalled.
-const WARMUP_BATCH_LEN: usize = 4_096;
 
 /// The order with the price that its sale promises.
 pub(super) fn with_price(shop: &Shop, sale: SaleId, view: OrderView) -> Option<PricedOrder> {

@@ -1,5 +1,6 @@
 //! What the person on call sees: logs and metrics. Nothing here ever carries a secret, a token or an e-mail address.
 
+pub mod followers;
 pub mod latency;
 pub mod logs;
 pub mod metrics;

@@ -17,7 +17,7 @@ pub struct SocketMetrics {
     /// Events read from the ledger for them.
     pub followed: Counter,
     /// Times that the ledger could not be read for them.
-    pub failures: Counter,
+    failures: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -31,6 +31,12 @@ struct UpdateLabels {
 }
 
 impl SocketMetrics {
+    /// Counts failures with the counter of the follower that reads the ledger for sockets.
+    #[must_use]
+    pub fn with_failures(failures: Counter) -> Self {
+        Self { failures, ..Self::default() }
+    }
+
     /// Shows the figures in `metrics`.
     pub fn register(&self, metrics: &ServerMetrics) {
         metrics.register("sockets_open", "Sockets that are open", self.open.clone());

@@ -17,7 +17,7 @@ const ROOMS: &str = "
 
     http       → shop auth telemetry clock sale engine::SaleView
     realtime   → shop auth telemetry clock sale engine::SaleView
-    followers   → shop telemetry clock engine sale
+    followers  → shop store telemetry clock engine sale
 
     shop       → store payments auth telemetry clock engine sale
 

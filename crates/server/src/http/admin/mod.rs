@@ -25,6 +25,8 @@ mod server;
 
 mod events;
 
+mod followers;
+
 mod body;
 
 mod csv;
@@ -51,6 +53,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(summary::routes())
         .merge(server::routes())
         .merge(events::routes())
+        .merge(followers::routes())
 }
 
 /// Runs an edit to its end, also when the client hangs up meanwhile: what the engine was told, the tables have to be told too.
