@@ -1,33 +1,40 @@
-# The doors to the house. Each target is one script in scripts/, which can also be called by itself.
+# Entry points. Each target runs one script in scripts/, which can also be run by itself.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run cluster test check bench gen clean
+.PHONY: help setup quick run cluster test check bench gen clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-setup: ## install what is missing to build and test (the others do this first)
+setup: ## install the programs that building and testing need; asks first if there is a terminal
 	@scripts/setup.sh
 
-run: setup ## build and serve the demo on http://127.0.0.1:8080, data in ./data; ARGS="…" goes to `doorbuster serve`
+quick: ## format, lints and unit tests: for every change, in under two minutes
+	@scripts/setup.sh servers
+	@scripts/quick.sh
+
+run: ## build and serve the demo on http://127.0.0.1:8080, data in ./data; ARGS="…" goes to `doorbuster serve`
+	@scripts/setup.sh build
 	@exec scripts/run.sh $(ARGS)
 
-cluster: setup ## run nginx, three instances, two workers, PostgreSQL and Redis as plain processes, until Ctrl-C
+cluster: ## run nginx, three instances, two workers, PostgreSQL and Redis as plain processes, until Ctrl-C
+	@scripts/setup.sh servers
 	@exec scripts/cluster.sh up
 
-test: setup ## format, lints, pages, all tests, load scripts, journeys in a browser, generated files
+test: ## format, lints, pages, all tests, load scripts, journeys in a browser, generated files
 	@scripts/test.sh
 
-check: setup ## format, lints, documentation, licences and known holes of the dependencies
+check: setup ## format, lints, documentation, licences and known vulnerabilities of the dependencies
 	@scripts/check.sh
 
 bench: ## measure the law, the engine, and the API beside a bare endpoint and a peer (see docs/benchmarks.md)
 	@scripts/setup.sh bench
 	@scripts/bench $(ARGS)
 
-gen: setup ## write docs/openapi.json, docs/cli.md and the pages' types anew from the code
+gen: ## write the generated files: docs/openapi.json, docs/cli.md and the pages' types
+	@scripts/setup.sh build
 	@scripts/gen.sh
 
-clean: ## remove what was built (./data stays)
+clean: ## remove build output (./data stays)
 	@cargo clean
 	@rm -rf web/dist web/node_modules

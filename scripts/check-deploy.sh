@@ -1,32 +1,21 @@
 #!/usr/bin/env bash
-# The files in deploy/ do what they say: nginx reads its configurations and keeps their promises, Prometheus reads the alerts and raises
-# them, and settings, metrics and addresses are those that exist. No container is started and nothing is built.
+# Tests the files in deploy/: nginx accepts its configurations and behaves as they say, Prometheus accepts the alerts and raises them,
+# and the settings, metrics and addresses exist. It starts no container and builds nothing.
 
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
-# The packages of nginx and Prometheus would also start them as services; here they are started as they are needed.
-nginx_program() { [ -x /usr/sbin/nginx ] || have nginx; }
-nginx_program || install_packages "nginx, for testing its configurations" nginx
-have node || install_packages "Node, for testing nginx" nodejs
-have promtool || install_packages "promtool, for testing the alerts" prometheus
+need_programs nginx node promtool yaml-python
 PATH="$PATH:/usr/sbin"
-
-# The Python that comes first may be one that lacks the package of the system's.
-python=python3
-can_read_yaml() { have "$python" && "$python" -c 'import yaml' 2>/dev/null; }
-if ! can_read_yaml; then
-    python=/usr/bin/python3
-    can_read_yaml || install_packages "Python with YAML, for reading the files in deploy" python3-yaml
-fi
+python=$(yaml_python)
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# $1 is the folder of a configuration that is whole. Reading it also opens what it listens on, and port 80 is not everyone's.
+# $1 is the folder of a complete configuration. nginx -t also opens its listeners, and port 80 needs root: they become Unix sockets.
 read_nginx() {
     sed -i "s#/run/nginx.pid#$1/nginx.pid#" "$1/nginx.conf"
-    sed -i "s#listen 80#listen unix:$1/door#" "$1"/*.conf
+    sed -i "s#listen 80#listen unix:$1/listener#" "$1"/*.conf
     nginx -t -q -p "$1" -c "$1/nginx.conf" -e stderr || fail "nginx does not take the configuration for $(basename "$1")."
 }
 
@@ -56,7 +45,7 @@ for script in deploy/*.sh deploy/*/*.sh; do bash -n "$script"; done
 if have systemd-analyze; then
     say "units"
     mkdir "$scratch/units"
-    # Their program is not installed here, and is looked for.
+    # systemd looks for the units' program, which is not installed here.
     printf '#!/bin/sh\n' >"$scratch/units/program"
     chmod +x "$scratch/units/program"
     for unit in deploy/systemd/*.service; do

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The cluster of deploy/compose.yaml as plain processes, where no container engine is at hand: nginx with deploy/nginx/cluster.conf,
-# three instances, two workers, PostgreSQL and Redis (or Valkey), all on free ports in a temporary folder that goes with them.
+# Runs the cluster of deploy/compose.yaml as plain processes, without containers: nginx with deploy/nginx/cluster.conf, three
+# instances, two workers, PostgreSQL and Redis (or Valkey), all on free ports, with their files in one temporary folder.
 #
-#     scripts/cluster.sh up                 runs until Ctrl-C, and says where what is
-#     scripts/cluster.sh rehearse [FLAG…]   plays a drop through nginx, judged by what PostgreSQL has; its verdict is the exit code
+#     scripts/cluster.sh up                 runs until Ctrl-C, and prints the address of each process
+#     scripts/cluster.sh rehearse [FLAG…]   plays a drop through nginx and judges it by the ledger in PostgreSQL; exits with the verdict
 #
 # DOORBUSTER_BINARY is the binary (else a release build is made), INSTANCES and WORKERS are how many of each, SERVE_FLAGS go to each
 # instance, and REPORT is a folder for the rehearsal's report, which is thrown away otherwise.
@@ -19,11 +19,9 @@ case "$command" in
 esac
 instances=${INSTANCES:-3}
 workers=${WORKERS:-2}
+read -r -a serve_flags <<<"${SERVE_FLAGS:-}"
 
-have_postgres || install_packages "PostgreSQL, which records" postgresql
-have_redis || install_packages "Redis, which decides" redis-server
-have_nginx || install_packages "nginx, in front" nginx-light
-have curl || install_packages "curl, to see that all is there" curl
+need_programs postgresql redis nginx curl
 redis=$(command -v valkey-server || command -v redis-server)
 nginx=$(command -v nginx || echo /usr/sbin/nginx)
 # Debian keeps the programs of each version in a folder of its own.
@@ -34,14 +32,13 @@ bin=$(dirname "$initdb")
 binary=${DOORBUSTER_BINARY:-}
 if [ -z "$binary" ]; then
     scripts/web.sh build || say "The pages could not be built: the API is there without them."
-    cargo build --locked --release --bin doorbuster
-    binary="$(target_dir)/release/doorbuster"
+    binary=$(scripts/build.sh)
 fi
 [ -x "$binary" ] || fail "There is no binary $binary to run."
 binary=$(realpath "$binary")
 
 folder=$(mktemp -d "${TMPDIR:-/tmp}/doorbuster-cluster.XXXXXX")
-# PostgreSQL refuses root, and has to come through to its own folder.
+# PostgreSQL refuses to run as root, and its user must be able to enter the folder.
 chmod 755 "$folder"
 as_postgres=()
 if [ "$(id -u)" -eq 0 ]; then
@@ -51,7 +48,8 @@ if [ "$(id -u)" -eq 0 ]; then
 fi
 pids=()
 
-# Instances first, so that each can finish what it has; then what they stand on.
+# Stops the instances first, so that each can finish its requests; then the servers that they use.
+# shellcheck disable=SC2317 # the trap calls it
 end() {
     local pid
     [ ! -s "$folder/nginx.pid" ] || kill -QUIT "$(cat "$folder/nginx.pid")" 2>/dev/null || true
@@ -61,7 +59,7 @@ end() {
     [ ! -s "$folder/postgres/postmaster.pid" ] || kill -QUIT "$(head -n 1 "$folder/postgres/postmaster.pid")" 2>/dev/null || true
     wait 2>/dev/null || true
     if [ "${failed:-no}" = yes ]; then
-        say "What the processes said is in $folder."
+        say "The logs of the processes are in $folder."
     else
         rm -rf "$folder"
     fi
@@ -73,7 +71,7 @@ broken() {
     fail "$1"
 }
 
-# A port that nobody listens on, below those that the system gives to clients: one of those may be gone a moment later.
+# Sets `port` to one without a listener, below the ports that the system gives to clients: a client may take one of those at any moment.
 next_port=$((10000 + $$ % 9000))
 free_port() {
     while (exec 3<>"/dev/tcp/127.0.0.1/$next_port") 2>/dev/null; do next_port=$((next_port + 1)); done
@@ -81,8 +79,8 @@ free_port() {
     next_port=$((next_port + 1))
 }
 
-# Asks until it succeeds, 60 s at most: $1 is what for, the rest the command.
-until_there() {
+# Repeats a command until it succeeds, for up to 60 s. $1 names the server that it waits for.
+wait_for() {
     local what=$1 tries
     shift
     for ((tries = 0; tries < 600; tries++)); do
@@ -100,7 +98,7 @@ mkdir "$folder/postgres"
     broken "PostgreSQL could not be set up."
 "${as_postgres[@]}" "$bin/postgres" -D "$folder/postgres" -p "$postgres_port" -c listen_addresses=127.0.0.1 \
     -c unix_socket_directories= -c max_connections=300 >>"$folder/postgres.log" 2>&1 &
-until_there PostgreSQL "$bin/psql" -h 127.0.0.1 -p "$postgres_port" -U doorbuster -c 'SELECT 1' postgres
+wait_for PostgreSQL "$bin/psql" -h 127.0.0.1 -p "$postgres_port" -U doorbuster -c 'SELECT 1' postgres
 "$bin/psql" --quiet -h 127.0.0.1 -p "$postgres_port" -U doorbuster -c 'CREATE DATABASE doorbuster' postgres
 database="postgres://doorbuster@127.0.0.1:$postgres_port/doorbuster"
 
@@ -108,7 +106,7 @@ free_port
 redis_port=$port
 "$redis" --port "$redis_port" --bind 127.0.0.1 --save '' --appendonly no --maxmemory-policy noeviction --dir "$folder" >"$folder/redis.log" 2>&1 &
 redis_pid=$!
-until_there Redis bash -c "exec 3<>/dev/tcp/127.0.0.1/$redis_port"
+wait_for Redis bash -c "exec 3<>/dev/tcp/127.0.0.1/$redis_port"
 valkey="redis://127.0.0.1:$redis_port"
 
 export DOORBUSTER_DATABASE="$database" DOORBUSTER_VALKEY="$valkey"
@@ -122,39 +120,39 @@ for ((no = 1; no <= instances; no++)); do
     free_port
     listen=$port
     free_port
-    # Every buyer of a rehearsal comes from this machine; nginx tells what address each one claims.
+    # Each buyer of a rehearsal connects from this machine; nginx forwards the address that the buyer claims.
     "$binary" serve --listen "127.0.0.1:$listen" --metrics-listen "127.0.0.1:$port" --roles api --migrate off \
-        --data "$folder/none" --trusted-proxies 127.0.0.1 ${SERVE_FLAGS:-} >"$folder/serve-$no.log" 2>&1 &
+        --data "$folder/none" --trusted-proxies 127.0.0.1 "${serve_flags[@]}" >"$folder/serve-$no.log" 2>&1 &
     pids+=($!)
     say "instance $no: http://127.0.0.1:$listen, metrics http://127.0.0.1:$port/metrics"
     echo "server 127.0.0.1:$listen max_fails=3 fail_timeout=2s;" >>"$folder/doorbuster-instances.conf"
-    until_there "instance $no" curl --fail --silent "http://127.0.0.1:$listen/readyz"
+    wait_for "instance $no" curl --fail --silent "http://127.0.0.1:$listen/readyz"
 done
 for ((no = 1; no <= workers; no++)); do
     free_port
     "$binary" worker --metrics-listen "127.0.0.1:$port" --migrate off --data "$folder/none" >"$folder/worker-$no.log" 2>&1 &
     pids+=($!)
     say "worker $no: metrics http://127.0.0.1:$port/metrics"
-    until_there "worker $no" curl --fail --silent "http://127.0.0.1:$port/readyz"
+    wait_for "worker $no" curl --fail --silent "http://127.0.0.1:$port/readyz"
 done
 
 free_port
 sed "s/listen 80 /listen 127.0.0.1:$port /" deploy/nginx/cluster.conf >"$folder/cluster.conf"
-# As many open files as the system lets us have.
+# Without root nginx cannot raise its limit of open files.
 sed -e "s|^pid .*|pid $folder/nginx.pid;|" -e '/^user /d' -e '/^worker_rlimit_nofile /d' deploy/nginx/nginx.conf >"$folder/nginx.conf"
 "$nginx" -p "$folder" -e "$folder/nginx.log" -c "$folder/nginx.conf" -g 'daemon on;' || broken "nginx does not start."
 url="http://127.0.0.1:$port"
-until_there nginx curl --fail --silent "$url/readyz"
+wait_for nginx curl --fail --silent "$url/readyz"
 
 if [ "$command" = up ]; then
     say
-    say "All of it is behind $url; sign in as $DOORBUSTER_ADMIN_EMAIL with the password $DOORBUSTER_ADMIN_PASSWORD."
-    say "PostgreSQL is $database, Redis $valkey. Ctrl-C ends everything and keeps nothing."
+    say "The cluster serves $url; sign in as $DOORBUSTER_ADMIN_EMAIL with the password $DOORBUSTER_ADMIN_PASSWORD."
+    say "PostgreSQL is $database, Redis $valkey. Ctrl-C stops everything and deletes its data."
     wait "${pids[0]}" || true
     broken "An instance has ended."
 fi
 
-# With the key buyers need not sign up one after the other.
+# The rehearsal makes its buyers' tokens with the key, which is faster than signing up each buyer.
 (umask 077 && "$bin/psql" --no-psqlrc --tuples-only --no-align "$database" -c "SELECT value FROM secrets WHERE name = 'token-key'" >"$folder/token-key.pem")
 rehearsed=0
 "$binary" rehearse --url "$url" --database "$database" --token-key "$folder/token-key.pem" --report "${REPORT:-$folder/report}" "$@" || rehearsed=$?

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes the checked-in files that are generated from the code. With --check it writes nothing and fails when one is
-# not what the code says. The binary to ask may be given; otherwise it is built.
+# Writes the checked-in files that are generated from the code. With --check it writes nothing and fails if one of them is
+# outdated. The argument is the server's binary; without one the script builds it.
 
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -21,7 +21,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 stale=()
 
-# $1 is the file, the rest the command of the binary that prints it. A command that fails or says nothing changes nothing.
+# $1 is the file, the rest the command of the binary that prints it. A command that fails or prints nothing changes nothing.
 # It runs without the variables of the caller, which would show up as defaults.
 generate() {
     local file=$1 fresh="$scratch/fresh"
@@ -43,14 +43,14 @@ generate() {
 generate docs/openapi.json openapi
 generate docs/cli.md cli-reference
 
-# The pages' types follow from the description; `web.sh check` holds them to it.
+# The pages' types are generated from the API's description; `web.sh check` compares them.
 if [ "$check" = no ]; then
     if [ -d web/node_modules ]; then
         (cd web && npm run --silent types >/dev/null)
         say "web/src/api/schema.ts is written"
     else
-        say "web/src/api/schema.ts was not written: run 'scripts/web.sh check' once, which installs what it needs, and again."
+        say "web/src/api/schema.ts was not written: run 'scripts/web.sh check' once, which installs the generator, and then this again."
     fi
 fi
 
-[ ${#stale[@]} -eq 0 ] || fail "Not what the code says: ${stale[*]}. Run 'make gen' and commit the result."
+[ ${#stale[@]} -eq 0 ] || fail "Outdated: ${stale[*]}. Run 'make gen' and commit the result."

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Tests the load scripts in deploy/k6 against a real server: with k6 where it is or can be built, else with a stand-in that
-# knows as much of k6 as they use. The server's binary may be given; otherwise it is built.
+# Tests the load scripts in deploy/k6 against a real server: with k6 if it is installed or can be built, else with a stand-in for
+# the part of k6 that they use. The argument is the server's binary; without one the script builds it.
 
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
-# The oldest Go that fetches the newer one that k6 asks for by itself.
+# The oldest Go that downloads by itself the newer one that k6 needs.
 go_needed=1.21
 k6_version=v1.7.1
 
@@ -14,15 +14,13 @@ if [ -z "$binary" ]; then
     cargo build --locked --quiet --bin doorbuster
     binary="$(target_dir)/debug/doorbuster"
 fi
-# Asked for here and not by setup.sh: who only runs the demo needs neither.
-have node || install_packages "Node, for testing the load scripts" nodejs
-have curl || install_packages "curl, for testing the load scripts" curl
+need_programs node curl
 
 tools="$(target_dir)/tools/bin"
 PATH="$PATH:$tools"
 
 go_is_recent() {
-    have go && [ "$(printf '%s\ngo%s\n' "$(go env GOVERSION)" "$go_needed" | sort -V | head -n 1)" = "go$go_needed" ]
+    have go && version_at_least "$(go env GOVERSION)" "go$go_needed"
 }
 
 if ! have k6 && go_is_recent; then

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# What the scripts share. Sourced, never run: it goes to the repository's root and knows how to install a package.
+# Functions that the scripts share. Other scripts source this file: it changes to the repository's root and installs missing packages.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# A fresh rustup is often not yet in the PATH of the shell that called us.
+# rustup adds this folder to the PATH of new shells only; the shell that called the script may be older.
 PATH="$PATH:$HOME/.cargo/bin"
 
 say() { printf '%s\n' "$*"; }
@@ -15,53 +15,111 @@ fail() {
 }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# Runs a command as root without asking anything; fails where that is not allowed.
+# True when version $1 is at least version $2.
+version_at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+
+# Whether a person can answer a question.
+interactive=no
+if [ -t 0 ] && [ -t 2 ]; then interactive=yes; fi
+
+# True when cc can compile and link: Rust links with it and SQLite is compiled by it.
+cc_works() { have cc && printf '#include <stdio.h>\nint main(void) { return 0; }\n' | cc -x c - -o /dev/null 2>/dev/null; }
+
+# Prints a Python that can read YAML. The first one in the PATH may lack the system's packages.
+yaml_python() {
+    local python
+    for python in python3 /usr/bin/python3; do
+        if have "$python" && "$python" -c 'import yaml' 2>/dev/null; then
+            say "$python"
+            return
+        fi
+    done
+    return 1
+}
+
+# True when the program $1 is installed.
+program_exists() {
+    case $1 in
+        cc) cc_works ;;
+        # Debian keeps these two out of the PATH of many users.
+        postgresql) have initdb || [ -n "$(find /usr/lib/postgresql -path '*/bin/initdb' -print -quit 2>/dev/null)" ] ;;
+        nginx) have nginx || [ -x /usr/sbin/nginx ] ;;
+        redis) have redis-server || have valkey-server ;;
+        yaml-python) yaml_python >/dev/null ;;
+        *) have "$1" ;;
+    esac
+}
+
+# Prints the Debian packages that contain the program $1.
+packages_of() {
+    case $1 in
+        cc) say gcc libc6-dev ;;
+        nginx) say nginx-light ;;
+        node) say nodejs ;;
+        promtool) say prometheus ;;
+        redis) say redis-server ;;
+        yaml-python) say python3-yaml ;;
+        *) say "$1" ;;
+    esac
+}
+
+# Sets `missing` to the programs among the arguments that are not installed, and `packages` to the packages that contain them.
+find_missing() {
+    local program
+    missing=() packages=()
+    for program in "$@"; do
+        program_exists "$program" && continue
+        missing+=("$program")
+        # shellcheck disable=SC2207 # package names have no spaces
+        packages+=($(packages_of "$program"))
+    done
+}
+
+# Runs a command as root. Only with a terminal may sudo ask for a password.
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then
         "$@"
-    elif have sudo && sudo -n true 2>/dev/null; then
-        sudo -n "$@"
+    elif [ $interactive = yes ]; then
+        sudo "$@"
     else
-        return 1
+        sudo -n "$@"
     fi
 }
 
-# Installs Debian packages, or says in one sentence what is missing. $1 is what they are for, the rest their names.
-install_packages() {
-    local purpose=$1
-    shift
-    local ask="Doorbuster needs $purpose: please install it (on Debian: apt-get install $*) and try again."
-    if ! have apt-get || ! as_root true; then
-        fail "$ask"
+apt_get() { as_root env DEBIAN_FRONTEND=noninteractive apt-get --yes --quiet --quiet -o DPkg::Lock::Timeout=120 "$@" </dev/null; }
+
+# Installs those of the programs that are missing, after one question if there is a terminal.
+want_programs() {
+    local answer package
+    find_missing "$@"
+    if [ ${#missing[@]} -eq 0 ] || ! have apt-get; then return; fi
+    if [ $interactive = yes ]; then
+        read -r -p "Doorbuster needs ${missing[*]}. Install the packages ${packages[*]}? [Y/n] " answer || return 0
+        case $answer in '' | [Yy]*) ;; *) return ;; esac
     fi
-    say "Installing $* ($purpose) …"
-    local install=(
-        env DEBIAN_FRONTEND=noninteractive
-        apt-get install --yes --quiet --quiet --no-install-recommends -o DPkg::Lock::Timeout=120 "$@"
-    )
-    if ! as_root "${install[@]}" </dev/null >/dev/null 2>&1; then
-        # A machine that has never read its package lists, or has old ones, fails here the first time.
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get update --quiet --quiet </dev/null || fail "$ask"
-        as_root "${install[@]}" </dev/null || fail "$ask"
-    fi
+    say "Installing ${packages[*]} …"
+    apt_get install --no-install-recommends "${packages[@]}" >/dev/null 2>&1 && return
+    # The package lists are missing or old, or this system has no package of one of the names: the others are installed.
+    apt_get update || true
+    for package in "${packages[@]}"; do
+        apt_get install --no-install-recommends "$package" >/dev/null || say "$package could not be installed."
+    done
 }
 
-# True when PostgreSQL's programs are there; Debian keeps those of the server out of the PATH.
-have_postgres() {
-    have initdb || [ -n "$(find /usr/lib/postgresql -path '*/bin/initdb' -print -quit 2>/dev/null)" ]
+# Ends the script if one of the programs is missing.
+require_programs() {
+    find_missing "$@"
+    [ ${#missing[@]} -eq 0 ] ||
+        fail "Doorbuster needs ${missing[*]}: please install them (on Debian: apt-get install ${packages[*]}) and try again."
 }
 
-# True when there is a Redis or a Valkey.
-have_redis() {
-    have redis-server || have valkey-server
+# Installs the programs that are missing, and ends the script if that fails.
+need_programs() {
+    want_programs "$@"
+    require_programs "$@"
 }
 
-# True when nginx is there; Debian keeps it out of the PATH of many users.
-have_nginx() {
-    [ -x /usr/sbin/nginx ] || have nginx
-}
-
-# Where cargo puts what it builds: the folder `target`, unless this machine is set up otherwise.
+# Prints the folder of cargo's output: `target`, unless this machine is configured otherwise.
 target_dir() {
     cargo metadata --no-deps --offline --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/'
 }

@@ -6,6 +6,6 @@ source "$(dirname "$0")/lib.sh"
 
 scripts/web.sh build
 say "Building (some minutes the first time) …"
-cargo build --release --locked --quiet --bin doorbuster
+binary=$(scripts/build.sh)
 # `exec`, so that Ctrl-C and SIGTERM reach the server itself: it drains, then ends.
-exec "$(target_dir)/release/doorbuster" serve --demo "$@"
+exec "$binary" serve --demo "$@"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests live updates with the Socket.IO clients of npm against a real server. The server's binary may be given; otherwise it is
-# built.
+# Tests live updates with the Socket.IO clients of npm against a real server. The argument is the server's
+# binary; without one the script builds it.
 
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -10,10 +10,7 @@ if [ -z "$binary" ]; then
     cargo build --locked --quiet --bin doorbuster
     binary="$(target_dir)/debug/doorbuster"
 fi
-have node || install_packages "Node, for testing sockets" nodejs
-have npm || install_packages "npm, for testing sockets" npm
-# Its package would also start it as a service; the tests start their own.
-have_nginx || install_packages "nginx, for testing sockets behind it" nginx-light
+need_programs node npm nginx
 
 folder=crates/server/tests/sockets
 if [ ! "$folder/node_modules/.package-lock.json" -nt "$folder/package-lock.json" ]; then

@@ -1,19 +1,16 @@
 #!/usr/bin/env bash
-# Everything that must hold before a change lands: form, lints, pages, all tests, and generated files that are up to date.
+# Everything that must hold before a change lands: format, lints, pages, all tests, and generated files that are up to date.
 
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
+scripts/setup.sh test
+
 scripts/lint.sh
 
-# Before the server, which has them in it.
+# Before the server, whose binary contains them.
 step "pages"
 scripts/web.sh check
-
-have_postgres || install_packages "PostgreSQL, for the tests" postgresql
-have_redis || install_packages "Redis, which the tests start" redis-server
-# Its package would also start it as a service; the tests start their own.
-have_nginx || install_packages "nginx, which the tests start" nginx-light
 
 step "tests"
 cargo test --workspace --locked
@@ -21,12 +18,15 @@ cargo test --workspace --locked
 step "the API on PostgreSQL"
 DOORBUSTER_TESTS_ON=postgres cargo test --workspace --locked --test api
 
-# The tests have just built the binary that they drive: no need for another.
+# The tests have built the binary; the following steps use it too.
 step "load scripts"
 scripts/k6.sh "$(target_dir)/debug/doorbuster"
 
 step "the files in deploy"
 scripts/check-deploy.sh
+
+step "the tour in docs/tour.md"
+scripts/tour.sh "$(target_dir)/debug/doorbuster"
 
 step "sockets, with the clients that browsers use"
 scripts/sockets.sh "$(target_dir)/debug/doorbuster"

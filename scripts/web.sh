@@ -1,23 +1,22 @@
 #!/usr/bin/env bash
-# The shop's pages. `web.sh build` makes web/dist when something in web/ has changed, `web.sh check` holds types, form, tests
-# and size to what was promised and finds what nobody uses, `web.sh journeys BINARY` lets a browser buy from a real server.
+# The shop's pages. `web.sh build` makes web/dist when something in web/ has changed. `web.sh quick` checks types, format and unit
+# tests; `web.sh check` also checks generated types, unused code and the size. `web.sh journeys BINARY` lets a browser buy from a server.
 
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
 node_needed=20.19
-# Kibibytes of script, compressed by gzip, that a buyer waits for before the first sale is shown.
+# The limit in KiB, compressed by gzip, of the scripts that a buyer loads before the first sale is shown.
 script_kib_max=110
 
-node_works() {
-    have node && have npm && [ "$(printf '%s\n%s\n' "$node_needed" "$(node -p process.versions.node)" | sort -V | head -n 1)" = "$node_needed" ]
-}
+node_works() { have node && have npm && version_at_least "$(node -p process.versions.node)" "$node_needed"; }
+need_node() { node_works || fail "The pages need Node $node_needed or newer with npm: please install it and try again."; }
 
 install_modules() {
     if [ ! web/node_modules/.package-lock.json -nt web/package-lock.json ]; then
         say "Installing the packages of web …"
-        # Not `npm ci`: it takes the packages of other platforms for missing in a lock file that names no registry. This installs
-        # what the lock file says too, and leaves it as it is.
+        # `npm ci` fails here: with a lock file that names no registry it reports the packages of other platforms as missing. This
+        # command installs the versions of the lock file too, and does not change it.
         (cd web && npm install --no-save --silent --ignore-scripts) && touch web/node_modules/.package-lock.json
     fi
 }
@@ -33,47 +32,59 @@ build() {
     (cd web && npm run --silent build -- --logLevel warn)
 }
 
-# The script that index.html names; what is loaded later does not count.
+check_code() {
+    (
+        cd web
+        npm run --silent typecheck
+        npm run --silent lint
+        npm run --silent test
+    )
+}
+
+# The script of index.html and the modules that it preloads; scripts that are loaded later do not count.
 check_size() {
-    local script kib
-    script=web/dist$(sed -n 's/.*<script [^>]*src="\([^"]*\)".*/\1/p' web/dist/index.html)
-    kib=$(($(wc -c <"$script.gz") / 1024))
-    say "The first script is $kib KiB, compressed; at most $script_kib_max are promised."
-    [ "$kib" -le "$script_kib_max" ] || fail "The first script of the pages is too big: load a part of it later."
+    local bytes
+    bytes=$(cd web/dist && grep -oE 'assets/[^"]+\.js' index.html | sed 's/$/.gz/' | xargs cat | wc -c)
+    say "The first scripts have $((bytes / 1024)) KiB, compressed; the limit is $script_kib_max KiB."
+    [ "$bytes" -le $((script_kib_max * 1024)) ] ||
+        fail "The first scripts exceed their limit: load a part of them later."
 }
 
 case "${1:-}" in
 build)
-    # Who only wants the API must not need Node: the server then says how to build the pages.
+    # The API needs no pages, so a build without Node succeeds. The server then says how to build the pages.
     if ! node_works; then
-        say "Node $node_needed or newer with npm is not here: the server is built without its pages."
+        say "Node $node_needed or newer with npm is not installed: the server is built without its pages."
         exit 0
     fi
     install_modules
     build
     ;;
 check)
-    node_works || fail "The pages need Node $node_needed or newer with npm: please install it and try again."
+    need_node
     install_modules
     (
         cd web
         npm run --silent types:check >/dev/null ||
             fail "web/src/api/schema.ts is not what docs/openapi.json says: run 'make gen' and commit the result."
-        npm run --silent typecheck
-        npm run --silent lint
         npm run --silent unused
-        npm run --silent test
     )
+    check_code
     build
     check_size
     ;;
+quick)
+    need_node
+    install_modules
+    check_code
+    ;;
 journeys)
     [ -x "${2:-}" ] || fail "web.sh journeys needs the server's binary."
-    have chromium || install_packages "Chromium, for testing the pages" chromium
+    need_programs chromium
     binary=$(realpath "$2")
     (cd web && DOORBUSTER_BINARY="$binary" CHROMIUM="$(command -v chromium)" npm run --silent journeys)
     ;;
 *)
-    fail "web.sh build, web.sh check, or web.sh journeys BINARY"
+    fail "web.sh build, web.sh quick, web.sh check, or web.sh journeys BINARY"
     ;;
 esac

@@ -5,10 +5,10 @@ import tailwind from "@tailwindcss/vite";
 import react from "@vitejs/plugin-react";
 import { defineConfig, type Plugin } from "vite";
 
-/** Files below this gain nothing from being compressed. */
+/** Smaller files gain nothing from compression. */
 const COMPRESS_FROM_BYTES = 1_000;
 
-/** Writes `.br` and `.gz` beside each file once, so that no server compresses while buyers wait. */
+/** Writes `.br` and `.gz` beside each file at build time, so that the server does not compress replies. */
 function compressed(): Plugin {
   return {
     name: "compressed",
@@ -33,9 +33,9 @@ export default defineConfig({
   plugins: [react(), tailwind(), compressed()],
   build: {
     target: "es2022",
-    // Never as data: addresses: the content policy wants files.
+    // No data: URLs: the content security policy forbids them.
     assetsInlineLimit: 0,
-    // The polyfill would be an inline script in old browsers that we do not serve.
+    // The polyfill is for browsers older than the build target.
     modulePreload: { polyfill: false },
   },
   // `npm run dev` beside `doorbuster serve --demo`.

@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
 
-// Browsers are slow to start and share two cores with their servers: two files at a time, and few scenes of one file, with time to
-// spare. Each file has a server and a browser of its own.
+// Browsers start slowly and share two cores with their servers, so two files run at a time, with few concurrent tests each and long
+// timeouts. Each file has its own server and browser.
 export default defineConfig({
   test: {
     include: ["journeys/**/*.test.ts"],

@@ -1,59 +1,57 @@
-// Buying, from the first look to the paid order.
+// A purchase from the list of sales to the paid order.
 
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { look } from "./look";
-import { order, register, Shop, stage } from "./shop";
+import { expect, test } from "vitest";
+import { checkPage } from "./checkPage";
+import { register, startTestShop, waitForOrder, waitForStage } from "./testShop";
 
-const shop = new Shop();
-beforeAll(() => shop.open());
-afterAll(() => shop.close());
+const shop = startTestShop();
 
-test("a buyer finds an open sale, makes an account, buys and pays", async () => {
-  await shop.sale({ slug: "open", quantity: 5 });
-  const page = await (await shop.person()).newPage();
-  const outside: string[] = [];
-  const complaints: string[] = [];
+test("a buyer finds an open sale, registers, buys and pays", async () => {
+  await shop.createSale({ slug: "open", quantity: 5 });
+  const page = await (await shop.newBrowser()).newPage();
+  const externalRequests: string[] = [];
+  const errors: string[] = [];
   page.on("request", (request) => {
-    if (!request.url().startsWith(shop.address)) outside.push(request.url());
+    if (!request.url().startsWith(shop.address)) externalRequests.push(request.url());
   });
-  page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
+  page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
   await page.goto("/");
   await page.getByRole("heading", { name: "Running now" }).waitFor();
-  await look(page, "sales");
+  await checkPage(page, "sales");
   await page.getByRole("link", { name: "Aurora desk lamp" }).click();
-  await stage(page, "open");
+  await waitForStage(page, "open");
   await page.getByRole("link", { name: "Sign in to buy" }).click();
-  await look(page, "sign-in");
+  await checkPage(page, "sign-in");
   await page.getByRole("link", { name: "Create account" }).click();
-  await look(page, "register");
+  await checkPage(page, "register");
   await register(page, "ada");
-  await stage(page, "open");
-  await look(page, "open");
+  await waitForStage(page, "open");
+  await checkPage(page, "open");
   await page.getByRole("button", { name: "Buy now" }).dblclick();
-  await order(page, "pending");
-  await look(page, "pay");
+  await waitForOrder(page, "pending");
+  await checkPage(page, "pay");
   await page.reload();
-  await order(page, "pending");
+  await waitForOrder(page, "pending");
   await page.getByRole("link", { name: "Aurora desk lamp" }).click();
-  await stage(page, "held");
-  await look(page, "held");
+  await waitForStage(page, "held");
+  await checkPage(page, "held");
   await page.getByRole("link", { name: "Go and pay" }).click();
   await page.getByRole("button", { name: "Pay €49.00" }).dblclick();
-  await order(page, "confirmed");
-  await look(page, "confirmed");
+  await waitForOrder(page, "confirmed");
+  await checkPage(page, "confirmed");
   expect(await page.locator("h1").evaluate((heading) => heading === document.activeElement)).toBe(true);
   await page.getByRole("main").getByRole("link", { name: "Your orders" }).click();
   await page.getByText("Paid", { exact: true }).waitFor();
   expect(await page.getByRole("main").getByRole("listitem").count()).toBe(1);
-  await look(page, "orders");
+  await checkPage(page, "orders");
   await page.goto("/s/open");
-  await stage(page, "bought");
-  await look(page, "bought");
-  expect(outside).toEqual([]);
-  expect(complaints).toEqual([]);
+  await waitForStage(page, "bought");
+  await checkPage(page, "bought");
+  expect(externalRequests).toEqual([]);
+  expect(errors).toEqual([]);
 });
 
-test("in a line one waits, is called, and takes the unit that is set aside; two tabs agree", async () => {
+test("a buyer joins the line, is admitted and takes the reserved unit; two tabs show the same", async () => {
   const admission = {
     type: "fifo",
     perSecond: 1,
@@ -61,56 +59,58 @@ test("in a line one waits, is called, and takes the unit that is set aside; two 
     lineOpensSecondsBefore: 3_600,
     extensionSeconds: 120,
   };
-  const { id } = await shop.sale({ slug: "line", quantity: 3, startsInS: 14, admission });
-  const first = await shop.stranger("first");
+  const { id } = await shop.createSale({ slug: "line", quantity: 3, startsInS: 14, admission });
+  const first = await shop.registerBuyer("first");
   await shop.call("POST", "/queue/join", { flashSaleId: id }, first.token);
 
-  const person = await shop.person();
-  const page = await person.newPage();
+  const browser = await shop.newBrowser();
+  const page = await browser.newPage();
   await page.goto("/register?to=%2Fs%2Fline");
   await register(page, "grace");
-  await stage(page, "upcoming");
+  await waitForStage(page, "upcoming");
   await page.getByRole("button", { name: "Join the line" }).dblclick();
-  await stage(page, "waiting");
+  await waitForStage(page, "waiting");
   await page.getByText("1 buyer is ahead of you.").waitFor();
 
-  const tab = await person.newPage();
+  const tab = await browser.newPage();
   await tab.goto("/s/line");
-  await stage(tab, "waiting");
+  await waitForStage(tab, "waiting");
   await tab.getByText("No. 2").waitFor();
   await page.reload();
-  await stage(page, "waiting");
-  await look(page, "waiting");
+  await waitForStage(page, "waiting");
+  await checkPage(page, "waiting");
 
-  await stage(page, "admitted");
+  await waitForStage(page, "admitted");
   expect(await page.title()).toContain("Your turn");
-  expect(await page.locator("#ticket").evaluate((heading) => heading === document.activeElement)).toBe(true);
-  await stage(tab, "admitted");
-  await look(page, "admitted");
+  expect(await page.locator("#buyer-panel").evaluate((heading) => heading === document.activeElement)).toBe(
+    true,
+  );
+  await waitForStage(tab, "admitted");
+  await checkPage(page, "admitted");
   await tab.reload();
-  await stage(tab, "admitted");
+  await waitForStage(tab, "admitted");
 
-  // More time is for the asking, once, and both tabs know it.
-  const more = tab.getByRole("button", { name: /more/ });
-  await more.waitFor();
+  // The turn can be extended once, and both tabs show it.
+  const extend = tab.getByRole("button", { name: /more/ });
+  await extend.waitFor();
   await page.getByRole("button", { name: /more/ }).dblclick();
   await page.waitForFunction(() => /^[23]:/.test(document.querySelector("[role=timer]")?.textContent ?? ""));
-  await more.waitFor({ state: "detached" });
+  await extend.waitFor({ state: "detached" });
   await tab.waitForFunction(() => /^[23]:/.test(document.querySelector("[role=timer]")?.textContent ?? ""));
-  await look(page, "more-time");
+  await checkPage(page, "more-time");
   await page.getByRole("button", { name: "Take my unit" }).click();
-  await order(page, "pending");
-  await stage(tab, "held");
+  await waitForOrder(page, "pending");
+  await waitForStage(tab, "held");
   await page.getByRole("button", { name: "Pay €49.00" }).click();
-  await order(page, "confirmed");
-  await stage(tab, "bought");
+  await waitForOrder(page, "confirmed");
+  await waitForStage(tab, "bought");
 });
 
-test("the keyboard alone makes an account, buys and pays", async () => {
-  await shop.sale({ slug: "keys", name: "Keyboard lamp", quantity: 1 });
-  const page = await (await shop.person({ viewport: { width: 320, height: 700 } })).newPage();
-  /** Goes on with Tab to what has this name, as whoever sees or hears it knows it. */
-  const reach = async (name: string) => {
+test("a buyer registers, buys and pays by keyboard alone", async () => {
+  await shop.createSale({ slug: "keys", name: "Keyboard lamp", quantity: 1 });
+  const page = await (await shop.newBrowser({ viewport: { width: 320, height: 700 } })).newPage();
+  /** Presses Tab until the element with this accessible name has the focus. */
+  const tabTo = async (name: string) => {
     const focused = page.locator(":focus");
     for (let tabs = 0; tabs < 40; tabs++) {
       await page.keyboard.press("Tab");
@@ -120,13 +120,13 @@ test("the keyboard alone makes an account, buys and pays", async () => {
   };
   await page.goto("/");
   await page.getByRole("link", { name: "Keyboard lamp" }).waitFor();
-  await reach("Keyboard lamp");
+  await tabTo("Keyboard lamp");
   await page.keyboard.press("Enter");
-  await stage(page, "open");
-  await reach("Sign in to buy");
+  await waitForStage(page, "open");
+  await tabTo("Sign in to buy");
   await page.keyboard.press("Enter");
   await page.getByLabel("E-mail or username").waitFor();
-  await reach("Create account");
+  await tabTo("Create account");
   await page.keyboard.press("Enter");
   await page.getByLabel("Username").waitFor();
   for (const [label, text] of [
@@ -134,60 +134,60 @@ test("the keyboard alone makes an account, buys and pays", async () => {
     ["Username", "keys"],
     ["Password", "correct horse battery"],
   ] as const) {
-    await reach(label);
+    await tabTo(label);
     await page.keyboard.type(text);
   }
   await page.keyboard.press("Enter");
-  await stage(page, "open");
-  await reach("Buy now");
+  await waitForStage(page, "open");
+  await tabTo("Buy now");
   await page.keyboard.press("Enter");
-  await order(page, "pending");
-  await reach("Pay €49.00");
+  await waitForOrder(page, "pending");
+  await tabTo("Pay €49.00");
   await page.keyboard.press("Enter");
-  await order(page, "confirmed");
+  await waitForOrder(page, "confirmed");
 });
 
-test("a declined card gives the unit back, and the buyer tries again", async () => {
-  await shop.sale({ slug: "declined", quantity: 1 });
-  const page = await (await shop.person()).newPage();
+test("a declined payment releases the unit, and the buyer tries again", async () => {
+  await shop.createSale({ slug: "declined", quantity: 1 });
+  const page = await (await shop.newBrowser()).newPage();
   await page.goto("/register?to=%2Fs%2Fdeclined");
   await register(page, "linus");
   await page.getByRole("button", { name: "Buy now" }).click();
-  await order(page, "pending");
+  await waitForOrder(page, "pending");
   await page.getByLabel("Test card that is declined").check();
   await page.getByRole("button", { name: "Pay €49.00" }).click();
-  await order(page, "declined");
-  await look(page, "declined");
+  await waitForOrder(page, "declined");
+  await checkPage(page, "declined");
   await page.getByRole("link", { name: "Try again" }).click();
-  await stage(page, "open");
+  await waitForStage(page, "open");
   await page.getByRole("button", { name: "Buy now" }).click();
-  await order(page, "pending");
+  await waitForOrder(page, "pending");
   await page.getByLabel("Test card whose answer gets lost").check();
   await page.getByRole("button", { name: "Pay €49.00" }).click();
-  await order(page, "confirmed");
+  await waitForOrder(page, "confirmed");
 });
 
-test("a hold that is not paid runs out and is told, and so are other carts and the end of the stock", async () => {
-  const { id } = await shop.sale({ slug: "short", quantity: 1, holdSeconds: 8 });
-  const slow = await shop.stranger("slow");
+test("the page shows an expired hold, units in other carts, and the end of the stock", async () => {
+  const { id } = await shop.createSale({ slug: "short", quantity: 1, holdSeconds: 8 });
+  const slow = await shop.registerBuyer("slow");
   await shop.call("POST", "/orders", { flashSaleId: id, quantity: 1 }, slow.token);
-  const page = await (await shop.person()).newPage();
+  const page = await (await shop.newBrowser()).newPage();
   await page.goto("/s/short");
-  await stage(page, "all_held");
-  await look(page, "all-held");
+  await waitForStage(page, "all_held");
+  await checkPage(page, "all-held");
   await page.getByRole("link", { name: "Sign in", exact: true }).click();
   await page.getByRole("link", { name: "Create account" }).click();
   await register(page, "alan");
-  await stage(page, "open");
+  await waitForStage(page, "open");
   await page.getByRole("button", { name: "Buy now" }).click();
-  await order(page, "pending");
-  await order(page, "expired");
-  await look(page, "expired");
+  await waitForOrder(page, "pending");
+  await waitForOrder(page, "expired");
+  await checkPage(page, "expired");
 
-  const quick = await shop.stranger("quick");
+  const quick = await shop.registerBuyer("quick");
   const taken = await shop.call("POST", "/orders", { flashSaleId: id, quantity: 1 }, quick.token);
   await shop.call("POST", `/orders/${taken.id}/pay`, { method: "sandbox:approve" }, quick.token);
   await page.goto("/s/short");
-  await stage(page, "sold_out");
-  await look(page, "sold-out");
+  await waitForStage(page, "sold_out");
+  await checkPage(page, "sold-out");
 });

@@ -1,11 +1,11 @@
-// The addresses of the shop. Each leads to one page; what a page does is in its feature.
+// The routes of the shop. Each leads to a page in `features`.
 
 import { QueryClientProvider } from "@tanstack/react-query";
 import { lazy, Suspense, useEffect, useRef } from "react";
 import { Route, Switch, useLocation } from "wouter";
 import { ErrorBoundary } from "./components/ErrorBoundary";
 import { Layout } from "./components/Layout";
-import { Lost } from "./components/Lost";
+import { NotFound } from "./components/NotFound";
 import { RegisterPage } from "./features/account/RegisterPage";
 import { SignInPage } from "./features/account/SignInPage";
 import { OrderPage } from "./features/orders/OrderPage";
@@ -13,9 +13,9 @@ import { OrdersPage } from "./features/orders/OrdersPage";
 import { SalePage } from "./features/sale/SalePage";
 import { SalesPage } from "./features/sales/SalesPage";
 import { t, useLanguage } from "./lib/i18n";
-import { queryClient, useForgetful } from "./lib/queries";
+import { queryClient, useClearOwnData } from "./lib/queryCache";
 
-/** The merchant's pages come with a script and texts of their own, which no buyer waits for. */
+/** The admin pages have a script and texts of their own, so that buyers do not load them. */
 const AdminApp = lazy(async () => {
   const [{ AdminApp }, { ready }] = await Promise.all([
     import("./admin/AdminApp"),
@@ -26,20 +26,19 @@ const AdminApp = lazy(async () => {
 });
 
 export function App() {
-  // All texts change with it.
-  const language = useLanguage();
+  const locale = useLanguage();
   return (
-    <ErrorBoundary key={language}>
+    <ErrorBoundary key={locale}>
       <QueryClientProvider client={queryClient}>
-        <Pages />
+        <AppRoutes />
       </QueryClientProvider>
     </ErrorBoundary>
   );
 }
 
-function Pages() {
-  useForgetful();
-  useFreshStart();
+function AppRoutes() {
+  useClearOwnData();
+  useScrollToTop();
   return (
     <Switch>
       <Route path="/admin/*?">
@@ -48,13 +47,13 @@ function Pages() {
         </Suspense>
       </Route>
       <Route>
-        <ShopPages />
+        <ShopRoutes />
       </Route>
     </Switch>
   );
 }
 
-function ShopPages() {
+function ShopRoutes() {
   return (
     <Layout>
       <Switch>
@@ -64,19 +63,19 @@ function ShopPages() {
         <Route path="/orders/:id">{({ id }) => <OrderPage key={id} id={id} />}</Route>
         <Route path="/sign-in" component={SignInPage} />
         <Route path="/register" component={RegisterPage} />
-        <Route component={Lost} />
+        <Route component={NotFound} />
       </Switch>
     </Layout>
   );
 }
 
-/** A new page begins at its top, also for those who listen; the first one the browser announces by itself. */
-function useFreshStart(): void {
+/** Scrolls each new page to its top and moves the focus there for screen readers. The browser does so for the first page. */
+function useScrollToTop(): void {
   const [path] = useLocation();
-  const last = useRef(path);
+  const shownPath = useRef(path);
   useEffect(() => {
-    if (last.current === path) return;
-    last.current = path;
+    if (shownPath.current === path) return;
+    shownPath.current = path;
     window.scrollTo(0, 0);
     document.getElementById("content")?.focus({ preventScroll: true });
   }, [path]);

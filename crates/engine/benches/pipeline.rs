@@ -16,7 +16,6 @@ use engine::record::postgres::{self, PostgresAddress, PostgresReader, PostgresRe
 use engine::record::sqlite::SqliteRecorder;
 use engine::record::{Batch, LedgerRecorder, encode_event};
 use engine::{Engine, RunningEngine, start_on_postgres, start_on_sqlite};
-use own_servers::postgres::PostgresServer;
 use sale::{
     AdmissionMode, BuyerId, Command, CommandOutcome, LedgerEntry, Money, OrderId, Policy, RequestKey, SaleId,
     SaleState, Timestamp,
@@ -27,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tempfile::{TempDir, tempdir};
+use test_servers::postgres::PostgresServer;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 

@@ -9,11 +9,11 @@
 use engine::clock::start_stopwatch;
 use engine::decide::valkey::{CallResult, CallTime, LibraryCall, LibraryRequest, ValkeyLibrary};
 use engine::record::Epoch;
-use own_servers::redis::RedisServer;
 use sale::{
     AdmissionMode, BuyerId, Command, EventSeq, LedgerEntry, Money, OrderId, Policy, RequestKey, SaleId,
     SaleState, Timestamp,
 };
+use test_servers::redis::RedisServer;
 use uuid::Uuid;
 
 const START: Timestamp = Timestamp(1_790_000_000_000);

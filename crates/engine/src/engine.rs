@@ -1,4 +1,8 @@
-//! The handle that the rest of the house holds: ask the pipeline, or look at what it has published.
+//! The handle to a running pipeline: it sends requests and reads the published views. It decides nothing itself.
+
+mod operations;
+
+pub use operations::{DecidedOrder, Decision, ExtendedAdmission, JoinedLine};
 
 use crate::clock::Clock;
 use crate::decide::{Reply, Request};
@@ -31,38 +35,38 @@ pub(crate) struct EngineShared {
 /// The law's answer to a command, durable.
 #[derive(Clone, Debug)]
 pub struct CommandReply {
-    /// What the law says.
     pub outcome: CommandOutcome,
-    /// The sale's last event when it said so.
+    /// The sale's last event when it was decided.
     pub seq: EventSeq,
-    /// When it said so.
     pub at: Timestamp,
 }
 
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
-    /// Too many requests wait already. Nothing was done; come back in a second.
-    #[error("too many requests wait to be decided")]
+    /// Nothing was done; a retry after a second is worthwhile.
+    #[error("the engine's queue is full")]
     Overloaded,
-    /// See [`NotDone::NotRecorded`].
+    /// See [`PipelineError::NotRecorded`].
     #[error("the ledger does not take records at the moment")]
     NotRecorded,
-    /// The state is not known for certain at the moment: the ledger does not take records, or the state is folded anew from
-    /// it. Nothing was to be changed, and nothing was.
-    #[error("the state cannot be looked at while the ledger does not take records")]
+    /// A query met a ledger that takes no records, or a state that is being rebuilt from it. Nothing was to be changed.
+    #[error("the state cannot be read while the ledger does not take records")]
     StateUnknown,
-    /// The pipeline has ended. A request that was already taken may have been kept or not.
+    /// The pipeline has ended. A request that it took before may be recorded or not.
     #[error("the engine has stopped")]
     Stopped,
-    /// No such sale was ever announced.
+    /// The sale was never announced.
     #[error("there is no such sale")]
     NoSuchSale,
+    /// The decider replied with something that this operation cannot have: a fault of the program. A command may be recorded.
+    #[error("the decider sent a reply that {operation} cannot have")]
+    UnexpectedReply { operation: &'static str },
 }
 
 impl From<PipelineError> for EngineError {
-    fn from(not_done: PipelineError) -> Self {
-        match not_done {
+    fn from(error: PipelineError) -> Self {
+        match error {
             PipelineError::NotRecorded => Self::NotRecorded,
         }
     }
@@ -73,37 +77,41 @@ impl Engine {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Decides a command and answers when it is durable. Dropping the future does not take the command back.
+    /// Decides any command and answers when it is durable: for tests and tools that run lists of commands. Callers of one operation
+    /// use its method ([`Self::reserve`], [`Self::join`], …). Dropping the future does not take the command back.
     ///
     /// # Errors
     /// When there is no answer; a refusal of the law is an answer.
     pub async fn command(&self, sale: SaleId, command: Command) -> Result<CommandReply, EngineError> {
         match self.send_request(Request::Command { sale, command }).await? {
             Reply::Outcome { outcome, seq, at } => Ok(CommandReply { outcome, seq, at }),
-            _ => Err(EngineError::NoSuchSale),
+            Reply::NoSuchSale => Err(EngineError::NoSuchSale),
+            _ => Err(EngineError::UnexpectedReply { operation: "command" }),
         }
     }
 
-    /// How a sale stands, asked of the place where it is decided: also of one that another process has announced a moment ago. Where
-    /// [`Engine::views`] has the sale, that is quicker.
+    /// A sale as the decider has it, also one that another process has announced a moment ago. [`Engine::views`] is quicker where it
+    /// has the sale.
     ///
     /// # Errors
     /// When there is no answer.
     pub async fn sale(&self, sale: SaleId) -> Result<Arc<SaleView>, EngineError> {
         match self.query(Request::Sale { sale }).await? {
             Reply::Sale(view) => Ok(view),
-            _ => Err(EngineError::NoSuchSale),
+            Reply::NoSuchSale => Err(EngineError::NoSuchSale),
+            _ => Err(EngineError::UnexpectedReply { operation: "sale" }),
         }
     }
 
-    /// Where a buyer stands.
+    /// A buyer's place, holds and units in a sale.
     ///
     /// # Errors
     /// When there is no answer.
     pub async fn buyer(&self, sale: SaleId, buyer: BuyerId) -> Result<BuyerView, EngineError> {
         match self.query(Request::Buyer { sale, buyer }).await? {
             Reply::Buyer(view) => Ok(view),
-            _ => Err(EngineError::NoSuchSale),
+            Reply::NoSuchSale => Err(EngineError::NoSuchSale),
+            _ => Err(EngineError::UnexpectedReply { operation: "buyer" }),
         }
     }
 
@@ -114,7 +122,7 @@ impl Engine {
     pub async fn order(&self, order: OrderId) -> Result<Option<(SaleId, OrderView)>, EngineError> {
         match self.query(Request::Order { order }).await? {
             Reply::Order(found) => Ok(found),
-            _ => Err(EngineError::NoSuchSale),
+            _ => Err(EngineError::UnexpectedReply { operation: "order" }),
         }
     }
 
@@ -129,11 +137,11 @@ impl Engine {
     ) -> Result<Vec<(SaleId, OrderView)>, EngineError> {
         match self.query(Request::OrdersOf { buyer, sales }).await? {
             Reply::Orders(orders) => Ok(orders),
-            _ => Err(EngineError::NoSuchSale),
+            _ => Err(EngineError::UnexpectedReply { operation: "buyer_orders" }),
         }
     }
 
-    /// Who stands in line after a ticket, at most `limit` of them.
+    /// Up to `limit` members of a line after a ticket, in ticket order.
     ///
     /// # Errors
     /// When there is no answer.
@@ -145,11 +153,12 @@ impl Engine {
     ) -> Result<Vec<LineMember>, EngineError> {
         match self.query(Request::Line { sale, after, limit }).await? {
             Reply::Line(members) => Ok(members),
-            _ => Err(EngineError::NoSuchSale),
+            Reply::NoSuchSale => Err(EngineError::NoSuchSale),
+            _ => Err(EngineError::UnexpectedReply { operation: "line_members" }),
         }
     }
 
-    /// What is published; never waits.
+    /// The published views; reading them never waits.
     #[must_use]
     pub fn views(&self) -> &SaleViews {
         &self.shared.views
@@ -166,7 +175,7 @@ impl Engine {
         self.shared.clock.now()
     }
 
-    /// The engine's clock, for whoever has to wait for a moment.
+    /// The engine's clock, for callers that wait for a moment.
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.shared.clock
@@ -183,41 +192,41 @@ impl Engine {
         self.shared.metrics.recording.get() == 1 && !self.shared.jobs.is_closed()
     }
 
-    /// False while the place of decision does not answer. Memory always does.
+    /// False while the deciding server does not answer. Memory always does.
     #[must_use]
     pub fn is_deciding(&self) -> bool {
         self.shared.metrics.deciding.get() == 1
     }
 
-    /// True when another instance has taken over the ledger: this one decides nothing any more, until it is started again.
+    /// True when another instance has claimed the ledger: this one decides nothing until it is started again.
     #[must_use]
     pub fn is_taken_over(&self) -> bool {
         self.shared.metrics.taken_over.get() == 1
     }
 
-    /// Resolves when the pipeline takes no more requests: it was told to stop, or one of its stages has panicked.
+    /// Resolves when the pipeline takes no more requests: [`Self::begin_stop`] was called, or one of its stages has panicked.
     pub async fn wait_until_ended(&self) {
         self.shared.jobs.closed().await;
     }
 
-    /// Takes no more requests; those that were taken are answered. See [`crate::Embedded::stop`] to wait for that.
+    /// Takes no more requests; those that were taken are answered. [`crate::RunningEngine::stop`] waits for that.
     pub fn begin_stop(&self) {
         self.shared.stopping.send_replace(true);
     }
 
-    /// Asks for what changes nothing.
-    async fn query(&self, ask: Request) -> Result<Reply, EngineError> {
-        self.send_request(ask).await.map_err(|error| match error {
+    /// Sends a request that changes nothing.
+    async fn query(&self, request: Request) -> Result<Reply, EngineError> {
+        self.send_request(request).await.map_err(|error| match error {
             EngineError::NotRecorded => EngineError::StateUnknown,
             other => other,
         })
     }
 
-    async fn send_request(&self, ask: Request) -> Result<Reply, EngineError> {
-        let (reply, answer) = oneshot::channel();
+    async fn send_request(&self, request: Request) -> Result<Reply, EngineError> {
+        let (reply, received) = oneshot::channel();
         self.shared
             .jobs
-            .try_send(PipelineJob { request: ask, caller: WaitingCaller { reply, tries: 0 } })
+            .try_send(PipelineJob { request, caller: WaitingCaller { reply, tries: 0 } })
             .map_err(|error| match error {
                 mpsc::error::TrySendError::Full(_) => {
                     self.shared.metrics.overloads.inc();
@@ -225,9 +234,9 @@ impl Engine {
                 }
                 mpsc::error::TrySendError::Closed(_) => EngineError::Stopped,
             })?;
-        match answer.await {
+        match received.await {
             Ok(Ok(Reply::Unavailable)) => Err(EngineError::NotRecorded),
-            Ok(told) => Ok(told?),
+            Ok(reply) => Ok(reply?),
             Err(_) => Err(EngineError::Stopped),
         }
     }

@@ -24,7 +24,9 @@ pub use crate::decide::valkey::{ClockOffset, ClockSkew};
 pub use crate::embedded::{
     RunningEngine, StartError, create_data_folder, start_on_sqlite, start_on_sqlite_with,
 };
-pub use crate::engine::{CommandReply, Engine, EngineError};
+pub use crate::engine::{
+    CommandReply, DecidedOrder, Decision, Engine, EngineError, ExtendedAdmission, JoinedLine,
+};
 pub use crate::metrics::PipelineMetrics;
 pub use crate::on_postgres::start_on_postgres;
 pub use crate::view::{SaleView, SaleViews};

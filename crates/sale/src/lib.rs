@@ -8,27 +8,29 @@
 //! ledger it does not understand. Time and ids are arguments; the same arguments give the same answer, always.
 //!
 //! ```
-//! use sale::{Command, Outcome, State, tape};
+//! use sale::{Command, CommandOutcome, SaleState, tape};
 //!
 //! let story = "0s configure quantity=1 hold=300s
 //!              1s reserve alice o1 1";
-//! let (mut state, mut ledger) = (State::new(), Vec::new());
+//! let (mut state, mut ledger) = (SaleState::new(), Vec::new());
 //! for (now, command) in sale::Tape::parse(story)?.commands() {
 //!     state.step(now, command, &mut ledger);
 //! }
 //! assert_eq!(state.counters().held, 1);
 //!
 //! // The same state again, from the ledger alone; and five minutes later the unit is free.
-//! let mut rebuilt = State::new();
+//! let mut rebuilt = SaleState::new();
 //! ledger.iter().for_each(|entry| rebuilt.apply(entry));
 //! let due = rebuilt.next_due().expect("the hold runs out");
 //! assert_eq!(due, tape::ORIGIN.plus_s(301));
-//! assert_eq!(rebuilt.step(due, &Command::Tick, &mut ledger), Outcome::Done);
+//! assert_eq!(rebuilt.step(due, &Command::Tick, &mut ledger), CommandOutcome::Done);
 //! assert_eq!(rebuilt.counters().available, 1);
 //! # Ok::<(), sale::tape::TapeError>(())
 //! ```
 
 pub mod policy;
+
+mod admission;
 
 pub mod command;
 
@@ -52,13 +54,14 @@ pub mod money;
 
 mod hash;
 
+pub use admission::AdmissionMode;
 pub use audit::{BrokenPromise, LedgerAuditor, SalePromise};
 pub use command::{Command, ReleaseReason};
 pub use event::{Event, LedgerEntry, ReleaseCause, UnitSource};
 pub use id::{BuyerId, EventSeq, OrderId, RequestKey, SaleId, Ticket};
 pub use money::{Currency, Money};
 pub use outcome::{Availability, CommandOutcome, LinePosition, OrderStatus, OrderView, Refusal, SalePhase};
-pub use policy::{AdmissionMode, Policy, PolicyProblem};
+pub use policy::{Policy, PolicyProblem};
 pub use state::{BuyerView, ExportedBuyer, ExportedOrder, LineMember, SaleCounters, SaleState};
 pub use tape::Tape;
 pub use time::Timestamp;

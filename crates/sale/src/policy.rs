@@ -1,5 +1,6 @@
 //! What a merchant promises when a sale is announced. A policy is plain data; the law reads it and never changes it.
 
+use crate::admission::AdmissionMode;
 use crate::money::Money;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -35,62 +36,6 @@ pub struct Policy {
     pub hold_s: u32,
     /// Who may buy while the sale is active.
     pub admission: AdmissionMode,
-}
-
-/// Who may buy while a sale is active.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "StoredAdmission", into = "StoredAdmission")]
-pub enum AdmissionMode {
-    Open,
-    /// Whoever the line admits, in order of arrival.
-    Fifo {
-        /// Admissions in any window of one second, at most; 1 to [`ADMISSIONS_PER_SECOND_MAX`].
-        per_second: u32,
-        /// Seconds that an admission lasts; 1 to [`WINDOW_S_MAX`].
-        checkout_s: u32,
-        /// Seconds before the start at which the line opens.
-        line_opens_s: u32,
-        /// Seconds that an admitted buyer may add to the window, once and for the asking; 0 is none, and at most
-        /// [`EXTENSION_S_MAX`].
-        extension_s: u32,
-    },
-}
-
-/// An admission as a ledger has it. The order of the variants and fields is the ledger's encoding: append only. A line
-/// without extensions is written as it was before there were any.
-#[derive(Serialize, Deserialize)]
-enum StoredAdmission {
-    Open,
-    Fifo { per_second: u32, checkout_s: u32, line_opens_s: u32 },
-    FifoWithExtension { per_second: u32, checkout_s: u32, line_opens_s: u32, extension_s: u32 },
-}
-
-impl From<StoredAdmission> for AdmissionMode {
-    fn from(recorded: StoredAdmission) -> Self {
-        match recorded {
-            StoredAdmission::Open => Self::Open,
-            StoredAdmission::Fifo { per_second, checkout_s, line_opens_s } => {
-                Self::Fifo { per_second, checkout_s, line_opens_s, extension_s: 0 }
-            }
-            StoredAdmission::FifoWithExtension { per_second, checkout_s, line_opens_s, extension_s } => {
-                Self::Fifo { per_second, checkout_s, line_opens_s, extension_s }
-            }
-        }
-    }
-}
-
-impl From<AdmissionMode> for StoredAdmission {
-    fn from(admission: AdmissionMode) -> Self {
-        match admission {
-            AdmissionMode::Open => Self::Open,
-            AdmissionMode::Fifo { per_second, checkout_s, line_opens_s, extension_s: 0 } => {
-                Self::Fifo { per_second, checkout_s, line_opens_s }
-            }
-            AdmissionMode::Fifo { per_second, checkout_s, line_opens_s, extension_s } => {
-                Self::FifoWithExtension { per_second, checkout_s, line_opens_s, extension_s }
-            }
-        }
-    }
 }
 
 /// A field of a policy that cannot be promised.
@@ -129,24 +74,47 @@ impl Policy {
         self.hold_s == 0
     }
 
-    /// Seconds that an admitted buyer may add to the window, once; 0 where there is no such thing.
+    /// Seconds that an admitted buyer may add to the window, once; 0 where the sale has no extension.
     #[must_use]
     pub fn extension_s(&self) -> u32 {
-        match self.admission {
-            AdmissionMode::Open => 0,
-            AdmissionMode::Fifo { extension_s, .. } => extension_s,
-        }
+        self.admission.with_rules(|rules| rules.extension_s())
     }
 
     /// The first moment at which the line may be joined; `None` in a sale without a line.
     #[must_use]
     pub fn line_opens_at(&self) -> Option<Timestamp> {
-        match self.admission {
-            AdmissionMode::Open => None,
-            AdmissionMode::Fifo { line_opens_s, .. } => {
-                Some(self.starts_at.plus_ms(-i64::from(line_opens_s) * 1000))
-            }
-        }
+        self.admission.with_rules(|rules| rules.line_opens_at(self.starts_at))
+    }
+
+    /// The first moment at which a buyer may act on the policy: the line's opening, or the start of a sale without a line.
+    #[must_use]
+    pub fn opens_at(&self) -> Timestamp {
+        self.line_opens_at().unwrap_or(self.starts_at)
+    }
+
+    /// Seconds until a waiting buyer's position is reached: the time to the start, and then the pace. 0 in a sale without a
+    /// line.
+    #[must_use]
+    pub fn estimated_wait_s(&self, position: u32, now: Timestamp) -> u64 {
+        let until_start_ms = self.starts_at.ms_since(now).max(0).unsigned_abs();
+        let after_start_s = self.admission.with_rules(|rules| rules.wait_after_start_s(position));
+        after_start_s.map_or(0, |wait_s| until_start_ms.div_ceil(1000) + wait_s)
+    }
+
+    /// Whether a change to `new` only adds to what buyers were promised: more units, a later end, a longer extension. The
+    /// hold may change either way, because each hold carries its own end.
+    pub(crate) fn keeps_promises(&self, new: &Self) -> bool {
+        let allowed = Self {
+            quantity: new.quantity,
+            ends_at: new.ends_at,
+            hold_s: new.hold_s,
+            admission: new.admission,
+            ..self.clone()
+        };
+        allowed == *new
+            && new.quantity >= self.quantity
+            && new.ends_at >= self.ends_at
+            && self.admission.with_rules(|rules| rules.keeps_promises(new.admission))
     }
 
     /// Everything in this policy that cannot be promised; empty when all is well.
@@ -164,11 +132,7 @@ impl Policy {
         require(in_range && self.starts_at < self.ends_at, PolicyProblem::Period);
         require((1..=LIMIT_PER_BUYER_MAX).contains(&self.limit_per_buyer), PolicyProblem::LimitPerBuyer);
         require(self.hold_s <= WINDOW_S_MAX, PolicyProblem::Hold);
-        if let AdmissionMode::Fifo { per_second, checkout_s, extension_s, .. } = self.admission {
-            require((1..=ADMISSIONS_PER_SECOND_MAX).contains(&per_second), PolicyProblem::PerSecond);
-            require((1..=WINDOW_S_MAX).contains(&checkout_s), PolicyProblem::Checkout);
-            require(extension_s <= EXTENSION_S_MAX, PolicyProblem::Extension);
-        }
+        self.admission.with_rules(|rules| rules.collect_problems(&mut problems));
         problems
     }
 }

@@ -30,7 +30,7 @@ mod chunks;
 use crate::event::Event;
 use crate::id::{BuyerId, EventSeq, OrderId, Ticket};
 use crate::outcome::{Availability, LinePosition, OrderView, SalePhase};
-use crate::policy::{AdmissionMode, Policy};
+use crate::policy::Policy;
 use crate::time::Timestamp;
 pub(crate) use buyers::BuyerRecord;
 use buyers::BuyerTable;
@@ -248,11 +248,8 @@ impl SaleState {
             return None;
         }
         let policy = self.policy.as_deref()?;
-        let AdmissionMode::Fifo { per_second, .. } = policy.admission else {
-            return None;
-        };
-        let rate = self.line.rate.remaining_from(per_second).unwrap_or(policy.starts_at);
-        let at = policy.starts_at.max(rate).max(self.clock);
+        let pace = policy.admission.with_rules(|rules| rules.next_admission_at(self))?;
+        let at = policy.starts_at.max(pace).max(self.clock);
         (at < policy.ends_at).then_some(at)
     }
 

@@ -1,50 +1,49 @@
-// The merchant's pages: their addresses, and who may see them. What a page does is in its feature.
+// The routes of the admin pages, and the check of the role. The pages are in `features`.
 
 import { lazy, Suspense } from "react";
 import { Route, Switch } from "wouter";
-import { Lost } from "../components/Lost";
-import { SignInFirst } from "../components/SignInFirst";
-import { type Session, session } from "../lib/session";
-import { useStore } from "../lib/store";
-import { Frame } from "./components/Frame";
-import { NotAnAdmin } from "./components/NotAnAdmin";
+import { NotFound } from "../components/NotFound";
+import { SignInPrompt } from "../components/SignInPrompt";
+import { useUser } from "../lib/session";
+import { AdminLayout } from "./components/AdminLayout";
+import { AdminRequired } from "./components/AdminRequired";
+import { AdminSalesPage } from "./features/catalogue/AdminSalesPage";
 import { ProductPage } from "./features/catalogue/ProductPage";
 import { ProductsPage } from "./features/catalogue/ProductsPage";
 import { SaleFormPage } from "./features/catalogue/SaleFormPage";
-import { SalesPage } from "./features/catalogue/SalesPage";
-import { OrdersPage } from "./features/orders/OrdersPage";
+import { AdminOrdersPage } from "./features/orders/AdminOrdersPage";
 import { AttemptsPage } from "./features/records/AttemptsPage";
 import { LedgerPage } from "./features/records/LedgerPage";
 import { LinePage } from "./features/records/LinePage";
 import { t } from "./lib/texts";
 
-/** With the charts, which only these pages need. */
+/** Only these pages load the script of the charts. */
 const BoardPage = lazy(() => import("./features/board/BoardPage"));
 const SummaryPage = lazy(() => import("./features/board/SummaryPage"));
 
 export function AdminApp() {
-  const who = useStore(session);
   return (
-    <Frame>
-      <Allowed who={who} />
-    </Frame>
+    <AdminLayout>
+      <AdminContent />
+    </AdminLayout>
   );
 }
 
-function Allowed({ who }: { who: Session }) {
-  if (who.status !== "in") return <SignInFirst text={t("sign_in.text")} />;
-  if (who.user.role !== "admin") return <NotAnAdmin user={who.user} />;
+function AdminContent() {
+  const user = useUser();
+  if (user === null) return <SignInPrompt text={t("sign_in.text")} />;
+  if (user.role !== "admin") return <AdminRequired user={user} />;
   return (
     <Suspense fallback={<div className="skeleton h-64" aria-busy="true" />}>
-      <Pages />
+      <AdminRoutes />
     </Suspense>
   );
 }
 
-function Pages() {
+function AdminRoutes() {
   return (
     <Switch>
-      <Route path="/admin" component={SalesPage} />
+      <Route path="/admin" component={AdminSalesPage} />
       <Route path="/admin/products" component={ProductsPage} />
       <Route path="/admin/products/new">
         <ProductPage key="new" />
@@ -56,14 +55,14 @@ function Pages() {
       <Route path="/admin/sales/:id">{({ id }) => <BoardPage key={id} id={id} />}</Route>
       <Route path="/admin/sales/:id/edit">{({ id }) => <SaleFormPage key={id} id={id} />}</Route>
       <Route path="/admin/sales/:id/line">{({ id }) => <LinePage key={id} id={id} />}</Route>
-      <Route path="/admin/sales/:id/orders">{({ id }) => <OrdersPage key={id} saleId={id} />}</Route>
+      <Route path="/admin/sales/:id/orders">{({ id }) => <AdminOrdersPage key={id} saleId={id} />}</Route>
       <Route path="/admin/sales/:id/attempts">{({ id }) => <AttemptsPage key={id} id={id} />}</Route>
       <Route path="/admin/sales/:id/ledger">{({ id }) => <LedgerPage key={id} id={id} />}</Route>
       <Route path="/admin/sales/:id/summary">{({ id }) => <SummaryPage key={id} id={id} />}</Route>
       <Route path="/admin/orders">
-        <OrdersPage />
+        <AdminOrdersPage />
       </Route>
-      <Route component={Lost} />
+      <Route component={NotFound} />
     </Switch>
   );
 }

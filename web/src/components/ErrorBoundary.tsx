@@ -1,17 +1,17 @@
-// When a script of this page breaks, the buyer is told so, and that nothing is lost: places and orders are the server's.
+// Replaces the page after an error in rendering. It says that places and orders are safe, because the server keeps them.
 
 import { Component, type ReactNode } from "react";
 import { t } from "../lib/i18n";
 
-export class ErrorBoundary extends Component<{ children: ReactNode }, { isBroken: boolean }> {
-  override state = { isBroken: false };
+export class ErrorBoundary extends Component<{ children: ReactNode }, { hasFailed: boolean }> {
+  override state = { hasFailed: false };
 
   static getDerivedStateFromError() {
-    return { isBroken: true };
+    return { hasFailed: true };
   }
 
   override render() {
-    if (!this.state.isBroken) return this.props.children;
+    if (!this.state.hasFailed) return this.props.children;
     return (
       <main className="mx-auto grid min-h-screen max-w-xl content-center p-6">
         <div role="alert" className="grid justify-items-start gap-4">

@@ -1,27 +1,27 @@
-// What all pages share: the way in, who is signed in, how the connection is, the language.
+// The frame of every page: navigation, account, connection banner, notices and language.
 
 import { type ReactNode, useState } from "react";
 import { Link } from "wouter";
+import { connection } from "../lib/connection";
 import { chooseLanguage, LANGUAGES, type LanguageCode, t, useLanguage } from "../lib/i18n";
-import { link } from "../lib/link";
-import { live } from "../lib/live/live";
-import { acknowledgeEnd, session, signOut } from "../lib/session";
+import { liveState } from "../lib/live/liveState";
+import { dismissSessionEnd, session, signOut, useUser } from "../lib/session";
 import { useStore } from "../lib/store";
 
 export function Layout({ children }: { children: ReactNode }) {
   return (
-    <div className="flex min-h-screen flex-col" data-live={useStore(live)}>
+    <div className="flex min-h-screen flex-col" data-live={useStore(liveState)}>
       <a
         href="#content"
         className="sr-only focus:not-sr-only focus:absolute focus:z-10 focus:bg-card focus:p-3"
       >
         {t("nav.skip")}
       </a>
-      <Connection />
+      <ConnectionBanner />
       <Header />
       <main id="content" tabIndex={-1} className="mx-auto w-full max-w-6xl flex-1 px-4 pt-4 pb-16 sm:px-8">
-        <SessionEnd />
-        <Crowded />
+        <SessionEndNotice />
+        <SocketLimitNotice />
         {children}
       </main>
       <Footer />
@@ -30,21 +30,21 @@ export function Layout({ children }: { children: ReactNode }) {
 }
 
 function Header() {
-  const now = useStore(session);
+  const user = useUser();
   return (
     <header className="mx-auto flex w-full max-w-6xl flex-wrap items-center justify-between gap-x-6 gap-y-2 px-4 py-4 sm:px-8">
       <Link href="/" className="flex items-center gap-2 py-2 font-display text-xl font-bold">
-        <Mark />
+        <Logo />
         Doorbuster
       </Link>
       <nav aria-label={t("nav.label")} className="flex flex-wrap items-center gap-x-5">
-        {now.status === "in" ? (
+        {user !== null ? (
           <>
             <Link href="/orders" className="text-link py-2">
               {t("nav.orders")}
             </Link>
-            <span dir="auto" className="max-w-40 truncate text-soft" title={now.user.email}>
-              {now.user.username}
+            <span dir="auto" className="max-w-40 truncate text-soft" title={user.email}>
+              {user.username}
             </span>
             <button type="button" className="text-link py-2" onClick={() => void signOut()}>
               {t("nav.sign_out")}
@@ -58,18 +58,18 @@ function Header() {
   );
 }
 
-/** Leads to signing in, and back to where the buyer was. */
+/** A link to the sign-in page, which returns the buyer to the current page. */
 export function SignInLink({ className, children }: { className: string; children: ReactNode }) {
-  const here = location.pathname;
-  const back = ["/", "/sign-in", "/register"].includes(here) ? "" : `?to=${encodeURIComponent(here)}`;
+  const path = location.pathname;
+  const query = ["/", "/sign-in", "/register"].includes(path) ? "" : `?to=${encodeURIComponent(path)}`;
   return (
-    <Link href={`/sign-in${back}`} className={className}>
+    <Link href={`/sign-in${query}`} className={className}>
       {children}
     </Link>
   );
 }
 
-export function Mark() {
+export function Logo() {
   return (
     <svg viewBox="0 0 32 32" className="size-8 text-mark" aria-hidden="true">
       <path fill="currentColor" d="M3 6h26v7a3 3 0 0 0 0 6v7H3v-7a3 3 0 0 0 0-6z" />
@@ -85,8 +85,8 @@ export function Mark() {
   );
 }
 
-export function Connection() {
-  const state = useStore(link);
+export function ConnectionBanner() {
+  const state = useStore(connection);
   return (
     <div role="status" className={state === "good" ? "sr-only" : "bg-ink px-4 py-2 text-center text-paper"}>
       {state !== "good" && t(`link.${state}`)}
@@ -94,18 +94,17 @@ export function Connection() {
   );
 }
 
-export function SessionEnd() {
-  const now = useStore(session);
-  if (now.status !== "over") return null;
+const NOTICE =
+  "mb-6 flex flex-wrap items-center justify-between gap-3 rounded-lg border-s-4 border-mark bg-warn px-4 py-3";
+
+export function SessionEndNotice() {
+  if (useStore(session).status !== "over") return null;
   return (
-    <div
-      role="alert"
-      className="mb-6 flex flex-wrap items-center justify-between gap-3 rounded-lg border-s-4 border-mark bg-warn px-4 py-3"
-    >
+    <div role="alert" className={NOTICE}>
       <p className="max-w-prose">{t("session.over")}</p>
       <div className="flex flex-wrap gap-4">
         <SignInLink className="text-link py-1 font-semibold">{t("nav.sign_in")}</SignInLink>
-        <button type="button" className="text-link py-1" onClick={acknowledgeEnd}>
+        <button type="button" className="text-link py-1" onClick={dismissSessionEnd}>
           {t("session.dismiss")}
         </button>
       </div>
@@ -113,18 +112,15 @@ export function SessionEnd() {
   );
 }
 
-/** Said once to a tab that has found no place for its socket; it asks by itself then, and goes on trying. */
-function Crowded() {
-  const isFull = useStore(live) === "full";
-  const [isRead, setRead] = useState(false);
-  if (!isFull || isRead) return null;
+/** Shown once to a tab whose socket the server does not accept. The tab polls and keeps trying to connect. */
+function SocketLimitNotice() {
+  const isFull = useStore(liveState) === "full";
+  const [isDismissed, setDismissed] = useState(false);
+  if (!isFull || isDismissed) return null;
   return (
-    <div
-      role="status"
-      className="mb-6 flex flex-wrap items-center justify-between gap-3 rounded-lg border-s-4 border-mark bg-warn px-4 py-3"
-    >
+    <div role="status" className={NOTICE}>
       <p className="max-w-prose">{t("live.full")}</p>
-      <button type="button" className="text-link py-1" onClick={() => setRead(true)}>
+      <button type="button" className="text-link py-1" onClick={() => setDismissed(true)}>
         {t("live.dismiss")}
       </button>
     </div>
@@ -136,13 +132,13 @@ function Footer() {
     <footer className="border-t border-line">
       <div className="mx-auto flex max-w-6xl flex-wrap items-center justify-between gap-4 px-4 py-6 text-sm text-soft sm:px-8">
         <p className="max-w-prose">{t("footer.promise")}</p>
-        <LanguageChoice />
+        <LanguageSelect />
       </div>
     </footer>
   );
 }
 
-export function LanguageChoice() {
+export function LanguageSelect() {
   const code = useLanguage();
   return (
     <label className="flex items-center gap-2">

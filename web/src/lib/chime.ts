@@ -1,19 +1,19 @@
-// Two quiet notes when it is the buyer's turn, made here and not loaded. Browsers allow it after a touch of the page, such
-// as joining the line; where they do not, nothing happens.
+// Plays two quiet notes when the buyer's turn comes; they are synthesized, not downloaded. A browser allows sound only after the
+// buyer has touched the page, such as by joining the line; until then nothing is played.
 
 let audio: AudioContext | null = null;
 
-/** To be called while a button is being pressed. */
-export function allowChime(): void {
+/** Must run inside the handler of a click or a key. */
+export function unlockChime(): void {
   try {
     audio ??= new AudioContext();
     void audio.resume();
   } catch {
-    // A browser without sound.
+    // This browser has no sound.
   }
 }
 
-export function chime(): void {
+export function playChime(): void {
   if (audio === null || audio.state !== "running") return;
   for (const [pitchHz, atS] of [
     [659.3, 0],

@@ -1,8 +1,8 @@
-// The server's clock, as the page knows it. Built on the browser's monotonic clock, so it does not matter what time the
-// buyer's device believes it is, nor whether that changes in mid-sale.
+// The server's time, as the page estimates it. The estimate uses the browser's monotonic clock, so a wrong clock of the buyer's
+// device, or one that changes during a sale, has no effect.
 
-/** One look at the server's clock. `sentMs` and `receivedMs` are monotonic (`performance.now()`). */
-export interface Sample {
+/** One reading of the server's clock. `sentMs` and `receivedMs` are monotonic (`performance.now()`). */
+export interface ClockSample {
   serverMs: number;
   sentMs: number;
   receivedMs: number;
@@ -14,50 +14,49 @@ const DRIFT = 0.0002;
 export class ServerClock {
   #offsetMs = 0;
   #errorMs = Number.POSITIVE_INFINITY;
-  #takenMs = 0;
+  #sampledMs = 0;
 
-  /** True once the server has told the time. */
   get isSet(): boolean {
     return Number.isFinite(this.#errorMs);
   }
 
-  /** Takes a sample if it is better than what is known, or if what is known cannot be true any more (the device slept). */
-  take({ serverMs, sentMs, receivedMs }: Sample): void {
+  /** Keeps a sample that is more exact than the last one, or that shows the last one to be wrong (the device slept). */
+  addSample({ serverMs, sentMs, receivedMs }: ClockSample): void {
     const errorMs = Math.max(0, receivedMs - sentMs) / 2;
     const offsetMs = serverMs - (sentMs + errorMs);
-    const knownErrorMs = this.#errorMs + DRIFT * Math.max(0, receivedMs - this.#takenMs);
-    const contradicts = Math.abs(offsetMs - this.#offsetMs) > errorMs + knownErrorMs + 1;
-    if (errorMs <= knownErrorMs || contradicts) {
+    const lastErrorMs = this.#errorMs + DRIFT * Math.max(0, receivedMs - this.#sampledMs);
+    const refutesLast = Math.abs(offsetMs - this.#offsetMs) > errorMs + lastErrorMs + 1;
+    if (errorMs <= lastErrorMs || refutesLast) {
       this.#offsetMs = offsetMs;
       this.#errorMs = errorMs;
-      this.#takenMs = receivedMs;
+      this.#sampledMs = receivedMs;
     }
   }
 
-  /** The server's time at a monotonic moment; the device's own until the server has told it. */
-  at(monotonicMs: number, deviceMs: number): number {
+  /** The server's time at a monotonic moment; the device's own time until the first sample. */
+  timeAt(monotonicMs: number, deviceMs: number): number {
     return this.isSet ? this.#offsetMs + monotonicMs : deviceMs;
   }
 }
 
 const clock = new ServerClock();
 
-/** What time it is for the server, in milliseconds since 1970. */
+/** The server's time, in milliseconds since 1970. */
 export function serverNow(): number {
-  return clock.at(performance.now(), Date.now());
+  return clock.timeAt(performance.now(), Date.now());
 }
 
 /**
- * Feeds the clock from a reply. A reply that a cache has kept may carry an old `serverTime`; its `Date` header is of now,
- * but only to the second.
+ * Adds the time in a reply as a sample. A cached reply may carry an old `serverTime`; its `Date` header is current, but exact
+ * only to the second.
  */
-export function learnTime(serverTime: string, date: string | null, sentMs: number, receivedMs: number): void {
+export function syncClock(serverTime: string, date: string | null, sentMs: number, receivedMs: number): void {
   const bodyMs = Date.parse(serverTime);
   const headerMs = date === null ? Number.NaN : Date.parse(date);
   if (Number.isNaN(bodyMs)) return;
   if (!Number.isNaN(headerMs) && Math.abs(headerMs - bodyMs) > 2_000) {
-    clock.take({ serverMs: headerMs + 500, sentMs: sentMs - 500, receivedMs: receivedMs + 500 });
+    clock.addSample({ serverMs: headerMs + 500, sentMs: sentMs - 500, receivedMs: receivedMs + 500 });
   } else {
-    clock.take({ serverMs: bodyMs, sentMs, receivedMs });
+    clock.addSample({ serverMs: bodyMs, sentMs, receivedMs });
   }
 }

@@ -1,11 +1,11 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { fill, LANGUAGES, preferred, regional } from "./i18n";
+import { formatText, LANGUAGES, preferredLanguage, regionalLocale } from "./i18n";
 
 type Loaded = Record<string, string | Record<string, string>>;
-const holes = (text: string) => new Set(text.match(/\{\w+\}/g));
+const placeholders = (text: string) => new Set(text.match(/\{\w+\}/g));
 
-/** The texts of each language: the shop's, and the merchant's with the area before the key. */
+/** All texts of a language: the shop's, and the admin's with their area before the key. */
 function textsOf(code: string): Loaded {
   const read = (path: string) => JSON.parse(readFileSync(new URL(path, import.meta.url), "utf8")) as Loaded;
   const areas = readdirSync(new URL("../admin/texts/en", import.meta.url));
@@ -25,7 +25,7 @@ test("every language has every text, with the same values in it and all plural f
       const original = english[key] ?? "";
       if (typeof text === "string") {
         expect(typeof original, `${code} ${key}`).toBe("string");
-        expect(holes(text), `${code} ${key}`).toEqual(holes(original as string));
+        expect(placeholders(text), `${code} ${key}`).toEqual(placeholders(original as string));
       } else {
         expect(Object.keys(text).sort(), `${code} ${key}`).toEqual([...plurals].sort());
       }
@@ -33,20 +33,22 @@ test("every language has every text, with the same values in it and all plural f
   }
 });
 
-test("the buyer's choice counts first, then what the browser asks for", () => {
-  expect(preferred("de", ["ar"])).toBe("de");
-  expect(preferred(null, ["fr-CA", "ar-EG", "en"])).toBe("ar");
-  expect(preferred("xx", ["fr"])).toBe("en");
+test("the buyer's choice comes first, then the languages of the browser", () => {
+  expect(preferredLanguage("de", ["ar"])).toBe("de");
+  expect(preferredLanguage(null, ["fr-CA", "ar-EG", "en"])).toBe("ar");
+  expect(preferredLanguage("xx", ["fr"])).toBe("en");
 });
 
-test("dates and money follow the region of the reader, the words only the language", () => {
-  expect(regional("en", ["de-DE", "en-GB", "en"])).toBe("en-GB");
-  expect(regional("ar", ["en-GB"])).toBe("ar");
+test("dates and money follow the region of the reader, texts only the language", () => {
+  expect(regionalLocale("en", ["de-DE", "en-GB", "en"])).toBe("en-GB");
+  expect(regionalLocale("ar", ["en-GB"])).toBe("ar");
 });
 
-test("numbers are written and counted in the language", () => {
-  expect(fill({ one: "{count} buyer", other: "{count} buyers" }, { count: 1 }, "en")).toBe("1 buyer");
-  expect(fill({ one: "{count} buyer", other: "{count} buyers" }, { count: 1200 }, "en")).toBe("1,200 buyers");
-  expect(fill("{count} von {all}", { count: 1200, all: "vielen" }, "de")).toBe("1.200 von vielen");
-  expect(fill("no {such} value", {}, "en")).toBe("no {such} value");
+test("numbers and plural forms follow the language", () => {
+  expect(formatText({ one: "{count} buyer", other: "{count} buyers" }, { count: 1 }, "en")).toBe("1 buyer");
+  expect(formatText({ one: "{count} buyer", other: "{count} buyers" }, { count: 1200 }, "en")).toBe(
+    "1,200 buyers",
+  );
+  expect(formatText("{count} von {all}", { count: 1200, all: "vielen" }, "de")).toBe("1.200 von vielen");
+  expect(formatText("no {such} value", {}, "en")).toBe("no {such} value");
 });

@@ -1,13 +1,13 @@
-// The language, and texts in it. A catalogue is a set of texts: the shop's are in `src/texts`, one file a language; the
-// merchant's pages bring their own. English comes with the script; the others are fetched when asked for.
+// The language of the page and its texts. A text catalogue is a set of texts: the shop's are in `src/texts`, one file per language;
+// the admin pages have their own. The script contains English; the other languages are loaded on demand.
 
 import { useSyncExternalStore } from "react";
 import en from "../texts/en.json";
 
 export type TextKey = keyof typeof en;
-type Plural = Partial<Record<Intl.LDMLPluralRule, string>>;
-type Texts<K extends string> = Record<K, string | Plural>;
-type Values = Record<string, string | number>;
+type PluralForms = Partial<Record<Intl.LDMLPluralRule, string>>;
+type TextsByKey<K extends string> = Record<K, string | PluralForms>;
+type TextValues = Record<string, string | number>;
 
 interface Language {
   name: string;
@@ -21,45 +21,43 @@ export const LANGUAGES = {
 } satisfies Record<string, Language>;
 
 export type LanguageCode = keyof typeof LANGUAGES;
-/** Where the texts of each language but English come from. */
-type Sources = Record<Exclude<LanguageCode, "en">, () => Promise<{ default: unknown }>>;
+/** Loads the texts of each language except English. */
+type TextLoaders = Record<Exclude<LanguageCode, "en">, () => Promise<{ default: unknown }>>;
 
 const STORED = "doorbuster.language";
 let current: LanguageCode = "en";
 const listeners = new Set<() => void>();
 const catalogues = new Set<{ load: (code: LanguageCode) => Promise<void> }>();
 
-/** A set of texts that changes with the language. */
-export class Catalogue<K extends string> {
-  readonly #english: Texts<K>;
-  readonly #sources: Sources;
-  #texts: Texts<K>;
+export class TextCatalogue<K extends string> {
+  readonly #english: TextsByKey<K>;
+  readonly #loaders: TextLoaders;
+  #texts: TextsByKey<K>;
 
-  constructor(english: Texts<K>, sources: Sources) {
+  constructor(english: TextsByKey<K>, loaders: TextLoaders) {
     this.#english = english;
     this.#texts = english;
-    this.#sources = sources;
+    this.#loaders = loaders;
     catalogues.add(this);
   }
 
-  /** Makes these texts those of the language; for a catalogue that comes after the page has begun. */
+  /** Loads the texts of a language; without an argument those of the current one, for a catalogue that is created late. */
   async load(code: LanguageCode = current): Promise<void> {
-    this.#texts = code === "en" ? this.#english : ((await this.#sources[code]()).default as Texts<K>);
+    this.#texts = code === "en" ? this.#english : ((await this.#loaders[code]()).default as TextsByKey<K>);
   }
 
-  /** The text of a key. `{name}` is replaced by a value; `count` chooses among plural forms. */
-  readonly t = (key: K, values: Values = {}): string =>
-    fill(this.#texts[key] ?? this.#english[key], values, language());
+  /** The text of a key. `{name}` is replaced by a value; `count` selects the plural form. */
+  readonly t = (key: K, values: TextValues = {}): string =>
+    formatText(this.#texts[key] ?? this.#english[key], values, locale());
 }
 
-/** The texts of the shop. */
-export const { t } = new Catalogue<TextKey>(en, {
+export const { t } = new TextCatalogue<TextKey>(en, {
   de: () => import("../texts/de.json"),
   ar: () => import("../texts/ar.json"),
 });
 
-/** The first language that the buyer reads and we have. */
-export function preferred(stored: string | null, wanted: readonly string[]): LanguageCode {
+/** The stored language, else the first language of the browser that the shop has. */
+export function preferredLanguage(stored: string | null, wanted: readonly string[]): LanguageCode {
   const codes = [stored ?? "", ...wanted].map((tag) => tag.split("-")[0]?.toLowerCase() ?? "");
   return (codes.find((code) => code in LANGUAGES) as LanguageCode | undefined) ?? "en";
 }
@@ -69,23 +67,23 @@ export async function startLanguage(): Promise<void> {
   try {
     stored = localStorage.getItem(STORED);
   } catch {
-    // Without storage the browser's own language will do.
+    // Storage is forbidden: the browser's language applies.
   }
-  const code = preferred(stored, navigator.languages);
-  // A text file that cannot be had must not keep anyone from buying: then it is English.
-  await use(code).catch(() => use("en"));
+  const code = preferredLanguage(stored, navigator.languages);
+  // When the texts fail to load, the page is English: buying must still work.
+  await switchLanguage(code).catch(() => switchLanguage("en"));
 }
 
 export async function chooseLanguage(code: LanguageCode): Promise<void> {
-  await use(code);
+  await switchLanguage(code);
   try {
     localStorage.setItem(STORED, code);
   } catch {
-    // It then lasts as long as this page.
+    // Storage is forbidden: the choice lasts until the page is closed.
   }
 }
 
-async function use(code: LanguageCode): Promise<void> {
+async function switchLanguage(code: LanguageCode): Promise<void> {
   await Promise.all([...catalogues].map((catalogue) => catalogue.load(code)));
   current = code;
   document.documentElement.lang = code;
@@ -93,16 +91,16 @@ async function use(code: LanguageCode): Promise<void> {
   for (const listener of listeners) listener();
 }
 
-/** The language with the buyer's region, for dates, money and numbers: `en-GB` where the browser asks for it. */
-export function language(): string {
-  return regional(current, navigator.languages);
+/** The language with the buyer's region, such as `en-GB`, for dates, money and numbers. */
+export function locale(): string {
+  return regionalLocale(current, navigator.languages);
 }
 
-export function regional(code: string, wanted: readonly string[]): string {
+export function regionalLocale(code: string, wanted: readonly string[]): string {
   return wanted.find((tag) => tag === code || tag.startsWith(`${code}-`)) ?? code;
 }
 
-/** Draws a component again when the language changes. */
+/** Renders a component again when the language changes. */
 export function useLanguage(): LanguageCode {
   return useSyncExternalStore(
     (listener) => {
@@ -113,8 +111,8 @@ export function useLanguage(): LanguageCode {
   );
 }
 
-/** Fills one text in; apart, so that it can be tested without a page. */
-export function fill(text: string | Plural, values: Values, code: string): string {
+/** Inserts values into a text and selects its plural form. Pure, so that tests need no page. */
+export function formatText(text: string | PluralForms, values: TextValues, code: string): string {
   const form =
     typeof text === "string"
       ? text

@@ -1,4 +1,4 @@
-// A value that many components look at: the smallest store that React can subscribe to.
+// A value that components subscribe to: the smallest store that works with `useSyncExternalStore`.
 
 import { useSyncExternalStore } from "react";
 

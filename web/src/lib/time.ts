@@ -1,7 +1,12 @@
-// How long and when, in words and digits.
+// Formats durations and moments.
 
-/** The parts of a time that is left, rounded up: a timer shows 0 only when nothing is left. */
-export function partsLeft(leftMs: number): { days: number; hours: number; minutes: number; seconds: number } {
+/** Splits the time that is left, rounded up to a second, so that a countdown shows 0 only when no time is left. */
+export function splitDuration(leftMs: number): {
+  days: number;
+  hours: number;
+  minutes: number;
+  seconds: number;
+} {
   const all = Math.max(0, Math.ceil(leftMs / 1000));
   return {
     days: Math.floor(all / 86_400),
@@ -11,49 +16,49 @@ export function partsLeft(leftMs: number): { days: number; hours: number; minute
   };
 }
 
-/** `4:07`, `1:00:00`, in the digits of the language. */
-export function clockFace(leftMs: number, language: string): string {
-  const { days, hours, minutes, seconds } = partsLeft(leftMs);
+/** `4:07`, `1:00:00`, in the digits of the locale. */
+export function formatCountdown(leftMs: number, locale: string): string {
+  const { days, hours, minutes, seconds } = splitDuration(leftMs);
   const allHours = days * 24 + hours;
-  const two = new Intl.NumberFormat(language, { minimumIntegerDigits: 2, useGrouping: false });
-  const one = new Intl.NumberFormat(language, { useGrouping: false });
+  const two = new Intl.NumberFormat(locale, { minimumIntegerDigits: 2, useGrouping: false });
+  const one = new Intl.NumberFormat(locale, { useGrouping: false });
   return allHours > 0
     ? `${one.format(allHours)}:${two.format(minutes)}:${two.format(seconds)}`
     : `${one.format(minutes)}:${two.format(seconds)}`;
 }
 
-/** A wait in words that do not pretend to be exact: seconds in tens, minutes whole, hours in minutes of five. */
-export function roughly(seconds: number): { amount: number; unit: "second" | "minute" | "hour" } {
+/** Rounds an estimate: to 10 seconds, to minutes, from 90 minutes on to half hours. */
+export function roundDuration(seconds: number): { amount: number; unit: "second" | "minute" | "hour" } {
   if (seconds < 55) return { amount: Math.max(10, Math.ceil(seconds / 10) * 10), unit: "second" };
   if (seconds < 5_400) return { amount: Math.max(1, Math.round(seconds / 60)), unit: "minute" };
   return { amount: Math.round(seconds / 1_800) / 2, unit: "hour" };
 }
 
-export function roughlyIn(seconds: number, language: string): string {
-  const { amount, unit } = roughly(seconds);
-  return new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "long" }).format(amount);
+export function formatRoughDuration(seconds: number, locale: string): string {
+  const { amount, unit } = roundDuration(seconds);
+  return new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "long" }).format(amount);
 }
 
-/** When it is said aloud how much is left, in seconds. */
-const SAID_AT_S = [300, 120, 60, 30, 10];
+/** Screen readers announce the time that is left at these marks. */
+const ANNOUNCED_AT_S = [300, 120, 60, 30, 10];
 
-/** How much is said to be left, in seconds: near each mark the mark, so that a timer speaks a few times and never wrongly. */
-export function saidLeft(leftMs: number): number | null {
+/** The mark to announce, in seconds, while 80 to 100 % of it is left; else `null`. So a countdown is announced a few times only. */
+export function announcedSeconds(leftMs: number): number | null {
   const leftS = Math.ceil(leftMs / 1000);
-  return SAID_AT_S.find((mark) => leftS <= mark && leftS > mark * 0.8) ?? null;
+  return ANNOUNCED_AT_S.find((mark) => leftS <= mark && leftS > mark * 0.8) ?? null;
 }
 
-export function formatMoment(iso: string, language: string): string {
-  return new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "short" }).format(new Date(iso));
+export function formatFullDateTime(iso: string, locale: string): string {
+  return new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "short" }).format(new Date(iso));
 }
 
-export function formatShort(iso: string, language: string): string {
-  return new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(iso));
+export function formatDateTime(iso: string, locale: string): string {
+  return new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" }).format(new Date(iso));
 }
 
-/** From when to when, without saying twice what both have in common. */
-export function formatPeriod(fromIso: string, toIso: string, language: string): string {
-  const format = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+/** A period, without repeating the parts that both moments share. */
+export function formatPeriod(fromIso: string, toIso: string, locale: string): string {
+  const format = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
   const [from, to] = [new Date(fromIso), new Date(toIso)];
   return to < from ? format.format(from) : format.formatRange(from, to);
 }

@@ -3,7 +3,7 @@
 use crate::support::sale_id;
 use crate::world::{ANSWER_MAX, ClusterFixture, SALE, announce, buy, is_order, reserve, wait_until};
 use engine::RunningEngine;
-use own_servers::postgres::PostgresServer;
+use test_servers::postgres::PostgresServer;
 use tokio::time::timeout;
 
 /// Nobody gets an answer, and everyone learns that soon.

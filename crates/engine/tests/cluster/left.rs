@@ -4,9 +4,9 @@ use crate::support::{buyer_id, order_id, sale_id};
 use crate::world::{ANSWER_MAX, ClusterFixture, SALE, announce, buy, is_order, reserve};
 use engine::RunningEngine;
 use engine::decide::{BatchDecider, Reply, Request};
-use own_servers::postgres::PostgresServer;
 use sale::CommandOutcome;
 use sqlx::{Connection, PgConnection};
+use test_servers::postgres::PostgresServer;
 use tokio::time::timeout;
 
 /// Decides a purchase that nobody records.

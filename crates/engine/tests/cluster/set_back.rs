@@ -3,8 +3,8 @@
 
 use crate::support::sale_id;
 use crate::world::{ClusterFixture, SALE, announce, buy, is_order, wait_until};
-use own_servers::redis::RedisServer;
 use sale::CommandOutcome;
+use test_servers::redis::RedisServer;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_servers_that_believe_in_themselves_none_sells_a_unit_twice() {

@@ -7,11 +7,11 @@ use engine::pipeline::PipelineLimits;
 use engine::record::postgres::{self, PostgresAddress, PostgresEpochs, PostgresReader};
 use engine::record::{EpochStore, LedgerReader};
 use engine::{ClusterSettings, CommandReply, Engine, EngineError, RunningEngine, start_in_cluster};
-use own_servers::postgres::PostgresServer;
-use own_servers::redis::RedisServer;
 use sale::{AdmissionMode, Command, CommandOutcome, EventSeq, LedgerEntry, SaleId, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
+use test_servers::postgres::PostgresServer;
+use test_servers::redis::RedisServer;
 use tokio::time::{sleep, timeout};
 
 /// Nothing here takes this long.

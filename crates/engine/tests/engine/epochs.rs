@@ -5,10 +5,10 @@ use crate::test_ledger::TestLedger;
 use engine::clock::ManualClock;
 use engine::record::{Batch, RecordError};
 use engine::{EngineError, RunningEngine};
-use own_servers::postgres::PostgresServer;
 use sale::{AdmissionMode, Command, CommandOutcome, LedgerEntry, SaleState};
 use sqlx::{Connection, Executor, PgConnection};
 use std::time::Duration;
+use test_servers::postgres::PostgresServer;
 use tokio::time::{sleep, timeout};
 
 const SALE: u64 = 1;

@@ -7,13 +7,13 @@ use crate::support::{
 use crate::test_ledger::TestLedger;
 use engine::clock::{SystemClock, start_stopwatch};
 use engine::{Engine, EngineError, RunningEngine};
-use own_servers::postgres::PostgresServer;
 use sale::{AdmissionMode, Command, CommandOutcome, Event, OrderId};
 use sqlx::{Connection, Executor, PgConnection};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use test_servers::postgres::PostgresServer;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 

@@ -9,6 +9,7 @@ mod faults;
 mod files;
 mod ledger;
 mod ledgers;
+mod replies;
 mod simulation;
 mod support;
 mod test_ledger;

@@ -6,10 +6,10 @@ use engine::record::postgres::{self, PostgresAddress, PostgresReader, PostgresRe
 use engine::record::sqlite::{SqliteReader, SqliteRecorder};
 use engine::record::{Batch, LedgerReader, LedgerRecorder, RecordError};
 use engine::{RunningEngine, StartError, start_on_postgres, start_on_sqlite};
-use own_servers::postgres::PostgresServer;
 use sale::Timestamp;
 use std::sync::Arc;
 use tempfile::{TempDir, tempdir};
+use test_servers::postgres::PostgresServer;
 
 /// Runs each of these functions as a test of its own on every ledger.
 macro_rules! on_every_ledger {

@@ -10,8 +10,8 @@ use engine::decide::valkey::{
 };
 use engine::decide::{BatchDecider, Reply, Request};
 use engine::record::{Epoch, LedgerRecorder, StaleEpoch};
-use own_servers::redis::{RedisCluster, RedisServer};
 use sale::{AdmissionMode, Command, Refusal, SaleCounters, SaleId, SaleState};
+use test_servers::redis::{RedisCluster, RedisServer};
 use uuid::Uuid;
 
 /// All units of a sale of three are bought in it, two of them before the server loses something.

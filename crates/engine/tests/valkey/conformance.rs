@@ -3,9 +3,9 @@
 
 use crate::machine::{HandedOver, LibraryClient, OneSale, runtime};
 use engine::record::Epoch;
-use own_servers::redis::RedisServer;
 use sale::{SaleState, Tape, Timestamp, tape::TapeError};
 use std::path::{Path, PathBuf};
+use test_servers::redis::RedisServer;
 
 #[test]
 fn every_tape_comes_out_as_it_says() {

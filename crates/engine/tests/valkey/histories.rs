@@ -7,11 +7,11 @@ use crate::history::{Sale, TimedCommand, any_sale};
 use crate::machine::{LibraryClient, batch, outcome, runtime};
 use engine::decide::valkey::{CALL_LEN_MAX, LibraryAnswer, LibraryCall, LibraryReply, LibraryRequest};
 use engine::record::Epoch;
-use own_servers::redis::RedisServer;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseResult, TestRng, TestRunner};
 use sale::{BuyerId, Command, CommandOutcome, LedgerEntry, SaleId, SaleState, Timestamp};
+use test_servers::redis::RedisServer;
 
 /// Histories a run.
 const HISTORIES: u32 = 5_000;

@@ -7,10 +7,10 @@ use engine::decide::valkey::{Outbox, ValkeyDecider, ValkeySettings};
 use engine::pipeline::{Pipeline, PipelineLimits, assemble_pipeline};
 use engine::record::{Batch, LedgerRecorder, RecordError};
 use engine::{CommandReply, Engine, EngineError};
-use own_servers::redis::RedisServer;
 use sale::{Command, CommandOutcome, Event, Refusal, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
+use test_servers::redis::RedisServer;
 
 const UNITS: u32 = 300;
 const BUYERS: u64 = 400;

@@ -4,13 +4,13 @@ use crate::ledger::Ledger;
 use engine::decide::valkey::{Outbox, ValkeyDecider, ValkeyError, ValkeySettings};
 use engine::decide::{BatchDecider, DecidedBatch, Reply, Request};
 use engine::record::{Batch, LedgerRecorder};
-use own_servers::redis::RedisServer;
 use sale::{
     AdmissionMode, BuyerId, Command, CommandOutcome, EventSeq, Money, OrderId, Policy, Refusal, RequestKey,
     SaleCounters, SaleId, Timestamp,
 };
 use std::sync::Arc;
 use std::time::Duration;
+use test_servers::redis::RedisServer;
 use uuid::Uuid;
 
 pub const START: Timestamp = Timestamp(1_790_000_000_000);

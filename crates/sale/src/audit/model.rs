@@ -8,9 +8,10 @@ mod sharded_map;
 
 use super::SalePromise;
 use super::findings::{PromiseFindings, check_promise};
+use crate::admission::AdmissionMode;
 use crate::event::Event;
 use crate::id::{BuyerId, OrderId, RequestKey, Ticket};
-use crate::policy::{AdmissionMode, Policy};
+use crate::policy::Policy;
 use crate::state::SaleCounters;
 use crate::time::Timestamp;
 use sharded_map::ShardedMap;

@@ -3,7 +3,7 @@
 use super::DecideResult;
 use crate::event::Event;
 use crate::outcome::{CommandOutcome, Refusal, SalePhase};
-use crate::policy::{AdmissionMode, Policy, QUANTITY_MAX};
+use crate::policy::{Policy, QUANTITY_MAX};
 use crate::state::SaleState;
 use crate::time::Timestamp;
 
@@ -21,7 +21,7 @@ impl SaleState {
                 SalePhase::Ended => return Err(Refusal::PromiseMade),
                 SalePhase::Upcoming | SalePhase::Paused | SalePhase::Active => {}
             }
-            if self.has_promised(now, old) && !keeps_promises(old, new) {
+            if self.has_promised(now, old) && !old.keeps_promises(new) {
                 return Err(Refusal::PromiseMade);
             }
         }
@@ -77,21 +77,8 @@ impl SaleState {
         Ok(CommandOutcome::Done)
     }
 
-    /// True once a buyer may have acted on the policy: the line or the sale is open, or somebody came before.
+    /// True once a buyer may have acted on the policy: the line or the sale is open, or a buyer came before.
     fn has_promised(&self, now: Timestamp, policy: &Policy) -> bool {
-        let opens_at = policy.line_opens_at().unwrap_or(policy.starts_at);
-        now >= opens_at || self.line.was_ever_joined() || self.orders.len() > 0
+        now >= policy.opens_at() || self.line.was_ever_joined() || self.orders.len() > 0
     }
-}
-
-/// True when a change only adds to what was promised: more units, a later end, a longer extension. The hold may change
-/// either way, because each hold already given carries its own end.
-fn keeps_promises(old: &Policy, new: &Policy) -> bool {
-    let mut allowed =
-        Policy { quantity: new.quantity, ends_at: new.ends_at, hold_s: new.hold_s, ..old.clone() };
-    if let AdmissionMode::Fifo { extension_s, .. } = &mut allowed.admission {
-        *extension_s = new.extension_s();
-    }
-    let adds = new.quantity >= old.quantity && new.ends_at >= old.ends_at;
-    allowed == *new && adds && new.extension_s() >= old.extension_s()
 }

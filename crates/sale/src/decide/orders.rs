@@ -5,7 +5,7 @@ use crate::command::ReleaseReason;
 use crate::event::{Event, ReleaseCause, UnitSource};
 use crate::id::{BuyerId, OrderId, RequestKey, Ticket};
 use crate::outcome::{CommandOutcome, LinePosition, OrderStatus, OrderView, Refusal, SalePhase};
-use crate::policy::{AdmissionMode, Policy};
+use crate::policy::Policy;
 use crate::state::{BuyerRecord, OrderRecord, OrderStage, SaleState};
 use crate::time::Timestamp;
 
@@ -75,23 +75,20 @@ impl SaleState {
         place: Option<(Ticket, LinePosition)>,
         quantity: u32,
     ) -> Result<UnitSource, Refusal> {
-        let (source, from_stock, others_have) = match (policy.admission, place) {
-            (AdmissionMode::Fifo { .. }, None) if self.units.sold >= self.units.quantity => {
-                return Err(Refusal::SoldOut);
-            }
-            (AdmissionMode::Fifo { .. }, None) => return Err(Refusal::NotInLine),
-            (_, Some((ticket, LinePosition::Waiting { position }))) => {
+        let (source, from_stock, own) = match place {
+            Some((ticket, LinePosition::Waiting { position })) => {
                 return Err(Refusal::NotAdmitted { ticket, position });
             }
-            (_, Some((ticket, LinePosition::Admitted { .. }))) => {
-                let own = buyer.map_or(0, |buyer| u64::from(buyer.held)) + 1;
-                let others_have = (self.units.held + self.units.admitted).saturating_sub(own);
-                (UnitSource::Admission { ticket }, quantity - 1, others_have)
+            Some((ticket, LinePosition::Admitted { .. })) => {
+                let held = buyer.map_or(0, |buyer| u64::from(buyer.held));
+                (UnitSource::Admission { ticket }, quantity - 1, held + 1)
             }
-            (AdmissionMode::Open, None) => {
-                (UnitSource::Stock, quantity, self.units.held + self.units.admitted)
+            None => {
+                let source = policy.admission.with_rules(|rules| rules.source_without_ticket(self))?;
+                (source, quantity, 0)
             }
         };
+        let others_have = (self.units.held + self.units.admitted).saturating_sub(own);
         if self.units.available >= u64::from(from_stock) {
             Ok(source)
         } else if others_have > 0 {

@@ -2,7 +2,6 @@
 
 use crate::event::{Event, ReleaseCause};
 use crate::outcome::SalePhase;
-use crate::policy::AdmissionMode;
 use crate::state::SaleState;
 use crate::time::Timestamp;
 
@@ -27,20 +26,11 @@ impl SaleState {
         self.admit_next(now, (self.units.available + freed).saturating_sub(self.units.short), events);
     }
 
-    /// Admits from the head of the line, one for each free unit, as fast as the policy allows.
+    /// Admits waiting buyers as the sale's mode says, at most one for each free unit.
     fn admit_next(&self, now: Timestamp, available: u64, events: &mut Vec<Event>) {
         let Some(policy) = self.policy() else { return };
-        let AdmissionMode::Fifo { per_second, checkout_s, .. } = policy.admission else {
-            return;
-        };
-        if self.phase(now) != SalePhase::Active || available == 0 || self.line.waiting() == 0 {
-            return;
+        if self.phase(now) == SalePhase::Active && available > 0 && self.line.waiting() > 0 {
+            policy.admission.with_rules(|rules| rules.admit_buyers(self, now, available, events));
         }
-        let room = u64::from(self.line.rate.remaining_at(now, per_second)).min(available);
-        let next = self.line.waiting_after(None).take(usize::try_from(room).unwrap_or(usize::MAX));
-        events.extend(next.map(|ticket| {
-            let buyer = self.buyers.at(self.line.buyer(ticket)).id;
-            Event::Admitted { buyer, ticket, until: now.plus_s(checkout_s) }
-        }));
     }
 }

@@ -89,7 +89,7 @@ impl TapeExpectation {
         match event {
             Event::Configured { policy } => token::policy_facts(policy)
                 .into_iter()
-                .fold(told.with_word(token::format_admission(policy)), |told, (name, value)| {
+                .fold(told.with_word(policy.admission.name()), |told, (name, value)| {
                     told.with_fact(name, value)
                 }),
             Event::Paused | Event::Resumed | Event::Closed => told,

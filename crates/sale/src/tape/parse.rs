@@ -2,10 +2,11 @@
 
 use super::expectation::TapeExpectation;
 use super::{ORIGIN, TapeError, TapeLine, token};
+use crate::admission::AdmissionMode;
 use crate::command::{Command, ReleaseReason};
 use crate::id::{BuyerId, OrderId, RequestKey};
 use crate::money::{Currency, Money};
-use crate::policy::{AdmissionMode, Policy};
+use crate::policy::Policy;
 use crate::time::Timestamp;
 use uuid::Uuid;
 

@@ -1,10 +1,11 @@
 //! The words of a tape: moments, names, commands; each is written so that it can be read back.
 
 use super::ORIGIN;
+use crate::admission::AdmissionMode;
 use crate::command::{Command, ReleaseReason};
 use crate::event::UnitSource;
 use crate::id::{BuyerId, OrderId, RequestKey};
-use crate::policy::{AdmissionMode, Policy};
+use crate::policy::Policy;
 use crate::time::Timestamp;
 use uuid::Uuid;
 
@@ -125,21 +126,13 @@ pub(super) fn policy_facts(policy: &Policy) -> Vec<(&'static str, String)> {
     facts
 }
 
-/// `open` or `fifo`.
-pub(super) fn format_admission(policy: &Policy) -> &'static str {
-    match policy.admission {
-        AdmissionMode::Open => "open",
-        AdmissionMode::Fifo { .. } => "fifo",
-    }
-}
-
 pub(super) fn format_command(command: &Command) -> String {
     let id = |uuid: Uuid| format_name(uuid.as_bytes());
     match command {
         Command::Configure { policy: new } => {
             let facts: Vec<String> =
                 policy_facts(new).into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-            format!("configure {} {}", format_admission(new), facts.join(" "))
+            format!("configure {} {}", new.admission.name(), facts.join(" "))
         }
         Command::Pause => "pause".into(),
         Command::Resume => "resume".into(),

@@ -4,13 +4,13 @@
 use super::common::files::Files;
 use super::common::instance::Instance;
 use super::common::shop::Shop;
-use own_servers::nginx::NginxServer;
-use own_servers::postgres::PostgresServer;
-use own_servers::redis::RedisServer;
 use server::auth::tokens;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
+use test_servers::nginx::NginxServer;
+use test_servers::postgres::PostgresServer;
+use test_servers::redis::RedisServer;
 
 /// Instances in a cluster.
 pub const INSTANCES: usize = 3;

@@ -1,8 +1,8 @@
 //! Processor time of the parts, as Linux counts it. It measures what is given it, and starts nothing.
 
 use super::ground::{BenchCluster, Servers};
-use own_servers::nginx::NginxServer;
 use rustix::process::Pid;
+use test_servers::nginx::NginxServer;
 
 /// What Linux counts processor time in towards programs, on all but museum pieces.
 const TICK_US: u64 = 10_000;

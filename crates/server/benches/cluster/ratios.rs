@@ -2,8 +2,8 @@
 
 use super::common::bare::Bare;
 use super::common::wrk::{Load, Run, Wrk};
-use own_servers::nginx::NginxServer;
 use std::time::Duration;
+use test_servers::nginx::NginxServer;
 
 /// How everything is measured.
 #[derive(Clone, Copy)]

@@ -133,7 +133,7 @@ async fn sale() -> Json<Sale> {
 
 /// Starts this program again as the bare endpoint, in a process of its own as Doorbuster is.
 pub fn start() -> anyhow::Result<Bare> {
-    let port = own_servers::free_port();
+    let port = test_servers::free_port();
     let child = Command::new(std::env::current_exe()?).args(["bare", &port.to_string()]).spawn()?;
     super::wrk::wait_for(port).context("the bare endpoint did not start")?;
     Ok(Bare { url: format!("http://127.0.0.1:{port}"), child })

@@ -49,7 +49,7 @@ impl Instance {
 
     /// A worker, with its words at the end of a file.
     pub fn work(data: &Path, flags: &[&str], log: &Path) -> anyhow::Result<Self> {
-        let port = own_servers::free_port();
+        let port = test_servers::free_port();
         let mut command = Command::new(env!("CARGO_BIN_EXE_doorbuster"));
         command.args(["worker", "--metrics-listen", &format!("127.0.0.1:{port}")]).args(flags);
         Self::start(Starting { command, port, data: data.to_owned() }, Some(log))
@@ -70,7 +70,7 @@ impl Instance {
     }
 
     fn serving(data: &Path, flags: &[&str]) -> Starting {
-        let port = own_servers::free_port();
+        let port = test_servers::free_port();
         let mut command = Command::new(env!("CARGO_BIN_EXE_doorbuster"));
         command
             .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--metrics-listen", "127.0.0.1:0"])

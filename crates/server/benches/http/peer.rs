@@ -4,12 +4,12 @@
 use super::common::shop::Shop;
 use super::common::wrk::wait_for;
 use anyhow::Context;
-use own_servers::free_port;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use test_servers::free_port;
 
 /// It signs the tokens of a server that ends with this run.
 const SECRET: &str = "only for this run";

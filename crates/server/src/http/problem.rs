@@ -366,6 +366,7 @@ impl From<engine::EngineError> for Problem {
                 .detail("this cannot be looked up right now; nothing is lost, look again in a moment"),
             EngineError::Stopped => Self::new(&kind::UNAVAILABLE).detail("this instance is stopping"),
             EngineError::NoSuchSale => Self::new(&kind::SALE_UNKNOWN),
+            EngineError::UnexpectedReply { .. } => Self::from_failure(&kind::INTERNAL, &error),
         }
     }
 }
@@ -472,6 +473,12 @@ mod tests {
           "type": "/problems/not_admitted"
         }
         "#);
+    }
+
+    #[test]
+    fn an_unexpected_reply_of_the_engine_is_an_internal_error_and_no_unknown_sale() {
+        let problem = Problem::from(engine::EngineError::UnexpectedReply { operation: "reserve" });
+        assert_eq!((problem.kind().status, problem.kind().code), (500, "internal"));
     }
 
     #[test]

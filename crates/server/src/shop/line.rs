@@ -3,11 +3,8 @@
 
 use super::Shop;
 use super::receipts::LineReceipt;
-use engine::{EngineError, SaleView};
-use sale::{
-    AdmissionMode, Availability, BuyerId, Command, CommandOutcome, LinePosition, Refusal, SaleId, SalePhase,
-    Ticket, Timestamp,
-};
+use engine::{Decision, EngineError, ExtendedAdmission, JoinedLine, SaleView};
+use sale::{Availability, BuyerId, LinePosition, Refusal, SaleId, SalePhase, Ticket, Timestamp};
 
 /// A buyer's place in a line.
 #[derive(Clone, Debug)]
@@ -31,34 +28,24 @@ pub struct JoinResult {
     pub fresh: bool,
 }
 
-/// The outer result is whether there is an answer, the inner one the answer.
-type QueueResult<T> = Result<Result<T, Refusal>, EngineError>;
-
 /// Joins a line. Whoever is in it already keeps the place and is told it: two tabs agree, and a lost reply can be asked for
 /// again.
 ///
 /// # Errors
 /// When the engine cannot answer; the buyer may have been given a place all the same, and joining again tells it.
-pub async fn join(shop: &Shop, sale: SaleId, buyer: BuyerId) -> QueueResult<JoinResult> {
+pub async fn join(shop: &Shop, sale: SaleId, buyer: BuyerId) -> Decision<JoinResult> {
     let now = shop.engine.now();
     let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
     if let Some(refusal) = refusal_for_all_joiners(&view, now) {
         shop.attempts.record_refusal(sale, Some(buyer), "join", refusal.code(), now);
         return Ok(Err(refusal));
     }
-    let answer = shop.engine.command(sale, Command::Join { buyer }).await?;
-    let (ticket, place, fresh) = match answer.outcome {
-        CommandOutcome::Joined { ticket, position } => (ticket, LinePosition::Waiting { position }, true),
-        CommandOutcome::Refused(Refusal::AlreadyInLine { ticket, place }) => (ticket, place, false),
-        CommandOutcome::Refused(refusal) => {
+    let (ticket, place, fresh) = match shop.engine.join(sale, buyer).await? {
+        Ok(JoinedLine { ticket, position }) => (ticket, LinePosition::Waiting { position }, true),
+        Err(Refusal::AlreadyInLine { ticket, place }) => (ticket, place, false),
+        Err(refusal) => {
             shop.attempts.record_refusal(sale, Some(buyer), "join", refusal.code(), now);
             return Ok(Err(refusal));
-        }
-        CommandOutcome::Done
-        | CommandOutcome::Left { .. }
-        | CommandOutcome::Extended { .. }
-        | CommandOutcome::Order { .. } => {
-            return Err(EngineError::NoSuchSale);
         }
     };
     Ok(Ok(JoinResult { status: queue_status(shop, &view, buyer, ticket, place, now), fresh }))
@@ -86,36 +73,21 @@ pub async fn find_position(
 ///
 /// # Errors
 /// When the engine cannot answer; asking again is safe.
-pub async fn extend(shop: &Shop, sale: SaleId, buyer: BuyerId) -> QueueResult<QueueStatus> {
+pub async fn extend(shop: &Shop, sale: SaleId, buyer: BuyerId) -> Decision<QueueStatus> {
     let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
-    let answer = shop.engine.command(sale, Command::Extend { buyer }).await?;
-    match answer.outcome {
-        CommandOutcome::Extended { ticket, until, .. } => {
-            let place = LinePosition::Admitted { until, extension_s: 0 };
-            Ok(Ok(queue_status(shop, &view, buyer, ticket, place, shop.engine.now())))
-        }
-        CommandOutcome::Refused(refusal) => Ok(Err(refusal)),
-        CommandOutcome::Done
-        | CommandOutcome::Joined { .. }
-        | CommandOutcome::Left { .. }
-        | CommandOutcome::Order { .. } => Err(EngineError::NoSuchSale),
-    }
+    let extended = shop.engine.extend(sale, buyer).await?;
+    Ok(extended.map(|ExtendedAdmission { ticket, until, .. }| {
+        let place = LinePosition::Admitted { until, extension_s: 0 };
+        queue_status(shop, &view, buyer, ticket, place, shop.engine.now())
+    }))
 }
 
 /// Leaves a line, or gives an admission back.
 ///
 /// # Errors
 /// When the engine cannot answer; leaving again is safe.
-pub async fn leave(shop: &Shop, sale: SaleId, buyer: BuyerId) -> QueueResult<Ticket> {
-    let answer = shop.engine.command(sale, Command::Leave { buyer }).await?;
-    match answer.outcome {
-        CommandOutcome::Left { ticket } => Ok(Ok(ticket)),
-        CommandOutcome::Refused(refusal) => Ok(Err(refusal)),
-        CommandOutcome::Done
-        | CommandOutcome::Joined { .. }
-        | CommandOutcome::Extended { .. }
-        | CommandOutcome::Order { .. } => Err(EngineError::NoSuchSale),
-    }
+pub async fn leave(shop: &Shop, sale: SaleId, buyer: BuyerId) -> Decision<Ticket> {
+    shop.engine.leave(sale, buyer).await
 }
 
 /// A refusal that holds for everyone who would join now, whether they have a place or not: told without the pipeline.
@@ -151,13 +123,11 @@ fn queue_status(
     }
 }
 
-/// Seconds until the turnstile can have served everyone up to this place: the time to the start, and then the pace.
-/// Buyers ahead who leave shorten it; a pause, or units that are all in carts, lengthen it.
+/// Seconds until the line reaches this place, as [`sale::Policy::estimated_wait_s`] estimates it; 0 for an admitted buyer.
 #[must_use]
 pub fn estimated_wait_s(view: &SaleView, place: LinePosition, now: Timestamp) -> u64 {
-    let LinePosition::Waiting { position } = place else { return 0 };
-    let AdmissionMode::Fifo { per_second, .. } = view.policy.admission else { return 0 };
-    let until_start_ms = view.policy.starts_at.ms_since(now).max(0).unsigned_abs();
-    // Whoever is among the first `per_second` is admitted within the first second.
-    until_start_ms.div_ceil(1000) + u64::from((position - 1) / per_second.max(1))
+    match place {
+        LinePosition::Waiting { position } => view.policy.estimated_wait_s(position, now),
+        LinePosition::Admitted { .. } => 0,
+    }
 }

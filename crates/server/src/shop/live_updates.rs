@@ -97,5 +97,6 @@ pub fn error_code(error: EngineError) -> &'static str {
         EngineError::NotRecorded => "not_recorded",
         EngineError::StateUnknown | EngineError::Stopped => "unavailable",
         EngineError::NoSuchSale => "sale_unknown",
+        EngineError::UnexpectedReply { .. } => "internal",
     }
 }

@@ -4,11 +4,8 @@
 use super::{Shop, ids};
 use crate::store::StoreError;
 use crate::store::orders::{self as rows, OrderRow, OrderRowFilter};
-use engine::EngineError;
-use sale::{
-    BuyerId, Command, CommandOutcome, Money, OrderId, OrderView, Refusal, ReleaseReason, RequestKey, SaleId,
-    Timestamp,
-};
+use engine::{Decision, EngineError};
+use sale::{BuyerId, Money, OrderId, OrderView, Refusal, ReleaseReason, RequestKey, SaleId, Timestamp};
 
 /// An order and what it costs.
 #[derive(Clone, Copy, Debug)]
@@ -57,14 +54,11 @@ pub struct ReservationRequest {
     pub key: Option<RequestKey>,
 }
 
-/// The outer result is whether there is an answer, the inner one the answer.
-type OrderResult<T> = Result<Result<T, Refusal>, EngineError>;
-
 /// Holds units, or sells them where the sale sells at once.
 ///
 /// # Errors
 /// When the engine cannot answer; the units may be held all the same, and the same request with the same key tells.
-pub async fn reserve(shop: &Shop, request: ReservationRequest) -> OrderResult<PricedOrder> {
+pub async fn reserve(shop: &Shop, request: ReservationRequest) -> Decision<PricedOrder> {
     let ReservationRequest { sale, buyer, quantity, key } = request;
     let now = shop.engine.now();
     let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
@@ -76,19 +70,12 @@ pub async fn reserve(shop: &Shop, request: ReservationRequest) -> OrderResult<Pr
         return Ok(Err(refusal));
     }
     let order = OrderId::with_sale_suffix(ids::new(now), sale);
-    let answer = shop.engine.command(sale, Command::Reserve { buyer, order, quantity, key }).await?;
-    match answer.outcome {
-        CommandOutcome::Order { order, .. } => {
-            Ok(Ok(PricedOrder { sale, view: order, unit_price: view.policy.unit_price }))
-        }
-        CommandOutcome::Refused(refusal) => {
+    match shop.engine.reserve(sale, buyer, order, quantity, key).await? {
+        Ok(decided) => Ok(Ok(PricedOrder { sale, view: decided.order, unit_price: view.policy.unit_price })),
+        Err(refusal) => {
             shop.attempts.record_refusal(sale, Some(buyer), "order", refusal.code(), now);
             Ok(Err(refusal))
         }
-        CommandOutcome::Done
-        | CommandOutcome::Joined { .. }
-        | CommandOutcome::Left { .. }
-        | CommandOutcome::Extended { .. } => Err(EngineError::NoSuchSale),
     }
 }
 
@@ -105,18 +92,10 @@ pub async fn find(shop: &Shop, buyer: BuyerId, order: OrderId) -> Result<Option<
 ///
 /// # Errors
 /// When the engine cannot answer; cancelling again is safe.
-pub async fn cancel(shop: &Shop, buyer: BuyerId, order: OrderId) -> OrderResult<PricedOrder> {
+pub async fn cancel(shop: &Shop, buyer: BuyerId, order: OrderId) -> Decision<PricedOrder> {
     let Some(found) = find(shop, buyer, order).await? else { return Ok(Err(Refusal::OrderUnknown)) };
-    let reason = ReleaseReason::Cancelled;
-    let answer = shop.engine.command(found.sale, Command::Release { buyer, order, reason }).await?;
-    match answer.outcome {
-        CommandOutcome::Order { order, .. } => Ok(Ok(PricedOrder { view: order, ..found })),
-        CommandOutcome::Refused(refusal) => Ok(Err(refusal)),
-        CommandOutcome::Done
-        | CommandOutcome::Joined { .. }
-        | CommandOutcome::Left { .. }
-        | CommandOutcome::Extended { .. } => Err(EngineError::NoSuchSale),
-    }
+    let released = shop.engine.release(found.sale, buyer, order, ReleaseReason::Cancelled).await?;
+    Ok(released.map(|decided| PricedOrder { view: decided.order, ..found }))
 }
 
 /// The order with the price that its sale promises.

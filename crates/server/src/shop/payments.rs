@@ -37,7 +37,7 @@ use crate::store::{Store, StoreError};
 use crate::telemetry::payments::PaymentMetrics;
 use engine::{Engine, EngineError};
 use in_flight::PaymentsInFlight;
-use sale::{BuyerId, Command, CommandOutcome, Money, OrderId, OrderStatus, Refusal, Timestamp};
+use sale::{BuyerId, Money, OrderId, OrderStatus, Timestamp};
 use settle::{SettleResult, log_store_failure};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
@@ -321,9 +321,11 @@ impl PaymentService {
         {
             return Ok(Err(PaymentRefusal::KeyReused));
         }
-        let command = Command::Confirm { buyer: order.view.buyer, order: order.view.id };
-        match self.send_command(&order, command).await? {
-            Ok(order) => Ok(Ok(PaidOrder { order, payment: None })),
+        let confirmed = self.engine.confirm(order.sale, order.view.buyer, order.view.id);
+        match with_engine_timeout(confirmed).await? {
+            Ok(decided) => {
+                Ok(Ok(PaidOrder { order: PricedOrder { view: decided.order, ..order }, payment: None }))
+            }
             Err(_) => Ok(Err(self.explain_refusal(order).await?)),
         }
     }
@@ -354,22 +356,6 @@ impl PaymentService {
         };
         let unit_price = self.engine.views().get(sale).map(|sale| sale.policy.unit_price);
         Ok(unit_price.map(|unit_price| PricedOrder { sale, view, unit_price }))
-    }
-
-    /// Asks the law about an order; its answer is durable.
-    async fn send_command(
-        &self,
-        order: &PricedOrder,
-        command: Command,
-    ) -> Result<Result<PricedOrder, Refusal>, EngineError> {
-        match with_engine_timeout(self.engine.command(order.sale, command)).await?.outcome {
-            CommandOutcome::Order { order: view, .. } => Ok(Ok(PricedOrder { view, ..*order })),
-            CommandOutcome::Refused(refusal) => Ok(Err(refusal)),
-            CommandOutcome::Done
-            | CommandOutcome::Joined { .. }
-            | CommandOutcome::Left { .. }
-            | CommandOutcome::Extended { .. } => Err(EngineError::NoSuchSale),
-        }
     }
 
     fn new_payment(&self, request: &PayRequest, order: &PricedOrder, amount: Money) -> PaymentRow {

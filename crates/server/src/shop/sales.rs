@@ -8,10 +8,7 @@ use super::{Shop, ids};
 use crate::store::products::{self, ProductId};
 use crate::store::sales::{self, NewSale};
 use engine::{EngineError, SaleView};
-use sale::{
-    AdmissionMode, Command, CommandOutcome, Event, EventSeq, Money, Policy, Refusal, SaleId, SalePhase,
-    Timestamp,
-};
+use sale::{AdmissionMode, Event, EventSeq, Money, Policy, Refusal, SaleId, SalePhase, Timestamp};
 use std::sync::Arc;
 
 /// What a new sale needs. The policy is one without [`Policy::problems`].
@@ -145,13 +142,11 @@ pub async fn create(shop: &Shop, draft: SaleDraft) -> CatalogueResult<ListedSale
     if !is_inserted {
         return Ok(Err(CatalogueRefusal::SlugTaken));
     }
-    let configure = Command::Configure { policy: Box::new(draft.policy) };
-    match shop.engine.command(id, configure).await {
-        Ok(answer) => {
-            if let CommandOutcome::Refused(refusal) = answer.outcome {
-                sales::remove_half_made(&shop.store, id).await?;
-                return Ok(Err(CatalogueRefusal::Law(refusal)));
-            }
+    match shop.engine.configure(id, draft.policy).await {
+        Ok(Ok(())) => {}
+        Ok(Err(refusal)) => {
+            sales::remove_half_made(&shop.store, id).await?;
+            return Ok(Err(CatalogueRefusal::Law(refusal)));
         }
         // Nothing was done: the row can go at once.
         Err(error @ (EngineError::Overloaded | EngineError::NoSuchSale)) => {
@@ -159,9 +154,12 @@ pub async fn create(shop: &Shop, draft: SaleDraft) -> CatalogueResult<ListedSale
             return Err(error.into());
         }
         // It may be in the ledger or not: the row stays half-made until that is known.
-        Err(error @ (EngineError::NotRecorded | EngineError::StateUnknown | EngineError::Stopped)) => {
-            return Err(error.into());
-        }
+        Err(
+            error @ (EngineError::NotRecorded
+            | EngineError::StateUnknown
+            | EngineError::Stopped
+            | EngineError::UnexpectedReply { .. }),
+        ) => return Err(error.into()),
     }
     sales::set_announced(&shop.store, id, now).await?;
     shop.catalogue.refresh(&shop.store).await?;
@@ -199,7 +197,7 @@ pub async fn edit(shop: &Shop, id: SaleId, edit: SaleEdit) -> CatalogueResult<Li
     if slug != listing.slug && !sales::is_slug_free(&shop.store, slug).await? {
         return Ok(Err(CatalogueRefusal::SlugTaken));
     }
-    if let Err(refusal) = send_command(shop, id, Command::Configure { policy: Box::new(policy) }).await? {
+    if let Err(refusal) = shop.engine.configure(id, policy).await? {
         return Ok(Err(CatalogueRefusal::Law(refusal)));
     }
     if slug != listing.slug || product.id != listing.product.id {
@@ -219,13 +217,13 @@ pub async fn apply_action(shop: &Shop, id: SaleId, action: SaleAction) -> Catalo
     if shop.catalogue.listing(id).is_none() {
         return Ok(Err(CatalogueRefusal::SaleUnknown));
     }
-    let command_of = match action {
-        SaleAction::Pause => Command::Pause,
-        SaleAction::Resume => Command::Resume,
-        SaleAction::Close => Command::Close,
-        SaleAction::Restock { quantity } => Command::Restock { quantity },
+    let decided = match action {
+        SaleAction::Pause => shop.engine.pause(id).await?,
+        SaleAction::Resume => shop.engine.resume(id).await?,
+        SaleAction::Close => shop.engine.close(id).await?,
+        SaleAction::Restock { quantity } => shop.engine.restock(id, quantity).await?,
     };
-    if let Err(refusal) = send_command(shop, id, command_of).await? {
+    if let Err(refusal) = decided {
         return Ok(Err(CatalogueRefusal::Law(refusal)));
     }
     Ok(find_or_refresh(shop, id).await.ok_or(CatalogueRefusal::SaleUnknown))
@@ -241,7 +239,7 @@ pub async fn delete(shop: &Shop, id: SaleId) -> CatalogueResult<DeleteResult> {
     if shop.catalogue.listing(id).is_none() {
         return Ok(Err(CatalogueRefusal::SaleUnknown));
     }
-    if let Err(refusal) = send_command(shop, id, Command::Close).await? {
+    if let Err(refusal) = shop.engine.close(id).await? {
         return Ok(Err(CatalogueRefusal::Law(refusal)));
     }
     if had_buyers(shop, id).await? {
@@ -419,21 +417,6 @@ async fn insert_with_free_slug(shop: &Shop, name: &str, new: NewSale<'_>) -> Res
     Ok(false)
 }
 
-async fn send_command(
-    shop: &Shop,
-    id: SaleId,
-    command: Command,
-) -> Result<Result<(), Refusal>, CatalogueError> {
-    match shop.engine.command(id, command).await?.outcome {
-        CommandOutcome::Refused(refusal) => Ok(Err(refusal)),
-        CommandOutcome::Done
-        | CommandOutcome::Joined { .. }
-        | CommandOutcome::Left { .. }
-        | CommandOutcome::Extended { .. }
-        | CommandOutcome::Order { .. } => Ok(Ok(())),
-    }
-}
-
 /// Whether a buyer may have acted on what the sale says of itself.
 fn has_opened(view: &SaleView, now: Timestamp) -> bool {
     let opens_at = view.policy.line_opens_at().unwrap_or(view.policy.starts_at);
@@ -490,7 +473,7 @@ impl SaleEdit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sale::SaleState;
+    use sale::{Command, SaleState};
 
     #[test]
     fn a_promise_changes_as_the_law_changes_it() {

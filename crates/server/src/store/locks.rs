@@ -69,7 +69,7 @@ fn name_key(name: &str) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use own_servers::postgres::PostgresServer;
+    use test_servers::postgres::PostgresServer;
 
     async fn two() -> (Store, Store) {
         let url = PostgresServer::shared().create_database();

@@ -276,8 +276,8 @@ fn like_pattern(part: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use own_servers::postgres::PostgresServer;
     use sqlx::{Executor, SqlSafeStr};
+    use test_servers::postgres::PostgresServer;
 
     async fn every_statement_is_understood(store: Store) {
         assert!(!store.is_current().await.unwrap());
@@ -322,7 +322,7 @@ mod tests {
         }
         let url = PostgresServer::shared().create_database();
         let store = Store::connect(&url).await.unwrap();
-        assert!(!format!("{store:?}").contains(own_servers::postgres::PASSWORD));
+        assert!(!format!("{store:?}").contains(test_servers::postgres::PASSWORD));
     }
 
     #[tokio::test]

@@ -3,8 +3,6 @@
 use crate::support::TestApp;
 use axum::http::HeaderMap;
 use futures::future::join_all;
-use own_servers::postgres::PostgresServer;
-use own_servers::redis::{RedisCluster, RedisServer};
 use reqwest::StatusCode;
 use sale::time::Timestamp;
 use serde_json::json;
@@ -14,6 +12,8 @@ use server::telemetry::metrics::Counter;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use test_servers::postgres::PostgresServer;
+use test_servers::redis::{RedisCluster, RedisServer};
 
 /// One comes back each quarter of an hour: none while a test runs.
 const HUNDRED: RateLimit = RateLimit { quota: 100, window_s: 86_400 };

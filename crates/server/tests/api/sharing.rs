@@ -3,7 +3,6 @@
 
 use crate::merchant::{Merchant, id, order};
 use crate::support::{HttpReply, PASSWORD, TestApp};
-use own_servers::postgres::PostgresServer;
 use reqwest::{Method, StatusCode};
 use sale::{SaleId, Timestamp};
 use serde_json::json;
@@ -25,6 +24,7 @@ use server::store::{Store, followers};
 use server::telemetry::followers::FollowerMetrics;
 use std::sync::Arc;
 use std::time::Duration;
+use test_servers::postgres::PostgresServer;
 
 /// Waits until something is so; what it is goes into the message.
 async fn wait_until(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> Duration {

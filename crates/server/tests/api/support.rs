@@ -3,7 +3,6 @@
 
 use engine::clock::{Clock, SystemClock};
 use futures::future::BoxFuture;
-use own_servers::postgres::PostgresServer;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use sale::time::Timestamp;
 use serde_json::{Value, json};
@@ -15,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
+use test_servers::postgres::PostgresServer;
 use tokio::runtime::Handle;
 
 pub const PASSWORD: &str = "correct horse battery";

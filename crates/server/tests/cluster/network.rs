@@ -2,7 +2,7 @@
 
 use crate::flood::{BuyerFlood, run_twice_during_sale};
 use crate::topology::{ClusterLayout, ClusterMember};
-use own_servers::proxy::TcpProxy;
+use test_servers::proxy::TcpProxy;
 
 fn to_postgres(member: &ClusterMember) -> &TcpProxy {
     &member.to_postgres

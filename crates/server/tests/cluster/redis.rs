@@ -3,8 +3,8 @@
 
 use crate::flood::{BuyerFlood, run_twice_during_sale};
 use crate::topology::{ClusterLayout, RunningCluster};
-use own_servers::proxy::TcpProxy;
-use own_servers::redis::RedisServer;
+use test_servers::proxy::TcpProxy;
+use test_servers::redis::RedisServer;
 
 /// What is decided while a replica hears nothing.
 const BEHIND: usize = 1_000;

@@ -2,7 +2,7 @@
 
 use crate::flood::{BuyerFlood, run_twice_during_sale};
 use crate::topology::ClusterLayout;
-use own_servers::proxy::TcpProxy;
+use test_servers::proxy::TcpProxy;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_instance_on_a_database_loses_nothing_when_it_is_killed_again_and_again() {

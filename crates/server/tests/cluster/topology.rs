@@ -8,10 +8,6 @@ use crate::real::retrying_client::RequestTally;
 use engine::clock::{Clock, SystemClock};
 use engine::record::LedgerReader;
 use engine::record::postgres::{PostgresAddress, PostgresReader};
-use own_servers::nginx::NginxServer;
-use own_servers::postgres::PostgresServer;
-use own_servers::proxy::TcpProxy;
-use own_servers::redis::RedisServer as Redis;
 use sale::{BuyerId, Event, OrderId, SaleId, Timestamp};
 use serde_json::{Value, json};
 use server::auth::tokens::{self, AccessTokens};
@@ -20,6 +16,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tempfile::TempDir;
+use test_servers::nginx::NginxServer;
+use test_servers::postgres::PostgresServer;
+use test_servers::proxy::TcpProxy;
+use test_servers::redis::RedisServer;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// The longest that a caller may wait for a "not now" while a part is away: two seconds are promised, and a machine that runs a whole
@@ -113,7 +113,7 @@ impl ClusterLayout {
         let database = postgres.create_database();
         let redis = self.redis.as_ref().map(|settings| {
             let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
-            Redis::start_with(&settings)
+            RedisServer::start_with(&settings)
         });
         let mut topology = RunningCluster {
             instances: Vec::new(),
@@ -157,7 +157,7 @@ pub struct RunningCluster {
     pub nginx: Option<NginxServer>,
     pub instances: Vec<ClusterMember>,
     pub workers: Vec<ClusterMember>,
-    pub redis: Option<Redis>,
+    pub redis: Option<RedisServer>,
     pub postgres: PostgresServer,
     pub database: String,
     folder: TempDir,
@@ -220,11 +220,11 @@ impl RunningCluster {
         self.instances.iter().map(|member| &member.process).collect()
     }
 
-    pub fn redis(&self) -> &Redis {
+    pub fn redis(&self) -> &RedisServer {
         self.redis.as_ref().expect("it has one")
     }
 
-    pub fn redis_mut(&mut self) -> &mut Redis {
+    pub fn redis_mut(&mut self) -> &mut RedisServer {
         self.redis.as_mut().expect("it has one")
     }
 

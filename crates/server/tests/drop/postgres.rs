@@ -3,11 +3,11 @@
 
 use crate::real::crowd::{BuyerCrowd, BuyerMix};
 use crate::real::instance::{EMAIL, PASSWORD as ADMIN_PASSWORD, ServerProcess, text, verify_with};
-use own_servers::postgres::{PASSWORD, PostgresServer};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::process::Command;
 use std::time::Duration;
+use test_servers::postgres::{PASSWORD, PostgresServer};
 
 const BUYERS: usize = 300;
 const UNITS: u32 = super::UNITS;

@@ -2,13 +2,13 @@
 //! of; it keeps off sales with real buyers; and it says in one sentence what it cannot do.
 
 use crate::real::instance::{EMAIL, PASSWORD, ServerProcess, closed_port};
-use own_servers::nginx::NginxServer;
-use own_servers::postgres::PostgresServer;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
+use test_servers::nginx::NginxServer;
+use test_servers::postgres::PostgresServer;
 
 /// A drop that is over in a few seconds, also in a debug build.
 const SMALL: &[(&str, &str)] = &[
@@ -250,7 +250,7 @@ async fn an_instance_is_judged_from_its_database() {
         assert_eq!(refused.code(), Some(2), "{}", refused.output_text());
         let said = refused.output_text();
         assert!(said.contains("--database: ") && said.contains(told), "{said}");
-        assert!(!said.contains(own_servers::postgres::PASSWORD), "{said}");
+        assert!(!said.contains(test_servers::postgres::PASSWORD), "{said}");
     }
 }
 

@@ -4,7 +4,6 @@ use engine::clock::ManualClock;
 use engine::pipeline::PipelineLimits;
 use engine::{Engine, RunningEngine};
 use futures::future::BoxFuture;
-use own_servers::postgres::PostgresServer;
 use sale::{
     AdmissionMode, BuyerId, Command, CommandOutcome, Money, OrderId, OrderStatus, Policy, ReleaseReason,
     SaleId, Timestamp,
@@ -28,6 +27,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use test_servers::postgres::PostgresServer;
 use tokio::sync::watch;
 use uuid::Uuid;
 

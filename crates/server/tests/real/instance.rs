@@ -1,8 +1,6 @@
 //! A real `doorbuster serve` in a folder of its own, that can be killed and started again on the same folder and port.
 
 use super::retrying_client::{RequestTally, RetryingClient};
-use own_servers::free_port;
-use own_servers::process::{FrozenProcesses, ProcessGuard};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use server::commands::instance::TOKEN_KEY_FILE;
@@ -11,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use test_servers::free_port;
+use test_servers::process::{FrozenProcesses, ProcessGuard};
 use tokio::sync::Semaphore;
 
 pub const EMAIL: &str = "admin@example.com";

@@ -1,42 +1,42 @@
-// The fields above a list: a search that waits until typing rests, and choices. What they hold comes from the address.
+// The fields above a list of records. Their values are in the address.
 
 import { type ReactNode, useEffect, useId, useRef, useState } from "react";
+import type { FilterBinding } from "../lib/useFilters";
 
-/** Typing rests after this. */
-const REST_MS = 300;
+/** A search starts when nothing was typed for this long. */
+const TYPING_PAUSE_MS = 300;
 
-interface SearchProps {
+interface FilterFieldProps {
+  filter: FilterBinding;
   label: string;
-  hint?: string;
-  value: string;
-  /** `isOngoing`: what was searched for a moment ago was only the beginning of this. */
-  onSearch: (text: string, isOngoing: boolean) => void;
 }
 
-export function SearchField({ label, hint, value, onSearch }: SearchProps) {
+export function SearchField({ filter, label, hint }: FilterFieldProps & { hint: string }) {
+  const { name, value, change } = filter;
   const id = useId();
   const [text, setText] = useState(value);
-  const sent = useRef(value);
-  const isOngoing = useRef(false);
+  const applied = useRef(value);
+  // Searches of one stretch of typing share one entry in the browser's history.
+  const isTyping = useRef(false);
   useEffect(() => {
-    // The address changed by itself, as by "back".
-    if (value === sent.current) return;
-    sent.current = value;
-    isOngoing.current = false;
+    // The address changed otherwise, such as by "back".
+    if (value === applied.current) return;
+    applied.current = value;
+    isTyping.current = false;
     setText(value);
   }, [value]);
   useEffect(() => {
-    const wanted = text.trim();
-    if (wanted === sent.current) return;
+    const trimmed = text.trim();
+    if (trimmed === applied.current) return;
     const timer = setTimeout(() => {
-      sent.current = wanted;
-      onSearch(wanted, isOngoing.current);
-      isOngoing.current = true;
-    }, REST_MS);
+      applied.current = trimmed;
+      change({ [name]: trimmed }, isTyping.current);
+      isTyping.current = true;
+    }, TYPING_PAUSE_MS);
     return () => clearTimeout(timer);
-  }, [text, onSearch]);
+  }, [text, name, change]);
   return (
-    <Labelled id={id} label={label} hint={hint} className="min-w-0 flex-[2_1_16rem]">
+    <LabelledField id={id} label={label} hint={hint} className="flex-[2_1_16rem]">
       <input
         id={id}
         type="search"
@@ -47,29 +47,32 @@ export function SearchField({ label, hint, value, onSearch }: SearchProps) {
         autoCapitalize="none"
         spellCheck={false}
         value={text}
-        aria-describedby={hint && `${id}-hint`}
+        aria-describedby={`${id}-hint`}
         onChange={(event) => setText(event.target.value)}
         onBlur={() => {
-          isOngoing.current = false;
+          isTyping.current = false;
         }}
       />
-    </Labelled>
+    </LabelledField>
   );
 }
 
-interface ChoiceProps {
-  label: string;
-  value: string;
+interface SelectProps extends FilterFieldProps {
   options: { value: string; text: string }[];
-  onChoose: (value: string) => void;
 }
 
-export function ChoiceField({ label, value, options, onChoose }: ChoiceProps) {
+export function SelectField({ filter, label, options }: SelectProps) {
+  const { name, value, change } = filter;
   const id = useId();
   const isKnown = options.some((option) => option.value === value);
   return (
-    <Labelled id={id} label={label} className="min-w-0 flex-[1_1_10rem]">
-      <select id={id} className="field" value={value} onChange={(event) => onChoose(event.target.value)}>
+    <LabelledField id={id} label={label} className="flex-[1_1_10rem]">
+      <select
+        id={id}
+        className="field"
+        value={value}
+        onChange={(event) => change({ [name]: event.target.value })}
+      >
         {!isKnown && <option value={value}>{value}</option>}
         {options.map((option) => (
           <option key={option.value} value={option.value}>
@@ -77,43 +80,38 @@ export function ChoiceField({ label, value, options, onChoose }: ChoiceProps) {
           </option>
         ))}
       </select>
-    </Labelled>
+    </LabelledField>
   );
 }
 
-interface DayProps {
-  label: string;
-  value: string;
-  onChoose: (day: string) => void;
-}
-
-export function DayField({ label, value, onChoose }: DayProps) {
+export function DateField({ filter, label }: FilterFieldProps) {
+  const { name, value, change } = filter;
   const id = useId();
   return (
-    <Labelled id={id} label={label} className="min-w-0 flex-[1_1_9rem]">
+    <LabelledField id={id} label={label} className="flex-[1_1_9rem]">
       <input
         id={id}
         type="date"
         className="field"
         value={value}
         max="9998-12-31"
-        onChange={(event) => onChoose(event.target.value)}
+        onChange={(event) => change({ [name]: event.target.value })}
       />
-    </Labelled>
+    </LabelledField>
   );
 }
 
 interface LabelledProps {
   id: string;
   label: string;
-  hint?: string | undefined;
+  hint?: string;
   className: string;
   children: ReactNode;
 }
 
-function Labelled({ id, label, hint, className, children }: LabelledProps) {
+function LabelledField({ id, label, hint, className, children }: LabelledProps) {
   return (
-    <div className={`grid content-start gap-1 ${className}`}>
+    <div className={`grid min-w-0 content-start gap-1 ${className}`}>
       <label htmlFor={id} className="text-sm font-semibold">
         {label}
       </label>

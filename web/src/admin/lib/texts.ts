@@ -1,15 +1,15 @@
-// The merchant's texts. They are apart from the shop's, so that no buyer waits for them.
+// The texts of the admin pages, which buyers do not load.
 
-import { Catalogue } from "../../lib/i18n";
+import { TextCatalogue } from "../../lib/i18n";
 import en from "../texts/en";
 
-export type AdminKey = keyof typeof en;
+export type AdminTextKey = keyof typeof en;
 
-const texts = new Catalogue<AdminKey>(en, {
+const texts = new TextCatalogue<AdminTextKey>(en, {
   de: () => import("../texts/de"),
   ar: () => import("../texts/ar"),
 });
 
 export const { t } = texts;
-/** When the texts are there in the language that the page is in. Without its file it is English. */
+/** Resolves when the texts of the current language are loaded; if that fails, they are English. */
 export const ready: Promise<void> = texts.load().catch(() => {});

@@ -1,59 +1,32 @@
-// Signing in, with an e-mail address or a name.
+// Signs in with an e-mail address or a username.
 
-import { Link, useLocation, useSearch } from "wouter";
-import { ask, client } from "../../lib/api";
-import { wayBack } from "../../lib/back";
-import { useDeed } from "../../lib/deed";
-import { t } from "../../lib/i18n";
-import { signIn } from "../../lib/session";
-import { useTitle } from "../../lib/title";
-import { Field, Form } from "./Form";
+import { client, unwrapReply } from "../../lib/api";
+import { AccountForm } from "./AccountForm";
 
 export function SignInPage() {
-  useTitle(t("nav.sign_in"));
-  const search = useSearch();
-  const [, go] = useLocation();
-  const send = useDeed({
-    mutationFn: ({ name = "", password = "" }: Record<string, string>) => {
-      const who = name.includes("@") ? { email: name.trim() } : { username: name.trim() };
-      return ask(client.POST("/api/v1/auth/login", { body: { ...who, password } }));
-    },
-    onSuccess: (reply) => {
-      signIn(reply);
-      go(wayBack(search), { replace: true });
-    },
-  });
   return (
-    <>
-      <Form
-        title="nav.sign_in"
-        submit="nav.sign_in"
-        isPending={send.isPending}
-        error={send.error}
-        onSubmit={send.press}
-      >
-        <Field
-          name="name"
-          label="account.name"
-          wrong="account.name_wrong"
-          autoComplete="username"
-          error={send.error}
-        />
-        <Field
-          name="password"
-          label="account.password"
-          wrong="account.password_wrong"
-          type="password"
-          autoComplete="current-password"
-          error={send.error}
-        />
-      </Form>
-      <p className="mx-auto max-w-md pt-6">
-        {t("account.new")}{" "}
-        <Link href={`/register${search === "" ? "" : `?${search}`}`} className="text-link font-semibold">
-          {t("account.register")}
-        </Link>
-      </p>
-    </>
+    <AccountForm
+      title="nav.sign_in"
+      fields={[
+        {
+          name: "name",
+          label: "account.name",
+          invalid: "account.name_wrong",
+          autoComplete: "username",
+        },
+        {
+          name: "password",
+          label: "account.password",
+          invalid: "account.password_wrong",
+          type: "password",
+          autoComplete: "current-password",
+        },
+      ]}
+      send={({ name = "", password = "" }) => {
+        const account = name.includes("@") ? { email: name.trim() } : { username: name.trim() };
+        return unwrapReply(client.POST("/api/v1/auth/login", { body: { ...account, password } }));
+      }}
+      other={{ question: "account.new", path: "/register", label: "account.register" }}
+    />
   );
 }

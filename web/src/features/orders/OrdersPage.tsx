@@ -1,27 +1,28 @@
 // The buyer's own orders, newest first.
 
 import { Link } from "wouter";
-import { More } from "../../components/More";
-import { Unloaded } from "../../components/Notice";
-import { SignInFirst } from "../../components/SignInFirst";
+import { LoadMore } from "../../components/LoadMore";
+import { LoadError } from "../../components/Notices";
+import { SignInPrompt } from "../../components/SignInPrompt";
 import type { Order } from "../../lib/api";
-import { language, t } from "../../lib/i18n";
-import { useLive } from "../../lib/live/live";
+import { locale, t } from "../../lib/i18n";
+import { useLiveUpdates } from "../../lib/live/useLiveUpdates";
 import { formatMoney } from "../../lib/money";
-import { useOrderPages, useSale } from "../../lib/queries";
-import { session } from "../../lib/session";
-import { useStore } from "../../lib/store";
-import { formatShort } from "../../lib/time";
-import { useTitle } from "../../lib/title";
+import { useUser } from "../../lib/session";
+import { formatDateTime } from "../../lib/time";
+import { useSale } from "../../lib/useSale";
+import { useTitle } from "../../lib/useTitle";
+import { useOrderPages } from "./queries";
 
 export function OrdersPage() {
   useTitle(t("nav.orders"));
-  useLive();
-  const who = useStore(session);
-  const { data, error, isPending, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useOrderPages();
-  if (who.status !== "in") return <SignInFirst />;
+  useLiveUpdates();
+  const user = useUser();
+  const query = useOrderPages();
+  const { data, error, isPending, refetch } = query;
+  if (user === null) return <SignInPrompt />;
   if (isPending) return <div className="skeleton h-64" aria-busy="true" />;
-  if (data === undefined) return <Unloaded error={error} onRetry={() => void refetch()} />;
+  if (data === undefined) return <LoadError error={error} onRetry={refetch} />;
   const orders = data.pages.flatMap((page) => page.items);
   return (
     <div className="mx-auto max-w-3xl">
@@ -36,19 +37,17 @@ export function OrdersPage() {
       )}
       <ul className="divide-y divide-line border-line empty:border-0 [&:not(:empty)]:border-y">
         {orders.map((order) => (
-          <Row key={order.id} order={order} />
+          <OrderRow key={order.id} order={order} />
         ))}
       </ul>
-      {hasNextPage && (
-        <More text={t("list.more")} isLoading={isFetchingNextPage} onMore={() => void fetchNextPage()} />
-      )}
+      <LoadMore query={query} text={t("list.more")} />
     </div>
   );
 }
 
-function Row({ order }: { order: Order }) {
+function OrderRow({ order }: { order: Order }) {
   const { data: sale } = useSale(order.flashSaleId, true);
-  const isAlive = order.status === "pending" || order.status === "confirmed";
+  const isOpen = order.status === "pending" || order.status === "confirmed";
   return (
     <li className="relative flex flex-wrap items-baseline justify-between gap-x-6 gap-y-1 py-5">
       <div className="grid gap-1">
@@ -57,11 +56,11 @@ function Row({ order }: { order: Order }) {
             {sale?.product.name ?? t("orders.one")}
           </Link>
         </h2>
-        <p className="text-sm text-soft">{formatShort(order.createdAt, language())}</p>
+        <p className="text-sm text-soft">{formatDateTime(order.createdAt, locale())}</p>
       </div>
       <div className="grid gap-1 text-end">
-        <p className="figure text-xl">{formatMoney(order.total, language())}</p>
-        <p className={`text-sm font-semibold ${isAlive ? "text-good" : "text-soft"}`}>
+        <p className="figure text-xl">{formatMoney(order.total, locale())}</p>
+        <p className={`text-sm font-semibold ${isOpen ? "text-good" : "text-soft"}`}>
           {t(`order.status.${order.status}`)}
         </p>
       </div>

@@ -1,86 +1,95 @@
-// The page of one sale: what is sold on one side, the buyer's ticket on the other.
+// The page of one sale: the product on one side, the buyer's panel on the other.
 
 import { useQueryClient } from "@tanstack/react-query";
 import { useCallback, useEffect, useState } from "react";
-import { Unloaded } from "../../components/Notice";
-import { Plate } from "../../components/Plate";
+import { LoadError } from "../../components/Notices";
 import { Price } from "../../components/Price";
+import { ProductImage } from "../../components/ProductImage";
 import type { Sale } from "../../lib/api";
-import { allowChime } from "../../lib/chime";
-import { language, t } from "../../lib/i18n";
-import { useIsLive, useLive } from "../../lib/live/live";
-import { useAt, useServerNow } from "../../lib/moment";
-import { keys, useOwnOrders, usePlace, useSale } from "../../lib/queries";
-import { stageOf } from "../../lib/stage";
-import { formatMoment, roughlyIn } from "../../lib/time";
-import { Ticket } from "./Ticket";
+import { unlockChime } from "../../lib/chime";
+import { locale, t } from "../../lib/i18n";
+import { useIsLive } from "../../lib/live/liveState";
+import { useLiveUpdates } from "../../lib/live/useLiveUpdates";
+import { queryKeys } from "../../lib/queryKeys";
+import { formatFullDateTime, formatRoughDuration } from "../../lib/time";
+import { useSale } from "../../lib/useSale";
+import { useCallAt, useServerNow } from "../../lib/useServerTime";
+import { BuyerPanel } from "./BuyerPanel";
+import { getBuyerStage } from "./buyerStage";
+import { useNewestOrders, usePlace } from "./queries";
 
 export function SalePage({ slug }: { slug: string }) {
   const now = useServerNow();
   const { data: sale, error, refetch } = useSale(slug);
   const place = usePlace(sale);
-  const orders = useOwnOrders();
+  const orders = useNewestOrders();
 
-  useLive(sale?.id);
-  const stage = sale && stageOf(sale, place.data ?? null, orders.data?.items ?? [], now);
+  useLiveUpdates(sale?.id);
+  const stage = sale && getBuyerStage(sale, place.data ?? null, orders.data?.items ?? [], now);
 
-  const look = useCallback(() => void refetch(), [refetch]);
-  const graceMs = useGrace();
-  useAt(sale?.status === "upcoming" ? Date.parse(sale.startsAt) : null, look, graceMs);
-  useAt(sale?.status === "active" ? Date.parse(sale.endsAt) : null, look, graceMs);
-  useOwnEnd(stage?.kind === "held" || stage?.kind === "admitted" ? stage.untilMs : null);
-  useChimeAllowed();
+  const reload = useCallback(() => void refetch(), [refetch]);
+  const graceMs = useGraceMs();
+  useCallAt(sale?.status === "upcoming" ? Date.parse(sale.startsAt) : null, reload, graceMs);
+  useCallAt(sale?.status === "active" ? Date.parse(sale.endsAt) : null, reload, graceMs);
+  useReloadOwnAt(stage?.kind === "held" || stage?.kind === "admitted" ? stage.untilMs : null);
+  useUnlockChime();
 
   if (sale === undefined || stage === undefined) {
-    return error === null ? <Loading /> : <Unloaded error={error} onRetry={look} />;
+    return error === null ? <SaleSkeleton /> : <LoadError error={error} onRetry={refetch} />;
   }
-  const isKnown = !(place.isLoading || orders.isLoading);
+  const isLoaded = !(place.isLoading || orders.isLoading);
   return (
     <article className="grid gap-8 lg:grid-cols-[1.1fr_1fr] lg:gap-14">
       <div className="min-w-0 lg:order-2">
         <div className="lg:sticky lg:top-6">
-          <Ticket sale={sale} stage={stage} now={now} isKnown={isKnown} error={place.error ?? orders.error} />
+          <BuyerPanel
+            sale={sale}
+            stage={stage}
+            now={now}
+            isLoaded={isLoaded}
+            error={place.error ?? orders.error}
+          />
         </div>
       </div>
       <div className="min-w-0">
-        <Plate product={sale.product} />
+        <ProductImage product={sale.product} />
         {sale.product.category && <p className="pt-6 text-sm text-soft">{sale.product.category}</p>}
         <h1 className="pt-1 pb-4 text-4xl">{sale.product.name}</h1>
         <Price sale={sale} />
         <p className="max-w-prose py-6 text-lg whitespace-pre-line [overflow-wrap:anywhere]">
           <bdi>{sale.product.description}</bdi>
         </p>
-        <Facts sale={sale} />
+        <SaleFacts sale={sale} />
       </div>
     </article>
   );
 }
 
-/** Start and end are told at once where news come by themselves: then not all who watch ask in the same moment as well. */
-function useGrace(): number | undefined {
-  const [spreadMs] = useState(() => 1_000 + 3_000 * Math.random());
-  return useIsLive() ? spreadMs : undefined;
+/** A live page gets start and end over the socket; it polls 1 to 4 s later, so that not all pages poll at that moment. */
+function useGraceMs(): number | undefined {
+  const [delayMs] = useState(() => 1_000 + 3_000 * Math.random());
+  return useIsLive() ? delayMs : undefined;
 }
 
-/** When the buyer's own time runs out, what is theirs is asked for. */
-function useOwnEnd(untilMs: number | null): void {
+/** Fetches the buyer's place and orders when a hold or a turn runs out. */
+function useReloadOwnAt(untilMs: number | null): void {
   const queries = useQueryClient();
-  const look = useCallback(() => void queries.invalidateQueries({ queryKey: keys.own }), [queries]);
-  useAt(untilMs, look);
+  const reload = useCallback(() => void queries.invalidateQueries({ queryKey: queryKeys.own }), [queries]);
+  useCallAt(untilMs, reload);
 }
 
-/** Browsers allow a sound once the page has been touched, wherever: also after a reload in the line. */
-function useChimeAllowed(): void {
+/** A browser allows sound after any touch of the page. This unlocks it also after a reload. */
+function useUnlockChime(): void {
   useEffect(() => {
-    const touches = ["pointerdown", "keydown"] as const;
-    for (const touch of touches) document.addEventListener(touch, allowChime, { once: true });
+    const events = ["pointerdown", "keydown"] as const;
+    for (const event of events) document.addEventListener(event, unlockChime, { once: true });
     return () => {
-      for (const touch of touches) document.removeEventListener(touch, allowChime);
+      for (const event of events) document.removeEventListener(event, unlockChime);
     };
   }, []);
 }
 
-function Facts({ sale }: { sale: Sale }) {
+function SaleFacts({ sale }: { sale: Sale }) {
   const { admission } = sale;
   return (
     <section className="border-t border-line pt-5">
@@ -90,20 +99,20 @@ function Facts({ sale }: { sale: Sale }) {
         <li>{t("facts.limit", { count: sale.limitPerBuyer })}</li>
         <li>
           {admission.type === "fifo"
-            ? t("facts.fifo", { time: roughlyIn(admission.checkoutSeconds, language()) })
+            ? t("facts.fifo", { time: formatRoughDuration(admission.checkoutSeconds, locale()) })
             : t("facts.open")}
         </li>
         {admission.type === "fifo" && admission.extensionSeconds !== undefined && (
-          <li>{t("facts.more", { time: roughlyIn(admission.extensionSeconds, language()) })}</li>
+          <li>{t("facts.more", { time: formatRoughDuration(admission.extensionSeconds, locale()) })}</li>
         )}
-        <li>{t("facts.from", { date: formatMoment(sale.startsAt, language()) })}</li>
-        <li>{t("facts.until", { date: formatMoment(sale.endsAt, language()) })}</li>
+        <li>{t("facts.from", { date: formatFullDateTime(sale.startsAt, locale()) })}</li>
+        <li>{t("facts.until", { date: formatFullDateTime(sale.endsAt, locale()) })}</li>
       </ul>
     </section>
   );
 }
 
-function Loading() {
+function SaleSkeleton() {
   return (
     <div aria-busy="true" className="grid gap-8 lg:grid-cols-2">
       <p className="sr-only">{t("loading")}</p>

@@ -1,207 +1,207 @@
-// The socket of this tab: when it connects, as whom, and when it tries again. It shows nothing and decides nothing: what it hears
-// goes to the patches, how it is goes to `live`.
+// The socket of this tab: when it connects, for which user, and when it reconnects. It passes messages to the cache patcher and its
+// own state to `liveState`.
 
 import { io, type Socket } from "socket.io-client";
-import { SessionOver } from "../problem";
-import { queryClient } from "../queries";
-import { accessToken, renew, session } from "../session";
-import { live } from "./live";
-import { Patches } from "./patch";
-import type { Heard, Said } from "./words";
+import { SessionEndedError } from "../errors";
+import { queryClient } from "../queryCache";
+import { accessToken, renewToken, session } from "../session";
+import { CachePatcher } from "./cachePatcher";
+import { liveState } from "./liveState";
+import type { ClientEvents, ServerEvents } from "./messages";
 
-/** A connection that has lasted so long is relied on. One that is cut every two seconds never is, and the pages keep asking. */
+/** After this time a connection counts as steady. One that breaks every two seconds never does, and the pages keep polling. */
 const STEADY_MS = 5_000;
-/** How often everything is asked for although it is told: a connection can be dead for a while before anyone notices. */
-const SAFETY_MS = 45_000;
-/** Tries after a cut, each later than the one before. All are spread, or a restart would bring everyone back at once. */
+/** How often a steady tab fetches everything anyway: a dead connection can stay unnoticed for a while. */
+const REFETCH_MS = 45_000;
+/** The backoff after a cut, with jitter: without it, a restart would bring all tabs back at once. */
 const RETRY_MS = 1_000;
-const RETRY_MAX_MS = 20_000;
-/** After a no: the server has too much to do, or no place. */
+const RETRY_MS_MAX = 20_000;
+/** The delays after the server has refused the connection, because it is overloaded or because the limit of sockets is reached. */
 const BUSY_MS = 15_000;
 const FULL_MS = 60_000;
-/** The server lets a socket watch 32 sales, and none can be given back but with the socket. */
+/** The server lets a socket watch 32 sales. A socket cannot stop watching one; only a new socket can. */
 const WATCHED_MAX = 30;
 
-export function open(): Wire {
-  return new Wire();
+export function createSocket(): LiveSocket {
+  return new LiveSocket();
 }
 
-class Wire {
-  readonly #patches = new Patches(queryClient);
-  readonly #socket: Socket<Heard, Said>;
+class LiveSocket {
+  readonly #patcher = new CachePatcher(queryClient);
+  readonly #socket: Socket<ServerEvents, ClientEvents>;
   #wanted: readonly string[] | null = null;
   readonly #watched = new Set<string>();
   #token: string | null = null;
   #hasRenewed = false;
-  #isOver = false;
-  #who = who();
-  #steady: ReturnType<typeof setTimeout> | undefined;
-  #safety: ReturnType<typeof setTimeout> | undefined;
-  #again: ReturnType<typeof setTimeout> | undefined;
+  #isSessionOver = false;
+  #userId = signedInUserId();
+  #steadyTimer: ReturnType<typeof setTimeout> | undefined;
+  #refetchTimer: ReturnType<typeof setTimeout> | undefined;
+  #reconnectTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor() {
     this.#socket = io({
       autoConnect: false,
-      // Where a proxy lets no WebSocket through, the pages ask by themselves, which is no worse than long polling.
+      // Behind a proxy that blocks WebSockets the pages poll, which costs no more than long polling.
       transports: ["websocket"],
-      auth: (send) => void this.#introduce(send),
+      auth: (send) => void this.#authenticate(send),
       reconnectionDelay: RETRY_MS,
-      reconnectionDelayMax: RETRY_MAX_MS,
+      reconnectionDelayMax: RETRY_MS_MAX,
       randomizationFactor: 0.5,
     });
-    this.#listen();
+    this.#addListeners();
     session.subscribe(() => {
-      if (this.#who === who()) return;
-      this.#who = who();
+      if (this.#userId === signedInUserId()) return;
+      this.#userId = signedInUserId();
       this.#hasRenewed = false;
-      this.#startAnew();
+      this.#reconnect();
     });
   }
 
-  /** Connects, and watches these sales; `null` when no page wants anything any more. */
-  want(sales: readonly string[] | null): void {
+  /** Connects and watches these sales; `null` disconnects. */
+  watchSales(sales: readonly string[] | null): void {
     this.#wanted = sales;
     if (sales === null) {
-      this.#forgetAgain();
+      this.#cancelReconnect();
       this.#socket.disconnect();
-      live.set("off");
+      liveState.set("off");
     } else if (this.#socket.connected) {
-      this.#watch();
+      this.#watchMissing();
     } else {
-      if (live.get() === "off") live.set("joining");
-      // Unless it is on its way, or was asked to come later.
-      if (!this.#socket.active && this.#again === undefined) this.#socket.connect();
+      if (liveState.get() === "off") liveState.set("joining");
+      // Unless it is connecting, or will connect later.
+      if (!this.#socket.active && this.#reconnectTimer === undefined) this.#socket.connect();
     }
   }
 
-  #listen(): void {
-    this.#socket.on("inventory:update", (word) => this.#patches.inventory(word));
-    this.#socket.on("sale:status-change", (word) => this.#patches.status(word));
-    this.#socket.on("queue:position-update", (word) => this.#patches.place(word));
-    this.#socket.on("order:update", (word) => this.#patches.order(word));
+  #addListeners(): void {
+    this.#socket.on("inventory:update", (message) => this.#patcher.applyInventory(message));
+    this.#socket.on("sale:status-change", (message) => this.#patcher.applySaleStatus(message));
+    this.#socket.on("queue:position-update", (message) => this.#patcher.applyPlace(message));
+    this.#socket.on("order:update", (message) => this.#patcher.applyOrder(message));
     this.#socket.on("session:over", () => {
-      this.#isOver = true;
+      this.#isSessionOver = true;
     });
     this.#socket.on("server:restart", ({ retryAfterMs }) => this.#socket.io.reconnectionDelay(retryAfterMs));
-    this.#socket.on("connect", () => this.#came());
-    this.#socket.on("disconnect", (reason) => this.#left(reason));
-    this.#socket.on("connect_error", (error) => this.#refused(error));
+    this.#socket.on("connect", () => this.#onConnect());
+    this.#socket.on("disconnect", (reason) => this.#onDisconnect(reason));
+    this.#socket.on("connect_error", (error) => this.#onConnectError(error));
   }
 
-  async #introduce(send: (auth: object) => void): Promise<void> {
+  async #authenticate(send: (auth: object) => void): Promise<void> {
     try {
       this.#token = await accessToken();
     } catch (error) {
-      // As nobody one would hear of nothing that is one's own: rather later than that.
-      if (!(error instanceof SessionOver)) return this.#later(BUSY_MS);
+      // A socket without a session gets no updates of orders and places, so it is better to connect later.
+      if (!(error instanceof SessionEndedError)) return this.#connectLater(BUSY_MS);
       this.#token = null;
     }
     send(this.#token === null ? {} : { token: this.#token });
   }
 
-  #came(): void {
+  #onConnect(): void {
     this.#hasRenewed = false;
-    this.#isOver = false;
+    this.#isSessionOver = false;
     this.#socket.io.reconnectionDelay(RETRY_MS);
-    if (live.get() === "full") live.set("joining");
+    if (liveState.get() === "full") liveState.set("joining");
     this.#watched.clear();
-    this.#watch();
-    this.#steady = setTimeout(() => {
-      live.set("steady");
-      // Whatever happened between the last asking and the first word.
-      this.#askAll();
+    this.#watchMissing();
+    this.#steadyTimer = setTimeout(() => {
+      liveState.set("steady");
+      // Something may have changed between the last poll and the first message.
+      this.#refetchAll();
     }, STEADY_MS);
   }
 
-  #left(reason: Socket.DisconnectReason): void {
-    clearTimeout(this.#steady);
-    clearTimeout(this.#safety);
+  #onDisconnect(reason: Socket.DisconnectReason): void {
+    clearTimeout(this.#steadyTimer);
+    clearTimeout(this.#refetchTimer);
     if (this.#wanted === null) return;
-    live.set("joining");
-    if (this.#isOver) void this.#renew();
-    // After this the client does not try again by itself.
-    else if (reason === "io server disconnect") this.#later(this.#socket.io.reconnectionDelay());
+    liveState.set("joining");
+    if (this.#isSessionOver) void this.#renewAndReconnect();
+    // After this reason socket.io does not reconnect by itself.
+    else if (reason === "io server disconnect") this.#connectLater(this.#socket.io.reconnectionDelay());
   }
 
-  #refused(error: Error & { data?: { code?: string } }): void {
-    // Not reached: the client tries again by itself.
+  #onConnectError(error: Error & { data?: { code?: string } }): void {
+    // The server was not reached: socket.io reconnects by itself.
     if (this.#socket.active) {
-      if (live.get() === "full") live.set("joining");
+      if (liveState.get() === "full") liveState.set("joining");
       return;
     }
     const code = error.data?.code ?? error.message.split(":")[0];
     if (code === "unauthorized") {
-      void this.#renew();
+      void this.#renewAndReconnect();
     } else if (code === "too_many_sockets" || code === "too_many_tabs") {
-      live.set("full");
-      this.#later(FULL_MS);
+      liveState.set("full");
+      this.#connectLater(FULL_MS);
     } else {
-      this.#later(BUSY_MS);
+      this.#connectLater(BUSY_MS);
     }
   }
 
-  /** Comes back with a token that is good; asked for once, because a server that refuses a new one will refuse the next. */
-  async #renew(): Promise<void> {
-    if (this.#hasRenewed) return this.#later(FULL_MS);
+  /** Renews the token and reconnects. It renews once only: a server that refuses a new token will refuse the next one too. */
+  async #renewAndReconnect(): Promise<void> {
+    if (this.#hasRenewed) return this.#connectLater(FULL_MS);
     this.#hasRenewed = true;
     try {
-      if (this.#token !== null) await renew(this.#token);
-      this.#later(RETRY_MS);
+      if (this.#token !== null) await renewToken(this.#token);
+      this.#connectLater(RETRY_MS);
     } catch (error) {
-      // The end of the session starts it anew by itself.
-      if (!(error instanceof SessionOver)) this.#later(BUSY_MS);
+      // When the session ends, the subscription in the constructor reconnects.
+      if (!(error instanceof SessionEndedError)) this.#connectLater(BUSY_MS);
     }
   }
 
-  #watch(): void {
+  #watchMissing(): void {
     const missing = (this.#wanted ?? []).filter((sale) => !this.#watched.has(sale));
     if (this.#watched.size > 0 && this.#watched.size + missing.length > WATCHED_MAX) {
-      this.#startAnew();
+      this.#reconnect();
       return;
     }
     for (const flashSaleId of missing.slice(0, WATCHED_MAX)) {
       this.#watched.add(flashSaleId);
-      this.#socket.emit("inventory:watch", { flashSaleId }, (answer) => {
-        if (!("code" in answer)) return this.#patches.inventory(answer);
+      this.#socket.emit("inventory:watch", { flashSaleId }, (reply) => {
+        if (!("code" in reply)) return this.#patcher.applyInventory(reply);
         this.#watched.delete(flashSaleId);
-        setTimeout(() => this.#socket.connected && this.#watch(), BUSY_MS);
+        setTimeout(() => this.#socket.connected && this.#watchMissing(), BUSY_MS);
       });
     }
   }
 
-  #askAll(): void {
-    void this.#patches.askAll();
-    this.#safety = setTimeout(() => this.#askAll(), around(SAFETY_MS));
+  #refetchAll(): void {
+    void this.#patcher.refetchAll();
+    this.#refetchTimer = setTimeout(() => this.#refetchAll(), randomize(REFETCH_MS));
   }
 
-  #startAnew(): void {
+  #reconnect(): void {
     this.#socket.disconnect();
     if (this.#wanted === null) return;
-    live.set("joining");
-    this.#forgetAgain();
+    liveState.set("joining");
+    this.#cancelReconnect();
     this.#socket.connect();
   }
 
-  #later(ms: number): void {
+  #connectLater(ms: number): void {
     this.#socket.disconnect();
-    this.#forgetAgain();
-    this.#again = setTimeout(() => {
-      this.#again = undefined;
+    this.#cancelReconnect();
+    this.#reconnectTimer = setTimeout(() => {
+      this.#reconnectTimer = undefined;
       this.#socket.connect();
-    }, around(ms));
+    }, randomize(ms));
   }
 
-  #forgetAgain(): void {
-    clearTimeout(this.#again);
-    this.#again = undefined;
+  #cancelReconnect(): void {
+    clearTimeout(this.#reconnectTimer);
+    this.#reconnectTimer = undefined;
   }
 }
 
-function who(): string {
+function signedInUserId(): string {
   const now = session.get();
   return now.status === "in" ? now.user.id : "";
 }
 
-function around(ms: number): number {
+function randomize(ms: number): number {
   return ms * (0.7 + 0.6 * Math.random());
 }

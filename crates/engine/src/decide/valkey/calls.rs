@@ -118,7 +118,7 @@ impl ValkeyLibrary {
             let mut again = Vec::new();
             for (index, result) in results {
                 match result {
-                    Ok(value) => said[index] = Some(decode_result(&value)),
+                    Ok(value) => said[index] = Some(decode_result(&value, batches[index].requests.len())),
                     Err(error) => {
                         let may_again = self.nodes.handle_error(&main_key(batches[index].sale), &error);
                         if may_again && tries < ATTEMPTS_MAX {
@@ -269,11 +269,17 @@ fn encode_call(batch: &LibraryCall<'_>) -> (String, Cmd) {
     (main_key(batch.sale), command)
 }
 
-fn decode_result(value: &Value) -> Result<CallResult, ValkeyError> {
+fn decode_result(value: &Value, requests_len: usize) -> Result<CallResult, ValkeyError> {
     match value {
         Value::BulkString(bytes) => match bytes.split_first() {
             Some((b'R', why)) => Ok(CallResult::StateNeeded(String::from_utf8_lossy(why).into_owned())),
-            _ => Ok(CallResult::Decided(Box::new(decode_reply(bytes)?))),
+            _ => {
+                let reply = decode_reply(bytes)?;
+                if reply.answers.len() != requests_len {
+                    return Err(WireError.into());
+                }
+                Ok(CallResult::Decided(Box::new(reply)))
+            }
         },
         _ => Err(WireError.into()),
     }

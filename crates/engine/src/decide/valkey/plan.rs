@@ -126,30 +126,34 @@ impl<'a> CallPlan<'a> {
         let mut seq = reply.seq_before;
         for ((place, _), (happened, answer)) in call.requests.iter().zip(&reply.answers) {
             seq = EventSeq(seq.0 + u64::from(*happened));
-            let is_one = !matches!(self.requests[*place], Request::Order { .. } | Request::OrdersOf { .. });
-            let Some(view) = view else {
-                if is_one {
-                    self.replies[*place] = Some(Reply::NoSuchSale);
+            let request = &self.requests[*place];
+            if let (Request::Order { .. } | Request::OrdersOf { .. }, LibraryAnswer::Orders(orders)) =
+                (request, answer)
+            {
+                if view.is_some() && !orders.is_empty() {
+                    let found = orders.iter().map(|order| (call.sale, *order));
+                    self.found.entry(*place).or_default().extend(found);
                 }
                 continue;
+            }
+            let Some(view) = view else {
+                self.replies[*place] = Some(Reply::NoSuchSale);
+                continue;
             };
-            self.replies[*place] = match answer {
-                LibraryAnswer::Outcome(_) if matches!(self.requests[*place], Request::Sale { .. }) => {
-                    Some(Reply::Sale(Arc::clone(view)))
+            // An answer that does not fit its request is passed on: the engine reports it as an internal error.
+            self.replies[*place] = Some(match answer {
+                LibraryAnswer::Outcome(_) if matches!(request, Request::Sale { .. }) => {
+                    Reply::Sale(Arc::clone(view))
                 }
                 LibraryAnswer::Outcome(outcome) => {
-                    Some(Reply::Outcome { outcome: outcome.clone(), seq, at: reply.at })
+                    Reply::Outcome { outcome: outcome.clone(), seq, at: reply.at }
                 }
-                LibraryAnswer::Buyer(view) => Some(Reply::Buyer(*view)),
-                LibraryAnswer::Line(members) => Some(Reply::Line(members.clone())),
+                LibraryAnswer::Buyer(view) => Reply::Buyer(*view),
+                LibraryAnswer::Line(members) => Reply::Line(members.clone()),
                 LibraryAnswer::Orders(orders) => {
-                    let found = orders.iter().map(|order| (call.sale, *order));
-                    if !orders.is_empty() {
-                        self.found.entry(*place).or_default().extend(found);
-                    }
-                    continue;
+                    Reply::Orders(orders.iter().map(|order| (call.sale, *order)).collect())
                 }
-            };
+            });
         }
     }
 
@@ -199,22 +203,22 @@ impl<'a> CallPlan<'a> {
 
     /// One answer an ask, in their order.
     pub(super) fn into_replies(mut self) -> Vec<Reply> {
-        let told = self.replies.into_iter().enumerate().map(|(place, told)| {
+        let replies = self.replies.into_iter().enumerate().map(|(place, reply)| {
             let mut orders = self.found.remove(&place).unwrap_or_default();
             let is_unanswered = self.unanswered.contains(&place);
-            match &self.requests[place] {
-                Request::Order { .. } if !orders.is_empty() || !is_unanswered => {
+            match (&self.requests[place], reply) {
+                (Request::Order { .. }, None) if !orders.is_empty() || !is_unanswered => {
                     Reply::Order(orders.into_iter().next())
                 }
-                Request::OrdersOf { sales, .. } if !is_unanswered => {
+                _ if is_unanswered => Reply::Unavailable,
+                (Request::OrdersOf { sales, .. }, None) => {
                     orders.sort_by_key(|(id, _)| sales.iter().position(|sale| sale == id));
                     Reply::Orders(orders)
                 }
-                _ if is_unanswered => Reply::Unavailable,
-                _ => told.unwrap_or(Reply::NoSuchSale),
+                (_, reply) => reply.unwrap_or(Reply::Unavailable),
             }
         });
-        told.collect()
+        replies.collect()
     }
 
     fn add_request(&mut self, sale: SaleId, place: usize, request: LibraryRequest<'a>) {

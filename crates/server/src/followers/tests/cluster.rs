@@ -1,7 +1,7 @@
 //! Several projectors on the tables of one PostgreSQL: one writes, the others know how far it is, and go on when it has ended.
 
 use super::*;
-use own_servers::postgres::PostgresServer;
+use test_servers::postgres::PostgresServer;
 
 impl ProjectorFixture {
     /// The engine of a folder, and tables that others may write too.

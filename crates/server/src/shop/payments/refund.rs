@@ -12,7 +12,7 @@ use crate::shop::orders::PricedOrder;
 use crate::store::StoreError;
 use crate::store::payments::{self as rows, LeasedPayment, PaymentKeyRow, PaymentRow, PaymentState};
 use engine::EngineError;
-use sale::{BuyerId, Command, CommandOutcome, OrderId, OrderStatus, OrderView};
+use sale::{BuyerId, OrderId, OrderStatus, OrderView};
 use std::sync::Arc;
 
 /// A request to give the money of an order back.
@@ -145,9 +145,10 @@ impl PaymentService {
 
     /// Orders that were sold at once, or for nothing, have no payment: only the law has something to give back.
     async fn refund_free_order(&self, order: PricedOrder, restock: bool) -> PaymentResult {
-        let command = Command::Refund { order: order.view.id, restock };
-        match self.send_command(&order, command).await {
-            Ok(Ok(order)) => Ok(Ok(PaidOrder { order, payment: None })),
+        match with_engine_timeout(self.engine.refund(order.sale, order.view.id, restock)).await {
+            Ok(Ok(decided)) => {
+                Ok(Ok(PaidOrder { order: PricedOrder { view: decided.order, ..order }, payment: None }))
+            }
             Ok(Err(_)) => Ok(Err(PaymentRefusal::OrderState(order.view.status))),
             Err(EngineError::NotRecorded) => Err(PaymentError::Unsettled),
             Err(error) => Err(error.into()),
@@ -159,24 +160,13 @@ impl PaymentService {
     /// # Errors
     /// When the tables cannot be asked.
     pub(super) async fn finish_refund(&self, payment: &LeasedPayment) -> Result<RefundProgress, StoreError> {
-        let command = Command::Refund { order: payment.order, restock: payment.restock };
-        let order = match with_engine_timeout(self.engine.command(payment.sale, command))
-            .await
-            .map(|answer| answer.outcome)
-        {
-            Ok(CommandOutcome::Order { order, .. }) => order,
-            Ok(CommandOutcome::Refused(refusal)) => {
+        let refunded = self.engine.refund(payment.sale, payment.order, payment.restock);
+        let order = match with_engine_timeout(refunded).await {
+            Ok(Ok(decided)) => decided.order,
+            Ok(Err(refusal)) => {
                 tracing::error!(payment = %payment.id, order = %payment.order, %refusal, "a refund is against the law");
                 self.step(payment, PaymentState::Captured).await?;
                 return Ok(RefundProgress::Refused);
-            }
-            Ok(
-                CommandOutcome::Done
-                | CommandOutcome::Joined { .. }
-                | CommandOutcome::Left { .. }
-                | CommandOutcome::Extended { .. },
-            ) => {
-                return Ok(RefundProgress::Pending);
             }
             Err(error) => {
                 log_unsettled(payment, &error);

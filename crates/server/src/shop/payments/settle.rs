@@ -6,8 +6,8 @@ use crate::payments::{AuthorisationResult, ChargeRequest, IntentId, PaymentProvi
 use crate::shop::orders::PricedOrder;
 use crate::store::StoreError;
 use crate::store::payments::{self as rows, LeasedPayment, PaymentRow, PaymentState};
-use engine::EngineError;
-use sale::{Command, CommandOutcome, OrderView, ReleaseReason};
+use engine::{DecidedOrder, Decision, EngineError};
+use sale::{OrderView, ReleaseReason};
 use std::time::Duration;
 
 /// What a payment has come to.
@@ -110,11 +110,11 @@ impl PaymentService {
     /// Asks the law for the unit. From here on the order may be confirmed, so nothing but a refusal lets the money go.
     async fn confirm(&self, payment: &LeasedPayment) -> Result<SettleResult, StoreError> {
         match self.confirm_order(payment).await {
-            Ok(CommandOutcome::Order { order, .. }) => {
+            Ok(Ok(confirmed)) => {
                 self.capture(payment).await;
-                Ok(SettleResult::Paid(order))
+                Ok(SettleResult::Paid(confirmed.order))
             }
-            Ok(CommandOutcome::Refused(refusal)) => {
+            Ok(Err(refusal)) => {
                 // Another may have found a unit for it meanwhile: whose hand it is in counts.
                 if !self.step(payment, PaymentState::Voiding).await? {
                     return Ok(SettleResult::Pending);
@@ -125,12 +125,6 @@ impl PaymentService {
                 }
                 Ok(SettleResult::Refused)
             }
-            Ok(
-                CommandOutcome::Done
-                | CommandOutcome::Joined { .. }
-                | CommandOutcome::Left { .. }
-                | CommandOutcome::Extended { .. },
-            ) => Ok(SettleResult::Pending),
             Err(error) => {
                 log_unsettled(payment, &error);
                 Ok(SettleResult::Pending)
@@ -138,14 +132,14 @@ impl PaymentService {
         }
     }
 
-    async fn confirm_order(&self, payment: &LeasedPayment) -> Result<CommandOutcome, EngineError> {
+    async fn confirm_order(&self, payment: &LeasedPayment) -> Decision<DecidedOrder> {
         let mut wait = Duration::from_millis(20);
         for _ in 1..CONFIRM_TRIES {
-            let command = Command::Confirm { buyer: payment.buyer, order: payment.order };
-            match with_engine_timeout(self.engine.command(payment.sale, command)).await {
+            let confirmed = self.engine.confirm(payment.sale, payment.buyer, payment.order);
+            match with_engine_timeout(confirmed).await {
                 // Nothing was done: the queue was full for a moment.
                 Err(EngineError::Overloaded) => tokio::time::sleep(wait).await,
-                answered => return answered.map(|answer| answer.outcome),
+                decided => return decided,
             }
             wait *= 2;
         }
@@ -177,8 +171,7 @@ impl PaymentService {
         }
         let declined = SettleResult::Declined { reason: reason.to_owned() };
         let PaymentRow { buyer, order, sale, .. } = **payment;
-        let release = Command::Release { buyer, order, reason: ReleaseReason::Declined };
-        match with_engine_timeout(self.engine.command(sale, release)).await {
+        match with_engine_timeout(self.engine.release(sale, buyer, order, ReleaseReason::Declined)).await {
             // Refused: the hold was over, or cancelled, before the bank said no.
             Ok(_) => {
                 rows::decline(&self.store, payment, reason, self.engine.now()).await?;

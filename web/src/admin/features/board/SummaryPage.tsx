@@ -1,41 +1,41 @@
-// What a sale came to, on one page that can be printed, copied as text or taken along as a file.
+// The report of a sale on one page, which can be printed, copied as text or downloaded.
 
 import { useRef, useState } from "react";
 import { Link } from "wouter";
-import { Notice, Unloaded } from "../../../components/Notice";
+import { LoadError, Notice } from "../../../components/Notices";
 import { LANGUAGES, useLanguage } from "../../../lib/i18n";
-import { useTitle } from "../../../lib/title";
-import { Controls } from "../../components/Controls";
-import { SaleHead } from "../../components/SaleHead";
-import { useSummary, useWhole } from "../../lib/boardQueries";
-import { type AdminKey, t } from "../../lib/texts";
-import { WholeCharts } from "./Chart";
-import { Panel, StockBar } from "./Parts";
-import { asHtml, asText, type Report, reportOf } from "./report";
+import { useTitle } from "../../../lib/useTitle";
+import { SaleControls } from "../../components/SaleControls";
+import { SaleHeader } from "../../components/SaleHeader";
+import { type AdminTextKey, t } from "../../lib/texts";
+import { Panel, StockBar } from "./BoardPanels";
+import { SaleCharts } from "./Charts";
+import { useSaleSeries, useSummary } from "./queries";
+import { buildReport, type ChartImage, formatReportHtml, formatReportText, type Report } from "./report";
 
 export default function SummaryPage({ id }: { id: string }) {
   const summary = useSummary(id);
-  const whole = useWhole(summary.data);
+  const series = useSaleSeries(summary.data);
   const page = useRef<HTMLDivElement>(null);
   useTitle(summary.data ? t("summary.title", { name: summary.data.sale.product.name }) : "");
   if (summary.data === undefined) {
     return summary.error === null ? (
       <div className="skeleton h-96" aria-busy="true" />
     ) : (
-      <Unloaded error={summary.error} onRetry={() => void summary.refetch()} />
+      <LoadError error={summary.error} onRetry={summary.refetch} />
     );
   }
   const { sale } = summary.data;
-  const report = reportOf(summary.data);
+  const report = buildReport(summary.data);
   return (
     <div ref={page} data-summary={report.soFar === null ? "final" : "so-far"}>
-      <SaleHead sale={sale}>
-        <Controls sale={sale} />
-      </SaleHead>
+      <SaleHeader sale={sale}>
+        <SaleControls sale={sale} />
+      </SaleHeader>
       <div className="grid gap-5">
         <div className="flex flex-wrap items-center justify-between gap-4">
-          <p className="text-soft">{report.when}</p>
-          <Share report={report} slug={sale.slug} charts={() => drawings(page.current)} />
+          <p className="text-soft">{report.period}</p>
+          <ShareButtons report={report} slug={sale.slug} charts={() => collectCharts(page.current)} />
         </div>
         {report.soFar !== null && <Notice>{report.soFar}</Notice>}
         {summary.data.projectionLag > 0 && (
@@ -48,10 +48,10 @@ export default function SummaryPage({ id }: { id: string }) {
           {report.groups.map((group) => (
             <Panel key={group.title} title={group.title}>
               <dl className="grid gap-2">
-                {group.rows.map(({ name, value, mark }) => (
+                {group.rows.map(({ name, value, testId }) => (
                   <div
                     key={name}
-                    data-row={mark}
+                    data-row={testId}
                     className="flex flex-wrap justify-between gap-x-6 border-b border-line pb-2 last:border-0"
                   >
                     <dt className="text-soft">{name}</dt>
@@ -63,8 +63,8 @@ export default function SummaryPage({ id }: { id: string }) {
           ))}
         </div>
         <Panel title={t("board.whole.title")}>
-          {whole.data ? (
-            <WholeCharts series={whole.data} hasLine={sale.admission.type === "fifo"} />
+          {series.data ? (
+            <SaleCharts series={series.data} hasLine={sale.admission.type === "fifo"} />
           ) : (
             <p className="text-soft">{t("board.whole.none")}</p>
           )}
@@ -87,53 +87,53 @@ export default function SummaryPage({ id }: { id: string }) {
   );
 }
 
-interface Drawing {
-  title: string;
-  said: string;
-  svg: string;
-}
-
-/** The charts as they are on the page. */
-function drawings(page: HTMLElement | null): Drawing[] {
+/** Copies the charts of the page. */
+function collectCharts(page: HTMLElement | null): ChartImage[] {
   const found = [...(page?.querySelectorAll<SVGSVGElement>("svg[data-chart]") ?? [])];
   return found.map((chart) => {
     const copy = chart.cloneNode(true) as SVGSVGElement;
     copy.removeAttribute("class");
     const title = chart.dataset.chart ?? "";
     const label = chart.getAttribute("aria-label") ?? "";
-    const said = label.startsWith(`${title}. `) ? label.slice(title.length + 2) : label;
-    return { title, said, svg: copy.outerHTML };
+    const description = label.startsWith(`${title}. `) ? label.slice(title.length + 2) : label;
+    return { title, description, svg: copy.outerHTML };
   });
 }
 
-type Said = "summary.share.copied" | "summary.share.not_copied" | null;
-
-function Share({ report, slug, charts }: { report: Report; slug: string; charts: () => Drawing[] }) {
+function ShareButtons({
+  report,
+  slug,
+  charts,
+}: {
+  report: Report;
+  slug: string;
+  charts: () => ChartImage[];
+}) {
   const code = useLanguage();
-  const [said, setSaid] = useState<Said>(null);
+  const [result, setResult] = useState<"copied" | "not_copied" | null>(null);
   const [text, setText] = useState<string | null>(null);
   const copy = async () => {
-    const copied = asText(report);
+    const copied = formatReportText(report);
     try {
       await navigator.clipboard.writeText(copied);
-      setSaid("summary.share.copied");
+      setResult("copied");
       setText(null);
     } catch {
-      // Without TLS, or where it is not allowed, it can still be taken by hand.
-      setSaid("summary.share.not_copied");
+      // Without TLS or permission the page cannot write to the clipboard; it shows the text for copying by hand.
+      setResult("not_copied");
       setText(copied);
     }
   };
   const download = () => {
-    const html = asHtml(report, charts(), { code, direction: LANGUAGES[code].direction });
+    const html = formatReportHtml(report, charts(), { code, direction: LANGUAGES[code].direction });
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([html], { type: "text/html;charset=utf-8" }));
     link.download = `${slug}-summary.html`;
     link.click();
-    // The browser has begun by the next turn; then the memory can be given back.
+    // By then the browser has started to copy the file.
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   };
-  const button = (label: AdminKey, act: () => void) => (
+  const button = (label: AdminTextKey, act: () => void) => (
     <button type="button" className="button button-quiet min-h-10 px-4 py-1.5" onClick={act}>
       {t(label)}
     </button>
@@ -144,7 +144,7 @@ function Share({ report, slug, charts }: { report: Report; slug: string; charts:
       {button("summary.share.copy", () => void copy())}
       {button("summary.share.download", download)}
       <span role="status" className="text-sm text-soft">
-        {said !== null && t(said)}
+        {result !== null && t(`summary.share.${result}`)}
       </span>
       {text !== null && (
         <textarea

@@ -1,6 +1,6 @@
 import { expect, test, vi } from "vitest";
-import type { Summary } from "../../lib/boardQueries";
-import { asHtml, asText, reportOf } from "./report";
+import type { Summary } from "./queries";
+import { buildReport, formatReportHtml, formatReportText } from "./report";
 
 vi.stubGlobal("navigator", { languages: ["en-GB"] });
 
@@ -51,10 +51,10 @@ const summary = {
   outOfOrder: 0,
 } as unknown as Summary;
 
-const value = (of: Summary, mark: string) =>
-  reportOf(of)
+const value = (of: Summary, testId: string) =>
+  buildReport(of)
     .groups.flatMap(({ rows }) => rows)
-    .find((row) => row.mark === mark)?.value;
+    .find((row) => row.testId === testId)?.value;
 
 test("a report has the figures of the summary", () => {
   expect(value(summary, "sold")).toBe("9 of 10");
@@ -67,32 +67,36 @@ test("a report has the figures of the summary", () => {
   expect(value(summary, "confirmed")).toBe("10 (25%)");
   expect(value(summary, "sold_out")).toBe("90");
   expect(value(summary, "wait")).toBe("half within 1.2 secs, 95 of 100 within 4 secs");
-  expect(reportOf(summary).fairness[0]).toContain("12 buyers were let in");
+  expect(buildReport(summary).fairness[0]).toContain("12 buyers were let in");
 });
 
-test("before the end, and while units are held, a report says so", () => {
-  expect(reportOf(summary).soFar).toBe(null);
-  expect(reportOf({ ...summary, sale: { ...summary.sale, status: "active" } }).soFar).toContain("So far");
-  expect(reportOf({ ...summary, sale: { ...summary.sale, held: 2 } }).soFar).toContain(
+test("a report is marked as preliminary before the end and while units are held", () => {
+  expect(buildReport(summary).soFar).toBe(null);
+  expect(buildReport({ ...summary, sale: { ...summary.sale, status: "active" } }).soFar).toContain("So far");
+  expect(buildReport({ ...summary, sale: { ...summary.sale, held: 2 } }).soFar).toContain(
     "2 units are still held",
   );
 });
 
-test("a line that was not kept in order is told", () => {
-  expect(reportOf({ ...summary, outOfOrder: 3 }).fairness[0]).toContain("3 buyers were let in after");
+test("a line that was not in order is reported", () => {
+  expect(buildReport({ ...summary, outOfOrder: 3 }).fairness[0]).toContain("3 buyers were let in after");
 });
 
-test("as text it has each figure on a line", () => {
-  const text = asText(reportOf(summary));
+test("the text has one figure per line", () => {
+  const text = formatReportText(buildReport(summary));
   expect(text.split("\n")[0]).toBe("A <b>lamp</b> & more");
   expect(text).toContain("- Units sold: 9 of 10\n");
 });
 
-test("as a file it runs nothing and asks nobody", () => {
-  const html = asHtml(reportOf(summary), [{ title: "<i>", said: "x", svg: "<svg></svg>" }], {
-    code: "en",
-    direction: "ltr",
-  });
+test("the file has no scripts and sends no requests", () => {
+  const html = formatReportHtml(
+    buildReport(summary),
+    [{ title: "<i>", description: "x", svg: "<svg></svg>" }],
+    {
+      code: "en",
+      direction: "ltr",
+    },
+  );
   expect(html).toContain("<h1>A &lt;b&gt;lamp&lt;/b&gt; &amp; more</h1>");
   expect(html).toContain("<figcaption>&lt;i&gt;</figcaption><svg></svg>");
   expect(html).not.toMatch(/<script|src=|href=|url\(http|@import/);

@@ -1,123 +1,119 @@
-// What a sale came to, in words and figures: one list, which the page shows, and which is shared as text or as a file. Pure but
-// for the language.
+// The report of a sale: the texts and figures that the summary shows, as one list. It can be shared as text or as an HTML file. Pure
+// except for the language.
 
-import { language } from "../../../lib/i18n";
+import { locale } from "../../../lib/i18n";
 import { formatMoney } from "../../../lib/money";
-import { formatShort } from "../../../lib/time";
-import type { Spans, Summary } from "../../lib/boardQueries";
-import { isOver } from "../../lib/over";
-import { type AdminKey, t } from "../../lib/texts";
-import { inStatus } from "./figures";
-import { formatMark, formatSpan } from "./scale";
-import { refusalWords, share } from "./words";
+import { isSaleOver } from "../../../lib/saleStatus";
+import { formatDateTime } from "../../../lib/time";
+import { type AdminTextKey, t } from "../../lib/texts";
+import { describeRefusal } from "./describeRefusal";
+import { formatShare } from "./formatShare";
+import type { Spans, Summary } from "./queries";
+import { formatAxisTime, formatDuration } from "./scale";
 
-interface Row {
+interface ReportRow {
   name: string;
   value: string;
-  /** What it is called in tests. */
-  mark?: string;
+  /** Finds the row in browser tests. */
+  testId?: string;
 }
 
-interface Group {
+interface ReportGroup {
   title: string;
-  rows: Row[];
+  rows: ReportRow[];
 }
 
 export interface Report {
   title: string;
-  /** When it was, and whether it is over. */
-  when: string;
-  /** Set while the sale goes on, or something of it is still open. */
+  period: string;
+  /** Set while the sale is not over, or while some units are still held. */
   soFar: string | null;
-  groups: Group[];
+  groups: ReportGroup[];
   fairness: string[];
 }
 
-export function spansText(spans: Spans): string {
+export function describeSpans(spans: Spans): string {
   return t("board.waits.spans", {
-    half: formatSpan(spans.p50Ms, language()),
-    most: formatSpan(spans.p95Ms, language()),
+    half: formatDuration(spans.p50Ms, locale()),
+    most: formatDuration(spans.p95Ms, locale()),
   });
 }
 
 const count = (value: number) => t("board.number", { count: value });
 
-export function reportOf(summary: Summary): Report {
+export function buildReport(summary: Summary): Report {
   const { sale } = summary;
   return {
     title: sale.product.name,
-    when: t("summary.when", {
-      from: formatShort(sale.startsAt, language()),
-      to: formatShort(sale.endsAt, language()),
+    period: t("summary.when", {
+      from: formatDateTime(sale.startsAt, locale()),
+      to: formatDateTime(sale.endsAt, locale()),
     }),
-    soFar: isOver(sale)
+    soFar: isSaleOver(sale)
       ? sale.held > 0
         ? t("summary.still_open", { count: sale.held })
         : null
-      : t("summary.so_far", { time: formatShort(sale.serverTime, language()) }),
-    groups: [sold(summary), speed(summary), way(summary), waits(summary), refused(summary)].filter(
-      ({ rows }) => rows.length > 0,
-    ),
-    fairness: fairness(summary),
+      : t("summary.so_far", { time: formatDateTime(sale.serverTime, locale()) }),
+    groups: [
+      unitsGroup(summary),
+      speedGroup(summary),
+      funnelGroup(summary),
+      waitsGroup(summary),
+      refusalsGroup(summary),
+    ].filter(({ rows }) => rows.length > 0),
+    fairness: describeFairness(summary),
   };
 }
 
-function sold(summary: Summary): Group {
-  const { sale, orders, revenue } = summary;
-  const refunded = inStatus(orders, "refunded");
+function unitsGroup({ sale, orders, revenue, buyers }: Summary): ReportGroup {
+  const refunded = orders.find(({ status }) => status === "refunded");
+  const refunds = refunded && {
+    count: refunded.orders,
+    total: formatMoney(refunded.total, locale()),
+  };
+  const sold = t("summary.sold.of", { sold: sale.sold, all: sale.quantity });
   return {
     title: t("summary.sold.title"),
     rows: [
-      {
-        name: t("summary.sold.units"),
-        value: t("summary.sold.of", { sold: sale.sold, all: sale.quantity }),
-        mark: "sold",
-      },
-      { name: t("summary.sold.through"), value: share(sale.sold, sale.quantity), mark: "through" },
-      { name: t("summary.sold.revenue"), value: formatMoney(revenue, language()), mark: "revenue" },
-      { name: t("summary.sold.price"), value: formatMoney(sale.price, language()) },
-      { name: t("summary.sold.buyers"), value: count(summary.buyers), mark: "buyers" },
+      { name: t("summary.sold.units"), value: sold, testId: "sold" },
+      { name: t("summary.sold.through"), value: formatShare(sale.sold, sale.quantity), testId: "through" },
+      { name: t("summary.sold.revenue"), value: formatMoney(revenue, locale()), testId: "revenue" },
+      { name: t("summary.sold.price"), value: formatMoney(sale.price, locale()) },
+      { name: t("summary.sold.buyers"), value: count(buyers), testId: "buyers" },
       {
         name: t("summary.sold.refunds"),
-        value:
-          refunded === undefined
-            ? count(0)
-            : t("summary.sold.refunds_of", {
-                count: refunded.orders,
-                total: formatMoney(refunded.total, language()),
-              }),
-        mark: "refunds",
+        value: refunds ? t("summary.sold.refunds_of", refunds) : count(0),
+        testId: "refunds",
       },
     ],
   };
 }
 
-function speed(summary: Summary): Group {
-  const { sale, takenAt, soldOutAt, ordersPeak, joinsPeak } = summary;
-  const after = (at: string | null | undefined) =>
-    at == null
-      ? t("summary.speed.never")
-      : formatSpan(Math.max(0, Date.parse(at) - Date.parse(sale.startsAt)), language());
-  const peak = (told: { at: string; count: number } | null | undefined) =>
-    told == null
-      ? null
-      : t("summary.speed.peak", { count: told.count, time: formatMark(Date.parse(told.at), 0, language()) });
-  const rows: Row[] = [
-    { name: t("summary.speed.taken"), value: after(takenAt), mark: "taken" },
-    { name: t("summary.speed.sold_out"), value: after(soldOutAt), mark: "sold-out" },
-  ];
-  const [orders, joins] = [peak(ordersPeak), peak(joinsPeak)];
-  if (orders !== null) rows.push({ name: t("summary.speed.orders"), value: orders, mark: "orders-peak" });
-  if (joins !== null) rows.push({ name: t("summary.speed.joins"), value: joins, mark: "joins-peak" });
-  return { title: t("summary.speed.title"), rows };
+function speedGroup({ sale, takenAt, soldOutAt, ordersPeak, joinsPeak }: Summary): ReportGroup {
+  const startMs = Date.parse(sale.startsAt);
+  const sinceStart = (at: string | null | undefined) =>
+    at == null ? t("summary.speed.never") : formatDuration(Math.max(0, Date.parse(at) - startMs), locale());
+  const peakRow = (name: string, testId: string, peak: Summary["ordersPeak"]): ReportRow[] => {
+    if (peak == null) return [];
+    const time = formatAxisTime(Date.parse(peak.at), 0, locale());
+    return [{ name, value: t("summary.speed.peak", { count: peak.count, time }), testId }];
+  };
+  return {
+    title: t("summary.speed.title"),
+    rows: [
+      { name: t("summary.speed.taken"), value: sinceStart(takenAt), testId: "taken" },
+      { name: t("summary.speed.sold_out"), value: sinceStart(soldOutAt), testId: "sold-out" },
+      ...peakRow(t("summary.speed.orders"), "orders-peak", ordersPeak),
+      ...peakRow(t("summary.speed.joins"), "joins-peak", joinsPeak),
+    ],
+  };
 }
 
-function way({ sale, totals }: Summary): Group {
+function funnelGroup({ sale, totals }: Summary): ReportGroup {
   const hasLine = sale.admission.type === "fifo";
-  const held = sale.payment === "none" ? [] : (["ordered"] as const);
   const steps = [
     ...(hasLine ? (["joined", "admitted"] as const) : []),
-    ...held,
+    ...(sale.payment === "none" ? [] : (["ordered"] as const)),
     "confirmed",
     ...(hasLine ? (["left", "lapsed"] as const) : []),
     "expired",
@@ -128,33 +124,37 @@ function way({ sale, totals }: Summary): Group {
   return {
     title: t("board.funnel.title"),
     rows: steps.map((step, at) => ({
-      name: t(`board.funnel.${step}` as AdminKey),
+      name: t(`board.funnel.${step}` as AdminTextKey),
       value:
         at === 0 || first === 0
           ? count(totals[step])
-          : `${count(totals[step])} (${share(totals[step], first)})`,
-      mark: step,
+          : `${count(totals[step])} (${formatShare(totals[step], first)})`,
+      testId: step,
     })),
   };
 }
 
-function waits(summary: Summary): Group {
+function waitsGroup(summary: Summary): ReportGroup {
   const rows = (["wait", "checkout", "payment"] as const).flatMap((name) => {
     const spans = summary[name];
-    return spans ? [{ name: t(`board.waits.${name}`), value: spansText(spans), mark: name }] : [];
+    return spans ? [{ name: t(`board.waits.${name}`), value: describeSpans(spans), testId: name }] : [];
   });
   return { title: t("board.waits.title"), rows };
 }
 
-function refused({ refusals }: Summary): Group {
-  const most = [...refusals].sort((a, b) => b.count - a.count);
+function refusalsGroup({ refusals }: Summary): ReportGroup {
+  const sorted = [...refusals].sort((a, b) => b.count - a.count);
   return {
     title: t("board.refused.title"),
-    rows: most.map(({ code, count: many }) => ({ name: refusalWords(code), value: count(many), mark: code })),
+    rows: sorted.map(({ code, count: requests }) => ({
+      name: describeRefusal(code),
+      value: count(requests),
+      testId: code,
+    })),
   };
 }
 
-function fairness({ sale, totals, outOfOrder }: Summary): string[] {
+function describeFairness({ sale, totals, outOfOrder }: Summary): string[] {
   if (sale.admission.type !== "fifo") return [t("summary.fair.open"), t("summary.fair.verify")];
   const order =
     outOfOrder === 0
@@ -163,9 +163,9 @@ function fairness({ sale, totals, outOfOrder }: Summary): string[] {
   return [order, t("summary.fair.verify")];
 }
 
-/** As text, for a mail or a chat. */
-export function asText(report: Report): string {
-  const lines = [report.title, report.when, ...(report.soFar === null ? [] : [report.soFar])];
+/** The report as text, for a mail or a chat. */
+export function formatReportText(report: Report): string {
+  const lines = [report.title, report.period, ...(report.soFar === null ? [] : [report.soFar])];
   for (const { title, rows } of report.groups) {
     lines.push("", title, ...rows.map(({ name, value }) => `- ${name}: ${value}`));
   }
@@ -173,7 +173,7 @@ export function asText(report: Report): string {
   return `${lines.join("\n")}\n`;
 }
 
-function escaped(text: string): string {
+function escapeHtml(text: string): string {
   const names: Record<string, string> = {
     "&": "&amp;",
     "<": "&lt;",
@@ -184,9 +184,9 @@ function escaped(text: string): string {
   return text.replace(/[&<>"']/g, (sign) => names[sign] ?? sign);
 }
 
-/** The colours of the pages in light; the charts are drawn with them. */
+/** The light colours of the pages, which the charts use. */
 const STYLE = `
-:root { --paper: #f3efe6; --card: #fffdf8; --ink: #1f1b16; --soft: #5d554a; --line: #d8d0c0; --mark: #a8341a; --good: #20613b }
+:root { --paper: #f3efe6; --card: #fffdf8; --ink: #1f1b16; --soft: #5d554a; --line: #d8d0c0; --testId: #a8341a; --good: #20613b }
 html { color-scheme: light }
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: #fff; max-width: 56rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; width: 100%; margin-bottom: 1.5rem }
@@ -197,34 +197,40 @@ figure { margin: 0 0 1.5rem } figcaption { font-weight: 600 }
 .so-far { border-inline-start: 4px solid var(--mark); background: #f7e6c1; padding: .5rem 1rem }
 `;
 
-/** As one file that needs nothing else: no script, no request. `charts` are drawings with their titles. */
-export function asHtml(
+export interface ChartImage {
+  title: string;
+  description: string;
+  svg: string;
+}
+
+/** The report as one HTML file, without scripts and without requests. */
+export function formatReportHtml(
   report: Report,
-  charts: readonly { title: string; said: string; svg: string }[],
+  charts: readonly ChartImage[],
   page: { code: string; direction: string },
 ): string {
   const groups = report.groups.map(({ title, rows }) => {
     const lines = rows.map(
-      ({ name, value }) => `<tr><th scope="row">${escaped(name)}</th><td>${escaped(value)}</td></tr>`,
+      ({ name, value }) => `<tr><th scope="row">${escapeHtml(name)}</th><td>${escapeHtml(value)}</td></tr>`,
     );
-    return `<h2>${escaped(title)}</h2>\n<table>\n${lines.join("\n")}\n</table>`;
+    return `<h2>${escapeHtml(title)}</h2>\n<table>\n${lines.join("\n")}\n</table>`;
   });
-  const drawings = charts.map(
-    ({ title, said, svg }) =>
-      `<figure><figcaption>${escaped(title)}</figcaption>${svg}<p>${escaped(said)}</p></figure>`,
+  const figures = charts.map(
+    ({ title, description, svg }) =>
+      `<figure><figcaption>${escapeHtml(title)}</figcaption>${svg}<p>${escapeHtml(description)}</p></figure>`,
   );
   return `<!doctype html>
-<html lang="${escaped(page.code)}" dir="${escaped(page.direction)}">
+<html lang="${escapeHtml(page.code)}" dir="${escapeHtml(page.direction)}">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escaped(report.title)}</title><style>${STYLE}</style></head>
+<title>${escapeHtml(report.title)}</title><style>${STYLE}</style></head>
 <body><main>
-<h1>${escaped(report.title)}</h1>
-<p>${escaped(report.when)}</p>
-${report.soFar === null ? "" : `<p class="so-far">${escaped(report.soFar)}</p>`}
+<h1>${escapeHtml(report.title)}</h1>
+<p>${escapeHtml(report.period)}</p>
+${report.soFar === null ? "" : `<p class="so-far">${escapeHtml(report.soFar)}</p>`}
 ${groups.join("\n")}
-${drawings.join("\n")}
-<h2>${escaped(t("summary.fair.title"))}</h2>
-${report.fairness.map((line) => `<p>${escaped(line)}</p>`).join("\n")}
+${figures.join("\n")}
+<h2>${escapeHtml(t("summary.fair.title"))}</h2>
+${report.fairness.map((line) => `<p>${escapeHtml(line)}</p>`).join("\n")}
 </main></body></html>
 `;
 }

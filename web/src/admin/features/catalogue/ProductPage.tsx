@@ -1,84 +1,93 @@
-// One product: making it, editing it, and the way from it to a sale.
+// Creates, edits or deletes a product.
 
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link, useLocation } from "wouter";
-import { Unloaded } from "../../../components/Notice";
-import { Plate } from "../../../components/Plate";
-import { ask, client } from "../../../lib/api";
-import { useDeed } from "../../../lib/deed";
-import { language } from "../../../lib/i18n";
+import { LoadError } from "../../../components/Notices";
+import { ProductImage } from "../../../components/ProductImage";
+import { client, type Product, unwrapReply } from "../../../lib/api";
+import { locale } from "../../../lib/i18n";
 import { formatMoney } from "../../../lib/money";
-import { insist } from "../../../lib/problem";
-import { useTitle } from "../../../lib/title";
-import { Field, Part } from "../../components/Fields";
-import { PageHead } from "../../components/Frame";
-import { Why } from "../../components/Why";
-import { currencies } from "../../lib/currencies";
-import { refusedFields, useDraft } from "../../lib/draft";
-import { adminKeys, type Product, refreshSales, useProduct, useProducts } from "../../lib/queries";
+import { retryTransient } from "../../../lib/retry";
+import { useSubmitOnce } from "../../../lib/useSubmitOnce";
+import { useTitle } from "../../../lib/useTitle";
+import { FormError } from "../../components/FormError";
+import { Field, Fieldset } from "../../components/FormFields";
+import { PageHeader } from "../../components/PageHeader";
+import { adminKeys, refreshSales } from "../../lib/adminCache";
+import { readServerErrors, useDraft } from "../../lib/formDraft";
+import { parsePrice } from "../../lib/parseFields";
 import { t } from "../../lib/texts";
-import { parsePrice } from "../../lib/typed";
-import { DeleteProduct } from "./DeleteProduct";
-import { bodyOf, check, editOf, isAddress, POINTERS, type ProductValues, valuesOf } from "./productDraft";
+import { listCurrencies } from "./currencies";
+import { DeleteProductDialog } from "./DeleteProductDialog";
+import {
+  isImageUrl,
+  PRODUCT_POINTERS,
+  type ProductValues,
+  productBody,
+  productChanges,
+  productValues,
+  validateProduct,
+} from "./productDraft";
+import { useProduct, useProducts } from "./queries";
 
-/** Where no product says what the shop sells in. */
-const CURRENCY_DEFAULT = "EUR";
+/** The currency of the first product. */
+const DEFAULT_CURRENCY = "EUR";
 
 export function ProductPage({ id }: { id?: string }) {
-  const one = useProduct(id ?? null);
+  const single = useProduct(id ?? null);
   const all = useProducts();
-  useTitle(one.data?.name ?? t(id === undefined ? "product.new" : "nav.products"));
-  const isPending = id === undefined ? all.isPending : one.isPending;
+  useTitle(single.data?.name ?? t(id === undefined ? "product.new" : "nav.products"));
+  const isPending = id === undefined ? all.isPending : single.isPending;
   if (isPending) return <div className="skeleton h-96" aria-busy="true" />;
-  if (id !== undefined && one.data === undefined) {
-    return <Unloaded error={one.error} onRetry={() => void one.refetch()} />;
+  if (id !== undefined && single.data === undefined) {
+    return <LoadError error={single.error} onRetry={single.refetch} />;
   }
-  const currency = all.data?.[0]?.price.currency ?? CURRENCY_DEFAULT;
-  return <ProductForm product={one.data ?? null} currency={currency} />;
+  const currency = all.data?.[0]?.price.currency ?? DEFAULT_CURRENCY;
+  return <ProductForm product={single.data ?? null} currency={currency} />;
 }
 
 function ProductForm({ product, currency }: { product: Product | null; currency: string }) {
   const queries = useQueryClient();
-  const [, go] = useLocation();
+  const [, navigate] = useLocation();
   const [isDeleting, setDeleting] = useState(false);
-  // Fetched when its address is complete, not at each letter of it.
-  const [pictured, setPictured] = useState(product?.imageUrl ?? "");
-  // A product that was just made says so on its own page, where making it has led.
-  const [isSaved, setSaved] = useState(product !== null && history.state === "made");
-  const save = useDeed({
+  // Loaded when the field is left, not at each key.
+  const [imageUrl, setImageUrl] = useState(product?.imageUrl ?? "");
+  // After the creation of a product, its own page shows that it was saved.
+  const [isSaved, setSaved] = useState(product !== null && history.state === "created");
+  const save = useSubmitOnce({
     mutationFn: (values: ProductValues) => {
       if (product === null) {
-        return ask(client.POST("/api/v1/admin/products", { body: bodyOf(values, language()) }));
+        return unwrapReply(client.POST("/api/v1/admin/products", { body: productBody(values, locale()) }));
       }
       const params = { path: { id: product.id } };
-      const body = editOf(values, product, language());
-      return insist(() => ask(client.PATCH("/api/v1/admin/products/{id}", { params, body })));
+      const body = productChanges(values, product, locale());
+      return retryTransient(() => unwrapReply(client.PATCH("/api/v1/admin/products/{id}", { params, body })));
     },
     onSuccess: (saved) => {
       queries.setQueryData(adminKeys.product(saved.id), saved);
       void refreshSales(queries);
-      if (product === null) go(`/admin/products/${saved.id}`, { replace: true, state: "made" });
-      draft.restart(valuesOf(saved, currency, language()));
+      if (product === null) navigate(`/admin/products/${saved.id}`, { replace: true, state: "created" });
+      draft.restart(productValues(saved, currency, locale()));
       setSaved(true);
     },
   });
-  const refused = refusedFields(save.error, POINTERS);
+  const serverErrors = readServerErrors(save.error, PRODUCT_POINTERS);
   const draft = useDraft(
-    valuesOf(product, currency, language()),
-    (values) => check(values, language()),
-    refused.fields,
+    productValues(product, currency, locale()),
+    (values) => validateProduct(values, locale()),
+    serverErrors.fields,
     save.error,
   );
   const { values } = draft;
-  const amount = parsePrice(values.price, values.currency, language());
+  const amount = parsePrice(values.price, values.currency, locale());
   const edit = (changes: Partial<ProductValues>) => {
     setSaved(false);
     draft.set(changes);
   };
   return (
     <>
-      <PageHead title={product?.name ?? t("product.new")}>
+      <PageHeader title={product?.name ?? t("product.new")}>
         {product !== null && (
           <>
             <Link href={`/admin/sales/new?product=${product.id}`} className="button button-quiet">
@@ -89,14 +98,14 @@ function ProductForm({ product, currency }: { product: Product | null; currency:
             </button>
           </>
         )}
-      </PageHead>
+      </PageHeader>
       <form
         ref={draft.form}
         noValidate
         className="grid items-start gap-6 lg:grid-cols-[minmax(0,1fr)_20rem]"
-        onSubmit={(event) => draft.send(event, () => save.press(values))}
+        onSubmit={(event) => draft.send(event, () => save.submit(values))}
       >
-        <Part title={t("product.part")}>
+        <Fieldset title={t("product.part")}>
           <Field draft={draft} name="name" label={t("product.name")} onChange={(name) => edit({ name })}>
             {(input) => <input {...input} autoComplete="off" dir="auto" />}
           </Field>
@@ -118,7 +127,7 @@ function ProductForm({ product, currency }: { product: Product | null; currency:
                 amount === null
                   ? t("product.price_hint")
                   : t("form.price_read", {
-                      price: formatMoney({ amount, currency: values.currency }, language()),
+                      price: formatMoney({ amount, currency: values.currency }, locale()),
                     })
               }
               onChange={(price) => edit({ price })}
@@ -133,7 +142,7 @@ function ProductForm({ product, currency }: { product: Product | null; currency:
             >
               {(input) => (
                 <select {...input}>
-                  {currencies(language(), values.currency).map(({ code, name }) => (
+                  {listCurrencies(locale(), values.currency).map(({ code, name }) => (
                     <option key={code} value={code}>
                       {`${code} – ${name}`}
                     </option>
@@ -166,20 +175,24 @@ function ProductForm({ product, currency }: { product: Product | null; currency:
                 dir="ltr"
                 onBlur={() => {
                   input.onBlur();
-                  setPictured(values.imageUrl.trim());
+                  setImageUrl(values.imageUrl.trim());
                 }}
               />
             )}
           </Field>
-        </Part>
+        </Fieldset>
         <aside className="grid gap-5 lg:sticky lg:top-6">
-          <Picture
-            key={pictured}
-            url={pictured}
+          <ImagePreview
+            key={imageUrl}
+            url={imageUrl}
             name={values.name || t("product.new")}
             id={product?.id ?? ""}
           />
-          <Why error={save.error} rest={refused.rest} unsure={t("product.unsure")} />
+          <FormError
+            error={save.error}
+            otherErrors={serverErrors.otherErrors}
+            unknownResult={t("product.unsure")}
+          />
           <button type="submit" className="button button-main" aria-disabled={save.isPending}>
             {save.isPending ? t("form.saving") : t(product === null ? "product.make" : "form.save")}
           </button>
@@ -189,20 +202,20 @@ function ProductForm({ product, currency }: { product: Product | null; currency:
         </aside>
       </form>
       {isDeleting && product !== null && (
-        <DeleteProduct
+        <DeleteProductDialog
           product={product}
           onCancel={() => setDeleting(false)}
-          onDone={() => go("/admin/products")}
+          onDone={() => navigate("/admin/products")}
         />
       )}
     </>
   );
 }
 
-/** How buyers will see the picture, and whether they can. */
-function Picture({ url, name, id }: { url: string; name: string; id: string }) {
-  const [isBroken, setBroken] = useState(false);
-  const isShown = url !== "" && isAddress(url) && !isBroken;
+/** The picture as buyers see it, and whether it loads. */
+function ImagePreview({ url, name, id }: { url: string; name: string; id: string }) {
+  const [hasFailed, setFailed] = useState(false);
+  const isShown = url !== "" && isImageUrl(url) && !hasFailed;
   return (
     <div className="grid gap-2">
       {isShown ? (
@@ -211,13 +224,13 @@ function Picture({ url, name, id }: { url: string; name: string; id: string }) {
           alt=""
           referrerPolicy="no-referrer"
           className="aspect-[4/3] w-full rounded-xl object-cover"
-          onError={() => setBroken(true)}
+          onError={() => setFailed(true)}
         />
       ) : (
-        <Plate product={{ id, name, description: "" }} />
+        <ProductImage product={{ id, name, description: "" }} />
       )}
-      <p className={`text-sm ${isBroken ? "font-semibold text-mark" : "text-soft"}`} role="status">
-        {isBroken
+      <p className={`text-sm ${hasFailed ? "font-semibold text-mark" : "text-soft"}`} role="status">
+        {hasFailed
           ? t(url.startsWith("http:") ? "product.image_http" : "product.image_broken")
           : t("product.preview")}
       </p>

@@ -2,55 +2,54 @@
 
 import { useState } from "react";
 import { Link } from "wouter";
-import { More } from "../../../components/More";
-import { Unloaded } from "../../../components/Notice";
-import { Plate } from "../../../components/Plate";
-import { language } from "../../../lib/i18n";
+import { LoadMore } from "../../../components/LoadMore";
+import { LoadError } from "../../../components/Notices";
+import { ProductImage } from "../../../components/ProductImage";
+import type { Product } from "../../../lib/api";
+import { locale } from "../../../lib/i18n";
 import { formatMoney } from "../../../lib/money";
-import { useTitle } from "../../../lib/title";
-import { PageHead } from "../../components/Frame";
-import { type Product, useProductPages } from "../../lib/queries";
+import { useTitle } from "../../../lib/useTitle";
+import { PageHeader } from "../../components/PageHeader";
 import { t } from "../../lib/texts";
-import { DeleteProduct } from "./DeleteProduct";
+import { DeleteProductDialog } from "./DeleteProductDialog";
+import { useProductPages } from "./queries";
 
 export function ProductsPage() {
   useTitle(t("nav.products"));
-  const { data, error, isPending, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } =
-    useProductPages();
+  const query = useProductPages();
+  const { data, error, isPending, refetch } = query;
   const [deleted, setDeleted] = useState<Product | null>(null);
-  const [said, setSaid] = useState("");
+  const [result, setResult] = useState("");
   const products = data?.pages.flatMap((page) => page.items) ?? [];
   return (
     <>
-      <PageHead title={t("nav.products")}>
+      <PageHeader title={t("nav.products")}>
         <Link href="/admin/products/new" className="button button-main">
           {t("product.new")}
         </Link>
-      </PageHead>
-      <p role="status" className={said === "" ? "sr-only" : "pb-4 text-good"}>
-        {said}
+      </PageHeader>
+      <p role="status" className={result === "" ? "sr-only" : "pb-4 text-good"}>
+        {result}
       </p>
       {isPending && <div className="skeleton h-64" aria-busy="true" />}
-      {!isPending && data === undefined && <Unloaded error={error} onRetry={() => void refetch()} />}
+      {!isPending && data === undefined && <LoadError error={error} onRetry={refetch} />}
       {data !== undefined && products.length === 0 && (
         <p className="max-w-prose text-lg text-soft">{t("product.none")}</p>
       )}
       {products.length > 0 && (
         <ul className="divide-y divide-line rounded-xl border border-line bg-card">
           {products.map((product) => (
-            <Row key={product.id} product={product} onDelete={() => setDeleted(product)} />
+            <ProductRow key={product.id} product={product} onDelete={() => setDeleted(product)} />
           ))}
         </ul>
       )}
-      {hasNextPage && (
-        <More text={t("list.more")} isLoading={isFetchingNextPage} onMore={() => void fetchNextPage()} />
-      )}
+      <LoadMore query={query} text={t("list.more")} />
       {deleted !== null && (
-        <DeleteProduct
+        <DeleteProductDialog
           product={deleted}
           onCancel={() => setDeleted(null)}
           onDone={() => {
-            setSaid(t("product.deleted", { name: deleted.name }));
+            setResult(t("product.deleted", { name: deleted.name }));
             setDeleted(null);
           }}
         />
@@ -59,11 +58,11 @@ export function ProductsPage() {
   );
 }
 
-function Row({ product, onDelete }: { product: Product; onDelete: () => void }) {
+function ProductRow({ product, onDelete }: { product: Product; onDelete: () => void }) {
   const { id, name } = product;
   return (
     <li className="grid grid-cols-[4rem_minmax(0,1fr)] items-center gap-x-4 gap-y-2 px-4 py-3 sm:px-5 md:grid-cols-[4rem_minmax(0,1fr)_8rem_auto] md:gap-x-6">
-      <Plate product={product} className="rounded-md" />
+      <ProductImage product={product} className="rounded-md" />
       <div className="min-w-0">
         <h2 dir="auto" className="truncate text-lg rtl:text-right" title={name}>
           <Link href={`/admin/products/${id}`} className="hover:underline">
@@ -73,7 +72,7 @@ function Row({ product, onDelete }: { product: Product; onDelete: () => void }) 
         <p className="truncate text-sm text-soft">{product.category ?? t("product.no_category")}</p>
       </div>
       <p className="figure col-start-2 text-lg md:col-start-auto md:text-end">
-        {formatMoney(product.price, language())}
+        {formatMoney(product.price, locale())}
       </p>
       <p className="col-start-2 flex flex-wrap gap-x-4 text-sm md:col-start-auto">
         <Link

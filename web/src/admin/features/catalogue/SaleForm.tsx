@@ -1,104 +1,104 @@
-// The form of a sale: its fields, what is wrong beside them, and what it all comes to in words.
+// The form of a sale: its fields with their errors, and a description of the plan.
 
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { useLocation } from "wouter";
-import type { Sale } from "../../../lib/api";
-import { useDeed } from "../../../lib/deed";
-import { language } from "../../../lib/i18n";
-import { useServerNow } from "../../../lib/moment";
+import type { AdminSale, Product, Sale } from "../../../lib/api";
+import { ApiError } from "../../../lib/errors";
+import { locale } from "../../../lib/i18n";
 import { formatMoney } from "../../../lib/money";
-import { Refused } from "../../../lib/problem";
-import { Choice, Field, Part } from "../../components/Fields";
-import { Why } from "../../components/Why";
-import { type Draft, refusedFields, useDraft } from "../../lib/draft";
-import { type AdminSale, adminKeys, type Product, refreshSales } from "../../lib/queries";
+import { isSaleOver } from "../../../lib/saleStatus";
+import { useServerNow } from "../../../lib/useServerTime";
+import { useSubmitOnce } from "../../../lib/useSubmitOnce";
+import { FormError } from "../../components/FormError";
+import { Field, Fieldset, NumberField, RadioField } from "../../components/FormFields";
+import { adminKeys, refreshSales } from "../../lib/adminCache";
+import { type FormDraft, readServerErrors, useDraft } from "../../lib/formDraft";
 import { t } from "../../lib/texts";
-import { suggestSlug } from "../../lib/typed";
-import { localZone, zoneName } from "../../lib/zone";
-import { planWords } from "./planWords";
-import { editSale, makeSale } from "./saleDeeds";
+import { describePlan } from "./describePlan";
 import {
-  bodyOf,
-  check,
-  comesTwice,
-  editOf,
-  isLocked,
-  POINTERS,
-  read,
+  type FormContext,
+  isAmbiguousTime,
+  isFieldLocked,
+  parseSale,
+  SALE_POINTERS,
   type SaleField,
   type SaleValues,
-  type Scene,
-  valuesOf,
+  saleBody,
+  saleChanges,
+  saleValues,
+  validateSale,
 } from "./saleDraft";
+import { createSale, editSale } from "./saveSale";
+import { suggestSlug } from "./slug";
+import { describeZone, localZone } from "./timeZone";
 
 interface Props {
-  /** The sale that is edited; `null` for a new one. */
+  /** The edited sale; `null` for a new one. */
   sale: AdminSale | null;
   start: SaleValues;
   products: Product[];
-  /** Names that other sales have. */
-  taken: ReadonlySet<string>;
+  takenSlugs: ReadonlySet<string>;
 }
 
-export function SaleForm({ sale, start, products, taken }: Props) {
+export function SaleForm({ sale, start, products, takenSlugs }: Props) {
   const queries = useQueryClient();
-  const [, go] = useLocation();
+  const [, navigate] = useLocation();
   const now = useServerNow();
   const [isSaved, setSaved] = useState(false);
   const priceOf = (productId: string) =>
     products.find(({ id }) => id === productId)?.price ??
     (sale?.product.id === productId ? sale.listPrice : null);
-  const sceneOf = (values: SaleValues): Scene => ({
+  const contextFor = (values: SaleValues): FormContext => ({
     zone: localZone(),
-    language: language(),
+    locale: locale(),
     nowMs: now,
     currency: priceOf(values.productId)?.currency ?? null,
     sale,
   });
-  const save = useDeed<AdminSale | Sale, SaleValues>({
+  const save = useSubmitOnce<AdminSale | Sale, SaleValues>({
     mutationFn: (values) => {
-      const scene = sceneOf(values);
+      const context = contextFor(values);
       return sale === null
-        ? makeSale(bodyOf(values, scene))
-        : editSale(sale.id, editOf(values, draft.begun, scene));
+        ? createSale(saleBody(values, context))
+        : editSale(sale.id, saleChanges(values, draft.initial, context));
     },
     onSuccess: (saved) => {
       void refreshSales(queries);
       if (sale === null) {
-        go(`/admin/sales/${saved.id}`);
+        navigate(`/admin/sales/${saved.id}`);
       } else if ("payment" in saved) {
         queries.setQueryData(adminKeys.sale(saved.id), saved);
-        draft.restart(valuesOf(saved, sceneOf(draft.values)));
+        draft.restart(saleValues(saved, contextFor(draft.values)));
         setSaved(true);
       }
     },
-    // A refusal may mean that the sale is not what this page takes it for any more.
+    // The refusal may mean that the sale has changed since this page loaded it.
     onError: () => void queries.invalidateQueries({ queryKey: adminKeys.sale(sale?.id ?? "") }),
   });
-  const refused = refusedFields(save.error, POINTERS);
-  if (save.error instanceof Refused && save.error.code === "slug_taken") {
-    refused.fields.slug = { key: "form.slug_taken" };
+  const serverErrors = readServerErrors(save.error, SALE_POINTERS);
+  if (save.error instanceof ApiError && save.error.code === "slug_taken") {
+    serverErrors.fields.slug = { key: "form.slug_taken" };
   }
-  const draft: Draft<SaleField> = useDraft(
+  const draft: FormDraft<SaleField> = useDraft(
     start,
-    (values) => check(values, sceneOf(values)),
-    refused.fields,
+    (values) => validateSale(values, contextFor(values)),
+    serverErrors.fields,
     save.error,
     sale !== null,
   );
   const { values } = draft;
-  const scene = sceneOf(values);
+  const context = contextFor(values);
   const listPrice = priceOf(values.productId);
-  const plan = read(values, scene);
-  const of = (name: SaleField) => ({ draft, name, isLocked: isLocked(name, sale, now) });
-  const isOver = sale?.status === "ended" || sale?.status === "closed";
-  const choose = (productId: string) => {
+  const plan = parseSale(values, context);
+  const fieldProps = (name: SaleField) => ({ draft, name, isLocked: isFieldLocked(name, sale, now) });
+  const selectProduct = (productId: string) => {
     const product = products.find(({ id }) => id === productId);
     const before = products.find(({ id }) => id === values.productId);
-    const wasSuggested = values.slug === "" || (before && values.slug === suggestSlug(before.name, taken));
+    const wasSuggested =
+      values.slug === "" || (before && values.slug === suggestSlug(before.name, takenSlugs));
     const isSuggested = sale === null && product !== undefined && wasSuggested;
-    draft.set({ productId, ...(isSuggested ? { slug: suggestSlug(product.name, taken) } : {}) });
+    draft.set({ productId, ...(isSuggested ? { slug: suggestSlug(product.name, takenSlugs) } : {}) });
   };
   return (
     <form
@@ -106,11 +106,11 @@ export function SaleForm({ sale, start, products, taken }: Props) {
       noValidate
       className="grid items-start gap-6 lg:grid-cols-[minmax(0,1fr)_22rem]"
       onChange={() => setSaved(false)}
-      onSubmit={(event) => draft.send(event, () => save.press(values))}
+      onSubmit={(event) => draft.send(event, () => save.submit(values))}
     >
       <div className="grid gap-6">
-        <Part title={t("form.what")}>
-          <Field {...of("productId")} label={t("form.product")} onChange={choose}>
+        <Fieldset title={t("form.what")}>
+          <Field {...fieldProps("productId")} label={t("form.product")} onChange={selectProduct}>
             {(input) => (
               <select {...input}>
                 <option value="">{t("form.product_none")}</option>
@@ -119,16 +119,18 @@ export function SaleForm({ sale, start, products, taken }: Props) {
                 )}
                 {products.map(({ id, name, price }) => (
                   <option key={id} value={id}>
-                    {`${name} (${formatMoney(price, language())})`}
+                    {`${name} (${formatMoney(price, locale())})`}
                   </option>
                 ))}
               </select>
             )}
           </Field>
           <Field
-            {...of("slug")}
+            {...fieldProps("slug")}
             label={t("form.slug")}
-            hint={t("form.slug_hint", { address: leftToRight(`${location.host}/s/${values.slug.trim()}`) })}
+            hint={t("form.slug_hint", {
+              address: isolateLeftToRight(`${location.host}/s/${values.slug.trim()}`),
+            })}
           >
             {(input) => (
               <input {...input} autoComplete="off" autoCapitalize="none" spellCheck={false} dir="ltr" />
@@ -136,49 +138,47 @@ export function SaleForm({ sale, start, products, taken }: Props) {
           </Field>
           <div className="grid gap-5 sm:grid-cols-3">
             <Field
-              {...of("price")}
+              {...fieldProps("price")}
               label={
-                scene.currency === null ? t("form.price") : t("form.price_in", { currency: scene.currency })
+                context.currency === null
+                  ? t("form.price")
+                  : t("form.price_in", { currency: context.currency })
               }
               hint={
                 plan.price === null
                   ? t("form.price_hint")
-                  : t("form.price_read", { price: formatMoney(plan.price, language()) })
+                  : t("form.price_read", { price: formatMoney(plan.price, locale()) })
               }
             >
               {(input) => <input {...input} inputMode="decimal" autoComplete="off" />}
             </Field>
-            <Field {...of("quantity")} label={t("form.quantity")}>
-              {(input) => <input {...input} inputMode="numeric" autoComplete="off" />}
-            </Field>
-            <Field {...of("limitPerBuyer")} label={t("form.limit")}>
-              {(input) => <input {...input} inputMode="numeric" autoComplete="off" />}
-            </Field>
+            <NumberField {...fieldProps("quantity")} label={t("form.quantity")} />
+            <NumberField {...fieldProps("limitPerBuyer")} label={t("form.limit")} />
           </div>
-        </Part>
-        <Part title={t("form.when")}>
+        </Fieldset>
+        <Fieldset title={t("form.when")}>
           <p className="text-sm text-soft">
-            {t("form.zone", { zone: zoneName(scene.zone, plan.startsMs ?? now, language()) })}
+            {t("form.zone", { zone: describeZone(context.zone, plan.startsMs ?? now, locale()) })}
           </p>
           <div className="grid gap-5 sm:grid-cols-2">
             {(["startsAt", "endsAt"] as const).map((name) => (
               <Field
                 key={name}
-                {...of(name)}
+                {...fieldProps(name)}
                 label={t(name === "startsAt" ? "form.starts" : "form.ends")}
-                hint={comesTwice(values, name, scene) && t("form.time_twice")}
+                hint={isAmbiguousTime(values, name, context) && t("form.time_twice")}
               >
                 {(input) => (
-                  // With a year of four digits, the cursor goes on by itself.
+                  // The limit of the year makes the cursor move on after four digits.
                   <input {...input} type="datetime-local" max="9999-12-29T23:59" />
                 )}
               </Field>
             ))}
           </div>
-        </Part>
-        <Part title={t("form.who")}>
-          <Choice
-            {...of("admission")}
+        </Fieldset>
+        <Fieldset title={t("form.who")}>
+          <RadioField
+            {...fieldProps("admission")}
             label={t("form.admission")}
             options={[
               { value: "fifo", label: t("form.fifo"), hint: t("form.fifo_hint") },
@@ -187,28 +187,32 @@ export function SaleForm({ sale, start, products, taken }: Props) {
           />
           {values.admission === "fifo" && (
             <div className="grid gap-5 sm:grid-cols-2">
-              <Field {...of("perSecond")} label={t("form.per_second")} hint={t("form.per_second_hint")}>
-                {(input) => <input {...input} inputMode="numeric" autoComplete="off" />}
-              </Field>
-              <Field {...of("checkoutSeconds")} label={t("form.checkout")} hint={t("form.checkout_hint")}>
-                {(input) => <input {...input} inputMode="numeric" autoComplete="off" />}
-              </Field>
-              <Field
-                {...of("lineOpensSecondsBefore")}
+              <NumberField
+                {...fieldProps("perSecond")}
+                label={t("form.per_second")}
+                hint={t("form.per_second_hint")}
+              />
+              <NumberField
+                {...fieldProps("checkoutSeconds")}
+                label={t("form.checkout")}
+                hint={t("form.checkout_hint")}
+              />
+              <NumberField
+                {...fieldProps("lineOpensSecondsBefore")}
                 label={t("form.line_opens")}
                 hint={t("form.line_opens_hint")}
-              >
-                {(input) => <input {...input} inputMode="numeric" autoComplete="off" />}
-              </Field>
-              <Field {...of("extensionSeconds")} label={t("form.extension")} hint={t("form.extension_hint")}>
-                {(input) => <input {...input} inputMode="numeric" autoComplete="off" />}
-              </Field>
+              />
+              <NumberField
+                {...fieldProps("extensionSeconds")}
+                label={t("form.extension")}
+                hint={t("form.extension_hint")}
+              />
             </div>
           )}
-        </Part>
-        <Part title={t("form.pay")}>
-          <Choice
-            {...of("payment")}
+        </Fieldset>
+        <Fieldset title={t("form.pay")}>
+          <RadioField
+            {...fieldProps("payment")}
             label={t("form.payment")}
             options={[
               { value: "required", label: t("form.paid"), hint: t("form.paid_hint") },
@@ -216,29 +220,31 @@ export function SaleForm({ sale, start, products, taken }: Props) {
             ]}
           />
           {values.payment !== "none" && (
-            <Field
-              {...of("holdSeconds")}
+            <NumberField
+              {...fieldProps("holdSeconds")}
               label={t("form.hold")}
               hint={t("form.hold_hint")}
               className="max-w-xs"
-            >
-              {(input) => <input {...input} inputMode="numeric" autoComplete="off" />}
-            </Field>
+            />
           )}
-        </Part>
+        </Fieldset>
       </div>
       <aside className="grid gap-5 lg:sticky lg:top-6">
-        <Part title={t("plan.title")}>
+        <Fieldset title={t("plan.title")}>
           <ul className="grid list-disc gap-2 ps-5 marker:text-soft">
-            {planWords({ ...plan, listPrice, status: sale?.status ?? null }, now, t, language()).map(
-              (words) => (
-                <li key={words}>{words}</li>
+            {describePlan({ ...plan, listPrice, status: sale?.status ?? null }, now, t, locale()).map(
+              (sentence) => (
+                <li key={sentence}>{sentence}</li>
               ),
             )}
           </ul>
-        </Part>
-        <Why error={save.error} rest={refused.rest} unsure={t("form.unsure")} />
-        {!isOver && (
+        </Fieldset>
+        <FormError
+          error={save.error}
+          otherErrors={serverErrors.otherErrors}
+          unknownResult={t("form.unsure")}
+        />
+        {!isSaleOver(sale) && (
           <button type="submit" className="button button-main" aria-disabled={save.isPending}>
             {save.isPending ? t("form.saving") : t(sale === null ? "form.announce" : "form.save")}
           </button>
@@ -251,7 +257,7 @@ export function SaleForm({ sale, start, products, taken }: Props) {
   );
 }
 
-/** An address inside a text that may read the other way. */
-function leftToRight(text: string): string {
+/** Isolates an address inside a text that may read from right to left. */
+function isolateLeftToRight(text: string): string {
   return `\u2066${text}\u2069`;
 }

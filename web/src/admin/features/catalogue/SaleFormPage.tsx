@@ -1,19 +1,20 @@
-// A new sale, a copy of an old one, or one that is edited: what the form needs is fetched here.
+// The page of the sale form, for a new sale, a copy or an edit. It loads what the form needs.
 
 import { Link, useSearch } from "wouter";
-import { Notice, Unloaded } from "../../../components/Notice";
-import { language } from "../../../lib/i18n";
-import { useServerNow } from "../../../lib/moment";
-import { useTitle } from "../../../lib/title";
-import { Controls } from "../../components/Controls";
-import { PageHead } from "../../components/Frame";
-import { SaleHead } from "../../components/SaleHead";
-import { useAdminSale, useProducts, useTakenSlugs } from "../../lib/queries";
+import { LoadError, Notice } from "../../../components/Notices";
+import { locale } from "../../../lib/i18n";
+import { isSaleOver } from "../../../lib/saleStatus";
+import { useServerNow } from "../../../lib/useServerTime";
+import { useTitle } from "../../../lib/useTitle";
+import { PageHeader } from "../../components/PageHeader";
+import { SaleControls } from "../../components/SaleControls";
+import { SaleHeader } from "../../components/SaleHeader";
 import { t } from "../../lib/texts";
-import { suggestSlug } from "../../lib/typed";
-import { localZone } from "../../lib/zone";
+import { useAdminSale, useProducts, useTakenSlugs } from "./queries";
 import { SaleForm } from "./SaleForm";
-import { blank, copyOf, isPromised, type SaleValues, valuesOf } from "./saleDraft";
+import { copiedSaleValues, isPromised, newSaleValues, type SaleValues, saleValues } from "./saleDraft";
+import { suggestSlug } from "./slug";
+import { localZone } from "./timeZone";
 
 export function SaleFormPage({ id }: { id?: string }) {
   const search = new URLSearchParams(useSearch());
@@ -30,21 +31,21 @@ export function SaleFormPage({ id }: { id?: string }) {
     return <div className="skeleton h-96" aria-busy="true" />;
   }
   if (needsSale && sale.data === undefined) {
-    return <Unloaded error={sale.error} onRetry={() => void sale.refetch()} />;
+    return <LoadError error={sale.error} onRetry={sale.refetch} />;
   }
   if (products.data === undefined) {
-    return <Unloaded error={products.error} onRetry={() => void products.refetch()} />;
+    return <LoadError error={products.error} onRetry={products.refetch} />;
   }
-  const scene = { zone: localZone(), language: language(), nowMs: now, currency: null, sale: null };
-  const taken = slugs.data ?? new Set<string>();
+  const context = { zone: localZone(), locale: locale(), nowMs: now, currency: null, sale: null };
+  const takenSlugs = slugs.data ?? new Set<string>();
 
   if (!isNew && sale.data !== undefined) {
-    const isOver = sale.data.status === "ended" || sale.data.status === "closed";
+    const isOver = isSaleOver(sale.data);
     return (
       <>
-        <SaleHead sale={sale.data}>
-          <Controls sale={sale.data} />
-        </SaleHead>
+        <SaleHeader sale={sale.data}>
+          <SaleControls sale={sale.data} />
+        </SaleHeader>
         {(isOver || isPromised(sale.data, now)) && (
           <div className="pb-6">
             <Notice>
@@ -59,20 +60,23 @@ export function SaleFormPage({ id }: { id?: string }) {
         )}
         <SaleForm
           sale={sale.data}
-          start={valuesOf(sale.data, scene)}
+          start={saleValues(sale.data, context)}
           products={products.data}
-          taken={taken}
+          takenSlugs={takenSlugs}
         />
       </>
     );
   }
-  const known = products.data.find((product) => product.id === search.get("product"));
+  const product = products.data.find(({ id }) => id === search.get("product"));
   const start: SaleValues = sale.data
-    ? copyOf(sale.data, suggestSlug(sale.data.product.name, taken), scene)
-    : { ...blank(scene), ...(known ? { productId: known.id, slug: suggestSlug(known.name, taken) } : {}) };
+    ? copiedSaleValues(sale.data, suggestSlug(sale.data.product.name, takenSlugs), context)
+    : {
+        ...newSaleValues(context),
+        ...(product ? { productId: product.id, slug: suggestSlug(product.name, takenSlugs) } : {}),
+      };
   return (
     <>
-      <PageHead title={t(sale.data ? "form.title_copy" : "catalogue.new_sale")} />
+      <PageHeader title={t(sale.data ? "form.title_copy" : "catalogue.new_sale")} />
       {products.data.length === 0 && (
         <div className="pb-6">
           <Notice>
@@ -83,7 +87,7 @@ export function SaleFormPage({ id }: { id?: string }) {
           </Notice>
         </div>
       )}
-      <SaleForm sale={null} start={start} products={products.data} taken={taken} />
+      <SaleForm sale={null} start={start} products={products.data} takenSlugs={takenSlugs} />
     </>
   );
 }

@@ -1,36 +1,29 @@
 import { expect, test } from "vitest";
-import type { AdminSale } from "../../lib/queries";
+import type { AdminSale } from "../../../lib/api";
+import { makeSale } from "../../../lib/testFixtures";
 import {
-  blank,
-  bodyOf,
-  check,
-  copyOf,
-  editOf,
-  isLocked,
+  copiedSaleValues,
+  type FormContext,
+  isFieldLocked,
   isPromised,
-  type Scene,
-  valuesOf,
+  newSaleValues,
+  saleBody,
+  saleChanges,
+  saleValues,
+  validateSale,
 } from "./saleDraft";
 
 const NOW = Date.parse("2026-11-21T09:00:00.000Z");
 
 function sale(change: Partial<AdminSale> = {}): AdminSale {
   return {
-    id: "s",
-    slug: "lamp",
-    product: { id: "p", name: "Lamp", description: "" },
-    price: { amount: 4900, currency: "EUR" },
-    listPrice: { amount: 12900, currency: "EUR" },
+    ...makeSale(),
     quantity: 100,
     available: 100,
-    held: 0,
-    sold: 0,
     admitted: 0,
-    availability: "available",
     status: "upcoming",
     startsAt: "2026-11-27T09:00:12.345Z",
     endsAt: "2026-11-27T10:00:12.345Z",
-    limitPerBuyer: 1,
     admission: {
       type: "fifo",
       perSecond: 5,
@@ -40,64 +33,64 @@ function sale(change: Partial<AdminSale> = {}): AdminSale {
     },
     holdSeconds: 300,
     payment: "required",
-    waiting: 0,
-    serverTime: "2026-11-21T09:00:00.000Z",
     createdAt: "2026-11-20T09:00:00.000Z",
-    version: 1,
     ...change,
   };
 }
 
-function scene(change: Partial<Scene> = {}): Scene {
-  return { zone: "Europe/Berlin", language: "en", nowMs: NOW, currency: "EUR", sale: null, ...change };
+function context(change: Partial<FormContext> = {}): FormContext {
+  return { zone: "Europe/Berlin", locale: "en", nowMs: NOW, currency: "EUR", sale: null, ...change };
 }
 
-test("a new sale lacks only what nobody can guess", () => {
-  const values = blank(scene());
+test("a new sale lacks only the values without a default", () => {
+  const values = newSaleValues(context());
   expect(values).toMatchObject({ startsAt: "2026-11-22T10:00", endsAt: "2026-11-22T12:00" });
-  expect(Object.keys(check(values, scene()))).toEqual(["productId", "slug", "price", "quantity"]);
+  expect(Object.keys(validateSale(values, context()))).toEqual(["productId", "slug", "price", "quantity"]);
 });
 
-test("an edit sends what was changed and nothing else, to the millisecond", () => {
+test("an edit sends the changed fields only, and keeps moments to the millisecond", () => {
   const one = sale();
-  const at = scene({ sale: one });
-  const begun = valuesOf(one, at);
-  expect(editOf(begun, begun, at)).toEqual({});
-  expect(editOf({ ...begun, quantity: "120" }, begun, at)).toEqual({ quantity: 120 });
-  expect(editOf({ ...begun, endsAt: "2026-11-27T12:00" }, begun, at)).toEqual({
+  const at = context({ sale: one });
+  const begun = saleValues(one, at);
+  expect(saleChanges(begun, begun, at)).toEqual({});
+  expect(saleChanges({ ...begun, quantity: "120" }, begun, at)).toEqual({ quantity: 120 });
+  expect(saleChanges({ ...begun, endsAt: "2026-11-27T12:00" }, begun, at)).toEqual({
     endsAt: "2026-11-27T11:00:00.000Z",
   });
-  expect(editOf({ ...begun, payment: "none" }, begun, at)).toEqual({ payment: "none", holdSeconds: 0 });
-  expect(editOf({ ...begun, admission: "open" }, begun, at)).toEqual({ admission: { type: "open" } });
-  // Somebody else has added units meanwhile: that stays.
-  const meanwhile = scene({ sale: sale({ quantity: 500 }) });
-  expect(editOf({ ...begun, slug: "light" }, begun, meanwhile)).toEqual({ slug: "light" });
+  expect(saleChanges({ ...begun, payment: "none" }, begun, at)).toEqual({ payment: "none", holdSeconds: 0 });
+  expect(saleChanges({ ...begun, admission: "open" }, begun, at)).toEqual({ admission: { type: "open" } });
+  // Another admin has added units meanwhile; these stay.
+  const meanwhile = context({ sale: sale({ quantity: 500 }) });
+  expect(saleChanges({ ...begun, slug: "light" }, begun, meanwhile)).toEqual({ slug: "light" });
 });
 
-test("what a line has beside the fields of the form stays when one of them is changed", () => {
+test("settings of the line that the form does not have stay", () => {
   const admission = { ...sale().admission, somethingNew: 30 } as unknown as AdminSale["admission"];
   const one = sale({ admission });
-  const at = scene({ sale: one });
-  const begun = valuesOf(one, at);
-  expect(editOf({ ...begun, perSecond: "9" }, begun, at)).toEqual({
+  const at = context({ sale: one });
+  const begun = saleValues(one, at);
+  expect(saleChanges({ ...begun, perSecond: "9" }, begun, at)).toEqual({
     admission: { ...admission, perSecond: 9 },
   });
 });
 
-test("a copy is made for a time that is to come, under another name", () => {
+test("a copy is in the future and has another slug", () => {
   const past = sale({ startsAt: "2026-07-01T08:00:00.000Z", endsAt: "2026-07-01T11:30:00.000Z" });
-  expect(copyOf(past, "lamp-2", scene())).toMatchObject({
+  expect(copiedSaleValues(past, "lamp-2", context())).toMatchObject({
     slug: "lamp-2",
     startsAt: "2026-11-22T10:00",
     endsAt: "2026-11-22T13:30",
   });
-  expect(copyOf(sale(), "lamp-2", scene())).toMatchObject({ startsAt: "2026-11-27T10:00", price: "49.00" });
+  expect(copiedSaleValues(sale(), "lamp-2", context())).toMatchObject({
+    startsAt: "2026-11-27T10:00",
+    price: "49.00",
+  });
 });
 
-test("each figure has its bounds, and a time that the clocks skip is none", () => {
-  const good = { ...valuesOf(sale(), scene()) };
-  const wrong = (change: Partial<typeof good>, at = scene()) =>
-    Object.keys(check({ ...good, ...change }, at));
+test("each number has its limits, and a skipped local time is an error", () => {
+  const good = { ...saleValues(sale(), context()) };
+  const wrong = (change: Partial<typeof good>, at = context()) =>
+    Object.keys(validateSale({ ...good, ...change }, at));
   expect(wrong({})).toEqual([]);
   expect(wrong({ quantity: "0" })).toEqual(["quantity"]);
   expect(wrong({ quantity: "10000001" })).toEqual(["quantity"]);
@@ -111,15 +104,15 @@ test("each figure has its bounds, and a time that the clocks skip is none", () =
   expect(wrong({ endsAt: "2026-11-27T10:00" })).toEqual(["endsAt"]);
   expect(wrong({ endsAt: "" })).toEqual(["endsAt"]);
   const spring = { startsAt: "2027-03-28T02:30", endsAt: "2027-03-28T04:00" };
-  expect(check({ ...good, ...spring }, scene()).startsAt).toEqual({ key: "form.time_skipped" });
+  expect(validateSale({ ...good, ...spring }, context()).startsAt).toEqual({ key: "form.time_skipped" });
   expect(
-    check({ ...good, startsAt: "2026-11-01T10:00", endsAt: "2026-11-02T10:00" }, scene()).endsAt,
+    validateSale({ ...good, startsAt: "2026-11-01T10:00", endsAt: "2026-11-02T10:00" }, context()).endsAt,
   ).toEqual({
     key: "form.end_past",
   });
 });
 
-test("once buyers rely on a sale, only what adds to it may change", () => {
+test("once buyers rely on a sale, its terms can only be extended", () => {
   const startMs = Date.parse(sale().startsAt);
   expect(isPromised(sale(), NOW)).toBe(false);
   expect(isPromised(sale(), startMs - 60_000)).toBe(true);
@@ -127,26 +120,26 @@ test("once buyers rely on a sale, only what adds to it may change", () => {
   expect(isPromised(sale({ waiting: 1 }), NOW)).toBe(true);
 
   const running = sale({ status: "active" });
-  expect(isLocked("price", running, startMs)).toBe(true);
-  expect(isLocked("quantity", running, startMs)).toBe(false);
-  expect(isLocked("quantity", sale({ status: "ended" }), startMs)).toBe(true);
-  expect(isLocked("price", null, startMs)).toBe(false);
-  const at = scene({ sale: running, nowMs: startMs });
-  const values = valuesOf(running, at);
-  expect(check(values, at)).toEqual({});
-  expect(check({ ...values, quantity: "99", endsAt: "2026-11-27T10:30" }, at)).toMatchObject({
+  expect(isFieldLocked("price", running, startMs)).toBe(true);
+  expect(isFieldLocked("quantity", running, startMs)).toBe(false);
+  expect(isFieldLocked("quantity", sale({ status: "ended" }), startMs)).toBe(true);
+  expect(isFieldLocked("price", null, startMs)).toBe(false);
+  const at = context({ sale: running, nowMs: startMs });
+  const values = saleValues(running, at);
+  expect(validateSale(values, at)).toEqual({});
+  expect(validateSale({ ...values, quantity: "99", endsAt: "2026-11-27T10:30" }, at)).toMatchObject({
     quantity: { key: "form.quantity_less" },
     endsAt: { key: "form.end_earlier" },
   });
-  expect(isLocked("extensionSeconds", running, startMs)).toBe(false);
-  expect(check({ ...values, extensionSeconds: "31" }, at)).toEqual({});
-  expect(check({ ...values, extensionSeconds: "29" }, at)).toMatchObject({
+  expect(isFieldLocked("extensionSeconds", running, startMs)).toBe(false);
+  expect(validateSale({ ...values, extensionSeconds: "31" }, at)).toEqual({});
+  expect(validateSale({ ...values, extensionSeconds: "29" }, at)).toMatchObject({
     extensionSeconds: { key: "form.extension_less", values: { count: 30 } },
   });
 });
 
-test("the body has the price in the digits of its currency and sells at once without a payment", () => {
-  const values = { ...valuesOf(sale(), scene()), price: "4,999", payment: "none" };
-  const body = bodyOf(values, scene({ currency: "JPY" }));
+test("the body has the price in minor units, and no hold without a payment", () => {
+  const values = { ...saleValues(sale(), context()), price: "4,999", payment: "none" };
+  const body = saleBody(values, context({ currency: "JPY" }));
   expect(body).toMatchObject({ price: { amount: 4999, currency: "JPY" }, payment: "none", holdSeconds: 0 });
 });

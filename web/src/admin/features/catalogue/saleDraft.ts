@@ -1,12 +1,13 @@
-// A sale as it stands in its form: all texts. From a sale to these and back, and what is wrong with them. Pure: time, zone and
-// language are arguments.
+// The form of a sale: its values, their validation, and the request body. Pure: time, time zone and locale are arguments.
 
 import type { components } from "../../../api/schema";
+import type { AdminSale } from "../../../lib/api";
 import type { Money } from "../../../lib/money";
-import type { Pointers, Values, Wrong, Wrongs } from "../../lib/draft";
-import type { AdminSale } from "../../lib/queries";
-import { isSlug, parseCount, parsePrice, typedPrice } from "../../lib/typed";
-import { momentsAt, sameTimeLater, wallClock } from "../../lib/zone";
+import { isSaleOver } from "../../../lib/saleStatus";
+import type { FieldError, FieldErrors, FormValues, PointerMap } from "../../lib/formDraft";
+import { formatPriceInput, parseCount, parsePrice } from "../../lib/parseFields";
+import { isSlug } from "./slug";
+import { fromLocalTime, nextSameTime, toLocalTime } from "./timeZone";
 
 export type SaleField =
   | "productId"
@@ -23,32 +24,32 @@ export type SaleField =
   | "checkoutSeconds"
   | "lineOpensSecondsBefore"
   | "extensionSeconds";
-export type SaleValues = Values<SaleField>;
-type NewSale = components["schemas"]["NewSale"];
-type SaleEdit = components["schemas"]["SaleEdit"];
+export type SaleValues = FormValues<SaleField>;
+export type NewSale = components["schemas"]["NewSale"];
+export type SaleEdit = components["schemas"]["SaleEdit"];
 type Fifo = Extract<components["schemas"]["AdmissionJson"], { type: "fifo" }>;
 
-/** The bounds of the law. */
+/** The limits of the domain rules. */
 const QUANTITY_MAX = 10_000_000;
 const LIMIT_PER_BUYER_MAX = 1_000_000;
 const WINDOW_S_MAX = 86_400;
 const PER_SECOND_MAX = 100_000;
 const LINE_OPENS_S_MAX = 4_294_967_295;
 
-/** Where and when a form is filled in, and for what. */
-export interface Scene {
+/** What the values of the form depend on. */
+export interface FormContext {
   zone: string;
-  language: string;
+  locale: string;
   nowMs: number;
-  /** Of the product that is chosen; `null` while none is. */
+  /** The currency of the selected product; `null` without one. */
   currency: string | null;
-  /** The sale that is edited. */
+  /** The edited sale; `null` for a new one. */
   sale: AdminSale | null;
 }
 
-/** What a new sale begins with: tomorrow at ten, for two hours, with a line. */
-export function blank({ zone, nowMs }: Scene): SaleValues {
-  const tomorrow = wallClock(nowMs + 86_400_000, zone).slice(0, 10);
+/** The values of a new sale: tomorrow at ten, for two hours, with a line. */
+export function newSaleValues({ zone, nowMs }: FormContext): SaleValues {
+  const tomorrow = toLocalTime(nowMs + 86_400_000, zone).slice(0, 10);
   return {
     productId: "",
     slug: "",
@@ -67,74 +68,82 @@ export function blank({ zone, nowMs }: Scene): SaleValues {
   };
 }
 
-/** A sale as its form shows it. */
-export function valuesOf(sale: AdminSale, scene: Scene): SaleValues {
-  const start = blank(scene);
+export function saleValues(sale: AdminSale, context: FormContext): SaleValues {
+  const defaults = newSaleValues(context);
   const fifo = sale.admission.type === "fifo" ? sale.admission : null;
   return {
     productId: sale.product.id,
     slug: sale.slug,
-    price: typedPrice(sale.price, scene.language),
+    price: formatPriceInput(sale.price, context.locale),
     quantity: String(sale.quantity),
     limitPerBuyer: String(sale.limitPerBuyer),
-    startsAt: wallClock(Date.parse(sale.startsAt), scene.zone),
-    endsAt: wallClock(Date.parse(sale.endsAt), scene.zone),
+    startsAt: toLocalTime(Date.parse(sale.startsAt), context.zone),
+    endsAt: toLocalTime(Date.parse(sale.endsAt), context.zone),
     payment: sale.payment,
-    holdSeconds: sale.payment === "none" ? start.holdSeconds : String(sale.holdSeconds),
+    holdSeconds: sale.payment === "none" ? defaults.holdSeconds : String(sale.holdSeconds),
     admission: sale.admission.type,
-    perSecond: fifo ? String(fifo.perSecond) : start.perSecond,
-    checkoutSeconds: fifo ? String(fifo.checkoutSeconds) : start.checkoutSeconds,
-    lineOpensSecondsBefore: fifo ? String(fifo.lineOpensSecondsBefore) : start.lineOpensSecondsBefore,
-    extensionSeconds: fifo ? String(fifo.extensionSeconds ?? 0) : start.extensionSeconds,
+    perSecond: fifo ? String(fifo.perSecond) : defaults.perSecond,
+    checkoutSeconds: fifo ? String(fifo.checkoutSeconds) : defaults.checkoutSeconds,
+    lineOpensSecondsBefore: fifo ? String(fifo.lineOpensSecondsBefore) : defaults.lineOpensSecondsBefore,
+    extensionSeconds: fifo ? String(fifo.extensionSeconds ?? 0) : defaults.extensionSeconds,
   };
 }
 
-/** A new sale like an old one: at the same time of day, as long, under another name. */
-export function copyOf(sale: AdminSale, slug: string, scene: Scene): SaleValues {
+/** The values of a copy: the same time of day and length, with another slug. */
+export function copiedSaleValues(sale: AdminSale, slug: string, context: FormContext): SaleValues {
   const startsMs = Date.parse(sale.startsAt);
   const lastsMs = Date.parse(sale.endsAt) - startsMs;
-  const nextMs = startsMs > scene.nowMs ? startsMs : sameTimeLater(startsMs, scene.nowMs, scene.zone);
+  const nextMs = startsMs > context.nowMs ? startsMs : nextSameTime(startsMs, context.nowMs, context.zone);
   return {
-    ...valuesOf(sale, scene),
+    ...saleValues(sale, context),
     slug,
-    startsAt: wallClock(nextMs, scene.zone),
-    endsAt: wallClock(nextMs + lastsMs, scene.zone),
+    startsAt: toLocalTime(nextMs, context.zone),
+    endsAt: toLocalTime(nextMs + lastsMs, context.zone),
   };
 }
 
-/** A moment of the form; what the merchant did not touch stays what it was, to the millisecond. */
-function momentOf(values: SaleValues, name: "startsAt" | "endsAt", { zone, sale }: Scene): number | null {
-  if (sale !== null && wallClock(Date.parse(sale[name]), zone) === values[name])
+/** A moment of the form. An unchanged value keeps the moment of the sale, to the millisecond. */
+function parseMoment(
+  values: SaleValues,
+  name: "startsAt" | "endsAt",
+  { zone, sale }: FormContext,
+): number | null {
+  if (sale !== null && toLocalTime(Date.parse(sale[name]), zone) === values[name])
     return Date.parse(sale[name]);
-  return momentsAt(values[name], zone)[0] ?? null;
+  return fromLocalTime(values[name], zone)[0] ?? null;
 }
 
-/** An hour that comes twice in that night: the first one is meant, and the form says so. */
-export function comesTwice(values: SaleValues, name: "startsAt" | "endsAt", { zone }: Scene): boolean {
-  return momentsAt(values[name], zone).length > 1;
+/** Whether the local time occurs twice, when the clocks go back. The form then uses the first moment and shows a hint. */
+export function isAmbiguousTime(
+  values: SaleValues,
+  name: "startsAt" | "endsAt",
+  { zone }: FormContext,
+): boolean {
+  return fromLocalTime(values[name], zone).length > 1;
 }
 
-/** What is left of the form once it is read; `null` where it cannot be. */
-export interface Read {
+/** The values of the form as numbers and moments; `null` where a value is not valid. */
+export interface ParsedSale {
   price: Money | null;
   quantity: number | null;
   limitPerBuyer: number | null;
   startsMs: number | null;
   endsMs: number | null;
-  /** 0 sells at once. */
+  /** 0: the sale has no payment. */
   holdS: number | null;
   fifo: { [name in keyof Omit<Fifo, "type">]-?: number | null } | null;
 }
 
-export function read(values: SaleValues, scene: Scene): Read {
-  const amount = scene.currency === null ? null : parsePrice(values.price, scene.currency, scene.language);
+export function parseSale(values: SaleValues, context: FormContext): ParsedSale {
+  const amount =
+    context.currency === null ? null : parsePrice(values.price, context.currency, context.locale);
   const isFifo = values.admission === "fifo";
   return {
-    price: amount === null || scene.currency === null ? null : { amount, currency: scene.currency },
+    price: amount === null || context.currency === null ? null : { amount, currency: context.currency },
     quantity: parseCount(values.quantity),
     limitPerBuyer: parseCount(values.limitPerBuyer),
-    startsMs: momentOf(values, "startsAt", scene),
-    endsMs: momentOf(values, "endsAt", scene),
+    startsMs: parseMoment(values, "startsAt", context),
+    endsMs: parseMoment(values, "endsAt", context),
     holdS: values.payment === "none" ? 0 : parseCount(values.holdSeconds),
     fifo: isFifo
       ? {
@@ -150,17 +159,17 @@ export function read(values: SaleValues, scene: Scene): Read {
 const isIn = (value: number | null, least: number, most: number) =>
   value !== null && value >= least && value <= most;
 
-export function check(values: SaleValues, scene: Scene): Wrongs<SaleField> {
-  const wrongs: Wrongs<SaleField> = {};
-  const require = (holds: boolean, name: SaleField, wrong: Wrong) => {
-    if (!holds) wrongs[name] ??= values[name].trim() === "" ? { key: "form.required" } : wrong;
+export function validateSale(values: SaleValues, context: FormContext): FieldErrors<SaleField> {
+  const errors: FieldErrors<SaleField> = {};
+  const require = (isValid: boolean, name: SaleField, error: FieldError) => {
+    if (!isValid) errors[name] ??= values[name].trim() === "" ? { key: "form.required" } : error;
   };
   const range = (value: number | null, name: SaleField, least: number, most: number) =>
     require(isIn(value, least, most), name, { key: "form.range", values: { least, most } });
-  const { price, quantity, limitPerBuyer, startsMs, endsMs, holdS, fifo } = read(values, scene);
+  const { price, quantity, limitPerBuyer, startsMs, endsMs, holdS, fifo } = parseSale(values, context);
   require(values.productId !== "", "productId", { key: "form.required" });
   require(isSlug(values.slug.trim()), "slug", { key: "form.slug_wrong" });
-  require(price !== null || (scene.currency === null && values.price !== ""), "price", {
+  require(price !== null || (context.currency === null && values.price !== ""), "price", {
     key: "form.price_wrong",
   });
   range(quantity, "quantity", 1, QUANTITY_MAX);
@@ -168,7 +177,7 @@ export function check(values: SaleValues, scene: Scene): Wrongs<SaleField> {
   require(startsMs !== null, "startsAt", { key: "form.time_skipped" });
   require(endsMs !== null, "endsAt", { key: "form.time_skipped" });
   require(startsMs === null || endsMs === null || startsMs < endsMs, "endsAt", { key: "form.end_wrong" });
-  require(endsMs === null || endsMs > scene.nowMs, "endsAt", { key: "form.end_past" });
+  require(endsMs === null || endsMs > context.nowMs, "endsAt", { key: "form.end_past" });
   if (values.payment !== "none") range(holdS, "holdSeconds", 1, WINDOW_S_MAX);
   if (fifo !== null) {
     range(fifo.perSecond, "perSecond", 1, PER_SECOND_MAX);
@@ -176,8 +185,8 @@ export function check(values: SaleValues, scene: Scene): Wrongs<SaleField> {
     range(fifo.lineOpensSecondsBefore, "lineOpensSecondsBefore", 0, LINE_OPENS_S_MAX);
     range(fifo.extensionSeconds, "extensionSeconds", 0, WINDOW_S_MAX);
   }
-  const { sale } = scene;
-  if (sale !== null && isPromised(sale, scene.nowMs)) {
+  const { sale } = context;
+  if (sale !== null && isPromised(sale, context.nowMs)) {
     require((quantity ?? 0) >= sale.quantity, "quantity", {
       key: "form.quantity_less",
       values: { count: sale.quantity },
@@ -189,32 +198,38 @@ export function check(values: SaleValues, scene: Scene): Wrongs<SaleField> {
       values: { count: extensionS },
     });
   }
-  return wrongs;
+  return errors;
 }
 
-/** Whether buyers may have acted on what the sale says: its line or itself is open, or somebody has something of it. */
+/** Whether buyers may rely on the terms of the sale: the sale or its line is open, or a buyer has a place or units. */
 export function isPromised(sale: AdminSale, nowMs: number): boolean {
   const beforeS = sale.admission.type === "fifo" ? sale.admission.lineOpensSecondsBefore : 0;
   const isOpen = nowMs >= Date.parse(sale.startsAt) - beforeS * 1000;
   return isOpen || sale.waiting > 0 || sale.available < sale.quantity;
 }
 
-/** What may still change once buyers rely on a sale: what only adds to it. */
-const FREE: readonly SaleField[] = ["quantity", "endsAt", "payment", "holdSeconds", "extensionSeconds"];
+/** The fields that may change after that, because a change can only add to the terms. */
+const ALWAYS_EDITABLE: readonly SaleField[] = [
+  "quantity",
+  "endsAt",
+  "payment",
+  "holdSeconds",
+  "extensionSeconds",
+];
 
-export function isLocked(name: SaleField, sale: AdminSale | null, nowMs: number): boolean {
+export function isFieldLocked(name: SaleField, sale: AdminSale | null, nowMs: number): boolean {
   if (sale === null) return false;
-  if (sale.status === "ended" || sale.status === "closed") return true;
-  return isPromised(sale, nowMs) && !FREE.includes(name);
+  if (isSaleOver(sale)) return true;
+  return isPromised(sale, nowMs) && !ALWAYS_EDITABLE.includes(name);
 }
 
-/** The form as the server takes it. Only for values that `check` finds nothing wrong with. */
-export function bodyOf(values: SaleValues, scene: Scene): NewSale {
-  const { price, quantity, limitPerBuyer, startsMs, endsMs, holdS, fifo } = read(values, scene);
+/** The request body; the values must be valid. */
+export function saleBody(values: SaleValues, context: FormContext): NewSale {
+  const { price, quantity, limitPerBuyer, startsMs, endsMs, holdS, fifo } = parseSale(values, context);
   if (price === null || quantity === null || startsMs === null || endsMs === null)
-    throw new Error("unchecked");
-  // What a line has beside the fields of this form stays as it is.
-  const before: Partial<Fifo> = scene.sale?.admission.type === "fifo" ? scene.sale.admission : {};
+    throw new Error("the values are not valid");
+  // Keeps settings of the line that this form does not have.
+  const before: Partial<Fifo> = context.sale?.admission.type === "fifo" ? context.sale.admission : {};
   return {
     productId: values.productId,
     slug: values.slug.trim(),
@@ -239,41 +254,42 @@ export function bodyOf(values: SaleValues, scene: Scene): NewSale {
   };
 }
 
-/** What is different from how the form began; what the merchant did not touch is not sent, so that it undoes nobody else's work. */
-export function editOf(values: SaleValues, begun: SaleValues, scene: Scene): SaleEdit {
-  if (scene.sale === null) throw new Error("there is no sale to edit");
-  const before = bodyOf(begun, { ...scene, currency: scene.sale.price.currency });
-  const after = bodyOf(values, scene);
+/** The fields that the merchant has changed. Sending only these keeps the changes of other admins. */
+export function saleChanges(values: SaleValues, initial: SaleValues, context: FormContext): SaleEdit {
+  if (context.sale === null) throw new Error("there is no sale to edit");
+  const before = saleBody(initial, { ...context, currency: context.sale.price.currency });
+  const after = saleBody(values, context);
   const changed = Object.entries(after).filter(
     ([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name as keyof NewSale]),
   );
   return Object.fromEntries(changed) as SaleEdit;
 }
 
-const range = (field: SaleField, least: number, most: number) => ({
+const rangeError = (field: SaleField, least: number, most: number) => ({
   field,
-  wrong: { key: "form.range" as const, values: { least, most } },
+  error: { key: "form.range" as const, values: { least, most } },
 });
-const of = (field: SaleField, wrong: Wrong) => ({ field, wrong });
-const theirs = (field: SaleField) => ({ field, wrong: { words: "" } });
+const fieldError = (field: SaleField, error: FieldError) => ({ field, error });
+/** Shows the detail that the server sent. */
+const serverDetail = (field: SaleField) => ({ field, error: { detail: "" } });
 
-/** What the server's pointers are about. Where it can mean several things, its own words are shown. */
-export const POINTERS: Pointers<SaleField> = {
-  "/productId": of("productId", { key: "form.product_gone" }),
-  "/slug": of("slug", { key: "form.slug_wrong" }),
-  "/price": theirs("price"),
-  "/price/amount": of("price", { key: "form.price_wrong" }),
-  "/price/currency": of("price", { key: "form.currency_differs" }),
-  "/quantity": range("quantity", 1, QUANTITY_MAX),
-  "/startsAt": theirs("startsAt"),
-  "/endsAt": of("endsAt", { key: "form.end_wrong" }),
-  "/limitPerBuyer": range("limitPerBuyer", 1, LIMIT_PER_BUYER_MAX),
-  "/holdSeconds": range("holdSeconds", 0, WINDOW_S_MAX),
-  "/payment": theirs("payment"),
-  "/admission": theirs("admission"),
-  "/admission/type": theirs("admission"),
-  "/admission/perSecond": range("perSecond", 1, PER_SECOND_MAX),
-  "/admission/checkoutSeconds": range("checkoutSeconds", 1, WINDOW_S_MAX),
-  "/admission/lineOpensSecondsBefore": range("lineOpensSecondsBefore", 0, LINE_OPENS_S_MAX),
-  "/admission/extensionSeconds": range("extensionSeconds", 0, WINDOW_S_MAX),
+/** A pointer whose error can have several causes shows the detail of the server. */
+export const SALE_POINTERS: PointerMap<SaleField> = {
+  "/productId": fieldError("productId", { key: "form.product_gone" }),
+  "/slug": fieldError("slug", { key: "form.slug_wrong" }),
+  "/price": serverDetail("price"),
+  "/price/amount": fieldError("price", { key: "form.price_wrong" }),
+  "/price/currency": fieldError("price", { key: "form.currency_differs" }),
+  "/quantity": rangeError("quantity", 1, QUANTITY_MAX),
+  "/startsAt": serverDetail("startsAt"),
+  "/endsAt": fieldError("endsAt", { key: "form.end_wrong" }),
+  "/limitPerBuyer": rangeError("limitPerBuyer", 1, LIMIT_PER_BUYER_MAX),
+  "/holdSeconds": rangeError("holdSeconds", 0, WINDOW_S_MAX),
+  "/payment": serverDetail("payment"),
+  "/admission": serverDetail("admission"),
+  "/admission/type": serverDetail("admission"),
+  "/admission/perSecond": rangeError("perSecond", 1, PER_SECOND_MAX),
+  "/admission/checkoutSeconds": rangeError("checkoutSeconds", 1, WINDOW_S_MAX),
+  "/admission/lineOpensSecondsBefore": rangeError("lineOpensSecondsBefore", 0, LINE_OPENS_S_MAX),
+  "/admission/extensionSeconds": rangeError("extensionSeconds", 0, WINDOW_S_MAX),
 };

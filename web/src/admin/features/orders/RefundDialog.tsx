@@ -1,20 +1,21 @@
-// Giving the money of an order back: asked once more, done once, however often the button is pressed or the answer is lost.
+// Refunds an order after a confirmation. The idempotency key makes repeated requests refund once.
 
 import { useQueryClient } from "@tanstack/react-query";
-import { useEffect, useId, useRef, useState } from "react";
-import { Failure, Notice } from "../../../components/Notice";
-import { ask, client } from "../../../lib/api";
-import { useDeed } from "../../../lib/deed";
-import { language } from "../../../lib/i18n";
-import { intents } from "../../../lib/intents";
+import { useId, useState } from "react";
+import { ErrorNotice, Notice } from "../../../components/Notices";
+import { client, unwrapReply } from "../../../lib/api";
+import { ApiError } from "../../../lib/errors";
+import { locale } from "../../../lib/i18n";
 import { formatMoney } from "../../../lib/money";
-import { insist, Refused } from "../../../lib/problem";
-import { isolate } from "../../lib/names";
-import { type AdminOrder, rememberRefund } from "../../lib/recordQueries";
-import { type AdminKey, t } from "../../lib/texts";
+import { useSubmitWithKey } from "../../../lib/useSubmitWithKey";
+import { ConfirmDialog } from "../../components/ConfirmDialog";
+import { adminKeys } from "../../lib/adminCache";
+import { isolateText } from "../../lib/buyerName";
+import { type AdminTextKey, t } from "../../lib/texts";
+import { type AdminOrder, cacheRefund } from "./queries";
 
-/** What a refund can be refused with, in a merchant's words; the rest is told as everywhere. */
-const REFUSALS: Record<string, AdminKey> = {
+/** The refusals that need a text for merchants. */
+const REFUSAL_TEXTS: Record<string, AdminTextKey> = {
   order_state: "orders.refund.refused.order_state",
   order_unknown: "orders.refund.refused.order_unknown",
   payment_declined: "orders.refund.refused.payment_declined",
@@ -25,96 +26,60 @@ const REFUSALS: Record<string, AdminKey> = {
 
 export function RefundDialog({ order, onClose }: { order: AdminOrder; onClose: () => void }) {
   const queries = useQueryClient();
-  const dialog = useRef<HTMLDialogElement>(null);
-  const id = useId();
+  const groupName = useId();
   const [isRestocked, setRestocked] = useState(true);
-  const [isInsisting, setInsisting] = useState(false);
-  useEffect(() => dialog.current?.showModal(), []);
-  const refund = useDeed({
-    mutationFn: async () => {
-      const intent = `refund:${order.id}:${isRestocked}`;
-      const key = intents.keyOf(intent);
-      const refunded = await insist(
-        () =>
-          ask(
-            client.POST("/api/v1/admin/orders/{id}/refund", {
-              body: { restock: isRestocked },
-              params: { path: { id: order.id }, header: { "Idempotency-Key": key } },
-            }),
-          ),
-        { onRetry: () => setInsisting(true) },
-      );
-      intents.settle(intent);
-      return refunded;
-    },
+  const refund = useSubmitWithKey({
+    operation: `refund:${order.id}:${isRestocked}`,
+    send: (key) =>
+      unwrapReply(
+        client.POST("/api/v1/admin/orders/{id}/refund", {
+          body: { restock: isRestocked },
+          params: { path: { id: order.id }, header: { "Idempotency-Key": key } },
+        }),
+      ),
     onSuccess: (refunded) => {
-      rememberRefund(queries, refunded);
-      dialog.current?.close();
+      cacheRefund(queries, refunded);
+      onClose();
     },
-    onError: () => void queries.invalidateQueries({ queryKey: ["own", "admin", "orders"] }),
-    onSettled: () => setInsisting(false),
+    onError: () => void queries.invalidateQueries({ queryKey: adminKeys.orders }),
   });
-  const total = formatMoney(order.total, language());
-  const who = isolate(order.buyer.email ?? order.buyer.id);
+  const total = formatMoney(order.total, locale());
+  const who = isolateText(order.buyer.email ?? order.buyer.id);
   return (
-    // While it is under way the answer is waited for: closing would not undo it.
-    <dialog
-      ref={dialog}
-      aria-labelledby={`${id}-title`}
-      className="ask"
-      onClose={onClose}
-      onCancel={(event) => refund.isPending && event.preventDefault()}
+    <ConfirmDialog
+      title={t("orders.refund.title", { total })}
+      confirmLabel={t("orders.refund.yes", { total })}
+      pendingLabel={t("orders.refund.asking")}
+      cancelLabel={t("orders.refund.no")}
+      isPending={refund.isPending}
+      onConfirm={() => refund.submit()}
+      onCancel={onClose}
     >
-      <form
-        className="grid gap-5"
-        onSubmit={(event) => {
-          event.preventDefault();
-          refund.press();
-        }}
-      >
-        <h2 id={`${id}-title`} className="text-2xl">
-          {t("orders.refund.title", { total })}
-        </h2>
-        <p className="[overflow-wrap:anywhere]">{t("orders.refund.text", { who, count: order.quantity })}</p>
-        <fieldset className="grid gap-2" disabled={refund.isPending}>
-          <legend className="pb-1 font-semibold">{t("orders.refund.units")}</legend>
-          {[true, false].map((restocks) => (
-            <label key={String(restocks)} className="flex items-start gap-3 py-1">
-              <input
-                type="radio"
-                name={`${id}-restock`}
-                checked={isRestocked === restocks}
-                onChange={() => setRestocked(restocks)}
-                className="mt-1.5 size-4 accent-mark"
-              />
-              {restocks ? t("orders.refund.restock") : t("orders.refund.keep")}
-            </label>
-          ))}
-        </fieldset>
-        <p role="status" className={isInsisting ? "" : "sr-only"}>
-          {isInsisting && t("orders.refund.insisting")}
-        </p>
-        <Refusal error={refund.error} />
-        <div className="flex flex-wrap gap-3">
-          <button type="submit" className="button button-main" aria-disabled={refund.isPending}>
-            {refund.isPending ? t("orders.refund.asking") : t("orders.refund.yes", { total })}
-          </button>
-          <button
-            type="button"
-            className="button button-quiet"
-            aria-disabled={refund.isPending}
-            onClick={() => !refund.isPending && dialog.current?.close()}
-          >
-            {t("orders.refund.no")}
-          </button>
-        </div>
-      </form>
-    </dialog>
+      <p className="[overflow-wrap:anywhere]">{t("orders.refund.text", { who, count: order.quantity })}</p>
+      <fieldset className="grid gap-2" disabled={refund.isPending}>
+        <legend className="pb-1 font-semibold">{t("orders.refund.units")}</legend>
+        {[true, false].map((restocks) => (
+          <label key={String(restocks)} className="flex items-start gap-3 py-1">
+            <input
+              type="radio"
+              name={groupName}
+              checked={isRestocked === restocks}
+              onChange={() => setRestocked(restocks)}
+              className="mt-1.5 size-4 accent-mark"
+            />
+            {restocks ? t("orders.refund.restock") : t("orders.refund.keep")}
+          </label>
+        ))}
+      </fieldset>
+      <p role="status" className={refund.isRetrying ? "" : "sr-only"}>
+        {refund.isRetrying && t("orders.refund.insisting")}
+      </p>
+      <RefundError error={refund.error} />
+    </ConfirmDialog>
   );
 }
 
-function Refusal({ error }: { error: unknown }) {
-  const key = error instanceof Refused ? REFUSALS[error.code] : undefined;
-  if (key === undefined) return <Failure error={error} />;
-  return <Notice urgent>{t(key)}</Notice>;
+function RefundError({ error }: { error: unknown }) {
+  const key = error instanceof ApiError ? REFUSAL_TEXTS[error.code] : undefined;
+  return key === undefined ? <ErrorNotice error={error} /> : <Notice urgent>{t(key)}</Notice>;
 }

@@ -1,125 +1,99 @@
-// Every request to buy, accepted or refused. In a flood refusals are counted by second; a row says which of the two it is.
+// The attempts to join or to order in one sale, accepted or refused. Under load the server counts refusals per second; a row is either
+// one attempt or such a count.
 
-import { Failure, Notice, Unloaded } from "../../../components/Notice";
-import { language } from "../../../lib/i18n";
-import { ChoiceField } from "../../components/FilterFields";
-import { OfSale } from "../../components/OfSale";
-import { Pager } from "../../components/Pager";
-import { type Column, Table } from "../../components/Table";
-import { Who } from "../../components/Who";
-import { useFilters } from "../../lib/filters";
-import { formatExact } from "../../lib/moments";
-import { ATTEMPT_FILTERS } from "../../lib/recordFilters";
-import { type Attempt, useAttempts } from "../../lib/recordQueries";
+import { Notice } from "../../../components/Notices";
+import { locale } from "../../../lib/i18n";
+import { BuyerCell } from "../../components/BuyerCell";
+import { SelectField } from "../../components/FilterFields";
+import { RecordList } from "../../components/RecordList";
+import { type Column, RecordTable } from "../../components/RecordTable";
+import { SaleFrame } from "../../components/SaleFrame";
 import { t } from "../../lib/texts";
-import { ACTIONS, actionKey, CODES, codeKey } from "./codes";
+import { formatTimestamp } from "../../lib/timestamps";
+import { useFilters } from "../../lib/useFilters";
+import { ATTEMPT_ACTIONS, ATTEMPT_CODES, describeAction, describeCode } from "./attemptTexts";
+import { ATTEMPT_FILTERS } from "./filters";
+import { type Attempt, useAttempts } from "./queries";
 
 export function AttemptsPage({ id }: { id: string }) {
   return (
-    <OfSale id={id} title={t("attempts.title")}>
-      {() => <Attempts id={id} />}
-    </OfSale>
+    <SaleFrame id={id} title={t("attempts.title")}>
+      {() => <AttemptList id={id} />}
+    </SaleFrame>
   );
 }
 
-function Attempts({ id }: { id: string }) {
-  const [filters, change] = useFilters(ATTEMPT_FILTERS);
-  const {
-    data,
-    error,
-    isPending,
-    isPlaceholderData,
-    refetch,
-    hasNextPage,
-    fetchNextPage,
-    isFetchingNextPage,
-  } = useAttempts(id, filters);
-  const attempts = data?.pages.flatMap((page) => page.items) ?? [];
-  const countedOnly = data?.pages[0]?.countedOnly ?? 0;
-  const word = (value: string) => {
-    const key = codeKey(value) ?? actionKey(value);
-    return { value, text: key ? t(key) : value };
-  };
+function AttemptList({ id }: { id: string }) {
+  const { values, bind } = useFilters(ATTEMPT_FILTERS);
+  const query = useAttempts(id, values);
+  const countedOnly = query.data?.pages[0]?.countedOnly ?? 0;
+  const any = { value: "", text: t("attempts.any") };
   return (
     <>
       <search className="flex flex-wrap gap-4 pb-6">
-        <ChoiceField
+        <SelectField
+          filter={bind("code")}
           label={t("attempts.code")}
-          value={filters.code}
-          options={[{ value: "", text: t("attempts.any") }, ...CODES.map(word)]}
-          onChoose={(code) => change({ code })}
+          options={[any, ...ATTEMPT_CODES.map((value) => ({ value, text: describeCode(value) }))]}
         />
-        <ChoiceField
+        <SelectField
+          filter={bind("action")}
           label={t("attempts.action")}
-          value={filters.action}
-          options={[{ value: "", text: t("attempts.any") }, ...ACTIONS.map(word)]}
-          onChoose={(action) => change({ action })}
+          options={[any, ...ATTEMPT_ACTIONS.map((value) => ({ value, text: describeAction(value) }))]}
         />
       </search>
-      {isPending && <div className="skeleton h-64" aria-busy="true" />}
-      {!isPending && data === undefined && <Unloaded error={error} onRetry={() => void refetch()} />}
       {countedOnly > 0 && (
         <div className="pb-6">
           <Notice>{t("attempts.counted", { count: countedOnly })}</Notice>
         </div>
       )}
-      {data && (
-        <>
-          <Failure error={error} />
-          {attempts.length > 0 && (
-            <Table
-              caption={t("attempts.title")}
-              columns={columns()}
-              rows={attempts}
-              keyOf={(attempt) => attempt.id}
-              isStale={isPlaceholderData}
-            />
-          )}
-          <Pager
-            count={attempts.length}
-            none={t("attempts.none")}
-            hasMore={hasNextPage}
-            isLoading={isFetchingNextPage}
-            onMore={() => void fetchNextPage()}
+      <RecordList query={query} emptyText={t("attempts.none")}>
+        {(attempts, isStale) => (
+          <RecordTable
+            caption={t("attempts.title")}
+            columns={attemptColumns()}
+            rows={attempts}
+            keyOf={(attempt) => attempt.id}
+            isStale={isStale}
           />
-        </>
-      )}
+        )}
+      </RecordList>
     </>
   );
 }
 
-function columns(): Column<Attempt>[] {
-  const words = (key: ReturnType<typeof codeKey>, word: string) => (key ? t(key) : word);
+function attemptColumns(): Column<Attempt>[] {
   return [
     {
       key: "at",
       name: t("attempts.at"),
-      cell: ({ at }) => <time dateTime={at}>{formatExact(at, language())}</time>,
+      cell: ({ at }) => <time dateTime={at}>{formatTimestamp(at, locale())}</time>,
     },
     {
       key: "buyer",
       name: t("attempts.buyer"),
       cell: ({ buyer, count }) =>
-        buyer ? <Who buyer={buyer} /> : <span className="text-soft">{t("attempts.many", { count })}</span>,
+        buyer ? (
+          <BuyerCell buyer={buyer} />
+        ) : (
+          <span className="text-soft">{t("attempts.many", { count })}</span>
+        ),
     },
-    { key: "action", name: t("attempts.action"), cell: ({ action }) => words(actionKey(action), action) },
+    { key: "action", name: t("attempts.action"), cell: ({ action }) => describeAction(action) },
     {
       key: "code",
       name: t("attempts.code"),
       cell: ({ code }) => (
-        <span
-          data-code={code}
-          className={code === "accepted" ? "font-semibold text-good" : "font-semibold text-mark"}
-        >
-          {words(codeKey(code), code)}
+        <span data-code={code} className={`font-semibold ${code === "accepted" ? "text-good" : "text-mark"}`}>
+          {describeCode(code)}
         </span>
       ),
     },
     {
       key: "count",
       name: t("attempts.count"),
-      isFigure: true,
-      cell: ({ count }) => new Intl.NumberFormat(language()).format(count),
+      isNumeric: true,
+      cell: ({ count }) => new Intl.NumberFormat(locale()).format(count),
     },
   ];
 }

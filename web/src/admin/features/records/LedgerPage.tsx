@@ -1,122 +1,95 @@
-// The ledger of a sale as a timeline: everything that was decided, an event a sentence, with all that the ledger has of it
-// on demand. It follows a sale that runs.
+// The ledger of one sale as a timeline: one sentence per event, with all recorded fields on demand. The list follows a sale that is
+// not over.
 
-import { type FormEvent, useEffect, useId, useRef, useState } from "react";
-import { Failure, Unloaded } from "../../../components/Notice";
+import { type FormEvent, useEffect, useId, useRef } from "react";
 import type { Sale } from "../../../lib/api";
-import { language } from "../../../lib/i18n";
+import { locale } from "../../../lib/i18n";
 import { formatMoney } from "../../../lib/money";
-import { ChoiceField, SearchField } from "../../components/FilterFields";
-import { OfSale } from "../../components/OfSale";
-import { Pager } from "../../components/Pager";
-import { type Change, useFilters } from "../../lib/filters";
-import { formatBeside, formatExact } from "../../lib/moments";
-import { nameOf, type Person } from "../../lib/names";
-import { LEDGER_FILTERS, type LedgerFilters } from "../../lib/recordFilters";
-import { type LedgerEvent, useLedger } from "../../lib/recordQueries";
+import { isSaleOver } from "../../../lib/saleStatus";
+import { SearchField, SelectField } from "../../components/FilterFields";
+import { RecordList } from "../../components/RecordList";
+import { SaleFrame } from "../../components/SaleFrame";
+import { type Buyer, buyerName } from "../../lib/buyerName";
 import { t } from "../../lib/texts";
-import { KINDS, sentence } from "./sentences";
+import { formatTimeNear, formatTimestamp } from "../../lib/timestamps";
+import { type FilterState, useFilters } from "../../lib/useFilters";
+import { describeEvent, EVENT_KINDS } from "./describeEvent";
+import { LEDGER_FILTERS, type LedgerFilters } from "./filters";
+import { type LedgerEvent, useLedger } from "./queries";
 
 export function LedgerPage({ id }: { id: string }) {
   return (
-    <OfSale id={id} title={t("ledger.title")}>
-      {(sale) => <Ledger sale={sale} />}
-    </OfSale>
+    <SaleFrame id={id} title={t("ledger.title")}>
+      {(sale) => <LedgerList sale={sale} />}
+    </SaleFrame>
   );
 }
 
-function Ledger({ sale }: { sale: Sale }) {
-  const [filters, change] = useFilters(LEDGER_FILTERS);
-  const isOver = sale.status === "ended" || sale.status === "closed";
-  // Where new events appear: at the newest end, unless it was left for an earlier event.
-  const isAtEnd = filters.order !== "asc" && filters.seq === "";
-  const isLive = isAtEnd && !isOver;
-  const {
-    data,
-    error,
-    isPending,
-    isPlaceholderData,
-    refetch,
-    hasNextPage,
-    fetchNextPage,
-    isFetchingNextPage,
-  } = useLedger(sale.id, filters, isLive);
-  const seen = useRef(sale.version);
+function LedgerList({ sale }: { sale: Sale }) {
+  const filters = useFilters(LEDGER_FILTERS);
+  // New events appear on the first page of the descending order, unless it starts at an earlier event.
+  const showsNewest = filters.values.order !== "asc" && filters.values.seq === "";
+  const isLive = showsNewest && !isSaleOver(sale);
+  const query = useLedger(sale.id, filters.values, isLive);
+  const { data, refetch } = query;
+  const shownVersion = useRef(sale.version);
   useEffect(() => {
-    // Also after the end something may happen: holds run out, orders are refunded.
-    if (seen.current !== sale.version && isAtEnd) void refetch();
-    seen.current = sale.version;
-  }, [sale.version, isAtEnd, refetch]);
-  const events = data?.pages.flatMap((page) => page.items) ?? [];
-  const people = new Map(data?.pages.flatMap((page) => page.people.map((person) => [person.id, person])));
+    // Events can follow the end of a sale: holds expire, orders are refunded.
+    if (shownVersion.current !== sale.version && showsNewest) void refetch();
+    shownVersion.current = sale.version;
+  }, [sale.version, showsNewest, refetch]);
+  const buyers = new Map(data?.pages.flatMap((page) => page.people.map((buyer) => [buyer.id, buyer])));
   return (
     <>
-      <Fields filters={filters} change={change} />
+      <LedgerFilterFields filters={filters} />
       <p className="pb-6 text-sm text-soft">
-        {t("ledger.count", { count: Math.max(sale.version, events[0]?.seq ?? 0) })}{" "}
+        {t("ledger.count", { count: Math.max(sale.version, data?.pages[0]?.items[0]?.seq ?? 0) })}{" "}
         {isLive && t("ledger.live")}
       </p>
-      {isPending && <div className="skeleton h-64" aria-busy="true" />}
-      {!isPending && data === undefined && <Unloaded error={error} onRetry={() => void refetch()} />}
-      {data && (
-        <>
-          <Failure error={error} />
-          <ol aria-label={t("ledger.title")} aria-busy={isPlaceholderData} className="timeline">
+      <RecordList query={query} emptyText={t("ledger.none")}>
+        {(events, isStale) => (
+          <ol aria-label={t("ledger.title")} aria-busy={isStale} className="timeline">
             {events.map((event) => (
-              <Entry key={event.seq} event={event} person={people.get(event.buyerId ?? "")} />
+              <LedgerEntry key={event.seq} event={event} buyer={buyers.get(event.buyerId ?? "")} />
             ))}
           </ol>
-          <Pager
-            count={events.length}
-            none={t("ledger.none")}
-            hasMore={hasNextPage}
-            isLoading={isFetchingNextPage}
-            onMore={() => void fetchNextPage()}
-          />
-        </>
-      )}
+        )}
+      </RecordList>
     </>
   );
 }
 
-function Fields({ filters, change }: { filters: LedgerFilters; change: Change<keyof LedgerFilters> }) {
-  const [search] = useState(() => (who: string, isOngoing: boolean) => change({ who }, isOngoing));
+function LedgerFilterFields({ filters }: { filters: FilterState<keyof LedgerFilters> }) {
+  const { values, change, bind } = filters;
   return (
     <search className="flex flex-wrap items-start gap-4 pb-4">
-      <SearchField
-        label={t("ledger.who")}
-        hint={t("ledger.who_hint")}
-        value={filters.who}
-        onSearch={search}
-      />
-      <ChoiceField
+      <SearchField filter={bind("who")} label={t("ledger.who")} hint={t("ledger.who_hint")} />
+      <SelectField
+        filter={bind("kind")}
         label={t("ledger.kind")}
-        value={filters.kind}
         options={[
           { value: "", text: t("ledger.any") },
-          ...KINDS.map((value) => ({ value, text: t(`ledger.kind.${value}`) })),
+          ...EVENT_KINDS.map((value) => ({ value, text: t(`ledger.kind.${value}`) })),
         ]}
-        onChoose={(kind) => change({ kind })}
       />
-      <ChoiceField
+      <SelectField
+        filter={{ ...bind("order"), value: values.order === "asc" ? "asc" : "" }}
         label={t("ledger.order")}
-        value={filters.order === "asc" ? "asc" : ""}
         options={[
           { value: "", text: t("ledger.order.desc") },
           { value: "asc", text: t("ledger.order.asc") },
         ]}
-        onChoose={(order) => change({ order })}
       />
-      <Jump key={filters.seq} seq={filters.seq} onJump={(seq) => change({ seq })} />
+      <SequenceField key={values.seq} seq={values.seq} onSubmit={(seq) => change({ seq })} />
     </search>
   );
 }
 
-function Jump({ seq, onJump }: { seq: string; onJump: (seq: string) => void }) {
+function SequenceField({ seq, onSubmit }: { seq: string; onSubmit: (seq: string) => void }) {
   const id = useId();
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
-    onJump(String(new FormData(event.currentTarget).get("seq") ?? "").trim());
+    onSubmit(String(new FormData(event.currentTarget).get("seq") ?? "").trim());
   };
   return (
     <form className="grid flex-[1_1_12rem] content-start gap-1" onSubmit={submit}>
@@ -141,17 +114,17 @@ function Jump({ seq, onJump }: { seq: string; onJump: (seq: string) => void }) {
   );
 }
 
-function Entry({ event, person }: { event: LedgerEvent; person: Person | undefined }) {
-  const { key, values } = sentence(event, {
-    who: event.buyerId ? nameOf(event.buyerId, person) : "",
-    time: (iso) => formatBeside(iso, event.at, language()),
-    money: (price) => formatMoney(price, language()),
+function LedgerEntry({ event, buyer }: { event: LedgerEvent; buyer: Buyer | undefined }) {
+  const { key, values } = describeEvent(event, {
+    who: event.buyerId ? buyerName(event.buyerId, buyer) : "",
+    time: (iso) => formatTimeNear(iso, event.at, locale()),
+    money: (price) => formatMoney(price, locale()),
   });
   return (
     <li data-seq={event.seq} data-kind={event.kind}>
       <p className="flex flex-wrap gap-x-3 text-sm text-soft tabular-nums">
         <span>{t("ledger.number", { count: event.seq })}</span>
-        <time dateTime={event.at}>{formatExact(event.at, language())}</time>
+        <time dateTime={event.at}>{formatTimestamp(event.at, locale())}</time>
       </p>
       <p className="[overflow-wrap:anywhere]">{t(key, values)}</p>
       <details>

@@ -1,94 +1,71 @@
-// Who stands in line, in its order; where one buyer stands; and whether a receipt that somebody shows is genuine.
+// The line of one sale in its order, the position of one buyer, and the check of a receipt.
 
-import { useState } from "react";
-import { Failure, Unloaded } from "../../../components/Notice";
 import type { Sale } from "../../../lib/api";
-import { language } from "../../../lib/i18n";
+import { locale } from "../../../lib/i18n";
+import { BuyerCell } from "../../components/BuyerCell";
 import { SearchField } from "../../components/FilterFields";
-import { OfSale } from "../../components/OfSale";
-import { Pager } from "../../components/Pager";
-import { type Column, Table } from "../../components/Table";
-import { Who } from "../../components/Who";
-import { useFilters } from "../../lib/filters";
-import { formatBeside } from "../../lib/moments";
-import { type Member, useLine } from "../../lib/recordQueries";
+import { RecordList } from "../../components/RecordList";
+import { type Column, RecordTable } from "../../components/RecordTable";
+import { SaleFrame } from "../../components/SaleFrame";
 import { t } from "../../lib/texts";
+import { formatTimeNear } from "../../lib/timestamps";
+import { useFilters } from "../../lib/useFilters";
+import { type LineMember, useLine } from "./queries";
 import { ReceiptCheck } from "./ReceiptCheck";
 
-const FILTERS = ["buyer"] as const;
+const LINE_FILTERS = ["buyer"] as const;
 
 export function LinePage({ id }: { id: string }) {
   return (
-    <OfSale id={id} title={t("line.title")}>
+    <SaleFrame id={id} title={t("line.title")}>
       {(sale) => (
         <div className="grid items-start gap-10 lg:grid-cols-[1fr_20rem]">
-          <Line sale={sale} />
+          <LineList sale={sale} />
           <ReceiptCheck saleId={sale.id} />
         </div>
       )}
-    </OfSale>
+    </SaleFrame>
   );
 }
 
-function Line({ sale }: { sale: Sale }) {
-  const [{ buyer }, change] = useFilters(FILTERS);
-  const [search] = useState(() => (text: string, isOngoing: boolean) => change({ buyer: text }, isOngoing));
-  const {
-    data,
-    error,
-    isPending,
-    isPlaceholderData,
-    refetch,
-    hasNextPage,
-    fetchNextPage,
-    isFetchingNextPage,
-  } = useLine(sale.id, buyer);
-  const members = data?.pages.flatMap((page) => page.items) ?? [];
-  // Where the whole line is shown, its own count is newer than the sale's.
-  const isWhole = data !== undefined && !hasNextPage && buyer === "" && !isPlaceholderData;
+function LineList({ sale }: { sale: Sale }) {
+  const { values, bind } = useFilters(LINE_FILTERS);
+  const isSearch = values.buyer !== "";
+  const query = useLine(sale.id, values.buyer);
+  const members = query.data?.pages.flatMap((page) => page.items) ?? [];
+  // A list that shows the whole line is newer than the sale's own count.
+  const isWhole = query.data !== undefined && !query.hasNextPage && !isSearch && !query.isPlaceholderData;
   const waiting = isWhole ? members.filter(({ position }) => position).length : sale.waiting;
   return (
     <section aria-label={t("line.title")} className="min-w-0">
       <p className="pb-4 text-lg">{t("line.waiting", { count: waiting })}</p>
       <search className="flex pb-6">
-        <SearchField label={t("line.search")} hint={t("line.search_hint")} value={buyer} onSearch={search} />
+        <SearchField filter={bind("buyer")} label={t("line.search")} hint={t("line.search_hint")} />
       </search>
-      {isPending && <div className="skeleton h-64" aria-busy="true" />}
-      {!isPending && data === undefined && <Unloaded error={error} onRetry={() => void refetch()} />}
-      {data && (
-        <>
-          <Failure error={error} />
-          {members.length > 0 && (
-            <Table
-              caption={t("line.title")}
-              columns={columns(sale)}
-              rows={members}
-              keyOf={({ ticket }) => String(ticket)}
-              isStale={isPlaceholderData}
-            />
-          )}
-          <Pager
-            count={members.length}
-            none={buyer === "" ? t("line.none") : t("line.not_in_line")}
-            hasMore={hasNextPage}
-            isLoading={isFetchingNextPage}
-            onMore={() => void fetchNextPage()}
+      <RecordList query={query} emptyText={t(isSearch ? "line.not_in_line" : "line.none")}>
+        {(members, isStale) => (
+          <RecordTable
+            caption={t("line.title")}
+            columns={lineColumns(sale)}
+            rows={members}
+            keyOf={({ ticket }) => String(ticket)}
+            isStale={isStale}
           />
-        </>
-      )}
+        )}
+      </RecordList>
     </section>
   );
 }
 
-function columns(sale: Sale): Column<Member>[] {
-  const number = new Intl.NumberFormat(language());
+function lineColumns(sale: Sale): Column<LineMember>[] {
+  const number = new Intl.NumberFormat(locale());
   return [
     { key: "ticket", name: t("line.ticket"), cell: ({ ticket }) => number.format(ticket) },
-    { key: "buyer", name: t("line.buyer"), cell: ({ buyer }) => <Who buyer={buyer} /> },
+    { key: "buyer", name: t("line.buyer"), cell: ({ buyer }) => <BuyerCell buyer={buyer} /> },
     {
       key: "position",
       name: t("line.position"),
-      isFigure: true,
+      isNumeric: true,
       cell: ({ position }) => (position ? number.format(position) : "–"),
     },
     {
@@ -97,7 +74,7 @@ function columns(sale: Sale): Column<Member>[] {
       cell: ({ admittedUntil }) =>
         admittedUntil ? (
           <span className="font-semibold text-good">
-            {t("line.admitted_until", { time: formatBeside(admittedUntil, sale.serverTime, language()) })}
+            {t("line.admitted_until", { time: formatTimeNear(admittedUntil, sale.serverTime, locale()) })}
           </span>
         ) : (
           t("line.waits")

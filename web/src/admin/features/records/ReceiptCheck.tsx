@@ -1,21 +1,21 @@
-// Settles an argument about a place: support types what the buyer shows, and is told whether this shop made it.
+// Checks whether this shop issued a receipt to a buyer.
 
 import { type FormEvent, useId, useState } from "react";
-import { Failure } from "../../../components/Notice";
-import { useDeed } from "../../../lib/deed";
-import { isolate } from "../../lib/names";
-import { checkReceipt } from "../../lib/recordQueries";
+import { ErrorNotice } from "../../../components/Notices";
+import { useSubmitOnce } from "../../../lib/useSubmitOnce";
+import { isolateText } from "../../lib/buyerName";
 import { t } from "../../lib/texts";
+import { checkReceipt } from "./queries";
 
-interface Verdict {
+interface ReceiptVerdict {
   buyer: string;
   ticket: number | null;
 }
 
 export function ReceiptCheck({ saleId }: { saleId: string }) {
   const id = useId();
-  const [verdict, setVerdict] = useState<Verdict | null>(null);
-  const check = useDeed<void, { buyer: string; receipt: string }>({
+  const [verdict, setVerdict] = useState<ReceiptVerdict | null>(null);
+  const check = useSubmitOnce<void, { buyer: string; receipt: string }>({
     mutationFn: async ({ buyer, receipt }) => {
       setVerdict(null);
       const { genuine, ticket } = await checkReceipt(saleId, buyer, receipt);
@@ -26,7 +26,7 @@ export function ReceiptCheck({ saleId }: { saleId: string }) {
     event.preventDefault();
     const values = new FormData(event.currentTarget);
     const text = (name: string) => String(values.get(name) ?? "").trim();
-    check.press({ buyer: text("buyer"), receipt: text("receipt") });
+    check.submit({ buyer: text("buyer"), receipt: text("receipt") });
   };
   return (
     <section aria-labelledby={`${id}-title`} className="grid gap-4 rounded-xl border border-line bg-card p-5">
@@ -57,13 +57,13 @@ export function ReceiptCheck({ saleId }: { saleId: string }) {
           {check.isPending ? t("line.receipt.asking") : t("line.receipt.check")}
         </button>
       </form>
-      <div role="status">{verdict && <Told verdict={verdict} />}</div>
-      <Failure error={check.error} />
+      <div role="status">{verdict && <VerdictNotice verdict={verdict} />}</div>
+      <ErrorNotice error={check.error} />
     </section>
   );
 }
 
-function Told({ verdict: { buyer, ticket } }: { verdict: Verdict }) {
+function VerdictNotice({ verdict: { buyer, ticket } }: { verdict: ReceiptVerdict }) {
   const isGenuine = ticket !== null;
   return (
     <p
@@ -71,8 +71,8 @@ function Told({ verdict: { buyer, ticket } }: { verdict: Verdict }) {
       className={`rounded-lg border-s-4 px-4 py-3 [overflow-wrap:anywhere] ${isGenuine ? "border-good" : "border-mark bg-warn"}`}
     >
       {isGenuine
-        ? t("line.receipt.genuine", { ticket, who: isolate(buyer) })
-        : t("line.receipt.forged", { who: isolate(buyer) })}
+        ? t("line.receipt.genuine", { ticket, who: isolateText(buyer) })
+        : t("line.receipt.forged", { who: isolateText(buyer) })}
     </p>
   );
 }

@@ -212,9 +212,9 @@ fn is_unknown_script(error: &RedisError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use own_servers::redis::RedisServer as OwnServer;
     use proptest::prelude::*;
     use proptest::test_runner::{Config, TestRunner};
+    use test_servers::redis::RedisServer;
 
     #[test]
     fn an_address_is_read_or_refused_and_its_password_never_shown() {
@@ -257,7 +257,7 @@ mod tests {
         assert!(SCRIPT.contains(clock) && SCRIPT.contains(expiry));
         // The test turns the script's clock; keys would vanish by the server's own.
         let script = SCRIPT.replace(clock, "local now = tonumber(ARGV[#ARGV])").replace(expiry, "86400000");
-        let server = OwnServer::start();
+        let server = RedisServer::start();
         let strategy = proptest::collection::vec(step(), 1..40);
         let mut runner = TestRunner::new(Config { cases: 100, ..Config::default() });
         let outcome = runner.run(&strategy, |steps| {

@@ -1,0 +1,57 @@
+// The text for each problem code that a buyer can get (docs/api.md lists the codes). Any other error is a bug of the page, and has
+// one text with the request id.
+
+import { ApiError, NetworkError, SessionEndedError } from "./errors";
+import type { TextKey } from "./i18n";
+
+const TEXT_KEYS: Record<string, TextKey> = {
+  not_started: "refused.not_started",
+  no_line: "refused.no_line",
+  no_extension: "refused.no_extension",
+  not_in_line: "refused.not_in_line",
+  not_admitted: "refused.not_admitted",
+  all_held: "refused.all_held",
+  sold_out: "refused.sold_out",
+  limit_reached: "refused.limit_reached",
+  paused: "refused.paused",
+  ended: "refused.ended",
+  closed: "refused.ended",
+  order_expired: "refused.order_expired",
+  order_unknown: "refused.order_unknown",
+  order_state: "refused.order_state",
+  payment_declined: "refused.payment_declined",
+  payment_unknown: "refused.payment_unknown",
+  request_in_flight: "refused.request_in_flight",
+  bad_credentials: "refused.bad_credentials",
+  email_taken: "refused.email_taken",
+  username_taken: "refused.username_taken",
+  rate_limited: "refused.rate_limited",
+  sale_unknown: "refused.sale_unknown",
+  not_found: "refused.sale_unknown",
+  overloaded: "refused.overloaded",
+  unavailable: "refused.unavailable",
+  not_recorded: "refused.not_recorded",
+  timeout: "refused.not_recorded",
+  request_timeout: "refused.overloaded",
+  internal: "refused.internal",
+  unauthorized: "refused.session_over",
+  bad_refresh_token: "refused.session_over",
+  forbidden: "refused.forbidden",
+};
+
+export interface ErrorText {
+  key: TextKey;
+  values: Record<string, string | number>;
+}
+
+export function describeError(error: unknown): ErrorText {
+  if (error instanceof NetworkError) return { key: "refused.unreachable", values: {} };
+  if (error instanceof SessionEndedError) return { key: "refused.session_over", values: {} };
+  if (!(error instanceof ApiError)) return { key: "refused.fault", values: { id: "–" } };
+  const values = {
+    count: error.retryAfterS ?? 1,
+    position: error.body.position ?? 0,
+    id: error.requestId ?? "–",
+  };
+  return { key: TEXT_KEYS[error.code] ?? "refused.fault", values };
+}

@@ -1,0 +1,60 @@
+import { expect, test } from "vitest";
+import { generateKey, IdempotencyKeys, type KeyStorage } from "./idempotencyKeys";
+
+function memoryStorage(): KeyStorage {
+  const kept = new Map<string, string>();
+  return {
+    get length() {
+      return kept.size;
+    },
+    key: (index) => [...kept.keys()][index] ?? null,
+    getItem: (name) => kept.get(name) ?? null,
+    setItem: (name, value) => void kept.set(name, value),
+    removeItem: (name) => void kept.delete(name),
+  };
+}
+
+test("an operation keeps its key until the key is released, also in another tab", () => {
+  const shared = memoryStorage();
+  const [one, two] = [
+    new IdempotencyKeys(shared, () => 0, generateKey),
+    new IdempotencyKeys(shared, () => 0, generateKey),
+  ];
+  const key = one.keyFor("order:ada:lamp:1");
+  expect(one.keyFor("order:ada:lamp:1")).toBe(key);
+  expect(two.keyFor("order:ada:lamp:1")).toBe(key);
+  expect(one.keyFor("order:ada:lamp:2")).not.toBe(key);
+  two.release("order:ada:lamp:1");
+  expect(one.keyFor("order:ada:lamp:1")).not.toBe(key);
+});
+
+test("a key that the server may have dropped is not used again", () => {
+  let now = 0;
+  const idempotencyKeys = new IdempotencyKeys(memoryStorage(), () => now, generateKey);
+  const key = idempotencyKeys.keyFor("order");
+  now = 24 * 3_600_000;
+  expect(idempotencyKeys.keyFor("order")).not.toBe(key);
+});
+
+test("at most 32 keys are stored", () => {
+  const kept = memoryStorage();
+  let now = 0;
+  const idempotencyKeys = new IdempotencyKeys(kept, () => now++, generateKey);
+  for (let n = 0; n < 100; n++) idempotencyKeys.keyFor(`order:${n}`);
+  expect(kept.length).toBeLessThanOrEqual(32);
+  const last = idempotencyKeys.keyFor("order:99");
+  expect(idempotencyKeys.keyFor("order:99")).toBe(last);
+});
+
+test("without storage an operation still gets a key", () => {
+  const no = () => {
+    throw new Error("forbidden");
+  };
+  const idempotencyKeys = new IdempotencyKeys(
+    { length: 0, key: no, getItem: no, setItem: no, removeItem: no },
+    () => 0,
+    generateKey,
+  );
+  expect(idempotencyKeys.keyFor("order")).toMatch(/^[0-9a-f]{32}$/);
+  idempotencyKeys.release("order");
+});
