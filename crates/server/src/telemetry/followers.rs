@@ -1,4 +1,4 @@
-//! The metrics of the ledger's followers, the same for every follower and told apart by its name.
+//! The metrics of the ledger's followers, the same for every follower and labelled with its name.
 
 use super::metrics::{Counter, Gauge, ServerMetrics};
 use prometheus_client::encoding::EncodeLabelSet;

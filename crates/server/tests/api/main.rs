@@ -29,6 +29,7 @@ mod races;
 mod attempts;
 mod export;
 mod flash_sales_admin;
+mod followers;
 mod products;
 mod projector;
 mod records;
