@@ -10,11 +10,12 @@
     reason = "figures for people"
 )]
 
+use engine::batch::Batch;
 use engine::clock::{SystemClock, start_stopwatch};
 use engine::pipeline::PipelineLimits;
 use engine::record::postgres::{self, PostgresAddress, PostgresReader, PostgresRecorder};
 use engine::record::sqlite::SqliteRecorder;
-use engine::record::{Batch, LedgerRecorder, encode_event};
+use engine::record::{LedgerRecorder, encode_event};
 use engine::{Engine, RunningEngine, start_on_postgres, start_on_sqlite};
 use sale::{
     AdmissionMode, BuyerId, Command, CommandOutcome, LedgerEntry, Money, OrderId, Policy, RequestKey, SaleId,

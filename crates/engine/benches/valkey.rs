@@ -6,9 +6,10 @@
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program that prints figures")]
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
 
+use engine::batch::Epoch;
 use engine::clock::start_stopwatch;
 use engine::decide::valkey::{CallResult, CallTime, LibraryCall, LibraryRequest, ValkeyLibrary};
-use engine::record::Epoch;
+use engine::valkey_connection::ValkeyAddress;
 use sale::{
     AdmissionMode, BuyerId, Command, EventSeq, LedgerEntry, Money, OrderId, Policy, RequestKey, SaleId,
     SaleState, Timestamp,
@@ -27,7 +28,11 @@ fn main() {
 
 async fn measure_all() {
     let server = RedisServer::start();
-    let mut bench = Bench { library: ValkeyLibrary::new(&server.url(), "bench").unwrap(), server, sales: 0 };
+    let mut bench = Bench {
+        library: ValkeyLibrary::new(&ValkeyAddress::parse(&server.url()).unwrap(), "bench"),
+        server,
+        sales: 0,
+    };
     println!("decisions in Redis, {DECISIONS} of each");
     println!(
         "{:>10} {:>6} {:>10} {:>12} {:>18} {:>8}",
@@ -83,7 +88,7 @@ impl Bench {
             decisions as f64 / took_s,
             server_us * decisions as f64 / took_s / 1e4,
         );
-        self.server.ask(&["FLUSHALL"]);
+        self.server.request(&["FLUSHALL"]);
     }
 
     async fn measure_restore(&mut self, orders: u64) {
@@ -96,7 +101,7 @@ impl Bench {
         self.begin(&state).await;
         let took_s = started.elapsed().as_secs_f64();
         println!("{orders:>10} {took_s:>8.2} {:>12.2}", took_s * 1e6 / orders as f64);
-        self.server.ask(&["FLUSHALL"]);
+        self.server.request(&["FLUSHALL"]);
     }
 
     async fn begin(&mut self, state: &SaleState) -> SaleId {
@@ -109,7 +114,7 @@ impl Bench {
 
     /// Microseconds of a processor that the server has used.
     fn cpu_us(&self) -> f64 {
-        let redis::Value::BulkString(told) = self.server.ask(&["INFO", "cpu"]) else { panic!("text") };
+        let redis::Value::BulkString(told) = self.server.request(&["INFO", "cpu"]) else { panic!("text") };
         let told = String::from_utf8(told).unwrap();
         let seconds = |name: &str| -> f64 {
             told.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().parse().unwrap()

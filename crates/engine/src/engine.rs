@@ -6,8 +6,8 @@ pub use operations::{DecidedOrder, Decision, ExtendedAdmission, JoinedLine};
 
 use crate::clock::Clock;
 use crate::decide::{Reply, Request};
+use crate::job::{PipelineJob, WaitingCaller};
 use crate::metrics::PipelineMetrics;
-use crate::pipeline::{PipelineError, PipelineJob, WaitingCaller};
 use crate::record::LedgerReader;
 use crate::view::{SaleView, SaleViews};
 use sale::{
@@ -47,7 +47,7 @@ pub enum EngineError {
     /// Nothing was done; a retry after a second is worthwhile.
     #[error("the engine's queue is full")]
     Overloaded,
-    /// See [`PipelineError::NotRecorded`].
+    /// The request may be recorded or not; a repetition with the same idempotency key tells.
     #[error("the ledger does not take records at the moment")]
     NotRecorded,
     /// A query met a ledger that takes no records, or a state that is being rebuilt from it. Nothing was to be changed.
@@ -62,14 +62,6 @@ pub enum EngineError {
     /// The decider replied with something that this operation cannot have: a fault of the program. A command may be recorded.
     #[error("the decider sent a reply that {operation} cannot have")]
     UnexpectedReply { operation: &'static str },
-}
-
-impl From<PipelineError> for EngineError {
-    fn from(error: PipelineError) -> Self {
-        match error {
-            PipelineError::NotRecorded => Self::NotRecorded,
-        }
-    }
 }
 
 impl Engine {
@@ -235,8 +227,8 @@ impl Engine {
                 mpsc::error::TrySendError::Closed(_) => EngineError::Stopped,
             })?;
         match received.await {
-            Ok(Ok(Reply::Unavailable)) => Err(EngineError::NotRecorded),
-            Ok(reply) => Ok(reply?),
+            Ok(Reply::Unavailable) => Err(EngineError::NotRecorded),
+            Ok(reply) => Ok(reply),
             Err(_) => Err(EngineError::Stopped),
         }
     }

@@ -8,25 +8,25 @@
 //! about HTTP, accounts or money transfers. Both stages are plain `async` functions over their ports, so that a test
 //! can run them under its own scheduler, clock and failing ledger.
 
+pub mod batch;
 pub mod clock;
-mod cluster;
 pub mod decide;
-mod embedded;
 mod engine;
+mod job;
 mod metrics;
-mod on_postgres;
 pub mod pipeline;
 pub mod record;
+mod topology;
+pub mod valkey_connection;
 mod view;
 
-pub use crate::cluster::{ClusterSettings, start_in_cluster};
 pub use crate::decide::valkey::{ClockOffset, ClockSkew};
-pub use crate::embedded::{
-    RunningEngine, StartError, create_data_folder, start_on_sqlite, start_on_sqlite_with,
-};
 pub use crate::engine::{
     CommandReply, DecidedOrder, Decision, Engine, EngineError, ExtendedAdmission, JoinedLine,
 };
 pub use crate::metrics::PipelineMetrics;
-pub use crate::on_postgres::start_on_postgres;
+pub use crate::topology::{
+    ClusterSettings, RunningEngine, StartError, create_data_folder, start_in_cluster, start_on_postgres,
+    start_on_sqlite, start_on_sqlite_with,
+};
 pub use crate::view::{SaleView, SaleViews};

@@ -13,11 +13,13 @@ mod record_stage;
 pub use decide_stage::DecideStage;
 pub use record_stage::RecordStage;
 
+use crate::batch::{Batch, StaleEpoch};
 use crate::clock::Clock;
 use crate::decide::{BatchDecider, Reply, Request};
 use crate::engine::{Engine, EngineShared};
+use crate::job::{PipelineJob, WaitingCaller};
 use crate::metrics::PipelineMetrics;
-use crate::record::{Batch, LedgerReader, LedgerRecorder, StaleEpoch};
+use crate::record::{LedgerReader, LedgerRecorder};
 use crate::view::{SaleView, SaleViews};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -39,14 +41,6 @@ impl Default for PipelineLimits {
 
 /// Decided batches that wait for the recorder, beside the one being recorded.
 const BATCHES_AHEAD: usize = 1;
-
-/// Why a request got no answer of the law.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PipelineError {
-    /// The ledger does not take records. The request may or may not have been kept; asking again with the same key tells.
-    #[error("the ledger does not take records at the moment")]
-    NotRecorded,
-}
 
 /// A pipeline that does not run yet: give each stage to whoever polls it.
 pub struct Pipeline<D, R> {
@@ -112,21 +106,6 @@ pub(crate) fn assemble_with_metrics<D: BatchDecider, R: LedgerRecorder>(
     }
 }
 
-/// The way back to a caller, who may have gone.
-pub(crate) type ReplySender = oneshot::Sender<Result<Reply, PipelineError>>;
-
-/// A request and its caller.
-pub(crate) struct PipelineJob {
-    pub(crate) request: Request,
-    pub(crate) caller: WaitingCaller,
-}
-
-pub(crate) struct WaitingCaller {
-    pub(crate) reply: ReplySender,
-    /// How often the request was decided in vain.
-    pub(crate) tries: u8,
-}
-
 /// How often a request is decided in vain before its caller is told to come back.
 const ATTEMPTS_MAX: u8 = 3;
 
@@ -152,12 +131,6 @@ struct PendingBatch {
     callers: Vec<WaitingCaller>,
     replies: Vec<Reply>,
     views: Vec<Arc<SaleView>>,
-}
-
-impl WaitingCaller {
-    fn refuse(self) {
-        let _gone = self.reply.send(Err(PipelineError::NotRecorded));
-    }
 }
 
 /// The other stage is gone, or the engine stops.

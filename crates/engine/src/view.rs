@@ -2,7 +2,10 @@
 //! A view is never newer than the ledger, and it may be a batch older than the decision that is being made.
 
 use arc_swap::ArcSwap;
-use sale::{Availability, EventSeq, Policy, Refusal, SaleCounters, SaleId, SalePhase, SaleState, Timestamp};
+use sale::{
+    Availability, EventSeq, Policy, Refusal, SaleCounters, SaleId, SalePhase, SaleState, SaleSwitches,
+    Timestamp,
+};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -17,76 +20,38 @@ pub struct SaleView {
     pub counters: SaleCounters,
     /// Whether a unit can be had.
     pub availability: Availability,
-    paused: bool,
-    closed: bool,
+    switches: SaleSwitches,
 }
 
 impl SaleView {
     /// The view of a state.
     #[must_use]
     pub fn from_state(id: SaleId, state: &SaleState, policy: Arc<Policy>) -> Self {
-        let at_start = state.phase(policy.starts_at);
-        Self {
-            id,
-            seq: state.seq(),
-            counters: state.counters(),
-            availability: state.availability(),
-            paused: at_start == SalePhase::Paused,
-            closed: at_start == SalePhase::Closed,
-            policy,
-        }
+        Self::from_counters(id, state.seq(), policy, state.counters(), state.switches())
     }
 
-    /// The view of a sale that is kept elsewhere; the flags say whether it is paused, and whether it is closed.
+    /// The view of a sale whose state is kept elsewhere.
     #[must_use]
     pub(crate) fn from_counters(
         id: SaleId,
         seq: EventSeq,
         policy: Arc<Policy>,
         counters: SaleCounters,
-        (paused, closed): (bool, bool),
+        switches: SaleSwitches,
     ) -> Self {
-        let availability = if counters.available > 0 {
-            Availability::Available
-        } else if counters.sold >= counters.quantity {
-            Availability::SoldOut
-        } else {
-            Availability::AllHeld
-        };
-        Self { id, seq, policy, counters, availability, paused, closed }
+        Self { id, seq, policy, counters, availability: counters.availability(), switches }
     }
 
     /// What the sale is doing at `now`.
     #[must_use]
     pub fn phase(&self, now: Timestamp) -> SalePhase {
-        if self.closed {
-            SalePhase::Closed
-        } else if now >= self.policy.ends_at {
-            SalePhase::Ended
-        } else if now < self.policy.starts_at {
-            SalePhase::Upcoming
-        } else if self.paused {
-            SalePhase::Paused
-        } else {
-            SalePhase::Active
-        }
+        SalePhase::at(now, &self.policy, self.switches)
     }
 
-    /// A refusal that the law would give to any buyer's new reservation, told without asking it: before the start, and
-    /// after the end, the close or the last unit, as long as nobody is admitted (the admitted have a promise of their own).
-    /// Not for requests that may repeat an earlier one: those must ask the law.
+    /// The refusal that every new reservation gets now; see [`sale::refusal_for_every_reservation`].
     #[must_use]
     pub fn refusal_for_all(&self, now: Timestamp) -> Option<Refusal> {
-        if self.counters.admitted > 0 {
-            return None;
-        }
-        match self.phase(now) {
-            SalePhase::Upcoming => Some(Refusal::NotStarted),
-            SalePhase::Ended => Some(Refusal::Ended),
-            SalePhase::Closed => Some(Refusal::Closed),
-            SalePhase::Active if self.availability == Availability::SoldOut => Some(Refusal::SoldOut),
-            SalePhase::Active | SalePhase::Paused => None,
-        }
+        sale::refusal_for_every_reservation(self.phase(now), &self.counters)
     }
 }
 

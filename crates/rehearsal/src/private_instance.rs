@@ -5,11 +5,15 @@ use crate::client::{InstanceClient, Target, TargetError};
 use crate::merchant::AdminLogin;
 use http_body_util::Full;
 use hyper::http::Method;
+use rustix::fd::OwnedFd;
+use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::net::sockopt::set_socket_reuseaddr;
+use rustix::net::{AddressFamily, SocketType, bind};
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -31,7 +35,7 @@ const PORTS: std::ops::Range<u16> = 10_000..30_000;
 pub struct PrivateInstance {
     binary: PathBuf,
     folder: tempfile::TempDir,
-    port: u16,
+    port: ReservedPort,
     password: String,
     flags: Vec<String>,
     removed_variables: Vec<OsString>,
@@ -70,7 +74,7 @@ impl PrivateInstance {
         let mut private = Self {
             binary,
             folder,
-            port: free_port()?,
+            port: ReservedPort::reserve()?,
             password,
             flags,
             removed_variables: foreign,
@@ -82,7 +86,7 @@ impl PrivateInstance {
 
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://127.0.0.1:{}", self.port.port)
     }
 
     #[must_use]
@@ -113,7 +117,7 @@ impl PrivateInstance {
             command.env_remove(name);
         }
         let child = command
-            .args(["serve", "--listen", &format!("127.0.0.1:{}", self.port)])
+            .args(["serve", "--listen", &format!("127.0.0.1:{}", self.port.port)])
             .args(["--metrics-listen", "127.0.0.1:0", "--trusted-proxies", "127.0.0.1"])
             .arg("--data")
             .arg(self.data_path())
@@ -275,16 +279,34 @@ async fn is_ready(client: &InstanceClient) -> bool {
     client.send(request, client.acquire_connection().await).await.is_ok_and(|reply| reply.status.is_success())
 }
 
-/// A port that nobody listens on.
-fn free_port() -> io::Result<u16> {
-    let count = PORTS.end - PORTS.start;
-    // Two rehearsals that start together begin at different ports.
-    #[expect(clippy::cast_possible_truncation, reason = "any part of the process id will do")]
-    let first = (std::process::id() as u16).wrapping_mul(61) % count;
-    (0..count)
-        .map(|step| PORTS.start + (first + step) % count)
-        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
-        .ok_or_else(|| io::Error::from(io::ErrorKind::AddrInUse))
+/// A port that is kept for the instance while it is killed and started again.
+struct ReservedPort {
+    port: u16,
+    _socket: Option<OwnedFd>,
+}
+
+impl ReservedPort {
+    fn reserve() -> io::Result<Self> {
+        let count = PORTS.end - PORTS.start;
+        // Two rehearsals that start together begin at different ports.
+        #[expect(clippy::cast_possible_truncation, reason = "any part of the process id will do")]
+        let first = (std::process::id() as u16).wrapping_mul(61) % count;
+        (0..count)
+            .map(|step| PORTS.start + (first + step) % count)
+            .find_map(|port| Some(Self { port, _socket: bind_port(port).ok()? }))
+            .ok_or_else(|| io::Error::from(io::ErrorKind::AddrInUse))
+    }
+}
+
+/// Binds a socket without `SO_REUSEADDR`, which never listens, and sets the option afterwards: Linux refuses the port to every bind
+/// without the option, and lets the instance, which sets it, listen. Other systems would refuse the instance too; they get no more
+/// than the check that the port is free.
+fn bind_port(port: u16) -> io::Result<Option<OwnedFd>> {
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
+    bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))?;
+    set_socket_reuseaddr(&socket, true)?;
+    Ok(cfg!(target_os = "linux").then_some(socket))
 }
 
 /// Processor seconds of this process, and of its children that have ended; nothing where the system does not say.

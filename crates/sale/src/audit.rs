@@ -6,9 +6,9 @@
 mod findings;
 mod model;
 
+use crate::counters::SaleCounters;
 use crate::event::LedgerEntry;
 use crate::id::{BuyerId, EventSeq};
-use crate::state::SaleCounters;
 use crate::time::Timestamp;
 use findings::{PromiseFindings, check_promise};
 use model::AuditModel;

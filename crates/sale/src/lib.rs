@@ -40,6 +40,12 @@ pub mod event;
 
 pub mod state;
 
+mod counters;
+
+mod phase;
+
+mod waiting_tickets;
+
 mod decide;
 
 pub mod audit;
@@ -57,11 +63,14 @@ mod hash;
 pub use admission::AdmissionMode;
 pub use audit::{BrokenPromise, LedgerAuditor, SalePromise};
 pub use command::{Command, ReleaseReason};
+pub use counters::{Availability, SaleCounters};
 pub use event::{Event, LedgerEntry, ReleaseCause, UnitSource};
 pub use id::{BuyerId, EventSeq, OrderId, RequestKey, SaleId, Ticket};
 pub use money::{Currency, Money};
-pub use outcome::{Availability, CommandOutcome, LinePosition, OrderStatus, OrderView, Refusal, SalePhase};
+pub use outcome::{CommandOutcome, LinePosition, OrderStatus, OrderView, Refusal};
+pub use phase::{SalePhase, SaleSwitches, refusal_for_every_join, refusal_for_every_reservation};
 pub use policy::{Policy, PolicyProblem};
-pub use state::{BuyerView, ExportedBuyer, ExportedOrder, LineMember, SaleCounters, SaleState};
+pub use state::{BuyerView, ExportedBuyer, ExportedOrder, LineMember, SaleState};
 pub use tape::Tape;
 pub use time::Timestamp;
+pub use waiting_tickets::WaitingTickets;

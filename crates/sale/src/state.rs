@@ -3,8 +3,6 @@
 //! [`State::apply`] takes every entry, also those of a ledger that lacks some (see [`Counters::short`]): it never fails
 //! and never panics, it leaves out what cannot be.
 
-mod units;
-
 mod buyers;
 
 mod line;
@@ -17,8 +15,6 @@ mod export;
 
 mod check;
 
-mod rank;
-
 mod rate;
 
 mod deadlines;
@@ -27,9 +23,11 @@ mod index;
 
 mod chunks;
 
+use crate::counters::{SaleCounters, UnitBalance};
 use crate::event::Event;
 use crate::id::{BuyerId, EventSeq, OrderId, Ticket};
-use crate::outcome::{Availability, LinePosition, OrderView, SalePhase};
+use crate::outcome::{LinePosition, OrderView};
+use crate::phase::{SalePhase, SaleSwitches};
 use crate::policy::Policy;
 use crate::time::Timestamp;
 pub(crate) use buyers::BuyerRecord;
@@ -38,7 +36,6 @@ pub use export::{ExportedBuyer, ExportedOrder};
 use line::{AdmissionWindow, WaitingLine};
 use orders::OrderTable;
 pub(crate) use orders::{OrderRecord, OrderStage};
-use units::UnitBalance;
 
 /// One sale. `Default` is a sale that was never announced.
 ///
@@ -59,27 +56,6 @@ pub struct SaleState {
     pub(crate) orders: OrderTable,
     /// Kept between steps for its memory only; empty otherwise.
     pub(crate) scratch: Vec<Event>,
-}
-
-/// Where a sale's units are: `available + admitted + held + sold = quantity + short`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct SaleCounters {
-    /// Units of the sale.
-    pub quantity: u32,
-    /// Units that nobody has.
-    pub available: u32,
-    /// Units set aside for admitted buyers, one each.
-    pub admitted: u32,
-    /// Units in pending orders.
-    pub held: u32,
-    /// Units in confirmed orders, and in refunded ones that were not restocked.
-    pub sold: u32,
-    /// Buyers who wait in line.
-    pub waiting: u32,
-    /// 0 for a whole ledger. Otherwise units that are given out twice on paper, because the ledger lacks the event that
-    /// freed them (nobody was told of it). Freed units pay this debt before they are available, and a hold is not
-    /// confirmed beyond the quantity: somebody is refused, nothing is sold twice.
-    pub short: u32,
 }
 
 /// One buyer, as the law sees them.
@@ -137,41 +113,23 @@ impl SaleState {
     /// Where the units are, and how many wait.
     #[must_use]
     pub fn counters(&self) -> SaleCounters {
-        let narrow = |units: u64| u32::try_from(units).unwrap_or(u32::MAX);
-        SaleCounters {
-            quantity: narrow(self.units.quantity),
-            available: narrow(self.units.available),
-            admitted: narrow(self.units.admitted),
-            held: narrow(self.units.held),
-            sold: narrow(self.units.sold),
-            waiting: self.line.waiting(),
-            short: narrow(self.units.short),
-        }
+        self.units.counters(self.line.waiting())
     }
 
-    /// What the sale is doing at `now`: closed, else ended, else upcoming, else paused, else active.
+    /// What the sale is doing at `now`. A sale that was never announced is upcoming.
     #[must_use]
     pub fn phase(&self, now: Timestamp) -> SalePhase {
-        match &self.policy {
-            _ if self.closed => SalePhase::Closed,
+        match self.policy() {
+            Some(policy) => SalePhase::at(now, policy, self.switches()),
+            None if self.closed => SalePhase::Closed,
             None => SalePhase::Upcoming,
-            Some(policy) if now >= policy.ends_at => SalePhase::Ended,
-            Some(policy) if now < policy.starts_at => SalePhase::Upcoming,
-            Some(_) if self.paused_at.is_some() => SalePhase::Paused,
-            Some(_) => SalePhase::Active,
         }
     }
 
-    /// Whether a unit can be had.
+    /// What the merchant did by hand.
     #[must_use]
-    pub fn availability(&self) -> Availability {
-        if self.units.available > 0 {
-            Availability::Available
-        } else if self.units.sold >= self.units.quantity {
-            Availability::SoldOut
-        } else {
-            Availability::AllHeld
-        }
+    pub fn switches(&self) -> SaleSwitches {
+        SaleSwitches { is_paused: self.paused_at.is_some(), is_closed: self.closed }
     }
 
     /// One buyer; nothing at all for a buyer never seen.
@@ -211,7 +169,7 @@ impl SaleState {
         };
         let mut admitted = self.line.admitted_after(after).peekable();
         let mut waiting = self.line.waiting_after(after).peekable();
-        let mut position = waiting.peek().map_or(0, |first| self.line.position(*first));
+        let mut position = waiting.peek().and_then(|first| self.line.position(*first)).unwrap_or(0);
         let mut members = Vec::new();
         while members.len() < limit {
             let is_admitted_next = match (admitted.peek(), waiting.peek()) {
@@ -272,10 +230,8 @@ impl SaleState {
     pub(crate) fn line_position(&self, ticket: Ticket) -> Option<LinePosition> {
         if let Some(window) = self.line.window(ticket) {
             Some(self.admitted_position(window))
-        } else if self.line.is_waiting(ticket) {
-            Some(LinePosition::Waiting { position: self.line.position(ticket) })
         } else {
-            None
+            self.line.position(ticket).map(|position| LinePosition::Waiting { position })
         }
     }
 }

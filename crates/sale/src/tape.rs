@@ -25,9 +25,10 @@ mod expectation;
 mod token;
 
 use crate::command::Command;
+use crate::counters::SaleCounters;
 use crate::event::LedgerEntry;
 use crate::outcome::CommandOutcome;
-use crate::state::{SaleCounters, SaleState};
+use crate::state::SaleState;
 use crate::time::Timestamp;
 use expectation::TapeExpectation;
 use std::fmt;

@@ -7,9 +7,10 @@
 #![expect(clippy::print_stdout, reason = "a program that prints figures")]
 
 use anyhow::Context;
+use engine::batch::Batch;
 use engine::clock::start_stopwatch;
+use engine::record::LedgerRecorder;
 use engine::record::sqlite::SqliteRecorder;
-use engine::record::{Batch, LedgerRecorder};
 use futures::executor::block_on;
 use sale::{
     AdmissionMode, BuyerId, Command, Event, LedgerEntry, Money, OrderId, Policy, RequestKey, SaleId,

@@ -1,7 +1,8 @@
-//! Servers of one's own, for tests: made in temporary folders on free ports, killed, frozen and mended as the test wants, and gone
-//! when the test has ended. It never touches a server that it did not make, and nothing that ships knows it.
-#![expect(clippy::missing_panics_doc, reason = "what fails ends the test")]
-#![expect(clippy::unwrap_used, reason = "for tests: what fails ends them")]
+//! PostgreSQL, Redis, nginx and network proxies for tests: started in temporary folders on reserved ports, killed, frozen and
+//! repaired as the test wants, and deleted when it ends. It never touches a server that it did not start, and nothing that ships
+//! depends on it.
+#![expect(clippy::missing_panics_doc, reason = "a failure here ends the test")]
+#![expect(clippy::unwrap_used, reason = "a failure here ends the test")]
 
 pub mod nginx;
 pub mod postgres;
@@ -10,6 +11,9 @@ pub mod redis;
 pub mod process;
 pub mod proxy;
 
+pub mod delay;
+pub mod wait;
+
 mod port;
 
-pub use port::free_port;
+pub use port::ReservedPort;

@@ -1,40 +1,37 @@
-//! An nginx of one's own, for tests: on a free port, in a temporary folder, with the configuration that the test gives, and gone
-//! when the test has ended, however it ends. It never touches a server that it did not make.
+//! An nginx for a test: on a reserved port, in a temporary folder, with the site that the test gives; it ends with the test. It
+//! never touches a server that it did not start.
 //!
-//! Where nginx is not installed the test fails and says so; `scripts/setup.sh` installs it.
+//! Without nginx on this machine the test fails and says so; `scripts/setup.sh` installs it.
 
-use crate::free_port;
+use crate::ReservedPort;
 use crate::process::{ProcessGuard, child_processes};
+use crate::wait::{HANG_LIMIT, eventually_blocking};
 use rustix::process::{Pid, Signal, geteuid};
 use std::net::TcpStream;
 use std::process::Command;
-use std::time::Duration;
 use tempfile::TempDir;
 
-/// Where Debian has it, outside of the `PATH` of many users.
+/// Debian's program, which is outside of the `PATH` of many users.
 const DEBIAN: &str = "/usr/sbin/nginx";
-/// What stands in a site for this server's own port.
+/// A site's placeholder for the port.
 const LISTEN: &str = "listen 80";
-/// How often it is looked whether the server has come to something, and for how long.
-const POLL_INTERVAL: Duration = Duration::from_millis(10);
-const POLLS_MAX: u32 = 1_000;
-/// Folders that nginx would have in places where only root may write.
+/// Temporary folders that nginx would otherwise make where only root may write.
 const FOLDERS: [&str; 5] = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
 
-/// A server. It ends with this, or with the process.
+/// A running nginx. It ends when this is dropped, or with the process.
 pub struct NginxServer {
     /// Ended before the folder is removed: fields go in this order.
     running: Option<ProcessGuard>,
     folder: TempDir,
-    port: u16,
+    port: ReservedPort,
 }
 
 impl NginxServer {
-    /// A server for a site: what would stand in the `http` block, with `listen 80` for the server's own port.
+    /// Starts nginx with a site: the content of the `http` block, where `listen 80` stands for the reserved port.
     #[must_use]
     pub fn start(site: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("test-nginx-").tempdir().unwrap();
-        let mut nginx = Self { running: None, folder, port: free_port() };
+        let mut nginx = Self { running: None, folder, port: ReservedPort::reserve() };
         nginx.write_config(site);
         nginx.launch();
         nginx
@@ -42,20 +39,20 @@ impl NginxServer {
 
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://127.0.0.1:{}", self.port.get())
     }
 
-    /// Gives it another site, and waits until it goes by that. Who is being served is served to the end.
+    /// Replaces the site, and waits until new workers serve it. Requests under way are finished by the old workers.
     pub fn reload(&self, site: &str) {
         self.write_config(site);
         let running = self.running.as_ref().unwrap();
         let before = child_processes(running.id());
         running.signal(Signal::HUP);
         let is_new = || child_processes(running.id()).iter().any(|child| !before.contains(child));
-        self.wait_until("go by another site", is_new);
+        self.wait_until("start workers with another site", is_new);
     }
 
-    /// Its processes, the first one first.
+    /// Its processes; the master is the first.
     #[must_use]
     pub fn processes(&self) -> Vec<Pid> {
         self.running.as_ref().unwrap().processes()
@@ -66,21 +63,21 @@ impl NginxServer {
         self.running.take().unwrap().kill();
     }
 
-    /// Starts it again after [`Nginx::kill`], and waits until it listens.
+    /// Starts it again after [`NginxServer::kill`], and waits until it listens.
     pub fn launch(&mut self) {
-        // TERM ends it without waiting for those whom it serves.
-        let keeper = ProcessGuard::start(&self.command(&[]), self.folder.path(), "TERM");
-        let running = self.running.insert(keeper);
+        // TERM ends it without waiting for requests under way.
+        let process = ProcessGuard::start(&self.command(&[]), self.folder.path(), "TERM");
+        let running = self.running.insert(process);
         let id = running.id();
-        // The workers come after the port is taken: who asks before them waits.
+        // The workers start after the port is bound: a request before them waits.
         let listens =
-            || !child_processes(id).is_empty() && TcpStream::connect(("127.0.0.1", self.port)).is_ok();
+            || !child_processes(id).is_empty() && TcpStream::connect(("127.0.0.1", self.port.get())).is_ok();
         self.wait_until("listen", listens);
     }
 
     fn write_config(&self, site: &str) {
         assert!(site.contains(LISTEN), "a site says `{LISTEN}`: {site}");
-        let site = site.replace(LISTEN, &format!("listen 127.0.0.1:{}", self.port));
+        let site = site.replace(LISTEN, &format!("listen 127.0.0.1:{}", self.port.get()));
         let folders: String = FOLDERS.map(|name| format!("{name}_temp_path {name};\n")).concat();
         let user = if geteuid().is_root() { "user root;\n" } else { "" };
         let all = format!(
@@ -102,14 +99,16 @@ impl NginxServer {
     }
 
     fn wait_until(&self, what: &str, condition: impl Fn() -> bool) {
-        for _ in 0..POLLS_MAX {
-            if condition() {
-                return;
-            }
-            std::thread::sleep(POLL_INTERVAL);
-        }
-        let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-        panic!("nginx does not come to {what}: {log}");
+        eventually_blocking(&format!("nginx: {what}"), HANG_LIMIT, || {
+            let has_ended = self.running.as_ref().unwrap().has_ended();
+            let holds = condition();
+            assert!(holds || !has_ended, "nginx has ended: {}", self.read_log());
+            holds
+        });
+    }
+
+    fn read_log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 }
 
@@ -118,28 +117,28 @@ mod tests {
     use super::*;
     use std::io::{Read as _, Write as _};
 
-    fn says(word: &str) -> String {
+    fn site_replying(word: &str) -> String {
         format!("server {{\n    listen 80;\n    return 200 {word};\n}}\n")
     }
 
-    fn ask(nginx: &NginxServer) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", nginx.port)).unwrap();
+    fn request(nginx: &NginxServer) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", nginx.port.get())).unwrap();
         stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
-        let mut told = String::new();
-        stream.read_to_string(&mut told).unwrap();
-        told.rsplit("\r\n").next().unwrap().to_owned()
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        reply.rsplit("\r\n").next().unwrap().to_owned()
     }
 
     #[test]
-    fn it_goes_by_what_it_was_given_last_also_after_it_was_killed() {
-        let mut nginx = NginxServer::start(&says("first"));
-        assert_eq!(ask(&nginx), "first");
-        nginx.reload(&says("second"));
-        // An old worker may take what came before it heard.
-        nginx.wait_until("say it", || ask(&nginx) == "second");
+    fn the_last_site_is_served_also_after_a_kill() {
+        let mut nginx = NginxServer::start(&site_replying("first"));
+        assert_eq!(request(&nginx), "first");
+        nginx.reload(&site_replying("second"));
+        // An old worker may accept a connection before it gets the signal.
+        nginx.wait_until("serve the second site", || request(&nginx) == "second");
         nginx.kill();
-        assert!(TcpStream::connect(("127.0.0.1", nginx.port)).is_err());
+        assert!(TcpStream::connect(("127.0.0.1", nginx.port.get())).is_err());
         nginx.launch();
-        assert_eq!(ask(&nginx), "second");
+        assert_eq!(request(&nginx), "second");
     }
 }

@@ -1,5 +1,4 @@
-//! Runs a program for as long as the test wants it, and not longer, however the test ends. It knows nothing of what the program
-//! is for.
+//! Runs a program until the test ends it or ends itself, however that happens. It never knows what the program is for.
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsString;
@@ -7,8 +6,8 @@ use std::io::{BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-/// Runs the program with its words in the folder's `log`. When the pipe from the test is closed (also by the end of a test that
-/// was killed) it ends the program and removes the folder. The program's own input never ends before that: some end with it.
+/// Runs the program with its output in the folder's `log`. When the pipe from the test closes, also because the test was killed, it
+/// ends the program and removes the folder. The program's own input stays open until then: some programs end with it.
 const SCRIPT: &str = r#"
 folder=$1; end=$2; shift 2
 [ -p "$folder/input" ] || mkfifo "$folder/input"
@@ -23,11 +22,11 @@ if [ "$word" = gone ]; then
 fi
 wait "$program"
 code=$?
-# Where the test is gone nobody listens.
+# Without the test nothing reads the code.
 if [ "$word" = keep ]; then echo "$code"; else rm -rf "$folder"; fi
 "#;
 
-/// A program that runs. It ends with this, or with the process.
+/// A running program. It ends when this is dropped, or with this process.
 pub struct ProcessGuard {
     shell: Child,
     pipe: Option<ChildStdin>,
@@ -35,19 +34,19 @@ pub struct ProcessGuard {
     program: Pid,
 }
 
-/// Processes that do nothing, until this is dropped.
+/// Processes that are stopped until this is dropped.
 pub struct FrozenProcesses {
     processes: Vec<Pid>,
 }
 
 impl ProcessGuard {
-    /// Starts a program. Its folder is thrown away with it, and `end` (such as `KILL`) is how it is told that it is over.
+    /// Starts a program. `end` (such as `KILL`) is the signal that ends it; its folder is removed afterwards.
     #[must_use]
     pub fn start(program: &Command, folder: &Path, end: &str) -> Self {
         Self::start_as(program, folder, end, |shell| shell)
     }
 
-    /// The same, as another user perhaps: what a command tells of itself does not say as whom it runs.
+    /// The same as another user, whom `user` sets: a command does not show its user.
     pub(crate) fn start_as(
         program: &Command,
         folder: &Path,
@@ -68,9 +67,9 @@ impl ProcessGuard {
         let mut shell = user(shell);
         let shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut shell = shell.spawn().unwrap();
-        let mut said = BufReader::new(shell.stdout.take().unwrap());
-        let program = Pid::from_raw(read_number(&mut said)).unwrap();
-        Self { pipe: shell.stdin.take(), shell, output: said, program }
+        let mut output = BufReader::new(shell.stdout.take().unwrap());
+        let program = Pid::from_raw(read_number(&mut output)).unwrap();
+        Self { pipe: shell.stdin.take(), shell, output, program }
     }
 
     #[must_use]
@@ -78,19 +77,19 @@ impl ProcessGuard {
         self.program
     }
 
-    /// Sends it a signal; one that has ended does not mind.
+    /// Sends a signal; does nothing if it has ended.
     pub fn signal(&self, signal: Signal) {
-        let _gone = kill_process(self.program, signal);
+        let _ended = kill_process(self.program, signal);
     }
 
     /// True once it has ended by itself, or of a signal.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        // What has ended is there as a zombie until its shell has looked.
+        // An ended process is a zombie until its shell waits for it.
         process_state(self.program).is_none_or(|state| state == "Z")
     }
 
-    /// Waits until it has ended and leaves its folder: the exit code, which is 128 and more if a signal ended it.
+    /// Waits for its end, keeps its folder, and returns the exit code: 128 and more if a signal ended it.
     pub fn wait(mut self) -> i32 {
         drop(self.pipe.take().map(|mut pipe| pipe.write_all(b"keep\n")));
         let code = read_number(&mut self.output);
@@ -98,29 +97,29 @@ impl ProcessGuard {
         code
     }
 
-    /// `kill -9` to it and to those that it has started. Its folder stays.
+    /// `kill -9` to it and its children. Its folder stays.
     pub fn kill(self) {
-        // Stopped first, so that none starts another while they are ended.
+        // Stopped first, so that none starts another in between.
         for process in self.processes() {
-            let _gone = kill_process(process, Signal::STOP);
+            let _ended = kill_process(process, Signal::STOP);
         }
         for process in self.processes() {
-            let _gone = kill_process(process, Signal::KILL);
+            let _ended = kill_process(process, Signal::KILL);
         }
         self.wait();
     }
 
-    /// Stops all of its processes where they are, as a machine does that has no time for them.
+    /// Stops it and its children until the value is dropped.
     #[must_use]
     pub fn freeze(&self) -> FrozenProcesses {
         let processes = self.processes();
         for process in &processes {
-            let _gone = kill_process(*process, Signal::STOP);
+            let _ended = kill_process(*process, Signal::STOP);
         }
         FrozenProcesses { processes }
     }
 
-    /// It, and those that it has started.
+    /// It and its children.
     pub(crate) fn processes(&self) -> Vec<Pid> {
         let mut processes = vec![self.program];
         processes.extend(child_processes(self.program));
@@ -138,12 +137,12 @@ impl Drop for ProcessGuard {
 impl Drop for FrozenProcesses {
     fn drop(&mut self) {
         for process in &self.processes {
-            let _gone = kill_process(*process, Signal::CONT);
+            let _ended = kill_process(*process, Signal::CONT);
         }
     }
 }
 
-/// The processes that a process has started, as Linux tells them.
+/// A process's children, from Linux's `/proc`.
 pub(crate) fn child_processes(parent: Pid) -> Vec<Pid> {
     let wanted = parent.as_raw_nonzero().to_string();
     let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
@@ -156,32 +155,32 @@ pub(crate) fn child_processes(parent: Pid) -> Vec<Pid> {
         .collect()
 }
 
-/// What a process is doing, in Linux's letter for it; nothing if there is none.
+/// Linux's letter for the state of a process; `None` without such a process.
 fn process_state(process: Pid) -> Option<String> {
     read_stat(process)?.split_whitespace().next().map(ToOwned::to_owned)
 }
 
-/// What Linux tells of a process: its state, its parent, and more.
+/// `/proc/PID/stat` from the state on: state, parent and more.
 fn read_stat(process: Pid) -> Option<String> {
     let path = Path::new("/proc").join(process.as_raw_nonzero().to_string()).join("stat");
-    // The name stands in brackets and may hold anything.
+    // The name is in brackets and may hold any character.
     Some(std::fs::read_to_string(path).ok()?.rsplit_once(')')?.1.to_owned())
 }
 
-/// A command of another program, for the arguments of a shell.
 fn command_words(command: &Command) -> Vec<OsString> {
     std::iter::once(command.get_program()).chain(command.get_args()).map(ToOwned::to_owned).collect()
 }
 
-fn read_number(said: &mut impl std::io::BufRead) -> i32 {
+fn read_number(output: &mut impl std::io::BufRead) -> i32 {
     let mut line = String::new();
-    said.read_line(&mut line).unwrap();
-    line.trim().parse().unwrap_or_else(|_| panic!("the shell said {line:?}, and no number"))
+    output.read_line(&mut line).unwrap();
+    line.trim().parse().unwrap_or_else(|_| panic!("the shell wrote {line:?} instead of a number"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wait::{HANG_LIMIT, eventually_blocking};
 
     fn run(script: &str, folder: &Path) -> ProcessGuard {
         let mut command = Command::new("sh");
@@ -189,44 +188,36 @@ mod tests {
         ProcessGuard::start(&command, folder, "KILL")
     }
 
-    fn until(what: &str, condition: impl Fn() -> bool) {
-        for _ in 0..1_000 {
-            if condition() {
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
-        panic!("{what}: not after ten seconds");
-    }
-
     #[test]
-    fn a_program_ends_with_its_handle_also_when_it_stands_still() {
+    fn a_program_ends_with_its_guard_also_when_it_is_frozen() {
         let folder = tempfile::tempdir().unwrap();
-        let keeper = run("read -r word", folder.path());
-        let program = keeper.id();
-        assert!(!keeper.has_ended(), "its input does not end");
-        let frozen = keeper.freeze();
-        until("it stands still", || process_state(program).is_some_and(|state| state == "T"));
-        drop(keeper);
-        assert_eq!(process_state(program), None);
+        let program = run("read -r word", folder.path());
+        let id = program.id();
+        assert!(!program.has_ended(), "its input does not end");
+        let frozen = program.freeze();
+        eventually_blocking("it is stopped", HANG_LIMIT, || {
+            process_state(id).is_some_and(|state| state == "T")
+        });
+        drop(program);
+        assert_eq!(process_state(id), None);
         assert!(!folder.path().exists());
         drop(frozen);
     }
 
     #[test]
-    fn what_it_says_and_how_it_ends_is_told_and_its_folder_stays() {
+    fn output_and_exit_code_are_kept_and_the_folder_stays() {
         let folder = tempfile::tempdir().unwrap();
-        let keeper = run("echo done; exit 7", folder.path());
-        until("it ends", || keeper.has_ended());
-        assert_eq!(keeper.wait(), 7);
+        let program = run("echo done; exit 7", folder.path());
+        eventually_blocking("it ends", HANG_LIMIT, || program.has_ended());
+        assert_eq!(program.wait(), 7);
         assert_eq!(std::fs::read_to_string(folder.path().join("log")).unwrap(), "done\n");
-        let keeper = run("sleep 1000 & wait", folder.path());
-        let program = keeper.id();
-        until("it has started another", || !child_processes(program).is_empty());
-        let child = child_processes(program)[0];
-        keeper.kill();
-        until("both are gone", || {
-            process_state(program).is_none() && process_state(child).is_none_or(|state| state == "Z")
+        let program = run("sleep 1000 & wait", folder.path());
+        let id = program.id();
+        eventually_blocking("it has started another", HANG_LIMIT, || !child_processes(id).is_empty());
+        let child = child_processes(id)[0];
+        program.kill();
+        eventually_blocking("both are gone", HANG_LIMIT, || {
+            process_state(id).is_none() && process_state(child).is_none_or(|state| state == "Z")
         });
         assert!(folder.path().exists());
     }

@@ -1,5 +1,7 @@
-//! A wire between clients and a server on this machine, that a test can cut, stall, slow and heal. It never looks at what passes.
+//! A TCP proxy between clients and a server on this machine, which a test can cut, stall, slow and heal. It never reads what it
+//! forwards.
 
+use crate::ReservedPort;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -10,24 +12,24 @@ use tokio::sync::{Semaphore, watch};
 
 use std::sync::Arc;
 
-/// Bytes that pass at once: as much as a system hands over in one piece.
+/// Bytes of one read: about what a system delivers at once.
 const CHUNK_LEN: usize = 64 << 10;
 /// Connections at a time; those beyond it wait to be accepted. More than all the clients of a test.
 const CONNECTIONS_MAX: usize = 4_096;
 
-/// A wire. Its connections are cut when it goes.
+/// A running proxy. Its connections are closed when it is dropped.
 pub struct TcpProxy {
-    port: u16,
+    port: ReservedPort,
     route: watch::Sender<ProxyRoute>,
     runtime: Option<Runtime>,
 }
 
-/// What becomes of that which comes in.
+/// Where connections lead, and whether their bytes pass.
 #[derive(Clone, Copy)]
 struct ProxyRoute {
     to: u16,
     state: ProxyState,
-    /// How often all connections were cut; a connection belongs to one of these times.
+    /// How often all connections were cut. A connection ends when this grows.
     cuts: u64,
 }
 
@@ -40,141 +42,143 @@ enum ProxyState {
 }
 
 impl TcpProxy {
-    /// A wire to a port of this machine.
+    /// Starts a proxy to a port of this machine.
     #[must_use]
     pub fn to(port: u16) -> Self {
-        let (course, seen) = watch::channel(ProxyRoute { to: port, state: ProxyState::Connected, cuts: 0 });
+        let (route, routes) = watch::channel(ProxyRoute { to: port, state: ProxyState::Connected, cuts: 0 });
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        // Those who ask a wire that was cut must not be given its port by chance.
-        let port = crate::free_port();
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        let port = ReservedPort::reserve();
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port.get())).unwrap();
         listener.set_nonblocking(true).unwrap();
-        runtime.spawn(async { accept_connections(TcpListener::from_std(listener).unwrap(), seen).await });
-        Self { port, route: course, runtime: Some(runtime) }
+        runtime.spawn(async { accept_connections(TcpListener::from_std(listener).unwrap(), routes).await });
+        Self { port, route, runtime: Some(runtime) }
     }
 
-    /// Where its clients' end is.
+    /// The port that its clients connect to.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.get()
     }
 
-    /// Resets all connections, and those that are opened from now on.
+    /// Resets all connections, and those that are opened until it is healed.
     pub fn cut(&self) {
-        self.route.send_modify(|course| {
-            course.cuts += 1;
-            course.state = ProxyState::Cut;
+        self.route.send_modify(|route| {
+            route.cuts += 1;
+            route.state = ProxyState::Cut;
         });
     }
 
-    /// Lets nothing pass, in either direction, and tells nobody: as when packets are lost.
+    /// Forwards nothing in either direction and keeps connections open, as a network that loses packets does.
     pub fn stall(&self) {
         self.set_state(ProxyState::Stalled);
     }
 
-    /// Keeps each piece that passes for so long.
+    /// Delays each piece by so many milliseconds.
     pub fn slow(&self, delay_ms: u64) {
         self.set_state(ProxyState::Slow { delay: Duration::from_millis(delay_ms) });
     }
 
-    /// Lets all pass again, also what was kept back.
+    /// Forwards again, also what was stalled.
     pub fn heal(&self) {
         self.set_state(ProxyState::Connected);
     }
 
-    /// From now on it leads to another port: resets all connections, and mends itself.
+    /// Resets all connections, and leads new ones to another port.
     pub fn redirect_to(&self, port: u16) {
-        self.route.send_modify(|course| {
-            *course = ProxyRoute { to: port, state: ProxyState::Connected, cuts: course.cuts + 1 };
+        self.route.send_modify(|route| {
+            *route = ProxyRoute { to: port, state: ProxyState::Connected, cuts: route.cuts + 1 };
         });
     }
 
     fn set_state(&self, state: ProxyState) {
-        self.route.send_modify(|course| course.state = state);
+        self.route.send_modify(|route| route.state = state);
     }
 }
 
 impl Drop for TcpProxy {
     fn drop(&mut self) {
-        // A test may drop it where it must not wait.
+        // A test may drop it inside its own runtime, where a blocking shutdown panics.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
 }
 
-async fn accept_connections(listener: TcpListener, course: watch::Receiver<ProxyRoute>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+async fn accept_connections(listener: TcpListener, route: watch::Receiver<ProxyRoute>) {
+    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
-        let place = Arc::clone(&places).acquire_owned().await.unwrap();
+        let permit = Arc::clone(&permits).acquire_owned().await.unwrap();
         let Ok((near, _)) = listener.accept().await else { continue };
-        let course = course.clone();
+        let route = route.clone();
         tokio::spawn(async move {
-            proxy_connection(near, course).await;
-            drop(place);
+            proxy_connection(near, route).await;
+            drop(permit);
         });
     }
 }
 
-/// Carries a connection until one side ends it, or it is cut.
-async fn proxy_connection(mut near: TcpStream, mut course: watch::Receiver<ProxyRoute>) {
-    let here = *course.borrow();
-    if here.state == ProxyState::Cut {
-        return reset(&near);
+/// Forwards a connection's bytes until one side ends it, or it is cut.
+async fn proxy_connection(mut client: TcpStream, mut route: watch::Receiver<ProxyRoute>) {
+    let first = *route.borrow();
+    if first.state == ProxyState::Cut {
+        return reset(&client);
     }
-    let Ok(mut far) = TcpStream::connect((Ipv4Addr::LOCALHOST, here.to)).await else {
-        return reset(&near);
+    let Ok(mut server) = TcpStream::connect((Ipv4Addr::LOCALHOST, first.to)).await else {
+        return reset(&client);
     };
-    let _latency = (near.set_nodelay(true), far.set_nodelay(true));
-    let seen = course.clone();
+    let _latency = (client.set_nodelay(true), server.set_nodelay(true));
+    let routes = route.clone();
     let was_cut = {
-        let (near_read, near_write) = near.split();
-        let (far_read, far_write) = far.split();
+        let (client_read, client_write) = client.split();
+        let (server_read, server_write) = server.split();
         tokio::select! {
-            _ = course.wait_for(|now| now.cuts != here.cuts) => true,
-            is_well = join_directions(copy_direction(near_read, far_write, seen.clone()), copy_direction(far_read, near_write, seen)) => !is_well,
+            _ = route.wait_for(|now| now.cuts != first.cuts) => true,
+            is_clean = join_directions(
+                copy_direction(client_read, server_write, routes.clone()),
+                copy_direction(server_read, client_write, routes),
+            ) => !is_clean,
         }
     };
     if was_cut {
-        reset(&near);
-        reset(&far);
+        reset(&client);
+        reset(&server);
     }
 }
 
-/// True when both directions came to their end in good order.
-async fn join_directions(there: impl Future<Output = bool>, back: impl Future<Output = bool>) -> bool {
-    tokio::try_join!(async { there.await.then_some(()).ok_or(()) }, async {
-        back.await.then_some(()).ok_or(())
+/// True when both directions ended without an error.
+async fn join_directions(request: impl Future<Output = bool>, reply: impl Future<Output = bool>) -> bool {
+    tokio::try_join!(async { request.await.then_some(()).ok_or(()) }, async {
+        reply.await.then_some(()).ok_or(())
     })
     .is_ok()
 }
 
-/// Passes on what comes from one side until that side has said all.
+/// Forwards one side's bytes until that side ends its stream.
 async fn copy_direction(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
-    mut course: watch::Receiver<ProxyRoute>,
+    mut route: watch::Receiver<ProxyRoute>,
 ) -> bool {
     let mut chunk = vec![0; CHUNK_LEN];
     loop {
         let Ok(len) = from.read(&mut chunk).await else { return false };
-        let Ok(now) = course.wait_for(|now| now.state != ProxyState::Stalled).await.map(|now| *now) else {
+        let Ok(now) = route.wait_for(|now| now.state != ProxyState::Stalled).await.map(|now| *now) else {
             return false;
         };
         if let ProxyState::Slow { delay } = now.state {
             tokio::time::sleep(delay).await;
         }
-        let passed = if len == 0 { to.shutdown().await } else { to.write_all(&chunk[..len]).await };
-        if len == 0 || passed.is_err() {
-            return passed.is_ok();
+        let written = if len == 0 { to.shutdown().await } else { to.write_all(&chunk[..len]).await };
+        if len == 0 || written.is_err() {
+            return written.is_ok();
         }
     }
 }
 
-/// What is closed after this is reset, so that the other side takes it for a failure and not for an end.
+/// Makes the close of a stream a reset, which the other side takes for a failure and not for the end of the stream.
 fn reset(stream: &TcpStream) {
-    let _gone = stream.set_zero_linger();
+    let _closed = stream.set_zero_linger();
 }
 
 #[cfg(test)]
@@ -184,7 +188,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
     use std::time::Instant;
 
-    /// A server that says all back, after a letter of its own.
+    /// A server that echoes each word after its own letter.
     fn echo(letter: u8) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -194,8 +198,8 @@ mod tests {
                 std::thread::spawn(move || {
                     let mut word = [0; 4];
                     while stream.read_exact(&mut word).is_ok() {
-                        let said = [&[letter][..], &word].concat();
-                        if stream.write_all(&said).is_err() {
+                        let reply = [&[letter][..], &word].concat();
+                        if stream.write_all(&reply).is_err() {
                             return;
                         }
                     }
@@ -205,74 +209,77 @@ mod tests {
         port
     }
 
-    fn connect(wire: &TcpProxy) -> TcpStream {
-        let stream = TcpStream::connect(("127.0.0.1", wire.port())).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    fn connect(proxy: &TcpProxy) -> TcpStream {
+        let stream = TcpStream::connect(("127.0.0.1", proxy.port())).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         stream
     }
 
-    fn ask(stream: &mut TcpStream) -> std::io::Result<String> {
+    fn request(stream: &mut TcpStream) -> std::io::Result<String> {
         stream.write_all(b"word")?;
-        hear(stream)
+        read_reply(stream)
     }
 
-    fn hear(stream: &mut TcpStream) -> std::io::Result<String> {
-        let mut told = [0; 5];
-        stream.read_exact(&mut told)?;
-        Ok(String::from_utf8_lossy(&told).into_owned())
-    }
-
-    #[test]
-    fn a_cut_resets_those_who_are_there_and_those_who_come_until_it_is_healed() {
-        let wire = TcpProxy::to(echo(b'a'));
-        let mut stream = connect(&wire);
-        assert_eq!(ask(&mut stream).unwrap(), "aword");
-        wire.cut();
-        assert_eq!(hear(&mut stream).unwrap_err().kind(), ErrorKind::ConnectionReset);
-        let late = TcpStream::connect(("127.0.0.1", wire.port())).and_then(|mut stream| ask(&mut stream));
-        assert!(late.is_err());
-        wire.heal();
-        assert!(ask(&mut stream).is_err(), "what was cut stays cut");
-        assert_eq!(ask(&mut connect(&wire)).unwrap(), "aword");
+    fn read_reply(stream: &mut TcpStream) -> std::io::Result<String> {
+        let mut reply = [0; 5];
+        stream.read_exact(&mut reply)?;
+        Ok(String::from_utf8_lossy(&reply).into_owned())
     }
 
     #[test]
-    fn what_is_stalled_waits_and_comes_when_it_is_healed() {
-        let wire = TcpProxy::to(echo(b'a'));
-        let mut stream = connect(&wire);
-        assert_eq!(ask(&mut stream).unwrap(), "aword");
-        wire.stall();
+    fn a_cut_resets_connections_old_and_new_until_it_is_healed() {
+        let proxy = TcpProxy::to(echo(b'a'));
+        let mut stream = connect(&proxy);
+        assert_eq!(request(&mut stream).unwrap(), "aword");
+        proxy.cut();
+        assert_eq!(read_reply(&mut stream).unwrap_err().kind(), ErrorKind::ConnectionReset);
+        let second =
+            TcpStream::connect(("127.0.0.1", proxy.port())).and_then(|mut stream| request(&mut stream));
+        assert!(second.is_err());
+        proxy.heal();
+        assert!(request(&mut stream).is_err(), "what was cut stays cut");
+        assert_eq!(request(&mut connect(&proxy)).unwrap(), "aword");
+    }
+
+    #[test]
+    fn stalled_bytes_arrive_when_it_is_healed() {
+        let proxy = TcpProxy::to(echo(b'a'));
+        let mut stream = connect(&proxy);
+        assert_eq!(request(&mut stream).unwrap(), "aword");
+        proxy.stall();
         stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-        assert_eq!(ask(&mut stream).unwrap_err().kind(), ErrorKind::WouldBlock);
-        wire.heal();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        assert_eq!(hear(&mut stream).unwrap(), "aword");
+        assert_eq!(request(&mut stream).unwrap_err().kind(), ErrorKind::WouldBlock);
+        proxy.heal();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        assert_eq!(read_reply(&mut stream).unwrap(), "aword");
     }
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "it is about real time")]
-    fn what_is_slow_takes_its_time_there_and_back() {
-        let wire = TcpProxy::to(echo(b'a'));
-        let mut stream = connect(&wire);
-        wire.slow(100);
+    fn a_slow_proxy_delays_both_directions() {
+        let proxy = TcpProxy::to(echo(b'a'));
+        let mut stream = connect(&proxy);
+        proxy.slow(100);
         let started = Instant::now();
-        assert_eq!(ask(&mut stream).unwrap(), "aword");
+        assert_eq!(request(&mut stream).unwrap(), "aword");
         assert!(started.elapsed() >= Duration::from_millis(200));
     }
 
     #[test]
-    fn it_can_be_led_to_another_server_and_an_end_is_passed_on() {
-        let wire = TcpProxy::to(echo(b'a'));
-        let mut stream = connect(&wire);
-        assert_eq!(ask(&mut stream).unwrap(), "aword");
-        wire.redirect_to(echo(b'b'));
-        assert!(hear(&mut stream).is_err());
-        let mut stream = connect(&wire);
-        assert_eq!(ask(&mut stream).unwrap(), "bword");
+    fn it_can_be_redirected_and_forwards_the_end_of_a_stream() {
+        let proxy = TcpProxy::to(echo(b'a'));
+        let mut stream = connect(&proxy);
+        assert_eq!(request(&mut stream).unwrap(), "aword");
+        proxy.redirect_to(echo(b'b'));
+        assert!(read_reply(&mut stream).is_err());
+        let mut stream = connect(&proxy);
+        assert_eq!(request(&mut stream).unwrap(), "bword");
         stream.shutdown(std::net::Shutdown::Write).unwrap();
         assert_eq!(stream.read(&mut [0]).unwrap(), 0, "an end, and no reset");
-        wire.redirect_to(crate::free_port());
-        let nobody = TcpStream::connect(("127.0.0.1", wire.port())).and_then(|mut stream| ask(&mut stream));
-        assert!(nobody.is_err());
+        let closed = ReservedPort::reserve();
+        proxy.redirect_to(closed.get());
+        let refused =
+            TcpStream::connect(("127.0.0.1", proxy.port())).and_then(|mut stream| request(&mut stream));
+        assert!(refused.is_err());
     }
 }

@@ -1,5 +1,5 @@
-// What cluster.conf promises, by a real nginx in front of three servers that say who they are: Doorbuster itself hides it, because
-// it must not matter. Live updates of a real Doorbuster behind nginx are tested in crates/server/tests/sockets.
+// The promises of cluster.conf, with a real nginx in front of three servers that reply with their names, which Doorbuster never
+// does. Live updates of a real Doorbuster behind nginx are tested in crates/server/tests/sockets.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -11,27 +11,40 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 const SOURCE = new URL('../', import.meta.url).pathname;
-const PATIENCE_MS = 10_000;
+const HANG_LIMIT_MS = 60_000;
+const PORT_TRIES = 5;
 
-/** A server that answers with its name, and tells what it was asked. */
+/** A server that replies with its name, and records its requests. */
 class Instance {
   static async start(name, port = 0) {
     const instance = new Instance();
-    Object.assign(instance, { name, asked: [], hangsUp: false });
-    instance.server = createServer((asked, reply) => {
-      instance.asked.push(asked);
-      // Read, and then no answer: what a kill in mid-request looks like from outside.
-      if (instance.hangsUp) asked.socket.destroy();
+    Object.assign(instance, { name, requests: [], hangsUp: false });
+    instance.server = createServer((incoming, reply) => {
+      instance.requests.push(incoming);
+      // Reads a request and closes without a reply, as a process that is killed does.
+      if (instance.hangsUp) incoming.socket.destroy();
       else reply.end(name);
     });
-    instance.server.on('upgrade', (asked, socket) => {
-      instance.asked.push(asked);
+    instance.server.on('upgrade', (incoming, socket) => {
+      instance.requests.push(incoming);
       socket.end(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-Instance: ${name}\r\n\r\n`);
     });
     instance.server.listen(port, '127.0.0.1');
     await once(instance.server, 'listening');
     instance.port = instance.server.address().port;
     return instance;
+  }
+
+  /** Starts another on the port of one that was stopped; waits while another process has the port. */
+  static async restart({ name, port }) {
+    for (const deadline = Date.now() + HANG_LIMIT_MS; ;) {
+      try {
+        return await Instance.start(name, port);
+      } catch (error) {
+        if (error.code !== 'EADDRINUSE' || Date.now() > deadline) throw error;
+        await new Promise((again) => setTimeout(again, 50));
+      }
+    }
   }
 
   async stop() {
@@ -41,18 +54,29 @@ class Instance {
   }
 }
 
-async function freePort() {
+/** A port that was free a moment ago: nginx is started on another one when it is taken. */
+async function findPort() {
   const instance = await Instance.start('nobody');
   await instance.stop();
   return instance.port;
 }
 
-/** nginx in a folder of its own, with the files that we give to users: only addresses and places are changed. */
+/** nginx in its own folder, with the files that users get: only addresses and paths are changed. */
 class Nginx {
   static async before(instances) {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await Nginx.#start(instances);
+      } catch (error) {
+        if (tries === PORT_TRIES || !/in use/i.test(error.message)) throw error;
+      }
+    }
+  }
+
+  static async #start(instances) {
     const nginx = new Nginx();
     nginx.folder = mkdtempSync(join(tmpdir(), 'doorbuster-nginx-'));
-    nginx.port = await freePort();
+    nginx.port = await findPort();
     for (const file of ['nginx.conf', 'cluster.conf', 'doorbuster-instances.conf']) cpSync(join(SOURCE, file), join(nginx.folder, file));
     const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${name};`).join(' ');
     nginx.change('nginx.conf', 'pid /run/nginx.pid;', 'pid nginx.pid;');
@@ -63,15 +87,15 @@ class Nginx {
       env: { PATH: `${process.env.PATH}:/usr/sbin` },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
-    let said = '';
-    nginx.child.stderr.on('data', (text) => { said += text; });
+    let log = '';
+    nginx.child.stderr.on('data', (text) => { log += text; });
     let failure;
     nginx.child.on('error', (error) => { failure = error; });
-    nginx.child.on('exit', (code) => { failure ??= new Error(`nginx ended with ${code}: ${said}`); });
-    const until = Date.now() + PATIENCE_MS;
-    while (!(await nginx.ask('GET', '/').catch(() => undefined))) {
+    nginx.child.on('close', (code) => { failure ??= new Error(`nginx ended with ${code}: ${log}`); });
+    const deadline = Date.now() + HANG_LIMIT_MS;
+    while (!(await nginx.send('GET', '/').catch(() => undefined))) {
       if (failure) throw failure;
-      if (Date.now() > until) throw new Error(`nginx does not answer: ${said}`);
+      if (Date.now() > deadline) throw new Error(`nginx does not answer: ${log}`);
       await new Promise((again) => setTimeout(again, 20));
     }
     return nginx;
@@ -85,30 +109,30 @@ class Nginx {
   }
 
   /** One request on a connection of its own: status, headers, body, and which instance took an upgrade. */
-  ask(method, path, headers = {}, body) {
+  send(method, path, headers = {}, body) {
     return new Promise((done, failed) => {
-      const asking = request({ host: '127.0.0.1', port: this.port, agent: false, method, path, headers });
-      asking.on('error', failed);
-      asking.on('upgrade', (reply, socket) => {
+      const outgoing = request({ host: '127.0.0.1', port: this.port, agent: false, method, path, headers });
+      outgoing.on('error', failed);
+      outgoing.on('upgrade', (reply, socket) => {
         socket.destroy();
         done({ status: reply.statusCode, instance: reply.headers['x-instance'] });
       });
-      asking.on('response', async (reply) => {
+      outgoing.on('response', async (reply) => {
         let text = '';
         for await (const piece of reply.setEncoding('utf8')) text += piece;
         done({ status: reply.statusCode, headers: reply.headers, text });
       });
-      asking.end(body);
+      outgoing.end(body);
     });
   }
 
   poll(client, query = '') {
-    return this.ask('GET', `/socket.io/?EIO=4&transport=polling${query}`, { 'User-Agent': client });
+    return this.send('GET', `/socket.io/?EIO=4&transport=polling${query}`, { 'User-Agent': client });
   }
 
   upgrade(client, query = '') {
     const headers = { 'User-Agent': client, Connection: 'Upgrade', Upgrade: 'websocket' };
-    return this.ask('GET', `/socket.io/?EIO=4&transport=websocket${query}`, headers);
+    return this.send('GET', `/socket.io/?EIO=4&transport=websocket${query}`, headers);
   }
 
   async stop() {
@@ -132,16 +156,16 @@ describe('three instances behind nginx', () => {
     await Promise.all(instances.map((instance) => instance.stop()));
   });
 
-  test('requests are dealt out in turns', async () => {
+  test('requests go to the instances in turn', async () => {
     const names = [];
-    for (let round = 0; round < 9; round += 1) names.push((await nginx.ask('GET', '/api/v1/flash-sales')).text);
+    for (let round = 0; round < 9; round += 1) names.push((await nginx.send('GET', '/api/v1/flash-sales')).text);
     for (const { name } of instances) assert.equal(names.filter((given) => given === name).length, 3, names.join(' '));
   });
 
   test('all polls of a client reach one instance, and clients are spread', async () => {
     const first = await Promise.all(clients.map((client) => nginx.poll(client)));
     const next = await Promise.all(clients.map((client, index) => nginx.poll(client, `&sid=s${index}`)));
-    const posted = await Promise.all(clients.map((client, index) => nginx.ask('POST', `/socket.io/?EIO=4&transport=polling&sid=s${index}`, { 'User-Agent': client }, '40')));
+    const posted = await Promise.all(clients.map((client, index) => nginx.send('POST', `/socket.io/?EIO=4&transport=polling&sid=s${index}`, { 'User-Agent': client }, '40')));
     assert.deepEqual(next.map(({ text }) => text), first.map(({ text }) => text));
     assert.deepEqual(posted.map(({ text }) => text), first.map(({ text }) => text));
     assert.equal(new Set(first.map(({ text }) => text)).size, 3);
@@ -161,19 +185,19 @@ describe('three instances behind nginx', () => {
     assert.equal(new Set(taken.map(({ instance }) => instance)).size, 3);
   });
 
-  test('an instance is told whom it talks to', async () => {
+  test('an instance gets the address and host of the client', async () => {
     for (const path of ['/api/v1/flash-sales', '/socket.io/?EIO=4&transport=polling']) {
-      const { text } = await nginx.ask('GET', path, { 'X-Forwarded-For': '203.0.113.7', Host: 'shop.example' });
-      const { headers } = instances.find(({ name }) => name === text).asked.at(-1);
+      const { text } = await nginx.send('GET', path, { 'X-Forwarded-For': '203.0.113.7', Host: 'shop.example' });
+      const { headers } = instances.find(({ name }) => name === text).requests.at(-1);
       assert.equal(headers['x-forwarded-for'], '203.0.113.7, 127.0.0.1');
       assert.equal(headers.host, 'shop.example');
     }
   });
 
   test('a purchase that an instance has seen is never sent to another', async () => {
-    for (const instance of instances) Object.assign(instance, { asked: [], hangsUp: true });
-    const { status, headers, text } = await nginx.ask('POST', '/api/v1/orders', { 'Content-Type': 'application/json' }, '{}');
-    assert.equal(instances.reduce((sum, { asked }) => sum + asked.length, 0), 1);
+    for (const instance of instances) Object.assign(instance, { requests: [], hangsUp: true });
+    const { status, headers, text } = await nginx.send('POST', '/api/v1/orders', { 'Content-Type': 'application/json' }, '{}');
+    assert.equal(instances.reduce((sum, { requests }) => sum + requests.length, 0), 1);
     assert.equal(status, 503);
     assert.equal(headers['retry-after'], '1');
     assert.equal(headers['content-type'], 'application/problem+json');
@@ -181,30 +205,30 @@ describe('three instances behind nginx', () => {
     for (const instance of instances) instance.hangsUp = false;
   });
 
-  test('what changes nothing is asked again elsewhere', async () => {
-    for (const instance of instances) Object.assign(instance, { asked: [], hangsUp: instance.name !== 'three' });
-    for (let round = 0; round < 6; round += 1) assert.equal((await nginx.ask('GET', '/api/v1/flash-sales')).text, 'three');
+  test('a request that changes nothing is sent to another instance', async () => {
+    for (const instance of instances) Object.assign(instance, { requests: [], hangsUp: instance.name !== 'three' });
+    for (let round = 0; round < 6; round += 1) assert.equal((await nginx.send('GET', '/api/v1/flash-sales')).text, 'three');
     for (const instance of instances) instance.hangsUp = false;
   });
 
-  test('an instance that is gone costs nobody an answer, and is used again once it is back', async () => {
+  test('every request is answered while an instance is away, and it is used again once it is back', async () => {
     const [one] = instances;
     await one.stop();
     for (let round = 0; round < 30; round += 1) {
-      assert.equal((await nginx.ask('POST', '/api/v1/orders', {}, '{}')).status, 200);
+      assert.equal((await nginx.send('POST', '/api/v1/orders', {}, '{}')).status, 200);
       assert.equal((await nginx.poll(clients[round])).status, 200);
     }
-    instances[0] = await Instance.start('one', one.port);
-    const until = Date.now() + PATIENCE_MS;
-    while ((await nginx.ask('GET', '/api/v1/flash-sales')).text !== 'one') assert.ok(Date.now() < until, 'it is used again');
+    instances[0] = await Instance.restart(one);
+    const deadline = Date.now() + HANG_LIMIT_MS;
+    while ((await nginx.send('GET', '/api/v1/flash-sales')).text !== 'one') assert.ok(Date.now() < deadline, 'it is used again');
   });
 
-  test('when none is there, this is told at once as a problem', async () => {
+  test('without an instance the reply is a problem, at once', async () => {
     await Promise.all(instances.map((instance) => instance.stop()));
     for (const path of ['/api/v1/flash-sales', '/socket.io/?EIO=4&transport=polling']) {
-      const from = Date.now();
-      const { status, headers, text } = await nginx.ask('GET', path);
-      assert.ok(Date.now() - from < 2_000);
+      const started = Date.now();
+      const { status, headers, text } = await nginx.send('GET', path);
+      assert.ok(Date.now() - started < 20_000, 'no timeout is waited for');
       assert.equal(status, 503);
       assert.equal(headers['retry-after'], '1');
       assert.equal(JSON.parse(text).code, 'unavailable');

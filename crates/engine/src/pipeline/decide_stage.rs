@@ -1,9 +1,10 @@
 //! The deciding stage: takes what is asked and what is due, a batch at a time, has it decided, and hands it to the
 //! recording stage. Starts over from the ledger when that fails.
 
-use super::{PendingBatch, PipelineJob, RecorderMessage, RetryRequest, StageInterrupted, WaitingCaller};
+use super::{PendingBatch, RecorderMessage, RetryRequest, StageInterrupted};
 use crate::clock::{Clock, start_stopwatch};
 use crate::decide::{BatchDecider, DecidedBatch, Request};
+use crate::job::{PipelineJob, WaitingCaller};
 use crate::metrics::PipelineMetrics;
 use crate::record::LedgerReader;
 use std::sync::Arc;

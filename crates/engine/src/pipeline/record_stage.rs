@@ -1,10 +1,12 @@
 //! The recording stage: makes batches durable, in order, shows what they changed, and answers their callers.
 
-use super::{ATTEMPTS_MAX, PendingBatch, PipelineJob, RecorderMessage, RetryRequest, WaitingCaller};
+use super::{ATTEMPTS_MAX, PendingBatch, RecorderMessage, RetryRequest};
+use crate::batch::StaleEpoch;
 use crate::clock::start_stopwatch;
 use crate::decide::Reply;
+use crate::job::{PipelineJob, WaitingCaller};
 use crate::metrics::PipelineMetrics;
-use crate::record::{LedgerRecorder, RecordError, StaleEpoch};
+use crate::record::{LedgerRecorder, RecordError};
 use crate::view::SaleViews;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -148,10 +150,7 @@ fn is_recorded(outdated: &StaleEpoch, told: &Reply) -> bool {
 impl PendingBatch {
     fn send_replies(self, views: &SaleViews) {
         views.publish(self.views);
-        for (caller, told) in self.callers.into_iter().zip(self.replies) {
-            // A caller that hung up has its answer in the ledger.
-            let _gone = caller.reply.send(Ok(told));
-        }
+        self.callers.into_iter().zip(self.replies).for_each(|(caller, reply)| caller.send_reply(reply));
     }
 
     fn refuse_callers(self) {

@@ -1,7 +1,8 @@
-//! What an instance decided and did not record, because it died in between: others record it, once, and rest nothing on it before.
+//! What an instance decided and did not record, because it died in between: others record it once, and until then no reply depends on
+//! it.
 
 use crate::support::{buyer_id, order_id, sale_id};
-use crate::world::{ANSWER_MAX, ClusterFixture, SALE, announce, buy, is_order, reserve};
+use crate::world::{ClusterFixture, REPLY_LIMIT, SALE, announce, buy, is_order, reserve};
 use engine::RunningEngine;
 use engine::decide::{BatchDecider, Reply, Request};
 use sale::CommandOutcome;
@@ -25,7 +26,7 @@ async fn what_an_instance_left_is_recorded_once_though_two_find_it_and_nobody_as
     let (first, second) = (world.engine(), world.engine());
     announce(&first.engine, 5, 300).await;
     decide_without_recording(&world, 1).await;
-    world.until_recorded(2).await;
+    world.wait_until_recorded(2).await;
     assert!(matches!(buy(&second.engine, 1).await, CommandOutcome::Order { repeated: true, .. }));
     let entries = world.sound_entries().await;
     assert_eq!(entries.len(), 2);
@@ -60,10 +61,10 @@ async fn nobody_is_told_what_rests_on_an_event_that_is_not_recorded() {
     sqlx::query(lock).execute(&mut *holding).await.unwrap();
     decide_without_recording(&world, 1).await;
     // A repetition of it, a look at it, and a refusal because of it are no answers yet; each is an error, and soon.
-    let ask = |command| timeout(ANSWER_MAX, engine.engine.command(sale_id(SALE), command));
+    let ask = |command| timeout(REPLY_LIMIT, engine.engine.command(sale_id(SALE), command));
     assert!(ask(reserve(1)).await.unwrap().is_err());
     assert!(ask(reserve(2)).await.unwrap().is_err());
-    assert!(timeout(ANSWER_MAX, engine.engine.buyer(sale_id(SALE), buyer_id(1))).await.unwrap().is_err());
+    assert!(timeout(REPLY_LIMIT, engine.engine.buyer(sale_id(SALE), buyer_id(1))).await.unwrap().is_err());
     assert_eq!(engine.engine.views().get(sale_id(SALE)).unwrap().counters.held, 0, "nor is it shown");
     holding.rollback().await.unwrap();
     assert!(

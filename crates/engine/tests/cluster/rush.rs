@@ -1,10 +1,11 @@
 //! Many instances at once: each unit is sold once, each answer is durable, and all instances come to show the same.
 
 use crate::support::{order_id, sale_id};
-use crate::world::{ClusterFixture, SALE, announce, buy, is_order, wait_until};
+use crate::world::{ClusterFixture, SALE, announce, buy, is_order};
 use engine::RunningEngine;
 use sale::{CommandOutcome, Event, Refusal};
 use std::collections::HashSet;
+use test_servers::wait::{HANG_LIMIT, eventually};
 
 const UNITS: u32 = 200;
 const BUYERS: u64 = 500;
@@ -51,7 +52,7 @@ async fn three_instances_sell_each_unit_once_and_say_yes_to_nobody_whose_order_i
     assert_eq!(held.collect::<HashSet<_>>(), told);
     let last = entries.last().unwrap().seq;
     for engine in &engines {
-        wait_until("all instances show the last event", async || {
+        eventually("all instances show the last event", HANG_LIMIT, async || {
             engine.engine.views().get(sale_id(SALE)).is_some_and(|view| view.seq == last)
         })
         .await;
@@ -67,7 +68,7 @@ async fn a_hold_ends_once_though_all_instances_see_to_it_and_its_unit_goes_to_th
     announce(&engines[0].engine, 1, 1).await;
     assert!(is_order(&buy(&engines[1].engine, 1).await));
     assert!(!is_order(&buy(&engines[2].engine, 2).await));
-    world.until_recorded(3).await;
+    world.wait_until_recorded(3).await;
     assert!(is_order(&buy(&engines[2].engine, 3).await));
     let entries = world.sound_entries().await;
     let expired = entries.iter().filter(|entry| matches!(entry.event, Event::Released { .. }));
@@ -83,7 +84,7 @@ async fn a_sale_that_was_announced_a_moment_ago_is_known_to_whoever_asks_for_it(
     assert_eq!(second.engine.sale(sale_id(SALE)).await.unwrap().counters.available, 5);
     assert!(is_order(&buy(&second.engine, 1).await));
     assert!(second.engine.sale(sale_id(2)).await.is_err());
-    wait_until("it is shown without being asked for", async || {
+    eventually("it is shown without being asked for", HANG_LIMIT, async || {
         first.engine.views().get(sale_id(SALE)).is_some_and(|view| view.counters.held == 1)
     })
     .await;

@@ -2,9 +2,10 @@
 //! whoever asked is answered from what the ledger has.
 
 use crate::support::sale_id;
-use crate::world::{ClusterFixture, SALE, announce, buy, is_order, wait_until};
+use crate::world::{ClusterFixture, SALE, announce, buy, is_order};
 use sale::CommandOutcome;
 use test_servers::redis::RedisServer;
+use test_servers::wait::{HANG_LIMIT, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_servers_that_believe_in_themselves_none_sells_a_unit_twice() {
@@ -50,7 +51,7 @@ async fn what_is_lost_is_not_there(set_back: &str) {
     ));
     assert!(matches!(buy(&engine.engine, 1).await, CommandOutcome::Order { repeated: true, .. }));
     // For a moment a refusal may rest on what was seen a moment ago.
-    wait_until("a unit is free again", async || is_order(&buy(&engine.engine, 4).await)).await;
+    eventually("a unit is free again", HANG_LIMIT, async || is_order(&buy(&engine.engine, 4).await)).await;
     assert!(matches!(buy(&engine.engine, 2).await, CommandOutcome::Order { repeated: false, .. }));
     assert!(!is_order(&buy(&engine.engine, 3).await));
     assert_eq!(world.sound_entries().await.len(), 4);

@@ -1,4 +1,4 @@
-//! A database, a Redis, and engines on both.
+//! Fixtures: a database, a Redis, and engines on both.
 
 use crate::support::{assert_promises_kept, buyer_id, order_id, policy, request_key, sale_id, whole_sale};
 use engine::clock::SystemClock;
@@ -6,20 +6,19 @@ use engine::decide::valkey::{ValkeyDecider, ValkeySettings};
 use engine::pipeline::PipelineLimits;
 use engine::record::postgres::{self, PostgresAddress, PostgresEpochs, PostgresReader};
 use engine::record::{EpochStore, LedgerReader};
+use engine::valkey_connection::ValkeyAddress;
 use engine::{ClusterSettings, CommandReply, Engine, EngineError, RunningEngine, start_in_cluster};
 use sale::{AdmissionMode, Command, CommandOutcome, EventSeq, LedgerEntry, SaleId, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 use test_servers::postgres::PostgresServer;
 use test_servers::redis::RedisServer;
+use test_servers::wait::{HANG_LIMIT, eventually};
 use tokio::time::{sleep, timeout};
 
-/// Nothing here takes this long.
-pub const PATIENCE: Duration = Duration::from_secs(30);
-/// Nobody waits longer for an answer, whatever is away; with room for a machine that does much else.
-pub const ANSWER_MAX: Duration = Duration::from_secs(3);
-/// Between two looks.
-pub const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// Every request gets a reply, at the latest when the engine's own timeouts have passed; a caller without one hangs.
+pub const REPLY_LIMIT: Duration = Duration::from_secs(20);
+const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 pub const SALE: u64 = 1;
 
@@ -49,7 +48,7 @@ impl ClusterFixture {
     pub fn engine_at(&self, valkey: &str) -> RunningEngine {
         let cluster = ClusterSettings {
             database: self.address.clone(),
-            valkey: valkey.to_owned(),
+            valkey: ValkeyAddress::parse(valkey).unwrap(),
             ticks: true,
             clock_offset: Arc::new(|| 0),
         };
@@ -67,7 +66,7 @@ impl ClusterFixture {
         let reader = self.reader().await;
         let epochs: Arc<dyn EpochStore> = Arc::new(PostgresEpochs::new(Arc::clone(&reader)));
         let settings = ValkeySettings {
-            url: self.redis.url(),
+            address: ValkeyAddress::parse(&self.redis.url()).unwrap(),
             name: "one that dies".into(),
             uses_caller_time: false,
             ticks: false,
@@ -97,25 +96,15 @@ impl ClusterFixture {
         entries
     }
 
-    /// Until the ledger has so many events.
-    pub async fn until_recorded(&self, len: usize) {
+    /// Waits until the ledger has so many events.
+    pub async fn wait_until_recorded(&self, len: usize) {
         let reader = self.reader().await;
-        wait_until("the ledger grows", async || {
+        eventually("the ledger grows", HANG_LIMIT, async || {
             let read = reader.read_entries(sale_id(SALE), EventSeq(0), usize::MAX).await;
             read.is_ok_and(|entries| entries.len() >= len)
         })
         .await;
     }
-}
-
-/// Until something is so.
-pub async fn wait_until(what: &str, is_so: impl AsyncFn() -> bool) {
-    let waited = timeout(PATIENCE, async {
-        while !is_so().await {
-            sleep(LOOK_EVERY).await;
-        }
-    });
-    waited.await.unwrap_or_else(|_| panic!("{what}: not in {PATIENCE:?}"));
 }
 
 /// Announces the sale that all here buy in: so many units, two a buyer.
@@ -135,19 +124,19 @@ pub fn reserve(buyer: u64) -> Command {
     }
 }
 
-/// Asks until there is an answer, as a client does that was told to come back. No single answer takes long.
+/// Repeats a command until it has an outcome, as a client does after a 503.
 pub async fn insist(engine: &Engine, sale: SaleId, command: Command) -> CommandReply {
     let insisting = async {
         loop {
-            let asked = timeout(ANSWER_MAX, engine.command(sale, command.clone()));
-            match asked.await.expect("an answer, or that there is none, within seconds") {
+            let asked = timeout(REPLY_LIMIT, engine.command(sale, command.clone()));
+            match asked.await.expect("a reply") {
                 Ok(answer) => return answer,
-                Err(EngineError::NotRecorded | EngineError::Overloaded) => sleep(LOOK_EVERY * 4).await,
+                Err(EngineError::NotRecorded | EngineError::Overloaded) => sleep(RETRY_INTERVAL).await,
                 Err(error) => panic!("{command:?}: {error}"),
             }
         }
     };
-    timeout(PATIENCE, insisting).await.unwrap_or_else(|_| panic!("{command:?} has no answer"))
+    timeout(HANG_LIMIT, insisting).await.unwrap_or_else(|_| panic!("{command:?} has no answer"))
 }
 
 pub async fn buy(engine: &Engine, buyer: u64) -> CommandOutcome {

@@ -2,8 +2,9 @@
 
 use crate::support::{line_entries, sale_id, whole_sale};
 use crate::world::{ClusterFixture, SALE};
+use engine::batch::Epoch;
+use engine::record::EpochStore;
 use engine::record::postgres::{AppendResult, EventRange, PostgresEpochs, SharedWriter};
-use engine::record::{Epoch, EpochStore};
 use sale::{EventSeq, LedgerEntry};
 
 fn stretch(entries: &[LedgerEntry]) -> EventRange<'_> {

@@ -2,18 +2,17 @@
 
 use crate::support::{START, buyer_id, order_id, policy, request_key, sale_id, whole_sale};
 use crate::test_ledger::TestLedger;
+use engine::batch::Batch;
 use engine::clock::ManualClock;
-use engine::record::{Batch, RecordError};
+use engine::record::RecordError;
 use engine::{EngineError, RunningEngine};
 use sale::{AdmissionMode, Command, CommandOutcome, LedgerEntry, SaleState};
 use sqlx::{Connection, Executor, PgConnection};
-use std::time::Duration;
 use test_servers::postgres::PostgresServer;
-use tokio::time::{sleep, timeout};
+use test_servers::wait::{HANG_LIMIT, eventually};
+use tokio::time::timeout;
 
 const SALE: u64 = 1;
-/// Nothing here takes this long.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 fn entries() -> Vec<LedgerEntry> {
     let mut entries = Vec::new();
@@ -67,11 +66,18 @@ async fn a_claim_waits_for_a_write_that_is_under_way_and_refuses_one_that_comes_
     let epoch: i64 = sqlx::query_scalar(lock).fetch_one(&mut *writing).await.unwrap();
     let claim = home.recorder();
     futures::pin_mut!(claim);
-    assert!(timeout(Duration::from_millis(300), &mut claim).await.is_err(), "it waits");
+    let mut observer = PgConnection::connect(&url).await.unwrap();
+    let blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    tokio::select! {
+        _claimed = &mut claim => panic!("the claim does not wait for the write"),
+        () = eventually("the claim waits for a lock", HANG_LIMIT, async || {
+            sqlx::query_scalar::<_, i64>(blocked).fetch_one(&mut observer).await.unwrap() > 0
+        }) => {}
+    }
     let row = "INSERT INTO ledger_entries VALUES (1099511627777, 0, '\\x01', 0)";
     writing.execute(row).await.unwrap();
     writing.commit().await.unwrap();
-    let _claimed = timeout(PATIENCE, claim).await.unwrap();
+    let _claimed = timeout(HANG_LIMIT, claim).await.unwrap();
     let now: i64 = sqlx::query_scalar(lock).fetch_one(&mut late).await.unwrap();
     assert!(now > epoch);
 }
@@ -124,12 +130,10 @@ async fn an_engine_that_nobody_asks_learns_that_it_was_taken_over() {
     let first = start(&home);
     ask(&first, Command::Configure { policy: policy(10, 60, START, AdmissionMode::Open) }).await.unwrap();
     let _second = start(&home);
-    let learnt = async {
-        while !first.engine.is_taken_over() || first.engine.is_recording() {
-            sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(PATIENCE, learnt).await.expect("it learns it by itself");
+    eventually("the first engine learns it", HANG_LIMIT, async || {
+        first.engine.is_taken_over() && !first.engine.is_recording()
+    })
+    .await;
     assert_eq!(first.engine.buyer(sale_id(SALE), buyer_id(1)).await.err(), Some(EngineError::StateUnknown));
 }
 

@@ -1,5 +1,5 @@
-//! A real PostgreSQL on bad days, under load: killed, frozen, read-only, without its tables, without a connection to give. Nobody is
-//! told yes without a row, nobody waits for longer than two seconds, and selling goes on by itself within five.
+//! A real PostgreSQL that fails under load: killed, frozen, read-only, without its tables, without a free connection. No purchase is
+//! confirmed without a row, every reply comes within two seconds, and selling resumes by itself within five.
 
 use crate::support::{
     assert_promises_kept, buyer_id, is_worth_retrying, order_id, policy, sale_id, whole_sale,
@@ -13,17 +13,19 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use test_servers::delay::SchedulingDelay;
 use test_servers::postgres::PostgresServer;
+use test_servers::wait::{HANG_LIMIT, eventually};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 const CLIENTS: u64 = 32;
-/// Nobody waits longer, and a little more for a machine that is busy with other tests.
-const WAIT_MAX: Duration = Duration::from_millis(2_500);
-/// From the end of the trouble to the next yes.
-const BACK_MAX: Duration = Duration::from_secs(5);
+/// Two seconds are promised, and the reply's own way takes a moment.
+const REPLY_LIMIT: Duration = Duration::from_millis(2_500);
+/// From the end of a failure to the next confirmed purchase.
+const RECOVERY_LIMIT: Duration = Duration::from_secs(5);
 
-/// What the clients were told.
+/// The replies to all clients.
 #[derive(Default)]
 struct ClientTally {
     orders: Mutex<Vec<OrderId>>,
@@ -48,6 +50,7 @@ struct ClientLoad {
     tally: Arc<ClientTally>,
     clients: Vec<JoinHandle<()>>,
     home: TestLedger,
+    delay: SchedulingDelay,
 }
 
 impl ClientLoad {
@@ -56,43 +59,41 @@ impl ClientLoad {
         let embedded = home.start(SystemClock::start);
         let policy = policy(1_000_000, 0, embedded.engine.now(), AdmissionMode::Open);
         embedded.engine.command(sale_id(1), Command::Configure { policy }).await.unwrap();
-        let told = Arc::new(ClientTally::default());
+        let tally = Arc::new(ClientTally::default());
         let clients = (1..=CLIENTS)
-            .map(|no| tokio::spawn(buy(embedded.engine.clone(), no, Arc::clone(&told))))
+            .map(|no| tokio::spawn(buy(embedded.engine.clone(), no, Arc::clone(&tally))))
             .collect();
-        let load = Self { embedded, tally: told, clients, home };
-        load.sells(BACK_MAX).await;
+        let load = Self { embedded, tally, clients, home, delay: SchedulingDelay::start() };
+        load.wait_until_selling().await;
         load
     }
 
-    /// Waits until more is sold.
-    async fn sells(&self, patience: Duration) {
+    /// Waits for a hundred purchases, of which the first must come within the promised time.
+    async fn wait_until_selling(&self) {
         let (started, before) = (start_stopwatch(), self.tally.orders());
-        while self.tally.orders() < before + 100 {
-            assert!(started.elapsed() < patience, "nothing is sold after {:?}", started.elapsed());
-            sleep(Duration::from_millis(5)).await;
-        }
+        eventually("a purchase", HANG_LIMIT, async || self.tally.orders() > before).await;
+        let (took, limit) = (started.elapsed(), self.delay.extend(RECOVERY_LIMIT));
+        assert!(took < limit, "the first purchase took {took:?}, and {limit:?} are allowed");
+        eventually("a hundred purchases", HANG_LIMIT, async || self.tally.orders() >= before + 100).await;
     }
 
-    /// Waits until somebody is refused.
-    async fn refuses(&self) {
-        let (started, before) = (start_stopwatch(), self.tally.refused());
-        while self.tally.refused() < before + 10 {
-            assert!(started.elapsed() < BACK_MAX, "nobody is refused");
-            sleep(Duration::from_millis(5)).await;
-        }
+    /// Waits until clients are refused.
+    async fn wait_until_refused(&self) {
+        let before = self.tally.refused();
+        eventually("ten refusals", HANG_LIMIT, async || self.tally.refused() >= before + 10).await;
         assert!(!self.embedded.engine.is_recording());
     }
 
-    /// The trouble is over: it sells again, and all that was told is so.
-    async fn ends_well(self) {
-        self.sells(BACK_MAX).await;
+    /// After the failure: it sells again, and every confirmed purchase is in the ledger.
+    async fn assert_recovers(self) {
+        self.wait_until_selling().await;
         self.tally.over.store(true, Ordering::Relaxed);
         for client in self.clients {
             client.await.unwrap();
         }
         let longest = Duration::from_micros(self.tally.longest_us.load(Ordering::Relaxed));
-        assert!(longest < WAIT_MAX, "somebody waited for {longest:?}");
+        let limit = self.delay.extend(REPLY_LIMIT);
+        assert!(longest < limit, "a reply took {longest:?}, and {limit:?} are allowed");
         assert!(!self.embedded.engine.is_taken_over());
         self.embedded.stop();
         let entries = whole_sale(self.home.reader().await.as_ref(), sale_id(1)).await;
@@ -104,28 +105,28 @@ impl ClientLoad {
                 _ => None,
             })
             .collect();
-        let told = self.tally.orders.lock().unwrap();
-        let lost: Vec<_> = told.iter().filter(|order| !kept.contains(order)).collect();
-        assert!(lost.is_empty(), "told yes, and not in the ledger: {lost:?}");
+        let confirmed = self.tally.orders.lock().unwrap();
+        let lost: Vec<_> = confirmed.iter().filter(|order| !kept.contains(order)).collect();
+        assert!(lost.is_empty(), "confirmed, and not in the ledger: {lost:?}");
     }
 }
 
-async fn buy(engine: Engine, client: u64, told: Arc<ClientTally>) {
+async fn buy(engine: Engine, client: u64, tally: Arc<ClientTally>) {
     let mut no = 0;
-    while !told.over.load(Ordering::Relaxed) {
+    while !tally.over.load(Ordering::Relaxed) {
         no += 1;
         let (buyer, order) = (buyer_id(client << 32 | no), order_id(client, no));
         let command = Command::Reserve { buyer, order, quantity: 1, key: None };
         let started = start_stopwatch();
         let answer = engine.command(sale_id(1), command).await;
         let took_us = u64::try_from(started.elapsed().as_micros()).unwrap();
-        told.longest_us.fetch_max(took_us, Ordering::Relaxed);
+        tally.longest_us.fetch_max(took_us, Ordering::Relaxed);
         match answer.map(|answer| answer.outcome) {
-            Ok(CommandOutcome::Order { order, .. }) => told.orders.lock().unwrap().push(order.id),
+            Ok(CommandOutcome::Order { order, .. }) => tally.orders.lock().unwrap().push(order.id),
             Ok(other) => panic!("{other:?}"),
             Err(error) => {
                 assert!(is_worth_retrying(error) && error != EngineError::Overloaded, "{error}");
-                told.refused.fetch_add(1, Ordering::Relaxed);
+                tally.refused.fetch_add(1, Ordering::Relaxed);
                 sleep(Duration::from_millis(20)).await;
             }
         }
@@ -138,14 +139,14 @@ async fn a_database_that_is_killed_and_started_again() {
     let load = ClientLoad::start_on(&postgres.create_database()).await;
     for _ in 0..3 {
         postgres.kill();
-        load.refuses().await;
+        load.wait_until_refused().await;
         postgres.launch();
-        load.sells(BACK_MAX).await;
+        load.wait_until_selling().await;
     }
-    // So short that it is waited for.
+    // A restart that is so short that callers wait for it.
     postgres.kill();
     postgres.launch();
-    load.ends_well().await;
+    load.assert_recovers().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -155,11 +156,11 @@ async fn a_database_that_stands_still() {
     for seconds in [2, 4] {
         let frozen = postgres.freeze();
         sleep(Duration::from_secs(seconds)).await;
-        assert!(load.tally.refused() > 0);
+        load.wait_until_refused().await;
         drop(frozen);
-        load.sells(BACK_MAX).await;
+        load.wait_until_selling().await;
     }
-    load.ends_well().await;
+    load.assert_recovers().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -168,7 +169,7 @@ async fn a_database_that_takes_no_writes() {
     let url = postgres.create_database();
     let load = ClientLoad::start_on(&url).await;
     for (broken, mended) in [
-        // As after a failover that is not over.
+        // As during a failover.
         (
             "ALTER SYSTEM SET default_transaction_read_only = on",
             "ALTER SYSTEM RESET default_transaction_read_only",
@@ -179,19 +180,19 @@ async fn a_database_that_takes_no_writes() {
             "ALTER TABLE ledger_entries DROP CONSTRAINT never",
         ),
     ] {
-        // This session is not told what is done to the others.
+        // This session must be able to write.
         let mut session = PgConnection::connect(&url).await.unwrap();
         session.execute("SET default_transaction_read_only = off").await.unwrap();
         for statement in [broken, "SELECT pg_reload_conf()"] {
             session.execute(statement).await.unwrap();
         }
-        load.refuses().await;
+        load.wait_until_refused().await;
         for statement in [mended, "SELECT pg_reload_conf()"] {
             session.execute(statement).await.unwrap();
         }
-        load.sells(BACK_MAX).await;
+        load.wait_until_selling().await;
     }
-    load.ends_well().await;
+    load.assert_recovers().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -202,11 +203,13 @@ async fn connections_that_are_cut_and_none_to_be_had() {
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'doorbuster'";
     for _ in 0..10 {
         postgres.run_sql(&url, cut);
-        load.sells(BACK_MAX).await;
+        load.wait_until_selling().await;
     }
-    assert_eq!(load.tally.refused(), 0, "a connection that is cut is made anew while the caller waits");
+    // The engine reconnects while its callers wait. Only a machine that is too slow for that refuses them.
+    let is_slow = load.delay.extend(Duration::ZERO) > RECOVERY_LIMIT / 2;
+    assert!(is_slow || load.tally.refused() == 0, "{} refusals", load.tally.refused());
 
-    // Others take whatever is free, and then what the engine had.
+    // Other sessions take all free connections, and then those of the engine.
     let mut cutter = PgConnection::connect(&url).await.unwrap();
     let mut others = Vec::new();
     for _ in 0..20 {
@@ -215,7 +218,7 @@ async fn connections_that_are_cut_and_none_to_be_had() {
         }
         sqlx::query(cut).execute(&mut cutter).await.unwrap();
     }
-    sleep(Duration::from_secs(2)).await;
+    load.wait_until_refused().await;
     drop((others, cutter));
-    load.ends_well().await;
+    load.assert_recovers().await;
 }

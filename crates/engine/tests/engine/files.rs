@@ -1,10 +1,11 @@
 //! Real files: who may open them, and what is done about those that are not as they were written.
 
 use crate::support::{START, buyer_id, line_entries, sale_id, whole_sale};
+use engine::batch::Batch;
 use engine::clock::ManualClock;
 use engine::pipeline::PipelineLimits;
 use engine::record::sqlite::{FILE, SqliteReader, SqliteRecorder};
-use engine::record::{Batch, LedgerReader, LedgerRecorder};
+use engine::record::{LedgerReader, LedgerRecorder};
 use engine::{RunningEngine, StartError, start_on_sqlite};
 use futures::executor::block_on;
 use rand::rngs::StdRng;

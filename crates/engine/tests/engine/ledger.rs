@@ -2,7 +2,8 @@
 //! read. Panics when the pipeline breaks the ledger's own rules.
 
 use crate::executor::step_aside;
-use engine::record::{Batch, LedgerPage, LedgerReader, LedgerRecorder, ReadError, RecordError};
+use engine::batch::Batch;
+use engine::record::{LedgerPage, LedgerReader, LedgerRecorder, ReadError, RecordError};
 use futures::future::BoxFuture;
 use rand::Rng;
 use rand::rngs::StdRng;

@@ -2,7 +2,8 @@
 
 use crate::support::{line_entries, sale_id, whole_sale};
 use crate::test_ledger::{TestLedger, on_every_ledger};
-use engine::record::{Batch, LedgerReader, RecordError};
+use engine::batch::Batch;
+use engine::record::{LedgerReader, RecordError};
 use sale::{EventSeq, LedgerEntry, SaleId};
 use std::collections::HashMap;
 

@@ -1,10 +1,11 @@
 //! Where a ledger lies: a folder, or a database of a PostgreSQL that the tests share. What is tested on one is tested on all.
 
+use engine::batch::Batch;
 use engine::clock::Clock;
 use engine::pipeline::PipelineLimits;
 use engine::record::postgres::{self, PostgresAddress, PostgresReader, PostgresRecorder};
 use engine::record::sqlite::{SqliteReader, SqliteRecorder};
-use engine::record::{Batch, LedgerReader, LedgerRecorder, RecordError};
+use engine::record::{LedgerReader, LedgerRecorder, RecordError};
 use engine::{RunningEngine, StartError, start_on_postgres, start_on_sqlite};
 use sale::Timestamp;
 use std::sync::Arc;

@@ -2,14 +2,15 @@
 
 use crate::machine::{LibraryClient, batch};
 use crate::world::{
-    SALE, START, ValkeyFixture, announce, announce_with, ask, buyer, is_order, is_refused, is_repeated,
-    reserve, settings,
+    SALE, START, ValkeyFixture, address, announce, announce_with, ask, buyer, is_order, is_refused,
+    is_repeated, reserve, settings,
 };
+use engine::batch::{Epoch, StaleEpoch};
 use engine::decide::valkey::{
     CALLS_IN_FLIGHT, CallResult, LIBRARY_SOURCE, LIBRARY_VERSION, ValkeyError, ValkeyLibrary,
 };
 use engine::decide::{BatchDecider, Reply, Request};
-use engine::record::{Epoch, LedgerRecorder, StaleEpoch};
+use engine::record::LedgerRecorder;
 use sale::{AdmissionMode, Command, Refusal, SaleCounters, SaleId, SaleState};
 use test_servers::redis::{RedisCluster, RedisServer};
 use uuid::Uuid;
@@ -31,7 +32,7 @@ async fn goes_on_as_if_nothing_had_happened(
 async fn a_server_that_restarts_from_an_old_file_is_handed_the_state() {
     let (mut world, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&process.buy(START, 1).await));
-    world.server.ask(&["SAVE"]);
+    world.server.request(&["SAVE"]);
     assert!(is_order(&process.buy(START, 2).await));
     world.server.kill();
     assert!(process.decide(START, &[ask(reserve(3))]).await.is_err());
@@ -59,7 +60,7 @@ async fn a_server_that_kept_everything_over_a_restart_is_not_believed_either() {
 async fn an_emptied_server_is_handed_the_state() {
     let (world, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
-    world.server.ask(&["FLUSHALL"]);
+    world.server.request(&["FLUSHALL"]);
     goes_on_as_if_nothing_had_happened(&world, &mut process, 2).await;
 }
 
@@ -67,7 +68,7 @@ async fn an_emptied_server_is_handed_the_state() {
 async fn a_server_without_the_library_is_brought_it() {
     let (world, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
-    world.server.ask(&["FUNCTION", "FLUSH"]);
+    world.server.request(&["FUNCTION", "FLUSH"]);
     goes_on_as_if_nothing_had_happened(&world, &mut process, 2).await;
 }
 
@@ -87,7 +88,7 @@ async fn each_key_that_vanishes_is_missed() {
     let mut epoch = 1;
     for part in ["", ":book", ":waiting", ":admitted", ":held", ":pace"] {
         let key = format!("doorbuster:{{{SALE}}}{part}");
-        assert_eq!(world.server.ask(&["UNLINK", &key]), redis::Value::Int(1), "{key}");
+        assert_eq!(world.server.request(&["UNLINK", &key]), redis::Value::Int(1), "{key}");
         process.decide_and_record(now, &[ask(Command::Tick)]).await;
         epoch += 1;
         assert_eq!(world.ledger.epoch_of(SALE), Some(Epoch(epoch)), "{key} was not missed");
@@ -102,12 +103,12 @@ async fn a_promoted_replica_is_handed_the_state() {
     let replica = RedisServer::start();
     replica.replicate_from(world.server.port());
     let there = format!("doorbuster:{{{SALE}}}");
-    assert_eq!(replica.ask(&["EXISTS", &there]), redis::Value::Int(1), "it has all the keys");
+    assert_eq!(replica.request(&["EXISTS", &there]), redis::Value::Int(1), "it has all the keys");
     // While it is a replica, nobody decides in it.
     let refused = world.start(&settings(&replica.url(), "lost")).await.err();
     assert!(matches!(refused, Some(ValkeyError::Unfit { .. })), "{refused:?}");
 
-    replica.ask(&["REPLICAOF", "NO", "ONE"]);
+    replica.request(&["REPLICAOF", "NO", "ONE"]);
     let mut promoted = world.process_at(&replica.url(), "second").await;
     goes_on_as_if_nothing_had_happened(&world, &mut promoted, 2).await;
     // The old one believes in itself, and what it decides is not recorded.
@@ -124,12 +125,12 @@ async fn a_promoted_replica_is_handed_the_state() {
 async fn a_primary_that_becomes_a_replica_decides_nothing() {
     let (world, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     let other = RedisServer::start();
-    world.server.ask(&["REPLICAOF", "127.0.0.1", &other.port().to_string()]);
+    world.server.request(&["REPLICAOF", "127.0.0.1", &other.port().to_string()]);
     for _ in 0..2 {
         assert!(process.decide(START, &[ask(reserve(1))]).await.is_err());
     }
     assert!(process.valkey.rebuild(&world.ledger).await.is_err());
-    world.server.ask(&["REPLICAOF", "NO", "ONE"]);
+    world.server.request(&["REPLICAOF", "NO", "ONE"]);
     assert!(is_order(&process.buy(START, 1).await));
 }
 
@@ -137,10 +138,10 @@ async fn a_primary_that_becomes_a_replica_decides_nothing() {
 async fn a_full_server_decides_nothing_and_loses_nothing() {
     let (world, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
-    world.server.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+    world.server.request(&["CONFIG", "SET", "maxmemory", "1"]);
     process.decide(START, &[ask(reserve(3))]).await.expect_err("there is no room");
     assert!(process.valkey.is_unavailable());
-    world.server.ask(&["CONFIG", "SET", "maxmemory", "0"]);
+    world.server.request(&["CONFIG", "SET", "maxmemory", "0"]);
     goes_on_as_if_nothing_had_happened(&world, &mut process, 1).await;
 }
 
@@ -157,11 +158,11 @@ async fn a_server_that_still_reads_its_file_decides_nothing_until_it_has() {
     let (mut world, mut process) = ValkeyFixture::with_sale(&["--key-load-delay", "200000"], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
     // A server looks up from reading once a kilobyte.
-    world.server.ask(&["CONFIG", "SET", "rdbcompression", "no"]);
+    world.server.request(&["CONFIG", "SET", "rdbcompression", "no"]);
     for no in 0..10 {
-        world.server.ask(&["SET", &format!("other{no}"), &"x".repeat(2_000)]);
+        world.server.request(&["SET", &format!("other{no}"), &"x".repeat(2_000)]);
     }
-    world.server.ask(&["SAVE"]);
+    world.server.request(&["SAVE"]);
     world.server.kill();
     world.server.restart_with(&["--loading-process-events-interval-bytes", "1024"], "LOADING");
     assert!(process.decide(START, &[ask(reserve(3))]).await.is_err());
@@ -175,7 +176,9 @@ async fn a_state_that_cannot_be_read_is_not_decided_from_again() {
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
     // Somebody writes into a key of the sale, and leaves all counts as they are.
     let book = format!("doorbuster:{{{SALE}}}:book");
-    let redis::Value::Array(fields) = world.server.ask(&["HKEYS", &book]) else { panic!("a list of fields") };
+    let redis::Value::Array(fields) = world.server.request(&["HKEYS", &book]) else {
+        panic!("a list of fields")
+    };
     for field in fields {
         let redis::Value::BulkString(field) = field else { panic!("a field is text") };
         let mut write = redis::cmd("HSET");
@@ -211,7 +214,7 @@ async fn a_state_is_taken_only_for_a_newer_epoch_and_only_whole() {
     }
     assert_eq!(redis.call(sale, START, vec![]).await.epoch, Epoch(5));
     // Another process is at it: its state is taken, and nobody else's until it is through or has gone silent.
-    let mut other = ValkeyLibrary::new(&server.url(), "another").unwrap();
+    let mut other = ValkeyLibrary::new(&address(&server.url()), "another");
     assert_eq!(other.claim_restore(sale).await.unwrap(), None);
     let wait_ms = redis.library.claim_restore(sale).await.unwrap().expect("another has claimed it");
     assert!((1..=10_000).contains(&wait_ms), "{wait_ms}");
@@ -220,7 +223,7 @@ async fn a_state_is_taken_only_for_a_newer_epoch_and_only_whole() {
     // A state that nobody has handed over whole is none.
     let key = format!("doorbuster:{{{sale}}}");
     assert_eq!(other.claim_restore(sale).await.unwrap(), None);
-    server.ask(&["UNLINK", &key]);
+    server.request(&["UNLINK", &key]);
     let said = redis.library.decide(&[batch(sale, START, vec![])], CALLS_IN_FLIGHT).await;
     assert!(matches!(said[0], Ok(CallResult::StateNeeded(_))));
 }
@@ -230,7 +233,7 @@ async fn many_processes_that_miss_a_state_hand_it_over_once() {
     let (world, mut first) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&first.buy(START, 1).await) && is_order(&first.buy(START, 2).await));
     let (mut second, mut third) = (world.process("second").await, world.process("third").await);
-    world.server.ask(&["FLUSHALL"]);
+    world.server.request(&["FLUSHALL"]);
     let tick = [ask(Command::Tick)];
     let (a, b, c) = futures::future::join3(
         first.valkey.decide(START, &tick),
@@ -249,11 +252,11 @@ async fn a_newer_library_is_left_alone_and_an_older_one_replaced() {
     let line = |version: u32| format!("local VERSION = {version}");
     let load = |version: u32| {
         let text = LIBRARY_SOURCE.replace(&line(LIBRARY_VERSION), &line(version));
-        world.server.ask(&["FUNCTION", "LOAD", "REPLACE", &text]);
+        world.server.request(&["FUNCTION", "LOAD", "REPLACE", &text]);
     };
     load(LIBRARY_VERSION + 1);
     assert!(process.decide(START, &[ask(reserve(3))]).await.is_err(), "it speaks another version");
-    let mut late = ValkeyLibrary::new(&world.server.url(), "late").unwrap();
+    let mut late = ValkeyLibrary::new(&address(&world.server.url()), "late");
     let refused = late.connect().await.err();
     assert!(
         matches!(refused, Some(ValkeyError::NewerLibrary { theirs, .. }) if theirs == LIBRARY_VERSION + 1),
@@ -278,7 +281,7 @@ async fn a_cluster_spreads_the_sales() {
     let told = process.decide_and_record(START, &asks(&reserve)).await;
     assert!(told.iter().all(|told| matches!(told, Reply::Outcome { outcome, .. } if is_order(outcome))));
     for server in &cluster.servers {
-        let redis::Value::Int(keys) = server.ask(&["DBSIZE"]) else { panic!("a number") };
+        let redis::Value::Int(keys) = server.request(&["DBSIZE"]) else { panic!("a number") };
         assert!(keys > 0, "a node has no sale");
     }
     let views = process.valkey.views();

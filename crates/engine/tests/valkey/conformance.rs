@@ -2,7 +2,7 @@
 //! same events.
 
 use crate::machine::{HandedOver, LibraryClient, OneSale, runtime};
-use engine::record::Epoch;
+use engine::batch::Epoch;
 use sale::{SaleState, Tape, Timestamp, tape::TapeError};
 use std::path::{Path, PathBuf};
 use test_servers::redis::RedisServer;

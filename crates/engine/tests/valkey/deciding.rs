@@ -1,12 +1,13 @@
 //! Deciding through the port, as the pipeline does: answers in order, several processes, time that passes by itself.
 
 use crate::world::{
-    SALE, START, TestProcess, ValkeyFixture, announce, announce_with, ask, buyer, is_order, is_refused,
-    is_repeated, order, recorded, reserve,
+    SALE, START, TestProcess, ValkeyFixture, address, announce, announce_with, ask, buyer, is_order,
+    is_refused, is_repeated, order, recorded, reserve,
 };
+use engine::batch::Epoch;
 use engine::decide::valkey::ValkeySettings;
 use engine::decide::{BatchDecider, Reply, Request};
-use engine::record::{Epoch, LedgerRecorder};
+use engine::record::LedgerRecorder;
 use sale::{
     AdmissionMode, Command, CommandOutcome, Event, EventSeq, LinePosition, Refusal, ReleaseCause, SaleId,
     Timestamp,
@@ -142,16 +143,16 @@ async fn a_sale_is_looked_at_though_it_told_nothing_is_due() {
 async fn time_is_the_servers_and_never_runs_backwards() {
     let world = ValkeyFixture::new();
     let settings = ValkeySettings {
-        url: world.server.url(),
+        address: address(&world.server.url()),
         name: "first".into(),
         uses_caller_time: false,
         ticks: true,
         clock_offset: Arc::new(|| 0),
     };
     let valkey = world.start(&settings).await.unwrap();
-    let outbox = engine::decide::valkey::Outbox::new(&world.server.url()).unwrap();
+    let outbox = engine::decide::valkey::Outbox::new(&settings.address);
     let mut process = TestProcess { valkey, ledger: world.ledger.clone(), outbox };
-    let redis::Value::Array(time) = world.server.ask(&["TIME"]) else { panic!("TIME is a list") };
+    let redis::Value::Array(time) = world.server.request(&["TIME"]) else { panic!("TIME is a list") };
     let seconds: i64 = redis::from_redis_value(time[0].clone()).unwrap();
     // What this process takes for the time does not matter.
     for wrong in [Timestamp(0), Timestamp::MAX] {
@@ -166,7 +167,7 @@ async fn time_is_the_servers_and_never_runs_backwards() {
     let mut state = sale::SaleState::new();
     let mut entries = Vec::new();
     state.step(ahead, &announce_until(ahead.plus_s(60)), &mut entries);
-    let batch = engine::record::Batch { sales: vec![(other, entries)], ..Default::default() };
+    let batch = engine::batch::Batch { sales: vec![(other, entries)], ..Default::default() };
     process.ledger.append(&batch).await.unwrap();
     let told = process.ask(Timestamp(0), Request::Command { sale: other, command: reserve(1) }).await;
     assert!(matches!(told, Reply::Outcome { at, .. } if at == ahead), "{told:?}");

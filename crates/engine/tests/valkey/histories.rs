@@ -5,8 +5,8 @@
 
 use crate::history::{Sale, TimedCommand, any_sale};
 use crate::machine::{LibraryClient, batch, outcome, runtime};
+use engine::batch::Epoch;
 use engine::decide::valkey::{CALL_LEN_MAX, LibraryAnswer, LibraryCall, LibraryReply, LibraryRequest};
-use engine::record::Epoch;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseResult, TestRng, TestRunner};

@@ -1,9 +1,8 @@
 //! A ledger and its epochs in memory, as a database keeps them: a batch is recorded whole, or, when it was decided under an
 //! epoch that is over or does not fit, not at all.
 
-use engine::record::{
-    Batch, Epoch, EpochStore, LedgerPage, LedgerReader, LedgerRecorder, ReadError, RecordError,
-};
+use engine::batch::{Batch, Epoch};
+use engine::record::{EpochStore, LedgerPage, LedgerReader, LedgerRecorder, ReadError, RecordError};
 use futures::future::BoxFuture;
 use sale::{EventSeq, LedgerEntry, SaleId, SaleState};
 use std::collections::BTreeMap;
@@ -44,7 +43,7 @@ impl Ledger {
 impl LedgerRecorder for Ledger {
     async fn append(&mut self, batch: &Batch) -> Result<(), RecordError> {
         let mut inner = self.lock();
-        let is_over = |call: &engine::record::Call| inner.epochs.get(&call.sale) != Some(&call.epoch);
+        let is_over = |call: &engine::batch::Call| inner.epochs.get(&call.sale) != Some(&call.epoch);
         if batch.calls.iter().any(is_over) {
             return Err(RecordError::Store("it was decided under an epoch that is over".into()));
         }

@@ -1,9 +1,10 @@
 //! A sale in Redis that can be played step by step, as a tape or a random history.
 
+use crate::world::address;
+use engine::batch::Epoch;
 use engine::decide::valkey::{
     CallResult, CallTime, LibraryAnswer, LibraryCall, LibraryReply, LibraryRequest, ValkeyLibrary,
 };
-use engine::record::Epoch;
 use sale::tape::SaleMachine;
 use sale::{Command, CommandOutcome, EventSeq, LedgerEntry, SaleCounters, SaleId, SaleState, Timestamp};
 use tokio::runtime::Runtime;
@@ -22,7 +23,7 @@ pub struct LibraryClient {
 
 impl LibraryClient {
     pub fn at(url: &str, no: u64) -> Self {
-        Self { library: ValkeyLibrary::new(url, &format!("test {no}")).unwrap(), no, sales: 0 }
+        Self { library: ValkeyLibrary::new(&address(url), &format!("test {no}")), no, sales: 0 }
     }
 
     /// Hands a state over as a new sale.

@@ -1,20 +1,22 @@
 //! The whole pipeline over Redis: what is answered is recorded, also when the server is killed and comes back with nothing.
 
 use crate::ledger::Ledger;
-use crate::world::{SALE, announce, buyer, order, recorded};
+use crate::world::{SALE, address, announce, buyer, order, recorded};
+use engine::batch::Batch;
 use engine::clock::SystemClock;
 use engine::decide::valkey::{Outbox, ValkeyDecider, ValkeySettings};
 use engine::pipeline::{Pipeline, PipelineLimits, assemble_pipeline};
-use engine::record::{Batch, LedgerRecorder, RecordError};
+use engine::record::{LedgerRecorder, RecordError};
 use engine::{CommandReply, Engine, EngineError};
 use sale::{Command, CommandOutcome, Event, Refusal, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 use test_servers::redis::RedisServer;
+use test_servers::wait::{HANG_LIMIT, eventually};
 
 const UNITS: u32 = 300;
 const BUYERS: u64 = 400;
-const TRIES: u32 = 1_000;
+const TRIES: u32 = 3_000;
 
 /// Records, and takes what it has recorded out of the outbox.
 struct Recorder {
@@ -35,7 +37,7 @@ impl LedgerRecorder for Recorder {
     }
 }
 
-/// Asks until there is an answer, as a client does that was told to come back.
+/// Repeats a command until it has an outcome, as a client does after a 503.
 async fn insist(engine: &Engine, command: Command) -> CommandReply {
     for _ in 0..TRIES {
         match engine.command(SALE, command.clone()).await {
@@ -54,7 +56,7 @@ async fn what_is_answered_is_recorded_though_the_server_loses_everything() {
     let mut server = RedisServer::start();
     let ledger = Ledger::default();
     let settings = ValkeySettings {
-        url: server.url(),
+        address: address(&server.url()),
         name: "first".into(),
         uses_caller_time: false,
         ticks: true,
@@ -62,7 +64,7 @@ async fn what_is_answered_is_recorded_though_the_server_loses_everything() {
     };
     let (read, epochs) = (Arc::new(ledger.clone()), Arc::new(ledger.clone()));
     let valkey = ValkeyDecider::start(&settings, read.clone(), epochs).await.unwrap();
-    let recorder = Recorder { ledger: ledger.clone(), outbox: Outbox::new(&server.url()).unwrap() };
+    let recorder = Recorder { ledger: ledger.clone(), outbox: Outbox::new(&settings.address) };
     let clock = SystemClock::start(Timestamp::default());
     let Pipeline { engine, decide, record } =
         assemble_pipeline(valkey, recorder, read, clock, PipelineLimits::default());
@@ -82,9 +84,9 @@ async fn what_is_answered_is_recorded_though_the_server_loses_everything() {
             })
         })
         .collect();
-    tokio::time::sleep(Duration::from_millis(60)).await;
+    eventually("some purchases", HANG_LIMIT, async || ledger.entries(SALE).len() >= 10).await;
     server.kill();
-    tokio::time::sleep(Duration::from_millis(60)).await;
+    eventually("the engine notices", HANG_LIMIT, async || !engine.is_deciding()).await;
     server.restart();
     let mut made = 0;
     for bought in buying {

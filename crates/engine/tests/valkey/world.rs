@@ -1,9 +1,11 @@
 //! A server, a ledger, and processes that decide and record, each by the time of the test.
 
 use crate::ledger::Ledger;
+use engine::batch::Batch;
 use engine::decide::valkey::{Outbox, ValkeyDecider, ValkeyError, ValkeySettings};
 use engine::decide::{BatchDecider, DecidedBatch, Reply, Request};
-use engine::record::{Batch, LedgerRecorder};
+use engine::record::LedgerRecorder;
+use engine::valkey_connection::ValkeyAddress;
 use sale::{
     AdmissionMode, BuyerId, Command, CommandOutcome, EventSeq, Money, OrderId, Policy, Refusal, RequestKey,
     SaleCounters, SaleId, Timestamp,
@@ -50,7 +52,7 @@ impl ValkeyFixture {
         let mut ledger = self.ledger.clone();
         let standing = valkey.rebuild(&ledger).await.unwrap();
         ledger.append(&standing.batch).await.unwrap();
-        TestProcess { valkey, ledger, outbox: Outbox::new(url).unwrap() }
+        TestProcess { valkey, ledger, outbox: Outbox::new(&address(url)) }
     }
 
     pub async fn start(&self, settings: &ValkeySettings) -> Result<ValkeyDecider, ValkeyError> {
@@ -67,10 +69,14 @@ impl ValkeyFixture {
     }
 }
 
+pub fn address(url: &str) -> ValkeyAddress {
+    ValkeyAddress::parse(url).unwrap()
+}
+
 /// By the time that it is told.
 pub fn settings(url: &str, name: &str) -> ValkeySettings {
     ValkeySettings {
-        url: url.to_owned(),
+        address: address(url),
         name: name.to_owned(),
         uses_caller_time: true,
         ticks: true,

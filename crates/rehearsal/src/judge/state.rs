@@ -1,5 +1,6 @@
-//! The judge's own books of a ledger: who has which place, which order and which unit. They share no code with the law nor
-//! with the auditor, and count in another way than both: what is free is what nobody has.
+//! The judge's own fold of a ledger: which buyer has which place, which order and which units. On purpose it uses neither
+//! [`sale::SaleState`] and [`sale::SaleCounters`] nor the auditor: a second fold, which counts in another way (free is what no
+//! buyer has), finds the mistakes that the first one makes. It shares only the types of events and policies.
 
 use super::PromiseOffence;
 use super::tally::JudgeTally;

@@ -3,22 +3,16 @@
 use super::DecideResult;
 use crate::event::Event;
 use crate::id::{BuyerId, Ticket};
-use crate::outcome::{CommandOutcome, LinePosition, Refusal, SalePhase};
+use crate::outcome::{CommandOutcome, LinePosition, Refusal};
+use crate::phase::refusal_for_every_join;
 use crate::state::{BuyerRecord, SaleState};
 use crate::time::Timestamp;
 
 impl SaleState {
     pub(super) fn join(&self, now: Timestamp, id: BuyerId, events: &mut Vec<Event>) -> DecideResult {
         let policy = self.policy().ok_or(Refusal::NotStarted)?;
-        match self.phase(now) {
-            SalePhase::Closed => return Err(Refusal::Closed),
-            SalePhase::Ended => return Err(Refusal::Ended),
-            // One may stand in line before the start, and through a pause.
-            SalePhase::Upcoming | SalePhase::Paused | SalePhase::Active => {}
-        }
-        if now < policy.line_opens_at().ok_or(Refusal::NoLine)? {
-            return Err(Refusal::NotStarted);
-        }
+        // A buyer may join before the start, and in a pause.
+        refusal_for_every_join(now, policy, self.phase(now)).map_or(Ok(()), Err)?;
         let buyer = self.buyers.get(id);
         if let Some((ticket, place)) = buyer.and_then(|buyer| self.line_position_at(now, buyer)) {
             return Err(Refusal::AlreadyInLine { ticket, place });

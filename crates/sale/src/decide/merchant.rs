@@ -2,7 +2,7 @@
 
 use super::DecideResult;
 use crate::event::Event;
-use crate::outcome::{CommandOutcome, Refusal, SalePhase};
+use crate::outcome::{CommandOutcome, Refusal};
 use crate::policy::{Policy, QUANTITY_MAX};
 use crate::state::SaleState;
 use crate::time::Timestamp;
@@ -16,11 +16,10 @@ impl SaleState {
             if old == new {
                 return Ok(CommandOutcome::Done);
             }
-            match self.phase(now) {
-                SalePhase::Closed => return Err(Refusal::Closed),
-                SalePhase::Ended => return Err(Refusal::PromiseMade),
-                SalePhase::Upcoming | SalePhase::Paused | SalePhase::Active => {}
-            }
+            self.require_not_over(now).map_err(|refusal| match refusal {
+                Refusal::Ended => Refusal::PromiseMade,
+                other => other,
+            })?;
             if self.has_promised(now, old) && !old.keeps_promises(new) {
                 return Err(Refusal::PromiseMade);
             }
@@ -31,16 +30,11 @@ impl SaleState {
 
     pub(super) fn pause(&self, now: Timestamp, events: &mut Vec<Event>) -> DecideResult {
         self.policy().ok_or(Refusal::NotStarted)?;
-        match self.phase(now) {
-            SalePhase::Closed => Err(Refusal::Closed),
-            SalePhase::Ended => Err(Refusal::Ended),
-            SalePhase::Upcoming | SalePhase::Paused | SalePhase::Active => {
-                if self.paused_at.is_none() {
-                    events.push(Event::Paused);
-                }
-                Ok(CommandOutcome::Done)
-            }
+        self.require_not_over(now)?;
+        if self.paused_at.is_none() {
+            events.push(Event::Paused);
         }
+        Ok(CommandOutcome::Done)
     }
 
     /// A sale that ended in a pause may still be resumed: the admitted get the rest of their windows.
@@ -65,16 +59,16 @@ impl SaleState {
 
     pub(super) fn restock(&self, now: Timestamp, quantity: u32, events: &mut Vec<Event>) -> DecideResult {
         self.policy().ok_or(Refusal::NotStarted)?;
-        match self.phase(now) {
-            SalePhase::Closed => return Err(Refusal::Closed),
-            SalePhase::Ended => return Err(Refusal::Ended),
-            SalePhase::Upcoming | SalePhase::Paused | SalePhase::Active => {}
-        }
+        self.require_not_over(now)?;
         if quantity == 0 || self.units.quantity + u64::from(quantity) > u64::from(QUANTITY_MAX) {
             return Err(Refusal::BadPolicy);
         }
         events.push(Event::Restocked { quantity });
         Ok(CommandOutcome::Done)
+    }
+
+    fn require_not_over(&self, now: Timestamp) -> Result<(), Refusal> {
+        self.phase(now).refusal_when_over().map_or(Ok(()), Err)
     }
 
     /// True once a buyer may have acted on the policy: the line or the sale is open, or a buyer came before.

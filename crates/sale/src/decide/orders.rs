@@ -4,7 +4,8 @@ use super::DecideResult;
 use crate::command::ReleaseReason;
 use crate::event::{Event, ReleaseCause, UnitSource};
 use crate::id::{BuyerId, OrderId, RequestKey, Ticket};
-use crate::outcome::{CommandOutcome, LinePosition, OrderStatus, OrderView, Refusal, SalePhase};
+use crate::outcome::{CommandOutcome, LinePosition, OrderStatus, OrderView, Refusal};
+use crate::phase::SalePhase;
 use crate::policy::Policy;
 use crate::state::{BuyerRecord, OrderRecord, OrderStage, SaleState};
 use crate::time::Timestamp;
@@ -55,15 +56,10 @@ impl SaleState {
 
     /// Whether the sale's phase allows a reservation. An admission outlives the end of the sale: it was promised.
     fn check_phase(&self, now: Timestamp, is_admitted: bool) -> Result<(), Refusal> {
-        let is_paused = self.paused_at.is_some();
         match self.phase(now) {
-            SalePhase::Active => Ok(()),
-            SalePhase::Closed | SalePhase::Ended if is_admitted && !is_paused => Ok(()),
+            SalePhase::Closed | SalePhase::Ended if is_admitted && self.paused_at.is_none() => Ok(()),
             SalePhase::Ended if is_admitted => Err(Refusal::Paused),
-            SalePhase::Closed => Err(Refusal::Closed),
-            SalePhase::Ended => Err(Refusal::Ended),
-            SalePhase::Upcoming => Err(Refusal::NotStarted),
-            SalePhase::Paused => Err(Refusal::Paused),
+            phase => phase.refusal().map_or(Ok(()), Err),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What time alone does: holds expire, admissions lapse, and whoever is next is admitted. Nobody has to ask for it.
 
 use crate::event::{Event, ReleaseCause};
-use crate::outcome::SalePhase;
+use crate::phase::SalePhase;
 use crate::state::SaleState;
 use crate::time::Timestamp;
 

@@ -6,7 +6,7 @@
 use super::SaleState;
 use super::chunks::NO_RECORD;
 use super::orders::{NewOrderRecord, OrderStage};
-use super::units::UnitBucket;
+use crate::counters::UnitBucket;
 use crate::event::{Event, LedgerEntry, ReleaseCause, UnitSource};
 use crate::id::{BuyerId, OrderId, RequestKey, Ticket};
 use crate::time::Timestamp;

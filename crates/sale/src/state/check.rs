@@ -90,13 +90,16 @@ impl SaleState {
             self.require_promise(is_known, SalePromise::Tickets, || {
                 format!("ticket {} is in line, but its buyer does not have it", member.ticket)
             })?;
-            if let LinePosition::Waiting { position: told } = member.place {
+            if let LinePosition::Waiting { position: listed } = member.place {
                 position += 1;
-                let exact = self.line.position(member.ticket);
+                let computed = self.line.position(member.ticket);
                 self.require_promise(
-                    told == position && exact == position,
+                    listed == position && computed == Some(position),
                     SalePromise::TicketOrder,
-                    || format!("ticket {} is at {position} and is told {told} and {exact}", member.ticket),
+                    || {
+                        let ticket = member.ticket;
+                        format!("ticket {ticket} is at {position}, but is listed at {listed} and computed as {computed:?}")
+                    },
                 )?;
             }
         }

@@ -2,10 +2,10 @@
 
 use super::chunks::{ChunkedVec, NO_RECORD};
 use super::deadlines::DeadlineQueue;
-use super::rank::RankSet;
 use super::rate::RateWindow;
 use crate::id::Ticket;
 use crate::time::Timestamp;
+use crate::waiting_tickets::WaitingTickets;
 use std::collections::BTreeMap;
 
 /// A ledger may lack events, and so tickets. A jump wider than this is damage, and not worth the memory to follow.
@@ -16,8 +16,7 @@ const TICKET_JUMP_MAX: usize = 1 << 24;
 pub(crate) struct WaitingLine {
     /// The buyer's number of each ticket ever given; ticket 1 is at index 0.
     buyers: ChunkedVec<u32>,
-    /// Indices of the tickets that wait.
-    waiting: RankSet,
+    waiting: WaitingTickets,
     /// Tickets that are admitted, and until when. As many as there are units, at most.
     admitted: BTreeMap<Ticket, AdmissionWindow>,
     lapses: DeadlineQueue,
@@ -48,12 +47,12 @@ impl WaitingLine {
     }
 
     pub(crate) fn is_waiting(&self, ticket: Ticket) -> bool {
-        index(ticket).is_some_and(|index| self.waiting.contains(index))
+        self.waiting.contains(ticket)
     }
 
-    /// Waiting buyers ahead, plus one.
-    pub(crate) fn position(&self, ticket: Ticket) -> u32 {
-        index(ticket).map_or(0, |index| self.waiting.below(index)) + 1
+    /// Waiting buyers ahead, plus one; `None` for a ticket that does not wait.
+    pub(crate) fn position(&self, ticket: Ticket) -> Option<u32> {
+        self.waiting.position(ticket)
     }
 
     /// The admission of a ticket, while there is one.
@@ -74,8 +73,8 @@ impl WaitingLine {
     /// Puts a buyer in line. False when the ticket cannot be: it was given before, or skips more than a ledger can lack.
     pub(crate) fn join(&mut self, ticket: Ticket, buyer: u32) -> bool {
         let fits = self.assign_ticket(ticket, buyer);
-        if fits && let Some(index) = index(ticket) {
-            self.waiting.insert(index);
+        if fits {
+            self.waiting.insert(ticket);
         }
         fits
     }
@@ -93,9 +92,7 @@ impl WaitingLine {
     }
 
     pub(crate) fn remove_waiting(&mut self, ticket: Ticket) {
-        if let Some(index) = index(ticket) {
-            self.waiting.remove(index);
-        }
+        self.waiting.remove(ticket);
     }
 
     pub(crate) fn remove_admitted(&mut self, ticket: Ticket) {
@@ -139,7 +136,7 @@ impl WaitingLine {
 
     /// The tickets that wait, from the first after `after` on.
     pub(crate) fn waiting_after(&self, after: Option<Ticket>) -> impl Iterator<Item = Ticket> + '_ {
-        self.waiting.iter_from(after.map_or(0, |ticket| ticket.0)).map(|index| Ticket(index + 1))
+        self.waiting.iter_after(after)
     }
 
     /// The tickets that are admitted, from the first after `after` on.

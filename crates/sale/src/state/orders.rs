@@ -3,7 +3,7 @@
 use super::chunks::{ChunkedVec, NO_RECORD};
 use super::deadlines::DeadlineQueue;
 use super::index::HashIndex;
-use super::units::UnitBucket;
+use crate::counters::UnitBucket;
 use crate::hash::hash16;
 use crate::id::{BuyerId, OrderId, RequestKey};
 use crate::outcome::{OrderStatus, OrderView};

@@ -2,10 +2,10 @@
 
 use super::{TapeError, token};
 use crate::command::Command;
+use crate::counters::SaleCounters;
 use crate::event::{Event, ReleaseCause};
 use crate::id::Ticket;
 use crate::outcome::{CommandOutcome, LinePosition, OrderStatus, OrderView, Refusal};
-use crate::state::SaleCounters;
 use std::fmt;
 
 /// Words in order, then facts by name.

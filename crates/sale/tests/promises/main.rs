@@ -11,6 +11,7 @@ use proptest::test_runner::{FileFailurePersistence, RngAlgorithm};
 use sale::{
     BuyerId, BuyerView, Command, CommandOutcome, Event, EventSeq, LedgerAuditor, LedgerEntry, LineMember,
     LinePosition, OrderView, Refusal, ReleaseCause, RequestKey, SaleCounters, SaleState, Timestamp,
+    WaitingTickets,
 };
 
 /// Histories a run of the main property.
@@ -122,6 +123,9 @@ struct PromiseChecker {
     state: SaleState,
     fold: SaleState,
     auditor: LedgerAuditor,
+    /// The same ledger as a reader without orders and buyers folds it.
+    counters: SaleCounters,
+    waiting: WaitingTickets,
     entries: Vec<LedgerEntry>,
     /// Accepted requests with a key: who, what and which order.
     accepted: Vec<(BuyerId, RequestKey, u32, OrderView)>,
@@ -158,11 +162,18 @@ impl PromiseChecker {
     fn apply_entry(&mut self, entry: &LedgerEntry) -> Result<(), TestCaseError> {
         self.fold.apply(entry);
         self.auditor.read_entry(entry);
+        self.counters.apply(&entry.event);
+        self.waiting.apply(&entry.event);
         self.entries.push(entry.clone());
         prop_assert_eq!(self.fold.check(), Ok(()));
         let broken: Vec<_> = self.auditor.first_offences().collect();
         prop_assert!(broken.is_empty(), "{:?}", broken);
         prop_assert_eq!(self.fold.counters(), self.auditor.counters());
+        prop_assert_eq!(self.fold.counters(), self.counters);
+        for member in self.fold.line_members(None, usize::MAX) {
+            let LinePosition::Waiting { position } = member.place else { continue };
+            prop_assert_eq!(self.waiting.position(member.ticket), Some(position));
+        }
         let SaleCounters { quantity, available, admitted, held, sold, short, .. } = self.fold.counters();
         prop_assert_eq!((available + admitted + held + sold, short), (quantity, 0));
         Ok(())

@@ -49,7 +49,7 @@ impl Servers {
 
     /// A number that Redis tells of itself.
     pub fn redis_says(&self, section: &str, name: &str) -> anyhow::Result<u64> {
-        let told: String = redis::from_redis_value(self.redis.ask(&["INFO", section]))?;
+        let told: String = redis::from_redis_value(self.redis.request(&["INFO", section]))?;
         let value = told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         Ok(value.unwrap_or_default().trim().parse()?)
     }
@@ -97,7 +97,7 @@ impl Servers {
 impl<'a> BenchCluster<'a> {
     /// A new shop with one instance, on an empty Redis.
     pub fn fresh(servers: &'a Servers, flags: &[&str]) -> anyhow::Result<Self> {
-        servers.redis.ask(&["FLUSHALL"]);
+        servers.redis.request(&["FLUSHALL"]);
         let database = servers.postgres.create_database();
         let name = database.rsplit('/').next().unwrap_or_default();
         let folder = servers.folder.path().join(name);

@@ -6,11 +6,13 @@ use axum::routing::{get, post};
 use axum::{Json, Router, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use std::process::{Child, Command};
+use test_servers::ReservedPort;
 
 /// A running bare endpoint; ends with the value.
 pub struct Bare {
     pub url: String,
     child: Child,
+    _port: ReservedPort,
 }
 
 impl Drop for Bare {
@@ -133,10 +135,10 @@ async fn sale() -> Json<Sale> {
 
 /// Starts this program again as the bare endpoint, in a process of its own as Doorbuster is.
 pub fn start() -> anyhow::Result<Bare> {
-    let port = test_servers::free_port();
-    let child = Command::new(std::env::current_exe()?).args(["bare", &port.to_string()]).spawn()?;
-    super::wrk::wait_for(port).context("the bare endpoint did not start")?;
-    Ok(Bare { url: format!("http://127.0.0.1:{port}"), child })
+    let port = ReservedPort::reserve();
+    let child = Command::new(std::env::current_exe()?).args(["bare", &port.get().to_string()]).spawn()?;
+    super::wrk::wait_for(port.get()).context("the bare endpoint did not start")?;
+    Ok(Bare { url: format!("http://127.0.0.1:{}", port.get()), child, _port: port })
 }
 
 /// Is the bare endpoint.

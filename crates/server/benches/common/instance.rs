@@ -10,6 +10,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+use test_servers::ReservedPort;
 
 /// Whose password the first start is given.
 pub const EMAIL: &str = "bench@example.com";
@@ -27,6 +28,7 @@ pub struct Instance {
     pub url: String,
     pub child: Child,
     data: PathBuf,
+    _port: ReservedPort,
 }
 
 impl Drop for Instance {
@@ -49,9 +51,9 @@ impl Instance {
 
     /// A worker, with its words at the end of a file.
     pub fn work(data: &Path, flags: &[&str], log: &Path) -> anyhow::Result<Self> {
-        let port = test_servers::free_port();
+        let port = ReservedPort::reserve();
         let mut command = Command::new(env!("CARGO_BIN_EXE_doorbuster"));
-        command.args(["worker", "--metrics-listen", &format!("127.0.0.1:{port}")]).args(flags);
+        command.args(["worker", "--metrics-listen", &format!("127.0.0.1:{}", port.get())]).args(flags);
         Self::start(Starting { command, port, data: data.to_owned() }, Some(log))
     }
 
@@ -70,10 +72,16 @@ impl Instance {
     }
 
     fn serving(data: &Path, flags: &[&str]) -> Starting {
-        let port = test_servers::free_port();
+        let port = ReservedPort::reserve();
         let mut command = Command::new(env!("CARGO_BIN_EXE_doorbuster"));
         command
-            .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--metrics-listen", "127.0.0.1:0"])
+            .args([
+                "serve",
+                "--listen",
+                &format!("127.0.0.1:{}", port.get()),
+                "--metrics-listen",
+                "127.0.0.1:0",
+            ])
             .args(["--limit-buy", "1000000000/15m", "--limit-read", "1000000000/1m"])
             .args(flags)
             .env("DOORBUSTER_ADMIN_EMAIL", EMAIL)
@@ -88,10 +96,10 @@ impl Instance {
             command.stderr(std::fs::File::options().create(true).append(true).open(log)?);
         }
         let child = command.spawn().context("the doorbuster binary cannot be started")?;
-        let mut instance = Self { url: format!("http://127.0.0.1:{port}"), child, data };
+        let mut instance = Self { url: format!("http://127.0.0.1:{}", port.get()), child, data, _port: port };
         let started = start_stopwatch();
         while started.elapsed() < PATIENCE {
-            if is_ready(port).unwrap_or(false) {
+            if is_ready(&instance.url).unwrap_or(false) {
                 return Ok(instance);
             }
             if let Some(ended) = instance.child.try_wait()? {
@@ -104,8 +112,8 @@ impl Instance {
 }
 
 /// Whether it wants requests. Its port is taken before it can answer, so that alone says nothing.
-fn is_ready(port: u16) -> std::io::Result<bool> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+fn is_ready(url: &str) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect(url.trim_start_matches("http://"))?;
     stream.set_read_timeout(Some(ANSWER_LIMIT))?;
     stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: doorbuster\r\nConnection: close\r\n\r\n")?;
     let mut told = [0; 12];
@@ -116,6 +124,6 @@ fn is_ready(port: u16) -> std::io::Result<bool> {
 /// What is started, and where it will listen.
 struct Starting {
     command: Command,
-    port: u16,
+    port: ReservedPort,
     data: PathBuf,
 }

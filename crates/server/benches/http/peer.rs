@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use test_servers::free_port;
+use test_servers::ReservedPort;
 
 /// It signs the tokens of a server that ends with this run.
 const SECRET: &str = "only for this run";
@@ -26,9 +26,10 @@ pub struct Peer {
     pub url: String,
     /// Tokens of as many buyers as Doorbuster's, one a line.
     pub tokens: PathBuf,
-    redis_port: u16,
+    redis_port: ReservedPort,
     _server: Ending,
     _redis: Ending,
+    _port: ReservedPort,
 }
 
 /// A process that ends with the value. The workers of a cluster follow their first process.
@@ -64,9 +65,9 @@ impl Peer {
     pub fn start(folder: &Path, buyers: usize, open: &str, sold_out: &str) -> anyhow::Result<Self> {
         let data = folder.join("redis");
         std::fs::create_dir(&data)?;
-        let (port, redis_port) = (free_port(), free_port());
+        let (port, redis_port) = (ReservedPort::reserve(), ReservedPort::reserve());
         let redis = Command::new("redis-server")
-            .args(["--port", &redis_port.to_string(), "--bind", "127.0.0.1", "--dir"])
+            .args(["--port", &redis_port.get().to_string(), "--bind", "127.0.0.1", "--dir"])
             .arg(&data)
             .args(["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""])
             // Rewriting the file in the middle of a run would cost the peer what no row of it shows.
@@ -74,16 +75,20 @@ impl Peer {
             .stdout(Stdio::null())
             .spawn()
             .map(Ending)?;
-        wait_for(redis_port).context("Redis did not start")?;
+        wait_for(redis_port.get()).context("Redis did not start")?;
 
         let server = Command::new("node")
             .arg(home().join("server.js"))
-            .args([format!("--port={port}"), format!("--redis={redis_port}"), format!("--secret={SECRET}")])
+            .args([
+                format!("--port={}", port.get()),
+                format!("--redis={}", redis_port.get()),
+                format!("--secret={SECRET}"),
+            ])
             .args([format!("--sale={open}:10000000:1000000"), format!("--sale={sold_out}:0:1")])
             .env("NODE_ENV", "production")
             .spawn()
             .map(Ending)?;
-        wait_for(port).context("the peer did not start")?;
+        wait_for(port.get()).context("the peer did not start")?;
 
         let told = Command::new("node")
             .arg(home().join("tokens.js"))
@@ -96,8 +101,8 @@ impl Peer {
         );
         let tokens = folder.join("peer-tokens");
         std::fs::write(&tokens, told.stdout)?;
-        let url = format!("http://127.0.0.1:{port}");
-        Ok(Self { url, tokens, redis_port, _server: server, _redis: redis })
+        let url = format!("http://127.0.0.1:{}", port.get());
+        Ok(Self { url, tokens, redis_port, _server: server, _redis: redis, _port: port })
     }
 
     pub fn set_fsync(&self, fsync: Fsync) -> anyhow::Result<()> {
@@ -105,7 +110,7 @@ impl Peer {
             Fsync::EverySecond => "everysec",
             Fsync::Always => "always",
         };
-        let mut connection = TcpStream::connect(("127.0.0.1", self.redis_port))?;
+        let mut connection = TcpStream::connect(("127.0.0.1", self.redis_port.get()))?;
         write!(connection, "CONFIG SET appendfsync {when}\r\n")?;
         let mut told = [0; 5];
         connection.read_exact(&mut told)?;

@@ -3,7 +3,7 @@
 
 use super::CommandError;
 use crate::shop::Shop;
-use crate::shop::catalogue::CatalogueRefusal;
+use crate::shop::catalogue::CatalogueResult;
 use crate::shop::catalogue_text::{Category, Description, ProductName, Slug};
 use crate::shop::products::{self, ProductDraft};
 use crate::shop::sales::{self, ListedSale, SaleDraft};
@@ -75,7 +75,7 @@ async fn create_sale(shop: &Shop, slug: &str) -> Result<ListedSale, CommandError
         category: Some(require_valid(Category::try_from("Lighting".to_owned()))?),
         image_url: None,
     };
-    let product = products::create(shop, draft).await.map_err(anyhow::Error::from)?;
+    let product = require_accepted(products::create(shop, draft, None).await)?;
     let starts_at = (shop.now)().plus_s(STARTS_IN_S);
     let policy = Policy {
         quantity: QUANTITY,
@@ -92,10 +92,12 @@ async fn create_sale(shop: &Shop, slug: &str) -> Result<ListedSale, CommandError
         },
     };
     let slug = Some(require_valid(Slug::try_from(slug.to_owned()))?);
-    let made = sales::create(shop, SaleDraft { product: product.id, slug, policy })
-        .await
-        .map_err(anyhow::Error::from)?;
-    made.map_err(|refused: CatalogueRefusal| anyhow::anyhow!("the demo sale was refused: {refused:?}").into())
+    require_accepted(sales::create(shop, SaleDraft { product: product.id, slug, policy }, None).await)
+}
+
+fn require_accepted<T>(result: CatalogueResult<T>) -> Result<T, CommandError> {
+    let accepted = result.map_err(anyhow::Error::from)?;
+    accepted.map_err(|refusal| anyhow::anyhow!("the demo sale was refused: {refusal:?}").into())
 }
 
 fn require_valid<T, E: fmt::Debug>(made: Result<T, E>) -> Result<T, CommandError> {

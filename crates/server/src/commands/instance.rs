@@ -92,7 +92,7 @@ impl ServerInstance {
     ) -> Result<Self, CommandError> {
         let limits = pipeline::PipelineLimits::default();
         let database = settings.database.as_ref().map(DatabaseUrl::address).transpose()?;
-        let valkey = settings.valkey()?.map(|valkey| valkey.engine_address().to_owned());
+        let valkey = settings.valkey()?;
         let ticks = kind.does_due_work(&settings);
         match (database, valkey) {
             (Some(database), Some(valkey)) => {

@@ -7,10 +7,11 @@ use super::CommandError;
 use super::database::DatabaseUrl;
 use super::valkey::ValkeyUrl;
 use crate::http::cors::Cors;
-use crate::http::limits::{RateLimit, RateLimits};
+use crate::http::limits::{RateLimit, RateLimits, shared};
 use crate::http::{edge, server};
 use crate::realtime;
 use clap::{Args, ValueEnum};
+use engine::valkey_connection::ValkeyAddress;
 use ipnet::IpNet;
 use parse::network;
 use std::net::SocketAddr;
@@ -65,6 +66,9 @@ pub struct Serve {
     /// Reads by a buyer (or from an address without a token), in a time.
     #[arg(long, env = "DOORBUSTER_LIMIT_READ", default_value = "6000/1m", value_name = "COUNT/TIME")]
     pub limit_read: RateLimit,
+    /// How long a Valkey of the request limits is waited for; set by tests only.
+    #[arg(skip)]
+    pub limiter_timeouts: shared::LimiterTimeouts,
     /// Bytes of a request's body at most.
     #[arg(long, env = "DOORBUSTER_BODY_LIMIT", default_value_t = 64 << 10, value_parser = clap::value_parser!(u32).range(1024..=16 << 20), value_name = "BYTES")]
     pub body_limit: u32,
@@ -170,7 +174,7 @@ impl Serve {
     ///
     /// # Errors
     /// When `--valkey` is no address of one, or is given without `--database`.
-    pub fn valkey(&self) -> Result<Option<&ValkeyUrl>, CommandError> {
+    pub fn valkey(&self) -> Result<Option<ValkeyAddress>, CommandError> {
         let Some(valkey) = &self.valkey else {
             if self.roles == ServeRoles::Api {
                 let sentence =
@@ -184,8 +188,7 @@ impl Serve {
                 "--valkey: it needs --database, because what instances share is recorded there".into(),
             ));
         }
-        valkey.limiter_address()?;
-        Ok(Some(valkey))
+        valkey.address().map(Some)
     }
 
     /// The settings of the edge.

@@ -2,7 +2,7 @@
 //! and no log shows it.
 
 use super::CommandError;
-use crate::http::limits::shared;
+use engine::valkey_connection::ValkeyAddress;
 use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
@@ -25,14 +25,7 @@ impl FromStr for ValkeyUrl {
 }
 
 impl ValkeyUrl {
-    /// The address for the request limits.
-    pub(super) fn limiter_address(&self) -> Result<shared::LimiterAddress, CommandError> {
-        shared::LimiterAddress::parse(&self.0)
-            .map_err(|error| CommandError::Usage(format!("--valkey: {error}")))
-    }
-
-    /// The address for deciding.
-    pub(super) fn engine_address(&self) -> &str {
-        &self.0
+    pub(super) fn address(&self) -> Result<ValkeyAddress, CommandError> {
+        ValkeyAddress::parse(&self.0).map_err(|error| CommandError::Usage(format!("--valkey: {error}")))
     }
 }

@@ -2,7 +2,7 @@
 //! says where. It never lets an unchecked body past its size, and never panics on strange input.
 
 use super::AppState;
-use super::edge::RequestCaller;
+use super::caller::RequestCaller;
 use super::problem::{FieldError, Problem, kind};
 use crate::auth::{Role, Session};
 use axum::body::Body;

@@ -2,10 +2,11 @@
 //! the draft has it, or bare as most clients send it. It never looks at what the key was used for.
 
 use super::problem::{Problem, kind};
-use crate::shop::idempotency_keys::{IdempotencyKey, KEY_LEN_MAX};
+use crate::shop::idempotency_keys::{IdempotencyKey, KEY_LEN_MAX, OwnedKey};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
+use sale::BuyerId;
 use std::borrow::Cow;
 
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -13,6 +14,13 @@ pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key
 /// The request's key, if it sent one.
 #[derive(Clone, Copy, Debug)]
 pub struct IdempotencyHeader(pub Option<IdempotencyKey>);
+
+impl IdempotencyHeader {
+    /// The key as this account's.
+    pub fn owned_by(self, owner: BuyerId) -> Option<OwnedKey> {
+        self.0.map(|key| OwnedKey { owner, key })
+    }
+}
 
 impl<S: Sync> FromRequestParts<S> for IdempotencyHeader {
     type Rejection = Problem;

@@ -16,6 +16,7 @@ pub mod ops;
 pub mod v1;
 pub mod web;
 
+pub mod caller;
 pub mod client_address;
 pub mod cors;
 pub mod extract;

@@ -315,6 +315,7 @@ impl From<crate::shop::catalogue::CatalogueRefusal> for Problem {
                 Self::new(&kind::INVALID_BODY).errors(errors.collect())
             }
             CatalogueRefusal::Law(refusal) => refusal.into(),
+            CatalogueRefusal::Key(refusal) => refusal.into(),
         }
     }
 }
@@ -332,6 +333,26 @@ pub fn policy_pointer(problem: sale::PolicyProblem) -> &'static str {
         PolicyProblem::PerSecond => "/admission/perSecond",
         PolicyProblem::Checkout => "/admission/checkoutSeconds",
         PolicyProblem::Extension => "/admission/extensionSeconds",
+    }
+}
+
+impl From<crate::shop::idempotency_keys::KeyRefusal> for Problem {
+    fn from(refusal: crate::shop::idempotency_keys::KeyRefusal) -> Self {
+        use crate::shop::idempotency_keys::KeyRefusal;
+        Self::new(match refusal {
+            KeyRefusal::Reused => &kind::KEY_REUSED,
+            KeyRefusal::InFlight => &kind::REQUEST_IN_FLIGHT,
+        })
+    }
+}
+
+impl From<crate::shop::orders::ReservationRefusal> for Problem {
+    fn from(refusal: crate::shop::orders::ReservationRefusal) -> Self {
+        use crate::shop::orders::ReservationRefusal;
+        match refusal {
+            ReservationRefusal::Law(refusal) => refusal.into(),
+            ReservationRefusal::InFlight => Self::new(&kind::REQUEST_IN_FLIGHT),
+        }
     }
 }
 

@@ -13,12 +13,11 @@ use super::documents::{
 };
 use super::session::SocketSession;
 use super::throttle;
-use super::waiting_tickets::WaitingTickets;
 use crate::shop::live_updates::{BuyerSnapshot, SaleEvents};
 use crate::shop::{Shop, line};
 use crate::telemetry::sockets::SocketMetrics;
 use engine::SaleView;
-use events::{count_waiting, extract_order_change, extract_place_change};
+use events::{extract_order_change, extract_place_change};
 use sale::{
     BuyerId, EventSeq, LedgerEntry, LinePosition, OrderId, OrderStatus, SaleId, SalePhase, Ticket, Timestamp,
 };
@@ -402,7 +401,7 @@ impl<S: Deref<Target = Shop>> SocketHub<S> {
         let now = (self.shop.now)();
         for entry in &stretch.entries {
             let floor = self.sales.entry(view.id).or_insert_with(|| SaleWatchers::new(view.phase(now)));
-            count_waiting(&mut floor.line, &entry.event);
+            floor.update_line(entry);
             let extended = floor.extend_admissions(entry);
             for (buyer, spotted) in extended {
                 self.send_position_to_buyer(buyer, &view, spotted, now);
@@ -437,7 +436,7 @@ impl<S: Deref<Target = Shop>> SocketHub<S> {
         }
         let spot = match spot {
             Some(spot) => spot,
-            None => match floor.line.position(ticket) {
+            None => match floor.position(ticket) {
                 Some(position) => LineStatus::Waiting(position),
                 None => return,
             },

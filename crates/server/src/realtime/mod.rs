@@ -11,7 +11,6 @@ mod limiter;
 mod requests;
 mod session;
 mod throttle;
-mod waiting_tickets;
 
 pub use documents::{ProblemCatalog, ProblemSummary};
 pub use limiter::SocketPeer;

@@ -2,6 +2,7 @@
 //! the start, after each edit by an admin, and when another process has edited. What a sale promises and how it stands is in the
 //! engine's views, never here.
 
+use super::idempotency_keys::KeyRefusal;
 use super::tenancy::Tenancy;
 use crate::store::changes::{self, ChangeCounter};
 use crate::store::locks::AdvisoryLock;
@@ -81,6 +82,14 @@ pub enum CatalogueRefusal {
     /// The sale would make no sense.
     BadPolicy(Vec<PolicyProblem>),
     Law(Refusal),
+    /// The request's idempotency key does not allow it.
+    Key(KeyRefusal),
+}
+
+impl From<KeyRefusal> for CatalogueRefusal {
+    fn from(refusal: KeyRefusal) -> Self {
+        Self::Key(refusal)
+    }
 }
 
 /// Why an edit of the catalogue failed.

@@ -1,14 +1,18 @@
-//! Idempotency keys: the same key of the same buyer means the same request. [`KeyGuard`] remembers in memory what a key
-//! was used for, so that a second use is told apart before anything is asked. What a key *did* is kept where it was done, in
-//! the ledger (orders) and in `payment_keys` (payments); from there the guard is told again after a restart.
+//! Idempotency keys: the same key of the same owner means the same request. [`IdempotencyKeys::run`] is where a key is checked: it
+//! refuses another content and a repeat that comes while the first request is under way, from memory. What a key *did* is kept
+//! where it was done: in the ledger (orders), in `payment_keys` (payments, refunds) and in `admin_keys` (restocks, products, sales);
+//! a request that is repeated finds it there, also after a restart and at another instance.
 
+use crate::store::admin_keys::AdminKeyRow;
 use sale::{BuyerId, RequestKey, Timestamp};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap, RandomState};
 use std::fmt::{self, Write};
 use std::hash::{BuildHasher, Hash};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use uuid::Uuid;
 
 /// How long a key is remembered at least, in milliseconds: 24 h (api.md), unless [`KEYS_MAX`] newer ones came since.
 pub const KEY_LIFE_MS: i64 = 24 * 60 * 60 * 1000;
@@ -25,7 +29,7 @@ const FORGET_MAX: usize = 4;
 /// Text of a key, in characters (api.md).
 pub const KEY_LEN_MAX: usize = 255;
 
-/// What a caller sent as `Idempotency-Key`, as its SHA-256: keys are compared, their text is nobody's business.
+/// What a caller sent as `Idempotency-Key`, as its SHA-256: keys are compared, their text is never needed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey([u8; 32]);
 
@@ -38,6 +42,12 @@ pub enum KeyOperation {
     Pay,
     /// `POST /admin/orders/{id}/refund`.
     Refund,
+    /// `POST /admin/flash-sales/{id}/restock`.
+    Restock,
+    /// `POST /admin/products`.
+    CreateProduct,
+    /// `POST /admin/flash-sales`.
+    CreateSale,
 }
 
 impl KeyOperation {
@@ -46,6 +56,9 @@ impl KeyOperation {
             Self::Reserve => "reserve",
             Self::Pay => "pay",
             Self::Refund => "refund",
+            Self::Restock => "restock",
+            Self::CreateProduct => "create_product",
+            Self::CreateSale => "create_sale",
         }
     }
 }
@@ -57,6 +70,12 @@ impl IdempotencyKey {
         Self(Sha256::digest(text.as_bytes()).into())
     }
 
+    /// A key that no other request has.
+    #[must_use]
+    pub fn random() -> Self {
+        Self::from_text(&Uuid::new_v4().to_string())
+    }
+
     /// The key as the law compares it, for [`sale::Command::Reserve`].
     #[must_use]
     pub fn request_key(&self) -> RequestKey {
@@ -65,16 +84,69 @@ impl IdempotencyKey {
         RequestKey(key)
     }
 
-    /// The key as `payment_keys` keeps it.
+    /// The key as `payment_keys` and `admin_keys` keep it.
     #[must_use]
     pub fn row_digest(&self, operation: KeyOperation) -> String {
-        let mut text = format!("{}:", operation.as_str());
-        for byte in self.0 {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        text
+        format!("{}:{}", operation.as_str(), format_hex(&self.0))
     }
+
+    /// The key as memory compares it. Orders have the form that the ledger keeps; all others are told apart by their operation.
+    fn memory_key(&self, operation: KeyOperation) -> RequestKey {
+        match operation {
+            KeyOperation::Reserve => self.request_key(),
+            operation => Self::from_text(&self.row_digest(operation)).request_key(),
+        }
+    }
+}
+
+/// A key and whose it is: the same text of another owner is another key.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnedKey {
+    pub owner: BuyerId,
+    pub key: IdempotencyKey,
+}
+
+impl OwnedKey {
+    /// The row of a request that creates or changes `subject`.
+    #[must_use]
+    pub fn create_row(
+        self,
+        operation: KeyOperation,
+        fingerprint: String,
+        subject: Uuid,
+        now: Timestamp,
+    ) -> AdminKeyRow {
+        let digest = self.key.row_digest(operation);
+        AdminKeyRow { owner: self.owner, digest, fingerprint, subject, pending: None, created_at: now }
+    }
+}
+
+/// SHA-256 of a request's content, in hexadecimal digits. It is kept in tables, so it must not depend on the process.
+///
+/// # Panics
+/// Never: what is compared here has a form in JSON.
+#[must_use]
+pub fn content_digest(content: &impl Serialize) -> String {
+    format_hex(&Sha256::digest(serde_json::to_vec(content).expect("the content has a form in JSON")))
+}
+
+/// Bytes as hexadecimal digits.
+#[must_use]
+pub fn format_hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Why a request with a key is not carried out. It changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyRefusal {
+    /// The key was used for another content.
+    Reused,
+    /// The first request with the key is under way.
+    InFlight,
 }
 
 impl fmt::Debug for IdempotencyKey {
@@ -144,7 +216,33 @@ impl IdempotencyKeys {
         RequestFingerprint(self.hasher.hash_one(content))
     }
 
-    /// Looks a buyer's key up, and marks it as being worked on if it is fresh.
+    /// Carries `request` out unless its key was used for another content, or the first request with it is under way. A request that
+    /// is refused or fails leaves its key fresh. A repeat is carried out too: the request finds what was done where it was done.
+    ///
+    /// # Errors
+    /// Those of the request.
+    pub async fn run<T, R: From<KeyRefusal>, E>(
+        self: &Arc<Self>,
+        (key, operation): (Option<OwnedKey>, KeyOperation),
+        fingerprint: RequestFingerprint,
+        now: Timestamp,
+        request: impl Future<Output = Result<Result<T, R>, E>>,
+    ) -> Result<Result<T, R>, E> {
+        let Some(OwnedKey { owner, key }) = key else { return request.await };
+        let permit = match self.claim(owner, key.memory_key(operation), fingerprint, now) {
+            KeyClaim::Reused => return Ok(Err(KeyRefusal::Reused.into())),
+            KeyClaim::InFlight => return Ok(Err(KeyRefusal::InFlight.into())),
+            KeyClaim::Fresh(permit) => Some(permit),
+            KeyClaim::Completed => None,
+        };
+        let result = request.await?;
+        if let (Ok(_), Some(permit)) = (&result, permit) {
+            permit.complete();
+        }
+        Ok(result)
+    }
+
+    /// Looks an owner's key up, and marks it as being worked on if it is fresh.
     pub fn claim(
         self: &Arc<Self>,
         buyer: BuyerId,

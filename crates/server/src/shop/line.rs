@@ -4,7 +4,7 @@
 use super::Shop;
 use super::receipts::LineReceipt;
 use engine::{Decision, EngineError, ExtendedAdmission, JoinedLine, SaleView};
-use sale::{Availability, BuyerId, LinePosition, Refusal, SaleId, SalePhase, Ticket, Timestamp};
+use sale::{Availability, BuyerId, LinePosition, Refusal, SaleId, Ticket, Timestamp};
 
 /// A buyer's place in a line.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ pub struct JoinResult {
 pub async fn join(shop: &Shop, sale: SaleId, buyer: BuyerId) -> Decision<JoinResult> {
     let now = shop.engine.now();
     let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
-    if let Some(refusal) = refusal_for_all_joiners(&view, now) {
+    if let Some(refusal) = sale::refusal_for_every_join(now, &view.policy, view.phase(now)) {
         shop.attempts.record_refusal(sale, Some(buyer), "join", refusal.code(), now);
         return Ok(Err(refusal));
     }
@@ -88,20 +88,6 @@ pub async fn extend(shop: &Shop, sale: SaleId, buyer: BuyerId) -> Decision<Queue
 /// When the engine cannot answer; leaving again is safe.
 pub async fn leave(shop: &Shop, sale: SaleId, buyer: BuyerId) -> Decision<Ticket> {
     shop.engine.leave(sale, buyer).await
-}
-
-/// A refusal that holds for everyone who would join now, whether they have a place or not: told without the pipeline.
-fn refusal_for_all_joiners(view: &SaleView, now: Timestamp) -> Option<Refusal> {
-    match view.phase(now) {
-        SalePhase::Closed => return Some(Refusal::Closed),
-        SalePhase::Ended => return Some(Refusal::Ended),
-        SalePhase::Upcoming | SalePhase::Active | SalePhase::Paused => {}
-    }
-    match view.policy.line_opens_at() {
-        None => Some(Refusal::NoLine),
-        Some(opens_at) if now < opens_at => Some(Refusal::NotStarted),
-        Some(_) => None,
-    }
 }
 
 fn queue_status(

@@ -1,6 +1,7 @@
 //! Orders: reserve units, look at an order, give it back. The law decides; here a request becomes its command and its answer
 //! becomes an order with a price. Paying is in [`super::payments`].
 
+use super::idempotency_keys::{IdempotencyKey, KeyOperation, KeyRefusal, OwnedKey};
 use super::{Shop, ids};
 use crate::store::StoreError;
 use crate::store::orders::{self as rows, OrderRow, OrderRowFilter};
@@ -50,16 +51,52 @@ pub struct ReservationRequest {
     pub buyer: BuyerId,
     /// Units.
     pub quantity: u32,
-    /// Digest of the request's `Idempotency-Key`.
-    pub key: Option<RequestKey>,
+    pub key: Option<IdempotencyKey>,
 }
 
-/// Holds units, or sells them where the sale sells at once.
+/// Why there is no order. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReservationRefusal {
+    Law(Refusal),
+    /// The first request with the same key is under way.
+    InFlight,
+}
+
+impl From<KeyRefusal> for ReservationRefusal {
+    fn from(refusal: KeyRefusal) -> Self {
+        match refusal {
+            KeyRefusal::Reused => Self::Law(Refusal::KeyReused),
+            KeyRefusal::InFlight => Self::InFlight,
+        }
+    }
+}
+
+/// Holds units, or sells them where the sale sells at once. The law knows the keys of its own sale; [`Shop::keys`] refuses what no
+/// single sale sees: the same key for another sale, and the same request while it is under way.
 ///
 /// # Errors
-/// When the engine cannot answer; the units may be held all the same, and the same request with the same key tells.
-pub async fn reserve(shop: &Shop, request: ReservationRequest) -> Decision<PricedOrder> {
+/// When the engine cannot answer; the units may be held all the same, and the same request with the same key finds out.
+pub async fn reserve(
+    shop: &Shop,
+    request: ReservationRequest,
+) -> Result<Result<PricedOrder, ReservationRefusal>, EngineError> {
     let ReservationRequest { sale, buyer, quantity, key } = request;
+    let owned = key.map(|key| OwnedKey { owner: buyer, key });
+    let key = key.map(|key| key.request_key());
+    let content = shop.keys.fingerprint((sale, quantity));
+    let reserved = async {
+        let reserved = send_reservation(shop, (sale, buyer), quantity, key).await?;
+        Ok(reserved.map_err(ReservationRefusal::Law))
+    };
+    shop.keys.run((owned, KeyOperation::Reserve), content, shop.engine.now(), reserved).await
+}
+
+async fn send_reservation(
+    shop: &Shop,
+    (sale, buyer): (SaleId, BuyerId),
+    quantity: u32,
+    key: Option<RequestKey>,
+) -> Decision<PricedOrder> {
     let now = shop.engine.now();
     let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
     // A request with a key may repeat one that was carried out: only the law knows.

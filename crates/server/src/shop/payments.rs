@@ -28,7 +28,7 @@ mod settle;
 pub use reconcile::{ReconcileReport, ReconcileTiming};
 pub use refund::RefundRequest;
 
-use super::idempotency_keys::{IdempotencyKey, KeyOperation};
+use super::idempotency_keys::{IdempotencyKey, KeyOperation, format_hex};
 use super::ids;
 use super::orders::PricedOrder;
 use crate::payments::{PaymentProvider, ProviderTimeouts, ProviderWithTimeout};
@@ -40,7 +40,6 @@ use in_flight::PaymentsInFlight;
 use sale::{BuyerId, Money, OrderId, OrderStatus, Timestamp};
 use settle::{SettleResult, log_store_failure};
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -391,19 +390,12 @@ impl PaymentService {
         operation: KeyOperation,
         (order, content): (OrderId, &str),
     ) -> PaymentKeyRow {
-        let digest = Sha256::new().chain_update(order.0).chain_update(content).finalize();
-        let fingerprint = digest.iter().fold(String::with_capacity(64), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
-        let created_at = self.engine.now();
         PaymentKeyRow {
             owner,
             digest: key.row_digest(operation),
-            fingerprint,
+            fingerprint: format_hex(&Sha256::new().chain_update(order.0).chain_update(content).finalize()),
             payment: Uuid::nil(),
-            created_at,
+            created_at: self.engine.now(),
         }
     }
 

@@ -2,8 +2,9 @@
 
 use super::catalogue::{CatalogueError, CatalogueRefusal, CatalogueResult};
 use super::catalogue_text::{Category, Description, ImageUrl, ProductName, same_currency};
+use super::idempotency_keys::{KeyOperation, KeyRefusal, OwnedKey, content_digest};
 use super::{Shop, ids};
-use crate::store::{StoreError, products, sales};
+use crate::store::{StoreError, admin_keys, products, sales};
 use sale::{Money, SalePhase, Timestamp};
 
 pub use crate::store::products::{Product, ProductId};
@@ -30,25 +31,70 @@ pub struct ProductEdit {
     pub image_url: Option<Option<ImageUrl>>,
 }
 
-/// Makes a product.
+/// Makes a product. Asked again with the same key, it finds the product that was made.
 ///
 /// # Errors
 /// When the tables cannot be asked.
-pub async fn create(shop: &Shop, draft: ProductDraft) -> Result<Product, StoreError> {
+pub async fn create(shop: &Shop, draft: ProductDraft, key: Option<OwnedKey>) -> CatalogueResult<Product> {
+    let content = draft.content_digest();
+    let (fingerprint, now) = (shop.keys.fingerprint(&content), (shop.now)());
+    let made = insert_once(shop, draft, key, content);
+    shop.keys.run((key, KeyOperation::CreateProduct), fingerprint, now, made).await
+}
+
+/// Writes the product and its key in one transaction, unless the key has made a product before.
+async fn insert_once(
+    shop: &Shop,
+    draft: ProductDraft,
+    key: Option<OwnedKey>,
+    content: String,
+) -> CatalogueResult<Product> {
     let now = (shop.now)();
-    let product = Product {
-        id: ProductId(ids::new(now)),
-        name: draft.name.into_text(),
-        description: draft.description.into_text(),
-        price: draft.price,
-        category: draft.category.map(Category::into_text),
-        image_url: draft.image_url.map(ImageUrl::into_text),
-        created_at: now,
-        updated_at: now,
-        deleted_at: None,
-    };
-    products::insert(&shop.store, &product).await?;
-    Ok(product)
+    let product = draft.into_product(now);
+    let mut writing = shop.store.begin().await?;
+    if let Some(key) = key {
+        let row = key.create_row(KeyOperation::CreateProduct, content, product.id.0, now);
+        if !admin_keys::insert(&mut writing, &row).await? {
+            writing.rollback().await?;
+            return match admin_keys::find(&shop.store, row.owner, &row.digest).await? {
+                Some(known) if known.fingerprint == row.fingerprint => {
+                    let made = products::find(&shop.store, ProductId(known.subject)).await?;
+                    Ok(made.ok_or(CatalogueRefusal::ProductUnknown))
+                }
+                Some(_) => Ok(Err(KeyRefusal::Reused.into())),
+                None => Ok(Err(KeyRefusal::InFlight.into())),
+            };
+        }
+    }
+    products::insert(&mut writing, &product).await?;
+    writing.commit().await?;
+    Ok(Ok(product))
+}
+
+impl ProductDraft {
+    fn content_digest(&self) -> String {
+        content_digest(&(
+            self.name.as_str(),
+            self.description.as_str(),
+            self.price,
+            self.category.as_ref().map(Category::as_str),
+            self.image_url.as_ref().map(ImageUrl::as_str),
+        ))
+    }
+
+    fn into_product(self, now: Timestamp) -> Product {
+        Product {
+            id: ProductId(ids::new(now)),
+            name: self.name.into_text(),
+            description: self.description.into_text(),
+            price: self.price,
+            category: self.category.map(Category::into_text),
+            image_url: self.image_url.map(ImageUrl::into_text),
+            created_at: now,
+            updated_at: now,
+            deleted_at: None,
+        }
+    }
 }
 
 /// Edits a product. Sales that are announced keep their own price; the list price's currency cannot change while a sale of

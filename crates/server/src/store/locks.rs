@@ -70,6 +70,7 @@ fn name_key(name: &str) -> i64 {
 mod tests {
     use super::*;
     use test_servers::postgres::PostgresServer;
+    use test_servers::wait::{HANG_LIMIT, eventually};
 
     async fn two() -> (Store, Store) {
         let url = PostgresServer::shared().create_database();
@@ -96,10 +97,10 @@ mod tests {
         assert!(!second.try_lock_follower("projector").await.unwrap());
         assert!(second.try_lock_follower("kafka").await.unwrap(), "each name has a lock of its own");
         first.close().await;
-        let started = engine::clock::start_stopwatch();
-        while !second.try_lock_follower("projector").await.unwrap() {
-            assert!(started.elapsed().as_secs() < 5, "the lock was not released");
-        }
+        eventually("the lock is released", HANG_LIMIT, async || {
+            second.try_lock_follower("projector").await.unwrap()
+        })
+        .await;
         assert!(!one.open_follower().await.unwrap().try_lock_follower("projector").await.unwrap());
     }
 

@@ -80,7 +80,7 @@ LIMIT $3";
 ///
 /// # Errors
 /// When the database fails.
-pub async fn insert(store: &Store, product: &Product) -> Result<(), StoreError> {
+pub async fn insert(writing: &mut StoreTransaction, product: &Product) -> Result<(), StoreError> {
     sqlx::query(INSERT)
         .bind(product.id.to_string())
         .bind(product.name.as_str())
@@ -91,7 +91,7 @@ pub async fn insert(store: &Store, product: &Product) -> Result<(), StoreError> 
         .bind(product.image_url.as_deref())
         .bind(product.created_at.0)
         .bind(product.updated_at.0)
-        .execute(store.writer())
+        .execute(writing.connection())
         .await?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::changes::{self, ChangeCounter};
 use super::products::{self, Product, ProductId};
-use super::{Store, StoreError, StoreTransaction};
+use super::{Store, StoreError, StoreTransaction, admin_keys};
 use sale::{SaleId, Timestamp};
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -37,6 +37,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     SET_ANNOUNCED,
     REMOVE,
     LIST_HALF_MADE,
+    IS_HALF_MADE,
     UPDATE,
     BUMP_BY_PRODUCT,
     DELETE,
@@ -59,6 +60,9 @@ DELETE FROM sales WHERE id = $1 AND announced_at IS NULL";
 
 const LIST_HALF_MADE: &str = "
 SELECT id FROM sales WHERE announced_at IS NULL AND created_at < $1";
+
+const IS_HALF_MADE: &str = "
+SELECT id FROM sales WHERE id = $1 AND announced_at IS NULL AND deleted_at IS NULL";
 
 const UPDATE: &str = "
 UPDATE sales SET slug = $1, product_id = $2, revision = revision + 1 WHERE id = $3 AND deleted_at IS NULL";
@@ -100,13 +104,13 @@ SELECT id FROM sales WHERE product_id = $1 AND deleted_at IS NULL";
 ///
 /// # Errors
 /// When the database fails.
-pub async fn insert(store: &Store, sale: NewSale<'_>) -> Result<bool, StoreError> {
+pub async fn insert(writing: &mut StoreTransaction, sale: NewSale<'_>) -> Result<bool, StoreError> {
     let inserted = sqlx::query(INSERT)
         .bind(sale.id.to_string())
         .bind(sale.product.to_string())
         .bind(sale.slug)
         .bind(sale.created_at.0)
-        .fetch_optional(store.writer())
+        .fetch_optional(writing.connection())
         .await?;
     Ok(inserted.is_some())
 }
@@ -122,13 +126,17 @@ pub async fn set_announced(store: &Store, id: SaleId, now: Timestamp) -> Result<
     writing.commit().await
 }
 
-/// Removes a half-made sale's row; leaves any other alone.
+/// Removes a half-made sale's row and frees the key of the request that made it; leaves any other sale alone.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn remove_half_made(store: &Store, id: SaleId) -> Result<(), StoreError> {
-    sqlx::query(REMOVE).bind(id.to_string()).execute(store.writer()).await?;
-    Ok(())
+    let mut writing = store.begin().await?;
+    let removed = sqlx::query(REMOVE).bind(id.to_string()).execute(writing.connection()).await?;
+    if removed.rows_affected() > 0 {
+        admin_keys::delete_by_subject(&mut writing, id.0).await?;
+    }
+    writing.commit().await
 }
 
 /// The sales whose rows were made before `before` and never finished.
@@ -143,6 +151,14 @@ pub async fn list_half_made(store: &Store, before: Timestamp) -> Result<Vec<Sale
         .iter()
         .map(|row| sale_id(row, "id"))
         .collect()
+}
+
+/// Whether a sale has a row that was never finished.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_half_made(store: &Store, id: SaleId) -> Result<bool, StoreError> {
+    Ok(sqlx::query(IS_HALF_MADE).bind(id.to_string()).fetch_optional(store.reader()).await?.is_some())
 }
 
 /// Writes an edited sale's row.

@@ -3,18 +3,15 @@
 use crate::merchant::{Merchant, id, order};
 use crate::support::TestApp;
 use serde_json::{Value, json};
-use std::time::Duration;
+use test_servers::wait::{HANG_LIMIT, eventually_some};
 
-/// Waits until the attempts page has what is looked for: refusals are written some time after they were told.
-async fn attempts(merchant: &Merchant<'_>, sale: &str, is_there: impl Fn(&Value) -> bool) -> Value {
-    for _ in 0..300 {
-        let page = merchant.get(&format!("/flash-sales/{sale}/attempts?limit=200")).await;
-        if is_there(&page) {
-            return page;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("not written: {}", merchant.get(&format!("/flash-sales/{sale}/attempts")).await);
+/// Waits for a page of attempts: refusals are written some time after their replies.
+async fn attempts(merchant: &Merchant<'_>, sale: &str, is_complete: impl Fn(&Value) -> bool) -> Value {
+    let path = format!("/flash-sales/{sale}/attempts?limit=200");
+    eventually_some(&path, HANG_LIMIT, async || {
+        Some(merchant.get(&path).await).filter(|page| is_complete(page))
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,9 @@
-//! Connections: slow ones are cut, strange ones do no harm, and those in flight finish when the shop stops.
+//! Connections: slow ones are cut, invalid ones do no harm, and requests in flight finish when the shop stops.
 
 use crate::support::{PASSWORD, TestApp};
 use serde_json::json;
 use std::time::Duration;
+use test_servers::wait::HANG_LIMIT;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -11,10 +12,10 @@ async fn connect(app: &TestApp) -> TcpStream {
     TcpStream::connect(app.instance.address).await.unwrap()
 }
 
-/// All that the shop still sends; fails when it does not close within ten seconds.
+/// All that the shop still sends; fails when it does not close at all.
 async fn read_to_end(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
-    let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut text)).await;
+    let read = tokio::time::timeout(HANG_LIMIT, stream.read_to_end(&mut text)).await;
     let _reset = read.expect("the shop closes the connection");
     String::from_utf8_lossy(&text).into_owned()
 }
@@ -30,9 +31,7 @@ async fn a_connection_that_dawdles_over_its_head_is_cut() {
         // One header every 50 ms, for ever: each byte comes in time, the head never ends.
         while slow.write_all(b"x-a: b\r\n").await.is_ok() {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            if start.elapsed() > Duration::from_secs(10) {
-                panic!("a trickling connection lives on");
-            }
+            assert!(start.elapsed() < HANG_LIMIT, "a trickling connection lives on");
         }
     };
     tokio::join!(trickle, read_to_end(&mut silent));
@@ -41,18 +40,16 @@ async fn a_connection_that_dawdles_over_its_head_is_cut() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_may_wait_for_its_next_request_longer_than_for_a_head() {
-    let app = TestApp::start_with(&["--head-timeout", "200ms", "--idle-timeout", "1s"]).await;
+    let app = TestApp::start_with(&["--head-timeout", "2s", "--idle-timeout", "8s"]).await;
     let mut stream = connect(&app).await;
     let mut reply = vec![0; 4096];
     for _ in 0..2 {
         stream.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
         assert!(stream.read(&mut reply).await.unwrap() > 0);
         assert!(reply.starts_with(b"HTTP/1.1 200"));
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
     }
-    let start = Instant::now();
-    assert_eq!(read_to_end(&mut stream).await, "");
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert_eq!(read_to_end(&mut stream).await, "", "it is closed when it has been idle");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,10 +109,7 @@ async fn a_client_that_hangs_up_after_sending_still_gets_its_account() {
     let login = json!({"username": "ada", "password": PASSWORD});
     let start = Instant::now();
     while app.post("/api/v1/auth/login", &login).await.status != 200 {
-        assert!(
-            start.elapsed() < Duration::from_secs(10),
-            "what was asked for is done, whoever hears the answer"
-        );
+        assert!(start.elapsed() < HANG_LIMIT, "a request is carried out though its client has gone");
     }
 }
 
@@ -151,7 +145,7 @@ async fn a_request_that_never_ends_does_not_keep_the_shop_from_stopping() {
     while app.instance.app.metrics.in_flight.get() == 0 {
         tokio::task::yield_now().await;
     }
-    tokio::time::timeout(Duration::from_secs(5), app.instance.stop()).await.unwrap();
+    tokio::time::timeout(HANG_LIMIT, app.instance.stop()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

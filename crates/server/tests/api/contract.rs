@@ -5,7 +5,7 @@ use crate::support::{HttpReply, SignedInUser, TestApp};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::time::Duration;
+use test_servers::wait::{HANG_LIMIT, eventually_some};
 
 const UNKNOWN: &str = "0190f3a4-0000-7000-8000-000000000000";
 
@@ -48,14 +48,10 @@ async fn position(app: &TestApp, buyer: &SignedInUser, sale: &str) -> Value {
 }
 
 async fn wait_until_admitted(app: &TestApp, buyer: &SignedInUser, sale: &str) -> Value {
-    for _ in 0..1_000 {
-        let place = position(app, buyer, sale).await;
-        if place["status"] == "admitted" {
-            return place;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("not admitted: {}", position(app, buyer, sale).await);
+    eventually_some("admission", HANG_LIMIT, async || {
+        Some(position(app, buyer, sale).await).filter(|place| place["status"] == "admitted")
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,6 +8,7 @@ use serde_json::json;
 use server::store::products::ProductId;
 use server::store::sales::{self, NewSale};
 use std::time::Duration;
+use test_servers::wait::{HANG_LIMIT, eventually};
 
 const UNKNOWN: &str = "0190f3a4-0000-7000-8000-000000000000";
 
@@ -281,7 +282,9 @@ async fn what_a_crash_left_half_made_is_finished_or_removed_at_the_next_start() 
     let [announced, never] = [1, 2].map(|n| SaleId(uuid::Uuid::from_u128(n)));
     for (id, slug) in [(announced, "announced"), (never, "never")] {
         let row = NewSale { id, product, slug, created_at: merchant.now() };
-        assert!(sales::insert(&shop.store, row).await.unwrap());
+        let mut writing = shop.store.begin().await.unwrap();
+        assert!(sales::insert(&mut writing, row).await.unwrap());
+        writing.commit().await.unwrap();
     }
     let policy = Policy {
         quantity: 1,
@@ -339,13 +342,10 @@ async fn a_client_that_hangs_up_leaves_no_sale_half_made() {
         let _hung_up = tokio::time::timeout(Duration::from_micros(patience_us), making).await;
     }
     let shop = &app.instance.app.shop;
-    for _ in 0..500 {
+    eventually("no sale is half-made", HANG_LIMIT, async || {
         let half_made = sales::list_half_made(&shop.store, sale::Timestamp::MAX).await.unwrap();
         let is_listed = |id| shop.catalogue.listing(id).is_some();
-        if half_made.is_empty() && shop.engine.views().list().iter().all(|view| is_listed(view.id)) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("a sale stays half-made");
+        half_made.is_empty() && shop.engine.views().list().iter().all(|view| is_listed(view.id))
+    })
+    .await;
 }

@@ -4,7 +4,7 @@ use crate::merchant::{Merchant, error_pointers, eur, id, order};
 use crate::support::{HttpReply, SignedInUser, TestApp};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use std::time::Duration;
+use test_servers::wait::HANG_LIMIT;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -27,7 +27,7 @@ async fn send_raw(app: &TestApp, bytes: &[u8], enough: &str) -> String {
             }
         }
     };
-    let read = tokio::time::timeout(Duration::from_secs(5), reading).await;
+    let read = tokio::time::timeout(HANG_LIMIT, reading).await;
     let told = String::from_utf8_lossy(&told).into_owned();
     assert!(
         read.is_ok(),

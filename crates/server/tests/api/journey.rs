@@ -5,7 +5,7 @@ use crate::merchant::{Merchant, id, order};
 use crate::support::{HttpReply, PASSWORD, SignedInUser, TestApp};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use std::time::Duration;
+use test_servers::wait::{HANG_LIMIT, eventually};
 
 const SQLITE: &str = "a folder";
 
@@ -23,16 +23,6 @@ async fn pay(app: &TestApp, buyer: &SignedInUser, order: &str, method: &str) -> 
     let path = format!("/api/v1/orders/{order}/pay");
     let request = app.request(Method::POST, &path).bearer_auth(&buyer.access);
     HttpReply::send(request.header("idempotency-key", order).json(&json!({"method": method}))).await
-}
-
-async fn wait_until(what: &str, condition: impl AsyncFn() -> bool) {
-    for _ in 0..1_000 {
-        if condition().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("{what} does not come");
 }
 
 async fn run_journey(app: TestApp, place: &str) {
@@ -56,14 +46,14 @@ async fn run_journey(app: TestApp, place: &str) {
     let is_admitted = async |buyer: &SignedInUser| {
         app.get_as(&buyer.access, &position).await.json()["status"] == "admitted"
     };
-    wait_until("admission", async || is_admitted(&ada).await && is_admitted(&bob).await).await;
+    eventually("admission", HANG_LIMIT, async || is_admitted(&ada).await && is_admitted(&bob).await).await;
     assert_eq!(order(&app, &cyd, &sale, 1).await.problem(), "not_admitted");
     let (first, second) =
         (order(&app, &ada, &sale, 1).await.json(), order(&app, &bob, &sale, 1).await.json());
     assert_eq!(pay(&app, &ada, &id(&first), "sandbox:approve").await.status, StatusCode::OK);
     assert_eq!(pay(&app, &ada, &id(&first), "sandbox:approve").await.status, StatusCode::OK, "asked again");
     assert_eq!(pay(&app, &bob, &id(&second), "sandbox:decline").await.problem(), "payment_declined");
-    wait_until("the third's turn", async || is_admitted(&cyd).await).await;
+    eventually("the third's turn", HANG_LIMIT, async || is_admitted(&cyd).await).await;
     let third = order(&app, &cyd, &sale, 1).await.json();
 
     // A restart changes nothing of it, and signs nobody out.
@@ -94,7 +84,7 @@ async fn read_again(app: &TestApp, name: &str) -> (StatusCode, String) {
 /// What an admin is shown, when the tables have caught up.
 async fn lists_say_so(merchant: &Merchant<'_>, sale: &str, [first, second, third]: [String; 3]) {
     let overview = format!("/flash-sales/{sale}/overview");
-    wait_until("the tables", async || merchant.get(&overview).await["projectionLag"] == 0).await;
+    eventually("the tables", HANG_LIMIT, async || merchant.get(&overview).await["projectionLag"] == 0).await;
     let orders = merchant.get(&format!("/orders?flashSaleId={sale}")).await;
     let status = |order: &str| {
         let items = orders["items"].as_array().unwrap();
@@ -108,7 +98,7 @@ async fn lists_say_so(merchant: &Merchant<'_>, sale: &str, [first, second, third
     let seqs: Vec<u64> =
         events["items"].as_array().unwrap().iter().map(|event| event["seq"].as_u64().unwrap()).collect();
     assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>());
-    wait_until("the attempts", async || {
+    eventually("the attempts", HANG_LIMIT, async || {
         let attempts: Value = merchant.get(&format!("/flash-sales/{sale}/attempts?limit=100")).await;
         let codes = attempts["items"].as_array().unwrap().iter().map(|item| item["code"].clone());
         let codes: Vec<Value> = codes.collect();

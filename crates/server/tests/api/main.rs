@@ -26,6 +26,7 @@ mod hostile;
 mod more_time;
 mod races;
 
+mod admin_keys;
 mod attempts;
 mod export;
 mod flash_sales_admin;

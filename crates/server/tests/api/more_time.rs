@@ -4,7 +4,7 @@ use crate::merchant::{Merchant, order};
 use crate::support::{HttpReply, SignedInUser, TestApp};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use std::time::Duration;
+use test_servers::wait::{HANG_LIMIT, eventually_some};
 
 const UNKNOWN: &str = "0190f3a4-0000-7000-8000-000000000000";
 
@@ -29,20 +29,11 @@ fn assert_refused(reply: &HttpReply, status: u16, code: &str) {
     assert_eq!((reply.status.as_u16(), reply.problem().as_str()), (status, code), "{reply:?}");
 }
 
-/// Asks until it is so.
-async fn poll_until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    for _ in 0..1_000 {
-        if let Some(found) = ask().await {
-            return found;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("it never came to be so");
-}
-
 async fn admitted(app: &TestApp, buyer: &SignedInUser, sale: &str) -> Value {
-    poll_until(async || Some(place(app, buyer, sale).await).filter(|place| place["status"] == "admitted"))
-        .await
+    eventually_some("a place in line", HANG_LIMIT, async || {
+        Some(place(app, buyer, sale).await).filter(|place| place["status"] == "admitted")
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,7 +73,7 @@ async fn whoever_is_admitted_gets_more_time_once_and_it_is_told_everywhere_alike
     assert_eq!(extended.len(), 1, "the second request left no trace: {events:?}");
     assert_eq!(extended[0]["until"], after["admittedUntil"]);
     let queue = format!("/flash-sales/{sale}/queue");
-    let row = poll_until(async || {
+    let row = eventually_some("a place in line", HANG_LIMIT, async || {
         let page = merchant.get(&queue).await;
         let row =
             page["items"].as_array().unwrap().iter().find(|row| row["ticket"] == after["ticket"])?.clone();

@@ -5,6 +5,7 @@ use crate::support::{HttpReply, TestApp};
 use reqwest::{Method, StatusCode};
 use sale::{Event, EventSeq, LedgerEntry, SaleId, UnitSource};
 use serde_json::{Value, json};
+use test_servers::wait::{HANG_LIMIT, eventually};
 
 fn column(page: &Value, name: &str) -> Vec<Value> {
     page["items"].as_array().unwrap().iter().map(|item| item[name].clone()).collect()
@@ -175,11 +176,8 @@ async fn a_buyer_sees_an_order_at_once_and_what_became_of_it() {
     }
     app.shift_clock(31_000);
     let path = format!("/flash-sales/{sale}/orders?status=expired");
-    for _ in 0..200 {
-        if column(&merchant.get(&path).await, "id").len() == 20 {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    panic!("the holds have not expired in the tables");
+    eventually("the holds expire in the tables", HANG_LIMIT, async || {
+        column(&merchant.get(&path).await, "id").len() == 20
+    })
+    .await;
 }

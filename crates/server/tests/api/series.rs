@@ -5,7 +5,7 @@ use crate::merchant::{Merchant, eur, id, order};
 use crate::support::{HttpReply, SignedInUser, TestApp};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use std::time::Duration;
+use test_servers::wait::{HANG_LIMIT, eventually_some};
 
 const FIFO: &str = r#"{"type": "fifo", "perSecond": 50, "checkoutSeconds": 600}"#;
 
@@ -19,16 +19,11 @@ async fn pay(app: &TestApp, buyer: &SignedInUser, order: &str, how: &str) -> Htt
     app.post_as(&buyer.access, &format!("/api/v1/orders/{order}/pay"), &body).await
 }
 
-/// Asks until the answer is what is looked for.
-async fn wait_for_settled(merchant: &Merchant<'_>, path: &str, is_there: impl Fn(&Value) -> bool) -> Value {
-    for _ in 0..300 {
-        let answer = merchant.get(path).await;
-        if is_there(&answer) {
-            return answer;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("not told: {}", merchant.get(path).await);
+async fn wait_for_settled(merchant: &Merchant<'_>, path: &str, is_settled: impl Fn(&Value) -> bool) -> Value {
+    eventually_some(path, HANG_LIMIT, async || {
+        Some(merchant.get(path).await).filter(|reply| is_settled(reply))
+    })
+    .await
 }
 
 fn sum(series: &Value, name: &str) -> u64 {

@@ -14,12 +14,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use test_servers::postgres::PostgresServer;
 use test_servers::redis::{RedisCluster, RedisServer};
+use test_servers::wait::{HANG_LIMIT, eventually};
 
 /// One comes back each quarter of an hour: none while a test runs.
 const HUNDRED: RateLimit = RateLimit { quota: 100, window_s: 86_400 };
 const RATES: RateLimits = RateLimits { auth: HUNDRED, buy: HUNDRED, read: HUNDRED };
-/// How often it is looked whether something has come to be, 10 ms apart.
-const LOOKS: usize = 1_000;
+/// For tests that are about what is counted: on a busy machine a server that works may reply late.
+const LONG: Duration = Duration::from_secs(30);
 
 /// The clocks of instances differ; what they share must not depend on it.
 const AHEAD_MS: i64 = 5_000;
@@ -32,10 +33,15 @@ struct Instance {
 
 impl Instance {
     async fn start_at(url: &str, rates: RateLimits, ahead_ms: i64) -> Self {
+        Self::start_with_timeout(url, rates, ahead_ms, LONG).await
+    }
+
+    async fn start_with_timeout(url: &str, rates: RateLimits, ahead_ms: i64, count: Duration) -> Self {
         let now = Timestamp(1_800_000_000_000 + ahead_ms);
         let counted_alone = Counter::default();
         let settings = shared::SharedLimiterSettings {
-            address: shared::LimiterAddress::parse(url).unwrap(),
+            address: engine::valkey_connection::ValkeyAddress::parse(url).unwrap(),
+            timeouts: shared::LimiterTimeouts { count, connect: LONG },
             now: Arc::new(move || now),
             counted_alone: counted_alone.clone(),
         };
@@ -50,7 +56,7 @@ impl Instance {
         self.limits.count_request(class, key, self.now).await.retry_after_s.is_none()
     }
 
-    /// How many of so many requests are allowed, one after the other.
+    /// Sends so many requests one after the other, and counts those that are allowed.
     async fn count_allowed(&self, requests: usize, key: LimitKey) -> usize {
         let mut allowed = 0;
         for _ in 0..requests {
@@ -59,17 +65,15 @@ impl Instance {
         allowed
     }
 
-    /// Waits until requests are counted by all again.
+    /// Waits until requests are counted by all instances together again.
     async fn wait_until_shared(&self) {
-        for n in 0..LOOKS {
+        let mut keys = 0..;
+        eventually("the limits are shared again", HANG_LIMIT, async || {
             let before = self.counted_alone.get();
-            self.allows(LimitClass::Buy, network(n)).await;
-            if self.counted_alone.get() == before {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("the limits do not come to be shared again");
+            self.allows(LimitClass::Buy, network(keys.next().unwrap())).await;
+            self.counted_alone.get() == before
+        })
+        .await;
     }
 }
 
@@ -77,15 +81,15 @@ fn key(n: u8) -> LimitKey {
     LimitKey::from_address(IpAddr::from([10, 0, 0, n]))
 }
 
-/// As many keys as one likes.
+/// One of four billion keys.
 fn network(n: usize) -> LimitKey {
     let [a, b, c, d] = u32::try_from(n).unwrap().to_be_bytes();
     LimitKey::from_address(IpAddr::from([0x20, 1, 0xd, 0xb8, a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0]))
 }
 
-/// How many scripts a server has run.
+/// The number of scripts that a server has run.
 fn scripts_run(server: &RedisServer) -> u64 {
-    let info: String = redis::from_redis_value(server.ask(&["INFO", "commandstats"])).unwrap();
+    let info: String = redis::from_redis_value(server.request(&["INFO", "commandstats"])).unwrap();
     let line = info.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")).unwrap();
     line.split(',').next().unwrap().parse().unwrap()
 }
@@ -101,8 +105,8 @@ async fn the_hundred_and_first_request_is_refused_wherever_it_lands() {
             assert_eq!(decision.retry_after_s, None);
             let mut headers = HeaderMap::new();
             decision.write_headers(&mut headers);
-            let told = headers["ratelimit"].to_str().unwrap();
-            assert!(told.contains(&format!("r={};", 99 - n)), "{told} after {n}");
+            let header = headers["ratelimit"].to_str().unwrap();
+            assert!(header.contains(&format!("r={};", 99 - n)), "{header} after {n}");
         }
         for instance in [&one, &two] {
             let refused = instance.limits.count_request(class, key(1), instance.now).await.retry_after_s;
@@ -137,11 +141,12 @@ async fn requests_that_come_together_make_few_calls() {
     assert!(allowed.into_iter().all(|allowed| allowed));
     assert_eq!(one.counted_alone.get(), 0);
     let calls = scripts_run(&server) - before;
-    assert!(calls <= 16, "{calls} calls for 1,000 requests");
+    // 8 calls of 128 requests at best; how many more depends on how the requests meet.
+    assert!(calls <= 100, "{calls} calls for 1,000 requests");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_is_refused_by_what_is_known_costs_no_call() {
+async fn a_refusal_by_a_known_level_costs_no_call() {
     let server = RedisServer::start();
     let one = Instance::start_at(&server.url(), RATES, 0).await;
     assert_eq!(one.count_allowed(100, key(1)).await, 100);
@@ -152,20 +157,26 @@ async fn whoever_is_refused_by_what_is_known_costs_no_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reads_are_known_to_all_after_about_a_second() {
+async fn reads_are_known_to_all_instances_after_a_while() {
+    // More than the wait allows with one request each 10 ms.
+    const QUOTA: usize = 10_000;
     let server = RedisServer::start();
-    let [one, two] = Instance::start_pair(&server.url()).await;
-    for _ in 0..100 {
+    let read = RateLimit { quota: 10_000, ..HUNDRED };
+    let rates = RateLimits { read, ..RATES };
+    let one = Instance::start_at(&server.url(), rates, 0).await;
+    let two = Instance::start_at(&server.url(), rates, AHEAD_MS).await;
+    for _ in 0..QUOTA {
         assert!(one.allows(LimitClass::Read, key(1)).await);
     }
     assert!(!one.allows(LimitClass::Read, key(1)).await);
-    let watch = WorkTimer::start();
     let mut allowed = 0;
-    while two.allows(LimitClass::Read, key(1)).await {
-        allowed += 1;
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert!(allowed < 100, "the other instance never heard of it, in {} s", watch.elapsed_s());
+    eventually("the other instance refuses", HANG_LIMIT, async || {
+        let is_allowed = two.allows(LimitClass::Read, key(1)).await;
+        allowed += usize::from(is_allowed);
+        !is_allowed
+    })
+    .await;
+    assert!(allowed < QUOTA, "the other instance counted alone");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -189,8 +200,8 @@ async fn a_server_that_lost_everything_is_told_again_what_instances_know() {
     let [one, two] = Instance::start_pair(&server.url()).await;
     assert_eq!(one.count_allowed(30, key(1)).await, 30);
     assert_eq!(two.count_allowed(30, key(1)).await, 30);
-    server.ask(&["SCRIPT", "FLUSH"]);
-    server.ask(&["FLUSHALL"]);
+    server.request(&["SCRIPT", "FLUSH"]);
+    server.request(&["FLUSHALL"]);
     assert_eq!(two.count_allowed(10, key(1)).await, 10);
     assert_eq!(one.count_allowed(100, key(1)).await, 30, "70 were had before, whoever knew of them");
     assert_eq!(one.counted_alone.get() + two.counted_alone.get(), 0);
@@ -202,10 +213,14 @@ async fn a_server_that_is_killed_is_not_waited_for_and_shares_again_when_it_is_b
     let [one, two] = Instance::start_pair(&server.url()).await;
     assert_eq!(one.count_allowed(60, key(1)).await, 60);
     server.kill();
-    let watch = WorkTimer::start();
+    let timer = WorkTimer::start();
     assert_eq!(one.count_allowed(10, key(1)).await, 10, "nobody is refused for it");
     assert_eq!(two.count_allowed(101, key(2)).await, 100, "each counts for itself");
-    assert!(watch.elapsed_s() < 1.0, "{} s", watch.elapsed_s());
+    assert!(
+        timer.elapsed_s() < LONG.as_secs_f64(),
+        "a request waited for its timeout: {} s",
+        timer.elapsed_s()
+    );
     assert!(one.counted_alone.get() >= 10 && two.counted_alone.get() >= 100);
 
     server.restart();
@@ -230,16 +245,18 @@ async fn an_instance_that_starts_without_its_server_counts_alone_until_it_comes(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_stands_still_is_waited_for_once() {
     let server = RedisServer::start();
-    let one = Instance::start_at(&server.url(), RATES, 0).await;
+    let timeout = Duration::from_secs(2);
+    let one = Instance::start_with_timeout(&server.url(), RATES, 0, timeout).await;
     assert_eq!(one.count_allowed(10, key(1)).await, 10);
     let frozen = server.freeze();
-    let watch = WorkTimer::start();
+    let timer = WorkTimer::start();
     assert_eq!(one.count_allowed(1, key(1)).await, 1);
-    let first_s = watch.elapsed_s();
-    let watch = WorkTimer::start();
+    let first_s = timer.elapsed_s();
+    assert!(first_s > timeout.as_secs_f64() / 2.0, "{first_s} s for the first request");
+    let timer = WorkTimer::start();
     assert_eq!(one.count_allowed(50, key(1)).await, 50);
-    assert!((0.05..0.5).contains(&first_s), "{first_s} s for the first request");
-    assert!(watch.elapsed_s() < 0.2, "{} s for 50 more", watch.elapsed_s());
+    // Each would wait for the timeout: 100 s together.
+    assert!(timer.elapsed_s() < 20.0, "{} s for 50 more", timer.elapsed_s());
     drop(frozen);
     one.wait_until_shared().await;
 }
@@ -256,10 +273,10 @@ async fn a_server_that_is_full_or_read_only_is_done_without_until_it_is_mended()
     ];
     for (n, (spoil, mend)) in (1..).zip(spoils) {
         let one = Instance::start_at(&server.url(), RATES, 0).await;
-        server.ask(spoil);
+        server.request(spoil);
         assert_eq!(one.count_allowed(101, key(n)).await, 100, "{spoil:?}");
         assert_eq!(one.counted_alone.get(), 100, "{spoil:?}");
-        server.ask(mend);
+        server.request(mend);
         one.wait_until_shared().await;
     }
 }
@@ -284,7 +301,8 @@ async fn a_shop_shares_its_limits_with_every_other_one_on_its_valkey() {
     let database = PostgresServer::shared().create_database();
     let url = server.url();
     let flags = ["--database", &database, "--valkey", &url, "--limit-auth", "100/1d"];
-    let app = TestApp::start_with(&flags).await;
+    let timeouts = shared::LimiterTimeouts { count: LONG, connect: LONG };
+    let app = TestApp::start_with_settings(&flags, |settings| settings.limiter_timeouts = timeouts).await;
     let elsewhere = Instance::start_at(&url, RATES, 0).await;
     let here = LimitKey::from_address(IpAddr::from([127, 0, 0, 1]));
     for _ in 0..40 {

@@ -23,21 +23,11 @@ use server::store::sales::{self as rows, NewSale};
 use server::store::{Store, followers};
 use server::telemetry::followers::FollowerMetrics;
 use std::sync::Arc;
-use std::time::Duration;
 use test_servers::postgres::PostgresServer;
-
-/// Waits until something is so; what it is goes into the message.
-async fn wait_until(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> Duration {
-    let started = engine::clock::start_stopwatch();
-    while !is_so().await {
-        assert!(started.elapsed() < Duration::from_secs(10), "in vain: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    started.elapsed()
-}
+use test_servers::wait::{HANG_LIMIT, eventually};
 
 /// Another process's shop on the same tables.
-async fn second_shop(app: &TestApp) -> Shop {
+pub async fn second_shop(app: &TestApp) -> Shop {
     let ours = &app.instance.app.shop;
     let store = Store::connect(&app.database_url()).await.unwrap();
     let accounts = AccountService {
@@ -88,7 +78,7 @@ async fn a_sale_that_another_process_made_is_found_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_one_process_changes_in_the_catalogue_the_other_knows_within_a_moment() {
+async fn what_one_process_changes_in_the_catalogue_the_other_reads() {
     let first = TestApp::on_postgres().await;
     let second = first.second_instance().await;
     let merchant = Merchant::sign_in(&second).await;
@@ -96,18 +86,16 @@ async fn what_one_process_changes_in_the_catalogue_the_other_knows_within_a_mome
     let body = merchant.sale_body(&product, &json!({"slug": "lamp"}));
     let sale = id(&merchant.post("/flash-sales", &body).await.json());
     let seen = &first.instance.app.shop.catalogue;
-    let mut waited = vec![wait_until("announced", async || seen.contains(sale_id(&sale))).await];
+    eventually("announced", HANG_LIMIT, async || seen.contains(sale_id(&sale))).await;
 
     merchant.patch(&format!("/products/{product}"), &json!({"name": "A chair"})).await;
     let listed = || seen.listing(sale_id(&sale)).unwrap();
-    waited.push(wait_until("renamed", async || listed().product.name == "A chair").await);
+    eventually("renamed", HANG_LIMIT, async || listed().product.name == "A chair").await;
     merchant.patch(&format!("/flash-sales/{sale}"), &json!({"slug": "chair"})).await;
-    waited.push(wait_until("moved", async || seen.find_by_slug("chair").is_some()).await);
+    eventually("moved", HANG_LIMIT, async || seen.find_by_slug("chair").is_some()).await;
     assert!(seen.find_by_slug("lamp").is_none());
     assert_eq!(merchant.delete(&format!("/flash-sales/{sale}")).await.status, StatusCode::NO_CONTENT);
-    waited.push(wait_until("deleted", async || !seen.contains(sale_id(&sale))).await);
-    // A quarter of a second, and what a busy machine adds.
-    assert!(waited.iter().all(|waited| *waited < Duration::from_millis(1_500)), "{waited:?}");
+    eventually("deleted", HANG_LIMIT, async || !seen.contains(sale_id(&sale))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,7 +138,8 @@ async fn two_processes_that_make_sales_of_one_name_give_them_different_addresses
     };
     let mut slugs = vec![sold.listing.slug.clone()];
     for _ in 0..5 {
-        let (one, two) = tokio::join!(sales::create(here, draft()), sales::create(&other, draft()));
+        let (one, two) =
+            tokio::join!(sales::create(here, draft(), None), sales::create(&other, draft(), None));
         slugs.extend([one, two].map(|made| made.unwrap().unwrap().listing.slug.clone()));
     }
     slugs.sort();
@@ -167,7 +156,9 @@ async fn a_start_leaves_a_sale_alone_that_another_process_is_announcing() {
     let made_at = merchant.now();
     let announcing = SaleId(uuid::Uuid::new_v4());
     let new = NewSale { id: announcing, product, slug: "soon", created_at: made_at };
-    assert!(rows::insert(&app.instance.app.shop.store, new).await.unwrap());
+    let mut writing = app.instance.app.shop.store.begin().await.unwrap();
+    assert!(rows::insert(&mut writing, new).await.unwrap());
+    writing.commit().await.unwrap();
     let half_made = async || rows::list_half_made(&other.store, Timestamp::MAX).await.unwrap();
 
     sales::settle_half_made(&other).await.unwrap();
@@ -208,7 +199,7 @@ async fn the_key_of_a_data_folder_becomes_that_of_the_database_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_logout_at_one_process_counts_at_the_other_within_a_second() {
+async fn a_logout_at_one_process_counts_at_the_other() {
     let first = TestApp::on_postgres().await;
     let (ada, bob) = (first.register("ada").await, first.register("bob").await);
     let second = first.second_instance().await;
@@ -217,16 +208,19 @@ async fn a_logout_at_one_process_counts_at_the_other_within_a_second() {
         assert_eq!(me(&second, token).await, StatusCode::OK);
     }
     first.post_as(&ada.access, "/api/v1/auth/logout", &json!({})).await;
-    let waited =
-        wait_until("ada is signed out", async || me(&second, &ada.access).await == StatusCode::UNAUTHORIZED)
-            .await;
-    assert!(waited < Duration::from_secs(2), "{waited:?}");
+    eventually("ada is signed out", HANG_LIMIT, async || {
+        me(&second, &ada.access).await == StatusCode::UNAUTHORIZED
+    })
+    .await;
 
     // A refresh token that is used twice, at two processes, ends its whole family at both.
     let refresh = json!({"refreshToken": bob.refresh});
     assert_eq!(first.post("/api/v1/auth/refresh", &refresh).await.status, StatusCode::OK);
     assert_eq!(second.post("/api/v1/auth/refresh", &refresh).await.status, StatusCode::UNAUTHORIZED);
-    wait_until("bob is signed out", async || me(&first, &bob.access).await == StatusCode::UNAUTHORIZED).await;
+    eventually("bob is signed out", HANG_LIMIT, async || {
+        me(&first, &bob.access).await == StatusCode::UNAUTHORIZED
+    })
+    .await;
     let revocations = second.instance.app.shop.accounts.tokens.revocation_count();
     assert_eq!(revocations, 2, "each is told once, not at every look");
     let again = json!({"email": "bob@example.com", "password": PASSWORD});
@@ -258,7 +252,8 @@ async fn a_key_that_was_used_at_one_process_is_noticed_at_another() {
         let key = IdempotencyKey::from_text(text).request_key();
         let begin =
             |sale: &str| keys.claim(buyer, key, keys.fingerprint((sale_id(sale), 1_u32)), merchant.now());
-        wait_until("the key is known", async || matches!(begin(elsewhere), KeyClaim::Reused)).await;
+        eventually("the key is known", HANG_LIMIT, async || matches!(begin(elsewhere), KeyClaim::Reused))
+            .await;
         assert!(matches!(begin(sale), KeyClaim::Completed));
     }
     tokio::task::spawn_blocking(|| following.stop()).await.unwrap();
@@ -302,7 +297,10 @@ async fn health_tells_how_far_the_tables_are_behind() {
     let merchant = Merchant::sign_in(&app).await;
     merchant.sale(&json!({})).await;
     let level = json!({"eventsBehind": 0, "secondsBehind": 0});
-    wait_until("the tables are level", async || app.get("/health").await.json()["tables"] == level).await;
+    eventually("the tables are level", HANG_LIMIT, async || {
+        app.get("/health").await.json()["tables"] == level
+    })
+    .await;
     let metrics = app.http.get(format!("http://{}/metrics", app.instance.metrics_address));
     let metrics = metrics.send().await.unwrap().text().await.unwrap();
     for gauge in ["doorbuster_projector_lag_events 0", "doorbuster_projector_lag_seconds 0"] {
@@ -322,13 +320,13 @@ async fn a_process_that_sees_no_more_of_the_ledger_lets_another_write_the_tables
         tables.close().await;
         shown
     };
-    wait_until("the first writes", async || shown(&first).await == 2).await;
+    eventually("the first writes", HANG_LIMIT, async || shown(&first).await == 2).await;
     // The second takes the ledger over; what is published at the first stands still, and it has the tables' lock.
     let second = first.second_instance().await;
     assert_eq!(order(&second, &second.register("bob").await, &sale, 1).await.status, StatusCode::CREATED);
-    wait_until("the second writes", async || shown(&second).await == 3).await;
+    eventually("the second writes", HANG_LIMIT, async || shown(&second).await == 3).await;
     let known = || first.instance.app.shop.projected.delivered_seq(sale_id(&sale)).0;
-    wait_until("the first knows it", async || known() == 3).await;
+    eventually("the first knows it", HANG_LIMIT, async || known() == 3).await;
 }
 
 /// How far the tables say that they are.

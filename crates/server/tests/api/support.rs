@@ -89,13 +89,18 @@ impl TestApp {
 
     /// A new shop with these flags of `serve`.
     pub async fn start_with(flags: &[&str]) -> Self {
+        Self::start_with_settings(flags, |_| {}).await
+    }
+
+    /// A new shop with these flags of `serve`, and settings that no flag can change.
+    pub async fn start_with_settings(flags: &[&str], change: impl FnOnce(&mut Serve)) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let mut flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
         let has_database = flags.iter().any(|flag| flag == "--database");
         if !has_database && std::env::var("DOORBUSTER_TESTS_ON").is_ok_and(|place| place == "postgres") {
             flags.extend(["--database".to_owned(), PostgresServer::shared().create_database()]);
         }
-        Self::open(folder, flags, Arc::default()).await
+        Self::open_with(folder, flags, Arc::default(), change).await
     }
 
     /// Another process on the same database, with a data folder of its own. Where one instance decides, it does from now on.
@@ -105,6 +110,15 @@ impl TestApp {
     }
 
     async fn open(folder: Arc<TempDir>, flags: Vec<String>, clock: Arc<AtomicI64>) -> Self {
+        Self::open_with(folder, flags, clock, |_| {}).await
+    }
+
+    async fn open_with(
+        folder: Arc<TempDir>,
+        flags: Vec<String>,
+        clock: Arc<AtomicI64>,
+        change: impl FnOnce(&mut Serve),
+    ) -> Self {
         let data = folder.path().join("data");
         let data = data.to_str().unwrap();
         let fixed = [
@@ -120,7 +134,8 @@ impl TestApp {
             PASSWORD,
         ];
         let all = fixed.into_iter().chain(flags.iter().map(String::as_str));
-        let settings = Serve::from_flags(all).unwrap();
+        let mut settings = Serve::from_flags(all).unwrap();
+        change(&mut settings);
         let turned = Arc::clone(&clock);
         let clock_of = move |not_before, _| {
             Arc::new(ShiftedClock { system: SystemClock::start(not_before), turned }) as _

@@ -1,22 +1,24 @@
-//! The picture of ARCHITECTURE.md, held against the code: who may name whom, and where each library lives.
+//! The rules of ARCHITECTURE.md: which module may use which, and which module may use each library.
 //!
-//! The tables below are the rules; to change the architecture is to change a row here, with its reason. The test reads
-//! source text, not types: it sees every `use` and every written-out path, and leaves out what is compiled for tests only.
+//! To change the architecture is to change a row of a table below, with its reason. The test reads source text, not types: it sees
+//! every `use` and every written-out path, and leaves out what is compiled for tests only.
 
 mod reader;
+mod vocabulary;
 
 use reader::{PathMention, SourceFile};
 use std::path::{Path, PathBuf};
 
-/// Every room of the house, from the roof to the ground, and whom it may name. A room may always name itself. Names
-/// are modules of the crate `server`, but for the binary `doorbuster` and the crates `engine`, `rehearsal` and `sale`. The doors may
-/// look at what the engine shows of a sale; whoever wants something of the engine goes through `shop`.
-const ROOMS: &str = "
+/// Every module of the codebase, from the top layer to the lowest, and the modules that it may use; it may always use itself. Names
+/// are modules of the crate `server`, except the binary `doorbuster` and the crates `engine`, `rehearsal`, `documents` and `sale`. Listeners may
+/// read the engine's view of a sale; their commands to the engine go through `shop`.
+const MODULES: &str = "
     doorbuster → commands
     commands   → http realtime followers shop store payments auth telemetry clock engine rehearsal sale
 
-    http       → shop auth telemetry clock sale engine::SaleView
-    realtime   → shop auth telemetry clock sale engine::SaleView
+    http       → shop_documents documents shop auth telemetry clock sale engine::SaleView engine::valkey_connection
+    realtime   → shop_documents documents shop auth telemetry clock sale engine::SaleView
+    shop_documents → documents shop sale engine::SaleView
     followers  → shop store telemetry clock engine sale
 
     shop       → store payments auth telemetry clock engine sale
@@ -28,13 +30,14 @@ const ROOMS: &str = "
     clock      → sale
 
     engine     → sale
-    rehearsal  → sale
+    rehearsal  → documents sale
+    documents  → sale
     sale       →
 ";
 
-/// Where a library, or a part of one, lives. Outside its homes nobody names it.
+/// The modules that may use a library, or a part of one; all others may not.
 const HOMES: &str = "
-    Outside words stop at the door.
+    Wire formats stay in the listeners.
     axum                → http
     hyper               → http rehearsal
     hyper_util          → http rehearsal
@@ -48,7 +51,7 @@ const HOMES: &str = "
     socketioxide        → realtime
     rdkafka             → followers
 
-    Who rehearses has libraries of their own.
+    The rehearsal has its own libraries.
     console             → rehearsal::live rehearsal::report
     csv                 → rehearsal::crowd
     hdrhistogram        → rehearsal::metrics
@@ -57,7 +60,7 @@ const HOMES: &str = "
     rand_chacha         → rehearsal
     tokio_rustls        → rehearsal::client
 
-    Settings are read once; what is wired is wired once.
+    Settings are read once, and the process is assembled once.
     anyhow              → commands
     clap                → commands
     std::env            → commands
@@ -69,15 +72,15 @@ const HOMES: &str = "
     bcrypt              → auth
     ed25519_dalek       → auth
 
-    Whoever stores something is the only one to know how.
+    Only the module that stores something knows how.
     sqlx                → store engine::record::postgres
     rusqlite            → engine::record::sqlite
     crc32fast           → engine::record
     postcard            → engine::record
-    redis               → engine::decide::valkey http::limits::shared
+    redis               → engine::valkey_connection engine::decide::valkey http::limits::shared
 ";
 
-/// What the law never names, so that the same arguments always give the same answer.
+/// What the law never uses, so that the same arguments always give the same result.
 const IMPURE: &str = "
     std::env std::fs std::io std::net std::os std::process std::thread
     std::time::Instant std::time::SystemTime
@@ -85,10 +88,10 @@ const IMPURE: &str = "
     getrandom rand tokio tracing uuid::Uuid::new_v4 uuid::Uuid::now_v7
 ";
 
-/// The only crates that the law is built on.
-const LAW_STANDS_ON: &str = "serde thiserror uuid";
+/// The only dependencies of the law.
+const LAW_DEPENDENCIES: &str = "serde thiserror uuid";
 
-/// Names that one module may say against a rule above, each with its reason.
+/// Names that one module may use against a rule above, each with its reason.
 const EXCEPTIONS: &str = "
     http::problem   → server::store::StoreError   because one file turns every error into a reply
     http::problem   → engine::EngineError         because one file turns every error into a reply
@@ -98,7 +101,7 @@ const EXCEPTIONS: &str = "
 ";
 
 #[test]
-fn every_module_names_only_whom_it_may() {
+fn every_module_uses_only_what_it_may() {
     let complaints: Vec<String> = workspace_sources().iter().flat_map(complaints).collect();
     assert!(complaints.is_empty(), "the architecture is broken:\n{}", complaints.join("\n"));
 }
@@ -126,13 +129,13 @@ fn the_law_is_built_on_nothing_that_could_surprise() {
         });
     for name in names {
         assert!(
-            LAW_STANDS_ON.split(' ').any(|allowed| allowed == name),
+            LAW_DEPENDENCIES.split(' ').any(|allowed| allowed == name),
             "crates/sale/Cargo.toml: the law does without {name}"
         );
     }
 }
 
-/// Marks of unfinished work, and words that mean something on one machine only.
+/// Marks of unfinished work, and paths that exist on one machine only.
 #[test]
 fn no_text_holds_a_mark_of_unfinished_work_or_a_path_of_one_machine() {
     // Put together here, so that this file does not hold what it looks for.
@@ -149,7 +152,7 @@ fn no_text_holds_a_mark_of_unfinished_work_or_a_path_of_one_machine() {
                     !line[..at].ends_with(before) && !line[at + part.len()..].starts_with(after)
                 })
             };
-            // In quotes it may be a word of the world, such as the currency code for no currency.
+            // In quotes it may be a standard's word, such as the currency code for no currency.
             let marked = marks
                 .iter()
                 .any(|mark| holds(mark, |c| c == '"' || c.is_alphanumeric(), char::is_alphanumeric));
@@ -159,17 +162,17 @@ fn no_text_holds_a_mark_of_unfinished_work_or_a_path_of_one_machine() {
             }
         }
     }
-    assert!(found.is_empty(), "this should not land:\n{}", found.join("\n"));
+    assert!(found.is_empty(), "this must not be committed:\n{}", found.join("\n"));
 }
 
 #[test]
 fn every_exception_is_needed() {
-    let house = workspace_sources();
+    let sources = workspace_sources();
     for (module, name) in exceptions() {
-        // A module that is not there yet may keep its exception until it comes.
-        let mut there = house.iter().filter(|source| source.module.join("::") == module).peekable();
-        let needed = there.peek().is_none()
-            || there.any(|source| source.mentions.iter().any(|mention| lies_in(&mention.path, name)));
+        // A module that does not exist yet may keep its exception.
+        let mut users = sources.iter().filter(|source| source.module.join("::") == module).peekable();
+        let needed = users.peek().is_none()
+            || users.any(|source| source.mentions.iter().any(|mention| lies_in(&mention.path, name)));
         assert!(needed, "{module} no longer names {name}: take the exception away");
     }
 }
@@ -217,10 +220,10 @@ fn an_engine_that_knows_the_shop_and_siblings_that_know_each_other_are_caught() 
 }
 
 #[test]
-fn a_room_without_a_row_and_a_glob_over_the_whole_house_are_caught() {
+fn a_module_without_a_row_and_a_glob_over_the_whole_crate_are_caught() {
     assert_eq!(
-        complaints_of("server", "attic.rs", "//! The attic.\n"),
-        ["crates/server/src/attic.rs:1: server::attic has no row in the table of rooms"]
+        complaints_of("server", "added.rs", "//! A new module.\n"),
+        ["crates/server/src/added.rs:1: server::added has no row in the table of modules"]
     );
     assert_eq!(complaints_of("server", "shop/orders.rs", "//! O.\nuse crate::*;\n").len(), 1);
 }
@@ -229,43 +232,44 @@ fn complaints_of(krate: &str, file: &str, text: &str) -> Vec<String> {
     complaints(&reader::read(krate, file, text))
 }
 
-/// What one file does that it may not, as `file:line: which rule`.
+/// The rules that one file breaks, as `file:line: rule`.
 fn complaints(source: &SourceFile) -> Vec<String> {
     let module = source.module.join("::");
     if module == "server" {
-        // The root only says which modules there are.
+        // The root only lists the modules.
         return Vec::new();
     }
-    let row =
-        rows(ROOMS).map(|(room, may_name)| (full(room), may_name)).find(|(room, _)| lies_in(&module, room));
-    let Some((room, may_name)) = row else {
-        return vec![format!("{}:1: {module} has no row in the table of rooms", source.file)];
+    let row = rows(MODULES)
+        .map(|(layer, may_use)| (full(layer), may_use))
+        .find(|(layer, _)| lies_in(&module, layer));
+    let Some((layer, may_use)) = row else {
+        return vec![format!("{}:1: {module} has no row in the table of modules", source.file)];
     };
-    let told = |mention: &PathMention| {
-        rule_broken(&module, &room, &may_name, &mention.path)
+    let complaint = |mention: &PathMention| {
+        rule_broken(&module, &layer, &may_use, &mention.path)
             .map(|rule| format!("{}:{}: {rule}", source.file, mention.line))
     };
-    source.mentions.iter().filter_map(told).collect()
+    source.mentions.iter().filter_map(complaint).collect()
 }
 
-fn rule_broken(module: &str, room: &str, may_name: &[String], path: &str) -> Option<String> {
+fn rule_broken(module: &str, layer: &str, may_use: &[String], path: &str) -> Option<String> {
     if exceptions().any(|(who, name)| module == who && lies_in(path, name)) {
         return None;
     }
     let names = |name: &str| lies_in(path, name) || takes_all_with(path, name);
-    if room == "sale" && IMPURE.split_whitespace().any(names) {
+    if layer == "sale" && IMPURE.split_whitespace().any(names) {
         return Some(format!("the law is pure and may not name {path}"));
     }
-    if ["sale", "engine", "rehearsal", "server"].into_iter().any(|ours| lies_in(path, ours)) {
-        let allowed = lies_in(path, room) || may_name.iter().any(|name| lies_in(path, name));
-        return (!allowed).then(|| format!("{room} may not name {path}"));
+    if ["sale", "documents", "engine", "rehearsal", "server"].into_iter().any(|ours| lies_in(path, ours)) {
+        let allowed = lies_in(path, layer) || may_use.iter().any(|name| lies_in(path, name));
+        return (!allowed).then(|| format!("{layer} may not name {path}"));
     }
     let (_, homes) = rows(HOMES).find(|(library, _)| names(library))?;
     let at_home = homes.iter().any(|home| lies_in(module, home));
     (!at_home).then(|| format!("{module} may not name {path}: it lives in {}", homes.join(" and ")))
 }
 
-/// The rows of a table: what stands before the arrow, and the places behind it.
+/// The rows of a table: the name before the arrow, and the modules behind it.
 fn rows(table: &'static str) -> impl Iterator<Item = (&'static str, Vec<String>)> {
     table.lines().filter_map(|line| line.split_once('→')).map(|(name, places)| {
         let places = places.split_whitespace().map(full);
@@ -281,13 +285,13 @@ fn exceptions() -> impl Iterator<Item = (String, &'static str)> {
     })
 }
 
-/// The path of a place in the tables.
-fn full(place: &str) -> String {
-    let first = place.split("::").next().unwrap_or_default();
-    if ["doorbuster", "engine", "rehearsal", "sale"].contains(&first) {
-        place.into()
+/// The path of a module in the tables.
+fn full(module: &str) -> String {
+    let first = module.split("::").next().unwrap_or_default();
+    if ["doorbuster", "documents", "engine", "rehearsal", "sale"].contains(&first) {
+        module.into()
     } else {
-        format!("server::{place}")
+        format!("server::{module}")
     }
 }
 
@@ -304,7 +308,7 @@ fn takes_all_with(path: &str, name: &str) -> bool {
 /// All source files of the workspace's crates, without what is compiled for tests only.
 fn workspace_sources() -> Vec<SourceFile> {
     let mut sources = Vec::new();
-    for krate in ["sale", "engine", "rehearsal", "server"] {
+    for krate in ["sale", "documents", "engine", "rehearsal", "server"] {
         let src = root().join("crates").join(krate).join("src");
         for path in
             rust_files(&src).iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
@@ -319,7 +323,7 @@ fn workspace_sources() -> Vec<SourceFile> {
     sources
 }
 
-/// Every file below `folder`, in order, but not what was built, downloaded, sold or locked.
+/// Every file below `folder`, in order, without build output, downloads, data and lock files.
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let root = root();
     let not_ours = ["target", "data", "web/dist", "web/shots"].map(|name| root.join(name));

@@ -9,6 +9,7 @@ use serde_json::json;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use test_servers::wait::{HANG_LIMIT, eventually};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
@@ -16,8 +17,6 @@ use tokio::task::JoinHandle;
 const BUYERS: usize = 24;
 /// How long a buyer rests after each: the machine also has to do the rest.
 const REST: Duration = Duration::from_millis(10);
-/// How long it may take until so many were told, before something is wrong.
-const LOOKS: usize = 3_000;
 
 pub struct BuyerFlood {
     buyers: Vec<JoinHandle<Vec<(String, String)>>>,
@@ -59,26 +58,15 @@ impl BuyerFlood {
     /// Waits until so many more are sold than now.
     pub async fn wait_until_sold(&self, more: usize) {
         let wanted = self.sold.load(Ordering::Relaxed) + more;
-        for _ in 0..LOOKS {
-            if self.sold.load(Ordering::Relaxed) >= wanted {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("{} are sold, and {wanted} should be", self.sold.load(Ordering::Relaxed));
+        let what = format!("{more} purchases");
+        eventually(&what, HANG_LIMIT, async || self.sold.load(Ordering::Relaxed) >= wanted).await;
     }
 
     /// Waits until so many more have been told to come back later.
     pub async fn wait_until_refused(&self, more: u64) {
         let refused = || self.met.lock().unwrap().refused_for_now;
         let wanted = refused() + more;
-        for _ in 0..LOOKS {
-            if refused() >= wanted {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("{} were refused, and {wanted} should be", refused());
+        eventually(&format!("{more} refusals"), HANG_LIMIT, async || refused() >= wanted).await;
     }
 
     /// Lets every buyer come to the end of the purchase that they are at.

@@ -1,7 +1,7 @@
 //! Instances are killed, stopped, frozen and run by wrong clocks, in the middle of a sale.
 
 use crate::flood::BuyerFlood;
-use crate::topology::{ClusterLayout, assert_on_time, order_at};
+use crate::topology::{ClusterLayout, order_at};
 use engine::clock::{Clock, SystemClock};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -74,14 +74,14 @@ async fn an_instance_that_comes_back_after_a_rebuild_records_nothing_of_the_old_
         at_old.wait_until_sold(50).await;
         // In the middle of what it decides and records.
         let frozen = old.freeze();
-        topology.redis().ask(&["FLUSHALL"]);
+        topology.redis().request(&["FLUSHALL"]);
         // The others have handed the state over anew, and have gone on from it.
         at_new.wait_until_sold(200).await;
         drop(frozen);
         topology.wait_until_recovered().await;
     }
     let (at_old, mut told) = (at_old.stop().await, at_new.stop().await);
-    assert_on_time(&told.stats);
+    topology.assert_on_time(&told.stats);
     told.confirmed.extend(at_old.confirmed);
     told.stats.unexpected.extend(at_old.stats.unexpected);
     topology.assert_orders_recorded(&sale, &told).await;
@@ -89,12 +89,12 @@ async fn an_instance_that_comes_back_after_a_rebuild_records_nothing_of_the_old_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clocks_that_are_five_seconds_apart_open_a_sale_at_one_moment_and_end_a_hold_at_another() {
-    let topology = ClusterLayout::with_instances(3).wrong_clocks(&[0, 5_000, -5_000]).start().await;
+async fn wrong_clocks_open_a_sale_at_one_moment_and_end_no_hold_early() {
+    let topology = ClusterLayout::with_instances(3).wrong_clocks(&[0, 90_000, -90_000]).start().await;
     let clock = SystemClock::start(Timestamp::default());
-    let starts_at = clock.now().plus_s(3);
+    let starts_at = clock.now().plus_s(10);
     let wanted = json!({
-        "quantity": 1_000, "holdSeconds": 6, "limitPerBuyer": 1_000, "startsAt": rfc3339(starts_at),
+        "quantity": 1_000, "holdSeconds": 60, "limitPerBuyer": 1_000, "startsAt": rfc3339(starts_at),
         "admission": {"type": "open"},
     });
     let sale = topology.create_sale(&wanted).await;
@@ -108,7 +108,9 @@ async fn clocks_that_are_five_seconds_apart_open_a_sale_at_one_moment_and_end_a_
             match status.as_u16() {
                 201 if opened[no].is_none() => opened[no] = Some((clock.now(), body)),
                 201 => {}
-                425 => assert!(asked_at < starts_at.plus_s(1), "instance {no} has not opened yet: {body}"),
+                425 => {
+                    assert!(asked_at < starts_at.plus_s(45), "instance {no} opens by its own clock: {body}")
+                }
                 _ => panic!("{status} {body}"),
             }
         }

@@ -6,6 +6,7 @@ use reqwest::StatusCode;
 use sale::OrderId;
 use serde_json::{Value, json};
 use std::time::Duration;
+use test_servers::wait::{HANG_LIMIT, eventually, eventually_some};
 
 /// Orders that wait in the outbox when the instance dies.
 const WAITING: usize = 8;
@@ -23,7 +24,7 @@ async fn kill_after_decision(topology: &mut RunningCluster, sale: &str, round: u
     });
     let asking: Vec<_> = asking.collect();
     let outbox = format!("doorbuster:{{{sale}}}:outbox");
-    while topology.redis().ask_number(&["XLEN", &outbox]) == 0 {
+    while topology.redis().request_number(&["XLEN", &outbox]) == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     topology.instances[0].process.kill();
@@ -62,16 +63,15 @@ async fn what_a_killed_instance_decided_is_recorded_once_and_told_to_who_asks_ag
 /// Asks another instance with the same key until there is an order.
 async fn repeat_order(topology: &RunningCluster, sale: &str, at: usize, token: &str, key: &str) -> Value {
     let order = json!({"flashSaleId": sale, "quantity": 1});
-    for _ in 0..500 {
-        let process = &topology.instances[at].process;
+    let process = &topology.instances[at].process;
+    eventually_some("an order", HANG_LIMIT, async || {
         match order_at(process, token, Some(key), &order).await {
-            Some((StatusCode::CREATED, body)) => return body,
-            Some((StatusCode::SERVICE_UNAVAILABLE | StatusCode::CONFLICT, _)) | None => {}
+            Some((StatusCode::CREATED, body)) => Some(body),
+            Some((StatusCode::SERVICE_UNAVAILABLE | StatusCode::CONFLICT, _)) | None => None,
             Some((status, body)) => panic!("{status} {body}"),
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("no order at instance {at} after ten seconds");
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -79,12 +79,10 @@ async fn what_nobody_asks_for_again_is_recorded_all_the_same() {
     let mut topology = ClusterLayout::with_instances(2).workers(2).start().await;
     let sale = topology.sale().await;
     kill_after_decision(&mut topology, &sale, 0).await;
-    let recorded = tokio::time::timeout(Duration::from_secs(10), async {
-        while topology.orders_in_the_ledger(&sale).await.is_empty() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    });
-    recorded.await.expect("a worker records what nobody asks for");
+    eventually("a worker records what no buyer asks for", HANG_LIMIT, async || {
+        !topology.orders_in_the_ledger(&sale).await.is_empty()
+    })
+    .await;
     topology.verify().await;
 }
 

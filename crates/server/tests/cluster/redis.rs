@@ -35,7 +35,7 @@ async fn a_redis_that_is_killed_and_keeps_a_log_is_not_believed_and_sells_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_comes_back_from_an_old_file_does_not_sell_again_what_was_sold_since() {
     run_twice_during_sale(ClusterLayout::with_instances(3), async |topology, flood| {
-        topology.redis().ask(&["SAVE"]);
+        topology.redis().request(&["SAVE"]);
         flood.wait_until_sold(100).await;
         topology.redis_mut().kill();
         tokio::task::block_in_place(|| topology.redis_mut().restart());
@@ -46,8 +46,8 @@ async fn a_redis_that_comes_back_from_an_old_file_does_not_sell_again_what_was_s
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_is_emptied_is_handed_what_was_sold() {
     run_twice_during_sale(ClusterLayout::with_instances(3), async |topology, _| {
-        topology.redis().ask(&["FLUSHALL"]);
-        topology.redis().ask(&["FUNCTION", "FLUSH"]);
+        topology.redis().request(&["FLUSHALL"]);
+        topology.redis().request(&["FUNCTION", "FLUSH"]);
     })
     .await;
 }
@@ -55,9 +55,9 @@ async fn a_redis_that_is_emptied_is_handed_what_was_sold() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_is_full_sells_nothing_and_loses_nothing() {
     run_twice_during_sale(ClusterLayout::with_instances(3), async |topology, flood| {
-        topology.redis().ask(&["CONFIG", "SET", "maxmemory", "1"]);
+        topology.redis().request(&["CONFIG", "SET", "maxmemory", "1"]);
         flood.wait_until_refused(20).await;
-        topology.redis().ask(&["CONFIG", "SET", "maxmemory", "0"]);
+        topology.redis().request(&["CONFIG", "SET", "maxmemory", "0"]);
     })
     .await;
 }
@@ -66,9 +66,9 @@ async fn a_redis_that_is_full_sells_nothing_and_loses_nothing() {
 async fn a_redis_that_may_only_be_read_sells_nothing_and_loses_nothing() {
     let other = RedisServer::start();
     run_twice_during_sale(ClusterLayout::with_instances(3), async |topology, flood| {
-        topology.redis().ask(&["REPLICAOF", "127.0.0.1", &other.port().to_string()]);
+        topology.redis().request(&["REPLICAOF", "127.0.0.1", &other.port().to_string()]);
         flood.wait_until_refused(20).await;
-        topology.redis().ask(&["REPLICAOF", "NO", "ONE"]);
+        topology.redis().request(&["REPLICAOF", "NO", "ONE"]);
     })
     .await;
 }
@@ -79,9 +79,9 @@ async fn a_redis_that_still_reads_its_file_is_waited_for() {
     let slowly = ["--loading-process-events-interval-bytes", "1024", "--rdbcompression", "no"];
     run_twice_during_sale(ClusterLayout::with_instances(3).redis(&slowly), async |topology, flood| {
         for no in 0..10 {
-            topology.redis().ask(&["SET", &format!("other{no}"), &"x".repeat(2_000)]);
+            topology.redis().request(&["SET", &format!("other{no}"), &"x".repeat(2_000)]);
         }
-        topology.redis().ask(&["SAVE"]);
+        topology.redis().request(&["SAVE"]);
         topology.redis_mut().kill();
         tokio::task::block_in_place(|| {
             topology.redis_mut().restart_with(&["--key-load-delay", "20000"], "LOADING");
@@ -110,7 +110,7 @@ async fn a_replica_that_is_a_thousand_decisions_behind_is_not_believed() {
     flood.wait_until_sold(100).await;
     let replica = behind(&topology, &flood).await;
     topology.redis_mut().kill();
-    replica.ask(&["REPLICAOF", "NO", "ONE"]);
+    replica.request(&["REPLICAOF", "NO", "ONE"]);
     topology.wires_to_redis().for_each(|wire| wire.redirect_to(replica.port()));
     topology.wait_until_recovered().await;
     flood.wait_until_sold(100).await;
@@ -125,7 +125,7 @@ async fn of_two_servers_that_both_decide_none_sells_a_unit_of_the_other() {
     let flood = BuyerFlood::start_at_all(&topology, &sale);
     flood.wait_until_sold(100).await;
     let replica = behind(&topology, &flood).await;
-    replica.ask(&["REPLICAOF", "NO", "ONE"]);
+    replica.request(&["REPLICAOF", "NO", "ONE"]);
     // The first instance has not heard of it, and goes on with the old one.
     topology.wires_to_redis().skip(1).for_each(|wire| wire.redirect_to(replica.port()));
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;

@@ -5,9 +5,10 @@ use engine::clock::start_stopwatch;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::time::Duration;
+use test_servers::wait::{HANG_LIMIT, eventually};
 
-/// How soon a sale is seen elsewhere as it is: 250 ms are promised, and a machine that does everything at once takes a moment more.
-const SEEN_WITHIN: Duration = Duration::from_secs(1);
+/// 250 ms are promised; polling for it and the replies take a moment more.
+const VISIBLE_WITHIN: Duration = Duration::from_millis(500);
 
 /// Waits until an instance shows a sale so, and wants that to be soon.
 async fn assert_soon_visible(
@@ -19,7 +20,8 @@ async fn assert_soon_visible(
     let started = start_stopwatch();
     wait_for_sale(&topology.instances[at].process, sale, is_so).await;
     let took = started.elapsed();
-    assert!(took < SEEN_WITHIN, "instance {at} shows it after {took:?}");
+    let limit = topology.delay.extend(VISIBLE_WITHIN);
+    assert!(took < limit, "instance {at} shows it after {took:?}, and {limit:?} are allowed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -123,13 +125,9 @@ async fn accounts_and_sessions_are_known_everywhere() {
         third.post("/api/v1/auth/login", &login, None).await["accessToken"].as_str().unwrap().to_owned();
     let left = second.client.post(format!("{}/api/v1/auth/logout", second.url)).bearer_auth(&token);
     assert!(left.json(&json!({})).send().await.unwrap().status().is_success());
-    let started = start_stopwatch();
-    loop {
-        let asked = first.client.get(format!("{}/api/v1/auth/me", first.url)).bearer_auth(&token);
-        if asked.send().await.unwrap().status() == 401 {
-            break;
-        }
-        assert!(started.elapsed() < Duration::from_secs(5), "a session that was ended is still taken");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    eventually("the ended session is refused", HANG_LIMIT, async || {
+        let request = first.client.get(format!("{}/api/v1/auth/me", first.url)).bearer_auth(&token);
+        request.send().await.unwrap().status() == 401
+    })
+    .await;
 }

@@ -1,4 +1,4 @@
-//! The process: what it does when it is told to stop, when its folder is taken, and with what it is given at the start.
+//! The process: what it does on SIGTERM, when its folder is locked, and with the settings of its start.
 
 use crate::real::crowd::BuyerCrowd;
 use crate::real::instance::{ServerProcess, text, verify_with};
@@ -10,7 +10,7 @@ use std::time::Duration;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_answered_before_and_during_a_stop_is_there_after_it() {
     const BUYERS: usize = 16;
-    let mut instance = ServerProcess::with(&["--limits", "off", "--drain-grace", "1s"]).await;
+    let mut instance = ServerProcess::with(&["--limits", "off", "--drain-grace", "4s"]).await;
     let sale = instance.sale(1_000_000, 0, &json!({"type": "open"})).await;
     let tokens = BuyerCrowd::register(&instance, BUYERS).await.tokens;
     let buying: Vec<_> = tokens.into_iter().map(|token| tokio::spawn(buy(&instance, &sale, token))).collect();
@@ -25,7 +25,7 @@ async fn what_was_answered_before_and_during_a_stop_is_there_after_it() {
         seen_unready |= reply.status() == StatusCode::SERVICE_UNAVAILABLE;
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert!(seen_unready, "the load balancer is told before the door is shut");
+    assert!(seen_unready, "it reports that it is not ready before it stops listening");
     instance.wait_for_clean_exit().await;
     let mut told = Vec::new();
     for buyer in buying {
@@ -42,7 +42,7 @@ async fn what_was_answered_before_and_during_a_stop_is_there_after_it() {
     instance.assert_orders_belong_to_buyers(&told).await;
 }
 
-/// Buys a unit after the other until the door is shut: the token and the order of each "confirmed".
+/// Buys one unit after the other until the listener closes: the token and the order of each confirmed purchase.
 fn buy(
     instance: &ServerProcess,
     sale: &str,

@@ -1,12 +1,13 @@
 //! `doorbuster rehearse` itself: it finds a whole instance whole, also one that it kills, starves of disk and turns the clock
 //! of; it keeps off sales with real buyers; and it says in one sentence what it cannot do.
 
-use crate::real::instance::{EMAIL, PASSWORD, ServerProcess, closed_port};
+use crate::real::instance::{EMAIL, PASSWORD, ServerProcess};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
+use test_servers::ReservedPort;
 use test_servers::nginx::NginxServer;
 use test_servers::postgres::PostgresServer;
 
@@ -301,7 +302,8 @@ async fn what_cannot_be_played_is_told_in_one_sentence() {
     let instance = ServerProcess::start().await;
     let buyer = json!({"email": "b@example.com", "username": "just-a-buyer", "password": "a long password"});
     instance.post("/api/v1/auth/register", &buyer, None).await;
-    let nobody = format!("http://127.0.0.1:{}", closed_port());
+    let closed = ReservedPort::reserve();
+    let nobody = format!("http://127.0.0.1:{}", closed.get());
     let url = instance.url.as_str();
     let curve = instance.data().join("token-key.pem");
     for (flags, told) in [

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use sale::{Event, UnitSource};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::time::Duration;
+use test_servers::wait::{HANG_LIMIT, eventually};
 
 /// Units of the sale, of which two are sold and one is held.
 const UNITS: u32 = 5;
@@ -24,13 +24,11 @@ async fn instance_with_sales() -> (ServerProcess, String) {
             instance.post(&path, &json!({"method": "sandbox:approve"}), Some(token)).await;
         }
     }
-    for _ in 0..200 {
-        if instance.verify().await.contains("tables: complete") {
-            return (instance, sale);
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("the tables are not complete after ten seconds: {}", instance.log());
+    eventually("the tables are complete", HANG_LIMIT, async || {
+        instance.verify().await.contains("tables: complete")
+    })
+    .await;
+    (instance, sale)
 }
 
 /// Does something to a copy of a stopped instance's folder, and verifies it.

@@ -262,7 +262,9 @@ async fn a_request_that_never_reached_the_provider_is_given_up_and_can_be_made_a
 #[tokio::test]
 async fn a_provider_that_never_answers_is_waited_for_only_so_long() {
     let folder = tempfile::tempdir().unwrap();
-    let limits = ProviderTimeouts { authorise: Duration::from_millis(20), other: Duration::from_millis(20) };
+    // Long enough for a busy machine to make the calls that do not hang.
+    let timeout = Duration::from_secs(2);
+    let limits = ProviderTimeouts { authorise: timeout, other: timeout };
     let world = PaymentFixture::with_limits(folder.path(), limits).await;
     let sale = world.sale(1, 1, AdmissionMode::Open).await;
     let order = world.hold(sale, buyer(1), 1).await;
@@ -271,7 +273,7 @@ async fn a_provider_that_never_answers_is_waited_for_only_so_long() {
     world.provider.inject_fault(ProviderCall::Find, ProviderFault::HangBefore);
     unsettled(world.pay(buyer(1), order, APPROVE).await);
     world.provider.clear_faults();
-    // Confirmed is confirmed, though the money is not taken yet.
+    // The order is confirmed though its payment is not captured yet.
     world.provider.inject_fault(ProviderCall::Capture, ProviderFault::HangBefore);
     let done = paid(world.pay(buyer(1), order, APPROVE).await);
     assert_eq!(done.payment.unwrap().state, PaymentState::Authorised);

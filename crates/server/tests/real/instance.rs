@@ -1,4 +1,4 @@
-//! A real `doorbuster serve` in a folder of its own, that can be killed and started again on the same folder and port.
+//! A real `doorbuster serve` or `worker` in its own folder, which can be killed and started again on the same folder and port.
 
 use super::retrying_client::{RequestTally, RetryingClient};
 use rustix::process::Signal;
@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use test_servers::free_port;
+use test_servers::ReservedPort;
 use test_servers::process::{FrozenProcesses, ProcessGuard};
+use test_servers::wait::{HANG_LIMIT, eventually};
 use tokio::sync::Semaphore;
 
 pub const EMAIL: &str = "admin@example.com";
@@ -22,7 +23,7 @@ pub struct ServerProcess {
     /// Ended before the folder is removed: fields go in this order.
     running: Option<ProcessGuard>,
     folder: tempfile::TempDir,
-    port: u16,
+    port: ReservedPort,
     first: String,
     role: ProcessRole,
     pub flags: Vec<String>,
@@ -85,9 +86,9 @@ impl ServerProcess {
 
     /// One that is not started yet.
     pub fn prepared(flags: &[&str]) -> Self {
-        let port = free_port();
+        let port = ReservedPort::reserve();
         Self {
-            url: format!("http://127.0.0.1:{port}"),
+            url: format!("http://127.0.0.1:{}", port.get()),
             client: reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap(),
             running: None,
             folder: tempfile::tempdir().unwrap(),
@@ -123,7 +124,7 @@ impl ServerProcess {
     pub fn spawn_process(&mut self) {
         // What an earlier process said is told no more.
         let _none = std::fs::remove_file(self.folder.path().join("log"));
-        let address = format!("127.0.0.1:{}", self.port);
+        let address = format!("127.0.0.1:{}", self.port.get());
         let mut command = Command::new("sh");
         command.args(["-c", &format!("{}exec \"$@\"", self.first), "sh", env!("CARGO_BIN_EXE_doorbuster")]);
         match self.role {
@@ -143,18 +144,14 @@ impl ServerProcess {
         self.running = Some(ProcessGuard::start(&command, self.folder.path(), "KILL"));
     }
 
-    /// Waits until it says that it is ready.
+    /// Waits until it is ready.
     pub async fn wait_until_ready(&self) {
-        for _ in 0..2_000 {
-            if let Ok(reply) = self.client.get(format!("{}/readyz", self.url)).send().await
-                && reply.status().is_success()
-            {
-                return;
-            }
+        let url = format!("{}/readyz", self.url);
+        eventually(&url, HANG_LIMIT, async || {
             assert!(!self.running().has_ended(), "it ended: {}", self.log());
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("not ready after 20 s: {}", self.log());
+            self.client.get(&url).send().await.is_ok_and(|reply| reply.status().is_success())
+        })
+        .await;
     }
 
     pub fn has_ended(&self) -> bool {
@@ -211,9 +208,11 @@ impl ServerProcess {
 
     /// Waits until so many units of a sale are sold.
     pub async fn wait_until_sold(&self, sale: &str, units: u64) {
-        while self.get(&format!("/api/v1/flash-sales/{sale}"), None).await["sold"].as_u64().unwrap() < units {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let path = format!("/api/v1/flash-sales/{sale}");
+        eventually(&format!("{units} sold"), HANG_LIMIT, async || {
+            self.get(&path, None).await["sold"].as_u64().unwrap() >= units
+        })
+        .await;
     }
 
     fn flag(&self, name: &str) -> Option<&str> {
@@ -316,11 +315,6 @@ impl ServerProcess {
         assert!(told.contains("every promise is kept") && !told.contains("NOT"), "{told}");
         told
     }
-}
-
-/// A port on which nobody answers.
-pub fn closed_port() -> u16 {
-    free_port()
 }
 
 /// Runs `doorbuster verify` on a data folder: its exit code, and all that it says.

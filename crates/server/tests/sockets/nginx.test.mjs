@@ -1,11 +1,11 @@
-// Live updates behind the proxy that most shops have: nginx, with the configuration in deploy/nginx.
+// Live updates behind nginx with the configuration in deploy/nginx.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { io as newest } from 'socket.io-client';
 import first from 'socket.io-client-first';
-import { Shop, ask, connected, hears, until } from './shop.mjs';
-import { Nginx } from './wires.mjs';
+import { Shop, request, connected, waitForEvent, waitUntil } from './shop.mjs';
+import { Nginx } from './network.mjs';
 
 describe('behind nginx', () => {
   let shop, nginx;
@@ -27,14 +27,14 @@ describe('behind nginx', () => {
         const token = await shop.buyer();
         const socket = through(io, { token }, { transports });
         await connected(socket);
-        await until(`it goes by ${becomes}`, () => socket.io.engine.transport.name === becomes);
-        assert.equal((await ask(socket, 'inventory:watch', { flashSaleId: sale })).available, 3);
+        await waitUntil(`it goes by ${becomes}`, () => socket.io.engine.transport.name === becomes);
+        assert.equal((await request(socket, 'inventory:watch', { flashSaleId: sale })).available, 3);
         const order = await shop.post('/orders', { flashSaleId: sale, quantity: 1 }, token);
-        await hears(socket, 'inventory:update', (told) => told.sold === 1);
-        await hears(socket, 'order:update', (told) => told.id === order.id && told.status === 'confirmed');
-        // And again, because a poll that was answered must be followed by another.
+        await waitForEvent(socket, 'inventory:update', (update) => update.sold === 1);
+        await waitForEvent(socket, 'order:update', (update) => update.id === order.id && update.status === 'confirmed');
+        // Twice, because a client must poll again after a reply.
         await shop.post('/orders', { flashSaleId: sale, quantity: 1 }, await shop.buyer());
-        await hears(socket, 'inventory:update', (told) => told.sold === 2);
+        await waitForEvent(socket, 'inventory:update', (update) => update.sold === 2);
         assert.equal(socket.io.engine.transport.name, becomes);
         socket.disconnect();
       });
@@ -43,7 +43,7 @@ describe('behind nginx', () => {
 
   test('each client has its own address', async () => {
     const from = (address) => through(newest, undefined, { transports: ['polling'], reconnection: false, extraHeaders: { 'x-forwarded-for': address } });
-    // nginx appends what it sees, and the nearest address that is no proxy of ours counts.
+    // nginx appends the client's address; the last address that is not a trusted proxy counts.
     const all = Array.from({ length: 3 }, () => from('203.0.113.7'));
     await Promise.all(all.map(connected));
     const late = from('203.0.113.7');

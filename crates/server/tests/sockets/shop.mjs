@@ -1,4 +1,4 @@
-// A real Doorbuster in a folder of its own, which can be killed and started again, with a merchant, buyers and sockets.
+// A real Doorbuster in its own folder, which can be killed and started again, with a merchant, buyers and sockets.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -9,7 +9,8 @@ import { join } from 'node:path';
 const EMAIL = 'merchant@example.com';
 const PASSWORD = 'only for this test';
 const BINARY = process.env.DOORBUSTER_BINARY ?? new URL('../../../../target/debug/doorbuster', import.meta.url).pathname;
-const PATIENCE_MS = 20_000;
+// Ends a wait that hangs; how fast something must be is asserted elsewhere.
+const HANG_LIMIT_MS = 60_000;
 
 export class Shop {
   static async start(...flags) {
@@ -28,17 +29,19 @@ export class Shop {
   async run(listen) {
     const args = ['serve', '--listen', listen, '--metrics-listen', '127.0.0.1:0', '--data', join(this.folder, 'data'), '--drain-grace', '1ms'];
     const env = { PATH: process.env.PATH, DOORBUSTER_ADMIN_EMAIL: EMAIL, DOORBUSTER_ADMIN_PASSWORD: PASSWORD };
-    this.child = spawn(BINARY, [...args, ...this.flags], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    this.child = spawn(BINARY, [...args, ...this.flags], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.child.stderr.pipe(process.stderr, { end: false });
     await new Promise((done, failed) => {
-      let told = '';
+      let output = '';
       this.child.stdout.on('data', (text) => {
-        told += text;
-        const [, url] = /listens on (http:\/\/\S+)/.exec(told) ?? [];
-        const [, metrics] = /Metrics are at (http:\/\/\S+)\./.exec(told) ?? [];
+        output += text;
+        const [, url] = /listens on (http:\/\/\S+)/.exec(output) ?? [];
+        const [, metrics] = /Metrics are at (http:\/\/\S+)\./.exec(output) ?? [];
         if (url && metrics) done(Object.assign(this, { url, metrics }));
       });
+      this.child.stderr.on('data', (text) => { output += text; });
       this.child.on('error', failed);
-      this.child.on('exit', (code) => failed(new Error(`${BINARY} ended with ${code}: ${told}`)));
+      this.child.on('exit', (code) => failed(new Error(`${BINARY} ended with ${code}: ${output}`)));
     });
   }
 
@@ -49,9 +52,13 @@ export class Shop {
     return (await gone)[0];
   }
 
-  /** Starts it again where it was. */
-  async again() {
-    await this.run(new URL(this.url).host);
+  /** Starts it again on its port, which the system may have given to another process in between: then it waits for the port. */
+  async restart() {
+    const { host } = new URL(this.url);
+    await waitUntil(`${host} is free`, () => this.run(host).then(() => true, (error) => {
+      if (!/in use/i.test(error.message)) throw error;
+      return false;
+    }));
   }
 
   async stop() {
@@ -94,42 +101,42 @@ export class Shop {
     return Number(new RegExp(`^doorbuster_${name}(?:\\{[^}]*\\})? (\\S+)$`, 'm').exec(text)?.[1] ?? 0);
   }
 
-  /** A socket that notes what it hears, with the time it heard it. */
+  /** A socket that records the events it receives, with their times. */
   socket(io, auth, options = {}) {
     const { url = this.url, ...rest } = options;
     const socket = io(url, { auth, forceNew: true, reconnectionDelay: 50, reconnectionDelayMax: 200, ...rest });
-    socket.heard = [];
-    socket.onAny((event, document) => socket.heard.push({ event, document, at: Date.now() }));
+    socket.received = [];
+    socket.onAny((event, document) => socket.received.push({ event, document, at: Date.now() }));
     this.sockets.push(socket);
     return socket;
   }
 }
 
-/** Waits until `look` gives something that is true. */
-export async function until(what, look, patienceMs = PATIENCE_MS) {
-  const late = Date.now() + patienceMs;
+/** Waits until `poll` returns something true. */
+export async function waitUntil(what, poll, limitMs = HANG_LIMIT_MS) {
+  const deadline = Date.now() + limitMs;
   for (;;) {
-    const seen = await look();
-    if (seen) return seen;
-    if (Date.now() > late) throw new Error(`in ${patienceMs / 1000} s it never came to this: ${what}`);
+    const result = await poll();
+    if (result) return result;
+    if (Date.now() > deadline) throw new Error(`waited ${limitMs / 1000} s in vain: ${what}`);
     await new Promise((done) => setTimeout(done, 10));
   }
 }
 
-export const connected = (socket) => until('connected', () => socket.connected);
+export const connected = (socket) => waitUntil('connected', () => socket.connected);
 
-/** What a socket heard of an event. */
-export const heard = (socket, event) => socket.heard.filter((note) => note.event === event).map((note) => note.document);
+/** The documents of an event that a socket has received. */
+export const receivedEvents = (socket, event) => socket.received.filter((message) => message.event === event).map((message) => message.document);
 
-export const hears = (socket, event, fits = () => true) =>
-  until(`${event} ${fits}`, () => heard(socket, event).find(fits));
+export const waitForEvent = (socket, event, matches = () => true) =>
+  waitUntil(`${event} ${matches}`, () => receivedEvents(socket, event).find(matches));
 
-export function ask(socket, event, ...data) {
-  return new Promise((done, failed) => {
-    const late = setTimeout(() => failed(new Error(`${event} was not acknowledged`)), PATIENCE_MS);
-    socket.emit(event, ...data, (answer) => {
-      clearTimeout(late);
-      done(answer);
+export function request(socket, event, ...data) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`${event} was not acknowledged`)), HANG_LIMIT_MS);
+    socket.emit(event, ...data, (reply) => {
+      clearTimeout(timer);
+      resolve(reply);
     });
   });
 }

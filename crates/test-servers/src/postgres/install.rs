@@ -1,4 +1,4 @@
-//! Where PostgreSQL is installed, and as whom it runs. It never installs anything.
+//! Finds PostgreSQL's programs and the user who runs them. It never installs anything.
 
 use crate::process::ProcessGuard;
 use std::fs;
@@ -7,10 +7,10 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where Debian keeps the programs of each version; elsewhere they are in the `PATH`.
+/// Debian's folder of versions; elsewhere the programs are in the `PATH`.
 const VERSIONS: &str = "/usr/lib/postgresql";
 
-/// Users to run as, when the tests run as root: PostgreSQL refuses that.
+/// PostgreSQL refuses root: where the tests run as root it runs as the first of these users that exists.
 const USERS: [&str; 2] = ["postgres", "nobody"];
 
 /// PostgreSQL on this machine.
@@ -26,7 +26,7 @@ struct SystemUser {
 }
 
 impl PostgresInstall {
-    /// The newest version that there is.
+    /// The newest installed version.
     pub(crate) fn find() -> Self {
         let versions = fs::read_dir(VERSIONS).into_iter().flatten().filter_map(Result::ok);
         let number = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok());
@@ -40,13 +40,13 @@ impl PostgresInstall {
         Self { bin: newest.map(|version| version.join("bin")), user }
     }
 
-    /// One of its programs, run as the user who may, where that user may be.
+    /// A command that runs one of its programs in a folder, as the user who may.
     pub(crate) fn command(&self, program: &str, folder: &Path) -> Command {
         let program = self.bin.as_ref().map_or_else(|| program.into(), |bin| bin.join(program));
         self.as_user(Command::new(program), folder)
     }
 
-    /// Keeps one of its programs running. Told QUIT, the server ends at once, and takes its processes with it.
+    /// Keeps one of its programs running. On QUIT the server ends at once, with all of its processes.
     pub(crate) fn start_program(&self, program: &Command, folder: &Path) -> ProcessGuard {
         ProcessGuard::start_as(program, folder, "QUIT", |shell| self.as_user(shell, folder))
     }

@@ -1,11 +1,13 @@
 //! Calling the library: a batch of requests of one sale a call, several calls in flight, and handing a state over. It says
 //! what the library said; what to do about it is for others.
 
-use super::nodes::{ValkeyError, ValkeyNodes, send_command};
+use super::error::ValkeyError;
+use super::library;
+use super::nodes::ValkeyNodes;
 use super::records::{self, KEY_COUNT, PackedState};
 use super::wire::{LibraryReply, LibraryRequest, WireError, decode_reply};
-use crate::decide::valkey::library;
-use crate::record::Epoch;
+use crate::batch::Epoch;
+use crate::valkey_connection::{ValkeyAddress, send_command};
 use futures::StreamExt;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisError, Value, cmd};
@@ -59,12 +61,10 @@ pub struct ValkeyLibrary {
 }
 
 impl ValkeyLibrary {
-    /// The library at `url` (`redis://host:port`; any node of a cluster). `name` is a word that nobody else has.
-    ///
-    /// # Errors
-    /// When the address is none. Nothing is connected to yet.
-    pub fn new(url: &str, name: &str) -> Result<Self, ValkeyError> {
-        Ok(Self { nodes: ValkeyNodes::new(url)?, name: name.to_owned() })
+    /// The library on the servers at `address`. No other process has the same `name`. Connects to nothing yet.
+    #[must_use]
+    pub fn new(address: &ValkeyAddress, name: &str) -> Self {
+        Self { nodes: ValkeyNodes::new(address), name: name.to_owned() }
     }
 
     /// Connects to the first server, looks whether it may be decided in, and brings the library.
@@ -112,7 +112,7 @@ impl ValkeyLibrary {
             // A connection sends in the order in which its calls are polled first. Tokio's budget would break that order: it
             // makes a busy task's calls wait, and wakes the last of them first.
             let sent = futures::stream::iter(calls).map(|(index, connection, command)| {
-                tokio::task::unconstrained(async move { (index, send_command(connection, command).await) })
+                tokio::task::unconstrained(async move { (index, send_command(connection, &command).await) })
             });
             let results: Vec<(usize, Result<Value, RedisError>)> = sent.buffered(in_flight).collect().await;
             let mut again = Vec::new();
@@ -183,7 +183,8 @@ impl ValkeyLibrary {
         let pieces = packed.pieces.into_iter().map(|piece| {
             let mut command = build_function_call("load", sale);
             command.arg(&name).arg(piece.command).arg(piece.key).arg(piece.values);
-            send_command(connection.clone(), command)
+            let connection = connection.clone();
+            async move { send_command(connection, &command).await }
         });
         let mut pieces = futures::stream::iter(pieces).buffered(PIECES_IN_FLIGHT);
         while let Some(loaded) = pieces.next().await {
@@ -231,7 +232,7 @@ impl ValkeyLibrary {
         let key = main_key(sale);
         let connection: MultiplexedConnection =
             self.nodes.connection(&key).await.map_err(|error| (error, false))?;
-        send_command(connection, command).await.map_err(|error| {
+        send_command(connection, &command).await.map_err(|error| {
             let again = self.nodes.handle_error(&key, &error);
             (error.into(), again)
         })

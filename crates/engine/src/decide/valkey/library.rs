@@ -1,7 +1,8 @@
 //! The library of functions: its text, and seeing to it that a server has it and may be decided in. It never replaces a
 //! newer library, and never loads one that is there already, because loading forgets which sales were handed over.
 
-use super::nodes::{ValkeyError, send_command};
+use super::error::ValkeyError;
+use crate::valkey_connection::{ValkeyNode, send_command};
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value, cmd};
 
@@ -22,20 +23,20 @@ const VERSION_LINE: &str = "local VERSION = ";
 
 /// Looks whether a server may be decided in, and brings the library if it lacks it or has an older one.
 pub(super) async fn prepare_server(
-    connection: &mut MultiplexedConnection,
-    server: &str,
+    connection: &MultiplexedConnection,
+    node: &ValkeyNode,
 ) -> Result<(), ValkeyError> {
-    let info = send_command(connection.clone(), cmd("INFO")).await?;
+    let info = send_command(connection.clone(), &cmd("INFO")).await?;
     if let Some(what) = unfit_reason(&text_of(&info).unwrap_or_default()) {
-        return Err(ValkeyError::Unfit { server: server.to_owned(), what });
+        return Err(ValkeyError::Unfit { server: node.to_string(), what });
     }
     let mut list = cmd("FUNCTION");
     list.arg("LIST").arg("LIBRARYNAME").arg(LIBRARY_NAME).arg("WITHCODE");
-    let there = find_code(&send_command(connection.clone(), list).await?);
+    let there = find_code(&send_command(connection.clone(), &list).await?);
     if let Some(theirs) = there.as_deref().and_then(parse_version)
         && theirs > LIBRARY_VERSION
     {
-        return Err(ValkeyError::NewerLibrary { server: server.to_owned(), theirs, ours: LIBRARY_VERSION });
+        return Err(ValkeyError::NewerLibrary { server: node.to_string(), theirs, ours: LIBRARY_VERSION });
     }
     if there.as_deref() == Some(LIBRARY_SOURCE) {
         return Ok(());
@@ -45,8 +46,10 @@ pub(super) async fn prepare_server(
     if there.is_some() {
         load.arg("REPLACE");
     }
-    match send_command(connection.clone(), load.arg(LIBRARY_SOURCE).clone()).await {
-        Ok(_) => tracing::info!(server, version = LIBRARY_VERSION, "the library of the law was loaded"),
+    match send_command(connection.clone(), load.arg(LIBRARY_SOURCE)).await {
+        Ok(_) => {
+            tracing::info!(server = %node, version = LIBRARY_VERSION, "the library of the law was loaded")
+        }
         // Two that start together both found none. What the first has brought stays: to replace it would make the server
         // forget what was handed to it since.
         Err(error) if there.is_none() && already_exists(&error) => {}

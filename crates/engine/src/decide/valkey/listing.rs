@@ -1,6 +1,7 @@
 //! Which sales there are, asked of the ledger beside the deciding: another process may have announced one. It keeps nobody waiting.
 
-use crate::record::{Epoch, EpochStore, ReadError};
+use crate::batch::Epoch;
+use crate::record::{EpochStore, ReadError};
 use sale::{SaleId, Timestamp};
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -2,10 +2,11 @@
 //! process left behind when it died is found here by others. Nothing here decides.
 
 use super::calls::ValkeyLibrary;
-use super::nodes::ValkeyError;
+use super::error::ValkeyError;
 use super::records;
 use super::wire::{WireError, decode_outbox};
-use crate::record::Epoch;
+use crate::batch::Epoch;
+use crate::valkey_connection::ValkeyAddress;
 use redis::{Cmd, Value, cmd};
 use sale::{EventSeq, LedgerEntry, SaleId};
 
@@ -38,12 +39,10 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// The outboxes of the servers at `url`.
-    ///
-    /// # Errors
-    /// When the address is none. Nothing is connected to yet.
-    pub fn new(url: &str) -> Result<Self, ValkeyError> {
-        Ok(Self { library: ValkeyLibrary::new(url, "outbox")? })
+    /// The outboxes of the servers at `address`. Connects to nothing yet.
+    #[must_use]
+    pub fn new(address: &ValkeyAddress) -> Self {
+        Self { library: ValkeyLibrary::new(address, "outbox") }
     }
 
     /// Up to `limit` calls that wait, oldest first. `at` of their events says for how long: a call that is being recorded waits

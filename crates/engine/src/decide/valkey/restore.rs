@@ -3,12 +3,13 @@
 //! other sales go on. It never hands over what was not read from the ledger.
 
 use super::calls::{CallResult, CallTime, LibraryCall, ValkeyLibrary};
-use super::nodes::ValkeyError;
+use super::error::ValkeyError;
 use super::plan::PlannedCall;
 use super::records::PackedState;
 use super::{BatchInFlight, CALLS_IN_FLIGHT, ValkeyDecider, ValkeySettings};
+use crate::batch::Epoch;
 use crate::clock::start_stopwatch;
-use crate::record::{Epoch, EpochStore, LedgerReader, ReadError};
+use crate::record::{EpochStore, LedgerReader, ReadError};
 use sale::{EventSeq, SaleId, SaleState};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -92,7 +93,7 @@ impl StateRestorer {
             let spare = libraries.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let library = match spare {
                 Some(library) => library,
-                None => ValkeyLibrary::new(&settings.url, &settings.name)?,
+                None => ValkeyLibrary::new(&settings.address, &settings.name),
             };
             let mut hand_over = SaleRestore { library, ledger, epochs, sale };
             hand_over.run(epoch_min).await?;

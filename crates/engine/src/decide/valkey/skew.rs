@@ -2,7 +2,7 @@
 //! has begun should go by the same. It sets no clock.
 
 use super::calls::ValkeyLibrary;
-use super::nodes::ValkeyError;
+use super::error::ValkeyError;
 use crate::clock::read_wall_clock;
 use sale::Timestamp;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 //! leaves the wire: what is kept for good is written by `record`.
 
 use super::records;
-use crate::record::Epoch;
+use crate::batch::Epoch;
 use sale::{
     AdmissionMode, BuyerId, BuyerView, Command, CommandOutcome, Event, EventSeq, LedgerEntry, LineMember,
     LinePosition, Money, OrderId, OrderStatus, OrderView, Policy, Refusal, ReleaseCause, ReleaseReason,

@@ -6,8 +6,9 @@
 use super::ANSWER_TIMEOUT;
 use super::connect::{PostgresAddress, with_timeout};
 use super::entry_columns::EntryColumns;
+use crate::batch::Epoch;
+use crate::record::RecordError;
 use crate::record::row::event_seq;
-use crate::record::{Epoch, RecordError};
 use sale::{EventSeq, LedgerEntry, SaleId};
 use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection, Row};

@@ -2,8 +2,9 @@
 
 use super::row::{UuidBlob, load_sales};
 use super::{FILE, LOG_BYTES, checkpoint, open_for_writing};
+use crate::batch::Batch;
 use crate::record::row::{row_checksum, row_key, sale_checksum};
-use crate::record::{Batch, LedgerRecorder, RecordError, encode_event};
+use crate::record::{LedgerRecorder, RecordError, encode_event};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
 use sale::{LedgerEntry, SaleId};
 use std::collections::HashMap;

@@ -113,16 +113,19 @@ pub(super) async fn open_limits(
     metrics: &ServerMetrics,
 ) -> Result<Option<RateLimiter>, CommandError> {
     let Some(rates) = settings.rates() else { return Ok(None) };
-    let Some(valkey) = settings.valkey()? else { return Ok(Some(RateLimiter::new(rates))) };
-    let address = valkey.limiter_address()?;
+    let Some(address) = settings.valkey()? else { return Ok(Some(RateLimiter::new(rates))) };
     let counted_locally = Counter::default();
     metrics.register(
         "limits_local",
         "Requests that this instance counted alone, because Valkey did not answer",
         counted_locally.clone(),
     );
-    let shared =
-        shared::SharedLimiterSettings { address, now: Arc::clone(&shop.now), counted_alone: counted_locally };
+    let shared = shared::SharedLimiterSettings {
+        address,
+        timeouts: settings.limiter_timeouts,
+        now: Arc::clone(&shop.now),
+        counted_alone: counted_locally,
+    };
     Ok(Some(RateLimiter::connect_shared(rates, shared).await))
 }
 

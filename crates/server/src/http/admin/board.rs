@@ -6,7 +6,6 @@ use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path, Query};
 use crate::http::page::{Page, PageQuery};
 use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
-use crate::http::v1::money_json::MoneyJson;
 use crate::http::v1::rfc3339;
 use crate::shop::dashboard::{
     self, AttemptFilter, AttemptRow, BuyerSelector, DashboardOverview, LineStart, RowsWithBuyers,
@@ -14,6 +13,7 @@ use crate::shop::dashboard::{
 };
 use crate::shop::sales::{self, ListedSale};
 use axum::extract::State;
+use documents::MoneyDocument as MoneyJson;
 use sale::{LineMember, LinePosition, Money, SaleId, Ticket};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};

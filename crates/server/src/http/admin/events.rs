@@ -2,7 +2,6 @@
 
 use super::board::{find_sale, parse_cursor};
 use super::buyer_json::BuyerJson;
-use super::event_json::{EventJson, EventKindJson};
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path, Query};
 use crate::http::page::{Page, PageQuery};
@@ -10,6 +9,8 @@ use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
 use crate::shop::dashboard::BuyerSelector;
 use crate::shop::events::{self, EventFilter, EventPage, ReadDirection};
 use axum::extract::State;
+use documents::EventDocument;
+use documents::event::EventKindSchema;
 use sale::{Event, EventSeq, SaleId, Ticket};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -31,7 +32,7 @@ struct EventsQuery {
     /// Begin at the event of this number. Not looked at with a `cursor`.
     from: Option<u64>,
     /// Of one kind.
-    #[param(value_type = Option<EventKindJson>)]
+    #[param(value_type = Option<EventKindSchema>)]
     kind: Option<String>,
     /// About one buyer: an e-mail address or an id.
     #[param(value_type = Option<String>)]
@@ -62,7 +63,7 @@ enum SortOrder {
 #[serde(rename_all = "camelCase")]
 struct EventsJson {
     /// The events.
-    items: Vec<EventJson>,
+    items: Vec<EventDocument>,
     /// Who the buyers in them are, as far as they have accounts.
     people: Vec<BuyerJson>,
     /// Give this as `cursor` to get the next page; null on the last one.
@@ -101,7 +102,7 @@ async fn events(
     let EventPage { rows, people, next } =
         events::load_page(&app.shop, id, &filter, direction, slice.limit).await?;
     let page =
-        Page::from_parts(rows, next.map(|seq| seq.to_string())).map(|entry| EventJson::from_entry(&entry));
+        Page::from_parts(rows, next.map(|seq| seq.to_string())).map(|entry| EventDocument::from(&entry));
     let people = BuyerJson::list_people(&people);
     Ok(Json(EventsJson { items: page.items, people, next_cursor: page.next_cursor }))
 }

@@ -7,16 +7,19 @@ use super::body::{
 use super::run_to_completion;
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path};
+use crate::http::idempotency::IdempotencyHeader;
 use crate::http::problem::{Problem, ProblemSchema, policy_pointer};
-use crate::http::v1::money_json::MoneyJson;
 use crate::http::v1::rfc3339;
-use crate::http::v1::sale_json::{AdmissionJson, SaleJson};
 use crate::shop::sales::{
-    self, DeleteResult, HOLD_S_DEFAULT, ListedSale, PaymentMode, SaleAction, SaleDraft, SaleEdit,
+    self, DeleteResult, HOLD_S_DEFAULT, ListedSale, PaymentMode, RestockRequest, SaleAction, SaleDraft,
+    SaleEdit,
 };
+use crate::shop_documents::sale_document;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use documents::MoneyDocument as MoneyJson;
+use documents::{AdmissionDocument as AdmissionJson, SaleDocument};
 use sale::{AdmissionMode, Policy, SaleId, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
@@ -40,7 +43,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct AdminSaleJson {
     #[serde(flatten)]
-    sale: SaleJson,
+    sale: SaleDocument,
     /// Units set aside for buyers who may buy now, one each.
     admitted: u32,
     /// Seconds a unit is held for its payment; 0 sells at once.
@@ -56,7 +59,7 @@ pub(super) struct AdminSaleJson {
 impl AdminSaleJson {
     pub(super) fn from_sale(sale: &ListedSale, now: Timestamp) -> Self {
         Self {
-            sale: SaleJson::from_view(&sale.listing, &sale.view, now),
+            sale: sale_document(&sale.listing, &sale.view, now),
             admitted: sale.view.counters.admitted,
             hold_seconds: sale.view.policy.hold_s,
             payment: PaymentMode::from_policy(&sale.view.policy).as_str(),
@@ -252,21 +255,24 @@ fn read_admission(at: &str, value: Value, wrong: &mut BodyErrors) -> Option<Admi
     path = "/api/v1/admin/flash-sales",
     tag = "admin",
     request_body = SaleBody,
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters; the same key and body give the same sale")),
     responses(
         (status = 201, description = "Announced", body = AdminSaleJson),
-        (status = 409, description = "`slug_taken`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid_body`, with every field that is not valid", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 404, description = "`sale_unknown`: this key made a sale that was deleted since", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 409, description = "`slug_taken`, `request_in_flight`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 422, description = "`key_reused`; `invalid_body`, with every field that is not valid", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]
 async fn create(
     State(app): State<AppState>,
-    _: AdminSession,
+    AdminSession(session): AdminSession,
+    key: IdempotencyHeader,
     Json(StrictJson(body)): Json<StrictJson>,
 ) -> Result<Response, Problem> {
     let draft = read_draft(body)?;
-    let now = app.shop.engine.now();
-    let sale = run_to_completion(async move { sales::create(&app.shop, draft).await }).await???;
+    let (key, now) = (key.owned_by(session.buyer), app.shop.engine.now());
+    let sale = run_to_completion(async move { sales::create(&app.shop, draft, key).await }).await???;
     let location = format!("/api/v1/flash-sales/{}", sale.listing.sale);
     let sale = AdminSaleJson::from_sale(&sale, now);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(sale)).into_response())
@@ -395,20 +401,25 @@ async fn close(
     post,
     path = "/api/v1/admin/flash-sales/{id}/restock",
     tag = "admin",
-    params(("id" = Uuid, Path, description = "The sale")),
+    params(
+        ("id" = Uuid, Path, description = "The sale"),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters; the same key and body add units once"),
+    ),
     request_body = RestockBody,
     responses(
         (status = 200, description = "Added", body = AdminSaleJson),
         (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 409, description = "`request_in_flight`: another restock of the sale got no answer yet", body = ProblemSchema, content_type = "application/problem+json"),
         (status = 410, description = "`ended`, `closed`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid_body`, `bad_policy`: more units than a sale may have", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 422, description = "`key_reused`, `invalid_body`, `bad_policy`: more units than a sale may have", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]
 async fn restock(
-    app: State<AppState>,
-    _: AdminSession,
-    id: Path<SaleId>,
+    State(app): State<AppState>,
+    AdminSession(session): AdminSession,
+    Path(sale): Path<SaleId>,
+    key: IdempotencyHeader,
     Json(StrictJson(body)): Json<StrictJson>,
 ) -> Result<Json<AdminSaleJson>, Problem> {
     let wrong = &mut BodyErrors::default();
@@ -419,7 +430,10 @@ async fn restock(
         wrong.push("/quantity", "must be at least 1");
     }
     let quantity = std::mem::take(wrong).into_result(quantity)?;
-    run_action(&app, id.0, SaleAction::Restock { quantity }).await
+    let request = RestockRequest { sale, quantity, key: key.owned_by(session.buyer) };
+    let now = app.shop.engine.now();
+    let sale = run_to_completion(async move { sales::restock(&app.shop, request).await }).await???;
+    Ok(Json(AdminSaleJson::from_sale(&sale, now)))
 }
 
 async fn run_action(app: &AppState, id: SaleId, action: SaleAction) -> Result<Json<AdminSaleJson>, Problem> {

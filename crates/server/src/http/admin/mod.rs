@@ -33,8 +33,6 @@ mod csv;
 
 mod buyer_json;
 
-mod event_json;
-
 use super::AppState;
 use super::problem::{Problem, kind};
 use utoipa_axum::router::OpenApiRouter;

@@ -4,14 +4,15 @@ use super::body::{BodyErrors, BodyObject, StrictJson, read_money, read_typed};
 use super::run_to_completion;
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path};
+use crate::http::idempotency::IdempotencyHeader;
 use crate::http::problem::{Problem, ProblemSchema};
-use crate::http::v1::money_json::MoneyJson;
 use crate::http::v1::products::ProductJson;
 use crate::shop::catalogue_text::Description;
 use crate::shop::products::{self, ProductDraft, ProductEdit, ProductId};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
+use documents::MoneyDocument as MoneyJson;
 use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -105,18 +106,22 @@ fn read_edit(body: Value) -> Result<ProductEdit, Problem> {
     path = "/api/v1/admin/products",
     tag = "admin",
     request_body = ProductBody,
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters; the same key and body give the same product")),
     responses(
         (status = 201, description = "Made", body = ProductJson),
-        (status = 422, description = "`invalid_body`, with every field that is not valid", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 404, description = "`product_unknown`: this key made a product that was deleted since", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 409, description = "`request_in_flight`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 422, description = "`key_reused`; `invalid_body`, with every field that is not valid", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]
 async fn create(
     State(app): State<AppState>,
-    _: AdminSession,
+    AdminSession(session): AdminSession,
+    key: IdempotencyHeader,
     Json(StrictJson(body)): Json<StrictJson>,
 ) -> Result<impl IntoResponse, Problem> {
-    let product = products::create(&app.shop, read_draft(body)?).await?;
+    let product = products::create(&app.shop, read_draft(body)?, key.owned_by(session.buyer)).await??;
     let location = format!("/api/v1/products/{}", product.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(ProductJson::from(product))))
 }

@@ -8,6 +8,7 @@ use super::buckets::{BucketLevel, BucketTable, GcraParameters, UsageReport};
 use super::{LimitClass, LimitKey};
 use crate::clock::TimeSource;
 use crate::telemetry::metrics::Counter;
+use engine::valkey_connection::ValkeyAddress;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
@@ -17,17 +18,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
-pub use valkey::{LimiterAddress, LimiterAddressError};
 use valkey::{LimiterServer, LimiterUnavailable};
 
-/// How long a request waits for what all have counted: a hundred times what it takes, and little beside a purchase.
-const COUNT_TIMEOUT: Duration = Duration::from_millis(100);
 /// Requests in a call, as many as the engine's own calls hold: a millisecond of Valkey's time. Of its processor a request takes
 /// 39 µs in a call of its own and 9 µs among 128 (one key a call, but 128 calls in a pipeline: 12 µs).
 const CALL_LEN_MAX: usize = 128;
 /// Calls under way: one is being worked on while the next one travels.
 const CALLS_IN_FLIGHT: usize = 2;
-/// Requests that wait for a call: what a Valkey that is just not too slow takes within [`PATIENCE`]. For more there is no hope.
+/// Requests that wait for a call: what a Valkey that is just not too slow takes within its timeout. For more there is no hope.
 const QUEUE_LEN_MAX: usize = 4096;
 /// How often the others are told of reads.
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
@@ -36,8 +34,25 @@ const REPORT_LEN_MAX: usize = 16_384;
 /// How often a Valkey that is away is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
+/// How long Valkey is waited for.
+#[derive(Debug, Clone, Copy)]
+pub struct LimiterTimeouts {
+    /// For a request that waits for its count.
+    pub count: Duration,
+    /// For a new connection, in the background.
+    pub connect: Duration,
+}
+
+impl Default for LimiterTimeouts {
+    /// A count takes a hundredth of its timeout, which is little beside a purchase.
+    fn default() -> Self {
+        Self { count: Duration::from_millis(100), connect: Duration::from_secs(1) }
+    }
+}
+
 pub struct SharedLimiterSettings {
-    pub address: LimiterAddress,
+    pub address: ValkeyAddress,
+    pub timeouts: LimiterTimeouts,
     /// What the time is here; the buckets in Valkey go by its own clock.
     pub now: TimeSource,
     /// Counts the requests that were counted by this process alone, because Valkey did not answer.
@@ -50,6 +65,7 @@ pub struct SharedLimiter {
     inbox: mpsc::Sender<CountRequest>,
     is_connected: Arc<AtomicBool>,
     counted_alone: Counter,
+    timeout: Duration,
 }
 
 /// One request that is to be counted.
@@ -73,11 +89,12 @@ struct BucketEntry {
 impl SharedLimiter {
     /// Tries to connect once, and goes on in a task of its own, which ends with this handle.
     pub(super) async fn start(settings: SharedLimiterSettings, read: Arc<BucketTable>) -> Self {
-        let SharedLimiterSettings { address, now, counted_alone } = settings;
+        let SharedLimiterSettings { address, timeouts, now, counted_alone } = settings;
         let (sender, inbox) = mpsc::channel(QUEUE_LEN_MAX);
         let is_there = Arc::new(AtomicBool::new(false));
         let mut link = LimiterTask {
             address,
+            timeouts,
             now,
             read,
             inbox,
@@ -86,7 +103,7 @@ impl SharedLimiter {
         };
         let server = link.connect().await;
         tokio::spawn(link.run(server));
-        Self { inbox: sender, is_connected: is_there, counted_alone }
+        Self { inbox: sender, is_connected: is_there, counted_alone, timeout: timeouts.count }
     }
 
     /// Counts one request in a bucket.
@@ -121,13 +138,14 @@ impl SharedLimiter {
         }
         let (answer, answered) = oneshot::channel();
         self.inbox.try_send(CountRequest { entry, answer }).ok()?;
-        tokio::time::timeout(COUNT_TIMEOUT, answered).await.ok()?.ok()
+        tokio::time::timeout(self.timeout, answered).await.ok()?.ok()
     }
 }
 
 /// The task that holds the connection.
 struct LimiterTask {
-    address: LimiterAddress,
+    address: ValkeyAddress,
+    timeouts: LimiterTimeouts,
     now: TimeSource,
     read: Arc<BucketTable>,
     inbox: mpsc::Receiver<CountRequest>,
@@ -156,7 +174,7 @@ impl LimiterTask {
 
     /// Connects, and sees whether the server counts.
     async fn connect(&mut self) -> Option<LimiterServer> {
-        match LimiterServer::connect(&self.address).await {
+        match LimiterServer::connect(&self.address, self.timeouts).await {
             Ok(server) => {
                 if self.is_outage_logged {
                     tracing::info!("requests are counted by all instances together again");

@@ -1,20 +1,21 @@
 //! Sales over HTTP, for everyone: the list, one by id or slug, and a buyer's place under it. They are asked for most of
 //! all, so the reply for one sale is written once a version; afterwards only the time is written into it.
 
-use super::queue::{PlaceJson, find_place};
-use super::sale_json::SaleJson;
-use super::time;
+use super::queue::find_place;
 use crate::http::AppState;
 use crate::http::extract::{BuyerSession, Json, Path, Query};
 use crate::http::page::{Page, PageQuery, parse_time_cursor};
 use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
 use crate::shop::catalogue::SaleListing;
 use crate::shop::sales::{self, ListedSale};
+use crate::shop_documents::sale_document;
 use arc_swap::ArcSwap;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Response, StatusCode, header};
+use documents::moment::RFC3339_LEN;
+use documents::{PlaceDocument, SaleDocument, rfc3339};
 use engine::SaleView;
 use sale::{EventSeq, SaleId, SalePhase, Timestamp};
 use serde::Deserialize;
@@ -50,12 +51,12 @@ pub struct SaleListQuery {
     path = "/api/v1/flash-sales",
     tag = "flash-sales",
     params(SaleListQuery),
-    responses((status = 200, description = "A page of sales", body = Page<SaleJson>))
+    responses((status = 200, description = "A page of sales", body = Page<SaleDocument>))
 )]
 async fn list(
     State(app): State<AppState>,
     Query(filter): Query<SaleListQuery>,
-) -> Result<Json<Page<SaleJson>>, Problem> {
+) -> Result<Json<Page<SaleDocument>>, Problem> {
     let phase = filter.status.as_deref().map(parse_phase).transpose()?;
     let slice = PageQuery { limit: filter.limit, cursor: filter.cursor }.into_request()?;
     let after = slice.after.as_deref().map(parse_time_cursor).transpose()?;
@@ -63,7 +64,7 @@ async fn list(
     let page =
         Page::new(sales, slice.limit, |sale| format!("{}/{}", sale.listing.created_at.0, sale.listing.sale));
     let now = app.shop.engine.now();
-    Ok(Json(page.map(|sale| SaleJson::from_view(&sale.listing, &sale.view, now))))
+    Ok(Json(page.map(|sale| sale_document(&sale.listing, &sale.view, now))))
 }
 
 fn parse_phase(text: &str) -> Result<SalePhase, Problem> {
@@ -85,7 +86,7 @@ fn parse_phase(text: &str) -> Result<SalePhase, Problem> {
     tag = "flash-sales",
     params(("id" = String, Path, description = "Id or slug")),
     responses(
-        (status = 200, description = "The sale", body = SaleJson),
+        (status = 200, description = "The sale", body = SaleDocument),
         (status = 304, description = "Not changed since `If-None-Match`"),
         (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
     )
@@ -119,7 +120,7 @@ impl<S: Sync> FromRequestParts<S> for IfNoneMatch {
     tag = "flash-sales",
     params(("id" = Uuid, Path, description = "The sale's id")),
     responses(
-        (status = 200, description = "The buyer's place", body = PlaceJson),
+        (status = 200, description = "The buyer's place", body = PlaceDocument),
         (status = 404, description = "`not_in_line`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
@@ -128,7 +129,7 @@ async fn queue_position(
     State(app): State<AppState>,
     BuyerSession(session): BuyerSession,
     Path(sale): Path<Uuid>,
-) -> Result<Json<PlaceJson>, Problem> {
+) -> Result<Json<PlaceDocument>, Problem> {
     find_place(&app, sale, session.buyer).await
 }
 
@@ -184,10 +185,10 @@ impl PreparedSales {
 
 impl PreparedSale {
     fn new(version: ReplyVersion, listing: &SaleListing, view: &SaleView, now: Timestamp) -> Self {
-        let sale = SaleJson::from_view(listing, view, now);
+        let sale = sale_document(listing, view, now);
         let body = serde_json::to_vec(&sale).unwrap_or_default();
-        let member = format!(r#""serverTime":"{}""#, sale.server_time);
-        let offset = member.len() - 1 - time::RFC3339_LEN;
+        let member = format!(r#""serverTime":"{}""#, rfc3339(now));
+        let offset = member.len() - 1 - RFC3339_LEN;
         let time_at =
             body.windows(member.len()).position(|part| part == member.as_bytes()).map_or(0, |at| at + offset);
         // Weak: two replies of one version differ in their time.
@@ -205,8 +206,7 @@ impl PreparedSale {
             response
         } else {
             let mut body = self.body.clone();
-            body[self.time_offset..self.time_offset + time::RFC3339_LEN]
-                .copy_from_slice(time::rfc3339(now).as_bytes());
+            body[self.time_offset..self.time_offset + RFC3339_LEN].copy_from_slice(rfc3339(now).as_bytes());
             let mut response = Response::new(Body::from(body));
             response.headers_mut().insert(header::CONTENT_TYPE, JSON);
             response

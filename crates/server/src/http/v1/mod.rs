@@ -10,16 +10,10 @@ pub mod products;
 
 pub mod auth;
 
-pub mod time;
-
-pub mod money_json;
-pub mod order_json;
-pub mod sale_json;
-
 use super::AppState;
 use utoipa_axum::router::OpenApiRouter;
 
-pub use time::rfc3339;
+pub use documents::rfc3339;
 
 /// All calls.
 pub fn router() -> OpenApiRouter<AppState> {

@@ -1,19 +1,18 @@
 //! Orders over HTTP: reserve, look, give back. Paying is in `pay.rs`.
 
-use super::order_json::OrderJson;
 use super::queue::find_listed_sale;
 use crate::http::AppState;
 use crate::http::extract::{BuyerSession, Json, Path, Query};
 use crate::http::idempotency::IdempotencyHeader;
 use crate::http::page::{Page, PageQuery, parse_time_cursor};
 use crate::http::problem::{PrebuiltProblem, Problem, ProblemKind, ProblemSchema, kind};
-use crate::shop::idempotency_keys::KeyClaim;
-use crate::shop::orders::{self, PricedOrder, ReservationRequest};
+use crate::shop::orders::{self, PricedOrder, ReservationRefusal, ReservationRequest};
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sale::{OrderId, Refusal};
+use documents::OrderDocument as OrderJson;
+use sale::OrderId;
 use serde::Deserialize;
 use std::convert::Infallible;
 use std::num::NonZeroU32;
@@ -77,31 +76,11 @@ async fn create(
     Json(body): Json<OrderBody>,
 ) -> Result<Response, Problem> {
     let sale = find_listed_sale(&app, body.flash_sale_id).await?;
-    let Some(key) = key.map(|key| key.request_key()) else {
-        let request =
-            ReservationRequest { sale, buyer: session.buyer, quantity: body.quantity.get(), key: None };
-        return Ok(reserve_reply(orders::reserve(&app.shop, request).await?, prefer));
-    };
-    let request =
-        ReservationRequest { sale, buyer: session.buyer, quantity: body.quantity.get(), key: Some(key) };
-    // The law knows the keys of its own sale. The guard is for what no single sale sees: the same key for another sale, and
-    // the same request still under way.
-    let content = app.shop.keys.fingerprint((sale, body.quantity.get()));
-    let permit = match app.shop.keys.claim(session.buyer, key, content, app.shop.engine.now()) {
-        KeyClaim::Reused => return Err(Refusal::KeyReused.into()),
-        KeyClaim::InFlight => return Err(Problem::new(&kind::REQUEST_IN_FLIGHT)),
-        KeyClaim::Fresh(permit) => Some(permit),
-        KeyClaim::Completed => None,
-    };
-    let reserved = orders::reserve(&app.shop, request).await?;
-    // A refusal changed nothing: its key stays free.
-    if let (Ok(_), Some(permit)) = (&reserved, permit) {
-        permit.complete();
-    }
-    Ok(reserve_reply(reserved, prefer))
+    let request = ReservationRequest { sale, buyer: session.buyer, quantity: body.quantity.get(), key };
+    Ok(reserve_reply(orders::reserve(&app.shop, request).await?, prefer))
 }
 
-fn reserve_reply(reserved: Result<PricedOrder, Refusal>, prefer: PreferHeader) -> Response {
+fn reserve_reply(reserved: Result<PricedOrder, ReservationRefusal>, prefer: PreferHeader) -> Response {
     match reserved {
         Ok(order) => created_reply(order, prefer),
         Err(refusal) => refused_reply(refusal),
@@ -109,7 +88,7 @@ fn reserve_reply(reserved: Result<PricedOrder, Refusal>, prefer: PreferHeader) -
 }
 
 /// In a rush nearly every answer is a refusal, and the same one: its bytes are written once.
-fn refused_reply(refusal: Refusal) -> Response {
+fn refused_reply(refusal: ReservationRefusal) -> Response {
     static WRITTEN: LazyLock<Vec<(&ProblemKind, PrebuiltProblem)>> = LazyLock::new(|| {
         kind::ALL.iter().map(|kind| (*kind, Problem::new(kind).prebuilt("/api/v1/orders"))).collect()
     });

@@ -1,12 +1,12 @@
 //! `POST /orders/{id}/pay`: pays for a held order.
 
-use super::order_json::OrderJson;
 use crate::http::AppState;
 use crate::http::extract::{BuyerSession, Json, Path};
 use crate::http::idempotency::IdempotencyHeader;
 use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
 use crate::shop::payments::PayRequest;
 use axum::extract::State;
+use documents::OrderDocument;
 use sale::OrderId;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -45,7 +45,7 @@ pub struct PayBody {
         ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters; the same key and body give the same reply"),
     ),
     responses(
-        (status = 200, description = "Paid", body = OrderJson),
+        (status = 200, description = "Paid", body = OrderDocument),
         (status = 402, description = "`payment_declined`; the units were given back", body = ProblemSchema, content_type = "application/problem+json"),
         (status = 404, description = "No such order of this buyer", body = ProblemSchema, content_type = "application/problem+json"),
         (status = 409, description = "`request_in_flight`, `order_state`", body = ProblemSchema, content_type = "application/problem+json"),
@@ -61,7 +61,7 @@ async fn pay(
     Path(order): Path<OrderId>,
     IdempotencyHeader(key): IdempotencyHeader,
     Json(body): Json<PayBody>,
-) -> Result<Json<OrderJson>, Problem> {
+) -> Result<Json<OrderDocument>, Problem> {
     if body.method.len() > METHOD_LEN_MAX {
         let error = FieldError::new("/method", "a method has at most 255 bytes");
         return Err(Problem::new(&kind::INVALID_BODY).errors(vec![error]));

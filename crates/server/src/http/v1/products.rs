@@ -1,6 +1,5 @@
 //! `/products`: what is or was sold, for everyone.
 
-use super::money_json::MoneyJson;
 use super::rfc3339;
 use crate::http::AppState;
 use crate::http::extract::{Json, Path, Query};
@@ -8,6 +7,7 @@ use crate::http::page::{Page, PageQuery, parse_time_cursor};
 use crate::http::problem::{Problem, ProblemSchema, kind};
 use crate::shop::products::{self, Product, ProductId};
 use axum::extract::State;
+use documents::MoneyDocument as MoneyJson;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;

@@ -1,15 +1,15 @@
 //! The waiting line over HTTP: join, position, extend, leave. Where a buyer stands is the engine's to say, never this file's.
 
-use super::sale_json::AvailabilityJson;
 use crate::http::AppState;
 use crate::http::extract::{BuyerSession, Json, Query};
 use crate::http::problem::{Problem, ProblemSchema, kind};
-use crate::shop::line::{self, QueueStatus};
+use crate::shop::line;
 use crate::shop::sales;
 use axum::extract::State;
 use axum::http::StatusCode;
-use sale::{LinePosition, SaleId};
-use serde::{Deserialize, Serialize};
+use documents::PlaceDocument;
+use sale::SaleId;
+use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -34,69 +34,6 @@ pub struct LineRequest {
     flash_sale_id: Uuid,
 }
 
-/// A buyer's place in a line.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PlaceJson {
-    /// The sale.
-    flash_sale_id: Uuid,
-    /// The buyer's number in the line: 1, 2, 3 …, for good.
-    ticket: u32,
-    /// Waiting buyers ahead, plus one; 0 once admitted.
-    position: u32,
-    /// Waiting buyers ahead.
-    ahead: u32,
-    /// Whether it is the buyer's turn.
-    status: PlaceStatus,
-    /// Until when an admitted buyer may order.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    admitted_until: Option<String>,
-    /// Seconds that an admitted buyer may still add to `admittedUntil`, once, with `POST /queue/extend`; absent when there are none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    extension_seconds: Option<u32>,
-    /// Whether a unit can be had at all: who waits for a sale that is `sold_out` gets one only if an order is refunded.
-    #[schema(value_type = AvailabilityJson)]
-    availability: &'static str,
-    /// Seconds until the buyer's turn at the sale's pace; 0 once admitted. People who leave shorten it, a pause or units
-    /// that are all in carts lengthen it.
-    estimated_wait_seconds: u64,
-    /// Proof of the number: the shop can check it, and nobody else can make one.
-    receipt: String,
-}
-
-/// Whether it is the buyer's turn.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-enum PlaceStatus {
-    Waiting,
-    Admitted,
-}
-
-impl From<QueueStatus> for PlaceJson {
-    fn from(standing: QueueStatus) -> Self {
-        let (position, status, until, extension_s) = match standing.place {
-            LinePosition::Waiting { position } => (position, PlaceStatus::Waiting, None, 0),
-            LinePosition::Admitted { until, extension_s } => {
-                (0, PlaceStatus::Admitted, Some(until), extension_s)
-            }
-        };
-        Self {
-            flash_sale_id: standing.sale.0,
-            ticket: standing.ticket.0,
-            position,
-            ahead: position.saturating_sub(1),
-            status,
-            admitted_until: until.map(super::time::rfc3339),
-            extension_seconds: (extension_s > 0).then_some(extension_s),
-            availability: standing.availability.as_str(),
-            estimated_wait_seconds: standing.estimated_wait_s,
-            receipt: standing.receipt.to_string(),
-        }
-    }
-}
-
 /// Join the line.
 ///
 /// Whoever is in line already keeps the place and is told it again (200), so a repeated request or a second tab is safe.
@@ -106,8 +43,8 @@ impl From<QueueStatus> for PlaceJson {
     tag = "queue",
     request_body = LineRequest,
     responses(
-        (status = 201, description = "In line", body = PlaceJson),
-        (status = 200, description = "In line already", body = PlaceJson),
+        (status = 201, description = "In line", body = PlaceDocument),
+        (status = 200, description = "In line already", body = PlaceDocument),
         (status = 409, description = "`sold_out`, `limit_reached`, `no_line`", body = ProblemSchema, content_type = "application/problem+json"),
         (status = 410, description = "`ended`, `closed`", body = ProblemSchema, content_type = "application/problem+json"),
         (status = 425, description = "`not_started`: the line is not open yet", body = ProblemSchema, content_type = "application/problem+json"),
@@ -118,7 +55,7 @@ async fn join(
     State(app): State<AppState>,
     BuyerSession(session): BuyerSession,
     Json(body): Json<LineRequest>,
-) -> Result<(StatusCode, Json<PlaceJson>), Problem> {
+) -> Result<(StatusCode, Json<PlaceDocument>), Problem> {
     let sale = find_listed_sale(&app, body.flash_sale_id).await?;
     let joined = line::join(&app.shop, sale, session.buyer).await??;
     let status = if joined.fresh { StatusCode::CREATED } else { StatusCode::OK };
@@ -132,7 +69,7 @@ async fn join(
     tag = "queue",
     params(LineRequest),
     responses(
-        (status = 200, description = "The buyer's place", body = PlaceJson),
+        (status = 200, description = "The buyer's place", body = PlaceDocument),
         (status = 404, description = "`not_in_line`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
@@ -141,7 +78,7 @@ async fn position(
     State(app): State<AppState>,
     BuyerSession(session): BuyerSession,
     Query(query): Query<LineRequest>,
-) -> Result<Json<PlaceJson>, Problem> {
+) -> Result<Json<PlaceDocument>, Problem> {
     find_place(&app, query.flash_sale_id, session.buyer).await
 }
 
@@ -155,7 +92,7 @@ async fn position(
     tag = "queue",
     request_body = LineRequest,
     responses(
-        (status = 200, description = "The place with its later `admittedUntil`", body = PlaceJson),
+        (status = 200, description = "The place with its later `admittedUntil`", body = PlaceDocument),
         (status = 403, description = "`not_admitted`: it is not the buyer's turn yet", body = ProblemSchema, content_type = "application/problem+json"),
         (status = 404, description = "`not_in_line`: there is no place, or the turn is over", body = ProblemSchema, content_type = "application/problem+json"),
         (status = 409, description = "`no_extension`, `no_line`", body = ProblemSchema, content_type = "application/problem+json"),
@@ -166,7 +103,7 @@ async fn extend(
     State(app): State<AppState>,
     BuyerSession(session): BuyerSession,
     Json(body): Json<LineRequest>,
-) -> Result<Json<PlaceJson>, Problem> {
+) -> Result<Json<PlaceDocument>, Problem> {
     let sale = find_listed_sale(&app, body.flash_sale_id).await?;
     let extended = line::extend(&app.shop, sale, session.buyer).await?;
     extended.map(|standing| Json(standing.into())).map_err(place_problem)
@@ -207,7 +144,7 @@ pub(super) async fn find_place(
     app: &AppState,
     sale: Uuid,
     buyer: sale::BuyerId,
-) -> Result<Json<PlaceJson>, Problem> {
+) -> Result<Json<PlaceDocument>, Problem> {
     let sale = find_listed_sale(app, sale).await?;
     let standing = line::find_position(&app.shop, sale, buyer).await?;
     standing.map(|standing| Json(standing.into())).ok_or(Problem::new(&kind::NO_PLACE))

@@ -1,19 +1,7 @@
 //! What an event of the ledger means for those who listen: for the line, for a buyer's place, for an order. Pure.
 
-use super::WaitingTickets;
 use crate::realtime::documents::LineStatus;
 use sale::{BuyerId, Event, OrderId, OrderStatus, Policy, ReleaseCause, Ticket, UnitSource};
-
-/// Counts who begins and who ceases to wait.
-pub fn count_waiting(line: &mut WaitingTickets, event: &Event) {
-    match event {
-        Event::Joined { ticket, .. } => line.add_ticket(*ticket),
-        Event::Admitted { ticket, .. } | Event::Left { ticket, admitted: false, .. } => {
-            line.remove_ticket(*ticket)
-        }
-        _ => {}
-    }
-}
 
 /// Whose place an event is about, and what it is now; `None` when the line tells.
 pub fn extract_place_change(event: &Event, policy: &Policy) -> Option<(BuyerId, Ticket, Option<LineStatus>)> {

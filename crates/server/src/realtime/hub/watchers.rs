@@ -1,11 +1,12 @@
 //! What the desk remembers of a sale and of a buyer: what they were told last, and when. It decides what is due and what is
 //! news; it sends nothing.
 
-use super::{EventSeq, WaitingTickets, throttle};
+use super::{EventSeq, throttle};
 use crate::realtime::documents::LineStatus;
 use engine::SaleView;
 use sale::{
     Availability, BuyerId, Event, LedgerEntry, OrderId, OrderView, SaleId, SalePhase, Ticket, Timestamp,
+    WaitingTickets,
 };
 use socketioxide::socket::Sid;
 use std::collections::HashMap;
@@ -20,8 +21,8 @@ pub struct SaleWatchers {
     pub watchers: usize,
     /// What it was doing when the desk last looked.
     pub phase: SalePhase,
-    /// Who waits, as far as the ledger was read.
-    pub line: WaitingTickets,
+    /// The tickets that wait, as far as the ledger was read; `None` once the sale is over.
+    line: Option<WaitingTickets>,
     /// The last event that was read.
     pub applied_seq: EventSeq,
     /// The buyers with sockets who have, or had, a place.
@@ -59,7 +60,7 @@ impl SaleWatchers {
         Self {
             watchers: 0,
             phase,
-            line: WaitingTickets::default(),
+            line: Some(WaitingTickets::default()),
             applied_seq: EventSeq(0),
             last_sent: HashMap::new(),
             sent_counters: None,
@@ -94,16 +95,30 @@ impl SaleWatchers {
         self.repeat_at = Some(self.repeat_at.map_or(at, |known| known.min(at)));
     }
 
-    /// The sale is over and nobody moves on any more: the line is let go, which has four bytes for every ticket there was.
+    /// Applies an event to the line. One that was read before changes nothing.
+    pub fn update_line(&mut self, entry: &LedgerEntry) {
+        if entry.seq > self.applied_seq
+            && let Some(line) = &mut self.line
+        {
+            line.apply(&entry.event);
+        }
+    }
+
+    pub fn position(&self, ticket: Ticket) -> Option<u32> {
+        self.line.as_ref().and_then(|line| line.position(ticket))
+    }
+
+    /// Drops the line of a sale that is over: its positions do not change any more.
     pub fn close_line(&mut self) {
-        self.line.close();
+        self.line = None;
     }
 
     /// Whom to tell a new position, because they moved on and the last one is old enough. A position never grows: what was
     /// asked of the engine may be newer than what was read of the ledger.
     pub fn take_due_positions(&mut self, now: Timestamp) -> Vec<(BuyerId, LastSent)> {
-        let (line, folded) = (&self.line, self.applied_seq);
+        let folded = self.applied_seq;
         let mut due = Vec::new();
+        let Some(line) = &self.line else { return due };
         for (buyer, spotted) in &mut self.last_sent {
             let LineStatus::Waiting(told) = spotted.status else { continue };
             if now.ms_since(spotted.sent_at) < throttle::position_interval_ms(told) {

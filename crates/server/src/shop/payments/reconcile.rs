@@ -4,8 +4,8 @@
 use super::{PaymentError, PaymentService};
 use crate::shop::idempotency_keys::KEY_LIFE_MS;
 use crate::shop::tenancy::Tenancy;
-use crate::store::StoreError;
 use crate::store::payments::{self as rows, PaymentRow};
+use crate::store::{StoreError, admin_keys};
 use futures::future::join_all;
 use sale::Timestamp;
 use std::sync::Arc;
@@ -155,7 +155,9 @@ impl PaymentService {
         let now = self.engine.now();
         let unsettled = rows::count_unsettled(&self.store, now.plus_ms(-STUCK_AFTER_MS)).await?;
         self.metrics.set_unsettled(unsettled.all, unsettled.stuck);
-        rows::delete_keys(&self.store, now.plus_ms(-2 * KEY_LIFE_MS), KEYS_FORGOTTEN_MAX).await?;
+        let before = now.plus_ms(-2 * KEY_LIFE_MS);
+        rows::delete_keys(&self.store, before, KEYS_FORGOTTEN_MAX).await?;
+        admin_keys::delete_old(&self.store, before, KEYS_FORGOTTEN_MAX).await?;
         Ok(())
     }
 }

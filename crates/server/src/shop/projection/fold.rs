@@ -53,7 +53,7 @@ impl FoldedRows {
         // Nothing happens in a sale before it is announced.
         let Some(mut row) = self.counters.take() else { return };
         row.seq = entry.seq;
-        move_units(&mut row.counters, &entry.event);
+        row.counters.apply(&entry.event);
         row.policy.quantity = row.counters.quantity;
         mark_firsts(&mut row, entry.at);
         self.series.add_event(entry, &row);
@@ -124,7 +124,7 @@ impl FoldedRows {
 
     fn apply_policy(&mut self, seq: EventSeq, policy: &Policy) {
         match &mut self.counters {
-            // The quantity follows by `move_units`, which knows the old one.
+            // [`SaleCounters::apply`] sets the quantity, for it needs the old one.
             Some(row) => row.policy = policy.clone(),
             None => {
                 self.counters = Some(CountersRow {
@@ -230,81 +230,4 @@ fn mark_firsts(row: &mut CountersRow, at: Timestamp) {
     if sold >= quantity && quantity > 0 {
         row.sold_out_at = row.sold_out_at.or(Some(at));
     }
-}
-
-/// What an event does to the sums. Each event says where its units came from, so no row has to be read. For a ledger that lacks
-/// events the sums stay possible (see [`Counters::short`]), but cannot know of what they were not told.
-fn move_units(sums: &mut SaleCounters, event: &Event) {
-    match *event {
-        Event::Configured { ref policy } => resize_quantity(sums, policy.quantity),
-        Event::Restocked { quantity } => resize_quantity(sums, sums.quantity.saturating_add(quantity)),
-        Event::Paused | Event::Resumed | Event::Closed | Event::Extended { .. } => {}
-        Event::Joined { .. } => sums.waiting += 1,
-        Event::Left { admitted: false, .. } => sums.waiting = sums.waiting.saturating_sub(1),
-        Event::Left { admitted: true, .. } | Event::Lapsed { .. } => give_back_admission(sums),
-        Event::Admitted { .. } => {
-            sums.waiting = sums.waiting.saturating_sub(1);
-            take_units(sums, 1);
-            sums.admitted += 1;
-        }
-        Event::Held { quantity, from, .. } => {
-            take_from(sums, from, quantity);
-            sums.held += quantity;
-        }
-        Event::Confirmed { quantity, from, .. } => {
-            take_from(sums, from, quantity);
-            sums.sold += quantity;
-        }
-        Event::Released { quantity, .. } => give_back_hold(sums, quantity),
-        Event::Refunded { quantity, restocked: true, .. } => {
-            let units = quantity.min(sums.sold);
-            sums.sold -= units;
-            free_units(sums, units);
-        }
-        Event::Refunded { restocked: false, .. } => {}
-    }
-}
-
-/// Takes units for an order from where the event says they were.
-fn take_from(sums: &mut SaleCounters, from: UnitSource, quantity: u32) {
-    match from {
-        UnitSource::Stock => {}
-        UnitSource::Admission { .. } => give_back_admission(sums),
-        UnitSource::Hold => give_back_hold(sums, quantity),
-    }
-    take_units(sums, quantity);
-}
-
-fn give_back_admission(sums: &mut SaleCounters) {
-    if sums.admitted > 0 {
-        sums.admitted -= 1;
-        free_units(sums, 1);
-    }
-}
-
-fn give_back_hold(sums: &mut SaleCounters, quantity: u32) {
-    let units = quantity.min(sums.held);
-    sums.held -= units;
-    free_units(sums, units);
-}
-
-fn take_units(sums: &mut SaleCounters, units: u32) {
-    let there = units.min(sums.available);
-    sums.available -= there;
-    sums.short += units - there;
-}
-
-fn free_units(sums: &mut SaleCounters, units: u32) {
-    let owed = units.min(sums.short);
-    sums.short -= owed;
-    sums.available += units - owed;
-}
-
-fn resize_quantity(sums: &mut SaleCounters, quantity: u32) {
-    if quantity >= sums.quantity {
-        free_units(sums, quantity - sums.quantity);
-    } else {
-        take_units(sums, sums.quantity - quantity);
-    }
-    sums.quantity = quantity;
 }

@@ -8,6 +8,7 @@
 //! server that is away: whoever asks of a sale that cannot be decided now is told so.
 
 mod calls;
+mod error;
 mod library;
 mod listing;
 mod nodes;
@@ -19,19 +20,21 @@ mod skew;
 mod wire;
 
 pub use calls::{CALL_LEN_MAX, CALLS_IN_FLIGHT, CallResult, CallTime, LibraryCall, ValkeyLibrary};
+pub use error::ValkeyError;
 pub use library::{LIBRARY_SOURCE, LIBRARY_VERSION};
-pub use nodes::ValkeyError;
 pub use outbox::{Outbox, OutboxItem};
 pub use skew::{ClockOffset, ClockSkew};
 pub use wire::{LibraryAnswer, LibraryReply, LibraryRequest};
 
 use super::{BatchDecider, DecideError, DecidedBatch, Request};
-use crate::record::{Call, Epoch, EpochStore, LedgerReader, ReadError, StaleEpoch};
+use crate::batch::{Call, Epoch, StaleEpoch};
+use crate::record::{EpochStore, LedgerReader, ReadError};
+use crate::valkey_connection::ValkeyAddress;
 use crate::view::SaleView;
 use listing::SaleDiscovery;
 use plan::{CallPlan, PlannedCall};
 use restore::StateRestorer;
-use sale::{EventSeq, Policy, SaleId, Timestamp};
+use sale::{EventSeq, Policy, SaleId, SaleSwitches, Timestamp};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,8 +61,7 @@ const START_RESTORE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How a decider is set up.
 #[derive(Clone)]
 pub struct ValkeySettings {
-    /// Where: `redis://host:port/`; any node of a cluster.
-    pub url: String,
+    pub address: ValkeyAddress,
     /// A name that no other process has.
     pub name: String,
     /// Decide by the time that [`Decide::decide`] is told, not by the server's own clock: for tests and rehearsals.
@@ -68,13 +70,6 @@ pub struct ValkeySettings {
     pub ticks: bool,
     /// By how much this machine's clock is to be taken for wrong.
     pub clock_offset: ClockOffset,
-}
-
-impl std::fmt::Debug for ValkeySettings {
-    /// Without the address, which may hold a password.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Settings").field("name", &self.name).finish_non_exhaustive()
-    }
 }
 
 pub struct ValkeyDecider {
@@ -121,7 +116,7 @@ impl ValkeyDecider {
         ledger: Arc<dyn LedgerReader>,
         epochs: Arc<dyn EpochStore>,
     ) -> Result<Self, ValkeyError> {
-        let mut library = ValkeyLibrary::new(&settings.url, &settings.name)?;
+        let mut library = ValkeyLibrary::new(&settings.address, &settings.name);
         library.connect().await?;
         let skew = ClockSkew::start(Arc::clone(&settings.clock_offset), &mut library).await?;
         Ok(Self {
@@ -265,14 +260,8 @@ impl ValkeyDecider {
         }
         let due = self.next_poll_at(now.unwrap_or(reply.at), &policy, reply);
         let seq = EventSeq(reply.seq_before.0 + reply.entries.len() as u64);
-        let paused = reply.paused && !reply.closed;
-        let view = Arc::new(SaleView::from_counters(
-            id,
-            seq,
-            Arc::clone(&policy),
-            reply.counters,
-            (paused, reply.closed),
-        ));
+        let switches = SaleSwitches { is_paused: reply.paused, is_closed: reply.closed };
+        let view = Arc::new(SaleView::from_counters(id, seq, Arc::clone(&policy), reply.counters, switches));
         let due_before = known.and_then(|known| known.due);
         let known =
             KnownSale { policy, policy_seq: reply.policy.0, epoch: reply.epoch, due: due_before, view };

@@ -1,5 +1,4 @@
-// What stands between a client and a server, and clients that a library would never be: a bare WebSocket that may stop reading,
-// a wire that is cut, and a real nginx.
+// A WebSocket client without a library, which may stop reading; a TCP proxy that can be cut; and a real nginx.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -7,39 +6,39 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { until } from './shop.mjs';
+import { waitUntil } from './shop.mjs';
 
 const CONFIG = new URL('../../../../deploy/nginx/doorbuster.conf', import.meta.url);
 
-/** A WebSocket, written down to its bytes. It answers no ping unless it is told to. */
-export class Bare {
+/** A WebSocket client that writes its own frames. It answers no ping by itself. */
+export class RawSocket {
   static async open(url) {
-    const bare = new Bare();
+    const raw = new RawSocket();
     const { hostname, port } = new URL(url);
-    bare.texts = [];
-    bare.isClosed = false;
-    bare.wire = connect(Number(port), hostname);
-    bare.wire.on('error', () => {});
-    bare.wire.on('close', () => { bare.isClosed = true; });
-    await once(bare.wire, 'connect');
-    bare.wire.write(
+    raw.texts = [];
+    raw.isClosed = false;
+    raw.tcp = connect(Number(port), hostname);
+    raw.tcp.on('error', () => {});
+    raw.tcp.on('close', () => { raw.isClosed = true; });
+    await once(raw.tcp, 'connect');
+    raw.tcp.write(
       `GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: ${hostname}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
       'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
     );
     let bytes = Buffer.alloc(0);
     let isOpen = false;
-    bare.wire.on('data', (more) => {
+    raw.tcp.on('data', (more) => {
       bytes = Buffer.concat([bytes, more]);
       const head = isOpen ? 0 : bytes.indexOf('\r\n\r\n') + 4;
       if (!isOpen && head < 4) return;
       isOpen = true;
-      bytes = bare.#read(bytes.subarray(head));
+      bytes = raw.#read(bytes.subarray(head));
     });
-    await bare.hears('0');
-    return bare;
+    await raw.waitForText('0');
+    return raw;
   }
 
-  /** Takes whole frames off the front. */
+  /** Reads whole frames, and returns the rest. */
   #read(bytes) {
     while (bytes.length >= 2) {
       const isLong = (bytes[1] & 0x7f) === 126;
@@ -53,73 +52,73 @@ export class Bare {
     return bytes;
   }
 
-  hears(start) {
-    return until(`a message that begins with ${start}`, () => this.texts.find((text) => text.startsWith(start)));
+  waitForText(start) {
+    return waitUntil(`a message that begins with ${start}`, () => this.texts.find((text) => text.startsWith(start)));
   }
 
   /** Sends a text, masked with zeros. */
   send(text) {
     const payload = Buffer.from(text);
-    this.wire.write(Buffer.concat([Buffer.from([0x81, 0x80 | payload.length, 0, 0, 0, 0]), payload]));
+    this.tcp.write(Buffer.concat([Buffer.from([0x81, 0x80 | payload.length, 0, 0, 0, 0]), payload]));
   }
 
-  /** Enters the namespace. */
-  async enter() {
+  /** Connects to the default namespace. */
+  async connectNamespace() {
     this.send('40');
-    await this.hears('40');
+    await this.waitForText('40');
   }
 
   watch(sale) {
     this.send(`42["inventory:watch",{"flashSaleId":"${sale}"}]`);
   }
 
-  /** Stops reading: what is sent to it stays on its way. */
-  deafen() {
-    this.wire.pause();
+  /** Stops reading: what the server sends stays in the buffers. */
+  stopReading() {
+    this.tcp.pause();
   }
 
   end() {
-    this.wire.destroy();
+    this.tcp.destroy();
   }
 }
 
-/** A wire to a server that can be cut for everyone at once. */
-export class Wire {
+/** A proxy to a server that can cut all connections at once. */
+export class TcpProxy {
   static async to(url) {
     const { hostname, port } = new URL(url);
-    const wire = new Wire();
-    wire.pairs = new Set();
-    wire.isDown = false;
-    wire.server = createServer((near) => {
-      if (wire.isDown) {
-        near.destroy();
+    const proxy = new TcpProxy();
+    proxy.pairs = new Set();
+    proxy.isDown = false;
+    proxy.server = createServer((client) => {
+      if (proxy.isDown) {
+        client.destroy();
         return;
       }
-      const far = connect(Number(port), hostname);
-      const pair = [near, far];
-      wire.pairs.add(pair);
-      for (const [from, to] of [pair, [far, near]]) {
+      const upstream = connect(Number(port), hostname);
+      const pair = [client, upstream];
+      proxy.pairs.add(pair);
+      for (const [from, to] of [pair, [upstream, client]]) {
         from.on('error', () => {});
         from.on('close', () => {
           to.destroy();
-          wire.pairs.delete(pair);
+          proxy.pairs.delete(pair);
         });
         from.pipe(to);
       }
     });
-    wire.server.listen(0, '127.0.0.1');
-    await once(wire.server, 'listening');
-    wire.url = `http://127.0.0.1:${wire.server.address().port}`;
-    return wire;
+    proxy.server.listen(0, '127.0.0.1');
+    await once(proxy.server, 'listening');
+    proxy.url = `http://127.0.0.1:${proxy.server.address().port}`;
+    return proxy;
   }
 
-  /** Ends all connections, and lets nobody through until it is mended. */
+  /** Ends all connections, and refuses new ones until it is healed. */
   cut() {
     this.isDown = true;
     for (const pair of this.pairs) for (const end of pair) end.destroy();
   }
 
-  mend() {
+  heal() {
     this.isDown = false;
   }
 
@@ -129,7 +128,8 @@ export class Wire {
   }
 }
 
-async function freePort() {
+/** A port that was free a moment ago: whoever starts a server on it tries another port when it is taken. */
+async function findPort() {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address();
@@ -138,12 +138,24 @@ async function freePort() {
   return port;
 }
 
-/** nginx in a folder of its own, with the configuration that we give to users. */
+const PORT_TRIES = 5;
+
+/** nginx in its own folder, with the configuration that users get. */
 export class Nginx {
   static async before(url) {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await Nginx.#start(url);
+      } catch (error) {
+        if (tries === PORT_TRIES || !/in use/i.test(error.message)) throw error;
+      }
+    }
+  }
+
+  static async #start(url) {
     const nginx = new Nginx();
     nginx.folder = mkdtempSync(join(tmpdir(), 'doorbuster-nginx-'));
-    const port = await freePort();
+    const port = await findPort();
     nginx.url = `http://127.0.0.1:${port}`;
     const site = readFileSync(CONFIG, 'utf8')
       .replace('server 127.0.0.1:8080;', `server ${new URL(url).host};`)
@@ -158,11 +170,13 @@ export class Nginx {
     ].join('\n'));
     const args = ['-p', nginx.folder, '-c', 'nginx.conf', '-e', 'stderr'];
     const path = `${process.env.PATH}:/usr/sbin`;
-    nginx.child = spawn('nginx', args, { env: { PATH: path }, stdio: ['ignore', 'ignore', 'inherit'] });
+    nginx.child = spawn('nginx', args, { env: { PATH: path }, stdio: ['ignore', 'ignore', 'pipe'] });
+    let log = '';
+    nginx.child.stderr.on('data', (text) => { log += text; });
     let failure;
     nginx.child.on('error', (error) => { failure = error; });
-    nginx.child.on('exit', (code) => { failure ??= new Error(`nginx ended with ${code}`); });
-    await until('nginx answers', async () => {
+    nginx.child.on('close', (code) => { failure ??= new Error(`nginx ended with ${code}: ${log}`); });
+    await waitUntil('nginx answers', async () => {
       if (failure) throw failure;
       return fetch(`${nginx.url}/livez`).then((reply) => reply.ok, () => false);
     });

@@ -1,29 +1,28 @@
-//! A sale as everyone sees it: the catalogue's listing and the engine's view in one document.
+//! A sale as everyone sees it.
 
-use super::money_json::MoneyJson;
-use super::rfc3339;
-use crate::shop::catalogue::SaleListing;
-use crate::shop::products::Product;
-use engine::SaleView;
-use sale::{AdmissionMode, Timestamp};
-use serde::Serialize;
+use crate::moment;
+use crate::money::MoneyDocument;
+use sale::{AdmissionMode, Availability, SaleId, SalePhase, Timestamp};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// A flash sale.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct SaleJson {
+#[schema(as = SaleJson)]
+pub struct SaleDocument {
     /// Its id.
-    pub id: Uuid,
+    #[schema(value_type = Uuid)]
+    pub id: SaleId,
     /// Its name in addresses.
     pub slug: String,
     /// What it sells.
-    pub product: SoldJson,
+    pub product: ProductSummary,
     /// The price of one unit in this sale.
-    pub price: MoneyJson,
+    pub price: MoneyDocument,
     /// The product's list price.
-    pub list_price: MoneyJson,
+    pub list_price: MoneyDocument,
     /// Units of the sale, with all that were added.
     pub quantity: u32,
     /// Units that nobody has.
@@ -33,34 +32,36 @@ pub struct SaleJson {
     /// Units that are sold.
     pub sold: u32,
     /// Whether a unit can be had: `all_held` means that one may still come back.
-    #[schema(value_type = AvailabilityJson)]
-    pub availability: &'static str,
+    pub availability: AvailabilityDocument,
     /// What the sale is doing.
-    #[schema(value_type = SaleStatusJson)]
-    pub status: &'static str,
+    pub status: SaleStatusDocument,
     /// When it starts.
-    #[schema(format = DateTime)]
-    pub starts_at: String,
+    #[serde(with = "moment")]
+    #[schema(value_type = String, format = DateTime)]
+    pub starts_at: Timestamp,
     /// When it ends.
-    #[schema(format = DateTime)]
-    pub ends_at: String,
+    #[serde(with = "moment")]
+    #[schema(value_type = String, format = DateTime)]
+    pub ends_at: Timestamp,
     /// Units that one buyer may hold and own.
     pub limit_per_buyer: u32,
     /// Who may buy.
-    pub admission: AdmissionJson,
+    pub admission: AdmissionDocument,
     /// Buyers who wait in line.
     pub waiting: u32,
     /// When this was written.
-    #[schema(format = DateTime)]
-    pub server_time: String,
+    #[serde(with = "moment")]
+    #[schema(value_type = String, format = DateTime)]
+    pub server_time: Timestamp,
     /// The sale's last event; grows with each change.
     pub version: u64,
 }
 
 /// The product of a sale.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct SoldJson {
+#[schema(as = SoldJson)]
+pub struct ProductSummary {
     /// Its id.
     pub id: Uuid,
     /// Its name.
@@ -74,9 +75,10 @@ pub struct SoldJson {
 }
 
 /// Who may buy while a sale is active.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "lowercase")]
-pub enum AdmissionJson {
+#[schema(as = AdmissionJson)]
+pub enum AdmissionDocument {
     /// Anyone.
     Open,
     /// Whoever the waiting line admits, in order of arrival.
@@ -90,16 +92,17 @@ pub enum AdmissionJson {
         /// Seconds before the start at which the line opens.
         line_opens_seconds_before: u32,
         /// Seconds that an admitted buyer may add to `checkoutSeconds`, once, for the asking; absent where there are none.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schema(maximum = 86400, nullable = false)]
         extension_seconds: Option<u32>,
     },
 }
 
 /// Whether a unit can be had.
-#[derive(ToSchema)]
-#[schema(as = Availability, rename_all = "snake_case")]
-pub enum AvailabilityJson {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Availability)]
+pub enum AvailabilityDocument {
     /// A unit is free.
     Available,
     /// All units are in other carts; you may still get one.
@@ -109,9 +112,10 @@ pub enum AvailabilityJson {
 }
 
 /// What a sale is doing.
-#[derive(ToSchema)]
-#[schema(as = SaleStatus, rename_all = "lowercase")]
-pub enum SaleStatusJson {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = SaleStatus)]
+pub enum SaleStatusDocument {
     /// It has not started.
     Upcoming,
     /// Units may be ordered.
@@ -124,47 +128,7 @@ pub enum SaleStatusJson {
     Closed,
 }
 
-impl SaleJson {
-    /// A sale as it is at `now`.
-    #[must_use]
-    pub fn from_view(listing: &SaleListing, view: &SaleView, now: Timestamp) -> Self {
-        let (policy, units) = (&view.policy, view.counters);
-        Self {
-            id: listing.sale.0,
-            slug: listing.slug.clone(),
-            product: SoldJson::from(listing.product.as_ref()),
-            price: policy.unit_price.into(),
-            list_price: listing.product.price.into(),
-            quantity: units.quantity,
-            available: units.available,
-            held: units.held,
-            sold: units.sold,
-            availability: view.availability.as_str(),
-            status: view.phase(now).as_str(),
-            starts_at: rfc3339(policy.starts_at),
-            ends_at: rfc3339(policy.ends_at),
-            limit_per_buyer: policy.limit_per_buyer,
-            admission: policy.admission.into(),
-            waiting: units.waiting,
-            server_time: rfc3339(now),
-            version: view.seq.0,
-        }
-    }
-}
-
-impl From<&Product> for SoldJson {
-    fn from(product: &Product) -> Self {
-        Self {
-            id: product.id.0,
-            name: product.name.clone(),
-            description: product.description.clone(),
-            category: product.category.clone(),
-            image_url: product.image_url.clone(),
-        }
-    }
-}
-
-impl From<AdmissionMode> for AdmissionJson {
+impl From<AdmissionMode> for AdmissionDocument {
     fn from(admission: AdmissionMode) -> Self {
         match admission {
             AdmissionMode::Open => Self::Open,
@@ -174,6 +138,45 @@ impl From<AdmissionMode> for AdmissionJson {
                 line_opens_seconds_before: line_opens_s,
                 extension_seconds: (extension_s > 0).then_some(extension_s),
             },
+        }
+    }
+}
+
+impl From<AdmissionDocument> for AdmissionMode {
+    fn from(document: AdmissionDocument) -> Self {
+        match document {
+            AdmissionDocument::Open => Self::Open,
+            AdmissionDocument::Fifo {
+                per_second,
+                checkout_seconds: checkout_s,
+                line_opens_seconds_before: line_opens_s,
+                extension_seconds,
+            } => {
+                let extension_s = extension_seconds.unwrap_or(0);
+                Self::Fifo { per_second, checkout_s, line_opens_s, extension_s }
+            }
+        }
+    }
+}
+
+impl From<Availability> for AvailabilityDocument {
+    fn from(availability: Availability) -> Self {
+        match availability {
+            Availability::Available => Self::Available,
+            Availability::AllHeld => Self::AllHeld,
+            Availability::SoldOut => Self::SoldOut,
+        }
+    }
+}
+
+impl From<SalePhase> for SaleStatusDocument {
+    fn from(phase: SalePhase) -> Self {
+        match phase {
+            SalePhase::Upcoming => Self::Upcoming,
+            SalePhase::Active => Self::Active,
+            SalePhase::Paused => Self::Paused,
+            SalePhase::Ended => Self::Ended,
+            SalePhase::Closed => Self::Closed,
         }
     }
 }

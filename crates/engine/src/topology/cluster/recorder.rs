@@ -4,11 +4,12 @@
 //! never waits longer than a caller would.
 
 use super::trimmer::OutboxTrimmer;
+use crate::batch::{Batch, Epoch, StaleEpoch};
 use crate::clock::start_stopwatch;
 use crate::decide::valkey::{Outbox, OutboxItem};
 use crate::metrics::PipelineMetrics;
 use crate::record::postgres::{AppendResult, EventRange, SaleHead, SharedWriter, is_disconnected};
-use crate::record::{Batch, Epoch, LedgerRecorder, RecordError, StaleEpoch};
+use crate::record::{LedgerRecorder, RecordError};
 use sale::{EventSeq, LedgerEntry, SaleId};
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};

@@ -4,7 +4,8 @@
 pub mod memory;
 pub mod valkey;
 
-use crate::record::{Batch, LedgerReader, ReadError, StaleEpoch};
+use crate::batch::{Batch, StaleEpoch};
+use crate::record::{LedgerReader, ReadError};
 use crate::view::SaleView;
 use sale::{
     BuyerId, BuyerView, Command, CommandOutcome, EventSeq, LineMember, OrderId, OrderView, SaleId, Ticket,
@@ -75,8 +76,8 @@ pub enum Reply {
     Line(Vec<LineMember>),
     /// The sale was never announced.
     NoSuchSale,
-    /// The place of decision is away, or is being handed the state. A command may have been decided or not; asking again with the
-    /// same key tells.
+    /// The request is not known to be decided and recorded: the ledger takes no records, or the deciding server is away or lacks
+    /// the state. A repetition with the same idempotency key tells.
     Unavailable,
 }
 

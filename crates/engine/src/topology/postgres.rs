@@ -1,10 +1,10 @@
-//! The engine of one instance on PostgreSQL: deciding in memory, recording in the database. There is no lock on the database:
-//! whoever starts claims the ledger, and whoever had it before is refused from then on, so that two that were started by mistake
-//! cost the first one its work and nobody a unit.
+//! The engine of one instance on PostgreSQL: it decides in memory and records in the database. It holds no lock on the database: a
+//! start claims the ledger, and the instance that had it before is refused from then on. A second instance that is started by mistake
+//! stops the first one, and no unit is sold twice.
 
+use super::{RunningEngine, StartError};
 use crate::clock::Clock;
 use crate::decide::{BatchDecider, memory::MemoryDecider};
-use crate::embedded::{RunningEngine, StartError};
 use crate::pipeline::{PipelineLimits, assemble_pipeline};
 use crate::record::LedgerReader;
 use crate::record::postgres::{PostgresAddress, PostgresReader, PostgresRecorder};
@@ -12,11 +12,11 @@ use futures::executor::block_on;
 use sale::Timestamp;
 use std::sync::Arc;
 
-/// Starts an engine on the ledger in a database: claims it, folds it, and goes on from there. `clock` is given the ledger's last
-/// moment and must not tell an earlier one. Blocks meanwhile.
+/// Starts an engine on the ledger in a database: claims the ledger and folds it, and blocks meanwhile. `clock` gets the ledger's last
+/// moment and must not show an earlier one.
 ///
 /// # Errors
-/// When there is no ledger (see [`crate::record::postgres::make`]), it is damaged, the database cannot be reached, or the machine
+/// When there is no ledger (see [`crate::record::postgres::create_tables`]), it is damaged, the database cannot be reached, or the machine
 /// refuses a thread.
 pub fn start_on_postgres(
     address: &PostgresAddress,
@@ -25,7 +25,7 @@ pub fn start_on_postgres(
 ) -> Result<RunningEngine, StartError> {
     let (reader, recorder) = block_on(async {
         let reader = PostgresReader::open(address).await?;
-        // Before it is read: what is written after this is ours.
+        // Before the ledger is read: after the claim no other instance writes.
         let recorder = PostgresRecorder::claim(address, &reader).await?;
         Ok::<_, StartError>((reader, recorder))
     })?;

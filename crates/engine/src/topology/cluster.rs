@@ -1,42 +1,41 @@
-//! The engine of one of many instances: deciding in Valkey, recording in PostgreSQL. All that an instance knows is in one of the two;
-//! it can be killed at any moment, and the others find what it has left. There is no leader, and nothing here is locked for longer
-//! than a statement.
+//! The engine of one of many instances: it decides in Valkey and records in PostgreSQL. An instance keeps nothing that is not in one of
+//! the two: when it is killed, the others record what it has decided. There is no leader, and no lock outlasts a statement.
 
 mod recorder;
 mod trimmer;
 
+use super::{RunningEngine, StartError, build_runtime};
 use crate::clock::Clock;
 use crate::decide::BatchDecider;
 use crate::decide::valkey::{ClockOffset, ClockSkew, Outbox, ValkeyDecider, ValkeyError, ValkeySettings};
-use crate::embedded::{RunningEngine, StartError, build_runtime};
 use crate::metrics::PipelineMetrics;
 use crate::pipeline::{PipelineLimits, assemble_with_metrics};
 use crate::record::postgres::{PostgresAddress, PostgresEpochs, PostgresReader, SharedWriter};
 use crate::record::{EpochStore, LedgerReader, LedgerRecorder, RecordError};
+use crate::valkey_connection::ValkeyAddress;
 use recorder::OutboxRecorder;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// How often the start looks at all sales anew, because a state turned out to be over.
+/// How often the start reads all sales again because an epoch turned out to be over.
 const ATTEMPTS_MAX: usize = 5;
 
-/// What an instance of a cluster is started with.
 pub struct ClusterSettings {
     pub database: PostgresAddress,
-    /// Where is decided: `redis://host:port/`, any node of a cluster of servers.
-    pub valkey: String,
-    /// Whether this instance sees to what is due in sales that nobody asks about. One that does is enough, any number may.
+    /// The deciding server, or any node of a Redis Cluster.
+    pub valkey: ValkeyAddress,
+    /// Whether this instance expires holds and admits buyers in sales without requests. At least one instance must, any number may.
     pub ticks: bool,
-    /// By how much this machine's clock is to be taken for wrong.
+    /// A deliberate error of this machine's clock, for rehearsals.
     pub clock_offset: ClockOffset,
 }
 
-/// Starts an engine that shares its sales with others. `clock` is given how far the deciding server's clock is from this machine's;
-/// sales run by the server's. Blocks meanwhile.
+/// Starts an engine that shares its sales with other instances, and blocks meanwhile. Sales run by the deciding server's clock; `clock`
+/// gets its difference from this machine's.
 ///
 /// # Errors
-/// When there is no ledger (see [`crate::record::postgres::make`]) or it is damaged, the database or the Valkey cannot be reached or
-/// is not fit, or the machine refuses a thread.
+/// When there is no ledger (see [`crate::record::postgres::create_tables`]) or it is damaged, the database or the Valkey cannot be reached or
+/// may not be used, or the machine refuses a thread.
 pub fn start_in_cluster(
     cluster: &ClusterSettings,
     limits: PipelineLimits,
@@ -49,7 +48,7 @@ pub fn start_in_cluster(
         let reader = Arc::new(PostgresReader::open(&cluster.database).await?);
         let epochs: Arc<dyn EpochStore> = Arc::new(PostgresEpochs::new(Arc::clone(&reader)));
         let settings = ValkeySettings {
-            url: cluster.valkey.clone(),
+            address: cluster.valkey.clone(),
             name: Uuid::new_v4().to_string(),
             uses_caller_time: false,
             ticks: cluster.ticks,
@@ -62,17 +61,17 @@ pub fn start_in_cluster(
     let mut recorder = recording.block_on(async {
         let writer = SharedWriter::join(&cluster.database).await?;
         let outbox = || Outbox::new(&cluster.valkey);
-        Ok::<_, StartError>(OutboxRecorder::new(writer, outbox()?, outbox()?, metrics.clone()))
+        Ok::<_, StartError>(OutboxRecorder::new(writer, outbox(), outbox(), metrics.clone()))
     })?;
     let mut tries = 0;
     loop {
-        // What others left behind is recorded before anything of it is shown.
-        let standing = deciding.block_on(decider.rebuild(reader.as_ref()))?;
-        match recording.block_on(recorder.append(&standing.batch)) {
+        // Events that killed instances left in the outbox are recorded before the views show them.
+        let rebuilt = deciding.block_on(decider.rebuild(reader.as_ref()))?;
+        match recording.block_on(recorder.append(&rebuilt.batch)) {
             Ok(()) => break,
-            Err(RecordError::StaleEpochs(outdated)) if tries < ATTEMPTS_MAX => {
+            Err(RecordError::StaleEpochs(stale)) if tries < ATTEMPTS_MAX => {
                 tries += 1;
-                outdated.iter().for_each(|outdated| decider.invalidate(outdated));
+                stale.iter().for_each(|stale| decider.invalidate(stale));
             }
             Err(error) => return Err(error.into()),
         }

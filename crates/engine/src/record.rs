@@ -9,49 +9,12 @@ pub mod sqlite;
 
 pub use codec::{CodecError, decode_event, encode_event};
 
+use crate::batch::{Batch, Epoch, StaleEpoch};
 use futures::future::BoxFuture;
 use sale::{EventSeq, LedgerEntry, SaleId};
 use std::error::Error;
 use std::future::Future;
 use tokio::sync::mpsc;
-
-/// What was decided together and is recorded together, grouped by sale; within a sale in order of `seq`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Batch {
-    /// The new events of each touched sale.
-    pub sales: Vec<(SaleId, Vec<LedgerEntry>)>,
-    /// The calls in which they were decided, when that was done outside of this process; empty otherwise.
-    pub calls: Vec<Call>,
-}
-
-/// A call to a place of decision outside of this process. Its events count only under the epoch in which they were decided,
-/// and wait there until they are known to be recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Call {
-    pub sale: SaleId,
-    /// The epoch of the state that was decided from.
-    pub epoch: Epoch,
-    /// The sale's last event before it: whatever was answered rests on all events up to it.
-    pub before: EventSeq,
-    /// The last of its events, by which it is named; `before` where nothing happened.
-    pub last: EventSeq,
-}
-
-/// A sale of a batch that was decided from a state whose time is over. Nothing more of it will be recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StaleEpoch {
-    pub sale: SaleId,
-    /// The epoch that is over, or that nobody should go on with.
-    pub epoch: Epoch,
-    /// The last of the batch's events of this sale that is in the ledger, or the event before the batch; everything behind it
-    /// never will be. `None` when that is not settled yet.
-    pub last_recorded: Option<EventSeq>,
-}
-
-/// Counts how often a sale's state was handed to a place of decision outside of this process: what was decided from an
-/// earlier state is not recorded any more.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Epoch(pub u64);
 
 /// The epochs of sales. They are kept beside the ledger, because the ledger's transactions look at them.
 pub trait EpochStore: Send + Sync + 'static {
@@ -64,19 +27,6 @@ pub trait EpochStore: Send + Sync + 'static {
     /// Begins a new epoch, the first one for a sale that had none. When this returns, all that was decided under an earlier
     /// one is in the ledger, or never will be.
     fn raise_epoch(&self, sale: SaleId) -> BoxFuture<'_, Result<Epoch, ReadError>>;
-}
-
-impl Batch {
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.sales.iter().map(|(_, entries)| entries.len()).sum()
-    }
-
-    /// True when there is nothing to record, and nothing that what is answered rests on.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.calls.is_empty() && self.sales.iter().all(|(_, entries)| entries.is_empty())
-    }
 }
 
 /// Appends to the ledger.

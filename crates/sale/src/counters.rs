@@ -1,0 +1,77 @@
+//! A sale in numbers: where its units are, how many buyers wait, and whether a unit can be had. The counters follow from the
+//! events alone, so a reader of the ledger keeps them without any order or buyer.
+
+mod balance;
+
+use crate::event::Event;
+pub(crate) use balance::{UnitBalance, UnitBucket};
+
+/// Where a sale's units are: `available + admitted + held + sold = quantity + short`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SaleCounters {
+    /// Units of the sale.
+    pub quantity: u32,
+    /// Units that are free.
+    pub available: u32,
+    /// Units set aside for admitted buyers, one each.
+    pub admitted: u32,
+    /// Units in pending orders.
+    pub held: u32,
+    /// Units in confirmed orders, and in refunded ones that were not restocked.
+    pub sold: u32,
+    /// Buyers who wait in line.
+    pub waiting: u32,
+    /// 0 for a whole ledger. Otherwise units that are given out twice on paper, because the ledger lacks the event that
+    /// freed them. Freed units pay this debt before they are available, and a hold is not confirmed beyond the quantity: a
+    /// buyer may be refused, nothing is sold twice.
+    pub short: u32,
+}
+
+/// Whether a unit can be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Availability {
+    /// A unit is free.
+    Available,
+    /// No unit is free, but not all are sold: one may still come back.
+    AllHeld,
+    /// Every unit is sold.
+    SoldOut,
+}
+
+impl SaleCounters {
+    /// Applies one event. Each event says where its units came from, so no order has to be known. If events are missing,
+    /// the counters stay possible (see [`SaleCounters::short`]).
+    pub fn apply(&mut self, event: &Event) {
+        let waiting = match event {
+            Event::Joined { .. } => self.waiting.saturating_add(1),
+            Event::Left { admitted: false, .. } | Event::Admitted { .. } => self.waiting.saturating_sub(1),
+            _ => self.waiting,
+        };
+        let mut units = UnitBalance::from_counters(self);
+        units.apply(event);
+        *self = units.counters(waiting);
+    }
+
+    #[must_use]
+    pub fn availability(&self) -> Availability {
+        if self.available > 0 {
+            Availability::Available
+        } else if self.sold >= self.quantity {
+            Availability::SoldOut
+        } else {
+            Availability::AllHeld
+        }
+    }
+}
+
+impl Availability {
+    /// The word of the API.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Available => "available",
+            Self::AllHeld => "all_held",
+            Self::SoldOut => "sold_out",
+        }
+    }
+}
