@@ -1,5 +1,5 @@
-//! `--valkey`: the address of the Valkey or Redis that instances share. It may hold a password: it is never shown, not in an
-//! error and not in a log.
+//! `--valkey`: the address of the Valkey or Redis that instances share. It may hold a password: no error
+//! and no log shows it.
 
 use super::CommandError;
 use engine::valkey_connection::ValkeyAddress;
@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
-/// What stands behind `--valkey`. It is looked at when it is used: the parser of the command line repeats what it refuses.
+/// The value of `--valkey`. It is parsed when it is used, because clap repeats a value that it refuses, password included.
 #[derive(Clone)]
 pub struct ValkeyUrl(String);
 

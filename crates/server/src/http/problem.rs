@@ -359,6 +359,16 @@ impl From<crate::shop::catalogue::CatalogueError> for Problem {
     }
 }
 
+impl From<crate::shop::followers::FollowerQueryError> for Problem {
+    fn from(error: crate::shop::followers::FollowerQueryError) -> Self {
+        use crate::shop::followers::FollowerQueryError;
+        match error {
+            FollowerQueryError::Store(error) => error.into(),
+            FollowerQueryError::Ledger(error) => Self::from_failure(&kind::UNAVAILABLE, &error),
+        }
+    }
+}
+
 impl From<engine::EngineError> for Problem {
     fn from(error: engine::EngineError) -> Self {
         use engine::EngineError;

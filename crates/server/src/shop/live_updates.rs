@@ -1,5 +1,5 @@
-//! What live updates are made of: stretches of the ledger for whoever listens, and how a buyer stands at a moment. It never
-//! sends anything itself.
+//! What live updates are made of: events of the ledger for the socket hub, and a buyer's snapshot of a sale. It sends nothing
+//! itself.
 
 use super::Shop;
 use super::line::{self, QueueStatus};
@@ -17,7 +17,7 @@ pub struct SaleEvents {
     pub entries: Vec<LedgerEntry>,
 }
 
-/// How many listeners want to hear of single buyers. While there is none, nobody need read a ledger for them.
+/// The number of subscribers to updates of single buyers. While there is none, the ledger need not be read for them.
 #[derive(Clone, Debug, Default)]
 pub struct SubscriberCount(Arc<SubscriberState>);
 
@@ -28,7 +28,7 @@ struct SubscriberState {
 }
 
 impl SubscriberCount {
-    /// One more, for as long as what is returned lives.
+    /// Adds a subscriber until the returned subscription is dropped.
     #[must_use]
     pub fn subscribe(&self) -> Subscription {
         if self.0.count.fetch_add(1, Ordering::SeqCst) == 0 {
@@ -37,12 +37,12 @@ impl SubscriberCount {
         Subscription(Arc::clone(&self.0))
     }
 
-    /// Waits until somebody comes where nobody was. For one who waits; a coming while nobody waits is not missed.
+    /// Waits for the first subscriber. Only for one waiter; a subscriber that came before the wait counts, too.
     pub async fn wait_for_first(&self) {
         self.0.first.notified().await;
     }
 
-    /// Whether there is one.
+    /// Whether there is a subscriber.
     #[must_use]
     pub fn has_subscribers(&self) -> bool {
         self.0.count.load(Ordering::SeqCst) > 0
@@ -58,11 +58,11 @@ impl Drop for Subscription {
     }
 }
 
-/// How a buyer stands in one sale.
+/// A buyer's place and orders in one sale.
 #[derive(Clone, Debug)]
 pub struct BuyerSnapshot {
     pub sale: SaleId,
-    /// The sale's version: what is told here is as new as that, or newer.
+    /// The sale's version: the snapshot is as new as that, or newer.
     pub version: EventSeq,
     /// The place in line, if there is one.
     pub place: Option<QueueStatus>,
@@ -70,7 +70,7 @@ pub struct BuyerSnapshot {
     pub orders: Vec<OrderView>,
 }
 
-/// How a buyer stands in a sale now, or `None` when there is no such sale.
+/// A buyer's snapshot now, or `None` when there is no such sale.
 ///
 /// # Errors
 /// When the engine does not answer.
@@ -79,7 +79,7 @@ pub async fn load_snapshot(
     sale: SaleId,
     buyer: BuyerId,
 ) -> Result<Option<BuyerSnapshot>, EngineError> {
-    // Looked at before the question, so that the answer is never older than its version.
+    // Read before the engine's reply, so that the reply is never older than its version.
     let Some(view) = shop.engine.views().get(sale) else { return Ok(None) };
     let place = match view.policy.line_opens_at() {
         Some(_) => line::find_position(shop, sale, buyer).await?,
@@ -89,7 +89,7 @@ pub async fn load_snapshot(
     Ok(Some(BuyerSnapshot { sale, version: view.seq, place, orders: orders.collect() }))
 }
 
-/// The stable code of the engine's silence.
+/// The stable code of an engine's error.
 #[must_use]
 pub fn error_code(error: EngineError) -> &'static str {
     match error {

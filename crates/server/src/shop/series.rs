@@ -108,7 +108,7 @@ pub async fn load_series(
     let id = sale.listing.sale;
     let now = shop.engine.now();
     let is_complete = shop.projected.wait_for(id, sale.view.seq, CATCH_UP_TIMEOUT).await;
-    let projected = shop.projected.shown_seq(id);
+    let projected = shop.projected.delivered_seq(id);
     let complete_until = if is_complete {
         now
     } else {

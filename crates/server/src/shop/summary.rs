@@ -69,7 +69,7 @@ pub async fn load_summary(shop: &Shop, sale: ListedSale) -> Result<SaleSummary, 
 async fn load_cached(shop: &Shop, sale: SaleId) -> Result<CachedSummary, StoreError> {
     let mut all = shop.summaries.0.lock().await;
     // Looked at before the reading, so that the figures are never older than their number.
-    let seq = shop.projected.shown_seq(sale);
+    let seq = shop.projected.delivered_seq(sale);
     if let Some(kept) = all.get(&sale).filter(|kept| kept.is_fresh_enough(seq)) {
         return Ok(kept.clone());
     }

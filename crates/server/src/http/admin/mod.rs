@@ -31,6 +31,8 @@ mod price;
 
 mod rules;
 
+mod followers;
+
 mod csv;
 
 mod buyer_json;
@@ -52,6 +54,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(summary::routes())
         .merge(server::routes())
         .merge(events::routes())
+        .merge(followers::routes())
 }
 
 /// Runs an edit to its end, even if the client disconnects: the engine and the tables must both get it.

@@ -45,6 +45,7 @@ kinds! {
     PRODUCT_IN_USE = 409 "product_in_use", "Product in use", "a sale that is not over sells this product";
     SLUG_TAKEN = 409 "slug_taken", "Slug taken", "another sale has this slug";
     SALE_UNKNOWN = 404 "sale_unknown", "Sale unknown", "there is no such sale";
+    FOLLOWER_UNKNOWN = 404 "follower_unknown", "Follower unknown", "there is no such follower of the ledger";
     ORDER_UNKNOWN = 404 "order_unknown", "Order unknown", "there is no such order";
     NOT_YOUR_ORDER = 404 "order_unknown", "Order unknown", "there is no such order";
     REQUEST_IN_FLIGHT = 409 "request_in_flight", "Request in flight", "the first request with this key is still being worked on", retry 1;
