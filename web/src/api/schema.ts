@@ -2166,7 +2166,10 @@ export interface operations {
     post_admin_flash_sales: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 255 characters; the same key and body give the same sale */
+                "Idempotency-Key"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -2185,7 +2188,16 @@ export interface operations {
                     "application/json": components["schemas"]["AdminSaleJson"];
                 };
             };
-            /** @description `slug_taken` */
+            /** @description `sale_unknown`: this key made a sale that was deleted since */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `slug_taken`, `request_in_flight` */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2194,7 +2206,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_body`, with every field that is not valid */
+            /** @description `key_reused`; `invalid_body`, with every field that is not valid */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2642,7 +2654,10 @@ export interface operations {
     post_admin_flash_sales_one_restock: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 255 characters; the same key and body add units once */
+                "Idempotency-Key"?: string | null;
+            };
             path: {
                 /** @description The sale */
                 id: string;
@@ -2673,6 +2688,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `request_in_flight`: another restock of the sale got no answer yet */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `ended`, `closed` */
             410: {
                 headers: {
@@ -2682,7 +2706,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_body`, `bad_policy`: more units than a sale may have */
+            /** @description `key_reused`, `invalid_body`, `bad_policy`: more units than a sale may have */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2974,7 +2998,10 @@ export interface operations {
     post_admin_products: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 255 characters; the same key and body give the same product */
+                "Idempotency-Key"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -2993,7 +3020,25 @@ export interface operations {
                     "application/json": components["schemas"]["ProductJson"];
                 };
             };
-            /** @description `invalid_body`, with every field that is not valid */
+            /** @description `product_unknown`: this key made a product that was deleted since */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `request_in_flight` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `key_reused`; `invalid_body`, with every field that is not valid */
             422: {
                 headers: {
                     [name: string]: unknown;
