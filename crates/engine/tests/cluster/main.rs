@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod bad_days;
+mod damage;
 mod left;
 mod rush;
 mod set_back;

@@ -7,7 +7,9 @@ use engine::pipeline::PipelineLimits;
 use engine::record::postgres::{self, PostgresAddress, PostgresEpochs, PostgresReader};
 use engine::record::{EpochStore, LedgerReader};
 use engine::valkey_connection::ValkeyAddress;
-use engine::{ClusterSettings, CommandReply, Engine, EngineError, RunningEngine, start_in_cluster};
+use engine::{
+    ClusterSettings, CommandReply, Engine, EngineError, RunningEngine, StartError, start_in_cluster,
+};
 use sale::{AdmissionMode, Command, CommandOutcome, EventSeq, LedgerEntry, SaleId, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,8 +46,17 @@ impl ClusterFixture {
         self.engine_at(&self.redis.url())
     }
 
+    /// An instance, or why it does not start.
+    pub fn try_engine(&self) -> Result<RunningEngine, StartError> {
+        self.try_engine_at(&self.redis.url())
+    }
+
     /// One that is told another address.
     pub fn engine_at(&self, valkey: &str) -> RunningEngine {
+        self.try_engine_at(valkey).unwrap()
+    }
+
+    fn try_engine_at(&self, valkey: &str) -> Result<RunningEngine, StartError> {
         let cluster = ClusterSettings {
             database: self.address.clone(),
             valkey: ValkeyAddress::parse(valkey).unwrap(),
@@ -58,7 +69,7 @@ impl ClusterFixture {
                     SystemClock::start(Timestamp::default())
                 })
             };
-        tokio::task::block_in_place(start).unwrap()
+        tokio::task::block_in_place(start)
     }
 
     /// One that only decides: what it decides is recorded by nobody, as if it died each time.

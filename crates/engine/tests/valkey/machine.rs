@@ -28,6 +28,10 @@ impl LibraryClient {
 
     /// Hands a state over as a new sale.
     pub async fn begin(&mut self, state: &SaleState) -> SaleId {
+        if self.sales == 0 {
+            // With the timeout of a start: the machine may be busy with other tests.
+            self.library.connect().await.unwrap();
+        }
         self.sales += 1;
         let sale = SaleId(Uuid::from_u64_pair(self.no, self.sales));
         self.restore_state(sale, Epoch(1), state).await;

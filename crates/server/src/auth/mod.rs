@@ -1,4 +1,4 @@
-//! Who is asking: passwords and access tokens. It never reads a table and never speaks HTTP.
+//! Passwords, access tokens and refresh tokens. It never reads a table and never speaks HTTP.
 
 pub mod passwords;
 pub mod refresh;
@@ -10,13 +10,11 @@ use sale::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// What an account may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Buys.
     Buyer,
-    /// Runs the shop, and may buy too.
+    /// Manages the shop, and may buy too.
     Admin,
 }
 
@@ -50,12 +48,9 @@ impl std::str::FromStr for Role {
 /// What a valid access token says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Session {
-    /// Whose token it is.
     pub buyer: BuyerId,
-    /// What they may do.
     pub role: Role,
     /// The family of refresh tokens that it came with; revoking it voids the token.
     pub id: Uuid,
-    /// Until when the token is valid.
     pub expires_at: Timestamp,
 }

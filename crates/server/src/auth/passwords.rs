@@ -1,5 +1,5 @@
-//! Password hashing on a few slow threads of its own. A login storm fills their short queue and is then refused; it never
-//! takes a processor from buyers, because the threads run at a lower priority, and never more memory than they hold.
+//! Password hashing on a few threads of its own. A flood of sign-ins fills their short queue and is then refused; it takes no processor
+//! from buyers, because the threads run at a lower priority, and its memory is bounded.
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
@@ -13,24 +13,24 @@ const PARAMS: Params = Params::DEFAULT;
 /// Length of the salt in bytes, as RFC 9106 recommends.
 const SALT_LEN: usize = 16;
 
-/// How much less the hashing threads matter than those that answer buyers (nice value).
+/// The nice value of the hashing threads.
 const NICE: i32 = 10;
 
 /// Hashes that wait, for each thread: at 20 ms each the last one waits about a second and a half.
 const WAITERS_PER_THREAD: usize = 64;
 
-/// Everybody is signing in at once: come back in a moment.
+/// The queue of passwords is full; a retry after a moment is worthwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the password queue is full")]
 pub struct PasswordQueueFull;
 
-/// What a password turned out to be.
+/// The result of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PasswordCheck {
     /// Not this account's password, or no such account.
     Mismatch,
     Match,
-    /// Right, and its hash is of an older kind: hash it again.
+    /// It matches, and its hash is of an older kind.
     MatchNeedsRehash,
 }
 
@@ -60,15 +60,15 @@ impl PasswordPool {
     /// Hashes a new password.
     ///
     /// # Errors
-    /// [`Overloaded`] when the queue is full.
+    /// [`PasswordQueueFull`] when the queue is full.
     pub async fn hash(&self, password: String) -> Result<String, PasswordQueueFull> {
         self.run(move |hasher| hasher.hash(password.as_bytes())).await
     }
 
-    /// Compares a password with an account's hash. Without an account (`None`) it takes the same time and is wrong.
+    /// Compares a password with an account's hash. Without an account (`None`) it takes the same time and does not match.
     ///
     /// # Errors
-    /// [`Overloaded`] when the queue is full.
+    /// [`PasswordQueueFull`] when the queue is full.
     pub async fn verify(
         &self,
         password: String,
@@ -84,7 +84,7 @@ impl PasswordPool {
     {
         let (reply, answer) = oneshot::channel();
         let job = Box::new(move |hasher: &mut Argon2Hasher| {
-            // A caller who hung up while waiting is not worth 20 ms.
+            // A caller that has gone needs no hash.
             if !reply.is_closed() {
                 let _ = reply.send(job(hasher));
             }
@@ -97,7 +97,7 @@ impl PasswordPool {
 }
 
 fn run_hash_jobs(queue: &Mutex<Receiver<HashJob>>) {
-    // Best effort: without it hashing is as important as answering.
+    // Best effort: without it the threads have the usual priority.
     let _ = rustix::process::setpriority_process(None, NICE);
     let mut hasher = Argon2Hasher::new();
     loop {

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-/// Says what the token is to secret scanners and to people who find it in a log.
+/// Secret scanners and readers of logs recognise a token by it.
 const PREFIX: &str = "dbr_";
 
 /// A token as the client gets it. Its `Debug` does not tell it.
@@ -14,7 +14,7 @@ impl RefreshToken {
     /// A new one, from the machine's source of randomness.
     ///
     /// # Panics
-    /// When the machine has no randomness: nothing that hands out secrets may go on then.
+    /// When the system gives no random bytes: no secret can be made then.
     #[must_use]
     pub fn generate() -> Self {
         let mut bits = [0; 32];
@@ -28,7 +28,7 @@ impl RefreshToken {
         self.0
     }
 
-    /// What the table keeps.
+    /// Its hash, as the table keeps it.
     #[must_use]
     pub fn hash(&self) -> String {
         hash_token(&self.0)
@@ -41,7 +41,7 @@ impl std::fmt::Debug for RefreshToken {
     }
 }
 
-/// SHA-256 of a token in hexadecimal digits. A fast hash is enough: nobody guesses 256 bits.
+/// SHA-256 of a token in hexadecimal digits. A fast hash is enough for 256 random bits.
 #[must_use]
 pub fn hash_token(token: &str) -> String {
     use std::fmt::Write;

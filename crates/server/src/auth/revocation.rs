@@ -1,4 +1,4 @@
-//! Sessions that were ended before their access tokens expire. Bounded, and free while nobody has logged out.
+//! Sessions that were revoked before their access tokens expire. Bounded, and without cost while there are none.
 //! It never forgets a session whose tokens could still be valid, unless there are more than [`REVOKED_MAX`].
 
 use sale::time::Timestamp;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 /// login; the oldest are forgotten first, and their tokens live on to their end.
 pub const REVOKED_MAX: u32 = 1_000_000;
 
-/// The sessions that are over, each until the last of its access tokens has expired.
+/// The revoked sessions, each until the last of its access tokens has expired.
 #[derive(Debug, Default)]
 pub struct RevokedSessions {
     len: AtomicUsize,
@@ -19,7 +19,7 @@ pub struct RevokedSessions {
 }
 
 impl RevokedSessions {
-    /// Remembers that `session` is over; after `until` no token of it can be valid any more.
+    /// Revokes `session`; after `until` no token of it can be valid.
     pub fn insert(&self, session: Uuid, until: Timestamp, now: Timestamp) {
         let mut sessions = self.until.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         if sessions.len() >= REVOKED_MAX as usize {
@@ -29,7 +29,6 @@ impl RevokedSessions {
         self.len.store(sessions.len(), Ordering::Release);
     }
 
-    /// Whether `session` is over.
     #[must_use]
     pub fn contains(&self, session: Uuid) -> bool {
         self.len.load(Ordering::Acquire) > 0

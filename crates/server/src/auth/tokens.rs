@@ -1,15 +1,18 @@
-//! Access tokens: JWTs signed with Ed25519, checked once and then known. It never asks the time and never reads a table.
+//! Access tokens: JWTs signed with Ed25519, checked once and then cached. It never reads the clock and never reads a table.
 //!
-//! Why not a JWT library: a token is ours or it is nothing, so its header is compared as text with the one we write. The
-//! algorithm is never chosen by the token (`none`, HS256 with the public key and foreign `kid`s end there), and the time is
-//! an argument. Checking a signature costs some 20 µs, finding a known token 0.06 µs (design §6): hence the cache.
+//! Why not a JWT library: every valid token was issued here, so its header is compared as text with the one that is written here. The
+//! token never chooses the algorithm (`none`, HS256 with the public key and foreign `kid`s fail there), and the time is an argument.
+//! Checking a signature costs some 20 µs, finding a cached token 0.06 µs: hence the cache.
+
+mod signing_key;
+
+pub use ed25519_dalek::SigningKey;
+pub use signing_key::{KeyError, generate_key, key_to_pem, parse_key, read_key, read_or_create_key};
 
 use super::revocation::RevokedSessions;
 use super::{Role, Session};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
-use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
 use ed25519_dalek::{Signer, VerifyingKey};
 use quick_cache::sync::Cache;
 use sale::id::BuyerId;
@@ -17,17 +20,14 @@ use sale::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-pub use ed25519_dalek::SigningKey;
-
-/// Who signs our tokens.
+/// `iss` of every token.
 const ISSUER: &str = "doorbuster";
 
-/// Tokens longer than this are not ours: ours have some 400 characters.
+/// Longer tokens were not issued here: those that were have some 400 characters.
 const TOKEN_LEN_MAX: usize = 1024;
 
 /// Issues and checks access tokens.
@@ -36,7 +36,7 @@ pub struct AccessTokens {
     key: SigningKey,
     public: VerifyingKey,
     kid: String,
-    /// The first part of every token of ours, with its dot.
+    /// The first part of every token, with its dot.
     header: String,
     ttl_ms: i64,
     known: Cache<Box<str>, Session>,
@@ -44,13 +44,12 @@ pub struct AccessTokens {
     revocation_count: AtomicU64,
 }
 
-/// Why a token is refused. The caller is told the same for all of them.
+/// Why a token is refused. Callers get the same reply for all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// Not a token of ours: broken, another algorithm, another key, or changed after it was signed.
+    /// Not issued here: broken, another algorithm, another key, or changed after it was signed.
     #[error("the access token is not valid")]
     NotOurs,
-    /// It was ours, and its time is over.
     #[error("the access token has expired")]
     Expired,
     /// Its session was ended by a logout, or because a refresh token was used twice.
@@ -96,7 +95,7 @@ impl AccessTokens {
         self.ttl_ms
     }
 
-    /// A new token; it is known from now on.
+    /// Issues a token and caches it.
     #[must_use]
     pub fn issue(&self, buyer: BuyerId, role: Role, session: Uuid, now: Timestamp) -> String {
         let iat = now.0.div_euclid(1000);
@@ -111,7 +110,7 @@ impl AccessTokens {
         token
     }
 
-    /// What a token says, if it is ours, not expired at `now` and not revoked.
+    /// The session of a token that was issued here, is not expired at `now` and not revoked.
     ///
     /// # Errors
     /// Why it is refused.
@@ -124,11 +123,10 @@ impl AccessTokens {
         Ok(session)
     }
 
-    /// Whether what a token said when it was checked still holds at `now`: for those who go on after the request in which it
-    /// was shown, and need not keep the token for that.
+    /// Checks a session again at `now`, for connections that outlive the request that carried the token.
     ///
     /// # Errors
-    /// Why it does not.
+    /// Why the token would be refused now.
     pub fn check_session(&self, session: &Session, now: Timestamp) -> Result<(), TokenError> {
         if session.expires_at <= now {
             return Err(TokenError::Expired);
@@ -139,26 +137,25 @@ impl AccessTokens {
         Ok(())
     }
 
-    /// How many sessions were ended here so far. Whoever finds the number changed looks again at those it knows.
+    /// How many sessions this process has revoked. When the number changes, holders of sessions check theirs again.
     #[must_use]
     pub fn revocation_count(&self) -> u64 {
         self.revocation_count.load(Ordering::Acquire)
     }
 
-    /// Whether a session was ended, as far as it is known here.
+    /// Whether a session is revoked, as far as this process knows.
     #[must_use]
     pub fn is_revoked(&self, session: Uuid) -> bool {
         self.revoked.contains(session)
     }
 
-    /// Voids all tokens of a session, here and at once. To outlive a restart it must be in the `sessions` table too.
+    /// Revokes all tokens of a session, in this process and at once. To outlive a restart it must be in the `sessions` table too.
     pub fn revoke(&self, session: Uuid, revoked_at: Timestamp, now: Timestamp) {
         self.revoked.insert(session, revoked_at.plus_ms(self.ttl_ms), now);
         self.revocation_count.fetch_add(1, Ordering::Release);
     }
 
-    /// A secret of this shop for another purpose, derived from the signing key: whoever has the one key has all of them, and
-    /// there is one file to keep.
+    /// A secret for another purpose, derived from the signing key, so that there is one secret to keep.
     #[must_use]
     pub fn secret_for(&self, purpose: &str) -> [u8; 32] {
         Sha256::new()
@@ -169,7 +166,7 @@ impl AccessTokens {
             .into()
     }
 
-    /// Forgets revocations that no longer matter.
+    /// Forgets revocations of tokens that have expired.
     pub fn forget_expired(&self, now: Timestamp) {
         self.revoked.forget_expired(now);
     }
@@ -201,10 +198,10 @@ impl AccessTokens {
         let (signed, signature) = token.rsplit_once('.')?;
         let payload = signed.strip_prefix(self.header.as_str())?;
         let signature: [u8; 64] = BASE64.decode(signature).ok()?.try_into().ok()?;
-        // Ed25519 gives the same signature each time (RFC 8032), so whoever has the key can sign again and compare, in about half
-        // the time that checking takes: it counts when an instance has just started and a whole crowd asks.
-        let due = self.key.sign(signed.as_bytes()).to_bytes();
-        if !bool::from(due.ct_eq(&signature)) {
+        // Ed25519 is deterministic (RFC 8032), so the signature is made again and compared, in about half the time of a check. It counts
+        // when an instance has just started and every token is new to it.
+        let expected = self.key.sign(signed.as_bytes()).to_bytes();
+        if !bool::from(expected.ct_eq(&signature)) {
             return None;
         }
         let claims = BASE64.decode(payload).ok()?;
@@ -218,94 +215,6 @@ impl TokenClaims<'_> {
         let expires_at = Timestamp(self.exp.saturating_mul(1000));
         Session { buyer: self.sub, role: self.role, id: self.sid, expires_at }
     }
-}
-
-/// The signing key cannot be read or made.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// The file cannot be read or written.
-    #[error("the token key {} cannot be read or written", .path.display())]
-    File {
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The file is something else.
-    #[error("{} is not an Ed25519 private key in PKCS#8 PEM", .path.display())]
-    NotAKey { path: PathBuf },
-    /// The key cannot be written as text.
-    #[error("the token key cannot be written as text")]
-    NotEncodable,
-    /// The machine has no randomness to make a key from.
-    #[error("the machine gives no random bytes")]
-    Random(#[from] getrandom::Error),
-}
-
-/// Reads the key in `path` (PKCS#8 PEM, as `openssl genpkey -algorithm ed25519` writes it).
-///
-/// # Errors
-/// When there is no such key.
-pub fn read_key(path: &Path) -> Result<SigningKey, KeyError> {
-    let pem =
-        std::fs::read_to_string(path).map_err(|source| KeyError::File { path: path.to_owned(), source })?;
-    parse_key(&pem).ok_or(KeyError::NotAKey { path: path.to_owned() })
-}
-
-/// The key that a text is (PKCS#8 PEM), if it is one. Empty lines around it, as a program adds that prints it, are no harm.
-#[must_use]
-pub fn parse_key(pem: &str) -> Option<SigningKey> {
-    SigningKey::from_pkcs8_pem(pem.trim()).ok()
-}
-
-/// A key as text: PKCS#8 PEM. Whoever reads it can sign.
-///
-/// # Errors
-/// Never for a key that was made here.
-pub fn key_to_pem(key: &SigningKey) -> Result<String, KeyError> {
-    Ok(key.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::NotEncodable)?.to_string())
-}
-
-/// Reads the key in `path`, or makes one there that only this user can read (0600), if there is none.
-///
-/// # Errors
-/// When there is a file that is no key, or none can be made.
-pub fn read_or_create_key(path: &Path) -> Result<SigningKey, KeyError> {
-    if path.exists() {
-        return read_key(path);
-    }
-    let key = generate_key()?;
-    let pem = key_to_pem(&key)?;
-    match write_private(path, pem.as_bytes()) {
-        Ok(()) => Ok(key),
-        // Another process was first: its key counts.
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => read_key(path),
-        Err(source) => Err(KeyError::File { path: path.to_owned(), source }),
-    }
-}
-
-/// A new key, kept nowhere.
-///
-/// # Errors
-/// When the system gives no random bits.
-pub fn generate_key() -> Result<SigningKey, KeyError> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed)?;
-    Ok(SigningKey::from_bytes(&seed))
-}
-
-/// Writes to a file beside and links it into place, so that a crash leaves a whole key or none, and never replaces one.
-fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let beside = path.with_extension(format!("{}.new", std::process::id()));
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    let linked = std::fs::hard_link(&beside, path);
-    std::fs::remove_file(&beside)?;
-    linked?;
-    path.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
 }
 
 #[cfg(test)]
@@ -331,15 +240,6 @@ mod tests {
             assert_eq!(tokens.verify(&token, NOW.plus_s(3599)), tokens.verify(&token, NOW));
             assert_eq!(tokens.verify(&token, NOW.plus_s(3600)), Err(TokenError::Expired));
         }
-    }
-
-    #[test]
-    fn a_key_is_read_from_what_a_program_printed() {
-        let key = SigningKey::from_bytes(&[7; 32]);
-        let pem = key_to_pem(&key).unwrap();
-        let read = parse_key(&format!("\n{}\n\n", pem.trim_end()));
-        assert_eq!(read.map(|read| read.to_bytes()), Some(key.to_bytes()));
-        assert!(parse_key("no key").is_none());
     }
 
     #[test]
@@ -397,18 +297,5 @@ mod tests {
         assert_eq!(tokens.verify(&token, NOW), Err(TokenError::Revoked));
         tokens.forget_expired(NOW.plus_s(3599));
         assert_eq!(tokens.verify(&token, NOW), Err(TokenError::Revoked));
-    }
-
-    #[test]
-    fn the_key_file_is_private_made_once_and_read_back() {
-        use std::os::unix::fs::PermissionsExt;
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("token-key.pem");
-        let made = read_or_create_key(&path).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(read_or_create_key(&path).unwrap().to_bytes(), made.to_bytes());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-        std::fs::write(&path, "not a key").unwrap();
-        assert!(matches!(read_or_create_key(&path), Err(KeyError::NotAKey { .. })));
     }
 }

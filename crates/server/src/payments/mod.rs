@@ -1,7 +1,7 @@
-//! Taking money and giving it back: one port, [`Provider`], whoever is behind it. It never knows a sale, a table or HTTP.
+//! The port to payment providers, [`PaymentProvider`]. It never knows a sale, a table or HTTP.
 //!
-//! A payment goes through an **intent**: an id that we make and keep *before* we ask. It is the provider's idempotency
-//! key too, so every call may be repeated, and after a crash or a lost reply [`Provider::find`] tells what became of it.
+//! A payment has an **intent**: an id that is stored *before* the provider is called. It is the provider's idempotency key too, so every
+//! call may be repeated, and after a crash or a lost reply [`PaymentProvider::find`] returns its status.
 
 pub mod sandbox;
 
@@ -13,32 +13,32 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Takes money from buyers. Every call is idempotent by its intent: repeated, it changes nothing and tells the same.
+/// Takes money from buyers. Every call is idempotent by its intent: a repeat changes nothing and returns the same.
 pub trait PaymentProvider: Send + Sync + 'static {
     /// Whether this provider knows the payment method. Never waits.
     fn accepts(&self, method: &str) -> bool;
 
-    /// Sets the money aside. It is not taken before [`Provider::capture`].
+    /// Authorises the money. It is not taken before [`PaymentProvider::capture`].
     fn authorise<'a>(&'a self, charge: &'a ChargeRequest) -> BoxFuture<'a, AuthorisationResult>;
 
-    /// Takes the money that was set aside. Anything but [`Standing::Captured`] says why it could not be taken.
+    /// Takes authorised money. Any status but [`PaymentStatus::Captured`] says why it was not taken.
     fn capture(&self, intent: IntentId) -> BoxFuture<'_, ProviderReply>;
 
-    /// Lets go of the money that was set aside. An intent that the provider has never seen is closed by this: should its
-    /// authorisation still be under way somewhere, it will be declined on arrival.
+    /// Voids authorised money. It closes an intent that the provider has never seen, so that an authorisation that arrives later is
+    /// declined.
     fn void(&self, intent: IntentId) -> BoxFuture<'_, ProviderReply>;
 
-    /// Gives all the money back that was taken.
+    /// Refunds all captured money.
     fn refund(&self, intent: IntentId) -> BoxFuture<'_, ProviderReply>;
 
-    /// What the provider knows of the intent; `None` when it never saw it.
+    /// The status of the intent; `None` when the provider never saw it.
     fn find(&self, intent: IntentId) -> BoxFuture<'_, Result<Option<PaymentStatus>, NoProviderReply>>;
 }
 
-/// What stands in the provider's books after a call.
+/// The status after a call.
 pub type ProviderReply = Result<PaymentStatus, NoProviderReply>;
 
-/// The id of one payment, made by us.
+/// The id of one payment, made by this program.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct IntentId(pub Uuid);
 
@@ -58,43 +58,40 @@ impl fmt::Debug for IntentId {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChargeRequest {
     pub intent: IntentId,
-    /// How much; more than nothing.
+    /// More than zero.
     pub amount: Money,
-    /// How, in the provider's words, such as `sandbox:approve`.
+    /// The provider's name for the way to pay, such as `sandbox:approve`.
     pub method: String,
 }
 
-/// The answer to [`Provider::authorise`].
+/// The reply to [`PaymentProvider::authorise`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuthorisationResult {
-    /// The money is set aside for us.
     Authorised,
-    /// It is not, and will not be under this intent.
+    /// Final for this intent.
     Declined {
-        /// Why, fit to be shown to the buyer.
+        /// Shown to the buyer.
         reason: Cow<'static, str>,
     },
-    /// The reply was lost or late: the money may be set aside or not. [`Provider::find`] tells.
+    /// The reply was lost or late: the money may be authorised or not. [`PaymentProvider::find`] finds out.
     Unknown,
 }
 
-/// How an intent stands in the provider's books.
+/// The status of an intent at the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PaymentStatus {
-    /// The money is set aside.
     Authorised,
-    /// The buyer's bank said no.
     Declined,
-    /// The money is ours.
+    /// The money is taken.
     Captured,
-    /// The money was let go before it was taken, or the intent was closed before it began.
+    /// The money was released before it was captured, or the intent was closed before it began.
     Voided,
-    /// The money was taken and went back.
+    /// The money was captured and paid back.
     Refunded,
 }
 
 impl PaymentStatus {
-    /// The word for it in tables and logs.
+    /// Its name in tables and logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -107,9 +104,9 @@ impl PaymentStatus {
     }
 }
 
-/// The text is not a standing.
+/// The text is not a status.
 #[derive(Debug, thiserror::Error)]
-#[error("a standing is authorised, declined, captured, voided or refunded")]
+#[error("a status is authorised, declined, captured, voided or refunded")]
 pub struct PaymentStatusError;
 
 impl std::str::FromStr for PaymentStatus {
@@ -117,12 +114,12 @@ impl std::str::FromStr for PaymentStatus {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         [Self::Authorised, Self::Declined, Self::Captured, Self::Voided, Self::Refunded]
             .into_iter()
-            .find(|standing| standing.as_str() == text)
+            .find(|status| status.as_str() == text)
             .ok_or(PaymentStatusError)
     }
 }
 
-/// The provider did not answer in time, or its answer was lost. What was asked may have been done.
+/// The provider did not reply in time, or its reply was lost. The call may have had its effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the payment provider did not answer")]
 pub struct NoProviderReply;
@@ -130,7 +127,7 @@ pub struct NoProviderReply;
 /// How long a provider may take.
 #[derive(Clone, Copy, Debug)]
 pub struct ProviderTimeouts {
-    /// For [`Provider::authorise`]: a bank may ask the buyer something. Well below the edge's limit for a request.
+    /// For [`PaymentProvider::authorise`]: a bank may ask the buyer something. Well below the edge's limit for a request.
     pub authorise: Duration,
     /// For every other call.
     pub other: Duration,
@@ -142,14 +139,13 @@ impl Default for ProviderTimeouts {
     }
 }
 
-/// A provider that answers in time, or is taken as not having answered.
+/// A provider with a timeout for every call.
 pub struct ProviderWithTimeout {
     provider: Arc<dyn PaymentProvider>,
     limits: ProviderTimeouts,
 }
 
 impl ProviderWithTimeout {
-    /// Bounds every wait for `provider`.
     #[must_use]
     pub fn new(provider: Arc<dyn PaymentProvider>, limits: ProviderTimeouts) -> Self {
         Self { provider, limits }

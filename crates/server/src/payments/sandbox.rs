@@ -1,5 +1,5 @@
-//! The built-in provider for trying things out: no money moves, but everything else is as with a real one. It stands for
-//! another company, so it keeps durable books of its own ([`Books`]) and never looks into ours.
+//! The built-in provider for trials: no money moves, but everything else is as with a real one. It stands for another company, so it
+//! has a durable store of its own ([`ChargeStore`]) and never reads the shop's tables.
 
 use super::{
     AuthorisationResult, ChargeRequest, IntentId, NoProviderReply, PaymentProvider, PaymentStatus,
@@ -19,7 +19,7 @@ pub const SLOW_DELAY: Duration = Duration::from_secs(3);
 enum SandboxMethod {
     Approve,
     Decline,
-    /// Approves after [`SLOW`].
+    /// Approves after [`SLOW_DELAY`].
     Slow,
     /// Charges, but the reply is lost.
     Lost,
@@ -38,7 +38,6 @@ pub fn method_names() -> impl Iterator<Item = &'static str> {
     METHODS.iter().map(|(name, _)| *name)
 }
 
-/// One line of the sandbox's books.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChargeRecord {
     pub intent: IntentId,
@@ -47,20 +46,19 @@ pub struct ChargeRecord {
     pub status: PaymentStatus,
 }
 
-/// The sandbox's books cannot be read or written at the moment.
+/// The charges cannot be read or written at the moment.
 #[derive(Debug, thiserror::Error)]
 #[error("the sandbox's books are closed")]
 pub struct ChargeStoreError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
-/// Where the sandbox keeps its books. What a call has written is durable when it returns.
+/// The sandbox's charges. A write is durable when the call returns.
 pub trait ChargeStore: Send + Sync + 'static {
-    /// The line of an intent.
     fn read(&self, intent: IntentId) -> BoxFuture<'_, Result<Option<ChargeRecord>, ChargeStoreError>>;
 
-    /// Adds a line; `false` when the intent has one already, which stays as it is.
+    /// Adds a charge; `false` when the intent has one already, which stays as it is.
     fn add<'a>(&'a self, line: &'a ChargeRecord) -> BoxFuture<'a, Result<bool, ChargeStoreError>>;
 
-    /// Moves an intent on; `false` when it does not stand at `from`.
+    /// Changes an intent's status; `false` when it is not `from`.
     fn change(
         &self,
         intent: IntentId,
@@ -75,7 +73,7 @@ pub struct SandboxProvider {
 }
 
 impl SandboxProvider {
-    /// A sandbox with these books. `slow` is how long `sandbox:slow` takes: [`SLOW`], or less in a test.
+    /// `slow` is how long `sandbox:slow` takes: [`SLOW_DELAY`], or less in a test.
     #[must_use]
     pub fn new(books: Arc<dyn ChargeStore>, slow: Duration) -> Self {
         Self { charges: books, slow_delay: slow }
@@ -91,14 +89,14 @@ impl SandboxProvider {
         if method == SandboxMethod::Slow {
             tokio::time::sleep(self.slow_delay).await;
         }
-        let standing = if method == SandboxMethod::Decline {
+        let status = if method == SandboxMethod::Decline {
             PaymentStatus::Declined
         } else {
             PaymentStatus::Authorised
         };
-        let line = ChargeRecord { intent: charge.intent, amount: Some(charge.amount), status: standing };
+        let line = ChargeRecord { intent: charge.intent, amount: Some(charge.amount), status };
         if !self.charges.add(&line).await? {
-            // Another call with the same intent was quicker, or the intent was closed meanwhile.
+            // Another call with the same intent was quicker, or closed it.
             let known = self.charges.read(charge.intent).await?;
             return Ok(known.map_or(AuthorisationResult::Unknown, |line| repeat_reply(&line, charge)));
         }
@@ -110,7 +108,7 @@ impl SandboxProvider {
         })
     }
 
-    /// Moves an intent from one standing to the next, and tells how it stands then.
+    /// Changes an intent's status and returns the status after that.
     async fn step(&self, intent: IntentId, from: PaymentStatus, to: PaymentStatus) -> ProviderReply {
         let moved = async {
             if self.charges.change(intent, from, to).await? {
@@ -166,7 +164,7 @@ fn parse_method(name: &str) -> Option<SandboxMethod> {
     METHODS.iter().find(|(known, _)| *known == name).map(|(_, method)| *method)
 }
 
-/// The answer to a charge that the books know already. A retry after a lost reply comes here, and gets it.
+/// The reply to a charge that is known already, as a retry after a lost reply gets it.
 fn repeat_reply(line: &ChargeRecord, charge: &ChargeRequest) -> AuthorisationResult {
     match line.status {
         PaymentStatus::Authorised | PaymentStatus::Captured if line.amount == Some(charge.amount) => {
@@ -185,7 +183,10 @@ fn declined(reason: &'static str) -> AuthorisationResult {
 }
 
 fn log_no_reply(closed: ChargeStoreError) -> NoProviderReply {
-    tracing::error!(error = &closed as &dyn std::error::Error, "the sandbox provider cannot answer");
+    tracing::error!(
+        error = &closed as &dyn std::error::Error,
+        "the sandbox provider cannot reach its table; the caller gets no reply"
+    );
     NoProviderReply
 }
 

@@ -74,7 +74,7 @@ pub struct OrderPage {
 /// Looks up who and what is meant, once the tables show what was decided before.
 ///
 /// # Errors
-/// When the tables cannot be asked.
+/// When the tables do not answer.
 pub async fn build_query(shop: &Shop, filter: OrderFilter) -> Result<OrderQuery, StoreError> {
     wait_for_tables(shop, filter.sale).await;
     let OrderFilter { sale, buyer, status, search, from, to } = filter;
@@ -129,7 +129,7 @@ impl OrderQuery {
     /// Up to `limit` orders behind `after`.
     ///
     /// # Errors
-    /// When the tables cannot be asked.
+    /// When the tables do not answer.
     pub async fn load_page(
         &self,
         shop: &Shop,

@@ -1,6 +1,5 @@
-//! The catalogue in memory, for the hot path: which sales there are, under which names, selling what. Loaded from the tables at
-//! the start, after each edit by an admin, and when another process has edited. What a sale promises and how it stands is in the
-//! engine's views, never here.
+//! The catalogue in memory: the sales, their slugs and products. It is loaded from the tables at the start, after each edit by an admin,
+//! and after edits of other processes. Policies and states of sales are in the engine's views, never here.
 
 use super::idempotency_keys::KeyRefusal;
 use super::tenancy::Tenancy;
@@ -22,10 +21,8 @@ use tokio::sync::{Mutex, MutexGuard};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SaleListing {
     pub sale: SaleId,
-    /// Its name in addresses.
     pub slug: String,
     pub product: Arc<Product>,
-    /// When it was made.
     pub created_at: Timestamp,
     /// Grows with each edit of the listing or its product, also across restarts.
     pub revision: u64,
@@ -36,26 +33,26 @@ pub struct SaleListing {
 pub struct SaleCatalogue {
     tenancy: Tenancy,
     index: ArcSwap<CatalogueIndex>,
-    /// Admins edit one after the other: an edit is read, decided by the engine and written, and must not meet another.
+    /// Serialises edits: one is read, decided by the engine and written before the next begins.
     edit_lock: Mutex<()>,
-    /// One reads the tables at a time, so that an older reading never replaces a newer one.
+    /// Serialises reloads, so that an older one never replaces a newer one.
     reload_lock: Mutex<()>,
-    /// The last reading for somebody who asked for what is not here.
+    /// The last reload for a sale that was not found.
     last_miss_reload: Mutex<Option<Instant>>,
-    /// How many such readings were begun.
+    /// How many such reloads have begun.
     miss_reloads: AtomicU64,
 }
 
 #[derive(Default)]
 struct CatalogueIndex {
-    /// The last change of the tables that is certainly in it.
+    /// The change counter that was read before it was loaded.
     changes: Option<i64>,
     all: Vec<Arc<SaleListing>>,
     by_id: HashMap<SaleId, Arc<SaleListing>>,
     by_slug: HashMap<String, Arc<SaleListing>>,
 }
 
-/// Time between two readings for those who ask for what is not here: whoever guesses ids costs twenty small queries a second.
+/// Time between two reloads for sales that are not found: a client that guesses ids costs twenty small queries a second.
 const MISS_RELOAD_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The right to edit, until it is dropped.
@@ -64,14 +61,14 @@ pub(super) struct EditLock<'a> {
     _local_lock: MutexGuard<'a, ()>,
 }
 
-/// Why an edit of the catalogue did not happen, by rule.
+/// A rule that an edit of the catalogue met. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CatalogueRefusal {
     /// There is no such sale.
     SaleUnknown,
     /// There is no such product.
     ProductUnknown,
-    /// A sale is to sell a product that does not exist.
+    /// The product of a sale does not exist.
     NoSuchProduct,
     /// Another sale has this slug.
     SlugTaken,
@@ -79,7 +76,6 @@ pub enum CatalogueRefusal {
     ProductInUse,
     /// A sale's price is in another currency than its product's list price.
     CurrencyDiffers,
-    /// The sale would make no sense.
     BadPolicy(Vec<PolicyProblem>),
     Law(Refusal),
     /// The request's idempotency key does not allow it.
@@ -95,10 +91,10 @@ impl From<KeyRefusal> for CatalogueRefusal {
 /// Why an edit of the catalogue failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogueError {
-    /// The tables cannot be asked.
+    /// The tables did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The engine cannot answer.
+    /// The engine did not answer.
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// The ledger cannot be read.
@@ -106,16 +102,16 @@ pub enum CatalogueError {
     Ledger(#[from] engine::record::ReadError),
 }
 
-/// The outer result is whether there is an answer, the inner one the answer.
+/// The outer error is a failure, the inner one a refusal.
 pub type CatalogueResult<T> = Result<Result<T, CatalogueRefusal>, CatalogueError>;
 
 impl SaleCatalogue {
-    /// The catalogue as the tables have it.
+    /// Loads the catalogue from the tables.
     ///
     /// # Errors
-    /// When the tables cannot be asked.
-    pub async fn load(store: &Store, sharing: Tenancy) -> Result<Self, StoreError> {
-        let catalogue = Self { tenancy: sharing, ..Self::default() };
+    /// When the tables do not answer.
+    pub async fn load(store: &Store, tenancy: Tenancy) -> Result<Self, StoreError> {
+        let catalogue = Self { tenancy, ..Self::default() };
         catalogue.refresh(store).await?;
         Ok(catalogue)
     }
@@ -138,7 +134,7 @@ impl SaleCatalogue {
         self.index.load().by_slug.get(slug).cloned()
     }
 
-    /// The listing that an address names by its id or its slug; a slug is never an id.
+    /// The listing with this id or slug; a slug is never an id.
     #[must_use]
     pub fn find(&self, id_or_slug: &str) -> Option<Arc<SaleListing>> {
         match id_or_slug.parse() {
@@ -156,10 +152,10 @@ impl SaleCatalogue {
     /// Reads the tables again if they have changed. One small query when they have not.
     ///
     /// # Errors
-    /// When the tables cannot be asked; the catalogue is as it was.
+    /// When the tables do not answer; the catalogue is as it was.
     pub async fn refresh(&self, store: &Store) -> Result<(), StoreError> {
-        let _alone = self.reload_lock.lock().await;
-        // Asked before the listings: they may be newer than this says, never older.
+        let _lock = self.reload_lock.lock().await;
+        // Read before the listings: they may be newer than this counter, never older.
         let changes = changes::current_count(store, ChangeCounter::Catalogue).await?;
         if self.index.load().changes == Some(changes) {
             return Ok(());
@@ -175,16 +171,15 @@ impl SaleCatalogue {
         Ok(())
     }
 
-    /// Reads the tables for somebody who asked for what is not here: another process may have made it a moment ago. Those who
-    /// come at the same time share a reading, and there is one in [`MISSES_REST`] at most. An error is not theirs to hear: then
-    /// what they asked for is not here.
+    /// Reloads for a sale that was not found: another process may have just made it. Concurrent callers share a reload, and there is one
+    /// in [`MISS_RELOAD_INTERVAL`] at most. When it fails, the sale is not found.
     pub(super) async fn refresh_for_miss(&self, store: &Store) {
         if !self.tenancy.is_cluster() {
             return;
         }
         let begun = self.miss_reloads.load(Ordering::Acquire);
         let mut last = self.last_miss_reload.lock().await;
-        // Begun after the question came: it has seen what was there by then.
+        // It began after this call, so it has read what was there by then.
         if self.miss_reloads.load(Ordering::Acquire) > begun {
             return;
         }
@@ -194,24 +189,24 @@ impl SaleCatalogue {
         self.miss_reloads.fetch_add(1, Ordering::Release);
         *last = Some(engine::clock::start_stopwatch());
         if let Err(error) = self.refresh(store).await {
-            tracing::debug!(%error, "the catalogue cannot be looked at anew");
+            tracing::debug!(%error, "reloading the catalogue failed");
         }
     }
 
-    /// Waits until nobody else edits, here or at another process, and knows then what they did.
+    /// Waits until no other edit runs, here or in another process, and reloads what they changed.
     ///
     /// # Errors
-    /// When the tables cannot be asked, or somebody at another process edits for too long.
+    /// When the tables do not answer, or another process edits for too long.
     pub(super) async fn lock_for_edit(&self, store: &Store) -> Result<EditLock<'_>, StoreError> {
-        let here = self.edit_lock.lock().await;
-        let everywhere = match self.tenancy {
+        let local = self.edit_lock.lock().await;
+        let cluster = match self.tenancy {
             Tenancy::Single => None,
             Tenancy::Cluster => Some(store.lock_catalogue().await?),
         };
-        if everywhere.is_some() {
+        if cluster.is_some() {
             self.refresh(store).await?;
         }
-        Ok(EditLock { _cluster_lock: everywhere, _local_lock: here })
+        Ok(EditLock { _cluster_lock: cluster, _local_lock: local })
     }
 }
 
@@ -227,23 +222,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_thousand_who_ask_for_nothing_at_once_cost_a_reading_or_two() {
+    async fn a_thousand_concurrent_misses_cost_one_reload_or_two() {
         let (_folder, store) = store().await;
         let catalogue = SaleCatalogue::load(&store, Tenancy::Cluster).await.unwrap();
-        let asked = (0..1_000).map(|_| catalogue.refresh_for_miss(&store));
-        futures::future::join_all(asked).await;
+        let misses = (0..1_000).map(|_| catalogue.refresh_for_miss(&store));
+        futures::future::join_all(misses).await;
         let begun = catalogue.miss_reloads.load(Ordering::Acquire);
         assert!((1..=2).contains(&begun), "{begun}");
         catalogue.refresh_for_miss(&store).await;
         assert_eq!(
             catalogue.miss_reloads.load(Ordering::Acquire),
             begun + 1,
-            "who comes later has one of their own"
+            "a later miss has a reload of its own"
         );
     }
 
     #[tokio::test]
-    async fn whoever_is_alone_reads_nothing_for_those_who_ask_for_nothing() {
+    async fn a_single_process_reloads_nothing_for_a_miss() {
         let (_folder, store) = store().await;
         let catalogue = SaleCatalogue::load(&store, Tenancy::Single).await.unwrap();
         catalogue.refresh_for_miss(&store).await;

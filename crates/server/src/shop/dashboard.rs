@@ -62,7 +62,7 @@ impl From<String> for BuyerSelector {
 /// How a sale goes.
 ///
 /// # Errors
-/// When the tables cannot be asked.
+/// When the tables do not answer.
 pub async fn load_overview(shop: &Shop, sale: ListedSale) -> Result<DashboardOverview, StoreError> {
     let id = sale.listing.sale;
     shop.projected.wait_for(id, sale.view.seq, CATCH_UP_TIMEOUT).await;
@@ -90,7 +90,7 @@ pub enum LineStart {
 /// Up to `limit` buyers who wait or are admitted, in ticket order.
 ///
 /// # Errors
-/// When the engine or the tables cannot answer.
+/// When the engine or the tables do not answer.
 pub async fn list_line(
     shop: &Shop,
     sale: SaleId,
@@ -124,7 +124,7 @@ async fn find_ticket(
 /// The number in a sale's line that a receipt proves in this buyer's hands, if it proves one.
 ///
 /// # Errors
-/// When the tables cannot be asked who the buyer is.
+/// When the tables do not answer who the buyer is.
 pub async fn verify_receipt(
     shop: &Shop,
     sale: SaleId,
@@ -147,7 +147,7 @@ pub(super) async fn find_buyer(shop: &Shop, who: &BuyerSelector) -> Result<Optio
 /// Up to `limit` attempts, newest first, and how many refusals of the sale were only counted.
 ///
 /// # Errors
-/// When the tables cannot be asked.
+/// When the tables do not answer.
 pub async fn list_attempts(
     shop: &Shop,
     sale: SaleId,

@@ -17,13 +17,13 @@ use uuid::Uuid;
 /// How long a key is remembered at least, in milliseconds: 24 h (api.md), unless [`KEYS_MAX`] newer ones came since.
 pub const KEY_LIFE_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// Keys that are remembered in memory at most, about 64 bytes each. Then the oldest go first.
+/// Keys in memory, at most, about 64 bytes each. Beyond it the oldest are forgotten.
 pub const KEYS_MAX: usize = 1_000_000;
 
-/// Locks that the keys are spread over, so that cores do not wait for each other. A power of two.
+/// Shards, each with its lock, so that cores do not wait for each other. A power of two.
 const SHARDS: usize = 64;
 
-/// Keys past their life that one call forgets at most, so that no call pays for a whole day.
+/// Expired keys that one call forgets, at most, so that its time is bounded.
 const FORGET_MAX: usize = 4;
 
 /// Text of a key, in characters (api.md).
@@ -33,7 +33,7 @@ pub const KEY_LEN_MAX: usize = 255;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey([u8; 32]);
 
-/// What a key can be used for. The same text for two operations is two keys.
+/// The operations that take a key. The same text for two operations is two keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyOperation {
     /// `POST /orders`.
@@ -155,21 +155,20 @@ impl fmt::Debug for IdempotencyKey {
     }
 }
 
-/// What a request asks for, as a number: the same for the same content. A meeting of two contents by chance (1 in 2^64)
-/// would cost one buyer the difference between two of their own requests.
+/// A hash of a request's content. A collision (1 in 2^64) makes a buyer's request count as a repeat of another one of theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestFingerprint(u64);
 
-/// What is known of a key.
+/// What memory knows of a key.
 #[derive(Debug)]
 pub enum KeyClaim {
-    /// Nothing: go on, and tell the permit when it is done. Dropped before, the key is forgotten again.
+    /// Nothing. [`KeyPermit::complete`] keeps the key; a permit that is dropped before frees it.
     Fresh(KeyPermit),
     /// It was used for another content.
     Reused,
-    /// The first request with it is still being worked on.
+    /// The first request with it is under way.
     InFlight,
-    /// The same request was carried out before: its reply can be told again.
+    /// The same request was carried out before.
     Completed,
 }
 
@@ -183,7 +182,7 @@ pub struct IdempotencyKeys {
 #[derive(Default)]
 struct KeyShard {
     uses: HashMap<u128, KeyUse>,
-    /// By age. A use that was forgotten early leaves its entry here until it comes to the front.
+    /// By age. A key that was freed early stays here until it comes to the front.
     ages: VecDeque<(u128, Timestamp)>,
 }
 
@@ -201,7 +200,7 @@ impl Default for IdempotencyKeys {
 }
 
 impl IdempotencyKeys {
-    /// A guard that remembers about `keys_max` keys.
+    /// Remembers about `keys_max` keys.
     #[must_use]
     pub fn new(keys_max: usize) -> Self {
         Self {
@@ -242,7 +241,7 @@ impl IdempotencyKeys {
         Ok(result)
     }
 
-    /// Looks an owner's key up, and marks it as being worked on if it is fresh.
+    /// Looks up an owner's key, and marks a fresh one as in flight.
     pub fn claim(
         self: &Arc<Self>,
         buyer: BuyerId,
@@ -276,7 +275,7 @@ impl IdempotencyKeys {
         KeyClaim::Fresh(KeyPermit { keys: Arc::clone(self), id, began: now })
     }
 
-    /// Notes a request that was carried out at `at`, as the ledger tells it after a restart. What is known already stays.
+    /// Remembers a request of the ledger that was carried out at `at`. A key that is known stays as it is.
     pub fn remember(&self, buyer: BuyerId, key: RequestKey, fingerprint: RequestFingerprint, at: Timestamp) {
         let id = key_id(buyer, key);
         let mut shard = self.shard(id);
@@ -293,14 +292,14 @@ impl IdempotencyKeys {
     }
 }
 
-/// The name of a buyer's key. The key is half of a SHA-256: mixed with the buyer it names the pair, as hard to meet as a UUID.
+/// The id of an owner's key. The key is half of a SHA-256, so the mix with the owner's id collides as seldom as a UUID.
 fn key_id(buyer: BuyerId, key: RequestKey) -> u128 {
     u128::from_be_bytes(key.0) ^ buyer.0.as_u128().rotate_left(64)
 }
 
 impl fmt::Debug for IdempotencyKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyGuard").field("shard_len_max", &self.shard_len_max).finish_non_exhaustive()
+        f.debug_struct("IdempotencyKeys").field("shard_len_max", &self.shard_len_max).finish_non_exhaustive()
     }
 }
 
@@ -311,7 +310,7 @@ impl KeyUse {
 }
 
 impl KeyShard {
-    /// Makes room for one more: forgets the oldest where there are too many, and a few of those past their life.
+    /// Makes space for one key: forgets the oldest when there are too many, and a few expired ones.
     fn forget_expired(&mut self, now: Timestamp, len_max: usize) {
         for _ in 0..FORGET_MAX {
             let Some((id, began)) = self.ages.front().copied() else { return };
@@ -337,7 +336,7 @@ pub struct KeyPermit {
 }
 
 impl KeyPermit {
-    /// The request was carried out: from now on its key is known.
+    /// Keeps the key: its request was carried out.
     pub fn complete(self) {
         let mut shard = self.keys.shard(self.id);
         if let Some(known) = shard.uses.get_mut(&self.id)
@@ -375,83 +374,83 @@ mod tests {
         IdempotencyKey::from_text(text).request_key()
     }
 
-    fn fresh(begin: KeyClaim) -> KeyPermit {
-        match begin {
+    fn fresh(claim: KeyClaim) -> KeyPermit {
+        match claim {
             KeyClaim::Fresh(permit) => permit,
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn a_key_is_fresh_then_in_flight_then_known_and_never_good_for_another_content() {
-        let guard = Arc::new(IdempotencyKeys::default());
-        let (one, two) = (guard.fingerprint(("sale", 1)), guard.fingerprint(("sale", 2)));
-        let permit = fresh(guard.claim(buyer(1), key("k"), one, NOW));
-        assert!(matches!(guard.claim(buyer(1), key("k"), one, NOW), KeyClaim::InFlight));
-        assert!(matches!(guard.claim(buyer(1), key("k"), two, NOW), KeyClaim::Reused));
+    fn a_key_is_fresh_then_in_flight_then_completed_and_never_takes_another_content() {
+        let keys = Arc::new(IdempotencyKeys::default());
+        let (one, two) = (keys.fingerprint(("sale", 1)), keys.fingerprint(("sale", 2)));
+        let permit = fresh(keys.claim(buyer(1), key("k"), one, NOW));
+        assert!(matches!(keys.claim(buyer(1), key("k"), one, NOW), KeyClaim::InFlight));
+        assert!(matches!(keys.claim(buyer(1), key("k"), two, NOW), KeyClaim::Reused));
         permit.complete();
-        assert!(matches!(guard.claim(buyer(1), key("k"), one, NOW), KeyClaim::Completed));
-        assert!(matches!(guard.claim(buyer(1), key("k"), two, NOW), KeyClaim::Reused));
-        fresh(guard.claim(buyer(2), key("k"), two, NOW));
+        assert!(matches!(keys.claim(buyer(1), key("k"), one, NOW), KeyClaim::Completed));
+        assert!(matches!(keys.claim(buyer(1), key("k"), two, NOW), KeyClaim::Reused));
+        fresh(keys.claim(buyer(2), key("k"), two, NOW));
     }
 
     #[test]
-    fn a_request_that_came_to_nothing_leaves_its_key_fresh() {
-        let guard = Arc::new(IdempotencyKeys::default());
-        let content = guard.fingerprint(1);
-        drop(fresh(guard.claim(buyer(1), key("k"), content, NOW)));
-        fresh(guard.claim(buyer(1), key("k"), guard.fingerprint(2), NOW));
+    fn a_refused_request_leaves_its_key_fresh() {
+        let keys = Arc::new(IdempotencyKeys::default());
+        let content = keys.fingerprint(1);
+        drop(fresh(keys.claim(buyer(1), key("k"), content, NOW)));
+        fresh(keys.claim(buyer(1), key("k"), keys.fingerprint(2), NOW));
     }
 
     #[test]
     fn a_key_is_kept_for_a_day() {
-        let guard = Arc::new(IdempotencyKeys::default());
-        let content = guard.fingerprint(1);
-        fresh(guard.claim(buyer(1), key("k"), content, NOW)).complete();
+        let keys = Arc::new(IdempotencyKeys::default());
+        let content = keys.fingerprint(1);
+        fresh(keys.claim(buyer(1), key("k"), content, NOW)).complete();
         let a_day_later = NOW.plus_ms(KEY_LIFE_MS);
-        assert!(matches!(guard.claim(buyer(1), key("k"), content, a_day_later), KeyClaim::Completed));
-        fresh(guard.claim(buyer(1), key("k"), content, a_day_later.plus_ms(1)));
+        assert!(matches!(keys.claim(buyer(1), key("k"), content, a_day_later), KeyClaim::Completed));
+        fresh(keys.claim(buyer(1), key("k"), content, a_day_later.plus_ms(1)));
     }
 
     #[test]
-    fn what_the_ledger_tells_of_a_key_counts_but_not_more_than_what_is_known() {
-        let guard = Arc::new(IdempotencyKeys::default());
-        let (one, two) = (guard.fingerprint(1), guard.fingerprint(2));
-        guard.remember(buyer(1), key("old"), one, NOW);
+    fn a_key_of_the_ledger_does_not_replace_a_known_one() {
+        let keys = Arc::new(IdempotencyKeys::default());
+        let (one, two) = (keys.fingerprint(1), keys.fingerprint(2));
+        keys.remember(buyer(1), key("old"), one, NOW);
         let later = NOW.plus_ms(1_000);
-        assert!(matches!(guard.claim(buyer(1), key("old"), one, later), KeyClaim::Completed));
-        assert!(matches!(guard.claim(buyer(1), key("old"), two, later), KeyClaim::Reused));
-        let permit = fresh(guard.claim(buyer(1), key("new"), one, later));
-        guard.remember(buyer(1), key("new"), two, NOW);
-        assert!(matches!(guard.claim(buyer(1), key("new"), one, later), KeyClaim::InFlight));
+        assert!(matches!(keys.claim(buyer(1), key("old"), one, later), KeyClaim::Completed));
+        assert!(matches!(keys.claim(buyer(1), key("old"), two, later), KeyClaim::Reused));
+        let permit = fresh(keys.claim(buyer(1), key("new"), one, later));
+        keys.remember(buyer(1), key("new"), two, NOW);
+        assert!(matches!(keys.claim(buyer(1), key("new"), one, later), KeyClaim::InFlight));
         permit.complete();
-        fresh(guard.claim(buyer(1), key("old"), two, NOW.plus_ms(KEY_LIFE_MS + 1)));
+        fresh(keys.claim(buyer(1), key("old"), two, NOW.plus_ms(KEY_LIFE_MS + 1)));
     }
 
     #[test]
     fn the_oldest_keys_go_first_when_there_are_too_many() {
-        let guard = Arc::new(IdempotencyKeys::new(SHARDS * 8));
-        let content = guard.fingerprint(1);
+        let keys = Arc::new(IdempotencyKeys::new(SHARDS * 8));
+        let content = keys.fingerprint(1);
         for number in 0..10_000_u32 {
             let at = NOW.plus_ms(i64::from(number));
-            fresh(guard.claim(buyer(1), key(&number.to_string()), content, at)).complete();
+            fresh(keys.claim(buyer(1), key(&number.to_string()), content, at)).complete();
         }
-        let kept: usize = guard.shards.iter().map(|shard| shard.lock().unwrap().uses.len()).sum();
+        let kept: usize = keys.shards.iter().map(|shard| shard.lock().unwrap().uses.len()).sum();
         assert!(kept <= SHARDS * 8, "{kept}");
         let later = NOW.plus_ms(10_000);
-        assert!(matches!(guard.claim(buyer(1), key("9999"), content, later), KeyClaim::Completed));
-        assert!(matches!(guard.claim(buyer(1), key("0"), content, later), KeyClaim::Fresh(_)));
+        assert!(matches!(keys.claim(buyer(1), key("9999"), content, later), KeyClaim::Completed));
+        assert!(matches!(keys.claim(buyer(1), key("0"), content, later), KeyClaim::Fresh(_)));
     }
 
     #[test]
     fn of_many_at_once_one_is_fresh() {
-        let guard = Arc::new(IdempotencyKeys::default());
-        let content = guard.fingerprint(1);
+        let keys = Arc::new(IdempotencyKeys::default());
+        let content = keys.fingerprint(1);
         let permits: Vec<KeyClaim> = std::thread::scope(|scope| {
-            let begin = || guard.claim(buyer(1), key("k"), content, NOW);
+            let begin = || keys.claim(buyer(1), key("k"), content, NOW);
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(begin)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
-        assert_eq!(permits.iter().filter(|begin| matches!(begin, KeyClaim::Fresh(_))).count(), 1);
+        assert_eq!(permits.iter().filter(|claim| matches!(claim, KeyClaim::Fresh(_))).count(), 1);
     }
 }

@@ -32,7 +32,7 @@ pub struct JoinResult {
 /// again.
 ///
 /// # Errors
-/// When the engine cannot answer; the buyer may have been given a place all the same, and joining again tells it.
+/// When the engine does not answer; the buyer may have been given a place all the same, and joining again tells it.
 pub async fn join(shop: &Shop, sale: SaleId, buyer: BuyerId) -> Decision<JoinResult> {
     let now = shop.engine.now();
     let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
@@ -54,7 +54,7 @@ pub async fn join(shop: &Shop, sale: SaleId, buyer: BuyerId) -> Decision<JoinRes
 /// Where a buyer stands, or `None` when they are not in the line.
 ///
 /// # Errors
-/// When the engine cannot answer.
+/// When the engine does not answer.
 pub async fn find_position(
     shop: &Shop,
     sale: SaleId,
@@ -72,7 +72,7 @@ pub async fn find_position(
 /// Gives whoever is admitted more time, once, where the sale promises it. Asking again tells the same end.
 ///
 /// # Errors
-/// When the engine cannot answer; asking again is safe.
+/// When the engine does not answer; asking again is safe.
 pub async fn extend(shop: &Shop, sale: SaleId, buyer: BuyerId) -> Decision<QueueStatus> {
     let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
     let extended = shop.engine.extend(sale, buyer).await?;
@@ -85,7 +85,7 @@ pub async fn extend(shop: &Shop, sale: SaleId, buyer: BuyerId) -> Decision<Queue
 /// Leaves a line, or gives an admission back.
 ///
 /// # Errors
-/// When the engine cannot answer; leaving again is safe.
+/// When the engine does not answer; leaving again is safe.
 pub async fn leave(shop: &Shop, sale: SaleId, buyer: BuyerId) -> Decision<Ticket> {
     shop.engine.leave(sale, buyer).await
 }

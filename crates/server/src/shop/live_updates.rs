@@ -73,7 +73,7 @@ pub struct BuyerSnapshot {
 /// How a buyer stands in a sale now, or `None` when there is no such sale.
 ///
 /// # Errors
-/// When the engine cannot answer.
+/// When the engine does not answer.
 pub async fn load_snapshot(
     shop: &Shop,
     sale: SaleId,

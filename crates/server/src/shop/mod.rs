@@ -1,4 +1,4 @@
-//! What one can do in the shop: one function per use case, whoever calls it. It never speaks HTTP and never reads settings.
+//! The use cases of the shop, one function each, for all callers: the API, admins, sockets. It never speaks HTTP and never reads settings.
 
 pub mod line;
 pub mod orders;
@@ -32,29 +32,20 @@ use crate::store::Store;
 use engine::Engine;
 use std::sync::Arc;
 
-/// All that a use case works with.
+/// What use cases work with.
 pub struct Shop {
-    /// What the time is: the engine's, so that all parts of the house agree.
+    /// The engine's clock, so that all parts of the program agree.
     pub now: TimeSource,
-    /// Who decides and records.
     pub engine: Engine,
     pub store: Store,
-    /// Who else works on them.
     pub tenancy: tenancy::Tenancy,
-    /// Which sales there are.
     pub catalogue: catalogue::SaleCatalogue,
-    /// How far the tables follow the ledger.
     pub projected: projected_offsets::ProjectedOffsets,
-    /// How much that is behind.
     pub lag: table_lag::TableLag,
-    /// Where refusals are told.
     pub attempts: attempts::AttemptBuffer,
     pub payments: Arc<payments::PaymentService>,
-    /// The keys of requests.
     pub keys: Arc<idempotency_keys::IdempotencyKeys>,
-    /// Proofs of places in line.
     pub receipts: receipts::ReceiptSigner,
-    /// What sales came to, as it was last read.
     pub summaries: summary::SummaryCache,
     pub accounts: accounts::AccountService,
 }

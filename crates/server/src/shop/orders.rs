@@ -1,5 +1,5 @@
-//! Orders: reserve units, look at an order, give it back. The law decides; here a request becomes its command and its answer
-//! becomes an order with a price. Paying is in [`super::payments`].
+//! Orders: reserve, find, list, cancel. The law decides; here a request becomes a command and its outcome an order with a price. Paying
+//! is in [`super::payments`].
 
 use super::idempotency_keys::{
     IdempotencyKey, IdempotencyKeys, KEY_LIFE_MS, KeyOperation, KeyRefusal, OwnedKey,
@@ -19,13 +19,12 @@ use std::collections::HashMap;
 #[derive(Clone, Copy, Debug)]
 pub struct PricedOrder {
     pub sale: SaleId,
-    /// What the law says of it.
     pub view: OrderView,
     /// The price of one unit, as promised by the sale.
     pub unit_price: Money,
 }
 
-/// Where an order stands in a list: newest first.
+/// The place of an order in a list: newest first.
 pub type OrderSortKey = (Timestamp, OrderId);
 
 impl PricedOrder {
@@ -38,7 +37,6 @@ impl PricedOrder {
         self.unit_price.checked_mul(self.view.quantity).expect("the law bounds price and quantity")
     }
 
-    /// Where it stands in a list.
     #[must_use]
     pub fn sort_key(&self) -> OrderSortKey {
         (self.view.made_at, self.view.id)
@@ -82,7 +80,7 @@ impl From<KeyRefusal> for ReservationRefusal {
 /// single sale sees: the same key for another sale, and the same request while it is under way.
 ///
 /// # Errors
-/// When the engine cannot answer; the units may be held all the same, and the same request with the same key finds out.
+/// When the engine does not answer; the units may be held all the same, and the same request with the same key finds out.
 pub async fn reserve(
     shop: &Shop,
     request: ReservationRequest,
@@ -123,38 +121,38 @@ async fn send_reservation(
     }
 }
 
-/// A buyer's own order; another's is as unknown as one that never was.
+/// A buyer's own order. Another buyer's order is unknown.
 ///
 /// # Errors
-/// When the engine cannot answer.
+/// When the engine does not answer.
 pub async fn find(shop: &Shop, buyer: BuyerId, order: OrderId) -> Result<Option<PricedOrder>, EngineError> {
     let found = shop.engine.order(order).await?;
     Ok(found.filter(|(_, view)| view.buyer == buyer).and_then(|(sale, view)| with_price(shop, sale, view)))
 }
 
-/// Gives a pending order's units back.
+/// Cancels a pending order: its units are free again.
 ///
 /// # Errors
-/// When the engine cannot answer; cancelling again is safe.
+/// When the engine does not answer; cancelling again is safe.
 pub async fn cancel(shop: &Shop, buyer: BuyerId, order: OrderId) -> Decision<PricedOrder> {
     let Some(found) = find(shop, buyer, order).await? else { return Ok(Err(Refusal::OrderUnknown)) };
     let released = shop.engine.release(found.sale, buyer, order, ReleaseReason::Cancelled).await?;
     Ok(released.map(|decided| PricedOrder { view: decided.order, ..found }))
 }
 
-/// Tells the guard which keys the orders of the last day were made with. The guard forgets with the process and sees its own
-/// requests only, and the law of one sale does not know the keys of another.
+/// Fills the memory of idempotency keys from the ledger: the keys of the last day's orders after a start, and those of other instances
+/// from then on. The law of one sale does not know the keys of another.
 #[derive(Debug, Default)]
 pub struct IdempotencyWarmup {
-    /// How far each sale is read.
+    /// The last event that was read, by sale.
     offsets: HashMap<SaleId, EventSeq>,
 }
 
 impl IdempotencyWarmup {
-    /// Reads what is new since the last time; at first, the last day.
+    /// Reads the events since the last call; the first call reads the last day.
     ///
     /// # Errors
-    /// When the ledger cannot be read. What was read is not read again.
+    /// When the ledger cannot be read. The next call continues where this one stopped.
     pub async fn read_new_keys(&mut self, engine: &Engine, guard: &IdempotencyKeys) -> Result<(), ReadError> {
         let since = engine.now().plus_ms(-KEY_LIFE_MS);
         for view in engine.views().list() {
@@ -181,7 +179,7 @@ impl IdempotencyWarmup {
     }
 }
 
-/// An event before all of those since a moment, less than two pages before: found by halving.
+/// Finds, by binary search, an event at most two batches before the first one since `since`.
 async fn find_start(
     engine: &Engine,
     sale: SaleId,
@@ -200,7 +198,7 @@ async fn find_start(
     Ok(EventSeq(earlier))
 }
 
-/// Events read at once when keys are recalled.
+/// Events that are read from the ledger at a time.
 const WARMUP_BATCH_LEN: usize = 4_096;
 
 /// The order with the price that its sale promises.
@@ -209,10 +207,10 @@ pub(super) fn with_price(shop: &Shop, sale: SaleId, view: OrderView) -> Option<P
     Some(PricedOrder { sale, view, unit_price })
 }
 
-/// Why a list of orders cannot be told.
+/// Why orders cannot be listed.
 #[derive(Debug, thiserror::Error)]
 pub enum OrderListError {
-    /// The tables cannot be asked.
+    /// The tables did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The engine cannot answer.
@@ -220,18 +218,18 @@ pub enum OrderListError {
     Engine(#[from] EngineError),
 }
 
-/// A buyer's own orders, newest first: at most `limit` after the order with this key. What the tables do not show yet is
-/// asked of the engine, so that a buyer reads their own writes.
+/// A buyer's own orders, newest first: at most `limit` after the order with this key. The engine adds
+/// what the tables do not have yet, so that buyers read their own writes.
 ///
 /// # Errors
-/// When the tables or the engine cannot answer.
+/// When the tables or the engine do not answer.
 pub async fn list(
     shop: &Shop,
     buyer: BuyerId,
     after: Option<OrderSortKey>,
     limit: u32,
 ) -> Result<Vec<PricedOrder>, OrderListError> {
-    // Asked before the tables are read: what they show by then is not missed, only seen twice.
+    // Read before the tables: an order may be found twice, and is never missed.
     let lagging = shop.projected.lagging_sales(shop.engine.views());
     let filter = OrderRowFilter { buyer: Some(buyer), after, ..OrderRowFilter::default() };
     let rows = rows::list(&shop.store, filter, limit).await?;

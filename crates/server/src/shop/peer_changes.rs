@@ -1,32 +1,32 @@
-//! What other processes on the same tables did: which listings they changed and which sessions they ended. Looked at a few times
-//! a second, by one small query each; whoever is alone need not look. It never writes.
+//! Changes of other processes on the same tables: edited listings and revoked sessions. In a cluster they are polled a few times a second,
+//! with one small query each. It never writes.
 
 use super::{Shop, accounts};
 use crate::store::StoreError;
 use std::time::Duration;
 
-/// Between two looks: what another process changed is here a quarter of a second later at most.
+/// Between two polls: a change of another process is known a quarter of a second later at most.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What this process has seen of its neighbours.
+/// What this process has read of the others' changes.
 #[derive(Clone, Copy, Debug)]
 pub struct PeerChanges {
-    /// The last ended session that is known here.
+    /// The number of the last revocation that was read.
     last_revocation: i64,
     failing: bool,
 }
 
 impl PeerChanges {
-    /// Looks for the first time: all that was done until now is known afterwards.
+    /// Reads all changes until now.
     ///
     /// # Errors
-    /// When the tables cannot be asked.
+    /// When the tables do not answer.
     pub async fn start(shop: &Shop) -> Result<Self, StoreError> {
         let ended = accounts::load_revocations(&shop.accounts).await?;
         Ok(Self { last_revocation: ended, failing: false })
     }
 
-    /// Looks again. When the tables cannot be asked, what was known goes on to hold, and it is said once.
+    /// Reads the new changes. When the tables do not answer, the copies in memory stay as they are, and one line is logged.
     pub async fn poll(&mut self, shop: &Shop) {
         let (listings, sessions) = tokio::join!(
             shop.catalogue.refresh(&shop.store),
@@ -48,7 +48,7 @@ impl PeerChanges {
             Some(error) if !self.failing => {
                 self.failing = true;
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "what other instances changed cannot be looked at; trying again");
+                tracing::warn!(error, "the changes of other instances cannot be read; trying again");
             }
             Some(_) => {}
         }

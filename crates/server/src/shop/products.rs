@@ -1,4 +1,4 @@
-//! Products: make, edit, delete, look at. A product that was sold keeps its name for the orders of old.
+//! Products: create, edit, delete, find, list. The row of a deleted product stays, for the names in old orders.
 
 use super::catalogue::{CatalogueError, CatalogueRefusal, CatalogueResult};
 use super::catalogue_text::{Category, Description, ImageUrl, ProductName, same_currency};
@@ -13,28 +13,26 @@ pub use crate::store::products::{Product, ProductId};
 #[derive(Clone, Debug)]
 pub struct ProductDraft {
     pub name: ProductName,
-    /// What is told about it.
     pub description: Description,
     pub price: Money,
     pub category: Option<Category>,
     pub image_url: Option<ImageUrl>,
 }
 
-/// What is to be different about a product. `None` leaves a field as it is; `Some(None)` empties it.
+/// The fields of a product to change. `None` leaves a field as it is; `Some(None)` empties it.
 #[derive(Clone, Debug, Default)]
 pub struct ProductEdit {
     pub name: Option<ProductName>,
-    /// What is told about it.
     pub description: Option<Description>,
     pub price: Option<Money>,
     pub category: Option<Option<Category>>,
     pub image_url: Option<Option<ImageUrl>>,
 }
 
-/// Makes a product. Asked again with the same key, it finds the product that was made.
+/// Creates a product. A repeat with the same key finds the product that was made.
 ///
 /// # Errors
-/// When the tables cannot be asked.
+/// When the tables do not answer.
 pub async fn create(shop: &Shop, draft: ProductDraft, key: Option<OwnedKey>) -> CatalogueResult<Product> {
     let content = draft.content_digest();
     let (fingerprint, now) = (shop.keys.fingerprint(&content), (shop.now)());
@@ -42,7 +40,7 @@ pub async fn create(shop: &Shop, draft: ProductDraft, key: Option<OwnedKey>) -> 
     shop.keys.run((key, KeyOperation::CreateProduct), fingerprint, now, made).await
 }
 
-/// Writes the product and its key in one transaction, unless the key has made a product before.
+/// Writes the product and its key in one transaction; with a known key it finds the product of that key.
 async fn insert_once(
     shop: &Shop,
     draft: ProductDraft,
@@ -101,9 +99,9 @@ impl ProductDraft {
 /// the product is not over.
 ///
 /// # Errors
-/// When the tables cannot be asked.
+/// When the tables do not answer.
 pub async fn edit(shop: &Shop, id: ProductId, edit: ProductEdit) -> CatalogueResult<Product> {
-    let _alone = shop.catalogue.lock_for_edit(&shop.store).await?;
+    let _lock = shop.catalogue.lock_for_edit(&shop.store).await?;
     let Some(old) = products::find(&shop.store, id).await? else {
         return Ok(Err(CatalogueRefusal::ProductUnknown));
     };
@@ -124,9 +122,9 @@ pub async fn edit(shop: &Shop, id: ProductId, edit: ProductEdit) -> CatalogueRes
 /// Deletes a product that no sale sells any more.
 ///
 /// # Errors
-/// When the tables cannot be asked.
+/// When the tables do not answer.
 pub async fn delete(shop: &Shop, id: ProductId) -> CatalogueResult<()> {
-    let _alone = shop.catalogue.lock_for_edit(&shop.store).await?;
+    let _lock = shop.catalogue.lock_for_edit(&shop.store).await?;
     if products::find(&shop.store, id).await?.is_none() {
         return Ok(Err(CatalogueRefusal::ProductUnknown));
     }
@@ -141,7 +139,7 @@ pub async fn delete(shop: &Shop, id: ProductId) -> CatalogueResult<()> {
 /// A product that is not deleted.
 ///
 /// # Errors
-/// When the tables cannot be asked.
+/// When the tables do not answer.
 pub async fn find(shop: &Shop, id: ProductId) -> Result<Option<Product>, StoreError> {
     products::find(&shop.store, id).await
 }
@@ -149,7 +147,7 @@ pub async fn find(shop: &Shop, id: ProductId) -> Result<Option<Product>, StoreEr
 /// Up to `limit` products, newest first, from the first behind `after` on.
 ///
 /// # Errors
-/// When the tables cannot be asked.
+/// When the tables do not answer.
 pub async fn list(
     shop: &Shop,
     after: Option<(Timestamp, ProductId)>,
@@ -158,7 +156,7 @@ pub async fn list(
     products::list(&shop.store, after, limit).await
 }
 
-/// Whether a sale of the product is still to come, runs, or is being made.
+/// Whether a sale of the product is half-made, or has not ended.
 async fn is_in_use(shop: &Shop, id: ProductId) -> Result<bool, CatalogueError> {
     let now = shop.engine.now();
     let sales = sales::list_by_product(&shop.store, id).await?;

@@ -40,7 +40,7 @@ pub struct ProjectorMetrics {
 /// Why a round was not finished.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectionError {
-    /// The tables cannot be asked.
+    /// The tables do not answer.
     #[error("the tables cannot be written")]
     Store(#[from] StoreError),
     /// The ledger cannot be read.
@@ -61,7 +61,7 @@ impl<'a> TablesObserver<'a> {
     /// With a connection of its own.
     ///
     /// # Errors
-    /// When the tables cannot be asked.
+    /// When the tables do not answer.
     pub async fn open(tables: &Tables, projected: &'a ProjectedOffsets) -> Result<Self, ProjectionError> {
         Ok(Self { projected, tables: tables.open_follower().await? })
     }
@@ -85,7 +85,7 @@ impl<'a> TablesObserver<'a> {
     /// Tries to be the one who writes: `Ok` when nobody else does. It is so as long as the connection lives.
     ///
     /// # Errors
-    /// When the tables cannot be asked.
+    /// When the tables do not answer.
     pub async fn try_lock(&self) -> Result<bool, ProjectionError> {
         Ok(self.tables.try_lock_followers().await?)
     }

@@ -99,7 +99,7 @@ fn choose_step_s(length_ms: i64) -> i64 {
 /// Reads a range.
 ///
 /// # Errors
-/// When the tables cannot be asked.
+/// When the tables do not answer.
 pub async fn load_series(
     shop: &Shop,
     sale: &ListedSale,

@@ -57,7 +57,7 @@ pub struct SaleSummary {
 /// What a sale came to, or has come to so far.
 ///
 /// # Errors
-/// When the tables cannot be asked.
+/// When the tables do not answer.
 pub async fn load_summary(shop: &Shop, sale: ListedSale) -> Result<SaleSummary, StoreError> {
     let id = sale.listing.sale;
     shop.projected.wait_for(id, sale.view.seq, CATCH_UP_TIMEOUT).await;

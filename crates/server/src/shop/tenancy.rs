@@ -1,13 +1,13 @@
-//! Whether this process is alone on the shop's tables. It is decided once, where everything is wired, and told to those who keep
-//! something in memory that another process could change.
+//! Whether this process is alone on the shop's tables. It is decided once, at the start, for all parts that keep copies in memory which
+//! another process could change.
 
-/// Who works on the tables besides this process.
+/// Whether other processes work on the tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tenancy {
-    /// Nobody: the data folder is locked. What is in memory is what is in the tables, and who left something half-done is dead.
+    /// None do: the data folder is locked. Memory agrees with the tables, and a process that left something half-done is dead.
     #[default]
     Single,
-    /// Other processes may: what they change is looked for, and what they are at work on is left to them.
+    /// Others may: their changes are polled, and what they work on is left to them.
     Cluster,
 }
 

@@ -1,5 +1,5 @@
-//! The `followers` table: how far each follower of the ledger has come in each sale. A follower moves its own row in the
-//! transaction in which it writes what it read, so what it wrote and how far it came never differ.
+//! The `followers` table: the offset of each follower of the ledger in each sale. A follower moves its offset in the transaction that
+//! writes what it read, so the two never differ.
 
 use super::{Store, StoreError, StoreTransaction, attempts, counters, orders, queue, series};
 use sale::{EventSeq, SaleId};
@@ -30,8 +30,8 @@ DELETE FROM followers WHERE name = $1 AND sale_id = $2";
 const LIST: &str = "
 SELECT sale_id, seq, mark FROM followers WHERE name = $1";
 
-/// Moves a follower from one offset to the next. False, and nothing is changed, when it does not stand at `from`: someone else
-/// follows under the same name.
+/// Moves a follower from one offset to the next. False, and nothing is changed, when its offset is not `from`: another
+/// process follows under the same name.
 ///
 /// # Errors
 /// When the database fails.

@@ -1,13 +1,13 @@
-//! Turns among processes that share a PostgreSQL: its advisory locks, which go with the connection that holds them, however it
-//! ends. They are named after a table, so that two shops in schemas of their own do not wait for each other. A file of SQLite's
-//! belongs to one process, which has its turn always.
+//! Advisory locks of PostgreSQL, between processes that share a database. A lock ends with the connection that holds it. Locks are named
+//! after a table, so that two shops in different schemas do not wait for each other. A SQLite file belongs to one process, which gets
+//! every lock.
 //!
-//! A turn spares work and lost updates; no promise of a sale rests on it.
+//! A lock prevents repeated work and lost updates; no promise of a sale depends on it.
 
 use super::pools::StoreBackend;
 use super::{Store, StoreError, StoreTransaction};
 
-/// Ours among the locks of a database; a table's number is added.
+/// A random number for this program's locks, mixed with the table's oid.
 macro_rules! lock_of {
     ($function:literal, $table:literal) => {
         concat!("SELECT ", $function, "(7016996765293437281 # '", $table, "'::regclass::oid::bigint)")
@@ -17,22 +17,22 @@ macro_rules! lock_of {
 /// Waits as long as a statement may take.
 const LOCK_CATALOGUE: &str = concat!(lock_of!("pg_advisory_xact_lock", "sales"), "::text");
 
-/// The engine is asked meanwhile, so nothing is said for longer than callers usually leave a transaction alone.
+/// The transaction idles while the engine decides, for longer than the usual limit.
 const LONG_IDLE_TIMEOUT: &str = "SELECT set_config('idle_in_transaction_session_timeout', '15s', true)";
 
 const TRY_LOCK_FOLLOWERS: &str = lock_of!("pg_try_advisory_lock", "followers");
 
-/// What [`Store::editing`] gives; over when it is dropped.
+/// Held until it is dropped.
 #[derive(Debug)]
 pub struct AdvisoryLock(
-    #[expect(dead_code, reason = "what it does is to be there")] Option<StoreTransaction>,
+    #[expect(dead_code, reason = "it holds the lock until it is dropped")] Option<StoreTransaction>,
 );
 
 impl Store {
     /// Waits until no other process edits the catalogue, at most as long as a statement may take.
     ///
     /// # Errors
-    /// When the database does not answer, or somebody edits for too long.
+    /// When the database does not answer, or another process edits for too long.
     pub async fn lock_catalogue(&self) -> Result<AdvisoryLock, StoreError> {
         if self.backend == StoreBackend::Sqlite {
             return Ok(AdvisoryLock(None));
@@ -44,8 +44,8 @@ impl Store {
         Ok(AdvisoryLock(Some(writing)))
     }
 
-    /// Tries to be the one who writes what follows the ledger. Only for [`Store::follower`], which has one connection: it is that
-    /// one's turn until it is closed.
+    /// Tries to get the lock of the shared followers. Only for [`Store::open_follower`], which has one connection and holds the lock until
+    /// it is closed.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -73,10 +73,10 @@ mod tests {
     #[tokio::test]
     async fn one_process_edits_at_a_time() {
         let (one, other) = two().await;
-        let turn = one.lock_catalogue().await.unwrap();
+        let lock = one.lock_catalogue().await.unwrap();
         assert!(other.lock_catalogue().await.is_err(), "it does not wait for ever");
-        drop(turn);
-        let _turn = other.lock_catalogue().await.unwrap();
+        drop(lock);
+        let _lock = other.lock_catalogue().await.unwrap();
     }
 
     #[tokio::test]
@@ -93,19 +93,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_database_is_another_matter() {
+    async fn databases_have_locks_of_their_own() {
         let ((one, _), (other, _)) = (two().await, two().await);
-        let _turn = one.lock_catalogue().await.unwrap();
+        let _lock = one.lock_catalogue().await.unwrap();
         let _other = other.lock_catalogue().await.unwrap();
         let (one, other) = (one.open_follower().await.unwrap(), other.open_follower().await.unwrap());
         assert!(one.try_lock_followers().await.unwrap() && other.try_lock_followers().await.unwrap());
     }
 
     #[tokio::test]
-    async fn a_file_has_one_process_whose_turn_it_is_always() {
+    async fn a_file_gives_its_one_process_every_lock() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).await.unwrap();
-        let _turn = store.lock_catalogue().await.unwrap();
+        let _lock = store.lock_catalogue().await.unwrap();
         let _again = store.lock_catalogue().await.unwrap();
         let follower = store.open_follower().await.unwrap();
         assert!(follower.try_lock_followers().await.unwrap() && follower.try_lock_followers().await.unwrap());

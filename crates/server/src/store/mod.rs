@@ -2,7 +2,7 @@
 //! crate. It never decides anything about a sale: that is the engine's ledger, in a file of its own, because SQLite has one
 //! writer a file and a registration must not wait for a sale, or in tables of its own.
 //!
-//! SQL here is one text for both databases (style §14): `$1`, BIGINT and TEXT only (sqlx's `Any` cannot read a SQLite
+//! SQL here is one text for both databases: `$1`, BIGINT and TEXT only (sqlx's `Any` cannot read a SQLite
 //! BOOLEAN), `ON CONFLICT`, `RETURNING`, times as parameters. [`statements`] lists all of it for a test.
 
 pub mod accounts;
@@ -47,10 +47,10 @@ pub const DATABASE_FILE: &str = "shop.db";
 /// All migrations, forward only.
 pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 
-/// The store cannot be asked right now.
+/// Why the tables did not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database said no, or did not answer.
+    /// The database failed, or did not answer in time.
     #[error("the shop's database failed")]
     Database(#[from] sqlx::Error),
     /// The text is not the address of a database. It may hold a password, and is not repeated.
@@ -97,15 +97,15 @@ impl Store {
     }
 
     /// Opens the tables in a PostgreSQL. A commit is durable when it returns, as far as the server's own settings let it be.
-    /// Whoever asks has an answer, or none, within 1.5 s.
+    /// A statement ends within 1.5 s, with or without a result.
     ///
     /// # Errors
-    /// When it is no address of one, or it cannot be entered.
+    /// When it is no address, or the connection fails.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         Self::open_pools(StoreBackend::Postgres, &StoreBackend::address_options(url)?).await
     }
 
-    /// The same for one who may wait: to read all of large tables, or to change them.
+    /// The same without a timeout: to read all of large tables, or to migrate them.
     ///
     /// # Errors
     /// As [`Store::connect`].
@@ -181,10 +181,10 @@ impl Store {
         Ok(StoreTransaction { transaction: with_timeout(limit, self.writer.begin()).await?, timeout: limit })
     }
 
-    /// Asks the database for a sign of life.
+    /// Checks that the database answers.
     ///
     /// # Errors
-    /// When there is none.
+    /// When it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query(PING).execute(self.reader()).await?;
         Ok(())
@@ -197,7 +197,7 @@ impl Store {
     }
 }
 
-/// A transaction. What it wrote is undone when it is dropped without [`Writing::commit`].
+/// A transaction. What it wrote is undone when it is dropped without [`StoreTransaction::commit`].
 #[derive(Debug)]
 pub struct StoreTransaction {
     transaction: Transaction<'static, Any>,
@@ -208,12 +208,12 @@ impl StoreTransaction {
     /// Makes all of it durable.
     ///
     /// # Errors
-    /// When the disk or the database says no; nothing was written then.
+    /// When the disk or the database fails; nothing was written then.
     pub async fn commit(self) -> Result<(), StoreError> {
         Ok(with_timeout(self.timeout, self.transaction.commit()).await?)
     }
 
-    /// Undoes all of it before the next writer comes.
+    /// Undoes all of it before the next writer begins.
     ///
     /// # Errors
     /// When the database does not answer; it is undone all the same.
@@ -236,7 +236,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .into_iter()
         .chain(accounts::STATEMENTS.iter().copied())
         .chain(sessions::STATEMENTS.iter().copied())
-        .chain(payments::STATEMENTS.iter().copied())
+        .chain(payments::statements())
         .chain(sandbox::STATEMENTS.iter().copied())
         .chain(admin_keys::STATEMENTS.iter().copied())
         .chain(products::STATEMENTS.iter().copied())

@@ -28,18 +28,15 @@ impl std::str::FromStr for ProductId {
 pub struct Product {
     pub id: ProductId,
     pub name: String,
-    /// What is told about it; may be empty.
+    /// May be empty.
     pub description: String,
     pub price: Money,
     /// Its category, if it has one.
     pub category: Option<String>,
     /// Its picture, if it has one: http(s), or a path of this site.
     pub image_url: Option<String>,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// When it was last edited.
     pub updated_at: Timestamp,
-    /// When it was deleted.
     pub deleted_at: Option<Timestamp>,
 }
 

@@ -11,13 +11,11 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SaleRow {
     pub id: SaleId,
-    /// Its name in addresses.
     pub slug: String,
     /// What it sells; also when that was deleted since.
     pub product: Arc<Product>,
     /// Grows with each edit of the row or its product.
     pub revision: u64,
-    /// When it was made.
     pub created_at: Timestamp,
 }
 
@@ -26,9 +24,7 @@ pub struct SaleRow {
 pub struct NewSale<'a> {
     pub id: SaleId,
     pub product: ProductId,
-    /// Its name in addresses.
     pub slug: &'a str,
-    /// When it is made.
     pub created_at: Timestamp,
 }
 
@@ -115,7 +111,7 @@ pub async fn insert(writing: &mut StoreTransaction, sale: NewSale<'_>) -> Result
     Ok(inserted.is_some())
 }
 
-/// The sale is in the ledger: from now on it is listed.
+/// Marks a sale as announced: from now on it is listed.
 ///
 /// # Errors
 /// When the database fails.

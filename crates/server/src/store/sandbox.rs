@@ -1,18 +1,17 @@
-//! The `sandbox_charges` table: where the sandbox provider's books are kept. It stands for another company's database;
-//! only the adapter in `shop` that hands it to the sandbox may use it.
+//! The `sandbox_charges` table: the charges of the sandbox provider. It stands for another company's database; only the adapter in
+//! `shop` that gives it to the sandbox may use it.
 
 use super::{Store, StoreError};
 use sale::Money;
 use sqlx::Row;
 use uuid::Uuid;
 
-/// One line of the books.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChargeRow {
     pub intent: Uuid,
     /// How much; `None` for an intent that was closed unseen.
     pub amount: Option<Money>,
-    /// How it stands, in the provider's words.
+    /// The provider's word for its status.
     pub status: String,
 }
 
@@ -30,7 +29,7 @@ SELECT amount_minor, currency, standing FROM sandbox_charges WHERE intent_id = $
 const CHANGE: &str = "
 UPDATE sandbox_charges SET standing = $1 WHERE intent_id = $2 AND standing = $3 RETURNING intent_id";
 
-/// Adds a line. `Ok(false)` when the intent has one.
+/// Adds a charge. `Ok(false)` when the intent has one.
 ///
 /// # Errors
 /// When the database fails.
@@ -45,7 +44,7 @@ pub async fn insert(store: &Store, line: &ChargeRow) -> Result<bool, StoreError>
     Ok(inserted.is_some())
 }
 
-/// The line of an intent.
+/// The charge of an intent.
 ///
 /// # Errors
 /// When the database fails.
@@ -61,7 +60,7 @@ pub async fn find(store: &Store, intent: Uuid) -> Result<Option<ChargeRow>, Stor
     }))
 }
 
-/// Moves a line on. `Ok(false)` when it does not stand at `from`.
+/// Changes a charge's status. `Ok(false)` when it is not `from`.
 ///
 /// # Errors
 /// When the database fails; the change may have been made.

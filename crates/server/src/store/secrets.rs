@@ -1,5 +1,5 @@
-//! The `secrets` table: what every process on these tables has to know, and nobody else. Whoever reads a copy of the database
-//! reads it too. Nothing here is ever logged.
+//! The `secrets` table: secrets that all processes on these tables share. A copy of the database contains them. Nothing here is ever
+//! logged.
 
 use super::{Store, StoreError};
 use sale::Timestamp;

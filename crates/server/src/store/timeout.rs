@@ -1,5 +1,4 @@
-//! Asking with a limit to one's patience: a database that stands still answers nobody, and its callers are not to stand still with
-//! it. It never asks twice.
+//! Statements with a timeout: a database that stands still must not block its callers. It never retries.
 
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
@@ -9,7 +8,7 @@ use sqlx::{Any, Describe, Either, Error, Execute, Executor, SqlStr};
 use std::io;
 use std::time::Duration;
 
-/// Whoever executes statements, for as long as the limit says; without one, for as long as it takes.
+/// An executor of statements with a timeout, if there is one.
 #[derive(Debug)]
 pub(super) struct WithTimeout<T> {
     pub(super) inner: T,
@@ -42,7 +41,7 @@ impl<'c, T: Executor<'c, Database = Any>> Executor<'c> for WithTimeout<T> {
         if self.timeout.is_none() {
             return rows;
         }
-        // All of them are waited for: every list here has a bound, and is collected anyway.
+        // Waits for all rows: every list here is bounded and collected anyway.
         let all = with_timeout(self.timeout, rows.try_collect::<Vec<_>>());
         stream::once(all).map_ok(|rows| stream::iter(rows.into_iter().map(Ok))).try_flatten().boxed()
     }

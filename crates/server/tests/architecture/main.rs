@@ -39,6 +39,7 @@ const MODULES: &str = "
 const HOMES: &str = "
     Wire formats stay in the listeners.
     axum                → http
+    garde               → http
     hyper               → http rehearsal
     hyper_util          → http rehearsal
     matchit             → http
@@ -53,7 +54,7 @@ const HOMES: &str = "
 
     The rehearsal has its own libraries.
     console             → rehearsal::live rehearsal::report
-    csv                 → rehearsal::crowd
+    csv                 → rehearsal::crowd http::admin::csv
     hdrhistogram        → rehearsal::metrics
     indicatif           → rehearsal::live
     maud                → rehearsal::report
@@ -63,6 +64,7 @@ const HOMES: &str = "
     Settings are read once, and the process is assembled once.
     anyhow              → commands
     clap                → commands
+    humantime           → commands
     std::env            → commands
     prometheus_client   → telemetry engine::metrics
     tracing_subscriber  → telemetry

@@ -15,7 +15,7 @@ const WAITING: usize = 8;
 async fn kill_after_decision(topology: &mut RunningCluster, sale: &str, round: usize) -> Vec<String> {
     let order = json!({"flashSaleId": sale, "quantity": 1});
     let tokens = topology.buyers(WAITING);
-    let frozen = topology.postgres.freeze();
+    let frozen = topology.servers.postgres.freeze();
     let first = &topology.instances[0].process;
     let asking = tokens.iter().map(|token| {
         let request =

@@ -116,7 +116,7 @@ async fn nobody_is_kept_waiting_by_an_instance_that_has_not_started() {
     let postgres = PostgresServer::start();
     let mut instance = ServerProcess::prepared(&["--database", &postgres.create_database()]);
     let frozen = postgres.freeze();
-    instance.spawn_process();
+    instance.spawn();
     // It finds no database, and gives up.
     while !instance.has_ended() {
         let asked = instance.client.get(format!("{}/livez", instance.url)).send().await;

@@ -132,7 +132,7 @@ async fn reconnect_until_ready(address: ValkeyAddress, node: ValkeyNode) -> Mult
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
                     server = %node,
-                    "a Valkey cannot be reached; nothing is sold there, and it is tried again"
+                    "a Valkey cannot be reached; its sales sell nothing; retrying every 50 ms"
                 );
             }
         }

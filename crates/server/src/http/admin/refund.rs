@@ -1,4 +1,4 @@
-//! `POST /admin/orders/{id}/refund`: gives the money of a confirmed order back.
+//! `POST /admin/orders/{id}/refund`: refunds a confirmed order.
 
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path};
@@ -17,17 +17,17 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(refund))
 }
 
-/// What becomes of the units.
+/// A refund.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct RefundBody {
-    /// True: they are sold again, to the next in line. False: they stay out of the sale, counted as sold.
+    /// True: the units are sold again, to the next in line. False: they still count as sold.
     restock: bool,
 }
 
 /// Refund an order.
 ///
-/// All of its money goes back. Repeating the request changes nothing and tells the order as it is.
+/// The whole amount is refunded. A repeated request changes nothing and returns the order.
 #[utoipa::path(
     post,
     path = "/api/v1/admin/orders/{id}/refund",

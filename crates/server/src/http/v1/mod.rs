@@ -1,5 +1,5 @@
-//! Version 1 of the API: one file a resource, one handler a call. It never decides: a handler extracts, makes one call into
-//! `shop`, and replies.
+//! Version 1 of the API: one module a resource, one file an operation. A handler extracts, makes one call into `shop`, and
+//! replies; it never decides.
 
 pub mod flash_sales;
 pub mod orders;
@@ -15,7 +15,6 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use documents::rfc3339;
 
-/// All calls.
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .merge(auth::router())

@@ -1,4 +1,4 @@
-//! Hands the sandbox provider its books. The sandbox knows no table and the table knows no provider; here they meet.
+//! Connects the sandbox provider with the table of its charges. The sandbox knows no table, and the table knows no provider.
 
 use crate::payments::sandbox::{ChargeRecord, ChargeStore, ChargeStoreError};
 use crate::payments::{IntentId, PaymentStatus};
@@ -6,7 +6,7 @@ use crate::store::Store;
 use crate::store::sandbox::{self as table, ChargeRow};
 use futures::future::BoxFuture;
 
-/// The sandbox's books in the `sandbox_charges` table. What a call has written is durable when it returns.
+/// The sandbox's charges in the `sandbox_charges` table. A write is durable when the call returns.
 pub struct ChargeTable(pub Store);
 
 impl ChargeStore for ChargeTable {
@@ -15,17 +15,17 @@ impl ChargeStore for ChargeTable {
             let Some(row) = table::find(&self.0, intent.0).await.map_err(charge_store_error)? else {
                 return Ok(None);
             };
-            let standing = row.status.parse().map_err(charge_store_error)?;
-            Ok(Some(ChargeRecord { intent, amount: row.amount, status: standing }))
+            let status = row.status.parse().map_err(charge_store_error)?;
+            Ok(Some(ChargeRecord { intent, amount: row.amount, status }))
         })
     }
 
-    fn add<'a>(&'a self, line: &'a ChargeRecord) -> BoxFuture<'a, Result<bool, ChargeStoreError>> {
+    fn add<'a>(&'a self, charge: &'a ChargeRecord) -> BoxFuture<'a, Result<bool, ChargeStoreError>> {
         Box::pin(async move {
             let row = ChargeRow {
-                intent: line.intent.0,
-                amount: line.amount,
-                status: line.status.as_str().to_owned(),
+                intent: charge.intent.0,
+                amount: charge.amount,
+                status: charge.status.as_str().to_owned(),
             };
             table::insert(&self.0, &row).await.map_err(charge_store_error)
         })

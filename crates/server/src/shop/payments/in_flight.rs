@@ -1,5 +1,5 @@
-//! Which orders are being paid, settled or refunded by this process at this moment. One at a time an order; never waits, except
-//! to drain. Among processes it is the lease in the payment's row that counts ([`super::lease`]).
+//! The orders that this process is paying, settling or refunding, each at most once at a time. It never waits, except to drain. Between
+//! processes the lease in the payment's row decides ([`super::lease`]).
 
 use super::PaymentError;
 use sale::{BuyerId, OrderId};
@@ -8,11 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Payments that are worked on at a time, at most: each holds a task and waits for a provider. The next one is asked to come
-/// back in a moment.
+/// Payments in flight, at most: each holds a task and waits for a provider. The next one gets 503.
 pub const IN_FLIGHT_MAX: usize = 4_096;
 
-/// The orders in flight. The buyer is part of the name, so that a stranger who tries an order does not block its owner.
+/// The orders in flight. The buyer is part of the entry, so that another account that tries an order does not block its owner.
 #[derive(Debug, Default)]
 pub struct PaymentsInFlight {
     orders: Mutex<HashSet<(BuyerId, OrderId)>>,
@@ -27,10 +26,10 @@ pub struct PaymentPermit {
 }
 
 impl PaymentsInFlight {
-    /// Takes an order. `Ok(None)` when somebody has it.
+    /// Begins work on an order. `Ok(None)` when it is in flight.
     ///
     /// # Errors
-    /// [`PaymentError::Overloaded`] when there are [`FLIGHTS_MAX`] already.
+    /// [`PaymentError::Overloaded`] when there are [`IN_FLIGHT_MAX`] already.
     pub fn begin(
         self: &Arc<Self>,
         buyer: BuyerId,
@@ -47,7 +46,7 @@ impl PaymentsInFlight {
         Ok(Some(PaymentPermit { in_flight: Arc::clone(self), order: (buyer, order) }))
     }
 
-    /// Waits until none is left, at most `limit`. Tells whether none is.
+    /// Waits until none is left, at most `limit`. `false` when some are.
     pub async fn drain(&self, limit: Duration) -> bool {
         let mut len = self.len.subscribe();
         tokio::time::timeout(limit, len.wait_for(|len| *len == 0)).await.is_ok()
@@ -69,17 +68,17 @@ mod tests {
 
     #[tokio::test]
     async fn an_order_is_worked_on_by_one_at_a_time() {
-        let flights = Arc::new(PaymentsInFlight::default());
+        let in_flight = Arc::new(PaymentsInFlight::default());
         let (buyer, order) = (BuyerId(Uuid::from_u128(1)), OrderId(Uuid::from_u128(2)));
-        let permit = flights.begin(buyer, order).unwrap().unwrap();
-        assert!(flights.begin(buyer, order).unwrap().is_none());
+        let permit = in_flight.begin(buyer, order).unwrap().unwrap();
+        assert!(in_flight.begin(buyer, order).unwrap().is_none());
         assert!(
-            flights.begin(BuyerId(Uuid::from_u128(3)), order).unwrap().is_some(),
-            "a stranger is another matter"
+            in_flight.begin(BuyerId(Uuid::from_u128(3)), order).unwrap().is_some(),
+            "another account does not block it"
         );
-        assert!(!flights.drain(Duration::ZERO).await);
+        assert!(!in_flight.drain(Duration::ZERO).await);
         drop(permit);
-        assert!(flights.drain(Duration::ZERO).await);
-        assert!(flights.begin(buyer, order).unwrap().is_some());
+        assert!(in_flight.drain(Duration::ZERO).await);
+        assert!(in_flight.begin(buyer, order).unwrap().is_some());
     }
 }

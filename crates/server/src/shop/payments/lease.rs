@@ -1,9 +1,9 @@
-//! Holding a payment while it is worked on, so that two processes never do it at once: one may be refused by the law just before
-//! the other is confirmed, and then one would let the money go that the other has taken.
+//! Leases of payments, so that two processes never work on one at once: otherwise the law could refuse one just before it confirms the
+//! other, and one would void the money that the other has captured.
 //!
-//! The lease is in the payment's row. Who lives renews it; who died loses it after [`super::Timing::lease_ms`]. It rests on no
-//! clock: every step names its holder in the statement that makes it, so one whose lease was taken moves nothing, and what a
-//! provider or the law are asked twice they do once.
+//! The lease is in the payment's row. A live process renews it; a dead one loses it after [`super::ReconcileTiming::lease_ms`]. Safety does
+//! not depend on clocks: every step names its lease in its statement, so a process whose lease was taken changes nothing, and both the
+//! provider and the law are idempotent.
 
 use super::PaymentService;
 use crate::store::StoreError;
@@ -13,16 +13,15 @@ use std::time::Duration;
 use uuid::Uuid;
 
 impl PaymentService {
-    /// A lease of its own for a piece of work.
     pub(super) fn new_lease(&self) -> PaymentLease {
         PaymentLease { holder: Uuid::new_v4(), until: self.lease_until() }
     }
 
-    /// Takes a payment in hand. `None` when another process has it, by a lease that is not over at `now`. Whoever is alone need
-    /// not ask: the payment is not in flight here, so who held it is dead.
+    /// Leases a payment. `None` when another process has a lease that is not over at `now`. A single process ignores old leases: the
+    /// payment is not in flight here, so the process that held it is dead.
     ///
     /// # Errors
-    /// When the tables cannot be asked.
+    /// When the tables do not answer.
     pub(super) async fn acquire_lease(
         &self,
         payment: Uuid,
@@ -32,23 +31,23 @@ impl PaymentService {
         rows::acquire_lease(&self.store, payment, self.new_lease(), now).await
     }
 
-    /// Does a piece of work on a payment, and holds it meanwhile, however long that takes. Afterwards it is in nobody's hand.
+    /// Runs work on a payment and renews its lease meanwhile, however long that takes. Afterwards the lease is given back.
     pub(super) async fn with_lease<T>(&self, held: &LeasedPayment, work: impl Future<Output = T>) -> T {
         let done = tokio::select! {
             done = work => done,
             never = self.keep_renewing(held) => match never {},
         };
-        // The next one need not wait until the lease is over.
+        // So that the next process need not wait until the lease is over.
         if let Err(error) = rows::release_lease(&self.store, held).await {
             super::settle::log_unsettled(held, &error);
         }
         done
     }
 
-    /// Whether a payment is still in this hand; it is so for a while from now on.
+    /// Extends the lease. `false` when it is lost.
     ///
     /// # Errors
-    /// When the tables cannot be asked.
+    /// When the tables do not answer.
     pub(super) async fn renew_lease(&self, held: &LeasedPayment) -> Result<bool, StoreError> {
         rows::renew_lease(&self.store, held, self.lease_until()).await
     }
@@ -57,7 +56,7 @@ impl PaymentService {
         let pause = Duration::from_millis(self.timing.lease_ms.unsigned_abs() / 4);
         loop {
             tokio::time::sleep(pause).await;
-            // If it cannot be renewed, the step that comes next finds out.
+            // If this fails, the next step finds out.
             let _lost = self.renew_lease(held).await;
         }
     }

@@ -1,5 +1,5 @@
-//! Settles whatever a crash, a lost reply or a failing disk left between two steps. It charges nobody anew: a payment that
-//! the provider never saw is given up, one that it knows is brought to the end that the law gives it.
+//! Settles payments that a crash, a lost reply or a failing disk left between two steps. It charges no buyer again: a payment that the
+//! provider never saw is voided, and one that it knows is finished as the law decides.
 
 use super::{PaymentError, PaymentService};
 use crate::shop::idempotency_keys::KEY_LIFE_MS;
@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Payments that one pass takes up, at most; a full pass is followed by another at once.
+/// Payments of one pass, at most; a full pass is followed by another at once.
 const BATCH_LEN_MAX: u32 = 256;
 
-/// Payments that are settled beside each other: enough to wait for a slow provider, too few to trouble a well one.
+/// Payments that are settled concurrently: enough for a slow provider, too few to overload a fast one.
 const CONCURRENT_MAX: usize = 8;
 
 /// Time between two passes.
@@ -24,26 +24,25 @@ const PASS_EVERY: Duration = Duration::from_secs(2);
 /// Longest time between two tries of the same payment, in milliseconds.
 const TRY_EVERY_MS_MAX: i64 = 5 * 60 * 1000;
 
-/// A payment that has not moved for this long is stuck: somebody should look. In milliseconds.
+/// A payment whose state has not changed for this long counts as stuck in the metrics. In milliseconds.
 const STUCK_AFTER_MS: i64 = 10 * 60 * 1000;
 
-/// Tries after which a payment is told in the log as stuck, and then again each time as many more.
+/// Tries between two log lines about the same payment.
 const LOG_EVERY_TRIES: i64 = 8;
 
-/// Keys that one pass forgets, at most.
+/// Idempotency keys that one pass deletes, at most.
 const KEYS_FORGOTTEN_MAX: u32 = 1_000;
 
-/// When the reconciler takes a payment up.
+/// When the reconciler settles a payment.
 #[derive(Clone, Copy, Debug)]
 pub struct ReconcileTiming {
-    /// How long a payment may stand between two steps before it is taken up, in milliseconds. More than the provider's time
-    /// limit: a buyer who tries again is quicker, and goes on with the same payment.
+    /// How long a payment may stay between two steps before the reconciler settles it, in milliseconds. More than the provider's time
+    /// limit: a buyer who repeats the request is quicker, and continues the same payment.
     pub settle_after_ms: i64,
-    /// How long a payment is in the hand of one who died, in milliseconds. Those who live say four times as often that they do;
-    /// more than the clocks of two machines differ.
+    /// How long a lease lasts, in milliseconds. A live process renews it four times as often. More than the clocks of two machines
+    /// differ.
     pub lease_ms: i64,
-    /// Who else works on the payments. Whoever is alone takes up all of them at once in its first pass, in whosever hand they are:
-    /// who left them there is dead.
+    /// A single process settles all payments in its first pass, leased or not: the process that leased them is dead.
     pub tenancy: Tenancy,
 }
 
@@ -58,15 +57,15 @@ impl Default for ReconcileTiming {
 pub struct ReconcileReport {
     /// Payments brought to their end.
     pub settled: u32,
-    /// Payments that have to wait: their provider or the engine does not answer, or somebody is working on them.
+    /// Payments that wait: their provider or the engine does not answer, or they are in flight.
     pub waiting: u32,
 }
 
 impl PaymentService {
-    /// Settles payments until `stop` becomes true; what it is doing then, it finishes.
+    /// Settles payments until `stop` becomes true; it finishes a pass that has begun.
     pub async fn run_reconciler(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let mut due = if self.timing.tenancy.is_cluster() { self.engine.now() } else { Timestamp::MAX };
-        // Whoever has the ledger now settles them.
+        // The instance that has taken over the ledger settles them.
         while !self.engine.is_taken_over() {
             let mut wait = PASS_EVERY;
             match self.reconcile(due).await {
@@ -75,14 +74,14 @@ impl PaymentService {
                 Err(error) => {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
-                        "payments cannot be settled now"
+                        "payments cannot be settled now; trying again"
                     );
                 }
             }
             if let Err(error) = self.update_counts_and_keys().await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "the payments' tables cannot be tidied now"
+                    "old idempotency keys cannot be deleted now; trying again"
                 );
             }
             if tokio::time::timeout(wait, stop.wait_for(|stop| *stop)).await.is_ok() {
@@ -95,7 +94,7 @@ impl PaymentService {
     /// One pass over the payments that are due at `due`: [`Timestamp::MAX`] for all of them.
     ///
     /// # Errors
-    /// When the tables cannot be asked.
+    /// When the tables do not answer.
     pub async fn reconcile(self: &Arc<Self>, due: Timestamp) -> Result<ReconcileReport, StoreError> {
         let payments = rows::list_unsettled(&self.store, due, BATCH_LEN_MAX).await?;
         let mut done = ReconcileReport::default();
@@ -112,7 +111,7 @@ impl PaymentService {
         Ok(done)
     }
 
-    /// Brings one payment to its end, if that can be done now.
+    /// Settles one payment, if that is possible now. `false` when it is not.
     async fn settle_payment(
         self: &Arc<Self>,
         payment: &PaymentRow,
@@ -120,13 +119,13 @@ impl PaymentService {
     ) -> Result<bool, StoreError> {
         let permit = match self.in_flight.begin(payment.buyer, payment.order) {
             Ok(Some(permit)) => permit,
-            // Somebody works on it, or on too much else.
+            // It is in flight, or too many others are.
             Ok(None) | Err(PaymentError::Overloaded) => return Ok(false),
             Err(_) => return Ok(false),
         };
-        // Another instance may have been quicker.
+        // Another instance may have leased it.
         let Some(held) = self.acquire_lease(payment.id, due).await? else { return Ok(false) };
-        // It may have moved on before it was ours: what is settled stays.
+        // Its state may have changed before the lease: `resume` leaves a settled payment as it is.
         self.with_lease(&held, self.resume(&held)).await?;
         let now = rows::find(&self.store, payment.id).await?;
         let left = now.filter(|now| !now.state.is_settled());
@@ -150,7 +149,7 @@ impl PaymentService {
         rows::postpone(&self.store, payment.id, payment.state, self.engine.now().plus_ms(wait_ms)).await
     }
 
-    /// Counts what is not settled, and forgets keys that are older than they have to be kept.
+    /// Counts unsettled payments, and deletes idempotency keys that are older than promised.
     async fn update_counts_and_keys(&self) -> Result<(), StoreError> {
         let now = self.engine.now();
         let unsettled = rows::count_unsettled(&self.store, now.plus_ms(-STUCK_AFTER_MS)).await?;

@@ -1,5 +1,5 @@
-//! Giving the money of a confirmed order back. The row says so first, then the law, then the provider: whoever crashes in
-//! between, the reconciler goes on, and the buyer gets the money once.
+//! Refunds of confirmed orders. First the row changes, then the law decides, then the provider pays back: after a crash in between the
+//! reconciler continues, and the buyer gets the money once.
 
 use super::settle::{SettleResult, intent_id, log_store_failure, log_unsettled};
 use super::{
@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// A request to give the money of an order back.
 #[derive(Clone, Copy, Debug)]
 pub struct RefundRequest {
-    /// Which admin asks; the key is theirs.
+    /// The owner of the key.
     pub admin: BuyerId,
     pub order: OrderId,
     /// True: its units are sold again. False: they stay out of the sale.
@@ -29,9 +29,9 @@ pub struct RefundRequest {
 /// How far a refund has come.
 #[derive(Debug)]
 pub(super) enum RefundProgress {
-    /// The law has it; the money is back, or will be.
+    /// The refund is recorded; the money is back, or will be.
     Done(OrderView),
-    /// The law said no: the payment is as it was.
+    /// The law refused: the payment is as it was.
     Refused,
     Pending,
 }
@@ -46,15 +46,15 @@ impl RefundProgress {
 }
 
 impl PaymentService {
-    /// Gives the money of a confirmed order back, all of it. Asked again, it tells the order as it is and changes nothing.
+    /// Refunds all of the money of a confirmed order. A repeat returns the order as it is and changes nothing.
     ///
     /// # Errors
-    /// When there is no answer; after [`PaymentError::Unsettled`] the refund may go on by itself, and asking again is safe.
+    /// When there is no answer; after [`PaymentError::Unsettled`] the reconciler may finish the refund, and a repeat is safe.
     pub async fn refund(self: &Arc<Self>, request: RefundRequest) -> PaymentResult {
         let payments = Arc::clone(self);
-        let answered = run_to_end(async move { payments.refund_now(request).await }).await;
-        self.metrics.count_refund(outcome_label(&answered, "refunded"));
-        answered
+        let result = run_to_end(async move { payments.refund_now(request).await }).await;
+        self.metrics.count_refund(outcome_label(&result, "refunded"));
+        result
     }
 
     async fn refund_now(&self, request: RefundRequest) -> PaymentResult {
@@ -105,7 +105,7 @@ impl PaymentService {
             return Err(PaymentError::Unsettled);
         }
         match rows::find_live(&self.store, order).await? {
-            // Confirmed, but the provider did not answer when the money was to be taken.
+            // Confirmed, but the provider did not answer the capture.
             Some(PaymentRow { state: PaymentState::Authorised, .. }) => Err(PaymentError::Unsettled),
             settled => Ok(Ok(settled)),
         }
@@ -143,7 +143,7 @@ impl PaymentService {
         }
     }
 
-    /// Orders that were sold at once, or for nothing, have no payment: only the law has something to give back.
+    /// Refunds an order without a payment (sold at once, or free): only the law has something to change.
     async fn refund_free_order(&self, order: PricedOrder, restock: bool) -> PaymentResult {
         match with_engine_timeout(self.engine.refund(order.sale, order.view.id, restock)).await {
             Ok(Ok(decided)) => {
@@ -155,16 +155,16 @@ impl PaymentService {
         }
     }
 
-    /// Takes a payment from [`State::Refunding`] to its end.
+    /// Takes a payment from [`PaymentState::Refunding`] to its end.
     ///
     /// # Errors
-    /// When the tables cannot be asked.
+    /// When the tables do not answer.
     pub(super) async fn finish_refund(&self, payment: &LeasedPayment) -> Result<RefundProgress, StoreError> {
         let refunded = self.engine.refund(payment.sale, payment.order, payment.restock);
         let order = match with_engine_timeout(refunded).await {
             Ok(Ok(decided)) => decided.order,
             Ok(Err(refusal)) => {
-                tracing::error!(payment = %payment.id, order = %payment.order, %refusal, "a refund is against the law");
+                tracing::error!(payment = %payment.id, order = %payment.order, %refusal, "the law refuses a refund; the payment stays captured");
                 self.step(payment, PaymentState::Captured).await?;
                 return Ok(RefundProgress::Refused);
             }
@@ -177,9 +177,9 @@ impl PaymentService {
             Ok(PaymentStatus::Refunded) => {
                 self.step(payment, PaymentState::Refunded).await?;
             }
-            Ok(standing) => tracing::error!(
-                payment = %payment.id, order = %payment.order, standing = standing.as_str(),
-                "an order is refunded, but the provider does not give the money back"
+            Ok(status) => tracing::error!(
+                payment = %payment.id, order = %payment.order, standing = status.as_str(),
+                "an order is refunded, but the provider does not pay the money back; it is tried again"
             ),
             Err(error) => log_unsettled(payment, &error),
         }

@@ -1,5 +1,5 @@
-//! The steps of a payment. Each begins with a durable row and ends with the next one, and each may be repeated: after a
-//! crash the reconciler takes the row and does the step again. Nothing here talks to a buyer.
+//! The steps of a payment. Each begins with a durable row, ends with the next one, and may be repeated: after a crash the reconciler
+//! reads the row and repeats the step. Nothing here writes a reply.
 
 use super::{CONFIRM_TRIES, PaymentError, PaymentService, with_engine_timeout};
 use crate::payments::{AuthorisationResult, ChargeRequest, IntentId, PaymentProvider, PaymentStatus};
@@ -10,32 +10,32 @@ use engine::{DecidedOrder, Decision, EngineError};
 use sale::{OrderView, ReleaseReason};
 use std::time::Duration;
 
-/// What a payment has come to.
+/// How the work on a payment ended.
 #[derive(Debug)]
 pub(super) enum SettleResult {
-    /// The order is confirmed, and the money is taken, or set aside to be taken.
+    /// The order is confirmed, and the money is captured, or will be.
     Paid(OrderView),
-    /// The provider said no.
+    /// The provider declined.
     Declined { reason: String },
-    /// The law said no: the money is let go, or will be.
+    /// The law refused: the money is voided, or will be.
     Refused,
-    /// Nothing came of it, and nothing will: another payment may begin.
+    /// The money is voided: another payment may begin.
     Voided,
-    /// Over, and not by this: no other payment may begin.
+    /// It was settled before: no other payment may begin.
     Finished,
-    /// Not known yet, or not done yet. The row says how far it came.
+    /// Not known or not done yet. The row has the last step.
     Pending,
 }
 
 impl PaymentService {
-    /// Takes a payment from wherever it was left to its end, without charging anyone anew.
+    /// Settles a payment from its last step on, without a new charge.
     ///
     /// # Errors
-    /// When the tables cannot be asked.
+    /// When the tables do not answer.
     pub(super) async fn resume(&self, payment: &LeasedPayment) -> Result<SettleResult, StoreError> {
         match payment.state {
             PaymentState::Started => match self.provider.find(intent_id(payment)).await {
-                Ok(Some(standing)) => self.catch_up(payment, standing).await,
+                Ok(Some(status)) => self.catch_up(payment, status).await,
                 Ok(None) => self.abandon(payment).await,
                 Err(_) => Ok(SettleResult::Pending),
             },
@@ -50,8 +50,8 @@ impl PaymentService {
         }
     }
 
-    /// Goes on with a payment that was started by the same request: finds out what became of it, and charges only if the
-    /// provider never saw it.
+    /// Continues a payment that the same request started: reads its status from the provider, and charges only if the provider never saw
+    /// it.
     ///
     /// # Errors
     /// When the tables or the engine cannot be asked.
@@ -61,7 +61,7 @@ impl PaymentService {
         order: &PricedOrder,
     ) -> Result<SettleResult, PaymentError> {
         match self.provider.find(intent_id(payment)).await {
-            Ok(Some(standing)) => self.catch_up(payment, standing).await.map_err(log_store_failure),
+            Ok(Some(status)) => self.catch_up(payment, status).await.map_err(log_store_failure),
             Ok(None) if self.may_still_pay(order).await? => {
                 self.authorise(payment).await.map_err(log_store_failure)
             }
@@ -70,10 +70,10 @@ impl PaymentService {
         }
     }
 
-    /// Asks the provider for the money, then the law for the unit.
+    /// Has the provider authorise the money, then the law confirm the order.
     ///
     /// # Errors
-    /// When the tables cannot be asked.
+    /// When the tables do not answer.
     pub(super) async fn authorise(&self, payment: &LeasedPayment) -> Result<SettleResult, StoreError> {
         let charge = ChargeRequest {
             intent: intent_id(payment),
@@ -87,13 +87,13 @@ impl PaymentService {
         }
     }
 
-    /// Brings a started payment up to what the provider says of it.
+    /// Moves a started payment to the state that the provider's status gives.
     async fn catch_up(
         &self,
         payment: &LeasedPayment,
-        standing: PaymentStatus,
+        status: PaymentStatus,
     ) -> Result<SettleResult, StoreError> {
-        match standing {
+        match status {
             PaymentStatus::Authorised | PaymentStatus::Captured => {
                 if self.step(payment, PaymentState::Authorised).await? {
                     self.confirm(&payment.with_state(PaymentState::Authorised)).await
@@ -102,12 +102,12 @@ impl PaymentService {
                 }
             }
             PaymentStatus::Declined => self.decline(payment, "the payment was declined").await,
-            // Closed by an earlier attempt to abandon it.
+            // An earlier try to abandon it has closed it.
             PaymentStatus::Voided | PaymentStatus::Refunded => self.abandon(payment).await,
         }
     }
 
-    /// Asks the law for the unit. From here on the order may be confirmed, so nothing but a refusal lets the money go.
+    /// Has the law confirm the order. From here on it may be confirmed, so only a refusal voids the money.
     async fn confirm(&self, payment: &LeasedPayment) -> Result<SettleResult, StoreError> {
         match self.confirm_order(payment).await {
             Ok(Ok(confirmed)) => {
@@ -115,11 +115,11 @@ impl PaymentService {
                 Ok(SettleResult::Paid(confirmed.order))
             }
             Ok(Err(refusal)) => {
-                // Another may have found a unit for it meanwhile: whose hand it is in counts.
+                // Another process may have confirmed it meanwhile: the lease decides.
                 if !self.step(payment, PaymentState::Voiding).await? {
                     return Ok(SettleResult::Pending);
                 }
-                tracing::info!(payment = %payment.id, order = %payment.order, %refusal, "paid too late; the money is let go");
+                tracing::info!(payment = %payment.id, order = %payment.order, %refusal, "a payment came too late; the money is voided");
                 if let Err(error) = self.void(&payment.with_state(PaymentState::Voiding)).await {
                     log_unsettled(payment, &error);
                 }
@@ -137,7 +137,7 @@ impl PaymentService {
         for _ in 1..CONFIRM_TRIES {
             let confirmed = self.engine.confirm(payment.sale, payment.buyer, payment.order);
             match with_engine_timeout(confirmed).await {
-                // Nothing was done: the queue was full for a moment.
+                // The queue was full, so nothing was done.
                 Err(EngineError::Overloaded) => tokio::time::sleep(wait).await,
                 decided => return decided,
             }
@@ -146,7 +146,7 @@ impl PaymentService {
         Err(EngineError::Overloaded)
     }
 
-    /// Takes the money of a confirmed order. If the provider does not answer now, the reconciler asks again.
+    /// Captures the money of a confirmed order. If the provider does not answer, the reconciler tries again.
     async fn capture(&self, payment: &LeasedPayment) {
         match self.provider.capture(intent_id(payment)).await {
             Ok(PaymentStatus::Captured) => {
@@ -154,35 +154,35 @@ impl PaymentService {
                     log_unsettled(payment, &error);
                 }
             }
-            Ok(standing) => tracing::error!(
-                payment = %payment.id, order = %payment.order, standing = standing.as_str(),
-                "an order is confirmed, but its money cannot be taken"
+            Ok(status) => tracing::error!(
+                payment = %payment.id, order = %payment.order, standing = status.as_str(),
+                "an order is confirmed, but the provider does not capture its money; it is tried again"
             ),
             Err(error) => log_unsettled(payment, &error),
         }
     }
 
-    /// Gives the units of a declined order back, then notes the refusal.
+    /// Releases the units of a declined order, then marks the payment as declined.
     async fn decline(&self, payment: &LeasedPayment, reason: &str) -> Result<SettleResult, StoreError> {
-        // The provider took its time. Who took the payment over meanwhile may have closed it, which sounds the same as a no; and
-        // the units are then not to be given back by this hand.
+        // The provider may have taken longer than the lease. Another process may have closed the intent since, which reads like a decline;
+        // then this process must not release the units.
         if !self.renew_lease(payment).await? {
             return Ok(SettleResult::Pending);
         }
         let declined = SettleResult::Declined { reason: reason.to_owned() };
         let PaymentRow { buyer, order, sale, .. } = **payment;
         match with_engine_timeout(self.engine.release(sale, buyer, order, ReleaseReason::Declined)).await {
-            // Refused: the hold was over, or cancelled, before the bank said no.
+            // A refusal means that the hold had expired or was cancelled before.
             Ok(_) => {
                 rows::decline(&self.store, payment, reason, self.engine.now()).await?;
             }
-            // The row stays as it is, and the reconciler gives the units back. What the bank said stands.
+            // The row stays as it is, and the reconciler releases the units. The payment is declined all the same.
             Err(error) => log_unsettled(payment, &error),
         }
         Ok(declined)
     }
 
-    /// Gives up a payment that the provider never saw, so that it will not take it either if it arrives late.
+    /// Voids a payment that the provider never saw, so that a late authorisation is declined.
     async fn abandon(&self, payment: &LeasedPayment) -> Result<SettleResult, StoreError> {
         if !rows::abandon(&self.store, payment, self.engine.now(), self.next_try_at()).await? {
             return Ok(SettleResult::Pending);
@@ -190,14 +190,14 @@ impl PaymentService {
         self.void(&payment.with_state(PaymentState::Voiding)).await
     }
 
-    /// Lets the money go, or gives it back if it had been taken.
+    /// Voids the money, or refunds it if it was captured.
     async fn void(&self, payment: &LeasedPayment) -> Result<SettleResult, StoreError> {
         let intent = intent_id(payment);
-        let told = match self.provider.void(intent).await {
+        let status = match self.provider.void(intent).await {
             Ok(PaymentStatus::Captured) => self.provider.refund(intent).await,
-            told => told,
+            status => status,
         };
-        match told {
+        match status {
             Ok(PaymentStatus::Voided | PaymentStatus::Declined | PaymentStatus::Refunded) => {
                 self.step(payment, PaymentState::Voided).await?;
                 Ok(SettleResult::Voided)
@@ -210,7 +210,7 @@ impl PaymentService {
         }
     }
 
-    /// Notes durably that a payment has moved on. `false` when someone else moved it or took it over meanwhile.
+    /// Moves a payment to its next state, durably. `false` when the lease is lost.
     pub(super) async fn step(&self, payment: &LeasedPayment, to: PaymentState) -> Result<bool, StoreError> {
         rows::change_state(&self.store, payment, to, self.engine.now(), self.next_try_at()).await
     }
@@ -220,14 +220,14 @@ pub(super) fn intent_id(payment: &PaymentRow) -> IntentId {
     IntentId(payment.id)
 }
 
-/// The tables failed when money may have moved already.
+/// Logs that the tables failed after money may have moved.
 #[expect(clippy::needless_pass_by_value, reason = "it is made for map_err")]
 pub(super) fn log_store_failure(error: StoreError) -> PaymentError {
     tracing::error!(error = &error as &dyn std::error::Error, "a payment waits for the tables");
     PaymentError::Unsettled
 }
 
-/// A step could not be made now; the reconciler makes it.
+/// Logs that a step failed; the reconciler repeats it.
 pub(super) fn log_unsettled(payment: &PaymentRow, error: &(dyn std::error::Error + 'static)) {
     tracing::warn!(payment = %payment.id, order = %payment.order, error, "a payment waits to be settled");
 }

@@ -17,7 +17,7 @@ pub enum SaleAction {
 /// Pauses, resumes or closes a sale.
 ///
 /// # Errors
-/// When the engine cannot answer.
+/// When the engine does not answer.
 pub async fn apply_action(shop: &Shop, id: SaleId, action: SaleAction) -> CatalogueResult<ListedSale> {
     let _lock = shop.catalogue.lock_for_edit(&shop.store).await?;
     if shop.catalogue.listing(id).is_none() {

@@ -31,7 +31,7 @@ const SLUG_TRIES: u32 = 20;
 /// announced. A repeat with the same key finds the sale that was made, or announces the half-made one.
 ///
 /// # Errors
-/// When the tables or the engine cannot answer. The sale may exist all the same (see [`super::settle_half_made`]).
+/// When the tables or the engine do not answer. The sale may exist all the same (see [`super::settle_half_made`]).
 pub async fn create(shop: &Shop, draft: SaleDraft, key: Option<OwnedKey>) -> CatalogueResult<ListedSale> {
     let content = content_digest(&(draft.product.0, draft.slug.as_ref().map(Slug::as_str), &draft.policy));
     let (fingerprint, now) = (shop.keys.fingerprint(&content), (shop.now)());

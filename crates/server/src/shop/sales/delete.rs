@@ -18,7 +18,7 @@ pub enum DeleteResult {
 /// can join in between.
 ///
 /// # Errors
-/// When the tables, the engine or the ledger cannot answer; deleting again is safe.
+/// When the tables, the engine or the ledger do not answer; deleting again is safe.
 pub async fn delete(shop: &Shop, id: SaleId) -> CatalogueResult<DeleteResult> {
     let _lock = shop.catalogue.lock_for_edit(&shop.store).await?;
     if shop.catalogue.listing(id).is_none() {

@@ -31,7 +31,7 @@ pub struct SaleEdit {
 /// Edits a sale: the law decides first, then the catalogue follows.
 ///
 /// # Errors
-/// When the tables or the engine cannot answer; editing again is safe.
+/// When the tables or the engine do not answer; editing again is safe.
 pub async fn edit(shop: &Shop, id: SaleId, edit: SaleEdit) -> CatalogueResult<ListedSale> {
     let _lock = shop.catalogue.lock_for_edit(&shop.store).await?;
     let Some(ListedSale { listing, view }) = find_or_refresh(shop, id).await else {

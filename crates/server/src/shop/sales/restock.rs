@@ -26,7 +26,7 @@ pub struct RestockRequest {
 /// Adds units to a sale. Asked again with the same key, it adds nothing.
 ///
 /// # Errors
-/// When the tables or the engine cannot answer; the units may be added all the same, and the same request with the same key finds
+/// When the tables or the engine do not answer; the units may be added all the same, and the same request with the same key finds
 /// out.
 pub async fn restock(shop: &Shop, request: RestockRequest) -> CatalogueResult<ListedSale> {
     let content = content_digest(&(request.sale, request.quantity));
@@ -98,8 +98,8 @@ async fn add(shop: &Shop, sale: SaleId, key: AdminKeyRow) -> CatalogueResult<()>
     }
 }
 
-/// Finds out in the ledger what became of restocks that got no answer. There is one at most, because each restock begins with this.
-/// `false` while another process may still be working on one.
+/// Reads from the ledger whether a restock without a reply was recorded. There is one at most, because each restock begins with this.
+/// `false` while another process may still work on one.
 async fn settle_pending(shop: &Shop, sale: SaleId) -> Result<bool, CatalogueError> {
     let keys = admin_keys::list_pending(&shop.store, sale).await?;
     for key in keys {

@@ -1,4 +1,4 @@
-// The one thread that talks HTTP, for all users. A user is blocked while it waits, as in k6, so it cannot talk by itself.
+// The one thread that speaks HTTP, for all users: a user is blocked while it waits, as in k6.
 
 import http from 'node:http';
 import { performance } from 'node:perf_hooks';
@@ -19,7 +19,7 @@ function send({ method, url, body, headers, timeout_ms }) {
     const began = performance.now();
     const finish = (reply) => done({ ...reply, duration: performance.now() - began });
     const fail = (error) => finish({ status: 0, body: null, headers: {}, error: error.message });
-    const asked = http.request(url, { method, headers, agent, timeout: timeout_ms }, (reply) => {
+    const outgoing = http.request(url, { method, headers, agent, timeout: timeout_ms }, (reply) => {
       const parts = [];
       reply.on('data', (part) => parts.push(part));
       reply.on('error', fail);
@@ -27,8 +27,8 @@ function send({ method, url, body, headers, timeout_ms }) {
         finish({ status: reply.statusCode, body: Buffer.concat(parts).toString(), headers: reply.headers, error: '' });
       });
     });
-    asked.on('error', fail);
-    asked.on('timeout', () => asked.destroy(new Error('request timeout')));
-    asked.end(body ?? undefined);
+    outgoing.on('error', fail);
+    outgoing.on('timeout', () => outgoing.destroy(new Error('request timeout')));
+    outgoing.end(body ?? undefined);
   });
 }

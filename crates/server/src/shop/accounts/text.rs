@@ -1,0 +1,117 @@
+//! Names and passwords as people type them, checked once and then types of their own.
+
+/// An e-mail address, in lower case.
+#[derive(Clone)]
+pub struct EmailAddress(pub(super) String);
+
+/// A username: 3 to 32 of `A-Z a-z 0-9 _ . -`.
+#[derive(Clone)]
+pub struct Username(pub(super) String);
+
+/// A password: 8 to 256 characters.
+#[derive(Clone)]
+pub struct PlainPassword(pub(super) String);
+
+/// Why a name or a password is not accepted, as its owner reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct AccountTextError(pub &'static str);
+
+impl std::str::FromStr for EmailAddress {
+    type Err = AccountTextError;
+    /// At most 254 characters (RFC 5321, with errata), no display name, no quoted or bracketed oddities.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let options = email_address::Options::default().without_display_text().without_domain_literal();
+        // A quoted local part may hold blanks and brackets, and is not in use.
+        let fits = text.len() <= 254
+            && !text.contains('"')
+            && email_address::EmailAddress::parse_with_options(text, options).is_ok();
+        if fits {
+            Ok(Self(text.to_lowercase()))
+        } else {
+            Err(AccountTextError("an e-mail address, such as ada@example.com"))
+        }
+    }
+}
+
+impl std::str::FromStr for Username {
+    type Err = AccountTextError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+        if (3..=32).contains(&text.len()) && text.bytes().all(good) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(AccountTextError("3 to 32 letters, digits, '_', '.' or '-'"))
+        }
+    }
+}
+
+impl TryFrom<String> for PlainPassword {
+    type Error = AccountTextError;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        // A character is at most four bytes: the second comparison keeps the first from counting a huge text.
+        if text.len() <= 1024 && (8..=256).contains(&text.chars().count()) {
+            Ok(Self(text))
+        } else {
+            Err(AccountTextError("8 to 256 characters"))
+        }
+    }
+}
+
+impl PlainPassword {
+    /// A password to sign in with, of any length that a hash may have been made from, so that imported accounts work.
+    ///
+    /// # Errors
+    /// When it is longer than any password can be.
+    pub fn for_login(text: String) -> Result<Self, AccountTextError> {
+        if text.len() <= 1024 { Ok(Self(text)) } else { Err(AccountTextError("at most 256 characters")) }
+    }
+}
+
+impl Username {
+    /// A username for an account that was requested by e-mail address only: the part before the `@`, made to fit.
+    #[must_use]
+    pub fn from_email(email: &EmailAddress) -> Self {
+        let local = email.0.split('@').next().unwrap_or_default();
+        let good = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+        let mut name: String = local.chars().filter(good).take(32).collect();
+        while name.len() < 3 {
+            name.push('_');
+        }
+        Self(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_passwords_are_checked() {
+        for good in ["ada@example.com", "ADA+drop@mail.example.co.uk", "a@localhost"] {
+            assert!(good.parse::<EmailAddress>().is_ok(), "{good}");
+        }
+        let long = format!("{}@example.com", "a".repeat(300));
+        for bad in [
+            "",
+            "ada",
+            "ada@",
+            "@example.com",
+            "Ada <ada@example.com>",
+            "a b@example.com",
+            "a@[127.0.0.1]",
+            "\"a <script> b\"@example.com",
+            &long,
+        ] {
+            assert!(bad.parse::<EmailAddress>().is_err(), "{bad}");
+        }
+        assert_eq!("Ada@Example.COM".parse::<EmailAddress>().ok().unwrap().0, "ada@example.com");
+        for bad in ["", "ab", "a b c", "ada<script>", "ädä", &"a".repeat(33)] {
+            assert!(bad.parse::<Username>().is_err(), "{bad}");
+        }
+        assert!(PlainPassword::try_from("ü".repeat(256)).is_ok());
+        for bad in ["1234567".to_owned(), "x".repeat(257), "x".repeat(100_000)] {
+            assert!(PlainPassword::try_from(bad).is_err());
+        }
+    }
+}

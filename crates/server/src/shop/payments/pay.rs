@@ -1,0 +1,228 @@
+//! Pays for an order. The payment's row is written before the provider is called, so that a crash leaves something to settle and a
+//! repeated request never charges twice.
+
+use super::settle::{SettleResult, log_store_failure};
+use super::{
+    PaidOrder, PaymentError, PaymentRefusal, PaymentResult, PaymentService, outcome_label,
+    refusal_for_status, run_to_end, with_engine_timeout,
+};
+use crate::payments::PaymentProvider;
+use crate::shop::idempotency_keys::{IdempotencyKey, KeyOperation};
+use crate::shop::ids;
+use crate::shop::orders::PricedOrder;
+use crate::store::payments::{self as rows, PaymentKeyRow, PaymentRow, PaymentState};
+use sale::{BuyerId, Money, OrderId, OrderStatus};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// A request to pay.
+#[derive(Clone, Debug)]
+pub struct PayRequest {
+    pub buyer: BuyerId,
+    pub order: OrderId,
+    /// The provider's name for the way to pay.
+    pub method: String,
+    pub key: Option<IdempotencyKey>,
+}
+
+impl PaymentService {
+    /// Pays for an order. The work runs to its end also when the caller goes away.
+    ///
+    /// # Errors
+    /// When there is no answer; only [`PaymentError::Unsettled`] leaves open whether money has moved.
+    pub async fn pay(self: &Arc<Self>, request: PayRequest) -> PaymentResult {
+        let payments = Arc::clone(self);
+        let result = run_to_end(async move { payments.pay_now(&request).await }).await;
+        self.metrics.count_payment(outcome_label(&result, "paid"));
+        result
+    }
+
+    async fn pay_now(&self, request: &PayRequest) -> PaymentResult {
+        if !self.provider.accepts(&request.method) {
+            return Ok(Err(PaymentRefusal::UnknownMethod));
+        }
+        let PayRequest { buyer, order: id, .. } = *request;
+        let _permit = match self.in_flight.begin(buyer, id)? {
+            Some(permit) => permit,
+            None => return Ok(Err(PaymentRefusal::InFlight)),
+        };
+        let Some(order) = self.find_order(id).await?.filter(|order| order.view.buyer == buyer) else {
+            return Ok(Err(PaymentRefusal::OrderUnknown));
+        };
+        let key = request.key.map(|key| self.key_row(buyer, &key, KeyOperation::Pay, (id, &request.method)));
+        if let Some(key) = &key
+            && let Some(known) = rows::find_key(&self.store, buyer, &key.digest).await?
+        {
+            if known.fingerprint != key.fingerprint {
+                return Ok(Err(PaymentRefusal::KeyReused));
+            }
+            if let Some(answer) = self.repeat_reply(order, known.payment).await? {
+                return Ok(answer);
+            }
+        }
+        if let Some(live) = rows::find_live(&self.store, id).await? {
+            if let Some(key) = &key
+                && !self.claim_key(&PaymentKeyRow { payment: live.id, ..key.clone() }).await?
+            {
+                return Ok(Err(PaymentRefusal::KeyReused));
+            }
+            if let Some(answer) = self.continue_payment(request, order, live).await? {
+                return Ok(answer);
+            }
+        }
+        self.begin_payment(request, order, key).await
+    }
+
+    /// The reply to the first request with this key. `None` when it got none yet.
+    async fn repeat_reply(
+        &self,
+        order: PricedOrder,
+        payment: Uuid,
+    ) -> Result<Option<Result<PaidOrder, PaymentRefusal>>, PaymentError> {
+        let Some(payment) = rows::find(&self.store, payment).await? else { return Ok(None) };
+        Ok(match payment.state {
+            PaymentState::Started | PaymentState::Authorised => None,
+            PaymentState::Captured | PaymentState::Refunding | PaymentState::Refunded => {
+                Some(Ok(PaidOrder { order, payment: Some(payment) }))
+            }
+            PaymentState::Declined => Some(Err(PaymentRefusal::Declined { reason: payment.reason })),
+            // Paid for by a later request.
+            PaymentState::Voiding | PaymentState::Voided if order.view.status == OrderStatus::Confirmed => {
+                None
+            }
+            PaymentState::Voiding | PaymentState::Voided => Some(Err(refusal_for_status(order.view.status))),
+        })
+    }
+
+    /// Continues a payment that was left between two steps. `None` when it was voided and another may begin.
+    async fn continue_payment(
+        &self,
+        request: &PayRequest,
+        order: PricedOrder,
+        live: PaymentRow,
+    ) -> Result<Option<Result<PaidOrder, PaymentRefusal>>, PaymentError> {
+        match live.state {
+            PaymentState::Captured => return Ok(Some(Ok(PaidOrder { order, payment: Some(live) }))),
+            PaymentState::Refunding | PaymentState::Refunded => {
+                return Ok(Some(Err(PaymentRefusal::OrderState(order.view.status))));
+            }
+            _ => {}
+        }
+        let Some(held) = self.acquire_lease(live.id, self.engine.now()).await? else {
+            return Ok(Some(Err(PaymentRefusal::InFlight)));
+        };
+        let settled = self.with_lease(&held, async {
+            match held.state {
+                PaymentState::Started if held.method == request.method => self.retry(&held, &order).await,
+                _ => self.resume(&held).await.map_err(log_store_failure),
+            }
+        });
+        match settled.await? {
+            SettleResult::Voided => Ok(None),
+            // Another process has finished it meanwhile.
+            SettleResult::Finished => Ok(Some(Err(PaymentRefusal::InFlight))),
+            settled => self.build_reply(order, live.id, settled).await.map(Some),
+        }
+    }
+
+    async fn begin_payment(
+        &self,
+        request: &PayRequest,
+        order: PricedOrder,
+        key: Option<PaymentKeyRow>,
+    ) -> PaymentResult {
+        match order.view.status {
+            OrderStatus::Confirmed => return Ok(Ok(PaidOrder { order, payment: None })),
+            status @ OrderStatus::Refunded { .. } => return Ok(Err(PaymentRefusal::OrderState(status))),
+            status @ (OrderStatus::Cancelled | OrderStatus::Declined) => {
+                return Ok(Err(PaymentRefusal::OrderGone(status)));
+            }
+            OrderStatus::Pending { .. } | OrderStatus::Expired => {}
+        }
+        if !self.may_still_pay(&order).await? {
+            return Ok(Err(PaymentRefusal::OrderGone(OrderStatus::Expired)));
+        }
+        let amount = order.total();
+        if amount.minor == 0 {
+            return self.confirm_free_order(order, key).await;
+        }
+        let payment = self.new_payment(request, &order, amount);
+        let mut writing = self.store.begin().await?;
+        if let Some(key) = key
+            && !rows::claim_key(&mut writing, &PaymentKeyRow { payment: payment.id, ..key }).await?
+        {
+            return Ok(Err(PaymentRefusal::KeyReused));
+        }
+        let inserted = rows::insert(&mut writing, payment, self.next_try_at(), self.new_lease()).await?;
+        let Some(held) = inserted else { return Ok(Err(PaymentRefusal::InFlight)) };
+        writing.commit().await?;
+        let settled = self.with_lease(&held, self.authorise(&held)).await.map_err(log_store_failure)?;
+        self.build_reply(order, held.id, settled).await
+    }
+
+    /// Whether the law could still confirm the order, judged from the published view. The law decides later; this check spares the buyer
+    /// an authorisation that would be voided.
+    pub(super) async fn may_still_pay(&self, order: &PricedOrder) -> Result<bool, PaymentError> {
+        let view = &order.view;
+        let held = match view.status {
+            OrderStatus::Pending { until } if self.engine.now() < until => return Ok(true),
+            OrderStatus::Pending { .. } => view.quantity,
+            _ => 0,
+        };
+        let Some(sale) = self.engine.views().get(order.sale) else { return Ok(false) };
+        let free =
+            (u64::from(sale.counters.available) + u64::from(held)).saturating_sub(sale.counters.short.into());
+        if free < u64::from(view.quantity) || sale.counters.waiting > 0 {
+            return Ok(false);
+        }
+        let buyer = with_engine_timeout(self.engine.buyer(order.sale, view.buyer)).await?;
+        let others = (u64::from(buyer.held) + u64::from(buyer.owned)).saturating_sub(held.into());
+        Ok(others + u64::from(view.quantity) <= u64::from(sale.policy.limit_per_buyer))
+    }
+
+    async fn confirm_free_order(&self, order: PricedOrder, key: Option<PaymentKeyRow>) -> PaymentResult {
+        if let Some(key) = &key
+            && !self.claim_key(key).await?
+        {
+            return Ok(Err(PaymentRefusal::KeyReused));
+        }
+        let confirmed = self.engine.confirm(order.sale, order.view.buyer, order.view.id);
+        match with_engine_timeout(confirmed).await? {
+            Ok(decided) => {
+                Ok(Ok(PaidOrder { order: PricedOrder { view: decided.order, ..order }, payment: None }))
+            }
+            Err(_) => Ok(Err(self.explain_refusal(order).await?)),
+        }
+    }
+
+    /// The reply for a settled payment.
+    async fn build_reply(&self, order: PricedOrder, payment: Uuid, settled: SettleResult) -> PaymentResult {
+        match settled {
+            SettleResult::Paid(view) => {
+                let payment = rows::find(&self.store, payment).await.map_err(log_store_failure)?;
+                Ok(Ok(PaidOrder { order: PricedOrder { view, ..order }, payment }))
+            }
+            SettleResult::Declined { reason } => Ok(Err(PaymentRefusal::Declined { reason })),
+            SettleResult::Refused | SettleResult::Voided => Ok(Err(self.explain_refusal(order).await?)),
+            SettleResult::Finished | SettleResult::Pending => Err(PaymentError::Unsettled),
+        }
+    }
+
+    fn new_payment(&self, request: &PayRequest, order: &PricedOrder, amount: Money) -> PaymentRow {
+        let now = self.engine.now();
+        PaymentRow {
+            id: ids::new(now),
+            order: request.order,
+            sale: order.sale,
+            buyer: request.buyer,
+            method: request.method.clone(),
+            amount,
+            state: PaymentState::Started,
+            reason: String::new(),
+            restock: false,
+            created_at: now,
+            updated_at: now,
+            tries: 0,
+        }
+    }
+}
