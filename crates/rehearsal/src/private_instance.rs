@@ -35,7 +35,7 @@ const PORTS: std::ops::Range<u16> = 10_000..30_000;
 pub struct PrivateInstance {
     binary: PathBuf,
     folder: tempfile::TempDir,
-    port: ReservedPort,
+    port: InstancePort,
     password: String,
     flags: Vec<String>,
     removed_variables: Vec<OsString>,
@@ -74,7 +74,7 @@ impl PrivateInstance {
         let mut private = Self {
             binary,
             folder,
-            port: ReservedPort::reserve()?,
+            port: InstancePort::reserve()?,
             password,
             flags,
             removed_variables: foreign,
@@ -280,12 +280,12 @@ async fn is_ready(client: &InstanceClient) -> bool {
 }
 
 /// A port that is kept for the instance while it is killed and started again.
-struct ReservedPort {
+struct InstancePort {
     port: u16,
     _socket: Option<OwnedFd>,
 }
 
-impl ReservedPort {
+impl InstancePort {
     fn reserve() -> io::Result<Self> {
         let count = PORTS.end - PORTS.start;
         // Two rehearsals that start together begin at different ports.
