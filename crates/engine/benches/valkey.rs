@@ -114,10 +114,10 @@ impl Bench {
 
     /// Microseconds of a processor that the server has used.
     fn cpu_us(&self) -> f64 {
-        let redis::Value::BulkString(told) = self.server.request(&["INFO", "cpu"]) else { panic!("text") };
-        let told = String::from_utf8(told).unwrap();
+        let redis::Value::BulkString(reply) = self.server.request(&["INFO", "cpu"]) else { panic!("text") };
+        let reply = String::from_utf8(reply).unwrap();
         let seconds = |name: &str| -> f64 {
-            told.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().parse().unwrap()
+            reply.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().parse().unwrap()
         };
         (seconds("used_cpu_sys:") + seconds("used_cpu_user:")) * 1e6
     }

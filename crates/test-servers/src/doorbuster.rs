@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
-pub const ADMIN_EMAIL: &str = "admin@example.com";
+pub const ADMIN_EMAIL: &str = "admin@doorbuster.local";
 
 /// A probe that takes longer is made again.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);

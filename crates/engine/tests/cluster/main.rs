@@ -4,11 +4,11 @@
 
 mod bad_days;
 mod damage;
+mod fixture;
 mod left;
 mod rush;
 mod set_back;
 #[path = "../engine/support.rs"]
 #[expect(dead_code, reason = "the tests of one engine ask more")]
 mod support;
-mod world;
 mod writing;

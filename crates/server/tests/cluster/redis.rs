@@ -139,9 +139,9 @@ async fn of_two_servers_that_both_decide_none_sells_a_unit_of_the_other() {
 /// A replica of the cluster's Redis that has not heard of the last thousand purchases.
 async fn behind(topology: &RunningCluster, flood: &BuyerFlood) -> RedisServer {
     let replica = RedisServer::start();
-    let wire = TcpProxy::to(topology.redis().port());
-    tokio::task::block_in_place(|| replica.replicate_from(wire.port()));
-    wire.cut();
+    let proxy = TcpProxy::to(topology.redis().port());
+    tokio::task::block_in_place(|| replica.replicate_from(proxy.port()));
+    proxy.cut();
     flood.wait_until_sold(BEHIND).await;
     replica
 }

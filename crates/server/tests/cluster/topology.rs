@@ -267,8 +267,8 @@ impl RunningCluster {
         let wanted = process.sale_body(&wanted);
         let url = format!("{}/api/v1/admin/flash-sales", process.url);
         loop {
-            let asked = process.client.post(&url).bearer_auth(&process.admin).json(&wanted).send().await;
-            if let Ok(reply) = asked
+            let response = process.client.post(&url).bearer_auth(&process.admin).json(&wanted).send().await;
+            if let Ok(reply) = response
                 && reply.status() == 201
             {
                 let made: Value = reply.json().await.unwrap();
@@ -290,21 +290,21 @@ impl RunningCluster {
         self.run_drop(&line, BuyerMix { abandon_every: 11, decline_every: 13 }).await;
     }
 
-    async fn run_drop(&self, admission: &Value, manners: BuyerMix) {
+    async fn run_drop(&self, admission: &Value, mix: BuyerMix) {
         let wanted = json!({"quantity": UNITS, "holdSeconds": 5, "admission": admission});
         let sale = self.create_sale(&wanted).await;
         let crowd = BuyerCrowd { tokens: self.buyers(UNITS * 2) };
-        let told = crowd.start(&self.processes(), &sale, manners).collect_replies().await;
-        assert_eq!(told.confirmed.len(), UNITS, "every unit is sold, and once");
-        self.assert_promises_kept(&sale, &told).await;
+        let replies = crowd.start(&self.processes(), &sale, mix).collect_replies().await;
+        assert_eq!(replies.confirmed.len(), UNITS, "every unit is sold, and once");
+        self.assert_promises_kept(&sale, &replies).await;
     }
 
     /// Holds what the buyers of a sale were told against the ledger: nothing is missing there, and nothing is there that nobody was
     /// told of. Every promise is kept, and nobody was left to wait or told something that helps no one.
-    pub async fn assert_promises_kept(&self, sale: &str, told: &ConfirmedOrders) {
-        self.assert_orders_recorded(sale, told).await;
-        assert_eq!(told.stats.timed_out, 0, "replies that did not come within {REPLY_TIMEOUT:?}");
-        self.assert_on_time(&told.stats);
+    pub async fn assert_promises_kept(&self, sale: &str, outcome: &ConfirmedOrders) {
+        self.assert_orders_recorded(sale, outcome).await;
+        assert_eq!(outcome.stats.timed_out, 0, "replies that did not come within {REPLY_TIMEOUT:?}");
+        self.assert_on_time(&outcome.stats);
     }
 
     /// Every 503 came as soon as is promised.
@@ -319,17 +319,17 @@ impl RunningCluster {
     }
 
     /// The same without a word on how long it took: where an instance stood still, its callers had to wait.
-    pub async fn assert_orders_recorded(&self, sale: &str, told: &ConfirmedOrders) {
-        assert_eq!(told.stats.unexpected, Vec::<String>::new(), "a failure says when to ask again");
+    pub async fn assert_orders_recorded(&self, sale: &str, replies: &ConfirmedOrders) {
+        assert_eq!(replies.stats.unexpected, Vec::<String>::new(), "a failure says when to ask again");
         let sums = self.verify().await;
         let sums: Value = serde_json::from_str(&sums).unwrap();
         let of_sale = sums["sales"].as_array().unwrap().iter().find(|row| row["sale"] == sale);
         let of_sale = of_sale.unwrap_or_else(|| panic!("the sale {sale} is not in the ledger: {sums}"));
-        assert_eq!(of_sale["sold"], told.confirmed.len(), "what was sold and what was told: {of_sale}");
+        assert_eq!(of_sale["sold"], replies.confirmed.len(), "what was sold and what was told: {of_sale}");
         let orders = self.orders_in_the_ledger(sale).await;
         let tokens = AccessTokens::new(tokens::read_key(&self.servers.token_key()).unwrap(), 86_400, 100);
         let now = SystemClock::start(Timestamp::default()).now();
-        for (token, order) in &told.confirmed {
+        for (token, order) in &replies.confirmed {
             let buyer = tokens.verify(token, now).unwrap().buyer;
             let order = OrderId(order.parse().unwrap());
             assert_eq!(orders.get(&order), Some(&buyer), "{order} was told to {buyer}");
@@ -354,9 +354,9 @@ impl RunningCluster {
     pub async fn verify(&self) -> String {
         let database = self.database.clone();
         let verify = move || verify_with(Path::new("."), &["--json", "--database", &database]);
-        let (code, told) = tokio::task::spawn_blocking(verify).await.unwrap();
-        assert_eq!(code, Some(0), "{told}");
-        told
+        let (code, output) = tokio::task::spawn_blocking(verify).await.unwrap();
+        assert_eq!(code, Some(0), "{output}");
+        output
     }
 }
 

@@ -151,12 +151,19 @@ impl ServerProcess {
     pub fn retrying_client(
         &self,
         gate: &Arc<Semaphore>,
-        met: &Arc<Mutex<RequestTally>>,
+        tally: &Arc<Mutex<RequestTally>>,
         no: usize,
         token: String,
     ) -> RetryingClient {
         let (client, urls) = (self.client.clone(), Arc::from([self.url.clone()]));
-        RetryingClient { urls, client, permits: Arc::clone(gate), stats: Arc::clone(met), number: no, token }
+        RetryingClient {
+            urls,
+            client,
+            permits: Arc::clone(gate),
+            stats: Arc::clone(tally),
+            number: no,
+            token,
+        }
     }
 
     /// Waits until so many units of a sale are sold.
@@ -231,9 +238,9 @@ impl ServerProcess {
         }
         let reply = request.send().await.unwrap();
         let status = reply.status();
-        let told = reply.text().await.unwrap();
-        assert!(status.is_success(), "POST {path}: {status} {told}");
-        serde_json::from_str(&told).unwrap()
+        let response = reply.text().await.unwrap();
+        assert!(status.is_success(), "POST {path}: {status} {response}");
+        serde_json::from_str(&response).unwrap()
     }
 
     /// Asks for each order that a buyer was told is theirs: by its id, and in the buyer's list.
@@ -250,15 +257,15 @@ impl ServerProcess {
     /// Runs `doorbuster verify` on the instance's folder or database, and wants it to find every promise kept.
     pub async fn verify(&self) -> String {
         let (data, database) = (self.data(), self.flag("--database").map(ToOwned::to_owned));
-        let (code, told) = tokio::task::spawn_blocking(move || {
+        let (code, output) = tokio::task::spawn_blocking(move || {
             let database = database.as_deref().map(|database| ["--database", database]);
             verify_with(&data, database.as_ref().map_or(&[], |flags| &flags[..]))
         })
         .await
         .unwrap();
-        assert_eq!(code, Some(0), "{told}");
-        assert!(told.contains("every promise is kept") && !told.contains("NOT"), "{told}");
-        told
+        assert_eq!(code, Some(0), "{output}");
+        assert!(output.contains("every promise is kept") && !output.contains("NOT"), "{output}");
+        output
     }
 }
 
@@ -272,8 +279,8 @@ pub fn verify_with(data: &Path, flags: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_doorbuster"));
     let command = command.arg("verify").args(flags).arg("--data").arg(data);
     let output = command.stdin(Stdio::null()).output().unwrap();
-    let told = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8(told).unwrap())
+    let printed = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(printed).unwrap())
 }
 
 pub fn text(value: &Value, name: &str) -> String {

@@ -1,5 +1,4 @@
-//! What can be broken in an engine: each fault does one thing wrong, as a careless change of the law would, and everything
-//! else right.
+//! Faults of an engine: each does one thing wrong, as a careless change of the law would, and never anything else.
 
 use engine::SaleView;
 use engine::decide::Reply;
@@ -8,48 +7,48 @@ use sale::{
     SaleState, Timestamp, UnitSource,
 };
 
-/// A fault of an engine, by the steps at which it may strike.
-pub trait Fault: Send + Sync + 'static {
+/// A fault of an engine: a hook for each step of a decision.
+pub trait EngineFault: Send + Sync + 'static {
     /// Before a command is decided.
-    fn asked(&mut self, _: &mut Command) {}
+    fn before_decision(&mut self, _: &mut Command) {}
 
-    /// After it was decided by the law, and before it is applied.
-    fn decided(&mut self, _: &Scene<'_>, _: &mut CommandOutcome, _: &mut Vec<Event>) {}
+    /// After the law has decided it, and before its events are applied.
+    fn after_decision(&mut self, _: &DecisionContext<'_>, _: &mut CommandOutcome, _: &mut Vec<Event>) {}
 
-    /// What the state makes of an event.
-    fn applied(&mut self, event: &Event) -> Vec<Event> {
+    /// The events that are applied to the state in place of one.
+    fn change_event(&mut self, event: &Event) -> Vec<Event> {
         vec![event.clone()]
     }
 
-    /// Whether an event does not reach the ledger, though its caller is answered.
-    fn loses(&mut self, _: &Event) -> bool {
+    /// Whether an event is left out of the ledger, though its caller gets a reply.
+    fn loses_event(&mut self, _: &Event) -> bool {
         false
     }
 
-    /// What is told.
-    fn told(&mut self, _: Timestamp, _: &mut Reply) {}
+    /// Before a reply is sent.
+    fn change_reply(&mut self, _: Timestamp, _: &mut Reply) {}
 
-    /// What is shown to everyone.
-    fn shown(&self, _: &mut SaleView) {}
+    /// Before a view is published.
+    fn change_view(&self, _: &mut SaleView) {}
 }
 
-/// What is decided, and upon what.
-pub struct Scene<'a> {
+/// A command, and the state that it was decided on.
+pub struct DecisionContext<'a> {
     pub state: &'a SaleState,
     pub now: Timestamp,
     pub command: &'a Command,
 }
 
-/// Nothing is broken.
-pub struct Nothing;
+/// The engine without a fault.
+pub struct NoFault;
 
-impl Fault for Nothing {}
+impl EngineFault for NoFault {}
 
 /// Counts one unit more than there is, and does not show it.
-pub struct Oversells;
+pub struct OversellFault;
 
-impl Fault for Oversells {
-    fn applied(&mut self, event: &Event) -> Vec<Event> {
+impl EngineFault for OversellFault {
+    fn change_event(&mut self, event: &Event) -> Vec<Event> {
         let mut event = event.clone();
         if let Event::Configured { policy } = &mut event {
             policy.quantity += 1;
@@ -57,17 +56,22 @@ impl Fault for Oversells {
         vec![event]
     }
 
-    fn shown(&self, view: &mut SaleView) {
+    fn change_view(&self, view: &mut SaleView) {
         view.counters.quantity -= 1;
         view.counters.available = view.counters.available.saturating_sub(1);
     }
 }
 
 /// Admits the last in line before the first.
-pub struct OutOfOrder;
+pub struct AdmissionOrderFault;
 
-impl Fault for OutOfOrder {
-    fn decided(&mut self, scene: &Scene<'_>, _: &mut CommandOutcome, events: &mut Vec<Event>) {
+impl EngineFault for AdmissionOrderFault {
+    fn after_decision(
+        &mut self,
+        scene: &DecisionContext<'_>,
+        _: &mut CommandOutcome,
+        events: &mut Vec<Event>,
+    ) {
         let line = scene.state.line_members(None, usize::MAX);
         let mut waiting = line.iter().filter(|member| matches!(member.place, LinePosition::Waiting { .. }));
         for event in events {
@@ -82,23 +86,28 @@ impl Fault for OutOfOrder {
 
 /// Answers one payment whose event it never records.
 #[derive(Default)]
-pub struct LosesASale {
+pub struct LostSaleFault {
     has_lost: bool,
 }
 
-impl Fault for LosesASale {
-    fn loses(&mut self, event: &Event) -> bool {
+impl EngineFault for LostSaleFault {
+    fn loses_event(&mut self, event: &Event) -> bool {
         let loses = matches!(event, Event::Confirmed { .. }) && !self.has_lost;
         self.has_lost |= loses;
         loses
     }
 }
 
-/// Takes an expired hold for good, also when its unit has gone on.
-pub struct ConfirmsLate;
+/// Confirms an expired hold, also when its unit is another buyer's.
+pub struct LateConfirmFault;
 
-impl Fault for ConfirmsLate {
-    fn decided(&mut self, scene: &Scene<'_>, outcome: &mut CommandOutcome, events: &mut Vec<Event>) {
+impl EngineFault for LateConfirmFault {
+    fn after_decision(
+        &mut self,
+        scene: &DecisionContext<'_>,
+        outcome: &mut CommandOutcome,
+        events: &mut Vec<Event>,
+    ) {
         let Command::Confirm { buyer, order } = *scene.command else { return };
         let Some(view) = scene.state.order(order) else { return };
         if view.status != OrderStatus::Expired || *outcome != CommandOutcome::Refused(Refusal::OrderExpired) {
@@ -110,8 +119,8 @@ impl Fault for ConfirmsLate {
         *outcome = CommandOutcome::Order { order, repeated: false };
     }
 
-    fn told(&mut self, now: Timestamp, told: &mut Reply) {
-        if let Reply::Order(Some((_, view))) = told
+    fn change_reply(&mut self, now: Timestamp, result: &mut Reply) {
+        if let Reply::Order(Some((_, view))) = result
             && view.status == OrderStatus::Expired
         {
             view.status = OrderStatus::Pending { until: now.plus_s(60) };
@@ -119,11 +128,11 @@ impl Fault for ConfirmsLate {
     }
 }
 
-/// Does not know a request again.
-pub struct ForgetsKeys;
+/// Forgets idempotency keys.
+pub struct ForgottenKeyFault;
 
-impl Fault for ForgetsKeys {
-    fn asked(&mut self, command: &mut Command) {
+impl EngineFault for ForgottenKeyFault {
+    fn before_decision(&mut self, command: &mut Command) {
         if let Command::Reserve { key, .. } = command {
             *key = None;
         }
@@ -131,10 +140,10 @@ impl Fault for ForgetsKeys {
 }
 
 /// Shows one held unit as free.
-pub struct WrongSums;
+pub struct WrongCountersFault;
 
-impl Fault for WrongSums {
-    fn shown(&self, view: &mut SaleView) {
+impl EngineFault for WrongCountersFault {
+    fn change_view(&self, view: &mut SaleView) {
         if view.counters.held > 0 {
             view.counters.held -= 1;
             view.counters.available += 1;
@@ -144,12 +153,12 @@ impl Fault for WrongSums {
 
 /// Loses the unit of the first hold that runs out: the state takes it for sold.
 #[derive(Default)]
-pub struct Leaks {
+pub struct UnitLeakFault {
     has_leaked: bool,
 }
 
-impl Fault for Leaks {
-    fn applied(&mut self, event: &Event) -> Vec<Event> {
+impl EngineFault for UnitLeakFault {
+    fn change_event(&mut self, event: &Event) -> Vec<Event> {
         let Event::Released { reason: ReleaseCause::Expired, buyer, order, quantity } = *event else {
             return vec![event.clone()];
         };
@@ -160,26 +169,26 @@ impl Fault for Leaks {
     }
 }
 
-/// Says "sold out" where the rest is only in other carts.
-pub struct DeniesTheRest;
+/// Replies "sold out" while the rest is only held.
+pub struct DeniedRestFault;
 
-impl Fault for DeniesTheRest {
-    fn decided(&mut self, _: &Scene<'_>, outcome: &mut CommandOutcome, _: &mut Vec<Event>) {
+impl EngineFault for DeniedRestFault {
+    fn after_decision(&mut self, _: &DecisionContext<'_>, outcome: &mut CommandOutcome, _: &mut Vec<Event>) {
         if *outcome == CommandOutcome::Refused(Refusal::AllHeld) {
             *outcome = CommandOutcome::Refused(Refusal::SoldOut);
         }
     }
 }
 
-/// Tells each who asks a later position than the one before.
+/// Replies with a later position each time.
 #[derive(Default)]
-pub struct MovesBack {
+pub struct BackwardPositionFault {
     asked: u32,
 }
 
-impl Fault for MovesBack {
-    fn told(&mut self, _: Timestamp, told: &mut Reply) {
-        if let Reply::Buyer(view) = told
+impl EngineFault for BackwardPositionFault {
+    fn change_reply(&mut self, _: Timestamp, result: &mut Reply) {
+        if let Reply::Buyer(view) = result
             && let Some(LinePosition::Waiting { position }) = &mut view.place
         {
             *position += self.asked;

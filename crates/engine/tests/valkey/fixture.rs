@@ -62,10 +62,10 @@ impl ValkeyFixture {
 
     /// A process, and a sale of so many units, open for an hour, one unit a buyer.
     pub async fn with_sale(settings: &[&str], quantity: u32) -> (Self, TestProcess) {
-        let world = Self::with(settings);
-        let mut process = world.process("first").await;
+        let fixture = Self::with(settings);
+        let mut process = fixture.process("first").await;
         assert_eq!(process.command(START, announce(quantity)).await, CommandOutcome::Done);
-        (world, process)
+        (fixture, process)
     }
 }
 
@@ -94,16 +94,20 @@ pub fn recorded(batch: &Batch) -> Vec<(SaleId, EventSeq)> {
 pub struct Unavailable;
 
 impl TestProcess {
-    pub async fn decide(&mut self, now: Timestamp, asks: &[Request]) -> Result<DecidedBatch, Unavailable> {
-        let decided = self.valkey.decide(now, asks).await.unwrap();
-        let is_all = decided.replies.iter().all(|told| !matches!(told, Reply::Unavailable));
+    pub async fn decide(
+        &mut self,
+        now: Timestamp,
+        requests: &[Request],
+    ) -> Result<DecidedBatch, Unavailable> {
+        let decided = self.valkey.decide(now, requests).await.unwrap();
+        let is_all = decided.replies.iter().all(|result| !matches!(result, Reply::Unavailable));
         if is_all { Ok(decided) } else { Err(Unavailable) }
     }
 
     /// Decides when that can be done again.
-    pub async fn decide_with_retries(&mut self, now: Timestamp, asks: &[Request]) -> DecidedBatch {
+    pub async fn decide_with_retries(&mut self, now: Timestamp, requests: &[Request]) -> DecidedBatch {
         for _ in 0..TRIES {
-            if let Ok(decided) = self.decide(now, asks).await {
+            if let Ok(decided) = self.decide(now, requests).await {
                 return decided;
             }
             tokio::time::sleep(LOOK_EVERY).await;
@@ -112,8 +116,8 @@ impl TestProcess {
     }
 
     /// Decides, records and takes it out of the outbox, as the pipeline does.
-    pub async fn decide_and_record(&mut self, now: Timestamp, asks: &[Request]) -> Vec<Reply> {
-        let decided = self.decide_with_retries(now, asks).await;
+    pub async fn decide_and_record(&mut self, now: Timestamp, requests: &[Request]) -> Vec<Reply> {
+        let decided = self.decide_with_retries(now, requests).await;
         self.ledger.append(&decided.batch).await.unwrap();
         self.outbox.trim(&recorded(&decided.batch)).await.unwrap();
         decided.replies

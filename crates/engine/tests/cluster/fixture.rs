@@ -139,8 +139,8 @@ pub fn reserve(buyer: u64) -> Command {
 pub async fn insist(engine: &Engine, sale: SaleId, command: Command) -> CommandReply {
     let insisting = async {
         loop {
-            let asked = timeout(REPLY_LIMIT, engine.command(sale, command.clone()));
-            match asked.await.expect("a reply") {
+            let response = timeout(REPLY_LIMIT, engine.command(sale, command.clone()));
+            match response.await.expect("a reply") {
                 Ok(answer) => return answer,
                 Err(EngineError::NotRecorded | EngineError::Overloaded) => sleep(RETRY_INTERVAL).await,
                 Err(error) => panic!("{command:?}: {error}"),

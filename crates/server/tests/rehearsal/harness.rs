@@ -1,7 +1,7 @@
 //! A whole shop in this process on an engine of one's choice, and a rehearsal that plays against it over HTTP.
 
-use crate::broken::Fault;
-use crate::engine_by_hand::ByHand;
+use crate::faults::EngineFault;
+use crate::manual_engine::ManualEngine;
 use engine::clock::{Clock, SystemClock};
 use engine::decide::BatchDecider;
 use engine::pipeline::PipelineLimits;
@@ -28,9 +28,9 @@ const CONNECTIONS: usize = 200;
 const TOKEN_TTL_S: u32 = 3_600;
 
 /// A drop that is played.
-pub struct Played;
+pub struct PlayedRehearsal;
 
-impl Played {
+impl PlayedRehearsal {
     /// Against the engine as it is delivered.
     pub async fn whole(drop: &preset::DropPlan) -> RehearsalReport {
         let limits = PipelineLimits::default();
@@ -38,10 +38,10 @@ impl Played {
     }
 
     /// Against an engine with this fault.
-    pub async fn with(fault: impl Fault, drop: &preset::DropPlan) -> RehearsalReport {
+    pub async fn with(fault: impl EngineFault, drop: &preset::DropPlan) -> RehearsalReport {
         let decider = |memory: engine::decide::memory::MemoryDecider| {
             assert!(memory.views().is_empty(), "a new folder has no sales");
-            ByHand::new(fault)
+            ManualEngine::new(fault)
         };
         let start = |folder: &Path| {
             engine::start_on_sqlite_with(folder, PipelineLimits::default(), clock, decider, |recorder| {
@@ -104,7 +104,7 @@ fn clock(not_before: Timestamp) -> Arc<dyn Clock> {
 }
 
 /// What a report says that matters to a test that fails.
-pub fn told(report: &RehearsalReport) -> String {
+pub fn describe(report: &RehearsalReport) -> String {
     let broken: Vec<_> =
         report.told.iter().chain(&report.ledger).filter(|finding| finding.broken > 0).collect();
     format!(

@@ -1,8 +1,8 @@
-//! A decider written out by hand over the law, with a place for a fault at each step. Without a fault it does what the real
-//! one does. What it records is numbered apart from its state, so that a fault in the state still makes a ledger that can be
+//! A decider over the law with a hook for a fault at each step. Without a fault it does what the real one does. It numbers what it
+//! records apart from its state, so that a fault in the state still makes a ledger that can be
 //! read.
 
-use crate::broken::{Fault, Scene};
+use crate::faults::{DecisionContext, EngineFault};
 use engine::SaleView;
 use engine::decide::{BatchDecider, DecideError, DecidedBatch, Reply, Request};
 use engine::record::{LedgerReader, ReadError};
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Decides by the law and a fault.
-pub struct ByHand<F> {
+pub struct ManualEngine<F> {
     fault: F,
     sales: BTreeMap<SaleId, Sale>,
 }
@@ -26,7 +26,7 @@ struct Sale {
     fresh: Vec<LedgerEntry>,
 }
 
-impl<F: Fault> ByHand<F> {
+impl<F: EngineFault> ManualEngine<F> {
     pub fn new(fault: F) -> Self {
         Self { fault, sales: BTreeMap::new() }
     }
@@ -43,7 +43,8 @@ impl<F: Fault> ByHand<F> {
                 Reply::Outcome { outcome, seq: sale.recorded, at: now }
             }
             Request::Sale { sale: id } => {
-                let view = self.sales.get(id).and_then(|sale| sale.view(*id, &|view| fault.shown(view)));
+                let view =
+                    self.sales.get(id).and_then(|sale| sale.view(*id, &|view| fault.change_view(view)));
                 view.map_or(Reply::NoSuchSale, Reply::Sale)
             }
             Request::Buyer { sale, buyer } => {
@@ -68,27 +69,31 @@ impl<F: Fault> ByHand<F> {
 
 impl Sale {
     /// As [`State::step`], with a fault.
-    fn step(&mut self, now: Timestamp, mut command: Command, fault: &mut impl Fault) -> CommandOutcome {
+    fn step(&mut self, now: Timestamp, mut command: Command, fault: &mut impl EngineFault) -> CommandOutcome {
         let now = now.max(self.state.latest_time());
-        fault.asked(&mut command);
+        fault.before_decision(&mut command);
         if self.state.next_due().is_some_and(|due| due <= now) {
             self.run(now, &Command::Tick, fault);
         }
         self.run(now, &command, fault)
     }
 
-    fn run(&mut self, now: Timestamp, command: &Command, fault: &mut impl Fault) -> CommandOutcome {
+    fn run(&mut self, now: Timestamp, command: &Command, fault: &mut impl EngineFault) -> CommandOutcome {
         let mut events = Vec::new();
         let mut outcome = self.state.decide(now, command, &mut events);
-        fault.decided(&Scene { state: &self.state, now, command }, &mut outcome, &mut events);
+        fault.after_decision(
+            &DecisionContext { state: &self.state, now, command },
+            &mut outcome,
+            &mut events,
+        );
         for event in events {
-            for applied in fault.applied(&event) {
+            for applied in fault.change_event(&event) {
                 self.state.apply(&LedgerEntry { seq: self.state.seq().next(), at: now, event: applied });
             }
             if let sale::Event::Configured { policy } = &event {
                 self.policy = Some(Arc::from(policy.clone()));
             }
-            if !fault.loses(&event) {
+            if !fault.loses_event(&event) {
                 self.recorded = self.recorded.next();
                 self.fresh.push(LedgerEntry { seq: self.recorded, at: now, event });
             }
@@ -96,7 +101,7 @@ impl Sale {
         outcome
     }
 
-    fn view(&self, id: SaleId, shown: &Shown<'_>) -> Option<Arc<SaleView>> {
+    fn view(&self, id: SaleId, shown: &ViewChange<'_>) -> Option<Arc<SaleView>> {
         let mut view = SaleView::from_state(id, &self.state, Arc::clone(self.policy.as_ref()?));
         view.seq = self.recorded;
         shown(&mut view);
@@ -104,23 +109,23 @@ impl Sale {
     }
 }
 
-/// What a fault makes of what is shown.
-type Shown<'a> = dyn Fn(&mut SaleView) + 'a;
+/// A fault's change of a view.
+type ViewChange<'a> = dyn Fn(&mut SaleView) + 'a;
 
-impl<T: Fault> BatchDecider for ByHand<T> {
-    async fn decide(&mut self, now: Timestamp, asks: &[Request]) -> Result<DecidedBatch, DecideError> {
+impl<T: EngineFault> BatchDecider for ManualEngine<T> {
+    async fn decide(&mut self, now: Timestamp, requests: &[Request]) -> Result<DecidedBatch, DecideError> {
         let mut decided = DecidedBatch::default();
-        for ask in asks {
-            let mut told = self.tell(now, ask);
-            self.fault.told(now, &mut told);
-            decided.replies.push(told);
+        for ask in requests {
+            let mut result = self.tell(now, ask);
+            self.fault.change_reply(now, &mut result);
+            decided.replies.push(result);
         }
         for (id, sale) in &mut self.sales {
             if sale.state.next_due().is_some_and(|due| due <= now) {
                 sale.run(now.max(sale.state.latest_time()), &Command::Tick, &mut self.fault);
             }
             if !sale.fresh.is_empty() {
-                decided.views.extend(sale.view(*id, &|view| self.fault.shown(view)));
+                decided.views.extend(sale.view(*id, &|view| self.fault.change_view(view)));
                 decided.batch.sales.push((*id, std::mem::take(&mut sale.fresh)));
             }
         }
@@ -147,7 +152,7 @@ impl<T: Fault> BatchDecider for ByHand<T> {
     }
 
     fn views(&self) -> Vec<Arc<SaleView>> {
-        let shown = |view: &mut SaleView| self.fault.shown(view);
+        let shown = |view: &mut SaleView| self.fault.change_view(view);
         self.sales.iter().filter_map(|(id, sale)| sale.view(*id, &shown)).collect()
     }
 }
