@@ -1,10 +1,10 @@
 //! What happens to a server, and what comes of it: a state that could have lost something is not decided from.
 
-use crate::machine::{LibraryClient, batch};
 use crate::fixture::{
     SALE, START, ValkeyFixture, address, announce, announce_with, ask, buyer, is_order, is_refused,
     is_repeated, reserve, settings,
 };
+use crate::machine::{LibraryClient, batch};
 use engine::batch::{Epoch, StaleEpoch};
 use engine::decide::valkey::{
     CALLS_IN_FLIGHT, CallResult, LIBRARY_SOURCE, LIBRARY_VERSION, ValkeyError, ValkeyLibrary,

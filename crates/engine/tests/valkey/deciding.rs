@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 #[tokio::test]
 async fn every_kind_of_ask_is_answered_in_its_place() {
-    let (_world, mut process) = ValkeyFixture::with_sale(&[], 2).await;
+    let (_fixture, mut process) = ValkeyFixture::with_sale(&[], 2).await;
     let nowhere = SaleId(Uuid::from_u64_pair(0, 0));
     let requests = [
         Request::Command { sale: nowhere, command: Command::Tick },

@@ -1,6 +1,6 @@
 //! A sale in Redis that can be played step by step, as a tape or a random history.
 
-use crate::world::address;
+use crate::fixture::address;
 use engine::batch::Epoch;
 use engine::decide::valkey::{
     CallResult, CallTime, LibraryAnswer, LibraryCall, LibraryReply, LibraryRequest, ValkeyLibrary,

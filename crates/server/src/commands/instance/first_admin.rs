@@ -1,4 +1,4 @@
-//! The admin that the first start makes, so that somebody can sign in.
+//! The admin that the first start makes, so that an operator can sign in.
 
 use super::super::settings::Serve;
 use super::super::{CommandError, admin};
