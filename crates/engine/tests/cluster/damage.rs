@@ -1,7 +1,7 @@
 //! A ledger that lacks a row: no state is restored from it, and an instance that would have to does not start.
 
-use crate::support::sale_id;
 use crate::fixture::{ClusterFixture, SALE, announce, buy, is_order};
+use crate::support::sale_id;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_row_that_is_missing_stops_the_start_and_says_where() {
