@@ -140,7 +140,7 @@ async fn run_rounds<R: FollowerRounds>(
         if !rest.is_zero() {
             tokio::select! {
                 () = tokio::time::sleep(rest) => {}
-                _ = stopping.changed() => {}
+                _ = stopping.wait_for(|stop| *stop) => break,
             }
         }
         if matches!(result, Ok(RoundResult::CaughtUp)) {
@@ -148,7 +148,7 @@ async fn run_rounds<R: FollowerRounds>(
                 Ok(()) = changes.changed() => {}
                 () = rounds.wait_for_work() => {}
                 () = tokio::time::sleep(pace.idle_max) => {}
-                _ = stopping.changed() => {}
+                _ = stopping.wait_for(|stop| *stop) => break,
             }
         }
     }

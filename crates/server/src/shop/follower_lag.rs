@@ -83,7 +83,7 @@ mod tests {
     const START: Timestamp = Timestamp(1_000_000);
 
     #[test]
-    fn a_follower_that_is_kept_up_is_not_behind_however_much_happens() {
+    fn a_follower_that_keeps_up_is_not_behind_however_much_happens() {
         let mut history = LagHistory::default();
         for second in 0..2_000 {
             let now = START.plus_s(second);

@@ -211,6 +211,7 @@ async fn a_local_follower_starts_where_it_says_and_follows_on() {
         random: Box::new(|| 0.0),
     };
     let follower = start_local(receiver.clone(), dependencies, PACE).unwrap();
+    assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
     for part in long_history()[100..200].chunks(25) {
         fixture.run_history(&policy(AdmissionMode::Open, 3), part).await;
         assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
@@ -244,6 +245,8 @@ async fn the_warm_up_reads_the_keys_of_the_last_day() {
     let claim = |sale| keys.claim(buyer, key, keys.fingerprint((sale, 1_u32)), fixture.clock.now());
     assert!(matches!(claim(SaleId(Uuid::nil())), KeyClaim::Reused));
     assert!(matches!(claim(SALE), KeyClaim::Completed));
+    let started = engine::clock::start_stopwatch();
     stop(follower).await;
+    assert!(started.elapsed() < idempotency_warmup::PACE.idle_max / 2, "a stop interrupts every wait");
     fixture.close().await;
 }
