@@ -16,6 +16,8 @@ pub mod place;
 
 pub mod event;
 
+pub mod socket;
+
 pub mod admin;
 
 pub use admin::{AdminOrderDocument, AdminSaleDocument, BuyerDocument, OverviewDocument};

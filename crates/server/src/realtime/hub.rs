@@ -9,7 +9,7 @@ mod socket_state;
 mod watchers;
 
 use super::documents::{
-    InventoryUpdate, LineStatus, OrderUpdate, PositionUpdate, ProblemCatalog, RestartNotice, StatusChange,
+    LineStatus, OrderUpdate, PositionUpdate, ProblemCatalog, RestartNotice, inventory_update, status_change,
 };
 use super::session::SocketSession;
 use super::throttle;
@@ -201,8 +201,8 @@ impl<S: Deref<Target = Shop>> SocketHub<S> {
             }
             watched_sale.watchers += 1;
         }
-        let inventory = state.socket.emit("inventory:update", &InventoryUpdate::from_view(&view, now));
-        let status = state.socket.emit("sale:status-change", &StatusChange::from_view(&view, now));
+        let inventory = state.socket.emit("inventory:update", &inventory_update(&view, now));
+        let status = state.socket.emit("sale:status-change", &status_change(&view, now));
         self.metrics.count_sent("inventory:update", 1, usize::from(is_buffer_full(&inventory)));
         self.metrics.count_sent("sale:status-change", 1, usize::from(is_buffer_full(&status)));
         if is_buffer_full(&inventory) || is_buffer_full(&status) {
@@ -294,15 +294,11 @@ impl<S: Deref<Target = Shop>> SocketHub<S> {
         let room = sale_room(view.id);
         let mut dropped = 0;
         if has_phase_changed {
-            let result = self
-                .io
-                .to(room.clone())
-                .emit("sale:status-change", &StatusChange::from_view(view, now))
-                .await;
+            let result = self.io.to(room.clone()).emit("sale:status-change", &status_change(view, now)).await;
             dropped += count_dropped(&result);
             self.metrics.count_sent("sale:status-change", watchers, dropped);
         }
-        let result = self.io.to(room).emit("inventory:update", &InventoryUpdate::from_view(view, now)).await;
+        let result = self.io.to(room).emit("inventory:update", &inventory_update(view, now)).await;
         self.metrics.count_sent("inventory:update", watchers, count_dropped(&result));
         dropped + count_dropped(&result)
     }

@@ -2,7 +2,10 @@
 //! acknowledged with a document or a problem.
 
 use super::SocketContext;
-use super::documents::{InventoryUpdate, LeaveReply, PositionUpdate, ProblemSummary};
+use super::documents::{
+    InventoryUpdate, LeaveReply, LineStatusDocument, PositionUpdate, ProblemSummary, inventory_update,
+    join_reply,
+};
 use super::hub::{ConnectedSocket, HubMessage};
 use super::session::{Permission, SocketSession};
 use crate::shop::{Shop, line, live_updates, sales};
@@ -83,7 +86,7 @@ where
     let joined = line::join(&context.shop, request.sale, buyer).await.map_err(live_updates::error_code)?;
     let joined = joined.map_err(|refusal| refusal.code())?;
     send_snapshot(&context, request.socket, request.sale, buyer, false).await;
-    Ok(PositionUpdate::from_join(&joined.status, version))
+    Ok(join_reply(&joined.status, version))
 }
 
 async fn leave_line<S>(
@@ -96,7 +99,7 @@ where
     let buyer = request.buyer.ok_or("unauthorized")?;
     let left = line::leave(&context.shop, request.sale, buyer).await.map_err(live_updates::error_code)?;
     let ticket = left.map_err(|refusal| refusal.code())?;
-    Ok(LeaveReply { flash_sale_id: request.sale.0, ticket: ticket.0, status: "left" })
+    Ok(LeaveReply { flash_sale_id: request.sale, ticket, status: LineStatusDocument::Left })
 }
 
 async fn watch_sale<S>(
@@ -110,7 +113,7 @@ where
     if let Some(buyer) = request.buyer {
         send_snapshot(&context, request.socket, request.sale, buyer, true).await;
     }
-    Ok(InventoryUpdate::from_view(&view, (context.shop.now)()))
+    Ok(inventory_update(&view, (context.shop.now)()))
 }
 
 /// Loads a buyer's place and orders in a sale, and has the hub send them. It retries a few times while the engine is overloaded;
