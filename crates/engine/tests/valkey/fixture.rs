@@ -67,7 +67,7 @@ impl ValkeyFixture {
     }
 }
 
-/// By the time that it is told.
+/// By the caller's time.
 pub fn settings(url: &str, name: &str) -> ValkeySettings {
     ValkeySettings {
         url: url.to_owned(),
@@ -78,7 +78,7 @@ pub fn settings(url: &str, name: &str) -> ValkeySettings {
     }
 }
 
-/// All that was recorded of a batch, as the outbox is told of it.
+/// All that was recorded of a batch, in the outbox's terms.
 pub fn recorded(batch: &Batch) -> Vec<(SaleId, EventSeq)> {
     batch.calls.iter().map(|call| (call.sale, call.last)).collect()
 }

@@ -18,7 +18,7 @@ pub struct Sale {
     steps: Vec<(i64, Step)>,
 }
 
-/// What somebody does; numbers are resolved to names when the sale is played.
+/// An action; numbers are resolved to names when the sale is played.
 #[derive(Clone, Debug)]
 enum Step {
     Tick,
@@ -196,7 +196,7 @@ impl HistoryBuilder {
         }
     }
 
-    /// One of the last orders made, and its owner or somebody else.
+    /// One of the last orders made, and its owner or another buyer.
     fn pick(&self, back: usize, by_stranger: bool) -> (sale::OrderId, u8) {
         let number = self.orders.len().saturating_sub(back).max(1);
         let owner = self.orders.get(number - 1).copied().unwrap_or(0);

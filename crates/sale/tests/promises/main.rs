@@ -64,7 +64,7 @@ proptest! {
         prop_assert_eq!(quiet_entries, ticked_entries);
     }
 
-    /// Entries are lost that nobody was told of, and the sale goes on: counts still agree, nothing panics, and nothing is
+    /// Entries are lost that no reply mentioned, and the sale goes on: counts still agree, nothing panics, and nothing is
     /// sold beyond the quantity.
     #[test]
     fn a_ledger_with_holes_still_adds_up(sale in history::any_sale(), holes in prop::collection::vec(0.0..1.0f64, 1..4)) {
@@ -315,7 +315,7 @@ fn check_due(state: &SaleState) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Everything that can be asked of a state.
+/// Every query of a state.
 #[derive(Debug, PartialEq)]
 struct StateSnapshot {
     seq: EventSeq,
