@@ -115,7 +115,7 @@ impl BenchLedger {
         }
     }
 
-    /// Records so many events, and tells how long that took without the making of them.
+    /// Records events, and returns how long that took without making them.
     fn record(&self, events: usize, batch: usize) -> Duration {
         let runtime = runtime();
         match self {
@@ -253,7 +253,7 @@ impl EventSource {
     }
 }
 
-/// How many events are enough to tell.
+/// Events of one measurement.
 fn events_of(batch: usize) -> usize {
     (batch * 400).min(500_000) / batch * batch
 }

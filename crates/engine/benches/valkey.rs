@@ -138,7 +138,7 @@ fn announced(admission: AdmissionMode) -> SaleState {
     let policy = Policy {
         quantity: 1_000_000,
         unit_price: Money { minor: 4_900, currency: "EUR".parse().unwrap() },
-        // A line is joined before the start, so that nobody is admitted while it is measured.
+        // A line is joined before the start, so that no buyer is admitted during the measurement.
         starts_at: if admission == AdmissionMode::Open { START } else { START.plus_s(60) },
         ends_at: START.plus_s(86_400),
         limit_per_buyer: 1,

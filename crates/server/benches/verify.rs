@@ -37,8 +37,8 @@ fn main() -> anyhow::Result<()> {
     println!("| ledger | events | file | time | CPU | events/s | peak memory | wanted |");
     println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
     let ledgers = [
-        ("three sales at once", vec![Manner::Open, Manner::Flow, Manner::Crowd]),
-        ("one sale, every other event a buyer", vec![Manner::Open]),
+        ("three sales at once", vec![SaleLoad::Open, SaleLoad::Flow, SaleLoad::Crowd]),
+        ("one sale, every other event a buyer", vec![SaleLoad::Open]),
     ];
     for (name, mix) in ledgers {
         let folder = tempfile::tempdir()?;
@@ -90,7 +90,7 @@ fn verify(folder: &Path) -> anyhow::Result<Run> {
     }
 }
 
-/// What a process has used so far, as Linux tells it; nothing elsewhere.
+/// What a process has used so far, from Linux; nothing elsewhere.
 fn look(child: &Child, run: &mut Run) {
     /// Linux counts processor time in hundredths of a second (proc(5), `USER_HZ`).
     const TICKS_A_SECOND: f64 = 100.0;
@@ -106,9 +106,10 @@ fn look(child: &Child, run: &mut Run) {
 }
 
 /// Writes sales that go on at the same time.
-fn write(folder: &Path, events: u64, mix: &[Manner]) -> anyhow::Result<()> {
+fn write(folder: &Path, events: u64, mix: &[SaleLoad]) -> anyhow::Result<()> {
     let mut recorder = SqliteRecorder::open(folder)?;
-    let mut stories: Vec<Story> = (1..).zip(mix).map(|(no, manner)| Story::new(no, *manner)).collect();
+    let mut stories: Vec<SaleHistory> =
+        (1..).zip(mix).map(|(no, manner)| SaleHistory::new(no, *manner)).collect();
     let mut left = usize::try_from(events)?;
     while left > 0 {
         let mut batch = Batch::default();
@@ -126,7 +127,7 @@ fn write(folder: &Path, events: u64, mix: &[Manner]) -> anyhow::Result<()> {
 
 /// How a sale goes.
 #[derive(Clone, Copy)]
-enum Manner {
+enum SaleLoad {
     /// Anyone may buy, and millions do.
     Open,
     /// With a line that moves as fast as it grows.
@@ -136,9 +137,9 @@ enum Manner {
 }
 
 /// A sale's events, made by the law.
-struct Story {
+struct SaleHistory {
     sale: SaleId,
-    manner: Manner,
+    manner: SaleLoad,
     state: SaleState,
     entries: Vec<LedgerEntry>,
     /// Buyers that have come so far.
@@ -149,15 +150,15 @@ struct Story {
 /// Buyers between one's arrival and one's order, and between one's order and one's payment.
 const LAG: (u64, u64) = (1_000, 50_000);
 
-impl Story {
-    fn new(no: u64, manner: Manner) -> Self {
+impl SaleHistory {
+    fn new(no: u64, manner: SaleLoad) -> Self {
         let fifo =
             |per_second| AdmissionMode::Fifo { per_second, checkout_s: 60, line_opens_s: 0, extension_s: 0 };
         let (quantity, admission) = match manner {
-            Manner::Open => (10_000_000, AdmissionMode::Open),
-            Manner::Flow => (10_000_000, fifo(10_000)),
+            SaleLoad::Open => (10_000_000, AdmissionMode::Open),
+            SaleLoad::Flow => (10_000_000, fifo(10_000)),
             // At one admission a second there are units, and so a line, for longer than the story lasts.
-            Manner::Crowd => (1_000, fifo(1)),
+            SaleLoad::Crowd => (1_000, fifo(1)),
         };
         let policy = Box::new(Policy {
             quantity,
@@ -179,9 +180,9 @@ impl Story {
             self.no += 1;
             let before = self.entries.len();
             match self.manner {
-                Manner::Open => self.open(),
-                Manner::Flow => self.flow(),
-                Manner::Crowd => self.crowd(),
+                SaleLoad::Open => self.open(),
+                SaleLoad::Flow => self.flow(),
+                SaleLoad::Crowd => self.crowd(),
             }
             assert!(self.entries.len() > before, "nothing happens any more in sale {}", self.sale);
         }
@@ -237,7 +238,7 @@ impl Story {
         let at = START.plus_ms(i64::try_from(self.no / 4).unwrap_or(i64::MAX));
         let before = self.entries.len();
         self.state.step(at, command, &mut self.entries);
-        if let Manner::Crowd = self.manner {
+        if let SaleLoad::Crowd = self.manner {
             self.called.extend(self.entries[before..].iter().filter_map(|entry| match entry.event {
                 Event::Admitted { buyer, .. } => Some(buyer),
                 _ => None,

@@ -61,7 +61,7 @@ async fn a_database_that_stands_still_or_is_killed_keeps_nobody_waiting_and_come
     assert_refused_soon(&engine, 3).await;
     postgres.launch();
     assert!(is_order(&buy(&engine.engine, 3).await));
-    // What was decided when nobody could record it was recorded when somebody could: each buyer has one order.
+    // What was decided while PostgreSQL was away was recorded afterwards: each buyer has one order.
     assert_eq!(fixture.sound_entries().await.len(), 4);
     engine.stop();
 }

@@ -51,7 +51,7 @@ impl ClusterFixture {
         self.try_engine_at(&self.redis.url())
     }
 
-    /// One that is told another address.
+    /// An instance on another Redis.
     pub fn engine_at(&self, valkey: &str) -> RunningEngine {
         self.try_engine_at(valkey).unwrap()
     }
@@ -72,7 +72,7 @@ impl ClusterFixture {
         tokio::task::block_in_place(start)
     }
 
-    /// One that only decides: what it decides is recorded by nobody, as if it died each time.
+    /// One that only decides and records nothing, as if it died each time.
     pub async fn decider(&self) -> ValkeyDecider {
         let reader = self.reader().await;
         let epochs: Arc<dyn EpochStore> = Arc::new(PostgresEpochs::new(Arc::clone(&reader)));

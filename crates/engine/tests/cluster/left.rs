@@ -10,7 +10,7 @@ use sqlx::{Connection, PgConnection};
 use test_servers::postgres::PostgresServer;
 use tokio::time::timeout;
 
-/// Decides a purchase that nobody records.
+/// Decides a purchase and does not record it.
 async fn decide_without_recording(fixture: &ClusterFixture, buyer: u64) {
     let mut decider = fixture.decider().await;
     decider.rebuild(fixture.reader().await.as_ref()).await.unwrap();
@@ -54,7 +54,7 @@ async fn nobody_is_told_what_rests_on_an_event_that_is_not_recorded() {
     let fixture = ClusterFixture::new().await;
     let engine = fixture.engine();
     announce(&engine.engine, 1, 300).await;
-    // Nobody can record in this sale: somebody holds its row.
+    // A transaction that holds the sale's row keeps every instance from recording.
     let mut holder = PgConnection::connect(&fixture.url).await.unwrap();
     let mut holding = holder.begin().await.unwrap();
     let lock = "SELECT epoch FROM ledger_epochs WHERE no = 1 FOR UPDATE";

@@ -22,7 +22,7 @@ async fn three_instances_sell_each_unit_once_and_say_yes_to_nobody_whose_order_i
             let other = engines[usize::try_from((no + 1) % 3).unwrap()].engine.clone();
             tokio::spawn(async move {
                 let outcome = buy(&engine, no).await;
-                // Another instance tells the same: it rests on the same row.
+                // Another instance replies the same, from the same row.
                 let again = buy(&other, no).await;
                 (no, outcome, again)
             })

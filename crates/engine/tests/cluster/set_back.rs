@@ -1,5 +1,5 @@
 //! States whose time is over: two servers that believe in themselves, a database that was set back. It costs time, never a unit, and
-//! whoever asked is answered from what the ledger has.
+//! every caller gets a reply from the ledger.
 
 use crate::fixture::{ClusterFixture, SALE, announce, buy, is_order};
 use crate::support::sale_id;

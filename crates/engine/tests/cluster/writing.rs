@@ -1,4 +1,4 @@
-//! Writing to a ledger that is shared: in order, whoever comes first; once; and only under the epoch in which it was decided.
+//! Writes to a shared ledger: in order, once, and only under the epoch in which they were decided.
 
 use crate::fixture::{ClusterFixture, SALE};
 use crate::support::{line_entries, sale_id, whole_sale};

@@ -1,4 +1,4 @@
-//! The process that is killed: an engine under load, which tells its parent every answer as it gets it.
+//! The process that is killed: an engine under load, which prints every reply to its parent as it arrives.
 
 use crate::start;
 use engine::Engine;
@@ -22,7 +22,7 @@ pub fn sale_id(no: u64) -> SaleId {
     SaleId(Uuid::from_u64_pair(0x5a1e, no))
 }
 
-/// Starts the engine, tells what it found, and buys until killed.
+/// Starts the engine, prints the state that it found, and buys until killed.
 pub fn serve(folder: &Path, life: u64) {
     let embedded = start(folder).unwrap();
     for view in embedded.engine.views().list() {

@@ -49,7 +49,7 @@ enum FullDisk {
 }
 
 impl FullDisk {
-    /// Leaves room for a few records more, so that one fails half-way.
+    /// Leaves space for a few more records, so that one fails half-way.
     fn leave_some_space(&self, round: u64) {
         match self {
             Self::Limit { .. } => self.limit((round + 1) * 700_000),
@@ -61,7 +61,7 @@ impl FullDisk {
         }
     }
 
-    /// Leaves room for nothing. A small file system keeps what the log had taken, and the log may begin anew in it.
+    /// Leaves no space. A small file system keeps what the log had taken, and the log may begin anew in it.
     fn leave_no_space(&self) -> bool {
         match self {
             Self::Limit { .. } => {

@@ -119,7 +119,7 @@ async fn a_clock_set_back_an_hour_stops_nobody(home: TestLedger) {
     assert!(matches!(ask(&embedded, reserve(2)).await, CommandOutcome::Order { .. }));
     embedded.stop();
 
-    // And across a restart: the clock is told where the ledger is.
+    // And across a restart: the clock starts at the ledger's last time.
     let mut result = Timestamp::default();
     let embedded = home.start(|at| {
         result = at;

@@ -1,4 +1,4 @@
-//! Who may write a ledger in PostgreSQL: the last one to claim it, and nobody else, however late a write arrives.
+//! Only the last process that claimed a ledger in PostgreSQL may write it, however late another's write arrives.
 
 use crate::support::{START, buyer_id, line_entries, order_id, policy, request_key, sale_id};
 use crate::test_ledger::TestLedger;
@@ -112,7 +112,7 @@ async fn of_two_engines_that_were_started_by_mistake_the_first_says_yes_to_nobod
     let second = start(&home);
     assert!(matches!(ask(&second, reserve(2)).await, Ok(CommandOutcome::Order { .. })));
     assert_eq!(ask(&first, reserve(3)).await.err(), Some(EngineError::NotRecorded));
-    // Nor does it tell how things were: a question is refused as well, and so is what would change nothing.
+    // It refuses queries too, whose state may be old, and commands that would change nothing.
     assert_eq!(first.engine.buyer(sale_id(SALE), buyer_id(1)).await.err(), Some(EngineError::StateUnknown));
     assert_eq!(ask(&first, Command::Tick).await.err(), Some(EngineError::NotRecorded));
     assert!(first.engine.is_taken_over() && !first.engine.is_recording());

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Wake, Waker};
 /// Steps of time without anyone getting ready, after which the tasks that are left hang: 10 minutes and more.
 const IDLE_STEPS_MAX: u32 = 20_000;
 
-/// Polls after which a world is taken for one that does not come to rest.
+/// Polls after which a simulation is taken for one that never comes to rest.
 const POLLS_MAX: u32 = 300_000;
 
 pub struct Executor {

@@ -171,7 +171,7 @@ impl LedgerRecorder for SimLedger {
                     1 => {}
                     // After the commit, and the answer is lost.
                     2 => inner.commit(batch),
-                    // In the commit: nobody knows yet.
+                    // During the commit: whether it succeeds is not known yet.
                     _ => inner.unsettled_batch = Some(batch.clone()),
                 }
                 Err(store_fault())

@@ -1,4 +1,4 @@
-//! The engine from outside: in a simulated world, on real files, under a real clock.
+//! The engine from outside: in a simulation, on real files, under a real clock.
 #![expect(clippy::unwrap_used, reason = "tests")]
 #![expect(clippy::cast_possible_truncation, reason = "the ledgers of tests are short")]
 

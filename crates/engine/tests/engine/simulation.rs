@@ -1,6 +1,6 @@
 //! Many small worlds: the two stages, clients and a ledger that fails at every point, under a seeded scheduler.
 //!
-//! `DOORBUSTER_SEED=n` replays one world, `DOORBUSTER_SEEDS=n` runs that many.
+//! `DOORBUSTER_SEED=n` replays one run, `DOORBUSTER_SEEDS=n` runs that many.
 
 use crate::executor::{Executor, pause_ms, step_aside};
 use crate::ledger::{Faults, NO_FAULTS, SimLedger};
@@ -52,7 +52,7 @@ fn no_world_breaks_a_promise() {
     assert!(chosen.is_some() || u64::from(failed_appends) > count / 2, "the ledger hardly ever failed");
 }
 
-/// Runs one world, and returns how often its ledger failed.
+/// Runs one simulation, and returns how often its ledger failed.
 fn world(seed: u64) -> u32 {
     let mut rng = StdRng::seed_from_u64(seed);
     let faults = match rng.random_range(0..4) {
@@ -258,7 +258,7 @@ impl Client {
         (order, Command::Reserve { buyer, order, quantity, key: request_key(self.requests) })
     }
 
-    /// Reserves, and asks again with the same key: whatever had failed in between, it is one order.
+    /// Reserves twice with the same key: whatever has failed in between, it is one order.
     async fn reserve(&mut self, sale: SaleId, buyer: BuyerId) {
         let (order, command) = self.request(buyer);
         let first = self.world.command(sale, &command).await;
@@ -304,13 +304,13 @@ impl Client {
         }
     }
 
-    /// Sends a request and does not wait for the answer; asking again with its key tells what became of it.
+    /// Sends a request and drops its reply; a repetition with its key returns what became of it.
     async fn hang_up(&mut self, sale: SaleId, buyer: BuyerId) {
         let (order, command) = self.request(buyer);
         let limit = self.rng.random_range(0..6);
         let call = self.world.engine.command(sale, command.clone());
         futures::pin_mut!(call);
-        // Polled once, the request is taken, whoever waits for it.
+        // After one poll the engine has the request, also when the caller drops it.
         let _answered = call.as_mut().now_or_never();
         step_aside(limit).await;
         if let CommandOutcome::Order { .. } = self.world.command(sale, &command).await.outcome {

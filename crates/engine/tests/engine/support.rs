@@ -77,7 +77,7 @@ pub fn assert_promises_kept(sale: SaleId, entries: &[LedgerEntry]) {
     assert_eq!(auditor.counters(), state.counters(), "two readings of {sale} differ");
 }
 
-/// True for the two ways in which a caller is told to ask again.
+/// True for the two errors after which a caller tries again.
 pub fn is_worth_retrying(error: EngineError) -> bool {
     matches!(error, EngineError::NotRecorded | EngineError::StateUnknown | EngineError::Overloaded)
 }

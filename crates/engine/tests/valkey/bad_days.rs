@@ -104,7 +104,7 @@ async fn a_promoted_replica_is_handed_the_state() {
     replica.replicate_from(fixture.server.port());
     let there = format!("doorbuster:{{{SALE}}}");
     assert_eq!(replica.request(&["EXISTS", &there]), redis::Value::Int(1), "it has all the keys");
-    // While it is a replica, nobody decides in it.
+    // A replica decides nothing.
     let refused = fixture.start(&settings(&replica.url(), "lost")).await.err();
     assert!(matches!(refused, Some(ValkeyError::Unfit { .. })), "{refused:?}");
 
@@ -193,7 +193,7 @@ async fn a_state_that_cannot_be_read_is_not_decided_from_again() {
 async fn a_distrusted_state_is_handed_over_anew() {
     let (fixture, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
-    // Decided, and lost on the way to the ledger: nobody was told.
+    // Decided, and lost on the way to the ledger: no caller got a reply.
     process.decide(START, &[ask(reserve(9))]).await.unwrap();
     process.valkey.invalidate(&StaleEpoch { sale: SALE, epoch: Epoch(1), last_recorded: None });
     goes_on_as_if_nothing_had_happened(&fixture, &mut process, 2).await;
@@ -213,14 +213,14 @@ async fn a_state_is_taken_only_for_a_newer_epoch_and_only_whole() {
         assert!(!redis.library.restore_state(sale, Epoch(older), &SaleState::new()).await.unwrap());
     }
     assert_eq!(redis.call(sale, START, vec![]).await.epoch, Epoch(5));
-    // Another process is at it: its state is taken, and nobody else's until it is through or has gone silent.
+    // Another process hands over: only its state is taken until it is done or silent.
     let mut other = ValkeyLibrary::new(&address(&server.url()), "another");
     assert_eq!(other.claim_restore(sale).await.unwrap(), None);
     let wait_ms = redis.library.claim_restore(sale).await.unwrap().expect("another has claimed it");
     assert!((1..=10_000).contains(&wait_ms), "{wait_ms}");
     assert!(!redis.library.restore_state(sale, Epoch(6), &state).await.unwrap());
     assert!(other.restore_state(sale, Epoch(6), &state).await.unwrap());
-    // A state that nobody has handed over whole is none.
+    // A state that was handed over in part does not count.
     let key = format!("doorbuster:{{{sale}}}");
     assert_eq!(other.claim_restore(sale).await.unwrap(), None);
     server.request(&["UNLINK", &key]);

@@ -73,7 +73,7 @@ pub fn address(url: &str) -> ValkeyAddress {
     ValkeyAddress::parse(url).unwrap()
 }
 
-/// By the time that it is told.
+/// By the caller's time.
 pub fn settings(url: &str, name: &str) -> ValkeySettings {
     ValkeySettings {
         address: address(url),
@@ -84,7 +84,7 @@ pub fn settings(url: &str, name: &str) -> ValkeySettings {
     }
 }
 
-/// All that was recorded of a batch, as the outbox is told of it.
+/// All that was recorded of a batch, in the outbox's terms.
 pub fn recorded(batch: &Batch) -> Vec<(SaleId, EventSeq)> {
     batch.calls.iter().map(|call| (call.sale, call.last)).collect()
 }

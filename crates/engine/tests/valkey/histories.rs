@@ -15,7 +15,7 @@ use test_servers::redis::RedisServer;
 
 /// Histories a run.
 const HISTORIES: u32 = 5_000;
-/// Histories that are played beside each other, so that nobody waits for the way there and back.
+/// Histories that run at the same time, so that round trips overlap.
 const AT_ONCE: u64 = 64;
 
 /// When the state is handed over anew, as a share of the history; and which share of the ledger is where an event is
@@ -143,7 +143,7 @@ fn compare_sums(reply: &LibraryReply, state: &SaleState, now: Timestamp) -> Test
     Ok(())
 }
 
-/// Everything that can be asked.
+/// Every query.
 async fn compare_whole(redis: &mut LibraryClient, id: SaleId, state: &SaleState) -> TestCaseResult {
     let buyers: Vec<BuyerId> = state.buyers().map(|(buyer, _)| buyer).collect();
     let orders: Vec<_> = state.orders().map(|order| order.id).collect();

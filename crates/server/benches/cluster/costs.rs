@@ -1,19 +1,19 @@
 //! Where the processor's time goes while purchases run, and what a buyer and an order take of memory and disk. From these figures
-//! the needs of a larger drop are computed, so they are told each for itself: `docs/scaling.md`.
+//! the needs of a larger drop are computed, so each is printed on its own: `docs/scaling.md`.
 
 use super::Bench;
 use super::ground::{self, BenchCluster, INSTANCES, Servers};
-use super::processor::{Used, processes};
+use super::processor::{ProcessorTime, processes};
 use super::purchases::purchase;
 use anyhow::Context;
 use std::time::Duration;
 
-/// Units of a sale that nobody sells out.
+/// Units of a sale that does not sell out.
 const UNITS: u32 = 10_000_000;
 const CONNECTIONS: u32 = 256;
 /// Waiting lines, so that there are joins enough for 20,000 buyers.
 const LINES: usize = 60;
-/// Sales that nobody asks about, to see what looking after them costs.
+/// Sales without requests, to see what their upkeep costs.
 const SALES_AT_REST: usize = 100;
 const SETTLING: Duration = Duration::from_secs(3);
 /// How often it is looked whether something is over, and for how long.
@@ -50,7 +50,7 @@ pub fn processor(bench: &Bench<'_>) -> anyhow::Result<()> {
         let urls = proxy.as_ref().map_or_else(|| ground.urls(), |proxy| vec![proxy.url()]);
         let case = purchase("purchase", CONNECTIONS, &ground.files(), &open)?;
         let instances = processes(&ground);
-        let used = || Used::so_far(bench.servers, &instances, proxy.as_ref());
+        let used = || ProcessorTime::so_far(bench.servers, &instances, proxy.as_ref());
         let before = used()?;
         let run = bench.measure.wrk.run_all(&urls, CONNECTIONS, &case.load)?;
         let used = used()?.since(before);
@@ -69,7 +69,7 @@ pub fn processor(bench: &Bench<'_>) -> anyhow::Result<()> {
     at_rest(bench)
 }
 
-/// What is used by those whom nobody asks anything.
+/// The cost of idle instances.
 fn at_rest(bench: &Bench<'_>) -> anyhow::Result<()> {
     let mut ground = BenchCluster::fresh(bench.servers, &[])?;
     ground.shop.open_sale(UNITS)?;
@@ -85,9 +85,9 @@ fn at_rest(bench: &Bench<'_>) -> anyhow::Result<()> {
         let instances = processes(&ground);
         // What a start leaves to be done is done by then.
         std::thread::sleep(SETTLING);
-        let before = Used::so_far(bench.servers, &instances, None)?;
+        let before = ProcessorTime::so_far(bench.servers, &instances, None)?;
         std::thread::sleep(seconds);
-        let used = Used::so_far(bench.servers, &instances, None)?.since(before);
+        let used = ProcessorTime::so_far(bench.servers, &instances, None)?.since(before);
         println!("| {count} | {sales} | {} |", used.columns(seconds.as_secs_f64() * 1000.0));
     }
     Ok(())
@@ -179,13 +179,13 @@ impl Size {
     }
 }
 
-/// Lets a worker write the tables, and tells what that took.
-fn project(servers: &Servers, ground: &BenchCluster<'_>) -> anyhow::Result<Used> {
-    let before = Used::so_far(servers, &[], None)?;
+/// Lets a worker write the tables, and prints what that took.
+fn project(servers: &Servers, ground: &BenchCluster<'_>) -> anyhow::Result<ProcessorTime> {
+    let before = ProcessorTime::so_far(servers, &[], None)?;
     let worker = ground.worker();
     for _ in 0..LOOKS {
         if ground.number(BEHIND)? == 0 {
-            let used = Used::so_far(servers, &[worker.id().cast_unsigned()], None)?.since(before);
+            let used = ProcessorTime::so_far(servers, &[worker.id().cast_unsigned()], None)?.since(before);
             worker.stop()?;
             return Ok(used);
         }

@@ -11,7 +11,7 @@ const UNITS: u32 = 10_000_000;
 /// Sales that run at once.
 const SALES: [usize; 3] = [1, 10, 100];
 
-/// One, two and three instances without nginx: the generator asks all at once, each over its part of the connections.
+/// One, two and three instances without nginx: the generator loads all at once, each over its part of the connections.
 pub fn instances(bench: &Bench<'_>) -> anyhow::Result<()> {
     let mut ground = BenchCluster::fresh(bench.servers, &[])?;
     let open = [ground.shop.open_sale(UNITS)?];

@@ -2,7 +2,7 @@
 //! through several at once; how the cost grows with instances, sales and the ledger; and where processor time and memory go.
 //!
 //! All on this machine, started here and thrown away: a PostgreSQL that waits for the disk, a Redis that keeps nothing, nginx with
-//! `deploy/nginx/cluster.conf`, release binaries, and `wrk`. What is told is the ratio, because the machine is shared and its speed
+//! `deploy/nginx/cluster.conf`, release binaries, and `wrk`. The result is the ratio, because the machine is shared and its speed
 //! is not ours: every figure is the median of the rounds, and in a round the bare endpoint comes right before.
 //!
 //! `cargo bench -p server --bench cluster -- [--rounds=N] [--seconds=N] [--only=TEXT] [--big]`. `--only` takes the parts whose name
@@ -26,7 +26,7 @@ mod ledger;
 mod processor;
 
 use anyhow::Context;
-use common::bare::{self, Bare};
+use common::bare::{self, BareServer};
 use common::wrk::Wrk;
 use ground::Servers;
 use ratios::Measure;
@@ -71,7 +71,8 @@ fn main() -> anyhow::Result<()> {
     let seconds = Duration::from_secs(number("--seconds=", 5));
 
     let servers = Servers::start()?;
-    let bares: Vec<Bare> = (0..ground::INSTANCES).map(|_| bare::start()).collect::<anyhow::Result<_>>()?;
+    let bares: Vec<BareServer> =
+        (0..ground::INSTANCES).map(|_| bare::start()).collect::<anyhow::Result<_>>()?;
     let wrk = Wrk::new(servers.folder.path(), seconds)?;
     let bench = Bench {
         servers: &servers,
@@ -82,7 +83,7 @@ fn main() -> anyhow::Result<()> {
         println!("\n### {name}\n");
         measure(&bench)
     });
-    // Also of a run that broke off, or nobody knows why.
+    // Also of a run that failed, for its reason.
     println!("\n### What the instances said\n");
     servers.print_warnings()?;
     measured

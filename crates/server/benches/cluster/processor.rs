@@ -9,14 +9,14 @@ const TICK_US: u64 = 10_000;
 
 /// Microseconds of a processor that each part has used, of a run or since its start.
 #[derive(Clone, Copy, Default)]
-pub struct Used {
+pub struct ProcessorTime {
     pub instances_us: u64,
     pub redis_us: u64,
     pub postgres_us: u64,
     pub nginx_us: u64,
 }
 
-impl Used {
+impl ProcessorTime {
     /// Until now.
     pub fn so_far(servers: &Servers, instances: &[u32], nginx: Option<&NginxServer>) -> anyhow::Result<Self> {
         let of = |processes: &[Pid]| -> anyhow::Result<u64> {

@@ -3,9 +3,9 @@
 use super::Bench;
 use super::common::files::Files;
 use super::ground::{self, BenchCluster, INSTANCES};
-use super::ratios::{Case, Proxied, print_head};
+use super::ratios::{Case, ProxiedBare, print_head};
 
-/// Units of a sale that nobody sells out.
+/// Units of a sale that does not sell out.
 const UNITS: u32 = 10_000_000;
 /// Waiting lines: buyers × lines is how many joins can be measured, since each buyer joins a line once.
 const LINES: usize = 60;
@@ -49,7 +49,7 @@ pub fn behind_nginx(bench: &Bench<'_>) -> anyhow::Result<()> {
     let sold_out = sold_out(&ground)?;
     ground.restart(INSTANCES, &[])?;
     let urls: Vec<String> = bench.measure.bares.iter().map(|bare| bare.url.clone()).collect();
-    let (proxy, proxied) = (ground::proxy(&ground.urls()), Proxied(ground::proxy(&urls)));
+    let (proxy, proxied) = (ground::proxy(&ground.urls()), ProxiedBare(ground::proxy(&urls)));
     let url = [proxy.url()];
     print_head(true);
     for case in [purchase("durable purchase", 256, &ground.files(), &[open])?, sold_out] {

@@ -1,6 +1,6 @@
 //! Measures requests beside the bare endpoint, and prints what came out as rows of a table.
 
-use super::common::bare::Bare;
+use super::common::bare::BareServer;
 use super::common::wrk::{Load, Run, Wrk};
 use std::time::Duration;
 use test_servers::nginx::NginxServer;
@@ -10,7 +10,7 @@ use test_servers::nginx::NginxServer;
 pub struct Measure<'a> {
     pub wrk: &'a Wrk,
     /// The first one is the measure; all are what is behind nginx for comparison.
-    pub bares: &'a [Bare],
+    pub bares: &'a [BareServer],
     pub rounds: u64,
     /// How long each run takes.
     pub seconds: Duration,
@@ -29,7 +29,7 @@ pub struct Case {
 }
 
 /// The bare endpoint behind nginx, as the instances are.
-pub struct Proxied(pub NginxServer);
+pub struct ProxiedBare(pub NginxServer);
 
 /// One measurement, with that of the bare endpoint right before it.
 pub struct Round {
@@ -59,13 +59,13 @@ impl Measure<'_> {
         &self,
         case: &Case,
         urls: &[String],
-        proxied: Option<&Proxied>,
+        proxied: Option<&ProxiedBare>,
     ) -> anyhow::Result<Option<Round>> {
         let mut rounds = Vec::new();
         for _ in 0..self.rounds {
             let bare = self.wrk.run(&self.bares[0].url, case.connections, &case.bare)?;
             let proxied = match proxied {
-                Some(Proxied(nginx)) => Some(self.wrk.run(&nginx.url(), case.connections, &case.bare)?),
+                Some(ProxiedBare(nginx)) => Some(self.wrk.run(&nginx.url(), case.connections, &case.bare)?),
                 None => None,
             };
             let run = self.wrk.run_all(urls, case.connections, &case.load)?;
@@ -88,7 +88,7 @@ impl Measure<'_> {
         case: &Case,
         through: &str,
         urls: &[String],
-        proxied: Option<&Proxied>,
+        proxied: Option<&ProxiedBare>,
     ) -> anyhow::Result<()> {
         let Some(round) = self.median(case, urls, proxied)? else { return Ok(()) };
         let wanted = case.wanted.map_or_else(

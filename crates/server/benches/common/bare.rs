@@ -9,13 +9,13 @@ use std::process::{Child, Command};
 use test_servers::ReservedPort;
 
 /// A running bare endpoint; ends with the value.
-pub struct Bare {
+pub struct BareServer {
     pub url: String,
     child: Child,
     _port: ReservedPort,
 }
 
-impl Drop for Bare {
+impl Drop for BareServer {
     fn drop(&mut self) {
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
@@ -35,7 +35,7 @@ struct Money {
     currency: String,
 }
 
-/// What an order is told as.
+/// The document of an order.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Order {
@@ -49,7 +49,7 @@ struct Order {
     updated_at: String,
 }
 
-/// What a sale is told as.
+/// The document of a sale.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Sale {
@@ -134,11 +134,11 @@ async fn sale() -> Json<Sale> {
 }
 
 /// Starts this program again as the bare endpoint, in a process of its own as Doorbuster is.
-pub fn start() -> anyhow::Result<Bare> {
+pub fn start() -> anyhow::Result<BareServer> {
     let port = ReservedPort::reserve();
     let child = Command::new(std::env::current_exe()?).args(["bare", &port.get().to_string()]).spawn()?;
     super::wrk::wait_for(port.get()).context("the bare endpoint did not start")?;
-    Ok(Bare { url: format!("http://127.0.0.1:{}", port.get()), child, _port: port })
+    Ok(BareServer { url: format!("http://127.0.0.1:{}", port.get()), child, _port: port })
 }
 
 /// Is the bare endpoint.

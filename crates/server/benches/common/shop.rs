@@ -101,7 +101,7 @@ impl Shop {
         Ok(request.bearer_auth(&self.admin).send()?.status().is_success())
     }
 
-    /// Buys one unit, and tells the order.
+    /// Buys one unit, and returns the order.
     pub fn order(&self, sale: &str) -> anyhow::Result<Value> {
         self.post("/api/v1/orders", &json!({"flashSaleId": sale, "quantity": 1}))
     }
@@ -132,14 +132,14 @@ impl Shop {
         text(&self.post("/api/v1/admin/flash-sales", &body)?, "id")
     }
 
-    /// The time as the instance's `Date` header tells it.
+    /// The time by the instance's `Date` header.
     fn now_s(&self) -> anyhow::Result<i64> {
         let reply = self.client.get(format!("{}/livez", self.url)).send()?;
         let date = reply.headers().get("date").context("no Date")?.to_str()?.to_owned();
         Ok(jiff::fmt::rfc2822::parse(&date)?.timestamp().as_second())
     }
 
-    /// Asks again for as long as it is told that it may be done later, as a client is to.
+    /// Retries while the reply is a 503, as a client is to.
     fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         let key = uuid::Uuid::new_v4().to_string();
         for _ in 0..TRIES {

@@ -3,7 +3,7 @@
 use super::common::files::Files;
 use super::common::shop::Shop;
 use super::common::wrk::Load;
-use super::peer::Peer;
+use super::peer::PeerServer;
 use std::path::Path;
 
 /// Waiting lines: buyers × lines is how many joins can be measured, since each buyer joins a line once.
@@ -37,7 +37,7 @@ impl Sales {
 /// All cases, in the order of the table.
 pub fn all(
     shop: &Shop,
-    peer: Option<&Peer>,
+    peer: Option<&PeerServer>,
     folder: &Path,
     tokens: &Path,
     sales: &Sales,

@@ -1,6 +1,6 @@
 //! Doorbuster over HTTP beside a bare axum endpoint and beside a peer, in one run, with one load generator: `make bench`.
 //!
-//! What is told is the ratio, because the machine is shared and its speed is not ours. Every figure is the median of
+//! The result is the ratio, because the machine is shared and its speed is not ours. Every figure is the median of
 //! the rounds; in a round each server follows the bare endpoint at once. Needs `wrk`, and the release binary beside this one.
 
 #![expect(clippy::print_stdout, reason = "a program whose output is a table")]
@@ -17,7 +17,7 @@ use common::bare;
 use common::instance::Instance;
 use common::shop::Shop;
 use common::wrk::{Load, Run, Wrk};
-use peer::{Fsync, Peer};
+use peer::{Fsync, PeerServer};
 use std::time::Duration;
 
 /// Buyers with a token each.
@@ -26,10 +26,10 @@ const BUYERS: usize = 20_000;
 /// Who is measured beside the bare endpoint.
 struct Server<'a> {
     name: &'static str,
-    /// What a power cut takes of what buyers were told is theirs.
+    /// Confirmed purchases that a power cut may take.
     loses: &'static str,
     url: &'a str,
-    peer: Option<(&'a Peer, Fsync)>,
+    peer: Option<(&'a PeerServer, Fsync)>,
 }
 
 /// One measurement of a server, with that of the bare endpoint right before it.
@@ -97,12 +97,12 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// Starts the peer and warms it up as Doorbuster is, or says in a sentence why there is none.
-fn start_peer(folder: &std::path::Path, shop: &Shop, sales: &Sales) -> anyhow::Result<Option<Peer>> {
+fn start_peer(folder: &std::path::Path, shop: &Shop, sales: &Sales) -> anyhow::Result<Option<PeerServer>> {
     if let Some(reason) = peer::missing() {
         println!("The peer (Express + Redis) is left out: {reason}.\n");
         return Ok(None);
     }
-    let peer = Peer::start(folder, BUYERS, &sales.open, &sales.sold_out)?;
+    let peer = PeerServer::start(folder, BUYERS, &sales.open, &sales.sold_out)?;
     peer.check(shop, &sales.open, &sales.sold_out)?;
     // Its code is compiled while it runs: the first seconds are not what it can do.
     let body = folder.join("warm");

@@ -14,7 +14,7 @@ use test_servers::ReservedPort;
 /// It signs the tokens of a server that ends with this run.
 const SECRET: &str = "only for this run";
 
-/// When Redis puts what it was told onto the disk.
+/// When Redis writes to the disk.
 #[derive(Clone, Copy)]
 pub enum Fsync {
     EverySecond,
@@ -22,20 +22,20 @@ pub enum Fsync {
 }
 
 /// A running peer; ends with the value.
-pub struct Peer {
+pub struct PeerServer {
     pub url: String,
     /// Tokens of as many buyers as Doorbuster's, one a line.
     pub tokens: PathBuf,
     redis_port: ReservedPort,
-    _server: Ending,
-    _redis: Ending,
+    _server: ChildProcess,
+    _redis: ChildProcess,
     _port: ReservedPort,
 }
 
 /// A process that ends with the value. The workers of a cluster follow their first process.
-struct Ending(Child);
+struct ChildProcess(Child);
 
-impl Drop for Ending {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         let _ended = self.0.kill();
         let _reaped = self.0.wait();
@@ -60,7 +60,7 @@ pub fn missing() -> Option<&'static str> {
     None
 }
 
-impl Peer {
+impl PeerServer {
     /// Starts Redis and the server, with an open sale and one that is sold out.
     pub fn start(folder: &Path, buyers: usize, open: &str, sold_out: &str) -> anyhow::Result<Self> {
         let data = folder.join("redis");
@@ -74,7 +74,7 @@ impl Peer {
             .args(["--auto-aof-rewrite-percentage", "0"])
             .stdout(Stdio::null())
             .spawn()
-            .map(Ending)?;
+            .map(ChildProcess)?;
         wait_for(redis_port.get()).context("Redis did not start")?;
 
         let server = Command::new("node")
@@ -87,7 +87,7 @@ impl Peer {
             .args([format!("--sale={open}:10000000:1000000"), format!("--sale={sold_out}:0:1")])
             .env("NODE_ENV", "production")
             .spawn()
-            .map(Ending)?;
+            .map(ChildProcess)?;
         wait_for(port.get()).context("the peer did not start")?;
 
         let printed = Command::new("node")

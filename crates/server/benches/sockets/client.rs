@@ -53,7 +53,7 @@ impl SocketCrowd {
         Ok(crowd)
     }
 
-    /// Waits until everyone has heard of a change after `since`, and tells when each heard the first.
+    /// Waits until every socket has received a change after `since`, and returns when each received the first.
     pub fn arrivals(&self, since: Option<Instant>) -> anyhow::Result<Vec<Instant>> {
         let mut first = vec![None; self.sockets];
         let mut missing = self.sockets;

@@ -18,7 +18,7 @@ use common::shop::Shop;
 use common::wrk::Wrk;
 use std::time::{Duration, Instant};
 
-/// Sockets when nobody says otherwise: the budget's.
+/// Sockets by default: the budget's.
 const SOCKETS: u64 = 15_000;
 /// Broadcasts that are measured, and the rest before each, in which the crowd's pace allows the next one.
 const BROADCASTS: usize = 20;

@@ -1,5 +1,5 @@
-//! Bad days: the clock jumps, the client hangs up, the process is restarted, the disk is full, somebody starts a second
-//! process on the same folder, and somebody else reads the log.
+//! Failures: the clock jumps, the client hangs up, the process is restarted, the disk is full, a second process is started on the
+//! same folder, and secrets must not be in the log.
 
 use crate::merchant::{Merchant, id, order};
 use crate::support::{ADMIN_EMAIL, HttpReply, PASSWORD, SignedInUser, TestApp};
@@ -161,7 +161,7 @@ async fn a_client_that_hangs_up_after_ordering_finds_its_order() {
     let start = Instant::now();
     let orders =
         async || app.get_as(&ada.access, "/api/v1/orders").await.json()["items"].as_array().unwrap().len();
-    // A reset may overtake the request itself: then nothing was asked. What was read is done.
+    // A reset may overtake the request: then the server has not read it. A request that it has read is carried out.
     while orders().await < 3 {
         assert!(start.elapsed() < PATIENCE);
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -1,4 +1,4 @@
-//! The command line: wrong usage and wrong settings are told in one sentence that names the flag, with exit code 2.
+//! The command line: wrong usage and wrong settings get one sentence that names the flag, and exit code 2.
 
 use std::process::{Command, Output};
 

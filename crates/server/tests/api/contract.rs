@@ -98,7 +98,7 @@ async fn every_call_asks_for_the_token_that_the_contract_names() {
     for (method, path) in for_all {
         assert_eq!(call(&app, method, &path, None, None).await.status, StatusCode::OK, "{path}");
     }
-    // Who asks is settled before what is asked: a stranger learns nothing from a body or an id.
+    // Authorisation comes before validation: a stranger learns nothing from a body or an id.
     for (method, path) in for_buyers.iter().chain(&for_admins) {
         let reply = call(&app, method.clone(), path, None, Some(&json!({"junk": 1}))).await;
         assert_refused(&reply, 401, "unauthorized");

@@ -122,7 +122,7 @@ async fn a_table_tells_orders_as_they_are_and_runs_nothing() {
     assert_eq!(reply.problem(), "forbidden");
 }
 
-/// Orders that nobody made, written beside the shop's own, so that there are many.
+/// Writes orders directly into the tables, so that there are many.
 async fn write_orders(app: &TestApp, sale: &str, count: i64) {
     // Digits and a cast: how to write hexadecimal, no two databases agree on.
     let insert = "

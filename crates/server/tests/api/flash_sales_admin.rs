@@ -299,7 +299,7 @@ async fn what_a_crash_left_half_made_is_finished_or_removed_at_the_next_start() 
     for slug in ["announced", "never"] {
         assert_eq!(app.get(&format!("/api/v1/flash-sales/{slug}")).await.status, StatusCode::NOT_FOUND);
     }
-    // Where other processes may be announcing sales, only old rows are nobody's work.
+    // Where other processes may be announcing sales, only old rows are certainly abandoned.
     app.shift_clock(130_000);
     let app = app.restart().await;
     assert_eq!(app.get("/api/v1/flash-sales/announced").await.json()["status"], "active");

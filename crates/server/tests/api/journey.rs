@@ -56,7 +56,7 @@ async fn run_journey(app: TestApp, place: &str) {
     eventually("the third's turn", HANG_LIMIT, async || is_admitted(&cyd).await).await;
     let third = order(&app, &cyd, &sale, 1).await.json();
 
-    // A restart changes nothing of it, and signs nobody out.
+    // A restart changes nothing of it, and ends no session.
     let app = app.restart().await;
     let merchant = Merchant::sign_in(&app).await;
     assert_eq!(app.get_as(&cyd.access, &format!("/api/v1/orders/{}", id(&third))).await.json(), third);

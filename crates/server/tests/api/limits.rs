@@ -1,4 +1,4 @@
-//! Request limits: what is told, when it is refused, and who is counted.
+//! Request limits: their headers, their refusals, and whom they count.
 
 use crate::support::{HttpReply, PASSWORD, TestApp};
 use reqwest::{Method, StatusCode};

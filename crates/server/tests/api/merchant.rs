@@ -36,7 +36,7 @@ impl<'a> Merchant<'a> {
         reply.json()
     }
 
-    /// Makes a product, and tells its id.
+    /// Makes a product, and returns its id.
     pub async fn product(&self, name: &str) -> String {
         let reply = self.post("/products", &json!({"name": name, "price": eur(4999)})).await;
         assert_eq!(reply.status, StatusCode::CREATED, "{reply:?}");
@@ -58,7 +58,7 @@ impl<'a> Merchant<'a> {
         body
     }
 
-    /// Makes such a sale, and tells its id.
+    /// Makes such a sale, and returns its id.
     pub async fn sale(&self, more: &Value) -> String {
         let product = self.product("A thing").await;
         let reply = self.post("/flash-sales", &self.sale_body(&product, more)).await;

@@ -1,5 +1,5 @@
 //! Many at once: the same request fifty times, two tabs, a merchant who changes a sale while it sells. Whatever the order in
-//! which they arrive, the sums add up and nobody is told something that is not so.
+//! which they arrive, the totals add up and every reply is true.
 
 use crate::merchant::{Merchant, id, order};
 use crate::support::{HttpReply, SignedInUser, TestApp};
@@ -252,7 +252,7 @@ async fn buyers_are_served_in_the_middle_of_a_registration_storm() {
     let ada = app.register("ada").await;
     let sale = merchant.sale(&json!({"quantity": 100, "limitPerBuyer": 100})).await;
     let hashing = async {
-        // One thread hashes, so most of the storm waits for it, or is told to come back.
+        // One thread hashes, so most of the requests wait for it, or get a 503.
         let replies = join_all((0..40).map(async |n| {
             let body = json!({"email": format!("s{n}@example.com"), "username": format!("storm{n}"), "password": crate::support::PASSWORD});
             app.post("/api/v1/auth/register", &body).await.status.as_u16()

@@ -56,7 +56,7 @@ async fn orders_are_found_by_parts_of_names_and_ids() {
         (&first, vec![&first]),
         (&ann.id, of_ann.to_vec()),
         ("", all_four.to_vec()),
-        // Not patterns of the database, and nobody's name.
+        // No patterns of the database, and no buyer's name.
         ("%25", vec![]),
         ("a_n", vec![]),
         ("%27%20OR%201%3D1%20--", vec![]),
@@ -129,7 +129,7 @@ async fn orders_are_found_by_status_and_by_when_they_were_made() {
     assert_eq!(ask(".csv?limit=2").await.problem(), "invalid_query");
 }
 
-/// Above two hundred buyers, orders are looked through instead of asked for.
+/// Above two hundred buyers, orders are scanned instead of looked up.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_search_that_fits_a_crowd_finds_all_of_it() {
     let app = TestApp::start().await;
@@ -160,10 +160,10 @@ async fn a_search_that_fits_a_crowd_finds_all_of_it() {
     assert!(found == 1 && pages >= 3, "{found} in {pages} pages");
 }
 
-/// Buyers with an order each, and 20,000 newer orders of nobody between them and the first of all.
+/// Buyers with an order each, and 20,000 newer orders of no account between them and the first of all.
 const CROWD: usize = 250;
 
-/// Writes accounts and orders beside the shop's own: as many as nobody wants to wait for.
+/// Writes accounts and orders directly into the tables, because making them by requests takes too long.
 async fn write_crowd(app: &TestApp, sale: &str) {
     let users = "
         WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < $1)

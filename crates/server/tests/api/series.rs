@@ -86,7 +86,7 @@ async fn a_sale_is_told_over_time_as_the_ledger_has_it_also_after_a_restart() {
     let units = |name: &str| later["before"][name].as_u64().unwrap();
     assert_eq!(units("available") + units("admitted") + units("held") + units("sold"), 3, "{later}");
 
-    // Coarser steps tell the same sums, from other rows.
+    // Coarser steps have the same totals, from other rows.
     for step in [60, 3600] {
         let coarse = merchant.get(&format!("/flash-sales/{sale}/series?step={step}")).await;
         for name in ["joined", "ordered", "confirmed", "refused"] {

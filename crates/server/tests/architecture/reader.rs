@@ -1,4 +1,4 @@
-//! Reads Rust source just well enough to tell which paths it names. It knows comments, strings, `use` trees, inline
+//! Reads Rust source just well enough to find the paths that it names. It knows comments, strings, `use` trees, inline
 //! modules and `#[cfg(test)]`; it never resolves a name that was brought in by a glob.
 
 /// What one source file names.

@@ -1,5 +1,5 @@
-//! Buyers who buy again and again at whichever instance answers, each purchase with a key of its own, and remember what they were
-//! told. They give no purchase up: when they have stopped, all that was sold was told.
+//! Buyers who buy again and again at any instance, each purchase with its own key, and remember their replies. They give no purchase
+//! up: when they have stopped, every sold unit has been confirmed to its buyer.
 
 use crate::real::crowd::ConfirmedOrders;
 use crate::real::instance::{ServerProcess, text};
@@ -62,7 +62,7 @@ impl BuyerFlood {
         eventually(&what, HANG_LIMIT, async || self.sold.load(Ordering::Relaxed) >= wanted).await;
     }
 
-    /// Waits until so many more have been told to come back later.
+    /// Waits for so many more 503s.
     pub async fn wait_until_refused(&self, more: u64) {
         let refused = || self.met.lock().unwrap().refused_for_now;
         let wanted = refused() + more;
@@ -80,7 +80,7 @@ impl BuyerFlood {
     }
 }
 
-/// Does something to a cluster in the middle of a sale, and again when it has come back. It comes back each time, and what was told
+/// Does something to a cluster in the middle of a sale, and again when it has come back. It recovers each time, and what was confirmed
 /// is what was sold.
 pub async fn run_twice_during_sale(
     layout: ClusterLayout,

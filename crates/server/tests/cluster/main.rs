@@ -1,6 +1,6 @@
 //! Bad days of a whole cluster, with real servers and real processes: instances, Redis, PostgreSQL and the network between them
 //! are killed, cut, stalled, slowed, filled and brought back while buyers buy. After each, every promise is kept by `verify`, what
-//! buyers were told is what is in the ledger, no more and no less, and it is soon back.
+//! buyers got confirmed is what is in the ledger, no more and no less, and it recovers soon.
 //!
 //! `cargo test -p server --test cluster`; what is drawn by chance prints its seed, and `DOORBUSTER_SEED=…` draws it again.
 

@@ -1,4 +1,4 @@
-//! The network between an instance and its servers is cut, stalled and slow. The others sell on, and it says when to ask again.
+//! The network between an instance and its servers is cut, stalled and slow. The others sell on, and it replies with 503 and `Retry-After`.
 
 use crate::flood::{BuyerFlood, run_twice_during_sale};
 use crate::topology::{ClusterLayout, ClusterMember};

@@ -1,4 +1,4 @@
-//! What an instance decided and did not live to record is recorded by the others, once, and its buyer is told so.
+//! What an instance decided and did not record before it died is recorded once by the others, and a retry returns it.
 
 use crate::flood::BuyerFlood;
 use crate::topology::{ClusterLayout, RunningCluster, order_at};

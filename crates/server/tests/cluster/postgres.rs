@@ -5,8 +5,7 @@ use crate::topology::ClusterLayout;
 use sqlx::{Connection as _, PgConnection};
 use std::time::Duration;
 
-/// How long PostgreSQL fails every write: long enough that every patience in the house has run out several times. (The one who
-/// wants the 20 s of the description sets them here; nothing comes of it that these do not show.)
+/// How long PostgreSQL fails every write: each timeout passes several times.
 const ERRORS: Duration = Duration::from_secs(6);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

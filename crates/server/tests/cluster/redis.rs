@@ -1,12 +1,12 @@
 //! Redis is killed, emptied, filled, made to follow another, and replaced by one that is behind. Nothing is sold twice, and nothing
-//! that was told is lost.
+//! that was confirmed is lost.
 
 use crate::flood::{BuyerFlood, run_twice_during_sale};
 use crate::topology::{ClusterLayout, RunningCluster};
 use test_servers::proxy::TcpProxy;
 use test_servers::redis::RedisServer;
 
-/// What is decided while a replica hears nothing.
+/// Decisions that a replica misses.
 const BEHIND: usize = 1_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -217,7 +217,7 @@ impl RunningCluster {
         BuyerCrowd::with_tokens_signed_by(&self.servers.token_key(), count).tokens
     }
 
-    /// A sale that runs, whose units are sold at once, and that nobody buys up.
+    /// A running sale whose units are sold at once, with more of them than a test buys.
     pub async fn sale(&self) -> String {
         let wanted = json!({
             "quantity": 1_000_000, "holdSeconds": 0, "limitPerBuyer": 1_000_000, "admission": {"type": "open"},
@@ -299,8 +299,8 @@ impl RunningCluster {
         self.assert_promises_kept(&sale, &replies).await;
     }
 
-    /// Holds what the buyers of a sale were told against the ledger: nothing is missing there, and nothing is there that nobody was
-    /// told of. Every promise is kept, and nobody was left to wait or told something that helps no one.
+    /// Compares the replies to a sale's buyers with the ledger: it has exactly the confirmed orders. Every promise is kept, and every
+    /// request got a useful reply in time.
     pub async fn assert_promises_kept(&self, sale: &str, outcome: &ConfirmedOrders) {
         self.assert_orders_recorded(sale, outcome).await;
         assert_eq!(outcome.stats.timed_out, 0, "replies that did not come within {REPLY_TIMEOUT:?}");

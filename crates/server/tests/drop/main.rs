@@ -1,5 +1,5 @@
 //! Whole drops over real HTTP against the real binary: 2,000 buyers, 100 units, abandoned holds, declined payments, and a
-//! process that is killed in the middle. What the buyers were told is compared with what `doorbuster verify` finds.
+//! process that is killed in the middle. The replies to buyers are compared with what `doorbuster verify` finds.
 
 #![expect(clippy::unwrap_used, reason = "a test program: what fails ends it")]
 

@@ -1,5 +1,5 @@
 //! Drops on PostgreSQL: the instance is killed, the database is killed, two instances are started by mistake. Whatever happens,
-//! `verify --database` finds every promise kept, and nothing that was told is lost.
+//! `verify --database` finds every promise kept, and no confirmed purchase is lost.
 
 use crate::real::crowd::{BuyerCrowd, BuyerMix};
 use crate::real::instance::{EMAIL, PASSWORD as ADMIN_PASSWORD, ServerProcess, text, verify_with};
@@ -127,7 +127,7 @@ async fn nobody_is_kept_waiting_by_an_instance_that_has_not_started() {
     instance.launch().await;
 }
 
-/// Buys at an instance until told to stop: each order that was confirmed, with its buyer's token.
+/// Buys with each token once: the confirmed orders, with their buyers' tokens.
 fn buy(
     instance: &ServerProcess,
     sale: &str,
@@ -186,7 +186,7 @@ async fn of_two_instances_that_were_started_by_mistake_only_the_second_sells() {
     let sums = second.verify().await;
     assert!(sums.contains(&format!("sold {} ", thousands(at_first.len() + at_second.len()))), "{sums}");
 
-    // The first goes in good order, and nobody notices.
+    // The first drains, and the second sells on.
     let mut first = first;
     first.stop_gently().await;
     assert_eq!(buy(&second, &sale, last).await.unwrap().len(), 1);
@@ -233,7 +233,7 @@ async fn every_command_takes_a_database() {
     assert_eq!(code, Some(0), "{output}");
     instance.stop_gently().await;
 
-    // A restart finds all of it; a ledger that somebody wrote into is told.
+    // A restart finds all of it; a ledger that was changed is reported.
     instance.launch().await;
     assert_eq!(instance.get("/api/v1/flash-sales/demo", None).await["id"], demo["id"]);
     instance.stop_gently().await;

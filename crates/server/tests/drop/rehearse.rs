@@ -165,7 +165,7 @@ async fn an_instance_that_is_killed_starved_and_misled_keeps_every_promise() {
     }
     assert!(document["requests"]["unanswered"].as_u64().unwrap() > 0, "{}", ended.output_text());
     // Not always all: behind the ledger's time each start goes on from its last moment, so what would run out by itself, later than
-    // the next kill, waits until somebody does something.
+    // the next kill, waits until a buyer acts.
     assert!(ended.count("outcomes", "bought") > 10, "{}", ended.output_text());
 }
 
@@ -255,7 +255,7 @@ async fn an_instance_is_judged_from_its_database() {
     }
 }
 
-/// What a proxy says while nobody is behind it is no document of Doorbuster's, and may stand for something that was done.
+/// A proxy's reply without an instance behind it is not Doorbuster's, and its request may have been carried out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_instance_that_is_killed_behind_a_proxy_keeps_every_promise() {
     let database = PostgresServer::shared().create_database();

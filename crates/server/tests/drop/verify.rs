@@ -1,4 +1,4 @@
-//! `doorbuster verify` on ledgers and tables that somebody has tampered with.
+//! `doorbuster verify` on ledgers and tables that were tampered with.
 
 use crate::real::crowd::BuyerCrowd;
 use crate::real::instance::{ServerProcess, text, verify, verify_with};
@@ -124,7 +124,7 @@ async fn a_damaged_ledger_is_told_with_the_place() {
     assert_eq!(code, Some(1), "{output}");
     assert!(output.contains(&place(last - 2)) && output.contains("missing"), "{output}");
 
-    // The end is cut off: nothing in the ledger tells, but the tables know more.
+    // The end is cut off: the ledger does not show it, but the tables have more.
     let (code, output) = verify_after(&data, |data| {
         ledger(data).execute("DELETE FROM entries WHERE key >= ?1", [last - 1]).unwrap();
     });

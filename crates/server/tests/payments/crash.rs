@@ -25,7 +25,7 @@ fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-/// Begins the work, kills the process when the call hangs, and tells the order.
+/// Begins the work, kills the process when the call hangs, and returns the order.
 fn die_at(folder: &Path, work: WorkAtCrash, call: ProviderCall, fault: ProviderFault) -> sale::OrderId {
     let process = runtime();
     let (fixture, order) = process.block_on(async {

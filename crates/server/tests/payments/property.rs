@@ -101,12 +101,12 @@ async fn run_life(
     fixture
 }
 
-/// What buyers and the admin have asked for in one life.
+/// The requests of buyers and the admin in one life of the process.
 #[derive(Default)]
 struct RunningRequests {
     /// What is under way, and the order of each payment when it was made.
     tasks: JoinSet<Option<OrderId>>,
-    /// The orders that somebody was told to be paid.
+    /// The orders that a reply called paid.
     paid: Vec<OrderId>,
 }
 

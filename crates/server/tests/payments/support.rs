@@ -206,7 +206,7 @@ impl PaymentFixture {
         Self::build(folder, store, url, long_timeouts(), timing).await
     }
 
-    /// The payments of another process: it knows of this one what the tables, the provider and the law tell.
+    /// The payments of another process: it shares the tables, the provider and the ledger with this one.
     pub fn second_service(&self) -> Arc<PaymentService> {
         let provider: Arc<dyn PaymentProvider> = Arc::clone(&self.provider) as _;
         let timing =
@@ -372,7 +372,7 @@ impl PaymentFixture {
         assert_eq!(self.money().await, (due, 0), "captured, set aside");
     }
 
-    /// Ends the engine as a stop of the process would, so that another world may open the folder.
+    /// Ends the engine as a stop of the process would, so that another fixture may open the folder.
     pub fn stop_engine(&mut self) {
         if let Some(embedded) = self.embedded.take() {
             embedded.stop();

@@ -1,4 +1,4 @@
-//! Two processes work on the payments of one shop: whoever comes second waits, goes on or is told to come back, and nobody is
+//! Two processes work on the payments of one shop: the second waits, goes on or is refused for now, and no buyer is
 //! charged or paid back twice. On both databases, although only one of them is ever shared.
 
 use crate::support::*;
@@ -22,7 +22,7 @@ async fn two_services(tables: TablesOn) -> (tempfile::TempDir, PaymentFixture, A
     (folder, fixture, other)
 }
 
-/// What a buyer may be told who is not the first: that it is done, or that it is being done.
+/// The replies that a second request may get: that it is done, or that it is in progress.
 #[track_caller]
 fn done_or_in_flight(answered: PaymentResult) -> Option<PaidOrder> {
     match answered {
@@ -90,7 +90,7 @@ async fn while_one_works_on_a_payment_the_other_lets_it(tables: TablesOn) {
     }
     let asked_back = other.refund(refund_request(order, "r")).await;
     assert_eq!(refused(asked_back), PaymentRefusal::InFlight);
-    // It is due, but in somebody's hand: the other does not even see it.
+    // It is due, but leased: the other process does not see it.
     let soon = fixture.engine.now().plus_ms(20_000);
     assert_eq!(other.reconcile(soon).await.unwrap().waiting, 0);
     fixture.provider.release_calls();

@@ -1,4 +1,4 @@
-//! Buyers who stand in line, buy, abandon, are declined, and ask again with the same key when no reply comes.
+//! Buyers who stand in line, buy, abandon, are declined, and retry with the same key when no reply comes.
 
 use super::instance::{ServerProcess, text};
 use super::retrying_client::{RequestTally, RetryingClient};
@@ -32,7 +32,7 @@ pub struct BuyerMix {
     pub decline_every: usize,
 }
 
-/// What the buyers were told.
+/// The replies to all buyers.
 #[derive(Default)]
 pub struct ConfirmedOrders {
     /// Token and order of each "confirmed".
@@ -131,7 +131,7 @@ impl BuyerCrowd {
 }
 
 impl RunningCrowd {
-    /// What they were told, when it is sold out.
+    /// Waits until it is sold out: the replies to all buyers.
     pub async fn collect_replies(self) -> ConfirmedOrders {
         let mut confirmed = Vec::new();
         for buyer in self.buyers {

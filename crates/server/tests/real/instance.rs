@@ -1,6 +1,7 @@
 //! A real `doorbuster serve` or `worker` in its own folder, which can be killed and started again on the same folder and port.
 
 use super::retrying_client::{RequestTally, RetryingClient};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 use server::commands::instance::TOKEN_KEY_FILE;
 use sqlx::Connection;
@@ -10,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use test_servers::doorbuster::{DoorbusterProcess, DoorbusterRole};
-use test_servers::wait::{HANG_LIMIT, eventually};
+use test_servers::wait::{HANG_LIMIT, eventually, eventually_some};
 use tokio::sync::Semaphore;
 
 pub use test_servers::doorbuster::ADMIN_EMAIL as EMAIL;
@@ -231,19 +232,25 @@ impl ServerProcess {
         serde_json::from_str(&body).unwrap()
     }
 
+    /// Sends a request until it is no 503, as clients do with one key for all tries: a busy machine may not record in time.
     pub async fn post(&self, path: &str, body: &Value, token: Option<&str>) -> Value {
-        let mut request = self.client.post(format!("{}{path}", self.url)).json(body);
-        if let Some(token) = token {
-            request = request.bearer_auth(token);
-        }
-        let reply = request.send().await.unwrap();
-        let status = reply.status();
-        let response = reply.text().await.unwrap();
-        assert!(status.is_success(), "POST {path}: {status} {response}");
-        serde_json::from_str(&response).unwrap()
+        let (url, key) = (format!("{}{path}", self.url), uuid::Uuid::new_v4().to_string());
+        let (status, text) = eventually_some(&url, HANG_LIMIT, async || {
+            let mut request = self.client.post(&url).header("Idempotency-Key", &key).json(body);
+            if let Some(token) = token {
+                request = request.bearer_auth(token);
+            }
+            let reply = request.send().await.unwrap();
+            let status = reply.status();
+            let text = reply.text().await.unwrap();
+            (status != StatusCode::SERVICE_UNAVAILABLE).then_some((status, text))
+        })
+        .await;
+        assert!(status.is_success(), "POST {path}: {status} {text}");
+        serde_json::from_str(&text).unwrap()
     }
 
-    /// Asks for each order that a buyer was told is theirs: by its id, and in the buyer's list.
+    /// Reads each confirmed order by its id and in its buyer's list.
     pub async fn assert_orders_belong_to_buyers(&self, confirmed: &[(String, String)]) {
         for (token, order) in confirmed {
             let found = self.get(&format!("/api/v1/orders/{order}"), Some(token)).await;

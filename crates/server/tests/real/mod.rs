@@ -1,4 +1,4 @@
-//! What the tests of whole drops and those of many instances share: real processes, and buyers who ask them. It judges nothing:
+//! What the tests of whole drops and those of many instances share: real processes, and buyers who send requests. It judges nothing:
 //! the tests do.
 
 pub mod crowd;

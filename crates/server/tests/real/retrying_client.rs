@@ -1,5 +1,5 @@
-//! Asks one instance after the other until there is an answer, and remembers what it met on the way. It never gives a request
-//! another key.
+//! A client that tries one instance after the other until it gets a reply, and counts what it met. It never gives a request another
+//! key.
 
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
@@ -12,7 +12,7 @@ const TRIES: usize = 600;
 /// How long a buyer waits before asking again.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What those who asked have met.
+/// The replies and failures of all clients.
 #[derive(Default, Clone)]
 pub struct RequestTally {
     /// Requests that came to an answer.
@@ -26,11 +26,11 @@ pub struct RequestTally {
     /// The longest wait for such a reply or one that is wrong, and what it was.
     pub slowest: Duration,
     pub slowest_reply: String,
-    /// Replies that nobody may ever get: a 5xx other than that.
+    /// A 5xx without `Retry-After`, which must never occur.
     pub unexpected: Vec<String>,
 }
 
-/// Somebody who asks.
+/// A client of several instances.
 #[derive(Clone)]
 pub struct RetryingClient {
     /// Where; the next try goes to the next one.
@@ -45,7 +45,7 @@ pub struct RetryingClient {
 }
 
 impl RetryingClient {
-    /// Sends until there is a reply that settles something: no connection, a cut connection and a 5xx are asked again.
+    /// Sends until there is a final reply: without a connection, and after a 5xx, it tries again.
     pub async fn send(
         &self,
         method: &str,
