@@ -13,7 +13,7 @@ async fn a_row_that_is_missing_stops_the_start_and_says_where() {
     }
     first.stop();
     fixture.sql("DELETE FROM ledger_entries WHERE key = (1::BIGINT << 40) + 2");
-    fixture.redis.ask(&["FLUSHALL"]);
+    fixture.redis.request(&["FLUSHALL"]);
     let refused = fixture.try_engine().err().unwrap().to_string();
     assert!(refused.contains(&format!("sale {}, event 2: the row is missing", sale_id(SALE))), "{refused}");
 }

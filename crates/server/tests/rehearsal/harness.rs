@@ -106,7 +106,7 @@ fn clock(not_before: Timestamp) -> Arc<dyn Clock> {
 /// What a report says that matters to a test that fails.
 pub fn describe(report: &RehearsalReport) -> String {
     let broken: Vec<_> =
-        report.told.iter().chain(&report.ledger).filter(|finding| finding.broken > 0).collect();
+        report.replies.iter().chain(&report.ledger).filter(|finding| finding.broken > 0).collect();
     format!(
         "{:?}\n{broken:#?}\noutcomes {:?}\nrefusals {:?}\n{:?}\nnotes {:?}",
         report.verdict, report.outcomes, report.refusals, report.requests, report.notes

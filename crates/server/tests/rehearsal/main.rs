@@ -32,7 +32,7 @@ fn drop() -> preset::DropPlan {
             units_max: 1,
             seed: 7,
         },
-        patience: Duration::from_secs(5),
+        give_up_after: Duration::from_secs(5),
     }
 }
 
@@ -69,11 +69,11 @@ fn everyone() -> CrowdShare {
 #[track_caller]
 fn is_kept(report: &RehearsalReport) {
     assert_eq!(report.verdict, RehearsalVerdict::Kept, "{}", harness::describe(report));
-    for finding in report.told.iter().chain(&report.ledger) {
+    for finding in report.replies.iter().chain(&report.ledger) {
         assert_eq!(finding.broken, 0, "{finding:?}");
     }
     for name in ["units", "recorded", "sums", "same_answer", "settled"] {
-        let finding = report.told.iter().find(|finding| finding.name == name).unwrap();
+        let finding = report.replies.iter().find(|finding| finding.name == name).unwrap();
         assert!(finding.checked > 0, "nothing was looked at: {finding:?}");
     }
 }
@@ -86,7 +86,7 @@ fn is_caught(report: &RehearsalReport, name: &str) {
     };
     assert!(promises.iter().any(|promise| promise == name), "{name}: {}", harness::describe(report));
     let finding =
-        report.told.iter().chain(&report.ledger).find(|it| it.name == name && it.broken > 0).unwrap();
+        report.replies.iter().chain(&report.ledger).find(|it| it.name == name && it.broken > 0).unwrap();
     let first = finding.first.as_ref().unwrap();
     let says_where = first.buyer.is_some() || first.event.is_some();
     assert!(says_where && !first.detail.is_empty() && finding.checked >= finding.broken, "{finding:?}");
@@ -132,7 +132,7 @@ async fn one_unit_too_many_is_caught() {
 async fn an_admission_out_of_order_is_caught() {
     let report = PlayedRehearsal::with(AdmissionOrderFault, &line(2)).await;
     is_caught(&report, "ticket_order");
-    let both = report.told.iter().chain(&report.ledger).filter(|finding| finding.name == "ticket_order");
+    let both = report.replies.iter().chain(&report.ledger).filter(|finding| finding.name == "ticket_order");
     assert!(both.map(|finding| finding.broken).all(|broken| broken > 0), "two readings agree");
 }
 
@@ -146,7 +146,7 @@ async fn an_expired_hold_that_is_confirmed_is_caught() {
     let mut drop = line(10);
     drop.sale.hold_s = 1;
     drop.crowd.behaviour.late_pay = everyone();
-    drop.patience = Duration::from_secs(8);
+    drop.give_up_after = Duration::from_secs(8);
     let report = PlayedRehearsal::with(LateConfirmFault, &drop).await;
     is_caught(&report, "late_payment");
     is_caught(&report, "sums");
