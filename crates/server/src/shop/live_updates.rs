@@ -1,5 +1,4 @@
-//! What live updates are made of: stretches of the ledger for whoever listens, and how a buyer stands at a moment. It never
-//! sends anything itself.
+//! The parts of live updates: ranges of recorded events, and snapshots of a buyer in a sale. It never sends anything itself.
 
 use super::Shop;
 use super::line::{self, QueueStatus};
@@ -17,7 +16,7 @@ pub struct SaleEvents {
     pub entries: Vec<LedgerEntry>,
 }
 
-/// How many listeners want to hear of single buyers. While there is none, nobody need read a ledger for them.
+/// Counts the subscribers to single buyers. While there is none, the ledger is not read for them.
 #[derive(Clone, Debug, Default)]
 pub struct SubscriberCount(Arc<SubscriberState>);
 
@@ -37,7 +36,7 @@ impl SubscriberCount {
         Subscription(Arc::clone(&self.0))
     }
 
-    /// Waits until somebody comes where nobody was. For one who waits; a coming while nobody waits is not missed.
+    /// Waits until there is a subscriber after there was none. For one waiting task; a change between two waits is not missed.
     pub async fn wait_for_first(&self) {
         self.0.first.notified().await;
     }
@@ -58,19 +57,18 @@ impl Drop for Subscription {
     }
 }
 
-/// How a buyer stands in one sale.
+/// A buyer's place and orders in one sale.
 #[derive(Clone, Debug)]
 pub struct BuyerSnapshot {
     pub sale: SaleId,
-    /// The sale's version: what is told here is as new as that, or newer.
+    /// The sale's version: the snapshot is as new as that, or newer.
     pub version: EventSeq,
-    /// The place in line, if there is one.
     pub place: Option<QueueStatus>,
     /// The orders, newest first.
     pub orders: Vec<OrderView>,
 }
 
-/// How a buyer stands in a sale now, or `None` when there is no such sale.
+/// A snapshot of a buyer in a sale, or `None` when there is no such sale.
 ///
 /// # Errors
 /// When the engine does not answer.
@@ -79,7 +77,7 @@ pub async fn load_snapshot(
     sale: SaleId,
     buyer: BuyerId,
 ) -> Result<Option<BuyerSnapshot>, EngineError> {
-    // Looked at before the question, so that the answer is never older than its version.
+    // Read before the query, so that the snapshot is never older than its version.
     let Some(view) = shop.engine.views().get(sale) else { return Ok(None) };
     let place = match view.policy.line_opens_at() {
         Some(_) => line::find_position(shop, sale, buyer).await?,
@@ -89,7 +87,7 @@ pub async fn load_snapshot(
     Ok(Some(BuyerSnapshot { sale, version: view.seq, place, orders: orders.collect() }))
 }
 
-/// The stable code of the engine's silence.
+/// The stable code of an engine error.
 #[must_use]
 pub fn error_code(error: EngineError) -> &'static str {
     match error {

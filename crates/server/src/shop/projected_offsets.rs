@@ -1,5 +1,5 @@
-//! How far the tables follow the ledger, for readers that must not tell a buyer less than the buyer knows. It knows nothing
-//! of how the tables are written: [`crate::announce`] tells it.
+//! The offsets up to which the tables show the ledger, for readers that must not show a buyer less than the buyer knows. The projector
+//! ([`crate::followers`]) sets them.
 
 use arc_swap::ArcSwap;
 use engine::SaleViews;
@@ -36,33 +36,33 @@ impl ProjectedOffsets {
         views.iter().filter(|view| self.shown_seq(view.id) < view.seq).map(|view| view.id).collect()
     }
 
-    /// Waits until the tables show a sale at `seq` or later, at most for `patience`. False when they do not by then.
-    pub async fn wait_for(&self, sale: SaleId, seq: EventSeq, patience: Duration) -> bool {
-        let mut bell = self.shared.changed.subscribe();
+    /// Waits until the tables show a sale at `seq` or later, at most for `timeout`. False when they do not by then.
+    pub async fn wait_for(&self, sale: SaleId, seq: EventSeq, timeout: Duration) -> bool {
+        let mut changed = self.shared.changed.subscribe();
         let shown = async {
             while self.shown_seq(sale) < seq {
-                if bell.changed().await.is_err() {
+                if changed.changed().await.is_err() {
                     return;
                 }
             }
         };
-        let _late = tokio::time::timeout(patience, shown).await;
+        let _late = tokio::time::timeout(timeout, shown).await;
         self.shown_seq(sale) >= seq
     }
 
-    /// [`Projected::wait`] for all that is published of all sales now.
-    pub async fn wait_for_all(&self, views: &SaleViews, patience: Duration) -> bool {
-        let mut bell = self.shared.changed.subscribe();
+    /// [`ProjectedOffsets::wait_for`] for all that is published of all sales now.
+    pub async fn wait_for_all(&self, views: &SaleViews, timeout: Duration) -> bool {
+        let mut changed = self.shared.changed.subscribe();
         let wanted: Vec<(SaleId, EventSeq)> = views.list().iter().map(|view| (view.id, view.seq)).collect();
         let is_shown = || wanted.iter().all(|(sale, seq)| self.shown_seq(*sale) >= *seq);
         let shown = async {
             while !is_shown() {
-                if bell.changed().await.is_err() {
+                if changed.changed().await.is_err() {
                     return;
                 }
             }
         };
-        let _late = tokio::time::timeout(patience, shown).await;
+        let _late = tokio::time::timeout(timeout, shown).await;
         is_shown()
     }
 

@@ -1,5 +1,5 @@
-//! How far the tables are behind the ledger, for people and alerts: in events, and in the time since all that they show now was
-//! all that there was. It is measured at every process, whichever of them writes the tables. Nothing waits for it.
+//! The lag of the tables behind the ledger, for health checks and alerts: in events and in seconds. Every process measures it, whichever of
+//! them writes the tables. Nothing waits for it.
 
 use super::projected_offsets::ProjectedOffsets;
 use crate::telemetry::metrics::Gauge;
@@ -13,7 +13,7 @@ pub const MEASURE_EVERY: Duration = Duration::from_millis(MEASURE_EVERY_MS.unsig
 const MEASURE_EVERY_MS: i64 = 1_000;
 
 /// Moments that are remembered. When there are more, every other one is forgotten, and from then on they are twice as far apart:
-/// a lag of hours is told less finely.
+/// a lag of hours is less precise.
 const MOMENTS_MAX: usize = 512;
 
 /// The last measurement; clones share it.

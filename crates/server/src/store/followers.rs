@@ -11,7 +11,7 @@ use sqlx::any::AnyRow;
 pub struct FollowerOffset {
     /// The last event it has read; 0 before the first.
     pub seq: EventSeq,
-    /// What tells that event from another of the same number in another ledger; empty before the first.
+    /// A checksum of that event, which differs in another ledger; empty before the first.
     pub event_digest: String,
 }
 
