@@ -1,6 +1,6 @@
-//! Rebuilds the crate when a migration is added (`sqlx::migrate!` reads the folder, cargo does not watch it by itself), and
-//! lists the files of `web/dist` with their compressed forms as one table for `http::web`. It builds no page itself: that is
-//! `scripts/web.sh`, and a server without pages builds too.
+//! Rebuilds the crate when a migration is added (`sqlx::migrate!` reads the folder, but cargo does not watch it), and generates
+//! the table of the files of `web/dist` for `http::web`. It does not build the pages; `scripts/web.sh` does, and the server also
+//! builds without them.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,8 @@ fn main() -> io::Result<()> {
     let manifest = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or(io::ErrorKind::NotFound)?);
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?);
     let dist = manifest.join("../../web/dist");
-    // Cargo looks again each time when what it watches is not there. An empty folder is the same as none; where it cannot be
-    // made, building only takes longer.
+    // Cargo reruns this script each time while a watched folder is missing. An empty one means no pages; failing to create it
+    // only costs build time.
     let _ = fs::create_dir_all(&dist);
     println!("cargo:rerun-if-changed={}", dist.display());
     println!("cargo:rerun-if-changed=build.rs");
@@ -32,7 +32,7 @@ fn main() -> io::Result<()> {
         let (br, gzip) = (compressed("br"), compressed("gz"));
         let _ = writeln!(
             table,
-            "    File {{ path: {path:?}, plain: include_bytes!({file:?}), br: {br}, gzip: {gzip} }},"
+            "    WebFile {{ path: {path:?}, plain: include_bytes!({file:?}), br: {br}, gzip: {gzip} }},"
         );
     }
     table.push_str("]\n");

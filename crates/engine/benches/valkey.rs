@@ -9,6 +9,7 @@
 use engine::batch::Epoch;
 use engine::clock::start_stopwatch;
 use engine::decide::valkey::{CallResult, CallTime, LibraryCall, LibraryRequest, ValkeyLibrary};
+use engine::valkey_connection::ValkeyAddress;
 use sale::{
     AdmissionMode, BuyerId, Command, EventSeq, LedgerEntry, Money, OrderId, Policy, RequestKey, SaleId,
     SaleState, Timestamp,
@@ -27,7 +28,11 @@ fn main() {
 
 async fn measure_all() {
     let server = RedisServer::start();
-    let mut bench = Bench { library: ValkeyLibrary::new(&server.url(), "bench").unwrap(), server, sales: 0 };
+    let mut bench = Bench {
+        library: ValkeyLibrary::new(&ValkeyAddress::parse(&server.url()).unwrap(), "bench"),
+        server,
+        sales: 0,
+    };
     println!("decisions in Redis, {DECISIONS} of each");
     println!(
         "{:>10} {:>6} {:>10} {:>12} {:>18} {:>8}",
@@ -109,10 +114,10 @@ impl Bench {
 
     /// Microseconds of a processor that the server has used.
     fn cpu_us(&self) -> f64 {
-        let redis::Value::BulkString(told) = self.server.request(&["INFO", "cpu"]) else { panic!("text") };
-        let told = String::from_utf8(told).unwrap();
+        let redis::Value::BulkString(reply) = self.server.request(&["INFO", "cpu"]) else { panic!("text") };
+        let reply = String::from_utf8(reply).unwrap();
         let seconds = |name: &str| -> f64 {
-            told.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().parse().unwrap()
+            reply.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().parse().unwrap()
         };
         (seconds("used_cpu_sys:") + seconds("used_cpu_user:")) * 1e6
     }

@@ -1,4 +1,5 @@
-//! Time as a port. The pipeline asks a [`Clock`]; the law is told. Nothing else in the workspace reads the machine's clock.
+//! Time as a port: the pipeline reads a [`Clock`], and the law gets each moment as an argument. Nothing else in the workspace
+//! reads the machine's clock.
 
 use futures::future::BoxFuture;
 use sale::Timestamp;
@@ -6,30 +7,30 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-/// Tells the time and waits for it.
+/// Reads the time and waits for it.
 pub trait Clock: Send + Sync + 'static {
-    /// The time now. Never earlier than an earlier call told.
+    /// The time now, never earlier than an earlier call returned.
     fn now(&self) -> Timestamp;
     /// Resolves once [`Clock::now`] is `at` or later.
     fn sleep_until(&self, at: Timestamp) -> BoxFuture<'static, ()>;
 }
 
-/// How much of real time is given or taken to come back to the wall clock: a hold of five minutes is never more than
-/// 15 s longer or shorter than promised, whatever is done to the machine's clock.
+/// How much faster or slower than real time the clock may run to come back to the wall clock: a hold of five minutes is never
+/// more than 15 s longer or shorter than promised, whatever happens to the machine's clock.
 const SLEW_PERCENT: i64 = 5;
-/// How often the wall clock is looked at.
+/// How often the clock is compared with the wall clock.
 const SLEW_INTERVAL: Duration = Duration::from_millis(20);
 /// Differences below this are scheduling noise and are left alone, in microseconds.
 const SLEW_IGNORED_US: i64 = 2_000;
-/// A difference above this is told in the log, in microseconds.
+/// A difference above this is logged, in microseconds.
 const JUMP_LOGGED_US: i64 = 1_000_000;
 
-/// The longest single wait, so that a sleeper sees what was slewed meanwhile: at 5 % it is 25 ms late at most.
+/// The longest single wait, so that a sleeper notices when the clock was slewed: at 5 % it is 25 ms late at most.
 const SLEEP_MAX: Duration = Duration::from_millis(500);
 
-/// The machine's clock, made safe: it starts at the wall clock's time (or at `not_before`, if that is later), runs with
-/// the monotonic clock, and comes back to the wall clock at a rate of at most 5 %. It never jumps and never runs backwards,
-/// so an hour lost or won by the machine neither expires a hold nor freezes a line.
+/// The machine's clock, made safe: it starts at the wall clock's time (or at `not_before`, if that is later), runs with the
+/// monotonic clock, and comes back to the wall clock at a rate of at most 5 %. It never jumps and never runs backwards: when the
+/// machine's clock jumps by an hour, no hold expires early and no line stands still.
 pub struct SystemClock {
     time: Arc<SlewedTime>,
 }
@@ -38,7 +39,7 @@ struct SlewedTime {
     started: Instant,
     /// Microseconds since the epoch at `started`, as slewed until now.
     anchor_us: AtomicI64,
-    /// The latest time that was told, in microseconds: slewing back never takes it back.
+    /// The latest time that was returned, in microseconds: slewing back never goes below it.
     latest_us: AtomicI64,
 }
 
@@ -52,8 +53,8 @@ impl SystemClock {
         Self::start_with_offset(not_before, || 0)
     }
 
-    /// The same on a machine whose wall clock is wrong by so many milliseconds, which may change at any time: how a rehearsal
-    /// makes it jump.
+    /// The same on a machine whose wall clock is wrong by a number of milliseconds that may change at any time: a rehearsal
+    /// makes the clock jump with it.
     ///
     /// # Panics
     /// When the operating system refuses a thread at start-up.
@@ -76,17 +77,17 @@ impl SystemClock {
         std::thread::Builder::new()
             .name("clock".into())
             .spawn(move || {
-                let mut told = false;
+                let mut is_logged = false;
                 while let Some(time) = weak.upgrade() {
                     let error_us = wall_us() - time.now_us();
                     time.slew(error_us);
-                    if error_us.abs() > JUMP_LOGGED_US && !told {
+                    if error_us.abs() > JUMP_LOGGED_US && !is_logged {
                         tracing::error!(
                             difference_ms = error_us / 1000,
                             "the machine's clock has jumped; sales follow it slowly, at most 5 % faster or slower"
                         );
                     }
-                    told = error_us.abs() > JUMP_LOGGED_US;
+                    is_logged = error_us.abs() > JUMP_LOGGED_US;
                     drop(time);
                     std::thread::sleep(SLEW_INTERVAL);
                 }
@@ -148,12 +149,12 @@ fn read_wall_us() -> i64 {
         .map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// What the machine's wall clock says, to compare it with another's; nothing is decided by it.
+/// The machine's wall clock, to compare it with another machine's; nothing is decided by it.
 pub(crate) fn read_wall_clock() -> Timestamp {
     Timestamp(read_wall_us().div_euclid(1000))
 }
 
-/// Starts a stopwatch, for spans of work that are measured, never for decisions.
+/// Starts a stopwatch, for measurements and timeouts, never for decisions.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the one reader of the machine's monotonic clock")]
 pub fn start_stopwatch() -> Instant {
@@ -168,7 +169,6 @@ pub struct ManualClock {
 }
 
 impl ManualClock {
-    /// A clock that stands at `now`.
     #[must_use]
     pub fn at(now: Timestamp) -> Arc<Self> {
         Arc::new(Self { now_ms: AtomicI64::new(now.0), moved: tokio::sync::watch::Sender::new(now.0) })
@@ -195,7 +195,7 @@ impl Clock for ManualClock {
         let mut moved = self.moved.subscribe();
         Box::pin(async move {
             if moved.wait_for(|now_ms| *now_ms >= at.0).await.is_err() {
-                // The clock is gone: time never comes.
+                // The clock is dropped: its time never comes.
                 std::future::pending::<()>().await;
             }
         })

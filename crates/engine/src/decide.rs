@@ -1,5 +1,5 @@
-//! Who decides: the port, and what is asked through it. A decider applies the law ([`sale::State`]) to requests in
-//! order of arrival. It never answers a caller and never records: what it decided does not count until it is recorded.
+//! The port of a decider. A decider applies the law ([`sale::SaleState`]) to requests in order of arrival. It never replies to a
+//! caller and never records: a decision does not count until it is recorded.
 
 pub mod memory;
 pub mod valkey;
@@ -14,21 +14,33 @@ use sale::{
 use std::future::Future;
 use std::sync::Arc;
 
-/// One request to the deciding stage. Questions are asked in line with commands, so that their answers are never older
-/// than what the asker was told before, and never newer than what is durable.
+/// One request to the deciding stage. Queries take the same queue as commands: a reply is never older than an earlier reply to
+/// the same caller, and never newer than the ledger.
 #[derive(Clone, Debug)]
 pub enum Request {
-    /// Decide a command of the law. `Configure` announces a sale that is not known yet.
-    Command { sale: SaleId, command: Command },
-    /// Where does a buyer stand?
-    Buyer { sale: SaleId, buyer: BuyerId },
-    /// How does a sale stand?
-    Sale { sale: SaleId },
-    /// What has become of an order, of whichever sale?
-    Order { order: OrderId },
+    /// Decides a command of the law. `Configure` announces a sale that is not known yet.
+    Command {
+        sale: SaleId,
+        command: Command,
+    },
+    /// A buyer's place, holds and units.
+    Buyer {
+        sale: SaleId,
+        buyer: BuyerId,
+    },
+    Sale {
+        sale: SaleId,
+    },
+    /// An order of any sale.
+    Order {
+        order: OrderId,
+    },
     /// All orders of a buyer in these sales.
-    OrdersOf { buyer: BuyerId, sales: Vec<SaleId> },
-    /// Who stands in line?
+    OrdersOf {
+        buyer: BuyerId,
+        sales: Vec<SaleId>,
+    },
+    /// The members of a line.
     Line {
         sale: SaleId,
         /// Members after this ticket.
@@ -39,7 +51,7 @@ pub enum Request {
 }
 
 impl Request {
-    /// Whether the answer may rest on what has happened in a sale.
+    /// Whether the reply may depend on events of a sale.
     #[must_use]
     pub fn concerns(&self, id: SaleId) -> bool {
         match self {
@@ -53,26 +65,26 @@ impl Request {
     }
 }
 
-/// The answer to one [`Ask`].
+/// The reply to one [`Request`].
 #[derive(Clone, Debug)]
 pub enum Reply {
-    /// To [`Ask::Command`].
+    /// To [`Request::Command`].
     Outcome {
         outcome: CommandOutcome,
-        /// The sale's last event when it was given.
+        /// The sale's last event at the decision.
         seq: EventSeq,
         /// The moment of the decision.
         at: Timestamp,
     },
-    /// To [`Ask::Buyer`].
+    /// To [`Request::Buyer`].
     Buyer(BuyerView),
-    /// To [`Ask::Sale`].
+    /// To [`Request::Sale`].
     Sale(Arc<SaleView>),
-    /// To [`Ask::Order`].
+    /// To [`Request::Order`].
     Order(Option<(SaleId, OrderView)>),
-    /// To [`Ask::OrdersOf`], newest first within a sale.
+    /// To [`Request::OrdersOf`], newest first within a sale.
     Orders(Vec<(SaleId, OrderView)>),
-    /// To [`Ask::Line`], in ticket order.
+    /// To [`Request::Line`], in ticket order.
     Line(Vec<LineMember>),
     /// The sale was never announced.
     NoSuchSale,
@@ -81,31 +93,31 @@ pub enum Reply {
     Unavailable,
 }
 
-/// What became of a batch of requests.
+/// The result of a batch of requests.
 #[derive(Debug, Default)]
 pub struct DecidedBatch {
     /// The events to record.
     pub batch: Batch,
-    /// One answer a request, in order; due once the batch is recorded.
+    /// One reply for each request, in order; the replies are sent once the batch is recorded.
     pub replies: Vec<Reply>,
-    /// The touched sales as they will be then.
+    /// The changed sales as they are once the batch is recorded.
     pub views: Vec<Arc<SaleView>>,
 }
 
-/// Decides. State that is ahead of the ledger is thrown away by [`Decide::rebuild`].
+/// Decides. [`BatchDecider::rebuild`] discards state that is ahead of the ledger.
 pub trait BatchDecider: Send + 'static {
-    /// Decides `asks` in order at `now`, and whatever is due at `now` in any sale.
+    /// Decides `requests` in order at `now`, and everything that is due at `now` in any sale.
     ///
     /// # Errors
-    /// When the place of decision cannot be reached; then nothing was decided.
+    /// When the decider cannot be reached; then nothing was decided.
     fn decide(
         &mut self,
         now: Timestamp,
-        asks: &[Request],
+        requests: &[Request],
     ) -> impl Future<Output = Result<DecidedBatch, DecideError>> + Send;
 
-    /// Forgets everything and folds the ledger; afterwards [`Decide::views`] is what the ledger says. What it returns is to be
-    /// recorded and shown, and has nobody to answer.
+    /// Discards all state and folds the ledger; afterwards [`BatchDecider::views`] shows what the ledger has. The returned
+    /// batch is to be recorded and published; it has no replies.
     ///
     /// # Errors
     /// When the ledger cannot be read, or is damaged; then nothing may be decided.
@@ -114,25 +126,24 @@ pub trait BatchDecider: Send + 'static {
         ledger: &dyn LedgerReader,
     ) -> impl Future<Output = Result<DecidedBatch, ReadError>> + Send;
 
-    /// Takes note that a sale's state is none to decide from. Those that keep their state to themselves are never told.
-    fn invalidate(&mut self, _outdated: &StaleEpoch) {}
+    /// Notes that a sale's state must not be decided from any more. Only deciders that share their state get this call.
+    fn invalidate(&mut self, _stale: &StaleEpoch) {}
 
-    /// True while the place of decision does not answer. Memory always does.
+    /// True while the deciding server does not answer. Memory always does.
     fn is_unavailable(&self) -> bool {
         false
     }
 
-    /// The next moment at which [`Decide::decide`] has something to do without being asked.
+    /// The next moment at which [`BatchDecider::decide`] has something to do without a request.
     fn next_due(&self) -> Option<Timestamp>;
 
-    /// All sales as they are.
     fn views(&self) -> Vec<Arc<SaleView>>;
 }
 
-/// The place of decision cannot be reached.
+/// The decider cannot be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum DecideError {
-    /// The service that decides did not answer as it should.
+    /// The deciding server failed.
     #[error("the deciding store failed")]
     Store(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

@@ -17,6 +17,7 @@ mod metrics;
 pub mod pipeline;
 pub mod record;
 mod topology;
+pub mod valkey_connection;
 mod view;
 
 pub use crate::decide::valkey::{ClockOffset, ClockSkew};

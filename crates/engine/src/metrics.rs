@@ -1,11 +1,11 @@
-//! What the pipeline tells about itself. Counting only; nothing is decided by a figure.
+//! The pipeline's metrics. Nothing is decided by them.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-/// The pipeline's figures; clones share them.
+/// Clones share the metrics.
 #[derive(Clone, Debug)]
 pub struct PipelineMetrics {
     pub batch_len: Histogram,
@@ -16,7 +16,7 @@ pub struct PipelineMetrics {
     pub events: Counter,
     /// Batches whose recording failed.
     pub record_failures: Counter,
-    /// Times that state was thrown away and folded from the ledger.
+    /// Times that the state was discarded and folded from the ledger.
     pub rebuilds: Counter,
     /// Requests refused because the pipeline was full.
     pub overloads: Counter,
@@ -24,13 +24,13 @@ pub struct PipelineMetrics {
     pub waiting: Gauge,
     /// 1 while the ledger takes records, 0 while it does not.
     pub recording: Gauge,
-    /// 1 while the place of decision answers, 0 while it does not.
+    /// 1 while the deciding server answers, 0 while it does not.
     pub deciding: Gauge,
-    /// 1 when another instance has taken over the ledger: this one decides nothing any more.
+    /// 1 when another instance has claimed the ledger: this one decides nothing any more.
     pub taken_over: Gauge,
-    /// Requests that were decided again, because they had been decided from a state whose time was over.
+    /// Requests that were decided again, because they had been decided under an epoch that was over.
     pub redone: Counter,
-    /// Events recorded that another process had decided and left behind.
+    /// Events recorded that another process had decided and left in the outbox.
     pub recovered: Counter,
 }
 
@@ -57,7 +57,7 @@ impl Default for PipelineMetrics {
 }
 
 impl PipelineMetrics {
-    /// Shows the figures in `registry` as `pipeline_…`.
+    /// Registers the metrics as `pipeline_…`.
     pub fn register(&self, registry: &mut Registry) {
         let pipeline = registry.sub_registry_with_prefix("pipeline");
         pipeline.register("batch_len", "Requests decided together", self.batch_len.clone());

@@ -1,11 +1,11 @@
-//! The two stages. Batch *k+1* is decided while batch *k* is being recorded; a caller is answered when its batch is
+//! The two stages. The first decides batch *k+1* while the second records batch *k*; a caller gets its reply when its batch is
 //! durable, and not before.
 //!
-//! When recording fails, everyone whose answer depended on it is told so, what was decided ahead is thrown away, and
-//! nothing is decided until the ledger takes records again and the state has been folded from it anew. Where the state of single
-//! sales turns out to be over (it is kept elsewhere, and that place has lost something), their requests are decided again from the
-//! state that the ledger has. The stages know no thread and no runtime: [`crate::start_embedded`] gives each a thread, the simulation runs both under its own
-//! scheduler.
+//! When recording fails, the callers of that batch are refused, batches that were decided on top of it are discarded, and
+//! nothing is decided until the ledger takes records again and the state is folded from it. When the epoch of single sales is
+//! over (their state is kept in a server that has lost something), only their requests are decided again, from the state that
+//! the ledger has. The stages know no thread and no runtime: [`crate::start_on_sqlite`] gives each a thread, and the simulation
+//! runs both under its own scheduler.
 
 mod decide_stage;
 mod record_stage;
@@ -24,12 +24,11 @@ use crate::view::{SaleView, SaleViews};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// How the pipeline is bounded.
 #[derive(Clone, Copy, Debug)]
 pub struct PipelineLimits {
     /// Requests that may wait to be decided; the next one is refused at once.
     pub queue_len: usize,
-    /// Requests a batch, at most. Large enough that a disk of 1 ms still records a million events a second.
+    /// Requests in a batch, at most. Large enough that a disk of 1 ms still records a million events a second.
     pub batch_len_max: usize,
 }
 
@@ -42,14 +41,14 @@ impl Default for PipelineLimits {
 /// Decided batches that wait for the recorder, beside the one being recorded.
 const BATCHES_AHEAD: usize = 1;
 
-/// A pipeline that does not run yet: give each stage to whoever polls it.
+/// A pipeline that does not run yet: each stage is a future for its own thread or scheduler.
 pub struct Pipeline<D, R> {
     pub engine: Engine,
     pub decide: DecideStage<D>,
     pub record: RecordStage<R>,
 }
 
-/// Puts a pipeline together. `decider` has been folded from `ledger`, which is what `recorder` writes.
+/// Connects a decider and a recorder. `decider` has been folded from `ledger`, which is what `recorder` writes.
 pub fn assemble_pipeline<D: BatchDecider, R: LedgerRecorder>(
     decider: D,
     recorder: R,
@@ -60,7 +59,7 @@ pub fn assemble_pipeline<D: BatchDecider, R: LedgerRecorder>(
     assemble_with_metrics(decider, recorder, ledger, clock, limits, PipelineMetrics::default())
 }
 
-/// The same with figures that are there already.
+/// The same with existing metrics.
 pub(crate) fn assemble_with_metrics<D: BatchDecider, R: LedgerRecorder>(
     decider: D,
     recorder: R,
@@ -73,9 +72,9 @@ pub(crate) fn assemble_with_metrics<D: BatchDecider, R: LedgerRecorder>(
     let (jobs, inbox) = mpsc::channel(limits.queue_len);
     let (record, batches) = mpsc::channel(BATCHES_AHEAD);
     let (failed, failed_in) = watch::channel(0);
-    let (redo, redo_in) = mpsc::channel(BATCHES_AHEAD + 1);
+    let (retries, retries_in) = mpsc::channel(BATCHES_AHEAD + 1);
     let (stopping, stopping_in) = watch::channel(false);
-    // The ledger said so: it is durable.
+    // The decider's state comes from the ledger: it is durable.
     views.publish(decider.views());
     metrics.recording.set(1);
     metrics.deciding.set(1);
@@ -90,7 +89,7 @@ pub(crate) fn assemble_with_metrics<D: BatchDecider, R: LedgerRecorder>(
                 batch_len_max: limits.batch_len_max,
             },
             record,
-            retries: redo_in,
+            retries: retries_in,
             failed: failed_in,
             metrics: metrics.clone(),
         },
@@ -98,7 +97,7 @@ pub(crate) fn assemble_with_metrics<D: BatchDecider, R: LedgerRecorder>(
             recorder,
             batches,
             views: Arc::clone(&views),
-            retries: redo,
+            retries,
             failed,
             metrics: metrics.clone(),
         },
@@ -106,7 +105,7 @@ pub(crate) fn assemble_with_metrics<D: BatchDecider, R: LedgerRecorder>(
     }
 }
 
-/// How often a request is decided in vain before its caller is told to come back.
+/// How often a request is decided under an epoch that was over before its caller is refused.
 const ATTEMPTS_MAX: u8 = 3;
 
 /// What the deciding stage sends to the recording stage, in order.
@@ -116,7 +115,7 @@ enum RecorderMessage {
     Probe(oneshot::Sender<bool>),
 }
 
-/// What the recording stage sends back: requests to be decided again, because these sales' states are over.
+/// Requests that the recording stage sends back to be decided again, because the epochs of these sales are over.
 struct RetryRequest {
     stale: Vec<StaleEpoch>,
     jobs: Vec<PipelineJob>,
@@ -124,7 +123,7 @@ struct RetryRequest {
 
 /// A decided batch with its callers.
 struct PendingBatch {
-    /// Counts the rebuilds of the state it was decided from.
+    /// How often the state was rebuilt before this batch was decided.
     generation: u64,
     batch: Batch,
     requests: Vec<Request>,

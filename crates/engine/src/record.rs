@@ -1,5 +1,5 @@
-//! Where it is recorded: the port of the ledger, an append-only list of events keyed by `(sale, seq)`. *A decision
-//! counts only when its row is committed.* A recorder never decides and never answers; a reader never changes anything.
+//! The port of the ledger: an append-only list of events keyed by `(sale, seq)`. *A decision counts only when its row is
+//! committed.* A recorder never decides and never replies; a reader never changes anything.
 
 mod codec;
 mod row;
@@ -16,38 +16,39 @@ use std::error::Error;
 use std::future::Future;
 use tokio::sync::mpsc;
 
-/// The epochs of sales. They are kept beside the ledger, because the ledger's transactions look at them.
+/// The epochs of sales. They are kept beside the ledger, because the ledger's transactions check them.
 pub trait EpochStore: Send + Sync + 'static {
-    /// A sale's epoch; nothing for a sale that never had one.
+    /// A sale's epoch; `None` for a sale that never had one.
     fn load_epoch(&self, sale: SaleId) -> BoxFuture<'_, Result<Option<Epoch>, ReadError>>;
 
     /// All sales of the ledger, each with its epoch; zero where it never had one.
     fn list_epochs(&self) -> BoxFuture<'_, Result<Vec<(SaleId, Epoch)>, ReadError>>;
 
-    /// Begins a new epoch, the first one for a sale that had none. When this returns, all that was decided under an earlier
-    /// one is in the ledger, or never will be.
+    /// Begins a new epoch, the first one for a sale that had none. When this returns, events of earlier epochs are in the
+    /// ledger or will never be.
     fn raise_epoch(&self, sale: SaleId) -> BoxFuture<'_, Result<Epoch, ReadError>>;
 }
 
 /// Appends to the ledger.
 pub trait LedgerRecorder: Send + 'static {
-    /// Makes the whole batch durable, or keeps nothing of it. When this returns `Ok`, the batch survives a crash of the
-    /// process and of the machine (as far as the disk keeps its word on `fdatasync`), and so does whatever its
-    /// [`Batch::calls`] rest on. After an error it may have been kept or not: only reading the ledger tells.
+    /// Makes the whole batch durable, or nothing of it. After `Ok`, the batch survives a crash of the process and of the
+    /// machine (as far as the disk honours `fdatasync`), and so do the events that its [`Batch::calls`] depend on. After an
+    /// error the batch may be recorded or not: only the ledger tells.
     ///
     /// # Errors
-    /// When the batch is not known to be durable. With [`RecordError::Outdated`] all of it is but the sales that are named.
+    /// When the batch is not known to be durable. With [`RecordError::StaleEpochs`] all sales of the batch are durable but
+    /// the named ones.
     fn append(&mut self, batch: &Batch) -> impl Future<Output = Result<(), RecordError>> + Send;
 
-    /// Writes something durable that is not an event: tells whether [`Record::append`] would work again. When this
-    /// returns `Ok`, whatever a failed append left behind is settled: it is in the ledger for good, or it never will be.
+    /// Makes something durable that is not an event, to find out whether [`LedgerRecorder::append`] would work again. After
+    /// `Ok`, the result of an earlier failed append is settled: it is in the ledger, or never will be.
     ///
     /// # Errors
     /// When it would not.
     fn probe(&mut self) -> impl Future<Output = Result<(), RecordError>> + Send;
 
-    /// Resolves when the recorder learns without being asked that another one has taken the ledger over: what is decided
-    /// here may be old from then on, also where nothing is to be recorded. Most never learn it.
+    /// Resolves when the recorder notices that another one has claimed the ledger: from then on decisions here may rest on
+    /// an old state, also where nothing is to be recorded. Most recorders never resolve it.
     fn wait_until_taken_over(&mut self) -> impl Future<Output = ()> + Send {
         std::future::pending()
     }
@@ -57,8 +58,7 @@ pub trait LedgerReader: Send + Sync + 'static {
     /// All sales of the ledger, in the order in which they were first recorded. May block for as long as a disk takes.
     fn list_sales(&self) -> BoxFuture<'_, Result<Vec<SaleId>, ReadError>>;
 
-    /// Up to `limit` events of `sale` that follow `after`, in order. May block for as long as a disk takes: call it where
-    /// that does no harm.
+    /// Up to `limit` events of `sale` that follow `after`, in order. May block for as long as a disk takes.
     fn read_entries(
         &self,
         sale: SaleId,
@@ -66,9 +66,9 @@ pub trait LedgerReader: Send + Sync + 'static {
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<LedgerEntry>, ReadError>>;
 
-    /// Everything that was recorded before this call, a page at a time; each sale's events in order, one sale after the
-    /// other. Ends at the first error. What is recorded meanwhile may be in it or not, but never a later event of a sale
-    /// without the earlier ones.
+    /// All events that were recorded before this call, a page at a time; each sale's events in order, one sale after the
+    /// other. Ends at the first error. Events that are recorded meanwhile may be included or not, but never a later event of
+    /// a sale without the earlier ones.
     fn scan(&self) -> mpsc::Receiver<Result<LedgerPage, ReadError>>;
 }
 
@@ -83,16 +83,16 @@ pub struct LedgerPage {
 /// A batch is not known to be durable.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// The ledger has an event of that number already: someone else decides too, or the decider was behind.
+    /// The ledger already has an event of that number: another process decides too, or the state was behind.
     #[error("the ledger of sale {sale} already has an event {seq}")]
     Collision { sale: SaleId, seq: EventSeq },
-    /// These sales were decided from a state whose time is over; the rest of the batch is durable.
-    #[error("{} of the batch's sales were decided from a state whose time is over", .0.len())]
+    /// These sales were decided under epochs that are over; the rest of the batch is durable.
+    #[error("{} of the batch's sales were decided under an epoch that is over", .0.len())]
     StaleEpochs(Vec<StaleEpoch>),
-    /// Another recorder has taken the ledger over. This one never records again.
+    /// Another recorder has claimed the ledger. This one never records again.
     #[error("another instance has taken over the ledger")]
     TakenOver,
-    /// The ledger is there, and cannot be used.
+    /// The ledger exists and cannot be used.
     #[error(transparent)]
     Ledger(#[from] ReadError),
     /// The store failed: disk full, connection lost.
@@ -100,13 +100,12 @@ pub enum RecordError {
     Store(#[source] Box<dyn Error + Send + Sync>),
 }
 
-/// The ledger cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// Nothing was ever recorded there.
     #[error("there is no ledger in {place}")]
     Missing { place: String },
-    /// Something else stands where the ledger should.
+    /// Another database is in the ledger's place.
     #[error("{file} is not a ledger for this version of doorbuster: {what}")]
     Foreign { file: &'static str, what: &'static str },
     /// A row is missing or is not what was written.
@@ -120,14 +119,14 @@ pub enum ReadError {
         /// What is wrong with it.
         what: &'static str,
     },
-    /// The store itself is not what was written, so that no row can be named.
+    /// The store itself is damaged, so that no row can be named.
     #[error(
         "the ledger is damaged: {file}: {cause}. Nothing is sold from a damaged ledger: restore it from a backup, or \
          look at it with `doorbuster verify`"
     )]
     Corrupt {
         file: String,
-        /// What is wrong with it; told in the sentence itself, and so not as its source.
+        /// Part of the sentence, and so not the error's source.
         cause: Box<dyn Error + Send + Sync>,
     },
     #[error("the ledger cannot be read")]

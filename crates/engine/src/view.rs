@@ -1,5 +1,5 @@
-//! What anyone may see of a sale without asking the pipeline: published after a batch is durable, read without a lock.
-//! A view is never newer than the ledger, and it may be a batch older than the decision that is being made.
+//! The published state of a sale, read without the pipeline and without a lock. A view is published after its batch is durable:
+//! it is never newer than the ledger, and may be a batch older than the decision under way.
 
 use arc_swap::ArcSwap;
 use sale::{
@@ -14,11 +14,10 @@ use tokio::sync::watch;
 #[derive(Clone, Debug)]
 pub struct SaleView {
     pub id: SaleId,
-    /// Its version: the last event in it.
+    /// The last event in it.
     pub seq: EventSeq,
     pub policy: Arc<Policy>,
     pub counters: SaleCounters,
-    /// Whether a unit can be had.
     pub availability: Availability,
     switches: SaleSwitches,
 }
@@ -55,7 +54,7 @@ impl SaleView {
     }
 }
 
-/// The published views of all sales, and the bell that rings when one changes.
+/// The published views of all sales, and a signal that one has changed.
 pub struct SaleViews {
     slots: ArcSwap<HashMap<SaleId, Arc<ArcSwap<SaleView>>>>,
     changed: watch::Sender<u64>,
@@ -80,14 +79,14 @@ impl SaleViews {
         self.slots.load().values().map(|slot| slot.load_full()).collect()
     }
 
-    /// Changes each time something was recorded. Followers wait on it, then read on from their own offsets.
+    /// Changes each time events were recorded. Followers wait on it, then read on from their own offsets.
     #[must_use]
     pub fn subscribe_changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
 
-    /// Shows what was recorded. Only the recording stage calls this, so that views never run ahead or backwards. Rings the bell when
-    /// there is something new in them.
+    /// Publishes recorded views, and signals a change when one is new. Only the recording stage calls this, so that views
+    /// never run ahead of the ledger or backwards.
     pub(crate) fn publish(&self, views: Vec<Arc<SaleView>>) {
         let mut is_news = false;
         for view in views {

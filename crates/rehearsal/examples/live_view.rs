@@ -12,13 +12,13 @@ use rehearsal::report::{NamedCount, RequestCounts, RunProgress};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How often the view is told how it goes, in milliseconds.
+/// The interval of the view's updates, in milliseconds.
 const STEP_MS: i64 = 250;
 
 fn main() {
     let report = sample::kept();
     let mut live = LiveView::start();
-    for phase in ["setting the stage", "buyers sign in"] {
+    for phase in ["preparing", "buyers sign in"] {
         live.update(&RunProgress { phase, ..RunProgress::default() });
         std::thread::sleep(Duration::from_secs(1));
     }

@@ -1,4 +1,4 @@
-//! One buyer's story, from opening the page to the end: what a person (or a bot) does next, given what the shop just said.
+//! One simulated buyer, from opening the page to the end: what a person (or a bot) does next, given the shop's last reply.
 //! It writes down every answer that is a promise, and never judges it.
 
 mod requests;
@@ -15,25 +15,25 @@ use sale::OrderId;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Requests that a hammering bot sends without waiting, before it behaves like everyone: far above what limits allow.
+/// Requests that a hammering bot sends without waiting, before it behaves like the others: far above what limits allow.
 const HAMMER_REQUESTS: u32 = 50;
-/// A person in line looks at the place at most this often, and at least that often.
+/// A person in line polls the place at most this often, and at least that often.
 const POLL_INTERVAL_S: (f64, f64) = (1.0, 15.0);
 /// Who pays late comes back so long after the end of the hold.
 const LATE_BY: Duration = Duration::from_millis(500);
-/// A person who was told that all units are in other carts tries again after about this long.
+/// After the reply that all units are in other carts, a person tries again after about this long.
 const RETRY_AFTER_S: f64 = 2.0;
 
 /// Plays one person from opening the page to the end.
-pub async fn run_buyer(scene: Arc<RunContext>, person: CrowdMember) {
-    // The button can be pressed while the page still waits for its figures.
-    let page = SimulatedBuyer::new(Arc::clone(&scene), person);
-    // Boxed, as every request below: a buyer who only waits, and most do most of the time, keeps no room for one.
+pub async fn run_buyer(context: Arc<RunContext>, person: CrowdMember) {
+    // The button can be pressed while the page still loads.
+    let page = SimulatedBuyer::new(Arc::clone(&context), person);
+    // Boxed, as every request below: a buyer who only waits, and most do most of the time, needs no memory for one.
     let ((), outcome) = tokio::join!(
         Box::pin(page.open_page()),
-        SimulatedBuyer::new(Arc::clone(&scene), person).press_button()
+        SimulatedBuyer::new(Arc::clone(&context), person).press_button()
     );
-    scene.outcomes.record_end(outcome);
+    context.outcomes.record_end(outcome);
 }
 
 struct SimulatedBuyer {
@@ -47,7 +47,7 @@ struct SimulatedBuyer {
     hammers_left: u32,
 }
 
-/// What a look at the place said.
+/// The result of polling the place.
 enum PlaceCheck {
     /// Still waiting; the estimate in seconds.
     Waiting(f64),
@@ -59,10 +59,10 @@ enum PlaceCheck {
 }
 
 impl SimulatedBuyer {
-    fn new(scene: Arc<RunContext>, person: CrowdMember) -> Self {
+    fn new(context: Arc<RunContext>, person: CrowdMember) -> Self {
         let hammers_left = if person.habits.hammers { HAMMER_REQUESTS } else { 0 };
         let rng = SmallRng::seed_from_u64(person.seed);
-        Self { context: scene, member: person, rng, deadline: RunInstant(u64::MAX), keys: 0, hammers_left }
+        Self { context, member: person, rng, deadline: RunInstant(u64::MAX), keys: 0, hammers_left }
     }
 
     /// A moment counted from the start of the sale.
@@ -82,7 +82,7 @@ impl SimulatedBuyer {
         }
         self.context.outcomes.record_arrival();
         self.context.metrics.record_arrival(presses);
-        self.deadline = presses.plus(self.context.patience);
+        self.deadline = presses.plus(self.context.give_up_after);
         match self.buy_units(presses).await {
             Ok(outcome) | Err(outcome) => outcome,
         }
@@ -97,8 +97,8 @@ impl SimulatedBuyer {
             if self.context.sale.admissions_per_s.is_some() {
                 due = self.wait_in_line(due).await?;
             }
-            let said = self.place_order(units, key, due).await?;
-            due = match said {
+            let body = self.place_order(units, key, due).await?;
+            due = match body {
                 ReplyBody::Order { status: OrderPhase::Confirmed, .. } => return Ok(BuyerOutcome::Bought),
                 ReplyBody::Order { order, status: OrderPhase::Pending, .. } => {
                     return self.finish_order(order).await;
@@ -112,12 +112,12 @@ impl SimulatedBuyer {
                     self.wait_about(RETRY_AFTER_S).await?
                 }
                 ReplyBody::Refused(Code::NotStarted) => self.wait_about(0.2).await?,
-                said => return Err(final_outcome(said)),
+                body => return Err(final_outcome(body)),
             };
         }
     }
 
-    /// Joins, and waits for the turn. When it comes, tells when to order.
+    /// Joins, and waits for the turn. Returns when to order.
     async fn wait_in_line(&mut self, mut due: RunInstant) -> Result<RunInstant, BuyerOutcome> {
         'join: loop {
             let mut wait_s = match self.join_line(due).await? {
@@ -128,7 +128,7 @@ impl SimulatedBuyer {
                     continue;
                 }
                 ReplyBody::Refused(Code::NoLine) => return Ok(due),
-                said => return Err(final_outcome(said)),
+                body => return Err(final_outcome(body)),
             };
             loop {
                 due = self.wait_about(wait_s).await?;
@@ -147,14 +147,14 @@ impl SimulatedBuyer {
         }
     }
 
-    /// Seconds until the turn of someone at this position, by the sale's pace; and until the start, if that is to come.
+    /// Seconds until the turn of a buyer at this position, by the sale's pace; and until the start, if that is to come.
     fn estimate_wait_s(&self, position: u32) -> f64 {
         let pace = self.context.sale.admissions_per_s.unwrap_or(1);
         let until_start_us = self.context.start.0.saturating_sub(self.context.clock.now().0);
         f64::from(position) / f64::from(pace) + until_start_us as f64 / 1e6
     }
 
-    /// Whoever has long to wait looks seldom.
+    /// A buyer with a long wait polls seldom.
     fn poll_interval_s(estimate_s: f64) -> f64 {
         (estimate_s / 3.0).clamp(POLL_INTERVAL_S.0, POLL_INTERVAL_S.1)
     }
@@ -162,21 +162,22 @@ impl SimulatedBuyer {
     async fn join_line(&mut self, due: RunInstant) -> Result<ReplyBody, BuyerOutcome> {
         let sent = self.context.clock.now();
         self.context.with_account(self.member.account, |account| account.request_place(sent));
-        let asked = self.log_request(BuyerAction::Join);
+        let request = self.log_request(BuyerAction::Join);
         let reply = if self.member.habits.double_clicks || self.member.habits.two_tabs {
             let other = self.log_request(BuyerAction::Join);
-            pick_better(self.send_both([asked, other], due).await)
+            pick_better(self.send_both([request, other], due).await)
         } else {
-            self.send_until_settled(asked, due).await
+            self.send_until_settled(request, due).await
         };
-        reply.map(|reply| reply.body).ok_or_else(|| self.unsettled_outcome(asked))
+        reply.map(|reply| reply.body).ok_or_else(|| self.unsettled_outcome(request))
     }
 
     async fn leave_line(&mut self, due: RunInstant) -> Result<(), BuyerOutcome> {
-        let asked = self.log_request(BuyerAction::Leave);
-        let reply = self.send_until_settled(asked, due).await.ok_or_else(|| self.unsettled_outcome(asked))?;
+        let request = self.log_request(BuyerAction::Leave);
+        let reply =
+            self.send_until_settled(request, due).await.ok_or_else(|| self.unsettled_outcome(request))?;
         if matches!(reply.body, ReplyBody::NoContent | ReplyBody::Refused(_)) {
-            self.end_place(reply.span.heard);
+            self.end_place(reply.span.received);
         }
         Ok(())
     }
@@ -187,13 +188,13 @@ impl SimulatedBuyer {
         key: u64,
         due: RunInstant,
     ) -> Result<ReplyBody, BuyerOutcome> {
-        let asked = self.log_request(BuyerAction::Order { units, key });
+        let request = self.log_request(BuyerAction::Order { units, key });
         let habits = self.member.habits;
         let reply = if habits.two_tabs {
             // The other tab orders too, with a key of its own; at most one of them can have the last unit of the limit.
             let other = self.next_key();
             let other = self.log_request(BuyerAction::Order { units, key: other });
-            let replies = self.send_both([asked, other], due).await;
+            let replies = self.send_both([request, other], due).await;
             if let [Some(one), Some(two)] = replies
                 && is_accepted(&one)
                 && is_accepted(&two)
@@ -204,13 +205,13 @@ impl SimulatedBuyer {
                 pick_better(replies)
             }
         } else if habits.double_clicks {
-            pick_better(self.send_both([asked, asked], due).await)
+            pick_better(self.send_both([request, request], due).await)
         } else {
-            self.send_until_settled(asked, due).await
+            self.send_until_settled(request, due).await
         };
-        let reply = reply.ok_or_else(|| self.unsettled_outcome(asked))?;
+        let reply = reply.ok_or_else(|| self.unsettled_outcome(request))?;
         if matches!(reply.body, ReplyBody::Order { .. } | ReplyBody::Refused(Code::NotInLine)) {
-            self.end_place(reply.span.heard);
+            self.end_place(reply.span.received);
         }
         Ok(reply.body)
     }
@@ -218,22 +219,22 @@ impl SimulatedBuyer {
     /// What one tab bought too much, is given back.
     async fn cancel_extra_order(&mut self, reply: &LoggedReply) {
         if let ReplyBody::Order { order, status: OrderPhase::Pending, .. } = reply.body {
-            let asked = self.log_request(BuyerAction::Cancel { order });
-            let _whatever = self.send_until_settled(asked, self.context.clock.now()).await;
+            let request = self.log_request(BuyerAction::Cancel { order });
+            let _settled = self.send_until_settled(request, self.context.clock.now()).await;
         }
     }
 
     /// Pays for a hold, or does what else this person does with it.
     async fn finish_order(&mut self, order: OrderId) -> Result<BuyerOutcome, BuyerOutcome> {
-        // Nobody loses patience with a unit in the cart.
+        // No buyer gives up with a unit in the cart.
         let hold = Duration::from_secs(u64::from(self.context.sale.hold_s));
-        self.deadline = self.context.clock.now().plus(self.context.patience + hold);
+        self.deadline = self.context.clock.now().plus(self.context.give_up_after + hold);
         match self.member.payment {
             PaymentBehaviour::Never => return Ok(BuyerOutcome::HoldExpired),
             PaymentBehaviour::Cancels => {
                 let due = self.wait_about(1.5).await?;
-                let asked = self.log_request(BuyerAction::Cancel { order });
-                self.send_until_settled(asked, due).await.ok_or_else(|| self.unsettled_outcome(asked))?;
+                let request = self.log_request(BuyerAction::Cancel { order });
+                self.send_until_settled(request, due).await.ok_or_else(|| self.unsettled_outcome(request))?;
                 return Ok(BuyerOutcome::GaveBack);
             }
             PaymentBehaviour::Late => {
@@ -245,32 +246,32 @@ impl SimulatedBuyer {
             PaymentBehaviour::Promptly | PaymentBehaviour::Declined => {}
         }
         let due = self.wait_about(1.5).await?;
-        let said = self.pay_order(order, due).await?;
-        Ok(match said {
+        let body = self.pay_order(order, due).await?;
+        Ok(match body {
             ReplyBody::Order { status: OrderPhase::Confirmed, .. } => BuyerOutcome::Bought,
             ReplyBody::Refused(Code::PaymentDeclined) => BuyerOutcome::Declined,
             ReplyBody::Refused(Code::OrderExpired) => BuyerOutcome::TooLate,
-            said => final_outcome(said),
+            body => final_outcome(body),
         })
     }
 
     async fn pay_order(&mut self, order: OrderId, due: RunInstant) -> Result<ReplyBody, BuyerOutcome> {
         let declines = self.member.payment == PaymentBehaviour::Declined;
         let key = self.next_key();
-        let asked = self.log_request(BuyerAction::Pay { order, key, declines });
+        let request = self.log_request(BuyerAction::Pay { order, key, declines });
         let reply = if self.member.habits.double_clicks {
-            pick_better(self.send_both([asked, asked], due).await)
+            pick_better(self.send_both([request, request], due).await)
         } else {
-            self.send_until_settled(asked, due).await
+            self.send_until_settled(request, due).await
         };
-        reply.map(|reply| reply.body).ok_or_else(|| self.unsettled_outcome(asked))
+        reply.map(|reply| reply.body).ok_or_else(|| self.unsettled_outcome(request))
     }
 
-    /// Waits about this long; a hammering bot does not. Tells when the next request is due.
+    /// Waits about this long; a hammering bot does not. Returns when the next request is due.
     async fn wait_about(&mut self, about_s: f64) -> Result<RunInstant, BuyerOutcome> {
         let now = self.context.clock.now();
         if now >= self.deadline {
-            return Err(BuyerOutcome::LostPatience);
+            return Err(BuyerOutcome::GaveUp);
         }
         if self.hammers_left > 0 {
             self.hammers_left -= 1;
@@ -280,20 +281,20 @@ impl SimulatedBuyer {
         if self.context.wait_until(due).await { Ok(due) } else { Err(BuyerOutcome::Stopped) }
     }
 
-    /// How it ends for someone whose request was never settled: it may have been put off again and again.
-    fn unsettled_outcome(&self, asked: requests::RequestIndex) -> BuyerOutcome {
+    /// The outcome of a buyer whose request was never settled: the shop may have put it off again and again.
+    fn unsettled_outcome(&self, request: requests::RequestIndex) -> BuyerOutcome {
         let was_put_off = self
             .context
-            .with_account(self.member.account, |account| !account.requests[asked.0].replies.is_empty());
+            .with_account(self.member.account, |account| !account.requests[request.0].replies.is_empty());
         match (self.context.is_stopped(), was_put_off) {
             (true, _) => BuyerOutcome::Stopped,
-            (false, true) => BuyerOutcome::LostPatience,
+            (false, true) => BuyerOutcome::GaveUp,
             (false, false) => BuyerOutcome::NoReply,
         }
     }
 
-    fn end_place(&self, heard: RunInstant) {
-        self.context.with_account(self.member.account, |account| account.end_place(heard));
+    fn end_place(&self, received: RunInstant) {
+        self.context.with_account(self.member.account, |account| account.end_place(received));
     }
 
     fn next_key(&mut self) -> u64 {
@@ -301,7 +302,7 @@ impl SimulatedBuyer {
         self.member.seed.wrapping_add(self.keys)
     }
 
-    /// A look in each tab.
+    /// Polls the place in each tab.
     async fn check_place_in_tabs(&self, due: RunInstant) -> PlaceCheck {
         if self.member.habits.two_tabs {
             let (looked, _other) = tokio::join!(self.fetch_place(due), self.fetch_place(due));
@@ -313,7 +314,7 @@ impl SimulatedBuyer {
 
     async fn fetch_sale(&self, due: RunInstant) {
         if let Some((reply, span)) = self.get_once(&self.context.sale.path).await {
-            self.context.metrics.record_reply(span.heard, replies::read_code(&reply));
+            self.context.metrics.record_reply(span.received, replies::read_code(&reply));
         }
         self.context.metrics.record_latency(RequestKind::Look, due, self.context.clock.now());
     }
@@ -327,14 +328,14 @@ impl SimulatedBuyer {
         let Some(place) = replies::read_place(&reply) else {
             let code = replies::read_code(&reply);
             // "You have no place" is an answer, not a refusal.
-            self.context.metrics.record_reply(span.heard, code.filter(|code| *code != Code::NotInLine));
+            self.context.metrics.record_reply(span.received, code.filter(|code| *code != Code::NotInLine));
             if code == Some(Code::NotInLine) {
                 self.context.with_account(self.member.account, |account| account.record_lost_place(span));
                 return PlaceCheck::NotInLine;
             }
             return PlaceCheck::NoReply;
         };
-        self.context.metrics.record_reply(span.heard, None);
+        self.context.metrics.record_reply(span.received, None);
         self.context.with_account(self.member.account, |account| {
             account.record_place(place.ticket, place.position, span);
             if place.is_sold_out {
@@ -349,7 +350,7 @@ impl SimulatedBuyer {
     }
 }
 
-/// Of two replies, the one that a person would go by.
+/// Of two replies, the one that a person would act on.
 fn pick_better([one, two]: [Option<LoggedReply>; 2]) -> Option<LoggedReply> {
     match (one, two) {
         (Some(one), Some(two)) if is_accepted(&two) && !is_accepted(&one) => Some(two),
@@ -361,9 +362,9 @@ fn is_accepted(reply: &LoggedReply) -> bool {
     !matches!(reply.body, ReplyBody::Refused(_) | ReplyBody::Malformed)
 }
 
-/// How it ends for someone who was told this, and cannot go on.
-fn final_outcome(said: ReplyBody) -> BuyerOutcome {
-    match said {
+/// The outcome of a buyer who got this reply and cannot continue.
+fn final_outcome(body: ReplyBody) -> BuyerOutcome {
+    match body {
         ReplyBody::Refused(Code::SoldOut) => BuyerOutcome::SoldOut,
         ReplyBody::Refused(Code::LimitReached) => BuyerOutcome::LimitReached,
         _ => BuyerOutcome::Refused,

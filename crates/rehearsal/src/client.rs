@@ -1,5 +1,5 @@
 //! HTTP/1.1 to one instance over a bounded number of connections that buyers share, as they do behind a load balancer.
-//! It never repeats a request that may have reached the instance: whether to ask again is the buyer's affair.
+//! It never repeats a request that may have reached the instance: the buyer decides about retries.
 
 mod connect;
 
@@ -19,10 +19,10 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of a reply at most; the largest is a page of the ledger.
 const REPLY_LEN_MAX: usize = 4 << 20;
 
-/// Speaks to one instance.
+/// The HTTP client of one instance.
 pub struct InstanceClient {
     target: Target,
-    /// Connections that nobody uses right now.
+    /// Open connections that no request uses.
     idle: Mutex<Vec<SendRequest<Full<Bytes>>>>,
     permits: Semaphore,
 }
@@ -57,12 +57,11 @@ impl InstanceClient {
         Self { target, idle: Mutex::default(), permits: Semaphore::new(connections) }
     }
 
-    /// Where it speaks to.
     pub fn target(&self) -> &Target {
         &self.target
     }
 
-    /// Waits until a connection may be used. Whoever waits here should hold little: in a spike, everyone does.
+    /// Waits for the right to use a connection. The caller should hold little memory: in a spike most buyers wait here.
     pub async fn acquire_connection(&self) -> ConnectionPermit<'_> {
         ConnectionPermit(self.permits.acquire().await.ok())
     }
@@ -70,7 +69,7 @@ impl InstanceClient {
     /// Sends a request and waits for its reply.
     ///
     /// # Errors
-    /// When no reply came. Unless it is [`Unanswered::Connect`], the instance may have done what was asked.
+    /// When no reply came. Unless it is [`RequestError::Connect`], the instance may have carried out the request.
     pub async fn send(
         &self,
         request: Request<Full<Bytes>>,
@@ -91,7 +90,7 @@ impl InstanceClient {
                 None => self.target.connect().await.map_err(RequestError::Connect)?,
             };
             if connection.ready().await.is_err() {
-                // It was closed while nobody used it: nothing was sent.
+                // The connection was closed while idle: nothing was sent.
                 continue;
             }
             let response = match connection.try_send_request(request).await {

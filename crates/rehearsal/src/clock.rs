@@ -1,5 +1,5 @@
-//! The rehearsal's own time: a stopwatch that everyone in it reads. The one reader of the machine's clocks here; it is never
-//! compared with what an instance says of its time.
+//! The rehearsal's own time: one stopwatch for all its parts, and the only reader of the machine's clocks here. It is never
+//! compared with an instance's clock.
 
 use crate::observations::RunInstant;
 use std::time::{Duration, Instant, SystemTime};

@@ -1,4 +1,4 @@
-//! What all buyers of a rehearsal share: the instance, the sale, the clock, and the books of what they were told.
+//! What all buyers of a rehearsal share: the instance, the sale, the clock, and the logs of their requests and replies.
 
 use crate::client::{ConnectionPermit, InstanceClient};
 use crate::clock::RunClock;
@@ -24,8 +24,8 @@ pub struct RunContext {
     /// How it ended for people.
     pub outcomes: OutcomeCounters,
     /// How long one of them waits in all.
-    pub patience: Duration,
-    /// True once the rehearsal is over: everyone who is still there goes home.
+    pub give_up_after: Duration,
+    /// True once the rehearsal is over: every buyer who is still active stops.
     stopped: watch::Sender<bool>,
     accounts: Vec<Mutex<AccountLog>>,
     /// Each account's `Authorization`.
@@ -41,7 +41,7 @@ pub struct SaleEndpoints {
     pub hold_s: u32,
     /// `/api/v1/flash-sales/{id}`.
     pub path: String,
-    /// The path that asks for a place in its line.
+    /// The path of the buyer's place in line.
     pub position_path: String,
     /// The path that gives a place up.
     pub leave_path: String,
@@ -65,7 +65,7 @@ impl SaleEndpoints {
     }
 }
 
-/// A buyer's account: who, and what a request says to prove it.
+/// A buyer's account, with the header that authenticates its requests.
 #[derive(Clone, Debug)]
 pub struct BuyerCredentials {
     pub buyer: BuyerId,
@@ -77,7 +77,7 @@ impl RunContext {
     #[must_use]
     pub fn new(
         (client, sale): (InstanceClient, SaleEndpoints),
-        (watch, start, patience): (RunClock, RunInstant, Duration),
+        (watch, start, give_up_after): (RunClock, RunInstant, Duration),
         credentials: Vec<BuyerCredentials>,
     ) -> Self {
         let bearer = |token: &str| {
@@ -91,7 +91,7 @@ impl RunContext {
             sale,
             clock: watch,
             start,
-            patience,
+            give_up_after,
             stopped: watch::Sender::new(false),
             metrics: RequestMetrics::default(),
             outcomes: OutcomeCounters::default(),
@@ -103,7 +103,7 @@ impl RunContext {
         }
     }
 
-    /// What an account was told.
+    /// Gives access to the log of one account.
     pub fn with_account<T>(&self, account: u32, work: impl FnOnce(&mut AccountLog) -> T) -> T {
         work(&mut self.accounts[account as usize].lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -113,7 +113,7 @@ impl RunContext {
         self.tokens[account as usize].clone()
     }
 
-    /// Everything that everyone was told.
+    /// The logs of all accounts.
     #[must_use]
     pub fn account_logs(&self) -> Vec<AccountLog> {
         self.accounts
@@ -122,7 +122,7 @@ impl RunContext {
             .collect()
     }
 
-    /// The rehearsal is over: whoever waits goes home.
+    /// Ends the rehearsal: every buyer who waits stops.
     pub fn stop_buyers(&self) {
         self.stopped.send_replace(true);
     }
@@ -154,12 +154,12 @@ impl RunContext {
     }
 }
 
-/// How it ended for a person.
+/// The outcome of one person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BuyerOutcome {
     /// Has a unit.
     Bought,
-    /// Was told that everything is sold.
+    /// Got the reply that everything is sold.
     SoldOut,
     /// Paid with a card that was declined.
     Declined,
@@ -173,7 +173,7 @@ pub enum BuyerOutcome {
     LimitReached,
     /// Was refused for another reason.
     Refused,
-    LostPatience,
+    GaveUp,
     /// Does not know: no reply came to the end.
     NoReply,
     /// Was sent home when the rehearsal was cut short.
@@ -182,19 +182,19 @@ pub enum BuyerOutcome {
 
 const OUTCOMES: [(BuyerOutcome, &str); 11] = [
     (BuyerOutcome::Bought, "bought"),
-    (BuyerOutcome::SoldOut, "told sold out"),
+    (BuyerOutcome::SoldOut, "sold out"),
     (BuyerOutcome::Declined, "card declined"),
     (BuyerOutcome::HoldExpired, "let the hold run out"),
     (BuyerOutcome::TooLate, "paid too late"),
     (BuyerOutcome::GaveBack, "gave it back"),
     (BuyerOutcome::LimitReached, "limit reached"),
     (BuyerOutcome::Refused, "turned away"),
-    (BuyerOutcome::LostPatience, "lost patience"),
+    (BuyerOutcome::GaveUp, "lost patience"),
     (BuyerOutcome::NoReply, "got no reply"),
     (BuyerOutcome::Stopped, "sent home"),
 ];
 
-/// People who have come, and how it ended for them.
+/// The number of people who have come, and their outcomes.
 #[derive(Debug, Default)]
 pub struct OutcomeCounters {
     arrived: AtomicU64,
@@ -202,7 +202,6 @@ pub struct OutcomeCounters {
 }
 
 impl OutcomeCounters {
-    /// Someone pressed the button.
     pub fn record_arrival(&self) {
         self.arrived.fetch_add(1, Ordering::Relaxed);
     }
@@ -211,7 +210,7 @@ impl OutcomeCounters {
         self.finished[outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whoever of so many people is not done is sent home.
+    /// Counts every person who has no outcome yet as stopped.
     pub fn record_rest_as_stopped(&self, people: u64) {
         let still_there = people.saturating_sub(self.finished());
         self.finished[BuyerOutcome::Stopped as usize].fetch_add(still_there, Ordering::Relaxed);

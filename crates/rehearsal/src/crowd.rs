@@ -33,7 +33,7 @@ pub struct CrowdSettings {
     pub seed: u64,
 }
 
-/// One who comes: a person at a browser, or one of a bot's many hands.
+/// One simulated client: a person at a browser, or one of a bot's many connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CrowdMember {
     /// When the page is opened, counted from the start of the sale; negative before.
@@ -76,12 +76,12 @@ pub struct BuyerHabits {
     pub two_tabs: bool,
     /// Leaves the line after a while.
     pub leaves: bool,
-    /// Loses the reply to what matters, and asks again with the same key.
+    /// Loses the reply to an important request, and repeats it with the same key.
     pub loses_replies: bool,
     pub hammers: bool,
 }
 
-/// Everyone, in the order in which they open the page.
+/// All people, in the order in which they open the page.
 #[derive(Clone, Debug)]
 pub struct Crowd {
     pub people: Vec<CrowdMember>,
@@ -94,7 +94,7 @@ impl Crowd {
     pub fn draw(settings: &CrowdSettings) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
         let mut presses = settings.arrival.draw(settings.people, settings.over, &mut rng);
-        // Who comes when says nothing about how they behave.
+        // The arrival order is independent of the behaviour.
         presses.shuffle(&mut rng);
         let mut farms = IdentityAllocator::default();
         let mut people: Vec<CrowdMember> = presses
@@ -172,7 +172,7 @@ fn next_index(count: &mut u32) -> u32 {
     *count - 1
 }
 
-/// The same one for [`FARM_LEN`] in turn, then a new one.
+/// The same one for [`BOT_GROUP_LEN`] in turn, then a new one.
 fn next_shared_index(current: &mut Option<(u32, u32)>, count: &mut u32) -> u32 {
     let (it, used) = match *current {
         Some((it, used)) if used < BOT_GROUP_LEN => (it, used + 1),

@@ -1,5 +1,5 @@
-//! Where the ledger and the tables of a rehearsal's sale can be read past the API: in the database itself, by somebody who
-//! knows how. What is read there is judged like what an instance tells. It never writes, and never judges.
+//! Reads the ledger and the tables of a rehearsal's sale from the database itself, past the API. The judge treats it as it
+//! treats the replies of an instance. It never writes, and never judges.
 
 use crate::judge::{ShownTableTotals, TableOrder};
 use sale::{EventSeq, LedgerEntry, SaleId};
@@ -13,7 +13,7 @@ pub type EvidenceFuture<'a, T> =
 
 /// A ledger and its tables.
 pub trait EvidenceStore: Send + Sync {
-    /// What it is, for the report, such as `PostgreSQL`. Never its address, in which a password may stand.
+    /// What it is, for the report, such as `PostgreSQL`. Never its address, which may contain a password.
     fn name(&self) -> &'static str;
 
     /// What the tables of a sale add up to.

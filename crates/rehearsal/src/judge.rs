@@ -1,4 +1,4 @@
-//! The judge: compares what the buyers were told with the ledger and the tables. Pure: it never asks an instance anything,
+//! The judge: compares the replies that buyers got with the ledger and the tables. Pure: it sends no request,
 //! and it never compares the clock of an instance with the stopwatch of the rehearsal.
 //!
 //! It is sound before it is sharp: where a reply that was lost, a crash, or two tabs of one buyer could explain what it
@@ -35,7 +35,7 @@ use shown_orders::ShownOrders;
 use state::JudgeState;
 use std::time::Duration;
 
-/// Reads a ledger, and judges by it what buyers were told.
+/// Reads a ledger, and checks the buyers' replies against it.
 #[derive(Debug)]
 pub struct Judge {
     state: JudgeState,
@@ -49,16 +49,16 @@ pub struct Evidence<'a> {
     /// The accounts of the crowd: one for each buyer.
     pub accounts: &'a [AccountLog],
     /// The sale's orders as the tables show them, read after they had caught up and before the ledger was read. `None` when
-    /// they were not read: then nothing is said about them.
+    /// they were not read: then they are not judged.
     pub orders: Option<&'a [TableOrder]>,
-    /// The sums that the tables show, likewise.
+    /// The totals that the tables show, likewise.
     pub tables: Option<&'a ShownTableTotals>,
-    /// The instance's own time (`serverTime`) when everybody was gone, told before the ledger was read.
+    /// The instance's own time (`serverTime`) when all buyers had ended, read before the ledger.
     pub server_time: Option<Timestamp>,
     /// True when the rehearsal was played to its end. When it was cut short, what is not settled is no offence: it is a
     /// note.
     pub is_complete: bool,
-    /// True when nobody but the crowd bought: then every order in the ledger must be one of the crowd's.
+    /// True when only the crowd bought: then every order in the ledger must be one of the crowd's.
     pub is_exclusive: bool,
 }
 
@@ -73,7 +73,7 @@ pub struct TableOrder {
     pub status: String,
 }
 
-/// What the tables' orders add up to, as an instance told its admin.
+/// The totals of the tables' orders, as an instance showed them to its admin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShownTableTotals {
     /// The sale's last event that is in them.
@@ -91,17 +91,17 @@ pub struct ShownStatusTotal {
     pub units: u64,
 }
 
-/// Where the units were at one moment, as an instance told its admin.
+/// The counters at one moment, as an instance showed them to its admin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StockSample {
-    /// When it was heard, in milliseconds since the rehearsal began.
+    /// When it was received, in milliseconds since the rehearsal began.
     pub at_ms: u64,
     /// The sale's last event at that moment.
     pub version: u64,
     /// Units of the sale.
     pub quantity: u32,
-    /// Units that nobody has.
+    /// Units that are free.
     pub available: u32,
     /// Units set aside for those whose turn it is.
     pub admitted: u32,
@@ -115,7 +115,7 @@ pub struct StockSample {
 #[derive(Clone, Debug, Serialize)]
 pub struct JudgeFindings {
     /// The promises as the buyers saw them.
-    pub told: Vec<PromiseFinding>,
+    pub replies: Vec<PromiseFinding>,
     /// The promises as the ledger shows them.
     pub ledger: Vec<PromiseFinding>,
     /// What a reader should know besides, in sentences.
@@ -125,7 +125,7 @@ pub struct JudgeFindings {
 impl JudgeFindings {
     /// The promises that were broken, those seen by the buyers first.
     pub fn broken(&self) -> impl Iterator<Item = &PromiseFinding> {
-        self.told.iter().chain(&self.ledger).filter(|finding| finding.broken > 0)
+        self.replies.iter().chain(&self.ledger).filter(|finding| finding.broken > 0)
     }
 }
 
@@ -177,27 +177,27 @@ impl Judge {
     #[must_use]
     pub fn verdict(mut self, evidence: &Evidence<'_>) -> JudgeFindings {
         self.samples.check_rest(&self.state, evidence);
-        let Self { state: books, samples: watch, audit } = self;
+        let Self { state, samples: watch, audit } = self;
         let tellings = ShownOrders::from_accounts(evidence.accounts);
-        let told = vec![
-            ownership::units(&books, &tellings),
-            ownership::recorded(&books, &tellings, evidence),
-            ownership::limit(&books, &tellings),
-            books.ticket_order.to_finding(
+        let replies = vec![
+            ownership::units(&state, &tellings),
+            ownership::recorded(&state, &tellings, evidence),
+            ownership::limit(&state, &tellings),
+            state.ticket_order.to_finding(
                 "ticket_order",
-                "Buyers are admitted in ticket order, and nobody buys past the line; only those who left or lapsed \
+                "Buyers are admitted in ticket order, and no buyer buys past the line; only those who left or lapsed \
                  are passed over.",
             ),
-            line::first_come(&books, evidence.accounts),
-            line::place_kept(&books, evidence.accounts),
-            settled::freed(&books, &watch, evidence),
-            settled::sold_out_true(&books, &watch, evidence),
-            settled::settled(&books, evidence),
-            watch.sums(&books),
-            answers::same_answer(&books, &tellings, evidence.accounts),
-            answers::no_means_no(&books, &tellings, evidence),
+            line::first_come(&state, evidence.accounts),
+            line::place_kept(&state, evidence.accounts),
+            settled::freed(&state, &watch, evidence),
+            settled::sold_out_true(&state, &watch, evidence),
+            settled::settled(&state, evidence),
+            watch.totals(&state),
+            answers::same_answer(&state, &tellings, evidence.accounts),
+            answers::no_means_no(&state, &tellings, evidence),
         ];
-        let notes = settled::notes(&books, evidence);
-        JudgeFindings { told, ledger: audit.findings(), notes }
+        let notes = settled::notes(&state, evidence);
+        JudgeFindings { replies, ledger: audit.findings(), notes }
     }
 }

@@ -1,10 +1,9 @@
-//! The ledger as an instance tells it to its admin, read back into the law's own words, event by event. It takes nothing for
-//! granted: what it does not understand, it names, and never passes over.
+//! Reads an instance's ledger from its event list, event by event. It names what it does not understand, and never passes
+//! over it.
 
-use sale::{
-    AdmissionMode, BuyerId, Currency, Event, EventSeq, LedgerEntry, Money, OrderId, Policy, ReleaseCause,
-    RequestKey, Ticket, Timestamp, UnitSource,
-};
+use documents::EventDocument;
+use documents::event::MissingTicket;
+use sale::{EventSeq, LedgerEntry};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -25,15 +24,9 @@ pub enum LedgerParseError {
     /// A field is missing, or has a value that it cannot have.
     #[error(transparent)]
     Field(#[from] serde_json::Error),
-    /// A moment that is none.
-    #[error("{text:?} is no moment")]
-    Timestamp { text: String, source: jiff::Error },
-    /// A key that is no digest.
-    #[error("{text:?} is no digest of a key: 32 hexadecimal digits")]
-    RequestKey { text: String },
-    /// An event whose units come from an admission, without the number of it.
-    #[error("the units come from an admission, and its ticket is missing")]
-    MissingTicket,
+    /// An event whose units come from an admission, without its ticket.
+    #[error(transparent)]
+    MissingTicket(#[from] MissingTicket),
 }
 
 fn name(seq: Option<EventSeq>) -> String {
@@ -50,252 +43,13 @@ pub fn parse(item: &Value) -> Result<LedgerEntry, LedgerError> {
 }
 
 fn parse_entry(item: &Value) -> Result<LedgerEntry, LedgerParseError> {
-    let head = EventHead::deserialize(item)?;
-    let event = EventDocument::deserialize(item)?;
-    Ok(LedgerEntry { seq: EventSeq(head.seq), at: parse_timestamp(&head.at)?, event: event.into_event()? })
-}
-
-/// What every event has.
-#[derive(Deserialize)]
-struct EventHead {
-    seq: u64,
-    at: String,
-}
-
-/// An event by its kind.
-#[derive(Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase", rename_all_fields = "camelCase")]
-enum EventDocument {
-    Configured(PolicyDocument),
-    Paused,
-    Resumed,
-    Closed,
-    Restocked {
-        quantity: u32,
-    },
-    Joined(EventPlaceDocument),
-    Left {
-        #[serde(flatten)]
-        place: EventPlaceDocument,
-        admitted: bool,
-    },
-    Admitted {
-        #[serde(flatten)]
-        place: EventPlaceDocument,
-        until: String,
-    },
-    Lapsed(EventPlaceDocument),
-    Extended {
-        #[serde(flatten)]
-        place: EventPlaceDocument,
-        until: String,
-    },
-    Held {
-        #[serde(flatten)]
-        order: EventOrderDocument,
-        until: String,
-        #[serde(flatten)]
-        made: OrderOriginDocument,
-    },
-    Confirmed {
-        #[serde(flatten)]
-        order: EventOrderDocument,
-        #[serde(flatten)]
-        made: OrderOriginDocument,
-    },
-    Released {
-        #[serde(flatten)]
-        order: EventOrderDocument,
-        reason: ReleaseDocument,
-    },
-    Refunded {
-        #[serde(flatten)]
-        order: EventOrderDocument,
-        restocked: bool,
-    },
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PolicyDocument {
-    quantity: u32,
-    price: PriceDocument,
-    starts_at: String,
-    ends_at: String,
-    limit_per_buyer: u32,
-    hold_seconds: u32,
-    admission: AdmissionDocument,
-}
-
-#[derive(Deserialize)]
-struct PriceDocument {
-    amount: i64,
-    currency: Currency,
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase", rename_all_fields = "camelCase")]
-pub(crate) enum AdmissionDocument {
-    Open,
-    Fifo {
-        per_second: u32,
-        checkout_seconds: u32,
-        line_opens_seconds_before: u32,
-        /// Absent where admissions get no more time.
-        #[serde(default)]
-        extension_seconds: u32,
-    },
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct EventPlaceDocument {
-    buyer_id: BuyerId,
-    ticket: Ticket,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct EventOrderDocument {
-    buyer_id: BuyerId,
-    order_id: OrderId,
-    quantity: u32,
-}
-
-/// Where an order's units came from, and by which key it was made.
-#[derive(Deserialize)]
-struct OrderOriginDocument {
-    from: UnitSourceDocument,
-    #[serde(default)]
-    ticket: Option<Ticket>,
-    #[serde(default)]
-    key: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum UnitSourceDocument {
-    Stock,
-    Admission,
-    Hold,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum ReleaseDocument {
-    Cancelled,
-    Declined,
-    Expired,
-}
-
-impl EventDocument {
-    fn into_event(self) -> Result<Event, LedgerParseError> {
-        Ok(match self {
-            Self::Configured(policy) => Event::Configured { policy: Box::new(policy.into_policy()?) },
-            Self::Paused => Event::Paused,
-            Self::Resumed => Event::Resumed,
-            Self::Closed => Event::Closed,
-            Self::Restocked { quantity } => Event::Restocked { quantity },
-            Self::Joined(EventPlaceDocument { buyer_id: buyer, ticket }) => Event::Joined { buyer, ticket },
-            Self::Left { place, admitted } => {
-                Event::Left { buyer: place.buyer_id, ticket: place.ticket, admitted }
-            }
-            Self::Admitted { place, until } => Event::Admitted {
-                buyer: place.buyer_id,
-                ticket: place.ticket,
-                until: parse_timestamp(&until)?,
-            },
-            Self::Lapsed(EventPlaceDocument { buyer_id: buyer, ticket }) => Event::Lapsed { buyer, ticket },
-            Self::Extended { place, until } => Event::Extended {
-                buyer: place.buyer_id,
-                ticket: place.ticket,
-                until: parse_timestamp(&until)?,
-            },
-            Self::Held { order, until, made } => {
-                let EventOrderDocument { buyer_id: buyer, order_id: order, quantity } = order;
-                let (from, key) = made.into_source_and_key()?;
-                Event::Held { buyer, order, quantity, until: parse_timestamp(&until)?, from, key }
-            }
-            Self::Confirmed { order, made } => {
-                let EventOrderDocument { buyer_id: buyer, order_id: order, quantity } = order;
-                let (from, key) = made.into_source_and_key()?;
-                Event::Confirmed { buyer, order, quantity, from, key }
-            }
-            Self::Released { order, reason } => {
-                let EventOrderDocument { buyer_id: buyer, order_id: order, quantity } = order;
-                let reason = match reason {
-                    ReleaseDocument::Cancelled => ReleaseCause::Cancelled,
-                    ReleaseDocument::Declined => ReleaseCause::Declined,
-                    ReleaseDocument::Expired => ReleaseCause::Expired,
-                };
-                Event::Released { buyer, order, quantity, reason }
-            }
-            Self::Refunded { order, restocked } => {
-                let EventOrderDocument { buyer_id: buyer, order_id: order, quantity } = order;
-                Event::Refunded { buyer, order, quantity, restocked }
-            }
-        })
-    }
-}
-
-impl PolicyDocument {
-    fn into_policy(self) -> Result<Policy, LedgerParseError> {
-        Ok(Policy {
-            quantity: self.quantity,
-            unit_price: Money { minor: self.price.amount, currency: self.price.currency },
-            starts_at: parse_timestamp(&self.starts_at)?,
-            ends_at: parse_timestamp(&self.ends_at)?,
-            limit_per_buyer: self.limit_per_buyer,
-            hold_s: self.hold_seconds,
-            admission: self.admission.into(),
-        })
-    }
-}
-
-impl From<AdmissionDocument> for AdmissionMode {
-    fn from(document: AdmissionDocument) -> Self {
-        match document {
-            AdmissionDocument::Open => Self::Open,
-            AdmissionDocument::Fifo {
-                per_second,
-                checkout_seconds: checkout_s,
-                line_opens_seconds_before: line_opens_s,
-                extension_seconds: extension_s,
-            } => Self::Fifo { per_second, checkout_s, line_opens_s, extension_s },
-        }
-    }
-}
-
-impl OrderOriginDocument {
-    fn into_source_and_key(self) -> Result<(UnitSource, Option<RequestKey>), LedgerParseError> {
-        let from = match self.from {
-            UnitSourceDocument::Stock => UnitSource::Stock,
-            UnitSourceDocument::Admission => {
-                UnitSource::Admission { ticket: self.ticket.ok_or(LedgerParseError::MissingTicket)? }
-            }
-            UnitSourceDocument::Hold => UnitSource::Hold,
-        };
-        Ok((from, self.key.map(parse_key).transpose()?))
-    }
-}
-
-fn parse_timestamp(text: &str) -> Result<Timestamp, LedgerParseError> {
-    let moment: jiff::Timestamp =
-        text.parse().map_err(|source| LedgerParseError::Timestamp { text: text.to_owned(), source })?;
-    Ok(Timestamp(moment.as_millisecond()))
-}
-
-fn parse_key(text: String) -> Result<RequestKey, LedgerParseError> {
-    let is_digest = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    match u128::from_str_radix(&text, 16) {
-        Ok(digest) if is_digest => Ok(RequestKey(digest.to_be_bytes())),
-        _ => Err(LedgerParseError::RequestKey { text }),
-    }
+    Ok(EventDocument::deserialize(item)?.try_into()?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sale::{AdmissionMode, BuyerId, Event, OrderId, RequestKey, Ticket, Timestamp, UnitSource};
     use serde_json::json;
     use uuid::Uuid;
 
@@ -342,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_the_event_it_is_in() {
+    fn an_error_names_the_event_and_the_field() {
         let wrong = |field: &str, value: Value| {
             let mut item = held();
             item[field] = value;
@@ -354,7 +108,7 @@ mod tests {
             "{text}"
         );
         let text = wrong("until", json!("tomorrow"));
-        assert!(text.contains("\"tomorrow\" is no moment"), "{text}");
+        assert!(text.contains("\"tomorrow\" is not a moment"), "{text}");
         for bad in ["", "85c7", "+5c710b082731909225f7177f92d17f9", "85c710b082731909225f7177f92d17f90"] {
             assert!(wrong("key", json!(bad)).contains("is no digest of a key"), "{bad}");
         }

@@ -1,6 +1,6 @@
 //! The rehearsal: a whole drop, played against an instance before the day, and judged from outside.
 //!
-//! It knows an instance by its API alone, as its buyers do. Of the house it shares only `sale`: the words, and the auditor
+//! It knows an instance by its API alone, as its buyers do. It shares with the server only `sale`: the law's types, and the auditor
 //! that reads a ledger. It never shares code with what it judges: a fault of the engine must not be a fault of the judge too.
 
 pub mod run;

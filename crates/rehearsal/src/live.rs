@@ -1,5 +1,5 @@
 //! The live view: what is going on while a rehearsal plays. In a terminal it is redrawn in place; elsewhere it is a few plain
-//! lines. It never asks for the time: the progress it is told says when.
+//! lines. It reads no clock: each progress carries its moment.
 
 mod plain;
 
@@ -14,9 +14,9 @@ use std::path::PathBuf;
 
 /// Redraws a second: more is not read.
 const HZ: u8 = 4;
-/// Columns of text where there is no terminal to ask, and at most.
+/// Columns of text without a terminal, and at most.
 const TEXT_WIDTH: usize = 100;
-/// Columns of the view at most: longer bars say no more.
+/// Columns of the view at most: longer bars show no more.
 const VIEW_WIDTH_MAX: usize = 110;
 
 /// The live view on standard error, and the result on standard output.
@@ -42,7 +42,7 @@ impl LiveView {
         Self { view: LiveOutput::Screen { bar, faults_told: 0 } }
     }
 
-    /// Shows how it goes. Call it a few times a second.
+    /// Shows the progress. Call it a few times a second.
     pub fn update(&mut self, progress: &RunProgress) {
         match &mut self.view {
             LiveOutput::Plain(plain) => plain.update(progress),
@@ -62,14 +62,14 @@ impl LiveView {
         }
     }
 
-    /// Takes the view away, so that something else can be said.
+    /// Removes the view, so that other text can be printed.
     pub fn clear(&mut self) {
         if let LiveOutput::Screen { bar, .. } = &self.view {
             bar.finish_and_clear();
         }
     }
 
-    /// Takes the view away and prints the result, with the files in which it is told in full.
+    /// Removes the view and prints the result, with the names of the report's files.
     pub fn finish(mut self, report: &RehearsalReport, files: &[PathBuf]) {
         self.clear();
         let term = Term::stdout();
@@ -78,7 +78,7 @@ impl LiveView {
         let text = crate::report::render_text(report, files, width, is_coloured);
         // Apart from what the view left behind.
         let gap = if term.is_term() { "\n" } else { "" };
-        // A pipe that was closed wants to hear no more.
+        // A closed pipe has no reader.
         let _closed = writeln!(std::io::stdout().lock(), "{gap}{text}");
     }
 }

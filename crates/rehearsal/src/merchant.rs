@@ -11,9 +11,12 @@ use crate::crowd::preset;
 use crate::judge::{ShownStatusTotal, ShownTableTotals, StockSample, TableOrder};
 use crate::ledger;
 use crate::observations::RunInstant;
-use api::{AdminApi, ListPage, format_timestamp, parse_document, parse_timestamp};
+use api::{AdminApi, ListPage, parse_document};
+use documents::{
+    AdminOrderDocument, AdminSaleDocument, AdmissionDocument, OverviewDocument, SaleDocument, rfc3339,
+};
 use hyper::http::Method;
-use sale::{AdmissionMode, BuyerId, LedgerEntry, OrderId, SaleId, Timestamp};
+use sale::{BuyerId, LedgerEntry, SaleId, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -27,9 +30,9 @@ const CONNECTIONS: usize = 4;
 /// A sale that starts within this time counts as one that real buyers wait for.
 const LIVE_WITHIN: Duration = Duration::from_secs(900);
 
-/// Looks that find a new sale one after the other, before it counts as known: more than there are instances, mostly.
+/// Successful reads of a new sale in a row, before it counts as known: mostly more than there are instances.
 const CONSECUTIVE_READS: u32 = 12;
-/// How long instances may take to hear of it.
+/// How long instances may take to learn of it.
 const PROPAGATION_TIMEOUT: Duration = Duration::from_secs(15);
 const PROPAGATION_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -53,63 +56,16 @@ pub struct OwnSale {
     pub start: RunInstant,
 }
 
-/// A sale of somebody else that runs or is about to.
+/// Another merchant's sale that runs or is about to.
 #[derive(Clone, Debug)]
 pub struct LiveSale {
     /// Its name in addresses.
     pub slug: String,
     /// What it does, such as `active`.
-    pub status: String,
+    pub status: &'static str,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SaleDocument {
-    id: SaleId,
-    slug: String,
-    status: String,
-    starts_at: String,
-    server_time: String,
-    version: u64,
-    quantity: u32,
-    available: u32,
-    #[serde(default)]
-    admitted: u32,
-    held: u32,
-    sold: u32,
-    waiting: u32,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct OverviewDocument {
-    sale: SaleDocument,
-    orders: Vec<StatusTotalDocument>,
-    projected_version: u64,
-    projection_lag: u64,
-}
-
-#[derive(Deserialize)]
-struct StatusTotalDocument {
-    status: String,
-    orders: u64,
-    units: u64,
-}
-
-#[derive(Deserialize)]
-struct AdminOrderDocument {
-    id: OrderId,
-    buyer: OrderBuyerDocument,
-    quantity: u32,
-    status: String,
-}
-
-#[derive(Deserialize)]
-struct OrderBuyerDocument {
-    id: BuyerId,
-}
-
-/// How a sale stands, as the admin was told.
+/// The admin's overview of a sale.
 #[derive(Clone, Debug)]
 pub struct AdminOverview {
     /// Where the units are.
@@ -132,7 +88,7 @@ impl MerchantClient {
         Ok(Self { api })
     }
 
-    /// Sales of others that run now, start within a quarter of an hour, or have somebody in their line already.
+    /// Other sales that run now, start within a quarter of an hour, or have a buyer in their line already.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -141,11 +97,10 @@ impl MerchantClient {
         for status in ["active", "paused", "upcoming"] {
             let path = format!("/api/v1/flash-sales?status={status}");
             for sale in self.read_all_pages::<SaleDocument>(&path).await? {
-                let starts_at = parse_timestamp(&sale.starts_at)?;
-                let soon = parse_timestamp(&sale.server_time)?.plus_ms(to_millis(LIVE_WITHIN));
-                let is_awaited = starts_at <= soon || sale.waiting > 0;
+                let soon = sale.server_time.plus_ms(to_millis(LIVE_WITHIN));
+                let is_awaited = sale.starts_at <= soon || sale.waiting > 0;
                 if !is_rehearsal_slug(&sale.slug) && is_awaited {
-                    live.push(LiveSale { slug: sale.slug, status: sale.status });
+                    live.push(LiveSale { slug: sale.slug, status });
                 }
             }
         }
@@ -185,40 +140,42 @@ impl MerchantClient {
             "slug": format!("{SLUG_PREFIX}-{}", uuid::Uuid::new_v4().simple()),
             "price": {"amount": 2999, "currency": "EUR"},
             "quantity": sale.quantity,
-            "startsAt": format_timestamp(far),
-            "endsAt": format_timestamp(far.plus_ms(to_millis(length))),
+            "startsAt": rfc3339(far),
+            "endsAt": rfc3339(far.plus_ms(to_millis(length))),
             "limitPerBuyer": sale.limit_per_buyer,
             "holdSeconds": sale.hold_s,
-            "admission": admission_json(sale.admission),
+            "admission": AdmissionDocument::from(sale.admission),
         });
         let id = self.post_sale(&body).await?;
         self.wait_until_known(id, watch).await?;
-        let asked = watch.now();
-        let look = self.load_overview(id, watch).await?;
-        let heard = watch.now();
-        let start = RunInstant(asked.0.midpoint(heard.0)).plus(lead);
-        let starts_at = look.server_time.plus_ms(to_millis(lead));
-        let times = json!({"startsAt": format_timestamp(starts_at), "endsAt": format_timestamp(starts_at.plus_ms(to_millis(length)))});
+        let sent_at = watch.now();
+        let overview = self.load_overview(id, watch).await?;
+        let received_at = watch.now();
+        let start = RunInstant(sent_at.0.midpoint(received_at.0)).plus(lead);
+        let starts_at = overview.server_time.plus_ms(to_millis(lead));
+        let ends_at = starts_at.plus_ms(to_millis(length));
+        let times = json!({"startsAt": rfc3339(starts_at), "endsAt": rfc3339(ends_at)});
         let path = format!("/api/v1/admin/flash-sales/{id}");
-        let _edited: SaleDocument = self.api.call(Method::PATCH, &path, Some(&times)).await?;
+        let _edited: AdminSaleDocument = self.api.call(Method::PATCH, &path, Some(&times)).await?;
         Ok(OwnSale { id, start })
     }
 
     /// Makes a sale. When the reply was lost, asking again finds the slug taken: by this very sale.
     async fn post_sale(&self, body: &Value) -> Result<SaleId, MerchantError> {
-        let made = self.api.call::<SaleDocument>(Method::POST, "/api/v1/admin/flash-sales", Some(body)).await;
+        let made =
+            self.api.call::<AdminSaleDocument>(Method::POST, "/api/v1/admin/flash-sales", Some(body)).await;
         match made {
             Err(MerchantError::Refused { code, .. }) if code == "slug_taken" => {
                 let path = format!("/api/v1/flash-sales/{}", body["slug"].as_str().unwrap_or_default());
                 let found: SaleDocument = self.api.call(Method::GET, &path, None).await?;
                 Ok(found.id)
             }
-            made => Ok(made?.id),
+            made => Ok(made?.sale.id),
         }
     }
 
-    /// Behind one address there may be several instances, which hear of a new sale one after the other: a balancer that gives
-    /// each request to the next one has asked all of them when so many in a row know it.
+    /// Behind one address there may be several instances, which learn of a new sale one after the other. A balancer that goes
+    /// round has reached all of them when so many reads in a row succeed.
     async fn wait_until_known(&self, sale: SaleId, watch: &RunClock) -> Result<(), MerchantError> {
         let deadline = watch.now().plus(PROPAGATION_TIMEOUT);
         let mut in_a_row = 0;
@@ -235,10 +192,10 @@ impl MerchantClient {
         Ok(())
     }
 
-    /// How the sale stands now.
+    /// Reads the sale's overview.
     ///
     /// # Errors
-    /// When the instance does not say.
+    /// When the instance does not reply with it.
     pub async fn load_overview(
         &self,
         sale: SaleId,
@@ -246,38 +203,38 @@ impl MerchantClient {
     ) -> Result<AdminOverview, MerchantError> {
         let path = format!("/api/v1/admin/flash-sales/{sale}/overview");
         let overview: OverviewDocument = self.api.call(Method::GET, &path, None).await?;
-        let heard = watch.now();
-        let sale = overview.sale;
-        let observation = StockSample {
-            at_ms: heard.0 / 1000,
+        let received_at = watch.now();
+        let AdminSaleDocument { sale, admitted, .. } = overview.sale;
+        let stock = StockSample {
+            at_ms: received_at.0 / 1000,
             version: sale.version,
             quantity: sale.quantity,
             available: sale.available,
-            admitted: sale.admitted,
+            admitted,
             held: sale.held,
             sold: sale.sold,
             waiting: sale.waiting,
         };
         let statuses = overview.orders.into_iter();
         let statuses = statuses
-            .map(|sum| ShownStatusTotal { status: sum.status, orders: sum.orders, units: sum.units })
+            .map(|total| ShownStatusTotal { status: total.status, orders: total.orders, units: total.units })
             .collect();
         Ok(AdminOverview {
-            stock: observation,
-            server_time: parse_timestamp(&sale.server_time)?,
+            stock,
+            server_time: sale.server_time,
             tables: ShownTableTotals { version: overview.projected_version, statuses },
             lag: overview.projection_lag,
         })
     }
 
-    /// Ends the sale: who holds or was admitted keeps that, nobody else gets anything. Gives the version from which on it is closed.
+    /// Closes the sale: holds and admissions stay, no other buyer gets a unit. Returns the version that closed it.
     ///
     /// # Errors
     /// When the instance does not do it.
     pub async fn close_sale(&self, sale: SaleId) -> Result<u64, MerchantError> {
         let path = format!("/api/v1/admin/flash-sales/{sale}/close");
-        let closed: SaleDocument = self.api.call(Method::POST, &path, None).await?;
-        Ok(closed.version)
+        let closed: AdminSaleDocument = self.api.call(Method::POST, &path, None).await?;
+        Ok(closed.sale.version)
     }
 
     /// All orders of the sale, as the tables show them.
@@ -291,7 +248,7 @@ impl MerchantClient {
             order: order.id,
             buyer: order.buyer.id,
             units: order.quantity,
-            status: order.status,
+            status: order.status.as_str().to_owned(),
         };
         Ok(orders.map(row).collect())
     }
@@ -362,29 +319,10 @@ impl MerchantClient {
     }
 }
 
-/// Whether a sale's name is one that [`Stage::announce`] gives: a real sale may begin with the same word.
+/// Whether [`MerchantClient::create_sale`] made this slug: a real sale's slug may begin with the same word.
 fn is_rehearsal_slug(slug: &str) -> bool {
     let id = slug.strip_prefix(SLUG_PREFIX).and_then(|rest| rest.strip_prefix('-'));
     id.is_some_and(|id| uuid::Uuid::try_parse(id).is_ok())
-}
-
-fn admission_json(admission: AdmissionMode) -> Value {
-    match admission {
-        AdmissionMode::Open => json!({"type": "open"}),
-        AdmissionMode::Fifo { per_second, checkout_s, line_opens_s, extension_s } => {
-            let mut line = json!({
-                "type": "fifo",
-                "perSecond": per_second,
-                "checkoutSeconds": checkout_s,
-                "lineOpensSecondsBefore": line_opens_s,
-            });
-            // An older instance takes a field that it does not know for a mistake.
-            if extension_s > 0 {
-                line["extensionSeconds"] = extension_s.into();
-            }
-            line
-        }
-    }
 }
 
 fn to_millis(duration: Duration) -> i64 {

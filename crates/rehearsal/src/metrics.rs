@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestKind {
-    /// A look at the sale, or at the place in line.
+    /// A poll of the sale, or of the place in line.
     Look,
     Join,
     Order,
@@ -33,7 +33,7 @@ const KINDS: [(RequestKind, &str); 5] = [
 const SLOTS_MAX: usize = 600;
 /// The length of a slot at first, in milliseconds.
 const SLOT_MS_MIN: u64 = 100;
-/// Latencies of a slot are kept to two digits, those of the whole rehearsal to three; the longest told is an hour.
+/// Latencies of a slot are kept to two digits, those of the whole rehearsal to three; the longest is an hour.
 const LATENCY_US_MAX: u64 = 3_600_000_000;
 /// The live view shows the latencies of this long, in milliseconds.
 const RECENT_MS: u64 = 2_000;
@@ -83,12 +83,10 @@ impl Default for RequestMetrics {
 }
 
 impl RequestMetrics {
-    /// Someone pressed the button.
     pub fn record_arrival(&self, at: RunInstant) {
         self.with_state(|inner| inner.slot_mut(at).arrivals += 1);
     }
 
-    /// A request goes out.
     pub fn record_request(&self, at: RunInstant, again: bool) {
         self.with_state(|inner| {
             inner.requests.sent += 1;
@@ -112,7 +110,7 @@ impl RequestMetrics {
         });
     }
 
-    /// The buyer did not hear the reply, by their own doing.
+    /// The buyer dropped the reply on purpose.
     pub fn record_lost_reply(&self) {
         self.with_state(|inner| inner.requests.lost += 1);
     }

@@ -1,4 +1,4 @@
-//! What the buyers asked and what they were told: the evidence from outside. It never judges.
+//! The buyers' requests and the replies to them: the evidence from outside. It never judges.
 //!
 //! An account's evidence is bounded by what the account did that matters (joins, orders, payments), not by how often it
 //! looked at its place.
@@ -23,42 +23,42 @@ pub struct RequestSpan {
     /// Before its first byte was sent.
     pub sent: RunInstant,
     /// After the last byte of its reply was read.
-    pub heard: RunInstant,
+    pub received: RunInstant,
 }
 
-/// All that one account did, and was told. Several people may act for one account: two tabs, or a bot with many addresses.
+/// All requests of one account, and the replies. Several people may act for one account: two tabs, or a bot with many addresses.
 #[derive(Clone, Debug)]
 pub struct AccountLog {
     pub buyer: BuyerId,
-    /// What was said about its place in line; nothing while it has none.
+    /// Its place in line, as replies showed it; `None` while it has none.
     pub place: Option<PlaceRecord>,
     /// The places that it had before.
     pub past_places: Vec<PlaceRecord>,
     /// The first time that a place of its was worse than before, though its buyer had done nothing.
     pub violation: Option<PlaceViolation>,
-    /// Times that a place was told.
+    /// Replies with a place.
     pub places_shown: u32,
-    /// The first look at its place that said that everything is sold.
+    /// The first poll of its place whose reply says that everything is sold.
     pub sold_out_seen: Option<RequestSpan>,
-    /// What it asked for, in the order of asking. Looks are not in it.
+    /// Its requests, in the order of sending. Polls are not in it.
     pub requests: Vec<RequestLog>,
-    /// When it first asked for the place that it has, or does not have yet.
+    /// When it first sent a request for the place that it has, or does not have yet.
     joining_since: Option<RunInstant>,
-    /// When its last place was known to be over. What was asked before may still speak of that place.
+    /// When its last place was known to be over. Replies to earlier requests may still name that place.
     place_ended_at: RunInstant,
 }
 
-/// What was said about one place in line.
+/// One place in line, as replies showed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlaceRecord {
     pub ticket: Ticket,
     /// From the first request for this place to the first reply with the number: it was given in between. Nothing where
     /// that cannot be said.
     pub joined: Option<RequestSpan>,
-    /// The latest position that was told, 0 once admitted.
+    /// The latest position shown, 0 once admitted.
     pub position: u32,
     pub shown: RequestSpan,
-    /// True when a look found it gone, though nobody had given it up: then the ledger must say why.
+    /// True when a poll found it gone, though the buyer had not given it up: then the ledger must have the reason.
     pub is_lost: bool,
 }
 
@@ -75,7 +75,7 @@ pub enum PlaceViolation {
 #[derive(Clone, Debug)]
 pub struct RequestLog {
     pub action: BuyerAction,
-    /// The replies, in the order in which they were heard.
+    /// The replies, in the order in which they were received.
     pub replies: Vec<LoggedReply>,
     /// When it was sent for the first time.
     pub first_sent: RunInstant,
@@ -83,7 +83,7 @@ pub struct RequestLog {
     pub unanswered: u32,
 }
 
-/// What is asked for.
+/// A request that may change something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BuyerAction {
     /// A place in line.
@@ -109,7 +109,7 @@ pub struct LoggedReply {
     pub body: ReplyBody,
 }
 
-/// What a reply said, as far as it is a promise.
+/// The part of a reply that is a promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplyBody {
     /// A place in line.
@@ -129,9 +129,9 @@ pub enum ReplyBody {
     },
     /// No, for this reason.
     Refused(Code),
-    /// Yes, without a word (a place given up).
+    /// Success without a body (a place given up).
     NoContent,
-    /// Something that the API does not say: no JSON, or not the document that is due.
+    /// Not a reply of the API: no JSON, or another document than the one that is due.
     Malformed,
 }
 
@@ -179,7 +179,7 @@ codes! {
 }
 
 impl Code {
-    /// Whether the refusal says nothing of the outcome: the same request may be sent again, and must be to know.
+    /// Whether the refusal leaves the outcome open: the buyer must send the same request again to know it.
     #[must_use]
     pub fn is_transient(self) -> bool {
         matches!(
@@ -197,7 +197,6 @@ impl Code {
 }
 
 impl AccountLog {
-    /// Nothing asked, nothing told.
     #[must_use]
     pub fn new(buyer: BuyerId) -> Self {
         Self {
@@ -213,65 +212,65 @@ impl AccountLog {
         }
     }
 
-    /// A place is asked for.
+    /// Records that a request for a place is about to be sent.
     pub fn request_place(&mut self, sent: RunInstant) {
         if self.place.is_none() {
             self.joining_since.get_or_insert(sent);
         }
     }
 
-    /// A place was told.
-    pub fn record_place(&mut self, ticket: Ticket, position: u32, told: RequestSpan) {
+    /// Records a reply with a place.
+    pub fn record_place(&mut self, ticket: Ticket, position: u32, span: RequestSpan) {
         self.places_shown += 1;
-        if told.sent < self.place_ended_at {
+        if span.sent < self.place_ended_at {
             return;
         }
         let Some(place) = &mut self.place else {
-            let joined = self.joining_since.take().map(|sent| RequestSpan { sent, heard: told.heard });
-            self.place = Some(PlaceRecord { ticket, joined, position, shown: told, is_lost: false });
+            let joined = self.joining_since.take().map(|sent| RequestSpan { sent, received: span.received });
+            self.place = Some(PlaceRecord { ticket, joined, position, shown: span, is_lost: false });
             return;
         };
         let before = *place;
         if ticket != before.ticket {
             self.violation.get_or_insert(PlaceViolation::Ticket { before: before.ticket, after: ticket });
         }
-        // Two replies have an order only if one was heard before the other was asked for.
-        if told.sent < before.shown.heard {
+        // Two replies have an order only if one was received before the other's request was sent.
+        if span.sent < before.shown.received {
             return;
         }
         if before.position > 0 && position > before.position {
             self.violation
                 .get_or_insert(PlaceViolation::Position { before: before.position, after: position });
         }
-        (place.position, place.shown) = (position, told);
+        (place.position, place.shown) = (position, span);
     }
 
-    /// A look that was asked for in `look.sent` said that there is no place.
+    /// Records a poll, sent at `look.sent`, whose reply says that there is no place.
     pub fn record_lost_place(&mut self, look: RequestSpan) {
         if let Some(place) = &mut self.place
-            && place.shown.heard <= look.sent
+            && place.shown.received <= look.sent
         {
             place.is_lost = true;
         }
-        self.end_place(look.heard);
+        self.end_place(look.received);
     }
 
     /// The place is over: given up, used for an order, or lost by doing nothing. The next one is a new one.
-    pub fn end_place(&mut self, heard: RunInstant) {
+    pub fn end_place(&mut self, received: RunInstant) {
         self.past_places.extend(self.place.take());
         self.joining_since = None;
-        self.place_ended_at = self.place_ended_at.max(heard);
+        self.place_ended_at = self.place_ended_at.max(received);
     }
 }
 
 impl RequestLog {
-    /// Something that was just asked for.
+    /// Records a request that is about to be sent.
     #[must_use]
     pub fn new(what: BuyerAction, first_sent: RunInstant) -> Self {
         Self { action: what, replies: Vec::new(), first_sent, unanswered: 0 }
     }
 
-    /// A reply came. Of the same refusal, told again and again, the first and the last are kept.
+    /// Records a reply. Of one refusal that comes again and again, the first and the last are kept.
     pub fn record_reply(&mut self, reply: LoggedReply) {
         if let [.., before, last] = &mut self.replies[..]
             && matches!(reply.body, ReplyBody::Refused(_))

@@ -28,14 +28,14 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(40);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// A file may grow to this many bytes on a full disk: to nothing of use.
 const FULL_DISK_BYTES: u64 = 4096;
-/// Ports that the system gives to no client on its own: a client that asks a killed instance again and again would sooner or
+/// Ports that the system gives to no client on its own: a client that keeps retrying a killed instance would sooner or
 /// later be given the instance's port, and it could not start again.
 const PORTS: std::ops::Range<u16> = 10_000..30_000;
 
 pub struct PrivateInstance {
     binary: PathBuf,
     folder: tempfile::TempDir,
-    port: ReservedPort,
+    port: InstancePort,
     password: String,
     flags: Vec<String>,
     removed_variables: Vec<OsString>,
@@ -74,7 +74,7 @@ impl PrivateInstance {
         let mut private = Self {
             binary,
             folder,
-            port: ReservedPort::reserve()?,
+            port: InstancePort::reserve()?,
             password,
             flags,
             removed_variables: foreign,
@@ -152,7 +152,7 @@ impl PrivateInstance {
         Err(PrivateError::NotReady { how, log: self.read_log_tail() })
     }
 
-    /// Kills it as a power loss would, as far as a process can: at once, without a word.
+    /// Kills it as a power loss would, as far as a process can: at once and without a shutdown.
     ///
     /// # Errors
     /// When the machine does not do it.
@@ -169,7 +169,7 @@ impl PrivateInstance {
         self.child.as_mut()?.try_wait().ok().flatten()
     }
 
-    /// Fills its disk, as far as it can tell: no file of its can grow.
+    /// Simulates a full disk: no file of the instance can grow.
     ///
     /// # Errors
     /// When the machine does not do it.
@@ -210,10 +210,10 @@ impl PrivateInstance {
         std::fs::rename(fresh, self.clock_path())
     }
 
-    /// Stops it in good order, waits for its end, and throws its folder away, unless it is to be kept: then tells where it is.
+    /// Stops it in good order, waits for its end, and throws its folder away, unless it is to be kept: then returns its path.
     ///
     /// # Errors
-    /// When it does not end well: with how it ended, its last words, and where its folder is, if that is kept.
+    /// When it does not end well: with its exit status, its last log lines, and where its folder is, if that is kept.
     pub async fn stop(mut self, keep: bool) -> Result<Option<PathBuf>, PrivateError> {
         if let Some(pid) = self.pid() {
             let _gone_already = kill_process(pid, Signal::TERM);
@@ -280,12 +280,12 @@ async fn is_ready(client: &InstanceClient) -> bool {
 }
 
 /// A port that is kept for the instance while it is killed and started again.
-struct ReservedPort {
+struct InstancePort {
     port: u16,
     _socket: Option<OwnedFd>,
 }
 
-impl ReservedPort {
+impl InstancePort {
     fn reserve() -> io::Result<Self> {
         let count = PORTS.end - PORTS.start;
         // Two rehearsals that start together begin at different ports.
@@ -309,7 +309,7 @@ fn bind_port(port: u16) -> io::Result<Option<OwnedFd>> {
     Ok(cfg!(target_os = "linux").then_some(socket))
 }
 
-/// Processor seconds of this process, and of its children that have ended; nothing where the system does not say.
+/// Processor seconds of this process, and of its children that have ended; `None` where the system does not report them.
 #[must_use]
 pub fn read_cpu_seconds() -> Option<(f64, f64)> {
     let stat = std::fs::read_to_string(Path::new("/proc/self/stat")).ok()?;
@@ -323,6 +323,6 @@ pub fn read_cpu_seconds() -> Option<(f64, f64)> {
         .filter_map(|field| field.parse().ok())
         .collect();
     let [user, system, children_user, children_system] = fields[..] else { return None };
-    // The kernel tells these in hundredths of a second on every machine that Linux runs on.
+    // The kernel counts these in hundredths of a second on every machine that Linux runs on.
     Some(((user + system) / 100.0, (children_user + children_system) / 100.0))
 }

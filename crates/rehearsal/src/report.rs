@@ -1,5 +1,5 @@
 //! What a rehearsal leaves behind: one document, as JSON for programs, as one self-contained page for people, and as text for
-//! a terminal. It never judges and never asks for the time: all it says, it was given.
+//! a terminal. It never judges and reads no clock: it shows only its input.
 
 mod page;
 
@@ -36,7 +36,8 @@ pub struct RehearsalReport {
     /// Whether every promise was kept.
     pub verdict: RehearsalVerdict,
     /// The promises as the buyers saw them.
-    pub told: Vec<PromiseFinding>,
+    #[serde(rename = "told")]
+    pub replies: Vec<PromiseFinding>,
     /// The promises as the ledger shows them.
     pub ledger: Vec<PromiseFinding>,
     /// When it began, RFC 3339.
@@ -114,7 +115,7 @@ impl RehearsalReport {
         self.outcomes.iter().map(|outcome| outcome.count).sum()
     }
 
-    /// Units sold, as the instance last told.
+    /// Units sold, by the instance's last sample.
     fn sold_units(&self) -> Option<u32> {
         self.stock.last().map(|units| units.sold)
     }
@@ -188,13 +189,13 @@ pub struct TimelineSlot {
     pub at_ms: u64,
     pub arrivals: u64,
     pub sent: u64,
-    /// Replies that said yes or told something.
+    /// Replies of success.
     pub accepted: u64,
-    /// Replies that said no.
+    /// Replies of refusal.
     pub refused: u64,
     /// Requests that got no reply.
     pub unanswered: u64,
-    /// Latencies of the replies heard in this slot, in milliseconds: 0 when there were none.
+    /// Latencies of the replies received in this slot, in milliseconds: 0 when there were none.
     pub p50_ms: f64,
     /// The 90th percentile.
     pub p90_ms: f64,
@@ -223,7 +224,7 @@ pub enum FaultKind {
     Back,
     /// Its disk is full.
     DiskFull,
-    /// Its disk has room again.
+    /// Its disk has free space again.
     DiskFree,
     /// Its machine's clock jumps.
     ClockJump,
@@ -274,7 +275,7 @@ pub struct RunProgress {
     pub now_ms: u64,
     /// Milliseconds since the sale's start; negative before, nothing while there is no sale yet.
     pub since_start_ms: Option<i64>,
-    /// What is being done: "setting the stage", "buyers sign in", "the crowd gathers", "on sale", "settling" or "judging".
+    /// What is being done: "preparing", "buyers sign in", "the crowd gathers", "on sale", "settling" or "judging".
     pub phase: &'static str,
     /// People in the crowd.
     pub people: u64,
@@ -282,7 +283,7 @@ pub struct RunProgress {
     pub arrived: u64,
     /// People who are done.
     pub gone: u64,
-    /// Where the units are, as last told.
+    /// The counters of the last sample.
     pub stock: Option<StockSample>,
     /// Requests sent so far.
     pub requests: RequestCounts,

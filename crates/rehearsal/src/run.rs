@@ -1,4 +1,4 @@
-//! The conductor: sets the stage, lets the crowd play, waits until everything is settled, and hands the evidence to the judge.
+//! One rehearsal: prepares the sale, runs the crowd, waits until everything is settled, and gives the evidence to the judge.
 //! It decides when things happen, and judges nothing.
 
 mod faults;
@@ -33,13 +33,13 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::MissedTickBehavior;
 
-/// From everything being ready to the crowd's first look.
+/// From the end of the preparation to the crowd's first request.
 const START_MARGIN: Duration = Duration::from_millis(1_500);
-/// The sale could go on for this long when everyone should be gone; the rehearsal closes it.
+/// The sale lasts this much longer than the crowd; the rehearsal closes it.
 const SALE_OVERRUN: Duration = Duration::from_secs(3600);
-/// Whoever is sent home has this long to go.
+/// A buyer who is stopped has this long to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
-/// How often the one who watches is told how it goes.
+/// The interval of progress reports.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 /// A rehearsal to be played.
 pub struct RehearsalSetup {
@@ -54,7 +54,7 @@ pub struct RehearsalSetup {
     pub evidence_store: Option<Arc<dyn EvidenceStore>>,
     /// Connections at a time.
     pub connections: usize,
-    /// Play also beside somebody else's sale.
+    /// Run also beside a live sale of the instance.
     pub allow_live_sale: bool,
     /// The settings, for the report.
     pub settings: Vec<SettingRow>,
@@ -111,7 +111,7 @@ pub enum RehearsalError {
     Stopped,
 }
 
-/// Everything that goes on at once while the crowd plays.
+/// Everything that runs at once while the crowd is active.
 struct RehearsalRun {
     sources: EvidenceSources,
     context: Arc<RunContext>,
@@ -121,27 +121,27 @@ struct RehearsalRun {
     crowd: Crowd,
 }
 
-/// Plays a rehearsal. `cut` turns true when it is to be stopped; `tell` is called a few times a second.
+/// Runs a rehearsal. `cut` turns true when it is to be stopped; `report_progress` is called a few times a second.
 ///
 /// # Errors
-/// When it could not be begun. What goes wrong later is in the report.
+/// When it cannot start. Later failures are in the report.
 pub async fn run_rehearsal(
     rehearsal: &mut RehearsalSetup,
     cut: watch::Receiver<bool>,
-    tell: &mut dyn FnMut(&RunProgress),
+    report_progress: &mut dyn FnMut(&RunProgress),
 ) -> Result<RehearsalReport, RehearsalError> {
     let began = wall_clock();
     let cpu_before = read_cpu_seconds();
     let watch = RunClock::start();
-    tell(&RunProgress { phase: "setting the stage", ..RunProgress::default() });
-    let mut show = prepare_run(rehearsal, watch, cut.clone(), tell).await?;
-    let cut_short = run_crowd(&mut show, rehearsal, cut.clone(), tell).await;
-    let judged = ending::settle_and_judge(&mut show, rehearsal, (cut, cut_short), tell).await;
+    report_progress(&RunProgress { phase: "preparing", ..RunProgress::default() });
+    let mut run = prepare_run(rehearsal, watch, cut.clone(), report_progress).await?;
+    let cut_short = run_crowd(&mut run, rehearsal, cut.clone(), report_progress).await;
+    let judged = ending::settle_and_judge(&mut run, rehearsal, (cut, cut_short), report_progress).await;
     let cpu_after = read_cpu_seconds();
-    show.sampler.stop();
+    run.sampler.stop();
     Ok(ending::build_report(
         rehearsal,
-        show,
+        run,
         judged,
         ending::RunTimes { started_at: began.to_string(), cpu_before, cpu_after },
     ))
@@ -152,24 +152,24 @@ async fn prepare_run(
     rehearsal: &mut RehearsalSetup,
     watch: RunClock,
     cut: watch::Receiver<bool>,
-    tell: &mut dyn FnMut(&RunProgress),
+    report_progress: &mut dyn FnMut(&RunProgress),
 ) -> Result<RehearsalRun, RehearsalError> {
     let target = Target::new(&rehearsal.instance.url())?;
-    let stage = MerchantClient::sign_in(target.clone(), &rehearsal.instance.admin()).await?;
+    let merchant = MerchantClient::sign_in(target.clone(), &rehearsal.instance.admin()).await?;
     if !rehearsal.allow_live_sale
-        && let Some(live) = stage.list_live_sales().await?.into_iter().next()
+        && let Some(live) = merchant.list_live_sales().await?.into_iter().next()
     {
         return Err(RehearsalError::LiveSale(live));
     }
     let drop = &rehearsal.plan;
     let crowd = Crowd::draw(&drop.crowd);
-    tell(&RunProgress {
+    report_progress(&RunProgress {
         phase: "buyers sign in",
         people: crowd.people.len() as u64,
         ..RunProgress::default()
     });
     let credentials =
-        instance::create_credentials(&stage, &rehearsal.tokens, &crowd, drop.crowd.seed, &cut).await?;
+        instance::create_credentials(&merchant, &rehearsal.tokens, &crowd, drop.crowd.seed, &cut).await?;
     let scene_client = InstanceClient::new(target, rehearsal.connections);
     if !instance::accepts_tokens(&scene_client, &credentials).await {
         return Err(RehearsalError::ForeignTokenKey);
@@ -178,37 +178,32 @@ async fn prepare_run(
     let lead = START_MARGIN + Duration::from_micros(first_us);
     let last_us =
         crowd.people.iter().map(|person| person.presses_us.max(0).unsigned_abs()).max().unwrap_or(0);
-    let length =
-        Duration::from_micros(last_us) + drop.patience + ending::longest_promise(&drop.sale) + SALE_OVERRUN;
-    let own = stage.create_sale(&drop.sale, &watch, lead, length).await?;
+    let length = Duration::from_micros(last_us)
+        + drop.give_up_after
+        + ending::longest_promise(&drop.sale)
+        + SALE_OVERRUN;
+    let own = merchant.create_sale(&drop.sale, &watch, lead, length).await?;
     let admissions_per_s = match drop.sale.admission {
         AdmissionMode::Open => None,
         AdmissionMode::Fifo { per_second, .. } => Some(per_second),
     };
-    let scene = RunContext::new(
+    let context = RunContext::new(
         (scene_client, SaleEndpoints::new(own.id, admissions_per_s, drop.sale.hold_s)),
-        (watch, own.start, drop.patience),
+        (watch, own.start, drop.give_up_after),
         credentials,
     );
-    let (scene, stage) = (Arc::new(scene), Arc::new(stage));
+    let (context, merchant) = (Arc::new(context), Arc::new(merchant));
     let sources =
-        EvidenceSources { merchant: Arc::clone(&stage), evidence_store: rehearsal.evidence_store.clone() };
+        EvidenceSources { merchant: Arc::clone(&merchant), evidence_store: rehearsal.evidence_store.clone() };
     sources.check_same_database(&own).await?;
-    let watcher = StockSampler::start(stage, own.id, watch);
-    Ok(RehearsalRun {
-        sources,
-        context: scene,
-        sale: own,
-        fault_log: FaultLog::default(),
-        sampler: watcher,
-        crowd,
-    })
+    let sampler = StockSampler::start(merchant, own.id, watch);
+    Ok(RehearsalRun { sources, context, sale: own, fault_log: FaultLog::default(), sampler, crowd })
 }
 
 /// Why a rehearsal was not played to its end.
 struct RunInterruption {
     reason: String,
-    /// True when nobody is there who could be asked for the ledger.
+    /// True when there is no source left for the ledger.
     is_instance_down: bool,
 }
 
@@ -229,60 +224,61 @@ impl RunInterruption {
     }
 }
 
-/// Lets the crowd come and play until everyone is gone; why not, if it was cut short.
+/// Runs the crowd until every buyer has ended; returns the reason if it was cut short.
 async fn run_crowd(
-    show: &mut RehearsalRun,
+    run: &mut RehearsalRun,
     rehearsal: &mut RehearsalSetup,
     mut cut: watch::Receiver<bool>,
-    tell: &mut dyn FnMut(&RunProgress),
+    report_progress: &mut dyn FnMut(&RunProgress),
 ) -> Option<RunInterruption> {
-    let scene = Arc::clone(&show.context);
-    let people = show.crowd.people.clone();
-    let mut arrivals = tokio::spawn(spawn_buyers(Arc::clone(&scene), people));
-    let mut faults = faults::FaultSchedule::new(&rehearsal.faults, show.sale.start);
+    let context = Arc::clone(&run.context);
+    let people = run.crowd.people.clone();
+    let mut arrivals = tokio::spawn(spawn_buyers(Arc::clone(&context), people));
+    let mut faults = faults::FaultSchedule::new(&rehearsal.faults, run.sale.start);
     let mut ticks = tokio::time::interval(PROGRESS_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let why = loop {
         tokio::select! {
             _ = ticks.tick() => {}
-            () = scene.clock.sleep_until(faults.next_due()) => {
-                if let Err(reason) = faults.inject_due(&mut rehearsal.instance, &scene.clock, &mut show.fault_log).await {
+            () = context.clock.sleep_until(faults.next_due()) => {
+                if let Err(reason) = faults.inject_due(&mut rehearsal.instance, &context.clock, &mut run.fault_log).await {
                     break Some(RunInterruption::instance_down(reason));
                 }
-                show.sampler.reset_silence(scene.clock.now());
+                run.sampler.reset_silence(context.clock.now());
                 continue;
             }
             everyone = &mut arrivals => break everyone.err().map(|error| RunInterruption::buyer_panicked(&error)),
             _ = cut.wait_for(|cut| *cut) => break Some(RunInterruption::stopped()),
         }
-        tell(&show.progress("on sale"));
+        report_progress(&run.progress("on sale"));
         if let Some((reason, log)) = rehearsal.instance.poll_exit() {
             rehearsal.notes.push(format!("The end of its log:\n{log}"));
             break Some(RunInterruption::instance_down(reason));
         }
-        if let Some(reason) = show.sampler.check_silence(scene.clock.now(), scene.metrics.last_reply_at()) {
+        if let Some(reason) = run.sampler.check_silence(context.clock.now(), context.metrics.last_reply_at())
+        {
             break Some(RunInterruption::instance_down(reason));
         }
     };
-    scene.stop_buyers();
+    context.stop_buyers();
     if why.is_some() && tokio::time::timeout(STOP_TIMEOUT, &mut arrivals).await.is_err() {
-        // Whoever waits for an instance that does not answer would wait for as long as a request may take.
+        // Without this, a buyer would wait for a silent instance until the request's timeout.
         arrivals.abort();
     }
-    scene.outcomes.record_rest_as_stopped(show.crowd.people.len() as u64);
-    faults.free_filled_disk(&mut rehearsal.instance, &scene.clock, &mut show.fault_log).await;
+    context.outcomes.record_rest_as_stopped(run.crowd.people.len() as u64);
+    faults.free_filled_disk(&mut rehearsal.instance, &context.clock, &mut run.fault_log).await;
     why
 }
 
-/// Brings everyone when they are due, whether or not the instance keeps up, and waits until all are gone.
-async fn spawn_buyers(scene: Arc<RunContext>, people: Vec<CrowdMember>) {
+/// Starts each buyer when due, whether or not the instance keeps up, and waits until all have ended.
+async fn spawn_buyers(context: Arc<RunContext>, people: Vec<CrowdMember>) {
     let mut everyone = JoinSet::new();
     for person in people {
-        let opens = RunInstant(scene.start.0.saturating_add_signed(person.opens_us));
-        if !scene.wait_until(opens).await {
+        let opens = RunInstant(context.start.0.saturating_add_signed(person.opens_us));
+        if !context.wait_until(opens).await {
             break;
         }
-        everyone.spawn(buyer::run_buyer(Arc::clone(&scene), person));
+        everyone.spawn(buyer::run_buyer(Arc::clone(&context), person));
         while let Some(gone) = everyone.try_join_next() {
             propagate_panic(gone);
         }
@@ -292,7 +288,7 @@ async fn spawn_buyers(scene: Arc<RunContext>, people: Vec<CrowdMember>) {
     }
 }
 
-/// A buyer who breaks breaks the rehearsal: without a word, the others' verdict would be that of a smaller crowd.
+/// A panic of one buyer ends the rehearsal: otherwise the verdict would silently be that of a smaller crowd.
 fn propagate_panic(gone: Result<(), JoinError>) {
     if let Err(error) = gone
         && error.is_panic()
@@ -303,24 +299,24 @@ fn propagate_panic(gone: Result<(), JoinError>) {
 
 impl RehearsalRun {
     fn progress(&self, phase: &'static str) -> RunProgress {
-        let scene = &self.context;
-        let now = scene.clock.now();
+        let context = &self.context;
+        let now = context.clock.now();
         let since_start_ms =
-            (i64::try_from(now.0).unwrap_or(i64::MAX) - i64::try_from(scene.start.0).unwrap_or(0)) / 1000;
-        let (per_second, p50_ms, p99_ms) = scene.metrics.summarize_recent(now);
+            (i64::try_from(now.0).unwrap_or(i64::MAX) - i64::try_from(context.start.0).unwrap_or(0)) / 1000;
+        let (per_second, p50_ms, p99_ms) = context.metrics.summarize_recent(now);
         RunProgress {
             now_ms: now.0 / 1000,
             since_start_ms: Some(since_start_ms),
             phase: if since_start_ms < 0 && phase == "on sale" { "the crowd gathers" } else { phase },
             people: self.crowd.people.len() as u64,
-            arrived: scene.outcomes.arrived(),
-            gone: scene.outcomes.finished(),
+            arrived: context.outcomes.arrived(),
+            gone: context.outcomes.finished(),
             stock: self.sampler.latest(),
-            requests: scene.metrics.requests(),
+            requests: context.metrics.requests(),
             per_second,
             p50_ms,
             p99_ms,
-            refusals: scene.metrics.refusals(),
+            refusals: context.metrics.refusals(),
             faults: self.fault_log.list(),
         }
     }

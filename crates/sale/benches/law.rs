@@ -42,7 +42,7 @@ fn main() {
     table.print();
 }
 
-/// The figures, in the order in which they were first noted.
+/// The measurements, in the order in which they were first made.
 #[derive(Default)]
 struct Table {
     rows: Vec<(String, String, f64, &'static str)>,
@@ -72,7 +72,7 @@ impl Table {
     }
 }
 
-/// What one look into a big memory costs on this machine, now: a step costs a few of them.
+/// What one read from a large memory costs on this machine, now: a step costs a few of them.
 fn measure_memory_access(table: &mut Table) {
     let mut random = Random(8);
     let mut next: Vec<u32> = (0..1 << 25).collect();

@@ -1,7 +1,7 @@
 //! The promises of a sale, and an independent reading of its ledger that checks them.
 //!
-//! [`Auditor`] keeps its own plain books and shares no rule with [`crate::State`]: when both agree about a ledger, two
-//! readings agree. It never decides anything, and it never stops at the first offence.
+//! [`LedgerAuditor`] keeps a model of its own and shares no rule with [`crate::SaleState`], nor the fold of
+//! [`crate::SaleCounters`] (it only reports in that type): when both agree about a ledger, two readings agree. It never decides anything, and it never stops at the first offence.
 
 mod findings;
 mod model;
@@ -14,7 +14,7 @@ use findings::{PromiseFindings, check_promise};
 use model::AuditModel;
 use std::fmt;
 
-/// What always holds, as far as a ledger can show it (design §3). What was answered and never recorded, no ledger shows.
+/// What always holds, as far as a ledger can show it. An answer that was never recorded is in no ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SalePromise {
     /// Nothing is sold that is not there.
@@ -30,7 +30,7 @@ pub enum SalePromise {
     /// The whole checkout window.
     Window,
     Holds,
-    /// Late money takes nobody's unit.
+    /// A late payment takes no other buyer's unit.
     LatePayment,
     /// Freed units go on at once.
     AtOnce,
@@ -99,12 +99,12 @@ impl SalePromise {
             }
             Self::Rate => "No second sees more admissions than the sale promises.",
             Self::Window => {
-                "Whoever is admitted may buy for the whole checkout window, and longer by one extension at most, as \
+                "An admitted buyer may buy for the whole checkout window, and longer by one extension at most, as \
                  the sale promises it; pauses do not count."
             }
             Self::Holds => "A hold lasts as long as the sale promises, unless it is paid or given back.",
             Self::LatePayment => {
-                "A payment after the hold is confirmed only if a unit is free and nobody waits for it."
+                "A payment after the hold is confirmed only if a unit is free and no buyer waits for it."
             }
             Self::AtOnce => {
                 "Holds and admissions that are over free their units, and free units go to the next in line, before \
@@ -140,7 +140,7 @@ pub struct BrokenPromise {
     pub promise: SalePromise,
     /// By which event, or (in a recount of a state) as of which event.
     pub seq: EventSeq,
-    /// The buyer whom that event speaks of, where it speaks of one.
+    /// The buyer of that event, if it has one.
     pub buyer: Option<BuyerId>,
     /// What was found, as a phrase for people.
     pub detail: String,
@@ -182,7 +182,7 @@ impl LedgerAuditor {
         Self::default()
     }
 
-    /// For a ledger that may lack entries nobody was told of (a cluster's). After the first gap, what the missing entry
+    /// For a ledger that may lack entries of which no caller got a reply (a cluster's). After the first gap, what the missing entry
     /// may explain is counted as a doubt and not as a broken promise.
     #[must_use]
     pub fn allowing_gaps() -> Self {
@@ -223,8 +223,8 @@ impl LedgerAuditor {
         self.counts.iter().all(|count| *count == 0)
     }
 
-    /// How often a promise was looked at: once for each thing that it says of each event, such as the sum of units after
-    /// it, or the limit for the buyer who is given a unit. Never less than [`Auditor::count_of`].
+    /// How often a promise was checked: once for each statement that it makes about an event, such as the sum of units after
+    /// it, or the limit for the buyer who is given a unit. Never less than [`LedgerAuditor::offence_count`].
     #[must_use]
     pub fn check_count(&self, promise: SalePromise) -> u64 {
         self.findings.checks[promise as usize]
@@ -241,7 +241,7 @@ impl LedgerAuditor {
         self.first.iter().flatten()
     }
 
-    /// Where the units are by the auditor's own books; what is below zero there is shown as 0.
+    /// The counters of the auditor's own model; a negative number shows as 0.
     #[must_use]
     pub fn counters(&self) -> SaleCounters {
         self.book.counters()

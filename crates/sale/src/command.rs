@@ -1,4 +1,4 @@
-//! What can be asked of a sale. A command carries every id it needs: the law invents nothing.
+//! The commands of a sale. A command carries every id that it needs: the law invents nothing.
 
 use crate::id::{BuyerId, OrderId, RequestKey};
 use crate::policy::Policy;
@@ -8,10 +8,9 @@ use crate::policy::Policy;
 pub enum Command {
     /// Announce the sale, or change what it promises.
     Configure {
-        /// The whole new policy.
         policy: Box<Policy>,
     },
-    /// Stop admitting and reserving until resumed. Holds may still be paid; admission windows stand still.
+    /// Stop admitting and reserving until resumed. Holds may still be paid; admission windows do not run down.
     Pause,
     /// Go on after a pause.
     Resume,
@@ -29,7 +28,7 @@ pub enum Command {
     Leave {
         buyer: BuyerId,
     },
-    /// Ask for more time to buy: the admission's one extension.
+    /// Use the admission's one extension: more time to buy.
     Extend {
         buyer: BuyerId,
     },
@@ -45,13 +44,13 @@ pub enum Command {
     },
     /// The order is paid.
     Confirm {
-        /// Who pays; must own the order.
+        /// Must own the order.
         buyer: BuyerId,
         order: OrderId,
     },
     /// Give a pending order's units back.
     Release {
-        /// Who; must own the order.
+        /// Must own the order.
         buyer: BuyerId,
         order: OrderId,
         reason: ReleaseReason,
@@ -62,7 +61,7 @@ pub enum Command {
         /// True: the units are sold again. False: they stay out of the sale (damaged, given away), counted as sold.
         restock: bool,
     },
-    /// Let time pass: expire holds, lapse admissions, admit whoever is next.
+    /// Let time pass: expire holds, lapse admissions, admit the next buyers in line.
     Tick,
 }
 

@@ -19,7 +19,7 @@ impl SaleState {
     /// repetition. Pure: nothing is changed, and the same arguments give the same answer.
     ///
     /// It is safe to call when a tick is overdue (a hold that is over is not confirmed from it, an admission that is
-    /// over buys nothing), but only [`State::step`] gives freed units to the next in line first.
+    /// over buys nothing), but only [`SaleState::step`] gives freed units to the next in line first.
     pub fn decide(&self, now: Timestamp, command: &Command, events: &mut Vec<Event>) -> CommandOutcome {
         let decided = match *command {
             Command::Configure { ref policy } => self.configure(now, policy, events),
@@ -46,9 +46,9 @@ impl SaleState {
 
     /// Lets time pass, then decides, and applies what was decided: the one way to run the law.
     ///
-    /// `now` never runs backwards: a moment before [`State::clock`] is taken as the clock. Whatever is due at that moment
-    /// happens before the command, so an outcome does not depend on how often anyone ticks. The new entries are pushed
-    /// onto `entries`, numbered on from [`State::seq`].
+    /// `now` never runs backwards: a moment before [`SaleState::latest_time`] counts as that time. Whatever is due at that moment
+    /// happens before the command, so an outcome does not depend on how often the caller ticks. The new entries are pushed
+    /// onto `entries`, numbered on from [`SaleState::seq`].
     pub fn step(
         &mut self,
         now: Timestamp,
@@ -80,7 +80,7 @@ impl SaleState {
     }
 }
 
-/// What a rule says: an answer, or a refusal on the way to it.
+/// The outcome of a rule, or the refusal that ends it early.
 type DecideResult = Result<CommandOutcome, Refusal>;
 
 #[cfg(test)]
@@ -96,14 +96,14 @@ mod tests {
         state
     }
 
-    /// Decides 60 seconds after the origin, though nobody has ticked since.
+    /// Decides 60 seconds after the origin, without a tick in between.
     fn decide(state: &SaleState, command: &Command) -> (CommandOutcome, Vec<Event>) {
         let mut events = Vec::new();
         (state.decide(ORIGIN.plus_s(60), command, &mut events), events)
     }
 
     #[test]
-    fn a_hold_that_is_over_is_not_paid_from_it_though_nobody_has_ticked() {
+    fn a_hold_that_is_over_is_not_paid_from_it_without_a_tick() {
         let state = after("0s configure quantity=1 hold=60s\nreserve ann o1 1");
         let (ann, o1) = (buyer("ann"), order("o1"));
         let (outcome, events) = decide(&state, &Command::Confirm { buyer: ann, order: o1 });
@@ -117,14 +117,14 @@ mod tests {
     }
 
     #[test]
-    fn a_hold_that_is_over_is_not_paid_while_somebody_waits_though_nobody_has_ticked() {
+    fn a_hold_that_is_over_is_not_paid_while_a_buyer_waits_without_a_tick() {
         let state = after("0s configure fifo quantity=1 hold=60s\njoin ann\nreserve ann o1 1\njoin bob");
         let confirm = Command::Confirm { buyer: buyer("ann"), order: order("o1") };
         assert_eq!(decide(&state, &confirm), (CommandOutcome::Refused(Refusal::OrderExpired), vec![]));
     }
 
     #[test]
-    fn an_admission_that_is_over_buys_nothing_though_nobody_has_ticked() {
+    fn an_admission_that_is_over_buys_nothing_without_a_tick() {
         let state = after("0s configure fifo quantity=1 checkout=60s extension=60s\njoin ann\ntick");
         let ann = buyer("ann");
         let reserve = Command::Reserve { buyer: ann, order: order("o1"), quantity: 1, key: None };

@@ -19,19 +19,16 @@ pub struct LedgerEntry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// The sale was announced, or its promises changed. A larger quantity adds free units.
-    Configured {
-        /// The whole new policy.
-        policy: Box<Policy>,
-    },
+    Configured { policy: Box<Policy> },
     /// The sale was paused.
     Paused,
-    /// The sale goes on. Admissions get the time back that they stood still.
+    /// The sale goes on. Admissions get back the time that the pause took.
     Resumed,
     /// The sale was closed for good; if it was paused, admissions get their time back as by `Resumed`.
     Closed,
     /// Units were added.
     Restocked { quantity: u32 },
-    /// A buyer stands in line.
+    /// A buyer joined the line.
     Joined { buyer: BuyerId, ticket: Ticket },
     Left {
         buyer: BuyerId,
@@ -50,7 +47,7 @@ pub enum Event {
         order: OrderId,
         quantity: u32,
         until: Timestamp,
-        /// Where the units came from: [`Source::Stock`] or [`Source::Admission`].
+        /// Where the units came from: [`UnitSource::Stock`] or [`UnitSource::Admission`].
         from: UnitSource,
         /// Digest of the request's key.
         key: Option<RequestKey>,
@@ -126,7 +123,7 @@ impl Event {
         "extended",
     ];
 
-    /// Whom it is about; `None` where it is about the sale.
+    /// The buyer of the event; `None` for an event of the whole sale.
     #[must_use]
     pub fn buyer(&self) -> Option<BuyerId> {
         match *self {

@@ -1,7 +1,7 @@
 //! One fixed hash for ids: fast, the same on every machine and in every run. It never defends against chosen ids.
 //!
 //! A keyed hash would need randomness, and the law has none. That is fine here: the ids of buyers and orders are minted
-//! by the server and carry 74 random bits, and a request key is a digest. Nobody outside can choose sixteen bytes so that
+//! by the server and carry 74 random bits, and a request key is a digest. No client can choose sixteen bytes so that
 //! many of them meet in one bucket at a price worth paying, and a bucket that grew would cost time, never a wrong answer.
 
 use std::hash::Hasher;
@@ -28,7 +28,7 @@ pub(crate) fn hash16(bytes: &[u8; 16], salt: u32) -> u64 {
     fold(mixed ^ SEED_HIGH, SEED_LOW | 1)
 }
 
-/// The same mix behind the standard interface, for maps that are looked into and never listed.
+/// The same mix behind the standard interface, for maps that have lookups and no iteration.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct IdHasher(u64);
 

@@ -1,4 +1,4 @@
-//! The names of things. An id says who or what, never when or in which order: order is the ledger's `seq` and the line's ticket.
+//! Ids. An id carries no moment and no order: the ledger's `seq` and the line's tickets do.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -46,8 +46,8 @@ uuid_id!(
 );
 
 impl OrderId {
-    /// The id of an order of this sale, of which the rest is `id`: its last two bytes are those of the sale's id, so that whoever has
-    /// only the order need not look for it in every sale.
+    /// An order id made of `id`, with the last two bytes of the sale's id: a caller that has only the order's id need not
+    /// search every sale for it.
     #[must_use]
     pub fn with_sale_suffix(id: Uuid, sale: SaleId) -> Self {
         let mut bytes = id.into_bytes();
@@ -55,7 +55,7 @@ impl OrderId {
         Self(Uuid::from_bytes(bytes))
     }
 
-    /// Whether [`OrderId::of_sale`] may have made the id for this sale. Ids that were made otherwise say nothing.
+    /// Whether [`OrderId::with_sale_suffix`] may have made the id for this sale. Other ids are true by chance only.
     #[must_use]
     pub fn may_belong_to(self, sale: SaleId) -> bool {
         self.0.as_bytes()[14..] == sale.0.as_bytes()[14..]

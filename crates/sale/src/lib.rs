@@ -1,10 +1,10 @@
 //! The law of a flash sale.
 //!
-//! A sale is a fold over its ledger: [`State::apply`] takes one [`Entry`] after the other, and [`State::decide`] answers
-//! a [`Command`] with an [`Outcome`] and the events that follow from it. Whoever runs the law — in memory, in a
-//! simulation, in a test — calls [`State::step`], which first lets time pass and then decides.
+//! A sale is a fold over its ledger: [`SaleState::apply`] takes one [`LedgerEntry`] after the other, and
+//! [`SaleState::decide`] answers a [`Command`] with a [`CommandOutcome`] and the events that follow from it. An engine, a
+//! simulation and a test run the law by [`SaleState::step`], which first lets time pass and then decides.
 //!
-//! What this crate never does: ask for the time, throw dice, read or write anything, start a thread, or panic on a
+//! What this crate never does: read a clock, use randomness, do I/O, start a thread, or panic on a
 //! ledger it does not understand. Time and ids are arguments; the same arguments give the same answer, always.
 //!
 //! ```

@@ -9,7 +9,7 @@ use std::fmt;
 pub enum CommandOutcome {
     /// The merchant's command, or a tick, is carried out.
     Done,
-    /// The buyer stands in line.
+    /// The buyer joined the line.
     Joined {
         ticket: Ticket,
         /// Waiting buyers ahead, plus one.
@@ -52,7 +52,7 @@ pub enum Refusal {
     SoldOut,
     /// Too few units are free, but held or admitted ones may come back.
     AllHeld,
-    /// The sale sells to whom its line admits, and this buyer is not in it.
+    /// The sale sells to the buyers that its line admits, and this buyer is not in the line.
     NotInLine,
     /// The buyer is in line, and not at its head yet.
     NotAdmitted {
@@ -62,7 +62,7 @@ pub enum Refusal {
     },
     /// The buyer has a place already; it is kept.
     AlreadyInLine { ticket: Ticket, place: LinePosition },
-    /// The sale has no line: whoever comes may buy.
+    /// The sale has no line: any buyer may reserve.
     NoLine,
     /// The sale gives no admission more time.
     NoExtension,
@@ -85,7 +85,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Every code, for whoever counts refusals by code.
+    /// Every code, for counters by code.
     pub const CODES: [&'static str; 19] = [
         "not_started",
         "ended",
@@ -141,18 +141,18 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Where a buyer stands in a sale's line.
+/// A buyer's position in a sale's line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LinePosition {
     Waiting {
         /// Waiting buyers ahead, plus one.
         position: u32,
     },
-    /// At the turnstile, with one unit set aside.
+    /// May buy, with one unit set aside.
     Admitted {
-        /// The moment at which the right to buy ends (while the sale is paused, it stands still).
+        /// The moment at which the right to buy ends (a pause moves it).
         until: Timestamp,
-        /// Seconds that the buyer may still add to it for the asking; 0 when there is no extension, or no longer.
+        /// Seconds that the buyer may still add to it; 0 without an extension, or after its use.
         extension_s: u32,
     },
 }

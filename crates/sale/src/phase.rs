@@ -74,7 +74,7 @@ impl SalePhase {
     }
 }
 
-/// The refusal that every new reservation gets in this phase, whoever makes it. `None` while the answer depends on the
+/// The refusal that every new reservation gets in this phase. `None` while the answer depends on the
 /// buyer: an admitted buyer may buy after the end, and a pause may be over before the law decides.
 ///
 /// It does not hold for a request that may repeat an earlier one: the law answers those as it did before.

@@ -11,7 +11,7 @@ pub const QUANTITY_MAX: u32 = 10_000_000;
 pub const LIMIT_PER_BUYER_MAX: u32 = 1_000_000;
 /// Seconds of a hold or of a checkout window at most: one day.
 pub const WINDOW_S_MAX: u32 = 86_400;
-/// Seconds of an extension at most: as a window, one day. It may be longer than the window itself, because who needs more
+/// Seconds of an extension at most: as a window, one day. It may be longer than the window itself, because a buyer who needs more
 /// time may need many times as much (WCAG 2.2.1 speaks of ten times).
 pub const EXTENSION_S_MAX: u32 = WINDOW_S_MAX;
 /// Admissions a second at most; far above what a machine can serve.

@@ -1,6 +1,6 @@
 //! The state of one sale: a fold over its entries. It holds what the law needs to decide, and nothing for show.
 //!
-//! [`State::apply`] takes every entry, also those of a ledger that lacks some (see [`Counters::short`]): it never fails
+//! [`SaleState::apply`] takes every entry, also those of a ledger that lacks some (see [`SaleCounters::short`]): it never fails
 //! and never panics, it leaves out what cannot be.
 
 mod buyers;
@@ -98,7 +98,7 @@ impl SaleState {
         self.clock
     }
 
-    /// How many entries before [`State::seq`] were never applied.
+    /// How many entries before [`SaleState::seq`] were never applied.
     #[must_use]
     pub fn missing_entries(&self) -> u64 {
         self.missing
@@ -191,7 +191,7 @@ impl SaleState {
     }
 
     /// The earliest moment at which [`crate::Command::Tick`] would do something: let a hold expire, let an admission
-    /// lapse, or admit the next in line. Never before [`State::clock`]; `None` when only a command can change anything.
+    /// lapse, or admit the next in line. Never before [`SaleState::latest_time`]; `None` when only a command can change anything.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
         let expiry = self.orders.next_expiry();
@@ -226,7 +226,7 @@ impl SaleState {
         LinePosition::Admitted { until: window.until, extension_s: left.map_or(0, Policy::extension_s) }
     }
 
-    /// Where a ticket stands.
+    /// The position of a ticket, while it waits or is admitted.
     pub(crate) fn line_position(&self, ticket: Ticket) -> Option<LinePosition> {
         if let Some(window) = self.line.window(ticket) {
             Some(self.admitted_position(window))

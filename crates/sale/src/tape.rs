@@ -1,4 +1,4 @@
-//! Tapes: a sale told line by line, for people and for machines.
+//! Tapes: a sale written line by line, readable by people and by machines.
 //!
 //! ```text
 //! # Two buyers and one unit.
@@ -16,7 +16,7 @@
 //! compares counters. What a line does not name is not compared. Moments are counted from [`ORIGIN`]; a name is the id
 //! whose bytes it spells, so names mean the same on every engine.
 //!
-//! A tape never decides: it is run on a [`Machine`], the law itself or any other engine that claims to keep it.
+//! A tape never decides: it runs on a [`SaleMachine`]: the law itself, or an engine that claims to keep it.
 
 mod parse;
 
@@ -37,12 +37,12 @@ pub use token::{buyer, key, order};
 /// The moment that a tape calls `0s`: 2027-01-15T08:00:00Z, far enough from the epoch for moments before it.
 pub const ORIGIN: Timestamp = Timestamp(1_800_000_000_000);
 
-/// Anything that keeps the law of a sale and can be asked step by step.
+/// Anything that keeps the law of a sale and runs it step by step.
 pub trait SaleMachine {
-    /// As [`State::step`]: lets time pass, decides, applies; answers with the outcome and the new entries.
+    /// As [`SaleState::step`]: lets time pass, decides, applies; answers with the outcome and the new entries.
     fn step(&mut self, now: Timestamp, command: &Command) -> (CommandOutcome, Vec<LedgerEntry>);
 
-    /// As [`State::counters`].
+    /// As [`SaleState::counters`].
     fn counters(&mut self) -> SaleCounters;
 }
 
@@ -82,7 +82,7 @@ enum TapeLine {
     },
 }
 
-/// Why a tape cannot be read, or did not come out as it says.
+/// Why a tape cannot be read, or which expectation failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TapeError {
     /// The line is not tape.
@@ -94,15 +94,14 @@ pub enum TapeError {
         detail: String,
     },
     /// The machine did something else.
-    #[error("line {line}: {asked}\n  expected: {expected}\n       got: {got}")]
+    #[error("line {line}: {command_text}\n  expected: {expected}\n       got: {got}")]
     Mismatch {
         /// The line whose expectation was not met, counted from 1.
         line: usize,
         /// The command, or `state`.
-        asked: String,
-        /// What the tape says.
+        command_text: String,
         expected: String,
-        /// What the machine said or did, whole.
+        /// The machine's whole outcome.
         got: String,
     },
 }
@@ -157,22 +156,22 @@ impl Tape {
     ///
     /// # Errors
     ///
-    /// [`TapeError::Mismatch`] for the first line that did not come out as the tape says.
+    /// [`TapeError::Mismatch`] for the first line whose expectation failed.
     pub fn run(&self, machine: &mut impl SaleMachine) -> Result<(), TapeError> {
         for line in &self.lines {
             match line {
                 TapeLine::Command { number, at, command, outcome, events } => {
                     let (answer, entries) = machine.step(*at, command);
-                    let asked = token::format_command(command);
+                    let command_text = token::format_command(command);
                     if let Some(expected) = outcome {
                         expected.compare(
                             *number,
-                            &asked,
+                            &command_text,
                             &TapeExpectation::from_outcome(&answer, command),
                         )?;
                     }
                     if let Some(expected) = events {
-                        compare_events(*number, &asked, expected, &entries)?;
+                        compare_events(*number, &command_text, expected, &entries)?;
                     }
                 }
                 TapeLine::State { number, expected } => {
@@ -227,18 +226,18 @@ impl fmt::Display for Tape {
 
 fn compare_events(
     number: usize,
-    asked: &str,
+    command_text: &str,
     expected: &[(usize, TapeExpectation)],
     entries: &[LedgerEntry],
 ) -> Result<(), TapeError> {
     let mut got = entries.iter().map(|entry| TapeExpectation::from_event(&entry.event));
     for (line, expected) in expected {
         let got = got.next().unwrap_or_else(TapeExpectation::no_event);
-        expected.compare(*line, asked, &got)?;
+        expected.compare(*line, command_text, &got)?;
     }
     let rest = got.next();
     let line = expected.last().map_or(number, |(line, _)| *line);
-    rest.map_or(Ok(()), |rest| TapeExpectation::no_event().compare(line, asked, &rest))
+    rest.map_or(Ok(()), |rest| TapeExpectation::no_event().compare(line, command_text, &rest))
 }
 
 #[cfg(test)]

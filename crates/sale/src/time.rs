@@ -1,4 +1,4 @@
-//! A moment, as milliseconds since 1970-01-01T00:00:00Z. The law is told the time, it never asks for it.
+//! A moment, as milliseconds since 1970-01-01T00:00:00Z. The law gets the time as an argument; it never reads a clock.
 
 use serde::{Deserialize, Serialize};
 

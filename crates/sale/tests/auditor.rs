@@ -81,7 +81,7 @@ fn insert_event(tape: &str, seq: usize, at: Timestamp, event: Event) -> Vec<Ledg
     entries
 }
 
-/// Takes event `seq` out, and renumbers: a ledger from which somebody cut a line.
+/// Removes event `seq` and renumbers: a ledger from which a line was cut.
 fn remove_event(tape: &str, seq: usize) -> Vec<LedgerEntry> {
     let mut entries = ledger(tape);
     entries.remove(seq - 1);
@@ -247,14 +247,14 @@ fn a_short_window_and_an_early_lapse_are_found() {
     });
     assert_eq!(seq, Some(EventSeq(3)));
     assert_eq!(offence(LINE, SalePromise::Window, 15, |entry| entry.at = at(127)), Some(EventSeq(15)));
-    // A pause of 89 seconds belongs to nobody's window.
+    // A pause of 89 seconds shortens no window.
     let mut entries = ledger("0s configure fifo quantity=1\n0s join ann\n1s pause\n90s resume\n150s tick");
     assert_eq!(found(&entries, SalePromise::Window), None);
     entries[5].at = at(149);
     assert_eq!(found(&entries, SalePromise::Window), Some(EventSeq(6)));
 }
 
-/// A turn that is made longer, and lapses; somebody waits for it.
+/// An admission that is extended, and lapses while another buyer waits.
 const LONGER: &str = "
 0s   configure fifo quantity=1 checkout=60s extension=30s
 1s   join ann        # 2 joined
@@ -272,7 +272,7 @@ fn more_time_than_promised_is_found() {
             offence(LONGER, SalePromise::Window, 5, |entry| entry.event = extended("ann", Ticket(1), until));
         assert_eq!(seq, Some(EventSeq(5)), "{until}");
     }
-    // Twice, for somebody who only waits, for a turn that is over, and in a sale that promises none.
+    // Twice, for a buyer who only waits, for an admission that is over, and in a sale that promises none.
     let again = insert_event(LONGER, 6, at(10), extended("ann", Ticket(1), 122));
     assert_eq!(found(&again, SalePromise::Window), Some(EventSeq(6)));
     let waiting = insert_event(LONGER, 6, at(10), extended("bob", Ticket(2), 122));
@@ -330,7 +330,7 @@ fn late_money_that_takes_a_unit_from_someone_is_found() {
 
 #[test]
 fn what_is_overdue_when_something_else_is_decided_is_found() {
-    // The hold that ran out, the admission that was over, and the unit that nobody offered to the line.
+    // The hold that ran out, the admission that was over, and the unit that was not offered to the line.
     assert_eq!(found(&remove_event(OPEN, 5), SalePromise::AtOnce), Some(EventSeq(5)));
     assert_eq!(found(&remove_event(LINE, 15), SalePromise::AtOnce), Some(EventSeq(15)));
     assert_eq!(found(&remove_event(LINE, 11), SalePromise::AtOnce), Some(EventSeq(11)));

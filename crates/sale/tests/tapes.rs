@@ -1,4 +1,4 @@
-//! Every tape in `tapes/` comes out as it says, and together they speak of every refusal and every event.
+//! Every tape in `tapes/` passes, and together they show every refusal and every event.
 
 use sale::{CommandOutcome, Event, LedgerAuditor, Refusal, SaleState, Tape};
 use std::collections::BTreeSet;

@@ -40,9 +40,9 @@ fn main() -> anyhow::Result<()> {
         ("three sales at once", vec![Manner::Open, Manner::Flow, Manner::Crowd]),
         ("one sale, every other event a buyer", vec![Manner::Open]),
     ];
-    for (name, manners) in ledgers {
+    for (name, mix) in ledgers {
         let folder = tempfile::tempdir()?;
-        write(folder.path(), events, &manners)?;
+        write(folder.path(), events, &mix)?;
         let mut runs = (0..rounds).map(|_| verify(folder.path())).collect::<Result<Vec<_>, _>>()?;
         runs.sort_by_key(|run| run.took);
         let run = &runs[runs.len() / 2];
@@ -106,9 +106,9 @@ fn look(child: &Child, run: &mut Run) {
 }
 
 /// Writes sales that go on at the same time.
-fn write(folder: &Path, events: u64, manners: &[Manner]) -> anyhow::Result<()> {
+fn write(folder: &Path, events: u64, mix: &[Manner]) -> anyhow::Result<()> {
     let mut recorder = SqliteRecorder::open(folder)?;
-    let mut stories: Vec<Story> = (1..).zip(manners).map(|(no, manner)| Story::new(no, *manner)).collect();
+    let mut stories: Vec<Story> = (1..).zip(mix).map(|(no, manner)| Story::new(no, *manner)).collect();
     let mut left = usize::try_from(events)?;
     while left > 0 {
         let mut batch = Batch::default();

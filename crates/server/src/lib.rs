@@ -4,10 +4,12 @@
 //! outside words into ours, `shop` has one function per use case, `store` and `auth` never know of each other's callers.
 
 pub mod commands;
+
 pub mod followers;
 pub mod http;
 pub mod realtime;
 pub mod shop;
+pub mod shop_documents;
 
 pub mod auth;
 pub mod clock;

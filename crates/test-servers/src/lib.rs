@@ -8,6 +8,9 @@ pub mod nginx;
 pub mod postgres;
 pub mod redis;
 
+pub mod cluster;
+pub mod doorbuster;
+
 pub mod process;
 pub mod proxy;
 

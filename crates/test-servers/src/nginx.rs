@@ -13,6 +13,14 @@ use tempfile::TempDir;
 
 /// Debian's program, which is outside of the `PATH` of many users.
 const DEBIAN: &str = "/usr/sbin/nginx";
+/// The configuration of one worker, for tests: enough connections for a crowd.
+const MAIN: &str = "worker_processes 1;\nerror_log stderr error;\npid /run/nginx.pid;\n\
+                    events { worker_connections 4096; }\nhttp {\naccess_log off;\ninclude cluster.conf;\n}\n";
+/// The configuration that users get.
+const DEPLOYED_MAIN: &str = include_str!("../../../deploy/nginx/nginx.conf");
+const CLUSTER_SITE: &str = include_str!("../../../deploy/nginx/cluster.conf");
+/// What it has in place of the addresses of the instances.
+const INSTANCES_INCLUDE: &str = "include doorbuster-instances.conf;";
 /// A site's placeholder for the port.
 const LISTEN: &str = "listen 80";
 /// Temporary folders that nginx would otherwise make where only root may write.
@@ -24,14 +32,31 @@ pub struct NginxServer {
     running: Option<ProcessGuard>,
     folder: TempDir,
     port: ReservedPort,
+    main: &'static str,
 }
 
 impl NginxServer {
     /// Starts nginx with a site: the content of the `http` block, where `listen 80` stands for the reserved port.
     #[must_use]
     pub fn start(site: &str) -> Self {
+        Self::start_with(MAIN, site)
+    }
+
+    /// One worker in front of these instances, with the site that users get.
+    #[must_use]
+    pub fn start_cluster(instances: &[String]) -> Self {
+        Self::start_with(MAIN, &cluster_site(instances))
+    }
+
+    /// The same with all that users get: a worker for each processor, and many connections.
+    #[must_use]
+    pub fn start_deployed(instances: &[String]) -> Self {
+        Self::start_with(DEPLOYED_MAIN, &cluster_site(instances))
+    }
+
+    fn start_with(main: &'static str, site: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("test-nginx-").tempdir().unwrap();
-        let mut nginx = Self { running: None, folder, port: ReservedPort::reserve() };
+        let mut nginx = Self { running: None, folder, port: ReservedPort::reserve(), main };
         nginx.write_config(site);
         nginx.launch();
         nginx
@@ -78,13 +103,19 @@ impl NginxServer {
     fn write_config(&self, site: &str) {
         assert!(site.contains(LISTEN), "a site says `{LISTEN}`: {site}");
         let site = site.replace(LISTEN, &format!("listen 127.0.0.1:{}", self.port.get()));
-        let folders: String = FOLDERS.map(|name| format!("{name}_temp_path {name};\n")).concat();
+        std::fs::write(self.folder.path().join("cluster.conf"), site).unwrap();
+        let folders = FOLDERS.map(|name| format!("{name}_temp_path {name};\n")).concat();
         let user = if geteuid().is_root() { "user root;\n" } else { "" };
-        let all = format!(
-            "{user}daemon off;\npid nginx.pid;\nerror_log stderr error;\nworker_processes 1;\n\
-             events {{ worker_connections 4096; }}\nhttp {{\naccess_log off;\n{folders}{site}\n}}\n"
-        );
-        std::fs::write(self.folder.path().join("nginx.conf"), all).unwrap();
+        // As many open files as the system allows this process.
+        let main: String = self
+            .main
+            .lines()
+            .filter(|line| !line.starts_with("user ") && !line.starts_with("worker_rlimit_nofile "))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let main = main.replace("pid /run/nginx.pid;", "pid nginx.pid;");
+        let main = main.replacen("http {\n", &format!("http {{\n{folders}"), 1);
+        std::fs::write(self.folder.path().join("nginx.conf"), format!("{user}daemon off;\n{main}")).unwrap();
         let checked = self.command(&["-t", "-q"]).output().unwrap();
         assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
     }
@@ -110,6 +141,14 @@ impl NginxServer {
     fn read_log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
+}
+
+/// The site that users get, with the addresses of these instances.
+fn cluster_site(instances: &[String]) -> String {
+    assert!(CLUSTER_SITE.contains(INSTANCES_INCLUDE), "cluster.conf has `{INSTANCES_INCLUDE}`");
+    let server =
+        |url: &String| format!("server {} max_fails=3 fail_timeout=2s;\n", url.trim_start_matches("http://"));
+    CLUSTER_SITE.replace(INSTANCES_INCLUDE, &instances.iter().map(server).collect::<String>())
 }
 
 #[cfg(test)]

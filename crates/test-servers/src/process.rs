@@ -3,6 +3,7 @@
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsString;
 use std::io::{BufReader, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -65,6 +66,8 @@ impl ProcessGuard {
             shell.current_dir(there);
         }
         let mut shell = user(shell);
+        // Ctrl-C in a terminal goes to the test's whole process group, and only the test decides when its programs end.
+        shell.process_group(0);
         let shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut shell = shell.spawn().unwrap();
         let mut output = BufReader::new(shell.stdout.take().unwrap());

@@ -1,4 +1,4 @@
-// A real Doorbuster in a folder of its own, on ports of its own, with a merchant who makes sales.
+// A real Doorbuster in its own folder, with a merchant who makes sales.
 
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -7,11 +7,11 @@ import { join } from 'node:path';
 
 const EMAIL = 'merchant@example.com';
 const PASSWORD = 'only for this test';
-/** The binary that the tests of the workspace have just built, unless it is said otherwise. */
+/** The debug binary, unless the environment names another. */
 const BINARY = process.env.DOORBUSTER_BINARY ?? new URL('../../../target/debug/doorbuster', import.meta.url).pathname;
 
 export class Doorbuster {
-  /** Starts one; `flags` come on top. */
+  /** Starts one with more flags of `serve`. */
   static async start(...flags) {
     const shop = new Doorbuster();
     shop.folder = mkdtempSync(join(tmpdir(), 'doorbuster-k6-'));
@@ -19,14 +19,14 @@ export class Doorbuster {
     const env = { PATH: process.env.PATH, DOORBUSTER_ADMIN_EMAIL: EMAIL, DOORBUSTER_ADMIN_PASSWORD: PASSWORD };
     shop.child = spawn(BINARY, [...args, ...flags], { env, stdio: ['ignore', 'pipe', 'inherit'] });
     shop.url = await new Promise((done, failed) => {
-      let told = '';
+      let output = '';
       shop.child.stdout.on('data', (text) => {
-        told += text;
-        const [, url] = /listens on (http:\/\/\S+)/.exec(told) ?? [];
+        output += text;
+        const [, url] = /listens on (http:\/\/\S+)/.exec(output) ?? [];
         if (url) done(url);
       });
       shop.child.on('error', failed);
-      shop.child.on('exit', (code) => failed(new Error(`${BINARY} ended with ${code}: ${told}`)));
+      shop.child.on('exit', (code) => failed(new Error(`${BINARY} ended with ${code}: ${output}`)));
     });
     shop.admin = (await shop.post('/auth/login', { email: EMAIL, password: PASSWORD })).accessToken;
     const price = { amount: 4999, currency: 'EUR' };
@@ -41,7 +41,7 @@ export class Doorbuster {
     rmSync(this.folder, { recursive: true });
   }
 
-  /** A sale that starts after a time, with what else it is to be. */
+  /** Makes a sale that starts after a time, with more settings. */
   async sale(settings, starts_s = -1) {
     const at = (seconds) => new Date(Date.now() + seconds * 1000).toISOString();
     const price = { amount: 1999, currency: 'EUR' };
@@ -49,8 +49,8 @@ export class Doorbuster {
     return this.post('/admin/flash-sales', { productId: this.product, price, ...times, ...settings });
   }
 
-  /** What a sale's page says now. */
-  async look(id) {
+  /** The current document of a sale. */
+  async readSale(id) {
     return (await fetch(`${this.url}/api/v1/flash-sales/${id}`)).json();
   }
 

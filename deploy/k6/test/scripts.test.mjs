@@ -1,5 +1,5 @@
-// The load scripts against a real Doorbuster: do they buy what they say? With K6=FILE in the environment they are run by that
-// k6, else by the stand-in beside this file. Run by scripts/k6.sh.
+// The load scripts against a real Doorbuster: they buy what they report. With K6=FILE in the environment that k6 runs them,
+// else the stand-in beside this file. Run by scripts/k6.sh.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -29,13 +29,13 @@ async function play(script, settings, base = shop.url) {
   const out = join(shop.folder, `${script}-${Math.random()}.json`);
   const pairs = Object.entries({ BASE_URL: base, ...settings }).flatMap(([name, value]) => ['-e', `${name}=${value}`]);
   const [program, ...args] = [...K6, 'run', '--quiet', '--out', `json=${out}`, ...pairs, here(`../${script}`)];
-  const told = await run(program, args, { timeout: 120_000 }).catch((failure) => failure);
+  const result = await run(program, args, { timeout: 120_000 }).catch((failure) => failure);
   const lines = (existsSync(out) ? readFileSync(out, 'utf8') : '').split('\n').filter(Boolean).map((line) => JSON.parse(line));
   const points = lines.filter((line) => line.type === 'Point');
   const of = (metric) => points.filter((point) => point.metric === metric);
   return {
-    exit: told.code ?? DONE,
-    text: `${told.stdout}\n${told.stderr}`,
+    exit: result.code ?? DONE,
+    text: `${result.stdout}\n${result.stderr}`,
     count: (metric) => of(metric).reduce((sum, point) => sum + point.data.value, 0),
     failedChecks: () => of('checks').filter((point) => point.data.value !== 1).map((point) => point.data.tags.check),
     requests: (name) => of('http_reqs').filter((point) => point.data.tags.name === name).length,
@@ -51,7 +51,7 @@ async function tokens(count) {
   return path;
 }
 
-test('buyers go through the line to a paid order, and the others are told that it is sold out', async () => {
+test('buyers go through the line to a paid order, and the others learn that it is sold out', async () => {
   const admission = { type: 'fifo', perSecond: 50, checkoutSeconds: 60, lineOpensSecondsBefore: 60 };
   const sale = await shop.sale({ slug: 'line', quantity: 5, admission }, 2);
   const played = await play('flow.js', { SALE: 'line', BUYERS: 12, POLL_S: 0.2, ...SLOW });
@@ -61,17 +61,17 @@ test('buyers go through the line to a paid order, and the others are told that i
   assert.equal(played.count('buyer_sold_out'), 7);
   assert.equal(played.requests('register'), 12);
   assert.equal(played.requests('pay'), 5);
-  assert.equal((await shop.look(sale.id)).sold, 5);
+  assert.equal((await shop.readSale(sale.id)).sold, 5);
 });
 
-test('buyers with tokens wait for the start of an open sale, and one in ten asks twice', async () => {
+test('buyers with tokens wait for the start of an open sale, and one in ten sends twice', async () => {
   const sale = await shop.sale({ quantity: 30 }, 3);
   const played = await play('flow.js', { SALE: sale.id, TOKENS: await tokens(11), VUS: 6, ...SLOW });
   assert.equal(played.exit, DONE, played.text);
   assert.equal(played.count('buyer_confirmed'), 11);
   assert.equal(played.requests('order again'), 2);
   assert.equal(played.requests('register'), 0);
-  assert.equal((await shop.look(sale.id)).sold, 11);
+  assert.equal((await shop.readSale(sale.id)).sold, 11);
 });
 
 test('a run in which nobody can pay crosses a threshold and gives the units back', async () => {
@@ -79,7 +79,7 @@ test('a run in which nobody can pay crosses a threshold and gives the units back
   const played = await play('flow.js', { SALE: sale.id, BUYERS: 2, METHOD: 'sandbox:decline', ...SLOW });
   assert.equal(played.exit, THRESHOLDS, played.text);
   assert.equal(played.count('buyer_payment_declined'), 2);
-  assert.equal((await shop.look(sale.id)).available, 3);
+  assert.equal((await shop.readSale(sale.id)).available, 3);
 });
 
 test('the spike sells every unit once and counts each refusal by its code', async () => {
@@ -91,7 +91,7 @@ test('the spike sells every unit once and counts each refusal by its code', asyn
   assert.equal(played.count('answer_confirmed'), 20);
   assert.equal(played.count('answer_sold_out'), played.requests('order') - 20);
   assert.ok(played.requests('order') > 100, played.text);
-  assert.equal((await shop.look(sale.id)).sold, 20);
+  assert.equal((await shop.readSale(sale.id)).sold, 20);
 });
 
 test('the spike of buyers with a limit is refused by that limit', async () => {
@@ -103,7 +103,7 @@ test('the spike of buyers with a limit is refused by that limit', async () => {
   assert.equal(played.count('answer_limit_reached'), played.requests('order') - 4);
 });
 
-test('what cannot be played is said in one sentence', async () => {
+test('an invalid plan is refused with one sentence', async () => {
   const refused = async (script, settings, sentence) => {
     const played = await play(script, settings);
     assert.notEqual(played.exit, DONE);
@@ -113,11 +113,11 @@ test('what cannot be played is said in one sentence', async () => {
   await refused('flow.js', { SALE: 'nowhere' }, /there is no sale "nowhere"/);
   await refused('flow.js', { SALE: 'line', TOKENS: await tokens(2), BUYERS: 3 }, /TOKENS has 2/);
   await refused('spike.js', { SALE: 'line' }, /this sale has a line/);
-  const nobody = await play('flow.js', { SALE: 'line' }, 'http://127.0.0.1:9');
-  assert.match(nobody.text, /nobody answers at/);
+  const unreachable = await play('flow.js', { SALE: 'line' }, 'http://127.0.0.1:9');
+  assert.match(unreachable.text, /nobody answers at/);
 });
 
-test('a server with tight limits is told from one that is slow', async () => {
+test('tight limits are distinguished from a slow server', async () => {
   const tight = await Doorbuster.start('--limit-auth', '3/15m');
   try {
     const sale = await tight.sale({ quantity: 5 });

@@ -11,7 +11,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The public key of our access tokens, as a JSON Web Key Set. */
+        /** The public key of the access tokens, as a JSON Web Key Set. */
         get: operations["get_well_known_jwks_json"];
         put?: never;
         post?: never;
@@ -30,7 +30,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Make a sale and announce it. */
+        /** Create a sale and announce it. */
         post: operations["post_admin_flash_sales"];
         delete?: never;
         options?: never;
@@ -48,14 +48,14 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Delete a sale that nobody ever had a place or an order in. Any other is closed, and stays. */
+        /** Delete a sale without places and orders. Any other sale is closed instead. */
         delete: operations["delete_admin_flash_sales_one"];
         options?: never;
         head?: never;
         /**
          * Edit a sale.
-         * @description Once buyers may rely on it (its line or the sale is open, or somebody has a place), only what adds to the promise may
-         *     change: more units, a later end, another hold length for new holds.
+         * @description Once buyers may rely on the sale (it or its line is open, or a buyer has a place), it accepts only more units, a later end, a
+         *     longer extension, and another hold length for new holds.
          */
         patch: operations["patch_admin_flash_sales_one"];
         trace?: never;
@@ -69,7 +69,7 @@ export interface paths {
         };
         /**
          * Every request to buy, accepted or refused, newest first.
-         * @description In a flood, refusals are counted by code and second instead of kept one by one; `countedOnly` and `note` say so.
+         * @description In a flood, refusals are counted by code and second instead of stored one by one; `countedOnly` and `note` show it.
          */
         get: operations["get_admin_flash_sales_one_attempts"];
         put?: never;
@@ -89,7 +89,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** End a sale now, for good. What was promised is kept: the admitted may buy, orders may be paid. */
+        /** Close a sale for good. Admitted buyers may still order, and orders may be paid. */
         post: operations["post_admin_flash_sales_one_close"];
         delete?: never;
         options?: never;
@@ -105,9 +105,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The sale's ledger: everything that was ever decided, in order.
-         * @description With a filter, a page reads so many events and no more: it may hold fewer than `limit`, or none, and still have a
-         *     `nextCursor`, with which the search goes on.
+         * The ledger of a sale: all events, in order.
+         * @description With a filter, a page reads a limited number of events: it may have fewer than `limit` items, or none, and still a
+         *     `nextCursor`, with which the search continues.
          */
         get: operations["get_admin_flash_sales_one_events"];
         put?: never;
@@ -127,7 +127,7 @@ export interface paths {
         };
         /**
          * A sale's orders, newest first.
-         * @description With `q`, pages are cut as those of `/api/v1/admin/orders`.
+         * @description With `q`, pages are limited as in `/api/v1/admin/orders`.
          */
         get: operations["get_admin_flash_sales_one_orders"];
         put?: never;
@@ -145,7 +145,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How a sale goes: units, orders, money, refusals, line. */
+        /** The state of a sale: units, orders, money, refusals, line. */
         get: operations["get_admin_flash_sales_one_overview"];
         put?: never;
         post?: never;
@@ -164,7 +164,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Stop a sale for a while. Nobody is admitted and nothing can be ordered; orders may be paid, admissions stand still. */
+        /** Pause a sale. Nobody is admitted and nothing can be ordered. Orders may be paid, and the time of admissions stops. */
         post: operations["post_admin_flash_sales_one_pause"];
         delete?: never;
         options?: never;
@@ -179,7 +179,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who stands in line, in the order of the line. */
+        /** The buyers in line, in order. */
         get: operations["get_admin_flash_sales_one_queue"];
         put?: never;
         post?: never;
@@ -198,8 +198,8 @@ export interface paths {
         };
         /**
          * Check a receipt.
-         * @description A receipt proves that this shop gave a number in this sale's line to this buyer. What became of the place is in the
-         *     sale's events.
+         * @description A receipt proves that this shop gave a ticket in this sale's line to this buyer. The sale's events show what happened to the
+         *     place.
          */
         get: operations["get_admin_flash_sales_one_receipt"];
         put?: never;
@@ -236,7 +236,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Go on with a paused sale. */
+        /** Resume a paused sale. */
         post: operations["post_admin_flash_sales_one_resume"];
         delete?: never;
         options?: never;
@@ -252,9 +252,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What happened in a sale over time, in at most 600 buckets.
-         * @description Counted from the ledger (refusals: from the attempts), so it is the same after a restart. Buckets in which nothing happened
-         *     are left out.
+         * Events of a sale over time, in at most 600 buckets.
+         * @description Counted from the ledger, refusals from the attempts, so that a restart changes nothing. Empty buckets are left out.
          */
         get: operations["get_admin_flash_sales_one_series"];
         put?: never;
@@ -273,9 +272,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What a sale came to: totals, peaks, spans of time, and whether the line was kept in order.
-         * @description The figures are kept for some seconds while the sale goes on, longer the more buyers it has; `projectedVersion` says of when
-         *     they are.
+         * The result of a sale: totals, peaks, durations, and whether the order of the line was kept.
+         * @description While the sale runs, the numbers are cached for some seconds, longer the more buyers it has; `projectedVersion` is the version to
+         *     which they belong.
          */
         get: operations["get_admin_flash_sales_one_summary"];
         put?: never;
@@ -294,9 +293,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Everyone's orders, newest first.
-         * @description A search that fits very many buyers looks at so many orders a page and no more: a page may hold fewer than `limit`, or
-         *     none, and still have a `nextCursor`, with which the search goes on.
+         * All buyers' orders, newest first.
+         * @description A search that matches very many buyers reads a limited number of orders a page: a page may have fewer than `limit` items, or
+         *     none, and still a `nextCursor`, with which the search continues.
          */
         get: operations["get_admin_orders"];
         put?: never;
@@ -315,10 +314,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Everyone's orders as CSV, newest first.
+         * All buyers' orders as CSV, newest first.
          * @description RFC 4180 in UTF-8 with a byte order mark; amounts in minor units and as decimals, times in UTC. A text that a spreadsheet
-         *     would take for a formula has a `'` before it. Orders that are made during the export are not in it. An export that breaks
-         *     off ends without the end of its chunked body.
+         *     would run as a formula has a `'` before it. Orders that are created during the export are not in it. An export that fails ends
+         *     without the end of its chunked body.
          */
         get: operations["get_admin_orders_csv"];
         put?: never;
@@ -340,7 +339,7 @@ export interface paths {
         put?: never;
         /**
          * Refund an order.
-         * @description All of its money goes back. Repeating the request changes nothing and tells the order as it is.
+         * @description The whole amount is refunded. A repeated request changes nothing and returns the order.
          */
         post: operations["post_admin_orders_one_refund"];
         delete?: never;
@@ -358,7 +357,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Make a product. */
+        /** Create a product. */
         post: operations["post_admin_products"];
         delete?: never;
         options?: never;
@@ -376,13 +375,13 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Delete a product. Orders of old keep its name. */
+        /** Delete a product. Earlier orders keep its name. */
         delete: operations["delete_admin_products_one"];
         options?: never;
         head?: never;
         /**
          * Edit a product.
-         * @description Sales that are announced keep their own price. The currency cannot change while a sale of the product is not over.
+         * @description Announced sales keep their price. The currency cannot change before all sales of the product are over.
          */
         patch: operations["patch_admin_products_one"];
         trace?: never;
@@ -395,9 +394,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * How this process answers, since it started.
-         * @description The counts only grow: what happened between two looks is their difference. Behind a load balancer the next look may meet
-         *     another process; `startedAt` tells.
+         * The latencies of this process since it started.
+         * @description The counts only grow; subtract two replies to get the time between them. Behind a load balancer, the next reply may come from
+         *     another process, which `startedAt` shows.
          */
         get: operations["get_admin_server"];
         put?: never;
@@ -449,7 +448,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who is signed in. */
+        /** The account of the session. */
         get: operations["get_auth_me"];
         put?: never;
         post?: never;
@@ -468,7 +467,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Trades a refresh token for new tokens. */
+        /** Exchanges a refresh token for new tokens. */
         post: operations["post_auth_refresh"];
         delete?: never;
         options?: never;
@@ -485,7 +484,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Makes a buyer's account and signs it in. */
+        /** Creates a buyer's account and signs it in. */
         post: operations["post_auth_register"];
         delete?: never;
         options?: never;
@@ -519,7 +518,7 @@ export interface paths {
         };
         /**
          * One sale, by id or slug.
-         * @description `ETag` names the version; with `If-None-Match` an unchanged sale is 304 without a body.
+         * @description The reply has an `ETag`; with `If-None-Match`, an unchanged sale is a 304 without a body.
          */
         get: operations["get_flash_sales_one"];
         put?: never;
@@ -537,7 +536,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Where am I in this sale's line? The same as `/queue/position`. */
+        /** The buyer's place in the line of this sale, as in `/queue/position`. */
         get: operations["get_flash_sales_one_queue_position"];
         put?: never;
         post?: never;
@@ -554,13 +553,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Own orders, newest first. */
+        /** The buyer's orders, newest first. */
         get: operations["get_orders"];
         put?: never;
         /**
          * Reserve units.
-         * @description The reply comes when the order is durable. With `Prefer: respond-async` it is 202 and says where the order is; it is no
-         *     less durable then. A refusal is told at once either way, and does not use up the `Idempotency-Key`.
+         * @description The reply comes when the order is durable. With `Prefer: respond-async` it is 202 with the `Location` of the order, which is as
+         *     durable. A refusal comes at once in both cases, and does not use up the `Idempotency-Key`.
          */
         post: operations["post_orders"];
         delete?: never;
@@ -576,11 +575,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One of the buyer's own orders. */
+        /** One order of the buyer. */
         get: operations["get_orders_one"];
         put?: never;
         post?: never;
-        /** Give a pending order's units back. */
+        /** Cancel a pending order. */
         delete: operations["delete_orders_one"];
         options?: never;
         head?: never;
@@ -598,8 +597,8 @@ export interface paths {
         put?: never;
         /**
          * Pay for an order.
-         * @description The order is confirmed if its units are still the buyer's; else nothing is charged. Repeating the request never charges
-         *     twice. A payment that comes after the hold has ended is taken only while a unit is free and nobody waits for it.
+         * @description The order is confirmed if its units are still held; otherwise nothing is charged. A repeated request never charges twice. A
+         *     payment after the end of the hold succeeds only while a unit is free and nobody waits for one.
          */
         post: operations["post_orders_one_pay"];
         delete?: never;
@@ -652,9 +651,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Ask for more time to buy.
-         * @description Each admission can be made longer once, before it is over, where the sale promises it (`admission.extensionSeconds`).
-         *     Asking again is answered with the same end, so a repeated request is safe.
+         * Extend the admission.
+         * @description Each admission can be extended once, before it ends, if the sale has `admission.extensionSeconds`. A repeated request gets the
+         *     same end, so it is safe.
          */
         post: operations["post_queue_extend"];
         delete?: never;
@@ -674,7 +673,7 @@ export interface paths {
         put?: never;
         /**
          * Join the line.
-         * @description Whoever is in line already keeps the place and is told it again (200), so a repeated request or a second tab is safe.
+         * @description A buyer who is in line already keeps the place and gets it again (200), so a repeated request or a second tab is safe.
          */
         post: operations["post_queue_join"];
         delete?: never;
@@ -693,7 +692,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Leave the line, or give an admission back. */
+        /** Leave the line, or give up an admission. */
         delete: operations["delete_queue_leave"];
         options?: never;
         head?: never;
@@ -707,7 +706,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Where am I? */
+        /** The buyer's place in line. */
         get: operations["get_queue_position"];
         put?: never;
         post?: never;
@@ -724,7 +723,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How the parts are. 503 when one that buyers need does not work. */
+        /** The health of the components. 503 when one that buyers need does not work. */
         get: operations["get_health"];
         put?: never;
         post?: never;
@@ -741,7 +740,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Whether the process answers at all. If not, start it again. */
+        /** Whether the process answers. If it does not, restart it. */
         get: operations["get_livez"];
         put?: never;
         post?: never;
@@ -758,7 +757,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Whether it wants requests. Not while it starts, not after it was told to stop, not while the ledger cannot be written. */
+        /** Whether this instance accepts requests: not while it starts or stops, not while the ledger cannot be written. */
         get: operations["get_readyz"];
         put?: never;
         post?: never;
@@ -774,93 +773,64 @@ export interface components {
     schemas: {
         /** @description An account. */
         AccountReply: {
-            /**
-             * Format: date-time
-             * @description When it was made.
-             */
+            /** Format: date-time */
             createdAt: string;
-            /** @description Its address. */
             email: string;
-            /**
-             * Format: uuid
-             * @description Its id.
-             */
+            /** Format: uuid */
             id: string;
-            /** @description What it may do. */
             role: components["schemas"]["Role"];
-            /** @description Its name. */
             username: string;
         };
-        /** @description An order as admins see it. */
+        /** @description An order in the replies for admins. */
         AdminOrderJson: {
-            /** @description Whose. */
             buyer: components["schemas"]["Buyer"];
-            /**
-             * Format: date-time
-             * @description When it was made.
-             */
+            /** Format: date-time */
             createdAt: string;
             /**
              * Format: date-time
-             * @description Until when a pending order's units are held.
+             * @description The units of a pending order are held until then.
              */
             expiresAt?: string | null;
-            /**
-             * Format: uuid
-             * @description Of which sale.
-             */
+            /** Format: uuid */
             flashSaleId: string;
-            /**
-             * Format: uuid
-             * @description Its id.
-             */
+            /** Format: uuid */
             id: string;
             /**
              * Format: date-time
-             * @description When it was paid, or sold at once.
+             * @description When it was confirmed.
              */
             paidAt?: string | null;
-            /** @description What the sale sells. */
+            /** @description The product's name. */
             product?: string | null;
-            /**
-             * Format: int32
-             * @description Its units.
-             */
+            /** Format: int32 */
             quantity: number;
-            /** @description Of a refunded order: whether its units went back into the sale. */
+            /** @description Of a refunded order: whether its units are sold again. */
             restocked?: boolean | null;
-            /** @description What has become of it. */
             status: components["schemas"]["OrderStatus"];
-            /** @description The price of all of it. */
+            /** @description The price of the whole order. */
             total: components["schemas"]["Money"];
             /** @description The price of one unit. */
             unitPrice: components["schemas"]["Money"];
-            /**
-             * Format: date-time
-             * @description When it last changed.
-             */
+            /** Format: date-time */
             updatedAt: string;
             /**
              * Format: int64
-             * @description The number of the event that last changed it, in the sale's ledger.
+             * @description The number of its last event in the sale's ledger.
              */
             version: number;
         };
-        /** @description A sale as admins see it. */
+        /** @description A sale in the replies for admins. */
         AdminSaleJson: components["schemas"]["SaleJson"] & {
             /**
              * Format: int32
-             * @description Units set aside for buyers who may buy now, one each.
+             * @description Units reserved for admitted buyers, one each.
              */
             admitted: number;
-            /**
-             * Format: date-time
-             * @description When it was made.
-             */
+            /** Format: date-time */
             createdAt: string;
             /**
              * Format: int32
-             * @description Seconds a unit is held for its payment; 0 sells at once.
+             * @description Seconds for which a unit is held for its payment. 0 sells at once.
              */
             holdSeconds: number;
             /** @description `none` sells at once. */
@@ -894,13 +864,13 @@ export interface components {
             /** @enum {string} */
             type: "fifo";
         };
-        /** @description A request to buy, or a count of alike refusals. */
+        /** @description A request to buy, or a count of refusals with one code in one second. */
         AttemptJson: {
-            /** @description What was tried: `join` or `order`. */
+            /** @description `join` or `order`. */
             action: string;
             /**
              * Format: date-time
-             * @description When; of a count, the beginning of its second.
+             * @description Of a count, the start of its second.
              */
             at: string;
             buyer?: components["schemas"]["Buyer"] | null;
@@ -908,27 +878,24 @@ export interface components {
             code: string;
             /**
              * Format: int64
-             * @description How many requests this row stands for.
+             * @description Requests in this row.
              */
             count: number;
-            /**
-             * Format: uuid
-             * @description Its id.
-             */
+            /** Format: uuid */
             id: string;
         };
         /** @description A page of attempts. */
         AttemptsJson: {
             /**
              * Format: int64
-             * @description Refusals of this sale that came too fast to be kept one by one: they are counted by code and second, without buyers.
+             * @description Refusals of this sale that came too fast to be stored one by one, and are counted by code and second, without buyers.
              */
             countedOnly: number;
             /** @description The attempts. */
             items: components["schemas"]["AttemptJson"][];
-            /** @description Give this as `cursor` to get the next page; null on the last one. */
+            /** @description The `cursor` of the next page; null on the last page. */
             nextCursor?: string | null;
-            /** @description Says so in a sentence; null when every refusal is kept. */
+            /** @description The same in a sentence; null when every refusal is stored. */
             note?: string | null;
         };
         /**
@@ -940,85 +907,80 @@ export interface components {
         BucketJson: components["schemas"]["CountsJson"] & {
             /**
              * Format: date-time
-             * @description Its beginning.
+             * @description Its start.
              */
             at: string;
             /**
              * Format: int64
-             * @description Attempts that were refused.
+             * @description Refused attempts.
              */
             refused: number;
             units?: components["schemas"]["SeriesUnitsJson"] | null;
         };
-        /** @description Who a buyer is. */
+        /** @description A buyer. */
         Buyer: {
-            /** @description The address; null when there is no account of this id any more. */
+            /** @description Null when the account was deleted. */
             email?: string | null;
-            /**
-             * Format: uuid
-             * @description The account's id.
-             */
+            /** Format: uuid */
             id: string;
-            /** @description The name; null when there is no account of this id any more. */
+            /** @description Null when the account was deleted. */
             username?: string | null;
         };
-        /** @description How one part is. */
         Component: {
-            /** @description Its name. */
             name: string;
             /** @description Whether it works. */
             ok: boolean;
         };
-        /** @description How often what happened. */
+        /** @description Counts of events. */
         CountsJson: {
             /**
              * Format: int64
-             * @description Buyers who were admitted.
+             * @description Admissions.
              */
             admitted: number;
             /**
              * Format: int64
-             * @description Orders that were given back.
+             * @description Cancelled orders.
              */
             cancelled: number;
             /**
              * Format: int64
-             * @description Orders that were paid, or sold at once.
+             * @description Confirmed orders.
              */
             confirmed: number;
             /**
              * Format: int64
-             * @description Orders whose payment was declined.
+             * @description Declined orders.
              */
             declined: number;
             /**
              * Format: int64
-             * @description Orders whose hold ran out.
+             * @description Expired orders.
              */
             expired: number;
             /**
              * Format: int64
-             * @description Places in line that were taken.
+             * @description Joins of the line.
              */
             joined: number;
             /**
              * Format: int64
-             * @description Admissions that ran out.
+             * @description Admissions that expired.
              */
             lapsed: number;
             /**
              * Format: int64
-             * @description Places, or admissions, that were given back.
+             * @description Buyers who left the line or gave up an admission.
              */
             left: number;
             /**
              * Format: int64
-             * @description Orders that were made.
+             * @description New orders.
              */
             ordered: number;
             /**
              * Format: int64
-             * @description Orders whose money went back.
+             * @description Refunded orders.
              */
             refunded: number;
         };
@@ -1106,66 +1068,54 @@ export interface components {
         EventsJson: {
             /** @description The events. */
             items: components["schemas"]["EventJson"][];
-            /** @description Give this as `cursor` to get the next page; null on the last one. */
+            /** @description The `cursor` of the next page; null on the last page. */
             nextCursor?: string | null;
-            /** @description Who the buyers in them are, as far as they have accounts. */
+            /** @description The accounts of the buyers in them, as far as they exist. */
             people: components["schemas"]["Buyer"][];
         };
-        /** @description One field that is not as it should be. */
+        /** @description A field that is not valid. */
         FieldError: {
-            /** @description What is wrong with it. */
+            /** @description The rule that the field breaks. */
             detail: string;
-            /** @description JSON pointer to the field of the body (or `/name` of a query parameter). */
+            /** @description JSON pointer to the field of the body, or `/name` of a query parameter. */
             pointer: string;
         };
-        /** @description How the parts are. */
         Health: {
-            /** @description Each of them. */
             components: components["schemas"]["Component"][];
-            /** @description Whether all of them work. */
+            /** @description Whether all components work. */
             ok: boolean;
-            /** @description How far the tables behind lists lag; it does not count as not working, because nobody needs them to buy. */
+            /** @description How far the tables of the lists lag behind the ledger. A lag does not count as unhealthy, because buying does not need them. */
             tables: components["schemas"]["TablesLag"];
-            /** @description The version that runs. */
+            /** @description The version of the program. */
             version: string;
         };
-        /** @description How long the answers of one route took. */
+        /** @description The latencies of one route. */
         LatencyJson: {
-            /** @description Answers by length: one count for each of `boundsSeconds`, and one for what took longer. */
+            /** @description A count for each of `boundsSeconds`, and one for all above. */
             counts: number[];
-            /** @description The route's method. */
             method: string;
-            /** @description The route. */
             route: string;
         };
-        /** @description Which line. */
+        /** @description The line of a sale. */
         Line: {
-            /**
-             * Format: uuid
-             * @description The sale's id.
-             */
+            /** Format: uuid */
             flashSaleId: string;
         };
-        /** @description A name and a password. */
+        /** @description An e-mail address or a username, and the password. */
         LoginBody: {
-            /** @description The account's address; either this or `username`. */
+            /** @description Either this or `username`. */
             email?: string | null;
-            /**
-             * Format: password
-             * @description Its password.
-             */
+            /** Format: password */
             password: string;
-            /** @description The account's name. */
             username?: string | null;
         };
-        /** @description Someone in line. */
+        /** @description A buyer in line. */
         MemberJson: {
             /**
              * Format: date-time
-             * @description Until when an admitted buyer may order.
+             * @description An admitted buyer may order until then.
              */
             admittedUntil?: string | null;
-            /** @description Who. */
             buyer: components["schemas"]["Buyer"];
             /**
              * Format: int32
@@ -1174,10 +1124,7 @@ export interface components {
             position?: number | null;
             /** @description `waiting` or `admitted`. */
             status: string;
-            /**
-             * Format: int32
-             * @description The buyer's number.
-             */
+            /** Format: int32 */
             ticket: number;
         };
         /** @description An amount of money. */
@@ -1190,44 +1137,37 @@ export interface components {
             /** @description ISO 4217 code. */
             currency: string;
         };
-        /** @description What to buy. */
+        /** @description A new order. */
         NewOrder: {
-            /**
-             * Format: uuid
-             * @description In which sale.
-             */
+            /** Format: uuid */
             flashSaleId: string;
             /**
              * Format: int32
-             * @description Units; 1 when not given.
+             * @description Units. The default is 1.
              * @default 1
              */
             quantity: number;
         };
         /** @description A new product. */
         NewProduct: {
-            /** @description Its category. */
             category?: string | null;
-            /** @description What is told about it; may be empty. */
+            /** @description May be empty. */
             description: string;
-            /** @description Its picture: an http(s) address, or a path of this site. */
+            /** @description An http(s) address, or a path of this site. */
             imageUrl?: string | null;
-            /** @description Its name, on one line. */
+            /** @description One line. */
             name: string;
-            /** @description Its list price. */
+            /** @description The list price. */
             price: components["schemas"]["Money"];
         };
         /** @description A new sale. */
         NewSale: {
             admission?: components["schemas"]["AdmissionJson"] | null;
-            /**
-             * Format: date-time
-             * @description When it ends.
-             */
+            /** Format: date-time */
             endsAt: string;
             /**
              * Format: int32
-             * @description Seconds a unit is held for its payment; 0 sells at once.
+             * @description Seconds for which a unit is held for its payment. 0 sells at once.
              * @default 300
              */
             holdSeconds: number | null;
@@ -1242,20 +1182,17 @@ export interface components {
             price: components["schemas"]["Money"];
             /**
              * Format: uuid
-             * @description What it sells.
+             * @description The product that it sells.
              */
             productId: string;
             /**
              * Format: int32
-             * @description Its units.
+             * @description Units for sale.
              */
             quantity: number;
-            /** @description Its name in addresses; made from the product's name when absent. */
+            /** @description The sale's name in URLs. When absent, it is derived from the product's name. */
             slug?: string | null;
-            /**
-             * Format: date-time
-             * @description When it starts.
-             */
+            /** Format: date-time */
             startsAt: string;
         };
         /** @description An order. */
@@ -1303,9 +1240,9 @@ export interface components {
          * @enum {string}
          */
         OrderStatus: "pending" | "confirmed" | "expired" | "cancelled" | "declined" | "refunded";
-        /** @description How a sale goes. */
+        /** @description The state of a sale. */
         OverviewJson: {
-            /** @description Its orders by status. */
+            /** @description Orders by status. */
             orders: components["schemas"]["StatusSumJson"][];
             /**
              * Format: int64
@@ -1314,91 +1251,71 @@ export interface components {
             ordersLastMinute: number;
             /**
              * Format: int64
-             * @description The `version` of the sale that orders, revenue and attempts are of.
+             * @description The `version` of the sale to which orders, revenue and attempts belong.
              */
             projectedVersion: number;
             /**
              * Format: int64
-             * @description Events that the tables are behind the sale above; 0 when they show all of it.
+             * @description Events by which the tables lag behind `sale`.
              */
             projectionLag: number;
             /** @description Refused attempts by code. */
             refusals: components["schemas"]["RefusalsJson"][];
-            /** @description What buyers paid and did not get back. */
+            /** @description Payments minus refunds. */
             revenue: components["schemas"]["Money"];
-            /** @description The sale, with its counters as the engine has them now. */
+            /** @description The sale with its current counters. */
             sale: components["schemas"]["AdminSaleJson"];
         };
-        /** @description A page of a list. */
         Page_AdminOrderJson: {
             /** @description The items, in the list's order. */
             items: {
-                /** @description Whose. */
                 buyer: components["schemas"]["Buyer"];
-                /**
-                 * Format: date-time
-                 * @description When it was made.
-                 */
+                /** Format: date-time */
                 createdAt: string;
                 /**
                  * Format: date-time
-                 * @description Until when a pending order's units are held.
+                 * @description The units of a pending order are held until then.
                  */
                 expiresAt?: string | null;
-                /**
-                 * Format: uuid
-                 * @description Of which sale.
-                 */
+                /** Format: uuid */
                 flashSaleId: string;
-                /**
-                 * Format: uuid
-                 * @description Its id.
-                 */
+                /** Format: uuid */
                 id: string;
                 /**
                  * Format: date-time
-                 * @description When it was paid, or sold at once.
+                 * @description When it was confirmed.
                  */
                 paidAt?: string | null;
-                /** @description What the sale sells. */
+                /** @description The product's name. */
                 product?: string | null;
-                /**
-                 * Format: int32
-                 * @description Its units.
-                 */
+                /** Format: int32 */
                 quantity: number;
-                /** @description Of a refunded order: whether its units went back into the sale. */
+                /** @description Of a refunded order: whether its units are sold again. */
                 restocked?: boolean | null;
-                /** @description What has become of it. */
                 status: components["schemas"]["OrderStatus"];
-                /** @description The price of all of it. */
+                /** @description The price of the whole order. */
                 total: components["schemas"]["Money"];
                 /** @description The price of one unit. */
                 unitPrice: components["schemas"]["Money"];
-                /**
-                 * Format: date-time
-                 * @description When it last changed.
-                 */
+                /** Format: date-time */
                 updatedAt: string;
                 /**
                  * Format: int64
-                 * @description The number of the event that last changed it, in the sale's ledger.
+                 * @description The number of its last event in the sale's ledger.
                  */
                 version: number;
             }[];
-            /** @description Give this as `cursor` to get the next page; null on the last one. */
+            /** @description The `cursor` of the next page; null on the last page. */
             nextCursor?: string | null;
         };
-        /** @description A page of a list. */
         Page_MemberJson: {
             /** @description The items, in the list's order. */
             items: {
                 /**
                  * Format: date-time
-                 * @description Until when an admitted buyer may order.
+                 * @description An admitted buyer may order until then.
                  */
                 admittedUntil?: string | null;
-                /** @description Who. */
                 buyer: components["schemas"]["Buyer"];
                 /**
                  * Format: int32
@@ -1407,16 +1324,12 @@ export interface components {
                 position?: number | null;
                 /** @description `waiting` or `admitted`. */
                 status: string;
-                /**
-                 * Format: int32
-                 * @description The buyer's number.
-                 */
+                /** Format: int32 */
                 ticket: number;
             }[];
-            /** @description Give this as `cursor` to get the next page; null on the last one. */
+            /** @description The `cursor` of the next page; null on the last page. */
             nextCursor?: string | null;
         };
-        /** @description A page of a list. */
         Page_OrderJson: {
             /** @description The items, in the list's order. */
             items: {
@@ -1458,43 +1371,28 @@ export interface components {
                  */
                 updatedAt: string;
             }[];
-            /** @description Give this as `cursor` to get the next page; null on the last one. */
+            /** @description The `cursor` of the next page; null on the last page. */
             nextCursor?: string | null;
         };
-        /** @description A page of a list. */
         Page_ProductJson: {
             /** @description The items, in the list's order. */
             items: {
-                /** @description Its category. */
                 category?: string | null;
-                /**
-                 * Format: date-time
-                 * @description When it was made.
-                 */
+                /** Format: date-time */
                 createdAt: string;
-                /** @description What is told about it. */
+                /** @description The description. */
                 description: string;
-                /**
-                 * Format: uuid
-                 * @description Its id.
-                 */
+                /** Format: uuid */
                 id: string;
-                /** @description Its picture. */
                 imageUrl?: string | null;
-                /** @description Its name. */
                 name: string;
-                /** @description Its list price. */
                 price: components["schemas"]["Money"];
-                /**
-                 * Format: date-time
-                 * @description When it was last edited.
-                 */
+                /** Format: date-time */
                 updatedAt: string;
             }[];
-            /** @description Give this as `cursor` to get the next page; null on the last one. */
+            /** @description The `cursor` of the next page; null on the last page. */
             nextCursor?: string | null;
         };
-        /** @description A page of a list. */
         Page_SaleJson: {
             /** @description The items, in the list's order. */
             items: {
@@ -1568,13 +1466,13 @@ export interface components {
                  */
                 waiting: number;
             }[];
-            /** @description Give this as `cursor` to get the next page; null on the last one. */
+            /** @description The `cursor` of the next page; null on the last page. */
             nextCursor?: string | null;
         };
-        /** @description How to pay. */
+        /** @description A payment. */
         PayBody: {
             /**
-             * @description In the provider's words. The built-in sandbox knows `sandbox:approve`, `sandbox:decline`, `sandbox:slow` (approves
+             * @description The payment method, as the provider names it. The built-in sandbox has `sandbox:approve`, `sandbox:decline`, `sandbox:slow` (approves
              *     after 3 s) and `sandbox:lost` (charges, but its reply is lost; a retry settles it).
              * @example sandbox:approve
              */
@@ -1598,13 +1496,10 @@ export interface components {
         PeakJson: {
             /**
              * Format: date-time
-             * @description Its beginning.
+             * @description Its start.
              */
             at: string;
-            /**
-             * Format: int64
-             * @description How many.
-             */
+            /** Format: int64 */
             count: number;
         };
         /** @description A buyer's place in a line. */
@@ -1657,117 +1552,94 @@ export interface components {
          * @enum {string}
          */
         PlaceStatus: "waiting" | "admitted";
-        /** @description What a problem document looks like, for the OpenAPI description. */
+        /** @description A problem document (RFC 9457). */
         Problem: {
-            /** @description The stable code to go by. */
+            /** @description The stable code for programs. */
             code: string;
-            /** @description What happened this time. */
+            /** @description What happened in this occurrence. */
             detail: string;
             /** @description The fields that are not valid. */
             errors?: components["schemas"]["FieldError"][] | null;
-            /** @description The path that was asked for. */
+            /** @description The path of the request. */
             instance: string;
             /**
              * Format: int32
              * @description The HTTP status.
              */
             status: number;
-            /** @description A short summary of the sort of problem. */
+            /** @description A short summary, the same for every occurrence. */
             title: string;
-            /** @description Where the sort of problem is described, such as `/problems/sold_out`. */
+            /** @description The page of the kind of problem, such as `/problems/sold_out`. */
             type: string;
         };
-        /** @description What is to be different; absent fields stay, null empties `category` and `imageUrl`. */
+        /** @description The changes. An absent field stays as it is; null empties `category` and `imageUrl`. */
         ProductEdit: {
-            /** @description Its category. */
             category?: string | null;
-            /** @description What is told about it. */
             description?: string;
-            /** @description Its picture. */
+            /** @description An http(s) address, or a path of this site. */
             imageUrl?: string | null;
-            /** @description Its name, on one line. */
+            /** @description One line. */
             name?: string;
-            /** @description Its list price. */
+            /** @description The list price. */
             price?: components["schemas"]["Money"];
         };
         /** @description A product. */
         ProductJson: {
-            /** @description Its category. */
             category?: string | null;
-            /**
-             * Format: date-time
-             * @description When it was made.
-             */
+            /** Format: date-time */
             createdAt: string;
-            /** @description What is told about it. */
+            /** @description The description. */
             description: string;
-            /**
-             * Format: uuid
-             * @description Its id.
-             */
+            /** Format: uuid */
             id: string;
-            /** @description Its picture. */
             imageUrl?: string | null;
-            /** @description Its name. */
             name: string;
-            /** @description Its list price. */
             price: components["schemas"]["Money"];
-            /**
-             * Format: date-time
-             * @description When it was last edited.
-             */
+            /** Format: date-time */
             updatedAt: string;
         };
         /** @description What a receipt proves. */
         ReceiptJson: {
-            /** @description Whether this shop gave this number to this buyer in this sale. */
+            /** @description Whether this shop gave this ticket to this buyer in this sale. */
             genuine: boolean;
             /**
              * Format: int32
-             * @description The number that it proves.
+             * @description The ticket that it proves.
              */
             ticket?: number | null;
         };
-        /** @description A refresh token. */
         RefreshBody: {
-            /** @description What the last sign-in or refresh gave. It can be used once; using it twice ends the session. */
+            /** @description From the last login or refresh. It can be used once; a second use ends the session. */
             refreshToken: string;
         };
-        /** @description What becomes of the units. */
+        /** @description A refund. */
         RefundBody: {
-            /** @description True: they are sold again, to the next in line. False: they stay out of the sale, counted as sold. */
+            /** @description True: the units are sold again, to the next in line. False: they still count as sold. */
             restock: boolean;
         };
-        /** @description Refusals of one sort. */
+        /** @description Refusals with one code. */
         RefusalsJson: {
             /** @description The refusal's code. */
             code: string;
-            /**
-             * Format: int64
-             * @description How many.
-             */
+            /** Format: int64 */
             count: number;
         };
-        /** @description What a new account needs. */
+        /** @description A new account. */
         RegisterBody: {
             /**
              * Format: email
-             * @description The address; upper and lower case are the same.
+             * @description Case does not matter.
              */
             email: string;
-            /**
-             * Format: password
-             * @description The password.
-             */
+            /** Format: password */
             password: string;
-            /** @description The name; letters, digits, `_`, `.` and `-`. Upper and lower case are the same to another account. */
+            /** @description Letters, digits, `_`, `.` and `-`. Unique without regard to case. */
             username: string;
         };
-        /** @description Units to add. */
         Restock: {
             /**
              * Format: int32
-             * @description How many.
+             * @description Units to add.
              */
             quantity: number;
         };
@@ -1777,20 +1649,17 @@ export interface components {
          */
         Role: "buyer" | "admin";
         /**
-         * @description What is to be different; absent fields stay. A sale that buyers rely on takes only more units, a later end, a longer
+         * @description The changes. An absent field stays as it is. A sale that buyers rely on accepts only more units, a later end, a longer
          *     extension and another hold length.
          */
         SaleEdit: {
             /** @description Who may buy. */
             admission?: components["schemas"]["AdmissionJson"];
-            /**
-             * Format: date-time
-             * @description When it ends.
-             */
+            /** Format: date-time */
             endsAt?: string;
             /**
              * Format: int32
-             * @description Seconds a unit is held for its payment; 0 sells at once.
+             * @description Seconds for which a unit is held for its payment. 0 sells at once.
              */
             holdSeconds?: number;
             /**
@@ -1798,26 +1667,23 @@ export interface components {
              * @description Units that one buyer may hold and own.
              */
             limitPerBuyer?: number;
-            /** @description `none` sells at once, whatever `holdSeconds` says. */
+            /** @description `none` sells at once, whatever `holdSeconds` is. */
             payment?: components["schemas"]["SalePayment"];
             /** @description The price of one unit. */
             price?: components["schemas"]["Money"];
             /**
              * Format: uuid
-             * @description What it sells.
+             * @description The product that it sells.
              */
             productId?: string;
             /**
              * Format: int32
-             * @description Its units.
+             * @description Units for sale.
              */
             quantity?: number;
-            /** @description Its name in addresses. */
+            /** @description The sale's name in URLs. */
             slug?: string;
-            /**
-             * Format: date-time
-             * @description When it starts.
-             */
+            /** Format: date-time */
             startsAt?: string;
         };
         /** @description A flash sale. */
@@ -1893,7 +1759,7 @@ export interface components {
             waiting: number;
         };
         /**
-         * @description Whether a unit is to be paid before it is sold.
+         * @description Whether a unit must be paid before it is sold.
          * @enum {string}
          */
         SalePayment: "required" | "none";
@@ -1902,29 +1768,29 @@ export interface components {
          * @enum {string}
          */
         SaleStatus: "upcoming" | "active" | "paused" | "ended" | "closed";
-        /** @description What happened over time. */
+        /** @description Events over time. */
         SeriesJson: {
             before?: components["schemas"]["SeriesUnitsJson"] | null;
-            /** @description The buckets in which something happened, oldest first; at most 600. */
+            /** @description The buckets with events, oldest first; at most 600. */
             buckets: components["schemas"]["BucketJson"][];
             /**
              * Format: date-time
-             * @description Up to when the figures are complete: now, unless the tables are behind. Refusals are about two seconds later.
+             * @description The numbers are complete up to this time: now, unless the tables lag. Refusals arrive about two seconds later.
              */
             completeUntil: string;
             /**
              * Format: date-time
-             * @description The beginning, a multiple of the step.
+             * @description The start, a multiple of the step.
              */
             from: string;
             /**
              * Format: int64
-             * @description The `version` of the sale that the figures are of.
+             * @description The `version` of the sale to which the numbers belong.
              */
             projectedVersion: number;
             /**
              * Format: int64
-             * @description Events that the figures are behind the sale.
+             * @description Events by which the numbers lag behind the sale.
              */
             projectionLag: number;
             /**
@@ -1934,20 +1800,20 @@ export interface components {
             serverTime: string;
             /**
              * Format: int64
-             * @description Seconds a bucket.
+             * @description Seconds of a bucket.
              */
             stepSeconds: number;
             /**
              * Format: date-time
-             * @description The end, a multiple of the step; it is outside.
+             * @description The end, exclusive, a multiple of the step.
              */
             to: string;
         };
-        /** @description Where the units are, and how many wait. */
+        /** @description Units by state, and waiting buyers. */
         SeriesUnitsJson: {
             /**
              * Format: int32
-             * @description Units set aside for buyers who are admitted.
+             * @description Units reserved for admitted buyers.
              */
             admitted: number;
             /**
@@ -1957,7 +1823,7 @@ export interface components {
             available: number;
             /**
              * Format: int32
-             * @description Units in orders that wait for their payment.
+             * @description Units held by pending orders.
              */
             held: number;
             /**
@@ -1971,7 +1837,7 @@ export interface components {
              */
             waiting: number;
         };
-        /** @description How this process answers. */
+        /** @description The latencies of this process. */
         ServerJson: {
             /** @description Upper bounds of the latencies below, in seconds. */
             boundsSeconds: number[];
@@ -1982,10 +1848,10 @@ export interface components {
             connections: number;
             /**
              * Format: int64
-             * @description Requests being answered now, this one among them.
+             * @description Requests in flight, this one included.
              */
             inFlight: number;
-            /** @description How long answers took since the start. */
+            /** @description Latencies since the start, by route. */
             latencies: components["schemas"]["LatencyJson"][];
             /**
              * Format: date-time
@@ -1994,11 +1860,11 @@ export interface components {
             serverTime: string;
             /**
              * Format: date-time
-             * @description When this process started: another one when this differs, and its counts begin anew.
+             * @description When this process started. When it differs, another process answered, whose counts are its own.
              */
             startedAt: string;
         };
-        /** @description Someone who is signed in, with their tokens. */
+        /** @description A session: the account and its tokens. */
         SignedInReply: {
             /** @description For `Authorization: Bearer …`. */
             accessToken: string;
@@ -2007,9 +1873,8 @@ export interface components {
              * @description Seconds until the access token expires.
              */
             expiresIn: number;
-            /** @description For `POST /auth/refresh`, once. */
+            /** @description For `POST /auth/refresh`. It can be used once. */
             refreshToken: string;
-            /** @description Who. */
             user: components["schemas"]["AccountReply"];
         };
         /** @description The product of a sale. */
@@ -2028,84 +1893,76 @@ export interface components {
             /** @description Its name. */
             name: string;
         };
-        /** @description How long something took: exact, over all buyers so far. */
+        /** @description Durations, exact over all buyers so far. */
         SpansJson: {
             /**
              * Format: int64
-             * @description For how many.
+             * @description Buyers.
              */
             count: number;
             /**
              * Format: int64
-             * @description What half of them did not exceed, in milliseconds.
+             * @description The median, in milliseconds.
              */
             p50Ms: number;
             /**
              * Format: int64
-             * @description What 95 of 100 did not exceed, in milliseconds.
+             * @description The 95th percentile, in milliseconds.
              */
             p95Ms: number;
         };
-        /** @description Orders in one status. */
+        /** @description Orders of one status. */
         StatusSumJson: {
-            /**
-             * Format: int64
-             * @description How many orders.
-             */
+            /** Format: int64 */
             orders: number;
-            /** @description The status. */
             status: string;
-            /** @description Their price. */
+            /** @description The price of all of them. */
             total: components["schemas"]["Money"];
-            /**
-             * Format: int64
-             * @description Their units.
-             */
+            /** Format: int64 */
             units: number;
         };
-        /** @description What a sale came to, or has come to so far. */
+        /** @description The result of a sale, so far. */
         SummaryJson: {
             /**
              * Format: int64
-             * @description Buyers who own a unit.
+             * @description Buyers with a paid order.
              */
             buyers: number;
             checkout?: components["schemas"]["SpansJson"] | null;
             /**
              * Format: date-time
-             * @description The second in which the first buyer did something; null when none did.
+             * @description The second of the first event of a buyer; null when there is none.
              */
             firstActivityAt?: string | null;
             joinsPeak?: components["schemas"]["PeakJson"] | null;
             /**
              * Format: date-time
-             * @description The last second in which something happened to a buyer, refunds apart.
+             * @description The second of the last event of a buyer, without refunds.
              */
             lastActivityAt?: string | null;
-            /** @description Its orders by status. */
+            /** @description Orders by status. */
             orders: components["schemas"]["StatusSumJson"][];
             ordersPeak?: components["schemas"]["PeakJson"] | null;
             /**
              * Format: int64
-             * @description Buyers who were admitted later than one with a later ticket: 0, unless a promise was broken.
+             * @description Buyers who were admitted after one with a later ticket. 0 unless a promise was broken.
              */
             outOfOrder: number;
             payment?: components["schemas"]["SpansJson"] | null;
             /**
              * Format: int64
-             * @description The `version` of the sale that the figures are of.
+             * @description The `version` of the sale to which the numbers belong.
              */
             projectedVersion: number;
             /**
              * Format: int64
-             * @description Events that the figures are behind the sale.
+             * @description Events by which the numbers lag behind the sale.
              */
             projectionLag: number;
             /** @description Refused attempts by code. */
             refusals: components["schemas"]["RefusalsJson"][];
-            /** @description What buyers paid and did not get back. */
+            /** @description Payments minus refunds. */
             revenue: components["schemas"]["Money"];
-            /** @description The sale. */
             sale: components["schemas"]["AdminSaleJson"];
             /**
              * Format: date-time
@@ -2114,23 +1971,23 @@ export interface components {
             soldOutAt?: string | null;
             /**
              * Format: date-time
-             * @description When no unit was free for the first time: each sold, held or set aside.
+             * @description When no unit was free for the first time: each was sold, held or reserved.
              */
             takenAt?: string | null;
-            /** @description How often what happened. */
+            /** @description Counts of events. */
             totals: components["schemas"]["CountsJson"];
             wait?: components["schemas"]["SpansJson"] | null;
         };
-        /** @description How far the tables are behind the ledger. */
+        /** @description How far the tables lag behind the ledger. */
         TablesLag: {
             /**
              * Format: int64
-             * @description Events that they do not show yet.
+             * @description Events that the tables do not have yet.
              */
             eventsBehind: number;
             /**
              * Format: int64
-             * @description Seconds since they showed everything.
+             * @description Seconds since the tables had all events.
              */
             secondsBehind: number;
         };
@@ -2188,7 +2045,7 @@ export interface operations {
                     "application/json": components["schemas"]["AdminSaleJson"];
                 };
             };
-            /** @description `sale_unknown`: this key made a sale that was deleted since */
+            /** @description `sale_unknown`: the sale that this key created was deleted */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2229,7 +2086,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Buyers were in it: it is closed */
+            /** @description The sale had places or orders, and is closed */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2326,9 +2183,9 @@ export interface operations {
                 action?: string;
                 /** @description `accepted`, or the code of a refusal, such as `sold_out`. */
                 code?: string;
-                /** @description Items in a page, 1 to 200; 50 when not given. */
+                /** @description Items in a page, 1 to 200. The default is 50. */
                 limit?: number;
-                /** @description `nextCursor` of the page before. */
+                /** @description The `nextCursor` of the previous page. */
                 cursor?: string;
             };
             header?: never;
@@ -2395,9 +2252,9 @@ export interface operations {
     get_admin_flash_sales_one_events: {
         parameters: {
             query?: {
-                /** @description `asc`: oldest first (so when not given). `desc`: newest first. */
+                /** @description `asc`: oldest first, the default. `desc`: newest first. */
                 order?: "asc" | "desc";
-                /** @description Begin at the event of this number. Not looked at with a `cursor`. */
+                /** @description Start at the event of this number. Ignored with a `cursor`. */
                 from?: number;
                 /** @description Of one kind. */
                 kind?: components["schemas"]["EventKind"];
@@ -2405,9 +2262,9 @@ export interface operations {
                 buyer?: string;
                 /** @description About one ticket. */
                 ticket?: number;
-                /** @description Items in a page, 1 to 200; 50 when not given. */
+                /** @description Items in a page, 1 to 200. The default is 50. */
                 limit?: number;
-                /** @description `nextCursor` of the page before; only with the same `order` and filters. */
+                /** @description The `nextCursor` of the previous page. Keep the order and the filters. */
                 cursor?: string;
             };
             header?: never;
@@ -2453,15 +2310,15 @@ export interface operations {
             query?: {
                 /** @description `pending`, `confirmed`, `expired`, `cancelled`, `declined` or `refunded`. */
                 status?: components["schemas"]["OrderStatus"];
-                /** @description As of `/api/v1/admin/orders`. */
+                /** @description As in `/api/v1/admin/orders`. */
                 q?: string;
-                /** @description Made at this moment or later (RFC 3339). */
+                /** @description Created at this time or later (RFC 3339). */
                 from?: string;
-                /** @description Made before this moment (RFC 3339). */
+                /** @description Created before this time (RFC 3339). */
                 to?: string;
-                /** @description Items in a page, 1 to 200; 50 when not given. */
+                /** @description Items in a page, 1 to 200. The default is 50. */
                 limit?: number;
-                /** @description `nextCursor` of the page before; only with the same filters. */
+                /** @description The `nextCursor` of the previous page. Keep the filters. */
                 cursor?: string;
             };
             header?: never;
@@ -2514,7 +2371,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The figures */
+            /** @description The numbers */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2578,11 +2435,14 @@ export interface operations {
     get_admin_flash_sales_one_queue: {
         parameters: {
             query?: {
-                /** @description Begin at the place of this buyer: an e-mail address or an id. Empty when they have none. Not looked at with a `cursor`. */
+                /**
+                 * @description Start at the place of this buyer: an e-mail address or an id. The page is empty when the buyer has none. Ignored with a
+                 *     `cursor`.
+                 */
                 buyer?: string;
-                /** @description Items in a page, 1 to 200; 50 when not given. */
+                /** @description Items in a page, 1 to 200. The default is 50. */
                 limit?: number;
-                /** @description `nextCursor` of the page before. */
+                /** @description The `nextCursor` of the previous page. */
                 cursor?: string;
             };
             header?: never;
@@ -2617,7 +2477,7 @@ export interface operations {
     get_admin_flash_sales_one_receipt: {
         parameters: {
             query: {
-                /** @description Who shows it: an e-mail address or an id. */
+                /** @description The buyer who shows it: an e-mail address or an id. */
                 buyer: string;
                 /** @description The `receipt` of a place, such as `17-dGhlIHByb29m`. */
                 receipt: string;
@@ -2688,7 +2548,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `request_in_flight`: another restock of the sale got no answer yet */
+            /** @description `request_in_flight`: another restock of the sale is in progress */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2729,7 +2589,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Goes on */
+            /** @description Resumed */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2761,11 +2621,11 @@ export interface operations {
     get_admin_flash_sales_one_series: {
         parameters: {
             query?: {
-                /** @description The beginning; from where the line, or the sale, opens when not given. */
+                /** @description The start. The default is the opening of the line, or of the sale. */
                 from?: string;
-                /** @description The end; now when not given. */
+                /** @description The end. The default is now. */
                 to?: string;
-                /** @description Seconds a bucket: 1 to 59, or whole minutes, or from an hour on whole hours. Chosen when not given. */
+                /** @description Seconds of a bucket: 1 to 59, whole minutes, or whole hours. Chosen by the server when absent. */
                 step?: number;
             };
             header?: never;
@@ -2777,7 +2637,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The figures */
+            /** @description The numbers */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2809,7 +2669,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The figures */
+            /** @description The numbers */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2843,13 +2703,13 @@ export interface operations {
                  *     at most 254 characters.
                  */
                 q?: string;
-                /** @description Made at this moment or later (RFC 3339). */
+                /** @description Created at this time or later (RFC 3339). */
                 from?: string;
-                /** @description Made before this moment (RFC 3339). */
+                /** @description Created before this time (RFC 3339). */
                 to?: string;
-                /** @description Items in a page, 1 to 200; 50 when not given. */
+                /** @description Items in a page, 1 to 200. The default is 50. */
                 limit?: number;
-                /** @description `nextCursor` of the page before; only with the same filters. */
+                /** @description The `nextCursor` of the previous page. Keep the filters. */
                 cursor?: string;
             };
             header?: never;
@@ -2887,11 +2747,11 @@ export interface operations {
                 flashSaleId?: string;
                 /** @description Of one buyer: an e-mail address or an id. */
                 buyer?: string;
-                /** @description As of `/api/v1/admin/orders`. */
+                /** @description As in `/api/v1/admin/orders`. */
                 q?: string;
-                /** @description Made at this moment or later (RFC 3339). */
+                /** @description Created at this time or later (RFC 3339). */
                 from?: string;
-                /** @description Made before this moment (RFC 3339). */
+                /** @description Created before this time (RFC 3339). */
                 to?: string;
             };
             header?: never;
@@ -3011,7 +2871,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Made */
+            /** @description Created */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -3020,7 +2880,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProductJson"];
                 };
             };
-            /** @description `product_unknown`: this key made a product that was deleted since */
+            /** @description `product_unknown`: the product that this key created was deleted */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3142,7 +3002,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The figures */
+            /** @description The numbers */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3320,11 +3180,11 @@ export interface operations {
     get_flash_sales: {
         parameters: {
             query?: {
-                /** @description `upcoming`, `active`, `paused`, `ended` or `closed`; all when not given. */
+                /** @description `upcoming`, `active`, `paused`, `ended` or `closed`. All when absent. */
                 status?: string;
-                /** @description Items in a page, 1 to 200; 50 when not given. */
+                /** @description Items in a page, 1 to 200. The default is 50. */
                 limit?: number;
-                /** @description `nextCursor` of the page before. */
+                /** @description The `nextCursor` of the previous page. */
                 cursor?: string;
             };
             header?: never;
@@ -3418,9 +3278,9 @@ export interface operations {
     get_orders: {
         parameters: {
             query?: {
-                /** @description Items in a page, 1 to 200; 50 when not given. */
+                /** @description Items in a page, 1 to 200. The default is 50. */
                 limit?: number;
-                /** @description `nextCursor` of the page before. */
+                /** @description The `nextCursor` of the previous page. */
                 cursor?: string;
             };
             header?: never;
@@ -3585,7 +3445,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `order_state`: it is paid already */
+            /** @description `order_state`: it is paid */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3594,7 +3454,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `order_expired`: it is over already */
+            /** @description `order_expired`: its hold has ended */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -3633,7 +3493,7 @@ export interface operations {
                     "application/json": components["schemas"]["OrderJson"];
                 };
             };
-            /** @description `payment_declined`; the units were given back */
+            /** @description `payment_declined`; the units are released */
             402: {
                 headers: {
                     [name: string]: unknown;
@@ -3660,7 +3520,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `order_expired`: the units went on, nothing was charged */
+            /** @description `order_expired`: the units were released, nothing was charged */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -3678,7 +3538,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payment_unknown`: not known yet; ask for the order, or repeat */
+            /** @description `payment_unknown`: the outcome is not known yet; get the order, or repeat the request */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3692,9 +3552,9 @@ export interface operations {
     get_products: {
         parameters: {
             query?: {
-                /** @description Items in a page, 1 to 200; 50 when not given. */
+                /** @description Items in a page, 1 to 200. The default is 50. */
                 limit?: number;
-                /** @description `nextCursor` of the page before. */
+                /** @description The `nextCursor` of the previous page. */
                 cursor?: string;
             };
             header?: never;
@@ -3777,7 +3637,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not_in_line`: there is no place, or the turn is over */
+            /** @description `not_in_line`: the buyer has no place, or the admission has ended */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3860,7 +3720,6 @@ export interface operations {
     delete_queue_leave: {
         parameters: {
             query: {
-                /** @description The sale's id. */
                 flashSaleId: string;
             };
             header?: never;
@@ -3890,7 +3749,6 @@ export interface operations {
     get_queue_position: {
         parameters: {
             query: {
-                /** @description The sale's id. */
                 flashSaleId: string;
             };
             header?: never;
@@ -3928,7 +3786,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description All parts work */
+            /** @description All components work */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3937,7 +3795,7 @@ export interface operations {
                     "application/json": components["schemas"]["Health"];
                 };
             };
-            /** @description Some part does not */
+            /** @description A component does not work */
             503: {
                 headers: {
                     [name: string]: unknown;

@@ -1,5 +1,5 @@
-//! Deciding in this process: the law over states held in memory. Fast, and alone: two processes that decide the same
-//! sales would be told apart by the ledger, so a data folder is locked by the one that uses it.
+//! Decides in this process, over states held in memory. Only one process may decide a sale this way, so it locks the data folder
+//! or claims the ledger.
 
 use super::{BatchDecider, DecideError, DecidedBatch, Reply, Request};
 use crate::record::{LedgerReader, ReadError};
@@ -11,13 +11,13 @@ use std::sync::Arc;
 #[derive(Default)]
 pub struct MemoryDecider {
     sales: HashMap<SaleId, MemorySale>,
-    /// When each sale has something to do by itself. A sale stands here once, with its `due`.
+    /// When each sale has something due; a sale is listed once, with its `due`.
     agenda: BTreeSet<(Timestamp, SaleId)>,
 }
 
 struct MemorySale {
     state: SaleState,
-    /// The policy as views share it; renewed when the state's own differs.
+    /// The policy as views share it; replaced when the state's policy differs.
     policy: Arc<Policy>,
     due: Option<Timestamp>,
     /// Events of the batch that is being decided.
@@ -27,14 +27,14 @@ struct MemorySale {
 }
 
 impl BatchDecider for MemoryDecider {
-    async fn decide(&mut self, now: Timestamp, asks: &[Request]) -> Result<DecidedBatch, DecideError> {
+    async fn decide(&mut self, now: Timestamp, requests: &[Request]) -> Result<DecidedBatch, DecideError> {
         let mut touched = Vec::new();
         self.tick_due(now, &mut touched);
-        let mut told = Vec::with_capacity(asks.len());
-        for ask in asks {
-            told.push(self.decide_request(now, ask, &mut touched));
+        let mut replies = Vec::with_capacity(requests.len());
+        for request in requests {
+            replies.push(self.decide_request(now, request, &mut touched));
         }
-        let mut decided = DecidedBatch { replies: told, ..DecidedBatch::default() };
+        let mut decided = DecidedBatch { replies, ..DecidedBatch::default() };
         for id in touched {
             self.finish_sale(now, id, &mut decided);
         }
@@ -54,7 +54,7 @@ impl BatchDecider for MemoryDecider {
             }
         }
         for (id, state) in states {
-            // A ledger that holds events of a sale before its announcement cannot be sold from; it is kept, unseen.
+            // A ledger with events of a sale before its announcement cannot be sold from: the sale stays hidden.
             if let Some(policy) = state.policy().cloned() {
                 self.insert(id, state, policy);
             }
@@ -72,7 +72,7 @@ impl BatchDecider for MemoryDecider {
 }
 
 impl MemoryDecider {
-    /// The last moment of any sale.
+    /// The latest moment of any sale.
     #[must_use]
     pub fn latest_time(&self) -> Timestamp {
         self.sales.values().map(|sale| sale.state.latest_time()).max().unwrap_or_default()
@@ -99,8 +99,8 @@ impl MemoryDecider {
         }
     }
 
-    fn decide_request(&mut self, now: Timestamp, ask: &Request, touched: &mut Vec<SaleId>) -> Reply {
-        match ask {
+    fn decide_request(&mut self, now: Timestamp, request: &Request, touched: &mut Vec<SaleId>) -> Reply {
+        match request {
             Request::Command { sale: id, command } => self.decide_command(now, *id, command, touched),
             Request::Sale { sale: id } => match self.sales.get(id) {
                 Some(sale) => Reply::Sale(sale.view(*id)),
@@ -149,12 +149,12 @@ impl MemoryDecider {
         }
     }
 
-    /// Closes the batch of one sale: lets time pass once more (so that a unit freed by this batch is offered in this
-    /// batch), and hands its events and view over.
+    /// Ends the batch of one sale: lets time pass once more, so that a unit that this batch freed is offered in this batch,
+    /// and moves the sale's events and view into the batch.
     fn finish_sale(&mut self, now: Timestamp, id: SaleId, decided: &mut DecidedBatch) {
         let Some(sale) = self.sales.get_mut(&id) else { return };
         if sale.state.policy().is_none() {
-            // The law refused to announce it.
+            // The law refused to announce the sale.
             self.sales.remove(&id);
             return;
         }

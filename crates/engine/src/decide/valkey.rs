@@ -1,13 +1,14 @@
-//! Deciding in Valkey or Redis (7.0 or newer): the law as a library of functions that runs inside the server, for any
-//! number of processes that share its sales. What is decided is in the sale's outbox, in the server, until it is recorded.
+//! Decides in Valkey or Redis (7.0 or newer): the law is a library of functions inside the server, so that any number of
+//! processes share its sales. Events stay in the sale's outbox, in the server, until they are recorded.
 //!
-//! A server decides only from a state that was handed to the very process that it runs in. Whoever is told that it has none
-//! begins a new epoch beside the ledger, folds the ledger, and hands the state over; what was decided under an earlier
-//! epoch is not recorded any more. So a server that was restarted, emptied, or is not the one it was costs time, never a
-//! unit. This module never records, never answers from a server that could have lost something, and keeps nobody waiting for a
-//! server that is away: whoever asks of a sale that cannot be decided now is told so.
+//! A server decides only from a state that was restored into the very process that it runs in. When it has none, the caller
+//! begins a new epoch beside the ledger, folds the ledger and restores the state; events of earlier epochs are not recorded any
+//! more. So a server that was restarted, emptied or replaced costs time and never a unit. This module never records, never takes
+//! an answer from a server that could have lost something, and never keeps a caller waiting for a server that cannot be reached:
+//! that request gets [`super::Reply::Unavailable`].
 
 mod calls;
+mod error;
 mod library;
 mod listing;
 mod nodes;
@@ -19,8 +20,8 @@ mod skew;
 mod wire;
 
 pub use calls::{CALL_LEN_MAX, CALLS_IN_FLIGHT, CallResult, CallTime, LibraryCall, ValkeyLibrary};
+pub use error::ValkeyError;
 pub use library::{LIBRARY_SOURCE, LIBRARY_VERSION};
-pub use nodes::ValkeyError;
 pub use outbox::{Outbox, OutboxItem};
 pub use skew::{ClockOffset, ClockSkew};
 pub use wire::{LibraryAnswer, LibraryReply, LibraryRequest};
@@ -28,6 +29,7 @@ pub use wire::{LibraryAnswer, LibraryReply, LibraryRequest};
 use super::{BatchDecider, DecideError, DecidedBatch, Request};
 use crate::batch::{Call, Epoch, StaleEpoch};
 use crate::record::{EpochStore, LedgerReader, ReadError};
+use crate::valkey_connection::ValkeyAddress;
 use crate::view::SaleView;
 use listing::SaleDiscovery;
 use plan::{CallPlan, PlannedCall};
@@ -37,45 +39,36 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often a sale that is under way is looked at by itself, so that what other processes decide is shown here: an eye sees no
-/// difference, and a hundred such sales cost a server a few per cent of a core.
+/// How often an active sale is polled without requests, so that what other processes decide is shown here: too often for an eye
+/// to see a difference, and a hundred such sales cost a server a few per cent of a core.
 const POLL_ACTIVE_MS: i64 = 150;
-/// How often one is looked at that begins later, or in which something is owed after its end.
+/// How often a sale is polled that begins later, or that has holds or admissions after its end.
 const POLL_WAITING_MS: i64 = 1_000;
-/// How often one is looked at in which nothing can happen by itself: a merchant may have refunded an order, and have died.
+/// How often a sale is polled in which time changes nothing: another instance may have decided a refund and been killed.
 const POLL_IDLE_MS: i64 = 10_000;
-/// From so long before its line opens, or it starts, a sale is looked at often.
+/// How long before its line opens, or it starts, a sale counts as active.
 const SOON_MS: i64 = 60_000;
-/// When what could not be decided is tried again.
+/// When a sale that could not be decided is tried again.
 const RETRY_INTERVAL_MS: i64 = 100;
-/// How often a batch is sent again because a state had to be handed over.
+/// How often a batch is sent again because a state had to be restored.
 const ROUNDS_MAX: usize = 8;
-/// How long callers wait for a state to be handed over, counted from its beginning. A small one takes milliseconds; for a large one
-/// they are told to come back, and the other sales go on.
+/// How long callers wait for a state to be restored, counted from its beginning. A small state takes milliseconds; callers of a
+/// large one are refused, and other sales go on.
 const RESTORE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long the start does.
+/// How long the start waits for it.
 const START_RESTORE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How a decider is set up.
 #[derive(Clone)]
 pub struct ValkeySettings {
-    /// Where: `redis://host:port/`; any node of a cluster.
-    pub url: String,
-    /// A name that no other process has.
+    pub address: ValkeyAddress,
+    /// No other process has this name.
     pub name: String,
-    /// Decide by the time that [`Decide::decide`] is told, not by the server's own clock: for tests and rehearsals.
+    /// Decide by the time that [`BatchDecider::decide`] gets, not by the server's own clock: for tests and rehearsals.
     pub uses_caller_time: bool,
-    /// Whether to see to what is due in sales that nobody asks about. One process that does is enough, any number may.
+    /// Whether to decide what is due in sales without requests. At least one process must, any number may.
     pub ticks: bool,
-    /// By how much this machine's clock is to be taken for wrong.
+    /// A deliberate error of this machine's clock, for rehearsals.
     pub clock_offset: ClockOffset,
-}
-
-impl std::fmt::Debug for ValkeySettings {
-    /// Without the address, which may hold a password.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Settings").field("name", &self.name).finish_non_exhaustive()
-    }
 }
 
 pub struct ValkeyDecider {
@@ -83,9 +76,9 @@ pub struct ValkeyDecider {
     epochs: Arc<dyn EpochStore>,
     settings: ValkeySettings,
     sales: HashMap<SaleId, KnownSale>,
-    /// When each sale is to be looked at, on the clock of this process. A sale stands here once, with its `due`.
+    /// When each sale is to be polled, on the clock of this process. A sale is listed once, with its `due`.
     agenda: BTreeSet<(Timestamp, SaleId)>,
-    /// Epochs below which a sale's state is not believed, whatever the server says.
+    /// The lowest epoch of each sale that is valid, whatever the server says.
     epoch_floors: HashMap<SaleId, Epoch>,
     listing: SaleDiscovery,
     restorer: StateRestorer,
@@ -93,7 +86,6 @@ pub struct ValkeyDecider {
     is_unavailable: bool,
 }
 
-/// What this process knows of a sale.
 struct KnownSale {
     policy: Arc<Policy>,
     policy_seq: EventSeq,
@@ -102,18 +94,20 @@ struct KnownSale {
     view: Arc<SaleView>,
 }
 
-/// A batch on its way through the server.
+/// A batch that is being decided by the server.
 struct BatchInFlight<'a> {
-    /// `None` when nobody said what time it is here: then it is what the server says.
+    /// `None` at the start: then the reply's time counts.
     now: Option<Timestamp>,
     plan: CallPlan<'a>,
     decided: DecidedBatch,
-    /// How long whoever asks waits for a state to be handed over.
+    /// How long callers wait for a state to be restored.
     timeout: Duration,
+    /// The damage of a ledger that a state was to be restored from.
+    damage: Option<ReadError>,
 }
 
 impl ValkeyDecider {
-    /// Connects, and sees to it that the server is fit and has the library. It knows no sale before [`Decide::rebuild`].
+    /// Connects, checks the server and loads the library. It knows no sale before [`BatchDecider::rebuild`].
     ///
     /// # Errors
     /// When the server cannot be reached or may not be decided in.
@@ -122,7 +116,7 @@ impl ValkeyDecider {
         ledger: Arc<dyn LedgerReader>,
         epochs: Arc<dyn EpochStore>,
     ) -> Result<Self, ValkeyError> {
-        let mut library = ValkeyLibrary::new(&settings.url, &settings.name)?;
+        let mut library = ValkeyLibrary::new(&settings.address, &settings.name);
         library.connect().await?;
         let skew = ClockSkew::start(Arc::clone(&settings.clock_offset), &mut library).await?;
         Ok(Self {
@@ -139,19 +133,20 @@ impl ValkeyDecider {
         })
     }
 
-    /// By how much the server's clock differs from the machine's; kept up to date.
+    /// The difference between the server's clock and the machine's; kept up to date.
     #[must_use]
     pub fn skew(&self) -> ClockSkew {
         self.skew.clone()
     }
 
-    async fn decide_all(&mut self, now: Timestamp, asks: &[Request]) -> DecidedBatch {
-        let plan = CallPlan::new(asks, self.sales.keys().copied());
+    async fn decide_all(&mut self, now: Timestamp, requests: &[Request]) -> DecidedBatch {
+        let plan = CallPlan::new(requests, self.sales.keys().copied());
         let mut deciding = BatchInFlight {
             now: Some(now),
             plan,
             decided: DecidedBatch::default(),
             timeout: RESTORE_TIMEOUT,
+            damage: None,
         };
         let news = self.listing.take_new_sales(now, &self.epochs, &self.sales).await;
         deciding.plan.add_ticks(news);
@@ -159,7 +154,7 @@ impl ValkeyDecider {
         deciding.plan.add_ticks(due);
         self.run_plan(&mut deciding).await;
         if deciding.plan.has_orders_not_found() {
-            // Orders of an earlier version say nothing of their sale.
+            // The ids of orders that an earlier version made do not name their sale.
             deciding.plan.search_orders_in(self.sales.keys().copied());
             self.run_plan(&mut deciding).await;
         }
@@ -177,7 +172,7 @@ impl ValkeyDecider {
         decided
     }
 
-    /// Sends what is planned, and hands states over where they are missing, until all is decided or cannot be.
+    /// Sends the planned calls, and restores states where they are missing, until all calls are decided or cannot be.
     async fn run_plan(&mut self, deciding: &mut BatchInFlight<'_>) {
         let mut open = deciding.plan.take_calls();
         for _ in 0..ROUNDS_MAX {
@@ -186,15 +181,15 @@ impl ValkeyDecider {
             }
             let batches: Vec<LibraryCall<'_>> =
                 open.iter().map(|call| self.build_call(deciding.now, call)).collect();
-            let said = self.library.decide(&batches, CALLS_IN_FLIGHT).await;
-            self.is_unavailable = said.iter().all(Result::is_err);
+            let results = self.library.decide(&batches, CALLS_IN_FLIGHT).await;
+            self.is_unavailable = results.iter().all(Result::is_err);
             let mut again: Vec<PlannedCall<'_>> = Vec::new();
-            for (call, said) in open.into_iter().zip(said) {
-                match said {
+            for (call, results) in open.into_iter().zip(results) {
+                match results {
                     Ok(CallResult::Decided(reply)) => self.apply_reply(deciding, &call, *reply),
                     Ok(CallResult::StateNeeded(why)) => {
                         if self.sales.contains_key(&call.sale) && !self.restorer.is_restoring(call.sale) {
-                            tracing::warn!(sale = %call.sale, why, "the state is to be handed over anew");
+                            tracing::warn!(sale = %call.sale, why, "the Valkey lacks a sale's state; it is restored from the ledger");
                         }
                         again.push(call);
                     }
@@ -227,9 +222,10 @@ impl ValkeyDecider {
         }
     }
 
-    /// Takes over what a call said.
+    /// Applies the reply to a call.
     fn apply_reply(&mut self, deciding: &mut BatchInFlight<'_>, call: &PlannedCall<'_>, reply: LibraryReply) {
-        // What was decided earlier in this batch from a state that is over since was not told anyone, and will not be.
+        // This batch's earlier events of the sale belong to an epoch that is over: nobody got a reply from them, and
+        // nobody will.
         let calls = &mut deciding.decided.batch.calls;
         if calls.iter().any(|earlier| earlier.sale == call.sale && earlier.epoch != reply.epoch) {
             calls.retain(|earlier| earlier.sale != call.sale);
@@ -242,18 +238,18 @@ impl ValkeyDecider {
         add_to_batch(call.sale, reply, view, &mut deciding.decided);
     }
 
-    /// Nobody knows what became of this call.
+    /// Leaves a call without an answer: it may have been decided or not.
     fn fail_call(&mut self, deciding: &mut BatchInFlight<'_>, call: &PlannedCall<'_>, error: &ValkeyError) {
         let is_new = !matches!(error, ValkeyError::Unreachable { .. } | ValkeyError::RestoreFailed { .. });
         if is_new {
-            tracing::warn!(sale = %call.sale, error = error as &dyn std::error::Error, "a call was not decided");
+            tracing::warn!(sale = %call.sale, error = error as &dyn std::error::Error, "a call of the Valkey failed; its callers get 503; retrying in 100 ms");
         }
         deciding.plan.mark_unanswered(call);
         let now = deciding.now.unwrap_or_default();
         self.schedule_poll(call.sale, Some(now.plus_ms(RETRY_INTERVAL_MS)));
     }
 
-    /// Takes over what a reply says of a sale; false when it was never announced.
+    /// Applies what a reply says of a sale; false when the sale was never announced.
     fn update_sale(&mut self, now: Option<Timestamp>, id: SaleId, reply: &LibraryReply) -> bool {
         let known = self.sales.get(&id);
         let policy = match (&reply.policy, known) {
@@ -276,7 +272,7 @@ impl ValkeyDecider {
         true
     }
 
-    /// Puts a sale that is known into the agenda, in the place of where it stood.
+    /// Moves a known sale to another place in the agenda.
     fn schedule_poll(&mut self, id: SaleId, due: Option<Timestamp>) {
         let Some(known) = self.sales.get_mut(&id) else { return };
         if let Some(old) = std::mem::replace(&mut known.due, due) {
@@ -287,12 +283,12 @@ impl ValkeyDecider {
         }
     }
 
-    /// When to look at a sale again. The server's clock and ours need not agree, and ours must come later.
+    /// When to poll a sale again. The server's clock and ours may differ, and ours must come later.
     fn next_poll_at(&self, now: Timestamp, policy: &Policy, reply: &LibraryReply) -> Option<Timestamp> {
         let ahead_ms = now.ms_since(reply.at);
         let due = reply.due.filter(|_| self.settings.ticks);
         let due = due.map(|due| due.plus_ms(ahead_ms).max(now.plus_ms(1)));
-        let opens = policy.line_opens_at().unwrap_or(policy.starts_at).min(policy.starts_at);
+        let opens = policy.opens_at().min(policy.starts_at);
         let goes_on = !reply.closed && reply.at < policy.ends_at;
         let is_owed = reply.counters.held > 0 || reply.counters.admitted > 0;
         let look_ms = match (goes_on, is_owed) {
@@ -304,7 +300,7 @@ impl ValkeyDecider {
     }
 }
 
-/// Puts what was decided into the batch to be recorded, and what is to be shown then.
+/// Adds a reply's events to the batch, and the sale's view to what is published after it.
 fn add_to_batch(id: SaleId, reply: LibraryReply, view: Option<Arc<SaleView>>, decided: &mut DecidedBatch) {
     if let Some(view) = view {
         decided.views.retain(|view| view.id != id);
@@ -323,14 +319,14 @@ fn add_to_batch(id: SaleId, reply: LibraryReply, view: Option<Arc<SaleView>>, de
 }
 
 impl BatchDecider for ValkeyDecider {
-    /// As the trait says, but for the time, which is the server's own unless [`Settings::time_as_told`]. What could not be decided
-    /// is told as unavailable: it may have been decided all the same, and waits in the outbox then, and nobody was told of it.
-    async fn decide(&mut self, now: Timestamp, asks: &[Request]) -> Result<DecidedBatch, DecideError> {
-        Ok(self.decide_all(now, asks).await)
+    /// As the trait says, but by the server's own time unless [`ValkeySettings::uses_caller_time`]. A request that could not
+    /// be decided gets [`super::Reply::Unavailable`]: it may have been decided all the same, and waits in the outbox then.
+    async fn decide(&mut self, now: Timestamp, requests: &[Request]) -> Result<DecidedBatch, DecideError> {
+        Ok(self.decide_all(now, requests).await)
     }
 
-    /// Looks at every sale of the ledger, and hands its state over where the server has none, or one of an earlier epoch. A
-    /// state that is sound is left alone: other processes decide from it.
+    /// Reads every sale of the ledger, and restores its state where the server has none, or one of an earlier epoch. A valid
+    /// state is left alone: other processes decide from it.
     async fn rebuild(&mut self, _ledger: &dyn LedgerReader) -> Result<DecidedBatch, ReadError> {
         let sales = self.epochs.list_epochs().await?;
         for (sale, epoch) in &sales {
@@ -343,9 +339,13 @@ impl BatchDecider for ValkeyDecider {
             plan,
             decided: DecidedBatch::default(),
             timeout: START_RESTORE_TIMEOUT,
+            damage: None,
         };
         deciding.plan.add_ticks(sales.into_iter().map(|(sale, _)| sale));
         self.run_plan(&mut deciding).await;
+        if let Some(damage) = deciding.damage {
+            return Err(damage);
+        }
         if self.is_unavailable {
             let away = ValkeyError::Unreachable { server: "its address".to_owned() };
             return Err(ReadError::Store(Box::new(away)));
@@ -353,9 +353,9 @@ impl BatchDecider for ValkeyDecider {
         Ok(deciding.decided)
     }
 
-    fn invalidate(&mut self, outdated: &StaleEpoch) {
-        let floor = self.epoch_floors.entry(outdated.sale).or_default();
-        *floor = (*floor).max(Epoch(outdated.epoch.0 + 1));
+    fn invalidate(&mut self, stale: &StaleEpoch) {
+        let floor = self.epoch_floors.entry(stale.sale).or_default();
+        *floor = (*floor).max(Epoch(stale.epoch.0 + 1));
     }
 
     fn next_due(&self) -> Option<Timestamp> {

@@ -1,5 +1,5 @@
-//! The deciding stage: takes what is asked and what is due, a batch at a time, has it decided, and hands it to the
-//! recording stage. Starts over from the ledger when that fails.
+//! The deciding stage: takes requests and due sales a batch at a time, has them decided, and sends the batch to the recording
+//! stage. After a failure it rebuilds the state from the ledger.
 
 use super::{PendingBatch, RecorderMessage, RetryRequest, StageInterrupted};
 use crate::clock::{Clock, start_stopwatch};
@@ -10,18 +10,18 @@ use crate::record::LedgerReader;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// How long the pipeline waits between two looks at a ledger that does not take records, in milliseconds.
+/// How long the stage waits between two probes of a ledger that takes no records, in milliseconds.
 const PROBE_INTERVAL_MS: i64 = 100;
 
 pub struct DecideStage<D> {
     /// Already folded from the ledger.
     pub(super) decider: D,
-    /// Where state comes from after a failure.
+    /// The state is rebuilt from it after a failure.
     pub(super) ledger: Arc<dyn LedgerReader>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) inbox: JobInbox,
     pub(super) record: mpsc::Sender<RecorderMessage>,
-    /// What is to be decided again.
+    /// Requests to be decided again.
     pub(super) retries: mpsc::Receiver<RetryRequest>,
     /// The last generation that failed to be recorded.
     pub(super) failed: watch::Receiver<u64>,
@@ -30,9 +30,9 @@ pub struct DecideStage<D> {
 
 pub(super) struct JobInbox {
     pub(super) jobs: mpsc::Receiver<PipelineJob>,
-    /// Becomes true when the engine shall answer what it has and end.
+    /// Becomes true when the engine shall answer what it has and stop.
     pub(super) stopping: watch::Receiver<bool>,
-    /// Requests a batch, at most.
+    /// Requests in a batch, at most.
     pub(super) batch_len_max: usize,
 }
 
@@ -46,9 +46,9 @@ impl<D: BatchDecider> DecideStage<D> {
             tokio::select! {
                 biased;
                 () = wait_until_at_least(&mut self.failed, generation) => recording_failed = true,
-                Some(redo) = self.retries.recv() => {
-                    redo.stale.iter().for_each(|outdated| self.decider.invalidate(outdated));
-                    jobs.extend(redo.jobs);
+                Some(retry) = self.retries.recv() => {
+                    retry.stale.iter().for_each(|stale| self.decider.invalidate(stale));
+                    jobs.extend(retry.jobs);
                 }
                 received = receive_batch(&self.record, &mut self.inbox, &mut jobs) => ended = received == 0,
                 () = sleep_until_due(self.clock.as_ref(), self.decider.next_due()) => {}
@@ -78,13 +78,16 @@ impl<D: BatchDecider> DecideStage<D> {
         jobs: &mut Vec<PipelineJob>,
     ) -> Result<(), StageInterrupted> {
         let started = start_stopwatch();
-        let (asks, callers): (Vec<Request>, Vec<WaitingCaller>) =
+        let (requests, callers): (Vec<Request>, Vec<WaitingCaller>) =
             jobs.drain(..).map(|job| (job.request, job.caller)).unzip();
         self.metrics.waiting.set(i64::try_from(self.inbox.jobs.len()).unwrap_or(i64::MAX));
-        let decided = match self.decider.decide(self.clock.now(), &asks).await {
+        let decided = match self.decider.decide(self.clock.now(), &requests).await {
             Ok(decided) => decided,
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "a batch could not be decided");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "deciding a batch failed; its callers get 503; the state is rebuilt from the ledger"
+                );
                 callers.into_iter().for_each(WaitingCaller::refuse);
                 return Err(StageInterrupted);
             }
@@ -92,43 +95,43 @@ impl<D: BatchDecider> DecideStage<D> {
         self.metrics.deciding.set(i64::from(!self.decider.is_unavailable()));
         debug_assert_eq!(decided.replies.len(), callers.len(), "one answer a request");
         #[expect(clippy::cast_precision_loss, reason = "a figure for a histogram")]
-        self.metrics.batch_len.observe(asks.len() as f64);
+        self.metrics.batch_len.observe(requests.len() as f64);
         self.metrics.decide_s.observe(started.elapsed().as_secs_f64());
-        self.send_batch(generation, decided, (asks, callers)).await
+        self.send_batch(generation, decided, (requests, callers)).await
     }
 
     async fn send_batch(
         &self,
         generation: u64,
         decided: DecidedBatch,
-        (asks, callers): (Vec<Request>, Vec<WaitingCaller>),
+        (requests, callers): (Vec<Request>, Vec<WaitingCaller>),
     ) -> Result<(), StageInterrupted> {
-        let DecidedBatch { batch, replies: told, views } = decided;
-        let pending = PendingBatch { generation, batch, requests: asks, callers, replies: told, views };
+        let DecidedBatch { batch, replies, views } = decided;
+        let pending = PendingBatch { generation, batch, requests, callers, replies, views };
         self.record.send(RecorderMessage::Batch(pending)).await.map_err(|_| StageInterrupted)
     }
 
-    /// Refuses whoever comes until the ledger takes records again and the state is what it says.
+    /// Refuses all requests until the ledger takes records again and the state is rebuilt from it.
     async fn wait_for_recovery(&mut self, generation: u64) -> Result<(), StageInterrupted> {
         self.metrics.recording.set(0);
-        let mut unreadable_told = false;
+        let mut is_logged = false;
         let rebuilt = loop {
             let (reply, probed) = oneshot::channel();
             self.record.send(RecorderMessage::Probe(reply)).await.map_err(|_| StageInterrupted)?;
             if self.inbox.refuse_until(probed).await?.unwrap_or(false) {
                 match self.inbox.refuse_until(self.decider.rebuild(self.ledger.as_ref())).await? {
                     Ok(rebuilt) => break rebuilt,
-                    Err(error) if unreadable_told => {
+                    Err(error) if is_logged => {
                         tracing::debug!(
                             error = &error as &dyn std::error::Error,
                             "the ledger cannot be folded yet"
                         );
                     }
                     Err(error) => {
-                        unreadable_told = true;
+                        is_logged = true;
                         tracing::error!(
                             error = &error as &dyn std::error::Error,
-                            "the ledger cannot be folded; nothing is sold, and it is tried again"
+                            "the state cannot be rebuilt from the ledger; nothing is sold; retrying every 100 ms"
                         );
                     }
                 }
@@ -139,14 +142,14 @@ impl<D: BatchDecider> DecideStage<D> {
         };
         self.metrics.rebuilds.inc();
         self.metrics.recording.set(1);
-        tracing::warn!("the ledger takes records again; the state is what it says");
-        // A failed batch may have been kept: show what it changed.
+        tracing::warn!("the ledger takes records again; selling goes on from the state that it has");
+        // A failed batch may have been recorded: publish what it changed.
         self.send_batch(generation, rebuilt, Default::default()).await
     }
 }
 
 impl JobInbox {
-    /// Waits for requests and takes what is there; 0 when there will never be any again. Loses nothing when dropped.
+    /// Waits for requests and takes those that are there; 0 when the engine has stopped. Loses nothing when dropped.
     async fn receive_jobs(&mut self, jobs: &mut Vec<PipelineJob>) -> usize {
         if !self.jobs.is_closed() {
             tokio::select! {
@@ -158,7 +161,7 @@ impl JobInbox {
         self.jobs.recv_many(jobs, self.batch_len_max).await
     }
 
-    /// Refuses whoever comes until `event`. When the engine stops meanwhile, refuses all and gives up.
+    /// Refuses all requests until `event`. When the engine stops meanwhile, refuses all and returns an error.
     async fn refuse_until<T>(&mut self, event: impl Future<Output = T>) -> Result<T, StageInterrupted> {
         tokio::pin!(event);
         let mut jobs = Vec::new();
@@ -177,14 +180,13 @@ impl JobInbox {
     }
 }
 
-/// Resolves once the watched value is at least `value`, or nobody can change it any more.
+/// Resolves once the watched value is at least `value`, or its sender is dropped.
 async fn wait_until_at_least<T: PartialOrd>(watched: &mut watch::Receiver<T>, value: T) {
     let _gone = watched.wait_for(|now| *now >= value).await.is_err();
 }
 
-/// Takes the next batch, when there is a place for it: whoever comes while the recorder is behind goes into this batch
-/// and not into one behind it. This stage is the only one to fill places, so a place that was free stays free. 0 when
-/// there will never be a batch again.
+/// Takes the next batch when the recorder has room for it: requests that arrive while the recorder is behind join this batch,
+/// and not one behind it. Only this stage fills the channel, so room that was free stays free. 0 when the engine has stopped.
 async fn receive_batch(
     record: &mpsc::Sender<RecorderMessage>,
     inbox: &mut JobInbox,

@@ -1,4 +1,4 @@
-//! The recording stage: makes batches durable, in order, shows what they changed, and answers their callers.
+//! The recording stage: makes batches durable in order, publishes their views, and sends the replies.
 
 use super::{ATTEMPTS_MAX, PendingBatch, RecorderMessage, RetryRequest};
 use crate::batch::StaleEpoch;
@@ -14,23 +14,23 @@ use tokio::sync::{mpsc, watch};
 pub struct RecordStage<R> {
     pub(super) recorder: R,
     pub(super) batches: mpsc::Receiver<RecorderMessage>,
-    /// What is shown once it is recorded.
+    /// Views are published once their batch is recorded.
     pub(super) views: Arc<SaleViews>,
-    /// What is to be decided again.
+    /// Requests to be decided again.
     pub(super) retries: mpsc::Sender<RetryRequest>,
-    /// Tells the deciding stage which generation failed.
+    /// Reports to the deciding stage which generation failed.
     pub(super) failed: watch::Sender<u64>,
     pub(super) metrics: PipelineMetrics,
 }
 
 impl<R: LedgerRecorder> RecordStage<R> {
-    /// Runs until the deciding stage has ended and everything it decided is recorded and answered.
+    /// Runs until the deciding stage has ended and every batch is recorded and answered.
     pub async fn run(mut self) {
         let (mut failed, mut generation) = (0, 1);
         loop {
             let message = tokio::select! {
                 biased;
-                // What is decided from now on may be old, also where nothing is to be recorded.
+                // From now on decisions may rest on an old state, also where nothing is to be recorded.
                 () = self.recorder.wait_until_taken_over(), if failed < generation => {
                     self.report_taken_over();
                     failed = generation;
@@ -52,7 +52,7 @@ impl<R: LedgerRecorder> RecordStage<R> {
                     }
                     let _gone = reply.send(probed.is_ok());
                 }
-                // Decided from a state that never came to be.
+                // The batch rests on one that was not recorded.
                 Some(RecorderMessage::Batch(pending)) if pending.generation <= failed => {
                     pending.refuse_callers()
                 }
@@ -73,7 +73,7 @@ impl<R: LedgerRecorder> RecordStage<R> {
         }
     }
 
-    /// Said once. There is nothing to wait for: only a start claims the ledger.
+    /// Logs it once. There is nothing to wait for: only a start claims the ledger.
     fn report_taken_over(&self) {
         if self.metrics.taken_over.set(1) == 0 {
             tracing::error!(
@@ -88,15 +88,15 @@ impl<R: LedgerRecorder> RecordStage<R> {
             let started = start_stopwatch();
             match self.recorder.append(&pending.batch).await {
                 Ok(()) => {}
-                Err(RecordError::StaleEpochs(outdated)) => {
-                    self.retry_stale_requests(pending, outdated);
+                Err(RecordError::StaleEpochs(stale)) => {
+                    self.retry_stale_requests(pending, stale);
                     return true;
                 }
                 Err(error) => {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
                         callers = pending.callers.len(),
-                        "a batch could not be recorded; nobody in it is told yes"
+                        "recording a batch failed; its callers get 503; retrying every 100 ms"
                     );
                     self.check_taken_over(&error);
                     self.metrics.record_failures.inc();
@@ -111,40 +111,40 @@ impl<R: LedgerRecorder> RecordStage<R> {
         true
     }
 
-    /// Answers those whose answer is durable, and has the others decided again.
-    fn retry_stale_requests(&self, mut pending: PendingBatch, outdated: Vec<StaleEpoch>) {
-        let asks = std::mem::take(&mut pending.requests);
-        let (callers, told) = (std::mem::take(&mut pending.callers), std::mem::take(&mut pending.replies));
-        pending.views.retain(|view| outdated.iter().all(|outdated| outdated.sale != view.id));
+    /// Replies to callers whose reply is durable, and sends the other requests back to be decided again.
+    fn retry_stale_requests(&self, mut pending: PendingBatch, stale: Vec<StaleEpoch>) {
+        let requests = std::mem::take(&mut pending.requests);
+        let (callers, reply) = (std::mem::take(&mut pending.callers), std::mem::take(&mut pending.replies));
+        pending.views.retain(|view| stale.iter().all(|stale| stale.sale != view.id));
         let mut again = Vec::new();
-        for ((ask, mut caller), told) in asks.into_iter().zip(callers).zip(told) {
-            let mut of = outdated.iter().filter(|outdated| ask.concerns(outdated.sale));
-            if of.clone().all(|outdated| is_recorded(outdated, &told)) {
+        for ((request, mut caller), reply) in requests.into_iter().zip(callers).zip(reply) {
+            let mut concerned = stale.iter().filter(|stale| request.concerns(stale.sale));
+            if concerned.clone().all(|stale| is_recorded(stale, &reply)) {
                 pending.callers.push(caller);
-                pending.replies.push(told);
-            } else if caller.tries < ATTEMPTS_MAX && of.all(|outdated| outdated.last_recorded.is_some()) {
+                pending.replies.push(reply);
+            } else if caller.tries < ATTEMPTS_MAX && concerned.all(|stale| stale.last_recorded.is_some()) {
                 caller.tries += 1;
-                again.push(PipelineJob { request: ask, caller });
+                again.push(PipelineJob { request, caller });
             } else {
                 caller.refuse();
             }
         }
         tracing::warn!(
-            sales = outdated.len(),
+            sales = stale.len(),
             callers = again.len(),
-            "a batch was decided from a state that is over; it is decided again"
+            "a batch was decided under an epoch that is over; its requests are decided again"
         );
         self.metrics.redone.inc_by(again.len() as u64);
-        if let Err(unsent) = self.retries.try_send(RetryRequest { stale: outdated, jobs: again }) {
+        if let Err(unsent) = self.retries.try_send(RetryRequest { stale, jobs: again }) {
             unsent.into_inner().jobs.into_iter().for_each(|job| job.caller.refuse());
         }
         pending.send_replies(&self.views);
     }
 }
 
-/// Whether what was told rests on nothing but what is in the ledger.
-fn is_recorded(outdated: &StaleEpoch, told: &Reply) -> bool {
-    matches!(told, Reply::Outcome { seq, .. } if outdated.last_recorded.is_some_and(|kept| *seq <= kept))
+/// Whether a reply depends only on events that are in the ledger.
+fn is_recorded(stale: &StaleEpoch, reply: &Reply) -> bool {
+    matches!(reply, Reply::Outcome { seq, .. } if stale.last_recorded.is_some_and(|last| *seq <= last))
 }
 
 impl PendingBatch {

@@ -56,7 +56,7 @@ mod tests {
         bytes
     }
 
-    /// What versions wrote that knew no extension.
+    /// Bytes that versions wrote before there was an extension.
     const BEFORE_EXTENSIONS: &[u8] = &[
         0, 100, 0xc8, 0x4c, 3, b'E', b'U', b'R', // configured: 100 units at 49.00 EUR
         0x80, 0xc0, 0xe2, 0x85, 0xe3, 0x68, 0x80, 0xfa, 0x99, 0x89, 0xe3, 0x68, // start and end

@@ -1,9 +1,9 @@
-//! The ledger in PostgreSQL: the rows of `ledger.db` in tables that many may write and read.
+//! The ledger in PostgreSQL: the rows of `ledger.db` in tables that many processes may write and read.
 //!
-//! The key refuses the second of two writers who gave the same number, and the *epoch* refuses a writer whose time is over:
-//! every batch is one transaction that first locks the epochs under which it was decided, and keeps nothing when one of them
-//! is not what it was. Whoever raises an epoch waits for the writers in flight; what it reads then is all that the old epoch
-//! will ever have written. Nothing here is updated or deleted but epochs, and nothing here decides.
+//! The primary key refuses the second of two writers with the same event number, and the *epoch* refuses a writer whose time is
+//! over: every batch is one transaction that first locks the epochs under which it was decided, and writes nothing when one of
+//! them has changed. Raising an epoch waits for the writers in flight; then the ledger has all that will ever be written under
+//! the old one. Only epochs are updated, nothing is deleted, and nothing here decides.
 
 mod claim;
 mod claim_watch;
@@ -27,8 +27,8 @@ pub(crate) use writer::is_disconnected;
 use crate::record::{ReadError, RecordError};
 use std::time::Duration;
 
-/// How long an append, a probe or a page may take, connecting included: nobody waits longer for an answer. Beyond it they
-/// are told that it is not known to be done, and whether it is, is settled under the next epoch.
+/// How long an append, a probe or a page may take, connecting included: callers wait no longer. After that a batch is not known
+/// to be recorded, and the next epoch settles whether it is.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 impl From<sqlx::Error> for RecordError {

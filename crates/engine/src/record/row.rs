@@ -1,5 +1,5 @@
-//! One row of a ledger, whatever store it lies in: its key, its sum, its event, and its place behind the row before it. It never
-//! reads or writes one.
+//! One row of a ledger, in any store: its key, its checksum, its event, and its order after the row before. It never reads or
+//! writes one.
 
 use super::{LedgerPage, ReadError, decode_event};
 use sale::{EventSeq, LedgerEntry, SaleId, Timestamp};
@@ -8,12 +8,11 @@ use sale::{EventSeq, LedgerEntry, SaleId, Timestamp};
 const SEQ_BITS: u32 = 40;
 const SEQ_MASK: i64 = (1 << SEQ_BITS) - 1;
 
-/// Events a page of a scan: large enough that a channel hop costs nothing beside it, small enough for any cache.
+/// Events in a page of a scan: large enough that a channel hop costs nothing beside it, small enough for any cache.
 pub(super) const PAGE_LEN: usize = 1024;
-/// Pages that a scan reads ahead of the one who folds them.
+/// Pages that a scan reads ahead of its receiver.
 pub(super) const PAGES_AHEAD: usize = 8;
 
-/// What is wrong with a row that is not as it was written.
 pub(super) const BAD_CHECKSUM: &str = "its checksum does not fit";
 
 /// The key of an event: the sale's number in the ledger, and the event's own.
@@ -29,7 +28,7 @@ pub(super) fn event_seq(key: i64) -> EventSeq {
     EventSeq((key & SEQ_MASK).unsigned_abs())
 }
 
-/// The sum of a row of events.
+/// The checksum of a row of events.
 pub(super) fn row_checksum(key: i64, at: i64, body: &[u8]) -> i64 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&key.to_le_bytes());
@@ -38,12 +37,12 @@ pub(super) fn row_checksum(key: i64, at: i64, body: &[u8]) -> i64 {
     i64::from(hasher.finalize())
 }
 
-/// The sum of a row of sales.
+/// The checksum of a row of sales.
 pub(super) fn sale_checksum(no: i64, sale: SaleId) -> i64 {
     row_checksum(no, 0, sale.0.as_bytes())
 }
 
-/// The event in a row whose sum fits, or what is wrong with it.
+/// The event in a row whose checksum fits, or what is wrong with it.
 pub(super) fn decode_entry(key: i64, at: i64, body: &[u8]) -> Result<LedgerEntry, &'static str> {
     match decode_event(body) {
         Ok(event) => Ok(LedgerEntry { seq: event_seq(key), at: Timestamp(at), event }),
@@ -58,25 +57,16 @@ pub(super) struct OrphanRows {
     pub(super) no: i64,
 }
 
-/// What a number means that no row has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Gaps {
-    /// One writer numbers without a gap: a row was lost.
-    AreDamage,
-    /// Of several who decide, one was refused after it had given numbers: nobody was told of them.
-    AreAllowed,
-}
-
-/// Puts an entry behind the last one, or tells what is wrong with it.
+/// Appends an entry to the page, or returns what is wrong with its row. Events are numbered without a gap: a number that is
+/// skipped means that a row was lost.
 pub(super) fn push_entry(
     page: &mut LedgerPage,
     last: EventSeq,
     key: i64,
     read: Result<LedgerEntry, &'static str>,
-    gaps: Gaps,
 ) -> Result<EventSeq, ReadError> {
     let damaged = |seq, what| Err(ReadError::Damaged { sale: page.sale, seq, what });
-    if gaps == Gaps::AreDamage && event_seq(key) != last.next() {
+    if event_seq(key) != last.next() {
         return damaged(last.next(), "the row is missing");
     }
     match read {

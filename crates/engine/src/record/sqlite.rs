@@ -1,9 +1,9 @@
 //! The ledger of one machine: `ledger.db`, an append-only SQLite file.
 //!
-//! A row's key is the sale's number and the event's `seq` in one integer, so the primary key is `(sale, seq)` itself,
-//! appending is the cheapest thing a B-tree does, and no other index exists. WAL with `synchronous=FULL`: a committed
-//! batch is on the disk before its callers are answered. Nothing here is ever updated or deleted; rows that a power loss
-//! tore are set aside into a table of their own (`mend`).
+//! A row's key is the sale's number and the event's `seq` in one integer, so the primary key is `(sale, seq)` itself, appending
+//! is the cheapest operation of a B-tree, and no other index exists. WAL with `synchronous=FULL`: a committed batch is on the
+//! disk before its callers get their replies. Nothing here is ever updated or deleted; `repair` moves rows that a power loss
+//! tore into a table of their own.
 
 mod log;
 mod reader;
@@ -26,17 +26,17 @@ use std::time::Duration;
 /// The file's name within a data folder.
 pub const FILE: &str = "ledger.db";
 
-/// `DBLG`: lets `file(1)` and a curious reader tell a ledger from another database.
+/// `DBLG`: lets `file(1)` tell a ledger from another database.
 const APPLICATION_ID: i64 = 0x4442_4C47;
 /// The format of the rows; raised when a reader of today could not read them.
 const FORMAT: i64 = 1;
 
-/// How long a statement waits for other connections. Only a stranger's (a shell, a backup) ever makes it wait.
+/// How long a statement waits for other connections. Only a foreign one (a shell, a backup) ever makes it wait.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The length of the log's file, in bytes, once there is a load: what is written within it need not make the file longer,
-/// and its `fdatasync` takes a third less time (measured on ext4: 0.18 ms for 0.27 ms at the tenth percentile). SQLite
-/// reads this much in 20 ms after a crash.
+/// The length of the log's file under load, in bytes: writes within it need not make the file longer, and `fdatasync` takes a
+/// third less time (measured on ext4: 0.18 ms for 0.27 ms at the tenth percentile). SQLite reads this much in 20 ms after a
+/// crash.
 const LOG_BYTES: u64 = 16 << 20;
 
 const SCHEMA: &str = "
@@ -75,7 +75,7 @@ fn open_for_writing(folder: &Path) -> Result<Connection, ReadError> {
     Ok(connection)
 }
 
-/// Every commit is on the disk when it returns, and the log is copied back when we say so.
+/// Sets every commit to be on the disk when it returns, and the log to be copied back only by [`checkpoint`].
 fn make_durable(connection: &Connection) -> Result<(), ReadError> {
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if mode != "wal" {
@@ -117,8 +117,8 @@ fn is_ledger(connection: &Connection) -> Result<bool, ReadError> {
     if application == 0 && tables == 0 { Ok(false) } else { foreign("it is a database of something else") }
 }
 
-/// Copies the log back into the file, as far as no reader is in the way; waits for nobody. Returns the length in bytes of
-/// what the next batch is written behind: 0 when all was copied, because the log begins anew then.
+/// Copies the log back into the file, as far as no reader is in the way; waits for nobody. Returns the length in bytes of the
+/// log that stays: 0 when all was copied, because the log begins anew then.
 fn checkpoint(connection: &Connection) -> Result<u64, rusqlite::Error> {
     let page_bytes: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {

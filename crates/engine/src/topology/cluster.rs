@@ -12,6 +12,7 @@ use crate::metrics::PipelineMetrics;
 use crate::pipeline::{PipelineLimits, assemble_with_metrics};
 use crate::record::postgres::{PostgresAddress, PostgresEpochs, PostgresReader, SharedWriter};
 use crate::record::{EpochStore, LedgerReader, LedgerRecorder, RecordError};
+use crate::valkey_connection::ValkeyAddress;
 use recorder::OutboxRecorder;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -21,8 +22,8 @@ const ATTEMPTS_MAX: usize = 5;
 
 pub struct ClusterSettings {
     pub database: PostgresAddress,
-    /// The deciding server: `redis://host:port/`, any node of a Redis Cluster.
-    pub valkey: String,
+    /// The deciding server, or any node of a Redis Cluster.
+    pub valkey: ValkeyAddress,
     /// Whether this instance expires holds and admits buyers in sales without requests. At least one instance must, any number may.
     pub ticks: bool,
     /// A deliberate error of this machine's clock, for rehearsals.
@@ -47,7 +48,7 @@ pub fn start_in_cluster(
         let reader = Arc::new(PostgresReader::open(&cluster.database).await?);
         let epochs: Arc<dyn EpochStore> = Arc::new(PostgresEpochs::new(Arc::clone(&reader)));
         let settings = ValkeySettings {
-            url: cluster.valkey.clone(),
+            address: cluster.valkey.clone(),
             name: Uuid::new_v4().to_string(),
             uses_caller_time: false,
             ticks: cluster.ticks,
@@ -60,7 +61,7 @@ pub fn start_in_cluster(
     let mut recorder = recording.block_on(async {
         let writer = SharedWriter::join(&cluster.database).await?;
         let outbox = || Outbox::new(&cluster.valkey);
-        Ok::<_, StartError>(OutboxRecorder::new(writer, outbox()?, outbox()?, metrics.clone()))
+        Ok::<_, StartError>(OutboxRecorder::new(writer, outbox(), outbox(), metrics.clone()))
     })?;
     let mut tries = 0;
     loop {

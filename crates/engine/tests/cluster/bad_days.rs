@@ -1,7 +1,7 @@
 //! Servers that fail: every caller gets an error soon, no reply is lost, and the engine resumes by itself.
 
+use crate::fixture::{ClusterFixture, REPLY_LIMIT, SALE, announce, buy, is_order, reserve};
 use crate::support::sale_id;
-use crate::world::{ClusterFixture, REPLY_LIMIT, SALE, announce, buy, is_order, reserve};
 use engine::RunningEngine;
 use engine::clock::start_stopwatch;
 use std::time::Duration;
@@ -27,29 +27,29 @@ async fn assert_refused_soon(engine: &RunningEngine, buyer: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_stands_still_or_is_killed_keeps_nobody_waiting_and_comes_back() {
-    let mut world = ClusterFixture::new().await;
-    let engine = world.engine();
+    let mut fixture = ClusterFixture::new().await;
+    let engine = fixture.engine();
     announce(&engine.engine, 50, 300).await;
     assert!(is_order(&buy(&engine.engine, 1).await));
-    let frozen = world.redis.freeze();
+    let frozen = fixture.redis.freeze();
     assert_refused_soon(&engine, 2).await;
     assert!(!engine.engine.is_deciding() && engine.engine.is_recording());
     drop(frozen);
     assert!(is_order(&buy(&engine.engine, 2).await));
-    world.redis.kill();
+    fixture.redis.kill();
     assert_refused_soon(&engine, 3).await;
-    world.redis.restart();
+    fixture.redis.restart();
     assert!(is_order(&buy(&engine.engine, 3).await));
     eventually("it decides again", HANG_LIMIT, async || engine.engine.is_deciding()).await;
-    assert_eq!(world.sound_entries().await.len(), 4);
+    assert_eq!(fixture.sound_entries().await.len(), 4);
     engine.stop();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_stands_still_or_is_killed_keeps_nobody_waiting_and_comes_back() {
     let mut postgres = PostgresServer::start();
-    let world = ClusterFixture::on(&postgres.create_database()).await;
-    let engine = world.engine();
+    let fixture = ClusterFixture::on(&postgres.create_database()).await;
+    let engine = fixture.engine();
     announce(&engine.engine, 50, 300).await;
     assert!(is_order(&buy(&engine.engine, 1).await));
     let frozen = postgres.freeze();
@@ -62,19 +62,19 @@ async fn a_database_that_stands_still_or_is_killed_keeps_nobody_waiting_and_come
     postgres.launch();
     assert!(is_order(&buy(&engine.engine, 3).await));
     // What was decided when nobody could record it was recorded when somebody could: each buyer has one order.
-    assert_eq!(world.sound_entries().await.len(), 4);
+    assert_eq!(fixture.sound_entries().await.len(), 4);
     engine.stop();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_emptied_again_and_again_is_handed_the_state_each_time() {
-    let world = ClusterFixture::new().await;
-    let engines: Vec<RunningEngine> = (0..2).map(|_| world.engine()).collect();
+    let fixture = ClusterFixture::new().await;
+    let engines: Vec<RunningEngine> = (0..2).map(|_| fixture.engine()).collect();
     announce(&engines[0].engine, 4, 300).await;
     for buyer in 0..8 {
         assert_eq!(is_order(&buy(&engines[usize::from(buyer % 2 == 0)].engine, buyer).await), buyer < 4);
-        world.redis.request(&["FLUSHALL"]);
+        fixture.redis.request(&["FLUSHALL"]);
     }
-    assert_eq!(world.sound_entries().await.len(), 5);
+    assert_eq!(fixture.sound_entries().await.len(), 5);
     engines.into_iter().for_each(RunningEngine::stop);
 }

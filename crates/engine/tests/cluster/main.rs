@@ -3,11 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod bad_days;
+mod damage;
+mod fixture;
 mod left;
 mod rush;
 mod set_back;
 #[path = "../engine/support.rs"]
 #[expect(dead_code, reason = "the tests of one engine ask more")]
 mod support;
-mod world;
 mod writing;

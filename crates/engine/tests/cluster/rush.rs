@@ -1,7 +1,7 @@
 //! Many instances at once: each unit is sold once, each answer is durable, and all instances come to show the same.
 
+use crate::fixture::{ClusterFixture, SALE, announce, buy, is_order};
 use crate::support::{order_id, sale_id};
-use crate::world::{ClusterFixture, SALE, announce, buy, is_order};
 use engine::RunningEngine;
 use sale::{CommandOutcome, Event, Refusal};
 use std::collections::HashSet;
@@ -12,10 +12,10 @@ const BUYERS: u64 = 500;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_instances_sell_each_unit_once_and_say_yes_to_nobody_whose_order_is_not_recorded() {
-    let world = ClusterFixture::new().await;
-    let engines: Vec<RunningEngine> = (0..3).map(|_| world.engine()).collect();
+    let fixture = ClusterFixture::new().await;
+    let engines: Vec<RunningEngine> = (0..3).map(|_| fixture.engine()).collect();
     announce(&engines[0].engine, UNITS, 300).await;
-    let reader = world.reader().await;
+    let reader = fixture.reader().await;
     let buying: Vec<_> = (0..BUYERS)
         .map(|no| {
             let engine = engines[usize::try_from(no % 3).unwrap()].engine.clone();
@@ -28,7 +28,7 @@ async fn three_instances_sell_each_unit_once_and_say_yes_to_nobody_whose_order_i
             })
         })
         .collect();
-    let mut told = HashSet::new();
+    let mut confirmed = HashSet::new();
     for bought in buying {
         let (no, outcome, again) = bought.await.unwrap();
         match outcome {
@@ -37,19 +37,19 @@ async fn three_instances_sell_each_unit_once_and_say_yes_to_nobody_whose_order_i
                 assert!(
                     matches!(again, CommandOutcome::Order { repeated: true, order } if order.id == order_id(no, 1))
                 );
-                told.insert(order.id);
+                confirmed.insert(order.id);
             }
             CommandOutcome::Refused(Refusal::AllHeld) => assert!(!is_order(&again)),
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(told.len(), UNITS as usize);
-    let entries = world.sound_entries().await;
+    assert_eq!(confirmed.len(), UNITS as usize);
+    let entries = fixture.sound_entries().await;
     let held = entries.iter().filter_map(|entry| match entry.event {
         Event::Held { order, .. } => Some(order),
         _ => None,
     });
-    assert_eq!(held.collect::<HashSet<_>>(), told);
+    assert_eq!(held.collect::<HashSet<_>>(), confirmed);
     let last = entries.last().unwrap().seq;
     for engine in &engines {
         eventually("all instances show the last event", HANG_LIMIT, async || {
@@ -63,14 +63,14 @@ async fn three_instances_sell_each_unit_once_and_say_yes_to_nobody_whose_order_i
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hold_ends_once_though_all_instances_see_to_it_and_its_unit_goes_to_the_next() {
-    let world = ClusterFixture::new().await;
-    let engines: Vec<RunningEngine> = (0..3).map(|_| world.engine()).collect();
+    let fixture = ClusterFixture::new().await;
+    let engines: Vec<RunningEngine> = (0..3).map(|_| fixture.engine()).collect();
     announce(&engines[0].engine, 1, 1).await;
     assert!(is_order(&buy(&engines[1].engine, 1).await));
     assert!(!is_order(&buy(&engines[2].engine, 2).await));
-    world.wait_until_recorded(3).await;
+    fixture.wait_until_recorded(3).await;
     assert!(is_order(&buy(&engines[2].engine, 3).await));
-    let entries = world.sound_entries().await;
+    let entries = fixture.sound_entries().await;
     let expired = entries.iter().filter(|entry| matches!(entry.event, Event::Released { .. }));
     assert_eq!(expired.count(), 1);
     engines.into_iter().for_each(RunningEngine::stop);
@@ -78,8 +78,8 @@ async fn a_hold_ends_once_though_all_instances_see_to_it_and_its_unit_goes_to_th
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sale_that_was_announced_a_moment_ago_is_known_to_whoever_asks_for_it() {
-    let world = ClusterFixture::new().await;
-    let (first, second) = (world.engine(), world.engine());
+    let fixture = ClusterFixture::new().await;
+    let (first, second) = (fixture.engine(), fixture.engine());
     announce(&first.engine, 5, 300).await;
     assert_eq!(second.engine.sale(sale_id(SALE)).await.unwrap().counters.available, 5);
     assert!(is_order(&buy(&second.engine, 1).await));

@@ -1,19 +1,19 @@
 //! States whose time is over: two servers that believe in themselves, a database that was set back. It costs time, never a unit, and
 //! whoever asked is answered from what the ledger has.
 
+use crate::fixture::{ClusterFixture, SALE, announce, buy, is_order};
 use crate::support::sale_id;
-use crate::world::{ClusterFixture, SALE, announce, buy, is_order};
 use sale::CommandOutcome;
 use test_servers::redis::RedisServer;
 use test_servers::wait::{HANG_LIMIT, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_servers_that_believe_in_themselves_none_sells_a_unit_twice() {
-    let world = ClusterFixture::new().await;
-    let first = world.engine();
+    let fixture = ClusterFixture::new().await;
+    let first = fixture.engine();
     announce(&first.engine, 20, 300).await;
     let other = RedisServer::start();
-    let second = world.engine_at(&other.url());
+    let second = fixture.engine_at(&other.url());
     let mut sold = 0;
     for buyer in 0..30 {
         let engine = if buyer % 2 == 0 { &first.engine } else { &second.engine };
@@ -22,7 +22,7 @@ async fn of_two_servers_that_believe_in_themselves_none_sells_a_unit_twice() {
     assert_eq!(sold, 20);
     let redone = first.engine.metrics().redone.get() + second.engine.metrics().redone.get();
     assert!(redone > 0, "what was decided from the older state was decided again");
-    world.sound_entries().await;
+    fixture.sound_entries().await;
     first.stop();
     second.stop();
 }
@@ -39,14 +39,14 @@ async fn what_the_database_lost_with_its_newest_epochs_is_not_there_for_anyone()
 
 /// As after the restoration of a backup, with Valkey as it was: the newest two orders are gone.
 async fn what_is_lost_is_not_there(set_back: &str) {
-    let world = ClusterFixture::new().await;
-    let engine = world.engine();
+    let fixture = ClusterFixture::new().await;
+    let engine = fixture.engine();
     announce(&engine.engine, 3, 300).await;
     for buyer in 1..=3 {
         assert!(is_order(&buy(&engine.engine, buyer).await));
     }
     assert!(!is_order(&buy(&engine.engine, 4).await));
-    world.sql(&format!(
+    fixture.sql(&format!(
         "BEGIN; DELETE FROM ledger_entries WHERE key > (1::BIGINT << 40) + 2; {set_back}; COMMIT"
     ));
     assert!(matches!(buy(&engine.engine, 1).await, CommandOutcome::Order { repeated: true, .. }));
@@ -54,7 +54,7 @@ async fn what_is_lost_is_not_there(set_back: &str) {
     eventually("a unit is free again", HANG_LIMIT, async || is_order(&buy(&engine.engine, 4).await)).await;
     assert!(matches!(buy(&engine.engine, 2).await, CommandOutcome::Order { repeated: false, .. }));
     assert!(!is_order(&buy(&engine.engine, 3).await));
-    assert_eq!(world.sound_entries().await.len(), 4);
+    assert_eq!(fixture.sound_entries().await.len(), 4);
     assert_eq!(engine.engine.views().get(sale_id(SALE)).unwrap().counters.held, 3);
     engine.stop();
 }

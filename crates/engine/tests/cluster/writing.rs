@@ -1,7 +1,7 @@
 //! Writing to a ledger that is shared: in order, whoever comes first; once; and only under the epoch in which it was decided.
 
+use crate::fixture::{ClusterFixture, SALE};
 use crate::support::{line_entries, sale_id, whole_sale};
-use crate::world::{ClusterFixture, SALE};
 use engine::batch::Epoch;
 use engine::record::EpochStore;
 use engine::record::postgres::{AppendResult, EventRange, PostgresEpochs, SharedWriter};
@@ -14,9 +14,9 @@ fn stretch(entries: &[LedgerEntry]) -> EventRange<'_> {
 
 #[tokio::test]
 async fn a_stretch_is_kept_right_behind_the_one_before_it_and_nowhere_else() {
-    let world = ClusterFixture::new().await;
-    let epochs = PostgresEpochs::new(world.reader().await);
-    let mut writer = SharedWriter::join(&world.address).await.unwrap();
+    let fixture = ClusterFixture::new().await;
+    let epochs = PostgresEpochs::new(fixture.reader().await);
+    let mut writer = SharedWriter::join(&fixture.address).await.unwrap();
     let story = line_entries(8);
     let (first, second) = story.split_at(4);
     let last = story.last().unwrap().seq;
@@ -32,7 +32,7 @@ async fn a_stretch_is_kept_right_behind_the_one_before_it_and_nowhere_else() {
     assert_eq!(writer.write(&[stretch(first)]).await.unwrap(), [AppendResult::Recorded]);
     assert_eq!(writer.write(&[stretch(first)]).await.unwrap(), [AppendResult::Ahead(EventSeq(4))]);
     assert_eq!(writer.write(&[stretch(second)]).await.unwrap(), [AppendResult::Recorded]);
-    assert_eq!(whole_sale(world.reader().await.as_ref(), sale_id(SALE)).await, story);
+    assert_eq!(whole_sale(fixture.reader().await.as_ref(), sale_id(SALE)).await, story);
     assert_eq!(epochs.raise_epoch(sale_id(SALE)).await.unwrap(), Epoch(3));
     assert_eq!(writer.write(&[stretch(second)]).await.unwrap(), [AppendResult::StaleEpoch]);
     assert_eq!(writer.last_recorded(sale_id(SALE), second).await.unwrap(), Some(last));
@@ -50,13 +50,13 @@ async fn a_stretch_is_kept_right_behind_the_one_before_it_and_nowhere_else() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_who_write_the_same_stretches_at_once_keep_each_once() {
-    let world = ClusterFixture::new().await;
-    let epochs = PostgresEpochs::new(world.reader().await);
+    let fixture = ClusterFixture::new().await;
+    let epochs = PostgresEpochs::new(fixture.reader().await);
     epochs.raise_epoch(sale_id(SALE)).await.unwrap();
     let story = line_entries(400);
     let writing: Vec<_> = (0..6_usize)
         .map(|no| {
-            let (address, story) = (world.address.clone(), story.clone());
+            let (address, story) = (fixture.address.clone(), story.clone());
             tokio::spawn(async move {
                 let mut writer = SharedWriter::join(&address).await.unwrap();
                 let (mut kept, mut next) = (0, 0);
@@ -79,5 +79,5 @@ async fn many_who_write_the_same_stretches_at_once_keep_each_once() {
         kept += written.await.unwrap();
     }
     assert_eq!(kept, story.len());
-    assert_eq!(whole_sale(world.reader().await.as_ref(), sale_id(SALE)).await, story);
+    assert_eq!(whole_sale(fixture.reader().await.as_ref(), sale_id(SALE)).await, story);
 }

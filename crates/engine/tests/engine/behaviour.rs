@@ -120,12 +120,12 @@ async fn a_clock_set_back_an_hour_stops_nobody(home: TestLedger) {
     embedded.stop();
 
     // And across a restart: the clock is told where the ledger is.
-    let mut told = Timestamp::default();
+    let mut result = Timestamp::default();
     let embedded = home.start(|at| {
-        told = at;
+        result = at;
         ManualClock::at(at)
     });
-    assert_eq!(told, START.plus_s(100));
+    assert_eq!(result, START.plus_s(100));
     assert!(matches!(ask(&embedded, reserve(3)).await, CommandOutcome::Order { .. }));
     assert_promises_kept(sale_id(SALE), &whole_sale(embedded.engine.ledger().as_ref(), sale_id(SALE)).await);
 }
@@ -145,13 +145,13 @@ fn a_full_queue_refuses_at_once() {
     // Nobody polls the stages.
     let mut taken: Vec<_> =
         (0..2).map(|no| Box::pin(pipeline.engine.command(sale_id(no), Command::Tick))).collect();
-    assert!(taken.iter_mut().all(|asked| asked.as_mut().now_or_never().is_none()));
+    assert!(taken.iter_mut().all(|call| call.as_mut().now_or_never().is_none()));
     let third = pipeline.engine.command(sale_id(3), Command::Tick).now_or_never();
     assert_eq!(third.map(Result::err), Some(Some(EngineError::Overloaded)));
     assert_eq!(pipeline.engine.metrics().overloads.get(), 1);
     drop(pipeline.decide);
-    for asked in taken {
-        assert_eq!(asked.now_or_never().map(Result::err), Some(Some(EngineError::Stopped)));
+    for call in taken {
+        assert_eq!(call.now_or_never().map(Result::err), Some(Some(EngineError::Stopped)));
     }
 }
 
@@ -160,16 +160,16 @@ async fn stop_answers_everything_that_was_taken(home: TestLedger) {
     let embedded = home.start(|_| clock.clone());
     ask(&embedded, Command::Configure { policy: policy(1_000, 60, START, AdmissionMode::Open) }).await;
     let engine = embedded.engine.clone();
-    let mut asked: Vec<_> =
+    let mut call: Vec<_> =
         (0..2_000).map(|no| Box::pin(engine.command(sale_id(SALE), reserve(no)))).collect();
     // Polled once, each is taken.
-    let early: Vec<_> = asked.iter_mut().map(|asked| asked.as_mut().now_or_never()).collect();
+    let early: Vec<_> = call.iter_mut().map(|call| call.as_mut().now_or_never()).collect();
     embedded.stop();
     let mut orders = 0;
-    for (asked, early) in asked.into_iter().zip(early) {
+    for (call, early) in call.into_iter().zip(early) {
         let answer = match early {
             Some(answer) => answer,
-            None => tokio::time::timeout(PATIENCE, asked).await.expect("answered by then"),
+            None => tokio::time::timeout(PATIENCE, call).await.expect("answered by then"),
         };
         orders +=
             u32::from(matches!(answer.expect("taken, so not refused").outcome, CommandOutcome::Order { .. }));
@@ -185,9 +185,9 @@ async fn a_caller_who_hangs_up_loses_nothing(home: TestLedger) {
     let clock = ManualClock::at(START);
     let embedded = home.start(|_| clock.clone());
     ask(&embedded, Command::Configure { policy: policy(10, 60, START, AdmissionMode::Open) }).await;
-    let mut asked = Box::pin(embedded.engine.command(sale_id(SALE), reserve(1)));
-    let _answered = asked.as_mut().now_or_never();
-    drop(asked);
+    let mut call = Box::pin(embedded.engine.command(sale_id(SALE), reserve(1)));
+    let _answered = call.as_mut().now_or_never();
+    drop(call);
     let CommandOutcome::Order { order, repeated } = ask(&embedded, reserve(1)).await else {
         panic!("no order")
     };
@@ -200,7 +200,7 @@ async fn a_sale_that_was_never_announced_is_told_apart(home: TestLedger) {
     let embedded = home.start(|_| clock);
     let bad = policy(0, 60, START, AdmissionMode::Open);
     assert!(matches!(ask(&embedded, Command::Configure { policy: bad }).await, CommandOutcome::Refused(_)));
-    let asked = embedded.engine.command(sale_id(SALE), reserve(1)).await;
-    assert_eq!(asked.err(), Some(EngineError::NoSuchSale));
+    let response = embedded.engine.command(sale_id(SALE), reserve(1)).await;
+    assert_eq!(response.err(), Some(EngineError::NoSuchSale));
     assert!(embedded.engine.views().list().is_empty());
 }

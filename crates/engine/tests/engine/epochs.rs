@@ -1,10 +1,10 @@
 //! Who may write a ledger in PostgreSQL: the last one to claim it, and nobody else, however late a write arrives.
 
-use crate::support::{START, buyer_id, order_id, policy, request_key, sale_id, whole_sale};
+use crate::support::{START, buyer_id, line_entries, order_id, policy, request_key, sale_id};
 use crate::test_ledger::TestLedger;
 use engine::batch::Batch;
 use engine::clock::ManualClock;
-use engine::record::RecordError;
+use engine::record::{ReadError, RecordError};
 use engine::{EngineError, RunningEngine};
 use sale::{AdmissionMode, Command, CommandOutcome, LedgerEntry, SaleState};
 use sqlx::{Connection, Executor, PgConnection};
@@ -165,14 +165,22 @@ async fn a_database_without_a_ledger_is_told_apart() {
 }
 
 #[tokio::test]
-async fn a_ledger_with_a_gap_is_read_past_it() {
+async fn a_row_that_is_missing_stops_the_start_and_says_where() {
     let url = PostgresServer::shared().create_database();
     let home = TestLedger::at(&url).await;
-    let mut story = entries();
-    story[0].seq = sale::EventSeq(3);
+    let entries = line_entries(4);
     let mut recorder = home.recorder().await;
-    recorder.append(&Batch { sales: vec![(sale_id(1), story.clone())], ..Batch::default() }).await.unwrap();
-    assert_eq!(whole_sale(home.reader().await.as_ref(), sale_id(1)).await, story);
-    let started = start(&home);
-    assert_eq!(started.engine.views().get(sale_id(1)).unwrap().seq, sale::EventSeq(3));
+    for sale in [1, 2] {
+        let sales = vec![(sale_id(sale), entries.clone())];
+        recorder.append(&Batch { sales, ..Batch::default() }).await.unwrap();
+    }
+    PostgresServer::shared().run_sql(&url, "DELETE FROM ledger_entries WHERE key = (2::BIGINT << 40) + 3");
+    let refused = home.try_start(engine::pipeline::PipelineLimits::default(), |_| ManualClock::at(START));
+    let sentence = refused.err().unwrap().to_string();
+    assert!(sentence.contains(&format!("sale {}, event 3: the row is missing", sale_id(2))), "{sentence}");
+    let reader = home.reader().await;
+    let read = async |after| reader.read_entries(sale_id(2), sale::EventSeq(after), 10).await;
+    assert!(matches!(read(0).await, Err(ReadError::Damaged { seq: sale::EventSeq(3), .. })));
+    assert!(matches!(read(2).await, Err(ReadError::Damaged { seq: sale::EventSeq(3), .. })));
+    assert_eq!(read(3).await.unwrap(), entries[3..]);
 }

@@ -136,8 +136,8 @@ fn a_reader_tells_a_torn_end_before_the_start_sets_it_aside() {
     change(folder.path(), &format!("UPDATE entries SET crc = crc + 1 WHERE key >= {}", key(len - 1)));
     // That was the end of the first sale and the whole of the second.
     let torn = reader.find_torn_tails().unwrap();
-    let told: Vec<_> = torn.iter().map(|end| (end.sale, end.from.0 as usize, end.rows as usize)).collect();
-    assert_eq!(told, [(sale_id(1), len - 1, 2), (sale_id(2), 1, len)]);
+    let result: Vec<_> = torn.iter().map(|end| (end.sale, end.from.0 as usize, end.rows as usize)).collect();
+    assert_eq!(result, [(sale_id(1), len - 1, 2), (sale_id(2), 1, len)]);
     let mut pages = reader.scan_without(&torn);
     let mut left = Vec::new();
     while let Some(page) = pages.blocking_recv() {
@@ -182,8 +182,8 @@ fn a_missing_row_stops_the_start() {
 fn more_bad_rows_than_a_power_loss_explains_stop_the_start() {
     let (folder, _) = filled(5_000);
     change(folder.path(), &format!("UPDATE entries SET crc = crc + 1 WHERE key > {}", key(100)));
-    let told = SqliteReader::open(folder.path()).unwrap().find_torn_tails().unwrap_err().to_string();
-    assert!(told.contains("more rows at the end are damaged"), "{told}");
+    let result = SqliteReader::open(folder.path()).unwrap().find_torn_tails().unwrap_err().to_string();
+    assert!(result.contains("more rows at the end are damaged"), "{result}");
     let sentence = refusal(folder.path());
     assert!(sentence.contains("more rows at the end are damaged"), "{sentence}");
     assert_eq!(change(folder.path(), "DELETE FROM torn"), 0);

@@ -299,20 +299,20 @@ impl Client {
         if let Ok(view) = self.world.engine.buyer(sale, buyer).await {
             let entries = self.world.ledger.entries(sale);
             let recorded_meanwhile = recorded_before.0 as usize..=entries.len();
-            let told = recorded_meanwhile.into_iter().any(|len| fold(&entries[..len]).buyer(buyer) == view);
-            assert!(told, "told {view:?}, which no recorded state says");
+            let result = recorded_meanwhile.into_iter().any(|len| fold(&entries[..len]).buyer(buyer) == view);
+            assert!(result, "told {view:?}, which no recorded state says");
         }
     }
 
     /// Sends a request and does not wait for the answer; asking again with its key tells what became of it.
     async fn hang_up(&mut self, sale: SaleId, buyer: BuyerId) {
         let (order, command) = self.request(buyer);
-        let patience = self.rng.random_range(0..6);
-        let asked = self.world.engine.command(sale, command.clone());
-        futures::pin_mut!(asked);
+        let limit = self.rng.random_range(0..6);
+        let call = self.world.engine.command(sale, command.clone());
+        futures::pin_mut!(call);
         // Polled once, the request is taken, whoever waits for it.
-        let _answered = asked.as_mut().now_or_never();
-        step_aside(patience).await;
+        let _answered = call.as_mut().now_or_never();
+        step_aside(limit).await;
         if let CommandOutcome::Order { .. } = self.world.command(sale, &command).await.outcome {
             self.assert_made_once(sale, order);
             self.orders.push((sale, order));
@@ -381,9 +381,9 @@ async fn end(world: SimWorld, mut all_done: watch::Receiver<u64>, done: watch::S
             let before = world.ledger.last(sale);
             let view = world.engine.buyer(sale, buyer).await.unwrap();
             let entries = world.ledger.entries(sale);
-            let told =
+            let result =
                 (before.0 as usize..=entries.len()).any(|len| fold(&entries[..len]).buyer(buyer) == view);
-            assert!(told, "told {view:?} after recovery, which the ledger does not say");
+            assert!(result, "told {view:?} after recovery, which the ledger does not say");
         }
     }
     assert!(world.engine.is_recording());

@@ -1,10 +1,10 @@
 //! What happens to a server, and what comes of it: a state that could have lost something is not decided from.
 
-use crate::machine::{LibraryClient, batch};
-use crate::world::{
-    SALE, START, ValkeyFixture, announce, announce_with, ask, buyer, is_order, is_refused, is_repeated,
-    reserve, settings,
+use crate::fixture::{
+    SALE, START, ValkeyFixture, address, announce, announce_with, ask, buyer, is_order, is_refused,
+    is_repeated, reserve, settings,
 };
+use crate::machine::{LibraryClient, batch};
 use engine::batch::{Epoch, StaleEpoch};
 use engine::decide::valkey::{
     CALLS_IN_FLIGHT, CallResult, LIBRARY_SOURCE, LIBRARY_VERSION, ValkeyError, ValkeyLibrary,
@@ -17,65 +17,65 @@ use uuid::Uuid;
 
 /// All units of a sale of three are bought in it, two of them before the server loses something.
 async fn goes_on_as_if_nothing_had_happened(
-    world: &ValkeyFixture,
-    process: &mut crate::world::TestProcess,
+    fixture: &ValkeyFixture,
+    process: &mut crate::fixture::TestProcess,
     epoch: u64,
 ) {
     assert!(is_repeated(&process.buy(START, 1).await), "what was told is so");
     assert!(is_order(&process.buy(START, 3).await));
     assert!(is_refused(&process.buy(START, 4).await, Refusal::AllHeld), "no unit is sold twice");
-    assert_eq!(world.ledger.epoch_of(SALE), Some(Epoch(epoch)));
-    assert_eq!(world.ledger.fold(SALE).counters(), process.counters());
+    assert_eq!(fixture.ledger.epoch_of(SALE), Some(Epoch(epoch)));
+    assert_eq!(fixture.ledger.fold(SALE).counters(), process.counters());
 }
 
 #[tokio::test]
 async fn a_server_that_restarts_from_an_old_file_is_handed_the_state() {
-    let (mut world, mut process) = ValkeyFixture::with_sale(&[], 3).await;
+    let (mut fixture, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&process.buy(START, 1).await));
-    world.server.request(&["SAVE"]);
+    fixture.server.request(&["SAVE"]);
     assert!(is_order(&process.buy(START, 2).await));
-    world.server.kill();
+    fixture.server.kill();
     assert!(process.decide(START, &[ask(reserve(3))]).await.is_err());
-    world.server.restart();
-    goes_on_as_if_nothing_had_happened(&world, &mut process, 2).await;
+    fixture.server.restart();
+    goes_on_as_if_nothing_had_happened(&fixture, &mut process, 2).await;
 }
 
 #[tokio::test]
 async fn a_server_that_kept_everything_over_a_restart_is_not_believed_either() {
-    let (mut world, mut process) =
+    let (mut fixture, mut process) =
         ValkeyFixture::with_sale(&["--appendonly", "yes", "--appendfsync", "always"], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
-    world.server.kill();
-    world.server.restart();
-    let mut second = world.process("second").await;
-    assert_eq!(world.ledger.epoch_of(SALE), Some(Epoch(2)), "a start looks at all sales");
-    goes_on_as_if_nothing_had_happened(&world, &mut second, 2).await;
+    fixture.server.kill();
+    fixture.server.restart();
+    let mut second = fixture.process("second").await;
+    assert_eq!(fixture.ledger.epoch_of(SALE), Some(Epoch(2)), "a start looks at all sales");
+    goes_on_as_if_nothing_had_happened(&fixture, &mut second, 2).await;
     // The first one has to connect again, and needs no rebuild.
     assert!(process.decide(START, &[ask(reserve(3))]).await.is_err());
     assert!(is_repeated(&process.buy(START, 3).await));
-    assert_eq!(world.ledger.epoch_of(SALE), Some(Epoch(2)));
+    assert_eq!(fixture.ledger.epoch_of(SALE), Some(Epoch(2)));
 }
 
 #[tokio::test]
 async fn an_emptied_server_is_handed_the_state() {
-    let (world, mut process) = ValkeyFixture::with_sale(&[], 3).await;
+    let (fixture, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
-    world.server.request(&["FLUSHALL"]);
-    goes_on_as_if_nothing_had_happened(&world, &mut process, 2).await;
+    fixture.server.request(&["FLUSHALL"]);
+    goes_on_as_if_nothing_had_happened(&fixture, &mut process, 2).await;
 }
 
 #[tokio::test]
 async fn a_server_without_the_library_is_brought_it() {
-    let (world, mut process) = ValkeyFixture::with_sale(&[], 3).await;
+    let (fixture, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
-    world.server.request(&["FUNCTION", "FLUSH"]);
-    goes_on_as_if_nothing_had_happened(&world, &mut process, 2).await;
+    fixture.server.request(&["FUNCTION", "FLUSH"]);
+    goes_on_as_if_nothing_had_happened(&fixture, &mut process, 2).await;
 }
 
 #[tokio::test]
 async fn each_key_that_vanishes_is_missed() {
-    let world = ValkeyFixture::new();
-    let mut process = world.process("first").await;
+    let fixture = ValkeyFixture::new();
+    let mut process = fixture.process("first").await;
     let line = AdmissionMode::Fifo { per_second: 2, checkout_s: 60, line_opens_s: 0, extension_s: 0 };
     process.command(START, announce_with(5, 300, line)).await;
     for (no, at_ms) in [(1, 0), (2, 900), (3, 900), (4, 920), (5, 1_100), (6, 1_100), (7, 1_100)] {
@@ -88,115 +88,115 @@ async fn each_key_that_vanishes_is_missed() {
     let mut epoch = 1;
     for part in ["", ":book", ":waiting", ":admitted", ":held", ":pace"] {
         let key = format!("doorbuster:{{{SALE}}}{part}");
-        assert_eq!(world.server.request(&["UNLINK", &key]), redis::Value::Int(1), "{key}");
+        assert_eq!(fixture.server.request(&["UNLINK", &key]), redis::Value::Int(1), "{key}");
         process.decide_and_record(now, &[ask(Command::Tick)]).await;
         epoch += 1;
-        assert_eq!(world.ledger.epoch_of(SALE), Some(Epoch(epoch)), "{key} was not missed");
+        assert_eq!(fixture.ledger.epoch_of(SALE), Some(Epoch(epoch)), "{key} was not missed");
         assert_eq!(process.counters(), expected, "after {key} had gone");
     }
 }
 
 #[tokio::test]
 async fn a_promoted_replica_is_handed_the_state() {
-    let (world, mut process) = ValkeyFixture::with_sale(&[], 3).await;
+    let (fixture, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
     let replica = RedisServer::start();
-    replica.replicate_from(world.server.port());
+    replica.replicate_from(fixture.server.port());
     let there = format!("doorbuster:{{{SALE}}}");
     assert_eq!(replica.request(&["EXISTS", &there]), redis::Value::Int(1), "it has all the keys");
     // While it is a replica, nobody decides in it.
-    let refused = world.start(&settings(&replica.url(), "lost")).await.err();
+    let refused = fixture.start(&settings(&replica.url(), "lost")).await.err();
     assert!(matches!(refused, Some(ValkeyError::Unfit { .. })), "{refused:?}");
 
     replica.request(&["REPLICAOF", "NO", "ONE"]);
-    let mut promoted = world.process_at(&replica.url(), "second").await;
-    goes_on_as_if_nothing_had_happened(&world, &mut promoted, 2).await;
+    let mut promoted = fixture.process_at(&replica.url(), "second").await;
+    goes_on_as_if_nothing_had_happened(&fixture, &mut promoted, 2).await;
     // The old one believes in itself, and what it decides is not recorded.
     let decided = process.decide(START, &[ask(reserve(4))]).await.unwrap();
     assert_eq!(decided.batch.calls[0].epoch, Epoch(1));
-    assert!(world.ledger.clone().append(&decided.batch).await.is_err());
+    assert!(fixture.ledger.clone().append(&decided.batch).await.is_err());
     // Told so, its process looks again, and hands it the ledger's state too.
-    process.valkey.rebuild(&world.ledger).await.unwrap();
+    process.valkey.rebuild(&fixture.ledger).await.unwrap();
     assert!(is_refused(&process.buy(START, 4).await, Refusal::AllHeld));
-    assert_eq!(world.ledger.epoch_of(SALE), Some(Epoch(3)));
+    assert_eq!(fixture.ledger.epoch_of(SALE), Some(Epoch(3)));
 }
 
 #[tokio::test]
 async fn a_primary_that_becomes_a_replica_decides_nothing() {
-    let (world, mut process) = ValkeyFixture::with_sale(&[], 3).await;
+    let (fixture, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     let other = RedisServer::start();
-    world.server.request(&["REPLICAOF", "127.0.0.1", &other.port().to_string()]);
+    fixture.server.request(&["REPLICAOF", "127.0.0.1", &other.port().to_string()]);
     for _ in 0..2 {
         assert!(process.decide(START, &[ask(reserve(1))]).await.is_err());
     }
-    assert!(process.valkey.rebuild(&world.ledger).await.is_err());
-    world.server.request(&["REPLICAOF", "NO", "ONE"]);
+    assert!(process.valkey.rebuild(&fixture.ledger).await.is_err());
+    fixture.server.request(&["REPLICAOF", "NO", "ONE"]);
     assert!(is_order(&process.buy(START, 1).await));
 }
 
 #[tokio::test]
 async fn a_full_server_decides_nothing_and_loses_nothing() {
-    let (world, mut process) = ValkeyFixture::with_sale(&[], 3).await;
+    let (fixture, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
-    world.server.request(&["CONFIG", "SET", "maxmemory", "1"]);
+    fixture.server.request(&["CONFIG", "SET", "maxmemory", "1"]);
     process.decide(START, &[ask(reserve(3))]).await.expect_err("there is no room");
     assert!(process.valkey.is_unavailable());
-    world.server.request(&["CONFIG", "SET", "maxmemory", "0"]);
-    goes_on_as_if_nothing_had_happened(&world, &mut process, 1).await;
+    fixture.server.request(&["CONFIG", "SET", "maxmemory", "0"]);
+    goes_on_as_if_nothing_had_happened(&fixture, &mut process, 1).await;
 }
 
 #[tokio::test]
 async fn a_server_that_would_drop_keys_is_refused() {
-    let world = ValkeyFixture::with(&["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"]);
-    let error = world.start(&settings(&world.server.url(), "first")).await.err();
+    let fixture = ValkeyFixture::with(&["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"]);
+    let error = fixture.start(&settings(&fixture.server.url(), "first")).await.err();
     let error = error.expect("it must not be decided in");
     assert!(error.to_string().contains("maxmemory-policy is allkeys-lru"), "{error}");
 }
 
 #[tokio::test]
 async fn a_server_that_still_reads_its_file_decides_nothing_until_it_has() {
-    let (mut world, mut process) = ValkeyFixture::with_sale(&["--key-load-delay", "200000"], 3).await;
+    let (mut fixture, mut process) = ValkeyFixture::with_sale(&["--key-load-delay", "200000"], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
     // A server looks up from reading once a kilobyte.
-    world.server.request(&["CONFIG", "SET", "rdbcompression", "no"]);
+    fixture.server.request(&["CONFIG", "SET", "rdbcompression", "no"]);
     for no in 0..10 {
-        world.server.request(&["SET", &format!("other{no}"), &"x".repeat(2_000)]);
+        fixture.server.request(&["SET", &format!("other{no}"), &"x".repeat(2_000)]);
     }
-    world.server.request(&["SAVE"]);
-    world.server.kill();
-    world.server.restart_with(&["--loading-process-events-interval-bytes", "1024"], "LOADING");
+    fixture.server.request(&["SAVE"]);
+    fixture.server.kill();
+    fixture.server.restart_with(&["--loading-process-events-interval-bytes", "1024"], "LOADING");
     assert!(process.decide(START, &[ask(reserve(3))]).await.is_err());
-    world.server.wait_for_reply("PING", "PONG");
-    goes_on_as_if_nothing_had_happened(&world, &mut process, 2).await;
+    fixture.server.wait_for_reply("PING", "PONG");
+    goes_on_as_if_nothing_had_happened(&fixture, &mut process, 2).await;
 }
 
 #[tokio::test]
 async fn a_state_that_cannot_be_read_is_not_decided_from_again() {
-    let (world, mut process) = ValkeyFixture::with_sale(&[], 3).await;
+    let (fixture, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
     // Somebody writes into a key of the sale, and leaves all counts as they are.
     let book = format!("doorbuster:{{{SALE}}}:book");
-    let redis::Value::Array(fields) = world.server.request(&["HKEYS", &book]) else {
+    let redis::Value::Array(fields) = fixture.server.request(&["HKEYS", &book]) else {
         panic!("a list of fields")
     };
     for field in fields {
         let redis::Value::BulkString(field) = field else { panic!("a field is text") };
         let mut write = redis::cmd("HSET");
         write.arg(&book).arg(field).arg("nonsense");
-        world.server.send(&write).unwrap();
+        fixture.server.send(&write).unwrap();
     }
     assert!(process.decide(START, &[ask(reserve(1))]).await.is_err());
-    goes_on_as_if_nothing_had_happened(&world, &mut process, 2).await;
+    goes_on_as_if_nothing_had_happened(&fixture, &mut process, 2).await;
 }
 
 #[tokio::test]
 async fn a_distrusted_state_is_handed_over_anew() {
-    let (world, mut process) = ValkeyFixture::with_sale(&[], 3).await;
+    let (fixture, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
     // Decided, and lost on the way to the ledger: nobody was told.
     process.decide(START, &[ask(reserve(9))]).await.unwrap();
     process.valkey.invalidate(&StaleEpoch { sale: SALE, epoch: Epoch(1), last_recorded: None });
-    goes_on_as_if_nothing_had_happened(&world, &mut process, 2).await;
+    goes_on_as_if_nothing_had_happened(&fixture, &mut process, 2).await;
     assert_eq!(process.outbox.read_items(SALE, 10).await.unwrap(), vec![], "what was decided before is gone");
 }
 
@@ -214,7 +214,7 @@ async fn a_state_is_taken_only_for_a_newer_epoch_and_only_whole() {
     }
     assert_eq!(redis.call(sale, START, vec![]).await.epoch, Epoch(5));
     // Another process is at it: its state is taken, and nobody else's until it is through or has gone silent.
-    let mut other = ValkeyLibrary::new(&server.url(), "another").unwrap();
+    let mut other = ValkeyLibrary::new(&address(&server.url()), "another");
     assert_eq!(other.claim_restore(sale).await.unwrap(), None);
     let wait_ms = redis.library.claim_restore(sale).await.unwrap().expect("another has claimed it");
     assert!((1..=10_000).contains(&wait_ms), "{wait_ms}");
@@ -230,10 +230,10 @@ async fn a_state_is_taken_only_for_a_newer_epoch_and_only_whole() {
 
 #[tokio::test]
 async fn many_processes_that_miss_a_state_hand_it_over_once() {
-    let (world, mut first) = ValkeyFixture::with_sale(&[], 3).await;
+    let (fixture, mut first) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&first.buy(START, 1).await) && is_order(&first.buy(START, 2).await));
-    let (mut second, mut third) = (world.process("second").await, world.process("third").await);
-    world.server.request(&["FLUSHALL"]);
+    let (mut second, mut third) = (fixture.process("second").await, fixture.process("third").await);
+    fixture.server.request(&["FLUSHALL"]);
     let tick = [ask(Command::Tick)];
     let (a, b, c) = futures::future::join3(
         first.valkey.decide(START, &tick),
@@ -242,44 +242,44 @@ async fn many_processes_that_miss_a_state_hand_it_over_once() {
     )
     .await;
     assert!(a.is_ok() && b.is_ok() && c.is_ok());
-    goes_on_as_if_nothing_had_happened(&world, &mut first, 2).await;
+    goes_on_as_if_nothing_had_happened(&fixture, &mut first, 2).await;
 }
 
 #[tokio::test]
 async fn a_newer_library_is_left_alone_and_an_older_one_replaced() {
-    let (world, mut process) = ValkeyFixture::with_sale(&[], 3).await;
+    let (fixture, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
     let line = |version: u32| format!("local VERSION = {version}");
     let load = |version: u32| {
         let text = LIBRARY_SOURCE.replace(&line(LIBRARY_VERSION), &line(version));
-        world.server.request(&["FUNCTION", "LOAD", "REPLACE", &text]);
+        fixture.server.request(&["FUNCTION", "LOAD", "REPLACE", &text]);
     };
     load(LIBRARY_VERSION + 1);
     assert!(process.decide(START, &[ask(reserve(3))]).await.is_err(), "it speaks another version");
-    let mut late = ValkeyLibrary::new(&world.server.url(), "late").unwrap();
+    let mut late = ValkeyLibrary::new(&address(&fixture.server.url()), "late");
     let refused = late.connect().await.err();
     assert!(
         matches!(refused, Some(ValkeyError::NewerLibrary { theirs, .. }) if theirs == LIBRARY_VERSION + 1),
         "{refused:?}"
     );
     load(0);
-    let mut new = world.process("new").await;
-    goes_on_as_if_nothing_had_happened(&world, &mut new, 2).await;
+    let mut new = fixture.process("new").await;
+    goes_on_as_if_nothing_had_happened(&fixture, &mut new, 2).await;
 }
 
 #[tokio::test]
 async fn a_cluster_spreads_the_sales() {
     let cluster = RedisCluster::start(3);
-    let world = ValkeyFixture { server: RedisServer::start(), ledger: crate::ledger::Ledger::default() };
-    let mut process = world.process_at(&cluster.url(), "first").await;
+    let fixture = ValkeyFixture { server: RedisServer::start(), ledger: crate::ledger::Ledger::default() };
+    let mut process = fixture.process_at(&cluster.url(), "first").await;
     let sales: Vec<SaleId> = (1..=12).map(|no| SaleId(Uuid::from_u64_pair(0xc1, no))).collect();
-    let asks = |command: &dyn Fn(u64) -> Command| -> Vec<Request> {
+    let requests = |command: &dyn Fn(u64) -> Command| -> Vec<Request> {
         let command = |(no, sale): (u64, &SaleId)| Request::Command { sale: *sale, command: command(no) };
         (1..).zip(&sales).map(command).collect()
     };
-    process.decide_and_record(START, &asks(&|_| announce(3))).await;
-    let told = process.decide_and_record(START, &asks(&reserve)).await;
-    assert!(told.iter().all(|told| matches!(told, Reply::Outcome { outcome, .. } if is_order(outcome))));
+    process.decide_and_record(START, &requests(&|_| announce(3))).await;
+    let reply = process.decide_and_record(START, &requests(&reserve)).await;
+    assert!(reply.iter().all(|reply| matches!(reply, Reply::Outcome { outcome, .. } if is_order(outcome))));
     for server in &cluster.servers {
         let redis::Value::Int(keys) = server.request(&["DBSIZE"]) else { panic!("a number") };
         assert!(keys > 0, "a node has no sale");

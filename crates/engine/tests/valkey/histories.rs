@@ -116,10 +116,10 @@ async fn compare(
         prop_assert_eq!(reply.seq_before, state.seq());
         for ((now, command), (happened, answer)) in call.iter().zip(&reply.answers) {
             let mut expected = Vec::new();
-            let told: CommandOutcome = state.step(*now, command, &mut expected);
+            let result: CommandOutcome = state.step(*now, command, &mut expected);
             let (got, rest) = left.split_at(*happened as usize);
             left = rest;
-            prop_assert_eq!(&outcome(answer), &told, "to {:?} at {:?}", command, now);
+            prop_assert_eq!(&outcome(answer), &result, "to {:?} at {:?}", command, now);
             prop_assert_eq!(got, expected.as_slice(), "by {:?} at {:?}", command, now);
             all.extend(expected);
         }
@@ -138,8 +138,8 @@ fn compare_sums(reply: &LibraryReply, state: &SaleState, now: Timestamp) -> Test
     prop_assert_eq!((reply.announced, reply.closed), (state.policy().is_some(), state.is_closed()));
     prop_assert_eq!(reply.paused, state.paused_at().is_some());
     prop_assert_eq!(reply.due, state.next_due());
-    let told = reply.policy.1.clone().or_else(|| state.policy().cloned());
-    prop_assert_eq!(told.as_ref(), state.policy());
+    let result = reply.policy.1.clone().or_else(|| state.policy().cloned());
+    prop_assert_eq!(result.as_ref(), state.policy());
     Ok(())
 }
 

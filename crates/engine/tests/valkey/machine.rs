@@ -1,5 +1,6 @@
 //! A sale in Redis that can be played step by step, as a tape or a random history.
 
+use crate::fixture::address;
 use engine::batch::Epoch;
 use engine::decide::valkey::{
     CallResult, CallTime, LibraryAnswer, LibraryCall, LibraryReply, LibraryRequest, ValkeyLibrary,
@@ -22,11 +23,15 @@ pub struct LibraryClient {
 
 impl LibraryClient {
     pub fn at(url: &str, no: u64) -> Self {
-        Self { library: ValkeyLibrary::new(url, &format!("test {no}")).unwrap(), no, sales: 0 }
+        Self { library: ValkeyLibrary::new(&address(url), &format!("test {no}")), no, sales: 0 }
     }
 
     /// Hands a state over as a new sale.
     pub async fn begin(&mut self, state: &SaleState) -> SaleId {
+        if self.sales == 0 {
+            // With the timeout of a start: the machine may be busy with other tests.
+            self.library.connect().await.unwrap();
+        }
         self.sales += 1;
         let sale = SaleId(Uuid::from_u64_pair(self.no, self.sales));
         self.restore_state(sale, Epoch(1), state).await;

@@ -5,10 +5,10 @@
 mod bad_days;
 mod conformance;
 mod deciding;
+mod fixture;
 mod histories;
 #[path = "../../../sale/tests/promises/history.rs"]
 mod history;
 mod ledger;
 mod machine;
 mod pipeline;
-mod world;

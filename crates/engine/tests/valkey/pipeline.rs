@@ -1,7 +1,8 @@
 //! The whole pipeline over Redis: what is answered is recorded, also when the server is killed and comes back with nothing.
 
+use crate::fixture::{SALE, address, announce, buyer, order, recorded};
+use crate::fixture::{SALE, announce, buyer, order, recorded};
 use crate::ledger::Ledger;
-use crate::world::{SALE, announce, buyer, order, recorded};
 use engine::batch::Batch;
 use engine::clock::SystemClock;
 use engine::decide::valkey::{Outbox, ValkeyDecider, ValkeySettings};
@@ -56,7 +57,7 @@ async fn what_is_answered_is_recorded_though_the_server_loses_everything() {
     let mut server = RedisServer::start();
     let ledger = Ledger::default();
     let settings = ValkeySettings {
-        url: server.url(),
+        address: address(&server.url()),
         name: "first".into(),
         uses_caller_time: false,
         ticks: true,
@@ -64,7 +65,7 @@ async fn what_is_answered_is_recorded_though_the_server_loses_everything() {
     };
     let (read, epochs) = (Arc::new(ledger.clone()), Arc::new(ledger.clone()));
     let valkey = ValkeyDecider::start(&settings, read.clone(), epochs).await.unwrap();
-    let recorder = Recorder { ledger: ledger.clone(), outbox: Outbox::new(&server.url()).unwrap() };
+    let recorder = Recorder { ledger: ledger.clone(), outbox: Outbox::new(&settings.address) };
     let clock = SystemClock::start(Timestamp::default());
     let Pipeline { engine, decide, record } =
         assemble_pipeline(valkey, recorder, read, clock, PipelineLimits::default());
@@ -79,7 +80,7 @@ async fn what_is_answered_is_recorded_though_the_server_loses_everything() {
             let engine = engine.clone();
             tokio::spawn(async move {
                 tokio::time::sleep(Duration::from_millis(no / 2)).await;
-                let reserve = crate::world::reserve(no);
+                let reserve = crate::fixture::reserve(no);
                 (no, insist(&engine, reserve).await.outcome)
             })
         })
@@ -92,9 +93,9 @@ async fn what_is_answered_is_recorded_though_the_server_loses_everything() {
     for bought in buying {
         let (no, outcome) = bought.await.unwrap();
         match outcome {
-            CommandOutcome::Order { order: told, .. } => {
-                assert_eq!((told.id, told.buyer), (order(no), buyer(no)));
-                let is_it = |event: &Event| matches!(event, Event::Held { order, .. } if *order == told.id);
+            CommandOutcome::Order { order: result, .. } => {
+                assert_eq!((result.id, result.buyer), (order(no), buyer(no)));
+                let is_it = |event: &Event| matches!(event, Event::Held { order, .. } if *order == result.id);
                 assert!(ledger.entries(SALE).iter().any(|entry| is_it(&entry.event)), "{no} is not recorded");
                 made += 1;
             }

@@ -1,12 +1,14 @@
-//! The shop's replies, read: what they say as far as it matters to a buyer.
+//! Reads the shop's replies, as far as they matter to a buyer.
 
 use crate::client::InstanceReply;
 use crate::observations::{BuyerAction, Code, OrderPhase, ReplyBody};
+use documents::place::PlaceStatusDocument;
+use documents::{AvailabilityDocument, OrderDocument, OrderStatusDocument, PlaceDocument};
 use hyper::header::RETRY_AFTER;
-use sale::{OrderId, Ticket};
+use sale::Ticket;
 use serde::Deserialize;
 
-/// A place in line, as a reply tells it.
+/// A place in line, as a reply shows it.
 pub(super) struct PlaceReply {
     pub(super) ticket: Ticket,
     pub(super) position: u32,
@@ -15,34 +17,11 @@ pub(super) struct PlaceReply {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PlaceReplyDocument<'a> {
-    ticket: Ticket,
-    position: u32,
-    status: &'a str,
-    estimated_wait_seconds: f64,
-    availability: Option<&'a str>,
-}
-
-#[derive(Deserialize)]
-struct OrderReplyDocument<'a> {
-    id: OrderId,
-    status: &'a str,
-    quantity: u32,
-    total: TotalDocument,
-}
-
-#[derive(Deserialize)]
-struct TotalDocument {
-    amount: i64,
-}
-
-#[derive(Deserialize)]
 struct ProblemReplyDocument<'a> {
     code: &'a str,
 }
 
-/// What a reply says to someone who asked for this.
+/// Reads the reply to an action.
 pub(super) fn read_reply(what: BuyerAction, reply: &InstanceReply) -> ReplyBody {
     if !reply.status.is_success() {
         return read_code(reply).map_or(ReplyBody::Malformed, ReplyBody::Refused);
@@ -59,38 +38,40 @@ pub(super) fn read_reply(what: BuyerAction, reply: &InstanceReply) -> ReplyBody 
     }
 }
 
-/// The place that a reply tells.
+/// Reads the place from a reply.
 pub(super) fn read_place(reply: &InstanceReply) -> Option<PlaceReply> {
     if !reply.status.is_success() {
         return None;
     }
-    let document: PlaceReplyDocument<'_> = serde_json::from_slice(&reply.body).ok()?;
+    let document: PlaceDocument = serde_json::from_slice(&reply.body).ok()?;
     let position = match document.status {
-        "admitted" => 0,
-        "waiting" if document.position > 0 => document.position,
-        _ => return None,
+        PlaceStatusDocument::Admitted => 0,
+        PlaceStatusDocument::Waiting if document.position > 0 => document.position,
+        PlaceStatusDocument::Waiting => return None,
     };
     Some(PlaceReply {
         ticket: document.ticket,
         position,
-        estimated_wait_s: document.estimated_wait_seconds,
-        is_sold_out: document.availability == Some("sold_out"),
+        estimated_wait_s: document.estimated_wait_seconds as f64,
+        is_sold_out: document.availability == AvailabilityDocument::SoldOut,
     })
 }
 
 fn read_order(reply: &InstanceReply) -> Option<ReplyBody> {
-    let document: OrderReplyDocument<'_> = serde_json::from_slice(&reply.body).ok()?;
+    let document: OrderDocument = serde_json::from_slice(&reply.body).ok()?;
     let status = match document.status {
-        "pending" => OrderPhase::Pending,
-        "confirmed" => OrderPhase::Confirmed,
-        "expired" | "cancelled" | "declined" | "refunded" => OrderPhase::Ended,
-        _ => return None,
+        OrderStatusDocument::Pending => OrderPhase::Pending,
+        OrderStatusDocument::Confirmed => OrderPhase::Confirmed,
+        OrderStatusDocument::Expired
+        | OrderStatusDocument::Cancelled
+        | OrderStatusDocument::Declined
+        | OrderStatusDocument::Refunded => OrderPhase::Ended,
     };
     let (units, total_minor) = (document.quantity, document.total.amount);
     Some(ReplyBody::Order { order: document.id, units, total_minor, status })
 }
 
-/// The refusal's code, if it is one. A 5xx of a proxy in between has none, and passes.
+/// The code of a refusal. A 5xx of a proxy in between has none, and counts as transient.
 pub(super) fn read_code(reply: &InstanceReply) -> Option<Code> {
     if reply.status.is_success() || reply.status.is_redirection() {
         return None;
@@ -112,6 +93,8 @@ pub(super) fn read_retry_after_s(reply: &InstanceReply, max_s: f64) -> Option<f6
 mod tests {
     use super::*;
     use hyper::{HeaderMap, StatusCode};
+    use sale::OrderId;
+    use serde_json::json;
     use uuid::Uuid;
 
     fn reply(status: u16, body: &str) -> InstanceReply {
@@ -121,10 +104,14 @@ mod tests {
 
     #[test]
     fn an_order_is_read() {
-        let body = format!(
-            r#"{{"id":"{}","status":"pending","quantity":2,"total":{{"amount":998,"currency":"EUR"}},"more":1}}"#,
-            Uuid::nil()
-        );
+        let price = |amount: i64| json!({"amount": amount, "currency": "EUR"});
+        let made_at = "2026-11-21T03:41:48.529Z";
+        let body = json!({
+            "id": Uuid::nil(), "flashSaleId": Uuid::nil(), "status": "pending", "quantity": 2,
+            "unitPrice": price(499), "total": price(998), "expiresAt": made_at, "createdAt": made_at,
+            "updatedAt": made_at, "more": 1,
+        })
+        .to_string();
         let what = BuyerAction::Order { units: 2, key: 1 };
         let order = OrderId(Uuid::nil());
         let pending = ReplyBody::Order { order, units: 2, total_minor: 998, status: OrderPhase::Pending };
@@ -141,7 +128,14 @@ mod tests {
         assert_eq!(read_reply(what, &reply(200, "<html>")), ReplyBody::Malformed);
         assert_eq!(read_reply(what, &reply(404, "<html>")), ReplyBody::Malformed);
         assert_eq!(read_reply(what, &reply(502, "<html>")), ReplyBody::Refused(Code::Unavailable));
-        let place = r#"{"ticket":3,"position":0,"status":"waiting","estimatedWaitSeconds":0}"#;
-        assert_eq!(read_reply(what, &reply(200, place)), ReplyBody::Malformed, "nobody waits at position 0");
+        let place = |position: u32| {
+            let place = json!({
+                "flashSaleId": Uuid::nil(), "ticket": 3, "position": position, "ahead": 0, "status": "waiting",
+                "availability": "available", "estimatedWaitSeconds": 0, "receipt": "r",
+            });
+            read_reply(what, &reply(200, &place.to_string()))
+        };
+        assert_eq!(place(1), ReplyBody::Place { ticket: Ticket(3), position: 1 });
+        assert_eq!(place(0), ReplyBody::Malformed, "no buyer waits at position 0");
     }
 }

@@ -16,23 +16,23 @@ use std::time::Duration;
 
 /// The pause before the second try, and the longest before any.
 const BACKOFF_S: (f64, f64) = (0.15, 3.0);
-/// A reply's `Retry-After` is heeded up to this long: people are not more patient.
+/// A reply's `Retry-After` is followed up to this long: people wait no longer.
 const RETRY_AFTER_MAX_S: f64 = 5.0;
 /// A connection that is cut on purpose is cut within this time after the request.
 const CUT_WITHIN_MS: u64 = 4;
 
-/// Where an [`Asked`] stands in its account's list.
+/// The index of a [`RequestLog`] in its account's list.
 #[derive(Clone, Copy)]
 pub(super) struct RequestIndex(pub(super) usize);
 
 /// How a try went.
 enum SendOutcome {
     Settled(LoggedReply),
-    /// Again, after this many seconds if the shop said so.
+    /// Retry, after this many seconds if the reply has them.
     Retry(Option<f64>),
     /// Again, because the buyer lost the reply by their own doing.
     ReplyLost,
-    /// Again, because the buyer asked for more than the limit allows.
+    /// Retry, because the buyer exceeded the rate limit.
     RateLimited(Option<f64>),
 }
 
@@ -44,12 +44,12 @@ pub(super) struct SettledReply {
 }
 
 impl SimulatedBuyer {
-    /// Opens the books for something that will be asked for.
+    /// Adds a request that will be sent to the account's log.
     pub(super) fn log_request(&self, what: BuyerAction) -> RequestIndex {
         let now = self.context.clock.now();
         self.context.with_account(self.member.account, |account| {
             // The same key again is the same request again.
-            let same = |asked: &RequestLog| match (asked.action, what) {
+            let same = |request: &RequestLog| match (request.action, what) {
                 (BuyerAction::Order { key, .. }, BuyerAction::Order { key: wanted, .. }) => key == wanted,
                 _ => false,
             };
@@ -61,59 +61,61 @@ impl SimulatedBuyer {
         })
     }
 
-    /// Asks until an answer settles it; nothing when patience or the rehearsal ends before.
+    /// Sends until a reply settles the request; `None` when the buyer gives up or the rehearsal ends before.
     pub(super) async fn send_until_settled(
         &self,
-        asked: RequestIndex,
+        request: RequestIndex,
         due: RunInstant,
     ) -> Option<LoggedReply> {
-        let answer = Box::pin(self.retry_until_settled(asked, due)).await;
-        self.record_settled(asked, [answer])
+        let answer = Box::pin(self.retry_until_settled(request, due)).await;
+        self.record_settled(request, [answer])
     }
 
     /// The same twice at once: two clicks, or two tabs. What counts for the clock is the answer that comes first.
     pub(super) async fn send_both(
         &self,
-        asked: [RequestIndex; 2],
+        request: [RequestIndex; 2],
         due: RunInstant,
     ) -> [Option<LoggedReply>; 2] {
         let (one, other) = tokio::join!(
-            Box::pin(self.retry_until_settled(asked[0], due)),
-            Box::pin(self.retry_until_settled(asked[1], due))
+            Box::pin(self.retry_until_settled(request[0], due)),
+            Box::pin(self.retry_until_settled(request[1], due))
         );
-        self.record_settled(asked[0], [one, other]);
+        self.record_settled(request[0], [one, other]);
         [one, other].map(|answer| answer.map(|answer| answer.reply))
     }
 
     /// Measures the first of these answers, and gives it.
     fn record_settled<const N: usize>(
         &self,
-        asked: RequestIndex,
+        request: RequestIndex,
         answers: [Option<SettledReply>; N],
     ) -> Option<LoggedReply> {
-        let first = answers.into_iter().flatten().min_by_key(|answer| answer.reply.span.heard)?;
-        let what = self.context.with_account(self.member.account, |account| account.requests[asked.0].action);
-        self.context.metrics.record_latency(request_kind(what), first.due, first.reply.span.heard);
+        let first = answers.into_iter().flatten().min_by_key(|answer| answer.reply.span.received)?;
+        let what =
+            self.context.with_account(self.member.account, |account| account.requests[request.0].action);
+        self.context.metrics.record_latency(request_kind(what), first.due, first.reply.span.received);
         Some(first.reply)
     }
 
-    async fn retry_until_settled(&self, asked: RequestIndex, mut due: RunInstant) -> Option<SettledReply> {
-        let what = self.context.with_account(self.member.account, |account| account.requests[asked.0].action);
+    async fn retry_until_settled(&self, request: RequestIndex, mut due: RunInstant) -> Option<SettledReply> {
+        let what =
+            self.context.with_account(self.member.account, |account| account.requests[request.0].action);
         let mut rng = SmallRng::seed_from_u64(self.member.seed ^ due.0);
         let mut pause_s = BACKOFF_S.0;
         let mut tries = 0;
         loop {
             let turn = self.context.acquire_connection().await?;
-            // Boxed: whoever waits between two tries keeps no room for a request.
-            let tried = Box::pin(self.send_once(asked, what, tries, &mut rng, turn)).await;
-            let told_s = match tried {
+            // Boxed: a buyer who waits between two tries needs no memory for a request.
+            let tried = Box::pin(self.send_once(request, what, tries, &mut rng, turn)).await;
+            let retry_after_s = match tried {
                 SendOutcome::Settled(reply) => return Some(SettledReply { reply, due }),
-                SendOutcome::Retry(told_s) | SendOutcome::RateLimited(told_s) => {
-                    told_s.filter(|_| !self.member.habits.hammers)
+                SendOutcome::Retry(retry_after_s) | SendOutcome::RateLimited(retry_after_s) => {
+                    retry_after_s.filter(|_| !self.member.habits.hammers)
                 }
                 SendOutcome::ReplyLost => None,
             };
-            let wait_s = told_s.unwrap_or(0.0).max(pause_s) * rng.random_range(0.7..1.3);
+            let wait_s = retry_after_s.unwrap_or(0.0).max(pause_s) * rng.random_range(0.7..1.3);
             let next = self.context.clock.now().plus(Duration::from_secs_f64(wait_s));
             if matches!(tried, SendOutcome::ReplyLost | SendOutcome::RateLimited(_)) {
                 // The wait is the buyer's own doing; the shop is measured from the next request on.
@@ -133,7 +135,7 @@ impl SimulatedBuyer {
 
     async fn send_once(
         &self,
-        asked: RequestIndex,
+        request: RequestIndex,
         what: BuyerAction,
         tries: u32,
         rng: &mut SmallRng,
@@ -145,85 +147,85 @@ impl SimulatedBuyer {
         let loses = tries == 0 && self.member.habits.loses_replies;
         let answer = if loses && rng.random() {
             // The connection is cut before the reply is there, or just after.
-            let patience = Duration::from_millis(rng.random_range(0..CUT_WITHIN_MS));
-            tokio::time::timeout(patience, sending).await.ok()
+            let cut_after = Duration::from_millis(rng.random_range(0..CUT_WITHIN_MS));
+            tokio::time::timeout(cut_after, sending).await.ok()
         } else {
             Some(sending.await)
         };
-        let heard = self.context.clock.now();
+        let received = self.context.clock.now();
         let reply = match answer {
             Some(Ok(_)) if loses => {
                 self.context.metrics.record_lost_reply();
-                self.record_unanswered(asked);
+                self.record_unanswered(request);
                 return SendOutcome::ReplyLost;
             }
             Some(Ok(reply)) => reply,
             Some(Err(client::RequestError::Connect(_))) => {
                 // Nothing was sent: the shop cannot have done anything.
-                self.context.metrics.record_unanswered(heard);
+                self.context.metrics.record_unanswered(received);
                 return SendOutcome::Retry(None);
             }
             Some(Err(_)) => {
-                self.context.metrics.record_unanswered(heard);
-                self.record_unanswered(asked);
+                self.context.metrics.record_unanswered(received);
+                self.record_unanswered(request);
                 return SendOutcome::Retry(None);
             }
             None => {
                 self.context.metrics.record_lost_reply();
-                self.record_unanswered(asked);
+                self.record_unanswered(request);
                 return SendOutcome::ReplyLost;
             }
         };
-        self.record_reply(asked, what, &reply, RequestSpan { sent, heard })
+        self.record_reply(request, what, &reply, RequestSpan { sent, received })
     }
 
     fn record_reply(
         &self,
-        asked: RequestIndex,
+        request: RequestIndex,
         what: BuyerAction,
         reply: &client::InstanceReply,
         span: RequestSpan,
     ) -> SendOutcome {
-        let said = replies::read_reply(what, reply);
-        let refused = match said {
+        let body = replies::read_reply(what, reply);
+        let refused = match body {
             ReplyBody::Refused(code) => Some(code),
             // No yes either: it is counted among the refusals.
             ReplyBody::Malformed => Some(Code::Other),
             _ => None,
         };
-        self.context.metrics.record_reply(span.heard, refused);
-        let heard = LoggedReply { span, status: reply.status.as_u16(), body: said };
+        self.context.metrics.record_reply(span.received, refused);
+        let received = LoggedReply { span, status: reply.status.as_u16(), body };
         self.context.with_account(self.member.account, |account| {
-            account.requests[asked.0].record_reply(heard);
-            if let ReplyBody::Place { ticket, position } = said {
+            account.requests[request.0].record_reply(received);
+            if let ReplyBody::Place { ticket, position } = body {
                 account.record_place(ticket, position, span);
             }
         });
-        let passes = refused.is_some_and(Code::is_transient) || said == ReplyBody::Malformed;
+        let passes = refused.is_some_and(Code::is_transient) || body == ReplyBody::Malformed;
         let retry_after_s = replies::read_retry_after_s(reply, RETRY_AFTER_MAX_S);
         match refused {
             Some(Code::RateLimited) => SendOutcome::RateLimited(retry_after_s),
             _ if passes => SendOutcome::Retry(retry_after_s),
-            _ => SendOutcome::Settled(heard),
+            _ => SendOutcome::Settled(received),
         }
     }
 
-    fn record_unanswered(&self, asked: RequestIndex) {
-        self.context.with_account(self.member.account, |account| account.requests[asked.0].unanswered += 1);
+    fn record_unanswered(&self, request: RequestIndex) {
+        self.context.with_account(self.member.account, |account| account.requests[request.0].unanswered += 1);
     }
 
-    /// Looks at something, once: a look promises nothing.
+    /// Sends one GET: it promises nothing and is not logged.
     pub(super) async fn get_once(&self, path: &str) -> Option<(client::InstanceReply, RequestSpan)> {
         let turn = self.context.acquire_connection().await?;
         let sent = self.context.clock.now();
         self.context.metrics.record_request(sent, false);
         let request = finish_request(self.start_request(Method::GET, path), Bytes::new());
         let answer = Box::pin(self.context.client.send(request, turn)).await;
-        let heard = self.context.clock.now();
+        let received = self.context.clock.now();
         match answer {
-            Ok(reply) => Some((reply, RequestSpan { sent, heard })),
+            Ok(reply) => Some((reply, RequestSpan { sent, received })),
             Err(_) => {
-                self.context.metrics.record_unanswered(heard);
+                self.context.metrics.record_unanswered(received);
                 None
             }
         }
@@ -263,7 +265,7 @@ impl SimulatedBuyer {
 
     fn start_request(&self, method: Method, path: &str) -> request::Builder {
         const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
-        // A network that is nobody's: each address of the crowd is one of its own.
+        // A private network: each address of the crowd is one of its own.
         let [_, a, b, c] = self.member.address.to_be_bytes();
         let start = self.context.client.target().request(method, path);
         let start = start.header(AUTHORIZATION, self.context.authorization(self.member.account));

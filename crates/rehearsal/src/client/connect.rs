@@ -24,7 +24,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Target {
     host: String,
     port: u16,
-    /// What stands before each path: an instance may live below a folder.
+    /// The prefix of each path: an instance may be served below a path.
     prefix: String,
     authority: HeaderValue,
     tls: Option<(TlsConnector, ServerName<'static>)>,

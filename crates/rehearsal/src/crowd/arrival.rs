@@ -1,4 +1,4 @@
-//! How people come: the moments at which they press the button, counted from the start of the sale.
+//! Arrivals: the moments at which people press the button, counted from the start of the sale.
 
 use rand::Rng;
 use rand_distr::{Distribution, Exp1};
@@ -33,7 +33,7 @@ pub enum CurveError {
         row: usize,
         problem: &'static str,
     },
-    #[error("nobody arrives in it")]
+    #[error("it has no arrivals")]
     Empty,
     /// It is too long.
     #[error("it has more than {CURVE_LEN_MAX} rows")]
@@ -108,7 +108,7 @@ impl ArrivalCurve {
     }
 }
 
-/// The moment of the one before whom `rank` of the curve's arrivals came, `within` the way to the next row.
+/// The moment of the arrival after `rank` others of the curve, `within` the way to the next row.
 fn sample_curve(curve: &[(i64, f64)], mut rank: f64, within: f64) -> i64 {
     for (index, (at_us, arrivals)) in curve.iter().enumerate() {
         if rank < *arrivals || index + 1 == curve.len() {
@@ -167,14 +167,14 @@ mod tests {
 
     #[test]
     fn a_curve_that_is_none_is_told_with_its_row() {
-        for (text, told) in [
+        for (text, message) in [
             ("1,2\nx,3", "row 2: it must be two numbers"),
             ("1,2\n1,3", "row 2: its moment must come after that of the row before"),
-            ("0,0", "nobody arrives in it"),
-            ("", "nobody arrives in it"),
+            ("0,0", "it has no arrivals"),
+            ("", "it has no arrivals"),
             ("0,-1", "row 1: seconds are -86400 to 86400, arrivals 0 to 1000000000"),
         ] {
-            assert_eq!(ArrivalCurve::from_csv(text.as_bytes()).expect_err(text).to_string(), told);
+            assert_eq!(ArrivalCurve::from_csv(text.as_bytes()).expect_err(text).to_string(), message);
         }
     }
 }

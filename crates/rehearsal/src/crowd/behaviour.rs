@@ -58,9 +58,9 @@ pub struct BehaviourShares {
     /// Give their hold back.
     pub cancel: CrowdShare,
     pub leave: CrowdShare,
-    /// Lose the reply to what matters, and ask again with the same key.
+    /// Lose the reply to an important request, and repeat it with the same key.
     pub lost_reply: CrowdShare,
-    /// Ask again and again without waiting.
+    /// Repeat requests without waiting.
     pub hammer: CrowdShare,
     /// Act for an account that others act for too, each from an address of their own.
     pub one_account_many_addresses: CrowdShare,

@@ -9,7 +9,7 @@ use std::time::Duration;
 pub enum DropPreset {
     /// Small and over in half a minute: does everything work?
     Smoke,
-    /// Few units, one a person, everyone in the same seconds, bots among them.
+    /// Few units, one a person, all arrivals in the same seconds, bots among them.
     SneakerDrop,
     /// Many units, several a person, a crowd that comes for a while and takes its time.
     TicketOnSale,
@@ -21,7 +21,7 @@ pub struct DropPlan {
     pub sale: SalePlan,
     pub crowd: CrowdSettings,
     /// How long one of them waits before giving up.
-    pub patience: Duration,
+    pub give_up_after: Duration,
 }
 
 /// What is sold, and how.
@@ -82,7 +82,7 @@ fn smoke() -> DropPlan {
             units_max: 1,
             seed: 1,
         },
-        patience: Duration::from_secs(60),
+        give_up_after: Duration::from_secs(60),
     }
 }
 
@@ -120,7 +120,7 @@ fn sneaker_drop() -> DropPlan {
             units_max: 1,
             seed: 1,
         },
-        patience: Duration::from_secs(120),
+        give_up_after: Duration::from_secs(120),
     }
 }
 
@@ -158,6 +158,6 @@ fn ticket_on_sale() -> DropPlan {
             units_max: 4,
             seed: 1,
         },
-        patience: Duration::from_secs(180),
+        give_up_after: Duration::from_secs(180),
     }
 }

@@ -1,10 +1,10 @@
 //! The auditor's findings in the judge's words: the promises as far as the ledger alone can show them. It adds nothing to
-//! what the auditor finds but the name of whom it concerns.
+//! what the auditor finds, except the buyer that it concerns.
 
 use super::{PromiseFinding, PromiseOffence};
 use sale::{BuyerId, Event, LedgerAuditor, LedgerEntry, OrderId, SalePromise};
 
-/// The auditor, and whom the first offences were about.
+/// The auditor, and the buyers of the first offences.
 #[derive(Debug, Default)]
 pub(super) struct JudgeAudit {
     auditor: LedgerAuditor,
@@ -51,7 +51,7 @@ impl JudgeAudit {
     }
 }
 
-/// Whom an event is about.
+/// The buyer of an event.
 fn event_subject(event: &Event) -> (Option<BuyerId>, Option<OrderId>) {
     match *event {
         Event::Configured { .. }

@@ -1,5 +1,5 @@
-//! Promises about places in line, as the buyers saw them. The order of the ledger is no argument here: only what was heard
-//! before something else was asked for.
+//! Promises about places in line, as the buyers saw them. The order of the ledger is no argument here: only a reply that was
+//! received before another request was sent.
 
 use super::ownership::shown_tickets;
 use super::shown_orders::is_unsettled;
@@ -20,27 +20,27 @@ struct IssuedTicket {
     span: RequestSpan,
 }
 
-/// `first_come`: whoever heard a number before somebody else asked for one has the lower number.
-pub(super) fn first_come(books: &JudgeState, accounts: &[AccountLog]) -> PromiseFinding {
+/// `first_come`: a buyer who received a number before another sent the request for one has the lower number.
+pub(super) fn first_come(state: &JudgeState, accounts: &[AccountLog]) -> PromiseFinding {
     let mut tally = JudgeTally::default();
     let mut by_heard: Vec<IssuedTicket> = accounts.iter().flat_map(issued_tickets).collect();
     let mut by_sent = by_heard.clone();
-    by_heard.sort_unstable_by_key(|given| given.span.heard);
+    by_heard.sort_unstable_by_key(|given| given.span.received);
     by_sent.sort_unstable_by_key(|given| given.span.sent);
     let mut earlier = by_heard.iter().peekable();
     let mut highest: Option<&IssuedTicket> = None;
     for later in &by_sent {
-        while let Some(heard) = earlier.next_if(|given| given.span.heard < later.span.sent) {
-            if highest.is_none_or(|highest| highest.ticket < heard.ticket) {
-                highest = Some(heard);
+        while let Some(received) = earlier.next_if(|given| given.span.received < later.span.sent) {
+            if highest.is_none_or(|highest| highest.ticket < received.ticket) {
+                highest = Some(received);
             }
         }
         let before = highest.filter(|highest| highest.ticket > later.ticket);
         tally.check(before.is_none(), || {
             let detail = before.map_or_else(String::new, |before| {
-                let (first, second) = (before.span.heard.0, later.span.sent.0);
+                let (first, second) = (before.span.received.0, later.span.sent.0);
                 format!(
-                    "{} heard number {} {} µs before {} asked, and {} got number {}",
+                    "{} received number {} {} µs before {} asked, and {} got number {}",
                     before.buyer,
                     before.ticket,
                     second - first,
@@ -49,14 +49,14 @@ pub(super) fn first_come(books: &JudgeState, accounts: &[AccountLog]) -> Promise
                     later.ticket
                 )
             });
-            let event = books.find_place(later.buyer, later.ticket).map(|place| place.joined);
+            let event = state.find_place(later.buyer, later.ticket).map(|place| place.joined);
             PromiseOffence { buyer: before.map(|before| before.buyer), ..PromiseOffence::new(detail) }
                 .event(event)
         });
     }
     tally.to_finding(
         "first_come",
-        "First come, first served: whoever hears a number before somebody else asks for one has the lower number.",
+        "First come, first served: a buyer who gets a number before another asks for one has the lower number.",
     )
 }
 
@@ -66,26 +66,27 @@ fn issued_tickets(account: &AccountLog) -> impl Iterator<Item = IssuedTicket> + 
     places.filter_map(|place| {
         let PlaceRecord { ticket, joined, .. } = *place;
         let joined = joined?;
-        let span = RequestSpan { sent: earliest_request(account, ticket, joined.sent), heard: joined.heard };
+        let span =
+            RequestSpan { sent: earliest_request(account, ticket, joined.sent), received: joined.received };
         Some(IssuedTicket { ticket, buyer: account.buyer, span })
     })
 }
 
-/// A request whose reply was lost, or that told this number, may have brought it, though it was not the last one sent.
+/// A request whose reply was lost, or showed this number, may have made it, though it was not the last one sent.
 fn earliest_request(account: &AccountLog, ticket: Ticket, sent: RunInstant) -> RunInstant {
-    let joins = account.requests.iter().filter(|asked| asked.action == BuyerAction::Join);
-    let may_have_brought_it = joins.filter(|asked| {
-        let told_it = asked
+    let joins = account.requests.iter().filter(|request| request.action == BuyerAction::Join);
+    let may_have_brought_it = joins.filter(|request| {
+        let named_it = request
             .replies
             .iter()
-            .any(|reply| matches!(reply.body, ReplyBody::Place { ticket: told, .. } if told == ticket));
-        told_it || is_unsettled(asked)
+            .any(|reply| matches!(reply.body, ReplyBody::Place { ticket: named, .. } if named == ticket));
+        named_it || is_unsettled(request)
     });
-    may_have_brought_it.map(|asked| asked.first_sent).fold(sent, RunInstant::min)
+    may_have_brought_it.map(|request| request.first_sent).fold(sent, RunInstant::min)
 }
 
 /// `place_kept`: a number stays its buyer's, and a position only gets better.
-pub(super) fn place_kept(books: &JudgeState, accounts: &[AccountLog]) -> PromiseFinding {
+pub(super) fn place_kept(state: &JudgeState, accounts: &[AccountLog]) -> PromiseFinding {
     let mut tally = JudgeTally::default();
     let mut owners: HashMap<Ticket, BuyerId> = HashMap::new();
     for account in accounts {
@@ -93,14 +94,14 @@ pub(super) fn place_kept(books: &JudgeState, accounts: &[AccountLog]) -> Promise
         for ticket in shown_tickets(account) {
             let owner = *owners.entry(ticket).or_insert(buyer);
             tally.check(owner == buyer, || {
-                let event = books.find_place(owner, ticket).map(|place| place.joined);
-                PromiseOffence::new(format!("number {ticket} was told to this buyer and to {owner}"))
+                let event = state.find_place(owner, ticket).map(|place| place.joined);
+                PromiseOffence::new(format!("number {ticket} was shown to this buyer and to {owner}"))
                     .buyer(buyer)
                     .event(event)
             });
         }
         for place in account.past_places.iter().filter(|place| place.is_lost) {
-            let there = books.find_place(buyer, place.ticket);
+            let there = state.find_place(buyer, place.ticket);
             tally.check(there.is_some_and(|place| place.ended.is_some()), || {
                 PromiseOffence::new(format!(
                     "number {} was gone, and the ledger does not say why",
@@ -111,25 +112,25 @@ pub(super) fn place_kept(books: &JudgeState, accounts: &[AccountLog]) -> Promise
             });
         }
         if account.places_shown > 0 {
-            let worse = account.violation.and_then(|worse| describe_violation(books, buyer, worse));
+            let worse = account.violation.and_then(|worse| describe_violation(state, buyer, worse));
             tally.check(worse.is_none(), || {
                 let (detail, ticket) = worse.unwrap_or_default();
                 let event =
-                    ticket.and_then(|ticket| books.find_place(buyer, ticket)).map(|place| place.joined);
+                    ticket.and_then(|ticket| state.find_place(buyer, ticket)).map(|place| place.joined);
                 PromiseOffence::new(detail).buyer(buyer).event(event)
             });
         }
     }
     tally.to_finding(
         "place_kept",
-        "Whoever has a number keeps it until it is used or given up; it is theirs alone, and their position never \
+        "A buyer keeps a number until it is used or given up; no other buyer has it, and the position never \
          gets worse.",
     )
 }
 
-/// A place that got worse, unless the ledger tells why: the old one was over before the new one was given.
+/// A place that got worse, unless the ledger has the reason: the old one was over before the new one was given.
 fn describe_violation(
-    books: &JudgeState,
+    state: &JudgeState,
     buyer: BuyerId,
     worse: PlaceViolation,
 ) -> Option<(String, Option<Ticket>)> {
@@ -138,9 +139,9 @@ fn describe_violation(
             Some((format!("position {before} became {after}, though the buyer had done nothing"), None))
         }
         PlaceViolation::Ticket { before, after } => {
-            let old = books.find_place(buyer, before);
-            let new = books.find_place(buyer, after);
-            // Replies can be heard in another order than they were given.
+            let old = state.find_place(buyer, before);
+            let new = state.find_place(buyer, after);
+            // Replies can arrive in another order than they were sent.
             let was_over = match (old, new) {
                 (Some(old), Some(new)) => {
                     let (first, second) = if old.joined < new.joined { (old, new) } else { (new, old) };

@@ -1,5 +1,5 @@
-//! Promises about units that somebody was told to own: not more than there are, not more than one may have, and each of
-//! them recorded. They never ask how it came about.
+//! Promises about units that a reply confirmed: not more than there are, not more than one buyer may have, and each of them
+//! recorded. How a buyer got them does not matter here.
 
 use super::shown_orders::{ShownOrder, ShownOrders};
 use super::state::{JudgeState, TrackedOrder};
@@ -9,83 +9,83 @@ use crate::observations::{AccountLog, OrderPhase, PlaceRecord, ReplyBody};
 use sale::{BuyerId, OrderId, Ticket};
 use std::collections::{BTreeSet, HashMap};
 
-/// `units`: never more units told "confirmed" than there are.
-pub(super) fn units(books: &JudgeState, tellings: &ShownOrders) -> PromiseFinding {
-    let mut tally = books.sold_within_quantity.clone();
+/// `units`: replies never confirm more units than there are.
+pub(super) fn units(state: &JudgeState, shown_orders: &ShownOrders) -> PromiseFinding {
+    let mut tally = state.sold_within_quantity.clone();
     let mut sum = 0;
-    for telling in tellings.first_confirmations() {
-        let known = books.orders.get(&telling.order);
+    for shown in shown_orders.first_confirmations() {
+        let known = state.orders.get(&shown.order);
         if known.is_some_and(|order| order.restocked) {
             continue;
         }
-        sum += i64::from(telling.units);
-        let quantity = books.quantity();
+        sum += i64::from(shown.units);
+        let quantity = state.quantity();
         tally.check(sum <= quantity, || {
-            let detail =
-                format!("{sum} units were told \"confirmed\" with this order, the sale has {quantity}");
-            order_offence(&telling, known, detail)
+            let detail = format!("replies confirm {sum} units with this order, the sale has {quantity}");
+            order_offence(&shown, known, detail)
         });
     }
-    tally.to_finding("units", "Never are more units told \"confirmed\" than the sale has.")
+    tally.to_finding("units", "Replies never confirm more units than the sale has.")
 }
 
-/// `limit`: nobody was told to own more than one buyer may.
-pub(super) fn limit(books: &JudgeState, tellings: &ShownOrders) -> PromiseFinding {
+/// `limit`: replies never confirm more units to one buyer than the limit.
+pub(super) fn limit(state: &JudgeState, shown_orders: &ShownOrders) -> PromiseFinding {
     let mut tally = JudgeTally::default();
     let mut owned: HashMap<BuyerId, i64> = HashMap::new();
-    for telling in tellings.first_confirmations() {
-        let known = books.orders.get(&telling.order);
+    for shown in shown_orders.first_confirmations() {
+        let known = state.orders.get(&shown.order);
         if known.is_some_and(|order| order.refunded.is_some()) {
             continue;
         }
-        let units = owned.entry(telling.buyer).or_default();
-        *units += i64::from(telling.units);
-        let (units, limit) = (*units, books.limit_per_buyer());
+        let units = owned.entry(shown.buyer).or_default();
+        *units += i64::from(shown.units);
+        let (units, limit) = (*units, state.limit_per_buyer());
         tally.check(units <= limit, || {
-            let detail = format!("{units} units were told \"confirmed\" to one buyer, the limit is {limit}");
-            order_offence(&telling, known, detail)
+            let detail = format!("replies confirm {units} units to one buyer, the limit is {limit}");
+            order_offence(&shown, known, detail)
         });
     }
-    tally.to_finding("limit", "No buyer is told \"confirmed\" for more units than the limit for one buyer.")
+    tally.to_finding("limit", "Replies never confirm more units to one buyer than the limit allows.")
 }
 
-/// `recorded`: what was told as done is in the ledger, and what is confirmed is in the tables.
+/// `recorded`: every result that a reply shows is in the ledger, and every confirmed order is in the tables.
 pub(super) fn recorded(
-    books: &JudgeState,
-    tellings: &ShownOrders,
+    state: &JudgeState,
+    shown_orders: &ShownOrders,
     evidence: &Evidence<'_>,
 ) -> PromiseFinding {
     let mut tally = JudgeTally::default();
-    for order in tellings.by_order() {
-        let confirmed = order.iter().find(|telling| telling.status == OrderPhase::Confirmed);
-        check_recorded_order(books, confirmed.unwrap_or(&order[0]), &mut tally);
+    for order in shown_orders.by_order() {
+        let confirmed = order.iter().find(|shown| shown.status == OrderPhase::Confirmed);
+        check_recorded_order(state, confirmed.unwrap_or(&order[0]), &mut tally);
     }
     for account in evidence.accounts {
         for ticket in shown_tickets(account) {
-            tally.check(books.find_place(account.buyer, ticket).is_some(), || {
-                let detail = format!("number {ticket} was told, and the ledger never gave it to this buyer");
+            tally.check(state.find_place(account.buyer, ticket).is_some(), || {
+                let detail =
+                    format!("a reply shows number {ticket}, and the ledger never gave it to this buyer");
                 PromiseOffence::new(detail).buyer(account.buyer)
             });
         }
     }
     if let Some(rows) = evidence.orders {
         let rows: HashMap<OrderId, &TableOrder> = rows.iter().map(|row| (row.order, row)).collect();
-        for telling in tellings.first_confirmations() {
-            check_recorded_row(books, &telling, rows.get(&telling.order).copied(), &mut tally);
+        for shown in shown_orders.first_confirmations() {
+            check_recorded_row(state, &shown, rows.get(&shown.order).copied(), &mut tally);
         }
         if evidence.is_complete && evidence.is_exclusive {
-            check_unbacked_rows(books, &rows, &mut tally);
+            check_unbacked_rows(state, &rows, &mut tally);
         }
     }
     tally.to_finding(
         "recorded",
-        "Whatever was told as done is in the ledger, and every order that was told \"confirmed\" is in the tables.",
+        "Every result in a reply is in the ledger, and every order that a reply confirms is in the tables.",
     )
 }
 
-fn check_recorded_order(books: &JudgeState, telling: &ShownOrder, tally: &mut JudgeTally) {
-    let ShownOrder { buyer, units, status, .. } = *telling;
-    let known = books.orders.get(&telling.order);
+fn check_recorded_order(state: &JudgeState, shown: &ShownOrder, tally: &mut JudgeTally) {
+    let ShownOrder { buyer, units, status, .. } = *shown;
+    let known = state.orders.get(&shown.order);
     let wrong = match known {
         None => Some("is not in the ledger".to_owned()),
         Some(known) if known.buyer != buyer => Some(format!("belongs to {} in the ledger", known.buyer)),
@@ -96,26 +96,28 @@ fn check_recorded_order(books: &JudgeState, telling: &ShownOrder, tally: &mut Ju
         Some(_) => None,
     };
     tally.check(wrong.is_none(), || {
-        let told = match status {
+        let status_name = match status {
             OrderPhase::Confirmed => "confirmed",
             OrderPhase::Pending => "pending",
             OrderPhase::Ended => "over",
         };
-        let detail =
-            format!("an order of {units} units that was told \"{told}\" {}", wrong.unwrap_or_default());
-        order_offence(telling, known, detail)
+        let detail = format!(
+            "an order of {units} units that a reply shows as \"{status_name}\" {}",
+            wrong.unwrap_or_default()
+        );
+        order_offence(shown, known, detail)
     });
 }
 
 fn check_recorded_row(
-    books: &JudgeState,
-    telling: &ShownOrder,
+    state: &JudgeState,
+    shown: &ShownOrder,
     row: Option<&TableOrder>,
     tally: &mut JudgeTally,
 ) {
     let wrong = match row {
         None => Some("is not in the tables".to_owned()),
-        Some(row) if (row.buyer, row.units) != (telling.buyer, telling.units) => {
+        Some(row) if (row.buyer, row.units) != (shown.buyer, shown.units) => {
             Some(format!("has {} units of {} in the tables", row.units, row.buyer))
         }
         Some(row) if !matches!(row.status.as_str(), "confirmed" | "refunded") => {
@@ -124,18 +126,18 @@ fn check_recorded_row(
         Some(_) => None,
     };
     tally.check(wrong.is_none(), || {
-        let detail = format!("an order that was told \"confirmed\" {}", wrong.unwrap_or_default());
-        order_offence(telling, books.orders.get(&telling.order), detail)
+        let detail = format!("an order that a reply confirms {}", wrong.unwrap_or_default());
+        order_offence(shown, state.orders.get(&shown.order), detail)
     });
 }
 
-/// The tables show nothing that the ledger does not say: they were read first, and nobody bought any more.
-fn check_unbacked_rows(books: &JudgeState, rows: &HashMap<OrderId, &TableOrder>, tally: &mut JudgeTally) {
+/// The tables show nothing that the ledger does not have: they were read first, after the last purchase.
+fn check_unbacked_rows(state: &JudgeState, rows: &HashMap<OrderId, &TableOrder>, tally: &mut JudgeTally) {
     let mut bought: Vec<&TableOrder> =
         rows.values().copied().filter(|row| row.status == "confirmed").collect();
     bought.sort_unstable_by_key(|row| row.order);
     for row in bought {
-        let known = books.orders.get(&row.order);
+        let known = state.orders.get(&row.order);
         tally.check(known.is_some_and(|order| order.confirmed.is_some()), || {
             let detail = "the tables show the order as confirmed, and the ledger does not";
             PromiseOffence::new(detail).buyer(row.buyer).order(row.order).event(known.map(|order| order.made))
@@ -143,23 +145,23 @@ fn check_unbacked_rows(books: &JudgeState, rows: &HashMap<OrderId, &TableOrder>,
     }
 }
 
-/// Every number that an account was told.
+/// Every ticket number in an account's replies.
 pub(super) fn shown_tickets(account: &AccountLog) -> BTreeSet<Ticket> {
     let places = account.place.iter().chain(&account.past_places).map(|PlaceRecord { ticket, .. }| *ticket);
-    let replies = account.requests.iter().flat_map(|asked| &asked.replies);
-    let told = replies.filter_map(|reply| match reply.body {
+    let replies = account.requests.iter().flat_map(|request| &request.replies);
+    let tickets = replies.filter_map(|reply| match reply.body {
         ReplyBody::Place { ticket, .. } => Some(ticket),
         _ => None,
     });
-    places.chain(told).collect()
+    places.chain(tickets).collect()
 }
 
-/// An offence about an order that was told.
+/// An offence about an order in a reply.
 pub(super) fn order_offence(
-    telling: &ShownOrder,
+    shown: &ShownOrder,
     known: Option<&TrackedOrder>,
     detail: String,
 ) -> PromiseOffence {
     let event = known.map(|order| order.confirmed.unwrap_or(order.made));
-    PromiseOffence::new(detail).buyer(telling.buyer).order(telling.order).event(event)
+    PromiseOffence::new(detail).buyer(shown.buyer).order(shown.order).event(event)
 }

@@ -1,5 +1,5 @@
-//! What an observer was told about the sums, held against the fold of the ledger at exactly that event; and what the ledger
-//! says about the time between two looks. It never guesses at moments: a look's place is the version that it told.
+//! Compares each sample of the counters with the fold of the ledger at exactly that event, and gives what the ledger shows
+//! about the time between two samples. It never guesses at moments: a sample belongs to its version.
 
 use super::state::JudgeState;
 use super::tally::JudgeTally;
@@ -9,16 +9,16 @@ use sale::{EventSeq, LedgerEntry};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The looks, and how far the ledger has been read past them.
+/// The samples, and how far the ledger has been read past them.
 #[derive(Debug)]
 pub(super) struct SampleCheck {
     samples: Vec<CheckedSample>,
-    /// Versions only grew from look to look. Where they did not, nothing is said about the time between looks.
+    /// Versions only grew from sample to sample. Otherwise the time between samples is not judged.
     is_ordered: bool,
     /// How long ago may have been so what was shown, in microseconds.
     stale_us: u64,
     next: usize,
-    /// The fewest units that were free since the look before.
+    /// The fewest units that were free since the sample before.
     min_free: i64,
     tally: JudgeTally,
 }
@@ -26,23 +26,23 @@ pub(super) struct SampleCheck {
 #[derive(Clone, Copy, Debug)]
 struct CheckedSample {
     sample: StockSample,
-    /// The fewest units that were free between the look before and this one, both included.
+    /// The fewest units that were free between the sample before and this one, both included.
     min_free: i64,
 }
 
-/// The looks around a request: the first was answered before it was sent, the second was asked for after it was answered.
+/// The samples around a request: the first was received before it was sent, the second was requested after its reply.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SampleBracket {
     /// The fewest units that were free in between.
     pub(super) min_free: i64,
-    /// The version of the second look.
+    /// The version of the second sample.
     pub(super) up_to: EventSeq,
 }
 
 impl SampleCheck {
     pub(super) fn new(observations: &[StockSample], stale_max: Duration) -> Self {
         let mut looks: Vec<CheckedSample> =
-            observations.iter().map(|told| CheckedSample { sample: *told, min_free: 0 }).collect();
+            observations.iter().map(|shown| CheckedSample { sample: *shown, min_free: 0 }).collect();
         looks.sort_by_key(|look| (look.sample.version, look.sample.at_ms));
         let in_order = looks.is_sorted_by_key(|look| look.sample.at_ms);
         let stale_us = u64::try_from(stale_max.as_micros()).unwrap_or(u64::MAX);
@@ -56,50 +56,50 @@ impl SampleCheck {
         }
     }
 
-    /// Looks that were made before this event.
-    pub(super) fn check_before(&mut self, entry: &LedgerEntry, books: &JudgeState) {
+    /// Checks the samples before this event.
+    pub(super) fn check_before(&mut self, entry: &LedgerEntry, state: &JudgeState) {
         while let Some(look) = self.samples.get(self.next).copied()
             && look.sample.version < entry.seq.0
         {
-            self.check_next(books);
+            self.check_next(state);
         }
     }
 
-    pub(super) fn track_free_units(&mut self, books: &JudgeState) {
-        self.min_free = self.min_free.min(books.free_units());
+    pub(super) fn track_free_units(&mut self, state: &JudgeState) {
+        self.min_free = self.min_free.min(state.free_units());
     }
 
-    /// Looks that were made after the last event; and such as speak of events that the ledger does not have.
-    pub(super) fn check_rest(&mut self, books: &JudgeState, evidence: &Evidence<'_>) {
+    /// Checks the samples after the last event, and those with events that the ledger does not have.
+    pub(super) fn check_rest(&mut self, state: &JudgeState, evidence: &Evidence<'_>) {
         while let Some(look) = self.samples.get(self.next).copied() {
-            let (told, last) = (look.sample.version, books.last.0);
-            if told <= last.0 {
-                self.check_next(books);
+            let (shown, last) = (look.sample.version, state.last.0);
+            if shown <= last.0 {
+                self.check_next(state);
                 continue;
             }
             self.next += 1;
             self.tally.check(false, || {
-                PromiseOffence::new(format!("event {told} was shown, and the ledger ends with event {last}"))
-                    .event(EventSeq(told))
+                PromiseOffence::new(format!("event {shown} was shown, and the ledger ends with event {last}"))
+                    .event(EventSeq(shown))
             });
         }
         if let Some(tables) = evidence.tables
-            && tables.version == books.last.0.0
+            && tables.version == state.last.0.0
         {
-            self.check_tables(books, tables);
+            self.check_tables(state, tables);
         }
     }
 
-    /// The looks around a request, if there are any.
+    /// The samples around a request, if there are any.
     pub(super) fn find_bracket(&self, span: RequestSpan) -> Option<SampleBracket> {
-        // Both are that much further away where what is shown may be old: the first look's and the request's answer showed
-        // something of after it, the second look's something of after the request's.
+        // Both are that much further away where what is shown may be old: the first sample's and the request's reply may show
+        // an older state, and the second sample too.
         let sent = span.sent.0.saturating_sub(self.stale_us);
-        let heard = span.heard.0.saturating_add(self.stale_us);
+        let received = span.received.0.saturating_add(self.stale_us);
         let first =
             self.samples.partition_point(|look| (look.sample.at_ms + 1) * 1_000 <= sent).checked_sub(1)?;
-        // This one was not asked for before the one before it had been heard, which was after the reply.
-        let second = self.samples.partition_point(|look| look.sample.at_ms * 1_000 < heard) + 1;
+        // Each sample is requested after the one before it was received, which was after the reply.
+        let second = self.samples.partition_point(|look| look.sample.at_ms * 1_000 < received) + 1;
         if !self.is_ordered || second >= self.samples.len() {
             return None;
         }
@@ -107,8 +107,8 @@ impl SampleCheck {
         Some(SampleBracket { min_free: low, up_to: EventSeq(self.samples[second].sample.version) })
     }
 
-    pub(super) fn sums(&self, books: &JudgeState) -> PromiseFinding {
-        let mut tally = books.units_add_up.clone();
+    pub(super) fn totals(&self, state: &JudgeState) -> PromiseFinding {
+        let mut tally = state.units_add_up.clone();
         tally.add(&self.tally);
         tally.to_finding(
             "sums",
@@ -117,47 +117,48 @@ impl SampleCheck {
         )
     }
 
-    fn check_next(&mut self, books: &JudgeState) {
+    fn check_next(&mut self, state: &JudgeState) {
         let look = &mut self.samples[self.next];
         self.next += 1;
-        look.min_free = self.min_free.min(books.free_units());
-        self.min_free = books.free_units();
-        let told = look.sample;
+        look.min_free = self.min_free.min(state.free_units());
+        self.min_free = state.free_units();
+        let shown = look.sample;
         let number = |units: u32| i64::from(units);
-        let was_told =
-            [told.quantity, told.available, told.admitted, told.held, told.sold, told.waiting].map(number);
-        let waiting = i64::try_from(books.waiting_count()).unwrap_or(i64::MAX);
+        let shown_units =
+            [shown.quantity, shown.available, shown.admitted, shown.held, shown.sold, shown.waiting]
+                .map(number);
+        let waiting = i64::try_from(state.waiting_count()).unwrap_or(i64::MAX);
         let is =
-            [books.quantity(), books.free_units(), books.admitted_count(), books.held, books.sold, waiting];
-        self.tally.check(was_told == is && books.last.0.0 == told.version, || {
+            [state.quantity(), state.free_units(), state.admitted_count(), state.held, state.sold, waiting];
+        self.tally.check(shown_units == is && state.last.0.0 == shown.version, || {
             let detail = format!(
                 "as of event {} was shown {}, and the ledger says {}",
-                told.version,
-                format_units(was_told),
+                shown.version,
+                format_units(shown_units),
                 format_units(is)
             );
-            PromiseOffence::new(detail).event(EventSeq(told.version))
+            PromiseOffence::new(detail).event(EventSeq(shown.version))
         });
     }
 
-    fn check_tables(&mut self, books: &JudgeState, tables: &ShownTableTotals) {
-        let mut sums: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-        for order in books.orders.values() {
-            let sum = sums.entry(order.status()).or_default();
+    fn check_tables(&mut self, state: &JudgeState, tables: &ShownTableTotals) {
+        let mut totals: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        for order in state.orders.values() {
+            let sum = totals.entry(order.status()).or_default();
             *sum = (sum.0 + 1, sum.1 + u64::from(order.units));
         }
-        for told in &tables.statuses {
-            let is = sums.remove(told.status.as_str()).unwrap_or_default();
-            self.tally.check((told.orders, told.units) == is, || {
-                let (status, (orders, units)) = (&told.status, is);
+        for shown in &tables.statuses {
+            let is = totals.remove(shown.status.as_str()).unwrap_or_default();
+            self.tally.check((shown.orders, shown.units) == is, || {
+                let (status, (orders, units)) = (&shown.status, is);
                 let detail = format!(
                     "the tables show {} orders {status} with {} units, the ledger has {orders} with {units}",
-                    told.orders, told.units
+                    shown.orders, shown.units
                 );
                 PromiseOffence::new(detail).event(EventSeq(tables.version))
             });
         }
-        for (status, (orders, _)) in sums {
+        for (status, (orders, _)) in totals {
             self.tally.check(false, || {
                 let detail = format!("the tables show no order {status}, the ledger has {orders}");
                 PromiseOffence::new(detail).event(EventSeq(tables.version))

@@ -1,5 +1,5 @@
 //! Promises about ends: every request comes to one end, every hold and every turn too, what is freed is offered again, and
-//! "sold out" is the truth. Where the rehearsal was cut short, what is open is told and not judged.
+//! "sold out" is the truth. Where the rehearsal was cut short, what is open is reported and not judged.
 
 use super::samples::SampleCheck;
 use super::shown_orders::{action_name, is_unsettled};
@@ -15,47 +15,48 @@ use std::collections::HashSet;
 const TICK_WITHIN_MS: i64 = 5_000;
 
 /// `settled`: every request settles one way.
-pub(super) fn settled(books: &JudgeState, evidence: &Evidence<'_>) -> PromiseFinding {
-    let mut tally = books.single_end.clone();
+pub(super) fn settled(state: &JudgeState, evidence: &Evidence<'_>) -> PromiseFinding {
+    let mut tally = state.single_end.clone();
     if evidence.is_complete {
         for account in evidence.accounts {
-            check_orders_per_request(books, account, &mut tally);
+            check_orders_per_request(state, account, &mut tally);
         }
         if let Some(looked_at) = evidence.server_time {
-            check_overdue(books, looked_at.plus_ms(-TICK_WITHIN_MS), &mut tally);
+            check_overdue(state, looked_at.plus_ms(-TICK_WITHIN_MS), &mut tally);
         }
     }
     tally.to_finding(
         "settled",
-        "Every request settles one way, whether its answer was heard or not, and every hold and every turn comes to \
+        "Every request settles one way, whether its reply arrived or not, and every hold and every turn comes to \
          its end.",
     )
 }
 
 /// A buyer has no more orders than requests that can have made one.
-fn check_orders_per_request(books: &JudgeState, account: &AccountLog, tally: &mut JudgeTally) {
-    let orders = account.requests.iter().filter(|asked| matches!(asked.action, BuyerAction::Order { .. }));
-    let (mut keys, mut told) = (HashSet::new(), HashSet::new());
-    for asked in orders {
-        let BuyerAction::Order { key, .. } = asked.action else { continue };
-        let shown: Vec<OrderId> = asked.replies.iter().filter_map(order_in_reply).collect();
-        if is_unsettled(asked) || !shown.is_empty() {
+fn check_orders_per_request(state: &JudgeState, account: &AccountLog, tally: &mut JudgeTally) {
+    let orders =
+        account.requests.iter().filter(|request| matches!(request.action, BuyerAction::Order { .. }));
+    let (mut keys, mut shown_orders) = (HashSet::new(), HashSet::new());
+    for request in orders {
+        let BuyerAction::Order { key, .. } = request.action else { continue };
+        let shown: Vec<OrderId> = request.replies.iter().filter_map(order_in_reply).collect();
+        if is_unsettled(request) || !shown.is_empty() {
             keys.insert(key);
         }
-        told.extend(shown);
+        shown_orders.extend(shown);
     }
     let buyer = account.buyer;
-    let made = books.order_counts.get(&buyer).copied().unwrap_or_default();
+    let made = state.order_counts.get(&buyer).copied().unwrap_or_default();
     if made == 0 && keys.is_empty() {
         return;
     }
     tally.check(made as usize <= keys.len(), || {
-        let own = books.orders.iter().filter(|(_, order)| order.buyer == buyer);
-        let untold = own.filter(|(id, _)| !told.contains(id)).min_by_key(|(_, order)| order.made);
+        let own = state.orders.iter().filter(|(_, order)| order.buyer == buyer);
+        let unshown = own.filter(|(id, _)| !shown_orders.contains(id)).min_by_key(|(_, order)| order.made);
         let detail =
             format!("{made} orders are in the ledger, and {} requests can have made one", keys.len());
-        let event = untold.map(|(_, order)| order.made);
-        PromiseOffence { order: untold.map(|(id, _)| *id), ..PromiseOffence::new(detail) }
+        let event = unshown.map(|(_, order)| order.made);
+        PromiseOffence { order: unshown.map(|(id, _)| *id), ..PromiseOffence::new(detail) }
             .buyer(buyer)
             .event(event)
     });
@@ -69,8 +70,8 @@ fn order_in_reply(reply: &LoggedReply) -> Option<OrderId> {
 }
 
 /// What had to happen by itself before this moment has happened.
-fn check_overdue(books: &JudgeState, by: Timestamp, tally: &mut JudgeTally) {
-    let mut held: Vec<_> = books.orders.iter().filter(|(_, order)| order.is_held()).collect();
+fn check_overdue(state: &JudgeState, by: Timestamp, tally: &mut JudgeTally) {
+    let mut held: Vec<_> = state.orders.iter().filter(|(_, order)| order.is_held()).collect();
     held.sort_unstable_by_key(|(_, order)| order.made);
     for (id, order) in held {
         tally.check(order.until.is_none_or(|until| until > by), || {
@@ -79,35 +80,35 @@ fn check_overdue(books: &JudgeState, by: Timestamp, tally: &mut JudgeTally) {
             PromiseOffence::new(detail).buyer(order.buyer).order(*id).event(order.made)
         });
     }
-    for (ticket, buyer, until) in books.open_admissions() {
+    for (ticket, buyer, until) in state.open_admissions() {
         tally.check(until > by, || {
             let over_ms = by.ms_since(until);
             let detail = format!("the turn of number {ticket} is still open {over_ms} ms after its end");
             PromiseOffence::new(detail)
                 .buyer(buyer)
-                .event(books.find_place(buyer, ticket).map(|place| place.joined))
+                .event(state.find_place(buyer, ticket).map(|place| place.joined))
         });
     }
 }
 
-/// `freed`: no unit lies idle while somebody wants it.
-pub(super) fn freed(books: &JudgeState, watch: &SampleCheck, evidence: &Evidence<'_>) -> PromiseFinding {
-    let mut tally = books.offered.clone();
+/// `freed`: no unit lies idle while a buyer wants it.
+pub(super) fn freed(state: &JudgeState, watch: &SampleCheck, evidence: &Evidence<'_>) -> PromiseFinding {
+    let mut tally = state.offered.clone();
     if let Some(looked_at) = evidence.server_time.filter(|_| evidence.is_complete) {
-        let idle_since = books.find_idle_too_long(looked_at.plus_ms(-TICK_WITHIN_MS));
+        let idle_since = state.find_idle_too_long(looked_at.plus_ms(-TICK_WITHIN_MS));
         tally.check(idle_since.is_none(), || {
-            let (free, waiting) = (books.free_units(), books.waiting_count());
+            let (free, waiting) = (state.free_units(), state.waiting_count());
             PromiseOffence::new(format!(
                 "{free} units are still free at the end, and {waiting} buyers wait for one"
             ))
             .event(idle_since)
         });
     }
-    let is_open_to_all = books.policy.as_ref().is_some_and(|policy| policy.admission == AdmissionMode::Open);
+    let is_open_to_all = state.policy.as_ref().is_some_and(|policy| policy.admission == AdmissionMode::Open);
     if is_open_to_all {
-        for (account, asked, reply) in all_replies(evidence.accounts) {
+        for (account, request, reply) in all_replies(evidence.accounts) {
             let (BuyerAction::Order { units, .. }, ReplyBody::Refused(Code::AllHeld)) =
-                (asked.action, reply.body)
+                (request.action, reply.body)
             else {
                 continue;
             };
@@ -123,48 +124,50 @@ pub(super) fn freed(books: &JudgeState, watch: &SampleCheck, evidence: &Evidence
     }
     tally.to_finding(
         "freed",
-        "Every unit that comes free is offered again: none lies idle while somebody waits for it or asks for it.",
+        "Every unit that comes free is offered again: none lies idle while a buyer waits for it or requests it.",
     )
 }
 
-/// `sold_out_true`: "sold out" is told only when it is so.
+/// `sold_out_true`: a reply says "sold out" only when it is true.
 pub(super) fn sold_out_true(
-    books: &JudgeState,
+    state: &JudgeState,
     watch: &SampleCheck,
     evidence: &Evidence<'_>,
 ) -> PromiseFinding {
     let mut tally = JudgeTally::default();
     for (account, span, units) in sold_out_replies(evidence.accounts) {
         let around = watch.find_bracket(span);
-        let since = books.sold_out_since;
+        let since = state.sold_out_since;
         let was_so = since.is_some_and(|since| around.is_none_or(|around| since <= around.up_to));
         let was_free = around.is_some_and(|around| around.min_free >= units);
         tally.check(was_so && !was_free, || {
-            let (sold, quantity) = (books.sold, books.quantity());
+            let (sold, quantity) = (state.sold, state.quantity());
             let detail = match (since, around) {
-                (None, _) => format!("\"sold out\" was told, and {sold} of {quantity} units were ever sold"),
+                (None, _) => {
+                    format!("a reply says \"sold out\", and {sold} of {quantity} units were ever sold")
+                }
                 (Some(since), Some(around)) if !was_so => {
                     format!(
-                        "\"sold out\" was told before event {}, and it was so after event {since}",
+                        "a reply said \"sold out\" before event {}, and it was true after event {since}",
                         around.up_to
                     )
                 }
-                _ => "\"sold out\" was told while units were free all the time".to_owned(),
+                _ => "a reply said \"sold out\" while units were free all the time".to_owned(),
             };
             PromiseOffence::new(detail)
                 .buyer(account.buyer)
                 .event(around.map(|around| around.up_to).or(since))
         });
     }
-    tally.to_finding("sold_out_true", "\"Sold out\" is told only when every unit is sold.")
+    tally.to_finding("sold_out_true", "Replies say \"sold out\" only when every unit is sold.")
 }
 
-/// Everyone who was told so, when, and how many units they had wanted: by a refusal, or by a look at their place in line.
+/// All buyers with such a reply, with its moment and the units that they wanted: from a refusal, or from a poll of their place.
 fn sold_out_replies(accounts: &[AccountLog]) -> impl Iterator<Item = (&AccountLog, RequestSpan, i64)> {
     let refused = all_replies(accounts)
         .filter(|(_, _, reply)| reply.body == ReplyBody::Refused(Code::SoldOut))
-        .map(|(account, asked, reply)| {
-            let units = match asked.action {
+        .map(|(account, request, reply)| {
+            let units = match request.action {
                 BuyerAction::Order { units, .. } => i64::from(units),
                 _ => 1,
             };
@@ -175,16 +178,16 @@ fn sold_out_replies(accounts: &[AccountLog]) -> impl Iterator<Item = (&AccountLo
 }
 
 /// What a reader should know besides.
-pub(super) fn notes(books: &JudgeState, evidence: &Evidence<'_>) -> Vec<String> {
+pub(super) fn notes(state: &JudgeState, evidence: &Evidence<'_>) -> Vec<String> {
     let mut notes = Vec::new();
     let nonsense: Vec<_> =
         all_replies(evidence.accounts).filter(|(_, _, reply)| reply.body == ReplyBody::Malformed).collect();
-    if let Some((account, asked, reply)) = nonsense.first() {
+    if let Some((account, request, reply)) = nonsense.first() {
         notes.push(format!(
             "{} replies were not what the API says; the first was one with status {} to \"{}\" of buyer {}.",
             nonsense.len(),
             reply.status,
-            action_name(asked.action),
+            action_name(request.action),
             account.buyer
         ));
     }
@@ -192,13 +195,13 @@ pub(super) fn notes(books: &JudgeState, evidence: &Evidence<'_>) -> Vec<String> 
         notes.push("The tables were not read: nothing is said about them.".to_owned());
     }
     if !evidence.is_complete {
-        let held = books.orders.values().filter(|order| order.is_held()).count();
-        let turns = books.open_admissions().count();
+        let held = state.orders.values().filter(|order| order.is_held()).count();
+        let turns = state.open_admissions().count();
         let open = evidence
             .accounts
             .iter()
             .flat_map(|account| &account.requests)
-            .filter(|asked| is_unsettled(asked) && asked.settling_reply().is_none())
+            .filter(|request| is_unsettled(request) && request.settling_reply().is_none())
             .count();
         notes.push(format!(
             "It was cut short: {open} requests have no answer that settles them, {held} orders are still held and \
@@ -213,6 +216,6 @@ fn all_replies(accounts: &[AccountLog]) -> impl Iterator<Item = (&AccountLog, &R
         account
             .requests
             .iter()
-            .flat_map(move |asked| asked.replies.iter().map(move |reply| (account, asked, reply)))
+            .flat_map(move |request| request.replies.iter().map(move |reply| (account, request, reply)))
     })
 }

@@ -1,4 +1,4 @@
-//! All that was told about orders, order by order. It never judges.
+//! All replies about orders, order by order. It never judges.
 
 use crate::observations::{AccountLog, BuyerAction, LoggedReply, OrderPhase, ReplyBody, RequestSpan};
 use sale::{BuyerId, OrderId};
@@ -25,26 +25,26 @@ impl ShownOrders {
         let mut all: Vec<ShownOrder> = accounts
             .iter()
             .flat_map(|account| {
-                account.requests.iter().flat_map(move |asked| {
-                    asked.replies.iter().filter_map(move |reply| read_shown_order(account.buyer, reply))
+                account.requests.iter().flat_map(move |request| {
+                    request.replies.iter().filter_map(move |reply| read_shown_order(account.buyer, reply))
                 })
             })
             .collect();
-        all.sort_unstable_by_key(|telling| (telling.order, telling.span.heard));
+        all.sort_unstable_by_key(|shown| (shown.order, shown.span.received));
         Self { all }
     }
 
-    /// Order by order; each has at least one telling.
+    /// Order by order; each has at least one reply.
     pub(super) fn by_order(&self) -> impl Iterator<Item = &[ShownOrder]> {
         self.all.chunk_by(|one, other| one.order == other.order)
     }
 
-    /// The first reply about each order that said "confirmed", in the order of hearing.
+    /// The first reply that confirms each order, in the order of receiving.
     pub(super) fn first_confirmations(&self) -> Vec<ShownOrder> {
-        let is_confirmed = |telling: &&ShownOrder| telling.status == OrderPhase::Confirmed;
+        let is_confirmed = |shown: &&ShownOrder| shown.status == OrderPhase::Confirmed;
         let mut confirmed: Vec<ShownOrder> =
             self.by_order().filter_map(|tellings| tellings.iter().find(is_confirmed).copied()).collect();
-        confirmed.sort_unstable_by_key(|telling| telling.span.heard);
+        confirmed.sort_unstable_by_key(|shown| shown.span.received);
         confirmed
     }
 }
@@ -59,11 +59,11 @@ pub(super) fn read_shown_order(buyer: BuyerId, reply: &LoggedReply) -> Option<Sh
     }
 }
 
-/// Whether anything about a request is open: a reply that never came, or one that says nothing of the outcome.
-pub(super) fn is_unsettled(asked: &crate::observations::RequestLog) -> bool {
-    asked.unanswered > 0
-        || asked.replies.is_empty()
-        || asked.replies.iter().any(|reply| match reply.body {
+/// Whether anything about a request is open: a reply that never came, or one that leaves the outcome open.
+pub(super) fn is_unsettled(request: &crate::observations::RequestLog) -> bool {
+    request.unanswered > 0
+        || request.replies.is_empty()
+        || request.replies.iter().any(|reply| match reply.body {
             ReplyBody::Refused(code) => code.is_transient(),
             ReplyBody::Malformed => true,
             _ => false,

@@ -10,14 +10,14 @@ use sale::{
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
-/// How long a unit may be free while somebody waits and the pace allows an admission, in milliseconds. The law says "at
+/// How long a unit may be free while a buyer waits and the pace allows an admission, in milliseconds. The law says "at
 /// once"; a second is far above any tick, and far below what a buyer would notice as unfair.
 pub(super) const OFFER_WITHIN_MS: i64 = 1_000;
 
 /// The width of the window in which admissions are counted.
 const PACE_WINDOW_MS: i64 = 1_000;
 
-/// The books of one sale.
+/// The judge's fold of one sale.
 #[derive(Debug, Default)]
 pub(super) struct JudgeState {
     pub(super) policy: Option<Policy>,
@@ -35,9 +35,9 @@ pub(super) struct JudgeState {
     admitted: BTreeMap<Ticket, (BuyerId, Timestamp)>,
     /// The moments of the last admissions, as many as one second may see.
     admissions: VecDeque<Timestamp>,
-    /// Since when a unit is free and somebody waits for it, and the event that made it so.
+    /// Since when a unit is free and a buyer waits for it, and the event that made it so.
     idle_since: Option<(Timestamp, EventSeq)>,
-    /// The first event after which every unit was sold, as far as an order of one buyer can tell.
+    /// The first event after which every unit was sold, as far as one buyer's order can show.
     pub(super) sold_out_since: Option<EventSeq>,
     pub(super) ticket_order: JudgeTally,
     pub(super) offered: JudgeTally,
@@ -144,7 +144,7 @@ impl JudgeState {
         self.policy.as_ref().map_or(0, |policy| i64::from(policy.quantity))
     }
 
-    /// Units that nobody has.
+    /// Units that are free.
     pub(super) fn free_units(&self) -> i64 {
         self.quantity() - self.admitted_count() - self.held - self.sold
     }
@@ -167,13 +167,13 @@ impl JudgeState {
         if place.buyer == buyer || self.reissued.contains(&(ticket, buyer)) { Some(place) } else { None }
     }
 
-    /// Admissions that are open, with their ends as pauses have moved them; none while the sale stands still.
+    /// Admissions that are open, with their ends as pauses have moved them; none while the sale is paused.
     pub(super) fn open_admissions(&self) -> impl Iterator<Item = (Ticket, BuyerId, Timestamp)> + '_ {
         let moving = self.paused_at.is_none();
         self.admitted.iter().filter(move |_| moving).map(|(ticket, (buyer, until))| (*ticket, *buyer, *until))
     }
 
-    /// Since which event a unit has been free for too long at `now`, while somebody waits for it.
+    /// Since which event a unit has been free for too long at `now`, while a buyer waits for it.
     pub(super) fn find_idle_too_long(&self, now: Timestamp) -> Option<EventSeq> {
         let (since, event) = self.idle_since?;
         let too_long =
@@ -226,7 +226,7 @@ impl JudgeState {
         }
     }
 
-    /// A new order takes what it says it takes.
+    /// A new order takes its units from the source in its event.
     fn record_order(
         &mut self,
         seq: EventSeq,
@@ -266,10 +266,10 @@ impl JudgeState {
         }
     }
 
-    fn confirm_order(&mut self, seq: EventSeq, said: (BuyerId, OrderId, u32), from: UnitSource) {
-        let (buyer, id, units) = said;
+    fn confirm_order(&mut self, seq: EventSeq, details: (BuyerId, OrderId, u32), from: UnitSource) {
+        let (buyer, id, units) = details;
         let Some(known) = self.orders.get(&id).copied() else {
-            self.record_order(seq, said, None, from);
+            self.record_order(seq, details, None, from);
             self.mark_sold(seq, id);
             return;
         };
@@ -345,7 +345,7 @@ impl JudgeState {
             let detail = format!("{admitted} admitted + {held} held + {sold} sold of {quantity} units");
             PromiseOffence::new(detail).event(seq)
         });
-        // An order of several units is told "sold out" when the last few do not suffice for it.
+        // An order of several units gets "sold out" when the last few do not suffice for it.
         if quantity > 0 && sold + self.limit_per_buyer() > quantity {
             self.sold_out_since.get_or_insert(seq);
         }
@@ -358,7 +358,7 @@ impl JudgeState {
         }
     }
 
-    /// Before somebody's request is decided, whoever is next has been offered what is free.
+    /// Before a request is decided, the next buyers in line have been offered the free units.
     fn check_offered(&mut self, seq: EventSeq, at: Timestamp, event: &Event) {
         if is_time_driven(event) {
             return;
@@ -414,7 +414,7 @@ impl JudgeState {
     }
 }
 
-/// True for what happens though nobody asks.
+/// True for events that happen without a request.
 fn is_time_driven(event: &Event) -> bool {
     matches!(
         event,

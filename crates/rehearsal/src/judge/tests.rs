@@ -41,7 +41,7 @@ fn find_event(entries: &[LedgerEntry], wanted: impl Fn(&Event) -> bool) -> usize
 }
 
 fn span(sent_ms: u64, heard_ms: u64) -> RequestSpan {
-    RequestSpan { sent: RunInstant(sent_ms * 1_000), heard: RunInstant(heard_ms * 1_000) }
+    RequestSpan { sent: RunInstant(sent_ms * 1_000), received: RunInstant(heard_ms * 1_000) }
 }
 
 /// The evidence of one buyer, put together by hand.
@@ -52,29 +52,29 @@ impl AccountBuilder {
         Self(AccountLog::new(buyer(name)))
     }
 
-    /// A place was asked for and told.
-    fn place(mut self, (sent, heard): (u64, u64), ticket: u32, position: u32) -> Self {
-        let span = span(sent, heard);
+    /// A join and its reply.
+    fn place(mut self, (sent, received): (u64, u64), ticket: u32, position: u32) -> Self {
+        let span = span(sent, received);
         self.0.request_place(span.sent);
         self.0.record_place(Ticket(ticket), position, span);
         self.reply(BuyerAction::Join, span, ReplyBody::Place { ticket: Ticket(ticket), position })
     }
 
-    /// A look at the place.
-    fn check_place(mut self, (sent, heard): (u64, u64), ticket: u32, position: u32) -> Self {
-        self.0.record_place(Ticket(ticket), position, span(sent, heard));
+    /// A poll of the place.
+    fn check_place(mut self, (sent, received): (u64, u64), ticket: u32, position: u32) -> Self {
+        self.0.record_place(Ticket(ticket), position, span(sent, received));
         self
     }
 
     fn ordered(self, key: u64, at: (u64, u64), id: &str, status: OrderPhase) -> Self {
-        let said = ReplyBody::Order { order: order(id), units: 1, total_minor: 1_000, status };
-        self.reply(BuyerAction::Order { units: 1, key }, span(at.0, at.1), said)
+        let body = ReplyBody::Order { order: order(id), units: 1, total_minor: 1_000, status };
+        self.reply(BuyerAction::Order { units: 1, key }, span(at.0, at.1), body)
     }
 
     fn paid(self, key: u64, at: (u64, u64), id: &str) -> Self {
         let (order, status) = (order(id), OrderPhase::Confirmed);
-        let said = ReplyBody::Order { order, units: 1, total_minor: 1_000, status };
-        self.reply(BuyerAction::Pay { order, key, declines: false }, span(at.0, at.1), said)
+        let body = ReplyBody::Order { order, units: 1, total_minor: 1_000, status };
+        self.reply(BuyerAction::Pay { order, key, declines: false }, span(at.0, at.1), body)
     }
 
     fn refused(self, what: BuyerAction, at: (u64, u64), code: Code) -> Self {
@@ -86,13 +86,13 @@ impl AccountBuilder {
         self
     }
 
-    fn reply(mut self, what: BuyerAction, span: RequestSpan, said: ReplyBody) -> Self {
-        self.log_request(what, span.sent).record_reply(LoggedReply { span, status: 200, body: said });
+    fn reply(mut self, what: BuyerAction, span: RequestSpan, body: ReplyBody) -> Self {
+        self.log_request(what, span.sent).record_reply(LoggedReply { span, status: 200, body });
         self
     }
 
     fn log_request(&mut self, what: BuyerAction, sent: RunInstant) -> &mut RequestLog {
-        let place = self.0.requests.iter().position(|asked| asked.action == what).unwrap_or_else(|| {
+        let place = self.0.requests.iter().position(|request| request.action == what).unwrap_or_else(|| {
             self.0.requests.push(RequestLog::new(what, sent));
             self.0.requests.len() - 1
         });
@@ -119,12 +119,12 @@ struct JudgeCase {
 }
 
 impl JudgeCase {
-    fn new(entries: Vec<LedgerEntry>, told: Vec<AccountBuilder>) -> Self {
+    fn new(entries: Vec<LedgerEntry>, builders: Vec<AccountBuilder>) -> Self {
         let (observations, rows, looked_at) = (vec![], None, None);
         let stale_max = Duration::ZERO;
         Self {
             entries,
-            accounts: told,
+            accounts: builders,
             observations,
             rows,
             server_time: looked_at,
@@ -137,7 +137,7 @@ impl JudgeCase {
     fn judge(self) -> JudgeFindings {
         let mut judge = Judge::new(&self.observations, self.stale_max);
         self.entries.iter().for_each(|entry| judge.read(entry));
-        let accounts: Vec<AccountLog> = self.accounts.into_iter().map(|told| told.0).collect();
+        let accounts: Vec<AccountLog> = self.accounts.into_iter().map(|builders| builders.0).collect();
         judge.verdict(&Evidence {
             accounts: &accounts,
             orders: self.rows.as_deref(),
@@ -159,7 +159,7 @@ impl JudgeCase {
     fn assert_breaks(self, names: &[&str]) -> PromiseOffence {
         let findings = self.judge();
         let broken: Vec<&PromiseFinding> =
-            findings.told.iter().filter(|finding| finding.broken > 0).collect();
+            findings.replies.iter().filter(|finding| finding.broken > 0).collect();
         let mut found: Vec<&str> = broken.iter().map(|finding| finding.name).collect();
         let mut wanted = names.to_vec();
         found.sort_unstable();

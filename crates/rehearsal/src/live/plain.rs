@@ -4,7 +4,7 @@ use crate::report::RunProgress;
 use crate::report::format::{count, moment, percent, printable, span_ms};
 use std::io::Write;
 
-/// Between two lines that tell nothing new, in milliseconds: a log of an hour stays short enough to be read.
+/// Milliseconds between two lines without news: the log of an hour stays short enough to be read.
 const LINE_INTERVAL_MS: i64 = 10_000;
 
 pub(super) struct PlainLog {
@@ -26,7 +26,7 @@ impl PlainLog {
         self.faults_shown = progress.faults.len();
         let is_new = progress.phase != self.phase;
         let is_due = match (progress.since_start_ms, self.shown_at_ms) {
-            (Some(now_ms), Some(told_ms)) => now_ms - told_ms >= LINE_INTERVAL_MS,
+            (Some(now_ms), Some(shown_ms)) => now_ms - shown_ms >= LINE_INTERVAL_MS,
             (Some(_), None) => true,
             (None, _) => false,
         };
@@ -39,12 +39,12 @@ impl PlainLog {
 
     fn write_line(&mut self, since_start_ms: Option<i64>, text: &str) {
         let at = since_start_ms.map(|ms| format!("{:>8}  ", moment(ms / 100 * 100)));
-        // Whoever closed the pipe wants to hear no more; the rehearsal goes on.
+        // The reader closed the pipe; the rehearsal continues.
         let _closed = writeln!(self.out, "{}{text}", at.unwrap_or_default());
     }
 }
 
-/// How it goes, in one line.
+/// The progress in one line.
 fn format_progress(progress: &RunProgress) -> String {
     let mut parts = vec![progress.phase.to_owned()];
     if progress.people > 0 {
@@ -91,7 +91,7 @@ mod tests {
     fn a_log_has_a_line_for_each_phase_and_fault_and_one_every_ten_seconds() {
         let log = SharedBuffer::default();
         let mut plain = PlainLog::new(Box::new(log.clone()));
-        let mut progress = RunProgress { phase: "setting the stage", ..RunProgress::default() };
+        let mut progress = RunProgress { phase: "preparing", ..RunProgress::default() };
         plain.update(&progress);
         (progress.phase, progress.people) = ("buyers sign in", 300);
         plain.update(&progress);
@@ -114,7 +114,7 @@ mod tests {
         }
         let lines = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         let expected = "\
-setting the stage
+preparing
 buyers sign in · 0 of 300 came (0 %)
      0 s  on sale · 0 of 300 came (0 %) · 120 replies/s · p99 4.2 ms · 2 unanswered
    4.8 s  killed

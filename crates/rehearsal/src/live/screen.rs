@@ -10,7 +10,7 @@ const CODES_MAX: usize = 6;
 /// Columns before what is shown of something.
 const HEAD_WIDTH: usize = 12;
 
-/// Where a unit is: name, glyph and colour. Each can be told from the others without colours.
+/// Where a unit is: name, glyph and colour. Each differs from the others without colours too.
 const STOCK_SEGMENTS: [StockSegment; 4] = [
     StockSegment { name: "sold", glyph: "█", style: Style::new().blue() },
     StockSegment { name: "in carts", glyph: "▓", style: Style::new().yellow() },
@@ -74,26 +74,26 @@ impl ScreenStyle {
         };
         // Tenths would only flicker after a minute.
         let step_ms = if since_start_ms.abs() < 60_000 { 100 } else { 1_000 };
-        let told = if since_start_ms < 0 {
+        let text = if since_start_ms < 0 {
             format!("starts in {}", moment(-since_start_ms / step_ms * step_ms))
         } else {
             format!("{} since the start", moment(since_start_ms / step_ms * step_ms))
         };
         let gap =
-            self.width.saturating_sub(2 + measure_text_width(progress.phase) + measure_text_width(&told));
-        format!("  {phase}{}{}", " ".repeat(gap.max(2)), self.faint(&told))
+            self.width.saturating_sub(2 + measure_text_width(progress.phase) + measure_text_width(&text));
+        format!("  {phase}{}{}", " ".repeat(gap.max(2)), self.faint(&text))
     }
 
     fn arrivals(&self, progress: &RunProgress) -> String {
         let of = count(progress.people);
-        let told = format!(
+        let text = format!(
             " {:>at$} of {of} came, {:>at$} done",
             count(progress.arrived),
             count(progress.gone),
             at = of.len()
         );
-        let length = self.width.saturating_sub(2 + HEAD_WIDTH + measure_text_width(&told));
-        // A bar that is too short says nothing.
+        let length = self.width.saturating_sub(2 + HEAD_WIDTH + measure_text_width(&text));
+        // A bar that is too short shows nothing.
         if length < 8 {
             let came = percent(progress.arrived, progress.people);
             return self.row("arrived", &format!("{} of {of} ({came})", count(progress.arrived)));
@@ -101,7 +101,7 @@ impl ScreenStyle {
         let full = cell_count(progress.arrived, progress.people, length);
         let bar =
             self.paint(Style::new().cyan(), &"█".repeat(full)) + &self.faint(&"░".repeat(length - full));
-        self.row("arrived", &format!("{bar}{told}"))
+        self.row("arrived", &format!("{bar}{text}"))
     }
 
     /// The units as one bar, as long as the line.
@@ -141,37 +141,37 @@ impl ScreenStyle {
         let unanswered = format!("{} unanswered", count(requests.unanswered));
         let unanswered =
             if requests.unanswered > 0 { self.paint(Style::new().red(), &unanswered) } else { unanswered };
-        let told =
+        let text =
             format!("{} sent   {} answered   {unanswered}", count(requests.sent), count(requests.answered));
         // What was answered is the rest.
-        if 2 + HEAD_WIDTH + measure_text_width(&told) <= self.width {
-            return told;
+        if 2 + HEAD_WIDTH + measure_text_width(&text) <= self.width {
+            return text;
         }
         format!("{} sent   {unanswered}", count(requests.sent))
     }
 
     /// As many codes as fit, and how many more there are.
     fn refusals(&self, progress: &RunProgress) -> String {
-        let room = self.width.saturating_sub(2 + HEAD_WIDTH);
-        let mut told = String::new();
+        let width_left = self.width.saturating_sub(2 + HEAD_WIDTH);
+        let mut text = String::new();
         for (index, refusal) in progress.refusals.iter().enumerate() {
             let entry = format!("{} {}", printable(&refusal.name), count(refusal.count));
             let left = progress.refusals.len() - index;
             let rest = if left > 1 { 3 + 8 } else { 0 };
-            if index >= CODES_MAX || told.len() + 3 + entry.len() + rest > room {
-                told.push_str(&format!("{}+{left} more", if told.is_empty() { "" } else { "   " }));
-                return told;
+            if index >= CODES_MAX || text.len() + 3 + entry.len() + rest > width_left {
+                text.push_str(&format!("{}+{left} more", if text.is_empty() { "" } else { "   " }));
+                return text;
             }
             if index > 0 {
-                told.push_str("   ");
+                text.push_str("   ");
             }
-            told.push_str(&entry);
+            text.push_str(&entry);
         }
-        if told.is_empty() { "none".to_owned() } else { told }
+        if text.is_empty() { "none".to_owned() } else { text }
     }
 
-    fn row(&self, head: &str, told: &str) -> String {
-        format!("  {}{told}", self.faint(&format!("{head:<HEAD_WIDTH$}")))
+    fn row(&self, head: &str, text: &str) -> String {
+        format!("  {}{text}", self.faint(&format!("{head:<HEAD_WIDTH$}")))
     }
 
     fn faint(&self, text: &str) -> String {
@@ -276,8 +276,7 @@ mod tests {
         (busy.per_second, busy.requests.sent) = (1_234_567, 1_234_567_890);
         busy.refusals[0].name = "a_code_with_a_very_long_name_that_nobody_has_thought_of_yet".to_owned();
         let long = InjectedFault { at_ms: 1, sort: FaultKind::Killed, what: "killed ".repeat(40) };
-        for progress in
-            [in_full_swing(), busy, RunProgress { phase: "setting the stage", ..RunProgress::default() }]
+        for progress in [in_full_swing(), busy, RunProgress { phase: "preparing", ..RunProgress::default() }]
         {
             for width in [20, 40, 60, 80, 120] {
                 for is_coloured in [false, true] {
@@ -303,8 +302,8 @@ mod tests {
             lines(&before, 60, false),
             ["  the crowd gathers                          starts in 3.2 s"]
         );
-        let stage = RunProgress { phase: "setting the stage", ..RunProgress::default() };
-        assert_eq!(lines(&stage, 60, false), ["  setting the stage"]);
+        let preparing = RunProgress { phase: "preparing", ..RunProgress::default() };
+        assert_eq!(lines(&preparing, 60, false), ["  preparing"]);
     }
 
     #[test]

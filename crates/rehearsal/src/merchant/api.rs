@@ -1,23 +1,24 @@
-//! Calls of the API by the merchant: each is asked again while the instance cannot answer, because a rehearsal kills it on
-//! purpose. A refusal is told at once.
+//! The merchant's calls of the API. Each call is retried while the instance does not reply, because a rehearsal kills it on
+//! purpose. A refusal is returned at once.
 
 use crate::client::{InstanceClient, InstanceReply, RequestError};
 use crate::crowd::preset;
-use crate::ledger::{AdmissionDocument, LedgerError};
+use crate::ledger::LedgerError;
 use bytes::Bytes;
+use documents::{OverviewDocument, SaleDocument};
 use http_body_util::Full;
 use hyper::Request;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use hyper::http::Method;
-use sale::{BuyerId, Timestamp};
+use sale::BuyerId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// An instance that refuses the merchant so often, is gone: half a minute, where nobody listens.
+/// After so many failed tries the instance counts as gone: half a minute.
 const TRIES: u32 = 120;
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
-/// The first call is given up sooner: a wrong address should not take half a minute to be told.
+/// The first call is given up sooner: a wrong address should be reported within seconds.
 const FIRST_CALL_TRIES: u32 = 8;
 /// Nor should an address that takes every request and answers none.
 const FIRST_CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -110,7 +111,7 @@ impl AdminApi {
         check_status(self.send_with_retries(Method::GET, path, None, TRIES).await?, path)
     }
 
-    /// The first reply that is no passing trouble.
+    /// The first reply that is no transient failure.
     async fn send_with_retries(
         &self,
         method: Method,
@@ -176,7 +177,7 @@ pub(super) async fn register_buyer(
         password: String,
     }
     let path = "/api/v1/auth/register";
-    // Nobody signs in with it again: the password is forgotten here.
+    // The buyer acts by its token alone: the password is not kept.
     let password = uuid::Uuid::new_v4().simple().to_string();
     let anyone = AdminApi { client: InstanceClient::new(api.client.target().clone(), 1), bearer: None };
     let mut tries = 0;
@@ -209,31 +210,15 @@ pub(super) async fn register_buyer(
 
 /// What a sale of the instance promises.
 pub(super) async fn load_sale_plan(api: &AdminApi, slug: &str) -> Result<preset::SalePlan, MerchantError> {
-    #[derive(Deserialize)]
-    struct SaleIdDocument {
-        id: sale::SaleId,
-    }
-    #[derive(Deserialize)]
-    struct RulesOverviewDocument {
-        sale: SaleRulesDocument,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct SaleRulesDocument {
-        quantity: u32,
-        limit_per_buyer: u32,
-        hold_seconds: u32,
-        admission: AdmissionDocument,
-    }
     let path = format!("/api/v1/flash-sales/{slug}");
-    let named: SaleIdDocument = parse_document(&api.get(&path).await?, &path)?;
+    let named: SaleDocument = parse_document(&api.get(&path).await?, &path)?;
     let path = format!("/api/v1/admin/flash-sales/{}/overview", named.id);
-    let RulesOverviewDocument { sale } = parse_document(&api.get(&path).await?, &path)?;
+    let OverviewDocument { sale: rules, .. } = parse_document(&api.get(&path).await?, &path)?;
     Ok(preset::SalePlan {
-        quantity: sale.quantity,
-        limit_per_buyer: sale.limit_per_buyer,
-        hold_s: sale.hold_seconds,
-        admission: sale.admission.into(),
+        quantity: rules.sale.quantity,
+        limit_per_buyer: rules.sale.limit_per_buyer,
+        hold_s: rules.hold_seconds,
+        admission: rules.sale.admission.into(),
     })
 }
 
@@ -261,16 +246,4 @@ pub(super) fn parse_document<T: for<'de> Deserialize<'de>>(
 ) -> Result<T, MerchantError> {
     serde_json::from_slice(&reply.body)
         .map_err(|_| MerchantError::UnexpectedReply { path: path.to_owned(), status: reply.status.as_u16() })
-}
-
-/// A moment of the instance.
-pub(super) fn parse_timestamp(text: &str) -> Result<Timestamp, MerchantError> {
-    let foreign = |_| MerchantError::UnexpectedReply { path: format!("a moment, {text},"), status: 200 };
-    text.parse::<jiff::Timestamp>().map(|at| Timestamp(at.as_millisecond())).map_err(foreign)
-}
-
-/// The same as text, with milliseconds.
-pub(super) fn format_timestamp(at: Timestamp) -> String {
-    let at = jiff::Timestamp::from_millisecond(at.0).unwrap_or(jiff::Timestamp::MAX);
-    format!("{at:.3}")
 }

@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 pub(super) struct TimeChart<'a> {
     pub(super) title: &'static str,
-    /// What its figures are, such as "per second".
+    /// The unit of its values, such as "per second".
     pub(super) unit: &'static str,
     /// What it shows, in a sentence for those who do not see it.
     pub(super) summary: String,
@@ -15,7 +15,7 @@ pub(super) struct TimeChart<'a> {
     pub(super) scale: ValueScale,
     pub(super) layers: Vec<ChartLayer>,
     pub(super) marks: &'a ChartMarks,
-    /// What is told of a moment when it is pointed at.
+    /// The tooltip of a moment.
     pub(super) tips: Vec<ChartTooltip>,
 }
 
@@ -45,14 +45,14 @@ pub(super) struct ChartStep {
     pub(super) high: f64,
 }
 
-/// What is told of the time from one moment to another.
+/// The tooltip of a time from one moment to another.
 pub(super) struct ChartTooltip {
     pub(super) from_ms: i64,
     pub(super) to_ms: i64,
     pub(super) text: String,
 }
 
-/// What stands across all charts: the sale's start, and what was done to the instance.
+/// Marks across all charts: the sale's start, and what was done to the instance.
 pub(super) struct ChartMarks {
     pub(super) lines: Vec<ChartMark>,
     /// Times during which something was wrong.
@@ -103,7 +103,7 @@ const NARROW: ChartFrame = ChartFrame {
     top: 38.0,
     bottom: 26.0,
     time_ticks: 5,
-    // Nobody points at a phone without pressing, and the page stays small enough to be mailed.
+    // A touch screen has no pointer to hover with, and the page stays small enough to be mailed.
     has_tips: false,
 };
 
@@ -286,7 +286,7 @@ fn joined(steps: &[ChartStep]) -> Vec<ChartStep> {
     out
 }
 
-/// Where a mark's word stands.
+/// The position of a mark's label.
 #[derive(Debug, PartialEq)]
 struct LabelPosition {
     x: f64,
@@ -294,7 +294,7 @@ struct LabelPosition {
     row: u8,
 }
 
-/// A place for a mark's word where it touches no other; nothing if there is none, or nothing to say.
+/// A position for a mark's label where it touches no other; `None` if there is none, or no label.
 fn find_label_position(
     frame: &ChartFrame,
     taken: &mut Vec<(u8, f64, f64)>,
@@ -316,7 +316,7 @@ fn find_label_position(
     None
 }
 
-/// How a label under the axis stands at its moment: never beyond the drawing's edge.
+/// The alignment of a label under the axis: never beyond the drawing's edge.
 fn anchor(frame: &ChartFrame, x: f64) -> &'static str {
     match x {
         x if x + 24.0 > frame.width => "end",
@@ -379,7 +379,7 @@ mod tests {
         let mut rows = taken.chunk_by(|a, b| a.0 == b.0);
         assert!(rows.all(|row| row.windows(2).all(|pair| pair[0].2 < pair[1].1)), "{taken:?}");
         let at_the_edge =
-            find_label_position(&NARROW, &mut Vec::new(), 379.0, "killed").expect("there is room");
+            find_label_position(&NARROW, &mut Vec::new(), 379.0, "killed").expect("there is space");
         assert_eq!((at_the_edge.anchor, at_the_edge.row), ("end", 0));
         assert_eq!(find_label_position(&NARROW, &mut Vec::new(), 100.0, ""), None);
     }

@@ -1,11 +1,16 @@
 //! Which charts the page has: from the report's timeline, stock and faults to layers of values. It never draws.
 
-use super::chart::{ChartLayer, ChartMark, ChartMarks, ChartStep, ChartTooltip, LayerShape, TimeChart};
-use super::format::{count, moment, rate, span_ms};
-use super::scale::{TimeScale, ValueScale};
+mod slots;
+mod stock;
+
+use super::chart::{ChartMark, ChartMarks};
+use super::format::moment;
+use super::scale::TimeScale;
 use super::{InjectedFault, RehearsalReport, TimelineSlot};
 use crate::judge::StockSample;
 use maud::{Markup, html};
+use slots::SlotCharts;
+use stock::StockCharts;
 
 /// Steps of a vertical axis, about.
 const VALUE_STEPS: f64 = 4.0;
@@ -37,11 +42,11 @@ pub(super) fn charts(report: &RehearsalReport) -> Markup {
             @if stock.seen.iter().any(|units| units.waiting > 0) {
                 (stock.line().figure())
             } @else {
-                p.none { "Nobody was seen waiting in line." }
+                p.none { "No buyer was seen waiting in line." }
             }
             (stock.units().figure())
         } @else {
-            p.none { "The instance never told where its units were." }
+            p.none { "The instance never showed its counters." }
         }
     }
 }
@@ -60,7 +65,7 @@ pub(super) fn thin_samples(stock: &[StockSample]) -> Vec<StockSample> {
     seen
 }
 
-/// From the first thing that happened to the last; the time before, in which the stage is set, is left out.
+/// From the first event to the last, without the preparation before.
 fn time_axis(report: &RehearsalReport) -> TimeScale {
     let busy =
         |slot: &&TimelineSlot| slot.arrivals + slot.sent + slot.accepted + slot.refused + slot.unanswered > 0;
@@ -93,14 +98,14 @@ fn chart_marks(report: &RehearsalReport) -> ChartMarks {
     let is_dense = harm.len() > MARKS_MAX;
     let mut lines = Vec::new();
     if report.timeline.iter().any(|slot| slot.sent > 0) && end >= 0 {
-        let (word, told) = ("start".to_owned(), "The sale starts".to_owned());
-        lines.push(ChartMark { at_ms: 0, label: word, tooltip: told, is_start: true });
+        let (label, tooltip) = ("start".to_owned(), "The sale starts".to_owned());
+        lines.push(ChartMark { at_ms: 0, label, tooltip, is_start: true });
     }
     for (index, fault) in harm.iter().enumerate() {
         let at_ms = since_start(report, fault.at_ms);
         let word = match is_dense {
             false => fault.sort.label().to_owned(),
-            // Where there are many, the first of a sort speaks for all.
+            // Where there are many, the first of a kind stands for all.
             true if harm[..index].iter().any(|before| before.sort == fault.sort) => String::new(),
             true => {
                 let times = harm.iter().filter(|other| other.sort == fault.sort).count();
@@ -117,266 +122,10 @@ fn chart_marks(report: &RehearsalReport) -> ChartMarks {
     ChartMarks { lines, bands, is_dense }
 }
 
-/// The charts of what happened in slots of time.
-struct SlotCharts<'a> {
-    report: &'a RehearsalReport,
-    time: TimeScale,
-    marks: &'a ChartMarks,
-}
-
-impl SlotCharts<'_> {
-    fn arrivals(&self) -> TimeChart<'_> {
-        let layers = self.stacked([("arrivals", "arrivals", |slot: &TimelineSlot| slot.arrivals)]);
-        let peak = self.peak(|slot| slot.arrivals);
-        self.chart("Arrivals", "people per second", peak, layers, |slot| {
-            format!("{} people came", count(slot.arrivals))
-        })
-    }
-
-    fn throughput(&self) -> TimeChart<'_> {
-        let layers = self.stacked([
-            ("accepted", "accepted", |slot: &TimelineSlot| slot.accepted),
-            ("refused", "refused", |slot| slot.refused),
-            ("unanswered", "unanswered", |slot| slot.unanswered),
-        ]);
-        let peak = self.peak(|slot| slot.accepted + slot.refused + slot.unanswered);
-        self.chart("Throughput", "requests settled per second, stacked", peak, layers, |slot| {
-            let TimelineSlot { accepted, refused, unanswered, .. } = slot;
-            format!(
-                "{} accepted, {} refused, {} unanswered",
-                count(*accepted),
-                count(*refused),
-                count(*unanswered)
-            )
-        })
-    }
-
-    fn latency(&self) -> Option<TimeChart<'_>> {
-        let rows: [ChartSeries<TimelineSlot, f64>; 4] = [
-            ("longest", "max", |slot| slot.max_ms),
-            ("p99", "p99", |slot| slot.p99_ms),
-            ("p90", "p90", |slot| slot.p90_ms),
-            ("median", "p50", |slot| slot.p50_ms),
-        ];
-        let slots = &self.report.timeline;
-        let scale = ValueScale::log(
-            slots.iter().flat_map(|slot| [slot.p50_ms, slot.p90_ms, slot.p99_ms, slot.max_ms]),
-        )?;
-        let half = self.report.slot_ms / 2;
-        let layers = rows.map(|(name, class, pick)| {
-            let value = |slot: &TimelineSlot| Some(pick(slot)).filter(|ms| *ms > 0.0);
-            let points = slots.iter().map(|slot| (since_start(self.report, slot.at_ms + half), value(slot)));
-            ChartLayer { name, class, shape: LayerShape::Line(points.collect()) }
-        });
-        let worst = slots.iter().max_by(|a, b| a.max_ms.total_cmp(&b.max_ms))?;
-        let summary = format!(
-            "The longest is {}, in the slot at {}.",
-            span_ms(worst.max_ms),
-            moment(since_start(self.report, worst.at_ms))
-        );
-        let tips = self.tips(|slot| match slot.max_ms {
-            ms if ms > 0.0 => {
-                let [p50, p90, p99, max] = [slot.p50_ms, slot.p90_ms, slot.p99_ms, slot.max_ms].map(span_ms);
-                format!("median {p50}, p90 {p90}, p99 {p99}, longest {max}")
-            }
-            _ => "no reply".to_owned(),
-        });
-        Some(TimeChart {
-            title: "Latency",
-            unit: "from the moment a request was due; each line up is ten times longer",
-            summary,
-            time: self.time,
-            scale,
-            layers: layers.into(),
-            marks: self.marks,
-            tips,
-        })
-    }
-
-    fn chart(
-        &self,
-        title: &'static str,
-        unit: &'static str,
-        (peak, at_ms): (f64, i64),
-        layers: Vec<ChartLayer>,
-        tip: impl Fn(&TimelineSlot) -> String,
-    ) -> TimeChart<'_> {
-        TimeChart {
-            title,
-            unit,
-            summary: format!("The most is {} a second, in the slot at {}.", rate(peak), moment(at_ms)),
-            time: self.time,
-            scale: ValueScale::linear(peak, VALUE_STEPS),
-            layers,
-            marks: self.marks,
-            tips: self.tips(tip),
-        }
-    }
-
-    /// Rates on top of each other, the first at the bottom.
-    fn stacked<const N: usize>(&self, rows: [ChartSeries<TimelineSlot, u64>; N]) -> Vec<ChartLayer> {
-        let slots = &self.report.timeline;
-        let mut below = vec![0_u64; slots.len()];
-        let layers = rows.map(|(name, class, pick)| {
-            let steps = slots.iter().zip(&mut below).map(|(slot, below)| {
-                let low = *below;
-                *below += pick(slot);
-                let from_ms = since_start(self.report, slot.at_ms);
-                let to_ms = since_start(self.report, slot.at_ms + self.report.slot_ms);
-                ChartStep {
-                    from_ms,
-                    to_ms,
-                    low: self.report.per_second(low),
-                    high: self.report.per_second(*below),
-                }
-            });
-            ChartLayer { name, class, shape: LayerShape::Steps(steps.collect()) }
-        });
-        layers.into()
-    }
-
-    fn peak(&self, pick: impl Fn(&TimelineSlot) -> u64) -> (f64, i64) {
-        let most = self.report.timeline.iter().max_by_key(|slot| pick(slot));
-        most.map_or((0.0, 0), |slot| {
-            (self.report.per_second(pick(slot)), since_start(self.report, slot.at_ms))
-        })
-    }
-
-    fn tips(&self, text: impl Fn(&TimelineSlot) -> String) -> Vec<ChartTooltip> {
-        let slots = &self.report.timeline;
-        let every = slots.len().div_ceil(TIPS_MAX).max(1);
-        let together = slots.chunks(every).filter_map(|slots| {
-            let sum = merge_slots(slots)?;
-            let from_ms = since_start(self.report, sum.at_ms);
-            let length = self.report.slot_ms.saturating_mul(slots.len() as u64);
-            let to_ms = since_start(self.report, sum.at_ms.saturating_add(length));
-            let text = format!("{} to {}: {}", moment(from_ms), moment(to_ms), text(&sum));
-            (from_ms < self.time.to_ms && to_ms > self.time.from_ms).then_some(ChartTooltip {
-                from_ms,
-                to_ms,
-                text,
-            })
-        });
-        together.collect()
-    }
-}
-
-/// Some slots as one: counts add up, of the latencies the worst is told.
-fn merge_slots(slots: &[TimelineSlot]) -> Option<TimelineSlot> {
-    let (first, rest) = slots.split_first()?;
-    Some(rest.iter().fold(first.clone(), |sum, slot| TimelineSlot {
-        at_ms: sum.at_ms,
-        arrivals: sum.arrivals + slot.arrivals,
-        sent: sum.sent + slot.sent,
-        accepted: sum.accepted + slot.accepted,
-        refused: sum.refused + slot.refused,
-        unanswered: sum.unanswered + slot.unanswered,
-        p50_ms: sum.p50_ms.max(slot.p50_ms),
-        p90_ms: sum.p90_ms.max(slot.p90_ms),
-        p99_ms: sum.p99_ms.max(slot.p99_ms),
-        max_ms: sum.max_ms.max(slot.max_ms),
-    }))
-}
-
-/// The charts of what the instance told of its sale.
-struct StockCharts<'a> {
-    report: &'a RehearsalReport,
-    time: TimeScale,
-    marks: &'a ChartMarks,
-    seen: Vec<StockSample>,
-}
-
-impl StockCharts<'_> {
-    fn line(&self) -> TimeChart<'_> {
-        let most = self.seen.iter().map(|units| units.waiting).max().unwrap_or_default();
-        let layers = self.stacked([("waiting", "waiting", |units: &StockSample| units.waiting)]);
-        let summary = format!("At most {} were waiting.", count(u64::from(most)));
-        self.chart("Line", "people waiting", summary, most, layers, |units| {
-            format!("{} waiting", count(u64::from(units.waiting)))
-        })
-    }
-
-    fn units(&self) -> TimeChart<'_> {
-        let most = self.seen.iter().map(total_units).max().unwrap_or_default();
-        let layers = self.stacked([
-            ("sold", "sold", |units: &StockSample| units.sold),
-            ("in carts", "held", |units| units.held),
-            ("admitted", "admitted", |units| units.admitted),
-            ("available", "available", |units| units.available),
-        ]);
-        let summary = match self.seen.last() {
-            Some(last) => format!("At the end: {}.", format_places(last)),
-            None => String::new(),
-        };
-        self.chart("Stock", "units, stacked", summary, most, layers, format_places)
-    }
-
-    fn chart(
-        &self,
-        title: &'static str,
-        unit: &'static str,
-        summary: String,
-        most: u32,
-        layers: Vec<ChartLayer>,
-        tip: impl Fn(&StockSample) -> String,
-    ) -> TimeChart<'_> {
-        let every = self.seen.len().div_ceil(TIPS_MAX).max(1);
-        let ends = self.seen.iter().step_by(every).skip(1).map(|next| next.at_ms);
-        let ends = ends.map(|at| since_start(self.report, at)).chain([self.time.to_ms]);
-        let tips = self.seen.iter().step_by(every).zip(ends).map(|(units, to_ms)| {
-            let from_ms = since_start(self.report, units.at_ms);
-            ChartTooltip { from_ms, to_ms, text: format!("{}: {}", moment(from_ms), tip(units)) }
-        });
-        TimeChart {
-            title,
-            unit,
-            summary,
-            time: self.time,
-            scale: ValueScale::whole(u64::from(most), VALUE_STEPS),
-            layers,
-            marks: self.marks,
-            tips: tips.collect(),
-        }
-    }
-
-    /// What was told at one moment holds until the next, the last until the end.
-    fn stacked<const N: usize>(&self, rows: [ChartSeries<StockSample, u32>; N]) -> Vec<ChartLayer> {
-        let mut below = vec![0_u64; self.seen.len()];
-        let ends = self
-            .seen
-            .iter()
-            .skip(1)
-            .map(|next| since_start(self.report, next.at_ms))
-            .chain([self.time.to_ms]);
-        let ends: Vec<i64> = ends.collect();
-        let layers = rows.map(|(name, class, pick)| {
-            let steps = self.seen.iter().zip(&ends).zip(&mut below).map(|((units, to_ms), below)| {
-                let low = *below;
-                *below += u64::from(pick(units));
-                let from_ms = since_start(self.report, units.at_ms);
-                ChartStep { from_ms, to_ms: *to_ms, low: low as f64, high: *below as f64 }
-            });
-            ChartLayer { name, class, shape: LayerShape::Steps(steps.collect()) }
-        });
-        layers.into()
-    }
-}
-
-/// All units of an observation: its quantity, unless the instance's sums are wrong.
-fn total_units(units: &StockSample) -> u32 {
-    let places = [units.available, units.admitted, units.held, units.sold];
-    places.into_iter().fold(0, u32::saturating_add).max(units.quantity)
-}
-
-fn format_places(units: &StockSample) -> String {
-    let [sold, held, admitted, available] =
-        [units.sold, units.held, units.admitted, units.available].map(|units| count(u64::from(units)));
-    format!("{sold} sold, {held} in carts, {admitted} admitted, {available} available")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::chart::{ChartLayer, LayerShape};
     use crate::report::{CpuTime, FaultKind, RehearsalVerdict, RequestCounts};
 
     fn slot(at_ms: u64, accepted: u64, refused: u64, unanswered: u64) -> TimelineSlot {
@@ -404,7 +153,7 @@ mod tests {
     fn report() -> RehearsalReport {
         RehearsalReport {
             verdict: RehearsalVerdict::Kept,
-            told: Vec::new(),
+            replies: Vec::new(),
             ledger: Vec::new(),
             started_at: String::new(),
             program: String::new(),

@@ -88,7 +88,7 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
 }
 
-/// Text in lines that end before the last column, the second and later ones indented. What an instance said may not steer the
+/// Text in lines that end before the last column, the second and later ones indented. Text of an instance may not control the
 /// terminal.
 #[must_use]
 pub fn wrap_text(text: &str, indent: usize, width: usize) -> String {
@@ -110,7 +110,7 @@ pub fn wrap_text(text: &str, indent: usize, width: usize) -> String {
     out
 }
 
-/// With at most so many digits behind the point, and none that says nothing.
+/// With at most so many decimals, and no trailing zeros.
 pub(crate) fn short(number: f64, digits: usize) -> String {
     let text = format!("{number:.digits$}");
     if !text.contains('.') {

@@ -1,5 +1,5 @@
-//! The page for people: one self-contained document that can be mailed and printed. It needs no script and asks nobody for
-//! anything; a policy in its head forbids it to.
+//! The page for people: one self-contained document that can be mailed and printed. It needs no script and loads
+//! nothing; a policy in its head forbids it to.
 
 use super::charts::{charts, since_start};
 use super::format::{count, counted, long_span, moment, percent, rate, short, span_ms};
@@ -8,7 +8,7 @@ use super::tables::{self, PercentColumn};
 use super::{RehearsalReport, RehearsalVerdict, RequestCounts};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-/// Looks, in light and dark, on screens and on paper.
+/// Styles, in light and dark, on screens and on paper.
 const STYLE: &str = include_str!("page.css");
 /// Nothing is fetched from anywhere.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
@@ -43,9 +43,9 @@ fn body(report: &RehearsalReport) -> Markup {
         }
         (promises(
             "told",
-            "What the buyers were told",
-            "From outside: what each simulated buyer heard, compared with the ledger and the tables.",
-            &report.told,
+            "What the buyers were shown",
+            "From outside: the replies that each simulated buyer got, compared with the ledger and the tables.",
+            &report.replies,
         ))
         section aria-labelledby="course" {
             h2 id="course" { "How it went" }
@@ -86,7 +86,7 @@ fn verdict(report: &RehearsalReport) -> Markup {
                 h1 { (report.verdict_sentence()) }
                 @match &report.verdict {
                     RehearsalVerdict::Kept => {
-                        @let checked = report.told.iter().chain(&report.ledger);
+                        @let checked = report.replies.iter().chain(&report.ledger);
                         @let (promises, things) = checked.fold((0, 0), |(all, sum), one| (all + 1, sum + one.checked));
                         p { (counted(promises, "promise")) ", checked " (counted(things, "time")) "." }
                     },
@@ -123,7 +123,7 @@ fn key_figures(report: &RehearsalReport) -> Markup {
         ("Peak", rate(report.peak_per_second()), "requests a second".to_owned()),
         ("Median", latency(|all| all.p50_ms), "from the due time".to_owned()),
         ("p99", latency(|all| all.p99_ms), "from the due time".to_owned()),
-        ("Faults", count(harm), if harm == 0 { "none asked for" } else { "done on purpose" }.to_owned()),
+        ("Faults", count(harm), if harm == 0 { "none requested" } else { "done on purpose" }.to_owned()),
     ];
     html! {
         dl.key {
@@ -229,7 +229,7 @@ fn spoken(moment: &str) -> String {
     }
 }
 
-/// Fillings for areas that lie on each other: told apart without colours.
+/// Fillings for stacked areas: they differ without colours too.
 fn patterns() -> Markup {
     html! {
         svg.hidden width="0" height="0" aria-hidden="true" {

@@ -1,4 +1,4 @@
-//! From values to places on an axis, and the round values that stand beside it. It knows nothing of drawing.
+//! From values to positions on an axis, and its round tick values. It knows nothing of drawing.
 
 use super::format::{compact, short, span_ms};
 
@@ -49,7 +49,7 @@ impl ValueScale {
         Some(Self::Log { low, high: high.max(low + 1) })
     }
 
-    /// Where a value stands: 0 at the bottom, 1 at the top.
+    /// The position of a value: 0 at the bottom, 1 at the top.
     pub(super) fn position(&self, value: f64) -> f64 {
         let place = match self {
             Self::Linear { max, .. } => value / max,
@@ -60,7 +60,7 @@ impl ValueScale {
         if place.is_nan() { 0.0 } else { place.clamp(0.0, 1.0) }
     }
 
-    /// The values that stand beside the axis, from the bottom up.
+    /// The tick values, from the bottom up.
     pub(super) fn ticks(&self) -> Vec<(f64, String)> {
         match self {
             Self::Linear { max, step } => {
@@ -96,13 +96,13 @@ impl TimeScale {
         Self { from_ms, to_ms: to_ms.max(from_ms.saturating_add(1)) }
     }
 
-    /// Where a moment stands: 0 at the left, 1 at the right.
+    /// The position of a moment: 0 at the left, 1 at the right.
     pub(super) fn position(&self, at_ms: i64) -> f64 {
         let whole = self.to_ms.saturating_sub(self.from_ms) as f64;
         (at_ms.saturating_sub(self.from_ms) as f64 / whole).clamp(0.0, 1.0)
     }
 
-    /// At most `count` moments that stand under the axis, and one more.
+    /// At most `count` tick moments, and one more.
     pub(super) fn ticks(&self, count: i64) -> Vec<(i64, String)> {
         let whole = self.to_ms.saturating_sub(self.from_ms);
         let longest = TIME_STEPS_MS[TIME_STEPS_MS.len() - 1];

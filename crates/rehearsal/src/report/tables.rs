@@ -1,4 +1,4 @@
-//! The page's tables besides the promises: counts with bars, latencies, faults, settings, and the figures behind the charts.
+//! The page's tables besides the promises: counts with bars, latencies, faults, settings, and the numbers behind the charts.
 //! It never draws over time.
 
 use super::charts::{since_start, thin_samples};
@@ -6,7 +6,7 @@ use super::format::{count, moment, percent, span_ms};
 use super::{NamedCount, RehearsalReport};
 use maud::{Markup, html};
 
-/// What the last column of a table of counts says besides the count.
+/// The last column of a table of counts, besides the count.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum PercentColumn {
     /// The part of all together.
@@ -108,7 +108,7 @@ pub(super) fn settings(report: &RehearsalReport) -> Markup {
     }
 }
 
-/// The figures behind the charts, slot by slot and look by look.
+/// The numbers behind the charts, slot by slot and sample by sample.
 pub(super) fn figures(report: &RehearsalReport) -> Markup {
     let slots = format!("{} of {} each", count(report.timeline.len() as u64), span_ms(report.slot_ms as f64));
     let seen = thin_samples(&report.stock);
@@ -116,7 +116,7 @@ pub(super) fn figures(report: &RehearsalReport) -> Markup {
     html! {
         @if !report.timeline.is_empty() {
             details {
-                summary { "Figures: arrivals, throughput and latency" span.muted { " slots: " (slots) } }
+                summary { "Numbers: arrivals, throughput and latency" span.muted { " slots: " (slots) } }
                 div.scroll tabindex="0" role="region" aria-label="Arrivals, throughput and latency, slot by slot" {
                     table.figures {
                         (head(&["From start", "Arrivals", "Sent", "Accepted", "Refused", "Unanswered", "Median", "p90", "p99", "Longest"]))
@@ -136,7 +136,7 @@ pub(super) fn figures(report: &RehearsalReport) -> Markup {
         @if !seen.is_empty() {
             details {
                 summary {
-                    "Figures: line and stock"
+                    "Numbers: line and stock"
                     span.muted { " looks: " (count(seen.len() as u64)) " of " (count(report.stock.len() as u64)) }
                 }
                 div.scroll tabindex="0" role="region" aria-label="Line and stock, look by look" {

@@ -1,4 +1,4 @@
-//! The report for a terminal: the promises as a table, how it ended in a few lines, and the verdict last. It never asks
+//! The report for a terminal: the promises as a table, how it ended in a few lines, and the verdict last. It never reads
 //! what the terminal is: width and colour are arguments.
 
 use super::format::{count, moment, printable, rate, short, span_ms, wrap_text};
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 const SENTENCE_AT: usize = 51;
 /// A sentence with fewer columns than this goes below.
 const SENTENCE_MIN: usize = 30;
-/// Columns before what is said under a heading.
+/// Columns before the text under a heading.
 const SUMMARY_AT: usize = 12;
 
 /// The report as text, `width` columns wide but for what must stay in one piece, such as a path; without the last line's end.
@@ -22,7 +22,7 @@ pub fn render_text(report: &RehearsalReport, files: &[PathBuf], width: usize, is
     let ink = ReportTextStyle { width, is_coloured };
     let mut out = String::new();
     for (heading, findings) in
-        [("What the buyers were told", &report.told), ("What the ledger shows", &report.ledger)]
+        [("What the buyers were shown", &report.replies), ("What the ledger shows", &report.ledger)]
     {
         if !findings.is_empty() {
             let _ = writeln!(out, "{}\n{}", ink.bold(heading), ink.promises(findings));
@@ -97,13 +97,13 @@ impl ReportTextStyle {
         self.row(&mut out, "refused", &format_counts(&report.refusals));
         if let Some(all) = report.overall_latency() {
             let [p50, p99, max] = [all.p50_ms, all.p99_ms, all.max_ms].map(span_ms);
-            let told = [
+            let percentiles = [
                 format!("median {p50}"),
                 format!("p99 {p99}"),
                 format!("longest {max}"),
                 "from the due time".to_owned(),
             ];
-            self.row(&mut out, "latency", &told);
+            self.row(&mut out, "latency", &percentiles);
         }
         let harm = report.faults.iter().filter(|fault| fault.sort.is_harm());
         let mut harm: Vec<String> = harm

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 /// Beyond the longest hold: how long the rest of a sale may take to settle, and the tables to catch up.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// After a rehearsal was cut short, the evidence is asked for no longer than this.
+/// After a rehearsal was cut short, the evidence is collected for no longer than this.
 const STOPPED_TIMEOUT: Duration = Duration::from_secs(20);
 const SETTLE_POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// Behind one address there may be several instances, each of which may show how a sale was a quarter of a second ago (and more,
@@ -22,28 +22,29 @@ const STALE_MAX: Duration = Duration::from_secs(1);
 
 /// The judge's findings, or why there are none; and why they are not of the whole drop, if they are not.
 pub(super) struct JudgedRun {
-    /// With whether anyone had an order.
+    /// With whether a buyer had an order.
     findings: Result<(JudgeFindings, bool), String>,
     cut_short: Option<RunInterruption>,
 }
 
 /// Closes the sale, waits until nothing is held any more and the tables show it, and has it judged.
 pub(super) async fn settle_and_judge(
-    show: &mut RehearsalRun,
+    run: &mut RehearsalRun,
     rehearsal: &RehearsalSetup,
     (mut cut, cut_short): (watch::Receiver<bool>, Option<RunInterruption>),
-    tell: &mut dyn FnMut(&RunProgress),
+    report_progress: &mut dyn FnMut(&RunProgress),
 ) -> JudgedRun {
     if let Some(RunInterruption { reason, is_instance_down: true }) = &cut_short {
         return JudgedRun { findings: Err(reason.clone()), cut_short };
     }
     let sees_all = cut_short.is_none();
-    let patience =
+    let timeout =
         if sees_all { SETTLE_TIMEOUT + longest_promise(&rehearsal.plan.sale) } else { STOPPED_TIMEOUT };
     let alone = matches!(rehearsal.instance, TargetInstance::Private(_));
     // A whole drop is judged however long its ledger takes to read; what was cut short is not waited for.
     let limit = if sees_all { Duration::MAX } else { STOPPED_TIMEOUT };
-    let evidence = tokio::time::timeout(limit, gather_evidence(show, patience, (sees_all, alone), tell));
+    let evidence =
+        tokio::time::timeout(limit, gather_evidence(run, timeout, (sees_all, alone), report_progress));
     let findings = tokio::select! {
         evidence = evidence => match evidence {
             Ok(Ok(findings)) => Ok(findings),
@@ -55,7 +56,7 @@ pub(super) async fn settle_and_judge(
     JudgedRun { findings, cut_short }
 }
 
-/// The longest time for which somebody may have been promised a unit.
+/// The longest time for which a buyer may have been promised a unit.
 pub(super) fn longest_promise(sale: &preset::SalePlan) -> Duration {
     let window_s = match sale.admission {
         AdmissionMode::Open => 0,
@@ -64,18 +65,18 @@ pub(super) fn longest_promise(sale: &preset::SalePlan) -> Duration {
     Duration::from_secs(u64::from(sale.hold_s) + u64::from(window_s))
 }
 
-/// What does not settle within `patience` is judged as it is: then it is for the judge to say what should be over.
+/// What does not settle within `timeout` is judged as it is: the judge decides what should be over.
 async fn gather_evidence(
-    show: &mut RehearsalRun,
-    patience: Duration,
+    run: &mut RehearsalRun,
+    timeout: Duration,
     (sees_all, alone): (bool, bool),
-    tell: &mut dyn FnMut(&RunProgress),
+    report_progress: &mut dyn FnMut(&RunProgress),
 ) -> Result<(JudgeFindings, bool), EvidenceError> {
-    let (sources, watch, id) = (&show.sources, show.context.clock, show.sale.id);
+    let (sources, watch, id) = (&run.sources, run.context.clock, run.sale.id);
     let closed = sources.merchant.close_sale(id).await?;
-    let deadline = watch.now().plus(patience);
+    let deadline = watch.now().plus(timeout);
     let (tables, looked_at) = loop {
-        tell(&show.progress("settling"));
+        report_progress(&run.progress("settling"));
         let look = sources.merchant.load_overview(id, &watch).await?;
         let units = look.stock;
         let (tables, lag) = sources.read_tables(id, units.version, (look.tables, look.lag)).await?;
@@ -87,13 +88,13 @@ async fn gather_evidence(
         }
         tokio::time::sleep(SETTLE_POLL_INTERVAL).await;
     };
-    tell(&show.progress("judging"));
+    report_progress(&run.progress("judging"));
     let orders = sources.read_orders(id).await?;
-    show.sampler.stop();
-    let observations = show.sampler.samples();
+    run.sampler.stop();
+    let observations = run.sampler.samples();
     let mut judge = Judge::new(&observations, if alone { Duration::ZERO } else { STALE_MAX });
     sources.read_ledger(id, |entry| judge.read(entry)).await?;
-    let accounts = show.context.account_logs();
+    let accounts = run.context.account_logs();
     let findings = judge.verdict(&Evidence {
         accounts: &accounts,
         orders: Some(&orders),
@@ -106,9 +107,10 @@ async fn gather_evidence(
     Ok((findings, anyone_ordered(&accounts)))
 }
 
-/// Whether anyone was told of an order. If not, promises about buying were kept by nobody's buying.
+/// Whether a reply named an order. If not, the promises about orders were not tested.
 fn anyone_ordered(accounts: &[AccountLog]) -> bool {
-    let mut replies = accounts.iter().flat_map(|account| &account.requests).flat_map(|asked| &asked.replies);
+    let mut replies =
+        accounts.iter().flat_map(|account| &account.requests).flat_map(|request| &request.replies);
     replies.any(|reply| matches!(reply.body, ReplyBody::Order { .. }))
 }
 
@@ -120,13 +122,13 @@ pub(super) struct RunTimes {
 
 pub(super) fn build_report(
     rehearsal: &mut RehearsalSetup,
-    show: RehearsalRun,
+    run: RehearsalRun,
     judged: JudgedRun,
     times: RunTimes,
 ) -> RehearsalReport {
-    let scene = &show.context;
+    let context = &run.context;
     let mut notes = std::mem::take(&mut rehearsal.notes);
-    let (told, ledger, verdict) = match judged.findings {
+    let (replies, ledger, verdict) = match judged.findings {
         Ok((findings, anyone_ordered)) => {
             // The same promise may be broken to the buyers and in the ledger.
             let mut broken: Vec<String> = Vec::new();
@@ -139,31 +141,29 @@ pub(super) fn build_report(
             let verdict = match (broken.is_empty(), judged.cut_short) {
                 (false, _) => RehearsalVerdict::Broken { promises: broken },
                 (true, None) if !anyone_ordered => RehearsalVerdict::Unjudged {
-                    reason: "nobody could order anything: the refusals say why".to_owned(),
+                    reason: "no buyer could order anything: see the refusals".to_owned(),
                 },
                 (true, None) => RehearsalVerdict::Kept,
                 (true, Some(cut)) => RehearsalVerdict::Unjudged { reason: cut.reason },
             };
-            (findings.told, findings.ledger, verdict)
+            (findings.replies, findings.ledger, verdict)
         }
         Err(reason) => {
             if matches!(rehearsal.instance, TargetInstance::Running { .. }) {
-                notes.push(format!(
-                    "The rehearsal's sale {} may still be open there: close it.",
-                    show.sale.id
-                ));
+                notes
+                    .push(format!("The rehearsal's sale {} may still be open there: close it.", run.sale.id));
             }
             (Vec::new(), Vec::new(), RehearsalVerdict::Unjudged { reason })
         }
     };
-    let (timeline, slot_ms) = scene.metrics.timeline();
+    let (timeline, slot_ms) = context.metrics.timeline();
     let client_s = match (times.cpu_before, times.cpu_after) {
         (Some((before, _)), Some((after, _))) => after - before,
         _ => 0.0,
     };
     RehearsalReport {
         verdict,
-        told,
+        replies,
         ledger,
         started_at: times.started_at,
         program: rehearsal.program.clone(),
@@ -172,18 +172,18 @@ pub(super) fn build_report(
         seed: rehearsal.plan.crowd.seed,
         command: rehearsal.command.clone(),
         settings: rehearsal.settings.clone(),
-        duration_s: scene.clock.now().0 as f64 / 1e6,
-        start_ms: scene.start.0 / 1000,
+        duration_s: context.clock.now().0 as f64 / 1e6,
+        start_ms: context.start.0 / 1000,
         quantity: rehearsal.plan.sale.quantity,
-        crowd: count_crowd(&show.crowd),
-        outcomes: scene.outcomes.counts(),
-        refusals: scene.metrics.refusals(),
-        requests: scene.metrics.requests(),
-        latency: scene.metrics.latency(),
+        crowd: count_crowd(&run.crowd),
+        outcomes: context.outcomes.counts(),
+        refusals: context.metrics.refusals(),
+        requests: context.metrics.requests(),
+        latency: context.metrics.latency(),
         timeline,
         slot_ms,
-        stock: show.sampler.samples(),
-        faults: show.fault_log.list(),
+        stock: run.sampler.samples(),
+        faults: run.fault_log.list(),
         notes,
         cpu: CpuTime { client_s, server_s: None },
     }
@@ -210,12 +210,12 @@ fn count_crowd(crowd: &Crowd) -> Vec<NamedCount> {
 
 /// An error with its causes, in one line.
 pub(super) fn format_error_chain(error: &dyn std::error::Error) -> String {
-    let mut told = error.to_string();
+    let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        told.push_str(": ");
-        told.push_str(&cause.to_string());
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
         source = cause.source();
     }
-    told
+    text
 }

@@ -110,7 +110,7 @@ impl FaultSchedule {
         Ok(())
     }
 
-    /// Takes back what would stand in the way of settling.
+    /// Undoes the faults that would prevent settling.
     pub(super) async fn free_filled_disk(
         &mut self,
         instance: &mut TargetInstance,

@@ -68,13 +68,13 @@ impl TargetInstance {
     }
 }
 
-/// Whether the instance takes the crowd's tokens for its own; told of the first of them.
+/// Whether the instance accepts the crowd's tokens; it tries the first of them.
 pub(super) async fn accepts_tokens(client: &InstanceClient, credentials: &[BuyerCredentials]) -> bool {
     let Some(first) = credentials.first() else { return true };
     let request = client.target().request(Method::GET, "/api/v1/orders?limit=1");
     let request = request.header(AUTHORIZATION, format!("Bearer {}", first.token)).body(Full::default());
     let Ok(request) = request else { return false };
-    // What else may be wrong is met and told by others.
+    // Later steps meet and report other errors.
     client
         .send(request, client.acquire_connection().await)
         .await
@@ -83,7 +83,7 @@ pub(super) async fn accepts_tokens(client: &InstanceClient, credentials: &[Buyer
 
 /// Accounts for a crowd.
 pub(super) async fn create_credentials(
-    stage: &MerchantClient,
+    merchant: &MerchantClient,
     tokens: &TokenSource,
     crowd: &Crowd,
     seed: u64,
@@ -107,7 +107,7 @@ pub(super) async fn create_credentials(
                     return Err(RehearsalError::Stopped);
                 }
                 let name = format!("r{}-{number}", &rehearsal[..10]);
-                let Some((buyer, token)) = stage.register_buyer(&name, number).await? else {
+                let Some((buyer, token)) = merchant.register_buyer(&name, number).await? else {
                     return Err(RehearsalError::SignUpLimited { made: number, wanted: crowd.accounts });
                 };
                 credentials.push(BuyerCredentials { buyer, token });

@@ -1,4 +1,4 @@
-//! Looks at the sale again and again as the admin, and keeps what it was told. One look at a time, so that what it saw has an
+//! Polls the sale's overview as the admin, and keeps the samples. One poll at a time, so that the samples have an
 //! order.
 
 use crate::clock::RunClock;
@@ -12,12 +12,12 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
-/// An instance that has answered nobody for this long is taken for dead.
+/// An instance without any reply for this long counts as dead.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
 /// Observations that are kept: nearly three hours of them.
 const SAMPLES_MAX: usize = 20_000;
 
-/// Looks, until it is stopped or dropped.
+/// Polls until it is stopped or dropped.
 pub(super) struct StockSampler {
     state: Arc<SamplerState>,
     task: JoinHandle<()>,
@@ -26,18 +26,18 @@ pub(super) struct StockSampler {
 #[derive(Default)]
 struct SamplerState {
     samples: Mutex<Vec<StockSample>>,
-    /// When the last look was answered, in microseconds of the stopwatch.
+    /// When the last poll got its reply, in microseconds of the stopwatch.
     last_reply_us: AtomicU64,
 }
 
 impl StockSampler {
-    pub(super) fn start(stage: Arc<MerchantClient>, sale: SaleId, watch: RunClock) -> Self {
+    pub(super) fn start(merchant: Arc<MerchantClient>, sale: SaleId, watch: RunClock) -> Self {
         let seen = Arc::new(SamplerState::default());
         seen.last_reply_us.store(watch.now().0, Ordering::Relaxed);
         let keeps = Arc::clone(&seen);
         let task = tokio::spawn(async move {
             loop {
-                if let Ok(overview) = stage.load_overview(sale, &watch).await {
+                if let Ok(overview) = merchant.load_overview(sale, &watch).await {
                     keeps.last_reply_us.store(watch.now().0, Ordering::Relaxed);
                     let mut observations = keeps.samples.lock().unwrap_or_else(PoisonError::into_inner);
                     if observations.len() < SAMPLES_MAX {
@@ -67,7 +67,7 @@ impl StockSampler {
         self.state.last_reply_us.fetch_max(now.0, Ordering::Relaxed);
     }
 
-    /// Says so if the instance has been silent for too long, to the watcher and to the crowd.
+    /// The reason to stop, if the instance has been silent for too long, for both the sampler and the crowd.
     pub(super) fn check_silence(&self, now: RunInstant, crowd_heard: RunInstant) -> Option<String> {
         let heard_us = self.state.last_reply_us.load(Ordering::Relaxed).max(crowd_heard.0);
         let silent_us = now.0.saturating_sub(heard_us);

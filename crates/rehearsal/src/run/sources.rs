@@ -1,4 +1,4 @@
-//! Where the evidence is read: as an instance tells it to its admin, or, where there is an archive, in that. It asks again while a
+//! The sources of evidence: the API as the admin, or the database where there is an evidence store. It retries while a
 //! database is away for a moment, and never judges.
 
 use super::RehearsalError;
@@ -10,12 +10,12 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// An archive that fails so often is gone: half a minute, as long as an instance is asked again.
+/// After so many failed reads the store counts as gone: half a minute, as with an instance.
 const TRIES: u32 = 60;
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How the report names evidence that instances told.
-const API_SOURCE: &str = "told by the API";
+/// How the report names evidence that came through the API.
+const API_SOURCE: &str = "read through the API";
 
 /// Why there is no evidence.
 pub(super) type EvidenceError = Box<dyn Error + Send + Sync>;
@@ -27,10 +27,10 @@ pub(super) struct EvidenceSources {
 }
 
 impl EvidenceSources {
-    /// Whether the archive is that of the instance: then what it has just announced stands there.
+    /// Whether the store is that of the instance: then it has the sale that was just made.
     pub(super) async fn check_same_database(&self, sale: &OwnSale) -> Result<(), RehearsalError> {
-        let Some(archive) = &self.evidence_store else { return Ok(()) };
-        match read_with_retries(|| archive.read_events(sale.id, EventSeq(0))).await {
+        let Some(store) = &self.evidence_store else { return Ok(()) };
+        match read_with_retries(|| store.read_events(sale.id, EventSeq(0))).await {
             Ok(events) if events.is_empty() => {
                 let _an_open_sale_is_left = self.merchant.close_sale(sale.id).await;
                 Err(RehearsalError::ForeignDatabase)
@@ -40,22 +40,22 @@ impl EvidenceSources {
         }
     }
 
-    /// What the tables show, and how many events they are behind `version`; `told` and `lag` are what the instance says of it.
+    /// What the tables show, and how many events they are behind `version`; `shown` and `lag` are the instance's own overview.
     pub(super) async fn read_tables(
         &self,
         sale: SaleId,
         version: u64,
-        (told, lag): (ShownTableTotals, u64),
+        (shown, lag): (ShownTableTotals, u64),
     ) -> Result<(ShownTableTotals, u64), EvidenceError> {
-        let Some(archive) = &self.evidence_store else { return Ok((told, lag)) };
-        let tables = read_with_retries(|| archive.read_tables(sale)).await?;
+        let Some(store) = &self.evidence_store else { return Ok((shown, lag)) };
+        let tables = read_with_retries(|| store.read_tables(sale)).await?;
         let lag = version.saturating_sub(tables.version);
         Ok((tables, lag))
     }
 
     pub(super) async fn read_orders(&self, sale: SaleId) -> Result<Vec<TableOrder>, EvidenceError> {
         match &self.evidence_store {
-            Some(archive) => read_with_retries(|| archive.read_orders(sale)).await,
+            Some(store) => read_with_retries(|| store.read_orders(sale)).await,
             None => Ok(self.merchant.list_orders(sale).await?),
         }
     }
@@ -66,12 +66,12 @@ impl EvidenceSources {
         sale: SaleId,
         mut each: impl FnMut(&LedgerEntry),
     ) -> Result<(), EvidenceError> {
-        let Some(archive) = &self.evidence_store else {
+        let Some(store) = &self.evidence_store else {
             return Ok(self.merchant.read_ledger(sale, each).await?);
         };
         let mut after = EventSeq(0);
         loop {
-            let events = read_with_retries(|| archive.read_events(sale, after)).await?;
+            let events = read_with_retries(|| store.read_events(sale, after)).await?;
             let Some(last) = events.last() else { return Ok(()) };
             after = last.seq;
             events.iter().for_each(&mut each);
@@ -79,9 +79,9 @@ impl EvidenceSources {
     }
 }
 
-/// Where the evidence came from, in words.
-pub(super) fn describe_source(archive: Option<&dyn EvidenceStore>) -> String {
-    archive.map_or_else(|| API_SOURCE.to_owned(), |archive| format!("read in {}", archive.name()))
+/// The source of the evidence, for the report.
+pub(super) fn describe_source(store: Option<&dyn EvidenceStore>) -> String {
+    store.map_or_else(|| API_SOURCE.to_owned(), |store| format!("read in {}", store.name()))
 }
 
 async fn read_with_retries<'a, T>(read: impl Fn() -> EvidenceFuture<'a, T>) -> Result<T, EvidenceError> {
@@ -89,7 +89,7 @@ async fn read_with_retries<'a, T>(read: impl Fn() -> EvidenceFuture<'a, T>) -> R
     loop {
         left -= 1;
         match read().await {
-            Err(error) if left > 0 => tracing::debug!(%error, "the archive is asked again"),
+            Err(error) if left > 0 => tracing::debug!(%error, "reading the evidence store failed; retrying"),
             read => return read,
         }
         tokio::time::sleep(PAUSE).await;

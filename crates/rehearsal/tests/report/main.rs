@@ -85,9 +85,9 @@ fn what_an_instance_said_is_text_and_never_markup() {
 fn the_page_shows_promises_charts_and_the_command() {
     let page = report::render_html(&sample::broken());
     for text in [
-        "What the buyers were told",
+        "What the buyers were shown",
         "12,345×",
-        "the 1,001st unit was told",
+        "a reply confirmed the 1,001st unit",
         "01935d2a-77ab-7001-9b00-000c21bb4ac2",
         "40213",
         "Throughput",
@@ -101,17 +101,17 @@ fn the_page_shows_promises_charts_and_the_command() {
             "the page does not say {text}"
         );
     }
-    // Arrivals, throughput, latency and stock, for wide and for narrow pages; nobody stood in line.
+    // Arrivals, throughput, latency and stock, for wide and for narrow pages; no buyer waited in line.
     assert_eq!(page.matches("role=\"img\"").count(), 8);
     assert_eq!(
         page.matches("aria-label=\"Stock, units, stacked. At the end: 1,000 sold, 0 in carts").count(),
         2
     );
-    assert!(contains_text(&page, "Nobody was seen waiting in line."));
+    assert!(contains_text(&page, "No buyer was seen waiting in line."));
 }
 
 #[test]
-fn reports_with_nothing_in_them_are_told_all_the_same() {
+fn empty_reports_are_written_too() {
     let empty = sample::unjudged();
     let mut one_slot = empty.clone();
     one_slot.timeline = sample::kept().timeline[25..26].to_vec();
@@ -216,8 +216,9 @@ fn the_text_ends_with_the_verdict_and_keeps_to_its_width() {
     }
     let text = report::render_text(&sample::broken(), &files, 110, false);
     let (found, _) = text.split_once("recorded").expect("the next promise");
-    let expected = "  BROKEN  units                   1,000        1   Never more units told \"confirmed\" than are on sale.
-          first offence: the 1,001st unit was told \"confirmed\" though the sale has 1,000
+    let expected =
+        "  BROKEN  units                   1,000        1   Never more units confirmed than are on sale.
+          first offence: a reply confirmed the 1,001st unit though the sale has 1,000
           buyer 01935d2a-77aa-7c31-8b52-5d0b12aa90ff
           order 01935d2a-77ab-7001-9b00-000c21bb4ac2
           event 40213

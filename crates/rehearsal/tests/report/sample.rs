@@ -23,12 +23,12 @@ pub fn kept() -> RehearsalReport {
     let answered = sum(|slot| slot.accepted + slot.refused);
     RehearsalReport {
         verdict: RehearsalVerdict::Kept,
-        told: promises(&TOLD),
+        replies: promises(&REPLY_PROMISES),
         ledger: promises(&LEDGER),
         started_at: "2026-11-27T08:00:00.123456Z".to_owned(),
         program: "doorbuster 0.1.0".to_owned(),
         instance: "a private instance".to_owned(),
-        evidence: "told by the API".to_owned(),
+        evidence: "read through the API".to_owned(),
         seed: 2_718_281_828,
         command: "doorbuster rehearse --preset sneaker-drop --buyers 100000 --units 1000 --over 1s --crash-every 5s \
                   --disk-full-at 12s --seed 2718281828"
@@ -54,7 +54,7 @@ pub fn kept() -> RehearsalReport {
         ]),
         outcomes: counts(&[
             ("bought", 1_000),
-            ("told sold out", 96_204),
+            ("sold out", 96_204),
             ("card declined", 31),
             ("let the hold run out", 84),
             ("paid too late", 12),
@@ -95,13 +95,13 @@ pub fn kept() -> RehearsalReport {
 pub fn broken() -> RehearsalReport {
     let mut report = kept();
     report.verdict = RehearsalVerdict::Broken { promises: vec!["units".to_owned(), "recorded".to_owned()] };
-    let (first, rest) = report.told.split_at_mut(1);
+    let (first, rest) = report.replies.split_at_mut(1);
     first[0].broken = 1;
     first[0].first = Some(PromiseOffence {
         buyer: Some(BuyerId(Uuid::from_u128(0x0193_5d2a_77aa_7c31_8b52_5d0b_12aa_90ff))),
         order: Some(OrderId(Uuid::from_u128(0x0193_5d2a_77ab_7001_9b00_000c_21bb_4ac2))),
         event: Some(EventSeq(40_213)),
-        detail: "the 1,001st unit was told \"confirmed\" though the sale has 1,000".to_owned(),
+        detail: "a reply confirmed the 1,001st unit though the sale has 1,000".to_owned(),
     });
     rest[0].broken = 12_345;
     rest[0].first = Some(PromiseOffence {
@@ -125,7 +125,7 @@ pub fn unjudged() -> RehearsalReport {
     let mut report = kept();
     report.verdict =
         RehearsalVerdict::Unjudged { reason: "the instance has not answered for 45 s".to_owned() };
-    (report.told, report.ledger) = (Vec::new(), Vec::new());
+    (report.replies, report.ledger) = (Vec::new(), Vec::new());
     (report.crowd, report.outcomes, report.refusals) = (Vec::new(), Vec::new(), Vec::new());
     (report.timeline, report.stock, report.faults) = (Vec::new(), Vec::new(), Vec::new());
     (report.latency, report.settings, report.notes) = (Vec::new(), Vec::new(), Vec::new());
@@ -184,10 +184,10 @@ pub fn long() -> RehearsalReport {
     report
 }
 
-const TOLD: [(&str, &str, u64); 12] = [
-    ("units", "Never more units told \"confirmed\" than are on sale.", 1_000),
+const REPLY_PROMISES: [(&str, &str, u64); 12] = [
+    ("units", "Never more units confirmed than are on sale.", 1_000),
     ("recorded", "Every \"confirmed\" is in the ledger and in the tables.", 1_000),
-    ("limit", "Nobody is told more units than the limit for one buyer.", 97_150),
+    ("limit", "Replies never confirm more units to one buyer than the limit.", 97_150),
     (
         "ticket_order",
         "Buyers are admitted in ticket order; only those who left or lapsed are passed over.",
@@ -196,7 +196,7 @@ const TOLD: [(&str, &str, u64); 12] = [
     ("first_come", "Who had a number before another asked for one has the smaller number.", 0),
     ("place_kept", "A place in line never gets worse while its buyer does nothing.", 0),
     ("freed", "Every freed unit is offered again, at once.", 146),
-    ("sold_out_true", "Nobody is told \"sold out\" while a unit is free.", 96_204),
+    ("sold_out_true", "No reply says \"sold out\" while a unit is free.", 96_204),
     ("settled", "Every request without an answer is settled one way or the other.", 2_341),
     ("sums", "Available, admitted, held and sold add up at each moment.", 84),
     ("same_answer", "The same key has the same answer.", 8_114),

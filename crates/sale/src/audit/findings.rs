@@ -1,23 +1,23 @@
-//! What the auditor looked at, and what it found. It never judges which finding a missing entry explains.
+//! How often the auditor checked each promise, and what it found. It never decides which finding a missing entry explains.
 
 use super::SalePromise;
 
-/// Looks since the beginning, and the offences of the event that is being read.
+/// All checks so far, and the offences of the event that is being read.
 #[derive(Debug, Default)]
 pub(super) struct PromiseFindings {
-    /// How often each promise was looked at.
+    /// How often each promise was checked.
     pub(super) checks: [u64; SalePromise::ALL.len()],
     /// What was found broken, with a phrase for people.
     pub(super) offences: Vec<(SalePromise, String)>,
 }
 
 impl PromiseFindings {
-    /// One look at a promise that found it kept.
+    /// Counts a check that passed.
     pub(super) fn record_kept(&mut self, promise: SalePromise) {
         self.checks[promise as usize] += 1;
     }
 
-    /// One look at a promise that found it broken.
+    /// Records a check that failed.
     #[cold]
     pub(super) fn record_broken(&mut self, promise: SalePromise, detail: String) {
         self.checks[promise as usize] += 1;
@@ -25,7 +25,7 @@ impl PromiseFindings {
     }
 }
 
-/// One look at a promise.
+/// Checks one promise once.
 pub(super) fn check_promise(
     holds: bool,
     promise: SalePromise,

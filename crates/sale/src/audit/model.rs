@@ -1,4 +1,5 @@
-//! The auditor's books: one entry a fact, in the plainest structures that are fast enough. Written from design §3, not
+//! The auditor's model of a sale: one entry for each fact, in the plainest structures that are fast enough. Written from the
+//! promises, not
 //! from the law's code, and kept apart from it on purpose.
 
 mod due;
@@ -18,7 +19,7 @@ use sharded_map::ShardedMap;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
-/// The books of one sale.
+/// The model of one sale.
 #[derive(Debug, Default)]
 pub(super) struct AuditModel {
     policy: Option<Policy>,
@@ -284,7 +285,7 @@ impl AuditModel {
         self.remove_ticket(buyer, ticket);
     }
 
-    /// More time is given to whoever has a turn that still runs: once, and as much as the sale promises.
+    /// An extension goes to a buyer whose admission still runs: once, and for as long as the sale promises.
     fn read_extended(
         &mut self,
         at: Timestamp,
@@ -385,7 +386,7 @@ impl AuditModel {
     }
 }
 
-/// What a policy says of its line but for the extension: admissions a second, seconds to buy, seconds it opens before.
+/// The line's rules that may not change: admissions a second, seconds to buy, seconds that it opens before the start.
 fn fixed_line_rules(policy: &Policy) -> Option<(u32, u32, u32)> {
     match policy.admission {
         AdmissionMode::Open => None,

@@ -1,4 +1,4 @@
-//! Standing in line and leaving it. A place is given by arrival alone.
+//! Joining the line, leaving it, and extending an admission. Tickets follow arrival alone.
 
 use super::DecideResult;
 use crate::event::Event;
@@ -23,10 +23,10 @@ impl SaleState {
         if self.units.sold >= self.units.quantity {
             return Err(Refusal::SoldOut);
         }
-        // Four thousand million tickets do not fit a machine's memory; if they did, nobody behind them would be served.
+        // Four thousand million tickets do not fit a machine's memory.
         let ticket = self.line.next_ticket().ok_or(Refusal::SoldOut)?;
         if let Some(ticket) = buyer.and_then(BuyerRecord::ticket) {
-            // An admission that is over, before a tick has said so: the old place goes before the new one comes.
+            // The admission is over, but no tick has recorded it yet: the old place ends before the new one begins.
             events.push(Event::Lapsed { buyer: id, ticket });
         }
         events.push(Event::Joined { buyer: id, ticket });
@@ -41,9 +41,8 @@ impl SaleState {
         Ok(CommandOutcome::Left { ticket })
     }
 
-    /// More time for whoever is admitted, once: the extension was promised with the admission, so neither a pause nor the
-    /// end of the sale takes it away. Asking again is answered as the first time, for nobody should lose a turn over a
-    /// reply that was lost.
+    /// Gives an admitted buyer more time, once. The extension was promised with the admission, so neither a pause nor the end
+    /// of the sale takes it away. A repeated command gets the same answer: a lost reply must not cost the admission.
     pub(super) fn extend(&self, now: Timestamp, id: BuyerId, events: &mut Vec<Event>) -> DecideResult {
         let policy = self.policy().ok_or(Refusal::NotStarted)?;
         policy.line_opens_at().ok_or(Refusal::NoLine)?;
@@ -62,7 +61,7 @@ impl SaleState {
         }
     }
 
-    /// Where a buyer stands at `now`: an admission that is over is none, though no tick has said so yet.
+    /// A buyer's ticket and position at `now`. An admission that is over does not count, even before a tick records it.
     pub(super) fn line_position_at(
         &self,
         now: Timestamp,

@@ -109,7 +109,7 @@ impl SaleState {
                 return Err(Refusal::OrderState);
             }
             OrderStage::Cancelled | OrderStage::Declined => return Err(Refusal::OrderExpired),
-            // With a whole ledger there is always room: every unit held is one of the quantity. With an event missing, two
+            // With a whole ledger this always holds: every held unit is one of the quantity. If an event is missing, two
             // holds may share a unit; the second to pay gets the money back.
             OrderStage::Pending if order.is_held_at(now) => {
                 if self.units.sold + u64::from(quantity) > self.units.quantity {
@@ -134,7 +134,7 @@ impl SaleState {
         Ok(self.changed_outcome(now, order, OrderStatus::Confirmed))
     }
 
-    /// A payment that arrives after the hold takes a unit only if one is free, nobody waits for it, and the buyer has not
+    /// A payment that arrives after the hold takes a unit only if one is free, no buyer waits for it, and this buyer has not
     /// bought up to the limit in the meantime.
     fn check_late_payment(&self, order: &OrderRecord) -> Result<(), Refusal> {
         let quantity = u64::from(order.quantity);

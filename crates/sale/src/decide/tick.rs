@@ -1,4 +1,4 @@
-//! What time alone does: holds expire, admissions lapse, and whoever is next is admitted. Nobody has to ask for it.
+//! What happens by time alone: holds expire, admissions lapse, and the next buyers are admitted.
 
 use crate::event::{Event, ReleaseCause};
 use crate::phase::SalePhase;

@@ -1,7 +1,7 @@
 //! Applying an entry. Nothing is judged here: what was recorded has happened.
 //!
-//! An order's units follow its stage (see [`Stage::place`]), and a stage is told by the event alone, so an event whose
-//! forerunner is missing still lands where it belongs.
+//! An order's units follow its stage (see [`OrderStage::unit_bucket`]), and the event alone gives the stage, so an event is
+//! applied correctly even if the one before it is missing.
 
 use super::SaleState;
 use super::chunks::NO_RECORD;
@@ -11,7 +11,7 @@ use crate::event::{Event, LedgerEntry, ReleaseCause, UnitSource};
 use crate::id::{BuyerId, OrderId, RequestKey, Ticket};
 use crate::time::Timestamp;
 
-/// What an event says of an order.
+/// The fields of an event that change an order.
 struct OrderChange {
     buyer: BuyerId,
     /// The ticket that the order came from, if it came from one.
@@ -20,14 +20,14 @@ struct OrderChange {
     quantity: u32,
     key: Option<RequestKey>,
     at: Timestamp,
-    /// As in [`super::Order::moment`].
+    /// As in [`super::OrderRecord::moment`].
     moment: Timestamp,
     stage: OrderStage,
 }
 
 impl SaleState {
-    /// Takes the next entry of the ledger. An entry that was applied before (its number is not above [`State::seq`]) is
-    /// left out; numbers may be missing. Never fails, never panics, whatever the ledger says.
+    /// Takes the next entry of the ledger. An entry that was applied before (its number is not above [`SaleState::seq`]) is
+    /// left out; numbers may be missing. Never fails and never panics.
     pub fn apply(&mut self, entry: &LedgerEntry) {
         if entry.seq <= self.seq {
             return;
@@ -133,15 +133,15 @@ impl SaleState {
         }
     }
 
-    /// Admits a buyer. False when it cannot be: the number is gone, or somebody else's.
+    /// Admits a buyer. False when the ticket is used up or belongs to another buyer.
     fn admit_buyer(&mut self, buyer: BuyerId, ticket: Ticket, until: Timestamp) -> bool {
         let number = self.find_or_insert_buyer(buyer, Some(ticket));
-        let had = self.buyers.at(number).ticket();
-        let is_anothers = had != Some(ticket) && self.line.is_waiting(ticket);
-        if is_anothers || !self.line.admit(ticket, number, until) {
+        let previous = self.buyers.at(number).ticket();
+        let is_other_buyers = previous != Some(ticket) && self.line.is_waiting(ticket);
+        if is_other_buyers || !self.line.admit(ticket, number, until) {
             return false;
         }
-        if had != Some(ticket) {
+        if previous != Some(ticket) {
             self.remove_from_line(number);
         }
         self.buyers.at_mut(number).set_ticket(Some(ticket));
@@ -149,7 +149,7 @@ impl SaleState {
         true
     }
 
-    /// An extension says whose it is and until when, so it also stands for an admission that the ledger lacks.
+    /// Moves the end of an admission. The event has everything that an admission has, so it replaces one that the ledger lacks.
     fn extend_window(&mut self, buyer: BuyerId, ticket: Ticket, until: Timestamp) {
         let is_admitted = self.line.window(ticket).is_some() || self.admit_buyer(buyer, ticket, until);
         if is_admitted && self.buyers.is_buyer(self.line.buyer(ticket), buyer) {
@@ -157,7 +157,7 @@ impl SaleState {
         }
     }
 
-    /// The number of a buyer, who gets one if new. A ticket tells it without a search.
+    /// The number of a buyer, who gets one if new. With a ticket no search is needed.
     fn find_or_insert_buyer(&mut self, buyer: BuyerId, ticket: Option<Ticket>) -> u32 {
         let number = ticket.map_or(NO_RECORD, |ticket| self.line.buyer(ticket));
         if self.buyers.is_buyer(number, buyer) { number } else { self.buyers.find_or_insert(buyer) }

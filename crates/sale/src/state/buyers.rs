@@ -1,4 +1,4 @@
-//! The buyers of a sale: 32 bytes each, found by id. A buyer who ever did something is never forgotten.
+//! The buyers of a sale: 32 bytes each, found by id. A buyer with an event is never forgotten.
 
 use super::chunks::{ChunkedVec, NO_RECORD};
 use super::index::HashIndex;
@@ -14,7 +14,7 @@ const NO_TICKET: u32 = 0;
 pub(crate) struct BuyerRecord {
     pub(crate) id: BuyerId,
     ticket: u32,
-    /// The newest order's number, or [`NONE`].
+    /// The newest order's number, or [`NO_RECORD`].
     pub(crate) last_order: u32,
     /// Units in pending orders.
     pub(crate) held: u32,

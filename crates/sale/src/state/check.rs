@@ -11,7 +11,7 @@ impl SaleState {
     ///
     /// # Errors
     ///
-    /// The first promise found broken. For a state that came from [`State::step`], or from a whole ledger written by it,
+    /// The first promise found broken. For a state that came from [`SaleState::step`], or from a whole ledger written by it,
     /// there is none. A state that lacks entries may be short of units and beyond a limit, but its counts agree.
     pub fn check(&self) -> Result<(), BrokenPromise> {
         self.check_units()?;

@@ -1,4 +1,4 @@
-//! Records by number, in chunks that never move: adding one never copies a million others, nor needs room for two million.
+//! Records by number, in chunks that never move: adding one never copies a million others, nor needs memory for two million.
 
 use std::ops::{Index, IndexMut};
 
@@ -37,7 +37,7 @@ impl<T> ChunkedVec<T> {
 
     pub(crate) fn push(&mut self, record: T) {
         if self.len.is_multiple_of(CHUNK_LEN) {
-            // The first chunk grows with its sale; whoever fills it will need the next one whole.
+            // The first chunk grows with its sale; a sale that fills it will need the next one whole.
             let capacity = if self.len == 0 { 0 } else { CHUNK_LEN };
             self.chunks.push(Vec::with_capacity(capacity));
         }

@@ -1,8 +1,8 @@
-//! Moments at which something runs out, in order. Whether an entry still counts is the caller's to say.
+//! Deadlines in order. The caller decides whether an entry still counts.
 //!
 //! Deadlines are almost always made in the order in which they come due, because time goes on and windows have one
 //! length: those go to the end of a queue, in O(1). The few that come due before one made earlier (a merchant shortened
-//! the hold), or long after those to come (a buyer asked for more time), go to a tree. What was paid or given back is not searched for: it is dropped when it comes to the front.
+//! the hold), or long after those to come (an extension), go to a tree. An entry that no longer counts is not searched for: it is dropped when it comes to the front.
 
 use crate::time::Timestamp;
 use std::collections::{BTreeSet, VecDeque};
@@ -23,13 +23,13 @@ impl DeadlineQueue {
         }
     }
 
-    /// As [`Deadlines::insert`], for one that is out of order: at the end of the queue it would send all that follow to the
+    /// As [`DeadlineQueue::insert`], for one that is out of order: at the end of the queue it would send all that follow to the
     /// tree.
     pub(crate) fn insert_out_of_order(&mut self, until: Timestamp, number: u32) {
         self.out_of_order.insert((until, number));
     }
 
-    /// Drops what no longer counts from the front, so that [`Deadlines::first`] counts; amortised O(1).
+    /// Drops what no longer counts from the front, so that [`DeadlineQueue::first`] counts; amortised O(1).
     pub(crate) fn drop_stale(&mut self, counts: impl Fn(Timestamp, u32) -> bool) {
         while self.in_order.front().is_some_and(|(until, number)| !counts(*until, *number)) {
             self.in_order.pop_front();
@@ -39,7 +39,7 @@ impl DeadlineQueue {
         }
     }
 
-    /// The first deadline, if the last change was followed by [`Deadlines::settle`].
+    /// The first deadline, if the last change was followed by [`DeadlineQueue::drop_stale`].
     pub(crate) fn first(&self) -> Option<Timestamp> {
         let (a, b) = (self.in_order.front(), self.out_of_order.first());
         a.into_iter().chain(b).map(|(until, _)| *until).min()

@@ -1,5 +1,5 @@
-//! A state in parts: all that the law remembers of a sale, for whoever keeps it elsewhere and decides on from there. Read
-//! only, and never part of deciding.
+//! A state in parts: all that the law remembers of a sale, for a store that continues the sale elsewhere. Read only, and never
+//! part of deciding.
 
 use super::SaleState;
 use super::chunks::NO_RECORD;

@@ -1,4 +1,4 @@
-//! Finds a record's number by the hash of its id. Numbers are added and never taken out: a sale forgets nobody.
+//! Finds a record's number by the hash of its id. Numbers are added and never removed: a sale forgets no buyer.
 //!
 //! One slot of eight bytes holds half of the hash and the number, so that a look-up costs one cache miss for the table
 //! and one for the record, where a table with separate control bytes costs three; and so that growing reads the table

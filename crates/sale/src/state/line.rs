@@ -1,4 +1,4 @@
-//! The waiting line, and the turnstile at its head. Tickets are given in order of arrival and never twice.
+//! The waiting line, and the admissions at its head. Tickets are given in order of arrival and never twice.
 
 use super::chunks::{ChunkedVec, NO_RECORD};
 use super::deadlines::DeadlineQueue;
@@ -37,7 +37,7 @@ impl WaitingLine {
         u32::try_from(self.buyers.len() + 1).ok().filter(|ticket| *ticket != NO_RECORD).map(Ticket)
     }
 
-    /// Whether anyone ever stood in line.
+    /// Whether a buyer ever joined the line.
     pub(crate) fn was_ever_joined(&self) -> bool {
         self.buyers.len() > 0
     }
@@ -65,7 +65,7 @@ impl WaitingLine {
         self.window(ticket).is_some_and(|window| window.is_extended)
     }
 
-    /// The number of the buyer who was given a ticket; [`NONE`] for a ticket never seen.
+    /// The number of the buyer who was given a ticket; [`NO_RECORD`] for a ticket never seen.
     pub(crate) fn buyer(&self, ticket: Ticket) -> u32 {
         index(ticket).and_then(|index| self.buyers.get(index)).copied().unwrap_or(NO_RECORD)
     }
@@ -116,7 +116,7 @@ impl WaitingLine {
         self.lapses.shift_all(ms);
     }
 
-    /// Forgets ends that do not count any more, so that [`Line::next_lapse`] is exact.
+    /// Forgets ends that do not count any more, so that [`WaitingLine::next_lapse`] is exact.
     pub(crate) fn drop_stale_lapses(&mut self) {
         let Self { admitted, lapses, .. } = self;
         lapses.drop_stale(|until, ticket| is_current_lapse(admitted, Ticket(ticket), until));
@@ -127,7 +127,7 @@ impl WaitingLine {
         self.lapses.first()
     }
 
-    /// The tickets whose admission is over at `now`, first what ended first.
+    /// The tickets whose admission is over at `now`, by the moment of their end.
     pub(crate) fn lapsed(&self, now: Timestamp) -> impl Iterator<Item = Ticket> + '_ {
         let due = self.lapses.due(now).map(|(until, ticket)| (until, Ticket(ticket)));
         due.filter(|(until, ticket)| is_current_lapse(&self.admitted, *ticket, *until))
@@ -148,7 +148,7 @@ impl WaitingLine {
         self.admitted.range(from..).map(|(ticket, window)| (*ticket, *window))
     }
 
-    /// Writes down whose ticket it is. A ticket that was given to someone already, or that skips too many, is refused.
+    /// Records the owner of a ticket. False for a ticket that has an owner, and for one that skips too many numbers.
     fn assign_ticket(&mut self, ticket: Ticket, buyer: u32) -> bool {
         let Some(index) = index(ticket).filter(|index| *index < NO_RECORD - 1) else { return false };
         if index as usize > self.buyers.len() + TICKET_JUMP_MAX {

@@ -13,7 +13,7 @@ use crate::time::Timestamp;
 /// in the index of keys.
 const KEY_SCAN_MAX: usize = 8;
 
-/// What has become of an order; the moment that goes with it is [`Order::moment`].
+/// What has become of an order; the moment that goes with it is [`OrderRecord::moment`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OrderStage {
     Pending,
@@ -58,7 +58,7 @@ pub(crate) struct OrderRecord {
     /// The number of the buyer's record.
     pub(crate) buyer: u32,
     pub(crate) quantity: u32,
-    /// The same buyer's order before this one, or [`NONE`].
+    /// The same buyer's order before this one, or [`NO_RECORD`].
     pub(crate) previous: u32,
     pub(crate) made_at: Timestamp,
     /// While pending: the end of the hold. Afterwards: when the order last changed. One field, because a pending order
@@ -91,7 +91,7 @@ impl OrderRecord {
     }
 }
 
-/// What a new order is made of, as in [`Order`].
+/// What a new order is made of, as in [`OrderRecord`].
 pub(crate) struct NewOrderRecord {
     pub(crate) id: OrderId,
     pub(crate) key: Option<RequestKey>,
@@ -108,7 +108,7 @@ pub(crate) struct NewOrderRecord {
 pub(crate) struct OrderTable {
     records: ChunkedVec<OrderRecord>,
     by_id: HashIndex,
-    /// Orders with a key, by buyer and key; only those of buyers with more than [`KEYS_WALKED`] orders.
+    /// Orders with a key, by buyer and key; only those of buyers with more than [`KEY_SCAN_MAX`] orders.
     by_key: HashIndex,
     expiries: DeadlineQueue,
 }
@@ -196,7 +196,7 @@ impl OrderTable {
         order.moment = at;
     }
 
-    /// Forgets expiries that do not count any more, so that [`Orders::next_expiry`] is exact.
+    /// Forgets expiries that do not count any more, so that [`OrderTable::next_expiry`] is exact.
     pub(crate) fn drop_stale_expiries(&mut self) {
         let Self { records, expiries, .. } = self;
         expiries.drop_stale(|until, number| is_current_expiry(&records[number], until));
@@ -207,7 +207,7 @@ impl OrderTable {
         self.expiries.first()
     }
 
-    /// The orders whose hold is over at `now`, first what ran out first.
+    /// The orders whose hold is over at `now`, by the moment of their end.
     pub(crate) fn expired(&self, now: Timestamp) -> impl Iterator<Item = &OrderRecord> {
         let due = self.expiries.due(now).map(|(until, number)| (until, self.at(number)));
         due.filter(|(until, order)| is_current_expiry(order, *until)).map(|(_, order)| order)

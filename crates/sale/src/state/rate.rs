@@ -1,4 +1,4 @@
-//! How many were admitted in the last second. It never looks further back than that.
+//! The number of admissions in the last second. It keeps nothing older.
 
 use crate::time::Timestamp;
 use std::collections::VecDeque;
@@ -22,7 +22,7 @@ impl RateWindow {
             self.runs.pop_front();
         }
         match self.runs.back_mut() {
-            // A ledger whose time goes back is not of this law; it must not break the order of the runs.
+            // The law writes no ledger whose time runs backwards; if one comes, the runs stay in order.
             Some((last, count)) if *last >= at => *count += 1,
             _ => self.runs.push_back((at, 1)),
         }
@@ -41,7 +41,7 @@ impl RateWindow {
         per_second.saturating_sub(recent)
     }
 
-    /// The first moment with room for one more, or `None` when there was room all along.
+    /// The first moment at which the pace allows one more, or `None` when it always did.
     pub(crate) fn remaining_from(&self, per_second: u32) -> Option<Timestamp> {
         let mut recent = self.total;
         let mut from = None;

@@ -1,4 +1,4 @@
-//! What a tape tells of an answer, an event or the counters: words that must be so, and facts that may be named.
+//! The right-hand side of a tape's line: what an outcome, an event or the counters must be, as words and named facts.
 
 use super::{TapeError, token};
 use crate::command::Command;
@@ -29,14 +29,14 @@ impl TapeExpectation {
         let normal = |word: &str| {
             token::parse_duration_ms(word).map_or_else(|| word.to_owned(), token::format_duration)
         };
-        let mut told = Self::from_words(&[]);
+        let mut expected = Self::from_words(&[]);
         for word in text.split_whitespace() {
             match word.split_once('=') {
-                Some((name, value)) => told = told.with_fact(name, normal(value)),
-                None => told.words.push(normal(word)),
+                Some((name, value)) => expected = expected.with_fact(name, normal(value)),
+                None => expected.words.push(normal(word)),
             }
         }
-        told
+        expected
     }
 
     /// The absence of an event.
@@ -56,7 +56,7 @@ impl TapeExpectation {
         self.words == [word]
     }
 
-    pub(super) fn from_outcome(outcome: &CommandOutcome, asked: &Command) -> Self {
+    pub(super) fn from_outcome(outcome: &CommandOutcome, command: &Command) -> Self {
         match *outcome {
             CommandOutcome::Done => Self::from_words(&["done"]),
             CommandOutcome::Joined { ticket, position } => {
@@ -64,72 +64,74 @@ impl TapeExpectation {
             }
             CommandOutcome::Left { ticket } => Self::from_words(&["left"]).with_fact("ticket", ticket),
             CommandOutcome::Extended { ticket, until, repeated } => {
-                let told = if repeated { Self::from_words(&["again"]) } else { Self::from_words(&[]) };
-                told.with_word("extended")
+                let expected = if repeated { Self::from_words(&["again"]) } else { Self::from_words(&[]) };
+                expected
+                    .with_word("extended")
                     .with_word("until")
                     .with_word(token::format_moment(until))
                     .with_fact("ticket", ticket)
             }
-            CommandOutcome::Order { ref order, repeated } => Self::from_order(order, repeated, asked),
+            CommandOutcome::Order { ref order, repeated } => Self::from_order(order, repeated, command),
             CommandOutcome::Refused(refusal) => {
-                let told = Self::from_words(&["refused", refusal.code()]);
+                let expected = Self::from_words(&["refused", refusal.code()]);
                 match refusal {
                     Refusal::NotAdmitted { ticket, position } => {
-                        told.with_line_position(ticket, LinePosition::Waiting { position })
+                        expected.with_line_position(ticket, LinePosition::Waiting { position })
                     }
-                    Refusal::AlreadyInLine { ticket, place } => told.with_line_position(ticket, place),
-                    _ => told,
+                    Refusal::AlreadyInLine { ticket, place } => expected.with_line_position(ticket, place),
+                    _ => expected,
                 }
             }
         }
     }
 
     pub(super) fn from_event(event: &Event) -> Self {
-        let told = Self::from_words(&[event.name()]);
+        let expected = Self::from_words(&[event.name()]);
         match event {
             Event::Configured { policy } => token::policy_facts(policy)
                 .into_iter()
-                .fold(told.with_word(policy.admission.name()), |told, (name, value)| {
-                    told.with_fact(name, value)
+                .fold(expected.with_word(policy.admission.name()), |expected, (name, value)| {
+                    expected.with_fact(name, value)
                 }),
-            Event::Paused | Event::Resumed | Event::Closed => told,
-            Event::Restocked { quantity } => told.with_word(quantity),
+            Event::Paused | Event::Resumed | Event::Closed => expected,
+            Event::Restocked { quantity } => expected.with_word(quantity),
             Event::Joined { buyer, ticket } | Event::Lapsed { buyer, ticket } => {
-                told.with_word(token::format_name(buyer.0.as_bytes())).with_fact("ticket", ticket)
+                expected.with_word(token::format_name(buyer.0.as_bytes())).with_fact("ticket", ticket)
             }
-            Event::Left { buyer, ticket, admitted } => told
+            Event::Left { buyer, ticket, admitted } => expected
                 .with_word(token::format_name(buyer.0.as_bytes()))
                 .with_fact("ticket", ticket)
                 .with_fact("admitted", format_bool(*admitted)),
-            Event::Admitted { buyer, ticket, until } | Event::Extended { buyer, ticket, until } => told
+            Event::Admitted { buyer, ticket, until } | Event::Extended { buyer, ticket, until } => expected
                 .with_word(token::format_name(buyer.0.as_bytes()))
                 .with_word("until")
                 .with_word(token::format_moment(*until))
                 .with_fact("ticket", ticket),
             Event::Held { buyer, order, quantity, until, from, key } => {
-                let told = told.with_order_words(buyer.0.as_bytes(), order.0.as_bytes(), *quantity);
-                let told = told
+                let expected = expected.with_order_words(buyer.0.as_bytes(), order.0.as_bytes(), *quantity);
+                let expected = expected
                     .with_word("until")
                     .with_word(token::format_moment(*until))
                     .with_fact("from", token::format_source(*from));
-                told.with_optional_fact("key", key.map(|key| token::format_name(&key.0)))
+                expected.with_optional_fact("key", key.map(|key| token::format_name(&key.0)))
             }
             Event::Confirmed { buyer, order, quantity, from, key } => {
-                let told = told.with_order_words(buyer.0.as_bytes(), order.0.as_bytes(), *quantity);
-                told.with_fact("from", token::format_source(*from))
+                let expected = expected.with_order_words(buyer.0.as_bytes(), order.0.as_bytes(), *quantity);
+                expected
+                    .with_fact("from", token::format_source(*from))
                     .with_optional_fact("key", key.map(|key| token::format_name(&key.0)))
             }
             Event::Released { buyer, order, quantity, reason } => {
-                let told = told.with_order_words(buyer.0.as_bytes(), order.0.as_bytes(), *quantity);
-                told.with_word(match reason {
+                let expected = expected.with_order_words(buyer.0.as_bytes(), order.0.as_bytes(), *quantity);
+                expected.with_word(match reason {
                     ReleaseCause::Cancelled => "cancelled",
                     ReleaseCause::Declined => "declined",
                     ReleaseCause::Expired => "expired",
                 })
             }
             Event::Refunded { buyer, order, quantity, restocked } => {
-                let told = told.with_order_words(buyer.0.as_bytes(), order.0.as_bytes(), *quantity);
-                told.with_fact("restocked", format_bool(*restocked))
+                let expected = expected.with_order_words(buyer.0.as_bytes(), order.0.as_bytes(), *quantity);
+                expected.with_fact("restocked", format_bool(*restocked))
             }
         }
     }
@@ -150,12 +152,12 @@ impl TapeExpectation {
             ("waiting", waiting),
             ("short", short),
         ];
-        let told = Self::from_words(&["state"]).with_fact("availability", availability);
-        counts.into_iter().fold(told, |told, (name, count)| told.with_fact(name, count))
+        let expected = Self::from_words(&["state"]).with_fact("availability", availability);
+        counts.into_iter().fold(expected, |expected, (name, count)| expected.with_fact(name, count))
     }
 
-    /// Whether `got` is what is told here: the same words, and every fact that is named here.
-    pub(super) fn compare(&self, line: usize, asked: &str, got: &Self) -> Result<(), TapeError> {
+    /// Whether `got` meets this expectation: the same words, and every fact that is named here.
+    pub(super) fn compare(&self, line: usize, command_text: &str, got: &Self) -> Result<(), TapeError> {
         let is_so =
             |fact: &TapeFact| got.facts.iter().any(|it| it.name == fact.name && it.value == fact.value);
         if self.words == got.words && self.facts.iter().all(is_so) {
@@ -165,31 +167,32 @@ impl TapeExpectation {
             Self { facts: got.facts.iter().cloned().map(TapeFact::into_shown).collect(), ..got.clone() };
         Err(TapeError::Mismatch {
             line,
-            asked: asked.to_owned(),
+            command_text: command_text.to_owned(),
             expected: self.to_string(),
             got: got.to_string(),
         })
     }
 
-    fn from_order(order: &OrderView, repeated: bool, asked: &Command) -> Self {
-        let told = if repeated { Self::from_words(&["again"]) } else { Self::from_words(&[]) };
-        let told = match order.status {
+    fn from_order(order: &OrderView, repeated: bool, command: &Command) -> Self {
+        let expected = if repeated { Self::from_words(&["again"]) } else { Self::from_words(&[]) };
+        let expected = match order.status {
             OrderStatus::Pending { until } => {
-                told.with_word("held").with_word("until").with_word(token::format_moment(until))
+                expected.with_word("held").with_word("until").with_word(token::format_moment(until))
             }
             OrderStatus::Refunded { restocked } => {
-                told.with_word("refunded").with_fact("restocked", format_bool(restocked))
+                expected.with_word("refunded").with_fact("restocked", format_bool(restocked))
             }
-            status => told.with_word(status.as_str()),
+            status => expected.with_word(status.as_str()),
         };
-        let is_asked = match asked {
-            Command::Reserve { order: asked, .. }
-            | Command::Confirm { order: asked, .. }
-            | Command::Release { order: asked, .. }
-            | Command::Refund { order: asked, .. } => *asked == order.id,
+        let is_own_id = match command {
+            Command::Reserve { order: named, .. }
+            | Command::Confirm { order: named, .. }
+            | Command::Release { order: named, .. }
+            | Command::Refund { order: named, .. } => *named == order.id,
             _ => false,
         };
-        told.with_fact_if(!is_asked, "order", token::format_name(order.id.0.as_bytes()))
+        expected
+            .with_fact_if(!is_own_id, "order", token::format_name(order.id.0.as_bytes()))
             .with_fact_if(false, "buyer", token::format_name(order.buyer.0.as_bytes()))
             .with_fact_if(false, "quantity", order.quantity)
             .with_fact_if(false, "made", token::format_moment(order.made_at))
@@ -222,11 +225,11 @@ impl TapeExpectation {
     }
 
     fn with_line_position(self, ticket: Ticket, place: LinePosition) -> Self {
-        let told = self.with_fact("ticket", ticket);
+        let expected = self.with_fact("ticket", ticket);
         match place {
-            LinePosition::Waiting { position } => told.with_fact("position", position),
+            LinePosition::Waiting { position } => expected.with_fact("position", position),
             LinePosition::Admitted { until, extension_s } => {
-                told.with_fact("until", token::format_moment(until)).with_fact_if(
+                expected.with_fact("until", token::format_moment(until)).with_fact_if(
                     extension_s > 0,
                     "extension",
                     token::format_duration(i64::from(extension_s) * 1000),

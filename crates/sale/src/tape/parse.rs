@@ -38,10 +38,10 @@ fn add_event(lines: &mut [TapeLine], number: usize, text: &str) -> ParseResult<(
     let Some(TapeLine::Command { events, .. }) = lines.last_mut() else {
         return Err("an event follows the command that it is expected of".into());
     };
-    let told = TapeExpectation::parse(text);
+    let expected = TapeExpectation::parse(text);
     let events = events.get_or_insert_default();
-    if !told.is_no_event() {
-        events.push((number, told));
+    if !expected.is_no_event() {
+        events.push((number, expected));
     }
     Ok(())
 }
@@ -54,14 +54,14 @@ fn parse_line(number: usize, at: &mut Timestamp, content: &str) -> ParseResult<T
         }
         return Ok(TapeLine::State { number, expected });
     }
-    let (asked, outcome) = match content.split_once("->") {
-        Some((asked, outcome)) => (asked, Some(TapeExpectation::parse(outcome))),
+    let (command, outcome) = match content.split_once("->") {
+        Some((command, outcome)) => (command, Some(TapeExpectation::parse(outcome))),
         None => (content, None),
     };
     if outcome.as_ref().is_some_and(|outcome| !outcome.has_words()) {
         return Err("an answer follows the arrow".into());
     }
-    let mut words = LineTokens::split_line(asked)?;
+    let mut words = LineTokens::split_line(command)?;
     if let Some(moment) = words.peek().and_then(token::parse_moment) {
         *at = moment;
         words.next("a moment")?;

@@ -18,7 +18,7 @@ pub struct Sale {
     steps: Vec<(i64, Step)>,
 }
 
-/// What somebody does; numbers are resolved to names when the sale is played.
+/// What a buyer or the merchant does; numbers are resolved to names when the sale is played.
 #[derive(Clone, Debug)]
 enum Step {
     Tick,
@@ -146,7 +146,7 @@ impl Sale {
     }
 }
 
-/// Who ordered what so far, so that most commands fit something. Only orders that were made are numbered: a step that
+/// The orders made so far, so that most commands fit something. Only orders that were made are numbered: a step that
 /// changes nothing can be taken out of a failing history without changing what the others mean.
 struct HistoryBuilder {
     policy: Policy,
@@ -196,7 +196,7 @@ impl HistoryBuilder {
         }
     }
 
-    /// One of the last orders made, and its owner or somebody else.
+    /// One of the last orders made, and its owner or another buyer.
     fn pick(&self, back: usize, by_stranger: bool) -> (sale::OrderId, u8) {
         let number = self.orders.len().saturating_sub(back).max(1);
         let owner = self.orders.get(number - 1).copied().unwrap_or(0);

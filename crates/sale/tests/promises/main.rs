@@ -65,7 +65,7 @@ proptest! {
         prop_assert_eq!(quiet_entries, ticked_entries);
     }
 
-    /// Entries are lost that nobody was told of, and the sale goes on: counts still agree, nothing panics, and nothing is
+    /// Entries are lost, and the sale goes on: counts still agree, nothing panics, and nothing is
     /// sold beyond the quantity.
     #[test]
     fn a_ledger_with_holes_still_adds_up(sale in history::any_sale(), holes in prop::collection::vec(0.0..1.0f64, 1..4)) {
@@ -127,7 +127,7 @@ struct PromiseChecker {
     counters: SaleCounters,
     waiting: WaitingTickets,
     entries: Vec<LedgerEntry>,
-    /// Accepted requests with a key: who, what and which order.
+    /// Accepted requests with a key: buyer, key, quantity and order.
     accepted: Vec<(BuyerId, RequestKey, u32, OrderView)>,
 }
 
@@ -196,7 +196,7 @@ impl PromiseChecker {
         if let CommandOutcome::Order { order, .. } = outcome {
             prop_assert_eq!(self.state.order(order.id), Some(*order));
         }
-        // Asked again, everything is repeated, refused or done already: deciding left no trace, and a double click none.
+        // A second `decide` repeats, refuses or finds it done already: deciding changes nothing.
         let mut events = Vec::new();
         let again = self.state.decide(now, command, &mut events);
         let mut same = Vec::new();
@@ -234,13 +234,13 @@ impl PromiseChecker {
         let newest = self.accepted.len().saturating_sub(2);
         for (buyer, key, quantity, made) in self.accepted.iter().take(1).chain(&self.accepted[newest..]) {
             let mut events = Vec::new();
-            let mut ask = |quantity| {
+            let mut reserve = |quantity| {
                 let order = sale::tape::order("another");
                 let command = Command::Reserve { buyer: *buyer, order, quantity, key: Some(*key) };
                 self.state.decide(now, &command, &mut events)
             };
-            prop_assert_eq!(ask(*quantity + 1), CommandOutcome::Refused(Refusal::KeyReused));
-            match ask(*quantity) {
+            prop_assert_eq!(reserve(*quantity + 1), CommandOutcome::Refused(Refusal::KeyReused));
+            match reserve(*quantity) {
                 CommandOutcome::Order { order, repeated: true } => {
                     prop_assert_eq!((order.id, order.buyer, order.quantity), (made.id, *buyer, *quantity));
                     prop_assert_eq!(order.made_at, made.made_at);
@@ -252,7 +252,7 @@ impl PromiseChecker {
         Ok(())
     }
 
-    /// Whoever is admitted can buy now, whatever else happened, unless they bought up to their limit by another way.
+    /// An admitted buyer can buy now, unless other orders reached the limit.
     fn check_admitted(&self, now: Timestamp) -> Result<(), TestCaseError> {
         for LineMember { buyer, place, .. } in self.state.line_members(None, 8) {
             let LinePosition::Admitted { until, .. } = place else {
@@ -326,7 +326,7 @@ fn check_due(state: &SaleState) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Everything that can be asked of a state.
+/// Everything that can be read from a state.
 #[derive(Debug, PartialEq)]
 struct StateSnapshot {
     seq: EventSeq,

@@ -150,10 +150,10 @@ struct Size {
 impl Size {
     /// Once what is recorded has been taken out of the outboxes.
     fn now(servers: &Servers, ground: &BenchCluster<'_>) -> anyhow::Result<Self> {
-        let mut redis_bytes = servers.redis_says("memory", "used_memory")?;
+        let mut redis_bytes = servers.redis_info("memory", "used_memory")?;
         for _ in 0..LOOKS {
             std::thread::sleep(LOOK_EVERY);
-            let before = std::mem::replace(&mut redis_bytes, servers.redis_says("memory", "used_memory")?);
+            let before = std::mem::replace(&mut redis_bytes, servers.redis_info("memory", "used_memory")?);
             if before.abs_diff(redis_bytes) < NOISE_BYTES {
                 break;
             }
@@ -182,10 +182,10 @@ impl Size {
 /// Lets a worker write the tables, and tells what that took.
 fn project(servers: &Servers, ground: &BenchCluster<'_>) -> anyhow::Result<Used> {
     let before = Used::so_far(servers, &[], None)?;
-    let worker = ground.worker()?;
+    let worker = ground.worker();
     for _ in 0..LOOKS {
         if ground.number(BEHIND)? == 0 {
-            let used = Used::so_far(servers, &[worker.child.id()], None)?.since(before);
+            let used = Used::so_far(servers, &[worker.id().cast_unsigned()], None)?.since(before);
             worker.stop()?;
             return Ok(used);
         }

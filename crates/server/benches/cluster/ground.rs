@@ -1,13 +1,14 @@
-//! The servers that instances share, and a shop on them: a database of its own, an empty Redis, and as many instances as are wanted.
-//! It measures nothing.
+//! The servers that instances share, and a shop on them: its own database, an empty Redis, and any number of instances. It never
+//! measures anything.
 
 use super::common::files::Files;
 use super::common::instance::Instance;
 use super::common::shop::Shop;
 use server::auth::tokens;
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use tempfile::TempDir;
+use test_servers::cluster::ClusterServers;
 use test_servers::nginx::NginxServer;
 use test_servers::postgres::PostgresServer;
 use test_servers::redis::RedisServer;
@@ -16,17 +17,15 @@ use test_servers::redis::RedisServer;
 pub const INSTANCES: usize = 3;
 /// Buyers with a token each.
 pub const BUYERS: usize = 20_000;
-/// The proxy's site, and the line in it that tells where the instances are.
-const SITE: &str = include_str!("../../../../deploy/nginx/cluster.conf");
-const INSTANCES_LINE: &str = "include doorbuster-instances.conf;";
-/// Beside the settings of all instances. Who comes through nginx is whom it says.
-const FLAGS: [&str; 2] = ["--trusted-proxies", "127.0.0.1"];
 
-/// What all shops of this run are on.
-pub struct Servers {
-    pub postgres: PostgresServer,
-    pub redis: RedisServer,
-    pub folder: TempDir,
+/// The servers of all shops of this run.
+pub struct Servers(ClusterServers);
+
+impl Deref for Servers {
+    type Target = ClusterServers;
+    fn deref(&self) -> &ClusterServers {
+        &self.0
+    }
 }
 
 /// A shop; its instances end with it.
@@ -41,21 +40,20 @@ pub struct BenchCluster<'a> {
 
 impl Servers {
     pub fn start() -> anyhow::Result<Self> {
-        let (postgres, redis) = (PostgresServer::start_durable(), RedisServer::start());
-        let servers = Self { postgres, redis, folder: tempfile::tempdir()? };
-        tokens::read_or_create_key(&servers.key())?;
-        Ok(servers)
+        let servers = ClusterServers::new(PostgresServer::start_durable(), Some(RedisServer::start()));
+        tokens::read_or_create_key(&servers.token_key())?;
+        Ok(Self(servers))
     }
 
-    /// A number that Redis tells of itself.
-    pub fn redis_says(&self, section: &str, name: &str) -> anyhow::Result<u64> {
-        let told: String = redis::from_redis_value(self.redis.request(&["INFO", section]))?;
-        let value = told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    /// A number of Redis's `INFO`.
+    pub fn redis_info(&self, section: &str, name: &str) -> anyhow::Result<u64> {
+        let info: String = redis::from_redis_value(self.redis().request(&["INFO", section]))?;
+        let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         Ok(value.unwrap_or_default().trim().parse()?)
     }
 
-    /// What instances warned of and complained about, by sentence, the most frequent first.
-    pub fn print_complaints(&self) -> anyhow::Result<()> {
+    /// Prints the warnings and errors of instances by sentence, the most frequent first.
+    pub fn print_warnings(&self) -> anyhow::Result<()> {
         let text = std::fs::read_to_string(self.log()).unwrap_or_default();
         let mut counts: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
         for line in text.lines() {
@@ -78,15 +76,9 @@ impl Servers {
         Ok(())
     }
 
-    /// All instances sign with one key, and the generator's buyers too.
-    fn key(&self) -> PathBuf {
-        self.folder.path().join("token-key.pem")
-    }
-
-    /// What all processes of a shop are told.
-    fn flags(&self, database: &str) -> [String; 6] {
-        let (redis, key) = (self.redis.url(), self.key().display().to_string());
-        ["--database", database, "--valkey", &redis, "--token-key", &key].map(ToOwned::to_owned)
+    /// The flags of all processes of a shop.
+    fn flags(&self, database: &str) -> Vec<String> {
+        self.0.flags(database, Some(&self.redis().url()))
     }
 
     fn log(&self) -> PathBuf {
@@ -97,13 +89,13 @@ impl Servers {
 impl<'a> BenchCluster<'a> {
     /// A new shop with one instance, on an empty Redis.
     pub fn fresh(servers: &'a Servers, flags: &[&str]) -> anyhow::Result<Self> {
-        servers.redis.request(&["FLUSHALL"]);
+        servers.redis().request(&["FLUSHALL"]);
         let database = servers.postgres.create_database();
         let name = database.rsplit('/').next().unwrap_or_default();
         let folder = servers.folder.path().join(name);
         std::fs::create_dir(&folder)?;
-        let first = serve(servers, &database, &folder.join("0"), flags)?;
-        let shop = Shop::enter(&first, &servers.key())?;
+        let first = serve(servers, &database, &folder.join("0"), flags);
+        let shop = Shop::enter(&first, &servers.token_key())?;
         let tokens = shop.tokens(&folder, BUYERS)?;
         Ok(Self { shop, instances: vec![first], tokens, database, servers, folder })
     }
@@ -113,7 +105,7 @@ impl<'a> BenchCluster<'a> {
         self.stop()?;
         for no in 0..count {
             let data = self.folder.join(no.to_string());
-            self.instances.push(serve(self.servers, &self.database, &data, flags)?);
+            self.instances.push(serve(self.servers, &self.database, &data, flags));
         }
         self.shop.url.clone_from(&self.instances[0].url);
         Ok(())
@@ -125,7 +117,7 @@ impl<'a> BenchCluster<'a> {
     }
 
     /// A worker beside the instances.
-    pub fn worker(&self) -> anyhow::Result<Instance> {
+    pub fn worker(&self) -> Instance {
         let flags = self.servers.flags(&self.database);
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
         Instance::work(&self.folder.join("worker"), &flags, &self.servers.log())
@@ -146,21 +138,13 @@ impl<'a> BenchCluster<'a> {
     }
 }
 
-/// nginx as `deploy/` has it, but with one process, in front of these.
+/// nginx with one worker in front of these.
 pub fn proxy(urls: &[String]) -> NginxServer {
-    let line = |url: &String| {
-        let address = url.trim_start_matches("http://");
-        format!("server {address} max_fails=3 fail_timeout=2s;\n")
-    };
-    let instances: String = urls.iter().map(line).collect();
-    NginxServer::start(
-        &SITE.replace(INSTANCES_LINE, &instances).replace("listen 80 backlog=16384;", "listen 80;"),
-    )
+    NginxServer::start_cluster(urls)
 }
 
-fn serve(servers: &Servers, database: &str, data: &Path, flags: &[&str]) -> anyhow::Result<Instance> {
+fn serve(servers: &Servers, database: &str, data: &Path, flags: &[&str]) -> Instance {
     let shared = servers.flags(database);
-    let all: Vec<&str> =
-        shared.iter().map(String::as_str).chain(FLAGS).chain(flags.iter().copied()).collect();
+    let all: Vec<&str> = shared.iter().map(String::as_str).chain(flags.iter().copied()).collect();
     Instance::serve_with_log(data, &all, &servers.log())
 }

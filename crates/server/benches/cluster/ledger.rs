@@ -43,16 +43,16 @@ fn live_with(bench: &Bench<'_>, rows: u64) -> anyhow::Result<()> {
     ground.stop()?;
     let written_s = timed(|| fill(&ground.database, &sale, rows))?;
 
-    bench.servers.redis.request(&["FLUSHALL", "ASYNC"]);
+    bench.servers.redis().request(&["FLUSHALL", "ASYNC"]);
     let empty_s = timed(|| ground.restart(1, &FLAGS))?;
     let first_s = timed(|| buy(&ground, &sale))?;
     ground.stop()?;
     let kept_s = timed(|| ground.restart(1, &FLAGS))?;
     buy(&ground, &sale)?;
-    bench.servers.redis.request(&["FLUSHALL", "ASYNC"]);
+    bench.servers.redis().request(&["FLUSHALL", "ASYNC"]);
     let rebuilt_s = timed(|| buy(&ground, &sale))?;
-    let redis_mib = bench.servers.redis_says("memory", "used_memory")? >> 20;
-    let peak_mib = peak_mib(ground.instances[0].child.id())?;
+    let redis_mib = bench.servers.redis_info("memory", "used_memory")? >> 20;
+    let peak_mib = peak_mib(ground.instances[0].id().cast_unsigned())?;
 
     ground.shop.warm(bench.measure.wrk, &ground.tokens)?;
     let case = purchase("purchase", CONNECTIONS, &ground.files(), std::slice::from_ref(&sale))?;

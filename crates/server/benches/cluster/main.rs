@@ -84,6 +84,6 @@ fn main() -> anyhow::Result<()> {
     });
     // Also of a run that broke off, or nobody knows why.
     println!("\n### What the instances said\n");
-    servers.print_complaints()?;
+    servers.print_warnings()?;
     measured
 }

@@ -24,7 +24,7 @@ impl Used {
         };
         Ok(Self {
             instances_us: instances.iter().map(|process| used_us(*process)).sum::<anyhow::Result<_>>()?,
-            redis_us: of(&servers.redis.processes())?,
+            redis_us: of(&servers.redis().processes())?,
             postgres_us: of(&servers.postgres.processes())?,
             nginx_us: nginx.map_or(Ok(0), |nginx| of(&nginx.processes()))?,
         })
@@ -51,7 +51,7 @@ impl Used {
 
 /// The processes of the instances.
 pub fn processes(ground: &BenchCluster<'_>) -> Vec<u32> {
-    ground.instances.iter().map(|instance| instance.child.id()).collect()
+    ground.instances.iter().map(|instance| instance.id().cast_unsigned()).collect()
 }
 
 /// What a process has used, with those that it had started and that have ended. None if it has ended itself.

@@ -146,13 +146,13 @@ impl Shop {
             let request = self.client.post(format!("{}{path}", self.url)).json(body).bearer_auth(&self.admin);
             let reply = request.header("Idempotency-Key", &key).send()?;
             let status = reply.status();
-            let told = reply.text()?;
+            let response = reply.text()?;
             if status == StatusCode::SERVICE_UNAVAILABLE {
                 std::thread::sleep(TRY_EVERY);
                 continue;
             }
-            anyhow::ensure!(status.is_success(), "{path}: {status} {told}");
-            return Ok(serde_json::from_str(&told)?);
+            anyhow::ensure!(status.is_success(), "{path}: {status} {response}");
+            return Ok(serde_json::from_str(&response)?);
         }
         anyhow::bail!("{path}: not now, even after {TRIES} tries")
     }

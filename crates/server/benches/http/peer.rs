@@ -45,8 +45,8 @@ impl Drop for Ending {
 /// What is missing, as a sentence, if something is.
 pub fn missing() -> Option<&'static str> {
     let runs = |program: &str| {
-        let told = Command::new(program).arg("--version").output();
-        told.is_ok_and(|told| told.status.success())
+        let printed = Command::new(program).arg("--version").output();
+        printed.is_ok_and(|printed| printed.status.success())
     };
     if !runs("node") {
         return Some("there is no Node here");
@@ -90,17 +90,17 @@ impl Peer {
             .map(Ending)?;
         wait_for(port.get()).context("the peer did not start")?;
 
-        let told = Command::new("node")
+        let printed = Command::new("node")
             .arg(home().join("tokens.js"))
             .args([format!("--secret={SECRET}"), format!("--count={buyers}")])
             .output()?;
         anyhow::ensure!(
-            told.status.success(),
+            printed.status.success(),
             "the peer's tokens: {}",
-            String::from_utf8_lossy(&told.stderr)
+            String::from_utf8_lossy(&printed.stderr)
         );
         let tokens = folder.join("peer-tokens");
-        std::fs::write(&tokens, told.stdout)?;
+        std::fs::write(&tokens, printed.stdout)?;
         let url = format!("http://127.0.0.1:{}", port.get());
         Ok(Self { url, tokens, redis_port, _server: server, _redis: redis, _port: port })
     }
@@ -112,9 +112,9 @@ impl Peer {
         };
         let mut connection = TcpStream::connect(("127.0.0.1", self.redis_port.get()))?;
         write!(connection, "CONFIG SET appendfsync {when}\r\n")?;
-        let mut told = [0; 5];
-        connection.read_exact(&mut told)?;
-        anyhow::ensure!(&told == b"+OK\r\n", "Redis does not take appendfsync {when}");
+        let mut reply = [0; 5];
+        connection.read_exact(&mut reply)?;
+        anyhow::ensure!(&reply == b"+OK\r\n", "Redis does not take appendfsync {when}");
         Ok(())
     }
 

@@ -58,8 +58,8 @@ impl SocketCrowd {
         let mut first = vec![None; self.sockets];
         let mut missing = self.sockets;
         while missing > 0 {
-            let told = self.updates.recv_timeout(PATIENCE);
-            let (client, at) = told.with_context(|| format!("{missing} updates did not arrive"))?;
+            let result = self.updates.recv_timeout(PATIENCE);
+            let (client, at) = result.with_context(|| format!("{missing} updates did not arrive"))?;
             if since.is_none_or(|since| at > since) && first[client].is_none() {
                 first[client] = Some(at);
                 missing -= 1;

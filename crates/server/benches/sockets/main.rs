@@ -44,7 +44,7 @@ fn main() -> anyhow::Result<()> {
         "--sockets-per-address",
         &most,
     ];
-    let instance = Instance::serve(&folder.path().join("data"), &flags)?;
+    let instance = Instance::serve(&folder.path().join("data"), &flags);
     let shop = Shop::enter(&instance, &instance.key())?;
     let wrk = Wrk::new(folder.path(), seconds)?;
     let tokens = shop.tokens(folder.path(), 1_000)?;
@@ -54,9 +54,9 @@ fn main() -> anyhow::Result<()> {
     let load = files.post("/api/v1/orders", &files.orders("bodies", std::slice::from_ref(&sale))?);
     let before = wrk.run(&shop.url, 64, &load)?.per_second();
 
-    let before_kib = memory_kib(instance.child.id())?;
+    let before_kib = memory_kib(instance.id().cast_unsigned())?;
     let crowd = SocketCrowd::connect_all(&shop.url, &sale, sockets)?;
-    let each_kib = (memory_kib(instance.child.id())? - before_kib) / sockets as f64;
+    let each_kib = (memory_kib(instance.id().cast_unsigned())? - before_kib) / sockets as f64;
     println!("{sockets} sockets: {each_kib:.1} KiB of memory each (at most 45 are wanted)");
 
     broadcasts(&shop, &crowd, &sale)?;

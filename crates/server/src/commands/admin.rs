@@ -1,5 +1,5 @@
-//! `admin create`: makes an admin, or gives an account the role and a new password. It may run beside `serve`; it never touches
-//! the ledger.
+//! `admin create`: creates an admin, or gives an account the role and a new password. It may run beside `serve`; it never opens the
+//! ledger.
 
 use super::database::DatabaseUrl;
 use super::{CommandError, print_line, runtime};
@@ -18,11 +18,11 @@ use std::path::PathBuf;
 /// Manages admins.
 #[derive(Debug, Subcommand)]
 pub enum AdminCommand {
-    /// Makes an admin; an account with this address gets the role and the password.
+    /// Creates an admin; an account with this address gets the role and the password.
     Create(CreateAdmin),
 }
 
-/// Makes an admin.
+/// Creates an admin.
 #[derive(Debug, Args)]
 pub struct CreateAdmin {
     /// Its e-mail address.
@@ -31,7 +31,7 @@ pub struct CreateAdmin {
     /// Its password, 8 to 256 characters.
     #[arg(long, env = "DOORBUSTER_ADMIN_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
     password: String,
-    /// Its username; by default what stands before the @.
+    /// Its username; by default the part of the address before the @.
     #[arg(long, env = "DOORBUSTER_ADMIN_USERNAME", value_name = "NAME")]
     username: Option<String>,
     /// Folder of the tables.
@@ -62,18 +62,18 @@ pub fn run(create: CreateAdmin, now: TimeSource) -> Result<(), CommandError> {
                 store
             }
         };
-        // It signs nobody in.
+        // No token is signed here.
         let key = tokens::generate_key()?;
         let passwords = PasswordPool::start(1)?;
-        let desk = AccountService {
+        let service = AccountService {
             now,
             store,
             tokens: AccessTokens::new(key, 60, 1),
             passwords,
             refresh_ttl_ms: 60_000,
         };
-        let made = accounts::create_admin(&desk, registration).await?;
-        desk.store.close().await;
+        let made = accounts::create_admin(&service, registration).await?;
+        service.store.close().await;
         anyhow::Ok(made)
     })?;
     match account {
@@ -95,20 +95,20 @@ pub(super) fn parse_registration(
     username: Option<String>,
     password: String,
 ) -> Result<AccountRegistration, CommandError> {
-    let wrong = |flag: &'static str| {
+    let usage_error = |flag: &'static str| {
         move |error: accounts::AccountTextError| {
             CommandError::Usage(format!("--{prefix}{flag}: must be {error}"))
         }
     };
-    let email: EmailAddress = email.parse().map_err(wrong("email"))?;
+    let email: EmailAddress = email.parse().map_err(usage_error("email"))?;
     let username = match username {
-        Some(username) => username.parse().map_err(wrong("username"))?,
+        Some(username) => username.parse().map_err(usage_error("username"))?,
         None => Username::from_email(&email),
     };
     Ok(AccountRegistration {
         email,
         username,
-        password: PlainPassword::try_from(password).map_err(wrong("password"))?,
+        password: PlainPassword::try_from(password).map_err(usage_error("password"))?,
     })
 }
 

@@ -1,5 +1,4 @@
-//! `cli-reference`: the command line as Markdown, for docs/cli.md. It reads what clap knows, so it never says anything that `--help`
-//! does not. (The crate clap-markdown leaves out the variables, its issue 49.)
+//! `cli-reference`: the command line as Markdown, for docs/cli.md. It reads what clap knows, so it has exactly what `--help` has. (The crate clap-markdown leaves out the variables, its issue 49.)
 
 use clap::{Arg, Command};
 use std::fmt::Write;
@@ -46,7 +45,7 @@ fn table(text: &mut String, command: &Command) {
     }
 }
 
-/// `--listen <ADDRESS>`.
+/// `--listen <ADDRESS>`, or `<NAME>` for an argument without a flag.
 fn flag(arg: &Arg) -> String {
     let long = arg.get_long().map(|long| format!("--{long}")).unwrap_or_default();
     if !arg.get_action().takes_values() {
@@ -55,7 +54,7 @@ fn flag(arg: &Arg) -> String {
     let names = arg.get_value_names().unwrap_or_default().iter().map(|name| format!(" <{name}>"));
     // Where there are a few values, their list says more than a name.
     let names: String = if values(arg).is_empty() { names.collect() } else { " …".to_owned() };
-    cell(&format!("{long}{names}"))
+    cell(format!("{long}{names}").trim_start())
 }
 
 fn default(arg: &Arg) -> String {
@@ -87,7 +86,7 @@ fn plain(help: Option<String>) -> String {
     cell(&format!("{help}{stop}"))
 }
 
-/// Text that may stand in a table.
+/// Text for a cell of a table.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }
@@ -105,7 +104,7 @@ mod tests {
     #[test]
     fn every_flag_says_what_it_is_and_has_a_variable_of_its_name() {
         let root = crate::commands::CommandLine::command();
-        for arg in arguments(&root) {
+        for arg in arguments(&root).into_iter().filter(|arg| !arg.is_positional()) {
             let long = arg.get_long().unwrap_or_else(|| panic!("{} has no long name", arg.get_id()));
             assert!(arg.get_help().is_some(), "--{long} says nothing");
             let variable = arg.get_env().unwrap_or_else(|| panic!("--{long} has no variable"));
@@ -132,6 +131,6 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
-        assert!(!text.contains("cli-reference"), "what is hidden stays hidden");
+        assert!(!text.contains("cli-reference"), "a hidden command is not listed");
     }
 }

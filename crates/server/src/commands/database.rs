@@ -1,5 +1,5 @@
-//! `--database`: the address of a PostgreSQL, and how each command comes to the ledger and the tables in it. The address may hold
-//! a password: it is never shown, not in an error and not in a log.
+//! `--database`: the address of a PostgreSQL, and how each command opens the ledger and the tables in it. The address may hold a
+//! password: no error and no log shows it.
 
 use super::CommandError;
 use crate::store::Store;
@@ -10,7 +10,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
-/// What stands behind `--database`. It is looked at when it is used: the parser of the command line repeats what it refuses.
+/// The value of `--database`. It is parsed when it is used, because clap repeats a value that it refuses, password included.
 #[derive(Clone)]
 pub struct DatabaseUrl(String);
 
@@ -28,24 +28,24 @@ impl FromStr for DatabaseUrl {
 }
 
 impl DatabaseUrl {
-    /// Where the ledger is.
+    /// The address of the ledger.
     pub(super) fn address(&self) -> Result<PostgresAddress, CommandError> {
         PostgresAddress::parse(&self.0).map_err(|error| CommandError::Usage(format!("--database: {error}")))
     }
 
-    /// The tables, for those who serve callers.
+    /// Opens the tables for requests, with short timeouts.
     pub(super) async fn open_tables(&self) -> Result<Store, CommandError> {
         self.address()?;
         Ok(Store::connect(&self.0).await.context(CANNOT_BE_USED)?)
     }
 
-    /// The tables, for a command that takes its time.
+    /// Opens the tables for a command, without timeouts.
     pub(super) async fn open_tables_without_timeout(&self) -> Result<Store, CommandError> {
         self.address()?;
         Ok(Store::connect_without_timeout(&self.0).await.context(CANNOT_BE_USED)?)
     }
 
-    /// Makes what is missing of the ledger and of the tables.
+    /// Creates what is missing of the ledger and of the tables.
     pub(super) async fn prepare(&self) -> Result<(), CommandError> {
         postgres::create_tables(&self.address()?).await.map_err(|error| ledger_error(error.into()))?;
         let store = self.open_tables_without_timeout().await?;
@@ -54,7 +54,7 @@ impl DatabaseUrl {
         Ok(())
     }
 
-    /// The ledger, to be read.
+    /// Opens the ledger for reading.
     pub(super) async fn open_ledger(&self) -> Result<PostgresReader, CommandError> {
         PostgresReader::open(&self.address()?).await.map_err(|error| ledger_error(error.into()))
     }
@@ -62,7 +62,7 @@ impl DatabaseUrl {
 
 const CANNOT_BE_USED: &str = "--database: the database cannot be used";
 
-/// Why a ledger in a database cannot be used, with the flag. Damage is told by itself.
+/// The error of a command for a ledger that cannot be used, with the flag. Damage stays as it is.
 pub(super) fn ledger_error(error: RecordError) -> CommandError {
     match error {
         RecordError::Ledger(error @ ReadError::Missing { .. }) => {

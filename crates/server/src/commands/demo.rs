@@ -1,5 +1,5 @@
-//! `--demo`: a product and a sale that starts in a moment, so that somebody who looks for the first time has something to
-//! buy. Made by the use cases that an admin uses, and only when no demo sale can be bought from any more.
+//! `--demo`: a product and a sale that starts in a moment, so that a first visitor has something to buy. It calls the use cases
+//! that an admin's requests call, and only when no demo sale can be bought from any more.
 
 use super::CommandError;
 use crate::shop::Shop;

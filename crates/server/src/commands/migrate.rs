@@ -1,4 +1,4 @@
-//! `migrate`: brings the tables up to date, for those who do not let `serve` do it. It never goes back.
+//! `migrate`: brings the tables up to date, where `serve` runs with `--migrate off`. It never goes back.
 
 use super::database::DatabaseUrl;
 use super::{CommandError, print_line, runtime};

@@ -1,5 +1,5 @@
-//! The command line: reads settings, builds what the other modules work with, and turns outcomes into exit codes. Nobody else
-//! reads a setting, and nobody else builds the clock.
+//! The command line: reads settings, builds what the other modules work with, and turns outcomes into exit codes. Only
+//! this module reads settings and builds the clock.
 
 pub mod settings;
 
@@ -13,6 +13,7 @@ pub mod admin;
 pub mod cli_reference;
 pub mod database;
 pub mod demo;
+pub mod followers;
 pub mod instance;
 pub mod migrate;
 pub mod open_files;
@@ -20,6 +21,7 @@ mod token_key;
 pub mod valkey;
 pub mod verify;
 
+use crate::followers::backoff::RandomSource;
 use crate::telemetry::logs;
 use clap::{CommandFactory, Parser, Subcommand};
 use engine::ClockSkew;
@@ -35,7 +37,7 @@ use std::sync::Arc;
 pub struct CommandLine {
     #[command(subcommand)]
     command: CliCommand,
-    /// How the log looks.
+    /// Format of the log.
     #[arg(long, global = true, env = "DOORBUSTER_LOG_FORMAT", value_enum, default_value = "pretty")]
     log_format: logs::LogFormat,
     /// What is logged, such as `info` or `server=debug`.
@@ -53,16 +55,19 @@ pub struct CommandLine {
 enum CliCommand {
     /// Runs the shop: API and worker.
     Serve(Box<settings::Serve>),
-    /// Does what is due by itself in a shop that many instances share, and has no API: expired holds, admissions, tables, payments
-    /// left open, decisions that a killed instance left unrecorded.
+    /// Does what is due by itself in a shop with many instances, without an API: expired holds, admissions, tables, payments left
+    /// open, decisions that a killed instance left unrecorded.
     Worker(worker::WorkerArgs),
     /// Checks every promise of a ledger and its tables, in a data folder or a database, also beside a running instance.
     Verify(verify::VerifyArgs),
-    /// Plays a whole drop with simulated buyers, and judges from what they were told whether every promise was kept.
+    /// Plays a whole drop with simulated buyers, and judges from the replies they got whether every promise was kept.
     Rehearse(Box<rehearse::RehearseSettings>),
     /// Manages admins.
     #[command(subcommand)]
     Admin(admin::AdminCommand),
+    /// Shows and rewinds the followers of the ledger.
+    #[command(subcommand)]
+    Followers(followers::FollowersCommand),
     /// Brings the tables up to date.
     Migrate(migrate::MigrateArgs),
     /// Prints the description of the API (what `make gen` writes to docs/openapi.json).
@@ -74,9 +79,9 @@ enum CliCommand {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 a check failed, or the command could not go on; 2 bad usage or a wrong \
-                          setting, told in one sentence that names the flag.";
+                          setting, with one sentence that names the flag.";
 
-/// Why a command ended badly.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     /// The command line or a setting is wrong: exit code 2. One sentence, with the flag.
@@ -90,7 +95,7 @@ pub enum CommandError {
     Failed(#[from] anyhow::Error),
 }
 
-/// Reads the command line and runs what it says.
+/// Reads the command line and runs the command.
 #[must_use]
 pub fn run() -> ExitCode {
     let cli = match CommandLine::try_parse() {
@@ -116,8 +121,8 @@ fn execute(cli: CommandLine) -> Result<(), CommandError> {
         .map_err(|error| CommandError::Usage(format!("--log: {error}")))?;
     match cli.command {
         CliCommand::Serve(settings) => {
-            let wrong_by = rehearse::clock::clock_error(settings.rehearsal_clock.clone());
-            serve::run(*settings, wrong_by, start_clock)
+            let clock_offset = rehearse::clock::clock_error(settings.rehearsal_clock.clone());
+            serve::run(*settings, clock_offset, start_clock)
         }
         CliCommand::Worker(settings) => worker::run(&settings, start_clock),
         CliCommand::Rehearse(settings) => rehearse::run(*settings),
@@ -126,6 +131,7 @@ fn execute(cli: CommandLine) -> Result<(), CommandError> {
             let clock = start_clock(Timestamp::default(), ClockSkew::default());
             admin::run(create, Arc::new(move || clock.now()))
         }
+        CliCommand::Followers(command) => followers::run(command),
         CliCommand::Migrate(migrate) => migrate::run(&migrate),
         CliCommand::Openapi => {
             let json = crate::http::openapi().to_pretty_json().map_err(anyhow::Error::from)?;
@@ -139,13 +145,23 @@ fn execute(cli: CommandLine) -> Result<(), CommandError> {
     }
 }
 
-/// The one clock of the process; see [`SystemClock`] for what it makes of a machine whose clock jumps, and of one that differs from
-/// the clock that sales run by.
+/// The one clock of the process. [`SystemClock`] describes what it does when the machine's clock jumps, or differs from the clock
+/// that sales run by.
 fn start_clock(not_before: Timestamp, skew: ClockSkew) -> Arc<dyn Clock> {
     SystemClock::start_with_offset(not_before, move || skew.ms())
 }
 
-/// What clap has to say, as one sentence on an error.
+/// Random numbers for the jitter of retries.
+fn random_source() -> RandomSource {
+    Box::new(|| {
+        let mut bits = [0; 4];
+        // Without random bytes there is no jitter, and everything else works.
+        let _ = getrandom::fill(&mut bits);
+        f64::from(u32::from_le_bytes(bits)) / (f64::from(u32::MAX) + 1.0)
+    })
+}
+
+/// Prints help, or a usage error as one sentence.
 fn report_usage(error: &clap::Error) -> ExitCode {
     use clap::error::ErrorKind;
     if matches!(
@@ -167,7 +183,7 @@ fn report_usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// Tells the one who typed the command something. Logs go elsewhere; a closed pipe is no reason to fail.
+/// Prints a line for the person at the terminal. Logs go elsewhere; a closed pipe is no reason to fail.
 fn print_line(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }

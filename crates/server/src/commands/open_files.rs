@@ -1,12 +1,12 @@
-//! The limit of open files: each connection is one, and the limit that a process starts with (often 1,024) is for programs that
-//! use `select`. Raised once, at the start of `serve` and `rehearse`; it never fails a start.
+//! Raises the limit of open files, once, at the start of `serve` and `rehearse`: each connection is a file, and the limit that a
+//! process starts with (often 1,024) is for programs that use `select`. It never fails a start.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Files that are open besides the connections: ledger, tables, listeners, log.
 const OTHER_FILES: u64 = 64;
 
-/// Raises the limit as far as this process may, and tells the log what it is then.
+/// Raises the limit as far as this process may, and logs the result.
 pub fn raise_limit(connections_max: u32) {
     let Some(files_max) = raise_to_maximum() else { return };
     if is_enough(files_max, connections_max) {
@@ -20,7 +20,7 @@ pub fn raise_limit(connections_max: u32) {
     }
 }
 
-/// Raises the limit as far as this process may. What it is then; nothing if there is none.
+/// Raises the limit as far as this process may, and returns it; `None` when there is no limit.
 pub fn raise_to_maximum() -> Option<u64> {
     let before = getrlimit(Resource::Nofile);
     if before.current != before.maximum

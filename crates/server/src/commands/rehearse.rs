@@ -1,5 +1,5 @@
-//! `rehearse`: plays a whole drop before the day and judges it from outside; see the crate `rehearsal`. Here its settings
-//! become a rehearsal, a private instance is started and thrown away, and the report is written.
+//! `rehearse`: runs a whole drop before the day and judges it from outside; see the crate `rehearsal`. This module turns the
+//! settings into a rehearsal, starts and removes a private instance, and writes the report.
 
 pub mod clock;
 
@@ -34,7 +34,7 @@ use uuid::Uuid;
 
 /// The simulated buyers' tokens are valid for this long: longer than any rehearsal.
 const TOKEN_TTL_S: u32 = 86_400;
-/// How a private instance differs from one that just starts: it logs what goes wrong only, and no load balancer waits for it.
+/// How a private instance differs from one that just starts: it logs only warnings and errors, and no load balancer waits for it.
 const PRIVATE_FLAGS: [&str; 6] =
     ["--log", "warn,sqlx=error", "--drain-grace", "1ms", "--drain-timeout", "10s"];
 /// Connections that a private instance takes besides those of the crowd.
@@ -43,8 +43,8 @@ const OTHER_CONNECTIONS: usize = 100;
 /// Runs the command.
 ///
 /// # Errors
-/// Usage when a setting is wrong; a failed check when a promise was broken, or it could not be judged; failure when it could
-/// not be played.
+/// Usage when a setting is wrong; a failed check when a promise was broken, or could not be judged; failure when the rehearsal
+/// could not run.
 pub fn run(settings: RehearseSettings) -> Result<(), CommandError> {
     settings.check()?;
     report_files::prepare_folder(&settings.report)?;
@@ -52,7 +52,7 @@ pub fn run(settings: RehearseSettings) -> Result<(), CommandError> {
     let (connections, notes) = connections::choose_connections(settings.connections, drop.crowd.people);
     runtime()?.block_on(async {
         let stop = StopRequest::listen()?;
-        let archive = open_evidence_store(&settings).await?;
+        let evidence_store = open_evidence_store(&settings).await?;
         let instance = open_instance(&settings, connections).await?;
         stop.remove_on_exit(&instance);
         let drop = match (&settings.like, &instance) {
@@ -64,7 +64,7 @@ pub fn run(settings: RehearseSettings) -> Result<(), CommandError> {
         let mut rehearsal = RehearsalSetup {
             tokens: token_source(&settings, &instance)?,
             faults: settings.fault_plan(),
-            evidence_store: archive,
+            evidence_store,
             connections,
             allow_live_sale: settings.i_know_this_is_live,
             settings: settings.setting_rows(&drop, connections),
@@ -75,9 +75,9 @@ pub fn run(settings: RehearseSettings) -> Result<(), CommandError> {
             instance,
         };
         let mut live = LiveView::start();
-        let played =
+        let result =
             run::run_rehearsal(&mut rehearsal, stop.subscribe(), &mut |progress| live.update(progress)).await;
-        let mut report = played.map_err(|error| {
+        let mut report = result.map_err(|error| {
             live.clear();
             name_flag(error)
         })?;
@@ -88,9 +88,9 @@ pub fn run(settings: RehearseSettings) -> Result<(), CommandError> {
             RehearsalVerdict::Unjudged { .. } => !*stop.subscribe().borrow(),
         };
         stop_instance(rehearsal.instance, keep, &mut report).await;
-        // Its processes have ended, the killed ones too: what they used is known now.
+        // All its processes have ended, so their CPU time is known now.
         report.cpu.server_s = read_cpu_seconds().filter(|_| is_private).map(|(_, children)| children);
-        // What was found is told in any case, also when it cannot be written down.
+        // The terminal shows the findings even if the report cannot be written.
         let written = report_files::write_report(&report, &settings.report);
         live.finish(&report, written.as_deref().unwrap_or_default());
         written?;
@@ -98,28 +98,28 @@ pub fn run(settings: RehearseSettings) -> Result<(), CommandError> {
     })
 }
 
-/// Ctrl-C and SIGTERM: the first stops the rehearsal and has it report, the second ends it at once.
+/// Ctrl-C and SIGTERM: the first stops the rehearsal, which then reports; the second ends it at once.
 struct StopRequest {
     stopped: watch::Receiver<bool>,
-    /// The folder that would be left behind.
+    /// The folder of the private instance, removed on the second signal.
     folder: Arc<Mutex<Option<PathBuf>>>,
 }
 
 impl StopRequest {
     fn listen() -> Result<Self, CommandError> {
         let mut signals = StopSignals::new().map_err(anyhow::Error::from)?;
-        let (tell, told) = watch::channel(false);
+        let (stop, stopped) = watch::channel(false);
         let folder = Arc::<Mutex<Option<PathBuf>>>::default();
-        let leaves = Arc::clone(&folder);
+        let to_remove = Arc::clone(&folder);
         tokio::spawn(async move {
             signals.wait().await;
-            tell.send_replace(true);
+            stop.send_replace(true);
             signals.wait().await;
-            let folder = leaves.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let _as_far_as_it_goes = folder.map(std::fs::remove_dir_all);
+            let folder = to_remove.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let _best_effort = folder.map(std::fs::remove_dir_all);
             std::process::exit(1);
         });
-        Ok(Self { stopped: told, folder })
+        Ok(Self { stopped, folder })
     }
 
     fn remove_on_exit(&self, instance: &TargetInstance) {
@@ -134,7 +134,7 @@ impl StopRequest {
     }
 }
 
-/// What a setting can mend is told with its flag.
+/// Names the flag that can correct an error.
 fn name_flag(error: RehearsalError) -> CommandError {
     let flag = match &error {
         RehearsalError::Private(_) | RehearsalError::Stopped => return CommandError::Failed(error.into()),
@@ -165,7 +165,7 @@ async fn open_instance(
     Ok(TargetInstance::Private(Box::new(private)))
 }
 
-/// The database of the running instances, if it is named.
+/// The database of the running instances, if a flag names it.
 async fn open_evidence_store(
     settings: &RehearseSettings,
 ) -> Result<Option<Arc<dyn EvidenceStore>>, CommandError> {
@@ -192,7 +192,7 @@ async fn load_sale_plan(
     })
 }
 
-/// Tokens are signed with the instance's own key where we have it: hashing the passwords of a crowd takes longer than a drop.
+/// Signs tokens with the instance's own key where it is at hand: hashing the passwords of a crowd takes longer than a drop.
 fn token_source(
     settings: &RehearseSettings,
     instance: &TargetInstance,
@@ -212,7 +212,7 @@ fn load_signer(key: &Path) -> Result<TokenSigner, CommandError> {
     Ok(Box::new(move |buyer: BuyerId| tokens.issue(buyer, Role::Buyer, Uuid::new_v4(), now)))
 }
 
-/// Stops a private instance; a folder that shows what went wrong is kept.
+/// Stops a private instance; its folder is kept as evidence of a failure.
 async fn stop_instance(instance: TargetInstance, keep: bool, report: &mut RehearsalReport) {
     let TargetInstance::Private(private) = instance else { return };
     match private.stop(keep).await {

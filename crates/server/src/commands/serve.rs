@@ -1,4 +1,4 @@
-//! `serve`: runs a shop until the process is told to stop, tells where it is, and lets it finish.
+//! `serve`: runs an instance, prints its addresses, and lets it finish when a signal stops it.
 
 use super::instance::ServerInstance;
 use super::settings::Serve;
@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Usage when a setting is wrong, failure when something cannot start.
 pub fn run(
     settings: Serve,
-    wrong_by: ClockOffset,
+    clock_offset: ClockOffset,
     clock: impl FnOnce(Timestamp, ClockSkew) -> Arc<dyn Clock>,
 ) -> Result<(), CommandError> {
     open_files::raise_limit(settings.connections_max);
@@ -26,24 +26,24 @@ pub fn run(
     }
     let grace = settings.drain_grace;
     runtime()?.block_on(run_until_stopped(grace, async {
-        let instance = ServerInstance::start(settings, wrong_by, clock).await?;
+        let instance = ServerInstance::start(settings, clock_offset, clock).await?;
         print_line(&welcome_text(&instance));
         Ok(instance)
     }))
 }
 
-/// Runs an instance until the process is told to stop, and lets it finish.
+/// Runs an instance until a signal stops it, and lets it finish.
 pub(super) async fn run_until_stopped(
     grace: Duration,
     starting: impl Future<Output = Result<ServerInstance, CommandError>>,
 ) -> Result<(), CommandError> {
     let mut stop = StopSignals::new().map_err(anyhow::Error::from)?;
-    // A file that may not grow (ulimit -f) is an error of one write, as a full disk is, not the end of the process.
+    // With a handler, a file that may not grow (ulimit -f) fails one write, as a full disk does, and does not kill the process.
     let _caught = signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).map_err(anyhow::Error::from)?;
     let instance = starting.await?;
     let engine = instance.app.shop.engine.clone();
     tokio::select! {
-        () = stop.wait() => tracing::info!("told to stop: finishing what is in flight"),
+        () = stop.wait() => tracing::info!("received a stop signal; requests in flight are finished"),
         () = engine.wait_until_ended() => {
             instance.stop().await;
             return Err(anyhow::anyhow!("the engine has broken down; what it had answered is in the ledger, start again").into());
@@ -52,13 +52,13 @@ pub(super) async fn run_until_stopped(
     instance.app.ready.set(false);
     tokio::select! {
         () = tokio::time::sleep(grace) => {}
-        () = stop.wait() => tracing::info!("told again: not waiting for load balancers"),
+        () = stop.wait() => tracing::info!("received a second stop signal; the grace time for load balancers is cut short"),
     }
     instance.stop().await;
     Ok(())
 }
 
-/// A rehearsal that is killed leaves no instance behind.
+/// Ends the process when standard input ends, so that a killed rehearsal leaves no instance behind.
 fn exit_with_stdin() {
     std::thread::spawn(|| {
         let _ended = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
@@ -66,7 +66,7 @@ fn exit_with_stdin() {
     });
 }
 
-/// What the one who started it wants to know.
+/// What is printed after a start.
 fn welcome_text(instance: &ServerInstance) -> String {
     let address = instance.address;
     let mut lines = vec![

@@ -1,6 +1,8 @@
 //! The settings of `serve`: each flag, its variable, its unit and default, and its check are one line of one struct. It never
 //! acts on them.
 
+mod parse;
+
 use super::CommandError;
 use super::database::DatabaseUrl;
 use super::valkey::ValkeyUrl;
@@ -9,11 +11,14 @@ use crate::http::limits::{RateLimit, RateLimits, shared};
 use crate::http::{edge, server};
 use crate::realtime;
 use clap::{Args, ValueEnum};
+use engine::valkey_connection::ValkeyAddress;
 use ipnet::IpNet;
-use std::net::{IpAddr, SocketAddr};
+use parse::network;
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
+
+pub use parse::duration;
 
 /// Runs the shop.
 #[derive(Debug, Clone, Args)]
@@ -28,14 +33,14 @@ pub struct Serve {
     #[arg(long, env = "DOORBUSTER_DATA", default_value = "./data", value_name = "FOLDER")]
     pub data: PathBuf,
     /// PostgreSQL for the ledger and the tables, such as postgres://user:password@host/name; without it they are in the data
-    /// folder. Without --valkey, whoever starts on it last decides. Give it by its variable if there is a password in it.
+    /// folder. Without --valkey, the instance that started on it last decides. Give it by its variable if there is a password in it.
     #[arg(long, env = "DOORBUSTER_DATABASE", hide_env_values = true, value_name = "URL")]
     pub database: Option<DatabaseUrl>,
     /// Valkey or Redis (7.0 or newer) that all instances on the database share, such as redis://:password@host:6379; needs
     /// --database. Give it by its variable if there is a password in it.
     #[arg(long, env = "DOORBUSTER_VALKEY", hide_env_values = true, value_name = "URL")]
     pub valkey: Option<ValkeyUrl>,
-    /// What this instance does: all, or the API alone, which leaves to others what is due by itself: expired holds, admissions,
+    /// What this instance does: all, or the API alone, which leaves to other instances what is due by itself: expired holds, admissions,
     /// tables, payments left open.
     #[arg(long, env = "DOORBUSTER_ROLES", value_enum, default_value = "all")]
     pub roles: ServeRoles,
@@ -94,17 +99,17 @@ pub struct Serve {
     /// Sockets from one address at a time; many people may share one.
     #[arg(long, env = "DOORBUSTER_SOCKETS_PER_ADDRESS", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "COUNT")]
     pub sockets_per_address: u32,
-    /// Time between two questions whether the client of a socket is still there.
+    /// Time between two pings to the client of a socket.
     #[arg(long, env = "DOORBUSTER_SOCKET_PING_INTERVAL", default_value = "25s", value_parser = duration, value_name = "TIME")]
     pub socket_ping_interval: Duration,
-    /// Time that the client of a socket has to answer that; then the socket is closed.
+    /// Time that the client of a socket has to answer a ping; then the socket is closed.
     #[arg(long, env = "DOORBUSTER_SOCKET_PING_TIMEOUT", default_value = "20s", value_parser = duration, value_name = "TIME")]
     pub socket_ping_timeout: Duration,
 
     /// Ed25519 key (PKCS#8 PEM) that signs access tokens; if not given one is made, in the data folder or in the database.
     #[arg(long, env = "DOORBUSTER_TOKEN_KEY", value_name = "FILE")]
     pub token_key: Option<PathBuf>,
-    /// Time that an access token is valid: long enough that nobody must refresh in mid-sale.
+    /// Time that an access token is valid: long enough that no buyer must refresh during a sale.
     #[arg(long, env = "DOORBUSTER_TOKEN_TTL", default_value = "24h", value_parser = duration, value_name = "TIME")]
     pub token_ttl: Duration,
     /// Time that a session lives without being refreshed.
@@ -123,8 +128,8 @@ pub struct Serve {
     /// Password of the admin that the first start makes; without it one is generated and printed once.
     #[arg(long, env = "DOORBUSTER_ADMIN_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
     pub admin_password: Option<String>,
-    /// Serves a rehearsal: in this file stand the milliseconds by which the machine's clock is to be wrong, and when standard
-    /// input ends, the rehearsal has ended, and with it this instance.
+    /// Serves a rehearsal: this file holds the milliseconds by which the machine's clock is to be off, and the instance ends with
+    /// its standard input.
     #[arg(long, env = "DOORBUSTER_REHEARSAL_CLOCK", hide = true, value_name = "FILE")]
     pub rehearsal_clock: Option<PathBuf>,
     /// Whether the tables are brought up to date first.
@@ -132,7 +137,7 @@ pub struct Serve {
     pub migrate: OnOff,
 }
 
-/// What an instance does.
+/// The roles of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ServeRoles {
     /// API and worker.
@@ -151,7 +156,7 @@ pub enum OnOff {
 }
 
 impl Serve {
-    /// The settings that these flags (and the environment) make up, as if they stood behind `doorbuster serve`.
+    /// The settings from these flags and the environment, as `doorbuster serve` reads them.
     ///
     /// # Errors
     /// When a flag is unknown or its value is wrong.
@@ -168,12 +173,12 @@ impl Serve {
     /// The Valkey that all instances share, if there is one.
     ///
     /// # Errors
-    /// When `--valkey` is no address of one, or stands without `--database`.
-    pub fn valkey(&self) -> Result<Option<&ValkeyUrl>, CommandError> {
+    /// When `--valkey` is no address of one, or is given without `--database`.
+    pub fn valkey(&self) -> Result<Option<ValkeyAddress>, CommandError> {
         let Some(valkey) = &self.valkey else {
             if self.roles == ServeRoles::Api {
                 let sentence =
-                    "--roles api: it needs --valkey, because the work that it leaves is done by others";
+                    "--roles api: it needs --valkey, because other instances do the work that it leaves";
                 return Err(CommandError::Usage(sentence.into()));
             }
             return Ok(None);
@@ -183,11 +188,10 @@ impl Serve {
                 "--valkey: it needs --database, because what instances share is recorded there".into(),
             ));
         }
-        valkey.limiter_address()?;
-        Ok(Some(valkey))
+        valkey.address().map(Some)
     }
 
-    /// What the edge goes by.
+    /// The settings of the edge.
     ///
     /// # Errors
     /// When `--cors-origins` names something that is no origin.
@@ -201,7 +205,7 @@ impl Serve {
         })
     }
 
-    /// What the server goes by.
+    /// The settings of the HTTP server.
     #[must_use]
     pub fn server(&self) -> server::ServerSettings {
         server::ServerSettings {
@@ -209,13 +213,13 @@ impl Serve {
             head_limit: self.head_timeout,
             idle_limit: self.idle_timeout,
             answer_limit: self.request_timeout,
-            // Who does not read cannot have read the ping either.
+            // A client that does not read cannot have read the ping either.
             behind_limit: self.socket_ping_timeout,
             drain_limit: self.drain_timeout,
         }
     }
 
-    /// What the sockets go by.
+    /// The settings of sockets.
     #[must_use]
     pub fn sockets(&self) -> realtime::SocketSettings {
         realtime::SocketSettings {
@@ -239,68 +243,5 @@ impl Serve {
     pub fn password_threads(&self) -> usize {
         let processors = std::thread::available_parallelism().map_or(1, usize::from).min(4);
         self.password_threads.map_or(processors, |threads| threads as usize)
-    }
-}
-
-impl FromStr for RateLimit {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || "write COUNT/TIME, such as 100/15m".to_owned();
-        let (quota, window) = text.split_once('/').ok_or_else(wrong)?;
-        let quota = quota
-            .trim()
-            .parse()
-            .ok()
-            .filter(|quota| (1..=1_000_000_000).contains(quota))
-            .ok_or_else(wrong)?;
-        let window_s = duration(window.trim())?.as_secs();
-        let window_s = u32::try_from(window_s).ok().filter(|s| (1..=30 * 86_400).contains(s));
-        Ok(Self { quota, window_s: window_s.ok_or("the time is 1s to 30d")? })
-    }
-}
-
-/// `500ms`, `30s`, `15m`, `24h` or `30d`.
-///
-/// # Errors
-/// When it is none of these, or longer than ten years.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "write a time such as 500ms, 30s, 15m, 24h or 30d".to_owned();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-    let (count, unit) = text.split_at(digits);
-    let count: u64 = count.parse().map_err(|_| wrong())?;
-    let unit_ms = match unit {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return Err(wrong()),
-    };
-    let ms = count.checked_mul(unit_ms).filter(|ms| (1..=3650 * 86_400_000).contains(ms));
-    ms.map(Duration::from_millis).ok_or_else(|| "a time is 1ms to 3650d".to_owned())
-}
-
-/// A network, or an address as the network of itself.
-fn network(text: &str) -> Result<IpNet, String> {
-    let text = text.trim();
-    let net = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-    net.map_err(|_| "write addresses or networks such as 127.0.0.1,10.0.0.0/8".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_and_rates_are_read_or_refused() {
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("30d"), Ok(Duration::from_secs(30 * 86_400)));
-        for bad in ["", "5", "m", "-5m", "5 m", "0s", "99999999999999999999d", "5y", "4000d"] {
-            assert!(duration(bad).is_err(), "{bad}");
-        }
-        assert_eq!("100/15m".parse(), Ok(RateLimit { quota: 100, window_s: 900 }));
-        for bad in ["", "100", "100/", "/15m", "0/15m", "100/1ms", "-1/1m", "100/99d"] {
-            assert!(bad.parse::<RateLimit>().is_err(), "{bad}");
-        }
     }
 }

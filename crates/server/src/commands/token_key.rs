@@ -1,7 +1,6 @@
 //! Where the key that signs access tokens comes from. It is never shown, not in an error and not in a log.
 
 use super::CommandError;
-use super::instance::TOKEN_KEY_FILE;
 use super::settings::Serve;
 use crate::auth::tokens;
 use crate::store::{Store, secrets};
@@ -9,11 +8,14 @@ use anyhow::Context;
 use sale::Timestamp;
 use std::path::Path;
 
+/// The file of the key in the data folder.
+pub const TOKEN_KEY_FILE: &str = "token-key.pem";
+
 /// The name of the key in the database.
 const TOKEN_KEY_SECRET: &str = "token-key";
 
-/// The key that signs access tokens: the file that the settings name; or the one in the data folder; or, where others have to
-/// know it too, the one in the tables.
+/// The key that signs access tokens: from the file that the settings name, or from the data folder, or, where several processes
+/// need it, from the tables.
 pub(super) async fn load_token_key(
     settings: &Serve,
     store: &Store,
@@ -29,17 +31,17 @@ pub(super) async fn load_token_key(
     if let Some(key) = load_shared_key(store).await? {
         return Ok(key);
     }
-    // A folder from before the tables kept it: who is signed in stays so.
-    let ours = if file.exists() { tokens::read_key(&file) } else { tokens::generate_key() };
-    let ours = ours.and_then(|key| tokens::key_to_pem(&key)).map_err(anyhow::Error::from)?;
-    secrets::insert_if_absent(store, TOKEN_KEY_SECRET, &ours, now).await.map_err(anyhow::Error::from)?;
-    // Another process may have been first: its key counts.
-    Ok(load_shared_key(store).await?.context("the token key was kept, and is not there")?)
+    // The folder may have one from before the tables kept it: with it, sessions stay valid.
+    let own_key = if file.exists() { tokens::read_key(&file) } else { tokens::generate_key() };
+    let own_pem = own_key.and_then(|key| tokens::key_to_pem(&key)).map_err(anyhow::Error::from)?;
+    secrets::insert_if_absent(store, TOKEN_KEY_SECRET, &own_pem, now).await.map_err(anyhow::Error::from)?;
+    // Another process may have inserted one first: that one counts.
+    Ok(load_shared_key(store).await?.context("the token key was inserted and is not found")?)
 }
 
 async fn load_shared_key(store: &Store) -> Result<Option<tokens::SigningKey>, CommandError> {
-    let kept = secrets::find(store, TOKEN_KEY_SECRET).await.map_err(anyhow::Error::from)?;
-    let Some(text) = kept else { return Ok(None) };
+    let secret = secrets::find(store, TOKEN_KEY_SECRET).await.map_err(anyhow::Error::from)?;
+    let Some(text) = secret else { return Ok(None) };
     Ok(Some(
         tokens::parse_key(&text)
             .context("the token key in the database is not an Ed25519 private key in PKCS#8 PEM")?,

@@ -1,13 +1,13 @@
-//! `--valkey`: the address of the Valkey or Redis that instances share. It may hold a password: it is never shown, not in an
-//! error and not in a log.
+//! `--valkey`: the address of the Valkey or Redis that instances share. It may hold a password: no error
+//! and no log shows it.
 
 use super::CommandError;
-use crate::http::limits::shared;
+use engine::valkey_connection::ValkeyAddress;
 use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
-/// What stands behind `--valkey`. It is looked at when it is used: the parser of the command line repeats what it refuses.
+/// The value of `--valkey`. It is parsed when it is used, because clap repeats a value that it refuses, password included.
 #[derive(Clone)]
 pub struct ValkeyUrl(String);
 
@@ -25,14 +25,7 @@ impl FromStr for ValkeyUrl {
 }
 
 impl ValkeyUrl {
-    /// Where the request limits are shared.
-    pub(super) fn limiter_address(&self) -> Result<shared::LimiterAddress, CommandError> {
-        shared::LimiterAddress::parse(&self.0)
-            .map_err(|error| CommandError::Usage(format!("--valkey: {error}")))
-    }
-
-    /// Where is decided.
-    pub(super) fn engine_address(&self) -> &str {
-        &self.0
+    pub(super) fn address(&self) -> Result<ValkeyAddress, CommandError> {
+        ValkeyAddress::parse(&self.0).map_err(|error| CommandError::Usage(format!("--valkey: {error}")))
     }
 }

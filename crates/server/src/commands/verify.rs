@@ -1,5 +1,5 @@
-//! `doorbuster verify`: reads a ledger and the tables made from it, checks every promise, prints the sums. It changes
-//! nothing, so it may run beside a running instance.
+//! `doorbuster verify`: reads a ledger and the tables made from it, checks every promise, and prints the counters. It
+//! changes nothing, so it may run beside a running instance.
 
 mod findings;
 mod tables;
@@ -64,36 +64,36 @@ async fn verify_database(database: &DatabaseUrl) -> Result<VerifyFindings, Comma
 }
 
 fn verify_folder(folder: &Path) -> Result<VerifyFindings, CommandError> {
-    let rotten = find_log_damage(folder)?;
+    let log_damage = find_log_damage(folder)?;
     let reader = match SqliteReader::open(folder) {
         Ok(reader) => Some(reader),
-        // What SQLite makes of a log that rotted early may be no ledger at all.
-        Err(_) if rotten.is_some() => None,
+        // With a log that is damaged early, SQLite may see no ledger at all.
+        Err(_) if log_damage.is_some() => None,
         Err(error @ (ReadError::Missing { .. } | ReadError::Foreign { .. })) => {
             let sentence = format!("--data: {error}: name the data folder of an instance");
             return Err(CommandError::Usage(sentence));
         }
         Err(error) => return Err(CommandError::Failed(error.into())),
     };
-    Ok(runtime()?.block_on(verify(folder, reader.as_ref(), rotten))?)
+    Ok(runtime()?.block_on(verify(folder, reader.as_ref(), log_damage))?)
 }
 
-/// What is wrong with SQLite's log, which SQLite would pass over.
+/// Damage in SQLite's log, which SQLite itself would ignore.
 fn find_log_damage(folder: &Path) -> anyhow::Result<Option<ReadError>> {
-    // Twice, because the log of a running instance may be begun anew while it is read.
-    let looked = sqlite::check_log(folder).or_else(|_| sqlite::check_log(folder));
-    looked.err().map(as_damage).transpose()
+    // Twice, because a running instance may restart its log while it is read.
+    let checked = sqlite::check_log(folder).or_else(|_| sqlite::check_log(folder));
+    checked.err().map(as_damage).transpose()
 }
 
 async fn verify(
     folder: &Path,
     reader: Option<&SqliteReader>,
-    rotten: Option<ReadError>,
+    log_damage: Option<ReadError>,
 ) -> anyhow::Result<VerifyFindings> {
     // The tables first: the ledger only grows, so whatever the tables show must be in it.
     let tables = tables::read_folder(folder).await.context("the tables cannot be read")?;
     let torn = reader.map(torn_ends).transpose()?.unwrap_or_default();
-    let mut reading = VerifyRun::new(tables, rotten);
+    let mut reading = VerifyRun::new(tables, log_damage);
     if let Some(reader) = reader {
         read_all(reader.scan_without(&torn), &mut reading).await?;
     }
@@ -117,7 +117,7 @@ async fn read_all(
 fn torn_ends(reader: &SqliteReader) -> anyhow::Result<Vec<TornTail>> {
     match reader.find_torn_tails() {
         Ok(torn) => Ok(torn),
-        // The reading comes to it as well, and says how far the ledger is whole.
+        // The scan finds it as well, and says how far the ledger is whole.
         Err(ReadError::Damaged { .. } | ReadError::Corrupt { .. }) => Ok(Vec::new()),
         Err(error) => Err(error.into()),
     }

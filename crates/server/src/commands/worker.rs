@@ -1,5 +1,5 @@
-//! `worker`: an instance of a cluster without a door. It does what every instance does beside answering: what is due by itself, the
-//! tables, payments left open, and what a killed instance has left unrecorded. It answers nobody but probes.
+//! `worker`: an instance of a cluster without an API. It does what is due by itself: expired holds and admissions, the tables,
+//! payments left open, and what a killed instance left unrecorded. It answers only probes.
 
 use super::database::DatabaseUrl;
 use super::instance::{InstanceKind, ServerInstance};
@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How a worker works.
+/// Settings of a worker.
 #[derive(Debug, clap::Args)]
 pub struct WorkerArgs {
     /// Address of /metrics, /livez and /readyz; keep it private.
@@ -31,7 +31,7 @@ pub struct WorkerArgs {
     /// Folder for a token key that no --token-key names.
     #[arg(long, env = "DOORBUSTER_DATA", default_value = "./data", value_name = "FOLDER")]
     data: PathBuf,
-    /// Ed25519 key (PKCS#8 PEM) that signs access tokens: that of the other instances.
+    /// Ed25519 key (PKCS#8 PEM) that signs access tokens: the same as that of the other instances.
     #[arg(long, env = "DOORBUSTER_TOKEN_KEY", value_name = "FILE")]
     token_key: Option<PathBuf>,
     /// Time that payments under way get to finish after SIGTERM.
@@ -52,17 +52,17 @@ pub fn run(
 ) -> Result<(), CommandError> {
     let settings = worker.settings()?;
     runtime()?.block_on(run_until_stopped(Duration::ZERO, async {
-        let wrong_by = rehearse::clock::clock_error(settings.rehearsal_clock.clone());
-        let instance = ServerInstance::start_as(InstanceKind::Worker, settings, wrong_by, clock).await?;
+        let clock_offset = rehearse::clock::clock_error(settings.rehearsal_clock.clone());
+        let instance = ServerInstance::start_as(InstanceKind::Worker, settings, clock_offset, clock).await?;
         print_line(&format!("This worker's metrics are at http://{}/metrics.", instance.metrics_address));
         Ok(instance)
     }))
 }
 
 impl WorkerArgs {
-    /// The settings of an instance that does the same.
+    /// The same as settings of an instance.
     fn settings(&self) -> Result<Serve, CommandError> {
-        let usual = Serve::from_flags([]).map_err(|error| CommandError::Usage(error.to_string()))?;
+        let defaults = Serve::from_flags([]).map_err(|error| CommandError::Usage(error.to_string()))?;
         Ok(Serve {
             metrics_listen: self.metrics_listen,
             database: Some(self.database.clone()),
@@ -71,7 +71,7 @@ impl WorkerArgs {
             token_key: self.token_key.clone(),
             drain_timeout: self.drain_timeout,
             migrate: self.migrate,
-            ..usual
+            ..defaults
         })
     }
 }

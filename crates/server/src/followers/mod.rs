@@ -1,11 +1,24 @@
-//! Announcing what was recorded: followers of the ledger, each at its own offset and speed. A follower that is slow, down or
-//! restarted delays its own news only. Nothing here decides, and nobody waits for it.
+//! Followers of the ledger: each reads the events of every sale in order, with an offset and a speed of its own, and delivers them
+//! in batches. A follower that is slow, down or restarted delays only its own deliveries. Nothing here decides anything, and no
+//! purchase waits for it.
+//!
+//! A *shared* follower delivers once for all processes; a *local* one delivers in every process. A new follower implements
+//! [`follower::SharedFollower`] or [`follower::LocalFollower`] and is started in `commands::instance`.
 
-pub mod idempotency_keys;
-pub mod live;
+pub mod follower;
+
 pub mod projector;
+
+pub mod live_updates;
+
+pub mod idempotency_warmup;
+
+pub mod local;
+pub mod shared;
+
+pub mod backoff;
+mod reader;
+pub mod rounds;
 
 #[cfg(test)]
 mod tests;
-
-pub use projector::{Projector, ProjectorSettings};

@@ -1,26 +1,31 @@
-//! The projector: writes the ledger into the tables that people query. It is slower than the pipeline by nature (rows with
-//! random ids and indexes), so it may fall behind while a sale runs; then it works at a low priority and for a small share of
-//! a core, and catches up when the rush is over. Readers that must be exact ask [`Projected`] and the engine.
+//! The shared follower that writes the ledger into the tables that people query. It is slower than the pipeline by nature (rows
+//! with random ids, and indexes), so it may fall behind during a rush; then it works at a low priority and for a small share of
+//! a core, and catches up afterwards. Readers that must be exact ask [`FollowerProgress`] and the engine.
 //!
-//! Where processes share the tables, one of them writes: whoever has a lock of the database, which goes with its
-//! connection. The others look how far it is, and try again each second; each writes its own refused attempts. The lock spares
-//! work: what keeps the tables right is that every step moves the offset from where the step began, or does nothing.
-//!
-//! It decides when a step is made, and how fast; the steps themselves are in [`crate::shop::projection`].
+//! Rows and offset are written in one transaction. Each process writes its own refused attempts, also where another projects.
 
+use super::backoff::{BackoffLimits, RandomSource};
+use super::follower::{Delivery, FollowerError, FollowerPace, SharedBatch, SharedFollower};
+use super::rounds::FollowerThread;
+use super::shared::{SharedDependencies, SharedSettings, start_shared};
 use crate::shop::attempts::AttemptsInbox;
-use crate::shop::projected_offsets::ProjectedOffsets;
+use crate::shop::follower_progress::FollowerProgress;
+use crate::shop::projection::fold::fold;
 use crate::shop::projection::refusals::RefusalWriter;
-use crate::shop::projection::{ProjectionError, ProjectionWriter, Tables, TablesObserver};
+use crate::shop::projection::write_rows;
 use crate::shop::tenancy::Tenancy;
+use crate::store::Store;
+use crate::store::counters::{self, CountersRow};
+use crate::store::followers::{self, FollowerOffset};
+use crate::telemetry::followers::FollowerMetrics;
+use crate::telemetry::metrics::Counter;
 use engine::Engine;
-use engine::clock::start_stopwatch;
+use sale::{EventSeq, SaleId, Timestamp};
+use std::collections::HashMap;
 use std::io;
-use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::watch;
 
-pub use crate::shop::projection::{FOLLOWER_NAME, ProjectorMetrics};
+pub use crate::shop::projection::FOLLOWER_NAME;
 
 /// How the projector works.
 #[derive(Clone, Copy, Debug)]
@@ -40,237 +45,113 @@ impl Default for ProjectorSettings {
     }
 }
 
-/// How nice the projector's threads are: at +10 a thread gets about a tenth of what another gets that wants the same core.
-const NICE: i32 = 10;
-/// A rest is never longer, whatever the disk did to the work before it.
-const REST_MAX: Duration = Duration::from_millis(500);
-/// How often it looks for refused attempts when nothing else happens.
-const ATTEMPTS_EVERY: Duration = Duration::from_millis(250);
-/// How often a process that does not write looks how far the tables are.
-const POLL_INTERVAL: Duration = Duration::from_millis(150);
-/// How many looks there are from one try to be the one who writes to the next: about a second.
-const POLLS_PER_TRY: u32 = 6;
-/// How long it waits after a failure: doubled each time up to the maximum.
-const RETRY_FIRST: Duration = Duration::from_millis(50);
-const RETRY_MAX: Duration = Duration::from_secs(5);
-
-pub struct Projector {
-    stop: watch::Sender<bool>,
-    thread: JoinHandle<()>,
+impl ProjectorSettings {
+    pub(super) fn shared(self) -> SharedSettings {
+        let pace = FollowerPace {
+            batch_len_max: self.events_max,
+            rest_factor: self.rest_factor,
+            rest_min: Duration::ZERO,
+            // Refused attempts wake nothing: they are looked for.
+            idle_max: Duration::from_millis(250),
+            nice: 10,
+            backoff: BackoffLimits::OWN_STORES,
+        };
+        SharedSettings { pace, may_deliver: self.may_write }
+    }
 }
 
-/// What it works with.
+/// The projector's own metrics; clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct ProjectorMetrics {
+    /// Events written into the tables.
+    pub events: Counter,
+    /// Sales whose rows were dropped and written again.
+    pub rebuilds: Counter,
+}
+
+/// What the projector runs with.
 pub struct ProjectorDependencies {
-    /// Whose ledger it reads.
     pub engine: Engine,
-    /// Whose tables it writes.
-    pub store: Tables,
-    /// Who else works on them.
+    /// The tables that it writes.
+    pub store: Store,
     pub tenancy: Tenancy,
-    /// Where it tells how far it is.
-    pub projected: ProjectedOffsets,
+    pub progress: FollowerProgress,
     /// The refused attempts to write.
     pub inbox: AttemptsInbox,
     pub metrics: ProjectorMetrics,
+    pub follower_metrics: FollowerMetrics,
+    pub random: RandomSource,
 }
 
-impl Projector {
-    /// Starts it on a thread of its own.
-    ///
-    /// # Errors
-    /// When the operating system gives no thread.
-    pub fn start(tools: ProjectorDependencies, settings: ProjectorSettings) -> io::Result<Self> {
-        let (stop, stopping) = watch::channel(false);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let thread = std::thread::Builder::new().name(FOLLOWER_NAME.into()).spawn(move || {
-            lower_priority();
-            runtime.block_on(run(tools, settings, stopping));
-        })?;
-        Ok(Self { stop, thread })
-    }
-
-    /// Lets it finish the transaction it is in and write the attempts it has, and waits for that. Blocks.
-    pub fn stop(self) {
-        self.stop.send_replace(true);
-        if self.thread.join().is_err() {
-            tracing::error!("the projector had panicked");
-        }
-    }
-}
-
-/// For this thread and those it starts, such as the one that sqlx gives a SQLite connection.
-fn lower_priority() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE) {
-        tracing::warn!(%error, "the projector runs at the common priority");
-    }
-}
-
-/// What this process is at the moment.
-enum ProjectorRole<'a> {
-    /// It writes the tables.
-    Writer(ProjectionWriter<'a>),
-    /// It looks how far another is.
-    Observer(TablesObserver<'a>),
-}
-
-/// How a round ended.
-enum RoundResult {
-    /// There is more to be written at once.
-    More,
-    /// All is written that was there.
-    Done,
-    Observed,
-}
-
-/// What goes on from round to round.
-struct ProjectorLoop<'a> {
-    context: &'a ProjectorContext,
+/// Starts the projector on a thread of its own.
+///
+/// # Errors
+/// When the operating system gives no thread.
+pub fn start_projector(
+    dependencies: ProjectorDependencies,
     settings: ProjectorSettings,
-    attempts: RefusalWriter,
-    role: Option<ProjectorRole<'a>>,
-    polls: u32,
+) -> io::Result<FollowerThread> {
+    let ProjectorDependencies { engine, store, tenancy, progress, inbox, metrics, .. } = dependencies;
+    let ProjectorDependencies { follower_metrics, random, .. } = dependencies;
+    let runner = SharedDependencies { engine, store, tenancy, progress, metrics: follower_metrics, random };
+    start_shared(Projector::new(inbox, metrics), runner, settings.shared())
 }
 
-/// The tools without what is used up.
-struct ProjectorContext {
-    engine: Engine,
-    store: Tables,
-    tenancy: Tenancy,
-    projected: ProjectedOffsets,
+pub(super) struct Projector {
+    /// The counters of each sale as they are in the tables, and the offset at which they are.
+    counters: HashMap<SaleId, (FollowerOffset, Option<CountersRow>)>,
+    refusals: RefusalWriter,
     metrics: ProjectorMetrics,
 }
 
-impl<'a> ProjectorLoop<'a> {
-    async fn run_round(&mut self) -> Result<RoundResult, ProjectionError> {
-        let ProjectorContext { engine, store, projected, metrics: figures, .. } = self.context;
-        let part = match self.role.take() {
-            Some(part) => part,
-            None => ProjectorRole::Observer(TablesObserver::open(store, projected).await?),
-        };
-        let part = match part {
-            ProjectorRole::Observer(onlooker) if self.is_try_due() && onlooker.try_lock().await? => {
-                ProjectorRole::Writer(
-                    ProjectionWriter::begin(engine, onlooker, figures, self.settings.events_max).await?,
-                )
-            }
-            part => part,
-        };
-        match self.role.insert(part) {
-            ProjectorRole::Writer(follower) => {
-                let events_wait = follower.project_round().await?;
-                let attempts_wait = self.attempts.write(follower.tables(), engine.now(), false).await?;
-                let more = events_wait || attempts_wait;
-                if !more && self.has_stale_view() {
-                    self.step_down().await;
-                }
-                Ok(if more { RoundResult::More } else { RoundResult::Done })
-            }
-            ProjectorRole::Observer(onlooker) => {
-                onlooker.poll_offsets().await?;
-                let attempts_wait = self.attempts.write(onlooker.tables(), engine.now(), false).await?;
-                Ok(if attempts_wait { RoundResult::More } else { RoundResult::Observed })
-            }
-        }
+impl Projector {
+    pub(super) fn new(inbox: AttemptsInbox, metrics: ProjectorMetrics) -> Self {
+        Self { counters: HashMap::new(), refusals: RefusalWriter::new(inbox), metrics }
     }
 
-    /// Whether an onlooker tries to write: in its first round, and then about once a second.
-    fn is_try_due(&mut self) -> bool {
-        let is_time = self.polls.is_multiple_of(POLLS_PER_TRY);
-        self.polls = self.polls.wrapping_add(1);
-        is_time && self.settings.may_write && !self.context.engine.is_taken_over()
-    }
-
-    /// Whether others may see more of the ledger than is published here: then what is published here is no measure.
-    fn has_stale_view(&self) -> bool {
-        let engine = &self.context.engine;
-        self.context.tenancy.is_cluster() && (engine.is_taken_over() || !engine.is_recording())
-    }
-
-    /// Lets another process write.
-    async fn step_down(&mut self) {
-        if let Some(ProjectorRole::Writer(follower)) = self.role.take() {
-            follower.tables().close().await;
-        }
-        // The next try is a second from now, so that another is first.
-        self.polls = 1;
-    }
-
-    /// What was written is told by the tables, not by memory; and the lock, if it was ours, goes with the connection.
-    async fn handle_failure(&mut self) {
-        self.context.metrics.failures.inc();
-        self.attempts.collect_due(self.context.engine.now(), false);
-        if let Some(part) = self.role.take() {
-            part.tables().close().await;
-        }
-        self.polls = 0;
-    }
-
-    /// The ledger can wait for the next start, refused attempts cannot: they are nowhere else.
-    async fn finish(mut self) {
-        let last = match self.role {
-            Some(part) => Ok(part.tables().clone()),
-            None => self.context.store.open_follower().await,
-        };
-        if let Ok(store) = last {
-            while let Ok(true) = self.attempts.write(&store, self.context.engine.now(), true).await {}
-            store.close().await;
+    async fn load_counters(&self, batch: &SharedBatch<'_>) -> Result<Option<CountersRow>, FollowerError> {
+        match self.counters.get(&batch.sale) {
+            _ if batch.from().seq == EventSeq(0) => Ok(None),
+            Some((offset, counters)) if offset == batch.from() => Ok(counters.clone()),
+            _ => Ok(counters::find(batch.tables, batch.sale).await?),
         }
     }
 }
 
-impl ProjectorRole<'_> {
-    fn tables(&self) -> &Tables {
-        match self {
-            Self::Writer(follower) => follower.tables(),
-            Self::Observer(onlooker) => onlooker.tables(),
-        }
-    }
-}
+impl SharedFollower for Projector {
+    const NAME: &'static str = FOLLOWER_NAME;
 
-async fn run(tools: ProjectorDependencies, settings: ProjectorSettings, mut stopping: watch::Receiver<bool>) {
-    let ProjectorDependencies { engine, store, tenancy: sharing, projected, inbox, metrics: figures } = tools;
-    let mut bell = engine.views().subscribe_changes();
-    let kept = ProjectorContext { engine, store, tenancy: sharing, projected, metrics: figures };
-    let mut work =
-        ProjectorLoop { context: &kept, settings, attempts: RefusalWriter::new(inbox), role: None, polls: 0 };
-    let mut retry = RETRY_FIRST;
-    // A projector that was dropped is told to stop as well: its channel is closed.
-    while stopping.has_changed().is_ok() && !*stopping.borrow() {
-        bell.borrow_and_update();
-        let started = start_stopwatch();
-        let round = work.run_round().await;
-        let is_busy = bell.has_changed().unwrap_or(false);
-        let rest = match round {
-            Ok(RoundResult::Observed) => POLL_INTERVAL,
-            Ok(_) if is_busy => (started.elapsed() * settings.rest_factor).min(REST_MAX),
-            Ok(RoundResult::More) => Duration::ZERO,
-            Ok(RoundResult::Done) => {
-                tokio::select! {
-                    _ = bell.changed() => {}
-                    _ = stopping.changed() => {}
-                    () = tokio::time::sleep(ATTEMPTS_EVERY) => {}
-                }
-                Duration::ZERO
-            }
-            Err(failure) => {
-                let error = &failure as &dyn std::error::Error;
-                tracing::error!(error, "the tables fall behind; trying again");
-                work.handle_failure().await;
-                let rest = retry;
-                retry = (retry * 2).min(RETRY_MAX);
-                rest
-            }
-        };
-        if work.role.is_some() {
-            retry = RETRY_FIRST;
-        }
-        if !rest.is_zero() {
-            tokio::select! {
-                () = tokio::time::sleep(rest) => {}
-                _ = stopping.changed() => {}
-            }
-        }
+    async fn deliver(&mut self, batch: &SharedBatch<'_>) -> Result<Delivery, FollowerError> {
+        let rows = fold(batch.sale, self.load_counters(batch).await?, batch.entries);
+        let (count, counters) = (rows.event_count, rows.counters.clone());
+        let mut writing = batch.tables.begin().await?;
+        batch.advance(&mut writing, count).await?;
+        write_rows(&mut writing, batch.sale, rows).await?;
+        writing.commit().await?;
+        self.metrics.events.inc_by(count as u64);
+        self.counters.insert(batch.sale, (batch.offset_after(count), counters));
+        Ok(Delivery::Committed(count))
     }
-    work.finish().await;
+
+    /// Rows are sums of all events, so the sale's rows go, too.
+    async fn restart_sale(&mut self, tables: &Store, sale: SaleId) -> Result<(), FollowerError> {
+        let mut writing = tables.begin().await?;
+        followers::delete_projected_rows(&mut writing, Self::NAME, sale).await?;
+        writing.commit().await?;
+        self.metrics.rebuilds.inc();
+        Ok(())
+    }
+
+    async fn write_own_rows(
+        &mut self,
+        tables: &Store,
+        now: Timestamp,
+        is_last: bool,
+    ) -> Result<bool, FollowerError> {
+        Ok(self.refusals.write(tables, now, is_last).await?)
+    }
+
+    fn collect_own_rows(&mut self, now: Timestamp) {
+        self.refusals.collect_due(now, false);
+    }
 }

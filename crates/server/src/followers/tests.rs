@@ -1,19 +1,25 @@
 //! What the tables say is what the ledger says: after any history, at any speed, through any number of restarts.
 
 mod cluster;
+mod deliveries;
 mod series;
 
-use super::projector::{Projector, ProjectorDependencies, ProjectorMetrics, ProjectorSettings};
+use super::projector::{
+    Projector, ProjectorDependencies, ProjectorMetrics, ProjectorSettings, start_projector,
+};
+use super::rounds::{FollowerRounds, FollowerThread, RoundResult};
+use super::shared::{SharedContext, SharedRounds};
 use crate::shop::attempts;
-use crate::shop::projected_offsets::ProjectedOffsets;
+use crate::shop::follower_progress::FollowerProgress;
+use crate::shop::followers::{self, RewindRequest};
 use crate::shop::projection::fold::{FoldedRows, fold};
-use crate::shop::projection::{ProjectionWriter, TablesObserver};
 use crate::shop::tenancy::Tenancy;
 use crate::store::counters::CountersRow;
 use crate::store::orders::{OrderRow, OrderRowFilter};
 use crate::store::queue::{QueueEntryStatus, QueueRow};
 use crate::store::series::EventCounts;
 use crate::store::{Store, counters, orders, queue};
+use crate::telemetry::followers::FollowerMetrics;
 use crate::telemetry::metrics::Counter;
 use engine::clock::{Clock, ManualClock};
 use engine::pipeline::PipelineLimits;
@@ -31,7 +37,7 @@ use uuid::Uuid;
 
 const SALE: SaleId = SaleId(Uuid::from_u128(0xABCD));
 const START: Timestamp = Timestamp(1_000_000);
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What a history is made of: a number for the command, two for its arguments, and milliseconds that pass before it.
 type HistoryStep = (u8, u8, u8, u16);
@@ -214,9 +220,16 @@ proptest! {
     }
 }
 
+/// What a projector counts.
+#[derive(Default)]
+struct ProjectorCounts {
+    own: ProjectorMetrics,
+    follower: FollowerMetrics,
+}
+
 /// A shop's folder with an engine, as it is between a start and a stop.
 struct ProjectorFixture {
-    embedded: RunningEngine,
+    running: RunningEngine,
     store: Store,
     tenancy: Tenancy,
     clock: Arc<ManualClock>,
@@ -227,15 +240,15 @@ impl ProjectorFixture {
         let clock = ManualClock::at(Timestamp(START.0 - 4_000));
         let store = Store::open(folder).await.unwrap();
         store.migrate().await.unwrap();
-        let embedded = engine::start_on_sqlite(folder, PipelineLimits::default(), |last| {
+        let running = engine::start_on_sqlite(folder, PipelineLimits::default(), |last| {
             clock.set(last.max(clock.now()));
             Arc::clone(&clock) as Arc<dyn Clock>
         });
-        Self { embedded: embedded.unwrap(), store, tenancy: Tenancy::Single, clock }
+        Self { running: running.unwrap(), store, tenancy: Tenancy::Single, clock }
     }
 
     fn engine(&self) -> &Engine {
-        &self.embedded.engine
+        &self.running.engine
     }
 
     async fn run_history(&self, policy: &Policy, steps: &[HistoryStep]) {
@@ -251,23 +264,60 @@ impl ProjectorFixture {
         self.engine().ledger().read_entries(SALE, EventSeq(0), usize::MAX).await.unwrap()
     }
 
-    fn start_projector(&self, projected: &ProjectedOffsets, figures: &ProjectorMetrics) -> Projector {
+    fn start_projector(&self, progress: &FollowerProgress, counts: &ProjectorCounts) -> FollowerThread {
         let (_attempts, inbox) = attempts::buffer(Counter::default());
-        let tools = ProjectorDependencies {
+        let settings = ProjectorSettings { events_max: 7, rest_factor: 0, may_write: true };
+        self.start_projector_with(inbox, progress, counts, settings)
+    }
+
+    fn start_projector_with(
+        &self,
+        inbox: attempts::AttemptsInbox,
+        progress: &FollowerProgress,
+        counts: &ProjectorCounts,
+        settings: ProjectorSettings,
+    ) -> FollowerThread {
+        let dependencies = ProjectorDependencies {
             engine: self.engine().clone(),
             store: self.store.clone(),
             tenancy: self.tenancy,
-            projected: projected.clone(),
+            progress: progress.clone(),
             inbox,
-            metrics: figures.clone(),
+            metrics: counts.own.clone(),
+            follower_metrics: counts.follower.clone(),
+            random: Box::new(|| 0.0),
         };
-        Projector::start(tools, ProjectorSettings { events_max: 7, rest_factor: 0, may_write: true }).unwrap()
+        start_projector(dependencies, settings).unwrap()
+    }
+
+    /// A projector that does nothing by itself.
+    fn projector_rounds(
+        &self,
+        progress: &FollowerProgress,
+        counts: &ProjectorCounts,
+        events_max: usize,
+    ) -> SharedRounds<Projector> {
+        let (_attempts, inbox) = attempts::buffer(Counter::default());
+        let settings = ProjectorSettings { events_max, rest_factor: 0, may_write: true };
+        let context = SharedContext {
+            engine: self.engine().clone(),
+            store: self.store.clone(),
+            tenancy: self.tenancy,
+            progress: progress.clone(),
+            metrics: counts.follower.clone(),
+            settings: settings.shared(),
+        };
+        SharedRounds::new(Projector::new(inbox, counts.own.clone()), context)
     }
 
     async fn close(self) {
         self.store.close().await;
-        self.embedded.stop();
+        self.running.stop();
     }
+}
+
+async fn stop(follower: FollowerThread) {
+    tokio::task::spawn_blocking(|| follower.stop()).await.unwrap();
 }
 
 /// A long history of every kind of event.
@@ -280,68 +330,66 @@ fn long_history() -> Vec<HistoryStep> {
 #[tokio::test]
 async fn a_projector_that_is_started_anew_after_each_transaction_writes_the_same_tables() {
     let folder = tempfile::tempdir().unwrap();
-    let house = ProjectorFixture::open(folder.path()).await;
+    let fixture = ProjectorFixture::open(folder.path()).await;
     let fifo = AdmissionMode::Fifo { per_second: 3, checkout_s: 4, line_opens_s: 5, extension_s: 0 };
-    house.run_history(&policy(fifo, 3), &long_history()).await;
-    let (projected, figures) = (ProjectedOffsets::default(), ProjectorMetrics::default());
+    fixture.run_history(&policy(fifo, 3), &long_history()).await;
+    let (progress, counts) = (FollowerProgress::default(), ProjectorCounts::default());
     let mut restarts = 0;
     loop {
-        let onlooker = TablesObserver::open(&house.store, &projected).await.unwrap();
-        let begun = ProjectionWriter::begin(house.engine(), onlooker, &figures, 1 + restarts % 23);
-        let mut follower = begun.await.unwrap();
-        let more = follower.project_round().await.unwrap();
+        let mut rounds = fixture.projector_rounds(&progress, &counts, 1 + restarts % 23);
+        let more = rounds.run_round().await.unwrap() == RoundResult::More;
         restarts += 1;
         if !more {
             break;
         }
     }
-    let entries = house.ledger().await;
+    let entries = fixture.ledger().await;
     assert!(restarts > 20 && entries.len() > 200, "{restarts} restarts, {} events", entries.len());
-    ExpectedTables::read(&house.store, SALE).await.assert_match(&entries);
-    series::assert_table_matches(&house.store, &entries).await;
-    house.close().await;
+    ExpectedTables::read(&fixture.store, SALE).await.assert_match(&entries);
+    series::assert_table_matches(&fixture.store, &entries).await;
+    fixture.close().await;
 }
 
 #[tokio::test]
 async fn a_transaction_that_is_not_committed_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let house = ProjectorFixture::open(folder.path()).await;
-    house.run_history(&policy(AdmissionMode::Open, 3), &long_history()).await;
-    let entries = house.ledger().await;
+    let fixture = ProjectorFixture::open(folder.path()).await;
+    fixture.run_history(&policy(AdmissionMode::Open, 3), &long_history()).await;
+    let entries = fixture.ledger().await;
     let folded = fold(SALE, None, &entries[..50]);
-    let mut writing = house.store.begin().await.unwrap();
+    let mut writing = fixture.store.begin().await.unwrap();
     orders::upsert(&mut writing, &folded.orders).await.unwrap();
     counters::upsert(&mut writing, SALE, &folded.counters.unwrap()).await.unwrap();
     drop(writing);
-    let (projected, figures) = (ProjectedOffsets::default(), ProjectorMetrics::default());
-    let projector = house.start_projector(&projected, &figures);
-    assert!(projected.wait_for(SALE, entries.last().unwrap().seq, PATIENCE).await);
-    ExpectedTables::read(&house.store, SALE).await.assert_match(&entries);
-    series::assert_table_matches(&house.store, &entries).await;
-    assert_eq!(figures.failures.get(), 0);
-    tokio::task::spawn_blocking(|| projector.stop()).await.unwrap();
-    house.close().await;
+    let (progress, counts) = (FollowerProgress::default(), ProjectorCounts::default());
+    let projector = fixture.start_projector(&progress, &counts);
+    assert!(progress.wait_for(SALE, entries.last().unwrap().seq, TIMEOUT).await);
+    ExpectedTables::read(&fixture.store, SALE).await.assert_match(&entries);
+    series::assert_table_matches(&fixture.store, &entries).await;
+    assert_eq!(counts.follower.failed.get(), 0);
+    stop(projector).await;
+    fixture.close().await;
 }
 
 #[tokio::test]
 async fn two_projectors_do_not_write_twice() {
     let folder = tempfile::tempdir().unwrap();
-    let house = ProjectorFixture::open(folder.path()).await;
-    house.run_history(&policy(AdmissionMode::Open, 3), &long_history()).await;
-    let entries = house.ledger().await;
-    let figures = ProjectorMetrics::default();
-    let (one, other) = (ProjectedOffsets::default(), ProjectedOffsets::default());
-    let projectors = [house.start_projector(&one, &figures), house.start_projector(&other, &figures)];
+    let fixture = ProjectorFixture::open(folder.path()).await;
+    fixture.run_history(&policy(AdmissionMode::Open, 3), &long_history()).await;
+    let entries = fixture.ledger().await;
+    let counts = ProjectorCounts::default();
+    let (one, other) = (FollowerProgress::default(), FollowerProgress::default());
+    let projectors = [fixture.start_projector(&one, &counts), fixture.start_projector(&other, &counts)];
     let last = entries.last().unwrap().seq;
-    assert!(one.wait_for(SALE, last, PATIENCE).await && other.wait_for(SALE, last, PATIENCE).await);
-    let tables = ExpectedTables::read(&house.store, SALE).await;
+    assert!(one.wait_for(SALE, last, TIMEOUT).await && other.wait_for(SALE, last, TIMEOUT).await);
+    let tables = ExpectedTables::read(&fixture.store, SALE).await;
     tables.assert_match(&entries);
-    series::assert_table_matches(&house.store, &entries).await;
-    assert_eq!(figures.events.get(), entries.len() as u64, "each event was written once");
+    series::assert_table_matches(&fixture.store, &entries).await;
+    assert_eq!(counts.own.events.get(), entries.len() as u64, "each event was written once");
     for projector in projectors {
-        tokio::task::spawn_blocking(|| projector.stop()).await.unwrap();
+        stop(projector).await;
     }
-    house.close().await;
+    fixture.close().await;
 }
 
 #[tokio::test]
@@ -349,37 +397,37 @@ async fn an_older_ledger_that_is_restored_is_noticed_even_when_it_has_grown_sinc
     let folder = tempfile::tempdir().unwrap();
     let saved = tempfile::tempdir().unwrap();
     let open = policy(AdmissionMode::Open, 3);
-    let house = ProjectorFixture::open(folder.path()).await;
-    house.run_history(&open, &long_history()[..60]).await;
-    house.close().await;
+    let fixture = ProjectorFixture::open(folder.path()).await;
+    fixture.run_history(&open, &long_history()[..60]).await;
+    fixture.close().await;
     copy_ledger(folder.path(), saved.path());
 
-    let house = ProjectorFixture::open(folder.path()).await;
-    house.run_history(&open, &long_history()[60..160]).await;
-    let (projected, figures) = (ProjectedOffsets::default(), ProjectorMetrics::default());
-    let projector = house.start_projector(&projected, &figures);
-    let before = house.ledger().await.last().unwrap().seq;
-    assert!(projected.wait_for(SALE, before, PATIENCE).await);
-    tokio::task::spawn_blocking(|| projector.stop()).await.unwrap();
-    house.close().await;
+    let fixture = ProjectorFixture::open(folder.path()).await;
+    fixture.run_history(&open, &long_history()[60..160]).await;
+    let (progress, counts) = (FollowerProgress::default(), ProjectorCounts::default());
+    let projector = fixture.start_projector(&progress, &counts);
+    let before = fixture.ledger().await.last().unwrap().seq;
+    assert!(progress.wait_for(SALE, before, TIMEOUT).await);
+    stop(projector).await;
+    fixture.close().await;
 
     copy_ledger(saved.path(), folder.path());
-    let house = ProjectorFixture::open(folder.path()).await;
-    house.clock.advance_ms(1);
+    let fixture = ProjectorFixture::open(folder.path()).await;
+    fixture.clock.advance_ms(1);
     // Another history, longer than the one that the tables show.
     let other: Vec<HistoryStep> =
         long_history().iter().map(|(kind, a, b, ms)| (*kind, a.wrapping_add(3), *b, *ms + 1)).collect();
-    house.run_history(&open, &other).await;
-    let entries = house.ledger().await;
+    fixture.run_history(&open, &other).await;
+    let entries = fixture.ledger().await;
     assert!(entries.last().unwrap().seq > before);
-    let (projected, figures) = (ProjectedOffsets::default(), ProjectorMetrics::default());
-    let projector = house.start_projector(&projected, &figures);
-    assert!(projected.wait_for(SALE, entries.last().unwrap().seq, PATIENCE).await);
-    assert_eq!(figures.rebuilds.get(), 1);
-    ExpectedTables::read(&house.store, SALE).await.assert_match(&entries);
-    series::assert_table_matches(&house.store, &entries).await;
-    tokio::task::spawn_blocking(|| projector.stop()).await.unwrap();
-    house.close().await;
+    let (progress, counts) = (FollowerProgress::default(), ProjectorCounts::default());
+    let projector = fixture.start_projector(&progress, &counts);
+    assert!(progress.wait_for(SALE, entries.last().unwrap().seq, TIMEOUT).await);
+    assert_eq!(counts.own.rebuilds.get(), 1);
+    ExpectedTables::read(&fixture.store, SALE).await.assert_match(&entries);
+    series::assert_table_matches(&fixture.store, &entries).await;
+    stop(projector).await;
+    fixture.close().await;
 }
 
 fn copy_ledger(from: &Path, to: &Path) {
@@ -398,24 +446,17 @@ fn copy_ledger(from: &Path, to: &Path) {
 #[tokio::test]
 async fn refused_attempts_are_written_while_the_projector_runs_and_when_it_stops() {
     let folder = tempfile::tempdir().unwrap();
-    let house = ProjectorFixture::open(folder.path()).await;
-    let (told, inbox) = attempts::buffer(Counter::default());
-    let tools = ProjectorDependencies {
-        engine: house.engine().clone(),
-        store: house.store.clone(),
-        tenancy: house.tenancy,
-        projected: ProjectedOffsets::default(),
-        inbox,
-        metrics: ProjectorMetrics::default(),
-    };
-    let projector = Projector::start(tools, ProjectorSettings::default()).unwrap();
-    let now = house.clock.now();
+    let fixture = ProjectorFixture::open(folder.path()).await;
+    let (buffer, inbox) = attempts::buffer(Counter::default());
+    let (progress, counts) = (FollowerProgress::default(), ProjectorCounts::default());
+    let projector = fixture.start_projector_with(inbox, &progress, &counts, ProjectorSettings::default());
+    let now = fixture.clock.now();
     for n in 0..500 {
-        told.record_refusal(SALE, Some(BuyerId(Uuid::from_u128(n))), "order", "sold_out", now);
+        buffer.record_refusal(SALE, Some(BuyerId(Uuid::from_u128(n))), "order", "sold_out", now);
     }
-    tokio::task::spawn_blocking(|| projector.stop()).await.unwrap();
-    let refusals = crate::store::series::count_refusals_by_code(&house.store, SALE).await.unwrap();
+    stop(projector).await;
+    let refusals = crate::store::series::count_refusals_by_code(&fixture.store, SALE).await.unwrap();
     assert_eq!(refusals, [("sold_out".to_owned(), 500)]);
-    assert_eq!(crate::store::attempts::count_aggregated(&house.store, SALE).await.unwrap(), 300);
-    house.close().await;
+    assert_eq!(crate::store::attempts::count_aggregated(&fixture.store, SALE).await.unwrap(), 300);
+    fixture.close().await;
 }

@@ -1,11 +1,11 @@
-//! From which address a request comes: the peer's, or what trusted proxies say. Anyone can write `X-Forwarded-For`, so it is
-//! read from the right, and only as far as the hops are trusted.
+//! The client's address: that of the peer, or what trusted proxies report. Anyone can send `X-Forwarded-For`, so it is read from
+//! the right, and only as far as the hops are trusted.
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 use std::net::IpAddr;
 
-/// Hops looked at: more than any sane chain of proxies has.
+/// Hops that are read; real chains of proxies are shorter.
 const HOPS_MAX: usize = 16;
 
 /// The rightmost address of the chain that is not a trusted proxy.
@@ -20,7 +20,7 @@ pub fn resolve_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> 
         values.iter().rev().filter_map(|value| value.to_str().ok()).flat_map(|value| value.rsplit(','));
     let mut client = peer;
     for hop in hops.take(HOPS_MAX) {
-        // What cannot be read ends the chain: nothing left of it can be believed.
+        // An unreadable hop ends the chain, because nothing left of it can be trusted.
         let Some(address) = parse_hop(hop.trim()) else { break };
         client = address;
         if !is_trusted(address, trusted) {
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_trusted_proxies_say_counts() {
+    fn only_reports_of_trusted_proxies_count() {
         let proxies = ["127.0.0.1/32", "10.0.0.0/8"];
         for (peer, forwarded, expected) in [
             ("127.0.0.1", &["203.0.113.7"][..], "203.0.113.7"),

@@ -1,10 +1,9 @@
-//! Which other sites' pages may call the API (the Fetch standard's CORS protocol). Without the setting: none. It never allows
-//! credentials: tokens travel in a header, not in cookies.
+//! CORS: the sites whose pages may call the API; without the setting, none. It never allows credentials, because tokens are sent
+//! in a header, not in cookies.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
-/// The sites whose pages may call.
 #[derive(Debug, Clone, Default)]
 pub struct Cors {
     any: bool,
@@ -23,14 +22,14 @@ const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static(
 const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
     "etag, location, preference-applied, ratelimit, ratelimit-policy, retry-after, x-request-id",
 );
-/// How long a browser may remember the answer, in seconds: Chromium takes two hours at most.
+/// How long a browser may cache a preflight, in seconds. Chromium caches for two hours at most.
 const MAX_AGE_S: HeaderValue = HeaderValue::from_static("7200");
 
 impl Cors {
-    /// The setting's list, such as `https://shop.example,http://localhost:5173`, or `*`.
+    /// Parses a list such as `https://shop.example,http://localhost:5173`, or `*`.
     ///
     /// # Errors
-    /// When one of them is not an origin.
+    /// When an item is not an origin.
     pub fn new<'a>(origins: impl IntoIterator<Item = &'a str>) -> Result<Self, OriginError> {
         let mut cors = Self::default();
         for origin in origins {
@@ -47,11 +46,12 @@ impl Cors {
         Ok(cors)
     }
 
-    /// The reply to a preflight from a site that may call; anything else goes its usual way.
+    /// The reply to a preflight of an allowed site. `None` for any other request.
     #[must_use]
     pub fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Response<Body>> {
-        let asked = *method == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-        if !asked || self.allowed_origin(headers).is_none() {
+        let is_preflight =
+            *method == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        if !is_preflight || self.allowed_origin(headers).is_none() {
             return None;
         }
         let mut response = Response::new(Body::empty());
@@ -63,7 +63,7 @@ impl Cors {
         Some(response)
     }
 
-    /// Tells the browser that the page may read the reply. `origin` is what [`Cors::allowed`] said of the request.
+    /// Lets the page read the reply. `origin` is the result of [`Cors::allowed_origin`] for the request.
     pub fn write_headers(&self, origin: Option<HeaderValue>, reply: &mut HeaderMap) {
         if !self.any && !self.origins.is_empty() {
             reply.append(header::VARY, HeaderValue::from_static("origin"));
@@ -74,7 +74,7 @@ impl Cors {
         }
     }
 
-    /// What `Access-Control-Allow-Origin` should say, when the request comes from a page of an allowed site.
+    /// The value of `Access-Control-Allow-Origin`; `None` when the request is not from a page of an allowed site.
     #[must_use]
     pub fn allowed_origin(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         if !self.any && self.origins.is_empty() {

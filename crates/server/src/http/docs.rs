@@ -1,5 +1,4 @@
-//! The API's description, and pages for people: one to try the API at, one line for each sort of problem. All of it comes out
-//! of this binary, nothing from another site.
+//! The OpenAPI description, a page to try the API, and a page for each kind of problem. Everything is served from this binary.
 
 use super::AppState;
 use super::extract::Path;
@@ -15,10 +14,10 @@ use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, O
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_swagger_ui::Config;
 
-/// The paths of the documentation, which its own description does not list.
+/// The paths of the documentation, which the description does not list.
 pub const PATHS: [&str; 5] = ["/openapi.json", "/docs", "/docs/", "/docs/{*file}", "/problems/{code}"];
 
-/// What the description says besides the calls.
+/// The description without its operations.
 #[must_use]
 pub fn base_description() -> OpenApi {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
@@ -44,12 +43,12 @@ pub fn base_description() -> OpenApi {
         .build()
 }
 
-/// Gives every operation a name of its own, as OpenAPI asks: a handler's name alone says `list` of many things.
+/// Gives every operation a unique id, as OpenAPI demands. The default is the name of the handler, and many are named `list`.
 pub fn name_operations(openapi: &mut OpenApi) {
     for (path, item) in &mut openapi.paths.paths {
-        let place = path.trim_start_matches("/api/v1").replace("{id}", "one");
-        let words = place.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-        let place = words.collect::<Vec<_>>().join("_");
+        let name = path.trim_start_matches("/api/v1").replace("{id}", "one");
+        let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+        let name = words.collect::<Vec<_>>().join("_");
         for (method, operation) in [
             ("get", &mut item.get),
             ("post", &mut item.post),
@@ -58,13 +57,12 @@ pub fn name_operations(openapi: &mut OpenApi) {
             ("delete", &mut item.delete),
         ] {
             if let Some(operation) = operation {
-                operation.operation_id = Some(format!("{method}_{place}"));
+                operation.operation_id = Some(format!("{method}_{name}"));
             }
         }
     }
 }
 
-/// The pages, for this description.
 pub fn router(openapi: &OpenApi) -> Router<AppState> {
     let json = Bytes::from(openapi.to_pretty_json().unwrap_or_default());
     let config = Arc::new(Config::from("/openapi.json").try_it_out_enabled(true).persist_authorization(true));
@@ -96,7 +94,7 @@ fn swagger_page(file: &str, config: &Arc<Config<'static>>) -> Response {
     }
 }
 
-/// What `type` of a problem document leads to.
+/// The page that the `type` of a problem document links to.
 async fn problem_page(Path(code): Path<String>) -> Result<Response, Problem> {
     let kind = kind::ALL.iter().find(|kind| kind.code == code).ok_or(Problem::new(&kind::NOT_FOUND))?;
     let text = format!("{} ({}): {}\n\n{}.\n", kind.code, kind.status, kind.title, kind.detail);

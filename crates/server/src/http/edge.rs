@@ -113,7 +113,7 @@ impl HttpEdge {
         let name = || id.to_str().unwrap_or("?");
         // A 503 is deliberate, and in an outage every reply is one: a line for each would fill the disk.
         if status >= 500 && status != 503 {
-            tracing::warn!(id = name(), %method, route = endpoint.metrics.route(), status, seconds, "answered");
+            tracing::warn!(id = name(), %method, route = endpoint.metrics.route(), status, seconds, "a request got a server error; the lines before have the cause");
         } else {
             tracing::debug!(id = name(), %method, route = endpoint.metrics.route(), status, seconds, "answered");
         }

@@ -1,5 +1,5 @@
-//! From a request to our words: JSON bodies, queries, ids in paths, and who is asking. Each failure is a [`Problem`] that
-//! says where. It never lets an unchecked body past its size, and never panics on strange input.
+//! Extractors: JSON bodies, queries, ids in paths, and the session. Each failure is a [`Problem`] with a pointer. A body is never
+//! read past its limit, and no input makes an extractor panic.
 
 use super::AppState;
 use super::caller::RequestCaller;
@@ -18,7 +18,7 @@ use std::borrow::Cow;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A JSON body, in or out. Put `#[serde(deny_unknown_fields)]` on every type that comes in.
+/// A JSON body of a request or a reply. Types of requests need `#[serde(deny_unknown_fields)]`.
 #[derive(Debug, Clone, Copy)]
 pub struct Json<T>(pub T);
 
@@ -26,21 +26,29 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &AppState) -> Result<Self, Problem> {
-        if !is_json(request.headers()) {
-            return Err(Problem::new(&kind::UNSUPPORTED_MEDIA_TYPE));
-        }
-        if request.headers().contains_key(header::CONTENT_ENCODING) {
-            let detail = "send the body as it is, without Content-Encoding";
-            return Err(Problem::new(&kind::UNSUPPORTED_MEDIA_TYPE).detail(detail));
-        }
-        let body = read_body(request.into_body(), app.edge.body_len_max).await?;
+        let body = read_json_body(request, app).await?;
         parse_json(&body).map(Self)
     }
 }
 
+/// Reads the bytes of a JSON body.
+///
+/// # Errors
+/// 415 when it is declared as something else or is compressed, and those of [`read_body`].
+pub(super) async fn read_json_body(request: Request, app: &AppState) -> Result<Bytes, Problem> {
+    if !is_json(request.headers()) {
+        return Err(Problem::new(&kind::UNSUPPORTED_MEDIA_TYPE));
+    }
+    if request.headers().contains_key(header::CONTENT_ENCODING) {
+        let detail = "send the body as it is, without Content-Encoding";
+        return Err(Problem::new(&kind::UNSUPPORTED_MEDIA_TYPE).detail(detail));
+    }
+    read_body(request.into_body(), app.edge.body_len_max).await
+}
+
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
-        // Room for an order or a sale, so that the text is not moved while it grows.
+        // An order or a sale fits, so that the buffer is not reallocated.
         let mut text = Vec::with_capacity(1024);
         match serde_json::to_writer(&mut text, &self.0) {
             Ok(()) => {
@@ -65,7 +73,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// Reads a body of at most `len_max` bytes.
 ///
 /// # Errors
-/// 413 when it is larger, 408 when it takes too long, 400 when the client broke off.
+/// 413 when it is larger, 408 when it takes too long, 400 when the connection breaks.
 pub async fn read_body(mut body: Body, len_max: usize) -> Result<Bytes, Problem> {
     let read = tokio::time::timeout(BODY_TIME_LIMIT, collect_body(&mut body, len_max)).await;
     let read = read.unwrap_or(Err(Problem::new(&kind::REQUEST_TIMEOUT)));
@@ -85,7 +93,7 @@ async fn collect_body(body: &mut Body, len_max: usize) -> Result<Bytes, Problem>
         if first.len() + all.len() + data.len() > len_max {
             return Err(body_too_large(len_max));
         }
-        // Almost every body is one piece: it is used where it lies.
+        // Almost every body is one frame, which is used without a copy.
         if first.is_empty() && all.is_empty() {
             first = data;
         } else {
@@ -102,8 +110,8 @@ pub fn body_too_large(len_max: usize) -> Problem {
     Problem::new(&kind::BODY_TOO_LARGE).detail(format!("a body may have {len_max} bytes"))
 }
 
-/// Reads and forgets what a client still sends, within limits: a connection that is closed on unread bytes is reset, and the
-/// client would never see the answer.
+/// Reads and discards the rest of a body, within limits. A connection that is closed with unread bytes is reset, and the client
+/// would not see the reply.
 pub async fn discard_body(mut body: Body) {
     let reading = async {
         let mut len = 0;
@@ -117,32 +125,39 @@ pub async fn discard_body(mut body: Body) {
     let _ = tokio::time::timeout(BODY_TIME_LIMIT, reading).await;
 }
 
-/// How long a body may take to arrive: 64 KiB in ten seconds is slower than any network a person would buy over.
+/// 64 KiB in ten seconds is slower than any network that people use.
 const BODY_TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// How much of an oversized body is read and forgotten, in bytes.
+/// Bytes of an oversized body that are read and discarded.
 const DISCARDED_LEN_MAX: usize = 16 << 20;
 
 /// Reads a value from a JSON text.
 ///
 /// # Errors
-/// 400 when it is no JSON, 422 with a JSON pointer when a field is unknown or has the wrong type.
+/// 400 when it is not JSON, 422 with a JSON pointer when a field is unknown or has the wrong type.
 pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    // serde would read an array as the fields in their order: nobody means that.
-    if body.trim_ascii_start().first() == Some(&b'[') {
+    if is_json_array(body) {
         return Err(Problem::new(&kind::INVALID_BODY).errors(vec![FieldError::new("", "expected an object")]));
     }
-    serde_json::from_slice(body).map_err(|error| {
-        if error.is_data() {
-            return locate_error::<T>(body, &error);
-        }
-        let at = format!("the body is not valid JSON at line {}, column {}", error.line(), error.column());
-        Problem::new(&kind::BAD_JSON).detail(at)
-    })
+    serde_json::from_slice(body).map_err(|error| json_problem::<T>(body, &error))
 }
 
-/// Reads again to know where: only a body that is refused pays for that.
+/// serde would read an array as the fields of a struct in their order.
+pub(super) fn is_json_array(body: &[u8]) -> bool {
+    body.trim_ascii_start().first() == Some(&b'[')
+}
+
+/// The problem of a body that serde refuses to read as `T`.
 #[cold]
+pub(super) fn json_problem<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Problem {
+    if error.is_data() {
+        return locate_error::<T>(body, error);
+    }
+    let at = format!("the body is not valid JSON at line {}, column {}", error.line(), error.column());
+    Problem::new(&kind::BAD_JSON).detail(at)
+}
+
+/// Reads the body again to find the pointer, which only a refused body pays for.
 fn locate_error<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Problem {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let located = serde_path_to_error::deserialize::<_, T>(&mut deserializer);
@@ -150,8 +165,8 @@ fn locate_error<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> 
     Problem::new(&kind::INVALID_BODY).errors(vec![field_error(pointer, error.to_string())])
 }
 
-/// What serde says of a field, at the field: serde finds a field that is missing, or there twice, at its object. The names of
-/// our types are nobody's business.
+/// The error of serde with the pointer to the field: serde reports a missing or duplicate field at its object. The names of Rust
+/// types are left out.
 fn field_error(pointer: String, message: String) -> FieldError {
     let named = |prefix: &str| message.strip_prefix(prefix)?.split('`').next();
     let missing = named("missing field `").map(|name| (name, "is required"));
@@ -170,7 +185,7 @@ fn escape_pointer(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// Messages of serde repeat what they did not like, which can be all of a large body.
+/// Messages of serde repeat the input, which can be a large body.
 fn truncate_message(mut message: String) -> String {
     const LEN_MAX: usize = 200;
     if let Some(at) = message.rfind(" at line ") {
@@ -185,7 +200,7 @@ fn truncate_message(mut message: String) -> String {
 }
 
 /// The path as a JSON pointer (RFC 6901).
-fn json_pointer(path: &serde_path_to_error::Path) -> String {
+pub(super) fn json_pointer(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     path.iter().fold(String::new(), |mut pointer, segment| {
         let segment = match segment {
@@ -200,7 +215,7 @@ fn json_pointer(path: &serde_path_to_error::Path) -> String {
     })
 }
 
-/// Collects what is wrong with a body's fields, so that the caller learns all of it at once.
+/// Collects the errors of a body's fields, so that the caller gets all of them at once.
 #[derive(Debug, Default)]
 pub struct FieldErrors(Vec<FieldError>);
 
@@ -210,7 +225,7 @@ impl FieldErrors {
         Self::default()
     }
 
-    /// The good value, or a note that the field at `pointer` is wrong.
+    /// The valid value; otherwise adds an error for the field at `pointer`.
     pub fn check<T, E: std::fmt::Display>(
         &mut self,
         pointer: &'static str,
@@ -219,19 +234,16 @@ impl FieldErrors {
         value.map_err(|error| self.add_error(pointer, error.to_string())).ok()
     }
 
-    /// Notes that the field at `pointer` is wrong.
     pub fn add_error(&mut self, pointer: &'static str, detail: impl Into<Cow<'static, str>>) {
         self.0.push(FieldError::new(pointer, detail));
     }
 
-    /// The problem that lists all of it. Without a note it names no field.
     #[must_use]
     pub fn into_problem(self) -> Problem {
         Problem::new(&kind::INVALID_BODY).errors(self.0)
     }
 }
 
-/// The query of a URL.
 #[derive(Debug, Clone, Copy)]
 pub struct Query<T>(pub T);
 
@@ -249,7 +261,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// The one variable of a path, such as an id. What cannot be one is not found, as if it were unknown.
+/// The only variable of a path, such as an id. An invalid id is a 404, like an unknown one.
 #[derive(Debug, Clone, Copy)]
 pub struct Path<T>(pub T);
 
@@ -264,7 +276,7 @@ impl<T: FromStr + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
     }
 }
 
-/// Someone with a valid access token: anyone who may buy.
+/// The session of a valid access token.
 #[derive(Debug, Clone, Copy)]
 pub struct BuyerSession(pub Session);
 
@@ -276,7 +288,7 @@ impl<S: Send + Sync> FromRequestParts<S> for BuyerSession {
     }
 }
 
-/// Someone whose access token says `admin`.
+/// The session of an access token with the role `admin`.
 #[derive(Debug, Clone, Copy)]
 pub struct AdminSession(pub Session);
 

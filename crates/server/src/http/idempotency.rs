@@ -1,5 +1,5 @@
-//! The `Idempotency-Key` header (draft-ietf-httpapi-idempotency-key-header): a string of 1 to 255 characters, in quotes as
-//! the draft has it, or bare as most clients send it. It never looks at what the key was used for.
+//! The `Idempotency-Key` header (draft-ietf-httpapi-idempotency-key-header): 1 to 255 characters, in quotes as the draft demands,
+//! or bare as most clients send it. It never checks where the key was used.
 
 use super::problem::{Problem, kind};
 use crate::shop::idempotency_keys::{IdempotencyKey, KEY_LEN_MAX, OwnedKey};
@@ -11,7 +11,6 @@ use std::borrow::Cow;
 
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The request's key, if it sent one.
 #[derive(Clone, Copy, Debug)]
 pub struct IdempotencyHeader(pub Option<IdempotencyKey>);
 
@@ -30,10 +29,8 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyHeader {
     }
 }
 
-/// Reads the key.
-///
 /// # Errors
-/// 400 `bad_idempotency_key` when there are two, or the one is empty, too long, or no string.
+/// 400 `bad_idempotency_key` when there are two, or when the key is empty, too long or not a string.
 pub fn parse_header(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
@@ -49,7 +46,7 @@ pub fn parse_header(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Probl
     Ok(Some(IdempotencyKey::from_text(&text)))
 }
 
-/// The text of a bare key, or of a quoted one (an `sf-string`, RFC 8941 §3.3.3): both spellings are the same key.
+/// The text of a bare key, or of a quoted one (an `sf-string`, RFC 8941 §3.3.3). Both spellings are the same key.
 fn unquote_key(value: &str) -> Result<Cow<'_, str>, Problem> {
     if !value.starts_with('"') {
         return Ok(Cow::Borrowed(value));
@@ -95,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_are_none_are_refused() {
+    fn invalid_keys_are_refused() {
         let too_long = "x".repeat(256);
         for value in
             ["", "\"\"", "  ", "\"open", "\"", r#""a"b""#, r#""a\b""#, too_long.as_str(), "schlüssel"]

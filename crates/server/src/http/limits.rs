@@ -1,9 +1,9 @@
-//! How many requests a buyer (or, without a token, an address) may make: three classes, each a leaky bucket (GCRA), counted in
-//! the memory of this process or, where instances share a Valkey, by all of them together. It never grows without bound and
-//! never asks the time.
+//! The rate limits of a buyer or, without a token, of an address: three classes of requests, each a leaky bucket (GCRA). The
+//! buckets are in the memory of this process, or shared by all instances through a Valkey. Memory is bounded, and the time is
+//! always an argument.
 //!
-//! Why not `governor`: the time is an argument here, the table has a hard bound instead of a sweep that must come in time,
-//! the two header fields need the bucket's own figures, and what another instance has counted has to come in.
+//! `governor` does not fit: it reads the clock itself, its table is bounded only by a sweep that must run in time, and it can
+//! neither merge what another instance counted nor give the values of the two header fields.
 
 mod buckets;
 pub mod shared;
@@ -16,34 +16,28 @@ use shared::SharedLimiter;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// A class of calls that share a limit.
+/// A class of requests that share a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitClass {
-    /// Signing in and up: passwords are guessed here.
+    /// Login, registration, refresh: where secrets can be guessed.
     Auth,
-    /// All that changes something.
+    /// Requests that change something.
     Buy,
-    /// All that only looks.
+    /// Requests that only read.
     Read,
 }
 
-/// So many requests in so many seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
-    /// Requests in a window, all of which may come at once.
+    /// Requests in a window; all of them may come at once.
     pub quota: u32,
-    /// The window in seconds.
     pub window_s: u32,
 }
 
-/// The limits of all classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimits {
-    /// See [`Class::Auth`].
     pub auth: RateLimit,
-    /// See [`Class::Buy`].
     pub buy: RateLimit,
-    /// See [`Class::Read`].
     pub read: RateLimit,
 }
 
@@ -56,7 +50,7 @@ pub struct RateLimiter {
     shared: Option<SharedLimiter>,
 }
 
-/// The buckets of one class, and how it is told of.
+/// The buckets of one class, with its name and policy in the headers.
 #[derive(Debug)]
 struct ClassBuckets {
     name: &'static str,
@@ -65,7 +59,7 @@ struct ClassBuckets {
 }
 
 impl RateLimiter {
-    /// Empty buckets for these rates, which this process counts for itself.
+    /// Buckets in the memory of this process.
     #[must_use]
     pub fn new(rates: RateLimits) -> Self {
         Self {
@@ -76,8 +70,8 @@ impl RateLimiter {
         }
     }
 
-    /// Buckets for these rates that are shared by all who share a Valkey. It is connected to before this returns, if it is
-    /// there; as long as it is not, this process counts for itself. Ends with the last handle.
+    /// Buckets that all instances with the same Valkey share. It tries to connect once before it returns; while there is no
+    /// connection, this process counts on its own. The connection's task ends with the limiter.
     pub async fn connect_shared(rates: RateLimits, settings: shared::SharedLimiterSettings) -> Self {
         let limits = Self::new(rates);
         let shared = SharedLimiter::start(settings, Arc::clone(&limits.read.buckets)).await;
@@ -85,19 +79,19 @@ impl RateLimiter {
     }
 
     pub async fn count_request(&self, class: LimitClass, key: LimitKey, now: Timestamp) -> LimitDecision<'_> {
-        let counted = match class {
+        let class_buckets = match class {
             LimitClass::Auth => &self.auth,
             LimitClass::Buy => &self.buy,
             LimitClass::Read => &self.read,
         };
-        let standing = match &self.shared {
-            None => counted.buckets.count_request(key, now),
-            Some(shared) => shared.count_request(class, &counted.buckets, key, now).await,
+        let level = match &self.shared {
+            None => class_buckets.buckets.count_request(key, now),
+            Some(shared) => shared.count_request(class, &class_buckets.buckets, key, now).await,
         };
         LimitDecision {
-            class: counted,
-            level: standing,
-            retry_after_s: counted.buckets.parameters().retry_after_s(standing),
+            class: class_buckets,
+            level,
+            retry_after_s: class_buckets.buckets.parameters().retry_after_s(level),
         }
     }
 }
@@ -113,7 +107,6 @@ impl ClassBuckets {
     }
 }
 
-/// What became of a request that was counted.
 #[derive(Debug)]
 pub struct LimitDecision<'a> {
     class: &'a ClassBuckets,
@@ -122,19 +115,18 @@ pub struct LimitDecision<'a> {
     pub retry_after_s: Option<u32>,
 }
 
-/// Who is counted: a buyer or an address. The two cannot meet: the low half of a buyer's UUID has its variant bits set, that
-/// of an IPv6 network is empty, and an IPv4 address has an empty high half.
+/// A buyer or an address. The two never collide: the low half of a buyer's UUID has its variant bits set, that of an IPv6
+/// network is zero, and the high half of an IPv4 address is zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LimitKey(u128);
 
 impl LimitKey {
-    /// A buyer, from wherever they come.
     #[must_use]
     pub fn from_buyer(buyer: BuyerId) -> Self {
         Self(buyer.0.as_u128())
     }
 
-    /// An address; of IPv6 the /64, because that much is given to one customer.
+    /// Of an IPv6 address only the /64 counts, because a provider assigns that much to one customer.
     #[must_use]
     pub fn from_address(address: IpAddr) -> Self {
         match address.to_canonical() {
@@ -148,25 +140,25 @@ const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 impl LimitDecision<'_> {
-    /// Tells the caller where they stand: `RateLimit-Policy: "buy";q=100;w=900` and `RateLimit: "buy";r=99;t=9`
+    /// Writes `RateLimit-Policy: "buy";q=100;w=900` and `RateLimit: "buy";r=99;t=9`
     /// (draft-ietf-httpapi-ratelimit-headers).
     pub fn write_headers(&self, headers: &mut HeaderMap) {
-        let pace = self.class.buckets.parameters();
+        let parameters = self.class.buckets.parameters();
         headers.insert(RATE_LIMIT_POLICY, self.class.policy.clone());
         let mut text = Vec::with_capacity(40);
         text.push(b'"');
         text.extend_from_slice(self.class.name.as_bytes());
         text.extend_from_slice(b"\";r=");
-        push_number(&mut text, u64::from(pace.remaining(self.level)));
+        push_number(&mut text, u64::from(parameters.remaining(self.level)));
         text.extend_from_slice(b";t=");
-        push_number(&mut text, pace.reset_s(self.level));
+        push_number(&mut text, parameters.reset_s(self.level));
         if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(text)) {
             headers.insert(RATE_LIMIT, value);
         }
     }
 }
 
-/// Digits without the machinery of `format!`, which costs more than counting the request does.
+/// Appends the digits without `format!`, which costs more than counting the request.
 fn push_number(text: &mut Vec<u8>, mut number: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
@@ -188,7 +180,7 @@ mod tests {
     const RATE: RateLimit = RateLimit { quota: 3, window_s: 30 };
 
     #[tokio::test]
-    async fn the_headers_tell_policy_and_standing() {
+    async fn the_headers_give_policy_and_level() {
         let limits = RateLimiter::new(RateLimits {
             auth: RATE,
             buy: RateLimit { quota: 100, window_s: 900 },

@@ -1,8 +1,8 @@
-//! The shop over HTTP. Outside words are turned into ours here, and our outcomes into replies; nothing is decided.
+//! The shop over HTTP. Requests are parsed into domain types here, and outcomes become replies; nothing is decided.
 //!
 //! The way of a request: [`server`] (connections) → [`edge`] (what all requests share) → the router → a handler in [`v1`],
-//! [`ops`], [`docs`] or [`web`], which extracts ([`extract`]), makes one call into `shop`, and replies; what goes wrong on the way is a
-//! [`problem`].
+//! [`admin`], [`ops`], [`docs`] or [`web`]. A handler extracts ([`extract`]), makes one call into `shop`, and replies. Every failure
+//! is a [`problem`].
 
 pub mod server;
 
@@ -24,6 +24,8 @@ pub mod idempotency;
 pub mod page;
 pub mod problem;
 pub mod sockets;
+pub mod timestamp;
+pub mod valid_json;
 
 use crate::shop::Shop;
 use crate::telemetry::metrics::ServerMetrics;
@@ -35,45 +37,37 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-/// What every handler can ask for.
 pub type AppState = Arc<AppContext>;
 
-/// What every handler works with.
+/// What every handler may use.
 pub struct AppContext {
-    /// The use cases' tools.
     pub shop: Shop,
-    /// Replies about sales that are ready but for the time.
+    /// Replies about sales, complete except for the time.
     pub prepared: v1::flash_sales::PreparedSales,
-    /// What the edge goes by.
     pub edge: edge::EdgeSettings,
-    /// When this process began to be a shop.
     pub started_at: Timestamp,
-    /// The request limits; `None` when they are off.
+    /// `None` when the rate limits are off.
     pub limits: Option<limits::RateLimiter>,
-    /// The metrics.
     pub metrics: ServerMetrics,
-    /// Whether a load balancer should send requests here.
     pub ready: ReadinessFlag,
 }
 
-/// Whether this instance wants requests. Not before it has started, not after it was told to stop.
+/// Whether a load balancer should send requests to this instance: not before it has started, not once it stops.
 #[derive(Debug, Default)]
 pub struct ReadinessFlag(AtomicBool);
 
 impl ReadinessFlag {
-    /// Whether it does.
     #[must_use]
     pub fn get(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 
-    /// From now on it does, or does not.
     pub fn set(&self, ready: bool) {
         self.0.store(ready, Ordering::Release);
     }
 }
 
-/// All routes, with the description that they make up. Each names its whole path: axum's `nest` makes a new URI for every
+/// All routes, and their OpenAPI description. Each route has its whole path, because axum's `nest` rebuilds the URI of every
 /// request.
 pub fn router() -> (Router<AppState>, OpenApi) {
     let (router, mut openapi) = OpenApiRouter::with_openapi(docs::base_description())
@@ -90,7 +84,7 @@ pub fn router() -> (Router<AppState>, OpenApi) {
     (router, openapi)
 }
 
-/// The description of the API, as `docs/openapi.json` has it.
+/// The OpenAPI description, as in `docs/openapi.json`.
 #[must_use]
 pub fn openapi() -> OpenApi {
     router().1

@@ -1,5 +1,4 @@
-//! What load balancers, orchestrators and the person on call ask: is it alive, does it want requests, what is wrong, how much.
-//! It never needs a token and is never limited.
+//! Liveness, readiness, health, metrics and the public key of the access tokens. None of it needs a token or has a rate limit.
 
 use super::AppState;
 use super::extract::Json;
@@ -16,7 +15,6 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// The probes, and the public key of our tokens.
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(livez))
@@ -25,7 +23,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(jwks))
 }
 
-/// The routes of the metrics' own address. The probes are there too: a worker has no other.
+/// The routes of the metrics listener. It has the probes too, because a worker has no other listener.
 pub fn metrics_router() -> Router<AppState> {
     Router::new()
         .route("/metrics", get(metrics))
@@ -34,13 +32,13 @@ pub fn metrics_router() -> Router<AppState> {
         .fallback(async || StatusCode::NOT_FOUND)
 }
 
-/// Whether the process answers at all. If not, start it again.
+/// Whether the process answers. If it does not, restart it.
 #[utoipa::path(get, path = "/livez", tag = "ops", responses((status = 200, description = "It answers", body = String)))]
 async fn livez() -> &'static str {
     "ok"
 }
 
-/// Whether it wants requests. Not while it starts, not after it was told to stop, not while the ledger cannot be written.
+/// Whether this instance accepts requests: not while it starts or stops, not while the ledger cannot be written.
 #[utoipa::path(get, path = "/readyz", tag = "ops", responses(
     (status = 200, description = "Send requests", body = String),
     (status = 503, description = "Send none", body = ProblemSchema, content_type = "application/problem+json"),
@@ -58,20 +56,20 @@ async fn readyz(State(app): State<AppState>) -> Result<String, Problem> {
     if !app.shop.engine.is_deciding() {
         return Err(Problem::new(&kind::UNAVAILABLE).detail("the Valkey that decides does not answer"));
     }
-    // How far the tables lag is told, and is no reason to send no requests: buying does not need them.
+    // A lag of the tables does not make the instance unready: buying does not need them.
     let lag = &app.shop.lag;
     Ok(format!("ready; tables are {} events and {} s behind", lag.events.get(), lag.seconds.get()))
 }
 
-/// How the parts are. 503 when one that buyers need does not work.
+/// The health of the components. 503 when one that buyers need does not work.
 #[utoipa::path(get, path = "/health", tag = "ops", responses(
-    (status = 200, description = "All parts work", body = HealthReport),
-    (status = 503, description = "Some part does not", body = HealthReport),
+    (status = 200, description = "All components work", body = HealthReport),
+    (status = 503, description = "A component does not work", body = HealthReport),
 ))]
 async fn health(State(app): State<AppState>) -> Response {
     let database = app.shop.store.ping().await;
     if let Err(error) = &database {
-        tracing::warn!(%error, "the shop's database does not answer");
+        tracing::warn!(%error, "the shop's database does not answer; /health answers 503; see to the database");
     }
     let components = vec![
         ComponentHealth { name: "ready", ok: app.ready.get() },
@@ -87,42 +85,38 @@ async fn health(State(app): State<AppState>) -> Response {
         .into_response()
 }
 
-/// How the parts are.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Health)]
 struct HealthReport {
-    /// Whether all of them work.
+    /// Whether all components work.
     ok: bool,
-    /// The version that runs.
+    /// The version of the program.
     version: &'static str,
-    /// Each of them.
     components: Vec<ComponentHealth>,
-    /// How far the tables behind lists lag; it does not count as not working, because nobody needs them to buy.
+    /// How far the tables of the lists lag behind the ledger. A lag does not count as unhealthy, because buying does not need them.
     tables: TablesLag,
 }
 
-/// How far the tables are behind the ledger.
+/// How far the tables lag behind the ledger.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = TablesLag)]
 struct TablesLag {
-    /// Events that they do not show yet.
+    /// Events that the tables do not have yet.
     events_behind: i64,
-    /// Seconds since they showed everything.
+    /// Seconds since the tables had all events.
     seconds_behind: i64,
 }
 
-/// How one part is.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Component)]
 struct ComponentHealth {
-    /// Its name.
     name: &'static str,
     /// Whether it works.
     ok: bool,
 }
 
-/// The public key of our access tokens, as a JSON Web Key Set.
+/// The public key of the access tokens, as a JSON Web Key Set.
 #[utoipa::path(get, path = "/.well-known/jwks.json", tag = "ops",
     responses((status = 200, description = "The key set", body = Object)))]
 async fn jwks(State(app): State<AppState>) -> Response {
@@ -135,7 +129,7 @@ async fn metrics(State(app): State<AppState>) -> Response {
     ([(header::CONTENT_TYPE, kind)], app.metrics.encode()).into_response()
 }
 
-/// Serves the metrics until told to stop.
+/// Serves the metrics until `stop` is true.
 pub async fn serve_metrics(listener: TcpListener, app: AppState, mut stop: watch::Receiver<bool>) {
     let router = metrics_router().with_state(app);
     let stopped = async move {
@@ -143,6 +137,6 @@ pub async fn serve_metrics(listener: TcpListener, app: AppState, mut stop: watch
     };
     let serving = axum::serve(listener, router).with_graceful_shutdown(stopped);
     if let Err(error) = serving.await {
-        tracing::error!(%error, "the metrics server broke");
+        tracing::error!(%error, "the metrics listener failed; metrics are gone until the next start; restart this instance");
     }
 }

@@ -1,5 +1,5 @@
-//! Lists in pages: `?limit=&cursor=` in, `{items, nextCursor}` out. A cursor is opaque to clients and names the last item
-//! they have seen, never an offset, so that a list that grows meanwhile skips and repeats nothing.
+//! Lists in pages: `?limit=&cursor=` in, `{items, nextCursor}` out. A cursor is opaque to clients and names the last item of a
+//! page, never an offset, so that a list that grows neither skips nor repeats an item.
 
 use super::problem::{FieldError, Problem, kind};
 use base64::Engine;
@@ -7,50 +7,43 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use sale::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Items in a page when the client does not say.
 const LIMIT_DEFAULT: u32 = 50;
 
-/// Items in a page at most.
 const LIMIT_MAX: u32 = 200;
 
-/// What a client asks for.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {
-    /// Items in a page, 1 to 200; 50 when not given.
+    /// Items in a page, 1 to 200. The default is 50.
     #[param(minimum = 1, maximum = 200)]
     pub limit: Option<u32>,
-    /// `nextCursor` of the page before.
+    /// The `nextCursor` of the previous page.
     pub cursor: Option<String>,
 }
 
-/// A page to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageRequest {
-    /// Items at most.
     pub limit: u32,
-    /// The key of the last item seen, as [`Page::new`] was given it; `None` on the first page.
+    /// The key of the last item of the previous page, as passed to [`Page::new`]; `None` for the first page.
     pub after: Option<String>,
 }
 
 impl PageQuery {
-    /// The page that is meant.
-    ///
     /// # Errors
-    /// 422 when the limit is out of bounds or the cursor is none of ours.
+    /// 422 when the limit is out of range, or the cursor is invalid.
     pub fn into_request(self) -> Result<PageRequest, Problem> {
-        let wrong = |pointer, detail| {
+        let invalid = |pointer, detail| {
             Problem::new(&kind::INVALID_QUERY).errors(vec![FieldError::new(pointer, detail)])
         };
         let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
         if !(1..=LIMIT_MAX).contains(&limit) {
-            return Err(wrong("/limit", "1 to 200"));
+            return Err(invalid("/limit", "1 to 200"));
         }
         let after = match self.cursor {
             None => None,
             Some(cursor) => {
-                Some(decode_cursor(&cursor).ok_or_else(|| wrong("/cursor", "not a cursor of this list"))?)
+                Some(decode_cursor(&cursor).ok_or_else(|| invalid("/cursor", "not a cursor of this list"))?)
             }
         };
         Ok(PageRequest { limit, after })
@@ -64,51 +57,49 @@ fn decode_cursor(cursor: &str) -> Option<String> {
     String::from_utf8(BASE64.decode(cursor).ok()?).ok()
 }
 
-/// A page of a list.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Page<T> {
     /// The items, in the list's order.
     pub items: Vec<T>,
-    /// Give this as `cursor` to get the next page; null on the last one.
+    /// The `cursor` of the next page; null on the last page.
     pub next_cursor: Option<String>,
 }
 
 impl<T> Page<T> {
-    /// A page of `items`; `key` is the text that the next page's [`Slice::after`] will be. Read `limit + 1` items: the one
-    /// too many says that there is a next page and is not shown.
+    /// A page of `items`; `key` becomes [`PageRequest::after`] of the next page. Pass up to `limit + 1` items: the extra one shows
+    /// that there is a next page, and is dropped.
     #[must_use]
     pub fn new(mut items: Vec<T>, limit: u32, key: impl FnOnce(&T) -> String) -> Self {
         let limit = limit as usize;
-        let more = items.len() > limit;
+        let has_more = items.len() > limit;
         items.truncate(limit);
-        let next_cursor = items.last().filter(|_| more).map(|last| BASE64.encode(key(last)));
+        let next_cursor = items.last().filter(|_| has_more).map(|last| BASE64.encode(key(last)));
         Self { items, next_cursor }
     }
 
-    /// A page of `items` that was cut elsewhere; `next` is the text that the next page's [`Slice::after`] will be.
+    /// A page that was cut elsewhere; `next` becomes [`PageRequest::after`] of the next page.
     #[must_use]
     pub fn from_parts(items: Vec<T>, next: Option<String>) -> Self {
         Self { items, next_cursor: next.map(|key| BASE64.encode(key)) }
     }
 
-    /// The same page of other words.
     #[must_use]
-    pub fn map<U>(self, word: impl FnMut(T) -> U) -> Page<U> {
-        Page { items: self.items.into_iter().map(word).collect(), next_cursor: self.next_cursor }
+    pub fn map<U>(self, item: impl FnMut(T) -> U) -> Page<U> {
+        Page { items: self.items.into_iter().map(item).collect(), next_cursor: self.next_cursor }
     }
 }
 
-/// Reads a key of the form `MILLISECONDS/ID`, for lists in order of time.
+/// Parses a key of the form `MILLISECONDS/ID`, for lists in order of time.
 ///
 /// # Errors
-/// 422 when the cursor is none of such a list.
+/// 422 when the cursor is not of such a list.
 pub fn parse_time_cursor<T: std::str::FromStr>(key: &str) -> Result<(Timestamp, T), Problem> {
     let parsed =
         key.split_once('/').and_then(|(ms, id)| Some((Timestamp(ms.parse().ok()?), id.parse().ok()?)));
     parsed.ok_or_else(|| {
-        let wrong = FieldError::new("/cursor", "not a cursor of this list");
-        Problem::new(&kind::INVALID_QUERY).errors(vec![wrong])
+        let invalid = FieldError::new("/cursor", "not a cursor of this list");
+        Problem::new(&kind::INVALID_QUERY).errors(vec![invalid])
     })
 }
 
@@ -126,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn strange_pages_are_refused() {
+    fn invalid_pages_are_refused() {
         for (limit, cursor) in
             [(Some(0), None), (Some(201), None), (None, Some("%%%")), (None, Some("_____"))]
         {

@@ -1,5 +1,5 @@
-//! Every refusal and failure as `application/problem+json` (RFC 9457): the one file that maps our words to HTTP.
-//! It never tells the inside of a failure: a 5xx says that it happened, its cause goes to the log.
+//! Every refusal and failure as `application/problem+json` (RFC 9457): the only file that maps refusals and errors to HTTP. It
+//! never reveals the cause of a 5xx, which goes to the log.
 
 pub mod kind;
 
@@ -14,38 +14,35 @@ use std::borrow::Cow;
 /// The media type of RFC 9457.
 pub const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// A sort of problem: its stable code, its status, and what a person is told.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ProblemKind {
-    /// The stable code that programs go by.
+    /// Stable, for programs.
     pub code: &'static str,
-    /// The HTTP status.
     pub status: u16,
     /// A short summary, the same for every occurrence.
     pub title: &'static str,
-    /// What is said when the occurrence has nothing of its own to say.
+    /// The detail of an occurrence that has none of its own.
     pub detail: &'static str,
-    /// Seconds for `Retry-After`, where coming back makes sense.
+    /// Seconds for `Retry-After`, where a retry makes sense.
     pub retry_after_s: Option<u32>,
 }
 
-/// One field that is not as it should be.
+/// A field that is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct FieldError {
-    /// JSON pointer to the field of the body (or `/name` of a query parameter).
+    /// JSON pointer to the field of the body, or `/name` of a query parameter.
     pub pointer: String,
-    /// What is wrong with it.
+    /// The rule that the field breaks.
     pub detail: Cow<'static, str>,
 }
 
 impl FieldError {
-    /// What is wrong with the field at `pointer`.
     pub fn new(pointer: impl Into<String>, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { pointer: pointer.into(), detail: detail.into() }
     }
 }
 
-/// One occurrence of a [`Kind`]. The edge renders it, because only the edge knows the `instance`.
+/// One occurrence of a [`ProblemKind`]. The edge renders it, because only the edge knows the `instance`.
 #[derive(Debug, Clone)]
 pub struct Problem {
     kind: &'static ProblemKind,
@@ -61,20 +58,18 @@ struct ProblemExtras {
 }
 
 impl Problem {
-    /// An occurrence of `kind` with nothing to add.
     #[must_use]
     pub const fn new(kind: &'static ProblemKind) -> Self {
         Self { kind, extras: None }
     }
 
-    /// Says more precisely what happened. Never put a secret, an e-mail address or an inner error here.
+    /// Replaces the detail. It must not contain a secret, an e-mail address or the cause of a failure.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.extras_mut().detail = Some(detail.into());
         self
     }
 
-    /// Names the fields that are not valid.
     #[must_use]
     pub fn errors(mut self, errors: Vec<FieldError>) -> Self {
         self.extras_mut().errors = errors;
@@ -88,26 +83,25 @@ impl Problem {
         self
     }
 
-    /// Says when to come back.
+    /// Replaces the `Retry-After` of the kind.
     #[must_use]
     pub fn retry_after_s(mut self, seconds: u32) -> Self {
         self.extras_mut().retry_after_s = Some(seconds);
         self
     }
 
-    /// The sort of this problem.
     #[must_use]
     pub fn kind(&self) -> &'static ProblemKind {
         self.kind
     }
 
-    /// Whether it says no more than its kind does.
+    /// Whether it adds nothing to its kind.
     #[must_use]
     pub fn is_plain(&self) -> bool {
         self.extras.is_none()
     }
 
-    /// A failure of ours: its cause goes to the log, the caller learns that it happened.
+    /// A failure of the server. Its cause goes to the log, not to the caller.
     pub fn from_failure(kind: &'static ProblemKind, cause: &(dyn std::error::Error + 'static)) -> Self {
         let mut text = cause.to_string();
         let mut next = cause.source();
@@ -116,17 +110,16 @@ impl Problem {
             text.push_str(&source.to_string());
             next = source.source();
         }
-        tracing::error!(code = kind.code, cause = %text, "request failed");
+        tracing::error!(code = kind.code, cause = %text, "a request failed; its caller gets this code");
         Self::new(kind)
     }
 
-    /// The body for an occurrence at `instance`.
     #[must_use]
     pub fn body(&self, instance: &str) -> Bytes {
-        let more = self.extras.as_deref();
-        let detail = more.and_then(|more| more.detail.as_deref()).unwrap_or(self.kind.detail);
-        let errors = more.map(|more| more.errors.as_slice()).unwrap_or_default();
-        let members = more.map(|more| more.members.as_slice()).unwrap_or_default();
+        let extras = self.extras.as_deref();
+        let detail = extras.and_then(|extras| extras.detail.as_deref()).unwrap_or(self.kind.detail);
+        let errors = extras.map(|extras| extras.errors.as_slice()).unwrap_or_default();
+        let members = extras.map(|extras| extras.members.as_slice()).unwrap_or_default();
         let document = ProblemBody {
             r#type: format_args!("/problems/{}", self.kind.code),
             title: self.kind.title,
@@ -140,21 +133,20 @@ impl Problem {
         Bytes::from(serde_json::to_vec(&document).unwrap_or_default())
     }
 
-    /// The whole reply for an occurrence at `instance`.
     #[must_use]
     pub fn into_reply(self, instance: &str) -> Response<Body> {
         let retry_after_s = self.retry_after();
         build_reply(self.kind, retry_after_s, self.body(instance))
     }
 
-    /// A reply built once for a place that refuses often: answering costs two reference counts.
+    /// A reply that is built once for a frequent refusal. Each use costs two reference counts.
     #[must_use]
     pub fn prebuilt(self, instance: &str) -> PrebuiltProblem {
         PrebuiltProblem { retry_after_s: self.retry_after(), body: self.body(instance), kind: self.kind }
     }
 
     fn retry_after(&self) -> Option<u32> {
-        self.extras.as_ref().and_then(|more| more.retry_after_s).or(self.kind.retry_after_s)
+        self.extras.as_ref().and_then(|extras| extras.retry_after_s).or(self.kind.retry_after_s)
     }
 
     fn extras_mut(&mut self) -> &mut ProblemExtras {
@@ -162,7 +154,7 @@ impl Problem {
     }
 }
 
-/// Leaves the problem in the reply's extensions, where the edge finds and renders it.
+/// Puts the problem into the extensions of the reply, from which the edge renders it.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response<Body> {
         let mut response = Response::new(Body::empty());
@@ -172,7 +164,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// A refusal whose bytes are ready. See [`Problem::prebuilt`].
+/// See [`Problem::prebuilt`].
 #[derive(Debug, Clone)]
 pub struct PrebuiltProblem {
     kind: &'static ProblemKind,
@@ -180,7 +172,7 @@ pub struct PrebuiltProblem {
     body: Bytes,
 }
 
-/// Leaves its kind in the reply's extensions, where the edge finds and counts it.
+/// Puts the kind into the extensions of the reply, where the edge counts it.
 impl IntoResponse for PrebuiltProblem {
     fn into_response(self) -> Response<Body> {
         let mut response = build_reply(self.kind, self.retry_after_s, self.body);
@@ -229,28 +221,28 @@ impl Serialize for ExtensionMembers<'_> {
     }
 }
 
-/// What a problem document looks like, for the OpenAPI description.
+/// A problem document (RFC 9457).
 #[derive(utoipa::ToSchema)]
 #[schema(as = Problem)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub struct ProblemSchema {
-    /// Where the sort of problem is described, such as `/problems/sold_out`.
+    /// The page of the kind of problem, such as `/problems/sold_out`.
     r#type: String,
-    /// A short summary of the sort of problem.
+    /// A short summary, the same for every occurrence.
     title: String,
     /// The HTTP status.
     status: u16,
-    /// What happened this time.
+    /// What happened in this occurrence.
     detail: String,
-    /// The path that was asked for.
+    /// The path of the request.
     instance: String,
-    /// The stable code to go by.
+    /// The stable code for programs.
     code: String,
     /// The fields that are not valid.
     errors: Option<Vec<FieldError>>,
 }
 
-// From the errors of the layers below to problems: every `?` in a handler comes through here.
+// Conversions from the errors of the layers below, for `?` in handlers.
 
 impl From<crate::store::StoreError> for Problem {
     fn from(error: crate::store::StoreError) -> Self {
@@ -296,15 +288,15 @@ impl From<sale::Refusal> for Problem {
 impl From<crate::shop::catalogue::CatalogueRefusal> for Problem {
     fn from(refused: crate::shop::catalogue::CatalogueRefusal) -> Self {
         use crate::shop::catalogue::CatalogueRefusal;
-        let wrong =
+        let invalid =
             |pointer, detail| Self::new(&kind::INVALID_BODY).errors(vec![FieldError::new(pointer, detail)]);
         match refused {
             CatalogueRefusal::SaleUnknown => Self::new(&kind::SALE_UNKNOWN),
             CatalogueRefusal::ProductUnknown => Self::new(&kind::PRODUCT_UNKNOWN),
             CatalogueRefusal::SlugTaken => Self::new(&kind::SLUG_TAKEN),
             CatalogueRefusal::ProductInUse => Self::new(&kind::PRODUCT_IN_USE),
-            CatalogueRefusal::NoSuchProduct => wrong("/productId", "there is no such product"),
-            CatalogueRefusal::CurrencyDiffers => wrong(
+            CatalogueRefusal::NoSuchProduct => invalid("/productId", "there is no such product"),
+            CatalogueRefusal::CurrencyDiffers => invalid(
                 "/price/currency",
                 "must be the same for a product and the sales of it that are not over",
             ),
@@ -320,7 +312,7 @@ impl From<crate::shop::catalogue::CatalogueRefusal> for Problem {
     }
 }
 
-/// The field of a sale's body that a problem of its policy is about.
+/// The pointer to the field of a sale's body that breaks the policy.
 #[must_use]
 pub fn policy_pointer(problem: sale::PolicyProblem) -> &'static str {
     use sale::PolicyProblem;
@@ -363,6 +355,16 @@ impl From<crate::shop::catalogue::CatalogueError> for Problem {
             CatalogueError::Store(error) => error.into(),
             CatalogueError::Engine(error) => error.into(),
             CatalogueError::Ledger(error) => Self::from_failure(&kind::UNAVAILABLE, &error),
+        }
+    }
+}
+
+impl From<crate::shop::followers::FollowerQueryError> for Problem {
+    fn from(error: crate::shop::followers::FollowerQueryError) -> Self {
+        use crate::shop::followers::FollowerQueryError;
+        match error {
+            FollowerQueryError::Store(error) => error.into(),
+            FollowerQueryError::Ledger(error) => Self::from_failure(&kind::UNAVAILABLE, &error),
         }
     }
 }
@@ -470,7 +472,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_problem_says_all_that_rfc_9457_and_the_contract_ask_for() {
+    fn a_problem_has_all_members_of_rfc_9457_and_the_code() {
         let problem = Problem::new(&kind::NOT_ADMITTED).member("position", 7).detail("six buyers are ahead");
         let document: Value = serde_json::from_slice(&problem.body("/api/v1/orders")).unwrap();
         insta::assert_json_snapshot!(document, @r#"

@@ -1,5 +1,5 @@
-//! What the edge must know of a request before the router sees it: the route's name, its metrics, and its limit. Built from
-//! the API's description, so it cannot drift from the router. It never calls a handler.
+//! What the edge needs to know of a route before the router runs: its name, its metrics and its rate limit. The table is built
+//! from the OpenAPI description, so it always agrees with the router. It never calls a handler.
 
 use super::limits::LimitClass;
 use super::{docs, sockets, web};
@@ -11,15 +11,13 @@ use utoipa::openapi::path::PathItem;
 /// One method of one route.
 #[derive(Debug)]
 pub struct Endpoint {
-    /// Its counters.
     pub metrics: RouteMetrics,
-    /// Its limit; `None` for probes and documentation.
+    /// `None` for probes and documentation, which have no rate limit.
     pub class: Option<LimitClass>,
-    /// Whether it is the documentation page, which needs scripts.
+    /// Whether it is a documentation page, which needs scripts.
     pub is_page: bool,
 }
 
-/// All endpoints.
 pub struct RouteTable {
     paths: matchit::Router<[Option<Box<Endpoint>>; METHODS.len()]>,
     unknown: Endpoint,
@@ -28,10 +26,10 @@ pub struct RouteTable {
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 impl RouteTable {
-    /// The endpoints of this description, of the documentation itself, and of the shop's pages.
+    /// The endpoints of the description, of the documentation, of the shop's pages and of the sockets.
     ///
     /// # Panics
-    /// When two paths of the description collide; the router would have panicked before.
+    /// When two paths of the description collide. The router panics on them before.
     #[must_use]
     pub fn new(openapi: &OpenApi, metrics: &ServerMetrics) -> Self {
         let mut paths = matchit::Router::new();
@@ -45,7 +43,7 @@ impl RouteTable {
             };
             paths.insert(path, std::array::from_fn(endpoint)).expect("the description's paths are distinct");
         }
-        // The shop's own pages bring a stricter policy along.
+        // The shop's pages set a stricter content security policy themselves.
         let documentation = docs::PATHS.into_iter().map(|path| (path, true));
         for (path, is_page) in documentation.chain(web::paths().map(|path| (path, false))) {
             let metrics = metrics.route_metrics("GET", path);
@@ -64,7 +62,7 @@ impl RouteTable {
         Self { paths, unknown: Endpoint { metrics, class: Some(LimitClass::Read), is_page: false } }
     }
 
-    /// The endpoint that a request is for; what has none shares one.
+    /// The endpoint of a request. All unknown ones share one.
     #[must_use]
     pub fn find_endpoint(&self, method: &Method, path: &str) -> &Endpoint {
         let index = match *method {
@@ -90,8 +88,8 @@ fn is_described(item: &PathItem, method: usize) -> bool {
     }
 }
 
-/// The limit of an endpoint. Only where passwords and refresh tokens can be guessed it is `auth`, and then always by
-/// address: else each account that an attacker makes would bring guesses of its own.
+/// The limit of an endpoint. `auth` is for endpoints where passwords and refresh tokens can be guessed, and is counted by
+/// address: otherwise each account that an attacker registers would bring more guesses.
 fn limit_class(method: &str, path: &str) -> Option<LimitClass> {
     if !path.starts_with("/api/") {
         return None;
@@ -100,7 +98,7 @@ fn limit_class(method: &str, path: &str) -> Option<LimitClass> {
         "GET" => Some(LimitClass::Read),
         _ if path.ends_with("/auth/logout") => Some(LimitClass::Buy),
         _ if path.contains("/auth/") => Some(LimitClass::Auth),
-        // Admins work in bulk, and are trusted.
+        // Admins are trusted, and work in bulk.
         _ if path.contains("/admin/") => Some(LimitClass::Read),
         _ => Some(LimitClass::Buy),
     }

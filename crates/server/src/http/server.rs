@@ -89,7 +89,7 @@ pub async fn serve(
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
-                tracing::warn!(%error, "no connection can be accepted");
+                tracing::warn!(%error, "accepting a connection failed; trying again in 50 ms; check the limit of open files");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -1,5 +1,4 @@
-//! The way from HTTP to the sockets: requests below one prefix go through a door that `commands` hangs in. It knows neither
-//! what is behind it nor a word of Socket.IO.
+//! Forwards requests below one prefix to a service that `commands` provides. It knows nothing of Socket.IO.
 
 use axum::BoxError;
 use axum::body::{Body, Bytes, HttpBody};
@@ -10,16 +9,15 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use tower::Service;
 
-/// Where the sockets are.
 pub const PREFIX: &str = "/socket.io/";
 
-/// Whether a request opens a socket: one that exists is named in the query.
+/// Whether a request opens a socket. A request of an open one has its session id in the query.
 #[must_use]
 pub fn opens_socket(uri: &Uri) -> bool {
     uri.query().is_none_or(|query| !query.split('&').any(|pair| pair.starts_with("sid=")))
 }
 
-/// What is kept of a request's head for as long as its socket lives: the rest would be memory for nothing.
+/// Headers that are forwarded. The service keeps the head of a request as long as its socket, so any other would waste memory.
 const KEPT_HEADERS: [HeaderName; 8] = [
     header::CONNECTION,
     header::UPGRADE,
@@ -31,15 +29,14 @@ const KEPT_HEADERS: [HeaderName; 8] = [
     header::ORIGIN,
 ];
 
-/// A service behind the door.
 pub struct SocketService(Box<SocketHandler>);
 
 type SocketHandler = dyn Fn(Request<Incoming>, IpAddr) -> BoxFuture<'static, Response<Body>> + Send + Sync;
 
 impl SocketService {
-    /// A door to `service`, which finds what `visitor` makes of the client's address in the extensions of each request. A
-    /// service that keeps a request's head for as long as its socket lives keeps that as well.
-    pub fn new<S, B, V>(service: S, visitor: fn(IpAddr) -> V) -> Self
+    /// Forwards to `service`. Each request carries what `peer` makes of the client's address in its extensions, which the service
+    /// keeps as long as the socket.
+    pub fn new<S, B, V>(service: S, peer: fn(IpAddr) -> V) -> Self
     where
         V: Clone + Send + Sync + 'static,
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
@@ -49,7 +46,7 @@ impl SocketService {
         B::Error: Into<BoxError>,
     {
         Self(Box::new(move |mut request, address| {
-            request.extensions_mut().insert(visitor(address));
+            request.extensions_mut().insert(peer(address));
             let answer = service.clone().call(request);
             Box::pin(async move {
                 match answer.await {
@@ -60,7 +57,6 @@ impl SocketService {
         }))
     }
 
-    /// Has a request from this address answered.
     pub fn handle_request(
         &self,
         mut request: Request<Incoming>,

@@ -1,6 +1,6 @@
-//! The shop's pages: what `scripts/web.sh` built from `web/`, out of this binary, compressed when it was built. One page for
-//! every address that the browser's router knows, and files whose names change with their content. It knows no buyer and no
-//! sale; the pages ask the API like any other client.
+//! The shop's pages, which `scripts/web.sh` builds from `web/` and compresses, served from this binary: one HTML page for every
+//! address of the browser's router, and assets whose names change with their content. It knows no buyer and no sale; the pages
+//! call the API like any other client.
 
 use super::AppState;
 use super::extract::Path;
@@ -19,23 +19,21 @@ use std::sync::LazyLock;
 /// The addresses that the browser's router knows (`web/src/App.tsx`).
 const PAGES: [&str; 7] =
     ["/", "/orders", "/orders/{id}", "/sign-in", "/register", "/admin", "/admin/{*page}"];
-/// A sale's page, which also says what it will ask for first.
+/// The page of a sale, whose reply has a preload link for the sale.
 const SALE_PAGE: &str = "/s/{slug}";
-/// What pages are made of.
 const ASSETS: &str = "/assets/{file}";
 
-/// All paths of this module, for the edge.
+/// All paths of this module, for the route table of the edge.
 pub fn paths() -> impl Iterator<Item = &'static str> {
     PAGES.into_iter().chain([SALE_PAGE, ASSETS])
 }
 
-/// The routes of the pages.
 pub fn router() -> Router<AppState> {
     let router = Router::new().route(ASSETS, get(send_asset)).route(SALE_PAGE, get(send_sale_page));
     PAGES.into_iter().fold(router, |router, path| router.route(path, get(send_page)))
 }
 
-/// What answers where nothing is: a page to a person who follows a link, a problem document to a program.
+/// Answers an unknown path: with the page to a browser that follows a link, with a problem document to a program.
 pub async fn answer_unknown_path(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let wants_page = headers
         .get(header::ACCEPT)
@@ -52,7 +50,7 @@ pub async fn answer_unknown_path(method: Method, uri: Uri, headers: HeaderMap) -
     response
 }
 
-/// One file of `web/dist`, in each form that it can be sent in.
+/// A file of `web/dist`, with its compressed forms.
 struct WebFile {
     path: &'static str,
     plain: &'static [u8],
@@ -60,10 +58,10 @@ struct WebFile {
     gzip: Option<&'static [u8]>,
 }
 
-/// All files of `web/dist` when this binary was built; `build.rs` writes the list.
+/// All files of `web/dist` at build time. `build.rs` generates the table.
 static FILES: &[WebFile] = include!(concat!(env!("OUT_DIR"), "/web_files.rs"));
 
-/// The one page, with its entity tag; `None` when the pages were not built.
+/// The HTML page and its entity tag; `None` in a build without pages.
 static INDEX: LazyLock<Option<(&WebFile, HeaderValue)>> = LazyLock::new(|| {
     let file = FILES.iter().find(|file| file.path == "index.html")?;
     let digest = Sha256::digest(file.plain);
@@ -71,7 +69,7 @@ static INDEX: LazyLock<Option<(&WebFile, HeaderValue)>> = LazyLock::new(|| {
     Some((file, HeaderValue::from_str(&tag).ok()?))
 });
 
-/// For a server that was built without pages. It needs no script and no file.
+/// The page of a build without pages. It needs no script and no file.
 const NOT_BUILT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
 <meta name=\"viewport\" content=\"width=device-width\"><title>Doorbuster without its pages</title>\
 <h1>This server was built without its pages</h1>\
@@ -79,12 +77,12 @@ const NOT_BUILT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\
 <p>To see the shop, build the pages and then the server again: <code>make run</code> does both, and \
 <code>scripts/web.sh</code> builds only the pages. They need Node 20.19 or newer.</p></html>";
 
-/// Scripts, styles and calls only from here; pictures of products also from where the merchant keeps them.
+/// Scripts, styles and requests only from this origin; product images also from other sites.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: https:; font-src 'self'; \
      connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
-/// A name with a hash in it never means anything else: a year is as long as caches keep to.
+/// A name with a hash never gets another content. RFC 9111 caches keep a reply for a year at most.
 const CACHE_IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 const CACHE_REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
 
@@ -114,7 +112,7 @@ async fn send_page(headers: HeaderMap) -> Response {
     response
 }
 
-/// The page, and a word to the browser to ask for the sale while it still reads the script.
+/// The page, with a preload link so that the browser requests the sale while it loads the script.
 async fn send_sale_page(Path(slug): Path<String>, headers: HeaderMap) -> Response {
     let mut response = send_page(headers).await;
     let is_slug = slug.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
@@ -133,7 +131,7 @@ async fn send_asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
     response
 }
 
-/// The file in the smallest form that the client takes.
+/// The file in the smallest form that the client accepts.
 fn send_file(file: &'static WebFile, headers: &HeaderMap) -> Response {
     let (bytes, encoding) = match (file.br, file.gzip) {
         (Some(br), _) if accepts_encoding(headers, "br") => (br, Some("br")),
@@ -150,7 +148,7 @@ fn send_file(file: &'static WebFile, headers: &HeaderMap) -> Response {
     response
 }
 
-/// Whether `Accept-Encoding` names this coding without ruling it out.
+/// Whether `Accept-Encoding` names the coding with a weight above 0.
 fn accepts_encoding(headers: &HeaderMap, coding: &str) -> bool {
     const NAME: HeaderName = header::ACCEPT_ENCODING;
     let values = headers.get_all(NAME).iter().filter_map(|value| value.to_str().ok());

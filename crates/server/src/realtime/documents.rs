@@ -1,8 +1,8 @@
-//! The documents that sockets send, with the names of `docs/api.md`. It builds them and knows no socket.
+//! The JSON documents that sockets send, as `docs/api.md` describes them. It builds them, and knows no socket.
 
 use crate::shop::line::QueueStatus;
+use documents::rfc3339;
 use engine::SaleView;
-use jiff::fmt::temporal::DateTimePrinter;
 use sale::{EventSeq, LinePosition, OrderId, OrderStatus, SaleId, Ticket, Timestamp};
 use serde::Serialize;
 use uuid::Uuid;
@@ -10,18 +10,18 @@ use uuid::Uuid;
 /// A problem in an acknowledgement.
 #[derive(Clone, Debug, Serialize)]
 pub struct ProblemSummary {
-    /// The stable code that programs go by.
+    /// Stable, for programs.
     pub code: &'static str,
     pub title: &'static str,
     pub detail: &'static str,
-    /// The status that HTTP would give it.
+    /// The HTTP status of the same problem.
     pub status: u16,
 }
 
-/// Finds what is said of a code: the words are those of HTTP.
+/// Finds the problem of a code, with the texts of the HTTP API.
 pub type ProblemCatalog = fn(&str) -> Option<ProblemSummary>;
 
-/// How a sale stands.
+/// The counters of a sale.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InventoryUpdate {
@@ -32,7 +32,7 @@ pub struct InventoryUpdate {
     availability: &'static str,
     waiting: u32,
     status: &'static str,
-    /// With the next two what a merchant may change while a sale runs, so that those who look at it see it change.
+    /// A merchant may change it, and the next two, while the sale runs.
     quantity: u32,
     starts_at: String,
     ends_at: String,
@@ -60,7 +60,7 @@ impl InventoryUpdate {
     }
 }
 
-/// What a sale is doing.
+/// The phase of a sale.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StatusChange {
@@ -81,22 +81,20 @@ impl StatusChange {
     }
 }
 
-/// Where a buyer stands in a line.
+/// The status of a place in line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineStatus {
-    /// Waiting at this position.
+    /// With the position.
     Waiting(u32),
-    /// It is their turn.
     Admitted {
         until: Timestamp,
-        /// Seconds that they may still add to it; 0 for none.
+        /// Seconds that the buyer may still add to it, once.
         extension_s: u32,
     },
-    /// The turn was not used in time.
+    /// The admission expired.
     Lapsed,
-    /// They gave the place up.
     Left,
-    /// The turn was used: there is an order.
+    /// The admission was used for an order.
     Served,
 }
 
@@ -146,12 +144,12 @@ impl PositionUpdate {
     pub fn new(
         sale: SaleId,
         ticket: Ticket,
-        spot: LineStatus,
+        status: LineStatus,
         estimated_wait_s: u64,
         version: EventSeq,
     ) -> Self {
-        let position = if let LineStatus::Waiting(position) = spot { position } else { 0 };
-        let (until, extension_s) = match spot {
+        let position = if let LineStatus::Waiting(position) = status { position } else { 0 };
+        let (until, extension_s) = match status {
             LineStatus::Admitted { until, extension_s } => (Some(until), extension_s),
             _ => (None, 0),
         };
@@ -160,7 +158,7 @@ impl PositionUpdate {
             ticket: ticket.0,
             position,
             ahead: position.saturating_sub(1),
-            status: spot.as_str(),
+            status: status.as_str(),
             admitted_until: until.map(rfc3339),
             extension_seconds: (extension_s > 0).then_some(extension_s),
             estimated_wait_seconds: estimated_wait_s,
@@ -170,16 +168,16 @@ impl PositionUpdate {
         }
     }
 
-    /// The answer to joining, with its receipt.
-    pub fn from_join(standing: &QueueStatus, version: EventSeq) -> Self {
-        let spot = LineStatus::from(standing.place);
-        let told = Self::new(standing.sale, standing.ticket, spot, standing.estimated_wait_s, version);
-        let availability = Some(standing.availability.as_str());
-        Self { availability, receipt: Some(standing.receipt.to_string()), ..told }
+    /// The acknowledgement of `queue:join`, with the receipt.
+    pub fn from_join(joined: &QueueStatus, version: EventSeq) -> Self {
+        let status = LineStatus::from(joined.place);
+        let update = Self::new(joined.sale, joined.ticket, status, joined.estimated_wait_s, version);
+        let availability = Some(joined.availability.as_str());
+        Self { availability, receipt: Some(joined.receipt.to_string()), ..update }
     }
 }
 
-/// What has become of an order.
+/// The status of an order.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderUpdate {
@@ -203,38 +201,24 @@ impl OrderUpdate {
         }
     }
 
-    /// Whether both tell of one order.
     pub fn is_same_order(&self, other: &Self) -> bool {
         self.id == other.id
     }
 }
 
-/// The answer to leaving a line.
+/// The acknowledgement of `queue:leave`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LeaveReply {
     pub flash_sale_id: Uuid,
-    /// The ticket that was given up.
     pub ticket: u32,
     /// Always `left`.
     pub status: &'static str,
 }
 
-/// The last word of a server that stops.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RestartNotice {
-    /// Milliseconds after which to come back.
+    /// Milliseconds after which the client should reconnect.
     pub retry_after_ms: u32,
-}
-
-/// RFC 3339 with milliseconds and `Z`, as everywhere in the API.
-fn rfc3339(at: Timestamp) -> String {
-    const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
-    let moment =
-        jiff::Timestamp::from_millisecond(at.0.clamp(0, Timestamp::MAX.0)).unwrap_or(jiff::Timestamp::MAX);
-    let mut text = String::with_capacity(24);
-    // Printing into a String cannot fail.
-    let _infallible = PRINTER.print_timestamp(&moment, &mut text);
-    text
 }

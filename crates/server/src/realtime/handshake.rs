@@ -1,5 +1,5 @@
-//! Who comes in: the token of the connect payload is checked, and the limits; whoever is refused is told why in the
-//! `connect_error`. What a guest then asks is in [`super::requests`].
+//! The connect handshake: verifies the token of the payload and applies the limits. The `connect_error` gives the reason of a
+//! refusal. The requests of a connected socket are in [`super::requests`].
 
 use super::limiter::{CapacityReached, SocketPeer};
 use super::session::SocketSession;
@@ -14,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// Why somebody does not come in. Its `Display` is the message of the `connect_error`: a stable code, a colon, a sentence.
+/// The `Display` is the message of the `connect_error`: a stable code, a colon, a sentence.
 #[derive(Debug, thiserror::Error)]
 enum ConnectRefusal {
     #[error("unauthorized: this access token is not valid, or no longer; sign in again")]
@@ -25,38 +25,37 @@ enum ConnectRefusal {
     Full(CapacityReached),
 }
 
-/// Opens the one namespace there is.
-pub fn register_namespace<S>(io: &SocketIo, hall: &Arc<SocketContext<S>>)
+pub fn register_namespace<S>(io: &SocketIo, context: &Arc<SocketContext<S>>)
 where
     S: Deref<Target = Shop> + Send + Sync + 'static,
 {
-    let (at_gate, inside) = (Arc::clone(hall), Arc::clone(hall));
+    let (check_context, welcome_context) = (Arc::clone(context), Arc::clone(context));
     let check = move |socket: SocketRef, auth: TryData<Value>| {
-        let hall = Arc::clone(&at_gate);
+        let context = Arc::clone(&check_context);
         async move {
-            let guest = authorize_socket(&hall, &socket, auth.0.ok())
-                .inspect_err(|refused| hall.metrics.count_refused(refusal_reason(refused)))?;
-            // Before the client is told that it is in: what it asks at once finds somebody who listens.
-            requests::register_handlers(&hall, &socket, &Arc::new(guest));
+            let session = authorize_socket(&context, &socket, auth.0.ok())
+                .inspect_err(|refusal| context.metrics.count_refused(refusal_reason(refusal)))?;
+            // Before the client knows that it is connected, so that its first request finds a handler.
+            requests::register_handlers(&context, &socket, &Arc::new(session));
             Ok::<(), ConnectRefusal>(())
         }
     };
     let welcome = move |socket: SocketRef| {
-        let hall = Arc::clone(&inside);
-        async move { requests::accept_socket(&hall, socket).await }
+        let context = Arc::clone(&welcome_context);
+        async move { requests::accept_socket(&context, socket).await }
     };
     io.ns("/", welcome.with(check));
 }
 
 fn authorize_socket<S>(
-    hall: &SocketContext<S>,
+    context: &SocketContext<S>,
     socket: &SocketRef,
     auth: Option<Value>,
 ) -> Result<SocketSession, ConnectRefusal>
 where
     S: Deref<Target = Shop>,
 {
-    let now = (hall.shop.now)();
+    let now = (context.shop.now)();
     let token = match &auth {
         None | Some(Value::Null) => None,
         Some(Value::Object(fields)) => match fields.get("token") {
@@ -67,20 +66,19 @@ where
         },
         Some(_) => return Err(ConnectRefusal::Payload),
     };
-    let session = token.map(|token| hall.shop.accounts.tokens.verify(token, now)).transpose()?;
-    // The door of HTTP has put it there.
-    let visitor = socket.req_parts().extensions.get::<SocketPeer>().cloned();
-    let visitor = visitor.unwrap_or_else(|| SocketPeer::from(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
-    visitor
-        .acquire_permit(&hall.limiter, session.map(|session| session.buyer))
+    let session = token.map(|token| context.shop.accounts.tokens.verify(token, now)).transpose()?;
+    // `SocketService` has put it there.
+    let peer = socket.req_parts().extensions.get::<SocketPeer>().cloned();
+    let peer = peer.unwrap_or_else(|| SocketPeer::from(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
+    peer.acquire_permit(&context.limiter, session.map(|session| session.buyer))
         .map_err(ConnectRefusal::Full)?;
-    Ok(SocketSession::new(session.map(|session| (session, hall.subscribers.subscribe())), now))
+    Ok(SocketSession::new(session.map(|session| (session, context.subscribers.subscribe())), now))
 }
 
-fn refusal_reason(refused: &ConnectRefusal) -> &'static str {
-    match refused {
+fn refusal_reason(refusal: &ConnectRefusal) -> &'static str {
+    match refusal {
         ConnectRefusal::Token(_) => "unauthorized",
         ConnectRefusal::Payload => "bad_request",
-        ConnectRefusal::Full(full) => full.code(),
+        ConnectRefusal::Full(capacity) => capacity.code(),
     }
 }

@@ -1,8 +1,8 @@
-//! The desk: one task that knows every socket and sends all updates, so that each client hears things in the order in which
-//! they happened. What was recorded comes from the follower, sums come from the published views; nothing is asked from here.
+//! The socket hub: one task that knows every socket and sends all updates, so that each client receives them in order. Events
+//! come from the follower, counters from the published views; the hub never calls the engine.
 //!
-//! It looks at what is due when the views' bell rings, so that a change of a quiet sale leaves at once, and ten times a second
-//! for all that time alone brings: what had to wait, positions, a sale's start and end, sessions that are over.
+//! It sends due updates when a view changes, so that a change of a quiet sale leaves at once. Ten times a second it also sends
+//! what only time brings: delayed updates, positions, the start and end of a sale, the end of a session.
 
 mod events;
 mod socket_state;
@@ -33,48 +33,48 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 use watchers::{BuyerSockets, LastSent, SaleWatchers, mark_order_sent};
 
-/// What the desk is told by the sockets.
+/// A message from a socket's handlers.
 pub enum HubMessage {
     Connected(ConnectedSocket),
-    /// A socket wants to hear of a sale. It may be quicker than the note that it came.
+    /// Subscribes a socket to a sale. It may overtake the socket's `Connected`.
     Watch {
-        visit: ConnectedSocket,
+        connected: ConnectedSocket,
         sale: SaleId,
     },
-    /// How a buyer stands in a sale, for this socket, and for the others if they do not know it.
+    /// A buyer's place and orders in a sale, for this socket, and for the buyer's other sockets where they are news.
     Snapshot {
         socket: Sid,
         buyer: BuyerId,
-        stand: BuyerSnapshot,
-        /// False when the socket is told because it has come, or has its answer already: then once is enough.
+        snapshot: BuyerSnapshot,
+        /// Whether the client asked for it. If not, a socket that was sent the place already does not get it again.
         is_asked: bool,
     },
-    /// A socket was closed.
     Disconnected(Sid),
-    /// The process stops: everyone is told, then this is answered.
+    /// The process stops: the hub notifies every socket, then answers.
     Shutdown(oneshot::Sender<()>),
 }
 
-/// Somebody who is in.
 pub struct ConnectedSocket {
     pub socket: SocketRef,
     pub session: Arc<SocketSession>,
 }
 
-/// How often the desk looks at what time alone brings.
+/// How often the hub sends what only time brings.
 const ROUND_INTERVAL: Duration = Duration::from_millis(100);
-/// Rounds in which every socket is looked at once, whether its token has expired and whether it is there: half a minute.
+/// Rounds in which each socket is checked once for an expired token and a lost connection: half a minute.
 const ROUNDS_PER_CHECK: usize = 300;
-/// After a look because the bell rang: in a rush it rings a thousand times a second, and a look costs by the sale.
+/// Pause after updates that a change triggered: in a rush views change a thousand times a second, and each pass visits every
+/// sale.
 const UPDATE_PAUSE: Duration = Duration::from_millis(20);
-/// Sales that one socket may watch: one that asks for more is not a page of a shop.
+/// Sales that one socket may watch; a page of the shop watches far fewer.
 const WATCHED_MAX: usize = 32;
-/// When an update found no room in some sockets, all get it again, so that nobody is left with what is old.
+/// When the buffers of some sockets were full, all watchers get the update again after this time, so that none keeps old
+/// counters.
 const REPEAT_MS: i64 = 5_000;
-/// After a stop, a new process is usually there.
+/// By then a new process usually runs.
 const RETRY_AFTER_MS: u32 = 2_000;
 
-/// Everyone who is connected, and what they know.
+/// All sockets of this process, and what each was sent.
 pub struct SocketHub<S> {
     shop: S,
     io: SocketIo,
@@ -84,204 +84,202 @@ pub struct SocketHub<S> {
     buyers: HashMap<BuyerId, BuyerSockets>,
     sales: HashMap<SaleId, SaleWatchers>,
     to_check: VecDeque<Sid>,
-    /// Sockets that are owed something.
+    /// Sockets with updates that did not fit into their buffers.
     pending_sockets: Vec<Sid>,
-    /// The sessions that had been ended when all sockets were last looked at.
+    /// The count of revoked sessions at the last check of all sockets.
     revocations: u64,
 }
 
 impl<S: Deref<Target = Shop>> SocketHub<S> {
-    pub fn new(shop: S, io: SocketIo, metrics: SocketMetrics, dictionary: ProblemCatalog) -> Self {
-        let (sockets, people, floors, to_check, owing) = Default::default();
+    pub fn new(shop: S, io: SocketIo, metrics: SocketMetrics, problems: ProblemCatalog) -> Self {
+        let (sockets, buyers, sales, to_check, pending_sockets) = Default::default();
         let revocations = shop.accounts.tokens.revocation_count();
-        Self {
-            shop,
-            io,
-            metrics,
-            problems: dictionary,
-            sockets,
-            buyers: people,
-            sales: floors,
-            to_check,
-            pending_sockets: owing,
-            revocations,
-        }
+        Self { shop, io, metrics, problems, sockets, buyers, sales, to_check, pending_sockets, revocations }
     }
 
-    /// Works until nobody writes notes any more.
-    pub async fn run(mut self, mut notes: mpsc::Receiver<HubMessage>, mut news: mpsc::Receiver<SaleEvents>) {
+    /// Runs until every sender of messages is gone.
+    pub async fn run(
+        mut self,
+        mut messages: mpsc::Receiver<HubMessage>,
+        mut events: mpsc::Receiver<SaleEvents>,
+    ) {
         let mut round = tokio::time::interval(ROUND_INTERVAL);
         round.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut rest, mut is_resting) = (tokio::time::interval(UPDATE_PAUSE), false);
-        let mut bell = self.shop.engine.views().subscribe_changes();
+        let (mut pause, mut is_pausing) = (tokio::time::interval(UPDATE_PAUSE), false);
+        let mut changes = self.shop.engine.views().subscribe_changes();
         loop {
             tokio::select! {
-                note = notes.recv() => match note {
-                    Some(note) => self.handle_message(note).await,
+                message = messages.recv() => match message {
+                    Some(message) => self.handle_message(message).await,
                     None => return,
                 },
-                Some(stretch) = news.recv() => self.apply_events(&stretch),
+                Some(batch) = events.recv() => self.apply_events(&batch),
                 _ = round.tick() => self.run_round().await,
-                Ok(()) = bell.changed(), if !is_resting => {
+                Ok(()) = changes.changed(), if !is_pausing => {
                     self.send_due_updates().await;
-                    rest.reset();
-                    is_resting = true;
+                    pause.reset();
+                    is_pausing = true;
                 }
-                _ = rest.tick(), if is_resting => is_resting = false,
+                _ = pause.tick(), if is_pausing => is_pausing = false,
             }
         }
     }
 
-    async fn handle_message(&mut self, note: HubMessage) {
-        match note {
-            HubMessage::Connected(visit) => self.add_socket(visit),
-            HubMessage::Watch { visit, sale } => self.watch_sale(visit, sale),
-            HubMessage::Snapshot { socket, buyer, stand, is_asked } => {
-                self.send_snapshot(socket, buyer, stand, is_asked)
+    async fn handle_message(&mut self, message: HubMessage) {
+        match message {
+            HubMessage::Connected(connected) => self.add_socket(connected),
+            HubMessage::Watch { connected, sale } => self.watch_sale(connected, sale),
+            HubMessage::Snapshot { socket, buyer, snapshot, is_asked } => {
+                self.send_snapshot(socket, buyer, snapshot, is_asked)
             }
             HubMessage::Disconnected(socket) => self.remove_socket(socket),
             HubMessage::Shutdown(done) => {
-                let word = RestartNotice { retry_after_ms: RETRY_AFTER_MS };
-                let told = self.io.emit("server:restart", &word).await;
-                let dropped = count_dropped(&told);
+                let notice = RestartNotice { retry_after_ms: RETRY_AFTER_MS };
+                let result = self.io.emit("server:restart", &notice).await;
+                let dropped = count_dropped(&result);
                 self.metrics.count_sent("server:restart", self.sockets.len(), dropped);
                 let _ = done.send(());
             }
         }
     }
 
-    fn add_socket(&mut self, ConnectedSocket { socket, session: guest }: ConnectedSocket) {
-        // The note that it is gone may have been quicker.
+    fn add_socket(&mut self, ConnectedSocket { socket, session }: ConnectedSocket) {
+        // The socket may have disconnected before this message arrived.
         if self.sockets.contains_key(&socket.id) || !socket.connected() {
             return;
         }
-        if let Some(buyer) = guest.buyer() {
-            let person = self.buyers.entry(buyer).or_insert_with(|| BuyerSockets::new(guest.connected_at));
-            person.sockets.push(socket.id);
+        if let Some(buyer) = session.buyer() {
+            let buyer_sockets =
+                self.buyers.entry(buyer).or_insert_with(|| BuyerSockets::new(session.connected_at));
+            buyer_sockets.sockets.push(socket.id);
         }
         self.metrics.open.inc();
         self.to_check.push_back(socket.id);
-        self.sockets.insert(socket.id, SocketState::new(socket, guest));
+        self.sockets.insert(socket.id, SocketState::new(socket, session));
     }
 
     fn remove_socket(&mut self, socket: Sid) {
-        let Some(member) = self.sockets.remove(&socket) else { return };
+        let Some(state) = self.sockets.remove(&socket) else { return };
         self.metrics.open.dec();
-        for sale in member.watching {
-            if let Some(floor) = self.sales.get_mut(&sale) {
-                floor.watchers = floor.watchers.saturating_sub(1);
+        for sale in state.watching {
+            if let Some(watched_sale) = self.sales.get_mut(&sale) {
+                watched_sale.watchers = watched_sale.watchers.saturating_sub(1);
             }
         }
-        let Some(buyer) = member.session.buyer() else { return };
-        let Some(person) = self.buyers.get_mut(&buyer) else { return };
-        person.sockets.retain(|other| *other != socket);
-        if person.sockets.is_empty() {
-            let sales = std::mem::take(&mut person.sales);
+        let Some(buyer) = state.session.buyer() else { return };
+        let Some(buyer_sockets) = self.buyers.get_mut(&buyer) else { return };
+        buyer_sockets.sockets.retain(|other| *other != socket);
+        if buyer_sockets.sockets.is_empty() {
+            let sales = std::mem::take(&mut buyer_sockets.sales);
             self.buyers.remove(&buyer);
             for sale in sales {
-                if let Some(floor) = self.sales.get_mut(&sale) {
-                    floor.last_sent.remove(&buyer);
+                if let Some(watched_sale) = self.sales.get_mut(&sale) {
+                    watched_sale.last_sent.remove(&buyer);
                 }
             }
         }
     }
 
-    /// From now on the socket hears of the sale, beginning with how it stands.
-    fn watch_sale(&mut self, visit: ConnectedSocket, sale: SaleId) {
-        let socket = visit.socket.id;
-        self.add_socket(visit);
+    /// Subscribes the socket to the sale, and sends it the current counters and status.
+    fn watch_sale(&mut self, connected: ConnectedSocket, sale: SaleId) {
+        let socket = connected.socket.id;
+        self.add_socket(connected);
         let Some(view) = self.shop.engine.views().get(sale) else { return };
-        let Some(member) = self.sockets.get_mut(&socket) else { return };
+        let Some(state) = self.sockets.get_mut(&socket) else { return };
         let now = (self.shop.now)();
-        let floor = self.sales.entry(sale).or_insert_with(|| SaleWatchers::new(view.phase(now)));
-        if !member.watching.contains(&sale) {
-            if member.watching.len() >= WATCHED_MAX {
+        let watched_sale = self.sales.entry(sale).or_insert_with(|| SaleWatchers::new(view.phase(now)));
+        if !state.watching.contains(&sale) {
+            if state.watching.len() >= WATCHED_MAX {
                 return;
             }
-            member.watching.push(sale);
-            member.socket.join(sale_room(sale));
-            if floor.watchers == 0 {
-                // It is told just below, and nobody else is there to be told again.
-                floor.phase = view.phase(now);
-                floor.record_sent(&view, now, None);
+            state.watching.push(sale);
+            state.socket.join(sale_room(sale));
+            if watched_sale.watchers == 0 {
+                // The only watcher gets the current counters below.
+                watched_sale.phase = view.phase(now);
+                watched_sale.record_sent(&view, now, None);
             }
-            floor.watchers += 1;
+            watched_sale.watchers += 1;
         }
-        let inventory = member.socket.emit("inventory:update", &InventoryUpdate::from_view(&view, now));
-        let status = member.socket.emit("sale:status-change", &StatusChange::from_view(&view, now));
+        let inventory = state.socket.emit("inventory:update", &InventoryUpdate::from_view(&view, now));
+        let status = state.socket.emit("sale:status-change", &StatusChange::from_view(&view, now));
         self.metrics.count_sent("inventory:update", 1, usize::from(is_buffer_full(&inventory)));
         self.metrics.count_sent("sale:status-change", 1, usize::from(is_buffer_full(&status)));
         if is_buffer_full(&inventory) || is_buffer_full(&status) {
-            floor.schedule_repeat(now.plus_ms(REPEAT_MS));
+            watched_sale.schedule_repeat(now.plus_ms(REPEAT_MS));
         }
     }
 
-    /// Tells a socket how its buyer stands. Other sockets of the buyer hear of it only when it is new.
-    fn send_snapshot(&mut self, socket: Sid, buyer: BuyerId, stand: BuyerSnapshot, is_asked: bool) {
-        let BuyerSnapshot { sale, version, place, orders } = stand;
+    /// Sends a socket its buyer's place and orders. The buyer's other sockets get the place only when it is news.
+    fn send_snapshot(&mut self, socket: Sid, buyer: BuyerId, snapshot: BuyerSnapshot, is_asked: bool) {
+        let BuyerSnapshot { sale, version, place, orders } = snapshot;
         let Some(view) = self.shop.engine.views().get(sale) else { return };
-        let (Some(_), Some(person)) = (self.sockets.get(&socket), self.buyers.get_mut(&buyer)) else {
+        let (Some(_), Some(buyer_sockets)) = (self.sockets.get(&socket), self.buyers.get_mut(&buyer)) else {
             return;
         };
         let now = (self.shop.now)();
-        let fresh = person.take_new_orders(&orders, version);
-        let floor = self.sales.entry(sale).or_insert_with(|| SaleWatchers::new(view.phase(now)));
-        person.add_sale(sale);
-        let asked = match &place {
+        let new_orders = buyer_sockets.take_new_orders(&orders, version);
+        let watched_sale = self.sales.entry(sale).or_insert_with(|| SaleWatchers::new(view.phase(now)));
+        buyer_sockets.add_sale(sale);
+        let current = match &place {
             Some(place) => LastSent::new(place.ticket, place.place.into(), version, now),
             None => LastSent::not_in_line(version, now),
         };
-        let (spotted, is_new) = floor.merge_status(buyer, asked);
-        for order in fresh.iter().rev() {
-            let news = OrderUpdate::new(sale, order.id, order.status, version);
-            self.send_order(socket, news, now);
+        let (last_sent, is_new) = watched_sale.merge_status(buyer, current);
+        for order in new_orders.iter().rev() {
+            let update = OrderUpdate::new(sale, order.id, order.status, version);
+            self.send_order(socket, update, now);
         }
-        if spotted.ticket == Ticket(0) {
+        if last_sent.ticket == Ticket(0) {
             return;
         }
         if is_new {
-            self.send_position_to_buyer(buyer, &view, spotted, now);
-        } else if is_asked || !self.sockets.get(&socket).is_some_and(|member| member.was_sent_place(sale)) {
-            // Who joined while being welcomed knows it already.
-            self.send_position(socket, &view, spotted, now);
+            self.send_position_to_buyer(buyer, &view, last_sent, now);
+        } else if is_asked || !self.sockets.get(&socket).is_some_and(|state| state.was_sent_place(sale)) {
+            // A buyer who joined while the socket connected was sent the place already.
+            self.send_position(socket, &view, last_sent, now);
         }
     }
 
-    /// Tells what time alone has brought: sums that had to wait, positions to who waits, and the end of a session.
+    /// Sends what only time brings: delayed counters, positions of waiting buyers, the end of sessions.
     async fn run_round(&mut self) {
         self.send_due_updates().await;
         let now = (self.shop.now)();
         let mut due = Vec::new();
-        for (sale, floor) in &mut self.sales {
+        for (sale, watched_sale) in &mut self.sales {
             let Some(view) = self.shop.engine.views().get(*sale) else { continue };
             if matches!(view.phase(now), SalePhase::Ended | SalePhase::Closed) {
-                floor.close_line();
+                watched_sale.close_line();
             }
-            due.extend(floor.take_due_positions(now).into_iter().map(|told| (Arc::clone(&view), told)));
+            due.extend(
+                watched_sale.take_due_positions(now).into_iter().map(|result| (Arc::clone(&view), result)),
+            );
         }
-        for (view, (buyer, spotted)) in due {
-            self.send_position_to_buyer(buyer, &view, spotted, now);
+        for (view, (buyer, last_sent)) in due {
+            self.send_position_to_buyer(buyer, &view, last_sent, now);
         }
         self.retry_pending(now);
         self.check_sockets(now);
     }
 
-    /// Tells the sums, and a change of status, of each sale to who watches it, as far as they are due.
+    /// Sends due counters, and changes of status, to the watchers of each sale.
     async fn send_due_updates(&mut self) {
         let now = (self.shop.now)();
         let mut due = Vec::new();
-        for (sale, floor) in self.sales.iter_mut().filter(|(_, floor)| floor.watchers > 0) {
+        for (sale, watched_sale) in
+            self.sales.iter_mut().filter(|(_, watched_sale)| watched_sale.watchers > 0)
+        {
             let Some(view) = self.shop.engine.views().get(*sale) else { continue };
             let phase = view.phase(now);
-            let has_turned = std::mem::replace(&mut floor.phase, phase) != phase;
-            if has_turned || floor.is_update_due(&view, now) {
-                due.push((view, has_turned, floor.watchers));
+            let has_phase_changed = std::mem::replace(&mut watched_sale.phase, phase) != phase;
+            if has_phase_changed || watched_sale.is_update_due(&view, now) {
+                due.push((view, has_phase_changed, watched_sale.watchers));
             }
         }
-        for (view, has_turned, watchers) in due {
-            let dropped = self.send_sale_update(&view, has_turned, watchers, now).await;
-            if let Some(floor) = self.sales.get_mut(&view.id) {
-                floor.record_sent(&view, now, (dropped > 0).then(|| now.plus_ms(REPEAT_MS)));
+        for (view, has_phase_changed, watchers) in due {
+            let dropped = self.send_sale_update(&view, has_phase_changed, watchers, now).await;
+            if let Some(watched_sale) = self.sales.get_mut(&view.id) {
+                watched_sale.record_sent(&view, now, (dropped > 0).then(|| now.plus_ms(REPEAT_MS)));
             }
         }
     }
@@ -289,125 +287,136 @@ impl<S: Deref<Target = Shop>> SocketHub<S> {
     async fn send_sale_update(
         &self,
         view: &SaleView,
-        has_turned: bool,
+        has_phase_changed: bool,
         watchers: usize,
         now: Timestamp,
     ) -> usize {
         let room = sale_room(view.id);
-        let mut lost = 0;
-        if has_turned {
-            let told = self
+        let mut dropped = 0;
+        if has_phase_changed {
+            let result = self
                 .io
                 .to(room.clone())
                 .emit("sale:status-change", &StatusChange::from_view(view, now))
                 .await;
-            lost += count_dropped(&told);
-            self.metrics.count_sent("sale:status-change", watchers, lost);
+            dropped += count_dropped(&result);
+            self.metrics.count_sent("sale:status-change", watchers, dropped);
         }
-        let told = self.io.to(room).emit("inventory:update", &InventoryUpdate::from_view(view, now)).await;
-        self.metrics.count_sent("inventory:update", watchers, count_dropped(&told));
-        lost + count_dropped(&told)
+        let result = self.io.to(room).emit("inventory:update", &InventoryUpdate::from_view(view, now)).await;
+        self.metrics.count_sent("inventory:update", watchers, count_dropped(&result));
+        dropped + count_dropped(&result)
     }
 
-    /// Tells all sockets of a buyer their place.
-    fn send_position_to_buyer(&mut self, buyer: BuyerId, view: &SaleView, spotted: LastSent, now: Timestamp) {
+    fn send_position_to_buyer(
+        &mut self,
+        buyer: BuyerId,
+        view: &SaleView,
+        last_sent: LastSent,
+        now: Timestamp,
+    ) {
         for socket in self.sockets_of(buyer) {
-            self.send_position(socket, view, spotted, now);
+            self.send_position(socket, view, last_sent, now);
         }
     }
 
-    fn send_position(&mut self, socket: Sid, view: &SaleView, spotted: LastSent, now: Timestamp) {
-        let Some(member) = self.sockets.get_mut(&socket) else { return };
+    fn send_position(&mut self, socket: Sid, view: &SaleView, last_sent: LastSent, now: Timestamp) {
+        let Some(state) = self.sockets.get_mut(&socket) else { return };
         let event = "queue:position-update";
-        let told =
-            member.send_private(event, &position_update(view, spotted, now), &self.shop.accounts.tokens, now);
-        if told == SendResult::Sent {
-            member.mark_place_sent(view.id);
+        let result = state.send_private(
+            event,
+            &position_update(view, last_sent, now),
+            &self.shop.accounts.tokens,
+            now,
+        );
+        if result == SendResult::Sent {
+            state.mark_place_sent(view.id);
         }
-        if told == SendResult::BufferFull && member.defer_place(view.id) {
+        if result == SendResult::BufferFull && state.defer_place(view.id) {
             self.pending_sockets.push(socket);
         }
-        self.record_result(socket, event, told);
+        self.record_result(socket, event, result);
     }
 
-    fn send_order(&mut self, socket: Sid, news: OrderUpdate, now: Timestamp) {
-        let Some(member) = self.sockets.get_mut(&socket) else { return };
+    fn send_order(&mut self, socket: Sid, update: OrderUpdate, now: Timestamp) {
+        let Some(state) = self.sockets.get_mut(&socket) else { return };
         let event = "order:update";
-        let told = member.send_private(event, &news, &self.shop.accounts.tokens, now);
-        member.drop_deferred_order(&news);
-        if told == SendResult::BufferFull && member.defer_order(news) {
+        let result = state.send_private(event, &update, &self.shop.accounts.tokens, now);
+        state.drop_deferred_order(&update);
+        if result == SendResult::BufferFull && state.defer_order(update) {
             self.pending_sockets.push(socket);
         }
-        self.record_result(socket, event, told);
+        self.record_result(socket, event, result);
     }
 
-    fn record_result(&self, socket: Sid, event: &'static str, told: SendResult) {
-        match told {
+    fn record_result(&self, socket: Sid, event: &'static str, result: SendResult) {
+        match result {
             SendResult::Sent | SendResult::BufferFull => {
-                self.metrics.count_sent(event, 1, usize::from(told == SendResult::BufferFull))
+                self.metrics.count_sent(event, 1, usize::from(result == SendResult::BufferFull))
             }
             SendResult::SessionOver => {
-                if let Some(member) = self.sockets.get(&socket) {
-                    member.disconnect((self.problems)("unauthorized"));
+                if let Some(state) = self.sockets.get(&socket) {
+                    state.disconnect((self.problems)("unauthorized"));
                 }
             }
         }
     }
 
-    /// Tells sockets what there was no room for before. Who still does not read stays in debt, until a ping ends it.
+    /// Sends what did not fit into full buffers before. What still does not fit stays pending, until a ping ends the socket.
     fn retry_pending(&mut self, now: Timestamp) {
         for socket in std::mem::take(&mut self.pending_sockets) {
-            let Some(member) = self.sockets.get_mut(&socket) else { continue };
-            let (owed, buyer) = (member.take_pending(), member.session.buyer());
-            for news in owed.orders {
-                self.send_order(socket, news, now);
+            let Some(state) = self.sockets.get_mut(&socket) else { continue };
+            let (pending, buyer) = (state.take_pending(), state.session.buyer());
+            for update in pending.orders {
+                self.send_order(socket, update, now);
             }
-            for sale in owed.places {
+            for sale in pending.places {
                 let known = self.sales.get(&sale).zip(buyer);
-                let spotted = known.and_then(|(floor, buyer)| floor.last_sent.get(&buyer).copied());
-                if let Some((spotted, view)) = spotted.zip(self.shop.engine.views().get(sale)) {
-                    self.send_position(socket, &view, spotted, now);
+                let last_sent =
+                    known.and_then(|(watched_sale, buyer)| watched_sale.last_sent.get(&buyer).copied());
+                if let Some((last_sent, view)) = last_sent.zip(self.shop.engine.views().get(sale)) {
+                    self.send_position(socket, &view, last_sent, now);
                 }
             }
         }
     }
 
     fn sockets_of(&self, buyer: BuyerId) -> Vec<Sid> {
-        self.buyers.get(&buyer).map_or_else(Vec::new, |person| person.sockets.clone())
+        self.buyers.get(&buyer).map_or_else(Vec::new, |buyer_sockets| buyer_sockets.sockets.clone())
     }
 
-    /// Shows out whose token is no longer good: all at once when somebody's session was ended, otherwise a part at a time.
+    /// Disconnects sockets whose token is no longer valid: checks all after a session was revoked, else a part each round.
     fn check_sockets(&mut self, now: Timestamp) {
         let revocations = self.shop.accounts.tokens.revocation_count();
         let is_all = std::mem::replace(&mut self.revocations, revocations) != revocations;
         let part = if is_all { 1 } else { ROUNDS_PER_CHECK };
         for _ in 0..self.to_check.len().div_ceil(part) {
             let Some(socket) = self.to_check.pop_front() else { return };
-            let Some(member) = self.sockets.get(&socket) else { continue };
-            // A socket that closes in the very moment in which it opens may leave without a note.
-            if !member.socket.connected() || self.io.get_socket(socket).is_none() {
+            let Some(state) = self.sockets.get(&socket) else { continue };
+            // A socket that closes while it opens may send no `Disconnected`.
+            if !state.socket.connected() || self.io.get_socket(socket).is_none() {
                 self.remove_socket(socket);
                 continue;
             }
-            if member.session.has_ended(&self.shop.accounts.tokens, now) {
-                member.disconnect((self.problems)("unauthorized"));
+            if state.session.has_ended(&self.shop.accounts.tokens, now) {
+                state.disconnect((self.problems)("unauthorized"));
             }
             self.to_check.push_back(socket);
         }
     }
 
-    fn apply_events(&mut self, stretch: &SaleEvents) {
-        let Some(view) = self.shop.engine.views().get(stretch.sale) else { return };
+    fn apply_events(&mut self, events: &SaleEvents) {
+        let Some(view) = self.shop.engine.views().get(events.sale) else { return };
         let now = (self.shop.now)();
-        for entry in &stretch.entries {
-            let floor = self.sales.entry(view.id).or_insert_with(|| SaleWatchers::new(view.phase(now)));
-            floor.update_line(entry);
-            let extended = floor.extend_admissions(entry);
-            for (buyer, spotted) in extended {
-                self.send_position_to_buyer(buyer, &view, spotted, now);
+        for entry in &events.entries {
+            let watched_sale =
+                self.sales.entry(view.id).or_insert_with(|| SaleWatchers::new(view.phase(now)));
+            watched_sale.update_line(entry);
+            let extended = watched_sale.extend_admissions(entry);
+            for (buyer, last_sent) in extended {
+                self.send_position_to_buyer(buyer, &view, last_sent, now);
             }
-            if let Some((buyer, ticket, spot)) = extract_place_change(&entry.event, &view.policy) {
-                self.update_place(&view, entry, buyer, ticket, spot, now);
+            if let Some((buyer, ticket, status)) = extract_place_change(&entry.event, &view.policy) {
+                self.update_place(&view, entry, buyer, ticket, status, now);
             }
             if let Some((buyer, order, status)) = extract_order_change(&entry.event) {
                 self.update_order(&view, entry, buyer, order, status, now);
@@ -421,30 +430,31 @@ impl<S: Deref<Target = Shop>> SocketHub<S> {
         entry: &LedgerEntry,
         buyer: BuyerId,
         ticket: Ticket,
-        spot: Option<LineStatus>,
+        status: Option<LineStatus>,
         now: Timestamp,
     ) {
-        let Some(person) = self.buyers.get_mut(&buyer) else { return };
-        let Some(floor) = self.sales.get_mut(&view.id) else { return };
-        // What happened before they came they were told when they came, and what is known of a place has all that led to it.
-        let is_old = match floor.last_sent.get(&buyer) {
+        let Some(buyer_sockets) = self.buyers.get_mut(&buyer) else { return };
+        let Some(watched_sale) = self.sales.get_mut(&view.id) else { return };
+        // A snapshot covers what happened before the buyer connected; a known place covers all events up to its version.
+        let is_old = match watched_sale.last_sent.get(&buyer) {
             Some(known) => entry.seq <= known.version,
-            None => entry.at < person.connected_at,
+            None => entry.at < buyer_sockets.connected_at,
         };
         if is_old {
             return;
         }
-        let spot = match spot {
-            Some(spot) => spot,
-            None => match floor.position(ticket) {
+        let status = match status {
+            Some(status) => status,
+            None => match watched_sale.position(ticket) {
                 Some(position) => LineStatus::Waiting(position),
                 None => return,
             },
         };
-        person.add_sale(view.id);
-        let (spotted, is_new) = floor.merge_status(buyer, LastSent::new(ticket, spot, entry.seq, now));
+        buyer_sockets.add_sale(view.id);
+        let (last_sent, is_new) =
+            watched_sale.merge_status(buyer, LastSent::new(ticket, status, entry.seq, now));
         if is_new {
-            self.send_position_to_buyer(buyer, view, spotted, now);
+            self.send_position_to_buyer(buyer, view, last_sent, now);
         }
     }
 
@@ -457,11 +467,13 @@ impl<S: Deref<Target = Shop>> SocketHub<S> {
         status: OrderStatus,
         now: Timestamp,
     ) {
-        let Some(person) = self.buyers.get_mut(&buyer) else { return };
-        if entry.at >= person.connected_at && mark_order_sent(&mut person.orders, order, entry.seq) {
-            let news = OrderUpdate::new(view.id, order, status, entry.seq);
+        let Some(buyer_sockets) = self.buyers.get_mut(&buyer) else { return };
+        if entry.at >= buyer_sockets.connected_at
+            && mark_order_sent(&mut buyer_sockets.orders, order, entry.seq)
+        {
+            let update = OrderUpdate::new(view.id, order, status, entry.seq);
             for socket in self.sockets_of(buyer) {
-                self.send_order(socket, news.clone(), now);
+                self.send_order(socket, update.clone(), now);
             }
         }
     }
@@ -471,9 +483,9 @@ fn sale_room(sale: SaleId) -> String {
     format!("s{}", sale.0.simple())
 }
 
-/// How many sockets had no room. Those that close at this moment need none.
-fn count_dropped(told: &Result<(), BroadcastError>) -> usize {
-    match told {
+/// Sockets whose buffer was full. Sockets that are closing do not count.
+fn count_dropped(result: &Result<(), BroadcastError>) -> usize {
+    match result {
         Err(BroadcastError::Socket(errors)) => {
             errors.iter().filter(|error| matches!(error, SocketError::InternalChannelFull)).count()
         }
@@ -481,12 +493,12 @@ fn count_dropped(told: &Result<(), BroadcastError>) -> usize {
     }
 }
 
-fn position_update(view: &SaleView, spotted: LastSent, now: Timestamp) -> PositionUpdate {
-    let wait_s = match spotted.status {
+fn position_update(view: &SaleView, last_sent: LastSent, now: Timestamp) -> PositionUpdate {
+    let wait_s = match last_sent.status {
         LineStatus::Waiting(position) => {
             line::estimated_wait_s(view, LinePosition::Waiting { position }, now)
         }
         LineStatus::Admitted { .. } | LineStatus::Lapsed | LineStatus::Left | LineStatus::Served => 0,
     };
-    PositionUpdate::new(view.id, spotted.ticket, spotted.status, wait_s, spotted.version)
+    PositionUpdate::new(view.id, last_sent.ticket, last_sent.status, wait_s, last_sent.version)
 }

@@ -1,6 +1,5 @@
-//! How many sockets there may be: of all, of one buyer, from one address. A place is free again when its [`Pass`] is dropped,
-//! which is when its connection ends: who leaves the namespace but keeps the connection keeps the place. It never looks at a
-//! token.
+//! Limits the number of sockets: in total, of one buyer, from one address. A [`SocketPermit`] counts until it is dropped, when the
+//! connection ends; leaving the namespace does not free it. It never looks at a token.
 
 use super::SocketSettings;
 use sale::BuyerId;
@@ -9,7 +8,6 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Counts who is in.
 #[derive(Clone)]
 pub struct ConnectionLimiter(Arc<LimiterState>);
 
@@ -25,19 +23,18 @@ struct SocketCounts {
     addresses: HashMap<IpAddr, u32>,
 }
 
-/// Why somebody is not let in.
+/// The limit that a socket would exceed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CapacityReached {
-    /// The house is full.
     Total,
-    /// The buyer has enough tabs.
+    /// With the limit.
     Buyer(u32),
-    /// The address has enough sockets.
+    /// With the limit.
     Address(u32),
 }
 
 impl CapacityReached {
-    /// The reason as metrics and clients are told it.
+    /// The code in metrics and in the `connect_error`.
     pub fn code(self) -> &'static str {
         match self {
             Self::Total => "overloaded",
@@ -65,8 +62,8 @@ impl std::fmt::Display for CapacityReached {
     }
 }
 
-/// One who comes from this address, and their place once they have one. It lives as long as the connection, or, with long
-/// polling, as long as what Engine.IO keeps between two requests.
+/// The client of a connection, and its permit. It lives as long as the connection, or, with long polling, as long as the state
+/// that Engine.IO keeps between two requests.
 #[derive(Clone)]
 pub struct SocketPeer {
     address: IpAddr,
@@ -80,16 +77,16 @@ impl From<IpAddr> for SocketPeer {
 }
 
 impl SocketPeer {
-    /// Gives them a place, in exchange for the one they had.
+    /// Acquires a permit, and releases the previous one.
     pub fn acquire_permit(
         &self,
-        gate: &ConnectionLimiter,
+        limiter: &ConnectionLimiter,
         buyer: Option<BuyerId>,
     ) -> Result<(), CapacityReached> {
-        let pass = gate.acquire_permit(buyer, self.address)?;
-        let former = self.permit.lock().unwrap_or_else(PoisonError::into_inner).replace(pass);
-        // It locks the gate, so not while the place is locked.
-        drop(former);
+        let permit = limiter.acquire_permit(buyer, self.address)?;
+        let previous = self.permit.lock().unwrap_or_else(PoisonError::into_inner).replace(permit);
+        // Dropping it locks the limiter, so it happens after the permit is unlocked.
+        drop(previous);
         Ok(())
     }
 }
@@ -105,27 +102,26 @@ impl ConnectionLimiter {
         Self(Arc::new(LimiterState { settings, counts: Mutex::default() }))
     }
 
-    /// Lets somebody in, or says why not.
     fn acquire_permit(
         &self,
         buyer: Option<BuyerId>,
         address: IpAddr,
     ) -> Result<SocketPermit, CapacityReached> {
         let SocketSettings { sockets_max, buyer_max, address_max, .. } = self.0.settings;
-        let mut crowd = self.0.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if crowd.all >= sockets_max {
+        let mut counts = self.0.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.all >= sockets_max {
             return Err(CapacityReached::Total);
         }
-        if buyer.is_some_and(|buyer| crowd.buyers.get(&buyer).is_some_and(|n| *n >= buyer_max)) {
+        if buyer.is_some_and(|buyer| counts.buyers.get(&buyer).is_some_and(|n| *n >= buyer_max)) {
             return Err(CapacityReached::Buyer(buyer_max));
         }
-        if crowd.addresses.get(&address).is_some_and(|n| *n >= address_max) {
+        if counts.addresses.get(&address).is_some_and(|n| *n >= address_max) {
             return Err(CapacityReached::Address(address_max));
         }
-        crowd.all += 1;
-        *crowd.addresses.entry(address).or_default() += 1;
+        counts.all += 1;
+        *counts.addresses.entry(address).or_default() += 1;
         if let Some(buyer) = buyer {
-            *crowd.buyers.entry(buyer).or_default() += 1;
+            *counts.buyers.entry(buyer).or_default() += 1;
         }
         Ok(SocketPermit { limiter: self.clone(), buyer, address })
     }
@@ -133,11 +129,11 @@ impl ConnectionLimiter {
 
 impl Drop for SocketPermit {
     fn drop(&mut self) {
-        let mut crowd = self.limiter.0.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        crowd.all -= 1;
-        decrement_count(&mut crowd.addresses, &self.address);
+        let mut counts = self.limiter.0.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.all -= 1;
+        decrement_count(&mut counts.addresses, &self.address);
         if let Some(buyer) = self.buyer {
-            decrement_count(&mut crowd.buyers, &buyer);
+            decrement_count(&mut counts.buyers, &buyer);
         }
     }
 }
@@ -157,7 +153,7 @@ mod tests {
     use std::time::Duration;
     use uuid::Uuid;
 
-    fn gate() -> ConnectionLimiter {
+    fn limiter() -> ConnectionLimiter {
         let (ping_interval, ping_timeout) = (Duration::from_secs(25), Duration::from_secs(20));
         ConnectionLimiter::new(SocketSettings {
             sockets_max: 4,
@@ -170,36 +166,36 @@ mod tests {
 
     #[test]
     fn each_limit_holds_and_a_place_that_is_left_is_free() {
-        let (gate, ada) = (gate(), Some(BuyerId(Uuid::from_u128(1))));
+        let (limiter, ada) = (limiter(), Some(BuyerId(Uuid::from_u128(1))));
         let [home, office]: [IpAddr; 2] = [[10, 0, 0, 1].into(), [10, 0, 0, 2].into()];
-        let first = gate.acquire_permit(ada, home).ok().unwrap();
-        let _second = gate.acquire_permit(ada, home).ok().unwrap();
-        assert_eq!(gate.acquire_permit(ada, office).err(), Some(CapacityReached::Buyer(2)));
-        let _third = gate.acquire_permit(None, home).ok().unwrap();
-        assert_eq!(gate.acquire_permit(None, home).err(), Some(CapacityReached::Address(3)));
-        let _fourth = gate.acquire_permit(None, office).ok().unwrap();
-        assert_eq!(gate.acquire_permit(None, office).err(), Some(CapacityReached::Total));
+        let first = limiter.acquire_permit(ada, home).ok().unwrap();
+        let _second = limiter.acquire_permit(ada, home).ok().unwrap();
+        assert_eq!(limiter.acquire_permit(ada, office).err(), Some(CapacityReached::Buyer(2)));
+        let _third = limiter.acquire_permit(None, home).ok().unwrap();
+        assert_eq!(limiter.acquire_permit(None, home).err(), Some(CapacityReached::Address(3)));
+        let _fourth = limiter.acquire_permit(None, office).ok().unwrap();
+        assert_eq!(limiter.acquire_permit(None, office).err(), Some(CapacityReached::Total));
         drop(first);
-        let _fifth = gate.acquire_permit(ada, home).ok().unwrap();
+        let _fifth = limiter.acquire_permit(ada, home).ok().unwrap();
     }
 
     #[test]
-    fn who_comes_again_over_the_same_connection_has_one_place() {
-        let (gate, ada) = (gate(), Some(BuyerId(Uuid::from_u128(1))));
-        let visitor = SocketPeer::from(IpAddr::from([10, 0, 0, 1]));
+    fn a_second_handshake_on_a_connection_has_one_permit() {
+        let (limiter, ada) = (limiter(), Some(BuyerId(Uuid::from_u128(1))));
+        let peer = SocketPeer::from(IpAddr::from([10, 0, 0, 1]));
         for buyer in [None, ada, None, ada] {
-            visitor.acquire_permit(&gate, buyer).unwrap();
-            assert_eq!(gate.0.counts.lock().unwrap().all, 1);
+            peer.acquire_permit(&limiter, buyer).unwrap();
+            assert_eq!(limiter.0.counts.lock().unwrap().all, 1);
         }
-        drop(visitor);
-        assert_eq!(gate.0.counts.lock().unwrap().all, 0);
+        drop(peer);
+        assert_eq!(limiter.0.counts.lock().unwrap().all, 0);
     }
 
     #[test]
-    fn nobody_is_remembered_who_has_left() {
-        let gate = gate();
-        drop(gate.acquire_permit(Some(BuyerId(Uuid::from_u128(1))), [10, 0, 0, 1].into()).ok().unwrap());
-        let crowd = gate.0.counts.lock().unwrap();
-        assert_eq!((crowd.all, crowd.buyers.len(), crowd.addresses.len()), (0, 0, 0));
+    fn a_dropped_permit_leaves_nothing_behind() {
+        let limiter = limiter();
+        drop(limiter.acquire_permit(Some(BuyerId(Uuid::from_u128(1))), [10, 0, 0, 1].into()).ok().unwrap());
+        let counts = limiter.0.counts.lock().unwrap();
+        assert_eq!((counts.all, counts.buyers.len(), counts.addresses.len()), (0, 0, 0));
     }
 }

@@ -1,8 +1,8 @@
-//! Live updates over Socket.IO (protocol 5 on Engine.IO 4): who connects, what they may ask, and what they are told. It asks
-//! `shop`, as HTTP does, and is told what was recorded by a follower; it decides nothing, and no request waits for it.
+//! Live updates over Socket.IO (protocol 5 on Engine.IO 4). It calls `shop`, as HTTP does, and a follower brings it recorded
+//! events; it decides nothing, and no request waits for it.
 //!
-//! The way of a socket: [`door`] (token, limits) → [`requests`] (what a client asks, each one call into `shop`) → [`desk`]
-//! (one task that knows every socket and sends all updates, so that they leave in order).
+//! The way of a socket: [`handshake`] (token, limits) → [`requests`] (each one call into `shop`) → [`hub`] (one task that knows
+//! every socket and sends all updates, so that they leave in order).
 
 mod documents;
 mod handshake;
@@ -29,35 +29,34 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// What the sockets go by.
 #[derive(Clone, Copy, Debug)]
 pub struct SocketSettings {
-    /// Sockets at a time.
+    /// Open sockets.
     pub sockets_max: u32,
-    /// Sockets of one buyer at a time: tabs and devices.
+    /// Open sockets of one buyer: tabs and devices.
     pub buyer_max: u32,
-    /// Sockets from one address at a time.
+    /// Open sockets from one address.
     pub address_max: u32,
-    /// How often a client is asked whether it is there.
     pub ping_interval: Duration,
-    /// How long it may take to say yes.
+    /// How long a client may take to answer a ping.
     pub ping_timeout: Duration,
 }
 
-/// Packets that wait for one client. Who lets so many come together does not read; the next ping finds no room, and ends it.
+/// Packets in the buffer of one client. A client that lets it fill up does not read; the next ping finds it full and ends the
+/// socket.
 const PACKETS_MAX: usize = 32;
-/// Bytes that a client may send at once: the longest request has a hundred.
+/// Bytes of one message of a client; the longest request has a hundred.
 const PAYLOAD_LEN_MAX: usize = 16 << 10;
-/// A socket's buffer for reading, in bytes: a message of a client fits, and there are tens of thousands of them.
+/// Bytes of a socket's read buffer: a message fits, and there are tens of thousands of sockets.
 const READ_LEN: usize = 512;
-/// Who has opened a connection but does not say for what, is shown out.
+/// From opening a connection to the connect packet.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Notes to the desk that may wait: whoever writes one then waits as well.
+/// Messages in the queue of the hub; a sender waits while it is full.
 const MESSAGES_MAX: usize = 4096;
-/// Stretches of the ledger that may wait: then the follower waits, and reads on later.
+/// Batches of events in the queue of the hub; the follower waits while it is full.
 pub const SALE_EVENTS_MAX: usize = 64;
 
-/// All that a request of a socket works with.
+/// What the handlers of a socket need.
 struct SocketContext<S> {
     shop: S,
     limiter: ConnectionLimiter,
@@ -75,13 +74,11 @@ pub struct SocketServer {
     hub_task: JoinHandle<()>,
 }
 
-/// What a socket house is built of.
 pub struct SocketDependencies<S> {
-    /// The use cases' tools.
     pub shop: S,
-    /// What was recorded, from the follower.
+    /// Recorded events, from the follower.
     pub events: mpsc::Receiver<SaleEvents>,
-    /// Where it tells whether it wants to hear of single buyers.
+    /// Counts the signed-in sockets: without any, the follower leaves out events of single buyers.
     pub subscribers: SubscriberCount,
     /// Titles and details of problems.
     pub problems: ProblemCatalog,
@@ -90,7 +87,7 @@ pub struct SocketDependencies<S> {
 
 impl SocketServer {
     #[must_use]
-    pub fn start<S>(tools: SocketDependencies<S>, settings: SocketSettings) -> Self
+    pub fn start<S>(dependencies: SocketDependencies<S>, settings: SocketSettings) -> Self
     where
         S: Deref<Target = Shop> + Clone + Send + Sync + 'static,
     {
@@ -108,38 +105,38 @@ impl SocketServer {
             .ping_timeout(settings.ping_timeout)
             .build_svc();
         let (hub, messages) = mpsc::channel(MESSAGES_MAX);
-        let SocketDependencies { shop, events: news, subscribers: audience, problems: dictionary, metrics } =
-            tools;
-        let hall = Arc::new(SocketContext {
+        let SocketDependencies { shop, events, subscribers, problems, metrics } = dependencies;
+        let context = Arc::new(SocketContext {
             shop: shop.clone(),
             limiter: ConnectionLimiter::new(settings),
             hub: hub.clone(),
-            problems: dictionary,
-            subscribers: audience,
+            problems,
+            subscribers,
             metrics: metrics.clone(),
         });
-        handshake::register_namespace(&io, &hall);
-        let working = tokio::spawn(SocketHub::new(shop, io.clone(), metrics, dictionary).run(messages, news));
-        Self { io, service, hub, hub_task: working }
+        handshake::register_namespace(&io, &context);
+        let hub_task =
+            tokio::spawn(SocketHub::new(shop, io.clone(), metrics, problems).run(messages, events));
+        Self { io, service, hub, hub_task }
     }
 
-    /// What answers the requests below the sockets' path.
+    /// The service for requests below the sockets' path.
     #[must_use]
     pub fn service(&self) -> SocketIoService<NotFoundService> {
         self.service.clone()
     }
 
-    /// Tells everyone to come back in a while, and closes.
+    /// Asks every client to reconnect in a while, and closes.
     pub async fn stop(self) {
-        let (done, told) = tokio::sync::oneshot::channel();
+        let (done, notified) = tokio::sync::oneshot::channel();
         if self.hub.send(HubMessage::Shutdown(done)).await.is_ok() {
-            let _ = told.await;
+            let _ = notified.await;
         }
-        // A client that does not read cannot keep us.
+        // A client that does not read cannot delay the stop.
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.io.close()).await;
         self.hub_task.abort();
     }
 }
 
-/// How long the last words to all sockets may take.
+/// How long closing all sockets may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,5 +1,5 @@
-//! What a client may ask: join a line, leave it, watch a sale. Each is one call into `shop`, the same as over HTTP, and each
-//! is acknowledged with a document or a problem.
+//! The requests of a socket: join a line, leave it, watch a sale. Each makes the same call into `shop` as over HTTP, and is
+//! acknowledged with a document or a problem.
 
 use super::SocketContext;
 use super::documents::{InventoryUpdate, LeaveReply, PositionUpdate, ProblemSummary};
@@ -16,17 +16,16 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Lines in which a buyer who comes without saying for what is looked for.
+/// Open sales in which the place of a buyer who connects is looked up.
 const LINES_CHECKED_MAX: usize = 10;
 
-/// How long to wait before an engine that was too busy is asked again how a buyer stands.
+/// Pauses before the snapshot of a buyer is loaded again, after the engine was overloaded.
 const SNAPSHOT_RETRY_DELAYS: [Duration; 4] =
     [Duration::from_millis(250), Duration::from_millis(500), Duration::from_secs(1), Duration::ZERO];
 
-/// A problem by its stable code.
+/// The stable code of a problem.
 type ProblemCode = &'static str;
 
-/// What is asked about.
 #[derive(Clone, Copy)]
 struct SocketRequest {
     socket: Sid,
@@ -34,87 +33,90 @@ struct SocketRequest {
     buyer: Option<BuyerId>,
 }
 
-/// Hangs up what a socket that is let in may ask, and what happens when it goes.
-pub fn register_handlers<S>(hall: &Arc<SocketContext<S>>, socket: &SocketRef, guest: &Arc<SocketSession>)
+/// Registers the handlers of a socket that may connect.
+pub fn register_handlers<S>(context: &Arc<SocketContext<S>>, socket: &SocketRef, session: &Arc<SocketSession>)
 where
     S: Deref<Target = Shop> + Send + Sync + 'static,
 {
-    socket.extensions.insert(Arc::clone(guest));
-    register_handler(hall, socket, "queue:join", join_line);
-    register_handler(hall, socket, "queue:leave", leave_line);
-    register_handler(hall, socket, "inventory:watch", watch_sale);
-    let at_end = Arc::clone(hall);
+    socket.extensions.insert(Arc::clone(session));
+    register_handler(context, socket, "queue:join", join_line);
+    register_handler(context, socket, "queue:leave", leave_line);
+    register_handler(context, socket, "inventory:watch", watch_sale);
+    let on_disconnect_context = Arc::clone(context);
     socket.on_disconnect(move |socket: SocketRef| async move {
-        let _stopped = at_end.hub.send(HubMessage::Disconnected(socket.id)).await;
+        let _stopped = on_disconnect_context.hub.send(HubMessage::Disconnected(socket.id)).await;
     });
 }
 
-/// Takes a socket in, and tells the buyer how things stand.
-pub async fn accept_socket<S>(hall: &Arc<SocketContext<S>>, socket: SocketRef)
+/// Registers a connected socket with the hub, and sends it the buyer's place and orders in open sales.
+pub async fn accept_socket<S>(context: &Arc<SocketContext<S>>, socket: SocketRef)
 where
     S: Deref<Target = Shop> + Send + Sync + 'static,
 {
-    let Some(guest) = socket.extensions.get::<Arc<SocketSession>>() else { return };
-    let (id, buyer) = (socket.id, guest.buyer());
-    if hall.hub.send(HubMessage::Connected(ConnectedSocket { socket, session: guest })).await.is_err() {
+    let Some(session) = socket.extensions.get::<Arc<SocketSession>>() else { return };
+    let (id, buyer) = (socket.id, session.buyer());
+    if context.hub.send(HubMessage::Connected(ConnectedSocket { socket, session })).await.is_err() {
         return;
     }
     let Some(buyer) = buyer else { return };
-    let now = (hall.shop.now)();
+    let now = (context.shop.now)();
     let is_open = |phase| matches!(phase, SalePhase::Active | SalePhase::Paused);
-    let views = hall.shop.engine.views().list();
+    let views = context.shop.engine.views().list();
     let lines = views.iter().filter(|view| {
         is_open(view.phase(now))
             || view.policy.line_opens_at().is_some_and(|at| at <= now && now < view.policy.ends_at)
     });
     for view in lines.take(LINES_CHECKED_MAX) {
-        send_snapshot(hall, id, view.id, buyer, false).await;
+        send_snapshot(context, id, view.id, buyer, false).await;
     }
 }
 
 async fn join_line<S>(
-    hall: Arc<SocketContext<S>>,
-    asked: SocketRequest,
+    context: Arc<SocketContext<S>>,
+    request: SocketRequest,
 ) -> Result<PositionUpdate, ProblemCode>
 where
     S: Deref<Target = Shop> + Send + Sync + 'static,
 {
-    let buyer = asked.buyer.ok_or("unauthorized")?;
-    let version = sale_version(&hall, asked.sale);
-    let joined = line::join(&hall.shop, asked.sale, buyer).await.map_err(live_updates::error_code)?;
+    let buyer = request.buyer.ok_or("unauthorized")?;
+    let version = sale_version(&context, request.sale);
+    let joined = line::join(&context.shop, request.sale, buyer).await.map_err(live_updates::error_code)?;
     let joined = joined.map_err(|refusal| refusal.code())?;
-    send_snapshot(&hall, asked.socket, asked.sale, buyer, false).await;
+    send_snapshot(&context, request.socket, request.sale, buyer, false).await;
     Ok(PositionUpdate::from_join(&joined.status, version))
 }
 
-async fn leave_line<S>(hall: Arc<SocketContext<S>>, asked: SocketRequest) -> Result<LeaveReply, ProblemCode>
+async fn leave_line<S>(
+    context: Arc<SocketContext<S>>,
+    request: SocketRequest,
+) -> Result<LeaveReply, ProblemCode>
 where
     S: Deref<Target = Shop> + Send + Sync + 'static,
 {
-    let buyer = asked.buyer.ok_or("unauthorized")?;
-    let left = line::leave(&hall.shop, asked.sale, buyer).await.map_err(live_updates::error_code)?;
+    let buyer = request.buyer.ok_or("unauthorized")?;
+    let left = line::leave(&context.shop, request.sale, buyer).await.map_err(live_updates::error_code)?;
     let ticket = left.map_err(|refusal| refusal.code())?;
-    Ok(LeaveReply { flash_sale_id: asked.sale.0, ticket: ticket.0, status: "left" })
+    Ok(LeaveReply { flash_sale_id: request.sale.0, ticket: ticket.0, status: "left" })
 }
 
 async fn watch_sale<S>(
-    hall: Arc<SocketContext<S>>,
-    asked: SocketRequest,
+    context: Arc<SocketContext<S>>,
+    request: SocketRequest,
 ) -> Result<InventoryUpdate, ProblemCode>
 where
     S: Deref<Target = Shop> + Send + Sync + 'static,
 {
-    let view = hall.shop.engine.views().get(asked.sale).ok_or("sale_unknown")?;
-    if let Some(buyer) = asked.buyer {
-        send_snapshot(&hall, asked.socket, asked.sale, buyer, true).await;
+    let view = context.shop.engine.views().get(request.sale).ok_or("sale_unknown")?;
+    if let Some(buyer) = request.buyer {
+        send_snapshot(&context, request.socket, request.sale, buyer, true).await;
     }
-    Ok(InventoryUpdate::from_view(&view, (hall.shop.now)()))
+    Ok(InventoryUpdate::from_view(&view, (context.shop.now)()))
 }
 
-/// Has the desk tell a buyer how they stand in a sale. An engine that is too busy to say is asked again a few times; then the
-/// next thing that happens to the buyer tells it.
+/// Loads a buyer's place and orders in a sale, and has the hub send them. It retries a few times while the engine is overloaded;
+/// after that the next event of the buyer brings the news.
 async fn send_snapshot<S>(
-    hall: &Arc<SocketContext<S>>,
+    context: &Arc<SocketContext<S>>,
     socket: Sid,
     sale: SaleId,
     buyer: BuyerId,
@@ -122,44 +124,45 @@ async fn send_snapshot<S>(
 ) where
     S: Deref<Target = Shop>,
 {
-    for rest in SNAPSHOT_RETRY_DELAYS {
-        match live_updates::load_snapshot(&hall.shop, sale, buyer).await {
-            Ok(Some(stand)) => {
-                let _stopped = hall.hub.send(HubMessage::Snapshot { socket, buyer, stand, is_asked }).await;
+    for delay in SNAPSHOT_RETRY_DELAYS {
+        match live_updates::load_snapshot(&context.shop, sale, buyer).await {
+            Ok(Some(snapshot)) => {
+                let _stopped =
+                    context.hub.send(HubMessage::Snapshot { socket, buyer, snapshot, is_asked }).await;
                 return;
             }
             Ok(None) => return,
-            Err(_busy) => tokio::time::sleep(rest).await,
+            Err(_busy) => tokio::time::sleep(delay).await,
         }
     }
 }
 
-fn sale_version<S: Deref<Target = Shop>>(hall: &SocketContext<S>, sale: SaleId) -> EventSeq {
-    hall.shop.engine.views().get(sale).map_or(EventSeq(0), |view| view.seq)
+fn sale_version<S: Deref<Target = Shop>>(context: &SocketContext<S>, sale: SaleId) -> EventSeq {
+    context.shop.engine.views().get(sale).map_or(EventSeq(0), |view| view.seq)
 }
 
-/// Hangs a request up. Every one of them also makes the socket watch the sale that it is about.
+/// Registers a handler. Each request also subscribes the socket to its sale.
 fn register_handler<S, F, A, T>(
-    hall: &Arc<SocketContext<S>>,
+    context: &Arc<SocketContext<S>>,
     socket: &SocketRef,
     event: &'static str,
-    request: F,
+    handler: F,
 ) where
     S: Deref<Target = Shop> + Send + Sync + 'static,
     F: Fn(Arc<SocketContext<S>>, SocketRequest) -> A + Copy + Send + Sync + 'static,
     A: Future<Output = Result<T, ProblemCode>> + Send + 'static,
     T: Serialize + Send + 'static,
 {
-    let hall = Arc::clone(hall);
+    let context = Arc::clone(context);
     socket.on(event, move |socket: SocketRef, TryData(data): TryData<Value>, ack: AckSender| {
-        let hall = Arc::clone(&hall);
+        let context = Arc::clone(&context);
         async move {
-            let Some(guest) = socket.extensions.get::<Arc<SocketSession>>() else { return };
-            let answer = match parse_request(&hall, &guest, socket.id, data.ok()).await {
-                Ok(asked) => {
-                    let (sale, visit) = (asked.sale, ConnectedSocket { socket, session: guest });
-                    let _stopped = hall.hub.send(HubMessage::Watch { visit, sale }).await;
-                    request(Arc::clone(&hall), asked).await
+            let Some(session) = socket.extensions.get::<Arc<SocketSession>>() else { return };
+            let answer = match parse_request(&context, &session, socket.id, data.ok()).await {
+                Ok(request) => {
+                    let (sale, connected) = (request.sale, ConnectedSocket { socket, session });
+                    let _stopped = context.hub.send(HubMessage::Watch { connected, sale }).await;
+                    handler(Arc::clone(&context), request).await
                 }
                 Err(RequestRejection::Problem(code)) => Err(code),
                 Err(RequestRejection::Disconnect) => {
@@ -167,16 +170,16 @@ fn register_handler<S, F, A, T>(
                     return;
                 }
             };
-            // A client that is gone, or does not read, needs no answer.
+            // A client that is gone, or does not read, gets no acknowledgement.
             let _gone = match answer {
                 Ok(document) => ack.send(&document),
-                Err(code) => ack.send(&problem_summary(&hall, code)),
+                Err(code) => ack.send(&problem_summary(&context, code)),
             };
         }
     });
 }
 
-/// Why a request is not looked at.
+/// Why a request is refused before it reaches its handler.
 enum RequestRejection {
     Problem(ProblemCode),
     Disconnect,
@@ -189,32 +192,32 @@ impl From<ProblemCode> for RequestRejection {
 }
 
 async fn parse_request<S>(
-    hall: &SocketContext<S>,
-    guest: &SocketSession,
+    context: &SocketContext<S>,
+    session: &SocketSession,
     socket: Sid,
     data: Option<Value>,
 ) -> Result<SocketRequest, RequestRejection>
 where
     S: Deref<Target = Shop>,
 {
-    let now = (hall.shop.now)();
-    match guest.spend_request(now) {
+    let now = (context.shop.now)();
+    match session.spend_request(now) {
         Permission::Granted => {}
         Permission::RateLimited => return Err("rate_limited".into()),
         Permission::Disconnect => return Err(RequestRejection::Disconnect),
     }
-    if guest.has_ended(&hall.shop.accounts.tokens, now) {
+    if session.has_ended(&context.shop.accounts.tokens, now) {
         return Err("unauthorized".into());
     }
     let sale = data.as_ref().and_then(|data| data.get("flashSaleId")).and_then(Value::as_str);
     let sale = SaleId(sale.ok_or("bad_request")?.parse().map_err(|_| "bad_request")?);
-    if !sales::exists(&hall.shop, sale).await {
+    if !sales::exists(&context.shop, sale).await {
         return Err("sale_unknown".into());
     }
-    Ok(SocketRequest { socket, sale, buyer: guest.buyer() })
+    Ok(SocketRequest { socket, sale, buyer: session.buyer() })
 }
 
-fn problem_summary<S>(hall: &SocketContext<S>, code: ProblemCode) -> ProblemSummary {
+fn problem_summary<S>(context: &SocketContext<S>, code: ProblemCode) -> ProblemSummary {
     let unknown = ProblemSummary { code, title: "Refused", detail: "this cannot be done", status: 409 };
-    (hall.problems)(code).unwrap_or(unknown)
+    (context.problems)(code).unwrap_or(unknown)
 }

@@ -1,4 +1,4 @@
-//! Whom a socket belongs to, and how much it may still ask. It never sends anything, and it keeps no token.
+//! The session of a socket, and its request budget. It never sends anything, and it keeps no token.
 
 use crate::auth::Session;
 use crate::auth::tokens::AccessTokens;
@@ -6,15 +6,14 @@ use crate::shop::live_updates::Subscription;
 use sale::{BuyerId, Timestamp};
 use std::sync::{Mutex, PoisonError};
 
-/// Requests that a socket may make at once, and then a second. A page makes three when it opens.
+/// Requests that a socket may make at once, then per second. A page makes three when it opens.
 const BURST: i64 = 20;
 const PER_SECOND: i64 = 2;
-/// Requests beyond that, one after the other, each answered with `rate_limited`: who still goes on does not listen.
+/// Consecutive requests that are answered with `rate_limited` before the socket is disconnected.
 const REFUSED_MAX: u32 = 200;
 
-/// The one behind a socket.
 pub struct SocketSession {
-    /// Since when it is in: how things stand is asked after that.
+    /// Before any snapshot of the buyer is loaded.
     pub connected_at: Timestamp,
     session: Option<Session>,
     budget: Mutex<RequestBudget>,
@@ -29,38 +28,35 @@ struct RequestBudget {
     refused: u32,
 }
 
-/// What becomes of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permission {
     Granted,
-    /// It is one too many, and told so.
+    /// Over the budget.
     RateLimited,
-    /// It is one of far too many: whoever sends them is shown out.
+    /// Far over the budget.
     Disconnect,
 }
 
 impl SocketSession {
-    /// A guest whose token, if there is one, has been checked and says this.
+    /// `signed_in` is the session of a verified token.
     pub fn new(signed_in: Option<(Session, Subscription)>, now: Timestamp) -> Self {
-        let (session, seat) = signed_in.unzip();
+        let (session, subscription) = signed_in.unzip();
         let budget = Mutex::new(RequestBudget { milli_requests: BURST * 1000, at: now, refused: 0 });
-        Self { connected_at: now, session, budget, _subscription: seat }
+        Self { connected_at: now, session, budget, _subscription: subscription }
     }
 
-    /// Who it is, for those who have signed in.
     pub fn buyer(&self) -> Option<BuyerId> {
         self.session.map(|session| session.buyer)
     }
 
-    /// Whether the token it came with is no longer good: it has expired, or its session was ended.
+    /// Whether the token has expired, or its session was revoked. False without a token.
     pub fn has_ended(&self, tokens: &AccessTokens, now: Timestamp) -> bool {
         self.session.is_some_and(|session| tokens.check_session(&session, now).is_err())
     }
 
-    /// Takes one request from what it may make.
     pub fn spend_request(&self, now: Timestamp) -> Permission {
         let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
-        // A thousandth of a request a millisecond for each request a second.
+        // One request a second is a thousandth of a request a millisecond.
         let gained = now.ms_since(budget.at).clamp(0, 3_600_000) * PER_SECOND;
         budget.milli_requests = (budget.milli_requests + gained).min(BURST * 1000);
         budget.at = now;
@@ -79,11 +75,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_may_ask_a_few_things_at_once_and_who_floods_is_shown_out() {
-        let guest = SocketSession::new(None, Timestamp(0));
-        let all = |n: u32, at: i64| (0..n).map(|_| guest.spend_request(Timestamp(at))).collect::<Vec<_>>();
-        assert!(all(20, 0).iter().all(|may| *may == Permission::Granted));
-        assert!(all(REFUSED_MAX, 0).iter().all(|may| *may == Permission::RateLimited));
+    fn a_page_may_make_a_few_requests_at_once_and_a_flood_is_disconnected() {
+        let session = SocketSession::new(None, Timestamp(0));
+        let all = |n: u32, at: i64| (0..n).map(|_| session.spend_request(Timestamp(at))).collect::<Vec<_>>();
+        assert!(all(20, 0).iter().all(|permission| *permission == Permission::Granted));
+        assert!(all(REFUSED_MAX, 0).iter().all(|permission| *permission == Permission::RateLimited));
         assert_eq!(all(1, 0), [Permission::Disconnect]);
         assert_eq!(all(3, 1_000), [Permission::Granted, Permission::Granted, Permission::RateLimited]);
     }

@@ -66,7 +66,7 @@ impl From<String> for BuyerSelector {
 pub async fn load_overview(shop: &Shop, sale: ListedSale) -> Result<DashboardOverview, StoreError> {
     let id = sale.listing.sale;
     shop.projected.wait_for(id, sale.view.seq, CATCH_UP_TIMEOUT).await;
-    let projected = shop.projected.shown_seq(id);
+    let projected = shop.projected.delivered_seq(id);
     let since = shop.engine.now().plus_ms(-MINUTE_MS);
     Ok(DashboardOverview {
         orders: orders::totals_by_status(&shop.store, id).await?,

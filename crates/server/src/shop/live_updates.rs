@@ -27,7 +27,7 @@ struct SubscriberState {
 }
 
 impl SubscriberCount {
-    /// One more, for as long as what is returned lives.
+    /// Adds a subscriber until the returned subscription is dropped.
     #[must_use]
     pub fn subscribe(&self) -> Subscription {
         if self.0.count.fetch_add(1, Ordering::SeqCst) == 0 {
@@ -41,7 +41,7 @@ impl SubscriberCount {
         self.0.first.notified().await;
     }
 
-    /// Whether there is one.
+    /// Whether there is a subscriber.
     #[must_use]
     pub fn has_subscribers(&self) -> bool {
         self.0.count.load(Ordering::SeqCst) > 0

@@ -18,13 +18,14 @@ pub mod summary;
 pub mod attempts;
 pub mod catalogue;
 pub mod catalogue_text;
+pub mod follower_lag;
+pub mod follower_progress;
+pub mod followers;
 pub mod idempotency_keys;
 pub mod ids;
 pub mod peer_changes;
-pub mod projected_offsets;
 pub mod projection;
 pub mod receipts;
-pub mod table_lag;
 pub mod tenancy;
 
 use crate::clock::TimeSource;
@@ -40,8 +41,8 @@ pub struct Shop {
     pub store: Store,
     pub tenancy: tenancy::Tenancy,
     pub catalogue: catalogue::SaleCatalogue,
-    pub projected: projected_offsets::ProjectedOffsets,
-    pub lag: table_lag::TableLag,
+    pub projected: follower_progress::FollowerProgress,
+    pub lag: follower_lag::FollowerLag,
     pub attempts: attempts::AttemptBuffer,
     pub payments: Arc<payments::PaymentService>,
     pub keys: Arc<idempotency_keys::IdempotencyKeys>,

@@ -1,19 +1,12 @@
 //! Orders: reserve, find, list, cancel. The law decides; here a request becomes a command and its outcome an order with a price. Paying
 //! is in [`super::payments`].
 
-use super::idempotency_keys::{
-    IdempotencyKey, IdempotencyKeys, KEY_LIFE_MS, KeyOperation, KeyRefusal, OwnedKey,
-};
+use super::idempotency_keys::{IdempotencyKey, KeyOperation, KeyRefusal, OwnedKey};
 use super::{Shop, ids};
 use crate::store::StoreError;
 use crate::store::orders::{self as rows, OrderRow, OrderRowFilter};
-use engine::record::ReadError;
-use engine::{Decision, Engine, EngineError};
-use sale::{
-    BuyerId, Event, EventSeq, Money, OrderId, OrderView, Refusal, ReleaseReason, RequestKey, SaleId,
-    Timestamp,
-};
-use std::collections::HashMap;
+use engine::{Decision, EngineError};
+use sale::{BuyerId, Money, OrderId, OrderView, Refusal, ReleaseReason, RequestKey, SaleId, Timestamp};
 
 /// An order and what it costs.
 #[derive(Clone, Copy, Debug)]
@@ -139,67 +132,6 @@ pub async fn cancel(shop: &Shop, buyer: BuyerId, order: OrderId) -> Decision<Pri
     let released = shop.engine.release(found.sale, buyer, order, ReleaseReason::Cancelled).await?;
     Ok(released.map(|decided| PricedOrder { view: decided.order, ..found }))
 }
-
-/// Fills the memory of idempotency keys from the ledger: the keys of the last day's orders after a start, and those of other instances
-/// from then on. The law of one sale does not know the keys of another.
-#[derive(Debug, Default)]
-pub struct IdempotencyWarmup {
-    /// The last event that was read, by sale.
-    offsets: HashMap<SaleId, EventSeq>,
-}
-
-impl IdempotencyWarmup {
-    /// Reads the events since the last call; the first call reads the last day.
-    ///
-    /// # Errors
-    /// When the ledger cannot be read. The next call continues where this one stopped.
-    pub async fn read_new_keys(&mut self, engine: &Engine, guard: &IdempotencyKeys) -> Result<(), ReadError> {
-        let since = engine.now().plus_ms(-KEY_LIFE_MS);
-        for view in engine.views().list() {
-            let mut after = match self.offsets.get(&view.id) {
-                Some(after) => *after,
-                None => find_start(engine, view.id, view.seq, since).await?,
-            };
-            while after < view.seq {
-                let entries = engine.ledger().read_entries(view.id, after, WARMUP_BATCH_LEN).await?;
-                let Some(last) = entries.last() else { break };
-                after = last.seq;
-                for entry in &entries {
-                    if let Event::Held { buyer, quantity, key: Some(key), .. }
-                    | Event::Confirmed { buyer, quantity, key: Some(key), .. } = entry.event
-                    {
-                        guard.remember(buyer, key, guard.fingerprint((view.id, quantity)), entry.at);
-                    }
-                }
-                self.offsets.insert(view.id, after);
-            }
-            self.offsets.insert(view.id, after);
-        }
-        Ok(())
-    }
-}
-
-/// Finds, by binary search, an event at most two batches before the first one since `since`.
-async fn find_start(
-    engine: &Engine,
-    sale: SaleId,
-    last: EventSeq,
-    since: Timestamp,
-) -> Result<EventSeq, ReadError> {
-    let (mut earlier, mut later) = (0, last.0);
-    while later - earlier > WARMUP_BATCH_LEN as u64 {
-        let middle = earlier + (later - earlier) / 2;
-        let found = engine.ledger().read_entries(sale, EventSeq(middle), 1).await?;
-        match found.first() {
-            Some(entry) if entry.at < since => earlier = middle,
-            _ => later = middle,
-        }
-    }
-    Ok(EventSeq(earlier))
-}
-
-/// Events that are read from the ledger at a time.
-const WARMUP_BATCH_LEN: usize = 4_096;
 
 /// The order with the price that its sale promises.
 pub(super) fn with_price(shop: &Shop, sale: SaleId, view: OrderView) -> Option<PricedOrder> {

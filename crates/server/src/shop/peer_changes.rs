@@ -1,14 +1,14 @@
-//! Changes of other processes on the same tables: edited listings and revoked sessions. In a cluster they are polled a few times a second,
-//! with one small query each. It never writes.
+//! What other processes on the same tables did: which listings they changed and which sessions they ended. It is polled a few times
+//! a second by one small query each, unless the process is the only one. It never writes.
 
 use super::{Shop, accounts};
 use crate::store::StoreError;
 use std::time::Duration;
 
-/// Between two polls: a change of another process is known a quarter of a second later at most.
+/// Between two polls: what another process changed is known here a quarter of a second later at most.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What this process has read of the others' changes.
+/// What this process has read of other processes' changes.
 #[derive(Clone, Copy, Debug)]
 pub struct PeerChanges {
     /// The number of the last revocation that was read.
@@ -20,13 +20,13 @@ impl PeerChanges {
     /// Reads all changes until now.
     ///
     /// # Errors
-    /// When the tables do not answer.
+    /// When the tables cannot be read.
     pub async fn start(shop: &Shop) -> Result<Self, StoreError> {
-        let ended = accounts::load_revocations(&shop.accounts).await?;
-        Ok(Self { last_revocation: ended, failing: false })
+        let last_revocation = accounts::load_revocations(&shop.accounts).await?;
+        Ok(Self { last_revocation, failing: false })
     }
 
-    /// Reads the new changes. When the tables do not answer, the copies in memory stay as they are, and one line is logged.
+    /// Reads new changes. When the tables cannot be read, the cached state stays in use; that is logged once.
     pub async fn poll(&mut self, shop: &Shop) {
         let (listings, sessions) = tokio::join!(
             shop.catalogue.refresh(&shop.store),
@@ -48,7 +48,10 @@ impl PeerChanges {
             Some(error) if !self.failing => {
                 self.failing = true;
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "the changes of other instances cannot be read; trying again");
+                tracing::warn!(
+                    error,
+                    "the changes of other instances cannot be read; cached listings and sessions stay in use, and it is tried again; see to the database"
+                );
             }
             Some(_) => {}
         }

@@ -66,7 +66,7 @@ pub fn resolve_range(
     now: Timestamp,
 ) -> Result<SeriesRange, RangeError> {
     let policy = &sale.view.policy;
-    let opens = policy.line_opens_at().unwrap_or(policy.starts_at);
+    let opens = policy.opens_at();
     let to = wanted.to.unwrap_or_else(|| now.max(wanted.from.unwrap_or(opens)));
     let from = wanted.from.unwrap_or(opens.min(to));
     if from > to {
@@ -108,7 +108,7 @@ pub async fn load_series(
     let id = sale.listing.sale;
     let now = shop.engine.now();
     let is_complete = shop.projected.wait_for(id, sale.view.seq, CATCH_UP_TIMEOUT).await;
-    let projected = shop.projected.shown_seq(id);
+    let projected = shop.projected.delivered_seq(id);
     let complete_until = if is_complete {
         now
     } else {

@@ -69,7 +69,7 @@ pub async fn load_summary(shop: &Shop, sale: ListedSale) -> Result<SaleSummary, 
 async fn load_cached(shop: &Shop, sale: SaleId) -> Result<CachedSummary, StoreError> {
     let mut all = shop.summaries.0.lock().await;
     // Read before the rows, so that the summary is never older than its offset.
-    let seq = shop.projected.shown_seq(sale);
+    let seq = shop.projected.delivered_seq(sale);
     if let Some(kept) = all.get(&sale).filter(|kept| kept.is_fresh_enough(seq)) {
         return Ok(kept.clone());
     }

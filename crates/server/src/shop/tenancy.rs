@@ -1,10 +1,10 @@
-//! Whether this process is alone on the shop's tables. It is decided once, at the start, for all parts that keep copies in memory which
-//! another process could change.
+//! Whether other processes share the shop's tables. It is decided once, at the start; every module that caches what another process
+//! could change needs it.
 
-/// Whether other processes work on the tables.
+/// Which processes use the tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tenancy {
-    /// None do: the data folder is locked. Memory agrees with the tables, and a process that left something half-done is dead.
+    /// Only this one: the data folder is locked. Memory equals the tables, and what is half-done was left by a dead process.
     #[default]
     Single,
     /// Others may: their changes are polled, and what they work on is left to them.

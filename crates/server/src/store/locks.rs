@@ -1,38 +1,39 @@
-//! Advisory locks of PostgreSQL, between processes that share a database. A lock ends with the connection that holds it. Locks are named
-//! after a table, so that two shops in different schemas do not wait for each other. A SQLite file belongs to one process, which gets
-//! every lock.
+//! Advisory locks of PostgreSQL, for processes that share the tables. A lock ends with the connection that holds it, however that
+//! ends. Lock keys contain the number of a table, so that two shops in schemas of their own do not wait for each other. A SQLite
+//! file belongs to one process, which holds every lock.
 //!
-//! A lock prevents repeated work and lost updates; no promise of a sale depends on it.
+//! A lock saves work and prevents lost updates; no promise of a sale depends on it.
 
 use super::pools::StoreBackend;
 use super::{Store, StoreError, StoreTransaction};
+use sha2::{Digest, Sha256};
 
-/// A random number for this program's locks, mixed with the table's oid.
-macro_rules! lock_of {
-    ($function:literal, $table:literal) => {
-        concat!("SELECT ", $function, "(7016996765293437281 # '", $table, "'::regclass::oid::bigint)")
-    };
-}
+/// Waits as long as a statement may take. The number tells Doorbuster's locks from others in the database.
+const LOCK_CATALOGUE: &str =
+    "SELECT pg_advisory_xact_lock(7016996765293437281 # 'sales'::regclass::oid::bigint)::text";
 
-/// Waits as long as a statement may take.
-const LOCK_CATALOGUE: &str = concat!(lock_of!("pg_advisory_xact_lock", "sales"), "::text");
+const TRY_LOCK_FOLLOWER: &str = "SELECT pg_try_advisory_lock($1 # 'followers'::regclass::oid::bigint)";
+/// The same number, for the keys of followers.
+const LOCK_SPACE: i64 = 7_016_996_765_293_437_281;
 
-/// The transaction idles while the engine decides, for longer than the usual limit.
+/// The holder waits for the engine while it does nothing here: longer than callers usually leave a transaction idle.
 const LONG_IDLE_TIMEOUT: &str = "SELECT set_config('idle_in_transaction_session_timeout', '15s', true)";
 
-const TRY_LOCK_FOLLOWERS: &str = lock_of!("pg_try_advisory_lock", "followers");
+/// The follower whose lock has no name in its key: it was the only one in earlier versions, and processes of both versions share
+/// its lock while they are replaced one by one.
+const FIRST_FOLLOWER: &str = "projector";
 
-/// Held until it is dropped.
+/// What [`Store::lock_catalogue`] returns; released when it is dropped.
 #[derive(Debug)]
 pub struct AdvisoryLock(
-    #[expect(dead_code, reason = "it holds the lock until it is dropped")] Option<StoreTransaction>,
+    #[expect(dead_code, reason = "the lock lasts as long as it")] Option<StoreTransaction>,
 );
 
 impl Store {
     /// Waits until no other process edits the catalogue, at most as long as a statement may take.
     ///
     /// # Errors
-    /// When the database does not answer, or another process edits for too long.
+    /// When the database does not answer, or another process holds the lock for too long.
     pub async fn lock_catalogue(&self) -> Result<AdvisoryLock, StoreError> {
         if self.backend == StoreBackend::Sqlite {
             return Ok(AdvisoryLock(None));
@@ -44,17 +45,25 @@ impl Store {
         Ok(AdvisoryLock(Some(writing)))
     }
 
-    /// Tries to get the lock of the shared followers. Only for [`Store::open_follower`], which has one connection and holds the lock until
-    /// it is closed.
+    /// Tries to become the one process that delivers for the follower of this name. Only on [`Store::open_follower`], which has
+    /// one connection: the lock is held until that is closed.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn try_lock_followers(&self) -> Result<bool, StoreError> {
+    pub async fn try_lock_follower(&self, name: &str) -> Result<bool, StoreError> {
         if self.backend == StoreBackend::Sqlite {
             return Ok(true);
         }
-        Ok(sqlx::query_scalar(TRY_LOCK_FOLLOWERS).fetch_one(self.writer()).await?)
+        let query = sqlx::query_scalar(TRY_LOCK_FOLLOWER).bind(LOCK_SPACE ^ name_key(name));
+        Ok(query.fetch_one(self.writer()).await?)
     }
+}
+
+fn name_key(name: &str) -> i64 {
+    if name == FIRST_FOLLOWER {
+        return 0;
+    }
+    Sha256::digest(name)[..8].iter().fold(0, |key, byte| (key << 8) | i64::from(*byte))
 }
 
 #[cfg(test)]
@@ -71,43 +80,52 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_process_edits_at_a_time() {
+    async fn one_process_edits_the_catalogue_at_a_time() {
         let (one, other) = two().await;
         let lock = one.lock_catalogue().await.unwrap();
-        assert!(other.lock_catalogue().await.is_err(), "it does not wait for ever");
+        assert!(other.lock_catalogue().await.is_err(), "it must not wait for ever");
         drop(lock);
         let _lock = other.lock_catalogue().await.unwrap();
     }
 
     #[tokio::test]
-    async fn one_process_follows_until_its_connection_ends() {
+    async fn one_process_holds_a_followers_lock_until_its_connection_ends() {
         let (one, other) = two().await;
         let first = one.open_follower().await.unwrap();
-        assert!(first.try_lock_followers().await.unwrap());
+        assert!(first.try_lock_follower("projector").await.unwrap());
         let second = other.open_follower().await.unwrap();
-        assert!(!second.try_lock_followers().await.unwrap());
+        assert!(!second.try_lock_follower("projector").await.unwrap());
+        assert!(second.try_lock_follower("kafka").await.unwrap(), "each name has a lock of its own");
         first.close().await;
-        eventually("the lock is released", HANG_LIMIT, async || second.try_lock_followers().await.unwrap())
-            .await;
-        assert!(!one.open_follower().await.unwrap().try_lock_followers().await.unwrap());
+        eventually("the lock is released", HANG_LIMIT, async || {
+            second.try_lock_follower("projector").await.unwrap()
+        })
+        .await;
+        assert!(!one.open_follower().await.unwrap().try_lock_follower("projector").await.unwrap());
     }
 
     #[tokio::test]
-    async fn databases_have_locks_of_their_own() {
+    async fn each_database_has_locks_of_its_own() {
         let ((one, _), (other, _)) = (two().await, two().await);
         let _lock = one.lock_catalogue().await.unwrap();
         let _other = other.lock_catalogue().await.unwrap();
         let (one, other) = (one.open_follower().await.unwrap(), other.open_follower().await.unwrap());
-        assert!(one.try_lock_followers().await.unwrap() && other.try_lock_followers().await.unwrap());
+        assert!(
+            one.try_lock_follower("projector").await.unwrap()
+                && other.try_lock_follower("projector").await.unwrap()
+        );
     }
 
     #[tokio::test]
-    async fn a_file_gives_its_one_process_every_lock() {
+    async fn a_file_has_one_process_whose_lock_it_is_always() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).await.unwrap();
         let _lock = store.lock_catalogue().await.unwrap();
         let _again = store.lock_catalogue().await.unwrap();
         let follower = store.open_follower().await.unwrap();
-        assert!(follower.try_lock_followers().await.unwrap() && follower.try_lock_followers().await.unwrap());
+        assert!(
+            follower.try_lock_follower("projector").await.unwrap()
+                && follower.try_lock_follower("projector").await.unwrap()
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! How long this process takes to answer, where somebody may look without Prometheus: counts by length, which only grow. What
-//! happened between two looks is their difference.
+//! How long this process takes to answer, for the admin's page: counts by duration, which only grow. The difference of two readings is
+//! what happened between them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub const BOUNDS_S: [f64; 14] =
     [0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.125, 0.25, 1.0, 3.0, 10.0];
 
-/// Answers by length: one count a bound (up to and with it), and one for what is longer than all.
+/// Replies by duration: one count for each bound (up to and with it), and one for what is longer than all.
 pub type LatencyCounts = [u64; BOUNDS_S.len() + 1];
 
 /// The counts of one route.

@@ -1,10 +1,10 @@
-//! Logs to standard error, for people or for machines. It never writes to standard output: that is for answers.
+//! Logs to standard error, for people or for machines. It never writes to standard output.
 
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
-/// How a line of the log looks.
+/// The format of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     /// For people.
@@ -22,14 +22,14 @@ pub fn start_logging(format: LogFormat, filter: &str) -> Result<(), ParseError> 
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // Colours are for a terminal; in a file they are noise.
     let log = log.with_ansi(std::io::stderr().is_terminal());
-    // A line that cannot be written (often the log lies on the very disk that is full) is lost. Told of on standard error, as
-    // is the default, it would panic there, and take the recorder or the whole process with it.
+    // A line that cannot be written (often because the log is on the disk that is full) is lost. By default the library reports that
+    // on standard error, and panics when that fails, too: it would end the recorder or the whole process.
     let log = log.log_internal_errors(false);
     let started = match format {
         LogFormat::Pretty => log.with_target(false).try_init(),
         LogFormat::Json => log.json().flatten_event(true).with_current_span(false).try_init(),
     };
-    // Only an earlier call can be in the way, which is what tests do.
+    // It fails only after an earlier call, as in tests.
     drop(started);
     Ok(())
 }

@@ -69,12 +69,12 @@ impl ServerMetrics {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner).register(name, help, metric);
     }
 
-    /// Lets a part of the house that brings its own figures add them.
+    /// Lets a crate that has metrics of its own add them.
     pub fn with_registry(&self, add: impl FnOnce(&mut Registry)) {
         add(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Shows the sums of all sales as they are when somebody looks.
+    /// Shows the counters of all sales as they are at each scrape.
     pub fn register_sale_gauges(&self, sales: impl Fn() -> Vec<SaleGauges> + Send + Sync + 'static) {
         self.with_registry(|registry| registry.register_collector(Box::new(SalesCollector::new(sales))));
     }
@@ -117,13 +117,13 @@ impl ServerMetrics {
     }
 }
 
-/// Statuses that have a counter of their own in every route; any other is looked up by its label.
+/// Statuses that have a counter of their own in every route; any other is found by its label.
 const STATUSES: [u16; 24] = [
     200, 201, 202, 204, 303, 304, 400, 401, 402, 403, 404, 405, 408, 409, 410, 413, 415, 422, 425, 429, 500,
     501, 503, 504,
 ];
 
-/// Where in [`STATUSES`] a status stands, by status minus 200; `u8::MAX` for the rest.
+/// The index in [`STATUSES`] of each status, by status minus 200; `u8::MAX` for the rest.
 const STATUS_INDEX: [u8; 400] = {
     let mut index = [u8::MAX; 400];
     let mut at: u8 = 0;

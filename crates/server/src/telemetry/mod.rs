@@ -1,5 +1,6 @@
 //! What the person on call sees: logs and metrics. Nothing here ever carries a secret, a token or an e-mail address.
 
+pub mod followers;
 pub mod latency;
 pub mod logs;
 pub mod metrics;
@@ -9,7 +10,7 @@ pub mod sockets;
 
 use std::time::Instant;
 
-/// Measures a span of work. The one place besides the clock that looks at a watch.
+/// Measures a span of work. Besides the clock, only this reads the time.
 #[derive(Debug, Clone, Copy)]
 pub struct WorkTimer(Instant);
 

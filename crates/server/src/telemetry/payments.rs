@@ -1,4 +1,4 @@
-//! The figures of payments. No buyer, order or method is named in a label.
+//! The metrics of payments. No buyer, order or method is named in a label.
 
 use super::metrics::ServerMetrics;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -6,7 +6,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
-/// Counts payments and refunds; clones share the figures.
+/// Counts payments and refunds; clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct PaymentMetrics {
     payments: Family<OutcomeLabels, Counter>,
@@ -22,7 +22,7 @@ struct OutcomeLabels {
 }
 
 impl PaymentMetrics {
-    /// Shows the figures in `metrics`.
+    /// Adds them to `metrics`.
     pub fn register(&self, metrics: &ServerMetrics) {
         metrics.register("payments", "Requests to pay", self.payments.clone());
         metrics.register("refunds", "Requests to refund", self.refunds.clone());
@@ -49,13 +49,13 @@ impl PaymentMetrics {
         self.refunds.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
-    /// Counts payments that the reconciler brought to their end.
+    /// Counts payments that the reconciler finished.
     pub fn count_settled(&self, payments: u32) {
         self.settled.inc_by(payments.into());
     }
 
-    /// Sets how many payments are between two steps, also those that are worked on, and how many of them have been there
-    /// for so long that somebody should look.
+    /// Sets how many payments are between two steps, those that are worked on included, and how many have been there for so
+    /// long that an operator should look.
     pub fn set_unsettled(&self, all: i64, stuck: i64) {
         self.unsettled.set(all);
         self.stuck.set(stuck);

@@ -1,4 +1,4 @@
-//! The law's sums as gauges, read from what is published when somebody looks: nothing is counted twice, and a sale that is
+//! The counters of sales as gauges, read from the published views at each scrape: nothing is counted twice, and a sale that is
 //! over costs nothing.
 
 use prometheus_client::collector::Collector;
@@ -6,11 +6,11 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::gauge::ConstGauge;
 use std::fmt;
 
-/// The sums of one sale.
+/// The counters of one sale.
 #[derive(Clone, Debug)]
 pub struct SaleGauges {
     pub sale: String,
-    /// Its figures, in the order of [`FIGURES`].
+    /// In the order of [`SALE_GAUGES`].
     pub values: [i64; SALE_GAUGES.len()],
 }
 
@@ -27,7 +27,7 @@ pub const SALE_GAUGES: [(&str, &str); 7] = [
 
 type SaleGaugesReader = Box<dyn Fn() -> Vec<SaleGauges> + Send + Sync>;
 
-/// Reads the sums of all sales.
+/// Reads the counters of all sales.
 pub struct SalesCollector {
     sales: SaleGaugesReader,
 }
@@ -54,8 +54,8 @@ impl Collector for SalesCollector {
             let name = format!("sale_{name}");
             let mut gauge = encoder.encode_descriptor(&name, help, None, kind)?;
             for row in &sales {
-                let figure = ConstGauge::new(row.values[at]);
-                figure.encode(gauge.encode_family(&[("sale", row.sale.as_str())])?)?;
+                let value = ConstGauge::new(row.values[at]);
+                value.encode(gauge.encode_family(&[("sale", row.sale.as_str())])?)?;
             }
         }
         Ok(())

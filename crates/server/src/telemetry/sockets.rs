@@ -1,4 +1,4 @@
-//! The figures of sockets. No buyer and no address is named in a label.
+//! The metrics of sockets. No buyer and no address is named in a label.
 
 use super::metrics::ServerMetrics;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -6,7 +6,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
-/// Counts sockets and what is sent to them; clones share the figures.
+/// Counts sockets and what is sent to them; clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct SocketMetrics {
     /// Sockets that are open now.
@@ -17,7 +17,7 @@ pub struct SocketMetrics {
     /// Events read from the ledger for them.
     pub followed: Counter,
     /// Times that the ledger could not be read for them.
-    pub failures: Counter,
+    failures: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -31,7 +31,13 @@ struct UpdateLabels {
 }
 
 impl SocketMetrics {
-    /// Shows the figures in `metrics`.
+    /// Counts failures with the counter of the follower that reads the ledger for sockets.
+    #[must_use]
+    pub fn with_failures(failures: Counter) -> Self {
+        Self { failures, ..Self::default() }
+    }
+
+    /// Adds them to `metrics`.
     pub fn register(&self, metrics: &ServerMetrics) {
         metrics.register("sockets_open", "Sockets that are open", self.open.clone());
         metrics.register("sockets_refused", "Sockets that were refused", self.refused.clone());
@@ -54,7 +60,7 @@ impl SocketMetrics {
         self.refused.get_or_create(&ReasonLabels { reason }).inc();
     }
 
-    /// Counts an update for so many sockets, some of which had no room for it.
+    /// Counts an update for so many sockets, and how many of them had a full buffer.
     pub fn count_sent(&self, event: &'static str, sockets: usize, dropped: usize) {
         let sent = u64::try_from(sockets.saturating_sub(dropped)).unwrap_or(u64::MAX);
         self.sent.get_or_create(&UpdateLabels { event }).inc_by(sent);

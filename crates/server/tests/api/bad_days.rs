@@ -367,8 +367,8 @@ async fn a_full_disk_refuses_buyers_honestly_and_is_forgotten_when_there_is_room
 
     let second = serve_on(&shop).await;
     assert_eq!(second.status.code(), Some(2));
-    let told = String::from_utf8(second.stderr).unwrap();
-    assert!(told.contains("--data"), "a second process on the folder is told what is wrong: {told}");
+    let response = String::from_utf8(second.stderr).unwrap();
+    assert!(response.contains("--data"), "a second process on the folder is told what is wrong: {response}");
     assert_eq!(shop.get("/readyz", "").await.status, StatusCode::OK, "and does the first no harm");
 }
 
@@ -421,8 +421,8 @@ async fn no_log_tells_an_address_a_password_a_token_or_a_key() {
         let page = shop.get(&format!("/api/v1/admin/flash-sales/{sale}/attempts"), &admin.access).await;
         assert_eq!(page.status, StatusCode::OK);
 
-        let told = shop.read("log") + &shop.read("said");
-        assert!(told.contains("/api/v1/auth/refresh"), "it was all logged: {told:.500}");
+        let reply = shop.read("log") + &shop.read("said");
+        assert!(reply.contains("/api/v1/auth/refresh"), "it was all logged: {reply:.500}");
         if format == "json" {
             for line in shop.read("log").lines() {
                 serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
@@ -448,7 +448,7 @@ async fn no_log_tells_an_address_a_password_a_token_or_a_key() {
             key_file.lines().nth(1).unwrap().to_owned(),
         ];
         for secret in secrets {
-            let line = told.lines().find(|line| line.contains(&secret));
+            let line = reply.lines().find(|line| line.contains(&secret));
             assert!(line.is_none(), "{format}: {secret} in {line:?}");
         }
     }

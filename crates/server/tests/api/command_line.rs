@@ -30,10 +30,12 @@ fn a_wrong_setting_is_told_in_one_sentence_that_names_the_flag() {
         ("--no-such-flag", "1"),
     ] {
         let output = doorbuster(&["serve", flag, value], &[]);
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{flag} {value}: {told}");
-        let sentence =
-            told.lines().find(|line| line.starts_with("doorbuster: ")).unwrap_or_else(|| panic!("{told}"));
+        let printed = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{flag} {value}: {printed}");
+        let sentence = printed
+            .lines()
+            .find(|line| line.starts_with("doorbuster: "))
+            .unwrap_or_else(|| panic!("{printed}"));
         assert!(sentence.contains(flag), "{sentence}");
         assert!(sentence.len() < 300, "{sentence}");
     }
@@ -53,9 +55,12 @@ fn a_valkey_needs_an_address_and_a_database_and_its_password_is_not_told() {
     let alone: &[&str] = &["serve", "--valkey", "redis://:tulip@127.0.0.1"];
     for (arguments, word) in [(elsewhere, "redis://"), (alone, "--database")] {
         let output = doorbuster(arguments, &[]);
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{told}");
-        assert!(told.contains("--valkey") && told.contains(word) && !told.contains("tulip"), "{told}");
+        let printed = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{printed}");
+        assert!(
+            printed.contains("--valkey") && printed.contains(word) && !printed.contains("tulip"),
+            "{printed}"
+        );
     }
 }
 
@@ -64,9 +69,9 @@ fn an_address_that_is_taken_is_told() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let output = doorbuster(&["serve", "--listen", &address], &[]);
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{told}");
-    assert!(told.contains("--listen") && told.contains(&address), "{told}");
+    let printed = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{printed}");
+    assert!(printed.contains("--listen") && printed.contains(&address), "{printed}");
 }
 
 #[test]

@@ -85,6 +85,8 @@ async fn every_call_asks_for_the_token_that_the_contract_names() {
         (Method::DELETE, admin(&sale)),
         (Method::GET, admin("/orders")),
         (Method::GET, admin("/orders.csv")),
+        (Method::GET, admin("/followers")),
+        (Method::POST, admin("/followers/projector/rewind")),
         (Method::POST, admin(&format!("{order}/refund"))),
     ];
     for action in ["pause", "resume", "close", "restock"] {

@@ -17,24 +17,24 @@ async fn post_raw(app: &TestApp, token: &str, path: &str, body: impl Into<reqwes
 async fn send_raw(app: &TestApp, bytes: &[u8], enough: &str) -> String {
     let mut stream = TcpStream::connect(app.instance.address).await.unwrap();
     let _reset = stream.write_all(bytes).await;
-    let mut told = Vec::new();
+    let mut result = Vec::new();
     let reading = async {
         let mut part = [0; 4096];
         while let Ok(len @ 1..) = stream.read(&mut part).await {
-            told.extend_from_slice(&part[..len]);
-            if !enough.is_empty() && String::from_utf8_lossy(&told).contains(enough) {
+            result.extend_from_slice(&part[..len]);
+            if !enough.is_empty() && String::from_utf8_lossy(&result).contains(enough) {
                 break;
             }
         }
     };
     let read = tokio::time::timeout(HANG_LIMIT, reading).await;
-    let told = String::from_utf8_lossy(&told).into_owned();
+    let result = String::from_utf8_lossy(&result).into_owned();
     assert!(
         read.is_ok(),
-        "no answer in time to {:?}: {told}",
+        "no answer in time to {:?}: {result}",
         String::from_utf8_lossy(&bytes[..bytes.len().min(60)])
     );
-    told
+    result
 }
 
 /// A POST of an order over a bare connection, with these headers and this body.
@@ -318,13 +318,13 @@ async fn every_dialect_of_http_gets_an_answer() {
         (raw_order(&ada, "content-length: -1\r\n", ""), "HTTP/1.1 400"),
         (raw_order(&ada, "content-length: 99999999999999999999999\r\n", ""), "HTTP/1.1 400"),
     ] {
-        let told = send_raw(&app, bytes.as_bytes(), "").await;
-        assert!(told.starts_with(status), "{bytes:.90} → {told:.90}");
+        let reply = send_raw(&app, bytes.as_bytes(), "").await;
+        assert!(reply.starts_with(status), "{bytes:.90} → {reply:.90}");
     }
     // What comes behind a whole request does not hold its answer back: a line break too many, half of the next, or rubbish.
     for behind in ["\r\n", "GET /livez HT", "\u{0}\u{0}rubbish\r\n\r\n"] {
-        let told = send_raw(&app, format!("{plain}{behind}").as_bytes(), "HTTP/1.1 201").await;
-        assert!(told.starts_with("HTTP/1.1 201"), "{behind:?} → {told:.90}");
+        let reply = send_raw(&app, format!("{plain}{behind}").as_bytes(), "HTTP/1.1 201").await;
+        assert!(reply.starts_with("HTTP/1.1 201"), "{behind:?} → {reply:.90}");
     }
     let orders = app.get_as(&ada.access, "/api/v1/orders").await.json()["items"].as_array().unwrap().len();
     assert_eq!(orders, 6, "three in a dialect and three with something behind: each once");

@@ -30,6 +30,7 @@ mod admin_keys;
 mod attempts;
 mod export;
 mod flash_sales_admin;
+mod followers;
 mod products;
 mod projector;
 mod records;

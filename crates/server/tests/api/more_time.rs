@@ -82,8 +82,12 @@ async fn whoever_is_admitted_gets_more_time_once_and_it_is_told_everywhere_alike
     assert_eq!(row.await["status"], "admitted");
 
     app.shift_clock(61_000);
-    let told = app.get(&format!("/api/v1/flash-sales/{sale}")).await.json();
-    assert_eq!((&told["available"], &told["waiting"]), (&json!(0), &json!(1)), "the unit is still set aside");
+    let response = app.get(&format!("/api/v1/flash-sales/{sale}")).await.json();
+    assert_eq!(
+        (&response["available"], &response["waiting"]),
+        (&json!(0), &json!(1)),
+        "the unit is still set aside"
+    );
     assert_eq!(order(&app, &ada, &sale, 1).await.status, StatusCode::CREATED, "after the first end");
 }
 
@@ -112,8 +116,8 @@ async fn a_sale_gives_no_more_time_than_it_promises() {
     let merchant = Merchant::sign_in(&app).await;
     let ada = app.register("ada").await;
     let sale = merchant.sale(&json!({"admission": line(0)})).await;
-    let told = app.get(&format!("/api/v1/flash-sales/{sale}")).await.json();
-    assert_eq!(told["admission"].get("extensionSeconds"), None, "none is none: {told}");
+    let reply = app.get(&format!("/api/v1/flash-sales/{sale}")).await.json();
+    assert_eq!(reply["admission"].get("extensionSeconds"), None, "none is none: {reply}");
     join(&app, &ada, &sale).await;
     assert_eq!(admitted(&app, &ada, &sale).await.get("extensionSeconds"), None);
     assert_refused(&extend(&app, &ada, &sale).await, 409, "no_extension");

@@ -148,7 +148,7 @@ async fn the_ledger_can_be_rebuilt_from_what_the_api_tells() {
     merchant.post(&format!("/flash-sales/{sale}/pause"), &json!({})).await;
 
     let page = merchant.get(&format!("/flash-sales/{sale}/events")).await;
-    let told: Vec<LedgerEntry> = page["items"]
+    let reply: Vec<LedgerEntry> = page["items"]
         .as_array()
         .unwrap()
         .iter()
@@ -156,10 +156,10 @@ async fn the_ledger_can_be_rebuilt_from_what_the_api_tells() {
         .collect();
     let id = SaleId(sale.parse().unwrap());
     let recorded = app.instance.app.shop.engine.ledger().read_entries(id, EventSeq(0), 100).await.unwrap();
-    assert_eq!(told, recorded);
+    assert_eq!(reply, recorded);
     assert_eq!(column(&page, "kind"), ["configured", "joined", "admitted", "held", "confirmed", "paused"]);
-    let Event::Held { from, key, .. } = told[3].event else { panic!("{:?}", told[3]) };
-    assert!(matches!(from, UnitSource::Admission { .. }) && key.is_some(), "{:?}", told[3]);
+    let Event::Held { from, key, .. } = reply[3].event else { panic!("{:?}", reply[3]) };
+    assert!(matches!(from, UnitSource::Admission { .. }) && key.is_some(), "{:?}", reply[3]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

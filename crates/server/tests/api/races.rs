@@ -223,8 +223,8 @@ async fn a_sale_that_is_edited_paused_restocked_and_closed_while_it_sells_loses_
         let deleted = merchant.delete(&path).await;
         (deleted.status, deleted)
     };
-    let (told, (status, deleted)) = tokio::join!(join_all(rush), steer);
-    let made: usize = told.iter().map(|(_, mine)| mine.len()).sum();
+    let (response, (status, deleted)) = tokio::join!(join_all(rush), steer);
+    let made: usize = response.iter().map(|(_, mine)| mine.len()).sum();
     // Nobody may have come before the end: then the sale is gone. With orders it is closed, and stays.
     if status == StatusCode::NO_CONTENT {
         assert_eq!(made, 0);
@@ -235,7 +235,7 @@ async fn a_sale_that_is_edited_paused_restocked_and_closed_while_it_sells_loses_
     let units = |name: &str| now[name].as_u64().unwrap();
     assert_eq!(units("held"), made as u64);
     assert_eq!(units("available") + units("held") + units("sold"), units("quantity"));
-    for (buyer, mine) in &told {
+    for (buyer, mine) in &response {
         let own = app.get_as(&buyer.access, "/api/v1/orders").await.json();
         let own: BTreeSet<String> = own["items"].as_array().unwrap().iter().map(id).collect();
         assert_eq!(own, *mine, "every order that was told is there, and no other");

@@ -61,8 +61,8 @@ async fn a_sale_is_told_over_time_as_the_ledger_has_it_also_after_a_restart() {
     let merchant = Merchant::sign_in(&app).await;
     let (sale, _) = run_small_drop(&app, &merchant).await;
     let path = format!("/flash-sales/{sale}/series?step=1");
-    let told =
-        wait_for_settled(&merchant, &path, |told| sum(told, "refused") == 1 && sum(told, "admitted") == 4)
+    let reply =
+        wait_for_settled(&merchant, &path, |reply| sum(reply, "refused") == 1 && sum(reply, "admitted") == 4)
             .await;
     for (name, count) in [
         ("joined", 4),
@@ -73,14 +73,14 @@ async fn a_sale_is_told_over_time_as_the_ledger_has_it_also_after_a_restart() {
         ("left", 1),
         ("expired", 0),
     ] {
-        assert_eq!(sum(&told, name), count, "{name}: {told}");
+        assert_eq!(sum(&reply, name), count, "{name}: {reply}");
     }
-    assert_eq!((&told["projectionLag"], &told["stepSeconds"]), (&json!(0), &json!(1)));
+    assert_eq!((&reply["projectionLag"], &reply["stepSeconds"]), (&json!(0), &json!(1)));
     let last =
-        told["buckets"].as_array().unwrap().iter().rfind(|bucket| bucket["units"].is_object()).unwrap();
+        reply["buckets"].as_array().unwrap().iter().rfind(|bucket| bucket["units"].is_object()).unwrap();
     assert_eq!(last["units"], json!({"available": 1, "admitted": 1, "held": 0, "sold": 1, "waiting": 0}));
-    assert!(told["completeUntil"].as_str().unwrap() > last["at"].as_str().unwrap(), "{told}");
-    assert_eq!(told["before"], Value::Null, "the sale was announced after it should have begun");
+    assert!(reply["completeUntil"].as_str().unwrap() > last["at"].as_str().unwrap(), "{reply}");
+    assert_eq!(reply["before"], Value::Null, "the sale was announced after it should have begun");
     let later = last["at"].as_str().unwrap();
     let later = merchant.get(&format!("/flash-sales/{sale}/series?step=1&from={later}")).await;
     let units = |name: &str| later["before"][name].as_u64().unwrap();
@@ -90,15 +90,15 @@ async fn a_sale_is_told_over_time_as_the_ledger_has_it_also_after_a_restart() {
     for step in [60, 3600] {
         let coarse = merchant.get(&format!("/flash-sales/{sale}/series?step={step}")).await;
         for name in ["joined", "ordered", "confirmed", "refused"] {
-            assert_eq!(sum(&coarse, name), sum(&told, name), "{name}, {step} s");
+            assert_eq!(sum(&coarse, name), sum(&reply, name), "{name}, {step} s");
         }
     }
     let summary = merchant.get(&format!("/flash-sales/{sale}/summary")).await;
     let app = app.restart().await;
     let merchant = Merchant::sign_in(&app).await;
-    let (from, to) = (told["from"].as_str().unwrap(), told["to"].as_str().unwrap());
+    let (from, to) = (reply["from"].as_str().unwrap(), reply["to"].as_str().unwrap());
     let again = merchant.get(&format!("/flash-sales/{sale}/series?step=1&from={from}&to={to}")).await;
-    assert_eq!(again["buckets"], told["buckets"]);
+    assert_eq!(again["buckets"], reply["buckets"]);
     let mut after = merchant.get(&format!("/flash-sales/{sale}/summary")).await;
     after["sale"]["serverTime"] = summary["sale"]["serverTime"].clone();
     assert_eq!(after, summary);
@@ -110,29 +110,33 @@ async fn the_summary_adds_up() {
     let merchant = Merchant::sign_in(&app).await;
     let (sale, paid) = run_small_drop(&app, &merchant).await;
     let path = format!("/flash-sales/{sale}/summary");
-    let told = wait_for_settled(&merchant, &path, |told| {
-        told["refusals"] == json!([{"code": "not_admitted", "count": 1}])
+    let reply = wait_for_settled(&merchant, &path, |reply| {
+        reply["refusals"] == json!([{"code": "not_admitted", "count": 1}])
     })
     .await;
-    assert_eq!((&told["buyers"], &told["revenue"], &told["outOfOrder"]), (&json!(1), &eur(2999), &json!(0)));
-    assert_eq!((&told["totals"]["joined"], &told["totals"]["confirmed"]), (&json!(4), &json!(1)));
-    assert_eq!(told["orders"].as_array().unwrap().len(), 2);
-    assert_eq!((&told["wait"]["count"], &told["checkout"]["count"]), (&json!(4), &json!(2)));
-    let payment = told["payment"]["p50Ms"].as_i64().unwrap();
-    assert!((5_000..20_000).contains(&payment), "{told}");
-    assert!(told["checkout"]["p95Ms"].as_i64().unwrap() >= 2_000, "{told}");
-    assert!(told["ordersPeak"]["count"].as_u64().unwrap() >= 1);
-    assert!(told["takenAt"].is_string() && told["soldOutAt"].is_null(), "{told}");
-    let (first, last) = (told["firstActivityAt"].as_str().unwrap(), told["lastActivityAt"].as_str().unwrap());
-    assert!(first < last, "{told}");
+    assert_eq!(
+        (&reply["buyers"], &reply["revenue"], &reply["outOfOrder"]),
+        (&json!(1), &eur(2999), &json!(0))
+    );
+    assert_eq!((&reply["totals"]["joined"], &reply["totals"]["confirmed"]), (&json!(4), &json!(1)));
+    assert_eq!(reply["orders"].as_array().unwrap().len(), 2);
+    assert_eq!((&reply["wait"]["count"], &reply["checkout"]["count"]), (&json!(4), &json!(2)));
+    let payment = reply["payment"]["p50Ms"].as_i64().unwrap();
+    assert!((5_000..20_000).contains(&payment), "{reply}");
+    assert!(reply["checkout"]["p95Ms"].as_i64().unwrap() >= 2_000, "{reply}");
+    assert!(reply["ordersPeak"]["count"].as_u64().unwrap() >= 1);
+    assert!(reply["takenAt"].is_string() && reply["soldOutAt"].is_null(), "{reply}");
+    let (first, last) =
+        (reply["firstActivityAt"].as_str().unwrap(), reply["lastActivityAt"].as_str().unwrap());
+    assert!(first < last, "{reply}");
 
     // A refund takes a buyer and the revenue away again; the figures follow.
     let refund = merchant.post(&format!("/orders/{paid}/refund"), &json!({"restock": true})).await;
     assert_eq!(refund.status, StatusCode::OK, "{refund:?}");
-    let told = wait_for_settled(&merchant, &path, |told| told["totals"]["refunded"] == 1).await;
-    assert_eq!((&told["buyers"], &told["revenue"]), (&json!(0), &eur(0)));
-    assert_eq!(told["payment"]["count"], 1, "it was paid all the same");
-    assert_eq!(told["lastActivityAt"], last, "a refund is not the sale's activity");
+    let reply = wait_for_settled(&merchant, &path, |reply| reply["totals"]["refunded"] == 1).await;
+    assert_eq!((&reply["buyers"], &reply["revenue"]), (&json!(0), &eur(0)));
+    assert_eq!(reply["payment"]["count"], 1, "it was paid all the same");
+    assert_eq!(reply["lastActivityAt"], last, "a refund is not the sale's activity");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,10 +147,10 @@ async fn a_sale_that_sells_at_once_sells_out_at_a_moment() {
     for name in ["ada", "bob"] {
         order(&app, &app.register(name).await, &sale, 1).await;
     }
-    let told = merchant.get(&format!("/flash-sales/{sale}/summary")).await;
-    assert_eq!((&told["totals"]["ordered"], &told["totals"]["confirmed"]), (&json!(2), &json!(2)));
-    assert!(told["soldOutAt"].is_string() && told["soldOutAt"] == told["takenAt"], "{told}");
-    assert!(told["payment"].is_null() && told["wait"].is_null() && told["joinsPeak"].is_null(), "{told}");
+    let reply = merchant.get(&format!("/flash-sales/{sale}/summary")).await;
+    assert_eq!((&reply["totals"]["ordered"], &reply["totals"]["confirmed"]), (&json!(2), &json!(2)));
+    assert!(reply["soldOutAt"].is_string() && reply["soldOutAt"] == reply["takenAt"], "{reply}");
+    assert!(reply["payment"].is_null() && reply["wait"].is_null() && reply["joinsPeak"].is_null(), "{reply}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,9 +161,9 @@ async fn a_sale_of_which_nothing_is_known_has_empty_figures() {
     let sale = merchant.sale(&soon).await;
     let series = merchant.get(&format!("/flash-sales/{sale}/series")).await;
     assert!(series["buckets"].as_array().unwrap().iter().all(|bucket| bucket["joined"] == 0), "{series}");
-    let told = merchant.get(&format!("/flash-sales/{sale}/summary")).await;
-    assert!(told["firstActivityAt"].is_null() && told["takenAt"].is_null(), "{told}");
-    assert_eq!(told["totals"]["ordered"], 0);
+    let reply = merchant.get(&format!("/flash-sales/{sale}/summary")).await;
+    assert!(reply["firstActivityAt"].is_null() && reply["takenAt"].is_null(), "{reply}");
+    assert_eq!(reply["totals"]["ordered"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -201,12 +205,12 @@ async fn this_server_tells_how_long_its_answers_took() {
     let app = TestApp::start().await;
     let merchant = Merchant::sign_in(&app).await;
     let sale = merchant.sale(&json!({})).await;
-    let orders = |told: &Value| {
-        let all = told["latencies"].as_array().unwrap();
+    let orders = |reply: &Value| {
+        let all = reply["latencies"].as_array().unwrap();
         let one = all.iter().find(|latency| latency["route"] == "/api/v1/orders").unwrap();
         assert_eq!(
             one["counts"].as_array().unwrap().len(),
-            told["boundsSeconds"].as_array().unwrap().len() + 1
+            reply["boundsSeconds"].as_array().unwrap().len() + 1
         );
         one["counts"].as_array().unwrap().iter().map(|count| count.as_u64().unwrap()).sum::<u64>()
     };

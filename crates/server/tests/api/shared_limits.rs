@@ -40,7 +40,7 @@ impl Instance {
         let now = Timestamp(1_800_000_000_000 + ahead_ms);
         let counted_alone = Counter::default();
         let settings = shared::SharedLimiterSettings {
-            address: shared::LimiterAddress::parse(url).unwrap(),
+            address: engine::valkey_connection::ValkeyAddress::parse(url).unwrap(),
             timeouts: shared::LimiterTimeouts { count, connect: LONG },
             now: Arc::new(move || now),
             counted_alone: counted_alone.clone(),

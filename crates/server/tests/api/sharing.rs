@@ -8,17 +8,20 @@ use sale::{SaleId, Timestamp};
 use serde_json::json;
 use server::auth::passwords::PasswordPool;
 use server::auth::tokens::{AccessTokens, generate_key};
+use server::followers::idempotency_warmup::{self, IdempotencyWarmup};
+use server::followers::local::{LocalDependencies, start_local};
 use server::shop::accounts::{self, AccountRegistration, AccountService};
 use server::shop::catalogue::SaleCatalogue;
 use server::shop::catalogue_text::Slug;
+use server::shop::follower_progress::FollowerProgress;
 use server::shop::idempotency_keys::{IdempotencyKey, KeyClaim};
-use server::shop::orders::IdempotencyWarmup;
 use server::shop::receipts::ReceiptSigner;
 use server::shop::sales::{self, SaleEdit};
 use server::shop::tenancy::Tenancy;
 use server::shop::{Shop, attempts};
 use server::store::sales::{self as rows, NewSale};
 use server::store::{Store, followers};
+use server::telemetry::followers::FollowerMetrics;
 use std::sync::Arc;
 use test_servers::postgres::PostgresServer;
 use test_servers::wait::{HANG_LIMIT, eventually};
@@ -231,15 +234,15 @@ async fn a_key_that_was_used_at_one_process_is_noticed_at_another() {
     let (one, two) = (merchant.sale(&json!({})).await, merchant.sale(&json!({})).await);
     let ada = app.register("ada").await;
     let other = second_shop(&app).await;
-    let (stop, stopping) = tokio::sync::watch::channel(false);
-    let guard = Arc::clone(&other.keys);
-    let follow = server::followers::idempotency_keys::follow_keys(
-        other.engine.clone(),
-        Arc::clone(&guard),
-        IdempotencyWarmup::default(),
-        stopping,
-    );
-    let following = tokio::spawn(follow);
+    let keys = Arc::clone(&other.keys);
+    let warmup = IdempotencyWarmup::new(other.engine.clone(), Arc::clone(&keys), Tenancy::Cluster);
+    let dependencies = LocalDependencies {
+        engine: other.engine.clone(),
+        progress: FollowerProgress::default(),
+        metrics: FollowerMetrics::default(),
+        random: Box::new(|| 0.0),
+    };
+    let following = start_local(warmup, dependencies, idempotency_warmup::PACE).unwrap();
     let buyer = ada.id.parse().unwrap();
     for (text, sale, elsewhere) in [("k1", &one, &two), ("k2", &two, &one)] {
         let body = json!({"flashSaleId": sale, "quantity": 1});
@@ -248,13 +251,12 @@ async fn a_key_that_was_used_at_one_process_is_noticed_at_another() {
         assert_eq!(ordered.status, StatusCode::CREATED, "{ordered:?}");
         let key = IdempotencyKey::from_text(text).request_key();
         let begin =
-            |sale: &str| guard.claim(buyer, key, guard.fingerprint((sale_id(sale), 1_u32)), merchant.now());
+            |sale: &str| keys.claim(buyer, key, keys.fingerprint((sale_id(sale), 1_u32)), merchant.now());
         eventually("the key is known", HANG_LIMIT, async || matches!(begin(elsewhere), KeyClaim::Reused))
             .await;
         assert!(matches!(begin(sale), KeyClaim::Completed));
     }
-    stop.send_replace(true);
-    following.await.unwrap();
+    tokio::task::spawn_blocking(|| following.stop()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -323,7 +325,7 @@ async fn a_process_that_sees_no_more_of_the_ledger_lets_another_write_the_tables
     let second = first.second_instance().await;
     assert_eq!(order(&second, &second.register("bob").await, &sale, 1).await.status, StatusCode::CREATED);
     eventually("the second writes", HANG_LIMIT, async || shown(&second).await == 3).await;
-    let known = || first.instance.app.shop.projected.shown_seq(sale_id(&sale)).0;
+    let known = || first.instance.app.shop.projected.delivered_seq(sale_id(&sale)).0;
     eventually("the first knows it", HANG_LIMIT, async || known() == 3).await;
 }
 

@@ -39,13 +39,13 @@ impl BuyerFlood {
 
     /// Begins to buy at some addresses.
     pub fn start_at_urls(topology: &RunningCluster, urls: &Arc<[String]>, sale: &str) -> Self {
-        let (gate, met) = (Arc::new(Semaphore::new(BUYERS)), Arc::default());
+        let (permits, met) = (Arc::new(Semaphore::new(BUYERS)), Arc::default());
         let (stop, sold) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let buyers = topology.buyers(BUYERS).into_iter().enumerate().map(|(no, token)| {
-            let asker = topology.instances[0].process.retrying_client(&gate, &met, no, token);
-            let asker = RetryingClient { urls: Arc::clone(urls), ..asker };
+            let client = topology.instances[0].process.retrying_client(&permits, &met, no, token);
+            let client = RetryingClient { urls: Arc::clone(urls), ..client };
             let (stop, sold, sale) = (Arc::clone(&stop), Arc::clone(&sold), sale.to_owned());
-            tokio::spawn(async move { buy(asker, &sale, &stop, &sold).await })
+            tokio::spawn(async move { buy(client, &sale, &stop, &sold).await })
         });
         Self {
             buyers: buyers.collect(),
@@ -100,22 +100,22 @@ pub async fn run_twice_during_sale(
 }
 
 async fn buy(
-    mut asker: RetryingClient,
+    mut client: RetryingClient,
     sale: &str,
     stop: &AtomicBool,
     sold: &AtomicUsize,
 ) -> Vec<(String, String)> {
-    let mut told = Vec::new();
+    let mut reply = Vec::new();
     let order = json!({"flashSaleId": sale, "quantity": 1});
     while !stop.load(Ordering::Relaxed) {
         // Each purchase begins at another instance.
-        asker.number += 1;
-        let key = format!("purchase-{}", told.len());
-        let (status, body) = asker.send("POST", "/api/v1/orders", Some(&key), Some(&order)).await;
+        client.number += 1;
+        let key = format!("purchase-{}", reply.len());
+        let (status, body) = client.send("POST", "/api/v1/orders", Some(&key), Some(&order)).await;
         assert_eq!((status.as_u16(), body["status"].as_str()), (201, Some("confirmed")), "{body}");
-        told.push((asker.token.clone(), text(&body, "id")));
+        reply.push((client.token.clone(), text(&body, "id")));
         sold.fetch_add(1, Ordering::Relaxed);
         tokio::time::sleep(REST).await;
     }
-    told
+    reply
 }

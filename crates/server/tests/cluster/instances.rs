@@ -2,12 +2,12 @@
 
 use crate::flood::BuyerFlood;
 use crate::topology::{ClusterLayout, order_at};
+use documents::rfc3339;
 use engine::clock::{Clock, SystemClock};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use sale::Timestamp;
 use serde_json::json;
-use server::http::v1::time::rfc3339;
 use std::time::Duration;
 
 /// How often an instance is killed.
@@ -80,11 +80,11 @@ async fn an_instance_that_comes_back_after_a_rebuild_records_nothing_of_the_old_
         drop(frozen);
         topology.wait_until_recovered().await;
     }
-    let (at_old, mut told) = (at_old.stop().await, at_new.stop().await);
-    topology.assert_on_time(&told.stats);
-    told.confirmed.extend(at_old.confirmed);
-    told.stats.unexpected.extend(at_old.stats.unexpected);
-    topology.assert_orders_recorded(&sale, &told).await;
+    let (at_old, mut replies) = (at_old.stop().await, at_new.stop().await);
+    topology.assert_on_time(&replies.stats);
+    replies.confirmed.extend(at_old.confirmed);
+    replies.stats.unexpected.extend(at_old.stats.unexpected);
+    topology.assert_orders_recorded(&sale, &replies).await;
     topology.assert_sells_out().await;
 }
 

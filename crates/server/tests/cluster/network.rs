@@ -12,14 +12,14 @@ fn to_redis(member: &ClusterMember) -> &TcpProxy {
     member.to_redis.as_ref().unwrap()
 }
 
-/// Breaks a wire of the first instance in a way, while buyers buy there and elsewhere.
-async fn assert_survives_break(wire: fn(&ClusterMember) -> &TcpProxy, break_it: fn(&TcpProxy)) {
+/// Breaks a connection of the first instance, while buyers buy there and elsewhere.
+async fn assert_survives_break(select: fn(&ClusterMember) -> &TcpProxy, break_it: fn(&TcpProxy)) {
     run_twice_during_sale(ClusterLayout::with_instances(3), async |topology, flood| {
-        let wire = wire(&topology.instances[0]);
-        break_it(wire);
+        let proxy = select(&topology.instances[0]);
+        break_it(proxy);
         flood.wait_until_refused(20).await;
         flood.wait_until_sold(50).await;
-        wire.heal();
+        proxy.heal();
     })
     .await;
 }
@@ -49,11 +49,11 @@ async fn a_slow_network_makes_an_instance_slow_and_nothing_wrong() {
     let topology = ClusterLayout::with_instances(3).start().await;
     let sale = topology.sale().await;
     let flood = BuyerFlood::start_at_all(&topology, &sale);
-    for wire in [to_postgres, to_redis] {
-        let wire = wire(&topology.instances[0]);
-        wire.slow(40);
+    for select in [to_postgres, to_redis] {
+        let proxy = select(&topology.instances[0]);
+        proxy.slow(40);
         flood.wait_until_sold(200).await;
-        wire.heal();
+        proxy.heal();
     }
     topology.wait_until_recovered().await;
     topology.assert_promises_kept(&sale, &flood.stop().await).await;

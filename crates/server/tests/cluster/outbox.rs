@@ -15,7 +15,7 @@ const WAITING: usize = 8;
 async fn kill_after_decision(topology: &mut RunningCluster, sale: &str, round: usize) -> Vec<String> {
     let order = json!({"flashSaleId": sale, "quantity": 1});
     let tokens = topology.buyers(WAITING);
-    let frozen = topology.postgres.freeze();
+    let frozen = topology.servers.postgres.freeze();
     let first = &topology.instances[0].process;
     let asking = tokens.iter().map(|token| {
         let request =
@@ -28,9 +28,9 @@ async fn kill_after_decision(topology: &mut RunningCluster, sale: &str, round: u
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     topology.instances[0].process.kill();
-    for asked in asking {
-        let told = asked.await.unwrap().map(|reply| reply.status());
-        assert!(told.is_err(), "nobody was told anything: {told:?}");
+    for call in asking {
+        let response = call.await.unwrap().map(|reply| reply.status());
+        assert!(response.is_err(), "nobody was told anything: {response:?}");
     }
     drop(frozen);
     tokens
@@ -45,11 +45,11 @@ async fn what_a_killed_instance_decided_is_recorded_once_and_told_to_who_asks_ag
         let tokens = kill_after_decision(&mut topology, &sale, round).await;
         let key = format!("round-{round}");
         for (no, token) in tokens.iter().enumerate() {
-            let told = repeat_order(&topology, &sale, no % 2 + 1, token, &key).await;
+            let output = repeat_order(&topology, &sale, no % 2 + 1, token, &key).await;
             let again = repeat_order(&topology, &sale, (no + 1) % 2 + 1, token, &key).await;
-            assert_eq!(told["id"], again["id"], "the same key is the same order");
+            assert_eq!(output["id"], again["id"], "the same key is the same order");
             let orders = topology.orders_in_the_ledger(&sale).await;
-            let order = OrderId(told["id"].as_str().unwrap().parse().unwrap());
+            let order = OrderId(output["id"].as_str().unwrap().parse().unwrap());
             assert!(orders.contains_key(&order), "{order} was told and is not recorded");
             sold += 1;
         }

@@ -12,9 +12,9 @@ const ERRORS: Duration = Duration::from_secs(6);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_postgres_that_is_killed_comes_back_with_all_that_was_told() {
     run_twice_during_sale(ClusterLayout::with_instances(3), async |topology, flood| {
-        topology.postgres.kill();
+        topology.servers.postgres.kill();
         flood.wait_until_refused(20).await;
-        tokio::task::block_in_place(|| topology.postgres.launch());
+        tokio::task::block_in_place(|| topology.servers.postgres.launch());
     })
     .await;
 }
@@ -23,8 +23,8 @@ async fn a_postgres_that_is_killed_comes_back_with_all_that_was_told() {
 async fn a_postgres_that_is_restarted_at_once_is_hardly_noticed() {
     run_twice_during_sale(ClusterLayout::with_instances(3), async |topology, _| {
         tokio::task::block_in_place(|| {
-            topology.postgres.kill();
-            topology.postgres.launch();
+            topology.servers.postgres.kill();
+            topology.servers.postgres.launch();
         });
     })
     .await;
@@ -34,10 +34,10 @@ async fn a_postgres_that_is_restarted_at_once_is_hardly_noticed() {
 async fn a_postgres_that_may_only_be_read_records_nothing_and_nothing_is_sold() {
     run_twice_during_sale(ClusterLayout::with_instances(3), async |topology, flood| {
         for setting in ["on", "off"] {
-            let database = topology.postgres.url("postgres");
+            let database = topology.servers.postgres.url("postgres");
             let sql = format!("ALTER SYSTEM SET default_transaction_read_only = {setting}");
-            topology.postgres.run_sql(&database, &sql);
-            topology.postgres.run_sql(&database, "SELECT pg_reload_conf()");
+            topology.servers.postgres.run_sql(&database, &sql);
+            topology.servers.postgres.run_sql(&database, "SELECT pg_reload_conf()");
             if setting == "on" {
                 flood.wait_until_refused(50).await;
             }
@@ -49,14 +49,14 @@ async fn a_postgres_that_may_only_be_read_records_nothing_and_nothing_is_sold() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_postgres_that_fails_for_a_while_is_told_of_nothing_twice() {
     run_twice_during_sale(ClusterLayout::with_instances(3), async |topology, flood| {
-        topology.postgres.run_sql(
+        topology.servers.postgres.run_sql(
             &topology.database,
             "CREATE OR REPLACE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$; \
              CREATE TRIGGER fail BEFORE INSERT ON ledger_entries FOR EACH STATEMENT EXECUTE FUNCTION fail()",
         );
         tokio::time::sleep(ERRORS).await;
         flood.wait_until_refused(20).await;
-        topology.postgres.run_sql(&topology.database, "DROP TRIGGER fail ON ledger_entries");
+        topology.servers.postgres.run_sql(&topology.database, "DROP TRIGGER fail ON ledger_entries");
     })
     .await;
 }
@@ -65,7 +65,7 @@ async fn a_postgres_that_fails_for_a_while_is_told_of_nothing_twice() {
 async fn a_postgres_that_stands_still_for_two_seconds_again_and_again_makes_nobody_wait_long() {
     run_twice_during_sale(ClusterLayout::with_instances(3), async |topology, flood| {
         for _ in 0..3 {
-            let frozen = topology.postgres.freeze();
+            let frozen = topology.servers.postgres.freeze();
             tokio::time::sleep(Duration::from_secs(2)).await;
             drop(frozen);
             flood.wait_until_sold(20).await;

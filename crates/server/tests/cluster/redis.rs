@@ -111,7 +111,7 @@ async fn a_replica_that_is_a_thousand_decisions_behind_is_not_believed() {
     let replica = behind(&topology, &flood).await;
     topology.redis_mut().kill();
     replica.request(&["REPLICAOF", "NO", "ONE"]);
-    topology.wires_to_redis().for_each(|wire| wire.redirect_to(replica.port()));
+    topology.proxies_to_redis().for_each(|proxy| proxy.redirect_to(replica.port()));
     topology.wait_until_recovered().await;
     flood.wait_until_sold(100).await;
     topology.assert_promises_kept(&sale, &flood.stop().await).await;
@@ -127,9 +127,9 @@ async fn of_two_servers_that_both_decide_none_sells_a_unit_of_the_other() {
     let replica = behind(&topology, &flood).await;
     replica.request(&["REPLICAOF", "NO", "ONE"]);
     // The first instance has not heard of it, and goes on with the old one.
-    topology.wires_to_redis().skip(1).for_each(|wire| wire.redirect_to(replica.port()));
+    topology.proxies_to_redis().skip(1).for_each(|proxy| proxy.redirect_to(replica.port()));
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
-    topology.wires_to_redis().for_each(|wire| wire.redirect_to(replica.port()));
+    topology.proxies_to_redis().for_each(|proxy| proxy.redirect_to(replica.port()));
     topology.wait_until_recovered().await;
     flood.wait_until_sold(100).await;
     topology.assert_promises_kept(&sale, &flood.stop().await).await;
@@ -139,9 +139,9 @@ async fn of_two_servers_that_both_decide_none_sells_a_unit_of_the_other() {
 /// A replica of the cluster's Redis that has not heard of the last thousand purchases.
 async fn behind(topology: &RunningCluster, flood: &BuyerFlood) -> RedisServer {
     let replica = RedisServer::start();
-    let wire = TcpProxy::to(topology.redis().port());
-    tokio::task::block_in_place(|| replica.replicate_from(wire.port()));
-    wire.cut();
+    let proxy = TcpProxy::to(topology.redis().port());
+    tokio::task::block_in_place(|| replica.replicate_from(proxy.port()));
+    proxy.cut();
     flood.wait_until_sold(BEHIND).await;
     replica
 }

@@ -78,26 +78,26 @@ async fn a_limit_holds_over_all_instances_and_a_key_is_one_key() {
     for token in topology.buyers(30) {
         // Nine clicks at once, three at each instance.
         let clicks = (0..9).map(|no| order_at(topology.processes()[no % 3], &token, None, &order));
-        let told = futures::future::join_all(clicks).await;
-        let bought = told.iter().flatten().filter(|(status, _)| *status == 201).count();
-        assert_eq!(bought, 2, "{told:?}");
-        let refused = told.iter().flatten().filter(|(_, body)| body["code"] == "limit_reached").count();
-        assert_eq!(refused, 7, "{told:?}");
+        let output = futures::future::join_all(clicks).await;
+        let bought = output.iter().flatten().filter(|(status, _)| *status == 201).count();
+        assert_eq!(bought, 2, "{output:?}");
+        let refused = output.iter().flatten().filter(|(_, body)| body["code"] == "limit_reached").count();
+        assert_eq!(refused, 7, "{output:?}");
     }
     let sale = topology.sale().await;
     let order = json!({"flashSaleId": sale, "quantity": 1});
     for token in topology.buyers(30) {
         let clicks = (0..6).map(|no| order_at(topology.processes()[no % 3], &token, Some("the key"), &order));
-        let told = futures::future::join_all(clicks).await;
-        let ids: HashSet<String> = told
+        let output = futures::future::join_all(clicks).await;
+        let ids: HashSet<String> = output
             .iter()
             .flatten()
             .filter(|(status, _)| *status == 201)
             .map(|(_, body)| body["id"].to_string())
             .collect();
-        assert_eq!(ids.len(), 1, "{told:?}");
-        let others = told.iter().flatten().filter(|(status, _)| *status != 201);
-        assert!(others.clone().all(|(_, body)| body["code"] == "request_in_flight"), "{told:?}");
+        assert_eq!(ids.len(), 1, "{output:?}");
+        let others = output.iter().flatten().filter(|(status, _)| *status != 201);
+        assert!(others.clone().all(|(_, body)| body["code"] == "request_in_flight"), "{output:?}");
         let (status, body) = order_at(
             topology.processes()[2],
             &token,

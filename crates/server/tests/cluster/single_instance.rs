@@ -23,10 +23,10 @@ async fn one_instance_on_a_database_loses_nothing_when_it_is_killed_again_and_ag
 async fn one_instance_that_is_cut_off_from_its_database_says_so_and_comes_back() {
     run_twice_during_sale(ClusterLayout::alone(), async |topology, flood| {
         for break_it in [TcpProxy::cut as fn(&TcpProxy), TcpProxy::stall] {
-            let wire = &topology.instances[0].to_postgres;
-            break_it(wire);
+            let proxy = &topology.instances[0].to_postgres;
+            break_it(proxy);
             flood.wait_until_refused(20).await;
-            wire.heal();
+            proxy.heal();
             flood.wait_until_sold(20).await;
         }
     })

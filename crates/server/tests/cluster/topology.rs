@@ -1,6 +1,6 @@
-//! A whole cluster of one test's own: PostgreSQL, Redis, instances, workers, nginx in front, and a wire between each process and
-//! each of the two servers. It never shares a part with another test; and one test at a time has a cluster, because what is
-//! asserted about time is about a machine that does nothing else.
+//! A whole cluster for one test: PostgreSQL, Redis, instances, workers, nginx in front, and a TCP proxy between each process and each
+//! of the two servers. It never shares a part with another test, and one test at a time has a cluster, because it asserts promises
+//! about time.
 
 use crate::real::crowd::{BuyerCrowd, BuyerMix, ConfirmedOrders};
 use crate::real::instance::{ServerProcess, verify_with};
@@ -12,10 +12,10 @@ use sale::{BuyerId, Event, OrderId, SaleId, Timestamp};
 use serde_json::{Value, json};
 use server::auth::tokens::{self, AccessTokens};
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
-use tempfile::TempDir;
+use test_servers::cluster::ClusterServers;
 use test_servers::delay::SchedulingDelay;
 use test_servers::nginx::NginxServer;
 use test_servers::postgres::PostgresServer;
@@ -36,12 +36,7 @@ const UNITS: usize = 60;
 /// Lines of a log that a failed test shows.
 const LOG_LINES: usize = 40;
 
-/// The configuration that is given to users.
-const SITE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/nginx/cluster.conf");
-/// What stands in it for the instances.
-const INSTANCES_INCLUDE: &str = "include doorbuster-instances.conf;";
-
-/// What a cluster is to be made of.
+/// The parts of a cluster.
 pub struct ClusterLayout {
     instances: usize,
     workers: usize,
@@ -53,12 +48,12 @@ pub struct ClusterLayout {
 }
 
 impl ClusterLayout {
-    /// So many instances that do everything.
+    /// Instances that do everything.
     pub fn with_instances(instances: usize) -> Self {
         Self { redis: Some(Vec::new()), ..Self::without_redis(instances) }
     }
 
-    /// One instance on PostgreSQL, which decides in its memory.
+    /// One instance on PostgreSQL, which decides in its own memory.
     pub fn alone() -> Self {
         Self::without_redis(1)
     }
@@ -75,7 +70,7 @@ impl ClusterLayout {
         }
     }
 
-    /// The instances only serve, and so many workers do the rest.
+    /// Instances that only serve, and workers that do the rest.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
         self.flags.extend(["--roles".to_owned(), "api".to_owned()]);
@@ -94,19 +89,19 @@ impl ClusterLayout {
         self
     }
 
-    /// nginx in front, as users are told to configure it.
+    /// nginx in front, with the configuration that users get.
     pub fn behind_nginx(mut self) -> Self {
         self.is_behind_nginx = true;
         self
     }
 
-    /// The clocks of the instances are wrong by so many milliseconds from the start.
+    /// The clocks of the instances are wrong by so many milliseconds.
     pub fn wrong_clocks(mut self, wrong_by_ms: &[i64]) -> Self {
         self.wrong_by_ms = wrong_by_ms.to_vec();
         self
     }
 
-    /// Makes it, once no other test has one.
+    /// Starts it once no other test has one.
     pub async fn start(self) -> RunningCluster {
         static ONE_AT_A_TIME: LazyLock<Arc<Mutex<()>>> = LazyLock::new(Arc::default);
         let alone = Arc::clone(&ONE_AT_A_TIME).lock_owned().await;
@@ -121,33 +116,30 @@ impl ClusterLayout {
             instances: Vec::new(),
             workers: Vec::new(),
             nginx: None,
-            redis,
-            postgres,
+            servers: ClusterServers::new(postgres, redis),
             database,
             delay: SchedulingDelay::start(),
-            folder: tempfile::tempdir().unwrap(),
             _alone: alone,
         };
-        tokens::read_or_create_key(&topology.token_key()).unwrap();
+        tokens::read_or_create_key(&topology.servers.token_key()).unwrap();
         for no in 0..self.instances {
             let member = topology.member(ServerProcess::prepared, &self.flags_of(no, &topology));
             topology.instances.push(member);
         }
-        let key = ["--token-key".to_owned(), path(&topology.token_key())];
-        let worker = |_| topology.member(ServerProcess::prepared_worker, &key);
+        let worker = |_| topology.member(ServerProcess::prepared_worker, &[]);
         topology.workers = (0..self.workers).map(worker).collect();
         topology.launch_all().await;
         if self.is_behind_nginx {
-            topology.nginx = Some(NginxServer::start(&topology.site()));
+            let urls: Vec<String> = topology.processes().iter().map(|process| process.url.clone()).collect();
+            topology.nginx = Some(NginxServer::start_cluster(&urls));
         }
         topology
     }
 
     fn flags_of(&self, no: usize, topology: &RunningCluster) -> Vec<String> {
         let mut flags = self.flags.clone();
-        flags.extend(["--token-key".to_owned(), path(&topology.token_key())]);
         if let Some(wrong_by_ms) = self.wrong_by_ms.get(no) {
-            let file = topology.folder.path().join(format!("clock-{no}"));
+            let file = topology.servers.folder.path().join(format!("clock-{no}"));
             std::fs::write(&file, wrong_by_ms.to_string()).unwrap();
             flags.extend(["--rehearsal-clock".to_owned(), path(&file)]);
         }
@@ -160,16 +152,14 @@ pub struct RunningCluster {
     pub nginx: Option<NginxServer>,
     pub instances: Vec<ClusterMember>,
     pub workers: Vec<ClusterMember>,
-    pub redis: Option<RedisServer>,
-    pub postgres: PostgresServer,
+    pub servers: ClusterServers,
     pub database: String,
     /// What the machine adds to a promised time.
     pub delay: SchedulingDelay,
-    folder: TempDir,
     _alone: OwnedMutexGuard<()>,
 }
 
-/// A process, and its wires.
+/// A process, and its proxies to the servers.
 pub struct ClusterMember {
     pub process: ServerProcess,
     pub to_postgres: TcpProxy,
@@ -178,14 +168,13 @@ pub struct ClusterMember {
 
 impl RunningCluster {
     fn member(&self, prepared: fn(&[&str]) -> ServerProcess, flags: &[String]) -> ClusterMember {
-        let to_postgres = TcpProxy::to(self.postgres.port());
-        let to_redis = self.redis.as_ref().map(|redis| TcpProxy::to(redis.port()));
-        let there = |port: u16| format!(":{port}/");
-        let database = self.database.replace(&there(self.postgres.port()), &there(to_postgres.port()));
-        let valkey = to_redis.as_ref().map(|wire| format!("redis://127.0.0.1:{}/", wire.port()));
-        let mut all = vec!["--database", &database];
-        all.extend(valkey.iter().flat_map(|valkey| ["--valkey", valkey]));
-        all.extend(flags.iter().map(String::as_str));
+        let to_postgres = TcpProxy::to(self.servers.postgres.port());
+        let to_redis = self.servers.redis.as_ref().map(|redis| TcpProxy::to(redis.port()));
+        let port = |port: u16| format!(":{port}/");
+        let database = self.database.replace(&port(self.servers.postgres.port()), &port(to_postgres.port()));
+        let valkey = to_redis.as_ref().map(|proxy| format!("redis://127.0.0.1:{}/", proxy.port()));
+        let servers = self.servers.flags(&database, valkey.as_deref());
+        let all: Vec<&str> = servers.iter().chain(flags).map(String::as_str).collect();
         ClusterMember { process: prepared(&all), to_postgres, to_redis }
     }
 
@@ -196,7 +185,7 @@ impl RunningCluster {
         first.open_shop().await;
         let (admin, product) = (first.admin.clone(), first.product.clone());
         for member in self.instances[1..].iter_mut().chain(&mut self.workers) {
-            member.process.spawn_process();
+            member.process.spawn();
         }
         for member in self.instances.iter_mut().chain(&mut self.workers) {
             let process = &mut member.process;
@@ -206,41 +195,26 @@ impl RunningCluster {
         }
     }
 
-    fn token_key(&self) -> PathBuf {
-        self.folder.path().join("token-key.pem")
-    }
-
-    fn site(&self) -> String {
-        let site = std::fs::read_to_string(SITE).unwrap();
-        assert!(site.contains(INSTANCES_INCLUDE), "{SITE} says {INSTANCES_INCLUDE}");
-        let servers = self.instances.iter().map(|member| {
-            let address = member.process.url.trim_start_matches("http://").to_owned();
-            format!("server {address} max_fails=3 fail_timeout=2s;\n")
-        });
-        site.replace(INSTANCES_INCLUDE, &servers.collect::<String>())
-    }
-
-    /// The instances that may be asked.
     pub fn processes(&self) -> Vec<&ServerProcess> {
         self.instances.iter().map(|member| &member.process).collect()
     }
 
     pub fn redis(&self) -> &RedisServer {
-        self.redis.as_ref().expect("it has one")
+        self.servers.redis()
     }
 
     pub fn redis_mut(&mut self) -> &mut RedisServer {
-        self.redis.as_mut().expect("it has one")
+        self.servers.redis.as_mut().expect("the cluster has a Redis")
     }
 
-    /// Wires of all processes to Redis.
-    pub fn wires_to_redis(&self) -> impl Iterator<Item = &TcpProxy> {
+    /// The proxies of all processes to Redis.
+    pub fn proxies_to_redis(&self) -> impl Iterator<Item = &TcpProxy> {
         self.instances.iter().chain(&self.workers).filter_map(|member| member.to_redis.as_ref())
     }
 
     /// Buyers whom every instance knows.
     pub fn buyers(&self, count: usize) -> Vec<String> {
-        BuyerCrowd::with_tokens_signed_by(&self.token_key(), count).tokens
+        BuyerCrowd::with_tokens_signed_by(&self.servers.token_key(), count).tokens
     }
 
     /// A sale that runs, whose units are sold at once, and that nobody buys up.
@@ -293,8 +267,8 @@ impl RunningCluster {
         let wanted = process.sale_body(&wanted);
         let url = format!("{}/api/v1/admin/flash-sales", process.url);
         loop {
-            let asked = process.client.post(&url).bearer_auth(&process.admin).json(&wanted).send().await;
-            if let Ok(reply) = asked
+            let response = process.client.post(&url).bearer_auth(&process.admin).json(&wanted).send().await;
+            if let Ok(reply) = response
                 && reply.status() == 201
             {
                 let made: Value = reply.json().await.unwrap();
@@ -316,21 +290,21 @@ impl RunningCluster {
         self.run_drop(&line, BuyerMix { abandon_every: 11, decline_every: 13 }).await;
     }
 
-    async fn run_drop(&self, admission: &Value, manners: BuyerMix) {
+    async fn run_drop(&self, admission: &Value, mix: BuyerMix) {
         let wanted = json!({"quantity": UNITS, "holdSeconds": 5, "admission": admission});
         let sale = self.create_sale(&wanted).await;
         let crowd = BuyerCrowd { tokens: self.buyers(UNITS * 2) };
-        let told = crowd.start(&self.processes(), &sale, manners).collect_replies().await;
-        assert_eq!(told.confirmed.len(), UNITS, "every unit is sold, and once");
-        self.assert_promises_kept(&sale, &told).await;
+        let replies = crowd.start(&self.processes(), &sale, mix).collect_replies().await;
+        assert_eq!(replies.confirmed.len(), UNITS, "every unit is sold, and once");
+        self.assert_promises_kept(&sale, &replies).await;
     }
 
     /// Holds what the buyers of a sale were told against the ledger: nothing is missing there, and nothing is there that nobody was
     /// told of. Every promise is kept, and nobody was left to wait or told something that helps no one.
-    pub async fn assert_promises_kept(&self, sale: &str, told: &ConfirmedOrders) {
-        self.assert_orders_recorded(sale, told).await;
-        assert_eq!(told.stats.timed_out, 0, "replies that did not come within {REPLY_TIMEOUT:?}");
-        self.assert_on_time(&told.stats);
+    pub async fn assert_promises_kept(&self, sale: &str, outcome: &ConfirmedOrders) {
+        self.assert_orders_recorded(sale, outcome).await;
+        assert_eq!(outcome.stats.timed_out, 0, "replies that did not come within {REPLY_TIMEOUT:?}");
+        self.assert_on_time(&outcome.stats);
     }
 
     /// Every 503 came as soon as is promised.
@@ -345,17 +319,17 @@ impl RunningCluster {
     }
 
     /// The same without a word on how long it took: where an instance stood still, its callers had to wait.
-    pub async fn assert_orders_recorded(&self, sale: &str, told: &ConfirmedOrders) {
-        assert_eq!(told.stats.unexpected, Vec::<String>::new(), "a failure says when to ask again");
+    pub async fn assert_orders_recorded(&self, sale: &str, replies: &ConfirmedOrders) {
+        assert_eq!(replies.stats.unexpected, Vec::<String>::new(), "a failure says when to ask again");
         let sums = self.verify().await;
         let sums: Value = serde_json::from_str(&sums).unwrap();
         let of_sale = sums["sales"].as_array().unwrap().iter().find(|row| row["sale"] == sale);
         let of_sale = of_sale.unwrap_or_else(|| panic!("the sale {sale} is not in the ledger: {sums}"));
-        assert_eq!(of_sale["sold"], told.confirmed.len(), "what was sold and what was told: {of_sale}");
+        assert_eq!(of_sale["sold"], replies.confirmed.len(), "what was sold and what was told: {of_sale}");
         let orders = self.orders_in_the_ledger(sale).await;
-        let tokens = AccessTokens::new(tokens::read_key(&self.token_key()).unwrap(), 86_400, 100);
+        let tokens = AccessTokens::new(tokens::read_key(&self.servers.token_key()).unwrap(), 86_400, 100);
         let now = SystemClock::start(Timestamp::default()).now();
-        for (token, order) in &told.confirmed {
+        for (token, order) in &replies.confirmed {
             let buyer = tokens.verify(token, now).unwrap().buyer;
             let order = OrderId(order.parse().unwrap());
             assert_eq!(orders.get(&order), Some(&buyer), "{order} was told to {buyer}");
@@ -380,9 +354,9 @@ impl RunningCluster {
     pub async fn verify(&self) -> String {
         let database = self.database.clone();
         let verify = move || verify_with(Path::new("."), &["--json", "--database", &database]);
-        let (code, told) = tokio::task::spawn_blocking(verify).await.unwrap();
-        assert_eq!(code, Some(0), "{told}");
-        told
+        let (code, output) = tokio::task::spawn_blocking(verify).await.unwrap();
+        assert_eq!(code, Some(0), "{output}");
+        output
     }
 }
 
@@ -393,10 +367,8 @@ impl Drop for RunningCluster {
         }
         for (what, members) in [("instance", &self.instances), ("worker", &self.workers)] {
             for (no, member) in members.iter().enumerate() {
-                let log = member.process.log();
-                let lines: Vec<&str> = log.lines().collect();
-                let last = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
-                eprintln!("--- {what} {no} at {} said last:\n{last}", member.process.url);
+                let (url, tail) = (&member.process.url, member.process.log_tail(LOG_LINES));
+                eprintln!("--- the end of the log of {what} {no} at {url}:\n{tail}");
             }
         }
     }

@@ -29,12 +29,12 @@ async fn two_thousand_buyers_get_a_hundred_units_in_fifo_and_in_open_admission()
     ] {
         let sale = instance.sale(UNITS, 2, &admission).await;
         let manners = BuyerMix { abandon_every: 5, decline_every: 7 };
-        let told = crowd.run_with_kills(&mut instance, &sale, UNITS, manners, 0).await;
+        let replies = crowd.run_with_kills(&mut instance, &sale, UNITS, manners, 0).await;
         let status = instance.get(&format!("/api/v1/flash-sales/{sale}"), None).await;
-        assert_eq!(told.confirmed.len(), UNITS as usize, "every unit went to a buyer who paid: {status}");
+        assert_eq!(replies.confirmed.len(), UNITS as usize, "every unit went to a buyer who paid: {status}");
         assert_eq!(status["sold"], UNITS, "{status}");
         assert_eq!(status["availability"], "sold_out", "{status}");
-        instance.assert_orders_belong_to_buyers(&told.confirmed).await;
+        instance.assert_orders_belong_to_buyers(&replies.confirmed).await;
     }
     let all_sold = format!("available 0 + admitted 0 + held 0 + sold {UNITS} = quantity {UNITS}");
     let sums = instance.verify().await;
@@ -51,9 +51,9 @@ async fn nothing_that_was_answered_is_lost_when_the_process_is_killed_in_the_mid
     let admission = serde_json::json!({"type": "fifo", "perSecond": 30, "checkoutSeconds": 10, "lineOpensSecondsBefore": 60});
     let sale = instance.sale(UNITS, 20, &admission).await;
     let manners = BuyerMix { abandon_every: 0, decline_every: 9 };
-    let told = crowd.run_with_kills(&mut instance, &sale, UNITS, manners, KILLS).await;
-    assert_eq!(told.confirmed.len(), UNITS as usize);
-    instance.assert_orders_belong_to_buyers(&told.confirmed).await;
+    let replies = crowd.run_with_kills(&mut instance, &sale, UNITS, manners, KILLS).await;
+    assert_eq!(replies.confirmed.len(), UNITS as usize);
+    instance.assert_orders_belong_to_buyers(&replies.confirmed).await;
     let sums = instance.verify().await;
     assert!(sums.contains(&format!("sold {UNITS} = quantity {UNITS}")), "{sums}");
 }

@@ -31,9 +31,9 @@ async fn nothing_that_was_answered_is_lost_when_the_instance_is_killed_in_the_mi
     let crowd = BuyerCrowd::register(&instance, BUYERS).await;
     let sale = instance.sale(UNITS, 20, &slow()).await;
     let manners = BuyerMix { abandon_every: 0, decline_every: 9 };
-    let told = crowd.run_with_kills(&mut instance, &sale, UNITS, manners, 3).await;
-    assert_eq!(told.confirmed.len(), UNITS as usize);
-    instance.assert_orders_belong_to_buyers(&told.confirmed).await;
+    let replies = crowd.run_with_kills(&mut instance, &sale, UNITS, manners, 3).await;
+    assert_eq!(replies.confirmed.len(), UNITS as usize);
+    instance.assert_orders_belong_to_buyers(&replies.confirmed).await;
     let sums = instance.verify().await;
     assert!(sums.contains(&format!("sold {UNITS} = quantity {UNITS}")), "{sums}");
     instance.stop_gently().await;
@@ -54,9 +54,9 @@ async fn nothing_that_was_answered_is_lost_when_the_database_is_killed_in_the_mi
         tokio::time::sleep(Duration::from_millis(300 * kill)).await;
         tokio::task::block_in_place(|| postgres.launch());
     }
-    let told = rush.collect_replies().await;
-    assert_eq!(told.confirmed.len(), UNITS as usize);
-    instance.assert_orders_belong_to_buyers(&told.confirmed).await;
+    let replies = rush.collect_replies().await;
+    assert_eq!(replies.confirmed.len(), UNITS as usize);
+    instance.assert_orders_belong_to_buyers(&replies.confirmed).await;
     let sums = instance.verify().await;
     assert!(sums.contains(&format!("sold {UNITS} = quantity {UNITS}")), "{sums}");
 }
@@ -116,11 +116,11 @@ async fn nobody_is_kept_waiting_by_an_instance_that_has_not_started() {
     let postgres = PostgresServer::start();
     let mut instance = ServerProcess::prepared(&["--database", &postgres.create_database()]);
     let frozen = postgres.freeze();
-    instance.spawn_process();
+    instance.spawn();
     // It finds no database, and gives up.
     while !instance.has_ended() {
-        let asked = instance.client.get(format!("{}/livez", instance.url)).send().await;
-        assert!(asked.expect_err("nobody is there").is_connect());
+        let response = instance.client.get(format!("{}/livez", instance.url)).send().await;
+        assert!(response.expect_err("nobody is there").is_connect());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     drop(frozen);
@@ -136,18 +136,18 @@ fn buy(
     let (client, url) = (instance.client.clone(), format!("{}/api/v1/orders", instance.url));
     let order = json!({"flashSaleId": sale, "quantity": 1});
     tokio::spawn(async move {
-        let mut told = Vec::new();
+        let mut reply = Vec::new();
         for token in tokens {
-            let asked = client.post(&url).bearer_auth(&token).json(&order).send().await.unwrap();
-            match asked.status() {
+            let response = client.post(&url).bearer_auth(&token).json(&order).send().await.unwrap();
+            match response.status() {
                 StatusCode::CREATED => {
-                    told.push((token, text(&asked.json().await.unwrap(), "id")));
+                    reply.push((token, text(&response.json().await.unwrap(), "id")));
                 }
-                StatusCode::SERVICE_UNAVAILABLE => assert!(asked.headers().contains_key("retry-after")),
-                status => panic!("{status} {}", asked.text().await.unwrap()),
+                StatusCode::SERVICE_UNAVAILABLE => assert!(response.headers().contains_key("retry-after")),
+                status => panic!("{status} {}", response.text().await.unwrap()),
             }
         }
-        told
+        reply
     })
 }
 
@@ -168,8 +168,8 @@ async fn of_two_instances_that_were_started_by_mistake_only_the_second_sells() {
 
     let ready = first.client.get(format!("{}/readyz", first.url)).send().await.unwrap();
     assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
-    let told = ready.text().await.unwrap();
-    assert!(told.contains("another instance has taken over the ledger"), "{told}");
+    let output = ready.text().await.unwrap();
+    assert!(output.contains("another instance has taken over the ledger"), "{output}");
     let alive = first.client.get(format!("{}/livez", first.url)).send().await.unwrap();
     assert!(alive.status().is_success(), "restarting it would take the ledger from the other one");
     let late = buy(&first, &sale, at_first.iter().map(|(token, _)| token.clone()).collect()).await.unwrap();
@@ -203,9 +203,9 @@ fn command(arguments: &[&str], database: &str) -> (Option<i32>, String) {
     let command = command.current_dir(folder.path()).args(arguments).env("DOORBUSTER_DATABASE", database);
     let output = command.output().unwrap();
     assert!(!folder.path().join("data").exists() || arguments[0] == "serve", "no folder is made");
-    let told = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    assert!(!told.contains(PASSWORD), "{told}");
-    (output.status.code(), told)
+    let printed = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(!printed.contains(PASSWORD), "{printed}");
+    (output.status.code(), printed)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -216,21 +216,21 @@ async fn every_command_takes_a_database() {
     let unprepared = command(&[&serve[..], &["--migrate=off"]].concat(), &database);
     assert_eq!(unprepared.0, Some(2), "{}", unprepared.1);
     assert!(unprepared.1.contains("--database: there is no ledger in the database"), "{}", unprepared.1);
-    let (code, told) = command(&["verify"], &database);
-    assert_eq!((code, told.contains("--database: there is no ledger")), (Some(2), true), "{told}");
+    let (code, output) = command(&["verify"], &database);
+    assert_eq!((code, output.contains("--database: there is no ledger")), (Some(2), true), "{output}");
 
     for _ in 0..2 {
         assert_eq!(command(&["migrate"], &database), (Some(0), "The tables are up to date.\n".to_owned()));
     }
     let admin = ["admin", "create", "--email", EMAIL, "--password", ADMIN_PASSWORD];
-    let (code, told) = command(&admin, &database);
-    assert_eq!(code, Some(0), "{told}");
+    let (code, output) = command(&admin, &database);
+    assert_eq!(code, Some(0), "{output}");
     let mut instance = ServerProcess::with(&["--database", &database, "--demo", "--migrate", "off"]).await;
     let demo = instance.get("/api/v1/flash-sales/demo", None).await;
     assert_eq!(demo["status"], "upcoming", "{demo}");
     assert!(!instance.log().contains("First start"), "there was an admin already: {}", instance.log());
-    let (code, told) = command(&["verify", "--json"], &database);
-    assert_eq!(code, Some(0), "{told}");
+    let (code, output) = command(&["verify", "--json"], &database);
+    assert_eq!(code, Some(0), "{output}");
     instance.stop_gently().await;
 
     // A restart finds all of it; a ledger that somebody wrote into is told.
@@ -238,26 +238,26 @@ async fn every_command_takes_a_database() {
     assert_eq!(instance.get("/api/v1/flash-sales/demo", None).await["id"], demo["id"]);
     instance.stop_gently().await;
     postgres.run_sql(&database, "UPDATE ledger_entries SET crc = crc + 1");
-    let (code, told) = command(&["verify"], &database);
-    assert_eq!((code, told.contains("its checksum does not fit")), (Some(1), true), "{told}");
-    let (code, told) = command(&serve, &database);
-    assert_eq!((code, told.contains("its checksum does not fit")), (Some(1), true), "{told}");
+    let (code, output) = command(&["verify"], &database);
+    assert_eq!((code, output.contains("its checksum does not fit")), (Some(1), true), "{output}");
+    let (code, output) = command(&serve, &database);
+    assert_eq!((code, output.contains("its checksum does not fit")), (Some(1), true), "{output}");
 
     for bad in ["postgres://u:secret@h:port/d", "mysql://u:secret@h/d", "secret"] {
-        let (code, told) = command(&["verify"], bad);
+        let (code, output) = command(&["verify"], bad);
         assert_eq!(
-            (code, told.contains("--database"), told.contains("secret")),
+            (code, output.contains("--database"), output.contains("secret")),
             (Some(2), true, false),
-            "{told}"
+            "{output}"
         );
     }
     let nobody = "postgres://u:secret@127.0.0.1:1/d";
     for arguments in [&serve[..], &["migrate"], &["verify"], &admin] {
-        let (code, told) = command(arguments, nobody);
+        let (code, output) = command(arguments, nobody);
         assert_eq!(
-            (code, told.contains("--database"), told.contains("secret")),
+            (code, output.contains("--database"), output.contains("secret")),
             (Some(1), true, false),
-            "{told}"
+            "{output}"
         );
     }
 }
@@ -277,14 +277,16 @@ async fn a_dump_of_a_running_shop_is_a_backup() {
     let file = folder.path().join("backup.sql");
     let dump = postgres.run_program("pg_dump", &["--no-owner", "--dbname", &database]);
     std::fs::write(&file, dump).unwrap();
-    let told = buying.await.unwrap();
+    let confirmed = buying.await.unwrap();
     postgres.restore(&restored, &std::fs::read_to_string(&file).unwrap());
     let (code, sums) = verify_with(&instance.data(), &["--database", &restored]);
     assert_eq!(code, Some(0), "{sums}");
     let again = ServerProcess::on(&restored).await;
     let sold = again.get(&format!("/api/v1/flash-sales/{sale}"), None).await["sold"].as_u64().unwrap();
-    assert!(sold <= told.len() as u64);
-    again.assert_orders_belong_to_buyers(&told[..told.len().min(usize::try_from(sold).unwrap())]).await;
+    assert!(sold <= confirmed.len() as u64);
+    again
+        .assert_orders_belong_to_buyers(&confirmed[..confirmed.len().min(usize::try_from(sold).unwrap())])
+        .await;
     assert_eq!(buy(&again, &sale, last).await.unwrap().len(), 1, "and it sells on");
     again.verify().await;
     instance.verify().await;

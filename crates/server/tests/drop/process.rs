@@ -27,19 +27,19 @@ async fn what_was_answered_before_and_during_a_stop_is_there_after_it() {
     }
     assert!(seen_unready, "it reports that it is not ready before it stops listening");
     instance.wait_for_clean_exit().await;
-    let mut told = Vec::new();
+    let mut output = Vec::new();
     for buyer in buying {
-        told.extend(buyer.await.unwrap());
+        output.extend(buyer.await.unwrap());
     }
-    assert!(told.len() >= BUYERS);
+    assert!(output.len() >= BUYERS);
     let (code, sums) = verify_with(&instance.data(), &["--json"]);
     assert_eq!(code, Some(0), "{sums}");
     let sums: Value = serde_json::from_str(&sums).unwrap();
     let sold = sums["sales"][0]["sold"].as_u64().unwrap();
-    assert!(sold >= told.len() as u64, "{} were told, {sums}", told.len());
+    assert!(sold >= output.len() as u64, "{} were told, {sums}", output.len());
 
     instance.launch().await;
-    instance.assert_orders_belong_to_buyers(&told).await;
+    instance.assert_orders_belong_to_buyers(&output).await;
 }
 
 /// Buys one unit after the other until the listener closes: the token and the order of each confirmed purchase.
@@ -51,18 +51,18 @@ fn buy(
     let (client, url) = (instance.client.clone(), format!("{}/api/v1/orders", instance.url));
     let order = json!({"flashSaleId": sale, "quantity": 1});
     async move {
-        let mut told = Vec::new();
+        let mut response = Vec::new();
         // Each buyer's list of orders is looked through in one page afterwards.
-        while told.len() < 100 {
+        while response.len() < 100 {
             let Ok(reply) = client.post(&url).bearer_auth(&token).json(&order).send().await else { break };
             if reply.status() == StatusCode::CONFLICT || reply.status() == StatusCode::SERVICE_UNAVAILABLE {
                 break;
             }
             assert_eq!(reply.status(), StatusCode::CREATED);
             let Ok(confirmed) = reply.json::<Value>().await else { break };
-            told.push((token.clone(), text(&confirmed, "id")));
+            response.push((token.clone(), text(&confirmed, "id")));
         }
-        told
+        response
     }
 }
 
@@ -74,11 +74,11 @@ async fn a_second_process_on_the_same_folder_is_refused_in_one_sentence() {
         .arg(instance.data())
         .output()
         .unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{told}");
-    let sentences: Vec<_> = told.lines().filter(|line| line.starts_with("doorbuster: ")).collect();
-    assert_eq!(sentences.len(), 1, "{told}");
-    assert!(sentences[0].contains("--data"), "{told}");
+    let printed = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{printed}");
+    let sentences: Vec<_> = printed.lines().filter(|line| line.starts_with("doorbuster: ")).collect();
+    assert_eq!(sentences.len(), 1, "{printed}");
+    assert!(sentences[0].contains("--data"), "{printed}");
     let ready = instance.client.get(format!("{}/readyz", instance.url)).send().await.unwrap();
     assert!(ready.status().is_success(), "the first goes on");
 }

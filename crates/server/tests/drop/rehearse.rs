@@ -109,8 +109,8 @@ impl RehearseResult {
 }
 
 fn finding<'a>(document: &'a Value, name: &str) -> &'a Value {
-    let told = document["told"].as_array().unwrap();
-    told.iter().find(|finding| finding["name"] == name).unwrap_or_else(|| panic!("no {name} in {document}"))
+    let result = document["told"].as_array().unwrap();
+    result.iter().find(|finding| finding["name"] == name).unwrap_or_else(|| panic!("no {name} in {document}"))
 }
 
 /// The document and the page in a folder.
@@ -149,7 +149,7 @@ async fn an_open_sale_without_payment_is_found_whole() {
     let flags = small(&[("--admission", "open"), ("--hold", "0s")]);
     let ended = RehearseProcess::start(&[&flags]).wait_for_result().await;
     assert_eq!(ended.assert_promises_kept().count("outcomes", "bought"), 20, "{}", ended.output_text());
-    assert!(ended.count("outcomes", "told sold out") > 50, "{}", ended.output_text());
+    assert!(ended.count("outcomes", "sold out") > 50, "{}", ended.output_text());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -242,7 +242,7 @@ async fn an_instance_is_judged_from_its_database() {
         .output()
         .unwrap();
     assert!(migrated.status.success());
-    for (flags, told) in [
+    for (flags, printed) in [
         (at(&instance.url, key, &other).to_vec(), "is it the database of this instance?"),
         (at(&instance.url, key, &PostgresServer::shared().create_database()).to_vec(), "doorbuster migrate"),
         (vec!["--database", database.as_str()], "--url"),
@@ -250,7 +250,7 @@ async fn an_instance_is_judged_from_its_database() {
         let refused = RehearseProcess::start(&[&small(&[]), &flags]).wait_for_result().await;
         assert_eq!(refused.code(), Some(2), "{}", refused.output_text());
         let said = refused.output_text();
-        assert!(said.contains("--database: ") && said.contains(told), "{said}");
+        assert!(said.contains("--database: ") && said.contains(printed), "{said}");
         assert!(!said.contains(test_servers::postgres::PASSWORD), "{said}");
     }
 }
@@ -306,7 +306,7 @@ async fn what_cannot_be_played_is_told_in_one_sentence() {
     let nobody = format!("http://127.0.0.1:{}", closed.get());
     let url = instance.url.as_str();
     let curve = instance.data().join("token-key.pem");
-    for (flags, told) in [
+    for (flags, output) in [
         (vec!["--url", nobody.as_str(), "--admin-email", EMAIL, "--admin-password", "x"], "does not answer"),
         (
             vec!["--url", "nonsense", "--admin-email", EMAIL, "--admin-password", "x"],
@@ -328,7 +328,7 @@ async fn what_cannot_be_played_is_told_in_one_sentence() {
     ] {
         let ended = RehearseProcess::start(&[&small(&[]), &flags]).wait_for_result().await;
         assert_eq!(ended.code(), Some(2), "{flags:?}: {}", ended.output_text());
-        assert!(ended.output_text().contains(told), "{flags:?}: {}", ended.output_text());
+        assert!(ended.output_text().contains(output), "{flags:?}: {}", ended.output_text());
         let lines = ended.output_text().lines().filter(|line| line.starts_with("doorbuster:")).count();
         assert_eq!(lines, 1, "one sentence: {}", ended.output_text());
     }
@@ -362,9 +362,9 @@ async fn an_instance_that_dies_and_stays_dead_ends_the_rehearsal() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ctrl_c_stops_it_cleans_up_and_reports_what_was_seen() {
     let mut run = RehearseProcess::start(&[&small(&[("--hold", "60s")])]);
-    let (pid, told) = (run.child.id(), run.child.stderr.take().unwrap());
+    let (pid, output) = (run.child.id(), run.child.stderr.take().unwrap());
     let on_sale = tokio::task::spawn_blocking(move || {
-        BufReader::new(told).lines().map_while(Result::ok).any(|line| line.contains("on sale"))
+        BufReader::new(output).lines().map_while(Result::ok).any(|line| line.contains("on sale"))
     });
     assert!(on_sale.await.unwrap(), "the crowd has come");
     let private = child_of(pid).expect("a private instance");
@@ -398,7 +398,7 @@ async fn variables_that_are_meant_for_serve_are_passed_over_and_their_passwords_
     let ended =
         RehearseProcess::with_shell(variables, &[&small(&[("--buyers", "")])]).wait_for_result().await;
     let document = ended.assert_promises_kept().document();
-    assert_eq!(document["evidence"], "told by the API");
+    assert_eq!(document["evidence"], "read through the API");
     let command = document["command"].as_str().unwrap();
     assert!(command.starts_with("DOORBUSTER_BUYERS=100 doorbuster rehearse"), "{command}");
     let (_, page) = ended.report.as_ref().unwrap();

@@ -77,20 +77,20 @@ async fn a_ledger_that_was_tampered_with_is_told_with_its_first_offending_event(
     let seq = |key: i64| key & ((1 << 40) - 1);
 
     // An order that is there already is sold a second time, by a row whose checksum fits.
-    let (code, told) = verify_after(&data, |data| {
+    let (code, output) = verify_after(&data, |data| {
         let ledger = ledger(data);
         let (key, at, event) = last_row(&ledger);
         assert!(matches!(event, Event::Confirmed { .. }), "{event:?}");
         append(&ledger, key + 1, at, &event);
         append(&ledger, key + 2, at, &event);
     });
-    assert_eq!(code, Some(1), "{told}");
+    assert_eq!(code, Some(1), "{output}");
     let first = format!("first offence: sale {sale}, event {}:", seq(last + 1));
-    assert!(told.contains(&first) && told.contains("BROKEN"), "{told}");
-    assert!(told.contains("NOT every promise is kept"), "{told}");
+    assert!(output.contains(&first) && output.contains("BROKEN"), "{output}");
+    assert!(output.contains("NOT every promise is kept"), "{output}");
 
     // More is sold than there is.
-    let (code, told) = verify_after(&data, |data| {
+    let (code, output) = verify_after(&data, |data| {
         let ledger = ledger(data);
         let (key, at, event) = last_row(&ledger);
         let Event::Confirmed { buyer, .. } = event else { panic!("{event:?}") };
@@ -98,8 +98,8 @@ async fn a_ledger_that_was_tampered_with_is_told_with_its_first_offending_event(
         let too_many = Event::Confirmed { buyer, order, quantity: UNITS, from: UnitSource::Stock, key: None };
         append(&ledger, key + 1, at, &too_many);
     });
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains(&first) && told.contains("units "), "{told}");
+    assert_eq!(code, Some(1), "{output}");
+    assert!(output.contains(&first) && output.contains("units "), "{output}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -111,31 +111,34 @@ async fn a_damaged_ledger_is_told_with_the_place() {
     let place =
         |key: i64| format!("damage: the ledger is damaged: sale {sale}, event {}", key & ((1 << 40) - 1));
 
-    let (code, told) = verify_after(&data, |data| {
+    let (code, output) = verify_after(&data, |data| {
         ledger(data).execute("UPDATE entries SET at = at + 1 WHERE key = ?1", [last - 2]).unwrap();
     });
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains(&place(last - 2)) && told.contains("checksum"), "{told}");
-    assert!(!told.contains("torn"), "intact rows follow: no power loss explains it: {told}");
+    assert_eq!(code, Some(1), "{output}");
+    assert!(output.contains(&place(last - 2)) && output.contains("checksum"), "{output}");
+    assert!(!output.contains("torn"), "intact rows follow: no power loss explains it: {output}");
 
-    let (code, told) = verify_after(&data, |data| {
+    let (code, output) = verify_after(&data, |data| {
         ledger(data).execute("DELETE FROM entries WHERE key = ?1", [last - 2]).unwrap();
     });
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains(&place(last - 2)) && told.contains("missing"), "{told}");
+    assert_eq!(code, Some(1), "{output}");
+    assert!(output.contains(&place(last - 2)) && output.contains("missing"), "{output}");
 
     // The end is cut off: nothing in the ledger tells, but the tables know more.
-    let (code, told) = verify_after(&data, |data| {
+    let (code, output) = verify_after(&data, |data| {
         ledger(data).execute("DELETE FROM entries WHERE key >= ?1", [last - 1]).unwrap();
     });
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("the tables differ: sale") && told.contains("the ledger ends at event"), "{told}");
+    assert_eq!(code, Some(1), "{output}");
+    assert!(
+        output.contains("the tables differ: sale") && output.contains("the ledger ends at event"),
+        "{output}"
+    );
 
-    let (code, told) = verify_after(&data, |data| {
+    let (code, output) = verify_after(&data, |data| {
         ledger(data).execute("DELETE FROM sales", []).unwrap();
     });
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("damage: the ledger is damaged: ledger.db"), "{told}");
+    assert_eq!(code, Some(1), "{output}");
+    assert!(output.contains("damage: the ledger is damaged: ledger.db"), "{output}");
 }
 
 /// Appends a row whose checksum does not fit, as a power loss leaves it, and returns its place.
@@ -153,21 +156,21 @@ async fn a_torn_end_breaks_no_promise_and_is_what_the_next_start_sets_aside() {
     instance.stop_gently().await;
     let place = tear(&instance.data(), &sale);
     for _ in 0..2 {
-        let (code, told) = verify(&instance.data());
-        assert_eq!(code, Some(0), "{told}");
-        assert!(told.contains(&place) && told.contains("nothing shows that anyone was told"), "{told}");
-        assert!(told.contains("The next start sets it aside"), "{told}");
+        let (code, output) = verify(&instance.data());
+        assert_eq!(code, Some(0), "{output}");
+        assert!(output.contains(&place) && output.contains("nothing shows that anyone was told"), "{output}");
+        assert!(output.contains("The next start sets it aside"), "{output}");
         assert!(
-            told.contains("every promise is kept: 1 sale, ") && told.ends_with(", 1 row torn\n"),
-            "{told}"
+            output.contains("every promise is kept: 1 sale, ") && output.ends_with(", 1 row torn\n"),
+            "{output}"
         );
-        assert!(!told.contains("damage"), "{told}");
+        assert!(!output.contains("damage"), "{output}");
     }
-    let (_, told) = verify_with(&instance.data(), &["--json"]);
-    let document: Value = serde_json::from_str(&told).unwrap();
-    assert_eq!(document["verdict"], "kept", "{told}");
-    assert_eq!(document["tornEnds"][0]["rows"], 1, "{told}");
-    assert_eq!(document["tornEnds"][0]["inTables"], false, "{told}");
+    let (_, output) = verify_with(&instance.data(), &["--json"]);
+    let document: Value = serde_json::from_str(&output).unwrap();
+    assert_eq!(document["verdict"], "kept", "{output}");
+    assert_eq!(document["tornEnds"][0]["rows"], 1, "{output}");
+    assert_eq!(document["tornEnds"][0]["inTables"], false, "{output}");
 
     instance.launch().await;
     assert!(instance.log().contains("a torn end of the ledger was set aside"), "{}", instance.log());
@@ -178,28 +181,28 @@ async fn a_torn_end_breaks_no_promise_and_is_what_the_next_start_sets_aside() {
 async fn a_torn_end_that_the_tables_have_seen_was_promised_to_somebody() {
     let (mut instance, sale) = instance_with_sales().await;
     instance.stop_gently().await;
-    let (code, told) = verify_after(&instance.data(), |data| {
+    let (code, output) = verify_after(&instance.data(), |data| {
         let last = "(SELECT max(key) FROM entries)";
         ledger(data).execute(&format!("UPDATE entries SET crc = crc + 1 WHERE key = {last}"), []).unwrap();
     });
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("torn end: sale ") && told.contains("the tables have seen it"), "{told}");
-    assert!(told.contains(&format!("the tables differ: sale {sale}")), "{told}");
-    assert!(told.contains("NOT every promise is kept"), "{told}");
+    assert_eq!(code, Some(1), "{output}");
+    assert!(output.contains("torn end: sale ") && output.contains("the tables have seen it"), "{output}");
+    assert!(output.contains(&format!("the tables differ: sale {sale}")), "{output}");
+    assert!(output.contains("NOT every promise is kept"), "{output}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_torn_end_beside_damage_is_not_set_aside() {
     let (mut instance, sale) = instance_with_sales().await;
     instance.stop_gently().await;
-    let (code, told) = verify_after(&instance.data(), |data| {
+    let (code, output) = verify_after(&instance.data(), |data| {
         tear(data, &sale);
         let second = "(SELECT min(key) + 1 FROM entries)";
         ledger(data).execute(&format!("UPDATE entries SET crc = crc + 1 WHERE key = {second}"), []).unwrap();
     });
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains(&format!("damage: the ledger is damaged: sale {sale}, event 2:")), "{told}");
-    assert!(told.contains("torn end: ") && told.contains("the next start is refused"), "{told}");
+    assert_eq!(code, Some(1), "{output}");
+    assert!(output.contains(&format!("damage: the ledger is damaged: sale {sale}, event 2:")), "{output}");
+    assert!(output.contains("torn end: ") && output.contains("the next start is refused"), "{output}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -222,14 +225,14 @@ async fn what_is_told_to_people_and_to_programs_is_the_same() {
     let events = document["eventCount"].as_u64().unwrap();
     let sequence = promises.last().unwrap();
     assert_eq!((&sequence["name"], &sequence["checked"]), (&json!("sequence"), &json!(2 * events)));
-    let (_, told) = verify(&data);
-    assert!(!told.contains('\x1b'), "a pipe is given no colours: {told}");
+    let (_, output) = verify(&data);
+    assert!(!output.contains('\x1b'), "a pipe is given no colours: {output}");
     for promise in promises {
         let words = ["kept", text(promise, "name").as_str(), &promise["checked"].to_string(), "0"].join(" ");
-        let is_told = told
+        let is_told = output
             .lines()
             .any(|line| line.split_whitespace().collect::<Vec<_>>().join(" ").starts_with(&words));
-        assert!(is_told, "{words}: {told}");
+        assert!(is_told, "{words}: {output}");
     }
 
     let tamper = |data: &Path| {
@@ -254,9 +257,9 @@ async fn what_is_told_to_people_and_to_programs_is_the_same() {
     let first = &document["firstOffence"];
     assert_eq!(first["event"], json!(key & ((1 << 40) - 1)), "{json}");
     assert_eq!(first["buyer"], json!(buyer.to_string()), "{json}");
-    let (_, told) = verify(copy.path());
+    let (_, output) = verify(copy.path());
     let place = format!("promise `{}`, buyer {buyer}", text(first, "promise"));
-    assert!(told.contains(&place) && told.contains(&text(first, "detail")), "{told}");
+    assert!(output.contains(&place) && output.contains(&text(first, "detail")), "{output}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -270,17 +273,17 @@ async fn a_log_that_rotted_in_the_middle_is_told() {
     for count in 0..6 {
         open.execute("INSERT OR REPLACE INTO probe (id, count) VALUES (1, ?1)", [count]).unwrap();
     }
-    let (code, told) = verify_after(&data, |_| {});
-    assert_eq!(code, Some(0), "{told}");
-    let (code, told) = verify_after(&data, |data| {
+    let (code, output) = verify_after(&data, |_| {});
+    assert_eq!(code, Some(0), "{output}");
+    let (code, output) = verify_after(&data, |data| {
         let log = data.join("ledger.db-wal");
         let mut bytes = std::fs::read(&log).unwrap();
         // A byte of the page in the first frame: behind the log's header of 32 bytes, and the frame's of 24.
         bytes[32 + 24 + 100] ^= 1;
         std::fs::write(&log, bytes).unwrap();
     });
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("damage: the ledger is damaged: ledger.db-wal"), "{told}");
+    assert_eq!(code, Some(1), "{output}");
+    assert!(output.contains("damage: the ledger is damaged: ledger.db-wal"), "{output}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -297,12 +300,12 @@ async fn tables_that_were_tampered_with_are_told() {
         "DELETE FROM orders WHERE status = 'pending'",
         "UPDATE followers SET seq = seq + 1",
     ] {
-        let (code, told) = verify_after(&instance.data(), |data| {
+        let (code, output) = verify_after(&instance.data(), |data| {
             let changed = Connection::open(data.join("shop.db")).unwrap().execute(tampering, []).unwrap();
             assert!(changed > 0, "{tampering}");
         });
-        assert_eq!(code, Some(1), "{tampering}: {told}");
-        assert!(told.contains(&format!("the tables differ: sale {sale}")), "{tampering}: {told}");
+        assert_eq!(code, Some(1), "{tampering}: {output}");
+        assert!(output.contains(&format!("the tables differ: sale {sale}")), "{tampering}: {output}");
     }
 }
 
@@ -314,9 +317,9 @@ fn without_a_ledger_verify_is_used_wrongly() {
     std::fs::create_dir(&foreign).unwrap();
     Connection::open(foreign.join("ledger.db")).unwrap().execute("CREATE TABLE t (x)", []).unwrap();
     for data in [folder.path().join("nowhere"), folder.path().to_owned(), foreign] {
-        let (code, told) = verify(&data);
-        assert_eq!(code, Some(2), "{told}");
-        assert!(told.starts_with("doorbuster: --data: ") && told.lines().count() == 1, "{told}");
+        let (code, output) = verify(&data);
+        assert_eq!(code, Some(2), "{output}");
+        assert!(output.starts_with("doorbuster: --data: ") && output.lines().count() == 1, "{output}");
         assert!(!folder.path().join("nowhere").exists() && !empty.exists(), "it changes nothing");
     }
 }

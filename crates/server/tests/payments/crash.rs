@@ -28,32 +28,32 @@ fn runtime() -> Runtime {
 /// Begins the work, kills the process when the call hangs, and tells the order.
 fn die_at(folder: &Path, work: WorkAtCrash, call: ProviderCall, fault: ProviderFault) -> sale::OrderId {
     let process = runtime();
-    let (world, order) = process.block_on(async {
-        let world = PaymentFixture::open(folder).await;
-        let sale = world.sale(1, 1, AdmissionMode::Open).await;
-        let order = world.hold(sale, buyer(1), 1).await;
+    let (fixture, order) = process.block_on(async {
+        let fixture = PaymentFixture::open(folder).await;
+        let sale = fixture.sale(1, 1, AdmissionMode::Open).await;
+        let order = fixture.hold(sale, buyer(1), 1).await;
         match work {
             WorkAtCrash::Paying => {}
-            WorkAtCrash::Retrying => unsettled(world.pay(buyer(1), order, LOST).await),
+            WorkAtCrash::Retrying => unsettled(fixture.pay(buyer(1), order, LOST).await),
             WorkAtCrash::RetryingCancelled => {
-                unsettled(world.pay(buyer(1), order, LOST).await);
-                world.cancel(sale, buyer(1), order).await;
+                unsettled(fixture.pay(buyer(1), order, LOST).await);
+                fixture.cancel(sale, buyer(1), order).await;
             }
-            WorkAtCrash::Refunding => drop(paid(world.pay(buyer(1), order, APPROVE).await)),
+            WorkAtCrash::Refunding => drop(paid(fixture.pay(buyer(1), order, APPROVE).await)),
         }
-        world.provider.inject_fault(call, fault);
-        let payments = world.payments.clone();
+        fixture.provider.inject_fault(call, fault);
+        let payments = fixture.payments.clone();
         tokio::spawn(async move {
             match work {
                 WorkAtCrash::Refunding => drop(payments.refund(refund(order)).await),
                 _ => drop(payments.pay(pay(buyer(1), order, LOST, Some("k"))).await),
             }
         });
-        world.provider.wait_until_hanging().await;
-        (world, order)
+        fixture.provider.wait_until_hanging().await;
+        (fixture, order)
     });
     process.shutdown_background();
-    drop(world);
+    drop(fixture);
     order
 }
 
@@ -82,18 +82,18 @@ fn whatever_call_the_process_dies_in_is_settled_by_the_next_one() {
             let folder = tempfile::tempdir().unwrap();
             let order = die_at(folder.path(), first, call, fault);
             runtime().block_on(async {
-                let world = PaymentFixture::open(folder.path()).await;
-                world.reconcile().await;
-                let status = world.status(order).await;
+                let fixture = PaymentFixture::open(folder.path()).await;
+                fixture.reconcile().await;
+                let status = fixture.status(order).await;
                 match (expected, fault) {
                     (Some(expected), _) => assert_eq!(status, expected, "{name}"),
                     (None, ProviderFault::HangAfter) => assert_eq!(status, confirmed, "{name}"),
                     (None, _) => {
                         assert!(matches!(status, OrderStatus::Pending { .. }), "{name}: {status:?}");
-                        paid(world.pay_with_key(buyer(1), order, APPROVE, "k").await);
+                        paid(fixture.pay_with_key(buyer(1), order, APPROVE, "k").await);
                     }
                 }
-                world.assert_books_agree([buyer(1)], SaleId(Uuid::from_u128(1))).await;
+                fixture.assert_books_agree([buyer(1)], SaleId(Uuid::from_u128(1))).await;
             });
         }
     }
@@ -103,27 +103,27 @@ fn whatever_call_the_process_dies_in_is_settled_by_the_next_one() {
 fn an_engine_that_stops_after_the_money_was_set_aside_leaves_it_to_the_next_one() {
     let folder = tempfile::tempdir().unwrap();
     let process = runtime();
-    let (world, order) = process.block_on(async {
-        let world = PaymentFixture::open(folder.path()).await;
-        let sale = world.sale(1, 1, AdmissionMode::Open).await;
-        let order = world.hold(sale, buyer(1), 1).await;
-        world.provider.inject_fault(ProviderCall::Authorise, ProviderFault::HangAfter);
-        let payments = world.payments.clone();
+    let (fixture, order) = process.block_on(async {
+        let fixture = PaymentFixture::open(folder.path()).await;
+        let sale = fixture.sale(1, 1, AdmissionMode::Open).await;
+        let order = fixture.hold(sale, buyer(1), 1).await;
+        fixture.provider.inject_fault(ProviderCall::Authorise, ProviderFault::HangAfter);
+        let payments = fixture.payments.clone();
         let paying = tokio::spawn(async move { payments.pay(pay(buyer(1), order, APPROVE, None)).await });
-        world.provider.wait_until_hanging().await;
-        world.engine.begin_stop();
-        world.provider.release_calls();
+        fixture.provider.wait_until_hanging().await;
+        fixture.engine.begin_stop();
+        fixture.provider.release_calls();
         unsettled(paying.await.unwrap());
-        (world, order)
+        (fixture, order)
     });
     process.shutdown_background();
-    drop(world);
+    drop(fixture);
     runtime().block_on(async {
-        let world = PaymentFixture::open(folder.path()).await;
-        assert!(matches!(world.status(order).await, OrderStatus::Pending { .. }));
-        world.reconcile().await;
-        assert_eq!(world.status(order).await, OrderStatus::Confirmed);
-        world.assert_books_agree([buyer(1)], SaleId(Uuid::from_u128(1))).await;
+        let fixture = PaymentFixture::open(folder.path()).await;
+        assert!(matches!(fixture.status(order).await, OrderStatus::Pending { .. }));
+        fixture.reconcile().await;
+        assert_eq!(fixture.status(order).await, OrderStatus::Confirmed);
+        fixture.assert_books_agree([buyer(1)], SaleId(Uuid::from_u128(1))).await;
     });
 }
 
@@ -214,39 +214,39 @@ async fn every_row_that_can_be_left_is_settled() {
         (Refunding, &[ProviderBefore::Refunded], &[OrderBefore::Refunded]),
     ];
     let folder = tempfile::tempdir().unwrap();
-    let world = PaymentFixture::open(folder.path()).await;
+    let fixture = PaymentFixture::open(folder.path()).await;
     let mut number = 0;
     for (state, dones, fates) in cases {
         for (done, fate) in dones.iter().flat_map(|done| fates.iter().map(move |fate| (*done, *fate))) {
             number += 1;
-            let sale = world.sale(number, 1, AdmissionMode::Open).await;
-            let order = world.hold(sale, buyer(1), 1).await;
-            let payment = payment_in_state(&world, sale, order, *state);
-            let mut writing = world.store.begin().await.unwrap();
-            let lease = PaymentLease { holder: Uuid::new_v4(), until: world.engine.now().plus_s(10) };
+            let sale = fixture.sale(number, 1, AdmissionMode::Open).await;
+            let order = fixture.hold(sale, buyer(1), 1).await;
+            let payment = payment_in_state(&fixture, sale, order, *state);
+            let mut writing = fixture.store.begin().await.unwrap();
+            let lease = PaymentLease { holder: Uuid::new_v4(), until: fixture.engine.now().plus_s(10) };
             let inserted = rows::insert(&mut writing, payment.clone(), Timestamp(0), lease).await.unwrap();
             assert!(inserted.is_some());
             writing.commit().await.unwrap();
-            prepare_provider(&world, &payment, done).await;
-            prepare_order(&world, sale, order, fate).await;
+            prepare_provider(&fixture, &payment, done).await;
+            prepare_order(&fixture, sale, order, fate).await;
         }
     }
-    world.reconcile().await;
+    fixture.reconcile().await;
     let sales = (1..=number).map(|number| SaleId(Uuid::from_u128(number))).collect();
-    let orders = world.engine.buyer_orders(buyer(1), sales).await.unwrap();
+    let orders = fixture.engine.buyer_orders(buyer(1), sales).await.unwrap();
     let confirmed = orders.iter().filter(|(_, order)| order.status == OrderStatus::Confirmed).count();
-    assert_eq!(world.money().await, (PRICE * i64::try_from(confirmed).unwrap(), 0));
+    assert_eq!(fixture.money().await, (PRICE * i64::try_from(confirmed).unwrap(), 0));
     // Authorised and in time, or late with a free unit, and what was confirmed before; twice for started and authorised.
     assert_eq!(confirmed, 2 * 2 + 2);
     for (_, order) in orders {
         let is_ours =
-            world.find_live_payment(order.id).await.is_some_and(|payment| payment.state == Captured);
+            fixture.find_live_payment(order.id).await.is_some_and(|payment| payment.state == Captured);
         assert_eq!(is_ours, order.status == OrderStatus::Confirmed, "{order:?}");
     }
 }
 
 fn payment_in_state(
-    world: &PaymentFixture,
+    fixture: &PaymentFixture,
     sale: SaleId,
     order: sale::OrderId,
     state: PaymentState,
@@ -261,52 +261,52 @@ fn payment_in_state(
         state,
         reason: String::new(),
         restock: true,
-        created_at: world.engine.now(),
-        updated_at: world.engine.now(),
+        created_at: fixture.engine.now(),
+        updated_at: fixture.engine.now(),
         tries: 0,
     }
 }
 
-async fn prepare_provider(world: &PaymentFixture, payment: &PaymentRow, done: ProviderBefore) {
+async fn prepare_provider(fixture: &PaymentFixture, payment: &PaymentRow, done: ProviderBefore) {
     let intent = IntentId(payment.id);
     let method = if matches!(done, ProviderBefore::Declined) { DECLINE } else { APPROVE }.to_owned();
     if !matches!(done, ProviderBefore::Nothing | ProviderBefore::Closed) {
-        world.provider.authorise(&ChargeRequest { intent, amount: payment.amount, method }).await;
+        fixture.provider.authorise(&ChargeRequest { intent, amount: payment.amount, method }).await;
     }
     if matches!(done, ProviderBefore::Captured | ProviderBefore::Refunded) {
-        world.provider.capture(intent).await.unwrap();
+        fixture.provider.capture(intent).await.unwrap();
     }
     if matches!(done, ProviderBefore::Refunded) {
-        world.provider.refund(intent).await.unwrap();
+        fixture.provider.refund(intent).await.unwrap();
     }
     if matches!(done, ProviderBefore::Voided | ProviderBefore::Closed) {
-        world.provider.void(intent).await.unwrap();
+        fixture.provider.void(intent).await.unwrap();
     }
 }
 
-async fn prepare_order(world: &PaymentFixture, sale: SaleId, order: sale::OrderId, fate: OrderBefore) {
+async fn prepare_order(fixture: &PaymentFixture, sale: SaleId, order: sale::OrderId, fate: OrderBefore) {
     let owner = buyer(1);
     match fate {
         OrderBefore::Pending => {}
         OrderBefore::ExpiredFree | OrderBefore::ExpiredGone => {
-            world.clock.advance_ms(i64::from(HOLD_S) * 1000);
-            assert_eq!(world.status(order).await, OrderStatus::Expired);
+            fixture.clock.advance_ms(i64::from(HOLD_S) * 1000);
+            assert_eq!(fixture.status(order).await, OrderStatus::Expired);
             if matches!(fate, OrderBefore::ExpiredGone) {
-                let other = world.hold(sale, buyer(2), 1).await;
-                world.run_command(sale, Command::Confirm { buyer: buyer(2), order: other }).await;
+                let other = fixture.hold(sale, buyer(2), 1).await;
+                fixture.run_command(sale, Command::Confirm { buyer: buyer(2), order: other }).await;
             }
         }
         OrderBefore::Cancelled => {
-            world.cancel(sale, owner, order).await;
+            fixture.cancel(sale, owner, order).await;
         }
         OrderBefore::Declined => {
             let reason = sale::ReleaseReason::Declined;
-            world.run_command(sale, Command::Release { buyer: owner, order, reason }).await;
+            fixture.run_command(sale, Command::Release { buyer: owner, order, reason }).await;
         }
         OrderBefore::Confirmed | OrderBefore::Refunded => {
-            world.run_command(sale, Command::Confirm { buyer: owner, order }).await;
+            fixture.run_command(sale, Command::Confirm { buyer: owner, order }).await;
             if matches!(fate, OrderBefore::Refunded) {
-                world.run_command(sale, Command::Refund { order, restock: true }).await;
+                fixture.run_command(sale, Command::Refund { order, restock: true }).await;
             }
         }
     }

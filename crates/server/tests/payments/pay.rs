@@ -7,30 +7,30 @@ use server::shop::payments::PaymentRefusal;
 use server::store::payments::PaymentState;
 use std::time::Duration;
 
-async fn world(quantity: u32) -> (tempfile::TempDir, PaymentFixture, sale::SaleId) {
+async fn open_fixture(quantity: u32) -> (tempfile::TempDir, PaymentFixture, sale::SaleId) {
     let folder = tempfile::tempdir().unwrap();
-    let world = PaymentFixture::open(folder.path()).await;
-    let sale = world.sale(1, quantity, AdmissionMode::Open).await;
-    (folder, world, sale)
+    let fixture = PaymentFixture::open(folder.path()).await;
+    let sale = fixture.sale(1, quantity, AdmissionMode::Open).await;
+    (folder, fixture, sale)
 }
 
 #[tokio::test]
 async fn a_held_order_is_paid_and_confirmed() {
-    let (_folder, world, sale) = world(2).await;
-    let order = world.hold(sale, buyer(1), 2).await;
-    let done = paid(world.pay(buyer(1), order, APPROVE).await);
+    let (_folder, fixture, sale) = open_fixture(2).await;
+    let order = fixture.hold(sale, buyer(1), 2).await;
+    let done = paid(fixture.pay(buyer(1), order, APPROVE).await);
     assert_eq!(done.order.view.status, OrderStatus::Confirmed);
     let payment = done.payment.unwrap();
     assert_eq!((payment.state, payment.amount.minor), (PaymentState::Captured, 2 * PRICE));
-    world.assert_books_agree([buyer(1)], sale).await;
+    fixture.assert_books_agree([buyer(1)], sale).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn fifty_payments_at_once_charge_once() {
-    let (_folder, world, sale) = world(1).await;
-    let order = world.hold(sale, buyer(1), 1).await;
+    let (_folder, fixture, sale) = open_fixture(1).await;
+    let order = fixture.hold(sale, buyer(1), 1).await;
     for key in [None, Some("one key")] {
-        let payments = &world.payments;
+        let payments = &fixture.payments;
         let tries = (0..50).map(|_| payments.pay(pay(buyer(1), order, APPROVE, key)));
         let answers = futures::future::join_all(tries).await;
         let paid = answers.iter().filter(|answer| matches!(answer, Ok(Ok(_)))).count();
@@ -38,174 +38,174 @@ async fn fifty_payments_at_once_charge_once() {
             answers.iter().filter(|answer| matches!(answer, Ok(Err(PaymentRefusal::InFlight)))).count();
         assert!(paid >= 1 && paid + in_flight == 50, "{answers:?}");
     }
-    assert_eq!(world.charges().await.len(), 1);
-    world.assert_books_agree([buyer(1)], sale).await;
+    assert_eq!(fixture.charges().await.len(), 1);
+    fixture.assert_books_agree([buyer(1)], sale).await;
 }
 
 #[tokio::test]
 async fn the_same_key_gives_the_same_reply_and_no_other_content() {
-    let (_folder, world, sale) = world(3).await;
-    let order = world.hold(sale, buyer(1), 1).await;
-    let other = world.hold(sale, buyer(1), 1).await;
-    let first = paid(world.pay_with_key(buyer(1), order, APPROVE, "k").await);
-    let again = paid(world.pay_with_key(buyer(1), order, APPROVE, "k").await);
+    let (_folder, fixture, sale) = open_fixture(3).await;
+    let order = fixture.hold(sale, buyer(1), 1).await;
+    let other = fixture.hold(sale, buyer(1), 1).await;
+    let first = paid(fixture.pay_with_key(buyer(1), order, APPROVE, "k").await);
+    let again = paid(fixture.pay_with_key(buyer(1), order, APPROVE, "k").await);
     assert_eq!(first.payment, again.payment);
-    assert_eq!(refused(world.pay_with_key(buyer(1), order, DECLINE, "k").await), PaymentRefusal::KeyReused);
-    assert_eq!(refused(world.pay_with_key(buyer(1), other, APPROVE, "k").await), PaymentRefusal::KeyReused);
-    let theirs = world.hold(sale, buyer(2), 1).await;
-    paid(world.pay_with_key(buyer(2), theirs, APPROVE, "k").await);
-    assert_eq!(world.charges().await.len(), 2);
+    assert_eq!(refused(fixture.pay_with_key(buyer(1), order, DECLINE, "k").await), PaymentRefusal::KeyReused);
+    assert_eq!(refused(fixture.pay_with_key(buyer(1), other, APPROVE, "k").await), PaymentRefusal::KeyReused);
+    let theirs = fixture.hold(sale, buyer(2), 1).await;
+    paid(fixture.pay_with_key(buyer(2), theirs, APPROVE, "k").await);
+    assert_eq!(fixture.charges().await.len(), 2);
 }
 
 #[tokio::test]
 async fn another_buyers_order_is_unknown() {
-    let (_folder, world, sale) = world(1).await;
-    let order = world.hold(sale, buyer(1), 1).await;
-    assert_eq!(refused(world.pay(buyer(2), order, APPROVE).await), PaymentRefusal::OrderUnknown);
-    assert_eq!(world.charges().await, []);
+    let (_folder, fixture, sale) = open_fixture(1).await;
+    let order = fixture.hold(sale, buyer(1), 1).await;
+    assert_eq!(refused(fixture.pay(buyer(2), order, APPROVE).await), PaymentRefusal::OrderUnknown);
+    assert_eq!(fixture.charges().await, []);
 }
 
 #[tokio::test]
 async fn an_unknown_method_is_refused_before_anything() {
-    let (_folder, world, sale) = world(1).await;
-    let order = world.hold(sale, buyer(1), 1).await;
-    assert_eq!(refused(world.pay(buyer(1), order, "cash").await), PaymentRefusal::UnknownMethod);
-    assert_eq!(world.find_live_payment(order).await, None);
+    let (_folder, fixture, sale) = open_fixture(1).await;
+    let order = fixture.hold(sale, buyer(1), 1).await;
+    assert_eq!(refused(fixture.pay(buyer(1), order, "cash").await), PaymentRefusal::UnknownMethod);
+    assert_eq!(fixture.find_live_payment(order).await, None);
 }
 
 #[tokio::test]
 async fn a_late_payment_gets_a_free_unit() {
-    let (_folder, world, sale) = world(1).await;
-    let order = world.hold(sale, buyer(1), 1).await;
-    world.clock.advance_ms(i64::from(HOLD_S) * 1000);
-    assert_eq!(world.status(order).await, OrderStatus::Expired);
-    let done = paid(world.pay(buyer(1), order, APPROVE).await);
+    let (_folder, fixture, sale) = open_fixture(1).await;
+    let order = fixture.hold(sale, buyer(1), 1).await;
+    fixture.clock.advance_ms(i64::from(HOLD_S) * 1000);
+    assert_eq!(fixture.status(order).await, OrderStatus::Expired);
+    let done = paid(fixture.pay(buyer(1), order, APPROVE).await);
     assert_eq!(done.order.view.status, OrderStatus::Confirmed);
-    world.assert_books_agree([buyer(1)], sale).await;
+    fixture.assert_books_agree([buyer(1)], sale).await;
 }
 
 #[tokio::test]
 async fn a_late_payment_for_a_unit_that_is_gone_is_not_even_tried() {
-    let (_folder, world, sale) = world(1).await;
-    let order = world.hold(sale, buyer(1), 1).await;
-    world.clock.advance_ms(i64::from(HOLD_S) * 1000);
-    world.hold(sale, buyer(2), 1).await;
+    let (_folder, fixture, sale) = open_fixture(1).await;
+    let order = fixture.hold(sale, buyer(1), 1).await;
+    fixture.clock.advance_ms(i64::from(HOLD_S) * 1000);
+    fixture.hold(sale, buyer(2), 1).await;
     assert_eq!(
-        refused(world.pay(buyer(1), order, APPROVE).await),
+        refused(fixture.pay(buyer(1), order, APPROVE).await),
         PaymentRefusal::OrderGone(OrderStatus::Expired)
     );
-    assert_eq!(world.charges().await, []);
+    assert_eq!(fixture.charges().await, []);
 }
 
 #[tokio::test]
 async fn a_late_payment_does_not_take_what_someone_waits_for() {
     let folder = tempfile::tempdir().unwrap();
-    let world = PaymentFixture::open(folder.path()).await;
-    let sale = world.sale(1, 1, fifo()).await;
+    let fixture = PaymentFixture::open(folder.path()).await;
+    let sale = fixture.sale(1, 1, fifo()).await;
     for number in 1..=3 {
-        world.run_command(sale, Command::Join { buyer: buyer(number) }).await;
+        fixture.run_command(sale, Command::Join { buyer: buyer(number) }).await;
     }
-    let order = world.hold(sale, buyer(1), 1).await;
-    world.clock.advance_ms(i64::from(HOLD_S) * 1000);
-    let next = world.engine.buyer(sale, buyer(2)).await.unwrap();
+    let order = fixture.hold(sale, buyer(1), 1).await;
+    fixture.clock.advance_ms(i64::from(HOLD_S) * 1000);
+    let next = fixture.engine.buyer(sale, buyer(2)).await.unwrap();
     assert!(matches!(next.place, Some(LinePosition::Admitted { .. })), "{next:?}");
     assert_eq!(
-        refused(world.pay(buyer(1), order, APPROVE).await),
+        refused(fixture.pay(buyer(1), order, APPROVE).await),
         PaymentRefusal::OrderGone(OrderStatus::Expired)
     );
-    assert_eq!(world.charges().await, []);
+    assert_eq!(fixture.charges().await, []);
 }
 
 #[tokio::test]
 async fn a_hold_that_ends_while_the_bank_thinks_is_confirmed_only_if_the_unit_is_free() {
     for is_taken in [false, true] {
-        let (_folder, world, sale) = world(1).await;
-        let order = world.hold(sale, buyer(1), 1).await;
-        world.provider.inject_fault(ProviderCall::Authorise, ProviderFault::HangBefore);
+        let (_folder, fixture, sale) = open_fixture(1).await;
+        let order = fixture.hold(sale, buyer(1), 1).await;
+        fixture.provider.inject_fault(ProviderCall::Authorise, ProviderFault::HangBefore);
         let paying = tokio::spawn({
-            let payments = world.payments.clone();
+            let payments = fixture.payments.clone();
             async move { payments.pay(pay(buyer(1), order, APPROVE, None)).await }
         });
-        world.provider.wait_until_hanging().await;
-        world.clock.advance_ms(i64::from(HOLD_S) * 1000);
+        fixture.provider.wait_until_hanging().await;
+        fixture.clock.advance_ms(i64::from(HOLD_S) * 1000);
         if is_taken {
-            world.hold(sale, buyer(2), 1).await;
+            fixture.hold(sale, buyer(2), 1).await;
         }
-        world.provider.release_calls();
+        fixture.provider.release_calls();
         let answered = paying.await.unwrap();
         if is_taken {
             assert_eq!(refused(answered), PaymentRefusal::OrderGone(OrderStatus::Expired));
-            assert_eq!(world.find_live_payment(order).await, None, "the money was let go");
+            assert_eq!(fixture.find_live_payment(order).await, None, "the money was let go");
         } else {
             paid(answered);
         }
-        world.assert_books_agree([buyer(1), buyer(2)], sale).await;
+        fixture.assert_books_agree([buyer(1), buyer(2)], sale).await;
     }
 }
 
 #[tokio::test]
 async fn an_order_that_is_cancelled_while_it_is_paid_is_not_charged() {
-    let (_folder, world, sale) = world(1).await;
-    let order = world.hold(sale, buyer(1), 1).await;
-    world.provider.inject_fault(ProviderCall::Authorise, ProviderFault::HangAfter);
+    let (_folder, fixture, sale) = open_fixture(1).await;
+    let order = fixture.hold(sale, buyer(1), 1).await;
+    fixture.provider.inject_fault(ProviderCall::Authorise, ProviderFault::HangAfter);
     let paying = tokio::spawn({
-        let payments = world.payments.clone();
+        let payments = fixture.payments.clone();
         async move { payments.pay(pay(buyer(1), order, APPROVE, Some("k"))).await }
     });
-    world.provider.wait_until_hanging().await;
-    let cancelled = world.cancel(sale, buyer(1), order).await;
+    fixture.provider.wait_until_hanging().await;
+    let cancelled = fixture.cancel(sale, buyer(1), order).await;
     assert!(matches!(cancelled, CommandOutcome::Order { .. }), "{cancelled:?}");
-    world.provider.release_calls();
+    fixture.provider.release_calls();
     assert_eq!(refused(paying.await.unwrap()), PaymentRefusal::OrderGone(OrderStatus::Cancelled));
-    let again = world.pay_with_key(buyer(1), order, APPROVE, "k").await;
+    let again = fixture.pay_with_key(buyer(1), order, APPROVE, "k").await;
     assert_eq!(refused(again), PaymentRefusal::OrderGone(OrderStatus::Cancelled));
-    assert_eq!(world.charges().await.len(), 1);
-    world.assert_books_agree([buyer(1)], sale).await;
+    assert_eq!(fixture.charges().await.len(), 1);
+    fixture.assert_books_agree([buyer(1)], sale).await;
 }
 
 #[tokio::test]
 async fn who_was_told_that_nothing_is_charged_is_not_charged_later() {
-    let (_folder, world, sale) = world(1).await;
-    let order = world.hold(sale, buyer(1), 1).await;
-    unsettled(world.pay(buyer(1), order, LOST).await);
-    world.clock.advance_ms(i64::from(HOLD_S) * 1000);
-    let taken = world.hold(sale, buyer(2), 1).await;
-    world.provider.inject_fault(ProviderCall::Void, ProviderFault::LoseRequest);
+    let (_folder, fixture, sale) = open_fixture(1).await;
+    let order = fixture.hold(sale, buyer(1), 1).await;
+    unsettled(fixture.pay(buyer(1), order, LOST).await);
+    fixture.clock.advance_ms(i64::from(HOLD_S) * 1000);
+    let taken = fixture.hold(sale, buyer(2), 1).await;
+    fixture.provider.inject_fault(ProviderCall::Void, ProviderFault::LoseRequest);
     assert_eq!(
-        refused(world.pay(buyer(1), order, LOST).await),
+        refused(fixture.pay(buyer(1), order, LOST).await),
         PaymentRefusal::OrderGone(OrderStatus::Expired)
     );
-    assert_eq!(world.find_live_payment(order).await.unwrap().state, PaymentState::Voiding);
+    assert_eq!(fixture.find_live_payment(order).await.unwrap().state, PaymentState::Voiding);
     // The unit comes back before the reconciler comes by: the law would confirm now.
-    world.cancel(sale, buyer(2), taken).await;
-    world.provider.clear_faults();
-    world.reconcile().await;
-    assert_eq!(world.status(order).await, OrderStatus::Expired);
-    assert_eq!(world.money().await, (0, 0));
+    fixture.cancel(sale, buyer(2), taken).await;
+    fixture.provider.clear_faults();
+    fixture.reconcile().await;
+    assert_eq!(fixture.status(order).await, OrderStatus::Expired);
+    assert_eq!(fixture.money().await, (0, 0));
     // A new request is a new payment, and the unit is free.
-    paid(world.pay(buyer(1), order, APPROVE).await);
-    world.assert_books_agree([buyer(1), buyer(2)], sale).await;
+    paid(fixture.pay(buyer(1), order, APPROVE).await);
+    fixture.assert_books_agree([buyer(1), buyer(2)], sale).await;
 }
 
 #[tokio::test]
 async fn a_declined_payment_frees_the_unit_for_the_next_in_line() {
     let folder = tempfile::tempdir().unwrap();
-    let world = PaymentFixture::open(folder.path()).await;
-    let sale = world.sale(1, 1, fifo()).await;
+    let fixture = PaymentFixture::open(folder.path()).await;
+    let sale = fixture.sale(1, 1, fifo()).await;
     for number in 1..=2 {
-        world.run_command(sale, Command::Join { buyer: buyer(number) }).await;
+        fixture.run_command(sale, Command::Join { buyer: buyer(number) }).await;
     }
-    let order = world.hold(sale, buyer(1), 1).await;
-    let declined = refused(world.pay_with_key(buyer(1), order, DECLINE, "k").await);
+    let order = fixture.hold(sale, buyer(1), 1).await;
+    let declined = refused(fixture.pay_with_key(buyer(1), order, DECLINE, "k").await);
     assert!(matches!(declined, PaymentRefusal::Declined { .. }), "{declined:?}");
-    assert_eq!(world.status(order).await, OrderStatus::Declined);
-    world.hold(sale, buyer(2), 1).await;
-    assert_eq!(refused(world.pay_with_key(buyer(1), order, DECLINE, "k").await), declined);
+    assert_eq!(fixture.status(order).await, OrderStatus::Declined);
+    fixture.hold(sale, buyer(2), 1).await;
+    assert_eq!(refused(fixture.pay_with_key(buyer(1), order, DECLINE, "k").await), declined);
     assert_eq!(
-        refused(world.pay(buyer(1), order, APPROVE).await),
+        refused(fixture.pay(buyer(1), order, APPROVE).await),
         PaymentRefusal::OrderGone(OrderStatus::Declined)
     );
-    world.assert_books_agree([buyer(1), buyer(2)], sale).await;
+    fixture.assert_books_agree([buyer(1), buyer(2)], sale).await;
 }
 
 #[tokio::test]
@@ -217,45 +217,45 @@ async fn a_lost_reply_is_settled_by_a_retry() {
         (None, None, LOST),
         (None, None, APPROVE),
     ] {
-        let (_folder, world, sale) = world(1).await;
-        let order = world.hold(sale, buyer(1), 1).await;
-        unsettled(world.payments.pay(pay(buyer(1), order, LOST, first)).await);
-        paid(world.payments.pay(pay(buyer(1), order, method, then)).await);
-        assert_eq!(world.charges().await.len(), 1);
-        world.assert_books_agree([buyer(1)], sale).await;
+        let (_folder, fixture, sale) = open_fixture(1).await;
+        let order = fixture.hold(sale, buyer(1), 1).await;
+        unsettled(fixture.payments.pay(pay(buyer(1), order, LOST, first)).await);
+        paid(fixture.payments.pay(pay(buyer(1), order, method, then)).await);
+        assert_eq!(fixture.charges().await.len(), 1);
+        fixture.assert_books_agree([buyer(1)], sale).await;
     }
 }
 
 #[tokio::test]
 async fn a_lost_reply_is_settled_by_the_reconciler() {
-    let (_folder, world, sale) = world(1).await;
-    let order = world.hold(sale, buyer(1), 1).await;
-    unsettled(world.pay(buyer(1), order, LOST).await);
+    let (_folder, fixture, sale) = open_fixture(1).await;
+    let order = fixture.hold(sale, buyer(1), 1).await;
+    unsettled(fixture.pay(buyer(1), order, LOST).await);
     assert_eq!(
-        world.payments.reconcile(world.engine.now()).await.unwrap().settled,
+        fixture.payments.reconcile(fixture.engine.now()).await.unwrap().settled,
         0,
         "not yet: it may be in flight"
     );
-    world.clock.advance_ms(15_000);
-    assert_eq!(world.payments.reconcile(world.engine.now()).await.unwrap().settled, 1);
-    assert_eq!(world.status(order).await, OrderStatus::Confirmed);
-    world.assert_books_agree([buyer(1)], sale).await;
+    fixture.clock.advance_ms(15_000);
+    assert_eq!(fixture.payments.reconcile(fixture.engine.now()).await.unwrap().settled, 1);
+    assert_eq!(fixture.status(order).await, OrderStatus::Confirmed);
+    fixture.assert_books_agree([buyer(1)], sale).await;
 }
 
 #[tokio::test]
 async fn a_request_that_never_reached_the_provider_is_given_up_and_can_be_made_again() {
     for by_reconciler in [false, true] {
-        let (_folder, world, sale) = world(1).await;
-        let order = world.hold(sale, buyer(1), 1).await;
-        world.provider.inject_fault(ProviderCall::Authorise, ProviderFault::LoseRequest);
-        unsettled(world.pay_with_key(buyer(1), order, APPROVE, "k").await);
-        world.provider.clear_faults();
+        let (_folder, fixture, sale) = open_fixture(1).await;
+        let order = fixture.hold(sale, buyer(1), 1).await;
+        fixture.provider.inject_fault(ProviderCall::Authorise, ProviderFault::LoseRequest);
+        unsettled(fixture.pay_with_key(buyer(1), order, APPROVE, "k").await);
+        fixture.provider.clear_faults();
         if by_reconciler {
-            world.reconcile().await;
-            assert_eq!(world.find_live_payment(order).await, None);
+            fixture.reconcile().await;
+            assert_eq!(fixture.find_live_payment(order).await, None);
         }
-        paid(world.pay_with_key(buyer(1), order, APPROVE, "k").await);
-        world.assert_books_agree([buyer(1)], sale).await;
+        paid(fixture.pay_with_key(buyer(1), order, APPROVE, "k").await);
+        fixture.assert_books_agree([buyer(1)], sale).await;
     }
 }
 
@@ -265,48 +265,48 @@ async fn a_provider_that_never_answers_is_waited_for_only_so_long() {
     // Long enough for a busy machine to make the calls that do not hang.
     let timeout = Duration::from_secs(2);
     let limits = ProviderTimeouts { authorise: timeout, other: timeout };
-    let world = PaymentFixture::with_limits(folder.path(), limits).await;
-    let sale = world.sale(1, 1, AdmissionMode::Open).await;
-    let order = world.hold(sale, buyer(1), 1).await;
-    world.provider.inject_fault(ProviderCall::Authorise, ProviderFault::HangAfter);
-    unsettled(world.pay(buyer(1), order, APPROVE).await);
-    world.provider.inject_fault(ProviderCall::Find, ProviderFault::HangBefore);
-    unsettled(world.pay(buyer(1), order, APPROVE).await);
-    world.provider.clear_faults();
+    let fixture = PaymentFixture::with_limits(folder.path(), limits).await;
+    let sale = fixture.sale(1, 1, AdmissionMode::Open).await;
+    let order = fixture.hold(sale, buyer(1), 1).await;
+    fixture.provider.inject_fault(ProviderCall::Authorise, ProviderFault::HangAfter);
+    unsettled(fixture.pay(buyer(1), order, APPROVE).await);
+    fixture.provider.inject_fault(ProviderCall::Find, ProviderFault::HangBefore);
+    unsettled(fixture.pay(buyer(1), order, APPROVE).await);
+    fixture.provider.clear_faults();
     // The order is confirmed though its payment is not captured yet.
-    world.provider.inject_fault(ProviderCall::Capture, ProviderFault::HangBefore);
-    let done = paid(world.pay(buyer(1), order, APPROVE).await);
+    fixture.provider.inject_fault(ProviderCall::Capture, ProviderFault::HangBefore);
+    let done = paid(fixture.pay(buyer(1), order, APPROVE).await);
     assert_eq!(done.payment.unwrap().state, PaymentState::Authorised);
-    world.provider.clear_faults();
-    world.reconcile().await;
-    world.assert_books_agree([buyer(1)], sale).await;
+    fixture.provider.clear_faults();
+    fixture.reconcile().await;
+    fixture.assert_books_agree([buyer(1)], sale).await;
 }
 
 #[tokio::test]
 async fn a_client_that_hangs_up_leaves_nothing_between_two_steps() {
-    let (_folder, world, sale) = world(1).await;
-    let order = world.hold(sale, buyer(1), 1).await;
-    world.provider.inject_fault(ProviderCall::Authorise, ProviderFault::HangBefore);
-    let client = world.payments.pay(pay(buyer(1), order, APPROVE, None));
+    let (_folder, fixture, sale) = open_fixture(1).await;
+    let order = fixture.hold(sale, buyer(1), 1).await;
+    fixture.provider.inject_fault(ProviderCall::Authorise, ProviderFault::HangBefore);
+    let client = fixture.payments.pay(pay(buyer(1), order, APPROVE, None));
     tokio::select! {
         answered = client => panic!("{answered:?}"),
-        () = world.provider.wait_until_hanging() => {}
+        () = fixture.provider.wait_until_hanging() => {}
     }
-    assert_eq!(refused(world.pay(buyer(1), order, APPROVE).await), PaymentRefusal::InFlight);
-    world.provider.release_calls();
-    assert!(world.payments.drain(Duration::from_secs(20)).await);
-    assert_eq!(world.status(order).await, OrderStatus::Confirmed);
-    world.assert_books_agree([buyer(1)], sale).await;
+    assert_eq!(refused(fixture.pay(buyer(1), order, APPROVE).await), PaymentRefusal::InFlight);
+    fixture.provider.release_calls();
+    assert!(fixture.payments.drain(Duration::from_secs(20)).await);
+    assert_eq!(fixture.status(order).await, OrderStatus::Confirmed);
+    fixture.assert_books_agree([buyer(1)], sale).await;
 }
 
 #[tokio::test]
 async fn what_costs_nothing_is_confirmed_without_the_provider() {
     let folder = tempfile::tempdir().unwrap();
-    let world = PaymentFixture::open(folder.path()).await;
-    let sale = world.priced_sale(1, 1, AdmissionMode::Open, 0).await;
-    let order = world.hold(sale, buyer(1), 1).await;
+    let fixture = PaymentFixture::open(folder.path()).await;
+    let sale = fixture.priced_sale(1, 1, AdmissionMode::Open, 0).await;
+    let order = fixture.hold(sale, buyer(1), 1).await;
     for _ in 0..2 {
-        assert!(paid(world.pay_with_key(buyer(1), order, APPROVE, "k").await).payment.is_none());
+        assert!(paid(fixture.pay_with_key(buyer(1), order, APPROVE, "k").await).payment.is_none());
     }
-    assert_eq!(world.charges().await, []);
+    assert_eq!(fixture.charges().await, []);
 }

@@ -57,11 +57,11 @@ fn play(seed: u64) -> Vec<(uuid::Uuid, String, i64)> {
     let lives = 1 + chance.below(3);
     for life in 0..lives {
         let process = runtime();
-        let world = process.block_on(run_life(folder.path(), &mut chance, &mut orders, life + 1 == lives));
-        charges = process.block_on(world.charges());
+        let fixture = process.block_on(run_life(folder.path(), &mut chance, &mut orders, life + 1 == lives));
+        charges = process.block_on(fixture.charges());
         // Tasks that are under way die where they are.
         process.shutdown_background();
-        drop(world);
+        drop(fixture);
     }
     charges
 }
@@ -76,19 +76,19 @@ async fn run_life(
     orders: &mut Vec<(u64, OrderId)>,
     is_last: bool,
 ) -> PaymentFixture {
-    let world = PaymentFixture::open(folder).await;
-    let sale = world.sale(1, UNITS, AdmissionMode::Open).await;
+    let fixture = PaymentFixture::open(folder).await;
+    let sale = fixture.sale(1, UNITS, AdmissionMode::Open).await;
     let mut working = RunningRequests::default();
     for _ in 0..STEPS {
-        step(&world, sale, chance, orders, &mut working).await;
+        step(&fixture, sale, chance, orders, &mut working).await;
     }
     if is_last {
-        working.finish(&world).await;
-        world.reconcile().await;
+        working.finish(&fixture).await;
+        fixture.reconcile().await;
         let everyone = (0..BUYERS).map(|number| buyer(number.into()));
-        world.assert_books_agree(everyone, sale).await;
+        fixture.assert_books_agree(everyone, sale).await;
         for order in working.paid {
-            let status = world.status(order).await;
+            let status = fixture.status(order).await;
             assert!(
                 matches!(status, OrderStatus::Confirmed | OrderStatus::Refunded { .. }),
                 "{order} was told to be paid, and is {status:?}"
@@ -98,7 +98,7 @@ async fn run_life(
         // Not waited for; dropping the set would end them in good order.
         working.tasks.detach_all();
     }
-    world
+    fixture
 }
 
 /// What buyers and the admin have asked for in one life.
@@ -112,8 +112,8 @@ struct RunningRequests {
 
 impl RunningRequests {
     /// Lets all that hangs go on, and waits for all that is under way.
-    async fn finish(&mut self, world: &PaymentFixture) {
-        world.provider.release_calls();
+    async fn finish(&mut self, fixture: &PaymentFixture) {
+        fixture.provider.release_calls();
         while let Some(done) = self.tasks.join_next().await {
             self.paid.extend(done.unwrap());
         }
@@ -121,7 +121,7 @@ impl RunningRequests {
 }
 
 async fn step(
-    world: &PaymentFixture,
+    fixture: &PaymentFixture,
     sale: SaleId,
     chance: &mut SeededRandom,
     orders: &mut Vec<(u64, OrderId)>,
@@ -130,7 +130,7 @@ async fn step(
     let who = chance.below(BUYERS);
     match chance.below(20) {
         0..=4 => {
-            if let Some(order) = world.try_hold(sale, buyer(who.into()), 1).await {
+            if let Some(order) = fixture.try_hold(sale, buyer(who.into()), 1).await {
                 orders.push((who, order));
             }
         }
@@ -138,7 +138,7 @@ async fn step(
             let (owner, order) = chance.pick(orders);
             let method = chance.pick(&[APPROVE, APPROVE, APPROVE, DECLINE, LOST, LOST]);
             let key = chance.pick(&[None, Some("a"), Some("b")]).map(|key| format!("{key}{order}{method}"));
-            let payments = world.payments.clone();
+            let payments = fixture.payments.clone();
             let request = pay(buyer(owner.into()), order, method, key.as_deref());
             working.tasks.spawn(async move {
                 let answered = payments.pay(request).await;
@@ -151,11 +151,11 @@ async fn step(
         }
         12 if !orders.is_empty() => {
             let (owner, order) = chance.pick(orders);
-            world.cancel(sale, buyer(owner.into()), order).await;
+            fixture.cancel(sale, buyer(owner.into()), order).await;
         }
         13 if !orders.is_empty() => {
             let (_, order) = chance.pick(orders);
-            let payments = world.payments.clone();
+            let payments = fixture.payments.clone();
             let restock = chance.below(2) == 0;
             working.tasks.spawn(async move {
                 let request =
@@ -178,18 +178,18 @@ async fn step(
                 ProviderFault::HangBefore,
                 ProviderFault::HangAfter,
             ];
-            world.provider.inject_fault(call, chance.pick(&faults));
+            fixture.provider.inject_fault(call, chance.pick(&faults));
         }
-        15..=16 => world.provider.release_calls(),
-        17 => world.clock.advance_ms(i64::try_from(chance.below(u64::from(HOLD_S) * 1500)).unwrap()),
+        15..=16 => fixture.provider.release_calls(),
+        17 => fixture.clock.advance_ms(i64::try_from(chance.below(u64::from(HOLD_S) * 1500)).unwrap()),
         18 => {
-            let payments = world.payments.clone();
+            let payments = fixture.payments.clone();
             working.tasks.spawn(async move {
                 payments.reconcile(sale::Timestamp::MAX).await.unwrap();
                 None
             });
         }
         // Without such a pause it would hang on the machine's load whether anything is ever paid, and so refunded.
-        _ => working.finish(world).await,
+        _ => working.finish(fixture).await,
     }
 }

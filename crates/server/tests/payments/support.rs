@@ -66,7 +66,7 @@ pub struct FaultyProvider {
     inner: SandboxProvider,
     faults: Mutex<HashMap<ProviderCall, ProviderFault>>,
     hanging: watch::Sender<u32>,
-    gate: watch::Sender<u32>,
+    permits: watch::Sender<u32>,
 }
 
 impl FaultyProvider {
@@ -88,18 +88,18 @@ impl FaultyProvider {
     /// Lets all hanging calls go on, and no more hang.
     pub fn release_calls(&self) {
         self.clear_faults();
-        self.gate.send_modify(|gate| *gate += 1);
+        self.permits.send_modify(|permits| *permits += 1);
     }
 
-    async fn wait_at_gate(&self, mut gate: watch::Receiver<u32>) {
+    async fn wait_at_gate(&self, mut permits: watch::Receiver<u32>) {
         self.hanging.send_modify(|hanging| *hanging += 1);
-        gate.changed().await.unwrap();
+        permits.changed().await.unwrap();
         self.hanging.send_modify(|hanging| *hanging -= 1);
     }
 
     async fn apply_fault<T>(&self, call: ProviderCall, answer: BoxFuture<'_, T>) -> Option<T> {
         // Before the fault is looked up: else a call could begin to hang just after all were let go.
-        let gate = self.gate.subscribe();
+        let permits = self.permits.subscribe();
         let fault = self.faults.lock().unwrap().get(&call).copied();
         match fault {
             None => Some(answer.await),
@@ -109,12 +109,12 @@ impl FaultyProvider {
                 None
             }
             Some(ProviderFault::HangBefore) => {
-                self.wait_at_gate(gate).await;
+                self.wait_at_gate(permits).await;
                 Some(answer.await)
             }
             Some(ProviderFault::HangAfter) => {
                 let answer = answer.await;
-                self.wait_at_gate(gate).await;
+                self.wait_at_gate(permits).await;
                 Some(answer)
             }
         }
@@ -233,7 +233,7 @@ impl PaymentFixture {
             inner: SandboxProvider::new(Arc::new(ChargeTable(store.clone())), Duration::from_millis(1)),
             faults: Mutex::default(),
             hanging: watch::Sender::new(0),
-            gate: watch::Sender::new(0),
+            permits: watch::Sender::new(0),
         });
         let engine = embedded.engine.clone();
         let provider: Arc<dyn PaymentProvider> = Arc::clone(&stage) as _;

@@ -17,9 +17,9 @@ const A_LEASE_MS: i64 = LEASE_MS + 1;
 
 async fn two_services(tables: TablesOn) -> (tempfile::TempDir, PaymentFixture, Arc<PaymentService>) {
     let folder = tempfile::tempdir().unwrap();
-    let world = PaymentFixture::shared(folder.path(), tables).await;
-    let other = world.second_service();
-    (folder, world, other)
+    let fixture = PaymentFixture::shared(folder.path(), tables).await;
+    let other = fixture.second_service();
+    (folder, fixture, other)
 }
 
 /// What a buyer may be told who is not the first: that it is done, or that it is being done.
@@ -37,149 +37,150 @@ fn refund_request(order: OrderId, key: &str) -> RefundRequest {
 }
 
 async fn an_order_that_is_paid_at_both_is_charged_once(tables: TablesOn) {
-    let (_folder, world, other) = two_services(tables).await;
-    let sale = world.sale(1, 60, AdmissionMode::Open).await;
+    let (_folder, fixture, other) = two_services(tables).await;
+    let sale = fixture.sale(1, 60, AdmissionMode::Open).await;
     for n in 0..20 {
-        let order = world.hold(sale, buyer(n), 1).await;
+        let order = fixture.hold(sale, buyer(n), 1).await;
         // The same request through both, another in another tab, and one more without a key.
         let slow = "sandbox:slow";
         let answers = join_all([
-            world.payments.pay(pay(buyer(n), order, APPROVE, Some("k"))),
+            fixture.payments.pay(pay(buyer(n), order, APPROVE, Some("k"))),
             other.pay(pay(buyer(n), order, APPROVE, Some("k"))),
             other.pay(pay(buyer(n), order, slow, Some("l"))),
-            world.payments.pay(pay(buyer(n), order, slow, None)),
+            fixture.payments.pay(pay(buyer(n), order, slow, None)),
         ])
         .await;
-        let told: Vec<PaidOrder> = answers.into_iter().filter_map(done_or_in_flight).collect();
+        let result: Vec<PaidOrder> = answers.into_iter().filter_map(done_or_in_flight).collect();
         let again = paid(other.pay(pay(buyer(n), order, APPROVE, Some("k"))).await);
-        assert!(!told.is_empty());
-        for paid in &told {
+        assert!(!result.is_empty());
+        for paid in &result {
             assert_eq!(paid.payment.as_ref().unwrap().id, again.payment.as_ref().unwrap().id);
         }
     }
-    world.assert_books_agree((0..20).map(buyer), sale).await;
+    fixture.assert_books_agree((0..20).map(buyer), sale).await;
 }
 
 async fn a_key_is_good_for_one_order_wherever_it_is_used(tables: TablesOn) {
-    let (_folder, world, other) = two_services(tables).await;
-    let sale = world.sale(1, 60, AdmissionMode::Open).await;
+    let (_folder, fixture, other) = two_services(tables).await;
+    let sale = fixture.sale(1, 60, AdmissionMode::Open).await;
     for n in 0..10 {
-        let (one, two) = (world.hold(sale, buyer(n), 1).await, world.hold(sale, buyer(n), 1).await);
+        let (one, two) = (fixture.hold(sale, buyer(n), 1).await, fixture.hold(sale, buyer(n), 1).await);
         let (first, second) = tokio::join!(
-            world.payments.pay(pay(buyer(n), one, APPROVE, Some("k"))),
+            fixture.payments.pay(pay(buyer(n), one, APPROVE, Some("k"))),
             other.pay(pay(buyer(n), two, APPROVE, Some("k"))),
         );
         let paid = [first, second].into_iter().filter_map(done_or_in_flight).count();
         assert_eq!(paid, 1);
     }
-    let orders = world.charges().await;
+    let orders = fixture.charges().await;
     assert_eq!(orders.len(), 10, "the other order was never charged: {orders:?}");
-    world.assert_books_agree((0..10).map(buyer), sale).await;
+    fixture.assert_books_agree((0..10).map(buyer), sale).await;
 }
 
 async fn while_one_works_on_a_payment_the_other_lets_it(tables: TablesOn) {
-    let (_folder, world, other) = two_services(tables).await;
-    let sale = world.sale(1, 1, AdmissionMode::Open).await;
-    let order = world.hold(sale, buyer(1), 1).await;
-    world.provider.inject_fault(ProviderCall::Authorise, ProviderFault::HangBefore);
-    let first = world.payments.clone();
+    let (_folder, fixture, other) = two_services(tables).await;
+    let sale = fixture.sale(1, 1, AdmissionMode::Open).await;
+    let order = fixture.hold(sale, buyer(1), 1).await;
+    fixture.provider.inject_fault(ProviderCall::Authorise, ProviderFault::HangBefore);
+    let first = fixture.payments.clone();
     let paying = tokio::spawn(async move { first.pay(pay(buyer(1), order, APPROVE, Some("k"))).await });
-    world.provider.wait_until_hanging().await;
+    fixture.provider.wait_until_hanging().await;
     for (method, key) in [(APPROVE, Some("k")), (APPROVE, None), (DECLINE, Some("l"))] {
         assert_eq!(refused(other.pay(pay(buyer(1), order, method, key)).await), PaymentRefusal::InFlight);
     }
     let asked_back = other.refund(refund_request(order, "r")).await;
     assert_eq!(refused(asked_back), PaymentRefusal::InFlight);
     // It is due, but in somebody's hand: the other does not even see it.
-    let soon = world.engine.now().plus_ms(20_000);
+    let soon = fixture.engine.now().plus_ms(20_000);
     assert_eq!(other.reconcile(soon).await.unwrap().waiting, 0);
-    world.provider.release_calls();
+    fixture.provider.release_calls();
     paid(paying.await.unwrap());
-    world.assert_books_agree([buyer(1)], sale).await;
+    fixture.assert_books_agree([buyer(1)], sale).await;
 }
 
 /// The first stands still for longer than its lease, and then goes on as if nothing had happened.
 async fn whose_lease_was_taken_moves_nothing_any_more(tables: TablesOn) {
-    let (_folder, world, other) = two_services(tables).await;
+    let (_folder, fixture, other) = two_services(tables).await;
     for (number, call, fault) in [
         (1, ProviderCall::Authorise, ProviderFault::HangBefore),
         (2, ProviderCall::Authorise, ProviderFault::HangAfter),
         (3, ProviderCall::Capture, ProviderFault::HangBefore),
         (4, ProviderCall::Capture, ProviderFault::HangAfter),
     ] {
-        let sale = world.sale(number, 1, AdmissionMode::Open).await;
-        let order = world.hold(sale, buyer(1), 1).await;
-        world.provider.inject_fault(call, fault);
-        let first = world.payments.clone();
+        let sale = fixture.sale(number, 1, AdmissionMode::Open).await;
+        let order = fixture.hold(sale, buyer(1), 1).await;
+        fixture.provider.inject_fault(call, fault);
+        let first = fixture.payments.clone();
         let paying = tokio::spawn(async move { first.pay(pay(buyer(1), order, APPROVE, None)).await });
-        world.provider.wait_until_hanging().await;
-        world.clock.advance_ms(A_LEASE_MS);
-        world.provider.clear_faults();
+        fixture.provider.wait_until_hanging().await;
+        fixture.clock.advance_ms(A_LEASE_MS);
+        fixture.provider.clear_faults();
         // What the first has in hand is the other's now, and the buyer pays there.
         let at_other = paid(other.pay(pay(buyer(1), order, "sandbox:slow", None)).await);
-        world.provider.release_calls();
+        fixture.provider.release_calls();
         match paying.await.unwrap() {
             Ok(Ok(_)) => assert_eq!(call, ProviderCall::Capture, "it was confirmed already"),
             Err(PaymentError::Unsettled) => assert_eq!(call, ProviderCall::Authorise),
-            told => panic!("{call:?} {fault:?}: {told:?}"),
+            result => panic!("{call:?} {fault:?}: {result:?}"),
         }
-        assert_eq!(world.status(order).await, OrderStatus::Confirmed, "{call:?} {fault:?}");
-        assert_eq!(world.find_live_payment(order).await.unwrap().id, at_other.payment.unwrap().id);
+        assert_eq!(fixture.status(order).await, OrderStatus::Confirmed, "{call:?} {fault:?}");
+        assert_eq!(fixture.find_live_payment(order).await.unwrap().id, at_other.payment.unwrap().id);
     }
-    assert_eq!(world.money().await, (4 * PRICE, 0));
+    assert_eq!(fixture.money().await, (4 * PRICE, 0));
 }
 
 async fn a_lease_that_was_taken_is_worth_nothing(tables: TablesOn) {
-    let (_folder, world, other) = two_services(tables).await;
-    let sale = world.sale(1, 1, AdmissionMode::Open).await;
-    let order = world.hold(sale, buyer(1), 1).await;
-    unsettled(world.pay(buyer(1), order, LOST).await);
-    let (id, now) = (world.find_live_payment(order).await.unwrap().id, world.engine.now());
+    let (_folder, fixture, other) = two_services(tables).await;
+    let sale = fixture.sale(1, 1, AdmissionMode::Open).await;
+    let order = fixture.hold(sale, buyer(1), 1).await;
+    unsettled(fixture.pay(buyer(1), order, LOST).await);
+    let (id, now) = (fixture.find_live_payment(order).await.unwrap().id, fixture.engine.now());
     let lease = || PaymentLease { holder: Uuid::new_v4(), until: now.plus_ms(10_000) };
-    let first = rows::acquire_lease(&world.store, id, lease(), now).await.unwrap().unwrap();
-    assert!(rows::acquire_lease(&world.store, id, lease(), now).await.unwrap().is_none());
-    let second = rows::acquire_lease(&world.store, id, lease(), now.plus_ms(10_000)).await.unwrap().unwrap();
-    assert!(!rows::renew_lease(&world.store, &first, now.plus_ms(20_000)).await.unwrap());
-    assert!(!rows::change_state(&world.store, &first, PaymentState::Authorised, now, now).await.unwrap());
-    assert!(!rows::decline(&world.store, &first, "no", now).await.unwrap());
-    assert!(!rows::abandon(&world.store, &first, now, now).await.unwrap());
-    rows::release_lease(&world.store, &first).await.unwrap();
-    assert!(rows::change_state(&world.store, &second, PaymentState::Authorised, now, now).await.unwrap());
-    rows::release_lease(&world.store, &second).await.unwrap();
+    let first = rows::acquire_lease(&fixture.store, id, lease(), now).await.unwrap().unwrap();
+    assert!(rows::acquire_lease(&fixture.store, id, lease(), now).await.unwrap().is_none());
+    let second =
+        rows::acquire_lease(&fixture.store, id, lease(), now.plus_ms(10_000)).await.unwrap().unwrap();
+    assert!(!rows::renew_lease(&fixture.store, &first, now.plus_ms(20_000)).await.unwrap());
+    assert!(!rows::change_state(&fixture.store, &first, PaymentState::Authorised, now, now).await.unwrap());
+    assert!(!rows::decline(&fixture.store, &first, "no", now).await.unwrap());
+    assert!(!rows::abandon(&fixture.store, &first, now, now).await.unwrap());
+    rows::release_lease(&fixture.store, &first).await.unwrap();
+    assert!(rows::change_state(&fixture.store, &second, PaymentState::Authorised, now, now).await.unwrap());
+    rows::release_lease(&fixture.store, &second).await.unwrap();
     other.reconcile(Timestamp::MAX).await.unwrap();
-    world.assert_books_agree([buyer(1)], sale).await;
+    fixture.assert_books_agree([buyer(1)], sale).await;
 }
 
 async fn two_reconcilers_settle_each_payment_once(tables: TablesOn) {
-    let (_folder, world, other) = two_services(tables).await;
-    let sale = world.sale(1, 60, AdmissionMode::Open).await;
+    let (_folder, fixture, other) = two_services(tables).await;
+    let sale = fixture.sale(1, 60, AdmissionMode::Open).await;
     for n in 0..40 {
-        let order = world.hold(sale, buyer(n), 1).await;
-        unsettled(world.pay(buyer(n), order, LOST).await);
+        let order = fixture.hold(sale, buyer(n), 1).await;
+        unsettled(fixture.pay(buyer(n), order, LOST).await);
         if n % 4 == 0 {
-            world.cancel(sale, buyer(n), order).await;
+            fixture.cancel(sale, buyer(n), order).await;
         }
     }
-    world.clock.advance_ms(20_000);
-    let now = world.engine.now();
-    let (one, two) = tokio::join!(world.payments.reconcile(now), other.reconcile(now));
+    fixture.clock.advance_ms(20_000);
+    let now = fixture.engine.now();
+    let (one, two) = tokio::join!(fixture.payments.reconcile(now), other.reconcile(now));
     let (one, two) = (one.unwrap(), two.unwrap());
     assert!(one.settled + two.settled >= 40, "{one:?} {two:?}");
-    assert_eq!(rows::list_unsettled(&world.store, Timestamp::MAX, 100).await.unwrap(), []);
-    let charges = world.charges().await;
+    assert_eq!(rows::list_unsettled(&fixture.store, Timestamp::MAX, 100).await.unwrap(), []);
+    let charges = fixture.charges().await;
     let standing = |name: &str| charges.iter().filter(|charge| charge.1 == name).count();
     assert_eq!((charges.len(), standing("captured"), standing("voided")), (40, 30, 10));
-    world.assert_books_agree((0..40).map(buyer), sale).await;
+    fixture.assert_books_agree((0..40).map(buyer), sale).await;
 }
 
 async fn money_goes_back_once_wherever_it_is_asked_for(tables: TablesOn) {
-    let (_folder, world, other) = two_services(tables).await;
-    let sale = world.sale(1, 20, AdmissionMode::Open).await;
+    let (_folder, fixture, other) = two_services(tables).await;
+    let sale = fixture.sale(1, 20, AdmissionMode::Open).await;
     for n in 0..10 {
-        let order = world.hold(sale, buyer(n), 1).await;
-        paid(world.pay(buyer(n), order, APPROVE).await);
+        let order = fixture.hold(sale, buyer(n), 1).await;
+        paid(fixture.pay(buyer(n), order, APPROVE).await);
         let answers = join_all([
-            world.payments.refund(refund_request(order, &format!("{n} one"))),
+            fixture.payments.refund(refund_request(order, &format!("{n} one"))),
             other.refund(refund_request(order, &format!("{n} one"))),
             other.refund(refund_request(order, &format!("{n} two"))),
         ])
@@ -189,9 +190,9 @@ async fn money_goes_back_once_wherever_it_is_asked_for(tables: TablesOn) {
         assert_eq!(again.order.view.status, OrderStatus::Refunded { restocked: true });
         assert_eq!(again.payment.unwrap().state, PaymentState::Refunded);
     }
-    let charges = world.charges().await;
+    let charges = fixture.charges().await;
     assert!(charges.len() == 10 && charges.iter().all(|charge| charge.1 == "refunded"), "{charges:?}");
-    assert_eq!(world.engine.views().get(sale).unwrap().counters.available, 20, "each unit came back once");
+    assert_eq!(fixture.engine.views().get(sale).unwrap().counters.available, 20, "each unit came back once");
 }
 
 /// The same story on both databases.

@@ -60,15 +60,15 @@ impl BuyerCrowd {
     /// So many buyers: the first over HTTP, each with a password to be hashed, and the others with tokens signed by the
     /// instance's own key, as if they had signed up days ago.
     pub async fn register(instance: &ServerProcess, buyers: usize) -> Self {
-        let (gate, met) = (Arc::new(Semaphore::new(8)), Arc::default());
+        let (permits, stats) = (Arc::new(Semaphore::new(8)), Arc::default());
         let tasks: Vec<_> = (0..buyers.min(REGISTERED_MAX))
             .map(|no| {
-                let asker = instance.retrying_client(&gate, &met, no, String::new());
+                let client = instance.retrying_client(&permits, &stats, no, String::new());
                 tokio::spawn(async move {
                     let name = format!("buyer-{no}");
                     let account =
                         json!({"email": format!("{name}@example.com"), "username": name, "password": "of this buyer"});
-                    let (status, body) = asker.send("POST", "/api/v1/auth/register", None, Some(&account)).await;
+                    let (status, body) = client.send("POST", "/api/v1/auth/register", None, Some(&account)).await;
                     assert_eq!(status, StatusCode::CREATED, "{body}");
                     text(&body, "accessToken")
                 })
@@ -102,10 +102,10 @@ impl BuyerCrowd {
         instance: &mut ServerProcess,
         sale: &str,
         units: u32,
-        manners: BuyerMix,
+        mix: BuyerMix,
         kills: u64,
     ) -> ConfirmedOrders {
-        let rush = self.start(&[instance], sale, manners);
+        let rush = self.start(&[instance], sale, mix);
         for kill in 0..kills {
             // Wait until this part of the units is sold, so that each kill falls into the middle of buying.
             instance.wait_until_sold(sale, u64::from(units) * (kill + 1) / (kills + 2)).await;
@@ -117,16 +117,16 @@ impl BuyerCrowd {
 
     /// All buyers want a unit of the sale, at whichever of the instances answers.
     pub fn start(&self, instances: &[&ServerProcess], sale: &str, manners: BuyerMix) -> RunningCrowd {
-        let (gate, met) = (Arc::new(Semaphore::new(IN_FLIGHT)), Arc::default());
+        let (permits, tally) = (Arc::new(Semaphore::new(IN_FLIGHT)), Arc::default());
         let over = Arc::new(AtomicBool::new(false));
         let urls: Arc<[String]> = instances.iter().map(|instance| instance.url.clone()).collect();
         let buyers = self.tokens.iter().enumerate().map(|(no, token)| {
-            let asker = instances[0].retrying_client(&gate, &met, no, token.clone());
-            let buyer = CrowdBuyer { client: RetryingClient { urls: Arc::clone(&urls), ..asker } };
+            let buyer_client = instances[0].retrying_client(&permits, &tally, no, token.clone());
+            let buyer = CrowdBuyer { client: RetryingClient { urls: Arc::clone(&urls), ..buyer_client } };
             let (over, sale) = (Arc::clone(&over), sale.to_owned());
             tokio::spawn(async move { buyer.buy_until_sold_out(&sale, manners, &over).await })
         });
-        RunningCrowd { buyers: buyers.collect(), stats: met }
+        RunningCrowd { buyers: buyers.collect(), stats: tally }
     }
 }
 
@@ -146,7 +146,7 @@ impl CrowdBuyer {
     async fn buy_until_sold_out(
         &self,
         sale: &str,
-        manners: BuyerMix,
+        mix: BuyerMix,
         over: &AtomicBool,
     ) -> Option<(String, String)> {
         let wants = json!({"flashSaleId": sale});
@@ -177,21 +177,21 @@ impl CrowdBuyer {
                 }
                 _ => panic!("order: {status} {body}"),
             }
-            if manners.abandon_every > 0 && self.client.number.is_multiple_of(manners.abandon_every) {
+            if mix.abandon_every > 0 && self.client.number.is_multiple_of(mix.abandon_every) {
                 return None;
             }
-            if let Some(confirmed) = self.pay(&text(&body, "id"), manners).await {
+            if let Some(confirmed) = self.pay(&text(&body, "id"), mix).await {
                 return Some((self.client.token.clone(), confirmed));
             }
-            if manners.decline_every > 0 && self.client.number.is_multiple_of(manners.decline_every) {
+            if mix.decline_every > 0 && self.client.number.is_multiple_of(mix.decline_every) {
                 return None;
             }
         }
         None
     }
 
-    async fn pay(&self, order: &str, manners: BuyerMix) -> Option<String> {
-        let declined = manners.decline_every > 0 && self.client.number.is_multiple_of(manners.decline_every);
+    async fn pay(&self, order: &str, mix: BuyerMix) -> Option<String> {
+        let declined = mix.decline_every > 0 && self.client.number.is_multiple_of(mix.decline_every);
         let method = json!({"method": if declined { "sandbox:decline" } else { "sandbox:approve" }});
         let path = format!("/api/v1/orders/{order}/pay");
         let (status, body) =

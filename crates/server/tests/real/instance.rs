@@ -1,41 +1,41 @@
 //! A real `doorbuster serve` or `worker` in its own folder, which can be killed and started again on the same folder and port.
 
 use super::retrying_client::{RequestTally, RetryingClient};
-use rustix::process::Signal;
 use serde_json::{Value, json};
 use server::commands::instance::TOKEN_KEY_FILE;
 use sqlx::Connection;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use test_servers::ReservedPort;
-use test_servers::process::{FrozenProcesses, ProcessGuard};
+use test_servers::doorbuster::{DoorbusterProcess, DoorbusterRole};
 use test_servers::wait::{HANG_LIMIT, eventually};
 use tokio::sync::Semaphore;
 
-pub const EMAIL: &str = "admin@example.com";
+pub use test_servers::doorbuster::ADMIN_EMAIL as EMAIL;
+
 pub const PASSWORD: &str = "a password for this test";
 
+/// A process, its admin and a product to be sold.
 pub struct ServerProcess {
-    pub url: String,
+    process: DoorbusterProcess,
     pub client: reqwest::Client,
-    /// Ended before the folder is removed: fields go in this order.
-    running: Option<ProcessGuard>,
-    folder: tempfile::TempDir,
-    port: ReservedPort,
-    first: String,
-    role: ProcessRole,
-    pub flags: Vec<String>,
     pub admin: String,
     pub product: String,
 }
 
-/// Which command a process runs.
-#[derive(Clone, Copy)]
-enum ProcessRole {
-    Serve,
-    Worker,
+impl Deref for ServerProcess {
+    type Target = DoorbusterProcess;
+    fn deref(&self) -> &DoorbusterProcess {
+        &self.process
+    }
+}
+
+impl DerefMut for ServerProcess {
+    fn deref_mut(&mut self) -> &mut DoorbusterProcess {
+        &mut self.process
+    }
 }
 
 impl ServerProcess {
@@ -61,7 +61,7 @@ impl ServerProcess {
     /// Started by a shell that does something first.
     async fn with_shell(first: &str, flags: &[&str]) -> Self {
         let mut instance = Self::prepared(flags);
-        first.clone_into(&mut instance.first);
+        first.clone_into(&mut instance.shell_prefix);
         instance.launch().await;
         instance.open_shop().await;
         instance
@@ -78,7 +78,7 @@ impl ServerProcess {
         sqlx::any::install_default_drivers();
         let mut database = sqlx::AnyConnection::connect(&self.flags[at + 1]).await.unwrap();
         let key = sqlx::query_scalar::<_, String>("SELECT value FROM secrets WHERE name = 'token-key'");
-        let file = self.folder.path().join("a-copy-of-the-key.pem");
+        let file = self.folder().join("a-copy-of-the-key.pem");
         std::fs::write(&file, key.fetch_one(&mut database).await.unwrap()).unwrap();
         database.close().await.unwrap();
         file
@@ -86,27 +86,26 @@ impl ServerProcess {
 
     /// One that is not started yet.
     pub fn prepared(flags: &[&str]) -> Self {
-        let port = ReservedPort::reserve();
+        Self::prepared_as(DoorbusterRole::Serve, flags)
+    }
+
+    /// A worker that is not started yet: it has no API, and its metrics' listener reports whether it is ready.
+    pub fn prepared_worker(flags: &[&str]) -> Self {
+        Self::prepared_as(DoorbusterRole::Worker, flags)
+    }
+
+    fn prepared_as(role: DoorbusterRole, flags: &[&str]) -> Self {
+        let mut process = DoorbusterProcess::new(Path::new(env!("CARGO_BIN_EXE_doorbuster")), role, flags);
+        PASSWORD.clone_into(&mut process.admin_password);
         Self {
-            url: format!("http://127.0.0.1:{}", port.get()),
+            process,
             client: reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap(),
-            running: None,
-            folder: tempfile::tempdir().unwrap(),
-            port,
-            first: String::new(),
-            role: ProcessRole::Serve,
-            flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
             admin: String::new(),
             product: String::new(),
         }
     }
 
-    /// A worker that is not started yet: it has no API, and tells how it is where its metrics are.
-    pub fn prepared_worker(flags: &[&str]) -> Self {
-        Self { role: ProcessRole::Worker, ..Self::prepared(flags) }
-    }
-
-    /// Enters as the admin, and makes a product to be sold.
+    /// Signs in as the admin, and makes a product to be sold.
     pub async fn open_shop(&mut self) {
         let login = json!({"email": EMAIL, "password": PASSWORD});
         self.admin = text(&self.post("/api/v1/auth/login", &login, None).await, "accessToken");
@@ -116,65 +115,24 @@ impl ServerProcess {
     }
 
     pub async fn launch(&mut self) {
-        self.spawn_process();
+        self.spawn();
         self.wait_until_ready().await;
     }
 
-    /// Starts the process, and does not wait for it.
-    pub fn spawn_process(&mut self) {
-        // What an earlier process said is told no more.
-        let _none = std::fs::remove_file(self.folder.path().join("log"));
-        let address = format!("127.0.0.1:{}", self.port.get());
-        let mut command = Command::new("sh");
-        command.args(["-c", &format!("{}exec \"$@\"", self.first), "sh", env!("CARGO_BIN_EXE_doorbuster")]);
-        match self.role {
-            // Every buyer comes from an address of their own, as through a load balancer.
-            ProcessRole::Serve => command
-                .args(["serve", "--listen", &address, "--metrics-listen", "127.0.0.1:0"])
-                .args(["--trusted-proxies", "127.0.0.1", "--data"])
-                .arg(self.data()),
-            ProcessRole::Worker => {
-                command.args(["worker", "--metrics-listen", &address, "--data"]).arg(self.data())
-            }
-        };
-        command
-            .args(&self.flags)
-            .env("DOORBUSTER_ADMIN_EMAIL", EMAIL)
-            .env("DOORBUSTER_ADMIN_PASSWORD", PASSWORD);
-        self.running = Some(ProcessGuard::start(&command, self.folder.path(), "KILL"));
+    /// Starts the process with an empty log, and does not wait for it.
+    pub fn spawn(&mut self) {
+        let _none = std::fs::remove_file(&self.log);
+        self.process.spawn();
     }
 
     /// Waits until it is ready.
     pub async fn wait_until_ready(&self) {
         let url = format!("{}/readyz", self.url);
         eventually(&url, HANG_LIMIT, async || {
-            assert!(!self.running().has_ended(), "it ended: {}", self.log());
+            assert!(!self.has_ended(), "it ended: {}", self.log());
             self.client.get(&url).send().await.is_ok_and(|reply| reply.status().is_success())
         })
         .await;
-    }
-
-    pub fn has_ended(&self) -> bool {
-        self.running().has_ended()
-    }
-
-    fn running(&self) -> &ProcessGuard {
-        self.running.as_ref().expect("it runs")
-    }
-
-    /// `kill -9`.
-    pub fn kill(&mut self) {
-        self.running.take().expect("it runs").kill();
-    }
-
-    /// Stops it where it is, until what is returned is dropped.
-    pub fn freeze(&self) -> FrozenProcesses {
-        self.running().freeze()
-    }
-
-    /// SIGTERM.
-    pub fn terminate(&self) {
-        self.running().signal(Signal::TERM);
     }
 
     /// SIGTERM, and waits until it has drained.
@@ -185,25 +143,27 @@ impl ServerProcess {
 
     /// Waits until it ends, with exit code 0.
     pub async fn wait_for_clean_exit(&mut self) {
-        let running = self.running.take().expect("it runs");
-        let code = tokio::task::spawn_blocking(move || running.wait()).await.unwrap();
+        let code = tokio::task::block_in_place(|| self.process.wait());
         assert_eq!(code, 0, "a drained instance ends with 0: {}", self.log());
     }
 
-    pub fn id(&self) -> i32 {
-        self.running().id().as_raw_nonzero().get()
-    }
-
-    /// Somebody who asks this instance.
+    /// A client of this instance.
     pub fn retrying_client(
         &self,
         gate: &Arc<Semaphore>,
-        met: &Arc<Mutex<RequestTally>>,
+        tally: &Arc<Mutex<RequestTally>>,
         no: usize,
         token: String,
     ) -> RetryingClient {
         let (client, urls) = (self.client.clone(), Arc::from([self.url.clone()]));
-        RetryingClient { urls, client, permits: Arc::clone(gate), stats: Arc::clone(met), number: no, token }
+        RetryingClient {
+            urls,
+            client,
+            permits: Arc::clone(gate),
+            stats: Arc::clone(tally),
+            number: no,
+            token,
+        }
     }
 
     /// Waits until so many units of a sale are sold.
@@ -218,14 +178,6 @@ impl ServerProcess {
     fn flag(&self, name: &str) -> Option<&str> {
         let at = self.flags.iter().position(|flag| flag == name)?;
         self.flags.get(at + 1).map(String::as_str)
-    }
-
-    pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
-    pub fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
     /// A sale that started a moment ago, whose holds last `hold_s`; with none, units are sold at once.
@@ -286,9 +238,9 @@ impl ServerProcess {
         }
         let reply = request.send().await.unwrap();
         let status = reply.status();
-        let told = reply.text().await.unwrap();
-        assert!(status.is_success(), "POST {path}: {status} {told}");
-        serde_json::from_str(&told).unwrap()
+        let response = reply.text().await.unwrap();
+        assert!(status.is_success(), "POST {path}: {status} {response}");
+        serde_json::from_str(&response).unwrap()
     }
 
     /// Asks for each order that a buyer was told is theirs: by its id, and in the buyer's list.
@@ -305,15 +257,15 @@ impl ServerProcess {
     /// Runs `doorbuster verify` on the instance's folder or database, and wants it to find every promise kept.
     pub async fn verify(&self) -> String {
         let (data, database) = (self.data(), self.flag("--database").map(ToOwned::to_owned));
-        let (code, told) = tokio::task::spawn_blocking(move || {
+        let (code, output) = tokio::task::spawn_blocking(move || {
             let database = database.as_deref().map(|database| ["--database", database]);
             verify_with(&data, database.as_ref().map_or(&[], |flags| &flags[..]))
         })
         .await
         .unwrap();
-        assert_eq!(code, Some(0), "{told}");
-        assert!(told.contains("every promise is kept") && !told.contains("NOT"), "{told}");
-        told
+        assert_eq!(code, Some(0), "{output}");
+        assert!(output.contains("every promise is kept") && !output.contains("NOT"), "{output}");
+        output
     }
 }
 
@@ -327,8 +279,8 @@ pub fn verify_with(data: &Path, flags: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_doorbuster"));
     let command = command.arg("verify").args(flags).arg("--data").arg(data);
     let output = command.stdin(Stdio::null()).output().unwrap();
-    let told = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8(told).unwrap())
+    let printed = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(printed).unwrap())
 }
 
 pub fn text(value: &Value, name: &str) -> String {

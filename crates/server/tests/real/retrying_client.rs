@@ -105,22 +105,22 @@ impl RetryingClient {
         let took = started.elapsed();
         drop(permit);
 
-        let mut met = self.stats.lock().unwrap();
+        let mut tally = self.stats.lock().unwrap();
         if let Err(error) = &reply {
-            *if error.is_timeout() { &mut met.timed_out } else { &mut met.disconnected } += 1;
+            *if error.is_timeout() { &mut tally.timed_out } else { &mut tally.disconnected } += 1;
         }
         let (status, retries, bytes) = reply?;
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        if status.is_server_error() && took > met.slowest {
-            met.slowest = took;
-            met.slowest_reply = format!("{method} {url}: {status} {body}");
+        if status.is_server_error() && took > tally.slowest {
+            tally.slowest = took;
+            tally.slowest_reply = format!("{method} {url}: {status} {body}");
         }
         if status == StatusCode::SERVICE_UNAVAILABLE && retries {
-            met.refused_for_now += 1;
+            tally.refused_for_now += 1;
         } else if status.is_server_error() {
-            met.unexpected.push(format!("{method} {url}: {status} (retry-after: {retries}) {body}"));
+            tally.unexpected.push(format!("{method} {url}: {status} (retry-after: {retries}) {body}"));
         } else {
-            met.answered += 1;
+            tally.answered += 1;
         }
         Ok((status, body))
     }

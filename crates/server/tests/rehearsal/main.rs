@@ -1,22 +1,22 @@
-//! The judge can fail: each test plays a drop over HTTP against a whole shop with an engine that is broken in one way, and the
-//! promise that it breaks is found broken, by name. The same drops against an engine that is not broken keep every promise.
+//! The judge finds each fault: a test plays a drop over HTTP against a whole shop with one fault in its engine, and the judge names the
+//! promise that is broken. The same drops against an engine without a fault keep every promise.
 
 #![expect(clippy::unwrap_used, reason = "a test program: what fails ends it")]
 
-mod stage;
+mod harness;
 
-mod broken;
+mod faults;
 
-mod engine_by_hand;
+mod manual_engine;
 
-use broken::{
-    ConfirmsLate, DeniesTheRest, ForgetsKeys, Leaks, LosesASale, MovesBack, Nothing, OutOfOrder, Oversells,
-    WrongSums,
+use faults::{
+    AdmissionOrderFault, BackwardPositionFault, DeniedRestFault, ForgottenKeyFault, LateConfirmFault,
+    LostSaleFault, NoFault, OversellFault, UnitLeakFault, WrongCountersFault,
 };
+use harness::PlayedRehearsal;
 use rehearsal::crowd::{ArrivalCurve, BehaviourShares, CrowdSettings, CrowdShare, preset};
 use rehearsal::report::{RehearsalReport, RehearsalVerdict};
 use sale::AdmissionMode;
-use stage::Played;
 use std::time::Duration;
 
 /// Thirty people who want one of five units, all within half a second, and pay when it is their turn.
@@ -68,7 +68,7 @@ fn everyone() -> CrowdShare {
 /// Nobody and nothing is broken: every promise is kept, and enough was looked at.
 #[track_caller]
 fn is_kept(report: &RehearsalReport) {
-    assert_eq!(report.verdict, RehearsalVerdict::Kept, "{}", stage::told(report));
+    assert_eq!(report.verdict, RehearsalVerdict::Kept, "{}", harness::describe(report));
     for finding in report.told.iter().chain(&report.ledger) {
         assert_eq!(finding.broken, 0, "{finding:?}");
     }
@@ -81,8 +81,10 @@ fn is_kept(report: &RehearsalReport) {
 /// The promise is broken, and the offence says where.
 #[track_caller]
 fn is_caught(report: &RehearsalReport, name: &str) {
-    let RehearsalVerdict::Broken { promises } = &report.verdict else { panic!("{}", stage::told(report)) };
-    assert!(promises.iter().any(|promise| promise == name), "{name}: {}", stage::told(report));
+    let RehearsalVerdict::Broken { promises } = &report.verdict else {
+        panic!("{}", harness::describe(report))
+    };
+    assert!(promises.iter().any(|promise| promise == name), "{name}: {}", harness::describe(report));
     let finding =
         report.told.iter().chain(&report.ledger).find(|it| it.name == name && it.broken > 0).unwrap();
     let first = finding.first.as_ref().unwrap();
@@ -109,8 +111,8 @@ async fn an_engine_that_is_not_broken_keeps_every_promise() {
         one_account_many_addresses: some,
         many_accounts_one_address: some,
     };
-    is_kept(&Played::whole(&drop).await);
-    is_kept(&Played::with(Nothing, &drop).await);
+    is_kept(&PlayedRehearsal::whole(&drop).await);
+    is_kept(&PlayedRehearsal::with(NoFault, &drop).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,17 +120,17 @@ async fn an_engine_that_is_not_broken_sells_to_whoever_comes() {
     let mut drop = drop();
     drop.crowd.behaviour.lost_reply = CrowdShare::percent(30);
     drop.crowd.behaviour.double_click = CrowdShare::percent(30);
-    is_kept(&Played::with(Nothing, &drop).await);
+    is_kept(&PlayedRehearsal::with(NoFault, &drop).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_unit_too_many_is_caught() {
-    is_caught(&Played::with(Oversells, &drop()).await, "units");
+    is_caught(&PlayedRehearsal::with(OversellFault, &drop()).await, "units");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_admission_out_of_order_is_caught() {
-    let report = Played::with(OutOfOrder, &line(2)).await;
+    let report = PlayedRehearsal::with(AdmissionOrderFault, &line(2)).await;
     is_caught(&report, "ticket_order");
     let both = report.told.iter().chain(&report.ledger).filter(|finding| finding.name == "ticket_order");
     assert!(both.map(|finding| finding.broken).all(|broken| broken > 0), "two readings agree");
@@ -136,7 +138,7 @@ async fn an_admission_out_of_order_is_caught() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sale_that_is_not_recorded_is_caught() {
-    is_caught(&Played::with(LosesASale::default(), &drop()).await, "recorded");
+    is_caught(&PlayedRehearsal::with(LostSaleFault::default(), &drop()).await, "recorded");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,7 +147,7 @@ async fn an_expired_hold_that_is_confirmed_is_caught() {
     drop.sale.hold_s = 1;
     drop.crowd.behaviour.late_pay = everyone();
     drop.patience = Duration::from_secs(8);
-    let report = Played::with(ConfirmsLate, &drop).await;
+    let report = PlayedRehearsal::with(LateConfirmFault, &drop).await;
     is_caught(&report, "late_payment");
     is_caught(&report, "sums");
 }
@@ -156,15 +158,15 @@ async fn a_forgotten_key_is_caught() {
     drop.sale.quantity = 60;
     drop.sale.limit_per_buyer = 2;
     drop.crowd.behaviour.double_click = everyone();
-    is_caught(&Played::with(ForgetsKeys, &drop).await, "same_answer");
+    is_caught(&PlayedRehearsal::with(ForgottenKeyFault, &drop).await, "same_answer");
     drop.crowd.behaviour = manners();
     drop.crowd.behaviour.lost_reply = everyone();
-    is_caught(&Played::with(ForgetsKeys, &drop).await, "settled");
+    is_caught(&PlayedRehearsal::with(ForgottenKeyFault, &drop).await, "settled");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_sums_are_caught() {
-    is_caught(&Played::with(WrongSums, &drop()).await, "sums");
+    is_caught(&PlayedRehearsal::with(WrongCountersFault, &drop()).await, "sums");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,19 +174,19 @@ async fn a_unit_that_leaks_is_caught() {
     let mut drop = line(10);
     drop.sale.hold_s = 1;
     drop.crowd.behaviour.abandon = everyone();
-    is_caught(&Played::with(Leaks::default(), &drop).await, "freed");
+    is_caught(&PlayedRehearsal::with(UnitLeakFault::default(), &drop).await, "freed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sold_out_that_is_not_so_is_caught() {
     let mut drop = drop();
     drop.crowd.behaviour.abandon = everyone();
-    is_caught(&Played::with(DeniesTheRest, &drop).await, "sold_out_true");
+    is_caught(&PlayedRehearsal::with(DeniedRestFault, &drop).await, "sold_out_true");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_that_moves_back_is_caught() {
     let mut drop = line(2);
     drop.crowd.people = 15;
-    is_caught(&Played::with(MovesBack::default(), &drop).await, "place_kept");
+    is_caught(&PlayedRehearsal::with(BackwardPositionFault::default(), &drop).await, "place_kept");
 }

@@ -1,4 +1,4 @@
-// When users act: the executors of k6 that the scripts use.
+// The executors of k6 that the scripts use: when users act.
 
 const EXECUTORS = { 'shared-iterations': sharedIterations, 'ramping-arrival-rate': rampingArrivalRate };
 

@@ -1,4 +1,4 @@
-// Tells Node where the modules of k6 are here.
+// Resolves k6's modules to the ones here.
 
 const MODULES = new URL('k6/', import.meta.url).href;
 

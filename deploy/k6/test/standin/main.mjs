@@ -1,5 +1,5 @@
-// A stand-in for k6, so that the load scripts are run for real where k6 cannot be had. It understands what these scripts use,
-// and nothing more; what it does not know it refuses. It measures nothing worth telling.
+// A stand-in for k6, which runs the load scripts where k6 is not installed. It implements what these scripts use, and refuses all
+// else. Its measurements mean nothing.
 //   node main.mjs run [--quiet] [--out json=FILE] [-e NAME=VALUE]… SCRIPT
 
 import { writeFileSync } from 'node:fs';

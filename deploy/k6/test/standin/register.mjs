@@ -1,4 +1,4 @@
-// Loaded before a script is: from then on Node asks hooks.mjs where a module is.
+// Loaded before a script, so that Node resolves modules by hooks.mjs.
 
 import { register } from 'node:module';
 

@@ -1,4 +1,4 @@
-// What the users have measured, and whether it keeps the thresholds.
+// The samples of all users, and whether they keep the thresholds.
 
 export class Samples {
   #all = [];
@@ -37,7 +37,7 @@ export class Samples {
 
   summary() {
     const metrics = [...new Set(this.#all.map((sample) => sample.metric))].sort();
-    return metrics.map((metric) => `${metric}: ${told(this.#all.filter((one) => one.metric === metric))}`).join('\n');
+    return metrics.map((metric) => `${metric}: ${summarise(this.#all.filter((one) => one.metric === metric))}`).join('\n');
   }
 
   #select(selector) {
@@ -46,7 +46,7 @@ export class Samples {
   }
 }
 
-function told(samples) {
+function summarise(samples) {
   if (samples[0].type === 'counter') return aggregate(samples, 'count');
   if (samples[0].type === 'rate') return `${(100 * aggregate(samples, 'rate')).toFixed(2)} % of ${samples.length}`;
   return `p(50)=${aggregate(samples, 'p(50)').toFixed(1)} p(95)=${aggregate(samples, 'p(95)').toFixed(1)} ms`;

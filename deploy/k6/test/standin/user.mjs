@@ -1,4 +1,4 @@
-// The thread of one simulated user. It has k6's globals, loads the script, and runs its functions when it is told to.
+// The thread of one simulated user: it has k6's globals, loads the script, and runs its functions on request.
 
 import { readFileSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';

@@ -3,7 +3,7 @@
 import { MessageChannel, Worker } from 'node:worker_threads';
 
 const HOOKS = new URL('register.mjs', import.meta.url).href;
-const wire = new Worker(new URL('wire.mjs', import.meta.url));
+const wire = new Worker(new URL('http.mjs', import.meta.url));
 
 export class User {
   constructor(id, script, env, samples) {

@@ -1,12 +1,12 @@
 #!lua name=doorbuster
--- The first part of the library: how a sale is kept in keys, and what a call remembers of them while it runs. A call
--- reads what its commands need in one HMGET, decides, and writes what has changed at its end, one command a key. Nothing
--- here decides anything. The order of the parts is book, sale, merchant, calls; they share their locals.
+-- The first part of the library: how a sale is kept in keys, and the copies of them that a call works on. A call reads the
+-- records that its commands need in one HMGET, decides, and writes what has changed at its end, one command a key. Nothing
+-- here decides. The order of the parts is book, sale, merchant, calls; they share their locals.
 
--- Raised with every change of any part: a server keeps the newest library that any of its clients has brought.
-local VERSION = 2
+-- Raised with every change of any part: a server keeps the newest library that any of its clients has loaded.
+local VERSION = 3
 
--- What the library borrows from Redis. It is not there yet while the library is loaded: the first call binds it.
+-- Functions of Redis. They do not exist while the library is loaded: the first call binds them.
 local pack, unpack_bytes, sub, call, min, max, concat
 
 local function bind()
@@ -14,38 +14,38 @@ local function bind()
     call, min, max = redis.call, math.min, math.max
 end
 
--- The last moment that the law knows; see sale::Timestamp::MAX.
+-- The latest moment that the law accepts; see sale::Timestamp::MAX.
 local MOMENT_MAX = 253402207200999
--- Arguments of one redis.call at most: Lua's stack holds some 8,000.
+-- Arguments of one redis.call, at most: Lua's stack holds some 8,000.
 local ARGS_MAX = 2000
 
--- Layouts, as crates/engine/src/decide/valkey/records.rs writes them when it hands a sale over.
+-- Layouts, as crates/engine/src/decide/valkey/records.rs writes them when it restores a sale.
 local POLICY = '>I4i8c3i8i8I4I4BI4I4I4I4'
 local SUMS = '>I8i8I8Bi8I8I8I8I8I8I8I4I4I4I4I8i8I4I4i8I4'
 local BUYER = '>I4i8BI4I4I4'
 local ORDER = '>c16I4I4Bi8i8B'
 local RUN = '>i8I4'
 
--- A buyer's orders that are searched for a request's key one by one. Nearly every buyer has fewer, and so nearly no key
--- needs a field of its own.
+-- How many orders of a buyer are searched for an idempotency key one by one. Nearly every buyer has fewer, and so nearly
+-- no key needs a field of its own.
 local KEYS_WALKED = 8
 
--- What has become of an order.
+-- Stages of an order.
 local PENDING, CONFIRMED, EXPIRED, CANCELLED, DECLINED, RESTOCKED, GONE = 0, 1, 2, 3, 4, 5, 6
 
--- The call that runs: its keys, its moment, the sale's sums, its policy, what was read, and what is to be written.
+-- The running call: its keys and moment, the sale's counters and policy, the records that it has read, and those to write.
 local keys, now, sums, policy, policy_bytes
 local raw, buyers, orders, changed
--- Members of the sorted sets that come (with their scores) or go (false), by set.
+-- Members to add to the sorted sets (with their scores) or to remove (false), by set.
 local edits
--- What is answered and what has happened, as bytes; and how many events there were.
+-- Answers and events as bytes, and the number of events.
 local answers, events, happened
--- True from the end of a pause on, until it was looked which admissions are over.
+-- True from the end of a pause until admissions that are over have lapsed.
 local thawed
 
 local policies, policies_len = {}, 0
 
--- A policy in parts. Policies seldom change, so they are kept, by their bytes.
+-- Parses a policy. Policies seldom change, so the results are cached by their bytes.
 local function read_policy(bytes)
     local known = policies[bytes]
     if known then return known end
@@ -82,7 +82,7 @@ local function write_sums()
         s.last_count)
 end
 
--- Reads fields of the book that the call does not know yet, as many as possible at once.
+-- Reads fields of the book that the call has not read yet, as many as possible at once.
 local function fetch(fields)
     local wanted, n = {}, 0
     for i = 1, #fields do
@@ -109,8 +109,8 @@ local function field_of(field)
     return value
 end
 
--- A buyer's record, or nil for one who never did anything. `ends` is when the admission ends, less the sale's shift; 0
--- while waiting. `extended` is 1 when the admission has had its extension, `made` how many orders there were, `last` the newest.
+-- A buyer's record, or nil when there is none. `ends` is the end of the admission, less the sale's shift; 0 while waiting.
+-- `extended` is 1 when the admission has had its extension, `made` is the number of orders, `last` the newest.
 local function find_buyer(id)
     local b = buyers[id]
     if b then return b end
@@ -148,7 +148,7 @@ local function find_order(id)
     return o
 end
 
--- The order that this buyer's request made, if it made one.
+-- The order that this buyer made with an idempotency key, if there is one.
 local function find_by_key(b, key)
     if b.made > KEYS_WALKED then
         local id = field_of('k' .. b.id .. key)
@@ -171,7 +171,7 @@ local function put_key(b, o)
     changed[{ field = field, order = o.id }] = true
 end
 
--- Sees to it that a buyer's keys can be found at once, from the order on with which walking takes too long.
+-- Gives a buyer's keys fields of their own from the order on with which searching one by one takes too long.
 local function keep_key(b, o)
     if b.made == KEYS_WALKED + 1 then
         local last = o.previous
@@ -184,10 +184,10 @@ local function keep_key(b, o)
     if b.made > KEYS_WALKED then put_key(b, o) end
 end
 
--- As it is kept: an order's number, or a ticket, goes before the id, so that members with one score are in its order.
+-- A member of a sorted set: an order's number, or a ticket, goes before the id, so that it orders members with one score.
 local function member(number, id) return pack('>I4', number) .. id end
 
--- Writes the coming and going of one sorted set.
+-- Writes the changes of one sorted set.
 local function flush_set(key)
     local edit = edits[key]
     if not edit then return end
@@ -206,7 +206,7 @@ local function flush_set(key)
     for from = 1, n, ARGS_MAX do call('ZADD', key, unpack(adds, from, min(from + ARGS_MAX - 1, n))) end
 end
 
--- Puts a member into a sorted set, or (score false) takes it out. It counts from the next flush on.
+-- Adds a member to a sorted set, or (score false) removes it, with the next flush.
 local function edit_set(key, id, score)
     local edit = edits[key]
     if not edit then
@@ -242,7 +242,7 @@ local function keys_of(names)
         outbox = names[7] }
 end
 
--- Begins a call on a sale whose hash was read. False when a key has lost what the sums say it has.
+-- Begins a call on a sale whose hash was read. False when a key lacks members that the counters say it has.
 local function open_book(names, sums_bytes, bytes)
     keys = names
     sums = read_sums(sums_bytes)
@@ -257,7 +257,7 @@ local function open_book(names, sums_bytes, bytes)
         and (sums.runs == 0 or call('LLEN', keys.pace) == sums.runs)
 end
 
--- Ends a call: writes all that has changed, and puts what happened into the outbox.
+-- Ends a call: writes all changes, and appends its events to the outbox.
 local function close_book(epoch)
     local n = #events
     if n == 0 then return end

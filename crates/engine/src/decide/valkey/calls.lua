@@ -1,12 +1,12 @@
--- The last part of the library: what can be called. `decide` takes a batch of commands and questions of one sale; `claim`,
--- `begin`, `load` and `finish` hand a sale's state over. A sale is decided only from a state that was handed to this very
--- process: that is remembered here, in the library's own memory, which no restart, replica or backup brings back.
+-- The last part of the library: the functions. `decide` takes a batch of commands and queries of one sale; `claim`, `begin`,
+-- `load` and `finish` restore a sale's state. A sale is decided only from a state that was restored into this very process:
+-- that is kept in the library's own memory, which no restart, replica or backup brings back.
 
--- The epoch of each sale that was handed over whole, by the sale's key.
-local handed = {}
--- Who folds a sale at the moment: { token, at }, and with an epoch once the handing over has begun.
+-- The epoch of each sale that was restored wholly, by the sale's key.
+local restored = {}
+-- Which client restores a sale at the moment: { token, at }, and with an epoch once it has begun.
 local claims = {}
--- How long one who folds may be silent before another may take over, in milliseconds.
+-- How long a client may be silent before another may take its claim, in milliseconds.
 local CLAIM_MS = 2000
 
 local function server_ms()
@@ -14,7 +14,7 @@ local function server_ms()
     return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
-local function question_buyer(id)
+local function query_buyer(id)
     local b = find_buyer(id)
     if not b then return pack('>BBI4I4', 10, 0, 0, 0) end
     local place = place_of(b)
@@ -22,13 +22,13 @@ local function question_buyer(id)
     return place == 0 and bytes or bytes .. place_bytes(b)
 end
 
-local function question_order(id)
+local function query_order(id)
     local o = find_order(id)
     if not o then return pack('>BI4', 11, 0) end
     return pack('>BI4', 11, 1) .. order_bytes(o, o.stage == PENDING and o.made_at or o.moment)
 end
 
-local function question_orders(id)
+local function query_orders(id)
     local b = find_buyer(id)
     local found, n = {}, 0
     local last = b and b.last or ''
@@ -41,8 +41,8 @@ local function question_orders(id)
     return pack('>BI4', 11, n) .. concat(found)
 end
 
--- Who stands in line after a ticket. The admitted are sorted here: they are in the order of their ends.
-local function question_line(after, limit)
+-- Members of the line after a ticket. The admitted are sorted here: their set is in the order of their ends.
+local function query_line(after, limit)
     flush_set(keys.waiting)
     flush_set(keys.admitted)
     local members, fields = {}, {}
@@ -60,20 +60,20 @@ local function question_line(after, limit)
     for i = 1, #members do members[i] = find_buyer(members[i]) end
     table.sort(members, function(a, b) return a.ticket < b.ticket end)
     local n = min(#members, limit)
-    local told, place = {}, nil
+    local found, place = {}, nil
     for i = 1, n do
         local b = members[i]
         if b.ends == 0 then
             place = place and place + 1 or position(b.id)
-            told[i] = b.id .. pack('>I4Bi8I4', b.ticket, 0, place, 0)
+            found[i] = b.id .. pack('>I4Bi8I4', b.ticket, 0, place, 0)
         else
-            told[i] = b.id .. place_bytes(b)
+            found[i] = b.id .. place_bytes(b)
         end
     end
-    return pack('>BI4', 12, n) .. concat(told)
+    return pack('>BI4', 12, n) .. concat(found)
 end
 
--- How each request is read from its bytes, and answered. Commands first; from 'b' on, questions.
+-- How each request is parsed and answered: commands first, queries from 'b' on.
 local requests = {
     J = function(bytes) return join(sub(bytes, 2, 17)) end,
     L = function(bytes) return leave(sub(bytes, 2, 17)) end,
@@ -91,13 +91,13 @@ local requests = {
     U = resume,
     E = close,
     T = done,
-    b = function(bytes) return question_buyer(sub(bytes, 2, 17)) end,
-    o = function(bytes) return question_order(sub(bytes, 2, 17)) end,
-    h = function(bytes) return question_orders(sub(bytes, 2, 17)) end,
-    l = function(bytes) return question_line(unpack_bytes('>I4I4', bytes, 2)) end,
+    b = function(bytes) return query_buyer(sub(bytes, 2, 17)) end,
+    o = function(bytes) return query_order(sub(bytes, 2, 17)) end,
+    h = function(bytes) return query_orders(sub(bytes, 2, 17)) end,
+    l = function(bytes) return query_line(unpack_bytes('>I4I4', bytes, 2)) end,
 }
 
--- Reads what the requests will look at, all at once.
+-- Reads the records that the requests need, all at once.
 local function fetch_for(args, from)
     local fields, n = {}, 0
     for i = from, #args do
@@ -118,8 +118,8 @@ local function fetch_for(args, from)
     fetch(fields)
 end
 
--- Answers each request, after what is due. All happens at one moment, so holds run out once; admissions may be over when a
--- pause ends (in a ledger that lacks their lapse), and the next in line be admitted after any command that frees a unit.
+-- Applies what is due, then answers each request. All happens at one moment, so holds expire once; admissions may be over
+-- when a pause ends, and the next in line may be admitted after any command that frees a unit.
 local function answer_all(args, from)
     local before = 0
     expire_holds()
@@ -131,8 +131,8 @@ local function answer_all(args, from)
         end
         if policy then admit_next() end
         local bytes = args[i]
-        local told = requests[sub(bytes, 1, 1)](bytes)
-        answer(pack('>I4', happened - before) .. told)
+        local result = requests[sub(bytes, 1, 1)](bytes)
+        answer(pack('>I4', happened - before) .. result)
         before = happened
     end
 end
@@ -152,12 +152,12 @@ local function decide(names, args)
     if version ~= VERSION then return redis.error_reply('ERR the library has version ' .. VERSION) end
     local named = keys_of(names)
     local kept = call('HMGET', named.sale, 'epoch', 'sums', 'policy')
-    local epoch = handed[named.sale]
-    if not epoch then return 'Rthis process was not handed the sale' end
+    local epoch = restored[named.sale]
+    if not epoch then return 'Rthe sale was not restored into this process' end
     if epoch < epoch_min then return 'Rthe epoch is over' end
     if tonumber(kept[1]) ~= epoch or not kept[2] then return 'Rthe sale is gone' end
     if not open_book(named, kept[2], kept[3]) then return 'Ra part of the sale is gone' end
-    -- Time never runs backwards. In a mere look it does not run at all.
+    -- Time never runs backwards. In a call that only reads it does not run at all.
     now = has_time == 2 and sums.clock or max(has_time == 1 and at or server_ms(), sums.clock)
     if has_time ~= 2 then
         fetch_for(args, 2)
@@ -166,20 +166,20 @@ local function decide(names, args)
     flush_set(keys.waiting)
     flush_set(keys.admitted)
     flush_set(keys.held)
-    local told = reply(epoch, epoch_min, known_policy_seq)
+    local bytes = reply(epoch, epoch_min, known_policy_seq)
     close_book(epoch)
-    return told
+    return bytes
 end
 
--- A call that breaks off may have written a part. Its sale is not decided from again before it was handed over anew.
+-- A call that fails may have written a part. Its sale is not decided again before its state is restored.
 local function decide_or_forget(names, args)
-    local went, told = pcall(decide, names, args)
-    if went then return told end
-    handed[names[1]] = nil
-    return redis.error_reply('ERR ' .. (type(told) == 'table' and told.err or tostring(told)))
+    local succeeded, result = pcall(decide, names, args)
+    if succeeded then return result end
+    restored[names[1]] = nil
+    return redis.error_reply('ERR ' .. (type(result) == 'table' and result.err or tostring(result)))
 end
 
--- Asks to be the one who folds a sale and hands it over. 0 when it is so, or how long to wait, in milliseconds.
+-- Claims the restoring of a sale. 0 when the caller has the claim, or how long to wait, in milliseconds.
 local function claim(names, args)
     local at, other = server_ms(), claims[names[1]]
     if other and other.token ~= args[1] and at - other.at < CLAIM_MS then return max(CLAIM_MS - (at - other.at), 1) end
@@ -187,8 +187,8 @@ local function claim(names, args)
     return 0
 end
 
--- The claim of this token, kept alive; nil when it has gone to another.
-local function claim_of(names, token)
+-- Renews the claim of this token; nil when another client has it.
+local function renew_claim(names, token)
     local mine = claims[names[1]]
     if not mine or mine.token ~= token then return nil end
     mine.at = server_ms()
@@ -197,39 +197,39 @@ end
 
 local function begin(names, args)
     local token, epoch, sums_bytes, bytes = args[1], tonumber(args[2]), args[3], args[4]
-    local mine = claim_of(names, token)
+    local mine = renew_claim(names, token)
     if not mine then return 'claimed by another' end
     local kept = tonumber(call('HGET', names[1], 'epoch') or 0)
-    if epoch <= max(kept, handed[names[1]] or 0) then
+    if epoch <= max(kept, restored[names[1]] or 0) then
         claims[names[1]] = nil
         return 'not newer'
     end
-    handed[names[1]] = nil
+    restored[names[1]] = nil
     call('UNLINK', unpack(names))
     call('HSET', names[1], 'epoch', args[2], 'sums', sums_bytes, 'policy', bytes)
     mine.epoch = epoch
     return 'OK'
 end
 
--- A piece of the state: the command that writes it, and the key by its place.
+-- Writes a piece of the state: a command, and the key by its index.
 local function load(names, args)
-    if not claim_of(names, args[1]) then return 'claimed by another' end
+    if not renew_claim(names, args[1]) then return 'claimed by another' end
     call(args[2], names[tonumber(args[3])], unpack(args, 4))
     return 'OK'
 end
 
 local function finish(names, args)
-    local mine = claim_of(names, args[1])
+    local mine = renew_claim(names, args[1])
     if not mine or not mine.epoch then return 'claimed by another' end
     claims[names[1]] = nil
     local kept = call('HMGET', names[1], 'epoch', 'sums', 'policy')
     if tonumber(kept[1]) ~= mine.epoch then return 'gone' end
     if not open_book(keys_of(names), kept[2], kept[3]) then return 'gone' end
-    handed[names[1]] = mine.epoch
+    restored[names[1]] = mine.epoch
     return 'OK'
 end
 
--- Makes a function known, under the library's name.
+-- Registers a function under the library's name.
 local function offer(name, answer_call)
     redis.register_function('doorbuster_' .. name, function(names, args)
         if not call then bind() end

@@ -1,33 +1,34 @@
-//! Calling the library: a batch of requests of one sale a call, several calls in flight, and handing a state over. It says
-//! what the library said; what to do about it is for others.
+//! Calls of the library: one call for a batch of requests of one sale, several calls in flight, and the restoring of a state. It
+//! returns what the library replied and does not act on it.
 
-use super::nodes::{ValkeyError, ValkeyNodes, send_command};
+use super::error::ValkeyError;
+use super::library;
+use super::nodes::ValkeyNodes;
 use super::records::{self, KEY_COUNT, PackedState};
 use super::wire::{LibraryReply, LibraryRequest, WireError, decode_reply};
 use crate::batch::Epoch;
-use crate::decide::valkey::library;
+use crate::valkey_connection::{ValkeyAddress, send_command};
 use futures::StreamExt;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisError, Value, cmd};
 use sale::{EventSeq, SaleId, SaleState, Timestamp};
 
-/// Requests a call at most: a server that decides for one sale lets the others wait no longer than a millisecond.
+/// Requests in a call, at most: a server that decides for one sale makes the others wait no longer than a millisecond.
 pub const CALL_LEN_MAX: usize = 128;
-/// Calls in flight: while one is under way or being read, the server has the next.
+/// Calls in flight: while one is on its way or being read, the server has the next.
 pub const CALLS_IN_FLIGHT: usize = 2;
 /// Redirections and reloads of the library that one call follows.
 const ATTEMPTS_MAX: usize = 4;
-/// Pieces of a state that are under way at once.
+/// Pieces of a state in flight.
 const PIECES_IN_FLIGHT: usize = 8;
 
-/// Whose time a call has.
+/// The clock by which a call is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallTime {
-    /// The server's own clock's.
     ServerClock,
-    /// This one: for tests, and for a rehearsal with a clock of its own.
+    /// For tests, and for a rehearsal with a clock of its own.
     FixedAt(Timestamp),
-    /// None: the call looks at the sale and decides nothing.
+    /// No clock: the call reads the sale and decides nothing.
     ReadOnly,
 }
 
@@ -35,39 +36,35 @@ pub enum CallTime {
 pub struct LibraryCall<'a> {
     pub sale: SaleId,
     pub time: CallTime,
-    /// The epoch that the caller knows: the library shall not decide from an older state.
+    /// The epoch that the caller knows: the library must not decide from an older state.
     pub epoch_min: Epoch,
     /// The policy that the caller knows from that epoch, by the event that last changed it.
     pub known_policy: EventSeq,
-    /// What is asked, in order.
+    /// In order.
     pub requests: Vec<LibraryRequest<'a>>,
 }
 
-/// What the library said.
 #[derive(Debug)]
 pub enum CallResult {
     Decided(Box<LibraryReply>),
-    /// It decided nothing, because it has not the state: that must be handed over first. With why.
+    /// It decided nothing, because it does not have the state: that must be restored first. With the reason.
     StateNeeded(String),
 }
 
-/// The library on its servers.
 pub struct ValkeyLibrary {
     nodes: ValkeyNodes,
-    /// Who this is, for others who may want to hand the same sale over.
+    /// Identifies this process to others that may want to restore the same sale.
     name: String,
 }
 
 impl ValkeyLibrary {
-    /// The library at `url` (`redis://host:port`; any node of a cluster). `name` is a word that nobody else has.
-    ///
-    /// # Errors
-    /// When the address is none. Nothing is connected to yet.
-    pub fn new(url: &str, name: &str) -> Result<Self, ValkeyError> {
-        Ok(Self { nodes: ValkeyNodes::new(url)?, name: name.to_owned() })
+    /// The library on the servers at `address`. No other process has the same `name`. Connects to nothing yet.
+    #[must_use]
+    pub fn new(address: &ValkeyAddress, name: &str) -> Self {
+        Self { nodes: ValkeyNodes::new(address), name: name.to_owned() }
     }
 
-    /// Connects to the first server, looks whether it may be decided in, and brings the library.
+    /// Connects to the first server, checks that it may be decided in, and loads the library.
     ///
     /// # Errors
     /// When it cannot be reached or may not be decided in.
@@ -81,8 +78,8 @@ impl ValkeyLibrary {
     /// When it cannot be asked.
     pub async fn server_time(&mut self) -> Result<Timestamp, ValkeyError> {
         let mut connection = self.nodes.connection("").await?;
-        let told: Result<(i64, i64), RedisError> = cmd("TIME").query_async(&mut connection).await;
-        match told {
+        let time: Result<(i64, i64), RedisError> = cmd("TIME").query_async(&mut connection).await;
+        match time {
             Ok((seconds, micros)) => Ok(Timestamp(seconds * 1000 + micros / 1000)),
             Err(error) => {
                 self.nodes.handle_error("", &error);
@@ -91,14 +88,15 @@ impl ValkeyLibrary {
         }
     }
 
-    /// Calls, several in flight and each sale's in their order. One that failed may have been decided or not; what was decided
-    /// waits in the outbox.
+    /// Sends calls, several in flight and each sale's in their order. A call that failed may have been decided or not; its
+    /// events wait in the outbox.
     pub async fn decide(
         &mut self,
         batches: &[LibraryCall<'_>],
         in_flight: usize,
     ) -> Vec<Result<CallResult, ValkeyError>> {
-        let mut said: Vec<Option<Result<CallResult, ValkeyError>>> = batches.iter().map(|_| None).collect();
+        let mut results: Vec<Option<Result<CallResult, ValkeyError>>> =
+            batches.iter().map(|_| None).collect();
         let mut open: Vec<usize> = (0..batches.len()).collect();
         for tries in 1.. {
             let mut calls = Vec::with_capacity(open.len());
@@ -106,25 +104,25 @@ impl ValkeyLibrary {
                 let (key, command) = encode_call(&batches[index]);
                 match self.nodes.connection(&key).await {
                     Ok(connection) => calls.push((index, connection, command)),
-                    Err(error) => said[index] = Some(Err(error)),
+                    Err(error) => results[index] = Some(Err(error)),
                 }
             }
-            // A connection sends in the order in which its calls are polled first. Tokio's budget would break that order: it
-            // makes a busy task's calls wait, and wakes the last of them first.
+            // A connection sends its calls in the order in which they are polled first. Tokio's task budget would
+            // break that order: it makes a busy task's calls wait, and wakes the last of them first.
             let sent = futures::stream::iter(calls).map(|(index, connection, command)| {
-                tokio::task::unconstrained(async move { (index, send_command(connection, command).await) })
+                tokio::task::unconstrained(async move { (index, send_command(connection, &command).await) })
             });
-            let results: Vec<(usize, Result<Value, RedisError>)> = sent.buffered(in_flight).collect().await;
+            let replies: Vec<(usize, Result<Value, RedisError>)> = sent.buffered(in_flight).collect().await;
             let mut again = Vec::new();
-            for (index, result) in results {
-                match result {
-                    Ok(value) => said[index] = Some(decode_result(&value, batches[index].requests.len())),
+            for (index, reply) in replies {
+                match reply {
+                    Ok(value) => results[index] = Some(decode_result(&value, batches[index].requests.len())),
                     Err(error) => {
                         let may_again = self.nodes.handle_error(&main_key(batches[index].sale), &error);
                         if may_again && tries < ATTEMPTS_MAX {
                             again.push(index);
                         } else {
-                            said[index] = Some(Err(error.into()));
+                            results[index] = Some(Err(error.into()));
                         }
                     }
                 }
@@ -134,10 +132,11 @@ impl ValkeyLibrary {
             }
             open = again;
         }
-        said.into_iter().map(|said| said.unwrap_or_else(|| Err(WireError.into()))).collect()
+        results.into_iter().map(|result| result.unwrap_or_else(|| Err(WireError.into()))).collect()
     }
 
-    /// Asks to be the one who hands a sale over. `None` when it is so, or how long to wait for another, in milliseconds.
+    /// Claims the restoring of a sale. `None` when this process has the claim, or how long to wait for another, in
+    /// milliseconds.
     ///
     /// # Errors
     /// When the server cannot be asked.
@@ -152,8 +151,8 @@ impl ValkeyLibrary {
         }
     }
 
-    /// Hands a sale's state over, as its `epoch`, after a [`Library::claim`]. False when the server has one that is as new,
-    /// or another has claimed the sale, or it was lost on the way.
+    /// Restores a sale's state under an `epoch`, after [`Self::claim_restore`]. False when the server has one that is as
+    /// new, or another process has claimed the sale, or a piece was lost.
     ///
     /// # Errors
     /// When the server cannot be asked.
@@ -183,7 +182,8 @@ impl ValkeyLibrary {
         let pieces = packed.pieces.into_iter().map(|piece| {
             let mut command = build_function_call("load", sale);
             command.arg(&name).arg(piece.command).arg(piece.key).arg(piece.values);
-            send_command(connection.clone(), command)
+            let connection = connection.clone();
+            async move { send_command(connection, &command).await }
         });
         let mut pieces = futures::stream::iter(pieces).buffered(PIECES_IN_FLIGHT);
         while let Some(loaded) = pieces.next().await {
@@ -222,7 +222,7 @@ impl ValkeyLibrary {
         }
     }
 
-    /// Sends a command that goes where a sale is; after a failure, with whether it may be sent again.
+    /// Sends a command to the node of a sale; an error comes with whether the command may be sent again.
     pub(super) async fn send_for_sale(
         &mut self,
         sale: SaleId,
@@ -231,7 +231,7 @@ impl ValkeyLibrary {
         let key = main_key(sale);
         let connection: MultiplexedConnection =
             self.nodes.connection(&key).await.map_err(|error| (error, false))?;
-        send_command(connection, command).await.map_err(|error| {
+        send_command(connection, &command).await.map_err(|error| {
             let again = self.nodes.handle_error(&key, &error);
             (error.into(), again)
         })

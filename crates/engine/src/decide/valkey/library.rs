@@ -1,12 +1,13 @@
-//! The library of functions: its text, and seeing to it that a server has it and may be decided in. It never replaces a
-//! newer library, and never loads one that is there already, because loading forgets which sales were handed over.
+//! The library of functions: its text, and how a server gets it. It never replaces a newer library, and never loads one that is
+//! there already, because loading makes the server forget which sales were restored.
 
-use super::nodes::{ValkeyError, send_command};
+use super::error::ValkeyError;
+use crate::valkey_connection::{ValkeyNode, send_command};
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value, cmd};
 
 /// Raised with every change of the Lua text.
-pub const LIBRARY_VERSION: u32 = 2;
+pub const LIBRARY_VERSION: u32 = 3;
 
 /// The library: its parts in their order.
 pub const LIBRARY_SOURCE: &str = concat!(
@@ -20,22 +21,22 @@ const LIBRARY_NAME: &str = "doorbuster";
 /// The line of the text that says its version.
 const VERSION_LINE: &str = "local VERSION = ";
 
-/// Looks whether a server may be decided in, and brings the library if it lacks it or has an older one.
+/// Checks that a server may be decided in, and loads the library if the server has none or an older one.
 pub(super) async fn prepare_server(
-    connection: &mut MultiplexedConnection,
-    server: &str,
+    connection: &MultiplexedConnection,
+    node: &ValkeyNode,
 ) -> Result<(), ValkeyError> {
-    let info = send_command(connection.clone(), cmd("INFO")).await?;
+    let info = send_command(connection.clone(), &cmd("INFO")).await?;
     if let Some(what) = unfit_reason(&text_of(&info).unwrap_or_default()) {
-        return Err(ValkeyError::Unfit { server: server.to_owned(), what });
+        return Err(ValkeyError::Unfit { server: node.to_string(), what });
     }
     let mut list = cmd("FUNCTION");
     list.arg("LIST").arg("LIBRARYNAME").arg(LIBRARY_NAME).arg("WITHCODE");
-    let there = find_code(&send_command(connection.clone(), list).await?);
+    let there = find_code(&send_command(connection.clone(), &list).await?);
     if let Some(theirs) = there.as_deref().and_then(parse_version)
         && theirs > LIBRARY_VERSION
     {
-        return Err(ValkeyError::NewerLibrary { server: server.to_owned(), theirs, ours: LIBRARY_VERSION });
+        return Err(ValkeyError::NewerLibrary { server: node.to_string(), theirs, ours: LIBRARY_VERSION });
     }
     if there.as_deref() == Some(LIBRARY_SOURCE) {
         return Ok(());
@@ -45,10 +46,12 @@ pub(super) async fn prepare_server(
     if there.is_some() {
         load.arg("REPLACE");
     }
-    match send_command(connection.clone(), load.arg(LIBRARY_SOURCE).clone()).await {
-        Ok(_) => tracing::info!(server, version = LIBRARY_VERSION, "the library of the law was loaded"),
-        // Two that start together both found none. What the first has brought stays: to replace it would make the server
-        // forget what was handed to it since.
+    match send_command(connection.clone(), load.arg(LIBRARY_SOURCE)).await {
+        Ok(_) => {
+            tracing::info!(server = %node, version = LIBRARY_VERSION, "the library of the law was loaded")
+        }
+        // Two instances that start together both found none. The first one's stays: to replace it would make the server
+        // forget the states that were restored since.
         Err(error) if there.is_none() && already_exists(&error) => {}
         Err(error) => return Err(error.into()),
     }
@@ -59,7 +62,7 @@ fn already_exists(error: &RedisError) -> bool {
     error.detail().is_some_and(|detail| detail.contains("already exists"))
 }
 
-/// What `INFO` says against deciding in a server.
+/// Why a server must not be decided in, from `INFO`.
 fn unfit_reason(info: &str) -> Option<String> {
     let field = |name: &str| {
         let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
@@ -86,7 +89,7 @@ fn parse_version(text: &str) -> Option<u32> {
     line.trim().parse().ok()
 }
 
-/// The text of the library in the answer to `FUNCTION LIST`: a list of maps, which older protocols write as flat lists.
+/// The text of the library in the reply to `FUNCTION LIST`: a list of maps, which older protocols write as flat lists.
 fn find_code(value: &Value) -> Option<String> {
     match value {
         Value::Array(items) => items.iter().enumerate().find_map(|(at, item)| {
@@ -115,8 +118,8 @@ fn text_of(value: &Value) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// What the text of this version adds up to, by [`sum`].
-    const SOURCE_CHECKSUM: u64 = 0xb6f2_c39a_0303_5eca;
+    /// The [`checksum`] of this version's text.
+    const SOURCE_CHECKSUM: u64 = 0x542f_ffb1_c705_56d9;
 
     #[test]
     fn the_text_says_the_version_and_a_new_text_has_a_new_one() {

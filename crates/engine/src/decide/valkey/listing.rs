@@ -1,4 +1,5 @@
-//! Which sales there are, asked of the ledger beside the deciding: another process may have announced one. It keeps nobody waiting.
+//! Finds sales that another process has announced: lists the ledger's sales in a task beside the deciding. No batch waits for
+//! it, except one that looks for an unknown order.
 
 use crate::batch::Epoch;
 use crate::record::{EpochStore, ReadError};
@@ -8,34 +9,33 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// How often it is asked.
+/// How often the sales are listed.
 const LIST_INTERVAL_MS: i64 = 1_000;
-/// How old an answer may be that somebody waits for.
+/// How old a list may be for a caller that waits for it.
 const FRESH_MS: i64 = 200;
-/// How long that one waits.
+/// How long that caller waits.
 const LIST_TIMEOUT: Duration = Duration::from_millis(300);
-/// When it is looked whether there is an answer.
+/// How often a running list is polled.
 const POLL_INTERVAL_MS: i64 = 20;
 
 type ListTask = JoinHandle<Result<Vec<(SaleId, Epoch)>, ReadError>>;
 
-/// The list of sales, as it is asked for again and again.
 #[derive(Default)]
 pub(super) struct SaleDiscovery {
     task: Option<ListTask>,
-    /// When it was last asked for.
+    /// When it was last listed.
     at: Timestamp,
-    /// When to look again.
+    /// When to poll or list again.
     due: Timestamp,
 }
 
 impl SaleDiscovery {
-    /// When to look again.
+    /// When to poll or list again.
     pub(super) fn due(&self) -> Timestamp {
         self.due
     }
 
-    /// Sales that are not known here, as far as there is an answer. Asks again when it is time.
+    /// The listed sales that are not in `known`; none while a list is running. Starts a new list when it is time.
     pub(super) async fn take_new_sales<K>(
         &mut self,
         now: Timestamp,
@@ -45,8 +45,8 @@ impl SaleDiscovery {
         if self.task.is_none() && now.ms_since(self.at) >= LIST_INTERVAL_MS {
             self.start_listing(now, epochs);
         }
-        let news = match self.task.take_if(|asked| asked.is_finished()) {
-            Some(asked) => unknown_sales(asked, known).await,
+        let news = match self.task.take_if(|task| task.is_finished()) {
+            Some(task) => unknown_sales(task, known).await,
             None => Vec::new(),
         };
         self.due = if self.task.is_some() {
@@ -57,7 +57,7 @@ impl SaleDiscovery {
         news
     }
 
-    /// The same for somebody who waits for it.
+    /// The same for a caller that waits for the list.
     pub(super) async fn wait_for_new_sales<K>(
         &mut self,
         now: Timestamp,
@@ -70,9 +70,9 @@ impl SaleDiscovery {
         if self.task.is_none() {
             self.start_listing(now, epochs);
         }
-        if let Some(asked) = &mut self.task {
+        if let Some(task) = &mut self.task {
             let finished = async {
-                while !asked.is_finished() {
+                while !task.is_finished() {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
             };
@@ -90,17 +90,20 @@ impl SaleDiscovery {
 
 impl Drop for SaleDiscovery {
     fn drop(&mut self) {
-        if let Some(asked) = &self.task {
-            asked.abort();
+        if let Some(task) = &self.task {
+            task.abort();
         }
     }
 }
 
-async fn unknown_sales<K>(asked: ListTask, known: &HashMap<SaleId, K>) -> Vec<SaleId> {
-    match asked.await {
+async fn unknown_sales<K>(task: ListTask, known: &HashMap<SaleId, K>) -> Vec<SaleId> {
+    match task.await {
         Ok(Ok(sales)) => sales.into_iter().map(|(id, _)| id).filter(|id| !known.contains_key(id)).collect(),
         Ok(Err(error)) => {
-            tracing::debug!(error = &error as &dyn std::error::Error, "nobody can say which sales there are");
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "the sales of the ledger cannot be listed; retrying in a second"
+            );
             Vec::new()
         }
         Err(_) => Vec::new(),

@@ -1,5 +1,5 @@
--- The third part of the library: what a merchant may do, as crates/sale/src/decide/merchant.rs and orders.rs (refunds) tell
--- it. Nothing here takes back what was promised to a buyer.
+-- The third part of the library: a merchant's commands, as in crates/sale/src/decide/merchant.rs and orders.rs (refunds).
+-- Nothing here takes back what was promised to a buyer.
 
 local function refund(order, restock)
     local o = find_order(order)
@@ -27,7 +27,7 @@ local function has_promised(old)
     return now >= opens_at or sums.tickets > 0 or sums.orders > 0
 end
 
--- Whoever calls has looked whether the policy makes sense; an empty one does not.
+-- The client has checked whether the policy makes sense; it sends an empty one when it does not.
 local function configure(bytes)
     if bytes == '' then return refused(R.BAD_POLICY) end
     local new = read_policy(bytes)
@@ -56,7 +56,7 @@ local function pause()
     return done()
 end
 
--- Ends a pause: admissions get back the time that they stood still.
+-- Ends a pause: admissions get the time of the pause back.
 local function thaw()
     if sums.paused then
         sums.shift = sums.shift + max(now - sums.paused_at, 0)

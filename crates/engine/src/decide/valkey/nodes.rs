@@ -1,99 +1,61 @@
-//! Connections to the servers that decide: one to each node, with the library loaded before the first call goes over it.
-//! Follows a cluster's redirections. It never sends a call a second time unless the server said that it did not take it, and it
-//! never keeps a caller waiting for a server that is away: that one is tried in the background, and nobody is sent there meanwhile.
+//! Connections to the deciding servers: one to each node, with the library loaded before the first call. It follows a cluster's
+//! redirections. It never sends a call a second time unless the server said that it did not take it, and no caller waits for a
+//! server that cannot be reached: a task in the background reconnects, and calls fail meanwhile.
 
+use super::error::ValkeyError;
 use super::library;
+use crate::valkey_connection::{
+    ConnectionTimeouts, ValkeyAddress, ValkeyNode, is_redirection, redirected_node,
+};
+use redis::RedisError;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisError};
-use redis::{ServerErrorKind, Value};
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// How long a call may take: longer than a server stands still to fork, and not so long that a caller would give up.
+/// How long a call may take: longer than a server pauses to fork, and less than a caller waits.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a caller waits for a connection to be made.
+/// How long a caller waits for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(400);
-/// How long one may take that nobody waits for, or that a start waits for.
+/// How long a connection may take that no caller waits for, or that a start waits for.
 const BACKGROUND_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Between two tries to reach a server that is away.
+/// Between two tries to reach a server.
 const RECONNECT_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Why a server cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ValkeyError {
-    /// The server, or the way to it, failed.
-    #[error("Valkey failed")]
-    Server(#[from] RedisError),
-    /// The server is away, and is being tried.
-    #[error("the Valkey at {server} is away")]
-    Unreachable { server: String },
-    /// The server is not set up for what it is to keep.
-    #[error("the Valkey at {server} cannot be decided in: {what}")]
-    Unfit { server: String, what: String },
-    /// The server has a library that a newer doorbuster has brought.
-    #[error("the Valkey at {server} has library {theirs}, this doorbuster speaks {ours}: update it")]
-    NewerLibrary { server: String, theirs: u32, ours: u32 },
-    /// See [`super::wire::WireError`].
-    #[error(transparent)]
-    Wire(#[from] super::wire::WireError),
-    /// What has to be handed over cannot be read, or its epoch not be raised.
-    #[error(transparent)]
-    Ledger(#[from] crate::record::ReadError),
-    /// A sale's state could not be handed over for too long.
-    #[error("the state of sale {sale} could not be handed over: {what}")]
-    RestoreFailed {
-        sale: sale::SaleId,
-        /// What the server said last.
-        what: String,
-    },
-}
-
-/// A node: host and port, as a cluster names it.
-type NodeAddress = (String, u16);
-
-/// The servers, by the names under which they are told of.
+/// The servers, by the names under which a cluster names them.
 pub(super) struct ValkeyNodes {
-    info: redis::ConnectionInfo,
-    first: NodeAddress,
-    connections: HashMap<NodeAddress, NodeConnection>,
+    address: ValkeyAddress,
+    first: ValkeyNode,
+    connections: HashMap<ValkeyNode, NodeConnection>,
     /// The node of each key that is not on the first one.
-    key_nodes: HashMap<String, NodeAddress>,
+    key_nodes: HashMap<String, ValkeyNode>,
 }
 
-/// The way to a node.
+/// The connection to a node.
 enum NodeConnection {
     Connected(MultiplexedConnection),
-    /// It could not be reached; this tries until it can.
+    /// The node could not be reached; this task tries until it can.
     Reconnecting(JoinHandle<MultiplexedConnection>),
 }
 
 impl Drop for NodeConnection {
     fn drop(&mut self) {
-        if let Self::Reconnecting(trying) = self {
-            trying.abort();
+        if let Self::Reconnecting(task) = self {
+            task.abort();
         }
     }
 }
 
 impl ValkeyNodes {
-    /// Knows where the first server is; connects to nothing yet.
-    pub(super) fn new(url: &str) -> Result<Self, ValkeyError> {
-        let info = url.into_connection_info()?;
-        // A call is one small write, and waits for nothing to be put behind it.
-        let tcp = info.tcp_settings().clone().set_nodelay(true);
-        let info = info.set_tcp_settings(tcp);
-        let first = match info.addr() {
-            ConnectionAddr::Tcp(host, port) => (host.clone(), *port),
-            ConnectionAddr::TcpTls { host, port, .. } => (host.clone(), *port),
-            other => (other.to_string(), 0),
-        };
-        Ok(Self { info, first, connections: HashMap::new(), key_nodes: HashMap::new() })
+    /// Connects to nothing yet.
+    pub(super) fn new(address: &ValkeyAddress) -> Self {
+        let (connections, key_nodes) = (HashMap::new(), HashMap::new());
+        Self { address: address.clone(), first: address.node(), connections, key_nodes }
     }
 
-    /// Connects to the first server, and takes its time.
+    /// Connects to the first server, with the long timeout of a start.
     pub(super) async fn connect(&mut self) -> Result<(), ValkeyError> {
-        let connection = connect_and_prepare(&self.info, &self.first, BACKGROUND_CONNECT_TIMEOUT).await?;
+        let connection = connect_and_prepare(&self.address, &self.first, BACKGROUND_CONNECT_TIMEOUT).await?;
         self.connections.insert(self.first.clone(), NodeConnection::Connected(connection));
         Ok(())
     }
@@ -103,25 +65,25 @@ impl ValkeyNodes {
         let node = self.node_of(key);
         match self.connections.get_mut(&node) {
             Some(NodeConnection::Connected(connection)) => return Ok(connection.clone()),
-            Some(NodeConnection::Reconnecting(trying)) if !trying.is_finished() => {
-                return Err(ValkeyError::Unreachable { server: format_node(&node) });
+            Some(NodeConnection::Reconnecting(task)) if !task.is_finished() => {
+                return Err(ValkeyError::Unreachable { server: node.to_string() });
             }
-            Some(NodeConnection::Reconnecting(trying)) => {
-                if let Ok(connection) = trying.await {
+            Some(NodeConnection::Reconnecting(task)) => {
+                if let Ok(connection) = task.await {
                     self.connections.insert(node, NodeConnection::Connected(connection.clone()));
                     return Ok(connection);
                 }
             }
             None => {}
         }
-        match connect_and_prepare(&self.info, &node, CONNECT_TIMEOUT).await {
+        match connect_and_prepare(&self.address, &node, CONNECT_TIMEOUT).await {
             Ok(connection) => {
                 self.connections.insert(node, NodeConnection::Connected(connection.clone()));
                 Ok(connection)
             }
             Err(error) => {
-                let trying = tokio::spawn(reconnect_until_ready(self.info.clone(), node.clone()));
-                self.connections.insert(node, NodeConnection::Reconnecting(trying));
+                let task = tokio::spawn(reconnect_until_ready(self.address.clone(), node.clone()));
+                self.connections.insert(node, NodeConnection::Reconnecting(task));
                 Err(error)
             }
         }
@@ -129,34 +91,18 @@ impl ValkeyNodes {
 
     /// Takes a failed call into account. True when the same call may be sent again at once, because no server took it.
     pub(super) fn handle_error(&mut self, key: &str, error: &RedisError) -> bool {
-        match error.kind() {
-            ErrorKind::Server(ServerErrorKind::Moved) => match self.redirected_node(key, error) {
-                Some(node) => {
-                    self.key_nodes.insert(key.to_owned(), node);
-                    true
-                }
-                None => false,
-            },
-            // A function that is not there was not called. The library is brought with the next connection.
-            _ if is_unknown_function(error) => {
-                self.disconnect(key);
-                true
-            }
-            // A server that answers may have become another one: a replica, an older one, one that is set up anew.
-            _ => {
-                self.disconnect(key);
-                self.key_nodes.remove(key);
-                false
-            }
+        if is_redirection(error) {
+            let node = redirected_node(error, &self.node_of(key));
+            return node.map(|node| self.key_nodes.insert(key.to_owned(), node)).is_some();
         }
-    }
-
-    /// Where a key is, as the node says that does not have it. A node without a name is on the same host.
-    fn redirected_node(&self, key: &str, error: &RedisError) -> Option<NodeAddress> {
-        let (address, _slot) = error.redirect_node()?;
-        let (host, port) = address.rsplit_once(':')?;
-        let host = if host.is_empty() || host == "?" { self.node_of(key).0 } else { host.to_owned() };
-        Some((host, port.parse().ok()?))
+        self.disconnect(key);
+        // A function that is not there was not called; the next connection loads the library.
+        if is_unknown_function(error) {
+            return true;
+        }
+        // A server that answers with an error may have become another one: a replica, an older one, an empty one.
+        self.key_nodes.remove(key);
+        false
     }
 
     fn disconnect(&mut self, key: &str) {
@@ -164,27 +110,29 @@ impl ValkeyNodes {
         self.connections.remove(&node);
     }
 
-    fn node_of(&self, key: &str) -> NodeAddress {
+    fn node_of(&self, key: &str) -> ValkeyNode {
         self.key_nodes.get(key).unwrap_or(&self.first).clone()
     }
 }
 
 /// Tries until the server can be reached and decided in.
-async fn reconnect_until_ready(info: redis::ConnectionInfo, node: NodeAddress) -> MultiplexedConnection {
-    let mut is_told = false;
+async fn reconnect_until_ready(address: ValkeyAddress, node: ValkeyNode) -> MultiplexedConnection {
+    let mut is_logged = false;
     loop {
-        match connect_and_prepare(&info, &node, BACKGROUND_CONNECT_TIMEOUT).await {
+        match connect_and_prepare(&address, &node, BACKGROUND_CONNECT_TIMEOUT).await {
             Ok(connection) => {
-                tracing::info!(server = format_node(&node), "the Valkey is back");
+                tracing::info!(server = %node, "the Valkey answers again; its sales go on");
                 return connection;
             }
-            Err(error) if is_told => tracing::debug!(error = &error as &dyn std::error::Error, "not yet"),
+            Err(error) if is_logged => {
+                tracing::debug!(error = &error as &dyn std::error::Error, server = %node, "still no Valkey");
+            }
             Err(error) => {
-                is_told = true;
+                is_logged = true;
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
-                    server = format_node(&node),
-                    "a Valkey cannot be reached; nothing is sold there, and it is tried again"
+                    server = %node,
+                    "a Valkey cannot be reached; its sales sell nothing; retrying every 50 ms"
                 );
             }
         }
@@ -192,51 +140,19 @@ async fn reconnect_until_ready(info: redis::ConnectionInfo, node: NodeAddress) -
     }
 }
 
-/// Connects to a server, looks whether it may be decided in, and brings the library.
+/// Connects to a server, checks that it may be decided in, and loads the library.
 async fn connect_and_prepare(
-    info: &redis::ConnectionInfo,
-    node: &NodeAddress,
-    limit: Duration,
+    address: &ValkeyAddress,
+    node: &ValkeyNode,
+    timeout: Duration,
 ) -> Result<MultiplexedConnection, ValkeyError> {
-    let reached = tokio::time::timeout(limit, async {
-        let mut connection = connect(info, node).await?;
-        library::prepare_server(&mut connection, &format_node(node)).await?;
+    let timeouts = ConnectionTimeouts { connect: BACKGROUND_CONNECT_TIMEOUT, response: RESPONSE_TIMEOUT };
+    let connecting = tokio::time::timeout(timeout, async {
+        let connection = address.with_node(node).connect(timeouts).await?;
+        library::prepare_server(&connection, node).await?;
         Ok(connection)
     });
-    reached.await.unwrap_or_else(|_| Err(ValkeyError::Unreachable { server: format_node(node) }))
-}
-
-async fn connect(
-    info: &redis::ConnectionInfo,
-    (host, port): &NodeAddress,
-) -> Result<MultiplexedConnection, RedisError> {
-    let (host, port) = (host.clone(), *port);
-    let info = match info.addr() {
-        ConnectionAddr::Tcp(..) => info.clone().set_addr(ConnectionAddr::Tcp(host, port)),
-        ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
-            let (insecure, tls_params) = (*insecure, tls_params.clone());
-            info.clone().set_addr(ConnectionAddr::TcpTls { host, port, insecure, tls_params })
-        }
-        _ => info.clone(),
-    };
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(BACKGROUND_CONNECT_TIMEOUT))
-        .set_response_timeout(Some(RESPONSE_TIMEOUT));
-    Client::open(info)?.get_multiplexed_async_connection_with_config(&config).await
-}
-
-fn format_node((host, port): &NodeAddress) -> String {
-    format!("{host}:{port}")
-}
-
-pub(super) async fn send_command(
-    mut connection: MultiplexedConnection,
-    command: Cmd,
-) -> Result<Value, RedisError> {
-    match connection.send_packed_command(&command).await? {
-        Value::ServerError(error) => Err(error.into()),
-        value => Ok(value),
-    }
+    connecting.await.unwrap_or_else(|_| Err(ValkeyError::Unreachable { server: node.to_string() }))
 }
 
 fn is_unknown_function(error: &RedisError) -> bool {

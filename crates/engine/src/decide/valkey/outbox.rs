@@ -1,15 +1,15 @@
-//! What was decided in Valkey and is not known to be recorded: a stream a sale. Whoever records it takes it out; what a
-//! process left behind when it died is found here by others. Nothing here decides.
+//! The outbox of a sale: a stream of events that were decided in Valkey and are not known to be recorded. An instance that has
+//! recorded them removes them; events that a killed instance left are recorded by others. Nothing here decides.
 
 use super::calls::ValkeyLibrary;
-use super::nodes::ValkeyError;
+use super::error::ValkeyError;
 use super::records;
 use super::wire::{WireError, decode_outbox};
 use crate::batch::Epoch;
+use crate::valkey_connection::ValkeyAddress;
 use redis::{Cmd, Value, cmd};
 use sale::{EventSeq, LedgerEntry, SaleId};
 
-/// The events of one call that wait to be recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutboxItem {
     /// The epoch under which they were decided.
@@ -19,35 +19,30 @@ pub struct OutboxItem {
 }
 
 impl OutboxItem {
-    /// The first of its events.
     #[must_use]
     pub fn first(&self) -> Option<EventSeq> {
         self.entries.first().map(|entry| entry.seq)
     }
 
-    /// The last of its events.
     #[must_use]
     pub fn last(&self) -> EventSeq {
         self.entries.last().map_or(EventSeq(0), |entry| entry.seq)
     }
 }
 
-/// The outboxes of all sales. A connection of its own, so that it never waits behind a batch.
+/// The outboxes of all sales, on a connection of its own, so that it never waits behind a batch.
 pub struct Outbox {
     library: ValkeyLibrary,
 }
 
 impl Outbox {
-    /// The outboxes of the servers at `url`.
-    ///
-    /// # Errors
-    /// When the address is none. Nothing is connected to yet.
-    pub fn new(url: &str) -> Result<Self, ValkeyError> {
-        Ok(Self { library: ValkeyLibrary::new(url, "outbox")? })
+    /// The outboxes of the servers at `address`. Connects to nothing yet.
+    #[must_use]
+    pub fn new(address: &ValkeyAddress) -> Self {
+        Self { library: ValkeyLibrary::new(address, "outbox") }
     }
 
-    /// Up to `limit` calls that wait, oldest first. `at` of their events says for how long: a call that is being recorded waits
-    /// here too.
+    /// Up to `limit` calls that wait, oldest first, also those that are being recorded now.
     ///
     /// # Errors
     /// When the server cannot be asked.
@@ -58,11 +53,11 @@ impl Outbox {
         items.iter().map(|item| decode_item(item).ok_or_else(|| WireError.into())).collect()
     }
 
-    /// Takes out what is recorded: all up to these events. The ledger has a sale's events in their order, and a state that is
-    /// handed over begins behind all of them, so that nothing else can be meant.
+    /// Removes recorded events: all up to these. The ledger has a sale's events in their order, and a restored state begins
+    /// behind all of them, so no other event can be removed.
     ///
     /// # Errors
-    /// When a server cannot be asked. What stays is found again, and recording it again changes nothing.
+    /// When a server cannot be asked. Events that stay are found again, and recording them again changes nothing.
     pub async fn trim(&mut self, recorded: &[(SaleId, EventSeq)]) -> Result<(), ValkeyError> {
         for (sale, last) in recorded {
             let mut trim = cmd("XTRIM");
@@ -75,13 +70,13 @@ impl Outbox {
     async fn send(&mut self, sale: SaleId, command: &Cmd) -> Result<Value, ValkeyError> {
         match self.library.send_for_sale(sale, command.clone()).await {
             Ok(value) => Ok(value),
-            // Doing it twice is doing it once: a connection that was cut meanwhile, and a sale that has moved, are met so.
+            // Both commands may be repeated: this covers a connection that was cut and a sale that has moved.
             Err(_) => self.library.send_for_sale(sale, command.clone()).await.map_err(|(error, _)| error),
         }
     }
 }
 
-/// An item of a stream: its name, and one field with its value.
+/// An item of a stream: its id, and one field with its value.
 fn decode_item(item: &Value) -> Option<OutboxItem> {
     let Value::Array(parts) = item else { return None };
     let [_, Value::Array(fields)] = parts.as_slice() else { return None };

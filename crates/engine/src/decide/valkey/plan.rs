@@ -1,5 +1,5 @@
-//! A batch of asks as calls, a sale's together and in their order, and the answers put back into the order of the asks. It
-//! talks to nobody.
+//! Plans a batch of requests as calls, one sale's together and in their order, and puts the answers back into the order of the
+//! requests. It sends nothing.
 
 use super::calls::CALL_LEN_MAX;
 use super::wire::{LibraryAnswer, LibraryReply, LibraryRequest};
@@ -9,21 +9,20 @@ use sale::{Command, CommandOutcome, EventSeq, OrderId, OrderView, Refusal, SaleI
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// What ends every call: a unit that the batch has freed is offered in the same batch.
+/// Ends every call: a unit that the batch has freed is offered in the same batch.
 const TICK: &Command = &Command::Tick;
 
-/// A batch of asks on its way.
 pub(super) struct CallPlan<'a> {
     requests: &'a [Request],
-    /// Sales in the order in which they were asked of, with the asks' places and what is requested.
+    /// Sales in the order of their first requests; each with the requests and their indices.
     sales: Vec<(SaleId, Vec<(usize, LibraryRequest<'a>)>)>,
     sale_indices: HashMap<SaleId, usize>,
     replies: Vec<Option<Reply>>,
-    /// Orders of asks that concern several sales.
+    /// Orders found for requests that concern several sales.
     found: HashMap<usize, Vec<(SaleId, OrderView)>>,
-    /// Sales that were asked for an order.
+    /// Sales that were searched for an order.
     asked_for_order: HashSet<(usize, SaleId)>,
-    /// Asks of which a part, or all, could not be asked.
+    /// Requests that a server could not answer wholly.
     unanswered: HashSet<usize>,
 }
 
@@ -33,19 +32,19 @@ pub(super) struct PlannedCall<'a> {
 }
 
 impl<'a> CallPlan<'a> {
-    /// Plans `asks`; an order without a sale is looked for in those that are `known` and may have it.
-    pub(super) fn new(asks: &'a [Request], known: impl Iterator<Item = SaleId> + Clone) -> Self {
+    /// Plans `requests`; an order without a sale is searched in those `known` sales that may have it.
+    pub(super) fn new(requests: &'a [Request], known: impl Iterator<Item = SaleId> + Clone) -> Self {
         let mut plan = Self {
-            requests: asks,
+            requests,
             sales: Vec::new(),
             sale_indices: HashMap::new(),
-            replies: asks.iter().map(|_| None).collect(),
+            replies: requests.iter().map(|_| None).collect(),
             found: HashMap::new(),
             asked_for_order: HashSet::new(),
             unanswered: HashSet::new(),
         };
-        for (place, ask) in asks.iter().enumerate() {
-            match ask {
+        for (place, request) in requests.iter().enumerate() {
+            match request {
                 Request::Command { sale, command } => {
                     plan.add_request(*sale, place, LibraryRequest::Command(command))
                 }
@@ -75,18 +74,18 @@ impl<'a> CallPlan<'a> {
         plan
     }
 
-    /// Lets time pass in these sales too.
+    /// Lets time pass in these sales, too.
     pub(super) fn add_ticks(&mut self, sales: impl IntoIterator<Item = SaleId>) {
         for sale in sales {
             self.requests_of(sale);
         }
     }
 
-    /// Looks for orders that were not found in these sales too, as far as they were not asked.
+    /// Searches these sales, too, for orders that were not found so far.
     pub(super) fn search_orders_in(&mut self, sales: impl Iterator<Item = SaleId>) {
         for sale in sales {
-            for (place, ask) in self.requests.iter().enumerate() {
-                if let Request::Order { order } = ask
+            for (place, request) in self.requests.iter().enumerate() {
+                if let Request::Order { order } = request
                     && !self.found.contains_key(&place)
                     && !self.asked_for_order.contains(&(place, sale))
                 {
@@ -101,16 +100,16 @@ impl<'a> CallPlan<'a> {
         self.add_request(sale, place, LibraryRequest::Order(order));
     }
 
-    /// What is to be called now; each is handed out once.
+    /// The calls to send now; each is returned once.
     pub(super) fn take_calls(&mut self) -> Vec<PlannedCall<'a>> {
         self.sale_indices.clear();
         let mut calls = Vec::new();
-        for (sale, asked) in std::mem::take(&mut self.sales) {
-            if asked.is_empty() {
-                calls.push(PlannedCall { sale, requests: asked });
+        for (sale, requests) in std::mem::take(&mut self.sales) {
+            if requests.is_empty() {
+                calls.push(PlannedCall { sale, requests });
                 continue;
             }
-            let chunks = asked.chunks(CALL_LEN_MAX);
+            let chunks = requests.chunks(CALL_LEN_MAX);
             calls.extend(chunks.map(|chunk| PlannedCall { sale, requests: chunk.to_vec() }));
         }
         calls
@@ -157,10 +156,10 @@ impl<'a> CallPlan<'a> {
         }
     }
 
-    /// Takes back what was answered of a sale: it rests on what never was.
+    /// Discards the replies of a sale: its epoch turned out to be over.
     pub(super) fn revoke_replies(&mut self, sale: SaleId) {
-        for (place, ask) in self.requests.iter().enumerate() {
-            if ask.concerns(sale) && (self.replies[place].is_some() || self.found.contains_key(&place)) {
+        for (place, request) in self.requests.iter().enumerate() {
+            if request.concerns(sale) && (self.replies[place].is_some() || self.found.contains_key(&place)) {
                 self.replies[place] = None;
                 self.found.remove(&place);
                 self.unanswered.insert(place);
@@ -168,16 +167,15 @@ impl<'a> CallPlan<'a> {
         }
     }
 
-    /// Leaves a call without an answer.
     pub(super) fn mark_unanswered(&mut self, call: &PlannedCall<'_>) {
         self.unanswered.extend(call.requests.iter().map(|(place, _)| *place));
     }
 
-    /// Answers a call of a sale that there is not.
+    /// Replies to a call of a sale that does not exist.
     pub(super) fn reply_no_such_sale(&mut self, now: Option<Timestamp>, call: &PlannedCall<'_>) {
         for (place, request) in &call.requests {
             match request {
-                // Not announced, because it makes no sense.
+                // Not announced, because its policy makes no sense.
                 LibraryRequest::Command(Command::Configure { .. }) => {
                     let outcome = CommandOutcome::Refused(Refusal::BadPolicy);
                     self.replies[*place] =
@@ -194,14 +192,14 @@ impl<'a> CallPlan<'a> {
         }
     }
 
-    /// Whether somebody asked for an order that was in no sale so far.
+    /// Whether a request looks for an order that was in no sale so far.
     pub(super) fn has_orders_not_found(&self) -> bool {
         let mut orders =
-            self.requests.iter().enumerate().filter(|(_, ask)| matches!(ask, Request::Order { .. }));
+            self.requests.iter().enumerate().filter(|(_, request)| matches!(request, Request::Order { .. }));
         orders.any(|(place, _)| !self.found.contains_key(&place))
     }
 
-    /// One answer an ask, in their order.
+    /// One reply for each request, in their order.
     pub(super) fn into_replies(mut self) -> Vec<Reply> {
         let replies = self.replies.into_iter().enumerate().map(|(place, reply)| {
             let mut orders = self.found.remove(&place).unwrap_or_default();
@@ -236,13 +234,13 @@ impl<'a> CallPlan<'a> {
 }
 
 impl<'a> PlannedCall<'a> {
-    /// What goes over the wire.
+    /// The requests as they are sent.
     pub(super) fn requests(&self) -> Vec<LibraryRequest<'a>> {
-        let asked = self.requests.iter().map(|(_, request)| *request);
-        asked.chain([LibraryRequest::Command(TICK)]).collect()
+        let requests = self.requests.iter().map(|(_, request)| *request);
+        requests.chain([LibraryRequest::Command(TICK)]).collect()
     }
 
-    /// True when the call announces the sale, should it not be announced yet.
+    /// True when the call announces the sale if it is not announced yet.
     pub(super) fn announces(&self) -> bool {
         self.requests.iter().any(|(_, request)| {
             matches!(request, LibraryRequest::Command(Command::Configure { policy }) if policy.problems().is_empty())

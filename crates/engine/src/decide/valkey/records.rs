@@ -1,5 +1,5 @@
-//! How a sale is kept in keys: their names, and the bytes of a state that is handed over. The same layouts stand in
-//! `book.lua`, which writes them from then on. Nothing here talks to a server.
+//! How a sale is kept in keys: their names, and the bytes of a state that is restored. `book.lua` has the same layouts and
+//! writes them from then on. Nothing here talks to a server.
 
 use sale::{
     AdmissionMode, BuyerId, ExportedBuyer, ExportedOrder, OrderStatus, Policy, SaleId, SaleState, Timestamp,
@@ -15,26 +15,26 @@ pub(super) fn sale_keys(sale: SaleId) -> [String; KEY_COUNT] {
     KEY_SUFFIXES.map(|name| format!("doorbuster:{{{sale}}}{name}"))
 }
 
-/// The key of what was decided and is not known to be recorded.
+/// The key of the stream of events that are not known to be recorded.
 pub(super) fn outbox_key(sale: SaleId) -> String {
     sale_keys(sale)[KEY_COUNT - 1].clone()
 }
 
-/// A command that writes a piece of a state, the place of its key, and what it writes.
+/// A command that writes a piece of a state: its name, the index of its key, and the values.
 pub(super) struct StatePiece {
     pub(super) command: &'static str,
-    /// Counted from 1, as Lua does.
+    /// Counted from 1, as in Lua.
     pub(super) key: usize,
     pub(super) values: Vec<Vec<u8>>,
 }
 
-/// Values of a piece at most: large enough that a call costs nothing beside it, small enough that nobody else waits long.
+/// Values in a piece, at most: large enough that a call costs nothing beside it, small enough that other sales do not wait long.
 const PIECE_LEN_MAX: usize = 1_000;
 
 /// A buyer's orders that are searched for a key one by one; only those with more have fields for their keys.
 const KEY_SCAN_MAX: u32 = 8;
 
-/// A state as it goes over the wire. To make one takes a processor a microsecond or two for each order and buyer.
+/// A state as it is sent. Packing takes a microsecond or two of processor time for each order and buyer.
 pub(super) struct PackedState {
     pub(super) policy: Vec<u8>,
     pub(super) counters: Vec<u8>,
@@ -48,7 +48,7 @@ impl PackedState {
     }
 }
 
-/// A state as pieces; see [`sums`] for the rest of it.
+/// Packs a state into pieces; [`encode_counters`] has the rest of it.
 fn split_state(state: &SaleState) -> Vec<StatePiece> {
     let (mut book, mut waiting, mut admitted, mut held) = (vec![], vec![], vec![], vec![]);
     let made = count_orders(state);
@@ -102,7 +102,7 @@ fn split_values(command: &'static str, key: usize, values: Vec<Vec<u8>>) -> Vec<
     cut.collect()
 }
 
-/// The sums of a state, with the counts by which the library sees that a key has gone.
+/// The counters of a state, with the sizes by which the library notices that a key is gone.
 fn encode_counters(state: &SaleState) -> Vec<u8> {
     let counters = state.counters();
     let (mut records, mut pending) = (0_u64, 0_u32);

@@ -1,9 +1,9 @@
-//! Handing a sale's state to a server that lacks it, from the ledger and under a new epoch. Of many processes that want to,
-//! one does it and the others wait. It is done beside the deciding, on a thread of its own, because a large ledger takes its time and
-//! other sales go on. It never hands over what was not read from the ledger.
+//! Restores a sale's state, from the ledger and under a new epoch, in a server that lacks it. Of several processes that want to,
+//! one does it and the others wait. It runs beside the deciding, on a thread of its own, because a large ledger takes its time
+//! and other sales go on. It restores nothing that was not read from the ledger.
 
 use super::calls::{CallResult, CallTime, LibraryCall, ValkeyLibrary};
-use super::nodes::ValkeyError;
+use super::error::ValkeyError;
 use super::plan::PlannedCall;
 use super::records::PackedState;
 use super::{BatchInFlight, CALLS_IN_FLIGHT, ValkeyDecider, ValkeySettings};
@@ -18,25 +18,24 @@ use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-/// Events that are read from the ledger at once.
+/// Events read from the ledger at once.
 const PAGE_LEN: usize = 4_096;
-/// How often it is looked whether another process has handed a state over.
+/// How often to check whether another process has restored a state.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// How often whoever is at it says so.
+/// How often the restoring process renews its claim.
 const CLAIM_INTERVAL: Duration = Duration::from_millis(500);
-/// Sales that are handed over at a time: each has a connection to the database for as long as its epoch is raised.
+/// Sales restored at a time: each needs a connection to the database while its epoch is raised.
 const RESTORES_IN_FLIGHT: usize = 8;
 
-/// The handing over of states.
 pub(super) struct StateRestorer {
     settings: ValkeySettings,
     ledger: Arc<dyn LedgerReader>,
     epochs: Arc<dyn EpochStore>,
     running: HashMap<SaleId, RunningRestore>,
     permits: Arc<Semaphore>,
-    /// Connections of earlier ones.
+    /// Connections of earlier restores.
     libraries: Arc<Mutex<Vec<ValkeyLibrary>>>,
-    /// Where it is done; there until this is dropped.
+    /// `None` only while this is dropped.
     runtime: Option<Runtime>,
 }
 
@@ -48,10 +47,9 @@ impl Drop for StateRestorer {
     }
 }
 
-/// One that is under way.
 struct RunningRestore {
     task: JoinHandle<Result<(), ValkeyError>>,
-    /// Who waits does so from here on, however often it is asked: other sales wait too.
+    /// Callers wait from here on, however many batches they are in: other sales wait, too.
     began: Instant,
 }
 
@@ -75,12 +73,11 @@ impl StateRestorer {
         Ok(Self { settings: settings.clone(), ledger, epochs, running, permits, libraries, runtime })
     }
 
-    /// Whether a sale is being handed over.
     pub(super) fn is_restoring(&self, sale: SaleId) -> bool {
         self.running.contains_key(&sale)
     }
 
-    /// Begins to hand over a sale, unless that is under way.
+    /// Begins to restore a sale, unless that is under way.
     fn begin_restore(&mut self, sale: SaleId, epoch_min: Epoch) {
         if self.running.contains_key(&sale) {
             return;
@@ -93,11 +90,11 @@ impl StateRestorer {
             let spare = libraries.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let library = match spare {
                 Some(library) => library,
-                None => ValkeyLibrary::new(&settings.url, &settings.name)?,
+                None => ValkeyLibrary::new(&settings.address, &settings.name),
             };
-            let mut hand_over = SaleRestore { library, ledger, epochs, sale };
-            hand_over.run(epoch_min).await?;
-            libraries.lock().unwrap_or_else(PoisonError::into_inner).push(hand_over.library);
+            let mut restore = SaleRestore { library, ledger, epochs, sale };
+            restore.run(epoch_min).await?;
+            libraries.lock().unwrap_or_else(PoisonError::into_inner).push(restore.library);
             Ok(())
         };
         if let Some(runtime) = &self.runtime {
@@ -106,17 +103,17 @@ impl StateRestorer {
         }
     }
 
-    /// Waits until these sales are handed over, or that has failed, at most so long after it was begun; afterwards
-    /// [`Restoring::end`] tells.
-    async fn wait_until_restored(&mut self, sales: &BTreeSet<SaleId>, patience: Duration) {
+    /// Waits until these sales are restored or have failed, each at most `timeout` after it was begun; then
+    /// [`Self::take_result`] has the result.
+    async fn wait_until_restored(&mut self, sales: &BTreeSet<SaleId>, timeout: Duration) {
         let is_waited_for =
-            |running: &RunningRestore| !running.task.is_finished() && running.began.elapsed() < patience;
+            |running: &RunningRestore| !running.task.is_finished() && running.began.elapsed() < timeout;
         while sales.iter().any(|sale| self.running.get(sale).is_some_and(is_waited_for)) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 
-    /// How it ended, once; an error when it has not yet.
+    /// The result, once; an error while there is none.
     async fn take_result(&mut self, sale: SaleId) -> Result<(), ValkeyError> {
         let not_yet = |what: &str| Err(ValkeyError::RestoreFailed { sale, what: what.to_owned() });
         match self.running.get_mut(&sale) {
@@ -132,8 +129,8 @@ impl StateRestorer {
 }
 
 impl ValkeyDecider {
-    /// Hands states over; what is left over can be sent again. A sale that nobody announced is answered at once, and one that takes
-    /// its time is told as unavailable.
+    /// Restores states, and returns the calls to send again. A call of a sale that was never announced is answered at once;
+    /// a restore that takes too long leaves its calls unanswered.
     pub(super) async fn restore_all<'a>(
         &mut self,
         deciding: &mut BatchInFlight<'_>,
@@ -148,15 +145,15 @@ impl ValkeyDecider {
             let may_begin = wanted.contains(&call.sale)
                 || announced.contains(&call.sale)
                 || self.sales.contains_key(&call.sale);
-            // Once the database has failed, the next sale's turn is not waited for as well.
-            let is_there = match (may_begin, broken) {
+            // After one failure of the database, the other sales of this batch do not wait for it, too.
+            let exists = match (may_begin, broken) {
                 (true, _) => Ok(true),
                 (false, true) => Err(()),
                 (false, false) => {
                     self.epochs.load_epoch(call.sale).await.map(|epoch| epoch.is_some()).map_err(drop)
                 }
             };
-            match is_there {
+            match exists {
                 Ok(true) => {
                     let epoch_min = self.build_call(deciding.now, &call).epoch_min;
                     self.restorer.begin_restore(call.sale, epoch_min);
@@ -166,7 +163,7 @@ impl ValkeyDecider {
                 Ok(false) => deciding.plan.reply_no_such_sale(deciding.now, &call),
                 Err(()) => {
                     broken = true;
-                    let what = "nobody can say whether there is one".to_owned();
+                    let what = "the database cannot be asked whether it exists".to_owned();
                     self.fail_call(deciding, &call, &ValkeyError::RestoreFailed { sale: call.sale, what });
                 }
             }
@@ -183,11 +180,22 @@ impl ValkeyDecider {
                 _ => again.push(call),
             }
         }
+        deciding.damage = deciding.damage.take().or_else(|| ends.into_values().find_map(damage_of));
         again
     }
 }
 
-/// One sale that is handed over.
+/// The damage of a ledger, if that is why a state could not be restored.
+fn damage_of(ended: Result<(), ValkeyError>) -> Option<ReadError> {
+    match ended {
+        Err(ValkeyError::Ledger(damage @ (ReadError::Damaged { .. } | ReadError::Corrupt { .. }))) => {
+            Some(damage)
+        }
+        _ => None,
+    }
+}
+
+/// The restore of one sale.
 struct SaleRestore {
     library: ValkeyLibrary,
     ledger: Arc<dyn LedgerReader>,
@@ -196,7 +204,7 @@ struct SaleRestore {
 }
 
 impl SaleRestore {
-    /// Sees to it that the server has the state, of `epoch_min` or later.
+    /// Returns when the server has the state, of `epoch_min` or later.
     async fn run(&mut self, epoch_min: Epoch) -> Result<(), ValkeyError> {
         let sale = self.sale;
         loop {
@@ -207,7 +215,7 @@ impl SaleRestore {
                 tokio::time::sleep(POLL_INTERVAL).await;
                 continue;
             }
-            // Whoever claimed it before may have come to the end between the look and the claim.
+            // The process that had the claim before may have finished between the check and the claim.
             if self.has_state(epoch_min).await? {
                 return Ok(());
             }
@@ -216,21 +224,21 @@ impl SaleRestore {
             let seq = state.seq();
             let packed = self.pack_state(state).await?;
             if self.library.restore_packed_state(sale, epoch, packed).await? {
-                tracing::info!(%sale, epoch = epoch.0, seq = seq.0, "the state was handed over");
+                tracing::info!(%sale, epoch = epoch.0, seq = seq.0, "a sale's state was restored in the Valkey");
                 return Ok(());
             }
         }
     }
 
-    /// Whether the server has the state. Nothing is decided by looking.
+    /// Whether the server has the state. Decides nothing.
     async fn has_state(&mut self, epoch_min: Epoch) -> Result<bool, ValkeyError> {
         let (sale, time, known_policy) = (self.sale, CallTime::ReadOnly, EventSeq(0));
-        let look = LibraryCall { sale, time, epoch_min, known_policy, requests: Vec::new() };
-        let said = self.library.decide(&[look], CALLS_IN_FLIGHT).await.pop();
-        Ok(matches!(said.transpose()?, Some(CallResult::Decided(_))))
+        let call = LibraryCall { sale, time, epoch_min, known_policy, requests: Vec::new() };
+        let results = self.library.decide(&[call], CALLS_IN_FLIGHT).await.pop();
+        Ok(matches!(results.transpose()?, Some(CallResult::Decided(_))))
     }
 
-    /// Folds the ledger, and says now and then that it is at it.
+    /// Folds the ledger, and renews the claim meanwhile.
     async fn fold_ledger(&mut self) -> Result<SaleState, ValkeyError> {
         let mut state = SaleState::new();
         loop {
@@ -243,7 +251,7 @@ impl SaleRestore {
         }
     }
 
-    /// Packs a state, and says meanwhile that it is at it.
+    /// Packs a state, and renews the claim meanwhile.
     async fn pack_state(&mut self, state: SaleState) -> Result<PackedState, ValkeyError> {
         let mut packing = tokio::task::spawn_blocking(move || PackedState::from_state(&state));
         loop {

@@ -1,10 +1,10 @@
--- The second part of the library: the law of a sale for buyers and for time itself, as crates/sale tells it, rule by rule
--- and in the same order; when the two differ, crates/sale is right. It decides and changes what the call remembers. It
--- never looks at a clock, and asks Redis only for places in line and for what is due.
+-- The second part of the library: the law of a sale for buyers and for time itself, rule by rule as in crates/sale and in
+-- the same order; when the two differ, crates/sale is right. It decides on the call's copies of the records. It never reads
+-- a clock, and asks Redis only for places in line and for what is due.
 
 local UPCOMING, ACTIVE, PAUSED, ENDED, CLOSED = 0, 1, 2, 3, 4
 
--- Refusals, by their place in sale::Refusal::CODES.
+-- Refusals, by their index in sale::Refusal::CODES.
 local R = { NOT_STARTED = 0, ENDED = 1, PAUSED = 2, CLOSED = 3, SOLD_OUT = 4, ALL_HELD = 5, NOT_IN_LINE = 6,
     NOT_ADMITTED = 7, ALREADY_IN_LINE = 8, NO_LINE = 9, NO_EXTENSION = 10, LIMIT_REACHED = 11, KEY_REUSED = 12,
     ORDER_UNKNOWN = 13, ORDER_EXPIRED = 14, NOT_YOUR_ORDER = 15, ORDER_STATE = 16, PROMISE_MADE = 17, BAD_POLICY = 18 }
@@ -14,7 +14,7 @@ local PACE_MS = 1000
 
 local function moment_after(ms) return min(now + ms, MOMENT_MAX) end
 
--- What happened, as bytes; the first is the kind of event, as in the ledger.
+-- Adds an event; its first byte is the kind, as in the ledger.
 local function emit(bytes)
     happened = happened + 1
     events[happened] = bytes
@@ -31,7 +31,7 @@ local function phase()
     return ACTIVE
 end
 
--- Units: available + admitted + held + sold = quantity + short, and what is freed pays the debt first.
+-- Units: available + admitted + held + sold = quantity + short; units that are freed reduce `short` first.
 
 local function take(n)
     local there = min(n, sums.available)
@@ -79,8 +79,8 @@ end
 
 local function admitted_until(b) return min(b.ends + sums.shift, MOMENT_MAX) end
 
--- 0 nowhere, 1 waiting, 2 admitted. What was due has happened before any command, so that an admission that is there
--- is not over.
+-- 0 for no place, 1 waiting, 2 admitted. What was due has been applied before any command, so that an admission that is
+-- there is not over.
 local function place_of(b)
     if not b or b.ticket == 0 then return 0 end
     return b.ends == 0 and 1 or 2
@@ -94,7 +94,7 @@ local function place_bytes(b)
     return pack('>I4Bi8I4', b.ticket, 1, admitted_until(b), extension_left(b))
 end
 
--- Takes a buyer out of the line, and frees the unit that an admission had set aside.
+-- Removes a buyer from the line, and frees the unit that an admission had reserved.
 local function drop_place(b)
     if b.ends == 0 then
         edit_set(keys.waiting, b.id, false)
@@ -108,9 +108,9 @@ local function drop_place(b)
     changed[b] = true
 end
 
--- How many may be admitted now, and which part of the window lies behind: runs at the front of the list, their sum, and
--- whether the last run does.
-local function pace_room()
+-- How many buyers may be admitted now, and which part of the window is over: the number of runs at the front of the list,
+-- their sum, and whether the last run is over, too.
+local function pace_left()
     if sums.last_count == 0 then return policy.per_second, 0, 0, false end
     local over, gone, at_front = 0, 0, sums.runs
     while over < sums.runs do
@@ -128,7 +128,7 @@ local function pace_room()
     return max(policy.per_second - (sums.recent - gone), 0), over, gone, all_over
 end
 
--- Counts admissions of this moment, and forgets what lies behind the window.
+-- Counts admissions of this moment, and removes those outside the window.
 local function pace_record(count, over, gone, all_over)
     if over > 0 then
         call('LTRIM', keys.pace, over, -1)
@@ -147,8 +147,8 @@ local function pace_record(count, over, gone, all_over)
     sums.last_at, sums.last_count = now, count
 end
 
--- The first moment with room for one more admission; nil when there was room all along.
-local function pace_room_from()
+-- The first moment at which one more buyer may be admitted; nil when the pace allows it at any moment.
+local function pace_allows_from()
     local recent, from = sums.recent, nil
     for i = 0, sums.runs - 1 do
         if recent < policy.per_second then return from end
@@ -159,7 +159,7 @@ local function pace_room_from()
     return from
 end
 
--- What time alone does.
+-- Changes by time alone.
 
 local function expire_holds()
     if sums.pending == 0 then return end
@@ -207,7 +207,7 @@ end
 -- Admits from the head of the line, one for each free unit, as fast as the policy allows.
 local function admit_next()
     if sums.available == 0 or sums.waiting == 0 or not policy.fifo or phase() ~= ACTIVE then return end
-    local room, over, gone, all_over = pace_room()
+    local room, over, gone, all_over = pace_left()
     room = min(room, sums.available, sums.waiting)
     if room == 0 then return end
     pace_record(room, over, gone, all_over)
@@ -243,13 +243,13 @@ local function next_due()
     if sums.pending > 0 then first(keys.held, 0) end
     if sums.admitted > 0 and not sums.paused then first(keys.admitted, sums.shift) end
     if sums.waiting > 0 and sums.available > 0 and not sums.closed and not sums.paused and policy and policy.fifo then
-        local at = max(policy.starts_at, pace_room_from() or policy.starts_at, sums.clock)
+        local at = max(policy.starts_at, pace_allows_from() or policy.starts_at, sums.clock)
         if at < policy.ends_at then due = due and min(due, at) or at end
     end
     return due and max(due, sums.clock)
 end
 
--- What buyers ask.
+-- Commands of buyers.
 
 local function join(id)
     if not policy then return refused(R.NOT_STARTED) end
@@ -282,7 +282,7 @@ local function leave(id)
     return pack('>BI4', 2, ticket)
 end
 
--- More time for whoever is admitted, once. Asking again is answered as the first time.
+-- Extends an admission once. A repetition gets the same answer.
 local function extend(id)
     if not policy then return refused(R.NOT_STARTED) end
     if not policy.fifo then return refused(R.NO_LINE) end
@@ -360,7 +360,7 @@ local function reserve(id, order, quantity, key)
     local b = find_buyer(id)
     local made = b and key and find_by_key(b, key)
     if made then
-        -- Before everything else: what was answered once is answered again, even when the sale is over.
+        -- First of all: a repetition gets the same answer, even when the sale is over.
         if made.quantity == quantity then return order_now(made, true) end
         return refused(R.KEY_REUSED)
     end
@@ -373,7 +373,7 @@ local function reserve(id, order, quantity, key)
     return no_units(b, place, quantity) or sell(id, order, quantity, key, place)
 end
 
--- The order if it is the buyer's own, or why not.
+-- The buyer's own order, or a refusal.
 local function own_order(id, order)
     local o = find_order(order)
     if not o then return nil, refused(R.ORDER_UNKNOWN) end
@@ -381,7 +381,7 @@ local function own_order(id, order)
     return o
 end
 
--- Changes what has become of an order; one that was pending is no longer due.
+-- Changes the stage of an order; one that was pending is no longer due.
 local function change_order(o, stage)
     local was = o.stage
     if was == PENDING then
@@ -397,8 +397,8 @@ local function change_order(o, stage)
     return order_now(o, false)
 end
 
--- A payment that arrives after the hold takes a unit only if one is free, nobody waits for it, and the buyer has not
--- bought up to the limit in the meantime.
+-- A payment after the end of the hold takes a unit only if one is free, no buyer waits for it, and the buyer has not bought
+-- up to the limit in the meantime.
 local function may_pay_late(o)
     local b = find_buyer(o.buyer)
     local limit = policy and policy.limit or 0

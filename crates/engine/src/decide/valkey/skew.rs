@@ -1,22 +1,22 @@
-//! By how much the deciding server's clock differs from this machine's. Sales run by the server's; whoever tells a buyer that a sale
-//! has begun should go by the same. It sets no clock.
+//! The difference between the deciding server's clock and this machine's. Sales run by the server's clock; a caller that shows
+//! whether a sale has begun must go by the same. It sets no clock.
 
 use super::calls::ValkeyLibrary;
-use super::nodes::ValkeyError;
+use super::error::ValkeyError;
 use crate::clock::read_wall_clock;
 use sale::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// How often it is measured. A clock that is not kept right drifts by a millisecond in that time.
+/// How often the difference is measured. An unsynchronised clock drifts by a millisecond in that time.
 const MEASURE_INTERVAL_MS: i64 = 10_000;
-/// A difference above this is told in the log, in milliseconds.
+/// A difference above this is logged, in milliseconds.
 const SKEW_LOGGED_MS: i64 = 1_000;
 
-/// Milliseconds by which the clock of this machine is to be taken for wrong: a rehearsal makes it so.
+/// A deliberate error of this machine's clock, in milliseconds, for rehearsals.
 pub type ClockOffset = Arc<dyn Fn() -> i64 + Send + Sync>;
 
-/// A difference of clocks; clones share it.
+/// Clones share the difference.
 #[derive(Clone)]
 pub struct ClockSkew {
     ms: Arc<AtomicI64>,
@@ -31,23 +31,23 @@ impl Default for ClockSkew {
 }
 
 impl ClockSkew {
-    /// None yet, on a machine whose clock is wrong by so much.
+    /// No difference yet, on a machine whose clock is wrong by `wrong_by`.
     #[must_use]
-    pub fn new(wrong_by: ClockOffset) -> Self {
-        Self { ms: Arc::default(), clock_offset: wrong_by, measured_at: Timestamp::default() }
+    pub fn new(clock_offset: ClockOffset) -> Self {
+        Self { ms: Arc::default(), clock_offset, measured_at: Timestamp::default() }
     }
 
-    /// Milliseconds by which the clock that sales run by is ahead of the machine's real one, as far as this process can tell.
+    /// Milliseconds by which the sales' clock is ahead of the machine's real one, as far as this process knows.
     #[must_use]
     pub fn ms(&self) -> i64 {
         (self.clock_offset)() + self.ms.load(Ordering::Relaxed)
     }
 
     pub(super) async fn start(
-        wrong_by: ClockOffset,
+        clock_offset: ClockOffset,
         library: &mut ValkeyLibrary,
     ) -> Result<Self, ValkeyError> {
-        let skew = Self::new(wrong_by);
+        let skew = Self::new(clock_offset);
         let ms = skew.measure(library).await?;
         if ms.abs() > SKEW_LOGGED_MS {
             tracing::warn!(
@@ -58,7 +58,7 @@ impl ClockSkew {
         Ok(skew)
     }
 
-    /// Asks the server again when it is time. One that does not answer is told of elsewhere.
+    /// Measures again when it is time. A server that does not answer is logged elsewhere.
     pub(super) async fn refresh(&mut self, now: Timestamp, library: &mut ValkeyLibrary) {
         if now.ms_since(self.measured_at) >= MEASURE_INTERVAL_MS {
             self.measured_at = now;
@@ -69,9 +69,9 @@ impl ClockSkew {
     async fn measure(&self, library: &mut ValkeyLibrary) -> Result<i64, ValkeyError> {
         let here = || read_wall_clock().plus_ms((self.clock_offset)());
         let before = here();
-        let told = library.server_time().await?;
-        let way_ms = here().ms_since(before);
-        let ms = told.ms_since(before.plus_ms(way_ms / 2));
+        let server_time = library.server_time().await?;
+        let round_trip_ms = here().ms_since(before);
+        let ms = server_time.ms_since(before.plus_ms(round_trip_ms / 2));
         self.ms.store(ms, Ordering::Relaxed);
         Ok(ms)
     }

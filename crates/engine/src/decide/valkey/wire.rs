@@ -1,6 +1,6 @@
-//! What goes to the library and comes back, as bytes: requests, and the reply to a batch of them. Big-endian and of fixed
-//! widths, because that is what Lua's `struct` reads at the least cost; `calls.lua` and `sale.lua` say the same. It never
-//! leaves the wire: what is kept for good is written by `record`.
+//! The bytes that go to the library and come back: requests, and the reply to a batch of them. Big-endian and of fixed widths,
+//! because Lua's `struct` reads that at the least cost; `calls.lua` and `sale.lua` have the same layouts. Never stored: `record`
+//! has its own encoding.
 
 use super::records;
 use crate::batch::Epoch;
@@ -15,19 +15,18 @@ use uuid::Uuid;
 #[derive(Clone, Copy, Debug)]
 pub enum LibraryRequest<'a> {
     Command(&'a Command),
-    /// Where does a buyer stand?
+    /// A buyer's place, holds and units.
     Buyer(BuyerId),
-    /// What has become of an order?
+    /// An order.
     Order(OrderId),
     OrdersOf(BuyerId),
-    /// Who stands in line after a ticket (0: from the first on), at most so many?
+    /// Members of the line after a ticket (0: from the first on), at most so many.
     Line(u32, u32),
-    /// How does the sale stand? Every reply says so: what is asked is a tick.
+    /// The sale's counters. Every reply has them: the request is a tick.
     Counters,
 }
 
 impl LibraryRequest<'_> {
-    /// The bytes of the request.
     pub(super) fn encode(&self) -> Vec<u8> {
         let one = |kind: u8, id: Uuid| [&[kind][..], id.as_bytes()].concat();
         match self {
@@ -46,7 +45,7 @@ fn encode_command(command: &Command) -> Vec<u8> {
         |kind: u8, a: Uuid, b: Uuid, rest: &[u8]| [&[kind][..], a.as_bytes(), b.as_bytes(), rest].concat();
     let id = |kind: u8, a: Uuid, rest: &[u8]| [&[kind][..], a.as_bytes(), rest].concat();
     match command {
-        // Whether a policy makes sense depends on nothing but itself: it is looked at here.
+        // Only the policy itself decides whether it makes sense: it is checked here.
         Command::Configure { policy } if !policy.problems().is_empty() => vec![b'K'],
         Command::Configure { policy } => [&[b'K'][..], &records::encode_policy(policy)].concat(),
         Command::Pause => vec![b'P'],
@@ -74,19 +73,18 @@ fn encode_command(command: &Command) -> Vec<u8> {
     }
 }
 
-/// The answer to one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LibraryAnswer {
     Outcome(CommandOutcome),
-    /// To [`Request::Buyer`].
+    /// To [`LibraryRequest::Buyer`].
     Buyer(BuyerView),
-    /// To [`Request::Order`] and [`Request::OrdersOf`].
+    /// To [`LibraryRequest::Order`] and [`LibraryRequest::OrdersOf`].
     Orders(Vec<OrderView>),
-    /// To [`Request::Line`].
+    /// To [`LibraryRequest::Line`].
     Line(Vec<LineMember>),
 }
 
-/// What became of a batch of requests of one sale.
+/// The reply to a batch of requests of one sale.
 #[derive(Clone, Debug)]
 pub struct LibraryReply {
     /// The epoch of the state that it was decided from.
@@ -97,27 +95,26 @@ pub struct LibraryReply {
     pub seq_before: EventSeq,
     /// The next moment at which a tick would do something.
     pub due: Option<Timestamp>,
-    /// The sums after it.
+    /// The counters after it.
     pub counters: SaleCounters,
-    /// Whether the sale is paused after it.
+    /// After it.
     pub paused: bool,
-    /// Whether the sale is closed after it.
+    /// After it.
     pub closed: bool,
     /// False when the sale was never announced.
     pub announced: bool,
-    /// The event that last changed the policy, and the policy, if the caller did not know of it.
+    /// The event that last changed the policy, and the policy if the caller did not know it.
     pub policy: (EventSeq, Option<Policy>),
-    /// One answer a request, each with how many events came with it.
+    /// One answer for each request, with the number of events that came with it.
     pub answers: Vec<(u32, LibraryAnswer)>,
     pub entries: Vec<LedgerEntry>,
 }
 
-/// The bytes are not what the library says.
 #[derive(Debug, thiserror::Error)]
-#[error("the library said something else than this version understands")]
+#[error("the library sent a reply that this version cannot read")]
 pub struct WireError;
 
-/// Reads the reply of a batch that was decided.
+/// Reads the reply to a batch that was decided.
 pub(super) fn decode_reply(bytes: &[u8]) -> Result<LibraryReply, WireError> {
     let mut reader = WireReader(bytes);
     if reader.byte()? != b'D' {
@@ -150,7 +147,7 @@ pub(super) fn decode_reply(bytes: &[u8]) -> Result<LibraryReply, WireError> {
     })
 }
 
-/// Reads what lies in the outbox: the epoch, and the events that were decided in one call.
+/// Reads an outbox item: the epoch, and the events of one call.
 pub(super) fn decode_outbox(bytes: &[u8]) -> Result<(Epoch, Vec<LedgerEntry>), WireError> {
     let mut reader = WireReader(bytes);
     let (epoch, at) = (Epoch(reader.u64()?), reader.moment()?);
@@ -293,7 +290,7 @@ impl WireReader<'_> {
         Ok(OrderView { id, buyer, quantity, made_at, changed_at, status })
     }
 
-    /// Refusals have the numbers of their places in [`Refusal::CODES`].
+    /// A refusal's number is its index in [`Refusal::CODES`].
     fn refusal(&mut self) -> Result<Refusal, WireError> {
         Ok(match self.byte()? {
             0 => Refusal::NotStarted,
@@ -322,7 +319,7 @@ impl WireReader<'_> {
         })
     }
 
-    /// The last part of a message: events of one moment.
+    /// Reads the last part of a message: events of one moment.
     fn entries(mut self, at: Timestamp, before: EventSeq, len: u32) -> Result<Vec<LedgerEntry>, WireError> {
         let mut seq = before;
         let mut entries = Vec::with_capacity(len.min(4096) as usize);

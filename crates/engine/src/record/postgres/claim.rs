@@ -1,5 +1,4 @@
-//! Epochs: who may write. An instance that decides alone claims the whole ledger; a later claim ends the earlier one. It never
-//! touches an event.
+//! The claim of an instance that decides alone: a later claim ends the earlier one. It never touches an event.
 
 use super::connect::{PostgresAddress, with_timeout};
 use super::{ANSWER_TIMEOUT, schema};
@@ -13,13 +12,13 @@ use uuid::Uuid;
 /// The row of `ledger_epochs` that stands for the ledger as a whole.
 pub(super) const LEDGER_ROW: i64 = 0;
 
-/// Locked in the order in which writers lock them, so that none waits for one who waits for it.
+/// In the order in which writers lock them, so that there is no deadlock.
 const LOCK_ALL: &str = "SELECT no FROM ledger_epochs ORDER BY no FOR UPDATE";
 
 const RAISE_ALL: &str = "
 UPDATE ledger_epochs SET epoch = epoch + 1, holder = CASE WHEN no = 0 THEN $1 END RETURNING no, epoch";
 
-/// Only from the epoch that is expected: a request that got stuck on its way then ends no epoch that was begun since.
+/// Only from the expected epoch: a request that was delayed must not end an epoch that was begun since.
 const RAISE_OWN: &str = "
 UPDATE ledger_epochs SET epoch = epoch + 1 WHERE no = 0 AND holder = $1 AND epoch = $2 RETURNING epoch";
 
@@ -39,24 +38,22 @@ INSERT INTO ledger_sales (no, id, crc) VALUES ($1, $2::TEXT::UUID, $3)";
 const ADD_EPOCH: &str = "
 INSERT INTO ledger_epochs (no, epoch) VALUES ($1, 1) RETURNING epoch";
 
-/// The right to write, as it was when it was given.
+/// The right to write, at the moment of the claim.
 pub(super) struct LedgerClaim {
-    /// Who has it: a name that no other process ever has.
+    /// No other process ever has this name.
     holder: String,
-    /// The epoch of the ledger.
     pub(super) epoch: i64,
-    /// The sales and their epochs.
     pub(super) sales: HashMap<SaleId, ClaimedSale>,
 }
 
-/// A sale of the ledger.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ClaimedSale {
     pub(super) no: i64,
     pub(super) epoch: i64,
 }
 
-/// Claims the ledger: whoever wrote before is refused from now on, and what it had under way is written or never will be.
+/// Claims the ledger: the instance that wrote before is refused from now on, and a batch that it was writing is recorded or
+/// never will be.
 pub(super) async fn claim_ledger(address: &PostgresAddress) -> Result<LedgerClaim, RecordError> {
     with_timeout(ANSWER_TIMEOUT * 2, async {
         let mut connection = address.connect().await?;
@@ -88,8 +85,8 @@ impl LedgerClaim {
         &self.holder
     }
 
-    /// Begins a new epoch of one's own. Waits for what was under way in the one before: it is in the ledger then, or it never
-    /// will be.
+    /// Begins a new epoch of this holder. Waits for a batch that is being written under the old one: it is recorded then, or
+    /// never will be.
     pub(super) async fn renew(&mut self, connection: &mut PgConnection) -> Result<(), RecordError> {
         loop {
             let raise = sqlx::query_scalar(RAISE_OWN).bind(&self.holder).bind(self.epoch);
@@ -97,14 +94,14 @@ impl LedgerClaim {
                 self.epoch = raised;
                 return Ok(());
             }
-            // An earlier one of our own may have gone through unheard.
+            // An earlier renewal of ours may have succeeded without its reply.
             self.epoch =
                 find_own_epoch(&mut *connection, &self.holder).await?.ok_or(RecordError::TakenOver)?;
         }
     }
 }
 
-/// The ledger's epoch, if the claim of this holder is the last one.
+/// The ledger's epoch, if this holder has the latest claim.
 pub(super) async fn find_own_epoch(
     connection: &mut PgConnection,
     holder: &str,
@@ -112,8 +109,8 @@ pub(super) async fn find_own_epoch(
     sqlx::query_scalar(OWN_EPOCH).bind(holder).fetch_optional(connection).await
 }
 
-/// The number and epoch of a sale that this process has not recorded yet. Where the ledger does not know it, it is given both, in
-/// the caller's transaction.
+/// The number and epoch of a sale that this process has not recorded yet. A sale that the ledger does not know gets both, in the
+/// caller's transaction.
 pub(super) async fn find_or_add_sale(
     connection: &mut PgConnection,
     sale: SaleId,

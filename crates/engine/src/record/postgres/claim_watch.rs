@@ -1,5 +1,5 @@
-//! Looks now and then whether the ledger is still ours. An instance that records would notice by itself; one that is only asked, or
-//! that has nothing to sell, would go on telling how things were.
+//! Checks now and then whether this instance still has the claim. An instance that records notices by itself; one that only
+//! answers queries would go on with an old state.
 
 use super::ANSWER_TIMEOUT;
 use super::claim::find_own_epoch;
@@ -8,12 +8,12 @@ use super::reader::PostgresReader;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// So long may an instance tell what another one has changed already.
+/// How long an instance may answer from a state that another one has changed.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Becomes true when another instance has claimed the ledger after `holder` did.
 pub(super) fn watch_claim(reader: &PostgresReader, holder: &str) -> watch::Receiver<bool> {
-    let (lost, told) = watch::channel(false);
+    let (lost, watched) = watch::channel(false);
     let (pool, holder) = (reader.pool().clone(), holder.to_owned());
     reader.runtime().handle().spawn(async move {
         while !lost.is_closed() {
@@ -28,10 +28,10 @@ pub(super) fn watch_claim(reader: &PostgresReader, holder: &str) -> watch::Recei
                     lost.send_replace(true);
                     return;
                 }
-                // Whether it can be written is told by those who write.
-                Err(error) => tracing::debug!(%error, "nobody can say whose the ledger is"),
+                // Whether the ledger can be written is for the recorder to find out.
+                Err(error) => tracing::debug!(%error, "the claim of the ledger cannot be read"),
             }
         }
     });
-    told
+    watched
 }

@@ -1,15 +1,15 @@
-//! Where the database is, and connections to it that never wait for ever. It never shows a password.
+//! The address of a database, and connections with time limits. It never shows a password.
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Executor};
 use std::time::Duration;
 use std::{fmt, io};
 
-/// What every connection is told first.
+/// The first statement of every connection.
 ///
-/// A statement that waits longer than its caller does is of no use; a client that has gone is noticed, and a transaction that
-/// is not ended holds its epoch's lock no longer than that. `synchronous_commit` is only ever made stricter: where the
-/// database would acknowledge before its disk has it, it is turned on; what waits for replicas is left to those who run it.
+/// A statement that outlasts its caller is of no use; a client that has gone is noticed, and a transaction that is not ended
+/// holds its epoch's lock no longer than that. `synchronous_commit` is only ever made stricter: where the database would
+/// acknowledge before its disk has the commit, it is turned on; waiting for replicas is left as it is.
 const SESSION_SETTINGS: &str = "
 SELECT set_config(name, CASE WHEN name = 'synchronous_commit' THEN 'on' ELSE wanted END, false)
 FROM pg_settings
@@ -22,7 +22,6 @@ JOIN (VALUES
 ) AS terms (name, wanted) USING (name)
 WHERE name <> 'synchronous_commit' OR setting = wanted";
 
-/// Where a database is and as whom to enter it.
 #[derive(Clone)]
 pub struct PostgresAddress(PgConnectOptions);
 
@@ -32,20 +31,20 @@ impl fmt::Debug for PostgresAddress {
     }
 }
 
-/// A text is not the address of a database. It is not repeated here: there may be a password in it.
+/// A text is not the address of a database. The error does not repeat it: it may hold a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("write an address such as postgres://user@host:5432/name")]
 pub struct BadAddress;
 
 impl PostgresAddress {
-    /// Reads a URL as `psql` takes it; what it does not say is taken from `PGHOST`, `PGPASSWORD` and so on.
+    /// Parses a URL as `psql` does; what it lacks is taken from `PGHOST`, `PGPASSWORD` and so on.
     ///
     /// # Errors
     /// When it is not the URL of a PostgreSQL.
     pub fn parse(url: &str) -> Result<Self, BadAddress> {
         let is_postgres = ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
         let options = if is_postgres { url.parse::<PgConnectOptions>().ok() } else { None };
-        // A statement that takes long is told by the figures; the log would repeat it for each.
+        // The metrics have slow statements; the log would repeat each of them.
         let options = options.ok_or(BadAddress)?.application_name("doorbuster").disable_statement_logging();
         Ok(Self(options))
     }
@@ -54,7 +53,7 @@ impl PostgresAddress {
         &self.0
     }
 
-    /// A new connection. Give it a limit: this waits as long as the network does.
+    /// A new connection. It waits as long as the network does: give it a timeout.
     pub(super) async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
         let mut connection = self.0.connect().await?;
         apply_session_settings(&mut connection).await?;
@@ -62,7 +61,7 @@ impl PostgresAddress {
     }
 }
 
-/// Tells a new connection how long to wait, and how durable a commit is.
+/// Sets a new connection's timeouts and durability.
 pub(super) async fn apply_session_settings(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     connection.execute(SESSION_SETTINGS).await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Events as rows of `ledger_entries`, by column, as a statement takes many of them at once. It writes none.
+//! Events as rows of `ledger_entries`, by column, for a statement that inserts many. It writes none.
 
 use crate::record::encode_event;
 use crate::record::row::{row_checksum, row_key};

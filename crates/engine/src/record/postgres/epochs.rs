@@ -1,5 +1,5 @@
-//! The epochs of sales that are decided outside of this process: kept beside the ledger, because its writers lock them. Raising
-//! one waits for the writers in flight, and counts anew where the sale stands. It never writes an event.
+//! The epochs of sales that a server decides: kept beside the ledger, because its writers lock them. Raising one waits for the
+//! writers in flight, and counts the sale's head anew. It never writes an event.
 
 use super::ANSWER_TIMEOUT;
 use super::claim::find_or_add_sale;
@@ -12,12 +12,12 @@ use sale::SaleId;
 use sqlx::Row;
 use std::sync::Arc;
 
-/// The connections are those of readers, which may not write but where it is said.
+/// The pool's connections are read-only by default.
 const BEGIN: &str = "BEGIN READ WRITE";
 
 const NUMBER: &str = "SELECT no FROM ledger_sales JOIN ledger_epochs USING (no) WHERE id = $1::TEXT::UUID";
 
-/// Two who begin the same sale wait for each other. The number is nobody else's.
+/// Two processes that begin the same sale wait for each other. Nothing else uses this number.
 const LOCK_NEW: &str = "SELECT pg_advisory_xact_lock(4918020217483527240)";
 
 const FIND: &str = "
@@ -28,7 +28,7 @@ SELECT id::TEXT AS id, COALESCE(epoch, 0) AS epoch
 FROM ledger_sales LEFT JOIN ledger_epochs USING (no)
 ORDER BY ledger_sales.no";
 
-/// Waits for whoever writes the sale. What is counted after it is all that was ever written under the old epoch.
+/// Waits for the sale's writers. Then the ledger has all that was ever written under the old epoch.
 const LOCK: &str = "SELECT epoch FROM ledger_epochs WHERE no = $1 FOR UPDATE";
 
 const RAISE: &str = "
@@ -39,7 +39,6 @@ SET epoch = epoch + 1, head = COALESCE((
 WHERE no = $1
 RETURNING epoch";
 
-/// The epochs of a ledger.
 pub struct PostgresEpochs {
     reader: Arc<PostgresReader>,
 }

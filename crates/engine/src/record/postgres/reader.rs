@@ -1,11 +1,11 @@
-//! Reads the ledger a page at a time: for followers, for the fold at the start, for `doorbuster verify`. Checks every row's sum.
-//! It never writes, and claims nothing.
+//! Reads the ledger a page at a time: for followers, for the fold at the start, for `doorbuster verify`. Checks every row's
+//! checksum. It never writes, and claims nothing.
 
 use super::connect::{PostgresAddress, apply_session_settings, with_timeout};
 use super::runtime::PgRuntime;
 use super::{ANSWER_TIMEOUT, schema};
 use crate::record::row::{
-    BAD_CHECKSUM, Gaps, OrphanRows, PAGE_LEN, PAGES_AHEAD, decode_entry, push_entry, row_checksum, row_key,
+    BAD_CHECKSUM, OrphanRows, PAGE_LEN, PAGES_AHEAD, decode_entry, push_entry, row_checksum, row_key,
     sale_checksum, sale_number,
 };
 use crate::record::{LedgerPage, LedgerReader, ReadError};
@@ -16,7 +16,7 @@ use sqlx::{Executor, Row};
 use std::collections::HashMap;
 use tokio::sync::mpsc;
 
-/// Who reads at a time: the fold or a follower or two, and people who look at events.
+/// Readers at a time: the fold or a follower or two, and requests that list events.
 const CONNECTIONS_MAX: u32 = 4;
 
 const SALES: &str = "SELECT no, id::TEXT AS id, crc FROM ledger_sales ORDER BY no";
@@ -26,27 +26,26 @@ const FIND_SALE: &str = "SELECT no, id::TEXT AS id, crc FROM ledger_sales WHERE 
 const PAGE: &str = "
 SELECT key, at, body, crc FROM ledger_entries WHERE key > $1 AND key < $2 ORDER BY key LIMIT $3";
 
-/// A page is read along the key, whatever the planner believes of a table that nobody has analysed yet: it would rather look up
-/// and sort all that follows, for each page anew.
+/// A page is read along the key, whatever the planner assumes of a table without statistics: it would rather read and sort all
+/// that follows, for each page anew.
 const PLANNER_SETTINGS: &str = "
 SET default_transaction_read_only = on;
 SET enable_seqscan = off;
 SET enable_bitmapscan = off;
 SET enable_sort = off";
 
-/// The reading side of a ledger in PostgreSQL.
 pub struct PostgresReader {
     runtime: PgRuntime,
     pool: PgPool,
 }
 
 impl PostgresReader {
-    /// Reads the ledger in the database.
+    /// Opens the ledger in the database.
     ///
     /// # Errors
     /// When there is none, or the database cannot be reached.
     pub async fn open(address: &PostgresAddress) -> Result<Self, ReadError> {
-        let room = PgRuntime::start().map_err(|error| ReadError::Store(Box::new(error)))?;
+        let runtime = PgRuntime::start().map_err(|error| ReadError::Store(Box::new(error)))?;
         let options = PgPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
             .acquire_timeout(ANSWER_TIMEOUT)
@@ -57,21 +56,20 @@ impl PostgresReader {
                     Ok(())
                 })
             });
-        let guard = room.handle().enter();
+        let guard = runtime.handle().enter();
         let pool = options.connect_lazy_with(address.options().clone());
         drop(guard);
         let entered = address.clone();
-        // Not by the pool, which would only say that it lost its patience.
+        // On a connection outside of the pool: the pool would report only a timeout.
         let check = async move { schema::check_format(&mut entered.connect().await?).await };
-        room.run(with_timeout(ANSWER_TIMEOUT, check)).await?;
-        Ok(Self { runtime: room, pool })
+        runtime.run(with_timeout(ANSWER_TIMEOUT, check)).await?;
+        Ok(Self { runtime, pool })
     }
 
     pub(super) fn runtime(&self) -> &PgRuntime {
         &self.runtime
     }
 
-    /// The connections, for those who live in the same room.
     pub(super) fn pool(&self) -> &PgPool {
         &self.pool
     }
@@ -102,7 +100,7 @@ impl LedgerReader for PostgresReader {
             };
             let mut entries = Vec::new();
             let mut last = after;
-            // A page at a time, so that each is in time however many are asked for.
+            // A page at a time, so that each is in time however many are requested.
             while entries.len() < limit {
                 let len = PAGE_LEN.min(limit - entries.len());
                 let keys = (row_key(no, last), row_key(no + 1, EventSeq(0)));
@@ -125,7 +123,7 @@ impl LedgerReader for PostgresReader {
         let pool = self.pool.clone();
         self.runtime.handle().spawn(async move {
             if let Err(error) = scan_pages(&pool, &pages).await {
-                // Nobody listens any more: nobody needs to know.
+                // The receiver is gone: there is nobody to report to.
                 let _unheard = pages.send(Err(error)).await;
             }
         });
@@ -133,8 +131,8 @@ impl LedgerReader for PostgresReader {
     }
 }
 
-/// Reads every row in the order of keys and hands the events on. Each page is a look of its own, so that a slow taker holds no
-/// snapshot open.
+/// Reads every row in the order of keys and sends the events on. Each page is a statement of its own, so that a slow receiver
+/// holds no snapshot open.
 async fn scan_pages(
     pool: &PgPool,
     pages: &mpsc::Sender<Result<LedgerPage, ReadError>>,
@@ -143,8 +141,8 @@ async fn scan_pages(
     let (mut last_key, mut last) = (i64::MIN, EventSeq(0));
     loop {
         let rows = with_timeout(ANSWER_TIMEOUT, fetch_rows(pool, (last_key, i64::MAX), PAGE_LEN)).await?;
-        for stretch in rows.chunk_by(|one, next| sale_number(one.get(0)) == sale_number(next.get(0))) {
-            let no = sale_number(stretch[0].try_get(0)?);
+        for rows_of_sale in rows.chunk_by(|one, next| sale_number(one.get(0)) == sale_number(next.get(0))) {
+            let no = sale_number(rows_of_sale[0].try_get(0)?);
             if no != sale_number(last_key) {
                 last = EventSeq(0);
             }
@@ -152,8 +150,8 @@ async fn scan_pages(
                 names.extend(with_timeout(ANSWER_TIMEOUT, fetch_sales(pool)).await?);
             }
             let sale = *names.get(&no).ok_or_else(|| orphan_rows_error(no))?;
-            let mut page = LedgerPage { sale, entries: Vec::with_capacity(stretch.len()) };
-            for row in stretch {
+            let mut page = LedgerPage { sale, entries: Vec::with_capacity(rows_of_sale.len()) };
+            for row in rows_of_sale {
                 last = push_row(&mut page, last, row)?;
                 last_key = row.try_get(0)?;
             }
@@ -176,12 +174,12 @@ async fn fetch_rows(
     Ok(sqlx::query(PAGE).bind(after).bind(before).bind(limit).fetch_all(pool).await?)
 }
 
-/// Puts the event of a row behind the last one.
+/// Appends the event of a row to the page.
 fn push_row(page: &mut LedgerPage, last: EventSeq, row: &PgRow) -> Result<EventSeq, ReadError> {
     let (key, at, body): (i64, i64, &[u8]) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     let is_intact = row.try_get::<i64, _>(3)? == row_checksum(key, at, body);
     let read = if is_intact { decode_entry(key, at, body) } else { Err(BAD_CHECKSUM) };
-    push_entry(page, last, key, read, Gaps::AreAllowed)
+    push_entry(page, last, key, read)
 }
 
 async fn fetch_sales(pool: &PgPool) -> Result<Vec<(i64, SaleId)>, ReadError> {

@@ -1,5 +1,5 @@
-//! Where connections live that several threads use: a thread with a runtime of its own. A connection belongs to the runtime it was
-//! made in, and those who read the ledger have runtimes that come and go.
+//! A runtime for connections that several threads use, on a thread of its own. A connection belongs to the runtime in which it
+//! was made, and the runtimes of readers come and go.
 
 use crate::record::ReadError;
 use std::io;
@@ -23,7 +23,7 @@ impl PgRuntime {
         Ok(Self { handle, _stop: stop })
     }
 
-    /// Has `work` done there, and waits for it wherever one is.
+    /// Runs `work` there, and waits for it on any runtime.
     pub(super) async fn run<T, E>(
         &self,
         work: impl Future<Output = Result<T, E>> + Send + 'static,

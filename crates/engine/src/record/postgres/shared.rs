@@ -1,7 +1,7 @@
-//! Appends to a ledger that many processes write at once, one statement and one commit for a batch of many sales. Each stretch of
-//! events is written only under the epoch in which it was decided, and only right behind the event that it follows: so a sale's
-//! events become durable in their order, whoever decided them, and the ledger has no gap. It decides nothing, waits for nobody's
-//! events, and claims nothing.
+//! Appends to a ledger that many processes write, with one statement and one commit for a batch of many sales. A range of events
+//! is written only under the epoch in which it was decided, and only right behind the event that it follows: so a sale's events
+//! become durable in their order, whichever process decided them, and the ledger has no gap. It decides nothing, waits for no
+//! other process's events, and claims nothing.
 
 use super::ANSWER_TIMEOUT;
 use super::connect::{PostgresAddress, with_timeout};
@@ -14,8 +14,8 @@ use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection, Row};
 use std::collections::HashMap;
 
-/// Locks the sales in one order for all who write them, looks where each stands once it has the lock, and writes the stretches
-/// that fit. A writer that comes while another is at the same sale waits for its commit here, and nowhere else.
+/// Locks the sales in one order for all writers, reads their heads under the lock, and writes the ranges that fit. A writer of a
+/// sale waits here for another writer's commit, and nowhere else.
 const APPEND: &str = "
 WITH wanted AS (
     SELECT * FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], $4::BIGINT[]) AS w (no, epoch, before, last)
@@ -46,51 +46,51 @@ SELECT no, id::TEXT AS id FROM ledger_sales WHERE id = ANY($1::TEXT[]::UUID[])";
 const SELECT_RECORDED: &str = "
 SELECT key, crc FROM ledger_entries WHERE key = ANY($1)";
 
-/// Row 0 names who writes alone, and with what right. Those who share take it away.
+/// Row 0 names the instance that writes alone. Instances that share the ledger end its claim.
 const SHARE: &str = "
 UPDATE ledger_epochs SET epoch = epoch + 1, holder = NULL WHERE no = 0 AND holder IS NOT NULL";
 
-/// Events of one sale that follow each other, and were decided under one epoch.
+/// Consecutive events of one sale that were decided under one epoch.
 #[derive(Clone, Copy, Debug)]
 pub struct EventRange<'a> {
     pub sale: SaleId,
     pub epoch: Epoch,
     /// The event that they follow.
     pub before: EventSeq,
-    /// They themselves; never none.
+    /// Never none.
     pub entries: &'a [LedgerEntry],
 }
 
-/// What became of a [`Stretch`].
+/// The result of writing an [`EventRange`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppendResult {
     Recorded,
-    /// The ledger does not have yet what it follows; this is the last event that it has. Nothing was written.
+    /// The ledger lacks the event before the range; this is the last event that it has. Nothing was written.
     Behind(EventSeq),
-    /// The ledger has some of it already, or all; this is the last event that it has. Nothing was written.
+    /// The ledger has some or all of the range already; this is the last event that it has. Nothing was written.
     Ahead(EventSeq),
-    /// Its epoch is over, or never was. Nothing was written, and nothing of it ever will be.
+    /// The range's epoch is over, or never began. Nothing of it was written, and nothing ever will be.
     StaleEpoch,
 }
 
-/// Where a sale stands in the ledger.
+/// A sale's epoch and last event in the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SaleHead {
     pub epoch: Epoch,
     pub head: EventSeq,
 }
 
-/// The writing side of a ledger that is shared.
+/// The writing side of a shared ledger.
 pub struct SharedWriter {
     address: PostgresAddress,
-    /// None at first and after a failure: what it was doing then is unknown.
+    /// `None` at first and after a failure, which leaves a connection in an unknown state.
     connection: Option<PgConnection>,
     /// The numbers of sales in the ledger.
     numbers: HashMap<SaleId, i64>,
 }
 
 impl SharedWriter {
-    /// A writer. Ends the right of an instance that wrote alone, if there is one: it is refused from now on.
+    /// Opens a writer, and ends the claim of an instance that wrote alone.
     ///
     /// # Errors
     /// When the database cannot be reached, or holds no ledger.
@@ -107,18 +107,19 @@ impl SharedWriter {
         Ok(writer)
     }
 
-    /// Writes those stretches that fit, all in one commit. At most one a sale.
+    /// Writes the ranges that fit, all in one commit. At most one range of a sale.
     ///
     /// # Errors
-    /// When the database fails; then each may have been written or not, and trying again tells. The connection is given up.
-    pub async fn write(&mut self, stretches: &[EventRange<'_>]) -> Result<Vec<AppendResult>, RecordError> {
-        self.load_numbers(stretches.iter().map(|stretch| stretch.sale)).await?;
+    /// When the database fails; then each range may be written or not, and writing it again tells. The connection is
+    /// dropped.
+    pub async fn write(&mut self, ranges: &[EventRange<'_>]) -> Result<Vec<AppendResult>, RecordError> {
+        self.load_numbers(ranges.iter().map(|range| range.sale)).await?;
         let mut wanted = RangeColumns::default();
         let mut rows = EntryColumns::default();
-        for stretch in stretches {
-            if let Some(no) = self.numbers.get(&stretch.sale) {
-                wanted.push(*no, stretch);
-                stretch.entries.iter().for_each(|entry| rows.push(*no, entry));
+        for range in ranges {
+            if let Some(no) = self.numbers.get(&range.sale) {
+                wanted.push(*no, range);
+                range.entries.iter().for_each(|entry| rows.push(*no, entry));
             }
         }
         let connection = self.ensure_connected().await?;
@@ -137,16 +138,14 @@ impl SharedWriter {
         let found =
             found.iter().map(|row| Ok((row.try_get("no")?, (decode_head(row)?, row.try_get("is_kept")?))));
         let found = found.collect::<Result<HashMap<i64, (Option<SaleHead>, bool)>, sqlx::Error>>()?;
-        let fate = |stretch: &EventRange<'_>| {
-            let found = self.numbers.get(&stretch.sale).and_then(|no| found.get(no));
-            found.map_or(AppendResult::StaleEpoch, |(standing, is_kept)| {
-                append_result(stretch, *standing, *is_kept)
-            })
+        let result = |range: &EventRange<'_>| {
+            let found = self.numbers.get(&range.sale).and_then(|no| found.get(no));
+            found.map_or(AppendResult::StaleEpoch, |(head, is_kept)| append_result(range, *head, *is_kept))
         };
-        Ok(stretches.iter().map(fate).collect())
+        Ok(ranges.iter().map(result).collect())
     }
 
-    /// Where sales stand; one that never had an epoch stands nowhere.
+    /// The epochs and heads of sales; a sale without an epoch is left out.
     ///
     /// # Errors
     /// When the database fails.
@@ -162,8 +161,8 @@ impl SharedWriter {
         Ok(sales.iter().filter_map(of).collect())
     }
 
-    /// The last of these events that is in the ledger as it is here, where all before it are; `None` when not even the first one is.
-    /// Ask when nobody can write the sale's epoch any more.
+    /// The last of these events that is in the ledger as it is here, together with all before it; `None` when not even the
+    /// first one is. Call it when no process can write under the sale's epoch any more.
     ///
     /// # Errors
     /// When the database fails.
@@ -185,7 +184,7 @@ impl SharedWriter {
         Ok(are_kept.last().map(|(key, _)| event_seq(*key)))
     }
 
-    /// Tries whether a row fits, and takes it back.
+    /// Inserts a row and rolls back.
     ///
     /// # Errors
     /// When none would.
@@ -199,7 +198,7 @@ impl SharedWriter {
         self.settle_result(probed)
     }
 
-    /// Lets go of the connection, whose state is unknown when somebody gave up waiting.
+    /// Drops the connection, whose state is unknown after a timeout.
     pub fn drop_connection(&mut self) {
         self.connection = None;
     }
@@ -236,7 +235,7 @@ impl SharedWriter {
     }
 }
 
-/// The stretches by column, as the statement takes them.
+/// Ranges by column, as the statement takes them.
 #[derive(Default)]
 struct RangeColumns {
     nos: Vec<i64>,
@@ -246,27 +245,27 @@ struct RangeColumns {
 }
 
 impl RangeColumns {
-    fn push(&mut self, no: i64, stretch: &EventRange<'_>) {
-        let last = stretch.entries.last().map_or(stretch.before, |entry| entry.seq);
+    fn push(&mut self, no: i64, range: &EventRange<'_>) {
+        let last = range.entries.last().map_or(range.before, |entry| entry.seq);
         self.nos.push(no);
-        self.epochs.push(stretch.epoch.0.cast_signed());
-        self.befores.push(stretch.before.0.cast_signed());
+        self.epochs.push(range.epoch.0.cast_signed());
+        self.befores.push(range.before.0.cast_signed());
         self.lasts.push(last.0.cast_signed());
     }
 }
 
-/// Where a row says that a sale stands; nowhere when nobody has shared it yet.
+/// A sale's head; `None` when no process has shared the sale yet.
 fn decode_head(row: &PgRow) -> Result<Option<SaleHead>, sqlx::Error> {
     let (epoch, head): (i64, Option<i64>) = (row.try_get("epoch")?, row.try_get("head")?);
     Ok(head
         .map(|head| SaleHead { epoch: Epoch(epoch.cast_unsigned()), head: EventSeq(head.cast_unsigned()) }))
 }
 
-fn append_result(stretch: &EventRange<'_>, standing: Option<SaleHead>, is_kept: bool) -> AppendResult {
-    match standing {
+fn append_result(range: &EventRange<'_>, head: Option<SaleHead>, is_kept: bool) -> AppendResult {
+    match head {
         _ if is_kept => AppendResult::Recorded,
-        Some(SaleHead { epoch, head }) if epoch == stretch.epoch => {
-            if head < stretch.before {
+        Some(SaleHead { epoch, head }) if epoch == range.epoch => {
+            if head < range.before {
                 AppendResult::Behind(head)
             } else {
                 AppendResult::Ahead(head)

@@ -1,4 +1,5 @@
-//! Appends batches: one statement, one way there and back, one commit. It never waits longer than its callers would.
+//! Appends the batches of an instance that decides alone: one statement, one round trip, one commit. It never waits longer than
+//! its callers do.
 
 use super::ANSWER_TIMEOUT;
 use super::claim::{ClaimedSale, LEDGER_ROW, LedgerClaim, claim_ledger, find_or_add_sale};
@@ -15,11 +16,11 @@ use sqlx::{Connection, PgConnection};
 use std::time::Duration;
 use tokio::sync::watch::Receiver;
 
-/// Between two tries to get through to a database that restarts.
+/// Between two tries to reach a database that restarts.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
-/// All rows of a batch, or none: the epochs are locked first, in one order for all who lock them, and a row is inserted only
-/// when all of them are what they were. One whose raising is under way is waited for, and then looked at as it has become.
+/// Writes all rows of a batch, or none: it locks the epochs first, in one order for all writers, and inserts only when each is
+/// as expected. It waits for an epoch that is being raised, and then reads the new one.
 const APPEND: &str = "
 INSERT INTO ledger_entries (key, at, body, crc)
 SELECT * FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BYTEA[], $4::BIGINT[])
@@ -32,7 +33,7 @@ WHERE (
     ) AS held
 ) = cardinality($5)";
 
-/// A row that no event ever has; it is taken back.
+/// No event has this key; the row is rolled back.
 pub(super) const PROBE_ROW: &str = "INSERT INTO ledger_entries (key, at, body, crc) VALUES (0, 0, '', 0)";
 
 const COUNT: &str = "SELECT count(*) FROM ledger_entries WHERE key = ANY($1)";
@@ -41,9 +42,9 @@ const COUNT: &str = "SELECT count(*) FROM ledger_entries WHERE key = ANY($1)";
 pub struct PostgresRecorder {
     address: PostgresAddress,
     claim: LedgerClaim,
-    /// None at first and after a failure: what it was doing then is unknown.
+    /// `None` at first and after a failure, which leaves a connection in an unknown state.
     connection: Option<PgConnection>,
-    /// Becomes true when somebody else has the ledger.
+    /// Becomes true when another instance has claimed the ledger.
     taken_over: Receiver<bool>,
     is_taken_over: bool,
 }
@@ -58,7 +59,7 @@ struct BatchColumns {
 }
 
 impl PostgresRecorder {
-    /// Claims the ledger that `reader` reads: whoever wrote before is refused from now on.
+    /// Claims the ledger that `reader` reads: the instance that wrote before is refused from now on.
     ///
     /// # Errors
     /// When there is no ledger, or the database cannot be reached.
@@ -69,8 +70,8 @@ impl PostgresRecorder {
         Ok(Self { address: address.clone(), claim, connection: None, taken_over: lost, is_taken_over: false })
     }
 
-    /// Tries until the batch is recorded, or was refused, or the caller loses patience. A connection that broke says nothing of
-    /// the batch: a new epoch settles whether it was kept.
+    /// Tries until the batch is recorded or refused; the caller limits the time. After a broken connection, a new epoch
+    /// settles whether the batch was recorded.
     async fn append_with_retries(&mut self, batch: &Batch) -> Result<(), RecordError> {
         let mut is_unsettled = false;
         loop {
@@ -118,7 +119,7 @@ impl PostgresRecorder {
         Ok(())
     }
 
-    /// Whether a batch whose append broke off was kept: all of it was, or nothing. Call it under a new epoch.
+    /// Whether a batch whose append broke off was recorded: all of it was, or nothing. Call it under a new epoch.
     async fn is_recorded(&mut self, batch: &Batch) -> Result<bool, RecordError> {
         let connection = ensure_connected(&mut self.connection, &self.address).await?;
         let Some((sale, entries)) = batch.sales.iter().find(|(_, entries)| !entries.is_empty()) else {
@@ -143,7 +144,7 @@ impl PostgresRecorder {
         self.claim.renew(connection).await
     }
 
-    /// A refused key by its sale and number.
+    /// The sale and event of a key that the database refused.
     fn explain_collision(&self, error: RecordError, fresh: &[(SaleId, ClaimedSale)]) -> RecordError {
         let RecordError::Store(source) = &error else { return error };
         let Some(key) = colliding_key(source.as_ref()) else { return error };
@@ -154,7 +155,7 @@ impl PostgresRecorder {
         }
     }
 
-    /// Lets go of a connection whose state is unknown, and remembers for good that the ledger is another's.
+    /// Drops a connection whose state is unknown, and remembers for good that another instance has the ledger.
     fn settle_result(&mut self, result: Result<(), RecordError>) -> Result<(), RecordError> {
         if let Err(error) = &result {
             self.connection = None;
@@ -173,7 +174,7 @@ impl LedgerRecorder for PostgresRecorder {
         self.settle_result(appended)
     }
 
-    /// Begins a new epoch, so that a failed append that is still on its way will be refused, and tries whether a row fits.
+    /// Begins a new epoch, so that a failed append that is still on its way will be refused, and inserts a row on trial.
     async fn probe(&mut self) -> Result<(), RecordError> {
         if self.is_taken_over {
             return Err(RecordError::TakenOver);
@@ -193,7 +194,7 @@ impl LedgerRecorder for PostgresRecorder {
         if self.is_taken_over || self.taken_over.wait_for(|lost| *lost).await.is_ok() {
             self.is_taken_over = true;
         } else {
-            // Nobody watches any more.
+            // The watch has ended.
             std::future::pending::<()>().await;
         }
     }
@@ -246,7 +247,7 @@ async fn insert_columns(connection: &mut PgConnection, columns: BatchColumns) ->
     if done.rows_affected() == rows { Ok(()) } else { Err(RecordError::TakenOver) }
 }
 
-/// True when the connection broke, or the database has none to give, is going down or coming up: then it may be asked again.
+/// True when the connection broke, or the database has none to give, is going down or coming up: then a retry makes sense.
 pub(crate) fn is_disconnected(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
     match error.downcast_ref::<sqlx::Error>() {
         Some(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) => true,

@@ -1,6 +1,6 @@
-//! A look at SQLite's write-ahead log before SQLite opens it. SQLite takes the log up to the first frame whose checksum
-//! does not fit and forgets the rest, because that is what a crash leaves behind. A frame that rots in the middle looks
-//! the same to it, and committed batches behind it would be forgotten without a word; here they are told apart.
+//! Checks SQLite's write-ahead log before SQLite opens it. SQLite takes the log up to the first frame whose checksum does not
+//! fit and drops the rest, because that is what a crash leaves behind. A frame that rots in the middle looks the same to it, and
+//! it would drop the committed batches behind that frame without an error; this check tells the two apart.
 //!
 //! The format: <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>. Never writes.
 
@@ -14,8 +14,8 @@ const HEADER_LEN: usize = 32;
 const FRAME_HEADER_LEN: usize = 24;
 /// The last bit says in which byte order the checksums were made.
 const MAGIC: u32 = 0x377f_0682;
-/// Commits that an honest crash may leave behind the first bad frame: the one that was being written, and an older,
-/// longer one that had failed in the same place.
+/// Commits that a crash may leave behind the first bad frame: the one that was being written, and an older, longer one that had
+/// failed in the same place.
 const COMMITS_LEFT_MAX: u64 = 2;
 
 /// What is wrong with a log.
@@ -27,8 +27,8 @@ enum LogDamage {
     Frame { at: u64, commits: u64 },
 }
 
-/// Refuses a log that SQLite would read only a part of, other than for its torn end. Beside a running engine the log may be
-/// begun anew while it is read, which looks like damage: look again before believing it.
+/// Refuses a log of which SQLite would read only a part, other than for its torn end. Beside a running engine the log may
+/// restart while it is read, which looks like damage: check again before believing it.
 ///
 /// # Errors
 /// When the log is damaged in the middle, or cannot be read.
@@ -102,7 +102,7 @@ impl LogChecksum {
         if self.big_endian { word } else { word.swap_bytes() }
     }
 
-    /// True when this is the sum that stands in `bytes`.
+    /// True when this is the checksum in `bytes`.
     fn matches(&self, bytes: &[u8]) -> bool {
         (self.low, self.high) == (read_word(bytes, 0), read_word(bytes, 4))
     }
@@ -125,7 +125,7 @@ fn is_all_zeros(mut log: impl io::Read) -> io::Result<bool> {
     }
 }
 
-/// Reads exactly as much as fits, or says that there is not so much.
+/// Fills `into`; false when there are not so many.
 fn read_full(log: &mut impl io::Read, into: &mut [u8]) -> io::Result<bool> {
     match log.read_exact(into) {
         Ok(()) => Ok(true),

@@ -1,5 +1,5 @@
-//! Reads `ledger.db`: for followers, for the fold at the start, for `doorbuster verify`. Checks every row's sum. Needs no
-//! lock: it reads beside a running engine, and after one that was killed.
+//! Reads `ledger.db`: for followers, for the fold at the start, for `doorbuster verify`. Checks every row's checksum. It takes
+//! no lock: it reads beside a running engine, and after one that was killed.
 
 use super::open_read_only;
 use super::repair::{TornTail, find_torn_tails, torn_keys};
@@ -13,17 +13,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::mpsc;
 
-/// Connections kept for later; more may be open at once.
+/// Connections kept open; more may be in use at once.
 const IDLE_MAX: usize = 4;
 
-/// The reading side of one machine's ledger.
 pub struct SqliteReader {
     folder: PathBuf,
     idle: Mutex<Vec<Connection>>,
 }
 
 impl SqliteReader {
-    /// Reads the ledger in `folder`.
+    /// Opens the ledger in `folder`.
     ///
     /// # Errors
     /// When there is none, or it cannot be opened.
@@ -32,7 +31,8 @@ impl SqliteReader {
         Ok(Self { folder: folder.to_owned(), idle: Mutex::new(vec![first]) })
     }
 
-    /// What the next start would set aside, if everything else is intact; see [`Read::scan`] for whether it is.
+    /// The rows that the next start would set aside, if everything else is intact; [`LedgerReader::scan`] finds out whether
+    /// it is.
     ///
     /// # Errors
     /// When more rows are damaged at the end than a power loss explains, or the file cannot be read.
@@ -40,7 +40,7 @@ impl SqliteReader {
         self.with_connection(find_torn_tails)
     }
 
-    /// As [`Read::scan`], of a ledger without its torn ends.
+    /// As [`LedgerReader::scan`], without these torn tails.
     #[must_use]
     pub fn scan_without(&self, torn: &[TornTail]) -> mpsc::Receiver<Result<LedgerPage, ReadError>> {
         let (pages, receiver) = mpsc::channel(PAGES_AHEAD);
@@ -52,7 +52,7 @@ impl SqliteReader {
                     scan_pages(&connection, &torn, |page| pages.blocking_send(Ok(page)).is_ok())
                 });
                 if let Err(error) = scanned {
-                    // Nobody listens any more: nobody needs to know.
+                    // The receiver is gone: there is nobody to report to.
                     let _unheard = pages.blocking_send(Err(error));
                 }
             }

@@ -1,8 +1,8 @@
-//! Torn ends of sales, after a power loss on a disk that acknowledged a page and lost a part of it. SQLite's own log
-//! already drops a torn transaction whole; this is for what its checksums do not cover.
+//! Torn rows at the ends of sales, after a power loss on a disk that acknowledged a page and lost a part of it. SQLite's own log
+//! already drops a torn transaction as a whole; this covers what its checksums do not.
 //!
-//! Never mends anything that power loss does not explain: rows that intact rows follow, or more rows than one batch can
-//! hold, are damage, and damage stops the start.
+//! It never repairs what a power loss does not explain: bad rows before intact ones, or more rows than one batch can hold, are
+//! damage, and damage stops the start.
 
 use super::open_for_writing;
 use super::row::{is_intact, load_sales, scan_pages};
@@ -13,8 +13,8 @@ use sale::{EventSeq, SaleId};
 use std::collections::HashMap;
 use std::path::Path;
 
-/// Rows that a power loss may tear, at most: the one transaction that was under way then, with a full batch
-/// ([`crate::pipeline::Limits::batch_len_max`], 1024 requests) and four events a request.
+/// Rows that a power loss may tear, at most: one transaction with a full batch
+/// ([`crate::pipeline::PipelineLimits::batch_len_max`], 1024 requests) and four events a request.
 const TORN_ROWS_MAX: u64 = 4096;
 
 /// Rows at the end of one sale that are not as they were written, and that a power loss explains.
@@ -35,13 +35,13 @@ impl TornTail {
     }
 }
 
-/// The torn ends by sale, as a walk over the rest wants them.
+/// The first torn key of each sale, by the sale's number.
 pub(super) fn torn_keys(torn: &[TornTail]) -> HashMap<i64, i64> {
     torn.iter().map(|end| (end.no, end.first_key())).collect()
 }
 
-/// Sets the torn rows at the sales' ends aside, into the table `torn`, and returns how many there were. Nothing is touched
-/// unless everything else in the ledger is intact.
+/// Moves the torn rows at the ends of sales into the table `torn`, and returns how many there were. Changes nothing unless
+/// everything else in the ledger is intact.
 ///
 /// # Errors
 /// When the damage is not a torn end, or the file cannot be read or written.
@@ -68,7 +68,7 @@ pub(crate) fn set_torn_tails_aside(folder: &Path) -> Result<u64, ReadError> {
     Ok(torn.iter().map(|end| end.rows).sum())
 }
 
-/// What the next start would set aside, if everything else is intact.
+/// The rows that the next start would set aside, if everything else is intact.
 ///
 /// # Errors
 /// When there is more of it than a power loss explains, or the file cannot be read.
@@ -88,7 +88,7 @@ pub(super) fn find_torn_tails(connection: &Connection) -> Result<Vec<TornTail>, 
     Ok(torn)
 }
 
-/// The rows of one sale that are not intact, looking backwards from its end until an intact one.
+/// The rows of one sale that are not intact, backwards from its end to the last intact one.
 fn find_torn_tail(connection: &Connection, no: i64, sale: SaleId) -> Result<Option<TornTail>, ReadError> {
     let mut statement = connection.prepare_cached(
         "SELECT key, at, body, crc FROM entries WHERE key >= ?1 AND key < ?2 ORDER BY key DESC",

@@ -1,7 +1,7 @@
-//! Rows of `ledger.db`, and the walk over all of them that checks each.
+//! Rows of `ledger.db`, and a scan of all of them that checks each.
 
 use crate::record::row::{
-    BAD_CHECKSUM, Gaps, OrphanRows, PAGE_LEN, decode_entry, push_entry, row_checksum, row_key, sale_checksum,
+    BAD_CHECKSUM, OrphanRows, PAGE_LEN, decode_entry, push_entry, row_checksum, row_key, sale_checksum,
     sale_number,
 };
 use crate::record::{LedgerPage, ReadError};
@@ -31,8 +31,8 @@ fn read_row(row: &rusqlite::Row<'_>) -> Result<(i64, Result<LedgerEntry, &'stati
     Ok((key, decode_entry(key, row.get(1)?, row.get_ref(2)?.as_blob()?)))
 }
 
-/// All sales by their numbers. Each is looked up by its id too, as a reader of one sale will: a page of that index is read by
-/// nothing else, and damage in it should stop a start, not a request.
+/// All sales by their numbers. It looks each one up by its id, too, as a reader of one sale will: nothing else reads that index,
+/// and damage in it should stop a start, not a request.
 pub(super) fn load_sales(connection: &Connection) -> Result<Vec<(i64, SaleId)>, ReadError> {
     let mut statement = connection.prepare_cached("SELECT no, id, crc FROM sales ORDER BY no")?;
     let mut rows = statement.query([])?;
@@ -54,7 +54,7 @@ pub(super) fn load_sales(connection: &Connection) -> Result<Vec<(i64, SaleId)>, 
     Ok(sales)
 }
 
-/// The number of a sale; nothing if the ledger does not know it.
+/// The number of a sale; `None` if the ledger does not know it.
 pub(super) fn find_sale_number(connection: &Connection, sale: SaleId) -> Result<Option<i64>, ReadError> {
     let mut statement = connection.prepare_cached("SELECT no FROM sales WHERE id = ?1")?;
     Ok(statement.query_row([UuidBlob(sale.0)], |row| row.get(0)).optional()?)
@@ -76,13 +76,13 @@ pub(super) fn read_page(
     let mut last = after;
     while let Some(row) = rows.next()? {
         let (key, read) = read_row(row)?;
-        last = push_entry(&mut page, last, key, read, Gaps::AreDamage)?;
+        last = push_entry(&mut page, last, key, read)?;
     }
     Ok(page.entries)
 }
 
-/// Reads every row in the order of keys and hands the events on, a page at a time; stops when `take` says false. Rows
-/// from `torn[no]` on are passed over. Each page is a look of its own, so that a slow taker holds no snapshot open.
+/// Reads every row in the order of keys and passes the events on, a page at a time; stops when `take` returns false. Rows from
+/// `torn[no]` on are skipped. Each page is a statement of its own, so that a slow receiver holds no snapshot open.
 pub(super) fn scan_pages(
     connection: &Connection,
     torn: &HashMap<i64, i64>,
@@ -116,7 +116,7 @@ pub(super) fn scan_pages(
             if let Some(page) = &mut page
                 && torn.get(&no).is_none_or(|from| key < *from)
             {
-                last = push_entry(page, last, key, read, Gaps::AreDamage)?;
+                last = push_entry(page, last, key, read)?;
             }
         }
         if page.take().is_some_and(|full| !full.entries.is_empty() && !take(full)) || count < PAGE_LEN {
@@ -125,7 +125,7 @@ pub(super) fn scan_pages(
     }
 }
 
-/// Which sale a row belongs to. A sale may have been announced since the names were read.
+/// The sale of a row. It may have been announced since the names were read.
 fn find_sale(
     connection: &Connection,
     names: &mut HashMap<i64, SaleId>,

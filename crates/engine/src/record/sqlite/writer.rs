@@ -19,21 +19,21 @@ use std::time::Duration;
 
 /// How often the log is copied back into the file.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(500);
-/// A log this long, in bytes, is copied back by the recorder itself: under a load without a pause the other thread never
-/// gets to the end of it, and it would never begin anew.
+/// A log this long, in bytes, is copied back by the recorder itself: under a load without a pause the other thread never gets to
+/// the end of it, and the log would never begin anew.
 const LOG_BYTES_MAX: u64 = LOG_BYTES / 4 * 3;
-/// How many batches pass between two looks at the log.
+/// Batches between two checks of the log's length.
 const BATCHES_PER_CHECK: u32 = 64;
 
-/// The writing side of one machine's ledger. There is one; see [`crate::start_embedded`] for the lock that says so.
+/// The writing side of one machine's ledger. There is one; [`crate::start_on_sqlite`] holds the lock that ensures it.
 pub struct SqliteRecorder {
     connection: Connection,
     numbers: HashMap<SaleId, i64>,
     body: Vec<u8>,
     log: PathBuf,
-    /// False once the log's file has its length, or cannot be given it.
+    /// False once the log's file has its length, or cannot get it.
     log_may_be_short: bool,
-    /// The log's length when it was last copied back, in bytes; the checkpointer tells.
+    /// The log's length when it was last copied back, in bytes; the checkpointer sets it.
     log_bytes: Arc<AtomicU64>,
     batches_until_check: u32,
     _checkpointer: WalCheckpointer,
@@ -79,7 +79,7 @@ impl SqliteRecorder {
         Ok(())
     }
 
-    /// Keeps the log's file at one length. Waits for no reader: a long one makes the log longer.
+    /// Keeps the log's file at one length. Waits for no reader: a long-running one makes the log longer.
     fn maintain_log(&mut self) {
         self.batches_until_check -= 1;
         if self.batches_until_check > 0 {
@@ -89,19 +89,19 @@ impl SqliteRecorder {
         if std::mem::take(&mut self.log_may_be_short)
             && let Err(error) = self.lengthen_log()
         {
-            tracing::warn!(%error, "the ledger's log could not be given its length: records take longer");
+            tracing::warn!(%error, "growing the ledger's log to its length failed; each record takes longer");
         }
         if self.log_bytes.load(Ordering::Relaxed) > LOG_BYTES_MAX {
             match checkpoint(&self.connection) {
                 Ok(bytes) => self.log_bytes.store(bytes, Ordering::Relaxed),
                 Err(error) => {
-                    tracing::warn!(%error, "the ledger's log could not be copied back; it is tried again")
+                    tracing::warn!(%error, "copying the ledger's log back failed; the log grows meanwhile; it is tried again")
                 }
             }
         }
     }
 
-    /// Puts zeros behind the log, which SQLite takes for its end and writes over. Nobody else writes meanwhile.
+    /// Writes zeros behind the log, which SQLite takes for its end and overwrites. Nobody else writes meanwhile.
     fn lengthen_log(&mut self) -> Result<(), RecordError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         extend_with_zeros(&self.log, LOG_BYTES).map_err(|error| RecordError::Store(Box::new(error)))?;
@@ -129,7 +129,7 @@ impl LedgerRecorder for SqliteRecorder {
         Ok(())
     }
 
-    /// Settles what a failed append left in the log: the next commit is written over it.
+    /// Clears what a failed append left in the log: the next commit overwrites it.
     async fn probe(&mut self) -> Result<(), RecordError> {
         self.connection.execute(
             "INSERT INTO probe (id, count) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET count = count + 1",
@@ -139,7 +139,7 @@ impl LedgerRecorder for SqliteRecorder {
     }
 }
 
-/// The number of a sale that this process has not recorded yet; a failed append may have left it one.
+/// The number of a sale that this process has not recorded yet; a failed append may have given it one.
 fn find_or_add_sale(transaction: &Transaction<'_>, sale: SaleId) -> Result<i64, rusqlite::Error> {
     let known = transaction
         .query_row("SELECT no FROM sales WHERE id = ?1", [UuidBlob(sale.0)], |row| row.get(0))
@@ -196,7 +196,7 @@ impl WalCheckpointer {
                     match checkpoint(&connection) {
                         Ok(bytes) => log_bytes.store(bytes, Ordering::Relaxed),
                         Err(error) => {
-                            tracing::warn!(%error, "the ledger's log could not be copied back; it is tried again");
+                            tracing::warn!(%error, "copying the ledger's log back failed; the log grows meanwhile; it is tried again");
                         }
                     }
                 }
@@ -213,7 +213,7 @@ impl Drop for WalCheckpointer {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!("the checkpointer had panicked");
+            tracing::error!("the thread that copies the ledger's log back panicked");
         }
     }
 }

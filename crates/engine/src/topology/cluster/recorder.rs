@@ -1,7 +1,7 @@
-//! Records what was decided in Valkey. The events of a sale become durable in their order, whoever decided them: a stretch waits for
-//! the one before it, and when that one does not come (its instance was killed between deciding and recording), it is found in the
-//! sale's outbox and recorded here. An answer without events waits too, until what it rests on is durable. It never decides, and
-//! never waits longer than a caller would.
+//! Records what was decided in Valkey. The events of a sale become durable in their order, whichever instance decided them: a
+//! range of events waits for the one before it, and when that one does not come (its instance was killed between deciding and
+//! recording), this module finds it in the sale's outbox and records it. A reply without events waits, too, until the events
+//! that it depends on are durable. It never decides, and never waits longer than a caller does.
 
 use super::trimmer::OutboxTrimmer;
 use crate::batch::{Batch, Epoch, StaleEpoch};
@@ -14,45 +14,44 @@ use sale::{EventSeq, LedgerEntry, SaleId};
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// How long an append may take: nobody waits longer for an answer.
+/// How long an append may take: callers wait no longer.
 const APPEND_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// Between two looks whether what a stretch follows has been recorded.
+/// How often the ledger is read while the events before a range are missing.
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
-/// How long it is left to the one who decided it. A commit takes less, also on a machine that does much else.
+/// How long the deciding instance has to record its own events. A commit takes less, also on a busy machine.
 const RECOVER_AFTER: Duration = Duration::from_millis(50);
-/// How long a stretch may wait for one that nobody has: the outbox has lost it, and the state is not believed any more.
+/// How long a range may wait for events that no outbox has: the outbox has lost them, and the sale's epoch is given up.
 const GIVE_UP_AFTER: Duration = Duration::from_millis(600);
-/// For so long an epoch that was seen in the ledger is taken to be the sale's still, where nothing is to be recorded. Views may be that old.
+/// How long an epoch and head that were read stay valid for a batch without events. Views may be that old.
 const HEAD_FRESH_FOR: Duration = Duration::from_millis(200);
-/// Calls of an outbox that are recorded for others at a time.
+/// Calls of an outbox that are recovered at a time.
 const RECOVER_CALLS_MAX: usize = 256;
-/// Between two tries to get through to a database that restarts.
+/// Between two tries to reach a database that restarts.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Records for an instance of a cluster.
 pub(super) struct OutboxRecorder {
     writer: SharedWriter,
     outbox: Outbox,
     trimmer: OutboxTrimmer,
-    /// What was last seen of each sale in the ledger, and when.
+    /// The last known epoch and head of each sale, and when they were read.
     heads: HashMap<SaleId, (SaleHead, Instant)>,
     metrics: PipelineMetrics,
 }
 
-/// What is still to be done for a sale of a batch.
+/// The part of a batch that is one sale's and not settled yet.
 struct UnsettledSale<'a> {
     sale: SaleId,
     epoch: Epoch,
-    /// All of its events.
+    /// All of its events in the batch.
     entries: &'a [LedgerEntry],
-    /// Those that are not durable yet.
+    /// The events that are not durable yet.
     ranges: VecDeque<EventRange<'a>>,
-    /// Up to here the ledger must have the sale.
+    /// The sale is settled when the ledger has it up to here.
     depends_on: EventSeq,
 }
 
 impl OutboxRecorder {
-    /// `trimmed` is the outbox once more: what is recorded is taken out on a connection of its own.
+    /// `trimmed` is a second outbox: recorded events are removed on a connection of its own.
     pub(super) fn new(
         writer: SharedWriter,
         outbox: Outbox,
@@ -64,20 +63,20 @@ impl OutboxRecorder {
 
     async fn append_all(&mut self, batch: &Batch) -> Result<(), RecordError> {
         let mut open: Vec<UnsettledSale<'_>> = group_by_sale(batch);
-        let mut outdated = Vec::new();
+        let mut stale = Vec::new();
         let mut progress = start_stopwatch();
         loop {
             open.retain(|open| !self.is_settled(open));
             if open.is_empty() {
                 break;
             }
-            match self.append_round(&mut open, &mut outdated).await {
+            match self.append_round(&mut open, &mut stale).await {
                 Ok(true) => {
                     progress = start_stopwatch();
                     continue;
                 }
                 Ok(false) => {}
-                // A connection that broke says nothing of the batch: the next round finds out.
+                // A broken connection says nothing about the batch: the next round finds out.
                 Err(RecordError::Store(error)) if is_disconnected(error.as_ref()) => {
                     self.heads.clear();
                     tokio::time::sleep(RETRY_INTERVAL).await;
@@ -89,9 +88,9 @@ impl OutboxRecorder {
             if waited > GIVE_UP_AFTER {
                 tracing::error!(
                     sales = open.len(),
-                    "the ledger lacks events that no outbox has; these sales are decided from the ledger anew"
+                    "the ledger lacks events that no outbox has; the states of these sales are restored from the ledger"
                 );
-                outdated.extend(open.drain(..).map(|open| open.to_stale_epoch()));
+                stale.extend(open.drain(..).map(|open| open.to_stale_epoch()));
             } else if waited > RECOVER_AFTER {
                 for open in &open {
                     if self.recover_outbox(open.sale).await? {
@@ -101,47 +100,47 @@ impl OutboxRecorder {
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
-        if outdated.is_empty() { Ok(()) } else { Err(RecordError::StaleEpochs(outdated)) }
+        if stale.is_empty() { Ok(()) } else { Err(RecordError::StaleEpochs(stale)) }
     }
 
-    /// True when all of a sale is durable, as far as it was seen.
+    /// True when all of a sale is durable, as far as is known.
     fn is_settled(&self, open: &UnsettledSale<'_>) -> bool {
-        let is_seen = |(standing, at): &(SaleHead, Instant)| {
-            standing.epoch == open.epoch && standing.head >= open.depends_on && at.elapsed() < HEAD_FRESH_FOR
+        let is_seen = |(head, at): &(SaleHead, Instant)| {
+            head.epoch == open.epoch && head.head >= open.depends_on && at.elapsed() < HEAD_FRESH_FOR
         };
         open.ranges.is_empty() && self.heads.get(&open.sale).is_some_and(is_seen)
     }
 
-    /// Writes what fits, and looks where the others stand. True when something has become of any.
+    /// Writes the ranges that fit, and reads the heads of the other sales. True when a sale has made progress.
     async fn append_round<'a>(
         &mut self,
         open: &mut Vec<UnsettledSale<'a>>,
-        outdated: &mut Vec<StaleEpoch>,
+        stale: &mut Vec<StaleEpoch>,
     ) -> Result<bool, RecordError> {
-        let stretches: Vec<EventRange<'a>> =
+        let ranges: Vec<EventRange<'a>> =
             open.iter().filter_map(|open| open.ranges.front().copied()).collect();
         let mut has_moved = false;
-        if !stretches.is_empty() {
-            let fates = self.writer.write(&stretches).await?;
-            for (stretch, fate) in stretches.iter().zip(fates) {
-                has_moved |= self.apply_append_result(open, outdated, stretch, fate).await?;
+        if !ranges.is_empty() {
+            let results = self.writer.write(&ranges).await?;
+            for (range, result) in ranges.iter().zip(results) {
+                has_moved |= self.apply_append_result(open, stale, range, result).await?;
             }
         }
-        let resting = open.iter().filter(|open| open.ranges.is_empty() && !self.is_settled(open));
-        let resting: Vec<SaleId> = resting.map(|open| open.sale).collect();
-        if resting.is_empty() {
+        let waiting_sales = open.iter().filter(|open| open.ranges.is_empty() && !self.is_settled(open));
+        let waiting_sales: Vec<SaleId> = waiting_sales.map(|open| open.sale).collect();
+        if waiting_sales.is_empty() {
             return Ok(has_moved);
         }
-        let standings = self.writer.load_heads(&resting).await?;
-        for sale in resting {
+        let heads = self.writer.load_heads(&waiting_sales).await?;
+        for sale in waiting_sales {
             let Some(place) = open.iter().position(|open| open.sale == sale) else { continue };
-            match standings.get(&sale) {
-                Some(standing) if standing.epoch == open[place].epoch => {
-                    has_moved |= standing.head >= open[place].depends_on;
-                    self.remember_head(sale, *standing);
+            match heads.get(&sale) {
+                Some(head) if head.epoch == open[place].epoch => {
+                    has_moved |= head.head >= open[place].depends_on;
+                    self.remember_head(sale, *head);
                 }
                 _ => {
-                    outdated.push(self.settle_stale_epoch(&open.swap_remove(place)).await?);
+                    stale.push(self.settle_stale_epoch(&open.swap_remove(place)).await?);
                     has_moved = true;
                 }
             }
@@ -149,48 +148,49 @@ impl OutboxRecorder {
         Ok(has_moved)
     }
 
-    /// Takes over what became of a stretch. True when it is one less.
+    /// Applies the result of writing a range. True when the sale has made progress.
     async fn apply_append_result<'a>(
         &mut self,
         open: &mut Vec<UnsettledSale<'a>>,
-        outdated: &mut Vec<StaleEpoch>,
-        stretch: &EventRange<'a>,
-        fate: AppendResult,
+        stale: &mut Vec<StaleEpoch>,
+        range: &EventRange<'a>,
+        result: AppendResult,
     ) -> Result<bool, RecordError> {
-        let Some(place) = open.iter().position(|open| open.sale == stretch.sale) else { return Ok(false) };
-        let (sale, epoch) = (stretch.sale, stretch.epoch);
-        let last = stretch.entries.last().map_or(stretch.before, |entry| entry.seq);
-        let head = match fate {
+        let Some(place) = open.iter().position(|open| open.sale == range.sale) else { return Ok(false) };
+        let (sale, epoch) = (range.sale, range.epoch);
+        let last = range.entries.last().map_or(range.before, |entry| entry.seq);
+        let head = match result {
             AppendResult::Behind(_) => return Ok(false),
             AppendResult::StaleEpoch => {
-                outdated.push(self.settle_stale_epoch(&open.swap_remove(place)).await?);
+                stale.push(self.settle_stale_epoch(&open.swap_remove(place)).await?);
                 return Ok(true);
             }
             AppendResult::Recorded => {
                 self.trimmer.request_trim(sale, last);
                 last
             }
-            // Somebody has recorded it for us.
+            // Another instance has recorded it for us.
             AppendResult::Ahead(head) => head,
         };
         self.remember_head(sale, SaleHead { epoch, head });
-        let stretches = &mut open[place].ranges;
-        stretches.pop_front();
+        let ranges = &mut open[place].ranges;
+        ranges.pop_front();
         if head < last {
-            let len = stretch.entries.iter().take_while(|entry| entry.seq <= head).count();
-            stretches.push_front(EventRange { before: head, entries: &stretch.entries[len..], ..*stretch });
+            let len = range.entries.iter().take_while(|entry| entry.seq <= head).count();
+            ranges.push_front(EventRange { before: head, entries: &range.entries[len..], ..*range });
         }
         Ok(true)
     }
 
-    /// What is in the ledger of a sale whose epoch is over: nobody writes that epoch any more.
+    /// Reads which of a sale's events are in the ledger after its epoch is over: no instance writes under that epoch any
+    /// more.
     async fn settle_stale_epoch(&mut self, open: &UnsettledSale<'_>) -> Result<StaleEpoch, RecordError> {
         self.heads.remove(&open.sale);
         let kept = self.writer.last_recorded(open.sale, open.entries).await?.unwrap_or_default();
         Ok(StaleEpoch { sale: open.sale, epoch: open.epoch, last_recorded: Some(kept) })
     }
 
-    /// Records what waits in the outbox of a sale, whoever left it there. True when there was something.
+    /// Records the events that wait in a sale's outbox. True when there were any.
     async fn recover_outbox(&mut self, sale: SaleId) -> Result<bool, RecordError> {
         let waiting = match self.outbox.read_items(sale, RECOVER_CALLS_MAX).await {
             Ok(waiting) => waiting,
@@ -204,11 +204,11 @@ impl OutboxRecorder {
             let mut entries = left.entries.as_slice();
             while let Some(first) = entries.first() {
                 let before = EventSeq(first.seq.0.saturating_sub(1));
-                let stretch = EventRange { sale, epoch: left.epoch, before, entries };
-                match self.writer.write(&[stretch]).await?.first() {
+                let range = EventRange { sale, epoch: left.epoch, before, entries };
+                match self.writer.write(&[range]).await?.first() {
                     Some(AppendResult::Recorded) => {
                         self.metrics.recovered.inc_by(entries.len() as u64);
-                        tracing::info!(%sale, events = entries.len(), "recorded what another process had decided");
+                        tracing::info!(%sale, events = entries.len(), "recorded events that another process had decided");
                         has_moved = true;
                         entries = &[];
                     }
@@ -228,13 +228,14 @@ impl OutboxRecorder {
         Ok(has_moved)
     }
 
-    fn remember_head(&mut self, sale: SaleId, standing: SaleHead) {
-        self.heads.insert(sale, (standing, start_stopwatch()));
+    fn remember_head(&mut self, sale: SaleId, head: SaleHead) {
+        self.heads.insert(sale, (head, start_stopwatch()));
     }
 }
 
 impl LedgerRecorder for OutboxRecorder {
-    /// As the trait says. What was not recorded in time is in the outbox, and recorded sooner or later: nobody is told of it.
+    /// As the trait says. Events that were not recorded in time stay in the outbox, and an instance records them later;
+    /// their callers have been refused.
     async fn append(&mut self, batch: &Batch) -> Result<(), RecordError> {
         match tokio::time::timeout(APPEND_TIMEOUT, self.append_all(batch)).await {
             Ok(appended) => appended,
@@ -257,7 +258,7 @@ impl UnsettledSale<'_> {
     }
 }
 
-/// A batch by sale, each with what its calls decided. The calls of one sale have one epoch.
+/// A batch by sale, each with the events of its calls. The calls of one sale have one epoch.
 fn group_by_sale(batch: &Batch) -> Vec<UnsettledSale<'_>> {
     let mut open: Vec<UnsettledSale<'_>> = Vec::new();
     let mut places: HashMap<SaleId, usize> = HashMap::new();
@@ -294,16 +295,16 @@ fn group_by_sale(batch: &Batch) -> Vec<UnsettledSale<'_>> {
     open
 }
 
-/// What waits in an outbox, with calls that follow each other as one.
+/// The calls in an outbox, with calls that follow each other merged.
 fn merge_calls(waiting: &[OutboxItem]) -> Vec<OutboxItem> {
-    let mut stretches: Vec<OutboxItem> = Vec::new();
+    let mut ranges: Vec<OutboxItem> = Vec::new();
     for call in waiting {
-        match stretches.last_mut() {
+        match ranges.last_mut() {
             Some(last) if last.epoch == call.epoch && Some(last.last().next()) == call.first() => {
                 last.entries.extend(call.entries.iter().cloned());
             }
-            _ => stretches.push(call.clone()),
+            _ => ranges.push(call.clone()),
         }
     }
-    stretches
+    ranges
 }

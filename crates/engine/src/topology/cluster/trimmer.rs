@@ -1,28 +1,28 @@
-//! Takes what is recorded out of the outboxes, beside the recording: nobody waits for it. What it misses stays there, and whoever finds
-//! it sees that the ledger has it.
+//! Removes recorded events from the outboxes in a task of its own: recording does not wait for it. What it misses stays in the
+//! outbox, and an instance that finds it there sees that the ledger has it.
 
 use crate::decide::valkey::Outbox;
 use sale::{EventSeq, SaleId};
 use std::collections::HashMap;
 use tokio::sync::mpsc;
 
-/// What may wait to be taken out. Beyond it some stays until the sale's next event is recorded.
+/// Requests that may wait. When the queue is full, events stay in the outbox until the sale's next event is recorded.
 const QUEUE_LEN: usize = 1_024;
 
-/// A task that takes out; it ends with this.
+/// The task ends when this is dropped.
 pub(super) struct OutboxTrimmer {
     recorded: mpsc::Sender<(SaleId, EventSeq)>,
 }
 
 impl OutboxTrimmer {
-    /// Starts it in the runtime that this is called in.
+    /// Starts the task in the current runtime.
     pub(super) fn start(outbox: Outbox) -> Self {
         let (recorded, inbox) = mpsc::channel(QUEUE_LEN);
         tokio::spawn(trim_outboxes(outbox, inbox));
         Self { recorded }
     }
 
-    /// All events of a sale up to this one are in the ledger.
+    /// Requests the removal of a sale's events up to this one.
     pub(super) fn request_trim(&self, sale: SaleId, last: EventSeq) {
         let _stays = self.recorded.try_send((sale, last));
     }

@@ -56,28 +56,29 @@ proptest! {
     #[test]
     fn an_event_that_is_lost_is_found(story in any_story(), pick in any::<prop::sample::Index>()) {
         let mut seen = story.run();
-        let telling: Vec<usize> = (0..seen.ledger.len())
+        let candidates: Vec<usize> = (0..seen.ledger.len())
             .filter(|index| is_confirmed(&seen.ledger[*index].event) && was_shown(&seen, *index))
             .collect();
-        if telling.is_empty() {
+        if candidates.is_empty() {
             return Ok(());
         }
-        let lost = seen.ledger.remove(telling[pick.index(telling.len())]);
+        let lost = seen.ledger.remove(candidates[pick.index(candidates.len())]);
         let findings = judge_world(&seen, true);
         prop_assert!(broken(&findings).contains(&"recorded"), "{:?} was lost: {:?}", lost, broken(&findings));
     }
 }
 
-/// Whether a buyer was told that this confirmed order is so.
+/// Whether a reply showed this order as confirmed.
 fn was_shown(seen: &WorldEvidence, index: usize) -> bool {
     let Event::Confirmed { order: id, .. } = seen.ledger[index].event else { return false };
-    let replies = seen.accounts.iter().flat_map(|account| &account.requests).flat_map(|asked| &asked.replies);
+    let replies =
+        seen.accounts.iter().flat_map(|account| &account.requests).flat_map(|request| &request.replies);
     replies.into_iter().any(|reply| {
         matches!(reply.body, ReplyBody::Order { order, status: OrderPhase::Confirmed, .. } if order == id)
     })
 }
 
-/// The worlds are worth the trouble: in most of them something is sold, refused, lost, and asked for again.
+/// The worlds cover the promises: most of them have sales, refusals, lost replies, and repeated requests.
 #[test]
 fn the_worlds_are_full_of_life() {
     use proptest::strategy::ValueTree;
@@ -87,16 +88,19 @@ fn the_worlds_are_full_of_life() {
     for _ in 0..200 {
         let story: WorldScript = any_story().new_tree(&mut runner).expect("a story").current();
         let world = story.run();
-        let asked = || world.accounts.iter().flat_map(|account| &account.requests);
-        let said = |wanted: fn(&LoggedReply) -> bool| asked().any(|asked| asked.replies.iter().any(wanted));
-        seen[0] += usize::from(said(|reply| {
+        let request = || world.accounts.iter().flat_map(|account| &account.requests);
+        let any_reply =
+            |wanted: fn(&LoggedReply) -> bool| request().any(|request| request.replies.iter().any(wanted));
+        seen[0] += usize::from(any_reply(|reply| {
             matches!(reply.body, ReplyBody::Order { status: OrderPhase::Confirmed, .. })
         }));
-        seen[1] += usize::from(said(|reply| reply.body == ReplyBody::Refused(Code::SoldOut)));
-        seen[2] += usize::from(said(|reply| reply.body == ReplyBody::Refused(Code::AllHeld)));
-        seen[3] += usize::from(asked().any(|asked| asked.unanswered > 0 && asked.settling_reply().is_some()));
+        seen[1] += usize::from(any_reply(|reply| reply.body == ReplyBody::Refused(Code::SoldOut)));
+        seen[2] += usize::from(any_reply(|reply| reply.body == ReplyBody::Refused(Code::AllHeld)));
+        seen[3] += usize::from(
+            request().any(|request| request.unanswered > 0 && request.settling_reply().is_some()),
+        );
         seen[4] += usize::from(world.accounts.iter().any(|account| !account.past_places.is_empty()));
-        seen[5] += usize::from(said(|reply| reply.body == ReplyBody::Refused(Code::PaymentDeclined)));
+        seen[5] += usize::from(any_reply(|reply| reply.body == ReplyBody::Refused(Code::PaymentDeclined)));
     }
     assert!(seen.iter().all(|worlds| *worlds >= 20), "{seen:?}");
 }

@@ -19,7 +19,7 @@ fn accounts() -> Vec<AccountBuilder> {
     vec![ann, AccountBuilder::for_buyer("bob").place((300, 400), 2, 2)]
 }
 
-/// What an observer is told after each event of a ledger, one every 100 ms.
+/// The samples after each event of a ledger, one every 100 ms.
 fn observed(entries: &[LedgerEntry]) -> Vec<StockSample> {
     let mut state = SaleState::new();
     let looks = entries.iter().zip(1..).map(|(entry, number): (&LedgerEntry, u64)| {
@@ -52,7 +52,7 @@ fn a_unit_that_comes_free_and_is_not_offered_breaks_freed() {
     let mut case = JudgeCase::new(renumber_events(entries.clone()), accounts());
     case.server_time = Some(sale::tape::ORIGIN.plus_s(60));
     assert_eq!(case.assert_breaks(&["freed"]).event, Some(EventSeq(6)));
-    // Cut short, nobody can say.
+    // A rehearsal that was cut short leaves it open.
     let mut case = JudgeCase::new(renumber_events(entries), accounts());
     case.server_time = Some(sale::tape::ORIGIN.plus_s(60));
     case.is_complete = false;
@@ -79,17 +79,17 @@ fn a_unit_that_is_free_and_refused_all_the_time_breaks_freed() {
     let observations = observed(&entries[..2]);
     let later = |at_ms| StockSample { at_ms, ..observations[1] };
     let observations = vec![observations[0], observations[1], later(300), later(400), later(500)];
-    let case = |sent, heard| {
+    let case = |sent, received| {
         let ann = AccountBuilder::for_buyer("ann").ordered(1, (110, 150), "o1", OrderPhase::Pending);
         let bob = AccountBuilder::for_buyer("bob")
-            .refused(ORDER(2), (sent, heard), Code::AllHeld)
+            .refused(ORDER(2), (sent, received), Code::AllHeld)
             .unanswered(ORDER(2), 600);
         let mut case = JudgeCase::new(entries.clone(), vec![ann, bob]);
         case.observations.clone_from(&observations);
         case
     };
     assert_eq!(case(250, 280).assert_breaks(&["freed"]).buyer, Some(buyer("bob")));
-    // Nobody looked afterwards: the last unit may have been gone for a moment.
+    // There is no sample afterwards: the last unit may have been taken for a moment.
     case(250, 450).assert_passes();
 }
 
@@ -111,7 +111,7 @@ fn sold_out_that_is_not_so_breaks_sold_out_true() {
     let entries =
         ledger("0s configure quantity=1 hold=10s limit=1\n1s reserve ann o1 1 key=k1\n2s confirm ann o1");
     JudgeCase::new(entries.clone(), vec![ann(), bob()]).assert_passes();
-    // Told too early: two looks later, the unit was still in a cart.
+    // Too early: two samples later, the unit was still in a cart.
     let mut case = JudgeCase::new(entries.clone(), vec![ann(), bob()]);
     case.observations = observed(&entries[..2]);
     let last = case.observations[1];
@@ -188,23 +188,23 @@ fn an_order_with_two_ends_breaks_settled() {
         reason: sale::ReleaseCause::Cancelled,
     };
     entries.push(LedgerEntry { seq: EventSeq(4), at: entries[2].at, event: released });
-    let told = AccountBuilder::for_buyer("ann").ordered(1, (100, 150), "o1", OrderPhase::Pending).paid(
+    let account = AccountBuilder::for_buyer("ann").ordered(1, (100, 150), "o1", OrderPhase::Pending).paid(
         2,
         (210, 250),
         "o1",
     );
-    assert_eq!(JudgeCase::new(entries, vec![told]).assert_breaks(&["settled"]).event, Some(EventSeq(4)));
+    assert_eq!(JudgeCase::new(entries, vec![account]).assert_breaks(&["settled"]).event, Some(EventSeq(4)));
 }
 
 #[test]
 fn sums_that_were_shown_as_they_are_break_nothing() {
     let entries = ledger(&format!("{FIFO}\n3s confirm ann o1\n4s restock 1\n20s tick"));
-    let mut told = accounts();
-    told[0] = AccountBuilder::for_buyer("ann")
+    let mut account = accounts();
+    account[0] = AccountBuilder::for_buyer("ann")
         .place((100, 200), 1, 1)
         .ordered(1, (2_000, 2_100), "o1", OrderPhase::Pending)
         .paid(2, (3_000, 3_100), "o1");
-    let mut case = JudgeCase::new(entries, told);
+    let mut case = JudgeCase::new(entries, account);
     case.observations = observed(&case.entries);
     case.assert_passes();
 }
@@ -225,9 +225,9 @@ fn sums_that_were_shown_otherwise_break_sums() {
 
 #[test]
 fn a_rehearsal_that_was_cut_short_says_what_is_open() {
-    let told = AccountBuilder::for_buyer("ann").place((100, 200), 1, 1).unanswered(ORDER(1), 2_000);
+    let account = AccountBuilder::for_buyer("ann").place((100, 200), 1, 1).unanswered(ORDER(1), 2_000);
     let mut case =
-        JudgeCase::new(ledger(FIFO), vec![told, AccountBuilder::for_buyer("bob").place((300, 400), 2, 2)]);
+        JudgeCase::new(ledger(FIFO), vec![account, AccountBuilder::for_buyer("bob").place((300, 400), 2, 2)]);
     case.is_complete = false;
     let findings = case.judge();
     assert!(findings.broken().next().is_none());
@@ -240,8 +240,8 @@ fn a_rehearsal_that_was_cut_short_says_what_is_open() {
 
 #[test]
 fn a_reply_that_makes_no_sense_is_told() {
-    let told = AccountBuilder::for_buyer("ann").reply(ORDER(1), span(100, 200), ReplyBody::Malformed);
-    let notes = JudgeCase::new(ledger("0s configure quantity=1"), vec![told]).judge().notes.join(" ");
+    let account = AccountBuilder::for_buyer("ann").reply(ORDER(1), span(100, 200), ReplyBody::Malformed);
+    let notes = JudgeCase::new(ledger("0s configure quantity=1"), vec![account]).judge().notes.join(" ");
     assert!(notes.contains("1 replies were not what the API says"), "{notes}");
 }
 

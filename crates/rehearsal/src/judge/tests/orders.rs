@@ -67,13 +67,14 @@ fn a_confirmed_order_that_the_ledger_lacks_breaks_recorded() {
     entries.remove(find_event(&entries, is_confirmed));
     let offence = JudgeCase::new(entries, vec![ann()]).assert_breaks(&["recorded"]);
     assert_eq!((offence.buyer, offence.order), (Some(buyer("ann")), Some(order("o1"))));
-    assert!(offence.detail.contains("told \"confirmed\" is pending in the ledger"), "{}", offence.detail);
+    assert!(offence.detail.contains("as \"confirmed\" is pending in the ledger"), "{}", offence.detail);
 }
 
 #[test]
 fn a_pending_order_that_nobody_knows_breaks_recorded() {
-    let told = AccountBuilder::for_buyer("ann").ordered(1, (1_000, 1_100), "o1", OrderPhase::Pending);
-    let offence = JudgeCase::new(ledger("0s configure quantity=1"), vec![told]).assert_breaks(&["recorded"]);
+    let account = AccountBuilder::for_buyer("ann").ordered(1, (1_000, 1_100), "o1", OrderPhase::Pending);
+    let offence =
+        JudgeCase::new(ledger("0s configure quantity=1"), vec![account]).assert_breaks(&["recorded"]);
     assert!(offence.detail.contains("is not in the ledger"), "{}", offence.detail);
 }
 
@@ -117,16 +118,16 @@ fn more_units_told_to_one_buyer_than_the_limit_break_limit() {
     let mut entries = ledger(tape);
     let Event::Configured { policy } = &mut entries[0].event else { panic!("announced first") };
     policy.limit_per_buyer = 1;
-    let told = ann().ordered(3, (3_000, 3_100), "o2", OrderPhase::Pending).paid(4, (4_000, 4_100), "o2");
-    let findings = JudgeCase::new(entries.clone(), vec![told]);
+    let account = ann().ordered(3, (3_000, 3_100), "o2", OrderPhase::Pending).paid(4, (4_000, 4_100), "o2");
+    let findings = JudgeCase::new(entries.clone(), vec![account]);
     let offence = findings.assert_breaks(&["limit"]);
     assert_eq!((offence.buyer, offence.order), (Some(buyer("ann")), Some(order("o2"))));
     // After a refund, one may buy again.
     let at = entries[2].at;
     let refund = Event::Refunded { buyer: buyer("ann"), order: order("o1"), quantity: 1, restocked: false };
     entries.insert(3, LedgerEntry { seq: EventSeq(0), at, event: refund });
-    let told = ann().ordered(3, (3_000, 3_100), "o2", OrderPhase::Pending).paid(4, (4_000, 4_100), "o2");
-    JudgeCase::new(renumber_events(entries), vec![told]).assert_passes();
+    let account = ann().ordered(3, (3_000, 3_100), "o2", OrderPhase::Pending).paid(4, (4_000, 4_100), "o2");
+    JudgeCase::new(renumber_events(entries), vec![account]).assert_passes();
 }
 
 #[test]
@@ -134,78 +135,78 @@ fn one_key_with_two_orders_breaks_same_answer() {
     let tape = "0s configure quantity=2 limit=2 hold=60s
         1s reserve ann o1 1
         2s reserve ann o2 1";
-    let told = AccountBuilder::for_buyer("ann")
+    let account = AccountBuilder::for_buyer("ann")
         .ordered(1, (1_000, 1_100), "o1", OrderPhase::Pending)
         .ordered(1, (2_000, 2_100), "o2", OrderPhase::Pending);
-    let offence = JudgeCase::new(ledger(tape), vec![told]).assert_breaks(&["same_answer", "settled"]);
+    let offence = JudgeCase::new(ledger(tape), vec![account]).assert_breaks(&["same_answer", "settled"]);
     assert_eq!((offence.buyer, offence.order), (Some(buyer("ann")), Some(order("o2"))));
     assert_eq!(offence.event, Some(EventSeq(3)));
 }
 
 #[test]
 fn two_keys_with_one_order_break_same_answer() {
-    let told = ann().ordered(9, (5_000, 5_100), "o1", OrderPhase::Confirmed);
-    let offence = JudgeCase::new(ledger(SOLD), vec![told]).assert_breaks(&["same_answer"]);
+    let account = ann().ordered(9, (5_000, 5_100), "o1", OrderPhase::Confirmed);
+    let offence = JudgeCase::new(ledger(SOLD), vec![account]).assert_breaks(&["same_answer"]);
     assert_eq!(offence.order, Some(order("o1")));
 }
 
 #[test]
 fn a_refusal_after_an_order_breaks_same_answer_unless_both_were_asked_at_once() {
     let tape = "0s configure quantity=2 limit=1 hold=60s\n1s reserve ann o1 1";
-    let told = |sent| {
-        let told = AccountBuilder::for_buyer("ann").ordered(1, (1_000, 1_100), "o1", OrderPhase::Pending);
-        vec![told.refused(ORDER(1), (sent, 2_000), Code::LimitReached)]
+    let account = |sent| {
+        let account = AccountBuilder::for_buyer("ann").ordered(1, (1_000, 1_100), "o1", OrderPhase::Pending);
+        vec![account.refused(ORDER(1), (sent, 2_000), Code::LimitReached)]
     };
-    let offence = JudgeCase::new(ledger(tape), told(1_200)).assert_breaks(&["same_answer"]);
+    let offence = JudgeCase::new(ledger(tape), account(1_200)).assert_breaks(&["same_answer"]);
     assert!(offence.detail.contains("limit_reached"), "{}", offence.detail);
-    JudgeCase::new(ledger(tape), told(1_050)).assert_passes();
+    JudgeCase::new(ledger(tape), account(1_050)).assert_passes();
 }
 
 #[test]
 fn a_refusal_that_passes_or_came_before_breaks_nothing() {
     let tape = "0s configure quantity=2 limit=1 hold=60s\n1s reserve ann o1 1";
-    let told = AccountBuilder::for_buyer("ann")
+    let account = AccountBuilder::for_buyer("ann")
         .refused(ORDER(1), (100, 200), Code::AllHeld)
         .refused(ORDER(1), (300, 400), Code::NotRecorded)
         .ordered(1, (1_000, 1_100), "o1", OrderPhase::Pending)
         .refused(ORDER(1), (1_200, 1_300), Code::RequestInFlight)
         .refused(ORDER(1), (1_400, 1_500), Code::Overloaded);
-    JudgeCase::new(ledger(tape), vec![told]).assert_passes();
+    JudgeCase::new(ledger(tape), vec![account]).assert_passes();
 }
 
 #[test]
 fn an_order_that_was_confirmed_and_then_something_else_breaks_same_answer() {
-    let told = ann().ordered(1, (3_000, 3_100), "o1", OrderPhase::Pending);
+    let account = ann().ordered(1, (3_000, 3_100), "o1", OrderPhase::Pending);
     assert!(
-        JudgeCase::new(ledger(SOLD), vec![told])
+        JudgeCase::new(ledger(SOLD), vec![account])
             .assert_breaks(&["same_answer"])
             .detail
             .contains("pending again")
     );
-    let told = ann().refused(pay("o1", 2), (3_000, 3_100), Code::PaymentDeclined);
-    JudgeCase::new(ledger(SOLD), vec![told]).assert_breaks(&["same_answer", "no_means_no"]);
-    let told = ann().refused(pay("o1", 2), (3_000, 3_100), Code::OrderExpired);
-    JudgeCase::new(ledger(SOLD), vec![told]).assert_breaks(&["same_answer"]);
-    let told = ann().refused(ORDER(1), (3_000, 3_100), Code::KeyReused);
-    JudgeCase::new(ledger(SOLD), vec![told]).assert_breaks(&["same_answer"]);
+    let account = ann().refused(pay("o1", 2), (3_000, 3_100), Code::PaymentDeclined);
+    JudgeCase::new(ledger(SOLD), vec![account]).assert_breaks(&["same_answer", "no_means_no"]);
+    let account = ann().refused(pay("o1", 2), (3_000, 3_100), Code::OrderExpired);
+    JudgeCase::new(ledger(SOLD), vec![account]).assert_breaks(&["same_answer"]);
+    let account = ann().refused(ORDER(1), (3_000, 3_100), Code::KeyReused);
+    JudgeCase::new(ledger(SOLD), vec![account]).assert_breaks(&["same_answer"]);
 }
 
 #[test]
 fn other_units_than_were_asked_for_break_same_answer() {
     let tape = "0s configure quantity=4 limit=2 hold=60s\n1s reserve ann o1 2";
-    let said =
+    let body =
         ReplyBody::Order { order: order("o1"), units: 2, total_minor: 2_000, status: OrderPhase::Pending };
-    let told = AccountBuilder::for_buyer("ann").reply(ORDER(1), span(1_000, 1_100), said);
-    JudgeCase::new(ledger(tape), vec![told]).assert_breaks(&["same_answer"]);
+    let account = AccountBuilder::for_buyer("ann").reply(ORDER(1), span(1_000, 1_100), body);
+    JudgeCase::new(ledger(tape), vec![account]).assert_breaks(&["same_answer"]);
 }
 
 #[test]
 fn an_order_that_was_declined_and_is_owned_breaks_no_means_no() {
     let what = BuyerAction::Pay { order: order("o1"), key: 2, declines: true };
-    let told = AccountBuilder::for_buyer("ann")
+    let account = AccountBuilder::for_buyer("ann")
         .ordered(1, (1_000, 1_100), "o1", OrderPhase::Pending)
         .refused(what, (2_000, 2_100), Code::PaymentDeclined);
-    let offence = JudgeCase::new(ledger(SOLD), vec![told]).assert_breaks(&["no_means_no"]);
+    let offence = JudgeCase::new(ledger(SOLD), vec![account]).assert_breaks(&["no_means_no"]);
     assert_eq!((offence.buyer, offence.event), (Some(buyer("ann")), Some(EventSeq(3))));
     assert!(offence.detail.contains("payment_declined"), "{}", offence.detail);
 }
@@ -214,20 +215,20 @@ fn an_order_that_was_declined_and_is_owned_breaks_no_means_no() {
 fn a_cancelled_order_that_is_owned_breaks_no_means_no() {
     let cancelled =
         ReplyBody::Order { order: order("o1"), units: 1, total_minor: 1_000, status: OrderPhase::Ended };
-    let told = AccountBuilder::for_buyer("ann")
+    let account = AccountBuilder::for_buyer("ann")
         .ordered(1, (1_000, 1_100), "o1", OrderPhase::Pending)
         .unanswered(pay("o1", 2), 1_500)
         .reply(BuyerAction::Cancel { order: order("o1") }, span(1_500, 1_600), cancelled);
-    JudgeCase::new(ledger(SOLD), vec![told]).assert_breaks(&["no_means_no"]);
+    JudgeCase::new(ledger(SOLD), vec![account]).assert_breaks(&["no_means_no"]);
 }
 
 #[test]
 fn nobody_owns_what_they_never_asked_to_pay() {
-    let told =
+    let account =
         || vec![AccountBuilder::for_buyer("ann").ordered(1, (1_000, 1_100), "o1", OrderPhase::Pending)];
-    let offence = JudgeCase::new(ledger(SOLD), told()).assert_breaks(&["no_means_no"]);
+    let offence = JudgeCase::new(ledger(SOLD), account()).assert_breaks(&["no_means_no"]);
     assert_eq!((offence.buyer, offence.order), (Some(buyer("ann")), Some(order("o1"))));
-    // Somebody else's customers are no magic.
+    // Other customers explain the order.
     let mut case = JudgeCase::new(ledger(SOLD), vec![]);
     case.is_exclusive = false;
     case.assert_passes();
@@ -245,21 +246,21 @@ fn a_payment_that_was_too_late_and_then_came_through_breaks_nothing() {
             .iter()
             .any(|entry| { matches!(entry.event, Event::Released { reason: ReleaseCause::Expired, .. }) })
     );
-    let told = AccountBuilder::for_buyer("ann")
+    let account = AccountBuilder::for_buyer("ann")
         .ordered(1, (1_000, 1_100), "o1", OrderPhase::Pending)
         .refused(pay("o1", 2), (61_000, 61_100), Code::OrderExpired)
         .paid(3, (62_000, 62_100), "o1");
-    JudgeCase::new(entries, vec![told]).assert_passes();
+    JudgeCase::new(entries, vec![account]).assert_passes();
 }
 
 #[test]
 fn an_answer_that_was_lost_and_asked_for_again_breaks_nothing() {
-    let told = AccountBuilder::for_buyer("ann")
+    let account = AccountBuilder::for_buyer("ann")
         .unanswered(ORDER(1), 900)
         .unanswered(ORDER(1), 950)
         .ordered(1, (2_500, 2_600), "o1", OrderPhase::Confirmed)
         .unanswered(pay("o1", 2), 1_900);
-    JudgeCase::new(ledger(SOLD), vec![told]).assert_passes();
+    JudgeCase::new(ledger(SOLD), vec![account]).assert_passes();
 }
 
 #[test]
@@ -267,7 +268,7 @@ fn a_second_order_by_one_lost_request_breaks_settled() {
     let tape = "0s configure quantity=2 limit=2 hold=60s
         1s reserve ann o1 1
         2s reserve ann o2 1";
-    let told = || {
+    let account = || {
         AccountBuilder::for_buyer("ann").unanswered(ORDER(1), 900).ordered(
             1,
             (2_500, 2_600),
@@ -275,8 +276,8 @@ fn a_second_order_by_one_lost_request_breaks_settled() {
             OrderPhase::Pending,
         )
     };
-    let offence = JudgeCase::new(ledger(tape), vec![told()]).assert_breaks(&["settled"]);
+    let offence = JudgeCase::new(ledger(tape), vec![account()]).assert_breaks(&["settled"]);
     assert_eq!((offence.buyer, offence.order), (Some(buyer("ann")), Some(order("o1"))));
     assert_eq!(offence.event, Some(EventSeq(2)));
-    JudgeCase::new(ledger(tape), vec![told().unanswered(ORDER(7), 1_000)]).assert_passes();
+    JudgeCase::new(ledger(tape), vec![account().unanswered(ORDER(7), 1_000)]).assert_passes();
 }

@@ -1,5 +1,5 @@
 //! A small world in which everything goes right and nothing goes smoothly: the real law behind a shop that crashes, loses
-//! replies, answers out of order and has a clock of its own; and buyers with many tabs, who write down what they are told.
+//! replies, answers out of order and has a clock of its own; and buyers with many tabs, who log every reply.
 
 use super::*;
 use proptest::prelude::*;
@@ -52,7 +52,7 @@ struct WorldRequest {
     ask: WorldAction,
     sent: RunInstant,
     answer: Option<ReplyBody>,
-    /// The answer may be told: what it rests on is recorded.
+    /// The reply may be sent: its events are recorded.
     is_recorded: bool,
 }
 
@@ -74,9 +74,9 @@ struct SimulatedWorld {
     observations: Vec<StockSample>,
     /// Payments that were declined, by key.
     declined: HashSet<(BuyerId, u64)>,
-    /// Orders of which a payment was declined: while they are held, nobody can pay them in another way.
+    /// Orders of which a payment was declined: while they are held, no other payment is accepted.
     declined_orders: HashSet<OrderId>,
-    /// Payments that somebody settles later, whatever becomes of who asked.
+    /// Payments that are settled later, whatever becomes of the request.
     left_open: Vec<(BuyerId, BuyerAction)>,
     keys: u64,
     orders: u128,
@@ -142,13 +142,13 @@ impl SimulatedWorld {
         self.state.step(self.now, command, &mut self.unrecorded)
     }
 
-    /// Somebody asks for something, or asks for it again.
+    /// A buyer sends a request, or repeats one.
     fn send(&mut self, account: usize, pick: usize) {
-        let asked = &self.accounts[account].requests;
-        let again = (pick.is_multiple_of(3) && !asked.is_empty())
-            .then(|| asked[pick / 3 % asked.len().max(1)].action);
+        let request = &self.accounts[account].requests;
+        let again = (pick.is_multiple_of(3) && !request.is_empty())
+            .then(|| request[pick / 3 % request.len().max(1)].action);
         let orders: Vec<OrderId> =
-            asked.iter().flat_map(|asked| &asked.replies).filter_map(order_in_reply).collect();
+            request.iter().flat_map(|request| &request.replies).filter_map(order_in_reply).collect();
         self.keys += 1;
         let key = self.keys;
         let on_order = |orders: &[OrderId]| {
@@ -189,11 +189,11 @@ impl SimulatedWorld {
     }
 
     fn begin(&mut self, account: usize, what: BuyerAction) -> usize {
-        let asked = &mut self.accounts[account].requests;
+        let request = &mut self.accounts[account].requests;
         let is_new = matches!(what, BuyerAction::Join | BuyerAction::Leave);
-        asked.iter().position(|asked| asked.action == what && !is_new).unwrap_or_else(|| {
-            asked.push(RequestLog::new(what, self.instant));
-            asked.len() - 1
+        request.iter().position(|request| request.action == what && !is_new).unwrap_or_else(|| {
+            request.push(RequestLog::new(what, self.instant));
+            request.len() - 1
         })
     }
 
@@ -267,7 +267,7 @@ impl SimulatedWorld {
         }
     }
 
-    /// What was decided is recorded: it is shown, and may be told.
+    /// Records the decided events: now they are visible, and their replies may be sent.
     fn record(&mut self) {
         self.unrecorded.iter().for_each(|entry| self.shown.apply(entry));
         self.ledger.append(&mut self.unrecorded);
@@ -281,32 +281,32 @@ impl SimulatedWorld {
             (0..self.requests.len()).filter(|index| self.requests[*index].is_recorded).collect();
         let Some(index) = due.get(pick % due.len().max(1)).copied() else { return };
         let flight = self.requests.swap_remove(index);
-        if let (Some(listener), Some(said)) = (flight.listener, flight.answer) {
-            self.receive_reply(listener, flight.sent, said);
+        if let (Some(listener), Some(body)) = (flight.listener, flight.answer) {
+            self.receive_reply(listener, flight.sent, body);
         }
     }
 
     /// As the rehearsal's buyers hear it.
-    fn receive_reply(&mut self, (account, place): (usize, Option<usize>), sent: RunInstant, said: ReplyBody) {
-        let span = RequestSpan { sent, heard: self.instant };
+    fn receive_reply(&mut self, (account, place): (usize, Option<usize>), sent: RunInstant, body: ReplyBody) {
+        let span = RequestSpan { sent, received: self.instant };
         let account = &mut self.accounts[account];
-        if let ReplyBody::Place { ticket, position } = said {
+        if let ReplyBody::Place { ticket, position } = body {
             account.record_place(ticket, position, span);
         }
         let Some(place) = place else {
-            if said == ReplyBody::Refused(Code::NotInLine) {
-                account.end_place(span.heard);
+            if body == ReplyBody::Refused(Code::NotInLine) {
+                account.end_place(span.received);
             }
             return;
         };
-        account.requests[place].record_reply(LoggedReply { span, status: 200, body: said });
+        account.requests[place].record_reply(LoggedReply { span, status: 200, body });
         let is_over = matches!(
-            (account.requests[place].action, said),
+            (account.requests[place].action, body),
             (BuyerAction::Leave, ReplyBody::NoContent | ReplyBody::Refused(_))
                 | (BuyerAction::Order { .. }, ReplyBody::Order { .. } | ReplyBody::Refused(Code::NotInLine))
         );
         if is_over {
-            account.end_place(span.heard);
+            account.end_place(span.received);
         }
     }
 
@@ -324,7 +324,7 @@ impl SimulatedWorld {
         }
     }
 
-    /// What was not recorded is gone, and nobody hears anything.
+    /// What was not recorded is lost, and no buyer gets a reply.
     fn crash(&mut self, pick: usize) {
         self.discard_unrecorded();
         for flight in std::mem::take(&mut self.requests) {
@@ -335,7 +335,7 @@ impl SimulatedWorld {
         self.now = self.now.plus_ms(jump).max(self.state.latest_time());
     }
 
-    /// The disk is full: whoever waits is told that it is not known.
+    /// The disk is full: buyers who wait get an error.
     fn fail_to_record(&mut self) {
         self.discard_unrecorded();
         for flight in self.requests.iter_mut().filter(|flight| !flight.is_recorded && flight.answer.is_some())
@@ -364,7 +364,7 @@ impl SimulatedWorld {
         }
     }
 
-    /// Whoever is admitted, and reads slowly, asks for more time; in another tab, which tells nobody.
+    /// A slow admitted buyer extends the admission, in another tab whose reply is not logged.
     fn extend_admission(&mut self, pick: usize) {
         let admitted: Vec<BuyerId> = self
             .state
@@ -410,8 +410,8 @@ impl SimulatedWorld {
         self.record();
         while let Some(flight) = self.requests.pop() {
             match (flight.listener, flight.answer) {
-                (Some(listener), Some(said)) if flight.is_recorded => {
-                    self.receive_reply(listener, flight.sent, said)
+                (Some(listener), Some(body)) if flight.is_recorded => {
+                    self.receive_reply(listener, flight.sent, body)
                 }
                 (Some(listener), _) => self.count_unanswered(listener),
                 _ => {}

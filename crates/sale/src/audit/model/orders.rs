@@ -1,4 +1,4 @@
-//! The life of an order, as the books see it.
+//! The life of an order in the auditor's model.
 
 use super::{AuditModel, AuditedBuyer, AuditedOrder, AuditedStatus, PromiseFindings, check_promise};
 use crate::audit::SalePromise;
@@ -7,7 +7,7 @@ use crate::id::{BuyerId, OrderId, RequestKey};
 use crate::time::Timestamp;
 use std::cmp::Reverse;
 
-/// What every event about an order says.
+/// The fields that every event of an order has.
 #[derive(Clone, Copy)]
 struct OrderEventFields {
     at: Timestamp,
@@ -84,7 +84,7 @@ impl AuditModel {
         self.buyer_entry(said).owned += said.units();
     }
 
-    /// A new order takes its units from where it says.
+    /// A new order takes its units from the source that its event names.
     fn create_order(
         &mut self,
         said: OrderEventFields,
@@ -234,7 +234,7 @@ impl AuditModel {
         self.set_status(said, AuditedStatus::Refunded);
     }
 
-    /// The order as it stands, after a look at whether the event speaks of it as it is.
+    /// The order as it is, after checking that the event describes it correctly.
     fn find_order(&self, said: OrderEventFields, found: &mut PromiseFindings) -> Option<AuditedOrder> {
         let record = self.orders.get(&said.order).copied();
         let fits = record.is_none_or(|it| (it.buyer, it.quantity) == (said.buyer, said.quantity));

@@ -1,12 +1,12 @@
-//! A map in many small ones, each of which grows by itself: a single large map needs room for three of its kind while it
-//! grows, and a sale of millions of buyers has three of them. It is looked into and never listed.
+//! A map made of many small ones, each of which grows by itself: while one large map grows it needs three times its memory,
+//! and a sale of millions of buyers has three such maps. It has lookups and no iteration.
 
 use crate::hash::{IdHasher, IdMap};
 use std::hash::{BuildHasher, BuildHasherDefault, Hash};
 
-/// Small maps: so many that what one of them needs to grow is a hundredth of the whole.
+/// Number of small maps: growing one of them needs a hundredth of the whole.
 const SHARD_COUNT: usize = 64;
-/// The bits of a hash that say which; a map's own are the lowest and the highest.
+/// The bits of a hash that select the map; the map itself uses the lowest and the highest.
 const SHARD_SHIFT: u32 = 40;
 
 /// A map from ids.

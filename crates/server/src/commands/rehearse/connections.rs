@@ -1,16 +1,16 @@
-//! How many connections a crowd shares: as many as wanted, as far as open files and ports reach. It never fails: it says what
-//! was done.
+//! How many connections a crowd shares: as many as wanted, within the limits of open files and ports. It never fails: a note
+//! in the report has the number.
 
 use crate::commands::open_files;
 
-/// Connections when nobody says how many: a load balancer keeps about as many to one instance.
+/// Connections without a flag: a load balancer keeps about as many to one instance.
 const DEFAULT_CONNECTIONS: u32 = 1_000;
-/// Files that are open besides.
+/// Other open files of the process.
 const OTHER_FILES: u64 = 128;
 /// Ports from which one machine can reach one address at the same time, by the usual range of the system.
 const PORTS: u64 = 28_000;
 
-/// So many connections for so many people, and what the reader of the report should know of it.
+/// The number of connections for this many people, and notes about it for the report.
 pub(super) fn choose_connections(wanted: Option<u32>, people: u32) -> (usize, Vec<String>) {
     let files = open_files::raise_to_maximum().unwrap_or(u64::MAX);
     let (connections, note) = bound_connections(wanted, people, files);
@@ -18,17 +18,17 @@ pub(super) fn choose_connections(wanted: Option<u32>, people: u32) -> (usize, Ve
 }
 
 fn bound_connections(wanted: Option<u32>, people: u32, files: u64) -> (u64, Option<String>) {
-    let asked = u64::from(wanted.unwrap_or(DEFAULT_CONNECTIONS)).min(u64::from(people)).max(1);
+    let requested = u64::from(wanted.unwrap_or(DEFAULT_CONNECTIONS)).min(u64::from(people)).max(1);
     // A private instance has files of its own for its ends of the connections.
     let reach = files.saturating_sub(OTHER_FILES).clamp(1, PORTS);
-    let connections = asked.min(reach);
-    let note = if connections < asked {
+    let connections = requested.min(reach);
+    let note = if connections < requested {
         let why = if reach < PORTS {
             format!("this machine allows {files} open files to a process")
         } else {
             format!("a machine has about {PORTS} ports for connections to one address")
         };
-        Some(format!("{people} people shared {connections} connections, not {asked}: {why}."))
+        Some(format!("{people} people shared {connections} connections, not {requested}: {why}."))
     } else if connections < u64::from(people) {
         Some(format!("{people} people shared {connections} connections, as behind a load balancer."))
     } else {

@@ -13,11 +13,11 @@ use rehearsal::evidence::{EvidenceFuture, EvidenceStore};
 use rehearsal::judge::{ShownStatusTotal, ShownTableTotals, TableOrder};
 use sale::{EventSeq, LedgerEntry, SaleId};
 
-/// Events that are read at a time: some hundred kilobytes.
+/// Events of one read: some hundred kilobytes.
 const EVENTS_LEN: usize = 4096;
-/// Orders that are read at a time.
+/// Orders of one read.
 const ORDERS_LEN: u32 = 5_000;
-/// How often sums are read anew because the projector wrote meanwhile; the last ones are judged only if they are of the ledger's end.
+/// How often the totals are read again because the projector wrote meanwhile; the last ones count only at the ledger's end.
 const TRIES: u32 = 5;
 
 /// The database of the instances.
@@ -27,7 +27,7 @@ pub(super) struct PostgresEvidence {
 }
 
 impl PostgresEvidence {
-    /// Sees whether it can be read.
+    /// Opens the database, and checks that it can be read.
     pub(super) async fn open(database: &DatabaseUrl) -> Result<Self, CommandError> {
         let ledger = database.open_ledger().await?;
         let tables = database.open_tables_without_timeout().await?;
@@ -48,16 +48,16 @@ impl PostgresEvidence {
         let mut version = self.projected_version(sale).await?;
         let mut left = TRIES;
         loop {
-            let sums = orders::totals_by_status(&self.tables, sale).await?;
+            let totals = orders::totals_by_status(&self.tables, sale).await?;
             let after = self.projected_version(sale).await?;
             left -= 1;
             if after == version || left == 0 {
-                let told = |sum: orders::StatusTotals| ShownStatusTotal {
-                    status: sum.status,
-                    orders: sum.orders,
-                    units: sum.units,
+                let shown = |total: orders::StatusTotals| ShownStatusTotal {
+                    status: total.status,
+                    orders: total.orders,
+                    units: total.units,
                 };
-                return Ok(ShownTableTotals { version, statuses: sums.into_iter().map(told).collect() });
+                return Ok(ShownTableTotals { version, statuses: totals.into_iter().map(shown).collect() });
             }
             version = after;
         }

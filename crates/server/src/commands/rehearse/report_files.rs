@@ -1,11 +1,11 @@
-//! The report, on disk: a page for people and a document for programs.
+//! Writes the report: an HTML page for people and a JSON document for programs.
 
 use crate::commands::CommandError;
 use anyhow::Context;
 use rehearsal::report::{self, RehearsalReport};
 use std::path::{Path, PathBuf};
 
-/// Makes the folder, before a drop is played for nothing.
+/// Makes the folder and checks that it is writable, before the rehearsal starts.
 pub(super) fn prepare_folder(folder: &Path) -> Result<(), CommandError> {
     let probe = folder.join(".rehearsal");
     std::fs::create_dir_all(folder)
@@ -19,7 +19,7 @@ pub(super) fn prepare_folder(folder: &Path) -> Result<(), CommandError> {
         })
 }
 
-/// Writes both into `folder`; their paths.
+/// Writes both into `folder`; returns their paths.
 pub(super) fn write_report(report: &RehearsalReport, folder: &Path) -> Result<Vec<PathBuf>, CommandError> {
     let name = |extension: &str| {
         let stamp: String = report.started_at.chars().take(23).filter(char::is_ascii_alphanumeric).collect();

@@ -1,4 +1,6 @@
-//! The settings of `rehearse`: a preset, and what is to be different. It never plays anything.
+//! The settings of `rehearse`: a preset, and flags that change parts of it. It never runs anything.
+
+mod report_rows;
 
 use crate::commands::CommandError;
 use crate::commands::database::DatabaseUrl;
@@ -8,7 +10,6 @@ use clap::{Args, ValueEnum};
 use rehearsal::crowd::preset::{self, DropPlan};
 use rehearsal::crowd::{ArrivalCurve, CrowdShare};
 use rehearsal::merchant::AdminLogin;
-use rehearsal::report::SettingRow;
 use rehearsal::run::FaultPlan;
 use sale::AdmissionMode;
 use std::fs::File;
@@ -18,13 +19,6 @@ use uuid::Uuid;
 
 /// People of a crowd at most: each costs about four kilobytes while the drop lasts.
 const PEOPLE_MAX: i64 = 2_000_000;
-
-/// Variables that the report leaves out: secrets, and what the seed is told for.
-const HIDDEN_VARIABLES: [&str; 4] =
-    ["DOORBUSTER_ADMIN_PASSWORD", "DOORBUSTER_DATABASE", "DOORBUSTER_SEED", "DOORBUSTER_VALKEY"];
-
-/// The flags of the same.
-const HIDDEN_FLAGS: [&str; 3] = ["--admin-password", "--database", "--seed"];
 
 /// Plays a whole drop.
 #[derive(Debug, Clone, Args)]
@@ -51,7 +45,7 @@ pub struct RehearseSettings {
     /// Rehearses with quantity, limit, hold and admission of this sale of the running instance, on a copy of it.
     #[arg(long, env = "DOORBUSTER_LIKE", value_name = "SLUG")]
     pub like: Option<String>,
-    /// Plays also while a sale with real buyers runs there.
+    /// Run even while a sale with real buyers is live on the instance.
     #[arg(long, env = "DOORBUSTER_I_KNOW_THIS_IS_LIVE", value_parser = clap::builder::BoolishValueParser::new())]
     pub i_know_this_is_live: bool,
 
@@ -77,7 +71,7 @@ pub struct RehearseSettings {
     #[arg(long, env = "DOORBUSTER_CHECKOUT", value_parser = seconds, value_name = "TIME")]
     pub checkout: Option<u32>,
 
-    /// How people come: spike, ramp, poisson, or a CSV file of seconds and arrivals.
+    /// Arrival curve: spike, ramp, poisson, or a CSV file of seconds and arrivals.
     #[arg(long, env = "DOORBUSTER_ARRIVAL", value_name = "CURVE")]
     pub arrival: Option<String>,
     /// Time from the first to the last of them; a CSV file has its own.
@@ -86,10 +80,10 @@ pub struct RehearseSettings {
     /// The page is opened at most this long before the button is pressed.
     #[arg(long, env = "DOORBUSTER_LEAD", value_parser = duration, value_name = "TIME")]
     pub lead: Option<Duration>,
-    /// Time after which one who waits goes home.
+    /// Time after which a waiting buyer gives up.
     #[arg(long, env = "DOORBUSTER_PATIENCE", value_parser = duration, value_name = "TIME")]
     pub patience: Option<Duration>,
-    /// Number from which everything is drawn: the same one makes the same crowd. Drawn itself when not given.
+    /// Seed of all random choices: the same seed makes the same crowd. Random when not given.
     #[arg(long, env = "DOORBUSTER_SEED", value_name = "NUMBER")]
     pub seed: Option<u64>,
 
@@ -114,10 +108,10 @@ pub struct RehearseSettings {
     /// Share who leave the line.
     #[arg(long, env = "DOORBUSTER_LEAVE", value_name = "SHARE")]
     pub leave: Option<CrowdShare>,
-    /// Share who lose the reply to what matters, and ask again with the same key.
+    /// Share who lose the reply to an important request, and repeat it with the same key.
     #[arg(long, env = "DOORBUSTER_LOST_REPLY", value_name = "SHARE")]
     pub lost_reply: Option<CrowdShare>,
-    /// Share who ask again and again without waiting.
+    /// Share who repeat requests without waiting.
     #[arg(long, env = "DOORBUSTER_HAMMER", value_name = "SHARE")]
     pub hammer: Option<CrowdShare>,
     /// Share who act for an account that others act for too, each from an address of their own.
@@ -217,7 +211,7 @@ impl RehearseSettings {
         Ok(())
     }
 
-    /// The drop that they make up.
+    /// The drop that these flags describe.
     ///
     /// # Errors
     /// Usage when a curve cannot be read or shares are more than all.
@@ -226,34 +220,34 @@ impl RehearseSettings {
         override_with(&mut drop.crowd.people, self.buyers);
         override_with(&mut drop.crowd.over, self.over);
         override_with(&mut drop.crowd.lead, self.lead);
-        override_with(&mut drop.patience, self.patience);
+        override_with(&mut drop.give_up_after, self.patience);
         if let Some(curve) = &self.arrival {
             drop.crowd.arrival = parse_arrival(curve)?;
         }
-        let manners = &mut drop.crowd.behaviour;
+        let behaviour = &mut drop.crowd.behaviour;
         for (share, wanted) in [
-            (&mut manners.double_click, self.double_click),
-            (&mut manners.two_tabs, self.two_tabs),
-            (&mut manners.abandon, self.abandon),
-            (&mut manners.declined, self.declined),
-            (&mut manners.late_pay, self.late_pay),
-            (&mut manners.cancel, self.cancel),
-            (&mut manners.leave, self.leave),
-            (&mut manners.lost_reply, self.lost_reply),
-            (&mut manners.hammer, self.hammer),
-            (&mut manners.one_account_many_addresses, self.one_account_many_addresses),
-            (&mut manners.many_accounts_one_address, self.many_accounts_one_address),
+            (&mut behaviour.double_click, self.double_click),
+            (&mut behaviour.two_tabs, self.two_tabs),
+            (&mut behaviour.abandon, self.abandon),
+            (&mut behaviour.declined, self.declined),
+            (&mut behaviour.late_pay, self.late_pay),
+            (&mut behaviour.cancel, self.cancel),
+            (&mut behaviour.leave, self.leave),
+            (&mut behaviour.lost_reply, self.lost_reply),
+            (&mut behaviour.hammer, self.hammer),
+            (&mut behaviour.one_account_many_addresses, self.one_account_many_addresses),
+            (&mut behaviour.many_accounts_one_address, self.many_accounts_one_address),
         ] {
             override_with(share, wanted);
         }
-        manners.check().map_err(CommandError::Usage)?;
+        behaviour.check().map_err(CommandError::Usage)?;
         // A seed that a person can read out: the numbers need not be many, only different.
         drop.crowd.seed = self.seed.unwrap_or_else(|| u64::from(Uuid::new_v4().as_fields().0));
         let sale = drop.sale;
         Ok(self.with_sale_plan(drop, sale))
     }
 
-    /// The same drop of a sale like this one, but for what the flags say.
+    /// The drop with this sale's rules, changed by the flags.
     pub fn with_sale_plan(&self, mut drop: DropPlan, mut sale: preset::SalePlan) -> DropPlan {
         override_with(&mut sale.quantity, self.units);
         override_with(&mut sale.limit_per_buyer, self.limit_per_buyer);
@@ -280,7 +274,7 @@ impl RehearseSettings {
         drop
     }
 
-    /// What is done to the private instance.
+    /// The faults that are injected into the private instance.
     pub fn fault_plan(&self) -> FaultPlan {
         FaultPlan {
             crash_every: self.crash_every,
@@ -303,79 +297,6 @@ impl RehearseSettings {
             email: self.admin_email.clone().ok_or_else(|| missing("--admin-email"))?,
             password: self.admin_password.clone().ok_or_else(|| missing("--admin-password"))?,
         })
-    }
-
-    /// The settings as the report shows them.
-    pub fn setting_rows(&self, drop: &DropPlan, connections: usize) -> Vec<SettingRow> {
-        let (sale, crowd, manners) = (&drop.sale, &drop.crowd, &drop.crowd.behaviour);
-        let admission = match sale.admission {
-            AdmissionMode::Open => "open".to_owned(),
-            AdmissionMode::Fifo { per_second, checkout_s, line_opens_s, .. } => format!(
-                "a line: {per_second} admissions a second, {checkout_s} s to check out, opens {line_opens_s} s before"
-            ),
-        };
-        let arrival = match &crowd.arrival {
-            ArrivalCurve::Spike => format!("spike over {:?}", crowd.over),
-            ArrivalCurve::Ramp => format!("ramp over {:?}", crowd.over),
-            ArrivalCurve::Poisson => format!("Poisson, over {:?} on average", crowd.over),
-            ArrivalCurve::Recorded(curve) => format!("recorded, {} rows", curve.len()),
-        };
-        let hold =
-            if sale.hold_s == 0 { "none, sold at once".to_owned() } else { format!("{} s", sale.hold_s) };
-        let rows = [
-            ("units", sale.quantity.to_string()),
-            ("units per buyer", sale.limit_per_buyer.to_string()),
-            ("hold", hold),
-            ("admission", admission),
-            ("people", crowd.people.to_string()),
-            ("arrival", arrival),
-            ("open the page at most", format!("{:?} before", crowd.lead)),
-            ("patience", format!("{:?}", drop.patience)),
-            ("click twice", manners.double_click.to_string()),
-            ("two tabs", manners.two_tabs.to_string()),
-            ("let the hold run out", manners.abandon.to_string()),
-            ("card declined", manners.declined.to_string()),
-            ("pay late", manners.late_pay.to_string()),
-            ("cancel", manners.cancel.to_string()),
-            ("leave the line", manners.leave.to_string()),
-            ("lose replies", manners.lost_reply.to_string()),
-            ("hammer", manners.hammer.to_string()),
-            ("one account, many addresses", manners.one_account_many_addresses.to_string()),
-            ("many accounts, one address", manners.many_accounts_one_address.to_string()),
-            ("connections", connections.to_string()),
-        ];
-        rows.into_iter().map(|(name, value)| SettingRow { name: name.to_owned(), value }).collect()
-    }
-
-    /// The command that repeats it: as it was typed, with the variables that were set, and the seed. A password is left out.
-    pub fn repeat_command(&self, drop: &DropPlan) -> String {
-        let mut words: Vec<String> = std::env::vars_os()
-            .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
-            .filter(|(name, _)| name.starts_with("DOORBUSTER_") && !HIDDEN_VARIABLES.contains(&name.as_str()))
-            .map(|(name, value)| format!("{name}={}", quote_for_shell(value)))
-            .collect();
-        words.push("doorbuster".to_owned());
-        let mut typed = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
-        while let Some(word) = typed.next() {
-            let flag = word.split_once('=').map_or(word.as_str(), |(flag, _)| flag);
-            if HIDDEN_FLAGS.contains(&flag) {
-                let _value = if flag == word { typed.next() } else { None };
-            } else {
-                words.push(quote_for_shell(word));
-            }
-        }
-        words.push(format!("--seed {}", drop.crowd.seed));
-        words.join(" ")
-    }
-}
-
-/// A word as a shell takes it.
-fn quote_for_shell(word: String) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:%=@,+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
     }
 }
 
@@ -479,11 +400,5 @@ mod tests {
         assert_eq!(jump("+10s"), Ok(10_000));
         assert_eq!(jump("-500ms"), Ok(-500));
         assert!(jump("--1h").is_err() && jump("soon").is_err());
-    }
-
-    #[test]
-    fn words_are_quoted_for_a_shell() {
-        assert_eq!(quote_for_shell("--units=7".to_owned()), "--units=7");
-        assert_eq!(quote_for_shell("it's".to_owned()), r"'it'\''s'");
     }
 }

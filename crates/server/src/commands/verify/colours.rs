@@ -1,4 +1,4 @@
-//! Colour for a terminal, and none for a pipe. It never changes a word.
+//! Colour for a terminal, and none for a pipe. It never changes the text.
 
 use std::io::IsTerminal;
 

@@ -1,9 +1,9 @@
-//! The figures of a sale as a sum in words. It knows nothing of promises.
+//! The counters of a sale as a sum in text. It knows nothing of promises.
 
 use rehearsal::report::format::count;
 use sale::SaleCounters;
 
-/// The figures of a sale, as a sum.
+/// The counters of a sale, as a sum.
 pub(super) fn format_counters(counters: &SaleCounters) -> String {
     let &SaleCounters { quantity, available, admitted, held, sold, waiting, short } = counters;
     let [quantity, available, admitted] = [quantity, available, admitted].map(|units| count(units.into()));

@@ -1,4 +1,4 @@
-//! What `doorbuster verify` finds, sale by sale. The books of one sale are open at a time: memory is bounded by the buyers
+//! What `doorbuster verify` finds, sale by sale. It audits one sale at a time: memory is bounded by the buyers
 //! and orders of the largest sale, and a few hundred bytes for each of the others. It never prints.
 
 use super::tables;
@@ -27,7 +27,7 @@ pub(super) struct VerifyFindings {
 /// One promise, over all sales.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PromiseCount {
-    /// How often it was looked at.
+    /// How often it was checked.
     pub(super) checked: u64,
     /// How often it was broken.
     pub(super) broken: u64,
@@ -55,7 +55,7 @@ pub(super) struct SaleFindings {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TornEndFinding {
     pub(super) end: TornTail,
-    /// True when the tables have events of it: then it was on the disk, and whoever asked for it may have been told.
+    /// True when the tables have events of it: then it was on the disk, and its callers may have had a reply.
     pub(super) is_in_tables: bool,
 }
 
@@ -100,7 +100,7 @@ impl VerifyFindings {
 pub(super) struct VerifyRun {
     tables: BTreeMap<SaleId, ProjectedTotals>,
     open_sale: Option<SaleAudit>,
-    /// The last event of every sale that was read, and the sums as of the event that the tables are at.
+    /// The last event of every sale that was read, and the counters at the event that the tables are at.
     ends: BTreeMap<SaleId, (EventSeq, Option<SaleCounters>)>,
     findings: VerifyFindings,
 }
@@ -112,7 +112,7 @@ struct SaleAudit {
     /// The event that the tables are at.
     tables_at: Option<EventSeq>,
     last: EventSeq,
-    /// The auditor's sums when it had read as far as the tables.
+    /// The auditor's counters when it had read as far as the tables.
     at_tables: Option<SaleCounters>,
 }
 
@@ -168,7 +168,7 @@ impl VerifyRun {
         self.findings
     }
 
-    /// Writes the sums of the sale that was read, and lets go of its books.
+    /// Records the counters of the sale that was read, and drops its auditor.
     fn close_sale(&mut self) {
         let Some(SaleAudit { sale, auditor, tables_at, last, at_tables }) = self.open_sale.take() else {
             return;

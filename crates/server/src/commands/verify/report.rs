@@ -1,4 +1,4 @@
-//! What `doorbuster verify` prints for people: the promises as a table, each sale's sums, the first offence, and the verdict
+//! What `doorbuster verify` prints for people: the promises as a table, each sale's counters, the first offence, and the verdict
 //! last. At most 100 columns wide, but for sentences that name a place: those stay in one line, to be searched for.
 
 use super::colours::VerifyColours;
@@ -194,19 +194,19 @@ mod tests {
 
     #[test]
     fn of_many_sales_the_first_are_shown_and_the_broken_ones_always() {
-        let told = render_report(&findings(1_000, &[30, 500]), VerifyColours::PLAIN);
-        let shown = told.lines().filter(|line| line.starts_with("sale ")).count();
-        assert_eq!(shown, SALES_SHOWN + 2, "{told}");
-        assert!(told.contains(&format!("sale {}: BROKEN", id(30))), "{told}");
-        assert!(told.contains(&format!("sale {}: BROKEN", id(500))), "{told}");
+        let report = render_report(&findings(1_000, &[30, 500]), VerifyColours::PLAIN);
+        let shown = report.lines().filter(|line| line.starts_with("sale ")).count();
+        assert_eq!(shown, SALES_SHOWN + 2, "{report}");
+        assert!(report.contains(&format!("sale {}: BROKEN", id(30))), "{report}");
+        assert!(report.contains(&format!("sale {}: BROKEN", id(500))), "{report}");
         assert!(
-            told.contains("and 978 more sales: 1,956 events, nothing broken; tables: 0 complete"),
-            "{told}"
+            report.contains("and 978 more sales: 1,956 events, nothing broken; tables: 0 complete"),
+            "{report}"
         );
-        assert!(told.contains(&format!("first offence: sale {}, event 3:", id(30))), "{told}");
-        assert!(told.ends_with("NOT every promise is kept: 1,000 sales, 2,002 events"), "{told}");
-        let told = render_report(&findings(SALES_SHOWN as u64, &[]), VerifyColours::PLAIN);
-        assert!(!told.contains("more sale"), "{told}");
+        assert!(report.contains(&format!("first offence: sale {}, event 3:", id(30))), "{report}");
+        assert!(report.ends_with("NOT every promise is kept: 1,000 sales, 2,002 events"), "{report}");
+        let report = render_report(&findings(SALES_SHOWN as u64, &[]), VerifyColours::PLAIN);
+        assert!(!report.contains("more sale"), "{report}");
     }
 
     #[test]

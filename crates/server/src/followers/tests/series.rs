@@ -45,7 +45,7 @@ fn is_sold_at_once(state: &SaleState, event: &Event) -> bool {
     matches!(event, Event::Confirmed { from, .. } if *from != UnitSource::Hold) && sells_at_once
 }
 
-/// The tables tell, in seconds, minutes and hours, what the ledger tells.
+/// The tables hold, in seconds, minutes and hours, what the ledger says.
 pub(super) async fn assert_table_matches(store: &Store, entries: &[LedgerEntry]) {
     let (first, last) = (entries.first().unwrap().at, entries.last().unwrap().at);
     for step_s in [1, 7, 60, 120, 3600] {
@@ -69,7 +69,7 @@ pub(super) async fn assert_table_matches(store: &Store, entries: &[LedgerEntry])
 /// What a sale came to, from its ledger.
 fn expected_statistics(entries: &[LedgerEntry]) -> SaleStatistics {
     let mut state = SaleState::new();
-    let mut told = SaleStatistics::default();
+    let mut statistics = SaleStatistics::default();
     let mut joined: BTreeMap<Ticket, Timestamp> = BTreeMap::new();
     let mut admitted = joined.clone();
     let mut held: BTreeMap<OrderId, Timestamp> = BTreeMap::new();
@@ -93,18 +93,19 @@ fn expected_statistics(entries: &[LedgerEntry]) -> SaleStatistics {
         {
             checkouts.push(entry.at.ms_since(admitted[ticket]));
         }
-        let sums = state.counters();
-        told.taken_at = told.taken_at.or((sums.available == 0).then_some(entry.at));
-        told.sold_out_at = told.sold_out_at.or((sums.sold == sums.quantity).then_some(entry.at));
+        let counters = state.counters();
+        statistics.taken_at = statistics.taken_at.or((counters.available == 0).then_some(entry.at));
+        statistics.sold_out_at =
+            statistics.sold_out_at.or((counters.sold == counters.quantity).then_some(entry.at));
     }
     let seconds = expected_buckets(entries, 1);
     let is_busy =
         |piece: &&SeriesBucket| EventCounts { refunded: 0, ..piece.counts } != EventCounts::default();
-    told.activity =
+    statistics.activity =
         seconds.iter().find(is_busy).map(|first| (first.at, seconds.iter().rfind(is_busy).unwrap().at));
-    told.joins_peak = peak(&seconds, |counts| counts.joined);
-    told.orders_peak = peak(&seconds, |counts| counts.ordered);
-    told.totals = expected_buckets(entries, 1_000_000_000)[0].counts;
+    statistics.joins_peak = peak(&seconds, |counts| counts.joined);
+    statistics.orders_peak = peak(&seconds, |counts| counts.ordered);
+    statistics.totals = expected_buckets(entries, 1_000_000_000)[0].counts;
     let mut buyers: Vec<_> = state
         .orders()
         .filter(|order| order.status.as_str() == "confirmed")
@@ -112,9 +113,9 @@ fn expected_statistics(entries: &[LedgerEntry]) -> SaleStatistics {
         .collect();
     buyers.sort_unstable();
     buyers.dedup();
-    told.buyers = buyers.len() as u64;
-    [told.wait, told.checkout, told.payment] = [waits, checkouts, payments].map(spans);
-    told
+    statistics.buyers = buyers.len() as u64;
+    [statistics.wait, statistics.checkout, statistics.payment] = [waits, checkouts, payments].map(spans);
+    statistics
 }
 
 fn peak(seconds: &[SeriesBucket], of: impl Fn(&EventCounts) -> u64) -> Option<statistics::PeakSecond> {
@@ -151,10 +152,11 @@ impl ExpectedTables {
 
     pub(super) fn assert_series(&self, entries: &[LedgerEntry]) {
         for step_s in series::STEPS_S {
-            let told = expected_buckets(entries, step_s).into_iter().map(|piece| (piece.at, piece.counts));
-            let kept = self.series.iter().filter(|((step, _), _)| *step == step_s);
-            let kept: Vec<_> = kept.map(|((_, at), counts)| (*at, *counts)).collect();
-            assert_eq!(kept, told.collect::<Vec<_>>(), "{step_s} s");
+            let expected =
+                expected_buckets(entries, step_s).into_iter().map(|bucket| (bucket.at, bucket.counts));
+            let stored = self.series.iter().filter(|((step, _), _)| *step == step_s);
+            let stored: Vec<_> = stored.map(|((_, at), counts)| (*at, *counts)).collect();
+            assert_eq!(stored, expected.collect::<Vec<_>>(), "{step_s} s");
         }
     }
 }

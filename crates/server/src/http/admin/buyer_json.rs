@@ -1,4 +1,4 @@
-//! A buyer as admins see them.
+//! A buyer in the replies for admins.
 
 use crate::shop::dashboard::BuyerIdentity;
 use sale::BuyerId;
@@ -7,15 +7,14 @@ use std::collections::HashMap;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// Who a buyer is.
+/// A buyer.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Buyer)]
 pub(super) struct BuyerJson {
-    /// The account's id.
     id: Uuid,
-    /// The address; null when there is no account of this id any more.
+    /// Null when the account was deleted.
     email: Option<String>,
-    /// The name; null when there is no account of this id any more.
+    /// Null when the account was deleted.
     username: Option<String>,
 }
 
@@ -26,14 +25,14 @@ impl BuyerJson {
         Self { id: id.0, email, username }
     }
 
-    /// All of these people, in the order of their ids.
+    /// All buyers, in the order of their ids.
     pub(super) fn list_people(people: &HashMap<BuyerId, BuyerIdentity>) -> Vec<Self> {
         let mut ids: Vec<BuyerId> = people.keys().copied().collect();
         ids.sort_unstable();
         ids.into_iter().map(|id| Self::from_people(id, people)).collect()
     }
 
-    /// The address and the name, if there is an account.
+    /// The e-mail address and the username, if the account exists.
     pub(super) fn names(&self) -> (Option<&str>, Option<&str>) {
         (self.email.as_deref(), self.username.as_deref())
     }

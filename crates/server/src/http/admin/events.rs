@@ -1,8 +1,7 @@
-//! `GET /admin/flash-sales/{id}/events`: the ledger itself in readable rows, from either end.
+//! `GET /admin/flash-sales/{id}/events`: the ledger of a sale in readable rows, from either end.
 
-use super::board::{find_sale, parse_cursor};
 use super::buyer_json::BuyerJson;
-use super::event_json::{EventJson, EventKindJson};
+use super::dashboard::{find_sale, parse_cursor};
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path, Query};
 use crate::http::page::{Page, PageQuery};
@@ -10,6 +9,8 @@ use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
 use crate::shop::dashboard::BuyerSelector;
 use crate::shop::events::{self, EventFilter, EventPage, ReadDirection};
 use axum::extract::State;
+use documents::EventDocument;
+use documents::event::EventKindSchema;
 use sale::{Event, EventSeq, SaleId, Ticket};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -20,32 +21,31 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(events))
 }
 
-/// Which events, in which order.
+/// A filter and an order of events.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct EventsQuery {
-    /// `asc`: oldest first (so when not given). `desc`: newest first.
+    /// `asc`: oldest first, the default. `desc`: newest first.
     #[param(inline)]
     order: Option<SortOrder>,
-    /// Begin at the event of this number. Not looked at with a `cursor`.
+    /// Start at the event of this number. Ignored with a `cursor`.
     from: Option<u64>,
     /// Of one kind.
-    #[param(value_type = Option<EventKindJson>)]
+    #[param(value_type = Option<EventKindSchema>)]
     kind: Option<String>,
     /// About one buyer: an e-mail address or an id.
     #[param(value_type = Option<String>)]
     buyer: Option<BuyerSelector>,
     /// About one ticket.
     ticket: Option<u32>,
-    /// Items in a page, 1 to 200; 50 when not given.
+    /// Items in a page, 1 to 200. The default is 50.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
-    /// `nextCursor` of the page before; only with the same `order` and filters.
+    /// The `nextCursor` of the previous page. Keep the order and the filters.
     cursor: Option<String>,
 }
 
-/// In which order a list is told.
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = Order)]
@@ -62,17 +62,17 @@ enum SortOrder {
 #[serde(rename_all = "camelCase")]
 struct EventsJson {
     /// The events.
-    items: Vec<EventJson>,
-    /// Who the buyers in them are, as far as they have accounts.
+    items: Vec<EventDocument>,
+    /// The accounts of the buyers in them, as far as they exist.
     people: Vec<BuyerJson>,
-    /// Give this as `cursor` to get the next page; null on the last one.
+    /// The `cursor` of the next page; null on the last page.
     next_cursor: Option<String>,
 }
 
-/// The sale's ledger: everything that was ever decided, in order.
+/// The ledger of a sale: all events, in order.
 ///
-/// With a filter, a page reads so many events and no more: it may hold fewer than `limit`, or none, and still have a
-/// `nextCursor`, with which the search goes on.
+/// With a filter, a page reads a limited number of events: it may have fewer than `limit` items, or none, and still a
+/// `nextCursor`, with which the search continues.
 #[utoipa::path(
     get,
     path = "/api/v1/admin/flash-sales/{id}/events",
@@ -93,15 +93,15 @@ async fn events(
 ) -> Result<Json<EventsJson>, Problem> {
     find_sale(&app, id).await?;
     let EventsQuery { order, from, kind, buyer, ticket, limit, cursor: next } = query;
-    let slice = PageQuery { limit, cursor: next }.into_request()?;
-    let after = slice.after.as_deref().map(parse_cursor).transpose()?.map(EventSeq);
+    let request = PageQuery { limit, cursor: next }.into_request()?;
+    let after = request.after.as_deref().map(parse_cursor).transpose()?.map(EventSeq);
     let kind = kind.as_deref().map(parse_kind).transpose()?;
     let filter = EventFilter { kind, buyer, ticket: ticket.map(Ticket) };
     let direction = read_direction(order.unwrap_or_default(), after, from);
     let EventPage { rows, people, next } =
-        events::load_page(&app.shop, id, &filter, direction, slice.limit).await?;
+        events::load_page(&app.shop, id, &filter, direction, request.limit).await?;
     let page =
-        Page::from_parts(rows, next.map(|seq| seq.to_string())).map(|entry| EventJson::from_entry(&entry));
+        Page::from_parts(rows, next.map(|seq| seq.to_string())).map(|entry| EventDocument::from(&entry));
     let people = BuyerJson::list_people(&people);
     Ok(Json(EventsJson { items: page.items, people, next_cursor: page.next_cursor }))
 }
@@ -120,7 +120,7 @@ fn read_direction(order: SortOrder, after: Option<EventSeq>, from: Option<u64>) 
 
 fn parse_kind(text: &str) -> Result<&'static str, Problem> {
     Event::NAMES.into_iter().find(|name| *name == text).ok_or_else(|| {
-        let wrong = FieldError::new("/kind", "a kind of event, such as admitted");
-        Problem::new(&kind::INVALID_QUERY).errors(vec![wrong])
+        let error = FieldError::new("/kind", "a kind of event, such as admitted");
+        Problem::new(&kind::INVALID_QUERY).errors(vec![error])
     })
 }

@@ -1,7 +1,7 @@
-//! What admins do over HTTP: the catalogue, the course of a sale, and what happened in it. Every handler asks for an [`Admin`]
-//! first; nothing here decides.
+//! The API of admins: the catalogue, the control of a sale, and what happened in it. Every handler takes an [`AdminSession`]; it
+//! never decides.
 //!
-//! [`Admin`]: crate::http::extract::Admin
+//! [`AdminSession`]: crate::http::extract::AdminSession
 
 mod products;
 
@@ -15,7 +15,7 @@ mod refund;
 
 mod receipt;
 
-mod board;
+mod dashboard;
 
 mod series;
 
@@ -25,19 +25,22 @@ mod server;
 
 mod events;
 
-mod body;
+mod admission;
+
+mod price;
+
+mod rules;
+
+mod followers;
 
 mod csv;
 
 mod buyer_json;
 
-mod event_json;
-
 use super::AppState;
 use super::problem::{Problem, kind};
 use utoipa_axum::router::OpenApiRouter;
 
-/// All calls below `/api/v1/admin`.
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .merge(products::routes())
@@ -46,14 +49,15 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(orders_csv::routes())
         .merge(refund::routes())
         .merge(receipt::routes())
-        .merge(board::routes())
+        .merge(dashboard::routes())
         .merge(series::routes())
         .merge(summary::routes())
         .merge(server::routes())
         .merge(events::routes())
+        .merge(followers::routes())
 }
 
-/// Runs an edit to its end, also when the client hangs up meanwhile: what the engine was told, the tables have to be told too.
+/// Runs an edit to its end, even if the client disconnects: the engine and the tables must both get it.
 async fn run_to_completion<T: Send + 'static>(
     edit: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, Problem> {

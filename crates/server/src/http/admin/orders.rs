@@ -1,83 +1,31 @@
-//! `/admin/orders`, of all sales and of one: everyone's orders, with filters and a search. Refunds are beside the payments.
+//! `/admin/orders` and the orders of one sale: all buyers' orders, with filters and a search.
 
-use super::board::find_sale;
-use super::body::{BAD_TIMESTAMP, parse_rfc3339 as moment};
+mod list;
+mod of_sale;
+
 use super::buyer_json::BuyerJson;
 use crate::http::AppState;
-use crate::http::extract::{AdminSession, Json, Path, Query};
-use crate::http::page::{Page, PageQuery, PageRequest, parse_time_cursor};
-use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
-use crate::http::v1::money_json::MoneyJson;
-use crate::http::v1::order_json::OrderStatusJson;
+use crate::http::extract::Json;
+use crate::http::page::{Page, PageRequest, parse_time_cursor};
+use crate::http::problem::{FieldError, Problem, kind};
+use crate::http::timestamp::{BAD_TIMESTAMP, parse_rfc3339};
 use crate::http::v1::rfc3339;
 use crate::shop::all_orders::{self, OrderFilter, OrderPage, OrderRow, STATUSES};
 use crate::shop::dashboard::BuyerSelector;
 use crate::shop::sales;
-use axum::extract::State;
+use documents::{MoneyDocument, OrderStatusDocument};
 use sale::{Money, OrderStatus, SaleId, Timestamp};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(of_sale))
+    OpenApiRouter::new().routes(routes!(list::list)).routes(routes!(of_sale::of_sale))
 }
 
-/// Which orders.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct OrdersQuery {
-    /// `pending`, `confirmed`, `expired`, `cancelled`, `declined` or `refunded`.
-    #[param(value_type = Option<OrderStatusJson>)]
-    status: Option<String>,
-    /// Of one sale.
-    flash_sale_id: Option<Uuid>,
-    /// Of one buyer: an e-mail address or an id.
-    #[param(value_type = Option<String>)]
-    buyer: Option<BuyerSelector>,
-    /// A part of the buyer's e-mail address or username, four or more characters of the order's id, or the whole id of either;
-    /// at most 254 characters.
-    q: Option<String>,
-    /// Made at this moment or later (RFC 3339).
-    #[param(format = DateTime)]
-    from: Option<String>,
-    /// Made before this moment (RFC 3339).
-    #[param(format = DateTime)]
-    to: Option<String>,
-    /// Items in a page, 1 to 200; 50 when not given.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<u32>,
-    /// `nextCursor` of the page before; only with the same filters.
-    cursor: Option<String>,
-}
-
-/// Which orders of the sale.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct SaleOrdersQuery {
-    /// `pending`, `confirmed`, `expired`, `cancelled`, `declined` or `refunded`.
-    #[param(value_type = Option<OrderStatusJson>)]
-    status: Option<String>,
-    /// As of `/api/v1/admin/orders`.
-    q: Option<String>,
-    /// Made at this moment or later (RFC 3339).
-    #[param(format = DateTime)]
-    from: Option<String>,
-    /// Made before this moment (RFC 3339).
-    #[param(format = DateTime)]
-    to: Option<String>,
-    /// Items in a page, 1 to 200; 50 when not given.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<u32>,
-    /// `nextCursor` of the page before; only with the same filters.
-    cursor: Option<String>,
-}
-
-/// The words of a filter, as they came.
+/// The unparsed values of a filter.
 #[derive(Debug, Default)]
 pub(super) struct OrderFilterInput {
     pub sale: Option<Uuid>,
@@ -88,111 +36,52 @@ pub(super) struct OrderFilterInput {
     pub to: Option<String>,
 }
 
-/// Characters of a search: the longest e-mail address.
+/// Characters of a search, as many as the longest e-mail address has.
 const SEARCH_LEN_MAX: usize = 254;
 
-/// An order as admins see it.
+/// An order in the replies for admins.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct AdminOrderJson {
-    /// Its id.
     id: Uuid,
-    /// Of which sale.
     flash_sale_id: Uuid,
-    /// What the sale sells.
+    /// The product's name.
     product: Option<String>,
-    /// Whose.
     buyer: BuyerJson,
-    /// Its units.
     quantity: u32,
     /// The price of one unit.
-    unit_price: MoneyJson,
-    /// The price of all of it.
-    total: MoneyJson,
-    /// What has become of it.
-    #[schema(value_type = OrderStatusJson)]
+    unit_price: MoneyDocument,
+    /// The price of the whole order.
+    total: MoneyDocument,
+    #[schema(value_type = OrderStatusDocument)]
     status: &'static str,
-    /// Until when a pending order's units are held.
+    /// The units of a pending order are held until then.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     expires_at: Option<String>,
-    /// Of a refunded order: whether its units went back into the sale.
+    /// Of a refunded order: whether its units are sold again.
     #[serde(skip_serializing_if = "Option::is_none")]
     restocked: Option<bool>,
-    /// When it was made.
     #[schema(format = DateTime)]
     created_at: String,
-    /// When it last changed.
     #[schema(format = DateTime)]
     updated_at: String,
-    /// When it was paid, or sold at once.
+    /// When it was confirmed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     paid_at: Option<String>,
-    /// The number of the event that last changed it, in the sale's ledger.
+    /// The number of its last event in the sale's ledger.
     version: u64,
-}
-
-/// Everyone's orders, newest first.
-///
-/// A search that fits very many buyers looks at so many orders a page and no more: a page may hold fewer than `limit`, or
-/// none, and still have a `nextCursor`, with which the search goes on.
-#[utoipa::path(
-    get,
-    path = "/api/v1/admin/orders",
-    tag = "admin",
-    params(OrdersQuery),
-    responses(
-        (status = 200, description = "A page of orders", body = Page<AdminOrderJson>),
-        (status = 422, description = "`invalid_query`", body = ProblemSchema, content_type = "application/problem+json"),
-    ),
-    security(("token" = []))
-)]
-async fn list(
-    State(app): State<AppState>,
-    _: AdminSession,
-    Query(filters): Query<OrdersQuery>,
-) -> Result<Json<Page<AdminOrderJson>>, Problem> {
-    let OrdersQuery { status, flash_sale_id: sale, buyer, q, from, to, limit, cursor } = filters;
-    let slice = PageQuery { limit, cursor }.into_request()?;
-    load_page(&app, OrderFilterInput { sale, buyer, status, q, from, to }, slice).await
-}
-
-/// A sale's orders, newest first.
-///
-/// With `q`, pages are cut as those of `/api/v1/admin/orders`.
-#[utoipa::path(
-    get,
-    path = "/api/v1/admin/flash-sales/{id}/orders",
-    tag = "admin",
-    params(("id" = Uuid, Path, description = "The sale"), SaleOrdersQuery),
-    responses(
-        (status = 200, description = "A page of orders", body = Page<AdminOrderJson>),
-        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid_query`", body = ProblemSchema, content_type = "application/problem+json"),
-    ),
-    security(("token" = []))
-)]
-async fn of_sale(
-    State(app): State<AppState>,
-    _: AdminSession,
-    Path(id): Path<SaleId>,
-    Query(filters): Query<SaleOrdersQuery>,
-) -> Result<Json<Page<AdminOrderJson>>, Problem> {
-    find_sale(&app, id).await?;
-    let SaleOrdersQuery { status, q, from, to, limit, cursor } = filters;
-    let slice = PageQuery { limit, cursor }.into_request()?;
-    load_page(&app, OrderFilterInput { sale: Some(id.0), buyer: None, status, q, from, to }, slice).await
 }
 
 async fn load_page(
     app: &AppState,
     asked: OrderFilterInput,
-    slice: PageRequest,
+    request: PageRequest,
 ) -> Result<Json<Page<AdminOrderJson>>, Problem> {
-    let after = slice.after.as_deref().map(parse_time_cursor).transpose()?;
+    let after = request.after.as_deref().map(parse_time_cursor).transpose()?;
     let query = all_orders::build_query(&app.shop, asked.into_filter()?).await?;
-    let OrderPage { rows, people, next } = query.load_page(&app.shop, after, slice.limit).await?;
+    let OrderPage { rows, people, next } = query.load_page(&app.shop, after, request.limit).await?;
     let page = Page::from_parts(rows, next.map(|(at, id)| format!("{}/{id}", at.0)));
     Ok(Json(page.map(|row| {
         let sale = sales::find(&app.shop, row.sale);
@@ -202,7 +91,7 @@ async fn load_page(
 }
 
 impl OrderFilterInput {
-    /// The filter that is meant; every word that means nothing is told at once.
+    /// Parses the filter; the error lists every invalid value.
     pub(super) fn into_filter(self) -> Result<OrderFilter, Problem> {
         let mut errors = Vec::new();
         let status = self.status.and_then(|word| {
@@ -214,7 +103,7 @@ impl OrderFilterInput {
             known
         });
         let mut at = |pointer: &str, text: Option<String>| -> Option<Timestamp> {
-            let at = text.as_deref().map(moment)?;
+            let at = text.as_deref().map(parse_rfc3339)?;
             if at.is_none() {
                 errors.push(FieldError::new(pointer, BAD_TIMESTAMP));
             }
@@ -235,7 +124,7 @@ impl OrderFilterInput {
 
 /// The price of a whole order.
 pub(super) fn order_total(row: &OrderRow) -> Money {
-    // The law bounds price and quantity so that this fits.
+    // The law limits price and quantity so that the product fits.
     row.unit_price.checked_mul(row.order.quantity).unwrap_or(Money { minor: i64::MAX, ..row.unit_price })
 }
 

@@ -1,13 +1,12 @@
-//! `GET /admin/orders.csv`: the orders of a filter as one table for a spreadsheet, however many they are. It is read and sent
-//! page by page, as fast as the client takes it, so that no more than two pages are ever in memory.
+//! `GET /admin/orders.csv`: all orders of a filter as one table for a spreadsheet. It is read and sent page by page, as fast as
+//! the client reads, so that at most two pages are in memory.
 
 use super::buyer_json::BuyerJson;
-use super::csv::{self, BYTE_ORDER_MARK, CsvCell};
+use super::csv::{CsvCell, CsvWriter};
 use super::orders::{OrderFilterInput, order_total};
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Query};
 use crate::http::problem::{Problem, ProblemSchema};
-use crate::http::v1::order_json::OrderStatusJson;
 use crate::http::v1::rfc3339;
 use crate::shop::all_orders::{self, OrderPage, OrderQuery, OrderRow};
 use crate::shop::catalogue_text::format_decimal;
@@ -16,6 +15,7 @@ use crate::shop::{Shop, sales};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, Response, header};
+use documents::OrderStatusDocument;
 use futures::Stream;
 use futures::stream::try_unfold;
 use sale::{OrderStatus, SaleId};
@@ -30,32 +30,32 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(orders_csv))
 }
 
-/// Which orders.
+/// A filter of orders.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct OrdersCsvQuery {
     /// `pending`, `confirmed`, `expired`, `cancelled`, `declined` or `refunded`.
-    #[param(value_type = Option<OrderStatusJson>)]
+    #[param(value_type = Option<OrderStatusDocument>)]
     status: Option<String>,
     /// Of one sale.
     flash_sale_id: Option<Uuid>,
     /// Of one buyer: an e-mail address or an id.
     #[param(value_type = Option<String>)]
     buyer: Option<BuyerSelector>,
-    /// As of `/api/v1/admin/orders`.
+    /// As in `/api/v1/admin/orders`.
     q: Option<String>,
-    /// Made at this moment or later (RFC 3339).
+    /// Created at this time or later (RFC 3339).
     #[param(format = DateTime)]
     from: Option<String>,
-    /// Made before this moment (RFC 3339).
+    /// Created before this time (RFC 3339).
     #[param(format = DateTime)]
     to: Option<String>,
 }
 
-/// Orders read at a time; as text some 300 KiB.
+/// Orders of one page; some 300 KiB of text.
 const ROWS_PER_PAGE: u32 = 1_000;
-/// Bytes of a row of the usual length.
+/// Usual bytes of a row.
 const ROW_LEN: usize = 384;
 
 const COLUMNS: [&str; 18] = [
@@ -79,11 +79,11 @@ const COLUMNS: [&str; 18] = [
     "expires_at",
 ];
 
-/// Everyone's orders as CSV, newest first.
+/// All buyers' orders as CSV, newest first.
 ///
 /// RFC 4180 in UTF-8 with a byte order mark; amounts in minor units and as decimals, times in UTC. A text that a spreadsheet
-/// would take for a formula has a `'` before it. Orders that are made during the export are not in it. An export that breaks
-/// off ends without the end of its chunked body.
+/// would run as a formula has a `'` before it. Orders that are created during the export are not in it. An export that fails ends
+/// without the end of its chunked body.
 #[utoipa::path(
     get,
     path = "/api/v1/admin/orders.csv",
@@ -106,7 +106,7 @@ async fn orders_csv(
         OrderFilterInput { sale, buyer, status, q, from, to }.into_filter()?,
     )
     .await?;
-    // Read before the reply begins, so that a failure can still be told as one.
+    // The first page is read before the reply begins, so that a failure is still a problem document.
     let first = query.load_page(&app.shop, None, ROWS_PER_PAGE).await?;
     let name = sale.and_then(|sale| sales::find(&app.shop, SaleId(sale)));
     let name = name.map_or_else(String::new, |sale| format!("-{}", sale.listing.slug));
@@ -119,38 +119,42 @@ async fn orders_csv(
     Ok(response)
 }
 
-/// The table in pieces of a page each, with its head before the first.
+/// The table in pieces of one page each; the first piece starts with the column names.
 fn stream_table(
     app: AppState,
     query: OrderQuery,
     first: OrderPage,
-) -> impl Stream<Item = Result<String, io::Error>> {
-    let mut head = String::from(BYTE_ORDER_MARK);
-    csv::push_row(&mut head, COLUMNS.into_iter().map(CsvCell::Trusted));
-    try_unfold((app, query, Some((head, first))), async |(app, query, piece)| {
-        let Some((mut text, page)) = piece else { return Ok(None) };
-        text.reserve(page.rows.len() * ROW_LEN);
+) -> impl Stream<Item = Result<Vec<u8>, io::Error>> {
+    try_unfold((app, query, Some((true, first))), async |(app, query, piece)| {
+        let Some((is_first, page)) = piece else { return Ok(None) };
+        let mut table = if is_first {
+            let mut table = CsvWriter::with_byte_order_mark();
+            table.push_row(COLUMNS.into_iter().map(CsvCell::Trusted))?;
+            table
+        } else {
+            CsvWriter::with_capacity(page.rows.len() * ROW_LEN)
+        };
         for row in &page.rows {
-            push_order(&mut text, &app.shop, row, &BuyerJson::from_people(row.order.buyer, &page.people));
+            push_order(&mut table, &app.shop, row, &BuyerJson::from_people(row.order.buyer, &page.people))?;
         }
         let next = match page.next {
             Some(after) => {
                 let page = query.load_page(&app.shop, Some(after), ROWS_PER_PAGE).await;
-                Some((String::new(), page.map_err(stream_error)?))
+                Some((false, page.map_err(stream_error)?))
             }
             None => None,
         };
-        Ok(Some((text, (app, query, next))))
+        Ok(Some((table.into_bytes()?, (app, query, next))))
     })
 }
 
-/// The reply has begun, so that all that can be told of a failure is the missing end; the log has the cause.
+/// The reply has begun: the client sees a failure only by the missing end of the body, and the log has the cause.
 fn stream_error(error: impl Into<Problem>) -> io::Error {
     let problem: Problem = error.into();
     io::Error::other(problem.kind().code)
 }
 
-fn push_order(text: &mut String, shop: &Shop, row: &OrderRow, buyer: &BuyerJson) {
+fn push_order(table: &mut CsvWriter, shop: &Shop, row: &OrderRow, buyer: &BuyerJson) -> io::Result<()> {
     let OrderRow { sale, order, unit_price, .. } = row;
     let listed = sales::find(shop, *sale);
     let listing = listed.as_ref().map(|sale| &sale.listing);
@@ -162,27 +166,24 @@ fn push_order(text: &mut String, shop: &Shop, row: &OrderRow, buyer: &BuyerJson)
         OrderStatus::Pending { until } => ("", rfc3339(until)),
         _ => ("", String::new()),
     };
-    csv::push_row(
-        text,
-        [
-            CsvCell::Trusted(&order.id.to_string()),
-            CsvCell::Trusted(&sale.to_string()),
-            CsvCell::Untrusted(listing.map_or("", |listing| listing.slug.as_str())),
-            CsvCell::Untrusted(listing.map_or("", |listing| listing.product.name.as_str())),
-            CsvCell::Trusted(&order.buyer.to_string()),
-            CsvCell::Untrusted(email.unwrap_or_default()),
-            CsvCell::Untrusted(username.unwrap_or_default()),
-            CsvCell::Trusted(order.status.as_str()),
-            CsvCell::Trusted(restocked),
-            CsvCell::Trusted(&order.quantity.to_string()),
-            CsvCell::Trusted(unit_price.currency.as_str()),
-            CsvCell::Trusted(&unit_price.minor.to_string()),
-            CsvCell::Trusted(&format_decimal(*unit_price)),
-            CsvCell::Trusted(&total.minor.to_string()),
-            CsvCell::Trusted(&format_decimal(total)),
-            CsvCell::Trusted(&rfc3339(order.made_at)),
-            CsvCell::Trusted(&rfc3339(order.changed_at)),
-            CsvCell::Trusted(&expires_at),
-        ],
-    );
+    table.push_row([
+        CsvCell::Trusted(&order.id.to_string()),
+        CsvCell::Trusted(&sale.to_string()),
+        CsvCell::Untrusted(listing.map_or("", |listing| listing.slug.as_str())),
+        CsvCell::Untrusted(listing.map_or("", |listing| listing.product.name.as_str())),
+        CsvCell::Trusted(&order.buyer.to_string()),
+        CsvCell::Untrusted(email.unwrap_or_default()),
+        CsvCell::Untrusted(username.unwrap_or_default()),
+        CsvCell::Trusted(order.status.as_str()),
+        CsvCell::Trusted(restocked),
+        CsvCell::Trusted(&order.quantity.to_string()),
+        CsvCell::Trusted(unit_price.currency.as_str()),
+        CsvCell::Trusted(&unit_price.minor.to_string()),
+        CsvCell::Trusted(&format_decimal(*unit_price)),
+        CsvCell::Trusted(&total.minor.to_string()),
+        CsvCell::Trusted(&format_decimal(total)),
+        CsvCell::Trusted(&rfc3339(order.made_at)),
+        CsvCell::Trusted(&rfc3339(order.changed_at)),
+        CsvCell::Trusted(&expires_at),
+    ])
 }

@@ -1,4 +1,4 @@
-//! `GET /admin/flash-sales/{id}/receipt`: settles an argument about a place in line.
+//! `GET /admin/flash-sales/{id}/receipt`: checks the receipt of a place in line.
 
 use crate::http::AppState;
 use crate::http::extract::Json;
@@ -17,12 +17,12 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(check))
 }
 
-/// What somebody shows.
+/// A receipt to check.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ReceiptQuery {
-    /// Who shows it: an e-mail address or an id.
+    /// The buyer who shows it: an e-mail address or an id.
     #[param(value_type = String)]
     buyer: BuyerSelector,
     /// The `receipt` of a place, such as `17-dGhlIHByb29m`.
@@ -32,16 +32,16 @@ struct ReceiptQuery {
 /// What a receipt proves.
 #[derive(Debug, Serialize, ToSchema)]
 struct ReceiptJson {
-    /// Whether this shop gave this number to this buyer in this sale.
+    /// Whether this shop gave this ticket to this buyer in this sale.
     genuine: bool,
-    /// The number that it proves.
+    /// The ticket that it proves.
     ticket: Option<u32>,
 }
 
 /// Check a receipt.
 ///
-/// A receipt proves that this shop gave a number in this sale's line to this buyer. What became of the place is in the
-/// sale's events.
+/// A receipt proves that this shop gave a ticket in this sale's line to this buyer. The sale's events show what happened to the
+/// place.
 #[utoipa::path(
     get,
     path = "/api/v1/admin/flash-sales/{id}/receipt",

@@ -1,12 +1,12 @@
-//! `POST /admin/orders/{id}/refund`: gives the money of a confirmed order back.
+//! `POST /admin/orders/{id}/refund`: refunds a confirmed order.
 
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path};
 use crate::http::idempotency::IdempotencyHeader;
 use crate::http::problem::{Problem, ProblemSchema};
-use crate::http::v1::order_json::OrderJson;
 use crate::shop::payments::RefundRequest;
 use axum::extract::State;
+use documents::OrderDocument;
 use sale::OrderId;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -17,17 +17,17 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(refund))
 }
 
-/// What becomes of the units.
+/// A refund.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct RefundBody {
-    /// True: they are sold again, to the next in line. False: they stay out of the sale, counted as sold.
+    /// True: the units are sold again, to the next in line. False: they still count as sold.
     restock: bool,
 }
 
 /// Refund an order.
 ///
-/// All of its money goes back. Repeating the request changes nothing and tells the order as it is.
+/// The whole amount is refunded. A repeated request changes nothing and returns the order.
 #[utoipa::path(
     post,
     path = "/api/v1/admin/orders/{id}/refund",
@@ -38,7 +38,7 @@ struct RefundBody {
         ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters; the same key and body give the same reply"),
     ),
     responses(
-        (status = 200, description = "Refunded; `payment.status` is `refunding` while the provider has not answered yet", body = OrderJson),
+        (status = 200, description = "Refunded; `payment.status` is `refunding` while the provider has not answered yet", body = OrderDocument),
         (status = 403, description = "`forbidden`", body = ProblemSchema, content_type = "application/problem+json"),
         (status = 404, description = "`order_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
         (status = 409, description = "`order_state`: it is not paid; `request_in_flight`", body = ProblemSchema, content_type = "application/problem+json"),
@@ -53,7 +53,7 @@ async fn refund(
     Path(order): Path<OrderId>,
     IdempotencyHeader(key): IdempotencyHeader,
     Json(body): Json<RefundBody>,
-) -> Result<Json<OrderJson>, Problem> {
+) -> Result<Json<OrderDocument>, Problem> {
     let request = RefundRequest { admin: session.buyer, order, restock: body.restock, key };
     Ok(Json(app.shop.payments.refund(request).await??.into()))
 }

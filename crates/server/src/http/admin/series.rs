@@ -1,10 +1,10 @@
-//! `GET /admin/flash-sales/{id}/series`: what happened in a sale over time, for charts.
+//! `GET /admin/flash-sales/{id}/series`: events of a sale over time, for charts.
 
-use super::board::find_sale;
-use super::body::parse_rfc3339 as parsed;
+use super::dashboard::find_sale;
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path, Query};
 use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
+use crate::http::timestamp::parse_rfc3339;
 use crate::http::v1::rfc3339;
 use crate::shop::series::{
     self, BUCKETS_MAX, EventCounts, RangeError, RangeRequest, SaleSeries, SeriesBucket, UnitLevels,
@@ -20,82 +20,82 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(sale_series))
 }
 
-/// Which stretch of time, and how fine.
+/// The period, and the size of a bucket.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct SeriesQuery {
-    /// The beginning; from where the line, or the sale, opens when not given.
+    /// The start. The default is the opening of the line, or of the sale.
     #[param(format = DateTime)]
     from: Option<String>,
-    /// The end; now when not given.
+    /// The end. The default is now.
     #[param(format = DateTime)]
     to: Option<String>,
-    /// Seconds a bucket: 1 to 59, or whole minutes, or from an hour on whole hours. Chosen when not given.
+    /// Seconds of a bucket: 1 to 59, whole minutes, or whole hours. Chosen by the server when absent.
     step: Option<i64>,
 }
 
-/// What happened over time.
+/// Events over time.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct SeriesJson {
-    /// The beginning, a multiple of the step.
+    /// The start, a multiple of the step.
     #[schema(format = DateTime)]
     from: String,
-    /// The end, a multiple of the step; it is outside.
+    /// The end, exclusive, a multiple of the step.
     #[schema(format = DateTime)]
     to: String,
-    /// Seconds a bucket.
+    /// Seconds of a bucket.
     step_seconds: i64,
-    /// How things stood at the beginning; null when nothing had happened before.
+    /// The levels at the start; null without earlier events.
     before: Option<SeriesUnitsJson>,
-    /// The buckets in which something happened, oldest first; at most 600.
+    /// The buckets with events, oldest first; at most 600.
     buckets: Vec<BucketJson>,
-    /// Up to when the figures are complete: now, unless the tables are behind. Refusals are about two seconds later.
+    /// The numbers are complete up to this time: now, unless the tables lag. Refusals arrive about two seconds later.
     #[schema(format = DateTime)]
     complete_until: String,
-    /// The `version` of the sale that the figures are of.
+    /// The `version` of the sale to which the numbers belong.
     projected_version: u64,
-    /// Events that the figures are behind the sale.
+    /// Events by which the numbers lag behind the sale.
     projection_lag: u64,
     /// The server's time.
     #[schema(format = DateTime)]
     server_time: String,
 }
 
-/// How often what happened.
+/// Counts of events.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct CountsJson {
-    /// Places in line that were taken.
+    /// Joins of the line.
     joined: u64,
-    /// Buyers who were admitted.
+    /// Admissions.
     admitted: u64,
-    /// Places, or admissions, that were given back.
+    /// Buyers who left the line or gave up an admission.
     left: u64,
-    /// Admissions that ran out.
+    /// Admissions that expired.
     lapsed: u64,
-    /// Orders that were made.
+    /// New orders.
     ordered: u64,
-    /// Orders that were paid, or sold at once.
+    /// Confirmed orders.
     confirmed: u64,
-    /// Orders whose hold ran out.
+    /// Expired orders.
     expired: u64,
-    /// Orders that were given back.
+    /// Cancelled orders.
     cancelled: u64,
-    /// Orders whose payment was declined.
+    /// Declined orders.
     declined: u64,
-    /// Orders whose money went back.
+    /// Refunded orders.
     refunded: u64,
 }
 
-/// Where the units are, and how many wait.
+/// Units by state, and waiting buyers.
 #[derive(Debug, Serialize, ToSchema)]
 struct SeriesUnitsJson {
     /// Free units.
     available: u32,
-    /// Units set aside for buyers who are admitted.
+    /// Units reserved for admitted buyers.
     admitted: u32,
-    /// Units in orders that wait for their payment.
+    /// Units held by pending orders.
     held: u32,
     /// Units sold.
     sold: u32,
@@ -106,14 +106,14 @@ struct SeriesUnitsJson {
 /// One bucket.
 #[derive(Debug, Serialize, ToSchema)]
 struct BucketJson {
-    /// Its beginning.
+    /// Its start.
     #[schema(format = DateTime)]
     at: String,
     #[serde(flatten)]
     counts: CountsJson,
-    /// Attempts that were refused.
+    /// Refused attempts.
     refused: u64,
-    /// How things stood at its end; null when only attempts were refused in it.
+    /// The levels at its end; null when it has only refused attempts.
     units: Option<SeriesUnitsJson>,
 }
 
@@ -137,17 +137,16 @@ impl From<SeriesBucket> for BucketJson {
     }
 }
 
-/// What happened in a sale over time, in at most 600 buckets.
+/// Events of a sale over time, in at most 600 buckets.
 ///
-/// Counted from the ledger (refusals: from the attempts), so it is the same after a restart. Buckets in which nothing happened
-/// are left out.
+/// Counted from the ledger, refusals from the attempts, so that a restart changes nothing. Empty buckets are left out.
 #[utoipa::path(
     get,
     path = "/api/v1/admin/flash-sales/{id}/series",
     tag = "admin",
     params(("id" = Uuid, Path, description = "The sale"), SeriesQuery),
     responses(
-        (status = 200, description = "The figures", body = SeriesJson),
+        (status = 200, description = "The numbers", body = SeriesJson),
         (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
@@ -179,7 +178,7 @@ impl SeriesQuery {
     fn parse(&self) -> Result<RangeRequest, Problem> {
         let moment = |name: &'static str, text: &Option<String>| match text {
             None => Ok(None),
-            Some(text) => match parsed(text) {
+            Some(text) => match parse_rfc3339(text) {
                 Some(moment) => Ok::<Option<Timestamp>, Problem>(Some(moment)),
                 None => Err(invalid_query(name, "an RFC 3339 date, such as 2026-11-27T09:00:00Z".to_owned())),
             },
@@ -192,8 +191,8 @@ impl SeriesQuery {
     }
 }
 
-fn range_problem(unfit: RangeError) -> Problem {
-    match unfit {
+fn range_problem(error: RangeError) -> Problem {
+    match error {
         RangeError::Backwards => invalid_query("/to", "must not be before the beginning".to_owned()),
         RangeError::Step => invalid_query(
             "/step",

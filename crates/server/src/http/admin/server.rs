@@ -1,4 +1,4 @@
-//! `GET /admin/server`: how this one process answers. It says nothing of other instances.
+//! `GET /admin/server`: the latencies of this process. It knows nothing of other instances.
 
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json};
@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// What a buyer waits for.
+/// The routes that a buyer waits for.
 const SHOWN_ROUTES: [(&str, &str); 3] =
     [("POST", "/api/v1/queue/join"), ("POST", "/api/v1/orders"), ("POST", "/api/v1/orders/{id}/pay")];
 
@@ -18,11 +18,11 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(server))
 }
 
-/// How this process answers.
+/// The latencies of this process.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct ServerJson {
-    /// When this process started: another one when this differs, and its counts begin anew.
+    /// When this process started. When it differs, another process answered, whose counts are its own.
     #[schema(format = DateTime)]
     started_at: String,
     /// The server's time.
@@ -30,34 +30,32 @@ struct ServerJson {
     server_time: String,
     /// Connections open now.
     connections: i64,
-    /// Requests being answered now, this one among them.
+    /// Requests in flight, this one included.
     in_flight: i64,
     /// Upper bounds of the latencies below, in seconds.
     bounds_seconds: Vec<f64>,
-    /// How long answers took since the start.
+    /// Latencies since the start, by route.
     latencies: Vec<LatencyJson>,
 }
 
-/// How long the answers of one route took.
+/// The latencies of one route.
 #[derive(Debug, Serialize, ToSchema)]
 struct LatencyJson {
-    /// The route's method.
     method: &'static str,
-    /// The route.
     route: &'static str,
-    /// Answers by length: one count for each of `boundsSeconds`, and one for what took longer.
+    /// A count for each of `boundsSeconds`, and one for all above.
     counts: Vec<u64>,
 }
 
-/// How this process answers, since it started.
+/// The latencies of this process since it started.
 ///
-/// The counts only grow: what happened between two looks is their difference. Behind a load balancer the next look may meet
-/// another process; `startedAt` tells.
+/// The counts only grow; subtract two replies to get the time between them. Behind a load balancer, the next reply may come from
+/// another process, which `startedAt` shows.
 #[utoipa::path(
     get,
     path = "/api/v1/admin/server",
     tag = "admin",
-    responses((status = 200, description = "The figures", body = ServerJson)),
+    responses((status = 200, description = "The numbers", body = ServerJson)),
     security(("token" = []))
 )]
 async fn server(State(app): State<AppState>, _: AdminSession) -> Json<ServerJson> {

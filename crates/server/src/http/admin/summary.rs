@@ -1,16 +1,16 @@
-//! `GET /admin/flash-sales/{id}/summary`: what a sale came to.
+//! `GET /admin/flash-sales/{id}/summary`: the result of a sale.
 
-use super::board::{RefusalsJson, StatusSumJson, find_sale, refusal_counts, sale_money, status_totals};
+use super::dashboard::{RefusalsJson, StatusSumJson, find_sale, refusal_counts, sale_money, status_totals};
 use super::flash_sales::AdminSaleJson;
 use super::series::CountsJson;
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path};
 use crate::http::problem::{Problem, ProblemSchema};
-use crate::http::v1::money_json::MoneyJson;
 use crate::http::v1::rfc3339;
 use crate::shop::dashboard::revenue_minor;
 use crate::shop::summary::{self, DurationStats, PeakSecond, SaleSummary};
 use axum::extract::State;
+use documents::MoneyDocument;
 use sale::SaleId;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -21,29 +21,28 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(sale_summary))
 }
 
-/// What a sale came to, or has come to so far.
+/// The result of a sale, so far.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct SummaryJson {
-    /// The sale.
     sale: AdminSaleJson,
-    /// How often what happened.
+    /// Counts of events.
     totals: CountsJson,
-    /// Its orders by status.
+    /// Orders by status.
     orders: Vec<StatusSumJson>,
-    /// What buyers paid and did not get back.
-    revenue: MoneyJson,
-    /// Buyers who own a unit.
+    /// Payments minus refunds.
+    revenue: MoneyDocument,
+    /// Buyers with a paid order.
     buyers: u64,
     /// Refused attempts by code.
     refusals: Vec<RefusalsJson>,
-    /// The second in which the first buyer did something; null when none did.
+    /// The second of the first event of a buyer; null when there is none.
     #[schema(format = DateTime)]
     first_activity_at: Option<String>,
-    /// The last second in which something happened to a buyer, refunds apart.
+    /// The second of the last event of a buyer, without refunds.
     #[schema(format = DateTime)]
     last_activity_at: Option<String>,
-    /// When no unit was free for the first time: each sold, held or set aside.
+    /// When no unit was free for the first time: each was sold, held or reserved.
     #[schema(format = DateTime)]
     taken_at: Option<String>,
     /// When every unit was sold for the first time.
@@ -59,33 +58,32 @@ struct SummaryJson {
     checkout: Option<SpansJson>,
     /// From the order to its payment, where units were held.
     payment: Option<SpansJson>,
-    /// Buyers who were admitted later than one with a later ticket: 0, unless a promise was broken.
+    /// Buyers who were admitted after one with a later ticket. 0 unless a promise was broken.
     out_of_order: u64,
-    /// The `version` of the sale that the figures are of.
+    /// The `version` of the sale to which the numbers belong.
     projected_version: u64,
-    /// Events that the figures are behind the sale.
+    /// Events by which the numbers lag behind the sale.
     projection_lag: u64,
 }
 
 /// The busiest second.
 #[derive(Debug, Serialize, ToSchema)]
 struct PeakJson {
-    /// Its beginning.
+    /// Its start.
     #[schema(format = DateTime)]
     at: String,
-    /// How many.
     count: u64,
 }
 
-/// How long something took: exact, over all buyers so far.
+/// Durations, exact over all buyers so far.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct SpansJson {
-    /// For how many.
+    /// Buyers.
     count: u64,
-    /// What half of them did not exceed, in milliseconds.
+    /// The median, in milliseconds.
     p50_ms: i64,
-    /// What 95 of 100 did not exceed, in milliseconds.
+    /// The 95th percentile, in milliseconds.
     p95_ms: i64,
 }
 
@@ -101,17 +99,17 @@ impl From<DurationStats> for SpansJson {
     }
 }
 
-/// What a sale came to: totals, peaks, spans of time, and whether the line was kept in order.
+/// The result of a sale: totals, peaks, durations, and whether the order of the line was kept.
 ///
-/// The figures are kept for some seconds while the sale goes on, longer the more buyers it has; `projectedVersion` says of when
-/// they are.
+/// While the sale runs, the numbers are cached for some seconds, longer the more buyers it has; `projectedVersion` is the version to
+/// which they belong.
 #[utoipa::path(
     get,
     path = "/api/v1/admin/flash-sales/{id}/summary",
     tag = "admin",
     params(("id" = Uuid, Path, description = "The sale")),
     responses(
-        (status = 200, description = "The figures", body = SummaryJson),
+        (status = 200, description = "The numbers", body = SummaryJson),
         (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))

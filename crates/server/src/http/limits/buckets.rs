@@ -1,5 +1,5 @@
-//! Leaky buckets (GCRA) in the memory of this process: the arithmetic, and a table of bounded size. It never talks to
-//! another process, and never asks the time.
+//! Leaky buckets (GCRA) in memory: the arithmetic, and a table of bounded size. It never talks to another process, and the time
+//! is always an argument.
 
 use super::{LimitKey, RateLimit};
 use sale::time::Timestamp;
@@ -7,21 +7,20 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Keys remembered for a class, 32 bytes each and as much again for the table. Only those who made a request within the
-/// window count; when there are more, the ones with the fullest quota are forgotten first.
+/// Keys of a class, at 32 bytes each and as much again for the table. Only a key with a request within the window has a bucket;
+/// when there are more, those with the lowest level are evicted first.
 pub const KEYS_MAX: usize = 1 << 20;
 
-/// Tables that are locked on their own, so that two requests seldom wait for each other.
+/// Tables with a lock of their own, so that two requests rarely wait for each other.
 const SHARDS: usize = 64;
 
-/// Keys that can wait to be reported; who finds no room is reported with a later request.
+/// Keys in the queue of reports. A key that finds it full is queued again with a later request.
 const REPORTS_MAX: usize = 1 << 16;
 
-/// Whoever has used less than this part of the quota here is not reported: hardly anybody who only looks at a sale ever comes
-/// near the limit of reads, and each report is work for all. So of this many instances none need know of another.
+/// Below this fraction of the quota a key is not reported: few readers come near their limit, and each report is work for
+/// Valkey. The error is at most the whole quota with this many instances.
 const UNREPORTED_FRACTION: i64 = 64;
 
-/// The buckets of one class.
 #[derive(Debug)]
 pub struct BucketTable {
     parameters: GcraParameters,
@@ -35,26 +34,25 @@ type BucketShard = HashMap<LimitKey, LeakyBucket>;
 
 #[derive(Debug)]
 struct LeakyBucket {
-    /// The moment, in microseconds, at which it is empty again (GCRA's theoretical arrival time).
+    /// In microseconds: when the bucket will be empty (the theoretical arrival time of GCRA).
     empty_at: i64,
-    /// Requests that others have not been told of yet.
+    /// Requests that were not reported yet.
     unreported: u32,
 }
 
-/// A key whose requests others are to be told of.
 #[derive(Debug, Clone, Copy)]
 pub struct UsageReport {
     pub key: LimitKey,
-    /// How full the bucket is here.
+    /// The level in this process.
     pub level_us: i64,
     pub served: u32,
 }
 
 impl BucketTable {
-    /// Empty buckets, for about so many keys at most.
-    pub fn new(pace: GcraParameters, keys_max: usize) -> Self {
+    /// Empty buckets, for about `keys_max` keys.
+    pub fn new(parameters: GcraParameters, keys_max: usize) -> Self {
         Self {
-            parameters: pace,
+            parameters,
             keys_max,
             hasher: std::hash::RandomState::new(),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
@@ -62,7 +60,6 @@ impl BucketTable {
         }
     }
 
-    /// How they fill and leak.
     pub fn parameters(&self) -> GcraParameters {
         self.parameters
     }
@@ -72,18 +69,18 @@ impl BucketTable {
         let mut shard = self.lock_shard(key);
         let len = shard.len();
         let bucket = shard.entry(key).or_insert(LeakyBucket { empty_at: now_us, unreported: 0 });
-        let standing = self.parameters.count_request(bucket.empty_at - now_us);
-        bucket.empty_at = now_us + standing.level_us;
+        let level = self.parameters.count_request(bucket.empty_at - now_us);
+        bucket.empty_at = now_us + level.level_us;
         self.evict_if_full(shard, len, now_us);
-        standing
+        level
     }
 
-    /// Counts one request, and remembers to tell others of it.
+    /// Counts one request, and queues it for the next report.
     pub fn count_and_report(&self, key: LimitKey, now: Timestamp) -> BucketLevel {
-        let standing = self.count_request(key, now);
-        if standing.allowed && standing.level_us > self.parameters.burst_us / UNREPORTED_FRACTION {
+        let level = self.count_request(key, now);
+        if level.allowed && level.level_us > self.parameters.burst_us / UNREPORTED_FRACTION {
             let mut shard = self.lock_shard(key);
-            let Some(bucket) = shard.get_mut(&key) else { return standing };
+            let Some(bucket) = shard.get_mut(&key) else { return level };
             bucket.unreported = bucket.unreported.saturating_add(1);
             let is_first = bucket.unreported == 1;
             drop(shard);
@@ -91,18 +88,17 @@ impl BucketTable {
                 self.take_report(key, now);
             }
         }
-        standing
+        level
     }
 
-    /// What a request would meet, without counting it.
+    /// The level that a request would find, without counting it.
     pub fn peek_level(&self, key: LimitKey, now: Timestamp) -> BucketLevel {
         let empty_at = self.lock_shard(key).get(&key).map(|bucket| bucket.empty_at);
         let level_us = empty_at.map_or(0, |empty_at| self.parameters.clamp_level(empty_at - to_micros(now)));
         BucketLevel { allowed: self.parameters.allows(level_us), level_us }
     }
 
-    /// Takes over how full a bucket is by what all have counted. What was counted here and not told yet comes on top; what is
-    /// known here is never forgotten for it.
+    /// Merges the shared level. Requests that are not reported yet are added to it, and the level here never falls.
     pub fn merge_level(&self, key: LimitKey, now: Timestamp, level_us: i64) {
         let now_us = to_micros(now);
         let mut shard = self.lock_shard(key);
@@ -113,12 +109,12 @@ impl BucketTable {
         self.evict_if_full(shard, len, now_us);
     }
 
-    /// Those of whom others are to be told, so many at most; the rest waits for the next call.
+    /// Takes up to `len_max` reports; the rest stays queued.
     pub fn take_reports(&self, now: Timestamp, len_max: usize) -> Vec<UsageReport> {
         let keys: Vec<LimitKey> = {
-            let mut waiting = self.pending_reports.lock().unwrap_or_else(PoisonError::into_inner);
-            let rest = waiting.len().saturating_sub(len_max);
-            waiting.split_off(rest)
+            let mut pending = self.pending_reports.lock().unwrap_or_else(PoisonError::into_inner);
+            let rest = pending.len().saturating_sub(len_max);
+            pending.split_off(rest)
         };
         let report = |key| self.take_report(key, now).filter(|report| report.served > 0);
         keys.into_iter().filter_map(report).collect()
@@ -136,10 +132,10 @@ impl BucketTable {
     }
 
     fn enqueue_report(&self, key: LimitKey) -> bool {
-        let mut waiting = self.pending_reports.lock().unwrap_or_else(PoisonError::into_inner);
-        let has_room = waiting.len() < REPORTS_MAX;
+        let mut pending = self.pending_reports.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_room = pending.len() < REPORTS_MAX;
         if has_room {
-            waiting.push(key);
+            pending.push(key);
         }
         has_room
     }
@@ -156,7 +152,7 @@ impl BucketTable {
     }
 }
 
-/// Forgets the keys whose buckets are empty, or else the emptier half, so that the next room is made much later.
+/// Evicts the keys whose buckets are empty, or else the emptier half, so that the next eviction is far away.
 #[cold]
 fn evict_emptier_half(shard: &mut BucketShard, now_us: i64) {
     let mut levels: Vec<i64> = shard.values().map(|bucket| bucket.empty_at).collect();
@@ -170,32 +166,30 @@ fn to_micros(now: Timestamp) -> i64 {
     now.0.saturating_mul(1000)
 }
 
-/// How a bucket fills with each request, and when it is full; it leaks a microsecond each microsecond.
+/// How a bucket fills. It leaks a microsecond each microsecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GcraParameters {
-    /// What a request adds, which is the time until one more is allowed.
+    /// What a request adds: the time until one more is allowed.
     pub interval_us: i64,
-    /// How full it may be: the whole quota at once.
+    /// The capacity: the whole quota at once.
     pub burst_us: i64,
 }
 
-/// How a bucket stands after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BucketLevel {
-    /// Whether the request was allowed; only then was it counted.
+    /// Whether the request was allowed. Only then was it counted.
     pub allowed: bool,
-    /// How full it is: the time until it is empty.
+    /// The time until the bucket is empty.
     pub level_us: i64,
 }
 
 impl GcraParameters {
-    /// The pace of a rate.
     pub fn from_rate(rate: RateLimit) -> Self {
         let interval_us = (i64::from(rate.window_s) * 1_000_000 / i64::from(rate.quota.max(1))).max(1);
         Self { interval_us, burst_us: interval_us * i64::from(rate.quota) }
     }
 
-    /// One request at a bucket that is so full. `shared/level.lua` says the same.
+    /// Counts one request at a level. `shared/level.lua` computes the same.
     pub fn count_request(self, level_us: i64) -> BucketLevel {
         let level_us = self.clamp_level(level_us);
         let allowed = self.allows(level_us);
@@ -207,25 +201,24 @@ impl GcraParameters {
         level_us + self.interval_us <= self.burst_us
     }
 
-    /// Never below empty, and never above full: a clock that jumped back must not lock anyone out for longer than a window.
+    /// Keeps a level between empty and full, so that a clock that jumped back locks nobody out for longer than a window.
     pub fn clamp_level(self, level_us: i64) -> i64 {
         level_us.clamp(0, self.burst_us)
     }
 
-    /// Requests that are left.
-    pub fn remaining(self, standing: BucketLevel) -> u32 {
-        u32::try_from((self.burst_us - standing.level_us) / self.interval_us).unwrap_or(0)
+    pub fn remaining(self, level: BucketLevel) -> u32 {
+        u32::try_from((self.burst_us - level.level_us) / self.interval_us).unwrap_or(0)
     }
 
-    /// Seconds until the whole quota is there again.
-    pub fn reset_s(self, standing: BucketLevel) -> u64 {
-        u64::try_from(ceil_s(standing.level_us)).unwrap_or(0)
+    /// Seconds until the whole quota is available again.
+    pub fn reset_s(self, level: BucketLevel) -> u64 {
+        u64::try_from(ceil_s(level.level_us)).unwrap_or(0)
     }
 
     /// Seconds until the next request is allowed, when this one was not.
-    pub fn retry_after_s(self, standing: BucketLevel) -> Option<u32> {
-        let wait_us = standing.level_us + self.interval_us - self.burst_us;
-        (!standing.allowed).then(|| u32::try_from(ceil_s(wait_us.max(1))).unwrap_or(u32::MAX))
+    pub fn retry_after_s(self, level: BucketLevel) -> Option<u32> {
+        let wait_us = level.level_us + self.interval_us - self.burst_us;
+        (!level.allowed).then(|| u32::try_from(ceil_s(wait_us.max(1))).unwrap_or(u32::MAX))
     }
 }
 
@@ -239,7 +232,7 @@ mod tests {
     use super::*;
     use std::net::IpAddr;
 
-    const PACE: GcraParameters = GcraParameters { interval_us: 10_000_000, burst_us: 30_000_000 };
+    const PARAMETERS: GcraParameters = GcraParameters { interval_us: 10_000_000, burst_us: 30_000_000 };
 
     fn now(s: i64) -> Timestamp {
         Timestamp(1_800_000_000_000 + s * 1000)
@@ -249,16 +242,16 @@ mod tests {
         LimitKey::from_address(IpAddr::from([10, 0, 0, n]))
     }
 
-    /// What is left, and when to come again.
+    /// Remaining requests, and seconds until the next.
     fn take(buckets: &BucketTable, n: u8, at_s: i64) -> (u32, Option<u32>) {
-        let standing = buckets.count_request(key(n), now(at_s));
-        (PACE.remaining(standing), PACE.retry_after_s(standing))
+        let level = buckets.count_request(key(n), now(at_s));
+        (PARAMETERS.remaining(level), PARAMETERS.retry_after_s(level))
     }
 
     #[test]
     fn the_whole_quota_may_come_at_once_and_comes_back_evenly() {
-        assert_eq!(GcraParameters::from_rate(RateLimit { quota: 3, window_s: 30 }), PACE);
-        let buckets = BucketTable::new(PACE, 1000);
+        assert_eq!(GcraParameters::from_rate(RateLimit { quota: 3, window_s: 30 }), PARAMETERS);
+        let buckets = BucketTable::new(PARAMETERS, 1000);
         for remaining in [2, 1, 0] {
             assert_eq!(take(&buckets, 1, 0), (remaining, None));
         }
@@ -271,8 +264,8 @@ mod tests {
     }
 
     #[test]
-    fn to_look_counts_nothing() {
-        let buckets = BucketTable::new(PACE, 1000);
+    fn peeking_counts_nothing() {
+        let buckets = BucketTable::new(PARAMETERS, 1000);
         for _ in 0..10 {
             assert_eq!(buckets.peek_level(key(1), now(0)), BucketLevel { allowed: true, level_us: 0 });
         }
@@ -283,8 +276,8 @@ mod tests {
     }
 
     #[test]
-    fn what_others_counted_comes_in_and_what_was_counted_here_stays() {
-        let buckets = BucketTable::new(PACE, 1000);
+    fn a_shared_level_is_merged_and_the_own_level_never_falls() {
+        let buckets = BucketTable::new(PARAMETERS, 1000);
         take(&buckets, 1, 0);
         buckets.merge_level(key(1), now(0), 25_000_000);
         assert_eq!(take(&buckets, 1, 0), (0, Some(5)));
@@ -295,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_tells_each_request_once_and_light_readers_are_not_reported() {
+    fn a_report_has_each_request_once_and_light_readers_are_not_reported() {
         let buckets = BucketTable::new(GcraParameters { interval_us: 1_000, burst_us: 1_000_000 }, 1000);
         for _ in 0..15 {
             buckets.count_and_report(key(1), now(0));
@@ -304,7 +297,7 @@ mod tests {
         for _ in 0..5 {
             buckets.count_and_report(key(1), now(0));
         }
-        // What all have counted is told of before these five, which come on top.
+        // The shared level is from before these five, which are added.
         buckets.merge_level(key(1), now(0), 100_000);
         let reports = buckets.take_reports(now(0), 10);
         assert_eq!(reports.len(), 1);
@@ -313,8 +306,8 @@ mod tests {
     }
 
     #[test]
-    fn the_list_of_reports_is_bounded_and_who_found_no_room_comes_later() {
-        let buckets = BucketTable::new(PACE, KEYS_MAX);
+    fn the_queue_of_reports_is_bounded_and_a_dropped_key_is_queued_later() {
+        let buckets = BucketTable::new(PARAMETERS, KEYS_MAX);
         let network = |n: usize| LimitKey((n as u128) << 64);
         for n in 0..=REPORTS_MAX {
             buckets.count_and_report(network(n), now(0));
@@ -326,15 +319,15 @@ mod tests {
 
     #[test]
     fn a_clock_that_jumps_back_locks_nobody_out() {
-        let buckets = BucketTable::new(PACE, 1000);
+        let buckets = BucketTable::new(PARAMETERS, 1000);
         assert_eq!(take(&buckets, 1, 3600).1, None);
         assert!(take(&buckets, 1, 0).1.is_none_or(|s| s <= 10));
         assert_eq!(take(&buckets, 1, 11).1, None);
     }
 
     #[test]
-    fn memory_is_bounded_and_the_busiest_are_remembered() {
-        let buckets = BucketTable::new(PACE, SHARDS * 8);
+    fn memory_is_bounded_and_the_busiest_keys_stay() {
+        let buckets = BucketTable::new(PARAMETERS, SHARDS * 8);
         for _ in 0..4 {
             take(&buckets, 1, 0);
         }

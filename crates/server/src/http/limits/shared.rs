@@ -1,6 +1,7 @@
-//! Buckets that instances share through a Valkey. Signing in and buying are counted there, exactly, wherever a request lands;
-//! reads are counted here and told of about twice a second. Requests that come at the same moment make one call. Nobody ever
-//! waits for a Valkey that is away, slow, full or read-only, and nobody is refused for it: then this process counts for itself.
+//! Buckets that instances share through a Valkey. Requests of the classes auth and buy are counted there; reads are counted in
+//! memory and reported twice a second. Requests that arrive together share one call. While Valkey is down, slow, full or
+//! read-only, this process counts on its own: no request waits for Valkey longer than
+//! [`LimiterTimeouts::count`], and none is refused.
 
 mod valkey;
 
@@ -8,6 +9,7 @@ use super::buckets::{BucketLevel, BucketTable, GcraParameters, UsageReport};
 use super::{LimitClass, LimitKey};
 use crate::clock::TimeSource;
 use crate::telemetry::metrics::Counter;
+use engine::valkey_connection::ValkeyAddress;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
@@ -17,49 +19,47 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
-pub use valkey::{LimiterAddress, LimiterAddressError};
 use valkey::{LimiterServer, LimiterUnavailable};
 
-/// Requests in a call, as many as the engine's own calls hold: a millisecond of Valkey's time. Of its processor a request takes
-/// 39 µs in a call of its own and 9 µs among 128 (one key a call, but 128 calls in a pipeline: 12 µs).
+/// Requests in a call, which takes Valkey a millisecond. Alone in a call a request costs Valkey's processor 39 µs, among 128 it
+/// costs 9 µs (in a pipeline of 128 calls with one key each: 12 µs).
 const CALL_LEN_MAX: usize = 128;
-/// Calls under way: one is being worked on while the next one travels.
+/// Calls in flight: Valkey works on one while the next is on its way.
 const CALLS_IN_FLIGHT: usize = 2;
-/// Requests that wait for a call: what a Valkey that is just not too slow takes within its timeout. For more there is no hope.
+/// Requests in the queue: more cannot be counted within the timeout.
 const QUEUE_LEN_MAX: usize = 4096;
-/// How often the others are told of reads.
+/// How often reads are reported.
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
-/// Readers that they are told of at a time; the rest comes with the next report.
+/// Keys in a report; the rest comes with the next one.
 const REPORT_LEN_MAX: usize = 16_384;
-/// How often a Valkey that is away is tried again.
+/// Pause between two attempts to connect.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How long Valkey is waited for.
 #[derive(Debug, Clone, Copy)]
 pub struct LimiterTimeouts {
-    /// For a request that waits for its count.
+    /// How long a request waits for the shared level.
     pub count: Duration,
-    /// For a new connection, in the background.
+    /// How long connecting may take, with the probe. No request waits for it.
     pub connect: Duration,
 }
 
 impl Default for LimiterTimeouts {
-    /// A count takes a hundredth of its timeout, which is little beside a purchase.
+    /// The usual latency of a count is a hundredth of its timeout, which is little beside a purchase.
     fn default() -> Self {
         Self { count: Duration::from_millis(100), connect: Duration::from_secs(1) }
     }
 }
 
 pub struct SharedLimiterSettings {
-    pub address: LimiterAddress,
+    pub address: ValkeyAddress,
     pub timeouts: LimiterTimeouts,
-    /// What the time is here; the buckets in Valkey go by its own clock.
+    /// The clock of this process; the buckets in Valkey use Valkey's.
     pub now: TimeSource,
-    /// Counts the requests that were counted by this process alone, because Valkey did not answer.
+    /// Requests that this process counted on its own, because Valkey did not answer.
     pub counted_alone: Counter,
 }
 
-/// The way to the shared buckets.
+/// The handle of the connection's task.
 #[derive(Debug)]
 pub struct SharedLimiter {
     inbox: mpsc::Sender<CountRequest>,
@@ -68,45 +68,43 @@ pub struct SharedLimiter {
     timeout: Duration,
 }
 
-/// One request that is to be counted.
 struct CountRequest {
     entry: BucketEntry,
-    answer: oneshot::Sender<BucketLevel>,
+    reply: oneshot::Sender<BucketLevel>,
 }
 
-/// What a call says of one bucket.
+/// The arguments of a call for one bucket.
 #[derive(Debug, Clone, Copy)]
 struct BucketEntry {
     class: LimitClass,
     key: LimitKey,
     parameters: GcraParameters,
-    /// How full the bucket is here.
+    /// The level in this process.
     known_us: i64,
-    /// Requests that were served already; 0 asks for one.
+    /// Requests that were served already. 0: one request asks to be allowed.
     served: u32,
 }
 
 impl SharedLimiter {
-    /// Tries to connect once, and goes on in a task of its own, which ends with this handle.
+    /// Tries to connect once, then spawns the connection's task, which ends with this handle.
     pub(super) async fn start(settings: SharedLimiterSettings, read: Arc<BucketTable>) -> Self {
         let SharedLimiterSettings { address, timeouts, now, counted_alone } = settings;
         let (sender, inbox) = mpsc::channel(QUEUE_LEN_MAX);
-        let is_there = Arc::new(AtomicBool::new(false));
-        let mut link = LimiterTask {
+        let is_connected = Arc::new(AtomicBool::new(false));
+        let mut task = LimiterTask {
             address,
             timeouts,
             now,
             read,
             inbox,
-            is_connected: Arc::clone(&is_there),
+            is_connected: Arc::clone(&is_connected),
             is_outage_logged: false,
         };
-        let server = link.connect().await;
-        tokio::spawn(link.run(server));
-        Self { inbox: sender, is_connected: is_there, counted_alone, timeout: timeouts.count }
+        let server = task.connect().await;
+        tokio::spawn(task.run(server));
+        Self { inbox: sender, is_connected, counted_alone, timeout: timeouts.count }
     }
 
-    /// Counts one request in a bucket.
     pub(super) async fn count_request(
         &self,
         class: LimitClass,
@@ -117,16 +115,16 @@ impl SharedLimiter {
         if class == LimitClass::Read {
             return buckets.count_and_report(key, now);
         }
-        // Whoever is refused by what is known here needs no call.
+        // A request over the level that is known here is refused without a call.
         let known = buckets.peek_level(key, now);
         if !known.allowed {
             return known;
         }
         let entry =
             BucketEntry { class, key, parameters: buckets.parameters(), known_us: known.level_us, served: 0 };
-        if let Some(standing) = self.count_remotely(entry).await {
-            buckets.merge_level(key, now, standing.level_us);
-            return standing;
+        if let Some(level) = self.count_remotely(entry).await {
+            buckets.merge_level(key, now, level.level_us);
+            return level;
         }
         self.counted_alone.inc();
         buckets.count_request(key, now)
@@ -136,15 +134,15 @@ impl SharedLimiter {
         if !self.is_connected.load(Ordering::Relaxed) {
             return None;
         }
-        let (answer, answered) = oneshot::channel();
-        self.inbox.try_send(CountRequest { entry, answer }).ok()?;
-        tokio::time::timeout(self.timeout, answered).await.ok()?.ok()
+        let (reply, receiver) = oneshot::channel();
+        self.inbox.try_send(CountRequest { entry, reply }).ok()?;
+        tokio::time::timeout(self.timeout, receiver).await.ok()?.ok()
     }
 }
 
-/// The task that holds the connection.
+/// The task that owns the connection.
 struct LimiterTask {
-    address: LimiterAddress,
+    address: ValkeyAddress,
     timeouts: LimiterTimeouts,
     now: TimeSource,
     read: Arc<BucketTable>,
@@ -153,18 +151,18 @@ struct LimiterTask {
     is_outage_logged: bool,
 }
 
-/// Nobody asks any more.
+/// The [`SharedLimiter`] was dropped.
 struct LimiterClosed;
 
 impl LimiterTask {
     async fn run(mut self, mut server: Option<LimiterServer>) {
         loop {
-            if let Some(there) = server
-                && self.serve_requests(there).await.is_err()
+            if let Some(connected) = server
+                && self.serve_requests(connected).await.is_err()
             {
                 return;
             }
-            // Also after one that has just failed: it may take the probe, and fail again.
+            // Waits after a failure too: a server that passes the probe may fail again at once.
             if self.wait_to_retry().await.is_err() {
                 return;
             }
@@ -172,75 +170,75 @@ impl LimiterTask {
         }
     }
 
-    /// Connects, and sees whether the server counts.
+    /// Connects, and probes whether the server can count.
     async fn connect(&mut self) -> Option<LimiterServer> {
         match LimiterServer::connect(&self.address, self.timeouts).await {
             Ok(server) => {
                 if self.is_outage_logged {
-                    tracing::info!("requests are counted by all instances together again");
+                    tracing::info!("Valkey answers again: all instances share the rate limits");
                 }
                 self.is_outage_logged = false;
                 self.is_connected.store(true, Ordering::Relaxed);
                 Some(server)
             }
-            Err(failed) => {
-                self.mark_unavailable(&failed);
+            Err(error) => {
+                self.mark_unavailable(&error);
                 None
             }
         }
     }
 
-    /// From now on nobody asks; those who wait are told by their answer being dropped.
-    fn mark_unavailable(&mut self, failed: &LimiterUnavailable) {
+    /// Stops requests from using the connection. Those that wait see that their reply is dropped.
+    fn mark_unavailable(&mut self, error: &LimiterUnavailable) {
         self.is_connected.store(false, Ordering::Relaxed);
         if !self.is_outage_logged {
-            tracing::warn!(why = %failed, "requests are counted by this instance alone while its Valkey does not answer");
+            tracing::warn!(%error, "the Valkey of the rate limits does not answer; this instance limits on its own; connecting again every 250 ms");
         }
         self.is_outage_logged = true;
     }
 
-    /// Waits before the next try. Nobody who asked a moment ago is kept waiting.
+    /// Waits before the next attempt. Drops queued requests meanwhile, which are then counted locally at once.
     async fn wait_to_retry(&mut self) -> Result<(), LimiterClosed> {
         let pause = tokio::time::sleep(RETRY_INTERVAL);
         tokio::pin!(pause);
         loop {
             tokio::select! {
                 () = &mut pause => return Ok(()),
-                ask = self.inbox.recv() => drop(ask.ok_or(LimiterClosed)?),
+                request = self.inbox.recv() => drop(request.ok_or(LimiterClosed)?),
             }
         }
     }
 
-    /// Sends what is asked, until the server fails.
+    /// Sends calls until the server fails.
     async fn serve_requests(&mut self, server: LimiterServer) -> Result<(), LimiterClosed> {
         let mut calls: FuturesUnordered<BoxFuture<'static, Result<FinishedCall, LimiterUnavailable>>> =
             FuturesUnordered::new();
-        let (mut asking, mut reporting) = (0, false);
+        let (mut calls_in_flight, mut is_reporting) = (0, false);
         let mut report = tokio::time::interval(REPORT_INTERVAL);
         report.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut asks = Vec::new();
+        let mut requests = Vec::new();
         loop {
             let done = tokio::select! {
                 Some(done) = calls.next() => done,
-                len = self.inbox.recv_many(&mut asks, CALL_LEN_MAX), if asking < CALLS_IN_FLIGHT => {
+                len = self.inbox.recv_many(&mut requests, CALL_LEN_MAX), if calls_in_flight < CALLS_IN_FLIGHT => {
                     if len == 0 {
                         return Err(LimiterClosed);
                     }
-                    asking += 1;
-                    calls.push(count_batch(server.clone(), std::mem::take(&mut asks)).boxed());
+                    calls_in_flight += 1;
+                    calls.push(count_batch(server.clone(), std::mem::take(&mut requests)).boxed());
                     continue;
                 }
-                _ = report.tick(), if !reporting => {
-                    reporting = true;
+                _ = report.tick(), if !is_reporting => {
+                    is_reporting = true;
                     calls.push(send_reports(server.clone(), Arc::clone(&self.read), Arc::clone(&self.now)).boxed());
                     continue;
                 }
             };
             match done {
-                Ok(FinishedCall::Counted) => asking -= 1,
-                Ok(FinishedCall::Reported) => reporting = false,
-                Err(failed) => {
-                    self.mark_unavailable(&failed);
+                Ok(FinishedCall::Counted) => calls_in_flight -= 1,
+                Ok(FinishedCall::Reported) => is_reporting = false,
+                Err(error) => {
+                    self.mark_unavailable(&error);
                     return Ok(());
                 }
             }
@@ -248,7 +246,6 @@ impl LimiterTask {
     }
 }
 
-/// Which kind of call is no longer under way.
 enum FinishedCall {
     Counted,
     Reported,
@@ -256,14 +253,14 @@ enum FinishedCall {
 
 async fn count_batch(
     server: LimiterServer,
-    mut asks: Vec<CountRequest>,
+    mut requests: Vec<CountRequest>,
 ) -> Result<FinishedCall, LimiterUnavailable> {
-    // Whoever did not wait was counted here.
-    asks.retain(|ask| !ask.answer.is_closed());
-    let entries: Vec<BucketEntry> = asks.iter().map(|ask| ask.entry).collect();
-    let told = server.count_requests(&entries).await?;
-    for (ask, standing) in asks.into_iter().zip(told) {
-        let _gone = ask.answer.send(standing);
+    // A request that stopped waiting was counted locally.
+    requests.retain(|request| !request.reply.is_closed());
+    let entries: Vec<BucketEntry> = requests.iter().map(|request| request.entry).collect();
+    let levels = server.count_requests(&entries).await?;
+    for (request, level) in requests.into_iter().zip(levels) {
+        let _gone = request.reply.send(level);
     }
     Ok(FinishedCall::Counted)
 }
@@ -282,9 +279,9 @@ async fn send_reports(
             served: report.served,
         };
         let entries: Vec<BucketEntry> = reports.iter().map(entry).collect();
-        let told = server.count_requests(&entries).await?;
-        for (report, standing) in reports.iter().zip(told) {
-            read.merge_level(report.key, now(), standing.level_us);
+        let levels = server.count_requests(&entries).await?;
+        for (report, level) in reports.iter().zip(levels) {
+            read.merge_level(report.key, now(), level.level_us);
         }
     }
     Ok(FinishedCall::Reported)

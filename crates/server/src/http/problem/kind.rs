@@ -1,4 +1,4 @@
-//! Every sort of problem that the API knows, one a line. A code that was published is never changed: programs go by it.
+//! Every kind of problem of the API, one a line. A published code never changes, because programs depend on it.
 
 use super::ProblemKind;
 
@@ -22,7 +22,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    // The law's refusals.
+    // Refusals of the law.
     SOLD_OUT = 409 "sold_out", "Sold out", "every unit of this sale is sold";
     ALL_HELD = 409 "all_held", "All units are held", "all units are in other carts; you may still get one";
     LIMIT_REACHED = 409 "limit_reached", "Limit per buyer reached", "that would be more units than one buyer may hold and own";
@@ -45,19 +45,20 @@ kinds! {
     PRODUCT_IN_USE = 409 "product_in_use", "Product in use", "a sale that is not over sells this product";
     SLUG_TAKEN = 409 "slug_taken", "Slug taken", "another sale has this slug";
     SALE_UNKNOWN = 404 "sale_unknown", "Sale unknown", "there is no such sale";
+    FOLLOWER_UNKNOWN = 404 "follower_unknown", "Follower unknown", "there is no such follower of the ledger";
     ORDER_UNKNOWN = 404 "order_unknown", "Order unknown", "there is no such order";
     NOT_YOUR_ORDER = 404 "order_unknown", "Order unknown", "there is no such order";
     REQUEST_IN_FLIGHT = 409 "request_in_flight", "Request in flight", "the first request with this key is still being worked on", retry 1;
     PAYMENT_UNKNOWN = 503 "payment_unknown", "Payment not settled yet", "the outcome of the payment is not known yet; do not pay in another way: look at the order's status in a moment, or repeat this request, which never charges twice", retry 2;
     PAYMENT_DECLINED = 402 "payment_declined", "Payment declined", "the payment was declined";
-    // Who is asking.
+    // The caller.
     UNAUTHORIZED = 401 "unauthorized", "Not signed in", "this needs a valid access token";
     BAD_CREDENTIALS = 401 "bad_credentials", "Wrong credentials", "no account has this name and password";
     BAD_REFRESH_TOKEN = 401 "bad_refresh_token", "Refresh token not valid", "this refresh token is unknown, expired, used or revoked; sign in again";
     FORBIDDEN = 403 "forbidden", "Not allowed", "your account may not do this";
     EMAIL_TAKEN = 409 "email_taken", "E-mail address taken", "an account with this e-mail address exists";
     USERNAME_TAKEN = 409 "username_taken", "Username taken", "an account with this username exists";
-    // What was asked.
+    // The request.
     NOT_FOUND = 404 "not_found", "Not found", "there is nothing here";
     METHOD_NOT_ALLOWED = 405 "method_not_allowed", "Method not allowed", "this resource does not know this method";
     REQUEST_TIMEOUT = 408 "request_timeout", "Request too slow", "the body of the request did not arrive in time";
@@ -69,7 +70,7 @@ kinds! {
     INVALID_BODY = 422 "invalid_body", "Invalid fields", "some fields of the body are not valid";
     INVALID_QUERY = 422 "invalid_query", "Invalid parameters", "some parameters of the query are not valid";
     RATE_LIMITED = 429 "rate_limited", "Too many requests", "you have made more requests than allowed", retry 1;
-    // Bad days.
+    // Failures.
     INTERNAL = 500 "internal", "Internal error", "something went wrong on our side";
     OVERLOADED = 503 "overloaded", "Overloaded", "too many requests at once; try again in a moment", retry 1;
     UNAVAILABLE = 503 "unavailable", "Unavailable", "this cannot be done right now; try again in a moment", retry 2;

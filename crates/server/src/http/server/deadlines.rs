@@ -2,8 +2,7 @@
 //! connection would cost more than everything else that an idle connection costs. It never touches a stream.
 
 use super::ServerSettings;
-use super::handle::{ConnectionCommand, ConnectionHandle};
-use std::sync::atomic::{AtomicU64, Ordering};
+use super::handle::{ConnectionCommand, ConnectionHandle, PhaseDeadlines};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::time::MissedTickBehavior;
@@ -24,17 +23,7 @@ impl DeadlineSweeper {
         let ServerSettings { head_limit, idle_limit, answer_limit, behind_limit, .. } = settings;
         let shortest = head_limit.min(idle_limit).min(answer_limit).min(behind_limit);
         let period = (shortest / 8).clamp(SWEEP_PERIOD_MIN, SWEEP_PERIOD_MAX);
-        // One more than the limit: a phase begins somewhere within a tick.
-        let ticks = |limit: Duration| {
-            u64::try_from(limit.as_nanos().div_ceil(period.as_nanos())).unwrap_or(u64::MAX) + 1
-        };
-        let deadlines = PhaseDeadlines {
-            now: AtomicU64::new(0),
-            head: ticks(head_limit),
-            idle: ticks(idle_limit),
-            answer: ticks(answer_limit),
-            behind: ticks(behind_limit),
-        };
+        let deadlines = PhaseDeadlines::new(settings, period);
         Self { period, deadlines: Arc::new(deadlines), connections: Mutex::default() }
     }
 
@@ -49,7 +38,7 @@ impl DeadlineSweeper {
         interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             interval.tick().await;
-            self.deadlines.now.fetch_add(1, Ordering::Relaxed);
+            self.deadlines.advance();
             self.lock().retain(|connection| {
                 let Some(handle) = connection.upgrade() else { return false };
                 if handle.is_late() {
@@ -68,20 +57,5 @@ impl DeadlineSweeper {
 
     fn lock(&self) -> MutexGuard<'_, Vec<Weak<ConnectionHandle>>> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The sweeper's clock, and how many of its ticks each phase of a connection may last.
-pub(super) struct PhaseDeadlines {
-    now: AtomicU64,
-    pub(super) head: u64,
-    pub(super) idle: u64,
-    pub(super) answer: u64,
-    pub(super) behind: u64,
-}
-
-impl PhaseDeadlines {
-    pub(super) fn now(&self) -> u64 {
-        self.now.load(Ordering::Relaxed)
     }
 }

@@ -1,11 +1,12 @@
 //! What the sweeper, a connection's task and its stream share: the phase the connection is in, and the command it was sent.
 //! Both are atomics, because each read and write of the stream updates them.
 
-use super::deadlines::PhaseDeadlines;
+use super::ServerSettings;
 use futures::task::AtomicWaker;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::Waker;
+use std::time::Duration;
 
 /// The shared state of one connection.
 pub(super) struct ConnectionHandle {
@@ -149,5 +150,38 @@ impl ConnectionHandle {
 
     pub(super) fn register_waker(&self, waker: &Waker) {
         self.waker.register(waker);
+    }
+}
+
+/// The sweeper's clock, and how many of its ticks each phase of a connection may last.
+pub(super) struct PhaseDeadlines {
+    now: AtomicU64,
+    head: u64,
+    idle: u64,
+    answer: u64,
+    behind: u64,
+}
+
+impl PhaseDeadlines {
+    pub(super) fn new(settings: ServerSettings, tick: Duration) -> Self {
+        // One more than the limit: a phase begins somewhere within a tick.
+        let ticks = |limit: Duration| {
+            u64::try_from(limit.as_nanos().div_ceil(tick.as_nanos())).unwrap_or(u64::MAX) + 1
+        };
+        Self {
+            now: AtomicU64::new(0),
+            head: ticks(settings.head_limit),
+            idle: ticks(settings.idle_limit),
+            answer: ticks(settings.answer_limit),
+            behind: ticks(settings.behind_limit),
+        }
+    }
+
+    pub(super) fn advance(&self) {
+        self.now.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn now(&self) -> u64 {
+        self.now.load(Ordering::Relaxed)
     }
 }

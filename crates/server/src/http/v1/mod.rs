@@ -1,5 +1,5 @@
-//! Version 1 of the API: one file a resource, one handler a call. It never decides: a handler extracts, makes one call into
-//! `shop`, and replies.
+//! Version 1 of the API: one module a resource, one file an operation. A handler extracts, makes one call into `shop`, and
+//! replies; it never decides.
 
 pub mod flash_sales;
 pub mod orders;
@@ -10,18 +10,11 @@ pub mod products;
 
 pub mod auth;
 
-pub mod time;
-
-pub mod money_json;
-pub mod order_json;
-pub mod sale_json;
-
 use super::AppState;
 use utoipa_axum::router::OpenApiRouter;
 
-pub use time::rfc3339;
+pub use documents::rfc3339;
 
-/// All calls.
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .merge(auth::router())

@@ -1,31 +1,30 @@
 //! `POST /orders/{id}/pay`: pays for a held order.
 
-use super::order_json::OrderJson;
 use crate::http::AppState;
 use crate::http::extract::{BuyerSession, Json, Path};
 use crate::http::idempotency::IdempotencyHeader;
 use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
 use crate::shop::payments::PayRequest;
 use axum::extract::State;
+use documents::OrderDocument;
 use sale::OrderId;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// Text of a method, in bytes: providers' tokens are far shorter.
+/// Bytes of a method; the tokens of providers are far shorter.
 const METHOD_LEN_MAX: usize = 255;
 
-/// The route.
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(pay))
 }
 
-/// How to pay.
+/// A payment.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PayBody {
-    /// In the provider's words. The built-in sandbox knows `sandbox:approve`, `sandbox:decline`, `sandbox:slow` (approves
+    /// The payment method, as the provider names it. The built-in sandbox has `sandbox:approve`, `sandbox:decline`, `sandbox:slow` (approves
     /// after 3 s) and `sandbox:lost` (charges, but its reply is lost; a retry settles it).
     #[schema(max_length = 255, example = "sandbox:approve")]
     method: String,
@@ -33,8 +32,8 @@ pub struct PayBody {
 
 /// Pay for an order.
 ///
-/// The order is confirmed if its units are still the buyer's; else nothing is charged. Repeating the request never charges
-/// twice. A payment that comes after the hold has ended is taken only while a unit is free and nobody waits for it.
+/// The order is confirmed if its units are still held; otherwise nothing is charged. A repeated request never charges twice. A
+/// payment after the end of the hold succeeds only while a unit is free and nobody waits for one.
 #[utoipa::path(
     post,
     path = "/api/v1/orders/{id}/pay",
@@ -45,13 +44,13 @@ pub struct PayBody {
         ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters; the same key and body give the same reply"),
     ),
     responses(
-        (status = 200, description = "Paid", body = OrderJson),
-        (status = 402, description = "`payment_declined`; the units were given back", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 200, description = "Paid", body = OrderDocument),
+        (status = 402, description = "`payment_declined`; the units are released", body = ProblemSchema, content_type = "application/problem+json"),
         (status = 404, description = "No such order of this buyer", body = ProblemSchema, content_type = "application/problem+json"),
         (status = 409, description = "`request_in_flight`, `order_state`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 410, description = "`order_expired`: the units went on, nothing was charged", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 410, description = "`order_expired`: the units were released, nothing was charged", body = ProblemSchema, content_type = "application/problem+json"),
         (status = 422, description = "`key_reused`, `invalid_body`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 503, description = "`payment_unknown`: not known yet; ask for the order, or repeat", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 503, description = "`payment_unknown`: the outcome is not known yet; get the order, or repeat the request", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]
@@ -61,7 +60,7 @@ async fn pay(
     Path(order): Path<OrderId>,
     IdempotencyHeader(key): IdempotencyHeader,
     Json(body): Json<PayBody>,
-) -> Result<Json<OrderJson>, Problem> {
+) -> Result<Json<OrderDocument>, Problem> {
     if body.method.len() > METHOD_LEN_MAX {
         let error = FieldError::new("/method", "a method has at most 255 bytes");
         return Err(Problem::new(&kind::INVALID_BODY).errors(vec![error]));

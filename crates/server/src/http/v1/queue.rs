@@ -1,200 +1,41 @@
-//! The waiting line over HTTP: join, position, extend, leave. Where a buyer stands is the engine's to say, never this file's.
+//! `/queue`, the waiting line: join, position, extend, leave. The engine computes every place; this module never does.
 
-use super::sale_json::AvailabilityJson;
+mod extend;
+mod join;
+mod leave;
+mod position;
+
 use crate::http::AppState;
-use crate::http::extract::{BuyerSession, Json, Query};
-use crate::http::problem::{Problem, ProblemSchema, kind};
-use crate::shop::line::{self, QueueStatus};
+use crate::http::extract::Json;
+use crate::http::problem::{Problem, kind};
+use crate::shop::line;
 use crate::shop::sales;
-use axum::extract::State;
-use axum::http::StatusCode;
-use sale::{LinePosition, SaleId};
-use serde::{Deserialize, Serialize};
+use documents::PlaceDocument;
+use sale::SaleId;
+use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-/// The routes of the line.
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-        .routes(routes!(join))
-        .routes(routes!(position))
-        .routes(routes!(extend))
-        .routes(routes!(leave))
+        .routes(routes!(join::join))
+        .routes(routes!(position::position))
+        .routes(routes!(extend::extend))
+        .routes(routes!(leave::leave))
 }
 
-/// Which line.
+/// The line of a sale.
 #[derive(Debug, Deserialize, ToSchema, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = Line)]
 #[into_params(parameter_in = Query)]
 pub struct LineRequest {
-    /// The sale's id.
     flash_sale_id: Uuid,
 }
 
-/// A buyer's place in a line.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PlaceJson {
-    /// The sale.
-    flash_sale_id: Uuid,
-    /// The buyer's number in the line: 1, 2, 3 …, for good.
-    ticket: u32,
-    /// Waiting buyers ahead, plus one; 0 once admitted.
-    position: u32,
-    /// Waiting buyers ahead.
-    ahead: u32,
-    /// Whether it is the buyer's turn.
-    status: PlaceStatus,
-    /// Until when an admitted buyer may order.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    admitted_until: Option<String>,
-    /// Seconds that an admitted buyer may still add to `admittedUntil`, once, with `POST /queue/extend`; absent when there are none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    extension_seconds: Option<u32>,
-    /// Whether a unit can be had at all: who waits for a sale that is `sold_out` gets one only if an order is refunded.
-    #[schema(value_type = AvailabilityJson)]
-    availability: &'static str,
-    /// Seconds until the buyer's turn at the sale's pace; 0 once admitted. People who leave shorten it, a pause or units
-    /// that are all in carts lengthen it.
-    estimated_wait_seconds: u64,
-    /// Proof of the number: the shop can check it, and nobody else can make one.
-    receipt: String,
-}
-
-/// Whether it is the buyer's turn.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-enum PlaceStatus {
-    Waiting,
-    Admitted,
-}
-
-impl From<QueueStatus> for PlaceJson {
-    fn from(standing: QueueStatus) -> Self {
-        let (position, status, until, extension_s) = match standing.place {
-            LinePosition::Waiting { position } => (position, PlaceStatus::Waiting, None, 0),
-            LinePosition::Admitted { until, extension_s } => {
-                (0, PlaceStatus::Admitted, Some(until), extension_s)
-            }
-        };
-        Self {
-            flash_sale_id: standing.sale.0,
-            ticket: standing.ticket.0,
-            position,
-            ahead: position.saturating_sub(1),
-            status,
-            admitted_until: until.map(super::time::rfc3339),
-            extension_seconds: (extension_s > 0).then_some(extension_s),
-            availability: standing.availability.as_str(),
-            estimated_wait_seconds: standing.estimated_wait_s,
-            receipt: standing.receipt.to_string(),
-        }
-    }
-}
-
-/// Join the line.
-///
-/// Whoever is in line already keeps the place and is told it again (200), so a repeated request or a second tab is safe.
-#[utoipa::path(
-    post,
-    path = "/api/v1/queue/join",
-    tag = "queue",
-    request_body = LineRequest,
-    responses(
-        (status = 201, description = "In line", body = PlaceJson),
-        (status = 200, description = "In line already", body = PlaceJson),
-        (status = 409, description = "`sold_out`, `limit_reached`, `no_line`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 410, description = "`ended`, `closed`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 425, description = "`not_started`: the line is not open yet", body = ProblemSchema, content_type = "application/problem+json"),
-    ),
-    security(("token" = []))
-)]
-async fn join(
-    State(app): State<AppState>,
-    BuyerSession(session): BuyerSession,
-    Json(body): Json<LineRequest>,
-) -> Result<(StatusCode, Json<PlaceJson>), Problem> {
-    let sale = find_listed_sale(&app, body.flash_sale_id).await?;
-    let joined = line::join(&app.shop, sale, session.buyer).await??;
-    let status = if joined.fresh { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(joined.status.into())))
-}
-
-/// Where am I?
-#[utoipa::path(
-    get,
-    path = "/api/v1/queue/position",
-    tag = "queue",
-    params(LineRequest),
-    responses(
-        (status = 200, description = "The buyer's place", body = PlaceJson),
-        (status = 404, description = "`not_in_line`", body = ProblemSchema, content_type = "application/problem+json"),
-    ),
-    security(("token" = []))
-)]
-async fn position(
-    State(app): State<AppState>,
-    BuyerSession(session): BuyerSession,
-    Query(query): Query<LineRequest>,
-) -> Result<Json<PlaceJson>, Problem> {
-    find_place(&app, query.flash_sale_id, session.buyer).await
-}
-
-/// Ask for more time to buy.
-///
-/// Each admission can be made longer once, before it is over, where the sale promises it (`admission.extensionSeconds`).
-/// Asking again is answered with the same end, so a repeated request is safe.
-#[utoipa::path(
-    post,
-    path = "/api/v1/queue/extend",
-    tag = "queue",
-    request_body = LineRequest,
-    responses(
-        (status = 200, description = "The place with its later `admittedUntil`", body = PlaceJson),
-        (status = 403, description = "`not_admitted`: it is not the buyer's turn yet", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 404, description = "`not_in_line`: there is no place, or the turn is over", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 409, description = "`no_extension`, `no_line`", body = ProblemSchema, content_type = "application/problem+json"),
-    ),
-    security(("token" = []))
-)]
-async fn extend(
-    State(app): State<AppState>,
-    BuyerSession(session): BuyerSession,
-    Json(body): Json<LineRequest>,
-) -> Result<Json<PlaceJson>, Problem> {
-    let sale = find_listed_sale(&app, body.flash_sale_id).await?;
-    let extended = line::extend(&app.shop, sale, session.buyer).await?;
-    extended.map(|standing| Json(standing.into())).map_err(place_problem)
-}
-
-/// Leave the line, or give an admission back.
-#[utoipa::path(
-    delete,
-    path = "/api/v1/queue/leave",
-    tag = "queue",
-    params(LineRequest),
-    responses(
-        (status = 204, description = "Left"),
-        (status = 404, description = "`not_in_line`", body = ProblemSchema, content_type = "application/problem+json"),
-    ),
-    security(("token" = []))
-)]
-async fn leave(
-    State(app): State<AppState>,
-    BuyerSession(session): BuyerSession,
-    Query(query): Query<LineRequest>,
-) -> Result<StatusCode, Problem> {
-    let sale = find_listed_sale(&app, query.flash_sale_id).await?;
-    let left = line::leave(&app.shop, sale, session.buyer).await?;
-    left.map(|_ticket| StatusCode::NO_CONTENT).map_err(place_problem)
-}
-
-/// Here a place is what is asked for: without one there is nothing, where a purchase would be forbidden.
+/// A request for a place without one is a 404, where a purchase without one is a 403.
 fn place_problem(refusal: sale::Refusal) -> Problem {
     match refusal {
         sale::Refusal::NotInLine => Problem::new(&kind::NO_PLACE),
@@ -202,18 +43,18 @@ fn place_problem(refusal: sale::Refusal) -> Problem {
     }
 }
 
-/// The buyer's place; shared with `/flash-sales/{id}/queue-position`.
+/// The buyer's place; also for `/flash-sales/{id}/queue-position`.
 pub(super) async fn find_place(
     app: &AppState,
     sale: Uuid,
     buyer: sale::BuyerId,
-) -> Result<Json<PlaceJson>, Problem> {
+) -> Result<Json<PlaceDocument>, Problem> {
     let sale = find_listed_sale(app, sale).await?;
-    let standing = line::find_position(&app.shop, sale, buyer).await?;
-    standing.map(|standing| Json(standing.into())).ok_or(Problem::new(&kind::NO_PLACE))
+    let place = line::find_position(&app.shop, sale, buyer).await?;
+    place.map(|place| Json(place.into())).ok_or(Problem::new(&kind::NO_PLACE))
 }
 
-/// The id of a sale that is shown; a deleted one is as unknown as one that never was.
+/// The id of a listed sale. A deleted sale is unknown.
 pub(in crate::http) async fn find_listed_sale(app: &AppState, sale: Uuid) -> Result<SaleId, Problem> {
     let sale = SaleId(sale);
     if sales::exists(&app.shop, sale).await { Ok(sale) } else { Err(Problem::new(&kind::SALE_UNKNOWN)) }

@@ -1,16 +1,17 @@
-//! What an event of the ledger means for those who listen: for the line, for a buyer's place, for an order. Pure.
+//! What an event of the ledger changes: who waits in line, a buyer's place, an order. Pure functions.
 
 use crate::realtime::documents::LineStatus;
 use sale::{BuyerId, Event, OrderId, OrderStatus, Policy, ReleaseCause, Ticket, UnitSource};
 
-/// Whose place an event is about, and what it is now; `None` when the line tells.
+/// The buyer whose place an event changes, and the new status; `None` in its place means waiting, at the position that the line
+/// gives.
 pub fn extract_place_change(event: &Event, policy: &Policy) -> Option<(BuyerId, Ticket, Option<LineStatus>)> {
     match *event {
         Event::Joined { buyer, ticket } => Some((buyer, ticket, None)),
         Event::Left { buyer, ticket, .. } => Some((buyer, ticket, Some(LineStatus::Left))),
         Event::Admitted { buyer, ticket, until } => {
-            let spot = LineStatus::Admitted { until, extension_s: policy.extension_s() };
-            Some((buyer, ticket, Some(spot)))
+            let status = LineStatus::Admitted { until, extension_s: policy.extension_s() };
+            Some((buyer, ticket, Some(status)))
         }
         Event::Extended { buyer, ticket, until } => {
             Some((buyer, ticket, Some(LineStatus::Admitted { until, extension_s: 0 })))
@@ -24,7 +25,7 @@ pub fn extract_place_change(event: &Event, policy: &Policy) -> Option<(BuyerId, 
     }
 }
 
-/// Which order an event is about, and what has become of it.
+/// The order that an event changes, and its new status.
 pub fn extract_order_change(event: &Event) -> Option<(BuyerId, OrderId, OrderStatus)> {
     match *event {
         Event::Held { buyer, order, until, .. } => Some((buyer, order, OrderStatus::Pending { until })),

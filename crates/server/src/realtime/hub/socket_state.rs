@@ -1,4 +1,4 @@
-//! A socket at the desk: what it watches, and what it is still owed because there was no room for it. It knows no other socket.
+//! The hub's state of one socket: what it watches, and updates that did not fit into its buffer. It knows no other socket.
 
 use crate::auth::tokens::AccessTokens;
 use crate::realtime::documents::{OrderUpdate, ProblemSummary};
@@ -9,57 +9,49 @@ use socketioxide::extract::SocketRef;
 use socketioxide::{SendError, SocketError};
 use std::sync::Arc;
 
-/// Orders of which a socket is owed news at most; of more than that the oldest is forgotten, and a reconnect tells it.
+/// Orders with a pending update. Of more the oldest is dropped; the snapshot after a reconnect has it.
 const PENDING_MAX: usize = 64;
 
-/// A socket that is in.
 pub struct SocketState {
-    /// Where it is told things.
     pub socket: SocketRef,
-    /// Who is behind it.
     pub session: Arc<SocketSession>,
-    /// The sales of which it hears.
     pub watching: Vec<SaleId>,
-    /// The sales in which it was told its buyer's place.
+    /// The sales in which it was sent its buyer's place.
     sent_places: Vec<SaleId>,
     pending: PendingUpdates,
 }
 
-/// News of its buyer that a socket had no room for. A long poll that comes late finds its 32 places taken by sums, which are
-/// told again anyway; whose turn it is must not be lost to them.
+/// Updates about its buyer that did not fit into a socket's buffer. A slow long poll fills its 32 packets with counters, which are
+/// sent again anyway; a buyer's place and orders must not be lost to them.
 #[derive(Default)]
 pub struct PendingUpdates {
-    /// Sales in which the place has changed.
+    /// Sales in which the place changed.
     pub places: Vec<SaleId>,
-    /// Orders, each as it was last.
+    /// The last update of each order.
     pub orders: Vec<OrderUpdate>,
 }
 
-/// What became of something that was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendResult {
-    /// It is on its way, or nobody is there any more.
+    /// Queued, or the socket is gone.
     Sent,
-    /// There was no room.
     BufferFull,
-    /// The session is over: it is not this socket's business any more.
+    /// The session has ended, so the socket may not have it.
     SessionOver,
 }
 
 impl SocketState {
-    /// One who watches nothing yet.
-    pub fn new(socket: SocketRef, guest: Arc<SocketSession>) -> Self {
+    pub fn new(socket: SocketRef, session: Arc<SocketSession>) -> Self {
         Self {
             socket,
-            session: guest,
+            session,
             watching: Vec::new(),
             sent_places: Vec::new(),
             pending: PendingUpdates::default(),
         }
     }
 
-    /// Tells what is the business of its buyer alone. A socket whose session is over hears none of it, from the moment in which
-    /// the session was ended.
+    /// Sends what only the socket's buyer may see; a socket whose session has ended gets nothing.
     pub fn send_private(
         &self,
         event: &str,
@@ -77,7 +69,6 @@ impl SocketState {
         }
     }
 
-    /// It was told its buyer's place in a sale.
     pub fn mark_place_sent(&mut self, sale: SaleId) {
         if !self.was_sent_place(sale) {
             self.sent_places.push(sale);
@@ -88,7 +79,7 @@ impl SocketState {
         self.sent_places.contains(&sale)
     }
 
-    /// Remembers that the place in a sale must be told when there is room. Whether that is the first thing it is owed.
+    /// Marks the place in a sale as pending. Returns true when nothing was pending before.
     pub fn defer_place(&mut self, sale: SaleId) -> bool {
         let is_first = self.pending.is_empty();
         if !self.pending.places.contains(&sale) {
@@ -97,31 +88,30 @@ impl SocketState {
         is_first
     }
 
-    /// Remembers that an order must be told when there is room. Whether that is the first thing it is owed.
-    pub fn defer_order(&mut self, news: OrderUpdate) -> bool {
+    /// Marks an order as pending. Returns true when nothing was pending before.
+    pub fn defer_order(&mut self, update: OrderUpdate) -> bool {
         let is_first = self.pending.is_empty();
         if self.pending.orders.len() >= PENDING_MAX {
             self.pending.orders.remove(0);
         }
-        self.pending.orders.push(news);
+        self.pending.orders.push(update);
         is_first
     }
 
-    /// Something newer is known of this order.
-    pub fn drop_deferred_order(&mut self, news: &OrderUpdate) {
-        self.pending.orders.retain(|owed| !owed.is_same_order(news));
+    /// Drops the pending update of an order for which there is a newer one.
+    pub fn drop_deferred_order(&mut self, update: &OrderUpdate) {
+        self.pending.orders.retain(|pending| !pending.is_same_order(update));
     }
 
-    /// All it is owed, to be told now.
     pub fn take_pending(&mut self) -> PendingUpdates {
         std::mem::take(&mut self.pending)
     }
 
-    /// Tells a socket that its session is over, and ends it. Where there is no room to say so, its client does not read: the
-    /// next look tries again, and the next ping ends it in any case.
-    pub fn disconnect(&self, why: Option<ProblemSummary>) {
+    /// Sends `session:over`, and closes the socket. If the buffer is full, the client does not read: the next check tries again,
+    /// and the next ping ends the socket in any case.
+    pub fn disconnect(&self, reason: Option<ProblemSummary>) {
         if self.socket.connected() {
-            if let Some(problem) = why {
+            if let Some(problem) = reason {
                 let _gone = self.socket.emit("session:over", &problem);
             }
             let _gone = self.socket.clone().disconnect();
@@ -135,7 +125,7 @@ impl PendingUpdates {
     }
 }
 
-/// Whether a packet found no room. Who is about to close needs none.
-pub fn is_buffer_full(told: &Result<(), SendError>) -> bool {
-    matches!(told, Err(SendError::Socket(SocketError::InternalChannelFull)))
+/// Whether a packet was dropped because the buffer was full. A closing socket does not count.
+pub fn is_buffer_full(result: &Result<(), SendError>) -> bool {
+    matches!(result, Err(SendError::Socket(SocketError::InternalChannelFull)))
 }

@@ -1,4 +1,4 @@
-//! From events to rows: a stretch of a sale's ledger, folded into the last state of each row that it touches. Pure.
+//! From events to rows: folds a range of a sale's ledger into the last state of each row that it touches. Pure.
 
 use super::series::SeriesTotals;
 use crate::store::attempts::{ACCEPTED, AttemptRow};
@@ -13,7 +13,7 @@ use sale::{Ticket, Timestamp};
 use std::collections::HashMap;
 use uuid::Builder;
 
-/// The rows that a stretch of events touches, each once, as they are after it.
+/// The rows that a range of events touches, each once, as they are after it.
 #[derive(Debug, Default)]
 pub(crate) struct FoldedRows {
     pub(crate) orders: Vec<OrderRow>,
@@ -21,15 +21,15 @@ pub(crate) struct FoldedRows {
     pub(crate) attempts: Vec<AttemptRow>,
     pub(crate) series: SeriesTotals,
     pub(crate) counters: Option<CountersRow>,
-    /// Everyone who is still admitted after all this gets so much more, in milliseconds: a pause has ended.
+    /// Milliseconds that every admission which is still open gets: a pause has ended.
     pub(crate) extend_ms: Option<i64>,
-    /// How many events went into it. The end of a pause ends a stretch, because it touches rows that are not here.
+    /// The number of folded events. The end of a pause ends a range, because it touches rows that are not here.
     pub(crate) event_count: usize,
     orders_at: HashMap<OrderId, usize>,
     queue_at: HashMap<Ticket, usize>,
 }
 
-/// Folds as many `entries` as make one stretch, on top of the sale as it is in the tables.
+/// Folds as many `entries` as make one range, on top of the sale as it is in the tables.
 pub(crate) fn fold(sale: SaleId, counters: Option<CountersRow>, entries: &[LedgerEntry]) -> FoldedRows {
     let mut folded = FoldedRows { counters, ..FoldedRows::default() };
     for entry in entries {
@@ -50,7 +50,7 @@ impl FoldedRows {
         if let Event::Configured { policy } = &entry.event {
             self.apply_policy(entry.seq, policy);
         }
-        // Nothing happens in a sale before it is announced.
+        // A ledger begins with the announcement; an event before it changes nothing.
         let Some(mut row) = self.counters.take() else { return };
         row.seq = entry.seq;
         row.counters.apply(&entry.event);
@@ -203,7 +203,7 @@ impl FoldedRows {
     }
 
     fn record_accepted(&mut self, sale: SaleId, entry: &LedgerEntry, buyer: BuyerId, action: &'static str) {
-        // The same event always gets the same id: whoever projects twice writes once.
+        // The same event always gets the same id, so a second projection of it writes nothing new.
         // 34 bits of the sale's random ones, then 40 of the number: a terabyte of ledger has no more.
         let mut tail = [0; 10];
         tail[..5].copy_from_slice(&sale.0.as_bytes()[11..]);
@@ -221,7 +221,7 @@ impl FoldedRows {
     }
 }
 
-/// Writes down when no unit was free for the first time, and when all were sold.
+/// Records when no unit was free for the first time, and when all were sold.
 fn mark_firsts(row: &mut CountersRow, at: Timestamp) {
     let SaleCounters { quantity, available, sold, .. } = row.counters;
     if available == 0 && quantity > 0 {

@@ -1,5 +1,5 @@
-//! Writes refused attempts: what the buffer holds, in batches. When the tables cannot be written it keeps a bounded amount,
-//! and counts what it has to give up.
+//! Writes refused attempts from the buffer in batches. While the tables cannot be written it keeps a bounded number, and
+//! counts the rows that it drops.
 
 use crate::shop::attempts::AttemptsInbox;
 use crate::store::attempts::AttemptRow;
@@ -12,23 +12,22 @@ const KEPT_MAX: usize = 20_000;
 /// Rows a transaction: a few milliseconds, so that a registration does not wait long for the writer.
 const ROWS_MAX: usize = 512;
 
-/// The buffer's other end, and what was taken from it and is not written yet.
+/// The buffer's receiver, and the rows taken from it that are not written yet.
 pub struct RefusalWriter {
     inbox: AttemptsInbox,
     kept: VecDeque<AttemptRow>,
 }
 
 impl RefusalWriter {
-    /// For what arrives at this end.
     #[must_use]
     pub fn new(inbox: AttemptsInbox) -> Self {
         Self { inbox, kept: VecDeque::new() }
     }
 
-    /// Takes what is due, and writes one transaction of it. True when more waits to be written.
+    /// Takes the due rows, and writes one transaction of them. True when more rows wait.
     ///
     /// # Errors
-    /// When the tables cannot be written; nothing is lost by that, up to a bound.
+    /// When the tables cannot be written; the rows are kept, up to a bound.
     pub async fn write(&mut self, store: &Store, now: Timestamp, is_last: bool) -> Result<bool, StoreError> {
         self.collect_due(now, is_last);
         if self.kept.is_empty() {
@@ -45,7 +44,7 @@ impl RefusalWriter {
         Ok(!self.kept.is_empty())
     }
 
-    /// Takes what is due from the buffer, also while the tables cannot be written: the buffer's counts must not pile up.
+    /// Takes the due rows from the buffer, also while the tables cannot be written: the buffer's counts must not grow.
     pub fn collect_due(&mut self, now: Timestamp, is_last: bool) {
         let taken = self.inbox.drain(now, KEPT_MAX, is_last);
         self.kept.extend(taken);

@@ -1,16 +1,16 @@
-//! From events to what happened when: a stretch of a ledger, summed up by seconds, minutes and hours. Pure.
+//! From events to time series: the counts of a range of a ledger by seconds, minutes and hours. Pure.
 
 use crate::store::counters::CountersRow;
 use crate::store::series::{EventCounts, STEPS_S, SeriesRow, bucket_start};
 use sale::{Event, LedgerEntry, ReleaseCause, Timestamp, UnitSource};
 use std::collections::BTreeMap;
 
-/// The sums of a stretch.
+/// The counts of a range.
 #[derive(Debug, Default)]
 pub(crate) struct SeriesTotals(BTreeMap<(i64, Timestamp), SeriesRow>);
 
 impl SeriesTotals {
-    /// Takes an event in; `after` is the sale as it is then.
+    /// Adds an event; `after` is the sale's row after it.
     pub(crate) fn add_event(&mut self, entry: &LedgerEntry, after: &CountersRow) {
         let units = after.counters.into();
         for step_s in STEPS_S {
@@ -46,7 +46,7 @@ fn count_event(counts: &mut EventCounts, event: &Event, sells_at_once: bool) {
         Event::Confirmed { from, .. } => {
             counts.confirmed += 1;
             // What does not come from a hold was sold at once, or is paid late: then it was counted when it was held. (A late
-            // payment in a sale that was changed to sell at once since is counted twice: nothing in the event tells them apart.)
+            // payment in a sale that was changed to sell at once since is counted twice: the event does not show the difference.)
             if *from != UnitSource::Hold && sells_at_once {
                 counts.ordered += 1;
             }

@@ -98,7 +98,7 @@ fn apply_to_policy(policy: &mut Policy, event: &Event) {
 
 /// Whether a buyer may have acted on the sale's policy.
 fn has_opened(view: &SaleView, now: Timestamp) -> bool {
-    let opens_at = view.policy.line_opens_at().unwrap_or(view.policy.starts_at);
+    let opens_at = view.policy.opens_at();
     let counters = view.counters;
     now >= opens_at || counters.waiting + counters.admitted + counters.held + counters.sold > 0
 }

@@ -1,13 +1,13 @@
 #!lua
--- The levels of many buckets, for all instances. The same arithmetic is in buckets.rs (Pace::take).
+-- Counts requests in many buckets (GCRA). GcraParameters::count_request in buckets.rs computes the same.
 --
--- KEYS: a bucket each; its value is the microsecond at which it is empty, and then it vanishes.
--- ARGV: four for each bucket: what a request adds; how full it may be; how full the instance knows it to be, for a server
--- that has lost what it knew; and how many requests the instance has served already: 0 asks for one to be allowed.
--- Says for each bucket how full it is; when a request was not allowed, that less than -1.
+-- KEYS: one per bucket. The value is the microsecond at which the bucket is empty; the key expires then.
+-- ARGV: four per bucket: what a request adds; the capacity; the level known to the instance, for a server that lost its data;
+-- the requests that the instance has served already, where 0 asks for one request to be allowed.
+-- Returns a level per bucket; for a request that was not allowed, -1 minus the level.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local told = {}
+local levels = {}
 for i, key in ipairs(KEYS) do
     local at = i * 4
     local interval, burst = tonumber(ARGV[at - 3]), tonumber(ARGV[at - 2])
@@ -27,6 +27,6 @@ for i, key in ipairs(KEYS) do
     if level > 0 and level ~= before then
         redis.call('SET', key, string.format('%.0f', now + level), 'PX', math.ceil(level / 1000))
     end
-    told[i] = allowed and level or -1 - level
+    levels[i] = allowed and level or -1 - level
 end
-return told
+return levels

@@ -1,0 +1,133 @@
+//! An order as its buyer sees it.
+
+use crate::moment;
+use crate::money::MoneyDocument;
+use sale::{Money, OrderId, OrderStatus, OrderView, SaleId, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// An order.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = OrderJson)]
+pub struct OrderDocument {
+    /// Its id.
+    #[schema(value_type = Uuid)]
+    pub id: OrderId,
+    /// Of which sale.
+    #[schema(value_type = Uuid)]
+    pub flash_sale_id: SaleId,
+    /// What has become of it.
+    pub status: OrderStatusDocument,
+    /// Its units.
+    pub quantity: u32,
+    /// The price of one unit.
+    pub unit_price: MoneyDocument,
+    /// The price of all units.
+    pub total: MoneyDocument,
+    /// While it is pending: until when its units are held.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "moment::optional")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires_at: Option<Timestamp>,
+    /// When it was made.
+    #[serde(with = "moment")]
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// When its status last changed.
+    #[serde(with = "moment")]
+    #[schema(value_type = String, format = DateTime)]
+    pub updated_at: Timestamp,
+    /// Its payment, in the reply to a payment or a refund.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment: Option<PaymentDocument>,
+}
+
+/// A payment.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Payment)]
+pub struct PaymentDocument {
+    /// Its id; also the provider's reference.
+    pub id: Uuid,
+    /// How it was paid.
+    pub method: String,
+    /// How far it has come: `authorised` money is set aside and is taken soon, `refunding` money is on its way back.
+    #[schema(pattern = "^(authorised|captured|refunding|refunded)$")]
+    pub status: String,
+    /// How much.
+    pub amount: MoneyDocument,
+}
+
+/// What has become of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = OrderStatus)]
+pub enum OrderStatusDocument {
+    /// Units are held until `expiresAt`.
+    Pending,
+    /// Paid.
+    Confirmed,
+    /// The hold ran out.
+    Expired,
+    /// The buyer gave it back.
+    Cancelled,
+    /// The payment was declined.
+    Declined,
+    /// Paid, and the money went back.
+    Refunded,
+}
+
+impl OrderDocument {
+    /// An order of a sale with this price.
+    ///
+    /// # Panics
+    /// Never: the law bounds price and quantity so that the total fits.
+    #[must_use]
+    pub fn from_view(order: &OrderView, sale: SaleId, unit_price: Money) -> Self {
+        let total = unit_price.checked_mul(order.quantity).expect("the law bounds price × quantity");
+        let expires_at = match order.status {
+            OrderStatus::Pending { until } => Some(until),
+            _ => None,
+        };
+        Self {
+            id: order.id,
+            flash_sale_id: sale,
+            status: order.status.into(),
+            quantity: order.quantity,
+            unit_price: unit_price.into(),
+            total: total.into(),
+            expires_at,
+            created_at: order.made_at,
+            updated_at: order.changed_at,
+            payment: None,
+        }
+    }
+}
+
+impl OrderStatusDocument {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Confirmed => "confirmed",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+            Self::Declined => "declined",
+            Self::Refunded => "refunded",
+        }
+    }
+}
+
+impl From<OrderStatus> for OrderStatusDocument {
+    fn from(status: OrderStatus) -> Self {
+        match status {
+            OrderStatus::Pending { .. } => Self::Pending,
+            OrderStatus::Confirmed => Self::Confirmed,
+            OrderStatus::Expired => Self::Expired,
+            OrderStatus::Cancelled => Self::Cancelled,
+            OrderStatus::Declined => Self::Declined,
+            OrderStatus::Refunded { .. } => Self::Refunded,
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Connections to a Valkey or Redis, for the decider and for the request limits alike: the address, the time limits, one command, and
+//! where a cluster redirects it. It never sends a command twice, never reconnects by itself, and never shows an address, which may
+//! hold a password.
+
+use redis::aio::MultiplexedConnection;
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo,
+};
+use redis::{RedisError, ServerErrorKind, Value};
+use std::fmt;
+use std::time::Duration;
+
+/// The address of a server: `redis://host:port/` or `rediss://…`; any node of a cluster.
+#[derive(Clone)]
+pub struct ValkeyAddress(ConnectionInfo);
+
+impl fmt::Debug for ValkeyAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ValkeyAddress(…)")
+    }
+}
+
+/// A text is not the address of a server. The error does not repeat it: it may hold a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write an address such as redis://host:6379")]
+pub struct BadValkeyAddress;
+
+/// A node by the host and port under which a cluster names it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ValkeyNode {
+    pub host: String,
+    pub port: u16,
+}
+
+impl fmt::Display for ValkeyNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// How long a connection may take to be made, and a command to be answered.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionTimeouts {
+    pub connect: Duration,
+    pub response: Duration,
+}
+
+impl ValkeyAddress {
+    /// Parses a URL.
+    ///
+    /// # Errors
+    /// When it is not the URL of a Valkey or Redis.
+    pub fn parse(text: &str) -> Result<Self, BadValkeyAddress> {
+        if !["redis://", "rediss://"].iter().any(|scheme| text.starts_with(scheme)) {
+            return Err(BadValkeyAddress);
+        }
+        let info = text.into_connection_info().map_err(|_| BadValkeyAddress)?;
+        // A command is one small write: it is sent at once.
+        let tcp = info.tcp_settings().clone().set_nodelay(true);
+        Ok(Self(info.set_tcp_settings(tcp)))
+    }
+
+    /// The node that the address names.
+    #[must_use]
+    pub fn node(&self) -> ValkeyNode {
+        match self.0.addr() {
+            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+                ValkeyNode { host: host.clone(), port: *port }
+            }
+            other => ValkeyNode { host: other.to_string(), port: 0 },
+        }
+    }
+
+    /// The same credentials and encryption at another node.
+    #[must_use]
+    pub fn with_node(&self, node: &ValkeyNode) -> Self {
+        let (host, port) = (node.host.clone(), node.port);
+        let address = match self.0.addr().clone() {
+            ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
+                ConnectionAddr::TcpTls { host, port, insecure, tls_params }
+            }
+            ConnectionAddr::Tcp(..) => ConnectionAddr::Tcp(host, port),
+            other => other,
+        };
+        Self(self.0.clone().set_addr(address))
+    }
+
+    /// Opens a connection; its clones share it.
+    ///
+    /// # Errors
+    /// When the server cannot be reached in time, or refuses the connection.
+    pub async fn connect(&self, timeouts: ConnectionTimeouts) -> Result<MultiplexedConnection, RedisError> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(timeouts.connect))
+            .set_response_timeout(Some(timeouts.response));
+        Client::open(self.0.clone())?.get_multiplexed_async_connection_with_config(&config).await
+    }
+}
+
+/// Sends one command once.
+///
+/// # Errors
+/// When the server answers with an error, or not in time, or the connection breaks; then the command may have been carried out.
+pub async fn send_command(mut connection: MultiplexedConnection, command: &Cmd) -> Result<Value, RedisError> {
+    match connection.send_packed_command(command).await? {
+        Value::ServerError(error) => Err(error.into()),
+        value => Ok(value),
+    }
+}
+
+#[must_use]
+pub fn is_redirection(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::Moved)
+}
+
+/// The node that `asked` redirects a command to, if the error is a redirection that names one. A node without a name is on the host
+/// of the one that was asked.
+#[must_use]
+pub fn redirected_node(error: &RedisError, asked: &ValkeyNode) -> Option<ValkeyNode> {
+    let (address, _slot) = error.redirect_node().filter(|_| is_redirection(error))?;
+    let (host, port) = address.rsplit_once(':')?;
+    let host = if host.is_empty() || host == "?" { &asked.host } else { host };
+    Some(ValkeyNode { host: host.to_owned(), port: port.parse().ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_parsed_or_refused_and_its_password_never_shown() {
+        for good in ["redis://127.0.0.1", "redis://:tulip@host:6380/2", "rediss://ada:tulip@[::1]:6379"] {
+            let address = ValkeyAddress::parse(good).unwrap();
+            assert!(!format!("{address:?}").contains("tulip"));
+        }
+        for bad in
+            ["", "redis://", "http://host", "host:6379", "unix:///run/tulip", "redis://:tulip@host:port"]
+        {
+            let error = ValkeyAddress::parse(bad).unwrap_err().to_string();
+            assert!(error.contains("redis://") && !error.contains("tulip"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_address_of_another_node_keeps_the_credentials() {
+        let address = ValkeyAddress::parse("redis://ada:tulip@one:6379/").unwrap();
+        let other = ValkeyNode { host: "two".to_owned(), port: 7000 };
+        let moved = address.with_node(&other);
+        assert_eq!((moved.node(), moved.0.redis_settings().password()), (other, Some("tulip")));
+    }
+
+    #[test]
+    fn a_redirection_to_a_node_without_a_name_stays_on_the_host() {
+        let error = |text: &str| {
+            let reply = redis::parse_redis_value(text.as_bytes()).unwrap();
+            let Value::ServerError(error) = reply else { panic!("no error: {text}") };
+            RedisError::from(error)
+        };
+        let asked = ValkeyNode { host: "one".to_owned(), port: 6379 };
+        let node = |text| redirected_node(&error(text), &asked).map(|node| node.to_string());
+        assert_eq!(node("-MOVED 1 two:7000\r\n").as_deref(), Some("two:7000"));
+        assert_eq!(node("-MOVED 1 :7001\r\n").as_deref(), Some("one:7001"));
+        assert_eq!(node("-MOVED 1 ?:7001\r\n").as_deref(), Some("one:7001"));
+        assert_eq!(node("-ERR no\r\n"), None);
+    }
+}

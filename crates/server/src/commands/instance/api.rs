@@ -1,0 +1,139 @@
+//! Opens what buyers and merchants connect to: the listener of the API, its request limits, and the sockets.
+
+use super::super::CommandError;
+use super::super::settings::Serve;
+use super::followers::FollowerStarter;
+use super::followers::start_live_updates;
+use crate::followers::live_updates::LiveUpdates;
+use crate::followers::rounds::FollowerThread;
+use crate::http::limits::{RateLimiter, shared};
+use crate::http::problem::kind;
+use crate::http::sockets::SocketService;
+use crate::http::{self, AppState, edge::HttpEdge, server};
+use crate::realtime::{self, ProblemSummary, SocketServer};
+use crate::shop::Shop;
+use crate::shop::live_updates::SubscriberCount;
+use crate::telemetry::metrics::{Counter, ServerMetrics};
+use crate::telemetry::sockets::SocketMetrics;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// The API of an instance that runs.
+pub(super) struct ApiTasks {
+    serving: JoinHandle<usize>,
+    realtime: SocketServer,
+    live_updates: FollowerThread,
+}
+
+impl ApiTasks {
+    /// Opens the listener, and the sockets of the same port.
+    pub(super) fn start(
+        app: &AppState,
+        settings: &Serve,
+        socket: TcpSocket,
+        starter: &mut FollowerStarter,
+        stopping: watch::Receiver<bool>,
+    ) -> Result<Self, CommandError> {
+        let (router, openapi) = http::router();
+        let (realtime, live_updates) = start_sockets(app, settings.sockets(), starter)?;
+        let service = SocketService::new(realtime.service(), realtime::SocketPeer::from);
+        let edge = Arc::new(HttpEdge::new(Arc::clone(app), router, &openapi).with_sockets(service));
+        // Not before it can be served: a client that could ask another instance does not wait for a start.
+        let listener = listen("--listen", socket)?;
+        let serving = tokio::spawn(server::serve(listener, edge, settings.server(), stopping));
+        Ok(Self { serving, realtime, live_updates })
+    }
+
+    /// Closes the sockets and waits for the requests in flight. The follower for live updates ends after the engine.
+    pub(super) async fn drain(self) -> FollowerThread {
+        self.realtime.stop().await;
+        match self.serving.await {
+            Ok(0) => {}
+            Ok(cut) => tracing::warn!(
+                cut,
+                "connections did not finish in time and were cut; a longer --drain-timeout gives them more"
+            ),
+            Err(error) => tracing::error!(%error, "the HTTP server panicked; report it"),
+        }
+        self.live_updates
+    }
+}
+
+/// The shop, as the socket server holds it.
+#[derive(Clone)]
+struct ShopHandle(AppState);
+
+impl std::ops::Deref for ShopHandle {
+    type Target = Shop;
+    fn deref(&self) -> &Shop {
+        &self.0.shop
+    }
+}
+
+fn start_sockets(
+    app: &AppState,
+    settings: realtime::SocketSettings,
+    starter: &mut FollowerStarter,
+) -> Result<(SocketServer, FollowerThread), CommandError> {
+    let follower_metrics = starter.metrics(crate::followers::live_updates::FOLLOWER_NAME);
+    let metrics = SocketMetrics::with_failures(follower_metrics.failed.clone());
+    metrics.register(&app.metrics);
+    let subscribers = SubscriberCount::default();
+    let (sender, events) = mpsc::channel(realtime::SALE_EVENTS_MAX);
+    let follower = LiveUpdates {
+        engine: app.shop.engine.clone(),
+        subscribers: subscribers.clone(),
+        events: sender,
+        followed: metrics.followed.clone(),
+    };
+    let dependencies = realtime::SocketDependencies {
+        shop: ShopHandle(Arc::clone(app)),
+        events,
+        subscribers,
+        problems: problem_summary,
+        metrics,
+    };
+    let realtime = SocketServer::start(dependencies, settings);
+    Ok((realtime, start_live_updates(starter, follower)?))
+}
+
+/// What HTTP says of a code, for the sockets. Of two kinds with one code the last is meant: `not_in_line` as 404.
+fn problem_summary(code: &str) -> Option<ProblemSummary> {
+    let kind = kind::ALL.iter().rfind(|kind| kind.code == code)?;
+    Some(ProblemSummary { code: kind.code, title: kind.title, detail: kind.detail, status: kind.status })
+}
+
+/// The request limits, if they are on: shared by all who share a Valkey, where there is one.
+pub(super) async fn open_limits(
+    settings: &Serve,
+    shop: &Shop,
+    metrics: &ServerMetrics,
+) -> Result<Option<RateLimiter>, CommandError> {
+    let Some(rates) = settings.rates() else { return Ok(None) };
+    let Some(address) = settings.valkey()? else { return Ok(Some(RateLimiter::new(rates))) };
+    let counted_locally = Counter::default();
+    metrics.register(
+        "limits_local",
+        "Requests that this instance counted alone, because Valkey did not answer",
+        counted_locally.clone(),
+    );
+    let shared = shared::SharedLimiterSettings {
+        address,
+        timeouts: settings.limiter_timeouts,
+        now: Arc::clone(&shop.now),
+        counted_alone: counted_locally,
+    };
+    Ok(Some(RateLimiter::connect_shared(rates, shared).await))
+}
+
+pub(super) fn bind(flag: &str, address: SocketAddr) -> Result<TcpSocket, CommandError> {
+    server::bind(address)
+        .map_err(|error| CommandError::Usage(format!("{flag}: cannot listen on {address}: {error}")))
+}
+
+pub(super) fn listen(flag: &str, socket: TcpSocket) -> Result<TcpListener, CommandError> {
+    server::listen(socket).map_err(|error| CommandError::Usage(format!("{flag}: cannot listen: {error}")))
+}

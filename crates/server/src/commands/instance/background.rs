@@ -1,0 +1,55 @@
+//! What an instance does at intervals beside its requests, until it stops.
+
+use super::followers::LagMeter;
+use crate::http::AppState;
+use crate::shop::follower_lag::MEASURE_INTERVAL;
+use crate::shop::peer_changes::{self, PeerChanges};
+use crate::shop::{accounts, sales};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How often expired sessions are deleted.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
+
+/// Waits for the next turn of a task. False when the instance stops.
+async fn wait(interval: Duration, stop: &mut watch::Receiver<bool>) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(interval) => true,
+        _ = stop.wait_for(|stop| *stop) => false,
+    }
+}
+
+/// Reads what other processes changed.
+pub(super) async fn poll_peers(app: AppState, mut peers: PeerChanges, mut stop: watch::Receiver<bool>) {
+    while wait(peer_changes::POLL_INTERVAL, &mut stop).await {
+        peers.poll(&app.shop).await;
+    }
+}
+
+/// Measures how far the followers are behind.
+pub(super) async fn measure_lags(app: AppState, meters: Vec<LagMeter>, mut stop: watch::Receiver<bool>) {
+    loop {
+        let now = (app.shop.now)();
+        for meter in &meters {
+            meter.lag.measure(app.shop.engine.views(), &meter.progress, now);
+        }
+        if !wait(MEASURE_INTERVAL, &mut stop).await {
+            return;
+        }
+    }
+}
+
+/// Deletes expired sessions, and settles sales that an instance left half-made.
+pub(super) async fn sweep_expired(app: AppState, mut stop: watch::Receiver<bool>) {
+    while wait(SWEEP_INTERVAL, &mut stop).await {
+        if let Err(error) = accounts::forget_expired_sessions(&app.shop.accounts).await {
+            tracing::warn!(%error, "expired sessions could not be deleted; it is tried again in ten minutes");
+        }
+        // A sale that was half-made at the start may have been another instance's work in progress.
+        if app.shop.tenancy.is_cluster()
+            && let Err(error) = sales::settle_half_made(&app.shop).await
+        {
+            tracing::warn!(%error, "half-made sales could not be settled; it is tried again in ten minutes");
+        }
+    }
+}

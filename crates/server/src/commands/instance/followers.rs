@@ -1,0 +1,129 @@
+//! Starts the followers of an instance, with their metrics. A new follower is started here.
+
+use super::super::{CommandError, random_source};
+use crate::followers::follower::{FollowerPace, LocalFollower};
+use crate::followers::idempotency_warmup::{self, IdempotencyWarmup};
+use crate::followers::live_updates::{self, LiveUpdates};
+use crate::followers::local::{LocalDependencies, start_local};
+use crate::followers::projector::{self, ProjectorDependencies, ProjectorMetrics, ProjectorSettings};
+use crate::followers::rounds::FollowerThread;
+use crate::shop::Shop;
+use crate::shop::attempts::AttemptsInbox;
+use crate::shop::follower_lag::FollowerLag;
+use crate::shop::follower_progress::FollowerProgress;
+use crate::telemetry::followers::{FollowerMetricFamilies, FollowerMetrics};
+use crate::telemetry::metrics::ServerMetrics;
+use anyhow::Context;
+use engine::Engine;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a start waits until the idempotency keys of earlier orders are read. A large ledger takes longer; it is read on
+/// while the instance serves.
+const WARMUP_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// A follower's progress, and where its lag is shown.
+pub(super) struct LagMeter {
+    pub(super) progress: FollowerProgress,
+    pub(super) lag: FollowerLag,
+}
+
+/// Starts followers, and keeps what is measured of each.
+pub(super) struct FollowerStarter {
+    engine: Engine,
+    families: FollowerMetricFamilies,
+    pub(super) meters: Vec<LagMeter>,
+}
+
+impl FollowerStarter {
+    pub(super) fn new(engine: Engine, metrics: &ServerMetrics) -> Self {
+        let families = FollowerMetricFamilies::default();
+        families.register(metrics);
+        Self { engine, families, meters: Vec::new() }
+    }
+
+    /// The metrics of the follower with this name.
+    pub(super) fn metrics(&self, name: &'static str) -> FollowerMetrics {
+        self.families.for_follower(name)
+    }
+
+    fn start_local<F: LocalFollower>(
+        &mut self,
+        follower: F,
+        pace: FollowerPace,
+    ) -> Result<(FollowerThread, FollowerProgress), CommandError> {
+        let metrics = self.metrics(F::NAME);
+        let progress = FollowerProgress::default();
+        let lag = FollowerLag::new(metrics.lag_events.clone(), metrics.lag_seconds.clone());
+        self.meters.push(LagMeter { progress: progress.clone(), lag });
+        let dependencies = LocalDependencies {
+            engine: self.engine.clone(),
+            progress: progress.clone(),
+            metrics,
+            random: random_source(),
+        };
+        let thread = start_local(follower, dependencies, pace)
+            .with_context(|| format!("the follower {} cannot start", F::NAME))?;
+        Ok((thread, progress))
+    }
+}
+
+/// Starts the projector. The shop has its progress and its lag, because its queries need them.
+pub(super) fn start_projector(
+    starter: &mut FollowerStarter,
+    shop: &Shop,
+    inbox: AttemptsInbox,
+    metrics: &ServerMetrics,
+    may_write: bool,
+) -> Result<FollowerThread, CommandError> {
+    let follower_metrics = starter.metrics(projector::FOLLOWER_NAME);
+    let own = ProjectorMetrics::default();
+    metrics.register("projector_events", "Events written into the tables", own.events.clone());
+    metrics.register(
+        "projector_failures",
+        "Times that the tables could not be written",
+        follower_metrics.failed.clone(),
+    );
+    metrics.register("projector_rebuilds", "Sales whose tables were written anew", own.rebuilds.clone());
+    metrics.register(
+        "projector_lag_events",
+        "Events that the tables do not show yet",
+        shop.lag.events.clone(),
+    );
+    metrics.register(
+        "projector_lag_seconds",
+        "Time since the tables showed everything",
+        shop.lag.seconds.clone(),
+    );
+    starter.meters.push(LagMeter { progress: shop.projected.clone(), lag: shop.lag.clone() });
+    let dependencies = ProjectorDependencies {
+        engine: shop.engine.clone(),
+        store: shop.store.clone(),
+        tenancy: shop.tenancy,
+        progress: shop.projected.clone(),
+        inbox,
+        metrics: own,
+        follower_metrics,
+        random: random_source(),
+    };
+    let settings = ProjectorSettings { may_write, ..ProjectorSettings::default() };
+    Ok(projector::start_projector(dependencies, settings).context("the projector cannot start")?)
+}
+
+/// Starts to read the idempotency keys of earlier orders, and waits a moment for it.
+pub(super) async fn start_warmup(
+    starter: &mut FollowerStarter,
+    shop: &Shop,
+) -> Result<FollowerThread, CommandError> {
+    let warmup = IdempotencyWarmup::new(shop.engine.clone(), Arc::clone(&shop.keys), shop.tenancy);
+    let (thread, progress) = starter.start_local(warmup, idempotency_warmup::PACE)?;
+    progress.wait_for_all(shop.engine.views(), WARMUP_TIMEOUT).await;
+    Ok(thread)
+}
+
+pub(super) fn start_live_updates(
+    starter: &mut FollowerStarter,
+    follower: LiveUpdates,
+) -> Result<FollowerThread, CommandError> {
+    Ok(starter.start_local(follower, live_updates::PACE)?.0)
+}

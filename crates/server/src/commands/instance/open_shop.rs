@@ -1,0 +1,103 @@
+//! Puts the shop together from its settings, its tables and its engine.
+
+use super::super::CommandError;
+use super::super::settings::Serve;
+use super::super::token_key::load_token_key;
+use crate::auth::passwords::PasswordPool;
+use crate::auth::tokens::AccessTokens;
+use crate::clock::TimeSource;
+use crate::payments::ProviderTimeouts;
+use crate::payments::sandbox::{SLOW_DELAY, SandboxProvider};
+use crate::shop::Shop;
+use crate::shop::accounts::AccountService;
+use crate::shop::attempts::{self, AttemptsInbox};
+use crate::shop::catalogue::SaleCatalogue;
+use crate::shop::follower_lag::FollowerLag;
+use crate::shop::follower_progress::FollowerProgress;
+use crate::shop::payments::charge_table::ChargeTable;
+use crate::shop::payments::{PaymentService, ReconcileTiming};
+use crate::shop::receipts::ReceiptSigner;
+use crate::shop::summary::SummaryCache;
+use crate::shop::tenancy::Tenancy;
+use crate::store::Store;
+use crate::telemetry::followers::FollowerMetrics;
+use crate::telemetry::metrics::{Counter, ServerMetrics};
+use crate::telemetry::sales::SaleGauges;
+use anyhow::Context;
+use engine::{RunningEngine, SaleView};
+use std::sync::Arc;
+
+pub(super) async fn open_shop(
+    settings: &Serve,
+    store: Store,
+    running: &RunningEngine,
+    metrics: &ServerMetrics,
+    projector: &FollowerMetrics,
+) -> Result<(Shop, AttemptsInbox), CommandError> {
+    let tenancy = choose_tenancy(settings);
+    let engine = running.engine.clone();
+    let clock = Arc::clone(engine.clock());
+    let now: TimeSource = Arc::new(move || clock.now());
+    let ttl_s = u32::try_from(settings.token_ttl.as_secs()).unwrap_or(u32::MAX);
+    let tokens = AccessTokens::new(
+        load_token_key(settings, &store, now()).await?,
+        ttl_s,
+        settings.token_cache as usize,
+    );
+    let receipts = ReceiptSigner::new(&tokens.secret_for("receipts"));
+    let passwords =
+        PasswordPool::start(settings.password_threads()).context("the password threads cannot start")?;
+    let sandbox = Arc::new(SandboxProvider::new(Arc::new(ChargeTable(store.clone())), SLOW_DELAY));
+    let timing = ReconcileTiming { tenancy, ..ReconcileTiming::default() };
+    let payments =
+        PaymentService::new(store.clone(), engine.clone(), sandbox, ProviderTimeouts::default(), timing);
+    let dropped = Counter::default();
+    let (attempts, inbox) = attempts::buffer(dropped.clone());
+
+    metrics.register("attempts_dropped", "Refused attempts that could be neither kept nor counted", dropped);
+    metrics.with_registry(|registry| engine.metrics().register(registry));
+    payments.metrics().register(metrics);
+    let for_gauges = engine.clone();
+    metrics.register_sale_gauges(move || {
+        for_gauges.views().list().iter().map(|view| sale_gauges(view)).collect()
+    });
+
+    let catalogue = SaleCatalogue::load(&store, tenancy).await.map_err(anyhow::Error::from)?;
+    let refresh_ttl_ms = i64::try_from(settings.refresh_ttl.as_millis()).unwrap_or(i64::MAX);
+    let accounts =
+        AccountService { now: Arc::clone(&now), store: store.clone(), tokens, passwords, refresh_ttl_ms };
+    let shop = Shop {
+        now,
+        engine,
+        store,
+        tenancy,
+        catalogue,
+        projected: FollowerProgress::default(),
+        lag: FollowerLag::new(projector.lag_events.clone(), projector.lag_seconds.clone()),
+        attempts,
+        payments,
+        keys: Arc::default(),
+        receipts,
+        summaries: SummaryCache::default(),
+        accounts,
+    };
+    Ok((shop, inbox))
+}
+
+/// A data folder is locked. A database may have other processes, also without a Valkey: one whose ledger was taken over may still
+/// be running.
+fn choose_tenancy(settings: &Serve) -> Tenancy {
+    if settings.database.is_some() { Tenancy::Cluster } else { Tenancy::Single }
+}
+
+fn sale_gauges(view: &SaleView) -> SaleGauges {
+    let units = view.counters;
+    let version = i64::try_from(view.seq.0).unwrap_or(i64::MAX);
+    let figures = [units.quantity, units.available, units.admitted, units.held, units.sold, units.waiting]
+        .map(i64::from);
+    let [quantity, available, admitted, held, sold, waiting] = figures;
+    SaleGauges {
+        sale: view.id.to_string(),
+        values: [quantity, available, admitted, held, sold, waiting, version],
+    }
+}

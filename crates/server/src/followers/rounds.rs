@@ -1,0 +1,176 @@
+//! The loop of every follower, shared or local: wake up, run a round, rest, back off after a failure, stop. What a round does is
+//! the runner's part. Each follower has a thread of its own, because reading may wait for a disk.
+
+use super::backoff::{Backoff, RandomSource};
+use super::follower::{FollowerError, FollowerPace};
+use crate::telemetry::followers::FollowerMetrics;
+use engine::Engine;
+use engine::clock::start_stopwatch;
+use std::io;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// A rest while the pipeline is busy is never longer, however slow the disk made the work before it.
+const REST_MAX: Duration = Duration::from_millis(500);
+/// A process that does not deliver looks so often how far the other is.
+const OBSERVE_INTERVAL: Duration = Duration::from_millis(150);
+
+/// How a round ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RoundResult {
+    /// More was published than the round delivered.
+    More,
+    /// All is delivered that was published when the round began.
+    CaughtUp,
+    /// Another process delivers.
+    Observed,
+}
+
+/// What a runner does, step by step.
+pub(super) trait FollowerRounds: Send + 'static {
+    /// Whether a round may be dropped in the middle when the follower stops.
+    const STOPS_IN_A_ROUND: bool;
+
+    /// Reads and delivers a batch of each sale that lags.
+    fn run_round(&mut self) -> impl Future<Output = Result<RoundResult, FollowerError>>;
+
+    /// Resolves when there is work although nothing new was published.
+    fn wait_for_work(&self) -> impl Future<Output = ()>;
+
+    /// Called after a round that failed.
+    fn handle_failure(&mut self) -> impl Future<Output = ()>;
+
+    /// Called once when the follower stops.
+    fn finish(self) -> impl Future<Output = ()>;
+}
+
+/// What the loop needs besides the rounds.
+pub(super) struct LoopDependencies {
+    pub(super) name: &'static str,
+    pub(super) engine: Engine,
+    pub(super) pace: FollowerPace,
+    pub(super) metrics: FollowerMetrics,
+    pub(super) random: RandomSource,
+}
+
+/// A follower that runs. It stops when this is dropped, too.
+pub struct FollowerThread {
+    name: &'static str,
+    stop: watch::Sender<bool>,
+    thread: JoinHandle<()>,
+}
+
+impl FollowerThread {
+    pub(super) fn start<R: FollowerRounds>(rounds: R, dependencies: LoopDependencies) -> io::Result<Self> {
+        let (stop, stopping) = watch::channel(false);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (name, nice) = (dependencies.name, dependencies.pace.nice);
+        let thread = std::thread::Builder::new().name(name.into()).spawn(move || {
+            lower_priority(name, nice);
+            runtime.block_on(run_rounds(rounds, dependencies, stopping));
+        })?;
+        Ok(Self { name, stop, thread })
+    }
+
+    /// Stops it and waits for its end. A shared follower finishes the batch that it delivers. Blocks.
+    pub fn stop(self) {
+        self.stop.send_replace(true);
+        if self.thread.join().is_err() {
+            tracing::error!(
+                follower = self.name,
+                "a follower panicked and delivered nothing since; the next start goes on from its offsets; report it"
+            );
+        }
+    }
+}
+
+/// For this thread and those it starts, such as the one that sqlx gives a SQLite connection.
+fn lower_priority(name: &'static str, nice: i32) {
+    #[cfg(target_os = "linux")]
+    if nice != 0
+        && let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), nice)
+    {
+        tracing::warn!(
+            follower = name,
+            %error,
+            "the priority of a follower cannot be lowered; it competes with purchases for the processor"
+        );
+    }
+}
+
+async fn run_rounds<R: FollowerRounds>(
+    mut rounds: R,
+    dependencies: LoopDependencies,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let LoopDependencies { name, engine, pace, metrics, random } = dependencies;
+    let mut changes = engine.views().subscribe_changes();
+    let mut backoff = Backoff::new(pace.backoff, random);
+    // The channel of a follower that was dropped is closed: that stops it, too.
+    while stopping.has_changed().is_ok() && !*stopping.borrow() {
+        changes.borrow_and_update();
+        let started = start_stopwatch();
+        let result = if R::STOPS_IN_A_ROUND {
+            tokio::select! {
+                result = rounds.run_round() => result,
+                _ = stopping.wait_for(|stop| *stop) => break,
+            }
+        } else {
+            rounds.run_round().await
+        };
+        let is_busy = changes.has_changed().unwrap_or(false);
+        let busy_rest =
+            if is_busy { (started.elapsed() * pace.rest_factor).min(REST_MAX) } else { Duration::ZERO };
+        let rest = match &result {
+            Ok(RoundResult::More) => busy_rest,
+            Ok(RoundResult::CaughtUp) => busy_rest.max(pace.rest_min),
+            Ok(RoundResult::Observed) => OBSERVE_INTERVAL,
+            Err(FollowerError::ReceiverGone) => break,
+            Err(failure) => {
+                let retry = backoff.next_delay();
+                log_failure(name, failure, retry, &metrics);
+                rounds.handle_failure().await;
+                retry
+            }
+        };
+        if result.is_ok() {
+            backoff.reset();
+        }
+        if !rest.is_zero() {
+            tokio::select! {
+                () = tokio::time::sleep(rest) => {}
+                _ = stopping.changed() => {}
+            }
+        }
+        if matches!(result, Ok(RoundResult::CaughtUp)) {
+            tokio::select! {
+                Ok(()) = changes.changed() => {}
+                () = rounds.wait_for_work() => {}
+                () = tokio::time::sleep(pace.idle_max) => {}
+                _ = stopping.changed() => {}
+            }
+        }
+    }
+    rounds.finish().await;
+}
+
+fn log_failure(name: &'static str, failure: &FollowerError, retry: Duration, metrics: &FollowerMetrics) {
+    let retry_ms = u64::try_from(retry.as_millis()).unwrap_or(u64::MAX);
+    if matches!(failure, FollowerError::Overtaken) {
+        tracing::info!(
+            follower = name,
+            retry_ms,
+            "the offset of a follower was moved by another process or a rewind; it reads its offsets again"
+        );
+        return;
+    }
+    metrics.failed.inc();
+    let error = failure as &dyn std::error::Error;
+    tracing::warn!(
+        follower = name,
+        error,
+        retry_ms,
+        "a follower failed; its deliveries wait and are retried, selling goes on; see to what the error names"
+    );
+}

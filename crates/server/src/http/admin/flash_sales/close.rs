@@ -1,0 +1,29 @@
+//! `POST /api/v1/admin/flash-sales/{id}/close`: close a sale for good.
+
+use super::{AdminSaleJson, run_action};
+use crate::http::AppState;
+use crate::http::extract::{AdminSession, Json, Path};
+use crate::http::problem::{Problem, ProblemSchema};
+use crate::shop::sales::SaleAction;
+use axum::extract::State;
+use sale::SaleId;
+
+/// Close a sale for good. Admitted buyers may still order, and orders may be paid.
+#[utoipa::path(
+    post,
+    path = "/api/v1/admin/flash-sales/{id}/close",
+    tag = "admin",
+    params(("id" = Uuid, Path, description = "The sale")),
+    responses(
+        (status = 200, description = "Closed", body = AdminSaleJson),
+        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+pub(super) async fn close(
+    app: State<AppState>,
+    _: AdminSession,
+    id: Path<SaleId>,
+) -> Result<Json<AdminSaleJson>, Problem> {
+    run_action(&app, id.0, SaleAction::Close).await
+}

@@ -1,0 +1,126 @@
+//! `POST /api/v1/admin/flash-sales`: create a sale and announce it.
+
+use super::{AdminSaleJson, SalePaymentJson, payment};
+use crate::http::AppState;
+use crate::http::admin::admission::AdmissionBody;
+use crate::http::admin::price::PriceBody;
+use crate::http::admin::rules::{in_range, later_than};
+use crate::http::admin::run_to_completion;
+use crate::http::extract::{AdminSession, Json};
+use crate::http::idempotency::IdempotencyHeader;
+use crate::http::problem::{Problem, ProblemSchema, kind};
+use crate::http::valid_json::ValidJson;
+use crate::http::valid_json::fields::{self, required};
+use crate::shop::catalogue_text::Slug;
+use crate::shop::products::ProductId;
+use crate::shop::sales::{self, HOLD_S_DEFAULT, PaymentMode, SaleDraft};
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use documents::{AdmissionDocument, MoneyDocument};
+use garde::Validate;
+use sale::policy::{LIMIT_PER_BUYER_MAX, QUANTITY_MAX, WINDOW_S_MAX};
+use sale::{AdmissionMode, Policy, PolicyProblem, Timestamp};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+/// A new sale.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = NewSale)]
+#[garde(allow_unvalidated)]
+pub(super) struct SaleBody {
+    /// The product that it sells.
+    #[serde(default, deserialize_with = "fields::id")]
+    #[schema(value_type = Uuid, required = true)]
+    #[garde(custom(required))]
+    product_id: Option<ProductId>,
+    /// The sale's name in URLs. When absent, it is derived from the product's name.
+    #[serde(default, deserialize_with = "fields::text")]
+    #[schema(value_type = Option<String>, pattern = "^[a-z0-9-]{1,64}$")]
+    slug: Option<Slug>,
+    /// The price of one unit, in the currency of the product's list price.
+    #[serde(default, deserialize_with = "fields::object")]
+    #[schema(value_type = MoneyDocument, required = true)]
+    #[garde(custom(required), dive)]
+    price: Option<PriceBody>,
+    /// Units for sale.
+    #[serde(default, deserialize_with = "fields::count")]
+    #[schema(value_type = u32, minimum = 1, maximum = 10_000_000, required = true)]
+    #[garde(custom(required), custom(in_range(1..=QUANTITY_MAX, PolicyProblem::Quantity)))]
+    quantity: Option<u32>,
+    #[serde(default, deserialize_with = "fields::timestamp")]
+    #[schema(value_type = String, format = DateTime, required = true)]
+    #[garde(custom(required))]
+    starts_at: Option<Timestamp>,
+    #[serde(default, deserialize_with = "fields::timestamp")]
+    #[schema(value_type = String, format = DateTime, required = true)]
+    #[garde(custom(required), custom(later_than(self.starts_at)))]
+    ends_at: Option<Timestamp>,
+    /// Units that one buyer may hold and own.
+    #[serde(default, deserialize_with = "fields::count")]
+    #[schema(minimum = 1, maximum = 1_000_000, default = 1)]
+    #[garde(custom(in_range(1..=LIMIT_PER_BUYER_MAX, PolicyProblem::LimitPerBuyer)))]
+    limit_per_buyer: Option<u32>,
+    /// Seconds for which a unit is held for its payment. 0 sells at once.
+    #[serde(default, deserialize_with = "fields::count")]
+    #[schema(maximum = 86400, default = 300)]
+    #[garde(if(
+        cond = !matches!(self.payment, Some(SalePaymentJson::None)),
+        custom(in_range(0..=WINDOW_S_MAX, PolicyProblem::Hold))
+    ))]
+    hold_seconds: Option<u32>,
+    /// `none` sells at once, whatever `holdSeconds` is.
+    #[serde(default, deserialize_with = "payment")]
+    payment: Option<SalePaymentJson>,
+    /// Who may buy. When absent, everyone. In `fifo`, `lineOpensSecondsBefore` and `extensionSeconds` default to 0.
+    #[serde(default, deserialize_with = "fields::object")]
+    #[schema(value_type = Option<AdmissionDocument>)]
+    #[garde(dive)]
+    admission: Option<AdmissionBody>,
+}
+
+impl SaleBody {
+    fn into_draft(self) -> Option<SaleDraft> {
+        let payment = self.payment.map(PaymentMode::from);
+        let policy = Policy {
+            quantity: self.quantity?,
+            unit_price: self.price?.into_money()?,
+            starts_at: self.starts_at?,
+            ends_at: self.ends_at?,
+            limit_per_buyer: self.limit_per_buyer.unwrap_or(1),
+            hold_s: PaymentMode::resolve_hold_s(payment, self.hold_seconds, HOLD_S_DEFAULT),
+            admission: self.admission.map_or(Some(AdmissionMode::Open), AdmissionBody::into_mode)?,
+        };
+        Some(SaleDraft { product: self.product_id?, slug: self.slug, policy })
+    }
+}
+
+/// Create a sale and announce it.
+#[utoipa::path(
+    post,
+    path = "/api/v1/admin/flash-sales",
+    tag = "admin",
+    request_body = SaleBody,
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters; the same key and body give the same sale")),
+    responses(
+        (status = 201, description = "Announced", body = AdminSaleJson),
+        (status = 404, description = "`sale_unknown`: the sale that this key created was deleted", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 409, description = "`slug_taken`, `request_in_flight`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 422, description = "`key_reused`; `invalid_body`, with every field that is not valid", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+pub(super) async fn create(
+    State(app): State<AppState>,
+    AdminSession(session): AdminSession,
+    key: IdempotencyHeader,
+    ValidJson(body): ValidJson<SaleBody>,
+) -> Result<Response, Problem> {
+    let draft = body.into_draft().ok_or(Problem::new(&kind::INVALID_BODY))?;
+    let (key, now) = (key.owned_by(session.buyer), app.shop.engine.now());
+    let sale = run_to_completion(async move { sales::create(&app.shop, draft, key).await }).await???;
+    let location = format!("/api/v1/flash-sales/{}", sale.listing.sale);
+    let sale = AdminSaleJson::from_sale(&sale, now);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(sale)).into_response())
+}

@@ -1,0 +1,37 @@
+//! `DELETE /api/v1/admin/flash-sales/{id}`: delete a sale, or close it when buyers were in it.
+
+use super::AdminSaleJson;
+use crate::http::AppState;
+use crate::http::admin::run_to_completion;
+use crate::http::extract::{AdminSession, Json, Path};
+use crate::http::problem::{Problem, ProblemSchema};
+use crate::shop::sales::{self, DeleteResult};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use sale::SaleId;
+
+/// Delete a sale without places and orders. Any other sale is closed instead.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/admin/flash-sales/{id}",
+    tag = "admin",
+    params(("id" = Uuid, Path, description = "The sale")),
+    responses(
+        (status = 200, description = "The sale had places or orders, and is closed", body = AdminSaleJson),
+        (status = 204, description = "Deleted"),
+        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+pub(super) async fn delete(
+    State(app): State<AppState>,
+    _: AdminSession,
+    Path(id): Path<SaleId>,
+) -> Result<Response, Problem> {
+    let now = app.shop.engine.now();
+    Ok(match run_to_completion(async move { sales::delete(&app.shop, id).await }).await??? {
+        DeleteResult::Gone => StatusCode::NO_CONTENT.into_response(),
+        DeleteResult::Closed(sale) => Json(AdminSaleJson::from_sale(&sale, now)).into_response(),
+    })
+}

@@ -1,0 +1,30 @@
+//! `POST /api/v1/admin/flash-sales/{id}/pause`: pause a sale.
+
+use super::{AdminSaleJson, run_action};
+use crate::http::AppState;
+use crate::http::extract::{AdminSession, Json, Path};
+use crate::http::problem::{Problem, ProblemSchema};
+use crate::shop::sales::SaleAction;
+use axum::extract::State;
+use sale::SaleId;
+
+/// Pause a sale. Nobody is admitted and nothing can be ordered. Orders may be paid, and the time of admissions stops.
+#[utoipa::path(
+    post,
+    path = "/api/v1/admin/flash-sales/{id}/pause",
+    tag = "admin",
+    params(("id" = Uuid, Path, description = "The sale")),
+    responses(
+        (status = 200, description = "Paused", body = AdminSaleJson),
+        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 410, description = "`ended`, `closed`", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+pub(super) async fn pause(
+    app: State<AppState>,
+    _: AdminSession,
+    id: Path<SaleId>,
+) -> Result<Json<AdminSaleJson>, Problem> {
+    run_action(&app, id.0, SaleAction::Pause).await
+}

@@ -1,0 +1,64 @@
+//! `POST /api/v1/admin/flash-sales/{id}/restock`: add units to a sale.
+
+use super::AdminSaleJson;
+use crate::http::AppState;
+use crate::http::admin::run_to_completion;
+use crate::http::extract::{AdminSession, Json, Path};
+use crate::http::idempotency::IdempotencyHeader;
+use crate::http::problem::{Problem, ProblemSchema, kind};
+use crate::http::valid_json::ValidJson;
+use crate::http::valid_json::fields::{self, required};
+use crate::shop::sales::{self, RestockRequest};
+use axum::extract::State;
+use garde::Validate;
+use sale::SaleId;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Restock)]
+pub(super) struct RestockBody {
+    /// Units to add.
+    #[serde(default, deserialize_with = "fields::count")]
+    #[schema(value_type = u32, minimum = 1, maximum = 10_000_000, required = true)]
+    #[garde(custom(required), custom(at_least_one))]
+    quantity: Option<u32>,
+}
+
+fn at_least_one(quantity: &Option<u32>, (): &()) -> garde::Result {
+    if *quantity == Some(0) { Err(garde::Error::new("must be at least 1")) } else { Ok(()) }
+}
+
+/// Add units to a sale.
+#[utoipa::path(
+    post,
+    path = "/api/v1/admin/flash-sales/{id}/restock",
+    tag = "admin",
+    params(
+        ("id" = Uuid, Path, description = "The sale"),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters; the same key and body add units once"),
+    ),
+    request_body = RestockBody,
+    responses(
+        (status = 200, description = "Added", body = AdminSaleJson),
+        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 409, description = "`request_in_flight`: another restock of the sale is in progress", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 410, description = "`ended`, `closed`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 422, description = "`key_reused`, `invalid_body`, `bad_policy`: more units than a sale may have", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+pub(super) async fn restock(
+    State(app): State<AppState>,
+    AdminSession(session): AdminSession,
+    Path(sale): Path<SaleId>,
+    key: IdempotencyHeader,
+    ValidJson(body): ValidJson<RestockBody>,
+) -> Result<Json<AdminSaleJson>, Problem> {
+    let quantity = body.quantity.ok_or(Problem::new(&kind::INVALID_BODY))?;
+    let request = RestockRequest { sale, quantity, key: key.owned_by(session.buyer) };
+    let now = app.shop.engine.now();
+    let sale = run_to_completion(async move { sales::restock(&app.shop, request).await }).await???;
+    Ok(Json(AdminSaleJson::from_sale(&sale, now)))
+}

@@ -1,0 +1,30 @@
+//! `POST /api/v1/admin/flash-sales/{id}/resume`: resume a paused sale.
+
+use super::{AdminSaleJson, run_action};
+use crate::http::AppState;
+use crate::http::extract::{AdminSession, Json, Path};
+use crate::http::problem::{Problem, ProblemSchema};
+use crate::shop::sales::SaleAction;
+use axum::extract::State;
+use sale::SaleId;
+
+/// Resume a paused sale.
+#[utoipa::path(
+    post,
+    path = "/api/v1/admin/flash-sales/{id}/resume",
+    tag = "admin",
+    params(("id" = Uuid, Path, description = "The sale")),
+    responses(
+        (status = 200, description = "Resumed", body = AdminSaleJson),
+        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 410, description = "`closed`", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+pub(super) async fn resume(
+    app: State<AppState>,
+    _: AdminSession,
+    id: Path<SaleId>,
+) -> Result<Json<AdminSaleJson>, Problem> {
+    run_action(&app, id.0, SaleAction::Resume).await
+}

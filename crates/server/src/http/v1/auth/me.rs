@@ -1,0 +1,23 @@
+//! `GET /api/v1/auth/me`: the account of the session.
+
+use super::AccountReply;
+use crate::http::AppState;
+use crate::http::extract::{BuyerSession, Json};
+use crate::http::problem::{Problem, ProblemSchema, kind};
+use crate::shop::accounts;
+use axum::extract::State;
+
+/// The account of the session.
+#[utoipa::path(get, path = "/api/v1/auth/me", tag = "auth", security(("token" = [])), responses(
+    (status = 200, description = "The account", body = AccountReply),
+    (status = 401, description = "`unauthorized`", body = ProblemSchema, content_type = "application/problem+json"),
+))]
+pub(super) async fn me(
+    State(app): State<AppState>,
+    BuyerSession(session): BuyerSession,
+) -> Result<Json<AccountReply>, Problem> {
+    let account = accounts::find_account(&app.shop.accounts, session)
+        .await?
+        .ok_or(Problem::new(&kind::UNAUTHORIZED))?;
+    Ok(Json(account.into()))
+}

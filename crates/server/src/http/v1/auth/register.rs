@@ -1,0 +1,54 @@
+//! `POST /api/v1/auth/register`: creates a buyer's account and signs it in.
+
+use super::SignedInReply;
+use crate::http::AppState;
+use crate::http::extract::{FieldErrors, Json};
+use crate::http::problem::{Problem, ProblemSchema};
+use crate::shop::accounts::{self, AccountRegistration, PlainPassword};
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+/// A new account.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RegisterBody {
+    /// Case does not matter.
+    #[schema(format = Email, max_length = 254)]
+    email: String,
+    /// Letters, digits, `_`, `.` and `-`. Unique without regard to case.
+    #[schema(min_length = 3, max_length = 32, pattern = "^[A-Za-z0-9_.-]+$")]
+    username: String,
+    #[schema(format = Password, min_length = 8, max_length = 256)]
+    password: String,
+}
+
+/// Creates a buyer's account and signs it in.
+#[utoipa::path(post, path = "/api/v1/auth/register", tag = "auth", request_body = RegisterBody, responses(
+    (status = 201, description = "Signed in", body = SignedInReply),
+    (status = 409, description = "`email_taken` or `username_taken`", body = ProblemSchema, content_type = "application/problem+json"),
+    (status = 422, description = "`invalid_body`", body = ProblemSchema, content_type = "application/problem+json"),
+))]
+pub(super) async fn register(
+    State(app): State<AppState>,
+    Json(body): Json<RegisterBody>,
+) -> Result<(StatusCode, Json<SignedInReply>), Problem> {
+    let signed_in = accounts::register(&app.shop.accounts, body.validate()?).await??;
+    Ok((StatusCode::CREATED, Json(signed_in.into())))
+}
+
+impl RegisterBody {
+    fn validate(self) -> Result<AccountRegistration, Problem> {
+        let mut fields = FieldErrors::new();
+        let email = fields.check("/email", self.email.parse());
+        let username = fields.check("/username", self.username.parse());
+        let password = fields.check("/password", PlainPassword::try_from(self.password));
+        match (email, username, password) {
+            (Some(email), Some(username), Some(password)) => {
+                Ok(AccountRegistration { email, username, password })
+            }
+            _ => Err(fields.into_problem()),
+        }
+    }
+}

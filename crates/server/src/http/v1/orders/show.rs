@@ -1,0 +1,30 @@
+//! `GET /api/v1/orders/{id}`: one order of the buyer.
+
+use crate::http::AppState;
+use crate::http::extract::{BuyerSession, Json, Path};
+use crate::http::problem::{Problem, ProblemSchema, kind};
+use crate::shop::orders;
+use axum::extract::State;
+use documents::OrderDocument;
+use sale::OrderId;
+
+/// One order of the buyer.
+#[utoipa::path(
+    get,
+    path = "/api/v1/orders/{id}",
+    tag = "orders",
+    params(("id" = Uuid, Path, description = "The order")),
+    responses(
+        (status = 200, description = "The order", body = OrderDocument),
+        (status = 404, description = "No such order of this buyer", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+pub(super) async fn show(
+    State(app): State<AppState>,
+    BuyerSession(session): BuyerSession,
+    Path(order): Path<OrderId>,
+) -> Result<Json<OrderDocument>, Problem> {
+    let order = orders::find(&app.shop, session.buyer, order).await?;
+    order.map(|order| Json(order.into())).ok_or(Problem::new(&kind::ORDER_UNKNOWN))
+}

@@ -1,0 +1,28 @@
+//! `GET /api/v1/queue/position`: the buyer's place in line.
+
+use super::{LineRequest, find_place};
+use crate::http::AppState;
+use crate::http::extract::{BuyerSession, Json, Query};
+use crate::http::problem::{Problem, ProblemSchema};
+use axum::extract::State;
+use documents::PlaceDocument;
+
+/// The buyer's place in line.
+#[utoipa::path(
+    get,
+    path = "/api/v1/queue/position",
+    tag = "queue",
+    params(LineRequest),
+    responses(
+        (status = 200, description = "The buyer's place", body = PlaceDocument),
+        (status = 404, description = "`not_in_line`", body = ProblemSchema, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+pub(super) async fn position(
+    State(app): State<AppState>,
+    BuyerSession(session): BuyerSession,
+    Query(query): Query<LineRequest>,
+) -> Result<Json<PlaceDocument>, Problem> {
+    find_place(&app, query.flash_sale_id, session.buyer).await
+}

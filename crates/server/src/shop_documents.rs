@@ -1,0 +1,73 @@
+//! Builds the API's JSON documents (`crates/documents`) from what the shop and the engine know. HTTP and sockets share them.
+
+use crate::shop::catalogue::SaleListing;
+use crate::shop::line::QueueStatus;
+use crate::shop::orders::PricedOrder;
+use crate::shop::payments::PaidOrder;
+use crate::shop::products::Product;
+use documents::{OrderDocument, PaymentDocument, PlaceDocument, ProductSummary, SaleDocument};
+use engine::SaleView;
+use sale::Timestamp;
+
+/// A sale as it is at `now`: the catalogue's listing and the engine's view in one document.
+#[must_use]
+pub fn sale_document(listing: &SaleListing, view: &SaleView, now: Timestamp) -> SaleDocument {
+    let (policy, units) = (&view.policy, view.counters);
+    SaleDocument {
+        id: listing.sale,
+        slug: listing.slug.clone(),
+        product: listing.product.as_ref().into(),
+        price: policy.unit_price.into(),
+        list_price: listing.product.price.into(),
+        quantity: units.quantity,
+        available: units.available,
+        held: units.held,
+        sold: units.sold,
+        availability: view.availability.into(),
+        status: view.phase(now).into(),
+        starts_at: policy.starts_at,
+        ends_at: policy.ends_at,
+        limit_per_buyer: policy.limit_per_buyer,
+        admission: policy.admission.into(),
+        waiting: units.waiting,
+        server_time: now,
+        version: view.seq.0,
+    }
+}
+
+impl From<&Product> for ProductSummary {
+    fn from(product: &Product) -> Self {
+        Self {
+            id: product.id.0,
+            name: product.name.clone(),
+            description: product.description.clone(),
+            category: product.category.clone(),
+            image_url: product.image_url.clone(),
+        }
+    }
+}
+
+impl From<PricedOrder> for OrderDocument {
+    fn from(order: PricedOrder) -> Self {
+        Self::from_view(&order.view, order.sale, order.unit_price)
+    }
+}
+
+impl From<PaidOrder> for OrderDocument {
+    fn from(paid: PaidOrder) -> Self {
+        let payment = paid.payment.map(|payment| PaymentDocument {
+            id: payment.id,
+            method: payment.method,
+            status: payment.state.as_str().to_owned(),
+            amount: payment.amount.into(),
+        });
+        Self { payment, ..paid.order.into() }
+    }
+}
+
+impl From<QueueStatus> for PlaceDocument {
+    fn from(status: QueueStatus) -> Self {
+        let QueueStatus { sale, ticket, place, availability, estimated_wait_s, receipt } = status;
+        Self::new(sale, (ticket, place), availability, estimated_wait_s, receipt.to_string())
+    }
+}
