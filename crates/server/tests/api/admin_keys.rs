@@ -164,7 +164,7 @@ async fn a_sale_is_made_once_for_each_key() {
     let app = TestApp::start().await;
     let merchant = Merchant::sign_in(&app).await;
     let product = merchant.product("A thing").await;
-    let body = merchant.sale_body(&product, &json!({"startsAt": merchant.moment(60_000)}));
+    let body = merchant.sale_body(&product, &json!({"startsAt": merchant.moment(600_000)}));
     let made = send_forty_times(
         async || merchant.post_with_key("/flash-sales", "k", &body).await,
         StatusCode::CREATED,
