@@ -48,7 +48,7 @@ pub struct ChargeRecord {
 
 /// The charges cannot be read or written at the moment.
 #[derive(Debug, thiserror::Error)]
-#[error("the sandbox's books are closed")]
+#[error("the sandbox's charges cannot be read or written")]
 pub struct ChargeStoreError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
 /// The sandbox's charges. A write is durable when the call returns.
@@ -73,10 +73,10 @@ pub struct SandboxProvider {
 }
 
 impl SandboxProvider {
-    /// `slow` is how long `sandbox:slow` takes: [`SLOW_DELAY`], or less in a test.
+    /// `slow_delay` is how long `sandbox:slow` takes: [`SLOW_DELAY`], or less in a test.
     #[must_use]
-    pub fn new(books: Arc<dyn ChargeStore>, slow: Duration) -> Self {
-        Self { charges: books, slow_delay: slow }
+    pub fn new(charges: Arc<dyn ChargeStore>, slow_delay: Duration) -> Self {
+        Self { charges, slow_delay }
     }
 
     async fn charge(&self, charge: &ChargeRequest) -> Result<AuthorisationResult, ChargeStoreError> {

@@ -80,7 +80,7 @@ pub struct AccountProfile {
     pub created_at: Timestamp,
 }
 
-/// Someone who is signed in, with their tokens.
+/// A signed-in account with its tokens.
 pub struct SignedInAccount {
     pub account: AccountProfile,
     pub access_token: String,

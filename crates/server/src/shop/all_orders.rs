@@ -1,5 +1,5 @@
-//! Everyone's orders, for admins: which ones are meant, and reading them page by page, newest first. It tells what the tables
-//! have, waits a moment for them to catch up, and never looks at more rows for one page than [`SCANNED_MAX`].
+//! Orders of all buyers, for admins: filters and pages, newest first. It reads the tables, waits a moment for them to catch up, and never
+//! reads more rows for one page than [`SCANNED_MAX`].
 
 use super::Shop;
 use super::dashboard::{BuyerSelector, CATCH_UP_TIMEOUT, find_buyer, find_buyers};
@@ -15,22 +15,22 @@ pub use crate::store::orders::OrderRow;
 /// Every status an order can have.
 pub const STATUSES: [&str; 6] = ["pending", "confirmed", "expired", "cancelled", "declined", "refunded"];
 
-/// Orders looked at for one page, when a search fits so many buyers that orders are looked through one by one. It takes
-/// about a tenth of a second.
+/// Orders that are read for one page, when a search matches so many buyers that orders are matched one by one. It takes about a tenth
+/// of a second.
 const SCANNED_MAX: usize = 10_000;
-/// Orders read at a time for that.
+/// Orders that are read at a time for that.
 const SCANNED_AT_ONCE: u32 = 1_000;
-/// Characters of a part of an id that is worth looking for: the ids of one week share the first four.
+/// Shortest part of an id that is searched for: the ids of one week share the first four characters.
 const ID_PART_LEN_MIN: usize = 4;
 
-/// Which orders an admin asks for. What is `None` lets everything pass.
+/// Which orders an admin lists. `None` matches every order.
 #[derive(Clone, Debug, Default)]
 pub struct OrderFilter {
     pub sale: Option<SaleId>,
     pub buyer: Option<BuyerSelector>,
     /// In one status, a word of [`OrderStatus::as_str`](sale::OrderStatus::as_str).
     pub status: Option<&'static str>,
-    /// With this in the buyer's address or name or in the order's id; or the whole id of a buyer.
+    /// A part of the buyer's address or name or of the order's id, or the whole id of a buyer.
     pub search: Option<String>,
     /// Made at this moment or later.
     pub from: Option<Timestamp>,
@@ -38,40 +38,39 @@ pub struct OrderFilter {
     pub to: Option<Timestamp>,
 }
 
-/// A filter that was looked up once and is good for all its pages.
+/// A filter whose search was resolved once, for all its pages.
 #[derive(Clone, Debug)]
 pub struct OrderQuery {
     filter: OrderRowFilter,
     scope: SearchScope,
 }
 
-/// What a search has found among buyers and ids.
+/// The buyers and ids that a search matches.
 #[derive(Clone, Debug)]
 enum SearchScope {
-    /// Nothing was searched for.
     All,
     None,
-    /// So few that the database can be asked for them.
+    /// Few enough for one query.
     Few(SearchMatches),
-    /// So many that orders are looked through for this text, in lower case.
+    /// Too many: orders are matched one by one with this text, in lower case.
     Many(String),
 }
 
 /// Where a listing is: behind this order.
 pub type OrderCursor = (Timestamp, OrderId);
 
-/// Some orders with the people who made them.
+/// A page of orders with their buyers.
 #[derive(Clone, Debug, Default)]
 pub struct OrderPage {
-    /// The orders, newest first. There may be fewer than were asked for, or none, before the last page.
+    /// The orders, newest first. There may be fewer than the limit, or none, before the last page.
     pub rows: Vec<OrderRow>,
-    /// Who made them, as far as they have accounts.
+    /// Their buyers, as far as they have accounts.
     pub people: HashMap<BuyerId, BuyerIdentity>,
     /// Where the next page begins; `None` after the last one.
     pub next: Option<OrderCursor>,
 }
 
-/// Looks up who and what is meant, once the tables show what was decided before.
+/// Resolves a filter's search, after the tables have caught up.
 ///
 /// # Errors
 /// When the tables do not answer.
@@ -80,8 +79,8 @@ pub async fn build_query(shop: &Shop, filter: OrderFilter) -> Result<OrderQuery,
     let OrderFilter { sale, buyer, status, search, from, to } = filter;
     let (buyer, is_unknown) = match &buyer {
         None => (None, false),
-        Some(who) => {
-            let buyer = find_buyer(shop, who).await?;
+        Some(selector) => {
+            let buyer = find_buyer(shop, selector).await?;
             (buyer, buyer.is_none())
         }
     };
@@ -153,7 +152,7 @@ impl OrderQuery {
     }
 }
 
-/// Looks at order after order for a text that fits many.
+/// Matches orders one by one with a text that fits many.
 async fn scan_orders(
     shop: &Shop,
     mut filter: OrderRowFilter,

@@ -1,5 +1,5 @@
 //! Refused attempts on their way to the table: a bounded buffer that never makes a buyer wait. A few refusals a second are
-//! kept one by one; in a flood the rest are counted by sale, code and second. It never writes: [`crate::announce`] does.
+//! kept one by one; in a flood the rest are counted by sale, code and second. It never writes: [`crate::followers`] does.
 
 use crate::shop::ids;
 use crate::store::attempts::AttemptRow;
@@ -11,8 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, TryLockError};
 use tokio::sync::mpsc;
 
-/// Refusals kept one by one, a second and sale. Beyond it nobody reads them one by one, and the table must not grow with an
-/// attacker's patience.
+/// Refusals of one sale in one second that are kept one by one. More are only counted, so that an attack does not grow the table.
 pub const SINGLES_PER_SECOND: u32 = 200;
 /// Refusals that wait to be written one by one. The writer comes several times a second.
 const SINGLES_MAX: usize = 8192;
@@ -23,14 +22,14 @@ const SHARDS: usize = 16;
 /// Different (sale, action, code, second) a shard remembers between two visits of the writer.
 const KEYS_MAX: usize = 1024;
 
-/// Where refusals are told; clones share it.
+/// Takes refusals; clones share it.
 #[derive(Clone)]
 pub struct AttemptBuffer {
     shared: Arc<SharedAttempts>,
     singles: mpsc::Sender<RefusedAttempt>,
 }
 
-/// The other end: what was told and is not written yet.
+/// The writer's end: refusals that are not written yet.
 pub struct AttemptsInbox {
     shared: Arc<SharedAttempts>,
     singles: mpsc::Receiver<RefusedAttempt>,
@@ -78,7 +77,7 @@ pub fn buffer(dropped: Counter) -> (AttemptBuffer, AttemptsInbox) {
 }
 
 impl AttemptBuffer {
-    /// Tells of a refusal. Never waits; costs a few atomic operations, in a flood an uncontended lock.
+    /// Records a refusal. It never waits; it costs a few atomic operations, in a flood an uncontended lock.
     pub fn record_refusal(
         &self,
         sale: SaleId,
@@ -115,7 +114,7 @@ impl SharedAttempts {
         taken.is_ok()
     }
 
-    /// Counts one more in the first shard that nobody else is at.
+    /// Counts one more in the first shard whose lock is free.
     fn count_refusal(&self, key: AttemptKey, first_shard: usize) {
         for shard in 0..SHARDS {
             let mut counts = match self.counts[(first_shard + shard) % SHARDS].try_lock() {
@@ -153,18 +152,18 @@ impl AttemptsInbox {
             });
         }
         let open_second = if is_last { i64::MAX } else { now.0.div_euclid(1000) };
-        let mut sums: HashMap<AttemptKey, u64> = HashMap::new();
+        let mut totals: HashMap<AttemptKey, u64> = HashMap::new();
         for shard in &self.shared.counts {
             let mut counts = shard.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             counts.retain(|key, count| {
                 let is_over = key.second < open_second;
                 if is_over {
-                    *sums.entry(*key).or_default() += *count;
+                    *totals.entry(*key).or_default() += *count;
                 }
                 !is_over
             });
         }
-        rows.extend(sums.into_iter().map(|(key, count)| {
+        rows.extend(totals.into_iter().map(|(key, count)| {
             let AttemptKey { sale, action, code, second } = key;
             let at = Timestamp(second * 1000);
             AttemptRow {
@@ -180,7 +179,7 @@ impl AttemptsInbox {
         rows
     }
 
-    /// Gives up rows that could not be written for too long.
+    /// Drops rows whose writing failed for too long.
     pub fn drop_rows(&self, rows: impl IntoIterator<Item = AttemptRow>) {
         for row in rows {
             self.shared.dropped.inc_by(row.count);

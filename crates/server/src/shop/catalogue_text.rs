@@ -1,11 +1,10 @@
-//! The texts of the catalogue, checked where they come in. They are stored as given: what is safe to show is the business of
-//! whoever shows it.
+//! The texts of the catalogue, checked where they come in. They are stored as given: escaping is left to the page that shows them.
 
 use sale::{Currency, Money};
 use std::fmt;
 use uuid::Uuid;
 
-/// Why a text or figure cannot be what it should be, told to the one who typed it.
+/// Why a text or an amount is not accepted, as its author reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct CatalogueTextError(pub &'static str);
@@ -44,7 +43,7 @@ checked_text!(
     "1 to 200 characters on one line, not only blanks"
 );
 checked_text!(
-    /// What is told about a product; line breaks are fine, and nothing at all is too.
+    /// A product's description; it may have line breaks and may be empty.
     Description,
     |text| has_length(text, 0, 10_000) && is_printable(text),
     "at most 10000 characters, without control characters other than line breaks and tabs"
@@ -101,7 +100,7 @@ impl Slug {
 /// A price in minor units.
 ///
 /// # Errors
-/// When the amount is negative or too large to be summed, or the currency is none that people pay with.
+/// When the amount is negative or too large to be added up.
 pub fn check_price(minor: i64) -> Result<i64, CatalogueTextError> {
     if (0..=sale::policy::UNIT_PRICE_MINOR_MAX).contains(&minor) {
         Ok(minor)
@@ -132,8 +131,8 @@ pub fn format_decimal(money: Money) -> String {
     let known = iso_currency::Currency::from_code(money.currency.as_str());
     let digits = usize::from(known.and_then(iso_currency::Currency::exponent).unwrap_or(0));
     let sign = if money.minor < 0 { "-" } else { "" };
-    let figures = format!("{:0width$}", money.minor.unsigned_abs(), width = digits + 1);
-    let (whole, fraction) = figures.split_at(figures.len() - digits);
+    let digits_text = format!("{:0width$}", money.minor.unsigned_abs(), width = digits + 1);
+    let (whole, fraction) = digits_text.split_at(digits_text.len() - digits);
     if digits == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
 }
 

@@ -1,5 +1,5 @@
-//! What an admin looks at: how a sale goes, who stands in its line, and who tried to buy. The line is told by the engine; sums and
-//! attempts by the tables, which may be a moment behind.
+//! An admin's views of a sale: overview, line and attempts. The line comes from the engine, totals and attempts from the tables, which may
+//! be a moment behind.
 
 use super::Shop;
 use super::catalogue::CatalogueError;
@@ -16,14 +16,14 @@ pub use crate::store::orders::StatusTotals;
 
 /// How long an admin's page waits for the tables to catch up with the ledger.
 pub(super) const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(1);
-/// What "the last minute" is, in milliseconds.
+/// The last minute, in milliseconds.
 const MINUTE_MS: i64 = 60_000;
 
-/// How a sale goes.
+/// A sale's overview.
 #[derive(Clone, Debug)]
 pub struct DashboardOverview {
     pub sale: ListedSale,
-    /// The sums of its orders by status.
+    /// Totals of its orders by status.
     pub orders: Vec<StatusTotals>,
     /// How many orders were made in the last minute.
     pub orders_last_minute: u64,
@@ -33,11 +33,11 @@ pub struct DashboardOverview {
     pub projected: EventSeq,
 }
 
-/// Rows with the people they are about.
+/// Rows with their buyers.
 #[derive(Clone, Debug)]
 pub struct RowsWithBuyers<T> {
     pub rows: Vec<T>,
-    /// Who the buyers in them are, as far as they have accounts.
+    /// Their buyers, as far as they have accounts.
     pub people: HashMap<BuyerId, BuyerIdentity>,
 }
 
@@ -59,7 +59,7 @@ impl From<String> for BuyerSelector {
     }
 }
 
-/// How a sale goes.
+/// Reads a sale's overview.
 ///
 /// # Errors
 /// When the tables do not answer.
@@ -77,13 +77,13 @@ pub async fn load_overview(shop: &Shop, sale: ListedSale) -> Result<DashboardOve
     })
 }
 
-/// From where on the line is told.
+/// Where a list of the line starts.
 #[derive(Clone, Debug)]
 pub enum LineStart {
     Head,
     /// From the first behind this ticket.
     Behind(Ticket),
-    /// From this buyer's own place; nobody is told when they have none.
+    /// From this buyer's place; the list is empty when there is none.
     AtBuyer(BuyerSelector),
 }
 
@@ -100,7 +100,7 @@ pub async fn list_line(
     let after = match start {
         LineStart::Head => None,
         LineStart::Behind(ticket) => Some(ticket),
-        LineStart::AtBuyer(who) => match find_ticket(shop, sale, &who).await? {
+        LineStart::AtBuyer(selector) => match find_ticket(shop, sale, &selector).await? {
             Some(ticket) => ticket.0.checked_sub(1).map(Ticket),
             None => return Ok(RowsWithBuyers { rows: Vec::new(), people: HashMap::new() }),
         },
@@ -114,29 +114,29 @@ pub async fn list_line(
 async fn find_ticket(
     shop: &Shop,
     sale: SaleId,
-    who: &BuyerSelector,
+    selector: &BuyerSelector,
 ) -> Result<Option<Ticket>, CatalogueError> {
-    let Some(buyer) = find_buyer(shop, who).await? else { return Ok(None) };
-    let stands = shop.engine.buyer(sale, buyer).await?;
-    Ok(stands.ticket.filter(|_| stands.place.is_some()))
+    let Some(buyer) = find_buyer(shop, selector).await? else { return Ok(None) };
+    let view = shop.engine.buyer(sale, buyer).await?;
+    Ok(view.ticket.filter(|_| view.place.is_some()))
 }
 
 /// The number in a sale's line that a receipt proves in this buyer's hands, if it proves one.
 ///
 /// # Errors
-/// When the tables do not answer who the buyer is.
+/// When the tables do not answer.
 pub async fn verify_receipt(
     shop: &Shop,
     sale: SaleId,
-    who: &BuyerSelector,
+    selector: &BuyerSelector,
     receipt: &str,
 ) -> Result<Option<Ticket>, StoreError> {
-    let buyer = find_buyer(shop, who).await?;
+    let buyer = find_buyer(shop, selector).await?;
     Ok(buyer.and_then(|buyer| shop.receipts.verify(sale, buyer, receipt)))
 }
 
-pub(super) async fn find_buyer(shop: &Shop, who: &BuyerSelector) -> Result<Option<BuyerId>, StoreError> {
-    match who {
+pub(super) async fn find_buyer(shop: &Shop, selector: &BuyerSelector) -> Result<Option<BuyerId>, StoreError> {
+    match selector {
         BuyerSelector::Id(buyer) => Ok(Some(*buyer)),
         BuyerSelector::Email(email) => {
             Ok(accounts::find_by_email(&shop.store, &email.to_lowercase()).await?.map(|user| user.id))

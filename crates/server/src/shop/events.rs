@@ -1,5 +1,5 @@
-//! A sale's ledger as an admin reads it: from either end or from any number, only some of it if so asked. A page never reads
-//! more events than [`SCANNED_MAX`], and lets others work in between.
+//! A sale's ledger in pages, for admins: from either end or from any event, with filters. A page never reads more events than
+//! [`SCANNED_MAX`], and yields in between.
 
 use super::Shop;
 use super::catalogue::CatalogueError;
@@ -13,7 +13,7 @@ const SCANNED_MAX: u64 = 8_192;
 /// Events read at a time for that. Reading blocks its thread, so it is kept to about a millisecond.
 const SCANNED_AT_ONCE: u64 = 512;
 
-/// Which events. What is `None` lets everything pass.
+/// Which events. `None` matches every event.
 #[derive(Clone, Debug, Default)]
 pub struct EventFilter {
     /// Of one kind, a word of [`Event::NAMES`].
@@ -31,12 +31,12 @@ pub enum ReadDirection {
     Backward(Option<EventSeq>),
 }
 
-/// Some events with the people in them.
+/// A page of events with their buyers.
 #[derive(Clone, Debug)]
 pub struct EventPage {
-    /// The events. There may be fewer than were asked for, or none, before the last page.
+    /// The events. There may be fewer than the limit, or none, before the last page.
     pub rows: Vec<LedgerEntry>,
-    /// Who the buyers in them are, as far as they have accounts.
+    /// Their buyers, as far as they have accounts.
     pub people: HashMap<BuyerId, BuyerIdentity>,
     /// Where to go on, in the same direction; `None` at the end.
     pub next: Option<EventSeq>,
@@ -55,7 +55,7 @@ pub async fn load_page(
 ) -> Result<EventPage, CatalogueError> {
     let buyer = match &filter.buyer {
         None => None,
-        Some(who) => match find_buyer(shop, who).await? {
+        Some(selector) => match find_buyer(shop, selector).await? {
             Some(buyer) => Some(buyer),
             None => return Ok(EventPage { rows: Vec::new(), people: HashMap::new(), next: None }),
         },
@@ -67,7 +67,7 @@ pub async fn load_page(
     };
     let head = shop.engine.views().get(sale).map_or(EventSeq(0), |view| view.seq);
     let direction = match direction {
-        // Numbers beyond the end would only be looked for in vain.
+        // There are no events beyond the end.
         ReadDirection::Backward(before) => ReadDirection::Backward(before.filter(|before| *before <= head)),
         up => up,
     };
@@ -146,7 +146,7 @@ impl EventPager<'_> {
         }
     }
 
-    /// Notes that this event was looked at.
+    /// Marks this event as read.
     fn advance(&mut self, seq: EventSeq) {
         self.direction = match self.direction {
             ReadDirection::Forward(_) => ReadDirection::Forward(seq),

@@ -1,5 +1,4 @@
-//! The waiting line: join it, look where one stands, ask for more time, leave it. Every answer is one of the law; what is added here is an
-//! honest estimate and a receipt. It never keeps a place of its own.
+//! The waiting line: join, find, extend, leave. The law decides; this adds an estimate of the wait and a receipt. It never keeps a place.
 
 use super::Shop;
 use super::receipts::LineReceipt;
@@ -14,7 +13,7 @@ pub struct QueueStatus {
     pub place: LinePosition,
     /// Whether a unit can be had at all.
     pub availability: Availability,
-    /// Seconds until their turn, as far as the sale's pace tells; 0 when it is their turn.
+    /// Estimated seconds until the buyer is admitted; 0 for an admitted buyer.
     pub estimated_wait_s: u64,
     /// Proof of the place.
     pub receipt: LineReceipt,
@@ -32,7 +31,7 @@ pub struct JoinResult {
 /// again.
 ///
 /// # Errors
-/// When the engine does not answer; the buyer may have been given a place all the same, and joining again tells it.
+/// When the engine does not answer; the buyer may have been given a place all the same, and joining again returns it.
 pub async fn join(shop: &Shop, sale: SaleId, buyer: BuyerId) -> Decision<JoinResult> {
     let now = shop.engine.now();
     let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
@@ -51,7 +50,7 @@ pub async fn join(shop: &Shop, sale: SaleId, buyer: BuyerId) -> Decision<JoinRes
     Ok(Ok(JoinResult { status: queue_status(shop, &view, buyer, ticket, place, now), fresh }))
 }
 
-/// Where a buyer stands, or `None` when they are not in the line.
+/// A buyer's place, or `None` when the buyer is not in the line.
 ///
 /// # Errors
 /// When the engine does not answer.
@@ -61,15 +60,15 @@ pub async fn find_position(
     buyer: BuyerId,
 ) -> Result<Option<QueueStatus>, EngineError> {
     let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
-    let stands = shop.engine.buyer(sale, buyer).await?;
+    let view_of_buyer = shop.engine.buyer(sale, buyer).await?;
     let now = shop.engine.now();
-    Ok(stands
+    Ok(view_of_buyer
         .ticket
-        .zip(stands.place)
+        .zip(view_of_buyer.place)
         .map(|(ticket, place)| queue_status(shop, &view, buyer, ticket, place, now)))
 }
 
-/// Gives whoever is admitted more time, once, where the sale promises it. Asking again tells the same end.
+/// Gives an admitted buyer more time, once, where the sale promises it. A repeat returns the same end.
 ///
 /// # Errors
 /// When the engine does not answer; asking again is safe.

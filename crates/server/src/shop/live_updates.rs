@@ -1,5 +1,4 @@
-//! What live updates are made of: events of the ledger for the socket hub, and a buyer's snapshot of a sale. It sends nothing
-//! itself.
+//! The parts of live updates: ranges of recorded events, and snapshots of a buyer in a sale. It never sends anything itself.
 
 use super::Shop;
 use super::line::{self, QueueStatus};
@@ -17,7 +16,7 @@ pub struct SaleEvents {
     pub entries: Vec<LedgerEntry>,
 }
 
-/// The number of subscribers to updates of single buyers. While there is none, the ledger need not be read for them.
+/// Counts the subscribers to single buyers. While there is none, the ledger is not read for them.
 #[derive(Clone, Debug, Default)]
 pub struct SubscriberCount(Arc<SubscriberState>);
 
@@ -37,7 +36,7 @@ impl SubscriberCount {
         Subscription(Arc::clone(&self.0))
     }
 
-    /// Waits for the first subscriber. Only for one waiter; a subscriber that came before the wait counts, too.
+    /// Waits until there is a subscriber after there was none. For one waiting task; a change between two waits is not missed.
     pub async fn wait_for_first(&self) {
         self.0.first.notified().await;
     }
@@ -64,13 +63,12 @@ pub struct BuyerSnapshot {
     pub sale: SaleId,
     /// The sale's version: the snapshot is as new as that, or newer.
     pub version: EventSeq,
-    /// The place in line, if there is one.
     pub place: Option<QueueStatus>,
     /// The orders, newest first.
     pub orders: Vec<OrderView>,
 }
 
-/// A buyer's snapshot now, or `None` when there is no such sale.
+/// A snapshot of a buyer in a sale, or `None` when there is no such sale.
 ///
 /// # Errors
 /// When the engine does not answer.
@@ -79,7 +77,7 @@ pub async fn load_snapshot(
     sale: SaleId,
     buyer: BuyerId,
 ) -> Result<Option<BuyerSnapshot>, EngineError> {
-    // Read before the engine's reply, so that the reply is never older than its version.
+    // Read before the query, so that the snapshot is never older than its version.
     let Some(view) = shop.engine.views().get(sale) else { return Ok(None) };
     let place = match view.policy.line_opens_at() {
         Some(_) => line::find_position(shop, sale, buyer).await?,
@@ -89,7 +87,7 @@ pub async fn load_snapshot(
     Ok(Some(BuyerSnapshot { sale, version: view.seq, place, orders: orders.collect() }))
 }
 
-/// The stable code of an engine's error.
+/// The stable code of an engine error.
 #[must_use]
 pub fn error_code(error: EngineError) -> &'static str {
     match error {

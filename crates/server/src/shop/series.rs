@@ -12,14 +12,14 @@ pub use crate::store::series::{EventCounts, SeriesBucket, SeriesRange, UnitLevel
 
 /// Pieces of a range, at most: more than a screen has room for.
 pub const BUCKETS_MAX: i64 = 600;
-/// Pieces that a range is cut into when nobody says how many, at most.
+/// Pieces of a range without a given step, at most.
 const BUCKETS_DEFAULT: i64 = 240;
 /// The lengths that are chosen from, in seconds; beyond them whole days.
 const STEPS_S: [i64; 16] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200];
 const DAY_S: i64 = 86_400;
 const STEP_MAX_S: i64 = 36_525 * DAY_S;
 
-/// What is asked for; what is not given is chosen.
+/// A requested range; a missing value is chosen.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RangeRequest {
     /// From when on: by default from where the line, or the sale, opens.
@@ -56,7 +56,7 @@ pub struct SaleSeries {
     pub projected: EventSeq,
 }
 
-/// Makes a range out of what is asked for. Its ends are moved outwards to multiples of the step.
+/// Makes a range from a request. Its ends are moved outwards to multiples of the step.
 ///
 /// # Errors
 /// When it cannot be shown.

@@ -1,5 +1,5 @@
-//! What a sale came to. That is read from all rows of a sale, so it is kept: read anew only when the tables show more, and not
-//! more often than it can be afforded. One is read at a time.
+//! Summaries of sales. A summary reads all rows of a sale, so it is cached: it is read again only when the tables show more, and at a
+//! bounded rate. One is read at a time.
 
 use super::Shop;
 use super::dashboard::CATCH_UP_TIMEOUT;
@@ -15,14 +15,14 @@ use tokio::sync::Mutex;
 
 pub use crate::store::statistics::{DurationStats, PeakSecond};
 
-/// Sales whose figures are kept. Who looks at more of them at once waits a little longer.
+/// Sales whose summary is cached, at most.
 const KEPT_MAX: usize = 64;
-/// Figures of a sale that goes on are so many seconds old before they are read anew, at least …
+/// A summary of a running sale is at least so many seconds old before it is read again …
 const AGE_MIN_S: f64 = 1.5;
-/// … and so many times as long as reading them took, so that all who look cost 5 % of one connection.
+/// … and so many times as old as reading it took, so that all readers together cost 5 % of one connection.
 const AGE_FACTOR: f64 = 20.0;
 
-/// Figures that were read; clones share them.
+/// Cached summaries; clones share them.
 #[derive(Clone, Default)]
 pub struct SummaryCache(Arc<Mutex<HashMap<SaleId, CachedSummary>>>);
 
@@ -41,20 +41,20 @@ impl CachedSummary {
     }
 }
 
-/// What a sale came to.
+/// A sale's summary.
 #[derive(Clone, Debug)]
 pub struct SaleSummary {
     pub sale: ListedSale,
     pub statistics: Arc<SaleStatistics>,
-    /// The sums of its orders by status.
+    /// Totals of its orders by status.
     pub orders: Arc<[StatusTotals]>,
     /// Refused attempts by code.
     pub refusals: Vec<(String, u64)>,
-    /// The last event that is in the figures.
+    /// The last event that it counts.
     pub projected: EventSeq,
 }
 
-/// What a sale came to, or has come to so far.
+/// Reads a sale's summary, so far if it is running.
 ///
 /// # Errors
 /// When the tables do not answer.
@@ -68,7 +68,7 @@ pub async fn load_summary(shop: &Shop, sale: ListedSale) -> Result<SaleSummary, 
 
 async fn load_cached(shop: &Shop, sale: SaleId) -> Result<CachedSummary, StoreError> {
     let mut all = shop.summaries.0.lock().await;
-    // Looked at before the reading, so that the figures are never older than their number.
+    // Read before the rows, so that the summary is never older than its offset.
     let seq = shop.projected.delivered_seq(sale);
     if let Some(kept) = all.get(&sale).filter(|kept| kept.is_fresh_enough(seq)) {
         return Ok(kept.clone());

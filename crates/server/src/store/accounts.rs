@@ -97,7 +97,7 @@ pub async fn insert(writing: &mut StoreTransaction, user: &UserRow) -> Result<bo
     Ok(inserted.is_some())
 }
 
-/// Which of the two names is taken, if any; asked at once, so that an account made meanwhile is seen whole or not at all.
+/// Which of the two names is taken, if any; in one query, so that a new account is seen whole or not at all.
 ///
 /// # Errors
 /// When the database fails.
@@ -196,7 +196,7 @@ pub async fn promote_to_admin(
         .transpose()
 }
 
-/// Makes all others wait who would make the first admin, until the transaction ends; then tells whether anyone is one.
+/// Whether there is an admin. Until the transaction ends, other processes that would make the first one wait.
 ///
 /// # Errors
 /// When the database fails.

@@ -1,4 +1,4 @@
-//! The `attempts` table: every request to buy, accepted or refused. In a flood one row stands for many refusals.
+//! The `attempts` table: every request to buy, accepted or refused. In a flood one row counts many refusals.
 
 use super::bulk_insert::BulkInsert;
 use super::{Store, StoreError, StoreTransaction};
@@ -18,7 +18,7 @@ pub struct AttemptRow {
     /// Its id: a UUIDv7 of its moment, so that the table grows at its end.
     pub id: Uuid,
     pub sale: SaleId,
-    /// Who; `None` for a count.
+    /// `None` for a count.
     pub buyer: Option<BuyerId>,
     /// What was tried: `join` or `order`.
     pub action: Cow<'static, str>,

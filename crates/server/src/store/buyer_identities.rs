@@ -1,4 +1,4 @@
-//! Who buyers are, for admins: names of many accounts at once, and accounts by a part of their names.
+//! Buyers' names for admins: of many accounts at once, and accounts by a part of a name.
 
 use super::{Store, StoreError, like_pattern};
 use sale::BuyerId;

@@ -1,5 +1,5 @@
-//! The `changes` table: one count for each thing of which every process keeps a copy in memory. It is raised in the transaction
-//! of each change, and read by those who want to know whether their copy is old. It never says what has changed.
+//! The `changes` table: one counter for each kind of data of which every process keeps a copy in memory. Each change increments it in its
+//! transaction, and processes poll it to see whether their copy is old. It never says what has changed.
 
 use super::{Store, StoreError, StoreTransaction};
 
@@ -9,7 +9,7 @@ pub enum ChangeCounter {
     Catalogue,
     /// Sessions that are ended.
     Sessions,
-    /// The first admin. It is counted so that two who would make one wait for each other.
+    /// The first admin. The counter serialises processes that would make one.
     Admins,
 }
 
@@ -31,8 +31,8 @@ UPDATE changes SET count = count + 1 WHERE name = $1 RETURNING count";
 const FIND: &str = "
 SELECT count FROM changes WHERE name = $1";
 
-/// Counts a change, and tells its number. Until the transaction ends, the next one who counts waits: the numbers are in the order
-/// of the commits.
+/// Increments a counter and returns it. The next increment waits until the transaction ends, so the numbers are in the order of the
+/// commits.
 ///
 /// # Errors
 /// When the database fails.

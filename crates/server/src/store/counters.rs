@@ -1,5 +1,5 @@
-//! The `sale_counters` table: a sale's sums and promises at one event, as the projector writes them. The database checks that
-//! the sums add up.
+//! The `sale_counters` table: a sale's counters and policy at one event, as the projector writes them. The database checks that the
+//! counters add up.
 
 use super::{Store, StoreError, StoreTransaction};
 use sale::{AdmissionMode, EventSeq, Money, Policy, SaleCounters, SaleId, Timestamp};
@@ -73,7 +73,7 @@ DELETE FROM sale_counters WHERE sale_id = $1";
 /// Writes a sale as it is at its `seq`; a row that is newer stays.
 ///
 /// # Errors
-/// When the database fails, or the sums do not add up.
+/// When the database fails, or the counters do not add up.
 pub async fn upsert(
     writing: &mut StoreTransaction,
     sale: SaleId,
@@ -83,8 +83,8 @@ pub async fn upsert(
     let (admission, [per_second, checkout_s, line_opens_s, extension_s]) = match policy.admission {
         AdmissionMode::Open => ("open", [None; 4]),
         AdmissionMode::Fifo { per_second, checkout_s, line_opens_s, extension_s } => {
-            let figures = [per_second, checkout_s, line_opens_s, extension_s];
-            ("fifo", figures.map(|figure| Some(i64::from(figure))))
+            let settings = [per_second, checkout_s, line_opens_s, extension_s];
+            ("fifo", settings.map(|setting| Some(i64::from(setting))))
         }
     };
     sqlx::query(UPSERT)

@@ -83,7 +83,7 @@ pub struct Store {
 impl std::fmt::Debug for Store {
     /// Not the connections: their options hold the address of the database.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("place", &self.backend).finish_non_exhaustive()
+        f.debug_struct("Store").field("backend", &self.backend).finish_non_exhaustive()
     }
 }
 
@@ -113,13 +113,13 @@ impl Store {
         Self::open_pools(StoreBackend::PostgresNoTimeout, &StoreBackend::address_options(url)?).await
     }
 
-    async fn open_pools(place: StoreBackend, options: &AnyConnectOptions) -> Result<Self, StoreError> {
-        let writer = place.open_pool(options, ConnectionPurpose::Write).await?;
+    async fn open_pools(backend: StoreBackend, options: &AnyConnectOptions) -> Result<Self, StoreError> {
+        let writer = backend.open_pool(options, ConnectionPurpose::Write).await?;
         Ok(Self {
-            backend: place,
-            timeout: place.statement_timeout(),
+            backend,
+            timeout: backend.statement_timeout(),
             writer,
-            reader: place.open_pool(options, ConnectionPurpose::Read).await?,
+            reader: backend.open_pool(options, ConnectionPurpose::Read).await?,
         })
     }
 
@@ -165,11 +165,11 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn open_follower(&self) -> Result<Self, StoreError> {
-        let place = self.backend;
+        let backend = self.backend;
         let writer =
-            place.open_pool(self.writer.connect_options().as_ref(), ConnectionPurpose::Follow).await?;
-        let limit = place.statement_timeout().map(|_| pools::FOLLOWER_TIMEOUT);
-        Ok(Self { backend: place, timeout: limit, reader: writer.clone(), writer })
+            backend.open_pool(self.writer.connect_options().as_ref(), ConnectionPurpose::Follow).await?;
+        let limit = backend.statement_timeout().map(|_| pools::FOLLOWER_TIMEOUT);
+        Ok(Self { backend, timeout: limit, reader: writer.clone(), writer })
     }
 
     /// Begins a transaction on the writer. Write first in it: SQLite cannot upgrade a read that another process overtook.

@@ -116,6 +116,10 @@ async fn a_restock_that_a_crash_cut_off_is_done_once() {
         leave_pending(shop, key, sale, 5, after).await;
         if was_recorded {
             shop.engine.restock(sale, 5).await.unwrap().unwrap();
+        }
+        // On PostgreSQL another process may still work on it.
+        app.shift_clock(11_000);
+        if was_recorded {
             // Another restock in between, of the same number of units, is not taken for it.
             assert_eq!(merchant.restock(&name, "other", 5).await.json()["quantity"], 20);
         }
@@ -160,7 +164,7 @@ async fn a_sale_is_made_once_for_each_key() {
     let app = TestApp::start().await;
     let merchant = Merchant::sign_in(&app).await;
     let product = merchant.product("A thing").await;
-    let body = merchant.sale_body(&product, &json!({"startsAt": merchant.moment(60_000)}));
+    let body = merchant.sale_body(&product, &json!({"startsAt": merchant.moment(600_000)}));
     let made = send_forty_times(
         async || merchant.post_with_key("/flash-sales", "k", &body).await,
         StatusCode::CREATED,

@@ -178,7 +178,7 @@ impl PaymentService {
                 self.step(payment, PaymentState::Refunded).await?;
             }
             Ok(status) => tracing::error!(
-                payment = %payment.id, order = %payment.order, standing = status.as_str(),
+                payment = %payment.id, order = %payment.order, status = status.as_str(),
                 "an order is refunded, but the provider does not pay the money back; it is tried again"
             ),
             Err(error) => log_unsettled(payment, &error),

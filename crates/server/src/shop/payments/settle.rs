@@ -54,7 +54,7 @@ impl PaymentService {
     /// it.
     ///
     /// # Errors
-    /// When the tables or the engine cannot be asked.
+    /// When the tables or the engine do not answer.
     pub(super) async fn retry(
         &self,
         payment: &LeasedPayment,
@@ -155,7 +155,7 @@ impl PaymentService {
                 }
             }
             Ok(status) => tracing::error!(
-                payment = %payment.id, order = %payment.order, standing = status.as_str(),
+                payment = %payment.id, order = %payment.order, status = status.as_str(),
                 "an order is confirmed, but the provider does not capture its money; it is tried again"
             ),
             Err(error) => log_unsettled(payment, &error),
