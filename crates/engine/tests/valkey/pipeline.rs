@@ -1,7 +1,6 @@
 //! The whole pipeline over Redis: what is answered is recorded, also when the server is killed and comes back with nothing.
 
 use crate::fixture::{SALE, address, announce, buyer, order, recorded};
-use crate::fixture::{SALE, announce, buyer, order, recorded};
 use crate::ledger::Ledger;
 use engine::batch::Batch;
 use engine::clock::SystemClock;
