@@ -8,6 +8,7 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
+use test_servers::wait::{HANG_LIMIT, eventually};
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
@@ -362,8 +363,11 @@ async fn a_full_disk_refuses_buyers_honestly_and_is_forgotten_when_there_is_room
     shop.register("cyd").await;
     let now = shop.get(&format!("/api/v1/flash-sales/{sale}"), "").await.json();
     assert_eq!((&now["sold"], &now["held"], &now["available"]), (&json!(1), &json!(1), &json!(98)));
-    let page = shop.get(&format!("/api/v1/admin/flash-sales/{sale}/orders"), &admin.access).await.json();
-    assert_eq!(page["items"].as_array().unwrap().len(), 2, "the tables follow");
+    let path = format!("/api/v1/admin/flash-sales/{sale}/orders");
+    eventually("the tables follow", HANG_LIMIT, async || {
+        shop.get(&path, &admin.access).await.json()["items"].as_array().unwrap().len() == 2
+    })
+    .await;
 
     let second = serve_on(&shop).await;
     assert_eq!(second.status.code(), Some(2));

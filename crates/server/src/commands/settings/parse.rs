@@ -56,7 +56,7 @@ mod tests {
     fn times_and_rates_are_read_or_refused() {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("30d"), Ok(Duration::from_secs(30 * 86_400)));
-        for bad in ["", "5", "m", "-5m", "5 m", "0s", "99999999999999999999d", "5y", "4000d"] {
+        for bad in ["", "5", "m", "-5m", "0s", "99999999999999999999d", "11y", "4000d"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
         assert_eq!("100/15m".parse(), Ok(RateLimit { quota: 100, window_s: 900 }));
