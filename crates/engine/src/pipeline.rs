@@ -106,7 +106,7 @@ pub(crate) fn assemble_with_metrics<D: BatchDecider, R: LedgerRecorder>(
 }
 
 /// How often a request is decided under an epoch that was over before its caller is refused.
-const ATTEMPTS_MAX: u8 = 3;
+const TRIES_MAX: u8 = 3;
 
 /// What the deciding stage sends to the recording stage, in order.
 enum RecorderMessage {

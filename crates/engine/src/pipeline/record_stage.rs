@@ -1,6 +1,6 @@
 //! The recording stage: makes batches durable in order, publishes their views, and sends the replies.
 
-use super::{ATTEMPTS_MAX, PendingBatch, RecorderMessage, RetryRequest};
+use super::{TRIES_MAX, PendingBatch, RecorderMessage, RetryRequest};
 use crate::batch::StaleEpoch;
 use crate::clock::start_stopwatch;
 use crate::decide::Reply;
@@ -122,7 +122,7 @@ impl<R: LedgerRecorder> RecordStage<R> {
             if concerned.clone().all(|stale| is_recorded(stale, &reply)) {
                 pending.callers.push(caller);
                 pending.replies.push(reply);
-            } else if caller.tries < ATTEMPTS_MAX && concerned.all(|stale| stale.last_recorded.is_some()) {
+            } else if caller.tries < TRIES_MAX && concerned.all(|stale| stale.last_recorded.is_some()) {
                 caller.tries += 1;
                 again.push(PipelineJob { request, caller });
             } else {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// How often the start reads all sales again because an epoch turned out to be over.
-const ATTEMPTS_MAX: usize = 5;
+const TRIES_MAX: usize = 5;
 
 pub struct ClusterSettings {
     pub database: PostgresAddress,
@@ -69,7 +69,7 @@ pub fn start_in_cluster(
         let rebuilt = deciding.block_on(decider.rebuild(reader.as_ref()))?;
         match recording.block_on(recorder.append(&rebuilt.batch)) {
             Ok(()) => break,
-            Err(RecordError::StaleEpochs(stale)) if tries < ATTEMPTS_MAX => {
+            Err(RecordError::StaleEpochs(stale)) if tries < TRIES_MAX => {
                 tries += 1;
                 stale.iter().for_each(|stale| decider.invalidate(stale));
             }

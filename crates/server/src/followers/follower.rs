@@ -66,12 +66,13 @@ pub struct SharedBatch<'a> {
     pub entries: &'a [LedgerEntry],
 }
 
-/// What a shared follower did with a batch.
+/// What a shared follower did with a batch: how many events it delivered, from the first one; at least one. A follower that can
+/// deliver none fails, so that the runner waits before it tries again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// It delivered so many events; the runner is to commit the offset.
+    /// The runner is to commit the offset.
     Delivered(usize),
-    /// It delivered so many events, and committed the offset with them.
+    /// The follower committed the offset with its rows.
     Committed(usize),
 }
 

@@ -257,6 +257,7 @@ impl<F: SharedFollower> SharedRounds<F> {
                 count
             }
         };
+        debug_assert!(count > 0, "a follower that delivers nothing must fail");
         let reached = batch.offset_after(count);
         progress.set(sale, reached.seq);
         metrics.delivered.inc();

@@ -19,7 +19,7 @@ const MODULES: &str = "
     http       → shop_documents documents shop auth telemetry clock sale engine::SaleView engine::valkey_connection
     realtime   → shop_documents documents shop auth telemetry clock sale engine::SaleView
     shop_documents → documents shop sale engine::SaleView
-    followers  → shop store telemetry clock engine sale
+    followers  → shop_documents documents shop store telemetry clock engine sale
 
     shop       → store payments auth telemetry clock engine sale
 

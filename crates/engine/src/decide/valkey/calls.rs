@@ -18,7 +18,7 @@ pub const CALL_LEN_MAX: usize = 128;
 /// Calls in flight: while one is on its way or being read, the server has the next.
 pub const CALLS_IN_FLIGHT: usize = 2;
 /// Redirections and reloads of the library that one call follows.
-const ATTEMPTS_MAX: usize = 4;
+const TRIES_MAX: usize = 4;
 /// Pieces of a state in flight.
 const PIECES_IN_FLIGHT: usize = 8;
 
@@ -119,7 +119,7 @@ impl ValkeyLibrary {
                     Ok(value) => results[index] = Some(decode_result(&value, batches[index].requests.len())),
                     Err(error) => {
                         let may_again = self.nodes.handle_error(&main_key(batches[index].sale), &error);
-                        if may_again && tries < ATTEMPTS_MAX {
+                        if may_again && tries < TRIES_MAX {
                             again.push(index);
                         } else {
                             results[index] = Some(Err(error.into()));
@@ -213,7 +213,7 @@ impl ValkeyLibrary {
             let mut command = build_function_call(what, sale);
             fill(&mut command);
             match self.send_for_sale(sale, command).await {
-                Err((error, true)) if tries < ATTEMPTS_MAX => {
+                Err((error, true)) if tries < TRIES_MAX => {
                     tracing::debug!(%error, "sent once more");
                     tries += 1;
                 }
