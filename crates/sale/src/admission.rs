@@ -1,39 +1,22 @@
 //! Who may buy while a sale is active. Each mode has one file here, with everything that the law does differently for it.
 //!
-//! A new mode needs a file with its [`AdmissionRules`], a variant of [`AdmissionMode`] with a line in
-//! [`AdmissionMode::with_rules`], and a variant at the end of [`StoredAdmission`]. Outside this crate, a mode has only its
-//! JSON document, its columns and its words in tapes. The auditor (`crate::audit`) states the promises of a mode again,
-//! because it must not share the rules that it judges.
+//! A new mode needs a file with its [`AdmissionRules`], a line in [`AdmissionMode::with_rules`], and a variant in
+//! [`crate::admission_mode`], where the ledger has it. Outside this crate, a mode has only its JSON document, its columns and
+//! its words in tapes. The auditor (`crate::audit`) states the promises of a mode again, because it must not share the rules
+//! that it judges.
 
 mod open;
 
 mod fifo;
 
+use crate::admission_mode::AdmissionMode;
 use crate::event::{Event, UnitSource};
 use crate::outcome::Refusal;
-use crate::policy::PolicyProblem;
+use crate::policy::{
+    LIMIT_PER_BUYER_MAX, Policy, PolicyProblem, QUANTITY_MAX, UNIT_PRICE_MINOR_MAX, WINDOW_S_MAX,
+};
 use crate::state::SaleState;
 use crate::time::Timestamp;
-use serde::{Deserialize, Serialize};
-
-/// Who may buy while a sale is active.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "StoredAdmission", into = "StoredAdmission")]
-pub enum AdmissionMode {
-    Open,
-    /// The buyers that the line admits, in order of arrival.
-    Fifo {
-        /// Admissions in any window of one second, at most; 1 to [`crate::policy::ADMISSIONS_PER_SECOND_MAX`].
-        per_second: u32,
-        /// Seconds that an admission lasts; 1 to [`crate::policy::WINDOW_S_MAX`].
-        checkout_s: u32,
-        /// Seconds before the start at which the line opens.
-        line_opens_s: u32,
-        /// Seconds that an admitted buyer may add to the window, once, on request; 0 is none, and at most
-        /// [`crate::policy::EXTENSION_S_MAX`].
-        extension_s: u32,
-    },
-}
 
 /// What the law does differently in each mode. The rules read the state; they never change it.
 pub(crate) trait AdmissionRules {
@@ -63,15 +46,6 @@ pub(crate) trait AdmissionRules {
 }
 
 impl AdmissionMode {
-    /// The mode's name, as in tapes, in the API and in the tables.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Fifo { .. } => "fifo",
-        }
-    }
-
     /// Calls `read` with the rules of the mode: the one place that knows which file belongs to which mode.
     pub(crate) fn with_rules<T>(self, read: impl FnOnce(&dyn AdmissionRules) -> T) -> T {
         match self {
@@ -83,39 +57,67 @@ impl AdmissionMode {
     }
 }
 
-/// An admission mode as a ledger has it. The order of the variants and fields is the ledger's encoding: append only. A
-/// line without extensions is written as it was before extensions existed.
-#[derive(Serialize, Deserialize)]
-enum StoredAdmission {
-    Open,
-    Fifo { per_second: u32, checkout_s: u32, line_opens_s: u32 },
-    FifoWithExtension { per_second: u32, checkout_s: u32, line_opens_s: u32, extension_s: u32 },
-}
-
-impl From<StoredAdmission> for AdmissionMode {
-    fn from(stored: StoredAdmission) -> Self {
-        match stored {
-            StoredAdmission::Open => Self::Open,
-            StoredAdmission::Fifo { per_second, checkout_s, line_opens_s } => {
-                Self::Fifo { per_second, checkout_s, line_opens_s, extension_s: 0 }
-            }
-            StoredAdmission::FifoWithExtension { per_second, checkout_s, line_opens_s, extension_s } => {
-                Self::Fifo { per_second, checkout_s, line_opens_s, extension_s }
-            }
-        }
+/// What depends on the mode.
+impl Policy {
+    /// Seconds that an admitted buyer may add to the window, once; 0 where the sale has no extension.
+    #[must_use]
+    pub fn extension_s(&self) -> u32 {
+        self.admission.with_rules(|rules| rules.extension_s())
     }
-}
 
-impl From<AdmissionMode> for StoredAdmission {
-    fn from(admission: AdmissionMode) -> Self {
-        match admission {
-            AdmissionMode::Open => Self::Open,
-            AdmissionMode::Fifo { per_second, checkout_s, line_opens_s, extension_s: 0 } => {
-                Self::Fifo { per_second, checkout_s, line_opens_s }
+    /// The first moment at which the line may be joined; `None` in a sale without a line.
+    #[must_use]
+    pub fn line_opens_at(&self) -> Option<Timestamp> {
+        self.admission.with_rules(|rules| rules.line_opens_at(self.starts_at))
+    }
+
+    /// The first moment at which a buyer may act on the policy: the line's opening, or the start of a sale without a line.
+    #[must_use]
+    pub fn opens_at(&self) -> Timestamp {
+        self.line_opens_at().unwrap_or(self.starts_at)
+    }
+
+    /// Seconds until a waiting buyer's position is reached: the time to the start, and then the pace. 0 in a sale without a
+    /// line.
+    #[must_use]
+    pub fn estimated_wait_s(&self, position: u32, now: Timestamp) -> u64 {
+        let until_start_ms = self.starts_at.ms_since(now).max(0).unsigned_abs();
+        let after_start_s = self.admission.with_rules(|rules| rules.wait_after_start_s(position));
+        after_start_s.map_or(0, |wait_s| until_start_ms.div_ceil(1000) + wait_s)
+    }
+
+    /// Whether a change to `new` only adds to what buyers were promised: more units, a later end, a longer extension. The
+    /// hold may change either way, because each hold carries its own end.
+    pub(crate) fn keeps_promises(&self, new: &Self) -> bool {
+        let allowed = Self {
+            quantity: new.quantity,
+            ends_at: new.ends_at,
+            hold_s: new.hold_s,
+            admission: new.admission,
+            ..self.clone()
+        };
+        allowed == *new
+            && new.quantity >= self.quantity
+            && new.ends_at >= self.ends_at
+            && self.admission.with_rules(|rules| rules.keeps_promises(new.admission))
+    }
+
+    /// Everything in this policy that cannot be promised; empty when all is well.
+    #[must_use]
+    pub fn problems(&self) -> Vec<PolicyProblem> {
+        let mut problems = Vec::new();
+        let mut require = |holds: bool, problem| {
+            if !holds {
+                problems.push(problem);
             }
-            AdmissionMode::Fifo { per_second, checkout_s, line_opens_s, extension_s } => {
-                Self::FifoWithExtension { per_second, checkout_s, line_opens_s, extension_s }
-            }
-        }
+        };
+        require((1..=QUANTITY_MAX).contains(&self.quantity), PolicyProblem::Quantity);
+        require((0..=UNIT_PRICE_MINOR_MAX).contains(&self.unit_price.minor), PolicyProblem::UnitPrice);
+        let in_range = self.starts_at >= Timestamp(0) && self.ends_at <= Timestamp::MAX;
+        require(in_range && self.starts_at < self.ends_at, PolicyProblem::Period);
+        require((1..=LIMIT_PER_BUYER_MAX).contains(&self.limit_per_buyer), PolicyProblem::LimitPerBuyer);
+        require(self.hold_s <= WINDOW_S_MAX, PolicyProblem::Hold);
+        self.admission.with_rules(|rules| rules.collect_problems(&mut problems));
+        problems
     }
 }

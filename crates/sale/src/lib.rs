@@ -30,6 +30,8 @@
 
 pub mod policy;
 
+mod admission_mode;
+
 mod admission;
 
 pub mod command;
@@ -60,7 +62,7 @@ pub mod money;
 
 mod hash;
 
-pub use admission::AdmissionMode;
+pub use admission_mode::AdmissionMode;
 pub use audit::{BrokenPromise, LedgerAuditor, SalePromise};
 pub use command::{Command, ReleaseReason};
 pub use counters::{Availability, SaleCounters};

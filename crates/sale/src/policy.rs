@@ -1,6 +1,6 @@
 //! What a merchant promises when a sale is announced. A policy is plain data; the law reads it and never changes it.
 
-use crate::admission::AdmissionMode;
+use crate::admission_mode::AdmissionMode;
 use crate::money::Money;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -72,67 +72,5 @@ impl Policy {
     #[must_use]
     pub fn sells_at_once(&self) -> bool {
         self.hold_s == 0
-    }
-
-    /// Seconds that an admitted buyer may add to the window, once; 0 where the sale has no extension.
-    #[must_use]
-    pub fn extension_s(&self) -> u32 {
-        self.admission.with_rules(|rules| rules.extension_s())
-    }
-
-    /// The first moment at which the line may be joined; `None` in a sale without a line.
-    #[must_use]
-    pub fn line_opens_at(&self) -> Option<Timestamp> {
-        self.admission.with_rules(|rules| rules.line_opens_at(self.starts_at))
-    }
-
-    /// The first moment at which a buyer may act on the policy: the line's opening, or the start of a sale without a line.
-    #[must_use]
-    pub fn opens_at(&self) -> Timestamp {
-        self.line_opens_at().unwrap_or(self.starts_at)
-    }
-
-    /// Seconds until a waiting buyer's position is reached: the time to the start, and then the pace. 0 in a sale without a
-    /// line.
-    #[must_use]
-    pub fn estimated_wait_s(&self, position: u32, now: Timestamp) -> u64 {
-        let until_start_ms = self.starts_at.ms_since(now).max(0).unsigned_abs();
-        let after_start_s = self.admission.with_rules(|rules| rules.wait_after_start_s(position));
-        after_start_s.map_or(0, |wait_s| until_start_ms.div_ceil(1000) + wait_s)
-    }
-
-    /// Whether a change to `new` only adds to what buyers were promised: more units, a later end, a longer extension. The
-    /// hold may change either way, because each hold carries its own end.
-    pub(crate) fn keeps_promises(&self, new: &Self) -> bool {
-        let allowed = Self {
-            quantity: new.quantity,
-            ends_at: new.ends_at,
-            hold_s: new.hold_s,
-            admission: new.admission,
-            ..self.clone()
-        };
-        allowed == *new
-            && new.quantity >= self.quantity
-            && new.ends_at >= self.ends_at
-            && self.admission.with_rules(|rules| rules.keeps_promises(new.admission))
-    }
-
-    /// Everything in this policy that cannot be promised; empty when all is well.
-    #[must_use]
-    pub fn problems(&self) -> Vec<PolicyProblem> {
-        let mut problems = Vec::new();
-        let mut require = |holds: bool, problem| {
-            if !holds {
-                problems.push(problem);
-            }
-        };
-        require((1..=QUANTITY_MAX).contains(&self.quantity), PolicyProblem::Quantity);
-        require((0..=UNIT_PRICE_MINOR_MAX).contains(&self.unit_price.minor), PolicyProblem::UnitPrice);
-        let in_range = self.starts_at >= Timestamp(0) && self.ends_at <= Timestamp::MAX;
-        require(in_range && self.starts_at < self.ends_at, PolicyProblem::Period);
-        require((1..=LIMIT_PER_BUYER_MAX).contains(&self.limit_per_buyer), PolicyProblem::LimitPerBuyer);
-        require(self.hold_s <= WINDOW_S_MAX, PolicyProblem::Hold);
-        self.admission.with_rules(|rules| rules.collect_problems(&mut problems));
-        problems
     }
 }

@@ -190,27 +190,6 @@ impl SaleState {
         members
     }
 
-    /// The earliest moment at which [`crate::Command::Tick`] would do something: let a hold expire, let an admission
-    /// lapse, or admit the next in line. Never before [`SaleState::latest_time`]; `None` when only a command can change anything.
-    #[must_use]
-    pub fn next_due(&self) -> Option<Timestamp> {
-        let expiry = self.orders.next_expiry();
-        let lapse = if self.paused_at.is_some() { None } else { self.line.next_lapse() };
-        let due = [expiry, lapse, self.next_admission()].into_iter().flatten().min()?;
-        Some(due.max(self.clock))
-    }
-
-    /// The earliest moment at which the head of the line may be admitted, as things are.
-    fn next_admission(&self) -> Option<Timestamp> {
-        if self.line.waiting() == 0 || self.units.available == 0 || self.closed || self.paused_at.is_some() {
-            return None;
-        }
-        let policy = self.policy.as_deref()?;
-        let pace = policy.admission.with_rules(|rules| rules.next_admission_at(self))?;
-        let at = policy.starts_at.max(pace).max(self.clock);
-        (at < policy.ends_at).then_some(at)
-    }
-
     pub(crate) fn order_view(&self, order: &OrderRecord) -> OrderView {
         order.view(self.buyers.at(order.buyer).id)
     }

@@ -1,6 +1,6 @@
 //! The recording stage: makes batches durable in order, publishes their views, and sends the replies.
 
-use super::{TRIES_MAX, PendingBatch, RecorderMessage, RetryRequest};
+use super::{PendingBatch, RecorderMessage, RetryRequest, TRIES_MAX};
 use crate::batch::StaleEpoch;
 use crate::clock::start_stopwatch;
 use crate::decide::Reply;

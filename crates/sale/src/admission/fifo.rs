@@ -1,7 +1,8 @@
 //! A sale with a waiting line: buyers are admitted in ticket order, at most `per_second` in any second, one for each free
 //! unit. Only admitted buyers may reserve.
 
-use super::{AdmissionMode, AdmissionRules};
+use super::AdmissionRules;
+use crate::admission_mode::AdmissionMode;
 use crate::event::{Event, UnitSource};
 use crate::outcome::Refusal;
 use crate::policy::{ADMISSIONS_PER_SECOND_MAX, EXTENSION_S_MAX, PolicyProblem, WINDOW_S_MAX};

@@ -1,6 +1,7 @@
 //! A sale without a line: any buyer may reserve while it is active. It admits nobody and estimates nothing.
 
-use super::{AdmissionMode, AdmissionRules};
+use super::AdmissionRules;
+use crate::admission_mode::AdmissionMode;
 use crate::event::{Event, UnitSource};
 use crate::outcome::Refusal;
 use crate::policy::PolicyProblem;

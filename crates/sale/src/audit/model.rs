@@ -9,7 +9,7 @@ mod sharded_map;
 
 use super::SalePromise;
 use super::findings::{PromiseFindings, check_promise};
-use crate::admission::AdmissionMode;
+use crate::admission_mode::AdmissionMode;
 use crate::counters::SaleCounters;
 use crate::event::Event;
 use crate::id::{BuyerId, OrderId, RequestKey, Ticket};

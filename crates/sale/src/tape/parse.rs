@@ -2,7 +2,7 @@
 
 use super::expectation::TapeExpectation;
 use super::{ORIGIN, TapeError, TapeLine, token};
-use crate::admission::AdmissionMode;
+use crate::admission_mode::AdmissionMode;
 use crate::command::{Command, ReleaseReason};
 use crate::id::{BuyerId, OrderId, RequestKey};
 use crate::money::{Currency, Money};

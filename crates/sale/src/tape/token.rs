@@ -1,7 +1,7 @@
 //! The words of a tape: moments, names, commands; each is written so that it can be read back.
 
 use super::ORIGIN;
-use crate::admission::AdmissionMode;
+use crate::admission_mode::AdmissionMode;
 use crate::command::{Command, ReleaseReason};
 use crate::event::UnitSource;
 use crate::id::{BuyerId, OrderId, RequestKey};
