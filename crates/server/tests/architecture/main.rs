@@ -3,6 +3,7 @@
 //! To change the architecture is to change a row of a table below, with its reason. The test reads source text, not types: it sees
 //! every `use` and every written-out path, and leaves out what is compiled for tests only.
 
+mod operations_log;
 mod reader;
 mod vocabulary;
 
