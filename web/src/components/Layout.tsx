@@ -11,13 +11,7 @@ import { useStore } from "../lib/store";
 export function Layout({ children }: { children: ReactNode }) {
   return (
     <div className="flex min-h-screen flex-col" data-live={useStore(liveState)}>
-      <a
-        href="#content"
-        className="sr-only focus:not-sr-only focus:absolute focus:z-10 focus:bg-card focus:p-3"
-      >
-        {t("nav.skip")}
-      </a>
-      <ConnectionBanner />
+      <PageTop />
       <Header />
       <main id="content" tabIndex={-1} className="mx-auto w-full max-w-6xl flex-1 px-4 pt-4 pb-16 sm:px-8">
         <SessionEndNotice />
@@ -85,12 +79,21 @@ export function Logo() {
   );
 }
 
-export function ConnectionBanner() {
+/** What each page begins with: the link to its content, and the connection banner. */
+export function PageTop() {
   const state = useStore(connection);
   return (
-    <div role="status" className={state === "good" ? "sr-only" : "bg-ink px-4 py-2 text-center text-paper"}>
-      {state !== "good" && t(`link.${state}`)}
-    </div>
+    <>
+      <a
+        href="#content"
+        className="sr-only focus:not-sr-only focus:absolute focus:z-10 focus:bg-card focus:p-3"
+      >
+        {t("nav.skip")}
+      </a>
+      <div role="status" className={state === "good" ? "sr-only" : "bg-ink px-4 py-2 text-center text-paper"}>
+        {state !== "good" && t(`link.${state}`)}
+      </div>
+    </>
   );
 }
 

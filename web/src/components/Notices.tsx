@@ -22,6 +22,15 @@ export function ErrorNotice({ error }: { error: unknown }) {
   return <Notice urgent>{t(key, values)}</Notice>;
 }
 
+/** Says that a request is sent again, because no final reply came yet. */
+export function RetryStatus({ isRetrying, text }: { isRetrying: boolean; text?: string }) {
+  return (
+    <p role="status" className={isRetrying ? "" : "sr-only"}>
+      {isRetrying && (text ?? t("error.retrying"))}
+    </p>
+  );
+}
+
 /** Replaces a page whose data failed to load. */
 export function LoadError({ error, onRetry }: { error: unknown; onRetry: () => unknown }) {
   return (

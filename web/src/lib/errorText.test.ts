@@ -8,7 +8,7 @@ import { describeError } from "./errorText";
 const NOT_FOR_BUYERS = new Set([
   ...["already_in_line", "key_reused", "bad_json", "bad_request", "bad_idempotency_key", "invalid_body"],
   ...["invalid_query", "bad_policy", "method_not_allowed", "unsupported_media_type", "body_too_large"],
-  ...["product_unknown", "product_in_use", "slug_taken", "promise_made"],
+  ...["product_unknown", "product_in_use", "slug_taken", "promise_made", "follower_unknown"],
 ]);
 
 test("every code of the API that a buyer can get has a text of its own", () => {

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { ApiError, NetworkError } from "./errors";
 import { generateKey, IdempotencyKeys, type KeyStorage } from "./idempotencyKeys";
 
 function memoryStorage(): KeyStorage {
@@ -34,6 +35,51 @@ test("a key that the server may have dropped is not used again", () => {
   const key = idempotencyKeys.keyFor("order");
   now = 24 * 3_600_000;
   expect(idempotencyKeys.keyFor("order")).not.toBe(key);
+});
+
+/** The key that each request had, when the server gives these replies to one operation. */
+async function keysSent(submissions: (Error | null)[][]): Promise<string[]> {
+  const idempotencyKeys = new IdempotencyKeys(memoryStorage(), () => 0, generateKey);
+  const keys: string[] = [];
+  for (const replies of submissions) {
+    const send = async (key: string) => {
+      keys.push(key);
+      const error = replies.shift();
+      if (error) throw error;
+    };
+    const options = { tries: replies.length, sleep: async () => {} };
+    await idempotencyKeys.submit("restock:lamp:5", send, options).catch(() => {});
+  }
+  return keys;
+}
+
+const lost = new NetworkError(null);
+const refusal = (code: string, status: number) => new ApiError(new Response(null, { status }), { code });
+
+test("after lost replies the same key is sent again, also by the next submission", async () => {
+  const keys = await keysSent([
+    [lost, refusal("not_recorded", 503)],
+    [refusal("request_in_flight", 409), null],
+  ]);
+  expect(keys).toHaveLength(4);
+  expect(new Set(keys).size).toBe(1);
+});
+
+test("the submission after a success has a new key", async () => {
+  const [first, repeated, next] = await keysSent([[lost, null], [null]]);
+  expect(repeated).toBe(first);
+  expect(next).not.toBe(first);
+});
+
+test("a refusal keeps the key, unless the key is of no more use", async () => {
+  for (const code of ["rate_limited", "slug_taken", "bad_policy", "internal"]) {
+    const [first, next] = await keysSent([[refusal(code, 409)], [null]]);
+    expect(next, code).toBe(first);
+  }
+  for (const code of ["key_reused", "product_unknown", "sale_unknown"]) {
+    const [first, next] = await keysSent([[refusal(code, 404)], [null]]);
+    expect(next, code).not.toBe(first);
+  }
 });
 
 test("at most 32 keys are stored", () => {

@@ -1,11 +1,16 @@
-// Idempotency keys of orders, payments and refunds. An operation keeps its key across retries, reloads and tabs until the server has
-// given a final reply, so that the server runs it once.
+// Idempotency keys of orders, payments, refunds, restocks, and of new products and sales. An operation keeps its key across retries,
+// reloads and tabs until the server has given a final reply, so that the server runs it once.
+
+import { ApiError } from "./errors";
+import { type RetryOptions, retryTransient } from "./retry";
 
 const PREFIX = "doorbuster.intent.";
 /** The server keeps keys for at least a day. An older key could start the operation a second time. */
 const KEPT_MS = 20 * 3_600_000;
 /** When more operations than this are open, the keys of the oldest are removed. */
 const KEPT_MAX = 32;
+/** With these codes the key is of no more use: it stands for other content, or for something that was deleted since. */
+const ENDS_KEY = new Set(["key_reused", "product_unknown", "sale_unknown"]);
 
 /** The part of `localStorage`, which all tabs share, that holds the keys. */
 export interface KeyStorage {
@@ -25,6 +30,19 @@ export class IdempotencyKeys {
     this.#storage = storage;
     this.#nowMs = nowMs;
     this.#generateKey = generateKey;
+  }
+
+  /** Sends an operation with its key, again after each transient error. Any other refusal leaves the key free, so it is kept. */
+  async submit<T>(operation: string, send: (key: string) => Promise<T>, options?: RetryOptions): Promise<T> {
+    const key = this.keyFor(operation);
+    try {
+      const reply = await retryTransient(() => send(key), options);
+      this.release(operation);
+      return reply;
+    } catch (error) {
+      if (error instanceof ApiError && ENDS_KEY.has(error.code)) this.release(operation);
+      throw error;
+    }
   }
 
   /** The stored key of an operation, or a new one. */

@@ -24,7 +24,7 @@ export function retryDelayMs(error: unknown, attempt: number, chance: number): n
   return Math.min(500 * 2 ** attempt, 8_000) * (0.7 + 0.6 * chance);
 }
 
-interface RetryOptions {
+export interface RetryOptions {
   tries?: number;
   sleep?: (ms: number) => Promise<void>;
   onRetry?: () => void;

@@ -4,29 +4,30 @@
 import type { UseMutationOptions } from "@tanstack/react-query";
 import { useState } from "react";
 import { idempotencyKeys } from "./idempotencyKeys";
-import { retryTransient } from "./retry";
 import { useSubmitOnce } from "./useSubmitOnce";
 
-interface SubmitOptions<T> extends Omit<UseMutationOptions<T, Error, void>, "mutationFn"> {
-  /** Names what the key stands for, with everything that makes it another operation. */
+interface SubmitOptions<T, V> extends Omit<UseMutationOptions<T, Error, V>, "mutationFn"> {
+  /** Names what the key stands for. With the submitted values it has everything that makes it another operation. */
   operation: string;
-  send: (key: string) => Promise<T>;
+  send: (key: string, values: V) => Promise<T>;
   tries?: number;
 }
 
-export function useSubmitWithKey<T>({ operation, send, tries = 5, ...options }: SubmitOptions<T>) {
+export function useSubmitWithKey<T, V = void>({
+  operation,
+  send,
+  tries = 5,
+  ...options
+}: SubmitOptions<T, V>) {
   const [isRetrying, setRetrying] = useState(false);
-  const action = useSubmitOnce<T>({
+  const action = useSubmitOnce<T, V>({
     ...options,
-    mutationFn: async () => {
-      const key = idempotencyKeys.keyFor(operation);
-      try {
-        const reply = await retryTransient(() => send(key), { tries, onRetry: () => setRetrying(true) });
-        idempotencyKeys.release(operation);
-        return reply;
-      } finally {
-        setRetrying(false);
-      }
+    mutationFn: (values) => {
+      const name = values === undefined ? operation : `${operation}:${JSON.stringify(values)}`;
+      const retries = { tries, onRetry: () => setRetrying(true) };
+      return idempotencyKeys
+        .submit(name, (key) => send(key, values), retries)
+        .finally(() => setRetrying(false));
     },
   });
   return { ...action, isRetrying };

@@ -2,7 +2,7 @@
 
 import type { ReactNode } from "react";
 import { Link, useLocation } from "wouter";
-import { ConnectionBanner, LanguageSelect, Logo, SessionEndNotice } from "../../components/Layout";
+import { LanguageSelect, Logo, PageTop, SessionEndNotice } from "../../components/Layout";
 import { signOut, useUser } from "../../lib/session";
 import { type AdminTextKey, t } from "../lib/texts";
 
@@ -19,13 +19,7 @@ const SECTIONS: { href: string; text: AdminTextKey; isCurrent: (path: string) =>
 export function AdminLayout({ children }: { children: ReactNode }) {
   return (
     <div className="flex min-h-screen flex-col">
-      <a
-        href="#content"
-        className="sr-only focus:not-sr-only focus:absolute focus:z-10 focus:bg-card focus:p-3"
-      >
-        {t("nav.skip")}
-      </a>
-      <ConnectionBanner />
+      <PageTop />
       <AdminHeader />
       <main id="content" tabIndex={-1} className="mx-auto w-full max-w-7xl flex-1 px-4 pt-6 pb-16 sm:px-8">
         <SessionEndNotice />

@@ -3,11 +3,13 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useId, useRef, useState } from "react";
 import { useLocation } from "wouter";
+import { RetryStatus } from "../../components/Notices";
 import { client, type Sale, unwrapReply } from "../../lib/api";
 import { ApiError } from "../../lib/errors";
 import { retryTransient } from "../../lib/retry";
 import { isSaleOver } from "../../lib/saleStatus";
 import { useSubmitOnce } from "../../lib/useSubmitOnce";
+import { useSubmitWithKey } from "../../lib/useSubmitWithKey";
 import { refreshSales } from "../lib/adminCache";
 import { parseCount } from "../lib/parseFields";
 import { type AdminTextKey, t } from "../lib/texts";
@@ -102,19 +104,21 @@ function RestockDialog({ sale, onDone, onCancel }: DialogProps) {
   const input = useRef<HTMLInputElement>(null);
   const [text, setText] = useState("");
   const [isSubmitted, setSubmitted] = useState(false);
-  // Not retried: when no reply comes, the merchant must look whether the units were added.
-  const restock = useSubmitOnce({
-    mutationFn: (quantity: number) =>
+  const restock = useSubmitWithKey({
+    operation: `restock:${sale.id}`,
+    send: (key, quantity: number) =>
       unwrapReply(
         client.POST("/api/v1/admin/flash-sales/{id}/restock", {
-          params: { path: { id: sale.id } },
+          params: { path: { id: sale.id }, header: { "Idempotency-Key": key } },
           body: { quantity },
         }),
       ),
     onSuccess: () => onDone("control.restocked"),
     onSettled: () => refreshSales(queries),
   });
-  const most = QUANTITY_MAX - sale.quantity;
+  // As it was when the dialog opened: after a lost reply the sale may have the new units already.
+  const [before] = useState(sale.quantity);
+  const most = QUANTITY_MAX - before;
   const units = parseCount(text) ?? 0;
   const isInvalid = units < 1 || units > most;
   const hasError = isSubmitted && isInvalid;
@@ -153,14 +157,12 @@ function RestockDialog({ sale, onDone, onCancel }: DialogProps) {
         )}
         <p id={`${id}-total`} className="text-sm text-soft">
           {isInvalid
-            ? t("control.restock_now", { count: sale.quantity })
-            : t("control.restock_sum", { before: sale.quantity, after: sale.quantity + units })}
+            ? t("control.restock_now", { count: before })
+            : t("control.restock_sum", { before, after: before + units })}
         </p>
       </div>
-      <FormError
-        error={restock.error}
-        unknownResult={t("control.restock_unsure", { count: sale.quantity })}
-      />
+      <RetryStatus isRetrying={restock.isRetrying} />
+      <FormError error={restock.error} unknownResult={t("form.unsure")} />
     </ConfirmDialog>
   );
 }

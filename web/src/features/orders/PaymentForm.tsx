@@ -2,7 +2,7 @@
 
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
-import { ErrorNotice } from "../../components/Notices";
+import { ErrorNotice, RetryStatus } from "../../components/Notices";
 import { client, type Order, unwrapReply } from "../../lib/api";
 import { locale, t } from "../../lib/i18n";
 import { formatMoney } from "../../lib/money";
@@ -60,9 +60,7 @@ export function PaymentForm({ order }: { order: Order }) {
       <button type="submit" className="button button-main text-lg" aria-disabled={pay.isPending}>
         {pay.isPending ? t("pay.asking") : t("pay.pay", { total: formatMoney(order.total, locale()) })}
       </button>
-      <p role="status" className={pay.isRetrying ? "" : "sr-only"}>
-        {pay.isRetrying && t("pay.insisting")}
-      </p>
+      <RetryStatus isRetrying={pay.isRetrying} text={t("pay.insisting")} />
       <ErrorNotice error={pay.error} />
     </form>
   );

@@ -4,7 +4,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useId, useState } from "react";
 import { useLocation } from "wouter";
 import { SignInLink } from "../../components/Layout";
-import { ErrorNotice } from "../../components/Notices";
+import { ErrorNotice, RetryStatus } from "../../components/Notices";
 import { client, type Sale, unwrapReply } from "../../lib/api";
 import { type TextKey, t } from "../../lib/i18n";
 import { cacheOrder } from "../../lib/queryCache";
@@ -77,9 +77,7 @@ export function BuyForm({ sale, quantityMax, label }: { sale: Sale; quantityMax:
       <button type="submit" className="button button-main text-lg" aria-disabled={buy.isPending}>
         {buy.isPending ? t("buy.asking") : t(label)}
       </button>
-      <p role="status" className={buy.isRetrying ? "" : "sr-only"}>
-        {buy.isRetrying && t("buy.insisting")}
-      </p>
+      <RetryStatus isRetrying={buy.isRetrying} />
       <ErrorNotice error={buy.error} />
     </form>
   );

@@ -1,21 +1,16 @@
 import { expect, test } from "vitest";
 import { wholePercent } from "./formatShare";
 import type { Series, ServerReport } from "./queries";
-import { estimatePercentileMs, expandSeries, mergeSteps, recentCounts, recentRate } from "./series";
+import {
+  estimatePercentileMs,
+  expandSeries,
+  mergeSteps,
+  NO_COUNTS,
+  recentCounts,
+  recentRate,
+} from "./series";
 
 const at = (second: number) => new Date(1_800_000_000_000 + second * 1000).toISOString();
-const none = {
-  joined: 0,
-  admitted: 0,
-  left: 0,
-  lapsed: 0,
-  ordered: 0,
-  confirmed: 0,
-  expired: 0,
-  cancelled: 0,
-  declined: 0,
-  refunded: 0,
-};
 const units = (sold: number) => ({ available: 10 - sold, admitted: 0, held: 0, sold, waiting: 0 });
 
 const series: Series = {
@@ -24,9 +19,9 @@ const series: Series = {
   stepSeconds: 5,
   before: units(1),
   buckets: [
-    { ...none, at: at(10), ordered: 20, confirmed: 2, refused: 0, units: units(3) },
-    { ...none, at: at(25), refused: 7, units: null },
-    { ...none, at: at(40), ordered: 5, refused: 0, units: units(4) },
+    { ...NO_COUNTS, at: at(10), ordered: 20, confirmed: 2, refused: 0, units: units(3) },
+    { ...NO_COUNTS, at: at(25), refused: 7, units: null },
+    { ...NO_COUNTS, at: at(40), ordered: 5, refused: 0, units: units(4) },
   ],
   completeUntil: at(46),
   projectedVersion: 9,

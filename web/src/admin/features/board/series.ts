@@ -9,7 +9,7 @@ export interface TimeStep extends Counts {
   units: Units;
 }
 
-const NONE: Counts = {
+export const NO_COUNTS: Counts = {
   joined: 0,
   admitted: 0,
   left: 0,
@@ -33,7 +33,7 @@ export function expandSeries(series: Series): TimeStep[] {
   for (let atMs = Date.parse(series.from); atMs < Date.parse(series.to); atMs += stepMs) {
     const bucket = buckets.get(atMs);
     units = bucket?.units ?? units;
-    all.push({ ...NONE, refused: 0, ...bucket, atMs, units });
+    all.push({ ...NO_COUNTS, refused: 0, ...bucket, atMs, units });
   }
   return all;
 }
@@ -47,7 +47,7 @@ export function mergeSteps(all: readonly TimeStep[], group: number): TimeStep[] 
     const last = part.at(-1) as TimeStep;
     const sum = (key: keyof Counts | "refused") => part.reduce((total, step) => total + step[key], 0);
     const counts = Object.fromEntries(
-      (Object.keys(NONE) as (keyof Counts)[]).map((key) => [key, sum(key)]),
+      (Object.keys(NO_COUNTS) as (keyof Counts)[]).map((key) => [key, sum(key)]),
     ) as unknown as Counts;
     merged.push({ ...counts, refused: sum("refused"), atMs: first.atMs, units: last.units });
   }

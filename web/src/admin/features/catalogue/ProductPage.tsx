@@ -8,11 +8,10 @@ import { ProductImage } from "../../../components/ProductImage";
 import { client, type Product, unwrapReply } from "../../../lib/api";
 import { locale } from "../../../lib/i18n";
 import { formatMoney } from "../../../lib/money";
-import { retryTransient } from "../../../lib/retry";
-import { useSubmitOnce } from "../../../lib/useSubmitOnce";
+import { useSubmitWithKey } from "../../../lib/useSubmitWithKey";
 import { useTitle } from "../../../lib/useTitle";
-import { FormError } from "../../components/FormError";
 import { Field, Fieldset } from "../../components/FormFields";
+import { FormSubmit } from "../../components/FormSubmit";
 import { PageHeader } from "../../components/PageHeader";
 import { adminKeys, refreshSales } from "../../lib/adminCache";
 import { readServerErrors, useDraft } from "../../lib/formDraft";
@@ -55,14 +54,18 @@ function ProductForm({ product, currency }: { product: Product | null; currency:
   const [imageUrl, setImageUrl] = useState(product?.imageUrl ?? "");
   // After the creation of a product, its own page shows that it was saved.
   const [isSaved, setSaved] = useState(product !== null && history.state === "created");
-  const save = useSubmitOnce({
-    mutationFn: (values: ProductValues) => {
+  const save = useSubmitWithKey<Product, ProductValues>({
+    operation: `product:${product?.id ?? "new"}`,
+    send: (key, values) => {
       if (product === null) {
-        return unwrapReply(client.POST("/api/v1/admin/products", { body: productBody(values, locale()) }));
+        const params = { header: { "Idempotency-Key": key } };
+        const body = productBody(values, locale());
+        return unwrapReply(client.POST("/api/v1/admin/products", { params, body }));
       }
+      // A second edit changes nothing, so it needs no key.
       const params = { path: { id: product.id } };
       const body = productChanges(values, product, locale());
-      return retryTransient(() => unwrapReply(client.PATCH("/api/v1/admin/products/{id}", { params, body })));
+      return unwrapReply(client.PATCH("/api/v1/admin/products/{id}", { params, body }));
     },
     onSuccess: (saved) => {
       queries.setQueryData(adminKeys.product(saved.id), saved);
@@ -188,17 +191,12 @@ function ProductForm({ product, currency }: { product: Product | null; currency:
             name={values.name || t("product.new")}
             id={product?.id ?? ""}
           />
-          <FormError
-            error={save.error}
+          <FormSubmit
+            save={save}
+            isSaved={isSaved}
             otherErrors={serverErrors.otherErrors}
-            unknownResult={t("product.unsure")}
+            label={t(product === null ? "product.make" : "form.save")}
           />
-          <button type="submit" className="button button-main" aria-disabled={save.isPending}>
-            {save.isPending ? t("form.saving") : t(product === null ? "product.make" : "form.save")}
-          </button>
-          <p role="status" className={isSaved ? "font-semibold text-good" : "sr-only"}>
-            {isSaved && t("form.saved")}
-          </p>
         </aside>
       </form>
       {isDeleting && product !== null && (

@@ -3,15 +3,15 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { useLocation } from "wouter";
-import type { AdminSale, Product, Sale } from "../../../lib/api";
+import { type AdminSale, client, type Product, unwrapReply } from "../../../lib/api";
 import { ApiError } from "../../../lib/errors";
 import { locale } from "../../../lib/i18n";
 import { formatMoney } from "../../../lib/money";
 import { isSaleOver } from "../../../lib/saleStatus";
 import { useServerNow } from "../../../lib/useServerTime";
-import { useSubmitOnce } from "../../../lib/useSubmitOnce";
-import { FormError } from "../../components/FormError";
+import { useSubmitWithKey } from "../../../lib/useSubmitWithKey";
 import { Field, Fieldset, NumberField, RadioField } from "../../components/FormFields";
+import { FormSubmit } from "../../components/FormSubmit";
 import { adminKeys, refreshSales } from "../../lib/adminCache";
 import { type FormDraft, readServerErrors, useDraft } from "../../lib/formDraft";
 import { t } from "../../lib/texts";
@@ -29,7 +29,6 @@ import {
   saleValues,
   validateSale,
 } from "./saleDraft";
-import { createSale, editSale } from "./saveSale";
 import { suggestSlug } from "./slug";
 import { describeZone, localZone } from "./timeZone";
 
@@ -56,18 +55,25 @@ export function SaleForm({ sale, start, products, takenSlugs }: Props) {
     currency: priceOf(values.productId)?.currency ?? null,
     sale,
   });
-  const save = useSubmitOnce<AdminSale | Sale, SaleValues>({
-    mutationFn: (values) => {
+  const save = useSubmitWithKey<AdminSale, SaleValues>({
+    operation: `sale:${sale?.id ?? "new"}`,
+    send: (key, values) => {
       const context = contextFor(values);
-      return sale === null
-        ? createSale(saleBody(values, context))
-        : editSale(sale.id, saleChanges(values, draft.initial, context));
+      if (sale === null) {
+        const params = { header: { "Idempotency-Key": key } };
+        const body = saleBody(values, context);
+        return unwrapReply(client.POST("/api/v1/admin/flash-sales", { params, body }));
+      }
+      // A second edit changes nothing, so it needs no key.
+      const params = { path: { id: sale.id } };
+      const body = saleChanges(values, draft.initial, context);
+      return unwrapReply(client.PATCH("/api/v1/admin/flash-sales/{id}", { params, body }));
     },
     onSuccess: (saved) => {
       void refreshSales(queries);
       if (sale === null) {
         navigate(`/admin/sales/${saved.id}`);
-      } else if ("payment" in saved) {
+      } else {
         queries.setQueryData(adminKeys.sale(saved.id), saved);
         draft.restart(saleValues(saved, contextFor(draft.values)));
         setSaved(true);
@@ -239,19 +245,12 @@ export function SaleForm({ sale, start, products, takenSlugs }: Props) {
             )}
           </ul>
         </Fieldset>
-        <FormError
-          error={save.error}
+        <FormSubmit
+          save={save}
+          isSaved={isSaved}
           otherErrors={serverErrors.otherErrors}
-          unknownResult={t("form.unsure")}
+          label={isSaleOver(sale) ? null : t(sale === null ? "form.announce" : "form.save")}
         />
-        {!isSaleOver(sale) && (
-          <button type="submit" className="button button-main" aria-disabled={save.isPending}>
-            {save.isPending ? t("form.saving") : t(sale === null ? "form.announce" : "form.save")}
-          </button>
-        )}
-        <p role="status" className={isSaved ? "font-semibold text-good" : "sr-only"}>
-          {isSaved && t("form.saved")}
-        </p>
       </aside>
     </form>
   );

@@ -2,7 +2,7 @@
 
 import { useQueryClient } from "@tanstack/react-query";
 import { useId, useState } from "react";
-import { ErrorNotice, Notice } from "../../../components/Notices";
+import { ErrorNotice, Notice, RetryStatus } from "../../../components/Notices";
 import { client, unwrapReply } from "../../../lib/api";
 import { ApiError } from "../../../lib/errors";
 import { locale } from "../../../lib/i18n";
@@ -71,9 +71,7 @@ export function RefundDialog({ order, onClose }: { order: AdminOrder; onClose: (
           </label>
         ))}
       </fieldset>
-      <p role="status" className={refund.isRetrying ? "" : "sr-only"}>
-        {refund.isRetrying && t("orders.refund.insisting")}
-      </p>
+      <RetryStatus isRetrying={refund.isRetrying} text={t("orders.refund.insisting")} />
       <RefundError error={refund.error} />
     </ConfirmDialog>
   );

@@ -1,0 +1,30 @@
+// The end of a form: why saving failed, the button, and whether the form is saved.
+
+import { RetryStatus } from "../../components/Notices";
+import { t } from "../lib/texts";
+import { FormError } from "./FormError";
+
+interface Props {
+  save: { isPending: boolean; isRetrying: boolean; error: unknown };
+  isSaved: boolean;
+  otherErrors: string[];
+  /** Of the button; without it there is none. */
+  label: string | null;
+}
+
+export function FormSubmit({ save, isSaved, otherErrors, label }: Props) {
+  return (
+    <>
+      <RetryStatus isRetrying={save.isRetrying} />
+      <FormError error={save.error} otherErrors={otherErrors} unknownResult={t("form.unsure")} />
+      {label !== null && (
+        <button type="submit" className="button button-main" aria-disabled={save.isPending}>
+          {save.isPending ? t("form.saving") : label}
+        </button>
+      )}
+      <p role="status" className={isSaved ? "font-semibold text-good" : "sr-only"}>
+        {isSaved && t("form.saved")}
+      </p>
+    </>
+  );
+}
