@@ -285,6 +285,48 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/admin/followers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How far the followers of the ledger have come.
+         * @description A follower delivers the ledger's events to something else: the projector writes the tables behind lists. What each process
+         *     follows for itself, such as live updates, is not listed here; the metrics show it.
+         */
+        get: operations["get_admin_followers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/followers/{name}/rewind": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Set a follower back.
+         * @description It delivers the sale's events after `seq` again, within about a second. Receivers may see them twice. The projector drops the
+         *     sale's rows and writes them again from the first event on; lists show less until it has caught up.
+         */
+        post: operations["post_admin_followers_name_rewind"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/admin/orders": {
         parameters: {
             query?: never;
@@ -1080,6 +1122,42 @@ export interface components {
             /** @description JSON pointer to the field of the body, or `/name` of a query parameter. */
             pointer: string;
         };
+        /** @description One follower. */
+        FollowerJson: {
+            /**
+             * Format: int64
+             * @description Events of all sales that it has not delivered yet.
+             */
+            eventsBehind: number;
+            /** @description Its name. */
+            name: string;
+            /** @description How far it has come in each sale, the longest lag first; at most 1,000 sales. */
+            sales: components["schemas"]["FollowerSaleJson"][];
+        };
+        /** @description How far a follower has come in one sale. */
+        FollowerSaleJson: {
+            /**
+             * Format: int64
+             * @description Events that it has not delivered yet.
+             */
+            eventsBehind: number;
+            /** Format: uuid */
+            flashSaleId: string;
+            /**
+             * Format: int64
+             * @description The last event that it has delivered; 0 before the first.
+             */
+            seq: number;
+            /**
+             * Format: int64
+             * @description The sale's last event.
+             */
+            version: number;
+        };
+        /** @description The followers of the ledger. */
+        FollowersJson: {
+            items: components["schemas"]["FollowerJson"][];
+        };
         Health: {
             components: components["schemas"]["Component"][];
             /** @description Whether all components work. */
@@ -1643,10 +1721,30 @@ export interface components {
              */
             quantity: number;
         };
-        /**
-         * @description What an account may do.
-         * @enum {string}
-         */
+        /** @description Where to go back to. */
+        RewindBody: {
+            /** Format: uuid */
+            flashSaleId: string;
+            /**
+             * Format: int64
+             * @description The event after which it goes on; 0 for all events. Not later than where the follower is.
+             */
+            seq: number;
+        };
+        /** @description Where a follower goes on. */
+        RewoundJson: {
+            /** Format: uuid */
+            flashSaleId: string;
+            name: string;
+            /** @description True for the projector: it cannot go back to the middle of a sale, so it drops the sale's rows and writes all of them again. */
+            rewritesSale: boolean;
+            /**
+             * Format: int64
+             * @description The event after which it goes on.
+             */
+            seq: number;
+        };
+        /** @enum {string} */
         Role: "buyer" | "admin";
         /**
          * @description The changes. An absent field stays as it is. A sale that buyers rely on accepts only more units, a later end, a longer
@@ -2680,6 +2778,71 @@ export interface operations {
             };
             /** @description `sale_unknown` */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_admin_followers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The followers */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FollowersJson"];
+                };
+            };
+        };
+    };
+    post_admin_followers_name_rewind: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The follower */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RewindBody"];
+            };
+        };
+        responses: {
+            /** @description It goes on from there */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RewoundJson"];
+                };
+            };
+            /** @description `follower_unknown`; `sale_unknown`: the follower has delivered nothing of this sale */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_body`: `seq` is later than where the follower is */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
