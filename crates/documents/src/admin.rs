@@ -8,26 +8,25 @@ use sale::{BuyerId, OrderId, SaleId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A sale as admins see it.
+/// A sale in the replies for admins.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = AdminSaleJson)]
 pub struct AdminSaleDocument {
     #[serde(flatten)]
     pub sale: SaleDocument,
-    /// Units set aside for buyers who may buy now, one each.
+    /// Units reserved for admitted buyers, one each.
     pub admitted: u32,
-    /// Seconds a unit is held for its payment; 0 sells at once.
+    /// Seconds for which a unit is held for its payment. 0 sells at once.
     pub hold_seconds: u32,
     /// `none` sells at once.
     pub payment: SalePaymentDocument,
-    /// When it was made.
     #[serde(with = "moment")]
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
 }
 
-/// Whether a unit is to be paid before it is sold.
+/// Whether a unit must be paid before it is sold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = SalePayment)]
@@ -38,107 +37,95 @@ pub enum SalePaymentDocument {
     None,
 }
 
-/// How a sale goes.
+/// The state of a sale.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = OverviewJson)]
 pub struct OverviewDocument {
-    /// The sale, with its counters as the engine has them now.
+    /// The sale with its current counters.
     pub sale: AdminSaleDocument,
-    /// Its orders by status.
+    /// Orders by status.
     pub orders: Vec<StatusTotalDocument>,
-    /// What buyers paid and did not get back.
+    /// Payments minus refunds.
     pub revenue: MoneyDocument,
     /// Orders made in the last 60 seconds.
     pub orders_last_minute: u64,
     /// Refused attempts by code.
     pub refusals: Vec<RefusalCountDocument>,
-    /// The `version` of the sale that orders, revenue and attempts are of.
+    /// The `version` of the sale to which orders, revenue and attempts belong.
     pub projected_version: u64,
-    /// Events that the tables are behind the sale above; 0 when they show all of it.
+    /// Events by which the tables lag behind `sale`.
     pub projection_lag: u64,
 }
 
-/// Orders in one status.
+/// Orders of one status.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = StatusSumJson)]
 pub struct StatusTotalDocument {
-    /// The status.
     pub status: String,
-    /// How many orders.
     pub orders: u64,
-    /// Their units.
     pub units: u64,
-    /// Their price.
+    /// The price of all of them.
     pub total: MoneyDocument,
 }
 
-/// Refusals of one sort.
+/// Refusals with one code.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = RefusalsJson)]
 pub struct RefusalCountDocument {
     /// The refusal's code.
     pub code: String,
-    /// How many.
     pub count: u64,
 }
 
-/// Who a buyer is.
+/// A buyer.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = Buyer)]
 pub struct BuyerDocument {
-    /// The account's id.
     #[schema(value_type = Uuid)]
     pub id: BuyerId,
-    /// The address; null when there is no account of this id any more.
+    /// Null when the account was deleted.
     pub email: Option<String>,
-    /// The name; null when there is no account of this id any more.
+    /// Null when the account was deleted.
     pub username: Option<String>,
 }
 
-/// An order as admins see it.
+/// An order in the replies for admins.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = AdminOrderJson)]
 pub struct AdminOrderDocument {
-    /// Its id.
     #[schema(value_type = Uuid)]
     pub id: OrderId,
-    /// Of which sale.
     #[schema(value_type = Uuid)]
     pub flash_sale_id: SaleId,
-    /// What the sale sells.
+    /// The product's name.
     pub product: Option<String>,
-    /// Whose.
     pub buyer: BuyerDocument,
-    /// Its units.
     pub quantity: u32,
     /// The price of one unit.
     pub unit_price: MoneyDocument,
-    /// The price of all of it.
+    /// The price of the whole order.
     pub total: MoneyDocument,
-    /// What has become of it.
     pub status: OrderStatusDocument,
-    /// Until when a pending order's units are held.
+    /// The units of a pending order are held until then.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "moment::optional")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Timestamp>,
-    /// Of a refunded order: whether its units went back into the sale.
+    /// Of a refunded order: whether its units are sold again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restocked: Option<bool>,
-    /// When it was made.
     #[serde(with = "moment")]
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
-    /// When it last changed.
     #[serde(with = "moment")]
     #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
-    /// When it was paid, or sold at once.
+    /// When it was confirmed.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "moment::optional")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub paid_at: Option<Timestamp>,
-    /// The number of the event that last changed it, in the sale's ledger.
+    /// The number of its last event in the sale's ledger.
     pub version: u64,
 }

@@ -41,7 +41,7 @@ pub type AppState = Arc<AppContext>;
 
 /// What every handler may use.
 pub struct AppContext {
-    pub shop: Shop,
+    pub shop: Arc<Shop>,
     /// Replies about sales, complete except for the time.
     pub prepared: v1::flash_sales::PreparedSales,
     pub edge: edge::EdgeSettings,

@@ -23,7 +23,6 @@ use hub::{HubMessage, SocketHub};
 use limiter::ConnectionLimiter;
 use socketioxide::service::SocketIoService;
 use socketioxide::{ParserConfig, SocketIo};
-use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -57,8 +56,8 @@ const MESSAGES_MAX: usize = 4096;
 pub const SALE_EVENTS_MAX: usize = 64;
 
 /// What the handlers of a socket need.
-struct SocketContext<S> {
-    shop: S,
+struct SocketContext {
+    shop: Arc<Shop>,
     limiter: ConnectionLimiter,
     hub: mpsc::Sender<HubMessage>,
     problems: ProblemCatalog,
@@ -74,8 +73,8 @@ pub struct SocketServer {
     hub_task: JoinHandle<()>,
 }
 
-pub struct SocketDependencies<S> {
-    pub shop: S,
+pub struct SocketDependencies {
+    pub shop: Arc<Shop>,
     /// Recorded events, from the follower.
     pub events: mpsc::Receiver<SaleEvents>,
     /// Counts the signed-in sockets: without any, the follower leaves out events of single buyers.
@@ -87,10 +86,7 @@ pub struct SocketDependencies<S> {
 
 impl SocketServer {
     #[must_use]
-    pub fn start<S>(dependencies: SocketDependencies<S>, settings: SocketSettings) -> Self
-    where
-        S: Deref<Target = Shop> + Clone + Send + Sync + 'static,
-    {
+    pub fn start(dependencies: SocketDependencies, settings: SocketSettings) -> Self {
         let parser =
             ParserConfig::common().max_incoming_binaries(0).max_incoming_binary_buf_size(PAYLOAD_LEN_MAX);
         let (service, io) = SocketIo::builder()
@@ -107,7 +103,7 @@ impl SocketServer {
         let (hub, messages) = mpsc::channel(MESSAGES_MAX);
         let SocketDependencies { shop, events, subscribers, problems, metrics } = dependencies;
         let context = Arc::new(SocketContext {
-            shop: shop.clone(),
+            shop: Arc::clone(&shop),
             limiter: ConnectionLimiter::new(settings),
             hub: hub.clone(),
             problems,

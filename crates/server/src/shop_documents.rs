@@ -1,13 +1,20 @@
 //! Builds the API's JSON documents (`crates/documents`) from what the shop and the engine know. HTTP and sockets share them.
 
 use crate::shop::catalogue::SaleListing;
+use crate::shop::dashboard::BuyerIdentity;
 use crate::shop::line::QueueStatus;
 use crate::shop::orders::PricedOrder;
 use crate::shop::payments::PaidOrder;
 use crate::shop::products::Product;
-use documents::{OrderDocument, PaymentDocument, PlaceDocument, ProductSummary, SaleDocument};
+use crate::shop::sales::ListedSale;
+use documents::admin::SalePaymentDocument;
+use documents::{
+    AdminSaleDocument, BuyerDocument, OrderDocument, PaymentDocument, PlaceDocument, ProductSummary,
+    SaleDocument,
+};
 use engine::SaleView;
-use sale::Timestamp;
+use sale::{BuyerId, Timestamp};
+use std::collections::HashMap;
 
 /// A sale as it is at `now`: the catalogue's listing and the engine's view in one document.
 #[must_use]
@@ -33,6 +40,30 @@ pub fn sale_document(listing: &SaleListing, view: &SaleView, now: Timestamp) -> 
         server_time: now,
         version: view.seq.0,
     }
+}
+
+/// The same with what only admins see.
+#[must_use]
+pub fn admin_sale_document(sale: &ListedSale, now: Timestamp) -> AdminSaleDocument {
+    let policy = &sale.view.policy;
+    AdminSaleDocument {
+        sale: sale_document(&sale.listing, &sale.view, now),
+        admitted: sale.view.counters.admitted,
+        hold_seconds: policy.hold_s,
+        payment: if policy.sells_at_once() {
+            SalePaymentDocument::None
+        } else {
+            SalePaymentDocument::Required
+        },
+        created_at: sale.listing.created_at,
+    }
+}
+
+#[must_use]
+pub fn buyer_document(id: BuyerId, people: &HashMap<BuyerId, BuyerIdentity>) -> BuyerDocument {
+    let person = people.get(&id).cloned();
+    let (email, username) = person.map(|person| (person.email, person.username)).unzip();
+    BuyerDocument { id, email, username }
 }
 
 impl From<&Product> for ProductSummary {

@@ -1,6 +1,7 @@
 //! Fixtures: a database, a Redis, and engines on both.
 
-use crate::support::{assert_promises_kept, buyer_id, order_id, policy, request_key, sale_id, whole_sale};
+pub use crate::support::reserve;
+use crate::support::{assert_promises_kept, policy, sale_id, whole_sale};
 use engine::clock::SystemClock;
 use engine::decide::valkey::{ValkeyDecider, ValkeySettings};
 use engine::pipeline::PipelineLimits;
@@ -123,16 +124,6 @@ pub async fn announce(engine: &Engine, quantity: u32, hold_s: u32) {
     let policy = policy(quantity, hold_s, engine.now().plus_ms(-1), AdmissionMode::Open);
     let outcome = insist(engine, sale_id(SALE), Command::Configure { policy }).await.outcome;
     assert_eq!(outcome, CommandOutcome::Done);
-}
-
-/// A unit for a buyer, always with the same order and key.
-pub fn reserve(buyer: u64) -> Command {
-    Command::Reserve {
-        buyer: buyer_id(buyer),
-        order: order_id(buyer, 1),
-        quantity: 1,
-        key: request_key(buyer),
-    }
 }
 
 /// Repeats a command until it has an outcome, as a client does after a 503.

@@ -1,9 +1,7 @@
 //! What callers see of a pipeline: ticks, overload, stop, a caller who goes away, a clock that jumps.
 
 use crate::ledger::{NO_FAULTS, SimLedger};
-use crate::support::{
-    START, assert_promises_kept, buyer_id, order_id, policy, request_key, sale_id, whole_sale,
-};
+use crate::support::{START, assert_promises_kept, buyer_id, policy, reserve, sale_id, whole_sale};
 use crate::test_ledger::{TestLedger, on_every_ledger};
 use engine::clock::{Clock, ManualClock, SystemClock};
 use engine::decide::memory::MemoryDecider;
@@ -30,10 +28,6 @@ on_every_ledger!(
 const SALE: u64 = 1;
 /// Nothing here takes this long; it only keeps a broken engine from hanging the tests.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-fn reserve(buyer: u64) -> Command {
-    Command::Reserve { buyer: buyer_id(buyer), order: order_id(buyer, 1), quantity: 1, key: request_key(1) }
-}
 
 async fn ask(embedded: &RunningEngine, command: Command) -> CommandOutcome {
     embedded.engine.command(sale_id(SALE), command).await.unwrap().outcome

@@ -1,6 +1,6 @@
 //! Only the last process that claimed a ledger in PostgreSQL may write it, however late another's write arrives.
 
-use crate::support::{START, buyer_id, line_entries, order_id, policy, request_key, sale_id};
+use crate::support::{START, buyer_id, line_entries, policy, reserve, sale_id};
 use crate::test_ledger::TestLedger;
 use engine::batch::Batch;
 use engine::clock::ManualClock;
@@ -23,10 +23,6 @@ fn entries() -> Vec<LedgerEntry> {
 
 fn batch(sale: u64) -> Batch {
     Batch { sales: vec![(sale_id(sale), entries())], ..Batch::default() }
-}
-
-fn reserve(buyer: u64) -> Command {
-    Command::Reserve { buyer: buyer_id(buyer), order: order_id(buyer, 1), quantity: 1, key: request_key(1) }
 }
 
 async fn ask(embedded: &RunningEngine, command: Command) -> Result<CommandOutcome, EngineError> {

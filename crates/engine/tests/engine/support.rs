@@ -28,6 +28,16 @@ pub fn request_key(no: u64) -> Option<RequestKey> {
     Some(RequestKey(u128::from(no).to_be_bytes()))
 }
 
+/// A unit for a buyer, always with the same order and key.
+pub fn reserve(buyer: u64) -> Command {
+    Command::Reserve {
+        buyer: buyer_id(buyer),
+        order: order_id(buyer, 1),
+        quantity: 1,
+        key: request_key(buyer),
+    }
+}
+
 /// A sale that is open for an hour from `starts_at` on.
 pub fn policy(quantity: u32, hold_s: u32, starts_at: Timestamp, admission: AdmissionMode) -> Box<Policy> {
     Box::new(Policy {

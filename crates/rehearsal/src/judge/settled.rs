@@ -62,7 +62,7 @@ fn check_orders_per_request(state: &JudgeState, account: &AccountLog, tally: &mu
     });
 }
 
-fn order_in_reply(reply: &LoggedReply) -> Option<OrderId> {
+pub(super) fn order_in_reply(reply: &LoggedReply) -> Option<OrderId> {
     match reply.body {
         ReplyBody::Order { order, .. } => Some(order),
         _ => None,

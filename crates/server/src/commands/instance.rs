@@ -175,7 +175,7 @@ impl ServerInstance {
         let limits = open_limits(&settings, &shop, &metrics).await?;
         let (prepared, started_at) = (PreparedSales::default(), shop.engine.now());
         let app = Arc::new(AppContext {
-            shop,
+            shop: Arc::new(shop),
             prepared,
             edge,
             started_at,

@@ -35,8 +35,6 @@ mod followers;
 
 mod csv;
 
-mod buyer_json;
-
 use super::AppState;
 use super::problem::{Problem, kind};
 use utoipa_axum::router::OpenApiRouter;

@@ -33,11 +33,6 @@ const METHODS: [(&str, SandboxMethod); 4] = [
     ("sandbox:lost", SandboxMethod::Lost),
 ];
 
-/// The names of the methods that the sandbox knows.
-pub fn method_names() -> impl Iterator<Item = &'static str> {
-    METHODS.iter().map(|(name, _)| *name)
-}
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChargeRecord {
     pub intent: IntentId,

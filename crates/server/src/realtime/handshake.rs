@@ -5,13 +5,11 @@ use super::limiter::{CapacityReached, SocketPeer};
 use super::session::SocketSession;
 use super::{SocketContext, requests};
 use crate::auth::tokens::TokenError;
-use crate::shop::Shop;
 use serde_json::Value;
 use socketioxide::SocketIo;
 use socketioxide::extract::{SocketRef, TryData};
 use socketioxide::handler::ConnectHandler;
 use std::net::{IpAddr, Ipv4Addr};
-use std::ops::Deref;
 use std::sync::Arc;
 
 /// The `Display` is the message of the `connect_error`: a stable code, a colon, a sentence.
@@ -25,10 +23,7 @@ enum ConnectRefusal {
     Full(CapacityReached),
 }
 
-pub fn register_namespace<S>(io: &SocketIo, context: &Arc<SocketContext<S>>)
-where
-    S: Deref<Target = Shop> + Send + Sync + 'static,
-{
+pub fn register_namespace(io: &SocketIo, context: &Arc<SocketContext>) {
     let (check_context, welcome_context) = (Arc::clone(context), Arc::clone(context));
     let check = move |socket: SocketRef, auth: TryData<Value>| {
         let context = Arc::clone(&check_context);
@@ -47,14 +42,11 @@ where
     io.ns("/", welcome.with(check));
 }
 
-fn authorize_socket<S>(
-    context: &SocketContext<S>,
+fn authorize_socket(
+    context: &SocketContext,
     socket: &SocketRef,
     auth: Option<Value>,
-) -> Result<SocketSession, ConnectRefusal>
-where
-    S: Deref<Target = Shop>,
-{
+) -> Result<SocketSession, ConnectRefusal> {
     let now = (context.shop.now)();
     let token = match &auth {
         None | Some(Value::Null) => None,

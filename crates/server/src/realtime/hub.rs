@@ -26,7 +26,6 @@ use socketioxide::extract::SocketRef;
 use socketioxide::socket::Sid;
 use socketioxide::{BroadcastError, SocketError, SocketIo};
 use std::collections::{HashMap, VecDeque};
-use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -75,8 +74,8 @@ const REPEAT_MS: i64 = 5_000;
 const RETRY_AFTER_MS: u32 = 2_000;
 
 /// All sockets of this process, and what each was sent.
-pub struct SocketHub<S> {
-    shop: S,
+pub struct SocketHub {
+    shop: Arc<Shop>,
     io: SocketIo,
     metrics: SocketMetrics,
     problems: ProblemCatalog,
@@ -90,8 +89,8 @@ pub struct SocketHub<S> {
     revocations: u64,
 }
 
-impl<S: Deref<Target = Shop>> SocketHub<S> {
-    pub fn new(shop: S, io: SocketIo, metrics: SocketMetrics, problems: ProblemCatalog) -> Self {
+impl SocketHub {
+    pub fn new(shop: Arc<Shop>, io: SocketIo, metrics: SocketMetrics, problems: ProblemCatalog) -> Self {
         let (sockets, buyers, sales, to_check, pending_sockets) = Default::default();
         let revocations = shop.accounts.tokens.revocation_count();
         Self { shop, io, metrics, problems, sockets, buyers, sales, to_check, pending_sockets, revocations }

@@ -8,14 +8,13 @@ use super::documents::{
 };
 use super::hub::{ConnectedSocket, HubMessage};
 use super::session::{Permission, SocketSession};
-use crate::shop::{Shop, line, live_updates, sales};
+use crate::shop::{line, live_updates, sales};
 use sale::{BuyerId, EventSeq, SaleId, SalePhase};
 use serde::Serialize;
 use serde_json::Value;
 use socketioxide::extract::{AckSender, SocketRef, TryData};
 use socketioxide::socket::Sid;
 use std::future::Future;
-use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,10 +36,7 @@ struct SocketRequest {
 }
 
 /// Registers the handlers of a socket that may connect.
-pub fn register_handlers<S>(context: &Arc<SocketContext<S>>, socket: &SocketRef, session: &Arc<SocketSession>)
-where
-    S: Deref<Target = Shop> + Send + Sync + 'static,
-{
+pub fn register_handlers(context: &Arc<SocketContext>, socket: &SocketRef, session: &Arc<SocketSession>) {
     socket.extensions.insert(Arc::clone(session));
     register_handler(context, socket, "queue:join", join_line);
     register_handler(context, socket, "queue:leave", leave_line);
@@ -52,10 +48,7 @@ where
 }
 
 /// Registers a connected socket with the hub, and sends it the buyer's place and orders in open sales.
-pub async fn accept_socket<S>(context: &Arc<SocketContext<S>>, socket: SocketRef)
-where
-    S: Deref<Target = Shop> + Send + Sync + 'static,
-{
+pub async fn accept_socket(context: &Arc<SocketContext>, socket: SocketRef) {
     let Some(session) = socket.extensions.get::<Arc<SocketSession>>() else { return };
     let (id, buyer) = (socket.id, session.buyer());
     if context.hub.send(HubMessage::Connected(ConnectedSocket { socket, session })).await.is_err() {
@@ -74,13 +67,10 @@ where
     }
 }
 
-async fn join_line<S>(
-    context: Arc<SocketContext<S>>,
+async fn join_line(
+    context: Arc<SocketContext>,
     request: SocketRequest,
-) -> Result<PositionUpdate, ProblemCode>
-where
-    S: Deref<Target = Shop> + Send + Sync + 'static,
-{
+) -> Result<PositionUpdate, ProblemCode> {
     let buyer = request.buyer.ok_or("unauthorized")?;
     let version = sale_version(&context, request.sale);
     let joined = line::join(&context.shop, request.sale, buyer).await.map_err(live_updates::error_code)?;
@@ -89,26 +79,17 @@ where
     Ok(join_reply(&joined.status, version))
 }
 
-async fn leave_line<S>(
-    context: Arc<SocketContext<S>>,
-    request: SocketRequest,
-) -> Result<LeaveReply, ProblemCode>
-where
-    S: Deref<Target = Shop> + Send + Sync + 'static,
-{
+async fn leave_line(context: Arc<SocketContext>, request: SocketRequest) -> Result<LeaveReply, ProblemCode> {
     let buyer = request.buyer.ok_or("unauthorized")?;
     let left = line::leave(&context.shop, request.sale, buyer).await.map_err(live_updates::error_code)?;
     let ticket = left.map_err(|refusal| refusal.code())?;
     Ok(LeaveReply { flash_sale_id: request.sale, ticket, status: LineStatusDocument::Left })
 }
 
-async fn watch_sale<S>(
-    context: Arc<SocketContext<S>>,
+async fn watch_sale(
+    context: Arc<SocketContext>,
     request: SocketRequest,
-) -> Result<InventoryUpdate, ProblemCode>
-where
-    S: Deref<Target = Shop> + Send + Sync + 'static,
-{
+) -> Result<InventoryUpdate, ProblemCode> {
     let view = context.shop.engine.views().get(request.sale).ok_or("sale_unknown")?;
     if let Some(buyer) = request.buyer {
         send_snapshot(&context, request.socket, request.sale, buyer, true).await;
@@ -118,15 +99,13 @@ where
 
 /// Loads a buyer's place and orders in a sale, and has the hub send them. It retries a few times while the engine is overloaded;
 /// after that the next event of the buyer brings the news.
-async fn send_snapshot<S>(
-    context: &Arc<SocketContext<S>>,
+async fn send_snapshot(
+    context: &Arc<SocketContext>,
     socket: Sid,
     sale: SaleId,
     buyer: BuyerId,
     is_asked: bool,
-) where
-    S: Deref<Target = Shop>,
-{
+) {
     for delay in SNAPSHOT_RETRY_DELAYS {
         match live_updates::load_snapshot(&context.shop, sale, buyer).await {
             Ok(Some(snapshot)) => {
@@ -140,19 +119,18 @@ async fn send_snapshot<S>(
     }
 }
 
-fn sale_version<S: Deref<Target = Shop>>(context: &SocketContext<S>, sale: SaleId) -> EventSeq {
+fn sale_version(context: &SocketContext, sale: SaleId) -> EventSeq {
     context.shop.engine.views().get(sale).map_or(EventSeq(0), |view| view.seq)
 }
 
 /// Registers a handler. Each request also subscribes the socket to its sale.
-fn register_handler<S, F, A, T>(
-    context: &Arc<SocketContext<S>>,
+fn register_handler<F, A, T>(
+    context: &Arc<SocketContext>,
     socket: &SocketRef,
     event: &'static str,
     handler: F,
 ) where
-    S: Deref<Target = Shop> + Send + Sync + 'static,
-    F: Fn(Arc<SocketContext<S>>, SocketRequest) -> A + Copy + Send + Sync + 'static,
+    F: Fn(Arc<SocketContext>, SocketRequest) -> A + Copy + Send + Sync + 'static,
     A: Future<Output = Result<T, ProblemCode>> + Send + 'static,
     T: Serialize + Send + 'static,
 {
@@ -194,15 +172,12 @@ impl From<ProblemCode> for RequestRejection {
     }
 }
 
-async fn parse_request<S>(
-    context: &SocketContext<S>,
+async fn parse_request(
+    context: &SocketContext,
     session: &SocketSession,
     socket: Sid,
     data: Option<Value>,
-) -> Result<SocketRequest, RequestRejection>
-where
-    S: Deref<Target = Shop>,
-{
+) -> Result<SocketRequest, RequestRejection> {
     let now = (context.shop.now)();
     match session.spend_request(now) {
         Permission::Granted => {}
@@ -220,7 +195,7 @@ where
     Ok(SocketRequest { socket, sale, buyer: session.buyer() })
 }
 
-fn problem_summary<S>(context: &SocketContext<S>, code: ProblemCode) -> ProblemSummary {
+fn problem_summary(context: &SocketContext, code: ProblemCode) -> ProblemSummary {
     let unknown = ProblemSummary { code, title: "Refused", detail: "this cannot be done", status: 409 };
     (context.problems)(code).unwrap_or(unknown)
 }

@@ -140,14 +140,6 @@ impl PaymentService {
         self.in_flight.drain(limit).await
     }
 
-    /// The order's payment. `None` when it needed no money, or is not paid.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn find_by_order(&self, order: OrderId) -> Result<Option<PaymentRow>, StoreError> {
-        rows::find_live(&self.store, order).await
-    }
-
     /// The refusal for an order that the law did not confirm.
     async fn explain_refusal(&self, order: PricedOrder) -> Result<PaymentRefusal, PaymentError> {
         let now = self.find_order(order.view.id).await?.unwrap_or(order);

@@ -1,50 +1,19 @@
 //! Failures: the clock jumps, the client hangs up, the process is restarted, the disk is full, a second process is started on the
 //! same folder, and secrets must not be in the log.
 
-use crate::merchant::{Merchant, id, order};
+use crate::merchant::{Merchant, id, join_line, order, order_with_key, pay, position, wait_until_admitted};
 use crate::support::{ADMIN_EMAIL, HttpReply, PASSWORD, SignedInUser, TestApp};
 use reqwest::{Method, StatusCode};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
-use test_servers::wait::{HANG_LIMIT, eventually};
+use test_servers::wait::{HANG_LIMIT, eventually, eventually_some};
 use tokio::io::AsyncWriteExt;
-use tokio::time::Instant;
 
 const HOUR_MS: i64 = 3_600_000;
-/// More than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-async fn join(app: &TestApp, buyer: &SignedInUser, sale: &str) -> Value {
-    app.post_as(&buyer.access, "/api/v1/queue/join", &json!({"flashSaleId": sale})).await.json()
-}
-
-async fn position(app: &TestApp, buyer: &SignedInUser, sale: &str) -> Value {
-    app.get_as(&buyer.access, &format!("/api/v1/queue/position?flashSaleId={sale}")).await.json()
-}
 
 async fn own(app: &TestApp, buyer: &SignedInUser, order: &str) -> Value {
     app.get_as(&buyer.access, &format!("/api/v1/orders/{order}")).await.json()
-}
-
-async fn pay(app: &TestApp, buyer: &SignedInUser, order: &str) -> HttpReply {
-    let body = json!({"method": "sandbox:approve"});
-    app.post_as(&buyer.access, &format!("/api/v1/orders/{order}/pay"), &body).await
-}
-
-async fn order_with_key(
-    app: &TestApp,
-    buyer: &SignedInUser,
-    sale: &str,
-    quantity: u32,
-    key: &str,
-) -> HttpReply {
-    let request = app.request(Method::POST, "/api/v1/orders").bearer_auth(&buyer.access);
-    HttpReply::send(
-        request.header("idempotency-key", key).json(&json!({"flashSaleId": sale, "quantity": quantity})),
-    )
-    .await
 }
 
 fn fifo(merchant: &Merchant<'_>, quantity: u32) -> Value {
@@ -54,14 +23,6 @@ fn fifo(merchant: &Merchant<'_>, quantity: u32) -> Value {
         "holdSeconds": 3_600,
         "admission": {"type": "fifo", "perSecond": 100, "checkoutSeconds": 3_600},
     })
-}
-
-async fn wait_until_admitted(app: &TestApp, buyer: &SignedInUser, sale: &str) {
-    let start = Instant::now();
-    while position(app, buyer, sale).await["status"] != "admitted" {
-        assert!(start.elapsed() < PATIENCE, "{}", position(app, buyer, sale).await);
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,22 +35,22 @@ async fn a_clock_that_jumps_back_an_hour_takes_nothing_from_anyone() {
         merchant.sale(&fifo(&merchant, 1)).await,
     );
     let held = order(&app, &ada, &sale, 1).await.json();
-    join(&app, &ada, &line).await;
+    join_line(&app, &ada, &line).await;
     wait_until_admitted(&app, &ada, &line).await;
-    let waiting = join(&app, &bob, &line).await;
+    let waiting = join_line(&app, &bob, &line).await.json();
 
     app.shift_clock(-HOUR_MS);
     assert_eq!(own(&app, &ada, &id(&held)).await, held, "the hold is what it was");
     let still = position(&app, &bob, &line).await;
     assert_eq!((&still["ticket"], &still["position"]), (&waiting["ticket"], &json!(1)));
-    assert_eq!(join(&app, &cyd, &line).await["ticket"], 3);
+    assert_eq!(join_line(&app, &cyd, &line).await.json()["ticket"], 3);
     assert_eq!(order(&app, &bob, &line, 1).await.problem(), "not_admitted");
     let more = order(&app, &ada, &sale, 1).await.json();
     assert!(
         more["createdAt"].as_str() >= held["createdAt"].as_str(),
         "the ledger's time does not run back: {more}"
     );
-    assert_eq!(pay(&app, &ada, &id(&held)).await.status, StatusCode::OK);
+    assert_eq!(pay(&app, &ada, &id(&held), "approve").await.status, StatusCode::OK);
     assert_eq!(order(&app, &ada, &line, 1).await.status, StatusCode::CREATED, "and the admitted may buy");
     let events = merchant.get(&format!("/flash-sales/{sale}/events")).await;
     let times: Vec<&str> =
@@ -112,10 +73,10 @@ async fn a_restart_in_the_middle_of_a_sale_changes_no_hold_no_place_no_token_and
     let (sale, other) = (merchant.sale(&json!({})).await, merchant.sale(&json!({})).await);
     let line = merchant.sale(&fifo(&merchant, 1)).await;
     let held = order_with_key(&app, &ada, &sale, 1, "k").await.json();
-    join(&app, &ada, &line).await;
+    join_line(&app, &ada, &line).await;
     wait_until_admitted(&app, &ada, &line).await;
-    join(&app, &bob, &line).await;
-    join(&app, &cyd, &line).await;
+    join_line(&app, &bob, &line).await;
+    join_line(&app, &cyd, &line).await;
     let places = async |app: &TestApp| {
         let mut places = Vec::new();
         for buyer in [&ada, &bob, &cyd] {
@@ -133,7 +94,7 @@ async fn a_restart_in_the_middle_of_a_sale_changes_no_hold_no_place_no_token_and
     assert_eq!(order_with_key(&app, &ada, &sale, 2, "k").await.problem(), "key_reused");
     let again = order_with_key(&app, &ada, &sale, 1, "k").await;
     assert_eq!((again.status, again.json()), (StatusCode::CREATED, held.clone()));
-    assert_eq!(pay(&app, &ada, &id(&held)).await.status, StatusCode::OK);
+    assert_eq!(pay(&app, &ada, &id(&held), "approve").await.status, StatusCode::OK);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,14 +120,10 @@ async fn a_client_that_hangs_up_after_ordering_finds_its_order() {
         }
         drop(stream);
     }
-    let start = Instant::now();
     let orders =
         async || app.get_as(&ada.access, "/api/v1/orders").await.json()["items"].as_array().unwrap().len();
     // A reset may overtake the request: then the server has not read it. A request that it has read is carried out.
-    while orders().await < 3 {
-        assert!(start.elapsed() < PATIENCE);
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually("the orders are made", HANG_LIMIT, async || orders().await >= 3).await;
     for n in 0..6 {
         let asked_again = order_with_key(&app, &ada, &sale, 1, &format!("hung-{n}")).await;
         assert_eq!(asked_again.status, StatusCode::CREATED, "{asked_again:?}");
@@ -224,18 +181,13 @@ impl SpawnedServer {
     }
 
     async fn wait_for_address(&mut self) -> String {
-        let start = Instant::now();
-        loop {
-            let said = self.read("said");
-            if let Some((_, behind)) = said.split_once("listens on ")
-                && let Some((url, _)) = behind.split_once(' ')
-            {
-                return url.to_owned();
-            }
+        eventually_some("the server listens", HANG_LIMIT, async || {
             assert!(self.child.try_wait().unwrap().is_none(), "it ended: {}", self.read("log"));
-            assert!(start.elapsed() < PATIENCE, "not ready: {}", self.read("log"));
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+            let said = self.read("said");
+            let (url, _) = said.split_once("listens on ")?.1.split_once(' ')?;
+            Some(url.to_owned())
+        })
+        .await
     }
 
     fn read(&self, file: &str) -> String {
@@ -309,11 +261,8 @@ async fn a_full_disk_refuses_buyers_honestly_and_is_forgotten_when_there_is_room
     let first = shop.post("/api/v1/orders", &ada.access, "", &body).await.json();
     // The tables know of it before the disk is full: what they have can be listed without the engine.
     let overview = format!("/api/v1/admin/flash-sales/{sale}/overview");
-    let start = Instant::now();
-    while shop.get(&overview, &admin.access).await.json()["projectionLag"] != 0 {
-        assert!(start.elapsed() < PATIENCE, "the tables follow");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let has_followed = async || shop.get(&overview, &admin.access).await.json()["projectionLag"] == 0;
+    eventually("the tables follow", HANG_LIMIT, has_followed).await;
 
     shop.limit_files(Some(4_096));
     for key in ["k", ""] {
@@ -352,11 +301,8 @@ async fn a_full_disk_refuses_buyers_honestly_and_is_forgotten_when_there_is_room
     }
 
     shop.limit_files(None);
-    let start = Instant::now();
-    while shop.get("/readyz", "").await.status != StatusCode::OK {
-        assert!(start.elapsed() < PATIENCE, "service resumes by itself");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let is_ready = async || shop.get("/readyz", "").await.status == StatusCode::OK;
+    eventually("service resumes by itself", HANG_LIMIT, is_ready).await;
     let made = shop.post("/api/v1/orders", &bob.access, "k", &body).await;
     assert_eq!(made.status, StatusCode::CREATED, "the key that was not recorded is free: {made:?}");
     assert_eq!(shop.post(&pay_path, &ada.access, "", &pay).await.json()["status"], "confirmed");

@@ -1,11 +1,10 @@
 //! The contract, row by row: who may call what, which members a reply has, which code a refusal.
 
-use crate::merchant::{Merchant, eur, id, order};
+use crate::merchant::{Merchant, assert_refused, eur, id, join_line, order, position, wait_until_admitted};
 use crate::support::{HttpReply, SignedInUser, TestApp};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use test_servers::wait::{HANG_LIMIT, eventually_some};
 
 const UNKNOWN: &str = "0190f3a4-0000-7000-8000-000000000000";
 
@@ -33,25 +32,6 @@ fn members(value: &Value) -> BTreeSet<&str> {
 fn assert_has(value: &Value, names: &[&str]) {
     let missing: Vec<_> = names.iter().filter(|name| !members(value).contains(*name)).collect();
     assert!(missing.is_empty(), "{missing:?} in {value}");
-}
-
-fn assert_refused(reply: &HttpReply, status: u16, code: &str) {
-    assert_eq!((reply.status.as_u16(), reply.problem().as_str()), (status, code), "{reply:?}");
-}
-
-async fn join(app: &TestApp, buyer: &SignedInUser, sale: &str) -> HttpReply {
-    app.post_as(&buyer.access, "/api/v1/queue/join", &json!({"flashSaleId": sale})).await
-}
-
-async fn position(app: &TestApp, buyer: &SignedInUser, sale: &str) -> Value {
-    app.get_as(&buyer.access, &format!("/api/v1/queue/position?flashSaleId={sale}")).await.json()
-}
-
-async fn wait_until_admitted(app: &TestApp, buyer: &SignedInUser, sale: &str) -> Value {
-    eventually_some("admission", HANG_LIMIT, async || {
-        Some(position(app, buyer, sale).await).filter(|place| place["status"] == "admitted")
-    })
-    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -296,8 +276,8 @@ async fn every_refusal_of_an_order_has_its_status_and_its_code() {
         json!({"quantity": 1, "admission": {"type": "fifo", "perSecond": 100, "checkoutSeconds": 600}});
     let line = merchant.sale(&fifo).await;
     assert_refused(&order(&app, &ada, &line, 1).await, 403, "not_in_line");
-    join(&app, &ada, &line).await;
-    join(&app, &bob, &line).await;
+    join_line(&app, &ada, &line).await;
+    join_line(&app, &bob, &line).await;
     wait_until_admitted(&app, &ada, &line).await;
     let early = order(&app, &bob, &line, 1).await;
     assert_refused(&early, 403, "not_admitted");
@@ -319,9 +299,9 @@ async fn a_place_in_line_is_given_once_told_everywhere_alike_and_given_back() {
         json!({"type": "fifo", "perSecond": 1, "checkoutSeconds": 30, "lineOpensSecondsBefore": 60});
     let more = json!({"quantity": 1, "startsAt": merchant.moment(120_000), "admission": admission});
     let sale = merchant.sale(&more).await;
-    assert_refused(&join(&app, &ada, &sale).await, 425, "not_started");
+    assert_refused(&join_line(&app, &ada, &sale).await, 425, "not_started");
     app.shift_clock(61_000);
-    let first = join(&app, &ada, &sale).await;
+    let first = join_line(&app, &ada, &sale).await;
     assert_eq!(first.status, StatusCode::CREATED, "the line opens a minute before the sale");
     let place = first.json();
     assert_has(&place, &["ticket", "position", "ahead", "status", "estimatedWaitSeconds", "receipt"]);
@@ -330,13 +310,13 @@ async fn a_place_in_line_is_given_once_told_everywhere_alike_and_given_back() {
         (&json!(1), &json!(1), &json!("waiting"))
     );
     assert!((1..=60).contains(&place["estimatedWaitSeconds"].as_u64().unwrap()), "{place}");
-    let again = join(&app, &ada, &sale).await;
+    let again = join_line(&app, &ada, &sale).await;
     assert_eq!(
         (again.status, again.json()),
         (StatusCode::OK, place.clone()),
         "a second tab is told the same"
     );
-    assert_eq!(join(&app, &bob, &sale).await.json()["ahead"], 1);
+    assert_eq!(join_line(&app, &bob, &sale).await.json()["ahead"], 1);
     let under_sale =
         app.get_as(&ada.access, &format!("/api/v1/flash-sales/{sale}/queue-position")).await.json();
     assert_eq!(under_sale["ticket"], position(&app, &ada, &sale).await["ticket"]);
@@ -369,13 +349,13 @@ async fn a_place_in_line_is_given_once_told_everywhere_alike_and_given_back() {
     assert_refused(&app.get_as(&ada.access, &path).await, 404, "not_in_line");
     app.shift_clock(1_000);
     wait_until_admitted(&app, &bob, &sale).await;
-    let rejoined = join(&app, &ada, &sale).await;
+    let rejoined = join_line(&app, &ada, &sale).await;
     assert_eq!(rejoined.json()["ticket"], 3, "whoever leaves goes to the end");
     assert_eq!(order(&app, &bob, &sale, 1).await.status, StatusCode::CREATED);
-    assert_refused(&join(&app, &bob, &sale).await, 409, "limit_reached");
+    assert_refused(&join_line(&app, &bob, &sale).await, 409, "limit_reached");
     let open = merchant.sale(&json!({})).await;
-    assert_refused(&join(&app, &bob, &open).await, 409, "no_line");
-    assert_refused(&join(&app, &bob, UNKNOWN).await, 404, "sale_unknown");
+    assert_refused(&join_line(&app, &bob, &open).await, 409, "no_line");
+    assert_refused(&join_line(&app, &bob, UNKNOWN).await, 404, "sale_unknown");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -412,15 +392,9 @@ async fn pages_neither_skip_nor_repeat_while_the_list_grows() {
         made = distinct;
     }
     // The ledger grows at its end, so its pages reach what came meanwhile.
-    let (mut seqs, mut cursor) = (Vec::new(), String::new());
-    loop {
-        let page = merchant.get(&format!("/flash-sales/{sale}/events?limit=7{cursor}")).await;
-        seqs.extend(page["items"].as_array().unwrap().iter().map(|item| item["seq"].as_u64().unwrap()));
-        match page["nextCursor"].as_str() {
-            Some(next) => cursor = format!("&cursor={next}"),
-            None => break,
-        }
-    }
+    let path = format!("/api/v1/admin/flash-sales/{sale}/events?limit=7");
+    let events = app.read_pages(&merchant.token, &path).await.concat();
+    let seqs: Vec<u64> = events.iter().map(|item| item["seq"].as_u64().unwrap()).collect();
     assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>());
     assert!(seqs.len() > 25);
 }

@@ -5,21 +5,17 @@ use crate::support::TestApp;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::process::{Command, Output};
-use std::time::Duration;
+use test_servers::wait::{HANG_LIMIT, eventually};
 
 /// Rewinds the projector, then waits until it has written the sale again.
 async fn rewind_and_wait(app: &TestApp, merchant: &Merchant<'_>, sale: &str, rewind: impl AsyncFnOnce()) {
     let rebuilds = rebuild_count(app).await;
     rewind().await;
-    let started = engine::clock::start_stopwatch();
-    loop {
-        let overview = merchant.get(&format!("/flash-sales/{sale}/overview")).await;
-        if rebuild_count(app).await > rebuilds && overview["projectionLag"] == 0 {
-            return;
-        }
-        assert!(started.elapsed() < Duration::from_secs(10), "the tables are not written again: {overview}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let overview = format!("/flash-sales/{sale}/overview");
+    eventually("the tables are written again", HANG_LIMIT, async || {
+        rebuild_count(app).await > rebuilds && merchant.get(&overview).await["projectionLag"] == 0
+    })
+    .await;
 }
 
 async fn metrics(app: &TestApp) -> String {

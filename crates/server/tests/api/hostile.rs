@@ -51,16 +51,14 @@ async fn an_order_of_a_strange_quantity_or_shape_is_pointed_at() {
     let merchant = Merchant::sign_in(&app).await;
     let ada = app.register("ada").await;
     let sale = merchant.sale(&json!({"limitPerBuyer": 3})).await;
+    let post_quantity = async |quantity: &str| {
+        let body = format!(r#"{{"flashSaleId":"{sale}","quantity":{quantity}}}"#);
+        post_raw(&app, &ada.access, "/orders", body).await
+    };
     for quantity in
         ["0", "-0", "-1", "1.0", "1.5", "1e2", "4294967296", "1e40", "\"1\"", "true", "null", "[1]", "{}"]
     {
-        let reply = post_raw(
-            &app,
-            &ada.access,
-            "/orders",
-            format!(r#"{{"flashSaleId":"{sale}","quantity":{quantity}}}"#),
-        )
-        .await;
+        let reply = post_quantity(quantity).await;
         assert_eq!(
             (reply.problem().as_str(), error_pointers(&reply)),
             ("invalid_body", vec!["/quantity".to_owned()]),
@@ -68,13 +66,7 @@ async fn an_order_of_a_strange_quantity_or_shape_is_pointed_at() {
         );
     }
     for quantity in ["1e400", "01", "NaN", "1x", "+1", "1,", ""] {
-        let reply = post_raw(
-            &app,
-            &ada.access,
-            "/orders",
-            format!(r#"{{"flashSaleId":"{sale}","quantity":{quantity}}}"#),
-        )
-        .await;
+        let reply = post_quantity(quantity).await;
         assert_eq!((reply.status.as_u16(), reply.problem().as_str()), (400, "bad_json"), "{quantity}");
     }
     for quantity in [4, u32::MAX] {

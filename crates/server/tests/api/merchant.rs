@@ -4,6 +4,7 @@ use crate::support::{HttpReply, SignedInUser, TestApp};
 use reqwest::{Method, StatusCode};
 use sale::Timestamp;
 use serde_json::{Value, json};
+use test_servers::wait::{HANG_LIMIT, eventually_some};
 
 /// An admin of a shop.
 pub struct Merchant<'a> {
@@ -79,6 +80,46 @@ impl<'a> Merchant<'a> {
 /// Orders units for a buyer.
 pub async fn order(app: &TestApp, buyer: &SignedInUser, sale: &str, quantity: u32) -> HttpReply {
     app.post_as(&buyer.access, "/api/v1/orders", &json!({"flashSaleId": sale, "quantity": quantity})).await
+}
+
+/// The same with an idempotency key.
+pub async fn order_with_key(
+    app: &TestApp,
+    buyer: &SignedInUser,
+    sale: &str,
+    quantity: u32,
+    key: &str,
+) -> HttpReply {
+    let request = app.request(Method::POST, "/api/v1/orders").bearer_auth(&buyer.access);
+    let body = json!({"flashSaleId": sale, "quantity": quantity});
+    HttpReply::send(request.header("idempotency-key", key).json(&body)).await
+}
+
+/// Pays an order with a method of the sandbox, such as `approve`.
+pub async fn pay(app: &TestApp, buyer: &SignedInUser, order: &str, method: &str) -> HttpReply {
+    let body = json!({"method": format!("sandbox:{method}")});
+    app.post_as(&buyer.access, &format!("/api/v1/orders/{order}/pay"), &body).await
+}
+
+pub async fn join_line(app: &TestApp, buyer: &SignedInUser, sale: &str) -> HttpReply {
+    app.post_as(&buyer.access, "/api/v1/queue/join", &json!({"flashSaleId": sale})).await
+}
+
+/// A buyer's place in line.
+pub async fn position(app: &TestApp, buyer: &SignedInUser, sale: &str) -> Value {
+    app.get_as(&buyer.access, &format!("/api/v1/queue/position?flashSaleId={sale}")).await.json()
+}
+
+/// The place in line of a buyer, once admitted.
+pub async fn wait_until_admitted(app: &TestApp, buyer: &SignedInUser, sale: &str) -> Value {
+    eventually_some("admission", HANG_LIMIT, async || {
+        Some(position(app, buyer, sale).await).filter(|place| place["status"] == "admitted")
+    })
+    .await
+}
+
+pub fn assert_refused(reply: &HttpReply, status: u16, code: &str) {
+    assert_eq!((reply.status.as_u16(), reply.problem().as_str()), (status, code), "{reply:?}");
 }
 
 pub fn eur(amount: i64) -> Value {

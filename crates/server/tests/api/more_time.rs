@@ -1,6 +1,6 @@
 //! The one extension of an admission over HTTP: who gets it, what it changes everywhere, and what a merchant may promise.
 
-use crate::merchant::{Merchant, order};
+use crate::merchant::{Merchant, assert_refused, join_line, order, position, wait_until_admitted};
 use crate::support::{HttpReply, SignedInUser, TestApp};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -13,27 +13,8 @@ fn line(extension_s: u32) -> Value {
     json!({"type": "fifo", "perSecond": 1, "checkoutSeconds": 60, "lineOpensSecondsBefore": 0, "extensionSeconds": extension_s})
 }
 
-async fn join(app: &TestApp, buyer: &SignedInUser, sale: &str) -> HttpReply {
-    app.post_as(&buyer.access, "/api/v1/queue/join", &json!({"flashSaleId": sale})).await
-}
-
 async fn extend(app: &TestApp, buyer: &SignedInUser, sale: &str) -> HttpReply {
     app.post_as(&buyer.access, "/api/v1/queue/extend", &json!({"flashSaleId": sale})).await
-}
-
-async fn place(app: &TestApp, buyer: &SignedInUser, sale: &str) -> Value {
-    app.get_as(&buyer.access, &format!("/api/v1/queue/position?flashSaleId={sale}")).await.json()
-}
-
-fn assert_refused(reply: &HttpReply, status: u16, code: &str) {
-    assert_eq!((reply.status.as_u16(), reply.problem().as_str()), (status, code), "{reply:?}");
-}
-
-async fn admitted(app: &TestApp, buyer: &SignedInUser, sale: &str) -> Value {
-    eventually_some("a place in line", HANG_LIMIT, async || {
-        Some(place(app, buyer, sale).await).filter(|place| place["status"] == "admitted")
-    })
-    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,10 +25,10 @@ async fn whoever_is_admitted_gets_more_time_once_and_it_is_told_everywhere_alike
     let sale = merchant.sale(&json!({"quantity": 1, "admission": line(600)})).await;
     assert_eq!(app.get(&format!("/api/v1/flash-sales/{sale}")).await.json()["admission"], line(600));
     assert_refused(&extend(&app, &ada, &sale).await, 404, "not_in_line");
-    join(&app, &ada, &sale).await;
-    let before = admitted(&app, &ada, &sale).await;
+    join_line(&app, &ada, &sale).await;
+    let before = wait_until_admitted(&app, &ada, &sale).await;
     assert_eq!(before["extensionSeconds"], 600);
-    let waiting = join(&app, &bob, &sale).await.json();
+    let waiting = join_line(&app, &bob, &sale).await.json();
     assert_eq!(waiting.get("extensionSeconds"), None, "nothing to extend yet: {waiting}");
     assert_refused(&extend(&app, &bob, &sale).await, 403, "not_admitted");
 
@@ -64,8 +45,8 @@ async fn whoever_is_admitted_gets_more_time_once_and_it_is_told_everywhere_alike
         (StatusCode::OK, after.clone()),
         "a second click is told the same"
     );
-    assert_eq!(place(&app, &ada, &sale).await, after);
-    assert_eq!(join(&app, &ada, &sale).await.json(), after);
+    assert_eq!(position(&app, &ada, &sale).await, after);
+    assert_eq!(join_line(&app, &ada, &sale).await.json(), after);
 
     let events = merchant.get(&format!("/flash-sales/{sale}/events?limit=200")).await;
     let events: Vec<&Value> = events["items"].as_array().unwrap().iter().collect();
@@ -97,15 +78,15 @@ async fn an_extension_that_is_not_used_ends_and_the_next_is_called() {
     let merchant = Merchant::sign_in(&app).await;
     let (ada, bob) = (app.register("ada").await, app.register("bob").await);
     let sale = merchant.sale(&json!({"quantity": 1, "admission": line(600)})).await;
-    join(&app, &ada, &sale).await;
-    admitted(&app, &ada, &sale).await;
-    join(&app, &bob, &sale).await;
+    join_line(&app, &ada, &sale).await;
+    wait_until_admitted(&app, &ada, &sale).await;
+    join_line(&app, &bob, &sale).await;
     let after = extend(&app, &ada, &sale).await.json();
     // What was promised outlives the process that promised it.
     let app = app.restart().await;
-    assert_eq!(place(&app, &ada, &sale).await["admittedUntil"], after["admittedUntil"]);
+    assert_eq!(position(&app, &ada, &sale).await["admittedUntil"], after["admittedUntil"]);
     app.shift_clock(661_000);
-    let called = admitted(&app, &bob, &sale).await;
+    let called = wait_until_admitted(&app, &bob, &sale).await;
     assert_eq!(called["extensionSeconds"], 600, "the next in line has the same right");
     assert_refused(&extend(&app, &ada, &sale).await, 404, "not_in_line");
 }
@@ -118,8 +99,8 @@ async fn a_sale_gives_no_more_time_than_it_promises() {
     let sale = merchant.sale(&json!({"admission": line(0)})).await;
     let reply = app.get(&format!("/api/v1/flash-sales/{sale}")).await.json();
     assert_eq!(reply["admission"].get("extensionSeconds"), None, "none is none: {reply}");
-    join(&app, &ada, &sale).await;
-    assert_eq!(admitted(&app, &ada, &sale).await.get("extensionSeconds"), None);
+    join_line(&app, &ada, &sale).await;
+    assert_eq!(wait_until_admitted(&app, &ada, &sale).await.get("extensionSeconds"), None);
     assert_refused(&extend(&app, &ada, &sale).await, 409, "no_extension");
     let open = merchant.sale(&json!({})).await;
     assert_refused(&extend(&app, &ada, &open).await, 409, "no_line");
@@ -130,9 +111,9 @@ async fn a_sale_gives_no_more_time_than_it_promises() {
     let edited = merchant.patch(&path, &json!({"admission": line(30)})).await;
     assert_eq!((edited.status, &edited.json()["admission"]), (StatusCode::OK, &line(30)), "{edited:?}");
     assert_refused(&merchant.patch(&path, &json!({"admission": line(29)})).await, 409, "promise_made");
-    assert_eq!(place(&app, &ada, &sale).await["extensionSeconds"], 30);
+    assert_eq!(position(&app, &ada, &sale).await["extensionSeconds"], 30);
     assert_eq!(extend(&app, &ada, &sale).await.status, StatusCode::OK);
     let longer = merchant.patch(&path, &json!({"admission": line(40)})).await;
     assert_eq!(longer.status, StatusCode::OK, "{longer:?}");
-    assert_eq!(place(&app, &ada, &sale).await.get("extensionSeconds"), None, "still once");
+    assert_eq!(position(&app, &ada, &sale).await.get("extensionSeconds"), None, "still once");
 }

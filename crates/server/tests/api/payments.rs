@@ -1,38 +1,23 @@
 //! Paying and refunding over HTTP. Crashes, lost replies and races are in `tests/payments`, below HTTP.
 
+use crate::merchant::{Merchant, eur, id, order};
 use crate::support::{HttpReply, SignedInUser, TestApp};
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::time::Duration;
+use server::store::payments;
+use test_servers::wait::{HANG_LIMIT, eventually};
 
 const HOLD_S: i64 = 60;
 
 async fn sale(app: &TestApp, quantity: u32) -> String {
-    let admin = app.admin().await.access;
-    let price = json!({"amount": 4999, "currency": "EUR"});
-    let product = json!({"name": "Lamp", "description": "", "price": price});
-    let product = app.post_as(&admin, "/api/v1/admin/products", &product).await.json();
-    let now = app.instance.app.shop.engine.now();
-    let body = json!({
-        "productId": product["id"],
-        "price": price,
-        "quantity": quantity,
-        "startsAt": server::http::v1::rfc3339(now.plus_ms(20)),
-        "endsAt": server::http::v1::rfc3339(now.plus_s(3600)),
-        "limitPerBuyer": 2,
-        "holdSeconds": HOLD_S,
-    });
-    let reply = app.post_as(&admin, "/api/v1/admin/flash-sales", &body).await;
-    assert_eq!(reply.status, 201, "{reply:?}");
-    app.shift_clock(1_000);
-    reply.json()["id"].as_str().unwrap().to_owned()
+    let rules = json!({"price": eur(4999), "quantity": quantity, "limitPerBuyer": 2, "holdSeconds": HOLD_S});
+    Merchant::sign_in(app).await.sale(&rules).await
 }
 
 async fn hold(app: &TestApp, buyer: &SignedInUser, sale: &str, quantity: u32) -> String {
-    let body = json!({"flashSaleId": sale, "quantity": quantity});
-    let reply = app.post_as(&buyer.access, "/api/v1/orders", &body).await;
+    let reply = order(app, buyer, sale, quantity).await;
     assert_eq!(reply.status, 201, "{reply:?}");
-    reply.json()["id"].as_str().unwrap().to_owned()
+    id(&reply.json())
 }
 
 async fn pay(app: &TestApp, buyer: &SignedInUser, order: &str, method: &str, key: Option<&str>) -> HttpReply {
@@ -119,12 +104,8 @@ async fn a_lost_reply_is_settled_by_the_next_start() {
     let order = hold(&app, &anna, &sale, 1).await;
     assert_eq!(pay(&app, &anna, &order, "sandbox:lost", None).await.status, 503);
     let app = app.restart().await;
-    let settled = async {
-        while status(&app, &anna, &order).await != "confirmed" {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), settled).await.expect("the reconciler settles it");
+    let is_settled = async || status(&app, &anna, &order).await == "confirmed";
+    eventually("the reconciler settles it", HANG_LIMIT, is_settled).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,9 +116,9 @@ async fn an_order_that_is_cancelled_while_a_slow_bank_thinks_is_not_charged() {
     let order = hold(&app, &anna, &sale, 1).await;
     let cancelled = async {
         let id = order.parse().unwrap();
-        while app.instance.app.shop.payments.find_by_order(id).await.unwrap().is_none() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let store = &app.instance.app.shop.store;
+        let has_begun = async || payments::find_live(store, id).await.unwrap().is_some();
+        eventually("the payment has begun", HANG_LIMIT, has_begun).await;
         assert_eq!(pay(&app, &anna, &order, "sandbox:approve", None).await.problem(), "request_in_flight");
         app.request(Method::DELETE, &format!("/api/v1/orders/{order}")).bearer_auth(&anna.access)
     };

@@ -1,27 +1,13 @@
 //! Many at once: the same request fifty times, two tabs, a merchant who changes a sale while it sells. Whatever the order in
 //! which they arrive, the totals add up and every reply is true.
 
-use crate::merchant::{Merchant, id, order};
+use crate::merchant::{Merchant, id, order, order_with_key, pay};
 use crate::support::{HttpReply, SignedInUser, TestApp};
 use futures::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
-
-async fn order_with_key(
-    app: &TestApp,
-    buyer: &SignedInUser,
-    sale: &str,
-    quantity: u32,
-    key: &str,
-) -> HttpReply {
-    let request = app.request(Method::POST, "/api/v1/orders").bearer_auth(&buyer.access);
-    HttpReply::send(
-        request.header("idempotency-key", key).json(&json!({"flashSaleId": sale, "quantity": quantity})),
-    )
-    .await
-}
 
 async fn sale_now(app: &TestApp, sale: &str) -> Value {
     app.get(&format!("/api/v1/flash-sales/{sale}")).await.json()
@@ -36,11 +22,6 @@ async fn cancel(app: &TestApp, buyer: &SignedInUser, order: &str) -> HttpReply {
         app.request(Method::DELETE, &format!("/api/v1/orders/{order}")).bearer_auth(&buyer.access),
     )
     .await
-}
-
-async fn pay(app: &TestApp, buyer: &SignedInUser, order: &str) -> HttpReply {
-    let body = json!({"method": "sandbox:approve"});
-    app.post_as(&buyer.access, &format!("/api/v1/orders/{order}/pay"), &body).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,7 +100,7 @@ async fn an_order_that_is_paid_fifty_times_at_once_is_charged_once() {
     let ada = app.register("ada").await;
     let sale = merchant.sale(&json!({})).await;
     let made = id(&order(&app, &ada, &sale, 1).await.json());
-    let replies = join_all((0..50).map(|_| pay(&app, &ada, &made))).await;
+    let replies = join_all((0..50).map(|_| pay(&app, &ada, &made, "approve"))).await;
     let mut payments = BTreeSet::new();
     for reply in &replies {
         match reply.status {
@@ -128,7 +109,7 @@ async fn an_order_that_is_paid_fifty_times_at_once_is_charged_once() {
         }
     }
     assert_eq!(payments.len(), 1);
-    assert_eq!(id(&pay(&app, &ada, &made).await.json()["payment"]), payments.pop_first().unwrap());
+    assert_eq!(id(&pay(&app, &ada, &made, "approve").await.json()["payment"]), payments.pop_first().unwrap());
     let overview = merchant.get(&format!("/flash-sales/{sale}/overview")).await;
     assert_eq!((&overview["sale"]["sold"], &overview["revenue"]["amount"]), (&json!(1), &json!(2999)));
 }
@@ -147,7 +128,7 @@ async fn an_order_that_is_paid_and_cancelled_at_once_is_one_or_the_other() {
             tokio::time::sleep(Duration::from_micros(400 * n)).await;
             cancel(&app, &ada, &made).await
         };
-        let (paid, cancelled) = tokio::join!(pay(&app, &ada, &made), late);
+        let (paid, cancelled) = tokio::join!(pay(&app, &ada, &made, "approve"), late);
         let status =
             app.get_as(&ada.access, &format!("/api/v1/orders/{made}")).await.json()["status"].clone();
         match paid.status {
@@ -240,7 +221,11 @@ async fn a_sale_that_is_edited_paused_restocked_and_closed_while_it_sells_loses_
         let own: BTreeSet<String> = own["items"].as_array().unwrap().iter().map(id).collect();
         assert_eq!(own, *mine, "every order that was told is there, and no other");
         if let Some(order) = mine.first() {
-            assert_eq!(pay(&app, buyer, order).await.status, StatusCode::OK, "a closed sale keeps its holds");
+            assert_eq!(
+                pay(&app, buyer, order, "approve").await.status,
+                StatusCode::OK,
+                "a closed sale keeps its holds"
+            );
         }
     }
 }

@@ -1,23 +1,13 @@
 //! How a sale went over time, and what it came to: the same figures as the ledger's, also after a restart and when tables are
 //! written anew.
 
-use crate::merchant::{Merchant, eur, id, order};
-use crate::support::{HttpReply, SignedInUser, TestApp};
+use crate::merchant::{Merchant, eur, id, join_line, order, pay};
+use crate::support::{HttpReply, TestApp};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use test_servers::wait::{HANG_LIMIT, eventually_some};
 
 const FIFO: &str = r#"{"type": "fifo", "perSecond": 50, "checkoutSeconds": 600}"#;
-
-async fn join(app: &TestApp, buyer: &SignedInUser, sale: &str) {
-    let reply = app.post_as(&buyer.access, "/api/v1/queue/join", &json!({"flashSaleId": sale})).await;
-    assert_eq!(reply.status, StatusCode::CREATED, "{reply:?}");
-}
-
-async fn pay(app: &TestApp, buyer: &SignedInUser, order: &str, how: &str) -> HttpReply {
-    let body = json!({"method": format!("sandbox:{how}")});
-    app.post_as(&buyer.access, &format!("/api/v1/orders/{order}/pay"), &body).await
-}
 
 async fn wait_for_settled(merchant: &Merchant<'_>, path: &str, is_settled: impl Fn(&Value) -> bool) -> Value {
     eventually_some(path, HANG_LIMIT, async || {
@@ -38,7 +28,7 @@ async fn run_small_drop(app: &TestApp, merchant: &Merchant<'_>) -> (String, Stri
     let mut buyers = Vec::new();
     for name in ["ada", "bob", "cyd", "dan"] {
         let buyer = app.register(name).await;
-        join(app, &buyer, &sale).await;
+        assert_eq!(join_line(app, &buyer, &sale).await.status, StatusCode::CREATED);
         buyers.push(buyer);
     }
     let line = format!("/flash-sales/{sale}/queue");

@@ -201,6 +201,19 @@ impl TestApp {
         HttpReply::send(self.request(Method::POST, path).bearer_auth(token).json(body)).await
     }
 
+    /// The items of a list, page by page. `path` has a query.
+    pub async fn read_pages(&self, token: &str, path: &str) -> Vec<Vec<Value>> {
+        let (mut pages, mut next) = (Vec::new(), String::new());
+        loop {
+            let page = self.get_as(token, &format!("{path}{next}")).await.json();
+            pages.push(page["items"].as_array().unwrap().clone());
+            match page["nextCursor"].as_str() {
+                Some(cursor) => next = format!("&cursor={cursor}"),
+                None => return pages,
+            }
+        }
+    }
+
     /// Registers a buyer with this username; their address is `username@example.com`.
     pub async fn register(&self, username: &str) -> SignedInUser {
         let body =

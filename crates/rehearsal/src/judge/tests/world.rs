@@ -2,6 +2,7 @@
 //! replies, answers out of order and has a clock of its own; and buyers with many tabs, who log every reply.
 
 use super::*;
+use crate::judge::settled::order_in_reply;
 use proptest::prelude::*;
 use sale::{
     AdmissionMode, Command, CommandOutcome, LinePosition, Money, OrderId, Policy, ReleaseReason, RequestKey,
@@ -449,13 +450,6 @@ impl SimulatedWorld {
         }
         let Self { ledger, accounts, observations, now: looked_at, .. } = self;
         WorldEvidence { ledger, accounts, observations, rows, tables, server_time: looked_at }
-    }
-}
-
-fn order_in_reply(reply: &LoggedReply) -> Option<OrderId> {
-    match reply.body {
-        ReplyBody::Order { order, .. } => Some(order),
-        _ => None,
     }
 }
 

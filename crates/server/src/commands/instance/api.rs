@@ -62,17 +62,6 @@ impl ApiTasks {
     }
 }
 
-/// The shop, as the socket server holds it.
-#[derive(Clone)]
-struct ShopHandle(AppState);
-
-impl std::ops::Deref for ShopHandle {
-    type Target = Shop;
-    fn deref(&self) -> &Shop {
-        &self.0.shop
-    }
-}
-
 fn start_sockets(
     app: &AppState,
     settings: realtime::SocketSettings,
@@ -90,7 +79,7 @@ fn start_sockets(
         followed: metrics.followed.clone(),
     };
     let dependencies = realtime::SocketDependencies {
-        shop: ShopHandle(Arc::clone(app)),
+        shop: Arc::clone(&app.shop),
         events,
         subscribers,
         problems: problem_summary,

@@ -2,6 +2,7 @@
 
 use super::*;
 use test_servers::postgres::PostgresServer;
+use test_servers::wait::{HANG_LIMIT, eventually};
 
 impl ProjectorFixture {
     /// The engine of a folder, and tables that others may write too.
@@ -98,11 +99,8 @@ async fn a_process_that_leaves_the_writing_to_others_writes_its_own_refused_atte
     let observer = fixture.start_projector_with(inbox, &observed, &counts, settings);
     fixture.run_history(&policy(AdmissionMode::Open, 3), &long_history()[..50]).await;
     buffer.record_refusal(SALE, Some(BuyerId(Uuid::from_u128(1))), "order", "sold_out", fixture.clock.now());
-    let started = engine::clock::start_stopwatch();
-    while crate::store::series::count_refusals_by_code(&fixture.store, SALE).await.unwrap().is_empty() {
-        assert!(started.elapsed() < TIMEOUT, "the attempt is not written");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let refusals = async || crate::store::series::count_refusals_by_code(&fixture.store, SALE).await.unwrap();
+    eventually("the attempt is written", HANG_LIMIT, async || !refusals().await.is_empty()).await;
     assert_eq!(
         (observed.delivered_seq(SALE), counts.own.events.get()),
         (EventSeq(0), 0),

@@ -15,6 +15,7 @@ use engine::SaleView;
 use engine::record::ReadError;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use test_servers::wait::{HANG_LIMIT, eventually};
 
 const PACE: FollowerPace = FollowerPace {
     batch_len_max: 7,
@@ -93,11 +94,7 @@ fn start_receiver(
 }
 
 async fn wait_until(mut is_so: impl FnMut() -> bool) {
-    let started = engine::clock::start_stopwatch();
-    while !is_so() {
-        assert!(started.elapsed() < TIMEOUT, "it does not become so");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually("it becomes so", HANG_LIMIT, async || is_so()).await;
 }
 
 #[tokio::test]
@@ -136,9 +133,7 @@ async fn a_rewound_follower_delivers_again_from_there_while_it_runs() {
         wait_until(|| receiver.distinct() == due).await;
         let heads = followers::published_heads(fixture.engine().views());
         let is_level = async || followers::list(&fixture.store, &heads).await.unwrap()[1].count_behind() == 0;
-        while !is_level().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        eventually("the receiver is level", HANG_LIMIT, is_level).await;
     }
     let too_far = rewind(&fixture, "receiver", EventSeq(last.0 + 1)).await;
     assert_eq!(too_far, Err(RewindRefusal::NotThere(last)));

@@ -9,9 +9,8 @@ use crate::http::problem::{FieldError, Problem, kind};
 use crate::shop::dashboard::StatusTotals;
 use crate::shop::sales::{self, ListedSale};
 use documents::MoneyDocument;
+use documents::admin::{RefusalCountDocument, StatusTotalDocument};
 use sale::{Money, SaleId};
-use serde::Serialize;
-use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -22,32 +21,13 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(attempts::attempts))
 }
 
-/// Orders of one status.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct StatusSumJson {
-    status: String,
-    orders: u64,
-    units: u64,
-    /// The price of all of them.
-    total: MoneyDocument,
-}
-
-/// Refusals with one code.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct RefusalsJson {
-    /// The refusal's code.
-    code: String,
-    count: u64,
-}
-
 /// An amount in the sale's currency.
 pub(super) fn sale_money(sale: &ListedSale, minor: i64) -> MoneyDocument {
     Money { minor, ..sale.view.policy.unit_price }.into()
 }
 
-pub(super) fn status_totals(sale: &ListedSale, orders: &[StatusTotals]) -> Vec<StatusSumJson> {
-    let sum = |sum: &StatusTotals| StatusSumJson {
+pub(super) fn status_totals(sale: &ListedSale, orders: &[StatusTotals]) -> Vec<StatusTotalDocument> {
+    let sum = |sum: &StatusTotals| StatusTotalDocument {
         status: sum.status.clone(),
         orders: sum.orders,
         units: sum.units,
@@ -56,8 +36,8 @@ pub(super) fn status_totals(sale: &ListedSale, orders: &[StatusTotals]) -> Vec<S
     orders.iter().map(sum).collect()
 }
 
-pub(super) fn refusal_counts(refusals: Vec<(String, u64)>) -> Vec<RefusalsJson> {
-    refusals.into_iter().map(|(code, count)| RefusalsJson { code, count }).collect()
+pub(super) fn refusal_counts(refusals: Vec<(String, u64)>) -> Vec<RefusalCountDocument> {
+    refusals.into_iter().map(|(code, count)| RefusalCountDocument { code, count }).collect()
 }
 
 pub(super) async fn find_sale(app: &AppState, id: SaleId) -> Result<ListedSale, Problem> {

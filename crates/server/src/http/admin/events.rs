@@ -1,6 +1,5 @@
 //! `GET /admin/flash-sales/{id}/events`: the ledger of a sale in readable rows, from either end.
 
-use super::buyer_json::BuyerJson;
 use super::dashboard::{find_sale, parse_cursor};
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path, Query};
@@ -8,9 +7,10 @@ use crate::http::page::{Page, PageQuery};
 use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
 use crate::shop::dashboard::BuyerSelector;
 use crate::shop::events::{self, EventFilter, EventPage, ReadDirection};
+use crate::shop_documents::buyer_document;
 use axum::extract::State;
-use documents::EventDocument;
 use documents::event::EventKindSchema;
+use documents::{BuyerDocument, EventDocument};
 use sale::{Event, EventSeq, SaleId, Ticket};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -64,7 +64,7 @@ struct EventsJson {
     /// The events.
     items: Vec<EventDocument>,
     /// The accounts of the buyers in them, as far as they exist.
-    people: Vec<BuyerJson>,
+    people: Vec<BuyerDocument>,
     /// The `cursor` of the next page; null on the last page.
     next_cursor: Option<String>,
 }
@@ -102,7 +102,8 @@ async fn events(
         events::load_page(&app.shop, id, &filter, direction, request.limit).await?;
     let page =
         Page::from_parts(rows, next.map(|seq| seq.to_string())).map(|entry| EventDocument::from(&entry));
-    let people = BuyerJson::list_people(&people);
+    let mut people: Vec<_> = people.keys().map(|id| buyer_document(*id, &people)).collect();
+    people.sort_unstable_by_key(|buyer| buyer.id);
     Ok(Json(EventsJson { items: page.items, people, next_cursor: page.next_cursor }))
 }
 

@@ -3,20 +3,17 @@
 mod list;
 mod of_sale;
 
-use super::buyer_json::BuyerJson;
 use crate::http::AppState;
 use crate::http::extract::Json;
 use crate::http::page::{Page, PageRequest, parse_time_cursor};
 use crate::http::problem::{FieldError, Problem, kind};
 use crate::http::timestamp::{BAD_TIMESTAMP, parse_rfc3339};
-use crate::http::v1::rfc3339;
 use crate::shop::all_orders::{self, OrderFilter, OrderPage, OrderRow, STATUSES};
 use crate::shop::dashboard::BuyerSelector;
 use crate::shop::sales;
-use documents::{MoneyDocument, OrderStatusDocument};
+use crate::shop_documents::buyer_document;
+use documents::{AdminOrderDocument, BuyerDocument};
 use sale::{Money, OrderStatus, SaleId, Timestamp};
-use serde::Serialize;
-use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -39,46 +36,11 @@ pub(super) struct OrderFilterInput {
 /// Characters of a search, as many as the longest e-mail address has.
 const SEARCH_LEN_MAX: usize = 254;
 
-/// An order in the replies for admins.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct AdminOrderJson {
-    id: Uuid,
-    flash_sale_id: Uuid,
-    /// The product's name.
-    product: Option<String>,
-    buyer: BuyerJson,
-    quantity: u32,
-    /// The price of one unit.
-    unit_price: MoneyDocument,
-    /// The price of the whole order.
-    total: MoneyDocument,
-    #[schema(value_type = OrderStatusDocument)]
-    status: &'static str,
-    /// The units of a pending order are held until then.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
-    expires_at: Option<String>,
-    /// Of a refunded order: whether its units are sold again.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    restocked: Option<bool>,
-    #[schema(format = DateTime)]
-    created_at: String,
-    #[schema(format = DateTime)]
-    updated_at: String,
-    /// When it was confirmed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
-    paid_at: Option<String>,
-    /// The number of its last event in the sale's ledger.
-    version: u64,
-}
-
 async fn load_page(
     app: &AppState,
     asked: OrderFilterInput,
     request: PageRequest,
-) -> Result<Json<Page<AdminOrderJson>>, Problem> {
+) -> Result<Json<Page<AdminOrderDocument>>, Problem> {
     let after = request.after.as_deref().map(parse_time_cursor).transpose()?;
     let query = all_orders::build_query(&app.shop, asked.into_filter()?).await?;
     let OrderPage { rows, people, next } = query.load_page(&app.shop, after, request.limit).await?;
@@ -86,7 +48,7 @@ async fn load_page(
     Ok(Json(page.map(|row| {
         let sale = sales::find(&app.shop, row.sale);
         let product = sale.map(|sale| sale.listing.product.name.as_str().to_owned());
-        AdminOrderJson::from_row(&row, product, BuyerJson::from_people(row.order.buyer, &people))
+        admin_order_document(&row, product, buyer_document(row.order.buyer, &people))
     })))
 }
 
@@ -128,29 +90,27 @@ pub(super) fn order_total(row: &OrderRow) -> Money {
     row.unit_price.checked_mul(row.order.quantity).unwrap_or(Money { minor: i64::MAX, ..row.unit_price })
 }
 
-impl AdminOrderJson {
-    fn from_row(row: &OrderRow, product: Option<String>, buyer: BuyerJson) -> Self {
-        let OrderRow { sale, order, unit_price, seq, paid_at } = row;
-        let (expires_at, restocked) = match order.status {
-            OrderStatus::Pending { until } => (Some(rfc3339(until)), None),
-            OrderStatus::Refunded { restocked } => (None, Some(restocked)),
-            _ => (None, None),
-        };
-        Self {
-            id: order.id.0,
-            flash_sale_id: sale.0,
-            product,
-            buyer,
-            quantity: order.quantity,
-            unit_price: (*unit_price).into(),
-            total: order_total(row).into(),
-            status: order.status.as_str(),
-            expires_at,
-            restocked,
-            created_at: rfc3339(order.made_at),
-            updated_at: rfc3339(order.changed_at),
-            paid_at: paid_at.map(rfc3339),
-            version: seq.0,
-        }
+fn admin_order_document(row: &OrderRow, product: Option<String>, buyer: BuyerDocument) -> AdminOrderDocument {
+    let OrderRow { sale, order, unit_price, seq, paid_at } = row;
+    let (expires_at, restocked) = match order.status {
+        OrderStatus::Pending { until } => (Some(until), None),
+        OrderStatus::Refunded { restocked } => (None, Some(restocked)),
+        _ => (None, None),
+    };
+    AdminOrderDocument {
+        id: order.id,
+        flash_sale_id: *sale,
+        product,
+        buyer,
+        quantity: order.quantity,
+        unit_price: (*unit_price).into(),
+        total: order_total(row).into(),
+        status: order.status.into(),
+        expires_at,
+        restocked,
+        created_at: order.made_at,
+        updated_at: order.changed_at,
+        paid_at: *paid_at,
+        version: seq.0,
     }
 }

@@ -1,7 +1,6 @@
 //! `GET /admin/orders.csv`: all orders of a filter as one table for a spreadsheet. It is read and sent page by page, as fast as
 //! the client reads, so that at most two pages are in memory.
 
-use super::buyer_json::BuyerJson;
 use super::csv::{CsvCell, CsvWriter};
 use super::orders::{OrderFilterInput, order_total};
 use crate::http::AppState;
@@ -12,10 +11,11 @@ use crate::shop::all_orders::{self, OrderPage, OrderQuery, OrderRow};
 use crate::shop::catalogue_text::format_decimal;
 use crate::shop::dashboard::BuyerSelector;
 use crate::shop::{Shop, sales};
+use crate::shop_documents::buyer_document;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, Response, header};
-use documents::OrderStatusDocument;
+use documents::{BuyerDocument, OrderStatusDocument};
 use futures::Stream;
 use futures::stream::try_unfold;
 use sale::{OrderStatus, SaleId};
@@ -135,7 +135,7 @@ fn stream_table(
             CsvWriter::with_capacity(page.rows.len() * ROW_LEN)
         };
         for row in &page.rows {
-            push_order(&mut table, &app.shop, row, &BuyerJson::from_people(row.order.buyer, &page.people))?;
+            push_order(&mut table, &app.shop, row, &buyer_document(row.order.buyer, &page.people))?;
         }
         let next = match page.next {
             Some(after) => {
@@ -154,11 +154,10 @@ fn stream_error(error: impl Into<Problem>) -> io::Error {
     io::Error::other(problem.kind().code)
 }
 
-fn push_order(table: &mut CsvWriter, shop: &Shop, row: &OrderRow, buyer: &BuyerJson) -> io::Result<()> {
+fn push_order(table: &mut CsvWriter, shop: &Shop, row: &OrderRow, buyer: &BuyerDocument) -> io::Result<()> {
     let OrderRow { sale, order, unit_price, .. } = row;
     let listed = sales::find(shop, *sale);
     let listing = listed.as_ref().map(|sale| &sale.listing);
-    let (email, username) = buyer.names();
     let total = order_total(row);
     let (restocked, expires_at) = match order.status {
         OrderStatus::Refunded { restocked: true } => ("yes", String::new()),
@@ -172,8 +171,8 @@ fn push_order(table: &mut CsvWriter, shop: &Shop, row: &OrderRow, buyer: &BuyerJ
         CsvCell::Untrusted(listing.map_or("", |listing| listing.slug.as_str())),
         CsvCell::Untrusted(listing.map_or("", |listing| listing.product.name.as_str())),
         CsvCell::Trusted(&order.buyer.to_string()),
-        CsvCell::Untrusted(email.unwrap_or_default()),
-        CsvCell::Untrusted(username.unwrap_or_default()),
+        CsvCell::Untrusted(buyer.email.as_deref().unwrap_or_default()),
+        CsvCell::Untrusted(buyer.username.as_deref().unwrap_or_default()),
         CsvCell::Trusted(order.status.as_str()),
         CsvCell::Trusted(restocked),
         CsvCell::Trusted(&order.quantity.to_string()),

@@ -1,7 +1,6 @@
 //! `GET /admin/flash-sales/{id}/summary`: the result of a sale.
 
-use super::dashboard::{RefusalsJson, StatusSumJson, find_sale, refusal_counts, sale_money, status_totals};
-use super::flash_sales::AdminSaleJson;
+use super::dashboard::{find_sale, refusal_counts, sale_money, status_totals};
 use super::series::CountsJson;
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path};
@@ -9,8 +8,10 @@ use crate::http::problem::{Problem, ProblemSchema};
 use crate::http::v1::rfc3339;
 use crate::shop::dashboard::revenue_minor;
 use crate::shop::summary::{self, DurationStats, PeakSecond, SaleSummary};
+use crate::shop_documents::admin_sale_document;
 use axum::extract::State;
-use documents::MoneyDocument;
+use documents::admin::{RefusalCountDocument, StatusTotalDocument};
+use documents::{AdminSaleDocument, MoneyDocument};
 use sale::SaleId;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -25,17 +26,17 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct SummaryJson {
-    sale: AdminSaleJson,
+    sale: AdminSaleDocument,
     /// Counts of events.
     totals: CountsJson,
     /// Orders by status.
-    orders: Vec<StatusSumJson>,
+    orders: Vec<StatusTotalDocument>,
     /// Payments minus refunds.
     revenue: MoneyDocument,
     /// Buyers with a paid order.
     buyers: u64,
     /// Refused attempts by code.
-    refusals: Vec<RefusalsJson>,
+    refusals: Vec<RefusalCountDocument>,
     /// The second of the first event of a buyer; null when there is none.
     #[schema(format = DateTime)]
     first_activity_at: Option<String>,
@@ -139,6 +140,6 @@ async fn sale_summary(
         out_of_order: statistics.out_of_order,
         projected_version: projected.0,
         projection_lag: sale.view.seq.0.saturating_sub(projected.0),
-        sale: AdminSaleJson::from_sale(&sale, app.shop.engine.now()),
+        sale: admin_sale_document(&sale, app.shop.engine.now()),
     }))
 }

@@ -1,7 +1,5 @@
 //! Whether the units of a sale are paid for, as merchants say it. The law knows only the length of a hold.
 
-use sale::Policy;
-
 /// A sale whose units are not paid for sells at once, without a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PaymentMode {
@@ -15,20 +13,6 @@ pub enum PaymentMode {
 pub const HOLD_S_DEFAULT: u32 = 300;
 
 impl PaymentMode {
-    /// The word of the API.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Required => "required",
-            Self::Nothing => "none",
-        }
-    }
-
-    #[must_use]
-    pub fn from_policy(policy: &Policy) -> Self {
-        if policy.sells_at_once() { Self::Nothing } else { Self::Required }
-    }
-
     /// Seconds of a hold: the given ones, else those of before, else [`HOLD_S_DEFAULT`].
     #[must_use]
     pub fn resolve_hold_s(payment: Option<Self>, given: Option<u32>, before: u32) -> u32 {

@@ -2,13 +2,14 @@
 
 use super::{find_sale, parse_cursor};
 use crate::http::AppState;
-use crate::http::admin::buyer_json::BuyerJson;
 use crate::http::extract::{AdminSession, Json, Path, Query};
 use crate::http::page::{Page, PageQuery};
 use crate::http::problem::{Problem, ProblemSchema};
 use crate::http::v1::rfc3339;
 use crate::shop::dashboard::{self, AttemptFilter, AttemptRow, RowsWithBuyers};
+use crate::shop_documents::buyer_document;
 use axum::extract::State;
+use documents::BuyerDocument;
 use sale::SaleId;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -19,7 +20,7 @@ use uuid::Uuid;
 pub(super) struct AttemptJson {
     id: Uuid,
     /// Null for a count.
-    buyer: Option<BuyerJson>,
+    buyer: Option<BuyerDocument>,
     /// `join` or `order`.
     action: String,
     /// `accepted`, or the refusal's code.
@@ -90,7 +91,7 @@ pub(super) async fn attempts(
     let page = Page::new(rows, request.limit, |row| row.id.to_string());
     let page = page.map(|AttemptRow { id, buyer, action, code, count, at, .. }| AttemptJson {
         id,
-        buyer: buyer.map(|buyer| BuyerJson::from_people(buyer, &people)),
+        buyer: buyer.map(|buyer| buyer_document(buyer, &people)),
         action: action.into_owned(),
         code: code.into_owned(),
         count,

@@ -2,13 +2,14 @@
 
 use super::{find_sale, parse_cursor};
 use crate::http::AppState;
-use crate::http::admin::buyer_json::BuyerJson;
 use crate::http::extract::{AdminSession, Json, Path, Query};
 use crate::http::page::{Page, PageQuery};
 use crate::http::problem::{Problem, ProblemSchema};
 use crate::http::v1::rfc3339;
 use crate::shop::dashboard::{self, BuyerSelector, LineStart, RowsWithBuyers};
+use crate::shop_documents::buyer_document;
 use axum::extract::State;
+use documents::BuyerDocument;
 use sale::{LineMember, LinePosition, SaleId, Ticket};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -18,7 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 #[serde(rename_all = "camelCase")]
 pub(super) struct MemberJson {
     ticket: u32,
-    buyer: BuyerJson,
+    buyer: BuyerDocument,
     /// `waiting` or `admitted`.
     #[schema(pattern = "^(waiting|admitted)$")]
     status: &'static str,
@@ -80,7 +81,7 @@ pub(super) async fn queue(
             LinePosition::Waiting { position } => ("waiting", Some(position), None),
             LinePosition::Admitted { until, .. } => ("admitted", None, Some(rfc3339(until))),
         };
-        let buyer = BuyerJson::from_people(buyer, &people);
+        let buyer = buyer_document(buyer, &people);
         MemberJson { ticket: ticket.0, buyer, status, position, admitted_until: until }
     })))
 }

@@ -1,11 +1,12 @@
 //! `POST /api/v1/admin/flash-sales/{id}/close`: close a sale for good.
 
-use super::{AdminSaleJson, run_action};
+use super::run_action;
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path};
 use crate::http::problem::{Problem, ProblemSchema};
 use crate::shop::sales::SaleAction;
 use axum::extract::State;
+use documents::AdminSaleDocument;
 use sale::SaleId;
 
 /// Close a sale for good. Admitted buyers may still order, and orders may be paid.
@@ -15,7 +16,7 @@ use sale::SaleId;
     tag = "admin",
     params(("id" = Uuid, Path, description = "The sale")),
     responses(
-        (status = 200, description = "Closed", body = AdminSaleJson),
+        (status = 200, description = "Closed", body = AdminSaleDocument),
         (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
@@ -24,6 +25,6 @@ pub(super) async fn close(
     app: State<AppState>,
     _: AdminSession,
     id: Path<SaleId>,
-) -> Result<Json<AdminSaleJson>, Problem> {
+) -> Result<Json<AdminSaleDocument>, Problem> {
     run_action(&app, id.0, SaleAction::Close).await
 }

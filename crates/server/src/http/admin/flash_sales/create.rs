@@ -1,6 +1,6 @@
 //! `POST /api/v1/admin/flash-sales`: create a sale and announce it.
 
-use super::{AdminSaleJson, SalePaymentJson, payment};
+use super::payment;
 use crate::http::AppState;
 use crate::http::admin::admission::AdmissionBody;
 use crate::http::admin::price::PriceBody;
@@ -14,10 +14,12 @@ use crate::http::valid_json::fields::{self, required};
 use crate::shop::catalogue_text::Slug;
 use crate::shop::products::ProductId;
 use crate::shop::sales::{self, HOLD_S_DEFAULT, PaymentMode, SaleDraft};
+use crate::shop_documents::admin_sale_document;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use documents::{AdmissionDocument, MoneyDocument};
+use documents::admin::SalePaymentDocument;
+use documents::{AdminSaleDocument, AdmissionDocument, MoneyDocument};
 use garde::Validate;
 use sale::policy::{LIMIT_PER_BUYER_MAX, QUANTITY_MAX, WINDOW_S_MAX};
 use sale::{AdmissionMode, Policy, PolicyProblem, Timestamp};
@@ -66,13 +68,13 @@ pub(super) struct SaleBody {
     #[serde(default, deserialize_with = "fields::count")]
     #[schema(maximum = 86400, default = 300)]
     #[garde(if(
-        cond = !matches!(self.payment, Some(SalePaymentJson::None)),
+        cond = !matches!(self.payment, Some(SalePaymentDocument::None)),
         custom(in_range(0..=WINDOW_S_MAX, PolicyProblem::Hold))
     ))]
     hold_seconds: Option<u32>,
     /// `none` sells at once, whatever `holdSeconds` is.
     #[serde(default, deserialize_with = "payment")]
-    payment: Option<SalePaymentJson>,
+    payment: Option<SalePaymentDocument>,
     /// Who may buy. When absent, everyone. In `fifo`, `lineOpensSecondsBefore` and `extensionSeconds` default to 0.
     #[serde(default, deserialize_with = "fields::object")]
     #[schema(value_type = Option<AdmissionDocument>)]
@@ -104,7 +106,7 @@ impl SaleBody {
     request_body = SaleBody,
     params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters; the same key and body give the same sale")),
     responses(
-        (status = 201, description = "Announced", body = AdminSaleJson),
+        (status = 201, description = "Announced", body = AdminSaleDocument),
         (status = 404, description = "`sale_unknown`: the sale that this key created was deleted", body = ProblemSchema, content_type = "application/problem+json"),
         (status = 409, description = "`slug_taken`, `request_in_flight`", body = ProblemSchema, content_type = "application/problem+json"),
         (status = 422, description = "`key_reused`; `invalid_body`, with every field that is not valid", body = ProblemSchema, content_type = "application/problem+json"),
@@ -121,6 +123,6 @@ pub(super) async fn create(
     let (key, now) = (key.owned_by(session.buyer), app.shop.engine.now());
     let sale = run_to_completion(async move { sales::create(&app.shop, draft, key).await }).await???;
     let location = format!("/api/v1/flash-sales/{}", sale.listing.sale);
-    let sale = AdminSaleJson::from_sale(&sale, now);
+    let sale = admin_sale_document(&sale, now);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(sale)).into_response())
 }

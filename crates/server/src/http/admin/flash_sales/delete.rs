@@ -1,14 +1,15 @@
 //! `DELETE /api/v1/admin/flash-sales/{id}`: delete a sale, or close it when buyers were in it.
 
-use super::AdminSaleJson;
 use crate::http::AppState;
 use crate::http::admin::run_to_completion;
 use crate::http::extract::{AdminSession, Json, Path};
 use crate::http::problem::{Problem, ProblemSchema};
 use crate::shop::sales::{self, DeleteResult};
+use crate::shop_documents::admin_sale_document;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use documents::AdminSaleDocument;
 use sale::SaleId;
 
 /// Delete a sale without places and orders. Any other sale is closed instead.
@@ -18,7 +19,7 @@ use sale::SaleId;
     tag = "admin",
     params(("id" = Uuid, Path, description = "The sale")),
     responses(
-        (status = 200, description = "The sale had places or orders, and is closed", body = AdminSaleJson),
+        (status = 200, description = "The sale had places or orders, and is closed", body = AdminSaleDocument),
         (status = 204, description = "Deleted"),
         (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
@@ -32,6 +33,6 @@ pub(super) async fn delete(
     let now = app.shop.engine.now();
     Ok(match run_to_completion(async move { sales::delete(&app.shop, id).await }).await??? {
         DeleteResult::Gone => StatusCode::NO_CONTENT.into_response(),
-        DeleteResult::Closed(sale) => Json(AdminSaleJson::from_sale(&sale, now)).into_response(),
+        DeleteResult::Closed(sale) => Json(admin_sale_document(&sale, now)).into_response(),
     })
 }

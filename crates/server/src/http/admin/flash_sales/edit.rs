@@ -1,6 +1,6 @@
 //! `PATCH /api/v1/admin/flash-sales/{id}`: edit a sale.
 
-use super::{AdminSaleJson, SalePaymentJson, payment};
+use super::payment;
 use crate::http::AppState;
 use crate::http::admin::admission::AdmissionBody;
 use crate::http::admin::price::PriceBody;
@@ -11,8 +11,10 @@ use crate::http::valid_json::{ValidJson, fields};
 use crate::shop::catalogue_text::Slug;
 use crate::shop::products::ProductId;
 use crate::shop::sales::{self, PaymentMode, SaleEdit};
+use crate::shop_documents::admin_sale_document;
 use axum::extract::State;
-use documents::{AdmissionDocument, MoneyDocument};
+use documents::admin::SalePaymentDocument;
+use documents::{AdminSaleDocument, AdmissionDocument, MoneyDocument};
 use garde::Validate;
 use sale::{SaleId, Timestamp};
 use serde::Deserialize;
@@ -59,7 +61,7 @@ pub(super) struct SalePatch {
     /// `none` sells at once, whatever `holdSeconds` is.
     #[serde(default, deserialize_with = "payment")]
     #[schema(nullable = false)]
-    payment: Option<SalePaymentJson>,
+    payment: Option<SalePaymentDocument>,
     /// Who may buy.
     #[serde(default, deserialize_with = "fields::object")]
     #[schema(value_type = Option<AdmissionDocument>, nullable = false)]
@@ -95,7 +97,7 @@ impl From<SalePatch> for SaleEdit {
     params(("id" = Uuid, Path, description = "The sale")),
     request_body = SalePatch,
     responses(
-        (status = 200, description = "Edited", body = AdminSaleJson),
+        (status = 200, description = "Edited", body = AdminSaleDocument),
         (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
         (status = 409, description = "`promise_made`, `slug_taken`", body = ProblemSchema, content_type = "application/problem+json"),
         (status = 410, description = "`closed`", body = ProblemSchema, content_type = "application/problem+json"),
@@ -108,9 +110,9 @@ pub(super) async fn edit(
     _: AdminSession,
     Path(id): Path<SaleId>,
     ValidJson(body): ValidJson<SalePatch>,
-) -> Result<Json<AdminSaleJson>, Problem> {
+) -> Result<Json<AdminSaleDocument>, Problem> {
     let edit = body.into();
     let now = app.shop.engine.now();
     let sale = run_to_completion(async move { sales::edit(&app.shop, id, edit).await }).await???;
-    Ok(Json(AdminSaleJson::from_sale(&sale, now)))
+    Ok(Json(admin_sale_document(&sale, now)))
 }

@@ -1,11 +1,12 @@
 //! `POST /api/v1/admin/flash-sales/{id}/pause`: pause a sale.
 
-use super::{AdminSaleJson, run_action};
+use super::run_action;
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path};
 use crate::http::problem::{Problem, ProblemSchema};
 use crate::shop::sales::SaleAction;
 use axum::extract::State;
+use documents::AdminSaleDocument;
 use sale::SaleId;
 
 /// Pause a sale. Nobody is admitted and nothing can be ordered. Orders may be paid, and the time of admissions stops.
@@ -15,7 +16,7 @@ use sale::SaleId;
     tag = "admin",
     params(("id" = Uuid, Path, description = "The sale")),
     responses(
-        (status = 200, description = "Paused", body = AdminSaleJson),
+        (status = 200, description = "Paused", body = AdminSaleDocument),
         (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
         (status = 410, description = "`ended`, `closed`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
@@ -25,6 +26,6 @@ pub(super) async fn pause(
     app: State<AppState>,
     _: AdminSession,
     id: Path<SaleId>,
-) -> Result<Json<AdminSaleJson>, Problem> {
+) -> Result<Json<AdminSaleDocument>, Problem> {
     run_action(&app, id.0, SaleAction::Pause).await
 }

@@ -1,6 +1,5 @@
 //! `POST /api/v1/admin/flash-sales/{id}/restock`: add units to a sale.
 
-use super::AdminSaleJson;
 use crate::http::AppState;
 use crate::http::admin::run_to_completion;
 use crate::http::extract::{AdminSession, Json, Path};
@@ -9,7 +8,9 @@ use crate::http::problem::{Problem, ProblemSchema, kind};
 use crate::http::valid_json::ValidJson;
 use crate::http::valid_json::fields::{self, required};
 use crate::shop::sales::{self, RestockRequest};
+use crate::shop_documents::admin_sale_document;
 use axum::extract::State;
+use documents::AdminSaleDocument;
 use garde::Validate;
 use sale::SaleId;
 use serde::Deserialize;
@@ -41,7 +42,7 @@ fn at_least_one(quantity: &Option<u32>, (): &()) -> garde::Result {
     ),
     request_body = RestockBody,
     responses(
-        (status = 200, description = "Added", body = AdminSaleJson),
+        (status = 200, description = "Added", body = AdminSaleDocument),
         (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
         (status = 409, description = "`request_in_flight`: another restock of the sale is in progress", body = ProblemSchema, content_type = "application/problem+json"),
         (status = 410, description = "`ended`, `closed`", body = ProblemSchema, content_type = "application/problem+json"),
@@ -55,10 +56,10 @@ pub(super) async fn restock(
     Path(sale): Path<SaleId>,
     key: IdempotencyHeader,
     ValidJson(body): ValidJson<RestockBody>,
-) -> Result<Json<AdminSaleJson>, Problem> {
+) -> Result<Json<AdminSaleDocument>, Problem> {
     let quantity = body.quantity.ok_or(Problem::new(&kind::INVALID_BODY))?;
     let request = RestockRequest { sale, quantity, key: key.owned_by(session.buyer) };
     let now = app.shop.engine.now();
     let sale = run_to_completion(async move { sales::restock(&app.shop, request).await }).await???;
-    Ok(Json(AdminSaleJson::from_sale(&sale, now)))
+    Ok(Json(admin_sale_document(&sale, now)))
 }

@@ -1,13 +1,13 @@
 //! `GET /api/v1/admin/orders`: all buyers' orders, newest first.
 
-use super::{AdminOrderJson, OrderFilterInput, load_page};
+use super::{OrderFilterInput, load_page};
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Query};
 use crate::http::page::{Page, PageQuery};
 use crate::http::problem::{Problem, ProblemSchema};
 use crate::shop::dashboard::BuyerSelector;
 use axum::extract::State;
-use documents::OrderStatusDocument;
+use documents::{AdminOrderDocument, OrderStatusDocument};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -51,7 +51,7 @@ pub(super) struct OrdersQuery {
     tag = "admin",
     params(OrdersQuery),
     responses(
-        (status = 200, description = "A page of orders", body = Page<AdminOrderJson>),
+        (status = 200, description = "A page of orders", body = Page<AdminOrderDocument>),
         (status = 422, description = "`invalid_query`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
@@ -60,7 +60,7 @@ pub(super) async fn list(
     State(app): State<AppState>,
     _: AdminSession,
     Query(filters): Query<OrdersQuery>,
-) -> Result<Json<Page<AdminOrderJson>>, Problem> {
+) -> Result<Json<Page<AdminOrderDocument>>, Problem> {
     let OrdersQuery { status, flash_sale_id: sale, buyer, q, from, to, limit, cursor } = filters;
     let request = PageQuery { limit, cursor }.into_request()?;
     load_page(&app, OrderFilterInput { sale, buyer, status, q, from, to }, request).await

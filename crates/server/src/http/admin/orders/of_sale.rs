@@ -1,13 +1,13 @@
 //! `GET /api/v1/admin/flash-sales/{id}/orders`: a sale's orders, newest first.
 
-use super::{AdminOrderJson, OrderFilterInput, load_page};
+use super::{OrderFilterInput, load_page};
 use crate::http::AppState;
 use crate::http::admin::dashboard::find_sale;
 use crate::http::extract::{AdminSession, Json, Path, Query};
 use crate::http::page::{Page, PageQuery};
 use crate::http::problem::{Problem, ProblemSchema};
 use axum::extract::State;
-use documents::OrderStatusDocument;
+use documents::{AdminOrderDocument, OrderStatusDocument};
 use sale::SaleId;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -44,7 +44,7 @@ pub(super) struct SaleOrdersQuery {
     tag = "admin",
     params(("id" = Uuid, Path, description = "The sale"), SaleOrdersQuery),
     responses(
-        (status = 200, description = "A page of orders", body = Page<AdminOrderJson>),
+        (status = 200, description = "A page of orders", body = Page<AdminOrderDocument>),
         (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
         (status = 422, description = "`invalid_query`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
@@ -55,7 +55,7 @@ pub(super) async fn of_sale(
     _: AdminSession,
     Path(id): Path<SaleId>,
     Query(filters): Query<SaleOrdersQuery>,
-) -> Result<Json<Page<AdminOrderJson>>, Problem> {
+) -> Result<Json<Page<AdminOrderDocument>>, Problem> {
     find_sale(&app, id).await?;
     let SaleOrdersQuery { status, q, from, to, limit, cursor } = filters;
     let request = PageQuery { limit, cursor }.into_request()?;
