@@ -47,7 +47,7 @@ pub enum EngineError {
     /// Nothing was done; a retry after a second is worthwhile.
     #[error("the engine's queue is full")]
     Overloaded,
-    /// The request may be recorded or not; a repetition with the same idempotency key tells.
+    /// The request may be recorded or not; a repetition with the same idempotency key gets the result.
     #[error("the ledger does not take records at the moment")]
     NotRecorded,
     /// A query met a ledger that takes no records, or a state that is being rebuilt from it. Nothing was to be changed.

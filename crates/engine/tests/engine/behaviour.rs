@@ -28,8 +28,8 @@ on_every_ledger!(
 );
 
 const SALE: u64 = 1;
-/// Nothing here takes this long; it only keeps a broken engine from hanging the tests.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Far longer than any step takes; a broken engine fails the tests and does not hang them.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn reserve(buyer: u64) -> Command {
     Command::Reserve { buyer: buyer_id(buyer), order: order_id(buyer, 1), quantity: 1, key: request_key(1) }
@@ -41,17 +41,17 @@ async fn ask(embedded: &RunningEngine, command: Command) -> CommandOutcome {
 
 /// Waits until an event is recorded, and returns it.
 async fn recorded(embedded: &RunningEngine, sale: SaleId, is_it: impl Fn(&Event) -> bool) -> LedgerEntry {
-    let mut bell = embedded.engine.views().subscribe_changes();
+    let mut changes = embedded.engine.views().subscribe_changes();
     let found = async {
         loop {
             let entries = whole_sale(embedded.engine.ledger().as_ref(), sale).await;
             if let Some(found) = entries.into_iter().find(|entry| is_it(&entry.event)) {
                 return found;
             }
-            bell.changed().await.unwrap();
+            changes.changed().await.unwrap();
         }
     };
-    tokio::time::timeout(PATIENCE, found).await.expect("the event is recorded in time")
+    tokio::time::timeout(TIMEOUT, found).await.expect("the event is recorded in time")
 }
 
 const LINE: AdmissionMode =
@@ -142,7 +142,7 @@ fn a_full_queue_refuses_at_once() {
         clock as Arc<dyn Clock>,
         limits,
     );
-    // Nobody polls the stages.
+    // The test does not poll the stages.
     let mut taken: Vec<_> =
         (0..2).map(|no| Box::pin(pipeline.engine.command(sale_id(no), Command::Tick))).collect();
     assert!(taken.iter_mut().all(|call| call.as_mut().now_or_never().is_none()));
@@ -169,7 +169,7 @@ async fn stop_answers_everything_that_was_taken(home: TestLedger) {
     for (call, early) in call.into_iter().zip(early) {
         let answer = match early {
             Some(answer) => answer,
-            None => tokio::time::timeout(PATIENCE, call).await.expect("answered by then"),
+            None => tokio::time::timeout(TIMEOUT, call).await.expect("answered by then"),
         };
         orders +=
             u32::from(matches!(answer.expect("taken, so not refused").outcome, CommandOutcome::Order { .. }));

@@ -43,7 +43,7 @@ impl RevokedSessions {
     }
 }
 
-/// Makes room: what has expired goes, or else the oldest tenth at once, so that a full set does not cost a scan a logout.
+/// Removes the expired sessions, or else the oldest tenth at once, so that a full set does not need a scan for each logout.
 fn forget_oldest(sessions: &mut HashMap<Uuid, Timestamp>, now: Timestamp) {
     let mut ends: Vec<Timestamp> = sessions.values().copied().collect();
     let tenth = ends.len() / 10;

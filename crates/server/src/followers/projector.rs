@@ -133,7 +133,7 @@ impl SharedFollower for Projector {
         Ok(Delivery::Committed(count))
     }
 
-    /// Rows are sums of all events, so the sale's rows go, too.
+    /// Deletes the sale's rows, because they are totals of all events.
     async fn restart_sale(&mut self, tables: &Store, sale: SaleId) -> Result<(), FollowerError> {
         let mut writing = tables.begin().await?;
         followers::delete_projected_rows(&mut writing, Self::NAME, sale).await?;

@@ -79,7 +79,7 @@ impl FollowerThread {
         if self.thread.join().is_err() {
             tracing::error!(
                 follower = self.name,
-                "a follower panicked and delivered nothing since; the next start goes on from its offsets; report it"
+                "a follower panicked and has delivered nothing since; the next start continues from its offsets; report it"
             );
         }
     }
@@ -171,6 +171,6 @@ fn log_failure(name: &'static str, failure: &FollowerError, retry: Duration, met
         follower = name,
         error,
         retry_ms,
-        "a follower failed; its deliveries wait and are retried, selling goes on; see to what the error names"
+        "a follower failed; its deliveries are retried, selling continues; fix the cause that the error names"
     );
 }

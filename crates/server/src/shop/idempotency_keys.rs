@@ -90,7 +90,7 @@ impl IdempotencyKey {
         format!("{}:{}", operation.as_str(), format_hex(&self.0))
     }
 
-    /// The key as memory compares it. Orders have the form that the ledger keeps; all others are told apart by their operation.
+    /// The key as memory compares it. Orders have the form that the ledger keeps; all other keys contain their operation.
     fn memory_key(&self, operation: KeyOperation) -> RequestKey {
         match operation {
             KeyOperation::Reserve => self.request_key(),

@@ -112,7 +112,7 @@ pub async fn insert_token(
     Ok(())
 }
 
-/// Marks a refresh token as used. Only one of many callers gets [`Use::Fresh`].
+/// Marks a refresh token as used. Only one of many callers gets [`TokenUse::Fresh`].
 ///
 /// # Errors
 /// When the database fails.

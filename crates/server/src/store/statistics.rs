@@ -1,15 +1,15 @@
-//! What a sale came to: sums, peaks and spans of time, read from all rows of a sale. Each of these statements reads every row,
-//! so whoever asks keeps the answer for a while. It never writes.
+//! A sale's statistics: totals, peaks and durations. Each statement reads all rows of the sale, so callers cache the result.
+//! It never writes.
 
 use super::series::{self, EventCounts};
 use super::{Store, StoreError};
 use sale::{SaleId, Timestamp};
 use sqlx::Row;
 
-/// What a sale came to, as far as the tables show it.
+/// A sale's statistics, as far as the projector has written the tables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SaleStatistics {
-    /// How often what happened.
+    /// How often each kind of event happened.
     pub totals: EventCounts,
     /// Buyers who own a unit.
     pub buyers: u64,

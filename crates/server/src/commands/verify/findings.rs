@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 /// All that was found.
 pub(super) struct VerifyFindings {
     pub(super) sales: BTreeMap<SaleId, SaleFindings>,
-    /// By promise, in the order of [`Promise::ALL`].
+    /// By promise, in the order of [`SalePromise::ALL`].
     pub(super) tallies: [PromiseCount; SalePromise::ALL.len()],
     /// The earliest offence of the first sale that has one.
     pub(super) first: Option<SaleViolation>,

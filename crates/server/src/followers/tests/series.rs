@@ -131,7 +131,7 @@ fn spans(mut all: Vec<i64>) -> Option<DurationStats> {
 }
 
 impl ExpectedTables {
-    /// Adds the rows of a stretch, as the database does.
+    /// Adds the rows of a batch, as the database does.
     pub(super) fn add(&mut self, rows: Vec<series::SeriesRow>) {
         for row in rows {
             let known = self.series.entry((row.step_s, row.at)).or_default();

@@ -9,9 +9,9 @@ pub(super) struct CsvWriter(csv::Writer<Vec<u8>>);
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum CsvCell<'a> {
-    /// A number, or text of this program: written as it is.
+    /// A number, or text of this program; written without an escape.
     Trusted(&'a str),
-    /// Text that somebody typed: a `'` is put before what a spreadsheet would run.
+    /// Text that a user typed. The writer puts a `'` before text that a spreadsheet would evaluate.
     Untrusted(&'a str),
 }
 

@@ -201,7 +201,7 @@ impl GcraParameters {
         level_us + self.interval_us <= self.burst_us
     }
 
-    /// Keeps a level between empty and full, so that a clock that jumped back locks nobody out for longer than a window.
+    /// Keeps a level between empty and full, so that a clock that jumped back delays a client by at most one window.
     pub fn clamp_level(self, level_us: i64) -> i64 {
         level_us.clamp(0, self.burst_us)
     }
