@@ -82,8 +82,8 @@ impl Engine {
         }
     }
 
-    /// A sale as the decider has it, also one that another process has announced a moment ago. [`Engine::views`] is quicker where it
-    /// has the sale.
+    /// A sale as the decider has it, also one that another process has just announced. [`Engine::views`] is faster for a sale that
+    /// it contains.
     ///
     /// # Errors
     /// When there is no answer.

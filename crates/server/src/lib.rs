@@ -1,7 +1,7 @@
 //! Doorbuster's shop around the engine: HTTP API, accounts, catalogue, payments and the followers of the ledger.
 //!
-//! Imports go downwards only (design §5): `commands` wires everything and is the sole reader of settings, `http` turns
-//! outside words into ours, `shop` has one function per use case, `store` and `auth` never know of each other's callers.
+//! Imports go downwards only: `commands` wires everything and is the sole reader of settings, `http` parses requests into domain
+//! types, `shop` has one function per use case, `store` and `auth` know nothing of their callers.
 
 pub mod commands;
 

@@ -320,7 +320,7 @@ fn add_to_batch(id: SaleId, reply: LibraryReply, view: Option<Arc<SaleView>>, de
 
 impl BatchDecider for ValkeyDecider {
     /// As the trait says, but by the server's own time unless [`ValkeySettings::uses_caller_time`]. A request that could not
-    /// be decided gets [`super::Reply::Unavailable`]: it may have been decided all the same, and waits in the outbox then.
+    /// be decided gets [`super::Reply::Unavailable`]: the server may still have decided it, and then its events wait in the outbox.
     async fn decide(&mut self, now: Timestamp, requests: &[Request]) -> Result<DecidedBatch, DecideError> {
         Ok(self.decide_all(now, requests).await)
     }

@@ -104,7 +104,7 @@ async fn a_request_for_a_new_epoch_that_was_stuck_ends_none_that_was_begun_since
 }
 
 #[tokio::test]
-async fn of_two_engines_that_were_started_by_mistake_the_first_says_yes_to_nobody_any_more() {
+async fn the_first_of_two_engines_on_one_ledger_confirms_nothing_any_more() {
     let home = TestLedger::database().await;
     let first = start(&home);
     ask(&first, Command::Configure { policy: policy(10, 60, START, AdmissionMode::Open) }).await.unwrap();

@@ -231,11 +231,11 @@ impl Client {
                     self.world.command(sale, &Command::Leave { buyer }).await;
                 }
                 8..=9 => self.settle(buyer).await,
-                10 => self.look(sale, buyer).await,
+                10 => self.check_query(sale, buyer).await,
                 11 => {
                     self.world.command(sale, &Command::Extend { buyer }).await;
                 }
-                _ => self.hang_up(sale, buyer).await,
+                _ => self.request_and_disconnect(sale, buyer).await,
             }
         }
     }
@@ -297,7 +297,7 @@ impl Client {
     }
 
     /// A question is answered from what is durable.
-    async fn look(&mut self, sale: SaleId, buyer: BuyerId) {
+    async fn check_query(&mut self, sale: SaleId, buyer: BuyerId) {
         let recorded_before = self.world.ledger.last(sale);
         if let Ok(view) = self.world.engine.buyer(sale, buyer).await {
             let entries = self.world.ledger.entries(sale);
@@ -308,7 +308,7 @@ impl Client {
     }
 
     /// Sends a request and drops its reply; a repetition with its key returns what became of it.
-    async fn hang_up(&mut self, sale: SaleId, buyer: BuyerId) {
+    async fn request_and_disconnect(&mut self, sale: SaleId, buyer: BuyerId) {
         let (order, command) = self.request(buyer);
         let limit = self.rng.random_range(0..6);
         let call = self.world.engine.command(sale, command.clone());

@@ -103,8 +103,8 @@ async fn a_promoted_replica_is_handed_the_state() {
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
     let replica = RedisServer::start();
     replica.replicate_from(fixture.server.port());
-    let there = format!("doorbuster:{{{SALE}}}");
-    assert_eq!(replica.request(&["EXISTS", &there]), redis::Value::Int(1), "it has all the keys");
+    let key = format!("doorbuster:{{{SALE}}}");
+    assert_eq!(replica.request(&["EXISTS", &key]), redis::Value::Int(1), "it has all the keys");
     // A replica decides nothing.
     let refused = fixture.start(&settings(&replica.url(), "lost")).await.err();
     assert!(matches!(refused, Some(ValkeyError::Unfit { .. })), "{refused:?}");

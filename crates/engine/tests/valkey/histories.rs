@@ -180,10 +180,10 @@ async fn compare_whole(redis: &mut LibraryClient, id: SaleId, state: &SaleState)
 }
 
 async fn compare_stored_counters(redis: &mut LibraryClient, id: SaleId, state: &SaleState) -> TestCaseResult {
-    let mut look = batch(id, state.latest_time(), vec![]);
-    look.time = engine::decide::valkey::CallTime::ReadOnly;
-    look.known_policy = sale::EventSeq(0);
-    let reply = redis.decide(&[look]).await.remove(0);
+    let mut query = batch(id, state.latest_time(), vec![]);
+    query.time = engine::decide::valkey::CallTime::ReadOnly;
+    query.known_policy = sale::EventSeq(0);
+    let reply = redis.decide(&[query]).await.remove(0);
     if state.policy().is_some() && state.seq().0 > 0 {
         prop_assert_eq!(reply.policy.1.as_ref(), state.policy());
     }

@@ -85,7 +85,7 @@ impl FollowerThread {
     }
 }
 
-/// For this thread and those it starts, such as the one that sqlx gives a SQLite connection.
+/// Lowers the priority of this thread and of the threads that it starts, such as sqlx's thread of a SQLite connection.
 fn lower_priority(name: &'static str, nice: i32) {
     #[cfg(target_os = "linux")]
     if nice != 0

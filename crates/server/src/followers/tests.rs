@@ -64,7 +64,7 @@ fn policies() -> impl Strategy<Value = Policy> {
         .prop_map(|(admission, hold_s)| policy(admission, hold_s))
 }
 
-/// The command of a step. Orders are numbered as they are asked for, so that later steps can mean them.
+/// The command of a step. Orders have consecutive numbers, so that later steps can refer to them.
 fn command((kind, a, b, _): HistoryStep, n: usize, policy: &Policy) -> Command {
     let buyer = BuyerId(Uuid::from_u128(u128::from(a % 8) + 1));
     let order = OrderId(Uuid::from_u128(1000 + u128::from(b) % (n as u128 + 1)));

@@ -203,8 +203,8 @@ async fn find_offset(
     Ok(FollowerOffset { seq, event_digest })
 }
 
-/// False when the event at the offset is not the one that was delivered: an older copy of the ledger was restored, it has
-/// another event there since, or the follower was rewound.
+/// False when the event at the offset is not the delivered one: an older copy of the ledger was restored and has another event
+/// there, or the follower was rewound.
 ///
 /// # Errors
 /// When the ledger cannot be read.

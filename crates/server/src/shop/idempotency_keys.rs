@@ -99,7 +99,7 @@ impl IdempotencyKey {
     }
 }
 
-/// A key and whose it is: the same text of another owner is another key.
+/// A key and its owner: the same text of another owner is another key.
 #[derive(Clone, Copy, Debug)]
 pub struct OwnedKey {
     pub owner: BuyerId,
@@ -159,7 +159,7 @@ impl fmt::Debug for IdempotencyKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestFingerprint(u64);
 
-/// What memory knows of a key.
+/// The result of a lookup of a key in memory.
 #[derive(Debug)]
 pub enum KeyClaim {
     /// Nothing. [`KeyPermit::complete`] keeps the key; a permit that is dropped before frees it.

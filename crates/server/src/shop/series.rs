@@ -46,7 +46,7 @@ pub enum RangeError {
 pub struct SaleSeries {
     /// Its ends and its step.
     pub range: SeriesRange,
-    /// How things stood when it began.
+    /// Units and waiting buyers when it began.
     pub before: Option<UnitLevels>,
     /// The pieces in which something happened.
     pub buckets: Vec<SeriesBucket>,

@@ -20,7 +20,7 @@ pub struct OrderRow {
     pub seq: EventSeq,
 }
 
-/// Which orders are asked for. Filters that are `None` let everything pass.
+/// Filters of a list of orders. A filter that is `None` matches every order.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OrderRowFilter {
     pub sale: Option<SaleId>,

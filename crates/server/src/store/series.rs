@@ -59,7 +59,7 @@ pub struct SeriesRow {
     pub at: Timestamp,
     /// What happened in it.
     pub counts: EventCounts,
-    /// How things stood after it.
+    /// Units and waiting buyers after it.
     pub units: UnitLevels,
     pub seq: EventSeq,
 }
@@ -82,7 +82,7 @@ pub struct SeriesBucket {
     pub counts: EventCounts,
     /// Attempts that were refused in it.
     pub refused: u64,
-    /// How things stood after it; `None` when only attempts were refused in it.
+    /// Units and waiting buyers after it; `None` when only attempts were refused in it.
     pub units: Option<UnitLevels>,
 }
 
@@ -254,7 +254,7 @@ pub async fn list_buckets(
     range: SeriesRange,
 ) -> Result<Vec<SeriesBucket>, StoreError> {
     let id = sale.to_string();
-    let asked = |text| {
+    let query = |text| {
         sqlx::query(text)
             .bind(range.step_s * SECOND_MS)
             .bind(id.clone())
@@ -263,12 +263,12 @@ pub async fn list_buckets(
             .bind(range.to.0)
     };
     let mut pieces = BTreeMap::new();
-    for row in asked(BUCKETS).fetch_all(store.reader()).await? {
+    for row in query(BUCKETS).fetch_all(store.reader()).await? {
         let at = Timestamp(row.try_get("start")?);
         let units = Some(read_units(&row, sale)?);
         pieces.insert(at, SeriesBucket { at, counts: read_counts(&row)?, refused: 0, units });
     }
-    for row in asked(REFUSED).fetch_all(store.reader()).await? {
+    for row in query(REFUSED).fetch_all(store.reader()).await? {
         let at = Timestamp(row.try_get("start")?);
         let none = SeriesBucket { at, counts: EventCounts::default(), refused: 0, units: None };
         pieces.entry(at).or_insert(none).refused = row.try_get::<i64, _>("refused")?.unsigned_abs();
@@ -276,7 +276,7 @@ pub async fn list_buckets(
     Ok(pieces.into_values().collect())
 }
 
-/// How things stood when a range began; `None` when nothing had happened before it.
+/// Units and waiting buyers when a range began; `None` when nothing had happened before it.
 ///
 /// # Errors
 /// When the database fails, or a row is damaged.

@@ -12,8 +12,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
 const HOUR_MS: i64 = 3_600_000;
-/// More than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Far longer than any step takes.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 async fn join(app: &TestApp, buyer: &SignedInUser, sale: &str) -> Value {
     app.post_as(&buyer.access, "/api/v1/queue/join", &json!({"flashSaleId": sale})).await.json()
@@ -58,7 +58,7 @@ fn fifo(merchant: &Merchant<'_>, quantity: u32) -> Value {
 async fn wait_until_admitted(app: &TestApp, buyer: &SignedInUser, sale: &str) {
     let start = Instant::now();
     while position(app, buyer, sale).await["status"] != "admitted" {
-        assert!(start.elapsed() < PATIENCE, "{}", position(app, buyer, sale).await);
+        assert!(start.elapsed() < TIMEOUT, "{}", position(app, buyer, sale).await);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -95,7 +95,7 @@ async fn a_clock_that_jumps_back_an_hour_takes_nothing_from_anyone() {
         events["items"].as_array().unwrap().iter().map(|event| event["at"].as_str().unwrap()).collect();
     assert!(times.is_sorted(), "{times:?}");
 
-    // Started again with the clock still behind the ledger, it goes on too.
+    // A restart with the clock still behind the ledger works, too.
     let app = app.restart().await;
     assert_eq!(own(&app, &ada, &id(&held)).await["status"], "confirmed");
     assert_eq!(position(&app, &cyd, &line).await["position"], 2);
@@ -163,7 +163,7 @@ async fn a_client_that_hangs_up_after_ordering_finds_its_order() {
         async || app.get_as(&ada.access, "/api/v1/orders").await.json()["items"].as_array().unwrap().len();
     // A reset may overtake the request: then the server has not read it. A request that it has read is carried out.
     while orders().await < 3 {
-        assert!(start.elapsed() < PATIENCE);
+        assert!(start.elapsed() < TIMEOUT);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     for n in 0..6 {
@@ -213,7 +213,7 @@ impl SpawnedServer {
             .env("DOORBUSTER_ADMIN_EMAIL", ADMIN_EMAIL)
             .env("DOORBUSTER_ADMIN_PASSWORD", PASSWORD)
             .stdin(Stdio::null())
-            .stdout(std::fs::File::create(folder.path().join("said")).unwrap())
+            .stdout(std::fs::File::create(folder.path().join("stdout")).unwrap())
             .stderr(log)
             .spawn()
             .unwrap();
@@ -225,14 +225,14 @@ impl SpawnedServer {
     async fn wait_for_address(&mut self) -> String {
         let start = Instant::now();
         loop {
-            let said = self.read("said");
-            if let Some((_, behind)) = said.split_once("listens on ")
+            let output = self.read("stdout");
+            if let Some((_, behind)) = output.split_once("listens on ")
                 && let Some((url, _)) = behind.split_once(' ')
             {
                 return url.to_owned();
             }
             assert!(self.child.try_wait().unwrap().is_none(), "it ended: {}", self.read("log"));
-            assert!(start.elapsed() < PATIENCE, "not ready: {}", self.read("log"));
+            assert!(start.elapsed() < TIMEOUT, "not ready: {}", self.read("log"));
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -310,7 +310,7 @@ async fn a_full_disk_refuses_buyers_honestly_and_is_forgotten_when_there_is_room
     let overview = format!("/api/v1/admin/flash-sales/{sale}/overview");
     let start = Instant::now();
     while shop.get(&overview, &admin.access).await.json()["projectionLag"] != 0 {
-        assert!(start.elapsed() < PATIENCE, "the tables follow");
+        assert!(start.elapsed() < TIMEOUT, "the tables follow");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 
@@ -353,7 +353,7 @@ async fn a_full_disk_refuses_buyers_honestly_and_is_forgotten_when_there_is_room
     shop.limit_files(None);
     let start = Instant::now();
     while shop.get("/readyz", "").await.status != StatusCode::OK {
-        assert!(start.elapsed() < PATIENCE, "service resumes by itself");
+        assert!(start.elapsed() < TIMEOUT, "service resumes by itself");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let made = shop.post("/api/v1/orders", &bob.access, "k", &body).await;
@@ -368,7 +368,7 @@ async fn a_full_disk_refuses_buyers_honestly_and_is_forgotten_when_there_is_room
     let second = serve_on(&shop).await;
     assert_eq!(second.status.code(), Some(2));
     let response = String::from_utf8(second.stderr).unwrap();
-    assert!(response.contains("--data"), "a second process on the folder is told what is wrong: {response}");
+    assert!(response.contains("--data"), "the error names the folder's flag: {response}");
     assert_eq!(shop.get("/readyz", "").await.status, StatusCode::OK, "and does the first no harm");
 }
 
@@ -421,7 +421,7 @@ async fn no_log_tells_an_address_a_password_a_token_or_a_key() {
         let page = shop.get(&format!("/api/v1/admin/flash-sales/{sale}/attempts"), &admin.access).await;
         assert_eq!(page.status, StatusCode::OK);
 
-        let reply = shop.read("log") + &shop.read("said");
+        let reply = shop.read("log") + &shop.read("stdout");
         assert!(reply.contains("/api/v1/auth/refresh"), "it was all logged: {reply:.500}");
         if format == "json" {
             for line in shop.read("log").lines() {

@@ -91,9 +91,9 @@ fn an_admin_is_made_without_a_server() {
         ["admin", "create", "--email", "boss@example.com", "--password", "correct horse", "--data", data];
     for _ in 0..2 {
         let output = doorbuster(&create, &[]);
-        let said = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success(), "{said}");
-        assert!(said.contains("boss@example.com") && !said.contains("correct horse"), "{said}");
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{stdout}");
+        assert!(stdout.contains("boss@example.com") && !stdout.contains("correct horse"), "{stdout}");
     }
     let output = doorbuster(
         &["admin", "create", "--email", "boss@example.com", "--password", "short", "--data", data],

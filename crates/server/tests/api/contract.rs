@@ -334,7 +334,7 @@ async fn a_place_in_line_is_given_once_told_everywhere_alike_and_given_back() {
     assert_eq!(
         (again.status, again.json()),
         (StatusCode::OK, place.clone()),
-        "a second tab is told the same"
+        "a second tab gets the same reply"
     );
     assert_eq!(join(&app, &bob, &sale).await.json()["ahead"], 1);
     let under_sale =
@@ -370,7 +370,7 @@ async fn a_place_in_line_is_given_once_told_everywhere_alike_and_given_back() {
     app.shift_clock(1_000);
     wait_until_admitted(&app, &bob, &sale).await;
     let rejoined = join(&app, &ada, &sale).await;
-    assert_eq!(rejoined.json()["ticket"], 3, "whoever leaves goes to the end");
+    assert_eq!(rejoined.json()["ticket"], 3, "a buyer who left joins at the end");
     assert_eq!(order(&app, &bob, &sale, 1).await.status, StatusCode::CREATED);
     assert_refused(&join(&app, &bob, &sale).await, 409, "limit_reached");
     let open = merchant.sale(&json!({})).await;

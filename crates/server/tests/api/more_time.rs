@@ -62,7 +62,7 @@ async fn whoever_is_admitted_gets_more_time_once_and_it_is_told_everywhere_alike
     assert_eq!(
         (again.status, again.json()),
         (StatusCode::OK, after.clone()),
-        "a second click is told the same"
+        "a second click gets the same reply"
     );
     assert_eq!(place(&app, &ada, &sale).await, after);
     assert_eq!(join(&app, &ada, &sale).await.json(), after);

@@ -146,7 +146,7 @@ async fn a_search_that_fits_a_crowd_finds_all_of_it() {
     let csv = app.get_as(&merchant.token, "/api/v1/admin/orders.csv?q=crowd").await;
     assert_eq!(String::from_utf8(csv.body).unwrap().lines().count(), 1 + CROWD);
 
-    // Nobody has 20,000 orders without a name in between: a page gives up before that, and the next goes on.
+    // 20,000 orders without a match lie in between: a page stops its scan before their end, and the next page continues it.
     let (mut found, mut pages, mut next) = (0, 0, String::new());
     loop {
         let page = merchant.get(&format!("/orders?q=late&limit=50{next}")).await;

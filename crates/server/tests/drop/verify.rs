@@ -71,8 +71,8 @@ async fn a_ledger_that_was_tampered_with_is_told_with_its_first_offending_event(
     let (mut instance, sale) = instance_with_sales().await;
     instance.stop_gently().await;
     let data = instance.data();
-    let sums = instance.verify().await;
-    assert!(sums.contains("held 1 + sold 2 = quantity 5"), "{sums}");
+    let report = instance.verify().await;
+    assert!(report.contains("held 1 + sold 2 = quantity 5"), "{report}");
     let (last, ..) = last_row(&ledger(&data));
     let seq = |key: i64| key & ((1 << 40) - 1);
 

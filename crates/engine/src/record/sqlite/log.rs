@@ -14,8 +14,8 @@ const HEADER_LEN: usize = 32;
 const FRAME_HEADER_LEN: usize = 24;
 /// The last bit says in which byte order the checksums were made.
 const MAGIC: u32 = 0x377f_0682;
-/// Commits that a crash may leave behind the first bad frame: the one that was being written, and an older, longer one that had
-/// failed in the same place.
+/// Commits that a crash may leave after the first bad frame: the commit in progress, and an older, longer one that failed at the
+/// same place.
 const COMMITS_LEFT_MAX: u64 = 2;
 
 /// What is wrong with a log.

@@ -66,7 +66,7 @@ pub(super) async fn assert_table_matches(store: &Store, entries: &[LedgerEntry])
     assert_eq!(read, expected_statistics(entries));
 }
 
-/// What a sale came to, from its ledger.
+/// A sale's statistics, computed from its ledger.
 fn expected_statistics(entries: &[LedgerEntry]) -> SaleStatistics {
     let mut state = SaleState::new();
     let mut statistics = SaleStatistics::default();
