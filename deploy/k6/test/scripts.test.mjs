@@ -74,7 +74,7 @@ test('buyers with tokens wait for the start of an open sale, and one in ten send
   assert.equal((await shop.readSale(sale.id)).sold, 11);
 });
 
-test('a run in which nobody can pay crosses a threshold and gives the units back', async () => {
+test('a run without a payment crosses a threshold and gives the units back', async () => {
   const sale = await shop.sale({ quantity: 3 });
   const played = await play('flow.js', { SALE: sale.id, BUYERS: 2, METHOD: 'sandbox:decline', ...SLOW });
   assert.equal(played.exit, THRESHOLDS, played.text);
