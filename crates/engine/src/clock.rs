@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn time_goes_on_from_the_ledger_when_the_wall_clock_is_behind() {
+    fn time_continues_from_the_ledger_when_the_wall_clock_is_behind() {
         let ahead = Timestamp(read_wall_us() / 1000).plus_s(3600);
         let clock = SystemClock::start(ahead);
         let first = clock.now();

@@ -21,7 +21,7 @@ async fn decide_without_recording(fixture: &ClusterFixture, buyer: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_an_instance_left_is_recorded_once_though_two_find_it_and_nobody_asks() {
+async fn leftover_decisions_are_recorded_once_by_two_idle_instances() {
     let fixture = ClusterFixture::new().await;
     let (first, second) = (fixture.engine(), fixture.engine());
     announce(&first.engine, 5, 300).await;
@@ -50,7 +50,7 @@ async fn what_was_left_is_recorded_by_an_instance_that_starts_later() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_told_what_rests_on_an_event_that_is_not_recorded() {
+async fn no_reply_depends_on_an_event_that_is_not_recorded() {
     let fixture = ClusterFixture::new().await;
     let engine = fixture.engine();
     announce(&engine.engine, 1, 300).await;

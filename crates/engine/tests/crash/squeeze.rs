@@ -17,7 +17,7 @@ const SALE: SaleId = SaleId(Uuid::from_u128(1));
 /// Far longer than any step takes.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-pub fn a_full_disk_is_told_and_forgotten() {
+pub fn a_full_disk_is_reported_and_recording_resumes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_str().unwrap();
     let own = std::env::current_exe().unwrap();

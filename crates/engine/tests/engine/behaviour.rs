@@ -21,10 +21,10 @@ use std::time::Duration;
 on_every_ledger!(
     a_hold_expires_by_itself_and_its_unit_goes_to_the_next_in_line,
     a_hold_expires_at_its_moment_and_not_before,
-    a_clock_set_back_an_hour_stops_nobody,
+    a_clock_set_back_an_hour_stops_no_sale,
     stop_answers_everything_that_was_taken,
     a_caller_who_hangs_up_loses_nothing,
-    a_sale_that_was_never_announced_is_told_apart,
+    a_sale_that_was_never_announced_has_its_own_error,
 );
 
 const SALE: u64 = 1;
@@ -109,7 +109,7 @@ async fn a_hold_expires_at_its_moment_and_not_before(home: TestLedger) {
     assert!(matches!(view.place, Some(LinePosition::Admitted { .. })), "{view:?}");
 }
 
-async fn a_clock_set_back_an_hour_stops_nobody(home: TestLedger) {
+async fn a_clock_set_back_an_hour_stops_no_sale(home: TestLedger) {
     let clock = ManualClock::at(START);
     let embedded = home.start(|_| clock.clone());
     ask(&embedded, Command::Configure { policy: policy(10, 60, START, AdmissionMode::Open) }).await;
@@ -195,7 +195,7 @@ async fn a_caller_who_hangs_up_loses_nothing(home: TestLedger) {
     assert_eq!(embedded.engine.order(order.id).await.unwrap(), Some((sale_id(SALE), order)));
 }
 
-async fn a_sale_that_was_never_announced_is_told_apart(home: TestLedger) {
+async fn a_sale_that_was_never_announced_has_its_own_error(home: TestLedger) {
     let clock = ManualClock::at(START);
     let embedded = home.start(|_| clock);
     let bad = policy(0, 60, START, AdmissionMode::Open);

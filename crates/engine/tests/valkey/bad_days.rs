@@ -42,7 +42,7 @@ async fn a_server_that_restarts_from_an_old_file_is_handed_the_state() {
 }
 
 #[tokio::test]
-async fn a_server_that_kept_everything_over_a_restart_is_not_believed_either() {
+async fn a_server_that_kept_everything_over_a_restart_is_restored_too() {
     let (mut fixture, mut process) =
         ValkeyFixture::with_sale(&["--appendonly", "yes", "--appendfsync", "always"], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
@@ -191,7 +191,7 @@ async fn a_state_that_cannot_be_read_is_not_decided_from_again() {
 }
 
 #[tokio::test]
-async fn a_distrusted_state_is_handed_over_anew() {
+async fn an_invalidated_state_is_restored_again() {
     let (fixture, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
     // Decided, and lost on the way to the ledger: no caller got a reply.

@@ -78,7 +78,7 @@ async fn a_sale_that_makes_no_sense_is_not_announced() {
 }
 
 #[tokio::test]
-async fn processes_share_a_sale_and_nobody_rebuilds() {
+async fn processes_share_a_sale_without_a_rebuild() {
     let (fixture, mut first) = ValkeyFixture::with_sale(&[], 1).await;
     let mut second = fixture.process("second").await;
     assert!(is_order(&second.buy(START, 1).await));
@@ -125,7 +125,7 @@ async fn a_hold_expires_once_however_many_processes_tick() {
 }
 
 #[tokio::test]
-async fn a_sale_is_looked_at_though_it_told_nothing_is_due() {
+async fn a_sale_is_polled_even_when_nothing_is_due() {
     let (fixture, mut first) = ValkeyFixture::with_sale(&[], 1).await;
     let mut second = fixture.process("second").await;
     assert!(is_order(&first.buy(START, 1).await));

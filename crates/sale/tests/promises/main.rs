@@ -40,7 +40,7 @@ proptest! {
     #![proptest_config(config(CASES / 10))]
 
     #[test]
-    fn a_sale_goes_on_from_whatever_was_recorded(sale in history::any_sale(), cut in 0.0..1.0f64) {
+    fn a_sale_continues_from_any_recorded_prefix(sale in history::any_sale(), cut in 0.0..1.0f64) {
         let commands = sale.commands();
         let mut run = PromiseChecker::default();
         run.play(&commands)?;

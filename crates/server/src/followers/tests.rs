@@ -328,7 +328,7 @@ fn long_history() -> Vec<HistoryStep> {
 }
 
 #[tokio::test]
-async fn a_projector_that_is_started_anew_after_each_transaction_writes_the_same_tables() {
+async fn a_projector_that_restarts_after_each_transaction_writes_the_same_tables() {
     let folder = tempfile::tempdir().unwrap();
     let fixture = ProjectorFixture::open(folder.path()).await;
     let fifo = AdmissionMode::Fifo { per_second: 3, checkout_s: 4, line_opens_s: 5, extension_s: 0 };

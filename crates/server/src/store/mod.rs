@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_database_that_stands_still_keeps_nobody_waiting() {
+    async fn a_frozen_database_blocks_no_caller() {
         let postgres = PostgresServer::start();
         let store = Store::connect(&postgres.create_database()).await.unwrap();
         store.migrate().await.unwrap();
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_commit_is_durable_in_postgres_whatever_the_server_was_told() {
+    async fn a_commit_is_durable_in_postgres_with_synchronous_commit_off() {
         let url = PostgresServer::shared().create_database();
         PostgresServer::shared().run_sql(
             &url,

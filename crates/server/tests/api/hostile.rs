@@ -183,7 +183,7 @@ async fn a_sale_of_a_strange_price_time_or_size_is_pointed_at() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sql_and_script_in_every_text_field_are_stored_and_told_as_given() {
+async fn sql_and_script_in_every_text_field_are_stored_and_returned_as_given() {
     let app = TestApp::start().await;
     let merchant = Merchant::sign_in(&app).await;
     let ada = app.register("ada").await;

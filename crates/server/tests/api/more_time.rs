@@ -37,7 +37,7 @@ async fn admitted(app: &TestApp, buyer: &SignedInUser, sale: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_is_admitted_gets_more_time_once_and_it_is_told_everywhere_alike() {
+async fn an_admitted_buyer_gets_more_time_once_and_it_is_shown_alike_everywhere() {
     let app = TestApp::start().await;
     let merchant = Merchant::sign_in(&app).await;
     let (ada, bob) = (app.register("ada").await, app.register("bob").await);

@@ -59,7 +59,7 @@ async fn a_product_is_made_shown_edited_and_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_bad_field_is_told_at_once() {
+async fn every_bad_field_is_listed_in_one_reply() {
     let app = TestApp::start().await;
     let merchant = Merchant::sign_in(&app).await;
     let body = json!({

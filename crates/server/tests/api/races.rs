@@ -166,7 +166,7 @@ async fn an_order_that_is_paid_and_cancelled_at_once_is_one_or_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_leaves_while_being_admitted_takes_no_unit_along() {
+async fn a_buyer_who_leaves_while_being_admitted_takes_no_unit() {
     let app = TestApp::start().await;
     let merchant = Merchant::sign_in(&app).await;
     let admission = json!({"type": "fifo", "perSecond": 1000, "checkoutSeconds": 600});

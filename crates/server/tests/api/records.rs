@@ -189,7 +189,7 @@ async fn write_crowd(app: &TestApp, sale: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_line_is_told_from_a_buyers_place_on() {
+async fn the_line_is_listed_from_a_ticket_on() {
     let app = TestApp::start().await;
     let merchant = Merchant::sign_in(&app).await;
     let admission =

@@ -56,7 +56,7 @@ async fn run_small_drop(app: &TestApp, merchant: &Merchant<'_>) -> (String, Stri
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sale_is_told_over_time_as_the_ledger_has_it_also_after_a_restart() {
+async fn a_sales_series_agrees_with_the_ledger_also_after_a_restart() {
     let app = TestApp::start().await;
     let merchant = Merchant::sign_in(&app).await;
     let (sale, _) = run_small_drop(&app, &merchant).await;

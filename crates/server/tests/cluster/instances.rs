@@ -41,7 +41,7 @@ async fn instances_that_are_killed_at_random_moments_lose_nothing_and_sell_nothi
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_instances_are_replaced_in_mid_sale_and_nobody_notices() {
+async fn all_instances_are_replaced_in_mid_sale_without_a_failed_purchase() {
     let mut topology = ClusterLayout::with_instances(3).workers(2).behind_nginx().start().await;
     let sale = topology.sale().await;
     let behind = [topology.nginx.as_ref().unwrap().url()].into();

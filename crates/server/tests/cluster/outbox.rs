@@ -75,7 +75,7 @@ async fn repeat_order(topology: &RunningCluster, sale: &str, at: usize, token: &
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_nobody_asks_for_again_is_recorded_all_the_same() {
+async fn decisions_without_a_repetition_are_recorded_too() {
     let mut topology = ClusterLayout::with_instances(2).workers(2).start().await;
     let sale = topology.sale().await;
     kill_after_decision(&mut topology, &sale, 0).await;

@@ -20,7 +20,7 @@ async fn a_redis_that_is_killed_and_comes_back_empty_is_handed_what_was_sold() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redis_that_is_killed_and_keeps_a_log_is_not_believed_and_sells_on() {
+async fn a_killed_redis_with_a_log_is_restored_from_the_ledger_and_sells_on() {
     run_twice_during_sale(
         ClusterLayout::with_instances(3).redis(&["--appendonly", "yes", "--appendfsync", "everysec"]),
         async |topology, flood| {
@@ -93,7 +93,7 @@ async fn a_redis_that_still_reads_its_file_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redis_that_stands_still_makes_nobody_wait_long() {
+async fn a_frozen_redis_delays_no_caller_long() {
     run_twice_during_sale(ClusterLayout::with_instances(3), async |topology, flood| {
         let frozen = topology.redis().freeze();
         flood.wait_until_refused(20).await;
@@ -103,7 +103,7 @@ async fn a_redis_that_stands_still_makes_nobody_wait_long() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_that_is_a_thousand_decisions_behind_is_not_believed() {
+async fn a_replica_that_is_a_thousand_decisions_behind_is_restored_from_the_ledger() {
     let mut topology = ClusterLayout::with_instances(3).start().await;
     let sale = topology.sale().await;
     let flood = BuyerFlood::start_at_all(&topology, &sale);

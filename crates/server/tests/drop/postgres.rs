@@ -62,7 +62,7 @@ async fn nothing_that_was_answered_is_lost_when_the_database_is_killed_in_the_mi
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_the_database_stands_still_everyone_is_refused_soon_and_then_it_goes_on() {
+async fn a_frozen_database_refuses_callers_soon_and_selling_resumes() {
     let postgres = PostgresServer::start();
     let instance = ServerProcess::on(&postgres.create_database()).await;
     let sale = instance.sale(1_000_000, 0, &open()).await;
@@ -112,7 +112,7 @@ async fn while_the_database_stands_still_everyone_is_refused_soon_and_then_it_go
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_kept_waiting_by_an_instance_that_has_not_started() {
+async fn an_instance_that_has_not_started_delays_no_caller() {
     let postgres = PostgresServer::start();
     let mut instance = ServerProcess::prepared(&["--database", &postgres.create_database()]);
     let frozen = postgres.freeze();

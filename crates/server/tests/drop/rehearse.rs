@@ -395,7 +395,7 @@ async fn a_crowd_shares_the_connections_that_open_files_allow() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn variables_that_are_meant_for_serve_are_passed_over_and_their_passwords_not_told() {
+async fn variables_for_serve_are_ignored_and_their_passwords_not_printed() {
     let variables = "export DOORBUSTER_VALKEY=redis://:tulip@127.0.0.1:1 \
                      DOORBUSTER_DATABASE=postgres://ada:tulip@127.0.0.1:1/shop DOORBUSTER_BUYERS=100 &&";
     let ended =

@@ -116,7 +116,7 @@ async fn an_engine_that_is_not_broken_keeps_every_promise() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_engine_that_is_not_broken_sells_to_whoever_comes() {
+async fn a_working_engine_sells_to_every_buyer() {
     let mut drop = drop();
     drop.crowd.behaviour.lost_reply = CrowdShare::percent(30);
     drop.crowd.behaviour.double_click = CrowdShare::percent(30);

@@ -239,7 +239,7 @@ fn a_rehearsal_that_was_cut_short_says_what_is_open() {
 }
 
 #[test]
-fn a_reply_that_makes_no_sense_is_told() {
+fn a_malformed_reply_is_reported() {
     let account = AccountBuilder::for_buyer("ann").reply(ORDER(1), span(100, 200), ReplyBody::Malformed);
     let notes = JudgeCase::new(ledger("0s configure quantity=1"), vec![account]).judge().notes.join(" ");
     assert!(notes.contains("1 replies were not what the API says"), "{notes}");

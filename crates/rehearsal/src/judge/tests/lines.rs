@@ -82,7 +82,7 @@ fn a_number_that_the_ledger_never_gave_breaks_recorded() {
 }
 
 #[test]
-fn a_number_that_is_somebody_elses_breaks_place_kept() {
+fn a_number_of_another_buyer_breaks_place_kept() {
     let mut accounts = accounts();
     accounts.push(AccountBuilder::for_buyer("dea").place((700, 800), 3, 3));
     let offence = JudgeCase::new(ledger(LINE), accounts).assert_breaks(&["place_kept", "recorded"]);

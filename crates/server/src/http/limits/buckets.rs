@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_jumps_back_locks_nobody_out() {
+    fn a_clock_that_jumps_back_locks_no_client_out() {
         let buckets = BucketTable::new(PARAMETERS, 1000);
         assert_eq!(take(&buckets, 1, 3600).1, None);
         assert!(take(&buckets, 1, 0).1.is_none_or(|s| s <= 10));
