@@ -1,4 +1,4 @@
--- One purchase, decided and kept in one step: nobody else's command runs in between.
+-- One purchase, decided and stored in one step: no other client's command runs in between.
 --   KEYS  the sale, units by buyer, orders by id, orders by idempotency key (all of one sale)
 --   ARGV  buyer, quantity, id for the order, idempotency key or ""
 -- Replies {"ok", id, quantity, price, currency, moment} or {code of the refusal}.

@@ -30,7 +30,7 @@ export const options = {
     http_req_failed: ['rate<0.01'],
     'http_req_duration{name:order}': [`p(95)<${P95_MS}`],
     'http_req_duration{name:position}': [`p(95)<${P95_MS}`],
-    // A run in which nobody bought has shown nothing.
+    // A run without a purchase has shown nothing.
     buyer_confirmed: ['count>0'],
   },
 };
@@ -47,7 +47,7 @@ export function setup() {
   if (tokens.length > 0 && tokens.length < BUYERS) end(`BUYERS is ${BUYERS}, and TOKENS has ${tokens.length}`);
   const sale = findSale(__ENV.SALE);
   if (sale.status === 'ended' || sale.status === 'closed') end(`the sale is ${sale.status}`);
-  // Keys and names of this run; the clock tells two runs apart.
+  // Keys and names of this run; the clock makes them unique.
   return { run: Date.now().toString(36), sale: sale.id, line: sale.admission.type === 'fifo' };
 }
 
@@ -71,7 +71,7 @@ function makeAccount(run, n) {
   return registered(http.request(method, url, body, params));
 }
 
-/** Joins the line and waits; tells why it came to nothing, or nothing when it is this buyer's turn. */
+/** Joins the line and waits. Returns why the buyer was not admitted, or nothing after an admission. */
 function stand(me, sale) {
   const joined = callUntilAnswered('join', 'POST', '/queue/join', { token: me.token, body: { flashSaleId: sale } });
   if (joined.status !== 201 && joined.status !== 200) return code(joined);
@@ -104,7 +104,7 @@ function waitForStart(me, sale) {
   return 'gave_up';
 }
 
-/** Why nobody will be admitted any more, if that is so. */
+/** Why the sale admits no more buyers; null while it does. */
 function whyOver(sale) {
   const { status, availability } = findSale(sale);
   if (status === 'ended' || status === 'closed') return status;
@@ -114,8 +114,8 @@ function whyOver(sale) {
 function purchase(me, sale, admitted) {
   const asked = { token: me.token, key: me.key, body: { flashSaleId: sale, quantity: QUANTITY } };
   const order = callUntilAnswered('order', 'POST', '/orders', asked);
-  // The promise of a line: whoever is called has a unit set aside.
-  if (admitted && QUANTITY === 1) check(order, { 'whoever was admitted got a unit': (r) => r.status === 201 });
+  // The promise of a line: an admitted buyer has a reserved unit.
+  if (admitted && QUANTITY === 1) check(order, { 'an admitted buyer got a unit': (r) => r.status === 201 });
   if (order.status !== 201) return code(order);
   const id = order.json('id');
   if (me.n % TWICE === 0) {

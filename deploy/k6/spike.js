@@ -82,7 +82,7 @@ export default function order({ run, sale, accounts }) {
   else if (reply.status >= 400) refusedMs.add(reply.timings.duration);
   check(reply, {
     'an order or a reason': (r) => (r.status === 201 ? word === 'confirmed' || word === 'pending' : REFUSALS.includes(word)),
-    'who is asked to come back is told when': (r) => (r.status !== 429 && r.status !== 503) || Number(r.headers['Retry-After']) > 0,
+    '429 and 503 have a Retry-After': (r) => (r.status !== 429 && r.status !== 503) || Number(r.headers['Retry-After']) > 0,
   });
 }
 

@@ -6,7 +6,7 @@ set -euo pipefail
 
 count=${1:?how many tokens? usage: tokens.sh COUNT [BASE_URL]}
 export api="${2:-http://127.0.0.1:8080}/api/v1"
-# Names of this run; the process and the second tell two runs apart.
+# Names of this run; the process and the second make them unique.
 run="$(date +%s)-$$"
 export run
 

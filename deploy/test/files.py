@@ -78,9 +78,9 @@ def unknown_metrics(rules):
 
 
 def alerts_without_a_word(rules):
-    told = Path("docs/operations.md").read_text()
+    documented = Path("docs/operations.md").read_text()
     for alert in alerts(rules):
-        if f"`{alert['alert']}`" not in told:
+        if f"`{alert['alert']}`" not in documented:
             yield f"docs/operations.md does not say what to do about {alert['alert']}."
         if alert["labels"]["severity"] not in ("page", "ticket"):
             yield f"{alert['alert']} is neither a page nor a ticket."

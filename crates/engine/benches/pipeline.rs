@@ -2,12 +2,12 @@
 //! batch; appending alone; and the start on a long ledger. Prints tables. `--big` starts on ten million events too.
 //!
 //! `cargo bench -p engine --bench pipeline [-- --postgres] [--big]`
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program that prints figures")]
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints its results")]
 #![expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "figures for people"
+    reason = "results are printed rounded"
 )]
 
 use engine::batch::Batch;

@@ -1,10 +1,10 @@
 //! Deciding in Redis: decisions a second by how many commands go into a call and how many calls are under way, for purchases
-//! (a hold with a key, each by another buyer) and for joining a line; and how long a state takes to be handed over.
+//! (a hold with a key, each by another buyer) and for joining a line; and how long it takes to restore a state.
 //! Prints tables. The server's processor time hardly depends on who else uses the machine; decisions a second do.
 //!
 //! `cargo bench -p engine --bench valkey`
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program that prints figures")]
-#![expect(clippy::cast_precision_loss, reason = "figures for people")]
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints its results")]
+#![expect(clippy::cast_precision_loss, reason = "results are printed rounded")]
 
 use engine::batch::Epoch;
 use engine::clock::start_stopwatch;

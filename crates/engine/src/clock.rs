@@ -69,7 +69,7 @@ impl SystemClock {
         if anchor_us - starts_us > JUMP_LOGGED_US {
             tracing::warn!(
                 behind_ms = (anchor_us - starts_us) / 1000,
-                "the machine's clock is behind the ledger; time goes on from the ledger's last moment"
+                "the machine's clock is behind the ledger; time continues from the ledger's last moment; correct the machine's clock"
             );
         }
         let time = Arc::new(SlewedTime::start_at(anchor_us));
@@ -136,7 +136,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// The step towards the wall clock for one period of [`SLEW_EVERY`], in microseconds.
+/// The step towards the wall clock for one period of [`SLEW_INTERVAL`], in microseconds.
 fn slew_us(error_us: i64) -> i64 {
     let step_max_us = i64::try_from(SLEW_INTERVAL.as_micros()).unwrap_or(i64::MAX) * SLEW_PERCENT / 100;
     if error_us.abs() < SLEW_IGNORED_US { 0 } else { error_us.clamp(-step_max_us, step_max_us) }
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn time_goes_on_from_the_ledger_when_the_wall_clock_is_behind() {
+    fn time_continues_from_the_ledger_when_the_wall_clock_is_behind() {
         let ahead = Timestamp(read_wall_us() / 1000).plus_s(3600);
         let clock = SystemClock::start(ahead);
         let first = clock.now();

@@ -88,8 +88,8 @@ pub enum Reply {
     Line(Vec<LineMember>),
     /// The sale was never announced.
     NoSuchSale,
-    /// The request is not known to be decided and recorded: the ledger takes no records, or the deciding server is away or lacks
-    /// the state. A repetition with the same idempotency key tells.
+    /// The request is not known to be decided and recorded: the ledger takes no records, or the deciding server is unreachable or
+    /// lacks the state. A repetition with the same idempotency key gets the result.
     Unavailable,
 }
 

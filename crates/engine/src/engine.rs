@@ -47,7 +47,7 @@ pub enum EngineError {
     /// Nothing was done; a retry after a second is worthwhile.
     #[error("the engine's queue is full")]
     Overloaded,
-    /// The request may be recorded or not; a repetition with the same idempotency key tells.
+    /// The request may be recorded or not; a repetition with the same idempotency key gets the result.
     #[error("the ledger does not take records at the moment")]
     NotRecorded,
     /// A query met a ledger that takes no records, or a state that is being rebuilt from it. Nothing was to be changed.
@@ -82,8 +82,8 @@ impl Engine {
         }
     }
 
-    /// A sale as the decider has it, also one that another process has announced a moment ago. [`Engine::views`] is quicker where it
-    /// has the sale.
+    /// A sale as the decider has it, also one that another process has just announced. [`Engine::views`] is faster for a sale that
+    /// it contains.
     ///
     /// # Errors
     /// When there is no answer.

@@ -1,8 +1,8 @@
 //! The pipeline of a sale: **decide → record → answer**.
 //!
-//! Callers hand requests to an [`Engine`]. One stage decides them in order of arrival ([`decide::Decide`]), the next
-//! records what was decided, a batch at a time ([`record::Record`]), and only then are the callers answered. Followers
-//! read what was recorded through [`record::Read`].
+//! Callers hand requests to an [`Engine`]. One stage decides them in order of arrival ([`decide::BatchDecider`]), the next
+//! records what was decided, a batch at a time ([`record::LedgerRecorder`]), and only then are the callers answered. Followers
+//! read what was recorded through [`record::LedgerReader`].
 //!
 //! The engine never answers a command before its events are durable, never waits for a follower, and never knows
 //! about HTTP, accounts or money transfers. Both stages are plain `async` functions over their ports, so that a test

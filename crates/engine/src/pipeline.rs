@@ -132,5 +132,5 @@ struct PendingBatch {
     views: Vec<Arc<SaleView>>,
 }
 
-/// The other stage is gone, or the engine stops.
+/// The other stage has ended, or the engine stops.
 struct StageInterrupted;

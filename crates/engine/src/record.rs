@@ -33,7 +33,7 @@ pub trait EpochStore: Send + Sync + 'static {
 pub trait LedgerRecorder: Send + 'static {
     /// Makes the whole batch durable, or nothing of it. After `Ok`, the batch survives a crash of the process and of the
     /// machine (as far as the disk honours `fdatasync`), and so do the events that its [`Batch::calls`] depend on. After an
-    /// error the batch may be recorded or not: only the ledger tells.
+    /// error the batch may be recorded or not; only a read of the ledger shows which.
     ///
     /// # Errors
     /// When the batch is not known to be durable. With [`RecordError::StaleEpochs`] all sales of the batch are durable but
@@ -44,7 +44,7 @@ pub trait LedgerRecorder: Send + 'static {
     /// `Ok`, the result of an earlier failed append is settled: it is in the ledger, or never will be.
     ///
     /// # Errors
-    /// When it would not.
+    /// When the write fails.
     fn probe(&mut self) -> impl Future<Output = Result<(), RecordError>> + Send;
 
     /// Resolves when the recorder notices that another one has claimed the ledger: from then on decisions here may rest on

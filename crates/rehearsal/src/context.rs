@@ -174,9 +174,9 @@ pub enum BuyerOutcome {
     /// Was refused for another reason.
     Refused,
     GaveUp,
-    /// Does not know: no reply came to the end.
+    /// Got no reply until the end of the run.
     NoReply,
-    /// Was sent home when the rehearsal was cut short.
+    /// Was stopped when the rehearsal was cut short.
     Stopped,
 }
 

@@ -1,9 +1,9 @@
 //! The judge: compares the replies that buyers got with the ledger and the tables. Pure: it sends no request,
 //! and it never compares the clock of an instance with the stopwatch of the rehearsal.
 //!
-//! It is sound before it is sharp: where a reply that was lost, a crash, or two tabs of one buyer could explain what it
-//! sees, it finds nothing. [`Judge::read`] takes the ledger one event after the other and keeps what it needs by buyer and
-//! order; [`Judge::verdict`] holds the evidence from outside against it.
+//! It reports no false offence: where a lost reply, a crash, or two tabs of one buyer could explain the evidence, it
+//! reports nothing. [`Judge::read`] takes the ledger one event after the other and keeps what it needs by buyer and
+//! order; [`Judge::verdict`] compares the evidence from outside with it.
 
 mod tally;
 
@@ -136,7 +136,7 @@ pub struct PromiseFinding {
     pub name: &'static str,
     /// The promise as one sentence.
     pub sentence: &'static str,
-    /// How many things were looked at.
+    /// How many things were checked.
     pub checked: u64,
     /// How many of them break the promise.
     pub broken: u64,
@@ -157,9 +157,8 @@ pub struct PromiseOffence {
 }
 
 impl Judge {
-    /// A judge who knows what was observed. The observations are of one observer, who looked again only after the answer
-    /// to the look before was heard, in the order of looking. What an observer or a buyer was shown may have been so `stale_max`
-    /// before.
+    /// A judge with the samples of one observer, in the order of its requests. The observer sent each request after the reply to
+    /// the one before it. A reply to the observer or to a buyer may show a state that is up to `stale_max` old.
     #[must_use]
     pub fn new(observations: &[StockSample], stale_max: Duration) -> Self {
         let watch = SampleCheck::new(observations, stale_max);
@@ -178,11 +177,11 @@ impl Judge {
     pub fn verdict(mut self, evidence: &Evidence<'_>) -> JudgeFindings {
         self.samples.check_rest(&self.state, evidence);
         let Self { state, samples: watch, audit } = self;
-        let tellings = ShownOrders::from_accounts(evidence.accounts);
+        let shown_orders = ShownOrders::from_accounts(evidence.accounts);
         let replies = vec![
-            ownership::units(&state, &tellings),
-            ownership::recorded(&state, &tellings, evidence),
-            ownership::limit(&state, &tellings),
+            ownership::units(&state, &shown_orders),
+            ownership::recorded(&state, &shown_orders, evidence),
+            ownership::limit(&state, &shown_orders),
             state.ticket_order.to_finding(
                 "ticket_order",
                 "Buyers are admitted in ticket order, and no buyer buys past the line; only those who left or lapsed \
@@ -194,8 +193,8 @@ impl Judge {
             settled::sold_out_true(&state, &watch, evidence),
             settled::settled(&state, evidence),
             watch.totals(&state),
-            answers::same_answer(&state, &tellings, evidence.accounts),
-            answers::no_means_no(&state, &tellings, evidence),
+            answers::same_answer(&state, &shown_orders, evidence.accounts),
+            answers::no_means_no(&state, &shown_orders, evidence),
         ];
         let notes = settled::notes(&state, evidence);
         JudgeFindings { replies, ledger: audit.findings(), notes }

@@ -174,8 +174,8 @@ impl MerchantClient {
         }
     }
 
-    /// Behind one address there may be several instances, which learn of a new sale one after the other. A balancer that goes
-    /// round has reached all of them when so many reads in a row succeed.
+    /// Waits until all instances behind the address know a new sale: a round-robin balancer has reached each of them after
+    /// [`CONSECUTIVE_READS`] successful reads in a row.
     async fn wait_until_known(&self, sale: SaleId, watch: &RunClock) -> Result<(), MerchantError> {
         let deadline = watch.now().plus(PROPAGATION_TIMEOUT);
         let mut in_a_row = 0;
@@ -230,7 +230,7 @@ impl MerchantClient {
     /// Closes the sale: holds and admissions stay, no other buyer gets a unit. Returns the version that closed it.
     ///
     /// # Errors
-    /// When the instance does not do it.
+    /// When the instance refuses or does not answer.
     pub async fn close_sale(&self, sale: SaleId) -> Result<u64, MerchantError> {
         let path = format!("/api/v1/admin/flash-sales/{sale}/close");
         let closed: AdminSaleDocument = self.api.call(Method::POST, &path, None).await?;

@@ -1,7 +1,7 @@
 //! The buyers' requests and the replies to them: the evidence from outside. It never judges.
 //!
-//! An account's evidence is bounded by what the account did that matters (joins, orders, payments), not by how often it
-//! looked at its place.
+//! The size of an account's evidence depends on its joins, orders and payments, not on how often it polled its
+//! place.
 
 use sale::{BuyerId, OrderId, Ticket};
 
@@ -58,7 +58,7 @@ pub struct PlaceRecord {
     /// The latest position shown, 0 once admitted.
     pub position: u32,
     pub shown: RequestSpan,
-    /// True when a poll found it gone, though the buyer had not given it up: then the ledger must have the reason.
+    /// True when a poll did not find the place although the buyer had not given it up; the ledger must then have the reason.
     pub is_lost: bool,
 }
 
@@ -131,7 +131,7 @@ pub enum ReplyBody {
     Refused(Code),
     /// Success without a body (a place given up).
     NoContent,
-    /// Not a reply of the API: no JSON, or another document than the one that is due.
+    /// Not a reply of the API: no JSON, or another document than expected.
     Malformed,
 }
 

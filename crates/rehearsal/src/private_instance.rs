@@ -1,5 +1,5 @@
-//! A private instance: this very program, serving in a folder of its own that is thrown away, and the faults that a rehearsal
-//! puts it through. It never touches an instance that it has not started.
+//! A private instance: the same program, serving from a temporary folder, and the faults that a rehearsal injects. It never
+//! touches an instance that it has not started.
 
 use crate::client::{InstanceClient, Target, TargetError};
 use crate::merchant::AdminLogin;
@@ -126,9 +126,9 @@ impl PrivateInstance {
             .args(&self.flags)
             .env("DOORBUSTER_ADMIN_EMAIL", ADMIN_EMAIL)
             .env("DOORBUSTER_ADMIN_PASSWORD", &self.password)
-            // Ctrl-C goes to the whole group of the terminal, and the evidence is still to be read from the instance.
+            // Ctrl-C signals the terminal's whole process group, and the rehearsal still has to read evidence from the instance.
             .process_group(0)
-            // It lives as long as this end of the pipe.
+            // The instance stops when this end of the pipe closes.
             .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -155,7 +155,7 @@ impl PrivateInstance {
     /// Kills it as a power loss would, as far as a process can: at once and without a shutdown.
     ///
     /// # Errors
-    /// When the machine does not do it.
+    /// When the operating system refuses.
     pub fn kill(&mut self) -> io::Result<()> {
         if let Some(mut child) = self.child.take() {
             child.kill()?;
@@ -164,7 +164,7 @@ impl PrivateInstance {
         Ok(())
     }
 
-    /// How it ended, if it did so by itself.
+    /// Its exit status, if it has ended without [`Self::kill`] or a stop.
     pub fn poll_exit(&mut self) -> Option<ExitStatus> {
         self.child.as_mut()?.try_wait().ok().flatten()
     }
@@ -172,7 +172,7 @@ impl PrivateInstance {
     /// Simulates a full disk: no file of the instance can grow.
     ///
     /// # Errors
-    /// When the machine does not do it.
+    /// When the operating system refuses.
     pub fn fill_disk(&self) -> io::Result<()> {
         self.limit_files(Some(FULL_DISK_BYTES))
     }
@@ -180,7 +180,7 @@ impl PrivateInstance {
     /// Frees its disk.
     ///
     /// # Errors
-    /// When the machine does not do it.
+    /// When the operating system refuses.
     pub fn free_disk(&self) -> io::Result<()> {
         self.limit_files(None)
     }

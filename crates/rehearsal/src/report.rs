@@ -159,7 +159,7 @@ pub struct RequestCounts {
     pub answered: u64,
     /// Without one: the connection was cut or could not be made, or it took too long.
     pub unanswered: u64,
-    /// Replies that were thrown away on purpose, as a lost reply is.
+    /// Replies that the client dropped on purpose, to simulate lost replies.
     pub lost: u64,
     /// Sent again with the same key.
     pub repeated: u64,
@@ -268,7 +268,7 @@ pub struct CpuTime {
     pub server_s: Option<f64>,
 }
 
-/// What is going on, for the one who watches.
+/// The state of a run, for the live view.
 #[derive(Clone, Debug, Default)]
 pub struct RunProgress {
     /// Milliseconds since the rehearsal began.

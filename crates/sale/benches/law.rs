@@ -1,7 +1,7 @@
 //! What the law costs: bytes a waiting buyer, nanoseconds a step, nanoseconds an event. `cargo bench -p sale`.
 //!
 //! A plain program, because a step needs a state of a million buyers around it and is meant to change it: there is
-//! nothing to repeat. Every figure is the mean over all operations of a run, growth of memory included.
+//! nothing to repeat. Every result is the mean over all operations of a run, growth of memory included.
 
 #![expect(clippy::print_stdout, reason = "a table is what a bench is for")]
 
@@ -18,7 +18,7 @@ static HEAP: PeakAlloc = PeakAlloc;
 
 const START: Timestamp = Timestamp(1_800_000_000_000);
 const BUYERS: usize = 1_000_000;
-/// Bytes a waiting buyer at most, at [`BUYERS`]: issue 2.
+/// Bytes a waiting buyer at most, at [`BUYERS`].
 const BYTES_MAX: f64 = 64.0;
 
 /// Every scenario runs this often from its beginning, and the best time counts: the machine may have other work.
@@ -49,10 +49,10 @@ struct Table {
 }
 
 impl Table {
-    fn add_row(&mut self, what: &str, of: &str, figure: f64, unit: &'static str) {
+    fn add_row(&mut self, what: &str, of: &str, value: f64, unit: &'static str) {
         match self.rows.iter_mut().find(|row| (row.0.as_str(), row.1.as_str()) == (what, of)) {
-            Some(row) => row.2 = row.2.min(figure),
-            None => self.rows.push((what.to_owned(), of.to_owned(), figure, unit)),
+            Some(row) => row.2 = row.2.min(value),
+            None => self.rows.push((what.to_owned(), of.to_owned(), value, unit)),
         }
     }
 
@@ -65,9 +65,9 @@ impl Table {
     }
 
     fn print(&self) {
-        println!("| what | of | figure |\n| --- | --- | --- |");
-        for (what, of, figure, unit) in &self.rows {
-            println!("| {what} | {of} | {figure:.1} {unit} |");
+        println!("| what | of | value |\n| --- | --- | --- |");
+        for (what, of, value, unit) in &self.rows {
+            println!("| {what} | {of} | {value:.1} {unit} |");
         }
     }
 }

@@ -35,7 +35,7 @@ pub(crate) trait AdmissionRules {
     /// Where the units of an order come from whose buyer is not in the line, or why there are none.
     fn source_without_ticket(&self, state: &SaleState) -> Result<UnitSource, Refusal>;
 
-    /// The earliest moment at which the pace allows one more admission; `None` in a mode that admits nobody.
+    /// The earliest moment at which the pace allows one more admission; `None` in a mode without admissions.
     fn next_admission_at(&self, state: &SaleState) -> Option<Timestamp>;
 
     /// Admits waiting buyers of an active sale, at most one for each of the `available` units.
@@ -46,7 +46,7 @@ pub(crate) trait AdmissionRules {
 }
 
 impl AdmissionMode {
-    /// Calls `read` with the rules of the mode: the one place that knows which file belongs to which mode.
+    /// Calls `read` with the mode's rules. Only this function maps modes to their rules.
     pub(crate) fn with_rules<T>(self, read: impl FnOnce(&dyn AdmissionRules) -> T) -> T {
         match self {
             Self::Open => read(&open::OpenRules),

@@ -1,7 +1,8 @@
 //! The promises of a sale, and an independent reading of its ledger that checks them.
 //!
-//! [`LedgerAuditor`] keeps a model of its own and shares no rule with [`crate::SaleState`], nor the fold of
-//! [`crate::SaleCounters`] (it only reports in that type): when both agree about a ledger, two readings agree. It never decides anything, and it never stops at the first offence.
+//! [`LedgerAuditor`] has its own model and shares no rule with [`crate::SaleState`] and no code with the fold of
+//! [`crate::SaleCounters`] (it only reports in that type), so that their agreement about a ledger is evidence. It never decides
+//! anything, and it never stops at the first offence.
 
 mod findings;
 mod model;
@@ -223,7 +224,7 @@ impl LedgerAuditor {
         self.counts.iter().all(|count| *count == 0)
     }
 
-    /// How often a promise was checked: once for each statement that it makes about an event, such as the sum of units after
+    /// How often a promise was checked: once for each statement that it makes about an event, such as the unit totals after
     /// it, or the limit for the buyer who is given a unit. Never less than [`LedgerAuditor::offence_count`].
     #[must_use]
     pub fn check_count(&self, promise: SalePromise) -> u64 {

@@ -22,7 +22,7 @@ pub enum Event {
     Configured { policy: Box<Policy> },
     /// The sale was paused.
     Paused,
-    /// The sale goes on. Admissions get back the time that the pause took.
+    /// The sale continues. Admissions get back the time that the pause took.
     Resumed,
     /// The sale was closed for good; if it was paused, admissions get their time back as by `Resumed`.
     Closed,

@@ -1,5 +1,5 @@
-//! What a sale is doing at a moment, and which refusals hold for every buyer then. It knows the policy, the counters and the
-//! merchant's switches; it never looks at one buyer.
+//! A sale's phase at a moment, and the refusals that apply to every buyer in it. It reads the policy, the counters and the
+//! merchant's switches, never a single buyer.
 
 use crate::counters::{Availability, SaleCounters};
 use crate::outcome::Refusal;

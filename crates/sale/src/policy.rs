@@ -5,7 +5,7 @@ use crate::money::Money;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Units of one sale at most: keeps every sum within `u32` and a sale's state within a machine's memory.
+/// Units of one sale at most: keeps every total within `u32` and a sale's state within a machine's memory.
 pub const QUANTITY_MAX: u32 = 10_000_000;
 /// Units of one buyer at most.
 pub const LIMIT_PER_BUYER_MAX: u32 = 1_000_000;

@@ -110,13 +110,13 @@ fn a_ledger_of_the_law_is_clean() {
 }
 
 #[test]
-fn every_look_at_a_promise_is_counted() {
+fn every_check_of_a_promise_is_counted() {
     let auditor = audit(LedgerAuditor::new(), &ledger(LINE));
     let counted: Vec<_> =
         SalePromise::ALL.iter().map(|promise| (promise.name(), auditor.check_count(*promise))).collect();
     // Four buyers join and are admitted, one lapses; two orders are held, one paid, one expired and one refunded.
     let expected = [
-        // The sum after each of 17 events, the first stock, four admissions, two orders that take an admission's unit.
+        // The total after each of 17 events, the first stock, four admissions, two orders that take an admission's unit.
         ("units", 17 + 1 + 4 + 2),
         // At each joining, hold and payment.
         ("limit", 4 + 2 + 1),

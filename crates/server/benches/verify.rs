@@ -4,7 +4,7 @@
 //!
 //! `cargo bench -p server --bench verify [-- --events=N --rounds=N]`
 
-#![expect(clippy::print_stdout, reason = "a program that prints figures")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 use anyhow::Context;
 use engine::batch::Batch;
@@ -80,7 +80,7 @@ fn verify(folder: &Path) -> anyhow::Result<Run> {
         .context("the doorbuster binary cannot be started")?;
     let mut run = Run::default();
     loop {
-        look(&child, &mut run);
+        sample_usage(&child, &mut run);
         if let Some(status) = child.try_wait()? {
             anyhow::ensure!(status.success(), "verify ended with {status}");
             run.took = started.elapsed();
@@ -91,7 +91,7 @@ fn verify(folder: &Path) -> anyhow::Result<Run> {
 }
 
 /// What a process has used so far, from Linux; nothing elsewhere.
-fn look(child: &Child, run: &mut Run) {
+fn sample_usage(child: &Child, run: &mut Run) {
     /// Linux counts processor time in hundredths of a second (proc(5), `USER_HZ`).
     const TICKS_A_SECOND: f64 = 100.0;
     let read = |name| std::fs::read_to_string(format!("/proc/{}/{name}", child.id())).unwrap_or_default();

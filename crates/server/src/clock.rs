@@ -1,7 +1,7 @@
-//! What the time is, as an argument. This module never asks the machine: the one clock is built in `commands`.
+//! The present time as an argument. This module never reads the machine's clock: `commands` builds the one clock.
 
 use sale::time::Timestamp;
 use std::sync::Arc;
 
-/// A source of the present moment, handed down from `commands` (or from a test).
+/// A source of the present moment, passed down from `commands` or a test.
 pub type TimeSource = Arc<dyn Fn() -> Timestamp + Send + Sync>;

@@ -1,6 +1,6 @@
-//! The shop's tables: accounts, sessions, and what people query, in `shop.db` or in PostgreSQL. The one home of sqlx in this
-//! crate. It never decides anything about a sale: that is the engine's ledger, in a file of its own, because SQLite has one
-//! writer a file and a registration must not wait for a sale, or in tables of its own.
+//! The shop's tables (accounts, sessions, and the rows behind lists) in `shop.db` or in PostgreSQL. Only this module uses sqlx in
+//! this crate. It never decides anything about a sale: the engine's ledger does, in a separate file or separate tables. The file
+//! is separate because SQLite has one writer a file, and a registration must not wait for a sale.
 //!
 //! SQL here is one text for both databases: `$1`, BIGINT and TEXT only (sqlx's `Any` cannot read a SQLite
 //! BOOLEAN), `ON CONFLICT`, `RETURNING`, times as parameters. [`statements`] lists all of it for a test.
@@ -158,8 +158,8 @@ impl Store {
         WithTimeout { inner: &self.writer, timeout: self.timeout }
     }
 
-    /// The same tables for a follower of the ledger: one connection of its own, for reading and writing, that belongs to the
-    /// caller's runtime. SQLite's gets a thread, which inherits the priority of the calling one. A commit survives a crash of
+    /// The same tables for a follower of the ledger: one separate connection for reads and writes that belongs to the caller's
+    /// runtime. SQLite's gets a thread, which inherits the priority of the calling one. A commit survives a crash of
     /// the process, but the last ones may be lost with the machine: what a follower writes it can write again.
     ///
     /// # Errors
@@ -216,7 +216,7 @@ impl StoreTransaction {
     /// Undoes all of it before the next writer begins.
     ///
     /// # Errors
-    /// When the database does not answer; it is undone all the same.
+    /// When the database does not answer; the transaction is rolled back nevertheless.
     pub async fn rollback(self) -> Result<(), StoreError> {
         Ok(with_timeout(self.timeout, self.transaction.rollback()).await?)
     }
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_database_that_stands_still_keeps_nobody_waiting() {
+    async fn a_frozen_database_blocks_no_caller() {
         let postgres = PostgresServer::start();
         let store = Store::connect(&postgres.create_database()).await.unwrap();
         store.migrate().await.unwrap();
@@ -338,13 +338,13 @@ mod tests {
         let frozen = postgres.freeze();
         let (started, delay) = (engine::clock::start_stopwatch(), SchedulingDelay::start());
         let id = "0190f3a4-0000-7000-8000-000000000000".parse().unwrap();
-        let asked = tokio::join!(
+        let results = tokio::join!(
             store.ping(),
             accounts::find(&store, id),
             sales::delete(&store, sale::SaleId(uuid::Uuid::nil()), sale::Timestamp(1)),
             followers::delete_projected_rows(&mut writing, "nobody", sale::SaleId(uuid::Uuid::nil())),
         );
-        assert!(asked.0.is_err() && asked.1.is_err() && asked.2.is_err() && asked.3.is_err());
+        assert!(results.0.is_err() && results.1.is_err() && results.2.is_err() && results.3.is_err());
         assert!(store.begin().await.is_err());
         let waited = started.elapsed();
         let limit = delay.extend(pools::ANSWER_TIMEOUT * 2 + Duration::from_millis(500));
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_commit_is_durable_in_postgres_whatever_the_server_was_told() {
+    async fn a_commit_is_durable_in_postgres_with_synchronous_commit_off() {
         let url = PostgresServer::shared().create_database();
         PostgresServer::shared().run_sql(
             &url,

@@ -85,7 +85,7 @@ export function counters(prefix, words) {
 export function findSale(which) {
   if (!which) end('say which sale: -e SALE=its id or slug');
   const reply = call('sale', 'GET', `/flash-sales/${which}`);
-  if (reply.status === 0) end(`nobody answers at ${SERVER}: ${reply.error}`);
+  if (reply.status === 0) end(`no server answers at ${SERVER}: ${reply.error}`);
   if (reply.status !== 200) end(`there is no sale "${which}" at ${SERVER}: ${reply.status} ${code(reply)}`);
   return reply.json();
 }

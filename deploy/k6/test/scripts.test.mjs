@@ -24,7 +24,7 @@ before(async () => {
 });
 after(() => shop.stop());
 
-/** Runs a script; tells its exit code, what it printed, and all that was counted. */
+/** Runs a script. Returns its exit code, its output, and its metrics. */
 async function play(script, settings, base = shop.url) {
   const out = join(shop.folder, `${script}-${Math.random()}.json`);
   const pairs = Object.entries({ BASE_URL: base, ...settings }).flatMap(([name, value]) => ['-e', `${name}=${value}`]);
@@ -74,7 +74,7 @@ test('buyers with tokens wait for the start of an open sale, and one in ten send
   assert.equal((await shop.readSale(sale.id)).sold, 11);
 });
 
-test('a run in which nobody can pay crosses a threshold and gives the units back', async () => {
+test('a run without a payment crosses a threshold and gives the units back', async () => {
   const sale = await shop.sale({ quantity: 3 });
   const played = await play('flow.js', { SALE: sale.id, BUYERS: 2, METHOD: 'sandbox:decline', ...SLOW });
   assert.equal(played.exit, THRESHOLDS, played.text);
@@ -114,7 +114,7 @@ test('an invalid plan is refused with one sentence', async () => {
   await refused('flow.js', { SALE: 'line', TOKENS: await tokens(2), BUYERS: 3 }, /TOKENS has 2/);
   await refused('spike.js', { SALE: 'line' }, /this sale has a line/);
   const unreachable = await play('flow.js', { SALE: 'line' }, 'http://127.0.0.1:9');
-  assert.match(unreachable.text, /nobody answers at/);
+  assert.match(unreachable.text, /no server answers at/);
 });
 
 test('tight limits are distinguished from a slow server', async () => {

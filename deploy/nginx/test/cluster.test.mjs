@@ -171,7 +171,7 @@ describe('three instances behind nginx', () => {
     assert.equal(new Set(first.map(({ text }) => text)).size, 3);
   });
 
-  test('a session that is upgraded goes on where it was polled', async () => {
+  test('an upgraded session stays at the instance that it polled', async () => {
     for (const client of clients.slice(0, 10)) {
       const { text } = await nginx.poll(client);
       const { status, instance } = await nginx.upgrade(client, '&sid=s');

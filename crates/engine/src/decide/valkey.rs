@@ -148,8 +148,8 @@ impl ValkeyDecider {
             timeout: RESTORE_TIMEOUT,
             damage: None,
         };
-        let news = self.listing.take_new_sales(now, &self.epochs, &self.sales).await;
-        deciding.plan.add_ticks(news);
+        let new_sales = self.listing.take_new_sales(now, &self.epochs, &self.sales).await;
+        deciding.plan.add_ticks(new_sales);
         let due = self.agenda.iter().take_while(|(due, _)| *due <= now).map(|(_, id)| *id);
         deciding.plan.add_ticks(due);
         self.run_plan(&mut deciding).await;
@@ -208,7 +208,7 @@ impl ValkeyDecider {
         let known = self.sales.get(&call.sale);
         let (epoch, policy_seq) =
             known.map_or((Epoch(0), EventSeq(0)), |known| (known.epoch, known.policy_seq));
-        let floor = self.epoch_floors.get(&call.sale).copied().unwrap_or_default();
+        let epoch_min = self.epoch_floors.get(&call.sale).copied().unwrap_or_default();
         LibraryCall {
             sale: call.sale,
             time: if self.settings.uses_caller_time {
@@ -216,16 +216,16 @@ impl ValkeyDecider {
             } else {
                 CallTime::ServerClock
             },
-            epoch_min: epoch.max(floor),
-            known_policy: if floor > epoch { EventSeq(0) } else { policy_seq },
+            epoch_min: epoch.max(epoch_min),
+            known_policy: if epoch_min > epoch { EventSeq(0) } else { policy_seq },
             requests: call.requests(),
         }
     }
 
     /// Applies the reply to a call.
     fn apply_reply(&mut self, deciding: &mut BatchInFlight<'_>, call: &PlannedCall<'_>, reply: LibraryReply) {
-        // This batch's earlier events of the sale belong to an epoch that is over: nobody got a reply from them, and
-        // nobody will.
+        // This batch's earlier events of the sale belong to an epoch that is over. No caller has got a reply to them, and
+        // none will.
         let calls = &mut deciding.decided.batch.calls;
         if calls.iter().any(|earlier| earlier.sale == call.sale && earlier.epoch != reply.epoch) {
             calls.retain(|earlier| earlier.sale != call.sale);
@@ -320,7 +320,7 @@ fn add_to_batch(id: SaleId, reply: LibraryReply, view: Option<Arc<SaleView>>, de
 
 impl BatchDecider for ValkeyDecider {
     /// As the trait says, but by the server's own time unless [`ValkeySettings::uses_caller_time`]. A request that could not
-    /// be decided gets [`super::Reply::Unavailable`]: it may have been decided all the same, and waits in the outbox then.
+    /// be decided gets [`super::Reply::Unavailable`]: the server may still have decided it, and then its events wait in the outbox.
     async fn decide(&mut self, now: Timestamp, requests: &[Request]) -> Result<DecidedBatch, DecideError> {
         Ok(self.decide_all(now, requests).await)
     }
@@ -330,8 +330,8 @@ impl BatchDecider for ValkeyDecider {
     async fn rebuild(&mut self, _ledger: &dyn LedgerReader) -> Result<DecidedBatch, ReadError> {
         let sales = self.epochs.list_epochs().await?;
         for (sale, epoch) in &sales {
-            let floor = self.epoch_floors.entry(*sale).or_default();
-            *floor = (*floor).max(*epoch);
+            let epoch_min = self.epoch_floors.entry(*sale).or_default();
+            *epoch_min = (*epoch_min).max(*epoch);
         }
         let plan = CallPlan::new(&[], std::iter::empty());
         let mut deciding = BatchInFlight {
@@ -347,15 +347,15 @@ impl BatchDecider for ValkeyDecider {
             return Err(damage);
         }
         if self.is_unavailable {
-            let away = ValkeyError::Unreachable { server: "its address".to_owned() };
-            return Err(ReadError::Store(Box::new(away)));
+            let unreachable = ValkeyError::Unreachable { server: "its address".to_owned() };
+            return Err(ReadError::Store(Box::new(unreachable)));
         }
         Ok(deciding.decided)
     }
 
     fn invalidate(&mut self, stale: &StaleEpoch) {
-        let floor = self.epoch_floors.entry(stale.sale).or_default();
-        *floor = (*floor).max(Epoch(stale.epoch.0 + 1));
+        let epoch_min = self.epoch_floors.entry(stale.sale).or_default();
+        *epoch_min = (*epoch_min).max(Epoch(stale.epoch.0 + 1));
     }
 
     fn next_due(&self) -> Option<Timestamp> {

@@ -94,7 +94,7 @@ impl<D: BatchDecider> DecideStage<D> {
         };
         self.metrics.deciding.set(i64::from(!self.decider.is_unavailable()));
         debug_assert_eq!(decided.replies.len(), callers.len(), "one answer a request");
-        #[expect(clippy::cast_precision_loss, reason = "a figure for a histogram")]
+        #[expect(clippy::cast_precision_loss, reason = "a histogram takes floats")]
         self.metrics.batch_len.observe(requests.len() as f64);
         self.metrics.decide_s.observe(started.elapsed().as_secs_f64());
         self.send_batch(generation, decided, (requests, callers)).await
@@ -142,7 +142,7 @@ impl<D: BatchDecider> DecideStage<D> {
         };
         self.metrics.rebuilds.inc();
         self.metrics.recording.set(1);
-        tracing::warn!("the ledger takes records again; selling goes on from the state that it has");
+        tracing::warn!("the ledger takes records again; selling continues from the state in memory");
         // A failed batch may have been recorded: publish what it changed.
         self.send_batch(generation, rebuilt, Default::default()).await
     }
@@ -185,8 +185,8 @@ async fn wait_until_at_least<T: PartialOrd>(watched: &mut watch::Receiver<T>, va
     let _gone = watched.wait_for(|now| *now >= value).await.is_err();
 }
 
-/// Takes the next batch when the recorder has room for it: requests that arrive while the recorder is behind join this batch,
-/// and not one behind it. Only this stage fills the channel, so room that was free stays free. 0 when the engine has stopped.
+/// Takes the next batch once the recorder's channel has a free slot, so that requests that arrive meanwhile join this batch and
+/// not a later one. Only this stage sends on the channel, so a free slot stays free. 0 when the engine has stopped.
 async fn receive_batch(
     record: &mpsc::Sender<RecorderMessage>,
     inbox: &mut JobInbox,

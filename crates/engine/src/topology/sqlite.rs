@@ -25,8 +25,8 @@ pub fn start_on_sqlite(
     start_on_sqlite_with(folder, limits, clock, |memory| memory, |recorder| recorder)
 }
 
-/// As [`start_on_sqlite`], with the decider and the recorder that `decide` and `record` return: a test puts broken ones in their
-/// place. `decide` gets a decider that is folded already, and returns one that is.
+/// As [`start_on_sqlite`], with the decider and the recorder that `decide` and `record` return, so that a test can replace them
+/// with faulty ones. `decide` gets a decider whose state is folded, and returns one.
 ///
 /// # Errors
 /// As [`start_on_sqlite`].

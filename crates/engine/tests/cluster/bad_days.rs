@@ -26,7 +26,7 @@ async fn assert_refused_soon(engine: &RunningEngine, buyer: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_stands_still_or_is_killed_keeps_nobody_waiting_and_comes_back() {
+async fn a_frozen_or_killed_server_blocks_no_caller_and_recovers() {
     let mut fixture = ClusterFixture::new().await;
     let engine = fixture.engine();
     announce(&engine.engine, 50, 300).await;
@@ -46,7 +46,7 @@ async fn a_server_that_stands_still_or_is_killed_keeps_nobody_waiting_and_comes_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_stands_still_or_is_killed_keeps_nobody_waiting_and_comes_back() {
+async fn a_frozen_or_killed_database_blocks_no_caller_and_recovers() {
     let mut postgres = PostgresServer::start();
     let fixture = ClusterFixture::on(&postgres.create_database()).await;
     let engine = fixture.engine();

@@ -21,7 +21,7 @@ async fn decide_without_recording(fixture: &ClusterFixture, buyer: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_an_instance_left_is_recorded_once_though_two_find_it_and_nobody_asks() {
+async fn leftover_decisions_are_recorded_once_by_two_idle_instances() {
     let fixture = ClusterFixture::new().await;
     let (first, second) = (fixture.engine(), fixture.engine());
     announce(&first.engine, 5, 300).await;
@@ -31,7 +31,7 @@ async fn what_an_instance_left_is_recorded_once_though_two_find_it_and_nobody_as
     let entries = fixture.sound_entries().await;
     assert_eq!(entries.len(), 2);
     let recovered = first.engine.metrics().recovered.get() + second.engine.metrics().recovered.get();
-    assert_eq!(recovered, 1, "it was told once");
+    assert_eq!(recovered, 1, "one instance recovered it");
     first.stop();
     second.stop();
 }
@@ -50,7 +50,7 @@ async fn what_was_left_is_recorded_by_an_instance_that_starts_later() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_told_what_rests_on_an_event_that_is_not_recorded() {
+async fn no_reply_depends_on_an_event_that_is_not_recorded() {
     let fixture = ClusterFixture::new().await;
     let engine = fixture.engine();
     announce(&engine.engine, 1, 300).await;
@@ -60,7 +60,7 @@ async fn nobody_is_told_what_rests_on_an_event_that_is_not_recorded() {
     let lock = "SELECT epoch FROM ledger_epochs WHERE no = 1 FOR UPDATE";
     sqlx::query(lock).execute(&mut *holding).await.unwrap();
     decide_without_recording(&fixture, 1).await;
-    // A repetition of it, a look at it, and a refusal because of it are no answers yet; each is an error, and soon.
+    // Until it is recorded, a repetition, a query and a refusal that depends on it each return an error within the limit.
     let ask = |command| timeout(REPLY_LIMIT, engine.engine.command(sale_id(SALE), command));
     assert!(ask(reserve(1)).await.unwrap().is_err());
     assert!(ask(reserve(2)).await.unwrap().is_err());

@@ -11,7 +11,7 @@ const UNITS: u32 = 200;
 const BUYERS: u64 = 500;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn three_instances_sell_each_unit_once_and_say_yes_to_nobody_whose_order_is_not_recorded() {
+async fn three_instances_sell_each_unit_once_and_confirm_only_recorded_orders() {
     let fixture = ClusterFixture::new().await;
     let engines: Vec<RunningEngine> = (0..3).map(|_| fixture.engine()).collect();
     announce(&engines[0].engine, UNITS, 300).await;
@@ -77,7 +77,7 @@ async fn a_hold_ends_once_though_all_instances_see_to_it_and_its_unit_goes_to_th
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sale_that_was_announced_a_moment_ago_is_known_to_whoever_asks_for_it() {
+async fn a_sale_that_was_just_announced_is_found() {
     let fixture = ClusterFixture::new().await;
     let (first, second) = (fixture.engine(), fixture.engine());
     announce(&first.engine, 5, 300).await;

@@ -8,7 +8,7 @@ use test_servers::redis::RedisServer;
 use test_servers::wait::{HANG_LIMIT, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_servers_that_believe_in_themselves_none_sells_a_unit_twice() {
+async fn two_servers_that_both_decide_sell_no_unit_twice() {
     let fixture = ClusterFixture::new().await;
     let first = fixture.engine();
     announce(&first.engine, 20, 300).await;

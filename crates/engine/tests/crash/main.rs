@@ -29,7 +29,10 @@ fn main() {
         [_, "--list", ..] => println!("crash: test"),
         _ => {
             run_named("a_second_process_is_refused_by_name", a_second_process_is_refused_by_name);
-            run_named("a_full_disk_is_told_and_forgotten", squeeze::a_full_disk_is_told_and_forgotten);
+            run_named(
+                "a_full_disk_is_reported_and_recording_resumes",
+                squeeze::a_full_disk_is_reported_and_recording_resumes,
+            );
             run_named("what_was_answered_survives_kill_9", kill::what_was_answered_survives_kill_9);
         }
     }

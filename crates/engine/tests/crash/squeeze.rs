@@ -14,10 +14,10 @@ use std::time::Duration;
 use uuid::Uuid;
 
 const SALE: SaleId = SaleId(Uuid::from_u128(1));
-/// More than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Far longer than any step takes.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-pub fn a_full_disk_is_told_and_forgotten() {
+pub fn a_full_disk_is_reported_and_recording_resumes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_str().unwrap();
     let own = std::env::current_exe().unwrap();
@@ -61,7 +61,7 @@ impl FullDisk {
         }
     }
 
-    /// Leaves no space. A small file system keeps what the log had taken, and the log may begin anew in it.
+    /// Fills the disk. On a small file system the log keeps its size, and SQLite may write it again from the beginning.
     fn leave_no_space(&self) -> bool {
         match self {
             Self::Limit { .. } => {
@@ -95,7 +95,7 @@ pub fn run_on_full_disk(folder: &Path, how: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let embedded = start(folder).unwrap();
     runtime.block_on(async {
-        tokio::time::timeout(PATIENCE, fill_and_free(&embedded, &disk)).await.expect("service resumes");
+        tokio::time::timeout(TIMEOUT, fill_and_free(&embedded, &disk)).await.expect("service resumes");
     });
     embedded.stop();
     start(folder).unwrap().stop();

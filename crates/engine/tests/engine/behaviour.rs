@@ -19,15 +19,15 @@ use std::time::Duration;
 on_every_ledger!(
     a_hold_expires_by_itself_and_its_unit_goes_to_the_next_in_line,
     a_hold_expires_at_its_moment_and_not_before,
-    a_clock_set_back_an_hour_stops_nobody,
+    a_clock_set_back_an_hour_stops_no_sale,
     stop_answers_everything_that_was_taken,
     a_caller_who_hangs_up_loses_nothing,
-    a_sale_that_was_never_announced_is_told_apart,
+    a_sale_that_was_never_announced_has_its_own_error,
 );
 
 const SALE: u64 = 1;
-/// Nothing here takes this long; it only keeps a broken engine from hanging the tests.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Far longer than any step takes; a broken engine fails the tests and does not hang them.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 async fn ask(embedded: &RunningEngine, command: Command) -> CommandOutcome {
     embedded.engine.command(sale_id(SALE), command).await.unwrap().outcome
@@ -35,17 +35,17 @@ async fn ask(embedded: &RunningEngine, command: Command) -> CommandOutcome {
 
 /// Waits until an event is recorded, and returns it.
 async fn recorded(embedded: &RunningEngine, sale: SaleId, is_it: impl Fn(&Event) -> bool) -> LedgerEntry {
-    let mut bell = embedded.engine.views().subscribe_changes();
+    let mut changes = embedded.engine.views().subscribe_changes();
     let found = async {
         loop {
             let entries = whole_sale(embedded.engine.ledger().as_ref(), sale).await;
             if let Some(found) = entries.into_iter().find(|entry| is_it(&entry.event)) {
                 return found;
             }
-            bell.changed().await.unwrap();
+            changes.changed().await.unwrap();
         }
     };
-    tokio::time::timeout(PATIENCE, found).await.expect("the event is recorded in time")
+    tokio::time::timeout(TIMEOUT, found).await.expect("the event is recorded in time")
 }
 
 const LINE: AdmissionMode =
@@ -103,7 +103,7 @@ async fn a_hold_expires_at_its_moment_and_not_before(home: TestLedger) {
     assert!(matches!(view.place, Some(LinePosition::Admitted { .. })), "{view:?}");
 }
 
-async fn a_clock_set_back_an_hour_stops_nobody(home: TestLedger) {
+async fn a_clock_set_back_an_hour_stops_no_sale(home: TestLedger) {
     let clock = ManualClock::at(START);
     let embedded = home.start(|_| clock.clone());
     ask(&embedded, Command::Configure { policy: policy(10, 60, START, AdmissionMode::Open) }).await;
@@ -136,7 +136,7 @@ fn a_full_queue_refuses_at_once() {
         clock as Arc<dyn Clock>,
         limits,
     );
-    // Nobody polls the stages.
+    // The test does not poll the stages.
     let mut taken: Vec<_> =
         (0..2).map(|no| Box::pin(pipeline.engine.command(sale_id(no), Command::Tick))).collect();
     assert!(taken.iter_mut().all(|call| call.as_mut().now_or_never().is_none()));
@@ -163,7 +163,7 @@ async fn stop_answers_everything_that_was_taken(home: TestLedger) {
     for (call, early) in call.into_iter().zip(early) {
         let answer = match early {
             Some(answer) => answer,
-            None => tokio::time::timeout(PATIENCE, call).await.expect("answered by then"),
+            None => tokio::time::timeout(TIMEOUT, call).await.expect("answered by then"),
         };
         orders +=
             u32::from(matches!(answer.expect("taken, so not refused").outcome, CommandOutcome::Order { .. }));
@@ -189,7 +189,7 @@ async fn a_caller_who_hangs_up_loses_nothing(home: TestLedger) {
     assert_eq!(embedded.engine.order(order.id).await.unwrap(), Some((sale_id(SALE), order)));
 }
 
-async fn a_sale_that_was_never_announced_is_told_apart(home: TestLedger) {
+async fn a_sale_that_was_never_announced_has_its_own_error(home: TestLedger) {
     let clock = ManualClock::at(START);
     let embedded = home.start(|_| clock);
     let bad = policy(0, 60, START, AdmissionMode::Open);

@@ -34,7 +34,7 @@ fn start(home: &TestLedger) -> RunningEngine {
 }
 
 #[tokio::test]
-async fn whoever_claims_the_ledger_ends_the_claim_before_for_old_sales_and_new_ones() {
+async fn a_claim_of_the_ledger_ends_the_earlier_claim_for_old_and_new_sales() {
     let home = TestLedger::database().await;
     let mut first = home.recorder().await;
     first.append(&batch(1)).await.unwrap();
@@ -100,7 +100,7 @@ async fn a_request_for_a_new_epoch_that_was_stuck_ends_none_that_was_begun_since
 }
 
 #[tokio::test]
-async fn of_two_engines_that_were_started_by_mistake_the_first_says_yes_to_nobody_any_more() {
+async fn the_first_of_two_engines_on_one_ledger_confirms_nothing_any_more() {
     let home = TestLedger::database().await;
     let first = start(&home);
     ask(&first, Command::Configure { policy: policy(10, 60, START, AdmissionMode::Open) }).await.unwrap();
@@ -121,7 +121,7 @@ async fn of_two_engines_that_were_started_by_mistake_the_first_says_yes_to_nobod
 }
 
 #[tokio::test]
-async fn an_engine_that_nobody_asks_learns_that_it_was_taken_over() {
+async fn an_idle_engine_notices_that_it_was_taken_over() {
     let home = TestLedger::database().await;
     let first = start(&home);
     ask(&first, Command::Configure { policy: policy(10, 60, START, AdmissionMode::Open) }).await.unwrap();
@@ -151,7 +151,7 @@ async fn a_row_that_is_not_as_it_was_written_stops_the_start_and_says_where() {
 }
 
 #[tokio::test]
-async fn a_database_without_a_ledger_is_told_apart() {
+async fn a_database_without_a_ledger_has_its_own_error() {
     let address =
         engine::record::postgres::PostgresAddress::parse(&PostgresServer::shared().create_database())
             .unwrap();

@@ -111,7 +111,7 @@ fn a_file_of_something_else_is_refused() {
 }
 
 #[test]
-fn a_torn_end_is_set_aside_and_told() {
+fn a_torn_end_is_set_aside_and_reported() {
     let (folder, entries) = filled(50);
     let len = entries.len();
     change(folder.path(), &format!("UPDATE entries SET body = x'00' WHERE key = {}", key(len)));

@@ -231,11 +231,11 @@ impl Client {
                     self.world.command(sale, &Command::Leave { buyer }).await;
                 }
                 8..=9 => self.settle(buyer).await,
-                10 => self.look(sale, buyer).await,
+                10 => self.check_query(sale, buyer).await,
                 11 => {
                     self.world.command(sale, &Command::Extend { buyer }).await;
                 }
-                _ => self.hang_up(sale, buyer).await,
+                _ => self.request_and_disconnect(sale, buyer).await,
             }
         }
     }
@@ -243,7 +243,10 @@ impl Client {
     async fn is_announced(&self, sale: SaleId) -> bool {
         match self.world.engine.buyer(sale, buyer_id(self.no)).await {
             Ok(_) => {
-                assert!(self.world.ledger.last(sale) > EventSeq(0), "told of a sale that is not recorded");
+                assert!(
+                    self.world.ledger.last(sale) > EventSeq(0),
+                    "the engine has a sale that is not recorded"
+                );
                 true
             }
             Err(EngineError::NoSuchSale) => false,
@@ -294,18 +297,18 @@ impl Client {
     }
 
     /// A question is answered from what is durable.
-    async fn look(&mut self, sale: SaleId, buyer: BuyerId) {
+    async fn check_query(&mut self, sale: SaleId, buyer: BuyerId) {
         let recorded_before = self.world.ledger.last(sale);
         if let Ok(view) = self.world.engine.buyer(sale, buyer).await {
             let entries = self.world.ledger.entries(sale);
             let recorded_meanwhile = recorded_before.0 as usize..=entries.len();
             let result = recorded_meanwhile.into_iter().any(|len| fold(&entries[..len]).buyer(buyer) == view);
-            assert!(result, "told {view:?}, which no recorded state says");
+            assert!(result, "the engine returned {view:?}, which matches no recorded state");
         }
     }
 
     /// Sends a request and drops its reply; a repetition with its key returns what became of it.
-    async fn hang_up(&mut self, sale: SaleId, buyer: BuyerId) {
+    async fn request_and_disconnect(&mut self, sale: SaleId, buyer: BuyerId) {
         let (order, command) = self.request(buyer);
         let limit = self.rng.random_range(0..6);
         let call = self.world.engine.command(sale, command.clone());
@@ -320,9 +323,9 @@ impl Client {
     }
 }
 
-/// Views never run ahead of the ledger nor backwards, and say what the ledger says.
+/// Checks that views are never ahead of the ledger, never go backwards, and agree with the ledger.
 async fn watcher(world: SimWorld, mut all_done: watch::Receiver<u64>) {
-    let mut bell = world.engine.views().subscribe_changes();
+    let mut changes = world.engine.views().subscribe_changes();
     let mut known: HashMap<SaleId, SaleState> = HashMap::new();
     let over = all_done.wait_for(|done| *done > CLIENTS + 1);
     futures::pin_mut!(over);
@@ -354,15 +357,15 @@ async fn watcher(world: SimWorld, mut all_done: watch::Receiver<u64>) {
                 );
             }
         }
-        let rung = bell.changed();
-        futures::pin_mut!(rung);
-        if let futures::future::Either::Left(_) = futures::future::select(&mut over, rung).await {
+        let changed = changes.changed();
+        futures::pin_mut!(changed);
+        if let futures::future::Either::Left(_) = futures::future::select(&mut over, changed).await {
             return;
         }
     }
 }
 
-/// When all clients have gone and the ledger works again: what the engine holds is what the ledger says.
+/// Checks that the engine's state agrees with the ledger once all clients have stopped and the ledger works again.
 async fn end(world: SimWorld, mut all_done: watch::Receiver<u64>, done: watch::Sender<u64>) {
     drop(all_done.wait_for(|done| *done > CLIENTS).await.unwrap());
     world.ledger.heal();
@@ -383,7 +386,7 @@ async fn end(world: SimWorld, mut all_done: watch::Receiver<u64>, done: watch::S
             let entries = world.ledger.entries(sale);
             let result =
                 (before.0 as usize..=entries.len()).any(|len| fold(&entries[..len]).buyer(buyer) == view);
-            assert!(result, "told {view:?} after recovery, which the ledger does not say");
+            assert!(result, "after recovery the engine returned {view:?}, which differs from the ledger");
         }
     }
     assert!(world.engine.is_recording());

@@ -15,13 +15,14 @@ use sale::{AdmissionMode, Command, Refusal, SaleCounters, SaleId, SaleState};
 use test_servers::redis::{RedisCluster, RedisServer};
 use uuid::Uuid;
 
-/// All units of a sale of three are bought in it, two of them before the server loses something.
-async fn goes_on_as_if_nothing_had_happened(
+/// Buys the last of three units and checks that the server's state agrees with the ledger. The caller has sold two before the
+/// failure.
+async fn assert_selling_resumes(
     fixture: &ValkeyFixture,
     process: &mut crate::fixture::TestProcess,
     epoch: u64,
 ) {
-    assert!(is_repeated(&process.buy(START, 1).await), "what was told is so");
+    assert!(is_repeated(&process.buy(START, 1).await), "a repetition gets the recorded order");
     assert!(is_order(&process.buy(START, 3).await));
     assert!(is_refused(&process.buy(START, 4).await, Refusal::AllHeld), "no unit is sold twice");
     assert_eq!(fixture.ledger.epoch_of(SALE), Some(Epoch(epoch)));
@@ -37,19 +38,19 @@ async fn a_server_that_restarts_from_an_old_file_is_handed_the_state() {
     fixture.server.kill();
     assert!(process.decide(START, &[ask(reserve(3))]).await.is_err());
     fixture.server.restart();
-    goes_on_as_if_nothing_had_happened(&fixture, &mut process, 2).await;
+    assert_selling_resumes(&fixture, &mut process, 2).await;
 }
 
 #[tokio::test]
-async fn a_server_that_kept_everything_over_a_restart_is_not_believed_either() {
+async fn a_server_that_kept_everything_over_a_restart_is_restored_too() {
     let (mut fixture, mut process) =
         ValkeyFixture::with_sale(&["--appendonly", "yes", "--appendfsync", "always"], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
     fixture.server.kill();
     fixture.server.restart();
     let mut second = fixture.process("second").await;
-    assert_eq!(fixture.ledger.epoch_of(SALE), Some(Epoch(2)), "a start looks at all sales");
-    goes_on_as_if_nothing_had_happened(&fixture, &mut second, 2).await;
+    assert_eq!(fixture.ledger.epoch_of(SALE), Some(Epoch(2)), "a start restores all sales");
+    assert_selling_resumes(&fixture, &mut second, 2).await;
     // The first one has to connect again, and needs no rebuild.
     assert!(process.decide(START, &[ask(reserve(3))]).await.is_err());
     assert!(is_repeated(&process.buy(START, 3).await));
@@ -61,7 +62,7 @@ async fn an_emptied_server_is_handed_the_state() {
     let (fixture, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
     fixture.server.request(&["FLUSHALL"]);
-    goes_on_as_if_nothing_had_happened(&fixture, &mut process, 2).await;
+    assert_selling_resumes(&fixture, &mut process, 2).await;
 }
 
 #[tokio::test]
@@ -69,7 +70,7 @@ async fn a_server_without_the_library_is_brought_it() {
     let (fixture, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
     fixture.server.request(&["FUNCTION", "FLUSH"]);
-    goes_on_as_if_nothing_had_happened(&fixture, &mut process, 2).await;
+    assert_selling_resumes(&fixture, &mut process, 2).await;
 }
 
 #[tokio::test]
@@ -102,20 +103,20 @@ async fn a_promoted_replica_is_handed_the_state() {
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
     let replica = RedisServer::start();
     replica.replicate_from(fixture.server.port());
-    let there = format!("doorbuster:{{{SALE}}}");
-    assert_eq!(replica.request(&["EXISTS", &there]), redis::Value::Int(1), "it has all the keys");
+    let key = format!("doorbuster:{{{SALE}}}");
+    assert_eq!(replica.request(&["EXISTS", &key]), redis::Value::Int(1), "it has all the keys");
     // A replica decides nothing.
     let refused = fixture.start(&settings(&replica.url(), "lost")).await.err();
     assert!(matches!(refused, Some(ValkeyError::Unfit { .. })), "{refused:?}");
 
     replica.request(&["REPLICAOF", "NO", "ONE"]);
     let mut promoted = fixture.process_at(&replica.url(), "second").await;
-    goes_on_as_if_nothing_had_happened(&fixture, &mut promoted, 2).await;
-    // The old one believes in itself, and what it decides is not recorded.
+    assert_selling_resumes(&fixture, &mut promoted, 2).await;
+    // The old primary still decides, but its decisions are not recorded.
     let decided = process.decide(START, &[ask(reserve(4))]).await.unwrap();
     assert_eq!(decided.batch.calls[0].epoch, Epoch(1));
     assert!(fixture.ledger.clone().append(&decided.batch).await.is_err());
-    // Told so, its process looks again, and hands it the ledger's state too.
+    // After that error its process restores the ledger's state into it.
     process.valkey.rebuild(&fixture.ledger).await.unwrap();
     assert!(is_refused(&process.buy(START, 4).await, Refusal::AllHeld));
     assert_eq!(fixture.ledger.epoch_of(SALE), Some(Epoch(3)));
@@ -139,10 +140,10 @@ async fn a_full_server_decides_nothing_and_loses_nothing() {
     let (fixture, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
     fixture.server.request(&["CONFIG", "SET", "maxmemory", "1"]);
-    process.decide(START, &[ask(reserve(3))]).await.expect_err("there is no room");
+    process.decide(START, &[ask(reserve(3))]).await.expect_err("the server is out of memory");
     assert!(process.valkey.is_unavailable());
     fixture.server.request(&["CONFIG", "SET", "maxmemory", "0"]);
-    goes_on_as_if_nothing_had_happened(&fixture, &mut process, 1).await;
+    assert_selling_resumes(&fixture, &mut process, 1).await;
 }
 
 #[tokio::test]
@@ -167,14 +168,14 @@ async fn a_server_that_still_reads_its_file_decides_nothing_until_it_has() {
     fixture.server.restart_with(&["--loading-process-events-interval-bytes", "1024"], "LOADING");
     assert!(process.decide(START, &[ask(reserve(3))]).await.is_err());
     fixture.server.wait_for_reply("PING", "PONG");
-    goes_on_as_if_nothing_had_happened(&fixture, &mut process, 2).await;
+    assert_selling_resumes(&fixture, &mut process, 2).await;
 }
 
 #[tokio::test]
 async fn a_state_that_cannot_be_read_is_not_decided_from_again() {
     let (fixture, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
-    // Somebody writes into a key of the sale, and leaves all counts as they are.
+    // Another client damages the values in a key of the sale; all counts stay the same.
     let book = format!("doorbuster:{{{SALE}}}:book");
     let redis::Value::Array(fields) = fixture.server.request(&["HKEYS", &book]) else {
         panic!("a list of fields")
@@ -186,17 +187,17 @@ async fn a_state_that_cannot_be_read_is_not_decided_from_again() {
         fixture.server.send(&write).unwrap();
     }
     assert!(process.decide(START, &[ask(reserve(1))]).await.is_err());
-    goes_on_as_if_nothing_had_happened(&fixture, &mut process, 2).await;
+    assert_selling_resumes(&fixture, &mut process, 2).await;
 }
 
 #[tokio::test]
-async fn a_distrusted_state_is_handed_over_anew() {
+async fn an_invalidated_state_is_restored_again() {
     let (fixture, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));
     // Decided, and lost on the way to the ledger: no caller got a reply.
     process.decide(START, &[ask(reserve(9))]).await.unwrap();
     process.valkey.invalidate(&StaleEpoch { sale: SALE, epoch: Epoch(1), last_recorded: None });
-    goes_on_as_if_nothing_had_happened(&fixture, &mut process, 2).await;
+    assert_selling_resumes(&fixture, &mut process, 2).await;
     assert_eq!(process.outbox.read_items(SALE, 10).await.unwrap(), vec![], "what was decided before is gone");
 }
 
@@ -220,12 +221,12 @@ async fn a_state_is_taken_only_for_a_newer_epoch_and_only_whole() {
     assert!((1..=10_000).contains(&wait_ms), "{wait_ms}");
     assert!(!redis.library.restore_state(sale, Epoch(6), &state).await.unwrap());
     assert!(other.restore_state(sale, Epoch(6), &state).await.unwrap());
-    // A state that was handed over in part does not count.
+    // A partly restored state is not decided from.
     let key = format!("doorbuster:{{{sale}}}");
     assert_eq!(other.claim_restore(sale).await.unwrap(), None);
     server.request(&["UNLINK", &key]);
-    let said = redis.library.decide(&[batch(sale, START, vec![])], CALLS_IN_FLIGHT).await;
-    assert!(matches!(said[0], Ok(CallResult::StateNeeded(_))));
+    let results = redis.library.decide(&[batch(sale, START, vec![])], CALLS_IN_FLIGHT).await;
+    assert!(matches!(results[0], Ok(CallResult::StateNeeded(_))));
 }
 
 #[tokio::test]
@@ -242,7 +243,7 @@ async fn many_processes_that_miss_a_state_hand_it_over_once() {
     )
     .await;
     assert!(a.is_ok() && b.is_ok() && c.is_ok());
-    goes_on_as_if_nothing_had_happened(&fixture, &mut first, 2).await;
+    assert_selling_resumes(&fixture, &mut first, 2).await;
 }
 
 #[tokio::test]
@@ -264,7 +265,7 @@ async fn a_newer_library_is_left_alone_and_an_older_one_replaced() {
     );
     load(0);
     let mut new = fixture.process("new").await;
-    goes_on_as_if_nothing_had_happened(&fixture, &mut new, 2).await;
+    assert_selling_resumes(&fixture, &mut new, 2).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The law in Lua against the law in Rust: every tape, and thousands of random histories, with the same outcomes and the
 //! same events.
 
-use crate::machine::{HandedOver, LibraryClient, OneSale, runtime};
+use crate::machine::{LibraryClient, OneSale, RestoredSale, runtime};
 use engine::batch::Epoch;
 use sale::{SaleState, Tape, Timestamp, tape::TapeError};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ fn every_tape_comes_out_as_it_says() {
 
 #[test]
 fn every_tape_comes_out_as_it_says_though_the_state_is_handed_over_before_each_line() {
-    play_all(|tape, sale| tape.run(&mut HandedOver { sale, state: SaleState::new(), epoch: Epoch(1) }));
+    play_all(|tape, sale| tape.run(&mut RestoredSale { sale, state: SaleState::new(), epoch: Epoch(1) }));
 }
 
 fn play_all(play: impl Fn(&Tape, OneSale<'_>) -> Result<(), TapeError>) {

@@ -78,7 +78,7 @@ async fn a_sale_that_makes_no_sense_is_not_announced() {
 }
 
 #[tokio::test]
-async fn processes_share_a_sale_and_nobody_rebuilds() {
+async fn processes_share_a_sale_without_a_rebuild() {
     let (fixture, mut first) = ValkeyFixture::with_sale(&[], 1).await;
     let mut second = fixture.process("second").await;
     assert!(is_order(&second.buy(START, 1).await));
@@ -125,7 +125,7 @@ async fn a_hold_expires_once_however_many_processes_tick() {
 }
 
 #[tokio::test]
-async fn a_sale_is_looked_at_though_it_told_nothing_is_due() {
+async fn a_sale_is_polled_even_when_nothing_is_due() {
     let (fixture, mut first) = ValkeyFixture::with_sale(&[], 1).await;
     let mut second = fixture.process("second").await;
     assert!(is_order(&first.buy(START, 1).await));
@@ -133,7 +133,7 @@ async fn a_sale_is_looked_at_though_it_told_nothing_is_due() {
     drop(first);
     let mut now = START;
     while fixture.ledger.fold(SALE).counters().held > 0 {
-        let due = second.valkey.next_due().expect("a sale that goes on is looked at");
+        let due = second.valkey.next_due().expect("a sale with a pending hold has a next tick");
         assert!(due <= START.plus_s(302), "{due:?}");
         now = due.max(now.plus_ms(1));
         second.decide_and_record(now, &[]).await;
@@ -163,7 +163,7 @@ async fn time_is_the_servers_and_never_runs_backwards() {
             matches!(reply, Reply::Outcome { at, .. } if (0..60_000).contains(&at.ms_since(Timestamp(seconds * 1000))))
         );
     }
-    // A sale whose last event lies in the server's future goes on from there.
+    // A sale whose last event lies in the server's future continues from that moment.
     let ahead = Timestamp(seconds * 1000).plus_s(1_000_000);
     let other = SaleId(Uuid::from_u64_pair(0x5a1e, 2));
     let mut state = sale::SaleState::new();

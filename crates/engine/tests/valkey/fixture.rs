@@ -50,8 +50,8 @@ impl ValkeyFixture {
     pub async fn process_at(&self, url: &str, name: &str) -> TestProcess {
         let mut valkey = self.start(&settings(url, name)).await.unwrap();
         let mut ledger = self.ledger.clone();
-        let standing = valkey.rebuild(&ledger).await.unwrap();
-        ledger.append(&standing.batch).await.unwrap();
+        let rebuilt = valkey.rebuild(&ledger).await.unwrap();
+        ledger.append(&rebuilt.batch).await.unwrap();
         TestProcess { valkey, ledger, outbox: Outbox::new(&address(url)) }
     }
 
@@ -138,7 +138,7 @@ impl TestProcess {
         self.command(now, reserve(buyer)).await
     }
 
-    /// The sums as the server has them.
+    /// The sale's counters as the server has them.
     pub fn counters(&self) -> SaleCounters {
         self.valkey.views().iter().find(|view| view.id == SALE).unwrap().counters
     }

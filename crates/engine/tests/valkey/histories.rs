@@ -1,5 +1,5 @@
-//! Random histories, played in Rust and in Redis: every outcome, every event, every sum, and at the end everything that can
-//! be asked must be the same. Some sales are handed over again in mid-history, some of those from a ledger with a hole.
+//! Random histories, played in Rust and in Redis: every outcome, event and counter, and at the end the reply to every query must
+//! be the same. Some sales are restored again in mid-history, some of those from a ledger that lacks an event.
 //!
 //! `DOORBUSTER_SEED=n` plays the histories of one run again, `DOORBUSTER_HISTORIES=n` plays that many.
 
@@ -18,8 +18,7 @@ const HISTORIES: u32 = 5_000;
 /// Histories that run at the same time, so that round trips overlap.
 const AT_ONCE: u64 = 64;
 
-/// When the state is handed over anew, as a share of the history; and which share of the ledger is where an event is
-/// missing from it then.
+/// When the state is restored again, as a share of the history; and at which share of the ledger an event is missing then.
 type BreakOff = Option<(f64, Option<f64>)>;
 
 #[test]
@@ -53,7 +52,7 @@ fn random_histories_come_out_as_in_memory() {
             };
             let error = shrink(&mut trees[failed], &mut play);
             let (sale, break_off) = trees[failed].current();
-            panic!("{replay}\n{error:?}\nhanded over anew: {break_off:?}, in {sale:?}");
+            panic!("{replay}\n{error:?}\nrestored again: {break_off:?}, in {sale:?}");
         }
         played += u32::try_from(results.len()).unwrap();
     }
@@ -123,7 +122,7 @@ async fn compare(
             prop_assert_eq!(got, expected.as_slice(), "by {:?} at {:?}", command, now);
             all.extend(expected);
         }
-        compare_sums(&reply, state, call.last().map_or(state.latest_time(), |last| last.0))?;
+        compare_counters(&reply, state, call.last().map_or(state.latest_time(), |last| last.0))?;
     }
     Ok(all)
 }
@@ -132,7 +131,7 @@ fn requests(call: &[TimedCommand]) -> Vec<LibraryRequest<'_>> {
     call.iter().map(|(_, command)| LibraryRequest::Command(command)).collect()
 }
 
-fn compare_sums(reply: &LibraryReply, state: &SaleState, now: Timestamp) -> TestCaseResult {
+fn compare_counters(reply: &LibraryReply, state: &SaleState, now: Timestamp) -> TestCaseResult {
     prop_assert_eq!(reply.counters, state.counters());
     prop_assert_eq!(reply.at, now.max(state.latest_time()));
     prop_assert_eq!((reply.announced, reply.closed), (state.policy().is_some(), state.is_closed()));
@@ -152,8 +151,8 @@ async fn compare_whole(redis: &mut LibraryClient, id: SaleId, state: &SaleState)
         buyers.iter().flat_map(|buyer| [LibraryRequest::Buyer(*buyer), LibraryRequest::OrdersOf(*buyer)]),
     );
     requests.extend(orders.iter().map(|order| LibraryRequest::Order(*order)));
-    let nobody = sale::tape::buyer("nobody");
-    requests.extend([LibraryRequest::Buyer(nobody), LibraryRequest::Order(sale::tape::order("none"))]);
+    let unknown_buyer = sale::tape::buyer("nobody");
+    requests.extend([LibraryRequest::Buyer(unknown_buyer), LibraryRequest::Order(sale::tape::order("none"))]);
     let mut state = state.clone();
     let at = state.latest_time();
     let reply = redis.call(id, at, requests).await;
@@ -174,21 +173,21 @@ async fn compare_whole(redis: &mut LibraryClient, id: SaleId, state: &SaleState)
     }
     expected
         .extend(orders.iter().map(|order| LibraryAnswer::Orders(state.order(*order).into_iter().collect())));
-    expected.extend([LibraryAnswer::Buyer(state.buyer(nobody)), LibraryAnswer::Orders(vec![])]);
+    expected.extend([LibraryAnswer::Buyer(state.buyer(unknown_buyer)), LibraryAnswer::Orders(vec![])]);
     let got: Vec<LibraryAnswer> = reply.answers.into_iter().map(|(_, answer)| answer).collect();
     prop_assert_eq!(got, expected);
-    compare_sums_at_rest(redis, id, &state).await
+    compare_stored_counters(redis, id, &state).await
 }
 
-async fn compare_sums_at_rest(redis: &mut LibraryClient, id: SaleId, state: &SaleState) -> TestCaseResult {
-    let mut look = batch(id, state.latest_time(), vec![]);
-    look.time = engine::decide::valkey::CallTime::ReadOnly;
-    look.known_policy = sale::EventSeq(0);
-    let reply = redis.decide(&[look]).await.remove(0);
+async fn compare_stored_counters(redis: &mut LibraryClient, id: SaleId, state: &SaleState) -> TestCaseResult {
+    let mut query = batch(id, state.latest_time(), vec![]);
+    query.time = engine::decide::valkey::CallTime::ReadOnly;
+    query.known_policy = sale::EventSeq(0);
+    let reply = redis.decide(&[query]).await.remove(0);
     if state.policy().is_some() && state.seq().0 > 0 {
         prop_assert_eq!(reply.policy.1.as_ref(), state.policy());
     }
-    compare_sums(&reply, state, state.latest_time())
+    compare_counters(&reply, state, state.latest_time())
 }
 
 /// The index at a share of a length.

@@ -42,17 +42,17 @@ impl LibraryClient {
         assert_eq!(
             self.library.claim_restore(sale).await.unwrap(),
             None,
-            "nobody else claims a sale of this test"
+            "no other client claims a sale of this test"
         );
         assert!(self.library.restore_state(sale, epoch, state).await.unwrap());
     }
 
     /// Sends many calls at once.
     pub async fn decide(&mut self, batches: &[LibraryCall<'_>]) -> Vec<LibraryReply> {
-        let said = self.library.decide(batches, CALLS_AT_ONCE).await;
-        let decided = said.into_iter().map(|said| match said {
+        let results = self.library.decide(batches, CALLS_AT_ONCE).await;
+        let decided = results.into_iter().map(|result| match result {
             Ok(CallResult::Decided(reply)) => *reply,
-            Ok(CallResult::StateNeeded(why)) => panic!("the state was handed over, and yet: {why}"),
+            Ok(CallResult::StateNeeded(why)) => panic!("the state was restored, and yet: {why}"),
             Err(error) => {
                 panic!("{error}: {:?}", std::error::Error::source(&error).map(ToString::to_string))
             }
@@ -114,14 +114,14 @@ impl SaleMachine for OneSale<'_> {
     }
 }
 
-/// One sale of it, whose state is folded and handed over anew before every step.
-pub struct HandedOver<'a> {
+/// One sale of it, whose state is folded and restored again before every step.
+pub struct RestoredSale<'a> {
     pub sale: OneSale<'a>,
     pub state: SaleState,
     pub epoch: Epoch,
 }
 
-impl SaleMachine for HandedOver<'_> {
+impl SaleMachine for RestoredSale<'_> {
     fn step(&mut self, now: Timestamp, command: &Command) -> (CommandOutcome, Vec<LedgerEntry>) {
         self.epoch.0 += 1;
         let OneSale { runtime, redis, sale, .. } = &mut self.sale;

@@ -1,4 +1,4 @@
-//! Asking until there is an answer: a request, and its repetitions with the same key, as a real client does it.
+//! Sends a request and retries it with the same key until a final reply, as a real client does.
 
 use super::{SimulatedBuyer, replies};
 use crate::client;
@@ -25,7 +25,7 @@ const CUT_WITHIN_MS: u64 = 4;
 #[derive(Clone, Copy)]
 pub(super) struct RequestIndex(pub(super) usize);
 
-/// How a try went.
+/// The result of one try.
 enum SendOutcome {
     Settled(LoggedReply),
     /// Retry, after this many seconds if the reply has them.

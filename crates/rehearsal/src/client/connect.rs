@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_told() {
+    fn an_invalid_address_is_refused() {
         for wrong in
             ["", "localhost", "localhost:8080", "http://", "http://u:p@host/", "http://host/?q", "::"]
         {

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_curve_that_is_none_is_told_with_its_row() {
+    fn an_invalid_curve_is_refused_with_its_row() {
         for (text, message) in [
             ("1,2\nx,3", "row 2: it must be two numbers"),
             ("1,2\n1,3", "row 2: its moment must come after that of the row before"),

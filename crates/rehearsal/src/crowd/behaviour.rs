@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_does_two_things_with_one_hold() {
+    fn no_buyer_ends_one_hold_in_two_ways() {
         let half = CrowdShare::percent(50);
         let manners = BehaviourShares { abandon: half, declined: half, ..BehaviourShares::default() };
         assert_eq!(manners.check(), Ok(()));

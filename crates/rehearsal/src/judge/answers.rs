@@ -15,7 +15,7 @@ use std::collections::{HashMap, HashSet};
 /// `same_answer`: one key, one order, one answer.
 pub(super) fn same_answer(
     state: &JudgeState,
-    tellings: &ShownOrders,
+    shown_orders: &ShownOrders,
     accounts: &[AccountLog],
 ) -> PromiseFinding {
     let mut tally = JudgeTally::default();
@@ -34,7 +34,7 @@ pub(super) fn same_answer(
             }
         }
     }
-    for order in tellings.by_order() {
+    for order in shown_orders.by_order() {
         check_consistent_replies(state, order, &mut tally);
     }
     tally.to_finding(
@@ -235,11 +235,11 @@ impl OrderClaims {
 /// `no_means_no`: a refused buyer owns nothing by that order, and every owner requested the order.
 pub(super) fn no_means_no(
     state: &JudgeState,
-    tellings: &ShownOrders,
+    shown_orders: &ShownOrders,
     evidence: &Evidence<'_>,
 ) -> PromiseFinding {
     let mut tally = JudgeTally::default();
-    let (claims, may_have_ordered) = collect_claims(state, tellings, evidence);
+    let (claims, may_have_ordered) = collect_claims(state, shown_orders, evidence);
     let mut confirmed: Vec<_> =
         state.orders.iter().filter_map(|(id, order)| Some((order.confirmed?, *id, *order))).collect();
     confirmed.sort_unstable_by_key(|(event, id, _)| (*event, *id));
@@ -268,10 +268,10 @@ pub(super) fn no_means_no(
     )
 }
 
-/// What was claimed by order, and who has an order request that may have come through.
+/// The claims in replies, by order, and the buyers with an order request that the shop may have carried out.
 fn collect_claims(
     state: &JudgeState,
-    tellings: &ShownOrders,
+    shown_orders: &ShownOrders,
     evidence: &Evidence<'_>,
 ) -> (HashMap<OrderId, OrderClaims>, HashSet<BuyerId>) {
     let mut claims: HashMap<OrderId, OrderClaims> = HashMap::new();
@@ -293,7 +293,7 @@ fn collect_claims(
             }
         }
     }
-    for order in tellings.by_order() {
+    for order in shown_orders.by_order() {
         let claim = claims.entry(order[0].order).or_default();
         let known = state.orders.get(&order[0].order);
         let owner = known.map(|order| order.buyer);
@@ -311,7 +311,7 @@ fn is_owner(state: &JudgeState, buyer: BuyerId, order: OrderId) -> bool {
 
 fn record_payment_claims(request: &RequestLog, claim: &mut OrderClaims) {
     claim.may_have_paid |= is_unsettled(request);
-    let said = |code| request.replies.iter().any(|reply| reply.body == ReplyBody::Refused(code));
-    claim.was_declined |= said(Code::PaymentDeclined);
-    claim.was_too_late |= said(Code::OrderExpired);
+    let has_refusal = |code| request.replies.iter().any(|reply| reply.body == ReplyBody::Refused(code));
+    claim.was_declined |= has_refusal(Code::PaymentDeclined);
+    claim.was_too_late |= has_refusal(Code::OrderExpired);
 }

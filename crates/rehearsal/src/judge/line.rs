@@ -101,20 +101,20 @@ pub(super) fn place_kept(state: &JudgeState, accounts: &[AccountLog]) -> Promise
             });
         }
         for place in account.past_places.iter().filter(|place| place.is_lost) {
-            let there = state.find_place(buyer, place.ticket);
-            tally.check(there.is_some_and(|place| place.ended.is_some()), || {
+            let known = state.find_place(buyer, place.ticket);
+            tally.check(known.is_some_and(|place| place.ended.is_some()), || {
                 PromiseOffence::new(format!(
                     "number {} was gone, and the ledger does not say why",
                     place.ticket
                 ))
                 .buyer(buyer)
-                .event(there.map(|place| place.joined))
+                .event(known.map(|place| place.joined))
             });
         }
         if account.places_shown > 0 {
-            let worse = account.violation.and_then(|worse| describe_violation(state, buyer, worse));
-            tally.check(worse.is_none(), || {
-                let (detail, ticket) = worse.unwrap_or_default();
+            let violation = account.violation.and_then(|kind| describe_violation(state, buyer, kind));
+            tally.check(violation.is_none(), || {
+                let (detail, ticket) = violation.unwrap_or_default();
                 let event =
                     ticket.and_then(|ticket| state.find_place(buyer, ticket)).map(|place| place.joined);
                 PromiseOffence::new(detail).buyer(buyer).event(event)
@@ -132,9 +132,9 @@ pub(super) fn place_kept(state: &JudgeState, accounts: &[AccountLog]) -> Promise
 fn describe_violation(
     state: &JudgeState,
     buyer: BuyerId,
-    worse: PlaceViolation,
+    violation: PlaceViolation,
 ) -> Option<(String, Option<Ticket>)> {
-    match worse {
+    match violation {
         PlaceViolation::Position { before, after } => {
             Some((format!("position {before} became {after}, though the buyer had done nothing"), None))
         }

@@ -41,25 +41,18 @@ pub(super) struct SampleBracket {
 
 impl SampleCheck {
     pub(super) fn new(observations: &[StockSample], stale_max: Duration) -> Self {
-        let mut looks: Vec<CheckedSample> =
+        let mut samples: Vec<CheckedSample> =
             observations.iter().map(|shown| CheckedSample { sample: *shown, min_free: 0 }).collect();
-        looks.sort_by_key(|look| (look.sample.version, look.sample.at_ms));
-        let in_order = looks.is_sorted_by_key(|look| look.sample.at_ms);
+        samples.sort_by_key(|checked| (checked.sample.version, checked.sample.at_ms));
+        let in_order = samples.is_sorted_by_key(|checked| checked.sample.at_ms);
         let stale_us = u64::try_from(stale_max.as_micros()).unwrap_or(u64::MAX);
-        Self {
-            samples: looks,
-            is_ordered: in_order,
-            stale_us,
-            next: 0,
-            min_free: 0,
-            tally: JudgeTally::default(),
-        }
+        Self { samples, is_ordered: in_order, stale_us, next: 0, min_free: 0, tally: JudgeTally::default() }
     }
 
     /// Checks the samples before this event.
     pub(super) fn check_before(&mut self, entry: &LedgerEntry, state: &JudgeState) {
-        while let Some(look) = self.samples.get(self.next).copied()
-            && look.sample.version < entry.seq.0
+        while let Some(checked) = self.samples.get(self.next).copied()
+            && checked.sample.version < entry.seq.0
         {
             self.check_next(state);
         }
@@ -71,8 +64,8 @@ impl SampleCheck {
 
     /// Checks the samples after the last event, and those with events that the ledger does not have.
     pub(super) fn check_rest(&mut self, state: &JudgeState, evidence: &Evidence<'_>) {
-        while let Some(look) = self.samples.get(self.next).copied() {
-            let (shown, last) = (look.sample.version, state.last.0);
+        while let Some(checked) = self.samples.get(self.next).copied() {
+            let (shown, last) = (checked.sample.version, state.last.0);
             if shown <= last.0 {
                 self.check_next(state);
                 continue;
@@ -92,18 +85,19 @@ impl SampleCheck {
 
     /// The samples around a request, if there are any.
     pub(super) fn find_bracket(&self, span: RequestSpan) -> Option<SampleBracket> {
-        // Both are that much further away where what is shown may be old: the first sample's and the request's reply may show
-        // an older state, and the second sample too.
+        // All three replies may show a state that is up to `stale_us` old, so both samples must lie that much further away.
         let sent = span.sent.0.saturating_sub(self.stale_us);
         let received = span.received.0.saturating_add(self.stale_us);
-        let first =
-            self.samples.partition_point(|look| (look.sample.at_ms + 1) * 1_000 <= sent).checked_sub(1)?;
-        // Each sample is requested after the one before it was received, which was after the reply.
-        let second = self.samples.partition_point(|look| look.sample.at_ms * 1_000 < received) + 1;
+        let first = self
+            .samples
+            .partition_point(|checked| (checked.sample.at_ms + 1) * 1_000 <= sent)
+            .checked_sub(1)?;
+        // The observer requests each sample after it has received the previous one, so the second one is later than the reply.
+        let second = self.samples.partition_point(|checked| checked.sample.at_ms * 1_000 < received) + 1;
         if !self.is_ordered || second >= self.samples.len() {
             return None;
         }
-        let low = self.samples[first + 1..=second].iter().map(|look| look.min_free).min()?;
+        let low = self.samples[first + 1..=second].iter().map(|checked| checked.min_free).min()?;
         Some(SampleBracket { min_free: low, up_to: EventSeq(self.samples[second].sample.version) })
     }
 
@@ -118,11 +112,11 @@ impl SampleCheck {
     }
 
     fn check_next(&mut self, state: &JudgeState) {
-        let look = &mut self.samples[self.next];
+        let checked = &mut self.samples[self.next];
         self.next += 1;
-        look.min_free = self.min_free.min(state.free_units());
+        checked.min_free = self.min_free.min(state.free_units());
         self.min_free = state.free_units();
-        let shown = look.sample;
+        let shown = checked.sample;
         let number = |units: u32| i64::from(units);
         let shown_units =
             [shown.quantity, shown.available, shown.admitted, shown.held, shown.sold, shown.waiting]
@@ -144,8 +138,8 @@ impl SampleCheck {
     fn check_tables(&mut self, state: &JudgeState, tables: &ShownTableTotals) {
         let mut totals: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
         for order in state.orders.values() {
-            let sum = totals.entry(order.status()).or_default();
-            *sum = (sum.0 + 1, sum.1 + u64::from(order.units));
+            let total = totals.entry(order.status()).or_default();
+            *total = (total.0 + 1, total.1 + u64::from(order.units));
         }
         for shown in &tables.statuses {
             let is = totals.remove(shown.status.as_str()).unwrap_or_default();

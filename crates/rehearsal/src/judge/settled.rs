@@ -10,8 +10,8 @@ use crate::observations::{AccountLog, BuyerAction, Code, LoggedReply, ReplyBody,
 use sale::{AdmissionMode, OrderId, Timestamp};
 use std::collections::HashSet;
 
-/// How long after its moment something that happens by itself may be missing from the ledger, in milliseconds: far more than
-/// a tick takes, also on a machine that is busy with a rehearsal.
+/// How late a tick may record what is due, in milliseconds: far later than it does, also on a machine that is busy with a
+/// rehearsal.
 const TICK_WITHIN_MS: i64 = 5_000;
 
 /// `settled`: every request settles one way.
@@ -69,7 +69,7 @@ pub(super) fn order_in_reply(reply: &LoggedReply) -> Option<OrderId> {
     }
 }
 
-/// What had to happen by itself before this moment has happened.
+/// Checks that everything that was due before `by` is recorded.
 fn check_overdue(state: &JudgeState, by: Timestamp, tally: &mut JudgeTally) {
     let mut held: Vec<_> = state.orders.iter().filter(|(_, order)| order.is_held()).collect();
     held.sort_unstable_by_key(|(_, order)| order.made);
@@ -162,7 +162,7 @@ pub(super) fn sold_out_true(
     tally.to_finding("sold_out_true", "Replies say \"sold out\" only when every unit is sold.")
 }
 
-/// All buyers with such a reply, with its moment and the units that they wanted: from a refusal, or from a poll of their place.
+/// All "sold out" replies, each with its buyer, its moment and the units requested: refusals, and polls of a place.
 fn sold_out_replies(accounts: &[AccountLog]) -> impl Iterator<Item = (&AccountLog, RequestSpan, i64)> {
     let refused = all_replies(accounts)
         .filter(|(_, _, reply)| reply.body == ReplyBody::Refused(Code::SoldOut))

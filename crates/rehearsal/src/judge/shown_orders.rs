@@ -59,7 +59,7 @@ pub(super) fn read_shown_order(buyer: BuyerId, reply: &LoggedReply) -> Option<Sh
     }
 }
 
-/// Whether anything about a request is open: a reply that never came, or one that leaves the outcome open.
+/// Whether a request's outcome is open: it got no reply, or one that leaves the outcome open.
 pub(super) fn is_unsettled(request: &crate::observations::RequestLog) -> bool {
     request.unanswered > 0
         || request.replies.is_empty()

@@ -1,4 +1,4 @@
-//! Counts what was looked at and what breaks a promise, and keeps the first offence. It never decides what an offence is.
+//! Counts checks and offences of a promise, and keeps the first offence. It never decides what an offence is.
 
 use super::{PromiseFinding, PromiseOffence};
 use sale::{BuyerId, EventSeq, OrderId};
@@ -12,7 +12,7 @@ pub(super) struct JudgeTally {
 }
 
 impl JudgeTally {
-    /// Counts one thing that was looked at, and whether the promise holds there.
+    /// Counts one check, and an offence when the promise does not hold.
     pub(super) fn check(&mut self, holds: bool, offence: impl FnOnce() -> PromiseOffence) {
         self.checked += 1;
         if !holds {

@@ -27,7 +27,7 @@ fn ledger(tape: &str) -> Vec<LedgerEntry> {
     entries
 }
 
-/// Numbers events anew after some were put in or taken out.
+/// Numbers the events again after some were added or removed.
 fn renumber_events(mut entries: Vec<LedgerEntry>) -> Vec<LedgerEntry> {
     for (number, entry) in (1..).zip(&mut entries) {
         entry.seq = EventSeq(number);

@@ -4,7 +4,7 @@ use crate::report::RunProgress;
 use crate::report::format::{count, moment, percent, printable, span_ms};
 use std::io::Write;
 
-/// Milliseconds between two lines without news: the log of an hour stays short enough to be read.
+/// Milliseconds between two lines when nothing changed, so that the log of an hour stays readable.
 const LINE_INTERVAL_MS: i64 = 10_000;
 
 pub(super) struct PlainLog {

@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_until_the_start_is_told_before_it() {
+    fn the_time_until_the_start_is_shown_before_it() {
         let before = RunProgress {
             phase: "the crowd gathers",
             since_start_ms: Some(-3_240),

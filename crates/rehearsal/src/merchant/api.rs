@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// After so many failed tries the instance counts as gone: half a minute.
+/// After this many failed tries the instance counts as unreachable: half a minute.
 const TRIES: u32 = 120;
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
 /// The first call is given up sooner: a wrong address should be reported within seconds.

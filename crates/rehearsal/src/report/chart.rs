@@ -272,7 +272,7 @@ impl ChartFrame {
     }
 }
 
-/// Neighbours with the same values are one step: paths stay short.
+/// Adjacent slots with the same value become one step, so that paths stay short.
 fn joined(steps: &[ChartStep]) -> Vec<ChartStep> {
     let mut out: Vec<ChartStep> = Vec::with_capacity(steps.len());
     for step in steps {

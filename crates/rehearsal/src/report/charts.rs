@@ -145,7 +145,7 @@ mod tests {
         }
     }
 
-    fn look(at_ms: u64, sold: u32, held: u32) -> StockSample {
+    fn sample(at_ms: u64, sold: u32, held: u32) -> StockSample {
         let available = 10 - sold - held;
         StockSample { at_ms, version: 1, quantity: 10, available, admitted: 0, held, sold, waiting: 0 }
     }
@@ -172,7 +172,7 @@ mod tests {
             latency: Vec::new(),
             timeline: vec![slot(0, 0, 0, 0), slot(500, 5, 10, 0), slot(1_000, 1, 2, 3)],
             slot_ms: 500,
-            stock: vec![look(600, 0, 0), look(1_100, 2, 8), look(1_400, 10, 0)],
+            stock: vec![sample(600, 0, 0), sample(1_100, 2, 8), sample(1_400, 10, 0)],
             faults: Vec::new(),
             notes: Vec::new(),
             cpu: CpuTime { client_s: 0.0, server_s: None },
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn observations_are_thinned_evenly_and_the_last_is_kept() {
-        let many: Vec<StockSample> = (0..5_000).map(|at_ms| look(at_ms, 0, 0)).collect();
+        let many: Vec<StockSample> = (0..5_000).map(|at_ms| sample(at_ms, 0, 0)).collect();
         let seen = thin_samples(&many);
         assert!(seen.len() <= STOCK_SHOWN && seen.len() > STOCK_SHOWN / 2, "{}", seen.len());
         assert_eq!(seen.last().map(|units| units.at_ms), Some(4_999));

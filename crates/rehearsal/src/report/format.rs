@@ -1,5 +1,5 @@
-//! Numbers, spans and moments as people read them, and sentences in lines. The live view, the page and `doorbuster verify` say
-//! them alike.
+//! Formats numbers, durations and moments for people, and wraps sentences. The live view, the page and `doorbuster verify` share
+//! these formats.
 
 use console::measure_text_width;
 use std::fmt::Write;
@@ -29,7 +29,7 @@ pub(crate) fn rate(number: f64) -> String {
     if number >= 10.0 { count(rounded(number)) } else { short(number, 1) }
 }
 
-/// A figure of an axis, in few characters: 500, 2k, 1.5M.
+/// A number on an axis, in few characters: 500, 2k, 1.5M.
 pub(crate) fn compact(number: f64) -> String {
     let (scaled, unit) = match number.abs() {
         size if size >= 1e9 => (number / 1e9, "G"),

@@ -169,7 +169,7 @@ fn ends(report: &RehearsalReport) -> Markup {
     }
 }
 
-/// What a reader needs to trust it, and to do it again.
+/// What a reader needs to trust the result and to repeat the run.
 fn circumstances(report: &RehearsalReport) -> Markup {
     html! {
         section aria-labelledby="again" {

@@ -27,7 +27,7 @@ impl ValueScale {
         Self::Linear { max: (max / step).ceil() * step, step }
     }
 
-    /// The same for things that are counted: no figure is a fraction.
+    /// The same for things that are counted: no tick is a fraction.
     pub(super) fn whole(max: u64, steps: f64) -> Self {
         let max = max.max(1) as f64;
         let step = nice_step(max / steps).max(1.0);

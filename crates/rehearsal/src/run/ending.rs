@@ -77,14 +77,14 @@ async fn gather_evidence(
     let deadline = watch.now().plus(timeout);
     let (tables, looked_at) = loop {
         report_progress(&run.progress("settling"));
-        let look = sources.merchant.load_overview(id, &watch).await?;
-        let units = look.stock;
-        let (tables, lag) = sources.read_tables(id, units.version, (look.tables, look.lag)).await?;
+        let overview = sources.merchant.load_overview(id, &watch).await?;
+        let units = overview.stock;
+        let (tables, lag) = sources.read_tables(id, units.version, (overview.tables, overview.lag)).await?;
         // Another instance than the one that closed the sale may not know yet that it is closed.
-        let knows = units.version >= closed;
-        let is_settled = knows && lag == 0 && (!sees_all || units.held + units.admitted == 0);
+        let shows_close = units.version >= closed;
+        let is_settled = shows_close && lag == 0 && (!sees_all || units.held + units.admitted == 0);
         if is_settled || watch.now() > deadline {
-            break (tables, look.server_time);
+            break (tables, overview.server_time);
         }
         tokio::time::sleep(SETTLE_POLL_INTERVAL).await;
     };

@@ -1,4 +1,4 @@
-//! What is played against: a private instance, or one that runs somewhere; and how the crowd gets its tokens.
+//! The instance under test: a private one, or one that runs elsewhere; and how the crowd gets its tokens.
 
 use super::RehearsalError;
 use crate::client::InstanceClient;

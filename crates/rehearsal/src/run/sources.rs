@@ -1,5 +1,5 @@
 //! The sources of evidence: the API as the admin, or the database where there is an evidence store. It retries while a
-//! database is away for a moment, and never judges.
+//! database is unreachable, and never judges.
 
 use super::RehearsalError;
 use crate::evidence::{EvidenceFuture, EvidenceStore};
@@ -10,7 +10,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// After so many failed reads the store counts as gone: half a minute, as with an instance.
+/// After this many failed reads the store counts as unreachable: half a minute, as with an instance.
 const TRIES: u32 = 60;
 const PAUSE: Duration = Duration::from_millis(500);
 

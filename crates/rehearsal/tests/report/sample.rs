@@ -258,29 +258,29 @@ fn faults() -> Vec<InjectedFault> {
     ]
 }
 
-/// A spike at the start, then looks that grow fewer; nothing while the instance is away.
+/// A spike at the start, then ever fewer polls; no reply while the instance is down.
 fn slot(index: u64, slot_ms: u64, faults: &[InjectedFault]) -> TimelineSlot {
     let at_ms = index * slot_ms;
-    let away = faults
+    let is_down = faults
         .windows(2)
         .any(|pair| pair[0].sort == FaultKind::Killed && pair[0].at_ms <= at_ms && at_ms < pair[1].at_ms);
     let is_new =
         faults.iter().any(|fault| fault.sort == FaultKind::Back && at_ms.abs_diff(fault.at_ms) < 300);
     let arrivals = if (20..30).contains(&index) { 10_000 + wave(index, 400) - 200 } else { 0 };
-    let looks =
+    let polls =
         if index < 20 { index * 60 } else { 4_200_u64.saturating_sub((index - 20) * 11) + wave(index, 300) };
-    let sent = arrivals.min(5_200) + looks;
-    let sent = if away { sent / 6 } else { sent };
+    let sent = arrivals.min(5_200) + polls;
+    let sent = if is_down { sent / 6 } else { sent };
     let slow = if is_new { 40.0 } else { 1.0 } * if (20..45).contains(&index) { 30.0 } else { 1.0 };
     let ms =
-        |base: f64, swing: u64| if away { 0.0 } else { (base + wave(index, swing) as f64 / 10.0) * slow };
+        |base: f64, swing: u64| if is_down { 0.0 } else { (base + wave(index, swing) as f64 / 10.0) * slow };
     TimelineSlot {
         at_ms,
         arrivals,
         sent,
-        accepted: if away { 0 } else { sent * 3 / 10 },
-        refused: if away { 0 } else { sent - sent * 3 / 10 },
-        unanswered: if away { sent } else { 0 },
+        accepted: if is_down { 0 } else { sent * 3 / 10 },
+        refused: if is_down { 0 } else { sent - sent * 3 / 10 },
+        unanswered: if is_down { sent } else { 0 },
         p50_ms: ms(1.2, 6),
         p90_ms: ms(3.4, 12),
         p99_ms: ms(9.0, 40),
@@ -305,8 +305,8 @@ fn latencies(answered: u64) -> Vec<RequestLatency> {
 
 /// All held at once, then paid, some of them given back and bought again.
 fn stock(until_ms: u64) -> Vec<StockSample> {
-    let looks = (1_000..until_ms).step_by(500).filter(|at_ms| !(7_000..7_400).contains(at_ms));
-    let seen = looks.map(|at_ms| {
+    let polls = (1_000..until_ms).step_by(500).filter(|at_ms| !(7_000..7_400).contains(at_ms));
+    let seen = polls.map(|at_ms| {
         let since = u32::try_from(at_ms.saturating_sub(2_000)).expect("small");
         let sold =
             if since == 0 { 0 } else { (since / 10).min(854) + (since.saturating_sub(15_000) / 40).min(146) };

@@ -1,4 +1,4 @@
-//! A sale without a line: any buyer may reserve while it is active. It admits nobody and estimates nothing.
+//! A sale without a line: any buyer may reserve while it is active. It has no admissions and no estimates.
 
 use super::AdmissionRules;
 use crate::admission_mode::AdmissionMode;

@@ -97,9 +97,9 @@ impl UnitBalance {
 
     /// Gives units back to the free ones.
     pub(crate) fn give_back(&mut self, units: u64) {
-        let owed = units.min(self.short);
-        self.short -= owed;
-        self.available += units - owed;
+        let repaid = units.min(self.short);
+        self.short -= repaid;
+        self.available += units - repaid;
     }
 
     /// Moves an order's units. A bucket gives back no more than it has: where a ledger lacks events, an event may free units

@@ -1,4 +1,4 @@
-//! Applying an entry. Nothing is judged here: what was recorded has happened.
+//! Applies an entry to the state. It refuses nothing, because a recorded event is a fact.
 //!
 //! An order's units follow its stage (see [`OrderStage::unit_bucket`]), and the event alone gives the stage, so an event is
 //! applied correctly even if the one before it is missing.

@@ -1,8 +1,8 @@
 //! Deadlines in order. The caller decides whether an entry still counts.
 //!
-//! Deadlines are almost always made in the order in which they come due, because time goes on and windows have one
-//! length: those go to the end of a queue, in O(1). The few that come due before one made earlier (a merchant shortened
-//! the hold), or long after those to come (an extension), go to a tree. An entry that no longer counts is not searched for: it is dropped when it comes to the front.
+//! Deadlines are almost always inserted in the order in which they are due, because most windows have the same length: those
+//! are appended to a queue, in O(1). A tree has the few that are due before an earlier one (a merchant shortened the hold) or
+//! long after later ones (an extension). A stale entry is not searched for: it is dropped when it reaches the front.
 
 use crate::time::Timestamp;
 use std::collections::{BTreeSet, VecDeque};
@@ -23,8 +23,8 @@ impl DeadlineQueue {
         }
     }
 
-    /// As [`DeadlineQueue::insert`], for one that is out of order: at the end of the queue it would send all that follow to the
-    /// tree.
+    /// As [`DeadlineQueue::insert`], for a deadline that is later than the next ones: in the queue it would force all of those into
+    /// the tree.
     pub(crate) fn insert_out_of_order(&mut self, until: Timestamp, number: u32) {
         self.out_of_order.insert((until, number));
     }

@@ -18,7 +18,7 @@ pub(crate) struct HashIndex {
 }
 
 impl HashIndex {
-    /// The number under this hash that is the one looked for.
+    /// The number with this hash for which `is_it` is true.
     pub(crate) fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         let mut place = self.home_slot(hash);
         loop {

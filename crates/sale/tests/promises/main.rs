@@ -40,7 +40,7 @@ proptest! {
     #![proptest_config(config(CASES / 10))]
 
     #[test]
-    fn a_sale_goes_on_from_whatever_was_recorded(sale in history::any_sale(), cut in 0.0..1.0f64) {
+    fn a_sale_continues_from_any_recorded_prefix(sale in history::any_sale(), cut in 0.0..1.0f64) {
         let commands = sale.commands();
         let mut run = PromiseChecker::default();
         run.play(&commands)?;
@@ -65,7 +65,7 @@ proptest! {
         prop_assert_eq!(quiet_entries, ticked_entries);
     }
 
-    /// Entries are lost, and the sale goes on: counts still agree, nothing panics, and nothing is
+    /// The ledger lacks entries and the sale continues: counts still agree, nothing panics, and nothing is
     /// sold beyond the quantity.
     #[test]
     fn a_ledger_with_holes_still_adds_up(sale in history::any_sale(), holes in prop::collection::vec(0.0..1.0f64, 1..4)) {

@@ -1,5 +1,5 @@
-//! Where the processor's time goes while purchases run, and what a buyer and an order take of memory and disk. From these figures
-//! the needs of a larger drop are computed, so each is printed on its own: `docs/scaling.md`.
+//! Which process uses the processor's time while purchases run, and how much memory and disk a buyer and an order need.
+//! `docs/scaling.md` computes the needs of a larger drop from these numbers, so each is printed on its own.
 
 use super::Bench;
 use super::ground::{self, BenchCluster, INSTANCES, Servers};
@@ -74,7 +74,7 @@ fn at_rest(bench: &Bench<'_>) -> anyhow::Result<()> {
     let mut ground = BenchCluster::fresh(bench.servers, &[])?;
     ground.shop.open_sale(UNITS)?;
     let seconds = bench.measure.seconds;
-    println!("\nms of processor time a second while nobody asks for anything:\n");
+    println!("\nms of processor time a second without requests:\n");
     println!("| instances | running sales | instances | Redis | PostgreSQL | nginx | all |");
     println!("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
     for (count, sales) in [(1, 1), (INSTANCES, 1), (INSTANCES, SALES_AT_REST)] {

@@ -60,7 +60,7 @@ impl Servers {
             let Some(place) = [" WARN ", " ERROR "].iter().find_map(|level| line.find(level)) else {
                 continue;
             };
-            // Names and figures begin where the sentence ends.
+            // The fields follow the sentence.
             let sentence = &line[place + 1..];
             let end = sentence.find('=').map_or(sentence.len(), |at| sentence[..at].rfind(' ').unwrap_or(at));
             counts.entry(&sentence[..end]).or_insert((0, line)).0 += 1;

@@ -22,7 +22,7 @@ pub fn instances(bench: &Bench<'_>) -> anyhow::Result<()> {
         ground.shop.warm(bench.measure.wrk, &ground.tokens)?;
         let purchase = purchase("durable purchase", 256, &ground.files(), &open)?;
         for case in [&purchase, &sold_out] {
-            bench.measure.print(case, &told(count), &ground.urls(), None)?;
+            bench.measure.print(case, &instances_text(count), &ground.urls(), None)?;
         }
     }
     Ok(())
@@ -41,7 +41,7 @@ pub fn sales(bench: &Bench<'_>) -> anyhow::Result<()> {
             let sales = if count == 1 { "1 sale".to_owned() } else { format!("{count} sales at once") };
             let what = format!("durable purchase, {sales}");
             let case = purchase(&what, 256, &ground.files(), &all[..count])?;
-            bench.measure.print(&case, &told(instances), &ground.urls(), None)?;
+            bench.measure.print(&case, &instances_text(instances), &ground.urls(), None)?;
         }
     }
     Ok(())
@@ -55,7 +55,7 @@ pub fn price(bench: &Bench<'_>) -> anyhow::Result<()> {
         ("all as it is", &[]),
         ("no limits: none are shared", &["--limits", "off"]),
         (
-            "no limits, and the API alone: tables and what is due are left to nobody",
+            "no limits, and the API alone: no instance writes tables or settles payments",
             &["--limits", "off", "--roles", "api"],
         ),
     ];
@@ -69,6 +69,6 @@ pub fn price(bench: &Bench<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn told(instances: usize) -> String {
+fn instances_text(instances: usize) -> String {
     if instances == 1 { "1 instance".to_owned() } else { format!("{instances} instances at once") }
 }

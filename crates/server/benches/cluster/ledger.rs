@@ -1,5 +1,5 @@
-//! How a long ledger is lived with: a sale of so many rows in PostgreSQL, how long it takes until its state is in Redis again when
-//! Redis has lost everything, how long an instance takes to start on it, and what a purchase costs beside it.
+//! The cost of a long ledger: for a sale of a given number of rows in PostgreSQL, how long it takes to restore its state into an
+//! empty Redis, how long an instance takes to start, and what a purchase costs.
 
 use super::Bench;
 use super::ground::BenchCluster;
@@ -13,16 +13,16 @@ use sale::{BuyerId, Command, EventSeq, OrderId, SaleId, SaleState};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Nobody writes the tables meanwhile: ten million rows would keep a worker busy for minutes.
+/// No instance writes the tables meanwhile: ten million rows would keep a worker busy for minutes.
 const FLAGS: [&str; 2] = ["--roles", "api"];
 /// Units of the sale: half of the longest ledger's rows are units that were held, then paid.
 const UNITS: u32 = 10_000_000;
 const CONNECTIONS: u32 = 256;
 /// Rows that are written in one go.
-const STRETCH_LEN: usize = 8_192;
+const RANGE_LEN: usize = 8_192;
 /// How often a buyer tries until it works, and for how long.
 const TRY_EVERY: Duration = Duration::from_millis(5);
-const PATIENCE: Duration = Duration::from_mins(15);
+const TIMEOUT: Duration = Duration::from_mins(15);
 
 /// A fresh ledger, a million rows, and with `--big` ten million.
 pub fn grow(bench: &Bench<'_>) -> anyhow::Result<()> {
@@ -34,10 +34,10 @@ pub fn grow(bench: &Bench<'_>) -> anyhow::Result<()> {
     println!("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
     let mut rows = vec![0, super::ROWS];
     rows.extend((bench.rows_max > super::ROWS).then_some(bench.rows_max));
-    rows.into_iter().try_for_each(|rows| live_with(bench, rows))
+    rows.into_iter().try_for_each(|rows| measure_rows(bench, rows))
 }
 
-fn live_with(bench: &Bench<'_>, rows: u64) -> anyhow::Result<()> {
+fn measure_rows(bench: &Bench<'_>, rows: u64) -> anyhow::Result<()> {
     let mut ground = BenchCluster::fresh(bench.servers, &FLAGS)?;
     let sale = ground.shop.holding_sale(UNITS)?;
     ground.stop()?;
@@ -75,38 +75,33 @@ fn timed(work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<f64> {
     Ok(started.elapsed().as_secs_f64())
 }
 
-/// Buys as a buyer does who does not give up.
+/// Repeats a purchase until it succeeds.
 fn buy(ground: &BenchCluster<'_>, sale: &str) -> anyhow::Result<()> {
     let started = start_stopwatch();
     while !ground.shop.is_served(sale)? {
-        anyhow::ensure!(started.elapsed() < PATIENCE, "nobody can buy after {PATIENCE:?}");
+        anyhow::ensure!(started.elapsed() < TIMEOUT, "no purchase succeeds after {TIMEOUT:?}");
         std::thread::sleep(TRY_EVERY);
     }
     Ok(())
 }
 
 /// Decides so many events by the law, each unit held and then paid by a buyer of its own, and records them as the instances do,
-/// in larger stretches.
+/// in longer ranges.
 fn fill(database: &str, sale: &str, rows: u64) -> anyhow::Result<()> {
     tokio::runtime::Runtime::new()?.block_on(async {
         let sale = SaleId(sale.parse::<Uuid>()?);
         let address = PostgresAddress::parse(database)?;
         let reader = PostgresReader::open(&address).await?;
         let mut state = SaleState::new();
-        reader
-            .read_entries(sale, EventSeq(0), STRETCH_LEN)
-            .await?
-            .iter()
-            .for_each(|entry| state.apply(entry));
+        reader.read_entries(sale, EventSeq(0), RANGE_LEN).await?.iter().for_each(|entry| state.apply(entry));
         let mut writer = SharedWriter::join(&address).await?;
-        let standing =
-            *writer.load_heads(&[sale]).await?.get(&sale).context("the ledger has no such sale")?;
-        anyhow::ensure!(standing.head == state.seq(), "somebody writes the sale");
+        let head = *writer.load_heads(&[sale]).await?.get(&sale).context("the ledger has no such sale")?;
+        anyhow::ensure!(head.head == state.seq(), "another process writes the sale");
 
-        let (mut before, mut entries, mut no) = (standing.head, Vec::new(), 0);
+        let (mut before, mut entries, mut no) = (head.head, Vec::new(), 0);
         let last = EventSeq(before.0 + rows);
         while before < last {
-            while entries.len() < STRETCH_LEN && state.seq() < last {
+            while entries.len() < RANGE_LEN && state.seq() < last {
                 no += 1;
                 let (buyer, order) =
                     (BuyerId(scattered(no)), OrderId::with_sale_suffix(scattered(!no), sale));
@@ -114,9 +109,9 @@ fn fill(database: &str, sale: &str, rows: u64) -> anyhow::Result<()> {
                 state.step(state.latest_time(), &reserve, &mut entries);
                 state.step(state.latest_time(), &Command::Confirm { buyer, order }, &mut entries);
             }
-            let stretch = EventRange { sale, epoch: standing.epoch, before, entries: &entries };
-            let fates = writer.write(&[stretch]).await?;
-            anyhow::ensure!(fates == [AppendResult::Recorded], "a stretch was not kept: {fates:?}");
+            let range = EventRange { sale, epoch: head.epoch, before, entries: &entries };
+            let results = writer.write(&[range]).await?;
+            anyhow::ensure!(results == [AppendResult::Recorded], "a range was not recorded: {results:?}");
             before = state.seq();
             entries.clear();
         }

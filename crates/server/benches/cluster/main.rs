@@ -3,7 +3,7 @@
 //!
 //! All on this machine, started here and thrown away: a PostgreSQL that waits for the disk, a Redis that keeps nothing, nginx with
 //! `deploy/nginx/cluster.conf`, release binaries, and `wrk`. The result is the ratio, because the machine is shared and its speed
-//! is not ours: every figure is the median of the rounds, and in a round the bare endpoint comes right before.
+//! is not ours: every result is the median of the rounds, and in a round the bare endpoint runs directly before.
 //!
 //! `cargo bench -p server --bench cluster -- [--rounds=N] [--seconds=N] [--only=TEXT] [--big]`. `--only` takes the parts whose name
 //! holds the text: `instance`, `nginx`, `side by side`, `sales`, `price`, `processor`, `memory`, `ledger`. `--big` has a ledger of ten

@@ -27,7 +27,7 @@ pub fn one_instance(bench: &Bench<'_>) -> anyhow::Result<()> {
             files.post("/orders", &lines),
         )
     };
-    let look = files.get(&format!("/api/v1/flash-sales/{open}"), None);
+    let status = files.get(&format!("/api/v1/flash-sales/{open}"), None);
     let purchase =
         |connections| purchase("durable purchase", connections, &files, std::slice::from_ref(&open));
     let cases = [
@@ -36,7 +36,7 @@ pub fn one_instance(bench: &Bench<'_>) -> anyhow::Result<()> {
         join(),
         Case { connections: 64, ..join() },
         Case { wanted: Some((0.85, 1.2)), ..sold_out(&ground)? },
-        Case::new("sale status", 256, look, files.get("/status", None)),
+        Case::new("sale status", 256, status, files.get("/status", None)),
     ];
     print_head(false);
     cases.iter().try_for_each(|case| bench.measure.print(case, "1 instance", &ground.urls(), None))

@@ -44,11 +44,11 @@ impl Run {
     fn read(output: &Output) -> anyhow::Result<Self> {
         let text = String::from_utf8_lossy(&output.stdout);
         let result = text.lines().find_map(|line| line.strip_prefix("result ")).with_context(|| {
-            format!("wrk told no result: {text}{}", String::from_utf8_lossy(&output.stderr))
+            format!("wrk printed no result: {text}{}", String::from_utf8_lossy(&output.stderr))
         })?;
         let field = |name: &str| -> anyhow::Result<u64> {
             let value = result.split(' ').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-            Ok(value.with_context(|| format!("wrk told no {name}"))?.parse()?)
+            Ok(value.with_context(|| format!("wrk printed no {name}"))?.parse()?)
         };
         Ok(Self {
             requests: field("requests")?,
@@ -123,5 +123,5 @@ pub fn wait_for(port: u16) -> anyhow::Result<()> {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    anyhow::bail!("nobody listens on port {port} after ten seconds")
+    anyhow::bail!("no process listens on port {port} after ten seconds")
 }

@@ -1,6 +1,6 @@
 //! Doorbuster over HTTP beside a bare axum endpoint and beside a peer, in one run, with one load generator: `make bench`.
 //!
-//! The result is the ratio, because the machine is shared and its speed is not ours. Every figure is the median of
+//! The result is the ratio, because the machine is shared and its speed is not ours. Every result is the median of
 //! the rounds; in a round each server follows the bare endpoint at once. Needs `wrk`, and the release binary beside this one.
 
 #![expect(clippy::print_stdout, reason = "a program whose output is a table")]

@@ -137,8 +137,8 @@ impl PeerServer {
         );
         let (status, refusal) = buy(sold_out, token)?;
         anyhow::ensure!(status == 409 && refusal["code"] == "sold_out", "sold out: {status} {refusal}");
-        let (status, refusal) = buy(open, "nobody's")?;
-        anyhow::ensure!(status == 401, "a token of nobody: {status} {refusal}");
+        let (status, refusal) = buy(open, "unknown")?;
+        anyhow::ensure!(status == 401, "an unknown token: {status} {refusal}");
         Ok(())
     }
 }

@@ -12,24 +12,24 @@ use tokio::net::{TcpSocket, TcpStream};
 const PER_ADDRESS: usize = 10_000;
 /// Clients that connect at a time.
 const COMING: usize = 64;
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a client waits for one reply or update.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Everyone who watches.
+/// All clients that watch the sale.
 pub struct SocketCrowd {
     updates: mpsc::Receiver<Update>,
     sockets: usize,
     _leave: tokio::sync::oneshot::Sender<()>,
 }
 
-/// Which client heard of a change, and when.
+/// A client that received an update, and when.
 type Update = (usize, Instant);
 
 impl SocketCrowd {
-    /// Lets so many watch `sale`, and waits until each has heard how it stands.
+    /// Connects the clients to `sale`, and waits until each has received its state.
     pub fn connect_all(url: &str, sale: &str, sockets: usize) -> anyhow::Result<Self> {
         let server: SocketAddr = url.trim_start_matches("http://").parse()?;
-        let (heard, updates) = mpsc::channel();
+        let (updates_tx, updates) = mpsc::channel();
         let (leave, left) = tokio::sync::oneshot::channel::<()>();
         let watch = format!(r#"42["inventory:watch",{{"flashSaleId":"{sale}"}}]"#);
         std::thread::spawn(move || -> anyhow::Result<()> {
@@ -38,10 +38,10 @@ impl SocketCrowd {
                 let coming = std::sync::Arc::new(tokio::sync::Semaphore::new(COMING));
                 for n in 0..sockets {
                     let permit = std::sync::Arc::clone(&coming).acquire_owned().await?;
-                    let (heard, watch) = (heard.clone(), watch.clone());
+                    let (updates_tx, watch) = (updates_tx.clone(), watch.clone());
                     tokio::spawn(async move {
                         let mut stream = connect(server, n).await.expect("a client connects");
-                        live(&mut stream, &watch, (n, &heard), permit).await
+                        live(&mut stream, &watch, (n, &updates_tx), permit).await
                     });
                 }
                 let _left = left.await;
@@ -58,7 +58,7 @@ impl SocketCrowd {
         let mut first = vec![None; self.sockets];
         let mut missing = self.sockets;
         while missing > 0 {
-            let result = self.updates.recv_timeout(PATIENCE);
+            let result = self.updates.recv_timeout(TIMEOUT);
             let (client, at) = result.with_context(|| format!("{missing} updates did not arrive"))?;
             if since.is_none_or(|since| at > since) && first[client].is_none() {
                 first[client] = Some(at);
@@ -91,7 +91,7 @@ async fn connect(server: SocketAddr, n: usize) -> anyhow::Result<TcpStream> {
 async fn live(
     stream: &mut TcpStream,
     watch: &str,
-    (n, heard): (usize, &mpsc::Sender<Update>),
+    (n, updates_tx): (usize, &mpsc::Sender<Update>),
     coming: tokio::sync::OwnedSemaphorePermit,
 ) -> anyhow::Result<()> {
     let mut coming = Some(coming);
@@ -107,7 +107,7 @@ async fn live(
             } else if message.starts_with(b"2") {
                 send(stream, "3").await?;
             } else if message.starts_with(b"42[\"inventory:update\"") {
-                heard.send((n, Instant::now()))?;
+                updates_tx.send((n, Instant::now()))?;
                 drop(coming.take());
             }
             buffer.drain(..to);

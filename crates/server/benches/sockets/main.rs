@@ -3,7 +3,7 @@
 //! Needs `wrk`, and the release binary beside this one.
 
 #![expect(clippy::print_stdout, reason = "a program whose output is a table")]
-#![expect(clippy::disallowed_methods, reason = "a benchmark looks at the watch")]
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 
 mod client;
 #[expect(dead_code, reason = "the other benchmarks ask more of it")]

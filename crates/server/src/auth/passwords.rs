@@ -1,5 +1,5 @@
-//! Password hashing on a few threads of its own. A flood of sign-ins fills their short queue and is then refused; it takes no processor
-//! from buyers, because the threads run at a lower priority, and its memory is bounded.
+//! Password hashing on a few threads. A flood of sign-ins fills their short queue, and further ones are refused. The threads run at a
+//! lower priority than requests of buyers, and their memory is bounded.
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};

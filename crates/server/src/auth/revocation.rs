@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use uuid::Uuid;
 
 /// Sessions remembered at most, some 50 bytes each. More logouts than this within a token's life is an attack on the
-/// login; the oldest are forgotten first, and their tokens live on to their end.
+/// login; the oldest are removed first, and their tokens stay valid until they expire.
 pub const REVOKED_MAX: u32 = 1_000_000;
 
 /// The revoked sessions, each until the last of its access tokens has expired.
@@ -43,7 +43,7 @@ impl RevokedSessions {
     }
 }
 
-/// Makes room: what has expired goes, or else the oldest tenth at once, so that a full set does not cost a scan a logout.
+/// Removes the expired sessions, or else the oldest tenth at once, so that a full set does not need a scan for each logout.
 fn forget_oldest(sessions: &mut HashMap<Uuid, Timestamp>, now: Timestamp) {
     let mut ends: Vec<Timestamp> = sessions.values().copied().collect();
     let tenth = ends.len() / 10;

@@ -27,7 +27,7 @@ use uuid::Uuid;
 /// `iss` of every token.
 const ISSUER: &str = "doorbuster";
 
-/// Longer tokens were not issued here: those that were have some 400 characters.
+/// Longer tokens were not issued here: issued tokens have some 400 characters.
 const TOKEN_LEN_MAX: usize = 1024;
 
 /// Issues and checks access tokens.

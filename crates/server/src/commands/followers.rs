@@ -32,7 +32,7 @@ pub struct FollowersPlace {
     database: Option<DatabaseUrl>,
 }
 
-/// Which follower, and where it goes on.
+/// The follower to rewind, and its new offset.
 #[derive(Debug, Args)]
 pub struct RewindArgs {
     /// The follower's name.

@@ -27,7 +27,7 @@ pub fn raise_to_maximum() -> Option<u64> {
         && let Err(error) =
             setrlimit(Resource::Nofile, Rlimit { current: before.maximum, maximum: before.maximum })
     {
-        tracing::warn!(%error, "the limit of open files cannot be raised");
+        tracing::warn!(%error, "raising the limit of open files failed; connections beyond it wait; raise it (ulimit -n, LimitNOFILE)");
     }
     getrlimit(Resource::Nofile).current
 }

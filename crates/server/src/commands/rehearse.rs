@@ -34,7 +34,7 @@ use uuid::Uuid;
 
 /// The simulated buyers' tokens are valid for this long: longer than any rehearsal.
 const TOKEN_TTL_S: u32 = 86_400;
-/// How a private instance differs from one that just starts: it logs only warnings and errors, and no load balancer waits for it.
+/// Flags of a private instance: it logs only warnings and errors, and waits for no load balancer when it drains.
 const PRIVATE_FLAGS: [&str; 6] =
     ["--log", "warn,sqlx=error", "--drain-grace", "1ms", "--drain-timeout", "10s"];
 /// Connections that a private instance takes besides those of the crowd.

@@ -1,6 +1,6 @@
 //! The local follower for idempotency keys: it reads with which keys orders were made in the last day. [`IdempotencyKeys`] is
 //! empty after a start and sees only the requests of its own process, and a sale's ledger does not know the keys of another
-//! sale. Where other processes make orders too, it goes on reading theirs; otherwise it stops at the first catch-up.
+//! sale. Where other processes make orders too, it keeps reading theirs; otherwise it stops at the first catch-up.
 
 use super::backoff::BackoffLimits;
 use super::follower::{FollowerError, FollowerPace, LocalFollower, SaleInterest};

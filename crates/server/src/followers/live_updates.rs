@@ -1,5 +1,5 @@
 //! The local follower for live updates: reads the ledger a few times a second and hands the events to the socket hub. When the
-//! hub is slow the follower waits and reads on from its offset; it keeps no event, and it knows no socket.
+//! hub is slow the follower waits, then continues from its offset. It keeps no event, and it knows no socket.
 
 use super::backoff::BackoffLimits;
 use super::follower::{FollowerError, FollowerPace, LocalFollower, SaleInterest};

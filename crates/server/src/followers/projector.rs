@@ -30,10 +30,10 @@ pub use crate::shop::projection::FOLLOWER_NAME;
 /// How the projector works.
 #[derive(Clone, Copy, Debug)]
 pub struct ProjectorSettings {
-    /// Events a transaction, at most. A few hundred take a few milliseconds, and a registration waits no longer for the writer.
+    /// Events a transaction, at most. A few hundred take a few milliseconds, which a registration may have to wait.
     pub events_max: usize,
     /// While the pipeline is busy it rests so many times as long as it worked: 24 leaves it 4 % of a core, some 2,000 events a
-    /// second. Buyers do not notice (what lags is asked of the engine); the tables catch up when the rush is over.
+    /// second. Buyers do not notice, because their reads come from the engine; the tables catch up when the rush is over.
     pub rest_factor: u32,
     /// False for a process that leaves the writing to others.
     pub may_write: bool,
@@ -51,7 +51,7 @@ impl ProjectorSettings {
             batch_len_max: self.events_max,
             rest_factor: self.rest_factor,
             rest_min: Duration::ZERO,
-            // Refused attempts wake nothing: they are looked for.
+            // Refused attempts send no notification, so the follower polls for them.
             idle_max: Duration::from_millis(250),
             nice: 10,
             backoff: BackoffLimits::OWN_STORES,
@@ -133,7 +133,7 @@ impl SharedFollower for Projector {
         Ok(Delivery::Committed(count))
     }
 
-    /// Rows are sums of all events, so the sale's rows go, too.
+    /// Deletes the sale's rows, because they are totals of all events.
     async fn restart_sale(&mut self, tables: &Store, sale: SaleId) -> Result<(), FollowerError> {
         let mut writing = tables.begin().await?;
         followers::delete_projected_rows(&mut writing, Self::NAME, sale).await?;

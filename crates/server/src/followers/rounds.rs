@@ -79,13 +79,13 @@ impl FollowerThread {
         if self.thread.join().is_err() {
             tracing::error!(
                 follower = self.name,
-                "a follower panicked and delivered nothing since; the next start goes on from its offsets; report it"
+                "a follower panicked and has delivered nothing since; the next start continues from its offsets; report it"
             );
         }
     }
 }
 
-/// For this thread and those it starts, such as the one that sqlx gives a SQLite connection.
+/// Lowers the priority of this thread and of the threads that it starts, such as sqlx's thread of a SQLite connection.
 fn lower_priority(name: &'static str, nice: i32) {
     #[cfg(target_os = "linux")]
     if nice != 0
@@ -171,6 +171,6 @@ fn log_failure(name: &'static str, failure: &FollowerError, retry: Duration, met
         follower = name,
         error,
         retry_ms,
-        "a follower failed; its deliveries wait and are retried, selling goes on; see to what the error names"
+        "a follower failed; its deliveries are retried, selling continues; fix the cause that the error names"
     );
 }

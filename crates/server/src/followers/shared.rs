@@ -76,7 +76,7 @@ pub(super) struct SharedContext {
     pub(super) settings: SharedSettings,
 }
 
-/// What goes on from round to round.
+/// The state that a follower keeps between rounds.
 pub(super) struct SharedRounds<F> {
     follower: F,
     context: SharedContext,

@@ -64,7 +64,7 @@ fn policies() -> impl Strategy<Value = Policy> {
         .prop_map(|(admission, hold_s)| policy(admission, hold_s))
 }
 
-/// The command of a step. Orders are numbered as they are asked for, so that later steps can mean them.
+/// The command of a step. Orders have consecutive numbers, so that later steps can refer to them.
 fn command((kind, a, b, _): HistoryStep, n: usize, policy: &Policy) -> Command {
     let buyer = BuyerId(Uuid::from_u128(u128::from(a % 8) + 1));
     let order = OrderId(Uuid::from_u128(1000 + u128::from(b) % (n as u128 + 1)));
@@ -172,7 +172,7 @@ impl ExpectedTables {
         let mut expected: Vec<OrderView> = state.orders().collect();
         expected.sort_by_key(|order| order.id);
         assert_eq!(orders, expected);
-        let standing = self.queue.values().filter_map(|row| match row.status {
+        let members = self.queue.values().filter_map(|row| match row.status {
             QueueEntryStatus::Waiting => Some((row.ticket, row.buyer, None)),
             QueueEntryStatus::Admitted { until } => Some((row.ticket, row.buyer, Some(until))),
             QueueEntryStatus::Served | QueueEntryStatus::Lapsed | QueueEntryStatus::Left => None,
@@ -181,7 +181,7 @@ impl ExpectedTables {
             LinePosition::Waiting { .. } => (member.ticket, member.buyer, None),
             LinePosition::Admitted { until, .. } => (member.ticket, member.buyer, Some(until)),
         });
-        assert_eq!(standing.collect::<Vec<_>>(), line.collect::<Vec<_>>());
+        assert_eq!(members.collect::<Vec<_>>(), line.collect::<Vec<_>>());
         let joined = self.queue.len();
         assert!(self.accepted >= joined, "every place in line was an accepted attempt");
     }
@@ -191,12 +191,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_fold_is_the_law_whatever_the_batches(policy in policies(), steps in steps(120), stretch in 1..40usize) {
+    fn the_fold_is_the_law_whatever_the_batches(policy in policies(), steps in steps(120), batch_len in 1..40usize) {
         let entries = history(&policy, &steps);
         let mut tables = ExpectedTables::default();
         let mut rest = entries.as_slice();
         while !rest.is_empty() {
-            let folded = fold(SALE, tables.counters.clone(), &rest[..stretch.min(rest.len())]);
+            let folded = fold(SALE, tables.counters.clone(), &rest[..batch_len.min(rest.len())]);
             rest = &rest[folded.event_count..];
             tables.write(folded);
         }
@@ -205,7 +205,7 @@ proptest! {
     }
 
     #[test]
-    fn a_ledger_that_lacks_events_still_gives_possible_sums(
+    fn a_ledger_that_lacks_events_still_gives_consistent_counters(
         policy in policies(), steps in steps(80), lost in prop::collection::vec(any::<prop::sample::Index>(), 1..6),
     ) {
         let mut entries = history(&policy, &steps);
@@ -215,8 +215,8 @@ proptest! {
                 entries.remove(index);
             }
         }
-        let sums = fold(SALE, None, &entries).counters.unwrap().counters;
-        prop_assert_eq!(sums.available + sums.admitted + sums.held + sums.sold, sums.quantity + sums.short);
+        let counters = fold(SALE, None, &entries).counters.unwrap().counters;
+        prop_assert_eq!(counters.available + counters.admitted + counters.held + counters.sold, counters.quantity + counters.short);
     }
 }
 
@@ -328,7 +328,7 @@ fn long_history() -> Vec<HistoryStep> {
 }
 
 #[tokio::test]
-async fn a_projector_that_is_started_anew_after_each_transaction_writes_the_same_tables() {
+async fn a_projector_that_restarts_after_each_transaction_writes_the_same_tables() {
     let folder = tempfile::tempdir().unwrap();
     let fixture = ProjectorFixture::open(folder.path()).await;
     let fifo = AdmissionMode::Fifo { per_second: 3, checkout_s: 4, line_opens_s: 5, extension_s: 0 };

@@ -109,7 +109,7 @@ impl HttpEdge {
 
         let (status, seconds) = (response.status().as_u16(), timer.elapsed_s());
         endpoint.metrics.observe(status, seconds);
-        // The log has the route, not the path: a path may hold somebody's address.
+        // The log has the route, not the path: a path may contain an e-mail address.
         let name = || id.to_str().unwrap_or("?");
         // A 503 is deliberate, and in an outage every reply is one: a line for each would fill the disk.
         if status >= 500 && status != 503 {

@@ -40,7 +40,7 @@ pub enum HubMessage {
         connected: ConnectedSocket,
         sale: SaleId,
     },
-    /// A buyer's place and orders in a sale, for this socket, and for the buyer's other sockets where they are news.
+    /// A buyer's place and orders in a sale, for this socket, and for the buyer's other sockets if they changed.
     Snapshot {
         socket: Sid,
         buyer: BuyerId,
@@ -209,7 +209,7 @@ impl SocketHub {
         }
     }
 
-    /// Sends a socket its buyer's place and orders. The buyer's other sockets get the place only when it is news.
+    /// Sends a socket its buyer's place and orders. The buyer's other sockets get the place only if it changed.
     fn send_snapshot(&mut self, socket: Sid, buyer: BuyerId, snapshot: BuyerSnapshot, is_asked: bool) {
         let BuyerSnapshot { sale, version, place, orders } = snapshot;
         let Some(view) = self.shop.engine.views().get(sale) else { return };

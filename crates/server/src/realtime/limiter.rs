@@ -1,5 +1,5 @@
 //! Limits the number of sockets: in total, of one buyer, from one address. A [`SocketPermit`] counts until it is dropped, when the
-//! connection ends; leaving the namespace does not free it. It never looks at a token.
+//! connection ends; leaving the namespace does not free it. It never reads a token.
 
 use super::SocketSettings;
 use sale::BuyerId;

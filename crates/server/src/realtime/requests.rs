@@ -98,7 +98,7 @@ async fn watch_sale(
 }
 
 /// Loads a buyer's place and orders in a sale, and has the hub send them. It retries a few times while the engine is overloaded;
-/// after that the next event of the buyer brings the news.
+/// after that the buyer's next event sends them.
 async fn send_snapshot(
     context: &Arc<SocketContext>,
     socket: Sid,

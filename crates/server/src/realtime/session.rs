@@ -24,7 +24,7 @@ struct RequestBudget {
     /// Thousandths of a request.
     milli_requests: i64,
     at: Timestamp,
-    /// Requests refused since the last one that was not.
+    /// Consecutive refused requests.
     refused: u32,
 }
 

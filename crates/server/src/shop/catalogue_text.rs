@@ -76,7 +76,7 @@ impl Slug {
     /// A slug made of a product's name: what of it is Latin letters and digits, in lower case. `n` above 1 is appended.
     #[must_use]
     pub fn from_name(name: &str, n: u32) -> Self {
-        // Leaves room for a number.
+        // Shorter than a slug may be, so that `n` can be appended.
         const LEN_MAX: usize = 52;
         let mut slug = String::new();
         for character in name.chars().map(|character| character.to_ascii_lowercase()) {

@@ -165,8 +165,8 @@ pub async fn list_attempts(
 /// Minor units that buyers paid and did not get back.
 #[must_use]
 pub fn revenue_minor(orders: &[StatusTotals]) -> i64 {
-    let paid = orders.iter().filter(|sum| sum.status == OrderStatus::Confirmed.as_str());
-    paid.map(|sum| sum.amount_minor).sum()
+    let paid = orders.iter().filter(|totals| totals.status == OrderStatus::Confirmed.as_str());
+    paid.map(|totals| totals.amount_minor).sum()
 }
 
 pub(super) async fn find_buyers(

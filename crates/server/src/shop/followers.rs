@@ -1,5 +1,5 @@
 //! The shared followers of the ledger as an operator sees them: how far each has come, and setting one back. It only reads and
-//! moves offsets; the process that runs a follower notices a moved offset within a second and goes on from there.
+//! moves offsets; the process that runs a follower notices a moved offset within a second and continues from it.
 
 use super::projection;
 use crate::store::followers::{self, FollowerOffset};
@@ -58,7 +58,7 @@ pub struct RewindRequest {
 /// A follower that was set back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RewoundFollower {
-    /// The event after which it goes on.
+    /// The event after which it continues.
     pub seq: EventSeq,
     /// It drops what it has written of the sale, and writes all of it again.
     pub rewrites_sale: bool,
@@ -150,7 +150,7 @@ pub async fn list(
     Ok(offsets.into_iter().map(status).collect())
 }
 
-/// Sets a follower back in one sale. The projector cannot go back to the middle of a sale, because its rows are sums of all
+/// Sets a follower back in one sale. The projector cannot go back to the middle of a sale, because its rows are totals of all
 /// events: it writes the whole sale again.
 ///
 /// # Errors
@@ -203,8 +203,8 @@ async fn find_offset(
     Ok(FollowerOffset { seq, event_digest })
 }
 
-/// False when the event at the offset is not the one that was delivered: an older copy of the ledger was restored, it has
-/// another event there since, or the follower was rewound.
+/// False when the event at the offset is not the delivered one: an older copy of the ledger was restored and has another event
+/// there, or the follower was rewound.
 ///
 /// # Errors
 /// When the ledger cannot be read.

@@ -90,7 +90,7 @@ impl IdempotencyKey {
         format!("{}:{}", operation.as_str(), format_hex(&self.0))
     }
 
-    /// The key as memory compares it. Orders have the form that the ledger keeps; all others are told apart by their operation.
+    /// The key as memory compares it. Orders have the form that the ledger keeps; all other keys contain their operation.
     fn memory_key(&self, operation: KeyOperation) -> RequestKey {
         match operation {
             KeyOperation::Reserve => self.request_key(),
@@ -99,7 +99,7 @@ impl IdempotencyKey {
     }
 }
 
-/// A key and whose it is: the same text of another owner is another key.
+/// A key and its owner: the same text of another owner is another key.
 #[derive(Clone, Copy, Debug)]
 pub struct OwnedKey {
     pub owner: BuyerId,
@@ -159,7 +159,7 @@ impl fmt::Debug for IdempotencyKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestFingerprint(u64);
 
-/// What memory knows of a key.
+/// The result of a lookup of a key in memory.
 #[derive(Debug)]
 pub enum KeyClaim {
     /// Nothing. [`KeyPermit::complete`] keeps the key; a permit that is dropped before frees it.

@@ -27,8 +27,8 @@ pub struct JoinResult {
     pub fresh: bool,
 }
 
-/// Joins a line. Whoever is in it already keeps the place and is told it: two tabs agree, and a lost reply can be asked for
-/// again.
+/// Joins a line. A buyer who is in it already keeps the place and gets it as the reply, so that two tabs agree and a lost reply
+/// can be requested again.
 ///
 /// # Errors
 /// When the engine does not answer; the buyer may have been given a place all the same, and joining again returns it.

@@ -97,7 +97,7 @@ async fn send_reservation(
 ) -> Decision<PricedOrder> {
     let now = shop.engine.now();
     let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
-    // A request with a key may repeat one that was carried out: only the law knows.
+    // A request with a key may repeat an earlier order, and only the engine knows that.
     if key.is_none()
         && let Some(refusal) = view.refusal_for_all(now)
     {

@@ -77,7 +77,7 @@ pub async fn find_named_or_refresh(shop: &Shop, id_or_slug: &str) -> Option<List
     load_view(shop, shop.catalogue.find(id_or_slug)?).await
 }
 
-/// Whether there is such a sale, also one that another process has just made. Cheap where this process knows it.
+/// Whether the sale exists, also when another process has just made it. Cheap for a sale that this process knows.
 pub async fn exists(shop: &Shop, id: SaleId) -> bool {
     if shop.catalogue.contains(id) && shop.engine.views().get(id).is_some() {
         return true;

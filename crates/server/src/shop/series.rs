@@ -10,9 +10,9 @@ use sale::{EventSeq, Timestamp};
 
 pub use crate::store::series::{EventCounts, SeriesBucket, SeriesRange, UnitLevels};
 
-/// Pieces of a range, at most: more than a screen has room for.
+/// Buckets of a range, at most: a chart cannot show more.
 pub const BUCKETS_MAX: i64 = 600;
-/// Pieces of a range without a given step, at most.
+/// Buckets of a range without a given step, at most.
 const BUCKETS_DEFAULT: i64 = 240;
 /// The lengths that are chosen from, in seconds; beyond them whole days.
 const STEPS_S: [i64; 16] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200];
@@ -46,7 +46,7 @@ pub enum RangeError {
 pub struct SaleSeries {
     /// Its ends and its step.
     pub range: SeriesRange,
-    /// How things stood when it began.
+    /// Units and waiting buyers when it began.
     pub before: Option<UnitLevels>,
     /// The pieces in which something happened.
     pub buckets: Vec<SeriesBucket>,

@@ -79,7 +79,7 @@ RETURNING id, email, username, password_hash, role, created_at";
 const COUNT_ADMINS: &str = "
 SELECT COUNT(*) FROM users WHERE role = 'admin'";
 
-/// Adds an account. `Ok(false)` when another has its address or its name; see [`taken`] for which.
+/// Adds an account. `Ok(false)` when another has its address or its name; see [`find_taken_name`] for which.
 ///
 /// # Errors
 /// When the database fails.

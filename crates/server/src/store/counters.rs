@@ -128,17 +128,17 @@ pub async fn find(store: &Store, sale: SaleId) -> Result<Option<CountersRow>, St
 
 fn read(row: &AnyRow, sale: SaleId) -> Result<CountersRow, StoreError> {
     let damaged = |reason| StoreError::Damaged { table: "sale_counters", id: sale.to_string(), reason };
-    let figure = |column| read_u32(row, sale, column);
+    let value = |column| read_u32(row, sale, column);
     let moment = |column| row.try_get::<Option<i64>, _>(column).map(|at| at.map(Timestamp));
     let admission = match row.try_get::<String, _>("admission")?.as_str() {
         "open" => AdmissionMode::Open,
         "fifo" => AdmissionMode::Fifo {
-            per_second: figure("per_second")?,
-            checkout_s: figure("checkout_s")?,
-            line_opens_s: figure("line_opens_s")?,
+            per_second: value("per_second")?,
+            checkout_s: value("checkout_s")?,
+            line_opens_s: value("line_opens_s")?,
             // Rows from before there were extensions have none.
             extension_s: match row.try_get::<Option<i64>, _>("extension_s")? {
-                Some(_) => figure("extension_s")?,
+                Some(_) => value("extension_s")?,
                 None => 0,
             },
         },
@@ -150,12 +150,12 @@ fn read(row: &AnyRow, sale: SaleId) -> Result<CountersRow, StoreError> {
         seq: EventSeq(row.try_get::<i64, _>("seq")?.cast_unsigned()),
         counters: read_counters(row, sale)?,
         policy: Policy {
-            quantity: figure("quantity")?,
+            quantity: value("quantity")?,
             unit_price: Money { minor: row.try_get("unit_price_minor")?, currency },
             starts_at: Timestamp(row.try_get("starts_at")?),
             ends_at: Timestamp(row.try_get("ends_at")?),
-            limit_per_buyer: figure("limit_per_buyer")?,
-            hold_s: figure("hold_s")?,
+            limit_per_buyer: value("limit_per_buyer")?,
+            hold_s: value("hold_s")?,
             admission,
         },
         paused_at: moment("paused_at")?,
@@ -167,15 +167,15 @@ fn read(row: &AnyRow, sale: SaleId) -> Result<CountersRow, StoreError> {
 
 /// Where a sale's units are, from a row that has these columns.
 pub(super) fn read_counters(row: &AnyRow, sale: SaleId) -> Result<SaleCounters, StoreError> {
-    let figure = |column| read_u32(row, sale, column);
+    let value = |column| read_u32(row, sale, column);
     Ok(SaleCounters {
-        quantity: figure("quantity")?,
-        available: figure("available")?,
-        admitted: figure("admitted")?,
-        held: figure("held")?,
-        sold: figure("sold")?,
-        waiting: figure("waiting")?,
-        short: figure("short")?,
+        quantity: value("quantity")?,
+        available: value("available")?,
+        admitted: value("admitted")?,
+        held: value("held")?,
+        sold: value("sold")?,
+        waiting: value("waiting")?,
+        short: value("short")?,
     })
 }
 
@@ -183,7 +183,7 @@ fn read_u32(row: &AnyRow, sale: SaleId, column: &str) -> Result<u32, StoreError>
     u32::try_from(row.try_get::<i64, _>(column)?).map_err(|_| StoreError::Damaged {
         table: "sale_counters",
         id: sale.to_string(),
-        reason: "a figure is out of range",
+        reason: "a counter is out of range",
     })
 }
 
@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_database_refuses_sums_that_do_not_add_up() {
+    async fn the_database_refuses_counters_that_do_not_add_up() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).await.unwrap();
         store.migrate().await.unwrap();

@@ -8,7 +8,7 @@ use super::pools::StoreBackend;
 use super::{Store, StoreError, StoreTransaction};
 use sha2::{Digest, Sha256};
 
-/// Waits as long as a statement may take. The number tells Doorbuster's locks from others in the database.
+/// Waits as long as a statement may take. The number keeps Doorbuster's locks apart from others in the database.
 const LOCK_CATALOGUE: &str =
     "SELECT pg_advisory_xact_lock(7016996765293437281 # 'sales'::regclass::oid::bigint)::text";
 

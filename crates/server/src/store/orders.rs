@@ -20,7 +20,7 @@ pub struct OrderRow {
     pub seq: EventSeq,
 }
 
-/// Which orders are asked for. Filters that are `None` let everything pass.
+/// Filters of a list of orders. A filter that is `None` matches every order.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OrderRowFilter {
     pub sale: Option<SaleId>,
@@ -44,10 +44,10 @@ pub struct SearchMatches {
     pub orders: Vec<OrderId>,
 }
 
-/// Buyers, and orders, that one statement asks for. More than these are looked through faster than they are asked for.
+/// Buyers, or orders, that one statement names. A scan is faster than a statement that names more.
 pub const MATCHES_MAX: usize = 200;
 
-/// The sums of a sale's orders in one status.
+/// The totals of a sale's orders in one status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusTotals {
     pub status: String,
@@ -62,7 +62,7 @@ pub(super) static UPSERT: BulkInsert = BulkInsert::new(
     "INSERT INTO orders (id, sale_id, buyer_id, quantity, unit_price_minor, currency, status, expires_at, restocked, \
      made_at, changed_at, paid_at, seq)",
     13,
-    // What an order is made of does not change; who first tells of it, tells it.
+    // An order's quantity and price never change: the first event of an order inserts them.
     "ON CONFLICT (id) DO UPDATE SET \
      status = excluded.status, \
      expires_at = excluded.expires_at, \
@@ -243,13 +243,13 @@ pub async fn find_ids_like(store: &Store, part: &str, limit: u32) -> Result<Vec<
     ids.into_iter().map(id).collect()
 }
 
-/// The sums of a sale's orders, by status.
+/// The totals of a sale's orders, by status.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn totals_by_status(store: &Store, sale: SaleId) -> Result<Vec<StatusTotals>, StoreError> {
     let rows = sqlx::query(TOTALS_BY_STATUS).bind(sale.to_string()).fetch_all(store.reader()).await?;
-    let sum = |row: &AnyRow| {
+    let totals = |row: &AnyRow| {
         Ok(StatusTotals {
             status: row.try_get("status")?,
             orders: row.try_get::<i64, _>("orders")?.unsigned_abs(),
@@ -257,7 +257,7 @@ pub async fn totals_by_status(store: &Store, sale: SaleId) -> Result<Vec<StatusT
             amount_minor: row.try_get("amount_minor")?,
         })
     };
-    rows.iter().map(sum).collect()
+    rows.iter().map(totals).collect()
 }
 
 /// How many orders of a sale were made at `since` or later.

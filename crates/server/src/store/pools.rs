@@ -1,4 +1,4 @@
-//! Connections to the tables, wherever they are: how many, and what each is told first. It knows no table.
+//! The pools of connections to SQLite or PostgreSQL: their sizes, and the settings of each connection. It knows no table.
 
 use super::{DATABASE_FILE, StoreError};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
@@ -13,23 +13,23 @@ const FILE_READERS_MAX: u32 = 4;
 const DATABASE_WRITERS_MAX: u32 = 8;
 const DATABASE_READERS_MAX: u32 = 8;
 
-/// How long a caller waits for a connection to a file before it is told that the store is unavailable.
+/// How long a caller waits for a connection to a file before it gets [`StoreError`].
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long anything may take that PostgreSQL is asked for a caller, a connection included: beyond it the caller is told that the
-/// store is unavailable, and the statement is given up.
+/// How long PostgreSQL may take for a caller's statement, and the pool for a connection. After that the statement is cancelled
+/// and the caller gets [`StoreError`].
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_millis(1_500);
 
-/// The same for a follower, which keeps nobody waiting but itself.
+/// How long PostgreSQL may take for a follower's statement. No caller waits for a follower.
 pub(super) const FOLLOWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where the tables are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StoreBackend {
     Sqlite,
-    /// In PostgreSQL, for callers who wait.
+    /// PostgreSQL with [`ANSWER_TIMEOUT`], for requests.
     Postgres,
-    /// In PostgreSQL, for one who has time.
+    /// PostgreSQL without a timeout, for commands.
     PostgresNoTimeout,
 }
 
@@ -56,9 +56,9 @@ impl StoreBackend {
     /// The options of an address.
     pub(super) fn address_options(url: &str) -> Result<AnyConnectOptions, StoreError> {
         sqlx::any::install_default_drivers();
-        // It may hold a password: what is wrong with it is told without it.
+        // The address may contain a password, so the error does not show it.
         let options = url.parse::<AnyConnectOptions>().map_err(|_| StoreError::Address)?;
-        // A statement that takes long is told by the figures; the log would repeat it for each.
+        // The metrics show slow statements; sqlx would log each one.
         Ok(options.disable_statement_logging())
     }
 
@@ -113,19 +113,19 @@ impl StoreBackend {
     }
 }
 
-/// As [`ANSWER_LIMIT`]: what nobody waits for any more is not to go on.
+/// [`ANSWER_TIMEOUT`] as PostgreSQL's settings, so that the server cancels a statement whose caller has given up.
 const SHORT_TIMEOUTS: &str = "
 SELECT set_config(name, '1500ms', false) FROM pg_settings
 WHERE name IN (
     'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'client_connection_check_interval'
 )";
 
-/// As [`FOLLOWER_LIMIT`].
+/// [`FOLLOWER_TIMEOUT`] as PostgreSQL's settings.
 const LONG_TIMEOUTS: &str = "
 SELECT set_config(name, '10s', false) FROM pg_settings
 WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout')";
 
-/// A commit is on the disk when it returns, whatever the database was told otherwise; stricter settings stay.
+/// Commits wait for the disk, even where the database's default is `synchronous_commit = off`; stricter settings stay.
 const DURABLE_COMMITS: &str = "
 SELECT set_config(name, 'on', false) FROM pg_settings WHERE name = 'synchronous_commit' AND setting = 'off'";
 

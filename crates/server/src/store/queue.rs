@@ -1,5 +1,5 @@
-//! The `queue_entries` table, as the projector writes it: everyone who ever stood in a line, and what became of them.
-//! Who stands where now is told by the engine, never by this table.
+//! The `queue_entries` table, as the projector writes it: every buyer who was ever in a line, and the outcome.
+//! The current position of a buyer comes from the engine, never from this table.
 
 use super::bulk_insert::BulkInsert;
 use super::{Store, StoreError, StoreTransaction};

@@ -1,6 +1,6 @@
 //! The tables of what happened when: `sale_series`, as the projector writes it from the ledger, and `sale_refusals`, as it is
-//! written with the attempts. Both have seconds, minutes and hours, so that a look at a day reads no seconds. A second in which
-//! nothing happened has no row. Nothing is decided by them.
+//! written with the attempts. Both have rows of a second, a minute and an hour, so that a query for a day reads no rows of a second.
+//! A second without events has no row. No decision reads these tables.
 
 use super::attempts::{ACCEPTED, AttemptRow};
 use super::bulk_insert::BulkInsert;
@@ -51,7 +51,7 @@ pub struct UnitLevels {
     pub waiting: u32,
 }
 
-/// One stretch of a sale.
+/// One bucket of a sale's series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeriesRow {
     /// How long it is: one of [`STEPS_S`].
@@ -59,7 +59,7 @@ pub struct SeriesRow {
     pub at: Timestamp,
     /// What happened in it.
     pub counts: EventCounts,
-    /// How things stood after it.
+    /// Units and waiting buyers after it.
     pub units: UnitLevels,
     pub seq: EventSeq,
 }
@@ -82,13 +82,13 @@ pub struct SeriesBucket {
     pub counts: EventCounts,
     /// Attempts that were refused in it.
     pub refused: u64,
-    /// How things stood after it; `None` when only attempts were refused in it.
+    /// Units and waiting buyers after it; `None` when only attempts were refused in it.
     pub units: Option<UnitLevels>,
 }
 
 impl From<SaleCounters> for UnitLevels {
-    fn from(sums: SaleCounters) -> Self {
-        let SaleCounters { available, admitted, held, sold, waiting, .. } = sums;
+    fn from(counters: SaleCounters) -> Self {
+        let SaleCounters { available, admitted, held, sold, waiting, .. } = counters;
         Self { available, admitted, held, sold, waiting }
     }
 }
@@ -100,7 +100,7 @@ impl SeriesRange {
     }
 }
 
-/// The beginning of the stretch of so many seconds that a moment is in.
+/// The start of the bucket of `step_s` seconds that contains a moment.
 #[must_use]
 pub fn bucket_start(at: Timestamp, step_s: i64) -> Timestamp {
     let step_ms = step_s * SECOND_MS;
@@ -192,7 +192,7 @@ WHERE sale_id = $1 AND step_s = 3600
 GROUP BY code
 ORDER BY code";
 
-/// Adds rows to what is there; one that is newer stays as it is. No stretch may be given twice.
+/// Adds rows to those in the table; a row that is newer stays as it is. `rows` may contain each bucket only once.
 ///
 /// # Errors
 /// When the database fails.
@@ -225,14 +225,14 @@ pub async fn count_refusals(
     writing: &mut StoreTransaction,
     attempts: &[AttemptRow],
 ) -> Result<(), StoreError> {
-    let mut sums: BTreeMap<(SaleId, i64, Timestamp, &str), u64> = BTreeMap::new();
+    let mut counts: BTreeMap<(SaleId, i64, Timestamp, &str), u64> = BTreeMap::new();
     for attempt in attempts.iter().filter(|attempt| attempt.code != ACCEPTED) {
         for step_s in STEPS_S {
             let key = (attempt.sale, step_s, bucket_start(attempt.at, step_s), &*attempt.code);
-            *sums.entry(key).or_default() += attempt.count;
+            *counts.entry(key).or_default() += attempt.count;
         }
     }
-    let rows: Vec<_> = sums.into_iter().collect();
+    let rows: Vec<_> = counts.into_iter().collect();
     let write = COUNT_REFUSALS.insert_rows(writing, &rows, |bound, ((sale, step_s, at, code), count)| {
         bound
             .bind(sale.to_string())
@@ -254,7 +254,7 @@ pub async fn list_buckets(
     range: SeriesRange,
 ) -> Result<Vec<SeriesBucket>, StoreError> {
     let id = sale.to_string();
-    let asked = |text| {
+    let query = |text| {
         sqlx::query(text)
             .bind(range.step_s * SECOND_MS)
             .bind(id.clone())
@@ -263,12 +263,12 @@ pub async fn list_buckets(
             .bind(range.to.0)
     };
     let mut pieces = BTreeMap::new();
-    for row in asked(BUCKETS).fetch_all(store.reader()).await? {
+    for row in query(BUCKETS).fetch_all(store.reader()).await? {
         let at = Timestamp(row.try_get("start")?);
         let units = Some(read_units(&row, sale)?);
         pieces.insert(at, SeriesBucket { at, counts: read_counts(&row)?, refused: 0, units });
     }
-    for row in asked(REFUSED).fetch_all(store.reader()).await? {
+    for row in query(REFUSED).fetch_all(store.reader()).await? {
         let at = Timestamp(row.try_get("start")?);
         let none = SeriesBucket { at, counts: EventCounts::default(), refused: 0, units: None };
         pieces.entry(at).or_insert(none).refused = row.try_get::<i64, _>("refused")?.unsigned_abs();
@@ -276,7 +276,7 @@ pub async fn list_buckets(
     Ok(pieces.into_values().collect())
 }
 
-/// How things stood when a range began; `None` when nothing had happened before it.
+/// Units and waiting buyers when a range began; `None` when nothing had happened before it.
 ///
 /// # Errors
 /// When the database fails, or a row is damaged.
@@ -310,36 +310,36 @@ pub async fn count_refusals_by_code(store: &Store, sale: SaleId) -> Result<Vec<(
         .collect()
 }
 
-/// The sums of a row that has these columns.
+/// The event counts of a row that has the `_sum` columns.
 pub(super) fn read_counts(row: &AnyRow) -> Result<EventCounts, StoreError> {
-    let sum = |column| row.try_get::<i64, _>(column).map(i64::unsigned_abs);
+    let count = |column| row.try_get::<i64, _>(column).map(i64::unsigned_abs);
     Ok(EventCounts {
-        joined: sum("joined_sum")?,
-        admitted: sum("admitted_sum")?,
-        left: sum("left_sum")?,
-        lapsed: sum("lapsed_sum")?,
-        ordered: sum("ordered_sum")?,
-        confirmed: sum("confirmed_sum")?,
-        expired: sum("expired_sum")?,
-        cancelled: sum("cancelled_sum")?,
-        declined: sum("declined_sum")?,
-        refunded: sum("refunded_sum")?,
+        joined: count("joined_sum")?,
+        admitted: count("admitted_sum")?,
+        left: count("left_sum")?,
+        lapsed: count("lapsed_sum")?,
+        ordered: count("ordered_sum")?,
+        confirmed: count("confirmed_sum")?,
+        expired: count("expired_sum")?,
+        cancelled: count("cancelled_sum")?,
+        declined: count("declined_sum")?,
+        refunded: count("refunded_sum")?,
     })
 }
 
 fn read_units(row: &AnyRow, sale: SaleId) -> Result<UnitLevels, StoreError> {
-    let figure = |column| {
+    let units = |column| {
         u32::try_from(row.try_get::<i64, _>(column)?).map_err(|_| StoreError::Damaged {
             table: "sale_series",
             id: sale.to_string(),
-            reason: "a figure is out of range",
+            reason: "a counter is out of range",
         })
     };
     Ok(UnitLevels {
-        available: figure("units_available")?,
-        admitted: figure("units_admitted")?,
-        held: figure("units_held")?,
-        sold: figure("units_sold")?,
-        waiting: figure("waiting")?,
+        available: units("units_available")?,
+        admitted: units("units_admitted")?,
+        held: units("units_held")?,
+        sold: units("units_sold")?,
+        waiting: units("waiting")?,
     })
 }

@@ -112,7 +112,7 @@ pub async fn insert_token(
     Ok(())
 }
 
-/// Marks a refresh token as used. Only one of many callers gets [`Use::Fresh`].
+/// Marks a refresh token as used. Only one of many callers gets [`TokenUse::Fresh`].
 ///
 /// # Errors
 /// When the database fails.
@@ -171,8 +171,8 @@ pub async fn list_revoked_since(
     rows.iter().map(|row| Ok((read_uuid(row, "id")?, Timestamp(row.try_get("revoked_at")?)))).collect()
 }
 
-/// The sessions revoked after the one with this number, with the moment and their numbers, in the order in which they were, at
-/// most `limit`.
+/// Up to `limit` sessions that were revoked after the one with this number, each with its number and moment, in the order of
+/// revocation.
 ///
 /// # Errors
 /// When the database fails.

@@ -1,15 +1,15 @@
-//! What a sale came to: sums, peaks and spans of time, read from all rows of a sale. Each of these statements reads every row,
-//! so whoever asks keeps the answer for a while. It never writes.
+//! A sale's statistics: totals, peaks and durations. Each statement reads all rows of the sale, so callers cache the result.
+//! It never writes.
 
 use super::series::{self, EventCounts};
 use super::{Store, StoreError};
 use sale::{SaleId, Timestamp};
 use sqlx::Row;
 
-/// What a sale came to, as far as the tables show it.
+/// A sale's statistics, as far as the projector has written the tables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SaleStatistics {
-    /// How often what happened.
+    /// How often each kind of event happened.
     pub totals: EventCounts,
     /// Buyers who own a unit.
     pub buyers: u64,
@@ -40,7 +40,7 @@ pub struct PeakSecond {
     pub count: u64,
 }
 
-/// How long something took. Exact: of so many buyers, half took at most `p50_ms`.
+/// Exact percentiles of `count` durations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DurationStats {
     pub count: u64,
@@ -151,19 +151,19 @@ SELECT taken_at, sold_out_at FROM sale_counters WHERE sale_id = $1";
 /// When the database fails.
 pub async fn load_statistics(store: &Store, sale: SaleId) -> Result<SaleStatistics, StoreError> {
     let id = sale.to_string();
-    let asked = |text| sqlx::query(text).bind(id.clone());
-    let totals = series::read_counts(&asked(TOTALS).fetch_one(store.reader()).await?)?;
+    let query = |text| sqlx::query(text).bind(id.clone());
+    let totals = series::read_counts(&query(TOTALS).fetch_one(store.reader()).await?)?;
     let count = |text| sqlx::query_scalar::<_, i64>(text).bind(id.clone());
     let buyers = count(BUYERS).fetch_one(store.reader()).await?.unsigned_abs();
     let out_of_order = count(OUT_OF_ORDER).fetch_one(store.reader()).await?.unsigned_abs();
-    let row = asked(ACTIVITY).fetch_one(store.reader()).await?;
+    let row = query(ACTIVITY).fetch_one(store.reader()).await?;
     let ends: [Option<i64>; 2] = [row.try_get("first_at")?, row.try_get("last_at")?];
     let activity = match ends {
         [Some(first), Some(last)] => Some((Timestamp(first), Timestamp(last))),
         _ => None,
     };
     let (mut taken_at, mut sold_out_at) = (None, None);
-    if let Some(row) = asked(FIRSTS).fetch_optional(store.reader()).await? {
+    if let Some(row) = query(FIRSTS).fetch_optional(store.reader()).await? {
         taken_at = row.try_get::<Option<i64>, _>("taken_at")?.map(Timestamp);
         sold_out_at = row.try_get::<Option<i64>, _>("sold_out_at")?.map(Timestamp);
     }

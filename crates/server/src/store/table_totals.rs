@@ -1,5 +1,5 @@
-//! The sums of what the projector wrote, sale by sale and in one look, to be held against the ledger: how far it came, the row of
-//! counters, and what the rows of orders and places add up to. It never writes.
+//! Totals of what the projector wrote for each sale, to compare with the ledger: its offset, the row of counters, and the totals
+//! of the rows of orders and places, all read in one statement. It never writes.
 
 use super::{Store, StoreError, counters};
 use sale::{EventSeq, SaleCounters, SaleId};
@@ -12,13 +12,13 @@ pub struct ProjectedTotals {
     pub sale: SaleId,
     /// The last event that was written.
     pub seq: EventSeq,
-    /// The event and the figures of its row in `sale_counters`.
+    /// The event and the counters of its row in `sale_counters`.
     pub counters: Option<(EventSeq, SaleCounters)>,
-    /// What its other rows add up to.
+    /// The totals of its other rows.
     pub rows: RowTotals,
 }
 
-/// What the rows of orders and places add up to.
+/// The totals of the rows of orders and places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowTotals {
     /// Units of pending orders.
@@ -33,7 +33,7 @@ pub struct RowTotals {
 
 pub(super) const STATEMENTS: &[&str] = &[LIST];
 
-/// One statement, because one statement sees one moment.
+/// One statement, because a statement reads one snapshot.
 const LIST: &str = "
 SELECT
     followers.sale_id,
@@ -61,7 +61,7 @@ FROM followers
 LEFT JOIN sale_counters ON sale_counters.sale_id = followers.sale_id
 WHERE followers.name = $1";
 
-/// The sums of every sale that the follower of this name has begun.
+/// The totals of every sale that the follower of this name has begun.
 ///
 /// # Errors
 /// When the database fails, or a row is damaged.
@@ -76,7 +76,7 @@ fn read(row: &AnyRow) -> Result<ProjectedTotals, StoreError> {
         id,
         reason: "its sale is not a UUID",
     })?;
-    let sum = |column| row.try_get::<i64, _>(column).map(i64::unsigned_abs);
+    let total = |column| row.try_get::<i64, _>(column).map(i64::unsigned_abs);
     let seq = |seq: i64| EventSeq(seq.cast_unsigned());
     let counters = match row.try_get::<Option<i64>, _>("counters_seq")? {
         None => None,
@@ -87,10 +87,10 @@ fn read(row: &AnyRow) -> Result<ProjectedTotals, StoreError> {
         seq: seq(row.try_get("seq")?),
         counters,
         rows: RowTotals {
-            held: sum("rows_held")?,
-            sold: sum("rows_sold")?,
-            waiting: sum("rows_waiting")?,
-            admitted: sum("rows_admitted")?,
+            held: total("rows_held")?,
+            sold: total("rows_sold")?,
+            waiting: total("rows_waiting")?,
+            admitted: total("rows_admitted")?,
         },
     })
 }

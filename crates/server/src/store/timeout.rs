@@ -1,4 +1,4 @@
-//! Statements with a timeout: a database that stands still must not block its callers. It never retries.
+//! Statements with a timeout: a database that does not respond must not block its callers. It never retries.
 
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};

@@ -54,8 +54,8 @@ impl PaymentMetrics {
         self.settled.inc_by(payments.into());
     }
 
-    /// Sets how many payments are between two steps, those that are worked on included, and how many have been there for so
-    /// long that an operator should look.
+    /// Sets the number of unsettled payments, including those in progress, and how many of them have been unsettled for so long
+    /// that an operator should check them.
     pub fn set_unsettled(&self, all: i64, stuck: i64) {
         self.unsettled.set(all);
         self.stuck.set(stuck);

@@ -55,7 +55,7 @@ async fn of_fifty_parallel_registrations_of_one_name_one_succeeds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_password_and_an_unknown_name_are_told_alike() {
+async fn a_wrong_password_and_an_unknown_name_get_the_same_reply() {
     let app = TestApp::start().await;
     app.register("ada").await;
     let mut bodies = Vec::new();

@@ -57,7 +57,7 @@ async fn a_clock_that_jumps_back_an_hour_takes_nothing_from_anyone() {
         events["items"].as_array().unwrap().iter().map(|event| event["at"].as_str().unwrap()).collect();
     assert!(times.is_sorted(), "{times:?}");
 
-    // Started again with the clock still behind the ledger, it goes on too.
+    // A restart with the clock still behind the ledger works, too.
     let app = app.restart().await;
     assert_eq!(own(&app, &ada, &id(&held)).await["status"], "confirmed");
     assert_eq!(position(&app, &cyd, &line).await["position"], 2);
@@ -171,7 +171,7 @@ impl SpawnedServer {
             .env("DOORBUSTER_ADMIN_EMAIL", ADMIN_EMAIL)
             .env("DOORBUSTER_ADMIN_PASSWORD", PASSWORD)
             .stdin(Stdio::null())
-            .stdout(std::fs::File::create(folder.path().join("said")).unwrap())
+            .stdout(std::fs::File::create(folder.path().join("stdout")).unwrap())
             .stderr(log)
             .spawn()
             .unwrap();
@@ -183,8 +183,8 @@ impl SpawnedServer {
     async fn wait_for_address(&mut self) -> String {
         eventually_some("the server listens", HANG_LIMIT, async || {
             assert!(self.child.try_wait().unwrap().is_none(), "it ended: {}", self.read("log"));
-            let said = self.read("said");
-            let (url, _) = said.split_once("listens on ")?.1.split_once(' ')?;
+            let output = self.read("stdout");
+            let (url, _) = output.split_once("listens on ")?.1.split_once(' ')?;
             Some(url.to_owned())
         })
         .await
@@ -318,7 +318,7 @@ async fn a_full_disk_refuses_buyers_honestly_and_is_forgotten_when_there_is_room
     let second = serve_on(&shop).await;
     assert_eq!(second.status.code(), Some(2));
     let response = String::from_utf8(second.stderr).unwrap();
-    assert!(response.contains("--data"), "a second process on the folder is told what is wrong: {response}");
+    assert!(response.contains("--data"), "the error names the folder's flag: {response}");
     assert_eq!(shop.get("/readyz", "").await.status, StatusCode::OK, "and does the first no harm");
 }
 
@@ -371,7 +371,7 @@ async fn no_log_tells_an_address_a_password_a_token_or_a_key() {
         let page = shop.get(&format!("/api/v1/admin/flash-sales/{sale}/attempts"), &admin.access).await;
         assert_eq!(page.status, StatusCode::OK);
 
-        let reply = shop.read("log") + &shop.read("said");
+        let reply = shop.read("log") + &shop.read("stdout");
         assert!(reply.contains("/api/v1/auth/refresh"), "it was all logged: {reply:.500}");
         if format == "json" {
             for line in shop.read("log").lines() {

@@ -11,7 +11,7 @@ fn doorbuster(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
 }
 
 #[test]
-fn a_wrong_setting_is_told_in_one_sentence_that_names_the_flag() {
+fn a_wrong_setting_is_refused_in_one_sentence_that_names_the_flag() {
     for (flag, value) in [
         ("--limits", "maybe"),
         ("--limit-auth", "100"),
@@ -42,14 +42,14 @@ fn a_wrong_setting_is_told_in_one_sentence_that_names_the_flag() {
 }
 
 #[test]
-fn a_wrong_variable_is_told_like_its_flag() {
+fn a_wrong_variable_is_refused_like_its_flag() {
     let output = doorbuster(&["serve"], &[("DOORBUSTER_LIMITS", "maybe")]);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8(output.stderr).unwrap().contains("--limits"));
 }
 
 #[test]
-fn a_valkey_needs_an_address_and_a_database_and_its_password_is_not_told() {
+fn a_valkey_needs_an_address_and_a_database_and_its_password_is_not_printed() {
     let database = "postgres://nobody@127.0.0.1:1/none";
     let elsewhere: &[&str] = &["serve", "--database", database, "--valkey", "http://:tulip@127.0.0.1"];
     let alone: &[&str] = &["serve", "--valkey", "redis://:tulip@127.0.0.1"];
@@ -65,7 +65,7 @@ fn a_valkey_needs_an_address_and_a_database_and_its_password_is_not_told() {
 }
 
 #[test]
-fn an_address_that_is_taken_is_told() {
+fn an_address_that_is_taken_is_reported() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let output = doorbuster(&["serve", "--listen", &address], &[]);
@@ -91,9 +91,9 @@ fn an_admin_is_made_without_a_server() {
         ["admin", "create", "--email", "boss@example.com", "--password", "correct horse", "--data", data];
     for _ in 0..2 {
         let output = doorbuster(&create, &[]);
-        let said = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success(), "{said}");
-        assert!(said.contains("boss@example.com") && !said.contains("correct horse"), "{said}");
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{stdout}");
+        assert!(stdout.contains("boss@example.com") && !stdout.contains("correct horse"), "{stdout}");
     }
     let output = doorbuster(
         &["admin", "create", "--email", "boss@example.com", "--password", "short", "--data", data],

@@ -131,7 +131,7 @@ async fn requests_in_flight_finish_when_the_shop_stops() {
     };
     let (reply, ()) = tokio::join!(finish, app.instance.stop());
     assert!(reply.starts_with("HTTP/1.1 201"), "{reply}");
-    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    assert!(TcpStream::connect(address).await.is_err(), "the listener is closed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

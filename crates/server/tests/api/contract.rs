@@ -181,7 +181,7 @@ async fn a_sale_that_has_not_changed_is_304_until_it_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_is_told_with_its_price_its_place_and_its_end() {
+async fn an_order_is_shown_with_its_price_its_place_and_its_end() {
     let app = TestApp::start().await;
     let merchant = Merchant::sign_in(&app).await;
     let (ada, bob) = (app.register("ada").await, app.register("bob").await);
@@ -291,7 +291,7 @@ async fn every_refusal_of_an_order_has_its_status_and_its_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_place_in_line_is_given_once_told_everywhere_alike_and_given_back() {
+async fn a_place_in_line_is_given_once_shown_alike_everywhere_and_given_back() {
     let app = TestApp::start().await;
     let merchant = Merchant::sign_in(&app).await;
     let (ada, bob) = (app.register("ada").await, app.register("bob").await);
@@ -314,7 +314,7 @@ async fn a_place_in_line_is_given_once_told_everywhere_alike_and_given_back() {
     assert_eq!(
         (again.status, again.json()),
         (StatusCode::OK, place.clone()),
-        "a second tab is told the same"
+        "a second tab gets the same reply"
     );
     assert_eq!(join_line(&app, &bob, &sale).await.json()["ahead"], 1);
     let under_sale =
@@ -350,7 +350,7 @@ async fn a_place_in_line_is_given_once_told_everywhere_alike_and_given_back() {
     app.shift_clock(1_000);
     wait_until_admitted(&app, &bob, &sale).await;
     let rejoined = join_line(&app, &ada, &sale).await;
-    assert_eq!(rejoined.json()["ticket"], 3, "whoever leaves goes to the end");
+    assert_eq!(rejoined.json()["ticket"], 3, "a buyer who left joins at the end");
     assert_eq!(order(&app, &bob, &sale, 1).await.status, StatusCode::CREATED);
     assert_refused(&join_line(&app, &bob, &sale).await, 409, "limit_reached");
     let open = merchant.sale(&json!({})).await;
@@ -433,7 +433,7 @@ async fn every_list_refuses_what_it_does_not_know() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_hundred_and_first_try_to_buy_is_told_when_to_come_back() {
+async fn the_hundred_and_first_try_to_buy_gets_a_retry_after() {
     let app = TestApp::start_with(&[]).await;
     let ada = app.register("ada").await;
     let body = json!({"flashSaleId": UNKNOWN});

@@ -59,7 +59,7 @@ async fn a_sale_is_announced_and_found_by_id_and_slug() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_bad_field_of_a_sale_is_told_at_once() {
+async fn every_bad_field_of_a_sale_is_listed_in_one_reply() {
     let app = TestApp::start().await;
     let merchant = Merchant::sign_in(&app).await;
     let nothing = error_pointers(&merchant.post("/flash-sales", &json!({})).await);
@@ -246,7 +246,7 @@ async fn a_sale_is_paused_resumed_restocked_and_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sale_nobody_was_in_is_deleted_and_any_other_is_closed() {
+async fn a_sale_without_buyers_is_deleted_and_any_other_is_closed() {
     let app = TestApp::start().await;
     let merchant = Merchant::sign_in(&app).await;
     let untouched = merchant.sale(&json!({"slug": "mine"})).await;

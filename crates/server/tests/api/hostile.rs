@@ -157,7 +157,7 @@ async fn a_sale_of_a_strange_price_time_or_size_is_pointed_at() {
     let twice = body.replacen("\"quantity\":10", "\"quantity\":10,\"quantity\":11", 1);
     assert_ne!(twice, body);
     let reply = post_raw(&app, &merchant.token, "/admin/flash-sales", twice).await;
-    assert_eq!(error_pointers(&reply), ["/quantity"], "which of the two is meant, nobody knows");
+    assert_eq!(error_pointers(&reply), ["/quantity"], "a duplicate field is refused");
     let nested = r#"{"name":"x","price":{"amount":1,"amount":2,"currency":"EUR"}}"#;
     assert_eq!(
         error_pointers(&post_raw(&app, &merchant.token, "/admin/products", nested).await),
@@ -175,7 +175,7 @@ async fn a_sale_of_a_strange_price_time_or_size_is_pointed_at() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sql_and_script_in_every_text_field_are_stored_and_told_as_given() {
+async fn sql_and_script_in_every_text_field_are_stored_and_returned_as_given() {
     let app = TestApp::start().await;
     let merchant = Merchant::sign_in(&app).await;
     let ada = app.register("ada").await;
@@ -236,7 +236,7 @@ async fn sql_and_script_in_every_text_field_are_stored_and_told_as_given() {
     for text in ["nul\u{0}", "line\nbreak", "\u{1b}[31m", "\u{2028}", &"x".repeat(60_000)] {
         let reply = merchant.post("/products", &json!({"name": text, "price": eur(1)})).await;
         assert_eq!(error_pointers(&reply), ["/name"]);
-        assert!(reply.body.len() < 1_000, "a long name is not told back");
+        assert!(reply.body.len() < 1_000, "the reply does not repeat a long name");
     }
 }
 

@@ -93,7 +93,7 @@ async fn lists_say_so(merchant: &Merchant<'_>, sale: &str, [first, second, third
     let expected = ["refunded", "declined", "confirmed"].map(|status| Some(json!(status)));
     assert_eq!([&first, &second, &third].map(|order| status(order)), expected, "{orders}");
     let queue = merchant.get(&format!("/flash-sales/{sale}/queue")).await;
-    assert_eq!(queue["items"], json!([]), "nobody waits any more");
+    assert_eq!(queue["items"], json!([]), "the line is empty");
     let events = merchant.get(&format!("/flash-sales/{sale}/events?limit=100")).await;
     let seqs: Vec<u64> =
         events["items"].as_array().unwrap().iter().map(|event| event["seq"].as_u64().unwrap()).collect();

@@ -18,7 +18,7 @@ async fn extend(app: &TestApp, buyer: &SignedInUser, sale: &str) -> HttpReply {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_is_admitted_gets_more_time_once_and_it_is_told_everywhere_alike() {
+async fn an_admitted_buyer_gets_more_time_once_and_it_is_shown_alike_everywhere() {
     let app = TestApp::start().await;
     let merchant = Merchant::sign_in(&app).await;
     let (ada, bob) = (app.register("ada").await, app.register("bob").await);
@@ -43,7 +43,7 @@ async fn whoever_is_admitted_gets_more_time_once_and_it_is_told_everywhere_alike
     assert_eq!(
         (again.status, again.json()),
         (StatusCode::OK, after.clone()),
-        "a second click is told the same"
+        "a second click gets the same reply"
     );
     assert_eq!(position(&app, &ada, &sale).await, after);
     assert_eq!(join_line(&app, &ada, &sale).await.json(), after);

@@ -34,7 +34,7 @@ async fn status(app: &TestApp, buyer: &SignedInUser, order: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_is_paid_once_and_told_twice() {
+async fn an_order_is_paid_once_and_confirmed_twice() {
     let app = TestApp::start().await;
     let sale = sale(&app, 5).await;
     let (anna, bert) = (app.register("anna").await, app.register("bert").await);
@@ -54,7 +54,7 @@ async fn an_order_is_paid_once_and_told_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_paid_is_told_clearly() {
+async fn a_refused_payment_says_why() {
     let app = TestApp::start().await;
     let sale = sale(&app, 1).await;
     let (anna, bert) = (app.register("anna").await, app.register("bert").await);

@@ -34,7 +34,7 @@ async fn what_is_not_there_is_a_problem_document() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_method_that_a_resource_does_not_know_is_told_which_it_does() {
+async fn an_unknown_method_gets_the_list_of_allowed_methods() {
     let app = TestApp::start().await;
     for (method, path, allow) in [
         (Method::GET, REGISTER, "POST"),
@@ -70,7 +70,7 @@ async fn a_body_that_is_not_json_is_unsupported() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn broken_json_is_told_where_it_breaks() {
+async fn broken_json_is_refused_with_its_position() {
     let app = TestApp::start().await;
     let deep = "[".repeat(60_000);
     let twice = json!({"email": "a@b.c", "username": "ada", "password": PASSWORD}).to_string().repeat(2);

@@ -59,7 +59,7 @@ async fn a_product_is_made_shown_edited_and_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_bad_field_is_told_at_once() {
+async fn every_bad_field_is_listed_in_one_reply() {
     let app = TestApp::start().await;
     let merchant = Merchant::sign_in(&app).await;
     let body = json!({
@@ -127,7 +127,7 @@ async fn a_product_that_is_on_sale_is_not_deleted_and_keeps_its_currency() {
     assert_eq!(merchant.patch(&path, &dollars).await.status, StatusCode::OK);
     assert_eq!(merchant.delete(&path).await.status, StatusCode::NO_CONTENT);
     let shown = app.get(&format!("/api/v1/flash-sales/{sale}")).await.json();
-    assert_eq!(shown["product"]["name"], "A thing", "the sale that is over still tells what it sold");
+    assert_eq!(shown["product"]["name"], "A thing", "a closed sale still shows its product");
 }
 
 #[tokio::test(flavor = "multi_thread")]

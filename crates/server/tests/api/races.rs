@@ -147,7 +147,7 @@ async fn an_order_that_is_paid_and_cancelled_at_once_is_one_or_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_leaves_while_being_admitted_takes_no_unit_along() {
+async fn a_buyer_who_leaves_while_being_admitted_takes_no_unit() {
     let app = TestApp::start().await;
     let merchant = Merchant::sign_in(&app).await;
     let admission = json!({"type": "fifo", "perSecond": 1000, "checkoutSeconds": 600});
@@ -206,7 +206,7 @@ async fn a_sale_that_is_edited_paused_restocked_and_closed_while_it_sells_loses_
     };
     let (response, (status, deleted)) = tokio::join!(join_all(rush), steer);
     let made: usize = response.iter().map(|(_, mine)| mine.len()).sum();
-    // Nobody may have come before the end: then the sale is gone. With orders it is closed, and stays.
+    // When no buyer ordered before the end, the sale is deleted. With orders it is closed and stays.
     if status == StatusCode::NO_CONTENT {
         assert_eq!(made, 0);
         return;
@@ -219,7 +219,7 @@ async fn a_sale_that_is_edited_paused_restocked_and_closed_while_it_sells_loses_
     for (buyer, mine) in &response {
         let own = app.get_as(&buyer.access, "/api/v1/orders").await.json();
         let own: BTreeSet<String> = own["items"].as_array().unwrap().iter().map(id).collect();
-        assert_eq!(own, *mine, "every order that was told is there, and no other");
+        assert_eq!(own, *mine, "the buyer has exactly the orders that were confirmed to them");
         if let Some(order) = mine.first() {
             assert_eq!(
                 pay(&app, buyer, order, "approve").await.status,

@@ -138,7 +138,7 @@ async fn a_search_that_fits_a_crowd_finds_all_of_it() {
     let csv = app.get_as(&merchant.token, "/api/v1/admin/orders.csv?q=crowd").await;
     assert_eq!(String::from_utf8(csv.body).unwrap().lines().count(), 1 + CROWD);
 
-    // Nobody has 20,000 orders without a name in between: a page gives up before that, and the next goes on.
+    // 20,000 orders without a match lie in between: a page stops its scan before their end, and the next page continues it.
     let (found, pages) = all(&merchant, "/orders?q=late&limit=50").await;
     assert!(found.len() == 1 && pages >= 3, "{found:?} in {pages} pages");
 }
@@ -172,7 +172,7 @@ async fn write_crowd(app: &TestApp, sale: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_line_is_told_from_a_buyers_place_on() {
+async fn the_line_is_listed_from_a_ticket_on() {
     let app = TestApp::start().await;
     let merchant = Merchant::sign_in(&app).await;
     let admission =

@@ -1,5 +1,5 @@
-//! How a sale went over time, and what it came to: the same figures as the ledger's, also after a restart and when tables are
-//! written anew.
+//! A sale's series and summary have the same numbers as the ledger, also after a restart and after the projector has written
+//! the tables again.
 
 use crate::merchant::{Merchant, eur, id, join_line, order, pay};
 use crate::support::{HttpReply, TestApp};
@@ -16,7 +16,7 @@ async fn wait_for_settled(merchant: &Merchant<'_>, path: &str, is_settled: impl 
     .await
 }
 
-fn sum(series: &Value, name: &str) -> u64 {
+fn total(series: &Value, name: &str) -> u64 {
     series["buckets"].as_array().unwrap().iter().map(|bucket| bucket[name].as_u64().unwrap()).sum()
 }
 
@@ -46,14 +46,15 @@ async fn run_small_drop(app: &TestApp, merchant: &Merchant<'_>) -> (String, Stri
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sale_is_told_over_time_as_the_ledger_has_it_also_after_a_restart() {
+async fn a_sales_series_agrees_with_the_ledger_also_after_a_restart() {
     let app = TestApp::start().await;
     let merchant = Merchant::sign_in(&app).await;
     let (sale, _) = run_small_drop(&app, &merchant).await;
     let path = format!("/flash-sales/{sale}/series?step=1");
-    let reply =
-        wait_for_settled(&merchant, &path, |reply| sum(reply, "refused") == 1 && sum(reply, "admitted") == 4)
-            .await;
+    let reply = wait_for_settled(&merchant, &path, |reply| {
+        total(reply, "refused") == 1 && total(reply, "admitted") == 4
+    })
+    .await;
     for (name, count) in [
         ("joined", 4),
         ("admitted", 4),
@@ -63,7 +64,7 @@ async fn a_sale_is_told_over_time_as_the_ledger_has_it_also_after_a_restart() {
         ("left", 1),
         ("expired", 0),
     ] {
-        assert_eq!(sum(&reply, name), count, "{name}: {reply}");
+        assert_eq!(total(&reply, name), count, "{name}: {reply}");
     }
     assert_eq!((&reply["projectionLag"], &reply["stepSeconds"]), (&json!(0), &json!(1)));
     let last =
@@ -80,7 +81,7 @@ async fn a_sale_is_told_over_time_as_the_ledger_has_it_also_after_a_restart() {
     for step in [60, 3600] {
         let coarse = merchant.get(&format!("/flash-sales/{sale}/series?step={step}")).await;
         for name in ["joined", "ordered", "confirmed", "refused"] {
-            assert_eq!(sum(&coarse, name), sum(&reply, name), "{name}, {step} s");
+            assert_eq!(total(&coarse, name), total(&reply, name), "{name}, {step} s");
         }
     }
     let summary = merchant.get(&format!("/flash-sales/{sale}/summary")).await;
@@ -120,7 +121,7 @@ async fn the_summary_adds_up() {
         (reply["firstActivityAt"].as_str().unwrap(), reply["lastActivityAt"].as_str().unwrap());
     assert!(first < last, "{reply}");
 
-    // A refund takes a buyer and the revenue away again; the figures follow.
+    // A refund takes a buyer and the revenue away again; the summary follows.
     let refund = merchant.post(&format!("/orders/{paid}/refund"), &json!({"restock": true})).await;
     assert_eq!(refund.status, StatusCode::OK, "{refund:?}");
     let reply = wait_for_settled(&merchant, &path, |reply| reply["totals"]["refunded"] == 1).await;

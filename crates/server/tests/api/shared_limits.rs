@@ -195,7 +195,7 @@ async fn buckets_that_are_empty_leave_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_lost_everything_is_told_again_what_instances_know() {
+async fn instances_send_their_counts_again_to_a_server_that_lost_them() {
     let server = RedisServer::start();
     let [one, two] = Instance::start_pair(&server.url()).await;
     assert_eq!(one.count_allowed(30, key(1)).await, 30);
@@ -203,7 +203,11 @@ async fn a_server_that_lost_everything_is_told_again_what_instances_know() {
     server.request(&["SCRIPT", "FLUSH"]);
     server.request(&["FLUSHALL"]);
     assert_eq!(two.count_allowed(10, key(1)).await, 10);
-    assert_eq!(one.count_allowed(100, key(1)).await, 30, "70 were had before, whoever knew of them");
+    assert_eq!(
+        one.count_allowed(100, key(1)).await,
+        30,
+        "70 were counted before the loss, by either instance"
+    );
     assert_eq!(one.counted_alone.get() + two.counted_alone.get(), 0);
 }
 
@@ -214,7 +218,7 @@ async fn a_server_that_is_killed_is_not_waited_for_and_shares_again_when_it_is_b
     assert_eq!(one.count_allowed(60, key(1)).await, 60);
     server.kill();
     let timer = WorkTimer::start();
-    assert_eq!(one.count_allowed(10, key(1)).await, 10, "nobody is refused for it");
+    assert_eq!(one.count_allowed(10, key(1)).await, 10, "the failure refuses no request");
     assert_eq!(two.count_allowed(101, key(2)).await, 100, "each counts for itself");
     assert!(
         timer.elapsed_s() < LONG.as_secs_f64(),

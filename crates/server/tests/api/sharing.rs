@@ -65,7 +65,7 @@ async fn a_sale_that_another_process_made_is_found_at_once() {
     let other = second_shop(&app).await;
     for n in 0..5 {
         let sale = sale_id(&merchant.sale(&json!({"slug": format!("drop-{n}")})).await);
-        assert!(sales::find(&other, sale).is_none(), "nobody has told it");
+        assert!(sales::find(&other, sale).is_none(), "the second process has not loaded it yet");
         let found = if n % 2 == 0 {
             sales::find_named_or_refresh(&other, &format!("drop-{n}")).await
         } else {
@@ -190,7 +190,7 @@ async fn the_key_of_a_data_folder_becomes_that_of_the_database_once() {
     let key = app.data().join("token-key.pem");
     let with_key = TestApp::on_postgres_with_key(&key).await;
     if key.exists() {
-        assert_eq!(jwks(&with_key), known, "nobody is signed out");
+        assert_eq!(jwks(&with_key), known, "sessions stay valid");
         assert_eq!(jwks(&with_key.second_instance().await), known);
     } else {
         // These tests run on a database: the folder of the first shop has no key.
@@ -222,7 +222,7 @@ async fn a_logout_at_one_process_counts_at_the_other() {
     })
     .await;
     let revocations = second.instance.app.shop.accounts.tokens.revocation_count();
-    assert_eq!(revocations, 2, "each is told once, not at every look");
+    assert_eq!(revocations, 2, "each revocation is read once, not at every poll");
     let again = json!({"email": "bob@example.com", "password": PASSWORD});
     assert_eq!(second.post("/api/v1/auth/login", &again).await.status, StatusCode::OK);
 }
@@ -262,14 +262,14 @@ async fn a_key_that_was_used_at_one_process_is_noticed_at_another() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_first_starts_at_once_one_makes_the_admin() {
     let app = TestApp::on_postgres().await;
-    let desk = &second_shop(&app).await.accounts;
+    let second_accounts = &second_shop(&app).await.accounts;
     PostgresServer::shared().run_sql(&app.database_url(), "DELETE FROM sessions; DELETE FROM users");
     let registration = |n: usize| AccountRegistration {
         email: "first@example.com".parse().unwrap(),
         username: "first".parse().unwrap(),
         password: format!("password {n}").try_into().unwrap(),
     };
-    let each = (0..6).map(|n| accounts::create_first_admin(desk, registration(n)));
+    let each = (0..6).map(|n| accounts::create_first_admin(second_accounts, registration(n)));
     let made = futures::future::join_all(each).await;
     let made: Vec<bool> = made.into_iter().map(|made| made.unwrap().unwrap().is_some()).collect();
     assert_eq!(made.iter().filter(|made| **made).count(), 1, "{made:?}");
@@ -277,7 +277,7 @@ async fn of_many_first_starts_at_once_one_makes_the_admin() {
         let login = json!({"email": "first@example.com", "password": format!("password {n}")});
         let status = app.post("/api/v1/auth/login", &login).await.status;
         let expected = if is_made { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
-        assert_eq!(status, expected, "the password that was told is the one that works");
+        assert_eq!(status, expected, "only the password of the created admin works");
     }
 }
 

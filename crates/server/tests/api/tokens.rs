@@ -89,7 +89,7 @@ async fn a_token_expires_on_the_minute_known_or_not() {
     app.shift_clock(61_000);
     assert_refused(&app, &token, "expired, from the cache").await;
     let app = app.restart().await;
-    assert_refused(&app, &token, "expired, checked anew").await;
+    assert_refused(&app, &token, "expired, checked again").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

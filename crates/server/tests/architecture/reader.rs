@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_on_a_path_begins_none() {
+    fn a_continued_path_is_one_path() {
         let text = "fn f() { x.collect::<Vec<serde::A>>(); <T as axum::B>::c::d(); axum::e::<u8>::f(); ::std::fs::g(); }";
         assert_eq!(paths(text), ["serde::A", "axum::B", "axum::e", "std::fs::g"]);
     }

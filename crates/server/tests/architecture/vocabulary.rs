@@ -1,5 +1,5 @@
-//! The two shares that keep type names readable: how many are single words, and how many are borne by two types. It reads lines, not
-//! types, and looks at every crate's `src`, tests within it included.
+//! The limits that keep type names readable: the share of single-word names and the share of names that two types have. It
+//! parses lines, not types, of every crate's `src`, unit tests included.
 
 use super::{root, rust_files};
 use std::collections::BTreeMap;

@@ -41,7 +41,7 @@ async fn instances_that_are_killed_at_random_moments_lose_nothing_and_sell_nothi
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_instances_are_replaced_in_mid_sale_and_nobody_notices() {
+async fn all_instances_are_replaced_in_mid_sale_without_a_failed_purchase() {
     let mut topology = ClusterLayout::with_instances(3).workers(2).behind_nginx().start().await;
     let sale = topology.sale().await;
     let behind = [topology.nginx.as_ref().unwrap().url()].into();
@@ -72,10 +72,10 @@ async fn an_instance_that_comes_back_after_a_rebuild_records_nothing_of_the_old_
         (BuyerFlood::start_at(&topology, &[old], &sale), BuyerFlood::start_at(&topology, &new, &sale));
     for _ in 0..3 {
         at_old.wait_until_sold(50).await;
-        // In the middle of what it decides and records.
+        // The instance stops while it decides and records.
         let frozen = old.freeze();
         topology.redis().request(&["FLUSHALL"]);
-        // The others have handed the state over anew, and have gone on from it.
+        // The other instances restore the state again and continue from it.
         at_new.wait_until_sold(200).await;
         drop(frozen);
         topology.wait_until_recovered().await;

@@ -7,7 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test program: what fails ends it")]
 
 #[path = "../real/mod.rs"]
-#[expect(dead_code, reason = "the tests of whole drops look at more")]
+#[expect(dead_code, reason = "the tests of whole drops use more")]
 mod real;
 
 mod flood;

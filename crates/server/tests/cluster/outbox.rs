@@ -30,14 +30,14 @@ async fn kill_after_decision(topology: &mut RunningCluster, sale: &str, round: u
     topology.instances[0].process.kill();
     for call in asking {
         let response = call.await.unwrap().map(|reply| reply.status());
-        assert!(response.is_err(), "nobody was told anything: {response:?}");
+        assert!(response.is_err(), "no caller got a reply: {response:?}");
     }
     drop(frozen);
     tokens
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_killed_instance_decided_is_recorded_once_and_told_to_who_asks_again() {
+async fn decisions_of_a_killed_instance_are_recorded_once_and_returned_to_a_repetition() {
     let mut topology = ClusterLayout::with_instances(3).workers(2).start().await;
     let sale = topology.sale().await;
     let mut sold = 0;
@@ -50,7 +50,7 @@ async fn what_a_killed_instance_decided_is_recorded_once_and_told_to_who_asks_ag
             assert_eq!(output["id"], again["id"], "the same key is the same order");
             let orders = topology.orders_in_the_ledger(&sale).await;
             let order = OrderId(output["id"].as_str().unwrap().parse().unwrap());
-            assert!(orders.contains_key(&order), "{order} was told and is not recorded");
+            assert!(orders.contains_key(&order), "{order} was returned and is not recorded");
             sold += 1;
         }
         assert_eq!(topology.orders_in_the_ledger(&sale).await.len(), sold, "each once");
@@ -75,7 +75,7 @@ async fn repeat_order(topology: &RunningCluster, sale: &str, at: usize, token: &
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_nobody_asks_for_again_is_recorded_all_the_same() {
+async fn decisions_without_a_repetition_are_recorded_too() {
     let mut topology = ClusterLayout::with_instances(2).workers(2).start().await;
     let sale = topology.sale().await;
     kill_after_decision(&mut topology, &sale, 0).await;

@@ -9,7 +9,7 @@ use std::time::Duration;
 const ERRORS: Duration = Duration::from_secs(6);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_postgres_that_is_killed_comes_back_with_all_that_was_told() {
+async fn a_killed_postgres_comes_back_with_every_confirmed_order() {
     run_twice_during_sale(ClusterLayout::with_instances(3), async |topology, flood| {
         topology.servers.postgres.kill();
         flood.wait_until_refused(20).await;
@@ -46,7 +46,7 @@ async fn a_postgres_that_may_only_be_read_records_nothing_and_nothing_is_sold() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_postgres_that_fails_for_a_while_is_told_of_nothing_twice() {
+async fn events_are_recorded_once_after_postgres_fails_for_a_while() {
     run_twice_during_sale(ClusterLayout::with_instances(3), async |topology, flood| {
         topology.servers.postgres.run_sql(
             &topology.database,
@@ -61,7 +61,7 @@ async fn a_postgres_that_fails_for_a_while_is_told_of_nothing_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_postgres_that_stands_still_for_two_seconds_again_and_again_makes_nobody_wait_long() {
+async fn a_postgres_that_freezes_repeatedly_delays_no_caller_long() {
     run_twice_during_sale(ClusterLayout::with_instances(3), async |topology, flood| {
         for _ in 0..3 {
             let frozen = topology.servers.postgres.freeze();

@@ -20,7 +20,7 @@ async fn a_redis_that_is_killed_and_comes_back_empty_is_handed_what_was_sold() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redis_that_is_killed_and_keeps_a_log_is_not_believed_and_sells_on() {
+async fn a_killed_redis_with_a_log_is_restored_from_the_ledger_and_sells_on() {
     run_twice_during_sale(
         ClusterLayout::with_instances(3).redis(&["--appendonly", "yes", "--appendfsync", "everysec"]),
         async |topology, flood| {
@@ -93,7 +93,7 @@ async fn a_redis_that_still_reads_its_file_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redis_that_stands_still_makes_nobody_wait_long() {
+async fn a_frozen_redis_delays_no_caller_long() {
     run_twice_during_sale(ClusterLayout::with_instances(3), async |topology, flood| {
         let frozen = topology.redis().freeze();
         flood.wait_until_refused(20).await;
@@ -103,12 +103,12 @@ async fn a_redis_that_stands_still_makes_nobody_wait_long() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_that_is_a_thousand_decisions_behind_is_not_believed() {
+async fn a_replica_that_is_a_thousand_decisions_behind_is_restored_from_the_ledger() {
     let mut topology = ClusterLayout::with_instances(3).start().await;
     let sale = topology.sale().await;
     let flood = BuyerFlood::start_at_all(&topology, &sale);
     flood.wait_until_sold(100).await;
-    let replica = behind(&topology, &flood).await;
+    let replica = outdated_replica(&topology, &flood).await;
     topology.redis_mut().kill();
     replica.request(&["REPLICAOF", "NO", "ONE"]);
     topology.proxies_to_redis().for_each(|proxy| proxy.redirect_to(replica.port()));
@@ -124,9 +124,9 @@ async fn of_two_servers_that_both_decide_none_sells_a_unit_of_the_other() {
     let sale = topology.sale().await;
     let flood = BuyerFlood::start_at_all(&topology, &sale);
     flood.wait_until_sold(100).await;
-    let replica = behind(&topology, &flood).await;
+    let replica = outdated_replica(&topology, &flood).await;
     replica.request(&["REPLICAOF", "NO", "ONE"]);
-    // The first instance has not heard of it, and goes on with the old one.
+    // The first instance still uses the old server.
     topology.proxies_to_redis().skip(1).for_each(|proxy| proxy.redirect_to(replica.port()));
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     topology.proxies_to_redis().for_each(|proxy| proxy.redirect_to(replica.port()));
@@ -137,7 +137,7 @@ async fn of_two_servers_that_both_decide_none_sells_a_unit_of_the_other() {
 }
 
 /// A replica of the cluster's Redis that has not heard of the last thousand purchases.
-async fn behind(topology: &RunningCluster, flood: &BuyerFlood) -> RedisServer {
+async fn outdated_replica(topology: &RunningCluster, flood: &BuyerFlood) -> RedisServer {
     let replica = RedisServer::start();
     let proxy = TcpProxy::to(topology.redis().port());
     tokio::task::block_in_place(|| replica.replicate_from(proxy.port()));

@@ -1,4 +1,4 @@
-//! What one instance did, the others know: sales, sums, limits and keys.
+//! Instances share sales, counters, limits and idempotency keys.
 
 use crate::topology::{ClusterLayout, RunningCluster, order_at, wait_for_sale};
 use engine::clock::start_stopwatch;

@@ -34,7 +34,7 @@ async fn one_instance_that_is_cut_off_from_its_database_says_so_and_comes_back()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn behind_nginx_who_comes_while_the_instance_is_replaced_is_told_to_come_back() {
+async fn behind_nginx_requests_get_503_with_retry_after_while_the_instance_is_replaced() {
     let mut topology = ClusterLayout::alone().behind_nginx().start().await;
     let sale = topology.sale().await;
     let behind = [topology.nginx.as_ref().unwrap().url()].into();

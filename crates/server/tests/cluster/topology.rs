@@ -318,25 +318,29 @@ impl RunningCluster {
         );
     }
 
-    /// The same without a word on how long it took: where an instance stood still, its callers had to wait.
+    /// The same without a limit on time: an instance was stopped, so its callers had to wait.
     pub async fn assert_orders_recorded(&self, sale: &str, replies: &ConfirmedOrders) {
         assert_eq!(replies.stats.unexpected, Vec::<String>::new(), "a failure says when to ask again");
-        let sums = self.verify().await;
-        let sums: Value = serde_json::from_str(&sums).unwrap();
-        let of_sale = sums["sales"].as_array().unwrap().iter().find(|row| row["sale"] == sale);
-        let of_sale = of_sale.unwrap_or_else(|| panic!("the sale {sale} is not in the ledger: {sums}"));
-        assert_eq!(of_sale["sold"], replies.confirmed.len(), "what was sold and what was told: {of_sale}");
+        let report = self.verify().await;
+        let report: Value = serde_json::from_str(&report).unwrap();
+        let of_sale = report["sales"].as_array().unwrap().iter().find(|row| row["sale"] == sale);
+        let of_sale = of_sale.unwrap_or_else(|| panic!("the sale {sale} is not in the ledger: {report}"));
+        assert_eq!(
+            of_sale["sold"],
+            replies.confirmed.len(),
+            "units sold and orders confirmed to buyers: {of_sale}"
+        );
         let orders = self.orders_in_the_ledger(sale).await;
         let tokens = AccessTokens::new(tokens::read_key(&self.servers.token_key()).unwrap(), 86_400, 100);
         let now = SystemClock::start(Timestamp::default()).now();
         for (token, order) in &replies.confirmed {
             let buyer = tokens.verify(token, now).unwrap().buyer;
             let order = OrderId(order.parse().unwrap());
-            assert_eq!(orders.get(&order), Some(&buyer), "{order} was told to {buyer}");
+            assert_eq!(orders.get(&order), Some(&buyer), "{order} was confirmed to {buyer}");
         }
     }
 
-    /// Every order of a sale that is confirmed in the ledger, and whose it is.
+    /// Every order of a sale that is confirmed in the ledger, with its buyer.
     pub async fn orders_in_the_ledger(&self, sale: &str) -> HashMap<OrderId, BuyerId> {
         let sale = SaleId(sale.parse().unwrap());
         let reader = PostgresReader::open(&PostgresAddress::parse(&self.database).unwrap()).await.unwrap();

@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test program: what fails ends it")]
 
 #[path = "../real/mod.rs"]
-#[expect(dead_code, reason = "the tests of many instances look at more")]
+#[expect(dead_code, reason = "the tests of many instances use more")]
 mod real;
 
 mod postgres;
@@ -37,11 +37,11 @@ async fn two_thousand_buyers_get_a_hundred_units_in_fifo_and_in_open_admission()
         instance.assert_orders_belong_to_buyers(&replies.confirmed).await;
     }
     let all_sold = format!("available 0 + admitted 0 + held 0 + sold {UNITS} = quantity {UNITS}");
-    let sums = instance.verify().await;
-    assert_eq!(sums.matches(&all_sold).count(), 2, "{sums}");
+    let report = instance.verify().await;
+    assert_eq!(report.matches(&all_sold).count(), 2, "{report}");
     instance.stop_gently().await;
-    let sums = instance.verify().await;
-    assert_eq!(sums.matches(&all_sold).count(), 2, "the same from a stopped instance: {sums}");
+    let report = instance.verify().await;
+    assert_eq!(report.matches(&all_sold).count(), 2, "the same from a stopped instance: {report}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -54,6 +54,6 @@ async fn nothing_that_was_answered_is_lost_when_the_process_is_killed_in_the_mid
     let replies = crowd.run_with_kills(&mut instance, &sale, UNITS, manners, KILLS).await;
     assert_eq!(replies.confirmed.len(), UNITS as usize);
     instance.assert_orders_belong_to_buyers(&replies.confirmed).await;
-    let sums = instance.verify().await;
-    assert!(sums.contains(&format!("sold {UNITS} = quantity {UNITS}")), "{sums}");
+    let report = instance.verify().await;
+    assert!(report.contains(&format!("sold {UNITS} = quantity {UNITS}")), "{report}");
 }

@@ -34,8 +34,8 @@ async fn nothing_that_was_answered_is_lost_when_the_instance_is_killed_in_the_mi
     let replies = crowd.run_with_kills(&mut instance, &sale, UNITS, manners, 3).await;
     assert_eq!(replies.confirmed.len(), UNITS as usize);
     instance.assert_orders_belong_to_buyers(&replies.confirmed).await;
-    let sums = instance.verify().await;
-    assert!(sums.contains(&format!("sold {UNITS} = quantity {UNITS}")), "{sums}");
+    let report = instance.verify().await;
+    assert!(report.contains(&format!("sold {UNITS} = quantity {UNITS}")), "{report}");
     instance.stop_gently().await;
     instance.verify().await;
     assert!(!instance.log().contains(PASSWORD), "{}", instance.log());
@@ -57,12 +57,12 @@ async fn nothing_that_was_answered_is_lost_when_the_database_is_killed_in_the_mi
     let replies = rush.collect_replies().await;
     assert_eq!(replies.confirmed.len(), UNITS as usize);
     instance.assert_orders_belong_to_buyers(&replies.confirmed).await;
-    let sums = instance.verify().await;
-    assert!(sums.contains(&format!("sold {UNITS} = quantity {UNITS}")), "{sums}");
+    let report = instance.verify().await;
+    assert!(report.contains(&format!("sold {UNITS} = quantity {UNITS}")), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_the_database_stands_still_everyone_is_refused_soon_and_then_it_goes_on() {
+async fn a_frozen_database_refuses_callers_soon_and_selling_resumes() {
     let postgres = PostgresServer::start();
     let instance = ServerProcess::on(&postgres.create_database()).await;
     let sale = instance.sale(1_000_000, 0, &open()).await;
@@ -106,13 +106,13 @@ async fn while_the_database_stands_still_everyone_is_refused_soon_and_then_it_go
         sold += 1;
     }
     assert_eq!(send(Method::POST, "/api/v1/auth/register", "", &account).await.0, 201);
-    let sums = instance.verify().await;
+    let report = instance.verify().await;
     // What was refused may have been on its way: then it is sold, and its buyer finds it by asking again.
-    assert!(sums.contains("sold ") && sold == 30, "{sums}");
+    assert!(report.contains("sold ") && sold == 30, "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_kept_waiting_by_an_instance_that_has_not_started() {
+async fn an_instance_that_has_not_started_delays_no_caller() {
     let postgres = PostgresServer::start();
     let mut instance = ServerProcess::prepared(&["--database", &postgres.create_database()]);
     let frozen = postgres.freeze();
@@ -120,7 +120,7 @@ async fn nobody_is_kept_waiting_by_an_instance_that_has_not_started() {
     // It finds no database, and gives up.
     while !instance.has_ended() {
         let response = instance.client.get(format!("{}/livez", instance.url)).send().await;
-        assert!(response.expect_err("nobody is there").is_connect());
+        assert!(response.expect_err("no listener").is_connect());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     drop(frozen);
@@ -183,8 +183,8 @@ async fn of_two_instances_that_were_started_by_mistake_only_the_second_sells() {
 
     // What either of them confirmed is there.
     second.assert_orders_belong_to_buyers(&[at_first.clone(), at_second.clone()].concat()).await;
-    let sums = second.verify().await;
-    assert!(sums.contains(&format!("sold {} ", thousands(at_first.len() + at_second.len()))), "{sums}");
+    let report = second.verify().await;
+    assert!(report.contains(&format!("sold {} ", thousands(at_first.len() + at_second.len()))), "{report}");
 
     // The first drains, and the second sells on.
     let mut first = first;
@@ -251,9 +251,9 @@ async fn every_command_takes_a_database() {
             "{output}"
         );
     }
-    let nobody = "postgres://u:secret@127.0.0.1:1/d";
+    let unreachable = "postgres://u:secret@127.0.0.1:1/d";
     for arguments in [&serve[..], &["migrate"], &["verify"], &admin] {
-        let (code, output) = command(arguments, nobody);
+        let (code, output) = command(arguments, unreachable);
         assert_eq!(
             (code, output.contains("--database"), output.contains("secret")),
             (Some(1), true, false),
@@ -279,8 +279,8 @@ async fn a_dump_of_a_running_shop_is_a_backup() {
     std::fs::write(&file, dump).unwrap();
     let confirmed = buying.await.unwrap();
     postgres.restore(&restored, &std::fs::read_to_string(&file).unwrap());
-    let (code, sums) = verify_with(&instance.data(), &["--database", &restored]);
-    assert_eq!(code, Some(0), "{sums}");
+    let (code, report) = verify_with(&instance.data(), &["--database", &restored]);
+    assert_eq!(code, Some(0), "{report}");
     let again = ServerProcess::on(&restored).await;
     let sold = again.get(&format!("/api/v1/flash-sales/{sale}"), None).await["sold"].as_u64().unwrap();
     assert!(sold <= confirmed.len() as u64);

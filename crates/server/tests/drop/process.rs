@@ -32,11 +32,11 @@ async fn what_was_answered_before_and_during_a_stop_is_there_after_it() {
         output.extend(buyer.await.unwrap());
     }
     assert!(output.len() >= BUYERS);
-    let (code, sums) = verify_with(&instance.data(), &["--json"]);
-    assert_eq!(code, Some(0), "{sums}");
-    let sums: Value = serde_json::from_str(&sums).unwrap();
-    let sold = sums["sales"][0]["sold"].as_u64().unwrap();
-    assert!(sold >= output.len() as u64, "{} were told, {sums}", output.len());
+    let (code, report) = verify_with(&instance.data(), &["--json"]);
+    assert_eq!(code, Some(0), "{report}");
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let sold = report["sales"][0]["sold"].as_u64().unwrap();
+    assert!(sold >= output.len() as u64, "{} were confirmed, {report}", output.len());
 
     instance.launch().await;
     instance.assert_orders_belong_to_buyers(&output).await;
@@ -80,7 +80,7 @@ async fn a_second_process_on_the_same_folder_is_refused_in_one_sentence() {
     assert_eq!(sentences.len(), 1, "{printed}");
     assert!(sentences[0].contains("--data"), "{printed}");
     let ready = instance.client.get(format!("{}/readyz", instance.url)).send().await.unwrap();
-    assert!(ready.status().is_success(), "the first goes on");
+    assert!(ready.status().is_success(), "the first instance still serves");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -118,16 +118,16 @@ async fn after_a_demo_that_is_sold_out_the_next_start_makes_another() {
     assert_eq!(demos(&instance).await, ["demo", "demo-2"]);
 }
 
-/// Which demos there are.
+/// The slugs of the demo sales.
 async fn demos(instance: &ServerProcess) -> Vec<&'static str> {
-    let mut there = Vec::new();
+    let mut slugs = Vec::new();
     for slug in ["demo", "demo-2", "demo-3"] {
         let url = format!("{}/api/v1/flash-sales/{slug}", instance.url);
         if instance.client.get(url).send().await.unwrap().status().is_success() {
-            there.push(slug);
+            slugs.push(slug);
         }
     }
-    there
+    slugs
 }
 
 #[cfg(target_os = "linux")]

@@ -80,7 +80,7 @@ impl RehearseResult {
         self.output.status.code()
     }
 
-    /// All that it said.
+    /// Its whole output.
     fn output_text(&self) -> String {
         let Output { stdout, stderr, .. } = &self.output;
         format!("{}{}", String::from_utf8_lossy(stdout), String::from_utf8_lossy(stderr))
@@ -164,8 +164,8 @@ async fn an_instance_that_is_killed_starved_and_misled_keeps_every_promise() {
         assert!(done.iter().any(|fault| fault.starts_with(what)), "{what}: {done:?}");
     }
     assert!(document["requests"]["unanswered"].as_u64().unwrap() > 0, "{}", ended.output_text());
-    // Not always all: behind the ledger's time each start goes on from its last moment, so what would run out by itself, later than
-    // the next kill, waits until a buyer acts.
+    // Not always all: with a clock behind the ledger each start continues from the ledger's last moment, so a hold that would expire
+    // after the next kill waits until a buyer acts.
     assert!(ended.count("outcomes", "bought") > 10, "{}", ended.output_text());
 }
 
@@ -249,9 +249,9 @@ async fn an_instance_is_judged_from_its_database() {
     ] {
         let refused = RehearseProcess::start(&[&small(&[]), &flags]).wait_for_result().await;
         assert_eq!(refused.code(), Some(2), "{}", refused.output_text());
-        let said = refused.output_text();
-        assert!(said.contains("--database: ") && said.contains(printed), "{said}");
-        assert!(!said.contains(test_servers::postgres::PASSWORD), "{said}");
+        let output = refused.output_text();
+        assert!(output.contains("--database: ") && output.contains(printed), "{output}");
+        assert!(!output.contains(test_servers::postgres::PASSWORD), "{output}");
     }
 }
 
@@ -287,7 +287,7 @@ async fn an_instance_that_is_killed_behind_a_proxy_keeps_every_promise() {
     let ended = run.wait_for_result().await;
     ended.assert_promises_kept();
     assert_eq!(ended.count("outcomes", "bought"), 20, "{}", ended.output_text());
-    assert!(ended.count("refusals", "unavailable") > 0, "the proxy said 502: {}", ended.output_text());
+    assert!(ended.count("refusals", "unavailable") > 0, "the proxy answered 502: {}", ended.output_text());
 }
 
 /// Units that are sold, in all sales.
@@ -298,16 +298,19 @@ async fn sold(instance: &ServerProcess) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_cannot_be_played_is_told_in_one_sentence() {
+async fn a_rehearsal_that_cannot_run_says_why_in_one_sentence() {
     let instance = ServerProcess::start().await;
     let buyer = json!({"email": "b@example.com", "username": "just-a-buyer", "password": "a long password"});
     instance.post("/api/v1/auth/register", &buyer, None).await;
     let closed = ReservedPort::reserve();
-    let nobody = format!("http://127.0.0.1:{}", closed.get());
+    let unreachable = format!("http://127.0.0.1:{}", closed.get());
     let url = instance.url.as_str();
     let curve = instance.data().join("token-key.pem");
     for (flags, output) in [
-        (vec!["--url", nobody.as_str(), "--admin-email", EMAIL, "--admin-password", "x"], "does not answer"),
+        (
+            vec!["--url", unreachable.as_str(), "--admin-email", EMAIL, "--admin-password", "x"],
+            "does not answer",
+        ),
         (
             vec!["--url", "nonsense", "--admin-email", EMAIL, "--admin-password", "x"],
             "write an address such as",
@@ -392,7 +395,7 @@ async fn a_crowd_shares_the_connections_that_open_files_allow() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn variables_that_are_meant_for_serve_are_passed_over_and_their_passwords_not_told() {
+async fn variables_for_serve_are_ignored_and_their_passwords_not_printed() {
     let variables = "export DOORBUSTER_VALKEY=redis://:tulip@127.0.0.1:1 \
                      DOORBUSTER_DATABASE=postgres://ada:tulip@127.0.0.1:1/shop DOORBUSTER_BUYERS=100 &&";
     let ended =

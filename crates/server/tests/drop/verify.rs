@@ -67,12 +67,12 @@ fn append(ledger: &Connection, key: i64, at: i64, event: &Event) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_ledger_that_was_tampered_with_is_told_with_its_first_offending_event() {
+async fn a_tampered_ledger_is_reported_with_its_first_offending_event() {
     let (mut instance, sale) = instance_with_sales().await;
     instance.stop_gently().await;
     let data = instance.data();
-    let sums = instance.verify().await;
-    assert!(sums.contains("held 1 + sold 2 = quantity 5"), "{sums}");
+    let report = instance.verify().await;
+    assert!(report.contains("held 1 + sold 2 = quantity 5"), "{report}");
     let (last, ..) = last_row(&ledger(&data));
     let seq = |key: i64| key & ((1 << 40) - 1);
 
@@ -103,7 +103,7 @@ async fn a_ledger_that_was_tampered_with_is_told_with_its_first_offending_event(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_damaged_ledger_is_told_with_the_place() {
+async fn a_damaged_ledger_is_reported_with_the_place() {
     let (mut instance, sale) = instance_with_sales().await;
     instance.stop_gently().await;
     let data = instance.data();
@@ -178,7 +178,7 @@ async fn a_torn_end_breaks_no_promise_and_is_what_the_next_start_sets_aside() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_torn_end_that_the_tables_have_seen_was_promised_to_somebody() {
+async fn a_torn_end_that_the_tables_have_seen_is_reported_as_acknowledged() {
     let (mut instance, sale) = instance_with_sales().await;
     instance.stop_gently().await;
     let (code, output) = verify_after(&instance.data(), |data| {
@@ -206,7 +206,7 @@ async fn a_torn_end_beside_damage_is_not_set_aside() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_told_to_people_and_to_programs_is_the_same() {
+async fn text_and_json_reports_agree() {
     let (mut instance, sale) = instance_with_sales().await;
     instance.stop_gently().await;
     let data = instance.data();
@@ -263,7 +263,7 @@ async fn what_is_told_to_people_and_to_programs_is_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_log_that_rotted_in_the_middle_is_told() {
+async fn a_log_that_is_damaged_in_the_middle_is_reported() {
     let (mut instance, _) = instance_with_sales().await;
     instance.stop_gently().await;
     let data = instance.data();
@@ -287,7 +287,7 @@ async fn a_log_that_rotted_in_the_middle_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tables_that_were_tampered_with_are_told() {
+async fn tampered_tables_are_reported() {
     let (mut instance, sale) = instance_with_sales().await;
     instance.stop_gently().await;
     for tampering in [

@@ -164,7 +164,7 @@ async fn an_order_that_is_cancelled_while_it_is_paid_is_not_charged() {
 }
 
 #[tokio::test]
-async fn who_was_told_that_nothing_is_charged_is_not_charged_later() {
+async fn a_buyer_whose_payment_failed_is_not_charged_later() {
     let (_folder, fixture, sale) = open_fixture(1).await;
     let order = fixture.hold(sale, buyer(1), 1).await;
     unsettled(fixture.pay(buyer(1), order, LOST).await);

@@ -44,7 +44,7 @@ fn whatever_happens_the_provider_holds_the_money_of_the_confirmed_orders() {
         let Ok(charges) = played else {
             panic!("replay with: PAYMENTS_SEED={seed} cargo test -p server --test payments whatever_happens");
         };
-        seen.extend(charges.into_iter().map(|(_, standing, _)| standing));
+        seen.extend(charges.into_iter().map(|(_, status, _)| status));
     }
     assert!(!is_whole || seen.len() == 4, "histories should end in every way, not only in {seen:?}");
 }
@@ -91,7 +91,7 @@ async fn run_life(
             let status = fixture.status(order).await;
             assert!(
                 matches!(status, OrderStatus::Confirmed | OrderStatus::Refunded { .. }),
-                "{order} was told to be paid, and is {status:?}"
+                "the buyer got {order} as paid, and it is {status:?}"
             );
         }
     } else {

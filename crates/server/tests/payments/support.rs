@@ -332,7 +332,7 @@ impl PaymentFixture {
         assert_eq!(left, [], "all is settled");
     }
 
-    /// What the sandbox has done: intents by how they stand, and their amounts.
+    /// The sandbox's intents, each with its status and amount.
     pub async fn charges(&self) -> Vec<(Uuid, String, i64)> {
         let mut connection = sqlx::AnyConnection::connect(&self.tables).await.unwrap();
         let rows =
@@ -351,10 +351,9 @@ impl PaymentFixture {
     /// Money that the provider holds for us, and money that it has only set aside.
     pub async fn money(&self) -> (i64, i64) {
         let charges = self.charges().await;
-        let sum = |standing: &str| {
-            charges.iter().filter(|charge| charge.1 == standing).map(|charge| charge.2).sum()
-        };
-        (sum("captured"), sum("authorised"))
+        let total =
+            |status: &str| charges.iter().filter(|charge| charge.1 == status).map(|charge| charge.2).sum();
+        (total("captured"), total("authorised"))
     }
 
     /// The promise of this module: we have the money of the confirmed orders, and no other.

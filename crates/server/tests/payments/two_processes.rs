@@ -1,5 +1,5 @@
-//! Two processes work on the payments of one shop: the second waits, goes on or is refused for now, and no buyer is
-//! charged or paid back twice. On both databases, although only one of them is ever shared.
+//! Two processes work on the payments of one shop: the second waits, takes over or gets a refusal to retry, and no buyer is
+//! charged or refunded twice. The tests run on both databases, although only PostgreSQL is ever shared.
 
 use crate::support::*;
 use futures::future::join_all;
@@ -98,7 +98,7 @@ async fn while_one_works_on_a_payment_the_other_lets_it(tables: TablesOn) {
     fixture.assert_books_agree([buyer(1)], sale).await;
 }
 
-/// The first stands still for longer than its lease, and then goes on as if nothing had happened.
+/// The first process stops for longer than its lease, then continues with the old one.
 async fn whose_lease_was_taken_moves_nothing_any_more(tables: TablesOn) {
     let (_folder, fixture, other) = two_services(tables).await;
     for (number, call, fault) in [
@@ -168,8 +168,8 @@ async fn two_reconcilers_settle_each_payment_once(tables: TablesOn) {
     assert!(one.settled + two.settled >= 40, "{one:?} {two:?}");
     assert_eq!(rows::list_unsettled(&fixture.store, Timestamp::MAX, 100).await.unwrap(), []);
     let charges = fixture.charges().await;
-    let standing = |name: &str| charges.iter().filter(|charge| charge.1 == name).count();
-    assert_eq!((charges.len(), standing("captured"), standing("voided")), (40, 30, 10));
+    let count = |name: &str| charges.iter().filter(|charge| charge.1 == name).count();
+    assert_eq!((charges.len(), count("captured"), count("voided")), (40, 30, 10));
     fixture.assert_books_agree((0..40).map(buyer), sale).await;
 }
 

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 /// Requests under way at once: enough to fill batches, and below any usual limit of open files.
 const IN_FLIGHT: usize = 128;
-/// How often a buyer in line looks at the position.
+/// How often a buyer in line polls the position.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Buyers who register over HTTP: hashing the passwords of thousands takes a small machine longer than all the rest.
 const REGISTERED_MAX: usize = 200;

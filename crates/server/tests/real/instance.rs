@@ -151,7 +151,7 @@ impl ServerProcess {
     /// A client of this instance.
     pub fn retrying_client(
         &self,
-        gate: &Arc<Semaphore>,
+        permits: &Arc<Semaphore>,
         tally: &Arc<Mutex<RequestTally>>,
         no: usize,
         token: String,
@@ -160,7 +160,7 @@ impl ServerProcess {
         RetryingClient {
             urls,
             client,
-            permits: Arc::clone(gate),
+            permits: Arc::clone(permits),
             stats: Arc::clone(tally),
             number: no,
             token,

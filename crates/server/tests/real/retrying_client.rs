@@ -15,13 +15,13 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The replies and failures of all clients.
 #[derive(Default, Clone)]
 pub struct RequestTally {
-    /// Requests that came to an answer.
+    /// Requests that got a final reply.
     pub answered: u64,
     /// "Not now": 503 with `Retry-After`.
     pub refused_for_now: u64,
-    /// Connections that were not there or broke.
+    /// Connections that were refused or broke.
     pub disconnected: u64,
-    /// No reply within the client's patience.
+    /// No reply within the client's timeout.
     pub timed_out: u64,
     /// The longest wait for such a reply or one that is wrong, and what it was.
     pub slowest: Duration,
@@ -33,13 +33,13 @@ pub struct RequestTally {
 /// A client of several instances.
 #[derive(Clone)]
 pub struct RetryingClient {
-    /// Where; the next try goes to the next one.
+    /// The instances' addresses; each retry goes to the next one.
     pub urls: Arc<[String]>,
     pub client: Client,
     /// Requests under way at once.
     pub permits: Arc<Semaphore>,
     pub stats: Arc<Mutex<RequestTally>>,
-    /// Which one of all: begins at another instance than its neighbour, and comes from an address of its own.
+    /// The client's number. It chooses the first instance, and the address that the client connects from.
     pub number: usize,
     pub token: String,
 }

@@ -36,7 +36,7 @@ fn drop() -> preset::DropPlan {
     }
 }
 
-/// Nobody does anything odd.
+/// A drop without odd behaviour.
 fn manners() -> BehaviourShares {
     let none = CrowdShare::percent(0);
     BehaviourShares {
@@ -65,7 +65,7 @@ fn everyone() -> CrowdShare {
     CrowdShare::percent(100)
 }
 
-/// Nobody and nothing is broken: every promise is kept, and enough was looked at.
+/// Asserts that every promise is kept and that enough was checked.
 #[track_caller]
 fn is_kept(report: &RehearsalReport) {
     assert_eq!(report.verdict, RehearsalVerdict::Kept, "{}", harness::describe(report));
@@ -116,7 +116,7 @@ async fn an_engine_that_is_not_broken_keeps_every_promise() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_engine_that_is_not_broken_sells_to_whoever_comes() {
+async fn a_working_engine_sells_to_every_buyer() {
     let mut drop = drop();
     drop.crowd.behaviour.lost_reply = CrowdShare::percent(30);
     drop.crowd.behaviour.double_click = CrowdShare::percent(30);

@@ -31,9 +31,9 @@ impl<F: EngineFault> ManualEngine<F> {
         Self { fault, sales: BTreeMap::new() }
     }
 
-    fn tell(&mut self, now: Timestamp, ask: &Request) -> Reply {
+    fn answer(&mut self, now: Timestamp, request: &Request) -> Reply {
         let fault = &mut self.fault;
-        match ask {
+        match request {
             Request::Command { sale, command } => {
                 if matches!(command, Command::Configure { .. }) {
                     self.sales.entry(*sale).or_default();
@@ -115,8 +115,8 @@ type ViewChange<'a> = dyn Fn(&mut SaleView) + 'a;
 impl<T: EngineFault> BatchDecider for ManualEngine<T> {
     async fn decide(&mut self, now: Timestamp, requests: &[Request]) -> Result<DecidedBatch, DecideError> {
         let mut decided = DecidedBatch::default();
-        for ask in requests {
-            let mut result = self.tell(now, ask);
+        for request in requests {
+            let mut result = self.answer(now, request);
             self.fault.change_reply(now, &mut result);
             decided.replies.push(result);
         }

@@ -128,7 +128,7 @@ export class TcpProxy {
   }
 }
 
-/** A port that was free a moment ago: whoever starts a server on it tries another port when it is taken. */
+/** A port that was free a moment ago: a caller retries with another port when it is taken. */
 async function findPort() {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');

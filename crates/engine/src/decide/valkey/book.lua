@@ -21,7 +21,7 @@ local ARGS_MAX = 2000
 
 -- Layouts, as crates/engine/src/decide/valkey/records.rs writes them when it restores a sale.
 local POLICY = '>I4i8c3i8i8I4I4BI4I4I4I4'
-local SUMS = '>I8i8I8Bi8I8I8I8I8I8I8I4I4I4I4I8i8I4I4i8I4'
+local COUNTERS = '>I8i8I8Bi8I8I8I8I8I8I8I4I4I4I4I8i8I4I4i8I4'
 local BUYER = '>I4i8BI4I4I4'
 local ORDER = '>c16I4I4Bi8i8B'
 local RUN = '>i8I4'
@@ -34,14 +34,14 @@ local KEYS_WALKED = 8
 local PENDING, CONFIRMED, EXPIRED, CANCELLED, DECLINED, RESTOCKED, GONE = 0, 1, 2, 3, 4, 5, 6
 
 -- The running call: its keys and moment, the sale's counters and policy, the records that it has read, and those to write.
-local keys, now, sums, policy, policy_bytes
+local keys, now, counters, policy, policy_bytes
 local raw, buyers, orders, changed
 -- Members to add to the sorted sets (with their scores) or to remove (false), by set.
 local edits
 -- Answers and events as bytes, and the number of events.
-local answers, events, happened
+local answers, events, events_len
 -- True from the end of a pause until admissions that are over have lapsed.
-local thawed
+local has_resumed
 
 local policies, policies_len = {}, 0
 
@@ -64,20 +64,20 @@ local function write_policy(p)
         p.per_second, p.checkout_s, p.opens_s, p.extension_s)
 end
 
-local function read_sums(bytes)
+local function read_counters(bytes)
     local s = {}
     s.seq, s.clock, s.policy_seq, s.flags, s.paused_at, s.quantity, s.available, s.admitted, s.held, s.sold, s.short,
         s.waiting, s.tickets, s.orders, s.pending, s.records, s.shift, s.runs, s.recent, s.last_at, s.last_count =
-        unpack_bytes(SUMS, bytes)
+        unpack_bytes(COUNTERS, bytes)
     s.paused = s.flags % 2 == 1
     s.closed = s.flags >= 2
     return s
 end
 
-local function write_sums()
-    local s = sums
+local function write_counters()
+    local s = counters
     local flags = (s.paused and 1 or 0) + (s.closed and 2 or 0)
-    return pack(SUMS, s.seq, s.clock, s.policy_seq, flags, s.paused_at, s.quantity, s.available, s.admitted, s.held,
+    return pack(COUNTERS, s.seq, s.clock, s.policy_seq, flags, s.paused_at, s.quantity, s.available, s.admitted, s.held,
         s.sold, s.short, s.waiting, s.tickets, s.orders, s.pending, s.records, s.shift, s.runs, s.recent, s.last_at,
         s.last_count)
 end
@@ -128,7 +128,7 @@ local function enter_buyer(id)
     if not b then
         b = { id = id, ticket = 0, ends = 0, extended = 0, held = 0, owned = 0, made = 0, last = '' }
         buyers[id] = b
-        sums.records = sums.records + 1
+        counters.records = counters.records + 1
     end
     changed[b] = true
     return b
@@ -166,7 +166,7 @@ end
 local function put_key(b, o)
     if o.key == '' then return end
     local field = 'k' .. b.id .. o.key
-    if not field_of(field) then sums.records = sums.records + 1 end
+    if not field_of(field) then counters.records = counters.records + 1 end
     raw[field] = o.id
     changed[{ field = field, order = o.id }] = true
 end
@@ -243,18 +243,18 @@ local function keys_of(names)
 end
 
 -- Begins a call on a sale whose hash was read. False when a key lacks members that the counters say it has.
-local function open_book(names, sums_bytes, bytes)
+local function open_book(names, counters_bytes, bytes)
     keys = names
-    sums = read_sums(sums_bytes)
+    counters = read_counters(counters_bytes)
     policy_bytes = bytes
     policy = bytes and bytes ~= '' and read_policy(bytes) or nil
     raw, buyers, orders, changed, edits = {}, {}, {}, {}, {}
-    answers, events, happened, thawed = {}, {}, 0, false
-    return (sums.records == 0 or call('HLEN', keys.book) == sums.records)
-        and (sums.waiting == 0 or call('ZCARD', keys.waiting) == sums.waiting)
-        and (sums.admitted == 0 or call('ZCARD', keys.admitted) == sums.admitted)
-        and (sums.pending == 0 or call('ZCARD', keys.held) == sums.pending)
-        and (sums.runs == 0 or call('LLEN', keys.pace) == sums.runs)
+    answers, events, events_len, has_resumed = {}, {}, 0, false
+    return (counters.records == 0 or call('HLEN', keys.book) == counters.records)
+        and (counters.waiting == 0 or call('ZCARD', keys.waiting) == counters.waiting)
+        and (counters.admitted == 0 or call('ZCARD', keys.admitted) == counters.admitted)
+        and (counters.pending == 0 or call('ZCARD', keys.held) == counters.pending)
+        and (counters.runs == 0 or call('LLEN', keys.pace) == counters.runs)
 end
 
 -- Ends a call: writes all changes, and appends its events to the outbox.
@@ -265,7 +265,7 @@ local function close_book(epoch)
     flush_set(keys.waiting)
     flush_set(keys.admitted)
     flush_set(keys.held)
-    call('HSET', keys.sale, 'sums', write_sums(), 'policy', policy_bytes or '')
-    local header = pack('>I8i8I8I4', epoch, now, sums.seq - happened, happened)
-    call('XADD', keys.outbox, string.format('%.0f-0', sums.seq), 'd', header .. concat(events))
+    call('HSET', keys.sale, 'sums', write_counters(), 'policy', policy_bytes or '')
+    local header = pack('>I8i8I8I4', epoch, now, counters.seq - events_len, events_len)
+    call('XADD', keys.outbox, string.format('%.0f-0', counters.seq), 'd', header .. concat(events))
 end

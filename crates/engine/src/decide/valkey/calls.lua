@@ -125,25 +125,25 @@ local function answer_all(args, from)
     expire_holds()
     lapse_admissions()
     for i = from, #args do
-        if thawed then
-            thawed = false
+        if has_resumed then
+            has_resumed = false
             lapse_admissions()
         end
         if policy then admit_next() end
         local bytes = args[i]
         local result = requests[sub(bytes, 1, 1)](bytes)
-        answer(pack('>I4', happened - before) .. result)
-        before = happened
+        answer(pack('>I4', events_len - before) .. result)
+        before = events_len
     end
 end
 
 -- The reply. The policy goes with it unless the caller knows it, from this very epoch.
 local function reply(epoch, known_epoch, known_policy_seq)
-    local s = sums
+    local s = counters
     local is_new_policy = policy and (s.policy_seq ~= known_policy_seq or epoch ~= known_epoch)
     local flags = (s.paused and 1 or 0) + (s.closed and 2 or 0) + (policy and 4 or 0) + (is_new_policy and 8 or 0)
-    local head = pack('>c1I8i8I8i8BI8I8I8I8I8I8I4I8I4I4', 'D', epoch, now, s.seq - happened, next_due() or -1, flags, s.quantity,
-        s.available, s.admitted, s.held, s.sold, s.short, s.waiting, s.policy_seq, #answers, happened)
+    local head = pack('>c1I8i8I8i8BI8I8I8I8I8I8I4I8I4I4', 'D', epoch, now, s.seq - events_len, next_due() or -1, flags,
+        s.quantity, s.available, s.admitted, s.held, s.sold, s.short, s.waiting, s.policy_seq, #answers, events_len)
     return head .. (is_new_policy and policy_bytes or '') .. concat(answers) .. concat(events)
 end
 
@@ -158,7 +158,7 @@ local function decide(names, args)
     if tonumber(kept[1]) ~= epoch or not kept[2] then return 'Rthe sale is gone' end
     if not open_book(named, kept[2], kept[3]) then return 'Ra part of the sale is gone' end
     -- Time never runs backwards. In a call that only reads it does not run at all.
-    now = has_time == 2 and sums.clock or max(has_time == 1 and at or server_ms(), sums.clock)
+    now = has_time == 2 and counters.clock or max(has_time == 1 and at or server_ms(), counters.clock)
     if has_time ~= 2 then
         fetch_for(args, 2)
         answer_all(args, 2)
@@ -196,7 +196,7 @@ local function renew_claim(names, token)
 end
 
 local function begin(names, args)
-    local token, epoch, sums_bytes, bytes = args[1], tonumber(args[2]), args[3], args[4]
+    local token, epoch, counters_bytes, bytes = args[1], tonumber(args[2]), args[3], args[4]
     local mine = renew_claim(names, token)
     if not mine then return 'claimed by another' end
     local kept = tonumber(call('HGET', names[1], 'epoch') or 0)
@@ -206,7 +206,7 @@ local function begin(names, args)
     end
     restored[names[1]] = nil
     call('UNLINK', unpack(names))
-    call('HSET', names[1], 'epoch', args[2], 'sums', sums_bytes, 'policy', bytes)
+    call('HSET', names[1], 'epoch', args[2], 'sums', counters_bytes, 'policy', bytes)
     mine.epoch = epoch
     return 'OK'
 end

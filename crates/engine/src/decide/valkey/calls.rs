@@ -151,11 +151,11 @@ impl ValkeyLibrary {
         }
     }
 
-    /// Restores a sale's state under an `epoch`, after [`Self::claim_restore`]. False when the server has one that is as
-    /// new, or another process has claimed the sale, or a piece was lost.
+    /// Restores a sale's state under an `epoch`, after [`Self::claim_restore`]. False when the server has a state of this epoch
+    /// or a later one, another process has claimed the sale, or a part was lost.
     ///
     /// # Errors
-    /// When the server cannot be asked.
+    /// When the server does not answer.
     pub async fn restore_state(
         &mut self,
         sale: SaleId,

@@ -32,18 +32,18 @@ pub(super) async fn prepare_server(
     }
     let mut list = cmd("FUNCTION");
     list.arg("LIST").arg("LIBRARYNAME").arg(LIBRARY_NAME).arg("WITHCODE");
-    let there = find_code(&send_command(connection.clone(), &list).await?);
-    if let Some(theirs) = there.as_deref().and_then(parse_version)
+    let loaded = find_code(&send_command(connection.clone(), &list).await?);
+    if let Some(theirs) = loaded.as_deref().and_then(parse_version)
         && theirs > LIBRARY_VERSION
     {
         return Err(ValkeyError::NewerLibrary { server: node.to_string(), theirs, ours: LIBRARY_VERSION });
     }
-    if there.as_deref() == Some(LIBRARY_SOURCE) {
+    if loaded.as_deref() == Some(LIBRARY_SOURCE) {
         return Ok(());
     }
     let mut load = cmd("FUNCTION");
     load.arg("LOAD");
-    if there.is_some() {
+    if loaded.is_some() {
         load.arg("REPLACE");
     }
     match send_command(connection.clone(), load.arg(LIBRARY_SOURCE)).await {
@@ -52,7 +52,7 @@ pub(super) async fn prepare_server(
         }
         // Two instances that start together both found none. The first one's stays: to replace it would make the server
         // forget the states that were restored since.
-        Err(error) if there.is_none() && already_exists(&error) => {}
+        Err(error) if loaded.is_none() && already_exists(&error) => {}
         Err(error) => return Err(error.into()),
     }
     Ok(())
@@ -124,16 +124,16 @@ mod tests {
     #[test]
     fn the_text_says_the_version_and_a_new_text_has_a_new_one() {
         assert_eq!(parse_version(LIBRARY_SOURCE), Some(LIBRARY_VERSION));
-        let sum = checksum(LIBRARY_SOURCE);
+        let found = checksum(LIBRARY_SOURCE);
         assert_eq!(
-            sum, SOURCE_CHECKSUM,
-            "the text is not that of version {LIBRARY_VERSION}: raise both versions, and put {sum:#x} here"
+            found, SOURCE_CHECKSUM,
+            "the text is not that of version {LIBRARY_VERSION}: raise both versions, and put {found:#x} here"
         );
     }
 
     /// FNV-1a: short, and the same everywhere.
     fn checksum(text: &str) -> u64 {
-        let mix = |sum: u64, byte: u8| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         text.bytes().fold(0xcbf2_9ce4_8422_2325, mix)
     }
 

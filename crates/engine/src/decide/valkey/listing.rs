@@ -45,7 +45,7 @@ impl SaleDiscovery {
         if self.task.is_none() && now.ms_since(self.at) >= LIST_INTERVAL_MS {
             self.start_listing(now, epochs);
         }
-        let news = match self.task.take_if(|task| task.is_finished()) {
+        let new_sales = match self.task.take_if(|task| task.is_finished()) {
             Some(task) => unknown_sales(task, known).await,
             None => Vec::new(),
         };
@@ -54,7 +54,7 @@ impl SaleDiscovery {
         } else {
             self.at.plus_ms(LIST_INTERVAL_MS)
         };
-        news
+        new_sales
     }
 
     /// The same for a caller that waits for the list.

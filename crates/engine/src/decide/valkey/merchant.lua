@@ -8,7 +8,7 @@ local function refund(order, restock)
     if o.stage ~= CONFIRMED then return refused(R.ORDER_STATE) end
     emit(pack('>Bc16c16I4B', 12, o.buyer, order, o.quantity, restock))
     if restock == 1 then
-        sums.sold = sums.sold - o.quantity
+        counters.sold = counters.sold - o.quantity
         free(o.quantity)
     end
     return change_order(o, restock == 1 and RESTOCKED or GONE)
@@ -24,7 +24,7 @@ end
 
 local function has_promised(old)
     local opens_at = old.fifo and old.line_opens_at or old.starts_at
-    return now >= opens_at or sums.tickets > 0 or sums.orders > 0
+    return now >= opens_at or counters.tickets > 0 or counters.orders > 0
 end
 
 -- The client has checked whether the policy makes sense; it sends an empty one when it does not.
@@ -40,7 +40,7 @@ local function configure(bytes)
     end
     emit(pack('B', 0) .. bytes)
     resize(new.quantity)
-    policy, policy_bytes, sums.policy_seq = new, bytes, sums.seq
+    policy, policy_bytes, counters.policy_seq = new, bytes, counters.seq
     return done()
 end
 
@@ -49,37 +49,37 @@ local function pause()
     local is = phase()
     if is == CLOSED then return refused(R.CLOSED) end
     if is == ENDED then return refused(R.ENDED) end
-    if not sums.paused then
+    if not counters.paused then
         emit(pack('B', 1))
-        sums.paused, sums.paused_at = true, now
+        counters.paused, counters.paused_at = true, now
     end
     return done()
 end
 
 -- Ends a pause: admissions get the time of the pause back.
-local function thaw()
-    if sums.paused then
-        sums.shift = sums.shift + max(now - sums.paused_at, 0)
-        sums.paused, sums.paused_at, thawed = false, 0, true
+local function end_pause()
+    if counters.paused then
+        counters.shift = counters.shift + max(now - counters.paused_at, 0)
+        counters.paused, counters.paused_at, has_resumed = false, 0, true
     end
 end
 
 local function resume()
     if not policy then return refused(R.NOT_STARTED) end
-    if sums.closed then return refused(R.CLOSED) end
-    if sums.paused then
+    if counters.closed then return refused(R.CLOSED) end
+    if counters.paused then
         emit(pack('B', 2))
-        thaw()
+        end_pause()
     end
     return done()
 end
 
 local function close()
     if not policy then return refused(R.NOT_STARTED) end
-    if not sums.closed then
+    if not counters.closed then
         emit(pack('B', 3))
-        thaw()
-        sums.closed = true
+        end_pause()
+        counters.closed = true
     end
     return done()
 end
@@ -89,13 +89,13 @@ local function restock(quantity)
     local is = phase()
     if is == CLOSED then return refused(R.CLOSED) end
     if is == ENDED then return refused(R.ENDED) end
-    if quantity == 0 or sums.quantity + quantity > QUANTITY_MAX then return refused(R.BAD_POLICY) end
+    if quantity == 0 or counters.quantity + quantity > QUANTITY_MAX then return refused(R.BAD_POLICY) end
     emit(pack('>BI4', 4, quantity))
-    resize(sums.quantity + quantity)
+    resize(counters.quantity + quantity)
     local new = {}
     for name, value in pairs(policy) do new[name] = value end
     new.quantity = policy.quantity + quantity
-    policy_bytes, sums.policy_seq = write_policy(new), sums.seq
+    policy_bytes, counters.policy_seq = write_policy(new), counters.seq
     policy = read_policy(policy_bytes)
     return done()
 end

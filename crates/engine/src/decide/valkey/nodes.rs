@@ -121,7 +121,7 @@ async fn reconnect_until_ready(address: ValkeyAddress, node: ValkeyNode) -> Mult
     loop {
         match connect_and_prepare(&address, &node, BACKGROUND_CONNECT_TIMEOUT).await {
             Ok(connection) => {
-                tracing::info!(server = %node, "the Valkey answers again; its sales go on");
+                tracing::info!(server = %node, "the Valkey answers again; its sales continue");
                 return connection;
             }
             Err(error) if is_logged => {

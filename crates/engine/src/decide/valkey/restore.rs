@@ -1,6 +1,6 @@
-//! Restores a sale's state, from the ledger and under a new epoch, in a server that lacks it. Of several processes that want to,
-//! one does it and the others wait. It runs beside the deciding, on a thread of its own, because a large ledger takes its time
-//! and other sales go on. It restores nothing that was not read from the ledger.
+//! Restores a sale's state, from the ledger and under a new epoch, in a server that lacks it. When several processes try,
+//! one restores it and the others wait. It runs on its own thread, because folding a large ledger takes seconds and must not delay
+//! decisions for other sales. It restores nothing that was not read from the ledger.
 
 use super::calls::{CallResult, CallTime, LibraryCall, ValkeyLibrary};
 use super::error::ValkeyError;

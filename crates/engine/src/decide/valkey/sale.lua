@@ -16,38 +16,38 @@ local function moment_after(ms) return min(now + ms, MOMENT_MAX) end
 
 -- Adds an event; its first byte is the kind, as in the ledger.
 local function emit(bytes)
-    happened = happened + 1
-    events[happened] = bytes
-    sums.seq = sums.seq + 1
-    sums.clock = now
+    events_len = events_len + 1
+    events[events_len] = bytes
+    counters.seq = counters.seq + 1
+    counters.clock = now
 end
 
 local function phase()
-    if sums.closed then return CLOSED end
+    if counters.closed then return CLOSED end
     if not policy then return UPCOMING end
     if now >= policy.ends_at then return ENDED end
     if now < policy.starts_at then return UPCOMING end
-    if sums.paused then return PAUSED end
+    if counters.paused then return PAUSED end
     return ACTIVE
 end
 
 -- Units: available + admitted + held + sold = quantity + short; units that are freed reduce `short` first.
 
 local function take(n)
-    local there = min(n, sums.available)
-    sums.available = sums.available - there
-    sums.short = sums.short + n - there
+    local taken = min(n, counters.available)
+    counters.available = counters.available - taken
+    counters.short = counters.short + n - taken
 end
 
 local function free(n)
-    local owed = min(n, sums.short)
-    sums.short = sums.short - owed
-    sums.available = sums.available + n - owed
+    local repaid = min(n, counters.short)
+    counters.short = counters.short - repaid
+    counters.available = counters.available + n - repaid
 end
 
 local function resize(quantity)
-    if quantity >= sums.quantity then free(quantity - sums.quantity) else take(sums.quantity - quantity) end
-    sums.quantity = quantity
+    if quantity >= counters.quantity then free(quantity - counters.quantity) else take(counters.quantity - quantity) end
+    counters.quantity = quantity
 end
 
 -- Answers.
@@ -77,7 +77,7 @@ local function position(buyer)
     return call('ZRANK', keys.waiting, buyer) + 1
 end
 
-local function admitted_until(b) return min(b.ends + sums.shift, MOMENT_MAX) end
+local function admitted_until(b) return min(b.ends + counters.shift, MOMENT_MAX) end
 
 -- 0 for no place, 1 waiting, 2 admitted. What was due has been applied before any command, so that an admission that is
 -- there is not over.
@@ -98,10 +98,10 @@ end
 local function drop_place(b)
     if b.ends == 0 then
         edit_set(keys.waiting, b.id, false)
-        sums.waiting = sums.waiting - 1
+        counters.waiting = counters.waiting - 1
     else
         edit_set(keys.admitted, member(b.ticket, b.id), false)
-        sums.admitted = sums.admitted - 1
+        counters.admitted = counters.admitted - 1
         free(1)
     end
     b.ticket, b.ends, b.extended = 0, 0, 0
@@ -111,9 +111,9 @@ end
 -- How many buyers may be admitted now, and which part of the window is over: the number of runs at the front of the list,
 -- their sum, and whether the last run is over, too.
 local function pace_left()
-    if sums.last_count == 0 then return policy.per_second, 0, 0, false end
-    local over, gone, at_front = 0, 0, sums.runs
-    while over < sums.runs do
+    if counters.last_count == 0 then return policy.per_second, 0, 0, false end
+    local over, gone, at_front = 0, 0, counters.runs
+    while over < counters.runs do
         local page = call('LRANGE', keys.pace, over, over + 15)
         local before = over
         for i = 1, #page do
@@ -123,46 +123,46 @@ local function pace_left()
         end
         if over - before < #page or #page == 0 then break end
     end
-    local all_over = over == at_front and now - sums.last_at >= PACE_MS
-    if all_over then gone = gone + sums.last_count end
-    return max(policy.per_second - (sums.recent - gone), 0), over, gone, all_over
+    local all_over = over == at_front and now - counters.last_at >= PACE_MS
+    if all_over then gone = gone + counters.last_count end
+    return max(policy.per_second - (counters.recent - gone), 0), over, gone, all_over
 end
 
 -- Counts admissions of this moment, and removes those outside the window.
 local function pace_record(count, over, gone, all_over)
     if over > 0 then
         call('LTRIM', keys.pace, over, -1)
-        sums.runs = sums.runs - over
+        counters.runs = counters.runs - over
     end
-    sums.recent = sums.recent - gone + count
-    if all_over then sums.last_count = 0 end
-    if sums.last_count > 0 and sums.last_at >= now then
-        sums.last_count = sums.last_count + count
+    counters.recent = counters.recent - gone + count
+    if all_over then counters.last_count = 0 end
+    if counters.last_count > 0 and counters.last_at >= now then
+        counters.last_count = counters.last_count + count
         return
     end
-    if sums.last_count > 0 then
-        call('RPUSH', keys.pace, pack(RUN, sums.last_at, sums.last_count))
-        sums.runs = sums.runs + 1
+    if counters.last_count > 0 then
+        call('RPUSH', keys.pace, pack(RUN, counters.last_at, counters.last_count))
+        counters.runs = counters.runs + 1
     end
-    sums.last_at, sums.last_count = now, count
+    counters.last_at, counters.last_count = now, count
 end
 
 -- The first moment at which one more buyer may be admitted; nil when the pace allows it at any moment.
 local function pace_allows_from()
-    local recent, from = sums.recent, nil
-    for i = 0, sums.runs - 1 do
+    local recent, from = counters.recent, nil
+    for i = 0, counters.runs - 1 do
         if recent < policy.per_second then return from end
         local at, count = unpack_bytes(RUN, call('LINDEX', keys.pace, i))
         recent, from = recent - count, at + PACE_MS
     end
-    if sums.last_count > 0 and recent >= policy.per_second then from = sums.last_at + PACE_MS end
+    if counters.last_count > 0 and recent >= policy.per_second then from = counters.last_at + PACE_MS end
     return from
 end
 
 -- Changes by time alone.
 
 local function expire_holds()
-    if sums.pending == 0 then return end
+    if counters.pending == 0 then return end
     repeat
         local due = call('ZRANGEBYSCORE', keys.held, '-inf', now, 'LIMIT', 0, ARGS_MAX)
         if #due == 0 then return end
@@ -178,7 +178,7 @@ local function expire_holds()
             o.stage, o.moment = EXPIRED, now
             b.held = b.held - o.quantity
             changed[o], changed[b] = true, true
-            sums.held, sums.pending = sums.held - o.quantity, sums.pending - 1
+            counters.held, counters.pending = counters.held - o.quantity, counters.pending - 1
             free(o.quantity)
             edit_set(keys.held, due[i], false)
         end
@@ -187,10 +187,10 @@ local function expire_holds()
 end
 
 local function lapse_admissions()
-    if sums.paused or sums.admitted == 0 then return end
+    if counters.paused or counters.admitted == 0 then return end
     flush_set(keys.admitted)
     repeat
-        local due = call('ZRANGEBYSCORE', keys.admitted, '-inf', now - sums.shift, 'LIMIT', 0, ARGS_MAX)
+        local due = call('ZRANGEBYSCORE', keys.admitted, '-inf', now - counters.shift, 'LIMIT', 0, ARGS_MAX)
         if #due == 0 then return end
         local fields = {}
         for i = 1, #due do fields[i] = 'b' .. sub(due[i], 5) end
@@ -206,15 +206,15 @@ end
 
 -- Admits from the head of the line, one for each free unit, as fast as the policy allows.
 local function admit_next()
-    if sums.available == 0 or sums.waiting == 0 or not policy.fifo or phase() ~= ACTIVE then return end
-    local room, over, gone, all_over = pace_left()
-    room = min(room, sums.available, sums.waiting)
-    if room == 0 then return end
-    pace_record(room, over, gone, all_over)
+    if counters.available == 0 or counters.waiting == 0 or not policy.fifo or phase() ~= ACTIVE then return end
+    local count, over, gone, all_over = pace_left()
+    count = min(count, counters.available, counters.waiting)
+    if count == 0 then return end
+    pace_record(count, over, gone, all_over)
     local ends_at = moment_after(policy.checkout_s * 1000)
-    while room > 0 do
+    while count > 0 do
         flush_set(keys.waiting)
-        local next_ones = call('ZRANGE', keys.waiting, 0, min(room, ARGS_MAX) - 1)
+        local next_ones = call('ZRANGE', keys.waiting, 0, min(count, ARGS_MAX) - 1)
         local fields = {}
         for i = 1, #next_ones do fields[i] = 'b' .. next_ones[i] end
         fetch(fields)
@@ -222,13 +222,13 @@ local function admit_next()
             local b = find_buyer(next_ones[i])
             emit(pack('>Bc16I4i8', 7, b.id, b.ticket, ends_at))
             edit_set(keys.waiting, b.id, false)
-            b.ends, b.extended = ends_at - sums.shift, 0
+            b.ends, b.extended = ends_at - counters.shift, 0
             edit_set(keys.admitted, member(b.ticket, b.id), b.ends)
-            sums.waiting, sums.admitted = sums.waiting - 1, sums.admitted + 1
+            counters.waiting, counters.admitted = counters.waiting - 1, counters.admitted + 1
             take(1)
             changed[b] = true
         end
-        room = room - #next_ones
+        count = count - #next_ones
     end
 end
 
@@ -240,13 +240,14 @@ local function next_due()
         local at = min(tonumber(head[2]) + shift, MOMENT_MAX)
         due = due and min(due, at) or at
     end
-    if sums.pending > 0 then first(keys.held, 0) end
-    if sums.admitted > 0 and not sums.paused then first(keys.admitted, sums.shift) end
-    if sums.waiting > 0 and sums.available > 0 and not sums.closed and not sums.paused and policy and policy.fifo then
-        local at = max(policy.starts_at, pace_allows_from() or policy.starts_at, sums.clock)
+    if counters.pending > 0 then first(keys.held, 0) end
+    if counters.admitted > 0 and not counters.paused then first(keys.admitted, counters.shift) end
+    local admits = policy and policy.fifo and not counters.closed and not counters.paused
+    if admits and counters.waiting > 0 and counters.available > 0 then
+        local at = max(policy.starts_at, pace_allows_from() or policy.starts_at, counters.clock)
         if at < policy.ends_at then due = due and min(due, at) or at end
     end
-    return due and max(due, sums.clock)
+    return due and max(due, counters.clock)
 end
 
 -- Commands of buyers.
@@ -261,15 +262,15 @@ local function join(id)
     local b = find_buyer(id)
     if place_of(b) ~= 0 then return refused(R.ALREADY_IN_LINE, place_bytes(b)) end
     if b and b.held + b.owned >= policy.limit then return refused(R.LIMIT_REACHED) end
-    if sums.sold >= sums.quantity then return refused(R.SOLD_OUT) end
-    sums.tickets = sums.tickets + 1
-    local ticket = sums.tickets
+    if counters.sold >= counters.quantity then return refused(R.SOLD_OUT) end
+    counters.tickets = counters.tickets + 1
+    local ticket = counters.tickets
     emit(pack('>Bc16I4', 5, id, ticket))
     b = enter_buyer(id)
     b.ticket, b.ends, b.extended = ticket, 0, 0
     edit_set(keys.waiting, id, ticket)
-    sums.waiting = sums.waiting + 1
-    return pack('>BI4I4', 1, ticket, sums.waiting)
+    counters.waiting = counters.waiting + 1
+    return pack('>BI4I4', 1, ticket, counters.waiting)
 end
 
 local function leave(id)
@@ -294,7 +295,7 @@ local function extend(id)
     if policy.extension_s == 0 then return refused(R.NO_EXTENSION) end
     local until_at = min(admitted_until(b) + policy.extension_s * 1000, MOMENT_MAX)
     emit(pack('>Bc16I4i8', 13, id, b.ticket, until_at))
-    b.ends, b.extended = until_at - sums.shift, 1
+    b.ends, b.extended = until_at - counters.shift, 1
     changed[b] = true
     edit_set(keys.admitted, member(b.ticket, id), b.ends)
     return pack('>BI4i8B', 5, b.ticket, until_at, 0)
@@ -305,7 +306,7 @@ local function may_reserve(is_admitted)
     local is = phase()
     if is == ACTIVE then return nil end
     if (is == CLOSED or is == ENDED) and is_admitted then
-        if not sums.paused then return nil end
+        if not counters.paused then return nil end
         if is == ENDED then return R.PAUSED end
     end
     if is == CLOSED then return R.CLOSED end
@@ -317,14 +318,14 @@ end
 -- Why there are no units for a new order: nil when there are.
 local function no_units(b, place, quantity)
     if place == 0 and policy.fifo then
-        return refused(sums.sold >= sums.quantity and R.SOLD_OUT or R.NOT_IN_LINE)
+        return refused(counters.sold >= counters.quantity and R.SOLD_OUT or R.NOT_IN_LINE)
     end
     if place == 1 then return refused(R.NOT_ADMITTED, pack('>I4I4', b.ticket, position(b.id))) end
-    local from_stock, others_have = quantity, sums.held + sums.admitted
+    local from_stock, others_have = quantity, counters.held + counters.admitted
     if place == 2 then from_stock, others_have = quantity - 1, others_have - b.held - 1 end
     -- With a whole ledger an admission always has its unit. If an event is missing, two buyers may share one.
-    local oversells = policy.hold_s == 0 and sums.sold + quantity > sums.quantity
-    if sums.available >= from_stock and not oversells then return nil end
+    local oversells = policy.hold_s == 0 and counters.sold + quantity > counters.quantity
+    if counters.available >= from_stock and not oversells then return nil end
     return refused(others_have > 0 and R.ALL_HELD or R.SOLD_OUT)
 end
 
@@ -335,24 +336,24 @@ local function sell(id, order, quantity, key, place)
     local key_bytes = pack('B', key and 1 or 0) .. (key or '')
     if place == 2 then drop_place(b) end
     take(quantity)
-    local o = { id = order, buyer = id, quantity = quantity, number = sums.orders, made_at = now, key = key or '',
+    local o = { id = order, buyer = id, quantity = quantity, number = counters.orders, made_at = now, key = key or '',
         previous = b.last }
     if policy.hold_s == 0 then
         o.stage, o.moment = CONFIRMED, now
         emit(pack('>Bc16c16I4', 10, id, order, quantity) .. from .. key_bytes)
-        sums.sold = sums.sold + quantity
+        counters.sold = counters.sold + quantity
         b.owned = b.owned + quantity
     else
         o.stage, o.moment = PENDING, moment_after(policy.hold_s * 1000)
         emit(pack('>Bc16c16I4i8', 9, id, order, quantity, o.moment) .. from .. key_bytes)
-        sums.held, sums.pending = sums.held + quantity, sums.pending + 1
+        counters.held, counters.pending = counters.held + quantity, counters.pending + 1
         b.held = b.held + quantity
         edit_set(keys.held, member(o.number, order), o.moment)
     end
     b.last, b.made = order, b.made + 1
     orders[order] = o
     changed[o] = true
-    sums.orders, sums.records = sums.orders + 1, sums.records + 1
+    counters.orders, counters.records = counters.orders + 1, counters.records + 1
     keep_key(b, o)
     return order_now(o, false)
 end
@@ -388,7 +389,7 @@ local function change_order(o, stage)
     local was = o.stage
     if was == PENDING then
         edit_set(keys.held, member(o.number, o.id), false)
-        sums.held, sums.pending = sums.held - o.quantity, sums.pending - 1
+        counters.held, counters.pending = counters.held - o.quantity, counters.pending - 1
     end
     o.stage, o.moment = stage, now
     local b = find_buyer(o.buyer)
@@ -404,7 +405,7 @@ end
 local function may_pay_late(o)
     local b = find_buyer(o.buyer)
     local limit = policy and policy.limit or 0
-    return max(sums.available - sums.short, 0) >= o.quantity and sums.waiting == 0
+    return max(counters.available - counters.short, 0) >= o.quantity and counters.waiting == 0
         and b.held + b.owned + o.quantity <= limit
 end
 
@@ -416,14 +417,14 @@ local function confirm(id, order)
     if o.stage == RESTOCKED or o.stage == GONE then return refused(R.ORDER_STATE) end
     if o.stage == CANCELLED or o.stage == DECLINED then return refused(R.ORDER_EXPIRED) end
     if o.stage == PENDING then
-        if sums.sold + o.quantity > sums.quantity then return refused(R.ORDER_EXPIRED) end
+        if counters.sold + o.quantity > counters.quantity then return refused(R.ORDER_EXPIRED) end
     else
         if not may_pay_late(o) then return refused(R.ORDER_EXPIRED) end
         from = 0
         take(o.quantity)
     end
     emit(pack('>Bc16c16I4BI4B', 10, id, order, o.quantity, from, 0, 0))
-    sums.sold = sums.sold + o.quantity
+    counters.sold = counters.sold + o.quantity
     return change_order(o, CONFIRMED)
 end
 

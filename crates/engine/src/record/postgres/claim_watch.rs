@@ -1,5 +1,5 @@
-//! Checks now and then whether this instance still has the claim. An instance that records notices by itself; one that only
-//! answers queries would go on with an old state.
+//! Checks periodically whether this instance still has the claim. A failed append shows a lost claim, too, but an instance that
+//! only answers queries would keep answering from an old state.
 
 use super::ANSWER_TIMEOUT;
 use super::claim::find_own_epoch;

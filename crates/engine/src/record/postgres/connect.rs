@@ -7,8 +7,8 @@ use std::{fmt, io};
 
 /// The first statement of every connection.
 ///
-/// A statement that outlasts its caller is of no use; a client that has gone is noticed, and a transaction that is not ended
-/// holds its epoch's lock no longer than that. `synchronous_commit` is only ever made stricter: where the database would
+/// The server cancels a statement whose caller has given up or disconnected, and ends an idle transaction, which would hold its
+/// epoch's lock. `synchronous_commit` is only ever made stricter: where the database would
 /// acknowledge before its disk has the commit, it is turned on; waiting for replicas is left as it is.
 const SESSION_SETTINGS: &str = "
 SELECT set_config(name, CASE WHEN name = 'synchronous_commit' THEN 'on' ELSE wanted END, false)

@@ -1,5 +1,5 @@
-//! The epochs of sales that a server decides: kept beside the ledger, because its writers lock them. Raising one waits for the
-//! writers in flight, and counts the sale's head anew. It never writes an event.
+//! The epochs of sales that a Valkey server decides. They are stored beside the ledger, because its writers lock them. Raising an
+//! epoch waits for the writers in flight and determines the sale's head again. It never writes an event.
 
 use super::ANSWER_TIMEOUT;
 use super::claim::find_or_add_sale;

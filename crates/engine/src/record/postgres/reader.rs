@@ -26,8 +26,8 @@ const FIND_SALE: &str = "SELECT no, id::TEXT AS id, crc FROM ledger_sales WHERE 
 const PAGE: &str = "
 SELECT key, at, body, crc FROM ledger_entries WHERE key > $1 AND key < $2 ORDER BY key LIMIT $3";
 
-/// A page is read along the key, whatever the planner assumes of a table without statistics: it would rather read and sort all
-/// that follows, for each page anew.
+/// Makes the planner read a page along the primary key. Without statistics on the table it would read and sort all following
+/// rows for each page.
 const PLANNER_SETTINGS: &str = "
 SET default_transaction_read_only = on;
 SET enable_seqscan = off;
@@ -123,7 +123,7 @@ impl LedgerReader for PostgresReader {
         let pool = self.pool.clone();
         self.runtime.handle().spawn(async move {
             if let Err(error) = scan_pages(&pool, &pages).await {
-                // The receiver is gone: there is nobody to report to.
+                // When the receiver was dropped, no caller waits for the error.
                 let _unheard = pages.send(Err(error)).await;
             }
         });

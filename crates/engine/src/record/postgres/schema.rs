@@ -39,7 +39,7 @@ CREATE TABLE ledger_format (format BIGINT NOT NULL);
 INSERT INTO ledger_epochs (no, epoch) VALUES (0, 1);";
 
 /// The last event of a sale that instances with a shared ledger have written; see [`super::shared`]. An instance that writes
-/// alone does not maintain it; raising a sale's epoch counts it anew.
+/// alone does not maintain it; raising a sale's epoch determines it again.
 const HEADS: &str = "ALTER TABLE ledger_epochs ADD COLUMN head BIGINT";
 
 /// A check first: altering a table waits for all writers and blocks them.

@@ -110,7 +110,7 @@ impl SharedWriter {
     /// Writes the ranges that fit, all in one commit. At most one range of a sale.
     ///
     /// # Errors
-    /// When the database fails; then each range may be written or not, and writing it again tells. The connection is
+    /// When the database fails. Then each range may be written or not; writing it again returns which. The connection is
     /// dropped.
     pub async fn write(&mut self, ranges: &[EventRange<'_>]) -> Result<Vec<AppendResult>, RecordError> {
         self.load_numbers(ranges.iter().map(|range| range.sale)).await?;

@@ -1,6 +1,6 @@
 //! Checks SQLite's write-ahead log before SQLite opens it. SQLite takes the log up to the first frame whose checksum does not
 //! fit and drops the rest, because that is what a crash leaves behind. A frame that rots in the middle looks the same to it, and
-//! it would drop the committed batches behind that frame without an error; this check tells the two apart.
+//! it would drop the committed batches behind that frame without an error; this check distinguishes the two.
 //!
 //! The format: <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>. Never writes.
 
@@ -14,8 +14,8 @@ const HEADER_LEN: usize = 32;
 const FRAME_HEADER_LEN: usize = 24;
 /// The last bit says in which byte order the checksums were made.
 const MAGIC: u32 = 0x377f_0682;
-/// Commits that a crash may leave behind the first bad frame: the one that was being written, and an older, longer one that had
-/// failed in the same place.
+/// Commits that a crash may leave after the first bad frame: the commit in progress, and an older, longer one that failed at the
+/// same place.
 const COMMITS_LEFT_MAX: u64 = 2;
 
 /// What is wrong with a log.
@@ -51,13 +51,13 @@ fn find_damage(mut log: impl io::Read) -> io::Result<Option<LogDamage>> {
     if !read_full(&mut log, &mut header)? {
         return Ok(None);
     }
-    let mut sum = LogChecksum { big_endian: read_word(&header, 0) == MAGIC | 1, low: 0, high: 0 };
-    sum.add(&header[..24]);
+    let mut checksum = LogChecksum { big_endian: read_word(&header, 0) == MAGIC | 1, low: 0, high: 0 };
+    checksum.add(&header[..24]);
     let page_len = read_word(&header, 8) as usize;
     let sane = read_word(&header, 0) & !1 == MAGIC
         && (512..=65_536).contains(&page_len)
         && page_len.is_power_of_two();
-    if !sane || !sum.matches(&header[24..]) {
+    if !sane || !checksum.matches(&header[24..]) {
         let empty = header == [0; HEADER_LEN] && is_all_zeros(log)?;
         return Ok(if empty { None } else { Some(LogDamage::Header) });
     }
@@ -68,9 +68,9 @@ fn find_damage(mut log: impl io::Read) -> io::Result<Option<LogDamage>> {
     while read_full(&mut log, &mut frame)? {
         let of_this_log = frame[8..16] == header[16..24];
         if bad_at.is_none() {
-            sum.add(&frame[..8]);
-            sum.add(&frame[FRAME_HEADER_LEN..]);
-            if !of_this_log || !sum.matches(&frame[16..24]) {
+            checksum.add(&frame[..8]);
+            checksum.add(&frame[FRAME_HEADER_LEN..]);
+            if !of_this_log || !checksum.matches(&frame[16..24]) {
                 bad_at = Some(at);
             }
         }
@@ -82,7 +82,7 @@ fn find_damage(mut log: impl io::Read) -> io::Result<Option<LogDamage>> {
     Ok(bad_at.filter(|_| commits > COMMITS_LEFT_MAX).map(|at| LogDamage::Frame { at, commits }))
 }
 
-/// SQLite's running sum over pairs of words.
+/// SQLite's running checksum over pairs of words.
 struct LogChecksum {
     big_endian: bool,
     low: u32,

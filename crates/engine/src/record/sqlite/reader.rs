@@ -52,7 +52,7 @@ impl SqliteReader {
                     scan_pages(&connection, &torn, |page| pages.blocking_send(Ok(page)).is_ok())
                 });
                 if let Err(error) = scanned {
-                    // The receiver is gone: there is nobody to report to.
+                    // When the receiver was dropped, no caller waits for the error.
                     let _unheard = pages.blocking_send(Err(error));
                 }
             }

@@ -15,8 +15,8 @@ use uuid::Uuid;
 pub(super) fn is_intact(row: &rusqlite::Row<'_>) -> Result<bool, rusqlite::Error> {
     let key: i64 = row.get(0)?;
     Ok(match (row.get_ref(1)?, row.get_ref(2)?, row.get_ref(3)?) {
-        (ValueRef::Integer(at), ValueRef::Blob(body), ValueRef::Integer(sum)) => {
-            sum == row_checksum(key, at, body)
+        (ValueRef::Integer(at), ValueRef::Blob(body), ValueRef::Integer(checksum)) => {
+            checksum == row_checksum(key, at, body)
         }
         _ => false,
     })

@@ -19,8 +19,8 @@ use std::time::Duration;
 
 /// How often the log is copied back into the file.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(500);
-/// A log this long, in bytes, is copied back by the recorder itself: under a load without a pause the other thread never gets to
-/// the end of it, and the log would never begin anew.
+/// A log this long, in bytes, is copied back by the recorder itself: under a continuous load the other thread never copies
+/// all of it, so the log would grow without end.
 const LOG_BYTES_MAX: u64 = LOG_BYTES / 4 * 3;
 /// Batches between two checks of the log's length.
 const BATCHES_PER_CHECK: u32 = 64;
@@ -101,7 +101,7 @@ impl SqliteRecorder {
         }
     }
 
-    /// Writes zeros behind the log, which SQLite takes for its end and overwrites. Nobody else writes meanwhile.
+    /// Writes zeros behind the log, which SQLite takes for its end and overwrites. The transaction keeps other writers out.
     fn lengthen_log(&mut self) -> Result<(), RecordError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         extend_with_zeros(&self.log, LOG_BYTES).map_err(|error| RecordError::Store(Box::new(error)))?;

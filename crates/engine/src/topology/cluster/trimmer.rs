@@ -30,14 +30,14 @@ impl OutboxTrimmer {
 
 async fn trim_outboxes(mut outbox: Outbox, mut inbox: mpsc::Receiver<(SaleId, EventSeq)>) {
     let mut lasts: HashMap<SaleId, EventSeq> = HashMap::new();
-    let mut news = Vec::new();
-    while inbox.recv_many(&mut news, QUEUE_LEN).await > 0 {
-        for (sale, seq) in news.drain(..) {
+    let mut recorded = Vec::new();
+    while inbox.recv_many(&mut recorded, QUEUE_LEN).await > 0 {
+        for (sale, seq) in recorded.drain(..) {
             let last = lasts.entry(sale).or_default();
             *last = (*last).max(seq);
         }
-        let recorded: Vec<(SaleId, EventSeq)> = lasts.iter().map(|(sale, seq)| (*sale, *seq)).collect();
-        match outbox.trim(&recorded).await {
+        let ends: Vec<(SaleId, EventSeq)> = lasts.iter().map(|(sale, seq)| (*sale, *seq)).collect();
+        match outbox.trim(&ends).await {
             Ok(()) => lasts.clear(),
             Err(error) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "an outbox is not emptied yet");

@@ -1,4 +1,4 @@
-//! Ends: what is freed, what is sold out, what is settled, and whether the sums are as they were shown.
+//! The end of orders and sales: freed units, sold out, settled payments, and whether counters are as they were shown.
 
 use super::*;
 use sale::SaleCounters;
@@ -22,13 +22,13 @@ fn accounts() -> Vec<AccountBuilder> {
 /// The samples after each event of a ledger, one every 100 ms.
 fn observed(entries: &[LedgerEntry]) -> Vec<StockSample> {
     let mut state = SaleState::new();
-    let looks = entries.iter().zip(1..).map(|(entry, number): (&LedgerEntry, u64)| {
+    let samples = entries.iter().zip(1..).map(|(entry, number): (&LedgerEntry, u64)| {
         state.apply(entry);
         let SaleCounters { quantity, available, admitted, held, sold, waiting, .. } = state.counters();
         let (at_ms, version) = (number * 100, entry.seq.0);
         StockSample { at_ms, version, quantity, available, admitted, held, sold, waiting }
     });
-    looks.collect()
+    samples.collect()
 }
 
 #[test]
@@ -131,11 +131,11 @@ fn where_what_is_shown_may_be_old_only_a_look_of_long_enough_after_tells() {
         )
     };
     let bob = || AccountBuilder::for_buyer("bob").refused(ORDER(3), (300, 400), Code::SoldOut);
-    let case = |stale_ms, looks: &[u64]| {
+    let case = |stale_ms, samples: &[u64]| {
         let mut case = JudgeCase::new(entries.clone(), vec![ann(), bob()]);
         case.observations = observed(&entries[..2]);
         let last = case.observations[1];
-        case.observations.extend(looks.iter().map(|at_ms| StockSample { at_ms: *at_ms, ..last }));
+        case.observations.extend(samples.iter().map(|at_ms| StockSample { at_ms: *at_ms, ..last }));
         case.stale_max = Duration::from_millis(stale_ms);
         case
     };
@@ -239,7 +239,7 @@ fn a_rehearsal_that_was_cut_short_says_what_is_open() {
 }
 
 #[test]
-fn a_reply_that_makes_no_sense_is_told() {
+fn a_malformed_reply_is_reported() {
     let account = AccountBuilder::for_buyer("ann").reply(ORDER(1), span(100, 200), ReplyBody::Malformed);
     let notes = JudgeCase::new(ledger("0s configure quantity=1"), vec![account]).judge().notes.join(" ");
     assert!(notes.contains("1 replies were not what the API says"), "{notes}");

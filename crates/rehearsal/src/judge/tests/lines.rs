@@ -68,7 +68,7 @@ fn who_asked_at_the_same_time_may_have_either_number() {
 #[test]
 fn a_number_that_a_lost_reply_had_brought_breaks_nothing() {
     let mut accounts = accounts();
-    // Ann was heard first, though she knows it only from asking again.
+    // Ann's first request was carried out, but only the repetition brought the reply.
     accounts[0] = AccountBuilder::for_buyer("ann").unanswered(BuyerAction::Join, 100).place((450, 500), 1, 1);
     JudgeCase::new(ledger(LINE), accounts).assert_passes();
 }
@@ -82,7 +82,7 @@ fn a_number_that_the_ledger_never_gave_breaks_recorded() {
 }
 
 #[test]
-fn a_number_that_is_somebody_elses_breaks_place_kept() {
+fn a_number_of_another_buyer_breaks_place_kept() {
     let mut accounts = accounts();
     accounts.push(AccountBuilder::for_buyer("dea").place((700, 800), 3, 3));
     let offence = JudgeCase::new(ledger(LINE), accounts).assert_breaks(&["place_kept", "recorded"]);

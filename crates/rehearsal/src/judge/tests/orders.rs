@@ -35,7 +35,7 @@ fn a_purchase_that_went_well_breaks_nothing() {
 }
 
 #[test]
-fn more_units_told_than_there_are_break_units() {
+fn more_confirmed_units_than_the_quantity_break_units() {
     let tape = SOLD.replace("quantity=2", "quantity=1");
     let mut entries = ledger(&tape);
     let at = entries.last().unwrap().at.plus_s(1);
@@ -71,7 +71,7 @@ fn a_confirmed_order_that_the_ledger_lacks_breaks_recorded() {
 }
 
 #[test]
-fn a_pending_order_that_nobody_knows_breaks_recorded() {
+fn an_unknown_pending_order_breaks_recorded() {
     let account = AccountBuilder::for_buyer("ann").ordered(1, (1_000, 1_100), "o1", OrderPhase::Pending);
     let offence =
         JudgeCase::new(ledger("0s configure quantity=1"), vec![account]).assert_breaks(&["recorded"]);
@@ -109,7 +109,7 @@ fn a_table_that_shows_more_than_the_ledger_breaks_recorded() {
 }
 
 #[test]
-fn more_units_told_to_one_buyer_than_the_limit_break_limit() {
+fn more_confirmed_units_of_one_buyer_than_the_limit_break_limit() {
     let tape = "0s configure quantity=2 limit=2 hold=60s
         1s reserve ann o1 1
         2s confirm ann o1
@@ -223,7 +223,7 @@ fn a_cancelled_order_that_is_owned_breaks_no_means_no() {
 }
 
 #[test]
-fn nobody_owns_what_they_never_asked_to_pay() {
+fn an_order_owned_without_a_payment_breaks_no_means_no() {
     let account =
         || vec![AccountBuilder::for_buyer("ann").ordered(1, (1_000, 1_100), "o1", OrderPhase::Pending)];
     let offence = JudgeCase::new(ledger(SOLD), account()).assert_breaks(&["no_means_no"]);

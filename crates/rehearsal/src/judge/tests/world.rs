@@ -1,5 +1,5 @@
-//! A small world in which everything goes right and nothing goes smoothly: the real law behind a shop that crashes, loses
-//! replies, answers out of order and has a clock of its own; and buyers with many tabs, who log every reply.
+//! A simulated shop that keeps every promise under faults: it has the real law, crashes, loses replies, answers out of order and
+//! has its own clock. Its buyers have many tabs and log every reply.
 
 use super::*;
 use crate::judge::settled::order_in_reply;
@@ -311,7 +311,7 @@ impl SimulatedWorld {
         }
     }
 
-    /// A connection is cut: the buyer hears nothing, and the shop may do it all the same.
+    /// Cuts a connection: the buyer gets no reply, and the shop may still carry out the request.
     fn stop_listening(&mut self, pick: usize) {
         let index = pick % self.requests.len().max(1);
         if let Some(listener) = self.requests.get_mut(index).and_then(|flight| flight.listener.take()) {
@@ -406,7 +406,7 @@ impl SimulatedWorld {
         self.step(&command);
     }
 
-    /// Everybody goes home; what is over ends by itself.
+    /// Stops all buyers; holds and admissions then expire.
     fn end(mut self) -> WorldEvidence {
         self.record();
         while let Some(flight) = self.requests.pop() {
@@ -438,7 +438,7 @@ impl SimulatedWorld {
             .collect();
         let mut tables = ShownTableTotals { version: self.state.seq().0, statuses: vec![] };
         for row in &rows {
-            let known = tables.statuses.iter().position(|sum| sum.status == row.status);
+            let known = tables.statuses.iter().position(|totals| totals.status == row.status);
             let place = known.unwrap_or_else(|| {
                 tables
                     .statuses

@@ -150,7 +150,7 @@ impl SlotCharts<'_> {
     }
 }
 
-/// Some slots as one: the sum of the counts, and the worst of the latencies.
+/// Merges slots: sums of the counts, and the highest latencies.
 fn merge_slots(slots: &[TimelineSlot]) -> Option<TimelineSlot> {
     let (first, rest) = slots.split_first()?;
     Some(rest.iter().fold(first.clone(), |sum, slot| TimelineSlot {

@@ -26,18 +26,18 @@ impl AuditModel {
     pub(super) fn read_order(&mut self, at: Timestamp, event: &Event, found: &mut PromiseFindings) {
         match *event {
             Event::Held { buyer, order, quantity, until, from, key } => {
-                let said = OrderEventFields { at, buyer, order, quantity };
-                self.read_held(said, until, from, key, found);
-                self.check_limit(said, found);
+                let fields = OrderEventFields { at, buyer, order, quantity };
+                self.read_held(fields, until, from, key, found);
+                self.check_limit(fields, found);
             }
             Event::Confirmed { buyer, order, quantity, from, key } => {
-                let said = OrderEventFields { at, buyer, order, quantity };
-                match (from, self.find_order(said, found)) {
-                    (UnitSource::Hold, record) => self.read_paid(said, record, found),
-                    (_, Some(record)) => self.read_paid_late(said, record, from, found),
-                    (_, None) => self.read_sold_at_once(said, from, key, found),
+                let fields = OrderEventFields { at, buyer, order, quantity };
+                match (from, self.find_order(fields, found)) {
+                    (UnitSource::Hold, record) => self.read_paid(fields, record, found),
+                    (_, Some(record)) => self.read_paid_late(fields, record, from, found),
+                    (_, None) => self.read_sold_at_once(fields, from, key, found),
                 }
-                self.check_limit(said, found);
+                self.check_limit(fields, found);
             }
             Event::Released { buyer, order, quantity, reason } => {
                 self.read_released(OrderEventFields { at, buyer, order, quantity }, reason, found);
@@ -51,49 +51,49 @@ impl AuditModel {
 
     fn read_held(
         &mut self,
-        said: OrderEventFields,
+        fields: OrderEventFields,
         until: Timestamp,
         from: UnitSource,
         key: Option<RequestKey>,
         found: &mut PromiseFindings,
     ) {
         let hold_s = self.policy.as_ref().map_or(0, |policy| policy.hold_s);
-        let promised = said.at.plus_s(hold_s);
+        let promised = fields.at.plus_s(hold_s);
         check_promise(hold_s > 0 && until == promised, SalePromise::Holds, found, || {
-            format!("order {} is held until {until:?}, promised was {promised:?}", said.order)
+            format!("order {} is held until {until:?}, promised was {promised:?}", fields.order)
         });
-        self.create_order(said, AuditedStatus::Held { until }, from, key, found);
-        self.held += said.units();
-        self.buyer_entry(said).held += said.units();
-        self.hold_ends.push(Reverse((until, said.order)));
+        self.create_order(fields, AuditedStatus::Held { until }, from, key, found);
+        self.held += fields.units();
+        self.buyer_entry(fields).held += fields.units();
+        self.hold_ends.push(Reverse((until, fields.order)));
     }
 
     fn read_sold_at_once(
         &mut self,
-        said: OrderEventFields,
+        fields: OrderEventFields,
         from: UnitSource,
         key: Option<RequestKey>,
         found: &mut PromiseFindings,
     ) {
         let hold_s = self.policy.as_ref().map_or(0, |policy| policy.hold_s);
         check_promise(hold_s == 0, SalePromise::Holds, found, || {
-            format!("order {} was sold without its hold", said.order)
+            format!("order {} was sold without its hold", fields.order)
         });
-        self.create_order(said, AuditedStatus::Paid, from, key, found);
-        self.sold += said.units();
-        self.buyer_entry(said).owned += said.units();
+        self.create_order(fields, AuditedStatus::Paid, from, key, found);
+        self.sold += fields.units();
+        self.buyer_entry(fields).owned += fields.units();
     }
 
     /// A new order takes its units from the source that its event names.
     fn create_order(
         &mut self,
-        said: OrderEventFields,
+        fields: OrderEventFields,
         status: AuditedStatus,
         from: UnitSource,
         key: Option<RequestKey>,
         found: &mut PromiseFindings,
     ) {
-        let OrderEventFields { at, buyer, order, quantity } = said;
+        let OrderEventFields { at, buyer, order, quantity } = fields;
         check_promise(quantity > 0, SalePromise::Records, found, || format!("order {order} has no units"));
         let is_in_time = match from {
             UnitSource::Admission { ticket } => {
@@ -117,7 +117,7 @@ impl AuditModel {
         check_promise(is_in_time, SalePromise::Period, found, || {
             format!("order {order} was made out of time")
         });
-        self.take_units(said.units(), found);
+        self.take_units(fields.units(), found);
         if let Some(key) = key {
             let before = self.keys.insert((buyer, key), order);
             check_promise(before.is_none(), SalePromise::Keys, found, || {
@@ -132,45 +132,45 @@ impl AuditModel {
 
     fn read_paid(
         &mut self,
-        said: OrderEventFields,
+        fields: OrderEventFields,
         record: Option<AuditedOrder>,
         found: &mut PromiseFindings,
     ) {
         match record.map(|record| record.status) {
             Some(AuditedStatus::Held { until }) => {
                 found.record_kept(SalePromise::Records);
-                check_promise(said.at < until, SalePromise::LatePayment, found, || {
-                    format!("order {} was paid from a hold that was over at {until:?}", said.order)
+                check_promise(fields.at < until, SalePromise::LatePayment, found, || {
+                    format!("order {} was paid from a hold that was over at {until:?}", fields.order)
                 });
-                self.end_hold(said);
+                self.end_hold(fields);
             }
             Some(AuditedStatus::Expired) => {
-                let detail = format!("order {} was paid from a hold that had expired", said.order);
+                let detail = format!("order {} was paid from a hold that had expired", fields.order);
                 found.record_broken(SalePromise::LatePayment, detail);
-                self.take_units(said.units(), found);
+                self.take_units(fields.units(), found);
             }
             status => {
                 found.record_broken(
                     SalePromise::Records,
-                    format!("order {} was paid while {status:?}", said.order),
+                    format!("order {} was paid while {status:?}", fields.order),
                 );
                 if matches!(status, Some(AuditedStatus::Paid | AuditedStatus::Refunded)) {
                     return;
                 }
-                self.take_units(said.units(), found);
+                self.take_units(fields.units(), found);
             }
         }
-        self.record_sale(said);
+        self.record_sale(fields);
     }
 
     fn read_paid_late(
         &mut self,
-        said: OrderEventFields,
+        fields: OrderEventFields,
         record: AuditedOrder,
         from: UnitSource,
         found: &mut PromiseFindings,
     ) {
-        let order = said.order;
+        let order = fields.order;
         check_promise(
             record.status == AuditedStatus::Expired && from == UnitSource::Stock,
             SalePromise::Records,
@@ -180,95 +180,98 @@ impl AuditModel {
         match record.status {
             AuditedStatus::Paid | AuditedStatus::Refunded => return,
             AuditedStatus::Held { .. } => {
-                self.end_hold(said);
-                self.available += said.units();
+                self.end_hold(fields);
+                self.available += fields.units();
             }
             AuditedStatus::Expired | AuditedStatus::GivenBack => {}
         }
         let waiting = self.waiting.len();
-        let is_free = self.available >= said.units() && waiting == 0;
+        let is_free = self.available >= fields.units() && waiting == 0;
         check_promise(is_free, SalePromise::LatePayment, found, || {
             format!("order {order} was paid late with {} units free and {waiting} waiting", self.available)
         });
-        self.available -= said.units();
-        self.record_sale(said);
+        self.available -= fields.units();
+        self.record_sale(fields);
     }
 
-    fn read_released(&mut self, said: OrderEventFields, reason: ReleaseCause, found: &mut PromiseFindings) {
-        let record = self.find_order(said, found);
+    fn read_released(&mut self, fields: OrderEventFields, reason: ReleaseCause, found: &mut PromiseFindings) {
+        let record = self.find_order(fields, found);
         let status =
             if reason == ReleaseCause::Expired { AuditedStatus::Expired } else { AuditedStatus::GivenBack };
         if let Some(AuditedStatus::Held { until }) = record.map(|record| record.status) {
             found.record_kept(SalePromise::Records);
-            let is_over = until <= said.at;
+            let is_over = until <= fields.at;
             check_promise(is_over == (reason == ReleaseCause::Expired), SalePromise::Holds, found, || {
-                format!("the hold of order {} until {until:?} was {reason:?} at {:?}", said.order, said.at)
+                format!(
+                    "the hold of order {} until {until:?} was {reason:?} at {:?}",
+                    fields.order, fields.at
+                )
             });
-            self.end_hold(said);
-            self.available += said.units();
+            self.end_hold(fields);
+            self.available += fields.units();
         } else {
             found.record_broken(
                 SalePromise::Records,
-                format!("order {} was {reason:?} without a hold", said.order),
+                format!("order {} was {reason:?} without a hold", fields.order),
             );
             if record.is_some() {
                 return;
             }
         }
-        self.set_status(said, status);
+        self.set_status(fields, status);
     }
 
-    fn read_refunded(&mut self, said: OrderEventFields, restocked: bool, found: &mut PromiseFindings) {
-        let status = self.find_order(said, found).map(|record| record.status);
+    fn read_refunded(&mut self, fields: OrderEventFields, restocked: bool, found: &mut PromiseFindings) {
+        let status = self.find_order(fields, found).map(|record| record.status);
         check_promise(status == Some(AuditedStatus::Paid), SalePromise::Records, found, || {
-            format!("order {} was refunded while {status:?}", said.order)
+            format!("order {} was refunded while {status:?}", fields.order)
         });
         if status != Some(AuditedStatus::Paid) {
             return;
         }
-        self.buyer_entry(said).owned -= said.units();
+        self.buyer_entry(fields).owned -= fields.units();
         if restocked {
-            self.sold -= said.units();
-            self.available += said.units();
+            self.sold -= fields.units();
+            self.available += fields.units();
         }
-        self.set_status(said, AuditedStatus::Refunded);
+        self.set_status(fields, AuditedStatus::Refunded);
     }
 
     /// The order as it is, after checking that the event describes it correctly.
-    fn find_order(&self, said: OrderEventFields, found: &mut PromiseFindings) -> Option<AuditedOrder> {
-        let record = self.orders.get(&said.order).copied();
-        let fits = record.is_none_or(|it| (it.buyer, it.quantity) == (said.buyer, said.quantity));
+    fn find_order(&self, fields: OrderEventFields, found: &mut PromiseFindings) -> Option<AuditedOrder> {
+        let record = self.orders.get(&fields.order).copied();
+        let fits = record.is_none_or(|it| (it.buyer, it.quantity) == (fields.buyer, fields.quantity));
         check_promise(fits, SalePromise::Records, found, || {
-            format!("order {} has another buyer or quantity than the event says", said.order)
+            format!("order {} has another buyer or quantity than the event says", fields.order)
         });
         record
     }
 
-    fn end_hold(&mut self, said: OrderEventFields) {
-        self.held -= said.units();
-        self.buyer_entry(said).held -= said.units();
+    fn end_hold(&mut self, fields: OrderEventFields) {
+        self.held -= fields.units();
+        self.buyer_entry(fields).held -= fields.units();
     }
 
-    fn record_sale(&mut self, said: OrderEventFields) {
-        self.sold += said.units();
-        self.buyer_entry(said).owned += said.units();
-        self.set_status(said, AuditedStatus::Paid);
+    fn record_sale(&mut self, fields: OrderEventFields) {
+        self.sold += fields.units();
+        self.buyer_entry(fields).owned += fields.units();
+        self.set_status(fields, AuditedStatus::Paid);
     }
 
-    fn set_status(&mut self, said: OrderEventFields, status: AuditedStatus) {
-        let OrderEventFields { buyer, order, quantity, .. } = said;
+    fn set_status(&mut self, fields: OrderEventFields, status: AuditedStatus) {
+        let OrderEventFields { buyer, order, quantity, .. } = fields;
         self.orders.insert(order, AuditedOrder { buyer, quantity, status });
     }
 
-    fn buyer_entry(&mut self, said: OrderEventFields) -> &mut AuditedBuyer {
-        self.accounts.get_or_default(said.buyer)
+    fn buyer_entry(&mut self, fields: OrderEventFields) -> &mut AuditedBuyer {
+        self.accounts.get_or_default(fields.buyer)
     }
 
-    fn check_limit(&mut self, said: OrderEventFields, found: &mut PromiseFindings) {
+    fn check_limit(&mut self, fields: OrderEventFields, found: &mut PromiseFindings) {
         let limit = self.limit();
-        let AuditedBuyer { held, owned, .. } = *self.buyer_entry(said);
+        let AuditedBuyer { held, owned, .. } = *self.buyer_entry(fields);
         check_promise(held + owned <= limit, SalePromise::Limit, found, || {
-            format!("{} holds {held} and owns {owned} units, the limit is {limit}", said.buyer)
+            format!("{} holds {held} and owns {owned} units, the limit is {limit}", fields.buyer)
         });
     }
 }

@@ -1,5 +1,5 @@
-//! A map made of many small ones, each of which grows by itself: while one large map grows it needs three times its memory,
-//! and a sale of millions of buyers has three such maps. It has lookups and no iteration.
+//! A map of many small shards that grow separately: a large map needs three times its memory while it grows, and a sale of
+//! millions of buyers has three such maps. It has lookups and no iteration.
 
 use crate::hash::{IdHasher, IdMap};
 use std::hash::{BuildHasher, BuildHasherDefault, Hash};

@@ -93,9 +93,9 @@ fn choose_tenancy(settings: &Serve) -> Tenancy {
 fn sale_gauges(view: &SaleView) -> SaleGauges {
     let units = view.counters;
     let version = i64::try_from(view.seq.0).unwrap_or(i64::MAX);
-    let figures = [units.quantity, units.available, units.admitted, units.held, units.sold, units.waiting]
+    let gauges = [units.quantity, units.available, units.admitted, units.held, units.sold, units.waiting]
         .map(i64::from);
-    let [quantity, available, admitted, held, sold, waiting] = figures;
+    let [quantity, available, admitted, held, sold, waiting] = gauges;
     SaleGauges {
         sale: view.id.to_string(),
         values: [quantity, available, admitted, held, sold, waiting, version],

@@ -1,9 +1,9 @@
-//! The counters of a sale as a sum in text. It knows nothing of promises.
+//! The counters of a sale as text: an equation. It knows nothing of promises.
 
 use rehearsal::report::format::count;
 use sale::SaleCounters;
 
-/// The counters of a sale, as a sum.
+/// The equation of units: available + admitted + held + sold = quantity.
 pub(super) fn format_counters(counters: &SaleCounters) -> String {
     let &SaleCounters { quantity, available, admitted, held, sold, waiting, short } = counters;
     let [quantity, available, admitted] = [quantity, available, admitted].map(|units| count(units.into()));

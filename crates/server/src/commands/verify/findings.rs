@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 /// All that was found.
 pub(super) struct VerifyFindings {
     pub(super) sales: BTreeMap<SaleId, SaleFindings>,
-    /// By promise, in the order of [`Promise::ALL`].
+    /// By promise, in the order of [`SalePromise::ALL`].
     pub(super) tallies: [PromiseCount; SalePromise::ALL.len()],
     /// The earliest offence of the first sale that has one.
     pub(super) first: Option<SaleViolation>,
@@ -131,11 +131,11 @@ impl VerifyRun {
 
     /// Reads on. A sale whose pages are followed by another's has come to its end.
     pub(super) fn read_page(&mut self, page: &LedgerPage) {
-        if self.open_sale.as_ref().is_some_and(|books| books.sale != page.sale) {
+        if self.open_sale.as_ref().is_some_and(|audit| audit.sale != page.sale) {
             self.close_sale();
         }
         let tables = &self.tables;
-        let books = self.open_sale.get_or_insert_with(|| SaleAudit {
+        let audit = self.open_sale.get_or_insert_with(|| SaleAudit {
             sale: page.sale,
             auditor: LedgerAuditor::new(),
             tables_at: tables.get(&page.sale).map(|tables| tables.seq),
@@ -143,10 +143,10 @@ impl VerifyRun {
             at_tables: None,
         });
         for entry in &page.entries {
-            books.auditor.read_entry(entry);
-            books.last = entry.seq;
-            if books.tables_at == Some(entry.seq) {
-                books.at_tables = Some(books.auditor.counters());
+            audit.auditor.read_entry(entry);
+            audit.last = entry.seq;
+            if audit.tables_at == Some(entry.seq) {
+                audit.at_tables = Some(audit.auditor.counters());
             }
         }
     }

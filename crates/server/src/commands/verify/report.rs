@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn looks_and_offences_of_all_sales_add_up() {
+    fn checks_and_offences_of_all_sales_add_up() {
         let one = findings(1, &[]);
         let many = findings(7, &[3, 5]);
         for (promise, (one, many)) in SalePromise::ALL.iter().zip(one.tallies.iter().zip(&many.tallies)) {

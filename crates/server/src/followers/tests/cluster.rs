@@ -37,7 +37,7 @@ async fn one_of_many_writes_and_all_know_how_far_it_is() {
                 progress.delivered_seq(SALE)
             );
         }
-        // The process that writes ends, and another goes on.
+        // The process that writes stops, and another one takes over.
         let writer = known.iter().position(|(_, counts)| counts.own.events.get() > 0);
         let (index, writer) = writer.map(|index| (index, &known[index].1)).unwrap();
         assert_eq!(known.iter().filter(|(_, counts)| counts.own.events.get() > 0).count(), 1);

@@ -66,7 +66,7 @@ pub(super) async fn assert_table_matches(store: &Store, entries: &[LedgerEntry])
     assert_eq!(read, expected_statistics(entries));
 }
 
-/// What a sale came to, from its ledger.
+/// A sale's statistics, computed from its ledger.
 fn expected_statistics(entries: &[LedgerEntry]) -> SaleStatistics {
     let mut state = SaleState::new();
     let mut statistics = SaleStatistics::default();
@@ -131,7 +131,7 @@ fn spans(mut all: Vec<i64>) -> Option<DurationStats> {
 }
 
 impl ExpectedTables {
-    /// Adds the rows of a stretch, as the database does.
+    /// Adds the rows of a batch, as the database does.
     pub(super) fn add(&mut self, rows: Vec<series::SeriesRow>) {
         for row in rows {
             let known = self.series.entry((row.step_s, row.at)).or_default();

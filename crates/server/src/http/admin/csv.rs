@@ -9,9 +9,9 @@ pub(super) struct CsvWriter(csv::Writer<Vec<u8>>);
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum CsvCell<'a> {
-    /// A number, or text of this program: written as it is.
+    /// A number, or text of this program; written without an escape.
     Trusted(&'a str),
-    /// Text that somebody typed: a `'` is put before what a spreadsheet would run.
+    /// Text that a user typed. The writer puts a `'` before text that a spreadsheet would evaluate.
     Untrusted(&'a str),
 }
 
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_somebody_typed_is_run() {
+    fn no_text_of_a_user_is_evaluated_as_a_formula() {
         for formula in ["=1+1", "+1", "-1", "@SUM(A1)", "＝1", "\tx", "  =1", "\u{200b}=1", "\u{feff}@x"] {
             let text = row(&[CsvCell::Untrusted(formula)]);
             let cell = text.trim_end_matches("\r\n").trim_start_matches('"');

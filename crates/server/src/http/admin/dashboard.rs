@@ -27,13 +27,13 @@ pub(super) fn sale_money(sale: &ListedSale, minor: i64) -> MoneyDocument {
 }
 
 pub(super) fn status_totals(sale: &ListedSale, orders: &[StatusTotals]) -> Vec<StatusTotalDocument> {
-    let sum = |sum: &StatusTotals| StatusTotalDocument {
-        status: sum.status.clone(),
-        orders: sum.orders,
-        units: sum.units,
-        total: sale_money(sale, sum.amount_minor),
+    let to_document = |totals: &StatusTotals| StatusTotalDocument {
+        status: totals.status.clone(),
+        orders: totals.orders,
+        units: totals.units,
+        total: sale_money(sale, totals.amount_minor),
     };
-    orders.iter().map(sum).collect()
+    orders.iter().map(to_document).collect()
 }
 
 pub(super) fn refusal_counts(refusals: Vec<(String, u64)>) -> Vec<RefusalCountDocument> {

@@ -201,7 +201,7 @@ impl GcraParameters {
         level_us + self.interval_us <= self.burst_us
     }
 
-    /// Keeps a level between empty and full, so that a clock that jumped back locks nobody out for longer than a window.
+    /// Keeps a level between empty and full, so that a clock that jumped back delays a client by at most one window.
     pub fn clamp_level(self, level_us: i64) -> i64 {
         level_us.clamp(0, self.burst_us)
     }
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_jumps_back_locks_nobody_out() {
+    fn a_clock_that_jumps_back_locks_no_client_out() {
         let buckets = BucketTable::new(PARAMETERS, 1000);
         assert_eq!(take(&buckets, 1, 3600).1, None);
         assert!(take(&buckets, 1, 0).1.is_none_or(|s| s <= 10));

@@ -1,5 +1,5 @@
-//! What the hub remembers of a sale and of a buyer: what was sent last, and when. It decides what is due and what is news; it
-//! sends nothing.
+//! The hub's state for a sale and for a buyer: the last update that was sent, and when. It decides which updates are due and which
+//! differ from the last one; it sends nothing.
 
 use super::{EventSeq, throttle};
 use crate::realtime::documents::LineStatus;
@@ -137,7 +137,7 @@ impl SaleWatchers {
     }
 
     /// Merges a reported place with the known one; either may be newer. Neither a ticket nor a position goes back. Returns the
-    /// merged place, and whether it is news.
+    /// merged place, and whether it differs from the known one.
     pub fn merge_status(&mut self, buyer: BuyerId, reported: LastSent) -> (LastSent, bool) {
         let Some(known) = self.last_sent.get_mut(&buyer) else {
             self.last_sent.insert(buyer, reported);

@@ -1,5 +1,5 @@
 //! Settles payments that a crash, a lost reply or a failing disk left between two steps. It charges no buyer again: a payment that the
-//! provider never saw is voided, and one that it knows is finished as the law decides.
+//! provider never saw is voided, and one that the provider knows is finished as the law decides.
 
 use super::{PaymentError, PaymentService};
 use crate::shop::idempotency_keys::KEY_LIFE_MS;
@@ -74,14 +74,14 @@ impl PaymentService {
                 Err(error) => {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
-                        "payments cannot be settled now; trying again"
+                        "reading unsettled payments failed; retrying every 2 s; see to the database"
                     );
                 }
             }
             if let Err(error) = self.update_counts_and_keys().await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "old idempotency keys cannot be deleted now; trying again"
+                    "deleting old idempotency keys failed; retrying every 2 s"
                 );
             }
             if tokio::time::timeout(wait, stop.wait_for(|stop| *stop)).await.is_ok() {

@@ -223,11 +223,14 @@ pub(super) fn intent_id(payment: &PaymentRow) -> IntentId {
 /// Logs that the tables failed after money may have moved.
 #[expect(clippy::needless_pass_by_value, reason = "it is made for map_err")]
 pub(super) fn log_store_failure(error: StoreError) -> PaymentError {
-    tracing::error!(error = &error as &dyn std::error::Error, "a payment waits for the tables");
+    tracing::error!(
+        error = &error as &dyn std::error::Error,
+        "writing a payment failed; the reconciler settles it; see to the database"
+    );
     PaymentError::Unsettled
 }
 
 /// Logs that a step failed; the reconciler repeats it.
 pub(super) fn log_unsettled(payment: &PaymentRow, error: &(dyn std::error::Error + 'static)) {
-    tracing::warn!(payment = %payment.id, order = %payment.order, error, "a payment waits to be settled");
+    tracing::warn!(payment = %payment.id, order = %payment.order, error, "a step of a payment failed; the reconciler retries it");
 }

@@ -9,9 +9,9 @@ use sale::{EventSeq, SaleId, Timestamp};
 /// A request that makes a sale has ended after this time, with or without an answer.
 const HALF_MADE_AFTER_S: i64 = 120;
 
-/// Finishes half-made sales: one that is in the ledger is marked as announced, the row of any other is removed, because its request was
-/// not answered with success. A single process does this at its start with every such row, because no sale is being made then. In a
-/// cluster, where another process may be announcing one, only with rows that are older than any request.
+/// Finishes half-made sales: marks a sale that is in the ledger as announced, and removes the row of any other, because its request did
+/// not succeed. A single process does this at its start with every such row, because no request makes a sale then. In a cluster another
+/// process may be announcing a sale, so only rows that are older than any request are finished.
 ///
 /// # Errors
 /// When the tables or the ledger cannot be read.

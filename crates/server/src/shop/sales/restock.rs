@@ -1,5 +1,5 @@
 //! Adds units to a sale, once for each idempotency key. The ledger does not know the key, so a row in `admin_keys` is written before
-//! the command, with the sale's last event by then: whether the units were added is read from the events after it.
+//! the command, with the sale's last event at that moment: the events after it show whether the units were added.
 
 use super::{ListedSale, READ_BATCH_LEN, find_or_refresh};
 use crate::shop::Shop;
@@ -10,7 +10,7 @@ use engine::EngineError;
 use sale::{BuyerId, Event, EventSeq, SaleId};
 use uuid::Uuid;
 
-/// How long other processes leave a restock to the one that works on it, in milliseconds. A command that is under way is decided or
+/// How long other processes leave a restock to the process that works on it, in milliseconds. A command in flight is decided or
 /// lost after 1 s, the time limit of a call to Valkey; the rest is for clocks that differ.
 const PENDING_MS: i64 = 10_000;
 
@@ -23,15 +23,14 @@ pub struct RestockRequest {
     pub key: Option<OwnedKey>,
 }
 
-/// Adds units to a sale. Asked again with the same key, it adds nothing.
+/// Adds units to a sale. A repetition with the same key adds nothing.
 ///
 /// # Errors
-/// When the tables or the engine do not answer; the units may be added all the same, and the same request with the same key finds
-/// out.
+/// When the tables or the engine do not answer. The units may still be added; the same request with the same key finds out.
 pub async fn restock(shop: &Shop, request: RestockRequest) -> CatalogueResult<ListedSale> {
     let content = content_digest(&(request.sale, request.quantity));
     let (fingerprint, now) = (shop.keys.fingerprint(&content), shop.engine.now());
-    // One without a key is looked for in the ledger too, so that its event is not taken for that of another.
+    // A request without a key gets a random one, so that no other request takes its event for its own.
     let key = request
         .key
         .unwrap_or_else(|| OwnedKey { owner: BuyerId(Uuid::nil()), key: IdempotencyKey::random() });
@@ -73,7 +72,7 @@ async fn add(shop: &Shop, sale: SaleId, key: AdminKeyRow) -> CatalogueResult<()>
         return Ok(Err(KeyRefusal::InFlight.into()));
     }
     writing.commit().await?;
-    // This process stood still for so long that another one may have settled the row.
+    // This process was paused for so long that another one may have settled the row.
     if shop.engine.now() >= until {
         return Ok(Err(KeyRefusal::InFlight.into()));
     }
@@ -131,11 +130,11 @@ async fn is_recorded(shop: &Shop, sale: SaleId, pending: PendingRestock) -> Resu
     Ok(false)
 }
 
-/// The sale's last event, durable. The engine answers in order, so what it was sent before is decided by then.
+/// The sale's last event, durable. The engine answers in order, so all earlier requests of this process are decided.
 async fn read_head(shop: &Shop, sale: SaleId) -> Result<EventSeq, CatalogueError> {
     let mut head = shop.engine.sale(sale).await?.seq;
     if shop.tenancy.is_cluster() {
-        // A Valkey that stood still takes up what waits in no order; what comes after its first answer comes after all of that.
+        // A Valkey that was paused takes waiting calls in any order. A call after its first reply runs after all of those.
         head = shop.engine.sale(sale).await?.seq;
     }
     Ok(head)
