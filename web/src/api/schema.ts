@@ -1744,10 +1744,7 @@ export interface components {
              */
             seq: number;
         };
-        /**
-         * @description What an account may do.
-         * @enum {string}
-         */
+        /** @enum {string} */
         Role: "buyer" | "admin";
         /**
          * @description The changes. An absent field stays as it is. A sale that buyers rely on accepts only more units, a later end, a longer

@@ -86,8 +86,7 @@ impl SaleState {
         };
         let others_have = (self.units.held + self.units.admitted).saturating_sub(own);
         // With a whole ledger an admission always has its unit. If an event is missing, two buyers may share one.
-        let oversells =
-            policy.sells_at_once() && self.units.sold + u64::from(quantity) > self.units.quantity;
+        let oversells = policy.sells_at_once() && self.units.sold + u64::from(quantity) > self.units.quantity;
         if self.units.available >= u64::from(from_stock) && !oversells {
             Ok(source)
         } else if others_have > 0 {
