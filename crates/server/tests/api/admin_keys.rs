@@ -244,9 +244,9 @@ async fn two_instances_add_the_units_of_one_key_once() {
     // While the outcome of one is not known, another process waits for the one that works on it.
     let sale = name.parse().unwrap();
     let after = here.engine.sale(sale).await.unwrap().seq;
-    let key = Some(OwnedKey { owner: admin, key: IdempotencyKey::from_text("later") });
-    let request = RestockRequest { sale, quantity: 7, key };
-    leave_pending(&here, key.unwrap(), sale, 7, after).await;
+    let key = OwnedKey { owner: admin, key: IdempotencyKey::from_text("later") };
+    let request = RestockRequest { sale, quantity: 7, key: Some(key) };
+    leave_pending(&here, key, sale, 7, after).await;
     let waiting = sales::restock(&other, request).await.unwrap();
     assert!(format!("{waiting:?}").contains("InFlight"), "{waiting:?}");
     app.shift_clock(11_000);
