@@ -1,7 +1,8 @@
-//! Idempotency keys: the same key of the same owner means the same request. [`IdempotencyKeys::run`] is where a key is checked: it
-//! refuses another content and a repeat that comes while the first request is under way, from memory. What a key *did* is kept
-//! where it was done: in the ledger (orders), in `payment_keys` (payments, refunds) and in `admin_keys` (restocks, products, sales);
-//! a request that is repeated finds it there, also after a restart and at another instance.
+//! Idempotency keys: the same key of the same owner means the same request. [`IdempotencyKeys::run`] checks the keys of orders,
+//! restocks, products and sales: from memory, it refuses another content, and a repeat that arrives while the first request is
+//! under way. Payments and refunds check theirs in [`super::payments`], where one payment an order is under way anyway. What a key
+//! *did* is kept where it was done: in the ledger (orders), in `payment_keys` (payments, refunds) and in `admin_keys` (restocks,
+//! products, sales); a request that is repeated finds it there, also after a restart and at another instance.
 
 use crate::store::admin_keys::AdminKeyRow;
 use sale::{BuyerId, RequestKey, Timestamp};
