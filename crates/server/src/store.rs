@@ -32,14 +32,17 @@ pub mod secrets;
 mod bulk_insert;
 mod pools;
 mod timeout;
+mod transaction;
 
 use pools::{ConnectionPurpose, StoreBackend};
 use sqlx::any::AnyConnectOptions;
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{Any, AnyConnection, AnyPool, Connection, Transaction};
+use sqlx::{AnyConnection, AnyPool, Connection};
 use std::path::Path;
 use std::time::Duration;
-use timeout::{WithTimeout, with_timeout};
+use timeout::WithTimeout;
+
+pub use transaction::StoreTransaction;
 
 /// The file of the tables in a data folder.
 pub const DATABASE_FILE: &str = "shop.db";
@@ -177,8 +180,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn begin(&self) -> Result<StoreTransaction, StoreError> {
-        let limit = self.timeout;
-        Ok(StoreTransaction { transaction: with_timeout(limit, self.writer.begin()).await?, timeout: limit })
+        StoreTransaction::begin(&self.writer, self.timeout).await
     }
 
     /// Checks that the database answers.
@@ -194,36 +196,6 @@ impl Store {
     pub async fn close(&self) {
         self.reader.close().await;
         self.writer.close().await;
-    }
-}
-
-/// A transaction. What it wrote is undone when it is dropped without [`StoreTransaction::commit`].
-#[derive(Debug)]
-pub struct StoreTransaction {
-    transaction: Transaction<'static, Any>,
-    timeout: Option<Duration>,
-}
-
-impl StoreTransaction {
-    /// Makes all of it durable.
-    ///
-    /// # Errors
-    /// When the disk or the database fails; nothing was written then.
-    pub async fn commit(self) -> Result<(), StoreError> {
-        Ok(with_timeout(self.timeout, self.transaction.commit()).await?)
-    }
-
-    /// Undoes all of it before the next writer begins.
-    ///
-    /// # Errors
-    /// When the database does not answer; the transaction is rolled back nevertheless.
-    pub async fn rollback(self) -> Result<(), StoreError> {
-        Ok(with_timeout(self.timeout, self.transaction.rollback()).await?)
-    }
-
-    /// The connection, for the statements of this module's children.
-    fn connection(&mut self) -> WithTimeout<&mut AnyConnection> {
-        WithTimeout { inner: &mut self.transaction, timeout: self.timeout }
     }
 }
 

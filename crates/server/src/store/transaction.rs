@@ -1,0 +1,131 @@
+//! Transactions of the store. `BEGIN`, `COMMIT` and `ROLLBACK` are sent as statements, because the library counts open transactions:
+//! when a commit fails on a full disk, SQLite has rolled back, the count stays one too high, and what the next transactions on
+//! the connection commit is a savepoint that no disk has. A connection whose commit or rollback failed is closed instead.
+
+use super::StoreError;
+use super::timeout::{WithTimeout, with_timeout};
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyConnection, AnyPool, Executor};
+use std::time::Duration;
+
+/// A transaction. What it wrote is undone when it is dropped without [`StoreTransaction::commit`].
+#[derive(Debug)]
+pub struct StoreTransaction {
+    /// `None` when it has ended.
+    connection: Option<PoolConnection<Any>>,
+    timeout: Option<Duration>,
+}
+
+impl StoreTransaction {
+    /// Begins on a connection of the pool.
+    pub(super) async fn begin(pool: &AnyPool, timeout: Option<Duration>) -> Result<Self, StoreError> {
+        let connection = with_timeout(timeout, pool.acquire()).await?;
+        let mut transaction = Self { connection: Some(connection), timeout };
+        transaction.connection().execute("BEGIN").await?;
+        Ok(transaction)
+    }
+
+    /// Makes all of it durable.
+    ///
+    /// # Errors
+    /// When the disk or the database fails. A file has nothing of it then; a database whose reply was lost may have all of it.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        self.end("COMMIT").await
+    }
+
+    /// Undoes all of it before the next writer begins.
+    ///
+    /// # Errors
+    /// When the database does not answer; the transaction is rolled back nevertheless.
+    pub async fn rollback(self) -> Result<(), StoreError> {
+        self.end("ROLLBACK").await
+    }
+
+    async fn end(mut self, statement: &'static str) -> Result<(), StoreError> {
+        let Some(mut connection) = self.connection.take() else { return Ok(()) };
+        let ended = with_timeout(self.timeout, connection.execute(statement)).await;
+        if ended.is_err() {
+            connection.close_on_drop();
+        }
+        ended?;
+        Ok(())
+    }
+
+    /// The connection, for the statements of the store's modules.
+    ///
+    /// # Panics
+    /// Never: the connection is there until the transaction ends, and that takes the transaction.
+    pub(super) fn connection(&mut self) -> WithTimeout<&mut AnyConnection> {
+        let connection = self.connection.as_mut().expect("the transaction has not ended");
+        WithTimeout { inner: connection, timeout: self.timeout }
+    }
+}
+
+impl Drop for StoreTransaction {
+    fn drop(&mut self) {
+        let Some(mut connection) = self.connection.take() else { return };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => {
+                let timeout = self.timeout;
+                runtime.spawn(async move {
+                    if with_timeout(timeout, connection.execute("ROLLBACK")).await.is_err() {
+                        connection.close_on_drop();
+                    }
+                });
+            }
+            Err(_) => connection.close_on_drop(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Store;
+    use sqlx::Executor;
+
+    const INSERT: &str = "INSERT INTO secrets (name, value, created_at) VALUES ('key', 'value', 0)";
+
+    async fn count(store: &Store) -> i64 {
+        sqlx::query_scalar("SELECT COUNT(*) FROM secrets").fetch_one(store.reader()).await.unwrap()
+    }
+
+    async fn open() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        store.migrate().await.unwrap();
+        (folder, store)
+    }
+
+    #[tokio::test]
+    async fn a_failed_commit_leaves_no_transaction_open() {
+        let (_folder, store) = open().await;
+        let mut failing = store.begin().await.unwrap();
+        // SQLite itself rolls back when the disk is full.
+        failing.connection().execute("ROLLBACK").await.unwrap();
+        assert!(failing.commit().await.is_err());
+
+        // One that is undone, and one that is kept: both end.
+        let mut undone = store.begin().await.unwrap();
+        undone.connection().execute(INSERT).await.unwrap();
+        drop(undone);
+        let mut kept = store.begin().await.unwrap();
+        kept.connection().execute(INSERT).await.unwrap();
+        kept.commit().await.unwrap();
+        assert_eq!(count(&store).await, 1, "what is committed is seen by other connections");
+        let follower = store.open_follower().await.unwrap();
+        let mut other = follower.begin().await.unwrap();
+        other.connection().execute("DELETE FROM secrets").await.unwrap();
+        other.commit().await.unwrap();
+        assert_eq!(count(&store).await, 0, "and the file is free for other writers");
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_is_dropped_is_undone() {
+        let (_folder, store) = open().await;
+        let mut dropped = store.begin().await.unwrap();
+        dropped.connection().execute(INSERT).await.unwrap();
+        drop(dropped);
+        store.begin().await.unwrap().rollback().await.unwrap();
+        assert_eq!(count(&store).await, 0);
+    }
+}
