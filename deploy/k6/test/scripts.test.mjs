@@ -110,7 +110,8 @@ test('an invalid plan is refused with one sentence', async () => {
     assert.match(played.text, sentence);
   };
   await refused('flow.js', {}, /say which sale/);
-  await refused('flow.js', { SALE: 'nowhere' }, /there is no sale "nowhere"/);
+  // k6 writes the message into its log, with escaped quotes.
+  await refused('flow.js', { SALE: 'nowhere' }, /there is no sale \\?"nowhere/);
   await refused('flow.js', { SALE: 'line', TOKENS: await tokens(2), BUYERS: 3 }, /TOKENS has 2/);
   await refused('spike.js', { SALE: 'line' }, /this sale has a line/);
   const unreachable = await play('flow.js', { SALE: 'line' }, 'http://127.0.0.1:9');
