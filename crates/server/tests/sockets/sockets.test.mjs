@@ -329,8 +329,8 @@ test('a trusted proxy names the address, and each address has its limit', async 
 test('pages of other sites may connect when they are allowed, and only then', async () => {
   const shop = await Shop.start('--cors-origins', 'https://shop.example');
   try {
-    const ask = (origin) => fetch(`${shop.url}/socket.io/?EIO=4&transport=polling`, { headers: { origin } });
-    const [friend, stranger] = [await request('https://shop.example'), await request('https://evil.example')];
+    const connectFrom = (origin) => fetch(`${shop.url}/socket.io/?EIO=4&transport=polling`, { headers: { origin } });
+    const [friend, stranger] = [await connectFrom('https://shop.example'), await connectFrom('https://evil.example')];
     assert.equal(friend.status, 200);
     assert.equal(friend.headers.get('access-control-allow-origin'), 'https://shop.example');
     assert.equal(stranger.headers.get('access-control-allow-origin'), null);
