@@ -245,6 +245,14 @@ impl SimulatedWorld {
         if self.declined.contains(&(buyer, key)) && !is_pending {
             return ReplyBody::Refused(Code::PaymentDeclined);
         }
+        // An earlier payment whose end is not known comes first: the shop settles it before it takes another one.
+        let earlier = self.left_open.iter().find_map(|(_, action)| match action {
+            BuyerAction::Pay { order: same, key: earlier, declines: false } if *same == order => Some(*earlier),
+            _ => None,
+        });
+        if let Some(earlier) = earlier.filter(|earlier| is_pending && *earlier != key) {
+            return self.pay(buyer, order, earlier, false);
+        }
         match view.status {
             Status::Confirmed => return reply_body(&CommandOutcome::Order { order: view, repeated: true }),
             Status::Refunded { .. } => return ReplyBody::Refused(Code::OrderState),
