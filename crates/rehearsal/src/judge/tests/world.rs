@@ -247,7 +247,9 @@ impl SimulatedWorld {
         }
         // An earlier payment whose end is not known comes first: the shop settles it before it takes another one.
         let earlier = self.left_open.iter().find_map(|(_, action)| match action {
-            BuyerAction::Pay { order: same, key: earlier, declines: false } if *same == order => Some(*earlier),
+            BuyerAction::Pay { order: same, key: earlier, declines: false } if *same == order => {
+                Some(*earlier)
+            }
             _ => None,
         });
         if let Some(earlier) = earlier.filter(|earlier| is_pending && *earlier != key) {
