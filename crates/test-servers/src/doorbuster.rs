@@ -69,6 +69,10 @@ impl DoorbusterProcess {
 
     /// Starts the process, and does not wait until it is ready.
     pub fn spawn(&mut self) {
+        // One that has ended by itself keeps its folder for this one.
+        if let Some(ended) = self.running.take() {
+            ended.wait();
+        }
         let (address, metrics) = (self.address(), self.metrics_address());
         let mut command = Command::new("sh");
         let script = format!("{} exec \"$@\" >>\"$0\" 2>&1", self.shell_prefix);
