@@ -1,5 +1,6 @@
 //! Runs a program until the test ends it or ends itself, however that happens. It never knows what the program is for.
 
+use crate::wait::{HANG_LIMIT, eventually_blocking};
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsString;
 use std::io::{BufReader, Write as _};
@@ -88,8 +89,7 @@ impl ProcessGuard {
     /// True once it has ended by itself, or of a signal.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        // An ended process is a zombie until its shell waits for it.
-        process_state(self.program).is_none_or(|state| state == "Z")
+        has_process_ended(self.program)
     }
 
     /// Waits for its end, keeps its folder, and returns the exit code: 128 and more if a signal ended it.
@@ -100,16 +100,21 @@ impl ProcessGuard {
         code
     }
 
-    /// `kill -9` to it and its children. Its folder stays.
+    /// `kill -9` to it and its children; returns when all have ended, so that none of them listens any more. Its folder stays.
     pub fn kill(self) {
         // Stopped first, so that none starts another in between.
         for process in self.processes() {
             let _ended = kill_process(process, Signal::STOP);
         }
-        for process in self.processes() {
-            let _ended = kill_process(process, Signal::KILL);
+        let processes = self.processes();
+        for process in &processes {
+            let _ended = kill_process(*process, Signal::KILL);
         }
         self.wait();
+        // The shell waits for the program only: a child of it may still be ending.
+        eventually_blocking("killed processes end", HANG_LIMIT, || {
+            processes.iter().all(|process| has_process_ended(*process))
+        });
     }
 
     /// Stops it and its children until the value is dropped.
@@ -143,6 +148,11 @@ impl Drop for FrozenProcesses {
             let _ended = kill_process(*process, Signal::CONT);
         }
     }
+}
+
+fn has_process_ended(process: Pid) -> bool {
+    // An ended process is a zombie until its parent waits for it.
+    process_state(process).is_none_or(|state| state == "Z")
 }
 
 /// A process's children, from Linux's `/proc`.
