@@ -294,6 +294,8 @@ impl From<crate::shop::catalogue::CatalogueRefusal> for Problem {
             CatalogueRefusal::SaleUnknown => Self::new(&kind::SALE_UNKNOWN),
             CatalogueRefusal::ProductUnknown => Self::new(&kind::PRODUCT_UNKNOWN),
             CatalogueRefusal::SlugTaken => Self::new(&kind::SLUG_TAKEN),
+            CatalogueRefusal::EndIsPast => invalid("/endsAt", "must be in the future"),
+            CatalogueRefusal::TooManyEdits => Self::new(&kind::TOO_MANY_EDITS),
             CatalogueRefusal::ProductInUse => Self::new(&kind::PRODUCT_IN_USE),
             CatalogueRefusal::NoSuchProduct => invalid("/productId", "there is no such product"),
             CatalogueRefusal::CurrencyDiffers => invalid(

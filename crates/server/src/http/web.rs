@@ -5,8 +5,11 @@
 use super::AppState;
 use super::extract::Path;
 use super::problem::{Problem, kind};
+use super::redirect_for_good;
+use crate::shop::sales;
 use axum::Router;
 use axum::body::Body;
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -113,7 +116,14 @@ async fn send_page(headers: HeaderMap) -> Response {
 }
 
 /// The page, with a preload link so that the browser requests the sale while it loads the script.
-async fn send_sale_page(Path(slug): Path<String>, headers: HeaderMap) -> Response {
+async fn send_sale_page(
+    State(app): State<AppState>,
+    Path(slug): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    if let Some(slug) = sales::find_moved(&app.shop, &slug) {
+        return redirect_for_good(&format!("/s/{slug}"));
+    }
     let mut response = send_page(headers).await;
     let is_slug = slug.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     let link = format!("</api/v1/flash-sales/{slug}>; rel=preload; as=fetch; crossorigin=anonymous");

@@ -36,3 +36,4 @@ mod projector;
 mod records;
 mod series;
 mod sharing;
+mod sold_things;

@@ -46,8 +46,8 @@ async fn load_page(
     let OrderPage { rows, people, next } = query.load_page(&app.shop, after, request.limit).await?;
     let page = Page::from_parts(rows, next.map(|(at, id)| format!("{}/{id}", at.0)));
     Ok(Json(page.map(|row| {
-        let sale = sales::find(&app.shop, row.sale);
-        let product = sale.map(|sale| sale.listing.product.name.as_str().to_owned());
+        let product = sales::find_sold_product(&app.shop, row.sale, row.order.made_at);
+        let product = product.map(|product| product.name.clone());
         admin_order_document(&row, product, buyer_document(row.order.buyer, &people))
     })))
 }

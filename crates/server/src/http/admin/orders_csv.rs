@@ -158,6 +158,7 @@ fn push_order(table: &mut CsvWriter, shop: &Shop, row: &OrderRow, buyer: &BuyerD
     let OrderRow { sale, order, unit_price, .. } = row;
     let listed = sales::find(shop, *sale);
     let listing = listed.as_ref().map(|sale| &sale.listing);
+    let product = listing.map(|listing| listing.product_at(order.made_at));
     let total = order_total(row);
     let (restocked, expires_at) = match order.status {
         OrderStatus::Refunded { restocked: true } => ("yes", String::new()),
@@ -169,7 +170,7 @@ fn push_order(table: &mut CsvWriter, shop: &Shop, row: &OrderRow, buyer: &BuyerD
         CsvCell::Trusted(&order.id.to_string()),
         CsvCell::Trusted(&sale.to_string()),
         CsvCell::Untrusted(listing.map_or("", |listing| listing.slug.as_str())),
-        CsvCell::Untrusted(listing.map_or("", |listing| listing.product.name.as_str())),
+        CsvCell::Untrusted(product.map_or("", |product| product.name.as_str())),
         CsvCell::Trusted(&order.buyer.to_string()),
         CsvCell::Untrusted(buyer.email.as_deref().unwrap_or_default()),
         CsvCell::Untrusted(buyer.username.as_deref().unwrap_or_default()),

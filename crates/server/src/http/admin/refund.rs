@@ -5,6 +5,7 @@ use crate::http::extract::{AdminSession, Json, Path};
 use crate::http::idempotency::IdempotencyHeader;
 use crate::http::problem::{Problem, ProblemSchema};
 use crate::shop::payments::RefundRequest;
+use crate::shop_documents::paid_order_document;
 use axum::extract::State;
 use documents::OrderDocument;
 use sale::OrderId;
@@ -55,5 +56,6 @@ async fn refund(
     Json(body): Json<RefundBody>,
 ) -> Result<Json<OrderDocument>, Problem> {
     let request = RefundRequest { admin: session.buyer, order, restock: body.restock, key };
-    Ok(Json(app.shop.payments.refund(request).await??.into()))
+    let refunded = app.shop.payments.refund(request).await??;
+    Ok(Json(paid_order_document(&app.shop, refunded)))
 }

@@ -5,6 +5,7 @@ use crate::http::extract::{BuyerSession, Json, Path};
 use crate::http::idempotency::IdempotencyHeader;
 use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
 use crate::shop::payments::PayRequest;
+use crate::shop_documents::paid_order_document;
 use axum::extract::State;
 use documents::OrderDocument;
 use sale::OrderId;
@@ -66,5 +67,6 @@ async fn pay(
         return Err(Problem::new(&kind::INVALID_BODY).errors(vec![error]));
     }
     let request = PayRequest { buyer: session.buyer, order, method: body.method, key };
-    Ok(Json(app.shop.payments.pay(request).await??.into()))
+    let paid = app.shop.payments.pay(request).await??;
+    Ok(Json(paid_order_document(&app.shop, paid)))
 }

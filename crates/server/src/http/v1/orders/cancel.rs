@@ -4,6 +4,7 @@ use crate::http::AppState;
 use crate::http::extract::{BuyerSession, Json, Path};
 use crate::http::problem::{Problem, ProblemSchema};
 use crate::shop::orders;
+use crate::shop_documents::order_document;
 use axum::extract::State;
 use documents::OrderDocument;
 use sale::OrderId;
@@ -27,5 +28,6 @@ pub(super) async fn cancel(
     BuyerSession(session): BuyerSession,
     Path(order): Path<OrderId>,
 ) -> Result<Json<OrderDocument>, Problem> {
-    Ok(Json(orders::cancel(&app.shop, session.buyer, order).await??.into()))
+    let order = orders::cancel(&app.shop, session.buyer, order).await??;
+    Ok(Json(order_document(&app.shop, &order)))
 }

@@ -5,7 +5,8 @@ use crate::http::extract::{BuyerSession, Json};
 use crate::http::idempotency::IdempotencyHeader;
 use crate::http::problem::{PrebuiltProblem, Problem, ProblemKind, ProblemSchema, kind};
 use crate::http::v1::queue::find_listed_sale;
-use crate::shop::orders::{self, PricedOrder, ReservationRefusal, ReservationRequest};
+use crate::shop::orders::{self, ReservationRefusal, ReservationRequest};
+use crate::shop_documents::order_document;
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -67,14 +68,10 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     let sale = find_listed_sale(&app, body.flash_sale_id).await?;
     let request = ReservationRequest { sale, buyer: session.buyer, quantity: body.quantity.get(), key };
-    Ok(reserve_reply(orders::reserve(&app.shop, request).await?, prefer))
-}
-
-fn reserve_reply(reserved: Result<PricedOrder, ReservationRefusal>, prefer: PreferHeader) -> Response {
-    match reserved {
-        Ok(order) => created_reply(order, prefer),
+    Ok(match orders::reserve(&app.shop, request).await? {
+        Ok(order) => created_reply(order_document(&app.shop, &order), prefer),
         Err(refusal) => refused_reply(refusal),
-    }
+    })
 }
 
 /// In a rush nearly every reply is the same refusal, so its bytes are built once.
@@ -90,11 +87,11 @@ fn refused_reply(refusal: ReservationRefusal) -> Response {
     }
 }
 
-fn created_reply(order: PricedOrder, prefer: PreferHeader) -> Response {
+fn created_reply(order: OrderDocument, prefer: PreferHeader) -> Response {
     const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
     const RESPOND_ASYNC: HeaderValue = HeaderValue::from_static("respond-async");
-    let location = HeaderValue::from_str(&format!("/api/v1/orders/{}", order.view.id));
-    let mut response = (StatusCode::CREATED, Json(OrderDocument::from(order))).into_response();
+    let location = HeaderValue::from_str(&format!("/api/v1/orders/{}", order.id));
+    let mut response = (StatusCode::CREATED, Json(order)).into_response();
     if let Ok(location) = location {
         response.headers_mut().insert(header::LOCATION, location);
     }

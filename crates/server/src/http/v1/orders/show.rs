@@ -4,6 +4,7 @@ use crate::http::AppState;
 use crate::http::extract::{BuyerSession, Json, Path};
 use crate::http::problem::{Problem, ProblemSchema, kind};
 use crate::shop::orders;
+use crate::shop_documents::order_document;
 use axum::extract::State;
 use documents::OrderDocument;
 use sale::OrderId;
@@ -26,5 +27,5 @@ pub(super) async fn show(
     Path(order): Path<OrderId>,
 ) -> Result<Json<OrderDocument>, Problem> {
     let order = orders::find(&app.shop, session.buyer, order).await?;
-    order.map(|order| Json(order.into())).ok_or(Problem::new(&kind::ORDER_UNKNOWN))
+    order.map(|order| Json(order_document(&app.shop, &order))).ok_or(Problem::new(&kind::ORDER_UNKNOWN))
 }
