@@ -10,6 +10,9 @@ pub mod edge;
 pub mod limits;
 pub mod routes;
 
+pub mod bounds;
+pub mod operations;
+
 pub mod admin;
 pub mod docs;
 pub mod ops;
@@ -77,7 +80,7 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .merge(admin::router())
         .merge(ops::router())
         .split_for_parts();
-    docs::name_operations(&mut openapi);
+    docs::complete_description(&mut openapi);
     let router = router
         .merge(docs::router(&openapi))
         .merge(web::router())

@@ -37,26 +37,35 @@ macro_rules! checked_text {
     };
 }
 
+/// Characters of a product's name.
+pub const NAME_LEN_MAX: usize = 200;
+/// Characters of a product's description.
+pub const DESCRIPTION_LEN_MAX: usize = 10_000;
+/// Characters of a category.
+pub const CATEGORY_LEN_MAX: usize = 100;
+/// Characters of a picture's address.
+pub const IMAGE_URL_LEN_MAX: usize = 2_000;
+
 checked_text!(
     ProductName,
-    |text| has_length(text, 1, 200) && is_one_line(text) && !text.trim().is_empty(),
+    |text| has_length(text, 1, NAME_LEN_MAX) && is_one_line(text) && !text.trim().is_empty(),
     "1 to 200 characters on one line, not only blanks"
 );
 checked_text!(
     /// A product's description; it may have line breaks and may be empty.
     Description,
-    |text| has_length(text, 0, 10_000) && is_printable(text),
+    |text| has_length(text, 0, DESCRIPTION_LEN_MAX) && is_printable(text),
     "at most 10000 characters, without control characters other than line breaks and tabs"
 );
 checked_text!(
     Category,
-    |text| has_length(text, 1, 100) && is_one_line(text) && !text.trim().is_empty(),
+    |text| has_length(text, 1, CATEGORY_LEN_MAX) && is_one_line(text) && !text.trim().is_empty(),
     "1 to 100 characters on one line, not only blanks"
 );
 checked_text!(
     /// Where a product's picture is: an http(s) address, or a path of this site.
     ImageUrl,
-    |text| has_length(text, 1, 2000) && is_address(text),
+    |text| has_length(text, 1, IMAGE_URL_LEN_MAX) && is_address(text),
     "an http:// or https:// address, or a path that starts with '/', of at most 2000 characters and without blanks"
 );
 checked_text!(

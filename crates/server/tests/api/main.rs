@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test program: what fails ends it")]
 
+mod described;
 mod support;
 
 mod merchant;
@@ -22,6 +23,7 @@ mod web;
 
 mod bad_days;
 mod contract;
+mod databases;
 mod hostile;
 mod more_time;
 mod races;

@@ -4,6 +4,7 @@ mod list;
 mod of_sale;
 
 use crate::http::AppState;
+use crate::http::bounds::SEARCH_LEN_MAX;
 use crate::http::extract::Json;
 use crate::http::page::{Page, PageRequest, parse_time_cursor};
 use crate::http::problem::{FieldError, Problem, kind};
@@ -32,9 +33,6 @@ pub(super) struct OrderFilterInput {
     pub from: Option<String>,
     pub to: Option<String>,
 }
-
-/// Characters of a search, as many as the longest e-mail address has.
-const SEARCH_LEN_MAX: usize = 254;
 
 async fn load_page(
     app: &AppState,

@@ -5,7 +5,7 @@ use super::csv::{CsvCell, CsvWriter};
 use super::orders::{OrderFilterInput, order_total};
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Query};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::http::v1::rfc3339;
 use crate::shop::all_orders::{self, OrderPage, OrderQuery, OrderRow};
 use crate::shop::catalogue_text::format_decimal;
@@ -91,7 +91,6 @@ const COLUMNS: [&str; 18] = [
     params(OrdersCsvQuery),
     responses(
         (status = 200, description = "The table", body = String, content_type = "text/csv"),
-        (status = 422, description = "`invalid_query`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]

@@ -3,7 +3,7 @@
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path};
 use crate::http::idempotency::IdempotencyHeader;
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::shop::payments::RefundRequest;
 use crate::shop_documents::paid_order_document;
 use axum::extract::State;
@@ -40,11 +40,6 @@ struct RefundBody {
     ),
     responses(
         (status = 200, description = "Refunded; `payment.status` is `refunding` while the provider has not answered yet", body = OrderDocument),
-        (status = 403, description = "`forbidden`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 404, description = "`order_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 409, description = "`order_state`: it is not paid; `request_in_flight`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 422, description = "`key_reused`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 503, description = "`payment_unknown`: the provider or the ledger does not answer; repeat later", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]

@@ -6,7 +6,7 @@ use crate::http::admin::admission::AdmissionBody;
 use crate::http::admin::price::PriceBody;
 use crate::http::admin::run_to_completion;
 use crate::http::extract::{AdminSession, Json, Path};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::http::valid_json::{ValidJson, fields};
 use crate::shop::catalogue_text::{Category, Description, ImageUrl, ProductName, Slug};
 use crate::shop::products::ProductId;
@@ -14,7 +14,7 @@ use crate::shop::sales::{self, PaymentMode, SaleEdit, ShownEdit};
 use crate::shop_documents::admin_sale_document;
 use axum::extract::State;
 use documents::admin::SalePaymentDocument;
-use documents::{AdminSaleDocument, AdmissionDocument, MoneyDocument};
+use documents::{AdminSaleDocument, AdmissionDocument};
 use garde::Validate;
 use sale::{SaleId, Timestamp};
 use serde::Deserialize;
@@ -37,7 +37,7 @@ pub(super) struct SalePatch {
     slug: Option<Slug>,
     /// The price of one unit.
     #[serde(default, deserialize_with = "fields::object")]
-    #[schema(value_type = Option<MoneyDocument>, nullable = false)]
+    #[schema(value_type = Option<PriceBody>, nullable = false)]
     #[garde(dive)]
     price: Option<PriceBody>,
     /// Units for sale.
@@ -96,7 +96,7 @@ struct ShownPatch {
     image_url: Option<Option<ImageUrl>>,
     /// The price that the sale's price is compared with. It stays once buyers may rely on the sale.
     #[serde(default, deserialize_with = "fields::object")]
-    #[schema(value_type = Option<MoneyDocument>, nullable = false)]
+    #[schema(value_type = Option<PriceBody>, nullable = false)]
     #[garde(dive)]
     list_price: Option<PriceBody>,
 }
@@ -145,10 +145,6 @@ impl From<SalePatch> for SaleEdit {
     request_body = SalePatch,
     responses(
         (status = 200, description = "Edited", body = AdminSaleDocument),
-        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 409, description = "`promise_made`, `slug_taken`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 410, description = "`closed`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid_body`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]

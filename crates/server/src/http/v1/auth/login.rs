@@ -3,7 +3,7 @@
 use super::SignedInReply;
 use crate::http::AppState;
 use crate::http::extract::{FieldErrors, Json};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::shop::accounts::{self, AccountTextError, LoginName, PlainPassword};
 use axum::extract::State;
 use serde::Deserialize;
@@ -23,7 +23,6 @@ pub(super) struct LoginBody {
 /// Signs in.
 #[utoipa::path(post, path = "/api/v1/auth/login", tag = "auth", request_body = LoginBody, responses(
     (status = 200, description = "Signed in", body = SignedInReply),
-    (status = 401, description = "`bad_credentials`", body = ProblemSchema, content_type = "application/problem+json"),
 ))]
 pub(super) async fn login(
     State(app): State<AppState>,

@@ -3,7 +3,7 @@
 use super::IfNoneMatch;
 use crate::http::AppState;
 use crate::http::extract::Path;
-use crate::http::problem::{Problem, ProblemSchema, kind};
+use crate::http::problem::{Problem, kind};
 use crate::http::redirect_for_good;
 use crate::shop::sales::{self, ListedSale};
 use axum::body::Body;
@@ -23,7 +23,6 @@ use documents::SaleDocument;
         (status = 200, description = "The sale", body = SaleDocument),
         (status = 304, description = "Not changed since `If-None-Match`"),
         (status = 308, description = "The sale has another slug now: see `Location`"),
-        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn show(

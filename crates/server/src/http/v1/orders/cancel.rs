@@ -2,7 +2,7 @@
 
 use crate::http::AppState;
 use crate::http::extract::{BuyerSession, Json, Path};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::shop::orders;
 use crate::shop_documents::order_document;
 use axum::extract::State;
@@ -17,9 +17,6 @@ use sale::OrderId;
     params(("id" = Uuid, Path, description = "The order")),
     responses(
         (status = 200, description = "Cancelled", body = OrderDocument),
-        (status = 404, description = "No such order of this buyer", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 409, description = "`order_state`: it is paid", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 410, description = "`order_expired`: its hold has ended", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]

@@ -3,7 +3,7 @@
 use crate::http::AppState;
 use crate::http::extract::{BuyerSession, Json};
 use crate::http::idempotency::IdempotencyHeader;
-use crate::http::problem::{PrebuiltProblem, Problem, ProblemKind, ProblemSchema, kind};
+use crate::http::problem::{PrebuiltProblem, Problem, ProblemKind, kind};
 use crate::http::v1::queue::find_listed_sale;
 use crate::shop::orders::{self, ReservationRefusal, ReservationRequest};
 use crate::shop_documents::order_document;
@@ -51,11 +51,6 @@ fn one() -> NonZeroU32 {
     responses(
         (status = 201, description = "Held until `expiresAt`, or sold at once", body = OrderDocument),
         (status = 202, description = "As 201, for `Prefer: respond-async`", body = OrderDocument),
-        (status = 403, description = "`not_admitted` with `position`, `not_in_line`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 409, description = "`sold_out`, `all_held`, `limit_reached`, `paused`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 410, description = "`ended`, `closed`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 422, description = "`key_reused`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 425, description = "`not_started`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]

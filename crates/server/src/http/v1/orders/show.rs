@@ -2,7 +2,7 @@
 
 use crate::http::AppState;
 use crate::http::extract::{BuyerSession, Json, Path};
-use crate::http::problem::{Problem, ProblemSchema, kind};
+use crate::http::problem::{Problem, kind};
 use crate::shop::orders;
 use crate::shop_documents::order_document;
 use axum::extract::State;
@@ -17,7 +17,6 @@ use sale::OrderId;
     params(("id" = Uuid, Path, description = "The order")),
     responses(
         (status = 200, description = "The order", body = OrderDocument),
-        (status = 404, description = "No such order of this buyer", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]

@@ -3,7 +3,7 @@
 use super::{LineRequest, find_place};
 use crate::http::AppState;
 use crate::http::extract::{BuyerSession, Json, Query};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use axum::extract::State;
 use documents::PlaceDocument;
 
@@ -15,7 +15,6 @@ use documents::PlaceDocument;
     params(LineRequest),
     responses(
         (status = 200, description = "The buyer's place", body = PlaceDocument),
-        (status = 404, description = "`not_in_line`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]
