@@ -70,7 +70,7 @@ pub struct ProductSummary {
     pub id: Uuid,
     /// Its name.
     pub name: String,
-    /// What is told about it.
+    /// Its description.
     pub description: String,
     /// Its category.
     pub category: Option<String>,
@@ -85,7 +85,7 @@ pub struct ProductSummary {
 pub enum AdmissionDocument {
     /// Anyone.
     Open,
-    /// Whoever the waiting line admits, in order of arrival.
+    /// Buyers whom the waiting line admits, in order of arrival.
     // On the variant, because the schema does not see `rename_all_fields`.
     #[serde(rename_all = "camelCase")]
     Fifo {

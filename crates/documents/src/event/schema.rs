@@ -34,7 +34,7 @@ pub enum EventKindSchema {
     Configured,
     /// The sale was paused.
     Paused,
-    /// The sale goes on.
+    /// The sale continues.
     Resumed,
     /// The sale was closed for good.
     Closed,
