@@ -45,6 +45,10 @@ pub struct SaleDocument {
     pub ends_at: Timestamp,
     /// Units that one buyer may hold and own.
     pub limit_per_buyer: u32,
+    /// Whether a unit must be paid before it is sold. It never changes.
+    pub payment: SalePaymentDocument,
+    /// Seconds for which a unit is held for its payment. 0 sells at once.
+    pub hold_seconds: u32,
     /// Who may buy.
     pub admission: AdmissionDocument,
     /// Buyers who wait in line.
@@ -96,6 +100,17 @@ pub enum AdmissionDocument {
         #[schema(maximum = 86400, nullable = false)]
         extension_seconds: Option<u32>,
     },
+}
+
+/// Whether a unit must be paid before it is sold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = SalePayment)]
+pub enum SalePaymentDocument {
+    /// A unit is held for its payment.
+    Required,
+    /// A unit is sold at once, and the shop takes no money for it.
+    None,
 }
 
 /// Whether a unit can be had.

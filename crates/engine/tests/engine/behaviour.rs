@@ -59,7 +59,7 @@ async fn one_holds_and_one_waits(running: &RunningEngine, starts_at: Timestamp) 
     recorded(running, sale_id(SALE), |event| matches!(event, Event::Admitted { .. })).await;
     let CommandOutcome::Order { order, .. } = ask(running, reserve(1)).await else { panic!("no order") };
     match order.status {
-        sale::OrderStatus::Pending { until } => until,
+        sale::OrderStatus::Pending { until, .. } => until,
         status => panic!("{status:?}"),
     }
 }
