@@ -79,9 +79,9 @@ static OPERATIONS: &[ApiOperation] = {
         ]),
         operation("GET", "/api/v1/orders", "listOrders", Buyer, &[]),
         operation("GET", "/api/v1/orders/{id}", "getOrder", Buyer, &[&ORDER_UNKNOWN]),
-        operation("DELETE", "/api/v1/orders/{id}", "cancelOrder", Buyer, &[&ORDER_UNKNOWN, &ORDER_STATE, &ORDER_EXPIRED]),
+        operation("DELETE", "/api/v1/orders/{id}", "cancelOrder", Buyer, &[&ORDER_UNKNOWN, &ORDER_STATE, &ORDER_PAYING, &ORDER_EXPIRED]),
         operation("POST", "/api/v1/orders/{id}/pay", "payOrder", Buyer, &[
-            &ORDER_UNKNOWN, &PAYMENT_DECLINED, &ORDER_STATE, &ORDER_EXPIRED, &PAYMENT_UNKNOWN,
+            &ORDER_UNKNOWN, &PAYMENT_DECLINED, &ORDER_STATE, &ORDER_PAYING, &ORDER_EXPIRED, &PAYMENT_UNKNOWN,
             &KEY_REUSED, &REQUEST_IN_FLIGHT, &BAD_IDEMPOTENCY_KEY,
         ]),
 

@@ -6,7 +6,7 @@ use super::tenancy::Tenancy;
 use crate::store::changes::{self, ChangeCounter};
 use crate::store::locks::AdvisoryLock;
 use crate::store::sale_products::SoldProduct;
-use crate::store::sales::SaleRow;
+use crate::store::sales::{PaymentMode, SaleRow};
 use crate::store::{Store, StoreError, sale_products, sale_slugs, sales};
 use arc_swap::ArcSwap;
 use engine::EngineError;
@@ -29,6 +29,10 @@ pub struct SaleListing {
     pub created_at: Timestamp,
     /// Grows with each edit of the listing or of what it shows of its product, also across restarts.
     pub revision: u64,
+    /// Whether its units are paid for; `None` while the row does not say it.
+    pub payment: Option<PaymentMode>,
+    /// The name of the provider through which its orders are paid.
+    pub provider: String,
 }
 
 impl SaleListing {
@@ -78,13 +82,16 @@ impl CatalogueIndex {
             shown.entry(sale).or_default().push(Arc::new(version));
         }
         let mut index = Self { changes: Some(changes), ..Self::default() };
-        for SaleRow { id, slug, revision, created_at } in rows {
+        for row in rows {
+            let SaleRow { id, slug, revision, created_at, payment, provider } = row;
             let mut earlier = shown.remove(&id).unwrap_or_default();
             let Some(product) = earlier.pop() else {
                 let (id, reason) = (id.to_string(), "it shows no product");
                 return Err(StoreError::Damaged { table: "sale_products", id, reason });
             };
-            let listing = Arc::new(SaleListing { sale: id, slug, product, earlier, created_at, revision });
+            let listing =
+                SaleListing { sale: id, slug, product, earlier, created_at, revision, payment, provider };
+            let listing = Arc::new(listing);
             index.by_id.insert(id, Arc::clone(&listing));
             index.by_slug.insert(listing.slug.clone(), Arc::clone(&listing));
             index.all.push(listing);
