@@ -7,7 +7,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value, cmd};
 
 /// Raised with every change of the Lua text.
-pub const LIBRARY_VERSION: u32 = 3;
+pub const LIBRARY_VERSION: u32 = 4;
 
 /// The library: its parts in their order.
 pub const LIBRARY_SOURCE: &str = concat!(
