@@ -2,18 +2,19 @@
 
 use crate::shop::catalogue::SaleListing;
 use crate::shop::dashboard::BuyerIdentity;
-use crate::shop::line::QueueStatus;
+use crate::shop::line::{OverCause, PlaceFigures, PlaceStatus, QueueStatus};
 use crate::shop::orders::PricedOrder;
 use crate::shop::payments::PaidOrder;
 use crate::shop::products::Product;
 use crate::shop::sales::{ListedSale, PaymentMode};
 use documents::flash_sale::SalePaymentDocument;
+use documents::place::{LineFigures, LineStatus, OverReason, PlaceStatusDocument};
 use documents::{
-    AdminSaleDocument, BuyerDocument, OrderDocument, PaymentDocument, PlaceDocument, ProductSummary,
-    SaleDocument,
+    AdminSaleDocument, AvailabilityDocument, BuyerDocument, OrderDocument, PaymentDocument, PlaceDocument,
+    ProductSummary, SaleDocument,
 };
 use engine::SaleView;
-use sale::{BuyerId, Timestamp};
+use sale::{BuyerId, LinePosition, Timestamp};
 use std::collections::HashMap;
 
 /// A sale as it is at `now`: the catalogue's listing and the engine's view in one document.
@@ -30,7 +31,7 @@ pub fn sale_document(listing: &SaleListing, view: &SaleView, now: Timestamp) -> 
         available: units.available,
         held: units.held,
         sold: units.sold,
-        availability: view.availability.into(),
+        availability: AvailabilityDocument::new(view.availability, view.is_over(now)),
         status: view.phase(now).into(),
         starts_at: policy.starts_at,
         ends_at: policy.ends_at,
@@ -38,7 +39,7 @@ pub fn sale_document(listing: &SaleListing, view: &SaleView, now: Timestamp) -> 
         payment: PaymentMode::from_listing(listing, policy).into(),
         hold_seconds: policy.hold_s,
         admission: policy.admission.into(),
-        waiting: units.waiting,
+        waiting: view.waiting(now),
         server_time: now,
         version: view.seq.0,
     }
@@ -101,9 +102,45 @@ impl From<PaidOrder> for OrderDocument {
     }
 }
 
+impl From<PlaceStatus> for LineStatus {
+    fn from(place: PlaceStatus) -> Self {
+        match place {
+            PlaceStatus::InLine(position) => position.into(),
+            PlaceStatus::Over(cause) => Self::Over(cause.into()),
+            PlaceStatus::Lapsed { at } => Self::Lapsed { at },
+            PlaceStatus::Left { at } => Self::Left { at },
+        }
+    }
+}
+
+impl From<OverCause> for OverReason {
+    fn from(cause: OverCause) -> Self {
+        match cause {
+            OverCause::Ended => Self::Ended,
+            OverCause::Closed => Self::Closed,
+            OverCause::Deleted => Self::Deleted,
+        }
+    }
+}
+
+impl From<PlaceFigures> for LineFigures {
+    fn from(figures: PlaceFigures) -> Self {
+        let PlaceFigures { availability, is_over, units_left, estimated_wait_s, paused_at } = figures;
+        let availability = AvailabilityDocument::new(availability, is_over);
+        Self { availability, units_left, estimated_wait_s, paused_at }
+    }
+}
+
 impl From<QueueStatus> for PlaceDocument {
     fn from(status: QueueStatus) -> Self {
-        let QueueStatus { sale, ticket, place, availability, estimated_wait_s, receipt } = status;
-        Self::new(sale, (ticket, place), availability, estimated_wait_s, receipt.to_string())
+        let QueueStatus { sale, ticket, place, figures, receipt } = status;
+        let word = match place {
+            PlaceStatus::InLine(LinePosition::Waiting { .. }) => PlaceStatusDocument::Waiting,
+            PlaceStatus::InLine(LinePosition::Admitted { .. }) => PlaceStatusDocument::Admitted,
+            PlaceStatus::Over(_) => PlaceStatusDocument::Over,
+            PlaceStatus::Lapsed { .. } => PlaceStatusDocument::Lapsed,
+            PlaceStatus::Left { .. } => PlaceStatusDocument::Left,
+        };
+        Self::new(sale, ticket, (word, place.into()), &figures.into(), receipt.to_string())
     }
 }

@@ -344,6 +344,18 @@ impl From<crate::shop::orders::ReservationRefusal> for Problem {
         use crate::shop::orders::ReservationRefusal;
         match refusal {
             ReservationRefusal::Law(refusal) => refusal.into(),
+            ReservationRefusal::FewerLeft { set_aside, orderable } => {
+                let units = if orderable == 1 { "one".to_owned() } else { orderable.to_string() };
+                let detail = match (set_aside, orderable) {
+                    (0, _) => format!("fewer units are free than you asked for: order {units}"),
+                    (1, 1) => "one unit is set aside for you, and no other is free: order one".to_owned(),
+                    _ => format!("a unit is set aside for you, and with the free ones you can order {units}"),
+                };
+                Self::new(&kind::FEWER_LEFT)
+                    .detail(detail)
+                    .member("setAside", set_aside)
+                    .member("orderable", orderable)
+            }
             ReservationRefusal::InFlight => Self::new(&kind::REQUEST_IN_FLIGHT),
         }
     }
@@ -381,6 +393,16 @@ impl From<engine::EngineError> for Problem {
             EngineError::Stopped => Self::new(&kind::UNAVAILABLE).detail("this instance is stopping"),
             EngineError::NoSuchSale => Self::new(&kind::SALE_UNKNOWN),
             EngineError::UnexpectedReply { .. } => Self::from_failure(&kind::INTERNAL, &error),
+        }
+    }
+}
+
+impl From<crate::shop::line::PlaceError> for Problem {
+    fn from(error: crate::shop::line::PlaceError) -> Self {
+        use crate::shop::line::PlaceError;
+        match error {
+            PlaceError::Store(error) => error.into(),
+            PlaceError::Engine(error) => error.into(),
         }
     }
 }

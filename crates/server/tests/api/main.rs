@@ -23,7 +23,9 @@ mod web;
 mod bad_days;
 mod contract;
 mod hostile;
+mod line_estimates;
 mod more_time;
+mod place_endings;
 mod races;
 
 mod admin_keys;

@@ -15,8 +15,8 @@ use uuid::Uuid;
     tag = "flash-sales",
     params(("id" = Uuid, Path, description = "The sale's id")),
     responses(
-        (status = 200, description = "The buyer's place", body = PlaceDocument),
-        (status = 404, description = "`not_in_line`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 200, description = "The buyer's place, or how it ended", body = PlaceDocument),
+        (status = 404, description = "`not_in_line`: the buyer never joined, or the place became an order; `sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]

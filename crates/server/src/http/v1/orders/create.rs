@@ -51,7 +51,7 @@ fn one() -> NonZeroU32 {
         (status = 201, description = "Held until `expiresAt`, or sold at once", body = OrderDocument),
         (status = 202, description = "As 201, for `Prefer: respond-async`", body = OrderDocument),
         (status = 403, description = "`not_admitted` with `position`, `not_in_line`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 409, description = "`sold_out`, `all_held`, `limit_reached`, `paused`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 409, description = "`sold_out`, `all_held`, `fewer_left` with `setAside` and `orderable`, `limit_reached`, `paused`", body = ProblemSchema, content_type = "application/problem+json"),
         (status = 410, description = "`ended`, `closed`", body = ProblemSchema, content_type = "application/problem+json"),
         (status = 422, description = "`key_reused`", body = ProblemSchema, content_type = "application/problem+json"),
         (status = 425, description = "`not_started`", body = ProblemSchema, content_type = "application/problem+json"),
