@@ -3,17 +3,18 @@
 use crate::shop::Shop;
 use crate::shop::catalogue::SaleListing;
 use crate::shop::dashboard::BuyerIdentity;
-use crate::shop::line::QueueStatus;
+use crate::shop::line::{OverCause, PlaceFigures, PlaceStatus, QueueStatus};
 use crate::shop::orders::PricedOrder;
 use crate::shop::payments::PaidOrder;
 use crate::shop::sales::{self, ListedSale, PaymentMode, SoldProduct};
 use documents::flash_sale::SalePaymentDocument;
+use documents::place::{LineFigures, LineStatus, OverReason, PlaceStatusDocument};
 use documents::{
-    AdminSaleDocument, BuyerDocument, OrderDocument, PaymentDocument, PlaceDocument, ProductSummary,
-    SaleDocument, SoldProductDocument,
+    AdminSaleDocument, AvailabilityDocument, BuyerDocument, OrderDocument, PaymentDocument, PlaceDocument,
+    ProductSummary, SaleDocument, SoldProductDocument,
 };
 use engine::SaleView;
-use sale::{BuyerId, SaleId, Timestamp};
+use sale::{BuyerId, LinePosition, SaleId, Timestamp};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -31,7 +32,7 @@ pub fn sale_document(listing: &SaleListing, view: &SaleView, now: Timestamp) -> 
         available: units.available,
         held: units.held,
         sold: units.sold,
-        availability: view.availability.into(),
+        availability: AvailabilityDocument::new(view.availability, view.is_over(now)),
         status: view.phase(now).into(),
         starts_at: policy.starts_at,
         ends_at: policy.ends_at,
@@ -39,7 +40,7 @@ pub fn sale_document(listing: &SaleListing, view: &SaleView, now: Timestamp) -> 
         payment: PaymentMode::from_listing(listing, policy).into(),
         hold_seconds: policy.hold_s,
         admission: policy.admission.into(),
-        waiting: units.waiting,
+        waiting: view.waiting(now),
         server_time: now,
         version: view.seq.0,
     }
@@ -121,9 +122,45 @@ fn sold_product_document(shop: &Shop, sale: SaleId, at: Timestamp) -> SoldProduc
     }
 }
 
+impl From<PlaceStatus> for LineStatus {
+    fn from(place: PlaceStatus) -> Self {
+        match place {
+            PlaceStatus::InLine(position) => position.into(),
+            PlaceStatus::Over(cause) => Self::Over(cause.into()),
+            PlaceStatus::Lapsed { at } => Self::Lapsed { at },
+            PlaceStatus::Left { at } => Self::Left { at },
+        }
+    }
+}
+
+impl From<OverCause> for OverReason {
+    fn from(cause: OverCause) -> Self {
+        match cause {
+            OverCause::Ended => Self::Ended,
+            OverCause::Closed => Self::Closed,
+            OverCause::Deleted => Self::Deleted,
+        }
+    }
+}
+
+impl From<PlaceFigures> for LineFigures {
+    fn from(figures: PlaceFigures) -> Self {
+        let PlaceFigures { availability, is_over, units_left, estimated_wait_s, paused_at } = figures;
+        let availability = AvailabilityDocument::new(availability, is_over);
+        Self { availability, units_left, estimated_wait_s, paused_at }
+    }
+}
+
 impl From<QueueStatus> for PlaceDocument {
     fn from(status: QueueStatus) -> Self {
-        let QueueStatus { sale, ticket, place, availability, estimated_wait_s, receipt } = status;
-        Self::new(sale, (ticket, place), availability, estimated_wait_s, receipt.to_string())
+        let QueueStatus { sale, ticket, place, figures, receipt } = status;
+        let word = match place {
+            PlaceStatus::InLine(LinePosition::Waiting { .. }) => PlaceStatusDocument::Waiting,
+            PlaceStatus::InLine(LinePosition::Admitted { .. }) => PlaceStatusDocument::Admitted,
+            PlaceStatus::Over(_) => PlaceStatusDocument::Over,
+            PlaceStatus::Lapsed { .. } => PlaceStatusDocument::Lapsed,
+            PlaceStatus::Left { .. } => PlaceStatusDocument::Left,
+        };
+        Self::new(sale, ticket, (word, place.into()), &figures.into(), receipt.to_string())
     }
 }

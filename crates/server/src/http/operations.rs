@@ -74,7 +74,7 @@ static OPERATIONS: &[ApiOperation] = {
         operation("DELETE", "/api/v1/queue/leave", "leaveQueue", Buyer, &[&SALE_UNKNOWN, &NO_PLACE]),
 
         operation("POST", "/api/v1/orders", "createOrder", Buyer, &[
-            &SALE_UNKNOWN, &SOLD_OUT, &ALL_HELD, &LIMIT_REACHED, &PAUSED, &NOT_ADMITTED, &NOT_IN_LINE, &ENDED, &CLOSED, &NOT_STARTED,
+            &SALE_UNKNOWN, &SOLD_OUT, &ALL_HELD, &FEWER_LEFT, &LIMIT_REACHED, &PAUSED, &NOT_ADMITTED, &NOT_IN_LINE, &ENDED, &CLOSED, &NOT_STARTED,
             &KEY_REUSED, &REQUEST_IN_FLIGHT, &BAD_IDEMPOTENCY_KEY,
         ]),
         operation("GET", "/api/v1/orders", "listOrders", Buyer, &[]),

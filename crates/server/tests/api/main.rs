@@ -25,7 +25,9 @@ mod bad_days;
 mod contract;
 mod databases;
 mod hostile;
+mod line_estimates;
 mod more_time;
+mod place_endings;
 mod races;
 
 mod admin_keys;

@@ -19,7 +19,7 @@ use server::shop::receipts::ReceiptSigner;
 use server::shop::sales::{self, SaleEdit};
 use server::shop::tenancy::Tenancy;
 use server::shop::{Shop, attempts};
-use server::store::sales::{self as rows, NewSale};
+use server::store::sales::{self as rows, NewSale, PaymentMode};
 use server::store::{Store, followers};
 use server::telemetry::followers::FollowerMetrics;
 use std::sync::Arc;
@@ -156,7 +156,8 @@ async fn a_start_leaves_a_sale_alone_that_another_process_is_announcing() {
     let other = second_shop(&app).await;
     let made_at = merchant.now();
     let announcing = SaleId(uuid::Uuid::new_v4());
-    let new = NewSale { id: announcing, product, slug: "soon", created_at: made_at };
+    let (payment, provider) = (PaymentMode::Required, "sandbox");
+    let new = NewSale { id: announcing, product, slug: "soon", created_at: made_at, payment, provider };
     let mut writing = app.instance.app.shop.store.begin().await.unwrap();
     assert!(rows::insert(&mut writing, new).await.unwrap());
     writing.commit().await.unwrap();

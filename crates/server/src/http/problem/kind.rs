@@ -25,6 +25,7 @@ kinds! {
     // Refusals of the law.
     SOLD_OUT = 409 "sold_out", "Sold out", "every unit of this sale is sold";
     ALL_HELD = 409 "all_held", "All units are held", "all units are in other carts; you may still get one";
+    FEWER_LEFT = 409 "fewer_left", "Fewer units left", "fewer units can be ordered now than you asked for";
     LIMIT_REACHED = 409 "limit_reached", "Limit per buyer reached", "that would be more units than one buyer may hold and own";
     ALREADY_IN_LINE = 409 "already_in_line", "Already in line", "you have a place in this sale's line already";
     NO_LINE = 409 "no_line", "No line", "this sale has no waiting line; order directly";

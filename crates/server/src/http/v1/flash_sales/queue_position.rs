@@ -15,7 +15,7 @@ use uuid::Uuid;
     tag = "flash-sales",
     params(("id" = Uuid, Path, description = "The sale's id")),
     responses(
-        (status = 200, description = "The buyer's place", body = PlaceDocument),
+        (status = 200, description = "The buyer's place, or how it ended", body = PlaceDocument),
     ),
     security(("token" = []))
 )]
