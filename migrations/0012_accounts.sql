@@ -26,3 +26,14 @@ CREATE TABLE known_networks (
 );
 
 CREATE INDEX known_networks_by_seen_at ON known_networks (seen_at);
+
+-- Whom the limit per buyer of a sale counts together: one account, or all accounts of a mailbox.
+ALTER TABLE sales ADD COLUMN limit_by TEXT NOT NULL DEFAULT 'account' CHECK (limit_by IN ('account', 'mailbox'));
+
+-- In a sale that counts by mailbox: the one account with which each mailbox buys, the first that joined the line or ordered.
+CREATE TABLE mailbox_claims (
+    sale_id TEXT NOT NULL REFERENCES sales (id) ON DELETE CASCADE,
+    mailbox TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    PRIMARY KEY (sale_id, mailbox)
+);
