@@ -19,6 +19,7 @@ pub struct ServerMetrics {
     requests: Family<RequestLabels, Counter>,
     seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
     problems: Family<CodeLabels, Counter>,
+    limited: Family<ClassLabels, Counter>,
     latencies: Mutex<HashMap<RouteLabels, Arc<LatencyHistogram>>>,
     /// Requests being answered now.
     pub in_flight: Gauge,
@@ -28,6 +29,11 @@ pub struct ServerMetrics {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CodeLabels {
     code: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClassLabels {
+    class: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -50,6 +56,7 @@ impl Default for ServerMetrics {
             requests: Family::default(),
             seconds: Family::new_with_constructor(|| Histogram::new(BOUNDS_S)),
             problems: Family::default(),
+            limited: Family::default(),
             latencies: Mutex::default(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
@@ -59,6 +66,7 @@ impl Default for ServerMetrics {
         metrics.register("http_in_flight", "HTTP requests being answered", metrics.in_flight.clone());
         metrics.register("http_connections", "Open connections", metrics.connections.clone());
         metrics.register("problems", "Refusals and failures answered, by code", metrics.problems.clone());
+        metrics.register("limited", "Requests over a limit, by its class", metrics.limited.clone());
         metrics
     }
 }
@@ -77,6 +85,12 @@ impl ServerMetrics {
     /// Shows the counters of all sales as they are at each scrape.
     pub fn register_sale_gauges(&self, sales: impl Fn() -> Vec<SaleGauges> + Send + Sync + 'static) {
         self.with_registry(|registry| registry.register_collector(Box::new(SalesCollector::new(sales))));
+    }
+
+    /// The counter of requests over the limit of this class.
+    #[must_use]
+    pub fn limited_counter(&self, class: &'static str) -> Counter {
+        self.limited.get_or_create_owned(&ClassLabels { class })
     }
 
     /// The handles of one method of one route.

@@ -37,4 +37,5 @@ mod products;
 mod projector;
 mod records;
 mod series;
+mod sessions;
 mod sharing;

@@ -57,6 +57,8 @@ kinds! {
     UNAUTHORIZED = 401 "unauthorized", "Not signed in", "this needs a valid access token";
     BAD_CREDENTIALS = 401 "bad_credentials", "Wrong credentials", "no account has this name and password";
     BAD_REFRESH_TOKEN = 401 "bad_refresh_token", "Refresh token not valid", "this refresh token is unknown, expired, used or revoked; sign in again";
+    ACCOUNT_UNKNOWN = 404 "account_unknown", "Account unknown", "there is no such account";
+    LAST_ADMIN = 409 "last_admin", "Last admin", "this is the last admin, and a shop needs one: make another admin first";
     FORBIDDEN = 403 "forbidden", "Not allowed", "your account may not do this";
     EMAIL_TAKEN = 409 "email_taken", "E-mail address taken", "an account with this e-mail address exists";
     USERNAME_TAKEN = 409 "username_taken", "Username taken", "an account with this username exists";
