@@ -87,16 +87,20 @@ pub struct Serve {
     /// Time between /readyz turning 503 on SIGTERM and the end of accepting, for the load balancer to notice.
     #[arg(long, env = "DOORBUSTER_DRAIN_GRACE", default_value = "500ms", value_parser = duration, value_name = "TIME")]
     pub drain_grace: Duration,
-    /// Connections at a time.
+    /// Connections at a time; on further ones only probes are answered.
     #[arg(long, env = "DOORBUSTER_CONNECTIONS_MAX", default_value_t = 16_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "COUNT")]
     pub connections_max: u32,
+    /// Connections from one address (or /64 of IPv6) at a time, without sockets; by default half of --connections-max. A trusted proxy has
+    /// no such limit.
+    #[arg(long, env = "DOORBUSTER_CONNECTIONS_PER_ADDRESS", value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "COUNT")]
+    pub connections_per_address: Option<u32>,
     /// Sockets (live updates) at a time, in all; each is one of the connections.
     #[arg(long, env = "DOORBUSTER_SOCKETS_MAX", default_value_t = 15_000, value_parser = clap::value_parser!(u32).range(0..=1_000_000), value_name = "COUNT")]
     pub sockets_max: u32,
     /// Sockets of one buyer at a time: tabs and devices.
     #[arg(long, env = "DOORBUSTER_SOCKETS_PER_BUYER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "COUNT")]
     pub sockets_per_buyer: u32,
-    /// Sockets from one address at a time; many people may share one.
+    /// Sockets from one address (or /64 of IPv6) at a time; many people may share one.
     #[arg(long, env = "DOORBUSTER_SOCKETS_PER_ADDRESS", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "COUNT")]
     pub sockets_per_address: u32,
     /// Time between two pings to the client of a socket.
@@ -210,6 +214,7 @@ impl Serve {
     pub fn server(&self) -> server::ServerSettings {
         server::ServerSettings {
             connections_max: self.connections_max,
+            network_connections_max: self.connections_per_address.unwrap_or(self.connections_max.div_ceil(2)),
             head_limit: self.head_timeout,
             idle_limit: self.idle_timeout,
             answer_limit: self.request_timeout,

@@ -62,6 +62,12 @@ impl RouteTable {
         Self { paths, unknown: Endpoint { metrics, class: Some(LimitClass::Read), is_page: false } }
     }
 
+    /// The endpoint of all requests that belong to no other.
+    #[must_use]
+    pub fn unknown(&self) -> &Endpoint {
+        &self.unknown
+    }
+
     /// The endpoint of a request. All unknown ones share one.
     #[must_use]
     pub fn find_endpoint(&self, method: &Method, path: &str) -> &Endpoint {

@@ -21,6 +21,7 @@ fn a_wrong_setting_is_refused_in_one_sentence_that_names_the_flag() {
         ("--request-timeout", "soon"),
         ("--body-limit", "1"),
         ("--connections-max", "0"),
+        ("--connections-per-address", "0"),
         ("--token-key", "/nowhere/key.pem"),
         ("--token-ttl", "0s"),
         ("--log-format", "xml"),

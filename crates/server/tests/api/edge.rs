@@ -116,6 +116,7 @@ async fn a_handler_that_panics_or_hangs_hurts_only_its_own_request() {
     let (stop, stopping) = tokio::sync::watch::channel(false);
     let settings = server::http::server::ServerSettings {
         connections_max: 10,
+        network_connections_max: 10,
         head_limit: Duration::from_secs(10),
         idle_limit: Duration::from_secs(10),
         // Long enough for a busy machine to run the two handlers that do not hang.
