@@ -10,6 +10,7 @@ use crate::http::cors::Cors;
 use crate::http::limits::{RateLimit, RateLimits, shared};
 use crate::http::{edge, server};
 use crate::realtime;
+use crate::shop::public_url::PublicUrl;
 use clap::{Args, ValueEnum};
 use engine::valkey_connection::ValkeyAddress;
 use ipnet::IpNet;
@@ -47,6 +48,9 @@ pub struct Serve {
     /// Also makes a product, a sale that starts soon, and an admin.
     #[arg(long, env = "DOORBUSTER_DEMO", value_parser = clap::builder::BoolishValueParser::new())]
     pub demo: bool,
+    /// Address at which buyers reach the shop, such as https://shop.example: for links, redirects and previews. The demo uses --listen.
+    #[arg(long, env = "DOORBUSTER_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<PublicUrl>,
     /// Proxies whose X-Forwarded-For counts: addresses and networks, with commas between.
     #[arg(long, env = "DOORBUSTER_TRUSTED_PROXIES", value_delimiter = ',', value_parser = network, value_name = "LIST")]
     pub trusted_proxies: Vec<IpNet>,
@@ -193,6 +197,12 @@ impl Serve {
             ));
         }
         valkey.address().map(Some)
+    }
+
+    /// The address of the shop; that of the listener for a demo without `--public-url`.
+    #[must_use]
+    pub fn public_url_at(&self, listener: SocketAddr) -> Option<PublicUrl> {
+        self.public_url.clone().or_else(|| self.demo.then(|| PublicUrl::from_listener(listener)))
     }
 
     /// The settings of the edge.

@@ -18,6 +18,7 @@ fn a_wrong_setting_is_refused_in_one_sentence_that_names_the_flag() {
         ("--limit-buy", "0/15m"),
         ("--trusted-proxies", "everyone"),
         ("--cors-origins", "shop.example"),
+        ("--public-url", "https://shop.example/path"),
         ("--request-timeout", "soon"),
         ("--body-limit", "1"),
         ("--connections-max", "0"),

@@ -32,9 +32,13 @@ impl<'a> PollingSocket<'a> {
         let mut socket = Self { app, address, session, public_id: String::new() };
         let auth = buyer.map_or(json!({}), |buyer| json!({"token": buyer.access}));
         socket.send(&format!("40{auth}")).await;
-        let messages = socket.poll_messages().await;
-        let connected = messages.iter().find_map(|message| message.strip_prefix("40")).unwrap();
-        let connected: Value = serde_json::from_str(connected).unwrap();
+        let connected = loop {
+            let messages = socket.poll_messages().await;
+            if let Some(connected) = messages.iter().find_map(|message| message.strip_prefix("40")) {
+                break connected.to_owned();
+            }
+        };
+        let connected: Value = serde_json::from_str(&connected).unwrap();
         connected["sid"].as_str().unwrap().clone_into(&mut socket.public_id);
         socket
     }
