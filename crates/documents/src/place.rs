@@ -36,7 +36,7 @@ pub struct PlaceDocument {
     /// Seconds until the buyer's turn at the sale's pace; 0 once admitted. People who leave shorten it, a pause or units
     /// that are all in carts lengthen it.
     pub estimated_wait_seconds: u64,
-    /// Proof of the number: the shop can check it, and nobody else can make one.
+    /// Proof of the number: only the shop can make one, and it can check it.
     pub receipt: String,
 }
 

@@ -6,8 +6,8 @@ use crate::shop::line::QueueStatus;
 use crate::shop::orders::PricedOrder;
 use crate::shop::payments::PaidOrder;
 use crate::shop::products::Product;
-use crate::shop::sales::ListedSale;
-use documents::admin::SalePaymentDocument;
+use crate::shop::sales::{ListedSale, PaymentMode};
+use documents::flash_sale::SalePaymentDocument;
 use documents::{
     AdminSaleDocument, BuyerDocument, OrderDocument, PaymentDocument, PlaceDocument, ProductSummary,
     SaleDocument,
@@ -35,6 +35,8 @@ pub fn sale_document(listing: &SaleListing, view: &SaleView, now: Timestamp) -> 
         starts_at: policy.starts_at,
         ends_at: policy.ends_at,
         limit_per_buyer: policy.limit_per_buyer,
+        payment: PaymentMode::from_listing(listing, policy).into(),
+        hold_seconds: policy.hold_s,
         admission: policy.admission.into(),
         waiting: units.waiting,
         server_time: now,
@@ -45,17 +47,20 @@ pub fn sale_document(listing: &SaleListing, view: &SaleView, now: Timestamp) -> 
 /// The same with what only admins see.
 #[must_use]
 pub fn admin_sale_document(sale: &ListedSale, now: Timestamp) -> AdminSaleDocument {
-    let policy = &sale.view.policy;
     AdminSaleDocument {
         sale: sale_document(&sale.listing, &sale.view, now),
         admitted: sale.view.counters.admitted,
-        hold_seconds: policy.hold_s,
-        payment: if policy.sells_at_once() {
-            SalePaymentDocument::None
-        } else {
-            SalePaymentDocument::Required
-        },
+        provider: sale.listing.provider.clone(),
         created_at: sale.listing.created_at,
+    }
+}
+
+impl From<PaymentMode> for SalePaymentDocument {
+    fn from(payment: PaymentMode) -> Self {
+        match payment {
+            PaymentMode::Required => Self::Required,
+            PaymentMode::Nothing => Self::None,
+        }
     }
 }
 
@@ -80,7 +85,7 @@ impl From<&Product> for ProductSummary {
 
 impl From<PricedOrder> for OrderDocument {
     fn from(order: PricedOrder) -> Self {
-        Self::from_view(&order.view, order.sale, order.unit_price)
+        Self::from_view(&order.view, order.sale, order.unit_price, order.requires_payment)
     }
 }
 

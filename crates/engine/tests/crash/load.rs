@@ -24,13 +24,13 @@ pub fn sale_id(no: u64) -> SaleId {
 
 /// Starts the engine, prints the state that it found, and buys until killed.
 pub fn serve(folder: &Path, life: u64) {
-    let embedded = start(folder).unwrap();
-    for view in embedded.engine.views().list() {
+    let running = start(folder).unwrap();
+    for view in running.engine.views().list() {
         print_line(&format!("state {} {} {:?}", view.id, view.seq, view.counters));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let engine = &embedded.engine;
+        let engine = &running.engine;
         for no in 0..SALES {
             if engine.views().get(sale_id(no)).is_none() {
                 let policy = policy(no, engine.now());

@@ -168,6 +168,7 @@ impl ServerInstance {
         };
         let peers = PeerChanges::start(&shop).await.map_err(anyhow::Error::from)?;
         sales::settle_half_made(&shop).await.map_err(anyhow::Error::from)?;
+        sales::fill_payment_modes(&shop).await.map_err(anyhow::Error::from)?;
         let demo = if settings.demo && kind == InstanceKind::Serve {
             Some(demo::prepare_demo(&shop).await?)
         } else {

@@ -280,6 +280,7 @@ impl From<sale::Refusal> for Problem {
             Refusal::OrderState => &kind::ORDER_STATE,
             Refusal::PromiseMade => &kind::PROMISE_MADE,
             Refusal::BadPolicy => &kind::BAD_POLICY,
+            Refusal::OrderPaying => &kind::ORDER_PAYING,
         };
         Self::new(kind)
     }
@@ -427,6 +428,10 @@ impl From<crate::shop::payments::PaymentRefusal> for Problem {
                 .member("orderStatus", status.as_str())
                 .detail(format!("the order is {}: this cannot be done with it", status.as_str())),
             PaymentRefusal::Declined { reason } => Self::new(&kind::PAYMENT_DECLINED).detail(reason),
+            PaymentRefusal::MissingMethod => {
+                let error = FieldError::new("/method", "is required: the order costs something");
+                Self::new(&kind::INVALID_BODY).errors(vec![error])
+            }
             PaymentRefusal::UnknownMethod => {
                 let error = FieldError::new("/method", "the payment provider does not know this method");
                 Self::new(&kind::INVALID_BODY).errors(vec![error])

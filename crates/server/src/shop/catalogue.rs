@@ -6,7 +6,7 @@ use super::tenancy::Tenancy;
 use crate::store::changes::{self, ChangeCounter};
 use crate::store::locks::AdvisoryLock;
 use crate::store::products::Product;
-use crate::store::sales::SaleRow;
+use crate::store::sales::{PaymentMode, SaleRow};
 use crate::store::{Store, StoreError, sales};
 use arc_swap::ArcSwap;
 use engine::EngineError;
@@ -26,6 +26,10 @@ pub struct SaleListing {
     pub created_at: Timestamp,
     /// Grows with each edit of the listing or its product, also across restarts.
     pub revision: u64,
+    /// Whether its units are paid for; `None` while the row does not say it.
+    pub payment: Option<PaymentMode>,
+    /// The name of the provider through which its orders are paid.
+    pub provider: String,
 }
 
 /// Every sale that is announced and not deleted.
@@ -161,8 +165,10 @@ impl SaleCatalogue {
             return Ok(());
         }
         let mut index = CatalogueIndex { changes: Some(changes), ..CatalogueIndex::default() };
-        for SaleRow { id, slug, product, revision, created_at } in sales::list(store).await? {
-            let listing = Arc::new(SaleListing { sale: id, slug, product, created_at, revision });
+        for row in sales::list(store).await? {
+            let SaleRow { id, slug, product, revision, created_at, payment, provider } = row;
+            let listing = SaleListing { sale: id, slug, product, created_at, revision, payment, provider };
+            let listing = Arc::new(listing);
             index.by_id.insert(id, Arc::clone(&listing));
             index.by_slug.insert(listing.slug.clone(), Arc::clone(&listing));
             index.all.push(listing);

@@ -20,7 +20,7 @@ pub use create::{SaleDraft, create};
 pub use delete::{DeleteResult, delete};
 pub use edit::{SaleEdit, edit};
 pub use half_made::settle_half_made;
-pub use payment_mode::{HOLD_S_DEFAULT, PaymentMode};
+pub use payment_mode::{HOLD_S_DEFAULT, PaymentMode, fill_payment_modes, requires_payment};
 pub use restock::{RestockRequest, restock};
 
 use super::Shop;

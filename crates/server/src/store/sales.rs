@@ -17,6 +17,30 @@ pub struct SaleRow {
     /// Grows with each edit of the row or its product.
     pub revision: u64,
     pub created_at: Timestamp,
+    /// `None` until [`set_payment`] for a sale that was made before there was a column for it.
+    pub payment: Option<PaymentMode>,
+    /// The name of the provider through which its orders are paid.
+    pub provider: String,
+}
+
+/// Whether the units of a sale are paid for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PaymentMode {
+    /// A unit is held until it is paid for.
+    Required,
+    /// A unit is sold at once, and no money is taken for it.
+    Nothing,
+}
+
+impl PaymentMode {
+    /// The word for it in the table and the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::Nothing => "none",
+        }
+    }
 }
 
 /// A sale's row about to be made.
@@ -26,6 +50,8 @@ pub struct NewSale<'a> {
     pub product: ProductId,
     pub slug: &'a str,
     pub created_at: Timestamp,
+    pub payment: PaymentMode,
+    pub provider: &'a str,
 }
 
 pub(super) const STATEMENTS: &[&str] = &[
@@ -40,11 +66,13 @@ pub(super) const STATEMENTS: &[&str] = &[
     IS_SLUG_FREE,
     LIST,
     LIST_BY_PRODUCT,
+    LIST_WITHOUT_PAYMENT,
+    SET_PAYMENT,
 ];
 
 const INSERT: &str = "
-INSERT INTO sales (id, product_id, slug, revision, created_at, announced_at, deleted_at)
-VALUES ($1, $2, $3, 1, $4, NULL, NULL)
+INSERT INTO sales (id, product_id, slug, revision, created_at, announced_at, deleted_at, payment, provider)
+VALUES ($1, $2, $3, 1, $4, NULL, NULL, $5, $6)
 ON CONFLICT DO NOTHING
 RETURNING id";
 
@@ -78,6 +106,8 @@ SELECT
     sales.slug AS slug,
     sales.revision AS revision,
     sales.created_at AS sale_created_at,
+    sales.payment AS payment,
+    sales.provider AS provider,
     products.id AS product_id,
     products.name AS name,
     products.description AS description,
@@ -96,6 +126,12 @@ ORDER BY sales.created_at DESC, sales.id DESC";
 const LIST_BY_PRODUCT: &str = "
 SELECT id FROM sales WHERE product_id = $1 AND deleted_at IS NULL";
 
+const LIST_WITHOUT_PAYMENT: &str = "
+SELECT id FROM sales WHERE payment IS NULL AND announced_at IS NOT NULL";
+
+const SET_PAYMENT: &str = "
+UPDATE sales SET payment = $1 WHERE id = $2 AND payment IS NULL";
+
 /// Adds a sale's row, half-made until [`set_announced`]. False when another sale has its slug.
 ///
 /// # Errors
@@ -106,6 +142,8 @@ pub async fn insert(writing: &mut StoreTransaction, sale: NewSale<'_>) -> Result
         .bind(sale.product.to_string())
         .bind(sale.slug)
         .bind(sale.created_at.0)
+        .bind(sale.payment.as_str())
+        .bind(sale.provider)
         .fetch_optional(writing.connection())
         .await?;
     Ok(inserted.is_some())
@@ -169,6 +207,30 @@ pub async fn update(store: &Store, id: SaleId, slug: &str, product: ProductId) -
     writing.commit().await
 }
 
+/// The announced sales that were made before there was a column for their payment.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list_without_payment(store: &Store) -> Result<Vec<SaleId>, StoreError> {
+    let rows = sqlx::query(LIST_WITHOUT_PAYMENT).fetch_all(store.writer()).await?;
+    rows.iter().map(|row| sale_id(row, "id")).collect()
+}
+
+/// Writes whether the units of a sale are paid for, unless that is written already.
+///
+/// # Errors
+/// When the database fails.
+pub async fn set_payment(store: &Store, id: SaleId, payment: PaymentMode) -> Result<(), StoreError> {
+    let mut writing = store.begin().await?;
+    sqlx::query(SET_PAYMENT)
+        .bind(payment.as_str())
+        .bind(id.to_string())
+        .execute(writing.connection())
+        .await?;
+    changes::increment(&mut writing, ChangeCounter::Catalogue).await?;
+    writing.commit().await
+}
+
 /// Counts an edit of a product for the sales that sell it.
 ///
 /// # Errors
@@ -218,12 +280,24 @@ pub async fn list_by_product(store: &Store, product: ProductId) -> Result<Vec<Sa
 fn read(row: &AnyRow) -> Result<SaleRow, StoreError> {
     let product: String = row.try_get("product_id")?;
     let revision: i64 = row.try_get("revision")?;
+    let id = sale_id(row, "sale_id")?;
+    let payment = match row.try_get::<Option<String>, _>("payment")?.as_deref() {
+        None => None,
+        Some("required") => Some(PaymentMode::Required),
+        Some("none") => Some(PaymentMode::Nothing),
+        Some(_) => {
+            let (table, reason) = ("sales", "its payment is unknown");
+            return Err(StoreError::Damaged { table, id: id.to_string(), reason });
+        }
+    };
     Ok(SaleRow {
-        id: sale_id(row, "sale_id")?,
+        id,
         slug: row.try_get("slug")?,
         product: Arc::new(products::read_as(row, &product, "product_created_at")?),
         revision: revision.unsigned_abs(),
         created_at: Timestamp(row.try_get("sale_created_at")?),
+        payment,
+        provider: row.try_get("provider")?,
     })
 }
 

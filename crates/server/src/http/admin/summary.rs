@@ -31,9 +31,9 @@ struct SummaryJson {
     totals: CountsJson,
     /// Orders by status.
     orders: Vec<StatusTotalDocument>,
-    /// Payments minus refunds.
+    /// Payments minus refunds. What is sold without a payment is not in it.
     revenue: MoneyDocument,
-    /// Buyers with a paid order.
+    /// Buyers with a confirmed order.
     buyers: u64,
     /// Refused attempts by code.
     refusals: Vec<RefusalCountDocument>,

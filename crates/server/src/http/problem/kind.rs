@@ -32,6 +32,7 @@ kinds! {
     PAUSED = 409 "paused", "Sale paused", "the sale is paused", retry 5;
     PROMISE_MADE = 409 "promise_made", "A promise was made", "the change would break what buyers were already promised";
     ORDER_STATE = 409 "order_state", "Wrong state", "the order is in a state that does not allow this";
+    ORDER_PAYING = 409 "order_paying", "Order is being paid", "a payment for the order is in progress; look at its status in a moment", retry 2;
     NOT_ADMITTED = 403 "not_admitted", "Not admitted yet", "it is not your turn yet";
     NOT_IN_LINE = 403 "not_in_line", "Not in line", "join the line first";
     NOT_STARTED = 425 "not_started", "Not started", "the sale has not started yet";

@@ -2,7 +2,7 @@
 //! brings to its end.
 
 use super::half_made::{abandoned_before, settle_rows};
-use super::{ListedSale, find_or_refresh};
+use super::{ListedSale, PaymentMode, find_or_refresh};
 use crate::shop::catalogue::{CatalogueRefusal, CatalogueResult};
 use crate::shop::catalogue_text::Slug;
 use crate::shop::idempotency_keys::{KeyOperation, KeyRefusal, OwnedKey, content_digest};
@@ -64,7 +64,9 @@ async fn create_once(shop: &Shop, draft: SaleDraft, key: Option<AdminKeyRow>) ->
     }
     let id = SaleId(ids::new(now));
     let slug = draft.slug.as_ref().map_or("", Slug::as_str);
-    let new = NewSale { id, product: product.id, slug, created_at: now };
+    let payment = PaymentMode::from_policy(&draft.policy);
+    let provider = shop.payments.provider_name();
+    let new = NewSale { id, product: product.id, slug, created_at: now, payment, provider };
     let mut writing = shop.store.begin().await?;
     if let Some(key) = key
         && !admin_keys::insert(&mut writing, &AdminKeyRow { subject: id.0, ..key }).await?

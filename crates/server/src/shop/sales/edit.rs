@@ -21,9 +21,9 @@ pub struct SaleEdit {
     pub starts_at: Option<Timestamp>,
     pub ends_at: Option<Timestamp>,
     pub limit_per_buyer: Option<u32>,
-    /// Seconds of a hold; 0 sells at once.
+    /// Seconds of a hold; from 0 and to 0 it does not change.
     pub hold_s: Option<u32>,
-    /// [`PaymentMode::Nothing`] wins over `hold_s`.
+    /// Only what it is already. [`PaymentMode::Nothing`] wins over `hold_s`.
     pub payment: Option<PaymentMode>,
     pub admission: Option<AdmissionMode>,
 }
@@ -47,7 +47,13 @@ pub async fn edit(shop: &Shop, id: SaleId, edit: SaleEdit) -> CatalogueResult<Li
         },
         _ => Arc::clone(&listing.product),
     };
-    let policy = edit.apply_to(&read_policy(shop, &view).await?);
+    let before = read_policy(shop, &view).await?;
+    let policy = edit.apply_to(&before);
+    // Whether a unit is paid for is promised with the announcement. Without a hold it would be sold unpaid.
+    let payment = PaymentMode::from_listing(&listing, &before);
+    if edit.payment.is_some_and(|given| given != payment) || PaymentMode::from_policy(&policy) != payment {
+        return Ok(Err(CatalogueRefusal::Law(Refusal::PromiseMade)));
+    }
     if policy.unit_price.currency != product.price.currency {
         return Ok(Err(CatalogueRefusal::CurrencyDiffers));
     }

@@ -18,7 +18,7 @@ use crate::shop_documents::admin_sale_document;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use documents::admin::SalePaymentDocument;
+use documents::flash_sale::SalePaymentDocument;
 use documents::{AdminSaleDocument, AdmissionDocument, MoneyDocument};
 use garde::Validate;
 use sale::policy::{LIMIT_PER_BUYER_MAX, QUANTITY_MAX, WINDOW_S_MAX};

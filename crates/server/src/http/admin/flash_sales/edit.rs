@@ -13,7 +13,7 @@ use crate::shop::products::ProductId;
 use crate::shop::sales::{self, PaymentMode, SaleEdit};
 use crate::shop_documents::admin_sale_document;
 use axum::extract::State;
-use documents::admin::SalePaymentDocument;
+use documents::flash_sale::SalePaymentDocument;
 use documents::{AdminSaleDocument, AdmissionDocument, MoneyDocument};
 use garde::Validate;
 use sale::{SaleId, Timestamp};
@@ -54,11 +54,11 @@ pub(super) struct SalePatch {
     #[serde(default, deserialize_with = "fields::count")]
     #[schema(minimum = 1, maximum = 1_000_000, nullable = false)]
     limit_per_buyer: Option<u32>,
-    /// Seconds for which a unit is held for its payment. 0 sells at once.
+    /// Seconds for which a unit is held for its payment. From 0 and to 0 it does not change.
     #[serde(default, deserialize_with = "fields::count")]
     #[schema(maximum = 86400, nullable = false)]
     hold_seconds: Option<u32>,
-    /// `none` sells at once, whatever `holdSeconds` is.
+    /// What it is already: it does not change.
     #[serde(default, deserialize_with = "payment")]
     #[schema(nullable = false)]
     payment: Option<SalePaymentDocument>,
@@ -89,7 +89,7 @@ impl From<SalePatch> for SaleEdit {
 /// Edit a sale.
 ///
 /// Once buyers may rely on the sale (it or its line is open, or a buyer has a place), it accepts only more units, a later end, a
-/// longer extension, and another hold length for new holds.
+/// longer extension, and another hold length for new holds. Whether a unit is paid for never changes.
 #[utoipa::path(
     patch,
     path = "/api/v1/admin/flash-sales/{id}",

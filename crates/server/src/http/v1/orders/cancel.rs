@@ -17,7 +17,7 @@ use sale::OrderId;
     responses(
         (status = 200, description = "Cancelled", body = OrderDocument),
         (status = 404, description = "No such order of this buyer", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 409, description = "`order_state`: it is paid", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 409, description = "`order_state`: it is paid; `order_paying`: a payment is in progress", body = ProblemSchema, content_type = "application/problem+json"),
         (status = 410, description = "`order_expired`: its hold has ended", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
