@@ -17,6 +17,7 @@ mod ops;
 mod payments;
 mod problems;
 mod shared_limits;
+mod sockets;
 mod tokens;
 mod web;
 

@@ -51,6 +51,7 @@ pub async fn second_shop(app: &TestApp) -> Shop {
         receipts: ReceiptSigner::new(&[0; 32]),
         summaries: server::shop::summary::SummaryCache::default(),
         accounts,
+        public_url: None,
     }
 }
 

@@ -71,6 +71,8 @@ kinds! {
     BAD_JSON = 400 "bad_json", "Broken JSON", "the body is not valid JSON";
     BAD_IDEMPOTENCY_KEY = 400 "bad_idempotency_key", "Bad idempotency key", "an Idempotency-Key is one string of 1 to 255 characters";
     BAD_REQUEST = 400 "bad_request", "Bad request", "the request cannot be understood";
+    HEAD_TOO_LARGE = 431 "head_too_large", "Head too large", "the head of the request is larger than allowed";
+    UNKNOWN_CODING = 501 "unknown_coding", "Unknown transfer coding", "the only transfer coding of requests here is chunked";
     INVALID_BODY = 422 "invalid_body", "Invalid fields", "some fields of the body are not valid";
     INVALID_QUERY = 422 "invalid_query", "Invalid parameters", "some parameters of the query are not valid";
     RATE_LIMITED = 429 "rate_limited", "Too many requests", "you have made more requests than allowed", retry 1;
