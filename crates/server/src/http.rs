@@ -21,6 +21,7 @@ pub mod web;
 
 pub mod caller;
 pub mod client_address;
+pub mod content_coding;
 pub mod cors;
 pub mod extract;
 pub mod idempotency;
@@ -49,6 +50,7 @@ pub struct AppContext {
     pub shop: Arc<Shop>,
     /// Replies about sales, complete except for the time.
     pub prepared: v1::flash_sales::PreparedSales,
+    pub sale_pages: web::SalePages,
     pub edge: edge::EdgeSettings,
     pub started_at: Timestamp,
     /// `None` when the rate limits are off.

@@ -241,6 +241,9 @@ pub struct ProblemSchema {
     /// The fields that are not valid.
     #[schema(nullable = false)]
     errors: Option<Vec<FieldError>>,
+    /// The limit that was reached, where it is not the one of `RateLimit-Policy`.
+    #[schema(nullable = false)]
+    limit: Option<String>,
     /// Of a place in line: its number.
     #[schema(nullable = false)]
     ticket: Option<u32>,
@@ -507,6 +510,18 @@ impl From<crate::shop::accounts::AccountRefusal> for Problem {
     fn from(refused: crate::shop::accounts::AccountRefusal) -> Self {
         use crate::shop::accounts::AccountRefusal;
         Self::new(match refused {
+            AccountRefusal::WrongPassword => {
+                let error = FieldError::new("/currentPassword", "is not the password of your account");
+                return Self::new(&kind::INVALID_BODY).errors(vec![error]);
+            }
+            AccountRefusal::TooManyGuesses { retry_after_s } => {
+                return Self::new(&kind::RATE_LIMITED)
+                    .detail("too many wrong passwords for this account; wait, or sign in where you signed in before")
+                    .member("limit", "guess")
+                    .retry_after_s(retry_after_s);
+            }
+            AccountRefusal::AccountUnknown => &kind::ACCOUNT_UNKNOWN,
+            AccountRefusal::LastAdmin => &kind::LAST_ADMIN,
             AccountRefusal::EmailTaken => &kind::EMAIL_TAKEN,
             AccountRefusal::UsernameTaken => &kind::USERNAME_TAKEN,
             AccountRefusal::BadCredentials => &kind::BAD_CREDENTIALS,

@@ -63,10 +63,10 @@ checked_text!(
     "1 to 100 characters on one line, not only blanks"
 );
 checked_text!(
-    /// Where a product's picture is: an http(s) address, or a path of this site.
+    /// Where a product's picture is: an https address, or a path of this site. The pages' content security policy blocks any other.
     ImageUrl,
     |text| has_length(text, 1, IMAGE_URL_LEN_MAX) && is_address(text),
-    "an http:// or https:// address, or a path that starts with '/', of at most 2000 characters and without blanks"
+    "an https:// address, or a path that starts with '/', of at most 2000 characters and without blanks"
 );
 checked_text!(
     /// A sale's name in addresses.
@@ -176,8 +176,7 @@ fn is_address(text: &str) -> bool {
     let is_path = text.starts_with('/') && !text.starts_with("//") && !text.starts_with("/\\");
     let lower = text.get(..8).unwrap_or(text).to_ascii_lowercase();
     let host = text.split("://").nth(1).unwrap_or_default();
-    let is_web = (lower.starts_with("http://") || lower.starts_with("https://"))
-        && host.chars().next().is_some_and(char::is_alphanumeric);
+    let is_web = lower.starts_with("https://") && host.chars().next().is_some_and(char::is_alphanumeric);
     is_clean && (is_path || is_web)
 }
 
@@ -223,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_picture_is_on_the_web_or_on_this_site() {
-        for good in ["/img/a.png", "https://example.com/a.png?x=1", "HTTP://example.com"] {
+        for good in ["/img/a.png", "https://example.com/a.png?x=1", "HTTPS://example.com"] {
             assert!(ImageUrl::try_from(good.to_owned()).is_ok(), "{good}");
         }
         for bad in [
@@ -233,7 +232,8 @@ mod tests {
             "//evil.com/a",
             "/\\evil.com",
             "https://",
-            "http:// x",
+            "https:// x",
+            "http://example.com/a.png",
             "data:x",
         ] {
             assert!(ImageUrl::try_from(bad.to_owned()).is_err(), "{bad}");

@@ -33,7 +33,7 @@ pub struct Product {
     pub price: Money,
     /// Its category, if it has one.
     pub category: Option<String>,
-    /// Its picture, if it has one: http(s), or a path of this site.
+    /// Its picture, if it has one: an address, or a path of this site.
     pub image_url: Option<String>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,

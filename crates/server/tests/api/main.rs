@@ -18,6 +18,7 @@ mod ops;
 mod payments;
 mod problems;
 mod shared_limits;
+mod sockets;
 mod tokens;
 mod web;
 
@@ -39,5 +40,6 @@ mod products;
 mod projector;
 mod records;
 mod series;
+mod sessions;
 mod sharing;
 mod sold_things;

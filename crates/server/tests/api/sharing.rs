@@ -10,7 +10,7 @@ use server::auth::passwords::PasswordPool;
 use server::auth::tokens::{AccessTokens, generate_key};
 use server::followers::idempotency_warmup::{self, IdempotencyWarmup};
 use server::followers::local::{LocalDependencies, start_local};
-use server::shop::accounts::{self, AccountRegistration, AccountService};
+use server::shop::accounts::{self, AccountRegistration, AccountService, REFRESH_GRACE_MS};
 use server::shop::catalogue::SaleCatalogue;
 use server::shop::catalogue_text::Slug;
 use server::shop::follower_progress::FollowerProgress;
@@ -51,6 +51,7 @@ pub async fn second_shop(app: &TestApp) -> Shop {
         receipts: ReceiptSigner::new(&[0; 32]),
         summaries: server::shop::summary::SummaryCache::default(),
         accounts,
+        public_url: None,
     }
 }
 
@@ -215,9 +216,14 @@ async fn a_logout_at_one_process_counts_at_the_other() {
     })
     .await;
 
-    // A refresh token that is used twice, at two processes, ends its whole family at both.
+    // A refresh whose reply was lost is repeated at another process.
     let refresh = json!({"refreshToken": bob.refresh});
-    assert_eq!(first.post("/api/v1/auth/refresh", &refresh).await.status, StatusCode::OK);
+    let lost = first.post("/api/v1/auth/refresh", &refresh).await;
+    assert_eq!(lost.status, StatusCode::OK);
+    let again = second.post("/api/v1/auth/refresh", &refresh).await;
+    assert_eq!(again.json()["refreshToken"], lost.json()["refreshToken"]);
+    // A refresh token that is used twice, at two processes, ends its whole family at both.
+    first.shift_clock(REFRESH_GRACE_MS + 1_000);
     assert_eq!(second.post("/api/v1/auth/refresh", &refresh).await.status, StatusCode::UNAUTHORIZED);
     eventually("bob is signed out", HANG_LIMIT, async || {
         me(&first, &bob.access).await == StatusCode::UNAUTHORIZED

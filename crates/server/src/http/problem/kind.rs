@@ -58,6 +58,8 @@ kinds! {
     UNAUTHORIZED = 401 "unauthorized", "Not signed in", "this needs a valid access token";
     BAD_CREDENTIALS = 401 "bad_credentials", "Wrong credentials", "no account has this name and password";
     BAD_REFRESH_TOKEN = 401 "bad_refresh_token", "Refresh token not valid", "this refresh token is unknown, expired, used or revoked; sign in again";
+    ACCOUNT_UNKNOWN = 404 "account_unknown", "Account unknown", "there is no such account";
+    LAST_ADMIN = 409 "last_admin", "Last admin", "this is the last admin, and a shop needs one: make another admin first";
     FORBIDDEN = 403 "forbidden", "Not allowed", "your account may not do this";
     EMAIL_TAKEN = 409 "email_taken", "E-mail address taken", "an account with this e-mail address exists";
     USERNAME_TAKEN = 409 "username_taken", "Username taken", "an account with this username exists";
@@ -70,6 +72,8 @@ kinds! {
     BAD_JSON = 400 "bad_json", "Broken JSON", "the body is not valid JSON";
     BAD_IDEMPOTENCY_KEY = 400 "bad_idempotency_key", "Bad idempotency key", "an Idempotency-Key is one string of 1 to 255 characters";
     BAD_REQUEST = 400 "bad_request", "Bad request", "the request cannot be understood";
+    HEAD_TOO_LARGE = 431 "head_too_large", "Head too large", "the head of the request is larger than allowed";
+    UNKNOWN_CODING = 501 "unknown_coding", "Unknown transfer coding", "the only transfer coding of requests here is chunked";
     INVALID_BODY = 422 "invalid_body", "Invalid fields", "some fields of the body are not valid";
     INVALID_QUERY = 422 "invalid_query", "Invalid parameters", "some parameters of the query are not valid";
     RATE_LIMITED = 429 "rate_limited", "Too many requests", "you have made more requests than allowed", retry 1;

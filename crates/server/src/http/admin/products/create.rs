@@ -40,7 +40,7 @@ pub(super) struct ProductBody {
     #[serde(default, deserialize_with = "fields::nullable")]
     #[schema(value_type = Option<String>, max_length = 100)]
     category: Option<Option<Category>>,
-    /// An http(s) address, or a path of this site.
+    /// An https address, or a path of this site.
     #[serde(default, deserialize_with = "fields::nullable")]
     #[schema(value_type = Option<String>, max_length = 2000)]
     image_url: Option<Option<ImageUrl>>,

@@ -12,7 +12,8 @@ use utoipa::ToSchema;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct RefreshBody {
-    /// From the last login or refresh. It can be used once; a second use ends the session.
+    /// From the last login or refresh. It can be used once. For 30 seconds a second use gives the same successor again, as long as that
+    /// is unused; any other second use ends the session.
     refresh_token: String,
 }
 
