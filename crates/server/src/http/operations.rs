@@ -57,7 +57,7 @@ static OPERATIONS: &[ApiOperation] = {
         operation("POST", "/api/v1/auth/refresh", "refreshSession", Anyone, &[&BAD_REFRESH_TOKEN]),
         operation("POST", "/api/v1/auth/logout", "signOut", Buyer, &[]),
         operation("POST", "/api/v1/auth/sign-out-everywhere", "signOutEverywhere", Buyer, &[]),
-        operation("POST", "/api/v1/auth/password", "changePassword", Buyer, &[]),
+        operation("POST", "/api/v1/auth/password", "changePassword", Buyer, &[&ACCOUNT_UNKNOWN]),
         operation("GET", "/api/v1/auth/me", "getAccount", Buyer, &[]),
 
         operation("GET", "/api/v1/products", "listProducts", Anyone, &[]),
