@@ -223,7 +223,7 @@ impl Serialize for ExtensionMembers<'_> {
 
 /// A problem document (RFC 9457).
 #[derive(utoipa::ToSchema)]
-#[schema(as = Problem)]
+#[schema(as = Problem, rename_all = "camelCase")]
 #[expect(dead_code, reason = "only its schema is used")]
 pub struct ProblemSchema {
     /// The page of the kind of problem, such as `/problems/sold_out`.
@@ -239,7 +239,26 @@ pub struct ProblemSchema {
     /// The stable code for programs.
     code: String,
     /// The fields that are not valid.
+    #[schema(nullable = false)]
     errors: Option<Vec<FieldError>>,
+    /// Of a place in line: its number.
+    #[schema(nullable = false)]
+    ticket: Option<u32>,
+    /// Of a place in line: waiting buyers ahead, plus one.
+    #[schema(nullable = false)]
+    position: Option<u32>,
+    /// Of a place in line: waiting buyers ahead.
+    #[schema(nullable = false)]
+    ahead: Option<u32>,
+    /// Units that are set aside for the caller.
+    #[schema(nullable = false)]
+    set_aside: Option<u32>,
+    /// Units that the caller may order now.
+    #[schema(nullable = false)]
+    orderable: Option<u32>,
+    /// What has become of the order.
+    #[schema(nullable = false)]
+    order_status: Option<String>,
 }
 
 // Conversions from the errors of the layers below, for `?` in handlers.
@@ -295,6 +314,8 @@ impl From<crate::shop::catalogue::CatalogueRefusal> for Problem {
             CatalogueRefusal::SaleUnknown => Self::new(&kind::SALE_UNKNOWN),
             CatalogueRefusal::ProductUnknown => Self::new(&kind::PRODUCT_UNKNOWN),
             CatalogueRefusal::SlugTaken => Self::new(&kind::SLUG_TAKEN),
+            CatalogueRefusal::EndIsPast => invalid("/endsAt", "must be in the future"),
+            CatalogueRefusal::TooManyEdits => Self::new(&kind::TOO_MANY_EDITS),
             CatalogueRefusal::ProductInUse => Self::new(&kind::PRODUCT_IN_USE),
             CatalogueRefusal::NoSuchProduct => invalid("/productId", "there is no such product"),
             CatalogueRefusal::CurrencyDiffers => invalid(

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test program: what fails ends it")]
 
+mod described;
 mod support;
 
 mod merchant;
@@ -23,6 +24,7 @@ mod web;
 
 mod bad_days;
 mod contract;
+mod databases;
 mod hostile;
 mod line_estimates;
 mod more_time;
@@ -40,3 +42,4 @@ mod records;
 mod series;
 mod sessions;
 mod sharing;
+mod sold_things;

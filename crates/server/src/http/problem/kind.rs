@@ -45,7 +45,8 @@ kinds! {
     NO_PLACE = 404 "not_in_line", "Not in line", "you have no place in this sale's line";
     PRODUCT_UNKNOWN = 404 "product_unknown", "Product unknown", "there is no such product";
     PRODUCT_IN_USE = 409 "product_in_use", "Product in use", "a sale that is not over sells this product";
-    SLUG_TAKEN = 409 "slug_taken", "Slug taken", "another sale has this slug";
+    SLUG_TAKEN = 409 "slug_taken", "Slug taken", "another sale has or had this slug";
+    TOO_MANY_EDITS = 409 "too_many_edits", "Too many edits", "what this sale shows of its product was edited a hundred times, which is the most";
     SALE_UNKNOWN = 404 "sale_unknown", "Sale unknown", "there is no such sale";
     FOLLOWER_UNKNOWN = 404 "follower_unknown", "Follower unknown", "there is no such follower of the ledger";
     ORDER_UNKNOWN = 404 "order_unknown", "Order unknown", "there is no such order";
