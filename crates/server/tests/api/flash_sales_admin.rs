@@ -230,7 +230,8 @@ async fn a_sale_that_runs_takes_only_what_adds_to_its_promise() {
         (&json!(12), &json!(12), &json!(60))
     );
     assert_eq!(app.get("/api/v1/flash-sales/new-name").await.json()["id"], json["id"]);
-    assert_eq!(app.get("/api/v1/flash-sales/a-thing").await.status, StatusCode::NOT_FOUND);
+    let moved = app.get("/api/v1/flash-sales/a-thing").await;
+    assert_eq!((moved.status.as_u16(), moved.header("location")), (308, "/api/v1/flash-sales/new-name"));
     assert_eq!(
         error_pointers(&merchant.patch(&path, &json!({"quantity": 0, "status": "ended"})).await),
         ["/status"]
@@ -310,12 +311,15 @@ async fn a_sale_without_buyers_is_deleted_and_any_other_is_closed() {
     let buyer = app.register("ada").await;
     assert_eq!(order(&app, &buyer, &untouched, 1).await.status, StatusCode::NOT_FOUND);
 
-    // The slug is free again.
-    let sale = merchant.sale(&json!({"slug": "mine"})).await;
+    // Its slug is not given to another sale: someone may still have the link.
+    let product = merchant.product("A thing").await;
+    let again = merchant.sale_body(&product, &json!({"slug": "mine"}));
+    assert_eq!(merchant.post("/flash-sales", &again).await.problem(), "slug_taken");
+    let sale = merchant.sale(&json!({"slug": "mine-2"})).await;
     assert_eq!(order(&app, &buyer, &sale, 1).await.status, StatusCode::CREATED);
     let closed = merchant.delete(&format!("/flash-sales/{sale}")).await;
     assert_eq!((closed.status, &closed.json()["status"]), (StatusCode::OK, &json!("closed")));
-    assert_eq!(app.get("/api/v1/flash-sales/mine").await.json()["status"], "closed");
+    assert_eq!(app.get("/api/v1/flash-sales/mine-2").await.json()["status"], "closed");
 
     // Someone who was in line and left was there all the same.
     let fifo = json!({"admission": {"type": "fifo", "perSecond": 1, "checkoutSeconds": 60}});
