@@ -45,6 +45,10 @@ pub struct SaleDocument {
     pub ends_at: Timestamp,
     /// Units that one buyer may hold and own.
     pub limit_per_buyer: u32,
+    /// Whether a unit must be paid before it is sold. It never changes.
+    pub payment: SalePaymentDocument,
+    /// Seconds for which a unit is held for its payment. 0 sells at once.
+    pub hold_seconds: u32,
     /// Who may buy.
     pub admission: AdmissionDocument,
     /// Buyers who wait in line; 0 once the sale is over.
@@ -66,7 +70,7 @@ pub struct ProductSummary {
     pub id: Uuid,
     /// Its name.
     pub name: String,
-    /// What is told about it.
+    /// Its description.
     pub description: String,
     /// Its category.
     pub category: Option<String>,
@@ -81,7 +85,7 @@ pub struct ProductSummary {
 pub enum AdmissionDocument {
     /// Anyone.
     Open,
-    /// Whoever the waiting line admits, in order of arrival.
+    /// Buyers whom the waiting line admits, in order of arrival.
     // On the variant, because the schema does not see `rename_all_fields`.
     #[serde(rename_all = "camelCase")]
     Fifo {
@@ -96,6 +100,17 @@ pub enum AdmissionDocument {
         #[schema(maximum = 86400, nullable = false)]
         extension_seconds: Option<u32>,
     },
+}
+
+/// Whether a unit must be paid before it is sold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = SalePayment)]
+pub enum SalePaymentDocument {
+    /// A unit is held for its payment.
+    Required,
+    /// A unit is sold at once, and the shop takes no money for it.
+    None,
 }
 
 /// Whether a unit can be had.

@@ -55,7 +55,7 @@ pub struct PlaceDocument {
     /// Seconds until the buyer's turn; 0 once admitted. Null when nobody can say: the free units do not reach the place, the sale is
     /// paused, every unit is in a cart, or no turn comes any more.
     pub estimated_wait_seconds: Option<u64>,
-    /// Proof of the number: the shop can check it, and nobody else can make one.
+    /// Proof of the number: only the shop can make one, and it can check it.
     pub receipt: String,
 }
 

@@ -94,6 +94,8 @@ pub struct OrderUpdate {
     pub id: OrderId,
     pub flash_sale_id: SaleId,
     pub status: OrderStatusDocument,
+    /// Whether a payment is in progress.
+    pub paying: bool,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "moment::optional")]
     pub expires_at: Option<Timestamp>,
     pub version: u64,
@@ -165,8 +167,15 @@ impl PositionUpdate {
 impl OrderUpdate {
     #[must_use]
     pub fn new(sale: SaleId, order: OrderId, status: OrderStatus, version: EventSeq) -> Self {
-        let expires_at = if let OrderStatus::Pending { until } = status { Some(until) } else { None };
-        Self { id: order, flash_sale_id: sale, status: status.into(), expires_at, version: version.0 }
+        let expires_at = if let OrderStatus::Pending { until, .. } = status { Some(until) } else { None };
+        Self {
+            id: order,
+            flash_sale_id: sale,
+            status: status.into(),
+            paying: status.is_paying(),
+            expires_at,
+            version: version.0,
+        }
     }
 
     /// Whether both describe one order.

@@ -174,7 +174,7 @@ codes! {
     NoLine "no_line", NoExtension "no_extension", Paused "paused", OrderState "order_state", NotAdmitted "not_admitted",
     NotInLine "not_in_line", NotStarted "not_started", Ended "ended", Closed "closed",
     OrderExpired "order_expired", KeyReused "key_reused", SaleUnknown "sale_unknown",
-    OrderUnknown "order_unknown", RequestInFlight "request_in_flight",
+    OrderUnknown "order_unknown", OrderPaying "order_paying", RequestInFlight "request_in_flight",
     PaymentUnknown "payment_unknown", PaymentDeclined "payment_declined", Unauthorized "unauthorized",
     RateLimited "rate_limited", Internal "internal", Overloaded "overloaded",
     Unavailable "unavailable", NotRecorded "not_recorded", Timeout "timeout",

@@ -193,7 +193,7 @@ impl SaleState {
     }
 
     pub(crate) fn order_view(&self, order: &OrderRecord) -> OrderView {
-        order.view(self.buyers.at(order.buyer).id)
+        self.orders.view(order, self.buyers.at(order.buyer).id)
     }
 
     fn buyer_view(&self, buyer: &BuyerRecord) -> BuyerView {

@@ -1,21 +1,22 @@
 //! Builds the API's JSON documents (`crates/documents`) from what the shop and the engine know. HTTP and sockets share them.
 
+use crate::shop::Shop;
 use crate::shop::catalogue::SaleListing;
 use crate::shop::dashboard::BuyerIdentity;
 use crate::shop::line::{OverCause, PlaceFigures, PlaceStatus, QueueStatus};
 use crate::shop::orders::PricedOrder;
 use crate::shop::payments::PaidOrder;
-use crate::shop::products::Product;
-use crate::shop::sales::ListedSale;
-use documents::admin::SalePaymentDocument;
+use crate::shop::sales::{self, ListedSale, PaymentMode, SoldProduct};
+use documents::flash_sale::SalePaymentDocument;
 use documents::place::{LineFigures, LineStatus, OverReason, PlaceStatusDocument};
 use documents::{
     AdminSaleDocument, AvailabilityDocument, BuyerDocument, OrderDocument, PaymentDocument, PlaceDocument,
-    ProductSummary, SaleDocument,
+    ProductSummary, SaleDocument, SoldProductDocument,
 };
 use engine::SaleView;
-use sale::{BuyerId, LinePosition, Timestamp};
+use sale::{BuyerId, LinePosition, SaleId, Timestamp};
 use std::collections::HashMap;
+use uuid::Uuid;
 
 /// A sale as it is at `now`: the catalogue's listing and the engine's view in one document.
 #[must_use]
@@ -26,7 +27,7 @@ pub fn sale_document(listing: &SaleListing, view: &SaleView, now: Timestamp) -> 
         slug: listing.slug.clone(),
         product: listing.product.as_ref().into(),
         price: policy.unit_price.into(),
-        list_price: listing.product.price.into(),
+        list_price: listing.product.list_price.into(),
         quantity: units.quantity,
         available: units.available,
         held: units.held,
@@ -36,6 +37,8 @@ pub fn sale_document(listing: &SaleListing, view: &SaleView, now: Timestamp) -> 
         starts_at: policy.starts_at,
         ends_at: policy.ends_at,
         limit_per_buyer: policy.limit_per_buyer,
+        payment: PaymentMode::from_listing(listing, policy).into(),
+        hold_seconds: policy.hold_s,
         admission: policy.admission.into(),
         waiting: view.waiting(now),
         server_time: now,
@@ -46,17 +49,20 @@ pub fn sale_document(listing: &SaleListing, view: &SaleView, now: Timestamp) -> 
 /// The same with what only admins see.
 #[must_use]
 pub fn admin_sale_document(sale: &ListedSale, now: Timestamp) -> AdminSaleDocument {
-    let policy = &sale.view.policy;
     AdminSaleDocument {
         sale: sale_document(&sale.listing, &sale.view, now),
         admitted: sale.view.counters.admitted,
-        hold_seconds: policy.hold_s,
-        payment: if policy.sells_at_once() {
-            SalePaymentDocument::None
-        } else {
-            SalePaymentDocument::Required
-        },
+        provider: sale.listing.provider.clone(),
         created_at: sale.listing.created_at,
+    }
+}
+
+impl From<PaymentMode> for SalePaymentDocument {
+    fn from(payment: PaymentMode) -> Self {
+        match payment {
+            PaymentMode::Required => Self::Required,
+            PaymentMode::Nothing => Self::None,
+        }
     }
 }
 
@@ -67,8 +73,8 @@ pub fn buyer_document(id: BuyerId, people: &HashMap<BuyerId, BuyerIdentity>) -> 
     BuyerDocument { id, email, username }
 }
 
-impl From<&Product> for ProductSummary {
-    fn from(product: &Product) -> Self {
+impl From<&SoldProduct> for ProductSummary {
+    fn from(product: &SoldProduct) -> Self {
         Self {
             id: product.id.0,
             name: product.name.clone(),
@@ -79,21 +85,40 @@ impl From<&Product> for ProductSummary {
     }
 }
 
-impl From<PricedOrder> for OrderDocument {
-    fn from(order: PricedOrder) -> Self {
-        Self::from_view(&order.view, order.sale, order.unit_price)
-    }
+/// An order with its product as it was sold.
+#[must_use]
+pub fn order_document(shop: &Shop, order: &PricedOrder) -> OrderDocument {
+    let product = sold_product_document(shop, order.sale, order.view.made_at);
+    OrderDocument::from_view(&order.view, order.sale, (order.unit_price, order.requires_payment), product)
 }
 
-impl From<PaidOrder> for OrderDocument {
-    fn from(paid: PaidOrder) -> Self {
-        let payment = paid.payment.map(|payment| PaymentDocument {
-            id: payment.id,
-            method: payment.method,
-            status: payment.state.as_str().to_owned(),
-            amount: payment.amount.into(),
-        });
-        Self { payment, ..paid.order.into() }
+/// The same with its payment.
+#[must_use]
+pub fn paid_order_document(shop: &Shop, paid: PaidOrder) -> OrderDocument {
+    let payment = paid.payment.map(|payment| PaymentDocument {
+        id: payment.id,
+        method: payment.method,
+        status: payment.state.as_str().to_owned(),
+        amount: payment.amount.into(),
+    });
+    OrderDocument { payment, ..order_document(shop, &paid.order) }
+}
+
+/// What a sale showed of its product at a moment. A sale that is not listed, which no sale with orders should be, is named by its id.
+fn sold_product_document(shop: &Shop, sale: SaleId, at: Timestamp) -> SoldProductDocument {
+    match sales::find_sold_product(shop, sale, at) {
+        Some(product) => SoldProductDocument {
+            id: product.id.0,
+            name: product.name.clone(),
+            description: product.description.clone(),
+            image_url: product.image_url.clone(),
+        },
+        None => SoldProductDocument {
+            id: Uuid::nil(),
+            name: sale.to_string(),
+            description: String::new(),
+            image_url: None,
+        },
     }
 }
 

@@ -74,8 +74,8 @@ fn check_overdue(state: &JudgeState, by: Timestamp, tally: &mut JudgeTally) {
     let mut held: Vec<_> = state.orders.iter().filter(|(_, order)| order.is_held()).collect();
     held.sort_unstable_by_key(|(_, order)| order.made);
     for (id, order) in held {
-        tally.check(order.until.is_none_or(|until| until > by), || {
-            let over_ms = order.until.map_or(0, |until| by.ms_since(until));
+        tally.check(order.hold_end().is_none_or(|until| until > by), || {
+            let over_ms = order.hold_end().map_or(0, |until| by.ms_since(until));
             let detail = format!("the order is still held {over_ms} ms after its hold was over");
             PromiseOffence::new(detail).buyer(order.buyer).order(*id).event(order.made)
         });

@@ -13,6 +13,7 @@ pub use documents::socket::{
 
 /// A problem in an acknowledgement.
 #[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ProblemSummary {
     /// The stable code that programs go by.
     pub code: &'static str,
@@ -20,6 +21,9 @@ pub struct ProblemSummary {
     pub detail: &'static str,
     /// The status that HTTP would give it.
     pub status: u16,
+    /// Seconds to wait, as in the header `Retry-After`; only where a limit is reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_seconds: Option<u32>,
 }
 
 /// Finds the problem of a code, with the texts of the HTTP API.

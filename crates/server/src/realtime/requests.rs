@@ -7,6 +7,7 @@ use super::documents::{
     join_reply,
 };
 use super::hub::{ConnectedSocket, HubMessage};
+use super::limiter::socket_peer;
 use super::session::{Permission, SocketSession};
 use crate::shop::{line, live_updates, sales};
 use engine::SaleView;
@@ -35,6 +36,14 @@ const SNAPSHOT_RETRY_DELAYS: [Duration; 4] =
 /// The stable code of a problem.
 type ProblemCode = &'static str;
 
+/// Which limits a request counts against, besides the budget of its socket.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RequestKind {
+    Read,
+    /// Counts like the same request over HTTP.
+    Change,
+}
+
 #[derive(Clone, Copy)]
 struct SocketRequest {
     socket: Sid,
@@ -45,9 +54,9 @@ struct SocketRequest {
 /// Registers the handlers of a socket that may connect.
 pub fn register_handlers(context: &Arc<SocketContext>, socket: &SocketRef, session: &Arc<SocketSession>) {
     socket.extensions.insert(Arc::clone(session));
-    register_handler(context, socket, "queue:join", join_line);
-    register_handler(context, socket, "queue:leave", leave_line);
-    register_handler(context, socket, "inventory:watch", watch_sale);
+    register_handler(context, socket, "queue:join", RequestKind::Change, join_line);
+    register_handler(context, socket, "queue:leave", RequestKind::Change, leave_line);
+    register_handler(context, socket, "inventory:watch", RequestKind::Read, watch_sale);
     let on_disconnect_context = Arc::clone(context);
     socket.on_disconnect(move |socket: SocketRef| async move {
         let _stopped = on_disconnect_context.hub.send(HubMessage::Disconnected(socket.id)).await;
@@ -150,6 +159,7 @@ fn register_handler<F, A, T>(
     context: &Arc<SocketContext>,
     socket: &SocketRef,
     event: &'static str,
+    kind: RequestKind,
     handler: F,
 ) where
     F: Fn(Arc<SocketContext>, SocketRequest) -> A + Copy + Send + Sync + 'static,
@@ -161,13 +171,19 @@ fn register_handler<F, A, T>(
         let context = Arc::clone(&context);
         async move {
             let Some(session) = socket.extensions.get::<Arc<SocketSession>>() else { return };
-            let answer = match parse_request(&context, &session, socket.id, data.ok()).await {
+            let answer = match parse_request(&context, &session, &socket, kind, data.ok()).await {
                 Ok(request) => {
                     let (sale, connected) = (request.sale, ConnectedSocket { socket, session });
                     let _stopped = context.hub.send(HubMessage::Watch { connected, sale }).await;
-                    handler(Arc::clone(&context), request).await
+                    handler(Arc::clone(&context), request)
+                        .await
+                        .map_err(|code| problem_summary(&context, code))
                 }
-                Err(RequestRejection::Problem(code)) => Err(code),
+                Err(RequestRejection::Problem(code)) => Err(problem_summary(&context, code)),
+                Err(RequestRejection::RateLimited(seconds)) => {
+                    let problem = problem_summary(&context, "rate_limited");
+                    Err(ProblemSummary { retry_after_seconds: Some(seconds), ..problem })
+                }
                 Err(RequestRejection::Disconnect) => {
                     let _gone = socket.disconnect();
                     return;
@@ -176,7 +192,7 @@ fn register_handler<F, A, T>(
             // A client that is gone, or does not read, gets no acknowledgement.
             let _gone = match answer {
                 Ok(document) => ack.send(&document),
-                Err(code) => ack.send(&problem_summary(&context, code)),
+                Err(problem) => ack.send(&problem),
             };
         }
     });
@@ -185,6 +201,8 @@ fn register_handler<F, A, T>(
 /// Why a request is refused before it reaches its handler.
 enum RequestRejection {
     Problem(ProblemCode),
+    /// The request limits of the API are reached; the seconds to wait.
+    RateLimited(u32),
     Disconnect,
 }
 
@@ -197,7 +215,8 @@ impl From<ProblemCode> for RequestRejection {
 async fn parse_request(
     context: &SocketContext,
     session: &SocketSession,
-    socket: Sid,
+    socket: &SocketRef,
+    kind: RequestKind,
     data: Option<Value>,
 ) -> Result<SocketRequest, RequestRejection> {
     let now = (context.shop.now)();
@@ -206,7 +225,15 @@ async fn parse_request(
         Permission::RateLimited => return Err("rate_limited".into()),
         Permission::Disconnect => return Err(RequestRejection::Disconnect),
     }
-    if session.has_ended(&context.shop.accounts.tokens, now) {
+    let has_ended = session.has_ended(&context.shop.accounts.tokens, now);
+    if kind == RequestKind::Change {
+        let buyer = session.buyer().filter(|_| !has_ended);
+        let address = socket_peer(socket).address();
+        if let Some(seconds) = context.change_limits.count_change(buyer, address, now).await {
+            return Err(RequestRejection::RateLimited(seconds));
+        }
+    }
+    if has_ended {
         return Err("unauthorized".into());
     }
     let sale = data.as_ref().and_then(|data| data.get("flashSaleId")).and_then(Value::as_str);
@@ -214,10 +241,11 @@ async fn parse_request(
     if !sales::exists(&context.shop, sale).await {
         return Err("sale_unknown".into());
     }
-    Ok(SocketRequest { socket, sale, buyer: session.buyer() })
+    Ok(SocketRequest { socket: socket.id, sale, buyer: session.buyer() })
 }
 
 fn problem_summary(context: &SocketContext, code: ProblemCode) -> ProblemSummary {
-    let unknown = ProblemSummary { code, title: "Refused", detail: "this cannot be done", status: 409 };
+    let (title, detail, status) = ("Refused", "this cannot be done", 409);
+    let unknown = ProblemSummary { code, title, detail, status, retry_after_seconds: None };
     (context.problems)(code).unwrap_or(unknown)
 }

@@ -2,6 +2,7 @@
 //! is in [`super::payments`].
 
 use super::idempotency_keys::{IdempotencyKey, KeyOperation, KeyRefusal, OwnedKey};
+use super::sales::requires_payment;
 use super::{Shop, ids};
 use crate::store::StoreError;
 use crate::store::orders::{self as rows, OrderRow, OrderRowFilter};
@@ -17,6 +18,8 @@ pub struct PricedOrder {
     pub view: OrderView,
     /// The price of one unit, as promised by the sale.
     pub unit_price: Money,
+    /// Whether it must be paid before it is confirmed.
+    pub requires_payment: bool,
 }
 
 /// The place of an order in a list: newest first.
@@ -35,12 +38,6 @@ impl PricedOrder {
     #[must_use]
     pub fn sort_key(&self) -> OrderSortKey {
         (self.view.made_at, self.view.id)
-    }
-}
-
-impl From<OrderRow> for PricedOrder {
-    fn from(row: OrderRow) -> Self {
-        Self { sale: row.sale, view: row.order, unit_price: row.unit_price }
     }
 }
 
@@ -120,7 +117,12 @@ async fn send_reservation(
     }
     let order = OrderId::with_sale_suffix(ids::new(now), sale);
     match shop.engine.reserve(sale, buyer, order, quantity, key).await? {
-        Ok(decided) => Ok(Ok(PricedOrder { sale, view: decided.order, unit_price: view.policy.unit_price })),
+        Ok(decided) => Ok(Ok(PricedOrder {
+            sale,
+            view: decided.order,
+            unit_price: view.policy.unit_price,
+            requires_payment: requires_payment(shop, sale),
+        })),
         Err(refusal) => {
             shop.attempts.record_refusal(sale, Some(buyer), "order", refusal.code(), now);
             Ok(Err(refusal))
@@ -159,7 +161,7 @@ pub async fn find(shop: &Shop, buyer: BuyerId, order: OrderId) -> Result<Option<
     Ok(found.filter(|(_, view)| view.buyer == buyer).and_then(|(sale, view)| with_price(shop, sale, view)))
 }
 
-/// Cancels a pending order: its units are free again.
+/// Cancels a pending order: its units are free again. It is refused while a payment is in progress.
 ///
 /// # Errors
 /// When the engine does not answer; cancelling again is safe.
@@ -172,7 +174,7 @@ pub async fn cancel(shop: &Shop, buyer: BuyerId, order: OrderId) -> Decision<Pri
 /// The order with the price that its sale promises.
 pub(super) fn with_price(shop: &Shop, sale: SaleId, view: OrderView) -> Option<PricedOrder> {
     let unit_price = shop.engine.views().get(sale)?.policy.unit_price;
-    Some(PricedOrder { sale, view, unit_price })
+    Some(PricedOrder { sale, view, unit_price, requires_payment: requires_payment(shop, sale) })
 }
 
 /// Why orders cannot be listed.
@@ -201,7 +203,13 @@ pub async fn list(
     let lagging = shop.projected.lagging_sales(shop.engine.views());
     let filter = OrderRowFilter { buyer: Some(buyer), after, ..OrderRowFilter::default() };
     let rows = rows::list(&shop.store, filter, limit).await?;
-    let mut orders: Vec<PricedOrder> = rows.into_iter().map(PricedOrder::from).collect();
+    let from_row = |row: OrderRow| PricedOrder {
+        sale: row.sale,
+        view: row.order,
+        unit_price: row.unit_price,
+        requires_payment: requires_payment(shop, row.sale),
+    };
+    let mut orders: Vec<PricedOrder> = rows.into_iter().map(from_row).collect();
     if lagging.is_empty() {
         return Ok(orders);
     }

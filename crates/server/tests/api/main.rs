@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test program: what fails ends it")]
 
+mod described;
 mod support;
 
 mod merchant;
@@ -17,11 +18,13 @@ mod ops;
 mod payments;
 mod problems;
 mod shared_limits;
+mod sockets;
 mod tokens;
 mod web;
 
 mod bad_days;
 mod contract;
+mod databases;
 mod hostile;
 mod line_estimates;
 mod more_time;
@@ -37,4 +40,6 @@ mod products;
 mod projector;
 mod records;
 mod series;
+mod sessions;
 mod sharing;
+mod sold_things;

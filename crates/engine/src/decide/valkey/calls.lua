@@ -82,6 +82,8 @@ local requests = {
         local key = sub(bytes, 38)
         return reserve(sub(bytes, 2, 17), sub(bytes, 18, 33), unpack_bytes('>I4', bytes, 34), key ~= '' and key or nil)
     end,
+    G = function(bytes) return begin_payment(sub(bytes, 2, 17), sub(bytes, 18, 33)) end,
+    N = function(bytes) return end_payment(sub(bytes, 2, 17), sub(bytes, 18, 33)) end,
     C = function(bytes) return confirm(sub(bytes, 2, 17), sub(bytes, 18, 33)) end,
     X = function(bytes) return release(sub(bytes, 2, 17), sub(bytes, 18, 33), string.byte(bytes, 34)) end,
     F = function(bytes) return refund(sub(bytes, 2, 17), string.byte(bytes, 18)) end,

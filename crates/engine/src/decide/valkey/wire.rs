@@ -60,6 +60,8 @@ fn encode_command(command: &Command) -> Vec<u8> {
             bytes.extend(key.iter().flat_map(|key| key.0));
             bytes
         }
+        Command::BeginPayment { buyer, order } => ids(b'G', buyer.0, order.0, &[]),
+        Command::EndPayment { buyer, order } => ids(b'N', buyer.0, order.0, &[]),
         Command::Confirm { buyer, order } => ids(b'C', buyer.0, order.0, &[]),
         Command::Release { buyer, order, reason } => {
             let reason = match reason {
@@ -280,8 +282,9 @@ impl WireReader<'_> {
         let (id, buyer, quantity) = (self.order()?, self.buyer()?, self.u32()?);
         let (made_at, changed_at, stage, moment) =
             (self.moment()?, self.moment()?, self.byte()?, self.moment()?);
+        let paying_until = self.moment().map(|until| (until.0 > 0).then_some(until))?;
         let status = match stage {
-            0 => OrderStatus::Pending { until: moment },
+            0 => OrderStatus::Pending { until: moment, paying_until },
             1 => OrderStatus::Confirmed,
             2 => OrderStatus::Expired,
             3 => OrderStatus::Cancelled,
@@ -318,6 +321,7 @@ impl WireReader<'_> {
             16 => Refusal::OrderState,
             17 => Refusal::PromiseMade,
             18 => Refusal::BadPolicy,
+            19 => Refusal::OrderPaying,
             _ => return Err(WireError),
         })
     }
@@ -369,6 +373,15 @@ impl WireReader<'_> {
                 Event::Refunded { buyer, order, quantity, restocked: self.flag()? }
             }
             13 => Event::Extended { buyer: self.buyer()?, ticket: self.ticket()?, until: self.moment()? },
+            14 => {
+                let (buyer, order, quantity) = (self.buyer()?, self.order()?, self.u32()?);
+                let (held_until, until) = (self.moment()?, self.moment()?);
+                Event::PaymentBegun { buyer, order, quantity, held_until, until }
+            }
+            15 => {
+                let (buyer, order, quantity) = (self.buyer()?, self.order()?, self.u32()?);
+                Event::PaymentEnded { buyer, order, quantity, until: self.moment()? }
+            }
             _ => return Err(WireError),
         })
     }

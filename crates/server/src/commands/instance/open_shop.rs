@@ -16,6 +16,7 @@ use crate::shop::follower_lag::FollowerLag;
 use crate::shop::follower_progress::FollowerProgress;
 use crate::shop::payments::charge_table::ChargeTable;
 use crate::shop::payments::{PaymentService, ReconcileTiming};
+use crate::shop::public_url::PublicUrl;
 use crate::shop::receipts::ReceiptSigner;
 use crate::shop::summary::SummaryCache;
 use crate::shop::tenancy::Tenancy;
@@ -34,6 +35,7 @@ pub(super) async fn open_shop(
     running: &RunningEngine,
     metrics: &ServerMetrics,
     projector: &FollowerMetrics,
+    public_url: Option<PublicUrl>,
 ) -> Result<(Shop, AttemptsInbox), CommandError> {
     let tenancy = choose_tenancy(settings);
     let engine = running.engine.clone();
@@ -82,6 +84,7 @@ pub(super) async fn open_shop(
         receipts,
         summaries: SummaryCache::default(),
         accounts,
+        public_url,
     };
     Ok((shop, inbox))
 }

@@ -32,7 +32,12 @@ pub fn extract_place_change(
 /// The order that an event changes, and its new status.
 pub fn extract_order_change(event: &Event) -> Option<(BuyerId, OrderId, OrderStatus)> {
     match *event {
-        Event::Held { buyer, order, until, .. } => Some((buyer, order, OrderStatus::Pending { until })),
+        Event::Held { buyer, order, until, .. } | Event::PaymentEnded { buyer, order, until, .. } => {
+            Some((buyer, order, OrderStatus::Pending { until, paying_until: None }))
+        }
+        Event::PaymentBegun { buyer, order, held_until, until, .. } => {
+            Some((buyer, order, OrderStatus::Pending { until: held_until, paying_until: Some(until) }))
+        }
         Event::Confirmed { buyer, order, .. } => Some((buyer, order, OrderStatus::Confirmed)),
         Event::Released { buyer, order, reason, .. } => {
             let status = match reason {

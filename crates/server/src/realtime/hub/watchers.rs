@@ -1,5 +1,5 @@
-//! The hub's state for a sale and for a buyer: the last update that was sent, and when. It decides which updates are due and which
-//! differ from the last one; it sends nothing.
+//! The hub's state for a sale and for a buyer: the line with its positions, the last update that was sent, and when. It decides which
+//! updates are due and which differ from the last one; it sends nothing.
 
 use super::{EventSeq, throttle};
 use crate::realtime::documents::{LineStatus, OverReason};

@@ -2,7 +2,7 @@
 
 use crate::http::AppState;
 use crate::http::extract::{BuyerSession, Json, Path};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::http::v1::queue::find_place;
 use axum::extract::State;
 use documents::PlaceDocument;
@@ -16,7 +16,6 @@ use uuid::Uuid;
     params(("id" = Uuid, Path, description = "The sale's id")),
     responses(
         (status = 200, description = "The buyer's place, or how it ended", body = PlaceDocument),
-        (status = 404, description = "`not_in_line`: the buyer never joined, or the place became an order; `sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]

@@ -3,7 +3,7 @@
 use super::{LineRequest, find_place};
 use crate::http::AppState;
 use crate::http::extract::{BuyerSession, Json, Query};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use axum::extract::State;
 use documents::PlaceDocument;
 
@@ -17,7 +17,6 @@ use documents::PlaceDocument;
     params(LineRequest),
     responses(
         (status = 200, description = "The buyer's place, or how it ended", body = PlaceDocument),
-        (status = 404, description = "`not_in_line`: the buyer never joined, or the place became an order; `sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]
