@@ -203,9 +203,7 @@ impl ServerInstance {
         if does_due_work {
             tasks.push(tokio::spawn(Arc::clone(&app.shop.payments).run_reconciler(stopping.clone())));
         }
-        if app.shop.tenancy.is_cluster() {
-            tasks.push(tokio::spawn(background::poll_peers(Arc::clone(&app), peers, stopping)));
-        }
+        tasks.push(tokio::spawn(background::poll_peers(Arc::clone(&app), peers, stopping)));
         app.ready.set(true);
         let drain_limit = settings.drain_timeout;
         Ok(Self {

@@ -61,9 +61,15 @@ pub struct Serve {
     /// Whether requests are limited.
     #[arg(long, env = "DOORBUSTER_LIMITS", value_enum, default_value = "on")]
     pub limits: OnOff,
-    /// Sign-ups, sign-ins and refreshes from an address, in a time.
+    /// Sign-ups, sign-ins and new passwords from an address, in a time.
     #[arg(long, env = "DOORBUSTER_LIMIT_AUTH", default_value = "100/15m", value_name = "COUNT/TIME")]
     pub limit_auth: RateLimit,
+    /// Refreshes of sessions by a buyer (or from an address without a valid access token), in a time.
+    #[arg(long, env = "DOORBUSTER_LIMIT_REFRESH", default_value = "600/15m", value_name = "COUNT/TIME")]
+    pub limit_refresh: RateLimit,
+    /// Passwords for one account from addresses that it has not signed in from, and wrong ones from each that it has, in a time.
+    #[arg(long, env = "DOORBUSTER_LIMIT_GUESS", default_value = "20/1h", value_name = "COUNT/TIME")]
+    pub limit_guess: RateLimit,
     /// Changes by a buyer (or from an address without a token), in a time.
     #[arg(long, env = "DOORBUSTER_LIMIT_BUY", default_value = "100/15m", value_name = "COUNT/TIME")]
     pub limit_buy: RateLimit,
@@ -249,7 +255,13 @@ impl Serve {
     /// The request limits, if they are on.
     #[must_use]
     pub fn rates(&self) -> Option<RateLimits> {
-        let rates = RateLimits { auth: self.limit_auth, buy: self.limit_buy, read: self.limit_read };
+        let rates = RateLimits {
+            auth: self.limit_auth,
+            refresh: self.limit_refresh,
+            guess: self.limit_guess,
+            buy: self.limit_buy,
+            read: self.limit_read,
+        };
         (self.limits == OnOff::On).then_some(rates)
     }
 

@@ -1,5 +1,5 @@
-//! The rate limits of a buyer or, without a token, of an address: three classes of requests, each a leaky bucket (GCRA). The
-//! buckets are in the memory of this process, or shared by all instances through a Valkey. Memory is bounded, and the time is
+//! The rate limits of a buyer or, without a token, of an address: four classes of requests, each a leaky bucket (GCRA); and the limit of
+//! wrong passwords for one account, which is a class of its own. The buckets are in the memory of this process, or shared by all instances through a Valkey. Memory is bounded, and the time is
 //! always an argument.
 //!
 //! `governor` does not fit: it reads the clock itself, its table is bounded only by a sweep that must run in time, and it can
@@ -9,8 +9,12 @@ mod buckets;
 pub mod shared;
 
 use crate::client_network::ClientNetwork;
+use crate::shop::accounts::{GuessKey, GuessLimits};
+use crate::telemetry::metrics::{Counter, ServerMetrics};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use buckets::{BucketLevel, BucketTable, GcraParameters};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use sale::id::BuyerId;
 use sale::time::Timestamp;
 use shared::SharedLimiter;
@@ -20,8 +24,12 @@ use std::sync::Arc;
 /// A class of requests that share a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitClass {
-    /// Login, registration, refresh: where secrets can be guessed.
+    /// Login, registration, a new password: where passwords can be guessed.
     Auth,
+    /// Refreshing a session, apart from the sign-ins of others at the same address.
+    Refresh,
+    /// Passwords for one account. The shop counts them, because only it knows the account.
+    Guess,
     /// Requests that change something.
     Buy,
     /// Requests that only read.
@@ -38,6 +46,8 @@ pub struct RateLimit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimits {
     pub auth: RateLimit,
+    pub refresh: RateLimit,
+    pub guess: RateLimit,
     pub buy: RateLimit,
     pub read: RateLimit,
 }
@@ -46,6 +56,8 @@ pub struct RateLimits {
 #[derive(Debug)]
 pub struct RateLimiter {
     auth: ClassBuckets,
+    refresh: ClassBuckets,
+    guess: ClassBuckets,
     buy: ClassBuckets,
     read: ClassBuckets,
     shared: Option<SharedLimiter>,
@@ -57,6 +69,7 @@ struct ClassBuckets {
     name: &'static str,
     policy: HeaderValue,
     buckets: Arc<BucketTable>,
+    refused: Counter,
 }
 
 impl RateLimiter {
@@ -65,6 +78,8 @@ impl RateLimiter {
     pub fn new(rates: RateLimits) -> Self {
         Self {
             auth: ClassBuckets::new("auth", rates.auth),
+            refresh: ClassBuckets::new("refresh", rates.refresh),
+            guess: ClassBuckets::new("guess", rates.guess),
             buy: ClassBuckets::new("buy", rates.buy),
             read: ClassBuckets::new("read", rates.read),
             shared: None,
@@ -79,9 +94,21 @@ impl RateLimiter {
         Self { shared: Some(shared), ..limits }
     }
 
+    /// Counts the refused requests of each class in these metrics.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: &ServerMetrics) -> Self {
+        let classes = [&mut self.auth, &mut self.refresh, &mut self.guess, &mut self.buy, &mut self.read];
+        for class in classes {
+            class.refused = metrics.limited_counter(class.name);
+        }
+        self
+    }
+
     pub async fn count_request(&self, class: LimitClass, key: LimitKey, now: Timestamp) -> LimitDecision<'_> {
         let class_buckets = match class {
             LimitClass::Auth => &self.auth,
+            LimitClass::Refresh => &self.refresh,
+            LimitClass::Guess => &self.guess,
             LimitClass::Buy => &self.buy,
             LimitClass::Read => &self.read,
         };
@@ -89,11 +116,30 @@ impl RateLimiter {
             None => class_buckets.buckets.count_request(key, now),
             Some(shared) => shared.count_request(class, &class_buckets.buckets, key, now).await,
         };
-        LimitDecision {
-            class: class_buckets,
-            level,
-            retry_after_s: class_buckets.buckets.parameters().retry_after_s(level),
+        let retry_after_s = class_buckets.buckets.parameters().retry_after_s(level);
+        if retry_after_s.is_some() {
+            class_buckets.refused.inc();
         }
+        LimitDecision { class: class_buckets, level, retry_after_s }
+    }
+}
+
+impl GuessLimits for RateLimiter {
+    fn count_guess(&self, key: GuessKey, now: Timestamp) -> BoxFuture<'_, Result<(), u32>> {
+        async move {
+            let decision = self.count_request(LimitClass::Guess, LimitKey(key.0), now).await;
+            decision.retry_after_s.map_or(Ok(()), Err)
+        }
+        .boxed()
+    }
+
+    fn check_guess(&self, key: GuessKey, now: Timestamp) -> Result<(), u32> {
+        let level = self.guess.buckets.peek_level(LimitKey(key.0), now);
+        let retry_after_s = self.guess.buckets.parameters().retry_after_s(level);
+        if retry_after_s.is_some() {
+            self.guess.refused.inc();
+        }
+        retry_after_s.map_or(Ok(()), Err)
     }
 }
 
@@ -104,6 +150,7 @@ impl ClassBuckets {
             name,
             policy: HeaderValue::try_from(policy).expect("digits and letters are fine in a header"),
             buckets: Arc::new(BucketTable::new(GcraParameters::from_rate(rate), buckets::KEYS_MAX)),
+            refused: Counter::default(),
         }
     }
 }
@@ -130,6 +177,12 @@ impl LimitKey {
     #[must_use]
     pub fn from_address(address: IpAddr) -> Self {
         Self(ClientNetwork::from(address).as_u128())
+    }
+
+    /// The number behind the key, for [`crate::shop::accounts::SignInOrigin::network`].
+    #[must_use]
+    pub fn as_u128(self) -> u128 {
+        self.0
     }
 }
 
@@ -180,6 +233,8 @@ mod tests {
     async fn the_headers_give_policy_and_level() {
         let limits = RateLimiter::new(RateLimits {
             auth: RATE,
+            refresh: RATE,
+            guess: RATE,
             buy: RateLimit { quota: 100, window_s: 900 },
             read: RATE,
         });

@@ -106,15 +106,18 @@ fn is_described(item: &PathItem, method: usize) -> bool {
     }
 }
 
-/// The limit of an endpoint. `auth` is for endpoints where passwords and refresh tokens can be guessed, and is counted by
-/// address: otherwise each account that an attacker registers would bring more guesses.
+/// The limit of an endpoint. `auth` is for endpoints where passwords can be guessed, and is counted by address: otherwise each account
+/// that an attacker registers would bring more guesses.
 fn limit_class(method: &str, path: &str) -> Option<LimitClass> {
     if !path.starts_with("/api/") {
         return None;
     }
     match method {
         "GET" => Some(LimitClass::Read),
-        _ if path.ends_with("/auth/logout") => Some(LimitClass::Buy),
+        _ if path.ends_with("/auth/logout") || path.ends_with("/auth/sign-out-everywhere") => {
+            Some(LimitClass::Buy)
+        }
+        _ if path.ends_with("/auth/refresh") => Some(LimitClass::Refresh),
         _ if path.contains("/auth/") => Some(LimitClass::Auth),
         // Admins are trusted, and work in bulk.
         _ if path.contains("/admin/") => Some(LimitClass::Read),
@@ -130,7 +133,9 @@ mod tests {
     fn what_can_be_guessed_is_limited_most() {
         for (method, path, expected) in [
             ("POST", "/api/v1/auth/login", Some(LimitClass::Auth)),
-            ("POST", "/api/v1/auth/refresh", Some(LimitClass::Auth)),
+            ("POST", "/api/v1/auth/password", Some(LimitClass::Auth)),
+            ("POST", "/api/v1/auth/refresh", Some(LimitClass::Refresh)),
+            ("POST", "/api/v1/auth/sign-out-everywhere", Some(LimitClass::Buy)),
             ("POST", "/api/v1/auth/logout", Some(LimitClass::Buy)),
             ("GET", "/api/v1/auth/me", Some(LimitClass::Read)),
             ("POST", "/api/v1/orders", Some(LimitClass::Buy)),

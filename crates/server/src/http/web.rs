@@ -8,6 +8,7 @@ use super::AppState;
 use super::content_coding::ContentCoding;
 use super::extract::Path;
 use super::problem::{Problem, kind};
+use super::redirect_for_good;
 use crate::shop::sales;
 use axum::Router;
 use axum::body::Body;
@@ -194,6 +195,9 @@ async fn send_sale_page(
     headers: HeaderMap,
 ) -> Response {
     let Some(index) = INDEX.as_ref() else { return send_not_built() };
+    if let Some(slug) = sales::find_moved(&app.shop, &slug) {
+        return redirect_for_good(&format!("/s/{slug}"));
+    }
     let Some(sale) = sales::find_named_or_refresh(&app.shop, &slug).await else {
         return send_lost_page(&headers);
     };

@@ -10,7 +10,8 @@ use super::hub::{ConnectedSocket, HubMessage};
 use super::limiter::socket_peer;
 use super::session::{Permission, SocketSession};
 use crate::shop::{line, live_updates, sales};
-use sale::{BuyerId, EventSeq, SaleId, SalePhase};
+use engine::SaleView;
+use sale::{BuyerId, EventSeq, SaleId, SalePhase, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 use socketioxide::extract::{AckSender, SocketRef, TryData};
@@ -21,6 +22,12 @@ use std::time::Duration;
 
 /// Open sales in which the place of a buyer who connects is looked up.
 const LINES_CHECKED_MAX: usize = 10;
+
+/// Sales that are over in which it is looked up: the newest.
+const OVER_SALES_CHECKED_MAX: usize = 3;
+
+/// So long after its end a sale is looked up for a buyer who connects: a day, in milliseconds.
+const OVER_SALES_KEPT_MS: i64 = 86_400_000;
 
 /// Pauses before the snapshot of a buyer is loaded again, after the engine was overloaded.
 const SNAPSHOT_RETRY_DELAYS: [Duration; 4] =
@@ -65,15 +72,30 @@ pub async fn accept_socket(context: &Arc<SocketContext>, socket: SocketRef) {
     }
     let Some(buyer) = buyer else { return };
     let now = (context.shop.now)();
-    let is_open = |phase| matches!(phase, SalePhase::Active | SalePhase::Paused);
     let views = context.shop.engine.views().list();
-    let lines = views.iter().filter(|view| {
-        is_open(view.phase(now))
-            || view.policy.line_opens_at().is_some_and(|at| at <= now && now < view.policy.ends_at)
-    });
-    for view in lines.take(LINES_CHECKED_MAX) {
+    let open = views.iter().filter(|view| is_open(view, now)).take(LINES_CHECKED_MAX);
+    // A buyer who was away when the sale ended waits for nothing.
+    let mut over: Vec<_> = views.iter().filter(|view| is_recently_over(view, now)).collect();
+    over.sort_unstable_by_key(|view| std::cmp::Reverse(view.policy.starts_at));
+    for view in open.chain(over.into_iter().take(OVER_SALES_CHECKED_MAX)) {
         send_snapshot(context, id, view.id, buyer, false).await;
     }
+}
+
+/// Whether a buyer may have a place or an order that changes.
+fn is_open(view: &SaleView, now: Timestamp) -> bool {
+    match view.phase(now) {
+        SalePhase::Active | SalePhase::Paused => true,
+        SalePhase::Upcoming => view.policy.line_opens_at().is_some_and(|at| at <= now),
+        SalePhase::Ended | SalePhase::Closed => false,
+    }
+}
+
+/// Whether a sale with a line is over for a day at most, as far as its announced end says.
+fn is_recently_over(view: &SaleView, now: Timestamp) -> bool {
+    view.is_over(now)
+        && view.policy.line_opens_at().is_some()
+        && now < view.policy.ends_at.plus_ms(OVER_SALES_KEPT_MS)
 }
 
 async fn join_line(

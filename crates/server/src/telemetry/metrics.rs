@@ -19,6 +19,7 @@ pub struct ServerMetrics {
     requests: Family<RequestLabels, Counter>,
     seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
     problems: Family<CodeLabels, Counter>,
+    limited: Family<ClassLabels, Counter>,
     latencies: Mutex<HashMap<RouteLabels, Arc<LatencyHistogram>>>,
     /// Requests being answered now.
     pub in_flight: Gauge,
@@ -34,6 +35,11 @@ struct ReasonLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CodeLabels {
     code: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClassLabels {
+    class: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -56,6 +62,7 @@ impl Default for ServerMetrics {
             requests: Family::default(),
             seconds: Family::new_with_constructor(|| Histogram::new(BOUNDS_S)),
             problems: Family::default(),
+            limited: Family::default(),
             latencies: Mutex::default(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
@@ -71,6 +78,7 @@ impl Default for ServerMetrics {
             metrics.limited_connections.clone(),
         );
         metrics.register("problems", "Refusals and failures answered, by code", metrics.problems.clone());
+        metrics.register("limited", "Requests over a limit, by its class", metrics.limited.clone());
         metrics
     }
 }
@@ -89,6 +97,12 @@ impl ServerMetrics {
     /// Shows the counters of all sales as they are at each scrape.
     pub fn register_sale_gauges(&self, sales: impl Fn() -> Vec<SaleGauges> + Send + Sync + 'static) {
         self.with_registry(|registry| registry.register_collector(Box::new(SalesCollector::new(sales))));
+    }
+
+    /// The counter of requests over the limit of this class.
+    #[must_use]
+    pub fn limited_counter(&self, class: &'static str) -> Counter {
+        self.limited.get_or_create_owned(&ClassLabels { class })
     }
 
     /// The handles of one method of one route.

@@ -131,18 +131,22 @@ async fn a_product_that_is_on_sale_is_not_deleted_and_keeps_its_currency() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_edited_product_changes_the_version_of_its_sales_pages() {
+async fn an_edited_product_changes_the_version_of_the_pages_of_sales_to_come() {
     let app = TestApp::start().await;
     let merchant = Merchant::sign_in(&app).await;
     let product = merchant.product("A thing").await;
-    let sale = id(&merchant.post("/flash-sales", &merchant.sale_body(&product, &json!({}))).await.json());
+    let later = merchant.sale_body(&product, &json!({"startsAt": merchant.moment(60_000)}));
+    let sale = id(&merchant.post("/flash-sales", &later).await.json());
     let path = format!("/api/v1/flash-sales/{sale}");
     let etag = app.get(&path).await.header("etag").to_owned();
-    merchant.patch(&format!("/products/{product}"), &json!({"name": "Another thing"})).await;
+    merchant
+        .patch(&format!("/products/{product}"), &json!({"name": "Another thing", "price": eur(5999)}))
+        .await;
     let request = app.request(Method::GET, &path).header("if-none-match", &etag);
     let reply = HttpReply::send(request).await;
     assert_eq!(reply.status, StatusCode::OK);
     assert_eq!(reply.json()["product"]["name"], "Another thing");
+    assert_eq!(reply.json()["listPrice"], eur(5999));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -125,7 +125,9 @@ pub(super) async fn open_limits(
     metrics: &ServerMetrics,
 ) -> Result<Option<RateLimiter>, CommandError> {
     let Some(rates) = settings.rates() else { return Ok(None) };
-    let Some(address) = settings.valkey()? else { return Ok(Some(RateLimiter::new(rates))) };
+    let Some(address) = settings.valkey()? else {
+        return Ok(Some(RateLimiter::new(rates).with_metrics(metrics)));
+    };
     let counted_locally = Counter::default();
     metrics.register(
         "limits_local",
@@ -138,7 +140,7 @@ pub(super) async fn open_limits(
         now: Arc::clone(&shop.now),
         counted_alone: counted_locally,
     };
-    Ok(Some(RateLimiter::connect_shared(rates, shared).await))
+    Ok(Some(RateLimiter::connect_shared(rates, shared).await.with_metrics(metrics)))
 }
 
 pub(super) fn bind(flag: &str, address: SocketAddr) -> Result<TcpSocket, CommandError> {

@@ -25,6 +25,7 @@ kinds! {
     // Refusals of the law.
     SOLD_OUT = 409 "sold_out", "Sold out", "every unit of this sale is sold";
     ALL_HELD = 409 "all_held", "All units are held", "all units are in other carts; you may still get one";
+    FEWER_LEFT = 409 "fewer_left", "Fewer units left", "fewer units can be ordered now than you asked for";
     LIMIT_REACHED = 409 "limit_reached", "Limit per buyer reached", "that would be more units than one buyer may hold and own";
     ALREADY_IN_LINE = 409 "already_in_line", "Already in line", "you have a place in this sale's line already";
     NO_LINE = 409 "no_line", "No line", "this sale has no waiting line; order directly";
@@ -44,7 +45,8 @@ kinds! {
     NO_PLACE = 404 "not_in_line", "Not in line", "you have no place in this sale's line";
     PRODUCT_UNKNOWN = 404 "product_unknown", "Product unknown", "there is no such product";
     PRODUCT_IN_USE = 409 "product_in_use", "Product in use", "a sale that is not over sells this product";
-    SLUG_TAKEN = 409 "slug_taken", "Slug taken", "another sale has this slug";
+    SLUG_TAKEN = 409 "slug_taken", "Slug taken", "another sale has or had this slug";
+    TOO_MANY_EDITS = 409 "too_many_edits", "Too many edits", "what this sale shows of its product was edited a hundred times, which is the most";
     SALE_UNKNOWN = 404 "sale_unknown", "Sale unknown", "there is no such sale";
     FOLLOWER_UNKNOWN = 404 "follower_unknown", "Follower unknown", "there is no such follower of the ledger";
     ORDER_UNKNOWN = 404 "order_unknown", "Order unknown", "there is no such order";
@@ -56,6 +58,8 @@ kinds! {
     UNAUTHORIZED = 401 "unauthorized", "Not signed in", "this needs a valid access token";
     BAD_CREDENTIALS = 401 "bad_credentials", "Wrong credentials", "no account has this name and password";
     BAD_REFRESH_TOKEN = 401 "bad_refresh_token", "Refresh token not valid", "this refresh token is unknown, expired, used or revoked; sign in again";
+    ACCOUNT_UNKNOWN = 404 "account_unknown", "Account unknown", "there is no such account";
+    LAST_ADMIN = 409 "last_admin", "Last admin", "this is the last admin, and a shop needs one: make another admin first";
     FORBIDDEN = 403 "forbidden", "Not allowed", "your account may not do this";
     EMAIL_TAKEN = 409 "email_taken", "E-mail address taken", "an account with this e-mail address exists";
     USERNAME_TAKEN = 409 "username_taken", "Username taken", "an account with this username exists";
