@@ -15,11 +15,13 @@ use tokio::sync::mpsc;
 pub struct DamageFlag {
     /// 1 once damage was met; the metric of the same name.
     seen: Gauge,
+    /// 0 from then on: the metric that says whether the ledger takes records.
+    recording: Gauge,
 }
 
 impl DamageFlag {
-    pub(crate) fn new(seen: Gauge) -> Self {
-        Self { seen }
+    pub(crate) fn new(seen: Gauge, recording: Gauge) -> Self {
+        Self { seen, recording }
     }
 
     #[must_use]
@@ -30,6 +32,7 @@ impl DamageFlag {
     /// Notes damage, and logs the first of it.
     pub fn report(&self, error: &dyn Error) {
         if self.seen.set(1) == 0 {
+            self.recording.set(0);
             tracing::error!(
                 error = describe_causes(error),
                 "stored data is damaged; nothing is recorded until the next start and callers get 503; stop this instance, \

@@ -70,7 +70,7 @@ pub(crate) fn assemble_with_metrics<D: BatchDecider, R: LedgerRecorder>(
     metrics: PipelineMetrics,
 ) -> Pipeline<D, R> {
     let views = Arc::new(SaleViews::default());
-    let damage = DamageFlag::new(metrics.damaged.clone());
+    let damage = DamageFlag::new(metrics.damaged.clone(), metrics.recording.clone());
     let ledger: Arc<dyn LedgerReader> = Arc::new(WatchedLedger { ledger, damage: damage.clone() });
     let (jobs, inbox) = mpsc::channel(limits.queue_len);
     let (record, batches) = mpsc::channel(BATCHES_AHEAD);
