@@ -25,6 +25,12 @@ const AdminApp = lazy(async () => {
   return { default: AdminApp };
 });
 
+/** Few buyers open it, and none needs it to buy. */
+const AccountPage = lazy(async () => {
+  const { AccountPage } = await import("./features/account/AccountPage");
+  return { default: AccountPage };
+});
+
 export function App() {
   const locale = useLanguage();
   return (
@@ -61,9 +67,16 @@ function ShopRoutes() {
         <Route path="/s/:slug">{({ slug }) => <SalePage key={slug} slug={slug} />}</Route>
         <Route path="/orders" component={OrdersPage} />
         <Route path="/orders/:id">{({ id }) => <OrderPage key={id} id={id} />}</Route>
+        <Route path="/account">
+          <Suspense fallback={<div className="skeleton mx-auto h-96 max-w-md" aria-busy="true" />}>
+            <AccountPage />
+          </Suspense>
+        </Route>
         <Route path="/sign-in" component={SignInPage} />
         <Route path="/register" component={RegisterPage} />
-        <Route component={NotFound} />
+        <Route>
+          <NotFound />
+        </Route>
       </Switch>
     </Layout>
   );

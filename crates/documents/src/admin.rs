@@ -17,24 +17,11 @@ pub struct AdminSaleDocument {
     pub sale: SaleDocument,
     /// Units reserved for admitted buyers, one each.
     pub admitted: u32,
-    /// Seconds for which a unit is held for its payment. 0 sells at once.
-    pub hold_seconds: u32,
-    /// `none` sells at once.
-    pub payment: SalePaymentDocument,
+    /// The name of the provider through which its orders are paid. It never changes.
+    pub provider: String,
     #[serde(with = "moment")]
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
-}
-
-/// Whether a unit must be paid before it is sold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-#[schema(as = SalePayment)]
-pub enum SalePaymentDocument {
-    /// A unit is held for its payment.
-    Required,
-    /// A unit is sold at once.
-    None,
 }
 
 /// The state of a sale.
@@ -46,7 +33,7 @@ pub struct OverviewDocument {
     pub sale: AdminSaleDocument,
     /// Orders by status.
     pub orders: Vec<StatusTotalDocument>,
-    /// Payments minus refunds.
+    /// Payments minus refunds. What is sold without a payment is not in it.
     pub revenue: MoneyDocument,
     /// Orders made in the last 60 seconds.
     pub orders_last_minute: u64,
@@ -100,7 +87,7 @@ pub struct AdminOrderDocument {
     pub id: OrderId,
     #[schema(value_type = Uuid)]
     pub flash_sale_id: SaleId,
-    /// The product's name.
+    /// The name of the product, as the sale showed it when the order was made.
     pub product: Option<String>,
     pub buyer: BuyerDocument,
     pub quantity: u32,
@@ -109,7 +96,11 @@ pub struct AdminOrderDocument {
     /// The price of the whole order.
     pub total: MoneyDocument,
     pub status: OrderStatusDocument,
-    /// The units of a pending order are held until then.
+    /// Whether a payment is in progress.
+    pub paying: bool,
+    /// Whether it must be paid before it is confirmed.
+    pub payment_required: bool,
+    /// The units of a pending order are held until then, unless a payment is in progress.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "moment::optional")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Timestamp>,

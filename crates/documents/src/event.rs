@@ -106,6 +106,25 @@ pub enum EventFields {
         quantity: u32,
         restocked: bool,
     },
+    #[serde(rename = "payment_begun")]
+    PaymentBegun {
+        buyer_id: BuyerId,
+        /// The end of the hold without the payment.
+        #[serde(with = "moment")]
+        held_until: Timestamp,
+        order_id: OrderId,
+        quantity: u32,
+        #[serde(with = "moment")]
+        until: Timestamp,
+    },
+    #[serde(rename = "payment_ended")]
+    PaymentEnded {
+        buyer_id: BuyerId,
+        order_id: OrderId,
+        quantity: u32,
+        #[serde(with = "moment")]
+        until: Timestamp,
+    },
 }
 
 /// Where the units of an order came from.
@@ -171,6 +190,12 @@ impl From<&Event> for EventFields {
             Event::Refunded { buyer: buyer_id, order: order_id, quantity, restocked } => {
                 Self::Refunded { buyer_id, order_id, quantity, restocked }
             }
+            Event::PaymentBegun { buyer: buyer_id, order: order_id, quantity, held_until, until } => {
+                Self::PaymentBegun { buyer_id, held_until, order_id, quantity, until }
+            }
+            Event::PaymentEnded { buyer: buyer_id, order: order_id, quantity, until } => {
+                Self::PaymentEnded { buyer_id, order_id, quantity, until }
+            }
         }
     }
 }
@@ -224,6 +249,12 @@ impl TryFrom<EventFields> for Event {
             }
             EventFields::Refunded { buyer_id: buyer, order_id: order, quantity, restocked } => {
                 Self::Refunded { buyer, order, quantity, restocked }
+            }
+            EventFields::PaymentBegun { buyer_id: buyer, held_until, order_id: order, quantity, until } => {
+                Self::PaymentBegun { buyer, order, quantity, held_until, until }
+            }
+            EventFields::PaymentEnded { buyer_id: buyer, order_id: order, quantity, until } => {
+                Self::PaymentEnded { buyer, order, quantity, until }
             }
         })
     }

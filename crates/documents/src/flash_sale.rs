@@ -31,7 +31,7 @@ pub struct SaleDocument {
     pub held: u32,
     /// Units that are sold.
     pub sold: u32,
-    /// Whether a unit can be had: `all_held` means that one may still come back.
+    /// Whether a unit can be had: `all_held` means that one may still come back, `over` that the sale is.
     pub availability: AvailabilityDocument,
     /// What the sale is doing.
     pub status: SaleStatusDocument,
@@ -45,9 +45,13 @@ pub struct SaleDocument {
     pub ends_at: Timestamp,
     /// Units that one buyer may hold and own.
     pub limit_per_buyer: u32,
+    /// Whether a unit must be paid before it is sold. It never changes.
+    pub payment: SalePaymentDocument,
+    /// Seconds for which a unit is held for its payment. 0 sells at once.
+    pub hold_seconds: u32,
     /// Who may buy.
     pub admission: AdmissionDocument,
-    /// Buyers who wait in line.
+    /// Buyers who wait in line; 0 once the sale is over.
     pub waiting: u32,
     /// When this was written.
     #[serde(with = "moment")]
@@ -66,7 +70,7 @@ pub struct ProductSummary {
     pub id: Uuid,
     /// Its name.
     pub name: String,
-    /// What is told about it.
+    /// Its description.
     pub description: String,
     /// Its category.
     pub category: Option<String>,
@@ -81,7 +85,7 @@ pub struct ProductSummary {
 pub enum AdmissionDocument {
     /// Anyone.
     Open,
-    /// Whoever the waiting line admits, in order of arrival.
+    /// Buyers whom the waiting line admits, in order of arrival.
     // On the variant, because the schema does not see `rename_all_fields`.
     #[serde(rename_all = "camelCase")]
     Fifo {
@@ -98,6 +102,17 @@ pub enum AdmissionDocument {
     },
 }
 
+/// Whether a unit must be paid before it is sold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = SalePayment)]
+pub enum SalePaymentDocument {
+    /// A unit is held for its payment.
+    Required,
+    /// A unit is sold at once, and the shop takes no money for it.
+    None,
+}
+
 /// Whether a unit can be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -109,6 +124,8 @@ pub enum AvailabilityDocument {
     AllHeld,
     /// Every unit is sold.
     SoldOut,
+    /// The sale is over: a unit can be had only by buyers whose turn has begun.
+    Over,
 }
 
 /// What a sale is doing.
@@ -159,12 +176,15 @@ impl From<AdmissionDocument> for AdmissionMode {
     }
 }
 
-impl From<Availability> for AvailabilityDocument {
-    fn from(availability: Availability) -> Self {
+impl AvailabilityDocument {
+    /// What a buyer who comes now may hope for.
+    #[must_use]
+    pub fn new(availability: Availability, is_over: bool) -> Self {
         match availability {
+            Availability::SoldOut => Self::SoldOut,
+            _ if is_over => Self::Over,
             Availability::Available => Self::Available,
             Availability::AllHeld => Self::AllHeld,
-            Availability::SoldOut => Self::SoldOut,
         }
     }
 }

@@ -18,6 +18,8 @@ pub struct OrderDocument {
     /// Of which sale.
     #[schema(value_type = Uuid)]
     pub flash_sale_id: SaleId,
+    /// What was sold, as the sale showed it when the order was made.
+    pub product: SoldProductDocument,
     /// What has become of it.
     pub status: OrderStatusDocument,
     /// Its units.
@@ -26,7 +28,11 @@ pub struct OrderDocument {
     pub unit_price: MoneyDocument,
     /// The price of all units.
     pub total: MoneyDocument,
-    /// While it is pending: until when its units are held.
+    /// Whether a payment is in progress: nothing is to be tried again, and the order does not expire before the payment has ended.
+    pub paying: bool,
+    /// Whether it must be paid before it is confirmed; false where the sale takes no payment.
+    pub payment_required: bool,
+    /// While it is pending: until when its units are held, unless a payment is in progress then.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "moment::optional")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Timestamp>,
@@ -41,6 +47,18 @@ pub struct OrderDocument {
     /// Its payment, in the reply to a payment or a refund.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment: Option<PaymentDocument>,
+}
+
+/// A product as it was sold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = SoldProduct)]
+pub struct SoldProductDocument {
+    /// The product's id.
+    pub id: Uuid,
+    pub name: String,
+    pub description: String,
+    pub image_url: Option<String>,
 }
 
 /// A payment.
@@ -66,37 +84,45 @@ pub struct PaymentDocument {
 pub enum OrderStatusDocument {
     /// Units are held until `expiresAt`.
     Pending,
-    /// Paid.
+    /// Paid, or sold by a sale that takes no payment.
     Confirmed,
     /// The hold ran out.
     Expired,
     /// The buyer gave it back.
     Cancelled,
-    /// The payment was declined.
+    /// The payment was declined, and the units were given back with it, as versions before this one did.
     Declined,
     /// Paid, and the money went back.
     Refunded,
 }
 
 impl OrderDocument {
-    /// An order of a sale with this price.
+    /// An order of a sale with this price, and the product as it was sold. `payment_required` says whether the sale takes payments.
     ///
     /// # Panics
     /// Never: the law bounds price and quantity so that the total fits.
     #[must_use]
-    pub fn from_view(order: &OrderView, sale: SaleId, unit_price: Money) -> Self {
+    pub fn from_view(
+        order: &OrderView,
+        sale: SaleId,
+        (unit_price, payment_required): (Money, bool),
+        product: SoldProductDocument,
+    ) -> Self {
         let total = unit_price.checked_mul(order.quantity).expect("the law bounds price × quantity");
         let expires_at = match order.status {
-            OrderStatus::Pending { until } => Some(until),
+            OrderStatus::Pending { until, .. } => Some(until),
             _ => None,
         };
         Self {
             id: order.id,
             flash_sale_id: sale,
+            product,
             status: order.status.into(),
             quantity: order.quantity,
             unit_price: unit_price.into(),
             total: total.into(),
+            paying: order.status.is_paying(),
+            payment_required,
             expires_at,
             created_at: order.made_at,
             updated_at: order.changed_at,

@@ -103,7 +103,10 @@ impl SalePromise {
                 "An admitted buyer may buy for the whole checkout window, and longer by one extension at most, as \
                  the sale promises it; pauses do not count."
             }
-            Self::Holds => "A hold lasts as long as the sale promises, unless it is paid or given back.",
+            Self::Holds => {
+                "A hold lasts as long as the sale promises, unless it is paid or given back; a payment in progress prolongs it by \
+                 another hold and a minute at most."
+            }
             Self::LatePayment => {
                 "A payment after the hold is confirmed only if a unit is free and no buyer waits for it."
             }

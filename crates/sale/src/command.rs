@@ -42,6 +42,18 @@ pub enum Command {
         /// Digest of the buyer's `Idempotency-Key`, if one was sent.
         key: Option<RequestKey>,
     },
+    /// A payment for a pending order is about to be authorised: the hold lasts until the payment has ended, within bounds.
+    BeginPayment {
+        /// Must own the order.
+        buyer: BuyerId,
+        order: OrderId,
+    },
+    /// The payment in progress was declined or voided: the hold has its own end again.
+    EndPayment {
+        /// Must own the order.
+        buyer: BuyerId,
+        order: OrderId,
+    },
     /// The order is paid.
     Confirm {
         /// Must own the order.
@@ -70,6 +82,6 @@ pub enum Command {
 pub enum ReleaseReason {
     /// The buyer does not want them any more.
     Cancelled,
-    /// The payment was declined.
+    /// The payment was declined, and the units are given up with it.
     Declined,
 }

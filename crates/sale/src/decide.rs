@@ -33,6 +33,8 @@ impl SaleState {
             Command::Reserve { buyer, order, quantity, key } => {
                 self.reserve(now, &orders::ReserveCommand { buyer, order, quantity, key }, events)
             }
+            Command::BeginPayment { buyer, order } => self.begin_payment(now, buyer, order, events),
+            Command::EndPayment { buyer, order } => self.end_payment(now, buyer, order, events),
             Command::Confirm { buyer, order } => self.confirm(now, buyer, order, events),
             Command::Release { buyer, order, reason } => self.release(now, buyer, order, reason, events),
             Command::Refund { order, restock } => self.refund(now, order, restock, events),
@@ -86,9 +88,7 @@ type DecideResult = Result<CommandOutcome, Refusal>;
 #[cfg(test)]
 mod tests {
     use crate::tape::{ORIGIN, Tape, buyer, order};
-    use crate::{
-        Command, CommandOutcome, Event, Refusal, ReleaseCause, ReleaseReason, SaleState, Ticket, UnitSource,
-    };
+    use crate::{Command, CommandOutcome, Event, Refusal, ReleaseCause, ReleaseReason, SaleState, Ticket};
 
     fn after(tape: &str) -> SaleState {
         let mut state = SaleState::new();
@@ -103,24 +103,28 @@ mod tests {
     }
 
     #[test]
-    fn a_hold_that_is_over_is_not_paid_from_it_without_a_tick() {
+    fn a_hold_that_is_over_is_neither_paid_nor_given_back_without_a_tick() {
         let state = after("0s configure quantity=1 hold=60s\nreserve ann o1 1");
         let (ann, o1) = (buyer("ann"), order("o1"));
-        let (outcome, events) = decide(&state, &Command::Confirm { buyer: ann, order: o1 });
-        assert!(matches!(outcome, CommandOutcome::Order { repeated: false, .. }));
-        let expired = Event::Released { buyer: ann, order: o1, quantity: 1, reason: ReleaseCause::Expired };
-        let paid =
-            Event::Confirmed { buyer: ann, order: o1, quantity: 1, from: UnitSource::Stock, key: None };
-        assert_eq!(events, [expired, paid]);
-        let release = Command::Release { buyer: ann, order: o1, reason: ReleaseReason::Cancelled };
-        assert_eq!(decide(&state, &release), (CommandOutcome::Refused(Refusal::OrderExpired), vec![]));
+        for command in [
+            Command::BeginPayment { buyer: ann, order: o1 },
+            Command::Confirm { buyer: ann, order: o1 },
+            Command::Release { buyer: ann, order: o1, reason: ReleaseReason::Cancelled },
+        ] {
+            assert_eq!(decide(&state, &command), (CommandOutcome::Refused(Refusal::OrderExpired), vec![]));
+        }
     }
 
     #[test]
-    fn a_hold_that_is_over_is_not_paid_while_a_buyer_waits_without_a_tick() {
-        let state = after("0s configure fifo quantity=1 hold=60s\njoin ann\nreserve ann o1 1\njoin bob");
-        let confirm = Command::Confirm { buyer: buyer("ann"), order: order("o1") };
-        assert_eq!(decide(&state, &confirm), (CommandOutcome::Refused(Refusal::OrderExpired), vec![]));
+    fn a_payment_that_ends_after_the_hold_lets_it_expire_without_a_tick() {
+        let state = after("0s configure quantity=1 hold=60s\nreserve ann o1 1\n1s begin_payment ann o1");
+        let (ann, o1) = (buyer("ann"), order("o1"));
+        let (outcome, events) = decide(&state, &Command::EndPayment { buyer: ann, order: o1 });
+        assert!(matches!(outcome, CommandOutcome::Order { repeated: false, .. }), "{outcome:?}");
+        let until = ORIGIN.plus_s(60);
+        let ended = Event::PaymentEnded { buyer: ann, order: o1, quantity: 1, until };
+        let expired = Event::Released { buyer: ann, order: o1, quantity: 1, reason: ReleaseCause::Expired };
+        assert_eq!(events, [ended, expired]);
     }
 
     #[test]

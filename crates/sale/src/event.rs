@@ -80,6 +80,24 @@ pub enum Event {
         /// Until when it lasts now (in a pause, not counting the pause, as the end before it).
         until: Timestamp,
     },
+    /// A payment for a pending order is in progress: the hold lasts until it has ended.
+    PaymentBegun {
+        buyer: BuyerId,
+        order: OrderId,
+        quantity: u32,
+        /// The end of the hold without the payment.
+        held_until: Timestamp,
+        /// The end of the hold if the payment has not ended by then.
+        until: Timestamp,
+    },
+    /// The payment in progress was declined or voided.
+    PaymentEnded {
+        buyer: BuyerId,
+        order: OrderId,
+        quantity: u32,
+        /// The end of the hold, which is its own end again.
+        until: Timestamp,
+    },
 }
 
 /// Where the units of an order came from.
@@ -106,7 +124,7 @@ pub enum ReleaseCause {
 
 impl Event {
     /// Every name, in the order of the variants.
-    pub const NAMES: [&'static str; 14] = [
+    pub const NAMES: [&'static str; 16] = [
         "configured",
         "paused",
         "resumed",
@@ -121,6 +139,8 @@ impl Event {
         "released",
         "refunded",
         "extended",
+        "payment_begun",
+        "payment_ended",
     ];
 
     /// The buyer of the event; `None` for an event of the whole sale.
@@ -140,7 +160,9 @@ impl Event {
             | Self::Confirmed { buyer, .. }
             | Self::Released { buyer, .. }
             | Self::Refunded { buyer, .. }
-            | Self::Extended { buyer, .. } => Some(buyer),
+            | Self::Extended { buyer, .. }
+            | Self::PaymentBegun { buyer, .. }
+            | Self::PaymentEnded { buyer, .. } => Some(buyer),
         }
     }
 
@@ -162,6 +184,8 @@ impl Event {
             Self::Released { .. } => "released",
             Self::Refunded { .. } => "refunded",
             Self::Extended { .. } => "extended",
+            Self::PaymentBegun { .. } => "payment_begun",
+            Self::PaymentEnded { .. } => "payment_ended",
         }
     }
 }

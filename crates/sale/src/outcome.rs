@@ -72,7 +72,7 @@ pub enum Refusal {
     KeyReused,
     /// No such order in this sale.
     OrderUnknown,
-    /// The hold is over, and no unit is free for it.
+    /// The hold is over, or the order was given back: for good.
     OrderExpired,
     /// The order belongs to someone else.
     NotYourOrder,
@@ -82,11 +82,13 @@ pub enum Refusal {
     PromiseMade,
     /// The policy or quantity makes no sense; see [`crate::policy::Policy::problems`].
     BadPolicy,
+    /// A payment for the order is in progress: it is not given back before the payment has ended.
+    OrderPaying,
 }
 
 impl Refusal {
     /// Every code, for counters by code.
-    pub const CODES: [&'static str; 19] = [
+    pub const CODES: [&'static str; 20] = [
         "not_started",
         "ended",
         "paused",
@@ -106,6 +108,7 @@ impl Refusal {
         "order_state",
         "promise_made",
         "bad_policy",
+        "order_paying",
     ];
 
     /// The stable code, as on the wire, in tapes, in metrics and in the attempts table.
@@ -131,6 +134,7 @@ impl Refusal {
             Self::OrderState => "order_state",
             Self::PromiseMade => "promise_made",
             Self::BadPolicy => "bad_policy",
+            Self::OrderPaying => "order_paying",
         }
     }
 }
@@ -175,10 +179,12 @@ pub struct OrderView {
 /// What has become of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OrderStatus {
-    /// Units are held until this moment.
+    /// Units are held.
     Pending {
-        /// The end of the hold.
+        /// The end of the hold, unless a payment is in progress then.
         until: Timestamp,
+        /// While a payment is in progress: the end of the hold if the payment has not ended by then.
+        paying_until: Option<Timestamp>,
     },
     /// Paid: the units are the buyer's.
     Confirmed,
@@ -196,6 +202,12 @@ pub enum OrderStatus {
 }
 
 impl OrderStatus {
+    /// Whether a payment is in progress.
+    #[must_use]
+    pub fn is_paying(&self) -> bool {
+        matches!(self, Self::Pending { paying_until: Some(_), .. })
+    }
+
     /// The word of the API.
     #[must_use]
     pub fn as_str(&self) -> &'static str {

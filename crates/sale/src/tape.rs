@@ -313,6 +313,8 @@ mod tests {
             extend alice
             reserve alice o1 2 key=k1
             refund o1 restock
+            begin_payment alice o1
+            end_payment alice o1
             1.5s leave bob
             pause
             resume

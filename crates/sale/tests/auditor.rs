@@ -23,14 +23,25 @@ const LINE: &str = "
 131s close           # 17 closed
 ";
 
-/// An open sale with a hold that runs out and is paid late.
+/// An open sale with a hold that runs out.
 const OPEN: &str = "
 0s   configure quantity=2 limit=2 hold=60s ends=200s
 1s   reserve ann o1 1 key=k1   # 2 held
 2s   reserve bob o2 1          # 3 held
 3s   confirm bob o2            # 4 confirmed
 61s  tick                      # 5 released
-62s  confirm ann o1            # 6 confirmed
+62s  reserve bob o3 1          # 6 held
+";
+
+/// An open sale whose orders are paid by cards that answer slowly.
+const PAID: &str = "
+0s   configure quantity=2 limit=2 hold=60s ends=400s
+1s   reserve ann o1 1          # 2 held
+2s   reserve bob o2 1          # 3 held
+3s   begin_payment ann o1      # 4 payment_begun
+50s  begin_payment bob o2      # 5 payment_begun
+61s  confirm ann o1            # 6 confirmed
+70s  end_payment bob o2        # 7 payment_ended, 8 released
 ";
 
 fn ledger(tape: &str) -> Vec<LedgerEntry> {
@@ -326,6 +337,67 @@ fn late_money_that_takes_a_unit_from_someone_is_found() {
         assert_eq!(found(&entries, SalePromise::LatePayment), Some(EventSeq(13)), "{from:?}");
     }
     assert_eq!(offence(OPEN, SalePromise::LatePayment, 4, |entry| entry.at = at(62)), Some(EventSeq(4)));
+}
+
+#[test]
+fn a_late_payment_that_an_earlier_version_confirmed_is_clean() {
+    let (ann, o1, from) = (buyer("ann"), order("o1"), UnitSource::Stock);
+    let paid = Event::Confirmed { buyer: ann, order: o1, quantity: 1, from, key: None };
+    let entries = insert_event(OPEN, 6, at(62), paid);
+    assert!(audit(LedgerAuditor::new(), &entries[..6]).is_clean());
+    let mut state = SaleState::new();
+    entries[..6].iter().for_each(|entry| state.apply(entry));
+    assert_eq!(state.order(o1).map(|order| order.status), Some(sale::OrderStatus::Confirmed));
+    assert_eq!(state.check(), Ok(()));
+}
+
+#[test]
+fn a_payment_that_prolongs_a_hold_in_another_way_than_promised_is_found() {
+    assert!(audit(LedgerAuditor::new(), &ledger(PAID)).is_clean());
+    let begun = |name, id, held_until, until| {
+        let (buyer, order) = (buyer(name), order(id));
+        Event::PaymentBegun { buyer, order, quantity: 1, held_until: at(held_until), until: at(until) }
+    };
+    for (held_until, until) in [(61, 180), (61, 182), (60, 181)] {
+        let doctor = |entry: &mut LedgerEntry| entry.event = begun("ann", "o1", held_until, until);
+        assert_eq!(offence(PAID, SalePromise::Holds, 4, doctor), Some(EventSeq(4)), "{until}");
+    }
+    // Once more, for an order that is not there, and for one that is paid.
+    for (event, seq) in
+        [(begun("ann", "o1", 61, 181), 5), (begun("ann", "o9", 61, 181), 5), (begun("ann", "o1", 61, 181), 7)]
+    {
+        let entries = insert_event(PAID, seq, at(if seq == 5 { 4 } else { 62 }), event.clone());
+        assert_eq!(found(&entries, SalePromise::Records), Some(EventSeq(seq as u64)), "{event:?}");
+    }
+    // After the end of the hold, which had not expired.
+    let mut late = ledger(PAID);
+    late[4].at = at(62);
+    assert_eq!(found(&late, SalePromise::Holds), Some(EventSeq(5)));
+}
+
+#[test]
+fn a_payment_that_ends_in_another_way_than_promised_is_found() {
+    let (bob, o2) = (buyer("bob"), order("o2"));
+    let ended = |until| Event::PaymentEnded { buyer: bob, order: o2, quantity: 1, until: at(until) };
+    let doctor = |entry: &mut LedgerEntry| entry.event = ended(63);
+    assert_eq!(offence(PAID, SalePromise::Holds, 7, doctor), Some(EventSeq(7)));
+    let before = insert_event(PAID, 5, at(4), ended(62));
+    assert_eq!(found(&before, SalePromise::Records), Some(EventSeq(5)));
+    // The hold goes on, though its own end is over.
+    let mut kept = ledger(PAID);
+    kept.truncate(7);
+    let paused = LedgerEntry { seq: EventSeq(8), at: at(71), event: Event::Paused };
+    kept.push(paused);
+    assert_eq!(found(&kept, SalePromise::AtOnce), Some(EventSeq(8)));
+    // Given back or expired while it is being paid.
+    for reason in [sale::ReleaseCause::Cancelled, sale::ReleaseCause::Declined] {
+        let released = Event::Released { buyer: bob, order: o2, quantity: 1, reason };
+        let entries = insert_event(PAID, 6, at(51), released);
+        assert_eq!(found(&entries, SalePromise::Records), Some(EventSeq(6)));
+    }
+    let expired = Event::Released { buyer: bob, order: o2, quantity: 1, reason: sale::ReleaseCause::Expired };
+    let entries = insert_event(PAID, 7, at(63), expired);
+    assert_eq!(found(&entries, SalePromise::Holds), Some(EventSeq(7)));
 }
 
 #[test]

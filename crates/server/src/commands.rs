@@ -64,7 +64,7 @@ enum CliCommand {
     Verify(verify::VerifyArgs),
     /// Plays a whole drop with simulated buyers, and judges from the replies they got whether every promise was kept.
     Rehearse(Box<rehearse::RehearseSettings>),
-    /// Manages admins.
+    /// Manages admins, and ends the sessions of accounts.
     #[command(subcommand)]
     Admin(admin::AdminCommand),
     /// Shows and rewinds the followers of the ledger.
@@ -133,9 +133,9 @@ fn execute(cli: CommandLine) -> Result<(), CommandError> {
         CliCommand::Worker(settings) => worker::run(&settings, start_clock),
         CliCommand::Rehearse(settings) => rehearse::run(*settings),
         CliCommand::Verify(verify) => verify::run(&verify),
-        CliCommand::Admin(admin::AdminCommand::Create(create)) => {
+        CliCommand::Admin(command) => {
             let clock = start_clock(Timestamp::default(), ClockSkew::default());
-            admin::run(create, Arc::new(move || clock.now()))
+            admin::run(command, Arc::new(move || clock.now()))
         }
         CliCommand::Followers(command) => followers::run(command),
         CliCommand::Migrate(migrate) => migrate::run(&migrate),

@@ -15,6 +15,9 @@ use uuid::Uuid;
 
 /// Takes money from buyers. Every call is idempotent by its intent: a repeat changes nothing and returns the same.
 pub trait PaymentProvider: Send + Sync + 'static {
+    /// Its name in the tables and the API.
+    fn name(&self) -> &'static str;
+
     /// Whether this provider knows the payment method. Never waits.
     fn accepts(&self, method: &str) -> bool;
 
@@ -160,6 +163,10 @@ impl ProviderWithTimeout {
 }
 
 impl PaymentProvider for ProviderWithTimeout {
+    fn name(&self) -> &'static str {
+        self.provider.name()
+    }
+
     fn accepts(&self, method: &str) -> bool {
         self.provider.accepts(method)
     }

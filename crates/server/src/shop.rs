@@ -25,6 +25,7 @@ pub mod idempotency_keys;
 pub mod ids;
 pub mod peer_changes;
 pub mod projection;
+pub mod public_url;
 pub mod receipts;
 pub mod tenancy;
 
@@ -49,4 +50,6 @@ pub struct Shop {
     pub receipts: receipts::ReceiptSigner,
     pub summaries: summary::SummaryCache,
     pub accounts: accounts::AccountService,
+    /// Where buyers reach the shop, if the merchant has said so.
+    pub public_url: Option<public_url::PublicUrl>,
 }

@@ -1,11 +1,11 @@
 // The routes of the admin pages, and the check of the role. The pages are in `features`.
 
 import { lazy, Suspense } from "react";
-import { Route, Switch } from "wouter";
-import { NotFound } from "../components/NotFound";
+import { Redirect, Route, Switch } from "wouter";
 import { SignInPrompt } from "../components/SignInPrompt";
 import { useUser } from "../lib/session";
 import { AdminLayout } from "./components/AdminLayout";
+import { AdminNotFound } from "./components/AdminNotFound";
 import { AdminRequired } from "./components/AdminRequired";
 import { AdminSalesPage } from "./features/catalogue/AdminSalesPage";
 import { ProductPage } from "./features/catalogue/ProductPage";
@@ -44,6 +44,9 @@ function AdminRoutes() {
   return (
     <Switch>
       <Route path="/admin" component={AdminSalesPage} />
+      <Route path="/admin/sales">
+        <Redirect to="/admin" replace />
+      </Route>
       <Route path="/admin/products" component={ProductsPage} />
       <Route path="/admin/products/new">
         <ProductPage key="new" />
@@ -62,7 +65,9 @@ function AdminRoutes() {
       <Route path="/admin/orders">
         <AdminOrdersPage />
       </Route>
-      <Route component={NotFound} />
+      <Route>
+        <AdminNotFound />
+      </Route>
     </Switch>
   );
 }

@@ -7,11 +7,13 @@ import { chooseLanguage, LANGUAGES, type LanguageCode, t, useLanguage } from "..
 import { liveState } from "../lib/live/liveState";
 import { dismissSessionEnd, session, signOut, useUser } from "../lib/session";
 import { useStore } from "../lib/store";
+import { ActivityBar } from "./ActivityBar";
 
 export function Layout({ children }: { children: ReactNode }) {
   return (
     <div className="flex min-h-screen flex-col" data-live={useStore(liveState)}>
       <PageTop />
+      <ActivityBar />
       <Header />
       <main id="content" tabIndex={-1} className="mx-auto w-full max-w-6xl flex-1 px-4 pt-4 pb-16 sm:px-8">
         <SessionEndNotice />
@@ -26,21 +28,28 @@ export function Layout({ children }: { children: ReactNode }) {
 function Header() {
   const user = useUser();
   return (
-    <header className="mx-auto flex w-full max-w-6xl flex-wrap items-center justify-between gap-x-6 gap-y-2 px-4 py-4 sm:px-8">
+    <header className="mx-auto flex w-full max-w-6xl flex-wrap items-center justify-between gap-x-4 gap-y-1 px-4 py-3 sm:gap-x-6 sm:px-8 sm:py-4">
       <Link href="/" className="flex items-center gap-2 py-2 font-display text-xl font-bold">
         <Logo />
-        Doorbuster
+        {/* With an account beside it there is no room for the name on a phone. */}
+        <span className={user === null ? "" : "max-sm:sr-only"}>Doorbuster</span>
       </Link>
-      <nav aria-label={t("nav.label")} className="flex flex-wrap items-center gap-x-5">
+      <nav aria-label={t("nav.label")} className="flex min-w-0 flex-wrap items-center gap-x-4 sm:gap-x-5">
         {user !== null ? (
           <>
             <Link href="/orders" className="text-link py-2">
               {t("nav.orders")}
             </Link>
-            <span dir="auto" className="max-w-40 truncate text-soft" title={user.email}>
-              {user.username}
-            </span>
-            <button type="button" className="text-link py-2" onClick={() => void signOut()}>
+            <Link
+              href="/account"
+              className="text-link max-w-[min(10rem,30vw)] truncate py-2"
+              title={user.email}
+              aria-label={t("nav.account", { name: user.username })}
+            >
+              <bdi>{user.username}</bdi>
+            </Link>
+            {/* On a phone, the page of the account has it. */}
+            <button type="button" className="text-link py-2 max-sm:hidden" onClick={() => void signOut()}>
               {t("nav.sign_out")}
             </button>
           </>

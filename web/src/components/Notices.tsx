@@ -2,7 +2,10 @@
 
 import type { ReactNode } from "react";
 import { describeError } from "../lib/errorText";
+import { fieldErrors, unclaimedErrors } from "../lib/formErrors";
 import { t } from "../lib/i18n";
+import { isNotFound } from "../lib/queryCache";
+import { NotFound } from "./NotFound";
 
 export function Notice({ children, urgent = false }: { children: ReactNode; urgent?: boolean }) {
   return (
@@ -15,10 +18,18 @@ export function Notice({ children, urgent = false }: { children: ReactNode; urge
   );
 }
 
-/** Explains an error; renders nothing without one. */
-export function ErrorNotice({ error }: { error: unknown }) {
+interface ErrorNoticeProps {
+  error: unknown;
+  /** Whether a field of the form shows the error at this pointer. Without it no field does. */
+  claims?: (pointer: string) => boolean;
+}
+
+/** Explains an error; renders nothing without one, or when fields show all of it. */
+export function ErrorNotice({ error, claims = () => false }: ErrorNoticeProps) {
   if (error === null || error === undefined) return null;
-  const { key, values } = describeError(error);
+  const unclaimed = unclaimedErrors(error, claims);
+  if (unclaimed.length === 0 && fieldErrors(error).length > 0) return null;
+  const { key, values } = describeError(error, unclaimed);
   return <Notice urgent>{t(key, values)}</Notice>;
 }
 
@@ -31,15 +42,25 @@ export function RetryStatus({ isRetrying, text }: { isRetrying: boolean; text?: 
   );
 }
 
+interface LoadErrorProps {
+  error: unknown;
+  onRetry: () => unknown;
+  /** Replaces the page when the resource does not exist: another try would not find it either. */
+  lost?: ReactNode;
+}
+
 /** Replaces a page whose data failed to load. */
-export function LoadError({ error, onRetry }: { error: unknown; onRetry: () => unknown }) {
+export function LoadError({ error, onRetry, lost = <NotFound /> }: LoadErrorProps) {
+  if (isNotFound(error)) return lost;
   return (
     <div className="mx-auto grid max-w-xl justify-items-start gap-4 py-10">
       <h1 className="text-3xl">{t("error.title")}</h1>
       <ErrorNotice error={error} />
-      <button type="button" className="button button-main" onClick={() => void onRetry()}>
-        {t("error.retry")}
-      </button>
+      <div className="flex flex-wrap gap-3">
+        <button type="button" className="button button-main" onClick={() => void onRetry()}>
+          {t("error.retry")}
+        </button>
+      </div>
     </div>
   );
 }

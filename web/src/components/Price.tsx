@@ -7,8 +7,10 @@ import { formatMoney, percentOff } from "../lib/money";
 export function Price({ sale, className = "text-3xl" }: { sale: Sale; className?: string }) {
   const off = percentOff(sale.price, sale.listPrice);
   return (
-    <p className="flex flex-wrap items-baseline gap-x-3 gap-y-1">
-      <span className={`figure ${className}`}>{formatMoney(sale.price, locale())}</span>
+    <p className="flex flex-wrap items-baseline gap-x-3 gap-y-1 [overflow-wrap:anywhere]">
+      <span className={`figure ${className}`}>
+        {sale.price.amount === 0 ? t("price.free") : formatMoney(sale.price, locale())}
+      </span>
       {off > 0 && (
         <>
           <span className="text-soft">

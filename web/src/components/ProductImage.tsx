@@ -3,7 +3,17 @@
 import { useState } from "react";
 import type { Sale } from "../lib/api";
 
-export function ProductImage({ product, className = "" }: { product: Sale["product"]; className?: string }) {
+interface Props {
+  product: Pick<Sale["product"], "name" | "imageUrl">;
+  className?: string;
+  /** The picture that the page opens with is loaded at once, the others when they come near the screen. */
+  isFirst?: boolean;
+}
+
+/** The proportions that every picture is shown in, so that a page does not move when a picture comes. */
+const SIZE = { width: 800, height: 600 };
+
+export function ProductImage({ product, className = "", isFirst = false }: Props) {
   const [hasFailed, setFailed] = useState(false);
   const shape = `aspect-[4/3] w-full overflow-hidden rounded-xl ${className}`;
   if (product.imageUrl && !hasFailed) {
@@ -11,6 +21,10 @@ export function ProductImage({ product, className = "" }: { product: Sale["produ
       <img
         src={product.imageUrl}
         alt=""
+        {...SIZE}
+        loading={isFirst ? "eager" : "lazy"}
+        fetchPriority={isFirst ? "high" : "auto"}
+        decoding="async"
         referrerPolicy="no-referrer"
         className={`${shape} object-cover`}
         onError={() => setFailed(true)}

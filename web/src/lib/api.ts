@@ -2,22 +2,18 @@
 // and limits the time of each request.
 
 import createClient from "openapi-fetch";
-import type { components, paths } from "../api/schema";
-import { syncClock } from "./clock";
+import type { ApiPaths } from "../api/contract";
+import { syncClock, syncClockByHeader } from "./clock";
 import { connection, trackConnection } from "./connection";
 import { ApiError, NetworkError, SessionEndedError } from "./errors";
 import { accessToken, renewToken } from "./session";
 
-export type Sale = components["schemas"]["SaleJson"];
-export type AdminSale = components["schemas"]["AdminSaleJson"];
-export type Product = components["schemas"]["ProductJson"];
-export type Place = components["schemas"]["PlaceJson"];
-export type Order = components["schemas"]["OrderJson"];
+export type { AdminOrder, AdminSale, Order, Place, Product, Sale } from "../api/contract";
 
 /** The server gives up after 10 s; a reply that takes longer is lost. */
 const TIMEOUT_MS = 15_000;
 
-export const client = createClient<paths>({ baseUrl: location.origin, fetch: sendRequest });
+export const client = createClient<ApiPaths>({ baseUrl: location.origin, fetch: sendRequest });
 
 async function sendRequest(request: Request): Promise<Response> {
   const isSignIn = request.url.includes("/auth/login") || request.url.includes("/auth/register");
@@ -25,13 +21,30 @@ async function sendRequest(request: Request): Promise<Response> {
   const repeated = token === null ? null : request.clone();
   const response = await sendWithToken(request, token);
   if (repeated === null || response.status !== 401) return response;
+  // A wrong current password is a 401 too, and must not be sent twice: wrong passwords are counted.
+  if (request.url.endsWith("/auth/password") && (await readCode(response)) !== "unauthorized")
+    return response;
   return sendWithToken(repeated, await renewToken(token));
+}
+
+async function readCode(response: Response): Promise<string | undefined> {
+  const problem: { code?: string } = await response
+    .clone()
+    .json()
+    .catch(() => ({}));
+  return problem.code;
 }
 
 async function sendWithToken(request: Request, token: string | null): Promise<Response> {
   if (token !== null) request.headers.set("authorization", `Bearer ${token}`);
+  const sentMs = performance.now();
   try {
-    return await trackConnection(fetch(request, { signal: AbortSignal.timeout(TIMEOUT_MS) }));
+    const response = await trackConnection(fetch(request, { signal: AbortSignal.timeout(TIMEOUT_MS) }));
+    // A reply about sales is more exact: it has the server's time in its body.
+    if (!request.url.includes("/v1/flash-sales")) {
+      syncClockByHeader(response.headers.get("date"), sentMs, performance.now());
+    }
+    return response;
   } catch (error) {
     throw new NetworkError(error);
   }

@@ -1,5 +1,7 @@
 // The server's time, as the page estimates it. The estimate uses the browser's monotonic clock, so a wrong clock of the buyer's
-// device, or one that changes during a sale, has no effect.
+// device, or one that changes during a sale, has no effect. Until the first reply the time is unknown, and no timer shows a figure.
+
+import { Store } from "./store";
 
 /** One reading of the server's clock. `sentMs` and `receivedMs` are monotonic (`performance.now()`). */
 export interface ClockSample {
@@ -33,17 +35,25 @@ export class ServerClock {
     }
   }
 
-  /** The server's time at a monotonic moment; the device's own time until the first sample. */
-  timeAt(monotonicMs: number, deviceMs: number): number {
-    return this.isSet ? this.#offsetMs + monotonicMs : deviceMs;
+  /** The server's time at a monotonic moment; `null` until the first sample. */
+  timeAt(monotonicMs: number): number | null {
+    return this.isSet ? this.#offsetMs + monotonicMs : null;
   }
 }
 
 const clock = new ServerClock();
 
-/** The server's time, in milliseconds since 1970. */
-export function serverNow(): number {
-  return clock.timeAt(performance.now(), Date.now());
+/** Whether the server's time is known. It stays known once it is. */
+export const clockState = new Store<"unknown" | "known">("unknown");
+
+/** The server's time, in milliseconds since 1970; `null` while it is unknown. */
+export function serverNow(): number | null {
+  return clock.timeAt(performance.now());
+}
+
+function addSample(sample: ClockSample): void {
+  clock.addSample(sample);
+  clockState.set("known");
 }
 
 /**
@@ -52,11 +62,28 @@ export function serverNow(): number {
  */
 export function syncClock(serverTime: string, date: string | null, sentMs: number, receivedMs: number): void {
   const bodyMs = Date.parse(serverTime);
-  const headerMs = date === null ? Number.NaN : Date.parse(date);
+  const headerMs = parseDate(date);
   if (Number.isNaN(bodyMs)) return;
-  if (!Number.isNaN(headerMs) && Math.abs(headerMs - bodyMs) > 2_000) {
-    clock.addSample({ serverMs: headerMs + 500, sentMs: sentMs - 500, receivedMs: receivedMs + 500 });
+  if (headerMs !== null && Math.abs(headerMs - bodyMs) > 2_000) {
+    addSample(headerSample(headerMs, sentMs, receivedMs));
   } else {
-    clock.addSample({ serverMs: bodyMs, sentMs, receivedMs });
+    addSample({ serverMs: bodyMs, sentMs, receivedMs });
   }
+}
+
+/** Adds the `Date` header of a reply without a `serverTime`, while no better sample is known. */
+export function syncClockByHeader(date: string | null, sentMs: number, receivedMs: number): void {
+  const headerMs = parseDate(date);
+  if (clock.isSet || headerMs === null) return;
+  addSample(headerSample(headerMs, sentMs, receivedMs));
+}
+
+function parseDate(date: string | null): number | null {
+  const ms = date === null ? Number.NaN : Date.parse(date);
+  return Number.isNaN(ms) ? null : ms;
+}
+
+/** A `Date` header names the second in which the reply was made. */
+function headerSample(headerMs: number, sentMs: number, receivedMs: number): ClockSample {
+  return { serverMs: headerMs + 500, sentMs: sentMs - 500, receivedMs: receivedMs + 500 };
 }

@@ -6,8 +6,8 @@ import { describeError } from "./errorText";
 
 /** Codes that only admins, API clients and bugs of the page can get. */
 const NOT_FOR_BUYERS = new Set([
-  ...["already_in_line", "key_reused", "bad_json", "bad_request", "bad_idempotency_key", "invalid_body"],
-  ...["invalid_query", "bad_policy", "method_not_allowed", "unsupported_media_type", "body_too_large"],
+  ...["already_in_line", "key_reused", "bad_json", "bad_request", "bad_idempotency_key"],
+  ...["bad_policy", "method_not_allowed", "unsupported_media_type", "body_too_large"],
   ...["product_unknown", "product_in_use", "slug_taken", "promise_made", "follower_unknown"],
 ]);
 

@@ -2,6 +2,7 @@
 // one text with the request id.
 
 import { ApiError, NetworkError, SessionEndedError } from "./errors";
+import { fieldErrors, listErrors, type ServerFieldError } from "./formErrors";
 import type { TextKey } from "./i18n";
 
 const TEXT_KEYS: Record<string, TextKey> = {
@@ -19,6 +20,7 @@ const TEXT_KEYS: Record<string, TextKey> = {
   order_expired: "refused.order_expired",
   order_unknown: "refused.order_unknown",
   order_state: "refused.order_state",
+  order_paying: "refused.order_paying",
   payment_declined: "refused.payment_declined",
   payment_unknown: "refused.payment_unknown",
   request_in_flight: "refused.request_in_flight",
@@ -27,7 +29,7 @@ const TEXT_KEYS: Record<string, TextKey> = {
   username_taken: "refused.username_taken",
   rate_limited: "refused.rate_limited",
   sale_unknown: "refused.sale_unknown",
-  not_found: "refused.sale_unknown",
+  not_found: "refused.not_found",
   overloaded: "refused.overloaded",
   unavailable: "refused.unavailable",
   not_recorded: "refused.not_recorded",
@@ -44,10 +46,21 @@ export interface ErrorText {
   values: Record<string, string | number>;
 }
 
-export function describeError(error: unknown): ErrorText {
+/** The codes of refusals that list fields; their errors are shown in the server's words. */
+const FIELD_CODES = new Set(["invalid_body", "invalid_query"]);
+
+/** `errors` are the field errors to list: all of them, unless fields of a form show some. */
+export function describeError(
+  error: unknown,
+  errors: readonly ServerFieldError[] = fieldErrors(error),
+): ErrorText {
   if (error instanceof NetworkError) return { key: "refused.unreachable", values: {} };
   if (error instanceof SessionEndedError) return { key: "refused.session_over", values: {} };
   if (!(error instanceof ApiError)) return { key: "refused.fault", values: { id: "–" } };
+  if (FIELD_CODES.has(error.code)) {
+    const details = errors.length > 0 ? listErrors(errors) : (error.body.detail ?? error.code);
+    return { key: "refused.invalid", values: { details } };
+  }
   const values = {
     count: error.retryAfterS ?? 1,
     position: error.body.position ?? 0,

@@ -8,8 +8,8 @@ const SECOND = 1_000;
 /** Drawn once per page: with a new value at each render, the interval would change each time and its timer would never fire. */
 const CHANCE = Math.random();
 
-export function salePollMs(sale: Sale | undefined, nowMs: number): number {
-  if (sale === undefined) return 5 * SECOND;
+export function salePollMs(sale: Sale | undefined, nowMs: number | null): number {
+  if (sale === undefined || nowMs === null) return 5 * SECOND;
   if (isSaleOver(sale)) return 60 * SECOND;
   if (sale.status === "upcoming") {
     const leftMs = Date.parse(sale.startsAt) - nowMs;
@@ -23,9 +23,13 @@ export function placePollMs(place: Place | null | undefined): number {
   if (place === undefined) return 5 * SECOND;
   if (place === null) return 10 * SECOND;
   if (place.status === "admitted") return SECOND;
+  // A place that has ended changes only when the buyer joins again, perhaps in another tab.
+  if (place.status === "over") return 60 * SECOND;
+  if (place.status !== "waiting") return 10 * SECOND;
   // The number ahead is exact, the wait is an estimate. The smaller of the two decides.
-  if (place.ahead < 50 || place.estimatedWaitSeconds < 20) return SECOND;
-  if (place.ahead < 500 || place.estimatedWaitSeconds < 120) return 3 * SECOND;
+  const waitS = place.estimatedWaitSeconds ?? Number.POSITIVE_INFINITY;
+  if (place.ahead < 50 || waitS < 20) return SECOND;
+  if (place.ahead < 500 || waitS < 120) return 3 * SECOND;
   return place.ahead < 5_000 ? 8 * SECOND : 20 * SECOND;
 }
 

@@ -75,10 +75,15 @@ export function useUser(): User | null {
 export async function signOut(): Promise<void> {
   const token = access;
   const headers = token === null ? {} : { authorization: `Bearer ${token}` };
+  forgetSession();
+  if (token !== null) await fetch("/api/v1/auth/logout", { method: "POST", headers }).catch(() => {});
+}
+
+/** Ends the session in all tabs, after the server has ended it. */
+export function forgetSession(): void {
   closeSession(false);
   writeStorage(() => localStorage, SESSION, null);
   postToTabs({ kind: "gone", over: false });
-  if (token !== null) await fetch("/api/v1/auth/logout", { method: "POST", headers }).catch(() => {});
 }
 
 /** Hides the notice that the session has ended. */

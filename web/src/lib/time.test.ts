@@ -1,13 +1,38 @@
 import { expect, test } from "vitest";
-import { announcedSeconds, formatCountdown, roundDuration, splitDuration } from "./time";
+import {
+  announcedSeconds,
+  countdownParts,
+  formatCountdown,
+  formatFullDateTime,
+  formatTimeOfDay,
+  formatZonedDateTime,
+  roundDuration,
+  splitDuration,
+} from "./time";
 
 test("a countdown shows 0 only when no time is left", () => {
   expect(formatCountdown(1, "en")).toBe("0:01");
   expect(formatCountdown(0, "en")).toBe("0:00");
   expect(formatCountdown(-5_000, "en")).toBe("0:00");
   expect(formatCountdown(247_000, "en")).toBe("4:07");
-  expect(formatCountdown(90_000_000, "en")).toBe("25:00:00");
+  expect(formatCountdown(86_399_000, "en")).toBe("23:59:59");
   expect(splitDuration(90_061_000)).toEqual({ days: 1, hours: 1, minutes: 1, seconds: 1 });
+});
+
+test("a countdown of a day or more names the days, and can be broken between them and the hours", () => {
+  expect(formatCountdown(3 * 86_400_000 + 59 * 60_000 + 43_000, "en")).toBe("3 days 0:59");
+  expect(countdownParts(86_400_000, "en")).toEqual(["1 day", "0:00"]);
+  expect(countdownParts(90_061_000, "de")).toEqual(["1 Tag", "1:01"]);
+  expect(countdownParts(86_399_000, "en")).toEqual(["23:59:59"]);
+});
+
+test("a date for buyers names its time zone, and the time of a missed turn its date if that was another day", () => {
+  const at = "2026-11-27T09:05:00.000Z";
+  expect(formatFullDateTime(at, "en-GB")).toMatch(/^Friday,? 27 November 2026.* \d\d:05 \S+/);
+  expect(formatZonedDateTime(at, "en-GB")).toMatch(/^27 Nov 2026, \d\d:05 \S+/);
+  expect(formatTimeOfDay(at, Date.parse(at) + 1_000, "en-GB")).toMatch(/^\d\d:05$/);
+  expect(formatTimeOfDay(at, Date.parse(at) + 2 * 86_400_000, "en-GB")).toMatch(/^27 Nov 2026, \d\d:05$/);
+  expect(formatTimeOfDay(at, null, "en-GB")).toMatch(/2026/);
 });
 
 test("an estimate is rounded", () => {

@@ -16,15 +16,23 @@ export function splitDuration(leftMs: number): {
   };
 }
 
-/** `4:07`, `1:00:00`, in the digits of the locale. */
-export function formatCountdown(leftMs: number, locale: string): string {
+/** The parts of a countdown, so that a narrow screen can break it between them: `4:07`, `1:00:00`, or `3 days` and `0:59`. */
+export function countdownParts(leftMs: number, locale: string): string[] {
   const { days, hours, minutes, seconds } = splitDuration(leftMs);
-  const allHours = days * 24 + hours;
   const two = new Intl.NumberFormat(locale, { minimumIntegerDigits: 2, useGrouping: false });
   const one = new Intl.NumberFormat(locale, { useGrouping: false });
-  return allHours > 0
-    ? `${one.format(allHours)}:${two.format(minutes)}:${two.format(seconds)}`
-    : `${one.format(minutes)}:${two.format(seconds)}`;
+  if (days > 0) {
+    const unit = new Intl.NumberFormat(locale, { style: "unit", unit: "day", unitDisplay: "long" });
+    return [unit.format(days), `${one.format(hours)}:${two.format(minutes)}`];
+  }
+  return hours > 0
+    ? [`${one.format(hours)}:${two.format(minutes)}:${two.format(seconds)}`]
+    : [`${one.format(minutes)}:${two.format(seconds)}`];
+}
+
+/** `4:07`, `1:00:00`, or `3 days 0:59` in hours and minutes, in the digits of the locale. */
+export function formatCountdown(leftMs: number, locale: string): string {
+  return countdownParts(leftMs, locale).join(" ");
 }
 
 /** Rounds an estimate: to 10 seconds, to minutes, from 90 minutes on to half hours. */
@@ -48,8 +56,29 @@ export function announcedSeconds(leftMs: number): number | null {
   return ANNOUNCED_AT_S.find((mark) => leftS <= mark && leftS > mark * 0.8) ?? null;
 }
 
+/** With the name of the time zone: a buyer on a journey, or one who tells a friend, must not have to guess it. */
 export function formatFullDateTime(iso: string, locale: string): string {
-  return new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "short" }).format(new Date(iso));
+  return new Intl.DateTimeFormat(locale, {
+    ...{ weekday: "long", day: "numeric", month: "long", year: "numeric" },
+    ...{ hour: "numeric", minute: "2-digit", timeZoneName: "short" },
+  } as const).format(new Date(iso));
+}
+
+/** Like `formatDateTime`, with the name of the time zone. */
+export function formatZonedDateTime(iso: string, locale: string): string {
+  return new Intl.DateTimeFormat(locale, {
+    ...{ day: "numeric", month: "short", year: "numeric" },
+    ...{ hour: "numeric", minute: "2-digit", timeZoneName: "short" },
+  } as const).format(new Date(iso));
+}
+
+/** `11:47`, or with the date when it was on another day. */
+export function formatTimeOfDay(iso: string, nowMs: number | null, locale: string): string {
+  const moment = new Date(iso);
+  const isToday = nowMs !== null && new Date(nowMs).toDateString() === moment.toDateString();
+  return isToday
+    ? new Intl.DateTimeFormat(locale, { timeStyle: "short" }).format(moment)
+    : formatDateTime(iso, locale);
 }
 
 export function formatDateTime(iso: string, locale: string): string {

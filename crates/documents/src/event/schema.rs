@@ -34,7 +34,7 @@ pub enum EventKindSchema {
     Configured,
     /// The sale was paused.
     Paused,
-    /// The sale goes on.
+    /// The sale continues.
     Resumed,
     /// The sale was closed for good.
     Closed,
@@ -58,6 +58,12 @@ pub enum EventKindSchema {
     Refunded,
     /// An admitted buyer asked for more time, and has it.
     Extended,
+    /// A payment for an order is in progress: its hold lasts until the payment has ended.
+    #[schema(rename = "payment_begun")]
+    PaymentBegun,
+    /// A payment in progress was declined or voided.
+    #[schema(rename = "payment_ended")]
+    PaymentEnded,
 }
 
 /// What can go with an event. Which of it does depends on its kind.
@@ -76,6 +82,9 @@ pub struct EventFieldsSchema {
     /// Until when an admission or a hold lasts.
     #[schema(format = DateTime)]
     until: Option<String>,
+    /// The end of a hold without the payment that is in progress.
+    #[schema(format = DateTime)]
+    held_until: Option<String>,
     /// Where units came from: `stock`, `admission` (with its `ticket`) or `hold`.
     #[schema(pattern = "^(stock|admission|hold)$")]
     from: Option<String>,

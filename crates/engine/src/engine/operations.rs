@@ -104,6 +104,21 @@ impl Engine {
         self.decide_order_command(sale, "reserve", Command::Reserve { buyer, order, quantity, key }).await
     }
 
+    /// Prolongs a pending order's hold for a payment that is about to be authorised. Repeating it changes nothing.
+    pub async fn begin_payment(
+        &self,
+        sale: SaleId,
+        buyer: BuyerId,
+        order: OrderId,
+    ) -> Decision<DecidedOrder> {
+        self.decide_order_command(sale, "begin_payment", Command::BeginPayment { buyer, order }).await
+    }
+
+    /// Ends the payment of an order that was declined or voided. Repeating it changes nothing.
+    pub async fn end_payment(&self, sale: SaleId, buyer: BuyerId, order: OrderId) -> Decision<DecidedOrder> {
+        self.decide_order_command(sale, "end_payment", Command::EndPayment { buyer, order }).await
+    }
+
     /// Marks an order as paid.
     pub async fn confirm(&self, sale: SaleId, buyer: BuyerId, order: OrderId) -> Decision<DecidedOrder> {
         self.decide_order_command(sale, "confirm", Command::Confirm { buyer, order }).await

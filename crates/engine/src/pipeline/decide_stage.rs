@@ -1,5 +1,6 @@
 //! The deciding stage: takes requests and due sales a batch at a time, has them decided, and sends the batch to the recording
-//! stage. After a failure it rebuilds the state from the ledger.
+//! stage. After a failure `DecideStage::wait_for_recovery` refuses all requests until the ledger takes records again and the state
+//! is rebuilt.
 
 use super::{PendingBatch, RecorderMessage, RetryRequest, StageInterrupted};
 use crate::clock::{Clock, start_stopwatch};

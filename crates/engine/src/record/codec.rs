@@ -29,7 +29,7 @@ pub fn decode_event(bytes: &[u8]) -> Result<Event, CodecError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sale::{AdmissionMode, BuyerId, Money, Policy, Ticket, Timestamp};
+    use sale::{AdmissionMode, BuyerId, Money, OrderId, Policy, Ticket, Timestamp};
     use uuid::Uuid;
 
     fn configured(extension_s: u32) -> Event {
@@ -78,6 +78,23 @@ mod tests {
         // Choice 2, then 5 a second, 120 s, 3,600 s before, and the extension.
         assert_eq!(with[same..], [2, 5, 120, 0x90, 0x1c, 0xd8, 0x04]);
         assert_eq!(decode_event(&with).unwrap(), configured(600));
+    }
+
+    #[test]
+    fn the_events_of_a_payment_are_the_fifteenth_and_sixteenth_kind() {
+        let (buyer, order) = (BuyerId(Uuid::from_u128(7)), OrderId(Uuid::from_u128(9)));
+        let mut ids = vec![16];
+        ids.extend(buyer.0.as_bytes());
+        ids.push(16);
+        ids.extend(order.0.as_bytes());
+        let (held_until, until) = (Timestamp(1), Timestamp(64));
+        let begun = Event::PaymentBegun { buyer, order, quantity: 2, held_until, until };
+        assert_eq!(bytes(&begun), [&[14][..], &ids, &[2, 2, 0x80, 0x01]].concat());
+        let ended = Event::PaymentEnded { buyer, order, quantity: 2, until };
+        assert_eq!(bytes(&ended), [&[15][..], &ids, &[2, 0x80, 0x01]].concat());
+        for event in [begun, ended] {
+            assert_eq!(decode_event(&bytes(&event)).unwrap(), event);
+        }
     }
 
     #[test]

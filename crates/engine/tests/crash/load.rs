@@ -24,13 +24,13 @@ pub fn sale_id(no: u64) -> SaleId {
 
 /// Starts the engine, prints the state that it found, and buys until killed.
 pub fn serve(folder: &Path, life: u64) {
-    let embedded = start(folder).unwrap();
-    for view in embedded.engine.views().list() {
+    let running = start(folder).unwrap();
+    for view in running.engine.views().list() {
         print_line(&format!("state {} {} {:?}", view.id, view.seq, view.counters));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let engine = &embedded.engine;
+        let engine = &running.engine;
         for no in 0..SALES {
             if engine.views().get(sale_id(no)).is_none() {
                 let policy = policy(no, engine.now());
@@ -119,7 +119,12 @@ impl Client {
         let sale = sale_id(self.rng.random_range(0..SALES));
         if !self.orders.is_empty() && self.rng.random_range(0..3) == 0 {
             let (sale, order) = self.orders.swap_remove(self.rng.random_range(0..self.orders.len()));
-            let command = match self.rng.random_range(0..6) {
+            if self.rng.random_range(0..3) == 0 {
+                self.orders.push((sale, order));
+                return (sale, Command::BeginPayment { buyer, order });
+            }
+            let command = match self.rng.random_range(0..7) {
+                6 => Command::EndPayment { buyer, order },
                 0 => Command::Release { buyer, order, reason: ReleaseReason::Cancelled },
                 1 => Command::Refund { order, restock: true },
                 _ => Command::Confirm { buyer, order },

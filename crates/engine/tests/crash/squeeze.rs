@@ -93,16 +93,16 @@ pub fn run_on_full_disk(folder: &Path, how: &str) {
         _ => FullDisk::Ballast { file: folder.join("ballast") },
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let embedded = start(folder).unwrap();
+    let running = start(folder).unwrap();
     runtime.block_on(async {
-        tokio::time::timeout(TIMEOUT, fill_and_free(&embedded, &disk)).await.expect("service resumes");
+        tokio::time::timeout(TIMEOUT, fill_and_free(&running, &disk)).await.expect("service resumes");
     });
-    embedded.stop();
+    running.stop();
     start(folder).unwrap().stop();
 }
 
-async fn fill_and_free(embedded: &RunningEngine, disk: &FullDisk) {
-    let engine = &embedded.engine;
+async fn fill_and_free(running: &RunningEngine, disk: &FullDisk) {
+    let engine = &running.engine;
     let policy = Box::new(Policy {
         quantity: 1_000_000,
         unit_price: Money { minor: 4_900, currency: "EUR".parse().unwrap() },

@@ -29,16 +29,16 @@ const SALE: u64 = 1;
 /// Far longer than any step takes; a broken engine fails the tests and does not hang them.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-async fn ask(embedded: &RunningEngine, command: Command) -> CommandOutcome {
-    embedded.engine.command(sale_id(SALE), command).await.unwrap().outcome
+async fn ask(running: &RunningEngine, command: Command) -> CommandOutcome {
+    running.engine.command(sale_id(SALE), command).await.unwrap().outcome
 }
 
 /// Waits until an event is recorded, and returns it.
-async fn recorded(embedded: &RunningEngine, sale: SaleId, is_it: impl Fn(&Event) -> bool) -> LedgerEntry {
-    let mut changes = embedded.engine.views().subscribe_changes();
+async fn recorded(running: &RunningEngine, sale: SaleId, is_it: impl Fn(&Event) -> bool) -> LedgerEntry {
+    let mut changes = running.engine.views().subscribe_changes();
     let found = async {
         loop {
-            let entries = whole_sale(embedded.engine.ledger().as_ref(), sale).await;
+            let entries = whole_sale(running.engine.ledger().as_ref(), sale).await;
             if let Some(found) = entries.into_iter().find(|entry| is_it(&entry.event)) {
                 return found;
             }
@@ -52,28 +52,28 @@ const LINE: AdmissionMode =
     AdmissionMode::Fifo { per_second: 100, checkout_s: 60, line_opens_s: 60, extension_s: 0 };
 
 /// One unit, held by buyer 1; buyer 2 waits. Returns when the hold ends.
-async fn one_holds_and_one_waits(embedded: &RunningEngine, starts_at: Timestamp) -> Timestamp {
-    ask(embedded, Command::Configure { policy: policy(1, 1, starts_at, LINE) }).await;
-    ask(embedded, Command::Join { buyer: buyer_id(1) }).await;
-    ask(embedded, Command::Join { buyer: buyer_id(2) }).await;
-    recorded(embedded, sale_id(SALE), |event| matches!(event, Event::Admitted { .. })).await;
-    let CommandOutcome::Order { order, .. } = ask(embedded, reserve(1)).await else { panic!("no order") };
+async fn one_holds_and_one_waits(running: &RunningEngine, starts_at: Timestamp) -> Timestamp {
+    ask(running, Command::Configure { policy: policy(1, 1, starts_at, LINE) }).await;
+    ask(running, Command::Join { buyer: buyer_id(1) }).await;
+    ask(running, Command::Join { buyer: buyer_id(2) }).await;
+    recorded(running, sale_id(SALE), |event| matches!(event, Event::Admitted { .. })).await;
+    let CommandOutcome::Order { order, .. } = ask(running, reserve(1)).await else { panic!("no order") };
     match order.status {
-        sale::OrderStatus::Pending { until } => until,
+        sale::OrderStatus::Pending { until, .. } => until,
         status => panic!("{status:?}"),
     }
 }
 
 async fn a_hold_expires_by_itself_and_its_unit_goes_to_the_next_in_line(home: TestLedger) {
-    let embedded = home.start(SystemClock::start);
-    let until = one_holds_and_one_waits(&embedded, embedded.engine.now()).await;
+    let running = home.start(SystemClock::start);
+    let until = one_holds_and_one_waits(&running, running.engine.now()).await;
     let sale = sale_id(SALE);
-    let expired = recorded(&embedded, sale, |event| {
+    let expired = recorded(&running, sale, |event| {
         matches!(event, Event::Released { reason: ReleaseCause::Expired, .. })
     })
     .await;
     let admitted = recorded(
-        &embedded,
+        &running,
         sale,
         |event| matches!(event, Event::Admitted { buyer, .. } if *buyer == buyer_id(2)),
     )
@@ -88,40 +88,40 @@ async fn a_hold_expires_by_itself_and_its_unit_goes_to_the_next_in_line(home: Te
 
 async fn a_hold_expires_at_its_moment_and_not_before(home: TestLedger) {
     let clock = ManualClock::at(START);
-    let embedded = home.start(|_| clock.clone());
-    let until = one_holds_and_one_waits(&embedded, START).await;
+    let running = home.start(|_| clock.clone());
+    let until = one_holds_and_one_waits(&running, START).await;
     clock.set(until.plus_ms(-1));
-    let view = embedded.engine.buyer(sale_id(SALE), buyer_id(2)).await.unwrap();
+    let view = running.engine.buyer(sale_id(SALE), buyer_id(2)).await.unwrap();
     assert_eq!(view.place, Some(LinePosition::Waiting { position: 1 }));
     clock.set(until);
-    let expired = recorded(&embedded, sale_id(SALE), |event| {
+    let expired = recorded(&running, sale_id(SALE), |event| {
         matches!(event, Event::Released { reason: ReleaseCause::Expired, .. })
     })
     .await;
     assert_eq!(expired.at, until);
-    let view = embedded.engine.buyer(sale_id(SALE), buyer_id(2)).await.unwrap();
+    let view = running.engine.buyer(sale_id(SALE), buyer_id(2)).await.unwrap();
     assert!(matches!(view.place, Some(LinePosition::Admitted { .. })), "{view:?}");
 }
 
 async fn a_clock_set_back_an_hour_stops_no_sale(home: TestLedger) {
     let clock = ManualClock::at(START);
-    let embedded = home.start(|_| clock.clone());
-    ask(&embedded, Command::Configure { policy: policy(10, 60, START, AdmissionMode::Open) }).await;
+    let running = home.start(|_| clock.clone());
+    ask(&running, Command::Configure { policy: policy(10, 60, START, AdmissionMode::Open) }).await;
     clock.set(START.plus_s(100));
-    assert!(matches!(ask(&embedded, reserve(1)).await, CommandOutcome::Order { .. }));
+    assert!(matches!(ask(&running, reserve(1)).await, CommandOutcome::Order { .. }));
     clock.set(START.plus_s(100).plus_ms(-3_600_000));
-    assert!(matches!(ask(&embedded, reserve(2)).await, CommandOutcome::Order { .. }));
-    embedded.stop();
+    assert!(matches!(ask(&running, reserve(2)).await, CommandOutcome::Order { .. }));
+    running.stop();
 
     // And across a restart: the clock starts at the ledger's last time.
     let mut result = Timestamp::default();
-    let embedded = home.start(|at| {
+    let running = home.start(|at| {
         result = at;
         ManualClock::at(at)
     });
     assert_eq!(result, START.plus_s(100));
-    assert!(matches!(ask(&embedded, reserve(3)).await, CommandOutcome::Order { .. }));
-    assert_promises_kept(sale_id(SALE), &whole_sale(embedded.engine.ledger().as_ref(), sale_id(SALE)).await);
+    assert!(matches!(ask(&running, reserve(3)).await, CommandOutcome::Order { .. }));
+    assert_promises_kept(sale_id(SALE), &whole_sale(running.engine.ledger().as_ref(), sale_id(SALE)).await);
 }
 
 #[test]
@@ -151,14 +151,14 @@ fn a_full_queue_refuses_at_once() {
 
 async fn stop_answers_everything_that_was_taken(home: TestLedger) {
     let clock = ManualClock::at(START);
-    let embedded = home.start(|_| clock.clone());
-    ask(&embedded, Command::Configure { policy: policy(1_000, 60, START, AdmissionMode::Open) }).await;
-    let engine = embedded.engine.clone();
+    let running = home.start(|_| clock.clone());
+    ask(&running, Command::Configure { policy: policy(1_000, 60, START, AdmissionMode::Open) }).await;
+    let engine = running.engine.clone();
     let mut call: Vec<_> =
         (0..2_000).map(|no| Box::pin(engine.command(sale_id(SALE), reserve(no)))).collect();
     // Polled once, each is taken.
     let early: Vec<_> = call.iter_mut().map(|call| call.as_mut().now_or_never()).collect();
-    embedded.stop();
+    running.stop();
     let mut orders = 0;
     for (call, early) in call.into_iter().zip(early) {
         let answer = match early {
@@ -171,30 +171,30 @@ async fn stop_answers_everything_that_was_taken(home: TestLedger) {
     assert_eq!(orders, 1_000);
     assert_eq!(engine.command(sale_id(SALE), Command::Tick).await.err(), Some(EngineError::Stopped));
     assert!(!engine.is_recording());
-    let embedded = home.start(|_| clock);
-    assert_eq!(embedded.engine.views().get(sale_id(SALE)).unwrap().counters.held, 1_000);
+    let running = home.start(|_| clock);
+    assert_eq!(running.engine.views().get(sale_id(SALE)).unwrap().counters.held, 1_000);
 }
 
 async fn a_caller_who_hangs_up_loses_nothing(home: TestLedger) {
     let clock = ManualClock::at(START);
-    let embedded = home.start(|_| clock.clone());
-    ask(&embedded, Command::Configure { policy: policy(10, 60, START, AdmissionMode::Open) }).await;
-    let mut call = Box::pin(embedded.engine.command(sale_id(SALE), reserve(1)));
+    let running = home.start(|_| clock.clone());
+    ask(&running, Command::Configure { policy: policy(10, 60, START, AdmissionMode::Open) }).await;
+    let mut call = Box::pin(running.engine.command(sale_id(SALE), reserve(1)));
     let _answered = call.as_mut().now_or_never();
     drop(call);
-    let CommandOutcome::Order { order, repeated } = ask(&embedded, reserve(1)).await else {
+    let CommandOutcome::Order { order, repeated } = ask(&running, reserve(1)).await else {
         panic!("no order")
     };
     assert!(repeated, "the first request had been carried out");
-    assert_eq!(embedded.engine.order(order.id).await.unwrap(), Some((sale_id(SALE), order)));
+    assert_eq!(running.engine.order(order.id).await.unwrap(), Some((sale_id(SALE), order)));
 }
 
 async fn a_sale_that_was_never_announced_has_its_own_error(home: TestLedger) {
     let clock = ManualClock::at(START);
-    let embedded = home.start(|_| clock);
+    let running = home.start(|_| clock);
     let bad = policy(0, 60, START, AdmissionMode::Open);
-    assert!(matches!(ask(&embedded, Command::Configure { policy: bad }).await, CommandOutcome::Refused(_)));
-    let response = embedded.engine.command(sale_id(SALE), reserve(1)).await;
+    assert!(matches!(ask(&running, Command::Configure { policy: bad }).await, CommandOutcome::Refused(_)));
+    let response = running.engine.command(sale_id(SALE), reserve(1)).await;
     assert_eq!(response.err(), Some(EngineError::NoSuchSale));
-    assert!(embedded.engine.views().list().is_empty());
+    assert!(running.engine.views().list().is_empty());
 }

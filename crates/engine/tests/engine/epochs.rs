@@ -25,8 +25,8 @@ fn batch(sale: u64) -> Batch {
     Batch { sales: vec![(sale_id(sale), entries())], ..Batch::default() }
 }
 
-async fn ask(embedded: &RunningEngine, command: Command) -> Result<CommandOutcome, EngineError> {
-    embedded.engine.command(sale_id(SALE), command).await.map(|answer| answer.outcome)
+async fn ask(running: &RunningEngine, command: Command) -> Result<CommandOutcome, EngineError> {
+    running.engine.command(sale_id(SALE), command).await.map(|answer| answer.outcome)
 }
 
 fn start(home: &TestLedger) -> RunningEngine {

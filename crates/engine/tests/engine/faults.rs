@@ -46,7 +46,7 @@ impl ClientTally {
 
 /// Clients that buy one unit after the other.
 struct ClientLoad {
-    embedded: RunningEngine,
+    running: RunningEngine,
     tally: Arc<ClientTally>,
     clients: Vec<JoinHandle<()>>,
     home: TestLedger,
@@ -56,14 +56,14 @@ struct ClientLoad {
 impl ClientLoad {
     async fn start_on(url: &str) -> Self {
         let home = TestLedger::at(url).await;
-        let embedded = home.start(SystemClock::start);
-        let policy = policy(1_000_000, 0, embedded.engine.now(), AdmissionMode::Open);
-        embedded.engine.command(sale_id(1), Command::Configure { policy }).await.unwrap();
+        let running = home.start(SystemClock::start);
+        let policy = policy(1_000_000, 0, running.engine.now(), AdmissionMode::Open);
+        running.engine.command(sale_id(1), Command::Configure { policy }).await.unwrap();
         let tally = Arc::new(ClientTally::default());
         let clients = (1..=CLIENTS)
-            .map(|no| tokio::spawn(buy(embedded.engine.clone(), no, Arc::clone(&tally))))
+            .map(|no| tokio::spawn(buy(running.engine.clone(), no, Arc::clone(&tally))))
             .collect();
-        let load = Self { embedded, tally, clients, home, delay: SchedulingDelay::start() };
+        let load = Self { running, tally, clients, home, delay: SchedulingDelay::start() };
         load.wait_until_selling().await;
         load
     }
@@ -82,7 +82,7 @@ impl ClientLoad {
         let before = self.tally.refused();
         eventually("ten refusals", HANG_LIMIT, async || self.tally.refused() >= before + 10).await;
         // The first refusals come before the pipeline says that it does not record.
-        eventually("not recording", HANG_LIMIT, async || !self.embedded.engine.is_recording()).await;
+        eventually("not recording", HANG_LIMIT, async || !self.running.engine.is_recording()).await;
     }
 
     /// After the failure: it sells again, and every confirmed purchase is in the ledger.
@@ -95,8 +95,8 @@ impl ClientLoad {
         let longest = Duration::from_micros(self.tally.longest_us.load(Ordering::Relaxed));
         let limit = self.delay.extend(REPLY_LIMIT);
         assert!(longest < limit, "a reply took {longest:?}, and {limit:?} are allowed");
-        assert!(!self.embedded.engine.is_taken_over());
-        self.embedded.stop();
+        assert!(!self.running.engine.is_taken_over());
+        self.running.stop();
         let entries = whole_sale(self.home.reader().await.as_ref(), sale_id(1)).await;
         assert_promises_kept(sale_id(1), &entries);
         let kept: HashSet<OrderId> = entries

@@ -150,6 +150,7 @@ fn is_refusal_of_order(code: Code) -> bool {
         code,
         Code::SoldOut
             | Code::AllHeld
+            | Code::FewerLeft
             | Code::LimitReached
             | Code::NotAdmitted
             | Code::NotInLine
@@ -210,21 +211,22 @@ struct OrderClaims {
     was_confirmed: bool,
     /// A reply showed the order as over, though neither time nor a refund had ended it.
     was_ended: bool,
-    /// A payment was declined: that ends an order whose hold was not over.
+    /// A payment was declined; another one may have succeeded.
     was_declined: bool,
-    /// A reply refused the payment as too late, which a later payment may still change.
+    /// One and the same payment was declined and confirmed.
+    was_both: bool,
+    /// A reply refused the payment as too late, which is final.
     was_too_late: bool,
 }
 
 impl OrderClaims {
     /// The refusal that the buyer got, and that contradicts a confirmed order.
-    fn contradicting_refusal(&self, order: &TrackedOrder) -> Option<&'static str> {
-        let was_paid_from_hold = order.expired.is_none();
+    fn contradicting_refusal(&self) -> Option<&'static str> {
         if self.was_ended {
             Some("over")
-        } else if self.was_declined && was_paid_from_hold {
+        } else if self.was_both || self.was_declined && !self.may_have_paid && !self.was_confirmed {
             Some("payment_declined")
-        } else if self.was_too_late && was_paid_from_hold && !self.was_confirmed {
+        } else if self.was_too_late {
             Some("order_expired")
         } else {
             None
@@ -245,7 +247,7 @@ pub(super) fn no_means_no(
     confirmed.sort_unstable_by_key(|(event, id, _)| (*event, *id));
     for (event, id, order) in confirmed {
         let claim = claims.get(&id).copied().unwrap_or_default();
-        let no = claim.contradicting_refusal(&order);
+        let no = claim.contradicting_refusal();
         tally.check(no.is_none(), || {
             let detail = format!("the buyer got \"{}\", and the order is confirmed", no.unwrap_or_default());
             PromiseOffence::new(detail).buyer(order.buyer).order(id).event(event)
@@ -310,8 +312,14 @@ fn is_owner(state: &JudgeState, buyer: BuyerId, order: OrderId) -> bool {
 }
 
 fn record_payment_claims(request: &RequestLog, claim: &mut OrderClaims) {
-    claim.may_have_paid |= is_unsettled(request);
     let has_refusal = |code| request.replies.iter().any(|reply| reply.body == ReplyBody::Refused(code));
-    claim.was_declined |= has_refusal(Code::PaymentDeclined);
+    let is_declined = has_refusal(Code::PaymentDeclined);
+    let is_confirmed = request
+        .replies
+        .iter()
+        .any(|reply| matches!(reply.body, ReplyBody::Order { status: OrderPhase::Confirmed, .. }));
+    claim.may_have_paid |= is_unsettled(request) && !is_declined;
+    claim.was_declined |= is_declined;
+    claim.was_both |= is_declined && is_confirmed;
     claim.was_too_late |= has_refusal(Code::OrderExpired);
 }

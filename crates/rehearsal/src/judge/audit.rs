@@ -66,6 +66,8 @@ fn event_subject(event: &Event) -> (Option<BuyerId>, Option<OrderId>) {
         | Event::Extended { buyer, .. } => (Some(buyer), None),
         Event::Held { buyer, order, .. }
         | Event::Confirmed { buyer, order, .. }
+        | Event::PaymentBegun { buyer, order, .. }
+        | Event::PaymentEnded { buyer, order, .. }
         | Event::Released { buyer, order, .. }
         | Event::Refunded { buyer, order, .. } => (Some(buyer), Some(order)),
     }

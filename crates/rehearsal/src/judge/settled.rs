@@ -74,8 +74,8 @@ fn check_overdue(state: &JudgeState, by: Timestamp, tally: &mut JudgeTally) {
     let mut held: Vec<_> = state.orders.iter().filter(|(_, order)| order.is_held()).collect();
     held.sort_unstable_by_key(|(_, order)| order.made);
     for (id, order) in held {
-        tally.check(order.until.is_none_or(|until| until > by), || {
-            let over_ms = order.until.map_or(0, |until| by.ms_since(until));
+        tally.check(order.hold_end().is_none_or(|until| until > by), || {
+            let over_ms = order.hold_end().map_or(0, |until| by.ms_since(until));
             let detail = format!("the order is still held {over_ms} ms after its hold was over");
             PromiseOffence::new(detail).buyer(order.buyer).order(*id).event(order.made)
         });
@@ -107,7 +107,7 @@ pub(super) fn freed(state: &JudgeState, watch: &SampleCheck, evidence: &Evidence
     let is_open_to_all = state.policy.as_ref().is_some_and(|policy| policy.admission == AdmissionMode::Open);
     if is_open_to_all {
         for (account, request, reply) in all_replies(evidence.accounts) {
-            let (BuyerAction::Order { units, .. }, ReplyBody::Refused(Code::AllHeld)) =
+            let (BuyerAction::Order { units, .. }, ReplyBody::Refused(Code::AllHeld | Code::FewerLeft)) =
                 (request.action, reply.body)
             else {
                 continue;

@@ -54,6 +54,8 @@ pub(super) struct TrackedOrder {
     pub(super) until: Option<Timestamp>,
     /// The event that made it.
     pub(super) made: EventSeq,
+    /// While a payment is in progress: the end of its hold.
+    pub(super) paying_until: Option<Timestamp>,
     pub(super) confirmed: Option<EventSeq>,
     /// Its hold ran out.
     pub(super) expired: Option<EventSeq>,
@@ -65,6 +67,11 @@ pub(super) struct TrackedOrder {
 }
 
 impl TrackedOrder {
+    /// The end of its hold, as things are.
+    pub(super) fn hold_end(&self) -> Option<Timestamp> {
+        self.paying_until.or(self.until)
+    }
+
     /// Its units are in a cart.
     pub(super) fn is_held(&self) -> bool {
         self.confirmed.is_none() && self.expired.is_none() && self.given_back.is_none()
@@ -132,6 +139,8 @@ impl JudgeState {
             Event::Confirmed { buyer, order, quantity, from, .. } => {
                 self.confirm_order(seq, (buyer, order, quantity), from);
             }
+            Event::PaymentBegun { order, until, .. } => self.mark_paying(order, Some(until)),
+            Event::PaymentEnded { order, .. } => self.mark_paying(order, None),
             Event::Released { order, reason, .. } => self.release_order(seq, order, reason),
             Event::Refunded { order, restocked, .. } => self.refund_order(seq, order, restocked),
         }
@@ -255,6 +264,7 @@ impl JudgeState {
             units,
             until,
             made: seq,
+            paying_until: None,
             confirmed,
             expired,
             given_back,
@@ -273,8 +283,12 @@ impl JudgeState {
             self.mark_sold(seq, id);
             return;
         };
-        self.single_end.check(known.confirmed.is_none() && known.given_back.is_none(), || {
-            let before = if known.confirmed.is_some() { "confirmed" } else { "given back" };
+        self.single_end.check(known.is_held(), || {
+            let before = match (known.confirmed, known.given_back) {
+                (Some(_), _) => "confirmed",
+                (None, Some(_)) => "given back",
+                (None, None) => "expired",
+            };
             let detail = format!("the order was confirmed after it had been {before}");
             PromiseOffence::new(detail).buyer(buyer).order(id).event(seq)
         });
@@ -288,6 +302,12 @@ impl JudgeState {
             order.units = units;
         }
         self.mark_sold(seq, id);
+    }
+
+    fn mark_paying(&mut self, id: OrderId, until: Option<Timestamp>) {
+        if let Some(order) = self.orders.get_mut(&id) {
+            order.paying_until = until;
+        }
     }
 
     fn mark_sold(&mut self, seq: EventSeq, id: OrderId) {
@@ -314,6 +334,13 @@ impl JudgeState {
         if was_paid {
             return;
         }
+        let is_kept = order.paying_until.is_none() || reason == ReleaseCause::Expired;
+        self.single_end.check(is_kept, || {
+            PromiseOffence::new("the order was given back while it was being paid")
+                .buyer(buyer)
+                .order(id)
+                .event(seq)
+        });
         match reason {
             ReleaseCause::Expired => order.expired = order.expired.or(Some(seq)),
             ReleaseCause::Cancelled | ReleaseCause::Declined => {
@@ -392,6 +419,10 @@ impl JudgeState {
             let starts_at = self.policy.as_ref().map_or(at, |policy| policy.starts_at);
             self.idle_since = Some((at.max(starts_at), seq));
         }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
     }
 
     fn is_selling_at(&self, at: Timestamp) -> bool {

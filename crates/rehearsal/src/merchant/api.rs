@@ -217,7 +217,7 @@ pub(super) async fn load_sale_plan(api: &AdminApi, slug: &str) -> Result<preset:
     Ok(preset::SalePlan {
         quantity: rules.sale.quantity,
         limit_per_buyer: rules.sale.limit_per_buyer,
-        hold_s: rules.hold_seconds,
+        hold_s: rules.sale.hold_seconds,
         admission: rules.sale.admission.into(),
     })
 }

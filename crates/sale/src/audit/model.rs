@@ -68,11 +68,25 @@ struct AuditedOrder {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AuditedStatus {
-    Held { until: Timestamp },
+    Held {
+        until: Timestamp,
+        /// The end of the hold while a payment is in progress.
+        paying_until: Option<Timestamp>,
+    },
     Expired,
     GivenBack,
     Paid,
     Refunded,
+}
+
+impl AuditedStatus {
+    /// When a hold runs out, as things are; `None` for an order without one.
+    fn hold_end(self) -> Option<Timestamp> {
+        match self {
+            Self::Held { until, paying_until } => Some(paying_until.unwrap_or(until)),
+            Self::Expired | Self::GivenBack | Self::Paid | Self::Refunded => None,
+        }
+    }
 }
 
 impl AuditModel {
@@ -126,6 +140,8 @@ impl AuditModel {
                 self.read_extended(at, *buyer, *ticket, *until, found)
             }
             Event::Held { .. }
+            | Event::PaymentBegun { .. }
+            | Event::PaymentEnded { .. }
             | Event::Confirmed { .. }
             | Event::Released { .. }
             | Event::Refunded { .. } => {

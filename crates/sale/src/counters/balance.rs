@@ -59,6 +59,8 @@ impl UnitBalance {
             | Event::Closed
             | Event::Joined { .. }
             | Event::Extended { .. }
+            | Event::PaymentBegun { .. }
+            | Event::PaymentEnded { .. }
             | Event::Left { admitted: false, .. }
             | Event::Refunded { restocked: false, .. } => {}
             Event::Left { admitted: true, .. } | Event::Lapsed { .. } => self.give_back_admitted(),

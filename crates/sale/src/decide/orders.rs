@@ -10,6 +10,9 @@ use crate::policy::Policy;
 use crate::state::{BuyerRecord, OrderRecord, OrderStage, SaleState};
 use crate::time::Timestamp;
 
+/// Seconds that a payment in progress may prolong a hold by, beside the length of a hold: what a bank takes to ask its customer.
+const PAYMENT_EXTRA_S: u32 = 60;
+
 /// The fields of [`crate::Command::Reserve`].
 pub(super) struct ReserveCommand {
     pub(super) buyer: BuyerId,
@@ -96,6 +99,58 @@ impl SaleState {
         }
     }
 
+    /// Prolongs the hold for a payment that is about to be authorised. A repetition changes nothing.
+    pub(super) fn begin_payment(
+        &self,
+        now: Timestamp,
+        id: BuyerId,
+        order: OrderId,
+        events: &mut Vec<Event>,
+    ) -> DecideResult {
+        let order = self.find_own_order(id, order)?;
+        match order.stage {
+            OrderStage::Pending if self.orders.is_held_at(order, now) => {
+                if order.is_paying() {
+                    return Ok(self.repeated_outcome(order));
+                }
+                let (quantity, held_until) = (order.quantity, order.moment);
+                let hold_s = self.policy().map_or(0, |policy| policy.hold_s);
+                let until = held_until.plus_s(hold_s).plus_s(PAYMENT_EXTRA_S);
+                events.push(Event::PaymentBegun { buyer: id, order: order.id, quantity, held_until, until });
+                let status = OrderStatus::Pending { until: held_until, paying_until: Some(until) };
+                Ok(self.pending_outcome(order, status))
+            }
+            OrderStage::Confirmed => Ok(self.repeated_outcome(order)),
+            OrderStage::RefundedAndRestocked | OrderStage::RefundedNotRestocked => Err(Refusal::OrderState),
+            OrderStage::Pending | OrderStage::Expired | OrderStage::Cancelled | OrderStage::Declined => {
+                Err(Refusal::OrderExpired)
+            }
+        }
+    }
+
+    /// Gives the hold its own end back; a hold that is over by that expires at once. Where no payment is in progress, nothing
+    /// is changed.
+    pub(super) fn end_payment(
+        &self,
+        now: Timestamp,
+        id: BuyerId,
+        order: OrderId,
+        events: &mut Vec<Event>,
+    ) -> DecideResult {
+        let order = self.find_own_order(id, order)?;
+        if order.stage != OrderStage::Pending || !order.is_paying() {
+            return Ok(self.repeated_outcome(order));
+        }
+        let (quantity, until) = (order.quantity, order.moment);
+        events.push(Event::PaymentEnded { buyer: id, order: order.id, quantity, until });
+        if until <= now {
+            let reason = ReleaseCause::Expired;
+            events.push(Event::Released { buyer: id, order: order.id, quantity, reason });
+            return Ok(self.changed_outcome(now, order, OrderStatus::Expired));
+        }
+        Ok(self.pending_outcome(order, OrderStatus::Pending { until, paying_until: None }))
+    }
+
     pub(super) fn confirm(
         &self,
         now: Timestamp,
@@ -105,51 +160,26 @@ impl SaleState {
     ) -> DecideResult {
         let order = self.find_own_order(id, order)?;
         let quantity = order.quantity;
-        let from = match order.stage {
+        match order.stage {
             OrderStage::Confirmed => return Ok(self.repeated_outcome(order)),
             OrderStage::RefundedAndRestocked | OrderStage::RefundedNotRestocked => {
                 return Err(Refusal::OrderState);
             }
-            OrderStage::Cancelled | OrderStage::Declined => return Err(Refusal::OrderExpired),
             // With a whole ledger this always holds: every held unit is one of the quantity. If an event is missing, two
             // holds may share a unit; the second to pay gets the money back.
-            OrderStage::Pending if order.is_held_at(now) => {
+            OrderStage::Pending if self.orders.is_held_at(order, now) => {
                 if self.units.sold + u64::from(quantity) > self.units.quantity {
                     return Err(Refusal::OrderExpired);
                 }
-                UnitSource::Hold
             }
-            OrderStage::Pending | OrderStage::Expired => {
-                self.check_late_payment(order)?;
-                if order.stage == OrderStage::Pending {
-                    events.push(Event::Released {
-                        buyer: id,
-                        order: order.id,
-                        quantity,
-                        reason: ReleaseCause::Expired,
-                    });
-                }
-                UnitSource::Stock
+            // An order that has expired stays so: its buyer may have read that, and bought another.
+            OrderStage::Pending | OrderStage::Expired | OrderStage::Cancelled | OrderStage::Declined => {
+                return Err(Refusal::OrderExpired);
             }
-        };
+        }
+        let from = UnitSource::Hold;
         events.push(Event::Confirmed { buyer: id, order: order.id, quantity, from, key: None });
         Ok(self.changed_outcome(now, order, OrderStatus::Confirmed))
-    }
-
-    /// A payment that arrives after the hold takes a unit only if one is free, no buyer waits for it, and this buyer has not
-    /// bought up to the limit in the meantime.
-    fn check_late_payment(&self, order: &OrderRecord) -> Result<(), Refusal> {
-        let quantity = u64::from(order.quantity);
-        // Not ticked yet: the order's own units still count as held, though they are free by now.
-        let own = if order.stage == OrderStage::Pending { quantity } else { 0 };
-        let available = (self.units.available + own).saturating_sub(self.units.short);
-        let limit = self.policy().map_or(0, |policy| u64::from(policy.limit_per_buyer));
-        let units = self.buyers.at(order.buyer).units() - own + quantity;
-        if available >= quantity && self.line.waiting() == 0 && units <= limit {
-            Ok(())
-        } else {
-            Err(Refusal::OrderExpired)
-        }
     }
 
     pub(super) fn release(
@@ -168,7 +198,10 @@ impl SaleState {
             ReleaseReason::Declined => (ReleaseCause::Declined, OrderStage::Declined, OrderStatus::Declined),
         };
         match order.stage {
-            OrderStage::Pending if order.is_held_at(now) => {
+            OrderStage::Pending if self.orders.is_held_at(order, now) => {
+                if order.is_paying() {
+                    return Err(Refusal::OrderPaying);
+                }
                 let quantity = order.quantity;
                 events.push(Event::Released { buyer: id, order: order.id, quantity, reason: release });
                 Ok(self.changed_outcome(now, order, status))
@@ -216,6 +249,12 @@ impl SaleState {
         CommandOutcome::Order { order: self.order_view(order), repeated: true }
     }
 
+    /// An order whose hold has changed. Its status has not, so neither has the moment of that.
+    fn pending_outcome(&self, order: &OrderRecord, status: OrderStatus) -> CommandOutcome {
+        let order = OrderView { status, ..self.order_view(order) };
+        CommandOutcome::Order { order, repeated: false }
+    }
+
     fn changed_outcome(&self, now: Timestamp, order: &OrderRecord, status: OrderStatus) -> CommandOutcome {
         let order = OrderView { changed_at: now, status, ..self.order_view(order) };
         CommandOutcome::Order { order, repeated: false }
@@ -237,7 +276,7 @@ fn create_order(
     } else {
         let until = now.plus_s(policy.hold_s);
         events.push(Event::Held { buyer, order, quantity, until, from, key });
-        OrderStatus::Pending { until }
+        OrderStatus::Pending { until, paying_until: None }
     };
     let order = OrderView { id: order, buyer, quantity, made_at: now, changed_at: now, status };
     CommandOutcome::Order { order, repeated: false }

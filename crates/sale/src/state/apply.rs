@@ -99,6 +99,16 @@ impl SaleState {
                 let (ticket, key) = (None, None);
                 self.change_order(OrderChange { buyer, ticket, order, quantity, key, at, moment: at, stage });
             }
+            Event::PaymentBegun { buyer, order, quantity, held_until, until } => {
+                if let Some(number) = self.find_pending_order((buyer, order, quantity), at, held_until) {
+                    self.orders.begin_payment(number, until);
+                }
+            }
+            Event::PaymentEnded { buyer, order, quantity, until } => {
+                if let Some(number) = self.find_pending_order((buyer, order, quantity), at, until) {
+                    self.orders.end_payment(number);
+                }
+            }
             Event::Refunded { buyer, order, quantity, restocked } => {
                 let stage = if restocked {
                     OrderStage::RefundedAndRestocked
@@ -182,6 +192,29 @@ impl SaleState {
         let UnitSource::Admission { ticket } = from else { return None };
         self.leave_line(buyer, ticket);
         Some(ticket)
+    }
+
+    /// The order of a payment, if it is pending. The event has everything that a hold has, so it replaces one that the ledger lacks.
+    fn find_pending_order(
+        &mut self,
+        (buyer, order, quantity): (BuyerId, OrderId, u32),
+        at: Timestamp,
+        held_until: Timestamp,
+    ) -> Option<u32> {
+        if self.orders.find(order).is_none() {
+            let (ticket, key, stage) = (None, None, OrderStage::Pending);
+            self.change_order(OrderChange {
+                buyer,
+                ticket,
+                order,
+                quantity,
+                key,
+                at,
+                moment: held_until,
+                stage,
+            });
+        }
+        self.orders.find(order).filter(|number| self.orders.at(*number).stage == OrderStage::Pending)
     }
 
     fn change_order(&mut self, change: OrderChange) {

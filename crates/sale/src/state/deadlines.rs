@@ -45,12 +45,17 @@ impl DeadlineQueue {
         a.into_iter().chain(b).map(|(until, _)| *until).min()
     }
 
-    /// Everything due at `now`, in order, including what no longer counts.
+    /// Everything due at `now`, in order and once, including what no longer counts.
     pub(crate) fn due(&self, now: Timestamp) -> impl Iterator<Item = (Timestamp, u32)> + '_ {
         let mut in_order = self.in_order.iter().copied().peekable();
         let mut apart = self.out_of_order.iter().copied().peekable();
         std::iter::from_fn(move || match (in_order.peek(), apart.peek()) {
             (Some(a), Some(b)) if b < a => apart.next(),
+            // A deadline that was given up and is in force again is in both.
+            (Some(a), Some(b)) if b == a => {
+                apart.next();
+                in_order.next()
+            }
             (None, Some(_)) => apart.next(),
             _ => in_order.next(),
         })
@@ -89,6 +94,8 @@ mod tests {
         deadlines.insert_out_of_order(Timestamp(500), 5);
         deadlines.insert(Timestamp(450), 6);
         assert_eq!(due(&deadlines, 500), [3, 2, 4, 6, 5]);
+        deadlines.insert_out_of_order(Timestamp(300), 2);
+        assert_eq!(due(&deadlines, 300), [3, 2]);
         deadlines.shift_all(10);
         assert_eq!(deadlines.first(), Some(Timestamp(70)));
         assert_eq!(due(&deadlines, 309), [3]);

@@ -8,6 +8,7 @@ use crate::hash::hash16;
 use crate::id::{BuyerId, OrderId, RequestKey};
 use crate::outcome::{OrderStatus, OrderView};
 use crate::time::Timestamp;
+use std::collections::BTreeMap;
 
 /// A buyer's orders that are searched for a key one by one. Nearly every buyer has fewer, and so nearly no order has to be
 /// in the index of keys.
@@ -55,30 +56,32 @@ pub(crate) struct OrderRecord {
     pub(crate) stage: OrderStage,
     /// Whether the keys of this and all earlier orders of the buyer are in the index of keys.
     is_key_indexed: bool,
+    /// Whether a payment is in progress; [`OrderTable::paying_until`] has its end.
+    is_paying: bool,
     /// The number of the buyer's record.
     pub(crate) buyer: u32,
     pub(crate) quantity: u32,
     /// The same buyer's order before this one, or [`NO_RECORD`].
     pub(crate) previous: u32,
     pub(crate) made_at: Timestamp,
-    /// While pending: the end of the hold. Afterwards: when the order last changed. One field, because a pending order
-    /// has not changed since it was made, and so a record fits a cache line.
+    /// While pending: the end of the hold without a payment. Afterwards: when the order last changed. One field, because the
+    /// status of a pending order has not changed since it was made, and so a record fits a cache line.
     pub(crate) moment: Timestamp,
 }
 
 impl OrderRecord {
-    /// True while the hold lasts at `now`.
-    pub(crate) fn is_held_at(&self, now: Timestamp) -> bool {
-        self.stage == OrderStage::Pending && self.moment > now
+    /// True while a payment for it is in progress.
+    pub(crate) fn is_paying(&self) -> bool {
+        self.is_paying
     }
 
     fn has_key(&self, buyer: u32, key: RequestKey) -> bool {
         self.buyer == buyer && self.key == Some(key)
     }
 
-    pub(crate) fn view(&self, buyer: BuyerId) -> OrderView {
+    fn view(&self, buyer: BuyerId, paying_until: Option<Timestamp>) -> OrderView {
         let status = match self.stage {
-            OrderStage::Pending => OrderStatus::Pending { until: self.moment },
+            OrderStage::Pending => OrderStatus::Pending { until: self.moment, paying_until },
             OrderStage::Confirmed => OrderStatus::Confirmed,
             OrderStage::Expired => OrderStatus::Expired,
             OrderStage::Cancelled => OrderStatus::Cancelled,
@@ -111,6 +114,9 @@ pub(crate) struct OrderTable {
     /// Orders with a key, by buyer and key; only those of buyers with more than [`KEY_SCAN_MAX`] orders.
     by_key: HashIndex,
     expiries: DeadlineQueue,
+    /// The ends of the holds whose payments are in progress, by the number of the order: few at any moment, so they are not
+    /// in the records.
+    payments: BTreeMap<u32, Timestamp>,
 }
 
 impl OrderTable {
@@ -157,6 +163,7 @@ impl OrderTable {
             key,
             stage,
             is_key_indexed,
+            is_paying: false,
             buyer,
             quantity,
             previous,
@@ -189,17 +196,70 @@ impl OrderTable {
         true
     }
 
-    /// Changes what has become of an order that is not pending afterwards.
+    /// Changes what has become of an order that is not pending afterwards. A payment in progress ends with it.
     pub(crate) fn set_stage(&mut self, number: u32, stage: OrderStage, at: Timestamp) {
         let order = &mut self.records[number];
         order.stage = stage;
         order.moment = at;
+        if order.is_paying {
+            order.is_paying = false;
+            self.payments.remove(&number);
+        }
+    }
+
+    /// Begins a payment for a pending order, whose hold lasts until then at most.
+    pub(crate) fn begin_payment(&mut self, number: u32, until: Timestamp) {
+        self.records[number].is_paying = true;
+        self.payments.insert(number, until);
+        // Later than the ends of the holds that are made next.
+        self.expiries.insert_out_of_order(until, number);
+    }
+
+    /// Ends the payment for a pending order, whose hold has its own end again.
+    pub(crate) fn end_payment(&mut self, number: u32) {
+        let order = &mut self.records[number];
+        if order.is_paying {
+            order.is_paying = false;
+            self.payments.remove(&number);
+            self.expiries.insert_out_of_order(order.moment, number);
+        }
+    }
+
+    /// While a payment is in progress: the end of the hold if the payment has not ended by then.
+    pub(crate) fn paying_until(&self, order: &OrderRecord) -> Option<Timestamp> {
+        if !order.is_paying {
+            return None;
+        }
+        self.find(order.id).and_then(|number| self.payments.get(&number).copied())
+    }
+
+    /// When the hold of a pending order runs out, as things are.
+    fn hold_end(&self, number: u32) -> Timestamp {
+        let order = &self.records[number];
+        if order.is_paying {
+            self.payments.get(&number).copied().unwrap_or(order.moment)
+        } else {
+            order.moment
+        }
+    }
+
+    /// True while the order's hold lasts at `now`.
+    pub(crate) fn is_held_at(&self, order: &OrderRecord, now: Timestamp) -> bool {
+        order.stage == OrderStage::Pending && self.paying_until(order).unwrap_or(order.moment) > now
+    }
+
+    pub(crate) fn view(&self, order: &OrderRecord, buyer: BuyerId) -> OrderView {
+        order.view(buyer, self.paying_until(order))
     }
 
     /// Forgets expiries that do not count any more, so that [`OrderTable::next_expiry`] is exact.
     pub(crate) fn drop_stale_expiries(&mut self) {
-        let Self { records, expiries, .. } = self;
-        expiries.drop_stale(|until, number| is_current_expiry(&records[number], until));
+        let Self { records, expiries, payments, .. } = self;
+        expiries.drop_stale(|until, number| {
+            let order = &records[number];
+            let end = if order.is_paying { payments.get(&number).copied() } else { None };
+            order.stage == OrderStage::Pending && end.unwrap_or(order.moment) == until
+        });
     }
 
     /// When the next hold runs out.
@@ -209,8 +269,10 @@ impl OrderTable {
 
     /// The orders whose hold is over at `now`, by the moment of their end.
     pub(crate) fn expired(&self, now: Timestamp) -> impl Iterator<Item = &OrderRecord> {
-        let due = self.expiries.due(now).map(|(until, number)| (until, self.at(number)));
-        due.filter(|(until, order)| is_current_expiry(order, *until)).map(|(_, order)| order)
+        let counts = |&(until, number): &(Timestamp, u32)| {
+            self.at(number).stage == OrderStage::Pending && self.hold_end(number) == until
+        };
+        self.expiries.due(now).filter(counts).map(|(_, number)| self.at(number))
     }
 
     /// A buyer's orders, newest first, from the given one on.
@@ -222,10 +284,6 @@ impl OrderTable {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &OrderRecord> {
         self.records.iter()
     }
-}
-
-fn is_current_expiry(order: &OrderRecord, until: Timestamp) -> bool {
-    order.stage == OrderStage::Pending && order.moment == until
 }
 
 fn hash(id: OrderId) -> u64 {

@@ -129,6 +129,17 @@ impl TapeExpectation {
                     ReleaseCause::Expired => "expired",
                 })
             }
+            Event::PaymentBegun { buyer, order, quantity, held_until, until } => {
+                let expected = expected.with_order_words(buyer.0.as_bytes(), order.0.as_bytes(), *quantity);
+                expected
+                    .with_word("until")
+                    .with_word(token::format_moment(*until))
+                    .with_fact("held", token::format_moment(*held_until))
+            }
+            Event::PaymentEnded { buyer, order, quantity, until } => {
+                let expected = expected.with_order_words(buyer.0.as_bytes(), order.0.as_bytes(), *quantity);
+                expected.with_word("until").with_word(token::format_moment(*until))
+            }
             Event::Refunded { buyer, order, quantity, restocked } => {
                 let expected = expected.with_order_words(buyer.0.as_bytes(), order.0.as_bytes(), *quantity);
                 expected.with_fact("restocked", format_bool(*restocked))
@@ -176,9 +187,14 @@ impl TapeExpectation {
     fn from_order(order: &OrderView, repeated: bool, command: &Command) -> Self {
         let expected = if repeated { Self::from_words(&["again"]) } else { Self::from_words(&[]) };
         let expected = match order.status {
-            OrderStatus::Pending { until } => {
+            OrderStatus::Pending { until, paying_until: None } => {
                 expected.with_word("held").with_word("until").with_word(token::format_moment(until))
             }
+            OrderStatus::Pending { until, paying_until: Some(paying_until) } => expected
+                .with_word("paying")
+                .with_word("until")
+                .with_word(token::format_moment(paying_until))
+                .with_fact("held", token::format_moment(until)),
             OrderStatus::Refunded { restocked } => {
                 expected.with_word("refunded").with_fact("restocked", format_bool(restocked))
             }
@@ -186,6 +202,8 @@ impl TapeExpectation {
         };
         let is_own_id = match command {
             Command::Reserve { order: named, .. }
+            | Command::BeginPayment { order: named, .. }
+            | Command::EndPayment { order: named, .. }
             | Command::Confirm { order: named, .. }
             | Command::Release { order: named, .. }
             | Command::Refund { order: named, .. } => *named == order.id,

@@ -89,6 +89,8 @@ fn parse_command(words: &mut LineTokens<'_>) -> ParseResult<Command> {
             quantity: words.take_number("a quantity")?,
             key: words.take_fact("key").map(parse_id).transpose()?.map(RequestKey),
         },
+        "begin_payment" => Command::BeginPayment { buyer: words.take_buyer()?, order: words.take_order()? },
+        "end_payment" => Command::EndPayment { buyer: words.take_buyer()?, order: words.take_order()? },
         "confirm" => Command::Confirm { buyer: words.take_buyer()?, order: words.take_order()? },
         "release" => Command::Release {
             buyer: words.take_buyer()?,

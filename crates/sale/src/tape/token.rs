@@ -145,6 +145,8 @@ pub(super) fn format_command(command: &Command) -> String {
             let key = key.map(|key| format!(" key={}", format_name(&key.0))).unwrap_or_default();
             format!("reserve {} {} {quantity}{key}", id(buyer.0), id(order.0))
         }
+        Command::BeginPayment { buyer, order } => format!("begin_payment {} {}", id(buyer.0), id(order.0)),
+        Command::EndPayment { buyer, order } => format!("end_payment {} {}", id(buyer.0), id(order.0)),
         Command::Confirm { buyer, order } => format!("confirm {} {}", id(buyer.0), id(order.0)),
         Command::Release { buyer, order, reason } => {
             let reason = match reason {

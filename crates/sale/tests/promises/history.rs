@@ -26,6 +26,8 @@ enum Step {
     Leave { buyer: u8 },
     Extend { buyer: u8 },
     Reserve { buyer: u8, quantity: u32, key: Option<u8>, repeats_order: bool },
+    BeginPayment { order: usize, by_stranger: bool },
+    EndPayment { order: usize, by_stranger: bool },
     Confirm { order: usize, by_stranger: bool },
     Release { order: usize, by_stranger: bool, reason: ReleaseReason },
     Refund { order: usize, restock: bool },
@@ -80,7 +82,15 @@ fn any_policy() -> impl Strategy<Value = Policy> {
 
 /// Milliseconds until the next step: mostly none or few, sometimes long, sometimes a clock that is set back.
 fn any_pause_ms() -> impl Strategy<Value = i64> {
-    prop_oneof![5 => Just(0), 4 => 1..400i64, 3 => 400..1_500i64, 1 => 1_500..6_000i64, 1 => -3_000..0i64]
+    prop_oneof![
+        10 => Just(0),
+        8 => 1..400i64,
+        6 => 400..1_500i64,
+        2 => 1_500..6_000i64,
+        // As long as a payment may prolong a hold.
+        1 => 55_000..75_000i64,
+        2 => -3_000..0i64,
+    ]
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -110,6 +120,8 @@ fn any_step() -> impl Strategy<Value = Step> {
             key,
             repeats_order
         }),
+        10 => (0..12usize, rare()).prop_map(|(order, by_stranger)| Step::BeginPayment { order, by_stranger }),
+        7 => (0..12usize, rare()).prop_map(|(order, by_stranger)| Step::EndPayment { order, by_stranger }),
         14 => (0..12usize, rare()).prop_map(|(order, by_stranger)| Step::Confirm { order, by_stranger }),
         8 => (0..12usize, rare(), reason).prop_map(|(order, by_stranger, reason)| Step::Release {
             order,
@@ -166,6 +178,14 @@ impl HistoryBuilder {
                 let order = tape::order(&format!("o{}", self.orders.len() + usize::from(!repeats_order)));
                 let key = key.map(|key| tape::key(&format!("k{key}")));
                 Command::Reserve { buyer: buyer(number), order, quantity, key }
+            }
+            Step::BeginPayment { order, by_stranger } => {
+                let (order, owner) = self.pick(order, by_stranger);
+                Command::BeginPayment { buyer: buyer(owner), order }
+            }
+            Step::EndPayment { order, by_stranger } => {
+                let (order, owner) = self.pick(order, by_stranger);
+                Command::EndPayment { buyer: buyer(owner), order }
             }
             Step::Confirm { order, by_stranger } => {
                 let (order, owner) = self.pick(order, by_stranger);

@@ -1,7 +1,10 @@
-//! Refresh tokens: 256 random bits that mean something only to the `refresh_tokens` table. Never a JWT, never stored.
+//! Refresh tokens: 256 random bits that mean something only to the `refresh_tokens` table. Never a JWT, never stored. The first of a
+//! session is random; each next one is computed from the one before it and a secret of the shop, so that it can be computed again
+//! when a reply was lost.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
 /// Secret scanners and readers of logs recognise a token by it.
@@ -20,6 +23,17 @@ impl RefreshToken {
         let mut bits = [0; 32];
         getrandom::fill(&mut bits).expect("the machine gives random bytes");
         Self(format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(bits)))
+    }
+
+    /// The token that follows `token`: the same each time, and known only to a holder of `token` and `secret` together.
+    ///
+    /// # Panics
+    /// Never: HMAC takes a key of any length.
+    #[must_use]
+    pub fn successor_of(token: &str, secret: &[u8; 32]) -> Self {
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
+        mac.update(token.as_bytes());
+        Self(format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())))
     }
 
     /// The text for the client.
@@ -50,4 +64,20 @@ pub fn hash_token(token: &str) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_successor_needs_the_token_and_the_secret() {
+        let successor =
+            |token: &str, secret: u8| RefreshToken::successor_of(token, &[secret; 32]).into_text();
+        let token = RefreshToken::generate().into_text();
+        assert_eq!(successor(&token, 1), successor(&token, 1));
+        assert_ne!(successor(&token, 1), successor(&token, 2));
+        assert_ne!(successor(&token, 1), successor(&RefreshToken::generate().into_text(), 1));
+        assert_eq!(successor(&token, 1).len(), token.len(), "it looks like any other");
+    }
 }

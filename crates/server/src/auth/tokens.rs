@@ -27,6 +27,10 @@ use uuid::Uuid;
 /// `iss` of every token.
 const ISSUER: &str = "doorbuster";
 
+/// A revocation is remembered so much longer than the access tokens of its session can be valid: the clocks of instances differ, and a
+/// token may be issued while its session is being ended.
+pub const REVOCATION_MARGIN_MS: i64 = 60_000;
+
 /// Longer tokens were not issued here: issued tokens have some 400 characters.
 const TOKEN_LEN_MAX: usize = 1024;
 
@@ -151,7 +155,7 @@ impl AccessTokens {
 
     /// Revokes all tokens of a session, in this process and at once. To outlive a restart it must be in the `sessions` table too.
     pub fn revoke(&self, session: Uuid, revoked_at: Timestamp, now: Timestamp) {
-        self.revoked.insert(session, revoked_at.plus_ms(self.ttl_ms), now);
+        self.revoked.insert(session, revoked_at.plus_ms(self.ttl_ms + REVOCATION_MARGIN_MS), now);
         self.revocation_count.fetch_add(1, Ordering::Release);
     }
 
@@ -295,7 +299,9 @@ mod tests {
         tokens.revoke(Uuid::from_u128(2), NOW, NOW);
         assert_eq!(tokens.revocation_count(), 1);
         assert_eq!(tokens.verify(&token, NOW), Err(TokenError::Revoked));
-        tokens.forget_expired(NOW.plus_s(3599));
+        tokens.forget_expired(NOW.plus_s(3600));
         assert_eq!(tokens.verify(&token, NOW), Err(TokenError::Revoked));
+        tokens.forget_expired(NOW.plus_ms(3_600_000 + REVOCATION_MARGIN_MS));
+        assert_eq!(tokens.verify(&token, NOW.plus_s(3600)), Err(TokenError::Expired), "it is over by itself");
     }
 }

@@ -1,39 +1,42 @@
-//! `admin create`: creates an admin, or gives an account the role and a new password. It may run beside `serve`; it never opens the
-//! ledger.
+//! `admin`: creates admins, takes the role away, and ends the sessions of an account. It may run beside `serve`, which notices within a
+//! second; it never opens the ledger.
 
+mod create;
+mod end_sessions;
+mod revoke;
+
+pub use create::CreateAdmin;
+pub use end_sessions::EndSessions;
+pub use revoke::RevokeAdmin;
+
+pub(super) use create::{generate_password, parse_registration};
+
+use super::CommandError;
 use super::database::DatabaseUrl;
-use super::{CommandError, print_line, runtime};
+use super::runtime;
 use crate::auth::passwords::PasswordPool;
 use crate::auth::tokens::{self, AccessTokens};
 use crate::clock::TimeSource;
-use crate::shop::accounts::{
-    self, AccountRefusal, AccountRegistration, AccountService, EmailAddress, PlainPassword, Username,
-};
+use crate::shop::accounts::{self, AccountProfile, AccountService, EmailAddress};
 use crate::store::Store;
 use anyhow::Context;
-use base64::Engine;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
-/// Manages admins.
+/// Manages admins, and the sessions of accounts.
 #[derive(Debug, Subcommand)]
 pub enum AdminCommand {
-    /// Creates an admin; an account with this address gets the role and the password.
+    /// Creates an admin. An account that has the address already is shown, and becomes an admin with --promote.
     Create(CreateAdmin),
+    /// Takes the role of an admin away; the account stays, as a buyer. The last admin keeps the role.
+    Revoke(RevokeAdmin),
+    /// Signs an account out everywhere, on every instance within a second.
+    EndSessions(EndSessions),
 }
 
-/// Creates an admin.
+/// Where the tables are.
 #[derive(Debug, Args)]
-pub struct CreateAdmin {
-    /// Its e-mail address.
-    #[arg(long, env = "DOORBUSTER_ADMIN_EMAIL", value_name = "ADDRESS")]
-    email: String,
-    /// Its password, 8 to 256 characters.
-    #[arg(long, env = "DOORBUSTER_ADMIN_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
-    password: String,
-    /// Its username; by default the part of the address before the @.
-    #[arg(long, env = "DOORBUSTER_ADMIN_USERNAME", value_name = "NAME")]
-    username: Option<String>,
+struct TablesArgs {
     /// Folder of the tables.
     #[arg(long, env = "DOORBUSTER_DATA", default_value = "./data", value_name = "FOLDER")]
     data: PathBuf,
@@ -45,76 +48,59 @@ pub struct CreateAdmin {
 /// Runs the command.
 ///
 /// # Errors
-/// Usage when a flag is wrong or the name is taken, failure when the tables cannot be opened.
-pub fn run(create: CreateAdmin, now: TimeSource) -> Result<(), CommandError> {
-    let email = create.email.clone();
-    let registration = parse_registration("", create.email, create.username, create.password)?;
-    let account = runtime()?.block_on(async {
-        let store = match &create.database {
-            Some(database) => {
-                database.prepare().await?;
-                database.open_tables().await?
-            }
-            None => {
-                engine::create_data_folder(&create.data).context("--data: the folder cannot be made")?;
-                let store = Store::open(&create.data).await?;
-                store.migrate().await?;
-                store
-            }
-        };
-        // No token is signed here.
-        let key = tokens::generate_key()?;
-        let passwords = PasswordPool::start(1)?;
-        let service = AccountService {
-            now,
-            store,
-            tokens: AccessTokens::new(key, 60, 1),
-            passwords,
-            refresh_ttl_ms: 60_000,
-        };
-        let made = accounts::create_admin(&service, registration).await?;
-        service.store.close().await;
-        anyhow::Ok(made)
-    })?;
-    match account {
-        Ok(account) => {
-            print_line(&format!("{email} is an admin now (username {}).", account.username));
-            Ok(())
-        }
-        Err(AccountRefusal::UsernameTaken) => {
-            Err(CommandError::Usage("--username: another account has this name".to_owned()))
-        }
-        Err(_) => Err(CommandError::Usage("--email: another account has this address".to_owned())),
+/// Usage when a flag is wrong or missing, failure when the tables cannot be opened or the command is refused.
+pub fn run(command: AdminCommand, now: TimeSource) -> Result<(), CommandError> {
+    match command {
+        AdminCommand::Create(create) => create::run(create, now),
+        AdminCommand::Revoke(revoke) => revoke::run(revoke, now),
+        AdminCommand::EndSessions(end) => end_sessions::run(end, now),
     }
 }
 
-/// Checks an admin's names and password; `prefix` is what the flags begin with.
-pub(super) fn parse_registration(
-    prefix: &str,
-    email: String,
-    username: Option<String>,
-    password: String,
-) -> Result<AccountRegistration, CommandError> {
-    let usage_error = |flag: &'static str| {
-        move |error: accounts::AccountTextError| {
-            CommandError::Usage(format!("--{prefix}{flag}: must be {error}"))
-        }
-    };
-    let email: EmailAddress = email.parse().map_err(usage_error("email"))?;
-    let username = match username {
-        Some(username) => username.parse().map_err(usage_error("username"))?,
-        None => Username::from_email(&email),
-    };
-    Ok(AccountRegistration {
-        email,
-        username,
-        password: PlainPassword::try_from(password).map_err(usage_error("password"))?,
+/// Opens the tables, runs `work` on the accounts, and closes the tables.
+fn with_accounts<T>(
+    tables: &TablesArgs,
+    now: TimeSource,
+    work: impl AsyncFnOnce(&AccountService) -> Result<T, CommandError>,
+) -> Result<T, CommandError> {
+    runtime()?.block_on(async {
+        let store = open_tables(tables).await?;
+        // No token is signed here.
+        let key = tokens::generate_key().map_err(anyhow::Error::from)?;
+        let passwords = PasswordPool::start(1).map_err(anyhow::Error::from)?;
+        let tokens = AccessTokens::new(key, 60, 1);
+        let service = AccountService { now, store, tokens, passwords, refresh_ttl_ms: 60_000 };
+        let done = work(&service).await;
+        service.store.close().await;
+        done
     })
 }
 
-/// A password for the first admin: 120 random bits, easy to copy.
-pub(super) fn generate_password() -> anyhow::Result<String> {
-    let mut bits = [0; 15];
-    getrandom::fill(&mut bits)?;
-    Ok(base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(bits))
+async fn open_tables(tables: &TablesArgs) -> Result<Store, CommandError> {
+    if let Some(database) = &tables.database {
+        database.prepare().await?;
+        return database.open_tables().await;
+    }
+    engine::create_data_folder(&tables.data).context("--data: the folder cannot be made")?;
+    let store = Store::open(&tables.data).await.map_err(anyhow::Error::from)?;
+    store.migrate().await.map_err(anyhow::Error::from)?;
+    Ok(store)
+}
+
+/// The account with this address, which the command is about.
+async fn find_account(service: &AccountService, email: &str) -> Result<AccountProfile, CommandError> {
+    let address: EmailAddress = email.parse().map_err(|error: accounts::AccountTextError| {
+        CommandError::Usage(format!("--email: must be {error}"))
+    })?;
+    let account = accounts::find_by_email(service, &address).await.map_err(anyhow::Error::from)?;
+    account.ok_or_else(|| CommandError::Usage(format!("--email: no account has the address {email}")))
+}
+
+/// A number of sessions, for a sentence.
+fn count_sessions(count: u64) -> String {
+    match count {
+        0 => "no sessions".to_owned(),
+        1 => "1 session".to_owned(),
+        more => format!("{more} sessions"),
+    }
 }

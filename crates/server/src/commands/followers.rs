@@ -41,7 +41,7 @@ pub struct RewindArgs {
     /// The sale's id.
     #[arg(long, env = "DOORBUSTER_SALE", value_name = "ID")]
     sale: SaleId,
-    /// The event after which it goes on; 0 for all events.
+    /// The event after which it continues; 0 for all events.
     #[arg(long, env = "DOORBUSTER_SEQ", value_name = "NUMBER")]
     seq: u64,
     #[command(flatten)]
@@ -135,7 +135,7 @@ fn describe_rewound(request: &RewindRequest, rewound: RewoundFollower) -> String
         ""
     };
     format!(
-        "The {name} goes on after event {} of sale {sale}. {how}A running instance begins within a second, a stopped one at \
+        "The {name} continues after event {} of sale {sale}. {how}A running instance begins within a second, a stopped one at \
          its next start.",
         rewound.seq
     )

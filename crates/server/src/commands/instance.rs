@@ -17,6 +17,7 @@ use super::{CommandError, demo, disk, ledger_loss, rehearse};
 use crate::followers::projector;
 use crate::followers::rounds::FollowerThread;
 use crate::http::v1::flash_sales::PreparedSales;
+use crate::http::web::SalePages;
 use crate::http::{AppContext, AppState, ReadinessFlag, ops};
 use crate::shop::peer_changes::PeerChanges;
 use crate::shop::sales;
@@ -189,7 +190,9 @@ impl ServerInstance {
         let metrics = ServerMetrics::default();
         let mut starter = FollowerStarter::new(engine.engine.clone(), &metrics);
         let projector_metrics = starter.metrics(projector::FOLLOWER_NAME);
-        let (shop, inbox) = open_shop(&settings, store, &engine, &metrics, &projector_metrics).await?;
+        let public_url = settings.public_url_at(address);
+        let (shop, inbox) =
+            open_shop(&settings, store, &engine, &metrics, &projector_metrics, public_url).await?;
         let first_admin = match kind {
             InstanceKind::Serve => make_first_admin(&settings, &shop.accounts).await?,
             InstanceKind::Worker => None,
@@ -197,6 +200,7 @@ impl ServerInstance {
         let peers = PeerChanges::start(&shop).await.map_err(anyhow::Error::from)?;
         sales::settle_half_made(&shop).await.map_err(anyhow::Error::from)?;
         sales::relist_lost_sales(&shop).await.map_err(anyhow::Error::from)?;
+        sales::fill_payment_modes(&shop).await.map_err(anyhow::Error::from)?;
         let demo = if settings.demo && kind == InstanceKind::Serve {
             Some(demo::prepare_demo(&shop).await?)
         } else {
@@ -205,10 +209,11 @@ impl ServerInstance {
         let does_due_work = kind.does_due_work(&settings);
         let projector = followers::start_projector(&mut starter, &shop, inbox, &metrics, does_due_work)?;
         let limits = open_limits(&settings, &shop, &metrics).await?;
-        let (prepared, started_at) = (PreparedSales::default(), shop.engine.now());
+        let started_at = shop.engine.now();
         let app = Arc::new(AppContext {
             shop: Arc::new(shop),
-            prepared,
+            prepared: PreparedSales::default(),
+            sale_pages: SalePages::default(),
             edge,
             started_at,
             limits,
@@ -230,9 +235,7 @@ impl ServerInstance {
         if does_due_work {
             tasks.push(tokio::spawn(Arc::clone(&app.shop.payments).run_reconciler(stopping.clone())));
         }
-        if app.shop.tenancy.is_cluster() {
-            tasks.push(tokio::spawn(background::poll_peers(Arc::clone(&app), peers, stopping)));
-        }
+        tasks.push(tokio::spawn(background::poll_peers(Arc::clone(&app), peers, stopping)));
         app.ready.set(true);
         let drain_limit = settings.drain_timeout;
         Ok(Self {

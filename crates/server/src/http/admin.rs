@@ -33,6 +33,8 @@ mod rules;
 
 mod followers;
 
+mod accounts;
+
 mod csv;
 
 use super::AppState;
@@ -53,6 +55,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(server::routes())
         .merge(events::routes())
         .merge(followers::routes())
+        .merge(accounts::routes())
 }
 
 /// Runs an edit to its end, even if the client disconnects: the engine and the tables must both get it.

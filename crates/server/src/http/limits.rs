@@ -1,5 +1,5 @@
-//! The rate limits of a buyer or, without a token, of an address: three classes of requests, each a leaky bucket (GCRA). The
-//! buckets are in the memory of this process, or shared by all instances through a Valkey. Memory is bounded, and the time is
+//! The rate limits of a buyer or, without a token, of an address: four classes of requests, each a leaky bucket (GCRA); and the limit of
+//! wrong passwords for one account, which is a class of its own. The buckets are in the memory of this process, or shared by all instances through a Valkey. Memory is bounded, and the time is
 //! always an argument.
 //!
 //! `governor` does not fit: it reads the clock itself, its table is bounded only by a sweep that must run in time, and it can
@@ -8,8 +8,13 @@
 mod buckets;
 pub mod shared;
 
+use crate::client_network::ClientNetwork;
+use crate::shop::accounts::{GuessKey, GuessLimits};
+use crate::telemetry::metrics::{Counter, ServerMetrics};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use buckets::{BucketLevel, BucketTable, GcraParameters};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use sale::id::BuyerId;
 use sale::time::Timestamp;
 use shared::SharedLimiter;
@@ -19,8 +24,12 @@ use std::sync::Arc;
 /// A class of requests that share a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitClass {
-    /// Login, registration, refresh: where secrets can be guessed.
+    /// Login, registration, a new password: where passwords can be guessed.
     Auth,
+    /// Refreshing a session, apart from the sign-ins of others at the same address.
+    Refresh,
+    /// Passwords for one account. The shop counts them, because only it knows the account.
+    Guess,
     /// Requests that change something.
     Buy,
     /// Requests that only read.
@@ -37,6 +46,8 @@ pub struct RateLimit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimits {
     pub auth: RateLimit,
+    pub refresh: RateLimit,
+    pub guess: RateLimit,
     pub buy: RateLimit,
     pub read: RateLimit,
 }
@@ -45,6 +56,8 @@ pub struct RateLimits {
 #[derive(Debug)]
 pub struct RateLimiter {
     auth: ClassBuckets,
+    refresh: ClassBuckets,
+    guess: ClassBuckets,
     buy: ClassBuckets,
     read: ClassBuckets,
     shared: Option<SharedLimiter>,
@@ -56,6 +69,7 @@ struct ClassBuckets {
     name: &'static str,
     policy: HeaderValue,
     buckets: Arc<BucketTable>,
+    refused: Counter,
 }
 
 impl RateLimiter {
@@ -64,6 +78,8 @@ impl RateLimiter {
     pub fn new(rates: RateLimits) -> Self {
         Self {
             auth: ClassBuckets::new("auth", rates.auth),
+            refresh: ClassBuckets::new("refresh", rates.refresh),
+            guess: ClassBuckets::new("guess", rates.guess),
             buy: ClassBuckets::new("buy", rates.buy),
             read: ClassBuckets::new("read", rates.read),
             shared: None,
@@ -78,9 +94,21 @@ impl RateLimiter {
         Self { shared: Some(shared), ..limits }
     }
 
+    /// Counts the refused requests of each class in these metrics.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: &ServerMetrics) -> Self {
+        let classes = [&mut self.auth, &mut self.refresh, &mut self.guess, &mut self.buy, &mut self.read];
+        for class in classes {
+            class.refused = metrics.limited_counter(class.name);
+        }
+        self
+    }
+
     pub async fn count_request(&self, class: LimitClass, key: LimitKey, now: Timestamp) -> LimitDecision<'_> {
         let class_buckets = match class {
             LimitClass::Auth => &self.auth,
+            LimitClass::Refresh => &self.refresh,
+            LimitClass::Guess => &self.guess,
             LimitClass::Buy => &self.buy,
             LimitClass::Read => &self.read,
         };
@@ -88,11 +116,30 @@ impl RateLimiter {
             None => class_buckets.buckets.count_request(key, now),
             Some(shared) => shared.count_request(class, &class_buckets.buckets, key, now).await,
         };
-        LimitDecision {
-            class: class_buckets,
-            level,
-            retry_after_s: class_buckets.buckets.parameters().retry_after_s(level),
+        let retry_after_s = class_buckets.buckets.parameters().retry_after_s(level);
+        if retry_after_s.is_some() {
+            class_buckets.refused.inc();
         }
+        LimitDecision { class: class_buckets, level, retry_after_s }
+    }
+}
+
+impl GuessLimits for RateLimiter {
+    fn count_guess(&self, key: GuessKey, now: Timestamp) -> BoxFuture<'_, Result<(), u32>> {
+        async move {
+            let decision = self.count_request(LimitClass::Guess, LimitKey(key.0), now).await;
+            decision.retry_after_s.map_or(Ok(()), Err)
+        }
+        .boxed()
+    }
+
+    fn check_guess(&self, key: GuessKey, now: Timestamp) -> Result<(), u32> {
+        let level = self.guess.buckets.peek_level(LimitKey(key.0), now);
+        let retry_after_s = self.guess.buckets.parameters().retry_after_s(level);
+        if retry_after_s.is_some() {
+            self.guess.refused.inc();
+        }
+        retry_after_s.map_or(Ok(()), Err)
     }
 }
 
@@ -103,6 +150,7 @@ impl ClassBuckets {
             name,
             policy: HeaderValue::try_from(policy).expect("digits and letters are fine in a header"),
             buckets: Arc::new(BucketTable::new(GcraParameters::from_rate(rate), buckets::KEYS_MAX)),
+            refused: Counter::default(),
         }
     }
 }
@@ -115,8 +163,8 @@ pub struct LimitDecision<'a> {
     pub retry_after_s: Option<u32>,
 }
 
-/// A buyer or an address. The two never collide: the low half of a buyer's UUID has its variant bits set, that of an IPv6
-/// network is zero, and the high half of an IPv4 address is zero.
+/// A buyer or the network of an address. The two never collide: the low half of a buyer's UUID has its variant bits set, that of
+/// an IPv6 network is zero, and the high half of an IPv4 address is zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LimitKey(u128);
 
@@ -126,13 +174,15 @@ impl LimitKey {
         Self(buyer.0.as_u128())
     }
 
-    /// Of an IPv6 address only the /64 counts, because a provider assigns that much to one customer.
     #[must_use]
     pub fn from_address(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self(u128::from(u32::from(address))),
-            IpAddr::V6(address) => Self(u128::from(address) & !u128::from(u64::MAX)),
-        }
+        Self(ClientNetwork::from(address).as_u128())
+    }
+
+    /// The number behind the key, for [`crate::shop::accounts::SignInOrigin::network`].
+    #[must_use]
+    pub fn as_u128(self) -> u128 {
+        self.0
     }
 }
 
@@ -183,6 +233,8 @@ mod tests {
     async fn the_headers_give_policy_and_level() {
         let limits = RateLimiter::new(RateLimits {
             auth: RATE,
+            refresh: RATE,
+            guess: RATE,
             buy: RateLimit { quota: 100, window_s: 900 },
             read: RATE,
         });
@@ -194,13 +246,5 @@ mod tests {
             .write_headers(&mut headers);
         assert_eq!(headers[RATE_LIMIT_POLICY], "\"buy\";q=100;w=900");
         assert_eq!(headers[RATE_LIMIT], "\"buy\";r=99;t=9");
-    }
-
-    #[test]
-    fn addresses_of_one_customer_are_one_key() {
-        let key = |text: &str| LimitKey::from_address(text.parse().unwrap());
-        assert_eq!(key("2001:db8:1:2::1"), key("2001:db8:1:2:ffff::"));
-        assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
-        assert_eq!(key("::ffff:10.0.0.1"), key("10.0.0.1"));
     }
 }

@@ -116,6 +116,10 @@ impl SandboxProvider {
 }
 
 impl PaymentProvider for SandboxProvider {
+    fn name(&self) -> &'static str {
+        "sandbox"
+    }
+
     fn accepts(&self, name: &str) -> bool {
         parse_method(name).is_some()
     }

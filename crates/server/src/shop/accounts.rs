@@ -7,20 +7,29 @@ mod sign_in;
 
 mod refresh;
 
-mod sign_out;
+mod change_password;
+
+mod sessions;
 
 mod admins;
+
+mod roles;
+
+mod guesses;
 
 mod revocations;
 
 mod text;
 
-pub use admins::{create_admin, create_first_admin, has_admin};
-pub use refresh::refresh;
+pub use admins::{AdminCreation, ExistingAccount, create_admin, create_first_admin, has_admin};
+pub use change_password::{PasswordChange, change_password};
+pub use guesses::{GuessKey, GuessLimits, SignInOrigin};
+pub use refresh::{REFRESH_GRACE_MS, refresh};
 pub use register::register;
 pub use revocations::{forget_expired_sessions, load_revocations, read_new_revocations};
+pub use roles::{RoleChange, set_role};
+pub use sessions::{end_sessions, logout};
 pub use sign_in::{LoginName, login};
-pub use sign_out::logout;
 pub use text::{AccountTextError, EmailAddress, PlainPassword, Username};
 
 use super::ids;
@@ -55,6 +64,14 @@ pub enum AccountRefusal {
     BadCredentials,
     /// The refresh token is unknown, expired, used or revoked.
     BadRefreshToken,
+    /// The password that was given to confirm a change is not that of the account.
+    WrongPassword,
+    /// Too many wrong passwords were given for this account.
+    TooManyGuesses { retry_after_s: u32 },
+    /// There is no such account.
+    AccountUnknown,
+    /// The account is the last admin, which keeps the role.
+    LastAdmin,
 }
 
 /// Why an account operation failed.
@@ -108,6 +125,17 @@ pub async fn find_account(
     Ok(users::find(&service.store, session.buyer).await?.map(AccountProfile::from))
 }
 
+/// The account with this address; `None` when there is none.
+///
+/// # Errors
+/// When the tables do not answer.
+pub async fn find_by_email(
+    service: &AccountService,
+    email: &EmailAddress,
+) -> Result<Option<AccountProfile>, AccountError> {
+    Ok(users::find_by_email(&service.store, &email.0).await?.map(AccountProfile::from))
+}
+
 async fn new_user(
     service: &AccountService,
     email: EmailAddress,
@@ -118,12 +146,13 @@ async fn new_user(
     let password_hash = service.passwords.hash(password.0).await?;
     let created_at = (service.now)();
     let id = BuyerId(ids::new(created_at));
-    Ok(UserRow { id, email: email.0, username: username.0, password_hash, role, created_at })
+    let (email, username) = (email.0, username.0);
+    Ok(UserRow { id, email, username, password_hash, role, created_at, session_epoch: 0 })
 }
 
 impl From<UserRow> for AccountProfile {
     fn from(user: UserRow) -> Self {
-        let UserRow { id, email, username, password_hash: _, role, created_at } = user;
+        let UserRow { id, email, username, password_hash: _, role, created_at, session_epoch: _ } = user;
         Self { id, email, username, role, created_at }
     }
 }

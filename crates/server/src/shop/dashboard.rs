@@ -162,11 +162,11 @@ pub async fn list_attempts(
     Ok((RowsWithBuyers { rows, people }, counted))
 }
 
-/// Minor units that buyers paid and did not get back.
+/// Minor units that buyers paid here and did not get back. What is sold without a payment is not in it.
 #[must_use]
 pub fn revenue_minor(orders: &[StatusTotals]) -> i64 {
     let paid = orders.iter().filter(|totals| totals.status == OrderStatus::Confirmed.as_str());
-    paid.map(|totals| totals.amount_minor).sum()
+    paid.map(|totals| totals.paid_minor).sum()
 }
 
 pub(super) async fn find_buyers(

@@ -2,11 +2,14 @@
 //! is in [`super::payments`].
 
 use super::idempotency_keys::{IdempotencyKey, KeyOperation, KeyRefusal, OwnedKey};
+use super::sales::requires_payment;
 use super::{Shop, ids};
 use crate::store::StoreError;
 use crate::store::orders::{self as rows, OrderRow, OrderRowFilter};
 use engine::{Decision, EngineError};
-use sale::{BuyerId, Money, OrderId, OrderView, Refusal, ReleaseReason, RequestKey, SaleId, Timestamp};
+use sale::{
+    BuyerId, LinePosition, Money, OrderId, OrderView, Refusal, ReleaseReason, RequestKey, SaleId, Timestamp,
+};
 
 /// An order and what it costs.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +18,8 @@ pub struct PricedOrder {
     pub view: OrderView,
     /// The price of one unit, as promised by the sale.
     pub unit_price: Money,
+    /// Whether it must be paid before it is confirmed.
+    pub requires_payment: bool,
 }
 
 /// The place of an order in a list: newest first.
@@ -36,12 +41,6 @@ impl PricedOrder {
     }
 }
 
-impl From<OrderRow> for PricedOrder {
-    fn from(row: OrderRow) -> Self {
-        Self { sale: row.sale, view: row.order, unit_price: row.unit_price }
-    }
-}
-
 /// A request to buy.
 #[derive(Clone, Copy, Debug)]
 pub struct ReservationRequest {
@@ -56,6 +55,13 @@ pub struct ReservationRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReservationRefusal {
     Law(Refusal),
+    /// More units were asked for than the buyer can have now.
+    FewerLeft {
+        /// Units that are set aside for the buyer, who is admitted: 1, or 0 in a sale without a line.
+        set_aside: u32,
+        /// Units that the buyer can order now, with those set aside; at least 1.
+        orderable: u32,
+    },
     /// The first request with the same key is under way.
     InFlight,
 }
@@ -83,8 +89,13 @@ pub async fn reserve(
     let key = key.map(|key| key.request_key());
     let content = shop.keys.fingerprint((sale, quantity));
     let reserved = async {
-        let reserved = send_reservation(shop, (sale, buyer), quantity, key).await?;
-        Ok(reserved.map_err(ReservationRefusal::Law))
+        match send_reservation(shop, (sale, buyer), quantity, key).await? {
+            Ok(order) => Ok(Ok(order)),
+            Err(refusal) => {
+                let fewer = find_fewer_left(shop, (sale, buyer), quantity, refusal).await;
+                Ok(Err(fewer.unwrap_or(ReservationRefusal::Law(refusal))))
+            }
+        }
     };
     shop.keys.run((owned, KeyOperation::Reserve), content, shop.engine.now(), reserved).await
 }
@@ -106,12 +117,39 @@ async fn send_reservation(
     }
     let order = OrderId::with_sale_suffix(ids::new(now), sale);
     match shop.engine.reserve(sale, buyer, order, quantity, key).await? {
-        Ok(decided) => Ok(Ok(PricedOrder { sale, view: decided.order, unit_price: view.policy.unit_price })),
+        Ok(decided) => Ok(Ok(PricedOrder {
+            sale,
+            view: decided.order,
+            unit_price: view.policy.unit_price,
+            requires_payment: requires_payment(shop, sale),
+        })),
         Err(refusal) => {
             shop.attempts.record_refusal(sale, Some(buyer), "order", refusal.code(), now);
             Ok(Err(refusal))
         }
     }
+}
+
+/// What a buyer can have instead, who asked for several units and was refused for lack of them. The law refuses such an order whole:
+/// there is no half order.
+async fn find_fewer_left(
+    shop: &Shop,
+    (sale, buyer): (SaleId, BuyerId),
+    quantity: u32,
+    refusal: Refusal,
+) -> Option<ReservationRefusal> {
+    if quantity < 2 || !matches!(refusal, Refusal::AllHeld | Refusal::SoldOut) {
+        return None;
+    }
+    let set_aside = match shop.engine.views().get(sale)?.policy.line_opens_at() {
+        Some(_) => {
+            let place = shop.engine.buyer(sale, buyer).await.ok()?.place;
+            u32::from(matches!(place, Some(LinePosition::Admitted { .. })))
+        }
+        None => 0,
+    };
+    let orderable = set_aside + shop.engine.views().get(sale)?.counters.free();
+    (1..quantity).contains(&orderable).then_some(ReservationRefusal::FewerLeft { set_aside, orderable })
 }
 
 /// A buyer's own order. Another buyer's order is unknown.
@@ -123,7 +161,7 @@ pub async fn find(shop: &Shop, buyer: BuyerId, order: OrderId) -> Result<Option<
     Ok(found.filter(|(_, view)| view.buyer == buyer).and_then(|(sale, view)| with_price(shop, sale, view)))
 }
 
-/// Cancels a pending order: its units are free again.
+/// Cancels a pending order: its units are free again. It is refused while a payment is in progress.
 ///
 /// # Errors
 /// When the engine does not answer; cancelling again is safe.
@@ -136,7 +174,7 @@ pub async fn cancel(shop: &Shop, buyer: BuyerId, order: OrderId) -> Decision<Pri
 /// The order with the price that its sale promises.
 pub(super) fn with_price(shop: &Shop, sale: SaleId, view: OrderView) -> Option<PricedOrder> {
     let unit_price = shop.engine.views().get(sale)?.policy.unit_price;
-    Some(PricedOrder { sale, view, unit_price })
+    Some(PricedOrder { sale, view, unit_price, requires_payment: requires_payment(shop, sale) })
 }
 
 /// Why orders cannot be listed.
@@ -165,7 +203,13 @@ pub async fn list(
     let lagging = shop.projected.lagging_sales(shop.engine.views());
     let filter = OrderRowFilter { buyer: Some(buyer), after, ..OrderRowFilter::default() };
     let rows = rows::list(&shop.store, filter, limit).await?;
-    let mut orders: Vec<PricedOrder> = rows.into_iter().map(PricedOrder::from).collect();
+    let from_row = |row: OrderRow| PricedOrder {
+        sale: row.sale,
+        view: row.order,
+        unit_price: row.unit_price,
+        requires_payment: requires_payment(shop, row.sale),
+    };
+    let mut orders: Vec<PricedOrder> = rows.into_iter().map(from_row).collect();
     if lagging.is_empty() {
         return Ok(orders);
     }

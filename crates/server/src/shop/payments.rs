@@ -1,6 +1,7 @@
 //! Payments and refunds: the one place where the law of a sale and a payment provider meet.
 //!
-//! A payment is a row that exists *before* the provider is called, and it is brought to its end whether or not the client waits:
+//! A payment is a row that exists *before* the provider is called, and it is brought to its end whether or not the client waits. The
+//! law knows from before that call on that it is in progress, and keeps the hold until it has ended, within bounds:
 //!
 //! ```text
 //! started ──► authorised ──► captured ──► refunding ──► refunded
@@ -10,8 +11,8 @@
 //!
 //! In `authorised` the law decides: it confirms the order and the money is captured, or it refuses and the money is voided. The steps
 //! into `voiding` and `refunding` are durable before the provider is called, so that a buyer who got the reply "you were not charged"
-//! never is. What a crash or a lost reply leaves between two steps, [`PaymentService::reconcile`] settles. Nothing here decides about a
-//! unit: that is the law, also for a payment that comes too late.
+//! never is. A payment that was declined or voided has ended for the law before its row says so. What a crash or a lost reply leaves between two steps, [`PaymentService::reconcile`] settles. Nothing here decides about a
+//! unit: that is the law, also for a payment that comes too late, which is voided.
 
 pub mod charge_table;
 
@@ -48,9 +49,9 @@ use uuid::Uuid;
 /// After this time the engine's reply counts as lost. It replies within milliseconds while its disk is well.
 const ENGINE_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// Tries to confirm an order while the engine is overloaded; the waits between them add up to 0.6 s. The money is authorised by then,
-/// so the confirmation is worth more than a new request.
-const CONFIRM_TRIES: u32 = 6;
+/// Tries of a payment's step while the engine is overloaded; the waits between them add up to 0.6 s. A payment is worth more than a new
+/// request.
+const STEP_TRIES: u32 = 6;
 
 pub struct PaymentService {
     store: Store,
@@ -80,13 +81,15 @@ pub enum PaymentRefusal {
     OrderGone(OrderStatus),
     /// The order is in a state that does not allow this.
     OrderState(OrderStatus),
-    /// The provider said no; the order's units were given back.
+    /// The provider said no. The order is held as long as before.
     Declined {
         /// Shown to the buyer.
         reason: String,
     },
     /// The provider does not know the method.
     UnknownMethod,
+    /// The order costs something, and the request names no method.
+    MissingMethod,
     /// The key was used for another request.
     KeyReused,
     /// The order is being paid, settled or refunded at this moment.
@@ -134,6 +137,12 @@ impl PaymentService {
         &self.metrics
     }
 
+    /// The name of the provider through which orders are paid.
+    #[must_use]
+    pub fn provider_name(&self) -> &'static str {
+        self.provider.name()
+    }
+
     /// Waits until no payment is in flight, at most `limit`. `false` when some still are; the reconciler settles them after the next
     /// start.
     pub async fn drain(&self, limit: Duration) -> bool {
@@ -151,8 +160,13 @@ impl PaymentService {
         let Some((sale, view)) = with_engine_timeout(self.engine.order(order)).await? else {
             return Ok(None);
         };
-        let unit_price = self.engine.views().get(sale).map(|sale| sale.policy.unit_price);
-        Ok(unit_price.map(|unit_price| PricedOrder { sale, view, unit_price }))
+        let found = self.engine.views().get(sale);
+        Ok(found.map(|found| PricedOrder {
+            sale,
+            view,
+            unit_price: found.policy.unit_price,
+            requires_payment: !found.policy.sells_at_once(),
+        }))
     }
 
     /// Keeps a key for a request. `false` when it belongs to another request.
@@ -205,7 +219,7 @@ fn outcome_label(result: &PaymentResult, done: &'static str) -> &'static str {
             PaymentRefusal::OrderGone(_) => "order_expired",
             PaymentRefusal::OrderState(_) => "order_state",
             PaymentRefusal::Declined { .. } => "payment_declined",
-            PaymentRefusal::UnknownMethod => "unknown_method",
+            PaymentRefusal::UnknownMethod | PaymentRefusal::MissingMethod => "unknown_method",
             PaymentRefusal::KeyReused => "key_reused",
             PaymentRefusal::InFlight => "request_in_flight",
         },

@@ -1,18 +1,20 @@
 //! What other processes on the same tables did: which listings they changed and which sessions they ended. It is polled a few times
-//! a second by one small query each, unless the process is the only one. It never writes.
+//! a second by one small query each. Sessions are read also where no other instance can run: `doorbuster admin` ends some beside it. It
+//! never writes.
 
 use super::{Shop, accounts};
 use crate::store::StoreError;
+use crate::store::sessions::RevocationCursor;
 use std::time::Duration;
 
 /// Between two polls: what another process changed is known here a quarter of a second later at most.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// What this process has read of other processes' changes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct PeerChanges {
-    /// The number of the last revocation that was read.
-    last_revocation: i64,
+    /// The last revocation that was read.
+    last_revocation: RevocationCursor,
     failing: bool,
 }
 
@@ -28,9 +30,12 @@ impl PeerChanges {
 
     /// Reads new changes. When the tables cannot be read, the cached state stays in use; that is logged once.
     pub async fn poll(&mut self, shop: &Shop) {
+        let listings = async {
+            if shop.tenancy.is_cluster() { shop.catalogue.refresh(&shop.store).await } else { Ok(()) }
+        };
         let (listings, sessions) = tokio::join!(
-            shop.catalogue.refresh(&shop.store),
-            accounts::read_new_revocations(&shop.accounts, self.last_revocation)
+            listings,
+            accounts::read_new_revocations(&shop.accounts, self.last_revocation.clone())
         );
         let failed = match (listings, sessions) {
             (Ok(()), Ok(ended)) => {

@@ -1,4 +1,5 @@
-//! The `users` table. It never sees a password: only hashes come here.
+//! The `users` table, and `known_networks`, from which accounts have signed in. It never sees a password or an address: only hashes come
+//! here.
 
 use super::changes::{self, ChangeCounter};
 use super::{Store, StoreError, StoreTransaction};
@@ -22,6 +23,8 @@ pub struct UserRow {
     pub role: Role,
     /// When it was made.
     pub created_at: Timestamp,
+    /// How often all its sessions were ended.
+    pub session_epoch: i64,
 }
 
 /// Which unique name of a new account another account has already.
@@ -41,8 +44,14 @@ pub(super) const STATEMENTS: &[&str] = &[
     SET_PASSWORD_HASH,
     UPGRADE_PASSWORD_HASH,
     SET_ROLE,
+    BEGIN_SESSION_EPOCH,
+    LOCK_SESSION_EPOCH,
     PROMOTE,
     COUNT_ADMINS,
+    NETWORK_SEEN_AT,
+    REMEMBER_NETWORK,
+    TRIM_NETWORKS,
+    DELETE_OLD_NETWORKS,
 ];
 
 const INSERT: &str = "
@@ -55,13 +64,14 @@ const TAKEN: &str = "
 SELECT email FROM users WHERE email = $1 OR username_key = $2";
 
 const FIND: &str = "
-SELECT id, email, username, password_hash, role, created_at FROM users WHERE id = $1";
+SELECT id, email, username, password_hash, role, created_at, session_epoch FROM users WHERE id = $1";
 
 const FIND_BY_EMAIL: &str = "
-SELECT id, email, username, password_hash, role, created_at FROM users WHERE email = $1";
+SELECT id, email, username, password_hash, role, created_at, session_epoch FROM users WHERE email = $1";
 
 const FIND_BY_USERNAME: &str = "
-SELECT id, email, username, password_hash, role, created_at FROM users WHERE username_key = $1";
+SELECT id, email, username, password_hash, role, created_at, session_epoch FROM users
+WHERE username_key = $1";
 
 const SET_PASSWORD_HASH: &str = "
 UPDATE users SET password_hash = $1 WHERE id = $2";
@@ -72,12 +82,34 @@ UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3";
 const SET_ROLE: &str = "
 UPDATE users SET role = $1 WHERE id = $2";
 
+const BEGIN_SESSION_EPOCH: &str = "
+UPDATE users SET session_epoch = session_epoch + 1 WHERE id = $1 RETURNING session_epoch";
+
+// Writes what is there already: the row is locked until the transaction ends.
+const LOCK_SESSION_EPOCH: &str = "
+UPDATE users SET session_epoch = session_epoch WHERE id = $1 AND session_epoch = $2 RETURNING id";
+
 const PROMOTE: &str = "
 UPDATE users SET password_hash = $1, role = 'admin' WHERE email = $2
-RETURNING id, email, username, password_hash, role, created_at";
+RETURNING id, email, username, password_hash, role, created_at, session_epoch";
 
 const COUNT_ADMINS: &str = "
 SELECT COUNT(*) FROM users WHERE role = 'admin'";
+
+const NETWORK_SEEN_AT: &str = "
+SELECT seen_at FROM known_networks WHERE user_id = $1 AND network_digest = $2";
+
+const REMEMBER_NETWORK: &str = "
+INSERT INTO known_networks (user_id, network_digest, seen_at) VALUES ($1, $2, $3)
+ON CONFLICT (user_id, network_digest) DO UPDATE SET seen_at = excluded.seen_at";
+
+const TRIM_NETWORKS: &str = "
+DELETE FROM known_networks WHERE user_id = $1 AND network_digest NOT IN (
+    SELECT network_digest FROM known_networks WHERE user_id = $1 ORDER BY seen_at DESC, network_digest LIMIT $2
+)";
+
+const DELETE_OLD_NETWORKS: &str = "
+DELETE FROM known_networks WHERE seen_at < $1";
 
 /// Adds an account. `Ok(false)` when another has its address or its name; see [`find_taken_name`] for which.
 ///
@@ -124,6 +156,15 @@ pub async fn find(store: &Store, id: BuyerId) -> Result<Option<UserRow>, StoreEr
     sqlx::query(FIND).bind(id.to_string()).fetch_optional(store.reader()).await?.map(read).transpose()
 }
 
+/// The account with this id, as the transaction sees it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_within(writing: &mut StoreTransaction, id: BuyerId) -> Result<Option<UserRow>, StoreError> {
+    let query = sqlx::query(FIND).bind(id.to_string());
+    query.fetch_optional(writing.connection()).await?.map(read).transpose()
+}
+
 /// The account with this address, in lower case.
 ///
 /// # Errors
@@ -141,12 +182,16 @@ pub async fn find_by_username(store: &Store, username: &str) -> Result<Option<Us
     sqlx::query(FIND_BY_USERNAME).bind(key).fetch_optional(store.reader()).await?.map(read).transpose()
 }
 
-/// Gives the account another password.
+/// Gives the account another password. Its sessions must end in the same transaction.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn set_password_hash(store: &Store, id: BuyerId, hash: &str) -> Result<(), StoreError> {
-    sqlx::query(SET_PASSWORD_HASH).bind(hash).bind(id.to_string()).execute(store.writer()).await?;
+pub async fn set_password_hash(
+    writing: &mut StoreTransaction,
+    id: BuyerId,
+    hash: &str,
+) -> Result<(), StoreError> {
+    sqlx::query(SET_PASSWORD_HASH).bind(hash).bind(id.to_string()).execute(writing.connection()).await?;
     Ok(())
 }
 
@@ -169,13 +214,39 @@ pub async fn upgrade_password_hash(
     Ok(())
 }
 
-/// Gives the account another role.
+/// Gives the account another role. Its sessions must end in the same transaction.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn set_role(store: &Store, id: BuyerId, role: Role) -> Result<(), StoreError> {
-    sqlx::query(SET_ROLE).bind(role.as_str()).bind(id.to_string()).execute(store.writer()).await?;
+pub async fn set_role(writing: &mut StoreTransaction, id: BuyerId, role: Role) -> Result<(), StoreError> {
+    sqlx::query(SET_ROLE).bind(role.as_str()).bind(id.to_string()).execute(writing.connection()).await?;
     Ok(())
+}
+
+/// Begins a new epoch of the account's sessions, so that a sign-in that is under way begins none. Returns the epoch; `None` when
+/// there is no such account.
+///
+/// # Errors
+/// When the database fails.
+pub async fn begin_session_epoch(
+    writing: &mut StoreTransaction,
+    id: BuyerId,
+) -> Result<Option<i64>, StoreError> {
+    let query = sqlx::query_scalar(BEGIN_SESSION_EPOCH).bind(id.to_string());
+    Ok(query.fetch_optional(writing.connection()).await?)
+}
+
+/// Whether the account is still in this epoch. If so it stays in it until the transaction ends.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock_session_epoch(
+    writing: &mut StoreTransaction,
+    id: BuyerId,
+    epoch: i64,
+) -> Result<bool, StoreError> {
+    let query = sqlx::query(LOCK_SESSION_EPOCH).bind(id.to_string()).bind(epoch);
+    Ok(query.fetch_optional(writing.connection()).await?.is_some())
 }
 
 /// Makes the account with this address an admin, with another password. `Ok(None)` when there is none.
@@ -196,12 +267,20 @@ pub async fn promote_to_admin(
         .transpose()
 }
 
-/// Whether there is an admin. Until the transaction ends, other processes that would make the first one wait.
+/// Waits until no other process makes the first admin or takes the role away from one. Others wait until the transaction ends.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock_admins(writing: &mut StoreTransaction) -> Result<(), StoreError> {
+    changes::increment(writing, ChangeCounter::Admins).await?;
+    Ok(())
+}
+
+/// Whether there is an admin, as the transaction sees it. Call [`lock_admins`] first.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn has_admin_locked(writing: &mut StoreTransaction) -> Result<bool, StoreError> {
-    changes::increment(writing, ChangeCounter::Admins).await?;
     let admins: i64 = sqlx::query_scalar(COUNT_ADMINS).fetch_one(writing.connection()).await?;
     Ok(admins > 0)
 }
@@ -215,6 +294,54 @@ pub async fn has_admin(store: &Store) -> Result<bool, StoreError> {
     Ok(admins > 0)
 }
 
+/// When the account last signed in from a network, to the day; `None` when it is not remembered.
+///
+/// # Errors
+/// When the database fails.
+pub async fn network_seen_at(
+    store: &Store,
+    id: BuyerId,
+    digest: &str,
+) -> Result<Option<Timestamp>, StoreError> {
+    let query = sqlx::query_scalar(NETWORK_SEEN_AT).bind(id.to_string()).bind(digest);
+    let seen_at: Option<i64> = query.fetch_optional(store.reader()).await?;
+    Ok(seen_at.map(Timestamp))
+}
+
+/// Remembers a network of the account, and forgets all but the last `networks_max`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn remember_network(
+    writing: &mut StoreTransaction,
+    id: BuyerId,
+    digest: &str,
+    now: Timestamp,
+    networks_max: u32,
+) -> Result<(), StoreError> {
+    sqlx::query(REMEMBER_NETWORK)
+        .bind(id.to_string())
+        .bind(digest)
+        .bind(now.0)
+        .execute(writing.connection())
+        .await?;
+    sqlx::query(TRIM_NETWORKS)
+        .bind(id.to_string())
+        .bind(i64::from(networks_max))
+        .execute(writing.connection())
+        .await?;
+    Ok(())
+}
+
+/// Forgets networks that were last seen before `before`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn delete_old_networks(store: &Store, before: Timestamp) -> Result<(), StoreError> {
+    sqlx::query(DELETE_OLD_NETWORKS).bind(before.0).execute(store.writer()).await?;
+    Ok(())
+}
+
 fn read(row: AnyRow) -> Result<UserRow, StoreError> {
     let id: String = row.try_get("id")?;
     let role: String = row.try_get("role")?;
@@ -226,5 +353,6 @@ fn read(row: AnyRow) -> Result<UserRow, StoreError> {
         password_hash: row.try_get("password_hash")?,
         role: role.parse().map_err(|_| damaged("its role is unknown"))?,
         created_at: Timestamp(row.try_get("created_at")?),
+        session_epoch: row.try_get("session_epoch")?,
     })
 }

@@ -9,7 +9,7 @@ pub enum ChangeCounter {
     Catalogue,
     /// Sessions that are ended.
     Sessions,
-    /// The first admin. The counter serialises processes that would make one.
+    /// Admins. The counter serialises processes that would make the first one or take the role away from the last.
     Admins,
 }
 

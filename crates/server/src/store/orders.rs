@@ -56,18 +56,21 @@ pub struct StatusTotals {
     pub units: u64,
     /// Their price, in minor units.
     pub amount_minor: i64,
+    /// The price of those that were paid here, in minor units.
+    pub paid_minor: i64,
 }
 
 pub(super) static UPSERT: BulkInsert = BulkInsert::new(
-    "INSERT INTO orders (id, sale_id, buyer_id, quantity, unit_price_minor, currency, status, expires_at, restocked, \
-     made_at, changed_at, paid_at, seq)",
-    13,
+    "INSERT INTO orders (id, sale_id, buyer_id, quantity, unit_price_minor, currency, status, expires_at, paying_until, \
+     restocked, made_at, changed_at, paid_at, seq)",
+    14,
     // An order's quantity and price never change: the first event of an order inserts them.
     "ON CONFLICT (id) DO UPDATE SET \
      status = excluded.status, \
      expires_at = excluded.expires_at, \
+     paying_until = excluded.paying_until, \
      restocked = excluded.restocked, \
-     changed_at = excluded.changed_at, \
+     changed_at = CASE WHEN excluded.status = 'pending' THEN orders.changed_at ELSE excluded.changed_at END, \
      paid_at = COALESCE(excluded.paid_at, orders.paid_at), \
      seq = excluded.seq \
      WHERE excluded.seq > orders.seq",
@@ -83,7 +86,8 @@ SELECT
     status,
     COUNT(*) AS orders,
     CAST(SUM(quantity) AS BIGINT) AS units,
-    CAST(SUM(quantity * unit_price_minor) AS BIGINT) AS amount_minor
+    CAST(SUM(quantity * unit_price_minor) AS BIGINT) AS amount_minor,
+    CAST(SUM(CASE WHEN paid_at IS NULL THEN 0 ELSE quantity * unit_price_minor END) AS BIGINT) AS paid_minor
 FROM orders
 WHERE sale_id = $1
 GROUP BY status
@@ -136,7 +140,7 @@ fn build_list_statement(filters: usize) -> String {
         "made_at >= ${from} AND made_at <= ${until} AND (made_at < ${until} OR id < ${before})"
     ));
     format!(
-        "SELECT id, sale_id, buyer_id, quantity, unit_price_minor, currency, status, expires_at, restocked, \
+        "SELECT id, sale_id, buyer_id, quantity, unit_price_minor, currency, status, expires_at, paying_until, restocked, \
          made_at, changed_at, paid_at, seq FROM orders WHERE {} ORDER BY made_at DESC, id DESC LIMIT ${}",
         conditions.join(" AND "),
         next()
@@ -149,9 +153,11 @@ fn build_list_statement(filters: usize) -> String {
 /// When the database fails.
 pub async fn upsert(writing: &mut StoreTransaction, rows: &[OrderRow]) -> Result<(), StoreError> {
     let write = UPSERT.insert_rows(writing, rows, |bound, row| {
-        let until = match row.order.status {
-            OrderStatus::Pending { until } => Some(until.0),
-            _ => None,
+        let (until, paying_until) = match row.order.status {
+            OrderStatus::Pending { until, paying_until } => {
+                (Some(until.0), paying_until.map(|until| until.0))
+            }
+            _ => (None, None),
         };
         let restocked = matches!(row.order.status, OrderStatus::Refunded { restocked: true });
         bound
@@ -163,6 +169,7 @@ pub async fn upsert(writing: &mut StoreTransaction, rows: &[OrderRow]) -> Result
             .bind(row.unit_price.currency.as_str())
             .bind(row.order.status.as_str())
             .bind(until)
+            .bind(paying_until)
             .bind(i64::from(restocked))
             .bind(row.order.made_at.0)
             .bind(row.order.changed_at.0)
@@ -255,6 +262,7 @@ pub async fn totals_by_status(store: &Store, sale: SaleId) -> Result<Vec<StatusT
             orders: row.try_get::<i64, _>("orders")?.unsigned_abs(),
             units: row.try_get::<i64, _>("units")?.unsigned_abs(),
             amount_minor: row.try_get("amount_minor")?,
+            paid_minor: row.try_get("paid_minor")?,
         })
     };
     rows.iter().map(totals).collect()
@@ -277,7 +285,10 @@ fn read(row: &AnyRow) -> Result<OrderRow, StoreError> {
     let until: Option<i64> = row.try_get("expires_at")?;
     let restocked = row.try_get::<i64, _>("restocked")? == 1;
     let status = match (text("status")?.as_str(), until) {
-        ("pending", Some(until)) => OrderStatus::Pending { until: Timestamp(until) },
+        ("pending", Some(until)) => {
+            let paying_until = row.try_get::<Option<i64>, _>("paying_until")?.map(Timestamp);
+            OrderStatus::Pending { until: Timestamp(until), paying_until }
+        }
         ("confirmed", None) => OrderStatus::Confirmed,
         ("expired", None) => OrderStatus::Expired,
         ("cancelled", None) => OrderStatus::Cancelled,

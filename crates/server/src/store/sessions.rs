@@ -14,11 +14,15 @@ pub(super) const STATEMENTS: &[&str] = &[
     INSERT_TOKEN,
     USE_TOKEN,
     FIND_TOKEN,
-    FIND_SESSION,
+    IS_UNUSED,
+    EXTEND,
     REVOKE,
+    REVOKE_ALL,
+    COUNT_OPEN,
     REVOKED_SINCE,
     REVOKED_AFTER,
     DELETE_EXPIRED,
+    DELETE_EXPIRED_TOKENS,
 ];
 
 const INSERT_SESSION: &str = "
@@ -28,25 +32,47 @@ const INSERT_TOKEN: &str = "
 INSERT INTO refresh_tokens (token_hash, session_id, created_at, expires_at, used_at) VALUES ($1, $2, $3, $4, NULL)";
 
 const USE_TOKEN: &str = "
-UPDATE refresh_tokens SET used_at = $1 WHERE token_hash = $2 AND used_at IS NULL RETURNING session_id, expires_at";
+UPDATE refresh_tokens SET used_at = $1
+WHERE token_hash = $2 AND used_at IS NULL AND expires_at > $1
+RETURNING session_id";
 
 const FIND_TOKEN: &str = "
-SELECT session_id FROM refresh_tokens WHERE token_hash = $1";
+SELECT session_id, used_at FROM refresh_tokens WHERE token_hash = $1 AND used_at IS NOT NULL AND expires_at > $2";
 
-const FIND_SESSION: &str = "
-SELECT user_id FROM sessions WHERE id = $1 AND revoked_at IS NULL";
+const IS_UNUSED: &str = "
+SELECT COUNT(*) FROM refresh_tokens
+WHERE token_hash = $1 AND session_id = $2 AND used_at IS NULL AND expires_at > $3";
+
+const EXTEND: &str = "
+UPDATE sessions SET expires_at = CASE WHEN expires_at < $1 THEN $1 ELSE expires_at END
+WHERE id = $2 AND revoked_at IS NULL
+RETURNING user_id";
 
 const REVOKE: &str = "
-UPDATE sessions SET revoked_at = $1, revoked_as = $2 WHERE id = $3 AND revoked_at IS NULL";
+UPDATE sessions SET revoked_at = $1, revoked_as = $2 WHERE id = $3 AND revoked_at IS NULL RETURNING id";
+
+const REVOKE_ALL: &str = "
+UPDATE sessions SET revoked_at = $1, revoked_as = $2 WHERE user_id = $3 AND revoked_at IS NULL AND expires_at > $1
+RETURNING id";
+
+const COUNT_OPEN: &str = "
+SELECT COUNT(*) FROM sessions WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2";
 
 const REVOKED_SINCE: &str = "
 SELECT id, revoked_at FROM sessions WHERE revoked_at > $1 ORDER BY revoked_at DESC LIMIT $2";
 
+// Sessions that were ended together have one number.
 const REVOKED_AFTER: &str = "
-SELECT id, revoked_at, revoked_as FROM sessions WHERE revoked_as > $1 ORDER BY revoked_as LIMIT $2";
+SELECT id, revoked_at, revoked_as FROM sessions
+WHERE revoked_as >= $1 AND (revoked_as > $1 OR id > $2)
+ORDER BY revoked_as, id LIMIT $3";
 
 const DELETE_EXPIRED: &str = "
 DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 LIMIT $2)";
+
+const DELETE_EXPIRED_TOKENS: &str = "
+DELETE FROM refresh_tokens
+WHERE token_hash IN (SELECT token_hash FROM refresh_tokens WHERE expires_at < $1 LIMIT $2)";
 
 /// A new session, or the next token of one.
 #[derive(Debug)]
@@ -64,18 +90,41 @@ pub struct NewRefreshToken<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub enum TokenUse {
     /// It was unused and is used now.
-    Fresh {
-        session: Uuid,
-        /// Whose session it is.
-        user: BuyerId,
-    },
-    /// It was used before: someone has a copy.
-    Reused { session: Uuid },
-    /// Unknown, expired, or its session was revoked.
+    Fresh { session: Uuid },
+    /// It was used before: its reply was lost, or someone has a copy.
+    Reused { session: Uuid, used_at: Timestamp },
+    /// Unknown or expired.
     Invalid,
 }
 
-/// Begins a session with its first refresh token.
+/// The place of a revocation in the order in which sessions were ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevocationCursor {
+    /// The number of the change that ended the session.
+    number: i64,
+    /// The session's id as the table writes it; after every id at the start.
+    session: String,
+}
+
+impl RevocationCursor {
+    /// Behind all sessions that the change with this number ended.
+    #[must_use]
+    pub fn after_change(number: i64) -> Self {
+        // An id is hexadecimal digits and hyphens, which sort before it in every collation.
+        Self { number, session: "g".to_owned() }
+    }
+}
+
+/// A session that was ended.
+#[derive(Debug, Clone)]
+pub struct RevokedSession {
+    pub session: Uuid,
+    pub revoked_at: Timestamp,
+    /// Where the next ones begin.
+    pub cursor: RevocationCursor,
+}
+
+/// Begins a session with its first refresh token. The session is kept until `lives_until`.
 ///
 /// # Errors
 /// When the database fails.
@@ -83,12 +132,13 @@ pub async fn insert(
     writing: &mut StoreTransaction,
     user: BuyerId,
     token: &NewRefreshToken<'_>,
+    lives_until: Timestamp,
 ) -> Result<(), StoreError> {
     sqlx::query(INSERT_SESSION)
         .bind(token.session.to_string())
         .bind(user.to_string())
         .bind(token.created_at.0)
-        .bind(token.expires_at.0)
+        .bind(lives_until.0)
         .execute(writing.connection())
         .await?;
     insert_token(writing, token).await
@@ -122,39 +172,91 @@ pub async fn use_token(
     now: Timestamp,
 ) -> Result<TokenUse, StoreError> {
     let used = sqlx::query(USE_TOKEN).bind(now.0).bind(hash).fetch_optional(writing.connection()).await?;
-    let Some(row) = used else {
-        let known = sqlx::query(FIND_TOKEN).bind(hash).fetch_optional(writing.connection()).await?;
-        return Ok(match known {
-            Some(row) => TokenUse::Reused { session: read_uuid(&row, "session_id")? },
-            None => TokenUse::Invalid,
-        });
-    };
-    let session = read_uuid(&row, "session_id")?;
-    let expires_at: i64 = row.try_get("expires_at")?;
-    if expires_at <= now.0 {
-        return Ok(TokenUse::Invalid);
+    if let Some(row) = used {
+        return Ok(TokenUse::Fresh { session: read_uuid(&row, "session_id")? });
     }
-    let owner =
-        sqlx::query(FIND_SESSION).bind(session.to_string()).fetch_optional(writing.connection()).await?;
-    Ok(match owner {
-        Some(row) => TokenUse::Fresh { session, user: BuyerId(read_uuid(&row, "user_id")?) },
-        None => TokenUse::Invalid,
-    })
+    let known = sqlx::query(FIND_TOKEN).bind(hash).bind(now.0).fetch_optional(writing.connection()).await?;
+    let Some(row) = known else { return Ok(TokenUse::Invalid) };
+    let used_at = Timestamp(row.try_get("used_at")?);
+    Ok(TokenUse::Reused { session: read_uuid(&row, "session_id")?, used_at })
 }
 
-/// Ends a session: none of its refresh tokens works any more.
+/// Whether this refresh token belongs to the session and can still be used.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn revoke(writing: &mut StoreTransaction, session: Uuid, now: Timestamp) -> Result<(), StoreError> {
+pub async fn is_unused(
+    writing: &mut StoreTransaction,
+    hash: &str,
+    session: Uuid,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let query = sqlx::query_scalar(IS_UNUSED).bind(hash).bind(session.to_string()).bind(now.0);
+    let count: i64 = query.fetch_one(writing.connection()).await?;
+    Ok(count > 0)
+}
+
+/// Keeps a session at least until `until`, and returns whose it is; `None` when it has ended. Until the transaction ends, another
+/// that would end the session waits.
+///
+/// # Errors
+/// When the database fails.
+pub async fn extend(
+    writing: &mut StoreTransaction,
+    session: Uuid,
+    until: Timestamp,
+) -> Result<Option<BuyerId>, StoreError> {
+    let query = sqlx::query(EXTEND).bind(until.0).bind(session.to_string());
+    let owner = query.fetch_optional(writing.connection()).await?;
+    owner.map(|row| read_uuid(&row, "user_id").map(BuyerId)).transpose()
+}
+
+/// Ends a session: none of its refresh tokens works any more. False when it had ended before.
+///
+/// # Errors
+/// When the database fails.
+pub async fn revoke(
+    writing: &mut StoreTransaction,
+    session: Uuid,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
     let number = changes::increment(writing, ChangeCounter::Sessions).await?;
-    sqlx::query(REVOKE)
+    let revoked = sqlx::query(REVOKE)
         .bind(now.0)
         .bind(number)
         .bind(session.to_string())
-        .execute(writing.connection())
+        .fetch_optional(writing.connection())
         .await?;
-    Ok(())
+    Ok(revoked.is_some())
+}
+
+/// Ends every session of an account, and returns which.
+///
+/// # Errors
+/// When the database fails.
+pub async fn revoke_all(
+    writing: &mut StoreTransaction,
+    user: BuyerId,
+    now: Timestamp,
+) -> Result<Vec<Uuid>, StoreError> {
+    let number = changes::increment(writing, ChangeCounter::Sessions).await?;
+    let rows = sqlx::query(REVOKE_ALL)
+        .bind(now.0)
+        .bind(number)
+        .bind(user.to_string())
+        .fetch_all(writing.connection())
+        .await?;
+    rows.iter().map(|row| read_uuid(row, "id")).collect()
+}
+
+/// The account's sessions that go on.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count_open(store: &Store, user: BuyerId, now: Timestamp) -> Result<u64, StoreError> {
+    let query = sqlx::query_scalar(COUNT_OPEN).bind(user.to_string()).bind(now.0);
+    let count: i64 = query.fetch_one(store.reader()).await?;
+    Ok(u64::try_from(count).unwrap_or(0))
 }
 
 /// The sessions revoked after `since`, with the moment, the latest first, at most `limit`.
@@ -171,20 +273,25 @@ pub async fn list_revoked_since(
     rows.iter().map(|row| Ok((read_uuid(row, "id")?, Timestamp(row.try_get("revoked_at")?)))).collect()
 }
 
-/// Up to `limit` sessions that were revoked after the one with this number, each with its number and moment, in the order of
-/// revocation.
+/// Up to `limit` sessions that were ended behind `cursor`, in the order in which they were ended.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn list_revoked_after(
     store: &Store,
-    number: i64,
+    cursor: &RevocationCursor,
     limit: u32,
-) -> Result<Vec<(Uuid, Timestamp, i64)>, StoreError> {
-    let rows =
-        sqlx::query(REVOKED_AFTER).bind(number).bind(i64::from(limit)).fetch_all(store.reader()).await?;
+) -> Result<Vec<RevokedSession>, StoreError> {
+    let rows = sqlx::query(REVOKED_AFTER)
+        .bind(cursor.number)
+        .bind(cursor.session.as_str())
+        .bind(i64::from(limit))
+        .fetch_all(store.reader())
+        .await?;
     let read = |row: &AnyRow| {
-        Ok((read_uuid(row, "id")?, Timestamp(row.try_get("revoked_at")?), row.try_get("revoked_as")?))
+        let session = read_uuid(row, "id")?;
+        let cursor = RevocationCursor { number: row.try_get("revoked_as")?, session: session.to_string() };
+        Ok(RevokedSession { session, revoked_at: Timestamp(row.try_get("revoked_at")?), cursor })
     };
     rows.iter().map(read).collect()
 }
@@ -196,6 +303,15 @@ pub async fn list_revoked_after(
 pub async fn delete_expired(store: &Store, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
     let done = sqlx::query(DELETE_EXPIRED).bind(now.0).bind(i64::from(limit)).execute(store.writer()).await?;
     Ok(done.rows_affected())
+}
+
+/// Forgets at most `limit` refresh tokens that expired before `now`, of sessions that go on. Returns how many.
+///
+/// # Errors
+/// When the database fails.
+pub async fn delete_expired_tokens(store: &Store, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+    let query = sqlx::query(DELETE_EXPIRED_TOKENS).bind(now.0).bind(i64::from(limit));
+    Ok(query.execute(store.writer()).await?.rows_affected())
 }
 
 fn read_uuid(row: &AnyRow, column: &'static str) -> Result<Uuid, StoreError> {

@@ -19,15 +19,27 @@ pub struct ServerMetrics {
     requests: Family<RequestLabels, Counter>,
     seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
     problems: Family<CodeLabels, Counter>,
+    limited: Family<ClassLabels, Counter>,
     latencies: Mutex<HashMap<RouteLabels, Arc<LatencyHistogram>>>,
     /// Requests being answered now.
     pub in_flight: Gauge,
     pub connections: Gauge,
+    limited_connections: Family<ReasonLabels, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CodeLabels {
     code: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClassLabels {
+    class: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -50,15 +62,23 @@ impl Default for ServerMetrics {
             requests: Family::default(),
             seconds: Family::new_with_constructor(|| Histogram::new(BOUNDS_S)),
             problems: Family::default(),
+            limited: Family::default(),
             latencies: Mutex::default(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
+            limited_connections: Family::default(),
         };
         metrics.register("http_requests", "HTTP requests answered", metrics.requests.clone());
         metrics.register("http_request_seconds", "Time to answer a HTTP request", metrics.seconds.clone());
         metrics.register("http_in_flight", "HTTP requests being answered", metrics.in_flight.clone());
         metrics.register("http_connections", "Open connections", metrics.connections.clone());
+        metrics.register(
+            "http_connections_limited",
+            "Connections above a limit, on which only probes were answered",
+            metrics.limited_connections.clone(),
+        );
         metrics.register("problems", "Refusals and failures answered, by code", metrics.problems.clone());
+        metrics.register("limited", "Requests over a limit, by its class", metrics.limited.clone());
         metrics
     }
 }
@@ -77,6 +97,12 @@ impl ServerMetrics {
     /// Shows the counters of all sales as they are at each scrape.
     pub fn register_sale_gauges(&self, sales: impl Fn() -> Vec<SaleGauges> + Send + Sync + 'static) {
         self.with_registry(|registry| registry.register_collector(Box::new(SalesCollector::new(sales))));
+    }
+
+    /// The counter of requests over the limit of this class.
+    #[must_use]
+    pub fn limited_counter(&self, class: &'static str) -> Counter {
+        self.limited.get_or_create_owned(&ClassLabels { class })
     }
 
     /// The handles of one method of one route.
@@ -98,6 +124,11 @@ impl ServerMetrics {
     pub fn route_latency(&self, method: &'static str, route: &str) -> Option<Arc<LatencyHistogram>> {
         let labels = RouteLabels { method, route: route.to_owned() };
         self.latencies.lock().unwrap_or_else(PoisonError::into_inner).get(&labels).cloned()
+    }
+
+    /// Counts a connection above a limit.
+    pub fn count_limited_connection(&self, reason: &'static str) {
+        self.limited_connections.get_or_create(&ReasonLabels { reason }).inc();
     }
 
     /// The counter of refusals and failures with this code.

@@ -3,6 +3,8 @@
 use crate::support::{ADMIN_EMAIL, HttpReply, PASSWORD, SignedInUser, TestApp};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
+use server::shop::accounts::{self, REFRESH_GRACE_MS};
+use std::collections::HashSet;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_buyer_registers_signs_in_and_sees_themselves() {
@@ -125,6 +127,7 @@ async fn a_refresh_token_works_once_and_a_second_use_ends_the_session() {
     assert_ne!(first.refresh, second.refresh);
     assert_eq!(app.get_as(&second.access, "/api/v1/auth/me").await.status, StatusCode::OK);
 
+    app.shift_clock(REFRESH_GRACE_MS + 1_000);
     let reused = refresh(&first.refresh).await;
     assert_eq!((reused.status, reused.problem().as_str()), (StatusCode::UNAUTHORIZED, "bad_refresh_token"));
     assert_eq!(refresh(&second.refresh).await.problem(), "bad_refresh_token", "the family is revoked");
@@ -136,12 +139,86 @@ async fn a_refresh_token_works_once_and_a_second_use_ends_the_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_parallel_refreshes_at_most_one_succeeds() {
+async fn parallel_refreshes_with_one_token_get_one_successor() {
     let app = TestApp::start().await;
     let tokens = app.register("ada").await;
     let body = json!({"refreshToken": tokens.refresh});
     let replies = futures::future::join_all((0..20).map(|_| app.post("/api/v1/auth/refresh", &body))).await;
-    assert_eq!(replies.iter().filter(|reply| reply.status == StatusCode::OK).count(), 1);
+    let successors: HashSet<String> =
+        replies.iter().map(|reply| SignedInUser::from_body(&reply.json()).refresh).collect();
+    assert_eq!(successors.len(), 1);
+    let count = count_rows(
+        &app,
+        "SELECT COUNT(*) FROM refresh_tokens WHERE used_at IS NULL AND session_id = \
+        (SELECT session_id FROM refresh_tokens WHERE used_at IS NOT NULL)",
+    );
+    assert_eq!(count.await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_whose_reply_was_lost_is_repeated_while_its_successor_is_unused() {
+    let app = TestApp::start().await;
+    let first = app.register("ada").await;
+    let refresh = async |app: &TestApp, token: &str| {
+        app.post("/api/v1/auth/refresh", &json!({"refreshToken": token})).await
+    };
+    let lost = SignedInUser::from_body(&refresh(&app, &first.refresh).await.json());
+    // The process that sent the lost reply is gone, too.
+    let app = app.restart().await;
+    app.shift_clock(REFRESH_GRACE_MS - 10_000);
+    let again = refresh(&app, &first.refresh).await;
+    assert_eq!(again.status, StatusCode::OK, "{again:?}");
+    let again = SignedInUser::from_body(&again.json());
+    assert_eq!(again.refresh, lost.refresh);
+    assert_eq!(app.get_as(&again.access, "/api/v1/auth/me").await.status, StatusCode::OK);
+
+    let next = SignedInUser::from_body(&refresh(&app, &again.refresh).await.json());
+    let stolen = refresh(&app, &first.refresh).await;
+    assert_eq!(stolen.problem(), "bad_refresh_token", "its successor is used: two clients have the token");
+    assert_eq!(refresh(&app, &next.refresh).await.problem(), "bad_refresh_token", "the family is revoked");
+    assert_eq!(app.get_as(&next.access, "/api/v1/auth/me").await.problem(), "unauthorized");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tables_hold_no_refresh_token_and_not_what_its_successor_is_computed_from() {
+    let app = TestApp::start().await;
+    let first = app.register("ada").await;
+    let second = app.post("/api/v1/auth/refresh", &json!({"refreshToken": first.refresh})).await.json();
+    let second = SignedInUser::from_body(&second);
+    let pool = app.database().await;
+    let rows: Vec<String> =
+        sqlx::query_scalar("SELECT token_hash FROM refresh_tokens").fetch_all(&pool).await.unwrap();
+    assert!(rows.len() >= 2);
+    for row in rows {
+        assert!(row.len() == 64 && row.bytes().all(|byte| byte.is_ascii_hexdigit()), "{row}");
+        assert!(![&first.refresh, &second.refresh].contains(&&row));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_refreshed_lives_on_and_its_logout_outlives_a_restart() {
+    let app = TestApp::start_with(&["--limits", "off", "--refresh-ttl", "1h", "--token-ttl", "2h"]).await;
+    let mut tokens = app.register("ada").await;
+    let sweep = async |app: &TestApp| {
+        accounts::forget_expired_sessions(&app.instance.app.shop.accounts).await.unwrap();
+    };
+    for _ in 0..3 {
+        app.shift_clock(40 * 60_000);
+        sweep(&app).await;
+        let reply = app.post("/api/v1/auth/refresh", &json!({"refreshToken": tokens.refresh})).await;
+        assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+        tokens = SignedInUser::from_body(&reply.json());
+    }
+    let used = "SELECT COUNT(*) FROM refresh_tokens WHERE used_at IS NOT NULL";
+    assert!(count_rows(&app, used).await <= 2, "expired tokens of the session are deleted");
+    let signed_out = app.post_as(&tokens.access, "/api/v1/auth/logout", &json!({})).await;
+    assert_eq!(signed_out.status, StatusCode::NO_CONTENT);
+    // The refresh token has expired, and the access token would be valid for another 50 minutes.
+    app.shift_clock(70 * 60_000);
+    sweep(&app).await;
+    assert_eq!(app.get_as(&tokens.access, "/api/v1/auth/me").await.problem(), "unauthorized");
+    let app = app.restart().await;
+    assert_eq!(app.get_as(&tokens.access, "/api/v1/auth/me").await.problem(), "unauthorized");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,6 +263,95 @@ async fn an_imported_bcrypt_hash_is_accepted_and_upgraded() {
         let login = json!({"username": "ada", "password": "another password"});
         assert_eq!(app.post("/api/v1/auth/login", &login).await.problem(), "bad_credentials");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_bcrypt_cuts_off_signs_in_and_does_not_replace_the_hash() {
+    let app = TestApp::start().await;
+    app.register("ada").await;
+    let owned = format!("{}-right", "p".repeat(72));
+    let imported = bcrypt::hash(&owned, 4).unwrap();
+    set_hash(&app, &imported).await;
+    let login = async |password: &str| {
+        app.post("/api/v1/auth/login", &json!({"username": "ada", "password": password})).await.status
+    };
+    for password in [format!("{}-typo", "p".repeat(72)), "p".repeat(72), owned.clone()] {
+        assert_eq!(login(&password).await, StatusCode::OK, "{password}");
+        assert_eq!(hash(&app).await, imported, "the owner's password still signs in");
+    }
+    assert_eq!(login(&"p".repeat(71)).await, StatusCode::UNAUTHORIZED);
+    // A password of the owner's choice ends it.
+    let tokens = app.post("/api/v1/auth/login", &json!({"username": "ada", "password": owned})).await.json();
+    let change = json!({"currentPassword": owned, "newPassword": format!("{owned} is new")});
+    let tokens = SignedInUser::from_body(&tokens);
+    assert_eq!(app.post_as(&tokens.access, "/api/v1/auth/password", &change).await.status, StatusCode::OK);
+    assert_eq!(login(&format!("{owned} is wrong")).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(login(&format!("{owned} is new")).await, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hash_that_costs_too_much_signs_nobody_in() {
+    let app = TestApp::start().await;
+    app.register("ada").await;
+    let argon2 =
+        "$argon2id$v=19$m=4194304,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let bcrypt = bcrypt::hash(PASSWORD, 4).unwrap().replace("$04$", "$31$");
+    for imported in [argon2, bcrypt.as_str()] {
+        set_hash(&app, imported).await;
+        let reply = app.post("/api/v1/auth/login", &json!({"username": "ada", "password": PASSWORD})).await;
+        assert_eq!(reply.problem(), "bad_credentials");
+        assert_eq!(hash(&app).await, imported);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_signs_in_in_whatever_form_a_keyboard_sends_it() {
+    let app = TestApp::start().await;
+    let (composed, decomposed) =
+        ("gr\u{fc}\u{df}e aus der k\u{fc}che", "gru\u{308}\u{df}e aus der ku\u{308}che");
+    let body = json!({"email": "ada@example.com", "username": "ada", "password": decomposed});
+    assert_eq!(app.post("/api/v1/auth/register", &body).await.status, StatusCode::CREATED);
+    let login = async |password: &str| {
+        app.post("/api/v1/auth/login", &json!({"username": "ada", "password": password})).await.status
+    };
+    for typed in [composed, decomposed] {
+        assert_eq!(login(typed).await, StatusCode::OK);
+    }
+    // Imported, or from before passwords were normalised: hashed as it was typed.
+    let imported = bcrypt::hash(decomposed, 4).unwrap();
+    for typed in [composed, decomposed] {
+        set_hash(&app, &imported).await;
+        for _ in 0..2 {
+            assert_eq!(login(typed).await, StatusCode::OK);
+            assert!(hash(&app).await.starts_with("$argon2id$"));
+        }
+    }
+    assert_eq!(login("grusse aus der kuche").await, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_common_password_is_refused_for_a_new_account_and_a_new_password() {
+    let app = TestApp::start().await;
+    let ada = app.register("ada").await;
+    for common in ["password", "Password1", "1234567890", "qwertyuiop"] {
+        let body = json!({"email": "eve@example.com", "username": "eve", "password": common});
+        let reply = app.post("/api/v1/auth/register", &body).await;
+        assert_eq!((reply.status.as_u16(), reply.problem().as_str()), (422, "invalid_body"), "{common}");
+        assert_eq!(reply.json()["errors"][0]["pointer"], "/password");
+        let change = json!({"currentPassword": PASSWORD, "newPassword": common});
+        let reply = app.post_as(&ada.access, "/api/v1/auth/password", &change).await;
+        assert_eq!((reply.status.as_u16(), reply.problem().as_str()), (422, "invalid_body"), "{common}");
+        assert_eq!(reply.json()["errors"][0]["pointer"], "/newPassword");
+    }
+    // One that was imported signs in.
+    set_hash(&app, &bcrypt::hash("password", 4).unwrap()).await;
+    let login = json!({"username": "ada", "password": "password"});
+    assert_eq!(app.post("/api/v1/auth/login", &login).await.status, StatusCode::OK);
+}
+
+async fn count_rows(app: &TestApp, query: &'static str) -> i64 {
+    let pool = app.database().await;
+    sqlx::query_scalar(query).fetch_one(&pool).await.unwrap()
 }
 
 async fn set_hash(app: &TestApp, hash: &str) {

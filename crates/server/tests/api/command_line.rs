@@ -18,9 +18,11 @@ fn a_wrong_setting_is_refused_in_one_sentence_that_names_the_flag() {
         ("--limit-buy", "0/15m"),
         ("--trusted-proxies", "everyone"),
         ("--cors-origins", "shop.example"),
+        ("--public-url", "https://shop.example/path"),
         ("--request-timeout", "soon"),
         ("--body-limit", "1"),
         ("--connections-max", "0"),
+        ("--connections-per-address", "0"),
         ("--token-key", "/nowhere/key.pem"),
         ("--token-ttl", "0s"),
         ("--log-format", "xml"),
@@ -89,16 +91,26 @@ fn an_admin_is_made_without_a_server() {
     let data = data.to_str().unwrap();
     let create =
         ["admin", "create", "--email", "boss@example.com", "--password", "correct horse", "--data", data];
-    for _ in 0..2 {
-        let output = doorbuster(&create, &[]);
+    let again = [&create[..], &["--promote"]].concat();
+    for arguments in [&create[..], &again] {
+        let output = doorbuster(arguments, &[]);
         let stdout = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{stdout}");
         assert!(stdout.contains("boss@example.com") && !stdout.contains("correct horse"), "{stdout}");
     }
+    let output = doorbuster(&create, &[]);
+    assert_eq!(output.status.code(), Some(2), "an account that exists is promoted only on purpose");
+    assert!(String::from_utf8(output.stderr).unwrap().contains("--promote"));
     let output = doorbuster(
         &["admin", "create", "--email", "boss@example.com", "--password", "short", "--data", data],
         &[],
     );
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8(output.stderr).unwrap().contains("--password"));
+    let output = doorbuster(
+        &["admin", "create", "--email", "b@example.com", "--password", "password1", "--data", data],
+        &[],
+    );
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("most common"));
 }

@@ -18,7 +18,8 @@ use test_servers::wait::{HANG_LIMIT, eventually};
 
 /// One comes back each quarter of an hour: none while a test runs.
 const HUNDRED: RateLimit = RateLimit { quota: 100, window_s: 86_400 };
-const RATES: RateLimits = RateLimits { auth: HUNDRED, buy: HUNDRED, read: HUNDRED };
+const RATES: RateLimits =
+    RateLimits { auth: HUNDRED, refresh: HUNDRED, guess: HUNDRED, buy: HUNDRED, read: HUNDRED };
 /// For tests that are about what is counted: on a busy machine a server that works may reply late.
 const LONG: Duration = Duration::from_secs(30);
 
@@ -98,7 +99,7 @@ fn scripts_run(server: &RedisServer) -> u64 {
 async fn the_hundred_and_first_request_is_refused_wherever_it_lands() {
     let server = RedisServer::start();
     let [one, two] = Instance::start_pair(&server.url()).await;
-    for class in [LimitClass::Auth, LimitClass::Buy] {
+    for class in [LimitClass::Auth, LimitClass::Refresh, LimitClass::Guess, LimitClass::Buy] {
         for n in 0..100 {
             let instance = [&one, &two][n % 2];
             let decision = instance.limits.count_request(class, key(1), instance.now).await;
@@ -183,7 +184,8 @@ async fn reads_are_known_to_all_instances_after_a_while() {
 async fn buckets_that_are_empty_leave_nothing_behind() {
     let server = RedisServer::start();
     let fast = RateLimit { quota: 100, window_s: 1 };
-    let one = Instance::start_at(&server.url(), RateLimits { auth: fast, buy: fast, read: fast }, 0).await;
+    let one =
+        Instance::start_at(&server.url(), RateLimits { auth: fast, buy: fast, read: fast, ..RATES }, 0).await;
     for n in 0..200 {
         assert!(one.allows(LimitClass::Buy, network(n)).await);
     }

@@ -10,7 +10,7 @@ use server::auth::passwords::PasswordPool;
 use server::auth::tokens::{AccessTokens, generate_key};
 use server::followers::idempotency_warmup::{self, IdempotencyWarmup};
 use server::followers::local::{LocalDependencies, start_local};
-use server::shop::accounts::{self, AccountRegistration, AccountService};
+use server::shop::accounts::{self, AccountRegistration, AccountService, REFRESH_GRACE_MS};
 use server::shop::catalogue::SaleCatalogue;
 use server::shop::catalogue_text::Slug;
 use server::shop::follower_progress::FollowerProgress;
@@ -19,7 +19,7 @@ use server::shop::receipts::ReceiptSigner;
 use server::shop::sales::{self, SaleEdit};
 use server::shop::tenancy::Tenancy;
 use server::shop::{Shop, attempts};
-use server::store::sales::{self as rows, NewSale};
+use server::store::sales::{self as rows, NewSale, PaymentMode};
 use server::store::{Store, followers};
 use server::telemetry::followers::FollowerMetrics;
 use std::sync::Arc;
@@ -51,6 +51,7 @@ pub async fn second_shop(app: &TestApp) -> Shop {
         receipts: ReceiptSigner::new(&[0; 32]),
         summaries: server::shop::summary::SummaryCache::default(),
         accounts,
+        public_url: None,
     }
 }
 
@@ -88,12 +89,13 @@ async fn what_one_process_changes_in_the_catalogue_the_other_reads() {
     let seen = &first.instance.app.shop.catalogue;
     eventually("announced", HANG_LIMIT, async || seen.contains(sale_id(&sale))).await;
 
-    merchant.patch(&format!("/products/{product}"), &json!({"name": "A chair"})).await;
+    merchant.patch(&format!("/flash-sales/{sale}"), &json!({"product": {"name": "A chair"}})).await;
     let listed = || seen.listing(sale_id(&sale)).unwrap();
     eventually("renamed", HANG_LIMIT, async || listed().product.name == "A chair").await;
     merchant.patch(&format!("/flash-sales/{sale}"), &json!({"slug": "chair"})).await;
     eventually("moved", HANG_LIMIT, async || seen.find_by_slug("chair").is_some()).await;
     assert!(seen.find_by_slug("lamp").is_none());
+    assert_eq!(seen.find_by_former_slug("lamp").map(|listing| listing.sale), Some(sale_id(&sale)));
     assert_eq!(merchant.delete(&format!("/flash-sales/{sale}")).await.status, StatusCode::NO_CONTENT);
     eventually("deleted", HANG_LIMIT, async || !seen.contains(sale_id(&sale))).await;
 }
@@ -155,7 +157,8 @@ async fn a_start_leaves_a_sale_alone_that_another_process_is_announcing() {
     let other = second_shop(&app).await;
     let made_at = merchant.now();
     let announcing = SaleId(uuid::Uuid::new_v4());
-    let new = NewSale { id: announcing, product, slug: "soon", created_at: made_at };
+    let (payment, provider) = (PaymentMode::Required, "sandbox");
+    let new = NewSale { id: announcing, product, slug: "soon", created_at: made_at, payment, provider };
     let mut writing = app.instance.app.shop.store.begin().await.unwrap();
     assert!(rows::insert(&mut writing, new).await.unwrap());
     writing.commit().await.unwrap();
@@ -213,9 +216,14 @@ async fn a_logout_at_one_process_counts_at_the_other() {
     })
     .await;
 
-    // A refresh token that is used twice, at two processes, ends its whole family at both.
+    // A refresh whose reply was lost is repeated at another process.
     let refresh = json!({"refreshToken": bob.refresh});
-    assert_eq!(first.post("/api/v1/auth/refresh", &refresh).await.status, StatusCode::OK);
+    let lost = first.post("/api/v1/auth/refresh", &refresh).await;
+    assert_eq!(lost.status, StatusCode::OK);
+    let again = second.post("/api/v1/auth/refresh", &refresh).await;
+    assert_eq!(again.json()["refreshToken"], lost.json()["refreshToken"]);
+    // A refresh token that is used twice, at two processes, ends its whole family at both.
+    first.shift_clock(REFRESH_GRACE_MS + 1_000);
     assert_eq!(second.post("/api/v1/auth/refresh", &refresh).await.status, StatusCode::UNAUTHORIZED);
     eventually("bob is signed out", HANG_LIMIT, async || {
         me(&first, &bob.access).await == StatusCode::UNAUTHORIZED

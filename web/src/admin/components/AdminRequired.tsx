@@ -1,5 +1,6 @@
 // Replaces the admin pages for a user who is not an admin.
 
+import { isolateText } from "../../lib/isolateText";
 import { signOut, type User } from "../../lib/session";
 import { useTitle } from "../../lib/useTitle";
 import { t } from "../lib/texts";
@@ -9,7 +10,7 @@ export function AdminRequired({ user }: { user: User }) {
   return (
     <div className="mx-auto grid max-w-xl justify-items-start gap-4 py-10">
       <h1 className="text-3xl">{t("forbidden.title")}</h1>
-      <p>{t("forbidden.text", { name: user.username })}</p>
+      <p>{t("forbidden.text", { name: isolateText(user.username) })}</p>
       <button type="button" className="button button-main" onClick={() => void signOut()}>
         {t("forbidden.switch")}
       </button>

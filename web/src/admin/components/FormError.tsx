@@ -18,23 +18,18 @@ interface Props {
   error: unknown;
   /** Shown when no reply came, so that the result is unknown. */
   unknownResult?: string | undefined;
-  /** The server's errors in fields that the form does not have. */
-  otherErrors?: string[];
+  /** Whether a field of the form shows the error at this pointer. Without it no field does. */
+  claims?: ((pointer: string) => boolean) | undefined;
+  /** The problem codes that a field shows. */
+  claimedCodes?: readonly string[];
 }
 
-export function FormError({ error, unknownResult, otherErrors = [] }: Props) {
+export function FormError({ error, unknownResult, claims = () => false, claimedCodes = [] }: Props) {
   if (error === null || error === undefined) return null;
   const code = error instanceof ApiError ? error.code : "";
   const key = TEXT_KEYS[code];
   if (key !== undefined) return <Notice urgent>{t(key)}</Notice>;
   if (unknownResult !== undefined && code !== "overloaded" && isTransient(error))
     return <Notice urgent>{unknownResult}</Notice>;
-  // The fields show these errors themselves.
-  if (code === "slug_taken") return null;
-  if (code === "invalid_body" && error instanceof ApiError && error.body.errors) {
-    return otherErrors.length === 0 ? null : (
-      <Notice urgent>{t("why.rest", { words: otherErrors.join("; ") })}</Notice>
-    );
-  }
-  return <ErrorNotice error={error} />;
+  return claimedCodes.includes(code) ? null : <ErrorNotice error={error} claims={claims} />;
 }

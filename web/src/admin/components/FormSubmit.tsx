@@ -7,16 +7,24 @@ import { FormError } from "./FormError";
 interface Props {
   save: { isPending: boolean; isRetrying: boolean; error: unknown };
   isSaved: boolean;
-  otherErrors: string[];
+  /** Whether a field that is shown has the error at this pointer. */
+  claims: (pointer: string) => boolean;
+  /** The problem codes that a field shows. */
+  claimedCodes?: readonly string[];
   /** Of the button; without it there is none. */
   label: string | null;
 }
 
-export function FormSubmit({ save, isSaved, otherErrors, label }: Props) {
+export function FormSubmit({ save, isSaved, claims, claimedCodes = [], label }: Props) {
   return (
     <>
       <RetryStatus isRetrying={save.isRetrying} />
-      <FormError error={save.error} otherErrors={otherErrors} unknownResult={t("form.unsure")} />
+      <FormError
+        error={save.error}
+        unknownResult={t("form.unsure")}
+        claims={claims}
+        claimedCodes={claimedCodes}
+      />
       {label !== null && (
         <button type="submit" className="button button-main" aria-disabled={save.isPending}>
           {save.isPending ? t("form.saving") : label}

@@ -5,6 +5,7 @@ import type { ReactNode } from "react";
 import { LoadMore } from "../../components/LoadMore";
 import { ErrorNotice, LoadError } from "../../components/Notices";
 import { t } from "../lib/texts";
+import { AdminNotFound } from "./AdminNotFound";
 
 interface Props<T, P extends { items: T[] }> {
   query: UseInfiniteQueryResult<InfiniteData<P>>;
@@ -16,7 +17,7 @@ interface Props<T, P extends { items: T[] }> {
 export function RecordList<T, P extends { items: T[] }>({ query, emptyText, children }: Props<T, P>) {
   const { data, error, isPending, isPlaceholderData, refetch, hasNextPage } = query;
   if (isPending) return <div className="skeleton h-64" aria-busy="true" />;
-  if (data === undefined) return <LoadError error={error} onRetry={refetch} />;
+  if (data === undefined) return <LoadError error={error} onRetry={refetch} lost={<AdminNotFound />} />;
   const records = data.pages.flatMap((page) => page.items);
   const isEmpty = records.length === 0;
   return (

@@ -6,6 +6,7 @@ import { useLocation } from "wouter";
 import { RetryStatus } from "../../components/Notices";
 import { client, type Sale, unwrapReply } from "../../lib/api";
 import { ApiError } from "../../lib/errors";
+import { isolateText } from "../../lib/isolateText";
 import { retryTransient } from "../../lib/retry";
 import { isSaleOver } from "../../lib/saleStatus";
 import { useSubmitOnce } from "../../lib/useSubmitOnce";
@@ -124,7 +125,7 @@ function RestockDialog({ sale, onDone, onCancel }: DialogProps) {
   const hasError = isSubmitted && isInvalid;
   return (
     <ConfirmDialog
-      title={t("control.restock_title", { name: sale.product.name })}
+      title={t("control.restock_title", { name: isolateText(sale.product.name) })}
       confirmLabel={isInvalid ? t("control.restock_yes_some") : t("control.restock_yes", { count: units })}
       isPending={restock.isPending}
       onCancel={onCancel}
@@ -181,7 +182,7 @@ function CloseDialog({ sale, onDone, onCancel }: DialogProps) {
   });
   return (
     <ConfirmDialog
-      title={t("control.close_title", { name: sale.product.name })}
+      title={t("control.close_title", { name: isolateText(sale.product.name) })}
       confirmLabel={t("control.close_yes")}
       isPending={close.isPending}
       onCancel={onCancel}
@@ -205,7 +206,7 @@ function DeleteDialog({ sale, onDone, onCancel }: DialogProps) {
   });
   return (
     <ConfirmDialog
-      title={t("control.delete_title", { name: sale.product.name })}
+      title={t("control.delete_title", { name: isolateText(sale.product.name) })}
       confirmLabel={t("control.delete_yes")}
       isPending={remove.isPending}
       onCancel={onCancel}

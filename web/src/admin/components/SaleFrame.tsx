@@ -5,6 +5,7 @@ import { LoadError } from "../../components/Notices";
 import type { Sale } from "../../lib/api";
 import { useSale } from "../../lib/useSale";
 import { useTitle } from "../../lib/useTitle";
+import { AdminNotFound } from "./AdminNotFound";
 import { SaleHeader } from "./SaleHeader";
 
 interface Props {
@@ -18,7 +19,7 @@ export function SaleFrame({ id, title, children }: Props) {
   const { data: sale, error, isPending, refetch } = useSale(id);
   useTitle(sale === undefined ? title : `${title} · ${sale.product.name}`);
   if (isPending) return <div className="skeleton h-64" aria-busy="true" />;
-  if (sale === undefined) return <LoadError error={error} onRetry={refetch} />;
+  if (sale === undefined) return <LoadError error={error} onRetry={refetch} lost={<AdminNotFound />} />;
   return (
     <>
       <SaleHeader sale={sale} />

@@ -25,7 +25,7 @@ export function SaleHeader({ sale, children }: { sale: Sale; children?: ReactNod
         <SaleStatusBadge sale={sale} />
         {children}
       </PageHeader>
-      <nav aria-label={t("sale.tabs")} className="-mx-1 mb-8 flex flex-wrap border-b border-line">
+      <nav aria-label={t("sale.tabs")} className="tabs -mx-1 mb-6 border-b border-line md:mb-8">
         {tabs.map(({ page, text }) => {
           const href = `/admin/sales/${sale.id}${page}`;
           return (

@@ -2,7 +2,7 @@
 // once it was left with a value in it; all fields show theirs once the form was sent.
 
 import { type FormEvent, type RefObject, useEffect, useRef, useState } from "react";
-import { ApiError } from "../../lib/errors";
+import { fieldErrors } from "../../lib/formErrors";
 import { type AdminTextKey, t } from "./texts";
 
 /** A text of the page, or the detail that the server sent where the page has no text. */
@@ -98,18 +98,23 @@ function pick<F extends string>(values: FormValues<F>, names: readonly F[]): Par
 /** The field and the text for each JSON pointer in the server's errors. */
 export type PointerMap<F extends string> = Record<string, { field: F; error: FieldError }>;
 
-/** The server's errors by field; `otherErrors` are those of fields that the form does not have. */
+/**
+ * The server's errors by field. A field that is locked or not on the form cannot show an error, so it claims none; what no field claims
+ * is shown for the form.
+ */
 export function readServerErrors<F extends string>(
   error: unknown,
   pointers: PointerMap<F>,
-): { fields: FieldErrors<F>; otherErrors: string[] } {
+  isShown: (field: F) => boolean = () => true,
+): { fields: FieldErrors<F>; claims: (pointer: string) => boolean } {
   const fields: FieldErrors<F> = {};
-  const otherErrors: string[] = [];
-  const errors = error instanceof ApiError ? (error.body.errors ?? []) : [];
-  for (const { pointer, detail } of errors) {
+  const claimed = (pointer: string) => {
     const known = pointers[pointer];
-    if (known === undefined) otherErrors.push(`${pointer} ${detail}`.trim());
-    else fields[known.field] ??= "detail" in known.error ? { detail } : known.error;
+    return known !== undefined && isShown(known.field) ? known : null;
+  };
+  for (const { pointer, detail } of fieldErrors(error)) {
+    const known = claimed(pointer);
+    if (known !== null) fields[known.field] ??= "detail" in known.error ? { detail } : known.error;
   }
-  return { fields, otherErrors };
+  return { fields, claims: (pointer) => claimed(pointer) !== null };
 }

@@ -2,26 +2,13 @@
 
 import { client, unwrapReply } from "../../lib/api";
 import { AccountForm } from "./AccountForm";
+import { EMAIL_OR_USERNAME, PASSWORD } from "./accountFields";
 
 export function SignInPage() {
   return (
     <AccountForm
       title="nav.sign_in"
-      fields={[
-        {
-          name: "name",
-          label: "account.name",
-          invalid: "account.name_wrong",
-          autoComplete: "username",
-        },
-        {
-          name: "password",
-          label: "account.password",
-          invalid: "account.password_wrong",
-          type: "password",
-          autoComplete: "current-password",
-        },
-      ]}
+      fields={[EMAIL_OR_USERNAME, PASSWORD]}
       send={({ name = "", password = "" }) => {
         const account = name.includes("@") ? { email: name.trim() } : { username: name.trim() };
         return unwrapReply(client.POST("/api/v1/auth/login", { body: { ...account, password } }));

@@ -1,74 +1,90 @@
-// One order: the payment form while it is held, afterwards its result.
+// One order: the payment while it is held, afterwards its result.
 
-import { useQueryClient } from "@tanstack/react-query";
 import { useCallback, useEffect, useRef } from "react";
 import { Link } from "wouter";
-import { ConfirmInline } from "../../components/ConfirmInline";
-import { Countdown } from "../../components/Countdown";
+import { NotFound } from "../../components/NotFound";
 import { LoadError } from "../../components/Notices";
 import { ProductImage } from "../../components/ProductImage";
 import { SignInPrompt } from "../../components/SignInPrompt";
-import { client, type Order, type Sale, unwrapReply } from "../../lib/api";
-import { locale, t } from "../../lib/i18n";
+import type { Order, Sale } from "../../lib/api";
+import { ApiError } from "../../lib/errors";
+import { locale, type TextKey, t } from "../../lib/i18n";
 import { useLiveUpdates } from "../../lib/live/useLiveUpdates";
 import { formatMoney } from "../../lib/money";
-import { cacheOrder } from "../../lib/queryCache";
-import { queryKeys } from "../../lib/queryKeys";
+import { orderPayment } from "../../lib/saleTerms";
 import { useUser } from "../../lib/session";
+import { useShownActivity } from "../../lib/shownActivity";
 import { formatDateTime } from "../../lib/time";
 import { useSale } from "../../lib/useSale";
-import { useCallAt, useServerNow } from "../../lib/useServerTime";
-import { useSubmitOnce } from "../../lib/useSubmitOnce";
+import { useCallAt } from "../../lib/useServerTime";
 import { useTitle } from "../../lib/useTitle";
-import { PaymentForm } from "./PaymentForm";
+import { orderTextKey, orderTitleKey } from "./orderTexts";
+import { PendingOrder } from "./PendingOrder";
 import { useOrder } from "./queries";
+import { usePayment } from "./usePayment";
 
 export function OrderPage({ id }: { id: string }) {
   const user = useUser();
   const { data: order, error, isPending, refetch } = useOrder(id);
   useLiveUpdates(order?.flashSaleId);
+  useShownActivity(order?.id);
   const reload = useCallback(() => void refetch(), [refetch]);
   const untilMs = order?.status === "pending" && order.expiresAt ? Date.parse(order.expiresAt) : null;
   useCallAt(untilMs, reload);
-  useTitle(order === undefined ? t("orders.one") : t(`order.title.${order.status}`));
   if (user === null) return <SignInPrompt />;
   if (isPending) return <div className="skeleton mx-auto h-96 max-w-4xl" aria-busy="true" />;
-  if (order === undefined) return <LoadError error={error} onRetry={refetch} />;
+  if (order === undefined) return <OrderLoadError error={error} onRetry={refetch} />;
   return <OrderView order={order} />;
+}
+
+/** An address that is no order's, or that of another buyer's order, leads to the buyer's own orders. */
+function OrderLoadError({ error, onRetry }: { error: unknown; onRetry: () => unknown }) {
+  const lost = (
+    <NotFound title={t("lost.order_title")} text={t("lost.order_text")}>
+      <Link href="/orders" className="button button-quiet">
+        {t("nav.orders")}
+      </Link>
+    </NotFound>
+  );
+  const isNoId = error instanceof ApiError && (error.status === 400 || error.status === 422);
+  return isNoId ? lost : <LoadError error={error} onRetry={onRetry} lost={lost} />;
 }
 
 function OrderView({ order }: { order: Order }) {
   const { data: sale } = useSale(order.flashSaleId);
-  const now = useServerNow();
+  const payment = usePayment(order);
   const heading = useRef<HTMLHeadingElement>(null);
-  const shownStatus = useRef(order.status);
+  const title: TextKey = orderTitleKey(order, payment.isPaying);
+  const shownTitle = useRef(title);
+  useTitle(t(title));
   useEffect(() => {
-    if (shownStatus.current === order.status) return;
-    shownStatus.current = order.status;
+    if (shownTitle.current === title) return;
+    shownTitle.current = title;
     heading.current?.focus();
-  }, [order.status]);
-  const untilMs = Date.parse(order.expiresAt ?? order.createdAt);
+  }, [title]);
+  const text = orderTextKey(order);
   return (
     <div className="mx-auto grid max-w-5xl gap-8 md:grid-cols-[1.4fr_1fr]">
-      <section aria-labelledby="order" data-order={order.status} className="panel self-start">
+      <section
+        aria-labelledby="order"
+        data-order={order.status}
+        data-paying={payment.isPaying || undefined}
+        className="panel self-start"
+      >
         <div className="panel-head">
           <h1 id="order" ref={heading} tabIndex={-1} className="text-2xl sm:text-3xl">
-            {t(`order.title.${order.status}`)}
+            {t(title)}
           </h1>
           <span role="status" className="sr-only">
-            {t(`order.title.${order.status}`)}
+            {t(title)}
           </span>
         </div>
-        <div className="grid gap-6 p-7 pt-6">
-          {order.status === "pending" ? (
-            <>
-              <Countdown now={now} untilMs={untilMs} label="held.left" />
-              <PaymentForm order={order} />
-              <CancelOrder order={order} />
-            </>
+        <div className="panel-body grid gap-6">
+          {text === null ? (
+            <PendingOrder order={order} payment={payment} />
           ) : (
             <>
-              <p className="text-lg">{t(`order.text.${order.status}`)}</p>
+              <p className="text-lg">{t(text)}</p>
               <NextSteps order={order} sale={sale} />
             </>
           )}
@@ -97,23 +113,32 @@ function NextSteps({ order, sale }: { order: Order; sale: Sale | undefined }) {
 }
 
 function OrderSummary({ order, sale }: { order: Order; sale: Sale | undefined }) {
+  // The order keeps the product as it was sold; the sale may show a later edit.
+  const product = order.product ?? sale?.product;
+  const isFree = orderPayment(order) === "free";
   return (
     <aside aria-label={t("order.summary")} className="grid content-start gap-4">
-      {sale && <ProductImage product={sale.product} />}
-      {sale && (
+      {product && <ProductImage product={product} isFirst />}
+      {product && (
         <h2 className="text-2xl">
-          <Link href={`/s/${encodeURIComponent(sale.slug)}`} className="hover:underline">
-            {sale.product.name}
-          </Link>
+          {sale ? (
+            <Link href={`/s/${encodeURIComponent(sale.slug)}`} className="hover:underline">
+              <bdi>{product.name}</bdi>
+            </Link>
+          ) : (
+            <bdi>{product.name}</bdi>
+          )}
         </h2>
       )}
-      <dl className="grid grid-cols-[auto_1fr] gap-y-2 [&>dd]:text-end [&>dt]:pe-6 [&>dt]:text-soft">
+      <dl className="grid grid-cols-[auto_minmax(0,1fr)] gap-y-2 [overflow-wrap:anywhere] [&>dd]:text-end [&>dt]:pe-6 [&>dt]:text-soft">
         <dt>{t("order.quantity")}</dt>
         <dd>{t("number", { count: order.quantity })}</dd>
         <dt>{t("order.price")}</dt>
-        <dd>{formatMoney(order.unitPrice, locale())}</dd>
+        <dd>{isFree ? t("price.free") : formatMoney(order.unitPrice, locale())}</dd>
         <dt className="border-t border-line pt-3">{t("order.total")}</dt>
-        <dd className="figure border-t border-line pt-3 text-2xl">{formatMoney(order.total, locale())}</dd>
+        <dd className="figure border-t border-line pt-3 text-2xl">
+          {isFree ? t("price.free") : formatMoney(order.total, locale())}
+        </dd>
         <dt>{t("order.made")}</dt>
         <dd>{formatDateTime(order.createdAt, locale())}</dd>
       </dl>
@@ -124,26 +149,5 @@ function OrderSummary({ order, sale }: { order: Order; sale: Sale | undefined })
         </code>
       </p>
     </aside>
-  );
-}
-
-function CancelOrder({ order }: { order: Order }) {
-  const queries = useQueryClient();
-  const { submit, isPending, error } = useSubmitOnce({
-    mutationFn: () =>
-      unwrapReply(client.DELETE("/api/v1/orders/{id}", { params: { path: { id: order.id } } })),
-    onSuccess: (cancelled) => cacheOrder(queries, cancelled),
-    onError: () => void queries.invalidateQueries({ queryKey: queryKeys.own }),
-  });
-  return (
-    <ConfirmInline
-      label={t("cancel.cancel")}
-      question={t("cancel.sure")}
-      confirmLabel={t("cancel.yes")}
-      cancelLabel={t("cancel.no")}
-      isPending={isPending}
-      error={error}
-      onConfirm={submit}
-    />
   );
 }

@@ -1,43 +1,24 @@
 // Pays a held order. The payment methods are those of the built-in sandbox; no money moves.
 
-import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
-import { ErrorNotice, RetryStatus } from "../../components/Notices";
-import { client, type Order, unwrapReply } from "../../lib/api";
+import type { Order } from "../../lib/api";
 import { locale, t } from "../../lib/i18n";
 import { formatMoney } from "../../lib/money";
-import { cacheOrder } from "../../lib/queryCache";
-import { queryKeys } from "../../lib/queryKeys";
-import { useSubmitWithKey } from "../../lib/useSubmitWithKey";
+import type { Payment } from "./usePayment";
 
 const METHODS = ["approve", "slow", "decline", "lost"] as const;
 
-export function PaymentForm({ order }: { order: Order }) {
-  const queries = useQueryClient();
+export function PaymentForm({ order, payment }: { order: Order; payment: Payment }) {
   const [method, setMethod] = useState<(typeof METHODS)[number]>("approve");
-  const pay = useSubmitWithKey({
-    operation: `pay:${order.id}:${method}`,
-    send: (key) =>
-      unwrapReply(
-        client.POST("/api/v1/orders/{id}/pay", {
-          body: { method: `sandbox:${method}` },
-          params: { path: { id: order.id }, header: { "Idempotency-Key": key } },
-        }),
-      ),
-    tries: 6,
-    onSuccess: (paid) => cacheOrder(queries, paid),
-    onError: () => void queries.invalidateQueries({ queryKey: queryKeys.order(order.id) }),
-    onSettled: () => void queries.invalidateQueries({ queryKey: queryKeys.orders }),
-  });
   return (
     <form
       className="grid gap-5"
       onSubmit={(event) => {
         event.preventDefault();
-        pay.submit();
+        payment.submit(`sandbox:${method}`);
       }}
     >
-      <fieldset className="grid gap-1" disabled={pay.isPending}>
+      <fieldset className="grid gap-1">
         <legend className="pb-1 text-lg font-semibold">{t("pay.method")}</legend>
         <p className="pb-2 text-sm text-soft">{t("pay.sandbox")}</p>
         {METHODS.map((each) => (
@@ -51,17 +32,15 @@ export function PaymentForm({ order }: { order: Order }) {
               value={each}
               checked={method === each}
               onChange={() => setMethod(each)}
-              className="mt-1.5 size-4 accent-mark"
+              className="mt-1.5 size-4 shrink-0 accent-mark"
             />
             {t(`pay.${each}`)}
           </label>
         ))}
       </fieldset>
-      <button type="submit" className="button button-main text-lg" aria-disabled={pay.isPending}>
-        {pay.isPending ? t("pay.asking") : t("pay.pay", { total: formatMoney(order.total, locale()) })}
+      <button type="submit" className="button button-main text-lg">
+        {t("pay.pay", { total: formatMoney(order.total, locale()) })}
       </button>
-      <RetryStatus isRetrying={pay.isRetrying} text={t("pay.insisting")} />
-      <ErrorNotice error={pay.error} />
     </form>
   );
 }

@@ -4,26 +4,42 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useId, useState } from "react";
 import { useLocation } from "wouter";
 import { SignInLink } from "../../components/Layout";
-import { ErrorNotice, RetryStatus } from "../../components/Notices";
-import { client, type Sale, unwrapReply } from "../../lib/api";
-import { type TextKey, t } from "../../lib/i18n";
+import { ErrorNotice, Notice, RetryStatus } from "../../components/Notices";
+import { client, type Order, type Sale, unwrapReply } from "../../lib/api";
+import { ApiError } from "../../lib/errors";
+import { locale, type TextKey, t } from "../../lib/i18n";
+import { formatMoney } from "../../lib/money";
 import { cacheOrder } from "../../lib/queryCache";
 import { queryKeys } from "../../lib/queryKeys";
+import { salePayment, totalOf } from "../../lib/saleTerms";
 import { useUser } from "../../lib/session";
 import { useSubmitWithKey } from "../../lib/useSubmitWithKey";
 
 /** The list of quantities is no longer than this. */
 const CHOICES_MAX = 20;
+const LABELS = { collected: "buy.reserve", free: "buy.free" } as const;
 
-export function BuyForm({ sale, quantityMax, label }: { sale: Sale; quantityMax: number; label: TextKey }) {
+interface Props {
+  sale: Sale;
+  quantityMax: number;
+  /** Of the button in a sale whose units are paid; the others have labels of their own. */
+  label: TextKey;
+  /** One unit is set aside for this buyer, whatever others hold. */
+  isTurn?: boolean;
+}
+
+export function BuyForm({ sale, quantityMax, label, isTurn = false }: Props) {
   const queries = useQueryClient();
   const [, navigate] = useLocation();
   const user = useUser();
   const selectId = useId();
-  const [quantity, setQuantity] = useState(1);
-  const buy = useSubmitWithKey({
-    operation: `order:${user?.id ?? ""}:${sale.id}:${quantity}`,
-    send: (key) =>
+  const [wanted, setWanted] = useState(1);
+  const choices = Math.min(quantityMax, CHOICES_MAX);
+  const quantity = Math.min(wanted, choices);
+  const [asked, setAsked] = useState(1);
+  const buy = useSubmitWithKey<Order, { quantity: number }>({
+    operation: `order:${user?.id ?? ""}:${sale.id}`,
+    send: (key, { quantity }) =>
       unwrapReply(
         client.POST("/api/v1/orders", {
           body: { flashSaleId: sale.id, quantity },
@@ -48,23 +64,29 @@ export function BuyForm({ sale, quantityMax, label }: { sale: Sale; quantityMax:
       </>
     );
   }
-  const choices = Math.min(quantityMax, CHOICES_MAX);
+  const submit = (quantity: number) => {
+    setAsked(quantity);
+    buy.submit({ quantity });
+  };
+  const payment = salePayment(sale);
+  // The others are in other carts, but the buyer's own is not.
+  const isOneLeft = isTurn && asked > 1 && buy.error instanceof ApiError && NONE_FREE.has(buy.error.code);
   return (
     <form
       className="grid gap-4"
       onSubmit={(event) => {
         event.preventDefault();
-        buy.submit();
+        submit(quantity);
       }}
     >
       {choices > 1 && (
-        <label htmlFor={selectId} className="flex items-center gap-3">
+        <label htmlFor={selectId} className="flex flex-wrap items-center gap-3">
           {t("buy.quantity")}
           <select
             id={selectId}
             className="field w-24"
             value={quantity}
-            onChange={(event) => setQuantity(Number(event.target.value))}
+            onChange={(event) => setWanted(Number(event.target.value))}
           >
             {Array.from({ length: choices }, (_, index) => index + 1).map((n) => (
               <option key={n} value={n}>
@@ -75,10 +97,39 @@ export function BuyForm({ sale, quantityMax, label }: { sale: Sale; quantityMax:
         </label>
       )}
       <button type="submit" className="button button-main text-lg" aria-disabled={buy.isPending}>
-        {buy.isPending ? t("buy.asking") : t(label)}
+        {buy.isPending ? (
+          t("buy.asking")
+        ) : (
+          <>
+            {t(payment === "paid" ? label : LABELS[payment])}
+            {payment !== "free" && (
+              <span className="figure font-normal"> {formatMoney(totalOf(sale, quantity), locale())}</span>
+            )}
+          </>
+        )}
       </button>
       <RetryStatus isRetrying={buy.isRetrying} />
-      <ErrorNotice error={buy.error} />
+      {isOneLeft ? (
+        <Notice urgent>
+          <div className="grid justify-items-start gap-2">
+            <p>{t("buy.one_set_aside")}</p>
+            <button
+              type="button"
+              className="text-link py-1 font-semibold"
+              onClick={() => {
+                setWanted(1);
+                submit(1);
+              }}
+            >
+              {t("buy.take_one")}
+            </button>
+          </div>
+        </Notice>
+      ) : (
+        <ErrorNotice error={buy.error} />
+      )}
     </form>
   );
 }
+
+const NONE_FREE = new Set(["all_held", "sold_out"]);

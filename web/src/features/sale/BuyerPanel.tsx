@@ -1,93 +1,114 @@
-// The panel beside the product: the buyer's stage in this sale, and the next action. A new turn changes the title of the tab, plays
-// the chime, and moves the focus to the heading.
+// The panel beside the product: the buyer's stage in this sale, and the next action. A new turn moves the focus to the heading.
 
 import { type ReactNode, type RefObject, useEffect, useRef } from "react";
-import { Countdown } from "../../components/Countdown";
-import { ErrorNotice } from "../../components/Notices";
-import type { Sale } from "../../lib/api";
-import { playChime } from "../../lib/chime";
-import { locale, t } from "../../lib/i18n";
-import { formatFullDateTime } from "../../lib/time";
+import { Countdown, FrozenCountdown } from "../../components/Countdown";
+import { ErrorNotice, Notice } from "../../components/Notices";
+import type { TurnEnd } from "../../lib/activity";
+import type { Order, Sale } from "../../lib/api";
+import { locale, type TextKey, t } from "../../lib/i18n";
+import { salePayment } from "../../lib/saleTerms";
+import { formatFullDateTime, formatTimeOfDay } from "../../lib/time";
 import { useTitle } from "../../lib/useTitle";
 import { BuyForm } from "./BuyForm";
-import { type BuyerStage, stageKey } from "./buyerStage";
+import { type BuyerStage, stageKey, turnQuantityMax } from "./buyerStage";
 import { ExtendTurn } from "./ExtendTurn";
-import { BoughtUnits, HeldUnits } from "./OwnUnits";
+import { BoughtUnits, HeldUnits, UnitsBeingPaid } from "./OwnUnits";
+import { PriceAndStock, StartTime } from "./SaleTicket";
 import { JoinLine, PlaceInLine } from "./WaitingLine";
 
-interface Props {
+interface StageProps {
   sale: Sale;
   stage: BuyerStage;
-  now: number;
+  orders: readonly Order[];
+  /** The server's time; `null` while it is unknown. */
+  now: number | null;
+}
+
+interface Props extends StageProps {
   /** False until the buyer's place and orders are loaded. */
   isLoaded: boolean;
   error: unknown;
 }
 
-export function BuyerPanel({ sale, stage, now, isLoaded, error }: Props) {
+export function BuyerPanel({ isLoaded, error, ...props }: Props) {
+  const { sale, stage } = props;
   const heading = useRef<HTMLHeadingElement>(null);
   const isAdmitted = stage.kind === "admitted";
-  useTitle(panelTitle(stage, sale));
-  useTurnAlert(stage, isLoaded, heading);
+  useTitle(sale.product.name);
+  useTurnFocus(stage, isLoaded, heading);
   if (!isLoaded) return <div className="skeleton h-96" aria-busy="true" />;
+  const title = t(headingKey(sale, stage));
   return (
     <section
       aria-labelledby="buyer-panel"
       data-stage={stage.kind}
-      className={`panel ${isAdmitted ? "outline-4 outline-mark" : ""}`}
+      className={`panel ${isAdmitted ? "panel-urgent" : ""}`}
     >
-      <div className={`panel-head ${isAdmitted ? "bg-mark text-mark-ink" : ""}`}>
+      <div className="panel-head">
         <p className="truncate pb-1 text-sm lg:hidden" aria-hidden="true">
           <bdi>{sale.product.name}</bdi>
         </p>
         <h2 id="buyer-panel" ref={heading} tabIndex={-1} className="text-2xl sm:text-3xl">
-          {t(`stage.${stage.kind}`)}
+          {title}
         </h2>
         <span role="status" className="sr-only">
-          {t(`stage.${stage.kind}`)}
+          {title}
         </span>
       </div>
-      <div className="grid gap-5 p-7 pt-6">
-        <StageContent sale={sale} stage={stage} now={now} />
+      <div className="panel-body grid gap-5">
+        <StageContent {...props} />
         <ErrorNotice error={error} />
       </div>
     </section>
   );
 }
 
-function StageContent({ sale, stage, now }: { sale: Sale; stage: BuyerStage; now: number }): ReactNode {
+/** Whoever waits for a sale without units is in line, but that is not the news. */
+function headingKey(sale: Sale, stage: BuyerStage): TextKey {
+  if (stage.kind === "waiting" && sale.availability === "sold_out") return "stage.sold_out";
+  if (stage.kind === "bought" && salePayment(sale) === "collected") return "stage.bought_collected";
+  return `stage.${stage.kind}`;
+}
+
+function StageContent({ sale, stage, orders, now }: StageProps): ReactNode {
   switch (stage.kind) {
     case "upcoming":
       return <UpcomingSale sale={sale} stage={stage} now={now} />;
     case "line":
       return (
         <>
+          <PriceAndStock sale={sale} />
           <p>{t("line.open", { count: sale.waiting })}</p>
           {sale.availability === "all_held" && <p>{t("line.all_held")}</p>}
           <JoinLine sale={sale} />
         </>
       );
     case "waiting":
-      return <PlaceInLine sale={sale} place={stage.place} />;
+      return <PlaceInLine sale={sale} place={stage.place} now={now} />;
     case "admitted":
       return (
         <>
-          <Countdown now={now} untilMs={stage.untilMs} label="admitted.left" />
+          <TurnTime end={stage.end} now={now} />
+          <PriceAndStock sale={sale} />
           <p>{t("admitted.text")}</p>
-          <BuyForm sale={sale} quantityMax={sale.limitPerBuyer} label="admitted.take" />
+          <BuyForm sale={sale} quantityMax={turnQuantityMax(sale, orders)} label="admitted.take" isTurn />
           <ExtendTurn sale={sale} place={stage.place} />
         </>
       );
     case "held":
       return <HeldUnits order={stage.order} untilMs={stage.untilMs} now={now} />;
+    case "paying":
+      return <UnitsBeingPaid order={stage.order} />;
     case "bought":
       return <BoughtUnits sale={sale} order={stage.order} mayBuyMore={stage.mayBuyMore} />;
+    case "lapsed":
+      return <MissedTurn sale={sale} at={stage.at} now={now} />;
     case "open":
       return (
         <>
-          <p className="text-lg text-good">{t("open.left", { count: sale.available })}</p>
+          <PriceAndStock sale={sale} />
           <BuyForm sale={sale} quantityMax={sale.limitPerBuyer} label="open.buy" />
-          <p className="text-sm text-soft">{t("open.text")}</p>
+          <p className="text-sm text-soft">{t(OPEN_TEXTS[salePayment(sale)])}</p>
         </>
       );
     case "all_held":
@@ -98,26 +119,59 @@ function StageContent({ sale, stage, now }: { sale: Sale; stage: BuyerStage; now
       return <p>{t("paused.text")}</p>;
     case "over":
       return (
-        <p>
-          {t(stage.closed ? "over.closed" : "over.text", { date: formatFullDateTime(sale.endsAt, locale()) })}
-        </p>
+        <>
+          <p>{t(OVER_TEXTS[stage.reason], { date: formatFullDateTime(sale.endsAt, locale()) })}</p>
+          {stage.hadPlace && <p>{t("over.line")}</p>}
+        </>
       );
   }
 }
 
-function UpcomingSale({
-  sale,
-  stage,
-  now,
-}: {
-  sale: Sale;
-  stage: BuyerStage & { kind: "upcoming" };
-  now: number;
-}) {
+const OPEN_TEXTS = { paid: "open.text", collected: "open.text_collected", free: "open.text_free" } as const;
+const OVER_TEXTS = { ended: "over.text", closed: "over.closed", deleted: "over.deleted" } as const;
+
+function TurnTime({ end, now }: { end: TurnEnd; now: number | null }) {
+  if (end.kind === "running") return <Countdown now={now} untilMs={end.untilMs} label="admitted.left" />;
   return (
     <>
-      <Countdown now={now} untilMs={stage.startsMs} label="upcoming.starts_in" className="text-6xl" />
-      <p>{formatFullDateTime(sale.startsAt, locale())}</p>
+      {end.kind === "frozen" && <FrozenCountdown leftMs={end.leftMs} label="admitted.left" />}
+      <Notice>{t("admitted.paused")}</Notice>
+    </>
+  );
+}
+
+function MissedTurn({ sale, at, now }: { sale: Sale; at: string | null; now: number | null }) {
+  const text = at === null ? t("lapsed.text") : t("lapsed.at", { time: formatTimeOfDay(at, now, locale()) });
+  if (sale.availability === "sold_out") {
+    return (
+      <>
+        <p>{text}</p>
+        <p>{t("sold_out.text", { count: sale.quantity })}</p>
+      </>
+    );
+  }
+  return (
+    <>
+      <p>
+        {text} {sale.status !== "paused" && t("lapsed.again")}
+      </p>
+      <PriceAndStock sale={sale} />
+      {sale.status === "paused" ? <p>{t("paused.text")}</p> : <JoinLine sale={sale} />}
+    </>
+  );
+}
+
+interface UpcomingProps {
+  sale: Sale;
+  stage: BuyerStage & { kind: "upcoming" };
+  now: number | null;
+}
+
+function UpcomingSale({ sale, stage, now }: UpcomingProps) {
+  return (
+    <>
+      <StartTime sale={sale} now={now} />
+      <PriceAndStock sale={sale} />
       {stage.line === "none" && <p>{t("upcoming.open")}</p>}
       {stage.line === "open" && (
         <>
@@ -136,16 +190,8 @@ function UpcomingSale({
   );
 }
 
-function panelTitle(stage: BuyerStage, sale: Sale): string {
-  const name = sale.product.name;
-  if (stage.kind === "admitted") return `● ${t("title.admitted")} · ${name}`;
-  if (stage.kind === "held") return `● ${t("title.held")} · ${name}`;
-  if (stage.kind === "waiting") return `${t("title.waiting", { count: stage.place.ahead })} · ${name}`;
-  return name;
-}
-
-/** Plays the chime and moves the focus to the panel when the buyer is admitted, but not when the page opens in that stage. */
-function useTurnAlert(
+/** Moves the focus to the panel when the buyer is admitted, but not when the page opens in that stage. */
+function useTurnFocus(
   stage: BuyerStage,
   isLoaded: boolean,
   heading: RefObject<HTMLHeadingElement | null>,
@@ -157,7 +203,6 @@ function useTurnAlert(
     const isFirst = shownKey.current === null;
     shownKey.current = key;
     if (isFirst || key !== "admitted") return;
-    playChime();
     heading.current?.focus({ preventScroll: true });
     heading.current?.scrollIntoView({ block: "center" });
   }, [key, heading]);

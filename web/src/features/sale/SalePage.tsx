@@ -1,22 +1,23 @@
 // The page of one sale: the product on one side, the buyer's panel on the other.
 
-import { useQueryClient } from "@tanstack/react-query";
 import { useCallback, useEffect, useState } from "react";
+import { useLocation } from "wouter";
+import { NotFound } from "../../components/NotFound";
 import { LoadError } from "../../components/Notices";
 import { Price } from "../../components/Price";
 import { ProductImage } from "../../components/ProductImage";
 import type { Sale } from "../../lib/api";
-import { unlockChime } from "../../lib/chime";
 import { locale, t } from "../../lib/i18n";
 import { useIsLive } from "../../lib/live/liveState";
 import { useLiveUpdates } from "../../lib/live/useLiveUpdates";
-import { queryKeys } from "../../lib/queryKeys";
+import { useNewestOrders, usePlace } from "../../lib/ownQueries";
+import { salePayment } from "../../lib/saleTerms";
+import { useShownActivity } from "../../lib/shownActivity";
 import { formatFullDateTime, formatRoughDuration } from "../../lib/time";
 import { useSale } from "../../lib/useSale";
 import { useCallAt, useServerNow } from "../../lib/useServerTime";
 import { BuyerPanel } from "./BuyerPanel";
 import { getBuyerStage } from "./buyerStage";
-import { useNewestOrders, usePlace } from "./queries";
 
 export function SalePage({ slug }: { slug: string }) {
   const now = useServerNow();
@@ -25,17 +26,20 @@ export function SalePage({ slug }: { slug: string }) {
   const orders = useNewestOrders();
 
   useLiveUpdates(sale?.id);
-  const stage = sale && getBuyerStage(sale, place.data ?? null, orders.data?.items ?? [], now);
+  useShownActivity(sale?.id);
+  useCurrentSlug(sale, slug);
+  const ownOrders = orders.data?.items ?? [];
+  const stage = sale && getBuyerStage(sale, place.data ?? null, ownOrders, now);
 
   const reload = useCallback(() => void refetch(), [refetch]);
   const graceMs = useGraceMs();
   useCallAt(sale?.status === "upcoming" ? Date.parse(sale.startsAt) : null, reload, graceMs);
   useCallAt(sale?.status === "active" ? Date.parse(sale.endsAt) : null, reload, graceMs);
-  useReloadOwnAt(stage?.kind === "held" || stage?.kind === "admitted" ? stage.untilMs : null);
-  useUnlockChime();
 
   if (sale === undefined || stage === undefined) {
-    return error === null ? <SaleSkeleton /> : <LoadError error={error} onRetry={refetch} />;
+    if (error === null) return <SaleSkeleton />;
+    const lost = <NotFound title={t("lost.sale_title")} text={t("lost.sale_text")} />;
+    return <LoadError error={error} onRetry={refetch} lost={lost} />;
   }
   const isLoaded = !(place.isLoading || orders.isLoading);
   return (
@@ -45,6 +49,7 @@ export function SalePage({ slug }: { slug: string }) {
           <BuyerPanel
             sale={sale}
             stage={stage}
+            orders={ownOrders}
             now={now}
             isLoaded={isLoaded}
             error={place.error ?? orders.error}
@@ -52,9 +57,15 @@ export function SalePage({ slug }: { slug: string }) {
         </div>
       </div>
       <div className="min-w-0">
-        <ProductImage product={sale.product} />
-        {sale.product.category && <p className="pt-6 text-sm text-soft">{sale.product.category}</p>}
-        <h1 className="pt-1 pb-4 text-4xl">{sale.product.name}</h1>
+        <ProductImage product={sale.product} isFirst />
+        {sale.product.category && (
+          <p className="pt-6 text-sm text-soft">
+            <bdi>{sale.product.category}</bdi>
+          </p>
+        )}
+        <h1 className="pt-1 pb-4 text-3xl sm:text-4xl">
+          <bdi>{sale.product.name}</bdi>
+        </h1>
         <Price sale={sale} />
         <p className="max-w-prose py-6 text-lg whitespace-pre-line [overflow-wrap:anywhere]">
           <bdi>{sale.product.description}</bdi>
@@ -71,26 +82,18 @@ function useGraceMs(): number | undefined {
   return useIsLive() ? delayMs : undefined;
 }
 
-/** Fetches the buyer's place and orders when a hold or a turn runs out. */
-function useReloadOwnAt(untilMs: number | null): void {
-  const queries = useQueryClient();
-  const reload = useCallback(() => void queries.invalidateQueries({ queryKey: queryKeys.own }), [queries]);
-  useCallAt(untilMs, reload);
-}
-
-/** A browser allows sound after any touch of the page. This unlocks it also after a reload. */
-function useUnlockChime(): void {
+/** An address with an old slug, or with the id of the sale, becomes the current one. */
+function useCurrentSlug(sale: Sale | undefined, slug: string): void {
+  const [, navigate] = useLocation();
+  const current = sale?.slug ?? slug;
   useEffect(() => {
-    const events = ["pointerdown", "keydown"] as const;
-    for (const event of events) document.addEventListener(event, unlockChime, { once: true });
-    return () => {
-      for (const event of events) document.removeEventListener(event, unlockChime);
-    };
-  }, []);
+    if (current !== slug) navigate(`/s/${encodeURIComponent(current)}${location.search}`, { replace: true });
+  }, [current, slug, navigate]);
 }
 
 function SaleFacts({ sale }: { sale: Sale }) {
   const { admission } = sale;
+  const payment = salePayment(sale);
   return (
     <section className="border-t border-line pt-5">
       <h2 className="text-xl">{t("facts.title")}</h2>
@@ -104,6 +107,10 @@ function SaleFacts({ sale }: { sale: Sale }) {
         </li>
         {admission.type === "fifo" && admission.extensionSeconds !== undefined && (
           <li>{t("facts.more", { time: formatRoughDuration(admission.extensionSeconds, locale()) })}</li>
+        )}
+        {payment === "collected" && <li>{t("facts.collected")}</li>}
+        {payment === "paid" && sale.holdSeconds !== undefined && (
+          <li>{t("facts.hold", { time: formatRoughDuration(sale.holdSeconds, locale()) })}</li>
         )}
         <li>{t("facts.from", { date: formatFullDateTime(sale.startsAt, locale()) })}</li>
         <li>{t("facts.until", { date: formatFullDateTime(sale.endsAt, locale()) })}</li>

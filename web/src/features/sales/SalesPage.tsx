@@ -8,7 +8,7 @@ import { ProductImage } from "../../components/ProductImage";
 import type { Sale } from "../../lib/api";
 import { locale, t } from "../../lib/i18n";
 import { groupSales, isSaleOver } from "../../lib/saleStatus";
-import { formatCountdown, formatDateTime } from "../../lib/time";
+import { formatCountdown, formatZonedDateTime } from "../../lib/time";
 import { useServerNow } from "../../lib/useServerTime";
 import { useTitle } from "../../lib/useTitle";
 import { useSales } from "./queries";
@@ -43,7 +43,13 @@ export function SalesPage() {
   );
 }
 
-function SaleCard({ sale, now }: { sale: Sale; now: number }) {
+interface SaleProps {
+  sale: Sale;
+  /** The server's time; `null` while it is unknown. */
+  now: number | null;
+}
+
+function SaleCard({ sale, now }: SaleProps) {
   return (
     <li className="group relative grid content-start gap-3">
       <ProductImage product={sale.product} className={isSaleOver(sale) ? "opacity-60 saturate-50" : ""} />
@@ -55,7 +61,7 @@ function SaleCard({ sale, now }: { sale: Sale; now: number }) {
           href={`/s/${encodeURIComponent(sale.slug)}`}
           className="after:absolute after:inset-0 group-hover:underline group-hover:decoration-1 group-hover:underline-offset-4"
         >
-          {sale.product.name}
+          <bdi>{sale.product.name}</bdi>
         </Link>
       </h3>
       <Price sale={sale} className="text-2xl" />
@@ -63,16 +69,16 @@ function SaleCard({ sale, now }: { sale: Sale; now: number }) {
   );
 }
 
-function SaleState({ sale, now }: { sale: Sale; now: number }) {
+function SaleState({ sale, now }: SaleProps) {
   if (sale.status === "upcoming") {
-    const leftMs = Date.parse(sale.startsAt) - now;
+    const leftMs = now === null ? null : Date.parse(sale.startsAt) - now;
     // Only a sale that starts within a day shows a countdown.
-    return leftMs < 86_400_000 ? (
+    return leftMs !== null && leftMs < 86_400_000 ? (
       <span className="tabular-nums">
         {t("sales.starts_in", { time: formatCountdown(leftMs, locale()) })}
       </span>
     ) : (
-      t("sales.starts_on", { date: formatDateTime(sale.startsAt, locale()) })
+      t("sales.starts_on", { date: formatZonedDateTime(sale.startsAt, locale()) })
     );
   }
   if (isSaleOver(sale)) {

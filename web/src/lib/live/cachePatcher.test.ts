@@ -117,9 +117,36 @@ test("a place moves on and keeps its receipt until the turn and after it", () =>
   expect(queries.getQueryData(PLACE)).toHaveProperty("extensionSeconds", 60);
   patcher.applyPlace(admitted({ version: 9 }));
   expect(queries.getQueryData(PLACE)).not.toHaveProperty("extensionSeconds");
-  patcher.applyPlace(placeMessage({ status: "lapsed", position: 0, ahead: 0, version: 10 }));
-  expect(queries.getQueryData(PLACE)).toBeNull();
+  const lapsed = { status: "lapsed", position: 0, ahead: 0, lapsedAt: UNTIL, version: 10 } as const;
+  patcher.applyPlace(placeMessage(lapsed));
+  expect(queries.getQueryData(PLACE)).toMatchObject({
+    status: "lapsed",
+    lapsedAt: UNTIL,
+    admittedUntil: null,
+  });
+  patcher.applyPlace(placeMessage({ version: 11 }));
+  expect(queries.getQueryData(PLACE)).toMatchObject({ status: "lapsed" });
   expect(fetched).toEqual([]);
+});
+
+test("in a pause a turn has a rest and no end, and after it an end again", () => {
+  showQuery<Place | null>(PLACE, { ...place, status: "admitted", admittedUntil: AT });
+  const admitted = { status: "admitted", position: 0, ahead: 0 } as const;
+  patcher.applyPlace(placeMessage({ ...admitted, remainingSeconds: 42, version: 7 }));
+  expect(queries.getQueryData(PLACE)).toMatchObject({ admittedUntil: null, remainingSeconds: 42 });
+  patcher.applyPlace(placeMessage({ ...admitted, admittedUntil: UNTIL, version: 8 }));
+  expect(queries.getQueryData(PLACE)).toMatchObject({ admittedUntil: UNTIL, remainingSeconds: null });
+});
+
+test("a place that ends with its sale keeps the reason, and one whose missed turn has no moment is fetched", async () => {
+  showQuery<Place | null>(PLACE, place);
+  const over = { status: "over", position: 0, ahead: 0, estimatedWaitSeconds: null } as const;
+  patcher.applyPlace(placeMessage({ ...over, reason: "closed", version: 7 }));
+  expect(queries.getQueryData(PLACE)).toMatchObject({ status: "over", reason: "closed", ahead: 0 });
+  const lapsed = { ...place, ticket: 8, status: "lapsed", lapsedAt: UNTIL } as Place;
+  showQuery<Place | null>(["own", "place", "t"], { ...place, flashSaleId: "t", ticket: 8 }, () => lapsed);
+  patcher.applyPlace(placeMessage({ flashSaleId: "t", ticket: 8, status: "lapsed", version: 7 }));
+  await vi.waitFor(() => expect(fetched).toEqual(["own place t"]));
 });
 
 test("a place that was taken in another tab is fetched, because only a reply has the receipt", async () => {
@@ -142,6 +169,14 @@ test("a used turn stays until its order is cached, so the page does not offer th
   patcher.applyOrder(orderMessage({}));
   await vi.waitFor(() => expect(queries.getQueryData(PLACE)).toBeNull());
   expect(seen).not.toContain("line");
+});
+
+test("a payment that begins or ends changes the order, and nothing else does", () => {
+  showQuery(["own", "order", "o"], { ...order, paying: false });
+  patcher.applyOrder(orderMessage({ paying: true }));
+  expect(queries.getQueryData(["own", "order", "o"])).toMatchObject({ status: "pending", paying: true });
+  patcher.applyOrder(orderMessage({ paying: false, version: 7 }));
+  expect(queries.getQueryData(["own", "order", "o"])).toMatchObject({ status: "pending", paying: false });
 });
 
 test("an order changes in all lists at once; a new one is fetched; a repeated message changes nothing", async () => {

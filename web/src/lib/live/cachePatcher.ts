@@ -3,6 +3,7 @@
 
 import type { QueryClient } from "@tanstack/react-query";
 import type { Order, Place, Sale } from "../api";
+import { rememberPlace } from "../knownPlaces";
 import { queryKeys } from "../queryKeys";
 import { isOlder, markChanged, mergePlace } from "./freshness";
 import type { InventoryMessage, OrderMessage, PlaceMessage, SaleStatusMessage } from "./messages";
@@ -34,10 +35,12 @@ export class CachePatcher {
     if (cached && cached.ticket > message.ticket) return;
     if (message.status === "waiting" || message.status === "admitted") {
       if (cached?.ticket === message.ticket) this.#movePlace(cached, message);
-      // The buyer joined in another tab. Only a reply contains the receipt.
+      // The buyer joined in another tab, or on another device. Only a reply contains the receipt.
       else this.#refetchPlace(key);
+      rememberPlace(message.flashSaleId);
     } else if (cached?.ticket === message.ticket) {
-      void this.#endPlace(cached, message.status === "served");
+      if (message.status === "served") void this.#servePlace(cached);
+      else this.#endPlace(cached, message.status, message);
     } else if (cached === undefined) {
       markChanged(key);
     }
@@ -50,10 +53,16 @@ export class CachePatcher {
     const patchOrder = (order: Order): Order => {
       if (order.id !== message.id) return order;
       isCached = true;
-      if (order.status === message.status && (order.expiresAt ?? undefined) === message.expiresAt)
+      const paying = message.paying ?? false;
+      if (
+        order.status === message.status &&
+        (order.paying ?? false) === paying &&
+        (order.expiresAt ?? undefined) === message.expiresAt
+      )
         return order;
       isChanged = true;
-      return { ...order, status: message.status, expiresAt: message.expiresAt ?? order.expiresAt ?? null };
+      const expiresAt = message.expiresAt ?? order.expiresAt ?? null;
+      return { ...order, status: message.status, paying, expiresAt };
     };
     const single = this.#queries.getQueryData<Order>(queryKeys.order(message.id));
     if (single) this.#setIfChanged(queryKeys.order(message.id), single, patchOrder(single));
@@ -83,7 +92,7 @@ export class CachePatcher {
 
   #movePlace(
     cached: Place,
-    { flashSaleId, version: _, status, admittedUntil, ...message }: PlaceMessage,
+    { flashSaleId, version: _, status, admittedUntil, remainingSeconds, ...message }: PlaceMessage,
   ): void {
     const isAdmitted = status === "admitted";
     // A message without an extension means that none is left, so the cached one must go.
@@ -93,20 +102,42 @@ export class CachePatcher {
       ...message,
       status: isAdmitted ? "admitted" : "waiting",
       admittedUntil: admittedUntil ?? null,
+      remainingSeconds: remainingSeconds ?? null,
     });
     const key = queryKeys.place(flashSaleId);
     if (isAdmitted && cached.status !== "admitted") markChanged(key);
     this.#setIfChanged(key, cached, place);
   }
 
-  /** The place has ended. If it became an order, the order is fetched first, so that the page does not offer the line in between. */
-  async #endPlace(cached: Place, isOrder: boolean): Promise<void> {
+  /** The place has become an order. It is fetched first, so that the page does not offer the line in between. */
+  async #servePlace(cached: Place): Promise<void> {
     const key = queryKeys.place(cached.flashSaleId);
     markChanged(key);
     markChanged(queryKeys.orders);
-    if (isOrder) await this.#queries.invalidateQueries({ queryKey: queryKeys.orders });
+    await this.#queries.invalidateQueries({ queryKey: queryKeys.orders });
     const current = this.#queries.getQueryData<Place | null>(key);
     if (current?.ticket === cached.ticket) this.#queries.setQueryData(key, null);
+  }
+
+  /** The place has ended without an order. Its end stays visible, with its reason or its moment, until the buyer joins again. */
+  #endPlace(cached: Place, status: Place["status"], message: PlaceMessage): void {
+    const key = queryKeys.place(cached.flashSaleId);
+    markChanged(key);
+    const { reason, lapsedAt, leftAt } = message;
+    this.#queries.setQueryData(key, {
+      ...cached,
+      status,
+      position: 0,
+      ahead: 0,
+      estimatedWaitSeconds: null,
+      admittedUntil: null,
+      remainingSeconds: null,
+      reason: reason ?? null,
+      lapsedAt: lapsedAt ?? null,
+      leftAt: leftAt ?? null,
+    } satisfies Place);
+    // A server that leaves out the moment gives it in its reply.
+    if (status === "lapsed" && !lapsedAt) this.#refetchPlace(key);
   }
 
   #refetchPlace(key: ReturnType<typeof queryKeys.place>): void {

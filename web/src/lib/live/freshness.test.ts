@@ -20,6 +20,11 @@ test("with one ticket a buyer never moves back, loses a turn, or gets a ticket t
   expect(mergePlace(place({ ticket: 9 }), place({ ticket: 7 }))).toMatchObject({ ticket: 9 });
   expect(mergePlace(admitted, place({ ticket: 9 }))).toMatchObject({ ticket: 9, status: "waiting" });
   expect(mergePlace(place(), null)).toBeNull();
+  const lapsed = place({ status: "lapsed", position: 0, ahead: 0 });
+  expect(mergePlace(admitted, lapsed)).toBe(lapsed);
+  expect(mergePlace(lapsed, admitted)).toBe(admitted);
+  expect(mergePlace(lapsed, place())).toBe(lapsed);
+  expect(mergePlace(lapsed, place({ ticket: 9 }))).toMatchObject({ ticket: 9, status: "waiting" });
 });
 
 test("an outdated reply is fetched again, three times at most", async () => {

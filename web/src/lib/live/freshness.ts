@@ -19,10 +19,15 @@ export function pickNewerSale(cached: Sale | undefined, received: Sale): Sale {
 export function mergePlace(cached: Place | null | undefined, received: Place | null): Place | null {
   if (!cached || received === null || received.ticket > cached.ticket) return received;
   if (received.ticket < cached.ticket) return cached;
-  if (received.status === "admitted") return received;
-  if (cached.status === "admitted") return cached;
+  if (isEnded(received) || received.status === "admitted") return received;
+  if (isEnded(cached) || cached.status === "admitted") return cached;
   const isBehind = received.position > cached.position;
   return isBehind ? { ...received, position: cached.position, ahead: cached.ahead } : received;
+}
+
+/** A place that has ended stays ended; another one has another ticket. */
+function isEnded({ status }: Place): boolean {
+  return status !== "waiting" && status !== "admitted";
 }
 
 /** After this many tries a reply is used as it is; the next poll corrects it. */

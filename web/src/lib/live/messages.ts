@@ -33,16 +33,22 @@ export interface PlaceMessage extends VersionedMessage {
   ticket: number;
   position: number;
   ahead: number;
-  status: Place["status"] | "lapsed" | "left" | "served";
-  admittedUntil?: string;
+  status: Place["status"] | "served";
+  admittedUntil?: string | null;
+  remainingSeconds?: number | null;
   extensionSeconds?: number;
-  estimatedWaitSeconds: number;
+  estimatedWaitSeconds?: number | null;
+  unitsLeft?: number | null;
+  reason?: NonNullable<Place["reason"]> | null;
+  lapsedAt?: string | null;
+  leftAt?: string | null;
 }
 
 export interface OrderMessage extends VersionedMessage {
   id: string;
   flashSaleId: string;
   status: Order["status"];
+  paying?: boolean;
   expiresAt?: string;
 }
 

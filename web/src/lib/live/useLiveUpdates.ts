@@ -19,9 +19,10 @@ let socket: Socket | null = null;
 let isLoading = false;
 let lingerTimer: ReturnType<typeof setTimeout> | undefined;
 
-/** Subscribes the page to updates of the buyer's own state, and of one sale. */
-export function useLiveUpdates(saleId?: string): void {
+/** Subscribes the page to updates of the buyer's own state, and of one sale, while they are wanted. */
+export function useLiveUpdates(saleId?: string, isWanted = true): void {
   useEffect(() => {
+    if (!isWanted) return;
     pageCount += 1;
     if (saleId) watched.set(saleId, (watched.get(saleId) ?? 0) + 1);
     updateSocket();
@@ -32,7 +33,7 @@ export function useLiveUpdates(saleId?: string): void {
       else if (saleId) watched.delete(saleId);
       updateSocket();
     };
-  }, [saleId]);
+  }, [saleId, isWanted]);
 }
 
 function updateSocket(): void {

@@ -4,7 +4,7 @@
 -- here decides. The order of the parts is book, sale, merchant, calls; they share their locals.
 
 -- Raised with every change of any part: a server keeps the newest library that any of its clients has loaded.
-local VERSION = 3
+local VERSION = 4
 
 -- Functions of Redis. They do not exist while the library is loaded: the first call binds them.
 local pack, unpack_bytes, sub, call, min, max, concat
@@ -23,7 +23,7 @@ local ARGS_MAX = 2000
 local POLICY = '>I4i8c3i8i8I4I4BI4I4I4I4'
 local COUNTERS = '>I8i8I8Bi8I8I8I8I8I8I8I4I4I4I4I8i8I4I4i8I4'
 local BUYER = '>I4i8BI4I4I4'
-local ORDER = '>c16I4I4Bi8i8B'
+local ORDER = '>c16I4I4Bi8i8i8B'
 local RUN = '>i8I4'
 
 -- How many orders of a buyer are searched for an idempotency key one by one. Nearly every buyer has fewer, and so nearly
@@ -134,6 +134,8 @@ local function enter_buyer(id)
     return b
 end
 
+-- An order's record, or nil when there is none. `moment` is the end of the hold while it is pending, then when it last changed;
+-- `paying` is the later end of the hold while a payment is in progress, or 0.
 local function find_order(id)
     local o = orders[id]
     if o then return o end
@@ -141,9 +143,9 @@ local function find_order(id)
     if not bytes then return nil end
     o = { id = id }
     local key_len
-    o.buyer, o.quantity, o.number, o.stage, o.made_at, o.moment, key_len = unpack_bytes(ORDER, bytes)
-    o.key = sub(bytes, 43, 42 + key_len)
-    o.previous = sub(bytes, 43 + key_len)
+    o.buyer, o.quantity, o.number, o.stage, o.made_at, o.moment, o.paying, key_len = unpack_bytes(ORDER, bytes)
+    o.key = sub(bytes, 51, 50 + key_len)
+    o.previous = sub(bytes, 51 + key_len)
     orders[id] = o
     return o
 end
@@ -227,7 +229,7 @@ local function flush_book()
         elseif record.stage then
             fields[n + 1] = 'o' .. record.id
             fields[n + 2] = pack(ORDER, record.buyer, record.quantity, record.number, record.stage, record.made_at,
-                record.moment, #record.key) .. record.key .. record.previous
+                record.moment, record.paying, #record.key) .. record.key .. record.previous
         else
             fields[n + 1], fields[n + 2] = record.field, record.order
         end

@@ -67,8 +67,9 @@ fn split_state(state: &SaleState) -> Vec<StatePiece> {
     for order in state.export_orders() {
         let id = order.view.id.0.as_bytes();
         book.extend([encode_field(b'o', &[id]), encode_order(&order)]);
-        if let OrderStatus::Pending { until } = order.view.status {
-            held.extend([encode_score(until.0), encode_member(order.number, id)]);
+        if let OrderStatus::Pending { until, paying_until } = order.view.status {
+            let end = paying_until.unwrap_or(until);
+            held.extend([encode_score(end.0), encode_member(order.number, id)]);
         }
         if let Some(key) = order.key.filter(|_| made[&order.view.buyer] > KEY_SCAN_MAX) {
             book.extend([encode_field(b'k', &[order.view.buyer.0.as_bytes(), &key.0]), id.to_vec()]);
@@ -179,7 +180,7 @@ fn encode_buyer(buyer: &ExportedBuyer, orders: u32) -> Vec<u8> {
 fn encode_order(order: &ExportedOrder) -> Vec<u8> {
     let view = &order.view;
     let (stage, moment) = match view.status {
-        OrderStatus::Pending { until } => (0_u8, until),
+        OrderStatus::Pending { until, .. } => (0_u8, until),
         OrderStatus::Confirmed => (1, view.changed_at),
         OrderStatus::Expired => (2, view.changed_at),
         OrderStatus::Cancelled => (3, view.changed_at),
@@ -192,7 +193,12 @@ fn encode_order(order: &ExportedOrder) -> Vec<u8> {
         &mut bytes,
         &[view.buyer.0.as_bytes(), &view.quantity.to_be_bytes(), &order.number.to_be_bytes()],
     );
+    let paying_until = match view.status {
+        OrderStatus::Pending { paying_until, .. } => paying_until.unwrap_or_default(),
+        _ => Timestamp::default(),
+    };
     append_parts(&mut bytes, &[&[stage], &view.made_at.0.to_be_bytes(), &moment.0.to_be_bytes()]);
+    bytes.extend(paying_until.0.to_be_bytes());
     let key = order.key.map_or_else(Vec::new, |key| key.0.to_vec());
     append_parts(&mut bytes, &[&[if order.key.is_some() { 16 } else { 0 }], &key]);
     bytes.extend(order.previous.iter().flat_map(|order| *order.0.as_bytes()));

@@ -7,8 +7,11 @@ local UPCOMING, ACTIVE, PAUSED, ENDED, CLOSED = 0, 1, 2, 3, 4
 -- Refusals, by their index in sale::Refusal::CODES.
 local R = { NOT_STARTED = 0, ENDED = 1, PAUSED = 2, CLOSED = 3, SOLD_OUT = 4, ALL_HELD = 5, NOT_IN_LINE = 6,
     NOT_ADMITTED = 7, ALREADY_IN_LINE = 8, NO_LINE = 9, NO_EXTENSION = 10, LIMIT_REACHED = 11, KEY_REUSED = 12,
-    ORDER_UNKNOWN = 13, ORDER_EXPIRED = 14, NOT_YOUR_ORDER = 15, ORDER_STATE = 16, PROMISE_MADE = 17, BAD_POLICY = 18 }
+    ORDER_UNKNOWN = 13, ORDER_EXPIRED = 14, NOT_YOUR_ORDER = 15, ORDER_STATE = 16, PROMISE_MADE = 17, BAD_POLICY = 18,
+    ORDER_PAYING = 19 }
 local QUANTITY_MAX = 10000000
+-- How much longer than another hold a payment in progress may prolong a hold, in milliseconds.
+local PAYMENT_EXTRA_MS = 60000
 -- The width of the window in which admissions are counted, in milliseconds.
 local PACE_MS = 1000
 
@@ -62,7 +65,7 @@ local function refused(code, extra)
 end
 
 local function order_bytes(o, changed_at)
-    return o.id .. pack('>c16I4i8i8Bi8', o.buyer, o.quantity, o.made_at, changed_at, o.stage, o.moment)
+    return o.id .. pack('>c16I4i8i8Bi8i8', o.buyer, o.quantity, o.made_at, changed_at, o.stage, o.moment, o.paying)
 end
 
 local function order_now(o, repeated)
@@ -175,7 +178,7 @@ local function expire_holds()
             local o = find_order(sub(due[i], 5))
             local b = find_buyer(o.buyer)
             emit(pack('>Bc16c16I4B', 11, o.buyer, o.id, o.quantity, 2))
-            o.stage, o.moment = EXPIRED, now
+            o.stage, o.moment, o.paying = EXPIRED, now, 0
             b.held = b.held - o.quantity
             changed[o], changed[b] = true, true
             counters.held, counters.pending = counters.held - o.quantity, counters.pending - 1
@@ -336,8 +339,8 @@ local function sell(id, order, quantity, key, place)
     local key_bytes = pack('B', key and 1 or 0) .. (key or '')
     if place == 2 then drop_place(b) end
     take(quantity)
-    local o = { id = order, buyer = id, quantity = quantity, number = counters.orders, made_at = now, key = key or '',
-        previous = b.last }
+    local o = { id = order, buyer = id, quantity = quantity, number = counters.orders, made_at = now, paying = 0,
+        key = key or '', previous = b.last }
     if policy.hold_s == 0 then
         o.stage, o.moment = CONFIRMED, now
         emit(pack('>Bc16c16I4', 10, id, order, quantity) .. from .. key_bytes)
@@ -391,7 +394,7 @@ local function change_order(o, stage)
         edit_set(keys.held, member(o.number, o.id), false)
         counters.held, counters.pending = counters.held - o.quantity, counters.pending - 1
     end
-    o.stage, o.moment = stage, now
+    o.stage, o.moment, o.paying = stage, now, 0
     local b = find_buyer(o.buyer)
     if was == PENDING then b.held = b.held - o.quantity end
     if was == CONFIRMED then b.owned = b.owned - o.quantity end
@@ -400,30 +403,50 @@ local function change_order(o, stage)
     return order_now(o, false)
 end
 
--- A payment after the end of the hold takes a unit only if one is free, no buyer waits for it, and the buyer has not bought
--- up to the limit in the meantime.
-local function may_pay_late(o)
-    local b = find_buyer(o.buyer)
-    local limit = policy and policy.limit or 0
-    return max(counters.available - counters.short, 0) >= o.quantity and counters.waiting == 0
-        and b.held + b.owned + o.quantity <= limit
+-- Moves the end of a pending order's hold: `paying` is the later end of a payment in progress, or 0.
+local function move_hold_end(o, paying)
+    o.paying = paying
+    edit_set(keys.held, member(o.number, o.id), paying > 0 and paying or o.moment)
+    changed[o] = true
+    return order_now(o, false)
+end
+
+-- Prolongs the hold for a payment that is about to be authorised. A repetition changes nothing.
+local function begin_payment(id, order)
+    local o, no = own_order(id, order)
+    if not o then return no end
+    if o.stage == CONFIRMED then return order_now(o, true) end
+    if o.stage == RESTOCKED or o.stage == GONE then return refused(R.ORDER_STATE) end
+    if o.stage ~= PENDING then return refused(R.ORDER_EXPIRED) end
+    if o.paying > 0 then return order_now(o, true) end
+    local hold_ms = policy and policy.hold_s * 1000 or 0
+    local until_at = min(min(o.moment + hold_ms, MOMENT_MAX) + PAYMENT_EXTRA_MS, MOMENT_MAX)
+    emit(pack('>Bc16c16I4i8i8', 14, id, order, o.quantity, o.moment, until_at))
+    return move_hold_end(o, until_at)
+end
+
+-- Gives the hold its own end back; a hold that is over by that expires at once. Where no payment is in progress, nothing
+-- changes.
+local function end_payment(id, order)
+    local o, no = own_order(id, order)
+    if not o then return no end
+    if o.stage ~= PENDING or o.paying == 0 then return order_now(o, true) end
+    emit(pack('>Bc16c16I4i8', 15, id, order, o.quantity, o.moment))
+    if o.moment > now then return move_hold_end(o, 0) end
+    emit(pack('>Bc16c16I4B', 11, id, order, o.quantity, 2))
+    free(o.quantity)
+    return change_order(o, EXPIRED)
 end
 
 local function confirm(id, order)
     local o, no = own_order(id, order)
     if not o then return no end
-    local from = 2
     if o.stage == CONFIRMED then return order_now(o, true) end
     if o.stage == RESTOCKED or o.stage == GONE then return refused(R.ORDER_STATE) end
-    if o.stage == CANCELLED or o.stage == DECLINED then return refused(R.ORDER_EXPIRED) end
-    if o.stage == PENDING then
-        if counters.sold + o.quantity > counters.quantity then return refused(R.ORDER_EXPIRED) end
-    else
-        if not may_pay_late(o) then return refused(R.ORDER_EXPIRED) end
-        from = 0
-        take(o.quantity)
-    end
-    emit(pack('>Bc16c16I4BI4B', 10, id, order, o.quantity, from, 0, 0))
+    -- An order that has expired stays so: its buyer may have read that, and bought another.
+    if o.stage ~= PENDING then return refused(R.ORDER_EXPIRED) end
+    if counters.sold + o.quantity > counters.quantity then return refused(R.ORDER_EXPIRED) end
+    emit(pack('>Bc16c16I4BI4B', 10, id, order, o.quantity, 2, 0, 0))
     counters.sold = counters.sold + o.quantity
     return change_order(o, CONFIRMED)
 end
@@ -434,6 +457,7 @@ local function release(id, order, reason)
     local stage = reason == 0 and CANCELLED or DECLINED
     if o.stage == stage then return order_now(o, true) end
     if o.stage == PENDING then
+        if o.paying > 0 then return refused(R.ORDER_PAYING) end
         emit(pack('>Bc16c16I4B', 11, id, order, o.quantity, reason))
         free(o.quantity)
         return change_order(o, stage)

@@ -7,7 +7,7 @@ use crate::batch::Epoch;
 use sale::{
     AdmissionMode, BuyerId, BuyerView, Command, CommandOutcome, Event, EventSeq, LedgerEntry, LineMember,
     LinePosition, Money, OrderId, OrderStatus, OrderView, Policy, Refusal, ReleaseCause, ReleaseReason,
-    RequestKey, SaleCounters, Ticket, Timestamp, UnitSource,
+    RequestKey, SaleCounters, SaleSwitches, Ticket, Timestamp, UnitSource,
 };
 use uuid::Uuid;
 
@@ -60,6 +60,8 @@ fn encode_command(command: &Command) -> Vec<u8> {
             bytes.extend(key.iter().flat_map(|key| key.0));
             bytes
         }
+        Command::BeginPayment { buyer, order } => ids(b'G', buyer.0, order.0, &[]),
+        Command::EndPayment { buyer, order } => ids(b'N', buyer.0, order.0, &[]),
         Command::Confirm { buyer, order } => ids(b'C', buyer.0, order.0, &[]),
         Command::Release { buyer, order, reason } => {
             let reason = match reason {
@@ -98,9 +100,7 @@ pub struct LibraryReply {
     /// The counters after it.
     pub counters: SaleCounters,
     /// After it.
-    pub paused: bool,
-    /// After it.
-    pub closed: bool,
+    pub switches: SaleSwitches,
     /// False when the sale was never announced.
     pub announced: bool,
     /// The event that last changed the policy, and the policy if the caller did not know it.
@@ -123,6 +123,7 @@ pub(super) fn decode_reply(bytes: &[u8]) -> Result<LibraryReply, WireError> {
     let (epoch, at) = (Epoch(reader.u64()?), reader.moment()?);
     let (seq_before, due) = (EventSeq(reader.u64()?), reader.i64()?);
     let flags = reader.byte()?;
+    let paused_at = reader.moment()?;
     let mut units = || reader.u64().map(|units| u32::try_from(units).unwrap_or(u32::MAX));
     let (quantity, available, admitted) = (units()?, units()?, units()?);
     let (held, sold, short) = (units()?, units()?, units()?);
@@ -138,8 +139,10 @@ pub(super) fn decode_reply(bytes: &[u8]) -> Result<LibraryReply, WireError> {
         seq_before,
         due: (due >= 0).then_some(Timestamp(due)),
         counters: SaleCounters { quantity, available, admitted, held, sold, waiting, short },
-        paused: flags & 1 != 0,
-        closed: flags & 2 != 0,
+        switches: SaleSwitches {
+            paused_at: (flags & 1 != 0).then_some(paused_at),
+            is_closed: flags & 2 != 0,
+        },
         announced: flags & 4 != 0,
         policy: (policy_seq, policy),
         answers,
@@ -263,13 +266,15 @@ impl WireReader<'_> {
     }
 
     fn buyer_view(&mut self) -> Result<BuyerView, WireError> {
-        let (has_place, held, owned) = (self.flag()?, self.u32()?, self.u32()?);
+        let (has_history, has_place) = (self.flag()?, self.flag()?);
+        let (held, owned) = (self.u32()?, self.u32()?);
         let place = if has_place { Some(self.place()?) } else { None };
         Ok(BuyerView {
             ticket: place.map(|(ticket, _)| ticket),
             place: place.map(|(_, place)| place),
             held,
             owned,
+            has_history,
         })
     }
 
@@ -277,8 +282,9 @@ impl WireReader<'_> {
         let (id, buyer, quantity) = (self.order()?, self.buyer()?, self.u32()?);
         let (made_at, changed_at, stage, moment) =
             (self.moment()?, self.moment()?, self.byte()?, self.moment()?);
+        let paying_until = self.moment().map(|until| (until.0 > 0).then_some(until))?;
         let status = match stage {
-            0 => OrderStatus::Pending { until: moment },
+            0 => OrderStatus::Pending { until: moment, paying_until },
             1 => OrderStatus::Confirmed,
             2 => OrderStatus::Expired,
             3 => OrderStatus::Cancelled,
@@ -315,6 +321,7 @@ impl WireReader<'_> {
             16 => Refusal::OrderState,
             17 => Refusal::PromiseMade,
             18 => Refusal::BadPolicy,
+            19 => Refusal::OrderPaying,
             _ => return Err(WireError),
         })
     }
@@ -366,6 +373,15 @@ impl WireReader<'_> {
                 Event::Refunded { buyer, order, quantity, restocked: self.flag()? }
             }
             13 => Event::Extended { buyer: self.buyer()?, ticket: self.ticket()?, until: self.moment()? },
+            14 => {
+                let (buyer, order, quantity) = (self.buyer()?, self.order()?, self.u32()?);
+                let (held_until, until) = (self.moment()?, self.moment()?);
+                Event::PaymentBegun { buyer, order, quantity, held_until, until }
+            }
+            15 => {
+                let (buyer, order, quantity) = (self.buyer()?, self.order()?, self.u32()?);
+                Event::PaymentEnded { buyer, order, quantity, until: self.moment()? }
+            }
             _ => return Err(WireError),
         })
     }

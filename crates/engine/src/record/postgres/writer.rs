@@ -1,5 +1,5 @@
 //! Appends the batches of an instance that decides alone: one statement, one round trip, one commit. It never waits longer than
-//! its callers do.
+//! its callers do. After a broken connection it tries again, under a new epoch (`append_with_retries`).
 
 use super::ANSWER_TIMEOUT;
 use super::claim::{ClaimedSale, LEDGER_ROW, LedgerClaim, claim_ledger, find_or_add_sale};

@@ -186,7 +186,7 @@ fn an_order_that_was_confirmed_and_then_something_else_breaks_same_answer() {
     let account = ann().refused(pay("o1", 2), (3_000, 3_100), Code::PaymentDeclined);
     JudgeCase::new(ledger(SOLD), vec![account]).assert_breaks(&["same_answer", "no_means_no"]);
     let account = ann().refused(pay("o1", 2), (3_000, 3_100), Code::OrderExpired);
-    JudgeCase::new(ledger(SOLD), vec![account]).assert_breaks(&["same_answer"]);
+    JudgeCase::new(ledger(SOLD), vec![account]).assert_breaks(&["same_answer", "no_means_no"]);
     let account = ann().refused(ORDER(1), (3_000, 3_100), Code::KeyReused);
     JudgeCase::new(ledger(SOLD), vec![account]).assert_breaks(&["same_answer"]);
 }
@@ -236,21 +236,35 @@ fn an_order_owned_without_a_payment_breaks_no_means_no() {
 }
 
 #[test]
-fn a_payment_that_was_too_late_and_then_came_through_breaks_nothing() {
+fn a_declined_payment_and_then_another_card_break_nothing() {
     let tape = "0s configure quantity=1 limit=1 hold=60s
         1s reserve ann o1 1
-        62s confirm ann o1";
-    let entries = ledger(tape);
-    assert!(
-        entries
-            .iter()
-            .any(|entry| { matches!(entry.event, Event::Released { reason: ReleaseCause::Expired, .. }) })
-    );
+        2s begin_payment ann o1
+        3s end_payment ann o1
+        4s begin_payment ann o1
+        5s confirm ann o1";
+    let declined = BuyerAction::Pay { order: order("o1"), key: 2, declines: true };
+    let account = || {
+        AccountBuilder::for_buyer("ann").ordered(1, (1_000, 1_100), "o1", OrderPhase::Pending).refused(
+            declined,
+            (2_000, 3_100),
+            Code::PaymentDeclined,
+        )
+    };
+    let paid = account().paid(3, (4_000, 5_100), "o1");
+    JudgeCase::new(ledger(tape), vec![paid]).assert_passes();
+    let lost = account().unanswered(pay("o1", 3), 4_000);
+    JudgeCase::new(ledger(tape), vec![lost]).assert_passes();
+}
+
+#[test]
+fn an_order_that_was_told_to_be_over_and_is_owned_breaks_no_means_no() {
     let account = AccountBuilder::for_buyer("ann")
         .ordered(1, (1_000, 1_100), "o1", OrderPhase::Pending)
-        .refused(pay("o1", 2), (61_000, 61_100), Code::OrderExpired)
-        .paid(3, (62_000, 62_100), "o1");
-    JudgeCase::new(entries, vec![account]).assert_passes();
+        .refused(pay("o1", 2), (1_200, 1_300), Code::OrderExpired)
+        .paid(3, (2_000, 2_100), "o1");
+    let offence = JudgeCase::new(ledger(SOLD), vec![account]).assert_breaks(&["no_means_no"]);
+    assert!(offence.detail.contains("order_expired"), "{}", offence.detail);
 }
 
 #[test]

@@ -75,12 +75,11 @@ struct SimulatedWorld {
     observations: Vec<StockSample>,
     /// Payments that were declined, by key.
     declined: HashSet<(BuyerId, u64)>,
-    /// Orders of which a payment was declined: while they are held, no other payment is accepted.
-    declined_orders: HashSet<OrderId>,
     /// Payments that are settled later, whatever becomes of the request.
     left_open: Vec<(BuyerId, BuyerAction)>,
     keys: u64,
     orders: u128,
+    payments: u64,
 }
 
 impl WorldScript {
@@ -106,10 +105,10 @@ impl SimulatedWorld {
             requests: vec![],
             observations: vec![],
             declined: HashSet::new(),
-            declined_orders: HashSet::new(),
             left_open: vec![],
             keys: 0,
             orders: 0,
+            payments: 0,
         };
         world.step(&Command::Configure { policy: Box::new(policy.clone()) });
         world.record();
@@ -154,9 +153,9 @@ impl SimulatedWorld {
         let key = self.keys;
         let on_order = |orders: &[OrderId]| {
             let order = *orders.get(pick / 16 % orders.len().max(1))?;
-            Some(match pick / 4 % 6 {
+            Some(match pick / 4 % 7 {
                 0 => BuyerAction::Cancel { order },
-                1 => BuyerAction::Pay { order, key, declines: true },
+                1 | 2 => BuyerAction::Pay { order, key, declines: true },
                 _ => BuyerAction::Pay { order, key, declines: false },
             })
         };
@@ -218,7 +217,9 @@ impl SimulatedWorld {
     fn act(&mut self, buyer: BuyerId, what: BuyerAction) -> ReplyBody {
         match what {
             BuyerAction::Join => match self.step(&Command::Join { buyer }) {
-                CommandOutcome::Joined { ticket, position } => ReplyBody::Place { ticket, position },
+                CommandOutcome::Joined { ticket, position } => {
+                    ReplyBody::Place { ticket, position, estimate_s: None }
+                }
                 CommandOutcome::Refused(sale::Refusal::AlreadyInLine { ticket, place }) => {
                     place_body(Some((ticket, place))).expect("a place")
                 }
@@ -242,7 +243,7 @@ impl SimulatedWorld {
         use sale::OrderStatus as Status;
         let Some(view) = self.state.order(order) else { return ReplyBody::Refused(Code::OrderUnknown) };
         let is_pending = matches!(view.status, Status::Pending { .. });
-        if self.declined.contains(&(buyer, key)) && !is_pending {
+        if self.declined.contains(&(buyer, key)) {
             return ReplyBody::Refused(Code::PaymentDeclined);
         }
         // An earlier payment whose end is not known comes first: the shop settles it before it takes another one.
@@ -258,15 +259,24 @@ impl SimulatedWorld {
         match view.status {
             Status::Confirmed => return reply_body(&CommandOutcome::Order { order: view, repeated: true }),
             Status::Refunded { .. } => return ReplyBody::Refused(Code::OrderState),
-            Status::Cancelled | Status::Declined => return ReplyBody::Refused(Code::OrderExpired),
-            Status::Pending { .. } | Status::Expired => {}
+            Status::Expired | Status::Cancelled | Status::Declined => {
+                return ReplyBody::Refused(Code::OrderExpired);
+            }
+            Status::Pending { .. } => {}
         }
-        if declines || is_pending && self.declined_orders.contains(&order) {
+        if let CommandOutcome::Refused(_) = self.step(&Command::BeginPayment { buyer, order }) {
+            return ReplyBody::Refused(Code::OrderExpired);
+        }
+        if declines {
             self.declined.insert((buyer, key));
-            self.declined_orders.insert(order);
-            self.left_open.push((buyer, BuyerAction::Pay { order, key, declines: true }));
-            self.step(&Command::Release { buyer, order, reason: ReleaseReason::Declined });
+            self.step(&Command::EndPayment { buyer, order });
             return ReplyBody::Refused(Code::PaymentDeclined);
+        }
+        self.payments += 1;
+        if self.payments.is_multiple_of(5) {
+            // The provider's reply is lost: the order is being paid until the payment is settled.
+            self.left_open.push((buyer, BuyerAction::Pay { order, key, declines }));
+            return ReplyBody::Refused(Code::PaymentUnknown);
         }
         match self.step(&Command::Confirm { buyer, order }) {
             done @ CommandOutcome::Order { .. } => {
@@ -301,7 +311,7 @@ impl SimulatedWorld {
     fn receive_reply(&mut self, (account, place): (usize, Option<usize>), sent: RunInstant, body: ReplyBody) {
         let span = RequestSpan { sent, received: self.instant };
         let account = &mut self.accounts[account];
-        if let ReplyBody::Place { ticket, position } = body {
+        if let ReplyBody::Place { ticket, position, .. } = body {
             account.record_place(ticket, position, span);
         }
         let Some(place) = place else {
@@ -367,12 +377,8 @@ impl SimulatedWorld {
         let Some((buyer, what)) = self.left_open.get(pick % self.left_open.len().max(1)).copied() else {
             return;
         };
-        let BuyerAction::Pay { order, declines, .. } = what else { return };
-        if declines {
-            self.step(&Command::Release { buyer, order, reason: ReleaseReason::Declined });
-        } else {
-            self.step(&Command::Confirm { buyer, order });
-        }
+        let BuyerAction::Pay { order, .. } = what else { return };
+        self.step(&Command::Confirm { buyer, order });
     }
 
     /// A slow admitted buyer extends the admission, in another tab whose reply is not logged.
@@ -429,6 +435,7 @@ impl SimulatedWorld {
             }
         }
         self.step(&Command::Resume);
+        (0..self.left_open.len()).for_each(|open| self.settle_later(open));
         for _ in 0..400 {
             self.now = self.now.plus_ms(500);
             self.step(&Command::Tick);
@@ -465,8 +472,8 @@ impl SimulatedWorld {
 
 fn place_body(place: Option<(Ticket, LinePosition)>) -> Option<ReplyBody> {
     place.map(|(ticket, place)| match place {
-        LinePosition::Waiting { position } => ReplyBody::Place { ticket, position },
-        LinePosition::Admitted { .. } => ReplyBody::Place { ticket, position: 0 },
+        LinePosition::Waiting { position } => ReplyBody::Place { ticket, position, estimate_s: None },
+        LinePosition::Admitted { .. } => ReplyBody::Place { ticket, position: 0, estimate_s: None },
     })
 }
 

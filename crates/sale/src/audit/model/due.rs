@@ -1,6 +1,6 @@
 //! What should have happened before a command was decided.
 
-use super::{AuditModel, AuditedStatus, PromiseFindings, check_promise};
+use super::{AuditModel, PromiseFindings, check_promise};
 use crate::audit::SalePromise;
 use crate::event::{Event, ReleaseCause};
 use crate::time::Timestamp;
@@ -39,11 +39,7 @@ impl AuditModel {
 
     fn next_hold_end(&mut self) -> Option<Timestamp> {
         while let Some(Reverse((until, order))) = self.hold_ends.peek() {
-            if self
-                .orders
-                .get(order)
-                .is_some_and(|record| record.status == AuditedStatus::Held { until: *until })
-            {
+            if self.orders.get(order).and_then(|record| record.status.hold_end()) == Some(*until) {
                 return Some(*until);
             }
             self.hold_ends.pop();

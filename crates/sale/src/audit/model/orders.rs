@@ -39,6 +39,13 @@ impl AuditModel {
                 }
                 self.check_limit(fields, found);
             }
+            Event::PaymentBegun { buyer, order, quantity, held_until, until } => {
+                let fields = OrderEventFields { at, buyer, order, quantity };
+                self.read_payment_begun(fields, held_until, until, found);
+            }
+            Event::PaymentEnded { buyer, order, quantity, until } => {
+                self.read_payment_ended(OrderEventFields { at, buyer, order, quantity }, until, found);
+            }
             Event::Released { buyer, order, quantity, reason } => {
                 self.read_released(OrderEventFields { at, buyer, order, quantity }, reason, found);
             }
@@ -62,10 +69,62 @@ impl AuditModel {
         check_promise(hold_s > 0 && until == promised, SalePromise::Holds, found, || {
             format!("order {} is held until {until:?}, promised was {promised:?}", fields.order)
         });
-        self.create_order(fields, AuditedStatus::Held { until }, from, key, found);
+        self.create_order(fields, AuditedStatus::Held { until, paying_until: None }, from, key, found);
         self.held += fields.units();
         self.buyer_entry(fields).held += fields.units();
         self.hold_ends.push(Reverse((until, fields.order)));
+    }
+
+    /// A payment begins while the hold lasts, and prolongs it by another hold and a minute, at most.
+    fn read_payment_begun(
+        &mut self,
+        fields: OrderEventFields,
+        held_until: Timestamp,
+        until: Timestamp,
+        found: &mut PromiseFindings,
+    ) {
+        let order = fields.order;
+        let status = self.find_order(fields, found).map(|record| record.status);
+        let Some(AuditedStatus::Held { until: promised, paying_until }) = status else {
+            let detail = format!("a payment for order {order} began while it was {status:?}");
+            found.record_broken(SalePromise::Records, detail);
+            return;
+        };
+        check_promise(paying_until.is_none(), SalePromise::Records, found, || {
+            format!("a payment for order {order} began during another")
+        });
+        let hold_s = self.policy.as_ref().map_or(0, |policy| policy.hold_s);
+        let longest = promised.plus_s(hold_s).plus_s(60);
+        let is_kept = held_until == promised && fields.at < promised && until == longest;
+        check_promise(is_kept, SalePromise::Holds, found, || {
+            format!(
+                "a payment at {:?} prolonged the hold of order {order} from {held_until:?} to {until:?}, promised was from \
+                 {promised:?} to {longest:?}",
+                fields.at
+            )
+        });
+        self.hold_ends.push(Reverse((until, order)));
+        self.set_status(fields, AuditedStatus::Held { until: promised, paying_until: Some(until) });
+    }
+
+    fn read_payment_ended(
+        &mut self,
+        fields: OrderEventFields,
+        until: Timestamp,
+        found: &mut PromiseFindings,
+    ) {
+        let order = fields.order;
+        let status = self.find_order(fields, found).map(|record| record.status);
+        let Some(AuditedStatus::Held { until: promised, paying_until: Some(_) }) = status else {
+            let detail = format!("a payment for order {order} ended while it was {status:?}");
+            found.record_broken(SalePromise::Records, detail);
+            return;
+        };
+        check_promise(until == promised, SalePromise::Holds, found, || {
+            format!("the hold of order {order} ends at {until:?} after a payment, promised was {promised:?}")
+        });
+        self.hold_ends.push(Reverse((promised, order)));
+        self.set_status(fields, AuditedStatus::Held { until: promised, paying_until: None });
     }
 
     fn read_sold_at_once(
@@ -137,7 +196,8 @@ impl AuditModel {
         found: &mut PromiseFindings,
     ) {
         match record.map(|record| record.status) {
-            Some(AuditedStatus::Held { until }) => {
+            Some(AuditedStatus::Held { until, paying_until }) => {
+                let until = paying_until.unwrap_or(until);
                 found.record_kept(SalePromise::Records);
                 check_promise(fields.at < until, SalePromise::LatePayment, found, || {
                     format!("order {} was paid from a hold that was over at {until:?}", fields.order)
@@ -198,8 +258,12 @@ impl AuditModel {
         let record = self.find_order(fields, found);
         let status =
             if reason == ReleaseCause::Expired { AuditedStatus::Expired } else { AuditedStatus::GivenBack };
-        if let Some(AuditedStatus::Held { until }) = record.map(|record| record.status) {
-            found.record_kept(SalePromise::Records);
+        if let Some(AuditedStatus::Held { until, paying_until }) = record.map(|record| record.status) {
+            let is_kept = paying_until.is_none() || reason == ReleaseCause::Expired;
+            check_promise(is_kept, SalePromise::Records, found, || {
+                format!("order {} was {reason:?} while it was being paid", fields.order)
+            });
+            let until = paying_until.unwrap_or(until);
             let is_over = until <= fields.at;
             check_promise(is_over == (reason == ReleaseCause::Expired), SalePromise::Holds, found, || {
                 format!(

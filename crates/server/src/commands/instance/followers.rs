@@ -1,4 +1,5 @@
-//! Starts the followers of an instance, with their metrics. A new follower is started here.
+//! Starts the followers of an instance, with their metrics. A new follower gets its start function here; [`super`] calls it and stops
+//! the thread.
 
 use super::super::{CommandError, random_source};
 use crate::followers::follower::{FollowerPace, LocalFollower};

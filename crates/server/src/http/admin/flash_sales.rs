@@ -14,7 +14,7 @@ use crate::http::problem::Problem;
 use crate::shop::sales::{self, PaymentMode, SaleAction};
 use crate::shop_documents::admin_sale_document;
 use documents::AdminSaleDocument;
-use documents::admin::SalePaymentDocument;
+use documents::flash_sale::SalePaymentDocument;
 use sale::SaleId;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};

@@ -4,6 +4,7 @@ mod list;
 mod of_sale;
 
 use crate::http::AppState;
+use crate::http::bounds::SEARCH_LEN_MAX;
 use crate::http::extract::Json;
 use crate::http::page::{Page, PageRequest, parse_time_cursor};
 use crate::http::problem::{FieldError, Problem, kind};
@@ -33,9 +34,6 @@ pub(super) struct OrderFilterInput {
     pub to: Option<String>,
 }
 
-/// Characters of a search, as many as the longest e-mail address has.
-const SEARCH_LEN_MAX: usize = 254;
-
 async fn load_page(
     app: &AppState,
     asked: OrderFilterInput,
@@ -46,9 +44,10 @@ async fn load_page(
     let OrderPage { rows, people, next } = query.load_page(&app.shop, after, request.limit).await?;
     let page = Page::from_parts(rows, next.map(|(at, id)| format!("{}/{id}", at.0)));
     Ok(Json(page.map(|row| {
-        let sale = sales::find(&app.shop, row.sale);
-        let product = sale.map(|sale| sale.listing.product.name.as_str().to_owned());
-        admin_order_document(&row, product, buyer_document(row.order.buyer, &people))
+        let product = sales::find_sold_product(&app.shop, row.sale, row.order.made_at);
+        let product = product.map(|product| product.name.clone());
+        let payment_required = sales::requires_payment(&app.shop, row.sale);
+        admin_order_document(&row, product, payment_required, buyer_document(row.order.buyer, &people))
     })))
 }
 
@@ -90,10 +89,15 @@ pub(super) fn order_total(row: &OrderRow) -> Money {
     row.unit_price.checked_mul(row.order.quantity).unwrap_or(Money { minor: i64::MAX, ..row.unit_price })
 }
 
-fn admin_order_document(row: &OrderRow, product: Option<String>, buyer: BuyerDocument) -> AdminOrderDocument {
+fn admin_order_document(
+    row: &OrderRow,
+    product: Option<String>,
+    payment_required: bool,
+    buyer: BuyerDocument,
+) -> AdminOrderDocument {
     let OrderRow { sale, order, unit_price, seq, paid_at } = row;
     let (expires_at, restocked) = match order.status {
-        OrderStatus::Pending { until } => (Some(until), None),
+        OrderStatus::Pending { until, .. } => (Some(until), None),
         OrderStatus::Refunded { restocked } => (None, Some(restocked)),
         _ => (None, None),
     };
@@ -106,6 +110,8 @@ fn admin_order_document(row: &OrderRow, product: Option<String>, buyer: BuyerDoc
         unit_price: (*unit_price).into(),
         total: order_total(row).into(),
         status: order.status.into(),
+        paying: order.status.is_paying(),
+        payment_required,
         expires_at,
         restocked,
         created_at: order.made_at,

@@ -5,7 +5,7 @@ use super::csv::{CsvCell, CsvWriter};
 use super::orders::{OrderFilterInput, order_total};
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Query};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::http::v1::rfc3339;
 use crate::shop::all_orders::{self, OrderPage, OrderQuery, OrderRow};
 use crate::shop::catalogue_text::format_decimal;
@@ -56,9 +56,9 @@ struct OrdersCsvQuery {
 /// Orders of one page; some 300 KiB of text.
 const ROWS_PER_PAGE: u32 = 1_000;
 /// Usual bytes of a row.
-const ROW_LEN: usize = 384;
+const ROW_LEN: usize = 424;
 
-const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 21] = [
     "order_id",
     "sale_id",
     "sale",
@@ -77,11 +77,15 @@ const COLUMNS: [&str; 18] = [
     "created_at",
     "updated_at",
     "expires_at",
+    "payment",
+    "paying",
+    "paid_at",
 ];
 
 /// All buyers' orders as CSV, newest first.
 ///
-/// RFC 4180 in UTF-8 with a byte order mark; amounts in minor units and as decimals, times in UTC. A text that a spreadsheet
+/// RFC 4180 in UTF-8 with a byte order mark; amounts in minor units and as decimals, times in UTC. An order without `paid_at` was not
+/// paid here: its amount is no revenue. A text that a spreadsheet
 /// would run as a formula has a `'` before it. Orders that are created during the export are not in it. An export that fails ends
 /// without the end of its chunked body.
 #[utoipa::path(
@@ -91,7 +95,6 @@ const COLUMNS: [&str; 18] = [
     params(OrdersCsvQuery),
     responses(
         (status = 200, description = "The table", body = String, content_type = "text/csv"),
-        (status = 422, description = "`invalid_query`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]
@@ -155,21 +158,24 @@ fn stream_error(error: impl Into<Problem>) -> io::Error {
 }
 
 fn push_order(table: &mut CsvWriter, shop: &Shop, row: &OrderRow, buyer: &BuyerDocument) -> io::Result<()> {
-    let OrderRow { sale, order, unit_price, .. } = row;
+    let OrderRow { sale, order, unit_price, paid_at, .. } = row;
+    let payment = if sales::requires_payment(shop, *sale) { "required" } else { "none" };
+    let paid_at = paid_at.map(rfc3339).unwrap_or_default();
     let listed = sales::find(shop, *sale);
     let listing = listed.as_ref().map(|sale| &sale.listing);
+    let product = listing.map(|listing| listing.product_at(order.made_at));
     let total = order_total(row);
     let (restocked, expires_at) = match order.status {
         OrderStatus::Refunded { restocked: true } => ("yes", String::new()),
         OrderStatus::Refunded { restocked: false } => ("no", String::new()),
-        OrderStatus::Pending { until } => ("", rfc3339(until)),
+        OrderStatus::Pending { until, .. } => ("", rfc3339(until)),
         _ => ("", String::new()),
     };
     table.push_row([
         CsvCell::Trusted(&order.id.to_string()),
         CsvCell::Trusted(&sale.to_string()),
         CsvCell::Untrusted(listing.map_or("", |listing| listing.slug.as_str())),
-        CsvCell::Untrusted(listing.map_or("", |listing| listing.product.name.as_str())),
+        CsvCell::Untrusted(product.map_or("", |product| product.name.as_str())),
         CsvCell::Trusted(&order.buyer.to_string()),
         CsvCell::Untrusted(buyer.email.as_deref().unwrap_or_default()),
         CsvCell::Untrusted(buyer.username.as_deref().unwrap_or_default()),
@@ -184,5 +190,8 @@ fn push_order(table: &mut CsvWriter, shop: &Shop, row: &OrderRow, buyer: &BuyerD
         CsvCell::Trusted(&rfc3339(order.made_at)),
         CsvCell::Trusted(&rfc3339(order.changed_at)),
         CsvCell::Trusted(&expires_at),
+        CsvCell::Trusted(payment),
+        CsvCell::Trusted(if order.status.is_paying() { "yes" } else { "" }),
+        CsvCell::Trusted(&paid_at),
     ])
 }

@@ -1,4 +1,4 @@
-//! Buckets that instances share through a Valkey. Requests of the classes auth and buy are counted there; reads are counted in
+//! Buckets that instances share through a Valkey. Reads alone are counted in
 //! memory and reported twice a second. Requests that arrive together share one call. While Valkey is down, slow, full or
 //! read-only, this process counts on its own: no request waits for Valkey longer than
 //! [`LimiterTimeouts::count`], and none is refused.

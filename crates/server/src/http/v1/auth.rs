@@ -1,15 +1,20 @@
-//! `/auth`: register, log in, refresh, log out.
+//! `/auth`: register, log in, refresh, log out, change the password.
 
 mod login;
 mod logout;
 mod me;
+mod password;
 mod refresh;
 mod register;
+mod sign_out_everywhere;
 
 use crate::auth::Role;
+use crate::http::AppContext;
 use crate::http::AppState;
+use crate::http::caller::RequestCaller;
+use crate::http::limits::LimitKey;
 use crate::http::v1::rfc3339;
-use crate::shop::accounts::{AccountProfile, SignedInAccount};
+use crate::shop::accounts::{AccountProfile, GuessLimits, SignInOrigin, SignedInAccount};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -21,6 +26,8 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(login::login))
         .routes(routes!(refresh::refresh))
         .routes(routes!(logout::logout))
+        .routes(routes!(sign_out_everywhere::sign_out_everywhere))
+        .routes(routes!(password::change_password))
         .routes(routes!(me::me))
 }
 
@@ -31,7 +38,7 @@ struct SignedInReply {
     user: AccountReply,
     /// For `Authorization: Bearer …`.
     access_token: String,
-    /// For `POST /auth/refresh`. It can be used once.
+    /// For `POST /auth/refresh`. It can be used once, and again for 30 seconds while its successor is unused.
     refresh_token: String,
     /// Seconds until the access token expires.
     expires_in: i64,
@@ -48,6 +55,16 @@ struct AccountReply {
     role: Role,
     #[schema(format = DateTime)]
     created_at: String,
+}
+
+/// Where the password of a request comes from.
+fn sign_in_origin(caller: RequestCaller) -> SignInOrigin {
+    SignInOrigin { network: LimitKey::from_address(caller.address).as_u128(), session: caller.session }
+}
+
+/// The limit of wrong passwords, if limits are on.
+fn guess_limits(app: &AppContext) -> Option<&dyn GuessLimits> {
+    app.limits.as_ref().map(|limits| limits as &dyn GuessLimits)
 }
 
 impl From<SignedInAccount> for SignedInReply {

@@ -1,40 +1,75 @@
-//! Makes admins.
+//! Makes admins: new accounts, or accounts that exist already and are promoted on purpose.
 
+use super::sessions::{end_all_sessions, forget_sessions};
 use super::{
     AccountError, AccountOutcome, AccountProfile, AccountRefusal, AccountRegistration, AccountService,
     new_user,
 };
 use crate::auth::Role;
-use crate::store::Store;
 use crate::store::accounts as users;
+use crate::store::{Store, sessions};
 
-/// Makes an admin: a new account, or an existing one that gets the role and this password.
+/// What became of an attempt to create an admin.
+pub enum AdminCreation {
+    /// There was no account with the address, and now there is an admin.
+    Created(AccountProfile),
+    /// The account got the role and the password, and its sessions ended.
+    Promoted { account: ExistingAccount },
+    /// There is an account with the address. Nothing was changed.
+    Exists { account: ExistingAccount },
+}
+
+/// An account that was there before the command.
+pub struct ExistingAccount {
+    /// As it was.
+    pub profile: AccountProfile,
+    /// The sessions that went on, or were ended.
+    pub session_count: u64,
+}
+
+/// Makes an admin. An account that has the address already gets the role and this password only when `promote` is set: someone else may
+/// have registered it. All its sessions end then.
 ///
 /// # Errors
 /// When the tables do not answer, or too many passwords wait to be hashed.
 pub async fn create_admin(
     service: &AccountService,
     registration: AccountRegistration,
-) -> AccountOutcome<AccountProfile> {
+    promote: bool,
+) -> AccountOutcome<AdminCreation> {
     let AccountRegistration { email, username, password } = registration;
     if let Some(user) = users::find_by_email(&service.store, &email.0).await? {
+        if !promote {
+            let session_count = sessions::count_open(&service.store, user.id, (service.now)()).await?;
+            let account = ExistingAccount { profile: user.into(), session_count };
+            return Ok(Ok(AdminCreation::Exists { account }));
+        }
         let hash = service.passwords.hash(password.0).await?;
-        users::set_password_hash(&service.store, user.id, &hash).await?;
-        users::set_role(&service.store, user.id, Role::Admin).await?;
-        return Ok(Ok(AccountProfile { role: Role::Admin, ..user.into() }));
+        let mut writing = service.store.begin().await?;
+        let Some(ended) = end_all_sessions(service, &mut writing, user.id).await? else {
+            writing.rollback().await?;
+            return Ok(Err(AccountRefusal::AccountUnknown));
+        };
+        users::set_password_hash(&mut writing, user.id, &hash).await?;
+        users::set_role(&mut writing, user.id, Role::Admin).await?;
+        writing.commit().await?;
+        let session_count = ended.count();
+        forget_sessions(service, &ended);
+        let account = ExistingAccount { profile: user.into(), session_count };
+        return Ok(Ok(AdminCreation::Promoted { account }));
     }
     let user = new_user(service, email, username, password, Role::Admin).await?;
     let mut writing = service.store.begin().await?;
     if users::insert(&mut writing, &user).await? {
         writing.commit().await?;
-        return Ok(Ok(user.into()));
+        return Ok(Ok(AdminCreation::Created(user.into())));
     }
     writing.rollback().await?;
     let taken = users::find_taken_name(&service.store, &user.email, &user.username).await?;
     Ok(Err(taken.map_or(AccountRefusal::UsernameTaken, AccountRefusal::from)))
 }
 
-/// Makes the first admin, as [`create_admin`] would, unless there is one: of several starts at once, one makes it.
+/// Makes the first admin, as [`create_admin`] would with `promote`, unless there is one: of several starts at once, one makes it.
 ///
 /// # Errors
 /// When the tables do not answer, or too many passwords wait to be hashed.
@@ -45,12 +80,18 @@ pub async fn create_first_admin(
     let AccountRegistration { email, username, password } = registration;
     let user = new_user(service, email, username, password, Role::Admin).await?;
     let mut writing = service.store.begin().await?;
+    users::lock_admins(&mut writing).await?;
     if users::has_admin_locked(&mut writing).await? {
         writing.rollback().await?;
         return Ok(Ok(None));
     }
     let made = match users::promote_to_admin(&mut writing, &user.email, &user.password_hash).await? {
-        Some(promoted) => promoted,
+        Some(promoted) => {
+            let ended = end_all_sessions(service, &mut writing, promoted.id).await?.unwrap_or_default();
+            writing.commit().await?;
+            forget_sessions(service, &ended);
+            return Ok(Ok(Some(promoted.into())));
+        }
         None if users::insert(&mut writing, &user).await? => user,
         None => {
             writing.rollback().await?;

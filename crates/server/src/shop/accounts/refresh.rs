@@ -1,37 +1,73 @@
 //! Keeps a session alive: trades a refresh token for new tokens.
 
-use super::sign_in::{issue_tokens, new_token};
-use super::{AccountOutcome, AccountRefusal, AccountService, SignedInAccount};
-use crate::auth::refresh::{self, RefreshToken};
+use super::sessions::{issue_tokens, new_token, session_end};
+use super::{AccountError, AccountOutcome, AccountRefusal, AccountService, SignedInAccount};
+use crate::auth::refresh::{RefreshToken, hash_token};
+use crate::store::StoreTransaction;
 use crate::store::accounts as users;
 use crate::store::sessions::{self, TokenUse};
+use sale::id::BuyerId;
+use sale::time::Timestamp;
+use uuid::Uuid;
 
-/// Trades a refresh token for new tokens. A token that is used twice was stolen: its whole session ends.
+/// How long a used token is traded for the same successor again, for a client whose reply was lost.
+pub const REFRESH_GRACE_MS: i64 = 30_000;
+
+/// Trades a refresh token for new tokens. For [`REFRESH_GRACE_MS`] the same token gives the same successor again, as long as the
+/// successor is unused. Any other second use means that someone has a copy: the whole session ends.
 ///
 /// # Errors
 /// When the tables do not answer.
 pub async fn refresh(service: &AccountService, token: &str) -> AccountOutcome<SignedInAccount> {
     let now = (service.now)();
+    let successor = RefreshToken::successor_of(token, &service.tokens.secret_for("refresh tokens"));
     let mut writing = service.store.begin().await?;
-    let (session, user) = match sessions::use_token(&mut writing, &refresh::hash_token(token), now).await? {
-        TokenUse::Fresh { session, user } => (session, user),
-        TokenUse::Invalid => {
-            writing.commit().await?;
-            return Ok(Err(AccountRefusal::BadRefreshToken));
+    let renewed = match sessions::use_token(&mut writing, &hash_token(token), now).await? {
+        TokenUse::Fresh { session } => {
+            let owner = sessions::extend(&mut writing, session, session_end(service, now)).await?;
+            if owner.is_some() {
+                let hash = successor.hash();
+                let row = new_token(service, session, &hash, now);
+                sessions::insert_token(&mut writing, &row).await?;
+            }
+            owner.map(|user| (session, user))
         }
-        TokenUse::Reused { session } => {
-            sessions::revoke(&mut writing, session, now).await?;
-            writing.commit().await?;
-            service.tokens.revoke(session, now, now);
-            tracing::warn!(%session, "a refresh token was used twice, its session is revoked");
-            return Ok(Err(AccountRefusal::BadRefreshToken));
+        TokenUse::Reused { session, used_at } => {
+            repeat_or_revoke(service, &mut writing, Reuse { session, used_at, now }, &successor).await?
         }
+        TokenUse::Invalid => None,
     };
-    let next = RefreshToken::generate();
-    sessions::insert_token(&mut writing, &new_token(service, session, &next.hash(), now)).await?;
     writing.commit().await?;
+    let Some((session, user)) = renewed else { return Ok(Err(AccountRefusal::BadRefreshToken)) };
     let Some(user) = users::find(&service.store, user).await? else {
         return Ok(Err(AccountRefusal::BadRefreshToken));
     };
-    Ok(Ok(issue_tokens(service, user, session, next)))
+    Ok(Ok(issue_tokens(service, user, session, successor)))
+}
+
+/// The second use of a refresh token.
+struct Reuse {
+    session: Uuid,
+    used_at: Timestamp,
+    now: Timestamp,
+}
+
+/// Repeats the reply of the first use within the grace; otherwise ends the session.
+async fn repeat_or_revoke(
+    service: &AccountService,
+    writing: &mut StoreTransaction,
+    reuse: Reuse,
+    successor: &RefreshToken,
+) -> Result<Option<(Uuid, BuyerId)>, AccountError> {
+    let Reuse { session, used_at, now } = reuse;
+    let in_grace = now.ms_since(used_at) <= REFRESH_GRACE_MS;
+    if in_grace && sessions::is_unused(writing, &successor.hash(), session, now).await? {
+        let owner = sessions::extend(writing, session, session_end(service, now)).await?;
+        return Ok(owner.map(|user| (session, user)));
+    }
+    if sessions::revoke(writing, session, now).await? {
+        service.tokens.revoke(session, now, now);
+        tracing::warn!(%session, "a refresh token was used twice, its session is revoked");
+    }
+    Ok(None)
 }

@@ -1,17 +1,19 @@
 //! Registers a buyer.
 
-use super::sign_in::{begin_session, issue_tokens};
+use super::guesses::remember_first_network;
+use super::sessions::{begin_session, issue_tokens};
 use super::{AccountOutcome, AccountRefusal, AccountRegistration, AccountService, SignedInAccount, new_user};
 use crate::auth::Role;
 use crate::store::accounts as users;
 
-/// Makes a buyer's account and signs it in.
+/// Makes a buyer's account and signs it in. `network` is that of [`super::SignInOrigin`].
 ///
 /// # Errors
 /// When the tables do not answer, or too many passwords wait to be hashed.
 pub async fn register(
     service: &AccountService,
     registration: AccountRegistration,
+    network: u128,
 ) -> AccountOutcome<SignedInAccount> {
     let AccountRegistration { email, username, password } = registration;
     // Checked before the hash is computed, to save the work. The unique columns decide.
@@ -25,7 +27,11 @@ pub async fn register(
         let taken = users::find_taken_name(&service.store, &user.email, &user.username).await?;
         return Ok(Err(taken.map_or(AccountRefusal::UsernameTaken, AccountRefusal::from)));
     }
-    let (session, refresh_token) = begin_session(service, &mut writing, user.id).await?;
+    let Some((session, refresh_token)) = begin_session(service, &mut writing, &user).await? else {
+        writing.rollback().await?;
+        return Ok(Err(AccountRefusal::AccountUnknown));
+    };
+    remember_first_network(service, &mut writing, user.id, network).await?;
     writing.commit().await?;
     Ok(Ok(issue_tokens(service, user, session, refresh_token)))
 }

@@ -1,45 +1,51 @@
 //! Brings the revocations in the tables into memory, where access tokens are checked, and forgets what has expired.
 
+use super::guesses::forget_old_networks;
 use super::{AccountError, AccountService};
 use crate::auth::revocation::REVOKED_MAX;
+use crate::auth::tokens::REVOCATION_MARGIN_MS;
 use crate::store::changes::{self, ChangeCounter};
+use crate::store::sessions::RevocationCursor;
 use crate::store::{StoreError, sessions};
 
 /// Loads the revocations of before this start. Returns where [`read_new_revocations`] continues.
 ///
 /// # Errors
 /// When the tables do not answer.
-pub async fn load_revocations(service: &AccountService) -> Result<i64, StoreError> {
+pub async fn load_revocations(service: &AccountService) -> Result<RevocationCursor, StoreError> {
     // Read before the sessions: what is revoked meanwhile is read twice, and never missed.
     let last = changes::current_count(&service.store, ChangeCounter::Sessions).await?;
     let now = (service.now)();
-    let since = now.plus_ms(-service.tokens.ttl_ms());
+    let since = now.plus_ms(-service.tokens.ttl_ms() - REVOCATION_MARGIN_MS);
     for (session, revoked_at) in sessions::list_revoked_since(&service.store, since, REVOKED_MAX).await? {
         service.tokens.revoke(session, revoked_at, now);
     }
-    Ok(last)
+    Ok(RevocationCursor::after_change(last))
 }
 
 /// Revocations that are read at a time, so that a query is short.
 const FOLLOW_BATCH: u32 = 1_000;
 
-/// Loads the revocations of all instances after number `last`. Returns the number to continue from.
+/// Loads the revocations of all processes behind `cursor`. Returns where to continue.
 ///
 /// # Errors
 /// When the tables do not answer.
-pub async fn read_new_revocations(service: &AccountService, mut last: i64) -> Result<i64, StoreError> {
+pub async fn read_new_revocations(
+    service: &AccountService,
+    mut cursor: RevocationCursor,
+) -> Result<RevocationCursor, StoreError> {
     loop {
-        let revoked = sessions::list_revoked_after(&service.store, last, FOLLOW_BATCH).await?;
-        let now = (service.now)();
-        for (session, revoked_at, number) in &revoked {
+        let revoked = sessions::list_revoked_after(&service.store, &cursor, FOLLOW_BATCH).await?;
+        let (now, count) = ((service.now)(), revoked.len());
+        for ended in revoked {
             // A new revocation makes the hub check all sockets; those of this instance are known.
-            if !service.tokens.is_revoked(*session) {
-                service.tokens.revoke(*session, *revoked_at, now);
+            if !service.tokens.is_revoked(ended.session) {
+                service.tokens.revoke(ended.session, ended.revoked_at, now);
             }
-            last = *number;
+            cursor = ended.cursor;
         }
-        if revoked.len() < FOLLOW_BATCH as usize {
-            return Ok(last);
+        if count < FOLLOW_BATCH as usize {
+            return Ok(cursor);
         }
     }
 }
@@ -47,7 +53,7 @@ pub async fn read_new_revocations(service: &AccountService, mut last: i64) -> Re
 /// Sessions that one statement deletes, so that no request waits long for the writer.
 const SWEEP_BATCH: u32 = 500;
 
-/// Forgets sessions and revocations that have expired.
+/// Forgets sessions, refresh tokens and revocations that have expired, and networks that were not seen for long.
 ///
 /// # Errors
 /// When the tables do not answer.
@@ -55,5 +61,7 @@ pub async fn forget_expired_sessions(service: &AccountService) -> Result<(), Acc
     let now = (service.now)();
     service.tokens.forget_expired(now);
     while sessions::delete_expired(&service.store, now, SWEEP_BATCH).await? == u64::from(SWEEP_BATCH) {}
-    Ok(())
+    while sessions::delete_expired_tokens(&service.store, now, SWEEP_BATCH).await? == u64::from(SWEEP_BATCH) {
+    }
+    forget_old_networks(service).await
 }

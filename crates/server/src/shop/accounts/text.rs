@@ -1,5 +1,7 @@
 //! Names and passwords as people type them, checked once and then types of their own.
 
+use crate::auth::passwords::{is_common, normalize_password};
+
 /// An e-mail address, in lower case.
 #[derive(Clone)]
 pub struct EmailAddress(pub(super) String);
@@ -8,7 +10,7 @@ pub struct EmailAddress(pub(super) String);
 #[derive(Clone)]
 pub struct Username(pub(super) String);
 
-/// A password: 8 to 256 characters.
+/// A password: 8 to 256 characters, and none that everyone tries first.
 #[derive(Clone)]
 pub struct PlainPassword(pub(super) String);
 
@@ -49,12 +51,17 @@ impl std::str::FromStr for Username {
 impl TryFrom<String> for PlainPassword {
     type Error = AccountTextError;
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        // A character is at most four bytes: the second comparison keeps the first from counting a huge text.
-        if text.len() <= 1024 && (8..=256).contains(&text.chars().count()) {
-            Ok(Self(text))
-        } else {
-            Err(AccountTextError("8 to 256 characters"))
+        // A character is at most four bytes: the comparison keeps the next one from counting a huge text. What is counted is what will
+        // be hashed.
+        if text.len() > 1024 || !(8..=256).contains(&normalize_password(&text).chars().count()) {
+            return Err(AccountTextError("8 to 256 characters"));
         }
+        if is_common(&normalize_password(&text)) {
+            return Err(AccountTextError(
+                "one that is not among the most common passwords, which are guessed first",
+            ));
+        }
+        Ok(Self(text))
     }
 }
 
@@ -110,8 +117,16 @@ mod tests {
             assert!(bad.parse::<Username>().is_err(), "{bad}");
         }
         assert!(PlainPassword::try_from("ü".repeat(256)).is_ok());
-        for bad in ["1234567".to_owned(), "x".repeat(257), "x".repeat(100_000)] {
+        let decomposed = "u\u{308}".repeat(7);
+        for bad in ["1234567".to_owned(), "x".repeat(257), "x".repeat(100_000), decomposed] {
             assert!(PlainPassword::try_from(bad).is_err());
+        }
+        for common in ["password", "Password1", "1234567890", "iloveyou"] {
+            assert!(PlainPassword::try_from(common.to_owned()).is_err(), "{common}");
+            assert!(
+                PlainPassword::for_login(common.to_owned()).is_ok(),
+                "{common}: it may have been imported"
+            );
         }
     }
 }

@@ -20,8 +20,8 @@ use uuid::Uuid;
 pub struct PayRequest {
     pub buyer: BuyerId,
     pub order: OrderId,
-    /// The provider's name for the way to pay.
-    pub method: String,
+    /// The provider's name for the way to pay. An order that costs nothing needs none.
+    pub method: Option<String>,
     pub key: Option<IdempotencyKey>,
 }
 
@@ -38,7 +38,7 @@ impl PaymentService {
     }
 
     async fn pay_now(&self, request: &PayRequest) -> PaymentResult {
-        if !self.provider.accepts(&request.method) {
+        if request.method.as_ref().is_some_and(|method| !self.provider.accepts(method)) {
             return Ok(Err(PaymentRefusal::UnknownMethod));
         }
         let PayRequest { buyer, order: id, .. } = *request;
@@ -49,7 +49,11 @@ impl PaymentService {
         let Some(order) = self.find_order(id).await?.filter(|order| order.view.buyer == buyer) else {
             return Ok(Err(PaymentRefusal::OrderUnknown));
         };
-        let key = request.key.map(|key| self.key_row(buyer, &key, KeyOperation::Pay, (id, &request.method)));
+        let method = request.method.as_deref().unwrap_or_default();
+        if method.is_empty() && order.total().minor > 0 {
+            return Ok(Err(PaymentRefusal::MissingMethod));
+        }
+        let key = request.key.map(|key| self.key_row(buyer, &key, KeyOperation::Pay, (id, method)));
         if let Some(key) = &key
             && let Some(known) = rows::find_key(&self.store, buyer, &key.digest).await?
         {
@@ -61,12 +65,22 @@ impl PaymentService {
             }
         }
         if let Some(live) = rows::find_live(&self.store, id).await? {
+            // Another card has a payment of its own, unless the one before it turns out to be paid.
+            let is_same =
+                live.state != PaymentState::Started || Some(&live.method) == request.method.as_ref();
+            let key = key.as_ref().map(|key| PaymentKeyRow { payment: live.id, ..key.clone() });
             if let Some(key) = &key
-                && !self.claim_key(&PaymentKeyRow { payment: live.id, ..key.clone() }).await?
+                && is_same
+                && !self.claim_key(key).await?
             {
                 return Ok(Err(PaymentRefusal::KeyReused));
             }
             if let Some(answer) = self.continue_payment(request, order, live).await? {
+                if let (Some(key), false, Ok(_)) = (&key, is_same, &answer)
+                    && !self.claim_key(key).await.map_err(|_| PaymentError::Unsettled)?
+                {
+                    return Ok(Err(PaymentRefusal::KeyReused));
+                }
                 return Ok(answer);
             }
         }
@@ -94,7 +108,8 @@ impl PaymentService {
         })
     }
 
-    /// Continues a payment that was left between two steps. `None` when it was voided and another may begin.
+    /// Continues a payment that was left between two steps. `None` when it was voided, or was one with another card and declined: then
+    /// another may begin.
     async fn continue_payment(
         &self,
         request: &PayRequest,
@@ -113,12 +128,15 @@ impl PaymentService {
         };
         let settled = self.with_lease(&held, async {
             match held.state {
-                PaymentState::Started if held.method == request.method => self.retry(&held, &order).await,
-                _ => self.resume(&held).await.map_err(log_store_failure),
+                PaymentState::Started if Some(&held.method) == request.method.as_ref() => {
+                    self.retry(&held).await
+                }
+                _ => self.resume(&held).await,
             }
         });
-        match settled.await? {
+        match settled.await.map_err(log_store_failure)? {
             SettleResult::Voided => Ok(None),
+            SettleResult::Declined { .. } if Some(&held.method) != request.method.as_ref() => Ok(None),
             // Another process has finished it meanwhile.
             SettleResult::Finished => Ok(Some(Err(PaymentRefusal::InFlight))),
             settled => self.build_reply(order, live.id, settled).await.map(Some),
@@ -134,19 +152,17 @@ impl PaymentService {
         match order.view.status {
             OrderStatus::Confirmed => return Ok(Ok(PaidOrder { order, payment: None })),
             status @ OrderStatus::Refunded { .. } => return Ok(Err(PaymentRefusal::OrderState(status))),
-            status @ (OrderStatus::Cancelled | OrderStatus::Declined) => {
+            status @ (OrderStatus::Expired | OrderStatus::Cancelled | OrderStatus::Declined) => {
                 return Ok(Err(PaymentRefusal::OrderGone(status)));
             }
-            OrderStatus::Pending { .. } | OrderStatus::Expired => {}
-        }
-        if !self.may_still_pay(&order).await? {
-            return Ok(Err(PaymentRefusal::OrderGone(OrderStatus::Expired)));
+            OrderStatus::Pending { .. } => {}
         }
         let amount = order.total();
         if amount.minor == 0 {
             return self.confirm_free_order(order, key).await;
         }
-        let payment = self.new_payment(request, &order, amount);
+        let Some(method) = request.method.clone() else { return Ok(Err(PaymentRefusal::MissingMethod)) };
+        let payment = self.new_payment(&order, method, amount);
         let mut writing = self.store.begin().await?;
         if let Some(key) = key
             && !rows::claim_key(&mut writing, &PaymentKeyRow { payment: payment.id, ..key }).await?
@@ -158,26 +174,6 @@ impl PaymentService {
         writing.commit().await?;
         let settled = self.with_lease(&held, self.authorise(&held)).await.map_err(log_store_failure)?;
         self.build_reply(order, held.id, settled).await
-    }
-
-    /// Whether the law could still confirm the order, judged from the published view. The law decides later; this check spares the buyer
-    /// an authorisation that would be voided.
-    pub(super) async fn may_still_pay(&self, order: &PricedOrder) -> Result<bool, PaymentError> {
-        let view = &order.view;
-        let held = match view.status {
-            OrderStatus::Pending { until } if self.engine.now() < until => return Ok(true),
-            OrderStatus::Pending { .. } => view.quantity,
-            _ => 0,
-        };
-        let Some(sale) = self.engine.views().get(order.sale) else { return Ok(false) };
-        let free =
-            (u64::from(sale.counters.available) + u64::from(held)).saturating_sub(sale.counters.short.into());
-        if free < u64::from(view.quantity) || sale.counters.waiting > 0 {
-            return Ok(false);
-        }
-        let buyer = with_engine_timeout(self.engine.buyer(order.sale, view.buyer)).await?;
-        let others = (u64::from(buyer.held) + u64::from(buyer.owned)).saturating_sub(held.into());
-        Ok(others + u64::from(view.quantity) <= u64::from(sale.policy.limit_per_buyer))
     }
 
     async fn confirm_free_order(&self, order: PricedOrder, key: Option<PaymentKeyRow>) -> PaymentResult {
@@ -208,14 +204,14 @@ impl PaymentService {
         }
     }
 
-    fn new_payment(&self, request: &PayRequest, order: &PricedOrder, amount: Money) -> PaymentRow {
+    fn new_payment(&self, order: &PricedOrder, method: String, amount: Money) -> PaymentRow {
         let now = self.engine.now();
         PaymentRow {
             id: ids::new(now),
-            order: request.order,
+            order: order.view.id,
             sale: order.sale,
-            buyer: request.buyer,
-            method: request.method.clone(),
+            buyer: order.view.buyer,
+            method,
             amount,
             state: PaymentState::Started,
             reason: String::new(),

@@ -1,13 +1,12 @@
 //! The steps of a payment. Each begins with a durable row, ends with the next one, and may be repeated: after a crash the reconciler
 //! reads the row and repeats the step. Nothing here writes a reply.
 
-use super::{CONFIRM_TRIES, PaymentError, PaymentService, with_engine_timeout};
+use super::{PaymentError, PaymentService, STEP_TRIES, with_engine_timeout};
 use crate::payments::{AuthorisationResult, ChargeRequest, IntentId, PaymentProvider, PaymentStatus};
-use crate::shop::orders::PricedOrder;
 use crate::store::StoreError;
 use crate::store::payments::{self as rows, LeasedPayment, PaymentRow, PaymentState};
 use engine::{DecidedOrder, Decision, EngineError};
-use sale::{OrderView, ReleaseReason};
+use sale::{OrderStatus, OrderView};
 use std::time::Duration;
 
 /// How the work on a payment ended.
@@ -54,27 +53,34 @@ impl PaymentService {
     /// it.
     ///
     /// # Errors
-    /// When the tables or the engine do not answer.
-    pub(super) async fn retry(
-        &self,
-        payment: &LeasedPayment,
-        order: &PricedOrder,
-    ) -> Result<SettleResult, PaymentError> {
+    /// When the tables do not answer.
+    pub(super) async fn retry(&self, payment: &LeasedPayment) -> Result<SettleResult, StoreError> {
         match self.provider.find(intent_id(payment)).await {
-            Ok(Some(status)) => self.catch_up(payment, status).await.map_err(log_store_failure),
-            Ok(None) if self.may_still_pay(order).await? => {
-                self.authorise(payment).await.map_err(log_store_failure)
-            }
-            Ok(None) => self.abandon(payment).await.map_err(log_store_failure),
+            Ok(Some(status)) => self.catch_up(payment, status).await,
+            Ok(None) => self.authorise(payment).await,
             Err(_) => Ok(SettleResult::Pending),
         }
     }
 
-    /// Has the provider authorise the money, then the law confirm the order.
+    /// Has the law prolong the hold, then the provider authorise the money, then the law confirm the order.
     ///
     /// # Errors
     /// When the tables do not answer.
     pub(super) async fn authorise(&self, payment: &LeasedPayment) -> Result<SettleResult, StoreError> {
+        let PaymentRow { buyer, order, sale, .. } = **payment;
+        match self.retry_overloaded(|| self.engine.begin_payment(sale, buyer, order)).await {
+            Ok(Ok(begun)) if matches!(begun.order.status, OrderStatus::Pending { .. }) => {}
+            // Its hold is over, or it was given back or confirmed meanwhile. The provider was not called, so no money moves.
+            Ok(_) => {
+                self.abandon(payment).await?;
+                return Ok(SettleResult::Refused);
+            }
+            // The reconciler abandons it, unless the same request comes again.
+            Err(error) => {
+                log_unsettled(payment, &error);
+                return Ok(SettleResult::Pending);
+            }
+        }
         let charge = ChargeRequest {
             intent: intent_id(payment),
             amount: payment.amount,
@@ -133,10 +139,17 @@ impl PaymentService {
     }
 
     async fn confirm_order(&self, payment: &LeasedPayment) -> Decision<DecidedOrder> {
+        self.retry_overloaded(|| self.engine.confirm(payment.sale, payment.buyer, payment.order)).await
+    }
+
+    /// Sends a step to the engine, and again while its queue is full.
+    async fn retry_overloaded<F>(&self, send: impl Fn() -> F) -> Decision<DecidedOrder>
+    where
+        F: Future<Output = Decision<DecidedOrder>>,
+    {
         let mut wait = Duration::from_millis(20);
-        for _ in 1..CONFIRM_TRIES {
-            let confirmed = self.engine.confirm(payment.sale, payment.buyer, payment.order);
-            match with_engine_timeout(confirmed).await {
+        for _ in 1..STEP_TRIES {
+            match with_engine_timeout(send()).await {
                 // The queue was full, so nothing was done.
                 Err(EngineError::Overloaded) => tokio::time::sleep(wait).await,
                 decided => return decided,
@@ -162,24 +175,31 @@ impl PaymentService {
         }
     }
 
-    /// Releases the units of a declined order, then marks the payment as declined.
+    /// Ends a declined payment for the law, so that its order has its hold back, then marks the payment as declined.
     async fn decline(&self, payment: &LeasedPayment, reason: &str) -> Result<SettleResult, StoreError> {
-        // The provider may have taken longer than the lease. Another process may have closed the intent since, which reads like a decline;
-        // then this process must not release the units.
+        // The provider may have taken longer than the lease. Another process may have closed the intent since, which reads like a decline,
+        // and have begun another payment, which this process must not end.
         if !self.renew_lease(payment).await? {
             return Ok(SettleResult::Pending);
         }
         let declined = SettleResult::Declined { reason: reason.to_owned() };
-        let PaymentRow { buyer, order, sale, .. } = **payment;
-        match with_engine_timeout(self.engine.release(sale, buyer, order, ReleaseReason::Declined)).await {
-            // A refusal means that the hold had expired or was cancelled before.
-            Ok(_) => {
-                rows::decline(&self.store, payment, reason, self.engine.now()).await?;
-            }
-            // The row stays as it is, and the reconciler releases the units. The payment is declined all the same.
-            Err(error) => log_unsettled(payment, &error),
+        if self.end_payment(payment).await {
+            rows::decline(&self.store, payment, reason, self.engine.now()).await?;
         }
         Ok(declined)
+    }
+
+    /// Ends a payment for the law. `false` when the engine does not answer: the row stays as it is, and the reconciler repeats the step.
+    async fn end_payment(&self, payment: &LeasedPayment) -> bool {
+        let PaymentRow { buyer, order, sale, .. } = **payment;
+        match self.retry_overloaded(|| self.engine.end_payment(sale, buyer, order)).await {
+            // A refusal means that there is no such order of this buyer, so no hold either.
+            Ok(_) => true,
+            Err(error) => {
+                log_unsettled(payment, &error);
+                false
+            }
+        }
     }
 
     /// Voids a payment that the provider never saw, so that a late authorisation is declined.
@@ -190,7 +210,7 @@ impl PaymentService {
         self.void(&payment.with_state(PaymentState::Voiding)).await
     }
 
-    /// Voids the money, or refunds it if it was captured.
+    /// Voids the money, or refunds it if it was captured; then the payment has ended for the law, too.
     async fn void(&self, payment: &LeasedPayment) -> Result<SettleResult, StoreError> {
         let intent = intent_id(payment);
         let status = match self.provider.void(intent).await {
@@ -199,6 +219,9 @@ impl PaymentService {
         };
         match status {
             Ok(PaymentStatus::Voided | PaymentStatus::Declined | PaymentStatus::Refunded) => {
+                if !self.renew_lease(payment).await? || !self.end_payment(payment).await {
+                    return Ok(SettleResult::Pending);
+                }
                 self.step(payment, PaymentState::Voided).await?;
                 Ok(SettleResult::Voided)
             }

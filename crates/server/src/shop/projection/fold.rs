@@ -85,7 +85,7 @@ impl FoldedRows {
                     entry,
                     row.policy.unit_price,
                     (order, buyer, quantity),
-                    OrderStatus::Pending { until },
+                    OrderStatus::Pending { until, paying_until: None },
                 );
                 self.record_accepted(sale, entry, buyer, "order");
             }
@@ -112,6 +112,14 @@ impl FoldedRows {
                     ReleaseCause::Declined => OrderStatus::Declined,
                     ReleaseCause::Expired => OrderStatus::Expired,
                 };
+                self.record_order(sale, entry, row.policy.unit_price, (order, buyer, quantity), status);
+            }
+            Event::PaymentBegun { buyer, order, quantity, held_until, until } => {
+                let status = OrderStatus::Pending { until: held_until, paying_until: Some(until) };
+                self.record_order(sale, entry, row.policy.unit_price, (order, buyer, quantity), status);
+            }
+            Event::PaymentEnded { buyer, order, quantity, until } => {
+                let status = OrderStatus::Pending { until, paying_until: None };
                 self.record_order(sale, entry, row.policy.unit_price, (order, buyer, quantity), status);
             }
             Event::Refunded { buyer, order, quantity, restocked } => {
@@ -187,7 +195,10 @@ impl FoldedRows {
         if let Some(index) = self.orders_at.get(&id) {
             let row = &mut self.orders[*index];
             row.order.status = status;
-            row.order.changed_at = at;
+            // A payment in progress changes the hold of a pending order, not its status.
+            if !matches!(status, OrderStatus::Pending { .. }) {
+                row.order.changed_at = at;
+            }
             row.seq = seq;
         } else {
             let order = OrderView { id, buyer, quantity, made_at: at, changed_at: at, status };

@@ -37,7 +37,9 @@ fn count_event(counts: &mut EventCounts, event: &Event, sells_at_once: bool) {
         | Event::Resumed
         | Event::Closed
         | Event::Restocked { .. }
-        | Event::Extended { .. } => {}
+        | Event::Extended { .. }
+        | Event::PaymentBegun { .. }
+        | Event::PaymentEnded { .. } => {}
         Event::Joined { .. } => counts.joined += 1,
         Event::Left { .. } => counts.left += 1,
         Event::Admitted { .. } => counts.admitted += 1,

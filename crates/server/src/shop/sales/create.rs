@@ -2,7 +2,7 @@
 //! brings to its end.
 
 use super::half_made::{abandoned_before, settle_rows};
-use super::{ListedSale, find_or_refresh};
+use super::{ListedSale, PaymentMode, find_or_refresh};
 use crate::shop::catalogue::{CatalogueRefusal, CatalogueResult};
 use crate::shop::catalogue_text::Slug;
 use crate::shop::idempotency_keys::{KeyOperation, KeyRefusal, OwnedKey, content_digest};
@@ -62,9 +62,14 @@ async fn create_once(shop: &Shop, draft: SaleDraft, key: Option<AdminKeyRow>) ->
     if product.price.currency != draft.policy.unit_price.currency {
         return Ok(Err(CatalogueRefusal::CurrencyDiffers));
     }
+    if draft.policy.ends_at <= shop.engine.now() {
+        return Ok(Err(CatalogueRefusal::EndIsPast));
+    }
     let id = SaleId(ids::new(now));
     let slug = draft.slug.as_ref().map_or("", Slug::as_str);
-    let new = NewSale { id, product: product.id, slug, created_at: now };
+    let payment = PaymentMode::from_policy(&draft.policy);
+    let provider = shop.payments.provider_name();
+    let new = NewSale { id, product: product.id, slug, created_at: now, payment, provider };
     let mut writing = shop.store.begin().await?;
     if let Some(key) = key
         && !admin_keys::insert(&mut writing, &AdminKeyRow { subject: id.0, ..key }).await?

@@ -64,6 +64,8 @@ fn concerns_buyer(event: &Event) -> bool {
         | Event::Confirmed { .. }
         | Event::Released { .. }
         | Event::Refunded { .. }
-        | Event::Extended { .. } => true,
+        | Event::Extended { .. }
+        | Event::PaymentBegun { .. }
+        | Event::PaymentEnded { .. } => true,
     }
 }

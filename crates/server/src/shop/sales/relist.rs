@@ -10,6 +10,7 @@ use engine::SaleView;
 use sale::{SaleId, Timestamp};
 use std::sync::Arc;
 
+use super::PaymentMode;
 use super::create::insert_with_free_slug;
 
 /// How the products of such sales are called; the beginning of the sale's id follows.
@@ -62,7 +63,9 @@ async fn list_sale(shop: &Shop, view: &SaleView) -> Result<(), CatalogueError> {
     };
     let mut writing = shop.store.begin().await?;
     products::insert(&mut writing, &product).await?;
-    let new = NewSale { id: view.id, product: product.id, slug: "", created_at };
+    let payment = PaymentMode::from_policy(&view.policy);
+    let provider = shop.payments.provider_name();
+    let new = NewSale { id: view.id, product: product.id, slug: "", created_at, payment, provider };
     insert_with_free_slug(&mut writing, &product.name, new).await?;
     writing.commit().await?;
     Ok(sales::set_announced(&shop.store, view.id, now).await?)

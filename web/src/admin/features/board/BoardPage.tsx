@@ -10,6 +10,7 @@ import { isSaleOver } from "../../../lib/saleStatus";
 import { formatCountdown, formatDateTime } from "../../../lib/time";
 import { useServerNow } from "../../../lib/useServerTime";
 import { useTitle } from "../../../lib/useTitle";
+import { AdminNotFound } from "../../components/AdminNotFound";
 import { SaleControls } from "../../components/SaleControls";
 import { SaleHeader } from "../../components/SaleHeader";
 import { t } from "../../lib/texts";
@@ -45,7 +46,7 @@ export default function BoardPage({ id }: { id: string }) {
     return overview.error === null ? (
       <div className="skeleton h-96" aria-busy="true" />
     ) : (
-      <LoadError error={overview.error} onRetry={overview.refetch} />
+      <LoadError error={overview.error} onRetry={overview.refetch} lost={<AdminNotFound />} />
     );
   }
   const isDisconnected = overview.failureCount > 0 || overview.isError;
@@ -117,14 +118,14 @@ function SaleTiming({ sale }: { sale: AdminSale }) {
       </div>
     );
   }
-  const isBefore = sale.status === "upcoming" && now < startsMs;
+  const isBefore = sale.status === "upcoming" && (now === null || now < startsMs);
   return (
     <div className="grid gap-3">
       {sale.status === "paused" && <Notice>{t("board.state.paused")}</Notice>}
       <p className="flex flex-wrap items-baseline gap-x-3">
         <span className="text-soft">{t(isBefore ? "board.state.starts_in" : "board.state.ends_in")}</span>
         <span role="timer" aria-live="off" className="figure text-3xl">
-          {formatCountdown((isBefore ? startsMs : endsMs) - now, locale())}
+          {now === null ? "–" : formatCountdown((isBefore ? startsMs : endsMs) - now, locale())}
         </span>
         <span className="text-sm text-soft">
           {formatDateTime(isBefore ? sale.startsAt : sale.endsAt, locale())}
@@ -135,10 +136,10 @@ function SaleTiming({ sale }: { sale: AdminSale }) {
   );
 }
 
-function describeLine(sale: AdminSale, now: number): string {
+function describeLine(sale: AdminSale, now: number | null): string {
   if (sale.admission.type !== "fifo") return t("board.state.no_line");
   const opensMs = Date.parse(sale.startsAt) - sale.admission.lineOpensSecondsBefore * 1000;
-  return now >= opensMs
+  return now !== null && now >= opensMs
     ? t("board.state.line_open")
     : t("board.state.line_opens", { date: formatDateTime(new Date(opensMs).toISOString(), locale()) });
 }

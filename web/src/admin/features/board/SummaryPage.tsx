@@ -4,7 +4,9 @@ import { useRef, useState } from "react";
 import { Link } from "wouter";
 import { LoadError, Notice } from "../../../components/Notices";
 import { LANGUAGES, useLanguage } from "../../../lib/i18n";
+import { isolateText } from "../../../lib/isolateText";
 import { useTitle } from "../../../lib/useTitle";
+import { AdminNotFound } from "../../components/AdminNotFound";
 import { SaleControls } from "../../components/SaleControls";
 import { SaleHeader } from "../../components/SaleHeader";
 import { type AdminTextKey, t } from "../../lib/texts";
@@ -17,12 +19,12 @@ export default function SummaryPage({ id }: { id: string }) {
   const summary = useSummary(id);
   const series = useSaleSeries(summary.data);
   const page = useRef<HTMLDivElement>(null);
-  useTitle(summary.data ? t("summary.title", { name: summary.data.sale.product.name }) : "");
+  useTitle(summary.data ? t("summary.title", { name: isolateText(summary.data.sale.product.name) }) : "");
   if (summary.data === undefined) {
     return summary.error === null ? (
       <div className="skeleton h-96" aria-busy="true" />
     ) : (
-      <LoadError error={summary.error} onRetry={summary.refetch} />
+      <LoadError error={summary.error} onRetry={summary.refetch} lost={<AdminNotFound />} />
     );
   }
   const { sale } = summary.data;

@@ -28,7 +28,7 @@ function boardPollMs(sale: AdminSale | undefined, error: unknown, busyMs: number
   if (isNotFound(error)) return false;
   if (sale === undefined) return 3 * SECOND;
   const isBusy = !isSaleOver(sale) || sale.held > 0 || sale.admitted > 0;
-  const startsInMs = sale.status === "upcoming" ? Date.parse(sale.startsAt) - serverNow() : 0;
+  const startsInMs = sale.status === "upcoming" ? Date.parse(sale.startsAt) - (serverNow() ?? 0) : 0;
   return isBusy && startsInMs < 3_600 * SECOND ? busyMs : 10 * SECOND;
 }
 
@@ -70,7 +70,8 @@ export function useLiveSeries(sale: AdminSale | undefined) {
     queryKey: adminKeys.board(id, "live"),
     enabled: sale !== undefined,
     queryFn: () => {
-      const now = serverNow();
+      // The sale came before, with the server's time.
+      const now = serverNow() ?? Date.parse(sale?.serverTime ?? "");
       const from = toIso(now - LIVE_WINDOW.lengthS * SECOND);
       return fetchSeries(id, { from, to: toIso(now), step: LIVE_WINDOW.stepS });
     },

@@ -6,11 +6,13 @@ import { LoadMore } from "../../../components/LoadMore";
 import { LoadError } from "../../../components/Notices";
 import type { Sale } from "../../../lib/api";
 import { locale } from "../../../lib/i18n";
+import { isolateText } from "../../../lib/isolateText";
 import { formatMoney } from "../../../lib/money";
 import { groupSales } from "../../../lib/saleStatus";
 import { formatCountdown, formatPeriod } from "../../../lib/time";
 import { useServerNow } from "../../../lib/useServerTime";
 import { useTitle } from "../../../lib/useTitle";
+import { AdminNotFound } from "../../components/AdminNotFound";
 import { PageHeader } from "../../components/PageHeader";
 import { SaleStatusBadge } from "../../components/SaleHeader";
 import { StockSummary } from "../../components/StockSummary";
@@ -44,7 +46,9 @@ export function AdminSalesPage() {
         )}
       </PageHeader>
       {isLoading && <SalesSkeleton />}
-      {!isLoading && hasFailed && <LoadError error={error ?? current.error} onRetry={refetch} />}
+      {!isLoading && hasFailed && (
+        <LoadError error={error ?? current.error} onRetry={refetch} lost={<AdminNotFound />} />
+      )}
       {hasNoSales && <FirstSteps />}
       {!isLoading &&
         groupSales(sales).map(
@@ -75,18 +79,18 @@ function mergeSales(sales: Sale[]): Sale[] {
   return [...newest.values()];
 }
 
-function SaleRow({ sale, now }: { sale: Sale; now: number }) {
+function SaleRow({ sale, now }: { sale: Sale; now: number | null }) {
   const { name } = sale.product;
   return (
     <li className="grid items-center gap-x-6 gap-y-3 px-4 py-4 sm:px-5 lg:grid-cols-[minmax(0,3fr)_8rem_minmax(0,3fr)_minmax(0,3fr)_auto]">
       <div className="min-w-0">
         <h3 dir="auto" className="truncate text-lg rtl:text-right" title={name}>
           <Link href={`/admin/sales/${sale.id}`} className="hover:underline">
-            {name}
+            <bdi>{name}</bdi>
           </Link>
         </h3>
         <p className="truncate text-sm text-soft">
-          {formatMoney(sale.price, locale())} · <bdi>/s/{sale.slug}</bdi>
+          <bdi>{formatMoney(sale.price, locale())}</bdi> · <bdi dir="ltr">/s/{sale.slug}</bdi>
         </p>
       </div>
       <div>
@@ -103,7 +107,7 @@ function SaleRow({ sale, now }: { sale: Sale; now: number }) {
             key={text}
             href={href(sale.id)}
             className="text-link py-2 lg:py-1"
-            aria-label={t("catalogue.link_of", { what: t(text), name })}
+            aria-label={t("catalogue.link_of", { what: t(text), name: isolateText(name) })}
           >
             {t(text)}
           </Link>
@@ -119,9 +123,10 @@ const ROW_LINKS: { text: AdminTextKey; href: (id: string) => string }[] = [
   { text: "catalogue.duplicate", href: (id) => `/admin/sales/new?from=${id}` },
 ];
 
-function SaleTime({ sale, now }: { sale: Sale; now: number }) {
+function SaleTime({ sale, now }: { sale: Sale; now: number | null }) {
   if (sale.status === "closed") return t("catalogue.closed");
   if (sale.status === "ended") return t("catalogue.ended");
+  if (now === null) return null;
   const isUpcoming = now < Date.parse(sale.startsAt);
   const leftMs = Date.parse(isUpcoming ? sale.startsAt : sale.endsAt) - now;
   // Only a time within a day shows a countdown.

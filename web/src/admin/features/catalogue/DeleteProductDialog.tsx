@@ -3,6 +3,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { client, type Product, unwrapReply } from "../../../lib/api";
 import { ApiError } from "../../../lib/errors";
+import { isolateText } from "../../../lib/isolateText";
 import { retryTransient } from "../../../lib/retry";
 import { useSubmitOnce } from "../../../lib/useSubmitOnce";
 import { ConfirmDialog } from "../../components/ConfirmDialog";
@@ -27,7 +28,7 @@ export function DeleteProductDialog({ product, onDone, onCancel }: Props) {
   });
   return (
     <ConfirmDialog
-      title={t("product.delete_title", { name: product.name })}
+      title={t("product.delete_title", { name: isolateText(product.name) })}
       confirmLabel={t("product.delete_yes")}
       isPending={remove.isPending}
       onConfirm={() => remove.submit()}

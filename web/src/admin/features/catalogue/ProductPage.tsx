@@ -10,6 +10,7 @@ import { locale } from "../../../lib/i18n";
 import { formatMoney } from "../../../lib/money";
 import { useSubmitWithKey } from "../../../lib/useSubmitWithKey";
 import { useTitle } from "../../../lib/useTitle";
+import { AdminNotFound } from "../../components/AdminNotFound";
 import { Field, Fieldset } from "../../components/FormFields";
 import { FormSubmit } from "../../components/FormSubmit";
 import { PageHeader } from "../../components/PageHeader";
@@ -40,7 +41,7 @@ export function ProductPage({ id }: { id?: string }) {
   const isPending = id === undefined ? all.isPending : single.isPending;
   if (isPending) return <div className="skeleton h-96" aria-busy="true" />;
   if (id !== undefined && single.data === undefined) {
-    return <LoadError error={single.error} onRetry={single.refetch} />;
+    return <LoadError error={single.error} onRetry={single.refetch} lost={<AdminNotFound />} />;
   }
   const currency = all.data?.[0]?.price.currency ?? DEFAULT_CURRENCY;
   return <ProductForm product={single.data ?? null} currency={currency} />;
@@ -185,16 +186,11 @@ function ProductForm({ product, currency }: { product: Product | null; currency:
           </Field>
         </Fieldset>
         <aside className="grid gap-5 lg:sticky lg:top-6">
-          <ImagePreview
-            key={imageUrl}
-            url={imageUrl}
-            name={values.name || t("product.new")}
-            id={product?.id ?? ""}
-          />
+          <ImagePreview key={imageUrl} url={imageUrl} name={values.name || t("product.new")} />
           <FormSubmit
             save={save}
             isSaved={isSaved}
-            otherErrors={serverErrors.otherErrors}
+            claims={serverErrors.claims}
             label={t(product === null ? "product.make" : "form.save")}
           />
         </aside>
@@ -211,7 +207,7 @@ function ProductForm({ product, currency }: { product: Product | null; currency:
 }
 
 /** The picture as buyers see it, and whether it loads. */
-function ImagePreview({ url, name, id }: { url: string; name: string; id: string }) {
+function ImagePreview({ url, name }: { url: string; name: string }) {
   const [hasFailed, setFailed] = useState(false);
   const isShown = url !== "" && isImageUrl(url) && !hasFailed;
   return (
@@ -225,12 +221,10 @@ function ImagePreview({ url, name, id }: { url: string; name: string; id: string
           onError={() => setFailed(true)}
         />
       ) : (
-        <ProductImage product={{ id, name, description: "" }} />
+        <ProductImage product={{ name }} />
       )}
       <p className={`text-sm ${hasFailed ? "font-semibold text-mark" : "text-soft"}`} role="status">
-        {hasFailed
-          ? t(url.startsWith("http:") ? "product.image_http" : "product.image_broken")
-          : t("product.preview")}
+        {hasFailed ? t("product.image_broken") : t("product.preview")}
       </p>
     </div>
   );

@@ -7,8 +7,10 @@ import { LoadError } from "../../../components/Notices";
 import { ProductImage } from "../../../components/ProductImage";
 import type { Product } from "../../../lib/api";
 import { locale } from "../../../lib/i18n";
+import { isolateText } from "../../../lib/isolateText";
 import { formatMoney } from "../../../lib/money";
 import { useTitle } from "../../../lib/useTitle";
+import { AdminNotFound } from "../../components/AdminNotFound";
 import { PageHeader } from "../../components/PageHeader";
 import { t } from "../../lib/texts";
 import { DeleteProductDialog } from "./DeleteProductDialog";
@@ -32,7 +34,9 @@ export function ProductsPage() {
         {result}
       </p>
       {isPending && <div className="skeleton h-64" aria-busy="true" />}
-      {!isPending && data === undefined && <LoadError error={error} onRetry={refetch} />}
+      {!isPending && data === undefined && (
+        <LoadError error={error} onRetry={refetch} lost={<AdminNotFound />} />
+      )}
       {data !== undefined && products.length === 0 && (
         <p className="max-w-prose text-lg text-soft">{t("product.none")}</p>
       )}
@@ -49,7 +53,7 @@ export function ProductsPage() {
           product={deleted}
           onCancel={() => setDeleted(null)}
           onDone={() => {
-            setResult(t("product.deleted", { name: deleted.name }));
+            setResult(t("product.deleted", { name: isolateText(deleted.name) }));
             setDeleted(null);
           }}
         />
@@ -61,15 +65,17 @@ export function ProductsPage() {
 function ProductRow({ product, onDelete }: { product: Product; onDelete: () => void }) {
   const { id, name } = product;
   return (
-    <li className="grid grid-cols-[4rem_minmax(0,1fr)] items-center gap-x-4 gap-y-2 px-4 py-3 sm:px-5 md:grid-cols-[4rem_minmax(0,1fr)_8rem_auto] md:gap-x-6">
+    <li className="grid grid-cols-[4rem_minmax(0,1fr)] items-center gap-x-4 gap-y-2 px-4 py-3 sm:px-5 md:grid-cols-[4rem_minmax(0,1fr)_auto_auto] md:gap-x-6">
       <ProductImage product={product} className="rounded-md" />
       <div className="min-w-0">
         <h2 dir="auto" className="truncate text-lg rtl:text-right" title={name}>
           <Link href={`/admin/products/${id}`} className="hover:underline">
-            {name}
+            <bdi>{name}</bdi>
           </Link>
         </h2>
-        <p className="truncate text-sm text-soft">{product.category ?? t("product.no_category")}</p>
+        <p className="truncate text-sm text-soft">
+          <bdi>{product.category ?? t("product.no_category")}</bdi>
+        </p>
       </div>
       <p className="figure col-start-2 text-lg md:col-start-auto md:text-end">
         {formatMoney(product.price, locale())}
@@ -78,21 +84,21 @@ function ProductRow({ product, onDelete }: { product: Product; onDelete: () => v
         <Link
           href={`/admin/sales/new?product=${id}`}
           className="text-link py-2 md:py-1"
-          aria-label={t("catalogue.link_of", { what: t("catalogue.new_sale"), name })}
+          aria-label={t("catalogue.link_of", { what: t("catalogue.new_sale"), name: isolateText(name) })}
         >
           {t("catalogue.new_sale")}
         </Link>
         <Link
           href={`/admin/products/${id}`}
           className="text-link py-2 md:py-1"
-          aria-label={t("catalogue.link_of", { what: t("sale.edit"), name })}
+          aria-label={t("catalogue.link_of", { what: t("sale.edit"), name: isolateText(name) })}
         >
           {t("sale.edit")}
         </Link>
         <button
           type="button"
           className="text-link py-2 md:py-1"
-          aria-label={t("catalogue.link_of", { what: t("product.delete"), name })}
+          aria-label={t("catalogue.link_of", { what: t("product.delete"), name: isolateText(name) })}
           onClick={onDelete}
         >
           {t("product.delete")}

@@ -6,9 +6,10 @@ import { useLocation } from "wouter";
 import { type AdminSale, client, type Product, unwrapReply } from "../../../lib/api";
 import { ApiError } from "../../../lib/errors";
 import { locale } from "../../../lib/i18n";
+import { isolateText } from "../../../lib/isolateText";
 import { formatMoney } from "../../../lib/money";
 import { isSaleOver } from "../../../lib/saleStatus";
-import { useServerNow } from "../../../lib/useServerTime";
+import { useApproximateNow } from "../../../lib/useServerTime";
 import { useSubmitWithKey } from "../../../lib/useSubmitWithKey";
 import { Field, Fieldset, NumberField, RadioField } from "../../components/FormFields";
 import { FormSubmit } from "../../components/FormSubmit";
@@ -20,6 +21,7 @@ import {
   type FormContext,
   isAmbiguousTime,
   isFieldLocked,
+  isFieldShown,
   parseSale,
   SALE_POINTERS,
   type SaleField,
@@ -43,7 +45,7 @@ interface Props {
 export function SaleForm({ sale, start, products, takenSlugs }: Props) {
   const queries = useQueryClient();
   const [, navigate] = useLocation();
-  const now = useServerNow();
+  const now = useApproximateNow();
   const [isSaved, setSaved] = useState(false);
   const priceOf = (productId: string) =>
     products.find(({ id }) => id === productId)?.price ??
@@ -82,7 +84,12 @@ export function SaleForm({ sale, start, products, takenSlugs }: Props) {
     // The refusal may mean that the sale has changed since this page loaded it.
     onError: () => void queries.invalidateQueries({ queryKey: adminKeys.sale(sale?.id ?? "") }),
   });
-  const serverErrors = readServerErrors(save.error, SALE_POINTERS);
+  const [sent, setSent] = useState(start);
+  const serverErrors = readServerErrors(
+    save.error,
+    SALE_POINTERS,
+    (field) => isFieldShown(field, sent) && !isFieldLocked(field, sale, now),
+  );
   if (save.error instanceof ApiError && save.error.code === "slug_taken") {
     serverErrors.fields.slug = { key: "form.slug_taken" };
   }
@@ -112,7 +119,12 @@ export function SaleForm({ sale, start, products, takenSlugs }: Props) {
       noValidate
       className="grid items-start gap-6 lg:grid-cols-[minmax(0,1fr)_22rem]"
       onChange={() => setSaved(false)}
-      onSubmit={(event) => draft.send(event, () => save.submit(values))}
+      onSubmit={(event) =>
+        draft.send(event, () => {
+          setSent(values);
+          save.submit(values);
+        })
+      }
     >
       <div className="grid gap-6">
         <Fieldset title={t("form.what")}>
@@ -121,11 +133,11 @@ export function SaleForm({ sale, start, products, takenSlugs }: Props) {
               <select {...input}>
                 <option value="">{t("form.product_none")}</option>
                 {sale && !products.some(({ id }) => id === sale.product.id) && (
-                  <option value={sale.product.id}>{sale.product.name}</option>
+                  <option value={sale.product.id}>{isolateText(sale.product.name)}</option>
                 )}
                 {products.map(({ id, name, price }) => (
                   <option key={id} value={id}>
-                    {`${name} (${formatMoney(price, locale())})`}
+                    {`${isolateText(name)} (${formatMoney(price, locale())})`}
                   </option>
                 ))}
               </select>
@@ -248,7 +260,8 @@ export function SaleForm({ sale, start, products, takenSlugs }: Props) {
         <FormSubmit
           save={save}
           isSaved={isSaved}
-          otherErrors={serverErrors.otherErrors}
+          claims={serverErrors.claims}
+          claimedCodes={["slug_taken"]}
           label={isSaleOver(sale) ? null : t(sale === null ? "form.announce" : "form.save")}
         />
       </aside>

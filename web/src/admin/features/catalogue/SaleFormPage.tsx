@@ -4,8 +4,9 @@ import { Link, useSearch } from "wouter";
 import { LoadError, Notice } from "../../../components/Notices";
 import { locale } from "../../../lib/i18n";
 import { isSaleOver } from "../../../lib/saleStatus";
-import { useServerNow } from "../../../lib/useServerTime";
+import { useApproximateNow } from "../../../lib/useServerTime";
 import { useTitle } from "../../../lib/useTitle";
+import { AdminNotFound } from "../../components/AdminNotFound";
 import { PageHeader } from "../../components/PageHeader";
 import { SaleControls } from "../../components/SaleControls";
 import { SaleHeader } from "../../components/SaleHeader";
@@ -19,7 +20,7 @@ import { localZone } from "./timeZone";
 export function SaleFormPage({ id }: { id?: string }) {
   const search = new URLSearchParams(useSearch());
   const from = search.get("from");
-  const now = useServerNow();
+  const now = useApproximateNow();
   const sale = useAdminSale(id ?? from);
   const products = useProducts();
   const slugs = useTakenSlugs();
@@ -31,10 +32,10 @@ export function SaleFormPage({ id }: { id?: string }) {
     return <div className="skeleton h-96" aria-busy="true" />;
   }
   if (needsSale && sale.data === undefined) {
-    return <LoadError error={sale.error} onRetry={sale.refetch} />;
+    return <LoadError error={sale.error} onRetry={sale.refetch} lost={<AdminNotFound />} />;
   }
   if (products.data === undefined) {
-    return <LoadError error={products.error} onRetry={products.refetch} />;
+    return <LoadError error={products.error} onRetry={products.refetch} lost={<AdminNotFound />} />;
   }
   const context = { zone: localZone(), locale: locale(), nowMs: now, currency: null, sale: null };
   const takenSlugs = slugs.data ?? new Set<string>();

@@ -26,10 +26,10 @@ export function productValues(product: Product | null, currency: string, locale:
   };
 }
 
-/** A picture is on the web or on this site. `//host` would be another site. */
+/** A picture is at `https://` or on this site: browsers do not load others here. `//host` would be another site. */
 export function isImageUrl(text: string): boolean {
   if (countCharacters(text) > URL_LEN_MAX || /[\s\p{Cc}]/u.test(text)) return false;
-  return /^\/(?![/\\])/.test(text) || /^https?:\/\/[\p{L}\p{N}]/iu.test(text);
+  return /^\/(?![/\\])/.test(text) || /^https:\/\/[\p{L}\p{N}]/iu.test(text);
 }
 
 export function validateProduct(values: ProductValues, locale: string): FieldErrors<ProductField> {
@@ -48,7 +48,9 @@ export function validateProduct(values: ProductValues, locale: string): FieldErr
     errors.category = { key: "form.too_long", values: { most: CATEGORY_LEN_MAX } };
   }
   const imageUrl = values.imageUrl.trim();
-  if (imageUrl !== "" && !isImageUrl(imageUrl)) errors.imageUrl = { key: "product.image_wrong" };
+  if (imageUrl !== "" && !isImageUrl(imageUrl)) {
+    errors.imageUrl = { key: /^http:/i.test(imageUrl) ? "product.image_http" : "product.image_wrong" };
+  }
   return errors;
 }
 

@@ -1,12 +1,17 @@
 import { expect, test } from "vitest";
 import type { AdminSale } from "../../../lib/api";
+import { ApiError } from "../../../lib/errors";
+import { unclaimedErrors } from "../../../lib/formErrors";
 import { makeSale } from "../../../lib/testFixtures";
+import { readServerErrors } from "../../lib/formDraft";
 import {
   copiedSaleValues,
   type FormContext,
   isFieldLocked,
+  isFieldShown,
   isPromised,
   newSaleValues,
+  SALE_POINTERS,
   saleBody,
   saleChanges,
   saleValues,
@@ -124,6 +129,7 @@ test("once buyers rely on a sale, its terms can only be extended", () => {
   expect(isFieldLocked("quantity", running, startMs)).toBe(false);
   expect(isFieldLocked("quantity", sale({ status: "ended" }), startMs)).toBe(true);
   expect(isFieldLocked("price", null, startMs)).toBe(false);
+  expect([isFieldLocked("payment", sale(), NOW), isFieldLocked("payment", null, NOW)]).toEqual([true, false]);
   const at = context({ sale: running, nowMs: startMs });
   const values = saleValues(running, at);
   expect(validateSale(values, at)).toEqual({});
@@ -142,4 +148,22 @@ test("the body has the price in minor units, and no hold without a payment", () 
   const values = { ...saleValues(sale(), context()), price: "4,999", payment: "none" };
   const body = saleBody(values, context({ currency: "JPY" }));
   expect(body).toMatchObject({ price: { amount: 4999, currency: "JPY" }, payment: "none", holdSeconds: 0 });
+});
+
+test("how a sale is paid never changes, and an error of a field that is not shown is left for the form", () => {
+  const error = new ApiError(new Response(null, { status: 422 }), {
+    code: "invalid_body",
+    errors: ["/holdSeconds", "/admission/perSecond", "/slug", "/nothing"].map((pointer) => ({
+      pointer,
+      detail: "",
+    })),
+  });
+  const values = { ...newSaleValues(context()), payment: "none", admission: "open" };
+  const { fields, claims } = readServerErrors(error, SALE_POINTERS, (field) => isFieldShown(field, values));
+  expect(Object.keys(fields)).toEqual(["slug"]);
+  expect(unclaimedErrors(error, claims).map(({ pointer }) => pointer)).toEqual([
+    "/holdSeconds",
+    "/admission/perSecond",
+    "/nothing",
+  ]);
 });

@@ -208,18 +208,26 @@ export function isPromised(sale: AdminSale, nowMs: number): boolean {
   return isOpen || sale.waiting > 0 || sale.available < sale.quantity;
 }
 
-/** The fields that may change after that, because a change can only add to the terms. */
-const ALWAYS_EDITABLE: readonly SaleField[] = [
-  "quantity",
-  "endsAt",
-  "payment",
-  "holdSeconds",
+/** The fields of the line, and the time of a hold, are on the form only where the sale has a line or a payment. */
+export function isFieldShown(field: SaleField, values: SaleValues): boolean {
+  if (field === "holdSeconds") return values.payment !== "none";
+  return !LINE_FIELDS.includes(field) || values.admission === "fifo";
+}
+
+const LINE_FIELDS: readonly SaleField[] = [
+  "perSecond",
+  "checkoutSeconds",
+  "lineOpensSecondsBefore",
   "extensionSeconds",
 ];
 
+/** The fields that may change after that, because a change can only add to the terms. */
+const ALWAYS_EDITABLE: readonly SaleField[] = ["quantity", "endsAt", "holdSeconds", "extensionSeconds"];
+
 export function isFieldLocked(name: SaleField, sale: AdminSale | null, nowMs: number): boolean {
   if (sale === null) return false;
-  if (isSaleOver(sale)) return true;
+  // How a sale is paid is a part of what was announced, and never changes.
+  if (isSaleOver(sale) || name === "payment") return true;
   return isPromised(sale, nowMs) && !ALWAYS_EDITABLE.includes(name);
 }
 

@@ -3,6 +3,7 @@
 import { useState } from "react";
 import type { Order } from "../../../lib/api";
 import { locale } from "../../../lib/i18n";
+import { isolateText } from "../../../lib/isolateText";
 import { formatMoney } from "../../../lib/money";
 import { useTitle } from "../../../lib/useTitle";
 import { BuyerCell } from "../../components/BuyerCell";
@@ -14,6 +15,7 @@ import { SaleFrame } from "../../components/SaleFrame";
 import { t } from "../../lib/texts";
 import { formatTimestamp } from "../../lib/timestamps";
 import { type FilterBinding, type FilterState, useFilters } from "../../lib/useFilters";
+import { adminStatusKey } from "./adminStatus";
 import { ExportButton } from "./ExportButton";
 import { ORDER_FILTERS, type OrderFilters } from "./filters";
 import { OrderDetails } from "./OrderDetails";
@@ -94,7 +96,10 @@ function OrderFilterFields({ filters, isAllSales }: FilterProps) {
 
 function SaleFilter({ filter }: { filter: FilterBinding }) {
   const { data } = useSaleOptions();
-  const sales = data?.items.map((sale) => ({ value: sale.id, text: `${sale.product.name} (${sale.slug})` }));
+  const sales = data?.items.map((sale) => ({
+    value: sale.id,
+    text: `${isolateText(sale.product.name)} (${sale.slug})`,
+  }));
   return (
     <SelectField
       filter={filter}
@@ -138,7 +143,7 @@ function OrderTable({ orders, isStale, isAllSales }: TableProps) {
       isNumeric: true,
       cell: (order) => formatMoney(order.total, locale()),
     },
-    { key: "status", name: t("orders.status"), cell: (order) => <OrderStatus status={order.status} /> },
+    { key: "status", name: t("orders.status"), cell: (order) => <OrderStatus order={order} /> },
     {
       key: "details",
       name: t("orders.details"),
@@ -172,11 +177,12 @@ function OrderTable({ orders, isStale, isAllSales }: TableProps) {
   );
 }
 
-function OrderStatus({ status }: { status: Order["status"] }) {
+function OrderStatus({ order }: { order: AdminOrder }) {
+  const { status } = order;
   const isOpen = status === "pending" || status === "confirmed";
   return (
     <span data-order-status={status} className={`font-semibold ${isOpen ? "text-good" : "text-soft"}`}>
-      {t(`orders.status.${status}`)}
+      {t(adminStatusKey(order))}
     </span>
   );
 }

@@ -50,7 +50,9 @@ export function OrderDetails({ order, onRefund }: { order: AdminOrder; onRefund:
 function OrderHistory({ order }: { order: AdminOrder }) {
   const steps = [{ at: order.createdAt, text: t("orders.step.made") }];
   if (order.status !== "pending") {
-    const word = order.status === "refunded" && order.restocked ? "restocked" : order.status;
+    const isCollected = order.status === "confirmed" && order.paymentRequired === false;
+    const isRestocked = order.status === "refunded" && order.restocked;
+    const word = isCollected ? "collected" : isRestocked ? "restocked" : order.status;
     steps.push({ at: order.updatedAt, text: t(`orders.step.${word}`) });
   }
   if (order.expiresAt) steps.push({ at: order.expiresAt, text: t("orders.step.until") });

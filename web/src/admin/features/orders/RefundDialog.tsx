@@ -6,11 +6,11 @@ import { ErrorNotice, Notice, RetryStatus } from "../../../components/Notices";
 import { client, unwrapReply } from "../../../lib/api";
 import { ApiError } from "../../../lib/errors";
 import { locale } from "../../../lib/i18n";
+import { isolateText } from "../../../lib/isolateText";
 import { formatMoney } from "../../../lib/money";
 import { useSubmitWithKey } from "../../../lib/useSubmitWithKey";
 import { ConfirmDialog } from "../../components/ConfirmDialog";
 import { adminKeys } from "../../lib/adminCache";
-import { isolateText } from "../../lib/buyerName";
 import { type AdminTextKey, t } from "../../lib/texts";
 import { type AdminOrder, cacheRefund } from "./queries";
 

@@ -1,13 +1,12 @@
 // The orders of all buyers, and the sales to filter them by.
 
 import { type QueryClient, useQuery } from "@tanstack/react-query";
-import type { components } from "../../../api/schema";
-import { client, type Order, unwrapReply } from "../../../lib/api";
+import { type AdminOrder, client, type Order, unwrapReply } from "../../../lib/api";
 import { adminKeys } from "../../lib/adminCache";
 import { useRecordPages } from "../../lib/useRecordPages";
 import { type OrderFilters, orderQuery } from "./filters";
 
-export type AdminOrder = components["schemas"]["AdminOrderJson"];
+export type { AdminOrder } from "../../../lib/api";
 
 /** The sale filter offers the newest sales only: a longer list is of no use. */
 const SALE_OPTIONS_MAX = 200;

@@ -2,8 +2,8 @@
 
 import { type FormEvent, useId, useState } from "react";
 import { ErrorNotice } from "../../../components/Notices";
+import { isolateText } from "../../../lib/isolateText";
 import { useSubmitOnce } from "../../../lib/useSubmitOnce";
-import { isolateText } from "../../lib/buyerName";
 import { t } from "../../lib/texts";
 import { checkReceipt } from "./queries";
 

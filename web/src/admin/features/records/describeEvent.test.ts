@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { formatText } from "../../../lib/i18n";
-import { buyerName, isolateText } from "../../lib/buyerName";
+import { isolateText } from "../../../lib/isolateText";
+import { buyerName } from "../../lib/buyerName";
 import en from "../../texts/en/records.json";
 import { describeEvent, EVENT_KINDS, type EventKind } from "./describeEvent";
 import type { LedgerEvent } from "./queries";

@@ -2,7 +2,7 @@
 
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path};
-use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
+use crate::http::problem::{FieldError, Problem, kind};
 use crate::shop::followers::{self, RewindRefusal, RewindRequest};
 use axum::extract::State;
 use sale::{EventSeq, SaleId};
@@ -21,18 +21,18 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 struct RewindBody {
     #[schema(value_type = uuid::Uuid)]
     flash_sale_id: SaleId,
-    /// The event after which it goes on; 0 for all events. Not later than where the follower is.
+    /// The event after which it continues; 0 for all events. Not later than where the follower is.
     seq: u64,
 }
 
-/// Where a follower goes on.
+/// Where a follower continues.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct RewoundJson {
     name: String,
     #[schema(value_type = uuid::Uuid)]
     flash_sale_id: SaleId,
-    /// The event after which it goes on.
+    /// The event after which it continues.
     seq: u64,
     /// True for the projector: it cannot go back to the middle of a sale, so it drops the sale's rows and writes all of them again.
     rewrites_sale: bool,
@@ -49,9 +49,7 @@ struct RewoundJson {
     request_body = RewindBody,
     params(("name" = String, Path, description = "The follower")),
     responses(
-        (status = 200, description = "It goes on from there", body = RewoundJson),
-        (status = 404, description = "`follower_unknown`; `sale_unknown`: the follower has delivered nothing of this sale", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid_body`: `seq` is later than where the follower is", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 200, description = "It continues from there", body = RewoundJson),
     ),
     security(("token" = []))
 )]

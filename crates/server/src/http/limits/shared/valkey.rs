@@ -122,6 +122,8 @@ type ScriptArguments = (String, GcraParameters, i64, u32);
 fn bucket_key(class: LimitClass, key: LimitKey) -> String {
     let class = match class {
         LimitClass::Auth => "auth",
+        LimitClass::Refresh => "refresh",
+        LimitClass::Guess => "guess",
         LimitClass::Buy => "buy",
         LimitClass::Read => "read",
     };

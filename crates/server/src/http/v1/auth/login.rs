@@ -1,11 +1,12 @@
 //! `POST /api/v1/auth/login`: signs in.
 
-use super::SignedInReply;
+use super::{SignedInReply, guess_limits, sign_in_origin};
 use crate::http::AppState;
+use crate::http::caller::RequestCaller;
 use crate::http::extract::{FieldErrors, Json};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::shop::accounts::{self, AccountTextError, LoginName, PlainPassword};
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -21,16 +22,20 @@ pub(super) struct LoginBody {
 }
 
 /// Signs in.
+///
+/// Wrong passwords for one account are limited, whatever addresses they come from. Those from an address from which the account has
+/// signed in before, and those with an access token of the account, are counted on their own.
 #[utoipa::path(post, path = "/api/v1/auth/login", tag = "auth", request_body = LoginBody, responses(
     (status = 200, description = "Signed in", body = SignedInReply),
-    (status = 401, description = "`bad_credentials`", body = ProblemSchema, content_type = "application/problem+json"),
 ))]
 pub(super) async fn login(
     State(app): State<AppState>,
+    Extension(caller): Extension<RequestCaller>,
     Json(body): Json<LoginBody>,
 ) -> Result<Json<SignedInReply>, Problem> {
     let (name, password) = body.validate()?;
-    let signed_in = accounts::login(&app.shop.accounts, name, password).await??;
+    let (limits, origin) = (guess_limits(&app), sign_in_origin(caller));
+    let signed_in = accounts::login(&app.shop.accounts, limits, name, password, origin).await??;
     Ok(Json(signed_in.into()))
 }
 

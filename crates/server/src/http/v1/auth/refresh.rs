@@ -3,7 +3,7 @@
 use super::SignedInReply;
 use crate::http::AppState;
 use crate::http::extract::Json;
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::shop::accounts;
 use axum::extract::State;
 use serde::Deserialize;
@@ -12,14 +12,14 @@ use utoipa::ToSchema;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct RefreshBody {
-    /// From the last login or refresh. It can be used once; a second use ends the session.
+    /// From the last login or refresh. It can be used once. For 30 seconds a second use gives the same successor again, as long as that
+    /// is unused; any other second use ends the session.
     refresh_token: String,
 }
 
 /// Exchanges a refresh token for new tokens.
 #[utoipa::path(post, path = "/api/v1/auth/refresh", tag = "auth", request_body = RefreshBody, responses(
     (status = 200, description = "New tokens", body = SignedInReply),
-    (status = 401, description = "`bad_refresh_token`", body = ProblemSchema, content_type = "application/problem+json"),
 ))]
 pub(super) async fn refresh(
     State(app): State<AppState>,

@@ -1,11 +1,12 @@
 //! `POST /api/v1/auth/register`: creates a buyer's account and signs it in.
 
-use super::SignedInReply;
+use super::{SignedInReply, sign_in_origin};
 use crate::http::AppState;
+use crate::http::caller::RequestCaller;
 use crate::http::extract::{FieldErrors, Json};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::shop::accounts::{self, AccountRegistration, PlainPassword};
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -20,6 +21,7 @@ pub(super) struct RegisterBody {
     /// Letters, digits, `_`, `.` and `-`. Unique without regard to case.
     #[schema(min_length = 3, max_length = 32, pattern = "^[A-Za-z0-9_.-]+$")]
     username: String,
+    /// None of the most common passwords.
     #[schema(format = Password, min_length = 8, max_length = 256)]
     password: String,
 }
@@ -27,14 +29,14 @@ pub(super) struct RegisterBody {
 /// Creates a buyer's account and signs it in.
 #[utoipa::path(post, path = "/api/v1/auth/register", tag = "auth", request_body = RegisterBody, responses(
     (status = 201, description = "Signed in", body = SignedInReply),
-    (status = 409, description = "`email_taken` or `username_taken`", body = ProblemSchema, content_type = "application/problem+json"),
-    (status = 422, description = "`invalid_body`", body = ProblemSchema, content_type = "application/problem+json"),
 ))]
 pub(super) async fn register(
     State(app): State<AppState>,
+    Extension(caller): Extension<RequestCaller>,
     Json(body): Json<RegisterBody>,
 ) -> Result<(StatusCode, Json<SignedInReply>), Problem> {
-    let signed_in = accounts::register(&app.shop.accounts, body.validate()?).await??;
+    let (registration, network) = (body.validate()?, sign_in_origin(caller).network);
+    let signed_in = accounts::register(&app.shop.accounts, registration, network).await??;
     Ok((StatusCode::CREATED, Json(signed_in.into())))
 }
 
