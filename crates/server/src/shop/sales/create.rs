@@ -116,7 +116,7 @@ async fn announce(shop: &Shop, id: SaleId, policy: Policy) -> CatalogueResult<Li
 }
 
 /// Inserts a sale with the first free slug that is made from its product's name.
-async fn insert_with_free_slug(
+pub(super) async fn insert_with_free_slug(
     writing: &mut StoreTransaction,
     name: &str,
     new: NewSale<'_>,
