@@ -23,6 +23,7 @@ pub mod follower_progress;
 pub mod followers;
 pub mod idempotency_keys;
 pub mod ids;
+pub mod mailboxes;
 pub mod peer_changes;
 pub mod projection;
 pub mod receipts;
@@ -49,4 +50,5 @@ pub struct Shop {
     pub receipts: receipts::ReceiptSigner,
     pub summaries: summary::SummaryCache,
     pub accounts: accounts::AccountService,
+    pub mailboxes: mailboxes::MailboxClaims,
 }

@@ -6,8 +6,8 @@ use crate::shop::line::QueueStatus;
 use crate::shop::orders::PricedOrder;
 use crate::shop::payments::PaidOrder;
 use crate::shop::products::Product;
-use crate::shop::sales::{ListedSale, PaymentMode};
-use documents::flash_sale::SalePaymentDocument;
+use crate::shop::sales::{LimitScope, ListedSale, PaymentMode};
+use documents::flash_sale::{LimitScopeDocument, SalePaymentDocument};
 use documents::{
     AdminSaleDocument, BuyerDocument, OrderDocument, PaymentDocument, PlaceDocument, ProductSummary,
     SaleDocument,
@@ -35,6 +35,7 @@ pub fn sale_document(listing: &SaleListing, view: &SaleView, now: Timestamp) -> 
         starts_at: policy.starts_at,
         ends_at: policy.ends_at,
         limit_per_buyer: policy.limit_per_buyer,
+        limit_by: listing.limit_by.into(),
         payment: PaymentMode::from_listing(listing, policy).into(),
         hold_seconds: policy.hold_s,
         admission: policy.admission.into(),
@@ -60,6 +61,15 @@ impl From<PaymentMode> for SalePaymentDocument {
         match payment {
             PaymentMode::Required => Self::Required,
             PaymentMode::Nothing => Self::None,
+        }
+    }
+}
+
+impl From<LimitScope> for LimitScopeDocument {
+    fn from(scope: LimitScope) -> Self {
+        match scope {
+            LimitScope::Account => Self::Account,
+            LimitScope::Mailbox => Self::Mailbox,
         }
     }
 }

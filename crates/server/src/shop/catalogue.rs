@@ -6,7 +6,7 @@ use super::tenancy::Tenancy;
 use crate::store::changes::{self, ChangeCounter};
 use crate::store::locks::AdvisoryLock;
 use crate::store::products::Product;
-use crate::store::sales::{PaymentMode, SaleRow};
+use crate::store::sales::{LimitScope, PaymentMode, SaleRow};
 use crate::store::{Store, StoreError, sales};
 use arc_swap::ArcSwap;
 use engine::EngineError;
@@ -30,6 +30,8 @@ pub struct SaleListing {
     pub payment: Option<PaymentMode>,
     /// The name of the provider through which its orders are paid.
     pub provider: String,
+    /// Who is one buyer for its limit.
+    pub limit_by: LimitScope,
 }
 
 /// Every sale that is announced and not deleted.
@@ -166,8 +168,9 @@ impl SaleCatalogue {
         }
         let mut index = CatalogueIndex { changes: Some(changes), ..CatalogueIndex::default() };
         for row in sales::list(store).await? {
-            let SaleRow { id, slug, product, revision, created_at, payment, provider } = row;
-            let listing = SaleListing { sale: id, slug, product, created_at, revision, payment, provider };
+            let SaleRow { id, slug, product, revision, created_at, payment, provider, limit_by } = row;
+            let listing =
+                SaleListing { sale: id, slug, product, created_at, revision, payment, provider, limit_by };
             let listing = Arc::new(listing);
             index.by_id.insert(id, Arc::clone(&listing));
             index.by_slug.insert(listing.slug.clone(), Arc::clone(&listing));

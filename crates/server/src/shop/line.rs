@@ -1,6 +1,7 @@
 //! The waiting line: join, find, extend, leave. The law decides; this adds an estimate of the wait and a receipt. It never keeps a place.
 
 use super::Shop;
+use super::mailboxes::claim_mailbox;
 use super::receipts::LineReceipt;
 use engine::{Decision, EngineError, ExtendedAdmission, JoinedLine, SaleView};
 use sale::{Availability, BuyerId, LinePosition, Refusal, SaleId, Ticket, Timestamp};
@@ -36,6 +37,10 @@ pub async fn join(shop: &Shop, sale: SaleId, buyer: BuyerId) -> Decision<JoinRes
     let now = shop.engine.now();
     let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
     if let Some(refusal) = sale::refusal_for_every_join(now, &view.policy, view.phase(now)) {
+        shop.attempts.record_refusal(sale, Some(buyer), "join", refusal.code(), now);
+        return Ok(Err(refusal));
+    }
+    if let Err(refusal) = claim_mailbox(shop, sale, buyer).await? {
         shop.attempts.record_refusal(sale, Some(buyer), "join", refusal.code(), now);
         return Ok(Err(refusal));
     }

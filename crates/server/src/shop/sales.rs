@@ -23,6 +23,8 @@ pub use half_made::settle_half_made;
 pub use payment_mode::{HOLD_S_DEFAULT, PaymentMode, fill_payment_modes, requires_payment};
 pub use restock::{RestockRequest, restock};
 
+pub use crate::store::sales::LimitScope;
+
 use super::Shop;
 use super::catalogue::SaleListing;
 use engine::SaleView;

@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use sale::{AdmissionMode, Command, Money, Policy, SaleId};
 use serde_json::json;
 use server::store::products::ProductId;
-use server::store::sales::{self, NewSale};
+use server::store::sales::{self, LimitScope, NewSale, PaymentMode};
 use std::time::Duration;
 use test_servers::wait::{HANG_LIMIT, eventually};
 
@@ -281,7 +281,9 @@ async fn what_a_crash_left_half_made_is_finished_or_removed_at_the_next_start() 
     let shop = &app.instance.app.shop;
     let [announced, never] = [1, 2].map(|n| SaleId(uuid::Uuid::from_u128(n)));
     for (id, slug) in [(announced, "announced"), (never, "never")] {
-        let row = NewSale { id, product, slug, created_at: merchant.now() };
+        let (payment, provider) = (PaymentMode::Required, "sandbox");
+        let (created_at, limit_by) = (merchant.now(), LimitScope::Account);
+        let row = NewSale { id, product, slug, created_at, payment, provider, limit_by };
         let mut writing = shop.store.begin().await.unwrap();
         assert!(sales::insert(&mut writing, row).await.unwrap());
         writing.commit().await.unwrap();
