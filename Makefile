@@ -1,10 +1,10 @@
 # Entry points. Each target runs one script in scripts/, which can also be run by itself.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quick run cluster test check bench gen clean
+.PHONY: help setup quick run cluster test check bench fuzz-api gen clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: ## install the programs that building and testing need; asks first if there is a terminal
 	@scripts/setup.sh
@@ -24,12 +24,16 @@ cluster: ## run nginx, three instances, two workers, PostgreSQL and Redis as pla
 test: ## format, lints, pages, all tests, load scripts, journeys in a browser, generated files
 	@scripts/test.sh
 
-check: setup ## format, lints, documentation, licences and known vulnerabilities of the dependencies
+check: setup ## format, lints, documentation, the API's description, licences and known vulnerabilities of the dependencies
 	@scripts/check.sh
 
 bench: ## measure the law, the engine, and the API beside a bare endpoint and a peer (see docs/benchmarks.md)
 	@scripts/setup.sh bench
 	@scripts/bench $(ARGS)
+
+fuzz-api: ## send random requests to real servers on both databases, 10 minutes; ARGS="2" for two minutes
+	@scripts/setup.sh servers
+	@scripts/fuzz-api.sh $(ARGS)
 
 gen: ## write the generated files: docs/openapi.json, docs/cli.md and the pages' types
 	@scripts/setup.sh build

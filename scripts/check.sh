@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What a release needs and `make test` does not check: the documentation builds without a warning, and every dependency
-# has a licence that deny.toml allows, comes from crates.io, and has no known vulnerability.
+# What a release needs and `make test` does not check: the documentation builds without a warning, the API's description
+# keeps the rules of its linter, and every dependency has a licence that deny.toml allows, comes from crates.io, and has no known vulnerability.
 
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -9,6 +9,9 @@ scripts/lint.sh --documentation
 
 step "pages"
 scripts/web.sh check
+
+step "the API's description"
+scripts/lint-api.sh
 
 step "scripts"
 if have shellcheck; then

@@ -87,7 +87,7 @@ pub struct AdminOrderDocument {
     pub id: OrderId,
     #[schema(value_type = Uuid)]
     pub flash_sale_id: SaleId,
-    /// The product's name.
+    /// The name of the product, as the sale showed it when the order was made.
     pub product: Option<String>,
     pub buyer: BuyerDocument,
     pub quantity: u32,

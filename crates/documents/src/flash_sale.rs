@@ -31,7 +31,7 @@ pub struct SaleDocument {
     pub held: u32,
     /// Units that are sold.
     pub sold: u32,
-    /// Whether a unit can be had: `all_held` means that one may still come back.
+    /// Whether a unit can be had: `all_held` means that one may still come back, `over` that the sale is.
     pub availability: AvailabilityDocument,
     /// What the sale is doing.
     pub status: SaleStatusDocument,
@@ -53,7 +53,7 @@ pub struct SaleDocument {
     pub hold_seconds: u32,
     /// Who may buy.
     pub admission: AdmissionDocument,
-    /// Buyers who wait in line.
+    /// Buyers who wait in line; 0 once the sale is over.
     pub waiting: u32,
     /// When this was written.
     #[serde(with = "moment")]
@@ -138,6 +138,8 @@ pub enum AvailabilityDocument {
     AllHeld,
     /// Every unit is sold.
     SoldOut,
+    /// The sale is over: a unit can be had only by buyers whose turn has begun.
+    Over,
 }
 
 /// What a sale is doing.
@@ -188,12 +190,15 @@ impl From<AdmissionDocument> for AdmissionMode {
     }
 }
 
-impl From<Availability> for AvailabilityDocument {
-    fn from(availability: Availability) -> Self {
+impl AvailabilityDocument {
+    /// What a buyer who comes now may hope for.
+    #[must_use]
+    pub fn new(availability: Availability, is_over: bool) -> Self {
         match availability {
+            Availability::SoldOut => Self::SoldOut,
+            _ if is_over => Self::Over,
             Availability::Available => Self::Available,
             Availability::AllHeld => Self::AllHeld,
-            Availability::SoldOut => Self::SoldOut,
         }
     }
 }

@@ -27,5 +27,5 @@ pub use flash_sale::{
 };
 pub use moment::rfc3339;
 pub use money::MoneyDocument;
-pub use order::{OrderDocument, OrderStatusDocument, PaymentDocument};
+pub use order::{OrderDocument, OrderStatusDocument, PaymentDocument, SoldProductDocument};
 pub use place::PlaceDocument;

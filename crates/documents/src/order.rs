@@ -18,6 +18,8 @@ pub struct OrderDocument {
     /// Of which sale.
     #[schema(value_type = Uuid)]
     pub flash_sale_id: SaleId,
+    /// What was sold, as the sale showed it when the order was made.
+    pub product: SoldProductDocument,
     /// What has become of it.
     pub status: OrderStatusDocument,
     /// Its units.
@@ -45,6 +47,18 @@ pub struct OrderDocument {
     /// Its payment, in the reply to a payment or a refund.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment: Option<PaymentDocument>,
+}
+
+/// A product as it was sold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = SoldProduct)]
+pub struct SoldProductDocument {
+    /// The product's id.
+    pub id: Uuid,
+    pub name: String,
+    pub description: String,
+    pub image_url: Option<String>,
 }
 
 /// A payment.
@@ -83,12 +97,17 @@ pub enum OrderStatusDocument {
 }
 
 impl OrderDocument {
-    /// An order of a sale with this price. `payment_required` says whether the sale takes payments.
+    /// An order of a sale with this price, and the product as it was sold. `payment_required` says whether the sale takes payments.
     ///
     /// # Panics
     /// Never: the law bounds price and quantity so that the total fits.
     #[must_use]
-    pub fn from_view(order: &OrderView, sale: SaleId, unit_price: Money, payment_required: bool) -> Self {
+    pub fn from_view(
+        order: &OrderView,
+        sale: SaleId,
+        (unit_price, payment_required): (Money, bool),
+        product: SoldProductDocument,
+    ) -> Self {
         let total = unit_price.checked_mul(order.quantity).expect("the law bounds price × quantity");
         let expires_at = match order.status {
             OrderStatus::Pending { until, .. } => Some(until),
@@ -97,6 +116,7 @@ impl OrderDocument {
         Self {
             id: order.id,
             flash_sale_id: sale,
+            product,
             status: order.status.into(),
             quantity: order.quantity,
             unit_price: unit_price.into(),

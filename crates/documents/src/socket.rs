@@ -3,8 +3,11 @@
 use crate::flash_sale::{AvailabilityDocument, SaleStatusDocument};
 use crate::moment;
 use crate::order::OrderStatusDocument;
-use sale::{EventSeq, LinePosition, OrderId, OrderStatus, SaleId, Ticket, Timestamp};
+use crate::place::StatusFields;
+use sale::{EventSeq, OrderId, OrderStatus, SaleId, Ticket, Timestamp};
 use serde::{Deserialize, Serialize};
+
+pub use crate::place::{LineFigures, LineStatus, OverReason};
 
 /// The counters of a sale.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -39,30 +42,13 @@ pub struct StatusChange {
     pub version: u64,
 }
 
-/// A buyer's status in a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LineStatus {
-    /// Waiting at this position.
-    Waiting(u32),
-    Admitted {
-        until: Timestamp,
-        /// Seconds that the buyer may still add to it; 0 for none.
-        extension_s: u32,
-    },
-    /// The admission was not used in time.
-    Lapsed,
-    /// The buyer gave the place up.
-    Left,
-    /// The admission was used: there is an order.
-    Served,
-}
-
 /// [`LineStatus`] on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LineStatusDocument {
     Waiting,
     Admitted,
+    Over,
     Lapsed,
     Left,
     Served,
@@ -77,11 +63,21 @@ pub struct PositionUpdate {
     pub position: u32,
     pub ahead: u32,
     pub status: LineStatusDocument,
+    /// As [`crate::PlaceDocument`] has it, and the following ones too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<OverReason>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "moment::optional")]
+    pub lapsed_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "moment::optional")]
+    pub left_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "moment::optional")]
     pub admitted_until: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remaining_seconds: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extension_seconds: Option<u32>,
-    pub estimated_wait_seconds: u64,
+    pub units_left: u32,
+    pub estimated_wait_seconds: Option<u64>,
     /// Only in the reply to joining.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub availability: Option<AvailabilityDocument>,
@@ -124,22 +120,14 @@ pub struct RestartNotice {
     pub retry_after_ms: u32,
 }
 
-impl From<LinePosition> for LineStatus {
-    fn from(place: LinePosition) -> Self {
-        match place {
-            LinePosition::Waiting { position } => Self::Waiting(position),
-            LinePosition::Admitted { until, extension_s } => Self::Admitted { until, extension_s },
-        }
-    }
-}
-
 impl From<LineStatus> for LineStatusDocument {
     fn from(status: LineStatus) -> Self {
         match status {
             LineStatus::Waiting(_) => Self::Waiting,
             LineStatus::Admitted { .. } => Self::Admitted,
-            LineStatus::Lapsed => Self::Lapsed,
-            LineStatus::Left => Self::Left,
+            LineStatus::Over(_) => Self::Over,
+            LineStatus::Lapsed { .. } => Self::Lapsed,
+            LineStatus::Left { .. } => Self::Left,
             LineStatus::Served => Self::Served,
         }
     }
@@ -151,23 +139,24 @@ impl PositionUpdate {
         sale: SaleId,
         ticket: Ticket,
         status: LineStatus,
-        estimated_wait_s: u64,
+        figures: &LineFigures,
         version: EventSeq,
     ) -> Self {
-        let position = if let LineStatus::Waiting(position) = status { position } else { 0 };
-        let (admitted_until, extension_s) = match status {
-            LineStatus::Admitted { until, extension_s } => (Some(until), extension_s),
-            _ => (None, 0),
-        };
+        let fields = StatusFields::new(status, figures);
         Self {
             flash_sale_id: sale,
             ticket,
-            position,
-            ahead: position.saturating_sub(1),
+            position: fields.position,
+            ahead: fields.position.saturating_sub(1),
             status: status.into(),
-            admitted_until,
-            extension_seconds: (extension_s > 0).then_some(extension_s),
-            estimated_wait_seconds: estimated_wait_s,
+            reason: fields.reason,
+            lapsed_at: fields.lapsed_at,
+            left_at: fields.left_at,
+            admitted_until: fields.admitted_until,
+            remaining_seconds: fields.remaining_s,
+            extension_seconds: fields.extension_s,
+            units_left: figures.units_left,
+            estimated_wait_seconds: fields.estimated_wait_s,
             availability: None,
             receipt: None,
             version: version.0,

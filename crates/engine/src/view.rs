@@ -3,8 +3,8 @@
 
 use arc_swap::ArcSwap;
 use sale::{
-    Availability, EventSeq, Policy, Refusal, SaleCounters, SaleId, SalePhase, SaleState, SaleSwitches,
-    Timestamp,
+    Availability, EventSeq, LineMoment, Policy, Refusal, SaleCounters, SaleId, SalePhase, SaleState,
+    SaleSwitches, Timestamp,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,6 +39,30 @@ impl SaleView {
         switches: SaleSwitches,
     ) -> Self {
         Self { id, seq, policy, counters, availability: counters.availability(), switches }
+    }
+
+    /// Since when the sale is paused; `None` while it is not.
+    #[must_use]
+    pub fn paused_at(&self) -> Option<Timestamp> {
+        self.switches.paused_at
+    }
+
+    /// The sale at `now`, for estimates of the wait in its line.
+    #[must_use]
+    pub fn line_moment(&self, now: Timestamp) -> LineMoment<'_> {
+        LineMoment { policy: &self.policy, counters: self.counters, switches: self.switches, now }
+    }
+
+    /// Whether no buyer can be admitted any more.
+    #[must_use]
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.phase(now).is_over()
+    }
+
+    /// Buyers who wait in line at `now`: none once the sale is over, though the law still counts those who waited then.
+    #[must_use]
+    pub fn waiting(&self, now: Timestamp) -> u32 {
+        if self.is_over(now) { 0 } else { self.counters.waiting }
     }
 
     /// What the sale is doing at `now`.

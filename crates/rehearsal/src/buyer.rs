@@ -7,6 +7,7 @@ mod replies;
 
 use crate::context::{BuyerOutcome, RunContext};
 use crate::crowd::{CrowdMember, PaymentBehaviour};
+use crate::estimates::{BuyerWait, WaitOutcome};
 use crate::metrics::RequestKind;
 use crate::observations::{BuyerAction, Code, LoggedReply, OrderPhase, ReplyBody, RunInstant};
 use rand::rngs::SmallRng;
@@ -45,16 +46,23 @@ struct SimulatedBuyer {
     /// Keys used so far.
     keys: u64,
     hammers_left: u32,
+    /// The wait in line, and the estimate of it that was given first.
+    wait: BuyerWait,
 }
 
 /// The result of polling the place.
 enum PlaceCheck {
-    /// Still waiting; the estimate in seconds.
-    Waiting(f64),
+    /// Still waiting.
+    Waiting {
+        position: u32,
+        estimate_s: Option<u64>,
+    },
     Admitted,
     /// No place any more.
     NotInLine,
     SoldOut,
+    /// The sale is over.
+    Over,
     NoReply,
 }
 
@@ -62,7 +70,15 @@ impl SimulatedBuyer {
     fn new(context: Arc<RunContext>, person: CrowdMember) -> Self {
         let hammers_left = if person.habits.hammers { HAMMER_REQUESTS } else { 0 };
         let rng = SmallRng::seed_from_u64(person.seed);
-        Self { context, member: person, rng, deadline: RunInstant(u64::MAX), keys: 0, hammers_left }
+        Self {
+            context,
+            member: person,
+            rng,
+            deadline: RunInstant(u64::MAX),
+            keys: 0,
+            hammers_left,
+            wait: BuyerWait::NotBegun,
+        }
     }
 
     /// A moment counted from the start of the sale.
@@ -83,7 +99,9 @@ impl SimulatedBuyer {
         self.context.outcomes.record_arrival();
         self.context.metrics.record_arrival(presses);
         self.deadline = presses.plus(self.context.give_up_after);
-        match self.buy_units(presses).await {
+        let outcome = self.buy_units(presses).await;
+        self.end_wait(WaitOutcome::BrokenOff);
+        match outcome {
             Ok(outcome) | Err(outcome) => outcome,
         }
     }
@@ -103,7 +121,7 @@ impl SimulatedBuyer {
                 ReplyBody::Order { order, status: OrderPhase::Pending, .. } => {
                     return self.finish_order(order).await;
                 }
-                ReplyBody::Refused(Code::AllHeld) if units > 1 => {
+                ReplyBody::Refused(Code::AllHeld | Code::FewerLeft) if units > 1 => {
                     // Fewer units than wanted are better than none.
                     (units, key) = (1, self.next_key());
                     self.context.clock.now()
@@ -121,8 +139,11 @@ impl SimulatedBuyer {
     async fn wait_in_line(&mut self, mut due: RunInstant) -> Result<RunInstant, BuyerOutcome> {
         'join: loop {
             let mut wait_s = match self.join_line(due).await? {
-                ReplyBody::Place { position: 0, .. } => return self.wait_about(0.7).await,
-                ReplyBody::Place { position, .. } => Self::poll_interval_s(self.estimate_wait_s(position)),
+                ReplyBody::Place { position: 0, .. } => {
+                    self.end_wait(WaitOutcome::Admitted);
+                    return self.wait_about(0.7).await;
+                }
+                ReplyBody::Place { position, estimate_s, .. } => self.note_place(position, estimate_s),
                 ReplyBody::Refused(Code::NotStarted) => {
                     due = self.wait_about(0.5).await?;
                     continue;
@@ -137,18 +158,47 @@ impl SimulatedBuyer {
                     return Err(BuyerOutcome::GaveBack);
                 }
                 match Box::pin(self.check_place_in_tabs(due)).await {
-                    PlaceCheck::Admitted => return self.wait_about(0.7).await,
-                    PlaceCheck::SoldOut => return Err(BuyerOutcome::SoldOut),
-                    PlaceCheck::NotInLine => continue 'join,
-                    PlaceCheck::Waiting(estimate_s) => wait_s = Self::poll_interval_s(estimate_s),
+                    PlaceCheck::Admitted => {
+                        self.end_wait(WaitOutcome::Admitted);
+                        return self.wait_about(0.7).await;
+                    }
+                    PlaceCheck::SoldOut => {
+                        self.end_wait(WaitOutcome::NoUnitLeft);
+                        return Err(BuyerOutcome::SoldOut);
+                    }
+                    PlaceCheck::Over => {
+                        self.end_wait(WaitOutcome::NoUnitLeft);
+                        return Err(BuyerOutcome::Refused);
+                    }
+                    PlaceCheck::NotInLine => {
+                        self.end_wait(WaitOutcome::BrokenOff);
+                        continue 'join;
+                    }
+                    PlaceCheck::Waiting { position, estimate_s } => {
+                        wait_s = self.note_place(position, estimate_s);
+                    }
                     PlaceCheck::NoReply => {}
                 }
             }
         }
     }
 
+    /// Notes a place that was shown, with its estimate; returns the seconds until the next poll.
+    fn note_place(&mut self, position: u32, estimate_s: Option<u64>) -> f64 {
+        let now = self.context.clock.now();
+        let estimate_s = estimate_s.map(|estimate_s| estimate_s as f64);
+        if now >= self.context.start {
+            self.wait.note_place(now, estimate_s);
+        }
+        Self::poll_interval_s(estimate_s.unwrap_or_else(|| self.expect_wait_s(position)))
+    }
+
+    fn end_wait(&mut self, outcome: WaitOutcome) {
+        self.context.estimates.record_end(&mut self.wait, self.context.clock.now(), outcome);
+    }
+
     /// Seconds until the turn of a buyer at this position, by the sale's pace; and until the start, if that is to come.
-    fn estimate_wait_s(&self, position: u32) -> f64 {
+    fn expect_wait_s(&self, position: u32) -> f64 {
         let pace = self.context.sale.admissions_per_s.unwrap_or(1);
         let until_start_us = self.context.start.0.saturating_sub(self.context.clock.now().0);
         f64::from(position) / f64::from(pace) + until_start_us as f64 / 1e6
@@ -325,7 +375,7 @@ impl SimulatedBuyer {
         let Some((reply, span)) = answer else {
             return PlaceCheck::NoReply;
         };
-        let Some(place) = replies::read_place(&reply) else {
+        let Some(shown) = replies::read_place(&reply) else {
             let code = replies::read_code(&reply);
             // "You have no place" is an answer, not a refusal.
             self.context.metrics.record_reply(span.received, code.filter(|code| *code != Code::NotInLine));
@@ -336,6 +386,14 @@ impl SimulatedBuyer {
             return PlaceCheck::NoReply;
         };
         self.context.metrics.record_reply(span.received, None);
+        let place = match shown {
+            replies::PlaceReply::InLine(place) => place,
+            replies::PlaceReply::Over => return PlaceCheck::Over,
+            replies::PlaceReply::Ended => {
+                self.context.with_account(self.member.account, |account| account.record_lost_place(span));
+                return PlaceCheck::NotInLine;
+            }
+        };
         self.context.with_account(self.member.account, |account| {
             account.record_place(place.ticket, place.position, span);
             if place.is_sold_out {
@@ -343,9 +401,9 @@ impl SimulatedBuyer {
             }
         });
         match place {
-            replies::PlaceReply { position: 0, .. } => PlaceCheck::Admitted,
-            replies::PlaceReply { is_sold_out: true, .. } => PlaceCheck::SoldOut,
-            replies::PlaceReply { estimated_wait_s, .. } => PlaceCheck::Waiting(estimated_wait_s),
+            replies::ShownPlace { position: 0, .. } => PlaceCheck::Admitted,
+            replies::ShownPlace { is_sold_out: true, .. } => PlaceCheck::SoldOut,
+            replies::ShownPlace { position, estimate_s, .. } => PlaceCheck::Waiting { position, estimate_s },
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::client::{ConnectionPermit, InstanceClient};
 use crate::clock::RunClock;
+use crate::estimates::EstimateLog;
 use crate::metrics::RequestMetrics;
 use crate::observations::{AccountLog, RunInstant};
 use crate::report::NamedCount;
@@ -21,6 +22,7 @@ pub struct RunContext {
     /// When the sale starts.
     pub start: RunInstant,
     pub metrics: RequestMetrics,
+    pub estimates: EstimateLog,
     /// How it ended for people.
     pub outcomes: OutcomeCounters,
     /// How long one of them waits in all.
@@ -94,6 +96,7 @@ impl RunContext {
             give_up_after,
             stopped: watch::Sender::new(false),
             metrics: RequestMetrics::default(),
+            estimates: EstimateLog::default(),
             outcomes: OutcomeCounters::default(),
             tokens: credentials.iter().map(|credentials| bearer(&credentials.token)).collect(),
             accounts: credentials

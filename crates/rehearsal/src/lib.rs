@@ -10,6 +10,7 @@ pub mod crowd;
 pub mod buyer;
 pub mod client;
 pub mod context;
+pub mod estimates;
 
 pub mod merchant;
 

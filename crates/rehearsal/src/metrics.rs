@@ -139,7 +139,11 @@ impl RequestMetrics {
 
     #[must_use]
     pub fn requests(&self) -> RequestCounts {
-        self.with_state(|inner| inner.requests)
+        self.with_state(|inner| {
+            let counts = inner.requests;
+            let settled = counts.answered + counts.unanswered + counts.lost;
+            RequestCounts { open: counts.sent.saturating_sub(settled), ..counts }
+        })
     }
 
     /// Refusals so far, the most frequent first.

@@ -117,6 +117,8 @@ pub enum ReplyBody {
         ticket: Ticket,
         /// Waiting buyers ahead plus one; 0 when admitted.
         position: u32,
+        /// The estimate of the wait, in seconds, where there is one.
+        estimate_s: Option<u64>,
     },
     /// An order in some status.
     Order {
@@ -168,7 +170,7 @@ macro_rules! codes {
 }
 
 codes! {
-    SoldOut "sold_out", AllHeld "all_held", LimitReached "limit_reached", AlreadyInLine "already_in_line",
+    SoldOut "sold_out", AllHeld "all_held", FewerLeft "fewer_left", LimitReached "limit_reached", AlreadyInLine "already_in_line",
     NoLine "no_line", NoExtension "no_extension", Paused "paused", OrderState "order_state", NotAdmitted "not_admitted",
     NotInLine "not_in_line", NotStarted "not_started", Ended "ended", Closed "closed",
     OrderExpired "order_expired", KeyReused "key_reused", SaleUnknown "sale_unknown",

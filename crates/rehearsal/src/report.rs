@@ -65,8 +65,10 @@ pub struct RehearsalReport {
     /// How it ended for the people.
     pub outcomes: Vec<NamedCount>,
     pub refusals: Vec<NamedCount>,
-    /// Requests that were sent, answered and not answered.
+    /// Requests that were sent, and what became of them.
     pub requests: RequestCounts,
+    /// How good the estimates of the wait were.
+    pub estimates: EstimateQuality,
     /// Latencies by sort of request, from the moment at which each was due; the first is of all.
     pub latency: Vec<RequestLatency>,
     /// Slots of equal length, from the rehearsal's beginning to its end.
@@ -152,6 +154,26 @@ pub struct NamedCount {
     pub count: u64,
 }
 
+/// The first estimate of the wait after the start that each buyer got, compared with the wait that followed:
+/// `given = good + too_short + too_long + never_admitted`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EstimateQuality {
+    /// Of buyers whose wait ended by itself.
+    pub given: u64,
+    /// Within ten seconds or a factor of two of the wait.
+    pub good: u64,
+    pub too_short: u64,
+    pub too_long: u64,
+    /// The buyer's turn never came.
+    pub never_admitted: u64,
+    /// Buyers who were admitted and had got no estimate.
+    pub admitted_without: u64,
+    /// Buyers whose turn never came and who had got no estimate.
+    pub refused_without: u64,
+}
+
+/// `sent = answered + unanswered + lost + open`.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestCounts {
@@ -161,7 +183,9 @@ pub struct RequestCounts {
     pub unanswered: u64,
     /// Replies that the client dropped on purpose, to simulate lost replies.
     pub lost: u64,
-    /// Sent again with the same key.
+    /// Under way; at the end those that the end of the rehearsal cut off.
+    pub open: u64,
+    /// Sent again with the same key: a part of those sent.
     pub repeated: u64,
 }
 

@@ -41,8 +41,8 @@ pub(crate) trait AdmissionRules {
     /// Admits waiting buyers of an active sale, at most one for each of the `available` units.
     fn admit_buyers(&self, state: &SaleState, now: Timestamp, available: u64, events: &mut Vec<Event>);
 
-    /// Seconds from the start until the pace reaches a position of the line; `None` in a mode without a line.
-    fn wait_after_start_s(&self, position: u32) -> Option<u64>;
+    /// Admissions in any window of one second, at most; `None` in a mode without a line.
+    fn admissions_per_second(&self) -> Option<u32>;
 }
 
 impl AdmissionMode {
@@ -77,13 +77,10 @@ impl Policy {
         self.line_opens_at().unwrap_or(self.starts_at)
     }
 
-    /// Seconds until a waiting buyer's position is reached: the time to the start, and then the pace. 0 in a sale without a
-    /// line.
+    /// Admissions in any window of one second, at most; `None` in a sale without a line.
     #[must_use]
-    pub fn estimated_wait_s(&self, position: u32, now: Timestamp) -> u64 {
-        let until_start_ms = self.starts_at.ms_since(now).max(0).unsigned_abs();
-        let after_start_s = self.admission.with_rules(|rules| rules.wait_after_start_s(position));
-        after_start_s.map_or(0, |wait_s| until_start_ms.div_ceil(1000) + wait_s)
+    pub fn admissions_per_second(&self) -> Option<u32> {
+        self.admission.with_rules(|rules| rules.admissions_per_second())
     }
 
     /// Whether a change to `new` only adds to what buyers were promised: more units, a later end, a longer extension. The

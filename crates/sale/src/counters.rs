@@ -52,6 +52,18 @@ impl SaleCounters {
         *self = units.counters(waiting);
     }
 
+    /// Units that are not sold: free, set aside for admitted buyers, or in pending orders.
+    #[must_use]
+    pub fn unsold(&self) -> u32 {
+        self.quantity.saturating_sub(self.sold)
+    }
+
+    /// Units that the next in line can get now; units that pay [`SaleCounters::short`] first are not among them.
+    #[must_use]
+    pub fn free(&self) -> u32 {
+        self.available.saturating_sub(self.short)
+    }
+
     #[must_use]
     pub fn availability(&self) -> Availability {
         if self.available > 0 {

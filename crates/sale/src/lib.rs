@@ -48,6 +48,8 @@ mod phase;
 
 mod waiting_tickets;
 
+mod estimate;
+
 mod decide;
 
 pub mod audit;
@@ -66,6 +68,7 @@ pub use admission_mode::AdmissionMode;
 pub use audit::{BrokenPromise, LedgerAuditor, SalePromise};
 pub use command::{Command, ReleaseReason};
 pub use counters::{Availability, SaleCounters};
+pub use estimate::LineMoment;
 pub use event::{Event, LedgerEntry, ReleaseCause, UnitSource};
 pub use id::{BuyerId, EventSeq, OrderId, RequestKey, SaleId, Ticket};
 pub use money::{Currency, Money};

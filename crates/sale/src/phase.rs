@@ -23,7 +23,8 @@ pub enum SalePhase {
 /// What the merchant did to a sale by hand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SaleSwitches {
-    pub is_paused: bool,
+    /// Since when the sale is paused; `None` while it is not.
+    pub paused_at: Option<Timestamp>,
     pub is_closed: bool,
 }
 
@@ -37,7 +38,7 @@ impl SalePhase {
             Self::Ended
         } else if now < policy.starts_at {
             Self::Upcoming
-        } else if switches.is_paused {
+        } else if switches.paused_at.is_some() {
             Self::Paused
         } else {
             Self::Active
@@ -56,6 +57,12 @@ impl SalePhase {
         }
     }
 
+    /// Whether no buyer can be admitted any more. Buyers who were admitted before may still buy.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Ended | Self::Closed)
+    }
+
     /// The refusal of a reservation by a buyer who is not admitted; `None` while the sale is active.
     #[must_use]
     pub fn refusal(self) -> Option<Refusal> {
@@ -70,7 +77,7 @@ impl SalePhase {
 
     /// The refusal of what is possible before the start and in a pause, but not after the end.
     pub(crate) fn refusal_when_over(self) -> Option<Refusal> {
-        self.refusal().filter(|_| matches!(self, Self::Ended | Self::Closed))
+        self.refusal().filter(|_| self.is_over())
     }
 }
 

@@ -69,6 +69,8 @@ pub struct BuyerView {
     pub held: u32,
     /// Units in confirmed orders.
     pub owned: u32,
+    /// Whether the buyer ever did something in the sale.
+    pub has_history: bool,
 }
 
 /// One buyer in line.
@@ -129,7 +131,7 @@ impl SaleState {
     /// What the merchant did by hand.
     #[must_use]
     pub fn switches(&self) -> SaleSwitches {
-        SaleSwitches { is_paused: self.paused_at.is_some(), is_closed: self.closed }
+        SaleSwitches { paused_at: self.paused_at, is_closed: self.closed }
     }
 
     /// One buyer; nothing at all for a buyer never seen.
@@ -196,7 +198,7 @@ impl SaleState {
 
     fn buyer_view(&self, buyer: &BuyerRecord) -> BuyerView {
         let place = buyer.ticket().and_then(|ticket| self.line_position(ticket));
-        BuyerView { ticket: buyer.ticket(), place, held: buyer.held, owned: buyer.owned }
+        BuyerView { ticket: buyer.ticket(), place, held: buyer.held, owned: buyer.owned, has_history: true }
     }
 
     /// An admission as buyers see it: an extension can be had once, as long as the policy has it now.

@@ -10,6 +10,9 @@ pub mod edge;
 pub mod limits;
 pub mod routes;
 
+pub mod bounds;
+pub mod operations;
+
 pub mod admin;
 pub mod docs;
 pub mod ops;
@@ -18,6 +21,7 @@ pub mod web;
 
 pub mod caller;
 pub mod client_address;
+pub mod content_coding;
 pub mod cors;
 pub mod extract;
 pub mod idempotency;
@@ -30,6 +34,8 @@ pub mod valid_json;
 use crate::shop::Shop;
 use crate::telemetry::metrics::ServerMetrics;
 use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderValue, Response, StatusCode, header};
 use problem::{Problem, kind};
 use sale::Timestamp;
 use std::sync::Arc;
@@ -44,6 +50,7 @@ pub struct AppContext {
     pub shop: Arc<Shop>,
     /// Replies about sales, complete except for the time.
     pub prepared: v1::flash_sales::PreparedSales,
+    pub sale_pages: web::SalePages,
     pub edge: edge::EdgeSettings,
     pub started_at: Timestamp,
     /// `None` when the rate limits are off.
@@ -75,13 +82,26 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .merge(admin::router())
         .merge(ops::router())
         .split_for_parts();
-    docs::name_operations(&mut openapi);
+    docs::complete_description(&mut openapi);
     let router = router
         .merge(docs::router(&openapi))
         .merge(web::router())
         .fallback(web::answer_unknown_path)
         .method_not_allowed_fallback(async || Problem::new(&kind::METHOD_NOT_ALLOWED));
     (router, openapi)
+}
+
+/// 308 to another path of this site. Caches ask again each time, because a sale may go back to a slug that it had.
+#[must_use]
+pub fn redirect_for_good(path: &str) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    if let Ok(path) = HeaderValue::try_from(path) {
+        headers.insert(header::LOCATION, path);
+    }
+    response
 }
 
 /// The OpenAPI description, as in `docs/openapi.json`.

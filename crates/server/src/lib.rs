@@ -12,6 +12,7 @@ pub mod shop;
 pub mod shop_documents;
 
 pub mod auth;
+pub mod client_network;
 pub mod clock;
 pub mod payments;
 pub mod store;

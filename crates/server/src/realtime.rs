@@ -19,10 +19,13 @@ use crate::shop::Shop;
 use crate::shop::live_updates::{SaleEvents, SubscriberCount};
 use crate::telemetry::sockets::SocketMetrics;
 use engineioxide::service::NotFoundService;
+use futures::future::BoxFuture;
 use hub::{HubMessage, SocketHub};
 use limiter::ConnectionLimiter;
+use sale::{BuyerId, Timestamp};
 use socketioxide::service::SocketIoService;
 use socketioxide::{ParserConfig, SocketIo};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -34,7 +37,7 @@ pub struct SocketSettings {
     pub sockets_max: u32,
     /// Open sockets of one buyer: tabs and devices.
     pub buyer_max: u32,
-    /// Open sockets from one address.
+    /// Open sockets from one IPv4 address or /64 of IPv6.
     pub address_max: u32,
     pub ping_interval: Duration,
     /// How long a client may take to answer a ping.
@@ -55,10 +58,23 @@ const MESSAGES_MAX: usize = 4096;
 /// Batches of events in the queue of the hub; the follower waits while it is full.
 pub const SALE_EVENTS_MAX: usize = 64;
 
+/// The request limits of the HTTP API, for requests of sockets that change something.
+pub trait ChangeLimits: Send + Sync {
+    /// Counts a change of a buyer or, without one, from an address. Returns the seconds until the next is allowed when this one
+    /// is not.
+    fn count_change(
+        &self,
+        buyer: Option<BuyerId>,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Option<u32>>;
+}
+
 /// What the handlers of a socket need.
 struct SocketContext {
     shop: Arc<Shop>,
     limiter: ConnectionLimiter,
+    change_limits: Arc<dyn ChangeLimits>,
     hub: mpsc::Sender<HubMessage>,
     problems: ProblemCatalog,
     subscribers: SubscriberCount,
@@ -81,6 +97,7 @@ pub struct SocketDependencies {
     pub subscribers: SubscriberCount,
     /// Titles and details of problems.
     pub problems: ProblemCatalog,
+    pub change_limits: Arc<dyn ChangeLimits>,
     pub metrics: SocketMetrics,
 }
 
@@ -101,10 +118,11 @@ impl SocketServer {
             .ping_timeout(settings.ping_timeout)
             .build_svc();
         let (hub, messages) = mpsc::channel(MESSAGES_MAX);
-        let SocketDependencies { shop, events, subscribers, problems, metrics } = dependencies;
+        let SocketDependencies { shop, events, subscribers, problems, change_limits, metrics } = dependencies;
         let context = Arc::new(SocketContext {
             shop: Arc::clone(&shop),
             limiter: ConnectionLimiter::new(settings),
+            change_limits,
             hub: hub.clone(),
             problems,
             subscribers,

@@ -26,6 +26,7 @@ pub mod ids;
 pub mod mailboxes;
 pub mod peer_changes;
 pub mod projection;
+pub mod public_url;
 pub mod receipts;
 pub mod tenancy;
 
@@ -51,4 +52,6 @@ pub struct Shop {
     pub summaries: summary::SummaryCache,
     pub accounts: accounts::AccountService,
     pub mailboxes: mailboxes::MailboxClaims,
+    /// Where buyers reach the shop, if the merchant has said so.
+    pub public_url: Option<public_url::PublicUrl>,
 }

@@ -1,20 +1,22 @@
 //! Builds the API's JSON documents (`crates/documents`) from what the shop and the engine know. HTTP and sockets share them.
 
+use crate::shop::Shop;
 use crate::shop::catalogue::SaleListing;
 use crate::shop::dashboard::BuyerIdentity;
-use crate::shop::line::QueueStatus;
+use crate::shop::line::{OverCause, PlaceFigures, PlaceStatus, QueueStatus};
 use crate::shop::orders::PricedOrder;
 use crate::shop::payments::PaidOrder;
-use crate::shop::products::Product;
-use crate::shop::sales::{LimitScope, ListedSale, PaymentMode};
+use crate::shop::sales::{self, LimitScope, ListedSale, PaymentMode, SoldProduct};
 use documents::flash_sale::{LimitScopeDocument, SalePaymentDocument};
+use documents::place::{LineFigures, LineStatus, OverReason, PlaceStatusDocument};
 use documents::{
-    AdminSaleDocument, BuyerDocument, OrderDocument, PaymentDocument, PlaceDocument, ProductSummary,
-    SaleDocument,
+    AdminSaleDocument, AvailabilityDocument, BuyerDocument, OrderDocument, PaymentDocument, PlaceDocument,
+    ProductSummary, SaleDocument, SoldProductDocument,
 };
 use engine::SaleView;
-use sale::{BuyerId, Timestamp};
+use sale::{BuyerId, LinePosition, SaleId, Timestamp};
 use std::collections::HashMap;
+use uuid::Uuid;
 
 /// A sale as it is at `now`: the catalogue's listing and the engine's view in one document.
 #[must_use]
@@ -25,12 +27,12 @@ pub fn sale_document(listing: &SaleListing, view: &SaleView, now: Timestamp) -> 
         slug: listing.slug.clone(),
         product: listing.product.as_ref().into(),
         price: policy.unit_price.into(),
-        list_price: listing.product.price.into(),
+        list_price: listing.product.list_price.into(),
         quantity: units.quantity,
         available: units.available,
         held: units.held,
         sold: units.sold,
-        availability: view.availability.into(),
+        availability: AvailabilityDocument::new(view.availability, view.is_over(now)),
         status: view.phase(now).into(),
         starts_at: policy.starts_at,
         ends_at: policy.ends_at,
@@ -39,7 +41,7 @@ pub fn sale_document(listing: &SaleListing, view: &SaleView, now: Timestamp) -> 
         payment: PaymentMode::from_listing(listing, policy).into(),
         hold_seconds: policy.hold_s,
         admission: policy.admission.into(),
-        waiting: units.waiting,
+        waiting: view.waiting(now),
         server_time: now,
         version: view.seq.0,
     }
@@ -81,8 +83,8 @@ pub fn buyer_document(id: BuyerId, people: &HashMap<BuyerId, BuyerIdentity>) -> 
     BuyerDocument { id, email, username }
 }
 
-impl From<&Product> for ProductSummary {
-    fn from(product: &Product) -> Self {
+impl From<&SoldProduct> for ProductSummary {
+    fn from(product: &SoldProduct) -> Self {
         Self {
             id: product.id.0,
             name: product.name.clone(),
@@ -93,27 +95,82 @@ impl From<&Product> for ProductSummary {
     }
 }
 
-impl From<PricedOrder> for OrderDocument {
-    fn from(order: PricedOrder) -> Self {
-        Self::from_view(&order.view, order.sale, order.unit_price, order.requires_payment)
+/// An order with its product as it was sold.
+#[must_use]
+pub fn order_document(shop: &Shop, order: &PricedOrder) -> OrderDocument {
+    let product = sold_product_document(shop, order.sale, order.view.made_at);
+    OrderDocument::from_view(&order.view, order.sale, (order.unit_price, order.requires_payment), product)
+}
+
+/// The same with its payment.
+#[must_use]
+pub fn paid_order_document(shop: &Shop, paid: PaidOrder) -> OrderDocument {
+    let payment = paid.payment.map(|payment| PaymentDocument {
+        id: payment.id,
+        method: payment.method,
+        status: payment.state.as_str().to_owned(),
+        amount: payment.amount.into(),
+    });
+    OrderDocument { payment, ..order_document(shop, &paid.order) }
+}
+
+/// What a sale showed of its product at a moment. A sale that is not listed, which no sale with orders should be, is named by its id.
+fn sold_product_document(shop: &Shop, sale: SaleId, at: Timestamp) -> SoldProductDocument {
+    match sales::find_sold_product(shop, sale, at) {
+        Some(product) => SoldProductDocument {
+            id: product.id.0,
+            name: product.name.clone(),
+            description: product.description.clone(),
+            image_url: product.image_url.clone(),
+        },
+        None => SoldProductDocument {
+            id: Uuid::nil(),
+            name: sale.to_string(),
+            description: String::new(),
+            image_url: None,
+        },
     }
 }
 
-impl From<PaidOrder> for OrderDocument {
-    fn from(paid: PaidOrder) -> Self {
-        let payment = paid.payment.map(|payment| PaymentDocument {
-            id: payment.id,
-            method: payment.method,
-            status: payment.state.as_str().to_owned(),
-            amount: payment.amount.into(),
-        });
-        Self { payment, ..paid.order.into() }
+impl From<PlaceStatus> for LineStatus {
+    fn from(place: PlaceStatus) -> Self {
+        match place {
+            PlaceStatus::InLine(position) => position.into(),
+            PlaceStatus::Over(cause) => Self::Over(cause.into()),
+            PlaceStatus::Lapsed { at } => Self::Lapsed { at },
+            PlaceStatus::Left { at } => Self::Left { at },
+        }
+    }
+}
+
+impl From<OverCause> for OverReason {
+    fn from(cause: OverCause) -> Self {
+        match cause {
+            OverCause::Ended => Self::Ended,
+            OverCause::Closed => Self::Closed,
+            OverCause::Deleted => Self::Deleted,
+        }
+    }
+}
+
+impl From<PlaceFigures> for LineFigures {
+    fn from(figures: PlaceFigures) -> Self {
+        let PlaceFigures { availability, is_over, units_left, estimated_wait_s, paused_at } = figures;
+        let availability = AvailabilityDocument::new(availability, is_over);
+        Self { availability, units_left, estimated_wait_s, paused_at }
     }
 }
 
 impl From<QueueStatus> for PlaceDocument {
     fn from(status: QueueStatus) -> Self {
-        let QueueStatus { sale, ticket, place, availability, estimated_wait_s, receipt } = status;
-        Self::new(sale, (ticket, place), availability, estimated_wait_s, receipt.to_string())
+        let QueueStatus { sale, ticket, place, figures, receipt } = status;
+        let word = match place {
+            PlaceStatus::InLine(LinePosition::Waiting { .. }) => PlaceStatusDocument::Waiting,
+            PlaceStatus::InLine(LinePosition::Admitted { .. }) => PlaceStatusDocument::Admitted,
+            PlaceStatus::Over(_) => PlaceStatusDocument::Over,
+            PlaceStatus::Lapsed { .. } => PlaceStatusDocument::Lapsed,
+            PlaceStatus::Left { .. } => PlaceStatusDocument::Left,
+        };
+        Self::new(sale, ticket, (word, place.into()), &figures.into(), receipt.to_string())
     }
 }

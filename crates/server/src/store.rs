@@ -10,6 +10,8 @@ pub mod sessions;
 
 pub mod admin_keys;
 pub mod products;
+pub mod sale_products;
+pub mod sale_slugs;
 pub mod sales;
 
 pub mod attempts;
@@ -214,6 +216,8 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(admin_keys::STATEMENTS.iter().copied())
         .chain(products::STATEMENTS.iter().copied())
         .chain(sales::STATEMENTS.iter().copied())
+        .chain(sale_products::STATEMENTS.iter().copied())
+        .chain(sale_slugs::STATEMENTS.iter().copied())
         .chain(orders::STATEMENTS.iter().copied())
         .chain(orders::list_statements().iter().map(String::as_str))
         .chain(queue::STATEMENTS.iter().copied())

@@ -8,7 +8,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { createServer, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, afterEach, before, describe, test } from 'node:test';
 
 const SOURCE = new URL('../', import.meta.url).pathname;
 const HANG_LIMIT_MS = 60_000;
@@ -18,11 +18,12 @@ const PORT_TRIES = 5;
 class Instance {
   static async start(name, port = 0) {
     const instance = new Instance();
-    Object.assign(instance, { name, requests: [], hangsUp: false });
+    Object.assign(instance, { name, requests: [], hangsUp: false, waiting: [] });
     instance.server = createServer((incoming, reply) => {
       instance.requests.push(incoming);
       // Reads a request and closes without a reply, as a process that is killed does.
       if (instance.hangsUp) incoming.socket.destroy();
+      else if (incoming.url === '/waits') instance.waiting.push(reply);
       else reply.end(name);
     });
     instance.server.on('upgrade', (incoming, socket) => {
@@ -63,17 +64,17 @@ async function findPort() {
 
 /** nginx in its own folder, with the files that users get: only addresses and paths are changed. */
 class Nginx {
-  static async before(instances) {
+  static async before(instances, changes = []) {
     for (let tries = 1; ; tries += 1) {
       try {
-        return await Nginx.#start(instances);
+        return await Nginx.#start(instances, changes);
       } catch (error) {
         if (tries === PORT_TRIES || !/in use/i.test(error.message)) throw error;
       }
     }
   }
 
-  static async #start(instances) {
+  static async #start(instances, changes) {
     const nginx = new Nginx();
     nginx.folder = mkdtempSync(join(tmpdir(), 'doorbuster-nginx-'));
     nginx.port = await findPort();
@@ -82,6 +83,7 @@ class Nginx {
     nginx.change('nginx.conf', 'pid /run/nginx.pid;', 'pid nginx.pid;');
     nginx.change('nginx.conf', 'http {', `http { ${temporary}`);
     nginx.change('cluster.conf', 'listen 80 ', `listen 127.0.0.1:${nginx.port} `);
+    for (const [from, to] of changes) nginx.change('cluster.conf', from, to);
     instances.forEach(({ port }, index) => nginx.change('doorbuster-instances.conf', `127.0.0.1:808${index + 1} `, `127.0.0.1:${port} `));
     nginx.child = spawn('nginx', ['-p', nginx.folder, '-c', 'nginx.conf', '-e', 'stderr', '-g', 'daemon off;'], {
       env: { PATH: `${process.env.PATH}:/usr/sbin` },
@@ -233,5 +235,60 @@ describe('three instances behind nginx', () => {
       assert.equal(headers['retry-after'], '1');
       assert.equal(JSON.parse(text).code, 'unavailable');
     }
+  });
+});
+
+describe('limits of a network', () => {
+  // Behind another proxy, so that a test can come from any address.
+  const behindProxy = ['upstream doorbuster {', 'set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For; upstream doorbuster {'];
+  const from = (address) => ({ 'X-Forwarded-For': address });
+  let instances, nginx;
+  const start = async (...changes) => {
+    instances = await Promise.all(['one', 'two', 'three'].map((name) => Instance.start(name)));
+    nginx = await Nginx.before(instances, [behindProxy, ...changes]);
+  };
+  afterEach(async () => {
+    await nginx?.stop();
+    await Promise.all(instances.map((instance) => instance.stop()));
+  });
+
+  test('a company that comes to a drop from one address is served', async () => {
+    await start();
+    const burst = Array.from({ length: 100 }, async () => {
+      const statuses = [];
+      for (let round = 0; round < 30; round += 1) statuses.push((await nginx.send('GET', '/api/v1/flash-sales', from('203.0.113.7'))).status);
+      return statuses;
+    });
+    assert.deepEqual(new Set((await Promise.all(burst)).flat()), new Set([200]));
+  });
+
+  test('too many requests of one /64 are refused as the API refuses them, and probes are answered', async () => {
+    // One comes back each minute: none while the test runs.
+    await start(['rate=2000r/s', 'rate=1r/m'], ['burst=20000', 'burst=4']);
+    for (let host = 1; host <= 5; host += 1) assert.equal((await nginx.send('GET', '/', from(`2001:db8:0:1::${host}`))).status, 200);
+    const { status, headers, text } = await nginx.send('GET', '/', from('2001:db8:0:1:ffff::6'));
+    assert.deepEqual([status, headers['retry-after'], headers['content-type']], [429, '1', 'application/problem+json']);
+    assert.equal(JSON.parse(text).code, 'rate_limited');
+    assert.equal((await nginx.send('GET', '/livez', from('2001:db8:0:1::1'))).status, 200, 'probes have no limit');
+    assert.equal((await nginx.send('GET', '/', from('2001:db8:0:2::1'))).status, 200, 'another customer');
+    for (let round = 0; round < 10; round += 1) assert.equal((await nginx.send('GET', '/')).status, 200, 'this machine has no limit');
+  });
+
+  test('too many connections of one address are refused, and others go on', async () => {
+    await start(['limit_conn doorbuster_connections 4000', 'limit_conn doorbuster_connections 2']);
+    const held = [1, 2].map(() => nginx.send('GET', '/waits', from('203.0.113.7')));
+    const waiting = () => instances.flatMap((instance) => instance.waiting);
+    for (const deadline = Date.now() + HANG_LIMIT_MS; waiting().length < 2;) {
+      assert.ok(Date.now() < deadline, 'two requests wait');
+      await new Promise((again) => setTimeout(again, 10));
+    }
+    const { status, headers, text } = await nginx.send('GET', '/', from('203.0.113.7'));
+    assert.deepEqual([status, headers['retry-after']], [503, '1']);
+    assert.equal(JSON.parse(text).code, 'overloaded');
+    assert.equal((await nginx.send('GET', '/livez', from('203.0.113.7'))).status, 200);
+    assert.equal((await nginx.send('GET', '/', from('203.0.113.8'))).status, 200);
+    for (const reply of waiting()) reply.end('done');
+    assert.deepEqual((await Promise.all(held)).map(({ text }) => text), ['done', 'done']);
+    assert.equal((await nginx.send('GET', '/', from('203.0.113.7'))).status, 200);
   });
 });

@@ -34,7 +34,7 @@ use crate::view::SaleView;
 use listing::SaleDiscovery;
 use plan::{CallPlan, PlannedCall};
 use restore::StateRestorer;
-use sale::{EventSeq, Policy, SaleId, SaleSwitches, Timestamp};
+use sale::{EventSeq, Policy, SaleId, Timestamp};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -262,8 +262,8 @@ impl ValkeyDecider {
         }
         let due = self.next_poll_at(now.unwrap_or(reply.at), &policy, reply);
         let seq = EventSeq(reply.seq_before.0 + reply.entries.len() as u64);
-        let switches = SaleSwitches { is_paused: reply.paused, is_closed: reply.closed };
-        let view = Arc::new(SaleView::from_counters(id, seq, Arc::clone(&policy), reply.counters, switches));
+        let view =
+            Arc::new(SaleView::from_counters(id, seq, Arc::clone(&policy), reply.counters, reply.switches));
         let due_before = known.and_then(|known| known.due);
         let known =
             KnownSale { policy, policy_seq: reply.policy.0, epoch: reply.epoch, due: due_before, view };
@@ -289,7 +289,7 @@ impl ValkeyDecider {
         let due = reply.due.filter(|_| self.settings.ticks);
         let due = due.map(|due| due.plus_ms(ahead_ms).max(now.plus_ms(1)));
         let opens = policy.opens_at().min(policy.starts_at);
-        let goes_on = !reply.closed && reply.at < policy.ends_at;
+        let goes_on = !reply.switches.is_closed && reply.at < policy.ends_at;
         let is_owed = reply.counters.held > 0 || reply.counters.admitted > 0;
         let look_ms = match (goes_on, is_owed) {
             (true, _) if reply.at >= opens.plus_ms(-SOON_MS) => POLL_ACTIVE_MS,

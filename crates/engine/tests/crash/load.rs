@@ -119,7 +119,12 @@ impl Client {
         let sale = sale_id(self.rng.random_range(0..SALES));
         if !self.orders.is_empty() && self.rng.random_range(0..3) == 0 {
             let (sale, order) = self.orders.swap_remove(self.rng.random_range(0..self.orders.len()));
-            let command = match self.rng.random_range(0..6) {
+            if self.rng.random_range(0..3) == 0 {
+                self.orders.push((sale, order));
+                return (sale, Command::BeginPayment { buyer, order });
+            }
+            let command = match self.rng.random_range(0..7) {
+                6 => Command::EndPayment { buyer, order },
                 0 => Command::Release { buyer, order, reason: ReleaseReason::Cancelled },
                 1 => Command::Refund { order, restock: true },
                 _ => Command::Confirm { buyer, order },

@@ -143,6 +143,9 @@ impl SimWorld {
                 has(&|event| matches!(event, Event::Left { ticket, .. } if ticket == left))
             }
             (CommandOutcome::Order { order, .. }, _) => match order.status {
+                OrderStatus::Pending { paying_until: Some(_), .. } => {
+                    has(&|event| matches!(event, Event::PaymentBegun { order: id, .. } if *id == order.id))
+                }
                 OrderStatus::Pending { .. } => {
                     has(&|event| matches!(event, Event::Held { order: id, .. } if *id == order.id))
                 }
@@ -288,9 +291,11 @@ impl Client {
             return;
         }
         let (sale, order) = self.orders[self.rng.random_range(0..self.orders.len())];
-        let command = match self.rng.random_range(0..4) {
+        let command = match self.rng.random_range(0..7) {
             0 => Command::Release { buyer, order, reason: ReleaseReason::Cancelled },
             1 => Command::Refund { order, restock: self.rng.random() },
+            2 | 3 => Command::BeginPayment { buyer, order },
+            4 => Command::EndPayment { buyer, order },
             _ => Command::Confirm { buyer, order },
         };
         self.world.command(sale, &command).await;

@@ -8,11 +8,20 @@ use hyper::header::RETRY_AFTER;
 use sale::Ticket;
 use serde::Deserialize;
 
+/// What a reply says of a place.
+pub(super) enum PlaceReply {
+    InLine(ShownPlace),
+    /// The buyer waited, and no turn comes any more.
+    Over,
+    /// The turn passed, or the place was given up.
+    Ended,
+}
+
 /// A place in line, as a reply shows it.
-pub(super) struct PlaceReply {
+pub(super) struct ShownPlace {
     pub(super) ticket: Ticket,
     pub(super) position: u32,
-    pub(super) estimated_wait_s: f64,
+    pub(super) estimate_s: Option<u64>,
     pub(super) is_sold_out: bool,
 }
 
@@ -27,10 +36,12 @@ pub(super) fn read_reply(what: BuyerAction, reply: &InstanceReply) -> ReplyBody 
         return read_code(reply).map_or(ReplyBody::Malformed, ReplyBody::Refused);
     }
     match what {
-        BuyerAction::Join => read_place(reply).map_or(ReplyBody::Malformed, |place| ReplyBody::Place {
-            ticket: place.ticket,
-            position: place.position,
-        }),
+        BuyerAction::Join => match read_place(reply) {
+            Some(PlaceReply::InLine(ShownPlace { ticket, position, estimate_s, .. })) => {
+                ReplyBody::Place { ticket, position, estimate_s }
+            }
+            Some(PlaceReply::Over | PlaceReply::Ended) | None => ReplyBody::Malformed,
+        },
         BuyerAction::Leave => ReplyBody::NoContent,
         BuyerAction::Order { .. } | BuyerAction::Pay { .. } | BuyerAction::Cancel { .. } => {
             read_order(reply).unwrap_or(ReplyBody::Malformed)
@@ -48,13 +59,15 @@ pub(super) fn read_place(reply: &InstanceReply) -> Option<PlaceReply> {
         PlaceStatusDocument::Admitted => 0,
         PlaceStatusDocument::Waiting if document.position > 0 => document.position,
         PlaceStatusDocument::Waiting => return None,
+        PlaceStatusDocument::Over => return Some(PlaceReply::Over),
+        PlaceStatusDocument::Lapsed | PlaceStatusDocument::Left => return Some(PlaceReply::Ended),
     };
-    Some(PlaceReply {
+    Some(PlaceReply::InLine(ShownPlace {
         ticket: document.ticket,
         position,
-        estimated_wait_s: document.estimated_wait_seconds as f64,
+        estimate_s: document.estimated_wait_seconds,
         is_sold_out: document.availability == AvailabilityDocument::SoldOut,
-    })
+    }))
 }
 
 fn read_order(reply: &InstanceReply) -> Option<ReplyBody> {
@@ -128,14 +141,17 @@ mod tests {
         assert_eq!(read_reply(what, &reply(200, "<html>")), ReplyBody::Malformed);
         assert_eq!(read_reply(what, &reply(404, "<html>")), ReplyBody::Malformed);
         assert_eq!(read_reply(what, &reply(502, "<html>")), ReplyBody::Refused(Code::Unavailable));
-        let place = |position: u32| {
+        let place = |position: u32, status: &str, estimate_s: Option<u64>| {
             let place = json!({
-                "flashSaleId": Uuid::nil(), "ticket": 3, "position": position, "ahead": 0, "status": "waiting",
-                "availability": "available", "estimatedWaitSeconds": 0, "receipt": "r",
+                "flashSaleId": Uuid::nil(), "ticket": 3, "position": position, "ahead": 0, "status": status,
+                "availability": "available", "unitsLeft": 4, "estimatedWaitSeconds": estimate_s, "receipt": "r",
             });
             read_reply(what, &reply(200, &place.to_string()))
         };
-        assert_eq!(place(1), ReplyBody::Place { ticket: Ticket(3), position: 1 });
-        assert_eq!(place(0), ReplyBody::Malformed, "no buyer waits at position 0");
+        let first = |estimate_s| ReplyBody::Place { ticket: Ticket(3), position: 1, estimate_s };
+        assert_eq!(place(1, "waiting", Some(7)), first(Some(7)));
+        assert_eq!(place(1, "waiting", None), first(None));
+        assert_eq!(place(0, "waiting", Some(0)), ReplyBody::Malformed, "no buyer waits at position 0");
+        assert_eq!(place(0, "lapsed", None), ReplyBody::Malformed, "a buyer who joins has a place");
     }
 }

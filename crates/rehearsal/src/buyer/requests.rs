@@ -197,7 +197,7 @@ impl SimulatedBuyer {
         let received = LoggedReply { span, status: reply.status.as_u16(), body };
         self.context.with_account(self.member.account, |account| {
             account.requests[request.0].record_reply(received);
-            if let ReplyBody::Place { ticket, position } = body {
+            if let ReplyBody::Place { ticket, position, .. } = body {
                 account.record_place(ticket, position, span);
             }
         });

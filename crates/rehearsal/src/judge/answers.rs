@@ -150,6 +150,7 @@ fn is_refusal_of_order(code: Code) -> bool {
         code,
         Code::SoldOut
             | Code::AllHeld
+            | Code::FewerLeft
             | Code::LimitReached
             | Code::NotAdmitted
             | Code::NotInLine

@@ -121,7 +121,9 @@ impl SampleCheck {
         let shown_units =
             [shown.quantity, shown.available, shown.admitted, shown.held, shown.sold, shown.waiting]
                 .map(number);
-        let waiting = i64::try_from(state.waiting_count()).unwrap_or(i64::MAX);
+        // Once the sale is closed no buyer waits for anything, and none is shown.
+        let waiting = if state.is_closed() { 0 } else { state.waiting_count() };
+        let waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
         let is =
             [state.quantity(), state.free_units(), state.admitted_count(), state.held, state.sold, waiting];
         self.tally.check(shown_units == is && state.last.0.0 == shown.version, || {

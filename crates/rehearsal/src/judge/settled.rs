@@ -107,7 +107,7 @@ pub(super) fn freed(state: &JudgeState, watch: &SampleCheck, evidence: &Evidence
     let is_open_to_all = state.policy.as_ref().is_some_and(|policy| policy.admission == AdmissionMode::Open);
     if is_open_to_all {
         for (account, request, reply) in all_replies(evidence.accounts) {
-            let (BuyerAction::Order { units, .. }, ReplyBody::Refused(Code::AllHeld)) =
+            let (BuyerAction::Order { units, .. }, ReplyBody::Refused(Code::AllHeld | Code::FewerLeft)) =
                 (request.action, reply.body)
             else {
                 continue;

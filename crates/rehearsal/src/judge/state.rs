@@ -421,6 +421,10 @@ impl JudgeState {
         }
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     fn is_selling_at(&self, at: Timestamp) -> bool {
         let in_time =
             self.policy.as_ref().is_some_and(|policy| policy.starts_at <= at && at < policy.ends_at);

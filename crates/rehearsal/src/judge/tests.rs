@@ -57,7 +57,11 @@ impl AccountBuilder {
         let span = span(sent, received);
         self.0.request_place(span.sent);
         self.0.record_place(Ticket(ticket), position, span);
-        self.reply(BuyerAction::Join, span, ReplyBody::Place { ticket: Ticket(ticket), position })
+        self.reply(
+            BuyerAction::Join,
+            span,
+            ReplyBody::Place { ticket: Ticket(ticket), position, estimate_s: None },
+        )
     }
 
     /// A poll of the place.

@@ -237,6 +237,7 @@ mod tests {
                 answered: 511_230,
                 unanswered: 12,
                 lost: 3,
+                open: 755,
                 repeated: 40,
             },
             per_second: 41_230,

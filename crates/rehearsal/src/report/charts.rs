@@ -126,7 +126,7 @@ fn chart_marks(report: &RehearsalReport) -> ChartMarks {
 mod tests {
     use super::*;
     use crate::report::chart::{ChartLayer, LayerShape};
-    use crate::report::{CpuTime, FaultKind, RehearsalVerdict, RequestCounts};
+    use crate::report::{CpuTime, EstimateQuality, FaultKind, RehearsalVerdict, RequestCounts};
 
     fn slot(at_ms: u64, accepted: u64, refused: u64, unanswered: u64) -> TimelineSlot {
         let sent = accepted + refused + unanswered;
@@ -169,6 +169,7 @@ mod tests {
             outcomes: Vec::new(),
             refusals: Vec::new(),
             requests: RequestCounts::default(),
+            estimates: EstimateQuality::default(),
             latency: Vec::new(),
             timeline: vec![slot(0, 0, 0, 0), slot(500, 5, 10, 0), slot(1_000, 1, 2, 3)],
             slot_ms: 500,

@@ -5,7 +5,7 @@ use super::charts::{charts, since_start};
 use super::format::{count, counted, long_span, moment, percent, rate, short, span_ms};
 use super::promises::promises;
 use super::tables::{self, PercentColumn};
-use super::{RehearsalReport, RehearsalVerdict, RequestCounts};
+use super::{EstimateQuality, NamedCount, RehearsalReport, RehearsalVerdict, RequestCounts};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 /// Styles, in light and dark, on screens and on paper.
@@ -137,10 +137,11 @@ fn key_figures(report: &RehearsalReport) -> Markup {
 fn answered(requests: &RequestCounts) -> String {
     match *requests {
         RequestCounts { sent: 0, .. } => "none sent".to_owned(),
-        RequestCounts { unanswered: 0, sent, answered, .. } if answered >= sent => "all answered".to_owned(),
-        // One that was under way when the rehearsal was stopped is neither.
-        RequestCounts { unanswered: 0, answered, .. } => format!("{} answered", count(answered)),
-        RequestCounts { unanswered, .. } => format!("{} unanswered", count(unanswered)),
+        RequestCounts { sent, answered, .. } if answered >= sent => "all answered".to_owned(),
+        // The rest is told by name further down.
+        RequestCounts { sent, answered, .. } => {
+            format!("{} answered, {} not", count(answered), count(sent - answered))
+        }
     }
 }
 
@@ -154,6 +155,10 @@ fn ends(report: &RehearsalReport) -> Markup {
             (tables::counts("People by how it ended for them", &report.outcomes, PercentColumn::OfAll))
             h3 { "Refusals by code" }
             (tables::counts("Refusals by code", &report.refusals, PercentColumn::OfAll))
+            @if report.estimates.given + report.estimates.admitted_without > 0 {
+                h3 { "Estimates of the wait" }
+                (estimates(&report.estimates))
+            }
             h3 { "Latency by sort of request" }
             p.lead {
                 "From the moment a request was due to the moment it was settled: waiting for a connection and asking again "
@@ -161,10 +166,35 @@ fn ends(report: &RehearsalReport) -> Markup {
             }
             (tables::latency(report))
             p {
-                (count(requests.sent)) " requests were sent, " (count(requests.answered)) " answered, "
-                (count(requests.unanswered)) " not answered. " (count(requests.repeated))
-                " were sent again with the same key; " (count(requests.lost)) " replies were thrown away on purpose."
+                (count(requests.sent)) " requests were sent: " (count(requests.answered)) " answered, "
+                (count(requests.unanswered)) " not answered, " (count(requests.lost))
+                " whose replies were dropped on purpose, and " (count(requests.open)) " open at the end. "
+                (count(requests.repeated)) " of them were sent again with the same key."
             }
+        }
+    }
+}
+
+/// How good the estimates of the wait were.
+fn estimates(quality: &EstimateQuality) -> Markup {
+    let EstimateQuality { given, good, too_short, too_long, never_admitted, .. } = *quality;
+    let rows = [
+        ("right", good),
+        ("too short", too_short),
+        ("too long", too_long),
+        ("given, and the turn never came", never_admitted),
+    ];
+    let rows = rows.map(|(name, count)| NamedCount { name: name.to_owned(), count });
+    html! {
+        p.lead {
+            "The first estimate after the start that each buyer got, and the wait that followed. An estimate is right within "
+            "10 s or a factor of 2: " (percent(good, given)) " of " (count(given)) " were."
+        }
+        (tables::counts("First estimates after the start", &rows, PercentColumn::OfAll))
+        p {
+            (count(quality.admitted_without)) " buyers were admitted without an estimate, and "
+            (count(quality.refused_without)) " without one were not admitted: the shop gives none where the units do not "
+            "reach a place."
         }
     }
 }

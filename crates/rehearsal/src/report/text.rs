@@ -1,8 +1,8 @@
 //! The report for a terminal: the promises as a table, how it ended in a few lines, and the verdict last. It never reads
 //! what the terminal is: width and colour are arguments.
 
-use super::format::{count, moment, printable, rate, short, span_ms, wrap_text};
-use super::{NamedCount, RehearsalReport, RehearsalVerdict, charts::since_start};
+use super::format::{count, moment, percent, printable, rate, short, span_ms, wrap_text};
+use super::{EstimateQuality, NamedCount, RehearsalReport, RehearsalVerdict, charts::since_start};
 use crate::judge::{PromiseFinding, PromiseOffence};
 use console::{Style, measure_text_width};
 use std::fmt::Write;
@@ -90,11 +90,14 @@ impl ReportTextStyle {
             Some(format!("{} sent", count(requests.sent))),
             Some(format!("{} answered", count(requests.answered))),
             Some(format!("{} unanswered", count(requests.unanswered))),
-            (requests.repeated > 0).then(|| format!("{} repeated", count(requests.repeated))),
+            (requests.lost > 0).then(|| format!("{} replies dropped on purpose", count(requests.lost))),
+            (requests.open > 0).then(|| format!("{} open at the end", count(requests.open))),
+            (requests.repeated > 0).then(|| format!("{} of them repeated", count(requests.repeated))),
             Some(format!("peak {} a second", rate(report.peak_per_second()))),
         ];
         self.row(&mut out, "requests", &sent.into_iter().flatten().collect::<Vec<_>>());
         self.row(&mut out, "refused", &format_counts(&report.refusals));
+        self.row(&mut out, "estimates", &format_estimates(&report.estimates));
         if let Some(all) = report.overall_latency() {
             let [p50, p99, max] = [all.p50_ms, all.p99_ms, all.max_ms].map(span_ms);
             let percentiles = [
@@ -177,6 +180,23 @@ impl ReportTextStyle {
     fn paint(&self, style: &Style, text: &str) -> String {
         style.clone().force_styling(self.is_coloured).apply_to(text).to_string()
     }
+}
+
+/// How good the estimates of the wait were; nothing without a line.
+fn format_estimates(estimates: &EstimateQuality) -> Vec<String> {
+    let EstimateQuality { given, good, too_short, too_long, never_admitted, admitted_without, .. } =
+        *estimates;
+    if given == 0 {
+        return Vec::new();
+    }
+    let parts = [
+        Some(format!("{} of {} right within 10 s or a factor of 2", percent(good, given), count(given))),
+        (too_short > 0).then(|| format!("{} too short", count(too_short))),
+        (too_long > 0).then(|| format!("{} too long", count(too_long))),
+        (never_admitted > 0).then(|| format!("{} never admitted", count(never_admitted))),
+        (admitted_without > 0).then(|| format!("{} admitted without one", count(admitted_without))),
+    ];
+    parts.into_iter().flatten().collect()
 }
 
 fn format_counts(counts: &[NamedCount]) -> Vec<String> {

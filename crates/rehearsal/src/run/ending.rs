@@ -179,6 +179,7 @@ pub(super) fn build_report(
         outcomes: context.outcomes.counts(),
         refusals: context.metrics.refusals(),
         requests: context.metrics.requests(),
+        estimates: context.estimates.quality(),
         latency: context.metrics.latency(),
         timeline,
         slot_ms,

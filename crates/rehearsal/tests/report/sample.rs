@@ -3,8 +3,8 @@
 
 use rehearsal::judge::{PromiseFinding, PromiseOffence, StockSample};
 use rehearsal::report::{
-    CpuTime, FaultKind, InjectedFault, NamedCount, RehearsalReport, RehearsalVerdict, RequestCounts,
-    RequestLatency, SettingRow, TimelineSlot,
+    CpuTime, EstimateQuality, FaultKind, InjectedFault, NamedCount, RehearsalReport, RehearsalVerdict,
+    RequestCounts, RequestLatency, SettingRow, TimelineSlot,
 };
 use sale::{BuyerId, EventSeq, OrderId};
 use uuid::Uuid;
@@ -76,8 +76,10 @@ pub fn kept() -> RehearsalReport {
             answered,
             unanswered: sum(|slot| slot.unanswered),
             lost: 214,
+            open: 0,
             repeated: 8_114,
         },
+        estimates: EstimateQuality::default(),
         latency: latencies(answered),
         stock: stock(slots * slot_ms),
         timeline,
@@ -142,6 +144,15 @@ pub fn long() -> RehearsalReport {
     report.start_ms = 30_000;
     report.duration_s = 3_712.0;
     report.quantity = 4_000;
+    report.estimates = EstimateQuality {
+        given: 3_002,
+        good: 2_911,
+        too_short: 40,
+        too_long: 30,
+        never_admitted: 21,
+        admitted_without: 412,
+        refused_without: 2_200,
+    };
     report.faults = (1..=120)
         .flat_map(|no| {
             let at_ms = 30_000 + no * 30_000;

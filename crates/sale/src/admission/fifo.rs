@@ -62,9 +62,7 @@ impl AdmissionRules for FifoRules {
         }));
     }
 
-    /// The first `per_second` buyers are admitted within the first second. Buyers ahead who leave shorten the wait; a pause
-    /// lengthens it, and so do units that are all in carts.
-    fn wait_after_start_s(&self, position: u32) -> Option<u64> {
-        Some(u64::from(position.saturating_sub(1) / self.per_second.max(1)))
+    fn admissions_per_second(&self) -> Option<u32> {
+        Some(self.per_second)
     }
 }

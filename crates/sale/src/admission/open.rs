@@ -35,7 +35,7 @@ impl AdmissionRules for OpenRules {
 
     fn admit_buyers(&self, _: &SaleState, _: Timestamp, _: u64, _: &mut Vec<Event>) {}
 
-    fn wait_after_start_s(&self, _: u32) -> Option<u64> {
+    fn admissions_per_second(&self) -> Option<u32> {
         None
     }
 }

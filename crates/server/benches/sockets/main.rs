@@ -39,6 +39,8 @@ fn main() -> anyhow::Result<()> {
         "off",
         "--connections-max",
         &most,
+        "--connections-per-address",
+        &most,
         "--sockets-max",
         &most,
         "--sockets-per-address",

@@ -43,21 +43,18 @@ impl fmt::Display for DemoSale {
 /// The demo's sale: the one there is while it can be bought from, or a new one.
 pub async fn prepare_demo(shop: &Shop) -> Result<DemoSale, CommandError> {
     let now = (shop.now)();
-    let mut n = 1;
-    while let Some(sale) = sales::find_named_or_refresh(shop, &slug(n)).await {
-        let over = matches!(sale.view.phase(now), SalePhase::Ended | SalePhase::Closed);
-        if !over && sale.view.availability != Availability::SoldOut {
-            return Ok(DemoSale { sale, now });
-        }
-        n += 1;
-        if n > DEMOS_MAX {
-            return Err(CommandError::Usage(
-                "--demo: this data folder has had enough demos, give it another --data".into(),
-            ));
+    for n in 1..=DEMOS_MAX {
+        if let Some(sale) = sales::find_named_or_refresh(shop, &slug(n)).await {
+            let over = matches!(sale.view.phase(now), SalePhase::Ended | SalePhase::Closed);
+            if !over && sale.view.availability != Availability::SoldOut {
+                return Ok(DemoSale { sale, now });
+            }
+        } else if sales::is_slug_free(shop, &slug(n)).await.map_err(anyhow::Error::from)? {
+            let sale = create_sale(shop, &slug(n)).await?;
+            return Ok(DemoSale { sale, now: (shop.now)() });
         }
     }
-    let sale = create_sale(shop, &slug(n)).await?;
-    Ok(DemoSale { sale, now: (shop.now)() })
+    Err(CommandError::Usage("--demo: this data folder has had enough demos, give it another --data".into()))
 }
 
 fn slug(n: u32) -> String {

@@ -16,6 +16,7 @@ use super::{CommandError, demo};
 use crate::followers::projector;
 use crate::followers::rounds::FollowerThread;
 use crate::http::v1::flash_sales::PreparedSales;
+use crate::http::web::SalePages;
 use crate::http::{AppContext, AppState, ReadinessFlag, ops};
 use crate::shop::peer_changes::PeerChanges;
 use crate::shop::sales;
@@ -158,7 +159,9 @@ impl ServerInstance {
         let metrics = ServerMetrics::default();
         let mut starter = FollowerStarter::new(engine.engine.clone(), &metrics);
         let projector_metrics = starter.metrics(projector::FOLLOWER_NAME);
-        let (shop, inbox) = open_shop(&settings, store, &engine, &metrics, &projector_metrics).await?;
+        let public_url = settings.public_url_at(address);
+        let (shop, inbox) =
+            open_shop(&settings, store, &engine, &metrics, &projector_metrics, public_url).await?;
         let first_admin = match kind {
             InstanceKind::Serve => make_first_admin(&settings, &shop.accounts).await?,
             InstanceKind::Worker => None,
@@ -174,10 +177,11 @@ impl ServerInstance {
         let does_due_work = kind.does_due_work(&settings);
         let projector = followers::start_projector(&mut starter, &shop, inbox, &metrics, does_due_work)?;
         let limits = open_limits(&settings, &shop, &metrics).await?;
-        let (prepared, started_at) = (PreparedSales::default(), shop.engine.now());
+        let started_at = shop.engine.now();
         let app = Arc::new(AppContext {
             shop: Arc::new(shop),
-            prepared,
+            prepared: PreparedSales::default(),
+            sale_pages: SalePages::default(),
             edge,
             started_at,
             limits,

@@ -158,7 +158,11 @@ async fn open_instance(
     }
     let binary = std::env::current_exe().context("this program does not know where it is")?;
     let mut flags: Vec<String> = PRIVATE_FLAGS.iter().map(ToString::to_string).collect();
-    flags.extend(["--connections-max".to_owned(), (connections + OTHER_CONNECTIONS).to_string()]);
+    let connections_max = (connections + OTHER_CONNECTIONS).to_string();
+    // All buyers of a rehearsal come from one address.
+    for flag in ["--connections-max", "--connections-per-address"] {
+        flags.extend([flag.to_owned(), connections_max.clone()]);
+    }
     let ours = |name: &OsString| name.to_string_lossy().starts_with("DOORBUSTER_");
     let foreign = std::env::vars_os().map(|(name, _)| name).filter(ours).collect();
     let private = PrivateInstance::start(binary, flags, foreign).await.map_err(anyhow::Error::from)?;

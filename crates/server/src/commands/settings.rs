@@ -10,6 +10,7 @@ use crate::http::cors::Cors;
 use crate::http::limits::{RateLimit, RateLimits, shared};
 use crate::http::{edge, server};
 use crate::realtime;
+use crate::shop::public_url::PublicUrl;
 use clap::{Args, ValueEnum};
 use engine::valkey_connection::ValkeyAddress;
 use ipnet::IpNet;
@@ -47,6 +48,9 @@ pub struct Serve {
     /// Also makes a product, a sale that starts soon, and an admin.
     #[arg(long, env = "DOORBUSTER_DEMO", value_parser = clap::builder::BoolishValueParser::new())]
     pub demo: bool,
+    /// Address at which buyers reach the shop, such as https://shop.example: for links, redirects and previews. The demo uses --listen.
+    #[arg(long, env = "DOORBUSTER_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<PublicUrl>,
     /// Proxies whose X-Forwarded-For counts: addresses and networks, with commas between.
     #[arg(long, env = "DOORBUSTER_TRUSTED_PROXIES", value_delimiter = ',', value_parser = network, value_name = "LIST")]
     pub trusted_proxies: Vec<IpNet>,
@@ -93,16 +97,20 @@ pub struct Serve {
     /// Time between /readyz turning 503 on SIGTERM and the end of accepting, for the load balancer to notice.
     #[arg(long, env = "DOORBUSTER_DRAIN_GRACE", default_value = "500ms", value_parser = duration, value_name = "TIME")]
     pub drain_grace: Duration,
-    /// Connections at a time.
+    /// Connections at a time; on further ones only probes are answered.
     #[arg(long, env = "DOORBUSTER_CONNECTIONS_MAX", default_value_t = 16_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "COUNT")]
     pub connections_max: u32,
+    /// Connections from one address (or /64 of IPv6) at a time, without sockets; by default half of --connections-max. A trusted proxy has
+    /// no such limit.
+    #[arg(long, env = "DOORBUSTER_CONNECTIONS_PER_ADDRESS", value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "COUNT")]
+    pub connections_per_address: Option<u32>,
     /// Sockets (live updates) at a time, in all; each is one of the connections.
     #[arg(long, env = "DOORBUSTER_SOCKETS_MAX", default_value_t = 15_000, value_parser = clap::value_parser!(u32).range(0..=1_000_000), value_name = "COUNT")]
     pub sockets_max: u32,
     /// Sockets of one buyer at a time: tabs and devices.
     #[arg(long, env = "DOORBUSTER_SOCKETS_PER_BUYER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "COUNT")]
     pub sockets_per_buyer: u32,
-    /// Sockets from one address at a time; many people may share one.
+    /// Sockets from one address (or /64 of IPv6) at a time; many people may share one.
     #[arg(long, env = "DOORBUSTER_SOCKETS_PER_ADDRESS", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "COUNT")]
     pub sockets_per_address: u32,
     /// Time between two pings to the client of a socket.
@@ -197,6 +205,12 @@ impl Serve {
         valkey.address().map(Some)
     }
 
+    /// The address of the shop; that of the listener for a demo without `--public-url`.
+    #[must_use]
+    pub fn public_url_at(&self, listener: SocketAddr) -> Option<PublicUrl> {
+        self.public_url.clone().or_else(|| self.demo.then(|| PublicUrl::from_listener(listener)))
+    }
+
     /// The settings of the edge.
     ///
     /// # Errors
@@ -216,6 +230,7 @@ impl Serve {
     pub fn server(&self) -> server::ServerSettings {
         server::ServerSettings {
             connections_max: self.connections_max,
+            network_connections_max: self.connections_per_address.unwrap_or(self.connections_max.div_ceil(2)),
             head_limit: self.head_timeout,
             idle_limit: self.idle_timeout,
             answer_limit: self.request_timeout,

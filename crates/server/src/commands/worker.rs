@@ -8,6 +8,7 @@ use super::serve::run_until_stopped;
 use super::settings::{OnOff, Serve, duration};
 use super::valkey::ValkeyUrl;
 use super::{CommandError, print_line, runtime};
+use crate::shop::public_url::PublicUrl;
 use engine::ClockSkew;
 use engine::clock::Clock;
 use sale::Timestamp;
@@ -31,6 +32,9 @@ pub struct WorkerArgs {
     /// Folder for a token key that no --token-key names.
     #[arg(long, env = "DOORBUSTER_DATA", default_value = "./data", value_name = "FOLDER")]
     data: PathBuf,
+    /// Address at which buyers reach the shop, such as https://shop.example: for links in what is sent to them.
+    #[arg(long, env = "DOORBUSTER_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<PublicUrl>,
     /// Ed25519 key (PKCS#8 PEM) that signs access tokens: the same as that of the other instances.
     #[arg(long, env = "DOORBUSTER_TOKEN_KEY", value_name = "FILE")]
     token_key: Option<PathBuf>,
@@ -68,6 +72,7 @@ impl WorkerArgs {
             database: Some(self.database.clone()),
             valkey: Some(self.valkey.clone()),
             data: self.data.clone(),
+            public_url: self.public_url.clone(),
             token_key: self.token_key.clone(),
             drain_timeout: self.drain_timeout,
             migrate: self.migrate,

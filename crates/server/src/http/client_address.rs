@@ -30,7 +30,9 @@ pub fn resolve_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> 
     client
 }
 
-fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+/// Whether the address is one of these proxies.
+#[must_use]
+pub fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|net| net.contains(&address))
 }
 

@@ -3,14 +3,16 @@
 use super::AppState;
 use super::extract::Path;
 use super::problem::{self, Problem, kind};
+use super::{bounds, operations};
 use axum::Router;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use std::sync::Arc;
+use utoipa::openapi::schema::{ArrayItems, Schema};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_swagger_ui::Config;
 
@@ -30,7 +32,7 @@ pub fn base_description() -> OpenApi {
                     "Flash sales that cannot oversell. Errors are RFC 9457 problem documents with a stable `code`; \
                      times are RFC 3339 in UTC; money is in minor units.",
                 ))
-                .license(Some(LicenseBuilder::new().name("MIT OR Apache-2.0").build()))
+                .license(Some(LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0")).build()))
                 .build(),
         )
         .components(Some(
@@ -43,22 +45,27 @@ pub fn base_description() -> OpenApi {
         .build()
 }
 
-/// Gives every operation a unique id, as OpenAPI demands. The default is the name of the handler, and many are named `list`.
-pub fn name_operations(openapi: &mut OpenApi) {
-    for (path, item) in &mut openapi.paths.paths {
-        let name = path.trim_start_matches("/api/v1").replace("{id}", "one");
-        let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-        let name = words.collect::<Vec<_>>().join("_");
-        for (method, operation) in [
-            ("get", &mut item.get),
-            ("post", &mut item.post),
-            ("put", &mut item.put),
-            ("patch", &mut item.patch),
-            ("delete", &mut item.delete),
-        ] {
-            if let Some(operation) = operation {
-                operation.operation_id = Some(format!("{method}_{name}"));
-            }
+/// Adds what the tables of operations and of bounds say, and what the generator of the description leaves out.
+pub fn complete_description(openapi: &mut OpenApi) {
+    operations::describe_operations(openapi);
+    bounds::describe_bounds(openapi);
+    share_page_items(openapi);
+}
+
+/// Lets the items of a page refer to their schema, as the rest of the description does. The generator writes the schema of a generic
+/// parameter where it is used, and lists it a second time without a use.
+fn share_page_items(openapi: &mut OpenApi) {
+    let Some(components) = &mut openapi.components else { return };
+    let names: Vec<String> = components.schemas.keys().cloned().collect();
+    for (name, schema) in &mut components.schemas {
+        let Some(item) = name.strip_prefix("Page_").filter(|item| names.iter().any(|name| name == item))
+        else {
+            continue;
+        };
+        if let RefOr::T(Schema::Object(page)) = schema
+            && let Some(RefOr::T(Schema::Array(items))) = page.properties.get_mut("items")
+        {
+            items.items = ArrayItems::RefOrSchema(Box::new(Ref::from_schema_name(item).into()));
         }
     }
 }

@@ -14,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::borrow::Cow;
 use std::str::FromStr;
 use std::time::Duration;
@@ -43,7 +44,55 @@ pub(super) async fn read_json_body(request: Request, app: &AppState) -> Result<B
         let detail = "send the body as it is, without Content-Encoding";
         return Err(Problem::new(&kind::UNSUPPORTED_MEDIA_TYPE).detail(detail));
     }
-    read_body(request.into_body(), app.edge.body_len_max).await
+    let body = read_body(request.into_body(), app.edge.body_len_max).await?;
+    refuse_nul_in_body(&body)?;
+    Ok(body)
+}
+
+/// What is wrong with a text that one database stores and the other does not: PostgreSQL has no character U+0000.
+const HAS_NUL: &str = "must not have the character U+0000";
+
+/// Refuses a body with the character U+0000 in a text or a name, wherever it is. A JSON text can hold it only as an escape, so almost
+/// every body is searched and not parsed.
+fn refuse_nul_in_body(body: &[u8]) -> Result<(), Problem> {
+    const ESCAPED_NUL: &[u8] = br"\u0000";
+    if !body.windows(ESCAPED_NUL.len()).any(|part| part == ESCAPED_NUL) {
+        return Ok(());
+    }
+    // What is not JSON is refused by those who parse it.
+    let Ok(tree) = serde_json::from_slice::<Value>(body) else { return Ok(()) };
+    let mut errors = Vec::new();
+    find_nul(&tree, &mut String::new(), &mut errors);
+    if errors.is_empty() { Ok(()) } else { Err(Problem::new(&kind::INVALID_BODY).errors(errors)) }
+}
+
+fn find_nul(tree: &Value, pointer: &mut String, errors: &mut Vec<FieldError>) {
+    let len = pointer.len();
+    match tree {
+        Value::String(text) if text.contains('\0') => {
+            errors.push(FieldError::new(pointer.clone(), HAS_NUL));
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                pointer.push_str(&format!("/{index}"));
+                find_nul(item, pointer, errors);
+                pointer.truncate(len);
+            }
+        }
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                if name.contains('\0') {
+                    errors.push(FieldError::new(pointer.clone(), HAS_NUL));
+                    continue;
+                }
+                pointer.push('/');
+                pointer.push_str(&truncate_message(escape_pointer(name)));
+                find_nul(field, pointer, errors);
+                pointer.truncate(len);
+            }
+        }
+        _ => {}
+    }
 }
 
 impl<T: Serialize> IntoResponse for Json<T> {
@@ -252,6 +301,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let query = parts.uri.query().unwrap_or_default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            if name.contains('\0') || value.contains('\0') {
+                let pointer = format!("/{}", truncate_message(escape_pointer(&name.replace('\0', "?"))));
+                return Err(
+                    Problem::new(&kind::INVALID_QUERY).errors(vec![FieldError::new(pointer, HAS_NUL)])
+                );
+            }
+        }
         let deserializer = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
         serde_path_to_error::deserialize(deserializer).map(Self).map_err(|error| {
             let pointer = json_pointer(error.path());
@@ -272,7 +329,9 @@ impl<T: FromStr + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
         let not_found = || Problem::new(&kind::NOT_FOUND);
         let text =
             axum::extract::Path::<String>::from_request_parts(parts, state).await.map_err(|_| not_found())?;
-        text.0.parse().map(Self).map_err(|_| not_found())
+        // No name has the character U+0000, which one database would refuse.
+        let text = Some(text.0).filter(|text| !text.contains('\0')).ok_or_else(not_found)?;
+        text.parse().map(Self).map_err(|_| not_found())
     }
 }
 

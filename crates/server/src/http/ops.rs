@@ -2,7 +2,7 @@
 
 use super::AppState;
 use super::extract::Json;
-use super::problem::{Problem, ProblemSchema, kind};
+use super::problem::{Problem, kind};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -41,7 +41,6 @@ async fn livez() -> &'static str {
 /// Whether this instance accepts requests: not while it starts or stops, not while the ledger cannot be written.
 #[utoipa::path(get, path = "/readyz", tag = "ops", responses(
     (status = 200, description = "Send requests", body = String),
-    (status = 503, description = "Send none", body = ProblemSchema, content_type = "application/problem+json"),
 ))]
 async fn readyz(State(app): State<AppState>) -> Result<String, Problem> {
     if !app.ready.get() {

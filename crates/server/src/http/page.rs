@@ -1,15 +1,12 @@
 //! Lists in pages: `?limit=&cursor=` in, `{items, nextCursor}` out. A cursor is opaque to clients and names the last item of a
 //! page, never an offset, so that a list that grows neither skips nor repeats an item.
 
+use super::bounds::{CURSOR_LEN_MAX, LIMIT_DEFAULT, LIMIT_MAX};
 use super::problem::{FieldError, Problem, kind};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use sale::Timestamp;
 use serde::{Deserialize, Serialize};
-
-const LIMIT_DEFAULT: u32 = 50;
-
-const LIMIT_MAX: u32 = 200;
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -51,7 +48,7 @@ impl PageQuery {
 }
 
 fn decode_cursor(cursor: &str) -> Option<String> {
-    if cursor.len() > 512 {
+    if cursor.len() > CURSOR_LEN_MAX {
         return None;
     }
     String::from_utf8(BASE64.decode(cursor).ok()?).ok()

@@ -16,6 +16,8 @@ pub struct Endpoint {
     pub class: Option<LimitClass>,
     /// Whether it is a documentation page, which needs scripts.
     pub is_page: bool,
+    /// Whether its JSON replies are compressed. Replies with tokens are not: their length would tell of them.
+    pub is_compressed: bool,
 }
 
 pub struct RouteTable {
@@ -38,7 +40,8 @@ impl RouteTable {
                 is_described(item, method).then(|| {
                     let method = METHODS[method];
                     let metrics = metrics.route_metrics(method, path);
-                    Box::new(Endpoint { metrics, class: limit_class(method, path), is_page: false })
+                    let (class, is_compressed) = (limit_class(method, path), !path.contains("/auth/"));
+                    Box::new(Endpoint { metrics, class, is_page: false, is_compressed })
                 })
             };
             paths.insert(path, std::array::from_fn(endpoint)).expect("the description's paths are distinct");
@@ -48,18 +51,33 @@ impl RouteTable {
         for (path, is_page) in documentation.chain(web::paths().map(|path| (path, false))) {
             let metrics = metrics.route_metrics("GET", path);
             let mut endpoints = std::array::from_fn(|_| None);
-            endpoints[0] = Some(Box::new(Endpoint { metrics, class: None, is_page }));
+            endpoints[0] = Some(Box::new(Endpoint { metrics, class: None, is_page, is_compressed: true }));
             paths.insert(path, endpoints).expect("pages have paths of their own");
         }
         let endpoint = |method: usize| {
             let metrics = metrics.route_metrics(METHODS[method], sockets::PREFIX);
-            (method < 2).then(|| Box::new(Endpoint { metrics, class: None, is_page: false }))
+            (method < 2)
+                .then(|| Box::new(Endpoint { metrics, class: None, is_page: false, is_compressed: false }))
         };
         paths
             .insert(sockets::PREFIX, std::array::from_fn(endpoint))
             .expect("sockets have a path of their own");
         let metrics = metrics.route_metrics("any", "unknown");
-        Self { paths, unknown: Endpoint { metrics, class: Some(LimitClass::Read), is_page: false } }
+        Self {
+            paths,
+            unknown: Endpoint {
+                metrics,
+                class: Some(LimitClass::Read),
+                is_page: false,
+                is_compressed: false,
+            },
+        }
+    }
+
+    /// The endpoint of all requests that belong to no other.
+    #[must_use]
+    pub fn unknown(&self) -> &Endpoint {
+        &self.unknown
     }
 
     /// The endpoint of a request. All unknown ones share one.

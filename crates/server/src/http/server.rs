@@ -1,26 +1,33 @@
-//! The listener of the API: accepts connections, limits how many are open, and drains them when the process stops. What
+//! The listener of the API: accepts connections, limits how many are served, and drains them when the process stops. What
 //! happens on one connection is in [`connection`]. It never reads a request.
 
 mod connection;
 mod deadlines;
 mod handle;
+mod head_inspector;
+mod slots;
 mod tracked_stream;
+
+pub use slots::ConnectionLimit;
 
 use super::edge::HttpEdge;
 use connection::serve_connection;
 use deadlines::DeadlineSweeper;
+use slots::ConnectionSlots;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 /// The limits of the listener and of its connections.
 #[derive(Debug, Clone, Copy)]
 pub struct ServerSettings {
-    /// Open connections. Further ones wait in the backlog of the operating system.
+    /// Open connections. On further ones only probes are answered.
     pub connections_max: u32,
+    /// Open connections of one client's network, without those that have become a WebSocket.
+    pub network_connections_max: u32,
     /// From the first byte of a request's head to its last.
     pub head_limit: Duration,
     /// Between two requests of a connection.
@@ -65,23 +72,22 @@ pub async fn serve(
     settings: ServerSettings,
     mut stop: watch::Receiver<bool>,
 ) -> usize {
-    let slots = Arc::new(Semaphore::new(settings.connections_max as usize));
+    let slots = ConnectionSlots::new(settings.connections_max, settings.network_connections_max);
     let sweeper = Arc::new(DeadlineSweeper::new(settings));
     let sweeping = tokio::spawn(Arc::clone(&sweeper).run());
     loop {
-        let accept = async {
-            let slot = Arc::clone(&slots).acquire_owned().await;
-            (slot, listener.accept().await)
-        };
-        let (slot, accepted) = tokio::select! {
-            accepted = accept => accepted,
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        // The semaphore is never closed.
-        let Ok(slot) = slot else { break };
         match accepted {
             Ok((stream, peer)) => {
                 let handle = sweeper.track_connection();
+                let address = Some(peer.ip()).filter(|address| !edge.is_trusted_proxy(*address));
+                let slot = slots.admit(address, &handle);
+                if let Some(limit) = slot.limit() {
+                    edge.count_limited_connection(limit);
+                }
                 let edge = Arc::clone(&edge);
                 tokio::spawn(async move {
                     serve_connection(stream, peer, slot, &edge, &handle).await;
@@ -96,10 +102,9 @@ pub async fn serve(
     }
     drop(listener);
     sweeper.finish_connections();
-    let all = slots.acquire_many(settings.connections_max);
-    let cut = match tokio::time::timeout(settings.drain_limit, all).await {
-        Ok(_) => 0,
-        Err(_) => settings.connections_max as usize - slots.available_permits(),
+    let cut = match tokio::time::timeout(settings.drain_limit, slots.wait_until_empty()).await {
+        Ok(()) => 0,
+        Err(_) => slots.open(),
     };
     sweeping.abort();
     cut

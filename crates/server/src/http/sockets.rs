@@ -1,21 +1,32 @@
-//! Forwards requests below one prefix to a service that `commands` provides. It knows nothing of Socket.IO.
+//! Forwards requests below one prefix to the Socket.IO service that `commands` provides, and stands between its session ids and
+//! clients. The service uses one id for an Engine.IO session and for the public `socket.id`, so that whoever reads a `socket.id`
+//! could act as its buyer. Clients therefore get another id for the session ([`SessionIds`]), which is valid only from the network
+//! that opened the session. It knows nothing of the events of a socket.
 
+mod open_packet;
+mod session_ids;
+
+use crate::client_network::ClientNetwork;
 use axum::BoxError;
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::{HeaderMap, HeaderName, Request, Response, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use axum::response::IntoResponse;
 use futures::future::BoxFuture;
 use hyper::body::Incoming;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use open_packet::{MaskedStream, PACKET_LEN_MAX, replace_id};
+use sale::BuyerId;
+use session_ids::{EngineSession, SessionGuard, SessionId, SessionIds};
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::sync::Arc;
 use tower::Service;
 
 pub const PREFIX: &str = "/socket.io/";
 
-/// Whether a request opens a socket. A request of an open one has its session id in the query.
-#[must_use]
-pub fn opens_socket(uri: &Uri) -> bool {
-    uri.query().is_none_or(|query| !query.split('&').any(|pair| pair.starts_with("sid=")))
-}
+/// The stream of a WebSocket that was opened as one.
+pub type OpenedWebSocket = MaskedStream<TokioIo<Upgraded>>;
 
 /// Headers that are forwarded. The service keeps the head of a request as long as its socket, so any other would waste memory.
 const KEPT_HEADERS: [HeaderName; 8] = [
@@ -29,37 +40,100 @@ const KEPT_HEADERS: [HeaderName; 8] = [
     header::ORIGIN,
 ];
 
-pub struct SocketService(Box<SocketHandler>);
+/// What `realtime` makes of a client's address, and the buyer that it knows later.
+pub struct PeerFunctions<V> {
+    pub connect: fn(IpAddr) -> V,
+    pub buyer: fn(&V) -> Option<BuyerId>,
+}
 
-type SocketHandler = dyn Fn(Request<Incoming>, IpAddr) -> BoxFuture<'static, Response<Body>> + Send + Sync;
+/// The session that a request belongs to.
+pub enum SocketSession {
+    /// None: the request opens one.
+    Opening,
+    Known(EngineSession),
+    /// The id is unknown, or belongs to another network.
+    Unknown,
+}
+
+impl SocketSession {
+    /// The buyer who signed in on it.
+    #[must_use]
+    pub fn buyer(&self) -> Option<BuyerId> {
+        match self {
+            Self::Known(session) => session.buyer(),
+            Self::Opening | Self::Unknown => None,
+        }
+    }
+}
+
+pub struct SocketService {
+    sessions: Arc<SessionIds>,
+    opener: Box<SocketOpener>,
+    forwarder: Box<SocketForwarder>,
+}
+
+type SocketOpener =
+    dyn Fn(Request<Incoming>, IpAddr, Arc<SessionIds>) -> BoxFuture<'static, Response<Body>> + Send + Sync;
+type SocketForwarder = dyn Fn(Request<Incoming>) -> BoxFuture<'static, Response<Body>> + Send + Sync;
 
 impl SocketService {
-    /// Forwards to `service`. Each request carries what `peer` makes of the client's address in its extensions, which the service
-    /// keeps as long as the socket.
-    pub fn new<S, B, V>(service: S, peer: fn(IpAddr) -> V) -> Self
+    /// Forwards to `service`. Each request that opens a session carries its peer in its extensions, which the service keeps as
+    /// long as the session.
+    pub fn new<S, B, E, V>(service: S, peers: PeerFunctions<V>) -> Self
     where
         V: Clone + Send + Sync + 'static,
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+        S: Service<(OpenedWebSocket, Request<()>), Response = (), Error = E>,
         S: Clone + Send + Sync + 'static,
-        S::Future: Send + 'static,
+        <S as Service<Request<Incoming>>>::Future: Send + 'static,
+        <S as Service<(OpenedWebSocket, Request<()>)>>::Future: Send + 'static,
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Self(Box::new(move |mut request, address| {
-            request.extensions_mut().insert(peer(address));
-            let answer = service.clone().call(request);
-            Box::pin(async move {
+        let PeerFunctions { connect, buyer } = peers;
+        let opening = service.clone();
+        let opener = move |mut request: Request<Incoming>, address: IpAddr, sessions: Arc<SessionIds>| {
+            let peer = connect(address);
+            request.extensions_mut().insert(peer.clone());
+            if let Some(key) = websocket_key(&request) {
+                return open_websocket(opening.clone(), request, &key);
+            }
+            let guard = SessionGuard::new(sessions, address.into(), move || buyer(&peer));
+            request.extensions_mut().insert(Arc::clone(&guard));
+            let answer = Service::<Request<Incoming>>::call(&mut opening.clone(), request);
+            let opened: BoxFuture<'static, Response<Body>> = Box::pin(async move {
+                match answer.await {
+                    Ok(response) => mask_session(response.map(Body::new), &guard).await,
+                    Err(never) => match never {},
+                }
+            });
+            opened
+        };
+        let forwarder = move |request| {
+            let answer = Service::<Request<Incoming>>::call(&mut service.clone(), request);
+            let answered: BoxFuture<'static, Response<Body>> = Box::pin(async move {
                 match answer.await {
                     Ok(response) => response.map(Body::new),
                     Err(never) => match never {},
                 }
-            })
-        }))
+            });
+            answered
+        };
+        Self { sessions: Arc::default(), opener: Box::new(opener), forwarder: Box::new(forwarder) }
+    }
+
+    /// The session of a request from this address.
+    #[must_use]
+    pub fn find_session(&self, uri: &Uri, address: IpAddr) -> SocketSession {
+        let Some(id) = session_id(uri) else { return SocketSession::Opening };
+        let session = self.sessions.find(id, ClientNetwork::from(address));
+        session.map_or(SocketSession::Unknown, SocketSession::Known)
     }
 
     pub fn handle_request(
         &self,
         mut request: Request<Incoming>,
+        session: &SocketSession,
         address: IpAddr,
     ) -> BoxFuture<'static, Response<Body>> {
         let headers = std::mem::take(request.headers_mut());
@@ -70,6 +144,96 @@ impl SocketService {
             }
         }
         *request.headers_mut() = kept;
-        (self.0)(request, address)
+        let id = match session {
+            SocketSession::Opening => return (self.opener)(request, address, Arc::clone(&self.sessions)),
+            SocketSession::Known(session) => session.engine_id().as_str().to_owned(),
+            // The service knows no session with an empty id, and says so.
+            SocketSession::Unknown => String::new(),
+        };
+        *request.uri_mut() = with_session_id(request.uri(), &id);
+        (self.forwarder)(request)
+    }
+}
+
+/// The value of the first `sid` in the query: the service reads the first, too.
+fn session_id(uri: &Uri) -> Option<&str> {
+    uri.query()?.split('&').find_map(|pair| pair.strip_prefix("sid="))
+}
+
+/// The address with one session id, and no other.
+fn with_session_id(uri: &Uri, id: &str) -> Uri {
+    let others = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.starts_with("sid="));
+    let query: Vec<&str> = others.collect();
+    let text = format!("{}?{}&sid={id}", uri.path(), query.join("&"));
+    text.parse().unwrap_or_default()
+}
+
+/// The key of a request that opens a session as WebSocket. `None` for any other, and for one that the service will refuse.
+fn websocket_key(request: &Request<Incoming>) -> Option<HeaderValue> {
+    let has =
+        |wanted: &str| request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == wanted));
+    let is_websocket = *request.method() == Method::GET && has("transport=websocket") && has("EIO=4");
+    is_websocket.then(|| request.headers().get(header::SEC_WEBSOCKET_KEY).cloned()).flatten()
+}
+
+/// Switches to WebSocket, and gives the service a stream that hides the session's id: it has no use, since no second connection
+/// can join a WebSocket.
+fn open_websocket<S>(
+    mut service: S,
+    mut request: Request<Incoming>,
+    key: &HeaderValue,
+) -> BoxFuture<'static, Response<Body>>
+where
+    S: Service<(OpenedWebSocket, Request<()>), Response = ()> + Send + 'static,
+    S::Future: Send + 'static,
+{
+    let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
+    let upgrade = hyper::upgrade::on(&mut request);
+    let request = request.map(|_empty| ());
+    tokio::spawn(async move {
+        let Ok(upgraded) = upgrade.await else { return };
+        let stream = MaskedStream::new(TokioIo::new(upgraded), SessionId::random());
+        // It was checked before that the service takes it.
+        let _taken = service.call((stream, request)).await;
+    });
+    let headers = [
+        (header::UPGRADE, HeaderValue::from_static("websocket")),
+        (header::CONNECTION, HeaderValue::from_static("Upgrade")),
+        (header::SEC_WEBSOCKET_ACCEPT, HeaderValue::try_from(accept).unwrap_or(HeaderValue::from_static(""))),
+    ];
+    Box::pin(std::future::ready((StatusCode::SWITCHING_PROTOCOLS, headers).into_response()))
+}
+
+/// Replaces the session's id in the reply that opens it, and registers the one that the client gets.
+async fn mask_session(response: Response<Body>, guard: &SessionGuard) -> Response<Body> {
+    if response.status() != StatusCode::OK {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let packet = axum::body::to_bytes(body, PACKET_LEN_MAX).await.map(Vec::from);
+    let (Ok(mut packet), id) = (packet, SessionId::random()) else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    match replace_id(&mut packet, id) {
+        Some(engine_id) => {
+            guard.register(id, engine_id);
+            Response::from_parts(parts, Body::from(packet))
+        }
+        None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_session_id_counts_and_is_replaced() {
+        let uri: Uri = "/socket.io/?EIO=4&sid=mine&transport=polling&sid=other".parse().unwrap();
+        assert_eq!(session_id(&uri), Some("mine"));
+        assert_eq!(with_session_id(&uri, "real"), "/socket.io/?EIO=4&transport=polling&sid=real");
+        for none in ["/socket.io/", "/socket.io/?EIO=4", "/socket.io/?xsid=1"] {
+            assert_eq!(session_id(&none.parse().unwrap()), None, "{none}");
+        }
     }
 }

@@ -1,13 +1,19 @@
 //! The shop's pages, which `scripts/web.sh` builds from `web/` and compresses, served from this binary: one HTML page for every
-//! address of the browser's router, and assets whose names change with their content. It knows no buyer and no sale; the pages
-//! call the API like any other client.
+//! address of the browser's router, and assets whose names change with their content. Of what a page shows it knows only whether there
+//! is such a page, and what a preview of a sale shows; the pages call the API like any other client.
+
+mod sale_pages;
 
 use super::AppState;
+use super::content_coding::ContentCoding;
 use super::extract::Path;
 use super::problem::{Problem, kind};
+use super::redirect_for_good;
+use crate::shop::sales;
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base64::Engine as _;
@@ -15,39 +21,98 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
+use uuid::Uuid;
 
-/// The addresses that the browser's router knows (`web/src/App.tsx`).
-const PAGES: [&str; 7] =
-    ["/", "/orders", "/orders/{id}", "/sign-in", "/register", "/admin", "/admin/{*page}"];
-/// The page of a sale, whose reply has a preload link for the sale.
-const SALE_PAGE: &str = "/s/{slug}";
+pub use sale_pages::SalePages;
+
+/// What the server can know of a page's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PageKind {
+    Plain,
+    /// Its `{id}` is a UUID. Whether it exists is for its owner to see.
+    WithId,
+    /// A sale by its slug: there is one or not.
+    Sale,
+}
+
+/// The addresses that the browser's router knows (`web/src/App.tsx` and `web/src/admin/AdminApp.tsx`; a test compares).
+const PAGES: [(&str, PageKind); 19] = [
+    ("/", PageKind::Plain),
+    ("/s/{slug}", PageKind::Sale),
+    ("/orders", PageKind::Plain),
+    ("/orders/{id}", PageKind::WithId),
+    ("/sign-in", PageKind::Plain),
+    ("/register", PageKind::Plain),
+    ("/admin", PageKind::Plain),
+    ("/admin/products", PageKind::Plain),
+    ("/admin/products/new", PageKind::Plain),
+    ("/admin/products/{id}", PageKind::WithId),
+    ("/admin/sales/new", PageKind::Plain),
+    ("/admin/sales/{id}", PageKind::WithId),
+    ("/admin/sales/{id}/edit", PageKind::WithId),
+    ("/admin/sales/{id}/line", PageKind::WithId),
+    ("/admin/sales/{id}/orders", PageKind::WithId),
+    ("/admin/sales/{id}/attempts", PageKind::WithId),
+    ("/admin/sales/{id}/ledger", PageKind::WithId),
+    ("/admin/sales/{id}/summary", PageKind::WithId),
+    ("/admin/orders", PageKind::Plain),
+];
 const ASSETS: &str = "/assets/{file}";
+const FAVICON: &str = "/favicon.ico";
+const ROBOTS: &str = "/robots.txt";
 
 /// All paths of this module, for the route table of the edge.
 pub fn paths() -> impl Iterator<Item = &'static str> {
-    PAGES.into_iter().chain([SALE_PAGE, ASSETS])
+    PAGES.into_iter().map(|(path, _)| path).chain([ASSETS, FAVICON, ROBOTS])
 }
 
 pub fn router() -> Router<AppState> {
-    let router = Router::new().route(ASSETS, get(send_asset)).route(SALE_PAGE, get(send_sale_page));
-    PAGES.into_iter().fold(router, |router, path| router.route(path, get(send_page)))
+    let router = Router::new()
+        .route(ASSETS, get(send_asset))
+        .route(FAVICON, get(send_favicon))
+        .route(ROBOTS, get(send_robots));
+    PAGES.into_iter().fold(router, |router, (path, kind)| match kind {
+        PageKind::Plain => router.route(path, get(send_page)),
+        PageKind::WithId => router.route(path, get(send_page_with_id)),
+        PageKind::Sale => router.route(path, get(send_sale_page)),
+    })
 }
 
-/// Answers an unknown path: with the page to a browser that follows a link, with a problem document to a program.
+/// Answers an unknown path: redirects one that is a page's but for a slash at its end; otherwise with the page to a browser that
+/// follows a link, with a problem document to a program.
 pub async fn answer_unknown_path(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    if !matches!(method, Method::GET | Method::HEAD) {
+        return Problem::new(&kind::NOT_FOUND).into_response();
+    }
+    if let Some(page) = page_without_slash(&uri) {
+        return (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, page)]).into_response();
+    }
     let wants_page = headers
         .get(header::ACCEPT)
         .and_then(|accept| accept.to_str().ok())
         .is_some_and(|accept| accept.contains("text/html"));
     let is_ours = ["/api", "/docs", "/assets", "/problems"].iter().any(|place| uri.path().starts_with(place));
-    if !wants_page || is_ours || !matches!(method, Method::GET | Method::HEAD) {
+    if !wants_page || is_ours {
         return Problem::new(&kind::NOT_FOUND).into_response();
     }
-    let mut response = send_page(headers).await;
-    if response.status() == StatusCode::OK {
-        *response.status_mut() = StatusCode::NOT_FOUND;
+    send_lost_page(&headers)
+}
+
+/// The page's address for an address with slashes at its end. Only a page of the table is redirected to, never another site.
+fn page_without_slash(uri: &Uri) -> Option<HeaderValue> {
+    static ROUTES: LazyLock<matchit::Router<()>> = LazyLock::new(|| {
+        let mut routes = matchit::Router::new();
+        for (path, _) in PAGES {
+            routes.insert(path, ()).expect("pages have paths of their own");
+        }
+        routes
+    });
+    let path = uri.path().trim_end_matches('/');
+    if path.len() == uri.path().len() || ROUTES.at(path).is_err() {
+        return None;
     }
-    response
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    HeaderValue::try_from(format!("{path}{query}")).ok()
 }
 
 /// A file of `web/dist`, with its compressed forms.
@@ -61,13 +126,29 @@ struct WebFile {
 /// All files of `web/dist` at build time. `build.rs` generates the table.
 static FILES: &[WebFile] = include!(concat!(env!("OUT_DIR"), "/web_files.rs"));
 
-/// The HTML page and its entity tag; `None` in a build without pages.
-static INDEX: LazyLock<Option<(&WebFile, HeaderValue)>> = LazyLock::new(|| {
+/// The HTML page; `None` in a build without pages.
+static INDEX: LazyLock<Option<PageContent>> = LazyLock::new(|| {
     let file = FILES.iter().find(|file| file.path == "index.html")?;
-    let digest = Sha256::digest(file.plain);
-    let tag = format!("W/\"{}\"", URL_SAFE_NO_PAD.encode(digest.get(..12)?));
-    Some((file, HeaderValue::from_str(&tag).ok()?))
+    let etag = etag_of(file.plain);
+    let [plain, br, gzip] = [Some(file.plain), file.br, file.gzip].map(|bytes| bytes.map(Bytes::from_static));
+    Some(PageContent { etag, plain: plain?, br, gzip })
 });
+
+/// An HTML page in all forms.
+#[derive(Clone)]
+struct PageContent {
+    etag: HeaderValue,
+    plain: Bytes,
+    br: Option<Bytes>,
+    gzip: Option<Bytes>,
+}
+
+/// A weak tag, which is one for all forms of a content.
+fn etag_of(content: &[u8]) -> HeaderValue {
+    let digest = Sha256::digest(content);
+    let tag = format!("W/\"{}\"", URL_SAFE_NO_PAD.encode(&digest[..12]));
+    HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("W/\"\""))
+}
 
 /// The page of a build without pages. It needs no script and no file.
 const NOT_BUILT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
@@ -77,6 +158,12 @@ const NOT_BUILT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\
 <p>To see the shop, build the pages and then the server again: <code>make run</code> does both, and \
 <code>scripts/web.sh</code> builds only the pages. They need Node 20.19 or newer.</p></html>";
 
+/// Programs may look at the sales, and find nothing in the pages of buyers and merchants.
+const ROBOTS_TEXT: &str = "User-agent: *\nDisallow: /admin\nDisallow: /api/\nDisallow: /orders\nDisallow: /register\n\
+                           Disallow: /sign-in\nDisallow: /socket.io/\n";
+
+static FAVICON_BYTES: &[u8] = include_bytes!("web/favicon.ico");
+
 /// Scripts, styles and requests only from this origin; product images also from other sites.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: https:; font-src 'self'; \
@@ -85,36 +172,37 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 /// A name with a hash never gets another content. RFC 9111 caches keep a reply for a year at most.
 const CACHE_IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 const CACHE_REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
+const CACHE_A_DAY: HeaderValue = HeaderValue::from_static("public, max-age=86400");
 
 async fn send_page(headers: HeaderMap) -> Response {
-    let Some((file, tag)) = INDEX.as_ref() else {
-        let kind = [
-            (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
-            (header::CONTENT_SECURITY_POLICY, POLICY),
-        ];
-        return (StatusCode::SERVICE_UNAVAILABLE, kind, NOT_BUILT).into_response();
-    };
-    let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
-    let is_known =
-        known.is_some_and(|known| known.split(',').any(|one| one.trim() == tag || one.trim() == "*"));
-    let mut response = if is_known {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-        response
-    } else {
-        send_file(file, &headers)
-    };
-    let own = response.headers_mut();
-    own.insert(header::ETAG, HeaderValue::clone(tag));
-    own.insert(header::CACHE_CONTROL, CACHE_REVALIDATE);
-    own.insert(header::CONTENT_SECURITY_POLICY, POLICY);
-    response
+    match INDEX.as_ref() {
+        Some(page) => send_content(page, &headers),
+        None => send_not_built(),
+    }
 }
 
-/// The page, with a preload link so that the browser requests the sale while it loads the script.
-async fn send_sale_page(Path(slug): Path<String>, headers: HeaderMap) -> Response {
-    let mut response = send_page(headers).await;
+async fn send_page_with_id(uri: Uri, headers: HeaderMap) -> Response {
+    // The id is the only part of these paths that can be one.
+    let has_id = uri.path().split('/').any(|part| Uuid::try_parse(part).is_ok());
+    if has_id { send_page(headers).await } else { send_lost_page(&headers) }
+}
+
+/// The page of a sale, with what a preview of it shows, and with a preload link so that the browser requests the sale while it loads
+/// the script.
+async fn send_sale_page(
+    State(app): State<AppState>,
+    Path(slug): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let Some(index) = INDEX.as_ref() else { return send_not_built() };
+    if let Some(slug) = sales::find_moved(&app.shop, &slug) {
+        return redirect_for_good(&format!("/s/{slug}"));
+    }
+    let Some(sale) = sales::find_named_or_refresh(&app.shop, &slug).await else {
+        return send_lost_page(&headers);
+    };
+    let page = app.sale_pages.prepare_page(&sale, app.shop.public_url.as_ref(), index);
+    let mut response = send_content(&page, &headers);
     let is_slug = slug.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     let link = format!("</api/v1/flash-sales/{slug}>; rel=preload; as=fetch; crossorigin=anonymous");
     if let (true, Ok(link)) = (is_slug, HeaderValue::try_from(link)) {
@@ -123,41 +211,93 @@ async fn send_sale_page(Path(slug): Path<String>, headers: HeaderMap) -> Respons
     response
 }
 
+/// The page with the status 404: its script shows a way out. It has no tag, so that a browser that has the page sees the status.
+fn send_lost_page(headers: &HeaderMap) -> Response {
+    let Some(page) = INDEX.as_ref() else { return send_not_built() };
+    let mut response = encode_content(page, headers);
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    set_page_headers(response.headers_mut());
+    response
+}
+
+fn send_not_built() -> Response {
+    let kind = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+    ];
+    (StatusCode::SERVICE_UNAVAILABLE, kind, NOT_BUILT).into_response()
+}
+
+fn send_content(page: &PageContent, headers: &HeaderMap) -> Response {
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
+    let is_known =
+        known.is_some_and(|known| known.split(',').any(|one| one.trim() == page.etag || one.trim() == "*"));
+    let mut response = if is_known {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        response
+    } else {
+        encode_content(page, headers)
+    };
+    response.headers_mut().insert(header::ETAG, page.etag.clone());
+    set_page_headers(response.headers_mut());
+    response
+}
+
+fn encode_content(page: &PageContent, headers: &HeaderMap) -> Response {
+    let forms = (page.plain.clone(), page.br.clone(), page.gzip.clone());
+    encode_reply(forms, "text/html; charset=utf-8", headers)
+}
+
+fn set_page_headers(headers: &mut HeaderMap) {
+    headers.insert(header::CACHE_CONTROL, CACHE_REVALIDATE);
+    headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
+}
+
 async fn send_asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
     let found = FILES.iter().find(|file| file.path.strip_prefix("assets/") == Some(name.as_str()));
     let Some(file) = found else { return Problem::new(&kind::NOT_FOUND).into_response() };
-    let mut response = send_file(file, &headers);
+    let compressed = [file.br, file.gzip].map(|bytes| bytes.map(Bytes::from_static));
+    let [br, gzip] = compressed;
+    let mut response =
+        encode_reply((Bytes::from_static(file.plain), br, gzip), content_type(file.path), &headers);
     response.headers_mut().insert(header::CACHE_CONTROL, CACHE_IMMUTABLE);
     response
 }
 
-/// The file in the smallest form that the client accepts.
-fn send_file(file: &'static WebFile, headers: &HeaderMap) -> Response {
-    let (bytes, encoding) = match (file.br, file.gzip) {
-        (Some(br), _) if accepts_encoding(headers, "br") => (br, Some("br")),
-        (_, Some(gzip)) if accepts_encoding(headers, "gzip") => (gzip, Some("gzip")),
-        _ => (file.plain, None),
-    };
-    let mut response = Response::new(Body::from(Bytes::from_static(bytes)));
-    let own = response.headers_mut();
-    own.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(file.path)));
-    own.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    if let Some(encoding) = encoding {
-        own.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
-    }
-    response
+async fn send_favicon() -> Response {
+    let kind = HeaderValue::from_static(content_type(FAVICON));
+    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, CACHE_A_DAY)], FAVICON_BYTES).into_response()
 }
 
-/// Whether `Accept-Encoding` names the coding with a weight above 0.
-fn accepts_encoding(headers: &HeaderMap, coding: &str) -> bool {
-    const NAME: HeaderName = header::ACCEPT_ENCODING;
-    let values = headers.get_all(NAME).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|one| {
-        let mut parts = one.split(';').map(str::trim);
-        let is_named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(coding));
-        let weight = parts.find_map(|part| part.strip_prefix("q="));
-        is_named && weight.is_none_or(|weight| weight.parse::<f32>().is_ok_and(|weight| weight > 0.0))
-    })
+async fn send_robots() -> Response {
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, CACHE_A_DAY)], ROBOTS_TEXT).into_response()
+}
+
+/// A content in the smallest form that the client accepts: plain, brotli, gzip.
+fn encode_reply(
+    (plain, br, gzip): (Bytes, Option<Bytes>, Option<Bytes>),
+    kind: &'static str,
+    headers: &HeaderMap,
+) -> Response {
+    let accept =
+        headers.get(header::ACCEPT_ENCODING).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let accepts = |coding: ContentCoding| coding.is_accepted(accept);
+    let (bytes, coding) = match (br, gzip) {
+        (Some(br), _) if accepts(ContentCoding::Brotli) => (br, Some(ContentCoding::Brotli)),
+        (_, Some(gzip)) if accepts(ContentCoding::Gzip) => (gzip, Some(ContentCoding::Gzip)),
+        _ => (plain, None),
+    };
+    let mut response = Response::new(Body::from(bytes));
+    let own = response.headers_mut();
+    own.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    own.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    if let Some(coding) = coding {
+        own.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+    }
+    response
 }
 
 fn content_type(path: &str) -> &'static str {
@@ -168,7 +308,11 @@ fn content_type(path: &str) -> &'static str {
         Some("svg") => "image/svg+xml",
         Some("json" | "webmanifest") => "application/json",
         Some("png") => "image/png",
+        Some("ico") => "image/x-icon",
         Some("woff2") => "font/woff2",
+        Some("mp3") => "audio/mpeg",
+        Some("ogg") => "audio/ogg",
+        Some("wav") => "audio/wav",
         _ => "application/octet-stream",
     }
 }
@@ -178,27 +322,54 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_coding_that_is_ruled_out_is_not_sent() {
-        for (accept, br, gzip) in [
-            ("gzip, deflate, br, zstd", true, true),
-            ("gzip;q=1.0, br;q=0", false, true),
-            ("BR", true, false),
-            ("identity", false, false),
-            ("brotli", false, false),
-        ] {
-            let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(accept))]);
-            assert_eq!(
-                (accepts_encoding(&headers, "br"), accepts_encoding(&headers, "gzip")),
-                (br, gzip),
-                "{accept}"
-            );
-        }
-    }
-
-    #[test]
     fn every_file_has_a_type_that_a_browser_takes() {
         for file in FILES {
             assert_ne!(content_type(file.path), "application/octet-stream", "{}", file.path);
         }
+    }
+
+    #[test]
+    fn a_slash_at_the_end_leads_to_the_page_and_never_to_another_site() {
+        let redirected = |path: &str| {
+            let location = page_without_slash(&path.parse().unwrap())?;
+            Some(location.to_str().unwrap().to_owned())
+        };
+        for (path, page) in [
+            ("/s/demo/", "/s/demo"),
+            ("/admin/", "/admin"),
+            ("/orders/?a=b", "/orders?a=b"),
+            ("/s/demo//", "/s/demo"),
+            ("/admin/sales/1/edit/", "/admin/sales/1/edit"),
+        ] {
+            assert_eq!(redirected(path).as_deref(), Some(page), "{path}");
+        }
+        for path in
+            ["/", "/s/demo", "/nowhere/", "/api/v1/flash-sales/", "//evil.example/", "//evil.example/s/"]
+        {
+            assert_eq!(redirected(path), None, "{path}");
+        }
+    }
+
+    /// The server answers 404 for a page that the browser's router does not know, and the other way round.
+    #[test]
+    fn the_server_knows_the_pages_of_the_browser() {
+        let sources = [
+            include_str!("../../../../web/src/App.tsx"),
+            include_str!("../../../../web/src/admin/AdminApp.tsx"),
+        ];
+        let routes = sources.iter().flat_map(|source| source.split("path=\"").skip(1));
+        let mut theirs: Vec<String> = routes
+            .map(|rest| rest.split('"').next().unwrap_or_default())
+            .filter(|path| !path.contains('*'))
+            .map(|path| {
+                let part =
+                    |part: &str| part.strip_prefix(':').map_or(part.to_owned(), |name| format!("{{{name}}}"));
+                path.split('/').map(part).collect::<Vec<_>>().join("/")
+            })
+            .collect();
+        let mut ours: Vec<&str> = PAGES.into_iter().map(|(path, _)| path).collect();
+        theirs.sort();
+        ours.sort_unstable();
+        assert_eq!(ours, theirs);
     }
 }

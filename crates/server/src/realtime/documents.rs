@@ -1,17 +1,19 @@
 //! Builds the documents that sockets send from what the shop and the engine know. It knows no socket.
 
 use crate::shop::line::QueueStatus;
+use documents::AvailabilityDocument;
 use engine::SaleView;
 use sale::{EventSeq, Timestamp};
 use serde::Serialize;
 
 pub use documents::socket::{
-    InventoryUpdate, LeaveReply, LineStatus, LineStatusDocument, OrderUpdate, PositionUpdate, RestartNotice,
-    StatusChange,
+    InventoryUpdate, LeaveReply, LineFigures, LineStatus, LineStatusDocument, OrderUpdate, OverReason,
+    PositionUpdate, RestartNotice, StatusChange,
 };
 
 /// A problem in an acknowledgement.
 #[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ProblemSummary {
     /// The stable code that programs go by.
     pub code: &'static str,
@@ -19,6 +21,9 @@ pub struct ProblemSummary {
     pub detail: &'static str,
     /// The status that HTTP would give it.
     pub status: u16,
+    /// Seconds to wait, as in the header `Retry-After`; only where a limit is reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_seconds: Option<u32>,
 }
 
 /// Finds the problem of a code, with the texts of the HTTP API.
@@ -31,8 +36,8 @@ pub fn inventory_update(view: &SaleView, now: Timestamp) -> InventoryUpdate {
         available: units.available,
         held: units.held,
         sold: units.sold,
-        availability: view.availability.into(),
-        waiting: units.waiting,
+        availability: AvailabilityDocument::new(view.availability, view.is_over(now)),
+        waiting: view.waiting(now),
         status: view.phase(now).into(),
         quantity: units.quantity,
         starts_at: view.policy.starts_at,
@@ -53,10 +58,11 @@ pub fn status_change(view: &SaleView, now: Timestamp) -> StatusChange {
 
 /// The reply to joining, with its receipt.
 pub fn join_reply(status: &QueueStatus, version: EventSeq) -> PositionUpdate {
-    let QueueStatus { sale, ticket, place, availability, estimated_wait_s, receipt } = status;
+    let QueueStatus { sale, ticket, place, figures, receipt } = status;
+    let figures: LineFigures = (*figures).into();
     PositionUpdate {
-        availability: Some((*availability).into()),
+        availability: Some(figures.availability),
         receipt: Some(receipt.to_string()),
-        ..PositionUpdate::new(*sale, *ticket, (*place).into(), *estimated_wait_s, version)
+        ..PositionUpdate::new(*sale, *ticket, (*place).into(), &figures, version)
     }
 }

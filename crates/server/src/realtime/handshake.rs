@@ -1,7 +1,7 @@
 //! The connect handshake: verifies the token of the payload and applies the limits. The `connect_error` gives the reason of a
 //! refusal. The requests of a connected socket are in [`super::requests`].
 
-use super::limiter::{CapacityReached, SocketPeer};
+use super::limiter::{CapacityReached, socket_peer};
 use super::session::SocketSession;
 use super::{SocketContext, requests};
 use crate::auth::tokens::TokenError;
@@ -9,7 +9,6 @@ use serde_json::Value;
 use socketioxide::SocketIo;
 use socketioxide::extract::{SocketRef, TryData};
 use socketioxide::handler::ConnectHandler;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 /// The `Display` is the message of the `connect_error`: a stable code, a colon, a sentence.
@@ -59,10 +58,8 @@ fn authorize_socket(
         Some(_) => return Err(ConnectRefusal::Payload),
     };
     let session = token.map(|token| context.shop.accounts.tokens.verify(token, now)).transpose()?;
-    // `SocketService` has put it there.
-    let peer = socket.req_parts().extensions.get::<SocketPeer>().cloned();
-    let peer = peer.unwrap_or_else(|| SocketPeer::from(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
-    peer.acquire_permit(&context.limiter, session.map(|session| session.buyer))
+    socket_peer(socket)
+        .acquire_permit(&context.limiter, session.map(|session| session.buyer))
         .map_err(ConnectRefusal::Full)?;
     Ok(SocketSession::new(session.map(|session| (session, context.subscribers.subscribe())), now))
 }

@@ -9,7 +9,8 @@ mod socket_state;
 mod watchers;
 
 use super::documents::{
-    LineStatus, OrderUpdate, PositionUpdate, ProblemCatalog, RestartNotice, inventory_update, status_change,
+    LineFigures, LineStatus, OrderUpdate, PositionUpdate, ProblemCatalog, RestartNotice, inventory_update,
+    status_change,
 };
 use super::session::SocketSession;
 use super::throttle;
@@ -18,9 +19,7 @@ use crate::shop::{Shop, line};
 use crate::telemetry::sockets::SocketMetrics;
 use engine::SaleView;
 use events::{extract_order_change, extract_place_change};
-use sale::{
-    BuyerId, EventSeq, LedgerEntry, LinePosition, OrderId, OrderStatus, SaleId, SalePhase, Ticket, Timestamp,
-};
+use sale::{BuyerId, EventSeq, LedgerEntry, OrderId, OrderStatus, SaleId, Ticket, Timestamp};
 use socket_state::{SendResult, SocketState, is_buffer_full};
 use socketioxide::extract::SocketRef;
 use socketioxide::socket::Sid;
@@ -30,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
-use watchers::{BuyerSockets, LastSent, SaleWatchers, mark_order_sent};
+use watchers::{BuyerSockets, LastSent, SaleWatchers, estimate_wait_s, mark_order_sent};
 
 /// A message from a socket's handlers.
 pub enum HubMessage {
@@ -221,7 +220,9 @@ impl SocketHub {
         let watched_sale = self.sales.entry(sale).or_insert_with(|| SaleWatchers::new(view.phase(now)));
         buyer_sockets.add_sale(sale);
         let current = match &place {
-            Some(place) => LastSent::new(place.ticket, place.place.into(), version, now),
+            Some(place) => {
+                LastSent::new(place.ticket, place.place.into(), version, now).with_estimate(&view, now)
+            }
             None => LastSent::not_in_line(version, now),
         };
         let (last_sent, is_new) = watched_sale.merge_status(buyer, current);
@@ -247,12 +248,11 @@ impl SocketHub {
         let mut due = Vec::new();
         for (sale, watched_sale) in &mut self.sales {
             let Some(view) = self.shop.engine.views().get(*sale) else { continue };
-            if matches!(view.phase(now), SalePhase::Ended | SalePhase::Closed) {
-                watched_sale.close_line();
-            }
-            due.extend(
-                watched_sale.take_due_positions(now).into_iter().map(|result| (Arc::clone(&view), result)),
-            );
+            let sent = match line::over_cause(&self.shop, &view, now) {
+                Some(cause) => watched_sale.close_line(&view, cause.into(), now),
+                None => watched_sale.take_due_positions(&view, now),
+            };
+            due.extend(sent.into_iter().map(|result| (Arc::clone(&view), result)));
         }
         for (view, (buyer, last_sent)) in due {
             self.send_position_to_buyer(buyer, &view, last_sent, now);
@@ -410,7 +410,7 @@ impl SocketHub {
             for (buyer, last_sent) in extended {
                 self.send_position_to_buyer(buyer, &view, last_sent, now);
             }
-            if let Some((buyer, ticket, status)) = extract_place_change(&entry.event, &view.policy) {
+            if let Some((buyer, ticket, status)) = extract_place_change(entry, &view.policy) {
                 self.update_place(&view, entry, buyer, ticket, status, now);
             }
             if let Some((buyer, order, status)) = extract_order_change(&entry.event) {
@@ -446,8 +446,8 @@ impl SocketHub {
             },
         };
         buyer_sockets.add_sale(view.id);
-        let (last_sent, is_new) =
-            watched_sale.merge_status(buyer, LastSent::new(ticket, status, entry.seq, now));
+        let (last_sent, is_new) = watched_sale
+            .merge_status(buyer, LastSent::new(ticket, status, entry.seq, now).with_estimate(view, now));
         if is_new {
             self.send_position_to_buyer(buyer, view, last_sent, now);
         }
@@ -489,11 +489,7 @@ fn count_dropped(result: &Result<(), BroadcastError>) -> usize {
 }
 
 fn position_update(view: &SaleView, last_sent: LastSent, now: Timestamp) -> PositionUpdate {
-    let wait_s = match last_sent.status {
-        LineStatus::Waiting(position) => {
-            line::estimated_wait_s(view, LinePosition::Waiting { position }, now)
-        }
-        LineStatus::Admitted { .. } | LineStatus::Lapsed | LineStatus::Left | LineStatus::Served => 0,
-    };
-    PositionUpdate::new(view.id, last_sent.ticket, last_sent.status, wait_s, last_sent.version)
+    let mut figures: LineFigures = line::place_figures(view, None, now).into();
+    figures.estimated_wait_s = estimate_wait_s(view, &last_sent, now);
+    PositionUpdate::new(view.id, last_sent.ticket, last_sent.status, &figures, last_sent.version)
 }

@@ -1,11 +1,13 @@
-//! Limits the number of sockets: in total, of one buyer, from one address. A [`SocketPermit`] counts until it is dropped, when the
+//! Limits the number of sockets: in total, of one buyer, from one client's network. A [`SocketPermit`] counts until it is dropped, when the
 //! connection ends; leaving the namespace does not free it. It never reads a token.
 
 use super::SocketSettings;
+use crate::client_network::ClientNetwork;
 use sale::BuyerId;
+use socketioxide::extract::SocketRef;
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 #[derive(Clone)]
@@ -20,7 +22,7 @@ struct LimiterState {
 struct SocketCounts {
     all: u32,
     buyers: HashMap<BuyerId, u32>,
-    addresses: HashMap<IpAddr, u32>,
+    networks: HashMap<ClientNetwork, u32>,
 }
 
 /// The limit that a socket would exceed.
@@ -83,18 +85,35 @@ impl SocketPeer {
         limiter: &ConnectionLimiter,
         buyer: Option<BuyerId>,
     ) -> Result<(), CapacityReached> {
-        let permit = limiter.acquire_permit(buyer, self.address)?;
+        let permit = limiter.acquire_permit(buyer, self.address.into())?;
         let previous = self.permit.lock().unwrap_or_else(PoisonError::into_inner).replace(permit);
         // Dropping it locks the limiter, so it happens after the permit is unlocked.
         drop(previous);
         Ok(())
     }
+
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// The buyer of the permit; `None` before the handshake, and of a socket without an account.
+    #[must_use]
+    pub fn buyer(&self) -> Option<BuyerId> {
+        self.permit.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|permit| permit.buyer)
+    }
+}
+
+/// The client of a socket, which the HTTP edge has put into the request that opened the connection.
+pub fn socket_peer(socket: &SocketRef) -> SocketPeer {
+    let peer = socket.req_parts().extensions.get::<SocketPeer>().cloned();
+    peer.unwrap_or_else(|| SocketPeer::from(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
 }
 
 struct SocketPermit {
     limiter: ConnectionLimiter,
     buyer: Option<BuyerId>,
-    address: IpAddr,
+    network: ClientNetwork,
 }
 
 impl ConnectionLimiter {
@@ -105,7 +124,7 @@ impl ConnectionLimiter {
     fn acquire_permit(
         &self,
         buyer: Option<BuyerId>,
-        address: IpAddr,
+        network: ClientNetwork,
     ) -> Result<SocketPermit, CapacityReached> {
         let SocketSettings { sockets_max, buyer_max, address_max, .. } = self.0.settings;
         let mut counts = self.0.counts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -115,15 +134,15 @@ impl ConnectionLimiter {
         if buyer.is_some_and(|buyer| counts.buyers.get(&buyer).is_some_and(|n| *n >= buyer_max)) {
             return Err(CapacityReached::Buyer(buyer_max));
         }
-        if counts.addresses.get(&address).is_some_and(|n| *n >= address_max) {
+        if counts.networks.get(&network).is_some_and(|n| *n >= address_max) {
             return Err(CapacityReached::Address(address_max));
         }
         counts.all += 1;
-        *counts.addresses.entry(address).or_default() += 1;
+        *counts.networks.entry(network).or_default() += 1;
         if let Some(buyer) = buyer {
             *counts.buyers.entry(buyer).or_default() += 1;
         }
-        Ok(SocketPermit { limiter: self.clone(), buyer, address })
+        Ok(SocketPermit { limiter: self.clone(), buyer, network })
     }
 }
 
@@ -131,7 +150,7 @@ impl Drop for SocketPermit {
     fn drop(&mut self) {
         let mut counts = self.limiter.0.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.all -= 1;
-        decrement_count(&mut counts.addresses, &self.address);
+        decrement_count(&mut counts.networks, &self.network);
         if let Some(buyer) = self.buyer {
             decrement_count(&mut counts.buyers, &buyer);
         }
@@ -164,14 +183,19 @@ mod tests {
         })
     }
 
+    fn network(address: &str) -> ClientNetwork {
+        address.parse::<IpAddr>().unwrap().into()
+    }
+
     #[test]
     fn each_limit_holds_and_a_place_that_is_left_is_free() {
         let (limiter, ada) = (limiter(), Some(BuyerId(Uuid::from_u128(1))));
-        let [home, office]: [IpAddr; 2] = [[10, 0, 0, 1].into(), [10, 0, 0, 2].into()];
+        // Two addresses of one customer, and another customer.
+        let [home, hall, office] = ["2001:db8::1", "2001:db8::2", "10.0.0.2"].map(network);
         let first = limiter.acquire_permit(ada, home).ok().unwrap();
         let _second = limiter.acquire_permit(ada, home).ok().unwrap();
         assert_eq!(limiter.acquire_permit(ada, office).err(), Some(CapacityReached::Buyer(2)));
-        let _third = limiter.acquire_permit(None, home).ok().unwrap();
+        let _third = limiter.acquire_permit(None, hall).ok().unwrap();
         assert_eq!(limiter.acquire_permit(None, home).err(), Some(CapacityReached::Address(3)));
         let _fourth = limiter.acquire_permit(None, office).ok().unwrap();
         assert_eq!(limiter.acquire_permit(None, office).err(), Some(CapacityReached::Total));
@@ -194,8 +218,8 @@ mod tests {
     #[test]
     fn a_dropped_permit_leaves_nothing_behind() {
         let limiter = limiter();
-        drop(limiter.acquire_permit(Some(BuyerId(Uuid::from_u128(1))), [10, 0, 0, 1].into()).ok().unwrap());
+        drop(limiter.acquire_permit(Some(BuyerId(Uuid::from_u128(1))), network("10.0.0.1")).ok().unwrap());
         let counts = limiter.0.counts.lock().unwrap();
-        assert_eq!((counts.all, counts.buyers.len(), counts.addresses.len()), (0, 0, 0));
+        assert_eq!((counts.all, counts.buyers.len(), counts.networks.len()), (0, 0, 0));
     }
 }

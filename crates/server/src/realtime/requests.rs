@@ -7,9 +7,11 @@ use super::documents::{
     join_reply,
 };
 use super::hub::{ConnectedSocket, HubMessage};
+use super::limiter::socket_peer;
 use super::session::{Permission, SocketSession};
 use crate::shop::{line, live_updates, sales};
-use sale::{BuyerId, EventSeq, SaleId, SalePhase};
+use engine::SaleView;
+use sale::{BuyerId, EventSeq, SaleId, SalePhase, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 use socketioxide::extract::{AckSender, SocketRef, TryData};
@@ -21,12 +23,26 @@ use std::time::Duration;
 /// Open sales in which the place of a buyer who connects is looked up.
 const LINES_CHECKED_MAX: usize = 10;
 
+/// Sales that are over in which it is looked up: the newest.
+const OVER_SALES_CHECKED_MAX: usize = 3;
+
+/// So long after its end a sale is looked up for a buyer who connects: a day, in milliseconds.
+const OVER_SALES_KEPT_MS: i64 = 86_400_000;
+
 /// Pauses before the snapshot of a buyer is loaded again, after the engine was overloaded.
 const SNAPSHOT_RETRY_DELAYS: [Duration; 4] =
     [Duration::from_millis(250), Duration::from_millis(500), Duration::from_secs(1), Duration::ZERO];
 
 /// The stable code of a problem.
 type ProblemCode = &'static str;
+
+/// Which limits a request counts against, besides the budget of its socket.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RequestKind {
+    Read,
+    /// Counts like the same request over HTTP.
+    Change,
+}
 
 #[derive(Clone, Copy)]
 struct SocketRequest {
@@ -38,9 +54,9 @@ struct SocketRequest {
 /// Registers the handlers of a socket that may connect.
 pub fn register_handlers(context: &Arc<SocketContext>, socket: &SocketRef, session: &Arc<SocketSession>) {
     socket.extensions.insert(Arc::clone(session));
-    register_handler(context, socket, "queue:join", join_line);
-    register_handler(context, socket, "queue:leave", leave_line);
-    register_handler(context, socket, "inventory:watch", watch_sale);
+    register_handler(context, socket, "queue:join", RequestKind::Change, join_line);
+    register_handler(context, socket, "queue:leave", RequestKind::Change, leave_line);
+    register_handler(context, socket, "inventory:watch", RequestKind::Read, watch_sale);
     let on_disconnect_context = Arc::clone(context);
     socket.on_disconnect(move |socket: SocketRef| async move {
         let _stopped = on_disconnect_context.hub.send(HubMessage::Disconnected(socket.id)).await;
@@ -56,15 +72,30 @@ pub async fn accept_socket(context: &Arc<SocketContext>, socket: SocketRef) {
     }
     let Some(buyer) = buyer else { return };
     let now = (context.shop.now)();
-    let is_open = |phase| matches!(phase, SalePhase::Active | SalePhase::Paused);
     let views = context.shop.engine.views().list();
-    let lines = views.iter().filter(|view| {
-        is_open(view.phase(now))
-            || view.policy.line_opens_at().is_some_and(|at| at <= now && now < view.policy.ends_at)
-    });
-    for view in lines.take(LINES_CHECKED_MAX) {
+    let open = views.iter().filter(|view| is_open(view, now)).take(LINES_CHECKED_MAX);
+    // A buyer who was away when the sale ended waits for nothing.
+    let mut over: Vec<_> = views.iter().filter(|view| is_recently_over(view, now)).collect();
+    over.sort_unstable_by_key(|view| std::cmp::Reverse(view.policy.starts_at));
+    for view in open.chain(over.into_iter().take(OVER_SALES_CHECKED_MAX)) {
         send_snapshot(context, id, view.id, buyer, false).await;
     }
+}
+
+/// Whether a buyer may have a place or an order that changes.
+fn is_open(view: &SaleView, now: Timestamp) -> bool {
+    match view.phase(now) {
+        SalePhase::Active | SalePhase::Paused => true,
+        SalePhase::Upcoming => view.policy.line_opens_at().is_some_and(|at| at <= now),
+        SalePhase::Ended | SalePhase::Closed => false,
+    }
+}
+
+/// Whether a sale with a line is over for a day at most, as far as its announced end says.
+fn is_recently_over(view: &SaleView, now: Timestamp) -> bool {
+    view.is_over(now)
+        && view.policy.line_opens_at().is_some()
+        && now < view.policy.ends_at.plus_ms(OVER_SALES_KEPT_MS)
 }
 
 async fn join_line(
@@ -128,6 +159,7 @@ fn register_handler<F, A, T>(
     context: &Arc<SocketContext>,
     socket: &SocketRef,
     event: &'static str,
+    kind: RequestKind,
     handler: F,
 ) where
     F: Fn(Arc<SocketContext>, SocketRequest) -> A + Copy + Send + Sync + 'static,
@@ -139,13 +171,19 @@ fn register_handler<F, A, T>(
         let context = Arc::clone(&context);
         async move {
             let Some(session) = socket.extensions.get::<Arc<SocketSession>>() else { return };
-            let answer = match parse_request(&context, &session, socket.id, data.ok()).await {
+            let answer = match parse_request(&context, &session, &socket, kind, data.ok()).await {
                 Ok(request) => {
                     let (sale, connected) = (request.sale, ConnectedSocket { socket, session });
                     let _stopped = context.hub.send(HubMessage::Watch { connected, sale }).await;
-                    handler(Arc::clone(&context), request).await
+                    handler(Arc::clone(&context), request)
+                        .await
+                        .map_err(|code| problem_summary(&context, code))
                 }
-                Err(RequestRejection::Problem(code)) => Err(code),
+                Err(RequestRejection::Problem(code)) => Err(problem_summary(&context, code)),
+                Err(RequestRejection::RateLimited(seconds)) => {
+                    let problem = problem_summary(&context, "rate_limited");
+                    Err(ProblemSummary { retry_after_seconds: Some(seconds), ..problem })
+                }
                 Err(RequestRejection::Disconnect) => {
                     let _gone = socket.disconnect();
                     return;
@@ -154,7 +192,7 @@ fn register_handler<F, A, T>(
             // A client that is gone, or does not read, gets no acknowledgement.
             let _gone = match answer {
                 Ok(document) => ack.send(&document),
-                Err(code) => ack.send(&problem_summary(&context, code)),
+                Err(problem) => ack.send(&problem),
             };
         }
     });
@@ -163,6 +201,8 @@ fn register_handler<F, A, T>(
 /// Why a request is refused before it reaches its handler.
 enum RequestRejection {
     Problem(ProblemCode),
+    /// The request limits of the API are reached; the seconds to wait.
+    RateLimited(u32),
     Disconnect,
 }
 
@@ -175,7 +215,8 @@ impl From<ProblemCode> for RequestRejection {
 async fn parse_request(
     context: &SocketContext,
     session: &SocketSession,
-    socket: Sid,
+    socket: &SocketRef,
+    kind: RequestKind,
     data: Option<Value>,
 ) -> Result<SocketRequest, RequestRejection> {
     let now = (context.shop.now)();
@@ -184,7 +225,15 @@ async fn parse_request(
         Permission::RateLimited => return Err("rate_limited".into()),
         Permission::Disconnect => return Err(RequestRejection::Disconnect),
     }
-    if session.has_ended(&context.shop.accounts.tokens, now) {
+    let has_ended = session.has_ended(&context.shop.accounts.tokens, now);
+    if kind == RequestKind::Change {
+        let buyer = session.buyer().filter(|_| !has_ended);
+        let address = socket_peer(socket).address();
+        if let Some(seconds) = context.change_limits.count_change(buyer, address, now).await {
+            return Err(RequestRejection::RateLimited(seconds));
+        }
+    }
+    if has_ended {
         return Err("unauthorized".into());
     }
     let sale = data.as_ref().and_then(|data| data.get("flashSaleId")).and_then(Value::as_str);
@@ -192,10 +241,11 @@ async fn parse_request(
     if !sales::exists(&context.shop, sale).await {
         return Err("sale_unknown".into());
     }
-    Ok(SocketRequest { socket, sale, buyer: session.buyer() })
+    Ok(SocketRequest { socket: socket.id, sale, buyer: session.buyer() })
 }
 
 fn problem_summary(context: &SocketContext, code: ProblemCode) -> ProblemSummary {
-    let unknown = ProblemSummary { code, title: "Refused", detail: "this cannot be done", status: 409 };
+    let (title, detail, status) = ("Refused", "this cannot be done", 409);
+    let unknown = ProblemSummary { code, title, detail, status, retry_after_seconds: None };
     (context.problems)(code).unwrap_or(unknown)
 }

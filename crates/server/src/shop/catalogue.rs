@@ -5,9 +5,9 @@ use super::idempotency_keys::KeyRefusal;
 use super::tenancy::Tenancy;
 use crate::store::changes::{self, ChangeCounter};
 use crate::store::locks::AdvisoryLock;
-use crate::store::products::Product;
+use crate::store::sale_products::SoldProduct;
 use crate::store::sales::{LimitScope, PaymentMode, SaleRow};
-use crate::store::{Store, StoreError, sales};
+use crate::store::{Store, StoreError, sale_products, sale_slugs, sales};
 use arc_swap::ArcSwap;
 use engine::EngineError;
 use sale::{PolicyProblem, Refusal, SaleId, Timestamp};
@@ -22,9 +22,12 @@ use tokio::sync::{Mutex, MutexGuard};
 pub struct SaleListing {
     pub sale: SaleId,
     pub slug: String,
-    pub product: Arc<Product>,
+    /// What it shows of its product now.
+    pub product: Arc<SoldProduct>,
+    /// What it showed before, oldest first.
+    earlier: Vec<Arc<SoldProduct>>,
     pub created_at: Timestamp,
-    /// Grows with each edit of the listing or its product, also across restarts.
+    /// Grows with each edit of the listing or of what it shows of its product, also across restarts.
     pub revision: u64,
     /// Whether its units are paid for; `None` while the row does not say it.
     pub payment: Option<PaymentMode>,
@@ -32,6 +35,18 @@ pub struct SaleListing {
     pub provider: String,
     /// Who is one buyer for its limit.
     pub limit_by: LimitScope,
+}
+
+impl SaleListing {
+    /// What it showed of its product at a moment: an order that was made then is of this version.
+    #[must_use]
+    pub fn product_at(&self, at: Timestamp) -> &Arc<SoldProduct> {
+        if self.product.shown_from <= at {
+            return &self.product;
+        }
+        let shown = self.earlier.iter().rev().find(|version| version.shown_from <= at);
+        shown.or(self.earlier.first()).unwrap_or(&self.product)
+    }
 }
 
 /// Every sale that is announced and not deleted.
@@ -56,6 +71,48 @@ struct CatalogueIndex {
     all: Vec<Arc<SaleListing>>,
     by_id: HashMap<SaleId, Arc<SaleListing>>,
     by_slug: HashMap<String, Arc<SaleListing>>,
+    /// The slugs that sales had before.
+    by_former_slug: HashMap<String, Arc<SaleListing>>,
+}
+
+impl CatalogueIndex {
+    async fn load(store: &Store, changes: i64) -> Result<Self, StoreError> {
+        let rows = sales::list(store).await?;
+        // Read after the sales: what is shown is written with its sale.
+        let mut shown: HashMap<SaleId, Vec<Arc<SoldProduct>>> = HashMap::with_capacity(rows.len());
+        for (sale, version) in sale_products::list(store).await? {
+            shown.entry(sale).or_default().push(Arc::new(version));
+        }
+        let mut index = Self { changes: Some(changes), ..Self::default() };
+        for row in rows {
+            let SaleRow { id, slug, revision, created_at, payment, provider, limit_by } = row;
+            let mut earlier = shown.remove(&id).unwrap_or_default();
+            let Some(product) = earlier.pop() else {
+                let (id, reason) = (id.to_string(), "it shows no product");
+                return Err(StoreError::Damaged { table: "sale_products", id, reason });
+            };
+            let listing = Arc::new(SaleListing {
+                sale: id,
+                slug,
+                product,
+                earlier,
+                created_at,
+                revision,
+                payment,
+                provider,
+                limit_by,
+            });
+            index.by_id.insert(id, Arc::clone(&listing));
+            index.by_slug.insert(listing.slug.clone(), Arc::clone(&listing));
+            index.all.push(listing);
+        }
+        for (slug, sale) in sale_slugs::list_former(store).await? {
+            if let Some(listing) = index.by_id.get(&sale).filter(|listing| listing.slug != slug) {
+                index.by_former_slug.insert(slug, Arc::clone(listing));
+            }
+        }
+        Ok(index)
+    }
 }
 
 /// Time between two reloads for sales that are not found: a client that guesses ids costs twenty small queries a second.
@@ -76,8 +133,12 @@ pub enum CatalogueRefusal {
     ProductUnknown,
     /// The product of a sale does not exist.
     NoSuchProduct,
-    /// Another sale has this slug.
+    /// Another sale has or had this slug.
     SlugTaken,
+    /// The sale would be over before it is announced.
+    EndIsPast,
+    /// What the sale shows of its product was edited too often.
+    TooManyEdits,
     /// A sale that is not over sells this product.
     ProductInUse,
     /// A sale's price is in another currency than its product's list price.
@@ -140,6 +201,12 @@ impl SaleCatalogue {
         self.index.load().by_slug.get(slug).cloned()
     }
 
+    /// The listing of the sale that had this slug before.
+    #[must_use]
+    pub fn find_by_former_slug(&self, slug: &str) -> Option<Arc<SaleListing>> {
+        self.index.load().by_former_slug.get(slug).cloned()
+    }
+
     /// The listing with this id or slug; a slug is never an id.
     #[must_use]
     pub fn find(&self, id_or_slug: &str) -> Option<Arc<SaleListing>> {
@@ -166,17 +233,7 @@ impl SaleCatalogue {
         if self.index.load().changes == Some(changes) {
             return Ok(());
         }
-        let mut index = CatalogueIndex { changes: Some(changes), ..CatalogueIndex::default() };
-        for row in sales::list(store).await? {
-            let SaleRow { id, slug, product, revision, created_at, payment, provider, limit_by } = row;
-            let listing =
-                SaleListing { sale: id, slug, product, created_at, revision, payment, provider, limit_by };
-            let listing = Arc::new(listing);
-            index.by_id.insert(id, Arc::clone(&listing));
-            index.by_slug.insert(listing.slug.clone(), Arc::clone(&listing));
-            index.all.push(listing);
-        }
-        self.index.store(Arc::new(index));
+        self.index.store(Arc::new(CatalogueIndex::load(store, changes).await?));
         Ok(())
     }
 

@@ -37,27 +37,36 @@ macro_rules! checked_text {
     };
 }
 
+/// Characters of a product's name.
+pub const NAME_LEN_MAX: usize = 200;
+/// Characters of a product's description.
+pub const DESCRIPTION_LEN_MAX: usize = 10_000;
+/// Characters of a category.
+pub const CATEGORY_LEN_MAX: usize = 100;
+/// Characters of a picture's address.
+pub const IMAGE_URL_LEN_MAX: usize = 2_000;
+
 checked_text!(
     ProductName,
-    |text| has_length(text, 1, 200) && is_one_line(text) && !text.trim().is_empty(),
+    |text| has_length(text, 1, NAME_LEN_MAX) && is_one_line(text) && !text.trim().is_empty(),
     "1 to 200 characters on one line, not only blanks"
 );
 checked_text!(
     /// A product's description; it may have line breaks and may be empty.
     Description,
-    |text| has_length(text, 0, 10_000) && is_printable(text),
+    |text| has_length(text, 0, DESCRIPTION_LEN_MAX) && is_printable(text),
     "at most 10000 characters, without control characters other than line breaks and tabs"
 );
 checked_text!(
     Category,
-    |text| has_length(text, 1, 100) && is_one_line(text) && !text.trim().is_empty(),
+    |text| has_length(text, 1, CATEGORY_LEN_MAX) && is_one_line(text) && !text.trim().is_empty(),
     "1 to 100 characters on one line, not only blanks"
 );
 checked_text!(
-    /// Where a product's picture is: an http(s) address, or a path of this site.
+    /// Where a product's picture is: an https address, or a path of this site. The pages' content security policy blocks any other.
     ImageUrl,
-    |text| has_length(text, 1, 2000) && is_address(text),
-    "an http:// or https:// address, or a path that starts with '/', of at most 2000 characters and without blanks"
+    |text| has_length(text, 1, IMAGE_URL_LEN_MAX) && is_address(text),
+    "an https:// address, or a path that starts with '/', of at most 2000 characters and without blanks"
 );
 checked_text!(
     /// A sale's name in addresses.
@@ -109,19 +118,25 @@ pub fn check_price(minor: i64) -> Result<i64, CatalogueTextError> {
     }
 }
 
-/// An ISO 4217 code that is in use as money; not one of metals, funds or tests.
+/// The currencies of new prices: the codes of ISO 4217 that are in use as money, without metals, funds and tests, as of November 2026.
+/// A row that has another one stays readable. The merchant's form offers the same (`web/src/admin/features/catalogue/currencies.ts`).
+const CURRENCIES: &str = "\
+    AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF \
+    CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ \
+    GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP \
+    LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR \
+    PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC \
+    SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VED VES VND VUV WST XAF XCD XCG XOF \
+    XPF YER ZAR ZMW ZWG";
+
+/// A currency that is in use as money.
 ///
 /// # Errors
-/// When it is not.
+/// When the code is none of those.
 pub fn parse_currency(code: &str) -> Result<Currency, CatalogueTextError> {
-    let known = iso_currency::Currency::from_code(code);
-    let is_money = known.is_some_and(|known| !known.is_fund() && !known.is_special());
-    code.parse()
-        .ok()
-        // Metals, baskets and tests start with X; a few unions' money does too.
-        .filter(|_| {
-            is_money && (!code.starts_with('X') || matches!(code, "XAF" | "XCD" | "XCG" | "XOF" | "XPF"))
-        })
+    let known = CURRENCIES.split(' ').find(|known| *known == code);
+    known
+        .and_then(|known| known.parse().ok())
         .ok_or(CatalogueTextError("an ISO 4217 code of a currency in use, such as EUR"))
 }
 
@@ -161,8 +176,7 @@ fn is_address(text: &str) -> bool {
     let is_path = text.starts_with('/') && !text.starts_with("//") && !text.starts_with("/\\");
     let lower = text.get(..8).unwrap_or(text).to_ascii_lowercase();
     let host = text.split("://").nth(1).unwrap_or_default();
-    let is_web = (lower.starts_with("http://") || lower.starts_with("https://"))
-        && host.chars().next().is_some_and(char::is_alphanumeric);
+    let is_web = lower.starts_with("https://") && host.chars().next().is_some_and(char::is_alphanumeric);
     is_clean && (is_path || is_web)
 }
 
@@ -208,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_picture_is_on_the_web_or_on_this_site() {
-        for good in ["/img/a.png", "https://example.com/a.png?x=1", "HTTP://example.com"] {
+        for good in ["/img/a.png", "https://example.com/a.png?x=1", "HTTPS://example.com"] {
             assert!(ImageUrl::try_from(good.to_owned()).is_ok(), "{good}");
         }
         for bad in [
@@ -218,7 +232,8 @@ mod tests {
             "//evil.com/a",
             "/\\evil.com",
             "https://",
-            "http:// x",
+            "https:// x",
+            "http://example.com/a.png",
             "data:x",
         ] {
             assert!(ImageUrl::try_from(bad.to_owned()).is_err(), "{bad}");
@@ -244,11 +259,32 @@ mod tests {
 
     #[test]
     fn only_money_is_a_currency() {
-        for good in ["EUR", "JPY", "USD", "BHD", "XOF", "CHF"] {
+        for good in ["EUR", "JPY", "USD", "BHD", "XOF", "CHF", "XCG"] {
             assert_eq!(parse_currency(good).unwrap().as_str(), good);
         }
-        for bad in ["", "EU", "eur", "ABC", "XXX", "XTS", "XAU", "€€€", "EURO"] {
+        for bad in
+            ["", " ", "EU", "eur", "ABC", "XXX", "XTS", "XAU", "€€€", "EURO", "EUR ", "HRK", "BGN", "ANG"]
+        {
             assert!(parse_currency(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_decimals_of_every_currency_are_known() {
+        for code in CURRENCIES.split(' ') {
+            let known = iso_currency::Currency::from_code(code);
+            assert!(known.is_some_and(|known| known.exponent().is_some()), "{code}");
+        }
+    }
+
+    #[test]
+    fn the_form_offers_the_currencies_that_the_server_takes() {
+        let path =
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/src/admin/features/catalogue/currencies.ts");
+        let form = std::fs::read_to_string(path).unwrap();
+        let list = form.split_once("const CODES =").and_then(|(_, rest)| rest.split_once(';')).unwrap().0;
+        let offered: Vec<&str> =
+            list.split(|c: char| !c.is_ascii_uppercase()).filter(|code| !code.is_empty()).collect();
+        assert_eq!(offered, CURRENCIES.split(' ').collect::<Vec<_>>());
     }
 }

@@ -1,23 +1,79 @@
-//! The waiting line: join, find, extend, leave. The law decides; this adds an estimate of the wait and a receipt. It never keeps a place.
+//! The waiting line: join, find, extend, leave. The law decides; this adds how a place ended, an estimate of the wait and a receipt. It
+//! never keeps a place.
 
 use super::Shop;
 use super::mailboxes::claim_mailbox;
 use super::receipts::LineReceipt;
+use crate::store::StoreError;
+use crate::store::queue::{self, QueueEntryStatus};
 use engine::{Decision, EngineError, ExtendedAdmission, JoinedLine, SaleView};
-use sale::{Availability, BuyerId, LinePosition, Refusal, SaleId, Ticket, Timestamp};
+use sale::{Availability, BuyerId, LinePosition, Refusal, SaleId, SalePhase, Ticket, Timestamp};
+use std::time::Duration;
+
+/// How long a reply waits for the tables to catch up with the ledger, before it says how a place ended.
+const CATCH_UP_TIMEOUT: Duration = Duration::from_millis(500);
+/// So long after the end of a sale a buyer is still answered how the place ended: a day, in milliseconds.
+const ENDED_PLACES_KEPT_MS: i64 = 86_400_000;
 
 /// A buyer's place in a line.
 #[derive(Clone, Debug)]
 pub struct QueueStatus {
     pub sale: SaleId,
     pub ticket: Ticket,
-    pub place: LinePosition,
-    /// Whether a unit can be had at all.
-    pub availability: Availability,
-    /// Estimated seconds until the buyer is admitted; 0 for an admitted buyer.
-    pub estimated_wait_s: u64,
+    pub place: PlaceStatus,
+    pub figures: PlaceFigures,
     /// Proof of the place.
     pub receipt: LineReceipt,
+}
+
+/// Where a buyer is in a line, or how the place ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlaceStatus {
+    InLine(LinePosition),
+    /// The buyer waits, and no turn comes any more.
+    Over(OverCause),
+    /// The admission was not used in time.
+    Lapsed {
+        at: Timestamp,
+    },
+    /// The buyer gave the place up.
+    Left {
+        at: Timestamp,
+    },
+}
+
+/// Why no turn comes any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OverCause {
+    Ended,
+    Closed,
+    /// The sale is not listed any more.
+    Deleted,
+}
+
+/// What is said of the sale with a place.
+#[derive(Clone, Copy, Debug)]
+pub struct PlaceFigures {
+    pub availability: Availability,
+    /// Whether no buyer can be admitted any more.
+    pub is_over: bool,
+    /// Units that are not sold.
+    pub units_left: u32,
+    /// Estimated seconds until a waiting buyer is admitted, where that can be said.
+    pub estimated_wait_s: Option<u64>,
+    /// Since when the sale is paused; `None` while it is not.
+    pub paused_at: Option<Timestamp>,
+}
+
+/// Why a place cannot be found.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    /// The engine cannot answer.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The tables did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// The answer to joining.
@@ -44,7 +100,7 @@ pub async fn join(shop: &Shop, sale: SaleId, buyer: BuyerId) -> Decision<JoinRes
         shop.attempts.record_refusal(sale, Some(buyer), "join", refusal.code(), now);
         return Ok(Err(refusal));
     }
-    let (ticket, place, fresh) = match shop.engine.join(sale, buyer).await? {
+    let (ticket, position, fresh) = match shop.engine.join(sale, buyer).await? {
         Ok(JoinedLine { ticket, position }) => (ticket, LinePosition::Waiting { position }, true),
         Err(Refusal::AlreadyInLine { ticket, place }) => (ticket, place, false),
         Err(refusal) => {
@@ -52,25 +108,50 @@ pub async fn join(shop: &Shop, sale: SaleId, buyer: BuyerId) -> Decision<JoinRes
             return Ok(Err(refusal));
         }
     };
-    Ok(Ok(JoinResult { status: queue_status(shop, &view, buyer, ticket, place, now), fresh }))
+    Ok(Ok(JoinResult { status: queue_status(shop, sale, buyer, (ticket, position))?, fresh }))
 }
 
-/// A buyer's place, or `None` when the buyer is not in the line.
+/// A buyer's place, or how it ended; `None` when the buyer has none, and when it became an order. How a place ended is in the tables,
+/// so the reply waits a little for them to catch up. It is answered until the buyer joins again, or a day after the end of the sale.
 ///
 /// # Errors
-/// When the engine does not answer.
+/// When the engine or the tables do not answer.
 pub async fn find_position(
     shop: &Shop,
     sale: SaleId,
     buyer: BuyerId,
-) -> Result<Option<QueueStatus>, EngineError> {
-    let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
+) -> Result<Option<QueueStatus>, PlaceError> {
     let view_of_buyer = shop.engine.buyer(sale, buyer).await?;
+    if let Some(place) = view_of_buyer.ticket.zip(view_of_buyer.place) {
+        return Ok(Some(queue_status(shop, sale, buyer, place)?));
+    }
+    // Most who ask without a place never had one, and cost no query.
+    if !view_of_buyer.has_history {
+        return Ok(None);
+    }
+    let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale.into()) };
     let now = shop.engine.now();
-    Ok(view_of_buyer
-        .ticket
-        .zip(view_of_buyer.place)
-        .map(|(ticket, place)| queue_status(shop, &view, buyer, ticket, place, now)))
+    if view.policy.line_opens_at().is_none() || now >= view.policy.ends_at.plus_ms(ENDED_PLACES_KEPT_MS) {
+        return Ok(None);
+    }
+    shop.projected.wait_for(sale, view.seq, CATCH_UP_TIMEOUT).await;
+    let Some(row) = queue::find_newest(&shop.store, sale, buyer).await? else { return Ok(None) };
+    let place = match row.status {
+        QueueEntryStatus::Lapsed => PlaceStatus::Lapsed { at: row.changed_at },
+        QueueEntryStatus::Left => PlaceStatus::Left { at: row.changed_at },
+        // An order has a document of its own. The others are rows that are older than the engine's answer.
+        QueueEntryStatus::Served | QueueEntryStatus::Waiting | QueueEntryStatus::Admitted { .. } => {
+            return Ok(None);
+        }
+    };
+    let receipt = shop.receipts.issue(sale, buyer, row.ticket);
+    Ok(Some(QueueStatus {
+        sale,
+        ticket: row.ticket,
+        place,
+        figures: place_figures(&view, None, now),
+        receipt,
+    }))
 }
 
 /// Gives an admitted buyer more time, once, where the sale promises it. A repeat returns the same end.
@@ -78,12 +159,13 @@ pub async fn find_position(
 /// # Errors
 /// When the engine does not answer; asking again is safe.
 pub async fn extend(shop: &Shop, sale: SaleId, buyer: BuyerId) -> Decision<QueueStatus> {
-    let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
-    let extended = shop.engine.extend(sale, buyer).await?;
-    Ok(extended.map(|ExtendedAdmission { ticket, until, .. }| {
-        let place = LinePosition::Admitted { until, extension_s: 0 };
-        queue_status(shop, &view, buyer, ticket, place, shop.engine.now())
-    }))
+    match shop.engine.extend(sale, buyer).await? {
+        Ok(ExtendedAdmission { ticket, until, .. }) => {
+            let position = LinePosition::Admitted { until, extension_s: 0 };
+            Ok(Ok(queue_status(shop, sale, buyer, (ticket, position))?))
+        }
+        Err(refusal) => Ok(Err(refusal)),
+    }
 }
 
 /// Leaves a line, or gives an admission back.
@@ -94,30 +176,54 @@ pub async fn leave(shop: &Shop, sale: SaleId, buyer: BuyerId) -> Decision<Ticket
     shop.engine.leave(sale, buyer).await
 }
 
+/// The status of a buyer who is in line. It reads the sale after the engine's answer, so that the answer is not newer.
 fn queue_status(
     shop: &Shop,
-    view: &SaleView,
+    sale: SaleId,
     buyer: BuyerId,
-    ticket: Ticket,
-    place: LinePosition,
-    now: Timestamp,
-) -> QueueStatus {
-    let estimated_wait_s = estimated_wait_s(view, place, now);
-    QueueStatus {
-        sale: view.id,
-        ticket,
-        place,
-        availability: view.availability,
-        estimated_wait_s,
-        receipt: shop.receipts.issue(view.id, buyer, ticket),
+    (ticket, position): (Ticket, LinePosition),
+) -> Result<QueueStatus, EngineError> {
+    let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
+    let now = shop.engine.now();
+    let place = match (position, over_cause(shop, &view, now)) {
+        (LinePosition::Waiting { .. }, Some(cause)) => PlaceStatus::Over(cause),
+        (position, _) => PlaceStatus::InLine(position),
+    };
+    let figures = place_figures(&view, Some((ticket, position)), now);
+    Ok(QueueStatus { sale, ticket, place, figures, receipt: shop.receipts.issue(sale, buyer, ticket) })
+}
+
+/// Whether the engine knows the sale, listed or not.
+#[must_use]
+pub fn is_known_sale(shop: &Shop, sale: SaleId) -> bool {
+    shop.engine.views().get(sale).is_some()
+}
+
+/// Why no buyer is admitted any more; `None` while one may be.
+#[must_use]
+pub fn over_cause(shop: &Shop, view: &SaleView, now: Timestamp) -> Option<OverCause> {
+    match view.phase(now) {
+        phase if !phase.is_over() => None,
+        _ if !shop.catalogue.contains(view.id) => Some(OverCause::Deleted),
+        SalePhase::Closed => Some(OverCause::Closed),
+        _ => Some(OverCause::Ended),
     }
 }
 
-/// Seconds until the line reaches this place, as [`sale::Policy::estimated_wait_s`] estimates it; 0 for an admitted buyer.
+/// What is said of a sale with a place; with an estimate where a buyer waits and one can be given.
 #[must_use]
-pub fn estimated_wait_s(view: &SaleView, place: LinePosition, now: Timestamp) -> u64 {
-    match place {
-        LinePosition::Waiting { position } => view.policy.estimated_wait_s(position, now),
-        LinePosition::Admitted { .. } => 0,
+pub fn place_figures(view: &SaleView, place: Option<(Ticket, LinePosition)>, now: Timestamp) -> PlaceFigures {
+    let estimated_wait_s = match place {
+        Some((ticket, LinePosition::Waiting { position })) => {
+            view.line_moment(now).estimate_wait_s(ticket, position)
+        }
+        Some((_, LinePosition::Admitted { .. })) | None => None,
+    };
+    PlaceFigures {
+        availability: view.availability,
+        is_over: view.is_over(now),
+        units_left: view.counters.unsold(),
+        estimated_wait_s,
+        paused_at: view.paused_at(),
     }
 }

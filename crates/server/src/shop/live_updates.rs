@@ -1,7 +1,7 @@
 //! The parts of live updates: ranges of recorded events, and snapshots of a buyer in a sale. It never sends anything itself.
 
 use super::Shop;
-use super::line::{self, QueueStatus};
+use super::line::{self, PlaceError, QueueStatus};
 use engine::EngineError;
 use sale::{BuyerId, EventSeq, LedgerEntry, OrderView, SaleId};
 use std::sync::Arc;
@@ -71,12 +71,12 @@ pub struct BuyerSnapshot {
 /// A snapshot of a buyer in a sale, or `None` when there is no such sale.
 ///
 /// # Errors
-/// When the engine does not answer.
+/// When the engine or the tables do not answer.
 pub async fn load_snapshot(
     shop: &Shop,
     sale: SaleId,
     buyer: BuyerId,
-) -> Result<Option<BuyerSnapshot>, EngineError> {
+) -> Result<Option<BuyerSnapshot>, PlaceError> {
     // Read before the query, so that the snapshot is never older than its version.
     let Some(view) = shop.engine.views().get(sale) else { return Ok(None) };
     let place = match view.policy.line_opens_at() {

@@ -8,7 +8,9 @@ use super::{Shop, ids};
 use crate::store::StoreError;
 use crate::store::orders::{self as rows, OrderRow, OrderRowFilter};
 use engine::{Decision, EngineError};
-use sale::{BuyerId, Money, OrderId, OrderView, Refusal, ReleaseReason, RequestKey, SaleId, Timestamp};
+use sale::{
+    BuyerId, LinePosition, Money, OrderId, OrderView, Refusal, ReleaseReason, RequestKey, SaleId, Timestamp,
+};
 
 /// An order and what it costs.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +56,13 @@ pub struct ReservationRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReservationRefusal {
     Law(Refusal),
+    /// More units were asked for than the buyer can have now.
+    FewerLeft {
+        /// Units that are set aside for the buyer, who is admitted: 1, or 0 in a sale without a line.
+        set_aside: u32,
+        /// Units that the buyer can order now, with those set aside; at least 1.
+        orderable: u32,
+    },
     /// The first request with the same key is under way.
     InFlight,
 }
@@ -81,8 +90,13 @@ pub async fn reserve(
     let key = key.map(|key| key.request_key());
     let content = shop.keys.fingerprint((sale, quantity));
     let reserved = async {
-        let reserved = send_reservation(shop, (sale, buyer), quantity, key).await?;
-        Ok(reserved.map_err(ReservationRefusal::Law))
+        match send_reservation(shop, (sale, buyer), quantity, key).await? {
+            Ok(order) => Ok(Ok(order)),
+            Err(refusal) => {
+                let fewer = find_fewer_left(shop, (sale, buyer), quantity, refusal).await;
+                Ok(Err(fewer.unwrap_or(ReservationRefusal::Law(refusal))))
+            }
+        }
     };
     shop.keys.run((owned, KeyOperation::Reserve), content, shop.engine.now(), reserved).await
 }
@@ -119,6 +133,28 @@ async fn send_reservation(
             Ok(Err(refusal))
         }
     }
+}
+
+/// What a buyer can have instead, who asked for several units and was refused for lack of them. The law refuses such an order whole:
+/// there is no half order.
+async fn find_fewer_left(
+    shop: &Shop,
+    (sale, buyer): (SaleId, BuyerId),
+    quantity: u32,
+    refusal: Refusal,
+) -> Option<ReservationRefusal> {
+    if quantity < 2 || !matches!(refusal, Refusal::AllHeld | Refusal::SoldOut) {
+        return None;
+    }
+    let set_aside = match shop.engine.views().get(sale)?.policy.line_opens_at() {
+        Some(_) => {
+            let place = shop.engine.buyer(sale, buyer).await.ok()?.place;
+            u32::from(matches!(place, Some(LinePosition::Admitted { .. })))
+        }
+        None => 0,
+    };
+    let orderable = set_aside + shop.engine.views().get(sale)?.counters.free();
+    (1..quantity).contains(&orderable).then_some(ReservationRefusal::FewerLeft { set_aside, orderable })
 }
 
 /// A buyer's own order. Another buyer's order is unknown.

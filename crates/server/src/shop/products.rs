@@ -3,6 +3,7 @@
 use super::catalogue::{CatalogueError, CatalogueRefusal, CatalogueResult};
 use super::catalogue_text::{Category, Description, ImageUrl, ProductName, same_currency};
 use super::idempotency_keys::{KeyOperation, KeyRefusal, OwnedKey, content_digest};
+use super::sales::follows_product;
 use super::{Shop, ids};
 use crate::store::{StoreError, admin_keys, products, sales};
 use sale::{Money, SalePhase, Timestamp};
@@ -95,8 +96,8 @@ impl ProductDraft {
     }
 }
 
-/// Edits a product. Sales that are announced keep their own price; the list price's currency cannot change while a sale of
-/// the product is not over.
+/// Edits a product. A sale that buyers may rely on keeps showing what it showed; any other follows. The list price's currency cannot
+/// change while a sale of the product is not over.
 ///
 /// # Errors
 /// When the tables do not answer.
@@ -109,11 +110,18 @@ pub async fn edit(shop: &Shop, id: ProductId, edit: ProductEdit) -> CatalogueRes
     if !same_currency(old.price, new.price) && is_in_use(shop, id).await? {
         return Ok(Err(CatalogueRefusal::CurrencyDiffers));
     }
+    let followers = sales::list_by_product(&shop.store, id).await?.into_iter();
+    let followers = followers.filter(|sale| follows_product(shop, *sale));
+    let followers: Vec<_> = followers.filter_map(|sale| shop.catalogue.listing(sale)).collect();
     let mut writing = shop.store.begin().await?;
     if !products::update(&mut writing, &new).await? {
         return Ok(Err(CatalogueRefusal::ProductUnknown));
     }
-    sales::bump_revisions(&mut writing, id).await?;
+    for listing in followers {
+        let shown = listing.product.with_product(new.clone());
+        sales::write_shown(&mut writing, listing.sale, &shown, None).await?;
+        sales::bump_revision(&mut writing, listing.sale).await?;
+    }
     writing.commit().await?;
     shop.catalogue.refresh(&shop.store).await?;
     Ok(Ok(new))

@@ -18,18 +18,21 @@ mod payment_mode;
 pub use actions::{SaleAction, apply_action};
 pub use create::{SaleDraft, create};
 pub use delete::{DeleteResult, delete};
-pub use edit::{SaleEdit, edit};
+pub use edit::{SaleEdit, ShownEdit, edit};
 pub use half_made::settle_half_made;
 pub use payment_mode::{HOLD_S_DEFAULT, PaymentMode, fill_payment_modes, requires_payment};
 pub use restock::{RestockRequest, restock};
 
+pub use crate::store::sale_products::SoldProduct;
 pub use crate::store::sales::LimitScope;
 
 use super::Shop;
 use super::catalogue::SaleListing;
+use crate::store::{StoreError, sale_slugs};
 use engine::SaleView;
 use sale::{SaleId, SalePhase, Timestamp};
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// A sale's listing and its state.
 #[derive(Clone, Debug)]
@@ -77,6 +80,40 @@ pub async fn find_named_or_refresh(shop: &Shop, id_or_slug: &str) -> Option<List
         shop.catalogue.refresh_for_miss(&shop.store).await;
     }
     load_view(shop, shop.catalogue.find(id_or_slug)?).await
+}
+
+/// The slug of the sale that had this one before, while no sale has it now.
+#[must_use]
+pub fn find_moved(shop: &Shop, slug: &str) -> Option<String> {
+    if shop.catalogue.find_by_slug(slug).is_some() {
+        return None;
+    }
+    shop.catalogue.find_by_former_slug(slug).map(|listing| listing.slug.clone())
+}
+
+/// Whether a new sale may get the slug: no sale has or had it.
+///
+/// # Errors
+/// When the tables do not answer.
+pub async fn is_slug_free(shop: &Shop, slug: &str) -> Result<bool, StoreError> {
+    sale_slugs::is_free_for(&shop.store, slug, SaleId(Uuid::nil())).await
+}
+
+/// What a sale showed of its product when an order was made.
+#[must_use]
+pub fn find_sold_product(shop: &Shop, sale: SaleId, made_at: Timestamp) -> Option<Arc<SoldProduct>> {
+    shop.catalogue.listing(sale).map(|listing| Arc::clone(listing.product_at(made_at)))
+}
+
+/// Whether a buyer may have relied on what the sale promises and shows: it or its line is open, or a buyer is in it.
+fn has_opened(view: &SaleView, now: Timestamp) -> bool {
+    let counters = view.counters;
+    now >= view.policy.opens_at() || counters.waiting + counters.admitted + counters.held + counters.sold > 0
+}
+
+/// Whether what a sale shows of its product follows its product.
+pub(super) fn follows_product(shop: &Shop, id: SaleId) -> bool {
+    shop.engine.views().get(id).is_some_and(|view| !has_opened(&view, shop.engine.now()))
 }
 
 /// Whether the sale exists, also when another process has just made it. Cheap for a sale that this process knows.

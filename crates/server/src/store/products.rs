@@ -33,7 +33,7 @@ pub struct Product {
     pub price: Money,
     /// Its category, if it has one.
     pub category: Option<String>,
-    /// Its picture, if it has one: http(s), or a path of this site.
+    /// Its picture, if it has one: an address, or a path of this site.
     pub image_url: Option<String>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
@@ -153,15 +153,9 @@ pub async fn list(
     rows.fetch_all(store.reader()).await?.iter().map(read).collect()
 }
 
-/// Reads a row that has a product's columns by their own names.
-pub(super) fn read(row: &AnyRow) -> Result<Product, StoreError> {
+fn read(row: &AnyRow) -> Result<Product, StoreError> {
     let id: String = row.try_get("id")?;
-    read_as(row, &id, "created_at")
-}
-
-/// Reads a row in which the product's id and moment of creation have other names.
-pub(super) fn read_as(row: &AnyRow, id: &str, created_at: &'static str) -> Result<Product, StoreError> {
-    let damaged = |reason| StoreError::Damaged { table: "products", id: id.to_owned(), reason };
+    let damaged = |reason| StoreError::Damaged { table: "products", id: id.clone(), reason };
     let currency: String = row.try_get("currency")?;
     Ok(Product {
         id: id.parse().map_err(|_| damaged("its id is not a UUID"))?,
@@ -173,7 +167,7 @@ pub(super) fn read_as(row: &AnyRow, id: &str, created_at: &'static str) -> Resul
         },
         category: row.try_get("category")?,
         image_url: row.try_get("image_url")?,
-        created_at: Timestamp(row.try_get(created_at)?),
+        created_at: Timestamp(row.try_get("created_at")?),
         updated_at: Timestamp(row.try_get("updated_at")?),
         deleted_at: row.try_get::<Option<i64>, _>("deleted_at")?.map(Timestamp),
     })

@@ -65,7 +65,7 @@ pub(super) static UPSERT: BulkInsert = BulkInsert::new(
      WHERE excluded.seq > queue_entries.seq",
 );
 
-pub(super) const STATEMENTS: &[&str] = &[DROP, EXTEND, LIST];
+pub(super) const STATEMENTS: &[&str] = &[DROP, EXTEND, LIST, FIND_NEWEST];
 
 pub(super) const DROP: &str = "
 DELETE FROM queue_entries WHERE sale_id = $1";
@@ -79,6 +79,13 @@ FROM queue_entries
 WHERE sale_id = $1 AND ticket > $2
 ORDER BY ticket
 LIMIT $3";
+
+const FIND_NEWEST: &str = "
+SELECT ticket, buyer_id, status, admitted_until, joined_at, admitted_at, changed_at, seq
+FROM queue_entries
+WHERE sale_id = $1 AND buyer_id = $2
+ORDER BY ticket DESC
+LIMIT 1";
 
 /// Writes entries as they are at their `seq`; a row that is newer stays. No ticket may be given twice.
 ///
@@ -134,6 +141,19 @@ pub async fn list_entries(
 ) -> Result<Vec<QueueRow>, StoreError> {
     let query = sqlx::query(LIST).bind(sale.to_string()).bind(i64::from(after.0)).bind(i64::from(limit));
     query.fetch_all(store.reader()).await?.iter().map(read).collect()
+}
+
+/// A buyer's newest entry in a line; `None` for a buyer who never was in it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_newest(
+    store: &Store,
+    sale: SaleId,
+    buyer: BuyerId,
+) -> Result<Option<QueueRow>, StoreError> {
+    let query = sqlx::query(FIND_NEWEST).bind(sale.to_string()).bind(buyer.to_string());
+    query.fetch_optional(store.reader()).await?.as_ref().map(read).transpose()
 }
 
 fn read(row: &AnyRow) -> Result<QueueRow, StoreError> {

@@ -1,20 +1,19 @@
-//! The `sales` table: which product a sale sells and under which name. What it promises is in the ledger, never here.
+//! The `sales` table: which product a sale sells and under which name. What it promises is in the ledger, never here; what it shows
+//! of its product is in `sale_products`, and the names that it had in `sale_slugs`.
 
 use super::changes::{self, ChangeCounter};
-use super::products::{self, Product, ProductId};
-use super::{Store, StoreError, StoreTransaction, admin_keys};
-use sale::{SaleId, Timestamp};
+use super::products::ProductId;
+use super::sale_products::{self, SoldProduct};
+use super::{Store, StoreError, StoreTransaction, admin_keys, sale_slugs};
+use sale::{BuyerId, SaleId, Timestamp};
 use sqlx::Row;
 use sqlx::any::AnyRow;
-use std::sync::Arc;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SaleRow {
     pub id: SaleId,
     pub slug: String,
-    /// What it sells; also when that was deleted since.
-    pub product: Arc<Product>,
-    /// Grows with each edit of the row or its product.
+    /// Grows with each edit of the row or of what it shows of its product.
     pub revision: u64,
     pub created_at: Timestamp,
     /// `None` until [`set_payment`] for a sale that was made before there was a column for it.
@@ -65,6 +64,16 @@ impl PaymentMode {
     }
 }
 
+/// An edit of a sale's row.
+#[derive(Clone, Debug)]
+pub struct SaleRowEdit<'a> {
+    pub slug: &'a str,
+    /// What the sale shows of its product from now on, if that changes.
+    pub shown: Option<&'a SoldProduct>,
+    pub edited_by: Option<BuyerId>,
+    pub now: Timestamp,
+}
+
 /// A sale's row about to be made.
 #[derive(Clone, Copy, Debug)]
 pub struct NewSale<'a> {
@@ -83,10 +92,10 @@ pub(super) const STATEMENTS: &[&str] = &[
     REMOVE,
     LIST_HALF_MADE,
     IS_HALF_MADE,
-    UPDATE,
-    BUMP_BY_PRODUCT,
+    SET_SLUG,
+    SET_PRODUCT,
+    BUMP_REVISION,
     DELETE,
-    IS_SLUG_FREE,
     LIST,
     LIST_BY_PRODUCT,
     LIST_WITHOUT_PAYMENT,
@@ -111,41 +120,23 @@ SELECT id FROM sales WHERE announced_at IS NULL AND created_at < $1";
 const IS_HALF_MADE: &str = "
 SELECT id FROM sales WHERE id = $1 AND announced_at IS NULL AND deleted_at IS NULL";
 
-const UPDATE: &str = "
-UPDATE sales SET slug = $1, product_id = $2, revision = revision + 1 WHERE id = $3 AND deleted_at IS NULL";
+const SET_SLUG: &str = "
+UPDATE sales SET slug = $1 WHERE id = $2 AND deleted_at IS NULL";
 
-const BUMP_BY_PRODUCT: &str = "
-UPDATE sales SET revision = revision + 1 WHERE product_id = $1";
+const SET_PRODUCT: &str = "
+UPDATE sales SET product_id = $1 WHERE id = $2 AND deleted_at IS NULL";
+
+const BUMP_REVISION: &str = "
+UPDATE sales SET revision = revision + 1 WHERE id = $1";
 
 const DELETE: &str = "
 UPDATE sales SET deleted_at = $1 WHERE id = $2 AND deleted_at IS NULL";
 
-const IS_SLUG_FREE: &str = "
-SELECT id FROM sales WHERE slug = $1 AND deleted_at IS NULL";
-
 const LIST: &str = "
-SELECT
-    sales.id AS sale_id,
-    sales.slug AS slug,
-    sales.revision AS revision,
-    sales.created_at AS sale_created_at,
-    sales.payment AS payment,
-    sales.provider AS provider,
-    sales.limit_by AS limit_by,
-    products.id AS product_id,
-    products.name AS name,
-    products.description AS description,
-    products.price_minor AS price_minor,
-    products.currency AS currency,
-    products.category AS category,
-    products.image_url AS image_url,
-    products.created_at AS product_created_at,
-    products.updated_at AS updated_at,
-    products.deleted_at AS deleted_at
+SELECT id, slug, revision, created_at, payment, provider, limit_by
 FROM sales
-JOIN products ON products.id = sales.product_id
-WHERE sales.deleted_at IS NULL AND sales.announced_at IS NOT NULL
-ORDER BY sales.created_at DESC, sales.id DESC";
+WHERE deleted_at IS NULL AND announced_at IS NOT NULL
+ORDER BY created_at DESC, id DESC";
 
 const LIST_BY_PRODUCT: &str = "
 SELECT id FROM sales WHERE product_id = $1 AND deleted_at IS NULL";
@@ -156,11 +147,15 @@ SELECT id FROM sales WHERE payment IS NULL AND announced_at IS NOT NULL";
 const SET_PAYMENT: &str = "
 UPDATE sales SET payment = $1 WHERE id = $2 AND payment IS NULL";
 
-/// Adds a sale's row, half-made until [`set_announced`]. False when another sale has its slug.
+/// Adds a sale's row, half-made until [`set_announced`], with its slug and its product as it is. False when another sale has or had
+/// the slug.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn insert(writing: &mut StoreTransaction, sale: NewSale<'_>) -> Result<bool, StoreError> {
+    if !sale_slugs::insert(writing, sale.slug, sale.id, sale.created_at).await? {
+        return Ok(false);
+    }
     let inserted = sqlx::query(INSERT)
         .bind(sale.id.to_string())
         .bind(sale.product.to_string())
@@ -171,7 +166,11 @@ pub async fn insert(writing: &mut StoreTransaction, sale: NewSale<'_>) -> Result
         .bind(sale.limit_by.as_str())
         .fetch_optional(writing.connection())
         .await?;
-    Ok(inserted.is_some())
+    if inserted.is_none() {
+        return Ok(false);
+    }
+    sale_products::insert_first(writing, sale.id, sale.product).await?;
+    Ok(true)
 }
 
 /// Marks a sale as announced: from now on it is listed.
@@ -185,7 +184,7 @@ pub async fn set_announced(store: &Store, id: SaleId, now: Timestamp) -> Result<
     writing.commit().await
 }
 
-/// Removes a half-made sale's row and frees the key of the request that made it; leaves any other sale alone.
+/// Removes a half-made sale's row and frees its slug and the key of the request that made it; leaves any other sale alone.
 ///
 /// # Errors
 /// When the database fails.
@@ -193,6 +192,8 @@ pub async fn remove_half_made(store: &Store, id: SaleId) -> Result<(), StoreErro
     let mut writing = store.begin().await?;
     let removed = sqlx::query(REMOVE).bind(id.to_string()).execute(writing.connection()).await?;
     if removed.rows_affected() > 0 {
+        sale_products::remove_half_made(&mut writing, id).await?;
+        sale_slugs::remove_half_made(&mut writing, id).await?;
         admin_keys::delete_by_subject(&mut writing, id.0).await?;
     }
     writing.commit().await
@@ -220,15 +221,19 @@ pub async fn is_half_made(store: &Store, id: SaleId) -> Result<bool, StoreError>
     Ok(sqlx::query(IS_HALF_MADE).bind(id.to_string()).fetch_optional(store.reader()).await?.is_some())
 }
 
-/// Writes an edited sale's row.
+/// Writes an edited sale's row. It keeps the slugs that it had.
 ///
 /// # Errors
 /// When the database fails, also when another sale took the slug meanwhile.
-pub async fn update(store: &Store, id: SaleId, slug: &str, product: ProductId) -> Result<(), StoreError> {
-    let product = product.to_string();
+pub async fn update(store: &Store, id: SaleId, edit: SaleRowEdit<'_>) -> Result<(), StoreError> {
+    let SaleRowEdit { slug, shown, edited_by, now } = edit;
     let mut writing = store.begin().await?;
-    sqlx::query(UPDATE).bind(slug).bind(product).bind(id.to_string()).execute(writing.connection()).await?;
-    changes::increment(&mut writing, ChangeCounter::Catalogue).await?;
+    sale_slugs::insert(&mut writing, slug, id, now).await?;
+    sqlx::query(SET_SLUG).bind(slug).bind(id.to_string()).execute(writing.connection()).await?;
+    if let Some(shown) = shown {
+        write_shown(&mut writing, id, shown, edited_by).await?;
+    }
+    bump_revision(&mut writing, id).await?;
     writing.commit().await
 }
 
@@ -256,12 +261,28 @@ pub async fn set_payment(store: &Store, id: SaleId, payment: PaymentMode) -> Res
     writing.commit().await
 }
 
-/// Counts an edit of a product for the sales that sell it.
+/// Writes what a sale shows of its product.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn bump_revisions(writing: &mut StoreTransaction, product: ProductId) -> Result<(), StoreError> {
-    sqlx::query(BUMP_BY_PRODUCT).bind(product.to_string()).execute(writing.connection()).await?;
+pub async fn write_shown(
+    writing: &mut StoreTransaction,
+    id: SaleId,
+    shown: &SoldProduct,
+    edited_by: Option<BuyerId>,
+) -> Result<(), StoreError> {
+    sale_products::put(writing, id, shown, edited_by).await?;
+    let product = shown.id.to_string();
+    sqlx::query(SET_PRODUCT).bind(product).bind(id.to_string()).execute(writing.connection()).await?;
+    Ok(())
+}
+
+/// Counts an edit of a sale's listing.
+///
+/// # Errors
+/// When the database fails.
+pub async fn bump_revision(writing: &mut StoreTransaction, id: SaleId) -> Result<(), StoreError> {
+    sqlx::query(BUMP_REVISION).bind(id.to_string()).execute(writing.connection()).await?;
     changes::increment(writing, ChangeCounter::Catalogue).await?;
     Ok(())
 }
@@ -275,14 +296,6 @@ pub async fn delete(store: &Store, id: SaleId, now: Timestamp) -> Result<(), Sto
     sqlx::query(DELETE).bind(now.0).bind(id.to_string()).execute(writing.connection()).await?;
     changes::increment(&mut writing, ChangeCounter::Catalogue).await?;
     writing.commit().await
-}
-
-/// Whether no sale has this slug, half-made ones included.
-///
-/// # Errors
-/// When the database fails.
-pub async fn is_slug_free(store: &Store, slug: &str) -> Result<bool, StoreError> {
-    Ok(sqlx::query(IS_SLUG_FREE).bind(slug).fetch_optional(store.reader()).await?.is_none())
 }
 
 /// All sales that are neither deleted nor half-made, newest first.
@@ -303,9 +316,8 @@ pub async fn list_by_product(store: &Store, product: ProductId) -> Result<Vec<Sa
 }
 
 fn read(row: &AnyRow) -> Result<SaleRow, StoreError> {
-    let product: String = row.try_get("product_id")?;
     let revision: i64 = row.try_get("revision")?;
-    let id = sale_id(row, "sale_id")?;
+    let id = sale_id(row, "id")?;
     let payment = match row.try_get::<Option<String>, _>("payment")?.as_deref() {
         None => None,
         Some("required") => Some(PaymentMode::Required),
@@ -326,9 +338,8 @@ fn read(row: &AnyRow) -> Result<SaleRow, StoreError> {
     Ok(SaleRow {
         id,
         slug: row.try_get("slug")?,
-        product: Arc::new(products::read_as(row, &product, "product_created_at")?),
         revision: revision.unsigned_abs(),
-        created_at: Timestamp(row.try_get("sale_created_at")?),
+        created_at: Timestamp(row.try_get("created_at")?),
         payment,
         provider: row.try_get("provider")?,
         limit_by,

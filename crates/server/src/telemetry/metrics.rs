@@ -24,6 +24,12 @@ pub struct ServerMetrics {
     /// Requests being answered now.
     pub in_flight: Gauge,
     pub connections: Gauge,
+    limited_connections: Family<ReasonLabels, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -60,11 +66,17 @@ impl Default for ServerMetrics {
             latencies: Mutex::default(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
+            limited_connections: Family::default(),
         };
         metrics.register("http_requests", "HTTP requests answered", metrics.requests.clone());
         metrics.register("http_request_seconds", "Time to answer a HTTP request", metrics.seconds.clone());
         metrics.register("http_in_flight", "HTTP requests being answered", metrics.in_flight.clone());
         metrics.register("http_connections", "Open connections", metrics.connections.clone());
+        metrics.register(
+            "http_connections_limited",
+            "Connections above a limit, on which only probes were answered",
+            metrics.limited_connections.clone(),
+        );
         metrics.register("problems", "Refusals and failures answered, by code", metrics.problems.clone());
         metrics.register("limited", "Requests over a limit, by its class", metrics.limited.clone());
         metrics
@@ -112,6 +124,11 @@ impl ServerMetrics {
     pub fn route_latency(&self, method: &'static str, route: &str) -> Option<Arc<LatencyHistogram>> {
         let labels = RouteLabels { method, route: route.to_owned() };
         self.latencies.lock().unwrap_or_else(PoisonError::into_inner).get(&labels).cloned()
+    }
+
+    /// Counts a connection above a limit.
+    pub fn count_limited_connection(&self, reason: &'static str) {
+        self.limited_connections.get_or_create(&ReasonLabels { reason }).inc();
     }
 
     /// The counter of refusals and failures with this code.

@@ -211,9 +211,9 @@ async fn a_sale_that_a_crash_left_half_made_is_announced_by_the_same_request() {
         let mut writing = shop.store.begin().await.unwrap();
         assert!(admin_keys::insert(&mut writing, &row).await.unwrap());
         let slug = format!("half-made-{n}");
-        let (product, created_at) = (product.parse().unwrap(), merchant.now());
-        let (payment, provider) = (PaymentMode::Required, "sandbox");
+        let (created_at, payment, provider) = (merchant.now(), PaymentMode::Required, "sandbox");
         let limit_by = LimitScope::Account;
+        let product = product.parse().unwrap();
         let new = NewSale { id: sale, product, slug: &slug, created_at, payment, provider, limit_by };
         assert!(rows::insert(&mut writing, new).await.unwrap());
         writing.commit().await.unwrap();

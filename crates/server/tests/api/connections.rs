@@ -62,26 +62,83 @@ async fn a_body_that_never_comes_is_given_up() {
     assert!(reply.starts_with("HTTP/1.1 504") && reply.contains("\"code\":\"timeout\""), "{reply}");
 }
 
+/// The status and the problem's code of a reply that ends its connection.
+fn refusal(reply: &str) -> (u16, String) {
+    let (head, body) = reply.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head: {reply}"));
+    let status: u16 = head.split(' ').nth(1).unwrap().parse().unwrap();
+    for header in
+        ["content-type: application/problem+json", "connection: close", "x-content-type-options: nosniff"]
+    {
+        assert!(head.contains(header), "{header}: {head}");
+    }
+    assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{reply}");
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(body["status"], status, "{body}");
+    assert!(body["detail"].is_string() && body["instance"].is_string(), "{body}");
+    (status, body["code"].as_str().unwrap().to_owned())
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn heads_that_are_too_large_or_broken_are_refused() {
+async fn a_head_that_is_not_plain_http_is_refused_with_a_problem() {
     let app = TestApp::start().await;
     let many = "x-a: b\r\n".repeat(200);
     let large = format!("x-a: {}\r\n", "b".repeat(100_000));
-    for head in [
-        "GET / HTTP/9.9\r\n\r\n".to_owned(),
-        "\u{0}\u{1}\u{2}\r\n\r\n".to_owned(),
-        format!("GET /livez HTTP/1.1\r\nhost: x\r\n{many}\r\n"),
-        format!("GET /livez HTTP/1.1\r\nhost: x\r\n{large}\r\n"),
-        "POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello"
-            .to_owned(),
-        "POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n".to_owned(),
+    let post = |more: &str| format!("POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\n{more}\r\nhello");
+    for (head, status, code) in [
+        ("GET / HTTP/9.9\r\n\r\n".to_owned(), 400, "bad_request"),
+        ("\u{0}\u{1}\u{2}\r\n\r\n".to_owned(), 400, "bad_request"),
+        ("GET /livez HTTP/1.1\r\n\r\n".to_owned(), 400, "bad_request"),
+        ("GET /livez HTTP/1.1\r\nhost: x\r\nhost: x\r\n\r\n".to_owned(), 400, "bad_request"),
+        ("GET /livez HTTP/1.1\r\nhost: x y\r\n\r\n".to_owned(), 400, "bad_request"),
+        ("GET /livez HTTP/1.1\nhost: x\n\n".to_owned(), 400, "bad_request"),
+        ("GET /livez HTTP/1.1\r\nhost: x\n\r\n".to_owned(), 400, "bad_request"),
+        ("GET /livez HTTP/1.1\r\nhost: x\r\n folded: y\r\n\r\n".to_owned(), 400, "bad_request"),
+        ("GET {} HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(), 400, "bad_request"),
+        (post("content-length: 5\r\ncontent-length: 6\r\n"), 400, "bad_request"),
+        (post("content-length: -1\r\n"), 400, "bad_request"),
+        (post("content-length: 5\r\ntransfer-encoding: chunked\r\n"), 400, "bad_request"),
+        (post("transfer-encoding: chunked\r\ncontent-length: 5\r\n"), 400, "bad_request"),
+        (post("transfer-encoding: gzip, chunked\r\n"), 501, "unknown_coding"),
+        (post("transfer-encoding: gzip\r\n"), 501, "unknown_coding"),
+        (format!("GET /livez HTTP/1.1\r\nhost: x\r\n{many}\r\n"), 431, "head_too_large"),
+        (format!("GET /livez HTTP/1.1\r\nhost: x\r\n{large}\r\n"), 431, "head_too_large"),
     ] {
         let mut stream = connect(&app).await;
-        let _reset = stream.write_all(head.as_bytes()).await;
+        stream.write_all(head.as_bytes()).await.unwrap();
         let reply = read_to_end(&mut stream).await;
-        assert!(reply.is_empty() || reply.starts_with("HTTP/1.1 4"), "{head:.40}: {reply}");
+        assert_eq!(refusal(&reply), (status, code.to_owned()), "{head:.60}");
     }
     assert_eq!(app.get("/livez").await.body, b"ok");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_before_a_bad_head_is_answered_first() {
+    let app = TestApp::start().await;
+    let good = "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
+    let body = "POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n\
+                2\r\n{}\r\n0\r\n\r\n";
+    let smuggled = "GET /readyz HTTP/1.1\nhost: x\n\n";
+    let mut stream = connect(&app).await;
+    stream.write_all([good, body, smuggled, good].concat().as_bytes()).await.unwrap();
+    let reply = read_to_end(&mut stream).await;
+    let statuses: Vec<&str> =
+        reply.split("HTTP/1.1 ").skip(1).map(|reply| reply.split(' ').next().unwrap()).collect();
+    assert_eq!(statuses, ["200", "422", "400"], "{reply}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_may_arrive_in_pieces_and_http_1_0_needs_no_host() {
+    let app = TestApp::start().await;
+    let mut stream = connect(&app).await;
+    for byte in b"GET /livez HTTP/1.1\r\nHost: [::1]:80\r\nconnection: close\r\n\r\n" {
+        stream.write_all(&[*byte]).await.unwrap();
+        stream.flush().await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    assert!(read_to_end(&mut stream).await.starts_with("HTTP/1.1 200"));
+    let mut stream = connect(&app).await;
+    stream.write_all(b"GET /livez HTTP/1.0\r\n\r\n").await.unwrap();
+    assert!(read_to_end(&mut stream).await.starts_with("HTTP/1.0 200"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,6 +203,15 @@ async fn a_request_that_never_ends_does_not_keep_the_shop_from_stopping() {
     tokio::time::timeout(HANG_LIMIT, app.instance.stop()).await.unwrap();
 }
 
+async fn send(app: &TestApp, path: &str) -> String {
+    let mut stream = connect(app).await;
+    stream
+        .write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes())
+        .await
+        .unwrap();
+    read_to_end(&mut stream).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_connections_are_served_than_allowed() {
     let app = TestApp::start_with(&["--connections-max", "1"]).await;
@@ -153,10 +219,50 @@ async fn no_more_connections_are_served_than_allowed() {
     first.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     let mut reply = vec![0; 4096];
     assert!(first.read(&mut reply).await.unwrap() > 0);
-    let mut second = connect(&app).await;
-    second.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
-    let waited = tokio::time::timeout(Duration::from_millis(200), second.read(&mut reply)).await;
-    assert!(waited.is_err(), "it waits in the backlog");
+    assert!(send(&app, "/livez").await.starts_with("HTTP/1.1 200"), "a probe is answered");
+    let refused = send(&app, "/api/v1/flash-sales").await;
+    assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("retry-after: 1"), "{refused}");
+    assert_eq!(refusal(&refused).1, "overloaded");
     drop(first);
-    assert!(read_to_end(&mut second).await.starts_with("HTTP/1.1 200"));
+    eventually("the next is served", HANG_LIMIT, async || {
+        send(&app, "/api/v1/flash-sales").await.starts_with("HTTP/1.1 200")
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_with_half_sent_heads_starves_neither_probes_nor_others() {
+    let app = TestApp::start_with(&["--connections-max", "50", "--head-timeout", "1d"]).await;
+    let mut half_sent = Vec::new();
+    for _ in 0..120 {
+        let mut stream = connect(&app).await;
+        let _evicted = stream.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n").await;
+        half_sent.push(stream);
+    }
+    for probe in ["/livez", "/readyz", "/health"] {
+        let reply = send(&app, probe).await;
+        assert!(reply.starts_with("HTTP/1.1 200"), "{probe}: {reply}");
+    }
+    let refused = send(&app, "/").await;
+    assert_eq!(refusal(&refused).1, "overloaded");
+    assert!(refused.contains("from your address"), "{refused}");
+    eventually("half of the connections is left for other addresses", HANG_LIMIT, async || {
+        app.instance.app.metrics.connections.get() <= 25 + 16
+    })
+    .await;
+    let metrics = app.http.get(format!("http://{}/metrics", app.instance.metrics_address));
+    let metrics = metrics.send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains(r#"doorbuster_http_connections_limited_total{reason="address"}"#), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trusted_proxy_may_bring_the_connections_of_all() {
+    let flags =
+        ["--connections-max", "8", "--connections-per-address", "2", "--trusted-proxies", "127.0.0.1"];
+    let app = TestApp::start_with(&flags).await;
+    let mut open = Vec::new();
+    for _ in 0..6 {
+        open.push(connect(&app).await);
+    }
+    assert!(send(&app, "/api/v1/flash-sales").await.starts_with("HTTP/1.1 200"));
 }

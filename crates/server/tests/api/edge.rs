@@ -1,11 +1,14 @@
 //! What all replies share: request ids, security headers, CORS; and what keeps one request from hurting others.
 
-use crate::support::{HttpReply, TestApp};
+use crate::merchant::{Merchant, eur, id};
+use crate::support::{ADMIN_EMAIL, HttpReply, PASSWORD, TestApp};
 use axum::Router;
 use axum::routing::get;
 use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
 use server::http::edge::HttpEdge;
 use server::http::server::{bind, listen, serve};
+use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,6 +119,7 @@ async fn a_handler_that_panics_or_hangs_hurts_only_its_own_request() {
     let (stop, stopping) = tokio::sync::watch::channel(false);
     let settings = server::http::server::ServerSettings {
         connections_max: 10,
+        network_connections_max: 10,
         head_limit: Duration::from_secs(10),
         idle_limit: Duration::from_secs(10),
         // Long enough for a busy machine to run the two handlers that do not hang.
@@ -134,4 +138,63 @@ async fn a_handler_that_panics_or_hangs_hurts_only_its_own_request() {
     assert_eq!(ask("/works").await.body, b"works");
     stop.send(true).unwrap();
     assert_eq!(serving.await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_json_is_compressed_for_who_accepts_it() {
+    let app = TestApp::start().await;
+    let merchant = Merchant::sign_in(&app).await;
+    let product = merchant.product("A thing").await;
+    for _ in 0..25 {
+        let sale = merchant.sale_body(&product, &json!({}));
+        assert_eq!(merchant.post("/flash-sales", &sale).await.status, StatusCode::CREATED);
+    }
+    let ask = async |path: &str, accept: &str| {
+        HttpReply::send(app.request(Method::GET, path).header("accept-encoding", accept)).await
+    };
+    for path in ["/api/v1/flash-sales?limit=25", "/openapi.json"] {
+        let plain = ask(path, "identity").await;
+        assert!(!plain.headers.contains_key("content-encoding"), "{path}");
+        assert_eq!(plain.header("vary"), "accept-encoding", "a cache keeps the forms apart: {path}");
+        for coding in ["br", "gzip"] {
+            let packed = ask(path, coding).await;
+            assert_eq!(
+                (packed.status, packed.header("content-encoding")),
+                (StatusCode::OK, coding),
+                "{path}"
+            );
+            assert_eq!(packed.header("vary"), "accept-encoding", "{path}");
+            assert_eq!(packed.header("content-length"), packed.body.len().to_string(), "{path}");
+            assert!(packed.body.len() < plain.body.len() / 4, "{path}: {} bytes", packed.body.len());
+        }
+        let mut read = String::new();
+        let packed = ask(path, "gzip").await;
+        flate2::read::GzDecoder::new(packed.body.as_slice()).read_to_string(&mut read).unwrap();
+        let read: Value = serde_json::from_str(&read).unwrap();
+        if path == "/openapi.json" {
+            assert_eq!(read, plain.json());
+        }
+    }
+    // A sale has a weak tag: it stands for all forms.
+    let described = json!({"name": "A thing", "price": eur(4999), "description": "word ".repeat(500)});
+    let described = id(&merchant.post("/products", &described).await.json());
+    let sale = merchant.post("/flash-sales", &merchant.sale_body(&described, &json!({"slug": "long"}))).await;
+    assert_eq!(sale.status, StatusCode::CREATED);
+    let (plain, packed) = (
+        ask("/api/v1/flash-sales/long", "identity").await,
+        ask("/api/v1/flash-sales/long", "br, gzip").await,
+    );
+    assert_eq!(packed.header("content-encoding"), "br");
+    assert_eq!(packed.header("etag"), plain.header("etag"));
+    let again =
+        app.request(Method::GET, "/api/v1/flash-sales/long").header("if-none-match", packed.header("etag"));
+    let again = HttpReply::send(again.header("accept-encoding", "br")).await;
+    assert_eq!((again.status, again.header("vary")), (StatusCode::NOT_MODIFIED, "accept-encoding"));
+    // Tokens are never compressed beside what a client has sent, and neither is what is short.
+    let login = app.request(Method::POST, "/api/v1/auth/login").header("accept-encoding", "br");
+    let login = HttpReply::send(login.json(&json!({"email": ADMIN_EMAIL, "password": PASSWORD}))).await;
+    assert_eq!(login.status, StatusCode::OK);
+    for reply in [login, ask("/health", "br").await, ask("/socket.io/?EIO=4&transport=polling", "br").await] {
+        assert!(!reply.headers.contains_key("content-encoding"), "{reply:?}");
+    }
 }

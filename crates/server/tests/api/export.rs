@@ -88,6 +88,9 @@ async fn a_table_tells_orders_as_they_are_and_runs_nothing() {
             "created_at": held["createdAt"],
             "updated_at": listed["items"][1]["updatedAt"],
             "expires_at": held["expiresAt"],
+            "payment": "required",
+            "paying": "",
+            "paid_at": "",
         })
     );
     let refunded = &rows[0];
@@ -99,6 +102,8 @@ async fn a_table_tells_orders_as_they_are_and_runs_nothing() {
         ("unit_price", "29.99"),
         ("total", "29.99"),
         ("expires_at", ""),
+        ("payment", "none"),
+        ("paid_at", ""),
         ("username", "bob"),
     ] {
         assert_eq!(refunded[column], expected, "{column}");

@@ -7,6 +7,7 @@ use sale::{AdmissionMode, Command, Money, Policy, SaleId};
 use serde_json::json;
 use server::store::products::ProductId;
 use server::store::sales::{self, LimitScope, NewSale, PaymentMode};
+use sqlx::Row;
 use std::time::Duration;
 use test_servers::wait::{HANG_LIMIT, eventually};
 
@@ -46,7 +47,8 @@ async fn a_sale_is_announced_and_found_by_id_and_slug() {
     let by_slug = app.get("/api/v1/flash-sales/the-big-drop").await.json();
     assert_eq!(by_id["id"], json["id"]);
     assert_eq!(by_slug["id"], json["id"]);
-    assert!(by_id.get("holdSeconds").is_none(), "that is for admins");
+    assert_eq!((&by_id["payment"], &by_id["holdSeconds"]), (&json!("required"), &json!(300)));
+    assert_eq!((&json["provider"], by_id.get("provider")), (&json!("sandbox"), None));
 
     let again = merchant.post("/flash-sales", &body).await.json();
     assert_eq!(again["slug"], "the-big-drop-2");
@@ -137,12 +139,62 @@ async fn what_is_not_to_be_paid_is_sold_at_once() {
         let reply = order(&app, &buyer, &sale, 1).await;
         assert_eq!(reply.json()["status"], "confirmed", "{more}");
     }
-    let sale = merchant.sale(&json!({"payment": "none"})).await;
-    let path = format!("/flash-sales/{sale}");
-    let edited = merchant.patch(&path, &json!({"payment": "required"})).await.json();
-    assert_eq!((&edited["holdSeconds"], &edited["payment"]), (&json!(300), &json!("required")));
-    let edited = merchant.patch(&path, &json!({"payment": "none"})).await.json();
-    assert_eq!((&edited["holdSeconds"], &edited["payment"]), (&json!(0), &json!("none")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_a_unit_is_paid_for_never_changes() {
+    let app = TestApp::start().await;
+    let merchant = Merchant::sign_in(&app).await;
+    // Not while it runs, and not before it starts either.
+    for starts_at in [merchant.moment(-5_000), merchant.moment(600_000)] {
+        for (promised, hold, refused, kept) in [
+            (
+                "none",
+                0,
+                [json!({"payment": "required"}), json!({"holdSeconds": 60})],
+                [json!({"payment": "none"}), json!({"payment": "none", "holdSeconds": 60})],
+            ),
+            (
+                "required",
+                300,
+                [json!({"payment": "none"}), json!({"holdSeconds": 0})],
+                [json!({"payment": "required"}), json!({"holdSeconds": 300})],
+            ),
+        ] {
+            let sale = merchant.sale(&json!({"payment": promised, "startsAt": starts_at})).await;
+            let path = format!("/flash-sales/{sale}");
+            for change in refused {
+                let reply = merchant.patch(&path, &change).await;
+                let got = (reply.status, reply.problem());
+                assert_eq!(got, (StatusCode::CONFLICT, "promise_made".into()), "{promised}: {change}");
+            }
+            for change in kept {
+                let reply = merchant.patch(&path, &change).await.json();
+                assert_eq!((&reply["payment"], &reply["holdSeconds"]), (&json!(promised), &json!(hold)));
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sale_of_an_earlier_version_gets_its_payment_at_the_next_start() {
+    let app = TestApp::start().await;
+    let merchant = Merchant::sign_in(&app).await;
+    let (paid, unpaid) = (merchant.sale(&json!({})).await, merchant.sale(&json!({"payment": "none"})).await);
+    let forget = "UPDATE sales SET payment = NULL";
+    sqlx::query(forget).execute(&app.database().await).await.unwrap();
+    let app = app.restart().await;
+    let stored: Vec<(String, String)> = sqlx::query("SELECT id, payment FROM sales ORDER BY id")
+        .fetch_all(&app.database().await)
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| (row.try_get("id").unwrap(), row.try_get("payment").unwrap()))
+        .collect();
+    assert_eq!(stored, [(paid.clone(), "required".into()), (unpaid.clone(), "none".into())]);
+    for (sale, payment) in [(paid, "required"), (unpaid, "none")] {
+        assert_eq!(app.get(&format!("/api/v1/flash-sales/{sale}")).await.json()["payment"], payment);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,7 +230,8 @@ async fn a_sale_that_runs_takes_only_what_adds_to_its_promise() {
         (&json!(12), &json!(12), &json!(60))
     );
     assert_eq!(app.get("/api/v1/flash-sales/new-name").await.json()["id"], json["id"]);
-    assert_eq!(app.get("/api/v1/flash-sales/a-thing").await.status, StatusCode::NOT_FOUND);
+    let moved = app.get("/api/v1/flash-sales/a-thing").await;
+    assert_eq!((moved.status.as_u16(), moved.header("location")), (308, "/api/v1/flash-sales/new-name"));
     assert_eq!(
         error_pointers(&merchant.patch(&path, &json!({"quantity": 0, "status": "ended"})).await),
         ["/status"]
@@ -258,12 +311,15 @@ async fn a_sale_without_buyers_is_deleted_and_any_other_is_closed() {
     let buyer = app.register("ada").await;
     assert_eq!(order(&app, &buyer, &untouched, 1).await.status, StatusCode::NOT_FOUND);
 
-    // The slug is free again.
-    let sale = merchant.sale(&json!({"slug": "mine"})).await;
+    // Its slug is not given to another sale: someone may still have the link.
+    let product = merchant.product("A thing").await;
+    let again = merchant.sale_body(&product, &json!({"slug": "mine"}));
+    assert_eq!(merchant.post("/flash-sales", &again).await.problem(), "slug_taken");
+    let sale = merchant.sale(&json!({"slug": "mine-2"})).await;
     assert_eq!(order(&app, &buyer, &sale, 1).await.status, StatusCode::CREATED);
     let closed = merchant.delete(&format!("/flash-sales/{sale}")).await;
     assert_eq!((closed.status, &closed.json()["status"]), (StatusCode::OK, &json!("closed")));
-    assert_eq!(app.get("/api/v1/flash-sales/mine").await.json()["status"], "closed");
+    assert_eq!(app.get("/api/v1/flash-sales/mine-2").await.json()["status"], "closed");
 
     // Someone who was in line and left was there all the same.
     let fifo = json!({"admission": {"type": "fifo", "perSecond": 1, "checkoutSeconds": 60}});
@@ -281,8 +337,8 @@ async fn what_a_crash_left_half_made_is_finished_or_removed_at_the_next_start() 
     let shop = &app.instance.app.shop;
     let [announced, never] = [1, 2].map(|n| SaleId(uuid::Uuid::from_u128(n)));
     for (id, slug) in [(announced, "announced"), (never, "never")] {
-        let (payment, provider) = (PaymentMode::Required, "sandbox");
-        let (created_at, limit_by) = (merchant.now(), LimitScope::Account);
+        let (created_at, payment, provider) = (merchant.now(), PaymentMode::Nothing, "sandbox");
+        let limit_by = LimitScope::Account;
         let row = NewSale { id, product, slug, created_at, payment, provider, limit_by };
         let mut writing = shop.store.begin().await.unwrap();
         assert!(sales::insert(&mut writing, row).await.unwrap());

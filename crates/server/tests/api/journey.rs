@@ -30,7 +30,7 @@ async fn run_journey(app: TestApp, place: &str) {
     let (ada, bob, cyd) = (app.register("ada").await, app.register("bob").await, app.register("cyd").await);
     assert_eq!(read_again(&app, "ada").await, (StatusCode::CONFLICT, "email_taken".to_owned()));
 
-    // A line for two units: two are admitted and hold, one pays, one is declined, and the third gets what came free.
+    // A line for two units: two are admitted and hold, one pays, one is declined and gives back, and the third gets what came free.
     let fifo = json!({"type": "fifo", "perSecond": 100, "checkoutSeconds": 600});
     let sale = merchant.sale(&json!({"quantity": 2, "admission": fifo})).await;
     let join = json!({"flashSaleId": sale});
@@ -53,6 +53,10 @@ async fn run_journey(app: TestApp, place: &str) {
     assert_eq!(pay(&app, &ada, &id(&first), "sandbox:approve").await.status, StatusCode::OK);
     assert_eq!(pay(&app, &ada, &id(&first), "sandbox:approve").await.status, StatusCode::OK, "asked again");
     assert_eq!(pay(&app, &bob, &id(&second), "sandbox:decline").await.problem(), "payment_declined");
+    let path = format!("/api/v1/orders/{}", id(&second));
+    assert_eq!(app.get_as(&bob.access, &path).await.json()["status"], "pending", "another card may be tried");
+    let cancel = HttpReply::send(app.request(Method::DELETE, &path).bearer_auth(&bob.access)).await;
+    assert_eq!(cancel.json()["status"], "cancelled");
     eventually("the third's turn", HANG_LIMIT, async || is_admitted(&cyd).await).await;
     let third = order(&app, &cyd, &sale, 1).await.json();
 
@@ -90,7 +94,7 @@ async fn lists_say_so(merchant: &Merchant<'_>, sale: &str, [first, second, third
         let items = orders["items"].as_array().unwrap();
         items.iter().find(|item| item["id"] == order).map(|item| item["status"].clone())
     };
-    let expected = ["refunded", "declined", "confirmed"].map(|status| Some(json!(status)));
+    let expected = ["refunded", "cancelled", "confirmed"].map(|status| Some(json!(status)));
     assert_eq!([&first, &second, &third].map(|order| status(order)), expected, "{orders}");
     let queue = merchant.get(&format!("/flash-sales/{sale}/queue")).await;
     assert_eq!(queue["items"], json!([]), "the line is empty");

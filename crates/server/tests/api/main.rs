@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test program: what fails ends it")]
 
+mod described;
 mod support;
 
 mod merchant;
@@ -17,13 +18,17 @@ mod ops;
 mod payments;
 mod problems;
 mod shared_limits;
+mod sockets;
 mod tokens;
 mod web;
 
 mod bad_days;
 mod contract;
+mod databases;
 mod hostile;
+mod line_estimates;
 mod more_time;
+mod place_endings;
 mod races;
 
 mod admin_keys;
@@ -38,3 +43,4 @@ mod records;
 mod series;
 mod sessions;
 mod sharing;
+mod sold_things;

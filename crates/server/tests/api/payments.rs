@@ -5,7 +5,7 @@ use crate::support::{HttpReply, SignedInUser, TestApp};
 use reqwest::Method;
 use serde_json::{Value, json};
 use server::store::payments;
-use test_servers::wait::{HANG_LIMIT, eventually};
+use test_servers::wait::{HANG_LIMIT, eventually, eventually_some};
 
 const HOLD_S: i64 = 60;
 
@@ -27,6 +27,10 @@ async fn pay(app: &TestApp, buyer: &SignedInUser, order: &str, method: &str, key
         request = request.header("Idempotency-Key", key);
     }
     HttpReply::send(request.json(&json!({"method": method}))).await
+}
+
+async fn find(app: &TestApp, buyer: &SignedInUser, order: &str) -> Value {
+    app.get_as(&buyer.access, &format!("/api/v1/orders/{order}")).await.json()
 }
 
 async fn status(app: &TestApp, buyer: &SignedInUser, order: &str) -> Value {
@@ -68,11 +72,21 @@ async fn a_refused_payment_says_why() {
     let bad_key = pay(&app, &anna, &order, "sandbox:approve", Some(&"k".repeat(256))).await;
     assert_eq!((bad_key.status.as_u16(), bad_key.problem().as_str()), (400, "bad_idempotency_key"));
 
-    let declined = pay(&app, &anna, &order, "sandbox:decline", None).await;
+    let path = format!("/api/v1/orders/{order}/pay");
+    let nothing = app.post_as(&anna.access, &path, &json!({})).await;
+    assert_eq!((nothing.status.as_u16(), nothing.problem().as_str()), (422, "invalid_body"));
+    assert_eq!(nothing.json()["errors"][0]["pointer"], "/method");
+
+    let before = find(&app, &anna, &order).await;
+    let declined = pay(&app, &anna, &order, "sandbox:decline", Some("first card")).await;
     assert_eq!((declined.status.as_u16(), declined.problem().as_str()), (402, "payment_declined"));
-    assert_eq!(status(&app, &anna, &order).await, "declined");
+    assert_eq!(find(&app, &anna, &order).await, before, "the order is held as long as before");
+    let again = pay(&app, &anna, &order, "sandbox:decline", Some("first card")).await;
+    assert_eq!(again.problem(), "payment_declined");
+    app.shift_clock(HOLD_S * 1000);
     let over = pay(&app, &anna, &order, "sandbox:approve", None).await;
     assert_eq!((over.status.as_u16(), over.problem().as_str()), (410, "order_expired"));
+    assert_eq!(status(&app, &anna, &order).await, "expired");
 
     let late = hold(&app, &anna, &sale, 1).await;
     app.shift_clock(HOLD_S * 1000);
@@ -109,7 +123,7 @@ async fn a_lost_reply_is_settled_by_the_next_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_is_cancelled_while_a_slow_bank_thinks_is_not_charged() {
+async fn an_order_is_not_cancelled_while_a_slow_bank_thinks() {
     let app = TestApp::start().await;
     let sale = sale(&app, 1).await;
     let anna = app.register("anna").await;
@@ -124,9 +138,112 @@ async fn an_order_that_is_cancelled_while_a_slow_bank_thinks_is_not_charged() {
     };
     let paying = pay(&app, &anna, &order, "sandbox:slow", None);
     let (paid, cancel) = tokio::join!(paying, async { HttpReply::send(cancelled.await).await });
-    assert_eq!(cancel.json()["status"], "cancelled", "{cancel:?}");
-    assert_eq!((paid.status.as_u16(), paid.problem().as_str()), (410, "order_expired"), "{paid:?}");
-    assert_eq!(paid.json()["detail"], "the order was cancelled; you were not charged");
+    assert_eq!((cancel.status.as_u16(), cancel.problem().as_str()), (409, "order_paying"), "{cancel:?}");
+    assert_eq!((paid.status.as_u16(), &paid.json()["status"]), (200, &json!("confirmed")), "{paid:?}");
+}
+
+/// Asks for an order in every way until it is confirmed; nothing ever says that it is over.
+async fn wait_until_confirmed(app: &TestApp, merchant: &Merchant<'_>, buyer: &SignedInUser, order: &str) {
+    eventually("the order is confirmed", HANG_LIMIT, async || {
+        let own = find(app, buyer, order).await;
+        let list = app.get_as(&buyer.access, "/api/v1/orders").await.json()["items"][0].clone();
+        for shown in [&own, &list] {
+            let expected = if shown["paying"] == json!(true) { "pending" } else { "confirmed" };
+            assert_eq!(shown["status"], expected, "{shown}");
+        }
+        // The tables may be a moment behind.
+        let all = merchant.get("/orders").await["items"][0].clone();
+        assert!([json!("pending"), json!("confirmed")].contains(&all["status"]), "{all}");
+        own["status"] == "confirmed" && all["status"] == "confirmed"
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paying_longer_than_the_hold_never_says_that_it_is_over() {
+    let app = TestApp::start().await;
+    let merchant = Merchant::sign_in(&app).await;
+    let sale = sale(&app, 4).await;
+    let ada = app.register("ada").await;
+    let made = hold(&app, &ada, &sale, 1).await;
+    let before = find(&app, &ada, &made).await;
+    assert_eq!((&before["paying"], &before["paymentRequired"]), (&json!(false), &json!(true)));
+    // The bank takes three seconds, and meanwhile the hold ends.
+    let asking = async {
+        let has_begun = async || find(&app, &ada, &made).await != before;
+        eventually("the payment has begun", HANG_LIMIT, has_begun).await;
+        app.shift_clock(HOLD_S * 1000);
+        wait_until_confirmed(&app, &merchant, &ada, &made).await;
+    };
+    let (paid, ()) = tokio::join!(pay(&app, &ada, &made, "sandbox:slow", None), asking);
+    assert_eq!((&paid.json()["status"], &paid.json()["paying"]), (&json!("confirmed"), &json!(false)));
+    let events = merchant.get(&format!("/flash-sales/{sale}/events?limit=100")).await;
+    let kinds: Vec<&str> =
+        events["items"].as_array().unwrap().iter().map(|event| event["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["configured", "held", "payment_begun", "confirmed"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_reply_keeps_the_hold_until_it_is_settled() {
+    let app = TestApp::start().await;
+    let merchant = Merchant::sign_in(&app).await;
+    let rules = json!({"quantity": 2, "limitPerBuyer": 1, "holdSeconds": HOLD_S});
+    let sale = merchant.sale(&rules).await;
+    let ada = app.register("ada").await;
+    let made = hold(&app, &ada, &sale, 1).await;
+    let before = find(&app, &ada, &made).await;
+    let lost = pay(&app, &ada, &made, "sandbox:lost", None).await;
+    assert_eq!((lost.status.as_u16(), lost.problem().as_str()), (503, "payment_unknown"));
+    let shown = find(&app, &ada, &made).await;
+    assert_eq!((&shown["status"], &shown["paying"]), (&json!("pending"), &json!(true)));
+    assert_eq!((&shown["expiresAt"], &shown["updatedAt"]), (&before["expiresAt"], &before["updatedAt"]));
+    let path = format!("/api/v1/orders/{made}");
+    let cancel = HttpReply::send(app.request(Method::DELETE, &path).bearer_auth(&ada.access)).await;
+    assert_eq!((cancel.status.as_u16(), cancel.problem().as_str()), (409, "order_paying"));
+    eventually("the tables say so", HANG_LIMIT, async || {
+        let all = merchant.get("/orders").await["items"][0].clone();
+        all["paying"] == json!(true) || all["status"] == "confirmed"
+    })
+    .await;
+    // The hold is over, and the reconciler is about to come by.
+    app.shift_clock(HOLD_S * 1000);
+    assert_eq!(order(&app, &ada, &sale, 1).await.problem(), "limit_reached", "it is the buyer's");
+    wait_until_confirmed(&app, &merchant, &ada, &made).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_paid_here_says_so_and_is_no_revenue() {
+    let app = TestApp::start().await;
+    let merchant = Merchant::sign_in(&app).await;
+    let ada = app.register("ada").await;
+    let sale = merchant.sale(&json!({"payment": "none", "limitPerBuyer": 2})).await;
+    let shown = app.get(&format!("/api/v1/flash-sales/{sale}")).await.json();
+    assert_eq!((&shown["payment"], &shown["holdSeconds"]), (&json!("none"), &json!(0)));
+    let made = order(&app, &ada, &sale, 2).await.json();
+    assert_eq!((&made["status"], &made["paymentRequired"]), (&json!("confirmed"), &json!(false)));
+    let path = format!("/flash-sales/{sale}/overview");
+    let overview = eventually_some("the tables", HANG_LIMIT, async || {
+        Some(merchant.get(&path).await).filter(|overview| overview["projectionLag"] == 0)
+    })
+    .await;
+    assert_eq!(overview["revenue"]["amount"], 0, "{overview}");
+    assert_eq!(overview["orders"][0]["total"]["amount"], 2 * 2999, "{overview}");
+    let summary = merchant.get(&format!("/flash-sales/{sale}/summary")).await;
+    assert_eq!(summary["revenue"]["amount"], 0, "{summary}");
+    let listed = merchant.get("/orders").await["items"][0].clone();
+    assert_eq!((&listed["paymentRequired"], listed.get("paidAt")), (&json!(false), None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_costs_nothing_needs_no_card() {
+    let app = TestApp::start().await;
+    let merchant = Merchant::sign_in(&app).await;
+    let ada = app.register("ada").await;
+    let free = merchant.sale(&json!({"price": eur(0)})).await;
+    let made = hold(&app, &ada, &free, 1).await;
+    let paid = app.post_as(&ada.access, &format!("/api/v1/orders/{made}/pay"), &json!({})).await;
+    assert_eq!((paid.status.as_u16(), &paid.json()["status"]), (200, &json!("confirmed")), "{paid:?}");
+    assert_eq!(paid.json().get("payment"), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

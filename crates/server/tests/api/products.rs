@@ -131,16 +131,41 @@ async fn a_product_that_is_on_sale_is_not_deleted_and_keeps_its_currency() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_edited_product_changes_the_version_of_its_sales_pages() {
+async fn an_edited_product_changes_the_version_of_the_pages_of_sales_to_come() {
     let app = TestApp::start().await;
     let merchant = Merchant::sign_in(&app).await;
     let product = merchant.product("A thing").await;
-    let sale = id(&merchant.post("/flash-sales", &merchant.sale_body(&product, &json!({}))).await.json());
+    let later = merchant.sale_body(&product, &json!({"startsAt": merchant.moment(60_000)}));
+    let sale = id(&merchant.post("/flash-sales", &later).await.json());
     let path = format!("/api/v1/flash-sales/{sale}");
     let etag = app.get(&path).await.header("etag").to_owned();
-    merchant.patch(&format!("/products/{product}"), &json!({"name": "Another thing"})).await;
+    merchant
+        .patch(&format!("/products/{product}"), &json!({"name": "Another thing", "price": eur(5999)}))
+        .await;
     let request = app.request(Method::GET, &path).header("if-none-match", &etag);
     let reply = HttpReply::send(request).await;
     assert_eq!(reply.status, StatusCode::OK);
     assert_eq!(reply.json()["product"]["name"], "Another thing");
+    assert_eq!(reply.json()["listPrice"], eur(5999));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_that_pages_cannot_show_is_refused_and_an_old_one_stays_readable() {
+    let app = TestApp::start().await;
+    let merchant = Merchant::sign_in(&app).await;
+    let picture = "http://example.com/shoe.png";
+    let made =
+        merchant.post("/products", &json!({"name": "A thing", "price": eur(1), "imageUrl": picture})).await;
+    assert_eq!(error_pointers(&made), ["/imageUrl"]);
+    let product = merchant.product("A thing").await;
+    let path = format!("/products/{product}");
+    assert_eq!(error_pointers(&merchant.patch(&path, &json!({"imageUrl": picture})).await), ["/imageUrl"]);
+
+    let changed =
+        sqlx::query("UPDATE products SET image_url = $1 WHERE id = $2").bind(picture).bind(&product);
+    assert_eq!(changed.execute(&app.database().await).await.unwrap().rows_affected(), 1);
+    let shown = app.get(&format!("/api/v1/products/{product}")).await.json();
+    assert_eq!(shown["imageUrl"], picture);
+    let renamed = merchant.patch(&path, &json!({"name": "Another thing"})).await;
+    assert_eq!((renamed.status, &renamed.json()["imageUrl"]), (StatusCode::OK, &json!(picture)));
 }

@@ -144,6 +144,8 @@ async fn the_ledger_can_be_rebuilt_from_what_the_api_tells() {
     assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
     let made = id(&made.json());
     let (path, method) = (format!("/api/v1/orders/{made}/pay"), json!({"method": "sandbox:approve"}));
+    let declined = app.post_as(&buyer.access, &path, &json!({"method": "sandbox:decline"})).await;
+    assert_eq!(declined.problem(), "payment_declined");
     assert_eq!(app.post_as(&buyer.access, &path, &method).await.status, StatusCode::OK);
     merchant.post(&format!("/flash-sales/{sale}/pause"), &json!({})).await;
 
@@ -157,7 +159,9 @@ async fn the_ledger_can_be_rebuilt_from_what_the_api_tells() {
     let id = SaleId(sale.parse().unwrap());
     let recorded = app.instance.app.shop.engine.ledger().read_entries(id, EventSeq(0), 100).await.unwrap();
     assert_eq!(reply, recorded);
-    assert_eq!(column(&page, "kind"), ["configured", "joined", "admitted", "held", "confirmed", "paused"]);
+    let paying = ["payment_begun", "payment_ended", "payment_begun", "confirmed"];
+    let kinds = [&["configured", "joined", "admitted", "held"][..], &paying, &["paused"]].concat();
+    assert_eq!(column(&page, "kind"), kinds);
     let Event::Held { from, key, .. } = reply[3].event else { panic!("{:?}", reply[3]) };
     assert!(matches!(from, UnitSource::Admission { .. }) && key.is_some(), "{:?}", reply[3]);
 }

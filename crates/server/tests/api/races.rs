@@ -134,7 +134,9 @@ async fn an_order_that_is_paid_and_cancelled_at_once_is_one_or_the_other() {
         match paid.status {
             StatusCode::OK => {
                 sold += 1;
-                assert_eq!((cancelled.problem().as_str(), &status), ("order_state", &json!("confirmed")));
+                let refusal = cancelled.problem();
+                assert!(["order_state", "order_paying"].contains(&refusal.as_str()), "{refusal}");
+                assert_eq!(status, "confirmed");
             }
             _ => {
                 assert_eq!((paid.problem().as_str(), &status), ("order_expired", &json!("cancelled")));

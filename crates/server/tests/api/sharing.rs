@@ -52,6 +52,7 @@ pub async fn second_shop(app: &TestApp) -> Shop {
         summaries: server::shop::summary::SummaryCache::default(),
         accounts,
         mailboxes: server::shop::mailboxes::MailboxClaims::default(),
+        public_url: None,
     }
 }
 
@@ -89,12 +90,13 @@ async fn what_one_process_changes_in_the_catalogue_the_other_reads() {
     let seen = &first.instance.app.shop.catalogue;
     eventually("announced", HANG_LIMIT, async || seen.contains(sale_id(&sale))).await;
 
-    merchant.patch(&format!("/products/{product}"), &json!({"name": "A chair"})).await;
+    merchant.patch(&format!("/flash-sales/{sale}"), &json!({"product": {"name": "A chair"}})).await;
     let listed = || seen.listing(sale_id(&sale)).unwrap();
     eventually("renamed", HANG_LIMIT, async || listed().product.name == "A chair").await;
     merchant.patch(&format!("/flash-sales/{sale}"), &json!({"slug": "chair"})).await;
     eventually("moved", HANG_LIMIT, async || seen.find_by_slug("chair").is_some()).await;
     assert!(seen.find_by_slug("lamp").is_none());
+    assert_eq!(seen.find_by_former_slug("lamp").map(|listing| listing.sale), Some(sale_id(&sale)));
     assert_eq!(merchant.delete(&format!("/flash-sales/{sale}")).await.status, StatusCode::NO_CONTENT);
     eventually("deleted", HANG_LIMIT, async || !seen.contains(sale_id(&sale))).await;
 }

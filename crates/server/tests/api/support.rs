@@ -1,6 +1,7 @@
 //! A whole shop in this process, on a port of its own, in a folder of its own, with a clock that can be turned. Tests speak real
 //! HTTP to it. With `DOORBUSTER_TESTS_ON=postgres` each shop has a database of its own instead.
 
+use crate::described::assert_described;
 use engine::clock::{Clock, SystemClock};
 use futures::future::BoxFuture;
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -260,10 +261,17 @@ pub struct HttpReply {
 }
 
 impl HttpReply {
+    /// Sends a request, and compares its reply with the OpenAPI description.
     pub async fn send(request: RequestBuilder) -> Self {
-        let response = request.send().await.unwrap();
+        let (client, request) = request.build_split();
+        let request = request.unwrap();
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let response = client.execute(request).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
-        Self { status, headers, body: response.bytes().await.unwrap().to_vec() }
+        let reply = Self { status, headers, body: response.bytes().await.unwrap().to_vec() };
+        let content_type = reply.headers.get("content-type").map(|value| value.to_str().unwrap());
+        assert_described(&method, &path, status.as_u16(), content_type, &reply.body);
+        reply
     }
 
     pub fn json(&self) -> Value {

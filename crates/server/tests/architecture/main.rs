@@ -17,8 +17,8 @@ const MODULES: &str = "
     doorbuster → commands
     commands   → http realtime followers shop store payments auth telemetry clock engine rehearsal sale
 
-    http       → shop_documents documents shop auth telemetry clock sale engine::SaleView engine::valkey_connection
-    realtime   → shop_documents documents shop auth telemetry clock sale engine::SaleView
+    http       → shop_documents documents shop auth telemetry clock client_network sale engine::SaleView engine::valkey_connection
+    realtime   → shop_documents documents shop auth telemetry clock client_network sale engine::SaleView
     shop_documents → documents shop sale engine::SaleView
     followers  → shop_documents documents shop store telemetry clock engine sale
 
@@ -29,6 +29,7 @@ const MODULES: &str = "
     auth       → telemetry clock sale
     telemetry  → clock sale
     clock      → sale
+    client_network →
 
     engine     → sale
     rehearsal  → documents sale
@@ -46,7 +47,11 @@ const HOMES: &str = "
     matchit             → http
     serde_path_to_error → http
     serde_urlencoded    → http
+    httparse            → http::server
     tower               → http
+    tungstenite         → http::sockets
+    brotli              → http
+    flate2              → http
     utoipa_axum         → http
     utoipa_swagger_ui   → http
     engineioxide        → realtime

@@ -15,8 +15,8 @@ enum WorkAtCrash {
     Paying,
     /// A payment whose reply was lost is tried again.
     Retrying,
-    /// A payment whose reply was lost is tried again after its order was cancelled.
-    RetryingCancelled,
+    /// A payment whose reply was lost is tried again after all its time.
+    RetryingExpired,
     /// A refund.
     Refunding,
 }
@@ -35,9 +35,10 @@ fn die_at(folder: &Path, work: WorkAtCrash, call: ProviderCall, fault: ProviderF
         match work {
             WorkAtCrash::Paying => {}
             WorkAtCrash::Retrying => unsettled(fixture.pay(buyer(1), order, LOST).await),
-            WorkAtCrash::RetryingCancelled => {
+            WorkAtCrash::RetryingExpired => {
                 unsettled(fixture.pay(buyer(1), order, LOST).await);
-                fixture.cancel(sale, buyer(1), order).await;
+                fixture.clock.advance_ms(PAYING_MS);
+                assert_eq!(fixture.status(order).await, OrderStatus::Expired);
             }
             WorkAtCrash::Refunding => drop(paid(fixture.pay(buyer(1), order, APPROVE).await)),
         }
@@ -71,8 +72,8 @@ fn whatever_call_the_process_dies_in_is_settled_by_the_next_one() {
         (Paying, Capture, Some(confirmed)),
         (Retrying, Find, Some(confirmed)),
         (Retrying, Capture, Some(confirmed)),
-        (RetryingCancelled, Find, Some(OrderStatus::Cancelled)),
-        (RetryingCancelled, Void, Some(OrderStatus::Cancelled)),
+        (RetryingExpired, Find, Some(OrderStatus::Expired)),
+        (RetryingExpired, Void, Some(OrderStatus::Expired)),
         (Refunding, Refund, Some(refunded)),
     ] {
         for fault in [ProviderFault::HangBefore, ProviderFault::HangAfter] {
@@ -128,9 +129,13 @@ fn an_engine_that_stops_after_the_money_was_set_aside_leaves_it_to_the_next_one(
 }
 
 /// What became of an order before the reconciler comes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum OrderBefore {
     Pending,
+    /// The law knows of the payment.
+    Paying,
+    /// The same, and the hold's own end is over.
+    PayingPastHold,
     ExpiredFree,
     ExpiredGone,
     Cancelled,
@@ -140,7 +145,7 @@ enum OrderBefore {
 }
 
 /// What the provider did before the reconciler comes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ProviderBefore {
     Nothing,
     Authorised,
@@ -161,6 +166,8 @@ async fn every_row_that_can_be_left_is_settled() {
             &[ProviderBefore::Nothing, ProviderBefore::Closed],
             &[
                 OrderBefore::Pending,
+                OrderBefore::Paying,
+                OrderBefore::PayingPastHold,
                 OrderBefore::ExpiredFree,
                 OrderBefore::ExpiredGone,
                 OrderBefore::Cancelled,
@@ -171,6 +178,8 @@ async fn every_row_that_can_be_left_is_settled() {
             &[ProviderBefore::Authorised],
             &[
                 OrderBefore::Pending,
+                OrderBefore::Paying,
+                OrderBefore::PayingPastHold,
                 OrderBefore::ExpiredFree,
                 OrderBefore::ExpiredGone,
                 OrderBefore::Cancelled,
@@ -181,6 +190,8 @@ async fn every_row_that_can_be_left_is_settled() {
             &[ProviderBefore::Declined],
             &[
                 OrderBefore::Pending,
+                OrderBefore::Paying,
+                OrderBefore::PayingPastHold,
                 OrderBefore::ExpiredFree,
                 OrderBefore::ExpiredGone,
                 OrderBefore::Cancelled,
@@ -192,6 +203,8 @@ async fn every_row_that_can_be_left_is_settled() {
             &[ProviderBefore::Authorised],
             &[
                 OrderBefore::Pending,
+                OrderBefore::Paying,
+                OrderBefore::PayingPastHold,
                 OrderBefore::ExpiredFree,
                 OrderBefore::ExpiredGone,
                 OrderBefore::Cancelled,
@@ -204,6 +217,8 @@ async fn every_row_that_can_be_left_is_settled() {
             &[ProviderBefore::Authorised, ProviderBefore::Voided, ProviderBefore::Closed],
             &[
                 OrderBefore::Pending,
+                OrderBefore::Paying,
+                OrderBefore::PayingPastHold,
                 OrderBefore::ExpiredFree,
                 OrderBefore::ExpiredGone,
                 OrderBefore::Cancelled,
@@ -229,20 +244,44 @@ async fn every_row_that_can_be_left_is_settled() {
             writing.commit().await.unwrap();
             prepare_provider(&fixture, &payment, done).await;
             prepare_order(&fixture, sale, order, fate).await;
+            fixture.reconcile().await;
+            check_settled(&fixture, order, (*state, done, fate)).await;
         }
     }
-    fixture.reconcile().await;
-    let sales = (1..=number).map(|number| SaleId(Uuid::from_u128(number))).collect();
-    let orders = fixture.engine.buyer_orders(buyer(1), sales).await.unwrap();
-    let confirmed = orders.iter().filter(|(_, order)| order.status == OrderStatus::Confirmed).count();
-    assert_eq!(fixture.money().await, (PRICE * i64::try_from(confirmed).unwrap(), 0));
-    // Authorised and in time, or late with a free unit, and what was confirmed before; twice for started and authorised.
-    assert_eq!(confirmed, 2 * 2 + 2);
-    for (_, order) in orders {
-        let is_ours =
-            fixture.find_live_payment(order.id).await.is_some_and(|payment| payment.state == Captured);
-        assert_eq!(is_ours, order.status == OrderStatus::Confirmed, "{order:?}");
-    }
+    assert_eq!(fixture.money().await.1, 0, "nothing stays set aside");
+}
+
+/// What the money was set aside for, and what was confirmed before, is confirmed; only that is paid.
+async fn check_settled(
+    fixture: &PaymentFixture,
+    order: sale::OrderId,
+    case: (PaymentState, ProviderBefore, OrderBefore),
+) {
+    use OrderBefore::{Confirmed, ExpiredFree, ExpiredGone, Paying, PayingPastHold, Pending, Refunded};
+    let (state, done, fate) = case;
+    let is_set_aside = done == ProviderBefore::Authorised && state != PaymentState::Voiding;
+    let expected = match fate {
+        Pending | Paying | PayingPastHold if is_set_aside => OrderStatus::Confirmed,
+        // Given up, and the hold is over by then.
+        PayingPastHold | ExpiredFree | ExpiredGone => OrderStatus::Expired,
+        Pending | Paying => {
+            let status = fixture.status(order).await;
+            assert!(
+                matches!(status, OrderStatus::Pending { paying_until: None, .. }),
+                "{case:?}: {status:?}"
+            );
+            status
+        }
+        OrderBefore::Cancelled => OrderStatus::Cancelled,
+        OrderBefore::Declined => OrderStatus::Declined,
+        Confirmed if state == PaymentState::Refunding => OrderStatus::Refunded { restocked: true },
+        Confirmed => OrderStatus::Confirmed,
+        Refunded => OrderStatus::Refunded { restocked: true },
+    };
+    assert_eq!(fixture.status(order).await, expected, "{case:?}");
+    let live = fixture.find_live_payment(order).await.map(|payment| payment.state);
+    let is_ours = live == Some(PaymentState::Captured);
+    assert_eq!(is_ours, expected == OrderStatus::Confirmed, "{case:?}: {live:?}");
 }
 
 fn payment_in_state(
@@ -288,6 +327,13 @@ async fn prepare_order(fixture: &PaymentFixture, sale: SaleId, order: sale::Orde
     let owner = buyer(1);
     match fate {
         OrderBefore::Pending => {}
+        OrderBefore::Paying | OrderBefore::PayingPastHold => {
+            fixture.run_command(sale, Command::BeginPayment { buyer: owner, order }).await;
+            if fate == OrderBefore::PayingPastHold {
+                fixture.clock.advance_ms(i64::from(HOLD_S) * 1000);
+            }
+            assert!(fixture.status(order).await.is_paying());
+        }
         OrderBefore::ExpiredFree | OrderBefore::ExpiredGone => {
             fixture.clock.advance_ms(i64::from(HOLD_S) * 1000);
             assert_eq!(fixture.status(order).await, OrderStatus::Expired);

@@ -1,9 +1,9 @@
 //! Paying: once, twice, too late, for someone else, with a lost reply, with a buyer who changes their mind.
 
 use crate::support::*;
-use sale::{AdmissionMode, Command, CommandOutcome, LinePosition, OrderStatus};
+use sale::{AdmissionMode, Command, CommandOutcome, LinePosition, OrderStatus, Refusal};
 use server::payments::ProviderTimeouts;
-use server::shop::payments::PaymentRefusal;
+use server::shop::payments::{PayRequest, PaymentRefusal};
 use server::store::payments::PaymentState;
 use std::time::Duration;
 
@@ -74,77 +74,80 @@ async fn an_unknown_method_is_refused_before_anything() {
 }
 
 #[tokio::test]
-async fn a_late_payment_gets_a_free_unit() {
-    let (_folder, fixture, sale) = open_fixture(1).await;
-    let order = fixture.hold(sale, buyer(1), 1).await;
-    fixture.clock.advance_ms(i64::from(HOLD_S) * 1000);
-    assert_eq!(fixture.status(order).await, OrderStatus::Expired);
-    let done = paid(fixture.pay(buyer(1), order, APPROVE).await);
-    assert_eq!(done.order.view.status, OrderStatus::Confirmed);
-    fixture.assert_books_agree([buyer(1)], sale).await;
-}
-
-#[tokio::test]
-async fn a_late_payment_for_a_unit_that_is_gone_is_not_even_tried() {
-    let (_folder, fixture, sale) = open_fixture(1).await;
-    let order = fixture.hold(sale, buyer(1), 1).await;
-    fixture.clock.advance_ms(i64::from(HOLD_S) * 1000);
-    fixture.hold(sale, buyer(2), 1).await;
-    assert_eq!(
-        refused(fixture.pay(buyer(1), order, APPROVE).await),
-        PaymentRefusal::OrderGone(OrderStatus::Expired)
-    );
-    assert_eq!(fixture.charges().await, []);
-}
-
-#[tokio::test]
-async fn a_late_payment_does_not_take_what_someone_waits_for() {
-    let folder = tempfile::tempdir().unwrap();
-    let fixture = PaymentFixture::open(folder.path()).await;
-    let sale = fixture.sale(1, 1, fifo()).await;
-    for number in 1..=3 {
-        fixture.run_command(sale, Command::Join { buyer: buyer(number) }).await;
-    }
-    let order = fixture.hold(sale, buyer(1), 1).await;
-    fixture.clock.advance_ms(i64::from(HOLD_S) * 1000);
-    let next = fixture.engine.buyer(sale, buyer(2)).await.unwrap();
-    assert!(matches!(next.place, Some(LinePosition::Admitted { .. })), "{next:?}");
-    assert_eq!(
-        refused(fixture.pay(buyer(1), order, APPROVE).await),
-        PaymentRefusal::OrderGone(OrderStatus::Expired)
-    );
-    assert_eq!(fixture.charges().await, []);
-}
-
-#[tokio::test]
-async fn a_hold_that_ends_while_the_bank_thinks_is_confirmed_only_if_the_unit_is_free() {
+async fn a_payment_after_the_hold_is_not_even_tried() {
     for is_taken in [false, true] {
         let (_folder, fixture, sale) = open_fixture(1).await;
         let order = fixture.hold(sale, buyer(1), 1).await;
-        fixture.provider.inject_fault(ProviderCall::Authorise, ProviderFault::HangBefore);
+        fixture.clock.advance_ms(i64::from(HOLD_S) * 1000);
+        assert_eq!(fixture.status(order).await, OrderStatus::Expired);
+        if is_taken {
+            fixture.hold(sale, buyer(2), 1).await;
+        }
+        assert_eq!(
+            refused(fixture.pay(buyer(1), order, APPROVE).await),
+            PaymentRefusal::OrderGone(OrderStatus::Expired)
+        );
+        assert_eq!(fixture.charges().await, []);
+        assert_eq!(fixture.status(order).await, OrderStatus::Expired);
+    }
+}
+
+#[tokio::test]
+async fn a_hold_lasts_until_the_bank_has_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = PaymentFixture::open(folder.path()).await;
+    let sale = fixture.sale(1, 1, fifo()).await;
+    for number in 1..=2 {
+        fixture.run_command(sale, Command::Join { buyer: buyer(number) }).await;
+    }
+    let order = fixture.hold(sale, buyer(1), 1).await;
+    fixture.provider.inject_fault(ProviderCall::Authorise, ProviderFault::HangBefore);
+    let paying = tokio::spawn({
+        let payments = fixture.payments.clone();
+        async move { payments.pay(pay(buyer(1), order, APPROVE, None)).await }
+    });
+    fixture.provider.wait_until_hanging().await;
+    let held_until = match fixture.status(order).await {
+        OrderStatus::Pending { until, paying_until: Some(_) } => until,
+        other => panic!("{other:?}"),
+    };
+    fixture.clock.advance_ms(PAYING_MS - 1);
+    assert!(fixture.engine.now() > held_until);
+    assert!(fixture.status(order).await.is_paying(), "nothing is over before the answer");
+    let next = fixture.engine.buyer(sale, buyer(2)).await.unwrap();
+    assert!(matches!(next.place, Some(LinePosition::Waiting { .. })), "{next:?}");
+    fixture.provider.release_calls();
+    let done = paid(paying.await.unwrap());
+    assert_eq!(done.order.view.status, OrderStatus::Confirmed);
+    fixture.assert_books_agree([buyer(1), buyer(2)], sale).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_after_all_time_is_voided() {
+    for is_taken in [false, true] {
+        let (_folder, fixture, sale) = open_fixture(1).await;
+        let order = fixture.hold(sale, buyer(1), 1).await;
+        fixture.provider.inject_fault(ProviderCall::Authorise, ProviderFault::HangAfter);
         let paying = tokio::spawn({
             let payments = fixture.payments.clone();
             async move { payments.pay(pay(buyer(1), order, APPROVE, None)).await }
         });
         fixture.provider.wait_until_hanging().await;
-        fixture.clock.advance_ms(i64::from(HOLD_S) * 1000);
+        fixture.clock.advance_ms(PAYING_MS);
+        assert_eq!(fixture.status(order).await, OrderStatus::Expired);
         if is_taken {
             fixture.hold(sale, buyer(2), 1).await;
         }
         fixture.provider.release_calls();
-        let answered = paying.await.unwrap();
-        if is_taken {
-            assert_eq!(refused(answered), PaymentRefusal::OrderGone(OrderStatus::Expired));
-            assert_eq!(fixture.find_live_payment(order).await, None, "the money was let go");
-        } else {
-            paid(answered);
-        }
+        assert_eq!(refused(paying.await.unwrap()), PaymentRefusal::OrderGone(OrderStatus::Expired));
+        assert_eq!(fixture.find_live_payment(order).await, None, "the money was let go");
+        assert_eq!(fixture.status(order).await, OrderStatus::Expired);
         fixture.assert_books_agree([buyer(1), buyer(2)], sale).await;
     }
 }
 
 #[tokio::test]
-async fn an_order_that_is_cancelled_while_it_is_paid_is_not_charged() {
+async fn an_order_is_not_cancelled_while_it_is_paid() {
     let (_folder, fixture, sale) = open_fixture(1).await;
     let order = fixture.hold(sale, buyer(1), 1).await;
     fixture.provider.inject_fault(ProviderCall::Authorise, ProviderFault::HangAfter);
@@ -154,13 +157,22 @@ async fn an_order_that_is_cancelled_while_it_is_paid_is_not_charged() {
     });
     fixture.provider.wait_until_hanging().await;
     let cancelled = fixture.cancel(sale, buyer(1), order).await;
-    assert!(matches!(cancelled, CommandOutcome::Order { .. }), "{cancelled:?}");
+    assert_eq!(cancelled, CommandOutcome::Refused(Refusal::OrderPaying));
     fixture.provider.release_calls();
-    assert_eq!(refused(paying.await.unwrap()), PaymentRefusal::OrderGone(OrderStatus::Cancelled));
-    let again = fixture.pay_with_key(buyer(1), order, APPROVE, "k").await;
-    assert_eq!(refused(again), PaymentRefusal::OrderGone(OrderStatus::Cancelled));
-    assert_eq!(fixture.charges().await.len(), 1);
+    paid(paying.await.unwrap());
     fixture.assert_books_agree([buyer(1)], sale).await;
+}
+
+#[tokio::test]
+async fn an_order_that_was_cancelled_before_is_not_charged() {
+    let (_folder, fixture, sale) = open_fixture(1).await;
+    let order = fixture.hold(sale, buyer(1), 1).await;
+    fixture.cancel(sale, buyer(1), order).await;
+    for _ in 0..2 {
+        let answered = fixture.pay_with_key(buyer(1), order, APPROVE, "k").await;
+        assert_eq!(refused(answered), PaymentRefusal::OrderGone(OrderStatus::Cancelled));
+    }
+    assert_eq!(fixture.charges().await, []);
 }
 
 #[tokio::test]
@@ -169,6 +181,8 @@ async fn a_buyer_whose_payment_failed_is_not_charged_later() {
     let order = fixture.hold(sale, buyer(1), 1).await;
     unsettled(fixture.pay(buyer(1), order, LOST).await);
     fixture.clock.advance_ms(i64::from(HOLD_S) * 1000);
+    assert!(fixture.status(order).await.is_paying(), "its answer is not known yet");
+    fixture.clock.advance_ms(PAYING_MS);
     let taken = fixture.hold(sale, buyer(2), 1).await;
     fixture.provider.inject_fault(ProviderCall::Void, ProviderFault::LoseRequest);
     assert_eq!(
@@ -176,19 +190,21 @@ async fn a_buyer_whose_payment_failed_is_not_charged_later() {
         PaymentRefusal::OrderGone(OrderStatus::Expired)
     );
     assert_eq!(fixture.find_live_payment(order).await.unwrap().state, PaymentState::Voiding);
-    // The unit comes back before the reconciler comes by: the law would confirm now.
+    // The unit comes back before the reconciler comes by.
     fixture.cancel(sale, buyer(2), taken).await;
     fixture.provider.clear_faults();
     fixture.reconcile().await;
     assert_eq!(fixture.status(order).await, OrderStatus::Expired);
     assert_eq!(fixture.money().await, (0, 0));
-    // A new request is a new payment, and the unit is free.
-    paid(fixture.pay(buyer(1), order, APPROVE).await);
+    assert_eq!(
+        refused(fixture.pay(buyer(1), order, APPROVE).await),
+        PaymentRefusal::OrderGone(OrderStatus::Expired)
+    );
     fixture.assert_books_agree([buyer(1), buyer(2)], sale).await;
 }
 
 #[tokio::test]
-async fn a_declined_payment_frees_the_unit_for_the_next_in_line() {
+async fn a_declined_payment_leaves_the_hold_for_another_card() {
     let folder = tempfile::tempdir().unwrap();
     let fixture = PaymentFixture::open(folder.path()).await;
     let sale = fixture.sale(1, 1, fifo()).await;
@@ -196,16 +212,51 @@ async fn a_declined_payment_frees_the_unit_for_the_next_in_line() {
         fixture.run_command(sale, Command::Join { buyer: buyer(number) }).await;
     }
     let order = fixture.hold(sale, buyer(1), 1).await;
+    let before = fixture.status(order).await;
     let declined = refused(fixture.pay_with_key(buyer(1), order, DECLINE, "k").await);
     assert!(matches!(declined, PaymentRefusal::Declined { .. }), "{declined:?}");
-    assert_eq!(fixture.status(order).await, OrderStatus::Declined);
-    fixture.hold(sale, buyer(2), 1).await;
+    assert_eq!(fixture.status(order).await, before, "held as long as before");
+    let next = fixture.engine.buyer(sale, buyer(2)).await.unwrap();
+    assert!(matches!(next.place, Some(LinePosition::Waiting { .. })), "{next:?}");
     assert_eq!(refused(fixture.pay_with_key(buyer(1), order, DECLINE, "k").await), declined);
-    assert_eq!(
-        refused(fixture.pay(buyer(1), order, APPROVE).await),
-        PaymentRefusal::OrderGone(OrderStatus::Declined)
-    );
+    paid(fixture.pay(buyer(1), order, APPROVE).await);
+    // Repeated with its key, it says what it said, whatever another card has done since.
+    assert_eq!(refused(fixture.pay_with_key(buyer(1), order, DECLINE, "k").await), declined);
     fixture.assert_books_agree([buyer(1), buyer(2)], sale).await;
+}
+
+#[tokio::test]
+async fn a_card_that_is_declined_after_the_hold_ends_it() {
+    let (_folder, fixture, sale) = open_fixture(1).await;
+    let order = fixture.hold(sale, buyer(1), 1).await;
+    fixture.provider.inject_fault(ProviderCall::Authorise, ProviderFault::HangBefore);
+    let paying = tokio::spawn({
+        let payments = fixture.payments.clone();
+        async move { payments.pay(pay(buyer(1), order, DECLINE, None)).await }
+    });
+    fixture.provider.wait_until_hanging().await;
+    fixture.clock.advance_ms(i64::from(HOLD_S) * 1000);
+    fixture.provider.release_calls();
+    let declined = refused(paying.await.unwrap());
+    assert!(matches!(declined, PaymentRefusal::Declined { .. }), "{declined:?}");
+    assert_eq!(fixture.status(order).await, OrderStatus::Expired);
+    fixture.hold(sale, buyer(2), 1).await;
+}
+
+#[tokio::test]
+async fn another_card_is_tried_after_one_whose_decline_was_lost() {
+    let (_folder, fixture, sale) = open_fixture(1).await;
+    let order = fixture.hold(sale, buyer(1), 1).await;
+    fixture.provider.inject_fault(ProviderCall::Authorise, ProviderFault::LoseReply);
+    unsettled(fixture.pay_with_key(buyer(1), order, DECLINE, "k").await);
+    assert!(fixture.status(order).await.is_paying());
+    fixture.provider.clear_faults();
+    let done = paid(fixture.pay_with_key(buyer(1), order, APPROVE, "l").await);
+    let again = paid(fixture.pay_with_key(buyer(1), order, APPROVE, "l").await);
+    assert_eq!(done.payment.unwrap().id, again.payment.unwrap().id);
+    let declined = refused(fixture.pay_with_key(buyer(1), order, DECLINE, "k").await);
+    assert!(matches!(declined, PaymentRefusal::Declined { .. }), "{declined:?}");
+    fixture.assert_books_agree([buyer(1)], sale).await;
 }
 
 #[tokio::test]
@@ -308,5 +359,16 @@ async fn what_costs_nothing_is_confirmed_without_the_provider() {
     for _ in 0..2 {
         assert!(paid(fixture.pay_with_key(buyer(1), order, APPROVE, "k").await).payment.is_none());
     }
+    let without_card = PayRequest { buyer: buyer(1), order, method: None, key: None };
+    assert!(paid(fixture.payments.pay(without_card).await).payment.is_none());
     assert_eq!(fixture.charges().await, []);
+}
+
+#[tokio::test]
+async fn what_costs_something_needs_a_method() {
+    let (_folder, fixture, sale) = open_fixture(1).await;
+    let order = fixture.hold(sale, buyer(1), 1).await;
+    let request = PayRequest { buyer: buyer(1), order, method: None, key: None };
+    assert_eq!(refused(fixture.payments.pay(request).await), PaymentRefusal::MissingMethod);
+    assert!(!fixture.status(order).await.is_paying());
 }

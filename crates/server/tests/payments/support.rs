@@ -34,6 +34,8 @@ use uuid::Uuid;
 pub const START: Timestamp = Timestamp(1_800_000_000_000);
 pub const PRICE: i64 = 4_999;
 pub const HOLD_S: u32 = 60;
+/// From a hold's beginning to its end while a payment is in progress.
+pub const PAYING_MS: i64 = (2 * HOLD_S as i64 + 60) * 1000;
 pub const APPROVE: &str = "sandbox:approve";
 pub const DECLINE: &str = "sandbox:decline";
 pub const LOST: &str = "sandbox:lost";
@@ -122,6 +124,10 @@ impl FaultyProvider {
 }
 
 impl PaymentProvider for FaultyProvider {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
     fn accepts(&self, method: &str) -> bool {
         self.inner.accepts(method)
     }
@@ -390,7 +396,7 @@ pub fn buyer(number: u128) -> BuyerId {
 }
 
 pub fn pay(buyer: BuyerId, order: OrderId, method: &str, key: Option<&str>) -> PayRequest {
-    PayRequest { buyer, order, method: method.to_owned(), key: key.map(IdempotencyKey::from_text) }
+    PayRequest { buyer, order, method: Some(method.to_owned()), key: key.map(IdempotencyKey::from_text) }
 }
 
 pub fn fifo() -> AdmissionMode {

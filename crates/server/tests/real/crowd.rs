@@ -202,7 +202,13 @@ impl CrowdBuyer {
                 assert_eq!(body["status"], "confirmed", "{body}");
                 Some(order.to_owned())
             }
-            402 | 410 => None,
+            402 => {
+                // The unit is held for another card; this buyer has none.
+                let path = format!("/api/v1/orders/{order}");
+                self.client.send("DELETE", &path, None, None).await;
+                None
+            }
+            410 => None,
             _ => panic!("pay: {status} {body}"),
         }
     }

@@ -108,9 +108,17 @@ impl EngineFault for LateConfirmFault {
         outcome: &mut CommandOutcome,
         events: &mut Vec<Event>,
     ) {
-        let Command::Confirm { buyer, order } = *scene.command else { return };
+        let (Command::Confirm { buyer, order } | Command::BeginPayment { buyer, order }) = *scene.command
+        else {
+            return;
+        };
         let Some(view) = scene.state.order(order) else { return };
         if view.status != OrderStatus::Expired || *outcome != CommandOutcome::Refused(Refusal::OrderExpired) {
+            return;
+        }
+        if matches!(scene.command, Command::BeginPayment { .. }) {
+            let status = OrderStatus::Pending { until: scene.now.plus_s(60), paying_until: None };
+            *outcome = CommandOutcome::Order { order: OrderView { status, ..view }, repeated: true };
             return;
         }
         let quantity = view.quantity;
@@ -123,7 +131,7 @@ impl EngineFault for LateConfirmFault {
         if let Reply::Order(Some((_, view))) = result
             && view.status == OrderStatus::Expired
         {
-            view.status = OrderStatus::Pending { until: now.plus_s(60) };
+            view.status = OrderStatus::Pending { until: now.plus_s(60), paying_until: None };
         }
     }
 }

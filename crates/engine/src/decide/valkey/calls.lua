@@ -16,9 +16,9 @@ end
 
 local function query_buyer(id)
     local b = find_buyer(id)
-    if not b then return pack('>BBI4I4', 10, 0, 0, 0) end
+    if not b then return pack('>BBBI4I4', 10, 0, 0, 0, 0) end
     local place = place_of(b)
-    local bytes = pack('>BBI4I4', 10, place, b.held, b.owned)
+    local bytes = pack('>BBBI4I4', 10, 1, place, b.held, b.owned)
     return place == 0 and bytes or bytes .. place_bytes(b)
 end
 
@@ -144,8 +144,8 @@ local function reply(epoch, known_epoch, known_policy_seq)
     local s = counters
     local is_new_policy = policy and (s.policy_seq ~= known_policy_seq or epoch ~= known_epoch)
     local flags = (s.paused and 1 or 0) + (s.closed and 2 or 0) + (policy and 4 or 0) + (is_new_policy and 8 or 0)
-    local head = pack('>c1I8i8I8i8BI8I8I8I8I8I8I4I8I4I4', 'D', epoch, now, s.seq - events_len, next_due() or -1, flags,
-        s.quantity, s.available, s.admitted, s.held, s.sold, s.short, s.waiting, s.policy_seq, #answers, events_len)
+    local head = pack('>c1I8i8I8i8Bi8I8I8I8I8I8I8I4I8I4I4', 'D', epoch, now, s.seq - events_len, next_due() or -1, flags,
+        s.paused_at, s.quantity, s.available, s.admitted, s.held, s.sold, s.short, s.waiting, s.policy_seq, #answers, events_len)
     return head .. (is_new_policy and policy_bytes or '') .. concat(answers) .. concat(events)
 end
 

@@ -7,7 +7,7 @@ use crate::batch::Epoch;
 use sale::{
     AdmissionMode, BuyerId, BuyerView, Command, CommandOutcome, Event, EventSeq, LedgerEntry, LineMember,
     LinePosition, Money, OrderId, OrderStatus, OrderView, Policy, Refusal, ReleaseCause, ReleaseReason,
-    RequestKey, SaleCounters, Ticket, Timestamp, UnitSource,
+    RequestKey, SaleCounters, SaleSwitches, Ticket, Timestamp, UnitSource,
 };
 use uuid::Uuid;
 
@@ -100,9 +100,7 @@ pub struct LibraryReply {
     /// The counters after it.
     pub counters: SaleCounters,
     /// After it.
-    pub paused: bool,
-    /// After it.
-    pub closed: bool,
+    pub switches: SaleSwitches,
     /// False when the sale was never announced.
     pub announced: bool,
     /// The event that last changed the policy, and the policy if the caller did not know it.
@@ -125,6 +123,7 @@ pub(super) fn decode_reply(bytes: &[u8]) -> Result<LibraryReply, WireError> {
     let (epoch, at) = (Epoch(reader.u64()?), reader.moment()?);
     let (seq_before, due) = (EventSeq(reader.u64()?), reader.i64()?);
     let flags = reader.byte()?;
+    let paused_at = reader.moment()?;
     let mut units = || reader.u64().map(|units| u32::try_from(units).unwrap_or(u32::MAX));
     let (quantity, available, admitted) = (units()?, units()?, units()?);
     let (held, sold, short) = (units()?, units()?, units()?);
@@ -140,8 +139,10 @@ pub(super) fn decode_reply(bytes: &[u8]) -> Result<LibraryReply, WireError> {
         seq_before,
         due: (due >= 0).then_some(Timestamp(due)),
         counters: SaleCounters { quantity, available, admitted, held, sold, waiting, short },
-        paused: flags & 1 != 0,
-        closed: flags & 2 != 0,
+        switches: SaleSwitches {
+            paused_at: (flags & 1 != 0).then_some(paused_at),
+            is_closed: flags & 2 != 0,
+        },
         announced: flags & 4 != 0,
         policy: (policy_seq, policy),
         answers,
@@ -265,13 +266,15 @@ impl WireReader<'_> {
     }
 
     fn buyer_view(&mut self) -> Result<BuyerView, WireError> {
-        let (has_place, held, owned) = (self.flag()?, self.u32()?, self.u32()?);
+        let (has_history, has_place) = (self.flag()?, self.flag()?);
+        let (held, owned) = (self.u32()?, self.u32()?);
         let place = if has_place { Some(self.place()?) } else { None };
         Ok(BuyerView {
             ticket: place.map(|(ticket, _)| ticket),
             place: place.map(|(_, place)| place),
             held,
             owned,
+            has_history,
         })
     }
 

@@ -217,7 +217,9 @@ impl SimulatedWorld {
     fn act(&mut self, buyer: BuyerId, what: BuyerAction) -> ReplyBody {
         match what {
             BuyerAction::Join => match self.step(&Command::Join { buyer }) {
-                CommandOutcome::Joined { ticket, position } => ReplyBody::Place { ticket, position },
+                CommandOutcome::Joined { ticket, position } => {
+                    ReplyBody::Place { ticket, position, estimate_s: None }
+                }
                 CommandOutcome::Refused(sale::Refusal::AlreadyInLine { ticket, place }) => {
                     place_body(Some((ticket, place))).expect("a place")
                 }
@@ -309,7 +311,7 @@ impl SimulatedWorld {
     fn receive_reply(&mut self, (account, place): (usize, Option<usize>), sent: RunInstant, body: ReplyBody) {
         let span = RequestSpan { sent, received: self.instant };
         let account = &mut self.accounts[account];
-        if let ReplyBody::Place { ticket, position } = body {
+        if let ReplyBody::Place { ticket, position, .. } = body {
             account.record_place(ticket, position, span);
         }
         let Some(place) = place else {
@@ -470,8 +472,8 @@ impl SimulatedWorld {
 
 fn place_body(place: Option<(Ticket, LinePosition)>) -> Option<ReplyBody> {
     place.map(|(ticket, place)| match place {
-        LinePosition::Waiting { position } => ReplyBody::Place { ticket, position },
-        LinePosition::Admitted { .. } => ReplyBody::Place { ticket, position: 0 },
+        LinePosition::Waiting { position } => ReplyBody::Place { ticket, position, estimate_s: None },
+        LinePosition::Admitted { .. } => ReplyBody::Place { ticket, position: 0, estimate_s: None },
     })
 }
 

@@ -6,16 +6,18 @@ use super::followers::FollowerStarter;
 use super::followers::start_live_updates;
 use crate::followers::live_updates::LiveUpdates;
 use crate::followers::rounds::FollowerThread;
-use crate::http::limits::{RateLimiter, shared};
-use crate::http::problem::kind;
-use crate::http::sockets::SocketService;
+use crate::http::limits::{LimitClass, LimitKey, RateLimiter, shared};
+use crate::http::problem::{ProblemKind, kind};
+use crate::http::sockets::{PeerFunctions, SocketService};
 use crate::http::{self, AppState, edge::HttpEdge, server};
-use crate::realtime::{self, ProblemSummary, SocketServer};
+use crate::realtime::{self, ChangeLimits, ProblemSummary, SocketPeer, SocketServer};
 use crate::shop::Shop;
 use crate::shop::live_updates::SubscriberCount;
 use crate::telemetry::metrics::{Counter, ServerMetrics};
 use crate::telemetry::sockets::SocketMetrics;
-use std::net::SocketAddr;
+use futures::future::BoxFuture;
+use sale::{BuyerId, Timestamp};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{mpsc, watch};
@@ -39,7 +41,8 @@ impl ApiTasks {
     ) -> Result<Self, CommandError> {
         let (router, openapi) = http::router();
         let (realtime, live_updates) = start_sockets(app, settings.sockets(), starter)?;
-        let service = SocketService::new(realtime.service(), realtime::SocketPeer::from);
+        let peers = PeerFunctions { connect: SocketPeer::from, buyer: SocketPeer::buyer };
+        let service = SocketService::new(realtime.service(), peers);
         let edge = Arc::new(HttpEdge::new(Arc::clone(app), router, &openapi).with_sockets(service));
         // Not before it can be served: a client that could ask another instance does not wait for a start.
         let listener = listen("--listen", socket)?;
@@ -83,6 +86,7 @@ fn start_sockets(
         events,
         subscribers,
         problems: problem_summary,
+        change_limits: Arc::new(HttpChangeLimits(Arc::clone(app))),
         metrics,
     };
     let realtime = SocketServer::start(dependencies, settings);
@@ -92,7 +96,26 @@ fn start_sockets(
 /// What HTTP says of a code, for the sockets. Of two kinds with one code the last is meant: `not_in_line` as 404.
 fn problem_summary(code: &str) -> Option<ProblemSummary> {
     let kind = kind::ALL.iter().rfind(|kind| kind.code == code)?;
-    Some(ProblemSummary { code: kind.code, title: kind.title, detail: kind.detail, status: kind.status })
+    let &ProblemKind { code, status, title, detail, .. } = *kind;
+    Some(ProblemSummary { code, title, detail, status, retry_after_seconds: None })
+}
+
+/// The bucket `buy` of the HTTP API, for the sockets.
+struct HttpChangeLimits(AppState);
+
+impl ChangeLimits for HttpChangeLimits {
+    fn count_change(
+        &self,
+        buyer: Option<BuyerId>,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Option<u32>> {
+        let key = buyer.map_or_else(|| LimitKey::from_address(address), LimitKey::from_buyer);
+        Box::pin(async move {
+            let limits = self.0.limits.as_ref()?;
+            limits.count_request(LimitClass::Buy, key, now).await.retry_after_s
+        })
+    }
 }
 
 /// The request limits, if they are on: shared by all who share a Valkey, where there is one.

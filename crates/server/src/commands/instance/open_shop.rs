@@ -17,6 +17,7 @@ use crate::shop::follower_progress::FollowerProgress;
 use crate::shop::mailboxes::MailboxClaims;
 use crate::shop::payments::charge_table::ChargeTable;
 use crate::shop::payments::{PaymentService, ReconcileTiming};
+use crate::shop::public_url::PublicUrl;
 use crate::shop::receipts::ReceiptSigner;
 use crate::shop::summary::SummaryCache;
 use crate::shop::tenancy::Tenancy;
@@ -26,6 +27,7 @@ use crate::telemetry::metrics::{Counter, ServerMetrics};
 use crate::telemetry::sales::SaleGauges;
 use anyhow::Context;
 use engine::{RunningEngine, SaleView};
+use sale::Timestamp;
 use std::sync::Arc;
 
 pub(super) async fn open_shop(
@@ -34,6 +36,7 @@ pub(super) async fn open_shop(
     running: &RunningEngine,
     metrics: &ServerMetrics,
     projector: &FollowerMetrics,
+    public_url: Option<PublicUrl>,
 ) -> Result<(Shop, AttemptsInbox), CommandError> {
     let tenancy = choose_tenancy(settings);
     let engine = running.engine.clone();
@@ -60,7 +63,8 @@ pub(super) async fn open_shop(
     payments.metrics().register(metrics);
     let for_gauges = engine.clone();
     metrics.register_sale_gauges(move || {
-        for_gauges.views().list().iter().map(|view| sale_gauges(view)).collect()
+        let now = for_gauges.now();
+        for_gauges.views().list().iter().map(|view| sale_gauges(view, now)).collect()
     });
 
     let catalogue = SaleCatalogue::load(&store, tenancy).await.map_err(anyhow::Error::from)?;
@@ -82,6 +86,7 @@ pub(super) async fn open_shop(
         summaries: SummaryCache::default(),
         accounts,
         mailboxes: MailboxClaims::default(),
+        public_url,
     };
     Ok((shop, inbox))
 }
@@ -92,10 +97,10 @@ fn choose_tenancy(settings: &Serve) -> Tenancy {
     if settings.database.is_some() { Tenancy::Cluster } else { Tenancy::Single }
 }
 
-fn sale_gauges(view: &SaleView) -> SaleGauges {
+fn sale_gauges(view: &SaleView, now: Timestamp) -> SaleGauges {
     let units = view.counters;
     let version = i64::try_from(view.seq.0).unwrap_or(i64::MAX);
-    let gauges = [units.quantity, units.available, units.admitted, units.held, units.sold, units.waiting]
+    let gauges = [units.quantity, units.available, units.admitted, units.held, units.sold, view.waiting(now)]
         .map(i64::from);
     let [quantity, available, admitted, held, sold, waiting] = gauges;
     SaleGauges {

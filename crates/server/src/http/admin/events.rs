@@ -4,7 +4,7 @@ use super::dashboard::{find_sale, parse_cursor};
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path, Query};
 use crate::http::page::{Page, PageQuery};
-use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
+use crate::http::problem::{FieldError, Problem, kind};
 use crate::shop::dashboard::BuyerSelector;
 use crate::shop::events::{self, EventFilter, EventPage, ReadDirection};
 use crate::shop_documents::buyer_document;
@@ -80,8 +80,6 @@ struct EventsJson {
     params(("id" = Uuid, Path, description = "The sale"), EventsQuery),
     responses(
         (status = 200, description = "A page of events", body = EventsJson),
-        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid_query`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]

@@ -4,6 +4,7 @@ mod list;
 mod of_sale;
 
 use crate::http::AppState;
+use crate::http::bounds::SEARCH_LEN_MAX;
 use crate::http::extract::Json;
 use crate::http::page::{Page, PageRequest, parse_time_cursor};
 use crate::http::problem::{FieldError, Problem, kind};
@@ -33,9 +34,6 @@ pub(super) struct OrderFilterInput {
     pub to: Option<String>,
 }
 
-/// Characters of a search, as many as the longest e-mail address has.
-const SEARCH_LEN_MAX: usize = 254;
-
 async fn load_page(
     app: &AppState,
     asked: OrderFilterInput,
@@ -46,8 +44,8 @@ async fn load_page(
     let OrderPage { rows, people, next } = query.load_page(&app.shop, after, request.limit).await?;
     let page = Page::from_parts(rows, next.map(|(at, id)| format!("{}/{id}", at.0)));
     Ok(Json(page.map(|row| {
-        let sale = sales::find(&app.shop, row.sale);
-        let product = sale.map(|sale| sale.listing.product.name.as_str().to_owned());
+        let product = sales::find_sold_product(&app.shop, row.sale, row.order.made_at);
+        let product = product.map(|product| product.name.clone());
         let payment_required = sales::requires_payment(&app.shop, row.sale);
         admin_order_document(&row, product, payment_required, buyer_document(row.order.buyer, &people))
     })))

@@ -5,7 +5,7 @@ use super::csv::{CsvCell, CsvWriter};
 use super::orders::{OrderFilterInput, order_total};
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Query};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::http::v1::rfc3339;
 use crate::shop::all_orders::{self, OrderPage, OrderQuery, OrderRow};
 use crate::shop::catalogue_text::format_decimal;
@@ -95,7 +95,6 @@ const COLUMNS: [&str; 21] = [
     params(OrdersCsvQuery),
     responses(
         (status = 200, description = "The table", body = String, content_type = "text/csv"),
-        (status = 422, description = "`invalid_query`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]
@@ -164,6 +163,7 @@ fn push_order(table: &mut CsvWriter, shop: &Shop, row: &OrderRow, buyer: &BuyerD
     let paid_at = paid_at.map(rfc3339).unwrap_or_default();
     let listed = sales::find(shop, *sale);
     let listing = listed.as_ref().map(|sale| &sale.listing);
+    let product = listing.map(|listing| listing.product_at(order.made_at));
     let total = order_total(row);
     let (restocked, expires_at) = match order.status {
         OrderStatus::Refunded { restocked: true } => ("yes", String::new()),
@@ -175,7 +175,7 @@ fn push_order(table: &mut CsvWriter, shop: &Shop, row: &OrderRow, buyer: &BuyerD
         CsvCell::Trusted(&order.id.to_string()),
         CsvCell::Trusted(&sale.to_string()),
         CsvCell::Untrusted(listing.map_or("", |listing| listing.slug.as_str())),
-        CsvCell::Untrusted(listing.map_or("", |listing| listing.product.name.as_str())),
+        CsvCell::Untrusted(product.map_or("", |product| product.name.as_str())),
         CsvCell::Trusted(&order.buyer.to_string()),
         CsvCell::Untrusted(buyer.email.as_deref().unwrap_or_default()),
         CsvCell::Untrusted(buyer.username.as_deref().unwrap_or_default()),

@@ -5,14 +5,21 @@ use crate::shop::catalogue_text::{check_price, parse_currency};
 use garde::Validate;
 use sale::{Currency, Money};
 use serde::de::{Deserialize, Deserializer, Error};
+use utoipa::ToSchema;
 
-#[derive(Clone, Copy, Debug, serde::Deserialize, Validate)]
+/// An amount of money in a currency that is in use.
+#[derive(Clone, Copy, Debug, serde::Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Price)]
 pub(super) struct PriceBody {
+    /// Minor units: 4999 is 49.99 EUR, 4999 JPY is 4999 yen.
     #[serde(default, deserialize_with = "amount")]
+    #[schema(value_type = i64, required = true)]
     #[garde(custom(required))]
     amount: Option<i64>,
+    /// ISO 4217 code.
     #[serde(default, deserialize_with = "currency")]
+    #[schema(value_type = String, pattern = "^[A-Z]{3}$", required = true)]
     #[garde(custom(required))]
     currency: Option<Currency>,
 }

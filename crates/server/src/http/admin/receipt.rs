@@ -3,7 +3,7 @@
 use crate::http::AppState;
 use crate::http::extract::Json;
 use crate::http::extract::{AdminSession, Path, Query};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::http::v1::queue::find_listed_sale;
 use crate::shop::dashboard::{self, BuyerSelector};
 use axum::extract::State;
@@ -49,7 +49,6 @@ struct ReceiptJson {
     params(("id" = Uuid, Path, description = "The sale"), ReceiptQuery),
     responses(
         (status = 200, description = "What it proves", body = ReceiptJson),
-        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]

@@ -3,8 +3,9 @@
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path};
 use crate::http::idempotency::IdempotencyHeader;
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::shop::payments::RefundRequest;
+use crate::shop_documents::paid_order_document;
 use axum::extract::State;
 use documents::OrderDocument;
 use sale::OrderId;
@@ -39,11 +40,6 @@ struct RefundBody {
     ),
     responses(
         (status = 200, description = "Refunded; `payment.status` is `refunding` while the provider has not answered yet", body = OrderDocument),
-        (status = 403, description = "`forbidden`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 404, description = "`order_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 409, description = "`order_state`: it is not paid; `request_in_flight`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 422, description = "`key_reused`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 503, description = "`payment_unknown`: the provider or the ledger does not answer; repeat later", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]
@@ -55,5 +51,6 @@ async fn refund(
     Json(body): Json<RefundBody>,
 ) -> Result<Json<OrderDocument>, Problem> {
     let request = RefundRequest { admin: session.buyer, order, restock: body.restock, key };
-    Ok(Json(app.shop.payments.refund(request).await??.into()))
+    let refunded = app.shop.payments.refund(request).await??;
+    Ok(Json(paid_order_document(&app.shop, refunded)))
 }

@@ -3,7 +3,7 @@
 use super::dashboard::find_sale;
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path, Query};
-use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
+use crate::http::problem::{FieldError, Problem, kind};
 use crate::http::timestamp::parse_rfc3339;
 use crate::http::v1::rfc3339;
 use crate::shop::series::{
@@ -147,7 +147,6 @@ impl From<SeriesBucket> for BucketJson {
     params(("id" = Uuid, Path, description = "The sale"), SeriesQuery),
     responses(
         (status = 200, description = "The numbers", body = SeriesJson),
-        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]

@@ -4,7 +4,7 @@ use super::dashboard::{find_sale, refusal_counts, sale_money, status_totals};
 use super::series::CountsJson;
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::http::v1::rfc3339;
 use crate::shop::dashboard::revenue_minor;
 use crate::shop::summary::{self, DurationStats, PeakSecond, SaleSummary};
@@ -111,7 +111,6 @@ impl From<DurationStats> for SpansJson {
     params(("id" = Uuid, Path, description = "The sale")),
     responses(
         (status = 200, description = "The numbers", body = SummaryJson),
-        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]

@@ -25,6 +25,7 @@ kinds! {
     // Refusals of the law.
     SOLD_OUT = 409 "sold_out", "Sold out", "every unit of this sale is sold";
     ALL_HELD = 409 "all_held", "All units are held", "all units are in other carts; you may still get one";
+    FEWER_LEFT = 409 "fewer_left", "Fewer units left", "fewer units can be ordered now than you asked for";
     LIMIT_REACHED = 409 "limit_reached", "Limit per buyer reached", "that would be more units than one buyer may hold and own";
     ALREADY_IN_LINE = 409 "already_in_line", "Already in line", "you have a place in this sale's line already";
     NO_LINE = 409 "no_line", "No line", "this sale has no waiting line; order directly";
@@ -44,7 +45,8 @@ kinds! {
     NO_PLACE = 404 "not_in_line", "Not in line", "you have no place in this sale's line";
     PRODUCT_UNKNOWN = 404 "product_unknown", "Product unknown", "there is no such product";
     PRODUCT_IN_USE = 409 "product_in_use", "Product in use", "a sale that is not over sells this product";
-    SLUG_TAKEN = 409 "slug_taken", "Slug taken", "another sale has this slug";
+    SLUG_TAKEN = 409 "slug_taken", "Slug taken", "another sale has or had this slug";
+    TOO_MANY_EDITS = 409 "too_many_edits", "Too many edits", "what this sale shows of its product was edited a hundred times, which is the most";
     SALE_UNKNOWN = 404 "sale_unknown", "Sale unknown", "there is no such sale";
     FOLLOWER_UNKNOWN = 404 "follower_unknown", "Follower unknown", "there is no such follower of the ledger";
     ORDER_UNKNOWN = 404 "order_unknown", "Order unknown", "there is no such order";
@@ -70,6 +72,8 @@ kinds! {
     BAD_JSON = 400 "bad_json", "Broken JSON", "the body is not valid JSON";
     BAD_IDEMPOTENCY_KEY = 400 "bad_idempotency_key", "Bad idempotency key", "an Idempotency-Key is one string of 1 to 255 characters";
     BAD_REQUEST = 400 "bad_request", "Bad request", "the request cannot be understood";
+    HEAD_TOO_LARGE = 431 "head_too_large", "Head too large", "the head of the request is larger than allowed";
+    UNKNOWN_CODING = 501 "unknown_coding", "Unknown transfer coding", "the only transfer coding of requests here is chunked";
     INVALID_BODY = 422 "invalid_body", "Invalid fields", "some fields of the body are not valid";
     INVALID_QUERY = 422 "invalid_query", "Invalid parameters", "some parameters of the query are not valid";
     RATE_LIMITED = 429 "rate_limited", "Too many requests", "you have made more requests than allowed", retry 1;

@@ -4,10 +4,12 @@
 //! [`DeadlineSweeper`]: super::deadlines::DeadlineSweeper
 
 use super::handle::{ConnectionCommand, ConnectionHandle, ConnectionPhase};
-use super::tracked_stream::{ConnectionSlot, OpenConnection, TrackedStream};
+use super::head_inspector::{HEAD_LEN_MAX, HEADERS_MAX};
+use super::slots::ConnectionSlot;
+use super::tracked_stream::{OpenConnection, TrackedStream};
 use crate::http::edge::HttpEdge;
 use axum::body::Body;
-use axum::http::{Request, Response};
+use axum::http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -19,12 +21,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use tokio::net::TcpStream;
-
-/// Bytes of a request's head, and of the buffer it is read into.
-const HEAD_LEN_MAX: usize = 16 << 10;
-
-/// Headers of a request.
-const HEADERS_MAX: usize = 64;
 
 /// Milliseconds in which a peer must acknowledge something of what was sent: a phone that leaves a tunnel needs fewer.
 #[cfg(target_os = "linux")]
@@ -42,9 +38,12 @@ pub(super) async fn serve_connection(
     let _ = stream.set_nodelay(true);
     set_tcp_user_timeout(&stream);
     let open = OpenConnection::new(Arc::clone(edge));
-    let io = TokioIo::new(TrackedStream::new(stream, Arc::clone(handle), slot, open));
-    let service = service_fn(|request| answer_request(edge, handle, request, peer));
-    let mut connection = pin!(http1_builder().serve_connection(io, service).with_upgrades());
+    let io = TokioIo::new(TrackedStream::new(stream, Arc::clone(handle), slot.clone(), open));
+    let service = service_fn(|request| answer_request(edge, handle, &slot, request, peer));
+    let mut builder = http1_builder();
+    // The reserve is for one request of each.
+    builder.keep_alive(slot.limit().is_none());
+    let mut connection = pin!(builder.serve_connection(io, service).with_upgrades());
     let mut is_finishing = false;
     poll_fn(|cx| {
         // The waker is registered before the command is read, so that no command is missed in between.
@@ -92,11 +91,16 @@ fn http1_builder() -> http1::Builder {
 async fn answer_request(
     edge: &HttpEdge,
     handle: &ConnectionHandle,
+    slot: &ConnectionSlot,
     request: Request<Incoming>,
     peer: SocketAddr,
 ) -> Result<Response<Body>, Infallible> {
     handle.set_phase(ConnectionPhase::Answering);
-    let response = edge.handle(request, peer.ip(), &|| handle.is_late()).await;
+    let response = edge.handle(request, peer.ip(), slot.limit(), &|| handle.is_late()).await;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        handle.mark_upgraded();
+        slot.leave_network();
+    }
     handle.set_phase(ConnectionPhase::Idle);
     Ok(response)
 }

@@ -4,7 +4,7 @@
 use super::ServerSettings;
 use futures::task::AtomicWaker;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ pub(super) struct ConnectionHandle {
     /// The [`ConnectionPhase`] in three bits, above them the tick in which it began.
     activity: AtomicU64,
     command: AtomicU8,
+    /// Whether a request was answered with 101: what the client sends from then on is no HTTP.
+    is_upgraded: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -32,7 +34,7 @@ pub(super) enum ConnectionPhase {
 }
 
 /// What a connection is to do.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConnectionCommand {
     Continue = 0,
     /// Answer the requests that have arrived, then end.
@@ -46,6 +48,7 @@ impl ConnectionHandle {
             deadlines,
             activity: AtomicU64::new(0),
             command: AtomicU8::new(ConnectionCommand::Continue as u8),
+            is_upgraded: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         };
         // A client that connects and sends nothing gets no more time than one with a slow head.
@@ -55,6 +58,18 @@ impl ConnectionHandle {
 
     pub(super) fn set_phase(&self, phase: ConnectionPhase) {
         self.activity.store(self.deadlines.now() << 3 | phase as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn mark_upgraded(&self) {
+        self.is_upgraded.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_upgraded(&self) -> bool {
+        self.is_upgraded.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_answering(&self) -> bool {
+        self.phase() == ConnectionPhase::Answering
     }
 
     fn phase(&self) -> ConnectionPhase {

@@ -1,10 +1,12 @@
 //! `POST /orders/{id}/pay`: pays for a held order.
 
 use crate::http::AppState;
+use crate::http::bounds::METHOD_LEN_MAX;
 use crate::http::extract::{BuyerSession, Json, Path};
 use crate::http::idempotency::IdempotencyHeader;
-use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
+use crate::http::problem::{FieldError, Problem, kind};
 use crate::shop::payments::PayRequest;
+use crate::shop_documents::paid_order_document;
 use axum::extract::State;
 use documents::OrderDocument;
 use sale::OrderId;
@@ -12,9 +14,6 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-
-/// Bytes of a method; the tokens of providers are far shorter.
-const METHOD_LEN_MAX: usize = 255;
 
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(pay))
@@ -47,12 +46,6 @@ pub struct PayBody {
     ),
     responses(
         (status = 200, description = "Paid", body = OrderDocument),
-        (status = 402, description = "`payment_declined`: the order is held as long as before", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 404, description = "No such order of this buyer", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 409, description = "`request_in_flight`, `order_state`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 410, description = "`order_expired`: the units were released, nothing was charged", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 422, description = "`key_reused`, `invalid_body`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 503, description = "`payment_unknown`: the outcome is not known yet; get the order, or repeat the request", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]
@@ -68,5 +61,6 @@ async fn pay(
         return Err(Problem::new(&kind::INVALID_BODY).errors(vec![error]));
     }
     let request = PayRequest { buyer: session.buyer, order, method: body.method, key };
-    Ok(Json(app.shop.payments.pay(request).await??.into()))
+    let paid = app.shop.payments.pay(request).await??;
+    Ok(Json(paid_order_document(&app.shop, paid)))
 }

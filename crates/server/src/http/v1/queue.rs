@@ -43,15 +43,22 @@ fn place_problem(refusal: sale::Refusal) -> Problem {
     }
 }
 
-/// The buyer's place; also for `/flash-sales/{id}/queue-position`.
+/// The buyer's place, or how it ended; also for `/flash-sales/{id}/queue-position`.
 pub(super) async fn find_place(
     app: &AppState,
     sale: Uuid,
     buyer: sale::BuyerId,
 ) -> Result<Json<PlaceDocument>, Problem> {
-    let sale = find_listed_sale(app, sale).await?;
-    let place = line::find_position(&app.shop, sale, buyer).await?;
-    place.map(|place| Json(place.into())).ok_or(Problem::new(&kind::NO_PLACE))
+    let sale = SaleId(sale);
+    let is_listed = sales::exists(&app.shop, sale).await;
+    // Who waits in a sale that is not listed any more is answered that it is over.
+    let place = if is_listed || line::is_known_sale(&app.shop, sale) {
+        line::find_position(&app.shop, sale, buyer).await?
+    } else {
+        None
+    };
+    let missing = if is_listed { &kind::NO_PLACE } else { &kind::SALE_UNKNOWN };
+    place.map(|place| Json(place.into())).ok_or(Problem::new(missing))
 }
 
 /// The id of a listed sale. A deleted sale is unknown.

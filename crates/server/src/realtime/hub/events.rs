@@ -1,14 +1,18 @@
 //! What an event of the ledger changes: who waits in line, a buyer's place, an order. Pure functions.
 
 use crate::realtime::documents::LineStatus;
-use sale::{BuyerId, Event, OrderId, OrderStatus, Policy, ReleaseCause, Ticket, UnitSource};
+use sale::{BuyerId, Event, LedgerEntry, OrderId, OrderStatus, Policy, ReleaseCause, Ticket, UnitSource};
 
 /// The buyer whose place an event changes, and the new status; `None` in its place means waiting, at the position that the line
 /// gives.
-pub fn extract_place_change(event: &Event, policy: &Policy) -> Option<(BuyerId, Ticket, Option<LineStatus>)> {
-    match *event {
+pub fn extract_place_change(
+    entry: &LedgerEntry,
+    policy: &Policy,
+) -> Option<(BuyerId, Ticket, Option<LineStatus>)> {
+    let at = entry.at;
+    match entry.event {
         Event::Joined { buyer, ticket } => Some((buyer, ticket, None)),
-        Event::Left { buyer, ticket, .. } => Some((buyer, ticket, Some(LineStatus::Left))),
+        Event::Left { buyer, ticket, .. } => Some((buyer, ticket, Some(LineStatus::Left { at }))),
         Event::Admitted { buyer, ticket, until } => {
             let status = LineStatus::Admitted { until, extension_s: policy.extension_s() };
             Some((buyer, ticket, Some(status)))
@@ -16,7 +20,7 @@ pub fn extract_place_change(event: &Event, policy: &Policy) -> Option<(BuyerId, 
         Event::Extended { buyer, ticket, until } => {
             Some((buyer, ticket, Some(LineStatus::Admitted { until, extension_s: 0 })))
         }
-        Event::Lapsed { buyer, ticket } => Some((buyer, ticket, Some(LineStatus::Lapsed))),
+        Event::Lapsed { buyer, ticket } => Some((buyer, ticket, Some(LineStatus::Lapsed { at }))),
         Event::Held { buyer, from: UnitSource::Admission { ticket }, .. }
         | Event::Confirmed { buyer, from: UnitSource::Admission { ticket }, .. } => {
             Some((buyer, ticket, Some(LineStatus::Served)))

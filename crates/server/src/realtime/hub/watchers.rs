@@ -2,7 +2,7 @@
 //! updates are due and which differ from the last one; it sends nothing.
 
 use super::{EventSeq, throttle};
-use crate::realtime::documents::LineStatus;
+use crate::realtime::documents::{LineStatus, OverReason};
 use engine::SaleView;
 use sale::{
     Availability, BuyerId, Event, LedgerEntry, OrderId, OrderView, SaleId, SalePhase, Ticket, Timestamp,
@@ -13,6 +13,8 @@ use std::collections::HashMap;
 
 /// Orders in the snapshot of a buyer who connects: the newest.
 const ORDERS_SENT_MAX: usize = 20;
+/// After the end of a sale, events of before are waited for so long.
+const EVENTS_LATE_MS: i64 = 1_000;
 /// Orders of one buyer whose sent version is remembered.
 const ORDERS_KNOWN_MAX: usize = 256;
 
@@ -30,6 +32,8 @@ pub struct SaleWatchers {
     counters_sent_at: Timestamp,
     repeat_at: Option<Timestamp>,
     paused_at: Option<Timestamp>,
+    /// Since when the sale is seen to be over.
+    over_since: Option<Timestamp>,
 }
 
 /// The place that a buyer was sent last.
@@ -41,15 +45,23 @@ pub struct LastSent {
     /// The event after which the place is so.
     pub version: EventSeq,
     sent_at: Timestamp,
+    /// Whether a waiting buyer was sent an estimate of the wait.
+    has_estimate: bool,
 }
 
 impl LastSent {
     pub fn new(ticket: Ticket, status: LineStatus, version: EventSeq, sent_at: Timestamp) -> Self {
-        Self { ticket, status, version, sent_at }
+        Self { ticket, status, version, sent_at, has_estimate: false }
+    }
+
+    /// With whether an estimate goes with it now.
+    #[must_use]
+    pub fn with_estimate(self, view: &SaleView, now: Timestamp) -> Self {
+        Self { has_estimate: estimate_wait_s(view, &self, now).is_some(), ..self }
     }
 
     pub fn not_in_line(version: EventSeq, sent_at: Timestamp) -> Self {
-        Self::new(Ticket(0), LineStatus::Left, version, sent_at)
+        Self::new(Ticket(0), LineStatus::Left { at: sent_at }, version, sent_at)
     }
 }
 
@@ -65,6 +77,7 @@ impl SaleWatchers {
             counters_sent_at: Timestamp(0),
             repeat_at: None,
             paused_at: None,
+            over_since: None,
         }
     }
 
@@ -108,14 +121,33 @@ impl SaleWatchers {
         self.line.as_ref().and_then(|line| line.position(ticket))
     }
 
-    /// Frees the line of a sale that is over, whose positions no longer change.
-    pub fn close_line(&mut self) {
+    /// Buyers who wait in a sale that is over: each gets one last update, once all events before the end are applied. An event
+    /// that comes later still counts.
+    pub fn close_line(
+        &mut self,
+        view: &SaleView,
+        reason: OverReason,
+        now: Timestamp,
+    ) -> Vec<(BuyerId, LastSent)> {
+        // Positions no longer change.
         self.line = None;
+        let since = *self.over_since.get_or_insert(now);
+        if self.applied_seq < view.seq && now.ms_since(since) < EVENTS_LATE_MS {
+            return Vec::new();
+        }
+        let version = self.applied_seq;
+        let waiting =
+            self.last_sent.iter_mut().filter(|(_, sent)| matches!(sent.status, LineStatus::Waiting(_)));
+        let close = |(buyer, sent): (&BuyerId, &mut LastSent)| {
+            *sent = LastSent::new(sent.ticket, LineStatus::Over(reason), sent.version.max(version), now);
+            (*buyer, *sent)
+        };
+        waiting.map(close).collect()
     }
 
-    /// Buyers who moved forward since their last position, if that is old enough. A position never grows: the engine's snapshot
-    /// may be newer than the events applied here.
-    pub fn take_due_positions(&mut self, now: Timestamp) -> Vec<(BuyerId, LastSent)> {
+    /// Buyers who moved forward since their last position, or who got an estimate of the wait or lost it, if that position is old
+    /// enough. A position never grows: the engine's snapshot may be newer than the events applied here.
+    pub fn take_due_positions(&mut self, view: &SaleView, now: Timestamp) -> Vec<(BuyerId, LastSent)> {
         let applied_seq = self.applied_seq;
         let mut due = Vec::new();
         let Some(line) = &self.line else { return due };
@@ -124,14 +156,17 @@ impl SaleWatchers {
             if now.ms_since(sent.sent_at) < throttle::position_interval_ms(sent_position) {
                 continue;
             }
-            let Some(position) = line.position(sent.ticket).filter(|position| *position < sent_position)
+            let Some(position) = line.position(sent.ticket).filter(|position| *position <= sent_position)
             else {
                 continue;
             };
-            sent.status = LineStatus::Waiting(position);
-            sent.sent_at = now;
-            sent.version = sent.version.max(applied_seq);
-            due.push((*buyer, *sent));
+            let version = sent.version.max(applied_seq);
+            let moved = LastSent::new(sent.ticket, LineStatus::Waiting(position), version, now);
+            let moved = moved.with_estimate(view, now);
+            if position < sent_position || moved.has_estimate != sent.has_estimate {
+                *sent = moved;
+                due.push((*buyer, moved));
+            }
         }
         due
     }
@@ -149,6 +184,8 @@ impl SaleWatchers {
         let is_news = reported.ticket > known.ticket
             || match (known.status, reported.status) {
                 (LineStatus::Waiting(before), LineStatus::Waiting(now)) => now < before,
+                // The end of a sale is no event.
+                (LineStatus::Waiting(_), LineStatus::Over(_)) => true,
                 (_, LineStatus::Waiting(_)) => false,
                 (before, now) => reported.version > known.version && before != now,
             };
@@ -160,19 +197,21 @@ impl SaleWatchers {
         (*known, is_news)
     }
 
-    /// Applies an event, and extends admissions by the time of a pause that it ends. Returns the extended ones.
+    /// Applies an event, and extends admissions by the time of a pause that it ends. Returns the admissions whose clock stops or goes
+    /// on by it.
     pub fn extend_admissions(&mut self, entry: &LedgerEntry) -> Vec<(BuyerId, LastSent)> {
         self.applied_seq = entry.seq;
-        let paused_at = match entry.event {
+        let paused_ms = match entry.event {
             Event::Paused => {
-                self.paused_at = Some(entry.at);
-                None
+                self.paused_at.get_or_insert(entry.at);
+                0
             }
-            Event::Resumed | Event::Closed => self.paused_at.take(),
-            _ => None,
+            Event::Resumed | Event::Closed => match self.paused_at.take() {
+                Some(paused_at) => entry.at.ms_since(paused_at).max(0),
+                None => return Vec::new(),
+            },
+            _ => return Vec::new(),
         };
-        let Some(paused_at) = paused_at else { return Vec::new() };
-        let paused_ms = entry.at.ms_since(paused_at).max(0);
         let mut extended = Vec::new();
         for (buyer, sent) in &mut self.last_sent {
             if let LineStatus::Admitted { until, extension_s } = sent.status
@@ -184,6 +223,14 @@ impl SaleWatchers {
             }
         }
         extended
+    }
+}
+
+/// Seconds until a waiting buyer is admitted, where that can be estimated.
+pub fn estimate_wait_s(view: &SaleView, sent: &LastSent, now: Timestamp) -> Option<u64> {
+    match sent.status {
+        LineStatus::Waiting(position) => view.line_moment(now).estimate_wait_s(sent.ticket, position),
+        _ => None,
     }
 }
 

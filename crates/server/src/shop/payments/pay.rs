@@ -65,12 +65,22 @@ impl PaymentService {
             }
         }
         if let Some(live) = rows::find_live(&self.store, id).await? {
+            // Another card has a payment of its own, unless the one before it turns out to be paid.
+            let is_same =
+                live.state != PaymentState::Started || Some(&live.method) == request.method.as_ref();
+            let key = key.as_ref().map(|key| PaymentKeyRow { payment: live.id, ..key.clone() });
             if let Some(key) = &key
-                && !self.claim_key(&PaymentKeyRow { payment: live.id, ..key.clone() }).await?
+                && is_same
+                && !self.claim_key(key).await?
             {
                 return Ok(Err(PaymentRefusal::KeyReused));
             }
             if let Some(answer) = self.continue_payment(request, order, live).await? {
+                if let (Some(key), false, Ok(_)) = (&key, is_same, &answer)
+                    && !self.claim_key(key).await.map_err(|_| PaymentError::Unsettled)?
+                {
+                    return Ok(Err(PaymentRefusal::KeyReused));
+                }
                 return Ok(answer);
             }
         }
@@ -98,7 +108,8 @@ impl PaymentService {
         })
     }
 
-    /// Continues a payment that was left between two steps. `None` when it was voided and another may begin.
+    /// Continues a payment that was left between two steps. `None` when it was voided, or was one with another card and declined: then
+    /// another may begin.
     async fn continue_payment(
         &self,
         request: &PayRequest,
@@ -125,6 +136,7 @@ impl PaymentService {
         });
         match settled.await.map_err(log_store_failure)? {
             SettleResult::Voided => Ok(None),
+            SettleResult::Declined { .. } if Some(&held.method) != request.method.as_ref() => Ok(None),
             // Another process has finished it meanwhile.
             SettleResult::Finished => Ok(Some(Err(PaymentRefusal::InFlight))),
             settled => self.build_reply(order, live.id, settled).await.map(Some),

@@ -69,6 +69,9 @@ async fn create_once(shop: &Shop, draft: SaleDraft, key: Option<AdminKeyRow>) ->
     if product.price.currency != draft.policy.unit_price.currency {
         return Ok(Err(CatalogueRefusal::CurrencyDiffers));
     }
+    if draft.policy.ends_at <= shop.engine.now() {
+        return Ok(Err(CatalogueRefusal::EndIsPast));
+    }
     let id = SaleId(ids::new(now));
     let slug = draft.slug.as_ref().map_or("", Slug::as_str);
     let payment = PaymentMode::from_policy(&draft.policy);

@@ -1,14 +1,15 @@
 //! Edits a sale: the law decides first, then the catalogue follows.
 
-use super::{ListedSale, PaymentMode, READ_BATCH_LEN, find_or_refresh};
+use super::{ListedSale, PaymentMode, READ_BATCH_LEN, find_or_refresh, has_opened};
 use crate::shop::Shop;
-use crate::shop::catalogue::{CatalogueError, CatalogueRefusal, CatalogueResult};
-use crate::shop::catalogue_text::Slug;
+use crate::shop::catalogue::{CatalogueError, CatalogueRefusal, CatalogueResult, SaleListing};
+use crate::shop::catalogue_text::{Category, Description, ImageUrl, ProductName, Slug};
 use crate::store::products::{self, ProductId};
-use crate::store::sales;
+use crate::store::sale_products::SoldProduct;
+use crate::store::sale_slugs;
+use crate::store::sales::{self, SaleRowEdit};
 use engine::SaleView;
-use sale::{AdmissionMode, Event, Money, Policy, Refusal, SaleId, Timestamp};
-use std::sync::Arc;
+use sale::{AdmissionMode, BuyerId, Event, Money, Policy, Refusal, SaleId, Timestamp};
 
 /// The fields of a sale to change. `None` leaves a field as it is.
 #[derive(Clone, Debug, Default)]
@@ -26,7 +27,25 @@ pub struct SaleEdit {
     /// Only what it is already. [`PaymentMode::Nothing`] wins over `hold_s`.
     pub payment: Option<PaymentMode>,
     pub admission: Option<AdmissionMode>,
+    /// What it shows of its product.
+    pub shown: ShownEdit,
+    /// The admin who edits.
+    pub edited_by: Option<BuyerId>,
 }
+
+/// What a sale shows of its product, as far as it changes. `Some(None)` empties a field. The product stays as it is, and so does
+/// what earlier orders are of.
+#[derive(Clone, Debug, Default)]
+pub struct ShownEdit {
+    pub name: Option<ProductName>,
+    pub description: Option<Description>,
+    pub category: Option<Option<Category>>,
+    pub image_url: Option<Option<ImageUrl>>,
+    pub list_price: Option<Money>,
+}
+
+/// Versions of what a sale shows. All of them are in memory.
+const SHOWN_VERSIONS_MAX: u32 = 100;
 
 /// Edits a sale: the law decides first, then the catalogue follows.
 ///
@@ -37,15 +56,10 @@ pub async fn edit(shop: &Shop, id: SaleId, edit: SaleEdit) -> CatalogueResult<Li
     let Some(ListedSale { listing, view }) = find_or_refresh(shop, id).await else {
         return Ok(Err(CatalogueRefusal::SaleUnknown));
     };
-    let product = match edit.product {
-        Some(product) if product != listing.product.id => match products::find(&shop.store, product).await? {
-            None => return Ok(Err(CatalogueRefusal::NoSuchProduct)),
-            Some(_) if has_opened(&view, shop.engine.now()) => {
-                return Ok(Err(CatalogueRefusal::Law(Refusal::PromiseMade)));
-            }
-            Some(product) => Arc::new(product),
-        },
-        _ => Arc::clone(&listing.product),
+    let is_open = has_opened(&view, shop.engine.now());
+    let shown = match edit.choose_shown(shop, &listing, is_open).await? {
+        Ok(shown) => shown,
+        Err(refusal) => return Ok(Err(refusal)),
     };
     let before = read_policy(shop, &view).await?;
     let policy = edit.apply_to(&before);
@@ -54,22 +68,27 @@ pub async fn edit(shop: &Shop, id: SaleId, edit: SaleEdit) -> CatalogueResult<Li
     if edit.payment.is_some_and(|given| given != payment) || PaymentMode::from_policy(&policy) != payment {
         return Ok(Err(CatalogueRefusal::Law(Refusal::PromiseMade)));
     }
-    if policy.unit_price.currency != product.price.currency {
+    if policy.unit_price.currency != shown.list_price.currency {
         return Ok(Err(CatalogueRefusal::CurrencyDiffers));
     }
     let problems = policy.problems();
     if !problems.is_empty() {
         return Ok(Err(CatalogueRefusal::BadPolicy(problems)));
     }
+    if policy.ends_at != before.ends_at && policy.ends_at <= shop.engine.now() {
+        return Ok(Err(CatalogueRefusal::EndIsPast));
+    }
     let slug = edit.slug.as_ref().map_or(listing.slug.as_str(), Slug::as_str);
-    if slug != listing.slug && !sales::is_slug_free(&shop.store, slug).await? {
+    if slug != listing.slug && !sale_slugs::is_free_for(&shop.store, slug, id).await? {
         return Ok(Err(CatalogueRefusal::SlugTaken));
     }
     if let Err(refusal) = shop.engine.configure(id, policy).await? {
         return Ok(Err(CatalogueRefusal::Law(refusal)));
     }
-    if slug != listing.slug || product.id != listing.product.id {
-        sales::update(&shop.store, id, slug, product.id).await?;
+    let shown = Some(&shown).filter(|shown| **shown != *listing.product);
+    if slug != listing.slug || shown.is_some() {
+        let row = SaleRowEdit { slug, shown, edited_by: edit.edited_by, now: shop.engine.now() };
+        sales::update(&shop.store, id, row).await?;
         shop.catalogue.refresh(&shop.store).await?;
     }
     Ok(find_or_refresh(shop, id).await.ok_or(CatalogueRefusal::SaleUnknown))
@@ -102,14 +121,39 @@ fn apply_to_policy(policy: &mut Policy, event: &Event) {
     }
 }
 
-/// Whether a buyer may have acted on the sale's policy.
-fn has_opened(view: &SaleView, now: Timestamp) -> bool {
-    let opens_at = view.policy.opens_at();
-    let counters = view.counters;
-    now >= opens_at || counters.waiting + counters.admitted + counters.held + counters.sold > 0
-}
-
 impl SaleEdit {
+    /// What the sale shows of its product after this edit; equal to what it shows now when nothing of it changes. Where buyers may rely
+    /// on the sale, the list price stays, and a change is another version.
+    async fn choose_shown(
+        &self,
+        shop: &Shop,
+        listing: &SaleListing,
+        is_open: bool,
+    ) -> CatalogueResult<SoldProduct> {
+        let current = listing.product.as_ref();
+        let mut shown = current.clone();
+        if let Some(id) = self.product.filter(|id| *id != current.id) {
+            let Some(product) = products::find(&shop.store, id).await? else {
+                return Ok(Err(CatalogueRefusal::NoSuchProduct));
+            };
+            if is_open {
+                return Ok(Err(CatalogueRefusal::Law(Refusal::PromiseMade)));
+            }
+            shown = shown.with_product(product);
+        }
+        let shown = self.shown.apply_to(shown);
+        if shown == *current || !is_open {
+            return Ok(Ok(shown));
+        }
+        if shown.list_price != current.list_price {
+            return Ok(Err(CatalogueRefusal::Law(Refusal::PromiseMade)));
+        }
+        if current.version >= SHOWN_VERSIONS_MAX {
+            return Ok(Err(CatalogueRefusal::TooManyEdits));
+        }
+        Ok(Ok(SoldProduct { version: current.version + 1, shown_from: shop.engine.now(), ..shown }))
+    }
+
     fn apply_to(&self, policy: &Policy) -> Policy {
         Policy {
             quantity: self.quantity.unwrap_or(policy.quantity),
@@ -119,6 +163,27 @@ impl SaleEdit {
             limit_per_buyer: self.limit_per_buyer.unwrap_or(policy.limit_per_buyer),
             hold_s: PaymentMode::resolve_hold_s(self.payment, self.hold_s, policy.hold_s),
             admission: self.admission.unwrap_or(policy.admission),
+        }
+    }
+}
+
+impl ShownEdit {
+    fn apply_to(&self, shown: SoldProduct) -> SoldProduct {
+        SoldProduct {
+            name: self.name.as_ref().map_or(shown.name, |name| name.as_str().to_owned()),
+            description: self.description.as_ref().map_or(shown.description, |text| text.as_str().to_owned()),
+            category: match &self.category {
+                Some(category) => category.as_ref().map(|category| category.as_str().to_owned()),
+                None => shown.category,
+            },
+            image_url: match &self.image_url {
+                Some(url) => url.as_ref().map(|url| url.as_str().to_owned()),
+                None => shown.image_url,
+            },
+            list_price: self.list_price.unwrap_or(shown.list_price),
+            id: shown.id,
+            version: shown.version,
+            shown_from: shown.shown_from,
         }
     }
 }

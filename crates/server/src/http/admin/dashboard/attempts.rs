@@ -4,7 +4,7 @@ use super::{find_sale, parse_cursor};
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path, Query};
 use crate::http::page::{Page, PageQuery};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::http::v1::rfc3339;
 use crate::shop::dashboard::{self, AttemptFilter, AttemptRow, RowsWithBuyers};
 use crate::shop_documents::buyer_document;
@@ -72,7 +72,6 @@ pub(super) struct AttemptsQuery {
     params(("id" = Uuid, Path, description = "The sale"), AttemptsQuery),
     responses(
         (status = 200, description = "A page of attempts", body = AttemptsJson),
-        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]

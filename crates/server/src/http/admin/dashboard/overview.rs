@@ -3,7 +3,7 @@
 use super::{find_sale, refusal_counts, sale_money, status_totals};
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::shop::dashboard::{self, DashboardOverview};
 use crate::shop_documents::admin_sale_document;
 use axum::extract::State;
@@ -18,7 +18,6 @@ use sale::SaleId;
     params(("id" = Uuid, Path, description = "The sale")),
     responses(
         (status = 200, description = "The numbers", body = OverviewDocument),
-        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]

@@ -4,7 +4,7 @@ use super::{find_sale, parse_cursor};
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path, Query};
 use crate::http::page::{Page, PageQuery};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::http::v1::rfc3339;
 use crate::shop::dashboard::{self, BuyerSelector, LineStart, RowsWithBuyers};
 use crate::shop_documents::buyer_document;
@@ -20,10 +20,10 @@ use utoipa::{IntoParams, ToSchema};
 pub(super) struct MemberJson {
     ticket: u32,
     buyer: BuyerDocument,
-    /// `waiting` or `admitted`.
-    #[schema(pattern = "^(waiting|admitted)$")]
+    /// `waiting` or `admitted`; `over` for a buyer who waited when the sale ended.
+    #[schema(pattern = "^(waiting|admitted|over)$")]
     status: &'static str,
-    /// Waiting buyers ahead, plus one; absent once admitted.
+    /// Waiting buyers ahead, plus one; absent for a buyer who does not wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     position: Option<u32>,
     /// An admitted buyer may order until then.
@@ -56,7 +56,6 @@ pub(super) struct LineQuery {
     params(("id" = Uuid, Path, description = "The sale"), LineQuery),
     responses(
         (status = 200, description = "A page of the line", body = Page<MemberJson>),
-        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]
@@ -66,7 +65,7 @@ pub(super) async fn queue(
     Path(id): Path<SaleId>,
     Query(LineQuery { buyer, limit, cursor: next }): Query<LineQuery>,
 ) -> Result<Json<Page<MemberJson>>, Problem> {
-    find_sale(&app, id).await?;
+    let sale = find_sale(&app, id).await?;
     let request = PageQuery { limit, cursor: next }.into_request()?;
     let start = match (request.after.as_deref(), buyer) {
         (Some(after), _) => LineStart::Behind(Ticket(parse_cursor(after)?)),
@@ -76,8 +75,10 @@ pub(super) async fn queue(
     let RowsWithBuyers { rows, people } =
         dashboard::list_line(&app.shop, id, start, request.limit + 1).await?;
     let page = Page::new(rows, request.limit, |member| member.ticket.to_string());
+    let is_over = sale.view.is_over(app.shop.engine.now());
     Ok(Json(page.map(|LineMember { buyer, ticket, place }| {
         let (status, position, until) = match place {
+            LinePosition::Waiting { .. } if is_over => ("over", None, None),
             LinePosition::Waiting { position } => ("waiting", Some(position), None),
             LinePosition::Admitted { until, .. } => ("admitted", None, Some(rfc3339(until))),
         };

@@ -3,7 +3,7 @@
 use super::run_action;
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::shop::sales::SaleAction;
 use axum::extract::State;
 use documents::AdminSaleDocument;
@@ -17,7 +17,6 @@ use sale::SaleId;
     params(("id" = Uuid, Path, description = "The sale")),
     responses(
         (status = 200, description = "Closed", body = AdminSaleDocument),
-        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]

@@ -8,7 +8,7 @@ use crate::http::admin::rules::{in_range, later_than};
 use crate::http::admin::run_to_completion;
 use crate::http::extract::{AdminSession, Json};
 use crate::http::idempotency::IdempotencyHeader;
-use crate::http::problem::{Problem, ProblemSchema, kind};
+use crate::http::problem::{Problem, kind};
 use crate::http::valid_json::ValidJson;
 use crate::http::valid_json::fields::{self, required};
 use crate::shop::catalogue_text::Slug;
@@ -19,7 +19,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use documents::flash_sale::{LimitScopeDocument, SalePaymentDocument};
-use documents::{AdminSaleDocument, AdmissionDocument, MoneyDocument};
+use documents::{AdminSaleDocument, AdmissionDocument};
 use garde::Validate;
 use sale::policy::{LIMIT_PER_BUYER_MAX, QUANTITY_MAX, WINDOW_S_MAX};
 use sale::{AdmissionMode, Policy, PolicyProblem, Timestamp};
@@ -39,11 +39,11 @@ pub(super) struct SaleBody {
     product_id: Option<ProductId>,
     /// The sale's name in URLs. When absent, it is derived from the product's name.
     #[serde(default, deserialize_with = "fields::text")]
-    #[schema(value_type = Option<String>, pattern = "^[a-z0-9-]{1,64}$")]
+    #[schema(value_type = Option<String>, pattern = "^[a-z0-9-]{1,64}$", nullable = false)]
     slug: Option<Slug>,
     /// The price of one unit, in the currency of the product's list price.
     #[serde(default, deserialize_with = "fields::object")]
-    #[schema(value_type = MoneyDocument, required = true)]
+    #[schema(value_type = PriceBody, required = true)]
     #[garde(custom(required), dive)]
     price: Option<PriceBody>,
     /// Units for sale.
@@ -61,16 +61,16 @@ pub(super) struct SaleBody {
     ends_at: Option<Timestamp>,
     /// Units that one buyer may hold and own.
     #[serde(default, deserialize_with = "fields::count")]
-    #[schema(minimum = 1, maximum = 1_000_000, default = 1)]
+    #[schema(minimum = 1, maximum = 1_000_000, default = 1, nullable = false)]
     #[garde(custom(in_range(1..=LIMIT_PER_BUYER_MAX, PolicyProblem::LimitPerBuyer)))]
     limit_per_buyer: Option<u32>,
     /// Who is one buyer for that limit; it cannot be changed later.
     #[serde(default, deserialize_with = "limit_by")]
-    #[schema(default = "account")]
+    #[schema(default = "account", nullable = false)]
     limit_by: Option<LimitScopeDocument>,
     /// Seconds for which a unit is held for its payment. 0 sells at once.
     #[serde(default, deserialize_with = "fields::count")]
-    #[schema(maximum = 86400, default = 300)]
+    #[schema(maximum = 86400, default = 300, nullable = false)]
     #[garde(if(
         cond = !matches!(self.payment, Some(SalePaymentDocument::None)),
         custom(in_range(0..=WINDOW_S_MAX, PolicyProblem::Hold))
@@ -78,10 +78,11 @@ pub(super) struct SaleBody {
     hold_seconds: Option<u32>,
     /// `none` sells at once, whatever `holdSeconds` is.
     #[serde(default, deserialize_with = "payment")]
+    #[schema(nullable = false)]
     payment: Option<SalePaymentDocument>,
     /// Who may buy. When absent, everyone. In `fifo`, `lineOpensSecondsBefore` and `extensionSeconds` default to 0.
     #[serde(default, deserialize_with = "fields::object")]
-    #[schema(value_type = Option<AdmissionDocument>)]
+    #[schema(value_type = Option<AdmissionDocument>, nullable = false)]
     #[garde(dive)]
     admission: Option<AdmissionBody>,
 }
@@ -112,9 +113,6 @@ impl SaleBody {
     params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters; the same key and body give the same sale")),
     responses(
         (status = 201, description = "Announced", body = AdminSaleDocument),
-        (status = 404, description = "`sale_unknown`: the sale that this key created was deleted", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 409, description = "`slug_taken`, `request_in_flight`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 422, description = "`key_reused`; `invalid_body`, with every field that is not valid", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]

@@ -3,7 +3,7 @@
 use crate::http::AppState;
 use crate::http::admin::run_to_completion;
 use crate::http::extract::{AdminSession, Json, Path};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::shop::sales::{self, DeleteResult};
 use crate::shop_documents::admin_sale_document;
 use axum::extract::State;
@@ -21,7 +21,6 @@ use sale::SaleId;
     responses(
         (status = 200, description = "The sale had places or orders, and is closed", body = AdminSaleDocument),
         (status = 204, description = "Deleted"),
-        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]

@@ -4,7 +4,7 @@ use crate::http::AppState;
 use crate::http::admin::run_to_completion;
 use crate::http::extract::{AdminSession, Json, Path};
 use crate::http::idempotency::IdempotencyHeader;
-use crate::http::problem::{Problem, ProblemSchema, kind};
+use crate::http::problem::{Problem, kind};
 use crate::http::valid_json::ValidJson;
 use crate::http::valid_json::fields::{self, required};
 use crate::shop::sales::{self, RestockRequest};
@@ -43,10 +43,6 @@ fn at_least_one(quantity: &Option<u32>, (): &()) -> garde::Result {
     request_body = RestockBody,
     responses(
         (status = 200, description = "Added", body = AdminSaleDocument),
-        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 409, description = "`request_in_flight`: another restock of the sale is in progress", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 410, description = "`ended`, `closed`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 422, description = "`key_reused`, `invalid_body`, `bad_policy`: more units than a sale may have", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]

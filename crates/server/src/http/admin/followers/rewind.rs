@@ -2,7 +2,7 @@
 
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path};
-use crate::http::problem::{FieldError, Problem, ProblemSchema, kind};
+use crate::http::problem::{FieldError, Problem, kind};
 use crate::shop::followers::{self, RewindRefusal, RewindRequest};
 use axum::extract::State;
 use sale::{EventSeq, SaleId};
@@ -50,8 +50,6 @@ struct RewoundJson {
     params(("name" = String, Path, description = "The follower")),
     responses(
         (status = 200, description = "It continues from there", body = RewoundJson),
-        (status = 404, description = "`follower_unknown`; `sale_unknown`: the follower has delivered nothing of this sale", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid_body`: `seq` is later than where the follower is", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]

@@ -4,7 +4,7 @@ use super::{OrderFilterInput, load_page};
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Query};
 use crate::http::page::{Page, PageQuery};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::shop::dashboard::BuyerSelector;
 use axum::extract::State;
 use documents::{AdminOrderDocument, OrderStatusDocument};
@@ -52,7 +52,6 @@ pub(super) struct OrdersQuery {
     params(OrdersQuery),
     responses(
         (status = 200, description = "A page of orders", body = Page<AdminOrderDocument>),
-        (status = 422, description = "`invalid_query`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]

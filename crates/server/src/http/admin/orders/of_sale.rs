@@ -5,7 +5,7 @@ use crate::http::AppState;
 use crate::http::admin::dashboard::find_sale;
 use crate::http::extract::{AdminSession, Json, Path, Query};
 use crate::http::page::{Page, PageQuery};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use axum::extract::State;
 use documents::{AdminOrderDocument, OrderStatusDocument};
 use sale::SaleId;
@@ -45,8 +45,6 @@ pub(super) struct SaleOrdersQuery {
     params(("id" = Uuid, Path, description = "The sale"), SaleOrdersQuery),
     responses(
         (status = 200, description = "A page of orders", body = Page<AdminOrderDocument>),
-        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid_query`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]

@@ -4,7 +4,7 @@ use crate::http::AppState;
 use crate::http::admin::price::PriceBody;
 use crate::http::extract::{AdminSession, Json};
 use crate::http::idempotency::IdempotencyHeader;
-use crate::http::problem::{Problem, ProblemSchema, kind};
+use crate::http::problem::{Problem, kind};
 use crate::http::v1::products::ProductJson;
 use crate::http::valid_json::ValidJson;
 use crate::http::valid_json::fields::{self, required};
@@ -13,7 +13,6 @@ use crate::shop::products::{self, ProductDraft};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use documents::MoneyDocument;
 use garde::Validate;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -35,13 +34,13 @@ pub(super) struct ProductBody {
     description: Option<Description>,
     /// The list price.
     #[serde(default, deserialize_with = "fields::object")]
-    #[schema(value_type = MoneyDocument, required = true)]
+    #[schema(value_type = PriceBody, required = true)]
     #[garde(custom(required), dive)]
     price: Option<PriceBody>,
     #[serde(default, deserialize_with = "fields::nullable")]
     #[schema(value_type = Option<String>, max_length = 100)]
     category: Option<Option<Category>>,
-    /// An http(s) address, or a path of this site.
+    /// An https address, or a path of this site.
     #[serde(default, deserialize_with = "fields::nullable")]
     #[schema(value_type = Option<String>, max_length = 2000)]
     image_url: Option<Option<ImageUrl>>,
@@ -68,9 +67,6 @@ impl ProductBody {
     params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters; the same key and body give the same product")),
     responses(
         (status = 201, description = "Created", body = ProductJson),
-        (status = 404, description = "`product_unknown`: the product that this key created was deleted", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 409, description = "`request_in_flight`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 422, description = "`key_reused`; `invalid_body`, with every field that is not valid", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]

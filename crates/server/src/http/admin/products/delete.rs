@@ -3,7 +3,7 @@
 use crate::http::AppState;
 use crate::http::admin::run_to_completion;
 use crate::http::extract::{AdminSession, Path};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::shop::products::{self, ProductId};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -16,8 +16,6 @@ use axum::http::StatusCode;
     params(("id" = Uuid, Path, description = "The product")),
     responses(
         (status = 204, description = "Deleted"),
-        (status = 404, description = "`product_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 409, description = "`product_in_use`: a sale that is not over sells it", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]

@@ -4,13 +4,12 @@ use crate::http::AppState;
 use crate::http::admin::price::PriceBody;
 use crate::http::admin::run_to_completion;
 use crate::http::extract::{AdminSession, Json, Path};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::http::v1::products::ProductJson;
 use crate::http::valid_json::{ValidJson, fields};
 use crate::shop::catalogue_text::{Category, Description, ImageUrl, ProductName};
 use crate::shop::products::{self, ProductEdit, ProductId};
 use axum::extract::State;
-use documents::MoneyDocument;
 use garde::Validate;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -30,13 +29,13 @@ pub(super) struct ProductPatch {
     description: Option<Description>,
     /// The list price.
     #[serde(default, deserialize_with = "fields::object")]
-    #[schema(value_type = Option<MoneyDocument>, nullable = false)]
+    #[schema(value_type = Option<PriceBody>, nullable = false)]
     #[garde(dive)]
     price: Option<PriceBody>,
     #[serde(default, deserialize_with = "fields::nullable")]
     #[schema(value_type = Option<String>, max_length = 100)]
     category: Option<Option<Category>>,
-    /// An http(s) address, or a path of this site.
+    /// An https address, or a path of this site.
     #[serde(default, deserialize_with = "fields::nullable")]
     #[schema(value_type = Option<String>, max_length = 2000)]
     image_url: Option<Option<ImageUrl>>,
@@ -65,8 +64,6 @@ impl From<ProductPatch> for ProductEdit {
     request_body = ProductPatch,
     responses(
         (status = 200, description = "Edited", body = ProductJson),
-        (status = 404, description = "`product_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid_body`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]

@@ -4,7 +4,7 @@ use super::{SignedInReply, guess_limits, sign_in_origin};
 use crate::http::AppState;
 use crate::http::caller::RequestCaller;
 use crate::http::extract::{FieldErrors, Json};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::shop::accounts::{self, AccountTextError, LoginName, PlainPassword};
 use axum::extract::{Extension, State};
 use serde::Deserialize;
@@ -27,8 +27,6 @@ pub(super) struct LoginBody {
 /// signed in before, and those with an access token of the account, are counted on their own.
 #[utoipa::path(post, path = "/api/v1/auth/login", tag = "auth", request_body = LoginBody, responses(
     (status = 200, description = "Signed in", body = SignedInReply),
-    (status = 401, description = "`bad_credentials`", body = ProblemSchema, content_type = "application/problem+json"),
-    (status = 429, description = "`rate_limited`; with `limit: guess` for too many wrong passwords for the account", body = ProblemSchema, content_type = "application/problem+json"),
 ))]
 pub(super) async fn login(
     State(app): State<AppState>,

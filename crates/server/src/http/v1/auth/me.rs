@@ -3,14 +3,13 @@
 use super::AccountReply;
 use crate::http::AppState;
 use crate::http::extract::{BuyerSession, Json};
-use crate::http::problem::{Problem, ProblemSchema, kind};
+use crate::http::problem::{Problem, kind};
 use crate::shop::accounts;
 use axum::extract::State;
 
 /// The account of the session.
 #[utoipa::path(get, path = "/api/v1/auth/me", tag = "auth", security(("token" = [])), responses(
     (status = 200, description = "The account", body = AccountReply),
-    (status = 401, description = "`unauthorized`", body = ProblemSchema, content_type = "application/problem+json"),
 ))]
 pub(super) async fn me(
     State(app): State<AppState>,

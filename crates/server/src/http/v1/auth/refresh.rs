@@ -3,7 +3,7 @@
 use super::SignedInReply;
 use crate::http::AppState;
 use crate::http::extract::Json;
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::shop::accounts;
 use axum::extract::State;
 use serde::Deserialize;
@@ -20,7 +20,6 @@ pub(super) struct RefreshBody {
 /// Exchanges a refresh token for new tokens.
 #[utoipa::path(post, path = "/api/v1/auth/refresh", tag = "auth", request_body = RefreshBody, responses(
     (status = 200, description = "New tokens", body = SignedInReply),
-    (status = 401, description = "`bad_refresh_token`", body = ProblemSchema, content_type = "application/problem+json"),
 ))]
 pub(super) async fn refresh(
     State(app): State<AppState>,

@@ -4,7 +4,7 @@ use super::{SignedInReply, sign_in_origin};
 use crate::http::AppState;
 use crate::http::caller::RequestCaller;
 use crate::http::extract::{FieldErrors, Json};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::shop::accounts::{self, AccountRegistration, PlainPassword};
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
@@ -29,8 +29,6 @@ pub(super) struct RegisterBody {
 /// Creates a buyer's account and signs it in.
 #[utoipa::path(post, path = "/api/v1/auth/register", tag = "auth", request_body = RegisterBody, responses(
     (status = 201, description = "Signed in", body = SignedInReply),
-    (status = 409, description = "`email_taken` or `username_taken`", body = ProblemSchema, content_type = "application/problem+json"),
-    (status = 422, description = "`invalid_body`", body = ProblemSchema, content_type = "application/problem+json"),
 ))]
 pub(super) async fn register(
     State(app): State<AppState>,

@@ -2,7 +2,7 @@
 
 use crate::http::AppState;
 use crate::http::extract::{BuyerSession, Json, Path};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::http::v1::queue::find_place;
 use axum::extract::State;
 use documents::PlaceDocument;
@@ -15,8 +15,7 @@ use uuid::Uuid;
     tag = "flash-sales",
     params(("id" = Uuid, Path, description = "The sale's id")),
     responses(
-        (status = 200, description = "The buyer's place", body = PlaceDocument),
-        (status = 404, description = "`not_in_line`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 200, description = "The buyer's place, or how it ended", body = PlaceDocument),
     ),
     security(("token" = []))
 )]

@@ -3,7 +3,8 @@
 use super::IfNoneMatch;
 use crate::http::AppState;
 use crate::http::extract::Path;
-use crate::http::problem::{Problem, ProblemSchema, kind};
+use crate::http::problem::{Problem, kind};
+use crate::http::redirect_for_good;
 use crate::shop::sales::{self, ListedSale};
 use axum::body::Body;
 use axum::extract::State;
@@ -12,7 +13,7 @@ use documents::SaleDocument;
 
 /// One sale, by id or slug.
 ///
-/// The reply has an `ETag`; with `If-None-Match`, an unchanged sale is a 304 without a body.
+/// A slug that the sale had before leads to the current one. The reply has an `ETag`; with `If-None-Match`, an unchanged sale is a 304 without a body.
 #[utoipa::path(
     get,
     path = "/api/v1/flash-sales/{id}",
@@ -21,7 +22,7 @@ use documents::SaleDocument;
     responses(
         (status = 200, description = "The sale", body = SaleDocument),
         (status = 304, description = "Not changed since `If-None-Match`"),
-        (status = 404, description = "`sale_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 308, description = "The sale has another slug now: see `Location`"),
     )
 )]
 pub(super) async fn show(
@@ -29,8 +30,10 @@ pub(super) async fn show(
     Path(name): Path<String>,
     known: IfNoneMatch,
 ) -> Result<Response<Body>, Problem> {
-    let ListedSale { listing, view } =
-        sales::find_named_or_refresh(&app.shop, &name).await.ok_or(Problem::new(&kind::SALE_UNKNOWN))?;
+    let Some(ListedSale { listing, view }) = sales::find_named_or_refresh(&app.shop, &name).await else {
+        let slug = sales::find_moved(&app.shop, &name).ok_or(Problem::new(&kind::SALE_UNKNOWN))?;
+        return Ok(redirect_for_good(&format!("/api/v1/flash-sales/{slug}")));
+    };
     let now = app.shop.engine.now();
     Ok(app.prepared.prepare_sale(&listing, &view, now).to_reply(&known, now))
 }

@@ -2,8 +2,9 @@
 
 use crate::http::AppState;
 use crate::http::extract::{BuyerSession, Json, Path};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::shop::orders;
+use crate::shop_documents::order_document;
 use axum::extract::State;
 use documents::OrderDocument;
 use sale::OrderId;
@@ -16,9 +17,6 @@ use sale::OrderId;
     params(("id" = Uuid, Path, description = "The order")),
     responses(
         (status = 200, description = "Cancelled", body = OrderDocument),
-        (status = 404, description = "No such order of this buyer", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 409, description = "`order_state`: it is paid; `order_paying`: a payment is in progress", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 410, description = "`order_expired`: its hold has ended", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]
@@ -27,5 +25,6 @@ pub(super) async fn cancel(
     BuyerSession(session): BuyerSession,
     Path(order): Path<OrderId>,
 ) -> Result<Json<OrderDocument>, Problem> {
-    Ok(Json(orders::cancel(&app.shop, session.buyer, order).await??.into()))
+    let order = orders::cancel(&app.shop, session.buyer, order).await??;
+    Ok(Json(order_document(&app.shop, &order)))
 }

@@ -3,9 +3,10 @@
 use crate::http::AppState;
 use crate::http::extract::{BuyerSession, Json};
 use crate::http::idempotency::IdempotencyHeader;
-use crate::http::problem::{PrebuiltProblem, Problem, ProblemKind, ProblemSchema, kind};
+use crate::http::problem::{PrebuiltProblem, Problem, ProblemKind, kind};
 use crate::http::v1::queue::find_listed_sale;
-use crate::shop::orders::{self, PricedOrder, ReservationRefusal, ReservationRequest};
+use crate::shop::orders::{self, ReservationRefusal, ReservationRequest};
+use crate::shop_documents::order_document;
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -50,11 +51,6 @@ fn one() -> NonZeroU32 {
     responses(
         (status = 201, description = "Held until `expiresAt`, or sold at once", body = OrderDocument),
         (status = 202, description = "As 201, for `Prefer: respond-async`", body = OrderDocument),
-        (status = 403, description = "`not_admitted` with `position`, `not_in_line`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 409, description = "`sold_out`, `all_held`, `limit_reached`, `paused`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 410, description = "`ended`, `closed`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 422, description = "`key_reused`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 425, description = "`not_started`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]
@@ -67,14 +63,10 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     let sale = find_listed_sale(&app, body.flash_sale_id).await?;
     let request = ReservationRequest { sale, buyer: session.buyer, quantity: body.quantity.get(), key };
-    Ok(reserve_reply(orders::reserve(&app.shop, request).await?, prefer))
-}
-
-fn reserve_reply(reserved: Result<PricedOrder, ReservationRefusal>, prefer: PreferHeader) -> Response {
-    match reserved {
-        Ok(order) => created_reply(order, prefer),
+    Ok(match orders::reserve(&app.shop, request).await? {
+        Ok(order) => created_reply(order_document(&app.shop, &order), prefer),
         Err(refusal) => refused_reply(refusal),
-    }
+    })
 }
 
 /// In a rush nearly every reply is the same refusal, so its bytes are built once.
@@ -90,11 +82,11 @@ fn refused_reply(refusal: ReservationRefusal) -> Response {
     }
 }
 
-fn created_reply(order: PricedOrder, prefer: PreferHeader) -> Response {
+fn created_reply(order: OrderDocument, prefer: PreferHeader) -> Response {
     const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
     const RESPOND_ASYNC: HeaderValue = HeaderValue::from_static("respond-async");
-    let location = HeaderValue::from_str(&format!("/api/v1/orders/{}", order.view.id));
-    let mut response = (StatusCode::CREATED, Json(OrderDocument::from(order))).into_response();
+    let location = HeaderValue::from_str(&format!("/api/v1/orders/{}", order.id));
+    let mut response = (StatusCode::CREATED, Json(order)).into_response();
     if let Ok(location) = location {
         response.headers_mut().insert(header::LOCATION, location);
     }

@@ -5,6 +5,7 @@ use crate::http::extract::{BuyerSession, Json, Query};
 use crate::http::page::{Page, PageQuery, parse_time_cursor};
 use crate::http::problem::Problem;
 use crate::shop::orders;
+use crate::shop_documents::order_document;
 use axum::extract::State;
 use documents::OrderDocument;
 
@@ -27,5 +28,5 @@ pub(super) async fn list(
     let orders = orders::list(&app.shop, session.buyer, after, request.limit + 1).await?;
     let page =
         Page::new(orders, request.limit, |order| format!("{}/{}", order.view.made_at.0, order.view.id));
-    Ok(Json(page.map(OrderDocument::from)))
+    Ok(Json(page.map(|order| order_document(&app.shop, &order))))
 }

@@ -2,8 +2,9 @@
 
 use crate::http::AppState;
 use crate::http::extract::{BuyerSession, Json, Path};
-use crate::http::problem::{Problem, ProblemSchema, kind};
+use crate::http::problem::{Problem, kind};
 use crate::shop::orders;
+use crate::shop_documents::order_document;
 use axum::extract::State;
 use documents::OrderDocument;
 use sale::OrderId;
@@ -16,7 +17,6 @@ use sale::OrderId;
     params(("id" = Uuid, Path, description = "The order")),
     responses(
         (status = 200, description = "The order", body = OrderDocument),
-        (status = 404, description = "No such order of this buyer", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]
@@ -26,5 +26,5 @@ pub(super) async fn show(
     Path(order): Path<OrderId>,
 ) -> Result<Json<OrderDocument>, Problem> {
     let order = orders::find(&app.shop, session.buyer, order).await?;
-    order.map(|order| Json(order.into())).ok_or(Problem::new(&kind::ORDER_UNKNOWN))
+    order.map(|order| Json(order_document(&app.shop, &order))).ok_or(Problem::new(&kind::ORDER_UNKNOWN))
 }

@@ -3,7 +3,7 @@
 use super::ProductJson;
 use crate::http::AppState;
 use crate::http::extract::{Json, Path};
-use crate::http::problem::{Problem, ProblemSchema, kind};
+use crate::http::problem::{Problem, kind};
 use crate::shop::products::{self, ProductId};
 use axum::extract::State;
 
@@ -15,7 +15,6 @@ use axum::extract::State;
     params(("id" = Uuid, Path, description = "The product")),
     responses(
         (status = 200, description = "The product", body = ProductJson),
-        (status = 404, description = "`product_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn show(

@@ -3,7 +3,7 @@
 use super::{LineRequest, find_listed_sale, place_problem};
 use crate::http::AppState;
 use crate::http::extract::{BuyerSession, Json};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::shop::line;
 use axum::extract::State;
 use documents::PlaceDocument;
@@ -19,9 +19,6 @@ use documents::PlaceDocument;
     request_body = LineRequest,
     responses(
         (status = 200, description = "The place with its later `admittedUntil`", body = PlaceDocument),
-        (status = 403, description = "`not_admitted`: it is not the buyer's turn yet", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 404, description = "`not_in_line`: the buyer has no place, or the admission has ended", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 409, description = "`no_extension`, `no_line`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]

@@ -3,7 +3,7 @@
 use super::{LineRequest, find_listed_sale};
 use crate::http::AppState;
 use crate::http::extract::{BuyerSession, Json};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::shop::line;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -20,9 +20,6 @@ use documents::PlaceDocument;
     responses(
         (status = 201, description = "In line", body = PlaceDocument),
         (status = 200, description = "In line already", body = PlaceDocument),
-        (status = 409, description = "`sold_out`, `limit_reached`, `no_line`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 410, description = "`ended`, `closed`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 425, description = "`not_started`: the line is not open yet", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]

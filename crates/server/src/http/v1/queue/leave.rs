@@ -3,7 +3,7 @@
 use super::{LineRequest, find_listed_sale, place_problem};
 use crate::http::AppState;
 use crate::http::extract::{BuyerSession, Query};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::shop::line;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -16,7 +16,6 @@ use axum::http::StatusCode;
     params(LineRequest),
     responses(
         (status = 204, description = "Left"),
-        (status = 404, description = "`not_in_line`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]

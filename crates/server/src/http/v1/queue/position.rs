@@ -3,19 +3,20 @@
 use super::{LineRequest, find_place};
 use crate::http::AppState;
 use crate::http::extract::{BuyerSession, Json, Query};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use axum::extract::State;
 use documents::PlaceDocument;
 
-/// The buyer's place in line.
+/// The buyer's place in line, or how it ended.
+///
+/// `lapsed` and `left` are answered until the buyer joins again, or a day after the end of the sale.
 #[utoipa::path(
     get,
     path = "/api/v1/queue/position",
     tag = "queue",
     params(LineRequest),
     responses(
-        (status = 200, description = "The buyer's place", body = PlaceDocument),
-        (status = 404, description = "`not_in_line`", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = 200, description = "The buyer's place, or how it ended", body = PlaceDocument),
     ),
     security(("token" = []))
 )]

@@ -1,0 +1,178 @@
+//! How long a buyer in line probably waits. An estimate is given only where the units reach the buyer; it never decides anything.
+//!
+//! While a unit is free and a buyer waits, the law admits at exactly the sale's pace, so the pace alone tells when a place is
+//! reached that the free units reach. While none is free, the line moves when other buyers give units back. Nobody can say when,
+//! so there is no estimate.
+
+use crate::admission_mode::AdmissionMode;
+use crate::counters::SaleCounters;
+use crate::id::Ticket;
+use crate::phase::{SalePhase, SaleSwitches};
+use crate::policy::Policy;
+use crate::time::Timestamp;
+
+/// The expected units of a turn weigh as much as this many turns that were observed.
+const PRIOR_TURNS: u64 = 10;
+/// Before turns were observed, a buyer is expected to take half of the limit and of this, at most: limits are often far above
+/// what people buy.
+const PRIOR_UNITS_MAX: u32 = 4;
+
+/// A sale at a moment: what an estimate depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct LineMoment<'a> {
+    pub policy: &'a Policy,
+    pub counters: SaleCounters,
+    pub switches: SaleSwitches,
+    pub now: Timestamp,
+}
+
+impl LineMoment<'_> {
+    /// Seconds until a waiting buyer is admitted: the time until the start, then the pace. `None` when the units do not reach the
+    /// place, in a pause, while no unit is free, and when the sale ends before the turn comes.
+    #[must_use]
+    pub fn estimate_wait_s(&self, ticket: Ticket, position: u32) -> Option<u64> {
+        let AdmissionMode::Fifo { per_second, .. } = self.policy.admission else { return None };
+        let phase = SalePhase::at(self.now, self.policy, self.switches);
+        let can_admit =
+            matches!(phase, SalePhase::Upcoming | SalePhase::Active) && self.switches.paused_at.is_none();
+        if !can_admit || !self.reaches(ticket, position, u64::from(per_second)) {
+            return None;
+        }
+        let until_start_ms = self.policy.starts_at.ms_since(self.now).max(0).unsigned_abs();
+        // The first `per_second` buyers are admitted within the first second.
+        let after_start_s = u64::from(position.saturating_sub(1) / per_second.max(1));
+        let wait_s = until_start_ms.div_ceil(1000) + after_start_s;
+        let until_end_ms = self.policy.ends_at.ms_since(self.now).max(0).unsigned_abs();
+        (wait_s * 1000 < until_end_ms).then_some(wait_s)
+    }
+
+    /// Whether the free units last until this place is reached: every turn before it takes as many units, less those that come
+    /// back, as the turns did that are over.
+    fn reaches(&self, ticket: Ticket, position: u32, per_second: u64) -> bool {
+        let units = &self.counters;
+        let (free, admitted) = (u64::from(units.free()), u64::from(units.admitted));
+        if free == 0 || position == 0 || position > units.unsold() {
+            return false;
+        }
+        // Of the tickets before this one, those that do not wait any more. Buyers who left before their turn are among them; no
+        // more turns than the pace allowed can be.
+        let gone = u64::from(ticket.0.saturating_sub(position));
+        let open_ms = self.now.ms_since(self.policy.starts_at);
+        let turns_max = if open_ms < 0 { 0 } else { per_second * (open_ms.unsigned_abs() / 1000 + 1) };
+        let turns_over = gone.min(turns_max).saturating_sub(admitted);
+        // Units of a turn as a fraction. Half of the limit is the expectation, so both parts are doubled.
+        let expected_twice = u64::from(self.policy.limit_per_buyer.min(PRIOR_UNITS_MAX)) + 1;
+        let taken = 2 * (u64::from(units.sold) + u64::from(units.held)) + PRIOR_TURNS * expected_twice;
+        let turns = 2 * (turns_over + PRIOR_TURNS);
+        // The units of a restock were not there for the turns before it, so a turn never counts for more than the limit.
+        let taken = taken.min(turns * u64::from(self.policy.limit_per_buyer));
+        let turns_ahead = u64::from(position - 1) + admitted;
+        let needed = u128::from(turns_ahead) * u128::from(taken) + u128::from(turns);
+        needed <= u128::from(free + admitted) * u128::from(turns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::money::Money;
+
+    const START: Timestamp = Timestamp(1_000_000);
+
+    fn policy(limit_per_buyer: u32) -> Policy {
+        Policy {
+            quantity: 100,
+            unit_price: Money { minor: 100, currency: "EUR".parse().unwrap() },
+            starts_at: START,
+            ends_at: START.plus_s(3_600),
+            limit_per_buyer,
+            hold_s: 60,
+            admission: AdmissionMode::Fifo {
+                per_second: 2,
+                checkout_s: 60,
+                line_opens_s: 60,
+                extension_s: 0,
+            },
+        }
+    }
+
+    fn counters(available: u32, admitted: u32, held: u32, sold: u32) -> SaleCounters {
+        let quantity = available + admitted + held + sold;
+        SaleCounters { quantity, available, admitted, held, sold, ..SaleCounters::default() }
+    }
+
+    fn estimate(limit: u32, counters: SaleCounters, at_s: i64, place: (u32, u32)) -> Option<u64> {
+        let (policy, switches) = (policy(limit), SaleSwitches::default());
+        let now = START.plus_ms(at_s * 1000);
+        let moment = LineMoment { policy: &policy, counters, switches, now };
+        moment.estimate_wait_s(Ticket(place.0), place.1)
+    }
+
+    #[test]
+    fn before_the_start_the_time_until_then_counts() {
+        let untouched = counters(100, 0, 0, 0);
+        assert_eq!(estimate(1, untouched, -30, (1, 1)), Some(30));
+        assert_eq!(estimate(1, untouched, -30, (41, 41)), Some(50));
+        assert_eq!(estimate(1, untouched, -30, (100, 100)), Some(79));
+    }
+
+    #[test]
+    fn a_place_behind_the_units_has_no_estimate() {
+        let untouched = counters(100, 0, 0, 0);
+        assert_eq!(estimate(1, untouched, -30, (101, 101)), None);
+        assert_eq!(estimate(1, counters(3, 0, 0, 0), 0, (3, 3)), Some(1));
+        assert_eq!(estimate(1, counters(3, 0, 0, 0), 0, (30, 30)), None);
+        assert_eq!(
+            estimate(1, counters(40, 10, 20, 30), 30, (150, 90)),
+            None,
+            "more people than unsold units"
+        );
+    }
+
+    #[test]
+    fn there_is_no_estimate_while_no_unit_is_free() {
+        assert_eq!(estimate(1, counters(0, 10, 90, 0), 60, (101, 1)), None);
+        assert_eq!(estimate(1, counters(0, 0, 0, 100), 60, (101, 1)), None);
+    }
+
+    #[test]
+    fn buyers_who_take_several_units_are_counted_so() {
+        assert_eq!(estimate(1, counters(100, 0, 0, 0), -30, (90, 90)), Some(74));
+        assert_eq!(
+            estimate(4, counters(100, 0, 0, 0), -30, (90, 90)),
+            None,
+            "two and a half each are expected"
+        );
+        assert_eq!(estimate(4, counters(100, 0, 0, 0), -30, (40, 40)), Some(49));
+        // Two hundred turns took a unit each: so will the next.
+        assert_eq!(estimate(4, counters(100, 0, 0, 200), 120, (280, 80)), Some(39));
+    }
+
+    #[test]
+    fn units_that_come_back_reach_further() {
+        // Of 200 turns, 100 gave their unit back.
+        assert_eq!(
+            estimate(1, counters(100, 0, 0, 100), 120, (320, 120)),
+            None,
+            "there are not as many units"
+        );
+        assert_eq!(estimate(1, counters(100, 0, 50, 50), 120, (320, 120)), Some(59));
+        // Buyers who left before the start tell nothing about turns.
+        assert_eq!(estimate(1, counters(100, 0, 50, 50), -30, (320, 120)), None);
+    }
+
+    #[test]
+    fn a_pause_and_an_end_before_the_turn_leave_no_estimate() {
+        let (policy, counters) = (policy(1), counters(100, 0, 0, 0));
+        let at = |now: Timestamp, paused_at| {
+            let switches = SaleSwitches { paused_at, is_closed: false };
+            LineMoment { policy: &policy, counters, switches, now }.estimate_wait_s(Ticket(41), 41)
+        };
+        assert_eq!(at(START, None), Some(20));
+        assert_eq!(at(START, Some(START)), None);
+        assert_eq!(at(START.plus_ms(-10_000), Some(START.plus_ms(-20_000))), None, "paused before the start");
+        assert_eq!(at(policy.ends_at.plus_ms(-10_000), None), None, "the sale ends before");
+        assert_eq!(at(policy.ends_at.plus_ms(-21_000), None), Some(20));
+        assert_eq!(at(policy.ends_at, None), None);
+    }
+}
