@@ -42,7 +42,7 @@ pub struct Shop {
     pub engine: Engine,
     pub store: Store,
     pub tenancy: tenancy::Tenancy,
-    pub catalogue: catalogue::SaleCatalogue,
+    pub catalogue: std::sync::Arc<catalogue::SaleCatalogue>,
     pub projected: follower_progress::FollowerProgress,
     pub lag: follower_lag::FollowerLag,
     pub attempts: attempts::AttemptBuffer,

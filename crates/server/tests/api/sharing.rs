@@ -40,7 +40,7 @@ pub async fn second_shop(app: &TestApp) -> Shop {
     Shop {
         now: Arc::clone(&ours.now),
         engine: ours.engine.clone(),
-        catalogue: SaleCatalogue::load(&store, Tenancy::Cluster).await.unwrap(),
+        catalogue: Arc::new(SaleCatalogue::load(&store, Tenancy::Cluster).await.unwrap()),
         store,
         tenancy: Tenancy::Cluster,
         projected: ours.projected.clone(),

@@ -53,8 +53,17 @@ pub(super) async fn open_shop(
         PasswordPool::start(settings.password_threads()).context("the password threads cannot start")?;
     let sandbox = Arc::new(SandboxProvider::new(Arc::new(ChargeTable(store.clone())), SLOW_DELAY));
     let timing = ReconcileTiming { tenancy, ..ReconcileTiming::default() };
+    let catalogue = SaleCatalogue::load(&store, tenancy).await.map_err(anyhow::Error::from)?;
+    let catalogue = Arc::new(catalogue);
+    let limits = ProviderTimeouts::default();
     let payments =
-        PaymentService::new(store.clone(), engine.clone(), sandbox, ProviderTimeouts::default(), timing);
+        PaymentService::new(store.clone(), engine.clone(), Arc::clone(&catalogue), sandbox, limits, timing);
+    if !settings.demo {
+        tracing::warn!(
+            provider = payments.provider_name(),
+            "payments go through the sandbox: orders are confirmed, and no money moves"
+        );
+    }
     let dropped = Counter::default();
     let (attempts, inbox) = attempts::buffer(dropped.clone());
 
@@ -67,7 +76,6 @@ pub(super) async fn open_shop(
         for_gauges.views().list().iter().map(|view| sale_gauges(view, now)).collect()
     });
 
-    let catalogue = SaleCatalogue::load(&store, tenancy).await.map_err(anyhow::Error::from)?;
     let refresh_ttl_ms = i64::try_from(settings.refresh_ttl.as_millis()).unwrap_or(i64::MAX);
     let accounts =
         AccountService { now: Arc::clone(&now), store: store.clone(), tokens, passwords, refresh_ttl_ms };
