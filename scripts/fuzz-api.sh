@@ -36,7 +36,7 @@ done
 trap 'exec 9>&-; finish' EXIT
 
 # Requests that end the session with which the others are sent.
-ending='^(signOut|signOutEverywhere|changePassword|endAccountSessions|changeAccountRole)$'
+ending='^(signOut|signOutEverywhere|changePassword|endAccountSessions|setAccountRole)$'
 checks=not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance
 
 failed=()

@@ -122,13 +122,8 @@ static OPERATIONS: &[ApiOperation] = {
             &ORDER_UNKNOWN, &ORDER_STATE, &PAYMENT_UNKNOWN, &KEY_REUSED, &REQUEST_IN_FLIGHT, &BAD_IDEMPOTENCY_KEY,
         ]),
 
-<<<<<<< HEAD
-        operation("POST", "/api/v1/admin/accounts/{id}/role", "changeAccountRole", Admin, &[&ACCOUNT_UNKNOWN, &LAST_ADMIN]),
-        operation("POST", "/api/v1/admin/accounts/{id}/end-sessions", "endAccountSessions", Admin, &[&ACCOUNT_UNKNOWN]),
-=======
         operation("POST", "/api/v1/admin/accounts/{id}/end-sessions", "endAccountSessions", Admin, &[&ACCOUNT_UNKNOWN]),
         operation("POST", "/api/v1/admin/accounts/{id}/role", "setAccountRole", Admin, &[&ACCOUNT_UNKNOWN, &LAST_ADMIN]),
->>>>>>> part-accounts
 
         operation("GET", "/api/v1/admin/followers", "listFollowers", Admin, &[]),
         operation("POST", "/api/v1/admin/followers/{name}/rewind", "rewindFollower", Admin, &[&FOLLOWER_UNKNOWN, &SALE_UNKNOWN]),
