@@ -14,6 +14,7 @@ use crate::shop::attempts::{self, AttemptsInbox};
 use crate::shop::catalogue::SaleCatalogue;
 use crate::shop::follower_lag::FollowerLag;
 use crate::shop::follower_progress::FollowerProgress;
+use crate::shop::mailboxes::MailboxClaims;
 use crate::shop::payments::charge_table::ChargeTable;
 use crate::shop::payments::{PaymentService, ReconcileTiming};
 use crate::shop::public_url::PublicUrl;
@@ -92,6 +93,7 @@ pub(super) async fn open_shop(
         receipts,
         summaries: SummaryCache::default(),
         accounts,
+        mailboxes: MailboxClaims::default(),
         public_url,
     };
     Ok((shop, inbox))
