@@ -205,7 +205,7 @@ test(
     await page.getByRole("link", { name: "See the summary" }).click();
     await page.getByText("1 unit is still held for payment: the figures may change.").waitFor();
     await page.goto("/admin/sales/01a1fc31-0000-7000-8000-000000000000");
-    await page.getByText("There is no such sale.").waitFor();
+    await page.getByRole("heading", { name: "There is nothing here" }).waitFor();
 
     const buyer = await (await shop.newBrowser()).newPage();
     await buyer.goto(`/register?to=${encodeURIComponent(`/admin/sales/${id}`)}`);
