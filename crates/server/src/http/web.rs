@@ -36,17 +36,19 @@ enum PageKind {
 }
 
 /// The addresses that the browser's router knows (`web/src/App.tsx` and `web/src/admin/AdminApp.tsx`; a test compares).
-const PAGES: [(&str, PageKind); 19] = [
+const PAGES: [(&str, PageKind); 21] = [
     ("/", PageKind::Plain),
     ("/s/{slug}", PageKind::Sale),
     ("/orders", PageKind::Plain),
     ("/orders/{id}", PageKind::WithId),
     ("/sign-in", PageKind::Plain),
     ("/register", PageKind::Plain),
+    ("/account", PageKind::Plain),
     ("/admin", PageKind::Plain),
     ("/admin/products", PageKind::Plain),
     ("/admin/products/new", PageKind::Plain),
     ("/admin/products/{id}", PageKind::WithId),
+    ("/admin/sales", PageKind::Plain),
     ("/admin/sales/new", PageKind::Plain),
     ("/admin/sales/{id}", PageKind::WithId),
     ("/admin/sales/{id}/edit", PageKind::WithId),
