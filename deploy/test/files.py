@@ -26,6 +26,7 @@ def main():
             addresses_that_differ(compose),
             targets_that_differ(compose, documents[DEPLOY / "prometheus/prometheus.yml"][0]),
             secrets(compose),
+            secrets_as_arguments(compose),
             times_to_drain(compose, documents),
         ]
         faults = [fault for check in checks for fault in check]
@@ -55,6 +56,16 @@ def parse():
         except yaml.YAMLError as error:
             faults.append(f"{path} is no YAML: {error}")
     return documents, faults
+
+
+def secrets_as_arguments(compose):
+    """No argument of a program has a password: every user of the machine can read the arguments of a process."""
+    for name, service in compose["services"].items():
+        words = [service.get("command") or [], service.get("entrypoint") or []]
+        for word in [word for part in words for word in ([part] if isinstance(part, str) else part)]:
+            # `$$` is left to a shell in the container, which reads a variable: `$` is put in by compose.
+            if re.search(r"(?<!\$)\$\{?[A-Z_]*(PASSWORD|SECRET|TOKEN)", word):
+                yield f"compose.yaml gives the service {name} a secret as an argument."
 
 
 def unknown_settings():

@@ -4,7 +4,7 @@
 use futures::future::BoxFuture;
 use sale::Timestamp;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Reads the time and waits for it.
@@ -13,6 +13,10 @@ pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
     /// Resolves once [`Clock::now`] is `at` or later.
     fn sleep_until(&self, at: Timestamp) -> BoxFuture<'static, ()>;
+    /// True while the machine's clock is behind: after a restart it does not say how far time has got.
+    fn is_ahead_of_machine(&self) -> bool {
+        false
+    }
 }
 
 /// How much faster or slower than real time the clock may run to come back to the wall clock: a hold of five minutes is never
@@ -41,6 +45,8 @@ struct SlewedTime {
     anchor_us: AtomicI64,
     /// The latest time that was returned, in microseconds: slewing back never goes below it.
     latest_us: AtomicI64,
+    /// True while the wall clock is behind by more than is noise.
+    is_ahead: AtomicBool,
 }
 
 impl SystemClock {
@@ -73,6 +79,7 @@ impl SystemClock {
             );
         }
         let time = Arc::new(SlewedTime::start_at(anchor_us));
+        time.is_ahead.store(anchor_us - starts_us > JUMP_LOGGED_US, Ordering::Relaxed);
         let weak = Arc::downgrade(&time);
         std::thread::Builder::new()
             .name("clock".into())
@@ -81,6 +88,7 @@ impl SystemClock {
                 while let Some(time) = weak.upgrade() {
                     let error_us = wall_us() - time.now_us();
                     time.slew(error_us);
+                    time.is_ahead.store(error_us < -JUMP_LOGGED_US, Ordering::Relaxed);
                     if error_us.abs() > JUMP_LOGGED_US && !is_logged {
                         tracing::error!(
                             difference_ms = error_us / 1000,
@@ -103,6 +111,7 @@ impl SlewedTime {
             started: start_stopwatch(),
             anchor_us: AtomicI64::new(anchor_us),
             latest_us: AtomicI64::new(anchor_us),
+            is_ahead: AtomicBool::new(false),
         }
     }
 
@@ -134,6 +143,10 @@ impl Clock for SystemClock {
             }
         })
     }
+
+    fn is_ahead_of_machine(&self) -> bool {
+        self.time.is_ahead.load(Ordering::Relaxed)
+    }
 }
 
 /// The step towards the wall clock for one period of [`SLEW_INTERVAL`], in microseconds.
@@ -149,8 +162,10 @@ fn read_wall_us() -> i64 {
         .map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// The machine's wall clock, to compare it with another machine's; nothing is decided by it.
-pub(crate) fn read_wall_clock() -> Timestamp {
+/// The machine's wall clock, to compare it with another machine's, or with a ledger before its engine starts; nothing is decided by
+/// it.
+#[must_use]
+pub fn read_wall_clock() -> Timestamp {
     Timestamp(read_wall_us().div_euclid(1000))
 }
 

@@ -5,6 +5,7 @@ mod operations;
 pub use operations::{DecidedOrder, Decision, ExtendedAdmission, JoinedLine};
 
 use crate::clock::Clock;
+use crate::damage::DamageFlag;
 use crate::decide::{Reply, Request};
 use crate::job::{PipelineJob, WaitingCaller};
 use crate::metrics::PipelineMetrics;
@@ -30,6 +31,7 @@ pub(crate) struct EngineShared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) stopping: watch::Sender<bool>,
     pub(crate) metrics: PipelineMetrics,
+    pub(crate) damage: DamageFlag,
 }
 
 /// The law's answer to a command, durable.
@@ -181,7 +183,19 @@ impl Engine {
     /// False while the ledger does not take records.
     #[must_use]
     pub fn is_recording(&self) -> bool {
-        self.shared.metrics.recording.get() == 1 && !self.shared.jobs.is_closed()
+        self.shared.metrics.recording.get() == 1 && !self.shared.jobs.is_closed() && !self.is_damaged()
+    }
+
+    /// True once damage of stored data was met: nothing is recorded until the next start.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        self.shared.damage.is_seen()
+    }
+
+    /// Where damage is reported that is met outside of the ledger: no purchase is confirmed after it.
+    #[must_use]
+    pub fn damage(&self) -> &DamageFlag {
+        &self.shared.damage
     }
 
     /// False while the deciding server does not answer. Memory always does.

@@ -28,6 +28,8 @@ pub struct PipelineMetrics {
     pub deciding: Gauge,
     /// 1 when another instance has claimed the ledger: this one decides nothing any more.
     pub taken_over: Gauge,
+    /// 1 when damage of stored data was met: nothing is recorded until the next start.
+    pub damaged: Gauge,
     /// Requests that were decided again, because they had been decided under an epoch that was over.
     pub redone: Counter,
     /// Events recorded that another process had decided and left in the outbox.
@@ -50,6 +52,7 @@ impl Default for PipelineMetrics {
             recording: Gauge::default(),
             deciding: Gauge::default(),
             taken_over: Gauge::default(),
+            damaged: Gauge::default(),
             redone: Counter::default(),
             recovered: Counter::default(),
         }
@@ -101,6 +104,11 @@ impl PipelineMetrics {
             "taken_over",
             "1 when another instance has taken over the ledger",
             self.taken_over.clone(),
+        );
+        pipeline.register(
+            "damaged",
+            "1 when damage of stored data was met: nothing is recorded until the next start",
+            self.damaged.clone(),
         );
     }
 }

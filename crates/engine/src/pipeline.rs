@@ -15,6 +15,7 @@ pub use record_stage::RecordStage;
 
 use crate::batch::{Batch, StaleEpoch};
 use crate::clock::Clock;
+use crate::damage::{DamageFlag, WatchedLedger};
 use crate::decide::{BatchDecider, Reply, Request};
 use crate::engine::{Engine, EngineShared};
 use crate::job::{PipelineJob, WaitingCaller};
@@ -69,6 +70,8 @@ pub(crate) fn assemble_with_metrics<D: BatchDecider, R: LedgerRecorder>(
     metrics: PipelineMetrics,
 ) -> Pipeline<D, R> {
     let views = Arc::new(SaleViews::default());
+    let damage = DamageFlag::new(metrics.damaged.clone(), metrics.recording.clone());
+    let ledger: Arc<dyn LedgerReader> = Arc::new(WatchedLedger { ledger, damage: damage.clone() });
     let (jobs, inbox) = mpsc::channel(limits.queue_len);
     let (record, batches) = mpsc::channel(BATCHES_AHEAD);
     let (failed, failed_in) = watch::channel(0);
@@ -92,6 +95,7 @@ pub(crate) fn assemble_with_metrics<D: BatchDecider, R: LedgerRecorder>(
             retries: retries_in,
             failed: failed_in,
             metrics: metrics.clone(),
+            damage: damage.clone(),
         },
         record: RecordStage {
             recorder,
@@ -100,8 +104,9 @@ pub(crate) fn assemble_with_metrics<D: BatchDecider, R: LedgerRecorder>(
             retries,
             failed,
             metrics: metrics.clone(),
+            damage: damage.clone(),
         },
-        engine: Engine::new(EngineShared { jobs, views, ledger, clock, stopping, metrics }),
+        engine: Engine::new(EngineShared { jobs, views, ledger, clock, stopping, metrics, damage }),
     }
 }
 

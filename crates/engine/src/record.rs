@@ -66,6 +66,18 @@ pub trait LedgerReader: Send + Sync + 'static {
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<LedgerEntry>, ReadError>>;
 
+    /// Whether it has an event at all. May block for as long as a disk takes.
+    fn has_entries(&self) -> BoxFuture<'_, Result<bool, ReadError>> {
+        Box::pin(async {
+            for sale in self.list_sales().await? {
+                if !self.read_entries(sale, EventSeq(0), 1).await?.is_empty() {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
+    }
+
     /// All events that were recorded before this call, a page at a time; each sale's events in order, one sale after the
     /// other. Ends at the first error. Events that are recorded meanwhile may be included or not, but never a later event of
     /// a sale without the earlier ones.
@@ -131,4 +143,12 @@ pub enum ReadError {
     },
     #[error("the ledger cannot be read")]
     Store(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl ReadError {
+    /// True for damage: what is stored is not what was written. Another error may pass.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Corrupt { .. })
+    }
 }

@@ -5,9 +5,15 @@ mod cluster;
 mod postgres;
 mod sqlite;
 
+mod data_folder;
+mod start_moment;
+mod time_keeper;
+
 pub use cluster::{ClusterSettings, start_in_cluster};
-pub use postgres::start_on_postgres;
-pub use sqlite::{create_data_folder, start_on_sqlite, start_on_sqlite_with};
+pub use data_folder::{create_data_folder, is_folder_in_use};
+pub use postgres::{start_on_postgres, start_on_postgres_checked};
+pub use sqlite::{STRUCTURE_CHECK_LIMIT, start_on_sqlite, start_on_sqlite_checked, start_on_sqlite_with};
+pub use start_moment::{StartCheck, StartMoment, TurningSale};
 
 use crate::decide::BatchDecider;
 use crate::engine::Engine;
@@ -17,6 +23,7 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
+use time_keeper::TimeKeeper;
 use tokio::runtime::Runtime;
 
 /// A running engine and what it owns.
@@ -25,6 +32,8 @@ pub struct RunningEngine {
     /// Rows that a power loss had torn; the start has set them aside.
     pub torn_rows: u64,
     threads: Vec<JoinHandle<()>>,
+    /// Where the engine's clock is this process's own.
+    time_keeper: Option<TimeKeeper>,
 }
 
 /// Why an engine cannot start.
@@ -49,6 +58,9 @@ pub enum StartError {
     Decide(Box<dyn std::error::Error + Send + Sync>),
     #[error("a thread of the engine cannot be started")]
     Thread(#[source] io::Error),
+    /// The caller's check refused the start, in this sentence.
+    #[error("{0}")]
+    Refused(String),
 }
 
 impl RunningEngine {
@@ -66,7 +78,7 @@ impl RunningEngine {
             spawn_stage("decide", decide.run(), build_runtime(false)?)?,
             spawn_stage("record", record, build_runtime(false)?)?,
         ];
-        Ok(Self { engine, torn_rows: 0, threads })
+        Ok(Self { engine, torn_rows: 0, threads, time_keeper: None })
     }
 
     /// Runs a pipeline that records over the network.
@@ -87,13 +99,15 @@ impl RunningEngine {
             spawn_stage("decide", decide.run(), deciding)?,
             spawn_stage("record", record.run(), recording)?,
         ];
-        Ok(Self { engine, torn_rows: 0, threads })
+        Ok(Self { engine, torn_rows: 0, threads, time_keeper: None })
     }
 
     /// Stops taking requests, answers those that were taken, ends the threads and unlocks the folder. Without this call, the engine
     /// runs until its last handle is dropped.
     pub fn stop(self) {
         self.engine.begin_stop();
+        // Before the folder is unlocked: another process may start then.
+        drop(self.time_keeper);
         for thread in self.threads {
             if thread.join().is_err() {
                 tracing::error!(

@@ -13,8 +13,10 @@ pub mod admin;
 pub mod cli_reference;
 pub mod database;
 pub mod demo;
+mod disk;
 pub mod followers;
 pub mod instance;
+mod ledger_loss;
 pub mod migrate;
 pub mod open_files;
 mod token_key;
@@ -119,6 +121,10 @@ pub fn run() -> ExitCode {
 fn execute(cli: CommandLine) -> Result<(), CommandError> {
     logs::start_logging(cli.log_format, &cli.log)
         .map_err(|error| CommandError::Usage(format!("--log: {error}")))?;
+    if cli.command.writes_secrets() {
+        // What SQLite makes beside its files, and any file that is made later, is for this user alone.
+        let _before = rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    }
     match cli.command {
         CliCommand::Serve(settings) => {
             let clock_offset = rehearse::clock::clock_error(settings.rehearsal_clock.clone());
@@ -141,6 +147,21 @@ fn execute(cli: CommandLine) -> Result<(), CommandError> {
         CliCommand::CliReference => {
             print_line(cli_reference::markdown(&CommandLine::command()).trim_end());
             Ok(())
+        }
+    }
+}
+
+impl CliCommand {
+    /// True for a command that may make files with addresses, password hashes or keys.
+    fn writes_secrets(&self) -> bool {
+        match self {
+            Self::Serve(_)
+            | Self::Worker(_)
+            | Self::Verify(_)
+            | Self::Admin(_)
+            | Self::Followers(_)
+            | Self::Migrate(_) => true,
+            Self::Rehearse(_) | Self::Openapi | Self::CliReference => false,
         }
     }
 }

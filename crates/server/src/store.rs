@@ -18,12 +18,15 @@ pub mod attempts;
 pub mod buyer_identities;
 pub mod counters;
 pub mod followers;
+pub mod mailbox_claims;
 pub mod orders;
 pub mod payments;
 pub mod queue;
 pub mod sandbox;
 pub mod series;
 pub mod table_totals;
+
+pub mod ledger_traces;
 
 pub mod statistics;
 
@@ -32,10 +35,12 @@ pub mod locks;
 pub mod secrets;
 
 mod bulk_insert;
+mod damage;
 mod pools;
 mod timeout;
 mod transaction;
 
+use damage::DamageListener;
 use pools::{ConnectionPurpose, StoreBackend};
 use sqlx::any::AnyConnectOptions;
 use sqlx::migrate::{MigrateError, Migrator};
@@ -75,6 +80,18 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// True for damage: what is stored is not what was written. Another error may pass.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Database(error) => damage::is_damage(error),
+            Self::Damaged { .. } => true,
+            Self::Address | Self::Migration(_) => false,
+        }
+    }
+}
+
 /// The shop's tables: connections that write, and others that read.
 #[derive(Clone)]
 pub struct Store {
@@ -83,6 +100,7 @@ pub struct Store {
     timeout: Option<Duration>,
     writer: AnyPool,
     reader: AnyPool,
+    damage: DamageListener,
 }
 
 impl std::fmt::Debug for Store {
@@ -125,7 +143,26 @@ impl Store {
             timeout: backend.statement_timeout(),
             writer,
             reader: backend.open_pool(options, ConnectionPurpose::Read).await?,
+            damage: DamageListener::default(),
         })
+    }
+
+    /// Opens `shop.db` in `folder` only to read it; nothing in the folder is changed. With `is_immutable` it is read as a file that
+    /// nothing changes and that has no log.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub async fn open_read_only(folder: &Path, is_immutable: bool) -> Result<Self, StoreError> {
+        let backend = StoreBackend::Sqlite;
+        let options = StoreBackend::read_only_file_options(folder, is_immutable)?;
+        let reader = backend.open_pool(&options, ConnectionPurpose::Read).await?;
+        let damage = DamageListener::default();
+        Ok(Self { backend, timeout: None, writer: reader.clone(), reader, damage })
+    }
+
+    /// Sets what is called when a statement meets damage, here and by followers that are opened from this store.
+    pub fn on_damage(&self, handler: impl Fn(&sqlx::Error) + Send + Sync + 'static) {
+        self.damage.set(Box::new(handler));
     }
 
     /// Brings the tables up to date, however long that takes.
@@ -155,12 +192,12 @@ impl Store {
 
     /// Where to read: committed rows, never waiting for the writer.
     fn reader(&self) -> WithTimeout<&AnyPool> {
-        WithTimeout { inner: &self.reader, timeout: self.timeout }
+        WithTimeout { inner: &self.reader, timeout: self.timeout, damage: self.damage.clone() }
     }
 
     /// Where to write. With SQLite one connection, so writers wait for each other here and not on the file's lock.
     fn writer(&self) -> WithTimeout<&AnyPool> {
-        WithTimeout { inner: &self.writer, timeout: self.timeout }
+        WithTimeout { inner: &self.writer, timeout: self.timeout, damage: self.damage.clone() }
     }
 
     /// The same tables for a follower of the ledger: one separate connection for reads and writes that belongs to the caller's
@@ -174,7 +211,7 @@ impl Store {
         let writer =
             backend.open_pool(self.writer.connect_options().as_ref(), ConnectionPurpose::Follow).await?;
         let limit = backend.statement_timeout().map(|_| pools::FOLLOWER_TIMEOUT);
-        Ok(Self { backend, timeout: limit, reader: writer.clone(), writer })
+        Ok(Self { backend, timeout: limit, reader: writer.clone(), writer, damage: self.damage.clone() })
     }
 
     /// Begins a transaction on the writer. Write first in it: SQLite cannot upgrade a read that another process overtook.
@@ -182,7 +219,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn begin(&self) -> Result<StoreTransaction, StoreError> {
-        StoreTransaction::begin(&self.writer, self.timeout).await
+        StoreTransaction::begin(&self.writer, self.timeout, self.damage.clone()).await
     }
 
     /// Checks that the database answers.
@@ -225,10 +262,12 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(counters::STATEMENTS.iter().copied())
         .chain(followers::STATEMENTS.iter().copied())
         .chain(table_totals::STATEMENTS.iter().copied())
+        .chain(ledger_traces::STATEMENTS.iter().copied())
         .chain(series::STATEMENTS.iter().copied())
         .chain(statistics::STATEMENTS.iter().copied())
         .chain(buyer_identities::STATEMENTS.iter().copied())
         .chain(changes::STATEMENTS.iter().copied())
+        .chain(mailbox_claims::STATEMENTS.iter().copied())
         .chain(secrets::STATEMENTS.iter().copied())
         .chain([buyer_identities::find_statement()])
         .chain(bulk_inserts().into_iter().flat_map(bulk_insert::BulkInsert::statements))

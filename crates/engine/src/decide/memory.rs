@@ -4,9 +4,12 @@
 use super::{BatchDecider, DecideError, DecidedBatch, Reply, Request};
 use crate::record::{LedgerReader, ReadError};
 use crate::view::SaleView;
-use sale::{Command, CommandOutcome, LedgerEntry, Policy, Refusal, SaleId, SaleState, Timestamp};
+use sale::{Command, CommandOutcome, EventSeq, LedgerEntry, Policy, Refusal, SaleId, SaleState, Timestamp};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+
+/// Events that are read at a time when a state catches up.
+const CATCH_UP_LEN: usize = 10_000;
 
 #[derive(Default)]
 pub struct MemoryDecider {
@@ -78,6 +81,37 @@ impl MemoryDecider {
         self.sales.values().map(|sale| sale.state.latest_time()).max().unwrap_or_default()
     }
 
+    /// Applies what the ledger has and this state lacks: a ledger may grow while it is folded by one that has not claimed it yet.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read, or is damaged.
+    pub async fn catch_up(&mut self, ledger: &dyn LedgerReader) -> Result<(), ReadError> {
+        for id in ledger.list_sales().await? {
+            let known = self.sales.get(&id).map_or(EventSeq(0), |sale| sale.state.seq());
+            let mut entries = ledger.read_entries(id, known, CATCH_UP_LEN).await?;
+            if entries.is_empty() {
+                continue;
+            }
+            let mut state = self.remove(id).unwrap_or_default();
+            while !entries.is_empty() {
+                entries.iter().for_each(|entry| state.apply(entry));
+                entries = ledger.read_entries(id, state.seq(), CATCH_UP_LEN).await?;
+            }
+            if let Some(policy) = state.policy().cloned() {
+                self.insert(id, state, policy);
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, id: SaleId) -> Option<SaleState> {
+        let sale = self.sales.remove(&id)?;
+        if let Some(due) = sale.due {
+            self.agenda.remove(&(due, id));
+        }
+        Some(sale.state)
+    }
+
     fn insert(&mut self, id: SaleId, state: SaleState, policy: Policy) {
         let due = state.next_due();
         if let Some(due) = due {
@@ -139,7 +173,7 @@ impl MemoryDecider {
         {
             if !policy.problems().is_empty() {
                 let outcome = CommandOutcome::Refused(Refusal::BadPolicy);
-                return Reply::Outcome { outcome, seq: sale::EventSeq::default(), at: now };
+                return Reply::Outcome { outcome, seq: EventSeq::default(), at: now };
             }
             self.insert(id, SaleState::new(), (**policy).clone());
         }

@@ -4,6 +4,7 @@
 
 use super::{PendingBatch, RecorderMessage, RetryRequest, StageInterrupted};
 use crate::clock::{Clock, start_stopwatch};
+use crate::damage::DamageFlag;
 use crate::decide::{BatchDecider, DecidedBatch, Request};
 use crate::job::{PipelineJob, WaitingCaller};
 use crate::metrics::PipelineMetrics;
@@ -27,6 +28,7 @@ pub struct DecideStage<D> {
     /// The last generation that failed to be recorded.
     pub(super) failed: watch::Receiver<u64>,
     pub(super) metrics: PipelineMetrics,
+    pub(super) damage: DamageFlag,
 }
 
 pub(super) struct JobInbox {
@@ -122,6 +124,8 @@ impl<D: BatchDecider> DecideStage<D> {
             if self.inbox.refuse_until(probed).await?.unwrap_or(false) {
                 match self.inbox.refuse_until(self.decider.rebuild(self.ledger.as_ref())).await? {
                     Ok(rebuilt) => break rebuilt,
+                    // The recording stage refuses every probe from now on.
+                    Err(error) if error.is_damage() => self.damage.report_read_error(&error),
                     Err(error) if is_logged => {
                         tracing::debug!(
                             error = &error as &dyn std::error::Error,

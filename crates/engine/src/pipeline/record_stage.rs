@@ -3,6 +3,7 @@
 use super::{PendingBatch, RecorderMessage, RetryRequest, TRIES_MAX};
 use crate::batch::StaleEpoch;
 use crate::clock::start_stopwatch;
+use crate::damage::DamageFlag;
 use crate::decide::Reply;
 use crate::job::{PipelineJob, WaitingCaller};
 use crate::metrics::PipelineMetrics;
@@ -21,6 +22,8 @@ pub struct RecordStage<R> {
     /// Reports to the deciding stage which generation failed.
     pub(super) failed: watch::Sender<u64>,
     pub(super) metrics: PipelineMetrics,
+    /// Once it is set, nothing is recorded and no caller gets another reply than a refusal.
+    pub(super) damage: DamageFlag,
 }
 
 impl<R: LedgerRecorder> RecordStage<R> {
@@ -41,10 +44,13 @@ impl<R: LedgerRecorder> RecordStage<R> {
             };
             match message {
                 None => return,
+                Some(RecorderMessage::Probe(reply)) if self.damage.is_seen() => {
+                    let _gone = reply.send(false);
+                }
                 Some(RecorderMessage::Probe(reply)) => {
                     let probed = self.recorder.probe().await;
                     if let Err(error) = &probed {
-                        self.check_taken_over(error);
+                        self.check_final_error(error);
                         tracing::debug!(
                             error = error as &dyn std::error::Error,
                             "the ledger takes no records yet"
@@ -67,9 +73,12 @@ impl<R: LedgerRecorder> RecordStage<R> {
         }
     }
 
-    fn check_taken_over(&self, error: &RecordError) {
-        if matches!(error, RecordError::TakenOver) {
-            self.report_taken_over();
+    /// Notes an error after which this process never records again.
+    fn check_final_error(&self, error: &RecordError) {
+        match error {
+            RecordError::TakenOver => self.report_taken_over(),
+            RecordError::Ledger(error) => self.damage.report_read_error(error),
+            _ => {}
         }
     }
 
@@ -84,6 +93,10 @@ impl<R: LedgerRecorder> RecordStage<R> {
     }
 
     async fn record_batch(&mut self, pending: PendingBatch) -> bool {
+        if self.damage.is_seen() {
+            pending.refuse_callers();
+            return false;
+        }
         if !pending.batch.is_empty() {
             let started = start_stopwatch();
             match self.recorder.append(&pending.batch).await {
@@ -98,7 +111,7 @@ impl<R: LedgerRecorder> RecordStage<R> {
                         callers = pending.callers.len(),
                         "recording a batch failed; its callers get 503; retrying every 100 ms"
                     );
-                    self.check_taken_over(&error);
+                    self.check_final_error(&error);
                     self.metrics.record_failures.inc();
                     pending.refuse_callers();
                     return false;
@@ -106,6 +119,11 @@ impl<R: LedgerRecorder> RecordStage<R> {
             }
             self.metrics.record_s.observe(started.elapsed().as_secs_f64());
             self.metrics.events.inc_by(pending.batch.len() as u64);
+        }
+        // Followers may have met damage meanwhile: the batch is recorded, and its callers get 503.
+        if self.damage.is_seen() {
+            pending.refuse_callers();
+            return false;
         }
         pending.send_replies(&self.views);
         true

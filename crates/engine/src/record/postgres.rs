@@ -10,6 +10,7 @@ mod claim_watch;
 mod connect;
 mod entry_columns;
 mod epochs;
+mod reached;
 mod reader;
 mod runtime;
 mod schema;
@@ -18,6 +19,7 @@ mod writer;
 
 pub use connect::{BadAddress, PostgresAddress};
 pub use epochs::PostgresEpochs;
+pub(crate) use reached::write_reached_time;
 pub use reader::PostgresReader;
 pub use schema::create_tables;
 pub use shared::{AppendResult, EventRange, SaleHead, SharedWriter};
@@ -31,14 +33,24 @@ use std::time::Duration;
 /// to be recorded, and the next epoch settles whether it is.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(1_500);
 
+/// PostgreSQL's codes for a table and for an index that are not as they were written.
+const DAMAGE_CODES: [&str; 2] = ["XX001", "XX002"];
+
 impl From<sqlx::Error> for RecordError {
     fn from(error: sqlx::Error) -> Self {
-        Self::Store(Box::new(error))
+        match ReadError::from(error) {
+            ReadError::Store(error) => Self::Store(error),
+            damage => Self::Ledger(damage),
+        }
     }
 }
 
 impl From<sqlx::Error> for ReadError {
     fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        if code.is_some_and(|code| DAMAGE_CODES.contains(&&*code)) {
+            return Self::Corrupt { file: "the database".to_owned(), cause: Box::new(error) };
+        }
         Self::Store(Box::new(error))
     }
 }

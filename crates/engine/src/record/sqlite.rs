@@ -6,21 +6,27 @@
 //! tore into a table of their own.
 
 mod log;
+mod reached;
 mod reader;
 mod repair;
 mod row;
+mod structure;
 mod writer;
 
+pub(crate) use reached::{ReachedTimeWriter, load_reached_time};
 pub(crate) use repair::set_torn_tails_aside;
 
 pub use log::check_log;
 pub use reader::SqliteReader;
 pub use repair::TornTail;
+pub use structure::{StructureCheck, StructureError, check_structure};
 pub use writer::SqliteRecorder;
 
 use crate::record::{ReadError, RecordError};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use std::path::Path;
+use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The file's name within a data folder.
@@ -75,6 +81,11 @@ fn open_for_writing(folder: &Path) -> Result<Connection, ReadError> {
     Ok(connection)
 }
 
+/// Makes the file in `folder`, without a sale.
+pub(crate) fn create_ledger(folder: &Path) -> Result<(), ReadError> {
+    open_for_writing(folder).map(drop)
+}
+
 /// Sets every commit to be on the disk when it returns, and the log to be copied back only by [`checkpoint`].
 fn make_durable(connection: &Connection) -> Result<(), ReadError> {
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
@@ -90,19 +101,59 @@ fn make_durable(connection: &Connection) -> Result<(), ReadError> {
     Ok(())
 }
 
+/// How a file is opened for reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadAccess {
+    /// Beside a process that may write it, with SQLite's shared memory.
+    Shared,
+    /// As a file that nothing changes and that has no log: nothing beside it is read, made or locked. What is written meanwhile
+    /// is read torn.
+    Immutable,
+}
+
 fn open_read_only(folder: &Path) -> Result<Connection, ReadError> {
+    open_read_only_with(folder, ReadAccess::Shared)
+}
+
+fn open_read_only_with(folder: &Path, access: ReadAccess) -> Result<Connection, ReadError> {
     let file = folder.join(FILE);
     if !file.exists() {
         return Err(ReadError::Missing { place: folder.display().to_string() });
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(file, flags)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
+    let connection = open_file(&file, access)?;
     if is_ledger(&connection)? {
         Ok(connection)
     } else {
         Err(ReadError::Missing { place: folder.display().to_string() })
     }
+}
+
+/// Opens any SQLite file for reading.
+fn open_file(file: &Path, access: ReadAccess) -> Result<Connection, rusqlite::Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = match access {
+        ReadAccess::Shared => Connection::open_with_flags(file, flags)?,
+        ReadAccess::Immutable => {
+            Connection::open_with_flags(immutable_uri(file), flags | OpenFlags::SQLITE_OPEN_URI)?
+        }
+    };
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(connection)
+}
+
+/// The file as a URI, in which only letters, digits and `-./_` stand for themselves.
+fn immutable_uri(file: &Path) -> String {
+    // Put together anew, a path has no double slash, which would begin a host's name.
+    let file: PathBuf = file.components().collect();
+    let mut uri = String::from("file:");
+    for byte in file.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"-./_".contains(byte) {
+            uri.push(char::from(*byte));
+        } else {
+            let _ = write!(uri, "%{byte:02x}");
+        }
+    }
+    uri + "?immutable=1"
 }
 
 /// True for a ledger of this format, false for an empty file; anything else is an error.
@@ -130,7 +181,10 @@ fn checkpoint(connection: &Connection) -> Result<u64, rusqlite::Error> {
 
 impl From<rusqlite::Error> for RecordError {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Store(Box::new(error))
+        match ReadError::from(error) {
+            ReadError::Store(error) => Self::Store(error),
+            damage => Self::Ledger(damage),
+        }
     }
 }
 

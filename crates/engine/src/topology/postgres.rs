@@ -2,12 +2,14 @@
 //! start claims the ledger, and the instance that had it before is refused from then on. A second instance that is started by mistake
 //! stops the first one, and no unit is sold twice.
 
-use super::{RunningEngine, StartError};
+use super::start_moment::{StartCheck, StartMoment, accept_any_moment};
+use super::time_keeper::TimeKeeper;
+use super::{RunningEngine, StartError, build_runtime};
 use crate::clock::Clock;
 use crate::decide::{BatchDecider, memory::MemoryDecider};
 use crate::pipeline::{PipelineLimits, assemble_pipeline};
 use crate::record::LedgerReader;
-use crate::record::postgres::{PostgresAddress, PostgresReader, PostgresRecorder};
+use crate::record::postgres::{PostgresAddress, PostgresReader, PostgresRecorder, write_reached_time};
 use futures::executor::block_on;
 use sale::Timestamp;
 use std::sync::Arc;
@@ -23,15 +25,34 @@ pub fn start_on_postgres(
     limits: PipelineLimits,
     clock: impl FnOnce(Timestamp) -> Arc<dyn Clock>,
 ) -> Result<RunningEngine, StartError> {
-    let (reader, recorder) = block_on(async {
-        let reader = PostgresReader::open(address).await?;
-        // Before the ledger is read: after the claim no other instance writes.
-        let recorder = PostgresRecorder::claim(address, &reader).await?;
-        Ok::<_, StartError>((reader, recorder))
-    })?;
-    let ledger: Arc<dyn LedgerReader> = Arc::new(reader);
+    start_on_postgres_checked(address, limits, &accept_any_moment, clock)
+}
+
+/// As [`start_on_postgres`], if `check` accepts the moment at which the ledger is. A start that is refused claims nothing: the
+/// instance that has the ledger keeps it.
+///
+/// # Errors
+/// As [`start_on_postgres`], and what `check` returns.
+pub fn start_on_postgres_checked(
+    address: &PostgresAddress,
+    limits: PipelineLimits,
+    check: StartCheck<'_>,
+    clock: impl FnOnce(Timestamp) -> Arc<dyn Clock>,
+) -> Result<RunningEngine, StartError> {
+    let reader = block_on(PostgresReader::open(address))?;
     let mut decider = MemoryDecider::default();
-    block_on(decider.rebuild(ledger.as_ref()))?;
-    let clock = clock(decider.latest_time());
-    RunningEngine::start_stages(assemble_pipeline(decider, recorder, ledger, clock, limits))
+    // The instance that has the ledger goes on selling while it is read.
+    block_on(decider.rebuild(&reader))?;
+    let last = decider.latest_time().max(block_on(reader.load_reached_time())?);
+    check(&StartMoment { last, sales: decider.views() })?;
+    let recorder = block_on(PostgresRecorder::claim(address, &reader))?;
+    // After the claim no other instance writes: what is missing is what was written while the ledger was read.
+    block_on(decider.catch_up(&reader))?;
+    let ledger: Arc<dyn LedgerReader> = Arc::new(reader);
+    let clock = clock(decider.latest_time().max(last));
+    let (runtime, address) = (build_runtime(true)?, address.clone());
+    let time_keeper =
+        TimeKeeper::start(Arc::clone(&clock), move |at| runtime.block_on(write_reached_time(&address, at)))?;
+    let started = RunningEngine::start_stages(assemble_pipeline(decider, recorder, ledger, clock, limits))?;
+    Ok(RunningEngine { time_keeper: Some(time_keeper), ..started })
 }

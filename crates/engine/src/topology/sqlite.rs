@@ -1,16 +1,25 @@
 //! The engine of one machine: it decides in memory and records in SQLite, in a data folder that one process at a time has locked.
 
+use super::data_folder::lock_folder;
+use super::start_moment::{StartCheck, StartMoment, accept_any_moment};
+use super::time_keeper::TimeKeeper;
 use super::{RunningEngine, StartError};
 use crate::clock::Clock;
 use crate::decide::{BatchDecider, memory::MemoryDecider};
 use crate::pipeline::{PipelineLimits, assemble_pipeline};
-use crate::record::sqlite::{SqliteReader, SqliteRecorder, check_log, set_torn_tails_aside};
+use crate::record::sqlite::{
+    FILE, ReachedTimeWriter, ReadAccess, SqliteReader, SqliteRecorder, StructureCheck, check_log,
+    check_structure, create_ledger, load_reached_time, set_torn_tails_aside,
+};
 use crate::record::{LedgerReader, LedgerRecorder, ReadError};
 use sale::Timestamp;
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a start checks the structure of a file, beside reading it: a ledger of some ten million events. `doorbuster verify` has no
+/// limit.
+pub const STRUCTURE_CHECK_LIMIT: Duration = Duration::from_secs(10);
 
 /// Starts an engine in `folder`: locks the folder, sets torn rows at the ends of sales aside, and folds the ledger. `clock` gets the
 /// ledger's last moment and must not show an earlier one.
@@ -22,7 +31,20 @@ pub fn start_on_sqlite(
     limits: PipelineLimits,
     clock: impl FnOnce(Timestamp) -> Arc<dyn Clock>,
 ) -> Result<RunningEngine, StartError> {
-    start_on_sqlite_with(folder, limits, clock, |memory| memory, |recorder| recorder)
+    start_on_sqlite_checked(folder, limits, &accept_any_moment, clock)
+}
+
+/// As [`start_on_sqlite`], if `check` accepts the moment at which the ledger is.
+///
+/// # Errors
+/// As [`start_on_sqlite`], and what `check` returns.
+pub fn start_on_sqlite_checked(
+    folder: &Path,
+    limits: PipelineLimits,
+    check: StartCheck<'_>,
+    clock: impl FnOnce(Timestamp) -> Arc<dyn Clock>,
+) -> Result<RunningEngine, StartError> {
+    start(folder, limits, check, clock, |memory| memory, |recorder| recorder)
 }
 
 /// As [`start_on_sqlite`], with the decider and the recorder that `decide` and `record` return, so that a test can replace them
@@ -37,62 +59,70 @@ pub fn start_on_sqlite_with<D: BatchDecider + Sync, R: LedgerRecorder>(
     decide: impl FnOnce(MemoryDecider) -> D,
     record: impl FnOnce(SqliteRecorder) -> R,
 ) -> Result<RunningEngine, StartError> {
+    start(folder, limits, &accept_any_moment, clock, decide, record)
+}
+
+fn start<D: BatchDecider + Sync, R: LedgerRecorder>(
+    folder: &Path,
+    limits: PipelineLimits,
+    check: StartCheck<'_>,
+    clock: impl FnOnce(Timestamp) -> Arc<dyn Clock>,
+    decide: impl FnOnce(MemoryDecider) -> D,
+    record: impl FnOnce(SqliteRecorder) -> R,
+) -> Result<RunningEngine, StartError> {
     let lock = lock_folder(folder)?;
-    check_log(folder)?;
-    let recorder = SqliteRecorder::open(folder)?;
-    let ledger: Arc<dyn LedgerReader> = Arc::new(SqliteReader::open(folder)?);
+    check_log(folder, FILE)?;
+    let reader = match SqliteReader::open(folder) {
+        Err(ReadError::Missing { .. }) => {
+            create_ledger(folder)?;
+            SqliteReader::open(folder)?
+        }
+        opened => opened?,
+    };
+    let ledger: Arc<dyn LedgerReader> = Arc::new(reader);
     let mut decider = MemoryDecider::default();
+    // Both read the whole file. Nothing is written before both have.
+    let (folded, structure) = std::thread::scope(|scope| {
+        let structure = scope.spawn(|| check_ledger_structure(folder));
+        let folded = futures::executor::block_on(decider.rebuild(ledger.as_ref()));
+        (folded, structure.join())
+    });
+    structure.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     let mut torn_rows = 0;
-    let folded = futures::executor::block_on(decider.rebuild(ledger.as_ref()));
     if let Err(ReadError::Damaged { .. }) = folded {
         torn_rows = set_torn_tails_aside(folder)?;
         futures::executor::block_on(decider.rebuild(ledger.as_ref()))?;
     } else {
         folded?;
     }
-    let clock = clock(decider.latest_time());
+    let last = decider.latest_time().max(load_reached_time(folder)?);
+    check(&StartMoment { last, sales: decider.views() })?;
+    let recorder = SqliteRecorder::open(folder)?;
+    let clock = clock(last);
+    let mut reached = ReachedTimeWriter::new(folder);
+    let time_keeper = TimeKeeper::start(Arc::clone(&clock), move |at| reached.write(at))?;
 
     let (decider, recorder) = (decide(decider), record(recorder));
     let pipeline = assemble_pipeline(decider, recorder, ledger, clock, limits);
-    Ok(RunningEngine { torn_rows, ..RunningEngine::start_on_disk(pipeline, lock)? })
+    let started = RunningEngine::start_on_disk(pipeline, lock)?;
+    Ok(RunningEngine { torn_rows, time_keeper: Some(time_keeper), ..started })
 }
 
-/// Makes a data folder, if there is none, for its owner alone: it will hold addresses, password hashes and keys.
-///
-/// # Errors
-/// When it cannot be made.
-pub fn create_data_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(folder)
-}
-
-/// Locks `folder` for this process, making it if need be. The lock goes with the process, however it ends.
-fn lock_folder(folder: &Path) -> Result<File, StartError> {
-    let folder_error = |source| StartError::Folder { folder: folder.to_owned(), source };
-    create_data_folder(folder).map_err(folder_error)?;
-    let path = folder.join("lock");
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(path)
-        .map_err(folder_error)?;
-    match file.try_lock() {
-        Ok(()) => {
-            file.set_len(0).map_err(folder_error)?;
-            write!(file, "{}", std::process::id()).map_err(folder_error)?;
-            Ok(file)
+/// Refuses a ledger whose file is malformed. What the time did not suffice for is read as usual, row by row.
+fn check_ledger_structure(folder: &Path) -> Result<(), ReadError> {
+    let checked = check_structure(&folder.join(FILE), ReadAccess::Shared, Some(STRUCTURE_CHECK_LIMIT));
+    match checked.map_err(|error| ReadError::Store(Box::new(error)))? {
+        StructureCheck::Intact => Ok(()),
+        StructureCheck::Unfinished => {
+            tracing::warn!(
+                file = FILE,
+                limit_s = STRUCTURE_CHECK_LIMIT.as_secs(),
+                "the structure of a file was checked only in part, because its time was up; run `doorbuster verify`, which checks all of it"
+            );
+            Ok(())
         }
-        Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            if file.read_to_string(&mut pid).is_err() || pid.is_empty() {
-                "unknown".clone_into(&mut pid);
-            }
-            Err(StartError::Locked { folder: folder.to_owned(), pid })
+        StructureCheck::Malformed(findings) => {
+            Err(ReadError::Corrupt { file: FILE.to_owned(), cause: findings.into() })
         }
-        Err(TryLockError::Error(source)) => Err(folder_error(source)),
     }
 }

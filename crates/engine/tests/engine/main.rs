@@ -3,6 +3,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "the ledgers of tests are short")]
 
 mod behaviour;
+mod damage;
 mod epochs;
 mod executor;
 mod faults;

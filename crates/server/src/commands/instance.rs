@@ -8,11 +8,12 @@ mod tables;
 
 mod api;
 mod background;
+mod clock_check;
 mod followers;
 
 use super::database::{self, DatabaseUrl};
 use super::settings::{Serve, ServeRoles};
-use super::{CommandError, demo};
+use super::{CommandError, demo, disk, ledger_loss, rehearse};
 use crate::followers::projector;
 use crate::followers::rounds::FollowerThread;
 use crate::http::v1::flash_sales::PreparedSales;
@@ -22,8 +23,10 @@ use crate::shop::peer_changes::PeerChanges;
 use crate::shop::sales;
 use crate::telemetry::metrics::ServerMetrics;
 use api::{ApiTasks, bind, listen, open_limits};
-use engine::clock::Clock;
-use engine::{ClockOffset, ClockSkew, ClusterSettings, RunningEngine, StartError, pipeline};
+use clock_check::{check_clock, read_kernel_sync};
+use engine::clock::{Clock, read_wall_clock};
+use engine::record::{ReadError, RecordError};
+use engine::{ClockOffset, ClockSkew, ClusterSettings, RunningEngine, StartError, StartMoment, pipeline};
 use first_admin::{FirstAdmin, make_first_admin};
 use followers::FollowerStarter;
 use open_shop::open_shop;
@@ -37,6 +40,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use super::token_key::TOKEN_KEY_FILE;
+pub(super) use clock_check::ClockSync;
 
 /// An instance that runs, for `serve`, `worker` and tests.
 pub struct ServerInstance {
@@ -95,6 +99,12 @@ impl ServerInstance {
         let database = settings.database.as_ref().map(DatabaseUrl::address).transpose()?;
         let valkey = settings.valkey()?;
         let ticks = kind.does_due_work(&settings);
+        let sync = rehearse::clock::find_clock_sync(settings.rehearsal_clock.as_deref());
+        let (sync, accept_clock) = (sync.unwrap_or_else(read_kernel_sync), settings.accept_clock);
+        let machine_offset = Arc::clone(&clock_offset);
+        let check = move |moment: &StartMoment| {
+            check_clock(moment, read_wall_clock().plus_ms(machine_offset()), sync, accept_clock)
+        };
         match (database, valkey) {
             (Some(database), Some(valkey)) => {
                 let cluster = ClusterSettings { database, valkey, ticks, clock_offset };
@@ -105,7 +115,7 @@ impl ServerInstance {
             }
             (Some(address), None) => {
                 let start = |_: &Path| {
-                    engine::start_on_postgres(&address, limits, |last| {
+                    engine::start_on_postgres_checked(&address, limits, &check, |last| {
                         clock(last, ClockSkew::new(clock_offset))
                     })
                 };
@@ -113,7 +123,9 @@ impl ServerInstance {
             }
             (None, _) => {
                 let start = |folder: &Path| {
-                    engine::start_on_sqlite(folder, limits, |last| clock(last, ClockSkew::new(clock_offset)))
+                    engine::start_on_sqlite_checked(folder, limits, &check, |last| {
+                        clock(last, ClockSkew::new(clock_offset))
+                    })
                 };
                 Self::start_kind(kind, settings, start).await
             }
@@ -136,6 +148,19 @@ impl ServerInstance {
         settings: Serve,
         engine: impl FnOnce(&Path) -> Result<RunningEngine, StartError>,
     ) -> Result<Self, CommandError> {
+        if settings.database.is_some() {
+            return Self::start_parts(kind, settings, engine).await;
+        }
+        let folder = settings.data.clone();
+        let started = Self::start_parts(kind, settings, engine).await;
+        started.map_err(|error| disk::name_full_disk(&folder, error))
+    }
+
+    async fn start_parts(
+        kind: InstanceKind,
+        settings: Serve,
+        engine: impl FnOnce(&Path) -> Result<RunningEngine, StartError>,
+    ) -> Result<Self, CommandError> {
         let edge = settings.edge()?;
         // Before anything is opened: an address that is in use fails the start at once.
         let api_socket = match kind {
@@ -151,11 +176,17 @@ impl ServerInstance {
         // A data folder is locked before anything in it is changed. A database may have another instance: what can fail is tried
         // before the engine takes the ledger over from it.
         let database = tables::open_database(&settings).await?;
-        let engine = tokio::task::block_in_place(|| engine(&settings.data)).map_err(start_error)?;
+        if database.is_none() {
+            ledger_loss::refuse_in_folder(&settings.data).await?;
+        }
+        let engine = tokio::task::block_in_place(|| engine(&settings.data));
+        let engine = engine.map_err(|error| start_error(error, &settings))?;
         let store = match database {
             Some(store) => store,
             None => tables::open_folder(&settings).await?,
         };
+        let damage = engine.engine.damage().clone();
+        store.on_damage(move |error| damage.report(error));
         let metrics = ServerMetrics::default();
         let mut starter = FollowerStarter::new(engine.engine.clone(), &metrics);
         let projector_metrics = starter.metrics(projector::FOLLOWER_NAME);
@@ -168,6 +199,7 @@ impl ServerInstance {
         };
         let peers = PeerChanges::start(&shop).await.map_err(anyhow::Error::from)?;
         sales::settle_half_made(&shop).await.map_err(anyhow::Error::from)?;
+        sales::relist_lost_sales(&shop).await.map_err(anyhow::Error::from)?;
         sales::fill_payment_modes(&shop).await.map_err(anyhow::Error::from)?;
         let demo = if settings.demo && kind == InstanceKind::Serve {
             Some(demo::prepare_demo(&shop).await?)
@@ -260,12 +292,22 @@ impl InstanceKind {
     }
 }
 
-fn start_error(error: StartError) -> CommandError {
+fn start_error(error: StartError, settings: &Serve) -> CommandError {
     match error {
+        StartError::Folder { ref source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+            CommandError::Failed(error.into())
+        }
         StartError::Locked { .. } | StartError::Folder { .. } => {
             CommandError::Usage(format!("--data: {:#}", anyhow::Error::from(error)))
         }
-        StartError::Record(error) => database::ledger_error(error),
+        StartError::Record(error) if settings.database.is_some() => database::ledger_error(error),
+        // Damage and a foreign file name their place themselves.
+        error @ (StartError::Record(RecordError::Store(_)) | StartError::Read(ReadError::Store(_)))
+            if settings.database.is_none() =>
+        {
+            let place = format!("the ledger in {} cannot be opened", settings.data.display());
+            CommandError::Failed(anyhow::Error::from(error).context(place))
+        }
         other => CommandError::Failed(other.into()),
     }
 }

@@ -142,10 +142,13 @@ pub struct Serve {
     /// Password of the admin that the first start makes; without it one is generated and printed once.
     #[arg(long, env = "DOORBUSTER_ADMIN_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
     pub admin_password: Option<String>,
-    /// Serves a rehearsal: this file holds the milliseconds by which the machine's clock is to be off, and the instance ends with
-    /// its standard input.
+    /// Serves a rehearsal: this file holds the milliseconds by which the machine's clock is to be off and, if anything, whether it is to be
+    /// `synchronised` or `unsynchronised`; the instance ends with its standard input.
     #[arg(long, env = "DOORBUSTER_REHEARSAL_CLOCK", hide = true, value_name = "FILE")]
     pub rehearsal_clock: Option<PathBuf>,
+    /// Starts although the machine's clock is far ahead of the ledger, so that sales start or end, and no time service keeps it right.
+    #[arg(long, env = "DOORBUSTER_ACCEPT_CLOCK", value_parser = clap::builder::BoolishValueParser::new())]
+    pub accept_clock: bool,
     /// Whether the tables are brought up to date first.
     #[arg(long, env = "DOORBUSTER_MIGRATE", value_enum, default_value = "on")]
     pub migrate: OnOff,

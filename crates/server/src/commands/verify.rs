@@ -1,7 +1,8 @@
 //! `doorbuster verify`: reads a ledger and the tables made from it, checks every promise, and prints the counters. It
-//! changes nothing, so it may run beside a running instance.
+//! changes nothing, so it may run beside a running instance and on a medium that is only read.
 
 mod findings;
+mod source;
 mod tables;
 
 mod colours;
@@ -10,14 +11,20 @@ mod json;
 mod report;
 
 use super::database::DatabaseUrl;
+use super::ledger_loss::{describe_database_loss, describe_folder_loss};
 use super::{CommandError, print_line, runtime};
 use anyhow::Context;
 use colours::VerifyColours;
-use engine::record::sqlite::{self, SqliteReader, TornTail};
+use engine::record::sqlite::{self, SqliteReader, StructureCheck, TornTail};
 use engine::record::{LedgerPage, LedgerReader, ReadError};
 use findings::{VerifyFindings, VerifyRun};
+use source::FolderSource;
 use std::path::{Path, PathBuf};
+use tables::{TablesError, TablesReading};
 use tokio::sync::mpsc::Receiver;
+
+/// How often a folder is read again because an instance started meanwhile.
+const TRIES_MAX: u32 = 3;
 
 /// What to verify.
 #[derive(Debug, clap::Args)]
@@ -57,43 +64,106 @@ async fn verify_database(database: &DatabaseUrl) -> Result<VerifyFindings, Comma
     let tables = tables::read_store(database.open_tables_without_timeout().await?)
         .await
         .context("the tables cannot be read")?;
-    let mut reading = VerifyRun::new(tables, None);
+    let TablesReading { totals, traces, listed } = tables;
+    let mut reading = VerifyRun::new(totals, None);
     read_all(reader.scan(), &mut reading).await?;
     // PostgreSQL drops a transaction that a power cut interrupted, whole: there are no torn ends.
-    Ok(reading.finish(Vec::new()))
+    let mut findings = reading.finish(Vec::new());
+    if findings.sales.is_empty() && findings.damage.is_none() && !traces.is_empty() {
+        findings.ledger_loss = Some(describe_database_loss(&traces));
+    }
+    findings.note_lost_rows(listed.as_ref());
+    Ok(findings)
 }
 
 fn verify_folder(folder: &Path) -> Result<VerifyFindings, CommandError> {
-    let log_damage = find_log_damage(folder)?;
-    let reader = match SqliteReader::open(folder) {
-        Ok(reader) => Some(reader),
-        // With a log that is damaged early, SQLite may see no ledger at all.
-        Err(_) if log_damage.is_some() => None,
-        Err(error @ (ReadError::Missing { .. } | ReadError::Foreign { .. })) => {
-            let sentence = format!("--data: {error}: name the data folder of an instance");
-            return Err(CommandError::Usage(sentence));
+    let mut tries = 1;
+    loop {
+        let source = FolderSource::open(folder).map_err(CommandError::Failed)?;
+        let verified = verify_source(&source);
+        // What was read torn may look like anything, also like an error.
+        if tries == TRIES_MAX || !source.has_changed() {
+            return verified;
         }
+        tries += 1;
+    }
+}
+
+fn verify_source(source: &FolderSource) -> Result<VerifyFindings, CommandError> {
+    let folder = &source.folder;
+    let mut damage = find_log_damage(folder)?;
+    if damage.is_none() {
+        damage = find_structure_damage(source)?;
+    }
+    let runtime = runtime()?;
+    // The tables first: the ledger only grows, so whatever the tables show must be in it.
+    let (tables, table_damage) = match runtime.block_on(tables::read_folder(source)) {
+        Ok(tables) => (tables, None),
+        Err(TablesError::Damaged(what)) => (TablesReading::default(), Some(what)),
+        Err(TablesError::Failed(error)) => return Err(error.context("the tables cannot be read").into()),
+    };
+    let TablesReading { totals, traces, listed } = tables;
+    let mut is_missing = false;
+    let reader = match SqliteReader::open_with(&source.ledger.folder, source.ledger.access) {
+        Ok(reader) => Some(reader),
+        // With a log or pages that are damaged early, SQLite may see no ledger at all.
+        Err(_) if damage.is_some() => None,
+        Err(ReadError::Missing { .. }) if !traces.is_empty() || table_damage.is_some() => {
+            is_missing = true;
+            None
+        }
+        Err(ReadError::Missing { .. }) => {
+            let error = ReadError::Missing { place: folder.display().to_string() };
+            return Err(usage_error(&error));
+        }
+        Err(error @ ReadError::Foreign { .. }) => return Err(usage_error(&error)),
         Err(error) => return Err(CommandError::Failed(error.into())),
     };
-    Ok(runtime()?.block_on(verify(folder, reader.as_ref(), log_damage))?)
+    let has_damage = damage.is_some();
+    let mut findings = runtime.block_on(read_ledger(reader.as_ref(), VerifyRun::new(totals, damage)))?;
+    let is_empty = findings.sales.is_empty() && findings.damage.is_none() && !has_damage;
+    if is_missing || (is_empty && !traces.is_empty()) {
+        findings.ledger_loss = Some(describe_folder_loss(folder, &traces));
+    }
+    findings.notes.extend(source.notes.iter().cloned());
+    if table_damage.is_none() {
+        findings.note_lost_rows(listed.as_ref());
+    }
+    findings.table_damage = table_damage;
+    Ok(findings)
+}
+
+fn usage_error(error: &ReadError) -> CommandError {
+    CommandError::Usage(format!("--data: {error}: name the data folder of an instance"))
 }
 
 /// Damage in SQLite's log, which SQLite itself would ignore.
 fn find_log_damage(folder: &Path) -> anyhow::Result<Option<ReadError>> {
     // Twice, because a running instance may restart its log while it is read.
-    let checked = sqlite::check_log(folder).or_else(|_| sqlite::check_log(folder));
+    let checked =
+        sqlite::check_log(folder, sqlite::FILE).or_else(|_| sqlite::check_log(folder, sqlite::FILE));
     checked.err().map(as_damage).transpose()
 }
 
-async fn verify(
-    folder: &Path,
+/// Damage in the structure of the ledger's file, which the checksums of its rows do not show.
+fn find_structure_damage(source: &FolderSource) -> anyhow::Result<Option<ReadError>> {
+    let file = source.ledger.folder.join(sqlite::FILE);
+    if !file.exists() {
+        return Ok(None);
+    }
+    match sqlite::check_structure(&file, source.ledger.access, None)? {
+        StructureCheck::Intact | StructureCheck::Unfinished => Ok(None),
+        StructureCheck::Malformed(findings) => {
+            Ok(Some(ReadError::Corrupt { file: sqlite::FILE.to_owned(), cause: findings.into() }))
+        }
+    }
+}
+
+async fn read_ledger(
     reader: Option<&SqliteReader>,
-    log_damage: Option<ReadError>,
+    mut reading: VerifyRun,
 ) -> anyhow::Result<VerifyFindings> {
-    // The tables first: the ledger only grows, so whatever the tables show must be in it.
-    let tables = tables::read_folder(folder).await.context("the tables cannot be read")?;
     let torn = reader.map(torn_ends).transpose()?.unwrap_or_default();
-    let mut reading = VerifyRun::new(tables, log_damage);
     if let Some(reader) = reader {
         read_all(reader.scan_without(&torn), &mut reading).await?;
     }

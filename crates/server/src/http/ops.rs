@@ -46,6 +46,10 @@ async fn readyz(State(app): State<AppState>) -> Result<String, Problem> {
     if !app.ready.get() {
         return Err(Problem::new(&kind::UNAVAILABLE).detail("starting or stopping"));
     }
+    if app.shop.engine.is_damaged() {
+        let detail = "stored data is damaged; nothing is recorded until the next start";
+        return Err(Problem::new(&kind::UNAVAILABLE).detail(detail));
+    }
     if app.shop.engine.is_taken_over() {
         return Err(Problem::new(&kind::UNAVAILABLE).detail("another instance has taken over the ledger"));
     }

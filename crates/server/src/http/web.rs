@@ -194,12 +194,14 @@ async fn send_page_with_id(uri: Uri, headers: HeaderMap) -> Response {
 async fn send_sale_page(
     State(app): State<AppState>,
     Path(slug): Path<String>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let Some(index) = INDEX.as_ref() else { return send_not_built() };
     if let Some(slug) = sales::find_moved(&app.shop, &slug) {
-        return redirect_for_good(&format!("/s/{slug}"));
+        let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        return redirect_for_good(&format!("/s/{slug}{query}"));
     }
+    let Some(index) = INDEX.as_ref() else { return send_not_built() };
     let Some(sale) = sales::find_named_or_refresh(&app.shop, &slug).await else {
         return send_lost_page(&headers);
     };

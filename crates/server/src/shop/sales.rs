@@ -13,6 +13,8 @@ mod delete;
 
 mod half_made;
 
+mod relist;
+
 mod payment_mode;
 
 pub use actions::{SaleAction, apply_action};
@@ -21,9 +23,11 @@ pub use delete::{DeleteResult, delete};
 pub use edit::{SaleEdit, ShownEdit, edit};
 pub use half_made::settle_half_made;
 pub use payment_mode::{HOLD_S_DEFAULT, PaymentMode, fill_payment_modes, requires_payment};
+pub use relist::relist_lost_sales;
 pub use restock::{RestockRequest, restock};
 
 pub use crate::store::sale_products::SoldProduct;
+pub use crate::store::sales::LimitScope;
 
 use super::Shop;
 use super::catalogue::SaleListing;

@@ -50,7 +50,16 @@ impl StoreBackend {
 
     /// The options of a file in a folder.
     pub(super) fn file_options(folder: &Path) -> Result<AnyConnectOptions, StoreError> {
-        Self::address_options(&sqlite_url(&folder.join(DATABASE_FILE)))
+        Self::address_options(&sqlite_url(&folder.join(DATABASE_FILE), "rwc"))
+    }
+
+    /// The options of a file in a folder that is only read.
+    pub(super) fn read_only_file_options(
+        folder: &Path,
+        is_immutable: bool,
+    ) -> Result<AnyConnectOptions, StoreError> {
+        let url = sqlite_url(&folder.join(DATABASE_FILE), "ro");
+        Self::address_options(&if is_immutable { url + "&immutable=true" } else { url })
     }
 
     /// The options of an address.
@@ -140,7 +149,7 @@ async fn apply_settings(
 }
 
 /// SQLite's URL of a file; `%`, `?` and `#` in its path must not be read as parts of the URL.
-fn sqlite_url(file: &Path) -> String {
+fn sqlite_url(file: &Path, mode: &str) -> String {
     let path = file.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-    format!("sqlite://{path}?mode=rwc")
+    format!("sqlite://{path}?mode={mode}")
 }

@@ -1,8 +1,9 @@
 //! Statements with a timeout: a database that does not respond must not block its callers. It never retries.
 
+use super::damage::DamageListener;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
-use futures::{FutureExt, StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
 use sqlx::any::{AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo};
 use sqlx::{Any, Describe, Either, Error, Execute, Executor, SqlStr};
 use std::io;
@@ -13,6 +14,8 @@ use std::time::Duration;
 pub(super) struct WithTimeout<T> {
     pub(super) inner: T,
     pub(super) timeout: Option<Duration>,
+    /// Told of damage that a statement meets.
+    pub(super) damage: DamageListener,
 }
 
 /// The result of `work`, or an error when it takes longer.
@@ -37,9 +40,10 @@ impl<'c, T: Executor<'c, Database = Any>> Executor<'c> for WithTimeout<T> {
         'c: 'e,
         E: 'q + Execute<'q, Any>,
     {
-        let rows = self.inner.fetch_many(query);
+        let damage = self.damage;
+        let rows = self.inner.fetch_many(query).inspect_err(move |error| damage.check_error(error));
         if self.timeout.is_none() {
-            return rows;
+            return rows.boxed();
         }
         // Waits for all rows: every list here is bounded and collected anyway.
         let all = with_timeout(self.timeout, rows.try_collect::<Vec<_>>());
@@ -51,7 +55,8 @@ impl<'c, T: Executor<'c, Database = Any>> Executor<'c> for WithTimeout<T> {
         'c: 'e,
         E: 'q + Execute<'q, Any>,
     {
-        with_timeout(self.timeout, self.inner.fetch_optional(query)).boxed()
+        let fetched = with_timeout(self.timeout, self.inner.fetch_optional(query));
+        fetched.inspect_err(move |error| self.damage.check_error(error)).boxed()
     }
 
     fn prepare_with<'e>(

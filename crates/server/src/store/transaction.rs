@@ -3,6 +3,7 @@
 //! the connection commit is a savepoint that no disk has. A connection whose commit or rollback failed is closed instead.
 
 use super::StoreError;
+use super::damage::DamageListener;
 use super::timeout::{WithTimeout, with_timeout};
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, Executor};
@@ -14,13 +15,18 @@ pub struct StoreTransaction {
     /// `None` when it has ended.
     connection: Option<PoolConnection<Any>>,
     timeout: Option<Duration>,
+    damage: DamageListener,
 }
 
 impl StoreTransaction {
     /// Begins on a connection of the pool.
-    pub(super) async fn begin(pool: &AnyPool, timeout: Option<Duration>) -> Result<Self, StoreError> {
+    pub(super) async fn begin(
+        pool: &AnyPool,
+        timeout: Option<Duration>,
+        damage: DamageListener,
+    ) -> Result<Self, StoreError> {
         let connection = with_timeout(timeout, pool.acquire()).await?;
-        let mut transaction = Self { connection: Some(connection), timeout };
+        let mut transaction = Self { connection: Some(connection), timeout, damage };
         transaction.connection().execute("BEGIN").await?;
         Ok(transaction)
     }
@@ -44,7 +50,8 @@ impl StoreTransaction {
     async fn end(mut self, statement: &'static str) -> Result<(), StoreError> {
         let Some(mut connection) = self.connection.take() else { return Ok(()) };
         let ended = with_timeout(self.timeout, connection.execute(statement)).await;
-        if ended.is_err() {
+        if let Err(error) = &ended {
+            self.damage.check_error(error);
             connection.close_on_drop();
         }
         ended?;
@@ -57,7 +64,7 @@ impl StoreTransaction {
     /// Never: the connection is there until the transaction ends, and that takes the transaction.
     pub(super) fn connection(&mut self) -> WithTimeout<&mut AnyConnection> {
         let connection = self.connection.as_mut().expect("the transaction has not ended");
-        WithTimeout { inner: connection, timeout: self.timeout }
+        WithTimeout { inner: connection, timeout: self.timeout, damage: self.damage.clone() }
     }
 }
 

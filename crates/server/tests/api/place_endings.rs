@@ -160,7 +160,8 @@ async fn a_turn_that_passed_is_answered_with_its_moment_until_the_buyer_joins_ag
         assert_eq!(again[field], place[field], "{field} after a restart");
     }
     assert_eq!(join_line(&app, &ada, &sale).await.json()["ticket"], 3);
-    assert_eq!(position(&app, &ada, &sale).await["status"], "waiting");
+    let place = position(&app, &ada, &sale).await;
+    assert_eq!((&place["ticket"], place.get("lapsedAt")), (&json!(3), None), "{place}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

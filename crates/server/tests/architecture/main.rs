@@ -72,6 +72,7 @@ const HOMES: &str = "
     clap                → commands
     humantime           → commands
     std::env            → commands
+    rtime_clock         → commands
     prometheus_client   → telemetry engine::metrics
     tracing_subscriber  → telemetry
 
@@ -171,6 +172,26 @@ fn no_text_holds_a_mark_of_unfinished_work_or_a_path_of_one_machine() {
         }
     }
     assert!(found.is_empty(), "this must not be committed:\n{}", found.join("\n"));
+}
+
+/// How a command of the documents writes a key, or a copy of the data that holds one.
+const SECRET_WRITERS: [&str; 5] = ["> token-key.pem", "genpkey", "VACUUM INTO", "pg_dump ", "pg_basebackup "];
+
+#[test]
+fn documented_commands_that_write_a_secret_leave_it_to_its_owner() {
+    let mut open = Vec::new();
+    for file in rust_files(&root()).iter().filter(|file| file.extension().is_some_and(|is| is == "md")) {
+        let text = std::fs::read_to_string(file).expect("a document is readable UTF-8");
+        for block in text.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()) {
+            let writer = SECRET_WRITERS.iter().filter_map(|writer| block.find(writer)).min();
+            if let Some(at) = writer
+                && !block[..at].contains("umask 077")
+            {
+                open.push(format!("{}: {}", file.display(), block[at..].lines().next().unwrap_or_default()));
+            }
+        }
+    }
+    assert!(open.is_empty(), "`umask 077` is missing before:\n{}", open.join("\n"));
 }
 
 #[test]

@@ -7,9 +7,13 @@
 #[expect(dead_code, reason = "the tests of many instances use more")]
 mod real;
 
+mod clocks;
+mod damage;
+mod flips;
 mod postgres;
 mod process;
 mod rehearse;
+mod secrets;
 mod verify;
 
 use real::crowd::{BuyerCrowd, BuyerMix};

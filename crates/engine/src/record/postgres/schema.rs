@@ -49,6 +49,12 @@ SELECT EXISTS (
     WHERE attrelid = to_regclass('ledger_epochs') AND attname = 'head' AND NOT attisdropped
 )";
 
+/// How far time has got; see [`super::reached`].
+const REACHED: &str =
+    "CREATE TABLE ledger_reached (id BIGINT PRIMARY KEY CHECK (id = 1), at BIGINT NOT NULL)";
+
+const FIND_REACHED: &str = "SELECT to_regclass('ledger_reached') IS NOT NULL";
+
 /// A body is a few bytes, which PostgreSQL's compression makes no shorter.
 const UNCOMPRESSED: &str = "ALTER TABLE ledger_entries ALTER COLUMN body SET STORAGE EXTERNAL";
 
@@ -73,6 +79,9 @@ pub async fn create_tables(address: &PostgresAddress) -> Result<(), ReadError> {
     }
     if !sqlx::query_scalar::<_, bool>(FIND_HEADS).fetch_one(&mut *transaction).await? {
         transaction.execute(HEADS).await?;
+    }
+    if !sqlx::query_scalar::<_, bool>(FIND_REACHED).fetch_one(&mut *transaction).await? {
+        transaction.execute(REACHED).await?;
     }
     transaction.commit().await?;
     check_format(&mut connection).await?;

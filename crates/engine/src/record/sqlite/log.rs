@@ -4,7 +4,6 @@
 //!
 //! The format: <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>. Never writes.
 
-use super::FILE;
 use crate::record::ReadError;
 use std::fs::File;
 use std::io::{self, BufReader};
@@ -27,13 +26,13 @@ enum LogDamage {
     Frame { at: u64, commits: u64 },
 }
 
-/// Refuses a log of which SQLite would read only a part, other than for its torn end. Beside a running engine the log may
-/// restart while it is read, which looks like damage: check again before believing it.
+/// Refuses the log of a SQLite file of which SQLite would read only a part, other than for its torn end. Beside a running engine
+/// the log may restart while it is read, which looks like damage: check again before believing it.
 ///
 /// # Errors
 /// When the log is damaged in the middle, or cannot be read.
-pub fn check_log(folder: &Path) -> Result<(), ReadError> {
-    let name = format!("{FILE}-wal");
+pub fn check_log(folder: &Path, file: &str) -> Result<(), ReadError> {
+    let name = format!("{file}-wal");
     let file = match File::open(folder.join(&name)) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

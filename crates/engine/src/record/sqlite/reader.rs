@@ -1,9 +1,9 @@
 //! Reads `ledger.db`: for followers, for the fold at the start, for `doorbuster verify`. Checks every row's checksum. It takes
 //! no lock: it reads beside a running engine, and after one that was killed.
 
-use super::open_read_only;
 use super::repair::{TornTail, find_torn_tails, torn_keys};
 use super::row::{find_sale_number, load_sales, read_page, scan_pages};
+use super::{ReadAccess, open_read_only_with};
 use crate::record::row::PAGES_AHEAD;
 use crate::record::{LedgerPage, LedgerReader, ReadError};
 use futures::future::BoxFuture;
@@ -18,6 +18,7 @@ const IDLE_MAX: usize = 4;
 
 pub struct SqliteReader {
     folder: PathBuf,
+    access: ReadAccess,
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -27,8 +28,16 @@ impl SqliteReader {
     /// # Errors
     /// When there is none, or it cannot be opened.
     pub fn open(folder: &Path) -> Result<Self, ReadError> {
-        let first = open_read_only(folder)?;
-        Ok(Self { folder: folder.to_owned(), idle: Mutex::new(vec![first]) })
+        Self::open_with(folder, ReadAccess::Shared)
+    }
+
+    /// Opens the ledger in `folder` in this way.
+    ///
+    /// # Errors
+    /// As [`SqliteReader::open`].
+    pub fn open_with(folder: &Path, access: ReadAccess) -> Result<Self, ReadError> {
+        let first = open_read_only_with(folder, access)?;
+        Ok(Self { folder: folder.to_owned(), access, idle: Mutex::new(vec![first]) })
     }
 
     /// The rows that the next start would set aside, if everything else is intact; [`LedgerReader::scan`] finds out whether
@@ -44,11 +53,11 @@ impl SqliteReader {
     #[must_use]
     pub fn scan_without(&self, torn: &[TornTail]) -> mpsc::Receiver<Result<LedgerPage, ReadError>> {
         let (pages, receiver) = mpsc::channel(PAGES_AHEAD);
-        let (folder, torn) = (self.folder.clone(), torn_keys(torn));
+        let (folder, access, torn) = (self.folder.clone(), self.access, torn_keys(torn));
         let spawned = std::thread::Builder::new().name("ledger-scan".into()).spawn({
             let pages = pages.clone();
             move || {
-                let scanned = open_read_only(&folder).and_then(|connection| {
+                let scanned = open_read_only_with(&folder, access).and_then(|connection| {
                     scan_pages(&connection, &torn, |page| pages.blocking_send(Ok(page)).is_ok())
                 });
                 if let Err(error) = scanned {
@@ -70,7 +79,7 @@ impl SqliteReader {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = match idle {
             Some(connection) => connection,
-            None => open_read_only(&self.folder)?,
+            None => open_read_only_with(&self.folder, self.access)?,
         };
         let result = work(&connection);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);

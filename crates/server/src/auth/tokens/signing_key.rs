@@ -2,7 +2,7 @@
 
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
+use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, KeypairBytes};
 use std::path::{Path, PathBuf};
 
 /// The signing key cannot be read or generated.
@@ -37,12 +37,14 @@ pub fn parse_key(pem: &str) -> Option<SigningKey> {
     SigningKey::from_pkcs8_pem(pem.trim()).ok()
 }
 
-/// A key in PKCS#8 PEM. It is a secret: with it one can sign.
+/// A key in PKCS#8 PEM, without the public key: with it the text would be of version 2, which OpenSSL does not read. It is a secret:
+/// with it one can sign.
 ///
 /// # Errors
 /// Never for a key that was made here.
 pub fn key_to_pem(key: &SigningKey) -> Result<String, KeyError> {
-    Ok(key.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::NotEncodable)?.to_string())
+    let private = KeypairBytes { secret_key: key.to_bytes(), public_key: None };
+    Ok(private.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::NotEncodable)?.to_string())
 }
 
 /// Reads the key in `path`, or generates one there that only this user can read (0600).
@@ -99,6 +101,37 @@ mod tests {
         let read = parse_key(&format!("\n{}\n\n", pem.trim_end()));
         assert_eq!(read.map(|read| read.to_bytes()), Some(key.to_bytes()));
         assert!(parse_key("no key").is_none());
+    }
+
+    /// As versions before wrote it: with the public key behind the private one.
+    const KEY_OF_VERSION_2: &str = "-----BEGIN PRIVATE KEY-----\n\
+        MFECAQEwBQYDK2VwBCIEIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH\n\
+        gSEA6kpsY+KcUgq+9VB7Ey7F+ZVHdq6+vnuSQh7qaRRG0iw=\n\
+        -----END PRIVATE KEY-----\n";
+
+    #[test]
+    fn a_key_that_an_earlier_version_wrote_is_read() {
+        let key = SigningKey::from_bytes(&[7; 32]);
+        let written_before = key.to_pkcs8_pem(LineEnding::LF).unwrap();
+        assert_eq!(written_before.as_str(), KEY_OF_VERSION_2);
+        assert_eq!(parse_key(KEY_OF_VERSION_2).map(|read| read.to_bytes()), Some(key.to_bytes()));
+    }
+
+    #[test]
+    fn openssl_reads_a_key_that_is_written_and_finds_the_same_public_key() {
+        use std::io::Write as _;
+        use std::process::{Command, Stdio};
+        let key = SigningKey::from_bytes(&[7; 32]);
+        let mut openssl = Command::new("openssl")
+            .args(["pkey", "-pubout", "-outform", "DER"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("openssl is installed: `make setup` does it");
+        openssl.stdin.take().unwrap().write_all(key_to_pem(&key).unwrap().as_bytes()).unwrap();
+        let output = openssl.wait_with_output().unwrap();
+        assert!(output.status.success());
+        assert!(output.stdout.ends_with(key.verifying_key().as_bytes()), "{:?}", output.stdout);
     }
 
     #[test]

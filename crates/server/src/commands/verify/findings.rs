@@ -5,10 +5,11 @@ use super::tables;
 use crate::store::table_totals::ProjectedTotals;
 use engine::record::sqlite::TornTail;
 use engine::record::{LedgerPage, ReadError};
+use rehearsal::report::format::counted;
 use sale::audit::{LedgerAuditor, SalePromise};
 use sale::{BrokenPromise, EventSeq, SaleCounters, SaleId};
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// All that was found.
 pub(super) struct VerifyFindings {
@@ -20,8 +21,14 @@ pub(super) struct VerifyFindings {
     /// Ends that a power loss explains, and that the next start sets aside.
     pub(super) torn: Vec<TornEndFinding>,
     pub(super) damage: Option<ReadError>,
+    /// The ledger is missing or empty beside tables that only a ledger can have caused.
+    pub(super) ledger_loss: Option<String>,
+    /// The file of the tables is malformed, or its rows cannot be read.
+    pub(super) table_damage: Option<String>,
     /// How the tables differ from the ledger.
     pub(super) differences: BTreeMap<SaleId, String>,
+    /// What a reader should know and what breaks no promise.
+    pub(super) notes: Vec<String>,
 }
 
 /// One promise, over all sales.
@@ -76,6 +83,8 @@ impl VerifyFindings {
     /// True when every promise is kept. A torn end breaks none, unless the tables have it, which is a difference.
     pub(super) fn is_clean(&self) -> bool {
         self.damage.is_none()
+            && self.ledger_loss.is_none()
+            && self.table_damage.is_none()
             && self.differences.is_empty()
             && self.tallies.iter().all(|tally| tally.broken == 0)
     }
@@ -86,6 +95,21 @@ impl VerifyFindings {
 
     pub(super) fn torn_rows(&self) -> u64 {
         self.torn.iter().map(|torn| torn.end.rows).sum()
+    }
+
+    /// Notes what the tables lack: `listed` are the sales that have a row, `None` is for no tables at all.
+    pub(super) fn note_lost_rows(&mut self, listed: Option<&HashSet<SaleId>>) {
+        let lost =
+            self.sales.keys().filter(|sale| listed.is_none_or(|listed| !listed.contains(sale))).count();
+        if lost == 0 {
+            return;
+        }
+        let next = "the next start lists them again under new names; accounts, products and payments are in no ledger";
+        let sales = counted(lost as u64, "sale");
+        self.notes.push(match listed {
+            None => format!("there are no tables beside a ledger with {sales}; {next}: restore shop.db from a backup if there is one"),
+            Some(_) => format!("the tables lack {sales} that the ledger has; {next}"),
+        });
     }
 
     /// True when something is to be said of this sale in any case.
@@ -124,7 +148,10 @@ impl VerifyRun {
             first: None,
             torn: Vec::new(),
             damage,
+            ledger_loss: None,
+            table_damage: None,
             differences: BTreeMap::new(),
+            notes: Vec::new(),
         };
         Self { tables, open_sale: None, ends: BTreeMap::new(), findings }
     }

@@ -28,6 +28,8 @@ pub(super) fn render_document(findings: &VerifyFindings) -> serde_json::Result<S
             .collect(),
         first_offence: findings.first.as_ref().map(offence),
         damage: findings.damage.as_ref().map(ToString::to_string),
+        ledger_loss: findings.ledger_loss.as_deref(),
+        table_damage: findings.table_damage.as_deref(),
         torn_ends: findings
             .torn
             .iter()
@@ -43,6 +45,7 @@ pub(super) fn render_document(findings: &VerifyFindings) -> serde_json::Result<S
             .iter()
             .map(|(sale, detail)| DifferenceJson { sale: *sale, detail })
             .collect(),
+        notes: &findings.notes,
         sales: findings.sales.iter().map(|(id, sale)| summary(*id, sale)).collect(),
     })
 }
@@ -56,8 +59,11 @@ struct VerifyDocument<'a> {
     promises: Vec<PromiseJson<'a>>,
     first_offence: Option<ViolationJson<'a>>,
     damage: Option<String>,
+    ledger_loss: Option<&'a str>,
+    table_damage: Option<&'a str>,
     torn_ends: Vec<TornEndJson>,
     table_differences: Vec<DifferenceJson<'a>>,
+    notes: &'a [String],
     sales: Vec<SaleReportJson>,
 }
 

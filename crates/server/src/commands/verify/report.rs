@@ -104,6 +104,9 @@ fn render_findings(findings: &VerifyFindings, ink: VerifyColours) -> String {
         let buyer = broken.buyer.map(|buyer| format!(", buyer {buyer}")).unwrap_or_default();
         let _ = writeln!(out, "  promise `{}`{buyer}", broken.promise);
     }
+    if let Some(loss) = &findings.ledger_loss {
+        let _ = writeln!(out, "{} {loss}", ink.bad("the ledger is lost:"));
+    }
     if let Some(damage) = &findings.damage {
         let _ = writeln!(out, "{} {damage}\nWhat comes after it was not read.", ink.bad("damage:"));
     }
@@ -125,8 +128,18 @@ fn render_findings(findings: &VerifyFindings, ink: VerifyColours) -> String {
             end.sale, end.from
         );
     }
+    if let Some(damage) = &findings.table_damage {
+        let _ = writeln!(
+            out,
+            "{} {damage}\nThey were not compared with the ledger.",
+            ink.bad("the tables are damaged:")
+        );
+    }
     for (sale, difference) in &findings.differences {
         let _ = writeln!(out, "{} sale {sale}: {difference}", ink.bad("the tables differ:"));
+    }
+    for note in &findings.notes {
+        let _ = writeln!(out, "{} {note}", ink.warning("note:"));
     }
     out
 }

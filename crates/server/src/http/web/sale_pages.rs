@@ -64,8 +64,8 @@ fn render_tags(sale: &ListedSale, public_url: Option<&PublicUrl>) -> String {
     let mut tags = String::with_capacity(1024);
     let _ = write!(tags, "<title>{} · {SITE_NAME}</title>", escape_html(&product.name));
     let mut text = price_text(price);
-    if product.price.currency == price.currency && product.price.minor > price.minor {
-        let _ = write!(text, " instead of {}", price_text(product.price));
+    if product.list_price.currency == price.currency && product.list_price.minor > price.minor {
+        let _ = write!(text, " instead of {}", price_text(product.list_price));
     }
     let description = shorten(&product.description);
     if !description.is_empty() {

@@ -1,0 +1,90 @@
+//! Damage of stored data that a running engine meets: a malformed file, a row that is not as it was written. It is noted once and
+//! for good: a file that is malformed in one place may be so in others, so nothing is recorded until the next start, which checks
+//! all of it. Nothing here repairs anything.
+
+use crate::record::{LedgerPage, LedgerReader, ReadError};
+use futures::future::BoxFuture;
+use prometheus_client::metrics::gauge::Gauge;
+use sale::{EventSeq, LedgerEntry, SaleId};
+use std::error::Error;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Whether damage was met. Clones share it.
+#[derive(Clone, Debug)]
+pub struct DamageFlag {
+    /// 1 once damage was met; the metric of the same name.
+    seen: Gauge,
+    /// 0 from then on: the metric that says whether the ledger takes records.
+    recording: Gauge,
+}
+
+impl DamageFlag {
+    pub(crate) fn new(seen: Gauge, recording: Gauge) -> Self {
+        Self { seen, recording }
+    }
+
+    #[must_use]
+    pub fn is_seen(&self) -> bool {
+        self.seen.get() == 1
+    }
+
+    /// Notes damage, and logs the first of it.
+    pub fn report(&self, error: &dyn Error) {
+        if self.seen.set(1) == 0 {
+            self.recording.set(0);
+            tracing::error!(
+                error = describe_causes(error),
+                "stored data is damaged; nothing is recorded until the next start and callers get 503; stop this instance, \
+                 copy its data, and run `doorbuster verify` on the copy"
+            );
+        }
+    }
+
+    /// Notes an error of reading if it is damage.
+    pub(crate) fn report_read_error(&self, error: &ReadError) {
+        if error.is_damage() {
+            self.report(error);
+        }
+    }
+}
+
+fn describe_causes(error: &dyn Error) -> String {
+    let (mut text, mut cause) = (error.to_string(), error.source());
+    while let Some(source) = cause {
+        text = format!("{text}: {source}");
+        cause = source.source();
+    }
+    text
+}
+
+/// A ledger whose readers report the damage that they meet.
+pub(crate) struct WatchedLedger {
+    pub(crate) ledger: Arc<dyn LedgerReader>,
+    pub(crate) damage: DamageFlag,
+}
+
+impl LedgerReader for WatchedLedger {
+    fn list_sales(&self) -> BoxFuture<'_, Result<Vec<SaleId>, ReadError>> {
+        Box::pin(async {
+            self.ledger.list_sales().await.inspect_err(|error| self.damage.report_read_error(error))
+        })
+    }
+
+    fn read_entries(
+        &self,
+        sale: SaleId,
+        after: EventSeq,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<LedgerEntry>, ReadError>> {
+        Box::pin(async move {
+            let read = self.ledger.read_entries(sale, after, limit).await;
+            read.inspect_err(|error| self.damage.report_read_error(error))
+        })
+    }
+
+    /// The receiver gets the error, and reports it if it goes on.
+    fn scan(&self) -> mpsc::Receiver<Result<LedgerPage, ReadError>> {
+        self.ledger.scan()
+    }
+}
