@@ -3,7 +3,8 @@
 
 import { ApiError, NetworkError, SessionEndedError } from "./errors";
 import { fieldErrors, listErrors, type ServerFieldError } from "./formErrors";
-import type { TextKey } from "./i18n";
+import { locale, type TextKey } from "./i18n";
+import { formatRoughDuration } from "./time";
 
 const TEXT_KEYS: Record<string, TextKey> = {
   not_started: "refused.not_started",
@@ -60,6 +61,12 @@ export function describeError(
   if (FIELD_CODES.has(error.code)) {
     const details = errors.length > 0 ? listErrors(errors) : (error.body.detail ?? error.code);
     return { key: "refused.invalid", values: { details } };
+  }
+  if (error.code === "rate_limited" && error.body.limit === "guess") {
+    return {
+      key: "refused.too_many_guesses",
+      values: { time: formatRoughDuration(error.retryAfterS ?? 60, locale()) },
+    };
   }
   const values = {
     count: error.retryAfterS ?? 1,
