@@ -81,13 +81,21 @@ impl MemoryDecider {
         self.sales.values().map(|sale| sale.state.latest_time()).max().unwrap_or_default()
     }
 
-    /// Applies what the ledger has and this state lacks: a ledger may grow while it is folded by one that has not claimed it yet.
+    /// Applies what the ledger has and this state lacks, up to the last events in `heads` at least: a ledger may grow while it is folded
+    /// by a process that has not claimed it yet.
     ///
     /// # Errors
     /// When the ledger cannot be read, or is damaged.
-    pub async fn catch_up(&mut self, ledger: &dyn LedgerReader) -> Result<(), ReadError> {
-        for id in ledger.list_sales().await? {
+    pub async fn catch_up(
+        &mut self,
+        ledger: &dyn LedgerReader,
+        heads: &[(SaleId, EventSeq)],
+    ) -> Result<(), ReadError> {
+        for &(id, head) in heads {
             let known = self.sales.get(&id).map_or(EventSeq(0), |sale| sale.state.seq());
+            if known >= head {
+                continue;
+            }
             let mut entries = ledger.read_entries(id, known, CATCH_UP_LEN).await?;
             if entries.is_empty() {
                 continue;

@@ -47,7 +47,8 @@ pub fn start_on_postgres_checked(
     check(&StartMoment { last, sales: decider.views() })?;
     let recorder = block_on(PostgresRecorder::claim(address, &reader))?;
     // After the claim no other instance writes: what is missing is what was written while the ledger was read.
-    block_on(decider.catch_up(&reader))?;
+    let heads = block_on(reader.list_heads())?;
+    block_on(decider.catch_up(&reader, &heads))?;
     let ledger: Arc<dyn LedgerReader> = Arc::new(reader);
     let clock = clock(decider.latest_time().max(last));
     let (runtime, address) = (build_runtime(true)?, address.clone());

@@ -10,11 +10,12 @@ mod counters_text;
 mod json;
 mod report;
 
-use super::database::DatabaseUrl;
+use super::database::{DatabaseUrl, ledger_error};
 use super::ledger_loss::{describe_database_loss, describe_folder_loss};
 use super::{CommandError, print_line, runtime};
 use anyhow::Context;
 use colours::VerifyColours;
+use engine::record::postgres::PostgresReader;
 use engine::record::sqlite::{self, SqliteReader, StructureCheck, TornTail};
 use engine::record::{LedgerPage, LedgerReader, ReadError};
 use findings::{VerifyFindings, VerifyRun};
@@ -59,17 +60,23 @@ pub fn run(settings: &VerifyArgs) -> Result<(), CommandError> {
 }
 
 async fn verify_database(database: &DatabaseUrl) -> Result<VerifyFindings, CommandError> {
-    let reader = database.open_ledger().await?;
     // The tables first: the ledger only grows, so whatever the tables show must be in it.
-    let tables = tables::read_store(database.open_tables_without_timeout().await?)
-        .await
-        .context("the tables cannot be read")?;
-    let TablesReading { totals, traces, listed } = tables;
+    let tables = tables::read_store(database.open_tables_without_timeout().await?).await;
+    let reader = match PostgresReader::open(&database.address()?).await {
+        Ok(reader) => Some(reader),
+        Err(ReadError::Missing { .. }) if tables.as_ref().is_ok_and(|tables| !tables.traces.is_empty()) => None,
+        Err(error) => return Err(ledger_error(error.into())),
+    };
+    let TablesReading { totals, traces, listed } = tables.context("the tables cannot be read")?;
     let mut reading = VerifyRun::new(totals, None);
-    read_all(reader.scan(), &mut reading).await?;
+    let mut has_entries = false;
+    if let Some(reader) = &reader {
+        has_entries = reader.has_entries().await.unwrap_or(true);
+        read_all(reader.scan(), &mut reading).await?;
+    }
     // PostgreSQL drops a transaction that a power cut interrupted, whole: there are no torn ends.
     let mut findings = reading.finish(Vec::new());
-    if findings.sales.is_empty() && findings.damage.is_none() && !traces.is_empty() {
+    if !has_entries && !traces.is_empty() {
         findings.ledger_loss = Some(describe_database_loss(&traces));
     }
     findings.note_lost_rows(listed.as_ref());

@@ -161,7 +161,7 @@ const NOT_BUILT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\
 <code>scripts/web.sh</code> builds only the pages. They need Node 20.19 or newer.</p></html>";
 
 /// Programs may look at the sales, and find nothing in the pages of buyers and merchants.
-const ROBOTS_TEXT: &str = "User-agent: *\nDisallow: /admin\nDisallow: /api/\nDisallow: /orders\nDisallow: /register\n\
+const ROBOTS_TEXT: &str = "User-agent: *\nDisallow: /admin\nDisallow: /account\nDisallow: /api/\nDisallow: /orders\nDisallow: /register\n\
                            Disallow: /sign-in\nDisallow: /socket.io/\n";
 
 static FAVICON_BYTES: &[u8] = include_bytes!("web/favicon.ico");

@@ -97,7 +97,7 @@ async fn an_address_that_leads_nowhere_is_the_page_with_404() {
         "/s/unknown",
         "/orders/not-a-uuid",
         "/admin/nowhere",
-        "/admin/sales",
+        "/admin/orders/1",
         "/admin/sales/1/edit",
         "/admin/products/1",
         "/nowhere",

@@ -169,17 +169,17 @@ async fn a_lost_ledger_in_a_database_refuses_every_kind_of_start() {
         "DROP TABLE ledger_entries, ledger_sales, ledger_epochs, ledger_format, ledger_reached",
     ] {
         PostgresServer::shared().run_sql(&url, lose);
-        // Alone, and in a cluster: it is refused before the Valkey is asked.
         let alone = ["--database", url.as_str()];
+        let (code, report) = verify_with(folder.path(), &alone);
+        assert_eq!(code, Some(1), "{lose}: {report}");
+        assert!(report.contains("the ledger is lost: "), "{report}");
+        // Alone, and in a cluster: it is refused before the Valkey is asked.
         let cluster = ["--database", url.as_str(), "--valkey", "redis://127.0.0.1:1"];
         for flags in [&alone[..], &cluster[..]] {
             let (code, sentence) = serve(folder.path(), flags);
             assert_eq!(code, Some(1), "{lose}: {sentence}");
             assert!(sentence.contains("is empty") && sentence.contains("restore the database"), "{sentence}");
         }
-        let (code, report) = verify_with(folder.path(), &alone);
-        assert_eq!(code, Some(1), "{lose}: {report}");
-        assert!(report.contains("the ledger is lost: "), "{report}");
     }
 }
 

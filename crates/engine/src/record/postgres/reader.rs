@@ -5,8 +5,8 @@ use super::connect::{PostgresAddress, apply_session_settings, with_timeout};
 use super::runtime::PgRuntime;
 use super::{ANSWER_TIMEOUT, schema};
 use crate::record::row::{
-    BAD_CHECKSUM, OrphanRows, PAGE_LEN, PAGES_AHEAD, decode_entry, push_entry, row_checksum, row_key,
-    sale_checksum, sale_number,
+    BAD_CHECKSUM, OrphanRows, PAGE_LEN, PAGES_AHEAD, decode_entry, event_seq, push_entry, row_checksum,
+    row_key, sale_checksum, sale_number,
 };
 use crate::record::{LedgerPage, LedgerReader, ReadError};
 use futures::future::BoxFuture;
@@ -20,6 +20,14 @@ use tokio::sync::mpsc;
 const CONNECTIONS_MAX: u32 = 4;
 
 const SALES: &str = "SELECT no, id::TEXT AS id, crc FROM ledger_sales ORDER BY no";
+
+/// The key of each sale's last event; one look into the primary key for each sale.
+const HEADS: &str = "
+SELECT id::TEXT AS id, no, crc, COALESCE((
+    SELECT MAX(key) FROM ledger_entries WHERE key > ledger_sales.no << 40 AND key < (ledger_sales.no + 1) << 40
+), 0) AS last_key
+FROM ledger_sales
+ORDER BY no";
 
 const FIND_SALE: &str = "SELECT no, id::TEXT AS id, crc FROM ledger_sales WHERE id = $1::TEXT::UUID";
 
@@ -64,6 +72,23 @@ impl PostgresReader {
         let check = async move { schema::check_format(&mut entered.connect().await?).await };
         runtime.run(with_timeout(ANSWER_TIMEOUT, check)).await?;
         Ok(Self { runtime, pool })
+    }
+
+    /// The last event of every sale.
+    ///
+    /// # Errors
+    /// When the database does not answer, or the row of a sale is damaged.
+    pub(crate) async fn list_heads(&self) -> Result<Vec<(SaleId, EventSeq)>, ReadError> {
+        let pool = self.pool.clone();
+        let read = async move {
+            let rows = sqlx::query(HEADS).fetch_all(&pool).await?;
+            let heads = rows.iter().map(|row| {
+                let (_, sale) = decode_sale(row)?;
+                Ok((sale, event_seq(row.try_get("last_key")?)))
+            });
+            heads.collect::<Result<Vec<_>, ReadError>>()
+        };
+        self.runtime.run(with_timeout(ANSWER_TIMEOUT, read)).await
     }
 
     pub(super) fn runtime(&self) -> &PgRuntime {
