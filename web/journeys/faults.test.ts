@@ -132,6 +132,6 @@ test("scripts in names, prices, addresses and links are shown as text or refused
   await page.getByRole("button", { name: "Buy now" }).click();
   await waitForOrder(page, "pending");
   await page.goto("/orders");
-  await page.getByRole("link", { name: script }).waitFor();
+  await page.getByRole("main").getByRole("link", { name: script }).waitFor();
   expect(await page.title()).not.toContain("taken");
 });

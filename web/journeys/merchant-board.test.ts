@@ -83,7 +83,7 @@ test(
     await pay(orders[1], "bob", "approve");
     await expectRefusal(pay(orders[2], "cyd", "decline"), "payment_declined");
     await shop.call("DELETE", `/queue/leave?flashSaleId=${id}`, undefined, token.fay);
-    await waitForCount(page, '[data-funnel="declined"]', 1);
+    await waitForCount(page, '[data-units="held"]', 2);
     await waitForCount(page, '[data-refusal="not_admitted"]', 2);
     await compareWithApi(page, id);
     await page.locator('[data-figure="revenue"] dd', { hasText: "€98.00" }).waitFor();

@@ -157,6 +157,16 @@ test("a buyer who asks for two when one is set aside is told to take one", async
   await page.getByRole("button", { name: "Take one" }).click();
   await page.locator('[data-order="pending"]').waitFor();
 
+  const some = stage({
+    sales: [sale({ limitPerBuyer: 3, available: 3, admission: OPEN })],
+    replies: { "POST /orders": problem(409, "fewer_left", { orderable: 2, setAside: 0 }) },
+  });
+  const other = await open(some, "/s/lamp");
+  await other.getByLabel("How many").selectOption("3");
+  await other.getByRole("button", { name: "Buy now €147.00" }).click();
+  await other.getByText("Only 2 units can be had right now.").waitFor();
+  await other.getByRole("button", { name: "Take 2" }).waitFor();
+
   const noneFree = stage({ sales: [sale({ limitPerBuyer: 2, available: 0 })], places: [place(ADMITTED)] });
   const single = await open(noneFree, "/s/lamp");
   await single.getByRole("button", { name: "Take my unit €49.00" }).waitFor();

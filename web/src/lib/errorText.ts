@@ -13,6 +13,7 @@ const TEXT_KEYS: Record<string, TextKey> = {
   not_in_line: "refused.not_in_line",
   not_admitted: "refused.not_admitted",
   all_held: "refused.all_held",
+  fewer_left: "refused.fewer_left",
   sold_out: "refused.sold_out",
   limit_reached: "refused.limit_reached",
   paused: "refused.paused",
@@ -69,7 +70,7 @@ export function describeError(
     };
   }
   const values = {
-    count: error.retryAfterS ?? 1,
+    count: error.body.orderable ?? error.retryAfterS ?? 1,
     position: error.body.position ?? 0,
     id: error.requestId ?? "–",
   };

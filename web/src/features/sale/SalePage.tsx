@@ -124,7 +124,7 @@ function SaleFacts({ sale }: { sale: Sale }) {
 function SaleSkeleton() {
   return (
     <div aria-busy="true" className="grid gap-8 lg:grid-cols-2">
-      <p className="sr-only">{t("loading")}</p>
+      <h1 className="sr-only">{t("loading")}</h1>
       <div className="skeleton h-80 lg:order-2" />
       <div className="grid gap-5">
         <div className="skeleton aspect-[4/3]" />
