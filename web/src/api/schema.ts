@@ -55,7 +55,7 @@ export interface paths {
          * @description Its sessions end, because their tokens carry the old role. Nothing happens when it has the role already. The last admin keeps the
          *     role.
          */
-        post: operations["changeAccountRole"];
+        post: operations["setAccountRole"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1266,6 +1266,11 @@ export interface components {
             method: string;
             route: string;
         };
+        /**
+         * @description Who is one buyer for the limit of a sale.
+         * @enum {string}
+         */
+        LimitScope: "account" | "mailbox";
         /** @description The line of a sale. */
         Line: {
             /** Format: uuid */
@@ -1357,6 +1362,11 @@ export interface components {
              * @default 300
              */
             holdSeconds: number;
+            /**
+             * @description Who is one buyer for that limit; it cannot be changed later.
+             * @default account
+             */
+            limitBy: components["schemas"]["LimitScope"];
             /**
              * Format: int32
              * @description Units that one buyer may hold and own.
@@ -1846,6 +1856,8 @@ export interface components {
              * @description Its id.
              */
             id: string;
+            /** @description Who is one buyer for that limit. It never changes. */
+            limitBy: components["schemas"]["LimitScope"];
             /**
              * Format: int32
              * @description Units that one buyer may hold and own.
@@ -2829,7 +2841,7 @@ export interface operations {
             504: components["responses"]["Timeout"];
         };
     };
-    changeAccountRole: {
+    setAccountRole: {
         parameters: {
             query?: never;
             header?: {
@@ -4023,6 +4035,7 @@ export interface operations {
                 content?: never;
             };
             401: components["responses"]["Unauthorized"];
+            404: components["responses"]["AccountUnknown"];
             413: components["responses"]["BodyTooLarge"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
