@@ -281,7 +281,7 @@ test("the ledger has a sentence for every event, finds those of one buyer, and f
   const seqs = await entries.evaluateAll((all) => all.map((one) => Number(one.getAttribute("data-seq"))));
   expect(seqs).toEqual(Array.from({ length: version }, (_, index) => index + 1));
   const kinds = await entries.evaluateAll((all) => all.map((one) => one.getAttribute("data-kind")));
-  expect(new Set(kinds).size).toBe(13);
+  expect(new Set(kinds).size).toBe(14);
   await page.getByText(/^Ticket 4 of .max@example.com. was not used in time/).waitFor();
   await page.getByText(/^Ticket 1 of .pat@example.com. was admitted until \d\d:\d\d:\d\d\.$/).waitFor();
 
