@@ -93,6 +93,12 @@ async fn who_waits_when_the_sale_is_closed_is_answered_so_also_after_a_restart()
     let reply = merchant.post(&format!("/flash-sales/{sale}/close"), &json!({})).await;
     assert_eq!(reply.json()["waiting"], 0, "{reply:?}");
     assert_over(&app, &sale, &bob, "closed").await;
+    let charts = eventually_some("the closing in the charts", HANG_LIMIT, async || {
+        let series = merchant.get(&format!("/flash-sales/{sale}/series")).await;
+        (series["projectionLag"] == 0).then_some(series)
+    });
+    let charts = charts.await;
+    assert_eq!(charts["buckets"].as_array().unwrap().last().unwrap()["units"]["waiting"], 0, "{charts}");
     assert_eq!(order(&app, &ada, &sale, 1).await.status, StatusCode::CREATED, "a turn outlives the sale");
     let app = app.restart().await;
     assert_over(&app, &sale, &bob, "closed").await;

@@ -244,8 +244,8 @@ impl PaymentFixture {
         });
         let engine = embedded.engine.clone();
         let provider: Arc<dyn PaymentProvider> = Arc::clone(&stage) as _;
-        let (tables, to_engine) = (store.clone(), engine.clone());
-        let payments = PaymentService::new(tables, to_engine, Arc::default(), provider, limits, timing);
+        let (to_tables, to_engine) = (store.clone(), engine.clone());
+        let payments = PaymentService::new(to_tables, to_engine, Arc::default(), provider, limits, timing);
         Self {
             clock: manual.unwrap(),
             engine,
