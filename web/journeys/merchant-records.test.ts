@@ -281,14 +281,14 @@ test("the ledger has a sentence for every event, finds those of one buyer, and f
   const seqs = await entries.evaluateAll((all) => all.map((one) => Number(one.getAttribute("data-seq"))));
   expect(seqs).toEqual(Array.from({ length: version }, (_, index) => index + 1));
   const kinds = await entries.evaluateAll((all) => all.map((one) => one.getAttribute("data-kind")));
-  expect(new Set(kinds).size).toBe(13);
+  expect(new Set(kinds).size).toBe(14);
   await page.getByText(/^Ticket 4 of .max@example.com. was not used in time/).waitFor();
   await page.getByText(/^Ticket 1 of .pat@example.com. was admitted until \d\d:\d\d:\d\d\.$/).waitFor();
 
   await page.getByLabel("Buyer or ticket").fill("pat@example.com");
-  await waitForCount(page, "[data-seq]", 5);
+  await waitForCount(page, "[data-seq]", 6);
   const buyerKinds = await entries.evaluateAll((all) => all.map((one) => one.getAttribute("data-kind")));
-  expect(buyerKinds).toEqual(["joined", "admitted", "held", "confirmed", "refunded"]);
+  expect(buyerKinds).toEqual(["joined", "admitted", "held", "payment_begun", "confirmed", "refunded"]);
   await page.getByText("As recorded").nth(2).click();
   await page.getByText('"from": "admission"').waitFor();
   await checkPage(page, "admin-ledger-buyer");
@@ -296,7 +296,7 @@ test("the ledger has a sentence for every event, finds those of one buyer, and f
   await waitForCount(page, "[data-seq]", 1);
   expect(query(page)).toEqual({ order: "asc", who: "pat@example.com", kind: "refunded" });
   await page.goBack();
-  await waitForCount(page, "[data-seq]", 5);
+  await waitForCount(page, "[data-seq]", 6);
   await page.getByLabel("Buyer or ticket").fill("4");
   await waitForCount(page, "[data-seq]", 3);
   await page.getByLabel("Buyer or ticket").fill("");
@@ -308,7 +308,7 @@ test("the ledger has a sentence for every event, finds those of one buyer, and f
   const arabic = await shop.openAdminPage(`/admin/sales/${id}/ledger?who=pat@example.com`, {
     locale: "ar-EG",
   });
-  await waitForCount(arabic, "[data-seq]", 5);
+  await waitForCount(arabic, "[data-seq]", 6);
   expect(await arabic.evaluate(() => document.documentElement.dir)).toBe("rtl");
   await checkPage(arabic, "admin-ledger-ar");
   await arabic.goto(`/admin/sales/${id}/orders`);

@@ -106,11 +106,11 @@ export function useActivityPage(activity: Activity): { name: string; href: strin
 export function activityText(activity: Activity): string {
   switch (activity.kind) {
     case "admitted":
-      return t(activity.end.kind === "running" ? "bar.admitted" : "bar.admitted_paused");
+      return t(activity.end.kind === "running" ? "stage.admitted" : "bar.admitted_paused");
     case "held":
       return t(orderPayment(activity.order) === "free" ? "bar.held_free" : "bar.held");
     case "paying":
-      return t("bar.paying");
+      return t("stage.paying");
     case "waiting":
       return t("bar.waiting", { position: activity.place.position });
   }
@@ -168,7 +168,7 @@ function useTurnAlert(activities: readonly Activity[], isLoaded: boolean): void 
       const saleId = saleIds.split(" ")[index] ?? "";
       const cached = queries.getQueriesData<Sale>({ queryKey: queryKeys.everySale });
       const name = cached.find(([, sale]) => sale?.id === saleId)?.[1]?.product.name;
-      const title = [t("bar.admitted"), ...(name ? [isolateText(name)] : [])].join(" · ");
+      const title = [t("stage.admitted"), ...(name ? [isolateText(name)] : [])].join(" · ");
       notify(title, t("admitted.text"), saleId);
     });
   }, [keys, saleIds, userId, isLoaded, queries]);
