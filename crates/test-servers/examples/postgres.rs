@@ -1,6 +1,10 @@
 //! A PostgreSQL for `scripts/fuzz-api.sh`: prints the address of an empty database, and runs until its standard input ends. It keeps
 //! nothing.
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program for a script; a failure here ends it")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a program for a script; a failure here ends it"
+)]
 
 use std::io::Read as _;
 use test_servers::postgres::PostgresServer;

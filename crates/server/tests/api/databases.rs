@@ -59,7 +59,10 @@ async fn refuse_nul_everywhere(app: &TestApp) {
     assert!(parameters > 60 && fields > 30, "{parameters} parameters and {fields} fields were tried");
     // A name of a field, and an escape that is none.
     let odd = json!({"a\u{0}": 1});
-    assert_eq!(send(app, &token, &Method::POST, "/api/v1/admin/products", &odd).await.problem(), "invalid_body");
+    assert_eq!(
+        send(app, &token, &Method::POST, "/api/v1/admin/products", &odd).await.problem(),
+        "invalid_body"
+    );
     let product = json!({"name": "\\u0000", "price": {"amount": 1, "currency": "EUR"}});
     let made = send(app, &token, &Method::POST, "/api/v1/admin/products", &product).await;
     assert_eq!((made.status.as_u16(), &made.json()["name"]), (201, &json!("\\u0000")));
@@ -90,7 +93,9 @@ fn text_fields(schema: &Value, open: &mut Vec<String>) -> Vec<String> {
         return found;
     }
     let mut found = Vec::new();
-    let is_text = |kind: &Value| kind == "string" || kind.as_array().is_some_and(|kinds| kinds.contains(&json!("string")));
+    let is_text = |kind: &Value| {
+        kind == "string" || kind.as_array().is_some_and(|kinds| kinds.contains(&json!("string")))
+    };
     if is_text(&schema["type"]) {
         found.push(String::new());
     }
@@ -109,7 +114,8 @@ fn text_fields(schema: &Value, open: &mut Vec<String>) -> Vec<String> {
 
 /// A body with a text at this pointer and nothing else.
 fn body_with(pointer: &str, text: &str) -> Value {
-    pointer.rsplit('/').filter(|name| !name.is_empty()).fold(json!(text), |inner, name| {
-        Value::Object(Map::from_iter([(name.to_owned(), inner)]))
-    })
+    pointer
+        .rsplit('/')
+        .filter(|name| !name.is_empty())
+        .fold(json!(text), |inner, name| Value::Object(Map::from_iter([(name.to_owned(), inner)])))
 }

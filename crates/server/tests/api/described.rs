@@ -111,14 +111,21 @@ fn an_operation_describes_what_follows_from_its_form() {
         }
         assert!(has("413") && has("500") && has("504"), "{name}");
         assert!(!path.contains("/admin/") || has("403"), "{name}");
-        assert!(operation["requestBody"].is_null() || ["400", "408", "415", "422"].into_iter().all(has), "{name}");
+        assert!(
+            operation["requestBody"].is_null() || ["400", "408", "415", "422"].into_iter().all(has),
+            "{name}"
+        );
         assert!(!path.contains('{') || has("404"), "{name}");
         assert!(operation["security"].is_array(), "{name} says who may call it");
         let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
         let key = parameters.iter().find(|parameter| parameter["name"] == "Idempotency-Key");
         assert_eq!(key.is_some(), method != "GET", "{name}");
         for bounded in parameters.iter().filter(|parameter| parameter["name"] == "limit") {
-            assert_eq!((&bounded["schema"]["minimum"], &bounded["schema"]["maximum"]), (&json!(1), &json!(200)), "{name}");
+            assert_eq!(
+                (&bounded["schema"]["minimum"], &bounded["schema"]["maximum"]),
+                (&json!(1), &json!(200)),
+                "{name}"
+            );
         }
     }
 }
@@ -146,7 +153,13 @@ async fn a_call_that_may_be_repeated_accepts_a_key_without_effect() {
     for (method, path, token, body, expected) in [
         (Method::POST, format!("/admin/flash-sales/{sale}/pause"), &merchant.token, json!({}), [200, 200]),
         (Method::POST, format!("/admin/flash-sales/{sale}/resume"), &merchant.token, json!({}), [200, 200]),
-        (Method::PATCH, format!("/admin/flash-sales/{sale}"), &merchant.token, json!({"quantity": 12}), [200, 200]),
+        (
+            Method::PATCH,
+            format!("/admin/flash-sales/{sale}"),
+            &merchant.token,
+            json!({"quantity": 12}),
+            [200, 200],
+        ),
         (Method::DELETE, format!("/orders/{held}"), &ada.access, json!({}), [200, 200]),
         (Method::POST, "/queue/join".to_owned(), &ada.access, in_line, [201, 200]),
         (Method::DELETE, format!("/queue/leave?flashSaleId={line}"), &ada.access, json!({}), [204, 404]),
