@@ -32,7 +32,7 @@ step "a client for Python"
 work="$scratch/python"
 mkdir "$work"
 (
-    PATH="$PWD/$python_tools/bin:$PATH"
+    PATH="$python_tools/bin:$PATH"
     openapi-python-client generate --path docs/openapi.json --output-path "$work/shop_client" --meta none --fail-on-warning
     PYTHONPATH="$work" python3 -m compileall -q "$work/shop_client"
     PYTHONPATH="$work" python3 scripts/api-tools/buy.py "$url" lamp

@@ -6,7 +6,7 @@ install_python_tools() {
     python_tools="$(target_dir)/tools/api"
     [ ! "$python_tools/installed" -nt scripts/api-tools/requirements.txt ] || return 0
     say "Installing the Python tools of scripts/api-tools (once, into $python_tools) …"
-    python3 -m venv "$python_tools"
+    python3 -m venv "$python_tools" || fail "Python cannot make a virtual environment: please install it (on Debian: apt-get install python3-venv)."
     "$python_tools/bin/pip" install --quiet --disable-pip-version-check --requirement scripts/api-tools/requirements.txt
     touch "$python_tools/installed"
 }

@@ -115,7 +115,7 @@ test("paused, closed and unknown sales have their texts, and a script in a name 
   await waitForStage(page, "over");
   await checkPage(page, "over");
   await page.goto("/s/nothing");
-  await page.getByText("There is no such sale.").waitFor();
+  await page.getByRole("heading", { name: "There is no such sale" }).waitFor();
   await page.goto("/nowhere");
   await page.getByRole("heading", { name: "There is nothing here" }).waitFor();
   await checkPage(page, "lost");

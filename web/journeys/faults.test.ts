@@ -124,7 +124,7 @@ test("scripts in names, prices, addresses and links are shown as text or refused
   await page.goto("/s/words");
   await page.getByRole("heading", { name: script }).waitFor();
   await page.goto(`/s/${encodeURIComponent(script)}`);
-  await page.getByText("There is no such sale.").waitFor();
+  await page.getByRole("heading", { name: "There is no such sale" }).waitFor();
   await page.goto("/register?to=javascript:alert(2)");
   await register(page, "curious");
   await page.getByRole("heading", { name: "Running now" }).waitFor();
@@ -132,6 +132,6 @@ test("scripts in names, prices, addresses and links are shown as text or refused
   await page.getByRole("button", { name: "Buy now" }).click();
   await waitForOrder(page, "pending");
   await page.goto("/orders");
-  await page.getByRole("link", { name: script }).waitFor();
+  await page.getByRole("main").getByRole("link", { name: script }).waitFor();
   expect(await page.title()).not.toContain("taken");
 });

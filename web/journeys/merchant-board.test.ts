@@ -83,7 +83,7 @@ test(
     await pay(orders[1], "bob", "approve");
     await expectRefusal(pay(orders[2], "cyd", "decline"), "payment_declined");
     await shop.call("DELETE", `/queue/leave?flashSaleId=${id}`, undefined, token.fay);
-    await waitForCount(page, '[data-funnel="declined"]', 1);
+    await waitForCount(page, '[data-units="held"]', 2);
     await waitForCount(page, '[data-refusal="not_admitted"]', 2);
     await compareWithApi(page, id);
     await page.locator('[data-figure="revenue"] dd', { hasText: "€98.00" }).waitFor();
@@ -205,7 +205,7 @@ test(
     await page.getByRole("link", { name: "See the summary" }).click();
     await page.getByText("1 unit is still held for payment: the figures may change.").waitFor();
     await page.goto("/admin/sales/01a1fc31-0000-7000-8000-000000000000");
-    await page.getByText("There is no such sale.").waitFor();
+    await page.getByRole("heading", { name: "There is nothing here" }).waitFor();
 
     const buyer = await (await shop.newBrowser()).newPage();
     await buyer.goto(`/register?to=${encodeURIComponent(`/admin/sales/${id}`)}`);

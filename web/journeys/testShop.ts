@@ -21,6 +21,7 @@ export interface SaleOptions {
   startsInS?: number;
   lastsS?: number;
   holdSeconds?: number;
+  payment?: "required" | "none";
   limitPerBuyer?: number;
   admission?: object;
 }
@@ -154,7 +155,8 @@ export class TestShop {
       quantity: options.quantity ?? 10,
       startsAt: new Date(starts).toISOString(),
       endsAt: new Date(starts + (options.lastsS ?? 3_600) * 1000).toISOString(),
-      holdSeconds: options.holdSeconds ?? 300,
+      payment: options.payment ?? "required",
+      holdSeconds: options.payment === "none" ? 0 : (options.holdSeconds ?? 300),
       limitPerBuyer: options.limitPerBuyer ?? 1,
       admission: options.admission ?? { type: "open" },
     });

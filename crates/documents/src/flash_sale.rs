@@ -45,6 +45,8 @@ pub struct SaleDocument {
     pub ends_at: Timestamp,
     /// Units that one buyer may hold and own.
     pub limit_per_buyer: u32,
+    /// Who is one buyer for that limit. It never changes.
+    pub limit_by: LimitScopeDocument,
     /// Whether a unit must be paid before it is sold. It never changes.
     pub payment: SalePaymentDocument,
     /// Seconds for which a unit is held for its payment. 0 sells at once.
@@ -111,6 +113,18 @@ pub enum SalePaymentDocument {
     Required,
     /// A unit is sold at once, and the shop takes no money for it.
     None,
+}
+
+/// Who is one buyer for the limit of a sale.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = LimitScope)]
+pub enum LimitScopeDocument {
+    /// Each account.
+    #[default]
+    Account,
+    /// All accounts whose e-mail addresses belong to one mailbox. One of them may buy: the first that joins the line or orders.
+    Mailbox,
 }
 
 /// Whether a unit can be had.

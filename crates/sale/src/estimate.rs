@@ -46,12 +46,12 @@ impl LineMoment<'_> {
         (wait_s * 1000 < until_end_ms).then_some(wait_s)
     }
 
-    /// Whether the free units last until this place is reached: every turn before it takes as many units, less those that come
-    /// back, as the turns did that are over.
+    /// Whether the free units last until this place is reached. Every turn before it takes as many units as the turns did that are
+    /// over, and at least one: a unit that may come back counts when it is free again, because nobody can say when that is.
     fn reaches(&self, ticket: Ticket, position: u32, per_second: u64) -> bool {
         let units = &self.counters;
         let (free, admitted) = (u64::from(units.free()), u64::from(units.admitted));
-        if free == 0 || position == 0 || position > units.unsold() {
+        if position == 0 || u64::from(position) > free {
             return false;
         }
         // Of the tickets before this one, those that do not wait any more. Buyers who left before their turn are among them; no
@@ -64,8 +64,7 @@ impl LineMoment<'_> {
         let expected_twice = u64::from(self.policy.limit_per_buyer.min(PRIOR_UNITS_MAX)) + 1;
         let taken = 2 * (u64::from(units.sold) + u64::from(units.held)) + PRIOR_TURNS * expected_twice;
         let turns = 2 * (turns_over + PRIOR_TURNS);
-        // The units of a restock were not there for the turns before it, so a turn never counts for more than the limit.
-        let taken = taken.min(turns * u64::from(self.policy.limit_per_buyer));
+        let taken = taken.clamp(turns, turns * u64::from(self.policy.limit_per_buyer.max(1)));
         let turns_ahead = u64::from(position - 1) + admitted;
         let needed = u128::from(turns_ahead) * u128::from(taken) + u128::from(turns);
         needed <= u128::from(free + admitted) * u128::from(turns)
@@ -149,16 +148,18 @@ mod tests {
     }
 
     #[test]
-    fn units_that_come_back_reach_further() {
-        // Of 200 turns, 100 gave their unit back.
-        assert_eq!(
-            estimate(1, counters(100, 0, 0, 100), 120, (320, 120)),
-            None,
-            "there are not as many units"
-        );
-        assert_eq!(estimate(1, counters(100, 0, 50, 50), 120, (320, 120)), Some(59));
-        // Buyers who left before the start tell nothing about turns.
-        assert_eq!(estimate(1, counters(100, 0, 50, 50), -30, (320, 120)), None);
+    fn units_that_may_come_back_are_not_counted_before_they_do() {
+        // Of 200 turns, 100 gave their unit back, and more may.
+        assert_eq!(estimate(1, counters(100, 0, 50, 50), 120, (320, 120)), None);
+        assert_eq!(estimate(1, counters(100, 0, 50, 50), 120, (300, 100)), Some(49));
+        // One has just come back: it is the next buyer's, and tells the others nothing.
+        assert_eq!(estimate(1, counters(1, 20, 29, 50), 120, (151, 1)), Some(0));
+        assert_eq!(estimate(1, counters(1, 20, 29, 50), 120, (152, 2)), None);
+    }
+
+    #[test]
+    fn buyers_who_left_before_the_start_tell_nothing_about_turns() {
+        assert_eq!(estimate(4, counters(100, 0, 0, 0), -30, (190, 90)), None);
     }
 
     #[test]

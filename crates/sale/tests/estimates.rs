@@ -235,7 +235,7 @@ fn nine_of_ten_first_estimates_are_good_in_simulated_sales() {
     assert!(f64::from(all.good) >= 0.95 * f64::from(all.given), "{all:?}");
     assert!(worst.0 >= 0.7, "seed {}: {} of the estimates were good", worst.1, worst.0);
     // The others wait for units that come back, and nobody can say when.
-    assert!(all.admitted_without < all.given / 3, "too many got no estimate: {all:?}");
+    assert!(all.admitted_without < all.given / 2, "too many got no estimate: {all:?}");
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub mod follower_progress;
 pub mod followers;
 pub mod idempotency_keys;
 pub mod ids;
+pub mod mailboxes;
 pub mod peer_changes;
 pub mod projection;
 pub mod public_url;
@@ -41,7 +42,7 @@ pub struct Shop {
     pub engine: Engine,
     pub store: Store,
     pub tenancy: tenancy::Tenancy,
-    pub catalogue: catalogue::SaleCatalogue,
+    pub catalogue: std::sync::Arc<catalogue::SaleCatalogue>,
     pub projected: follower_progress::FollowerProgress,
     pub lag: follower_lag::FollowerLag,
     pub attempts: attempts::AttemptBuffer,
@@ -50,6 +51,7 @@ pub struct Shop {
     pub receipts: receipts::ReceiptSigner,
     pub summaries: summary::SummaryCache,
     pub accounts: accounts::AccountService,
+    pub mailboxes: mailboxes::MailboxClaims,
     /// Where buyers reach the shop, if the merchant has said so.
     pub public_url: Option<public_url::PublicUrl>,
 }

@@ -6,8 +6,8 @@ use crate::shop::dashboard::BuyerIdentity;
 use crate::shop::line::{OverCause, PlaceFigures, PlaceStatus, QueueStatus};
 use crate::shop::orders::PricedOrder;
 use crate::shop::payments::PaidOrder;
-use crate::shop::sales::{self, ListedSale, PaymentMode, SoldProduct};
-use documents::flash_sale::SalePaymentDocument;
+use crate::shop::sales::{self, LimitScope, ListedSale, PaymentMode, SoldProduct};
+use documents::flash_sale::{LimitScopeDocument, SalePaymentDocument};
 use documents::place::{LineFigures, LineStatus, OverReason, PlaceStatusDocument};
 use documents::{
     AdminSaleDocument, AvailabilityDocument, BuyerDocument, OrderDocument, PaymentDocument, PlaceDocument,
@@ -37,6 +37,7 @@ pub fn sale_document(listing: &SaleListing, view: &SaleView, now: Timestamp) -> 
         starts_at: policy.starts_at,
         ends_at: policy.ends_at,
         limit_per_buyer: policy.limit_per_buyer,
+        limit_by: listing.limit_by.into(),
         payment: PaymentMode::from_listing(listing, policy).into(),
         hold_seconds: policy.hold_s,
         admission: policy.admission.into(),
@@ -62,6 +63,15 @@ impl From<PaymentMode> for SalePaymentDocument {
         match payment {
             PaymentMode::Required => Self::Required,
             PaymentMode::Nothing => Self::None,
+        }
+    }
+}
+
+impl From<LimitScope> for LimitScopeDocument {
+    fn from(scope: LimitScope) -> Self {
+        match scope {
+            LimitScope::Account => Self::Account,
+            LimitScope::Mailbox => Self::Mailbox,
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod attempts;
 pub mod buyer_identities;
 pub mod counters;
 pub mod followers;
+pub mod mailbox_claims;
 pub mod orders;
 pub mod payments;
 pub mod queue;
@@ -266,6 +267,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(statistics::STATEMENTS.iter().copied())
         .chain(buyer_identities::STATEMENTS.iter().copied())
         .chain(changes::STATEMENTS.iter().copied())
+        .chain(mailbox_claims::STATEMENTS.iter().copied())
         .chain(secrets::STATEMENTS.iter().copied())
         .chain([buyer_identities::find_statement()])
         .chain(bulk_inserts().into_iter().flat_map(bulk_insert::BulkInsert::statements))

@@ -12,9 +12,50 @@ export interface paths {
             cookie?: never;
         };
         /** The public key of the access tokens, as a JSON Web Key Set. */
-        get: operations["get_well_known_jwks_json"];
+        get: operations["getSigningKeys"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/accounts/{id}/end-sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End the sessions of an account.
+         * @description All its tokens and sockets end, on every instance within a second. The account can sign in again.
+         */
+        post: operations["endAccountSessions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/accounts/{id}/role": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change the role of an account.
+         * @description Its sessions end, because their tokens carry the old role. Nothing happens when it has the role already. The last admin keeps the
+         *     role.
+         */
+        post: operations["changeAccountRole"];
         delete?: never;
         options?: never;
         head?: never;
@@ -31,7 +72,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Create a sale and announce it. */
-        post: operations["post_admin_flash_sales"];
+        post: operations["createFlashSale"];
         delete?: never;
         options?: never;
         head?: never;
@@ -49,15 +90,16 @@ export interface paths {
         put?: never;
         post?: never;
         /** Delete a sale without places and orders. Any other sale is closed instead. */
-        delete: operations["delete_admin_flash_sales_one"];
+        delete: operations["deleteFlashSale"];
         options?: never;
         head?: never;
         /**
          * Edit a sale.
          * @description Once buyers may rely on the sale (it or its line is open, or a buyer has a place), it accepts only more units, a later end, a
-         *     longer extension, and another hold length for new holds.
+         *     longer extension, and another hold length for new holds. Whether a unit is paid for never changes. What it shows of its product then
+         *     changes only here, and the list price not at all. A slug that the sale had leads to the sale for good.
          */
-        patch: operations["patch_admin_flash_sales_one"];
+        patch: operations["editFlashSale"];
         trace?: never;
     };
     "/api/v1/admin/flash-sales/{id}/attempts": {
@@ -71,7 +113,7 @@ export interface paths {
          * Every request to buy, accepted or refused, newest first.
          * @description In a flood, refusals are counted by code and second instead of stored one by one; `countedOnly` and `note` show it.
          */
-        get: operations["get_admin_flash_sales_one_attempts"];
+        get: operations["listAttempts"];
         put?: never;
         post?: never;
         delete?: never;
@@ -90,7 +132,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Close a sale for good. Admitted buyers may still order, and orders may be paid. */
-        post: operations["post_admin_flash_sales_one_close"];
+        post: operations["closeFlashSale"];
         delete?: never;
         options?: never;
         head?: never;
@@ -109,7 +151,7 @@ export interface paths {
          * @description With a filter, a page reads a limited number of events: it may have fewer than `limit` items, or none, and still a
          *     `nextCursor`, with which the search continues.
          */
-        get: operations["get_admin_flash_sales_one_events"];
+        get: operations["listEvents"];
         put?: never;
         post?: never;
         delete?: never;
@@ -129,7 +171,7 @@ export interface paths {
          * A sale's orders, newest first.
          * @description With `q`, pages are limited as in `/api/v1/admin/orders`.
          */
-        get: operations["get_admin_flash_sales_one_orders"];
+        get: operations["listFlashSaleOrders"];
         put?: never;
         post?: never;
         delete?: never;
@@ -146,7 +188,7 @@ export interface paths {
             cookie?: never;
         };
         /** The state of a sale: units, orders, money, refusals, line. */
-        get: operations["get_admin_flash_sales_one_overview"];
+        get: operations["getFlashSaleOverview"];
         put?: never;
         post?: never;
         delete?: never;
@@ -165,7 +207,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Pause a sale. Nobody is admitted and nothing can be ordered. Orders may be paid, and the time of admissions stops. */
-        post: operations["post_admin_flash_sales_one_pause"];
+        post: operations["pauseFlashSale"];
         delete?: never;
         options?: never;
         head?: never;
@@ -180,7 +222,7 @@ export interface paths {
             cookie?: never;
         };
         /** The buyers in line, in order. */
-        get: operations["get_admin_flash_sales_one_queue"];
+        get: operations["listQueue"];
         put?: never;
         post?: never;
         delete?: never;
@@ -201,7 +243,7 @@ export interface paths {
          * @description A receipt proves that this shop gave a ticket in this sale's line to this buyer. The sale's events show what happened to the
          *     place.
          */
-        get: operations["get_admin_flash_sales_one_receipt"];
+        get: operations["checkReceipt"];
         put?: never;
         post?: never;
         delete?: never;
@@ -220,7 +262,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Add units to a sale. */
-        post: operations["post_admin_flash_sales_one_restock"];
+        post: operations["restockFlashSale"];
         delete?: never;
         options?: never;
         head?: never;
@@ -237,7 +279,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Resume a paused sale. */
-        post: operations["post_admin_flash_sales_one_resume"];
+        post: operations["resumeFlashSale"];
         delete?: never;
         options?: never;
         head?: never;
@@ -255,7 +297,7 @@ export interface paths {
          * Events of a sale over time, in at most 600 buckets.
          * @description Counted from the ledger, refusals from the attempts, so that a restart changes nothing. Empty buckets are left out.
          */
-        get: operations["get_admin_flash_sales_one_series"];
+        get: operations["getFlashSaleSeries"];
         put?: never;
         post?: never;
         delete?: never;
@@ -276,7 +318,7 @@ export interface paths {
          * @description While the sale runs, the numbers are cached for some seconds, longer the more buyers it has; `projectedVersion` is the version to
          *     which they belong.
          */
-        get: operations["get_admin_flash_sales_one_summary"];
+        get: operations["getFlashSaleSummary"];
         put?: never;
         post?: never;
         delete?: never;
@@ -297,7 +339,7 @@ export interface paths {
          * @description A follower delivers the ledger's events to something else: the projector writes the tables behind lists. What each process
          *     follows for itself, such as live updates, is not listed here; the metrics show it.
          */
-        get: operations["get_admin_followers"];
+        get: operations["listFollowers"];
         put?: never;
         post?: never;
         delete?: never;
@@ -320,7 +362,7 @@ export interface paths {
          * @description It delivers the sale's events after `seq` again, within about a second. Receivers may see them twice. The projector drops the
          *     sale's rows and writes them again from the first event on; lists show less until it has caught up.
          */
-        post: operations["post_admin_followers_name_rewind"];
+        post: operations["rewindFollower"];
         delete?: never;
         options?: never;
         head?: never;
@@ -339,7 +381,7 @@ export interface paths {
          * @description A search that matches very many buyers reads a limited number of orders a page: a page may have fewer than `limit` items, or
          *     none, and still a `nextCursor`, with which the search continues.
          */
-        get: operations["get_admin_orders"];
+        get: operations["listAllOrders"];
         put?: never;
         post?: never;
         delete?: never;
@@ -357,11 +399,12 @@ export interface paths {
         };
         /**
          * All buyers' orders as CSV, newest first.
-         * @description RFC 4180 in UTF-8 with a byte order mark; amounts in minor units and as decimals, times in UTC. A text that a spreadsheet
+         * @description RFC 4180 in UTF-8 with a byte order mark; amounts in minor units and as decimals, times in UTC. An order without `paid_at` was not
+         *     paid here: its amount is no revenue. A text that a spreadsheet
          *     would run as a formula has a `'` before it. Orders that are created during the export are not in it. An export that fails ends
          *     without the end of its chunked body.
          */
-        get: operations["get_admin_orders_csv"];
+        get: operations["exportOrders"];
         put?: never;
         post?: never;
         delete?: never;
@@ -383,7 +426,7 @@ export interface paths {
          * Refund an order.
          * @description The whole amount is refunded. A repeated request changes nothing and returns the order.
          */
-        post: operations["post_admin_orders_one_refund"];
+        post: operations["refundOrder"];
         delete?: never;
         options?: never;
         head?: never;
@@ -400,7 +443,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Create a product. */
-        post: operations["post_admin_products"];
+        post: operations["createProduct"];
         delete?: never;
         options?: never;
         head?: never;
@@ -418,14 +461,14 @@ export interface paths {
         put?: never;
         post?: never;
         /** Delete a product. Earlier orders keep its name. */
-        delete: operations["delete_admin_products_one"];
+        delete: operations["deleteProduct"];
         options?: never;
         head?: never;
         /**
          * Edit a product.
          * @description Announced sales keep their price. The currency cannot change before all sales of the product are over.
          */
-        patch: operations["patch_admin_products_one"];
+        patch: operations["editProduct"];
         trace?: never;
     };
     "/api/v1/admin/server": {
@@ -440,7 +483,7 @@ export interface paths {
          * @description The counts only grow; subtract two replies to get the time between them. Behind a load balancer, the next reply may come from
          *     another process, which `startedAt` shows.
          */
-        get: operations["get_admin_server"];
+        get: operations["getServerReport"];
         put?: never;
         post?: never;
         delete?: never;
@@ -458,8 +501,12 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Signs in. */
-        post: operations["post_auth_login"];
+        /**
+         * Signs in.
+         * @description Wrong passwords for one account are limited, whatever addresses they come from. Those from an address from which the account has
+         *     signed in before, and those with an access token of the account, are counted on their own.
+         */
+        post: operations["signIn"];
         delete?: never;
         options?: never;
         head?: never;
@@ -476,7 +523,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Ends the session: its access and refresh tokens stop working. */
-        post: operations["post_auth_logout"];
+        post: operations["signOut"];
         delete?: never;
         options?: never;
         head?: never;
@@ -491,9 +538,29 @@ export interface paths {
             cookie?: never;
         };
         /** The account of the session. */
-        get: operations["get_auth_me"];
+        get: operations["getAccount"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Changes the password.
+         * @description All sessions of the account end, also the one that asked, which gets new tokens.
+         */
+        post: operations["changePassword"];
         delete?: never;
         options?: never;
         head?: never;
@@ -510,7 +577,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Exchanges a refresh token for new tokens. */
-        post: operations["post_auth_refresh"];
+        post: operations["refreshSession"];
         delete?: never;
         options?: never;
         head?: never;
@@ -527,7 +594,24 @@ export interface paths {
         get?: never;
         put?: never;
         /** Creates a buyer's account and signs it in. */
-        post: operations["post_auth_register"];
+        post: operations["registerAccount"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/sign-out-everywhere": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ends every session of the account, on all devices. */
+        post: operations["signOutEverywhere"];
         delete?: never;
         options?: never;
         head?: never;
@@ -542,7 +626,7 @@ export interface paths {
             cookie?: never;
         };
         /** All sales, newest first. */
-        get: operations["get_flash_sales"];
+        get: operations["listFlashSales"];
         put?: never;
         post?: never;
         delete?: never;
@@ -560,9 +644,9 @@ export interface paths {
         };
         /**
          * One sale, by id or slug.
-         * @description The reply has an `ETag`; with `If-None-Match`, an unchanged sale is a 304 without a body.
+         * @description A slug that the sale had before leads to the current one. The reply has an `ETag`; with `If-None-Match`, an unchanged sale is a 304 without a body.
          */
-        get: operations["get_flash_sales_one"];
+        get: operations["getFlashSale"];
         put?: never;
         post?: never;
         delete?: never;
@@ -579,7 +663,7 @@ export interface paths {
             cookie?: never;
         };
         /** The buyer's place in the line of this sale, as in `/queue/position`. */
-        get: operations["get_flash_sales_one_queue_position"];
+        get: operations["getFlashSalePosition"];
         put?: never;
         post?: never;
         delete?: never;
@@ -596,14 +680,14 @@ export interface paths {
             cookie?: never;
         };
         /** The buyer's orders, newest first. */
-        get: operations["get_orders"];
+        get: operations["listOrders"];
         put?: never;
         /**
          * Reserve units.
          * @description The reply comes when the order is durable. With `Prefer: respond-async` it is 202 with the `Location` of the order, which is as
          *     durable. A refusal comes at once in both cases, and does not use up the `Idempotency-Key`.
          */
-        post: operations["post_orders"];
+        post: operations["createOrder"];
         delete?: never;
         options?: never;
         head?: never;
@@ -618,11 +702,11 @@ export interface paths {
             cookie?: never;
         };
         /** One order of the buyer. */
-        get: operations["get_orders_one"];
+        get: operations["getOrder"];
         put?: never;
         post?: never;
         /** Cancel a pending order. */
-        delete: operations["delete_orders_one"];
+        delete: operations["cancelOrder"];
         options?: never;
         head?: never;
         patch?: never;
@@ -639,10 +723,11 @@ export interface paths {
         put?: never;
         /**
          * Pay for an order.
-         * @description The order is confirmed if its units are still held; otherwise nothing is charged. A repeated request never charges twice. A
-         *     payment after the end of the hold succeeds only while a unit is free and nobody waits for one.
+         * @description The order is confirmed if its units are still held; otherwise nothing is charged. While the payment is in progress, the order is
+         *     `pending` with `paying: true`, and does not expire before the payment has ended, or `holdSeconds` and a minute after `expiresAt`. A
+         *     repeated request never charges twice. A declined payment leaves the hold as it was: another method may be tried until `expiresAt`.
          */
-        post: operations["post_orders_one_pay"];
+        post: operations["payOrder"];
         delete?: never;
         options?: never;
         head?: never;
@@ -657,7 +742,7 @@ export interface paths {
             cookie?: never;
         };
         /** All products, newest first. */
-        get: operations["get_products"];
+        get: operations["listProducts"];
         put?: never;
         post?: never;
         delete?: never;
@@ -674,7 +759,7 @@ export interface paths {
             cookie?: never;
         };
         /** One product. */
-        get: operations["get_products_one"];
+        get: operations["getProduct"];
         put?: never;
         post?: never;
         delete?: never;
@@ -697,7 +782,7 @@ export interface paths {
          * @description Each admission can be extended once, before it ends, if the sale has `admission.extensionSeconds`. A repeated request gets the
          *     same end, so it is safe.
          */
-        post: operations["post_queue_extend"];
+        post: operations["extendAdmission"];
         delete?: never;
         options?: never;
         head?: never;
@@ -717,7 +802,7 @@ export interface paths {
          * Join the line.
          * @description A buyer who is in line already keeps the place and gets it again (200), so a repeated request or a second tab is safe.
          */
-        post: operations["post_queue_join"];
+        post: operations["joinQueue"];
         delete?: never;
         options?: never;
         head?: never;
@@ -735,7 +820,7 @@ export interface paths {
         put?: never;
         post?: never;
         /** Leave the line, or give up an admission. */
-        delete: operations["delete_queue_leave"];
+        delete: operations["leaveQueue"];
         options?: never;
         head?: never;
         patch?: never;
@@ -748,8 +833,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The buyer's place in line. */
-        get: operations["get_queue_position"];
+        /**
+         * The buyer's place in line, or how it ended.
+         * @description `lapsed` and `left` are answered until the buyer joins again, or a day after the end of the sale.
+         */
+        get: operations["getQueuePosition"];
         put?: never;
         post?: never;
         delete?: never;
@@ -766,7 +854,7 @@ export interface paths {
             cookie?: never;
         };
         /** The health of the components. 503 when one that buyers need does not work. */
-        get: operations["get_health"];
+        get: operations["getHealth"];
         put?: never;
         post?: never;
         delete?: never;
@@ -783,7 +871,7 @@ export interface paths {
             cookie?: never;
         };
         /** Whether the process answers. If it does not, restart it. */
-        get: operations["get_livez"];
+        get: operations["getLiveness"];
         put?: never;
         post?: never;
         delete?: never;
@@ -800,7 +888,7 @@ export interface paths {
             cookie?: never;
         };
         /** Whether this instance accepts requests: not while it starts or stops, not while the ledger cannot be written. */
-        get: operations["get_readyz"];
+        get: operations["getReadiness"];
         put?: never;
         post?: never;
         delete?: never;
@@ -830,7 +918,7 @@ export interface components {
             createdAt: string;
             /**
              * Format: date-time
-             * @description The units of a pending order are held until then.
+             * @description The units of a pending order are held until then, unless a payment is in progress.
              */
             expiresAt?: string | null;
             /** Format: uuid */
@@ -842,7 +930,11 @@ export interface components {
              * @description When it was confirmed.
              */
             paidAt?: string | null;
-            /** @description The product's name. */
+            /** @description Whether a payment is in progress. */
+            paying: boolean;
+            /** @description Whether it must be paid before it is confirmed. */
+            paymentRequired: boolean;
+            /** @description The name of the product, as the sale showed it when the order was made. */
             product?: string | null;
             /** Format: int32 */
             quantity: number;
@@ -870,13 +962,8 @@ export interface components {
             admitted: number;
             /** Format: date-time */
             createdAt: string;
-            /**
-             * Format: int32
-             * @description Seconds for which a unit is held for its payment. 0 sells at once.
-             */
-            holdSeconds: number;
-            /** @description `none` sells at once. */
-            payment: components["schemas"]["SalePayment"];
+            /** @description The name of the provider through which its orders are paid. It never changes. */
+            provider: string;
         };
         /** @description Who may buy while a sale is active. */
         AdmissionJson: {
@@ -944,7 +1031,7 @@ export interface components {
          * @description Whether a unit can be had.
          * @enum {string}
          */
-        Availability: "available" | "all_held" | "sold_out";
+        Availability: "available" | "all_held" | "sold_out" | "over";
         /** @description One bucket. */
         BucketJson: components["schemas"]["CountsJson"] & {
             /**
@@ -1044,6 +1131,11 @@ export interface components {
             /** @description Where units came from: `stock`, `admission` (with its `ticket`) or `hold`. */
             from?: string | null;
             /**
+             * Format: date-time
+             * @description The end of a hold without the payment that is in progress.
+             */
+            heldUntil?: string | null;
+            /**
              * Format: int32
              * @description Seconds that a hold lasts.
              */
@@ -1105,7 +1197,7 @@ export interface components {
          * @description What can happen in a sale.
          * @enum {string}
          */
-        EventKind: "configured" | "paused" | "resumed" | "closed" | "restocked" | "joined" | "left" | "admitted" | "lapsed" | "held" | "confirmed" | "released" | "refunded" | "extended";
+        EventKind: "configured" | "paused" | "resumed" | "closed" | "restocked" | "joined" | "left" | "admitted" | "lapsed" | "held" | "confirmed" | "released" | "refunded" | "extended" | "payment_begun" | "payment_ended";
         /** @description A page of the ledger. */
         EventsJson: {
             /** @description The events. */
@@ -1187,6 +1279,21 @@ export interface components {
             password: string;
             username?: string | null;
         };
+        /** @description An account after its sessions were ended. */
+        ManagedAccountReply: {
+            /** Format: date-time */
+            createdAt: string;
+            email: string;
+            /**
+             * Format: int64
+             * @description Sessions that this request ended.
+             */
+            endedSessions: number;
+            /** Format: uuid */
+            id: string;
+            role: components["schemas"]["Role"];
+            username: string;
+        };
         /** @description A buyer in line. */
         MemberJson: {
             /**
@@ -1197,10 +1304,10 @@ export interface components {
             buyer: components["schemas"]["Buyer"];
             /**
              * Format: int32
-             * @description Waiting buyers ahead, plus one; absent once admitted.
+             * @description Waiting buyers ahead, plus one; absent for a buyer who does not wait.
              */
             position?: number | null;
-            /** @description `waiting` or `admitted`. */
+            /** @description `waiting` or `admitted`; `over` for a buyer who waited when the sale ended. */
             status: string;
             /** Format: int32 */
             ticket: number;
@@ -1231,16 +1338,17 @@ export interface components {
             category?: string | null;
             /** @description May be empty. */
             description: string;
-            /** @description An http(s) address, or a path of this site. */
+            /** @description An https address, or a path of this site. */
             imageUrl?: string | null;
             /** @description One line. */
             name: string;
             /** @description The list price. */
-            price: components["schemas"]["Money"];
+            price: components["schemas"]["Price"];
         };
         /** @description A new sale. */
         NewSale: {
-            admission?: components["schemas"]["AdmissionJson"] | null;
+            /** @description Who may buy. When absent, everyone. In `fifo`, `lineOpensSecondsBefore` and `extensionSeconds` default to 0. */
+            admission?: components["schemas"]["AdmissionJson"];
             /** Format: date-time */
             endsAt: string;
             /**
@@ -1248,16 +1356,17 @@ export interface components {
              * @description Seconds for which a unit is held for its payment. 0 sells at once.
              * @default 300
              */
-            holdSeconds: number | null;
+            holdSeconds: number;
             /**
              * Format: int32
              * @description Units that one buyer may hold and own.
              * @default 1
              */
-            limitPerBuyer: number | null;
-            payment?: components["schemas"]["SalePayment"] | null;
+            limitPerBuyer: number;
+            /** @description `none` sells at once, whatever `holdSeconds` is. */
+            payment?: components["schemas"]["SalePayment"];
             /** @description The price of one unit, in the currency of the product's list price. */
-            price: components["schemas"]["Money"];
+            price: components["schemas"]["Price"];
             /**
              * Format: uuid
              * @description The product that it sells.
@@ -1269,7 +1378,7 @@ export interface components {
              */
             quantity: number;
             /** @description The sale's name in URLs. When absent, it is derived from the product's name. */
-            slug?: string | null;
+            slug?: string;
             /** Format: date-time */
             startsAt: string;
         };
@@ -1282,7 +1391,7 @@ export interface components {
             createdAt: string;
             /**
              * Format: date-time
-             * @description While it is pending: until when its units are held.
+             * @description While it is pending: until when its units are held, unless a payment is in progress then.
              */
             expiresAt?: string | null;
             /**
@@ -1295,7 +1404,13 @@ export interface components {
              * @description Its id.
              */
             id: string;
+            /** @description Whether a payment is in progress: nothing is to be tried again, and the order does not expire before the payment has ended. */
+            paying: boolean;
             payment?: components["schemas"]["Payment"] | null;
+            /** @description Whether it must be paid before it is confirmed; false where the sale takes no payment. */
+            paymentRequired: boolean;
+            /** @description What was sold, as the sale showed it when the order was made. */
+            product: components["schemas"]["SoldProduct"];
             /**
              * Format: int32
              * @description Its units.
@@ -1318,6 +1433,11 @@ export interface components {
          * @enum {string}
          */
         OrderStatus: "pending" | "confirmed" | "expired" | "cancelled" | "declined" | "refunded";
+        /**
+         * @description Why no turn comes any more.
+         * @enum {string}
+         */
+        OverReason: "ended" | "closed" | "deleted";
         /** @description The state of a sale. */
         OverviewJson: {
             /** @description Orders by status. */
@@ -1339,222 +1459,59 @@ export interface components {
             projectionLag: number;
             /** @description Refused attempts by code. */
             refusals: components["schemas"]["RefusalsJson"][];
-            /** @description Payments minus refunds. */
+            /** @description Payments minus refunds. What is sold without a payment is not in it. */
             revenue: components["schemas"]["Money"];
             /** @description The sale with its current counters. */
             sale: components["schemas"]["AdminSaleJson"];
         };
         Page_AdminOrderJson: {
             /** @description The items, in the list's order. */
-            items: {
-                buyer: components["schemas"]["Buyer"];
-                /** Format: date-time */
-                createdAt: string;
-                /**
-                 * Format: date-time
-                 * @description The units of a pending order are held until then.
-                 */
-                expiresAt?: string | null;
-                /** Format: uuid */
-                flashSaleId: string;
-                /** Format: uuid */
-                id: string;
-                /**
-                 * Format: date-time
-                 * @description When it was confirmed.
-                 */
-                paidAt?: string | null;
-                /** @description The product's name. */
-                product?: string | null;
-                /** Format: int32 */
-                quantity: number;
-                /** @description Of a refunded order: whether its units are sold again. */
-                restocked?: boolean | null;
-                status: components["schemas"]["OrderStatus"];
-                /** @description The price of the whole order. */
-                total: components["schemas"]["Money"];
-                /** @description The price of one unit. */
-                unitPrice: components["schemas"]["Money"];
-                /** Format: date-time */
-                updatedAt: string;
-                /**
-                 * Format: int64
-                 * @description The number of its last event in the sale's ledger.
-                 */
-                version: number;
-            }[];
+            items: components["schemas"]["AdminOrderJson"][];
             /** @description The `cursor` of the next page; null on the last page. */
             nextCursor?: string | null;
         };
         Page_MemberJson: {
             /** @description The items, in the list's order. */
-            items: {
-                /**
-                 * Format: date-time
-                 * @description An admitted buyer may order until then.
-                 */
-                admittedUntil?: string | null;
-                buyer: components["schemas"]["Buyer"];
-                /**
-                 * Format: int32
-                 * @description Waiting buyers ahead, plus one; absent once admitted.
-                 */
-                position?: number | null;
-                /** @description `waiting` or `admitted`. */
-                status: string;
-                /** Format: int32 */
-                ticket: number;
-            }[];
+            items: components["schemas"]["MemberJson"][];
             /** @description The `cursor` of the next page; null on the last page. */
             nextCursor?: string | null;
         };
         Page_OrderJson: {
             /** @description The items, in the list's order. */
-            items: {
-                /**
-                 * Format: date-time
-                 * @description When it was made.
-                 */
-                createdAt: string;
-                /**
-                 * Format: date-time
-                 * @description While it is pending: until when its units are held.
-                 */
-                expiresAt?: string | null;
-                /**
-                 * Format: uuid
-                 * @description Of which sale.
-                 */
-                flashSaleId: string;
-                /**
-                 * Format: uuid
-                 * @description Its id.
-                 */
-                id: string;
-                payment?: components["schemas"]["Payment"] | null;
-                /**
-                 * Format: int32
-                 * @description Its units.
-                 */
-                quantity: number;
-                /** @description What has become of it. */
-                status: components["schemas"]["OrderStatus"];
-                /** @description The price of all units. */
-                total: components["schemas"]["Money"];
-                /** @description The price of one unit. */
-                unitPrice: components["schemas"]["Money"];
-                /**
-                 * Format: date-time
-                 * @description When its status last changed.
-                 */
-                updatedAt: string;
-            }[];
+            items: components["schemas"]["OrderJson"][];
             /** @description The `cursor` of the next page; null on the last page. */
             nextCursor?: string | null;
         };
         Page_ProductJson: {
             /** @description The items, in the list's order. */
-            items: {
-                category?: string | null;
-                /** Format: date-time */
-                createdAt: string;
-                /** @description The description. */
-                description: string;
-                /** Format: uuid */
-                id: string;
-                imageUrl?: string | null;
-                name: string;
-                price: components["schemas"]["Money"];
-                /** Format: date-time */
-                updatedAt: string;
-            }[];
+            items: components["schemas"]["ProductJson"][];
             /** @description The `cursor` of the next page; null on the last page. */
             nextCursor?: string | null;
         };
         Page_SaleJson: {
             /** @description The items, in the list's order. */
-            items: {
-                /** @description Who may buy. */
-                admission: components["schemas"]["AdmissionJson"];
-                /** @description Whether a unit can be had: `all_held` means that one may still come back. */
-                availability: components["schemas"]["Availability"];
-                /**
-                 * Format: int32
-                 * @description Units that nobody has.
-                 */
-                available: number;
-                /**
-                 * Format: date-time
-                 * @description When it ends.
-                 */
-                endsAt: string;
-                /**
-                 * Format: int32
-                 * @description Units in other carts: in orders that are not paid yet.
-                 */
-                held: number;
-                /**
-                 * Format: uuid
-                 * @description Its id.
-                 */
-                id: string;
-                /**
-                 * Format: int32
-                 * @description Units that one buyer may hold and own.
-                 */
-                limitPerBuyer: number;
-                /** @description The product's list price. */
-                listPrice: components["schemas"]["Money"];
-                /** @description The price of one unit in this sale. */
-                price: components["schemas"]["Money"];
-                /** @description What it sells. */
-                product: components["schemas"]["SoldJson"];
-                /**
-                 * Format: int32
-                 * @description Units of the sale, with all that were added.
-                 */
-                quantity: number;
-                /**
-                 * Format: date-time
-                 * @description When this was written.
-                 */
-                serverTime: string;
-                /** @description Its name in addresses. */
-                slug: string;
-                /**
-                 * Format: int32
-                 * @description Units that are sold.
-                 */
-                sold: number;
-                /**
-                 * Format: date-time
-                 * @description When it starts.
-                 */
-                startsAt: string;
-                /** @description What the sale is doing. */
-                status: components["schemas"]["SaleStatus"];
-                /**
-                 * Format: int64
-                 * @description The sale's last event; grows with each change.
-                 */
-                version: number;
-                /**
-                 * Format: int32
-                 * @description Buyers who wait in line.
-                 */
-                waiting: number;
-            }[];
+            items: components["schemas"]["SaleJson"][];
             /** @description The `cursor` of the next page; null on the last page. */
             nextCursor?: string | null;
+        };
+        /** @description The password that the account has, and the one that it gets. */
+        PasswordBody: {
+            /** Format: password */
+            currentPassword: string;
+            /**
+             * Format: password
+             * @description None of the most common passwords.
+             */
+            newPassword: string;
         };
         /** @description A payment. */
         PayBody: {
             /**
              * @description The payment method, as the provider names it. The built-in sandbox has `sandbox:approve`, `sandbox:decline`, `sandbox:slow` (approves
-             *     after 3 s) and `sandbox:lost` (charges, but its reply is lost; a retry settles it).
+             *     after 3 s) and `sandbox:lost` (charges, but its reply is lost; a retry settles it). An order that costs nothing needs none.
              * @example sandbox:approve
              */
-            method: string;
+            method?: string;
         };
         /** @description A payment. */
         Payment: {
@@ -1584,9 +1541,9 @@ export interface components {
         PlaceJson: {
             /**
              * Format: date-time
-             * @description Until when an admitted buyer may order.
+             * @description Until when an admitted buyer may order; absent while the sale is paused.
              */
-            admittedUntil?: string | null;
+            admittedUntil?: string;
             /**
              * Format: int32
              * @description Waiting buyers ahead.
@@ -1596,10 +1553,10 @@ export interface components {
             availability: components["schemas"]["Availability"];
             /**
              * Format: int64
-             * @description Seconds until the buyer's turn at the sale's pace; 0 once admitted. People who leave shorten it, a pause or units
-             *     that are all in carts lengthen it.
+             * @description Seconds until the buyer's turn; 0 once admitted. Null when nobody can say: the free units do not reach the place, the sale is
+             *     paused, every unit is in a cart, or no turn comes any more.
              */
-            estimatedWaitSeconds: number;
+            estimatedWaitSeconds?: number | null;
             /**
              * Format: int32
              * @description Seconds that an admitted buyer may still add to `admittedUntil`, once, with `POST /queue/extend`; absent when there are none.
@@ -1611,40 +1568,102 @@ export interface components {
              */
             flashSaleId: string;
             /**
+             * Format: date-time
+             * @description When the turn passed without an order: only with `lapsed`.
+             */
+            lapsedAt?: string;
+            /**
+             * Format: date-time
+             * @description When the buyer gave the place up: only with `left`.
+             */
+            leftAt?: string;
+            /**
              * Format: int32
-             * @description Waiting buyers ahead, plus one; 0 once admitted.
+             * @description Waiting buyers ahead, plus one; 0 for a buyer who does not wait.
              */
             position: number;
-            /** @description Proof of the number: the shop can check it, and nobody else can make one. */
+            /** @description Why no turn comes any more: only with `over`. */
+            reason?: components["schemas"]["OverReason"];
+            /** @description Proof of the number: only the shop can make one, and it can check it. */
             receipt: string;
-            /** @description Whether it is the buyer's turn. */
+            /**
+             * Format: int64
+             * @description Seconds that an admitted buyer has left after the pause: time stands still while the sale is paused, and only then it is present.
+             */
+            remainingSeconds?: number;
+            /** @description Whether it is the buyer's turn, or how the place ended. */
             status: components["schemas"]["PlaceStatus"];
             /**
              * Format: int32
              * @description The buyer's number in the line: 1, 2, 3 …, for good.
              */
             ticket: number;
+            /**
+             * Format: int32
+             * @description Units that are not sold: free, set aside, or in other carts. With as many buyers ahead, or more, a turn comes only if some of
+             *     them give theirs up.
+             */
+            unitsLeft: number;
         };
         /**
-         * @description Whether it is the buyer's turn.
+         * @description Whether it is the buyer's turn, or how the place ended.
          * @enum {string}
          */
-        PlaceStatus: "waiting" | "admitted";
+        PlaceStatus: "waiting" | "admitted" | "over" | "lapsed" | "left";
+        /** @description An amount of money in a currency that is in use. */
+        Price: {
+            /**
+             * Format: int64
+             * @description Minor units: 4999 is 49.99 EUR, 4999 JPY is 4999 yen.
+             */
+            amount: number;
+            /** @description ISO 4217 code. */
+            currency: string;
+        };
         /** @description A problem document (RFC 9457). */
         Problem: {
+            /**
+             * Format: int32
+             * @description Of a place in line: waiting buyers ahead.
+             */
+            ahead?: number;
             /** @description The stable code for programs. */
             code: string;
             /** @description What happened in this occurrence. */
             detail: string;
             /** @description The fields that are not valid. */
-            errors?: components["schemas"]["FieldError"][] | null;
+            errors?: components["schemas"]["FieldError"][];
             /** @description The path of the request. */
             instance: string;
+            /** @description The limit that was reached, where it is not the one of `RateLimit-Policy`. */
+            limit?: string;
+            /** @description What has become of the order. */
+            orderStatus?: string;
+            /**
+             * Format: int32
+             * @description Units that the caller may order now.
+             */
+            orderable?: number;
+            /**
+             * Format: int32
+             * @description Of a place in line: waiting buyers ahead, plus one.
+             */
+            position?: number;
+            /**
+             * Format: int32
+             * @description Units that are set aside for the caller.
+             */
+            setAside?: number;
             /**
              * Format: int32
              * @description The HTTP status.
              */
             status: number;
+            /**
+             * Format: int32
+             * @description Of a place in line: its number.
+             */
+            ticket?: number;
             /** @description A short summary, the same for every occurrence. */
             title: string;
             /** @description The page of the kind of problem, such as `/problems/sold_out`. */
@@ -1654,12 +1673,12 @@ export interface components {
         ProductEdit: {
             category?: string | null;
             description?: string;
-            /** @description An http(s) address, or a path of this site. */
+            /** @description An https address, or a path of this site. */
             imageUrl?: string | null;
             /** @description One line. */
             name?: string;
             /** @description The list price. */
-            price?: components["schemas"]["Money"];
+            price?: components["schemas"]["Price"];
         };
         /** @description A product. */
         ProductJson: {
@@ -1687,7 +1706,10 @@ export interface components {
             ticket?: number | null;
         };
         RefreshBody: {
-            /** @description From the last login or refresh. It can be used once; a second use ends the session. */
+            /**
+             * @description From the last login or refresh. It can be used once. For 30 seconds a second use gives the same successor again, as long as that
+             *     is unused; any other second use ends the session.
+             */
             refreshToken: string;
         };
         /** @description A refund. */
@@ -1709,7 +1731,10 @@ export interface components {
              * @description Case does not matter.
              */
             email: string;
-            /** Format: password */
+            /**
+             * Format: password
+             * @description None of the most common passwords.
+             */
             password: string;
             /** @description Letters, digits, `_`, `.` and `-`. Unique without regard to case. */
             username: string;
@@ -1727,11 +1752,11 @@ export interface components {
             flashSaleId: string;
             /**
              * Format: int64
-             * @description The event after which it goes on; 0 for all events. Not later than where the follower is.
+             * @description The event after which it continues; 0 for all events. Not later than where the follower is.
              */
             seq: number;
         };
-        /** @description Where a follower goes on. */
+        /** @description Where a follower continues. */
         RewoundJson: {
             /** Format: uuid */
             flashSaleId: string;
@@ -1740,12 +1765,16 @@ export interface components {
             rewritesSale: boolean;
             /**
              * Format: int64
-             * @description The event after which it goes on.
+             * @description The event after which it continues.
              */
             seq: number;
         };
         /** @enum {string} */
         Role: "buyer" | "admin";
+        /** @description The role that the account gets. */
+        RoleBody: {
+            role: components["schemas"]["Role"];
+        };
         /**
          * @description The changes. An absent field stays as it is. A sale that buyers rely on accepts only more units, a later end, a longer
          *     extension and another hold length.
@@ -1757,7 +1786,7 @@ export interface components {
             endsAt?: string;
             /**
              * Format: int32
-             * @description Seconds for which a unit is held for its payment. 0 sells at once.
+             * @description Seconds for which a unit is held for its payment. From 0 and to 0 it does not change.
              */
             holdSeconds?: number;
             /**
@@ -1765,10 +1794,12 @@ export interface components {
              * @description Units that one buyer may hold and own.
              */
             limitPerBuyer?: number;
-            /** @description `none` sells at once, whatever `holdSeconds` is. */
+            /** @description What it is already: it does not change. */
             payment?: components["schemas"]["SalePayment"];
             /** @description The price of one unit. */
-            price?: components["schemas"]["Money"];
+            price?: components["schemas"]["Price"];
+            /** @description What the sale shows of its product. */
+            product?: components["schemas"]["ShownEdit"];
             /**
              * Format: uuid
              * @description The product that it sells.
@@ -1788,7 +1819,7 @@ export interface components {
         SaleJson: {
             /** @description Who may buy. */
             admission: components["schemas"]["AdmissionJson"];
-            /** @description Whether a unit can be had: `all_held` means that one may still come back. */
+            /** @description Whether a unit can be had: `all_held` means that one may still come back, `over` that the sale is. */
             availability: components["schemas"]["Availability"];
             /**
              * Format: int32
@@ -1806,6 +1837,11 @@ export interface components {
              */
             held: number;
             /**
+             * Format: int32
+             * @description Seconds for which a unit is held for its payment. 0 sells at once.
+             */
+            holdSeconds: number;
+            /**
              * Format: uuid
              * @description Its id.
              */
@@ -1817,6 +1853,8 @@ export interface components {
             limitPerBuyer: number;
             /** @description The product's list price. */
             listPrice: components["schemas"]["Money"];
+            /** @description Whether a unit must be paid before it is sold. It never changes. */
+            payment: components["schemas"]["SalePayment"];
             /** @description The price of one unit in this sale. */
             price: components["schemas"]["Money"];
             /** @description What it sells. */
@@ -1852,7 +1890,7 @@ export interface components {
             version: number;
             /**
              * Format: int32
-             * @description Buyers who wait in line.
+             * @description Buyers who wait in line; 0 once the sale is over.
              */
             waiting: number;
         };
@@ -1962,6 +2000,19 @@ export interface components {
              */
             startedAt: string;
         };
+        /**
+         * @description What a sale shows of its product. An absent field stays as it is; null empties `category` and `imageUrl`. The product itself and
+         *     earlier orders stay as they are.
+         */
+        ShownEdit: {
+            category?: string | null;
+            description?: string;
+            imageUrl?: string | null;
+            /** @description The price that the sale's price is compared with. It stays once buyers may rely on the sale. */
+            listPrice?: components["schemas"]["Price"];
+            /** @description One line. */
+            name?: string;
+        };
         /** @description A session: the account and its tokens. */
         SignedInReply: {
             /** @description For `Authorization: Bearer …`. */
@@ -1971,7 +2022,7 @@ export interface components {
              * @description Seconds until the access token expires.
              */
             expiresIn: number;
-            /** @description For `POST /auth/refresh`. It can be used once. */
+            /** @description For `POST /auth/refresh`. It can be used once, and again for 30 seconds while its successor is unused. */
             refreshToken: string;
             user: components["schemas"]["AccountReply"];
         };
@@ -1979,7 +2030,7 @@ export interface components {
         SoldJson: {
             /** @description Its category. */
             category?: string | null;
-            /** @description What is told about it. */
+            /** @description Its description. */
             description: string;
             /**
              * Format: uuid
@@ -1989,6 +2040,17 @@ export interface components {
             /** @description Its picture. */
             imageUrl?: string | null;
             /** @description Its name. */
+            name: string;
+        };
+        /** @description A product as it was sold. */
+        SoldProduct: {
+            description: string;
+            /**
+             * Format: uuid
+             * @description The product's id.
+             */
+            id: string;
+            imageUrl?: string | null;
             name: string;
         };
         /** @description Durations, exact over all buyers so far. */
@@ -2023,7 +2085,7 @@ export interface components {
         SummaryJson: {
             /**
              * Format: int64
-             * @description Buyers with a paid order.
+             * @description Buyers with a confirmed order.
              */
             buyers: number;
             checkout?: components["schemas"]["SpansJson"] | null;
@@ -2059,7 +2121,7 @@ export interface components {
             projectionLag: number;
             /** @description Refused attempts by code. */
             refusals: components["schemas"]["RefusalsJson"][];
-            /** @description Payments minus refunds. */
+            /** @description Payments minus refunds. What is sold without a payment is not in it. */
             revenue: components["schemas"]["Money"];
             sale: components["schemas"]["AdminSaleJson"];
             /**
@@ -2090,7 +2152,619 @@ export interface components {
             secondsBehind: number;
         };
     };
-    responses: never;
+    responses: {
+        /** @description `account_unknown`: there is no such account. */
+        AccountUnknown: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `account_unknown`: there is no such account.
+         *
+         *     `not_found`: there is nothing here.
+         */
+        AccountUnknownNotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `all_held`: all units are in other carts; you may still get one.
+         *
+         *     `fewer_left`: fewer units can be ordered now than you asked for.
+         *
+         *     `limit_reached`: that would be more units than one buyer may hold and own.
+         *
+         *     `paused`: the sale is paused.
+         *
+         *     `request_in_flight`: the first request with this key is still being worked on.
+         *
+         *     `sold_out`: every unit of this sale is sold.
+         */
+        AllHeldFewerLeftLimitReachedPausedRequestInFlightSoldOut: {
+            headers: {
+                /** @description Seconds after which to try again. */
+                "Retry-After"?: number;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `already_in_line`: you have a place in this sale's line already.
+         *
+         *     `limit_reached`: that would be more units than one buyer may hold and own.
+         *
+         *     `no_line`: this sale has no waiting line; order directly.
+         *
+         *     `sold_out`: every unit of this sale is sold.
+         */
+        AlreadyInLineLimitReachedNoLineSoldOut: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `bad_credentials`: no account has this name and password. */
+        BadCredentials: {
+            headers: {
+                "WWW-Authenticate"?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `bad_idempotency_key`: an Idempotency-Key is one string of 1 to 255 characters.
+         *
+         *     `bad_json`: the body is not valid JSON.
+         *
+         *     `bad_request`: the request cannot be understood.
+         */
+        BadIdempotencyKeyBadJsonBadRequest: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `bad_json`: the body is not valid JSON.
+         *
+         *     `bad_request`: the request cannot be understood.
+         */
+        BadJsonBadRequest: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `bad_policy`: a sale cannot have this policy.
+         *
+         *     `invalid_body`: some fields of the body are not valid.
+         */
+        BadPolicyInvalidBody: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `bad_policy`: a sale cannot have this policy.
+         *
+         *     `invalid_body`: some fields of the body are not valid.
+         *
+         *     `key_reused`: this Idempotency-Key was used with another content.
+         */
+        BadPolicyInvalidBodyKeyReused: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `bad_refresh_token`: this refresh token is unknown, expired, used or revoked; sign in again. */
+        BadRefreshToken: {
+            headers: {
+                "WWW-Authenticate"?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `body_too_large`: the body of the request is larger than allowed. */
+        BodyTooLarge: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `closed`: the sale was closed. */
+        Closed: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `closed`: the sale was closed.
+         *
+         *     `ended`: the sale has ended.
+         */
+        ClosedEnded: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `email_taken`: an account with this e-mail address exists.
+         *
+         *     `username_taken`: an account with this username exists.
+         */
+        EmailTakenUsernameTaken: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `follower_unknown`: there is no such follower of the ledger.
+         *
+         *     `not_found`: there is nothing here.
+         *
+         *     `sale_unknown`: there is no such sale.
+         */
+        FollowerUnknownNotFoundSaleUnknown: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `forbidden`: your account may not do this. */
+        Forbidden: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `internal`: something went wrong on our side. */
+        Internal: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `invalid_body`: some fields of the body are not valid. */
+        InvalidBody: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `invalid_body`: some fields of the body are not valid.
+         *
+         *     `key_reused`: this Idempotency-Key was used with another content.
+         */
+        InvalidBodyKeyReused: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `invalid_query`: some parameters of the query are not valid. */
+        InvalidQuery: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `last_admin`: this is the last admin, and a shop needs one: make another admin first. */
+        LastAdmin: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `no_extension`: this sale gives no more time than the checkout window.
+         *
+         *     `no_line`: this sale has no waiting line; order directly.
+         */
+        NoExtensionNoLine: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `not_admitted`: it is not your turn yet. */
+        NotAdmitted: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `not_admitted`: it is not your turn yet.
+         *
+         *     `not_in_line`: join the line first.
+         */
+        NotAdmittedNotInLine: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `not_found`: there is nothing here.
+         *
+         *     `not_in_line`: you have no place in this sale's line.
+         *
+         *     `sale_unknown`: there is no such sale.
+         */
+        NotFoundNotInLineSaleUnknown: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `not_found`: there is nothing here.
+         *
+         *     `order_unknown`: there is no such order.
+         */
+        NotFoundOrderUnknown: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `not_found`: there is nothing here.
+         *
+         *     `product_unknown`: there is no such product.
+         */
+        NotFoundProductUnknown: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `not_found`: there is nothing here.
+         *
+         *     `sale_unknown`: there is no such sale.
+         */
+        NotFoundSaleUnknown: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `not_in_line`: you have no place in this sale's line.
+         *
+         *     `sale_unknown`: there is no such sale.
+         */
+        NotInLineSaleUnknown: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `not_recorded`: nothing can be recorded right now; it is not known whether this was, so ask again, with the same Idempotency-Key if you sent one.
+         *
+         *     `overloaded`: too many requests at once; try again in a moment.
+         *
+         *     `payment_unknown`: the outcome of the payment is not known yet; do not pay in another way: look at the order's status in a moment, or repeat this request, which never charges twice.
+         *
+         *     `unavailable`: this cannot be done right now; try again in a moment.
+         */
+        NotRecordedOverloadedPaymentUnknownUnavailable: {
+            headers: {
+                /** @description Seconds after which to try again. */
+                "Retry-After"?: number;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `not_recorded`: nothing can be recorded right now; it is not known whether this was, so ask again, with the same Idempotency-Key if you sent one.
+         *
+         *     `overloaded`: too many requests at once; try again in a moment.
+         *
+         *     `unavailable`: this cannot be done right now; try again in a moment.
+         */
+        NotRecordedOverloadedUnavailable: {
+            headers: {
+                /** @description Seconds after which to try again. */
+                "Retry-After"?: number;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `not_started`: the sale has not started yet. */
+        NotStarted: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `order_expired`: the order was not paid in time and its units went on. */
+        OrderExpired: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `order_paying`: a payment for the order is in progress; look at its status in a moment.
+         *
+         *     `order_state`: the order is in a state that does not allow this.
+         */
+        OrderPayingOrderState: {
+            headers: {
+                /** @description Seconds after which to try again. */
+                "Retry-After"?: number;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `order_paying`: a payment for the order is in progress; look at its status in a moment.
+         *
+         *     `order_state`: the order is in a state that does not allow this.
+         *
+         *     `request_in_flight`: the first request with this key is still being worked on.
+         */
+        OrderPayingOrderStateRequestInFlight: {
+            headers: {
+                /** @description Seconds after which to try again. */
+                "Retry-After"?: number;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `order_state`: the order is in a state that does not allow this.
+         *
+         *     `request_in_flight`: the first request with this key is still being worked on.
+         */
+        OrderStateRequestInFlight: {
+            headers: {
+                /** @description Seconds after which to try again. */
+                "Retry-After"?: number;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `overloaded`: too many requests at once; try again in a moment.
+         *
+         *     `unavailable`: this cannot be done right now; try again in a moment.
+         */
+        OverloadedUnavailable: {
+            headers: {
+                /** @description Seconds after which to try again. */
+                "Retry-After"?: number;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `payment_declined`: the payment was declined. */
+        PaymentDeclined: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `product_in_use`: a sale that is not over sells this product. */
+        ProductInUse: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `product_unknown`: there is no such product. */
+        ProductUnknown: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `promise_made`: the change would break what buyers were already promised.
+         *
+         *     `slug_taken`: another sale has or had this slug.
+         *
+         *     `too_many_edits`: what this sale shows of its product was edited a hundred times, which is the most.
+         */
+        PromiseMadeSlugTakenTooManyEdits: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `rate_limited`: you have made more requests than allowed. */
+        RateLimited: {
+            headers: {
+                /** @description Seconds after which to try again. */
+                "Retry-After"?: number;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `request_in_flight`: the first request with this key is still being worked on. */
+        RequestInFlight: {
+            headers: {
+                /** @description Seconds after which to try again. */
+                "Retry-After"?: number;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `request_in_flight`: the first request with this key is still being worked on.
+         *
+         *     `slug_taken`: another sale has or had this slug.
+         */
+        RequestInFlightSlugTaken: {
+            headers: {
+                /** @description Seconds after which to try again. */
+                "Retry-After"?: number;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `request_timeout`: the body of the request did not arrive in time. */
+        RequestTimeout: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `sale_unknown`: there is no such sale. */
+        SaleUnknown: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `timeout`: the request took too long; it may still have an effect. */
+        Timeout: {
+            headers: {
+                /** @description Seconds after which to try again. */
+                "Retry-After"?: number;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `unauthorized`: this needs a valid access token. */
+        Unauthorized: {
+            headers: {
+                "WWW-Authenticate"?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `unavailable`: this cannot be done right now; try again in a moment. */
+        Unavailable: {
+            headers: {
+                /** @description Seconds after which to try again. */
+                "Retry-After"?: number;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `unsupported_media_type`: send Content-Type: application/json. */
+        UnsupportedMediaType: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+    };
     parameters: never;
     requestBodies: never;
     headers: never;
@@ -2098,7 +2772,7 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    get_well_known_jwks_json: {
+    getSigningKeys: {
         parameters: {
             query?: never;
             header?: never;
@@ -2116,9 +2790,89 @@ export interface operations {
                     "application/json": Record<string, never>;
                 };
             };
+            413: components["responses"]["BodyTooLarge"];
+            500: components["responses"]["Internal"];
+            504: components["responses"]["Timeout"];
         };
     };
-    post_admin_flash_sales: {
+    endAccountSessions: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The account, which is a buyer's id too */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Signed out everywhere */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ManagedAccountReply"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["AccountUnknownNotFound"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
+    changeAccountRole: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The account, which is a buyer's id too */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RoleBody"];
+            };
+        };
+        responses: {
+            /** @description The account has the role */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ManagedAccountReply"];
+                };
+            };
+            400: components["responses"]["BadJsonBadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["AccountUnknownNotFound"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["LastAdmin"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
+    createFlashSale: {
         parameters: {
             query?: never;
             header?: {
@@ -2143,39 +2897,28 @@ export interface operations {
                     "application/json": components["schemas"]["AdminSaleJson"];
                 };
             };
-            /** @description `sale_unknown`: the sale that this key created was deleted */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `slug_taken`, `request_in_flight` */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `key_reused`; `invalid_body`, with every field that is not valid */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["BadIdempotencyKeyBadJsonBadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["SaleUnknown"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["RequestInFlightSlugTaken"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["BadPolicyInvalidBodyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    delete_admin_flash_sales_one: {
+    deleteFlashSale: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The sale */
                 id: string;
@@ -2200,21 +2943,23 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description `sale_unknown` */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFoundSaleUnknown"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    patch_admin_flash_sales_one: {
+    editFlashSale: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The sale */
                 id: string;
@@ -2236,45 +2981,23 @@ export interface operations {
                     "application/json": components["schemas"]["AdminSaleJson"];
                 };
             };
-            /** @description `sale_unknown` */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `promise_made`, `slug_taken` */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `closed` */
-            410: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `invalid_body` */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["BadJsonBadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFoundSaleUnknown"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["PromiseMadeSlugTakenTooManyEdits"];
+            410: components["responses"]["Closed"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["BadPolicyInvalidBody"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    get_admin_flash_sales_one_attempts: {
+    listAttempts: {
         parameters: {
             query?: {
                 /** @description `join` or `order`. */
@@ -2304,21 +3027,24 @@ export interface operations {
                     "application/json": components["schemas"]["AttemptsJson"];
                 };
             };
-            /** @description `sale_unknown` */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFoundSaleUnknown"];
+            413: components["responses"]["BodyTooLarge"];
+            422: components["responses"]["InvalidQuery"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    post_admin_flash_sales_one_close: {
+    closeFlashSale: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The sale */
                 id: string;
@@ -2336,18 +3062,17 @@ export interface operations {
                     "application/json": components["schemas"]["AdminSaleJson"];
                 };
             };
-            /** @description `sale_unknown` */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFoundSaleUnknown"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    get_admin_flash_sales_one_events: {
+    listEvents: {
         parameters: {
             query?: {
                 /** @description `asc`: oldest first, the default. `desc`: newest first. */
@@ -2383,27 +3108,18 @@ export interface operations {
                     "application/json": components["schemas"]["EventsJson"];
                 };
             };
-            /** @description `sale_unknown` */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `invalid_query` */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFoundSaleUnknown"];
+            413: components["responses"]["BodyTooLarge"];
+            422: components["responses"]["InvalidQuery"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    get_admin_flash_sales_one_orders: {
+    listFlashSaleOrders: {
         parameters: {
             query?: {
                 /** @description `pending`, `confirmed`, `expired`, `cancelled`, `declined` or `refunded`. */
@@ -2437,27 +3153,18 @@ export interface operations {
                     "application/json": components["schemas"]["Page_AdminOrderJson"];
                 };
             };
-            /** @description `sale_unknown` */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `invalid_query` */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFoundSaleUnknown"];
+            413: components["responses"]["BodyTooLarge"];
+            422: components["responses"]["InvalidQuery"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    get_admin_flash_sales_one_overview: {
+    getFlashSaleOverview: {
         parameters: {
             query?: never;
             header?: never;
@@ -2478,21 +3185,23 @@ export interface operations {
                     "application/json": components["schemas"]["OverviewJson"];
                 };
             };
-            /** @description `sale_unknown` */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFoundSaleUnknown"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    post_admin_flash_sales_one_pause: {
+    pauseFlashSale: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The sale */
                 id: string;
@@ -2510,27 +3219,18 @@ export interface operations {
                     "application/json": components["schemas"]["AdminSaleJson"];
                 };
             };
-            /** @description `sale_unknown` */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `ended`, `closed` */
-            410: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFoundSaleUnknown"];
+            410: components["responses"]["Closed"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    get_admin_flash_sales_one_queue: {
+    listQueue: {
         parameters: {
             query?: {
                 /**
@@ -2561,18 +3261,18 @@ export interface operations {
                     "application/json": components["schemas"]["Page_MemberJson"];
                 };
             };
-            /** @description `sale_unknown` */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFoundSaleUnknown"];
+            413: components["responses"]["BodyTooLarge"];
+            422: components["responses"]["InvalidQuery"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    get_admin_flash_sales_one_receipt: {
+    checkReceipt: {
         parameters: {
             query: {
                 /** @description The buyer who shows it: an e-mail address or an id. */
@@ -2598,18 +3298,18 @@ export interface operations {
                     "application/json": components["schemas"]["ReceiptJson"];
                 };
             };
-            /** @description `sale_unknown` */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFoundSaleUnknown"];
+            413: components["responses"]["BodyTooLarge"];
+            422: components["responses"]["InvalidQuery"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    post_admin_flash_sales_one_restock: {
+    restockFlashSale: {
         parameters: {
             query?: never;
             header?: {
@@ -2637,48 +3337,29 @@ export interface operations {
                     "application/json": components["schemas"]["AdminSaleJson"];
                 };
             };
-            /** @description `sale_unknown` */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `request_in_flight`: another restock of the sale is in progress */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `ended`, `closed` */
-            410: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `key_reused`, `invalid_body`, `bad_policy`: more units than a sale may have */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["BadIdempotencyKeyBadJsonBadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFoundSaleUnknown"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["RequestInFlight"];
+            410: components["responses"]["Closed"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["BadPolicyInvalidBodyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    post_admin_flash_sales_one_resume: {
+    resumeFlashSale: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The sale */
                 id: string;
@@ -2696,27 +3377,18 @@ export interface operations {
                     "application/json": components["schemas"]["AdminSaleJson"];
                 };
             };
-            /** @description `sale_unknown` */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `closed` */
-            410: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFoundSaleUnknown"];
+            410: components["responses"]["Closed"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    get_admin_flash_sales_one_series: {
+    getFlashSaleSeries: {
         parameters: {
             query?: {
                 /** @description The start. The default is the opening of the line, or of the sale. */
@@ -2744,18 +3416,18 @@ export interface operations {
                     "application/json": components["schemas"]["SeriesJson"];
                 };
             };
-            /** @description `sale_unknown` */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFoundSaleUnknown"];
+            413: components["responses"]["BodyTooLarge"];
+            422: components["responses"]["InvalidQuery"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    get_admin_flash_sales_one_summary: {
+    getFlashSaleSummary: {
         parameters: {
             query?: never;
             header?: never;
@@ -2776,18 +3448,17 @@ export interface operations {
                     "application/json": components["schemas"]["SummaryJson"];
                 };
             };
-            /** @description `sale_unknown` */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFoundSaleUnknown"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    get_admin_followers: {
+    listFollowers: {
         parameters: {
             query?: never;
             header?: never;
@@ -2805,12 +3476,22 @@ export interface operations {
                     "application/json": components["schemas"]["FollowersJson"];
                 };
             };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    post_admin_followers_name_rewind: {
+    rewindFollower: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The follower */
                 name: string;
@@ -2823,7 +3504,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It goes on from there */
+            /** @description It continues from there */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2832,27 +3513,21 @@ export interface operations {
                     "application/json": components["schemas"]["RewoundJson"];
                 };
             };
-            /** @description `follower_unknown`; `sale_unknown`: the follower has delivered nothing of this sale */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `invalid_body`: `seq` is later than where the follower is */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["BadJsonBadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["FollowerUnknownNotFoundSaleUnknown"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    get_admin_orders: {
+    listAllOrders: {
         parameters: {
             query?: {
                 /** @description `pending`, `confirmed`, `expired`, `cancelled`, `declined` or `refunded`. */
@@ -2890,18 +3565,17 @@ export interface operations {
                     "application/json": components["schemas"]["Page_AdminOrderJson"];
                 };
             };
-            /** @description `invalid_query` */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["BodyTooLarge"];
+            422: components["responses"]["InvalidQuery"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    get_admin_orders_csv: {
+    exportOrders: {
         parameters: {
             query?: {
                 /** @description `pending`, `confirmed`, `expired`, `cancelled`, `declined` or `refunded`. */
@@ -2932,18 +3606,17 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description `invalid_query` */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["BodyTooLarge"];
+            422: components["responses"]["InvalidQuery"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    post_admin_orders_one_refund: {
+    refundOrder: {
         parameters: {
             query?: never;
             header?: {
@@ -2971,54 +3644,22 @@ export interface operations {
                     "application/json": components["schemas"]["OrderJson"];
                 };
             };
-            /** @description `forbidden` */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `order_unknown` */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `order_state`: it is not paid; `request_in_flight` */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `key_reused` */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `payment_unknown`: the provider or the ledger does not answer; repeat later */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["BadIdempotencyKeyBadJsonBadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFoundOrderUnknown"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["OrderStateRequestInFlight"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["InvalidBodyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedPaymentUnknownUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    post_admin_products: {
+    createProduct: {
         parameters: {
             query?: never;
             header?: {
@@ -3043,39 +3684,28 @@ export interface operations {
                     "application/json": components["schemas"]["ProductJson"];
                 };
             };
-            /** @description `product_unknown`: the product that this key created was deleted */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `request_in_flight` */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `key_reused`; `invalid_body`, with every field that is not valid */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["BadIdempotencyKeyBadJsonBadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["ProductUnknown"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["RequestInFlight"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["InvalidBodyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    delete_admin_products_one: {
+    deleteProduct: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The product */
                 id: string;
@@ -3091,30 +3721,24 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description `product_unknown` */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `product_in_use`: a sale that is not over sells it */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFoundProductUnknown"];
+            409: components["responses"]["ProductInUse"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    patch_admin_products_one: {
+    editProduct: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The product */
                 id: string;
@@ -3136,27 +3760,21 @@ export interface operations {
                     "application/json": components["schemas"]["ProductJson"];
                 };
             };
-            /** @description `product_unknown` */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `invalid_body` */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["BadJsonBadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFoundProductUnknown"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    get_admin_server: {
+    getServerReport: {
         parameters: {
             query?: never;
             header?: never;
@@ -3174,12 +3792,22 @@ export interface operations {
                     "application/json": components["schemas"]["ServerJson"];
                 };
             };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    post_auth_login: {
+    signIn: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -3198,21 +3826,25 @@ export interface operations {
                     "application/json": components["schemas"]["SignedInReply"];
                 };
             };
-            /** @description `bad_credentials` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["BadJsonBadRequest"];
+            401: components["responses"]["BadCredentials"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    post_auth_logout: {
+    signOut: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -3225,18 +3857,15 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description `unauthorized` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    get_auth_me: {
+    getAccount: {
         parameters: {
             query?: never;
             header?: never;
@@ -3254,21 +3883,59 @@ export interface operations {
                     "application/json": components["schemas"]["AccountReply"];
                 };
             };
-            /** @description `unauthorized` */
-            401: {
+            401: components["responses"]["Unauthorized"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
+    changePassword: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordBody"];
+            };
+        };
+        responses: {
+            /** @description The password is changed, and this is a new session */
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/json": components["schemas"]["SignedInReply"];
                 };
             };
+            400: components["responses"]["BadJsonBadRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["AccountUnknown"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    post_auth_refresh: {
+    refreshSession: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -3287,21 +3954,25 @@ export interface operations {
                     "application/json": components["schemas"]["SignedInReply"];
                 };
             };
-            /** @description `bad_refresh_token` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["BadJsonBadRequest"];
+            401: components["responses"]["BadRefreshToken"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    post_auth_register: {
+    registerAccount: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -3320,27 +3991,46 @@ export interface operations {
                     "application/json": components["schemas"]["SignedInReply"];
                 };
             };
-            /** @description `email_taken` or `username_taken` */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `invalid_body` */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["BadJsonBadRequest"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["EmailTakenUsernameTaken"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    get_flash_sales: {
+    signOutEverywhere: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Signed out everywhere, here too */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
+    listFlashSales: {
         parameters: {
             query?: {
                 /** @description `upcoming`, `active`, `paused`, `ended` or `closed`. All when absent. */
@@ -3365,9 +4055,15 @@ export interface operations {
                     "application/json": components["schemas"]["Page_SaleJson"];
                 };
             };
+            413: components["responses"]["BodyTooLarge"];
+            422: components["responses"]["InvalidQuery"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    get_flash_sales_one: {
+    getFlashSale: {
         parameters: {
             query?: never;
             header?: never;
@@ -3395,18 +4091,22 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description `sale_unknown` */
-            404: {
+            /** @description The sale has another slug now: see `Location` */
+            308: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
+                content?: never;
             };
+            404: components["responses"]["NotFoundSaleUnknown"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    get_flash_sales_one_queue_position: {
+    getFlashSalePosition: {
         parameters: {
             query?: never;
             header?: never;
@@ -3418,7 +4118,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The buyer's place */
+            /** @description The buyer's place, or how it ended */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3427,18 +4127,16 @@ export interface operations {
                     "application/json": components["schemas"]["PlaceJson"];
                 };
             };
-            /** @description `not_in_line` */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["NotFoundNotInLineSaleUnknown"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    get_orders: {
+    listOrders: {
         parameters: {
             query?: {
                 /** @description Items in a page, 1 to 200. The default is 50. */
@@ -3461,9 +4159,16 @@ export interface operations {
                     "application/json": components["schemas"]["Page_OrderJson"];
                 };
             };
+            401: components["responses"]["Unauthorized"];
+            413: components["responses"]["BodyTooLarge"];
+            422: components["responses"]["InvalidQuery"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    post_orders: {
+    createOrder: {
         parameters: {
             query?: never;
             header?: {
@@ -3499,54 +4204,24 @@ export interface operations {
                     "application/json": components["schemas"]["OrderJson"];
                 };
             };
-            /** @description `not_admitted` with `position`, `not_in_line` */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `sold_out`, `all_held`, `limit_reached`, `paused` */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `ended`, `closed` */
-            410: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `key_reused` */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `not_started` */
-            425: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["BadIdempotencyKeyBadJsonBadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["NotAdmittedNotInLine"];
+            404: components["responses"]["SaleUnknown"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["AllHeldFewerLeftLimitReachedPausedRequestInFlightSoldOut"];
+            410: components["responses"]["ClosedEnded"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["InvalidBodyKeyReused"];
+            425: components["responses"]["NotStarted"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    get_orders_one: {
+    getOrder: {
         parameters: {
             query?: never;
             header?: never;
@@ -3567,21 +4242,22 @@ export interface operations {
                     "application/json": components["schemas"]["OrderJson"];
                 };
             };
-            /** @description No such order of this buyer */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["NotFoundOrderUnknown"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    delete_orders_one: {
+    cancelOrder: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The order */
                 id: string;
@@ -3599,36 +4275,18 @@ export interface operations {
                     "application/json": components["schemas"]["OrderJson"];
                 };
             };
-            /** @description No such order of this buyer */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `order_state`: it is paid */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `order_expired`: its hold has ended */
-            410: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["NotFoundOrderUnknown"];
+            409: components["responses"]["OrderPayingOrderState"];
+            410: components["responses"]["OrderExpired"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    post_orders_one_pay: {
+    payOrder: {
         parameters: {
             query?: never;
             header?: {
@@ -3656,63 +4314,23 @@ export interface operations {
                     "application/json": components["schemas"]["OrderJson"];
                 };
             };
-            /** @description `payment_declined`; the units are released */
-            402: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description No such order of this buyer */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `request_in_flight`, `order_state` */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `order_expired`: the units were released, nothing was charged */
-            410: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `key_reused`, `invalid_body` */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `payment_unknown`: the outcome is not known yet; get the order, or repeat the request */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["BadIdempotencyKeyBadJsonBadRequest"];
+            401: components["responses"]["Unauthorized"];
+            402: components["responses"]["PaymentDeclined"];
+            404: components["responses"]["NotFoundOrderUnknown"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["OrderPayingOrderStateRequestInFlight"];
+            410: components["responses"]["OrderExpired"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["InvalidBodyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedPaymentUnknownUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    get_products: {
+    listProducts: {
         parameters: {
             query?: {
                 /** @description Items in a page, 1 to 200. The default is 50. */
@@ -3735,9 +4353,15 @@ export interface operations {
                     "application/json": components["schemas"]["Page_ProductJson"];
                 };
             };
+            413: components["responses"]["BodyTooLarge"];
+            422: components["responses"]["InvalidQuery"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    get_products_one: {
+    getProduct: {
         parameters: {
             query?: never;
             header?: never;
@@ -3758,21 +4382,21 @@ export interface operations {
                     "application/json": components["schemas"]["ProductJson"];
                 };
             };
-            /** @description `product_unknown` */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            404: components["responses"]["NotFoundProductUnknown"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    post_queue_extend: {
+    extendAdmission: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -3791,39 +4415,28 @@ export interface operations {
                     "application/json": components["schemas"]["PlaceJson"];
                 };
             };
-            /** @description `not_admitted`: it is not the buyer's turn yet */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `not_in_line`: the buyer has no place, or the admission has ended */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `no_extension`, `no_line` */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["BadJsonBadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["NotAdmitted"];
+            404: components["responses"]["NotInLineSaleUnknown"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["NoExtensionNoLine"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    post_queue_join: {
+    joinQueue: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -3851,41 +4464,31 @@ export interface operations {
                     "application/json": components["schemas"]["PlaceJson"];
                 };
             };
-            /** @description `sold_out`, `limit_reached`, `no_line` */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `ended`, `closed` */
-            410: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `not_started`: the line is not open yet */
-            425: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["BadJsonBadRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["SaleUnknown"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["AlreadyInLineLimitReachedNoLineSoldOut"];
+            410: components["responses"]["ClosedEnded"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["InvalidBody"];
+            425: components["responses"]["NotStarted"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    delete_queue_leave: {
+    leaveQueue: {
         parameters: {
             query: {
                 flashSaleId: string;
             };
-            header?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -3898,18 +4501,17 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description `not_in_line` */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["NotInLineSaleUnknown"];
+            413: components["responses"]["BodyTooLarge"];
+            422: components["responses"]["InvalidQuery"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    get_queue_position: {
+    getQueuePosition: {
         parameters: {
             query: {
                 flashSaleId: string;
@@ -3920,7 +4522,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The buyer's place */
+            /** @description The buyer's place, or how it ended */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3929,18 +4531,17 @@ export interface operations {
                     "application/json": components["schemas"]["PlaceJson"];
                 };
             };
-            /** @description `not_in_line` */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["NotInLineSaleUnknown"];
+            413: components["responses"]["BodyTooLarge"];
+            422: components["responses"]["InvalidQuery"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
-    get_health: {
+    getHealth: {
         parameters: {
             query?: never;
             header?: never;
@@ -3958,6 +4559,8 @@ export interface operations {
                     "application/json": components["schemas"]["Health"];
                 };
             };
+            413: components["responses"]["BodyTooLarge"];
+            500: components["responses"]["Internal"];
             /** @description A component does not work */
             503: {
                 headers: {
@@ -3967,9 +4570,10 @@ export interface operations {
                     "application/json": components["schemas"]["Health"];
                 };
             };
+            504: components["responses"]["Timeout"];
         };
     };
-    get_livez: {
+    getLiveness: {
         parameters: {
             query?: never;
             header?: never;
@@ -3987,9 +4591,12 @@ export interface operations {
                     "text/plain": string;
                 };
             };
+            413: components["responses"]["BodyTooLarge"];
+            500: components["responses"]["Internal"];
+            504: components["responses"]["Timeout"];
         };
     };
-    get_readyz: {
+    getReadiness: {
         parameters: {
             query?: never;
             header?: never;
@@ -4007,15 +4614,10 @@ export interface operations {
                     "text/plain": string;
                 };
             };
-            /** @description Send none */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Timeout"];
         };
     };
 }

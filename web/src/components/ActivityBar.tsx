@@ -40,7 +40,12 @@ export function ActivityBar() {
   const rows = activities.filter((activity) => !isShown(activity, shown)).slice(0, ROWS_MAX);
   if (rows.length === 0) return null;
   return (
-    <nav aria-label={t("bar.label")} data-bar className="no-print sticky top-0 z-20 border-b border-line">
+    <nav
+      aria-label={t("bar.label")}
+      data-bar
+      // With large text it may scroll, so that it never covers the page.
+      className="no-print sticky top-0 z-20 max-h-[34dvh] overflow-y-auto border-b border-line"
+    >
       <ul className="divide-y divide-line">
         {rows.map((activity) => (
           <ActivityRow key={activityKey(activity)} activity={activity} />
@@ -68,11 +73,13 @@ function ActivityRow({ activity }: { activity: Activity }) {
     <li data-activity={activity.kind} className={ROW_COLORS[activity.kind]}>
       <Link
         href={href}
-        className="mx-auto flex max-w-6xl flex-wrap items-baseline gap-x-3 px-4 py-2.5 underline-offset-4 hover:underline sm:px-8"
+        className="mx-auto flex max-w-6xl items-baseline gap-x-3 px-4 py-2 underline-offset-4 hover:underline focus-visible:-outline-offset-3 sm:px-8"
       >
-        <span className="font-semibold">{activityText(activity)}</span>
-        <bdi className="min-w-0 truncate">{name}</bdi>
-        <span className="ms-auto tabular-nums">
+        <span className="flex min-w-0 flex-1 flex-wrap items-baseline gap-x-3">
+          <span className="font-semibold">{activityText(activity)}</span>
+          <bdi className="min-w-0 truncate">{name}</bdi>
+        </span>
+        <span className="shrink-0 font-semibold tabular-nums">
           <ActivityTime activity={activity} />
         </span>
       </Link>

@@ -14,8 +14,12 @@ interface Props {
 
 /** In one place, so that a new figure never moves the page. */
 const NO_FIGURE = "–";
-/** No wider than the container allows: large text must not be cut off. */
-const SIZES = { large: "text-[min(3rem,19cqi)]", huge: "text-[min(3.75rem,19cqi)]" };
+/** No wider than the container allows: large text must not be cut off. Days need more room than digits. */
+const SIZES = {
+  large: "text-[min(3rem,24cqi)]",
+  huge: "text-[min(3.75rem,24cqi)]",
+  days: "text-[min(2.25rem,14cqi)]",
+};
 
 export function Countdown({ now, untilMs, label, size = "large" }: Props) {
   return <Timer leftMs={now === null ? null : Math.max(0, untilMs - now)} label={label} size={size} />;
@@ -29,7 +33,7 @@ export function FrozenCountdown({ leftMs, label }: { leftMs: number; label: Text
 interface TimerProps {
   leftMs: number | null;
   label: TextKey;
-  size: keyof typeof SIZES;
+  size: "large" | "huge";
   isFrozen?: boolean;
 }
 
@@ -38,6 +42,7 @@ function Timer({ leftMs, label, size, isFrozen = false }: TimerProps) {
   const mark = leftMs === null || isFrozen ? null : announcedSeconds(leftMs);
   const announced = mark === null ? "" : t("timer.left", { time: formatRoughDuration(mark, locale()) });
   const isShort = leftMs !== null && leftMs <= 30_000 && !isFrozen;
+  const parts = leftMs === null ? [] : countdownParts(leftMs, locale());
   const color = isFrozen ? "text-soft" : isShort ? "text-mark" : "";
   return (
     <div className="@container">
@@ -46,11 +51,11 @@ function Timer({ leftMs, label, size, isFrozen = false }: TimerProps) {
         role="timer"
         aria-live="off"
         data-frozen={isFrozen || undefined}
-        className={`figure mt-1 flex flex-wrap gap-x-[0.3em] ${SIZES[size]} ${color}`}
+        className={`figure mt-1 flex flex-wrap gap-x-[0.3em] ${SIZES[parts.length > 1 ? "days" : size]} ${color}`}
       >
         {leftMs === null
           ? NO_FIGURE
-          : countdownParts(leftMs, locale()).map((part, index, parts) => (
+          : parts.map((part, index) => (
               <span key={part} className="whitespace-nowrap">
                 {part}
                 {index + 1 < parts.length && " "}

@@ -153,10 +153,10 @@ function Footer() {
 export function LanguageSelect() {
   const code = useLanguage();
   return (
-    <label className="flex items-center gap-2">
+    <label className="flex flex-wrap items-center gap-2">
       {t("footer.language")}
       <select
-        className="min-h-9 rounded border border-soft bg-card px-2 text-ink"
+        className="min-h-9 max-w-full rounded border border-soft bg-card px-2 text-ink"
         value={code}
         onChange={(event) => void chooseLanguage(event.target.value as LanguageCode)}
       >

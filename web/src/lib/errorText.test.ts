@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import en from "../texts/en.json";
 import { ApiError } from "./errors";
 import { describeError } from "./errorText";
@@ -8,6 +8,7 @@ import { describeError } from "./errorText";
 const NOT_FOR_BUYERS = new Set([
   ...["already_in_line", "key_reused", "bad_json", "bad_request", "bad_idempotency_key"],
   ...["bad_policy", "method_not_allowed", "unsupported_media_type", "body_too_large"],
+  ...["account_unknown", "last_admin", "head_too_large", "unknown_coding", "too_many_edits"],
   ...["product_unknown", "product_in_use", "slug_taken", "promise_made", "follower_unknown"],
 ]);
 
@@ -23,6 +24,21 @@ test("every code of the API that a buyer can get has a text of its own", () => {
     expect(key, code).not.toBe("refused.fault");
     expect(en, code).toHaveProperty([key]);
   }
+});
+
+test("too many wrong passwords are told apart from too many requests, with the time to wait", () => {
+  const limited = (body: object) =>
+    describeError(
+      new ApiError(new Response(null, { status: 429, headers: { "retry-after": "180" } }), {
+        ...{ code: "rate_limited", ...body },
+      }),
+    );
+  vi.stubGlobal("navigator", { languages: ["en"] });
+  expect(limited({ limit: "guess" })).toEqual({
+    ...{ key: "refused.too_many_guesses", values: { time: "3 minutes" } },
+  });
+  expect(limited({})).toMatchObject({ key: "refused.rate_limited", values: { count: 180 } });
+  vi.unstubAllGlobals();
 });
 
 test("an unexpected error shows the request id", () => {

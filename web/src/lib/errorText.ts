@@ -3,7 +3,8 @@
 
 import { ApiError, NetworkError, SessionEndedError } from "./errors";
 import { fieldErrors, listErrors, type ServerFieldError } from "./formErrors";
-import type { TextKey } from "./i18n";
+import { locale, type TextKey } from "./i18n";
+import { formatRoughDuration } from "./time";
 
 const TEXT_KEYS: Record<string, TextKey> = {
   not_started: "refused.not_started",
@@ -12,6 +13,7 @@ const TEXT_KEYS: Record<string, TextKey> = {
   not_in_line: "refused.not_in_line",
   not_admitted: "refused.not_admitted",
   all_held: "refused.all_held",
+  fewer_left: "refused.fewer_left",
   sold_out: "refused.sold_out",
   limit_reached: "refused.limit_reached",
   paused: "refused.paused",
@@ -61,8 +63,14 @@ export function describeError(
     const details = errors.length > 0 ? listErrors(errors) : (error.body.detail ?? error.code);
     return { key: "refused.invalid", values: { details } };
   }
+  if (error.code === "rate_limited" && error.body.limit === "guess") {
+    return {
+      key: "refused.too_many_guesses",
+      values: { time: formatRoughDuration(error.retryAfterS ?? 60, locale()) },
+    };
+  }
   const values = {
-    count: error.retryAfterS ?? 1,
+    count: error.body.orderable ?? error.retryAfterS ?? 1,
     position: error.body.position ?? 0,
     id: error.requestId ?? "–",
   };

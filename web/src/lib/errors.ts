@@ -2,7 +2,11 @@
 
 import type { components } from "../api/schema";
 
-type ProblemBody = Partial<components["schemas"]["Problem"]> & { position?: number; orderStatus?: string };
+type ProblemBody = Partial<components["schemas"]["Problem"]> & {
+  position?: number;
+  orderStatus?: string;
+  limit?: string;
+};
 
 /** The server replied with a problem. */
 export class ApiError extends Error {

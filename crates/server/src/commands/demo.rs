@@ -6,7 +6,7 @@ use crate::shop::Shop;
 use crate::shop::catalogue::CatalogueResult;
 use crate::shop::catalogue_text::{Category, Description, ProductName, Slug};
 use crate::shop::products::{self, ProductDraft};
-use crate::shop::sales::{self, ListedSale, SaleDraft};
+use crate::shop::sales::{self, LimitScope, ListedSale, SaleDraft};
 use anyhow::Context;
 use sale::{AdmissionMode, Availability, Money, Policy, SalePhase};
 use std::fmt;
@@ -89,7 +89,8 @@ async fn create_sale(shop: &Shop, slug: &str) -> Result<ListedSale, CommandError
         },
     };
     let slug = Some(require_valid(Slug::try_from(slug.to_owned()))?);
-    require_accepted(sales::create(shop, SaleDraft { product: product.id, slug, policy }, None).await)
+    let draft = SaleDraft { product: product.id, slug, policy, limit_by: LimitScope::Account };
+    require_accepted(sales::create(shop, draft, None).await)
 }
 
 fn require_accepted<T>(result: CatalogueResult<T>) -> Result<T, CommandError> {

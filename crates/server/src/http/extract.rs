@@ -28,7 +28,12 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Json<T> {
 
     async fn from_request(request: Request, app: &AppState) -> Result<Self, Problem> {
         let body = read_json_body(request, app).await?;
-        parse_json(&body).map(Self)
+        let errors = find_nul_fields(&body);
+        if errors.is_empty() {
+            parse_json(&body).map(Self)
+        } else {
+            Err(Problem::new(&kind::INVALID_BODY).errors(errors))
+        }
     }
 }
 
@@ -44,26 +49,24 @@ pub(super) async fn read_json_body(request: Request, app: &AppState) -> Result<B
         let detail = "send the body as it is, without Content-Encoding";
         return Err(Problem::new(&kind::UNSUPPORTED_MEDIA_TYPE).detail(detail));
     }
-    let body = read_body(request.into_body(), app.edge.body_len_max).await?;
-    refuse_nul_in_body(&body)?;
-    Ok(body)
+    read_body(request.into_body(), app.edge.body_len_max).await
 }
 
 /// What is wrong with a text that one database stores and the other does not: PostgreSQL has no character U+0000.
 const HAS_NUL: &str = "must not have the character U+0000";
 
-/// Refuses a body with the character U+0000 in a text or a name, wherever it is. A JSON text can hold it only as an escape, so almost
+/// An error for each text or name in a body that has the character U+0000. A JSON text can hold it only as an escape, so almost
 /// every body is searched and not parsed.
-fn refuse_nul_in_body(body: &[u8]) -> Result<(), Problem> {
+pub(super) fn find_nul_fields(body: &[u8]) -> Vec<FieldError> {
     const ESCAPED_NUL: &[u8] = br"\u0000";
-    if !body.windows(ESCAPED_NUL.len()).any(|part| part == ESCAPED_NUL) {
-        return Ok(());
-    }
-    // What is not JSON is refused by those who parse it.
-    let Ok(tree) = serde_json::from_slice::<Value>(body) else { return Ok(()) };
     let mut errors = Vec::new();
-    find_nul(&tree, &mut String::new(), &mut errors);
-    if errors.is_empty() { Ok(()) } else { Err(Problem::new(&kind::INVALID_BODY).errors(errors)) }
+    if body.windows(ESCAPED_NUL.len()).any(|part| part == ESCAPED_NUL)
+        // What is not JSON is refused by those who parse it.
+        && let Ok(tree) = serde_json::from_slice::<Value>(body)
+    {
+        find_nul(&tree, &mut String::new(), &mut errors);
+    }
+    errors
 }
 
 fn find_nul(tree: &Value, pointer: &mut String, errors: &mut Vec<FieldError>) {

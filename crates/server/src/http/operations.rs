@@ -56,6 +56,8 @@ static OPERATIONS: &[ApiOperation] = {
         operation("POST", "/api/v1/auth/login", "signIn", Anyone, &[&BAD_CREDENTIALS]),
         operation("POST", "/api/v1/auth/refresh", "refreshSession", Anyone, &[&BAD_REFRESH_TOKEN]),
         operation("POST", "/api/v1/auth/logout", "signOut", Buyer, &[]),
+        operation("POST", "/api/v1/auth/sign-out-everywhere", "signOutEverywhere", Buyer, &[&ACCOUNT_UNKNOWN]),
+        operation("POST", "/api/v1/auth/password", "changePassword", Buyer, &[&ACCOUNT_UNKNOWN]),
         operation("GET", "/api/v1/auth/me", "getAccount", Buyer, &[]),
 
         operation("GET", "/api/v1/products", "listProducts", Anyone, &[]),
@@ -119,6 +121,9 @@ static OPERATIONS: &[ApiOperation] = {
         operation("POST", "/api/v1/admin/orders/{id}/refund", "refundOrder", Admin, &[
             &ORDER_UNKNOWN, &ORDER_STATE, &PAYMENT_UNKNOWN, &KEY_REUSED, &REQUEST_IN_FLIGHT, &BAD_IDEMPOTENCY_KEY,
         ]),
+
+        operation("POST", "/api/v1/admin/accounts/{id}/end-sessions", "endAccountSessions", Admin, &[&ACCOUNT_UNKNOWN]),
+        operation("POST", "/api/v1/admin/accounts/{id}/role", "setAccountRole", Admin, &[&ACCOUNT_UNKNOWN, &LAST_ADMIN]),
 
         operation("GET", "/api/v1/admin/followers", "listFollowers", Admin, &[]),
         operation("POST", "/api/v1/admin/followers/{name}/rewind", "rewindFollower", Admin, &[&FOLLOWER_UNKNOWN, &SALE_UNKNOWN]),

@@ -241,6 +241,9 @@ pub struct ProblemSchema {
     /// The fields that are not valid.
     #[schema(nullable = false)]
     errors: Option<Vec<FieldError>>,
+    /// The limit that was reached, where it is not the one of `RateLimit-Policy`.
+    #[schema(nullable = false)]
+    limit: Option<String>,
     /// Of a place in line: its number.
     #[schema(nullable = false)]
     ticket: Option<u32>,

@@ -5,7 +5,7 @@
 pub mod fields;
 
 use super::AppState;
-use super::extract::{is_json_array, json_pointer, json_problem, read_json_body};
+use super::extract::{find_nul_fields, is_json_array, json_pointer, json_problem, read_json_body};
 use super::problem::{FieldError, Problem, kind};
 use axum::extract::{FromRequest, Request};
 use garde::Validate;
@@ -36,6 +36,9 @@ impl<T: DeserializeOwned + Validate<Context = ()>> FromRequest<AppState> for Val
 /// 400 when the text is not JSON, 422 with a JSON pointer for each field that is not valid.
 pub fn parse_valid_json<T: DeserializeOwned + Validate<Context = ()>>(body: &[u8]) -> Result<T, Problem> {
     let (value, mut errors) = read_fields::<T>(body)?;
+    let with_nul = find_nul_fields(body);
+    errors.retain(|error| with_nul.iter().all(|known| known.pointer != error.pointer));
+    errors.extend(with_nul);
     if let Some(Err(report)) = value.as_ref().map(Validate::validate) {
         for (path, error) in report.into_inner() {
             let pointer = garde_pointer(&path);

@@ -36,17 +36,19 @@ enum PageKind {
 }
 
 /// The addresses that the browser's router knows (`web/src/App.tsx` and `web/src/admin/AdminApp.tsx`; a test compares).
-const PAGES: [(&str, PageKind); 19] = [
+const PAGES: [(&str, PageKind); 21] = [
     ("/", PageKind::Plain),
     ("/s/{slug}", PageKind::Sale),
     ("/orders", PageKind::Plain),
     ("/orders/{id}", PageKind::WithId),
     ("/sign-in", PageKind::Plain),
     ("/register", PageKind::Plain),
+    ("/account", PageKind::Plain),
     ("/admin", PageKind::Plain),
     ("/admin/products", PageKind::Plain),
     ("/admin/products/new", PageKind::Plain),
     ("/admin/products/{id}", PageKind::WithId),
+    ("/admin/sales", PageKind::Plain),
     ("/admin/sales/new", PageKind::Plain),
     ("/admin/sales/{id}", PageKind::WithId),
     ("/admin/sales/{id}/edit", PageKind::WithId),
@@ -159,7 +161,7 @@ const NOT_BUILT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\
 <code>scripts/web.sh</code> builds only the pages. They need Node 20.19 or newer.</p></html>";
 
 /// Programs may look at the sales, and find nothing in the pages of buyers and merchants.
-const ROBOTS_TEXT: &str = "User-agent: *\nDisallow: /admin\nDisallow: /api/\nDisallow: /orders\nDisallow: /register\n\
+const ROBOTS_TEXT: &str = "User-agent: *\nDisallow: /admin\nDisallow: /account\nDisallow: /api/\nDisallow: /orders\nDisallow: /register\n\
                            Disallow: /sign-in\nDisallow: /socket.io/\n";
 
 static FAVICON_BYTES: &[u8] = include_bytes!("web/favicon.ico");
@@ -192,12 +194,14 @@ async fn send_page_with_id(uri: Uri, headers: HeaderMap) -> Response {
 async fn send_sale_page(
     State(app): State<AppState>,
     Path(slug): Path<String>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let Some(index) = INDEX.as_ref() else { return send_not_built() };
     if let Some(slug) = sales::find_moved(&app.shop, &slug) {
-        return redirect_for_good(&format!("/s/{slug}"));
+        let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        return redirect_for_good(&format!("/s/{slug}{query}"));
     }
+    let Some(index) = INDEX.as_ref() else { return send_not_built() };
     let Some(sale) = sales::find_named_or_refresh(&app.shop, &slug).await else {
         return send_lost_page(&headers);
     };

@@ -6,7 +6,7 @@ use super::tenancy::Tenancy;
 use crate::store::changes::{self, ChangeCounter};
 use crate::store::locks::AdvisoryLock;
 use crate::store::sale_products::SoldProduct;
-use crate::store::sales::{PaymentMode, SaleRow};
+use crate::store::sales::{LimitScope, PaymentMode, SaleRow};
 use crate::store::{Store, StoreError, sale_products, sale_slugs, sales};
 use arc_swap::ArcSwap;
 use engine::EngineError;
@@ -33,6 +33,8 @@ pub struct SaleListing {
     pub payment: Option<PaymentMode>,
     /// The name of the provider through which its orders are paid.
     pub provider: String,
+    /// Who is one buyer for its limit.
+    pub limit_by: LimitScope,
 }
 
 impl SaleListing {
@@ -83,15 +85,23 @@ impl CatalogueIndex {
         }
         let mut index = Self { changes: Some(changes), ..Self::default() };
         for row in rows {
-            let SaleRow { id, slug, revision, created_at, payment, provider } = row;
+            let SaleRow { id, slug, revision, created_at, payment, provider, limit_by } = row;
             let mut earlier = shown.remove(&id).unwrap_or_default();
             let Some(product) = earlier.pop() else {
                 let (id, reason) = (id.to_string(), "it shows no product");
                 return Err(StoreError::Damaged { table: "sale_products", id, reason });
             };
-            let listing =
-                SaleListing { sale: id, slug, product, earlier, created_at, revision, payment, provider };
-            let listing = Arc::new(listing);
+            let listing = Arc::new(SaleListing {
+                sale: id,
+                slug,
+                product,
+                earlier,
+                created_at,
+                revision,
+                payment,
+                provider,
+                limit_by,
+            });
             index.by_id.insert(id, Arc::clone(&listing));
             index.by_slug.insert(listing.slug.clone(), Arc::clone(&listing));
             index.all.push(listing);

@@ -2,6 +2,7 @@
 //! never keeps a place.
 
 use super::Shop;
+use super::mailboxes::claim_mailbox;
 use super::receipts::LineReceipt;
 use crate::store::StoreError;
 use crate::store::queue::{self, QueueEntryStatus};
@@ -92,6 +93,10 @@ pub async fn join(shop: &Shop, sale: SaleId, buyer: BuyerId) -> Decision<JoinRes
     let now = shop.engine.now();
     let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
     if let Some(refusal) = sale::refusal_for_every_join(now, &view.policy, view.phase(now)) {
+        shop.attempts.record_refusal(sale, Some(buyer), "join", refusal.code(), now);
+        return Ok(Err(refusal));
+    }
+    if let Err(refusal) = claim_mailbox(shop, sale, buyer).await? {
         shop.attempts.record_refusal(sale, Some(buyer), "join", refusal.code(), now);
         return Ok(Err(refusal));
     }

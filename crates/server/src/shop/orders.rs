@@ -2,6 +2,7 @@
 //! is in [`super::payments`].
 
 use super::idempotency_keys::{IdempotencyKey, KeyOperation, KeyRefusal, OwnedKey};
+use super::mailboxes::claim_mailbox;
 use super::sales::requires_payment;
 use super::{Shop, ids};
 use crate::store::StoreError;
@@ -112,6 +113,10 @@ async fn send_reservation(
     if key.is_none()
         && let Some(refusal) = view.refusal_for_all(now)
     {
+        shop.attempts.record_refusal(sale, Some(buyer), "order", refusal.code(), now);
+        return Ok(Err(refusal));
+    }
+    if let Err(refusal) = claim_mailbox(shop, sale, buyer).await? {
         shop.attempts.record_refusal(sale, Some(buyer), "order", refusal.code(), now);
         return Ok(Err(refusal));
     }

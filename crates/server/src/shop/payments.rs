@@ -32,6 +32,7 @@ pub use pay::PayRequest;
 pub use reconcile::{ReconcileReport, ReconcileTiming};
 pub use refund::RefundRequest;
 
+use super::catalogue::SaleCatalogue;
 use super::idempotency_keys::{IdempotencyKey, KeyOperation, format_hex};
 use super::orders::PricedOrder;
 use crate::payments::{PaymentProvider, ProviderTimeouts, ProviderWithTimeout};
@@ -40,7 +41,7 @@ use crate::store::{Store, StoreError};
 use crate::telemetry::payments::PaymentMetrics;
 use engine::{Engine, EngineError};
 use in_flight::PaymentsInFlight;
-use sale::{BuyerId, OrderId, OrderStatus, Timestamp};
+use sale::{BuyerId, OrderId, OrderStatus, SaleId, Timestamp};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +57,8 @@ const STEP_TRIES: u32 = 6;
 pub struct PaymentService {
     store: Store,
     engine: Engine,
+    /// Knows through which provider the orders of a sale are paid.
+    catalogue: Arc<SaleCatalogue>,
     provider: ProviderWithTimeout,
     in_flight: Arc<PaymentsInFlight>,
     timing: ReconcileTiming,
@@ -118,6 +121,7 @@ impl PaymentService {
     pub fn new(
         store: Store,
         engine: Engine,
+        catalogue: Arc<SaleCatalogue>,
         provider: Arc<dyn PaymentProvider>,
         limits: ProviderTimeouts,
         timing: ReconcileTiming,
@@ -125,6 +129,7 @@ impl PaymentService {
         Arc::new(Self {
             store,
             engine,
+            catalogue,
             provider: ProviderWithTimeout::new(provider, limits),
             in_flight: Arc::default(),
             timing,
@@ -147,6 +152,11 @@ impl PaymentService {
     /// start.
     pub async fn drain(&self, limit: Duration) -> bool {
         self.in_flight.drain(limit).await
+    }
+
+    /// Whether orders of the sale are paid through this provider; `true` for a sale that this process has not read yet.
+    fn is_paid_here(&self, sale: SaleId) -> bool {
+        self.catalogue.listing(sale).is_none_or(|listing| listing.provider == self.provider_name())
     }
 
     /// The refusal for an order that the law did not confirm.

@@ -27,6 +27,7 @@ pub use relist::relist_lost_sales;
 pub use restock::{RestockRequest, restock};
 
 pub use crate::store::sale_products::SoldProduct;
+pub use crate::store::sales::LimitScope;
 
 use super::Shop;
 use super::catalogue::SaleListing;

@@ -20,6 +20,28 @@ pub struct SaleRow {
     pub payment: Option<PaymentMode>,
     /// The name of the provider through which its orders are paid.
     pub provider: String,
+    pub limit_by: LimitScope,
+}
+
+/// Who is one buyer for the limit of a sale.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LimitScope {
+    /// Each account.
+    #[default]
+    Account,
+    /// All accounts of one mailbox.
+    Mailbox,
+}
+
+impl LimitScope {
+    /// The word for it in the table and the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Mailbox => "mailbox",
+        }
+    }
 }
 
 /// Whether the units of a sale are paid for.
@@ -61,6 +83,7 @@ pub struct NewSale<'a> {
     pub created_at: Timestamp,
     pub payment: PaymentMode,
     pub provider: &'a str,
+    pub limit_by: LimitScope,
 }
 
 pub(super) const STATEMENTS: &[&str] = &[
@@ -80,8 +103,8 @@ pub(super) const STATEMENTS: &[&str] = &[
 ];
 
 const INSERT: &str = "
-INSERT INTO sales (id, product_id, slug, revision, created_at, announced_at, deleted_at, payment, provider)
-VALUES ($1, $2, $3, 1, $4, NULL, NULL, $5, $6)
+INSERT INTO sales (id, product_id, slug, revision, created_at, announced_at, deleted_at, payment, provider, limit_by)
+VALUES ($1, $2, $3, 1, $4, NULL, NULL, $5, $6, $7)
 ON CONFLICT DO NOTHING
 RETURNING id";
 
@@ -110,7 +133,7 @@ const DELETE: &str = "
 UPDATE sales SET deleted_at = $1 WHERE id = $2 AND deleted_at IS NULL";
 
 const LIST: &str = "
-SELECT id, slug, revision, created_at, payment, provider
+SELECT id, slug, revision, created_at, payment, provider, limit_by
 FROM sales
 WHERE deleted_at IS NULL AND announced_at IS NOT NULL
 ORDER BY created_at DESC, id DESC";
@@ -140,6 +163,7 @@ pub async fn insert(writing: &mut StoreTransaction, sale: NewSale<'_>) -> Result
         .bind(sale.created_at.0)
         .bind(sale.payment.as_str())
         .bind(sale.provider)
+        .bind(sale.limit_by.as_str())
         .fetch_optional(writing.connection())
         .await?;
     if inserted.is_none() {
@@ -303,6 +327,14 @@ fn read(row: &AnyRow) -> Result<SaleRow, StoreError> {
             return Err(StoreError::Damaged { table, id: id.to_string(), reason });
         }
     };
+    let limit_by = match row.try_get::<String, _>("limit_by")?.as_str() {
+        "account" => LimitScope::Account,
+        "mailbox" => LimitScope::Mailbox,
+        _ => {
+            let (table, reason) = ("sales", "whom its limit counts is unknown");
+            return Err(StoreError::Damaged { table, id: id.to_string(), reason });
+        }
+    };
     Ok(SaleRow {
         id,
         slug: row.try_get("slug")?,
@@ -310,6 +342,7 @@ fn read(row: &AnyRow) -> Result<SaleRow, StoreError> {
         created_at: Timestamp(row.try_get("created_at")?),
         payment,
         provider: row.try_get("provider")?,
+        limit_by,
     })
 }
 

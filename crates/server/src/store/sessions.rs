@@ -52,7 +52,7 @@ const REVOKE: &str = "
 UPDATE sessions SET revoked_at = $1, revoked_as = $2 WHERE id = $3 AND revoked_at IS NULL RETURNING id";
 
 const REVOKE_ALL: &str = "
-UPDATE sessions SET revoked_at = $1, revoked_as = $2 WHERE user_id = $3 AND revoked_at IS NULL AND expires_at > $1
+UPDATE sessions SET revoked_at = $1, revoked_as = $2 WHERE user_id = $3 AND revoked_at IS NULL
 RETURNING id";
 
 const COUNT_OPEN: &str = "

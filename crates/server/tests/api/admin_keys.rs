@@ -12,7 +12,7 @@ use server::shop::Shop;
 use server::shop::idempotency_keys::{IdempotencyKey, KeyOperation, OwnedKey, content_digest};
 use server::shop::sales::{self, RestockRequest};
 use server::store::admin_keys::{self, AdminKeyRow, PendingRestock};
-use server::store::sales::{self as rows, NewSale, PaymentMode};
+use server::store::sales::{self as rows, LimitScope, NewSale, PaymentMode};
 
 impl Merchant<'_> {
     async fn post_with_key(&self, path: &str, key: &str, body: &Value) -> HttpReply {
@@ -212,8 +212,9 @@ async fn a_sale_that_a_crash_left_half_made_is_announced_by_the_same_request() {
         assert!(admin_keys::insert(&mut writing, &row).await.unwrap());
         let slug = format!("half-made-{n}");
         let (created_at, payment, provider) = (merchant.now(), PaymentMode::Required, "sandbox");
+        let limit_by = LimitScope::Account;
         let product = product.parse().unwrap();
-        let new = NewSale { id: sale, product, slug: &slug, created_at, payment, provider };
+        let new = NewSale { id: sale, product, slug: &slug, created_at, payment, provider, limit_by };
         assert!(rows::insert(&mut writing, new).await.unwrap());
         writing.commit().await.unwrap();
         if was_recorded {

@@ -50,8 +50,9 @@ async fn refuse_nul_everywhere(app: &TestApp) {
                 let body = body_with(&pointer, NUL);
                 let reply = send(app, &token, &method, &fill_path(path, SOME_ID), &body).await;
                 assert_eq!(reply.problem(), "invalid_body", "{method} {path} {body}");
-                let errors = json!([{"pointer": pointer, "detail": "must not have the character U+0000"}]);
-                assert_eq!(reply.json()["errors"], errors, "{method} {path}");
+                let expected = json!({"pointer": pointer, "detail": "must not have the character U+0000"});
+                let errors = reply.json()["errors"].as_array().unwrap().clone();
+                assert!(errors.contains(&expected), "{method} {path} {pointer}: {errors:?}");
                 fields += 1;
             }
         }

@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use sale::{AdmissionMode, Command, Money, Policy, SaleId};
 use serde_json::json;
 use server::store::products::ProductId;
-use server::store::sales::{self, NewSale, PaymentMode};
+use server::store::sales::{self, LimitScope, NewSale, PaymentMode};
 use sqlx::Row;
 use std::time::Duration;
 use test_servers::wait::{HANG_LIMIT, eventually};
@@ -338,7 +338,8 @@ async fn what_a_crash_left_half_made_is_finished_or_removed_at_the_next_start() 
     let [announced, never] = [1, 2].map(|n| SaleId(uuid::Uuid::from_u128(n)));
     for (id, slug) in [(announced, "announced"), (never, "never")] {
         let (created_at, payment, provider) = (merchant.now(), PaymentMode::Nothing, "sandbox");
-        let row = NewSale { id, product, slug, created_at, payment, provider };
+        let limit_by = LimitScope::Account;
+        let row = NewSale { id, product, slug, created_at, payment, provider, limit_by };
         let mut writing = shop.store.begin().await.unwrap();
         assert!(sales::insert(&mut writing, row).await.unwrap());
         writing.commit().await.unwrap();

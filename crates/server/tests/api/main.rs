@@ -36,6 +36,7 @@ mod attempts;
 mod export;
 mod flash_sales_admin;
 mod followers;
+mod mailboxes;
 mod products;
 mod projector;
 mod records;

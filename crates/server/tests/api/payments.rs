@@ -235,6 +235,21 @@ async fn what_is_not_paid_here_says_so_and_is_no_revenue() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_sale_of_another_provider_takes_no_method_of_the_sandbox() {
+    let app = TestApp::start().await;
+    let sale = sale(&app, 1).await;
+    let ada = app.register("ada").await;
+    let made = hold(&app, &ada, &sale, 1).await;
+    let other = "UPDATE sales SET provider = 'other'";
+    sqlx::query(other).execute(&app.database().await).await.unwrap();
+    let app = app.restart().await;
+    let refused = pay(&app, &ada, &made, "sandbox:approve", None).await;
+    assert_eq!((refused.status.as_u16(), refused.problem().as_str()), (422, "invalid_body"));
+    let shown = find(&app, &ada, &made).await;
+    assert_eq!((&shown["status"], &shown["paying"]), (&json!("pending"), &json!(false)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_costs_nothing_needs_no_card() {
     let app = TestApp::start().await;
     let merchant = Merchant::sign_in(&app).await;

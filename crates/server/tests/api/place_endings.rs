@@ -93,6 +93,12 @@ async fn who_waits_when_the_sale_is_closed_is_answered_so_also_after_a_restart()
     let reply = merchant.post(&format!("/flash-sales/{sale}/close"), &json!({})).await;
     assert_eq!(reply.json()["waiting"], 0, "{reply:?}");
     assert_over(&app, &sale, &bob, "closed").await;
+    let charts = eventually_some("the closing in the charts", HANG_LIMIT, async || {
+        let series = merchant.get(&format!("/flash-sales/{sale}/series")).await;
+        (series["projectionLag"] == 0).then_some(series)
+    });
+    let charts = charts.await;
+    assert_eq!(charts["buckets"].as_array().unwrap().last().unwrap()["units"]["waiting"], 0, "{charts}");
     assert_eq!(order(&app, &ada, &sale, 1).await.status, StatusCode::CREATED, "a turn outlives the sale");
     let app = app.restart().await;
     assert_over(&app, &sale, &bob, "closed").await;
@@ -160,7 +166,8 @@ async fn a_turn_that_passed_is_answered_with_its_moment_until_the_buyer_joins_ag
         assert_eq!(again[field], place[field], "{field} after a restart");
     }
     assert_eq!(join_line(&app, &ada, &sale).await.json()["ticket"], 3);
-    assert_eq!(position(&app, &ada, &sale).await["status"], "waiting");
+    let place = position(&app, &ada, &sale).await;
+    assert_eq!((&place["ticket"], place.get("lapsedAt")), (&json!(3), None), "{place}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,8 @@
 use crate::support::{ADMIN_EMAIL, PASSWORD, SignedInUser, TestApp};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use server::auth::Role;
+use server::shop::accounts::{self, AccountRegistration};
 use std::process::{Command, Output};
 use test_servers::wait::{HANG_LIMIT, eventually};
 
@@ -247,6 +249,24 @@ async fn the_command_promotes_an_account_only_on_purpose_and_ends_its_sessions_a
     eventually("the thief is signed out", HANG_LIMIT, async || is_over(&app, &stolen).await).await;
     let app = app.restart().await;
     assert!(is_over(&app, &stolen).await && is_over(&app, &squatter).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_becomes_the_first_admin_loses_its_sessions() {
+    let app = TestApp::start().await;
+    let squatter = app.admin().await;
+    let pool = app.database().await;
+    sqlx::query("UPDATE users SET role = 'buyer'").execute(&pool).await.unwrap();
+    let registration = AccountRegistration {
+        email: ADMIN_EMAIL.parse().unwrap(),
+        username: "boss".parse().unwrap(),
+        password: NEW_PASSWORD.to_owned().try_into().unwrap(),
+    };
+    let service = &app.instance.app.shop.accounts;
+    let made = accounts::create_first_admin(service, registration).await.unwrap().unwrap();
+    assert_eq!(made.map(|admin| admin.role), Some(Role::Admin));
+    assert_over(&app, &squatter).await;
+    assert_eq!(login(&app, ADMIN_EMAIL, NEW_PASSWORD).await, StatusCode::OK);
 }
 
 #[tokio::test(flavor = "multi_thread")]

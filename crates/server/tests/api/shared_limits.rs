@@ -1,5 +1,7 @@
 //! Request limits that several instances share: each `Limits` here is one instance, the Redis between them is real.
 
+use crate::merchant::Merchant;
+use crate::sockets::PollingSocket;
 use crate::support::TestApp;
 use axum::http::HeaderMap;
 use futures::future::join_all;
@@ -324,4 +326,24 @@ async fn a_shop_shares_its_limits_with_every_other_one_on_its_valkey() {
     let metrics = app.http.get(format!("http://{}/metrics", app.instance.metrics_address));
     let metrics = metrics.send().await.unwrap().text().await.unwrap();
     assert!(metrics.contains("\ndoorbuster_limits_local_total 0\n"), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_by_socket_counts_for_all_instances() {
+    let server = RedisServer::start();
+    let database = PostgresServer::shared().create_database();
+    let url = server.url();
+    let flags = ["--database", &database, "--valkey", &url, "--limit-buy", "100/1d"];
+    let timeouts = shared::LimiterTimeouts { count: LONG, connect: LONG };
+    let app = TestApp::start_with_settings(&flags, |settings| settings.limiter_timeouts = timeouts).await;
+    let fifo = json!({"admission": {"type": "fifo", "perSecond": 1, "checkoutSeconds": 600}});
+    let sale = Merchant::sign_in(&app).await.sale(&fifo).await;
+    let ada = app.register("ada").await;
+    let socket = PollingSocket::connect(&app, "127.0.0.1", Some(&ada)).await;
+    let elsewhere = Instance::start_at(&url, RATES, 0).await;
+    let buyer = LimitKey::from_buyer(sale::BuyerId(ada.id.parse().unwrap()));
+    assert_eq!(elsewhere.count_allowed(99, buyer).await, 99);
+    assert!(socket.emit("queue:join", &sale).await["ticket"].is_number());
+    assert_eq!(socket.emit("queue:leave", &sale).await["code"], "rate_limited");
+    assert!(!elsewhere.allows(LimitClass::Buy, buyer).await);
 }

@@ -19,7 +19,7 @@ use server::shop::receipts::ReceiptSigner;
 use server::shop::sales::{self, SaleEdit};
 use server::shop::tenancy::Tenancy;
 use server::shop::{Shop, attempts};
-use server::store::sales::{self as rows, NewSale, PaymentMode};
+use server::store::sales::{self as rows, LimitScope, NewSale, PaymentMode};
 use server::store::{Store, followers};
 use server::telemetry::followers::FollowerMetrics;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub async fn second_shop(app: &TestApp) -> Shop {
     Shop {
         now: Arc::clone(&ours.now),
         engine: ours.engine.clone(),
-        catalogue: SaleCatalogue::load(&store, Tenancy::Cluster).await.unwrap(),
+        catalogue: Arc::new(SaleCatalogue::load(&store, Tenancy::Cluster).await.unwrap()),
         store,
         tenancy: Tenancy::Cluster,
         projected: ours.projected.clone(),
@@ -51,6 +51,7 @@ pub async fn second_shop(app: &TestApp) -> Shop {
         receipts: ReceiptSigner::new(&[0; 32]),
         summaries: server::shop::summary::SummaryCache::default(),
         accounts,
+        mailboxes: server::shop::mailboxes::MailboxClaims::default(),
         public_url: None,
     }
 }
@@ -137,6 +138,7 @@ async fn two_processes_that_make_sales_of_one_name_give_them_different_addresses
         product: sold.listing.product.id,
         slug: None,
         policy: (*sold.view.policy).clone(),
+        limit_by: sales::LimitScope::Account,
     };
     let mut slugs = vec![sold.listing.slug.clone()];
     for _ in 0..5 {
@@ -158,7 +160,8 @@ async fn a_start_leaves_a_sale_alone_that_another_process_is_announcing() {
     let made_at = merchant.now();
     let announcing = SaleId(uuid::Uuid::new_v4());
     let (payment, provider) = (PaymentMode::Required, "sandbox");
-    let new = NewSale { id: announcing, product, slug: "soon", created_at: made_at, payment, provider };
+    let (created_at, limit_by) = (made_at, LimitScope::Account);
+    let new = NewSale { id: announcing, product, slug: "soon", created_at, payment, provider, limit_by };
     let mut writing = app.instance.app.shop.store.begin().await.unwrap();
     assert!(rows::insert(&mut writing, new).await.unwrap());
     writing.commit().await.unwrap();

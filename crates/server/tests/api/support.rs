@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use server::commands::instance::ServerInstance;
 use server::commands::settings::Serve;
 use sqlx::AnyPool;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -270,8 +271,20 @@ impl HttpReply {
         let (status, headers) = (response.status(), response.headers().clone());
         let reply = Self { status, headers, body: response.bytes().await.unwrap().to_vec() };
         let content_type = reply.headers.get("content-type").map(|value| value.to_str().unwrap());
-        assert_described(&method, &path, status.as_u16(), content_type, &reply.body);
+        assert_described(&method, &path, status.as_u16(), content_type, &reply.decoded_body());
         reply
+    }
+
+    /// The body without the coding that the request accepted.
+    pub fn decoded_body(&self) -> Vec<u8> {
+        let mut body = Vec::new();
+        let packed = self.body.as_slice();
+        match self.headers.get("content-encoding").map(|coding| coding.to_str().unwrap()) {
+            Some("br") => brotli::Decompressor::new(packed, 4096).read_to_end(&mut body).unwrap(),
+            Some("gzip") => flate2::read::GzDecoder::new(packed).read_to_end(&mut body).unwrap(),
+            _ => return self.body.clone(),
+        };
+        body
     }
 
     pub fn json(&self) -> Value {

@@ -4,7 +4,6 @@ use crate::merchant::{Merchant, eur, id};
 use crate::support::{HttpReply, TestApp};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-use std::io::Read as _;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_address_of_a_page_answers_with_the_page_or_how_to_build_it() {
@@ -98,7 +97,7 @@ async fn an_address_that_leads_nowhere_is_the_page_with_404() {
         "/s/unknown",
         "/orders/not-a-uuid",
         "/admin/nowhere",
-        "/admin/sales",
+        "/admin/orders/1",
         "/admin/sales/1/edit",
         "/admin/products/1",
         "/nowhere",
@@ -171,9 +170,7 @@ async fn a_link_to_a_sale_has_a_preview() {
     };
     let gzip = with("accept-encoding", "gzip").await;
     assert_eq!((gzip.header("content-encoding"), gzip.header("etag")), ("gzip", reply.header("etag")));
-    let mut read = Vec::new();
-    flate2::read::GzDecoder::new(gzip.body.as_slice()).read_to_end(&mut read).unwrap();
-    assert_eq!(read, reply.body);
+    assert_eq!(gzip.decoded_body(), reply.body);
     assert_eq!(with("accept-encoding", "br").await.header("content-encoding"), "br");
     assert_eq!(with("if-none-match", reply.header("etag")).await.status, StatusCode::NOT_MODIFIED);
     let edited = merchant.patch(&format!("/products/{product}"), &json!({"description": "Cool."})).await;
@@ -181,6 +178,21 @@ async fn a_link_to_a_sale_has_a_preview() {
     let edited = with("if-none-match", reply.header("etag")).await;
     assert_eq!(edited.status, StatusCode::OK);
     assert!(String::from_utf8(edited.body).unwrap().contains("instead of 49.99 EUR. Cool."));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_old_address_of_a_sale_leads_to_its_new_one() {
+    let app = TestApp::start().await;
+    let merchant = Merchant::sign_in(&app).await;
+    let sale = merchant.sale(&json!({"slug": "old", "startsAt": merchant.moment(600_000)})).await;
+    let moved = merchant.patch(&format!("/flash-sales/{sale}"), &json!({"slug": "new"})).await;
+    assert_eq!(moved.status, StatusCode::OK, "{moved:?}");
+    let reply = app.get("/s/old?from=mail").await;
+    assert_eq!(
+        (reply.status, reply.header("location")),
+        (StatusCode::PERMANENT_REDIRECT, "/s/new?from=mail")
+    );
+    assert_eq!(app.get("/s/new").await.status, StatusCode::OK);
 }
 
 #[tokio::test(flavor = "multi_thread")]

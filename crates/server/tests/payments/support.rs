@@ -217,7 +217,8 @@ impl PaymentFixture {
         let provider: Arc<dyn PaymentProvider> = Arc::clone(&self.provider) as _;
         let timing =
             ReconcileTiming { tenancy: Tenancy::Cluster, lease_ms: LEASE_MS, ..ReconcileTiming::default() };
-        PaymentService::new(self.store.clone(), self.engine.clone(), provider, long_timeouts(), timing)
+        let (store, engine) = (self.store.clone(), self.engine.clone());
+        PaymentService::new(store, engine, Arc::default(), provider, long_timeouts(), timing)
     }
 
     async fn build(
@@ -243,7 +244,8 @@ impl PaymentFixture {
         });
         let engine = embedded.engine.clone();
         let provider: Arc<dyn PaymentProvider> = Arc::clone(&stage) as _;
-        let payments = PaymentService::new(store.clone(), engine.clone(), provider, limits, timing);
+        let (to_tables, to_engine) = (store.clone(), engine.clone());
+        let payments = PaymentService::new(to_tables, to_engine, Arc::default(), provider, limits, timing);
         Self {
             clock: manual.unwrap(),
             engine,

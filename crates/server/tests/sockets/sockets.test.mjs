@@ -133,6 +133,87 @@ describe('the line', () => {
   });
 });
 
+describe('a place that ends', () => {
+  let shop;
+  before(async () => { shop = await Shop.start('--limits', 'off'); });
+  after(() => shop.stop());
+
+  /** Two buyers in the line of one unit: the first is admitted, the second waits. */
+  async function waitingBuyers(openSale) {
+    const tokens = [await shop.buyer(), await shop.buyer()];
+    const opened = tokens.map((token) => shop.socket(newest, { token }));
+    await Promise.all(opened.map(connected));
+    const sale = await openSale();
+    const sockets = [];
+    for (const socket of opened) {
+      await request(socket, 'queue:join', { flashSaleId: sale });
+      if (sockets.length === 0) await waitForEvent(socket, 'queue:position-update', (update) => update.status === 'admitted');
+      sockets.push(socket);
+    }
+    return { sale, tokens, sockets };
+  }
+
+  const isOver = (reason) => (update) => update.status === 'over' && update.reason === reason;
+
+  async function expectOver(openSale, reason, end) {
+    const { sale, tokens, sockets } = await waitingBuyers(openSale);
+    await end(sale);
+    const last = await waitForEvent(sockets[1], 'queue:position-update', isOver(reason));
+    assert.deepEqual([last.ticket, last.position, last.ahead, last.estimatedWaitSeconds], [2, 0, 0, null]);
+    const counters = await waitForEvent(sockets[1], 'inventory:update', (update) => update.availability === 'over');
+    assert.equal(counters.waiting, 0);
+    const later = shop.socket(newest, { token: tokens[1] });
+    await connected(later);
+    await waitForEvent(later, 'queue:position-update', isOver(reason));
+    const statuses = receivedEvents(sockets[0], 'queue:position-update').map((update) => update.status);
+    assert.ok(!statuses.includes('over'), 'a turn outlives the sale');
+  }
+
+  test('at the end of the sale is told at once, and to who reconnects', async () => {
+    await expectOver(() => shop.sale({ quantity: 1, admission: FIFO }, -1, 10), 'ended', () => {});
+  });
+
+  test('when the sale is closed is told at once, and to who reconnects', async () => {
+    const close = (sale) => shop.post(`/admin/flash-sales/${sale}/close`, {});
+    await expectOver(() => shop.sale({ quantity: 1, admission: FIFO }), 'closed', close);
+  });
+
+  test('by a turn that passes, or by leaving, is told with its moment, and to who reconnects', async () => {
+    const before = Date.now();
+    const openSale = () => shop.sale({ quantity: 1, admission: { ...FIFO, checkoutSeconds: 1 } });
+    const { sale, tokens, sockets } = await waitingBuyers(openSale);
+    const lapsed = await waitForEvent(sockets[0], 'queue:position-update', (update) => update.status === 'lapsed');
+    assert.ok(Date.parse(lapsed.lapsedAt) >= before && Date.parse(lapsed.lapsedAt) <= Date.now() + 1000, lapsed.lapsedAt);
+    const later = shop.socket(newest, { token: tokens[0] });
+    await connected(later);
+    const again = await waitForEvent(later, 'queue:position-update', (update) => update.status === 'lapsed');
+    assert.equal(again.lapsedAt, lapsed.lapsedAt);
+    await request(sockets[0], 'queue:join', { flashSaleId: sale });
+    await request(sockets[0], 'queue:leave', { flashSaleId: sale });
+    const left = await waitForEvent(sockets[0], 'queue:position-update', (update) => update.status === 'left');
+    assert.ok(Date.parse(left.leftAt) >= Date.parse(lapsed.lapsedAt));
+  });
+
+  test('a pause stops the clock of a turn and takes the estimates away', async () => {
+    const openSale = () => shop.sale({ quantity: 2, admission: { ...FIFO, checkoutSeconds: 600 } });
+    const { sale, tokens, sockets } = await waitingBuyers(openSale);
+    await waitForEvent(sockets[1], 'queue:position-update', (update) => update.status === 'admitted');
+    const third = shop.socket(newest, { token: await shop.buyer() });
+    await connected(third);
+    await shop.post(`/admin/flash-sales/${sale}/restock`, { quantity: 5 });
+    await shop.post(`/admin/flash-sales/${sale}/pause`, {});
+    const frozen = await waitForEvent(sockets[0], 'queue:position-update', (update) => update.remainingSeconds !== undefined);
+    assert.deepEqual([frozen.status, frozen.admittedUntil], ['admitted', undefined]);
+    assert.ok(frozen.remainingSeconds > 500 && frozen.remainingSeconds <= 600);
+    assert.equal((await request(third, 'queue:join', { flashSaleId: sale })).estimatedWaitSeconds, null);
+    const tab = shop.socket(newest, { token: tokens[0] });
+    await connected(tab);
+    await waitForEvent(tab, 'queue:position-update', (update) => update.remainingSeconds === frozen.remainingSeconds);
+    await shop.post(`/admin/flash-sales/${sale}/resume`, {});
+    await waitForEvent(tab, 'queue:position-update', (update) => update.remainingSeconds === undefined && update.admittedUntil);
+  });
+});
+
 describe('an admission', () => {
   let shop;
   before(async () => { shop = await Shop.start('--limits', 'off'); });

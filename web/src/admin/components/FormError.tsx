@@ -12,6 +12,7 @@ const TEXT_KEYS: Record<string, AdminTextKey> = {
   bad_policy: "why.bad_policy",
   product_in_use: "why.product_in_use",
   product_unknown: "why.product_unknown",
+  too_many_edits: "why.too_many_edits",
 };
 
 interface Props {

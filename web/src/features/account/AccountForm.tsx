@@ -24,7 +24,7 @@ export function AccountForm({ title, fields, send, other }: Props) {
   const [, navigate] = useLocation();
   return (
     <div className="mx-auto max-w-md pt-6">
-      <h1 className="pb-7 text-4xl">{t(title)}</h1>
+      <h1 className="pb-7 page-title">{t(title)}</h1>
       <FieldForm
         fields={fields}
         send={send}

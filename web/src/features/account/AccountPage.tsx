@@ -19,7 +19,7 @@ export function AccountPage() {
   return (
     <div className="mx-auto grid max-w-md gap-10 pt-6">
       <div className="grid gap-1">
-        <h1 className="pb-2 text-4xl">{t("account.title")}</h1>
+        <h1 className="pb-2 page-title">{t("account.title")}</h1>
         <p className="text-lg [overflow-wrap:anywhere]">
           <bdi>{user.username}</bdi>
         </p>

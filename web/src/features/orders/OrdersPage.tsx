@@ -34,7 +34,7 @@ export function OrdersPage() {
   const places = activities.filter(({ kind }) => kind === "admitted" || kind === "waiting");
   return (
     <div className="mx-auto max-w-3xl">
-      <h1 className="pt-4 pb-6 text-4xl">{t("nav.orders")}</h1>
+      <h1 className="pt-4 pb-6 page-title">{t("nav.orders")}</h1>
       {places.length > 0 && (
         <section className="pb-8">
           <h2 className="pb-3 text-xl">{t("orders.under_way")}</h2>
@@ -65,7 +65,7 @@ export function OrdersPage() {
 
 /** The name keeps its place beside a long price where there is room for both, else the price comes below it. */
 const ROW =
-  "relative grid items-baseline gap-x-6 gap-y-1 py-5 @md:grid-cols-[minmax(0,1fr)_auto] @md:[&>:last-child]:text-end";
+  "relative grid grid-cols-[minmax(0,1fr)] items-baseline gap-x-6 gap-y-1 py-5 @xs:grid-cols-[minmax(0,1fr)_auto] @xs:[&>:last-child]:text-end";
 
 function PlaceRow({ activity }: { activity: Activity }) {
   const { name, href } = useActivityPage(activity);

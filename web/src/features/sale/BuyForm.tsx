@@ -70,7 +70,7 @@ export function BuyForm({ sale, quantityMax, label, isTurn = false }: Props) {
   };
   const payment = salePayment(sale);
   // The others are in other carts, but the buyer's own is not.
-  const isOneLeft = isTurn && asked > 1 && buy.error instanceof ApiError && NONE_FREE.has(buy.error.code);
+  const fewer = fewerLeft(buy.error, isTurn && asked > 1);
   return (
     <form
       className="grid gap-4"
@@ -109,19 +109,21 @@ export function BuyForm({ sale, quantityMax, label, isTurn = false }: Props) {
         )}
       </button>
       <RetryStatus isRetrying={buy.isRetrying} />
-      {isOneLeft ? (
+      {fewer !== null ? (
         <Notice urgent>
           <div className="grid justify-items-start gap-2">
-            <p>{t("buy.one_set_aside")}</p>
+            <p>
+              {fewer === 1 && isTurn ? t("buy.one_set_aside") : t("refused.fewer_left", { count: fewer })}
+            </p>
             <button
               type="button"
               className="text-link py-1 font-semibold"
               onClick={() => {
-                setWanted(1);
-                submit(1);
+                setWanted(fewer);
+                submit(fewer);
               }}
             >
-              {t("buy.take_one")}
+              {fewer === 1 ? t("buy.take_one") : t("buy.take_fewer", { count: fewer })}
             </button>
           </div>
         </Notice>
@@ -132,4 +134,10 @@ export function BuyForm({ sale, quantityMax, label, isTurn = false }: Props) {
   );
 }
 
-const NONE_FREE = new Set(["all_held", "sold_out"]);
+/** How many units the buyer can have instead of those that were asked for; `null` when that is not the problem. */
+function fewerLeft(error: unknown, isTurn: boolean): number | null {
+  if (!(error instanceof ApiError)) return null;
+  if (error.code === "fewer_left") return error.body.orderable ?? 1;
+  // All others are gone, but not the one that is set aside.
+  return isTurn && (error.code === "all_held" || error.code === "sold_out") ? 1 : null;
+}

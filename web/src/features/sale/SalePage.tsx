@@ -63,7 +63,7 @@ export function SalePage({ slug }: { slug: string }) {
             <bdi>{sale.product.category}</bdi>
           </p>
         )}
-        <h1 className="pt-1 pb-4 text-3xl sm:text-4xl">
+        <h1 className={`pb-4 page-title ${sale.product.category ? "pt-1" : "pt-6"}`}>
           <bdi>{sale.product.name}</bdi>
         </h1>
         <Price sale={sale} />
@@ -105,9 +105,11 @@ function SaleFacts({ sale }: { sale: Sale }) {
             ? t("facts.fifo", { time: formatRoughDuration(admission.checkoutSeconds, locale()) })
             : t("facts.open")}
         </li>
-        {admission.type === "fifo" && admission.extensionSeconds !== undefined && (
-          <li>{t("facts.more", { time: formatRoughDuration(admission.extensionSeconds, locale()) })}</li>
-        )}
+        {admission.type === "fifo" &&
+          admission.extensionSeconds !== undefined &&
+          admission.extensionSeconds > 0 && (
+            <li>{t("facts.more", { time: formatRoughDuration(admission.extensionSeconds, locale()) })}</li>
+          )}
         {payment === "collected" && <li>{t("facts.collected")}</li>}
         {payment === "paid" && sale.holdSeconds !== undefined && (
           <li>{t("facts.hold", { time: formatRoughDuration(sale.holdSeconds, locale()) })}</li>
@@ -122,7 +124,7 @@ function SaleFacts({ sale }: { sale: Sale }) {
 function SaleSkeleton() {
   return (
     <div aria-busy="true" className="grid gap-8 lg:grid-cols-2">
-      <p className="sr-only">{t("loading")}</p>
+      <h1 className="sr-only">{t("loading")}</h1>
       <div className="skeleton h-80 lg:order-2" />
       <div className="grid gap-5">
         <div className="skeleton aspect-[4/3]" />

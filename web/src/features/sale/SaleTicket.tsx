@@ -11,13 +11,19 @@ export function unitsLeft(sale: Sale): number {
   return sale.admission.type === "fifo" ? sale.quantity - sale.sold : sale.available;
 }
 
-export function PriceAndStock({ sale }: { sale: Sale }) {
+interface Props {
+  sale: Sale;
+  /** What the buyer's place tells, which is newer than the sale. */
+  left?: number | null | undefined;
+}
+
+export function PriceAndStock({ sale, left }: Props) {
   return (
     <p className="flex flex-wrap items-baseline gap-x-3 gap-y-1">
       <span className="figure text-2xl [overflow-wrap:anywhere]">
         {sale.price.amount === 0 ? t("price.free") : formatMoney(sale.price, locale())}
       </span>
-      <span className="text-good">{t("open.left", { count: unitsLeft(sale) })}</span>
+      <span className="text-good">{t("open.left", { count: left ?? unitsLeft(sale) })}</span>
     </p>
   );
 }

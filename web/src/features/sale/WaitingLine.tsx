@@ -98,7 +98,7 @@ export function PlaceInLine({ sale, place, now }: PlaceProps) {
         {place.ahead === 0 ? t("waiting.next") : t("waiting.ahead", { count: place.ahead })}
       </p>
       <WaitingNotices sale={sale} prospect={prospect} />
-      {sale.availability !== "sold_out" && <PriceAndStock sale={sale} />}
+      {sale.availability !== "sold_out" && <PriceAndStock sale={sale} left={place.unitsLeft} />}
       <p>{t("waiting.close_page")}</p>
       <TurnAlerts />
       {place.receipt && (

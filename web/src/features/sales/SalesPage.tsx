@@ -23,7 +23,7 @@ export function SalesPage() {
   const sales = data.pages.flatMap((page) => page.items);
   return (
     <>
-      <h1 className="max-w-2xl pt-4 pb-8 text-4xl sm:text-5xl">{t("sales.title")}</h1>
+      <h1 className="max-w-2xl pt-4 pb-8 page-title">{t("sales.title")}</h1>
       {sales.length === 0 && <p className="max-w-prose text-lg text-soft">{t("sales.none")}</p>}
       {groupSales(sales).map(
         (group) =>

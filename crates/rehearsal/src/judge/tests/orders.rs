@@ -1,7 +1,7 @@
 //! Orders: units, limit, records, answers, and what no means.
 
 use super::*;
-use sale::{ReleaseCause, UnitSource};
+use sale::UnitSource;
 
 const SOLD: &str = "0s configure quantity=2 limit=1 hold=60s
     1s reserve ann o1 1 key=k1

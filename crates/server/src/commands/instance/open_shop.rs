@@ -14,6 +14,7 @@ use crate::shop::attempts::{self, AttemptsInbox};
 use crate::shop::catalogue::SaleCatalogue;
 use crate::shop::follower_lag::FollowerLag;
 use crate::shop::follower_progress::FollowerProgress;
+use crate::shop::mailboxes::MailboxClaims;
 use crate::shop::payments::charge_table::ChargeTable;
 use crate::shop::payments::{PaymentService, ReconcileTiming};
 use crate::shop::public_url::PublicUrl;
@@ -52,8 +53,17 @@ pub(super) async fn open_shop(
         PasswordPool::start(settings.password_threads()).context("the password threads cannot start")?;
     let sandbox = Arc::new(SandboxProvider::new(Arc::new(ChargeTable(store.clone())), SLOW_DELAY));
     let timing = ReconcileTiming { tenancy, ..ReconcileTiming::default() };
+    let catalogue = SaleCatalogue::load(&store, tenancy).await.map_err(anyhow::Error::from)?;
+    let catalogue = Arc::new(catalogue);
+    let limits = ProviderTimeouts::default();
     let payments =
-        PaymentService::new(store.clone(), engine.clone(), sandbox, ProviderTimeouts::default(), timing);
+        PaymentService::new(store.clone(), engine.clone(), Arc::clone(&catalogue), sandbox, limits, timing);
+    if !settings.demo {
+        tracing::warn!(
+            provider = payments.provider_name(),
+            "payments go through the sandbox: orders are confirmed, and no money moves"
+        );
+    }
     let dropped = Counter::default();
     let (attempts, inbox) = attempts::buffer(dropped.clone());
 
@@ -66,7 +76,6 @@ pub(super) async fn open_shop(
         for_gauges.views().list().iter().map(|view| sale_gauges(view, now)).collect()
     });
 
-    let catalogue = SaleCatalogue::load(&store, tenancy).await.map_err(anyhow::Error::from)?;
     let refresh_ttl_ms = i64::try_from(settings.refresh_ttl.as_millis()).unwrap_or(i64::MAX);
     let accounts =
         AccountService { now: Arc::clone(&now), store: store.clone(), tokens, passwords, refresh_ttl_ms };
@@ -84,6 +93,7 @@ pub(super) async fn open_shop(
         receipts,
         summaries: SummaryCache::default(),
         accounts,
+        mailboxes: MailboxClaims::default(),
         public_url,
     };
     Ok((shop, inbox))

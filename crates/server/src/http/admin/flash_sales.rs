@@ -11,10 +11,10 @@ mod resume;
 use crate::http::AppState;
 use crate::http::extract::Json;
 use crate::http::problem::Problem;
-use crate::shop::sales::{self, PaymentMode, SaleAction};
+use crate::shop::sales::{self, LimitScope, PaymentMode, SaleAction};
 use crate::shop_documents::admin_sale_document;
 use documents::AdminSaleDocument;
-use documents::flash_sale::SalePaymentDocument;
+use documents::flash_sale::{LimitScopeDocument, SalePaymentDocument};
 use sale::SaleId;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
@@ -38,6 +38,21 @@ impl From<SalePaymentDocument> for PaymentMode {
             SalePaymentDocument::None => Self::Nothing,
         }
     }
+}
+
+impl From<LimitScopeDocument> for LimitScope {
+    fn from(scope: LimitScopeDocument) -> Self {
+        match scope {
+            LimitScopeDocument::Account => Self::Account,
+            LimitScopeDocument::Mailbox => Self::Mailbox,
+        }
+    }
+}
+
+fn limit_by<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<LimitScopeDocument>, D::Error> {
+    LimitScopeDocument::deserialize(deserializer)
+        .map(Some)
+        .map_err(|_| D::Error::custom("must be account or mailbox"))
 }
 
 fn payment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SalePaymentDocument>, D::Error> {

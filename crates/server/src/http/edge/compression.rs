@@ -6,13 +6,13 @@ use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
 
 /// Smaller replies fit into one packet with their head.
-const LEN_MIN: u64 = 1024;
+const LEN_MIN: usize = 1024;
 
 /// Larger replies are compressed on another thread: this many bytes take about half a millisecond.
-const INLINE_LEN_MAX: u64 = 64 << 10;
+const INLINE_LEN_MAX: usize = 64 << 10;
 
 /// Longer ones are sent as they are, because they would have to be held in memory twice.
-const LEN_MAX: u64 = 8 << 20;
+const LEN_MAX: usize = 8 << 20;
 
 const VARY: HeaderValue = HeaderValue::from_static("accept-encoding");
 
@@ -21,7 +21,7 @@ pub(super) async fn compress_json(response: Response<Body>, accept: Option<Heade
     if response.status() == StatusCode::NOT_MODIFIED {
         return vary(response);
     }
-    let len = response.body().size_hint().exact().unwrap_or(0);
+    let len = response.body().size_hint().exact().and_then(|len| usize::try_from(len).ok()).unwrap_or(0);
     if !(LEN_MIN..=LEN_MAX).contains(&len) || !is_plain_json(response.headers()) {
         return response;
     }
@@ -30,7 +30,7 @@ pub(super) async fn compress_json(response: Response<Body>, accept: Option<Heade
     let coding = accept.as_ref().and_then(|accept| ContentCoding::preferred(accept.to_str().ok()?));
     let Some(coding) = coding else { return response };
     let (mut parts, body) = response.into_parts();
-    let Ok(content) = axum::body::to_bytes(body, LEN_MAX as usize).await else {
+    let Ok(content) = axum::body::to_bytes(body, LEN_MAX).await else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let compress = move || coding.compress(&content, CompressionEffort::Once);
@@ -87,7 +87,7 @@ mod tests {
         let header = |response: &Response<Body>, name| {
             response.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
         };
-        for len in [1024, INLINE_LEN_MAX as usize + 1] {
+        for len in [1024, INLINE_LEN_MAX + 1] {
             let sent = compress_json(reply("application/json", len), BR).await;
             assert_eq!(header(&sent, header::CONTENT_ENCODING).as_deref(), Some("br"));
             assert_eq!(header(&sent, header::VARY).as_deref(), Some("accept-encoding"));

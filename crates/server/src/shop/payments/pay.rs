@@ -49,6 +49,9 @@ impl PaymentService {
         let Some(order) = self.find_order(id).await?.filter(|order| order.view.buyer == buyer) else {
             return Ok(Err(PaymentRefusal::OrderUnknown));
         };
+        if !self.is_paid_here(order.sale) {
+            return Ok(Err(PaymentRefusal::UnknownMethod));
+        }
         let method = request.method.as_deref().unwrap_or_default();
         if method.is_empty() && order.total().minor > 0 {
             return Ok(Err(PaymentRefusal::MissingMethod));

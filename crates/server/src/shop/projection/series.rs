@@ -1,7 +1,7 @@
 //! From events to time series: the counts of a range of a ledger by seconds, minutes and hours. Pure.
 
 use crate::store::counters::CountersRow;
-use crate::store::series::{EventCounts, STEPS_S, SeriesRow, bucket_start};
+use crate::store::series::{EventCounts, STEPS_S, SeriesRow, UnitLevels, bucket_start};
 use sale::{Event, LedgerEntry, ReleaseCause, Timestamp, UnitSource};
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ pub(crate) struct SeriesTotals(BTreeMap<(i64, Timestamp), SeriesRow>);
 impl SeriesTotals {
     /// Adds an event; `after` is the sale's row after it.
     pub(crate) fn add_event(&mut self, entry: &LedgerEntry, after: &CountersRow) {
-        let units = after.counters.into();
+        let units = unit_levels(entry, after);
         for step_s in STEPS_S {
             let at = bucket_start(entry.at, step_s);
             let counts = EventCounts::default();
@@ -28,6 +28,16 @@ impl SeriesTotals {
     pub(crate) fn into_rows(self) -> Vec<SeriesRow> {
         self.0.into_values().collect()
     }
+}
+
+/// The levels after an event. No buyer waits once the sale is over, though the law still counts those who waited then.
+fn unit_levels(entry: &LedgerEntry, after: &CountersRow) -> UnitLevels {
+    let is_closed = after.closed_at.is_some() || entry.event == Event::Closed;
+    let mut units = UnitLevels::from(after.counters);
+    if is_closed || entry.at >= after.policy.ends_at {
+        units.waiting = 0;
+    }
+    units
 }
 
 fn count_event(counts: &mut EventCounts, event: &Event, sells_at_once: bool) {

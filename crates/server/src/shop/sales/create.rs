@@ -2,7 +2,7 @@
 //! brings to its end.
 
 use super::half_made::{abandoned_before, settle_rows};
-use super::{ListedSale, PaymentMode, find_or_refresh};
+use super::{LimitScope, ListedSale, PaymentMode, find_or_refresh};
 use crate::shop::catalogue::{CatalogueRefusal, CatalogueResult};
 use crate::shop::catalogue_text::Slug;
 use crate::shop::idempotency_keys::{KeyOperation, KeyRefusal, OwnedKey, content_digest};
@@ -22,6 +22,8 @@ pub struct SaleDraft {
     /// Made from the product's name when absent.
     pub slug: Option<Slug>,
     pub policy: Policy,
+    /// Who is one buyer for the limit.
+    pub limit_by: LimitScope,
 }
 
 /// Slugs that are tried for a sale without one, before the slug gets the random part of the sale's id.
@@ -33,7 +35,12 @@ const SLUG_TRIES: u32 = 20;
 /// # Errors
 /// When the tables or the engine do not answer. The sale may exist all the same (see [`super::settle_half_made`]).
 pub async fn create(shop: &Shop, draft: SaleDraft, key: Option<OwnedKey>) -> CatalogueResult<ListedSale> {
-    let content = content_digest(&(draft.product.0, draft.slug.as_ref().map(Slug::as_str), &draft.policy));
+    let content = (draft.product.0, draft.slug.as_ref().map(Slug::as_str), &draft.policy);
+    // Keys from before there was a scope have a digest without it.
+    let content = match draft.limit_by {
+        LimitScope::Account => content_digest(&content),
+        scope @ LimitScope::Mailbox => content_digest(&(content, scope.as_str())),
+    };
     let (fingerprint, now) = (shop.keys.fingerprint(&content), (shop.now)());
     // The sale's id is set when it is known.
     let row = key.map(|key| key.create_row(KeyOperation::CreateSale, content, Uuid::nil(), now));
@@ -69,7 +76,8 @@ async fn create_once(shop: &Shop, draft: SaleDraft, key: Option<AdminKeyRow>) ->
     let slug = draft.slug.as_ref().map_or("", Slug::as_str);
     let payment = PaymentMode::from_policy(&draft.policy);
     let provider = shop.payments.provider_name();
-    let new = NewSale { id, product: product.id, slug, created_at: now, payment, provider };
+    let (product_id, limit_by) = (product.id, draft.limit_by);
+    let new = NewSale { id, product: product_id, slug, created_at: now, payment, provider, limit_by };
     let mut writing = shop.store.begin().await?;
     if let Some(key) = key
         && !admin_keys::insert(&mut writing, &AdminKeyRow { subject: id.0, ..key }).await?

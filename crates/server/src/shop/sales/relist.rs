@@ -5,7 +5,7 @@ use crate::shop::catalogue::CatalogueError;
 use crate::shop::{Shop, ids};
 use crate::store::ledger_traces;
 use crate::store::products::{self, Product, ProductId};
-use crate::store::sales::{self, NewSale};
+use crate::store::sales::{self, LimitScope, NewSale};
 use engine::SaleView;
 use sale::{SaleId, Timestamp};
 use std::sync::Arc;
@@ -65,7 +65,9 @@ async fn list_sale(shop: &Shop, view: &SaleView) -> Result<(), CatalogueError> {
     products::insert(&mut writing, &product).await?;
     let payment = PaymentMode::from_policy(&view.policy);
     let provider = shop.payments.provider_name();
-    let new = NewSale { id: view.id, product: product.id, slug: "", created_at, payment, provider };
+    // The ledger does not know how the sale counted its limit.
+    let limit_by = LimitScope::default();
+    let new = NewSale { id: view.id, product: product.id, slug: "", created_at, payment, provider, limit_by };
     insert_with_free_slug(&mut writing, &product.name, new).await?;
     writing.commit().await?;
     Ok(sales::set_announced(&shop.store, view.id, now).await?)

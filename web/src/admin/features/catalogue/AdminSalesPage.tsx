@@ -6,7 +6,6 @@ import { LoadMore } from "../../../components/LoadMore";
 import { LoadError } from "../../../components/Notices";
 import type { Sale } from "../../../lib/api";
 import { locale } from "../../../lib/i18n";
-import { isolateText } from "../../../lib/isolateText";
 import { formatMoney } from "../../../lib/money";
 import { groupSales } from "../../../lib/saleStatus";
 import { formatCountdown, formatPeriod } from "../../../lib/time";
@@ -107,7 +106,7 @@ function SaleRow({ sale, now }: { sale: Sale; now: number | null }) {
             key={text}
             href={href(sale.id)}
             className="text-link py-2 lg:py-1"
-            aria-label={t("catalogue.link_of", { what: t(text), name: isolateText(name) })}
+            aria-label={t("catalogue.link_of", { what: t(text), name })}
           >
             {t(text)}
           </Link>

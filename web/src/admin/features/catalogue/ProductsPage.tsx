@@ -84,21 +84,21 @@ function ProductRow({ product, onDelete }: { product: Product; onDelete: () => v
         <Link
           href={`/admin/sales/new?product=${id}`}
           className="text-link py-2 md:py-1"
-          aria-label={t("catalogue.link_of", { what: t("catalogue.new_sale"), name: isolateText(name) })}
+          aria-label={t("catalogue.link_of", { what: t("catalogue.new_sale"), name })}
         >
           {t("catalogue.new_sale")}
         </Link>
         <Link
           href={`/admin/products/${id}`}
           className="text-link py-2 md:py-1"
-          aria-label={t("catalogue.link_of", { what: t("sale.edit"), name: isolateText(name) })}
+          aria-label={t("catalogue.link_of", { what: t("sale.edit"), name })}
         >
           {t("sale.edit")}
         </Link>
         <button
           type="button"
           className="text-link py-2 md:py-1"
-          aria-label={t("catalogue.link_of", { what: t("product.delete"), name: isolateText(name) })}
+          aria-label={t("catalogue.link_of", { what: t("product.delete"), name })}
           onClick={onDelete}
         >
           {t("product.delete")}

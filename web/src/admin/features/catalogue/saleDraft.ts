@@ -234,7 +234,7 @@ export function isFieldLocked(name: SaleField, sale: AdminSale | null, nowMs: nu
 /** The request body; the values must be valid. */
 export function saleBody(values: SaleValues, context: FormContext): NewSale {
   const { price, quantity, limitPerBuyer, startsMs, endsMs, holdS, fifo } = parseSale(values, context);
-  if (price === null || quantity === null || startsMs === null || endsMs === null)
+  if (price === null || quantity === null || startsMs === null || endsMs === null || holdS === null)
     throw new Error("the values are not valid");
   // Keeps settings of the line that this form does not have.
   const before: Partial<Fifo> = context.sale?.admission.type === "fifo" ? context.sale.admission : {};

@@ -44,6 +44,8 @@ test("every kind of the schema has a sentence, and every variant of a kind its o
     textOf({ kind: "refunded", ...order, restocked: true }),
     textOf({ kind: "refunded", ...order, restocked: false }),
     textOf({ kind: "extended", ticket: 12, until }),
+    textOf({ kind: "payment_begun", ...order, until }),
+    textOf({ kind: "payment_ended", ...order }),
   ];
   expect(new Set(all).size).toBe(all.length);
   for (const text of all) expect(text).not.toMatch(/\{\w+\}|undefined|^$/);

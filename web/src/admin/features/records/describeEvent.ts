@@ -63,6 +63,14 @@ const SENTENCES: Record<EventKind, (event: LedgerEvent, formats: EventFormats) =
     key: "ledger.said.extended",
     values: { ...ticketValues(event, formats), time: untilTime(event, formats) },
   }),
+  payment_begun: (event, formats) => ({
+    key: "ledger.said.payment_begun",
+    values: { ...unitValues(event, formats), time: untilTime(event, formats) },
+  }),
+  payment_ended: (event, formats) => ({
+    key: "ledger.said.payment_ended",
+    values: unitValues(event, formats),
+  }),
 };
 
 const RELEASES: Record<string, AdminTextKey> = {

@@ -3,7 +3,7 @@
 use super::ManagedAccountReply;
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::shop::accounts;
 use axum::extract::State;
 use sale::BuyerId;
@@ -18,8 +18,6 @@ use sale::BuyerId;
     params(("id" = Uuid, Path, description = "The account, which is a buyer's id too")),
     responses(
         (status = 200, description = "Signed out everywhere", body = ManagedAccountReply),
-        (status = 403, description = "`forbidden`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 404, description = "`account_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]

@@ -4,7 +4,7 @@ use super::ManagedAccountReply;
 use crate::auth::Role;
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::shop::accounts;
 use axum::extract::State;
 use sale::BuyerId;
@@ -30,10 +30,6 @@ pub(super) struct RoleBody {
     params(("id" = Uuid, Path, description = "The account, which is a buyer's id too")),
     responses(
         (status = 200, description = "The account has the role", body = ManagedAccountReply),
-        (status = 403, description = "`forbidden`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 404, description = "`account_unknown`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 409, description = "`last_admin`", body = ProblemSchema, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid_body`", body = ProblemSchema, content_type = "application/problem+json"),
     ),
     security(("token" = []))
 )]

@@ -1,6 +1,6 @@
 //! `POST /api/v1/admin/flash-sales`: create a sale and announce it.
 
-use super::payment;
+use super::{limit_by, payment};
 use crate::http::AppState;
 use crate::http::admin::admission::AdmissionBody;
 use crate::http::admin::price::PriceBody;
@@ -18,7 +18,7 @@ use crate::shop_documents::admin_sale_document;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use documents::flash_sale::SalePaymentDocument;
+use documents::flash_sale::{LimitScopeDocument, SalePaymentDocument};
 use documents::{AdminSaleDocument, AdmissionDocument};
 use garde::Validate;
 use sale::policy::{LIMIT_PER_BUYER_MAX, QUANTITY_MAX, WINDOW_S_MAX};
@@ -64,6 +64,10 @@ pub(super) struct SaleBody {
     #[schema(minimum = 1, maximum = 1_000_000, default = 1, nullable = false)]
     #[garde(custom(in_range(1..=LIMIT_PER_BUYER_MAX, PolicyProblem::LimitPerBuyer)))]
     limit_per_buyer: Option<u32>,
+    /// Who is one buyer for that limit; it cannot be changed later.
+    #[serde(default, deserialize_with = "limit_by")]
+    #[schema(default = "account", nullable = false)]
+    limit_by: Option<LimitScopeDocument>,
     /// Seconds for which a unit is held for its payment. 0 sells at once.
     #[serde(default, deserialize_with = "fields::count")]
     #[schema(maximum = 86400, default = 300, nullable = false)]
@@ -95,7 +99,8 @@ impl SaleBody {
             hold_s: PaymentMode::resolve_hold_s(payment, self.hold_seconds, HOLD_S_DEFAULT),
             admission: self.admission.map_or(Some(AdmissionMode::Open), AdmissionBody::into_mode)?,
         };
-        Some(SaleDraft { product: self.product_id?, slug: self.slug, policy })
+        let limit_by = self.limit_by.unwrap_or_default().into();
+        Some(SaleDraft { product: self.product_id?, slug: self.slug, policy, limit_by })
     }
 }
 

@@ -4,7 +4,7 @@ use super::{SignedInReply, guess_limits, sign_in_origin};
 use crate::http::AppState;
 use crate::http::caller::RequestCaller;
 use crate::http::extract::{BuyerSession, FieldErrors, Json};
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::shop::accounts::{self, PasswordChange, PlainPassword};
 use axum::extract::{Extension, State};
 use serde::Deserialize;
@@ -26,9 +26,6 @@ pub(super) struct PasswordBody {
 /// All sessions of the account end, also the one that asked, which gets new tokens.
 #[utoipa::path(post, path = "/api/v1/auth/password", tag = "auth", request_body = PasswordBody, security(("token" = [])), responses(
     (status = 200, description = "The password is changed, and this is a new session", body = SignedInReply),
-    (status = 401, description = "`unauthorized`", body = ProblemSchema, content_type = "application/problem+json"),
-    (status = 422, description = "`invalid_body`: also when `currentPassword` is wrong", body = ProblemSchema, content_type = "application/problem+json"),
-    (status = 429, description = "`rate_limited`; with `limit: guess` for too many wrong passwords", body = ProblemSchema, content_type = "application/problem+json"),
 ))]
 pub(super) async fn change_password(
     State(app): State<AppState>,

@@ -2,7 +2,7 @@
 
 use crate::http::AppState;
 use crate::http::extract::BuyerSession;
-use crate::http::problem::{Problem, ProblemSchema};
+use crate::http::problem::Problem;
 use crate::shop::accounts;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -10,7 +10,6 @@ use axum::http::StatusCode;
 /// Ends every session of the account, on all devices.
 #[utoipa::path(post, path = "/api/v1/auth/sign-out-everywhere", tag = "auth", security(("token" = [])), responses(
     (status = 204, description = "Signed out everywhere, here too"),
-    (status = 401, description = "`unauthorized`", body = ProblemSchema, content_type = "application/problem+json"),
 ))]
 pub(super) async fn sign_out_everywhere(
     State(app): State<AppState>,
