@@ -134,7 +134,10 @@ fn requests(call: &[TimedCommand]) -> Vec<LibraryRequest<'_>> {
 fn compare_counters(reply: &LibraryReply, state: &SaleState, now: Timestamp) -> TestCaseResult {
     prop_assert_eq!(reply.counters, state.counters());
     prop_assert_eq!(reply.at, now.max(state.latest_time()));
-    prop_assert_eq!((reply.announced, reply.switches.is_closed), (state.policy().is_some(), state.is_closed()));
+    prop_assert_eq!(
+        (reply.announced, reply.switches.is_closed),
+        (state.policy().is_some(), state.is_closed())
+    );
     prop_assert_eq!(reply.switches.is_paused, state.paused_at().is_some());
     prop_assert_eq!(reply.due, state.next_due());
     let result = reply.policy.1.clone().or_else(|| state.policy().cloned());

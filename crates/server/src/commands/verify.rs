@@ -64,7 +64,9 @@ async fn verify_database(database: &DatabaseUrl) -> Result<VerifyFindings, Comma
     let tables = tables::read_store(database.open_tables_without_timeout().await?).await;
     let reader = match PostgresReader::open(&database.address()?).await {
         Ok(reader) => Some(reader),
-        Err(ReadError::Missing { .. }) if tables.as_ref().is_ok_and(|tables| !tables.traces.is_empty()) => None,
+        Err(ReadError::Missing { .. }) if tables.as_ref().is_ok_and(|tables| !tables.traces.is_empty()) => {
+            None
+        }
         Err(error) => return Err(ledger_error(error.into())),
     };
     let TablesReading { totals, traces, listed } = tables.context("the tables cannot be read")?;
