@@ -173,6 +173,14 @@ export function SaleForm({ sale, start, products, takenSlugs }: Props) {
             <NumberField {...fieldProps("quantity")} label={t("form.quantity")} />
             <NumberField {...fieldProps("limitPerBuyer")} label={t("form.limit")} />
           </div>
+          <RadioField
+            {...fieldProps("limitBy")}
+            label={t("form.limit_by")}
+            options={[
+              { value: "account", label: t("form.by_account"), hint: t("form.by_account_hint") },
+              { value: "mailbox", label: t("form.by_mailbox"), hint: t("form.by_mailbox_hint") },
+            ]}
+          />
         </Fieldset>
         <Fieldset title={t("form.when")}>
           <p className="text-sm text-soft">

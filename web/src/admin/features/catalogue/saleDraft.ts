@@ -15,6 +15,7 @@ export type SaleField =
   | "price"
   | "quantity"
   | "limitPerBuyer"
+  | "limitBy"
   | "startsAt"
   | "endsAt"
   | "payment"
@@ -56,6 +57,7 @@ export function newSaleValues({ zone, nowMs }: FormContext): SaleValues {
     price: "",
     quantity: "",
     limitPerBuyer: "1",
+    limitBy: "account",
     startsAt: `${tomorrow}T10:00`,
     endsAt: `${tomorrow}T12:00`,
     payment: "required",
@@ -77,6 +79,7 @@ export function saleValues(sale: AdminSale, context: FormContext): SaleValues {
     price: formatPriceInput(sale.price, context.locale),
     quantity: String(sale.quantity),
     limitPerBuyer: String(sale.limitPerBuyer),
+    limitBy: sale.limitBy,
     startsAt: toLocalTime(Date.parse(sale.startsAt), context.zone),
     endsAt: toLocalTime(Date.parse(sale.endsAt), context.zone),
     payment: sale.payment,
@@ -226,8 +229,8 @@ const ALWAYS_EDITABLE: readonly SaleField[] = ["quantity", "endsAt", "holdSecond
 
 export function isFieldLocked(name: SaleField, sale: AdminSale | null, nowMs: number): boolean {
   if (sale === null) return false;
-  // How a sale is paid is a part of what was announced, and never changes.
-  if (isSaleOver(sale) || name === "payment") return true;
+  // How a sale is paid, and who counts as one buyer, is a part of what was announced, and never changes.
+  if (isSaleOver(sale) || name === "payment" || name === "limitBy") return true;
   return isPromised(sale, nowMs) && !ALWAYS_EDITABLE.includes(name);
 }
 
@@ -246,6 +249,7 @@ export function saleBody(values: SaleValues, context: FormContext): NewSale {
     startsAt: new Date(startsMs).toISOString(),
     endsAt: new Date(endsMs).toISOString(),
     limitPerBuyer: limitPerBuyer ?? 1,
+    limitBy: values.limitBy === "mailbox" ? "mailbox" : "account",
     payment: values.payment === "none" ? "none" : "required",
     holdSeconds: holdS,
     admission:
@@ -292,6 +296,7 @@ export const SALE_POINTERS: PointerMap<SaleField> = {
   "/startsAt": serverDetail("startsAt"),
   "/endsAt": fieldError("endsAt", { key: "form.end_wrong" }),
   "/limitPerBuyer": rangeError("limitPerBuyer", 1, LIMIT_PER_BUYER_MAX),
+  "/limitBy": serverDetail("limitBy"),
   "/holdSeconds": rangeError("holdSeconds", 0, WINDOW_S_MAX),
   "/payment": serverDetail("payment"),
   "/admission": serverDetail("admission"),
