@@ -125,7 +125,7 @@ fn read_events(folder: &Path) -> Option<Vec<LedgerEntry>> {
     }
     let mut pages = reader.scan();
     let mut events = Vec::new();
-    while let Some(page) = block_on(pages.recv()) {
+    while let Some(page) = pages.blocking_recv() {
         events.extend(page.ok()?.entries);
     }
     Some(events)
@@ -184,14 +184,14 @@ fn assert_all_found(file: &str, kind: PlaceKind, tally: &FlipTally, seed: u64) {
     );
 }
 
-#[tokio::test]
-async fn every_changed_byte_of_a_page_header_or_a_cell_pointer_is_found() {
+#[test]
+fn every_changed_byte_of_a_page_header_or_a_cell_pointer_is_found() {
     let seed: u64 = rand::random();
     println!("seed {seed}");
     let mut rng = StdRng::seed_from_u64(seed);
     let folder = tempfile::tempdir().unwrap();
     let entries = make_ledger(folder.path());
-    make_tables(folder.path()).await;
+    tokio::runtime::Runtime::new().unwrap().block_on(make_tables(folder.path()));
     let (ledger, tables) = (folder.path().join(FILE), folder.path().join(DATABASE_FILE));
     assert!(!is_malformed(&ledger) && !is_malformed(&tables));
     assert_eq!(read_events(folder.path()).as_ref(), Some(&entries));
