@@ -138,7 +138,7 @@ fn compare_counters(reply: &LibraryReply, state: &SaleState, now: Timestamp) -> 
         (reply.announced, reply.switches.is_closed),
         (state.policy().is_some(), state.is_closed())
     );
-    prop_assert_eq!(reply.switches.is_paused, state.paused_at().is_some());
+    prop_assert_eq!(reply.switches.paused_at, state.paused_at());
     prop_assert_eq!(reply.due, state.next_due());
     let result = reply.policy.1.clone().or_else(|| state.policy().cloned());
     prop_assert_eq!(result.as_ref(), state.policy());
