@@ -1,5 +1,7 @@
 //! Estimates of the wait, compared with the true waits in simulated sales: many crowds, each from a seed, which a failure prints.
 
+#![expect(clippy::unwrap_used, reason = "a test program: what fails ends it")]
+
 use sale::{
     AdmissionMode, BuyerId, Command, CommandOutcome, Event, LineMoment, LinePosition, Money, OrderId,
     OrderStatus, Policy, ReleaseReason, SaleState, Timestamp,
@@ -162,9 +164,11 @@ impl SimulatedSale {
                     }
                 }
             }
-            Action::Confirm => drop(self.step(at, &Command::Confirm { buyer, order })),
+            Action::Confirm => {
+                self.step(at, &Command::Confirm { buyer, order });
+            }
             Action::Cancel => {
-                drop(self.step(at, &Command::Release { buyer, order, reason: ReleaseReason::Cancelled }))
+                self.step(at, &Command::Release { buyer, order, reason: ReleaseReason::Cancelled });
             }
         }
     }

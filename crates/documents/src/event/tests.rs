@@ -20,6 +20,8 @@ const ALL_EVENTS: &str = "
     2s pause
     3s resume
     reserve cem o2 1
+    begin_payment cem o2
+    end_payment cem o2
     release cem o2 declined
     refund o1 restock
     restock 1

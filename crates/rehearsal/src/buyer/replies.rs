@@ -122,7 +122,8 @@ mod tests {
         let body = json!({
             "id": Uuid::nil(), "flashSaleId": Uuid::nil(), "status": "pending", "quantity": 2,
             "unitPrice": price(499), "total": price(998), "expiresAt": made_at, "createdAt": made_at,
-            "updatedAt": made_at, "more": 1,
+            "updatedAt": made_at, "more": 1, "paying": false, "paymentRequired": true,
+            "product": {"id": Uuid::nil(), "name": "Lamp", "description": ""},
         })
         .to_string();
         let what = BuyerAction::Order { units: 2, key: 1 };

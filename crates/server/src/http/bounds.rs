@@ -95,8 +95,8 @@ impl Bound {
     fn write(self, schema: &mut Object) {
         match self {
             Self::Number(min, max) => {
-                schema.minimum = Some(Number::Int(min as isize));
-                schema.maximum = Some(Number::Int(max as isize));
+                schema.minimum = isize::try_from(min).ok().map(Number::Int);
+                schema.maximum = isize::try_from(max).ok().map(Number::Int);
             }
             Self::Text(min, max) => {
                 schema.min_length = Some(min);

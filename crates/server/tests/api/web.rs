@@ -173,7 +173,8 @@ async fn a_link_to_a_sale_has_a_preview() {
     assert_eq!(gzip.decoded_body(), reply.body);
     assert_eq!(with("accept-encoding", "br").await.header("content-encoding"), "br");
     assert_eq!(with("if-none-match", reply.header("etag")).await.status, StatusCode::NOT_MODIFIED);
-    let edited = merchant.patch(&format!("/products/{product}"), &json!({"description": "Cool."})).await;
+    let edit = json!({"product": {"description": "Cool."}});
+    let edited = merchant.patch(&format!("/flash-sales/{sale}"), &edit).await;
     assert_eq!(edited.status, StatusCode::OK);
     let edited = with("if-none-match", reply.header("etag")).await;
     assert_eq!(edited.status, StatusCode::OK);

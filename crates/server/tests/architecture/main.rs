@@ -51,7 +51,7 @@ const HOMES: &str = "
     tower               → http
     tungstenite         → http::sockets
     brotli              → http
-    flate2              → http
+    flate2              → http auth::passwords
     utoipa_axum         → http
     utoipa_swagger_ui   → http
     engineioxide        → realtime
@@ -73,7 +73,7 @@ const HOMES: &str = "
     humantime           → commands
     std::env            → commands
     rtime_clock         → commands
-    prometheus_client   → telemetry engine::metrics
+    prometheus_client   → telemetry engine::metrics engine::damage
     tracing_subscriber  → telemetry
 
     A secret is handled in one place.

@@ -16,6 +16,10 @@ use tempfile::TempDir;
 use test_servers::postgres::PostgresServer;
 use test_servers::wait::{HANG_LIMIT, eventually};
 
+/// What is done to a data folder.
+type FolderChange = fn(&Path);
+type BoxedFolderChange = Box<dyn Fn(&Path)>;
+
 /// A shop that has sold something, and its sale; its tables are complete, and it is stopped.
 async fn stopped_shop() -> (ServerProcess, String) {
     let (mut instance, sale, _) = running_shop().await;
@@ -106,7 +110,7 @@ fn spoil_root(file: &Path, table: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ledger_that_was_lost_beside_its_tables_refuses_the_start_and_verify_says_so() {
     let (instance, _) = stopped_shop().await;
-    let losses: [(&str, fn(&Path)); 3] = [
+    let losses: [(&str, FolderChange); 3] = [
         ("is missing", |data| fs::remove_file(data.join("ledger.db")).unwrap()),
         ("is empty", |data| fs::write(data.join("ledger.db"), "").unwrap()),
         ("is empty", |data| {
@@ -285,7 +289,7 @@ async fn verify_changes_nothing_whatever_it_finds() {
             Connection::open(data.join("ledger.db")).unwrap().execute_batch(sql).unwrap();
         }
     };
-    let cases: Vec<(&str, i32, Box<dyn Fn(&Path)>)> = vec![
+    let cases: Vec<(&str, i32, BoxedFolderChange)> = vec![
         ("as a killed process left it", 0, Box::new(|_| {})),
         (
             "after its logs were copied back",

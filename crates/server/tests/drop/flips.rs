@@ -172,6 +172,7 @@ async fn make_tables(folder: &Path) {
         .unwrap();
 }
 
+#[expect(clippy::print_stdout, reason = "a figure to read with --nocapture")]
 fn print_tally(file: &str, kind: PlaceKind, tally: &FlipTally) {
     println!("{file} {kind:?}: {} of {} found", tally.found, tally.flips);
 }
