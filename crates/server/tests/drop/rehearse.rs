@@ -155,7 +155,7 @@ async fn an_open_sale_without_payment_is_found_whole() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_instance_that_is_killed_starved_and_misled_keeps_every_promise() {
     let faults =
-        ["--crash-every", "1500ms", "--disk-full-at", "2s", "--disk-full-for", "1s", "--clock-jump", "-1h"];
+        ["--crash-every", "2500ms", "--disk-full-at", "2s", "--disk-full-for", "1s", "--clock-jump", "-1h"];
     let ended = RehearseProcess::start(&[&small(&[("--per-second", "4")]), &faults]).wait_for_result().await;
     let document = ended.assert_promises_kept().document();
     let done: Vec<&str> =

@@ -221,7 +221,7 @@ impl CrowdBuyer {
             match (status.as_u16(), body["status"].as_str()) {
                 (200, Some("admitted")) => return true,
                 (200, Some("waiting")) => {}
-                (404 | 403, _) => return false,
+                (200, Some("lapsed" | "left" | "over")) | (404 | 403, _) => return false,
                 _ => panic!("position: {status} {body}"),
             }
             let (_, sale_now) =
