@@ -38,7 +38,7 @@ export const options = {
 // How a buyer's day ended: with an order, or with the reason why not.
 const ended = counters('buyer', [
   'confirmed', 'sold_out', 'all_held', 'limit_reached', 'ended', 'closed', 'paused', 'not_started', 'no_line', 'not_in_line',
-  'not_admitted', 'payment_declined', 'payment_unknown', 'order_expired', 'rate_limited', 'gave_up', 'no_reply',
+  'not_admitted', 'lapsed', 'left', 'fewer_left', 'payment_declined', 'payment_unknown', 'order_expired', 'rate_limited', 'gave_up', 'no_reply',
 ]);
 const turnMs = new Trend('wait_for_turn', true);
 const wholeMs = new Trend('whole_purchase', true);
@@ -83,6 +83,8 @@ function stand(me, sale) {
       turnMs.add(Date.now() - began);
       return null;
     }
+    if (code(place) === 'over') return whyOver(sale) || 'ended';
+    if (code(place) === 'lapsed' || code(place) === 'left') return code(place);
     if (place.status === 404 || look % 5 === 0) {
       const over = whyOver(sale);
       if (over || place.status === 404) return over || code(place);
@@ -125,7 +127,11 @@ function purchase(me, sale, admitted) {
   if (order.json('status') === 'pending') {
     const paying = { token: me.token, key: `${me.key}-pay`, body: { method: METHOD } };
     const paid = callUntilAnswered('pay', 'POST', `/orders/${id}/pay`, paying);
-    if (paid.status !== 200) return code(paid);
+    if (paid.status !== 200) {
+      // A declined card leaves the hold for another card; this buyer has none.
+      if (paid.status === 402) call('give back', 'DELETE', `/orders/${id}`, { token: me.token });
+      return code(paid);
+    }
   }
   const kept = callUntilAnswered('look', 'GET', `/orders/${id}`, { token: me.token });
   check(kept, { 'a paid order is confirmed': (r) => code(r) === 'confirmed' });

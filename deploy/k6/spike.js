@@ -47,7 +47,7 @@ export const options = {
 };
 
 const REFUSALS = [
-  'sold_out', 'all_held', 'limit_reached', 'not_started', 'ended', 'closed', 'paused', 'not_in_line', 'not_admitted',
+  'sold_out', 'all_held', 'fewer_left', 'limit_reached', 'not_started', 'ended', 'closed', 'paused', 'not_in_line', 'not_admitted',
   'unauthorized', 'key_reused', 'request_in_flight', 'rate_limited', 'overloaded', 'unavailable', 'not_recorded', 'timeout',
 ];
 const answered = counters('answer', ['confirmed', 'pending', 'no_reply'].concat(REFUSALS));

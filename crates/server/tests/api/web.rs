@@ -139,7 +139,8 @@ async fn a_link_to_a_sale_has_a_preview() {
     });
     let product = id(&merchant.post("/products", &product).await.json());
     let sale = merchant.sale_body(&product, &json!({"slug": "ember"}));
-    assert_eq!(merchant.post("/flash-sales", &sale).await.status, StatusCode::CREATED);
+    let created = merchant.post("/flash-sales", &sale).await;
+    assert_eq!(created.status, StatusCode::CREATED, "{created:?}");
 
     let reply = app.get("/s/ember").await;
     assert_eq!(reply.status, StatusCode::OK);
@@ -174,8 +175,8 @@ async fn a_link_to_a_sale_has_a_preview() {
     assert_eq!(with("accept-encoding", "br").await.header("content-encoding"), "br");
     assert_eq!(with("if-none-match", reply.header("etag")).await.status, StatusCode::NOT_MODIFIED);
     let edit = json!({"product": {"description": "Cool."}});
-    let edited = merchant.patch(&format!("/flash-sales/{sale}"), &edit).await;
-    assert_eq!(edited.status, StatusCode::OK);
+    let edited = merchant.patch(&format!("/flash-sales/{}", id(&created.json())), &edit).await;
+    assert_eq!(edited.status, StatusCode::OK, "{edited:?}");
     let edited = with("if-none-match", reply.header("etag")).await;
     assert_eq!(edited.status, StatusCode::OK);
     assert!(String::from_utf8(edited.body).unwrap().contains("instead of 49.99 EUR. Cool."));
