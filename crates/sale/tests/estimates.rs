@@ -44,7 +44,7 @@ impl SeededNumbers {
 
 /// What a simulated buyer does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Action {
+enum BuyerAction {
     Join,
     Ask,
     Leave,
@@ -54,7 +54,7 @@ enum Action {
 }
 
 #[derive(Clone, Copy, Default)]
-struct Buyer {
+struct SimulatedBuyer {
     leaves_early: bool,
     /// The first estimate after the start, and when it was given.
     estimate: Option<(Timestamp, u64)>,
@@ -74,8 +74,8 @@ struct SimulatedSale {
     numbers: SeededNumbers,
     state: SaleState,
     policy: Policy,
-    buyers: Vec<Buyer>,
-    agenda: BinaryHeap<Reverse<(Timestamp, Action, usize)>>,
+    buyers: Vec<SimulatedBuyer>,
+    agenda: BinaryHeap<Reverse<(Timestamp, BuyerAction, usize)>>,
     abandons_percent: i64,
     takes_all_percent: i64,
 }
@@ -106,12 +106,20 @@ impl SimulatedSale {
         for index in 0..people as usize {
             let joins = START.plus_ms(numbers.between(-30_000.min(over_ms), over_ms));
             let leaves_early = numbers.percent(leaves_percent);
-            agenda.push(Reverse((joins, Action::Join, index)));
-            agenda.push(Reverse((joins.max(START).plus_ms(numbers.between(0, 1_000)), Action::Ask, index)));
+            agenda.push(Reverse((joins, BuyerAction::Join, index)));
+            agenda.push(Reverse((
+                joins.max(START).plus_ms(numbers.between(0, 1_000)),
+                BuyerAction::Ask,
+                index,
+            )));
             if leaves_early {
-                agenda.push(Reverse((joins.plus_ms(numbers.between(1_000, 60_000)), Action::Leave, index)));
+                agenda.push(Reverse((
+                    joins.plus_ms(numbers.between(1_000, 60_000)),
+                    BuyerAction::Leave,
+                    index,
+                )));
             }
-            buyers.push(Buyer { leaves_early, ..Buyer::default() });
+            buyers.push(SimulatedBuyer { leaves_early, ..SimulatedBuyer::default() });
         }
         let mut state = SaleState::new();
         let announced = Command::Configure { policy: Box::new(policy.clone()) };
@@ -141,13 +149,13 @@ impl SimulatedSale {
         score
     }
 
-    fn act(&mut self, at: Timestamp, action: Action, index: usize) {
+    fn act(&mut self, at: Timestamp, action: BuyerAction, index: usize) {
         let (buyer, order) = (BuyerId(uuid(index)), OrderId(uuid(index)));
         match action {
-            Action::Join => drop(self.step(at, &Command::Join { buyer })),
-            Action::Leave => drop(self.step(at, &Command::Leave { buyer })),
-            Action::Ask => self.ask(at, index),
-            Action::Order => {
+            BuyerAction::Join => drop(self.step(at, &Command::Join { buyer })),
+            BuyerAction::Leave => drop(self.step(at, &Command::Leave { buyer })),
+            BuyerAction::Ask => self.ask(at, index),
+            BuyerAction::Order => {
                 let limit = self.policy.limit_per_buyer;
                 let wanted = if self.numbers.percent(self.takes_all_percent) { limit } else { 1 };
                 for quantity in [wanted, 1] {
@@ -157,17 +165,17 @@ impl SimulatedSale {
                         let is_cancelled = !pays && self.numbers.percent(50);
                         let later = at.plus_ms(self.numbers.between(1_000, 15_000));
                         if pays || is_cancelled {
-                            let next = if pays { Action::Confirm } else { Action::Cancel };
+                            let next = if pays { BuyerAction::Confirm } else { BuyerAction::Cancel };
                             self.agenda.push(Reverse((later, next, index)));
                         }
                         return;
                     }
                 }
             }
-            Action::Confirm => {
+            BuyerAction::Confirm => {
                 self.step(at, &Command::Confirm { buyer, order });
             }
-            Action::Cancel => {
+            BuyerAction::Cancel => {
                 self.step(at, &Command::Release { buyer, order, reason: ReleaseReason::Cancelled });
             }
         }
@@ -191,7 +199,7 @@ impl SimulatedSale {
                 self.buyers[index].estimate = Some((at, estimate_s));
             }
             None if at < self.policy.ends_at => {
-                self.agenda.push(Reverse((at.plus_ms(ASK_AGAIN_MS), Action::Ask, index)));
+                self.agenda.push(Reverse((at.plus_ms(ASK_AGAIN_MS), BuyerAction::Ask, index)));
             }
             None => {}
         }
@@ -206,7 +214,7 @@ impl SimulatedSale {
                 self.buyers[index].admitted_at = Some(entry.at);
                 if !self.buyers[index].leaves_early {
                     let orders_at = entry.at.plus_ms(self.numbers.between(500, 8_000));
-                    self.agenda.push(Reverse((orders_at, Action::Order, index)));
+                    self.agenda.push(Reverse((orders_at, BuyerAction::Order, index)));
                 }
             }
         }

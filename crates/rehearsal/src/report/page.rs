@@ -138,7 +138,7 @@ fn answered(requests: &RequestCounts) -> String {
     match *requests {
         RequestCounts { sent: 0, .. } => "none sent".to_owned(),
         RequestCounts { sent, answered, .. } if answered >= sent => "all answered".to_owned(),
-        // The rest is told by name further down.
+        // The page names the others further down.
         RequestCounts { sent, answered, .. } => {
             format!("{} answered, {} not", count(answered), count(sent - answered))
         }

@@ -21,7 +21,7 @@ pub const METHOD_LEN_MAX: usize = 255;
 
 /// What a value may be.
 #[derive(Clone, Copy, Debug)]
-enum Bound {
+enum ValueBound {
     /// A whole number.
     Number(i64, i64),
     /// Characters of a text.
@@ -30,37 +30,37 @@ enum Bound {
 
 /// Parameters, wherever they are.
 #[rustfmt::skip]
-const PARAMETERS: &[(&str, Bound)] = &[
-    ("limit", Bound::Number(1, LIMIT_MAX as i64)),
-    ("cursor", Bound::Text(1, CURSOR_LEN_MAX)),
-    ("q", Bound::Text(0, SEARCH_LEN_MAX)),
-    ("Idempotency-Key", Bound::Text(1, KEY_LEN_MAX)),
+const PARAMETERS: &[(&str, ValueBound)] = &[
+    ("limit", ValueBound::Number(1, LIMIT_MAX as i64)),
+    ("cursor", ValueBound::Text(1, CURSOR_LEN_MAX)),
+    ("q", ValueBound::Text(0, SEARCH_LEN_MAX)),
+    ("Idempotency-Key", ValueBound::Text(1, KEY_LEN_MAX)),
 ];
 
 /// Fields of bodies, by the names of schema and field.
 #[rustfmt::skip]
-const FIELDS: &[(&str, &str, Bound)] = &[
-    ("NewProduct", "name", Bound::Text(1, NAME_LEN_MAX)),
-    ("NewProduct", "description", Bound::Text(0, DESCRIPTION_LEN_MAX)),
-    ("NewProduct", "category", Bound::Text(1, CATEGORY_LEN_MAX)),
-    ("NewProduct", "imageUrl", Bound::Text(1, IMAGE_URL_LEN_MAX)),
-    ("ProductEdit", "name", Bound::Text(1, NAME_LEN_MAX)),
-    ("ProductEdit", "description", Bound::Text(0, DESCRIPTION_LEN_MAX)),
-    ("ProductEdit", "category", Bound::Text(1, CATEGORY_LEN_MAX)),
-    ("ProductEdit", "imageUrl", Bound::Text(1, IMAGE_URL_LEN_MAX)),
-    ("ShownEdit", "name", Bound::Text(1, NAME_LEN_MAX)),
-    ("ShownEdit", "description", Bound::Text(0, DESCRIPTION_LEN_MAX)),
-    ("ShownEdit", "category", Bound::Text(1, CATEGORY_LEN_MAX)),
-    ("ShownEdit", "imageUrl", Bound::Text(1, IMAGE_URL_LEN_MAX)),
-    ("Price", "amount", Bound::Number(0, UNIT_PRICE_MINOR_MAX)),
-    ("NewSale", "quantity", Bound::Number(1, QUANTITY_MAX as i64)),
-    ("NewSale", "limitPerBuyer", Bound::Number(1, LIMIT_PER_BUYER_MAX as i64)),
-    ("NewSale", "holdSeconds", Bound::Number(0, WINDOW_S_MAX as i64)),
-    ("SaleEdit", "quantity", Bound::Number(1, QUANTITY_MAX as i64)),
-    ("SaleEdit", "limitPerBuyer", Bound::Number(1, LIMIT_PER_BUYER_MAX as i64)),
-    ("SaleEdit", "holdSeconds", Bound::Number(0, WINDOW_S_MAX as i64)),
-    ("NewOrder", "quantity", Bound::Number(1, u32::MAX as i64)),
-    ("PayBody", "method", Bound::Text(0, METHOD_LEN_MAX)),
+const FIELDS: &[(&str, &str, ValueBound)] = &[
+    ("NewProduct", "name", ValueBound::Text(1, NAME_LEN_MAX)),
+    ("NewProduct", "description", ValueBound::Text(0, DESCRIPTION_LEN_MAX)),
+    ("NewProduct", "category", ValueBound::Text(1, CATEGORY_LEN_MAX)),
+    ("NewProduct", "imageUrl", ValueBound::Text(1, IMAGE_URL_LEN_MAX)),
+    ("ProductEdit", "name", ValueBound::Text(1, NAME_LEN_MAX)),
+    ("ProductEdit", "description", ValueBound::Text(0, DESCRIPTION_LEN_MAX)),
+    ("ProductEdit", "category", ValueBound::Text(1, CATEGORY_LEN_MAX)),
+    ("ProductEdit", "imageUrl", ValueBound::Text(1, IMAGE_URL_LEN_MAX)),
+    ("ShownEdit", "name", ValueBound::Text(1, NAME_LEN_MAX)),
+    ("ShownEdit", "description", ValueBound::Text(0, DESCRIPTION_LEN_MAX)),
+    ("ShownEdit", "category", ValueBound::Text(1, CATEGORY_LEN_MAX)),
+    ("ShownEdit", "imageUrl", ValueBound::Text(1, IMAGE_URL_LEN_MAX)),
+    ("Price", "amount", ValueBound::Number(0, UNIT_PRICE_MINOR_MAX)),
+    ("NewSale", "quantity", ValueBound::Number(1, QUANTITY_MAX as i64)),
+    ("NewSale", "limitPerBuyer", ValueBound::Number(1, LIMIT_PER_BUYER_MAX as i64)),
+    ("NewSale", "holdSeconds", ValueBound::Number(0, WINDOW_S_MAX as i64)),
+    ("SaleEdit", "quantity", ValueBound::Number(1, QUANTITY_MAX as i64)),
+    ("SaleEdit", "limitPerBuyer", ValueBound::Number(1, LIMIT_PER_BUYER_MAX as i64)),
+    ("SaleEdit", "holdSeconds", ValueBound::Number(0, WINDOW_S_MAX as i64)),
+    ("NewOrder", "quantity", ValueBound::Number(1, u32::MAX as i64)),
+    ("PayBody", "method", ValueBound::Text(0, METHOD_LEN_MAX)),
 ];
 
 /// Writes the bounds into the description.
@@ -91,7 +91,7 @@ pub fn describe_bounds(openapi: &mut OpenApi) {
     }
 }
 
-impl Bound {
+impl ValueBound {
     fn write(self, schema: &mut Object) {
         match self {
             Self::Number(min, max) => {
@@ -122,8 +122,8 @@ mod tests {
                 panic!("no field {name}.{field}")
             };
             match *bound {
-                Bound::Number(..) => assert!(found.maximum.is_some(), "{name}.{field}"),
-                Bound::Text(..) => assert!(found.max_length.is_some(), "{name}.{field}"),
+                ValueBound::Number(..) => assert!(found.maximum.is_some(), "{name}.{field}"),
+                ValueBound::Text(..) => assert!(found.max_length.is_some(), "{name}.{field}"),
             }
         }
     }

@@ -17,11 +17,11 @@ use utoipa::openapi::{
 
 /// Who may call an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Caller {
+pub enum CallerKind {
     Anyone,
     /// A load balancer or a monitor: no limit counts its calls.
     Probe,
-    /// Whoever is signed in.
+    /// A buyer or an admin who is signed in.
     Buyer,
     Admin,
 }
@@ -33,7 +33,7 @@ pub struct ApiOperation {
     pub path: &'static str,
     /// A verb and its object, in camel case.
     pub id: &'static str,
-    pub caller: Caller,
+    pub caller: CallerKind,
     /// Its own problems. Those that follow from its form (a token, a body, a query, an id in the path) are added to them.
     kinds: &'static [&'static ProblemKind],
 }
@@ -42,7 +42,7 @@ const fn operation(
     method: &'static str,
     path: &'static str,
     id: &'static str,
-    caller: Caller,
+    caller: CallerKind,
     kinds: &'static [&'static ProblemKind],
 ) -> ApiOperation {
     ApiOperation { method, path, id, caller, kinds }
@@ -50,7 +50,7 @@ const fn operation(
 
 #[rustfmt::skip]
 static OPERATIONS: &[ApiOperation] = {
-    use Caller::{Admin, Anyone, Buyer, Probe};
+    use CallerKind::{Admin, Anyone, Buyer, Probe};
     &[
         operation("POST", "/api/v1/auth/register", "registerAccount", Anyone, &[&EMAIL_TAKEN, &USERNAME_TAKEN]),
         operation("POST", "/api/v1/auth/login", "signIn", Anyone, &[&BAD_CREDENTIALS]),
@@ -149,16 +149,16 @@ impl ApiOperation {
             |place: &ParameterIn| parameters(described).any(|parameter| parameter.parameter_in == *place);
         let mut kinds: Vec<&ProblemKind> = self.kinds.to_vec();
         kinds.extend([&INTERNAL, &TIMEOUT, &BODY_TOO_LARGE]);
-        if self.caller != Caller::Probe {
+        if self.caller != CallerKind::Probe {
             kinds.extend([&RATE_LIMITED, &OVERLOADED, &UNAVAILABLE]);
         }
         if self.method != "GET" {
             kinds.push(&NOT_RECORDED);
         }
-        if matches!(self.caller, Caller::Buyer | Caller::Admin) {
+        if matches!(self.caller, CallerKind::Buyer | CallerKind::Admin) {
             kinds.push(&UNAUTHORIZED);
         }
-        if self.caller == Caller::Admin {
+        if self.caller == CallerKind::Admin {
             kinds.push(&FORBIDDEN);
         }
         if described.request_body.is_some() {
@@ -191,8 +191,8 @@ pub fn describe_operations(openapi: &mut OpenApi) {
             let Some(known) = find_operation(method, path) else { continue };
             described.operation_id = Some(known.id.to_owned());
             described.security = Some(match known.caller {
-                Caller::Anyone | Caller::Probe => Vec::new(),
-                Caller::Buyer | Caller::Admin => {
+                CallerKind::Anyone | CallerKind::Probe => Vec::new(),
+                CallerKind::Buyer | CallerKind::Admin => {
                     vec![SecurityRequirement::new("token", Vec::<String>::new())]
                 }
             });
@@ -311,8 +311,8 @@ mod tests {
     fn the_caller_is_the_one_of_the_path() {
         for known in OPERATIONS {
             let expected = known.path.starts_with("/api/v1/admin/");
-            assert_eq!(known.caller == Caller::Admin, expected, "{}", known.path);
-            assert_eq!(known.caller == Caller::Probe, !known.path.starts_with("/api/"), "{}", known.path);
+            assert_eq!(known.caller == CallerKind::Admin, expected, "{}", known.path);
+            assert_eq!(known.caller == CallerKind::Probe, !known.path.starts_with("/api/"), "{}", known.path);
         }
     }
 }

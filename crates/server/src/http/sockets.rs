@@ -1,5 +1,5 @@
 //! Forwards requests below one prefix to the Socket.IO service that `commands` provides, and stands between its session ids and
-//! clients. The service uses one id for an Engine.IO session and for the public `socket.id`, so that whoever reads a `socket.id`
+//! clients. The service uses one id for an Engine.IO session and for the public `socket.id`, so that anyone who reads a `socket.id`
 //! could act as its buyer. Clients therefore get another id for the session ([`SessionIds`]), which is valid only from the network
 //! that opened the session. It knows nothing of the events of a socket.
 

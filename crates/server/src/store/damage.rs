@@ -1,4 +1,4 @@
-//! Damage that a statement meets: a malformed file, a row or an index that is not as it was written. Whoever opened the store is told,
+//! Damage that a statement meets: a malformed file, a row or an index that is not as it was written. The opener of the store is notified,
 //! because a purchase must not be confirmed beside tables that cannot be trusted. It repairs nothing.
 
 use std::fmt;

@@ -104,6 +104,10 @@ impl RehearseResult {
             let finding = finding(self.document(), promise);
             assert_eq!(finding["broken"], 0, "{finding}");
         }
+        let requests = &self.document()["requests"];
+        let [sent, ends @ ..] =
+            ["sent", "answered", "unanswered", "lost", "open"].map(|name| requests[name].as_u64().unwrap());
+        assert_eq!(ends.iter().sum::<u64>(), sent, "every request has one end: {requests}");
         self
     }
 }

@@ -1,4 +1,4 @@
-//! What a process may write about its callers, whatever it is told to log.
+//! What a process may write about its callers, at every log level.
 
 use crate::real::instance::{EMAIL, PASSWORD, ServerProcess, text};
 use serde_json::json;

@@ -59,15 +59,15 @@ fn whatever_happens_the_provider_holds_the_money_of_the_confirmed_orders() {
 
 /// What one buyer wants: one unit. Another order is made only when all before it were read as over.
 #[derive(Debug, Default)]
-struct Purchase {
+struct SimulatedPurchase {
     orders: Vec<OrderId>,
 }
 
 /// All that happened so far, over all lives of the process.
 #[derive(Default)]
-struct History {
+struct MoneyHistory {
     /// Purchases, by buyer.
-    purchases: BTreeMap<u64, Vec<Purchase>>,
+    purchases: BTreeMap<u64, Vec<SimulatedPurchase>>,
     /// Orders that a buyer read as over, with the answer.
     over: BTreeMap<OrderId, &'static str>,
     /// Orders that a reply called paid.
@@ -75,7 +75,7 @@ struct History {
     answers: BTreeSet<&'static str>,
 }
 
-impl History {
+impl MoneyHistory {
     fn orders(&self) -> Vec<(u64, OrderId)> {
         let purchases = self.purchases.iter().flat_map(|(who, all)| all.iter().map(move |one| (*who, one)));
         purchases.flat_map(|(who, one)| one.orders.iter().map(move |order| (who, *order))).collect()
@@ -128,7 +128,7 @@ type Charges = Vec<(uuid::Uuid, String, i64)>;
 fn play(seed: u64) -> (Charges, BTreeSet<&'static str>) {
     let folder = tempfile::tempdir().unwrap();
     let mut chance = SeededRandom(seed);
-    let mut history = History::default();
+    let mut history = MoneyHistory::default();
     let mut charges = Vec::new();
     let lives = 1 + chance.below(3);
     for life in 0..lives {
@@ -149,7 +149,7 @@ fn runtime() -> Runtime {
 async fn run_life(
     folder: &Path,
     chance: &mut SeededRandom,
-    history: &mut History,
+    history: &mut MoneyHistory,
     is_last: bool,
 ) -> PaymentFixture {
     let fixture = PaymentFixture::open(folder).await;
@@ -172,7 +172,7 @@ async fn run_life(
 }
 
 /// What buyers read is what became of their orders.
-async fn check_history(fixture: &PaymentFixture, sale: SaleId, history: &mut History) {
+async fn check_history(fixture: &PaymentFixture, sale: SaleId, history: &mut MoneyHistory) {
     for (_, order) in history.orders() {
         let status = fixture.status(order).await;
         assert!(!status.is_paying(), "{order} is settled, and it is {status:?}");
@@ -213,7 +213,7 @@ struct RunningRequests {
 
 impl RunningRequests {
     /// Buyers read the replies that have arrived.
-    fn read_replies(&mut self, history: &mut History) {
+    fn read_replies(&mut self, history: &mut MoneyHistory) {
         while let Some(done) = self.tasks.try_join_next() {
             if let Some((order, answered)) = done.unwrap() {
                 history.read_reply(order, &answered);
@@ -222,7 +222,7 @@ impl RunningRequests {
     }
 
     /// Lets all that hangs go on, and waits for all that is under way.
-    async fn finish(&mut self, fixture: &PaymentFixture, history: &mut History) {
+    async fn finish(&mut self, fixture: &PaymentFixture, history: &mut MoneyHistory) {
         fixture.provider.release_calls();
         while let Some(done) = self.tasks.join_next().await {
             if let Some((order, answered)) = done.unwrap() {
@@ -233,9 +233,15 @@ impl RunningRequests {
 }
 
 /// A buyer orders: for a new purchase, or again for one whose orders were all read as over.
-async fn place_order(fixture: &PaymentFixture, sale: SaleId, who: u64, is_new: bool, history: &mut History) {
+async fn place_order(
+    fixture: &PaymentFixture,
+    sale: SaleId,
+    who: u64,
+    is_new: bool,
+    history: &mut MoneyHistory,
+) {
     let over = &history.over;
-    let is_over = |purchase: &Purchase| purchase.orders.iter().all(|order| over.contains_key(order));
+    let is_over = |purchase: &SimulatedPurchase| purchase.orders.iter().all(|order| over.contains_key(order));
     let purchases = history.purchases.entry(who).or_default();
     let again = if is_new { None } else { purchases.iter().position(is_over) };
     if !is_new && again.is_none() {
@@ -247,7 +253,7 @@ async fn place_order(fixture: &PaymentFixture, sale: SaleId, who: u64, is_new: b
             purchases[index].orders.push(order);
             history.answers.insert("tried again");
         }
-        None => purchases.push(Purchase { orders: vec![order] }),
+        None => purchases.push(SimulatedPurchase { orders: vec![order] }),
     }
 }
 
@@ -255,7 +261,7 @@ async fn step(
     fixture: &PaymentFixture,
     sale: SaleId,
     chance: &mut SeededRandom,
-    history: &mut History,
+    history: &mut MoneyHistory,
     working: &mut RunningRequests,
 ) {
     working.read_replies(history);

@@ -40,7 +40,7 @@ pub(crate) fn load_reached_time(folder: &Path) -> Result<Timestamp, ReadError> {
     Ok(Timestamp(intact.map_or(0, |(at, _)| at)))
 }
 
-/// Writes how far time has got, on a connection of its own that is opened when it is first needed.
+/// Writes how far time has got. It opens its own connection with the first write.
 pub(crate) struct ReachedTimeWriter {
     folder: PathBuf,
     connection: Option<Connection>,

@@ -62,7 +62,7 @@ impl HeadViolation {
 
 /// Where in the stream of one connection the next byte is.
 pub(super) struct HeadInspector {
-    framing: Framing,
+    framing: BodyFraming,
     /// Bytes of an incomplete head that hold no end of it.
     scanned: usize,
     /// Where the last line of those bytes begins.
@@ -70,7 +70,7 @@ pub(super) struct HeadInspector {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Framing {
+enum BodyFraming {
     Head,
     /// So many bytes of a body to come.
     Body(u64),
@@ -105,7 +105,7 @@ enum ChunkState {
 
 impl HeadInspector {
     pub(super) fn new() -> Self {
-        Self { framing: Framing::Head, scanned: 0, line_start: 0 }
+        Self { framing: BodyFraming::Head, scanned: 0, line_start: 0 }
     }
 
     /// How many of these bytes hyper may read: whole heads, and what belongs to their bodies. The rest is the beginning of a head, and
@@ -115,9 +115,9 @@ impl HeadInspector {
         loop {
             let rest = &bytes[passed..];
             let step = match self.framing {
-                Framing::Head => self.read_head(rest),
-                Framing::Body(len) => Ok(self.skip_body(len, rest)),
-                Framing::Chunked(state) => self.skip_chunks(state, rest),
+                BodyFraming::Head => self.read_head(rest),
+                BodyFraming::Body(len) => Ok(self.skip_body(len, rest)),
+                BodyFraming::Chunked(state) => self.skip_chunks(state, rest),
             };
             match step {
                 Ok(0) => return Ok(passed),
@@ -132,7 +132,7 @@ impl HeadInspector {
     fn skip_body(&mut self, len: u64, bytes: &[u8]) -> usize {
         let taken = usize::try_from(len).map_or(bytes.len(), |len| len.min(bytes.len()));
         let left = len - taken as u64;
-        self.framing = if left == 0 { Framing::Head } else { Framing::Body(left) };
+        self.framing = if left == 0 { BodyFraming::Head } else { BodyFraming::Body(left) };
         taken
     }
 
@@ -154,11 +154,11 @@ impl HeadInspector {
             }
             at += 1;
             if state == ChunkState::BodyEnd {
-                self.framing = Framing::Head;
+                self.framing = BodyFraming::Head;
                 return Ok(at);
             }
         }
-        self.framing = Framing::Chunked(state);
+        self.framing = BodyFraming::Chunked(state);
         Ok(at)
     }
 
@@ -199,7 +199,7 @@ impl HeadInspector {
 }
 
 /// Checks a whole head, and returns what follows it.
-fn check_head(bytes: &[u8]) -> Result<Framing, HeadViolation> {
+fn check_head(bytes: &[u8]) -> Result<BodyFraming, HeadViolation> {
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(bytes, &mut headers) {
@@ -237,9 +237,9 @@ fn check_head(bytes: &[u8]) -> Result<Framing, HeadViolation> {
     match (is_chunked, len) {
         (true, Some(_)) => Err(HeadViolation::TransferEncoding),
         (true, None) if !is_http_1_1 => Err(HeadViolation::TransferEncoding),
-        (true, None) => Ok(Framing::Chunked(ChunkState::Size { len: 0, digits: 0 })),
-        (false, Some(len @ 1..)) => Ok(Framing::Body(len)),
-        (false, _) => Ok(Framing::Head),
+        (true, None) => Ok(BodyFraming::Chunked(ChunkState::Size { len: 0, digits: 0 })),
+        (false, Some(len @ 1..)) => Ok(BodyFraming::Body(len)),
+        (false, _) => Ok(BodyFraming::Head),
     }
 }
 

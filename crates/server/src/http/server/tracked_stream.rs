@@ -31,11 +31,11 @@ pub(super) struct TrackedStream {
     /// What was read of heads that may not be handed out yet, behind `passable` bytes that may.
     held: BytesMut,
     passable: usize,
-    refusal: Option<Refusal>,
+    refusal: Option<RefusalReply>,
 }
 
 /// The end of a connection whose client sent an invalid head.
-struct Refusal {
+struct RefusalReply {
     /// The rest of the reply.
     reply: Bytes,
     is_shut_down: bool,
@@ -93,7 +93,8 @@ impl TrackedStream {
     /// Hands out no more, so that hyper answers what it has and shuts the stream down.
     fn refuse(&mut self, violation: HeadViolation) {
         let reply = violation.problem().map(|problem| self.open.edge().refuse_head(problem));
-        self.refusal = Some(Refusal { reply: reply.unwrap_or_default(), is_shut_down: false, lingered: 0 });
+        self.refusal =
+            Some(RefusalReply { reply: reply.unwrap_or_default(), is_shut_down: false, lingered: 0 });
     }
 
     fn hand_out(&mut self, buf: &mut ReadBuf<'_>) {

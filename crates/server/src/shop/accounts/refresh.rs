@@ -33,7 +33,7 @@ pub async fn refresh(service: &AccountService, token: &str) -> AccountOutcome<Si
             owner.map(|user| (session, user))
         }
         TokenUse::Reused { session, used_at } => {
-            repeat_or_revoke(service, &mut writing, Reuse { session, used_at, now }, &successor).await?
+            repeat_or_revoke(service, &mut writing, TokenReuse { session, used_at, now }, &successor).await?
         }
         TokenUse::Invalid => None,
     };
@@ -46,7 +46,7 @@ pub async fn refresh(service: &AccountService, token: &str) -> AccountOutcome<Si
 }
 
 /// The second use of a refresh token.
-struct Reuse {
+struct TokenReuse {
     session: Uuid,
     used_at: Timestamp,
     now: Timestamp,
@@ -56,10 +56,10 @@ struct Reuse {
 async fn repeat_or_revoke(
     service: &AccountService,
     writing: &mut StoreTransaction,
-    reuse: Reuse,
+    reuse: TokenReuse,
     successor: &RefreshToken,
 ) -> Result<Option<(Uuid, BuyerId)>, AccountError> {
-    let Reuse { session, used_at, now } = reuse;
+    let TokenReuse { session, used_at, now } = reuse;
     let in_grace = now.ms_since(used_at) <= REFRESH_GRACE_MS;
     if in_grace && sessions::is_unused(writing, &successor.hash(), session, now).await? {
         let owner = sessions::extend(writing, session, session_end(service, now)).await?;
