@@ -130,7 +130,7 @@ function OrderSummary({ order, sale }: { order: Order; sale: Sale | undefined })
           )}
         </h2>
       )}
-      <dl className="grid grid-cols-[auto_minmax(0,1fr)] gap-y-2 [overflow-wrap:anywhere] [&>dd]:text-end [&>dt]:pe-6 [&>dt]:text-soft">
+      <dl className="grid grid-cols-[fit-content(50%)_minmax(0,1fr)] gap-y-2 [overflow-wrap:anywhere] [&>dd]:text-end [&>dt]:pe-6 [&>dt]:text-soft">
         <dt>{t("order.quantity")}</dt>
         <dd>{t("number", { count: order.quantity })}</dd>
         <dt>{t("order.price")}</dt>
