@@ -139,9 +139,11 @@ pub async fn find_position(
     let place = match row.status {
         QueueEntryStatus::Lapsed => PlaceStatus::Lapsed { at: row.changed_at },
         QueueEntryStatus::Left => PlaceStatus::Left { at: row.changed_at },
-        // An order has a document of its own. The others are rows that are older than the engine's answer.
-        QueueEntryStatus::Served | QueueEntryStatus::Waiting | QueueEntryStatus::Admitted { .. } => {
-            return Ok(None);
+        // An order has a document of its own.
+        QueueEntryStatus::Served => return Ok(None),
+        // The row is older than the engine's answer: how the place ended is not known yet, and "no place" would be wrong.
+        QueueEntryStatus::Waiting | QueueEntryStatus::Admitted { .. } => {
+            return Err(EngineError::StateUnknown.into());
         }
     };
     let receipt = shop.receipts.issue(sale, buyer, row.ticket);
