@@ -48,7 +48,7 @@ pub struct Serve {
     /// Also makes a product, a sale that starts soon, and an admin.
     #[arg(long, env = "DOORBUSTER_DEMO", value_parser = clap::builder::BoolishValueParser::new())]
     pub demo: bool,
-    /// Address at which buyers reach the shop, such as https://shop.example: for links, redirects and previews. The demo uses --listen.
+    /// Address at which buyers reach the shop, such as `https://shop.example`: for links, redirects and previews. The demo uses --listen.
     #[arg(long, env = "DOORBUSTER_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<PublicUrl>,
     /// Proxies whose X-Forwarded-For counts: addresses and networks, with commas between.

@@ -32,7 +32,7 @@ pub struct WorkerArgs {
     /// Folder for a token key that no --token-key names.
     #[arg(long, env = "DOORBUSTER_DATA", default_value = "./data", value_name = "FOLDER")]
     data: PathBuf,
-    /// Address at which buyers reach the shop, such as https://shop.example: for links in what is sent to them.
+    /// Address at which buyers reach the shop, such as `https://shop.example`: for links in what is sent to them.
     #[arg(long, env = "DOORBUSTER_PUBLIC_URL", value_name = "URL")]
     public_url: Option<PublicUrl>,
     /// Ed25519 key (PKCS#8 PEM) that signs access tokens: the same as that of the other instances.
