@@ -90,12 +90,10 @@ fn open_trees(connection: &Connection) -> Result<(), rusqlite::Error> {
             )
         };
         match connection.query_row(&query, [], |_row| Ok(())) {
+            Ok(()) | Err(rusqlite::Error::QueryReturnedNoRows) => {}
             // SQLite cannot use every index for such a query.
-            Err(error) if error.sqlite_error_code() != Some(ErrorCode::Unknown) => match error {
-                rusqlite::Error::QueryReturnedNoRows => {}
-                error => return Err(error),
-            },
-            _ => {}
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(())
