@@ -186,7 +186,7 @@ impl ServerInstance {
         // before the engine takes the ledger over from it.
         let database = tables::open_database(&settings).await?;
         if database.is_none() {
-            ledger_loss::refuse_in_folder(&settings.data).await?;
+            ledger_loss::refuse_in_folder(&settings.data, settings.accept_older_ledger).await?;
         }
         let engine = tokio::task::block_in_place(|| engine(&settings.data));
         let engine = engine.map_err(|error| start_error(error, &settings))?;

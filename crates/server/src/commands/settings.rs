@@ -154,6 +154,10 @@ pub struct Serve {
     /// Starts although the machine's clock is far ahead of the ledger, so that sales start or end, and no time service keeps it right.
     #[arg(long, env = "DOORBUSTER_ACCEPT_CLOCK", value_parser = clap::builder::BoolishValueParser::new())]
     pub accept_clock: bool,
+    /// Starts although the tables show events that the ledger does not have, after an intended restore of an older ledger: their units are
+    /// sold again, and the rows are written from this ledger.
+    #[arg(long, env = "DOORBUSTER_ACCEPT_OLDER_LEDGER", value_parser = clap::builder::BoolishValueParser::new())]
+    pub accept_older_ledger: bool,
     /// Whether the tables are brought up to date first.
     #[arg(long, env = "DOORBUSTER_MIGRATE", value_enum, default_value = "on")]
     pub migrate: OnOff,

@@ -45,7 +45,7 @@ pub struct VerifyArgs {
 ///
 /// # Errors
 /// Usage when there is no ledger; a failed check when a promise is broken, the ledger is damaged other than at an end that
-/// the next start sets aside, or the tables differ from it; failure when either cannot be read at all.
+/// the next start sets aside, the tables differ from it, or money was taken for an order that it does not have; failure when either cannot be read at all.
 pub fn run(settings: &VerifyArgs) -> Result<(), CommandError> {
     let findings = match &settings.database {
         Some(database) => runtime()?.block_on(verify_database(database))?,
@@ -69,8 +69,8 @@ async fn verify_database(database: &DatabaseUrl) -> Result<VerifyFindings, Comma
         }
         Err(error) => return Err(ledger_error(error.into())),
     };
-    let TablesReading { totals, traces, listed } = tables.context("the tables cannot be read")?;
-    let mut reading = VerifyRun::new(totals, None);
+    let TablesReading { totals, traces, listed, captured } = tables.context("the tables cannot be read")?;
+    let mut reading = VerifyRun::new(totals, None).with_payments(captured);
     let mut has_entries = false;
     if let Some(reader) = &reader {
         has_entries = reader.has_entries().await.unwrap_or(true);
@@ -111,7 +111,7 @@ fn verify_source(source: &FolderSource) -> Result<VerifyFindings, CommandError> 
         Err(TablesError::Damaged(what)) => (TablesReading::default(), Some(what)),
         Err(TablesError::Failed(error)) => return Err(error.context("the tables cannot be read").into()),
     };
-    let TablesReading { totals, traces, listed } = tables;
+    let TablesReading { totals, traces, listed, captured } = tables;
     let mut is_missing = false;
     let reader = match SqliteReader::open_with(&source.ledger.folder, source.ledger.access) {
         Ok(reader) => Some(reader),
@@ -129,7 +129,8 @@ fn verify_source(source: &FolderSource) -> Result<VerifyFindings, CommandError> 
         Err(error) => return Err(CommandError::Failed(error.into())),
     };
     let has_damage = damage.is_some();
-    let mut findings = runtime.block_on(read_ledger(reader.as_ref(), VerifyRun::new(totals, damage)))?;
+    let reading = VerifyRun::new(totals, damage).with_payments(captured);
+    let mut findings = runtime.block_on(read_ledger(reader.as_ref(), reading))?;
     let is_empty = findings.sales.is_empty() && findings.damage.is_none() && !has_damage;
     if is_missing || (is_empty && !traces.is_empty()) {
         findings.ledger_loss = Some(describe_folder_loss(folder, &traces));

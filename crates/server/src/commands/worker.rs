@@ -41,6 +41,9 @@ pub struct WorkerArgs {
     /// Time that payments under way get to finish after SIGTERM.
     #[arg(long, env = "DOORBUSTER_DRAIN_TIMEOUT", default_value = "25s", value_parser = duration, value_name = "TIME")]
     drain_timeout: Duration,
+    /// Starts although the tables show events that the ledger does not have, after an intended restore of an older ledger.
+    #[arg(long, env = "DOORBUSTER_ACCEPT_OLDER_LEDGER", value_parser = clap::builder::BoolishValueParser::new())]
+    accept_older_ledger: bool,
     /// Whether the tables are brought up to date first.
     #[arg(long, env = "DOORBUSTER_MIGRATE", value_enum, default_value = "on")]
     migrate: OnOff,
@@ -75,6 +78,7 @@ impl WorkerArgs {
             public_url: self.public_url.clone(),
             token_key: self.token_key.clone(),
             drain_timeout: self.drain_timeout,
+            accept_older_ledger: self.accept_older_ledger,
             migrate: self.migrate,
             ..defaults
         })

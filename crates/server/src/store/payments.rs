@@ -11,6 +11,9 @@ mod keys;
 
 mod unsettled;
 
+mod captured;
+
+pub use captured::{CapturedPayments, list_captured};
 pub use keys::{PaymentKeyRow, claim_key, delete_keys, find_key};
 pub use lease::{LeasedPayment, PaymentLease, acquire_lease, release_lease, renew_lease};
 pub use state::PaymentState;
@@ -53,6 +56,7 @@ pub(super) fn statements() -> impl Iterator<Item = &'static str> {
         steps::STATEMENTS,
         keys::STATEMENTS,
         unsettled::STATEMENTS,
+        captured::STATEMENTS,
     ];
     parts.into_iter().flatten().copied()
 }

@@ -28,7 +28,7 @@ async fn stopped_shop() -> (ServerProcess, String) {
 }
 
 /// The same while it runs, and a buyer who has bought nothing.
-async fn running_shop() -> (ServerProcess, String, String) {
+pub(super) async fn running_shop() -> (ServerProcess, String, String) {
     let instance = ServerProcess::start().await;
     let sale = instance.named_sale(Some("lamps"), 5, 600, &json!({"type": "open"})).await;
     let mut tokens = BuyerCrowd::register(&instance, 3).await.tokens;
@@ -47,7 +47,7 @@ async fn running_shop() -> (ServerProcess, String, String) {
 }
 
 /// A copy of a data folder, with something done to it.
-fn copy_after(data: &Path, tampering: impl FnOnce(&Path)) -> TempDir {
+pub(super) fn copy_after(data: &Path, tampering: impl FnOnce(&Path)) -> TempDir {
     let copy = tempfile::tempdir().unwrap();
     for entry in fs::read_dir(data).unwrap() {
         let entry = entry.unwrap();
@@ -58,7 +58,7 @@ fn copy_after(data: &Path, tampering: impl FnOnce(&Path)) -> TempDir {
 }
 
 /// Starts an instance that should be refused: its exit code and its last line.
-fn serve(data: &Path, flags: &[&str]) -> (Option<i32>, String) {
+pub(super) fn serve(data: &Path, flags: &[&str]) -> (Option<i32>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_doorbuster"))
         .args(["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"])
         .args(flags)

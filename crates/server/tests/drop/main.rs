@@ -9,6 +9,7 @@ mod real;
 
 mod clocks;
 mod damage;
+mod files;
 mod flips;
 mod postgres;
 mod process;

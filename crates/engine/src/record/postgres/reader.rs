@@ -78,7 +78,7 @@ impl PostgresReader {
     ///
     /// # Errors
     /// When the database does not answer, or the row of a sale is damaged.
-    pub(crate) async fn list_heads(&self) -> Result<Vec<(SaleId, EventSeq)>, ReadError> {
+    pub async fn list_heads(&self) -> Result<Vec<(SaleId, EventSeq)>, ReadError> {
         let pool = self.pool.clone();
         let read = async move {
             let rows = sqlx::query(HEADS).fetch_all(&pool).await?;

@@ -2,7 +2,7 @@
 //! no lock: it reads beside a running engine, and after one that was killed.
 
 use super::repair::{TornTail, find_torn_tails, torn_keys};
-use super::row::{find_sale_number, load_sales, read_page, scan_pages};
+use super::row::{find_head, find_sale_number, load_sales, read_page, scan_pages};
 use super::{ReadAccess, open_read_only_with};
 use crate::record::row::PAGES_AHEAD;
 use crate::record::{LedgerPage, LedgerReader, ReadError};
@@ -47,6 +47,17 @@ impl SqliteReader {
     /// When more rows are damaged at the end than a power loss explains, or the file cannot be read.
     pub fn find_torn_tails(&self) -> Result<Vec<TornTail>, ReadError> {
         self.with_connection(find_torn_tails)
+    }
+
+    /// The last event of every sale, torn rows included.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or the row of a sale is damaged.
+    pub fn list_heads(&self) -> Result<Vec<(SaleId, EventSeq)>, ReadError> {
+        self.with_connection(|connection| {
+            let sales = load_sales(connection)?.into_iter();
+            sales.map(|(no, sale)| Ok((sale, find_head(connection, no)?))).collect()
+        })
     }
 
     /// As [`LedgerReader::scan`], without these torn tails.

@@ -1,8 +1,8 @@
 //! Rows of `ledger.db`, and a scan of all of them that checks each.
 
 use crate::record::row::{
-    BAD_CHECKSUM, OrphanRows, PAGE_LEN, decode_entry, push_entry, row_checksum, row_key, sale_checksum,
-    sale_number,
+    BAD_CHECKSUM, OrphanRows, PAGE_LEN, decode_entry, event_seq, push_entry, row_checksum, row_key,
+    sale_checksum, sale_number,
 };
 use crate::record::{LedgerPage, ReadError};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
@@ -58,6 +58,15 @@ pub(super) fn load_sales(connection: &Connection) -> Result<Vec<(i64, SaleId)>, 
 pub(super) fn find_sale_number(connection: &Connection, sale: SaleId) -> Result<Option<i64>, ReadError> {
     let mut statement = connection.prepare_cached("SELECT no FROM sales WHERE id = ?1")?;
     Ok(statement.query_row([UuidBlob(sale.0)], |row| row.get(0)).optional()?)
+}
+
+/// The last event of a sale; 0 when it has none.
+pub(super) fn find_head(connection: &Connection, no: i64) -> Result<EventSeq, ReadError> {
+    let mut statement = connection
+        .prepare_cached("SELECT key FROM entries WHERE key > ?1 AND key < ?2 ORDER BY key DESC LIMIT 1")?;
+    let range = (row_key(no, EventSeq(0)), row_key(no + 1, EventSeq(0)));
+    let key = statement.query_row(range, |row| row.get(0)).optional()?;
+    Ok(key.map(event_seq).unwrap_or_default())
 }
 
 /// Up to `limit` events of one sale after `after`.

@@ -27,7 +27,7 @@ pub(super) async fn open_database(settings: &Serve) -> Result<Option<Store>, Com
     }
     let store = database.open_tables().await?;
     refuse_outdated_tables(&store).await?;
-    ledger_loss::refuse_in_database(database, &store).await?;
+    ledger_loss::refuse_in_database(database, &store, settings.accept_older_ledger).await?;
     let now = start_clock(Timestamp::default(), ClockSkew::default()).now();
     load_token_key(settings, &store, now).await?;
     Ok(Some(store))

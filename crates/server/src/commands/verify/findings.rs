@@ -1,15 +1,18 @@
 //! What `doorbuster verify` finds, sale by sale. It audits one sale at a time: memory is bounded by the buyers
-//! and orders of the largest sale, and a few hundred bytes for each of the others. It never prints.
+//! and orders of the largest sale, a few hundred bytes for each of the others, and some 40 bytes for each captured payment. It never
+//! prints.
 
 use super::tables;
+use crate::store::payments::CapturedPayments;
 use crate::store::table_totals::ProjectedTotals;
 use engine::record::sqlite::TornTail;
 use engine::record::{LedgerPage, ReadError};
 use rehearsal::report::format::counted;
 use sale::audit::{LedgerAuditor, SalePromise};
-use sale::{BrokenPromise, EventSeq, SaleCounters, SaleId};
+use sale::{BrokenPromise, Event, EventSeq, OrderId, SaleCounters, SaleId};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
+use uuid::Uuid;
 
 /// All that was found.
 pub(super) struct VerifyFindings {
@@ -25,6 +28,8 @@ pub(super) struct VerifyFindings {
     pub(super) ledger_loss: Option<String>,
     /// The file of the tables is malformed, or its rows cannot be read.
     pub(super) table_damage: Option<String>,
+    /// Captured payments whose orders the ledger has neither as confirmed nor as refunded, by sale and id.
+    pub(super) orphan_payments: Vec<OrphanPayment>,
     /// How the tables differ from the ledger.
     pub(super) differences: BTreeMap<SaleId, String>,
     /// What a reader should know and what breaks no promise.
@@ -58,6 +63,14 @@ pub(super) struct SaleFindings {
     pub(super) broken: u64,
 }
 
+/// A payment whose money was taken for an order that the ledger does not have as confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct OrphanPayment {
+    pub(super) sale: SaleId,
+    pub(super) payment: Uuid,
+    pub(super) order: OrderId,
+}
+
 /// An end that is not as it was written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TornEndFinding {
@@ -86,6 +99,7 @@ impl VerifyFindings {
             && self.ledger_loss.is_none()
             && self.table_damage.is_none()
             && self.differences.is_empty()
+            && self.orphan_payments.is_empty()
             && self.tallies.iter().all(|tally| tally.broken == 0)
     }
 
@@ -123,6 +137,8 @@ impl VerifyFindings {
 /// The reading of a ledger beside its tables.
 pub(super) struct VerifyRun {
     tables: BTreeMap<SaleId, ProjectedTotals>,
+    /// The captured payments whose orders were not met yet.
+    captured: CapturedPayments,
     open_sale: Option<SaleAudit>,
     /// The last event of every sale that was read, and the counters at the event that the tables are at.
     ends: BTreeMap<SaleId, (EventSeq, Option<SaleCounters>)>,
@@ -150,10 +166,17 @@ impl VerifyRun {
             damage,
             ledger_loss: None,
             table_damage: None,
+            orphan_payments: Vec::new(),
             differences: BTreeMap::new(),
             notes: Vec::new(),
         };
-        Self { tables, open_sale: None, ends: BTreeMap::new(), findings }
+        let captured = CapturedPayments::new();
+        Self { tables, captured, open_sale: None, ends: BTreeMap::new(), findings }
+    }
+
+    /// Looks for the orders of these payments as well.
+    pub(super) fn with_payments(self, captured: CapturedPayments) -> Self {
+        Self { captured, ..self }
     }
 
     /// Reads on. A sale whose pages are followed by another's has come to its end.
@@ -169,7 +192,13 @@ impl VerifyRun {
             last: EventSeq(0),
             at_tables: None,
         });
+        let mut captured = self.captured.get_mut(&page.sale);
         for entry in &page.entries {
+            if let (Some(captured), Event::Confirmed { order, .. } | Event::Refunded { order, .. }) =
+                (&mut captured, &entry.event)
+            {
+                captured.remove(order);
+            }
             audit.auditor.read_entry(entry);
             audit.last = entry.seq;
             if audit.tables_at == Some(entry.seq) {
@@ -192,7 +221,20 @@ impl VerifyRun {
         });
         self.findings.torn = torn.collect();
         self.compare_tables();
+        self.collect_orphan_payments();
         self.findings
+    }
+
+    /// Where the ledger could not be read to its end, it does not say which orders it has.
+    fn collect_orphan_payments(&mut self) {
+        if self.findings.damage.is_some() {
+            return;
+        }
+        let orphans = std::mem::take(&mut self.captured).into_iter().flat_map(|(sale, payments)| {
+            payments.into_iter().map(move |(order, payment)| OrphanPayment { sale, payment, order })
+        });
+        self.findings.orphan_payments = orphans.collect();
+        self.findings.orphan_payments.sort_unstable();
     }
 
     /// Records the counters of the sale that was read, and drops its auditor.

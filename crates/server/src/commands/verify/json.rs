@@ -1,10 +1,14 @@
 //! What `doorbuster verify --json` prints: the same as the report for people, as one document, with every sale. Members may be
 //! added; none changes its meaning.
 
-use super::findings::{SaleFindings, SaleViolation, TableProgress, VerifyFindings};
+use super::findings::{OrphanPayment, SaleFindings, SaleViolation, TableProgress, VerifyFindings};
 use sale::audit::SalePromise;
-use sale::{BuyerId, EventSeq, SaleCounters, SaleId};
+use sale::{BuyerId, EventSeq, OrderId, SaleCounters, SaleId};
 use serde::Serialize;
+use uuid::Uuid;
+
+/// Payments without an order that the document lists.
+const PAYMENTS_SHOWN: usize = 1_000;
 
 /// The document, indented.
 ///
@@ -40,6 +44,19 @@ pub(super) fn render_document(findings: &VerifyFindings) -> serde_json::Result<S
                 in_tables: torn.is_in_tables,
             })
             .collect(),
+        orphan_payments: OrphanPaymentsJson {
+            count: findings.orphan_payments.len(),
+            first: findings
+                .orphan_payments
+                .iter()
+                .take(PAYMENTS_SHOWN)
+                .map(|OrphanPayment { sale, payment, order }| OrphanPaymentJson {
+                    sale: *sale,
+                    payment: *payment,
+                    order: *order,
+                })
+                .collect(),
+        },
         table_differences: findings
             .differences
             .iter()
@@ -62,6 +79,7 @@ struct VerifyDocument<'a> {
     ledger_loss: Option<&'a str>,
     table_damage: Option<&'a str>,
     torn_ends: Vec<TornEndJson>,
+    orphan_payments: OrphanPaymentsJson,
     table_differences: Vec<DifferenceJson<'a>>,
     notes: &'a [String],
     sales: Vec<SaleReportJson>,
@@ -93,6 +111,20 @@ struct TornEndJson {
     from_event: EventSeq,
     rows: u64,
     in_tables: bool,
+}
+
+/// Payments whose money was taken for orders that the ledger does not have as confirmed: how many, and the first of them.
+#[derive(Serialize)]
+struct OrphanPaymentsJson {
+    count: usize,
+    first: Vec<OrphanPaymentJson>,
+}
+
+#[derive(Serialize)]
+struct OrphanPaymentJson {
+    sale: SaleId,
+    payment: Uuid,
+    order: OrderId,
 }
 
 #[derive(Serialize)]

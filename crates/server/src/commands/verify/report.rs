@@ -4,7 +4,7 @@
 use super::colours::VerifyColours;
 use super::counters_text::format_counters;
 use super::findings::{
-    PromiseCount, SaleFindings, SaleViolation, TableProgress, TornEndFinding, VerifyFindings,
+    OrphanPayment, PromiseCount, SaleFindings, SaleViolation, TableProgress, TornEndFinding, VerifyFindings,
 };
 use rehearsal::report::format::{count, counted, wrap_text};
 use sale::SaleId;
@@ -17,6 +17,8 @@ const WIDTH: usize = 100;
 const SENTENCE_AT: usize = 47;
 /// Sales that are shown in any case; of the others only those with something wrong are.
 const SALES_SHOWN: usize = 20;
+/// Payments without an order that are shown.
+const PAYMENTS_SHOWN: usize = 20;
 
 /// The whole report, without the last line's end.
 pub(super) fn render_report(findings: &VerifyFindings, ink: VerifyColours) -> String {
@@ -135,6 +137,7 @@ fn render_findings(findings: &VerifyFindings, ink: VerifyColours) -> String {
             ink.bad("the tables are damaged:")
         );
     }
+    write_orphan_payments(&mut out, &findings.orphan_payments, ink);
     for (sale, difference) in &findings.differences {
         let _ = writeln!(out, "{} sale {sale}: {difference}", ink.bad("the tables differ:"));
     }
@@ -142,6 +145,23 @@ fn render_findings(findings: &VerifyFindings, ink: VerifyColours) -> String {
         let _ = writeln!(out, "{} {note}", ink.warning("note:"));
     }
     out
+}
+
+/// Payments whose orders the ledger does not have.
+fn write_orphan_payments(out: &mut String, payments: &[OrphanPayment], ink: VerifyColours) {
+    if payments.is_empty() {
+        return;
+    }
+    let head = ink.bad("payments without an order:");
+    let payments_count = counted(payments.len() as u64, "captured payment");
+    let _ =
+        writeln!(out, "{head} {payments_count}, whose orders the ledger has neither confirmed nor refunded");
+    for OrphanPayment { sale, payment, order } in payments.iter().take(PAYMENTS_SHOWN) {
+        let _ = writeln!(out, "  payment {payment}\n    of order {order}, sale {sale}");
+    }
+    if let Some(others) = payments.len().checked_sub(PAYMENTS_SHOWN).filter(|others| *others > 0) {
+        let _ = writeln!(out, "  and {} more", count(others as u64));
+    }
 }
 
 fn render_verdict(findings: &VerifyFindings, ink: VerifyColours) -> String {
@@ -266,6 +286,31 @@ mod tests {
         let stripped: String =
             parts.map(|(no, part)| if no == 0 { part } else { part.split_once('m').unwrap().1 }).collect();
         assert_eq!(stripped, plain);
+    }
+
+    #[test]
+    fn payments_without_an_order_are_a_finding_of_which_the_first_are_shown() {
+        let bought = OrderId(Uuid::from_u128(2));
+        let lost = |no: u128| (OrderId(Uuid::from_u128(100 + no)), Uuid::from_u128(200 + no));
+        let run = |lost_payments: u128| {
+            let mut of_sale: std::collections::HashMap<_, _> = (0..lost_payments).map(lost).collect();
+            of_sale.insert(bought, Uuid::from_u128(3));
+            let mut reading =
+                VerifyRun::new(BTreeMap::new(), None).with_payments(BTreeMap::from([(id(1), of_sale)]));
+            reading.read_page(&page(1, false));
+            reading.finish(Vec::new())
+        };
+        assert!(run(0).is_clean(), "the order of the one payment is confirmed");
+        let report = render_report(&run(23), VerifyColours::PLAIN);
+        assert!(report.contains("payments without an order: 23 captured payments, "), "{report}");
+        assert_eq!(report.matches("  payment ").count(), PAYMENTS_SHOWN, "{report}");
+        assert!(
+            report.contains("  and 3 more\n") && report.contains("NOT every promise is kept"),
+            "{report}"
+        );
+        for line in report.lines() {
+            assert!(line.chars().count() <= WIDTH, "{line:?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::counters_text::format_counters;
 use super::source::FolderSource;
 use crate::followers::projector;
 use crate::store::ledger_traces::{self, LedgerTraces};
+use crate::store::payments::{self, CapturedPayments};
 use crate::store::table_totals::{self, ProjectedTotals, RowTotals};
 use crate::store::{self, Store, StoreError};
 use engine::record::ReadError;
@@ -19,6 +20,8 @@ pub(super) struct TablesReading {
     pub(super) traces: LedgerTraces,
     /// The sales that have a row; `None` while there are no tables.
     pub(super) listed: Option<HashSet<SaleId>>,
+    /// The payments whose money was taken.
+    pub(super) captured: CapturedPayments,
 }
 
 /// Why the tables of a folder were not read.
@@ -65,9 +68,10 @@ pub(super) async fn read_store(store: Store) -> anyhow::Result<TablesReading> {
     let totals = table_totals::list_totals(&store, projector::FOLLOWER_NAME).await?;
     let traces = ledger_traces::count(&store).await?;
     let listed = ledger_traces::list_sales(&store).await?;
+    let captured = payments::list_captured(&store).await?;
     store.close().await;
     let totals = totals.into_iter().map(|totals| (totals.sale, totals)).collect();
-    Ok(TablesReading { totals, traces, listed: Some(listed) })
+    Ok(TablesReading { totals, traces, listed: Some(listed), captured })
 }
 
 /// How the tables of a sale differ from its ledger, whose last event is `last`, and which had these `counters` at the event that
