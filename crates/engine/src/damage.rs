@@ -1,5 +1,5 @@
-//! Damage of stored data that a running engine meets: a malformed file, a row that is not as it was written. It is noted once and
-//! for good: a file that is malformed in one place may be so in others, so nothing is recorded until the next start, which checks
+//! Damage of stored data that a running engine meets: a malformed file, a row that is not as it was written, a file that was removed. It
+//! is noted once and for good: a file that is malformed in one place may be so in others, so nothing is recorded until the next start, which checks
 //! all of it. Nothing here repairs anything.
 
 use crate::record::{LedgerPage, LedgerReader, ReadError};
@@ -37,6 +37,22 @@ impl DamageFlag {
                 error = describe_causes(error),
                 "stored data is damaged; nothing is recorded until the next start and callers get 503; stop this instance, \
                  copy its data, and run `doorbuster verify` on the copy"
+            );
+        }
+    }
+
+    /// Notes that files of the data folder were removed or replaced while they are open, and logs it: what is recorded from then on no
+    /// start finds. `open_files` names where their content can still be read.
+    pub fn report_lost_files(&self, lost: &str, open_files: &str) {
+        let is_first = self.seen.set(1) == 0;
+        self.recording.set(0);
+        if is_first {
+            tracing::error!(
+                lost,
+                open_files,
+                "a file of the data folder was removed or replaced while it is open; nothing is recorded until the next start and \
+                 callers get 503; its content goes with this process: before you stop it, copy what open_files names to another \
+                 folder, and run `doorbuster verify` on the copy"
             );
         }
     }

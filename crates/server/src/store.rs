@@ -166,6 +166,11 @@ impl Store {
         self.damage.set(Box::new(handler));
     }
 
+    /// Refuses to write from now on, here and by followers that are opened from this store: what is written would be lost.
+    pub fn refuse_writes(&self) {
+        self.damage.refuse_writes();
+    }
+
     /// Brings the tables up to date, however long that takes.
     ///
     /// # Errors
@@ -193,12 +198,14 @@ impl Store {
 
     /// Where to read: committed rows, never waiting for the writer.
     fn reader(&self) -> WithTimeout<&AnyPool> {
-        WithTimeout { inner: &self.reader, timeout: self.timeout, damage: self.damage.clone() }
+        let damage = self.damage.clone();
+        WithTimeout { inner: &self.reader, timeout: self.timeout, damage, writes: false }
     }
 
     /// Where to write. With SQLite one connection, so writers wait for each other here and not on the file's lock.
     fn writer(&self) -> WithTimeout<&AnyPool> {
-        WithTimeout { inner: &self.writer, timeout: self.timeout, damage: self.damage.clone() }
+        let damage = self.damage.clone();
+        WithTimeout { inner: &self.writer, timeout: self.timeout, damage, writes: true }
     }
 
     /// The same tables for a follower of the ledger: one separate connection for reads and writes that belongs to the caller's

@@ -10,6 +10,7 @@ mod api;
 mod background;
 mod clock_check;
 mod dialects;
+mod file_watch;
 mod followers;
 
 use super::database::{self, DatabaseUrl};
@@ -30,6 +31,7 @@ use dialects::BoundDialects;
 use engine::clock::{Clock, read_wall_clock};
 use engine::record::{ReadError, RecordError};
 use engine::{ClockOffset, ClockSkew, ClusterSettings, RunningEngine, StartError, StartMoment, pipeline};
+use file_watch::{OpenedFiles, watch_files};
 use first_admin::{FirstAdmin, make_first_admin};
 use followers::FollowerStarter;
 use open_shop::open_shop;
@@ -190,9 +192,12 @@ impl ServerInstance {
         }
         let engine = tokio::task::block_in_place(|| engine(&settings.data));
         let engine = engine.map_err(|error| start_error(error, &settings))?;
-        let store = match database {
-            Some(store) => store,
-            None => tables::open_folder(&settings).await?,
+        let (store, files) = match database {
+            Some(store) => (store, None),
+            None => {
+                let store = tables::open_folder(&settings).await?;
+                (store, Some(OpenedFiles::note(&settings.data).map_err(anyhow::Error::from)?))
+            }
         };
         let damage = engine.engine.damage().clone();
         store.on_damage(move |error| damage.report(error));
@@ -248,6 +253,9 @@ impl ServerInstance {
             tokio::spawn(ops::serve_metrics(metrics_listener, Arc::clone(&app), stopping.clone())),
             tokio::spawn(background::sweep_expired(Arc::clone(&app), stopping.clone())),
         ];
+        if let Some(files) = files {
+            tasks.push(tokio::spawn(watch_files(Arc::clone(&app), files, stopping.clone())));
+        }
         if does_due_work {
             tasks.push(tokio::spawn(Arc::clone(&app.shop.payments).run_reconciler(stopping.clone())));
         }

@@ -59,7 +59,7 @@ pub fn check_readiness(app: &AppContext) -> Result<(), &'static str> {
     }
     let engine = &app.shop.engine;
     if engine.is_damaged() {
-        return Err("stored data is damaged; nothing is recorded until the next start");
+        return Err("stored data is damaged or gone; nothing is recorded until the next start");
     }
     if engine.is_taken_over() {
         return Err("another instance has taken over the ledger");

@@ -2,6 +2,8 @@
 //! because a purchase must not be confirmed beside tables that cannot be trusted. It repairs nothing.
 
 use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// SQLite's codes for a malformed file and for a file that is no database; extended codes have them in their last eight bits.
@@ -15,6 +17,7 @@ type DamageHandler = Box<dyn Fn(&sqlx::Error) + Send + Sync>;
 #[derive(Clone, Default)]
 pub(super) struct DamageListener {
     handler: Arc<OnceLock<DamageHandler>>,
+    refuses_writes: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for DamageListener {
@@ -27,6 +30,20 @@ impl DamageListener {
     /// Sets the handler, unless there is one.
     pub(super) fn set(&self, handler: DamageHandler) {
         let _is_set_already = self.handler.set(handler);
+    }
+
+    /// From now on [`DamageListener::check_writable`] fails.
+    pub(super) fn refuse_writes(&self) {
+        self.refuses_writes.store(true, Ordering::Relaxed);
+    }
+
+    /// # Errors
+    /// When what is written now would be lost.
+    pub(super) fn check_writable(&self) -> Result<(), sqlx::Error> {
+        if self.refuses_writes.load(Ordering::Relaxed) {
+            return Err(sqlx::Error::Io(io::Error::other("the file of the tables was removed or replaced")));
+        }
+        Ok(())
     }
 
     pub(super) fn check_error(&self, error: &sqlx::Error) {
@@ -86,5 +103,22 @@ mod tests {
         let inserted = sqlx::query("INSERT INTO secrets (name, value, created_at) VALUES ('a', 'b', 0)");
         assert!(inserted.execute(writing.connection()).await.is_err());
         assert_eq!(reports.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_refuses_to_write_is_still_read() {
+        const INSERT: &str =
+            "INSERT INTO secrets (name, value, created_at) VALUES ('a', 'b', 0) RETURNING name";
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        store.migrate().await.unwrap();
+        let follower = store.open_follower().await.unwrap();
+        store.refuse_writes();
+        assert!(sqlx::query(INSERT).execute(store.writer()).await.is_err());
+        assert!(sqlx::query(INSERT).fetch_optional(store.writer()).await.is_err());
+        assert!(store.begin().await.is_err() && follower.begin().await.is_err());
+        store.ping().await.unwrap();
+        let count = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM secrets");
+        assert_eq!(count.fetch_one(store.reader()).await.unwrap(), 0);
     }
 }

@@ -3,6 +3,8 @@
 use super::{DATABASE_FILE, StoreError};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyConnection, AnyPool, ConnectOptions, Executor};
+use std::fs::OpenOptions;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -48,9 +50,17 @@ impl StoreBackend {
         (self == Self::Postgres).then_some(ANSWER_TIMEOUT)
     }
 
-    /// The options of a file in a folder.
+    /// The options of a file in a folder, which is created here if there is none. Connections that are opened later create none: where the
+    /// file was removed, an empty one in its place would hide that.
     pub(super) fn file_options(folder: &Path) -> Result<AnyConnectOptions, StoreError> {
-        Self::address_options(&sqlite_url(&folder.join(DATABASE_FILE), "rwc"))
+        let file = folder.join(DATABASE_FILE);
+        match OpenOptions::new().write(true).create_new(true).open(&file) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(sqlx::Error::Io(error).into());
+            }
+            _ => {}
+        }
+        Self::address_options(&sqlite_url(&file, "rw"))
     }
 
     /// The options of a file in a folder that is only read.

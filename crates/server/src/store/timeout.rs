@@ -16,6 +16,14 @@ pub(super) struct WithTimeout<T> {
     pub(super) timeout: Option<Duration>,
     /// Told of damage that a statement meets.
     pub(super) damage: DamageListener,
+    /// Whether it is for statements that write: these are refused when they would be lost.
+    pub(super) writes: bool,
+}
+
+impl<T> WithTimeout<T> {
+    fn check_writable(&self) -> Result<(), Error> {
+        if self.writes { self.damage.check_writable() } else { Ok(()) }
+    }
 }
 
 /// The result of `work`, or an error when it takes longer.
@@ -40,6 +48,9 @@ impl<'c, T: Executor<'c, Database = Any>> Executor<'c> for WithTimeout<T> {
         'c: 'e,
         E: 'q + Execute<'q, Any>,
     {
+        if let Err(error) = self.check_writable() {
+            return stream::once(std::future::ready(Err(error))).boxed();
+        }
         let damage = self.damage;
         let rows = self.inner.fetch_many(query).inspect_err(move |error| damage.check_error(error));
         if self.timeout.is_none() {
@@ -55,6 +66,9 @@ impl<'c, T: Executor<'c, Database = Any>> Executor<'c> for WithTimeout<T> {
         'c: 'e,
         E: 'q + Execute<'q, Any>,
     {
+        if let Err(error) = self.check_writable() {
+            return std::future::ready(Err(error)).boxed();
+        }
         let fetched = with_timeout(self.timeout, self.inner.fetch_optional(query));
         fetched.inspect_err(move |error| self.damage.check_error(error)).boxed()
     }

@@ -25,6 +25,7 @@ impl StoreTransaction {
         timeout: Option<Duration>,
         damage: DamageListener,
     ) -> Result<Self, StoreError> {
+        damage.check_writable()?;
         let connection = with_timeout(timeout, pool.acquire()).await?;
         let mut transaction = Self { connection: Some(connection), timeout, damage };
         transaction.connection().execute("BEGIN").await?;
@@ -64,7 +65,7 @@ impl StoreTransaction {
     /// Never: the connection is there until the transaction ends, and that takes the transaction.
     pub(super) fn connection(&mut self) -> WithTimeout<&mut AnyConnection> {
         let connection = self.connection.as_mut().expect("the transaction has not ended");
-        WithTimeout { inner: connection, timeout: self.timeout, damage: self.damage.clone() }
+        WithTimeout { inner: connection, timeout: self.timeout, damage: self.damage.clone(), writes: true }
     }
 }
 

@@ -17,7 +17,7 @@ use test_servers::postgres::PostgresServer;
 use test_servers::wait::{HANG_LIMIT, eventually};
 
 /// What is done to a data folder.
-type FolderChange = fn(&Path);
+pub(super) type FolderChange = fn(&Path);
 type BoxedFolderChange = Box<dyn Fn(&Path)>;
 
 /// A shop that has sold something, and its sale; its tables are complete, and it is stopped.

@@ -1,8 +1,10 @@
-//! The files of the data as a whole: a ledger that is older than the tables beside it.
+//! The files of the data as a whole: a ledger that is older than the tables beside it, and files that are removed while an instance
+//! runs.
 
-use crate::damage::{copy_after, running_shop, serve};
+use crate::damage::{FolderChange, copy_after, running_shop, serve};
 use crate::real::crowd::BuyerCrowd;
 use crate::real::instance::{ServerProcess, text, verify, verify_with};
+use reqwest::{Method, StatusCode};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::fs;
@@ -142,4 +144,80 @@ async fn an_older_ledger_in_a_database_is_refused_unless_it_is_accepted() {
     })
     .await;
     instance.stop_gently().await;
+}
+
+/// Where the log says that the content of removed files is, by their names.
+#[cfg(target_os = "linux")]
+fn find_open_files(line: &str) -> Vec<(String, String)> {
+    let words = line.split([' ', '"']).filter_map(|word| word.split_once("=/proc/"));
+    words.map(|(name, rest)| (name.to_owned(), format!("/proc/{rest}"))).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_that_are_removed_or_replaced_while_it_runs_end_the_recording_and_can_be_copied() {
+    let cases: [(&str, FolderChange); 3] = [
+        ("ledger.db", |data| {
+            for suffix in ["", "-wal", "-shm"] {
+                fs::remove_file(data.join(format!("ledger.db{suffix}"))).unwrap();
+            }
+        }),
+        ("shop.db", |data| {
+            for suffix in ["", "-wal", "-shm"] {
+                fs::remove_file(data.join(format!("shop.db{suffix}"))).unwrap();
+            }
+        }),
+        ("ledger.db", |data| {
+            fs::write(data.join("new"), "").unwrap();
+            fs::rename(data.join("new"), data.join("ledger.db")).unwrap();
+        }),
+    ];
+    for (file, change) in cases {
+        let (instance, sale, token) = running_shop().await;
+        let send = async |method: Method, path: &str, token: &str, body: &Value| {
+            let request = instance.client.request(method, format!("{}{path}", instance.url));
+            request.bearer_auth(token).json(body).send().await.unwrap().status()
+        };
+        change(&instance.data());
+        eventually("it is not ready", HANG_LIMIT, async || {
+            send(Method::GET, "/readyz", "", &Value::Null).await == StatusCode::SERVICE_UNAVAILABLE
+        })
+        .await;
+        let order = json!({"flashSaleId": sale, "quantity": 1});
+        let account =
+            json!({"email": "late@example.com", "username": "late", "password": "of this late buyer"});
+        for _ in 0..3 {
+            let ordered = send(Method::POST, "/api/v1/orders", &token, &order).await;
+            let registered = send(Method::POST, "/api/v1/auth/register", "", &account).await;
+            assert_eq!([ordered, registered], [StatusCode::SERVICE_UNAVAILABLE; 2], "{file}");
+        }
+        let lines: Vec<String> = instance
+            .log()
+            .lines()
+            .filter(|line| line.contains("ERROR") && line.contains("was removed or replaced"))
+            .map(ToOwned::to_owned)
+            .collect();
+        assert_eq!(lines.len(), 1, "logged once: {}", instance.log());
+
+        // What the line names is all that was recorded.
+        let copy = copy_after(&instance.data(), |_| {});
+        for suffix in ["", "-wal", "-shm"] {
+            let _none = fs::remove_file(copy.path().join(format!("{file}{suffix}")));
+        }
+        let open_files = find_open_files(&lines[0]);
+        assert!(open_files.iter().any(|(name, _)| name == file), "{}", lines[0]);
+        for (name, path) in open_files {
+            fs::copy(path, copy.path().join(name)).unwrap();
+        }
+        let (code, report) = verify(copy.path());
+        assert_eq!(code, Some(0), "{report}");
+        assert!(report.contains("sold 2 = quantity 5"), "{report}");
+        drop(instance);
+        let mut restarted = ServerProcess::prepared(&[]);
+        restarted.data = copy.path().to_owned();
+        restarted.launch().await;
+        let found = restarted.get(&format!("/api/v1/flash-sales/{sale}"), None).await;
+        assert_eq!((&found["sold"], &found["quantity"]), (&json!(2), &json!(5)), "{found}");
+        restarted.stop_gently().await;
+    }
 }

@@ -2,7 +2,7 @@
 //! ledger's last event again, and after many restarts a hold would not have come nearer to its end. It is no event: nothing was
 //! decided at that moment.
 
-use super::{open_for_writing, open_read_only};
+use super::{FILE, open_for_writing, open_read_only};
 use crate::record::row::row_checksum;
 use crate::record::{ReadError, RecordError};
 use rusqlite::{Connection, OptionalExtension};
@@ -57,6 +57,10 @@ impl ReachedTimeWriter {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
+                // Where the ledger was removed, an empty one in its place would stand in the way of its copy.
+                if !self.folder.join(FILE).exists() {
+                    return Err(ReadError::Missing { place: self.folder.display().to_string() }.into());
+                }
                 let connection = open_for_writing(&self.folder)?;
                 connection.execute(CREATE, [])?;
                 connection

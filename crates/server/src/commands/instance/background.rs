@@ -12,7 +12,7 @@ use tokio::sync::watch;
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Waits for the next turn of a task. False when the instance stops.
-async fn wait(interval: Duration, stop: &mut watch::Receiver<bool>) -> bool {
+pub(super) async fn wait(interval: Duration, stop: &mut watch::Receiver<bool>) -> bool {
     tokio::select! {
         () = tokio::time::sleep(interval) => true,
         _ = stop.wait_for(|stop| *stop) => false,
