@@ -1,5 +1,5 @@
-//! The files of the data as a whole: a ledger that is older than the tables beside it, and files that are removed while an instance
-//! runs.
+//! The files of the data as a whole: a ledger that is older than the tables beside it, files that are removed while an instance runs, and
+//! what a clean stop leaves.
 
 use crate::damage::{FolderChange, copy_after, running_shop, serve};
 use crate::real::crowd::BuyerCrowd;
@@ -144,6 +144,26 @@ async fn an_older_ledger_in_a_database_is_refused_unless_it_is_accepted() {
     })
     .await;
     instance.stop_gently().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clean_stop_leaves_no_commit_in_a_log_and_a_kill_does() {
+    let (mut instance, ..) = running_shop().await;
+    instance.stop_gently().await;
+    let is_empty = |name: &str| fs::metadata(instance.data().join(name)).map_or(true, |log| log.len() == 0);
+    assert!(is_empty("ledger.db-wal") && is_empty("shop.db-wal"), "after a stop");
+    let report = instance.verify().await;
+    assert!(!report.contains("note:"), "{report}");
+
+    instance.launch().await;
+    instance.sale(1, 0, &json!({"type": "open"})).await;
+    instance.kill();
+    let report = instance.verify().await;
+    assert!(report.contains("of an instance that did not stop by itself"), "{report}");
+    instance.launch().await;
+    instance.stop_gently().await;
+    let report = instance.verify().await;
+    assert!(!report.contains("note:"), "{report}");
 }
 
 /// Where the log says that the content of removed files is, by their names.

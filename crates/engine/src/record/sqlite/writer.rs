@@ -1,7 +1,7 @@
 //! Appends batches to `ledger.db`, and copies its log back into the file on a thread of its own.
 
 use super::row::{UuidBlob, load_sales};
-use super::{FILE, LOG_BYTES, checkpoint, open_for_writing};
+use super::{FILE, LOG_BYTES, checkpoint, empty_log, open_for_writing};
 use crate::batch::Batch;
 use crate::record::row::{row_checksum, row_key, sale_checksum};
 use crate::record::{LedgerRecorder, RecordError, encode_event};
@@ -200,7 +200,11 @@ impl WalCheckpointer {
                         }
                     }
                 }
-                // The last connection to close copies the rest.
+                // The recorder's connection is closed, and nothing is written any more. Readers may keep theirs until the process ends, and
+                // the log with them; emptied, it says that nothing is left in it.
+                if let Err(error) = empty_log(&connection) {
+                    tracing::debug!(%error, "the ledger's log is left to the next start");
+                }
             })
             .map_err(|error| RecordError::Store(Box::new(error)))?;
         Ok(Self { stop: Some(stop), thread: Some(thread) })
