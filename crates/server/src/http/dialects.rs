@@ -9,6 +9,7 @@ pub mod fields;
 pub mod reply;
 pub mod routes;
 
+pub mod attempts;
 pub mod drop;
 
 use super::AppState;
@@ -83,7 +84,8 @@ impl Dialect {
     pub fn routes(self) -> DialectRoutes {
         match self {
             Self::Drop => drop::routes(),
-            Self::Turnstile | Self::Attempts | Self::Holds => DialectRoutes::new(),
+            Self::Attempts => attempts::routes(),
+            Self::Turnstile | Self::Holds => DialectRoutes::new(),
         }
     }
 
@@ -92,7 +94,8 @@ impl Dialect {
     pub fn render_error(self, error: &DialectError, path: &str) -> Value {
         match self {
             Self::Drop => drop::render_error(error, path),
-            Self::Turnstile | Self::Attempts | Self::Holds => Value::Null,
+            Self::Attempts => attempts::render_error(error, path),
+            Self::Turnstile | Self::Holds => Value::Null,
         }
     }
 }

@@ -14,5 +14,7 @@ mod support;
 
 mod client;
 
+mod attempts;
 mod drop;
 mod frame;
+mod views;
