@@ -48,9 +48,12 @@ pub async fn find_sale(shop: &Shop, number: i64) -> Option<ListedSale> {
     sales::find_or_refresh(shop, shop.catalogue.find_by_integer_id(number)?).await
 }
 
-/// The product with this integer id and the sales that sell it; `None` when no sale does.
-#[must_use]
-pub fn find_sold_product(shop: &Shop, number: i64) -> Option<(ProductId, Vec<SaleId>)> {
+/// The product with this integer id and the sales that sell it, also when another process has just made one; `None` when no sale does.
+pub async fn find_sold_product(shop: &Shop, number: i64) -> Option<(ProductId, Vec<SaleId>)> {
+    if let Some(found) = shop.catalogue.find_by_product_integer_id(number) {
+        return Some(found);
+    }
+    shop.catalogue.refresh_for_miss(&shop.store).await;
     shop.catalogue.find_by_product_integer_id(number)
 }
 

@@ -16,22 +16,20 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// The last attempts that a process remembers at least; at most twice as many, some 40 bytes each.
 const RECENT_MIN: usize = 1_000_000;
 
-/// An attempt is written again after so long: the repeated attempts of a buyer cost nothing until then. In milliseconds.
-const REWRITE_AFTER_MS: i64 = 3_600_000;
-
-/// How long an attempt is remembered, in milliseconds: a day after the last one, which may not have been written.
-const KEPT_MS: i64 = 86_400_000 + REWRITE_AFTER_MS;
+/// How long an attempt is remembered: a day, in milliseconds.
+const KEPT_MS: i64 = 86_400_000;
 
 /// Remembers sold-out attempts.
 pub struct SoldOutMemory {
-    recent: Mutex<RecentAttempts>,
-    /// `None` where no other process shares the tables.
-    shared: Option<SharedAttempts>,
+    place: MemoryPlace,
 }
 
-struct SharedAttempts {
-    store: Store,
-    writer: GroupCommit<SoldOutAttempt, ()>,
+/// Where attempts are remembered.
+enum MemoryPlace {
+    /// In this process, which has its tables to itself.
+    Process(Mutex<RecentAttempts>),
+    /// In a table that other processes may share.
+    Table { store: Store, writer: GroupCommit<SoldOutAttempt, ()> },
 }
 
 /// Attempts in two halves: when the younger one is full, the older one is forgotten.
@@ -45,39 +43,40 @@ struct RecentAttempts {
 type AttemptKey = [u8; 16];
 
 impl SoldOutMemory {
-    /// Starts the memory, with its table where other processes may share it.
+    /// Starts the memory: in a table where other processes may share it.
     #[must_use]
     pub fn start(store: Store, tenancy: Tenancy) -> Self {
-        let shared = tenancy.is_cluster().then(|| {
-            let writing = store.clone();
-            let write = move |rows| {
-                let store = writing.clone();
-                async move { write_attempts(&store, rows).await }.boxed()
-            };
-            SharedAttempts { store, writer: GroupCommit::start("sold_out_attempts", Box::new(write)) }
-        });
-        Self { recent: Mutex::default(), shared }
+        if !tenancy.is_cluster() {
+            return Self { place: MemoryPlace::Process(Mutex::default()) };
+        }
+        let writing = store.clone();
+        let write = move |rows| {
+            let store = writing.clone();
+            async move { write_attempts(&store, rows).await }.boxed()
+        };
+        let writer = GroupCommit::start("sold_out_attempts", Box::new(write));
+        Self { place: MemoryPlace::Table { store, writer } }
     }
 
     /// Remembers that the buyer's last attempt at the product was refused as sold out, and returns when all instances know it.
     ///
     /// # Errors
-    /// When the tables do not answer. This process remembers it all the same.
+    /// When the tables do not answer.
     pub async fn remember(
         &self,
         buyer: BuyerId,
         product: ProductId,
         now: Timestamp,
     ) -> Result<(), RowNotWritten> {
-        let key = attempt_key(buyer, product);
-        if self.lock_recent().find(&key).is_some_and(|at| now.ms_since(at) < REWRITE_AFTER_MS) {
-            return Ok(());
+        match &self.place {
+            MemoryPlace::Process(recent) => {
+                lock(recent).insert(attempt_key(buyer, product), now, RECENT_MIN);
+                Ok(())
+            }
+            MemoryPlace::Table { writer, .. } => {
+                writer.write(SoldOutAttempt { buyer, product, at: now }).await
+            }
         }
-        if let Some(shared) = &self.shared {
-            shared.writer.write(SoldOutAttempt { buyer, product, at: now }).await?;
-        }
-        self.lock_recent().insert(key, now, RECENT_MIN);
-        Ok(())
     }
 
     /// Forgets it: the buyer's last attempt had another outcome.
@@ -85,10 +84,13 @@ impl SoldOutMemory {
     /// # Errors
     /// When the tables do not answer.
     pub async fn forget(&self, buyer: BuyerId, product: ProductId) -> Result<(), StoreError> {
-        self.lock_recent().remove(&attempt_key(buyer, product));
-        let Some(SharedAttempts { store, .. }) = &self.shared else { return Ok(()) };
-        if sold_out_attempts::find(store, buyer, product).await?.is_some() {
-            sold_out_attempts::delete(store, buyer, product).await?;
+        match &self.place {
+            MemoryPlace::Process(recent) => lock(recent).remove(&attempt_key(buyer, product)),
+            MemoryPlace::Table { store, .. } => {
+                if sold_out_attempts::find(store, buyer, product).await?.is_some() {
+                    sold_out_attempts::delete(store, buyer, product).await?;
+                }
+            }
         }
         Ok(())
     }
@@ -103,14 +105,11 @@ impl SoldOutMemory {
         product: ProductId,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let is_kept = |at: Timestamp| now.ms_since(at) < KEPT_MS;
-        match &self.shared {
-            // Another instance may have forgotten it.
-            Some(SharedAttempts { store, .. }) => {
-                Ok(sold_out_attempts::find(store, buyer, product).await?.is_some_and(is_kept))
-            }
-            None => Ok(self.lock_recent().find(&attempt_key(buyer, product)).is_some_and(is_kept)),
-        }
+        let at = match &self.place {
+            MemoryPlace::Process(recent) => lock(recent).find(&attempt_key(buyer, product)),
+            MemoryPlace::Table { store, .. } => sold_out_attempts::find(store, buyer, product).await?,
+        };
+        Ok(at.is_some_and(|at| now.ms_since(at) <= KEPT_MS))
     }
 
     /// Deletes what is remembered no longer.
@@ -119,16 +118,16 @@ impl SoldOutMemory {
     /// When the tables do not answer.
     pub async fn forget_old(&self, now: Timestamp) -> Result<(), StoreError> {
         let before = now.plus_ms(-KEPT_MS);
-        self.lock_recent().forget_before(before);
-        match &self.shared {
-            Some(SharedAttempts { store, .. }) => sold_out_attempts::delete_old(store, before).await,
-            None => Ok(()),
+        match &self.place {
+            MemoryPlace::Process(recent) => lock(recent).forget_before(before),
+            MemoryPlace::Table { store, .. } => sold_out_attempts::delete_old(store, before).await?,
         }
+        Ok(())
     }
+}
 
-    fn lock_recent(&self) -> MutexGuard<'_, RecentAttempts> {
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock(recent: &Mutex<RecentAttempts>) -> MutexGuard<'_, RecentAttempts> {
+    recent.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl RecentAttempts {
@@ -184,14 +183,12 @@ mod tests {
     use test_servers::postgres::PostgresServer;
     use uuid::Uuid;
 
-    const DAY_MS: i64 = 86_400_000;
-
     fn buyer(number: u128) -> BuyerId {
         BuyerId(Uuid::from_u128(number))
     }
 
     fn product(number: u128) -> ProductId {
-        ProductId(Uuid::from_u128(number << 64))
+        ProductId(Uuid::from_u128(number << 100))
     }
 
     #[test]
@@ -230,15 +227,15 @@ mod tests {
         one.remember(buyer(2), product(1), Timestamp(0)).await.unwrap();
         let known =
             async |number, at| other.contains(buyer(number), product(1), Timestamp(at)).await.unwrap();
-        assert!(known(1, DAY_MS).await && !known(3, 1).await);
+        assert!(known(1, KEPT_MS).await && !known(3, 1).await);
         assert!(!other.contains(buyer(1), product(2), Timestamp(1)).await.unwrap());
-        // A repeated attempt is remembered for a day from then on, written or not.
-        let later = REWRITE_AFTER_MS - 1;
+        // A repeated attempt is remembered for a day from then on.
+        let later = 3_600_000;
         one.remember(buyer(1), product(1), Timestamp(later)).await.unwrap();
-        assert!(known(1, later + DAY_MS).await);
+        assert!(known(1, later + KEPT_MS).await);
         other.forget(buyer(2), product(1)).await.unwrap();
         assert!(!known(2, 1).await && known(1, 1).await);
-        one.forget_old(Timestamp(2 * DAY_MS)).await.unwrap();
+        one.forget_old(Timestamp(2 * KEPT_MS)).await.unwrap();
         assert!(!known(1, 1).await);
     }
 }

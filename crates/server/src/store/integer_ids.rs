@@ -181,8 +181,11 @@ pub async fn list_sales(store: &Store) -> Result<Vec<(SaleId, SaleIntegerIds)>, 
 mod tests {
     use super::*;
     use crate::auth::Role;
+    use crate::store::MIGRATOR;
     use crate::store::accounts::{self, UserRow};
     use sale::Timestamp;
+    use sqlx::migrate::Migrator;
+    use std::borrow::Cow;
     use test_servers::postgres::PostgresServer;
     use uuid::Uuid;
 
@@ -235,6 +238,60 @@ mod tests {
         }
         assert_eq!(filled, [23, 24, 25], "in the order of creation");
         assert_eq!(insert(&store, 50).await, 26);
+    }
+
+    /// The tables as they were before there were integer ids, with rows.
+    async fn rows_from_before_are_numbered(store: Store) {
+        let earlier = MIGRATOR.iter().filter(|migration| migration.version < 16).cloned().collect();
+        let earlier = Migrator { migrations: Cow::Owned(earlier), ..Migrator::DEFAULT };
+        earlier.run(&store.writer).await.unwrap();
+        for (id, created_at) in [(3, 5), (1, 7), (2, 7)] {
+            let id = BuyerId(Uuid::from_u128(id));
+            for text in [
+                format!(
+                    "INSERT INTO users (id, email, username, username_key, password_hash, role, created_at) \
+                     VALUES ('{id}', '{id}', '{id}', '{id}', '', 'buyer', {created_at})"
+                ),
+                format!(
+                    "INSERT INTO products (id, name, description, price_minor, currency, created_at, updated_at) \
+                     VALUES ('{id}', '{id}', '', 1, 'EUR', {created_at}, {created_at})"
+                ),
+                format!(
+                    "INSERT INTO sales (id, product_id, slug, revision, created_at, announced_at) \
+                     VALUES ('{id}', '{id}', '{id}', 1, {created_at}, NULLIF({created_at}, 5))"
+                ),
+            ] {
+                sqlx::query(sqlx::AssertSqlSafe(text)).execute(store.writer()).await.unwrap();
+            }
+        }
+        store.migrate().await.unwrap();
+        let ids = async |table: &str| -> Vec<(i64, i64)> {
+            let text = format!(
+                "SELECT integer_id, created_at FROM {table} WHERE integer_id IS NOT NULL ORDER BY integer_id"
+            );
+            let rows = sqlx::query(sqlx::AssertSqlSafe(text)).fetch_all(store.reader()).await.unwrap();
+            rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+        };
+        assert_eq!(ids("users").await, [(1, 5), (2, 7), (3, 7)]);
+        assert_eq!(ids("products").await, [(1, 5), (2, 7), (3, 7)]);
+        assert_eq!(ids("sales").await, [(1, 7), (2, 7)], "a half-made sale has none yet");
+        assert_eq!(insert(&store, 9).await, 4);
+        let half_made = SaleId(Uuid::from_u128(3));
+        crate::store::sales::set_announced(&store, half_made, Timestamp(9)).await.unwrap();
+        crate::store::sales::set_announced(&store, half_made, Timestamp(9)).await.unwrap();
+        assert_eq!(ids("sales").await, [(1, 7), (2, 7), (3, 5)]);
+    }
+
+    #[tokio::test]
+    async fn rows_from_before_are_numbered_in_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        rows_from_before_are_numbered(Store::open(folder.path()).await.unwrap()).await;
+    }
+
+    #[tokio::test]
+    async fn rows_from_before_are_numbered_in_postgres() {
+        let url = PostgresServer::shared().create_database();
+        rows_from_before_are_numbered(Store::connect_without_timeout(&url).await.unwrap()).await;
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! The contract, row by row: who may call what, which members a reply has, which code a refusal.
 
 use crate::merchant::{Merchant, assert_refused, eur, id, join_line, order, position, wait_until_admitted};
-use crate::support::{HttpReply, SignedInUser, TestApp};
+use crate::support::{HttpReply, PASSWORD, SignedInUser, TestApp};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;

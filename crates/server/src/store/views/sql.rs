@@ -67,14 +67,6 @@ impl SqlFlavour {
         self.cast(number, "integer")
     }
 
-    /// A number that may be too large for 32 bits, at most the largest of them.
-    pub(super) fn capped_int(self, number: &str) -> String {
-        match self {
-            Self::Sqlite => format!("MIN({number}, 2147483647)"),
-            Self::Postgres => format!("CAST(LEAST({number}, 2147483647) AS integer)"),
-        }
-    }
-
     fn cast(self, expression: &str, name: &str) -> String {
         match self {
             Self::Sqlite => expression.to_owned(),

@@ -11,7 +11,8 @@ pub(super) fn views(sql: SqlFlavour) -> Vec<ViewDefinition> {
                 ("id", sql.varchar("shown.id")),
                 ("name", sql.varchar("shown.name")),
                 ("description", sql.text("shown.description")),
-                ("price", sql.capped_int("shown.price_minor")),
+                // A price may be larger than the column.
+                ("price", sql.int(&sql.least(&["shown.price_minor", "2147483647"]))),
                 ("stock_quantity", sql.int("shown.remaining")),
                 ("image", sql.text("shown.image_url")),
             ],

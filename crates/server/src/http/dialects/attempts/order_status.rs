@@ -23,7 +23,7 @@ pub(super) async fn show_order(
     let session = require_session(&state, &caller, &headers, LimitClass::Read).await?;
     let number = parse_id(&product)?;
     let shop = &state.app.shop;
-    let outcome = match integer_ids::find_sold_product(shop, number) {
+    let outcome = match integer_ids::find_sold_product(shop, number).await {
         Some(product) => single_attempts::find_outcome(shop, product, session.buyer).await?,
         None => AttemptOutcome::Open,
     };
