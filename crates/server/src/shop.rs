@@ -29,6 +29,7 @@ pub mod mailboxes;
 pub mod peer_changes;
 pub mod projection;
 pub mod public_url;
+pub mod purchase_jobs;
 pub mod receipts;
 pub mod single_orders;
 pub mod tenancy;
@@ -56,6 +57,7 @@ pub struct Shop {
     pub accounts: accounts::AccountService,
     pub mailboxes: mailboxes::MailboxClaims,
     pub guests: guests::GuestBook,
+    pub jobs: purchase_jobs::PurchaseJobs,
     /// Where buyers reach the shop, if the merchant has said so.
     pub public_url: Option<public_url::PublicUrl>,
 }

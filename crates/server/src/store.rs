@@ -26,6 +26,7 @@ pub mod queue;
 pub mod sandbox;
 pub mod series;
 pub mod table_totals;
+pub mod turnstile_jobs;
 
 pub mod ledger_traces;
 
@@ -271,11 +272,13 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(changes::STATEMENTS.iter().copied())
         .chain(mailbox_claims::STATEMENTS.iter().copied())
         .chain(secrets::STATEMENTS.iter().copied())
+        .chain(turnstile_jobs::STATEMENTS.iter().copied())
+        .chain([turnstile_jobs::find_by_keys_statement()])
         .chain([buyer_identities::find_statement()])
         .chain(bulk_inserts().into_iter().flat_map(bulk_insert::BulkInsert::statements))
 }
 
-fn bulk_inserts() -> [&'static bulk_insert::BulkInsert; 6] {
+fn bulk_inserts() -> [&'static bulk_insert::BulkInsert; 7] {
     [
         &orders::UPSERT,
         &queue::UPSERT,
@@ -283,6 +286,7 @@ fn bulk_inserts() -> [&'static bulk_insert::BulkInsert; 6] {
         &series::UPSERT,
         &series::COUNT_REFUSALS,
         &guests::INSERT,
+        &turnstile_jobs::INSERT,
     ]
 }
 

@@ -10,6 +10,7 @@ pub mod reply;
 pub mod routes;
 
 pub mod drop;
+pub mod turnstile;
 
 use super::AppState;
 use super::caller::RequestCaller;
@@ -83,7 +84,8 @@ impl Dialect {
     pub fn routes(self) -> DialectRoutes {
         match self {
             Self::Drop => drop::routes(),
-            Self::Turnstile | Self::Attempts | Self::Holds => DialectRoutes::new(),
+            Self::Turnstile => turnstile::routes(),
+            Self::Attempts | Self::Holds => DialectRoutes::new(),
         }
     }
 
@@ -92,7 +94,8 @@ impl Dialect {
     pub fn render_error(self, error: &DialectError, path: &str) -> Value {
         match self {
             Self::Drop => drop::render_error(error, path),
-            Self::Turnstile | Self::Attempts | Self::Holds => Value::Null,
+            Self::Turnstile => turnstile::render_error(error),
+            Self::Attempts | Self::Holds => Value::Null,
         }
     }
 }
@@ -170,6 +173,13 @@ impl DialectContext {
         match limits.count_request(class, key, now).await.retry_after_s {
             None => Ok(()),
             Some(seconds) => Err(Problem::new(&kind::RATE_LIMITED).retry_after_s(seconds).into()),
+        }
+    }
+
+    /// Takes back a request that [`Self::count_request`] counted.
+    pub async fn return_request(&self, class: LimitClass, key: LimitKey) {
+        if let Some(limits) = self.app.limits.as_ref() {
+            limits.return_request(class, key, (self.app.shop.now)()).await;
         }
     }
 }

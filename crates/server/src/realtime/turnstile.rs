@@ -8,8 +8,8 @@ mod hub;
 use super::limiter::{CapacityReached, ConnectionLimiter, socket_peer};
 use super::session::{Permission, SocketSession};
 use super::{SocketServer, SocketSettings, build_server};
-use crate::shop::purchase_jobs::job_guest;
 use crate::shop::Shop;
+use crate::shop::purchase_jobs::job_guest;
 use crate::telemetry::sockets::SocketMetrics;
 use engineioxide::service::NotFoundService;
 use hub::TurnstileHub;
@@ -100,11 +100,7 @@ impl TurnstileSockets {
     }
 }
 
-fn start_namespace(
-    io: &SocketIo,
-    path: &'static str,
-    dependencies: TurnstileDependencies,
-) -> JoinHandle<()> {
+fn start_namespace(io: &SocketIo, path: &'static str, dependencies: TurnstileDependencies) -> JoinHandle<()> {
     let TurnstileDependencies { shop, sale, limiter, metrics } = dependencies;
     let has_members = MemberFlag::default();
     let context = Arc::new(TurnstileContext {

@@ -186,10 +186,7 @@ pub async fn lock(writing: &mut StoreTransaction) -> Result<i64, StoreError> {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn find_by_keys(
-    writing: &mut StoreTransaction,
-    keys: &[&str],
-) -> Result<Vec<JobRow>, StoreError> {
+pub async fn find_by_keys(writing: &mut StoreTransaction, keys: &[&str]) -> Result<Vec<JobRow>, StoreError> {
     let mut found = Vec::new();
     for keys in keys.chunks(KEYS) {
         let mut query = sqlx::query(find_by_keys_statement());
@@ -304,10 +301,14 @@ pub async fn list_stray(store: &Store, limit: u32) -> Result<Vec<StrayOrder>, St
     let rows = sqlx::query(LIST_STRAY).bind(i64::from(limit)).fetch_all(store.reader()).await?;
     let read_stray = |row: &AnyRow| {
         let id: String = row.try_get("order_id")?;
-        let damaged = |reason| StoreError::Damaged { table: "turnstile_stray_orders", id: id.clone(), reason };
+        let damaged =
+            |reason| StoreError::Damaged { table: "turnstile_stray_orders", id: id.clone(), reason };
         Ok(StrayOrder {
             order: id.parse().map_err(|_| damaged("its order is not a UUID"))?,
-            sale: row.try_get::<String, _>("sale_id")?.parse().map_err(|_| damaged("its sale is not a UUID"))?,
+            sale: row
+                .try_get::<String, _>("sale_id")?
+                .parse()
+                .map_err(|_| damaged("its sale is not a UUID"))?,
             created_at: Timestamp(row.try_get("created_at")?),
         })
     };
@@ -352,9 +353,8 @@ fn read(row: &AnyRow) -> Result<JobRow, StoreError> {
     let id: String = row.try_get("id")?;
     let damaged = |reason| StoreError::Damaged { table: "turnstile_jobs", id: id.clone(), reason };
     let text = |column: &str| row.try_get::<String, _>(column);
-    let number = |column: &str, reason| {
-        u32::try_from(row.try_get::<i64, _>(column)?).map_err(|_| damaged(reason))
-    };
+    let number =
+        |column: &str, reason| u32::try_from(row.try_get::<i64, _>(column)?).map_err(|_| damaged(reason));
     let order: Option<String> = row.try_get("order_id")?;
     let result = match (order, row.try_get::<Option<String>, _>("refusal")?) {
         (Some(order), _) => {

@@ -57,7 +57,11 @@ impl SocketMetrics {
 
     /// Adds those of the dialect `turnstile` to `metrics`.
     pub fn register_turnstile(&self, metrics: &ServerMetrics) {
-        metrics.register("turnstile_sockets_open", "Sockets of the turnstile that are open", self.open.clone());
+        metrics.register(
+            "turnstile_sockets_open",
+            "Sockets of the turnstile that are open",
+            self.open.clone(),
+        );
         metrics.register(
             "turnstile_sockets_refused",
             "Sockets of the turnstile that were refused",

@@ -14,5 +14,10 @@ mod support;
 
 mod client;
 
+#[expect(dead_code, reason = "the tests of many instances use more")]
+#[path = "../real/mod.rs"]
+mod real;
+
 mod drop;
 mod frame;
+mod turnstile;

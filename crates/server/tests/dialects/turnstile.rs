@@ -15,15 +15,16 @@ use test_servers::redis::RedisServer;
 use test_servers::wait::{HANG_LIMIT, eventually};
 use uuid::Uuid;
 
-const FLAGS: [&str; 6] =
-    ["--limits", "off", "--dialects", "turnstile=127.0.0.1:0", "--dialect-admin", "open"];
+const FLAGS: [&str; 4] = ["--dialects", "turnstile=127.0.0.1:0", "--dialect-admin", "open"];
+const UNLIMITED: [&str; 2] = ["--limits", "off"];
+const ONE_AN_HOUR: [&str; 2] = ["--limit-turnstile", "1/1h"];
 
 async fn start() -> (TestApp, DialectClient) {
-    start_with(&[]).await
+    start_with(&UNLIMITED).await
 }
 
 async fn start_with(flags: &[&str]) -> (TestApp, DialectClient) {
-    let app = TestApp::start_with(&[&FLAGS, flags].concat()).await;
+    let app = TestApp::start_with(&[&FLAGS[..], flags].concat()).await;
     let client = DialectClient::of(&app, Dialect::Turnstile);
     (app, client)
 }
@@ -198,8 +199,8 @@ async fn many_buyers_on_few_units_are_all_acknowledged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_checks_come_in_their_order() {
-    let flags = ["--turnstile-products", "red,blue", "--limits", "on", "--limit-turnstile", "1/1h"];
-    let (app, client) = start_with(&flags).await;
+    let flags = ["--turnstile-products", "red,blue"];
+    let (app, client) = start_with(&[flags, ONE_AN_HOUR].concat()).await;
     let wanted = json!({"userId": "ada", "productId": "green"});
     let post = |key: Option<&'static str>, body: Value| {
         let request = client.request(Method::POST, "/api/buy").json(&body);
@@ -242,7 +243,7 @@ async fn the_checks_come_in_their_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_requests_of_one_buyer_pass_the_limit_once() {
-    let (app, client) = start_with(&["--limits", "on", "--limit-turnstile", "1/1h"]).await;
+    let (app, client) = start_with(&ONE_AN_HOUR).await;
     make_sale(&app, &json!({"quantity": 50, "limitPerBuyer": 10})).await;
     let replies = join_all((0..10).map(async |_| buy(&client, "ada", &new_key()).await)).await;
     assert_eq!(replies.iter().filter(|reply| reply.status == 200).count(), 1);
@@ -378,7 +379,7 @@ async fn a_sale_that_ended_in_a_pause_is_not_opened() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_chosen_sale_is_sold_and_only_at_once() {
-    let (app, client) = start_with(&["--turnstile-sale", "the-one"]).await;
+    let (app, client) = start_with(&["--turnstile-sale", "the-one", "--limits", "off"]).await;
     open_sale(&app, 5).await;
     assert!(error_message(&buy(&client, "ada", "k").await, 403).contains("no sale"));
     assert_eq!(stock(&client).await, 0);
@@ -402,7 +403,7 @@ async fn only_the_chosen_sale_is_sold_and_only_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_products_have_no_stock() {
-    let (app, client) = start_with(&["--turnstile-products", "red, blue"]).await;
+    let (app, client) = start_with(&["--turnstile-products", "red, blue", "--limits", "off"]).await;
     open_sale(&app, 5).await;
     for (path, expected) in [
         ("/stock/red", 5),
@@ -419,11 +420,10 @@ async fn unknown_products_have_no_stock() {
     assert_eq!(job(&client, &bought["jobId"]).await["data"]["productId"], "red", "the first of the list");
     error_message(&client.post("/restock", &json!({"productId": "green"})).await, 404);
     let database = app.database().await;
-    let kept: Vec<String> =
-        sqlx::query_scalar("SELECT product_id FROM turnstile_products ORDER BY position")
-            .fetch_all(&database)
-            .await
-            .unwrap();
+    let kept: Vec<String> = sqlx::query_scalar("SELECT product_id FROM turnstile_products ORDER BY position")
+        .fetch_all(&database)
+        .await
+        .unwrap();
     assert_eq!(kept, ["red", "blue"]);
     database.close().await;
 }
@@ -434,7 +434,8 @@ async fn a_restock_brings_what_remains_up_to_a_number() {
     error_message(&client.post("/restock", &json!({"amount": 5})).await, 409);
     open_sale(&app, 5).await;
     buy(&client, "ada", "k").await.expect(200);
-    let restock = async |body: Value| client.post("/restock", &body).await.expect(200)["remainingStock"].clone();
+    let restock =
+        async |body: Value| client.post("/restock", &body).await.expect(200)["remainingStock"].clone();
     assert_eq!(restock(json!({"amount": 10})).await, 10);
     assert_eq!(restock(json!({"amount": 10})).await, 10);
     assert_eq!(restock(json!({"amount": 3})).await, 10, "it takes nothing away");
@@ -444,7 +445,8 @@ async fn a_restock_brings_what_remains_up_to_a_number() {
     for bad in [json!(-1), json!(1.5), json!("many"), json!(true), json!(10_000_001)] {
         error_message(&client.post("/restock", &json!({"amount": bad})).await, 400);
     }
-    let replies = join_all((0..8).map(async |_| client.post("/restock", &json!({"amount": 150})).await)).await;
+    let replies =
+        join_all((0..8).map(async |_| client.post("/restock", &json!({"amount": 150})).await)).await;
     for reply in replies {
         assert_eq!(reply.expect(200)["remainingStock"], 150);
     }
@@ -482,10 +484,11 @@ async fn a_refunded_unit_is_cancelled_and_a_job_outlives_a_restart() {
     let kept = buy(&client, "bob", "k-3").await.expect(200);
     let admin = app.admin().await.access;
     let database = app.database().await;
-    let order: String = sqlx::query_scalar("SELECT order_id FROM turnstile_jobs WHERE idempotency_key = 'k-1'")
-        .fetch_one(&database)
-        .await
-        .unwrap();
+    let order: String =
+        sqlx::query_scalar("SELECT order_id FROM turnstile_jobs WHERE idempotency_key = 'k-1'")
+            .fetch_one(&database)
+            .await
+            .unwrap();
     database.close().await;
     let refund = format!("/api/v1/admin/orders/{order}/refund");
     assert_eq!(app.post_as(&admin, &refund, &json!({"restock": true})).await.status, 200);
@@ -541,6 +544,12 @@ async fn a_unit_without_a_row_is_found_by_its_key_also_after_the_end() {
     assert_eq!(stock(&client).await, 3);
 }
 
+/// `kill -9`, while others wait for its replies.
+fn kill_now(process: &ServerProcess) {
+    let id = process.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-KILL", &id]).status().unwrap().success());
+}
+
 /// A dialect of a real process.
 struct TurnstileProcess {
     process: ServerProcess,
@@ -550,7 +559,7 @@ struct TurnstileProcess {
 impl TurnstileProcess {
     async fn start(flags: &[&str]) -> Self {
         let fixed = ["--limits", "off", "--dialects", "turnstile", "--dialect-admin", "open"];
-        let process = ServerProcess::with(&[&fixed, flags].concat()).await;
+        let process = ServerProcess::with(&[&fixed[..], flags].concat()).await;
         Self { process, http: reqwest::Client::builder().no_proxy().build().unwrap() }
     }
 
@@ -583,7 +592,7 @@ async fn a_kill_between_the_decision_and_the_row_loses_nothing() {
     let waiting = turnstile.buy("bob", "second");
     let killing = async {
         turnstile.process.wait_until_sold(&sale, 2).await;
-        turnstile.process.kill_now();
+        kill_now(&turnstile.process);
     };
     let (reply, ()) = tokio::join!(waiting, killing);
     assert!(reply.is_none(), "it was not acknowledged: {reply:?}");
@@ -612,12 +621,12 @@ async fn every_acknowledged_job_outlives_kills_in_the_middle_of_a_sale() {
         let buying = join_all(names.iter().map(async |(n, name)| (*n, turnstile.buy(name, name).await)));
         let killing = async {
             let sold = 150 - turnstile.get("/stock").await["remainingStock"].as_u64().unwrap();
-            // In the middle of the round, or soon after its end.
-            let _ = tokio::time::timeout(Duration::from_millis(30 + 10 * sold % 40), async {
-                while turnstile.get("/stock").await["remainingStock"].as_u64() > Some(150 - sold - 8) {}
+            // In the middle of the round, or, when it is fast, soon after it.
+            let _late = tokio::time::timeout(Duration::from_millis(40), async {
+                while 150 - turnstile.get("/stock").await["remainingStock"].as_u64().unwrap() < sold + 8 {}
             })
             .await;
-            turnstile.process.kill_now();
+            kill_now(&turnstile.process);
         };
         let (replies, ()) = tokio::join!(buying, killing);
         turnstile.process.launch().await;
@@ -695,7 +704,7 @@ impl TwoInstances {
         let (valkey, database) = (RedisServer::start(), PostgresServer::shared().create_database());
         let url = valkey.url();
         let servers = ["--database", database.as_str(), "--valkey", url.as_str()];
-        let one = TestApp::start_with(&[&FLAGS, &servers, flags].concat()).await;
+        let one = TestApp::start_with(&[&FLAGS[..], &servers, flags].concat()).await;
         let two = one.second_instance().await;
         let clients = [&one, &two].map(|app| DialectClient::of(app, Dialect::Turnstile));
         Self { one, clients, _two: two, _valkey: valkey }
@@ -712,7 +721,7 @@ impl TwoInstances {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_instances_share_keys_jobs_and_units() {
-    let shop = TwoInstances::start(&[]).await;
+    let shop = TwoInstances::start(&UNLIMITED).await;
     let [one, two] = &shop.clients;
     shop.open_sale(40).await;
     let sold = buy(one, "ada", "k").await.expect(200);
@@ -747,15 +756,16 @@ async fn two_instances_share_keys_jobs_and_units() {
     let completed = replies.iter().filter(|reply| reply.expect(200)["state"] == "completed").count();
     assert_eq!(completed, 19);
 
-    let restocks =
-        join_all((0..6).map(|n| async move { shop_restock(&shop.clients[n % 2], 25).await }.boxed_local())).await;
+    let restocks = join_all((0..6).map(|n| shop_restock(&shop.clients[n % 2], 25))).await;
     assert_eq!(restocks, [25; 6]);
     for client in &shop.clients {
         eventually("both know it", HANG_LIMIT, async || stock(client).await == 25).await;
     }
     one.post("/admin/close", &json!({})).await.expect(200);
-    eventually("closed at both", HANG_LIMIT, async || two.get("/status").await.expect(200)["status"] == "closed")
-        .await;
+    eventually("closed at both", HANG_LIMIT, async || {
+        two.get("/status").await.expect(200)["status"] == "closed"
+    })
+    .await;
     let database = shop.one.database().await;
     let numbers: Vec<i64> = sqlx::query_scalar("SELECT number FROM turnstile_jobs ORDER BY number")
         .fetch_all(&database)
@@ -772,12 +782,14 @@ async fn shop_restock(client: &DialectClient, amount: u32) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_instances_share_the_limit_and_a_refused_request_does_not_count() {
-    let shop = TwoInstances::start(&["--limits", "on", "--limit-turnstile", "1/1h"]).await;
+    let shop = TwoInstances::start(&ONE_AN_HOUR).await;
     let [one, two] = &shop.clients;
     shop.open_sale(40).await;
     one.post("/admin/close", &json!({})).await.expect(200);
-    eventually("closed at both", HANG_LIMIT, async || two.get("/status").await.expect(200)["status"] == "closed")
-        .await;
+    eventually("closed at both", HANG_LIMIT, async || {
+        two.get("/status").await.expect(200)["status"] == "closed"
+    })
+    .await;
     for client in &shop.clients {
         error_message(&buy(client, "ada", &new_key()).await, 403);
     }

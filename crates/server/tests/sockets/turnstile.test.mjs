@@ -157,12 +157,23 @@ describe('the stock', () => {
     await waitForEvent(socket, 'order_confirmed', (outcome) => outcome.jobId === known.jobId);
     assert.ok(!receivedEvents(socket, 'order_confirmed').some((outcome) => outcome.jobId === last.jobId), 'the 33rd room');
   });
-
-  test('polling replies have the headers for credentials', async () => {
-    const reply = await fetch(`${shop.namespace}/socket.io/?EIO=4&transport=polling`, { headers: { origin: ORIGIN } });
-    assert.equal(reply.status, 200);
-    assert.equal(reply.headers.get('access-control-allow-origin'), ORIGIN);
-    assert.equal(reply.headers.get('access-control-allow-credentials'), 'true');
-    assert.match(reply.headers.get('vary') ?? '', /origin/i);
-  });
 });
+
+for (const mount of ['turnstile=127.0.0.1:0', 'turnstile']) {
+  test(`polling replies have the headers for credentials (${mount})`, async () => {
+    const shop = await startShop(mount);
+    try {
+      const { origin } = new URL(shop.namespace);
+      const polling = `${origin}/socket.io/?EIO=4&transport=polling`;
+      const reply = await fetch(polling, { headers: { origin: ORIGIN } });
+      assert.equal(reply.status, 200);
+      assert.equal(reply.headers.get('access-control-allow-origin'), ORIGIN);
+      assert.equal(reply.headers.get('access-control-allow-credentials'), 'true');
+      assert.match(reply.headers.get('vary') ?? '', /origin/i);
+      const stranger = await fetch(polling, { headers: { origin: 'https://else.example' } });
+      assert.equal(stranger.headers.get('access-control-allow-credentials'), null);
+    } finally {
+      await shop.stop();
+    }
+  });
+}

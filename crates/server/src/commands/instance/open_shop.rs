@@ -19,6 +19,7 @@ use crate::shop::mailboxes::MailboxClaims;
 use crate::shop::payments::charge_table::ChargeTable;
 use crate::shop::payments::{PaymentService, ReconcileTiming};
 use crate::shop::public_url::PublicUrl;
+use crate::shop::purchase_jobs::PurchaseJobs;
 use crate::shop::receipts::ReceiptSigner;
 use crate::shop::summary::SummaryCache;
 use crate::shop::tenancy::Tenancy;
@@ -81,6 +82,8 @@ pub(super) async fn open_shop(
     let accounts =
         AccountService { now: Arc::clone(&now), store: store.clone(), tokens, passwords, refresh_ttl_ms };
     let guests = GuestBook::start(store.clone(), Arc::clone(&now));
+    let jobs = PurchaseJobs::start(store.clone());
+    metrics.register("jobs_running", "Purchase jobs that are being decided or written", jobs.running.clone());
     let shop = Shop {
         now,
         engine,
@@ -97,6 +100,7 @@ pub(super) async fn open_shop(
         accounts,
         mailboxes: MailboxClaims::default(),
         guests,
+        jobs,
         public_url,
     };
     Ok((shop, inbox))

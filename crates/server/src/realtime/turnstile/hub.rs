@@ -115,8 +115,7 @@ impl TurnstileHub {
         };
         let (mut round, mut telemetry) = (interval(ROUND_INTERVAL), interval(TELEMETRY_INTERVAL));
         let mut peers = interval(peer_changes::POLL_INTERVAL);
-        let (mut written, mut changes) =
-            (self.written.clone(), self.shop.engine.views().subscribe_changes());
+        let (mut written, mut changes) = (self.written.clone(), self.shop.engine.views().subscribe_changes());
         let has_peers = self.shop.tenancy.is_cluster();
         self.send_outcomes().await;
         loop {

@@ -29,8 +29,8 @@ impl JobKey {
     /// # Errors
     /// When the text is empty, too long, or has other characters.
     pub fn new(text: &str) -> Result<Self, JobKeyError> {
-        let is_valid = (1..=KEY_LEN_MAX).contains(&text.len())
-            && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        let is_valid =
+            (1..=KEY_LEN_MAX).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
         if is_valid { Ok(Self(text.into())) } else { Err(JobKeyError) }
     }
 

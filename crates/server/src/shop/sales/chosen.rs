@@ -24,7 +24,6 @@ pub fn find_chosen(shop: &Shop, name: Option<&str>) -> Option<ListedSale> {
 /// `open` while the sale sells at once to anyone, else `closed`. A sale whose units are all sold is still open.
 #[must_use]
 pub fn describe_gate(sale: Option<&ListedSale>, now: Timestamp) -> &'static str {
-    let is_open =
-        sale.is_some_and(|sale| sale.sells_at_once() && sale.view.phase(now) == SalePhase::Active);
+    let is_open = sale.is_some_and(|sale| sale.sells_at_once() && sale.view.phase(now) == SalePhase::Active);
     if is_open { "open" } else { "closed" }
 }

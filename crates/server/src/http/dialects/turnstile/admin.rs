@@ -59,9 +59,11 @@ pub(super) async fn restock(
     state.require_admin(&caller)?;
     let target = match fields.whole_number("amount")? {
         None | Some(0) => AMOUNT_DEFAULT,
-        Some(amount) => u32::try_from(amount).ok().filter(|amount| *amount <= QUANTITY_MAX).ok_or_else(|| {
-            DialectError::bad_request(format!("amount must be a whole number from 1 to {QUANTITY_MAX}"))
-        })?,
+        Some(amount) => {
+            u32::try_from(amount).ok().filter(|amount| *amount <= QUANTITY_MAX).ok_or_else(|| {
+                DialectError::bad_request(format!("amount must be a whole number from 1 to {QUANTITY_MAX}"))
+            })?
+        }
     };
     require_product(&state, fields.text("productId")?)?;
     let sale = require_sale(&state).await?;
@@ -79,7 +81,8 @@ async fn open_sale(state: &DialectContext) -> Result<&'static str, DialectError>
     if let Some(refusal) = phase.refusal().filter(|_| phase != SalePhase::Paused) {
         return Err(refuse(CatalogueRefusal::Law(refusal)));
     }
-    let opened = sales::apply_action(&state.app.shop, sale.view.id, SaleAction::Resume).await?.map_err(refuse)?;
+    let opened =
+        sales::apply_action(&state.app.shop, sale.view.id, SaleAction::Resume).await?.map_err(refuse)?;
     Ok(describe_gate(Some(&opened), state.app.shop.engine.now()))
 }
 

@@ -9,7 +9,10 @@ use axum::http::{StatusCode, Uri};
 use serde_json::json;
 use uuid::Uuid;
 
-pub(super) async fn show_job(State(state): State<DialectState>, uri: Uri) -> Result<DialectReply, DialectError> {
+pub(super) async fn show_job(
+    State(state): State<DialectState>,
+    uri: Uri,
+) -> Result<DialectReply, DialectError> {
     let shop = &state.app.shop;
     let id = uri.path().rsplit('/').next().unwrap_or_default();
     let job = match id.parse::<Uuid>() {

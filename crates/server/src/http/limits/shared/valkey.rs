@@ -196,8 +196,7 @@ mod tests {
                 } else if served == 0 {
                     parameters.count_request(parameters.clamp_level(level_us).max(known_us))
                 } else {
-                    let added_us =
-                        parameters.clamp_level(level_us) + served * parameters.interval_us;
+                    let added_us = parameters.clamp_level(level_us) + served * parameters.interval_us;
                     BucketLevel { allowed: true, level_us: parameters.clamp_level(added_us.max(known_us)) }
                 };
                 empty_at = now_us + expected.level_us;
