@@ -5,6 +5,7 @@
 mod attempts;
 mod platform;
 mod sql;
+mod turnstile;
 
 use super::pools::StoreBackend;
 use super::{Store, StoreError, StoreTransaction};
@@ -86,7 +87,7 @@ fn is_forbidden(error: &StoreError) -> bool {
 fn build_statements(flavour: SqlFlavour) -> Vec<String> {
     let mut statements = Vec::new();
     if flavour == SqlFlavour::Postgres {
-        let schemas = ["platform", "attempts"];
+        let schemas = ["platform", "turnstile", "attempts"];
         statements.extend(schemas.map(|schema| format!("CREATE SCHEMA IF NOT EXISTS {schema}")));
     }
     for view in all_views(flavour) {
@@ -108,7 +109,7 @@ fn build_statements(flavour: SqlFlavour) -> Vec<String> {
 }
 
 fn all_views(flavour: SqlFlavour) -> Vec<ViewDefinition> {
-    [platform::views(flavour), attempts::views(flavour)].concat()
+    [platform::views(flavour), turnstile::views(flavour), attempts::views(flavour)].concat()
 }
 
 fn digest_statements(statements: &[String]) -> String {
