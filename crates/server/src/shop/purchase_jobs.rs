@@ -4,11 +4,13 @@
 //! The law finds an order by a request key that is made of the job's key. A crash between the decision and the row therefore loses
 //! nothing: nothing was acknowledged, and the repeated request finds the order and writes the row.
 
+mod cursor;
 mod keys;
 mod rows;
 mod stray;
 
 pub use crate::store::turnstile_jobs::{JobResult, JobRow};
+pub use cursor::JobCursor;
 pub use keys::{JobKey, JobKeyError, KeyPermit};
 pub use stray::return_stray_units;
 
@@ -144,16 +146,24 @@ pub async fn load_keys(shop: &Shop) -> Result<(), StoreError> {
     if shop.tenancy.is_cluster() { Ok(()) } else { shop.jobs.keys.load(&shop.store).await }
 }
 
-/// Waits until no other request with this key is under way in this process, and looks up whether a job has used the key.
+/// Waits until no other request with this key is under way in this process, and looks up whether a job has used the key. When the tables do
+/// not answer, it is tried again while the request waits, as a job is.
 ///
 /// # Errors
-/// When the tables do not answer.
+/// When the tables do not answer after the last attempt.
 pub async fn claim_key(shop: &Shop, key: &JobKey) -> Result<KeyState, StoreError> {
     let permit = shop.jobs.keys.claim(key).await;
-    if !shop.jobs.keys.may_be_used(key) {
+    if permit.is_surely_unused() {
         return Ok(KeyState::Unused(permit));
     }
-    let used = find_by_key(shop, key).await?;
+    let mut delays = RETRY_DELAYS.into_iter();
+    let used = loop {
+        match (find_by_key(shop, key).await, delays.next()) {
+            (Ok(used), _) => break used,
+            (Err(error), None) => return Err(error),
+            (Err(_), Some(delay)) => tokio::time::sleep(delay).await,
+        }
+    };
     Ok(used.map_or(KeyState::Unused(permit), |job| KeyState::Used(Box::new(job))))
 }
 
@@ -221,6 +231,8 @@ async fn attempt_job(
             created_at,
         },
         guest: new_guest(shop, &request.guest, created_at),
+        // A failed attempt may have written the row all the same.
+        is_surely_unused: permit.is_surely_unused() && attempt == 1,
     };
     let result = job.row.result.clone();
     let written = shop.jobs.writer.write(job).await?;
@@ -279,22 +291,6 @@ pub async fn is_sold(shop: &Shop, job: &JobRow) -> Result<bool, EngineError> {
     let found = tokio::time::timeout(ENGINE_TIME_MAX, shop.engine.order(order)).await;
     let status = found.unwrap_or(Err(EngineError::StateUnknown))?.map(|(_, view)| view.status);
     Ok(status == Some(OrderStatus::Confirmed))
-}
-
-/// The number of the last job that is committed, by any process.
-///
-/// # Errors
-/// When the tables do not answer.
-pub async fn last_number(shop: &Shop) -> Result<i64, StoreError> {
-    table::last_number(&shop.store).await
-}
-
-/// Up to `limit` jobs after a number, in the order of their commits. No job is added before one that was listed.
-///
-/// # Errors
-/// When the tables do not answer.
-pub async fn list_after(shop: &Shop, number: i64, limit: u32) -> Result<Vec<JobRow>, StoreError> {
-    table::list_after(&shop.store, number, limit).await
 }
 
 /// Deletes failed jobs whose time is over, and frees their keys.

@@ -3,15 +3,15 @@
 
 use super::{MemberFlag, buyer_room};
 use crate::realtime::hub::{count_dropped, is_buffer_full};
-use crate::shop::purchase_jobs::{self, JobResult, JobRow};
+use crate::shop::purchase_jobs::{self, JobCursor, JobResult, JobRow};
 use crate::shop::{Shop, peer_changes, sales};
-use crate::store::StoreError;
 use crate::telemetry::sockets::SocketMetrics;
+use sale::Timestamp;
 use serde::Serialize;
 use socketioxide::SocketIo;
 use socketioxide::extract::SocketRef;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
@@ -20,12 +20,10 @@ use uuid::Uuid;
 const ROUND_INTERVAL: Duration = Duration::from_millis(100);
 /// Pause after updates that a change triggered: in a rush there are thousands of changes a second.
 const UPDATE_PAUSE: Duration = Duration::from_millis(20);
-/// Between two updates of the stock for everyone: at most five in any second, with a little more for the clocks of clients.
-const STOCK_INTERVAL: Duration = Duration::from_millis(220);
+/// Milliseconds between two updates of the stock for everyone: at most five in any second, with a little more for the clocks of clients.
+const STOCK_INTERVAL_MS: i64 = 220;
 /// How often the telemetry is sent.
 const TELEMETRY_INTERVAL: Duration = Duration::from_secs(1);
-/// Jobs that are read at a time.
-const JOBS_LEN: u32 = 500;
 
 /// What became of a job.
 #[derive(Clone, Debug, Serialize)]
@@ -67,11 +65,9 @@ pub(super) struct TurnstileHub {
     has_members: MemberFlag,
     /// The number of the last job of this process.
     written: watch::Receiver<i64>,
-    /// The number of the last job that was read; `None` before the first reading.
-    last_job: Option<i64>,
-    is_failing: bool,
+    jobs: JobCursor,
     last_stock: u32,
-    stock_sent_at: Option<Instant>,
+    stock_sent_at: Option<Timestamp>,
     last_status: &'static str,
     /// The number of the last job of this process at the last telemetry.
     reported_job: i64,
@@ -95,8 +91,7 @@ impl TurnstileHub {
             metrics,
             has_members,
             written,
-            last_job: None,
-            is_failing: false,
+            jobs: JobCursor::default(),
             last_stock: 0,
             stock_sent_at: None,
             last_status: "",
@@ -122,7 +117,7 @@ impl TurnstileHub {
             tokio::select! {
                 _ = round.tick() => {
                     self.send_sale_updates().await;
-                    if self.is_failing {
+                    if self.jobs.is_failing() {
                         self.send_outcomes().await;
                     }
                 }
@@ -154,57 +149,30 @@ impl TurnstileHub {
             self.last_status = status;
             self.broadcast("sale-status-change", &GateStatus { status }).await;
         }
-        let is_due = self.stock_sent_at.is_none_or(|sent_at| sent_at.elapsed() >= STOCK_INTERVAL);
+        let now = (self.shop.now)();
+        let is_due = self.stock_sent_at.is_none_or(|sent_at| now.ms_since(sent_at) >= STOCK_INTERVAL_MS);
         if stock != self.last_stock && is_due {
             self.last_stock = stock;
-            self.stock_sent_at = Some(engine::clock::start_stopwatch());
+            self.stock_sent_at = Some(now);
             self.broadcast("stock-update", &StockUpdate { stock }).await;
         }
     }
 
-    /// Sends what became of the jobs that are new.
+    /// Sends what became of the jobs that are new. While no socket is in a room, nobody waits for them.
     async fn send_outcomes(&mut self) {
-        match self.read_jobs().await {
-            Ok(()) => self.is_failing = false,
-            Err(error) if !self.is_failing => {
-                self.is_failing = true;
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(
-                    error,
-                    "the jobs of the turnstile cannot be read; its sockets get the outcomes later; it is tried again ten times a second; see to the database"
-                );
-            }
-            Err(_) => {}
+        if !self.has_members.get() {
+            let written = *self.written.borrow();
+            self.jobs.skip(&self.shop, written).await;
+            return;
         }
-    }
-
-    async fn read_jobs(&mut self) -> Result<(), StoreError> {
-        let mut last = match self.last_job {
-            Some(last) if self.has_members.get() => last,
-            _ => {
-                // Nobody waits for them.
-                self.last_job = Some(self.newest_job().await?);
-                return Ok(());
-            }
-        };
         loop {
-            let jobs = purchase_jobs::list_after(&self.shop, last, JOBS_LEN).await?;
+            let jobs = self.jobs.read_next(&self.shop).await;
+            if jobs.is_empty() {
+                return;
+            }
             for job in &jobs {
                 self.send_outcome(job);
-                last = job.number;
-                self.last_job = Some(last);
             }
-            if jobs.len() < JOBS_LEN as usize {
-                return Ok(());
-            }
-        }
-    }
-
-    /// The number of the last job of all processes.
-    async fn newest_job(&self) -> Result<i64, StoreError> {
-        match self.last_job {
-            Some(last) if !self.shop.tenancy.is_cluster() => Ok(last.max(*self.written.borrow())),
-            _ => purchase_jobs::last_number(&self.shop).await,
         }
     }
 

@@ -83,14 +83,16 @@ impl JobKeys {
     /// Waits until no other request has a permit for the key.
     pub(super) async fn claim(self: &Arc<Self>, key: &JobKey) -> KeyPermit {
         // Made before the wait, so that a caller who gives up leaves nothing behind.
-        let mut permit = KeyPermit { keys: Arc::clone(self), key: key.clone(), guard: None };
+        let mut permit =
+            KeyPermit { keys: Arc::clone(self), key: key.clone(), guard: None, is_surely_unused: false };
         let lock = Arc::clone(self.shard(key).in_flight.entry(key.clone()).or_default());
         permit.guard = Some(lock.lock_owned().await);
+        permit.is_surely_unused = !self.may_be_used(key);
         permit
     }
 
     /// Whether the table may have a job with the key. False only when it has none.
-    pub(super) fn may_be_used(&self, key: &JobKey) -> bool {
+    fn may_be_used(&self, key: &JobKey) -> bool {
         !self.is_complete.load(Ordering::Acquire) || self.shard(key).used.contains(&self.hasher.hash_one(key))
     }
 
@@ -139,12 +141,18 @@ pub struct KeyPermit {
     keys: Arc<JobKeys>,
     key: JobKey,
     guard: Option<OwnedMutexGuard<()>>,
+    /// Whether no row can have the key: this process writes all rows, and has written none with it.
+    is_surely_unused: bool,
 }
 
 impl KeyPermit {
     #[must_use]
     pub fn key(&self) -> &JobKey {
         &self.key
+    }
+
+    pub(super) fn is_surely_unused(&self) -> bool {
+        self.is_surely_unused
     }
 }
 
@@ -180,11 +188,11 @@ mod tests {
 
     #[test]
     fn a_key_has_1_to_255_printable_characters() {
-        for good in ["a", " ", "~", "a b", &"x".repeat(255)] {
-            assert!(JobKey::new(good).is_ok(), "{good:?}");
+        for good in ["a", " ", "~", "a b"].map(str::to_owned).into_iter().chain(["x".repeat(255)]) {
+            assert!(JobKey::new(&good).is_ok(), "{good:?}");
         }
-        for bad in ["", "ä", "a\tb", "\u{7f}", &"x".repeat(256)] {
-            assert!(JobKey::new(bad).is_err(), "{bad:?}");
+        for bad in ["", "ä", "a\tb", "\u{7f}"].map(str::to_owned).into_iter().chain(["x".repeat(256)]) {
+            assert!(JobKey::new(&bad).is_err(), "{bad:?}");
         }
         assert_ne!(key("k").request_key(), IdempotencyKey::from_text("k").request_key());
     }
@@ -194,8 +202,9 @@ mod tests {
         let keys = Arc::new(JobKeys::default());
         let first = keys.claim(&key("k")).await;
         let other = keys.claim(&key("other")).await;
-        let mut second = Box::pin(keys.claim(&key("k")));
-        let mut third = Box::pin(keys.claim(&key("k")));
+        let waiting = key("k");
+        let mut second = Box::pin(keys.claim(&waiting));
+        let mut third = Box::pin(keys.claim(&waiting));
         assert!(second.as_mut().now_or_never().is_none() && third.as_mut().now_or_never().is_none());
         drop(first);
         let second = second.await;

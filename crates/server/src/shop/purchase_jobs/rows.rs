@@ -12,6 +12,8 @@ pub(super) struct NewJob {
     pub row: JobRow,
     /// The guest, when it may be new.
     pub guest: Option<GuestRow>,
+    /// Whether no row can have the key, so that it is not looked up.
+    pub is_surely_unused: bool,
 }
 
 /// What became of a row.
@@ -29,12 +31,13 @@ pub(super) async fn write_batch(
 ) -> Result<(Vec<JobWrite>, i64), StoreError> {
     let mut writing = store.begin().await?;
     let mut last = table::lock(&mut writing).await?;
-    let keys: Vec<&str> = jobs.iter().map(|job| job.row.key.as_str()).collect();
+    let to_look_up = jobs.iter().filter(|job| !job.is_surely_unused);
+    let keys: Vec<&str> = to_look_up.map(|job| job.row.key.as_str()).collect();
     let found = table::find_by_keys(&mut writing, &keys).await?;
     let mut taken: HashMap<String, JobRow> = found.into_iter().map(|row| (row.key.clone(), row)).collect();
     let (mut rows, mut new_guests, mut known) = (Vec::new(), Vec::new(), HashSet::new());
     let mut replies = Vec::with_capacity(jobs.len());
-    for NewJob { mut row, guest } in jobs {
+    for NewJob { mut row, guest, .. } in jobs {
         if let Some(before) = taken.get(&row.key) {
             if let Some(stray) = find_stray(before, &row) {
                 table::insert_stray(&mut writing, stray).await?;
@@ -87,7 +90,7 @@ mod tests {
             created_at,
         };
         let guest = GuestRow { buyer, origin: "turnstile", name: "ada".into(), created_at };
-        NewJob { row, guest: Some(guest) }
+        NewJob { row, guest: Some(guest), is_surely_unused: false }
     }
 
     fn sold(order: u128) -> JobResult {
