@@ -420,10 +420,11 @@ async fn unknown_products_have_no_stock() {
     assert_eq!(job(&client, &bought["jobId"]).await["data"]["productId"], "red", "the first of the list");
     error_message(&client.post("/restock", &json!({"productId": "green"})).await, 404);
     let database = app.database().await;
-    let kept: Vec<String> = sqlx::query_scalar("SELECT product_id FROM turnstile_product_ids ORDER BY position")
-        .fetch_all(&database)
-        .await
-        .unwrap();
+    let kept: Vec<String> =
+        sqlx::query_scalar("SELECT product_id FROM turnstile_product_ids ORDER BY position")
+            .fetch_all(&database)
+            .await
+            .unwrap();
     assert_eq!(kept, ["red", "blue"]);
     database.close().await;
 }
