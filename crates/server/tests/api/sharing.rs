@@ -42,6 +42,7 @@ pub async fn second_shop(app: &TestApp) -> Shop {
         engine: ours.engine.clone(),
         catalogue: Arc::new(SaleCatalogue::load(&store, Tenancy::Cluster).await.unwrap()),
         guests: server::shop::guests::GuestBook::start(store.clone(), Arc::clone(&ours.now)),
+        jobs: server::shop::purchase_jobs::PurchaseJobs::start(store.clone()),
         store,
         tenancy: Tenancy::Cluster,
         projected: ours.projected.clone(),
