@@ -33,11 +33,12 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 /// Pauses before the second and the third attempt.
-const RETRY_DELAYS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
+const RETRY_DELAYS: [Duration; 2] =
+    [Duration::from_millis(BACKOFF_MS as u64), Duration::from_millis(2 * BACKOFF_MS as u64)];
 /// Attempts of a job at most.
-pub const ATTEMPTS_MAX: u32 = RETRY_DELAYS.len() as u32 + 1;
+pub const ATTEMPTS_MAX: usize = RETRY_DELAYS.len() + 1;
 /// Milliseconds before the second attempt.
-pub const BACKOFF_MS: u64 = RETRY_DELAYS[0].as_millis() as u64;
+pub const BACKOFF_MS: u32 = 1_000;
 /// How long an attempt waits for the engine. The engine itself gives up before, after 1.5 s without PostgreSQL and 1 s without Valkey.
 const ENGINE_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long a failed job and its key are kept, in milliseconds: 24 h, and an hour for clocks that differ. Those of a sold unit are kept for
@@ -62,6 +63,8 @@ pub fn job_guest(name: Option<&str>) -> Result<DialectGuest, GuestNameError> {
 pub struct PurchaseJobs {
     keys: Arc<JobKeys>,
     writer: GroupCommit<NewJob, JobWrite>,
+    /// Looks up keys: where other processes write jobs too, each purchase needs it.
+    lookup: GroupCommit<JobKey, Option<JobRow>>,
     /// The number of the last job that this process wrote.
     written: watch::Sender<i64>,
     /// Jobs that are being decided or written.
@@ -113,6 +116,11 @@ impl PurchaseJobs {
     pub fn start(store: Store) -> Self {
         let written = watch::Sender::new(0);
         let notify = written.clone();
+        let reading = store.clone();
+        let read = move |keys: Vec<JobKey>| {
+            let store = reading.clone();
+            async move { rows::read_batch(&store, keys).await }.boxed()
+        };
         let write = move |jobs: Vec<NewJob>| {
             let (store, notify) = (store.clone(), notify.clone());
             async move {
@@ -125,6 +133,7 @@ impl PurchaseJobs {
         Self {
             keys: Arc::default(),
             writer: GroupCommit::start("turnstile_jobs", Box::new(write)),
+            lookup: GroupCommit::start("turnstile_jobs", Box::new(read)),
             written,
             running: Gauge::default(),
         }
@@ -151,14 +160,14 @@ pub async fn load_keys(shop: &Shop) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// When the tables do not answer after the last attempt.
-pub async fn claim_key(shop: &Shop, key: &JobKey) -> Result<KeyState, StoreError> {
+pub async fn claim_key(shop: &Shop, key: &JobKey) -> Result<KeyState, RowNotWritten> {
     let permit = shop.jobs.keys.claim(key).await;
     if permit.is_surely_unused() {
         return Ok(KeyState::Unused(permit));
     }
     let mut delays = RETRY_DELAYS.into_iter();
     let used = loop {
-        match (find_by_key(shop, key).await, delays.next()) {
+        match (shop.jobs.lookup.write(key.clone()).await, delays.next()) {
             (Ok(used), _) => break used,
             (Err(error), None) => return Err(error),
             (Err(_), Some(delay)) => tokio::time::sleep(delay).await,

@@ -3,6 +3,8 @@
 use crate::client::{DialectClient, DialectReply};
 use crate::real::instance::ServerProcess;
 use crate::support::TestApp;
+use documents::rfc3339;
+use engine::clock::read_wall_clock;
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -53,9 +55,7 @@ async fn make_sale(app: &TestApp, fields: &Value) -> String {
 }
 
 fn moment(seconds_from_now: i64) -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let at = i64::try_from(now).unwrap() + seconds_from_now;
-    jiff::Timestamp::from_second(at).unwrap().to_string()
+    rfc3339(read_wall_clock().plus_ms(seconds_from_now * 1_000))
 }
 
 async fn buy(client: &DialectClient, user: &str, key: &str) -> DialectReply {
