@@ -34,6 +34,9 @@ pub mod changes;
 pub mod locks;
 pub mod secrets;
 
+pub mod moves;
+pub mod table_copy;
+
 mod bulk_insert;
 mod damage;
 mod pools;
@@ -269,6 +272,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(changes::STATEMENTS.iter().copied())
         .chain(mailbox_claims::STATEMENTS.iter().copied())
         .chain(secrets::STATEMENTS.iter().copied())
+        .chain(moves::STATEMENTS.iter().copied())
         .chain([buyer_identities::find_statement()])
         .chain(bulk_inserts().into_iter().flat_map(bulk_insert::BulkInsert::statements))
 }
