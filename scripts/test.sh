@@ -16,7 +16,7 @@ step "tests"
 cargo test --workspace --locked
 
 step "the API on PostgreSQL"
-DOORBUSTER_TESTS_ON=postgres cargo test --workspace --locked --test api
+DOORBUSTER_TESTS_ON=postgres cargo test --workspace --locked --test api --test dialects
 
 # The tests have built the binary; the following steps use it too.
 step "load scripts"

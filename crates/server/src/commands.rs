@@ -120,10 +120,13 @@ pub fn run() -> ExitCode {
         }
     };
     arguments.extend(derived.arguments.iter().map(OsString::from));
-    let cli = match CommandLine::try_parse_from(arguments) {
+    let mut cli = match CommandLine::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => return report_usage(&error),
     };
+    if let (CliCommand::Serve(settings), Some(address)) = (&mut cli.command, &derived.holds_address) {
+        environment::place_holds(&mut settings.dialects.dialects, address);
+    }
     match execute(cli, &derived.notices) {
         Ok(()) => ExitCode::SUCCESS,
         Err(CommandError::Usage(sentence)) => {

@@ -1,7 +1,7 @@
 //! The shop over HTTP. Requests are parsed into domain types here, and outcomes become replies; nothing is decided.
 //!
 //! The way of a request: [`server`] (connections) → [`edge`] (what all requests share) → the router → a handler in [`v1`],
-//! [`admin`], [`ops`], [`docs`] or [`web`]. A handler extracts ([`extract`]), makes one call into `shop`, and replies. Every failure
+//! [`admin`], [`ops`], [`docs`], [`web`] or [`dialects`]. A handler extracts ([`extract`]), makes one call into `shop`, and replies. Every failure
 //! is a [`problem`].
 
 pub mod server;
@@ -14,6 +14,7 @@ pub mod bounds;
 pub mod operations;
 
 pub mod admin;
+pub mod dialects;
 pub mod docs;
 pub mod ops;
 pub mod v1;

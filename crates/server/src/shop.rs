@@ -21,6 +21,8 @@ pub mod catalogue_text;
 pub mod follower_lag;
 pub mod follower_progress;
 pub mod followers;
+pub mod group_commit;
+pub mod guests;
 pub mod idempotency_keys;
 pub mod ids;
 pub mod mailboxes;
@@ -28,6 +30,7 @@ pub mod peer_changes;
 pub mod projection;
 pub mod public_url;
 pub mod receipts;
+pub mod single_orders;
 pub mod tenancy;
 
 use crate::clock::TimeSource;
@@ -52,6 +55,7 @@ pub struct Shop {
     pub summaries: summary::SummaryCache,
     pub accounts: accounts::AccountService,
     pub mailboxes: mailboxes::MailboxClaims,
+    pub guests: guests::GuestBook,
     /// Where buyers reach the shop, if the merchant has said so.
     pub public_url: Option<public_url::PublicUrl>,
 }

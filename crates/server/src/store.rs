@@ -18,6 +18,7 @@ pub mod attempts;
 pub mod buyer_identities;
 pub mod counters;
 pub mod followers;
+pub mod guests;
 pub mod mailbox_claims;
 pub mod orders;
 pub mod payments;
@@ -264,6 +265,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(attempts::LISTS.iter().map(String::as_str))
         .chain(counters::STATEMENTS.iter().copied())
         .chain(followers::STATEMENTS.iter().copied())
+        .chain(guests::STATEMENTS.iter().copied())
         .chain(table_totals::STATEMENTS.iter().copied())
         .chain(ledger_traces::STATEMENTS.iter().copied())
         .chain(series::STATEMENTS.iter().copied())
@@ -277,8 +279,15 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(bulk_inserts().into_iter().flat_map(bulk_insert::BulkInsert::statements))
 }
 
-fn bulk_inserts() -> [&'static bulk_insert::BulkInsert; 5] {
-    [&orders::UPSERT, &queue::UPSERT, &attempts::INSERT, &series::UPSERT, &series::COUNT_REFUSALS]
+fn bulk_inserts() -> [&'static bulk_insert::BulkInsert; 6] {
+    [
+        &orders::UPSERT,
+        &queue::UPSERT,
+        &attempts::INSERT,
+        &series::UPSERT,
+        &series::COUNT_REFUSALS,
+        &guests::INSERT,
+    ]
 }
 
 /// The pattern of texts that hold `part`, for `LIKE … ESCAPE '\\'`.

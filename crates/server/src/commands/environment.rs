@@ -144,6 +144,13 @@ impl DerivedSettings {
     }
 }
 
+/// Gives the dialect `holds` this address, where the list of dialects names it without one.
+pub fn place_holds(dialects: &mut [String], address: &str) {
+    for item in dialects.iter_mut().filter(|item| item.trim() == "holds") {
+        *item = format!("holds={address}");
+    }
+}
+
 /// The database of `DB_HOST` and the variables beside it, else that of `DATABASE_URL`.
 fn database_url(variables: &Variables) -> Result<Option<String>, VariableError> {
     let Some(host) = find_host(variables, "DB_HOST")? else {
@@ -362,6 +369,12 @@ mod tests {
             Some("0.0.0.0:4000")
         );
         assert_eq!(address(&[("BEND_HOST", "0.0.0.0")]), None);
+        let mut dialects = ["drop", " holds ", "turnstile=127.0.0.1:1"].map(str::to_owned);
+        place_holds(&mut dialects, "localhost:4000");
+        assert_eq!(dialects, ["drop", "holds=localhost:4000", "turnstile=127.0.0.1:1"]);
+        let mut placed = ["holds=127.0.0.1:1".to_owned()];
+        place_holds(&mut placed, "localhost:4000");
+        assert_eq!(placed, ["holds=127.0.0.1:1"], "an address that is given stays");
         assert_eq!(derive(&[("HOLD_TTL_SECONDS", "60")], &serve(&[])).unwrap(), ["--holds-seconds=60"]);
     }
 }

@@ -9,6 +9,7 @@ mod tables;
 mod api;
 mod background;
 mod clock_check;
+mod dialects;
 mod followers;
 
 use super::database::{self, DatabaseUrl};
@@ -16,6 +17,7 @@ use super::settings::{Serve, ServeRoles};
 use super::{CommandError, demo, disk, ledger_loss, rehearse};
 use crate::followers::projector;
 use crate::followers::rounds::FollowerThread;
+use crate::http::dialects::Dialect;
 use crate::http::v1::flash_sales::PreparedSales;
 use crate::http::web::SalePages;
 use crate::http::{AppContext, AppState, ReadinessFlag, ops};
@@ -24,6 +26,7 @@ use crate::shop::sales;
 use crate::telemetry::metrics::ServerMetrics;
 use api::{ApiTasks, bind, listen, open_limits};
 use clock_check::{check_clock, read_kernel_sync};
+use dialects::BoundDialects;
 use engine::clock::{Clock, read_wall_clock};
 use engine::record::{ReadError, RecordError};
 use engine::{ClockOffset, ClockSkew, ClusterSettings, RunningEngine, StartError, StartMoment, pipeline};
@@ -47,6 +50,8 @@ pub struct ServerInstance {
     /// Where the API listens; of a worker, which has none, where the metrics are.
     pub address: SocketAddr,
     pub metrics_address: SocketAddr,
+    /// Where each dialect with a listener of its own listens.
+    pub dialect_addresses: Vec<(Dialect, SocketAddr)>,
     /// What the handlers work with.
     pub app: AppState,
     /// The admin that this start made, when its password was generated.
@@ -167,6 +172,10 @@ impl ServerInstance {
             InstanceKind::Serve => Some(bind("--listen", settings.listen)?),
             InstanceKind::Worker => None,
         };
+        let dialects = match kind {
+            InstanceKind::Serve => Some(BoundDialects::bind(&settings)?),
+            InstanceKind::Worker => None,
+        };
         let metrics_listener =
             listen("--metrics-listen", bind("--metrics-listen", settings.metrics_listen)?)?;
         let metrics_address = metrics_listener.local_addr().map_err(anyhow::Error::from)?;
@@ -223,8 +232,15 @@ impl ServerInstance {
 
         let (stop, stopping) = watch::channel(false);
         let warmup = followers::start_warmup(&mut starter, &app.shop).await?;
-        let api = match api_socket {
-            Some(socket) => Some(ApiTasks::start(&app, &settings, socket, &mut starter, stopping.clone())?),
+        let dialects = match dialects {
+            Some(dialects) => Some(dialects.start(&app, &settings, &stopping).await?),
+            None => None,
+        };
+        let dialect_addresses = dialects.as_ref().map(|tasks| tasks.addresses.clone()).unwrap_or_default();
+        let api = match api_socket.zip(dialects) {
+            Some((socket, dialects)) => {
+                Some(ApiTasks::start(&app, &settings, (socket, dialects), &mut starter, stopping.clone())?)
+            }
             None => None,
         };
         let mut tasks = vec![
@@ -241,6 +257,7 @@ impl ServerInstance {
         Ok(Self {
             address,
             metrics_address,
+            dialect_addresses,
             app,
             first_admin,
             demo,

@@ -1,6 +1,7 @@
 //! The settings of `serve`: each flag, its variable, its unit and default, and its check are one line of one struct. It never
 //! acts on them.
 
+mod dialects;
 mod parse;
 
 use super::CommandError;
@@ -19,6 +20,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use dialects::{DialectArguments, DialectMount};
 pub use parse::duration;
 
 /// Runs the shop.
@@ -57,6 +59,9 @@ pub struct Serve {
     /// Sites whose pages may call the API: origins with commas between, or *.
     #[arg(long, env = "DOORBUSTER_CORS_ORIGINS", value_delimiter = ',', value_name = "LIST")]
     pub cors_origins: Vec<String>,
+
+    #[command(flatten)]
+    pub dialects: DialectArguments,
 
     /// Whether requests are limited.
     #[arg(long, env = "DOORBUSTER_LIMITS", value_enum, default_value = "on")]
@@ -264,6 +269,9 @@ impl Serve {
             guess: self.limit_guess,
             buy: self.limit_buy,
             read: self.limit_read,
+            turnstile: self.dialects.limit_turnstile,
+            drop: self.dialects.limit_drop,
+            dialect_address: self.dialects.limit_dialect_address,
         };
         (self.limits == OnOff::On).then_some(rates)
     }

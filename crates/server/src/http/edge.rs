@@ -10,6 +10,9 @@ mod request_ids;
 
 use super::caller::RequestCaller;
 use super::cors::Cors;
+use super::dialects::error::DialectError;
+use super::dialects::reply::json_response;
+use super::dialects::{DialectContext, DialectState};
 use super::limits::{LimitClass, LimitDecision, LimitKey};
 use super::problem::{Problem, ProblemKind, kind};
 use super::routes::{Endpoint, RouteTable};
@@ -20,7 +23,8 @@ use crate::telemetry::WorkTimer;
 use crate::telemetry::metrics::{Counter, Gauge, ServerMetrics};
 use axum::Router;
 use axum::body::{Body, HttpBody};
-use axum::http::{HeaderMap, Method, Request, Response, header};
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use default_headers::{API_POLICY, PAGE_POLICY, apply_default_headers, security_headers};
@@ -35,6 +39,7 @@ use std::future::{Future, poll_fn};
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use tower::Service;
 use utoipa::openapi::OpenApi;
@@ -59,6 +64,10 @@ pub struct HttpEdge {
     problems: ProblemCounters,
     api_headers: HeaderMap,
     page_headers: HeaderMap,
+    /// The dialect that this edge serves; `None` for the native API.
+    dialect: Option<DialectState>,
+    /// Dialects that are served below their prefix.
+    mounted: Vec<Arc<HttpEdge>>,
 }
 
 impl HttpEdge {
@@ -73,8 +82,35 @@ impl HttpEdge {
             problems: ProblemCounters::new(&app.metrics),
             api_headers: security_headers(API_POLICY),
             page_headers: security_headers(PAGE_POLICY),
+            dialect: None,
+            mounted: Vec::new(),
             app,
         }
+    }
+
+    /// The edge of a dialect.
+    #[must_use]
+    pub fn for_dialect(state: DialectState) -> Self {
+        let app = AppState::clone(&state.app);
+        let (endpoints, router) = state.dialect.routes().into_router(DialectState::clone(&state));
+        Self {
+            router,
+            sockets: None,
+            routes: RouteTable::for_dialect(state.dialect, &endpoints, &app.metrics),
+            ids: RequestIds::new(),
+            problems: ProblemCounters::new(&app.metrics),
+            api_headers: security_headers(API_POLICY),
+            page_headers: security_headers(PAGE_POLICY),
+            dialect: Some(state),
+            mounted: Vec::new(),
+            app,
+        }
+    }
+
+    /// Serves dialects below their prefix.
+    #[must_use]
+    pub fn with_dialects(self, mounted: Vec<Arc<HttpEdge>>) -> Self {
+        Self { mounted, ..self }
     }
 
     /// Forwards requests below [`sockets::PREFIX`] to `sockets`.
@@ -92,11 +128,38 @@ impl HttpEdge {
         limit: Option<ConnectionLimit>,
         is_late: &(impl Fn() -> bool + Sync),
     ) -> Response<Body> {
+        match self.find_mounted(request.uri().path()) {
+            None => self.answer(request, peer, limit, is_late).await,
+            Some((edge, dialect)) => {
+                edge.answer(without_prefix(request, dialect.dialect.prefix()), peer, limit, is_late).await
+            }
+        }
+    }
+
+    /// The dialect below whose prefix a path is.
+    fn find_mounted(&self, path: &str) -> Option<(&Self, &DialectContext)> {
+        if self.mounted.is_empty() || !path.starts_with("/dialects/") {
+            return None;
+        }
+        let edges = self.mounted.iter().filter_map(|edge| Some((&**edge, &**edge.dialect.as_ref()?)));
+        edges.into_iter().find(|(_, dialect)| {
+            let rest = path.strip_prefix(dialect.dialect.prefix());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    }
+
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: IpAddr,
+        limit: Option<ConnectionLimit>,
+        is_late: &(impl Fn() -> bool + Sync),
+    ) -> Response<Body> {
         let timer = WorkTimer::start();
         let _in_flight = InFlightRequest::start(&self.app.metrics.in_flight);
         let endpoint = self.routes.find_endpoint(request.method(), request.uri().path());
         let id = self.ids.id_for(request.headers());
-        let origin = self.app.edge.cors.allowed_origin(request.headers());
+        let origin = self.cors().allowed_origin(request.headers());
         // A problem document names its path. Few replies are problems, so the path is shared, not copied.
         let uri = request.uri().clone();
         let method = request.method().clone();
@@ -108,7 +171,11 @@ impl HttpEdge {
         };
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
             self.problems.count(problem.kind());
-            response = render_problem(problem, uri.path(), response);
+            response = self.render_problem(problem, uri.path(), response);
+        } else if let Some(dialect) = &self.dialect
+            && let Some(error) = response.extensions_mut().remove::<DialectError>()
+        {
+            response = render_dialect_error(dialect, &error, uri.path(), response);
         } else if let Some(kind) = response.extensions_mut().remove::<&'static ProblemKind>() {
             self.problems.count(kind);
         }
@@ -120,7 +187,7 @@ impl HttpEdge {
         if let Some(decision) = decision {
             decision.write_headers(response.headers_mut());
         }
-        self.app.edge.cors.write_headers(origin, response.headers_mut());
+        self.cors().write_headers(origin, response.headers_mut());
 
         let (status, seconds) = (response.status().as_u16(), timer.elapsed_s());
         endpoint.metrics.observe(status, seconds);
@@ -142,7 +209,7 @@ impl HttpEdge {
         self.problems.count(problem.kind());
         let status = problem.kind().status;
         self.routes.unknown().metrics.observe(status, 0.0);
-        let mut response = problem.into_reply("*");
+        let mut response = self.render_problem(problem, "*", Response::new(Body::empty()));
         apply_default_headers(response.headers_mut(), &self.api_headers);
         let now = (self.app.shop.now)();
         head_reply::encode(response, now)
@@ -176,7 +243,7 @@ impl HttpEdge {
         is_late: &(impl Fn() -> bool + Sync),
     ) -> (Response<Body>, Option<LimitDecision<'_>>) {
         let settings = &self.app.edge;
-        if let Some(reply) = settings.cors.preflight(request.method(), request.headers()) {
+        if let Some(reply) = self.cors().preflight(request.method(), request.headers()) {
             return (reply, None);
         }
         let now = (self.app.shop.now)();
@@ -185,8 +252,8 @@ impl HttpEdge {
         let sockets = sockets.map(|sockets| (sockets, sockets.find_session(request.uri(), caller.address)));
         let (class, buyer) = match &sockets {
             // A poll has no token: the session knows who signed in on it.
-            Some((_, session)) => (Some(LimitClass::Read), session.buyer()),
-            None => (endpoint.class, caller.session.map(|session| session.buyer)),
+            Some((_, session)) if self.dialect.is_none() => (Some(LimitClass::Read), session.buyer()),
+            _ => (endpoint.class, caller.session.map(|session| session.buyer)),
         };
         let decision = self.count_request(class, buyer, caller.address, now).await;
         if let Some(seconds) = decision.as_ref().and_then(|decision| decision.retry_after_s) {
@@ -235,8 +302,29 @@ impl HttpEdge {
         let headers = request.headers();
         let address = client_address::resolve_address(peer, headers, &self.app.edge.trusted_proxies);
         let tokens = &self.app.shop.accounts.tokens;
-        let session = bearer_token(headers).and_then(|token| tokens.verify(token, now).ok());
+        let session = self.bearer_token(headers).and_then(|token| tokens.verify(token, now).ok());
         RequestCaller { address, session }
+    }
+
+    /// The token of the request. Some clients of dialects write the scheme twice.
+    fn bearer_token<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+        let token = bearer_token(headers)?;
+        match self.dialect {
+            Some(_) => Some(split_bearer(token).unwrap_or(token)),
+            None => Some(token),
+        }
+    }
+
+    fn cors(&self) -> &Cors {
+        self.dialect.as_ref().map_or(&self.app.edge.cors, |dialect| &dialect.settings.cors)
+    }
+
+    /// Renders a problem in the shape that the clients of this edge expect. Headers that the reply already had, such as `Allow`, stay.
+    fn render_problem(&self, problem: Problem, path: &str, response: Response<Body>) -> Response<Body> {
+        match &self.dialect {
+            None => keep_headers(problem.into_reply(path), &response),
+            Some(dialect) => render_dialect_error(dialect, &problem.into(), path, response),
+        }
     }
 
     async fn count_request(
@@ -248,7 +336,7 @@ impl HttpEdge {
     ) -> Option<LimitDecision<'_>> {
         let (limits, class) = (self.app.limits.as_ref()?, class?);
         let key = match buyer {
-            Some(buyer) if class != LimitClass::Auth => LimitKey::from_buyer(buyer),
+            Some(buyer) if !class.is_by_address() => LimitKey::from_buyer(buyer),
             _ => LimitKey::from_address(address),
         };
         Some(limits.count_request(class, key, now).await)
@@ -285,9 +373,46 @@ fn connection_problem(limit: ConnectionLimit) -> Problem {
 /// The token of `Authorization: Bearer …`; the scheme's case does not matter (RFC 9110).
 fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     // `from_utf8` is faster on a long token than `to_str`, which checks each byte on its own.
-    let value = std::str::from_utf8(headers.get(header::AUTHORIZATION)?.as_bytes()).ok()?;
+    split_bearer(std::str::from_utf8(headers.get(header::AUTHORIZATION)?.as_bytes()).ok()?)
+}
+
+fn split_bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case("Bearer ").then(|| token.trim())
+}
+
+/// The request as the router of a dialect expects it, whose paths begin at its own root.
+fn without_prefix(mut request: Request<Incoming>, prefix: &str) -> Request<Incoming> {
+    let mut parts = request.uri().clone().into_parts();
+    let rest = parts.path_and_query.as_ref().and_then(|path| path.as_str().strip_prefix(prefix));
+    let rest = rest
+        .filter(|rest| rest.starts_with('/'))
+        .map_or_else(|| format!("/{}", rest.unwrap_or_default()), str::to_owned);
+    if let Ok(path) = PathAndQuery::try_from(rest) {
+        parts.path_and_query = Some(path);
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
+}
+
+fn render_dialect_error(
+    dialect: &DialectContext,
+    error: &DialectError,
+    path: &str,
+    response: Response<Body>,
+) -> Response<Body> {
+    let document = dialect.dialect.render_error(error, path);
+    let mut rendered = keep_headers(json_response(error.status, &document), &response);
+    let headers = rendered.headers_mut();
+    if let Some(seconds) = error.retry_after_s {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if error.status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    rendered
 }
 
 fn is_too_long(headers: &HeaderMap, len_max: usize) -> bool {
@@ -296,9 +421,8 @@ fn is_too_long(headers: &HeaderMap, len_max: usize) -> bool {
     len.is_some_and(|len| len > len_max as u64)
 }
 
-/// Renders a problem document, and keeps headers that the reply already had, such as `Allow`.
-fn render_problem(problem: Problem, instance: &str, response: Response<Body>) -> Response<Body> {
-    let mut rendered = problem.into_reply(instance);
+/// Gives a rendered error the headers that the reply already had.
+fn keep_headers(mut rendered: Response<Body>, response: &Response<Body>) -> Response<Body> {
     for (name, value) in response.headers() {
         if name != header::CONTENT_LENGTH && name != header::CONTENT_TYPE {
             rendered.headers_mut().insert(name, value.clone());

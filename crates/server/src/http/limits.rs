@@ -1,4 +1,4 @@
-//! The rate limits of a buyer or, without a token, of an address: four classes of requests, each a leaky bucket (GCRA); and the limit of
+//! The rate limits of a buyer or, without a token, of an address: classes of requests, each a leaky bucket (GCRA); and the limit of
 //! wrong passwords for one account, which is a class of its own. The buckets are in the memory of this process, or shared by all instances through a Valkey. Memory is bounded, and the time is
 //! always an argument.
 //!
@@ -34,6 +34,20 @@ pub enum LimitClass {
     Buy,
     /// Requests that only read.
     Read,
+    /// Purchases that the dialect `turnstile` acknowledges, by the claimed buyer.
+    Turnstile,
+    /// Purchases at the dialect `drop`, by the claimed buyer.
+    Drop,
+    /// All requests at dialects, by address.
+    DialectAddress,
+}
+
+impl LimitClass {
+    /// Whether it counts by address, whoever signs in.
+    #[must_use]
+    pub fn is_by_address(self) -> bool {
+        matches!(self, Self::Auth | Self::DialectAddress)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +64,9 @@ pub struct RateLimits {
     pub guess: RateLimit,
     pub buy: RateLimit,
     pub read: RateLimit,
+    pub turnstile: RateLimit,
+    pub drop: RateLimit,
+    pub dialect_address: RateLimit,
 }
 
 /// The buckets of all classes.
@@ -60,6 +77,9 @@ pub struct RateLimiter {
     guess: ClassBuckets,
     buy: ClassBuckets,
     read: ClassBuckets,
+    turnstile: ClassBuckets,
+    drop: ClassBuckets,
+    dialect_address: ClassBuckets,
     shared: Option<SharedLimiter>,
 }
 
@@ -82,6 +102,9 @@ impl RateLimiter {
             guess: ClassBuckets::new("guess", rates.guess),
             buy: ClassBuckets::new("buy", rates.buy),
             read: ClassBuckets::new("read", rates.read),
+            turnstile: ClassBuckets::new("turnstile", rates.turnstile),
+            drop: ClassBuckets::new("drop", rates.drop),
+            dialect_address: ClassBuckets::new("dialect_address", rates.dialect_address),
             shared: None,
         }
     }
@@ -97,8 +120,9 @@ impl RateLimiter {
     /// Counts the refused requests of each class in these metrics.
     #[must_use]
     pub fn with_metrics(mut self, metrics: &ServerMetrics) -> Self {
-        let classes = [&mut self.auth, &mut self.refresh, &mut self.guess, &mut self.buy, &mut self.read];
-        for class in classes {
+        let native = [&mut self.auth, &mut self.refresh, &mut self.guess, &mut self.buy, &mut self.read];
+        let dialects = [&mut self.turnstile, &mut self.drop, &mut self.dialect_address];
+        for class in native.into_iter().chain(dialects) {
             class.refused = metrics.limited_counter(class.name);
         }
         self
@@ -111,6 +135,9 @@ impl RateLimiter {
             LimitClass::Guess => &self.guess,
             LimitClass::Buy => &self.buy,
             LimitClass::Read => &self.read,
+            LimitClass::Turnstile => &self.turnstile,
+            LimitClass::Drop => &self.drop,
+            LimitClass::DialectAddress => &self.dialect_address,
         };
         let level = match &self.shared {
             None => class_buckets.buckets.count_request(key, now),
@@ -237,6 +264,9 @@ mod tests {
             guess: RATE,
             buy: RateLimit { quota: 100, window_s: 900 },
             read: RATE,
+            turnstile: RATE,
+            drop: RATE,
+            dialect_address: RATE,
         });
         let key = LimitKey::from_address(IpAddr::from([10, 0, 0, 1]));
         let mut headers = HeaderMap::new();

@@ -1,8 +1,8 @@
 //! Liveness, readiness, health, metrics and the public key of the access tokens. None of it needs a token or has a rate limit.
 
-use super::AppState;
 use super::extract::Json;
 use super::problem::{Problem, kind};
+use super::{AppContext, AppState};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -43,25 +43,34 @@ async fn livez() -> &'static str {
     (status = 200, description = "Send requests", body = String),
 ))]
 async fn readyz(State(app): State<AppState>) -> Result<String, Problem> {
-    if !app.ready.get() {
-        return Err(Problem::new(&kind::UNAVAILABLE).detail("starting or stopping"));
-    }
-    if app.shop.engine.is_damaged() {
-        let detail = "stored data is damaged; nothing is recorded until the next start";
-        return Err(Problem::new(&kind::UNAVAILABLE).detail(detail));
-    }
-    if app.shop.engine.is_taken_over() {
-        return Err(Problem::new(&kind::UNAVAILABLE).detail("another instance has taken over the ledger"));
-    }
-    if !app.shop.engine.is_recording() {
-        return Err(Problem::new(&kind::UNAVAILABLE).detail("the ledger does not take records"));
-    }
-    if !app.shop.engine.is_deciding() {
-        return Err(Problem::new(&kind::UNAVAILABLE).detail("the Valkey that decides does not answer"));
-    }
+    check_readiness(&app).map_err(|reason| Problem::new(&kind::UNAVAILABLE).detail(reason))?;
     // A lag of the tables does not make the instance unready: buying does not need them.
     let lag = &app.shop.lag;
     Ok(format!("ready; tables are {} events and {} s behind", lag.events.get(), lag.seconds.get()))
+}
+
+/// Whether this instance accepts requests.
+///
+/// # Errors
+/// The reason when it does not.
+pub fn check_readiness(app: &AppContext) -> Result<(), &'static str> {
+    if !app.ready.get() {
+        return Err("starting or stopping");
+    }
+    let engine = &app.shop.engine;
+    if engine.is_damaged() {
+        return Err("stored data is damaged; nothing is recorded until the next start");
+    }
+    if engine.is_taken_over() {
+        return Err("another instance has taken over the ledger");
+    }
+    if !engine.is_recording() {
+        return Err("the ledger does not take records");
+    }
+    if !engine.is_deciding() {
+        return Err("the Valkey that decides does not answer");
+    }
+    Ok(())
 }
 
 /// The health of the components. 503 when one that buyers need does not work.

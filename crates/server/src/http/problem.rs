@@ -145,7 +145,22 @@ impl Problem {
         PrebuiltProblem { retry_after_s: self.retry_after(), body: self.body(instance), kind: self.kind }
     }
 
-    fn retry_after(&self) -> Option<u32> {
+    /// What happened: the problem's own detail with the fields that are wrong, or its kind's.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let extras = self.extras.as_deref();
+        let detail = extras.and_then(|extras| extras.detail.as_deref()).unwrap_or(self.kind.detail);
+        let errors = extras.map(|extras| extras.errors.as_slice()).unwrap_or_default();
+        let fields: Vec<String> = errors
+            .iter()
+            .map(|error| format!("{} {}", error.pointer.trim_start_matches('/'), error.detail))
+            .collect();
+        if fields.is_empty() { detail.to_owned() } else { fields.join("; ") }
+    }
+
+    /// Seconds for `Retry-After`, where a retry makes sense.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<u32> {
         self.extras.as_ref().and_then(|extras| extras.retry_after_s).or(self.kind.retry_after_s)
     }
 

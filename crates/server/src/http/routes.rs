@@ -1,6 +1,7 @@
 //! What the edge needs to know of a route before the router runs: its name, its metrics and its rate limit. The table is built
 //! from the OpenAPI description, so it always agrees with the router. It never calls a handler.
 
+use super::dialects::{Dialect, DialectEndpoint};
 use super::limits::LimitClass;
 use super::{docs, sockets, web};
 use crate::telemetry::metrics::{RouteMetrics, ServerMetrics};
@@ -72,6 +73,44 @@ impl RouteTable {
                 is_compressed: false,
             },
         }
+    }
+
+    /// The endpoints of a dialect, named by their path below the dialect's prefix: two dialects may share a path.
+    ///
+    /// # Panics
+    /// When two paths collide. The router panics on them before.
+    #[must_use]
+    pub fn for_dialect(dialect: Dialect, endpoints: &[DialectEndpoint], metrics: &ServerMetrics) -> Self {
+        let class = Some(LimitClass::DialectAddress);
+        let mut paths = matchit::Router::new();
+        let mut known: Vec<&'static str> = endpoints.iter().map(|endpoint| endpoint.path).collect();
+        known.sort_unstable();
+        known.dedup();
+        for path in known {
+            let endpoint = |method: usize| {
+                let same = |endpoint: &&DialectEndpoint| {
+                    endpoint.path == path && endpoint.method.as_str() == METHODS[method]
+                };
+                endpoints.iter().find(same).map(|found| {
+                    let name = format!("{}{path}", dialect.prefix());
+                    let metrics = metrics.route_metrics(METHODS[method], &name);
+                    Box::new(Endpoint { metrics, class, is_page: found.is_page, is_compressed: false })
+                })
+            };
+            paths.insert(path, std::array::from_fn(endpoint)).expect("the paths of a dialect are distinct");
+        }
+        let endpoint = |method: usize| {
+            let name = format!("{}{}", dialect.prefix(), sockets::PREFIX);
+            let metrics = metrics.route_metrics(METHODS[method], &name);
+            (method < 2).then(|| Box::new(Endpoint { metrics, class, is_page: false, is_compressed: false }))
+        };
+        if dialect == Dialect::Turnstile {
+            paths
+                .insert(sockets::PREFIX, std::array::from_fn(endpoint))
+                .expect("sockets have a path of their own");
+        }
+        let metrics = metrics.route_metrics("any", &format!("{}/unknown", dialect.prefix()));
+        Self { paths, unknown: Endpoint { metrics, class, is_page: false, is_compressed: false } }
     }
 
     /// The endpoint of all requests that belong to no other.

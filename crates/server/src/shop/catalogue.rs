@@ -35,6 +35,8 @@ pub struct SaleListing {
     pub provider: String,
     /// Who is one buyer for its limit.
     pub limit_by: LimitScope,
+    /// The dialect through which it was made; `None` for the native API.
+    pub made_by: Option<String>,
 }
 
 impl SaleListing {
@@ -85,7 +87,7 @@ impl CatalogueIndex {
         }
         let mut index = Self { changes: Some(changes), ..Self::default() };
         for row in rows {
-            let SaleRow { id, slug, revision, created_at, payment, provider, limit_by } = row;
+            let SaleRow { id, slug, revision, created_at, payment, provider, limit_by, made_by } = row;
             let mut earlier = shown.remove(&id).unwrap_or_default();
             let Some(product) = earlier.pop() else {
                 let (id, reason) = (id.to_string(), "it shows no product");
@@ -101,6 +103,7 @@ impl CatalogueIndex {
                 payment,
                 provider,
                 limit_by,
+                made_by,
             });
             index.by_id.insert(id, Arc::clone(&listing));
             index.by_slug.insert(listing.slug.clone(), Arc::clone(&listing));
@@ -220,6 +223,13 @@ impl SaleCatalogue {
     #[must_use]
     pub fn all(&self) -> Vec<Arc<SaleListing>> {
         self.index.load().all.clone()
+    }
+
+    /// The newest listing of a sale that was made through a dialect.
+    #[must_use]
+    pub fn newest_made_by(&self, dialect: &str) -> Option<Arc<SaleListing>> {
+        let index = self.index.load();
+        index.all.iter().find(|listing| listing.made_by.as_deref() == Some(dialect)).cloned()
     }
 
     /// Reads the tables again if they have changed. One small query when they have not.

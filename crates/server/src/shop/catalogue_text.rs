@@ -75,6 +75,14 @@ checked_text!(
     "1 to 64 of a-z, 0-9 and '-', and not an id"
 );
 
+impl Description {
+    /// No description.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self(String::new())
+    }
+}
+
 impl fmt::Display for Slug {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

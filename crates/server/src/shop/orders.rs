@@ -91,7 +91,7 @@ pub async fn reserve(
     let content = shop.keys.fingerprint((sale, quantity));
     let reserved = async {
         match send_reservation(shop, (sale, buyer), quantity, key).await? {
-            Ok(order) => Ok(Ok(order)),
+            Ok((order, _)) => Ok(Ok(order)),
             Err(refusal) => {
                 let fewer = find_fewer_left(shop, (sale, buyer), quantity, refusal).await;
                 Ok(Err(fewer.unwrap_or(ReservationRefusal::Law(refusal))))
@@ -101,12 +101,25 @@ pub async fn reserve(
     shop.keys.run((owned, KeyOperation::Reserve), content, shop.engine.now(), reserved).await
 }
 
+/// Holds units, or sells them, with a key of the law's own form. The second value is true when the key's order was made before.
+///
+/// # Errors
+/// When the engine does not answer; the same call with the same key finds out what became of it.
+pub(super) async fn reserve_with_key(
+    shop: &Shop,
+    buyer_in_sale: (SaleId, BuyerId),
+    quantity: u32,
+    key: RequestKey,
+) -> Decision<(PricedOrder, bool)> {
+    send_reservation(shop, buyer_in_sale, quantity, Some(key)).await
+}
+
 async fn send_reservation(
     shop: &Shop,
     (sale, buyer): (SaleId, BuyerId),
     quantity: u32,
     key: Option<RequestKey>,
-) -> Decision<PricedOrder> {
+) -> Decision<(PricedOrder, bool)> {
     let now = shop.engine.now();
     let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
     // A request with a key may repeat an earlier order, and only the engine knows that.
@@ -122,12 +135,15 @@ async fn send_reservation(
     }
     let order = OrderId::with_sale_suffix(ids::new(now), sale);
     match shop.engine.reserve(sale, buyer, order, quantity, key).await? {
-        Ok(decided) => Ok(Ok(PricedOrder {
-            sale,
-            view: decided.order,
-            unit_price: view.policy.unit_price,
-            requires_payment: requires_payment(shop, sale),
-        })),
+        Ok(decided) => {
+            let order = PricedOrder {
+                sale,
+                view: decided.order,
+                unit_price: view.policy.unit_price,
+                requires_payment: requires_payment(shop, sale),
+            };
+            Ok(Ok((order, decided.repeated)))
+        }
         Err(refusal) => {
             shop.attempts.record_refusal(sale, Some(buyer), "order", refusal.code(), now);
             Ok(Err(refusal))

@@ -18,7 +18,7 @@ mod relist;
 mod payment_mode;
 
 pub use actions::{SaleAction, apply_action};
-pub use create::{SaleDraft, create};
+pub use create::{ProductSaleDraft, SaleDraft, create, create_with_product};
 pub use delete::{DeleteResult, delete};
 pub use edit::{SaleEdit, ShownEdit, edit};
 pub use half_made::settle_half_made;
@@ -100,6 +100,20 @@ pub fn find_moved(shop: &Shop, slug: &str) -> Option<String> {
 /// When the tables do not answer.
 pub async fn is_slug_free(shop: &Shop, slug: &str) -> Result<bool, StoreError> {
     sale_slugs::is_free_for(&shop.store, slug, SaleId(Uuid::nil())).await
+}
+
+/// The sale that a shop with one sale at a time would show: the active one, else the one that starts next, else the most recent. Of
+/// several active ones it is the one that was made last.
+#[must_use]
+pub fn find_current(shop: &Shop) -> Option<ListedSale> {
+    let now = shop.engine.now();
+    let sales = list(shop, None, None, usize::MAX);
+    let active = sales.iter().find(|sale| sale.view.phase(now) == SalePhase::Active);
+    let next = || {
+        let upcoming = sales.iter().filter(|sale| sale.view.phase(now) == SalePhase::Upcoming);
+        upcoming.min_by_key(|sale| sale.view.policy.starts_at)
+    };
+    active.or_else(next).or(sales.first()).cloned()
 }
 
 /// What a sale showed of its product when an order was made.

@@ -21,6 +21,8 @@ pub struct SaleRow {
     /// The name of the provider through which its orders are paid.
     pub provider: String,
     pub limit_by: LimitScope,
+    /// The dialect through which it was made; `None` for the native API.
+    pub made_by: Option<String>,
 }
 
 /// Who is one buyer for the limit of a sale.
@@ -84,6 +86,8 @@ pub struct NewSale<'a> {
     pub payment: PaymentMode,
     pub provider: &'a str,
     pub limit_by: LimitScope,
+    /// The dialect through which it is made; `None` for the native API.
+    pub made_by: Option<&'a str>,
 }
 
 pub(super) const STATEMENTS: &[&str] = &[
@@ -103,8 +107,8 @@ pub(super) const STATEMENTS: &[&str] = &[
 ];
 
 const INSERT: &str = "
-INSERT INTO sales (id, product_id, slug, revision, created_at, announced_at, deleted_at, payment, provider, limit_by)
-VALUES ($1, $2, $3, 1, $4, NULL, NULL, $5, $6, $7)
+INSERT INTO sales (id, product_id, slug, revision, created_at, announced_at, deleted_at, payment, provider, limit_by, made_by)
+VALUES ($1, $2, $3, 1, $4, NULL, NULL, $5, $6, $7, $8)
 ON CONFLICT DO NOTHING
 RETURNING id";
 
@@ -133,7 +137,7 @@ const DELETE: &str = "
 UPDATE sales SET deleted_at = $1 WHERE id = $2 AND deleted_at IS NULL";
 
 const LIST: &str = "
-SELECT id, slug, revision, created_at, payment, provider, limit_by
+SELECT id, slug, revision, created_at, payment, provider, limit_by, made_by
 FROM sales
 WHERE deleted_at IS NULL AND announced_at IS NOT NULL
 ORDER BY created_at DESC, id DESC";
@@ -164,6 +168,7 @@ pub async fn insert(writing: &mut StoreTransaction, sale: NewSale<'_>) -> Result
         .bind(sale.payment.as_str())
         .bind(sale.provider)
         .bind(sale.limit_by.as_str())
+        .bind(sale.made_by)
         .fetch_optional(writing.connection())
         .await?;
     if inserted.is_none() {
@@ -343,6 +348,7 @@ fn read(row: &AnyRow) -> Result<SaleRow, StoreError> {
         payment,
         provider: row.try_get("provider")?,
         limit_by,
+        made_by: row.try_get("made_by")?,
     })
 }
 

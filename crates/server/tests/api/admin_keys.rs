@@ -214,7 +214,16 @@ async fn a_sale_that_a_crash_left_half_made_is_announced_by_the_same_request() {
         let (created_at, payment, provider) = (merchant.now(), PaymentMode::Required, "sandbox");
         let limit_by = LimitScope::Account;
         let product = product.parse().unwrap();
-        let new = NewSale { id: sale, product, slug: &slug, created_at, payment, provider, limit_by };
+        let new = NewSale {
+            id: sale,
+            product,
+            slug: &slug,
+            created_at,
+            payment,
+            provider,
+            limit_by,
+            made_by: None,
+        };
         assert!(rows::insert(&mut writing, new).await.unwrap());
         writing.commit().await.unwrap();
         if was_recorded {

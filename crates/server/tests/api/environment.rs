@@ -79,6 +79,11 @@ fn a_variable_that_cannot_be_used_ends_the_command_with_code_2() {
         (&["serve"][..], &[("REDIS_HOST", "127.0.0.1")][..], "REDIS_HOST"),
         (&["serve"][..], &[("DATABASE_URL", "mysql://u:tulip@127.0.0.1/d")][..], "DATABASE_URL"),
         (&["serve"][..], &[("PORT", "tulip")][..], "PORT"),
+        (
+            &["serve", "--dialects", "holds"][..],
+            &[("BEND_HOST", "nowhere"), ("BEND_PORT", "4000")][..],
+            "nowhere:4000",
+        ),
         (&["worker"][..], &[][..], "--database"),
     ] {
         let output = run(folder.path(), arguments, variables);

@@ -26,6 +26,7 @@ mod web;
 mod bad_days;
 mod contract;
 mod databases;
+mod description;
 mod hostile;
 mod line_estimates;
 mod more_time;

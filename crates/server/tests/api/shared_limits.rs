@@ -20,8 +20,16 @@ use test_servers::wait::{HANG_LIMIT, eventually};
 
 /// One comes back each quarter of an hour: none while a test runs.
 const HUNDRED: RateLimit = RateLimit { quota: 100, window_s: 86_400 };
-const RATES: RateLimits =
-    RateLimits { auth: HUNDRED, refresh: HUNDRED, guess: HUNDRED, buy: HUNDRED, read: HUNDRED };
+const RATES: RateLimits = RateLimits {
+    auth: HUNDRED,
+    refresh: HUNDRED,
+    guess: HUNDRED,
+    buy: HUNDRED,
+    read: HUNDRED,
+    turnstile: HUNDRED,
+    drop: HUNDRED,
+    dialect_address: HUNDRED,
+};
 /// For tests that are about what is counted: on a busy machine a server that works may reply late.
 const LONG: Duration = Duration::from_secs(30);
 

@@ -41,6 +41,7 @@ pub async fn second_shop(app: &TestApp) -> Shop {
         now: Arc::clone(&ours.now),
         engine: ours.engine.clone(),
         catalogue: Arc::new(SaleCatalogue::load(&store, Tenancy::Cluster).await.unwrap()),
+        guests: server::shop::guests::GuestBook::start(store.clone(), Arc::clone(&ours.now)),
         store,
         tenancy: Tenancy::Cluster,
         projected: ours.projected.clone(),
@@ -139,6 +140,7 @@ async fn two_processes_that_make_sales_of_one_name_give_them_different_addresses
         slug: None,
         policy: (*sold.view.policy).clone(),
         limit_by: sales::LimitScope::Account,
+        made_by: None,
     };
     let mut slugs = vec![sold.listing.slug.clone()];
     for _ in 0..5 {
@@ -161,7 +163,16 @@ async fn a_start_leaves_a_sale_alone_that_another_process_is_announcing() {
     let announcing = SaleId(uuid::Uuid::new_v4());
     let (payment, provider) = (PaymentMode::Required, "sandbox");
     let (created_at, limit_by) = (made_at, LimitScope::Account);
-    let new = NewSale { id: announcing, product, slug: "soon", created_at, payment, provider, limit_by };
+    let new = NewSale {
+        id: announcing,
+        product,
+        slug: "soon",
+        created_at,
+        payment,
+        provider,
+        limit_by,
+        made_by: None,
+    };
     let mut writing = app.instance.app.shop.store.begin().await.unwrap();
     assert!(rows::insert(&mut writing, new).await.unwrap());
     writing.commit().await.unwrap();

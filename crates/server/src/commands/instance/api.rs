@@ -2,6 +2,7 @@
 
 use super::super::CommandError;
 use super::super::settings::Serve;
+use super::dialects::DialectTasks;
 use super::followers::FollowerStarter;
 use super::followers::start_live_updates;
 use crate::followers::live_updates::LiveUpdates;
@@ -26,6 +27,7 @@ use tokio::task::JoinHandle;
 /// The API of an instance that runs.
 pub(super) struct ApiTasks {
     serving: JoinHandle<usize>,
+    dialects: DialectTasks,
     realtime: SocketServer,
     live_updates: FollowerThread,
 }
@@ -35,7 +37,7 @@ impl ApiTasks {
     pub(super) fn start(
         app: &AppState,
         settings: &Serve,
-        socket: TcpSocket,
+        (socket, mut dialects): (TcpSocket, DialectTasks),
         starter: &mut FollowerStarter,
         stopping: watch::Receiver<bool>,
     ) -> Result<Self, CommandError> {
@@ -43,23 +45,29 @@ impl ApiTasks {
         let (realtime, live_updates) = start_sockets(app, settings.sockets(), starter)?;
         let peers = PeerFunctions { connect: SocketPeer::from, buyer: SocketPeer::buyer };
         let service = SocketService::new(realtime.service(), peers);
-        let edge = Arc::new(HttpEdge::new(Arc::clone(app), router, &openapi).with_sockets(service));
+        let mounted = std::mem::take(&mut dialects.mounted);
+        let edge =
+            HttpEdge::new(Arc::clone(app), router, &openapi).with_sockets(service).with_dialects(mounted);
+        let edge = Arc::new(edge);
         // Not before it can be served: a client that could ask another instance does not wait for a start.
         let listener = listen("--listen", socket)?;
         let serving = tokio::spawn(server::serve(listener, edge, settings.server(), stopping));
-        Ok(Self { serving, realtime, live_updates })
+        Ok(Self { serving, dialects, realtime, live_updates })
     }
 
     /// Closes the sockets and waits for the requests in flight. The follower for live updates ends after the engine.
     pub(super) async fn drain(self) -> FollowerThread {
         self.realtime.stop().await;
+        let mut cut = self.dialects.drain().await;
         match self.serving.await {
-            Ok(0) => {}
-            Ok(cut) => tracing::warn!(
+            Ok(connections) => cut += connections,
+            Err(error) => tracing::error!(%error, "the HTTP server panicked; report it"),
+        }
+        if cut > 0 {
+            tracing::warn!(
                 cut,
                 "connections did not finish in time and were cut; a longer --drain-timeout gives them more"
-            ),
-            Err(error) => tracing::error!(%error, "the HTTP server panicked; report it"),
+            );
         }
         self.live_updates
     }

@@ -14,6 +14,7 @@ use crate::shop::attempts::{self, AttemptsInbox};
 use crate::shop::catalogue::SaleCatalogue;
 use crate::shop::follower_lag::FollowerLag;
 use crate::shop::follower_progress::FollowerProgress;
+use crate::shop::guests::GuestBook;
 use crate::shop::mailboxes::MailboxClaims;
 use crate::shop::payments::charge_table::ChargeTable;
 use crate::shop::payments::{PaymentService, ReconcileTiming};
@@ -79,6 +80,7 @@ pub(super) async fn open_shop(
     let refresh_ttl_ms = i64::try_from(settings.refresh_ttl.as_millis()).unwrap_or(i64::MAX);
     let accounts =
         AccountService { now: Arc::clone(&now), store: store.clone(), tokens, passwords, refresh_ttl_ms };
+    let guests = GuestBook::start(store.clone(), Arc::clone(&now));
     let shop = Shop {
         now,
         engine,
@@ -94,6 +96,7 @@ pub(super) async fn open_shop(
         summaries: SummaryCache::default(),
         accounts,
         mailboxes: MailboxClaims::default(),
+        guests,
         public_url,
     };
     Ok((shop, inbox))

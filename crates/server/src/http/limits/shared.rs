@@ -112,8 +112,11 @@ impl SharedLimiter {
         key: LimitKey,
         now: Timestamp,
     ) -> BucketLevel {
-        if class == LimitClass::Read {
-            return buckets.count_and_report(key, now);
+        match class {
+            LimitClass::Read => return buckets.count_and_report(key, now),
+            // A second limit, so high that each instance may count its own part.
+            LimitClass::DialectAddress => return buckets.count_request(key, now),
+            _ => {}
         }
         // A request over the level that is known here is refused without a call.
         let known = buckets.peek_level(key, now);

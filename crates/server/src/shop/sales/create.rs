@@ -6,6 +6,7 @@ use super::{LimitScope, ListedSale, PaymentMode, find_or_refresh};
 use crate::shop::catalogue::{CatalogueRefusal, CatalogueResult};
 use crate::shop::catalogue_text::Slug;
 use crate::shop::idempotency_keys::{KeyOperation, KeyRefusal, OwnedKey, content_digest};
+use crate::shop::products::{self as products_of_shop, ProductDraft};
 use crate::shop::{Shop, ids};
 use crate::store::admin_keys::{self, AdminKeyRow};
 use crate::store::products::{self, ProductId};
@@ -24,6 +25,8 @@ pub struct SaleDraft {
     pub policy: Policy,
     /// Who is one buyer for the limit.
     pub limit_by: LimitScope,
+    /// The dialect through which it is made. A sale of a dialect may be over when it is announced.
+    pub made_by: Option<&'static str>,
 }
 
 /// Slugs that are tried for a sale without one, before the slug gets the random part of the sale's id.
@@ -45,6 +48,32 @@ pub async fn create(shop: &Shop, draft: SaleDraft, key: Option<OwnedKey>) -> Cat
     // The sale's id is set when it is known.
     let row = key.map(|key| key.create_row(KeyOperation::CreateSale, content, Uuid::nil(), now));
     shop.keys.run((key, KeyOperation::CreateSale), fingerprint, now, create_once(shop, draft, row)).await
+}
+
+/// Makes a product and a sale of it in one call, for callers that do not know products. After a failure the product may be there alone.
+///
+/// # Errors
+/// As [`create`].
+pub async fn create_with_product(
+    shop: &Shop,
+    product: ProductDraft,
+    sale: ProductSaleDraft,
+) -> CatalogueResult<ListedSale> {
+    let product = match products_of_shop::create(shop, product, None).await? {
+        Ok(product) => product.id,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let ProductSaleDraft { policy, made_by } = sale;
+    let draft = SaleDraft { product, slug: None, policy, limit_by: LimitScope::Account, made_by };
+    create(shop, draft, None).await
+}
+
+/// What a sale needs beside its product, for [`create_with_product`].
+#[derive(Clone, Debug)]
+pub struct ProductSaleDraft {
+    pub policy: Policy,
+    /// As [`SaleDraft::made_by`].
+    pub made_by: Option<&'static str>,
 }
 
 async fn create_once(shop: &Shop, draft: SaleDraft, key: Option<AdminKeyRow>) -> CatalogueResult<ListedSale> {
@@ -69,15 +98,16 @@ async fn create_once(shop: &Shop, draft: SaleDraft, key: Option<AdminKeyRow>) ->
     if product.price.currency != draft.policy.unit_price.currency {
         return Ok(Err(CatalogueRefusal::CurrencyDiffers));
     }
-    if draft.policy.ends_at <= shop.engine.now() {
+    if draft.made_by.is_none() && draft.policy.ends_at <= shop.engine.now() {
         return Ok(Err(CatalogueRefusal::EndIsPast));
     }
     let id = SaleId(ids::new(now));
     let slug = draft.slug.as_ref().map_or("", Slug::as_str);
     let payment = PaymentMode::from_policy(&draft.policy);
     let provider = shop.payments.provider_name();
-    let (product_id, limit_by) = (product.id, draft.limit_by);
-    let new = NewSale { id, product: product_id, slug, created_at: now, payment, provider, limit_by };
+    let (product_id, limit_by, made_by) = (product.id, draft.limit_by, draft.made_by);
+    let new =
+        NewSale { id, product: product_id, slug, created_at: now, payment, provider, limit_by, made_by };
     let mut writing = shop.store.begin().await?;
     if let Some(key) = key
         && !admin_keys::insert(&mut writing, &AdminKeyRow { subject: id.0, ..key }).await?

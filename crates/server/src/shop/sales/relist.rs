@@ -67,7 +67,16 @@ async fn list_sale(shop: &Shop, view: &SaleView) -> Result<(), CatalogueError> {
     let provider = shop.payments.provider_name();
     // The ledger does not know how the sale counted its limit.
     let limit_by = LimitScope::default();
-    let new = NewSale { id: view.id, product: product.id, slug: "", created_at, payment, provider, limit_by };
+    let new = NewSale {
+        id: view.id,
+        product: product.id,
+        slug: "",
+        created_at,
+        payment,
+        provider,
+        limit_by,
+        made_by: None,
+    };
     insert_with_free_slug(&mut writing, &product.name, new).await?;
     writing.commit().await?;
     Ok(sales::set_announced(&shop.store, view.id, now).await?)

@@ -100,7 +100,7 @@ impl SaleBody {
             admission: self.admission.map_or(Some(AdmissionMode::Open), AdmissionBody::into_mode)?,
         };
         let limit_by = self.limit_by.unwrap_or_default().into();
-        Some(SaleDraft { product: self.product_id?, slug: self.slug, policy, limit_by })
+        Some(SaleDraft { product: self.product_id?, slug: self.slug, policy, limit_by, made_by: None })
     }
 }
 

@@ -126,6 +126,9 @@ fn bucket_key(class: LimitClass, key: LimitKey) -> String {
         LimitClass::Guess => "guess",
         LimitClass::Buy => "buy",
         LimitClass::Read => "read",
+        LimitClass::Turnstile => "turnstile",
+        LimitClass::Drop => "drop",
+        LimitClass::DialectAddress => "dialect",
     };
     format!("{PREFIX}{class}:{:x}", key.0)
 }

@@ -1,0 +1,141 @@
+//! Opens what the clients of other systems connect to: the listeners of the dialects, and the dialects on the main listener.
+
+use super::super::CommandError;
+use super::super::settings::{DialectMount, Serve};
+use super::api::{bind, listen};
+use crate::http::AppState;
+use crate::http::dialects::{Dialect, DialectAdmin, DialectContext, DialectSettings};
+use crate::http::edge::HttpEdge;
+use crate::http::server;
+use crate::shop::sales;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpSocket;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// The dialects of an instance, with the addresses that they have bound.
+pub(super) struct BoundDialects {
+    settings: Arc<DialectSettings>,
+    dialects: Vec<(Dialect, Vec<TcpSocket>)>,
+}
+
+/// The listeners of dialects that are open.
+pub(super) struct DialectTasks {
+    serving: Vec<JoinHandle<usize>>,
+    /// Where each dialect with a listener of its own listens.
+    pub(super) addresses: Vec<(Dialect, SocketAddr)>,
+    /// Those that the main listener serves below their prefix.
+    pub(super) mounted: Vec<Arc<HttpEdge>>,
+}
+
+impl BoundDialects {
+    /// Binds the addresses of the dialects, so that one in use fails the start at once.
+    pub(super) fn bind(settings: &Serve) -> Result<Self, CommandError> {
+        let mut dialects = Vec::new();
+        for mount in settings.dialects.mounts(settings.listen)? {
+            let sockets = bind_listeners(&mount)?;
+            dialects.push((mount.dialect, sockets));
+        }
+        let settings = Arc::new(settings.dialects.settings(&settings.cors_origins)?);
+        Ok(Self { settings, dialects })
+    }
+
+    /// Opens the listeners.
+    pub(super) async fn start(
+        self,
+        app: &AppState,
+        settings: &Serve,
+        stopping: &watch::Receiver<bool>,
+    ) -> Result<DialectTasks, CommandError> {
+        let mut tasks = DialectTasks { serving: Vec::new(), addresses: Vec::new(), mounted: Vec::new() };
+        for (dialect, sockets) in self.dialects {
+            let context =
+                DialectContext { app: AppState::clone(app), dialect, settings: Arc::clone(&self.settings) };
+            let edge = Arc::new(HttpEdge::for_dialect(Arc::new(context)));
+            log_start(app, dialect, &self.settings, &sockets).await;
+            if sockets.is_empty() {
+                tasks.mounted.push(edge);
+                continue;
+            }
+            for socket in sockets {
+                let listener = listen("--dialects", socket)?;
+                let address = listener.local_addr().map_err(anyhow::Error::from)?;
+                tasks.addresses.push((dialect, address));
+                let serving = server::serve(listener, Arc::clone(&edge), settings.server(), stopping.clone());
+                tasks.serving.push(tokio::spawn(serving));
+            }
+        }
+        Ok(tasks)
+    }
+}
+
+impl DialectTasks {
+    /// Waits for the requests in flight. Returns how many connections were cut.
+    pub(super) async fn drain(self) -> usize {
+        let mut cut = 0;
+        for serving in self.serving {
+            match serving.await {
+                Ok(connections) => cut += connections,
+                Err(error) => tracing::error!(%error, "the listener of a dialect panicked; report it"),
+            }
+        }
+        cut
+    }
+}
+
+fn bind_listeners(mount: &DialectMount) -> Result<Vec<TcpSocket>, CommandError> {
+    let mut sockets: Vec<TcpSocket> = Vec::new();
+    for address in &mount.listeners {
+        match server::bind(*address) {
+            Ok(socket) => sockets.push(socket),
+            // The name means both, and one is enough.
+            Err(error) if mount.is_localhost && !sockets.is_empty() && lacks_ipv6(&error) => {}
+            Err(_) => sockets.push(bind("--dialects", *address)?),
+        }
+    }
+    Ok(sockets)
+}
+
+fn lacks_ipv6(error: &io::Error) -> bool {
+    const EAFNOSUPPORT: i32 = 97;
+    error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(EAFNOSUPPORT)
+}
+
+/// Says where a dialect is served, and what a merchant should know of it.
+async fn log_start(app: &AppState, dialect: Dialect, settings: &DialectSettings, sockets: &[TcpSocket]) {
+    let name = dialect.name();
+    if sockets.is_empty() {
+        tracing::info!(dialect = name, path = dialect.prefix(), "a dialect is served on the main listener");
+    }
+    for address in sockets.iter().filter_map(|socket| socket.local_addr().ok()) {
+        tracing::info!(dialect = name, %address, "a dialect is served");
+    }
+    if settings.admin == DialectAdmin::Open {
+        tracing::warn!(
+            dialect = name,
+            "everyone may make the admin calls of a dialect (--dialect-admin open); keep its address private"
+        );
+    }
+    if dialect.has_guests() {
+        tracing::warn!(
+            dialect = name,
+            "buyers of a dialect prove nothing of who they are: whoever knows a name can buy and read for it"
+        );
+    }
+    let sale = match dialect {
+        Dialect::Turnstile => settings.turnstile_sale.as_deref(),
+        Dialect::Drop => settings.drop_sale.as_deref(),
+        Dialect::Attempts | Dialect::Holds => None,
+    };
+    if let Some(sale) = sale
+        && sales::find_named_or_refresh(&app.shop, sale).await.is_none()
+    {
+        tracing::warn!(
+            dialect = name,
+            sale,
+            "a dialect is to sell a sale that does not exist; it sells nothing until a sale of this name is made"
+        );
+    }
+}

@@ -1,0 +1,51 @@
+//! Which sale the dialect sells, and what it says of a sale.
+
+use super::super::DialectContext;
+use super::super::error::DialectError;
+use crate::http::problem::kind;
+use crate::shop::Shop;
+use crate::shop::sales::{self, ListedSale};
+use axum::http::StatusCode;
+use sale::{AdmissionMode, SalePhase, Timestamp};
+
+/// The word for it in the column `made_by` of the table `sales`.
+pub(super) const MADE_BY: &str = "drop";
+
+/// The sale of the setting; without it the newest that `init` made, else the active, the next or the most recent one.
+pub(super) async fn find_sale(state: &DialectContext) -> Option<ListedSale> {
+    let shop = &state.app.shop;
+    match &state.settings.drop_sale {
+        Some(name) => sales::find_named_or_refresh(shop, name).await,
+        None => find_made_sale(shop).or_else(|| sales::find_current(shop)),
+    }
+}
+
+/// The newest sale that `init` made.
+pub(super) fn find_made_sale(shop: &Shop) -> Option<ListedSale> {
+    let listing = shop.catalogue.newest_made_by(MADE_BY)?;
+    sales::find(shop, listing.sale)
+}
+
+/// Whether a purchase needs neither a turn nor a payment.
+pub(super) fn sells_at_once(sale: &ListedSale) -> bool {
+    sale.view.policy.sells_at_once() && sale.view.policy.admission == AdmissionMode::Open
+}
+
+/// The dialect's word for the state of a sale.
+pub(super) fn status_word(sale: &ListedSale, now: Timestamp) -> &'static str {
+    if sale.view.counters.unsold() == 0 {
+        return "sold_out";
+    }
+    match sale.view.phase(now) {
+        SalePhase::Upcoming | SalePhase::Paused => "upcoming",
+        SalePhase::Active => "active",
+        SalePhase::Ended | SalePhase::Closed => "ended",
+    }
+}
+
+/// The reply when there is no sale.
+pub(super) fn no_sale() -> DialectError {
+    DialectError::new(StatusCode::SERVICE_UNAVAILABLE, "there is no sale yet")
+        .code(kind::SALE_UNKNOWN.code)
+        .field("hint", "make one with POST /api/sale/init")
+}

@@ -1,0 +1,48 @@
+//! The `guests` table: buyers without an account, and the text by which each is known.
+
+use super::bulk_insert::BulkInsert;
+use super::{Store, StoreError, StoreTransaction};
+use sale::{BuyerId, Timestamp};
+
+/// A buyer without an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuestRow {
+    pub buyer: BuyerId,
+    /// Where the guest comes from.
+    pub origin: &'static str,
+    /// The text by which the guest is known.
+    pub name: String,
+    pub created_at: Timestamp,
+}
+
+pub(super) const STATEMENTS: &[&str] = &[FIND_NAME];
+
+pub(super) static INSERT: BulkInsert = BulkInsert::new(
+    "INSERT INTO guests (buyer_id, origin, name, created_at)",
+    4,
+    "ON CONFLICT (buyer_id) DO NOTHING",
+);
+
+const FIND_NAME: &str = "
+SELECT name FROM guests WHERE buyer_id = $1";
+
+/// Adds guests; one that is there already stays as it is. No two rows may be of one buyer.
+///
+/// # Errors
+/// When the database fails.
+pub async fn insert(writing: &mut StoreTransaction, rows: &[GuestRow]) -> Result<(), StoreError> {
+    INSERT
+        .insert_rows(writing, rows, |query, row| {
+            query.bind(row.buyer.to_string()).bind(row.origin).bind(row.name.clone()).bind(row.created_at.0)
+        })
+        .await
+}
+
+/// The text by which a guest is known; `None` when the buyer is no guest.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_name(store: &Store, buyer: BuyerId) -> Result<Option<String>, StoreError> {
+    let query = sqlx::query_scalar(FIND_NAME).bind(buyer.to_string());
+    Ok(query.fetch_optional(store.reader()).await?)
+}

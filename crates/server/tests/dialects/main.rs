@@ -1,0 +1,18 @@
+//! The dialects from outside: each test starts a shop of its own and speaks to it as the clients of another system do.
+
+#![expect(clippy::unwrap_used, reason = "a test program: what fails ends it")]
+
+#[expect(dead_code, reason = "the tests of the native API use more of it")]
+#[path = "../api/described.rs"]
+mod described;
+#[expect(dead_code, reason = "the tests of the native API use more of it")]
+#[path = "../api/merchant.rs"]
+mod merchant;
+#[expect(dead_code, reason = "the tests of the native API use more of it")]
+#[path = "../api/support.rs"]
+mod support;
+
+mod client;
+
+mod drop;
+mod frame;
