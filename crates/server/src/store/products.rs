@@ -40,17 +40,14 @@ pub struct Product {
     pub deleted_at: Option<Timestamp>,
 }
 
-pub(super) const STATEMENTS: &[&str] =
-    &[INSERT, INSERT_IF_ABSENT, UPDATE, DELETE, FIND, LIST_FIRST, LIST_AFTER];
+pub(super) const STATEMENTS: &[&str] = &[INSERT, EXISTS, UPDATE, DELETE, FIND, LIST_FIRST, LIST_AFTER];
 
 const INSERT: &str = "
 INSERT INTO products (id, name, description, price_minor, currency, category, image_url, created_at, updated_at, deleted_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL)";
 
-const INSERT_IF_ABSENT: &str = "
-INSERT INTO products (id, name, description, price_minor, currency, category, image_url, created_at, updated_at, deleted_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL)
-ON CONFLICT DO NOTHING";
+const EXISTS: &str = "
+SELECT id FROM products WHERE id = $1";
 
 const UPDATE: &str = "
 UPDATE products
@@ -84,24 +81,7 @@ LIMIT $3";
 /// # Errors
 /// When the database fails.
 pub async fn insert(writing: &mut StoreTransaction, product: &Product) -> Result<(), StoreError> {
-    insert_with(writing, INSERT, product).await?;
-    Ok(())
-}
-
-/// Adds a product, unless there is or was one of its id. False when there is.
-///
-/// # Errors
-/// When the database fails.
-pub async fn insert_if_absent(writing: &mut StoreTransaction, product: &Product) -> Result<bool, StoreError> {
-    Ok(insert_with(writing, INSERT_IF_ABSENT, product).await? > 0)
-}
-
-async fn insert_with(
-    writing: &mut StoreTransaction,
-    statement: &'static str,
-    product: &Product,
-) -> Result<u64, StoreError> {
-    let done = sqlx::query(statement)
+    sqlx::query(INSERT)
         .bind(product.id.to_string())
         .bind(product.name.as_str())
         .bind(product.description.as_str())
@@ -113,7 +93,16 @@ async fn insert_with(
         .bind(product.updated_at.0)
         .execute(writing.connection())
         .await?;
-    Ok(done.rows_affected())
+    Ok(())
+}
+
+/// Whether there is or was a product of this id, as the transaction sees it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn exists(writing: &mut StoreTransaction, id: ProductId) -> Result<bool, StoreError> {
+    let found = sqlx::query(EXISTS).bind(id.to_string()).fetch_optional(writing.connection()).await?;
+    Ok(found.is_some())
 }
 
 /// Writes an edited product. False when there is none of its id.

@@ -13,13 +13,13 @@ const PAGE_LEN: i64 = 500;
 const PARAMETERS_MAX: usize = 2_000;
 
 /// Tables that have rows as soon as the migrations have run.
-const SEEDED: [&str; 1] = ["changes"];
+const SEEDED: [&str; 2] = ["changes", "integer_id_counters"];
 
 // The names of tables are asked of SQLite alone, so these are not among the statements that both databases prepare.
 
 const TABLES: &str = "
 SELECT name FROM sqlite_schema
-WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT IN ('_sqlx_migrations', 'moves')
+WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT IN ('_sqlx_migrations', 'moves', 'view_definitions')
 ORDER BY name";
 
 const COLUMNS: &str = "

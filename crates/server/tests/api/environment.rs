@@ -142,6 +142,16 @@ fn a_command_whose_place_is_given_looks_at_no_other_variable() {
     assert!(output.status.success(), "{}", printed(&output));
 }
 
+#[test]
+fn the_default_folder_may_be_a_link_as_it_is_in_the_image() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("doorbuster")).unwrap();
+    std::os::unix::fs::symlink("doorbuster", folder.path().join("data")).unwrap();
+    let output = run(folder.path(), &["migrate"], &[]);
+    assert!(output.status.success(), "{}", printed(&output));
+    assert!(folder.path().join("doorbuster/shop.db").exists());
+}
+
 /// A process that ends with this value.
 struct KilledChild(Child);
 

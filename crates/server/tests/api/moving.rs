@@ -5,6 +5,7 @@ use crate::merchant::{Merchant, id, order, pay};
 use crate::support::{PASSWORD, TestApp};
 use serde_json::{Value, json};
 use sqlx::{AnyConnection, Connection, Executor};
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use tempfile::TempDir;
@@ -104,6 +105,37 @@ async fn a_moved_shop_sells_on_and_its_sessions_go_on() {
     app.instance.stop().await;
     let (code, report) = verify(shop.folder.path(), &["--database", &url]);
     assert_eq!(code, Some(0), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_folder_of_a_killed_instance_is_moved_with_its_last_commits() {
+    let shop = StoppedShop::make().await;
+    let flags = ["serve", "--data", "data", "--listen", "127.0.0.1:0", "--limits", "off"];
+    let mut instance = command(shop.folder.path(), &flags, &[]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut welcome = String::new();
+    BufReader::new(instance.stdout.take().unwrap()).read_line(&mut welcome).unwrap();
+    let address = welcome.split("http://").nth(1).unwrap().split(' ').next().unwrap();
+    let account = json!({"email": "late@example.com", "username": "late", "password": PASSWORD});
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let api = format!("http://{address}/api/v1");
+    let session = client.post(format!("{api}/auth/register")).json(&account).send().await.unwrap();
+    let token = session.json::<Value>().await.unwrap()["accessToken"].as_str().unwrap().to_owned();
+    let made = client
+        .post(format!("{api}/orders"))
+        .bearer_auth(token)
+        .json(&json!({"flashSaleId": shop.sale, "quantity": 1}))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(made.status().as_u16(), 201);
+    instance.kill().unwrap();
+    instance.wait().unwrap();
+
+    let url = PostgresServer::shared().create_database();
+    let (code, text) = shop.run_move(&url);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("users: 14 rows"), "{text}");
+    assert_moved(&shop, &url);
 }
 
 #[tokio::test(flavor = "multi_thread")]

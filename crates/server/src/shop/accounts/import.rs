@@ -83,19 +83,32 @@ async fn import_account(
         created_at: now,
         session_epoch: 0,
     };
+    if let Some(refused) = find_refusal(writing, &user).await? {
+        if refused != AccountImport::UsernameTaken || account.username.is_some() {
+            return Ok(refused);
+        }
+        user.username = name_with_suffix(&account.email);
+        if let Some(refused) = find_refusal(writing, &user).await? {
+            return Ok(refused);
+        }
+    }
     if users::insert(writing, &user).await? {
         return Ok(AccountImport::Imported);
     }
-    match users::find_taken_name_within(writing, &user.email, &user.username).await? {
-        Some(TakenName::Email) => Ok(AccountImport::Known),
-        Some(TakenName::Username) if account.username.is_none() => {
-            user.username = name_with_suffix(&account.email);
-            let is_imported = users::insert(writing, &user).await?;
-            Ok(if is_imported { AccountImport::Imported } else { AccountImport::UsernameTaken })
-        }
-        Some(TakenName::Username) => Ok(AccountImport::UsernameTaken),
-        None => Ok(AccountImport::IdTaken),
-    }
+    // Another process has made an account since.
+    Ok(find_refusal(writing, &user).await?.unwrap_or(AccountImport::IdTaken))
+}
+
+/// Why the account is not imported, if it is not. It is asked before the row is written: a row that is refused would use up a number.
+async fn find_refusal(
+    writing: &mut StoreTransaction,
+    user: &UserRow,
+) -> Result<Option<AccountImport>, StoreError> {
+    Ok(match users::find_taken_name_within(writing, &user.email, &user.username).await? {
+        Some(TakenName::Email) => Some(AccountImport::Known),
+        Some(TakenName::Username) => Some(AccountImport::UsernameTaken),
+        None => users::find_within(writing, user.id).await?.map(|_| AccountImport::IdTaken),
+    })
 }
 
 /// A username that is always the same for an address, and that no other address gets.

@@ -54,7 +54,11 @@ pub async fn import_products(
     let mut are_new = Vec::with_capacity(imported.len());
     for ImportedProduct { key, draft } in imported {
         let product = Product { id: key.product_id(), ..draft.into_product(now) };
-        are_new.push(products::insert_if_absent(&mut writing, &product).await?);
+        let is_new = !products::exists(&mut writing, product.id).await?;
+        if is_new {
+            products::insert(&mut writing, &product).await?;
+        }
+        are_new.push(is_new);
     }
     writing.commit().await?;
     Ok(are_new)
