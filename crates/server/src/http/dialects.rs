@@ -98,7 +98,7 @@ impl Dialect {
 }
 
 /// Who may make the admin calls of dialects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DialectAdmin {
     /// Admin accounts.
     Closed,

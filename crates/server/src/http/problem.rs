@@ -287,6 +287,13 @@ impl From<crate::store::StoreError> for Problem {
     }
 }
 
+impl From<crate::shop::group_commit::RowNotWritten> for Problem {
+    /// The writer of the rows has logged the cause.
+    fn from(_: crate::shop::group_commit::RowNotWritten) -> Self {
+        Self::new(&kind::UNAVAILABLE)
+    }
+}
+
 impl From<sale::Refusal> for Problem {
     fn from(refusal: sale::Refusal) -> Self {
         use sale::Refusal;
