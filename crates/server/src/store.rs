@@ -38,6 +38,9 @@ pub mod integer_ids;
 pub mod locks;
 pub mod secrets;
 
+pub mod moves;
+pub mod table_copy;
+
 mod bulk_insert;
 mod damage;
 mod pools;
@@ -282,6 +285,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(secrets::STATEMENTS.iter().copied())
         .chain(turnstile_jobs::STATEMENTS.iter().copied())
         .chain([turnstile_jobs::find_by_keys_statement()])
+        .chain(moves::STATEMENTS.iter().copied())
         .chain([buyer_identities::find_statement()])
         .chain(bulk_inserts().into_iter().flat_map(bulk_insert::BulkInsert::statements))
 }
