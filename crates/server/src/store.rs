@@ -257,7 +257,9 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(sale_slugs::STATEMENTS.iter().copied())
         .chain(orders::STATEMENTS.iter().copied())
         .chain(orders::list_statements().iter().map(String::as_str))
+        .chain(orders::offset_statements())
         .chain(queue::STATEMENTS.iter().copied())
+        .chain([queue::find_joined_statement()])
         .chain(attempts::STATEMENTS.iter().copied())
         .chain(attempts::LISTS.iter().map(String::as_str))
         .chain(counters::STATEMENTS.iter().copied())
@@ -271,7 +273,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(changes::STATEMENTS.iter().copied())
         .chain(mailbox_claims::STATEMENTS.iter().copied())
         .chain(secrets::STATEMENTS.iter().copied())
-        .chain([buyer_identities::find_statement()])
+        .chain(buyer_identities::find_statements().iter().map(String::as_str))
         .chain(bulk_inserts().into_iter().flat_map(bulk_insert::BulkInsert::statements))
 }
 

@@ -8,8 +8,10 @@ pub mod error;
 pub mod fields;
 pub mod reply;
 pub mod routes;
+mod swagger_page;
 
 pub mod drop;
+pub mod holds;
 
 use super::AppState;
 use super::caller::RequestCaller;
@@ -83,7 +85,8 @@ impl Dialect {
     pub fn routes(self) -> DialectRoutes {
         match self {
             Self::Drop => drop::routes(),
-            Self::Turnstile | Self::Attempts | Self::Holds => DialectRoutes::new(),
+            Self::Holds => holds::routes(),
+            Self::Turnstile | Self::Attempts => DialectRoutes::new(),
         }
     }
 
@@ -92,7 +95,8 @@ impl Dialect {
     pub fn render_error(self, error: &DialectError, path: &str) -> Value {
         match self {
             Self::Drop => drop::render_error(error, path),
-            Self::Turnstile | Self::Attempts | Self::Holds => Value::Null,
+            Self::Holds => holds::render_error(error, path),
+            Self::Turnstile | Self::Attempts => Value::Null,
         }
     }
 }

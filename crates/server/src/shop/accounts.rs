@@ -21,7 +21,9 @@ mod revocations;
 
 mod text;
 
-pub use admins::{AdminCreation, ExistingAccount, create_admin, create_first_admin, has_admin};
+pub use admins::{
+    AdminCreation, ExistingAccount, create_admin, create_first_admin, has_admin, register_admin,
+};
 pub use change_password::{PasswordChange, change_password};
 pub use guesses::{GuessKey, GuessLimits, SignInOrigin};
 pub use refresh::{REFRESH_GRACE_MS, refresh};
@@ -30,7 +32,7 @@ pub use revocations::{forget_expired_sessions, load_revocations, read_new_revoca
 pub use roles::{RoleChange, set_role};
 pub use sessions::{end_sessions, logout};
 pub use sign_in::{LoginName, login};
-pub use text::{AccountTextError, EmailAddress, PlainPassword, Username};
+pub use text::{AccountTextError, EmailAddress, FullName, PlainPassword, Username};
 
 use super::ids;
 use crate::auth::passwords::{PasswordPool, PasswordQueueFull};

@@ -159,6 +159,19 @@ pub fn format_decimal(money: Money) -> String {
     if digits == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
 }
 
+/// Hundredths of a currency's whole unit in its minor units: 100 is 100 cents or 1 yen. `None` when that is not a whole number, or too large.
+#[must_use]
+pub fn rescale_hundredths(hundredths: i64, currency: Currency) -> Option<i64> {
+    let known = iso_currency::Currency::from_code(currency.as_str());
+    match known.and_then(iso_currency::Currency::exponent).unwrap_or(0) {
+        digits @ 0..2 => {
+            let divisor = 10_i64.pow(2 - u32::from(digits));
+            (hundredths % divisor == 0).then_some(hundredths / divisor)
+        }
+        digits => hundredths.checked_mul(10_i64.checked_pow(u32::from(digits) - 2)?),
+    }
+}
+
 /// Whether two prices can be compared.
 #[must_use]
 pub fn same_currency(one: Money, other: Money) -> bool {
@@ -225,6 +238,23 @@ mod tests {
         ] {
             let money = Money { minor, currency: code.parse().unwrap() };
             assert_eq!(format_decimal(money), expected, "{minor} {code}");
+        }
+    }
+
+    #[test]
+    fn hundredths_are_minor_units_where_the_currency_has_them() {
+        for (hundredths, code, expected) in [
+            (4999, "EUR", Some(4999)),
+            (4900, "JPY", Some(49)),
+            (4999, "JPY", None),
+            (4999, "KWD", Some(49_990)),
+            (i64::MAX, "KWD", None),
+        ] {
+            assert_eq!(
+                rescale_hundredths(hundredths, code.parse().unwrap()),
+                expected,
+                "{hundredths} {code}"
+            );
         }
     }
 

@@ -16,3 +16,4 @@ mod client;
 
 mod drop;
 mod frame;
+mod holds;

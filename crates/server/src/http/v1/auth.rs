@@ -58,12 +58,12 @@ struct AccountReply {
 }
 
 /// Where the password of a request comes from.
-fn sign_in_origin(caller: RequestCaller) -> SignInOrigin {
+pub(in crate::http) fn sign_in_origin(caller: RequestCaller) -> SignInOrigin {
     SignInOrigin { network: LimitKey::from_address(caller.address).as_u128(), session: caller.session }
 }
 
 /// The limit of wrong passwords, if limits are on.
-fn guess_limits(app: &AppContext) -> Option<&dyn GuessLimits> {
+pub(in crate::http) fn guess_limits(app: &AppContext) -> Option<&dyn GuessLimits> {
     app.limits.as_ref().map(|limits| limits as &dyn GuessLimits)
 }
 
