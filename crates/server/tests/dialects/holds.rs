@@ -861,7 +861,7 @@ async fn limits_count_by_address_of_the_buyer_and_repeats_are_reads() {
     ];
     let shop = Fixture::of(TestApp::start_with(&flags).await).await;
     let merchant = Merchant::sign_in(&shop.app).await;
-    let fifo = json!({"admission": {"mode": "fifo", "perSecond": 50, "checkoutSeconds": 900}});
+    let fifo = json!({"admission": {"type": "fifo", "perSecond": 50, "checkoutSeconds": 900}});
     let mut sales = Vec::new();
     for _ in 0..3 {
         sales.push(merchant.sale(&fifo).await);
