@@ -8,8 +8,8 @@ pub mod error;
 pub mod fields;
 pub mod reply;
 pub mod routes;
-mod swagger_page;
 
+pub mod attempts;
 pub mod drop;
 pub mod holds;
 
@@ -85,8 +85,9 @@ impl Dialect {
     pub fn routes(self) -> DialectRoutes {
         match self {
             Self::Drop => drop::routes(),
+            Self::Attempts => attempts::routes(),
             Self::Holds => holds::routes(),
-            Self::Turnstile | Self::Attempts => DialectRoutes::new(),
+            Self::Turnstile => DialectRoutes::new(),
         }
     }
 
@@ -95,14 +96,15 @@ impl Dialect {
     pub fn render_error(self, error: &DialectError, path: &str) -> Value {
         match self {
             Self::Drop => drop::render_error(error, path),
+            Self::Attempts => attempts::render_error(error, path),
             Self::Holds => holds::render_error(error, path),
-            Self::Turnstile | Self::Attempts => Value::Null,
+            Self::Turnstile => Value::Null,
         }
     }
 }
 
 /// Who may make the admin calls of dialects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DialectAdmin {
     /// Admin accounts.
     Closed,

@@ -287,6 +287,13 @@ impl From<crate::store::StoreError> for Problem {
     }
 }
 
+impl From<crate::shop::group_commit::RowNotWritten> for Problem {
+    /// The writer of the rows has logged the cause.
+    fn from(_: crate::shop::group_commit::RowNotWritten) -> Self {
+        Self::new(&kind::UNAVAILABLE)
+    }
+}
+
 impl From<sale::Refusal> for Problem {
     fn from(refusal: sale::Refusal) -> Self {
         use sale::Refusal;
@@ -452,6 +459,16 @@ impl From<crate::shop::orders::OrderListError> for Problem {
         match error {
             OrderListError::Store(error) => error.into(),
             OrderListError::Engine(error) => error.into(),
+        }
+    }
+}
+
+impl From<crate::shop::checkout::CheckoutError> for Problem {
+    fn from(error: crate::shop::checkout::CheckoutError) -> Self {
+        use crate::shop::checkout::CheckoutError;
+        match error {
+            CheckoutError::Engine(error) => error.into(),
+            CheckoutError::Payment(error) => error.into(),
         }
     }
 }

@@ -70,7 +70,14 @@ pub async fn list_of_buyer(
             for (sale, view) in shop.engine.buyer_orders(buyer, seen).await? {
                 let Some(order) = with_price(shop, sale, view) else { continue };
                 let unit_price = order.unit_price;
-                let row = OrderRow { sale, order: view, unit_price, paid_at: None, seq: EventSeq(0) };
+                let row = OrderRow {
+                    sale,
+                    order: view,
+                    unit_price,
+                    paid_at: None,
+                    made_seq: EventSeq(0),
+                    seq: EventSeq(0),
+                };
                 fresh.insert(view.id, FreshOrder { row, is_whole: true });
             }
         }
@@ -236,7 +243,14 @@ fn apply_entry(fresh: &mut HashMap<OrderId, FreshOrder>, entry: &LedgerEntry, vi
     let is_status = is_first || !matches!(status, OrderStatus::Pending { .. });
     let changed_at = if is_status { at } else { Timestamp(0) };
     let order = OrderView { id, buyer, quantity, made_at: at, changed_at, status };
-    let row = OrderRow { sale: view.id, order, unit_price: view.policy.unit_price, paid_at, seq: entry.seq };
+    let row = OrderRow {
+        sale: view.id,
+        order,
+        unit_price: view.policy.unit_price,
+        paid_at,
+        made_seq: entry.seq,
+        seq: entry.seq,
+    };
     fresh.insert(id, FreshOrder { row, is_whole: is_first });
 }
 
@@ -256,7 +270,14 @@ mod tests {
             status: OrderStatus::Confirmed,
         };
         let unit_price = Money { minor: 1, currency: "EUR".parse().unwrap() };
-        OrderRow { sale: SaleId(Uuid::nil()), order, unit_price, paid_at: None, seq: EventSeq(1) }
+        OrderRow {
+            sale: SaleId(Uuid::nil()),
+            order,
+            unit_price,
+            paid_at: None,
+            made_seq: EventSeq(1),
+            seq: EventSeq(1),
+        }
     }
 
     /// Every page of every split of ten orders between the tables and what they lack is the page of all of them.

@@ -95,6 +95,14 @@ pub fn find_moved(shop: &Shop, slug: &str) -> Option<String> {
     shop.catalogue.find_by_former_slug(slug).map(|listing| listing.slug.clone())
 }
 
+/// The sale that has this slug, or had it before; also one that another process has just made.
+pub async fn find_id_by_slug(shop: &Shop, slug: &str) -> Option<SaleId> {
+    if let Some(sale) = find_named_or_refresh(shop, slug).await {
+        return Some(sale.listing.sale);
+    }
+    shop.catalogue.find_by_former_slug(slug).map(|listing| listing.sale)
+}
+
 /// Whether a new sale may get the slug: no sale has or had it.
 ///
 /// # Errors

@@ -4,7 +4,7 @@ use crate::described::{DESCRIPTION, operations};
 use crate::merchant::{Merchant, id, order};
 use crate::support::{HttpReply, TestApp};
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 #[test]
 fn an_operation_describes_what_follows_from_its_form() {

@@ -42,6 +42,8 @@ pub async fn second_shop(app: &TestApp) -> Shop {
         engine: ours.engine.clone(),
         catalogue: Arc::new(SaleCatalogue::load(&store, Tenancy::Cluster).await.unwrap()),
         guests: server::shop::guests::GuestBook::start(store.clone(), Arc::clone(&ours.now)),
+        account_numbers: server::shop::integer_ids::AccountNumbers::default(),
+        sold_out: server::shop::sold_out_memory::SoldOutMemory::start(store.clone(), Tenancy::Cluster),
         store,
         tenancy: Tenancy::Cluster,
         projected: ours.projected.clone(),

@@ -2,6 +2,8 @@
 
 use crate::client::{DialectClient, DialectReply};
 use crate::support::TestApp;
+use documents::moment::rfc3339;
+use engine::clock::read_wall_clock;
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -29,9 +31,7 @@ async fn init_between(client: &DialectClient, stock: u32, from: i64, to: i64) {
 }
 
 fn moment(seconds_from_now: i64) -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let at = i64::try_from(now).unwrap() + seconds_from_now;
-    jiff::Timestamp::from_second(at).unwrap().to_string()
+    rfc3339(read_wall_clock().plus_ms(seconds_from_now * 1_000))
 }
 
 async fn buy(client: &DialectClient, user: &str) -> DialectReply {

@@ -7,7 +7,9 @@ use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 use server::http::dialects::Dialect;
+use server::http::dialects::holds::check_payments;
 use server::http::v1::rfc3339;
+use server::shop::checkout::find_paid_sale;
 use server::shop::guests::{DialectGuest, GuestOrigin};
 use server::shop::single_orders::{OtherOrders, SinglePurchase, buy_one};
 use test_servers::wait::{HANG_LIMIT, eventually, eventually_some};
@@ -940,7 +942,7 @@ async fn the_calls_have_a_page_and_a_description_of_their_own() {
         assert_eq!(shop.client.get(&format!("/{file}")).await.status, 200, "{file}");
     }
     let settings = shop.client.get("/docs/swagger-initializer.js").await;
-    assert!(String::from_utf8_lossy(&settings.body).contains("new URL(\"openapi.json\""), "{settings:?}");
+    assert!(String::from_utf8_lossy(&settings.body).contains("\"docs/openapi.json\""), "{settings:?}");
     let description = shop.client.get("/docs/openapi.json").await.expect(200);
     assert!(text(&description, "openapi").starts_with("3."));
     assert!(description["paths"]["/orders/buy"]["post"].is_object());
@@ -950,4 +952,17 @@ async fn the_calls_have_a_page_and_a_description_of_their_own() {
     let mounted = DialectClient::of(&app, Dialect::Holds);
     assert!(String::from_utf8_lossy(&mounted.get("/docs").await.body).contains("\"docs/swagger-ui.css\""));
     mounted.get("/docs/openapi.json").await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_sale_that_takes_payments_is_in_the_way_of_another_provider() {
+    let shop = Fixture::start().await;
+    let inner = &shop.app.instance.app.shop;
+    assert_eq!(check_payments(inner), Ok(()), "the sandbox knows the method of a confirmation");
+    shop.sale(1, &json!({"pricePerUnit": 0})).await;
+    assert!(find_paid_sale(inner).is_none());
+    let paid = shop.sale(1, &json!({})).await;
+    assert_eq!(find_paid_sale(inner).unwrap().view.id.to_string(), paid);
+    shop.act(&paid, "close").await;
+    assert!(find_paid_sale(inner).is_none(), "a sale that is over");
 }

@@ -14,6 +14,8 @@ mod support;
 
 mod client;
 
+mod attempts;
 mod drop;
 mod frame;
 mod holds;
+mod views;

@@ -45,6 +45,9 @@ pub(super) async fn sweep_expired(app: AppState, mut stop: watch::Receiver<bool>
         if let Err(error) = accounts::forget_expired_sessions(&app.shop.accounts).await {
             tracing::warn!(%error, "expired sessions could not be deleted; it is tried again in ten minutes");
         }
+        if let Err(error) = app.shop.sold_out.forget_old((app.shop.now)()).await {
+            tracing::warn!(%error, "old sold-out attempts could not be deleted; it is tried again in ten minutes");
+        }
         // A sale that was half-made at the start may have been another instance's work in progress.
         if app.shop.tenancy.is_cluster()
             && let Err(error) = sales::settle_half_made(&app.shop).await

@@ -5,7 +5,7 @@ use crate::http::cors::Cors;
 use crate::http::dialects::{Dialect, DialectAdmin, DialectSettings};
 use crate::http::limits::RateLimit;
 use crate::shop::catalogue_text::parse_currency;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -18,7 +18,7 @@ pub struct DialectArguments {
     pub dialects: Vec<String>,
     /// Whether the admin calls of dialects need an admin account.
     #[arg(long, env = "DOORBUSTER_DIALECT_ADMIN", value_enum, default_value = "closed")]
-    pub dialect_admin: DialectAdmin,
+    pub dialect_admin: AdminCalls,
     /// Sites whose pages may call dialects with credentials: origins with commas between.
     #[arg(long, env = "DOORBUSTER_DIALECT_ORIGINS", value_delimiter = ',', value_name = "LIST")]
     pub dialect_origins: Vec<String>,
@@ -54,6 +54,15 @@ pub struct DialectArguments {
     /// Seconds of a hold in sales that are made through `holds`.
     #[arg(long, env = "DOORBUSTER_HOLDS_SECONDS", default_value_t = 900, value_parser = clap::value_parser!(u32).range(1..=86_400), value_name = "SECONDS")]
     pub holds_seconds: u32,
+}
+
+/// Who may make the admin calls of dialects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AdminCalls {
+    /// Admin accounts.
+    Closed,
+    /// Everyone.
+    Open,
 }
 
 /// A dialect that is served, and where.
@@ -130,7 +139,10 @@ impl DialectArguments {
             return Err(CommandError::Usage(format!("--dialect-currency: {currency} has not two decimals")));
         }
         Ok(DialectSettings {
-            admin: self.dialect_admin,
+            admin: match self.dialect_admin {
+                AdminCalls::Closed => DialectAdmin::Closed,
+                AdminCalls::Open => DialectAdmin::Open,
+            },
             cors,
             currency,
             turnstile_sale: self.turnstile_sale.clone(),

@@ -1,13 +1,9 @@
 //! A refusal or failure of a dialect's call. The edge renders it in the dialect's shape.
 
 use crate::http::problem::Problem;
-use crate::shop::catalogue::{CatalogueError, CatalogueRefusal};
-use crate::shop::group_commit::RowNotWritten;
-use crate::store::StoreError;
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
-use engine::EngineError;
 use sale::Refusal;
 use serde_json::{Map, Value};
 
@@ -90,8 +86,13 @@ impl IntoResponse for DialectError {
     }
 }
 
-impl From<Problem> for DialectError {
-    fn from(problem: Problem) -> Self {
+/// Everything that the native API answers with a problem: refusals of the law, failures of the engine, of the tables.
+impl<E> From<E> for DialectError
+where
+    Problem: From<E>,
+{
+    fn from(cause: E) -> Self {
+        let problem = Problem::from(cause);
         let status = StatusCode::from_u16(problem.kind().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Self {
             retry_after_s: problem.retry_after(),
@@ -103,42 +104,5 @@ impl From<Problem> for DialectError {
 impl From<WrongField> for DialectError {
     fn from(wrong: WrongField) -> Self {
         Self::bad_request(wrong.to_string())
-    }
-}
-
-impl From<EngineError> for DialectError {
-    fn from(error: EngineError) -> Self {
-        Problem::from(error).into()
-    }
-}
-
-impl From<StoreError> for DialectError {
-    fn from(error: StoreError) -> Self {
-        Problem::from(error).into()
-    }
-}
-
-impl From<CatalogueError> for DialectError {
-    fn from(error: CatalogueError) -> Self {
-        Problem::from(error).into()
-    }
-}
-
-impl From<CatalogueRefusal> for DialectError {
-    fn from(refusal: CatalogueRefusal) -> Self {
-        Problem::from(refusal).into()
-    }
-}
-
-impl From<Refusal> for DialectError {
-    fn from(refusal: Refusal) -> Self {
-        Problem::from(refusal).into()
-    }
-}
-
-impl From<RowNotWritten> for DialectError {
-    fn from(_: RowNotWritten) -> Self {
-        // The writer has logged the cause.
-        Problem::new(&crate::http::problem::kind::UNAVAILABLE).into()
     }
 }

@@ -10,10 +10,10 @@ mod orders;
 mod request;
 mod sales;
 
+use super::DialectState;
 use super::error::DialectError;
 use super::reply::DialectReply;
 use super::routes::DialectRoutes;
-use super::{DialectState, swagger_page};
 use crate::http::ops;
 use crate::shop::Shop;
 use crate::shop::checkout::find_paid_sale;
@@ -62,8 +62,8 @@ pub fn routes() -> DialectRoutes {
         .get("/orders/admin/queue/members", line::list_members_of_query)
         .get("/orders/admin/queue/audit", line::audit)
         .get("/health", show_health)
-        .page("/docs", swagger_page::show_index)
-        .page("/docs/{*file}", show_documentation)
+        .page("/docs", description::show_page)
+        .page("/docs/{*file}", description::show_file)
 }
 
 /// An error: the status with its name, the message, the native code, and what the call adds.
@@ -113,10 +113,6 @@ async fn show_health(State(state): State<DialectState>) -> Result<DialectReply, 
     Ok(DialectReply::ok(&json!({"status": "ok"})))
 }
 
-async fn show_documentation(file: axum::extract::Path<String>) -> axum::response::Response {
-    swagger_page::show_file(&file, description::text())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +131,14 @@ mod tests {
         let unknown = render_error(&DialectError::unknown_path(), "/nowhere");
         assert_eq!(unknown["statusCode"], 404);
         assert_eq!(unknown["error"], "Not Found");
+    }
+
+    #[test]
+    fn an_obstacle_names_the_flag_and_the_sale() {
+        let sentence = explain_obstacle("lamp", "acme");
+        for part in ["--dialects holds", "lamp", "acme"] {
+            assert!(sentence.contains(part), "{sentence}");
+        }
     }
 
     #[test]

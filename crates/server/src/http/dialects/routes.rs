@@ -67,6 +67,7 @@ impl DialectRoutes {
         Self { router: self.router.route(path, on(filter, handler)), endpoints: self.endpoints }
     }
 
+    /// The endpoints alone.
     #[must_use]
     pub fn endpoints(&self) -> &[DialectEndpoint] {
         &self.endpoints

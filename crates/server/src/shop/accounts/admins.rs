@@ -54,8 +54,9 @@ pub async fn create_admin(
             writing.rollback().await?;
             return Ok(Err(AccountRefusal::AccountUnknown));
         };
-        users::set_password_hash(&mut writing, user.id, &hash).await?;
-        users::set_role(&mut writing, user.id, Role::Admin).await?;
+        let now = (service.now)();
+        users::set_password_hash(&mut writing, user.id, &hash, now).await?;
+        users::set_role(&mut writing, user.id, Role::Admin, now).await?;
         writing.commit().await?;
         let session_count = ended.count();
         forget_sessions(service, &ended);
@@ -91,8 +92,7 @@ pub async fn register_admin(
     }
     let username = Username::from_email(&email);
     let mut user = new_user(service, email, username, password, Role::Admin).await?;
-    // @@ user.full_name
-    let _ = full_name;
+    user.full_name = full_name.map(FullName::into_text);
     let mut writing = service.store.begin().await?;
     if !users::insert(&mut writing, &user).await? {
         // The part before the `@` is another account's username: the last 32 bits of the id, which are random, tell them apart.
@@ -132,7 +132,9 @@ pub async fn create_first_admin(
         writing.rollback().await?;
         return Ok(Ok(None));
     }
-    let made = match users::promote_to_admin(&mut writing, &user.email, &user.password_hash).await? {
+    let made = match users::promote_to_admin(&mut writing, &user.email, &user.password_hash, user.created_at)
+        .await?
+    {
         Some(promoted) => {
             let ended = end_all_sessions(service, &mut writing, promoted.id).await?.unwrap_or_default();
             writing.commit().await?;

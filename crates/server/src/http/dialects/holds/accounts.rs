@@ -8,10 +8,10 @@ use super::documents::UserDocument;
 use super::request::{invalid, read_text, require_session};
 use crate::http::caller::RequestCaller;
 use crate::http::limits::{LimitClass, LimitKey};
-use crate::http::problem::{Problem, kind};
+use crate::http::problem::kind;
 use crate::http::v1::auth::{guess_limits, sign_in_origin};
 use crate::shop::accounts::{
-    self, AccountError, AccountRefusal, EmailAddress, FullName, LoginName, PlainPassword, SignedInAccount,
+    self, AccountRefusal, EmailAddress, FullName, LoginName, PlainPassword, SignedInAccount,
 };
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -47,7 +47,7 @@ pub(super) async fn sign_up(
     };
     let (service, network) = (&state.app.shop.accounts, sign_in_origin(caller).network);
     let made = accounts::register_admin(service, email, password, full_name, network).await;
-    let signed_in = made.map_err(no_answer)?.map_err(refuse)?;
+    let signed_in = made?.map_err(refuse)?;
     Ok(DialectReply::with_status(StatusCode::CREATED, &SignedInDocument::from(signed_in)))
 }
 
@@ -64,7 +64,7 @@ pub(super) async fn sign_in(
     let password = PlainPassword::for_login(password).map_err(|_| refuse(AccountRefusal::BadCredentials))?;
     let (limits, origin) = (guess_limits(&state.app), sign_in_origin(caller));
     let signed_in = accounts::login(&state.app.shop.accounts, limits, name, password, origin).await;
-    let signed_in = signed_in.map_err(no_answer)?.map_err(refuse)?;
+    let signed_in = signed_in?.map_err(refuse)?;
     Ok(DialectReply::ok(&SignedInDocument::from(signed_in)))
 }
 
@@ -74,7 +74,7 @@ pub(super) async fn sign_out(
     caller: RequestCaller,
 ) -> Result<DialectReply, DialectError> {
     if let Some(session) = caller.session {
-        accounts::logout(&state.app.shop.accounts, session).await.map_err(no_answer)?;
+        accounts::logout(&state.app.shop.accounts, session).await?;
     }
     Ok(DialectReply::ok(&json!({"ok": true})))
 }
@@ -85,7 +85,7 @@ pub(super) async fn show_session(
 ) -> Result<DialectReply, DialectError> {
     let session = require_session(&caller)?;
     state.count_request(LimitClass::Read, LimitKey::from_buyer(session.buyer)).await?;
-    let account = accounts::find_account(&state.app.shop.accounts, session).await.map_err(no_answer)?;
+    let account = accounts::find_account(&state.app.shop.accounts, session).await?;
     // The account was deleted since.
     let account = account.ok_or_else(|| refuse(AccountRefusal::AccountUnknown))?;
     Ok(DialectReply::ok(&json!({
@@ -103,12 +103,8 @@ fn read_email(fields: &LenientFields) -> Result<EmailAddress, DialectError> {
     email.parse().map_err(|rule| invalid(format!("email must be {rule}")))
 }
 
-fn no_answer(error: AccountError) -> DialectError {
-    Problem::from(error).into()
-}
-
 fn refuse(refusal: AccountRefusal) -> DialectError {
-    let error = DialectError::from(Problem::from(refusal));
+    let error = DialectError::from(refusal);
     match refusal {
         AccountRefusal::BadCredentials => DialectError {
             status: StatusCode::UNAUTHORIZED,

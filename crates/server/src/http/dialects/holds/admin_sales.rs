@@ -8,7 +8,6 @@ use super::documents::{CANCELLED, ON_SCHEDULE, SaleDocument};
 use super::request::{PageNumber, find_sale, invalid, read_text, require_admin, require_sale};
 use super::{MADE_BY, PROVIDER};
 use crate::http::caller::RequestCaller;
-use crate::http::problem::Problem;
 use crate::shop::catalogue::CatalogueRefusal;
 use crate::shop::catalogue_text::{Description, ProductName, check_price, rescale_hundredths};
 use crate::shop::products::ProductDraft;
@@ -272,8 +271,6 @@ fn refuse_edit(refusal: CatalogueRefusal) -> DialectError {
         CatalogueRefusal::BadPolicy(problems) => invalid(
             problems.first().map_or_else(|| "the sale is not possible".to_owned(), ToString::to_string),
         ),
-        refusal => {
-            DialectError { status: StatusCode::CONFLICT, ..DialectError::from(Problem::from(refusal)) }
-        }
+        refusal => DialectError { status: StatusCode::CONFLICT, ..DialectError::from(refusal) },
     }
 }

@@ -1,15 +1,34 @@
-//! The OpenAPI 3 description of the calls of `holds`, made from a table of them.
+//! The OpenAPI 3 description of the calls of `holds`, made from a table of them, and the page to try them.
 
+use super::super::error::DialectError;
 #[cfg(test)]
 use super::super::routes::DialectRoutes;
+use crate::http::docs::{describe_page, find_page_file};
+use axum::extract::Path;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
-use std::sync::LazyLock;
-
-static TEXT: LazyLock<String> = LazyLock::new(|| format!("{:#}", describe()));
+use std::sync::{Arc, LazyLock};
+use utoipa_swagger_ui::Config;
 
 /// The description as a JSON text.
-pub(super) fn text() -> &'static str {
-    &TEXT
+static TEXT: LazyLock<String> = LazyLock::new(|| format!("{:#}", describe()));
+
+/// The page fetches the description relative to its own address.
+static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
+    Arc::new(Config::from("docs/openapi.json").try_it_out_enabled(true).persist_authorization(true))
+});
+
+pub(super) async fn show_page() -> Response {
+    describe_page("Holds API", "docs")
+}
+
+/// The description, or a script or a style sheet of the page.
+pub(super) async fn show_file(Path(file): Path<String>) -> Result<Response, DialectError> {
+    if file == "openapi.json" {
+        return Ok(([(header::CONTENT_TYPE, "application/json")], TEXT.as_str()).into_response());
+    }
+    find_page_file(&file, &CONFIG).ok_or_else(DialectError::unknown_path)
 }
 
 /// A call of the dialect.

@@ -219,12 +219,12 @@ impl From<AccountProfile> for UserDocument {
         let local_part = account.email.split('@').next().unwrap_or_default().to_owned();
         Self {
             id: account.id.to_string(),
-            name: local_part,
+            name: account.full_name.unwrap_or(local_part),
             email: account.email,
             image: None,
             email_verified: false,
             created_at: rfc3339(account.created_at),
-            updated_at: rfc3339(account.created_at),
+            updated_at: rfc3339(account.updated_at),
         }
     }
 }

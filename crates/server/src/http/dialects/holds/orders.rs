@@ -8,9 +8,9 @@ use super::METHOD;
 use super::documents::{OrderDocument, PageDocument};
 use super::request::{BuyerInSale, PageNumber, find_sale, invalid, parse_guest, read_text, sale_unknown};
 use crate::http::limits::{LimitClass, LimitKey};
-use crate::http::problem::{Problem, kind};
+use crate::http::problem::kind;
 use crate::shop::Shop;
-use crate::shop::checkout::{self, CheckoutError, CheckoutRefusal};
+use crate::shop::checkout::{self, CheckoutRefusal};
 use crate::shop::guests::DialectGuest;
 use crate::shop::holds::{self, HoldRefusal, HoldState, HoldStatus};
 use crate::shop::order_pages;
@@ -121,16 +121,14 @@ pub(super) async fn confirm(
         let known = holds::read_status(shop, id, guest.buyer()).await?;
         count_call(&state, &guest, matches!(known.state, HoldState::Held { .. })).await?;
     }
-    match checkout::buy_held_unit(shop, id, guest.buyer(), OtherOrders::Impossible, METHOD).await {
-        Ok(Ok(order)) => {
+    match checkout::buy_held_unit(shop, id, guest.buyer(), OtherOrders::Impossible, METHOD).await? {
+        Ok(order) => {
             // Joining has stored the guest, unless the line was joined elsewhere.
             shop.guests.remember(&guest).await?;
             let left = shop.engine.views().get(id).map_or(0, |view| view.counters.unsold());
             Ok(DialectReply::ok(&json!({"ok": true, "orderId": order.view.id, "inventoryLeft": left})))
         }
-        Ok(Err(refusal)) => Err(refuse_checkout(refusal)),
-        Err(CheckoutError::Engine(error)) => Err(error.into()),
-        Err(CheckoutError::Payment(error)) => Err(Problem::from(error).into()),
+        Err(refusal) => Err(refuse_checkout(refusal)),
     }
 }
 
@@ -145,8 +143,7 @@ pub(super) async fn list_by_email(
     let page = PageNumber::read(&fields, "limit", LIMIT_DEFAULT, LIMIT_MAX)?;
     let Some(sale) = read_sale_filter(&fields)? else { return Ok(DialectReply::ok(&empty_page(page))) };
     let shop = &state.app.shop;
-    let found = order_pages::list_of_buyer(shop, guest.buyer(), sale, page.offset()).await;
-    let found = found.map_err(|error| DialectError::from(Problem::from(error)))?;
+    let found = order_pages::list_of_buyer(shop, guest.buyer(), sale, page.offset()).await?;
     let items = found.orders.iter().map(|row| OrderDocument::new(shop, row, Some(guest.name().to_owned())));
     let items: Vec<OrderDocument> = items.collect();
     Ok(DialectReply::ok(&PageDocument { items, total: found.total, page: page.page, limit: page.limit }))
@@ -238,8 +235,7 @@ fn refuse_checkout(refusal: CheckoutRefusal) -> DialectError {
             DialectError::new(StatusCode::GONE, message).code(kind::ORDER_EXPIRED.code)
         }
         CheckoutRefusal::Payment(refusal) => {
-            let problem = Problem::from(refusal);
-            DialectError { status: StatusCode::CONFLICT, ..DialectError::from(problem) }
+            DialectError { status: StatusCode::CONFLICT, ..DialectError::from(refusal) }
         }
     }
 }
