@@ -935,9 +935,7 @@ async fn the_calls_have_a_page_and_a_description_of_their_own() {
     assert_eq!(page.status, 200);
     assert!(page.header("content-type").starts_with("text/html"));
     let html = String::from_utf8_lossy(&page.body).into_owned();
-    for file in
-        ["docs/swagger-ui.css", "docs/index.css", "docs/swagger-ui-bundle.js", "docs/swagger-initializer.js"]
-    {
+    for file in ["docs/swagger-ui.css", "docs/swagger-ui-bundle.js", "docs/swagger-initializer.js"] {
         assert!(html.contains(&format!("\"{file}\"")), "{file}: {html}");
         assert_eq!(shop.client.get(&format!("/{file}")).await.status, 200, "{file}");
     }
