@@ -5,6 +5,7 @@ use crate::merchant::Merchant;
 use crate::support::{ADMIN_EMAIL, PASSWORD, TestApp};
 use futures::future::join_all;
 use reqwest::Method;
+use sale::Money;
 use serde_json::{Value, json};
 use server::http::dialects::Dialect;
 use server::http::dialects::holds::check_payments;
@@ -12,6 +13,10 @@ use server::http::v1::rfc3339;
 use server::shop::checkout::find_paid_sale;
 use server::shop::guests::{DialectGuest, GuestOrigin};
 use server::shop::single_orders::{OtherOrders, SinglePurchase, buy_one};
+use server::store::payments::{self, PaymentLease, PaymentRow, PaymentState};
+use std::sync::Arc;
+use test_servers::postgres::PostgresServer;
+use test_servers::redis::RedisServer;
 use test_servers::wait::{HANG_LIMIT, eventually, eventually_some};
 
 const FLAGS: [&str; 4] = ["--limits", "off", "--dialects", "holds=127.0.0.1:0"];
@@ -365,6 +370,7 @@ async fn buyers_see_the_running_sale_that_started_first_else_the_next() {
         assert_eq!((&by_path["item"], &by_path["meta"]), (&none()["item"], &none()["meta"]));
         assert_eq!(by_path["statusCode"], 404);
     }
+    assert_eq!(shop.client.get("/flash-sales/%FF/public").await.expect(404)["meta"], none()["meta"]);
     let public = shop.client.get(&format!("/flash-sales/{second}/public")).await.expect(200);
     assert_fields(&public, &SALE_FIELDS);
     assert_fields(&public["item"], &SALE_FIELDS);
@@ -433,6 +439,7 @@ async fn a_position_is_always_answered() {
         "/orders/position?email=ada@example.com",
         "/orders/position",
         "/orders/position?flashSaleId=&email=",
+        "/orders/position?flashSaleId=%00&email=%00",
     ] {
         let unknown = shop.client.get(path).await.expect(200);
         assert_eq!((&unknown["status"], &unknown["size"]), (&json!("none"), &json!(0)), "{path}");
@@ -742,6 +749,7 @@ async fn orders_are_listed_in_pages_however_far_the_tables_lag() {
     assert_eq!(of_ada["items"][0]["userEmail"], "ada@example.com");
     let both = shop.get(&format!("/orders/admin/list?userEmail=ada@example.com&flashSaleId={one}")).await;
     assert_eq!(ids_of(&both), [orders[0].clone()]);
+    shop.client.get_as(&shop.token, "/orders/admin/list?userEmail=a%00").await.expect(400);
     for nothing in ["userEmail=ada", "userEmail=nobody@example.com", "flashSaleId=507f1f77bcf86cd799439011"] {
         assert_eq!(shop.get(&format!("/orders/admin/list?{nothing}")).await["total"], 0, "{nothing}");
     }
@@ -963,4 +971,66 @@ async fn an_open_sale_that_takes_payments_is_in_the_way_of_another_provider() {
     assert_eq!(find_paid_sale(inner).unwrap().view.id.to_string(), paid);
     shop.act(&paid, "close").await;
     assert!(find_paid_sale(inner).is_none(), "a sale that is over");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_a_crash_left_between_two_steps_does_not_stop_the_next_confirmation() {
+    let shop = Fixture::start().await;
+    let inner = Arc::clone(&shop.app.instance.app.shop);
+    for (number, state) in [PaymentState::Started, PaymentState::Voided].into_iter().enumerate() {
+        let (sale, email) = (shop.sale(1, &json!({})).await, format!("buyer{number}@example.com"));
+        shop.hold(&email, &sale).await;
+        let order = shop.leave_order_unpaid(&email, &sale).await;
+        let now = inner.engine.now();
+        let payment = PaymentRow {
+            id: uuid::Uuid::new_v4(),
+            order: order.parse().unwrap(),
+            sale: sale.parse().unwrap(),
+            buyer: DialectGuest::new(GuestOrigin::Holds, &email).unwrap().buyer(),
+            method: "sandbox:approve".to_owned(),
+            amount: Money { minor: 9_999, currency: "USD".parse().unwrap() },
+            state,
+            reason: String::new(),
+            restock: false,
+            created_at: now,
+            updated_at: now,
+            tries: 0,
+        };
+        let mut writing = inner.store.begin().await.unwrap();
+        let lease = PaymentLease { holder: uuid::Uuid::new_v4(), until: now };
+        // The reconciler leaves it alone for an hour.
+        let inserted = payments::insert(&mut writing, payment, now.plus_s(3_600), lease).await.unwrap();
+        assert!(inserted.is_some());
+        writing.commit().await.unwrap();
+        let bought = shop.confirm(&email, &sale).await.expect(200);
+        assert_eq!((text(&bought, "orderId"), &bought["inventoryLeft"]), (order, &json!(0)), "{state:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_instances_keep_one_line_and_give_one_order() {
+    let (valkey, database) = (RedisServer::start(), PostgresServer::shared().create_database());
+    let url = valkey.url();
+    let one = Fixture::start_with(&["--database", &database, "--valkey", &url]).await;
+    let two = Fixture::of(one.app.second_instance().await).await;
+    let sale = one.sale(2, &json!({})).await;
+    let joined = one.buy("ada@example.com", &sale).await.expect(200);
+    let again = two.buy("ada@example.com", &sale).await.expect(200);
+    assert_eq!(joined["jobId"], again["jobId"]);
+    two.hold("ada@example.com", &sale).await;
+    let calls = (0..20).map(|number| {
+        let instance = if number % 2 == 0 { &one } else { &two };
+        instance.confirm("ada@example.com", &sale)
+    });
+    let confirmed = join_all(calls).await;
+    let first = confirmed[0].expect(200)["orderId"].clone();
+    for reply in &confirmed {
+        assert_eq!(reply.expect(200)["orderId"], first);
+    }
+    for instance in [&one, &two] {
+        assert_eq!(instance.get("/orders/admin/list").await["total"], 1);
+        let mine = instance.client.get("/orders/by-email?email=ada@example.com").await.expect(200);
+        assert_eq!((&mine["total"], &mine["items"][0]["paymentStatus"]), (&json!(1), &json!("paid")));
+        assert!(instance.buy("ada@example.com", &sale).await.message(409).contains("already purchased"));
+    }
 }

@@ -5,14 +5,14 @@ use super::super::fields::{LenientBody, LenientFields, LenientQuery};
 use super::super::reply::DialectReply;
 use super::super::{DialectContext, DialectState};
 use super::documents::{CANCELLED, ON_SCHEDULE, SaleDocument};
-use super::request::{PageNumber, find_sale, invalid, read_text, require_admin, require_sale};
+use super::request::{PageNumber, PathId, find_sale, invalid, read_text, require_admin, require_sale};
 use super::{MADE_BY, PROVIDER};
 use crate::http::caller::RequestCaller;
 use crate::shop::catalogue::CatalogueRefusal;
 use crate::shop::catalogue_text::{Description, ProductName, check_price, rescale_hundredths};
 use crate::shop::products::ProductDraft;
 use crate::shop::sales::{self, DeleteResult, ListedSale, ProductSaleDraft, SaleAction, SaleEdit, ShownEdit};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use sale::policy::QUANTITY_MAX;
 use sale::{AdmissionMode, BuyerId, Currency, Money, Policy, SalePhase, Timestamp};
@@ -51,7 +51,7 @@ pub(super) async fn list(
 pub(super) async fn show(
     State(state): State<DialectState>,
     caller: RequestCaller,
-    Path(id): Path<String>,
+    PathId(id): PathId,
 ) -> Result<DialectReply, DialectError> {
     require_admin(&state, &caller).await?;
     let sale = require_sale(&state, &id).await?;
@@ -75,7 +75,7 @@ pub(super) async fn create(
 pub(super) async fn edit(
     State(state): State<DialectState>,
     caller: RequestCaller,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     LenientBody(fields): LenientBody,
 ) -> Result<DialectReply, DialectError> {
     let session = require_admin(&state, &caller).await?;
@@ -103,7 +103,7 @@ pub(super) async fn edit(
 pub(super) async fn delete(
     State(state): State<DialectState>,
     caller: RequestCaller,
-    Path(id): Path<String>,
+    PathId(id): PathId,
 ) -> Result<DialectReply, DialectError> {
     require_admin(&state, &caller).await?;
     let Some(sale) = find_sale(&state, &id).await else {

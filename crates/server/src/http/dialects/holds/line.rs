@@ -5,13 +5,13 @@ use super::super::fields::{LenientFields, LenientQuery};
 use super::super::reply::DialectReply;
 use super::super::{DialectContext, DialectState};
 use super::documents::PageDocument;
-use super::request::{PageNumber, invalid, read_text, require_admin, require_sale};
+use super::request::{PageNumber, PathId, invalid, read_text, require_admin, require_sale};
 use crate::http::caller::RequestCaller;
 use crate::shop::holds::seconds_left;
 use crate::shop::line_pages::{self, LinePage, LinePlace, LineSummary};
 use crate::shop::order_pages::PageOffset;
 use crate::shop::sales::ListedSale;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use sale::{LinePosition, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ struct MemberDocument {
 pub(super) async fn show_overview(
     State(state): State<DialectState>,
     caller: RequestCaller,
-    Path(id): Path<String>,
+    PathId(id): PathId,
 ) -> Result<DialectReply, DialectError> {
     require_admin(&state, &caller).await?;
     describe_overview(&state, &id).await
@@ -56,7 +56,7 @@ pub(super) async fn show_overview_of_query(
 pub(super) async fn list_members(
     State(state): State<DialectState>,
     caller: RequestCaller,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     LenientQuery(fields): LenientQuery,
 ) -> Result<DialectReply, DialectError> {
     require_admin(&state, &caller).await?;

@@ -72,8 +72,9 @@ pub(super) async fn show_position(
     LenientQuery(fields): LenientQuery,
 ) -> Result<DialectReply, DialectError> {
     let shop = &state.app.shop;
-    let email = read_text(&fields, "email")?;
-    let sale_text = read_text(&fields, "flashSaleId")?;
+    // What cannot be read names nobody and nothing.
+    let email = read_text(&fields, "email").unwrap_or_default();
+    let sale_text = read_text(&fields, "flashSaleId").unwrap_or_default();
     let guest = email.as_deref().and_then(|email| parse_guest(email).ok());
     if let Some(guest) = &guest {
         count_call(&state, guest, false).await?;

@@ -5,14 +5,14 @@ use super::super::fields::LenientQuery;
 use super::super::reply::DialectReply;
 use super::super::{DialectContext, DialectState};
 use super::documents::{ItemDocument, PublicSaleDocument};
-use super::request::{find_sale, read_text, sale_unknown};
+use super::request::{PathId, find_sale, read_text, sale_unknown};
 use crate::shop::sales::{self, ListedSale};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde_json::{Value, json};
 
 pub(super) async fn show_sale(
     State(state): State<DialectState>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
 ) -> Result<DialectReply, DialectError> {
     let sale = find_sale(&state, &id).await;
     let sale = sale.ok_or_else(|| sale_unknown().field("item", Value::Null).field("meta", unknown_meta()))?;
