@@ -37,24 +37,15 @@ pub(super) async fn buy(
     if state.app.limits.is_some() {
         let known = holds::read_status(shop, id, guest.buyer()).await?;
         count_call(&state, &guest, matches!(known.state, HoldState::Nothing)).await?;
+        if matches!(known.state, HoldState::Waiting { .. } | HoldState::Held { .. }) {
+            return Ok(describe_joined(&known, &guest, id));
+        }
     }
     if !refuses_all(shop, &sale) {
         shop.guests.remember(&guest).await?;
     }
     match holds::join(shop, id, guest.buyer()).await? {
-        Ok(status) => {
-            let (position, has_hold, hold_ttl_s) = describe_state(&status.state);
-            Ok(DialectReply::ok(&json!({
-                "queued": true,
-                "position": position,
-                "size": status.line_size,
-                "hasActiveHold": has_hold,
-                "holdTtlSec": hold_ttl_s,
-                "jobId": format!("{id}:{}", guest.buyer()),
-                "email": guest.name(),
-                "flashSaleId": id,
-            })))
-        }
+        Ok(status) => Ok(describe_joined(&status, &guest, id)),
         Err(HoldRefusal::Bought(order)) => {
             let message = "You have already purchased this item";
             let refused = DialectError::refused(StatusCode::CONFLICT, Refusal::LimitReached, message);
@@ -64,6 +55,20 @@ pub(super) async fn buy(
             Err(DialectError::refused(StatusCode::CONFLICT, refusal, join_message(refusal)))
         }
     }
+}
+
+fn describe_joined(status: &HoldStatus, guest: &DialectGuest, sale: SaleId) -> DialectReply {
+    let (position, has_hold, hold_ttl_s) = describe_state(&status.state);
+    DialectReply::ok(&json!({
+        "queued": true,
+        "position": position,
+        "size": status.line_size,
+        "hasActiveHold": has_hold,
+        "holdTtlSec": hold_ttl_s,
+        "jobId": format!("{sale}:{}", guest.buyer()),
+        "email": guest.name(),
+        "flashSaleId": sale,
+    }))
 }
 
 /// Where a buyer is, whatever was asked.
