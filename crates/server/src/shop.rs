@@ -34,6 +34,7 @@ pub mod mailboxes;
 pub mod peer_changes;
 pub mod projection;
 pub mod public_url;
+pub mod purchase_jobs;
 pub mod receipts;
 pub mod single_attempts;
 pub mod single_orders;
@@ -66,6 +67,7 @@ pub struct Shop {
     pub guests: guests::GuestBook,
     pub account_numbers: integer_ids::AccountNumbers,
     pub sold_out: sold_out_memory::SoldOutMemory,
+    pub jobs: purchase_jobs::PurchaseJobs,
     /// Where buyers reach the shop, if the merchant has said so.
     pub public_url: Option<public_url::PublicUrl>,
 }

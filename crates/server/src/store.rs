@@ -27,6 +27,7 @@ pub mod sandbox;
 pub mod series;
 pub mod sold_out_attempts;
 pub mod table_totals;
+pub mod turnstile_jobs;
 
 pub mod ledger_traces;
 
@@ -282,10 +283,12 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(mailbox_claims::STATEMENTS.iter().copied())
         .chain(secrets::STATEMENTS.iter().copied())
         .chain(buyer_identities::find_statements().iter().map(String::as_str))
+        .chain(turnstile_jobs::STATEMENTS.iter().copied())
+        .chain([turnstile_jobs::find_by_keys_statement()])
         .chain(bulk_inserts().into_iter().flat_map(bulk_insert::BulkInsert::statements))
 }
 
-fn bulk_inserts() -> [&'static bulk_insert::BulkInsert; 7] {
+fn bulk_inserts() -> [&'static bulk_insert::BulkInsert; 8] {
     [
         &orders::UPSERT,
         &queue::UPSERT,
@@ -294,6 +297,7 @@ fn bulk_inserts() -> [&'static bulk_insert::BulkInsert; 7] {
         &series::COUNT_REFUSALS,
         &guests::INSERT,
         &sold_out_attempts::UPSERT,
+        &turnstile_jobs::INSERT,
     ]
 }
 

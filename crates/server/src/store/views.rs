@@ -5,6 +5,7 @@
 mod attempts;
 mod platform;
 mod sql;
+mod turnstile;
 
 use super::pools::StoreBackend;
 use super::{Store, StoreError, StoreTransaction};
@@ -86,7 +87,7 @@ fn is_forbidden(error: &StoreError) -> bool {
 fn build_statements(flavour: SqlFlavour) -> Vec<String> {
     let mut statements = Vec::new();
     if flavour == SqlFlavour::Postgres {
-        let schemas = ["platform", "attempts"];
+        let schemas = ["platform", "turnstile", "attempts"];
         statements.extend(schemas.map(|schema| format!("CREATE SCHEMA IF NOT EXISTS {schema}")));
     }
     for view in all_views(flavour) {
@@ -108,7 +109,7 @@ fn build_statements(flavour: SqlFlavour) -> Vec<String> {
 }
 
 fn all_views(flavour: SqlFlavour) -> Vec<ViewDefinition> {
-    [platform::views(flavour), attempts::views(flavour)].concat()
+    [platform::views(flavour), turnstile::views(flavour), attempts::views(flavour)].concat()
 }
 
 fn digest_statements(statements: &[String]) -> String {
@@ -118,4 +119,38 @@ fn digest_statements(statements: &[String]) -> String {
         digest.update([0]);
     }
     digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use test_servers::postgres::{PASSWORD, PostgresServer};
+
+    #[tokio::test]
+    async fn a_role_that_may_make_no_schemas_has_tables_and_no_views_until_it_may() {
+        let server = PostgresServer::shared();
+        let url = server.create_database();
+        let name = url.rsplit('/').next().unwrap();
+        server.run_sql(&url, &format!("CREATE ROLE limited LOGIN PASSWORD '{PASSWORD}'"));
+        server.run_sql(&url, "GRANT USAGE, CREATE ON SCHEMA public TO limited");
+        let limited = format!("postgres://limited:{PASSWORD}@127.0.0.1:{}/{name}", server.port());
+        let store = Store::connect(&limited).await.unwrap();
+        store.migrate().await.unwrap();
+        assert!(store.is_current().await.unwrap());
+        let schemas = || {
+            let sql = "SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name = 'platform'";
+            server.run_sql(&url, sql)
+        };
+        assert_eq!(schemas(), "0");
+        server.run_sql(&url, &format!("GRANT CREATE ON DATABASE {name} TO limited"));
+        store.migrate().await.unwrap();
+        assert_eq!(schemas(), "1");
+        // A reader's right outlives another definition.
+        server.run_sql(&limited, "GRANT SELECT ON platform.users TO PUBLIC");
+        server.run_sql(&limited, "UPDATE view_definitions SET digest = 'of another version'");
+        store.migrate().await.unwrap();
+        let granted = "SELECT COUNT(*) FROM information_schema.role_table_grants \
+                       WHERE table_schema = 'platform' AND grantee = 'PUBLIC'";
+        assert_eq!(server.run_sql(&url, granted), "1");
+    }
 }

@@ -44,6 +44,7 @@ pub async fn second_shop(app: &TestApp) -> Shop {
         guests: server::shop::guests::GuestBook::start(store.clone(), Arc::clone(&ours.now)),
         account_numbers: server::shop::integer_ids::AccountNumbers::default(),
         sold_out: server::shop::sold_out_memory::SoldOutMemory::start(store.clone(), Tenancy::Cluster),
+        jobs: server::shop::purchase_jobs::PurchaseJobs::start(store.clone()),
         store,
         tenancy: Tenancy::Cluster,
         projected: ours.projected.clone(),

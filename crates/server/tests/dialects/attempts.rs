@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use server::http::dialects::Dialect;
 use std::process::Command;
 use test_servers::postgres::PostgresServer;
+use test_servers::redis::RedisServer;
 
 const FLAGS: [&str; 4] = ["--limits", "off", "--dialects", "attempts=127.0.0.1:0"];
 
@@ -453,4 +454,44 @@ async fn the_description_and_its_page_are_served_at_the_root_and_below_a_prefix(
         assert!(page.header("content-security-policy").contains("script-src 'self'"));
         assert_eq!(client.get("/api-docs/nothing.js").await.status, 404);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_instances_sell_as_one() {
+    let (valkey, database) = (RedisServer::start(), PostgresServer::shared().create_database());
+    let url = valkey.url();
+    let one = TestApp::start_with(&[&FLAGS[..], &["--database", &database, "--valkey", &url]].concat()).await;
+    let two = one.second_instance().await;
+    let clients = [&one, &two].map(|app| DialectClient::of(app, Dialect::Attempts));
+    let sale = sale_at_once(&Merchant::sign_in(&one).await, json!({"quantity": 8})).await;
+    // Accounts are made at both at the same time, and get ids without a gap.
+    let names: Vec<String> = (0..20).map(|number| format!("buyer-{number}")).collect();
+    let made = names.iter().enumerate().map(|(at, name)| sign_in(&clients[at % 2], name));
+    let buyers = join_all(made).await;
+    let mut ids: Vec<u32> = buyers.iter().map(|(_, id)| id.parse().unwrap()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, (2..22).collect::<Vec<_>>());
+    // Each buyer attempts five times at each instance.
+    let attempts = buyers.iter().flat_map(|(token, _)| {
+        clients.iter().flat_map(move |client| (0..5).map(move |_| attempt(client, token, 1)))
+    });
+    let replies = join_all(attempts).await;
+    let mut winners = 0;
+    for (replies, (token, id)) in replies.chunks(10).zip(&buyers) {
+        let has_won = replies[0].status == 200;
+        for reply in replies {
+            assert_eq!(reply.status == 200, has_won, "{id}: {replies:?}");
+            if !has_won {
+                assert!(reply.message(400).contains("stock"));
+            }
+        }
+        winners += u32::from(has_won);
+        let expected = if has_won { "SUCCESS" } else { "FAILED" };
+        for client in &clients {
+            assert_eq!(order_status(client, token, 1).await, expected);
+        }
+    }
+    assert_eq!(winners, 8);
+    assert_eq!(one.get(&format!("/api/v1/flash-sales/{sale}")).await.json()["sold"], 8);
+    verify(&one);
 }

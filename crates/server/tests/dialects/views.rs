@@ -1,6 +1,6 @@
 //! The SQL views, column by column, on both databases: names, order, types, and the values of what was bought.
 
-use crate::client::DialectClient;
+use crate::client::{DialectClient, DialectReply};
 use crate::merchant::{Merchant, id, join_line, order, pay, wait_until_admitted};
 use crate::support::{SignedInUser, TestApp};
 use reqwest::{Method, StatusCode};
@@ -85,6 +85,29 @@ const VIEWS: &[(&str, &str, &[(&str, &str)])] = &[
             ("flash_sale_id", UUID),
             ("quantity", INT),
             ("total_price", NUMERIC),
+            ("status", VARCHAR),
+            ("created_at", TS),
+        ],
+    ),
+    (
+        "turnstile",
+        "products",
+        &[
+            ("id", VARCHAR),
+            ("name", VARCHAR),
+            ("description", TEXT),
+            ("price", INT),
+            ("stock_quantity", INT),
+            ("image", TEXT),
+        ],
+    ),
+    (
+        "turnstile",
+        "orders",
+        &[
+            ("id", BIGINT),
+            ("user_id", VARCHAR),
+            ("product_id", VARCHAR),
             ("status", VARCHAR),
             ("created_at", TS),
         ],
@@ -561,4 +584,109 @@ async fn the_views_of_a_database_present_what_was_bought() {
     let database = PostgresServer::shared().create_database();
     let flags = [&FLAGS[..], &["--database", &database]].concat();
     views_present_what_was_bought(TestApp::start_with(&flags).await).await;
+}
+
+/// A purchase at the turnstile, whose jobs outlive the sale.
+async fn send_purchase(client: &DialectClient, key: &str, user: &str) -> Value {
+    let body = json!({"productId": "sneaker-002", "userId": user});
+    let request = client.request(Method::POST, "/buy").header("idempotency-key", key).json(&body);
+    DialectReply::send(request).await.expect(200)
+}
+
+async fn turnstile_views_present_jobs(flags: Vec<String>) {
+    let mut flags = flags;
+    flags.extend(["--dialects", "turnstile=127.0.0.1:0", "--limits", "off"].map(str::to_owned));
+    let without = flags.clone();
+    flags.extend(["--turnstile-products", "sneaker-001,sneaker-002"].map(str::to_owned));
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let app = TestApp::start_with(&flags).await;
+    let client = DialectClient::of(&app, Dialect::Turnstile);
+    let merchant = Merchant::sign_in(&app).await;
+    let views = ViewReader::open(&app).await;
+    let nothing = views.rows("turnstile", "products").await;
+    assert_eq!(nothing.len(), 2);
+    assert_eq!(nothing[0]["stock_quantity"].as_deref(), Some("0"), "no sale yet");
+    let shoe = json!({
+        "name": "Shoe", "description": "It runs", "imageUrl": "https://example.com/shoe.png",
+        "price": {"amount": 9900, "currency": "USD"},
+    });
+    let shoe = merchant.post("/products", &shoe).await.json();
+    let body = merchant.sale_body(
+        text(&shoe, "id"),
+        &json!({"quantity": 2, "payment": "none", "price": {"amount": 8900, "currency": "USD"}}),
+    );
+    let sale = merchant.post("/flash-sales", &body).await.json();
+    let mut jobs = Vec::new();
+    for (key, user) in [("one", "ada"), ("two", "bob"), ("three", "eve")] {
+        jobs.push(send_purchase(&client, key, user).await);
+    }
+    let states: Vec<&str> = jobs.iter().map(|job| text(job, "state")).collect();
+    assert_eq!(states, ["completed", "completed", "failed"]);
+    eventually("the tables have both orders", HANG_LIMIT, async || {
+        views.rows("platform", "orders").await.len() == 2
+    })
+    .await;
+    let orders = merchant.get(&format!("/flash-sales/{}/orders", text(&sale, "id"))).await;
+    // The newest order is that of the second buyer: it is given back.
+    let refunded = text(&orders["items"][0], "id").to_owned();
+    let refund = merchant.post(&format!("/orders/{refunded}/refund"), &json!({"restock": false})).await;
+    assert_eq!(refund.status, StatusCode::OK, "{refund:?}");
+    eventually("the tables have the refund", HANG_LIMIT, async || {
+        let rows = views.rows("turnstile", "orders").await;
+        rows.iter().filter(|row| row["status"].as_deref() == Some("CANCELLED")).count() == 2
+    })
+    .await;
+    check_columns(&views).await;
+    let rows = views.rows("turnstile", "orders").await;
+    for (number, (user, status)) in
+        [("ada", "COMPLETED"), ("bob", "CANCELLED"), ("eve", "CANCELLED")].into_iter().enumerate()
+    {
+        let row = &rows[number];
+        let created_at = row["created_at"].as_deref().unwrap();
+        assert!(created_at.len() == 24 && created_at.ends_with('Z'), "{row:?}");
+        assert_row(
+            row,
+            &[
+                ("id", &(number + 1).to_string()),
+                ("user_id", user),
+                ("product_id", "sneaker-002"),
+                ("status", status),
+                ("created_at", created_at),
+            ],
+        );
+    }
+    let shown_sale = app.get(&format!("/api/v1/flash-sales/{}", text(&sale, "id"))).await.json();
+    let remaining = shown_sale["quantity"].as_u64().unwrap() - shown_sale["sold"].as_u64().unwrap();
+    let remaining = remaining.to_string();
+    let shown = [
+        ("name", "Shoe"),
+        ("description", "It runs"),
+        ("price", "8900"),
+        ("stock_quantity", remaining.as_str()),
+        ("image", "https://example.com/shoe.png"),
+    ];
+    let rows = views.rows("turnstile", "products").await;
+    assert_eq!(rows.len(), 2, "one for each id of the setting");
+    for (row, id) in rows.iter().zip(["sneaker-001", "sneaker-002"]) {
+        assert_row(row, &[&[("id", id)], &shown[..]].concat());
+    }
+    // Without the setting: one for each product.
+    if without.iter().any(|flag| flag == "--database") {
+        let flags: Vec<&str> = without.iter().map(String::as_str).collect();
+        let again = TestApp::start_with(&flags).await;
+        let rows = ViewReader::open(&again).await.rows("turnstile", "products").await;
+        assert_eq!(rows.len(), 1);
+        assert_row(&rows[0], &[&[("id", text(&shoe, "id"))], &shown[..]].concat());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_views_of_a_file_present_jobs() {
+    turnstile_views_present_jobs(Vec::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_views_of_a_database_present_jobs() {
+    turnstile_views_present_jobs(vec!["--database".to_owned(), PostgresServer::shared().create_database()])
+        .await;
 }

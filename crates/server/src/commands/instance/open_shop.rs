@@ -20,6 +20,7 @@ use crate::shop::mailboxes::MailboxClaims;
 use crate::shop::payments::charge_table::ChargeTable;
 use crate::shop::payments::{PaymentService, ReconcileTiming};
 use crate::shop::public_url::PublicUrl;
+use crate::shop::purchase_jobs::PurchaseJobs;
 use crate::shop::receipts::ReceiptSigner;
 use crate::shop::sold_out_memory::SoldOutMemory;
 use crate::shop::summary::SummaryCache;
@@ -85,6 +86,8 @@ pub(super) async fn open_shop(
         AccountService { now: Arc::clone(&now), store: store.clone(), tokens, passwords, refresh_ttl_ms };
     let guests = GuestBook::start(store.clone(), Arc::clone(&now));
     let sold_out = SoldOutMemory::start(store.clone(), tenancy);
+    let jobs = PurchaseJobs::start(store.clone());
+    metrics.register("jobs_running", "Purchase jobs that are being decided or written", jobs.running.clone());
     let shop = Shop {
         now,
         engine,
@@ -103,6 +106,7 @@ pub(super) async fn open_shop(
         guests,
         account_numbers: AccountNumbers::default(),
         sold_out,
+        jobs,
         public_url,
     };
     Ok((shop, inbox))

@@ -15,7 +15,6 @@ use crate::auth::Session;
 use crate::http::caller::RequestCaller;
 use crate::http::limits::{LimitClass, LimitKey};
 use crate::http::problem::kind;
-use crate::shop::single_attempts::AttemptError;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value, json};
 
@@ -103,16 +102,6 @@ fn parse_id(text: &str) -> Result<i64, DialectError> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|number| is_number && *number > 0);
     number.ok_or_else(|| DialectError::bad_request("the id in the path must be a positive integer"))
-}
-
-impl From<AttemptError> for DialectError {
-    fn from(error: AttemptError) -> Self {
-        match error {
-            AttemptError::Engine(error) => error.into(),
-            AttemptError::Store(error) => error.into(),
-            AttemptError::Memory(error) => error.into(),
-        }
-    }
 }
 
 #[cfg(test)]

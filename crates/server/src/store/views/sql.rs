@@ -67,6 +67,15 @@ impl SqlFlavour {
         self.cast(number, "integer")
     }
 
+    /// The smaller of two numbers.
+    pub(super) fn least(self, numbers: &[&str]) -> String {
+        let name = match self {
+            Self::Sqlite => "MIN",
+            Self::Postgres => "LEAST",
+        };
+        format!("{name}({})", numbers.join(", "))
+    }
+
     fn cast(self, expression: &str, name: &str) -> String {
         match self {
             Self::Sqlite => expression.to_owned(),

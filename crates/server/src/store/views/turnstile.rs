@@ -55,10 +55,10 @@ fn products_source(sql: SqlFlavour) -> String {
     format!(
         "FROM (
     SELECT
-        turnstile_products.product_id AS id, COALESCE(chosen.name, '') AS name,
+        turnstile_product_ids.product_id AS id, COALESCE(chosen.name, '') AS name,
         COALESCE(chosen.description, '') AS description, COALESCE(chosen.price_minor, 0) AS price_minor,
         COALESCE(chosen.remaining, 0) AS remaining, chosen.image_url AS image_url
-    FROM turnstile_products
+    FROM turnstile_product_ids
     LEFT JOIN (
         SELECT
             products.name, products.description, products.image_url, counters.unit_price_minor AS price_minor,
@@ -79,7 +79,7 @@ fn products_source(sql: SqlFlavour) -> String {
             ROW_NUMBER() OVER (PARTITION BY sales.product_id ORDER BY {order}) AS place
         {sales}
     ) AS chosen ON chosen.product_id = products.id AND chosen.place = 1
-    WHERE products.deleted_at IS NULL AND NOT EXISTS (SELECT product_id FROM turnstile_products)
+    WHERE products.deleted_at IS NULL AND NOT EXISTS (SELECT product_id FROM turnstile_product_ids)
 ) AS shown"
     )
 }
