@@ -1,5 +1,7 @@
 //! The use cases of the shop, one function each, for all callers: the API, admins, sockets. It never speaks HTTP and never reads settings.
 
+pub mod checkout;
+pub mod holds;
 pub mod line;
 pub mod orders;
 pub mod payments;
@@ -11,7 +13,9 @@ pub mod sales;
 pub mod all_orders;
 pub mod dashboard;
 pub mod events;
+pub mod line_pages;
 pub mod live_updates;
+pub mod order_pages;
 pub mod series;
 pub mod summary;
 
@@ -36,6 +40,7 @@ pub mod single_attempts;
 pub mod single_orders;
 pub mod sold_out_memory;
 pub mod tenancy;
+mod unprojected;
 
 use crate::clock::TimeSource;
 use crate::store::Store;

@@ -266,7 +266,9 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(sale_slugs::STATEMENTS.iter().copied())
         .chain(orders::STATEMENTS.iter().copied())
         .chain(orders::list_statements().iter().map(String::as_str))
+        .chain(orders::offset_statements())
         .chain(queue::STATEMENTS.iter().copied())
+        .chain([queue::find_joined_statement()])
         .chain(attempts::STATEMENTS.iter().copied())
         .chain(attempts::LISTS.iter().map(String::as_str))
         .chain(counters::STATEMENTS.iter().copied())
@@ -283,10 +285,10 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(views::STATEMENTS.iter().copied())
         .chain(mailbox_claims::STATEMENTS.iter().copied())
         .chain(secrets::STATEMENTS.iter().copied())
+        .chain(buyer_identities::find_statements().iter().map(String::as_str))
         .chain(turnstile_jobs::STATEMENTS.iter().copied())
         .chain([turnstile_jobs::find_by_keys_statement()])
         .chain(moves::STATEMENTS.iter().copied())
-        .chain([buyer_identities::find_statement()])
         .chain(bulk_inserts().into_iter().flat_map(bulk_insert::BulkInsert::statements))
 }
 

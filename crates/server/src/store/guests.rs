@@ -15,7 +15,7 @@ pub struct GuestRow {
     pub created_at: Timestamp,
 }
 
-pub(super) const STATEMENTS: &[&str] = &[FIND_NAME];
+pub(super) const STATEMENTS: &[&str] = &[FIND_NAME, FIND_BY_NAME];
 
 pub(super) static INSERT: BulkInsert = BulkInsert::new(
     "INSERT INTO guests (buyer_id, origin, name, created_at)",
@@ -25,6 +25,9 @@ pub(super) static INSERT: BulkInsert = BulkInsert::new(
 
 const FIND_NAME: &str = "
 SELECT name FROM guests WHERE buyer_id = $1";
+
+const FIND_BY_NAME: &str = "
+SELECT buyer_id FROM guests WHERE name IN ($1, $2) ORDER BY created_at, buyer_id LIMIT $3";
 
 /// Adds guests; one that is there already stays as it is. No two rows may be of one buyer.
 ///
@@ -45,4 +48,18 @@ pub async fn insert(writing: &mut StoreTransaction, rows: &[GuestRow]) -> Result
 pub async fn find_name(store: &Store, buyer: BuyerId) -> Result<Option<String>, StoreError> {
     let query = sqlx::query_scalar(FIND_NAME).bind(buyer.to_string());
     Ok(query.fetch_optional(store.reader()).await?)
+}
+
+/// Up to `limit` guests who are known by one of two texts, oldest first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_by_name(store: &Store, names: [&str; 2], limit: u32) -> Result<Vec<BuyerId>, StoreError> {
+    let query = names.into_iter().fold(sqlx::query_scalar(FIND_BY_NAME), |query, name| query.bind(name));
+    let ids: Vec<String> = query.bind(i64::from(limit)).fetch_all(store.reader()).await?;
+    let parse = |id: String| match id.parse() {
+        Ok(buyer) => Ok(buyer),
+        Err(_) => Err(StoreError::Damaged { table: "guests", id, reason: "its id is not a UUID" }),
+    };
+    ids.into_iter().map(parse).collect()
 }
