@@ -59,6 +59,16 @@ function AppRoutes() {
   );
 }
 
+/** Few buyers come without an account, and none of them needs it to buy. */
+const FindOrderPage = lazy(async () => {
+  const [{ FindOrderPage }, { ready }] = await Promise.all([
+    import("./features/account/FindOrderPage"),
+    import("./features/account/findOrderTexts"),
+  ]);
+  await ready;
+  return { default: FindOrderPage };
+});
+
 function ShopRoutes() {
   return (
     <Layout>
@@ -66,9 +76,14 @@ function ShopRoutes() {
         <Route path="/" component={SalesPage} />
         <Route path="/s/:slug">{({ slug }) => <SalePage key={slug} slug={slug} />}</Route>
         <Route path="/orders" component={OrdersPage} />
+        <Route path="/orders/find">
+          <Suspense fallback={<PageSkeleton />}>
+            <FindOrderPage />
+          </Suspense>
+        </Route>
         <Route path="/orders/:id">{({ id }) => <OrderPage key={id} id={id} />}</Route>
         <Route path="/account">
-          <Suspense fallback={<div className="skeleton mx-auto h-96 max-w-md" aria-busy="true" />}>
+          <Suspense fallback={<PageSkeleton />}>
             <AccountPage />
           </Suspense>
         </Route>
@@ -80,6 +95,10 @@ function ShopRoutes() {
       </Switch>
     </Layout>
   );
+}
+
+function PageSkeleton() {
+  return <div className="skeleton mx-auto h-96 max-w-md" aria-busy="true" />;
 }
 
 /** Scrolls each new page to its top and moves the focus there for screen readers. The browser does so for the first page. */

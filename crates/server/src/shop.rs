@@ -26,6 +26,7 @@ pub mod guests;
 pub mod idempotency_keys;
 pub mod ids;
 pub mod mailboxes;
+pub mod native_guests;
 pub mod peer_changes;
 pub mod projection;
 pub mod public_url;
@@ -56,6 +57,7 @@ pub struct Shop {
     pub accounts: accounts::AccountService,
     pub mailboxes: mailboxes::MailboxClaims,
     pub guests: guests::GuestBook,
+    pub guest_limits: native_guests::GuestLimits,
     /// Where buyers reach the shop, if the merchant has said so.
     pub public_url: Option<public_url::PublicUrl>,
 }

@@ -37,6 +37,7 @@ mod attempts;
 mod export;
 mod flash_sales_admin;
 mod followers;
+mod guests;
 mod mailboxes;
 mod products;
 mod projector;

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { makeOrder as order } from "../../lib/testFixtures";
-import en from "../../texts/en.json";
+import { makeOrder as order } from "./testFixtures";
+import en from "../texts/en.json";
 import { orderStatusKey, orderTextKey, orderTitleKey } from "./orderTexts";
 
 const STATUSES = ["pending", "confirmed", "expired", "cancelled", "declined", "refunded"] as const;
