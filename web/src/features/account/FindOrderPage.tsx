@@ -20,7 +20,7 @@ interface FindValues {
   order: string;
 }
 
-export function FindOrderPage() {
+export default function FindOrderPage() {
   const [order, setOrder] = useState<Order | null>(null);
   return order === null ? (
     <FindOrderForm onFound={setOrder} />
@@ -82,7 +82,7 @@ function FindOrderForm({ onFound }: { onFound: (order: Order) => void }) {
 function FoundOrder({ order, onAgain }: { order: Order; onAgain: () => void }) {
   const { data: sale } = useSale(order.flashSaleId);
   const heading = useRef<HTMLHeadingElement>(null);
-  const title = t(orderTitleKey(order, order.paying));
+  const title = t(orderTitleKey(order, order.paying === true));
   const text = orderTextKey(order);
   useTitle(title);
   useEffect(() => heading.current?.focus(), []);

@@ -20,7 +20,7 @@ import { PendingOrder } from "./PendingOrder";
 import { useOrder } from "./queries";
 import { usePayment } from "./usePayment";
 
-export function OrderPage({ id }: { id: string }) {
+export default function OrderPage({ id }: { id: string }) {
   const user = useUser();
   const { data: order, error, isPending, refetch } = useOrder(id);
   useLiveUpdates(order?.flashSaleId);

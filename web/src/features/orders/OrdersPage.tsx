@@ -19,7 +19,7 @@ import { useSale } from "../../lib/useSale";
 import { useTitle } from "../../lib/useTitle";
 import { useOrderPages } from "./queries";
 
-export function OrdersPage() {
+export default function OrdersPage() {
   useTitle(t("nav.orders"));
   useLiveUpdates();
   const user = useUser();
