@@ -31,6 +31,7 @@ pub mod idempotency_keys;
 pub mod ids;
 pub mod integer_ids;
 pub mod mailboxes;
+pub mod native_guests;
 pub mod peer_changes;
 pub mod projection;
 pub mod public_url;
@@ -68,6 +69,7 @@ pub struct Shop {
     pub account_numbers: integer_ids::AccountNumbers,
     pub sold_out: sold_out_memory::SoldOutMemory,
     pub jobs: purchase_jobs::PurchaseJobs,
+    pub guest_limits: native_guests::GuestLimits,
     /// Where buyers reach the shop, if the merchant has said so.
     pub public_url: Option<public_url::PublicUrl>,
 }

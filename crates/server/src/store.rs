@@ -18,6 +18,7 @@ pub mod attempts;
 pub mod buyer_identities;
 pub mod counters;
 pub mod followers;
+pub mod guest_orders;
 pub mod guests;
 pub mod mailbox_claims;
 pub mod orders;
@@ -274,6 +275,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(counters::STATEMENTS.iter().copied())
         .chain(followers::STATEMENTS.iter().copied())
         .chain(guests::STATEMENTS.iter().copied())
+        .chain(guest_orders::STATEMENTS.iter().copied())
         .chain(table_totals::STATEMENTS.iter().copied())
         .chain(ledger_traces::STATEMENTS.iter().copied())
         .chain(series::STATEMENTS.iter().copied())

@@ -39,6 +39,7 @@ mod export;
 mod flash_sales_admin;
 mod followers;
 mod importing;
+mod guests;
 mod mailboxes;
 mod moving;
 mod products;
