@@ -87,7 +87,15 @@ impl From<SignedInAccount> for SignedInReply {
 impl From<GuestProfile> for AccountReply {
     fn from(guest: GuestProfile) -> Self {
         let GuestProfile { id, email, created_at } = guest;
-        Self { id, username: email.clone(), email, role: Role::Buyer, created_at: rfc3339(created_at) }
+        let created_at = rfc3339(created_at);
+        Self {
+            id,
+            username: email.clone(),
+            email,
+            role: Role::Buyer,
+            updated_at: created_at.clone(),
+            created_at,
+        }
     }
 }
 
