@@ -22,7 +22,7 @@ const BATCH_LEN: usize = 500;
 /// Imports what another system kept.
 #[derive(Debug, Subcommand)]
 pub enum ImportCommand {
-    /// Imports accounts: columns email, password_hash (bcrypt or argon2), and if there are any id and username. All become buyers.
+    /// Imports accounts: columns email, password_hash (bcrypt or argon2), and if there are any id, username and full_name. All become buyers.
     Users(users::ImportUsers),
     /// Imports products: columns name, base_price or price_minor, and if there are any id, sku, description, category, image_url,
     /// currency.

@@ -85,7 +85,7 @@ async fn imported_accounts_sign_in_with_the_passwords_they_had() {
     let folder = tempfile::tempdir().unwrap();
     let id = "0190f3a4-0000-7000-8000-000000000007";
     let csv = format!(
-        "Email,password_hash,ID\nada@example.com,{},{id}\nADA@other.example,\"{}\",7\n",
+        "Email,password_hash,ID,Full Name\nada@example.com,{},{id},Ada Lovelace\nADA@other.example,\"{}\",7,\n",
         bcrypt_hash(),
         argon2_hash()
     );
@@ -103,6 +103,9 @@ async fn imported_accounts_sign_in_with_the_passwords_they_had() {
     let reply =
         app.post("/api/v1/auth/login", &json!({"email": "ada@example.com", "password": PASSWORD})).await;
     let account = reply.json()["user"].clone();
+    let names = "SELECT full_name FROM users WHERE email = 'ada@example.com'";
+    let name: String = sqlx::query_scalar(names).fetch_one(&app.database().await).await.unwrap();
+    assert_eq!(name, "Ada Lovelace");
     assert_eq!(
         (&account["id"], &account["username"], &account["role"]),
         (&json!(id), &json!("ada"), &json!("buyer"))

@@ -16,7 +16,13 @@ pub struct ImportUsers {
 }
 
 const COLUMNS: KnownColumns = KnownColumns {
-    names: &[("id", "id"), ("email", "email"), ("username", "username"), ("passwordhash", "password_hash")],
+    names: &[
+        ("id", "id"),
+        ("email", "email"),
+        ("username", "username"),
+        ("passwordhash", "password_hash"),
+        ("fullname", "full_name"),
+    ],
     required: &["email", "password_hash"],
 };
 
@@ -68,7 +74,9 @@ fn read_account(row: &CsvRow<'_>) -> Result<ImportedAccount, RowRefusal> {
         ImportedHash::try_from(hash).map_err(|refusal| RowRefusal(format!("password_hash: {refusal}")))?;
     // An id of another kind means nothing here.
     let id = row.find("id").map_err(RowRefusal)?.and_then(|id| id.parse().ok());
-    Ok(ImportedAccount { id, email, username, password_hash })
+    let full_name = row.find("full_name").map_err(RowRefusal)?;
+    let full_name = full_name.map(|name| name.parse().map_err(rule("full_name"))).transpose()?;
+    Ok(ImportedAccount { id, email, username, password_hash, full_name })
 }
 
 async fn import_batch(

@@ -1,7 +1,7 @@
 //! Imports accounts of another system with their password hashes. It never changes an account that is there: its owner may have a new
 //! password, and its old hash is replaced when the owner signs in.
 
-use super::{EmailAddress, Username};
+use super::{EmailAddress, FullName, Username};
 use crate::auth::Role;
 use crate::auth::passwords::{HashRefusal, check_hash};
 use crate::shop::ids;
@@ -36,6 +36,7 @@ pub struct ImportedAccount {
     /// Without one the account gets the part of its address before the `@`, with a suffix if that is taken.
     pub username: Option<Username>,
     pub password_hash: ImportedHash,
+    pub full_name: Option<FullName>,
 }
 
 /// What became of an account in an import.
@@ -81,7 +82,10 @@ async fn import_account(
         password_hash: account.password_hash.0.clone(),
         role: Role::Buyer,
         created_at: now,
+        updated_at: now,
         session_epoch: 0,
+        integer_id: None,
+        full_name: account.full_name.clone().map(FullName::into_text),
     };
     if let Some(refused) = find_refusal(writing, &user).await? {
         if refused != AccountImport::UsernameTaken || account.username.is_some() {
