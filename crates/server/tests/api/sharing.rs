@@ -46,7 +46,6 @@ pub async fn second_shop(app: &TestApp) -> Shop {
         jobs: server::shop::purchase_jobs::PurchaseJobs::start(store.clone()),
         account_numbers: server::shop::integer_ids::AccountNumbers::default(),
         sold_out: server::shop::sold_out_memory::SoldOutMemory::start(store.clone(), Tenancy::Cluster),
-        jobs: server::shop::purchase_jobs::PurchaseJobs::start(store.clone()),
         store,
         tenancy: Tenancy::Cluster,
         projected: ours.projected.clone(),
