@@ -27,6 +27,7 @@ pub mod queue;
 pub mod sandbox;
 pub mod series;
 pub mod table_totals;
+pub mod token_lifetimes;
 
 pub mod ledger_traces;
 
@@ -273,6 +274,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(changes::STATEMENTS.iter().copied())
         .chain(mailbox_claims::STATEMENTS.iter().copied())
         .chain(secrets::STATEMENTS.iter().copied())
+        .chain(token_lifetimes::STATEMENTS.iter().copied())
         .chain([buyer_identities::find_statement()])
         .chain(bulk_inserts().into_iter().flat_map(bulk_insert::BulkInsert::statements))
 }

@@ -82,7 +82,8 @@ fn main() -> anyhow::Result<()> {
     };
     bench.shop.warm(&bench.wrk, &bench.tokens)?;
 
-    let row = |dialect, call, buyers, wanted| Measurement { dialect, call, buyers, wanted, rounds: Vec::new() };
+    let row =
+        |dialect, call, buyers, wanted| Measurement { dialect, call, buyers, wanted, rounds: Vec::new() };
     let mut measured = [
         row("drop", "purchase", "new", Some(0.6)),
         row("drop", "purchase", "known", Some(0.9)),
@@ -116,12 +117,18 @@ impl Bench<'_> {
         let names = self.guests("drop", round, |name| json!({"userId": name}))?;
         for row in &mut rows[..2] {
             // A sale of its own, in which no buyer has bought yet.
-            self.post("/dialects/drop/api/sale/init", &json!({
-                "startTime": "2020-01-01T00:00:00Z", "endTime": "2100-01-01T00:00:00Z",
-                "totalStock": 10_000_000, "productName": "Lamp",
-            }))?;
+            self.post(
+                "/dialects/drop/api/sale/init",
+                &json!({
+                    "startTime": "2020-01-01T00:00:00Z", "endTime": "2100-01-01T00:00:00Z",
+                    "totalStock": 10_000_000, "productName": "Lamp",
+                }),
+            )?;
             let native = self.native_purchases()?;
-            row.rounds.push(Round { run: self.run(&self.post_load("/dialects/drop/api/sale/purchase", &names))?, native });
+            row.rounds.push(Round {
+                run: self.run(&self.post_load("/dialects/drop/api/sale/purchase", &names))?,
+                native,
+            });
         }
         let native = self.native(&self.files().get(&format!("/api/v1/flash-sales/{}", self.sale), None))?;
         let status = self.files().get("/dialects/drop/api/sale/status", None);
@@ -147,9 +154,11 @@ impl Bench<'_> {
             let native = self.native(&self.files().post("/api/v1/queue/join", &lines))?;
             // A line of its own, in which no buyer waits yet.
             let sale = self.shop.line()?;
-            let buyers = self.guests("holds", round, |name| {
-                json!({"email": format!("{name}@example.com"), "flashSaleId": sale})
-            })?;
+            let buyers = self.guests(
+                "holds",
+                round,
+                |name| json!({"email": format!("{name}@example.com"), "flashSaleId": sale}),
+            )?;
             let run = self.run(&self.post_load("/dialects/holds/orders/buy", &buyers))?;
             row.rounds.push(Round { run, native });
         }
@@ -183,7 +192,8 @@ impl Bench<'_> {
         round: u64,
         body: impl Fn(String) -> Value,
     ) -> anyhow::Result<std::path::PathBuf> {
-        let bodies: Vec<String> = (0..GUESTS).map(|n| body(format!("{dialect}-{round}-{n}")).to_string()).collect();
+        let bodies: Vec<String> =
+            (0..GUESTS).map(|n| body(format!("{dialect}-{round}-{n}")).to_string()).collect();
         self.files().bodies("guests", &bodies)
     }
 
@@ -241,6 +251,8 @@ fn print_table(measured: &mut [Measurement]) {
         );
     }
     println!();
-    println!("The design of `holds` promises 1,000 holds a second; that of `drop` 5,000 requests a second for 1,000 users,");
+    println!(
+        "The design of `holds` promises 1,000 holds a second; that of `drop` 5,000 requests a second for 1,000 users,"
+    );
     println!("95 of 100 within 100 ms. Here {CONNECTIONS} clients ask at a time.");
 }

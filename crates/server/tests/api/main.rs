@@ -42,6 +42,7 @@ mod mailboxes;
 mod products;
 mod projector;
 mod records;
+mod restored_tables;
 mod series;
 mod sessions;
 mod sharing;
