@@ -29,6 +29,7 @@ pub mod series;
 pub mod sold_out_attempts;
 pub mod table_totals;
 pub mod turnstile_jobs;
+pub mod token_lifetimes;
 
 pub mod ledger_traces;
 
@@ -291,6 +292,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(turnstile_jobs::STATEMENTS.iter().copied())
         .chain([turnstile_jobs::find_by_keys_statement()])
         .chain(moves::STATEMENTS.iter().copied())
+        .chain(token_lifetimes::STATEMENTS.iter().copied())
         .chain(bulk_inserts().into_iter().flat_map(bulk_insert::BulkInsert::statements))
 }
 

@@ -20,7 +20,7 @@ use sale::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
@@ -43,6 +43,8 @@ pub struct AccessTokens {
     /// The first part of every token, with its dot.
     header: String,
     ttl_ms: i64,
+    /// The longest lifetime of any token that may still be valid, also of those that other settings gave.
+    longest_ttl_ms: AtomicI64,
     known: Cache<Box<str>, Session>,
     revoked: RevokedSessions,
     revocation_count: AtomicU64,
@@ -100,6 +102,7 @@ impl AccessTokens {
             kid,
             header,
             ttl_ms: i64::from(ttl_s) * 1000,
+            longest_ttl_ms: AtomicI64::new(i64::from(ttl_s) * 1000),
             known,
             revoked: RevokedSessions::default(),
             revocation_count: AtomicU64::new(0),
@@ -110,6 +113,17 @@ impl AccessTokens {
     #[must_use]
     pub fn ttl_ms(&self) -> i64 {
         self.ttl_ms
+    }
+
+    /// The longest lifetime of any token that may still be valid, in milliseconds.
+    #[must_use]
+    pub fn longest_ttl_ms(&self) -> i64 {
+        self.longest_ttl_ms.load(Ordering::Acquire)
+    }
+
+    /// Learns of a longer lifetime that other settings gave or give: so long revocations are remembered.
+    pub fn extend_longest_ttl(&self, ms: i64) {
+        self.longest_ttl_ms.fetch_max(ms, Ordering::AcqRel);
     }
 
     /// Issues a token to a buyer without an account and caches it.
@@ -201,7 +215,7 @@ impl AccessTokens {
 
     /// Revokes all tokens of a session, in this process and at once. To outlive a restart it must be in the `sessions` table too.
     pub fn revoke(&self, session: Uuid, revoked_at: Timestamp, now: Timestamp) {
-        self.revoked.insert(session, revoked_at.plus_ms(self.ttl_ms + REVOCATION_MARGIN_MS), now);
+        self.revoked.insert(session, revoked_at.plus_ms(self.longest_ttl_ms() + REVOCATION_MARGIN_MS), now);
         self.revocation_count.fetch_add(1, Ordering::Release);
     }
 
@@ -279,6 +293,18 @@ mod tests {
 
     fn issue(tokens: &AccessTokens) -> String {
         tokens.issue(BuyerId(Uuid::from_u128(1)), Role::Buyer, Uuid::from_u128(2), NOW)
+    }
+
+    #[test]
+    fn a_revocation_is_remembered_as_long_as_the_longest_token_lives() {
+        let tokens = tokens(1);
+        tokens.extend_longest_ttl(86_400_000);
+        tokens.extend_longest_ttl(5_000);
+        tokens.revoke(Uuid::from_u128(2), NOW, NOW);
+        tokens.forget_expired(NOW.plus_ms(86_400_000));
+        assert!(tokens.is_revoked(Uuid::from_u128(2)), "a token of a day may still be valid");
+        tokens.forget_expired(NOW.plus_ms(86_400_000 + REVOCATION_MARGIN_MS));
+        assert!(!tokens.is_revoked(Uuid::from_u128(2)));
     }
 
     #[test]

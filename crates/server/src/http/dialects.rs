@@ -19,7 +19,8 @@ use super::caller::RequestCaller;
 use super::cors::Cors;
 use super::limits::{LimitClass, LimitKey};
 use super::problem::{Problem, kind};
-use crate::auth::{Role, Session};
+use crate::auth::Session;
+use crate::shop::accounts;
 use axum::http::StatusCode;
 use error::DialectError;
 use routes::DialectRoutes;
@@ -147,9 +148,13 @@ impl DialectContext {
     ///
     /// # Errors
     /// 401 without the access token of an admin account.
-    pub fn require_admin(&self, caller: &RequestCaller) -> Result<(), DialectError> {
-        let is_admin = caller.session.is_some_and(|session| session.role == Role::Admin);
-        if is_admin || self.settings.admin == DialectAdmin::Open {
+    pub async fn require_admin(&self, caller: &RequestCaller) -> Result<(), DialectError> {
+        if self.settings.admin == DialectAdmin::Open {
+            return Ok(());
+        }
+        if let Some(session) = caller.session
+            && accounts::is_admin_session(&self.app.shop.accounts, session).await?
+        {
             return Ok(());
         }
         Err(DialectError::new(

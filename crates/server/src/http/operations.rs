@@ -121,6 +121,7 @@ static OPERATIONS: &[ApiOperation] = {
         operation("GET", "/api/v1/admin/orders", "listAllOrders", Admin, &[]),
         operation("GET", "/api/v1/admin/orders.csv", "exportOrders", Admin, &[]),
         operation("POST", "/api/v1/admin/orders/{id}/refund", "refundOrder", Admin, &[
+            &PAYMENT_MISSING,
             &ORDER_UNKNOWN, &ORDER_STATE, &PAYMENT_UNKNOWN, &KEY_REUSED, &REQUEST_IN_FLIGHT, &BAD_IDEMPOTENCY_KEY,
         ]),
 

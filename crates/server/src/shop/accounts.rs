@@ -33,7 +33,7 @@ pub use refresh::{REFRESH_GRACE_MS, refresh};
 pub use register::{create_account, register};
 pub use revocations::{forget_expired_sessions, load_revocations, read_new_revocations};
 pub use roles::{RoleChange, set_role};
-pub use sessions::{end_sessions, logout};
+pub use sessions::{end_sessions, is_admin_session, logout};
 pub use sign_in::{LoginName, login};
 pub use text::{AccountTextError, EmailAddress, FullName, PlainPassword, Username};
 

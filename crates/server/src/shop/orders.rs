@@ -130,7 +130,9 @@ async fn send_reservation(
         shop.attempts.record_refusal(sale, Some(buyer), "order", refusal.code(), now);
         return Ok(Err(refusal));
     }
-    if let Err(refusal) = claim_mailbox(shop, sale, buyer).await? {
+    // Where there is a line, joining it claims the mailbox: a buyer who is not in it is refused, and must not take it from another.
+    let has_line = view.policy.line_opens_at().is_some();
+    if !has_line && let Err(refusal) = claim_mailbox(shop, sale, buyer).await? {
         shop.attempts.record_refusal(sale, Some(buyer), "order", refusal.code(), now);
         return Ok(Err(refusal));
     }

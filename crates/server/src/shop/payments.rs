@@ -93,6 +93,8 @@ pub enum PaymentRefusal {
     UnknownMethod,
     /// The order costs something, and the request names no method.
     MissingMethod,
+    /// The order was paid for, and its payment is not in the tables: they are an older copy.
+    PaymentMissing,
     /// The key was used for another request.
     KeyReused,
     /// The order is being paid, settled or refunded at this moment.
@@ -230,6 +232,7 @@ fn outcome_label(result: &PaymentResult, done: &'static str) -> &'static str {
             PaymentRefusal::OrderState(_) => "order_state",
             PaymentRefusal::Declined { .. } => "payment_declined",
             PaymentRefusal::UnknownMethod | PaymentRefusal::MissingMethod => "unknown_method",
+            PaymentRefusal::PaymentMissing => "payment_missing",
             PaymentRefusal::KeyReused => "key_reused",
             PaymentRefusal::InFlight => "request_in_flight",
         },

@@ -132,13 +132,16 @@ async fn what_is_not_to_be_paid_is_sold_at_once() {
     let app = TestApp::start().await;
     let merchant = Merchant::sign_in(&app).await;
     let buyer = app.register("ada").await;
-    for more in
-        [json!({"payment": "none", "holdSeconds": 60}), json!({"payment": "required", "holdSeconds": 0})]
-    {
+    for more in [json!({"payment": "none", "holdSeconds": 60}), json!({"holdSeconds": 0})] {
         let sale = merchant.sale(&more).await;
         let reply = order(&app, &buyer, &sale, 1).await;
         assert_eq!(reply.json()["status"], "confirmed", "{more}");
     }
+    // What is announced as paid is never sold unpaid.
+    let product = merchant.product("A thing").await;
+    let body = merchant.sale_body(&product, &json!({"payment": "required", "holdSeconds": 0}));
+    let refused = merchant.post("/flash-sales", &body).await;
+    assert_eq!(error_pointers(&refused), ["/holdSeconds"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -45,6 +45,7 @@ mod moving;
 mod products;
 mod projector;
 mod records;
+mod restored_tables;
 mod series;
 mod sessions;
 mod sharing;

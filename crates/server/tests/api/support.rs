@@ -169,6 +169,12 @@ impl TestApp {
         Arc::into_inner(self.folder).unwrap()
     }
 
+    /// Stops the shop and starts it again on the same folder, with further flags.
+    pub async fn restart_with(self, flags: &[&str]) -> Self {
+        let more = flags.iter().map(|&flag| flag.to_owned());
+        Self { flags: self.flags.iter().cloned().chain(more).collect(), ..self }.restart().await
+    }
+
     /// Turns the shop's clock by so many milliseconds.
     pub fn shift_clock(&self, ms: i64) {
         self.clock.fetch_add(ms, Ordering::SeqCst);

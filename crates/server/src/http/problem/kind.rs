@@ -53,6 +53,7 @@ kinds! {
     NOT_YOUR_ORDER = 404 "order_unknown", "Order unknown", "there is no such order";
     REQUEST_IN_FLIGHT = 409 "request_in_flight", "Request in flight", "the first request with this key is still being worked on", retry 1;
     PAYMENT_UNKNOWN = 503 "payment_unknown", "Payment not settled yet", "the outcome of the payment is not known yet; do not pay in another way: look at the order's status in a moment, or repeat this request, which never charges twice", retry 2;
+    PAYMENT_MISSING = 409 "payment_missing", "Payment not found", "the order was paid for, but its payment is not in the tables; look it up at the provider and pay it back there";
     PAYMENT_DECLINED = 402 "payment_declined", "Payment declined", "the payment was declined";
     // The caller.
     UNAUTHORIZED = 401 "unauthorized", "Not signed in", "this needs a valid access token";

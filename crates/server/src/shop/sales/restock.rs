@@ -88,7 +88,12 @@ async fn add_once(shop: &Shop, request: RestockRequest, key: AdminKeyRow) -> Cat
             return Ok(Err(refusal));
         }
     }
-    Ok(find_or_refresh(shop, sale).await.ok_or(CatalogueRefusal::SaleUnknown))
+    let Some(listed) = find_or_refresh(shop, sale).await else {
+        return Ok(Err(CatalogueRefusal::SaleUnknown));
+    };
+    // The published view may be older than what another process has restocked.
+    let view = shop.engine.sale(sale).await?;
+    Ok(Ok(ListedSale { view, ..listed }))
 }
 
 /// Writes the row, adds the units, and notes that they were added. After an error the row stays: [`settle_pending`] finds out.

@@ -23,7 +23,7 @@ pub(super) async fn set_status(
     caller: RequestCaller,
     LenientBody(fields): LenientBody,
 ) -> Result<DialectReply, DialectError> {
-    state.require_admin(&caller)?;
+    state.require_admin(&caller).await?;
     let status = match fields.text("status")?.as_deref() {
         Some("open") => open_sale(&state).await?,
         Some("closed") => close_sale(&state).await?,
@@ -36,7 +36,7 @@ pub(super) async fn open(
     State(state): State<DialectState>,
     caller: RequestCaller,
 ) -> Result<DialectReply, DialectError> {
-    state.require_admin(&caller)?;
+    state.require_admin(&caller).await?;
     let status = open_sale(&state).await?;
     Ok(DialectReply::ok(&json!({"success": true, "message": "the sale is open", "status": status})))
 }
@@ -45,7 +45,7 @@ pub(super) async fn close(
     State(state): State<DialectState>,
     caller: RequestCaller,
 ) -> Result<DialectReply, DialectError> {
-    state.require_admin(&caller)?;
+    state.require_admin(&caller).await?;
     let status = close_sale(&state).await?;
     Ok(DialectReply::ok(&json!({"success": true, "message": "the sale is closed", "status": status})))
 }
@@ -56,7 +56,7 @@ pub(super) async fn restock(
     caller: RequestCaller,
     LenientBody(fields): LenientBody,
 ) -> Result<DialectReply, DialectError> {
-    state.require_admin(&caller)?;
+    state.require_admin(&caller).await?;
     let target = match fields.whole_number("amount")? {
         None | Some(0) => AMOUNT_DEFAULT,
         Some(amount) => {
