@@ -6,7 +6,7 @@
 mod hub;
 
 use super::limiter::{CapacityReached, ConnectionLimiter, socket_peer};
-use super::session::{Permission, SocketSession};
+use super::session::{Permission, RequestBudget};
 use super::{SocketServer, SocketSettings, build_server};
 use crate::shop::Shop;
 use crate::shop::purchase_jobs::job_guest;
@@ -29,6 +29,9 @@ const MAIN_NAMESPACE: &str = "/dialects/turnstile";
 const OWN_NAMESPACE: &str = "/";
 /// Rooms of one socket at most.
 const ROOMS_MAX: usize = 32;
+/// Joins that a socket may send at once, then per second: all its rooms again and again, and no flood.
+const JOINS_BURST: i64 = 8 * ROOMS_MAX as i64;
+const JOINS_PER_SECOND: i64 = 10;
 
 /// What the sockets need.
 pub struct TurnstileDependencies {
@@ -131,12 +134,12 @@ fn register_namespace(io: &SocketIo, path: &'static str, context: &Arc<Turnstile
 
 /// Registers `join`, whose argument is the buyer's name alone.
 fn register_handlers(context: &Arc<TurnstileContext>, socket: &SocketRef) {
-    let session = Arc::new(SocketSession::new(None, (context.shop.now)()));
+    let budget = Arc::new(RequestBudget::new(JOINS_BURST, JOINS_PER_SECOND, (context.shop.now)()));
     let context = Arc::clone(context);
     socket.on("join", move |socket: SocketRef, TryData(data): TryData<Value>| {
-        let (context, session) = (Arc::clone(&context), Arc::clone(&session));
+        let (context, budget) = (Arc::clone(&context), Arc::clone(&budget));
         async move {
-            match session.spend_request((context.shop.now)()) {
+            match budget.spend_request((context.shop.now)()) {
                 Permission::Granted => {}
                 Permission::RateLimited => return,
                 Permission::Disconnect => {

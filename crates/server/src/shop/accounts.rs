@@ -23,7 +23,9 @@ mod import;
 
 mod text;
 
-pub use admins::{AdminCreation, ExistingAccount, create_admin, create_first_admin, has_admin};
+pub use admins::{
+    AdminCreation, ExistingAccount, create_admin, create_first_admin, has_admin, register_admin,
+};
 pub use change_password::{PasswordChange, change_password};
 pub use guesses::{GuessKey, GuessLimits, SignInOrigin};
 pub use import::{AccountImport, ImportedAccount, ImportedHash, import_accounts};

@@ -176,6 +176,19 @@ pub fn parse_decimal(text: &str, currency: Currency) -> Option<Money> {
     Some(Money { minor, currency })
 }
 
+/// Hundredths of a currency's whole unit in its minor units: 100 is 100 cents or 1 yen. `None` when that is not a whole number, or too large.
+#[must_use]
+pub fn rescale_hundredths(hundredths: i64, currency: Currency) -> Option<i64> {
+    let known = iso_currency::Currency::from_code(currency.as_str());
+    match known.and_then(iso_currency::Currency::exponent).unwrap_or(0) {
+        digits @ 0..2 => {
+            let divisor = 10_i64.pow(2 - u32::from(digits));
+            (hundredths % divisor == 0).then_some(hundredths / divisor)
+        }
+        digits => hundredths.checked_mul(10_i64.checked_pow(u32::from(digits) - 2)?),
+    }
+}
+
 /// Whether two prices can be compared.
 #[must_use]
 pub fn same_currency(one: Money, other: Money) -> bool {
@@ -262,6 +275,23 @@ mod tests {
         }
         for text in ["", ".", "49.", ".5", "-1", "+1", "1e3", "1,5", "49.999", " 1", "99999999999999999999"] {
             assert_eq!(parse_decimal(text, "EUR".parse().unwrap()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn hundredths_are_minor_units_where_the_currency_has_them() {
+        for (hundredths, code, expected) in [
+            (4999, "EUR", Some(4999)),
+            (4900, "JPY", Some(49)),
+            (4999, "JPY", None),
+            (4999, "KWD", Some(49_990)),
+            (i64::MAX, "KWD", None),
+        ] {
+            assert_eq!(
+                rescale_hundredths(hundredths, code.parse().unwrap()),
+                expected,
+                "{hundredths} {code}"
+            );
         }
     }
 

@@ -25,6 +25,7 @@ use crate::telemetry::metrics::Gauge;
 use engine::EngineError;
 use futures::FutureExt;
 use keys::JobKeys;
+use quick_cache::sync::Cache;
 use rows::{JobWrite, NewJob};
 use sale::{OrderStatus, Refusal, SaleId, Timestamp};
 use std::sync::Arc;
@@ -33,16 +34,19 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 /// Pauses before the second and the third attempt.
-const RETRY_DELAYS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
+const RETRY_DELAYS: [Duration; 2] =
+    [Duration::from_millis(BACKOFF_MS as u64), Duration::from_millis(2 * BACKOFF_MS as u64)];
 /// Attempts of a job at most.
-pub const ATTEMPTS_MAX: u32 = RETRY_DELAYS.len() as u32 + 1;
+pub const ATTEMPTS_MAX: usize = RETRY_DELAYS.len() + 1;
 /// Milliseconds before the second attempt.
-pub const BACKOFF_MS: u64 = RETRY_DELAYS[0].as_millis() as u64;
+pub const BACKOFF_MS: u32 = 1_000;
 /// How long an attempt waits for the engine. The engine itself gives up before, after 1.5 s without PostgreSQL and 1 s without Valkey.
 const ENGINE_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long a failed job and its key are kept, in milliseconds: 24 h, and an hour for clocks that differ. Those of a sold unit are kept for
 /// good.
 const FAILED_LIFE_MS: i64 = 25 * 60 * 60 * 1000;
+/// Requests without an answer whose sale is remembered, some 300 bytes each.
+const UNANSWERED_MAX: usize = 100_000;
 /// Failed jobs that one statement deletes at most.
 const SWEEP_LEN: u32 = 5_000;
 
@@ -62,6 +66,10 @@ pub fn job_guest(name: Option<&str>) -> Result<DialectGuest, GuestNameError> {
 pub struct PurchaseJobs {
     keys: Arc<JobKeys>,
     writer: GroupCommit<NewJob, JobWrite>,
+    /// Looks up keys: where other processes write jobs too, each purchase needs it.
+    lookup: GroupCommit<JobKey, Option<JobRow>>,
+    /// Keys of requests that got no answer, with the sale that each asked: it may have sold the unit.
+    unanswered: Cache<JobKey, SaleId>,
     /// The number of the last job that this process wrote.
     written: watch::Sender<i64>,
     /// Jobs that are being decided or written.
@@ -113,6 +121,11 @@ impl PurchaseJobs {
     pub fn start(store: Store) -> Self {
         let written = watch::Sender::new(0);
         let notify = written.clone();
+        let reading = store.clone();
+        let read = move |keys: Vec<JobKey>| {
+            let store = reading.clone();
+            async move { rows::read_batch(&store, keys).await }.boxed()
+        };
         let write = move |jobs: Vec<NewJob>| {
             let (store, notify) = (store.clone(), notify.clone());
             async move {
@@ -125,6 +138,8 @@ impl PurchaseJobs {
         Self {
             keys: Arc::default(),
             writer: GroupCommit::start("turnstile_jobs", Box::new(write)),
+            lookup: GroupCommit::start("turnstile_jobs", Box::new(read)),
+            unanswered: Cache::new(UNANSWERED_MAX),
             written,
             running: Gauge::default(),
         }
@@ -151,14 +166,14 @@ pub async fn load_keys(shop: &Shop) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// When the tables do not answer after the last attempt.
-pub async fn claim_key(shop: &Shop, key: &JobKey) -> Result<KeyState, StoreError> {
+pub async fn claim_key(shop: &Shop, key: &JobKey) -> Result<KeyState, RowNotWritten> {
     let permit = shop.jobs.keys.claim(key).await;
     if permit.is_surely_unused() {
         return Ok(KeyState::Unused(permit));
     }
     let mut delays = RETRY_DELAYS.into_iter();
     let used = loop {
-        match (find_by_key(shop, key).await, delays.next()) {
+        match (shop.jobs.lookup.write(key.clone()).await, delays.next()) {
             (Ok(used), _) => break used,
             (Err(error), None) => return Err(error),
             (Err(_), Some(delay)) => tokio::time::sleep(delay).await,
@@ -188,13 +203,29 @@ pub async fn run(shop: &Arc<Shop>, permit: KeyPermit, request: JobRequest) -> Re
 
 async fn run_attempts(shop: &Shop, permit: KeyPermit, request: JobRequest) -> Result<JobReply, JobError> {
     let _running = RunningJob::start(&shop.jobs.running);
+    // The sale may be another one by now. Where an earlier request may have bought is asked first, so that none buys twice.
+    let before = shop.jobs.unanswered.get(permit.key()).filter(|before| *before != request.sale);
+    if let Some(before) = before {
+        let reply = run_in_sale(shop, &permit, &JobRequest { sale: before, ..request.clone() }).await?;
+        if !matches!(reply, JobReply::NotOpen(_)) {
+            return Ok(reply);
+        }
+    }
+    run_in_sale(shop, &permit, &request).await
+}
+
+async fn run_in_sale(shop: &Shop, permit: &KeyPermit, request: &JobRequest) -> Result<JobReply, JobError> {
     let (id, created_at) = (Uuid::new_v4(), shop.engine.now());
     let mut delays = RETRY_DELAYS.into_iter();
     for attempt in 1.. {
-        let error = match attempt_job(shop, &permit, &request, (id, created_at, attempt)).await {
-            Ok(reply) => return Ok(reply),
+        let error = match attempt_job(shop, permit, request, (id, created_at, attempt)).await {
+            Ok(reply) => {
+                shop.jobs.unanswered.remove(permit.key());
+                return Ok(reply);
+            }
             Err(error) => error,
         };
+        shop.jobs.unanswered.insert(permit.key().clone(), request.sale);
         let Some(delay) = delays.next() else { return Err(error) };
         tracing::debug!(%id, attempt, %error, "a job got no answer; it is tried again");
         tokio::time::sleep(delay).await;

@@ -1,7 +1,7 @@
 //! The tables of the dialect `turnstile`: its jobs with their keys, units that were sold for a used key, and the settings that its SQL
 //! views need. It never decides whether a purchase is made: that is the law, and `shop` asks it.
 
-use super::bulk_insert::BulkInsert;
+use super::bulk_insert::{BoundQuery, BulkInsert};
 use super::changes::{self, ChangeCounter};
 use super::{Store, StoreError, StoreTransaction};
 use sale::{BuyerId, OrderId, SaleId, Timestamp};
@@ -174,7 +174,7 @@ pub async fn last_number(store: &Store) -> Result<i64, StoreError> {
 }
 
 /// Waits until no other batch of jobs is being written, and returns the number of the last job. The next batch waits until the
-/// transaction ends, so what [`find_by_keys`] does not find is not there, and numbers are in the order of the commits.
+/// transaction ends, so what [`find_by_keys_locked`] does not find is not there, and numbers are in the order of the commits.
 ///
 /// # Errors
 /// When the database fails.
@@ -186,18 +186,33 @@ pub async fn lock(writing: &mut StoreTransaction) -> Result<i64, StoreError> {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn find_by_keys(writing: &mut StoreTransaction, keys: &[&str]) -> Result<Vec<JobRow>, StoreError> {
+pub async fn find_by_keys(store: &Store, keys: &[&str]) -> Result<Vec<JobRow>, StoreError> {
     let mut found = Vec::new();
     for keys in keys.chunks(KEYS) {
-        let mut query = sqlx::query(find_by_keys_statement());
-        for n in 0..KEYS {
-            query = query.bind(keys.get(n).or(keys.last()).map(|key| (*key).to_owned()));
-        }
-        for row in query.fetch_all(writing.connection()).await? {
-            found.push(read(&row)?);
-        }
+        found.extend(bind_keys(keys).fetch_all(store.reader()).await?);
     }
-    Ok(found)
+    found.iter().map(read).collect()
+}
+
+/// [`find_by_keys`] after [`lock`].
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_by_keys_locked(
+    writing: &mut StoreTransaction,
+    keys: &[&str],
+) -> Result<Vec<JobRow>, StoreError> {
+    let mut found = Vec::new();
+    for keys in keys.chunks(KEYS) {
+        found.extend(bind_keys(keys).fetch_all(writing.connection()).await?);
+    }
+    found.iter().map(read).collect()
+}
+
+/// A query for at most [`KEYS`] keys.
+fn bind_keys(keys: &[&str]) -> BoundQuery {
+    let key = |n: usize| keys.get(n).or(keys.last()).map(|key| (*key).to_owned());
+    (0..KEYS).fold(sqlx::query(find_by_keys_statement()), |query, n| query.bind(key(n)))
 }
 
 /// Adds jobs, after [`lock`], whose number the first of them follows.
@@ -208,7 +223,7 @@ pub async fn insert(writing: &mut StoreTransaction, rows: &[JobRow]) -> Result<(
     if rows.is_empty() {
         return Ok(());
     }
-    let bind = |query: super::bulk_insert::BoundQuery, row: &JobRow| {
+    let bind = |query: BoundQuery, row: &JobRow| {
         query
             .bind(row.number)
             .bind(row.id.to_string())

@@ -38,6 +38,7 @@ mod attempts;
 mod export;
 mod flash_sales_admin;
 mod followers;
+mod guests;
 mod importing;
 mod mailboxes;
 mod moving;

@@ -1,6 +1,7 @@
 //! Writes the jobs of concurrent requests in one transaction, with the guests that are new. It also notes units that were sold for a key
 //! that another job has used, so that they are given back whatever happens next.
 
+use super::JobKey;
 use crate::store::guests::{self, GuestRow};
 use crate::store::turnstile_jobs::{self as table, JobRow, StrayOrder};
 use crate::store::{Store, StoreError};
@@ -33,7 +34,7 @@ pub(super) async fn write_batch(
     let mut last = table::lock(&mut writing).await?;
     let to_look_up = jobs.iter().filter(|job| !job.is_surely_unused);
     let keys: Vec<&str> = to_look_up.map(|job| job.row.key.as_str()).collect();
-    let found = table::find_by_keys(&mut writing, &keys).await?;
+    let found = table::find_by_keys_locked(&mut writing, &keys).await?;
     let mut taken: HashMap<String, JobRow> = found.into_iter().map(|row| (row.key.clone(), row)).collect();
     let (mut rows, mut new_guests, mut known) = (Vec::new(), Vec::new(), HashSet::new());
     let mut replies = Vec::with_capacity(jobs.len());
@@ -56,6 +57,14 @@ pub(super) async fn write_batch(
     table::insert(&mut writing, &rows).await?;
     writing.commit().await?;
     Ok((replies, last))
+}
+
+/// Looks up the jobs that have used these keys: a query for many callers, of whom each gets the job of its key.
+pub(super) async fn read_batch(store: &Store, keys: Vec<JobKey>) -> Result<Vec<Option<JobRow>>, StoreError> {
+    let texts: Vec<&str> = keys.iter().map(JobKey::as_str).collect();
+    let found = table::find_by_keys(store, &texts).await?;
+    let found: HashMap<&str, &JobRow> = found.iter().map(|row| (row.key.as_str(), row)).collect();
+    Ok(texts.iter().map(|key| found.get(key).copied().cloned()).collect())
 }
 
 /// The unit that a job sold, when another job with its key did not sell the same.
