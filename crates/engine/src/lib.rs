@@ -13,6 +13,7 @@ pub mod clock;
 pub mod damage;
 pub mod decide;
 mod engine;
+pub mod error_text;
 mod job;
 mod metrics;
 pub mod pipeline;

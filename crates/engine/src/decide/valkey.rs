@@ -28,6 +28,7 @@ pub use wire::{LibraryAnswer, LibraryReply, LibraryRequest};
 
 use super::{BatchDecider, DecideError, DecidedBatch, Request};
 use crate::batch::{Call, Epoch, StaleEpoch};
+use crate::error_text::describe_error;
 use crate::record::{EpochStore, LedgerReader, ReadError};
 use crate::valkey_connection::ValkeyAddress;
 use crate::view::SaleView;
@@ -242,7 +243,7 @@ impl ValkeyDecider {
     fn fail_call(&mut self, deciding: &mut BatchInFlight<'_>, call: &PlannedCall<'_>, error: &ValkeyError) {
         let is_new = !matches!(error, ValkeyError::Unreachable { .. } | ValkeyError::RestoreFailed { .. });
         if is_new {
-            tracing::warn!(sale = %call.sale, error = error as &dyn std::error::Error, "a call of the Valkey failed; its callers get 503; retrying in 100 ms");
+            tracing::warn!(sale = %call.sale, error = describe_error(error), "a call of the Valkey failed; its callers get 503; retrying in 100 ms");
         }
         deciding.plan.mark_unanswered(call);
         let now = deciding.now.unwrap_or_default();

@@ -3,6 +3,7 @@
 
 use super::StartError;
 use crate::clock::Clock;
+use crate::error_text::describe_error;
 use crate::record::RecordError;
 use sale::Timestamp;
 use std::sync::Arc;
@@ -44,7 +45,7 @@ impl TimeKeeper {
                     Err(error) => {
                         if !std::mem::replace(&mut is_logged, true) {
                             tracing::warn!(
-                                error = &error as &dyn std::error::Error,
+                                error = describe_error(&error),
                                 "how far time has got cannot be written; after a restart, holds and turns last longer; it is tried \
                                  again; correct the machine's clock"
                             );

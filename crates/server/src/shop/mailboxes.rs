@@ -12,6 +12,7 @@ use super::Shop;
 use super::sales::{self, LimitScope};
 use crate::store::{StoreError, accounts, mailbox_claims};
 use engine::EngineError;
+use engine::error_text::describe_error;
 use quick_cache::sync::Cache;
 use sale::{BuyerId, Refusal, SaleId};
 
@@ -54,7 +55,7 @@ pub async fn claim_mailbox(
         }
         Ok(_) => Ok(Err(Refusal::LimitReached)),
         Err(error) => {
-            let error = &error as &dyn std::error::Error;
+            let error = describe_error(&error);
             tracing::warn!(
                 error,
                 "the mailbox of a buyer could not be claimed; the buyer gets 503, and may ask again; see to the database"

@@ -4,6 +4,7 @@
 
 use super::error::ValkeyError;
 use super::library;
+use crate::error_text::describe_error;
 use crate::valkey_connection::{
     ConnectionTimeouts, ValkeyAddress, ValkeyNode, is_redirection, redirected_node,
 };
@@ -125,12 +126,12 @@ async fn reconnect_until_ready(address: ValkeyAddress, node: ValkeyNode) -> Mult
                 return connection;
             }
             Err(error) if is_logged => {
-                tracing::debug!(error = &error as &dyn std::error::Error, server = %node, "still no Valkey");
+                tracing::debug!(error = describe_error(&error), server = %node, "still no Valkey");
             }
             Err(error) => {
                 is_logged = true;
                 tracing::error!(
-                    error = &error as &dyn std::error::Error,
+                    error = describe_error(&error),
                     server = %node,
                     "a Valkey cannot be reached; its sales sell nothing; retrying every 50 ms"
                 );

@@ -7,6 +7,7 @@ use super::trimmer::OutboxTrimmer;
 use crate::batch::{Batch, Epoch, StaleEpoch};
 use crate::clock::start_stopwatch;
 use crate::decide::valkey::{Outbox, OutboxItem};
+use crate::error_text::describe_error;
 use crate::metrics::PipelineMetrics;
 use crate::record::postgres::{AppendResult, EventRange, SaleHead, SharedWriter, is_disconnected};
 use crate::record::{LedgerRecorder, RecordError};
@@ -195,7 +196,7 @@ impl OutboxRecorder {
         let waiting = match self.outbox.read_items(sale, RECOVER_CALLS_MAX).await {
             Ok(waiting) => waiting,
             Err(error) => {
-                tracing::debug!(%sale, error = &error as &dyn std::error::Error, "the outbox cannot be read");
+                tracing::debug!(%sale, error = describe_error(&error), "the outbox cannot be read");
                 return Ok(false);
             }
         };

@@ -6,6 +6,7 @@ use crate::shop::idempotency_keys::KEY_LIFE_MS;
 use crate::shop::tenancy::Tenancy;
 use crate::store::payments::{self as rows, PaymentRow};
 use crate::store::{StoreError, admin_keys};
+use engine::error_text::describe_error;
 use futures::future::join_all;
 use sale::Timestamp;
 use std::sync::Arc;
@@ -73,14 +74,14 @@ impl PaymentService {
                 Ok(_) => {}
                 Err(error) => {
                     tracing::error!(
-                        error = &error as &dyn std::error::Error,
+                        error = describe_error(&error),
                         "reading unsettled payments failed; retrying every 2 s; see to the database"
                     );
                 }
             }
             if let Err(error) = self.update_counts_and_keys().await {
                 tracing::warn!(
-                    error = &error as &dyn std::error::Error,
+                    error = describe_error(&error),
                     "deleting old idempotency keys failed; retrying every 2 s"
                 );
             }

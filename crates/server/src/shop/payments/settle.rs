@@ -5,6 +5,7 @@ use super::{PaymentError, PaymentService, STEP_TRIES, with_engine_timeout};
 use crate::payments::{AuthorisationResult, ChargeRequest, IntentId, PaymentProvider, PaymentStatus};
 use crate::store::StoreError;
 use crate::store::payments::{self as rows, LeasedPayment, PaymentRow, PaymentState};
+use engine::error_text::describe_error;
 use engine::{DecidedOrder, Decision, EngineError};
 use sale::{OrderStatus, OrderView};
 use std::time::Duration;
@@ -247,7 +248,7 @@ pub(super) fn intent_id(payment: &PaymentRow) -> IntentId {
 #[expect(clippy::needless_pass_by_value, reason = "it is made for map_err")]
 pub(super) fn log_store_failure(error: StoreError) -> PaymentError {
     tracing::error!(
-        error = &error as &dyn std::error::Error,
+        error = describe_error(&error),
         "writing a payment failed; the reconciler settles it; see to the database"
     );
     PaymentError::Unsettled
