@@ -61,7 +61,8 @@ pub(crate) fn set_torn_tails_aside(folder: &Path) -> Result<u64, ReadError> {
             sale = %end.sale,
             seq = end.from.0,
             rows = end.rows,
-            "a torn end of the ledger was set aside: the disk lost what it had acknowledged"
+            "rows at the end of a sale are damaged and were moved to the table torn; the sale continues without them; buyers may have \
+             paid for orders that are gone: list captured payments without a confirmed order"
         );
     }
     transaction.commit()?;
