@@ -1,8 +1,8 @@
 //! The engine of one machine: it decides in memory and records in SQLite, in a data folder that one process at a time has locked.
 
+use super::clock_checkpointer::ClockCheckpointer;
 use super::data_folder::lock_folder;
 use super::start_moment::{StartCheck, StartMoment, accept_any_moment};
-use super::time_keeper::TimeKeeper;
 use super::{RunningEngine, StartError};
 use crate::clock::Clock;
 use crate::decide::{BatchDecider, memory::MemoryDecider};
@@ -100,12 +100,12 @@ fn start<D: BatchDecider + Sync, R: LedgerRecorder>(
     let recorder = SqliteRecorder::open(folder)?;
     let clock = clock(last);
     let mut reached = ReachedTimeWriter::new(folder);
-    let time_keeper = TimeKeeper::start(Arc::clone(&clock), move |at| reached.write(at))?;
+    let clock_checkpointer = ClockCheckpointer::start(Arc::clone(&clock), move |at| reached.write(at))?;
 
     let (decider, recorder) = (decide(decider), record(recorder));
     let pipeline = assemble_pipeline(decider, recorder, ledger, clock, limits);
     let started = RunningEngine::start_on_disk(pipeline, lock)?;
-    Ok(RunningEngine { torn_rows, time_keeper: Some(time_keeper), ..started })
+    Ok(RunningEngine { torn_rows, clock_checkpointer: Some(clock_checkpointer), ..started })
 }
 
 /// Refuses a ledger whose file is malformed. What the time did not suffice for is read as usual, row by row.
