@@ -55,7 +55,7 @@ pub async fn count(store: &Store) -> Result<LedgerTraces, StoreError> {
     Ok(LedgerTraces { sales: count("sales")?, orders: count("orders")?, payments: count("payments")? })
 }
 
-/// Every sale that has a row, also half-made and deleted ones.
+/// Every sale that has a row, also unannounced and deleted ones.
 ///
 /// # Errors
 /// When the database fails.

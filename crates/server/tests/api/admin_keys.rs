@@ -194,7 +194,7 @@ async fn a_sale_is_made_once_for_each_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sale_that_a_crash_left_half_made_is_announced_by_the_same_request() {
+async fn a_sale_that_a_crash_left_unannounced_is_announced_by_the_same_request() {
     let app = TestApp::start().await;
     let merchant = Merchant::sign_in(&app).await;
     let admin = BuyerId(app.admin().await.id.parse().unwrap());

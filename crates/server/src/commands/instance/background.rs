@@ -39,17 +39,17 @@ pub(super) async fn measure_lags(app: AppState, meters: Vec<LagMeter>, mut stop:
     }
 }
 
-/// Deletes expired sessions, and settles sales that an instance left half-made.
+/// Deletes expired sessions, and finishes sales that an instance left unannounced.
 pub(super) async fn sweep_expired(app: AppState, mut stop: watch::Receiver<bool>) {
     while wait(SWEEP_INTERVAL, &mut stop).await {
         if let Err(error) = accounts::forget_expired_sessions(&app.shop.accounts).await {
             tracing::warn!(%error, "expired sessions could not be deleted; it is tried again in ten minutes");
         }
-        // A sale that was half-made at the start may have been another instance's work in progress.
+        // A sale that was unannounced at the start may have been another instance's work in progress.
         if app.shop.tenancy.is_cluster()
-            && let Err(error) = sales::settle_half_made(&app.shop).await
+            && let Err(error) = sales::finish_unannounced(&app.shop).await
         {
-            tracing::warn!(%error, "half-made sales could not be settled; it is tried again in ten minutes");
+            tracing::warn!(%error, "unannounced sales could not be finished; retrying every ten minutes; check the database");
         }
     }
 }
