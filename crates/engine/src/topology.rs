@@ -53,7 +53,7 @@ pub enum StartError {
     Read(#[from] ReadError),
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// The deciding server cannot be reached, or may not be decided in.
+    /// The decision store cannot be reached, or may not be decided in.
     #[error(transparent)]
     Decide(Box<dyn std::error::Error + Send + Sync>),
     #[error("a thread of the engine cannot be started")]

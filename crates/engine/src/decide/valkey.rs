@@ -190,7 +190,7 @@ impl ValkeyDecider {
                     Ok(CallResult::Decided(reply)) => self.apply_reply(deciding, &call, *reply),
                     Ok(CallResult::StateNeeded(why)) => {
                         if self.sales.contains_key(&call.sale) && !self.restorer.is_restoring(call.sale) {
-                            tracing::warn!(sale = %call.sale, why, "the Valkey lacks a sale's state; it is restored from the ledger");
+                            tracing::warn!(sale = %call.sale, why, "the Valkey lacks a sale's state; it is rebuilt from the ledger");
                         }
                         again.push(call);
                     }

@@ -1,4 +1,4 @@
-//! Connections to the deciding servers: one to each node, with the library loaded before the first call. It follows a cluster's
+//! Connections to the decision stores: one to each node, with the library loaded before the first call. It follows a cluster's
 //! redirections. It never sends a call a second time unless the server said that it did not take it, and no caller waits for a
 //! server that cannot be reached: a task in the background reconnects, and calls fail meanwhile.
 

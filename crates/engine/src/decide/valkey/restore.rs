@@ -224,7 +224,7 @@ impl SaleRestore {
             let seq = state.seq();
             let packed = self.pack_state(state).await?;
             if self.library.restore_packed_state(sale, epoch, packed).await? {
-                tracing::info!(%sale, epoch = epoch.0, seq = seq.0, "a sale's state was restored in the Valkey");
+                tracing::info!(%sale, epoch = epoch.0, seq = seq.0, "a sale's state was rebuilt in the Valkey");
                 return Ok(());
             }
         }

@@ -1,4 +1,4 @@
-//! The difference between the deciding server's clock and this machine's. Sales run by the server's clock; a caller that shows
+//! The difference between the decision store's clock and this machine's. Sales run by the server's clock; a caller that shows
 //! whether a sale has begun must go by the same. It sets no clock.
 
 use super::calls::ValkeyLibrary;

@@ -89,7 +89,7 @@ impl OutboxRecorder {
             if waited > GIVE_UP_AFTER {
                 tracing::error!(
                     sales = open.len(),
-                    "the ledger lacks events that no outbox has; the states of these sales are restored from the ledger"
+                    "the ledger lacks events that no outbox has; the states of these sales are rebuilt from the ledger"
                 );
                 stale.extend(open.drain(..).map(|open| open.to_stale_epoch()));
             } else if waited > RECOVER_AFTER {
