@@ -86,7 +86,7 @@ async fn write_batches<Row, Reply>(
                     error,
                     table,
                     rows,
-                    "writing a batch of rows failed; its callers get 503, and may ask again; see to the database"
+                    "writing a batch of rows failed; its callers get 503, and may ask again; check the database"
                 );
             }
         }

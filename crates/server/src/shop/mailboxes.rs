@@ -58,7 +58,7 @@ pub async fn claim_mailbox(
             let error = describe_error(&error);
             tracing::warn!(
                 error,
-                "the mailbox of a buyer could not be claimed; the buyer gets 503, and may ask again; see to the database"
+                "the mailbox of a buyer could not be claimed; the buyer gets 503, and may ask again; check the database"
             );
             Err(EngineError::StateUnknown)
         }

@@ -56,7 +56,7 @@ impl PeerChanges {
                 let error = describe_error(&error);
                 tracing::warn!(
                     error,
-                    "the changes of other instances cannot be read; cached listings and sessions stay in use, and it is tried again; see to the database"
+                    "the changes of other instances cannot be read; cached listings and sessions stay in use; retrying every 200 ms; check the database"
                 );
             }
             Some(_) => {}

@@ -5,6 +5,7 @@ use crate::http::AppState;
 use crate::shop::follower_lag::MEASURE_INTERVAL;
 use crate::shop::peer_changes::{self, PeerChanges};
 use crate::shop::{accounts, sales};
+use engine::error_text::describe_error;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -43,13 +44,19 @@ pub(super) async fn measure_lags(app: AppState, meters: Vec<LagMeter>, mut stop:
 pub(super) async fn sweep_expired(app: AppState, mut stop: watch::Receiver<bool>) {
     while wait(SWEEP_INTERVAL, &mut stop).await {
         if let Err(error) = accounts::forget_expired_sessions(&app.shop.accounts).await {
-            tracing::warn!(%error, "expired sessions could not be deleted; it is tried again in ten minutes");
+            tracing::warn!(
+                error = describe_error(&error),
+                "expired sessions could not be deleted; retrying every ten minutes; check the database"
+            );
         }
         // A sale that was unannounced at the start may have been another instance's work in progress.
         if app.shop.tenancy.is_cluster()
             && let Err(error) = sales::finish_unannounced(&app.shop).await
         {
-            tracing::warn!(%error, "unannounced sales could not be finished; retrying every ten minutes; check the database");
+            tracing::warn!(
+                error = describe_error(&error),
+                "unannounced sales could not be finished; retrying every ten minutes; check the database"
+            );
         }
     }
 }

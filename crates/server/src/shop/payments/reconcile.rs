@@ -75,7 +75,7 @@ impl PaymentService {
                 Err(error) => {
                     tracing::error!(
                         error = describe_error(&error),
-                        "reading unsettled payments failed; retrying every 2 s; see to the database"
+                        "reading unsettled payments failed; retrying every 2 s; check the database"
                     );
                 }
             }

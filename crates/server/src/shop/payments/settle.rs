@@ -249,7 +249,7 @@ pub(super) fn intent_id(payment: &PaymentRow) -> IntentId {
 pub(super) fn log_store_failure(error: StoreError) -> PaymentError {
     tracing::error!(
         error = describe_error(&error),
-        "writing a payment failed; the reconciler settles it; see to the database"
+        "writing a payment failed; the reconciler settles it; check the database"
     );
     PaymentError::Unsettled
 }
