@@ -243,7 +243,7 @@ impl ValkeyDecider {
     fn fail_call(&mut self, deciding: &mut BatchInFlight<'_>, call: &PlannedCall<'_>, error: &ValkeyError) {
         let is_new = !matches!(error, ValkeyError::Unreachable { .. } | ValkeyError::RestoreFailed { .. });
         if is_new {
-            tracing::warn!(sale = %call.sale, error = describe_error(error), "a call of the Valkey failed; its callers get 503; retrying in 100 ms");
+            tracing::warn!(sale = %call.sale, error = describe_error(error), "a call of the Valkey failed; its callers get 503; retrying in 100 ms; check the Valkey and the network to it");
         }
         deciding.plan.mark_unanswered(call);
         let now = deciding.now.unwrap_or_default();

@@ -52,7 +52,7 @@ impl ClockSkew {
         if ms.abs() > SKEW_LOGGED_MS {
             tracing::warn!(
                 difference_ms = ms,
-                "the clock of this machine and that of the Valkey differ; sales run by the Valkey's"
+                "the clock of this machine and that of the Valkey differ; sales run by the Valkey's; set both right (NTP), the Valkey's first"
             );
         }
         Ok(skew)

@@ -209,7 +209,7 @@ impl OutboxRecorder {
                 match self.writer.write(&[range]).await?.first() {
                     Some(AppendResult::Recorded) => {
                         self.metrics.recovered.inc_by(entries.len() as u64);
-                        tracing::info!(%sale, events = entries.len(), "recorded events that another process had decided");
+                        tracing::info!(%sale, events = entries.len(), "recorded events that another process had decided and not recorded; nothing is lost");
                         has_moved = true;
                         entries = &[];
                     }

@@ -67,7 +67,7 @@ async fn repeat_or_revoke(
     }
     if sessions::revoke(writing, session, now).await? {
         service.tokens.revoke(session, now, now);
-        tracing::warn!(%session, "a refresh token was used twice, its session is revoked");
+        tracing::warn!(%session, "a refresh token was used twice; its session is revoked, and its owner has to sign in; if it repeats, look at the client");
     }
     Ok(None)
 }

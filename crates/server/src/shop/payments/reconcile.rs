@@ -142,7 +142,7 @@ impl PaymentService {
         if tries % LOG_EVERY_TRIES == 0 {
             tracing::error!(
                 payment = %payment.id, order = %payment.order, state = payment.state.as_str(), tries,
-                "a payment cannot be settled: look it up at the provider"
+                "a payment cannot be settled; the reconciler goes on trying; look it up at the provider"
             );
         }
         let wait_ms = 1_000_i64.checked_shl(u32::try_from(tries).unwrap_or(u32::MAX)).filter(|ms| *ms > 0);

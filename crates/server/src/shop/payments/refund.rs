@@ -179,7 +179,7 @@ impl PaymentService {
             }
             Ok(status) => tracing::error!(
                 payment = %payment.id, order = %payment.order, status = status.as_str(),
-                "an order is refunded, but the provider does not pay the money back; it is tried again"
+                "an order is refunded, but the provider does not pay the money back; the reconciler retries; look it up at the provider"
             ),
             Err(error) => log_unsettled(payment, &error),
         }

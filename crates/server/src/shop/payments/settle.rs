@@ -170,7 +170,7 @@ impl PaymentService {
             }
             Ok(status) => tracing::error!(
                 payment = %payment.id, order = %payment.order, status = status.as_str(),
-                "an order is confirmed, but the provider does not capture its money; it is tried again"
+                "an order is confirmed, but the provider does not capture its money; the reconciler retries; look it up at the provider"
             ),
             Err(error) => log_unsettled(payment, &error),
         }
