@@ -248,7 +248,7 @@ impl SocketHub {
         let mut due = Vec::new();
         for (sale, watched_sale) in &mut self.sales {
             let Some(view) = self.shop.engine.views().get(*sale) else { continue };
-            let sent = match line::over_cause(&self.shop, &view, now) {
+            let sent = match line::find_over_cause(&self.shop, &view, now) {
                 Some(cause) => watched_sale.close_line(&view, cause.into(), now),
                 None => watched_sale.take_due_positions(&view, now),
             };
@@ -489,7 +489,7 @@ fn count_dropped(result: &Result<(), BroadcastError>) -> usize {
 }
 
 fn position_update(view: &SaleView, last_sent: LastSent, now: Timestamp) -> PositionUpdate {
-    let mut figures: LineFigures = line::place_figures(view, None, now).into();
+    let mut figures: LineFigures = line::read_place_context(view, None, now).into();
     figures.estimated_wait_s = estimate_wait_s(view, &last_sent, now);
     PositionUpdate::new(view.id, last_sent.ticket, last_sent.status, &figures, last_sent.version)
 }
