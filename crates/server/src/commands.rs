@@ -171,7 +171,7 @@ impl CliCommand {
 /// The one clock of the process. [`SystemClock`] describes what it does when the machine's clock jumps, or differs from the clock
 /// that sales run by.
 fn start_clock(not_before: Timestamp, skew: ClockSkew) -> Arc<dyn Clock> {
-    SystemClock::start_with_offset(not_before, move || skew.ms())
+    SystemClock::start_with_offset(not_before, move || skew.difference_ms())
 }
 
 /// Random numbers for the jitter of retries.

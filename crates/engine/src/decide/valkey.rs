@@ -360,7 +360,7 @@ impl BatchDecider for ValkeyDecider {
     }
 
     fn next_due(&self) -> Option<Timestamp> {
-        let listing = self.listing.due();
+        let listing = self.listing.next_poll_at();
         Some(self.agenda.first().map_or(listing, |(due, _)| listing.min(*due)))
     }
 

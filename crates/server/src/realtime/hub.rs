@@ -309,7 +309,7 @@ impl SocketHub {
         last_sent: LastSent,
         now: Timestamp,
     ) {
-        for socket in self.sockets_of(buyer) {
+        for socket in self.list_sockets(buyer) {
             self.send_position(socket, view, last_sent, now);
         }
     }
@@ -375,7 +375,7 @@ impl SocketHub {
         }
     }
 
-    fn sockets_of(&self, buyer: BuyerId) -> Vec<Sid> {
+    fn list_sockets(&self, buyer: BuyerId) -> Vec<Sid> {
         self.buyers.get(&buyer).map_or_else(Vec::new, |buyer_sockets| buyer_sockets.sockets.clone())
     }
 
@@ -467,7 +467,7 @@ impl SocketHub {
             && mark_order_sent(&mut buyer_sockets.orders, order, entry.seq)
         {
             let update = OrderUpdate::new(view.id, order, status, entry.seq);
-            for socket in self.sockets_of(buyer) {
+            for socket in self.list_sockets(buyer) {
                 self.send_order(socket, update.clone(), now);
             }
         }

@@ -6,7 +6,7 @@
 
 mod address;
 
-pub use address::mailbox_of;
+pub use address::normalise_mailbox;
 
 use super::Shop;
 use super::sales::{self, LimitScope};
@@ -68,5 +68,5 @@ pub async fn claim_mailbox(
 /// The account that buys for the mailbox of this one.
 async fn find_claim(shop: &Shop, sale: SaleId, account: BuyerId) -> Result<BuyerId, StoreError> {
     let Some(user) = accounts::find(&shop.store, account).await? else { return Ok(account) };
-    mailbox_claims::claim(&shop.store, sale, &mailbox_of(&user.email), account).await
+    mailbox_claims::claim(&shop.store, sale, &normalise_mailbox(&user.email), account).await
 }

@@ -32,7 +32,7 @@ pub(super) struct SaleDiscovery {
 
 impl SaleDiscovery {
     /// When to poll or list again.
-    pub(super) fn due(&self) -> Timestamp {
+    pub(super) fn next_poll_at(&self) -> Timestamp {
         self.due
     }
 

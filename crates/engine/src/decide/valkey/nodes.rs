@@ -63,7 +63,7 @@ impl ValkeyNodes {
 
     /// A connection to the node that has this key.
     pub(super) async fn connection(&mut self, key: &str) -> Result<MultiplexedConnection, ValkeyError> {
-        let node = self.node_of(key);
+        let node = self.find_node(key);
         match self.connections.get_mut(&node) {
             Some(NodeConnection::Connected(connection)) => return Ok(connection.clone()),
             Some(NodeConnection::Reconnecting(task)) if !task.is_finished() => {
@@ -93,7 +93,7 @@ impl ValkeyNodes {
     /// Takes a failed call into account. True when the same call may be sent again at once, because no server took it.
     pub(super) fn handle_error(&mut self, key: &str, error: &RedisError) -> bool {
         if is_redirection(error) {
-            let node = redirected_node(error, &self.node_of(key));
+            let node = redirected_node(error, &self.find_node(key));
             return node.map(|node| self.key_nodes.insert(key.to_owned(), node)).is_some();
         }
         self.disconnect(key);
@@ -107,11 +107,11 @@ impl ValkeyNodes {
     }
 
     fn disconnect(&mut self, key: &str) {
-        let node = self.node_of(key);
+        let node = self.find_node(key);
         self.connections.remove(&node);
     }
 
-    fn node_of(&self, key: &str) -> ValkeyNode {
+    fn find_node(&self, key: &str) -> ValkeyNode {
         self.key_nodes.get(key).unwrap_or(&self.first).clone()
     }
 }

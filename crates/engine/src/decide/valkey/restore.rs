@@ -180,13 +180,13 @@ impl ValkeyDecider {
                 _ => again.push(call),
             }
         }
-        deciding.damage = deciding.damage.take().or_else(|| ends.into_values().find_map(damage_of));
+        deciding.damage = deciding.damage.take().or_else(|| ends.into_values().find_map(find_damage));
         again
     }
 }
 
 /// The damage of a ledger, if that is why a state could not be restored.
-fn damage_of(ended: Result<(), ValkeyError>) -> Option<ReadError> {
+fn find_damage(ended: Result<(), ValkeyError>) -> Option<ReadError> {
     match ended {
         Err(ValkeyError::Ledger(damage @ (ReadError::Damaged { .. } | ReadError::Corrupt { .. }))) => {
             Some(damage)

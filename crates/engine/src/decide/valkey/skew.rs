@@ -39,7 +39,7 @@ impl ClockSkew {
 
     /// Milliseconds by which the sales' clock is ahead of the machine's real one, as far as this process knows.
     #[must_use]
-    pub fn ms(&self) -> i64 {
+    pub fn difference_ms(&self) -> i64 {
         (self.clock_offset)() + self.ms.load(Ordering::Relaxed)
     }
 
