@@ -100,7 +100,7 @@ impl PaymentService {
             return Ok(Err(PaymentRefusal::InFlight));
         };
         if let SettleResult::Pending =
-            self.with_lease(&held, self.resume(&held)).await.map_err(log_store_failure)?
+            self.with_lease(&held, self.settle_payment(&held)).await.map_err(log_store_failure)?
         {
             return Err(PaymentError::Unsettled);
         }

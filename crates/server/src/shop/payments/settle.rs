@@ -32,11 +32,11 @@ impl PaymentService {
     ///
     /// # Errors
     /// When the tables do not answer.
-    pub(super) async fn resume(&self, payment: &LeasedPayment) -> Result<SettleResult, StoreError> {
+    pub(super) async fn settle_payment(&self, payment: &LeasedPayment) -> Result<SettleResult, StoreError> {
         match payment.state {
             PaymentState::Started => match self.provider.find(intent_id(payment)).await {
-                Ok(Some(status)) => self.catch_up(payment, status).await,
-                Ok(None) => self.abandon(payment).await,
+                Ok(Some(status)) => self.apply_provider_status(payment, status).await,
+                Ok(None) => self.void_unseen_payment(payment).await,
                 Err(_) => Ok(SettleResult::Pending),
             },
             PaymentState::Authorised => self.confirm(payment).await,
@@ -55,9 +55,9 @@ impl PaymentService {
     ///
     /// # Errors
     /// When the tables do not answer.
-    pub(super) async fn retry(&self, payment: &LeasedPayment) -> Result<SettleResult, StoreError> {
+    pub(super) async fn retry_payment(&self, payment: &LeasedPayment) -> Result<SettleResult, StoreError> {
         match self.provider.find(intent_id(payment)).await {
-            Ok(Some(status)) => self.catch_up(payment, status).await,
+            Ok(Some(status)) => self.apply_provider_status(payment, status).await,
             Ok(None) => self.authorise(payment).await,
             Err(_) => Ok(SettleResult::Pending),
         }
@@ -73,7 +73,7 @@ impl PaymentService {
             Ok(Ok(begun)) if matches!(begun.order.status, OrderStatus::Pending { .. }) => {}
             // Its hold is over, or it was given back or confirmed meanwhile. The provider was not called, so no money moves.
             Ok(_) => {
-                self.abandon(payment).await?;
+                self.void_unseen_payment(payment).await?;
                 return Ok(SettleResult::Refused);
             }
             // The reconciler abandons it, unless the same request comes again.
@@ -88,14 +88,16 @@ impl PaymentService {
             method: payment.method.clone(),
         };
         match self.provider.authorise(&charge).await {
-            AuthorisationResult::Authorised => self.catch_up(payment, PaymentStatus::Authorised).await,
+            AuthorisationResult::Authorised => {
+                self.apply_provider_status(payment, PaymentStatus::Authorised).await
+            }
             AuthorisationResult::Declined { reason } => self.decline(payment, &reason).await,
             AuthorisationResult::Unknown => Ok(SettleResult::Pending),
         }
     }
 
     /// Moves a started payment to the state that the provider's status gives.
-    async fn catch_up(
+    async fn apply_provider_status(
         &self,
         payment: &LeasedPayment,
         status: PaymentStatus,
@@ -110,7 +112,7 @@ impl PaymentService {
             }
             PaymentStatus::Declined => self.decline(payment, "the payment was declined").await,
             // An earlier try to abandon it has closed it.
-            PaymentStatus::Voided | PaymentStatus::Refunded => self.abandon(payment).await,
+            PaymentStatus::Voided | PaymentStatus::Refunded => self.void_unseen_payment(payment).await,
         }
     }
 
@@ -204,7 +206,7 @@ impl PaymentService {
     }
 
     /// Voids a payment that the provider never saw, so that a late authorisation is declined.
-    async fn abandon(&self, payment: &LeasedPayment) -> Result<SettleResult, StoreError> {
+    async fn void_unseen_payment(&self, payment: &LeasedPayment) -> Result<SettleResult, StoreError> {
         if !rows::abandon(&self.store, payment, self.engine.now(), self.next_try_at()).await? {
             return Ok(SettleResult::Pending);
         }
