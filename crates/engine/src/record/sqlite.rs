@@ -14,7 +14,7 @@ mod structure;
 mod writer;
 
 pub(crate) use reached::{ReachedTimeWriter, load_reached_time};
-pub(crate) use repair::set_torn_tails_aside;
+pub(crate) use repair::move_torn_tails;
 
 pub use log::check_log;
 pub use reader::SqliteReader;

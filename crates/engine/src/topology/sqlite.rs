@@ -9,7 +9,7 @@ use crate::decide::{BatchDecider, memory::MemoryDecider};
 use crate::pipeline::{PipelineLimits, assemble_pipeline};
 use crate::record::sqlite::{
     FILE, ReachedTimeWriter, ReadAccess, SqliteReader, SqliteRecorder, StructureCheck, check_log,
-    check_structure, create_ledger, load_reached_time, set_torn_tails_aside,
+    check_structure, create_ledger, load_reached_time, move_torn_tails,
 };
 use crate::record::{LedgerReader, LedgerRecorder, ReadError};
 use sale::Timestamp;
@@ -90,7 +90,7 @@ fn start<D: BatchDecider + Sync, R: LedgerRecorder>(
     structure.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     let mut torn_rows = 0;
     if let Err(ReadError::Damaged { .. }) = folded {
-        torn_rows = set_torn_tails_aside(folder)?;
+        torn_rows = move_torn_tails(folder)?;
         futures::executor::block_on(decider.rebuild(ledger.as_ref()))?;
     } else {
         folded?;

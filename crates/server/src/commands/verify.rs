@@ -254,7 +254,7 @@ async fn read_sale(
     }
 }
 
-/// The ends that the next start would set aside; none where it would refuse to.
+/// The ends that the next start would move into the table `torn`; none where it would refuse to.
 fn torn_ends(reader: &SqliteReader) -> anyhow::Result<Vec<TornTail>> {
     match reader.find_torn_tails() {
         Ok(torn) => Ok(torn),

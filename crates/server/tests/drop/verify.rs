@@ -192,7 +192,7 @@ async fn a_torn_end_breaks_no_promise_and_is_what_the_next_start_sets_aside() {
         let (code, output) = verify(&instance.data());
         assert_eq!(code, Some(0), "{output}");
         assert!(output.contains(&place) && output.contains("nothing shows that anyone was told"), "{output}");
-        assert!(output.contains("The next start sets it aside"), "{output}");
+        assert!(output.contains("The next start moves it into the table `torn`"), "{output}");
         assert!(
             output.contains("every promise is kept: 1 sale, ") && output.ends_with(", 1 row torn\n"),
             "{output}"

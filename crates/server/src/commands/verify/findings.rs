@@ -18,7 +18,7 @@ pub(super) struct VerifyFindings {
     pub(super) tallies: [PromiseCount; SalePromise::ALL.len()],
     /// The earliest offence of the first sale that has one.
     pub(super) first: Option<SaleViolation>,
-    /// Ends that a power loss explains, and that the next start sets aside.
+    /// Ends that a power loss explains, and that the next start moves into the table `torn`.
     pub(super) torn: Vec<TornEndFinding>,
     pub(super) damage: Option<ReadError>,
     /// Sales that were read only as far as they are intact.

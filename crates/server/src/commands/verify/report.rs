@@ -128,7 +128,7 @@ fn render_findings(findings: &VerifyFindings, ink: VerifyColours) -> String {
         let next = if findings.damage.is_some() {
             "Because of the damage, the next start is refused"
         } else {
-            "The next start sets it aside"
+            "The next start moves it into the table `torn`"
         };
         let _ = writeln!(
             out,

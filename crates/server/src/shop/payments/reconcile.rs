@@ -126,7 +126,7 @@ impl PaymentService {
         };
         // Another instance may have leased it.
         let Some(held) = self.acquire_lease(payment.id, due).await? else { return Ok(false) };
-        // Its state may have changed before the lease: `resume` leaves a settled payment as it is.
+        // Its state may have changed before the lease: `settle_payment` leaves a settled payment as it is.
         self.with_lease(&held, self.settle_payment(&held)).await?;
         let now = rows::find(&self.store, payment.id).await?;
         let left = now.filter(|now| !now.state.is_settled());
