@@ -100,7 +100,7 @@ impl PaymentService {
         let payments = rows::list_unsettled(&self.store, due, BATCH_LEN_MAX).await?;
         let mut done = ReconcileReport::default();
         for some in payments.chunks(CONCURRENT_MAX) {
-            for settled in join_all(some.iter().map(|payment| self.settle_payment(payment, due))).await {
+            for settled in join_all(some.iter().map(|payment| self.reconcile_payment(payment, due))).await {
                 if settled? {
                     done.settled += 1;
                 } else {
@@ -113,7 +113,7 @@ impl PaymentService {
     }
 
     /// Settles one payment, if that is possible now. `false` when it is not.
-    async fn settle_payment(
+    async fn reconcile_payment(
         self: &Arc<Self>,
         payment: &PaymentRow,
         due: Timestamp,
