@@ -2,10 +2,10 @@
 //! disk: of each code one line a second is written, with the number of those left out. It never logs a path, which may contain an
 //! e-mail address.
 
+use crate::telemetry::WorkTimer;
 use axum::http::{HeaderValue, Method};
-use engine::clock::start_stopwatch;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Between two lines of one code.
 const LINE_INTERVAL: Duration = Duration::from_secs(1);
@@ -24,6 +24,8 @@ tokio::task_local! {
 }
 
 static LIMITER: FailureLimiter = FailureLimiter(Mutex::new(Vec::new()));
+/// Since the first failure of this process.
+static TIMER: LazyLock<WorkTimer> = LazyLock::new(WorkTimer::start);
 
 /// Does `work`, whose failures are logged with the name of the request.
 pub async fn name_failures<T>(request: RequestName, work: impl Future<Output = T>) -> T {
@@ -43,7 +45,8 @@ pub fn keep_request_name<T>(work: impl Future<Output = T>) -> impl Future<Output
 
 /// Logs why a request failed; `error` must not contain a secret.
 pub(super) fn log_failure(code: &'static str, error: &str) {
-    let Some(left_out) = LIMITER.admit_line(code, start_stopwatch()) else { return };
+    let now = Duration::from_secs_f64(TIMER.elapsed_s());
+    let Some(left_out) = LIMITER.admit_line(code, now) else { return };
     let log = |id: &str, method: &str, route: &str| {
         tracing::error!(
             code,
@@ -68,19 +71,20 @@ struct FailureLimiter(Mutex<Vec<CodeLines>>);
 
 struct CodeLines {
     code: &'static str,
-    logged_at: Instant,
+    logged_at: Duration,
     left_out: u64,
 }
 
 impl FailureLimiter {
-    /// How many lines of this code were left out since its last one; `None` when this one is left out as well.
-    fn admit_line(&self, code: &'static str, now: Instant) -> Option<u64> {
+    /// How many lines of this code were left out since its last one; `None` when this one is left out as well. `now` is a time that only
+    /// grows.
+    fn admit_line(&self, code: &'static str, now: Duration) -> Option<u64> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(lines) = all.iter_mut().find(|lines| lines.code == code) else {
             all.push(CodeLines { code, logged_at: now, left_out: 0 });
             return Some(0);
         };
-        if now.saturating_duration_since(lines.logged_at) < LINE_INTERVAL {
+        if now.saturating_sub(lines.logged_at) < LINE_INTERVAL {
             lines.left_out += 1;
             return None;
         }
@@ -96,8 +100,7 @@ mod tests {
     #[test]
     fn of_each_code_one_line_a_second_is_written_with_the_number_of_those_left_out() {
         let limiter = FailureLimiter(Mutex::new(Vec::new()));
-        let start = start_stopwatch();
-        let admit = |code, ms| limiter.admit_line(code, start + Duration::from_millis(ms));
+        let admit = |code, ms| limiter.admit_line(code, Duration::from_millis(ms));
         assert_eq!(admit("unavailable", 0), Some(0));
         assert_eq!(admit("unavailable", 1), None);
         assert_eq!(admit("internal", 2), Some(0), "codes are counted apart");
