@@ -2,7 +2,7 @@
 //! this crate. It never decides anything about a sale: the engine's ledger does, in a separate file or separate tables. The file
 //! is separate because SQLite has one writer a file, and a registration must not wait for a sale.
 //!
-//! SQL here is one text for both databases: `$1`, BIGINT and TEXT only (sqlx's `Any` cannot read a SQLite
+//! SQL here is one text for both databases (except the definitions of [`views`]): `$1`, BIGINT and TEXT only (sqlx's `Any` cannot read a SQLite
 //! BOOLEAN), `ON CONFLICT`, `RETURNING`, times as parameters. [`statements`] lists all of it for a test.
 
 pub mod accounts;
@@ -18,6 +18,7 @@ pub mod attempts;
 pub mod buyer_identities;
 pub mod counters;
 pub mod followers;
+pub mod guest_orders;
 pub mod guests;
 pub mod mailbox_claims;
 pub mod orders;
@@ -25,21 +26,28 @@ pub mod payments;
 pub mod queue;
 pub mod sandbox;
 pub mod series;
+pub mod sold_out_attempts;
 pub mod table_totals;
+pub mod turnstile_jobs;
 
 pub mod ledger_traces;
 
 pub mod statistics;
 
 pub mod changes;
+pub mod integer_ids;
 pub mod locks;
 pub mod secrets;
+
+pub mod moves;
+pub mod table_copy;
 
 mod bulk_insert;
 mod damage;
 mod pools;
 mod timeout;
 mod transaction;
+mod views;
 mod write_state;
 
 use damage::DamageListener;
@@ -173,18 +181,20 @@ impl Store {
         self.damage.set(Box::new(handler));
     }
 
-    /// Brings the tables up to date, however long that takes.
+    /// Brings the tables and the views up to date, however long that takes.
     ///
     /// # Errors
     /// When a migration fails, or the tables were written by a newer version.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         if self.backend == StoreBackend::Sqlite {
-            return Ok(MIGRATOR.run(&self.writer).await?);
+            MIGRATOR.run(&self.writer).await?;
+        } else {
+            let options = self.writer.connect_options();
+            let mut connection = AnyConnection::connect_with(options.as_ref()).await?;
+            MIGRATOR.run(&mut connection).await?;
+            connection.close().await?;
         }
-        let options = self.writer.connect_options();
-        let mut connection = AnyConnection::connect_with(options.as_ref()).await?;
-        MIGRATOR.run(&mut connection).await?;
-        Ok(connection.close().await?)
+        views::define_views(self).await
     }
 
     /// Whether the tables are those of this version.
@@ -292,25 +302,34 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(sale_slugs::STATEMENTS.iter().copied())
         .chain(orders::STATEMENTS.iter().copied())
         .chain(orders::list_statements().iter().map(String::as_str))
+        .chain(orders::offset_statements())
         .chain(queue::STATEMENTS.iter().copied())
+        .chain([queue::find_joined_statement()])
         .chain(attempts::STATEMENTS.iter().copied())
         .chain(attempts::LISTS.iter().map(String::as_str))
         .chain(counters::STATEMENTS.iter().copied())
         .chain(followers::STATEMENTS.iter().copied())
         .chain(guests::STATEMENTS.iter().copied())
+        .chain(guest_orders::STATEMENTS.iter().copied())
         .chain(table_totals::STATEMENTS.iter().copied())
         .chain(ledger_traces::STATEMENTS.iter().copied())
         .chain(series::STATEMENTS.iter().copied())
         .chain(statistics::STATEMENTS.iter().copied())
         .chain(buyer_identities::STATEMENTS.iter().copied())
         .chain(changes::STATEMENTS.iter().copied())
+        .chain(integer_ids::STATEMENTS.iter().copied())
+        .chain(sold_out_attempts::STATEMENTS.iter().copied())
+        .chain(views::STATEMENTS.iter().copied())
         .chain(mailbox_claims::STATEMENTS.iter().copied())
         .chain(secrets::STATEMENTS.iter().copied())
-        .chain([buyer_identities::find_statement()])
+        .chain(buyer_identities::find_statements().iter().map(String::as_str))
+        .chain(turnstile_jobs::STATEMENTS.iter().copied())
+        .chain([turnstile_jobs::find_by_keys_statement()])
+        .chain(moves::STATEMENTS.iter().copied())
         .chain(bulk_inserts().into_iter().flat_map(bulk_insert::BulkInsert::statements))
 }
 
-fn bulk_inserts() -> [&'static bulk_insert::BulkInsert; 6] {
+fn bulk_inserts() -> [&'static bulk_insert::BulkInsert; 8] {
     [
         &orders::UPSERT,
         &queue::UPSERT,
@@ -318,6 +337,8 @@ fn bulk_inserts() -> [&'static bulk_insert::BulkInsert; 6] {
         &series::UPSERT,
         &series::COUNT_REFUSALS,
         &guests::INSERT,
+        &sold_out_attempts::UPSERT,
+        &turnstile_jobs::INSERT,
     ]
 }
 

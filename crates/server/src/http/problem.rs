@@ -289,6 +289,17 @@ impl From<crate::shop::group_commit::RowNotWritten> for Problem {
     }
 }
 
+impl From<crate::shop::single_attempts::AttemptError> for Problem {
+    fn from(error: crate::shop::single_attempts::AttemptError) -> Self {
+        use crate::shop::single_attempts::AttemptError;
+        match error {
+            AttemptError::Engine(error) => error.into(),
+            AttemptError::Store(error) => error.into(),
+            AttemptError::Memory(error) => error.into(),
+        }
+    }
+}
+
 impl From<sale::Refusal> for Problem {
     fn from(refusal: sale::Refusal) -> Self {
         use sale::Refusal;
@@ -454,6 +465,16 @@ impl From<crate::shop::orders::OrderListError> for Problem {
         match error {
             OrderListError::Store(error) => error.into(),
             OrderListError::Engine(error) => error.into(),
+        }
+    }
+}
+
+impl From<crate::shop::checkout::CheckoutError> for Problem {
+    fn from(error: crate::shop::checkout::CheckoutError) -> Self {
+        use crate::shop::checkout::CheckoutError;
+        match error {
+            CheckoutError::Engine(error) => error.into(),
+            CheckoutError::Payment(error) => error.into(),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::followers::LagMeter;
 use crate::http::AppState;
 use crate::shop::follower_lag::MEASURE_INTERVAL;
 use crate::shop::peer_changes::{self, PeerChanges};
-use crate::shop::{accounts, sales};
+use crate::shop::{accounts, purchase_jobs, sales};
 use engine::error_text::describe_error;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -40,7 +40,7 @@ pub(super) async fn measure_lags(app: AppState, meters: Vec<LagMeter>, mut stop:
     }
 }
 
-/// Deletes expired sessions, and finishes sales that an instance left unannounced.
+/// Deletes expired sessions and old jobs, gives back stray units, and finishes sales that an instance left unannounced.
 pub(super) async fn sweep_expired(app: AppState, mut stop: watch::Receiver<bool>) {
     while wait(SWEEP_INTERVAL, &mut stop).await {
         if let Err(error) = accounts::forget_expired_sessions(&app.shop.accounts).await {
@@ -49,6 +49,19 @@ pub(super) async fn sweep_expired(app: AppState, mut stop: watch::Receiver<bool>
                 "expired sessions could not be deleted; retrying every ten minutes; check the database"
             );
         }
+        if let Err(error) = app.shop.sold_out.forget_old((app.shop.now)()).await {
+            tracing::warn!(
+                error = describe_error(&error),
+                "old sold-out attempts could not be deleted; it is tried again in ten minutes"
+            );
+        }
+        if let Err(error) = purchase_jobs::forget_old_jobs(&app.shop).await {
+            tracing::warn!(
+                error = describe_error(&error),
+                "old jobs of the turnstile could not be deleted; it is tried again in ten minutes"
+            );
+        }
+        purchase_jobs::return_stray_units(&app.shop).await;
         // A sale that was unannounced at the start may have been another instance's work in progress.
         if app.shop.tenancy.is_cluster()
             && let Err(error) = sales::finish_unannounced(&app.shop).await
