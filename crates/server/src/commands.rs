@@ -27,11 +27,12 @@ pub mod valkey;
 pub mod verify;
 
 use crate::followers::backoff::RandomSource;
-use crate::telemetry::logs;
+use crate::telemetry::logs::{self, LogFormat};
 use clap::parser::ValueSource;
 use clap::{CommandFactory, Parser, Subcommand};
 use engine::ClockSkew;
 use engine::clock::{Clock, SystemClock};
+use engine::error_text::describe_error;
 use environment::{CommandFlags, DerivedSettings, StartNotice};
 use sale::Timestamp;
 use std::ffi::OsString;
@@ -47,7 +48,7 @@ pub struct CommandLine {
     command: CliCommand,
     /// Format of the log.
     #[arg(long, global = true, env = "DOORBUSTER_LOG_FORMAT", value_enum, default_value = "pretty")]
-    log_format: logs::LogFormat,
+    log_format: LogFormat,
     /// What is logged, such as `info` or `server=debug`.
     #[arg(
         long,
@@ -115,7 +116,7 @@ pub fn run() -> ExitCode {
     let derived = match read_design_variables(&arguments) {
         Ok(derived) => derived,
         Err(error) => {
-            print_error(&error.to_string());
+            print_error(&error.to_string(), LogFormat::Pretty);
             return ExitCode::from(2);
         }
     };
@@ -124,18 +125,19 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return report_usage(&error),
     };
+    let format = cli.log_format;
     if let (CliCommand::Serve(settings), Some(address)) = (&mut cli.command, &derived.holds_address) {
         environment::place_holds(&mut settings.dialects.dialects, address);
     }
     match execute(cli, &derived.notices) {
         Ok(()) => ExitCode::SUCCESS,
         Err(CommandError::Usage(sentence)) => {
-            print_error(&sentence);
+            print_error(&sentence, format);
             ExitCode::from(2)
         }
         Err(CommandError::CheckFailed) => ExitCode::from(1),
         Err(CommandError::Failed(error)) => {
-            print_error(&format!("{error:#}"));
+            print_error(&describe_error(error.as_ref()), format);
             ExitCode::from(1)
         }
     }
@@ -236,7 +238,7 @@ impl CliCommand {
 /// The one clock of the process. [`SystemClock`] describes what it does when the machine's clock jumps, or differs from the clock
 /// that sales run by.
 fn start_clock(not_before: Timestamp, skew: ClockSkew) -> Arc<dyn Clock> {
-    SystemClock::start_with_offset(not_before, move || skew.ms())
+    SystemClock::start_with_offset(not_before, move || skew.difference_ms())
 }
 
 /// Random numbers for the jitter of retries.
@@ -267,7 +269,8 @@ fn report_usage(error: &clap::Error) -> ExitCode {
         .map(str::trim)
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
     let sentence = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
-    print_error(sentence.trim_start_matches("error: "));
+    // The command line that has the format cannot be read.
+    print_error(sentence.trim_start_matches("error: "), LogFormat::Pretty);
     ExitCode::from(2)
 }
 
@@ -276,8 +279,15 @@ fn print_line(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
-fn print_error(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "doorbuster: {text}");
+/// Prints why the command failed, as the last line of the log and in its format.
+fn print_error(text: &str, format: LogFormat) {
+    let line = match format {
+        LogFormat::Pretty => format!("doorbuster: {text}"),
+        LogFormat::Json => {
+            serde_json::json!({"level": "ERROR", "message": text, "target": "doorbuster"}).to_string()
+        }
+    };
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// The runtime that all commands use.

@@ -3,7 +3,7 @@
 use crate::shop::Shop;
 use crate::shop::catalogue::SaleListing;
 use crate::shop::dashboard::BuyerIdentity;
-use crate::shop::line::{OverCause, PlaceFigures, PlaceStatus, QueueStatus};
+use crate::shop::line::{OverCause, PlaceContext, PlaceStatus, QueueStatus};
 use crate::shop::orders::PricedOrder;
 use crate::shop::payments::PaidOrder;
 use crate::shop::sales::{self, LimitScope, ListedSale, PaymentMode, SoldProduct};
@@ -153,9 +153,9 @@ impl From<OverCause> for OverReason {
     }
 }
 
-impl From<PlaceFigures> for LineFigures {
-    fn from(figures: PlaceFigures) -> Self {
-        let PlaceFigures { availability, is_over, units_left, estimated_wait_s, paused_at } = figures;
+impl From<PlaceContext> for LineFigures {
+    fn from(figures: PlaceContext) -> Self {
+        let PlaceContext { availability, is_over, units_left, estimated_wait_s, paused_at } = figures;
         let availability = AvailabilityDocument::new(availability, is_over);
         Self { availability, units_left, estimated_wait_s, paused_at }
     }

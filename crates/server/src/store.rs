@@ -49,6 +49,7 @@ mod pools;
 mod timeout;
 mod transaction;
 mod views;
+mod write_state;
 
 use damage::DamageListener;
 use pools::{ConnectionPurpose, StoreBackend};
@@ -58,6 +59,7 @@ use sqlx::{AnyConnection, AnyPool, Connection};
 use std::path::Path;
 use std::time::Duration;
 use timeout::WithTimeout;
+use write_state::WriteState;
 
 pub use transaction::StoreTransaction;
 
@@ -88,6 +90,9 @@ pub enum StoreError {
         /// What cannot be read.
         reason: &'static str,
     },
+    /// Reads work, but the last write failed.
+    #[error("the last write failed: the disk is full or read-only, or the database accepts no writes")]
+    WritesFail,
 }
 
 impl StoreError {
@@ -97,7 +102,7 @@ impl StoreError {
         match self {
             Self::Database(error) => damage::is_damage(error),
             Self::Damaged { .. } => true,
-            Self::Address | Self::Migration(_) => false,
+            Self::Address | Self::Migration(_) | Self::WritesFail => false,
         }
     }
 }
@@ -111,6 +116,7 @@ pub struct Store {
     writer: AnyPool,
     reader: AnyPool,
     damage: DamageListener,
+    writes: WriteState,
 }
 
 impl std::fmt::Debug for Store {
@@ -154,6 +160,7 @@ impl Store {
             writer,
             reader: backend.open_pool(options, ConnectionPurpose::Read).await?,
             damage: DamageListener::default(),
+            writes: WriteState::default(),
         })
     }
 
@@ -166,8 +173,8 @@ impl Store {
         let backend = StoreBackend::Sqlite;
         let options = StoreBackend::read_only_file_options(folder, is_immutable)?;
         let reader = backend.open_pool(&options, ConnectionPurpose::Read).await?;
-        let damage = DamageListener::default();
-        Ok(Self { backend, timeout: None, writer: reader.clone(), reader, damage })
+        let (damage, writes) = (DamageListener::default(), WriteState::default());
+        Ok(Self { backend, timeout: None, writer: reader.clone(), reader, damage, writes })
     }
 
     /// Sets what is called when a statement meets damage, here and by followers that are opened from this store.
@@ -204,12 +211,13 @@ impl Store {
 
     /// Where to read: committed rows, never waiting for the writer.
     fn reader(&self) -> WithTimeout<&AnyPool> {
-        WithTimeout { inner: &self.reader, timeout: self.timeout, damage: self.damage.clone() }
+        WithTimeout { inner: &self.reader, timeout: self.timeout, damage: self.damage.clone(), writes: None }
     }
 
     /// Where to write. With SQLite one connection, so writers wait for each other here and not on the file's lock.
     fn writer(&self) -> WithTimeout<&AnyPool> {
-        WithTimeout { inner: &self.writer, timeout: self.timeout, damage: self.damage.clone() }
+        let writes = Some(self.writes.clone());
+        WithTimeout { inner: &self.writer, timeout: self.timeout, damage: self.damage.clone(), writes }
     }
 
     /// The same tables for a follower of the ledger: one separate connection for reads and writes that belongs to the caller's
@@ -223,7 +231,8 @@ impl Store {
         let writer =
             backend.open_pool(self.writer.connect_options().as_ref(), ConnectionPurpose::Follow).await?;
         let limit = backend.statement_timeout().map(|_| pools::FOLLOWER_TIMEOUT);
-        Ok(Self { backend, timeout: limit, reader: writer.clone(), writer, damage: self.damage.clone() })
+        let (damage, writes) = (self.damage.clone(), self.writes.clone());
+        Ok(Self { backend, timeout: limit, reader: writer.clone(), writer, damage, writes })
     }
 
     /// Begins a transaction on the writer. Write first in it: SQLite cannot upgrade a read that another process overtook.
@@ -231,7 +240,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn begin(&self) -> Result<StoreTransaction, StoreError> {
-        StoreTransaction::begin(&self.writer, self.timeout, self.damage.clone()).await
+        StoreTransaction::begin(&self.writer, self.timeout, self.damage.clone(), self.writes.clone()).await
     }
 
     /// Checks that the database answers.
@@ -243,6 +252,28 @@ impl Store {
         Ok(())
     }
 
+    /// Checks that the database answers, and that the last write to it did not fail. After a failed write it writes itself, so that a
+    /// database that accepts writes again passes the next check, although no request writes meanwhile.
+    ///
+    /// # Errors
+    /// When it does not answer, or the last write failed.
+    pub async fn check_database(&self) -> Result<(), StoreError> {
+        self.ping().await?;
+        if !self.writes.is_failing() {
+            return Ok(());
+        }
+        self.probe_write().await?;
+        Err(StoreError::WritesFail)
+    }
+
+    /// Writes a row and deletes it again, in one transaction.
+    async fn probe_write(&self) -> Result<(), StoreError> {
+        let mut writing = self.begin().await?;
+        sqlx::query(INSERT_PROBE).execute(writing.connection()).await?;
+        sqlx::query(DELETE_PROBE).execute(writing.connection()).await?;
+        writing.commit().await
+    }
+
     /// Closes all connections; what was committed is on disk already.
     pub async fn close(&self) {
         self.reader.close().await;
@@ -251,11 +282,15 @@ impl Store {
 }
 
 const PING: &str = "SELECT 1";
+const INSERT_PROBE: &str = "
+INSERT INTO secrets (name, value, created_at) VALUES ('write-probe', '', 0)
+ON CONFLICT DO NOTHING";
+const DELETE_PROBE: &str = "DELETE FROM secrets WHERE name = 'write-probe'";
 const NEWEST_MIGRATION: &str = "SELECT MAX(version) FROM _sqlx_migrations WHERE success";
 
 /// Every statement of the store. A test prepares each of them on each database.
 pub fn statements() -> impl Iterator<Item = &'static str> {
-    [PING, NEWEST_MIGRATION]
+    [PING, NEWEST_MIGRATION, INSERT_PROBE, DELETE_PROBE]
         .into_iter()
         .chain(accounts::STATEMENTS.iter().copied())
         .chain(sessions::STATEMENTS.iter().copied())

@@ -13,6 +13,7 @@ use super::cors::Cors;
 use super::dialects::error::DialectError;
 use super::dialects::reply::json_response;
 use super::dialects::{Dialect, DialectContext, DialectState};
+use super::failure_log::{RequestName, name_failures};
 use super::limits::{LimitClass, LimitDecision, LimitKey};
 use super::problem::{Problem, ProblemKind, kind};
 use super::routes::{Endpoint, RouteTable};
@@ -167,7 +168,11 @@ impl HttpEdge {
 
         let (mut response, decision) = match limit.filter(|_| !PROBES.contains(&uri.path())) {
             Some(limit) => (connection_problem(limit).into_response(), None),
-            None => self.answer_request(request, peer, endpoint, is_late).await,
+            None => {
+                let route = endpoint.metrics.shared_route();
+                let name = RequestName { id: id.clone(), method: method.clone(), route };
+                name_failures(name, self.answer_request(request, peer, endpoint, is_late)).await
+            }
         };
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
             self.problems.count(problem.kind());
@@ -193,7 +198,7 @@ impl HttpEdge {
         endpoint.metrics.observe(status, seconds);
         // The log has the route, not the path: a path may contain an e-mail address.
         let name = || id.to_str().unwrap_or("?");
-        // A 503 is deliberate, and in an outage every reply is one: a line for each would fill the disk.
+        // A 503 is deliberate, and in an outage every reply is one: its failures are logged once a second.
         if status >= 500 && status != 503 {
             tracing::warn!(id = name(), %method, route = endpoint.metrics.route(), status, seconds, "a request got a server error; the lines before have the cause");
         } else {

@@ -190,7 +190,7 @@ pub fn describe_operations(openapi: &mut OpenApi) {
     openapi.servers = Some(vec![server.build()]);
     let mut replies = BTreeMap::new();
     for (path, item) in &mut openapi.paths.paths {
-        for (method, described) in operations_of(item) {
+        for (method, described) in list_operations(item) {
             let Some(known) = find_operation(method, path) else { continue };
             described.operation_id = Some(known.id.to_owned());
             described.security = Some(match known.caller {
@@ -214,7 +214,7 @@ pub fn describe_operations(openapi: &mut OpenApi) {
 }
 
 /// The described methods of a path.
-pub fn operations_of(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+pub fn list_operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
     let methods = [
         ("GET", &mut item.get),
         ("POST", &mut item.post),
@@ -291,7 +291,7 @@ mod tests {
         let mut openapi = crate::http::openapi();
         let mut described = BTreeSet::new();
         for (path, item) in &mut openapi.paths.paths {
-            for (method, _) in operations_of(item) {
+            for (method, _) in list_operations(item) {
                 described.insert((method, path.clone()));
             }
         }

@@ -3,10 +3,12 @@
 
 pub mod kind;
 
+use super::failure_log::log_failure;
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use bytes::Bytes;
+use engine::error_text::describe_error;
 use serde::Serialize;
 use serde_json::value::Value;
 use std::borrow::Cow;
@@ -103,14 +105,7 @@ impl Problem {
 
     /// A failure of the server. Its cause goes to the log, not to the caller.
     pub fn from_failure(kind: &'static ProblemKind, cause: &(dyn std::error::Error + 'static)) -> Self {
-        let mut text = cause.to_string();
-        let mut next = cause.source();
-        while let Some(source) = next {
-            text.push_str(": ");
-            text.push_str(&source.to_string());
-            next = source.source();
-        }
-        tracing::error!(code = kind.code, cause = %text, "a request failed; its caller gets this code");
+        log_failure(kind.code, &describe_error(cause));
         Self::new(kind)
     }
 

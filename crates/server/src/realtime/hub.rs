@@ -249,7 +249,7 @@ impl SocketHub {
         let mut due = Vec::new();
         for (sale, watched_sale) in &mut self.sales {
             let Some(view) = self.shop.engine.views().get(*sale) else { continue };
-            let sent = match line::over_cause(&self.shop, &view, now) {
+            let sent = match line::find_over_cause(&self.shop, &view, now) {
                 Some(cause) => watched_sale.close_line(&view, cause.into(), now),
                 None => watched_sale.take_due_positions(&view, now),
             };
@@ -310,7 +310,7 @@ impl SocketHub {
         last_sent: LastSent,
         now: Timestamp,
     ) {
-        for socket in self.sockets_of(buyer) {
+        for socket in self.list_sockets(buyer) {
             self.send_position(socket, view, last_sent, now);
         }
     }
@@ -376,7 +376,7 @@ impl SocketHub {
         }
     }
 
-    fn sockets_of(&self, buyer: BuyerId) -> Vec<Sid> {
+    fn list_sockets(&self, buyer: BuyerId) -> Vec<Sid> {
         self.buyers.get(&buyer).map_or_else(Vec::new, |buyer_sockets| buyer_sockets.sockets.clone())
     }
 
@@ -468,7 +468,7 @@ impl SocketHub {
             && mark_order_sent(&mut buyer_sockets.orders, order, entry.seq)
         {
             let update = OrderUpdate::new(view.id, order, status, entry.seq);
-            for socket in self.sockets_of(buyer) {
+            for socket in self.list_sockets(buyer) {
                 self.send_order(socket, update.clone(), now);
             }
         }
@@ -490,7 +490,7 @@ pub(super) fn count_dropped(result: &Result<(), BroadcastError>) -> usize {
 }
 
 fn position_update(view: &SaleView, last_sent: LastSent, now: Timestamp) -> PositionUpdate {
-    let mut figures: LineFigures = line::place_figures(view, None, now).into();
+    let mut figures: LineFigures = line::read_place_context(view, None, now).into();
     figures.estimated_wait_s = estimate_wait_s(view, &last_sent, now);
     PositionUpdate::new(view.id, last_sent.ticket, last_sent.status, &figures, last_sent.version)
 }

@@ -66,7 +66,7 @@ pub async fn load_page(
     let passes = |event: &Event| {
         filter.kind.is_none_or(|kind| event.name() == kind)
             && is_of_buyer(event)
-            && filter.ticket.is_none_or(|ticket| ticket_of(event) == Some(ticket))
+            && filter.ticket.is_none_or(|ticket| find_ticket(event) == Some(ticket))
     };
     let head = shop.engine.views().get(sale).map_or(EventSeq(0), |view| view.seq);
     let direction = match direction {
@@ -158,7 +158,7 @@ impl EventPager<'_> {
     }
 }
 
-fn ticket_of(event: &Event) -> Option<Ticket> {
+fn find_ticket(event: &Event) -> Option<Ticket> {
     match *event {
         Event::Joined { ticket, .. }
         | Event::Left { ticket, .. }

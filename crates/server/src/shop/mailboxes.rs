@@ -6,13 +6,14 @@
 
 mod address;
 
-pub use address::mailbox_of;
+pub use address::normalise_mailbox;
 
 use super::Shop;
 use super::accounts::EmailAddress;
 use super::sales::{self, LimitScope};
 use crate::store::{StoreError, accounts, guests, mailbox_claims};
 use engine::EngineError;
+use engine::error_text::describe_error;
 use quick_cache::sync::Cache;
 use sale::{BuyerId, Refusal, SaleId};
 
@@ -55,10 +56,10 @@ pub async fn claim_mailbox(
         }
         Ok(_) => Ok(Err(Refusal::LimitReached)),
         Err(error) => {
-            let error = &error as &dyn std::error::Error;
+            let error = describe_error(&error);
             tracing::warn!(
                 error,
-                "the mailbox of a buyer could not be claimed; the buyer gets 503, and may ask again; see to the database"
+                "the mailbox of a buyer could not be claimed; the buyer gets 503, and may ask again; check the database"
             );
             Err(EngineError::StateUnknown)
         }
@@ -75,5 +76,5 @@ async fn find_claim(shop: &Shop, sale: SaleId, account: BuyerId) -> Result<Buyer
             _ => return Ok(account),
         },
     };
-    mailbox_claims::claim(&shop.store, sale, &mailbox_of(&email), account).await
+    mailbox_claims::claim(&shop.store, sale, &normalise_mailbox(&email), account).await
 }

@@ -39,6 +39,7 @@ use crate::payments::{PaymentProvider, ProviderTimeouts, ProviderWithTimeout};
 use crate::store::payments::{self as rows, PaymentKeyRow, PaymentRow};
 use crate::store::{Store, StoreError};
 use crate::telemetry::payments::PaymentMetrics;
+use engine::error_text::describe_error;
 use engine::{Engine, EngineError};
 use in_flight::PaymentsInFlight;
 use sale::{BuyerId, OrderId, OrderStatus, SaleId, Timestamp};
@@ -248,7 +249,7 @@ fn outcome_label(result: &PaymentResult, done: &'static str) -> &'static str {
 async fn run_to_end(work: impl Future<Output = PaymentResult> + Send + 'static) -> PaymentResult {
     tokio::spawn(work).await.unwrap_or_else(|failed| {
         tracing::error!(
-            error = &failed as &dyn std::error::Error,
+            error = describe_error(&failed),
             "the task of a payment failed; the reconciler settles the payment"
         );
         Err(PaymentError::Unsettled)

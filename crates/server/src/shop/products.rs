@@ -168,7 +168,7 @@ pub async fn list(
     products::list(&shop.store, after, limit).await
 }
 
-/// Whether a sale of the product is half-made, or has not ended.
+/// Whether a sale of the product is unannounced, or has not ended.
 async fn is_in_use(shop: &Shop, id: ProductId) -> Result<bool, CatalogueError> {
     let now = shop.engine.now();
     let sales = sales::list_by_product(&shop.store, id).await?;

@@ -1,5 +1,5 @@
 //! Sales as the merchant has them: one file for each operation, and here how a sale is found. The law decides what is allowed; an
-//! operation brings its decision and the catalogue's row together, so that a crash between them leaves nothing half-made.
+//! operation brings its decision and the catalogue's row together, so that a crash between them leaves no unannounced sale.
 
 mod create;
 
@@ -11,7 +11,7 @@ mod restock;
 
 mod delete;
 
-mod half_made;
+mod unannounced;
 
 mod relist;
 
@@ -24,10 +24,10 @@ pub use chosen::{describe_gate, find_chosen};
 pub use create::{ProductSaleDraft, SaleDraft, create, create_with_product};
 pub use delete::{DeleteResult, delete};
 pub use edit::{SaleEdit, ShownEdit, edit};
-pub use half_made::settle_half_made;
 pub use payment_mode::{HOLD_S_DEFAULT, PaymentMode, fill_payment_modes, requires_payment};
 pub use relist::relist_lost_sales;
 pub use restock::{RestockRequest, restock, restock_to};
+pub use unannounced::finish_unannounced;
 
 pub use crate::store::sale_products::SoldProduct;
 pub use crate::store::sales::LimitScope;

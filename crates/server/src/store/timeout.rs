@@ -1,6 +1,7 @@
 //! Statements with a timeout: a database that does not respond must not block its callers. It never retries.
 
 use super::damage::DamageListener;
+use super::write_state::WriteState;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
@@ -14,8 +15,10 @@ use std::time::Duration;
 pub(super) struct WithTimeout<T> {
     pub(super) inner: T,
     pub(super) timeout: Option<Duration>,
-    /// Told of damage that a statement meets.
+    /// Notified of damage that a statement meets.
     pub(super) damage: DamageListener,
+    /// Where a failed statement is noted; `None` where statements only read.
+    pub(super) writes: Option<WriteState>,
 }
 
 /// The result of `work`, or an error when it takes longer.
@@ -29,6 +32,13 @@ pub(super) async fn with_timeout<T>(
     })
 }
 
+fn check_error(damage: &DamageListener, writes: Option<&WriteState>, error: &Error) {
+    damage.check_error(error);
+    if let Some(writes) = writes {
+        writes.check_error(error);
+    }
+}
+
 impl<'c, T: Executor<'c, Database = Any>> Executor<'c> for WithTimeout<T> {
     type Database = Any;
 
@@ -40,13 +50,14 @@ impl<'c, T: Executor<'c, Database = Any>> Executor<'c> for WithTimeout<T> {
         'c: 'e,
         E: 'q + Execute<'q, Any>,
     {
-        let damage = self.damage;
-        let rows = self.inner.fetch_many(query).inspect_err(move |error| damage.check_error(error));
+        let (damage, writes) = (self.damage, self.writes);
+        let check = move |error: &Error| check_error(&damage, writes.as_ref(), error);
+        let rows = self.inner.fetch_many(query);
         if self.timeout.is_none() {
-            return rows.boxed();
+            return rows.inspect_err(check).boxed();
         }
         // Waits for all rows: every list here is bounded and collected anyway.
-        let all = with_timeout(self.timeout, rows.try_collect::<Vec<_>>());
+        let all = with_timeout(self.timeout, rows.try_collect::<Vec<_>>()).inspect_err(check);
         stream::once(all).map_ok(|rows| stream::iter(rows.into_iter().map(Ok))).try_flatten().boxed()
     }
 
@@ -56,7 +67,7 @@ impl<'c, T: Executor<'c, Database = Any>> Executor<'c> for WithTimeout<T> {
         E: 'q + Execute<'q, Any>,
     {
         let fetched = with_timeout(self.timeout, self.inner.fetch_optional(query));
-        fetched.inspect_err(move |error| self.damage.check_error(error)).boxed()
+        fetched.inspect_err(move |error| check_error(&self.damage, self.writes.as_ref(), error)).boxed()
     }
 
     fn prepare_with<'e>(

@@ -78,6 +78,12 @@ fn an_address_that_is_taken_is_reported() {
     let printed = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{printed}");
     assert!(printed.contains("--listen") && printed.contains(&address), "{printed}");
+
+    let output = doorbuster(&["serve", "--listen", &address, "--log-format", "json"], &[]);
+    let printed = String::from_utf8(output.stderr).unwrap();
+    let last: serde_json::Value = serde_json::from_str(printed.lines().last().unwrap()).unwrap();
+    assert_eq!((output.status.code(), &last["level"]), (Some(2), &serde_json::json!("ERROR")), "{printed}");
+    assert!(last["message"].as_str().unwrap().contains("--listen"), "{printed}");
 }
 
 #[test]

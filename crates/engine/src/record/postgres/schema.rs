@@ -49,7 +49,7 @@ SELECT EXISTS (
     WHERE attrelid = to_regclass('ledger_epochs') AND attname = 'head' AND NOT attisdropped
 )";
 
-/// How far time has got; see [`super::reached`].
+/// The clock checkpoint; see [`super::reached`].
 const REACHED: &str =
     "CREATE TABLE ledger_reached (id BIGINT PRIMARY KEY CHECK (id = 1), at BIGINT NOT NULL)";
 

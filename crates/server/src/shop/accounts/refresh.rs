@@ -20,7 +20,7 @@ pub const REFRESH_GRACE_MS: i64 = 30_000;
 /// When the tables do not answer.
 pub async fn refresh(service: &AccountService, token: &str) -> AccountOutcome<SignedInAccount> {
     let now = (service.now)();
-    let successor = RefreshToken::successor_of(token, &service.tokens.secret_for("refresh tokens"));
+    let successor = RefreshToken::derive_successor(token, &service.tokens.secret_for("refresh tokens"));
     let mut writing = service.store.begin().await?;
     let renewed = match sessions::use_token(&mut writing, &hash_token(token), now).await? {
         TokenUse::Fresh { session } => {
@@ -68,7 +68,7 @@ async fn repeat_or_revoke(
     }
     if sessions::revoke(writing, session, now).await? {
         service.tokens.revoke(session, now, now);
-        tracing::warn!(%session, "a refresh token was used twice, its session is revoked");
+        tracing::warn!(%session, "a refresh token was used twice; its session is revoked, and its owner has to sign in; if it repeats, look at the client");
     }
     Ok(None)
 }

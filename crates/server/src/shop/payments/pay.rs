@@ -138,9 +138,9 @@ impl PaymentService {
         let settled = self.with_lease(&held, async {
             match held.state {
                 PaymentState::Started if Some(&held.method) == request.method.as_ref() => {
-                    self.retry(&held).await
+                    self.retry_payment(&held).await
                 }
-                _ => self.resume(&held).await,
+                _ => self.settle_payment(&held).await,
             }
         });
         match settled.await.map_err(log_store_failure)? {

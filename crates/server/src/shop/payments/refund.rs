@@ -115,7 +115,7 @@ impl PaymentService {
             return Ok(Err(PaymentRefusal::InFlight));
         };
         if let SettleResult::Pending =
-            self.with_lease(&held, self.resume(&held)).await.map_err(log_store_failure)?
+            self.with_lease(&held, self.settle_payment(&held)).await.map_err(log_store_failure)?
         {
             return Err(PaymentError::Unsettled);
         }
@@ -202,7 +202,7 @@ impl PaymentService {
             }
             Ok(status) => tracing::error!(
                 payment = %payment.id, order = %payment.order, status = status.as_str(),
-                "an order is refunded, but the provider does not pay the money back; it is tried again"
+                "an order is refunded, but the provider does not pay the money back; the reconciler retries; look it up at the provider"
             ),
             Err(error) => log_unsettled(payment, &error),
         }

@@ -7,6 +7,7 @@ use crate::shop::catalogue::{CatalogueError, CatalogueRefusal, CatalogueResult};
 use crate::shop::idempotency_keys::{IdempotencyKey, KeyOperation, KeyRefusal, OwnedKey, content_digest};
 use crate::store::admin_keys::{self, AdminKeyRow, PendingRestock};
 use engine::EngineError;
+use engine::error_text::describe_error;
 use sale::{BuyerId, Event, EventSeq, SaleId};
 use uuid::Uuid;
 
@@ -112,7 +113,7 @@ async fn add(shop: &Shop, sale: SaleId, key: AdminKeyRow) -> CatalogueResult<()>
     match shop.engine.restock(sale, quantity).await {
         Ok(Ok(())) => {
             if let Err(error) = admin_keys::settle(&shop.store, &key).await {
-                let error = &error as &dyn std::error::Error;
+                let error = describe_error(&error);
                 tracing::warn!(%sale, error, "noting that a restock is recorded failed; the next restock reads it from the ledger");
             }
             Ok(Ok(()))
