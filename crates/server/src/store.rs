@@ -28,8 +28,8 @@ pub mod sandbox;
 pub mod series;
 pub mod sold_out_attempts;
 pub mod table_totals;
-pub mod turnstile_jobs;
 pub mod token_lifetimes;
+pub mod turnstile_jobs;
 
 pub mod ledger_traces;
 

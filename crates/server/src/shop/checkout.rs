@@ -84,6 +84,7 @@ pub async fn buy_held_unit(
                 refusal @ (PaymentRefusal::Declined { .. }
                 | PaymentRefusal::UnknownMethod
                 | PaymentRefusal::MissingMethod
+                | PaymentRefusal::PaymentMissing
                 | PaymentRefusal::KeyReused),
             ) => return Ok(Err(CheckoutRefusal::Payment(refusal))),
         }

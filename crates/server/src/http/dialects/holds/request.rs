@@ -8,7 +8,7 @@ use crate::auth::{Role, Session};
 use crate::http::caller::RequestCaller;
 use crate::http::limits::{LimitClass, LimitKey};
 use crate::http::problem::kind;
-use crate::shop::accounts::EmailAddress;
+use crate::shop::accounts::{self, EmailAddress};
 use crate::shop::guests::{DialectGuest, GuestOrigin};
 use crate::shop::order_pages::PageOffset;
 use crate::shop::sales::{self, ListedSale};
@@ -97,16 +97,21 @@ pub(super) async fn require_admin(
         let message = "Forbidden: this call is for admins";
         return Err(DialectError::new(StatusCode::FORBIDDEN, message).code(kind::FORBIDDEN.code));
     }
+    if !accounts::is_admin_session(&state.app.shop.accounts, session).await? {
+        return Err(unauthorized());
+    }
     state.count_request(LimitClass::Read, LimitKey::from_buyer(session.buyer)).await?;
     Ok(session)
 }
 
 /// The session of a valid access token.
 pub(super) fn require_session(caller: &RequestCaller) -> Result<Session, DialectError> {
-    caller.session.ok_or_else(|| {
-        let message = "Unauthorized: send a valid token, as Authorization: Bearer TOKEN";
-        DialectError::new(StatusCode::UNAUTHORIZED, message).code(kind::UNAUTHORIZED.code)
-    })
+    caller.session.ok_or_else(unauthorized)
+}
+
+fn unauthorized() -> DialectError {
+    let message = "Unauthorized: send a valid token, as Authorization: Bearer TOKEN";
+    DialectError::new(StatusCode::UNAUTHORIZED, message).code(kind::UNAUTHORIZED.code)
 }
 
 /// A page by its number.
