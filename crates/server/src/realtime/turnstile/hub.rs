@@ -109,6 +109,8 @@ impl TurnstileHub {
             interval
         };
         let (mut round, mut telemetry) = (interval(ROUND_INTERVAL), interval(TELEMETRY_INTERVAL));
+        // A late one does not delay those behind it.
+        telemetry.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut peers = interval(peer_changes::POLL_INTERVAL);
         let (mut written, mut changes) = (self.written.clone(), self.shop.engine.views().subscribe_changes());
         let has_peers = self.shop.tenancy.is_cluster();
@@ -166,12 +168,12 @@ impl TurnstileHub {
             return;
         }
         loop {
-            let jobs = self.jobs.read_next(&self.shop).await;
-            if jobs.is_empty() {
-                return;
+            for job in self.jobs.read_next(&self.shop).await {
+                self.send_outcome(&job);
             }
-            for job in &jobs {
-                self.send_outcome(job);
+            // Jobs that come meanwhile have a signal of their own.
+            if !self.jobs.has_more() {
+                return;
             }
         }
     }

@@ -14,6 +14,7 @@ pub struct JobCursor {
     /// The number of the last job; `None` before the first reading.
     last: Option<i64>,
     is_failing: bool,
+    has_more: bool,
 }
 
 impl JobCursor {
@@ -21,6 +22,12 @@ impl JobCursor {
     #[must_use]
     pub fn is_failing(&self) -> bool {
         self.is_failing
+    }
+
+    /// Whether the last reading found so many jobs that there may be more.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        self.has_more
     }
 
     /// Leaves out all jobs until now. `written` is the number of the last job that this process wrote.
@@ -47,6 +54,7 @@ impl JobCursor {
         if let Some(job) = jobs.last() {
             self.last = Some(job.number);
         }
+        self.has_more = jobs.len() == READ_LEN as usize;
         jobs
     }
 
