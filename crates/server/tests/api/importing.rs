@@ -149,7 +149,7 @@ async fn products_are_known_again_by_id_sku_or_name() {
          ,,,,1,,,\n\
          ,,Bed,,,,,\n\
          ,,Desk,,1,,http://example.com/a.png,\n\
-         ,,Rug,,1,,,XXX\n\
+         ,,Rug,,1,,,ZZZ\n\
          ,,Sofa\n"
     );
     let (code, printed) = import(folder.path(), "products", &csv, &["--currency", "EUR"]);
