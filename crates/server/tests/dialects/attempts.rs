@@ -495,3 +495,17 @@ async fn two_instances_sell_as_one() {
     assert_eq!(one.get(&format!("/api/v1/flash-sales/{sale}")).await.json()["sold"], 8);
     verify(&one);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_of_the_native_api_is_no_account() {
+    let app = TestApp::start_with(&[&FLAGS[..], &["--guests", "on"]].concat()).await;
+    let client = DialectClient::of(&app, Dialect::Attempts);
+    let sale = sale_at_once(&Merchant::sign_in(&app).await, json!({})).await;
+    let guest = app.post("/api/v1/auth/guest", &json!({"email": "ada@example.com"})).await.json();
+    let token = guest["accessToken"].as_str().unwrap();
+    let refused = attempt(&client, token, 1).await.expect(401);
+    assert_error(&refused, "Unauthorized", "Invalid or expired token");
+    let read = client.get_as(token, "/api/orders/status/1").await.expect(401);
+    assert_error(&read, "Unauthorized", "Invalid or expired token");
+    assert_eq!(app.get(&format!("/api/v1/flash-sales/{sale}")).await.json()["sold"], 0);
+}

@@ -15,6 +15,7 @@ use crate::auth::Session;
 use crate::http::caller::RequestCaller;
 use crate::http::limits::{LimitClass, LimitKey};
 use crate::http::problem::kind;
+use crate::shop::integer_ids;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value, json};
 
@@ -86,15 +87,31 @@ async fn require_session(
     class: LimitClass,
 ) -> Result<Session, DialectError> {
     let Some(session) = caller.session else {
-        let message = if headers.contains_key(header::AUTHORIZATION) {
-            "Invalid or expired token: sign in again"
+        return Err(if headers.contains_key(header::AUTHORIZATION) {
+            unauthorized("Invalid or expired token: sign in again")
         } else {
-            "No token: send the header Authorization: Bearer TOKEN"
-        };
-        return Err(DialectError::new(StatusCode::UNAUTHORIZED, message).code(kind::UNAUTHORIZED.code));
+            unauthorized("No token: send the header Authorization: Bearer TOKEN")
+        });
     };
     state.count_request(class, LimitKey::from_buyer(session.buyer)).await?;
     Ok(session)
+}
+
+/// [`require_session`] of an account, with its integer id: guests of the native API have none.
+async fn require_account(
+    state: &DialectState,
+    caller: &RequestCaller,
+    headers: &HeaderMap,
+    class: LimitClass,
+) -> Result<(Session, i64), DialectError> {
+    let session = require_session(state, caller, headers, class).await?;
+    let number = integer_ids::find_user_number(&state.app.shop, session.buyer).await?;
+    let missing = || unauthorized("Invalid or expired token: it is not that of an account");
+    Ok((session, number.ok_or_else(missing)?))
+}
+
+fn unauthorized(message: &'static str) -> DialectError {
+    DialectError::new(StatusCode::UNAUTHORIZED, message).code(kind::UNAUTHORIZED.code)
 }
 
 /// An id in a path. It is a positive integer of decimal digits.

@@ -4,7 +4,7 @@ use super::super::DialectState;
 use super::super::error::DialectError;
 use super::super::fields::LenientBody;
 use super::super::reply::DialectReply;
-use super::{parse_id, require_session, success};
+use super::{parse_id, require_account, success};
 use crate::http::caller::RequestCaller;
 use crate::http::limits::LimitClass;
 use crate::http::problem::kind;
@@ -25,7 +25,7 @@ pub(super) async fn attempt(
     headers: HeaderMap,
     body: Result<LenientBody, DialectError>,
 ) -> Result<DialectReply, DialectError> {
-    let session = require_session(&state, &caller, &headers, LimitClass::Buy).await?;
+    let (session, _) = require_account(&state, &caller, &headers, LimitClass::Buy).await?;
     let number = parse_id(&sale)?;
     let LenientBody(_) = body?;
     let shop = &state.app.shop;

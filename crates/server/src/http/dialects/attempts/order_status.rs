@@ -3,10 +3,9 @@
 use super::super::DialectState;
 use super::super::error::DialectError;
 use super::super::reply::DialectReply;
-use super::{parse_id, require_session, success};
+use super::{parse_id, require_account, success};
 use crate::http::caller::RequestCaller;
 use crate::http::limits::LimitClass;
-use crate::http::problem::{Problem, kind};
 use crate::shop::integer_ids;
 use crate::shop::single_attempts::{self, AttemptOutcome};
 use axum::extract::{Path, State};
@@ -20,17 +19,13 @@ pub(super) async fn show_order(
     caller: RequestCaller,
     headers: HeaderMap,
 ) -> Result<DialectReply, DialectError> {
-    let session = require_session(&state, &caller, &headers, LimitClass::Read).await?;
+    let (session, user) = require_account(&state, &caller, &headers, LimitClass::Read).await?;
     let number = parse_id(&product)?;
     let shop = &state.app.shop;
     let outcome = match integer_ids::find_sold_product(shop, number).await {
         Some(product) => single_attempts::find_outcome(shop, product, session.buyer).await?,
         None => AttemptOutcome::Open,
     };
-    // The account was deleted after the token was issued.
-    let user = integer_ids::find_user_number(shop, session.buyer)
-        .await?
-        .ok_or_else(|| DialectError::from(Problem::new(&kind::UNAUTHORIZED)))?;
     let data = Map::from_iter([
         ("productId".to_owned(), json!(number)),
         ("userId".to_owned(), json!(user.to_string())),
