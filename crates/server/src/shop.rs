@@ -25,12 +25,16 @@ pub mod group_commit;
 pub mod guests;
 pub mod idempotency_keys;
 pub mod ids;
+pub mod integer_ids;
 pub mod mailboxes;
 pub mod peer_changes;
 pub mod projection;
 pub mod public_url;
+pub mod purchase_jobs;
 pub mod receipts;
+pub mod single_attempts;
 pub mod single_orders;
+pub mod sold_out_memory;
 pub mod tenancy;
 
 use crate::clock::TimeSource;
@@ -56,6 +60,9 @@ pub struct Shop {
     pub accounts: accounts::AccountService,
     pub mailboxes: mailboxes::MailboxClaims,
     pub guests: guests::GuestBook,
+    pub account_numbers: integer_ids::AccountNumbers,
+    pub sold_out: sold_out_memory::SoldOutMemory,
+    pub jobs: purchase_jobs::PurchaseJobs,
     /// Where buyers reach the shop, if the merchant has said so.
     pub public_url: Option<public_url::PublicUrl>,
 }

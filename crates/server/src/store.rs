@@ -2,7 +2,7 @@
 //! this crate. It never decides anything about a sale: the engine's ledger does, in a separate file or separate tables. The file
 //! is separate because SQLite has one writer a file, and a registration must not wait for a sale.
 //!
-//! SQL here is one text for both databases: `$1`, BIGINT and TEXT only (sqlx's `Any` cannot read a SQLite
+//! SQL here is one text for both databases (except the definitions of [`views`]): `$1`, BIGINT and TEXT only (sqlx's `Any` cannot read a SQLite
 //! BOOLEAN), `ON CONFLICT`, `RETURNING`, times as parameters. [`statements`] lists all of it for a test.
 
 pub mod accounts;
@@ -25,13 +25,16 @@ pub mod payments;
 pub mod queue;
 pub mod sandbox;
 pub mod series;
+pub mod sold_out_attempts;
 pub mod table_totals;
+pub mod turnstile_jobs;
 
 pub mod ledger_traces;
 
 pub mod statistics;
 
 pub mod changes;
+pub mod integer_ids;
 pub mod locks;
 pub mod secrets;
 
@@ -40,6 +43,7 @@ mod damage;
 mod pools;
 mod timeout;
 mod transaction;
+mod views;
 
 use damage::DamageListener;
 use pools::{ConnectionPurpose, StoreBackend};
@@ -166,18 +170,20 @@ impl Store {
         self.damage.set(Box::new(handler));
     }
 
-    /// Brings the tables up to date, however long that takes.
+    /// Brings the tables and the views up to date, however long that takes.
     ///
     /// # Errors
     /// When a migration fails, or the tables were written by a newer version.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         if self.backend == StoreBackend::Sqlite {
-            return Ok(MIGRATOR.run(&self.writer).await?);
+            MIGRATOR.run(&self.writer).await?;
+        } else {
+            let options = self.writer.connect_options();
+            let mut connection = AnyConnection::connect_with(options.as_ref()).await?;
+            MIGRATOR.run(&mut connection).await?;
+            connection.close().await?;
         }
-        let options = self.writer.connect_options();
-        let mut connection = AnyConnection::connect_with(options.as_ref()).await?;
-        MIGRATOR.run(&mut connection).await?;
-        Ok(connection.close().await?)
+        views::define_views(self).await
     }
 
     /// Whether the tables are those of this version.
@@ -269,13 +275,18 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(statistics::STATEMENTS.iter().copied())
         .chain(buyer_identities::STATEMENTS.iter().copied())
         .chain(changes::STATEMENTS.iter().copied())
+        .chain(integer_ids::STATEMENTS.iter().copied())
+        .chain(sold_out_attempts::STATEMENTS.iter().copied())
+        .chain(views::STATEMENTS.iter().copied())
         .chain(mailbox_claims::STATEMENTS.iter().copied())
         .chain(secrets::STATEMENTS.iter().copied())
+        .chain(turnstile_jobs::STATEMENTS.iter().copied())
+        .chain([turnstile_jobs::find_by_keys_statement()])
         .chain([buyer_identities::find_statement()])
         .chain(bulk_inserts().into_iter().flat_map(bulk_insert::BulkInsert::statements))
 }
 
-fn bulk_inserts() -> [&'static bulk_insert::BulkInsert; 6] {
+fn bulk_inserts() -> [&'static bulk_insert::BulkInsert; 8] {
     [
         &orders::UPSERT,
         &queue::UPSERT,
@@ -283,6 +294,8 @@ fn bulk_inserts() -> [&'static bulk_insert::BulkInsert; 6] {
         &series::UPSERT,
         &series::COUNT_REFUSALS,
         &guests::INSERT,
+        &sold_out_attempts::UPSERT,
+        &turnstile_jobs::INSERT,
     ]
 }
 

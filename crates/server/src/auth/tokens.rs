@@ -31,7 +31,7 @@ const ISSUER: &str = "doorbuster";
 /// token may be issued while its session is being ended.
 pub const REVOCATION_MARGIN_MS: i64 = 60_000;
 
-/// Longer tokens were not issued here: issued tokens have some 400 characters.
+/// Longer tokens were not issued here: issued tokens have some 500 characters.
 const TOKEN_LEN_MAX: usize = 1024;
 
 /// Issues and checks access tokens.
@@ -71,6 +71,19 @@ struct TokenClaims<'a> {
     /// Seconds since 1970, as RFC 7519 wants it.
     iat: i64,
     exp: i64,
+    /// The integer id of the account, for programs that know no UUIDs.
+    #[serde(rename = "userId", default, skip_serializing_if = "Option::is_none")]
+    user_id: Option<String>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    username: Option<Cow<'a, str>>,
+}
+
+/// What the token of an account says of it for other programs. Nothing here reads it.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenAccount<'a> {
+    /// The integer id; `None` for an account that has none yet.
+    pub user_id: Option<i64>,
+    pub username: &'a str,
 }
 
 impl AccessTokens {
@@ -99,12 +112,45 @@ impl AccessTokens {
         self.ttl_ms
     }
 
-    /// Issues a token and caches it.
+    /// Issues a token to a buyer without an account and caches it.
     #[must_use]
     pub fn issue(&self, buyer: BuyerId, role: Role, session: Uuid, now: Timestamp) -> String {
+        self.issue_claims(buyer, role, None, session, now)
+    }
+
+    /// Issues a token to an account and caches it.
+    #[must_use]
+    pub fn issue_for_account(
+        &self,
+        buyer: BuyerId,
+        role: Role,
+        account: TokenAccount<'_>,
+        session: Uuid,
+        now: Timestamp,
+    ) -> String {
+        self.issue_claims(buyer, role, Some(account), session, now)
+    }
+
+    fn issue_claims(
+        &self,
+        buyer: BuyerId,
+        role: Role,
+        account: Option<TokenAccount<'_>>,
+        session: Uuid,
+        now: Timestamp,
+    ) -> String {
         let iat = now.0.div_euclid(1000);
         let exp = iat + self.ttl_ms / 1000;
-        let claims = TokenClaims { iss: Cow::Borrowed(ISSUER), sub: buyer, role, sid: session, iat, exp };
+        let claims = TokenClaims {
+            iss: Cow::Borrowed(ISSUER),
+            sub: buyer,
+            role,
+            sid: session,
+            iat,
+            exp,
+            user_id: account.and_then(|account| account.user_id).map(|id| id.to_string()),
+            username: account.map(|account| Cow::Borrowed(account.username)),
+        };
         let mut token = self.header.clone();
         BASE64.encode_string(serde_json::to_vec(&claims).unwrap_or_default(), &mut token);
         let signature = self.key.sign(token.as_bytes());
@@ -244,6 +290,18 @@ mod tests {
             assert_eq!(tokens.verify(&token, NOW.plus_s(3599)), tokens.verify(&token, NOW));
             assert_eq!(tokens.verify(&token, NOW.plus_s(3600)), Err(TokenError::Expired));
         }
+    }
+
+    #[test]
+    fn the_token_of_an_account_names_it() {
+        let tokens = tokens(1);
+        let account = TokenAccount { user_id: Some(7), username: "ada" };
+        let buyer = BuyerId(Uuid::from_u128(1));
+        let token = tokens.issue_for_account(buyer, Role::Buyer, account, Uuid::from_u128(2), NOW);
+        let payload = BASE64.decode(token.split('.').nth(1).unwrap()).unwrap();
+        let claims: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+        assert_eq!((&claims["userId"], &claims["username"]), (&"7".into(), &"ada".into()));
+        assert_eq!(AccessTokens::new(tokens.key.clone(), 3600, 1).verify(&token, NOW).unwrap().buyer, buyer);
     }
 
     #[test]

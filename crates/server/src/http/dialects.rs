@@ -9,7 +9,9 @@ pub mod fields;
 pub mod reply;
 pub mod routes;
 
+pub mod attempts;
 pub mod drop;
+pub mod turnstile;
 
 use super::AppState;
 use super::caller::RequestCaller;
@@ -83,7 +85,9 @@ impl Dialect {
     pub fn routes(self) -> DialectRoutes {
         match self {
             Self::Drop => drop::routes(),
-            Self::Turnstile | Self::Attempts | Self::Holds => DialectRoutes::new(),
+            Self::Turnstile => turnstile::routes(),
+            Self::Attempts => attempts::routes(),
+            Self::Holds => DialectRoutes::new(),
         }
     }
 
@@ -92,7 +96,9 @@ impl Dialect {
     pub fn render_error(self, error: &DialectError, path: &str) -> Value {
         match self {
             Self::Drop => drop::render_error(error, path),
-            Self::Turnstile | Self::Attempts | Self::Holds => Value::Null,
+            Self::Turnstile => turnstile::render_error(error),
+            Self::Attempts => attempts::render_error(error, path),
+            Self::Holds => Value::Null,
         }
     }
 }
@@ -170,6 +176,13 @@ impl DialectContext {
         match limits.count_request(class, key, now).await.retry_after_s {
             None => Ok(()),
             Some(seconds) => Err(Problem::new(&kind::RATE_LIMITED).retry_after_s(seconds).into()),
+        }
+    }
+
+    /// Takes back a request that [`Self::count_request`] counted.
+    pub async fn return_request(&self, class: LimitClass, key: LimitKey) {
+        if let Some(limits) = self.app.limits.as_ref() {
+            limits.return_request(class, key, (self.app.shop.now)()).await;
         }
     }
 }

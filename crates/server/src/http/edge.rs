@@ -12,7 +12,7 @@ use super::caller::RequestCaller;
 use super::cors::Cors;
 use super::dialects::error::DialectError;
 use super::dialects::reply::json_response;
-use super::dialects::{DialectContext, DialectState};
+use super::dialects::{Dialect, DialectContext, DialectState};
 use super::limits::{LimitClass, LimitDecision, LimitKey};
 use super::problem::{Problem, ProblemKind, kind};
 use super::routes::{Endpoint, RouteTable};
@@ -159,7 +159,7 @@ impl HttpEdge {
         let _in_flight = InFlightRequest::start(&self.app.metrics.in_flight);
         let endpoint = self.routes.find_endpoint(request.method(), request.uri().path());
         let id = self.ids.id_for(request.headers());
-        let origin = self.cors().allowed_origin(request.headers());
+        let origin = self.cors_at(request.uri().path()).allowed_origin(request.headers());
         // A problem document names its path. Few replies are problems, so the path is shared, not copied.
         let uri = request.uri().clone();
         let method = request.method().clone();
@@ -187,7 +187,7 @@ impl HttpEdge {
         if let Some(decision) = decision {
             decision.write_headers(response.headers_mut());
         }
-        self.cors().write_headers(origin, response.headers_mut());
+        self.cors_at(uri.path()).write_headers(origin, response.headers_mut());
 
         let (status, seconds) = (response.status().as_u16(), timer.elapsed_s());
         endpoint.metrics.observe(status, seconds);
@@ -243,7 +243,8 @@ impl HttpEdge {
         is_late: &(impl Fn() -> bool + Sync),
     ) -> (Response<Body>, Option<LimitDecision<'_>>) {
         let settings = &self.app.edge;
-        if let Some(reply) = self.cors().preflight(request.method(), request.headers()) {
+        let cors = self.cors_at(request.uri().path());
+        if let Some(reply) = cors.preflight(request.method(), request.headers()) {
             return (reply, None);
         }
         let now = (self.app.shop.now)();
@@ -315,8 +316,18 @@ impl HttpEdge {
         }
     }
 
-    fn cors(&self) -> &Cors {
-        self.dialect.as_ref().map_or(&self.app.edge.cors, |dialect| &dialect.settings.cors)
+    /// The sites whose pages may call this path. The sockets of a dialect that is served below its prefix are at the path of all sockets,
+    /// and its settings have the sites of the API too.
+    fn cors_at(&self, path: &str) -> &Cors {
+        let mounted = || {
+            let dialects = self.mounted.iter().filter_map(|edge| edge.dialect.as_ref());
+            dialects.into_iter().find(|dialect| dialect.dialect == Dialect::Turnstile)
+        };
+        let dialect = match &self.dialect {
+            None if path.starts_with(sockets::PREFIX) => mounted(),
+            dialect => dialect.as_ref(),
+        };
+        dialect.map_or(&self.app.edge.cors, |dialect| &dialect.settings.cors)
     }
 
     /// Renders a problem in the shape that the clients of this edge expect. Headers that the reply already had, such as `Allow`, stay.

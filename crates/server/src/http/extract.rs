@@ -37,6 +37,24 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Json<T> {
     }
 }
 
+/// A JSON body that a request may leave out: an empty one is none, whatever its declared type.
+#[derive(Debug, Clone, Copy)]
+pub struct OptionalJson<T>(pub Option<T>);
+
+impl<T: DeserializeOwned> FromRequest<AppState> for OptionalJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &AppState) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let body = read_body(body, app.edge.body_len_max).await?;
+        if body.is_empty() {
+            return Ok(Self(None));
+        }
+        let Json(body) = Json::from_request(Request::from_parts(parts, Body::from(body)), app).await?;
+        Ok(Self(Some(body)))
+    }
+}
+
 /// Reads the bytes of a JSON body.
 ///
 /// # Errors

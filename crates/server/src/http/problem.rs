@@ -294,6 +294,17 @@ impl From<crate::shop::group_commit::RowNotWritten> for Problem {
     }
 }
 
+impl From<crate::shop::single_attempts::AttemptError> for Problem {
+    fn from(error: crate::shop::single_attempts::AttemptError) -> Self {
+        use crate::shop::single_attempts::AttemptError;
+        match error {
+            AttemptError::Engine(error) => error.into(),
+            AttemptError::Store(error) => error.into(),
+            AttemptError::Memory(error) => error.into(),
+        }
+    }
+}
+
 impl From<sale::Refusal> for Problem {
     fn from(refusal: sale::Refusal) -> Self {
         use sale::Refusal;

@@ -20,7 +20,8 @@ use crate::telemetry::sockets::SocketMetrics;
 use engine::SaleView;
 use events::{extract_order_change, extract_place_change};
 use sale::{BuyerId, EventSeq, LedgerEntry, OrderId, OrderStatus, SaleId, Ticket, Timestamp};
-use socket_state::{SendResult, SocketState, is_buffer_full};
+pub(super) use socket_state::is_buffer_full;
+use socket_state::{SendResult, SocketState};
 use socketioxide::extract::SocketRef;
 use socketioxide::socket::Sid;
 use socketioxide::{BroadcastError, SocketError, SocketIo};
@@ -479,7 +480,7 @@ fn sale_room(sale: SaleId) -> String {
 }
 
 /// Sockets whose buffer was full. Sockets that are closing do not count.
-fn count_dropped(result: &Result<(), BroadcastError>) -> usize {
+pub(super) fn count_dropped(result: &Result<(), BroadcastError>) -> usize {
     match result {
         Err(BroadcastError::Socket(errors)) => {
             errors.iter().filter(|error| matches!(error, SocketError::InternalChannelFull)).count()

@@ -17,14 +17,17 @@ mod relist;
 
 mod payment_mode;
 
+mod chosen;
+
 pub use actions::{SaleAction, apply_action};
+pub use chosen::{describe_gate, find_chosen};
 pub use create::{ProductSaleDraft, SaleDraft, create, create_with_product};
 pub use delete::{DeleteResult, delete};
 pub use edit::{SaleEdit, ShownEdit, edit};
 pub use half_made::settle_half_made;
 pub use payment_mode::{HOLD_S_DEFAULT, PaymentMode, fill_payment_modes, requires_payment};
 pub use relist::relist_lost_sales;
-pub use restock::{RestockRequest, restock};
+pub use restock::{RestockRequest, restock, restock_to};
 
 pub use crate::store::sale_products::SoldProduct;
 pub use crate::store::sales::LimitScope;
@@ -94,6 +97,14 @@ pub fn find_moved(shop: &Shop, slug: &str) -> Option<String> {
     shop.catalogue.find_by_former_slug(slug).map(|listing| listing.slug.clone())
 }
 
+/// The sale that has this slug, or had it before; also one that another process has just made.
+pub async fn find_id_by_slug(shop: &Shop, slug: &str) -> Option<SaleId> {
+    if let Some(sale) = find_named_or_refresh(shop, slug).await {
+        return Some(sale.listing.sale);
+    }
+    shop.catalogue.find_by_former_slug(slug).map(|listing| listing.sale)
+}
+
 /// Whether a new sale may get the slug: no sale has or had it.
 ///
 /// # Errors
@@ -102,13 +113,14 @@ pub async fn is_slug_free(shop: &Shop, slug: &str) -> Result<bool, StoreError> {
     sale_slugs::is_free_for(&shop.store, slug, SaleId(Uuid::nil())).await
 }
 
-/// The sale that a shop with one sale at a time would show: the active one, else the one that starts next, else the most recent. Of
-/// several active ones it is the one that was made last.
+/// The sale that a shop with one sale at a time would show: the active one, else a paused one, else the one that starts next, else the
+/// most recent. Of several active ones it is the one that was made last.
 #[must_use]
 pub fn find_current(shop: &Shop) -> Option<ListedSale> {
     let now = shop.engine.now();
     let sales = list(shop, None, None, usize::MAX);
-    let active = sales.iter().find(|sale| sale.view.phase(now) == SalePhase::Active);
+    let newest_in = |phase| sales.iter().find(|sale| sale.view.phase(now) == phase);
+    let active = newest_in(SalePhase::Active).or_else(|| newest_in(SalePhase::Paused));
     let next = || {
         let upcoming = sales.iter().filter(|sale| sale.view.phase(now) == SalePhase::Upcoming);
         upcoming.min_by_key(|sale| sale.view.policy.starts_at)

@@ -16,6 +16,8 @@ pub struct OrderRow {
     pub unit_price: Money,
     /// When it was paid, if it was held before that.
     pub paid_at: Option<Timestamp>,
+    /// The event that made it. A row that is there keeps its own.
+    pub made_seq: EventSeq,
     /// The event that last changed it.
     pub seq: EventSeq,
 }
@@ -62,9 +64,9 @@ pub struct StatusTotals {
 
 pub(super) static UPSERT: BulkInsert = BulkInsert::new(
     "INSERT INTO orders (id, sale_id, buyer_id, quantity, unit_price_minor, currency, status, expires_at, paying_until, \
-     restocked, made_at, changed_at, paid_at, seq)",
-    14,
-    // An order's quantity and price never change: the first event of an order inserts them.
+     restocked, made_at, changed_at, paid_at, made_seq, seq)",
+    15,
+    // An order's quantity, price and first event never change: that event inserts them.
     "ON CONFLICT (id) DO UPDATE SET \
      status = excluded.status, \
      expires_at = excluded.expires_at, \
@@ -141,7 +143,7 @@ fn build_list_statement(filters: usize) -> String {
     ));
     format!(
         "SELECT id, sale_id, buyer_id, quantity, unit_price_minor, currency, status, expires_at, paying_until, restocked, \
-         made_at, changed_at, paid_at, seq FROM orders WHERE {} ORDER BY made_at DESC, id DESC LIMIT ${}",
+         made_at, changed_at, paid_at, made_seq, seq FROM orders WHERE {} ORDER BY made_at DESC, id DESC LIMIT ${}",
         conditions.join(" AND "),
         next()
     )
@@ -174,6 +176,7 @@ pub async fn upsert(writing: &mut StoreTransaction, rows: &[OrderRow]) -> Result
             .bind(row.order.made_at.0)
             .bind(row.order.changed_at.0)
             .bind(row.paid_at.map(|at| at.0))
+            .bind(row.made_seq.0.cast_signed())
             .bind(row.seq.0.cast_signed())
     });
     write.await
@@ -311,6 +314,7 @@ fn read(row: &AnyRow) -> Result<OrderRow, StoreError> {
         },
         unit_price: Money { minor, currency },
         paid_at: row.try_get::<Option<i64>, _>("paid_at")?.map(Timestamp),
+        made_seq: EventSeq(row.try_get::<i64, _>("made_seq")?.cast_unsigned()),
         seq: EventSeq(row.try_get::<i64, _>("seq")?.cast_unsigned()),
     })
 }

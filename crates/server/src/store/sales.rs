@@ -4,7 +4,7 @@
 use super::changes::{self, ChangeCounter};
 use super::products::ProductId;
 use super::sale_products::{self, SoldProduct};
-use super::{Store, StoreError, StoreTransaction, admin_keys, sale_slugs};
+use super::{Store, StoreError, StoreTransaction, admin_keys, integer_ids, sale_slugs};
 use sale::{BuyerId, SaleId, Timestamp};
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -178,13 +178,16 @@ pub async fn insert(writing: &mut StoreTransaction, sale: NewSale<'_>) -> Result
     Ok(true)
 }
 
-/// Marks a sale as announced: from now on it is listed.
+/// Marks a sale as announced: from now on it is listed and has an integer id.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn set_announced(store: &Store, id: SaleId, now: Timestamp) -> Result<(), StoreError> {
     let mut writing = store.begin().await?;
-    sqlx::query(SET_ANNOUNCED).bind(now.0).bind(id.to_string()).execute(writing.connection()).await?;
+    let query = sqlx::query(SET_ANNOUNCED).bind(now.0).bind(id.to_string());
+    if query.execute(writing.connection()).await?.rows_affected() > 0 {
+        integer_ids::number_sale(&mut writing, id).await?;
+    }
     changes::increment(&mut writing, ChangeCounter::Catalogue).await?;
     writing.commit().await
 }

@@ -14,5 +14,12 @@ mod support;
 
 mod client;
 
+#[expect(dead_code, reason = "the tests of many instances use more")]
+#[path = "../real/mod.rs"]
+mod real;
+
+mod attempts;
 mod drop;
 mod frame;
+mod turnstile;
+mod views;

@@ -55,15 +55,18 @@ struct AccountReply {
     role: Role,
     #[schema(format = DateTime)]
     created_at: String,
+    /// When its address, name, role or password last changed.
+    #[schema(format = DateTime)]
+    updated_at: String,
 }
 
 /// Where the password of a request comes from.
-fn sign_in_origin(caller: RequestCaller) -> SignInOrigin {
+pub(in crate::http) fn sign_in_origin(caller: RequestCaller) -> SignInOrigin {
     SignInOrigin { network: LimitKey::from_address(caller.address).as_u128(), session: caller.session }
 }
 
 /// The limit of wrong passwords, if limits are on.
-fn guess_limits(app: &AppContext) -> Option<&dyn GuessLimits> {
+pub(in crate::http) fn guess_limits(app: &AppContext) -> Option<&dyn GuessLimits> {
     app.limits.as_ref().map(|limits| limits as &dyn GuessLimits)
 }
 
@@ -80,7 +83,8 @@ impl From<SignedInAccount> for SignedInReply {
 
 impl From<AccountProfile> for AccountReply {
     fn from(account: AccountProfile) -> Self {
-        let AccountProfile { id, email, username, role, created_at } = account;
-        Self { id, email, username, role, created_at: rfc3339(created_at) }
+        let AccountProfile { id, email, username, role, created_at, updated_at, .. } = account;
+        let (created_at, updated_at) = (rfc3339(created_at), rfc3339(updated_at));
+        Self { id, email, username, role, created_at, updated_at }
     }
 }

@@ -50,8 +50,9 @@ pub async fn create_admin(
             writing.rollback().await?;
             return Ok(Err(AccountRefusal::AccountUnknown));
         };
-        users::set_password_hash(&mut writing, user.id, &hash).await?;
-        users::set_role(&mut writing, user.id, Role::Admin).await?;
+        let now = (service.now)();
+        users::set_password_hash(&mut writing, user.id, &hash, now).await?;
+        users::set_role(&mut writing, user.id, Role::Admin, now).await?;
         writing.commit().await?;
         let session_count = ended.count();
         forget_sessions(service, &ended);
@@ -85,7 +86,9 @@ pub async fn create_first_admin(
         writing.rollback().await?;
         return Ok(Ok(None));
     }
-    let made = match users::promote_to_admin(&mut writing, &user.email, &user.password_hash).await? {
+    let made = match users::promote_to_admin(&mut writing, &user.email, &user.password_hash, user.created_at)
+        .await?
+    {
         Some(promoted) => {
             let ended = end_all_sessions(service, &mut writing, promoted.id).await?.unwrap_or_default();
             writing.commit().await?;

@@ -1,7 +1,7 @@
 //! Keeps a session alive: trades a refresh token for new tokens.
 
 use super::sessions::{issue_tokens, new_token, session_end};
-use super::{AccountError, AccountOutcome, AccountRefusal, AccountService, SignedInAccount};
+use super::{AccountError, AccountOutcome, AccountRefusal, AccountService, SignedInAccount, fill_integer_id};
 use crate::auth::refresh::{RefreshToken, hash_token};
 use crate::store::StoreTransaction;
 use crate::store::accounts as users;
@@ -42,6 +42,7 @@ pub async fn refresh(service: &AccountService, token: &str) -> AccountOutcome<Si
     let Some(user) = users::find(&service.store, user).await? else {
         return Ok(Err(AccountRefusal::BadRefreshToken));
     };
+    let user = fill_integer_id(service, user).await?;
     Ok(Ok(issue_tokens(service, user, session, successor)))
 }
 

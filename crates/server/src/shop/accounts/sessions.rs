@@ -4,6 +4,7 @@
 use super::{AccountError, AccountOutcome, AccountProfile, AccountRefusal, AccountService, SignedInAccount};
 use crate::auth::Session;
 use crate::auth::refresh::RefreshToken;
+use crate::auth::tokens::TokenAccount;
 use crate::shop::ids;
 use crate::store::StoreTransaction;
 use crate::store::accounts::{self as users, UserRow};
@@ -118,7 +119,10 @@ pub(super) fn issue_tokens(
     session: Uuid,
     refresh_token: RefreshToken,
 ) -> SignedInAccount {
-    let access_token = service.tokens.issue(user.id, user.role, session, (service.now)());
+    let (user_id, username) = (user.integer_id, user.username.as_str());
+    let account = TokenAccount { user_id, username };
+    let access_token =
+        service.tokens.issue_for_account(user.id, user.role, account, session, (service.now)());
     SignedInAccount {
         account: user.into(),
         access_token,
