@@ -2,12 +2,14 @@
 //! committed.* A recorder never decides and never replies; a reader never changes anything.
 
 mod codec;
+mod copy;
 mod row;
 
 pub mod postgres;
 pub mod sqlite;
 
 pub use codec::{CodecError, decode_event, encode_event};
+pub use copy::{CopiedLedger, copy_ledger};
 
 use crate::batch::{Batch, Epoch, StaleEpoch};
 use futures::future::BoxFuture;

@@ -10,7 +10,7 @@ mod start_moment;
 mod time_keeper;
 
 pub use cluster::{ClusterSettings, start_in_cluster};
-pub use data_folder::{create_data_folder, is_folder_in_use};
+pub use data_folder::{DataFolderLock, create_data_folder, is_folder_in_use, lock_data_folder};
 pub use postgres::{start_on_postgres, start_on_postgres_checked};
 pub use sqlite::{STRUCTURE_CHECK_LIMIT, start_on_sqlite, start_on_sqlite_checked, start_on_sqlite_with};
 pub use start_moment::{StartCheck, StartMoment, TurningSale};

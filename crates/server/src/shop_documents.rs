@@ -78,9 +78,9 @@ impl From<LimitScope> for LimitScopeDocument {
 
 #[must_use]
 pub fn buyer_document(id: BuyerId, people: &HashMap<BuyerId, BuyerIdentity>) -> BuyerDocument {
-    let person = people.get(&id).cloned();
-    let (email, username) = person.map(|person| (person.email, person.username)).unzip();
-    BuyerDocument { id, email, username }
+    let person = people.get(&id);
+    let email = person.map(|person| person.email.clone());
+    BuyerDocument { id, email, username: person.and_then(|person| person.username.clone()) }
 }
 
 impl From<&SoldProduct> for ProductSummary {

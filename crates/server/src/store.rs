@@ -18,6 +18,7 @@ pub mod attempts;
 pub mod buyer_identities;
 pub mod counters;
 pub mod followers;
+pub mod guest_orders;
 pub mod guests;
 pub mod mailbox_claims;
 pub mod orders;
@@ -37,6 +38,9 @@ pub mod changes;
 pub mod integer_ids;
 pub mod locks;
 pub mod secrets;
+
+pub mod moves;
+pub mod table_copy;
 
 mod bulk_insert;
 mod damage;
@@ -263,12 +267,15 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(sale_slugs::STATEMENTS.iter().copied())
         .chain(orders::STATEMENTS.iter().copied())
         .chain(orders::list_statements().iter().map(String::as_str))
+        .chain(orders::offset_statements())
         .chain(queue::STATEMENTS.iter().copied())
+        .chain([queue::find_joined_statement()])
         .chain(attempts::STATEMENTS.iter().copied())
         .chain(attempts::LISTS.iter().map(String::as_str))
         .chain(counters::STATEMENTS.iter().copied())
         .chain(followers::STATEMENTS.iter().copied())
         .chain(guests::STATEMENTS.iter().copied())
+        .chain(guest_orders::STATEMENTS.iter().copied())
         .chain(table_totals::STATEMENTS.iter().copied())
         .chain(ledger_traces::STATEMENTS.iter().copied())
         .chain(series::STATEMENTS.iter().copied())
@@ -280,9 +287,10 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(views::STATEMENTS.iter().copied())
         .chain(mailbox_claims::STATEMENTS.iter().copied())
         .chain(secrets::STATEMENTS.iter().copied())
+        .chain(buyer_identities::find_statements().iter().map(String::as_str))
         .chain(turnstile_jobs::STATEMENTS.iter().copied())
         .chain([turnstile_jobs::find_by_keys_statement()])
-        .chain([buyer_identities::find_statement()])
+        .chain(moves::STATEMENTS.iter().copied())
         .chain(bulk_inserts().into_iter().flat_map(bulk_insert::BulkInsert::statements))
 }
 

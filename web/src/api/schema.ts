@@ -492,6 +492,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/auth/guest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Makes a guest for one visit.
+         * @description Each call makes a new buyer, who sees nothing of others with the same address. A sale's limit per buyer counts the orders of all
+         *     guests of an address together. There is no such call unless the shop was started with `--guests on`.
+         */
+        post: operations["beginGuestVisit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/auth/login": {
         parameters: {
             query?: never;
@@ -537,7 +558,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The account of the session. */
+        /** The account of the session. A guest has the address in place of a username. */
         get: operations["getAccount"];
         put?: never;
         post?: never;
@@ -688,6 +709,26 @@ export interface paths {
          *     durable. A refusal comes at once in both cases, and does not use up the `Idempotency-Key`.
          */
         post: operations["createOrder"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/orders/find": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Finds an order of a guest.
+         * @description For a buyer without an account whose token is gone. It is limited as signing in is, and does not tell which of the two is wrong.
+         */
+        post: operations["findGuestOrder"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1214,6 +1255,16 @@ export interface components {
             /** @description JSON pointer to the field of the body, or `/name` of a query parameter. */
             pointer: string;
         };
+        /** @description Both must be right. */
+        FindOrderBody: {
+            /**
+             * Format: email
+             * @description The address that the guest gave.
+             */
+            email: string;
+            /** Format: uuid */
+            order: string;
+        };
         /** @description One follower. */
         FollowerJson: {
             /**
@@ -1249,6 +1300,26 @@ export interface components {
         /** @description The followers of the ledger. */
         FollowersJson: {
             items: components["schemas"]["FollowerJson"][];
+        };
+        /** @description Where the guest can be reached. */
+        GuestBody: {
+            /**
+             * Format: email
+             * @description Case does not matter. It is not proven to be the caller's.
+             */
+            email: string;
+        };
+        /** @description A guest and its token. There is no refresh token: a guest who comes back later is a new one. */
+        GuestReply: {
+            /** @description For `Authorization: Bearer …`. */
+            accessToken: string;
+            /**
+             * Format: int64
+             * @description Seconds until the access token expires.
+             */
+            expiresIn: number;
+            /** @description The guest has the address in place of a username. */
+            user: components["schemas"]["AccountReply"];
         };
         Health: {
             components: components["schemas"]["Component"][];
@@ -2455,6 +2526,15 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description `not_found`: there is nothing here. */
+        NotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /**
          * @description `not_found`: there is nothing here.
          *
@@ -2617,6 +2697,15 @@ export interface components {
             headers: {
                 /** @description Seconds after which to try again. */
                 "Retry-After"?: number;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `order_unknown`: there is no such order. */
+        OrderUnknown: {
+            headers: {
                 [name: string]: unknown;
             };
             content: {
@@ -3813,6 +3902,43 @@ export interface operations {
             504: components["responses"]["Timeout"];
         };
     };
+    beginGuestVisit: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GuestBody"];
+            };
+        };
+        responses: {
+            /** @description A new guest */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GuestReply"];
+                };
+            };
+            400: components["responses"]["BadJsonBadRequest"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
     signIn: {
         parameters: {
             query?: never;
@@ -4228,6 +4354,43 @@ export interface operations {
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["InvalidBodyKeyReused"];
             425: components["responses"]["NotStarted"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
+    findGuestOrder: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FindOrderBody"];
+            };
+        };
+        responses: {
+            /** @description The order */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderJson"];
+                };
+            };
+            400: components["responses"]["BadJsonBadRequest"];
+            404: components["responses"]["OrderUnknown"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["InvalidBody"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
             503: components["responses"]["NotRecordedOverloadedUnavailable"];

@@ -1,7 +1,7 @@
 //! `followers`: how far each shared follower of the ledger has come, and setting one back. It may run beside running instances:
 //! it only reads and moves offsets.
 
-use super::database::DatabaseUrl;
+use super::database::{DatabaseUrl, refuse_unfinished_move};
 use super::{CommandError, print_line, runtime};
 use crate::shop::followers::{self, FollowerStatus, RewindRefusal, RewindRequest, RewoundFollower};
 use crate::store::{self, Store};
@@ -98,6 +98,7 @@ impl FollowersPlace {
             let sentence = "the tables are not those of this version, run `doorbuster migrate` first";
             return Err(anyhow::anyhow!(sentence).into());
         }
+        refuse_unfinished_move(&store).await?;
         Ok((store, ledger))
     }
 }

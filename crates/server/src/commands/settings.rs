@@ -60,6 +60,10 @@ pub struct Serve {
     #[arg(long, env = "DOORBUSTER_CORS_ORIGINS", value_delimiter = ',', value_name = "LIST")]
     pub cors_origins: Vec<String>,
 
+    /// Whether buyers may come without an account, with an e-mail address alone.
+    #[arg(long, env = "DOORBUSTER_GUESTS", value_enum, default_value = "off")]
+    pub guests: OnOff,
+
     #[command(flatten)]
     pub dialects: DialectArguments,
 

@@ -10,7 +10,7 @@ mod counters_text;
 mod json;
 mod report;
 
-use super::database::{DatabaseUrl, ledger_error};
+use super::database::{DatabaseUrl, ledger_error, refuse_unfinished_move};
 use super::ledger_loss::{describe_database_loss, describe_folder_loss};
 use super::{CommandError, print_line, runtime};
 use anyhow::Context;
@@ -59,7 +59,26 @@ pub fn run(settings: &VerifyArgs) -> Result<(), CommandError> {
     if findings.is_clean() { Ok(()) } else { Err(CommandError::CheckFailed) }
 }
 
+/// Whether every promise of a folder is kept.
+pub(super) fn is_folder_clean(folder: &Path) -> Result<bool, CommandError> {
+    Ok(verify_folder(folder)?.is_clean())
+}
+
+/// The same of a database into which a move has not ended.
+pub(super) async fn is_marked_database_clean(database: &DatabaseUrl) -> Result<bool, CommandError> {
+    Ok(verify_marked_database(database).await?.is_clean())
+}
+
 async fn verify_database(database: &DatabaseUrl) -> Result<VerifyFindings, CommandError> {
+    let store = database.open_tables_without_timeout().await?;
+    if store.is_current().await.map_err(anyhow::Error::from)? {
+        refuse_unfinished_move(&store).await?;
+    }
+    store.close().await;
+    verify_marked_database(database).await
+}
+
+async fn verify_marked_database(database: &DatabaseUrl) -> Result<VerifyFindings, CommandError> {
     // The tables first: the ledger only grows, so whatever the tables show must be in it.
     let tables = tables::read_store(database.open_tables_without_timeout().await?).await;
     let reader = match PostgresReader::open(&database.address()?).await {

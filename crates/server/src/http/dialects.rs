@@ -11,6 +11,7 @@ pub mod routes;
 
 pub mod attempts;
 pub mod drop;
+pub mod holds;
 pub mod turnstile;
 
 use super::AppState;
@@ -87,7 +88,7 @@ impl Dialect {
             Self::Drop => drop::routes(),
             Self::Turnstile => turnstile::routes(),
             Self::Attempts => attempts::routes(),
-            Self::Holds => DialectRoutes::new(),
+            Self::Holds => holds::routes(),
         }
     }
 
@@ -98,7 +99,7 @@ impl Dialect {
             Self::Drop => drop::render_error(error, path),
             Self::Turnstile => turnstile::render_error(error),
             Self::Attempts => attempts::render_error(error, path),
-            Self::Holds => Value::Null,
+            Self::Holds => holds::render_error(error, path),
         }
     }
 }

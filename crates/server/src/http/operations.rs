@@ -54,6 +54,7 @@ static OPERATIONS: &[ApiOperation] = {
     &[
         operation("POST", "/api/v1/auth/register", "registerAccount", Anyone, &[&EMAIL_TAKEN, &USERNAME_TAKEN]),
         operation("POST", "/api/v1/auth/login", "signIn", Anyone, &[&BAD_CREDENTIALS]),
+        operation("POST", "/api/v1/auth/guest", "beginGuestVisit", Anyone, &[&NOT_FOUND]),
         operation("POST", "/api/v1/auth/refresh", "refreshSession", Anyone, &[&BAD_REFRESH_TOKEN]),
         operation("POST", "/api/v1/auth/logout", "signOut", Buyer, &[]),
         operation("POST", "/api/v1/auth/sign-out-everywhere", "signOutEverywhere", Buyer, &[&ACCOUNT_UNKNOWN]),
@@ -80,6 +81,7 @@ static OPERATIONS: &[ApiOperation] = {
             &KEY_REUSED, &REQUEST_IN_FLIGHT, &BAD_IDEMPOTENCY_KEY,
         ]),
         operation("GET", "/api/v1/orders", "listOrders", Buyer, &[]),
+        operation("POST", "/api/v1/orders/find", "findGuestOrder", Anyone, &[&ORDER_UNKNOWN]),
         operation("GET", "/api/v1/orders/{id}", "getOrder", Buyer, &[&ORDER_UNKNOWN]),
         operation("DELETE", "/api/v1/orders/{id}", "cancelOrder", Buyer, &[&ORDER_UNKNOWN, &ORDER_STATE, &ORDER_PAYING, &ORDER_EXPIRED]),
         operation("POST", "/api/v1/orders/{id}/pay", "payOrder", Buyer, &[

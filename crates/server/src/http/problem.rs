@@ -474,6 +474,16 @@ impl From<crate::shop::orders::OrderListError> for Problem {
     }
 }
 
+impl From<crate::shop::checkout::CheckoutError> for Problem {
+    fn from(error: crate::shop::checkout::CheckoutError) -> Self {
+        use crate::shop::checkout::CheckoutError;
+        match error {
+            CheckoutError::Engine(error) => error.into(),
+            CheckoutError::Payment(error) => error.into(),
+        }
+    }
+}
+
 impl From<crate::shop::payments::PaymentError> for Problem {
     fn from(error: crate::shop::payments::PaymentError) -> Self {
         use crate::shop::payments::PaymentError;

@@ -36,10 +36,11 @@ enum PageKind {
 }
 
 /// The addresses that the browser's router knows (`web/src/App.tsx` and `web/src/admin/AdminApp.tsx`; a test compares).
-const PAGES: [(&str, PageKind); 21] = [
+const PAGES: [(&str, PageKind); 22] = [
     ("/", PageKind::Plain),
     ("/s/{slug}", PageKind::Sale),
     ("/orders", PageKind::Plain),
+    ("/orders/find", PageKind::Plain),
     ("/orders/{id}", PageKind::WithId),
     ("/sign-in", PageKind::Plain),
     ("/register", PageKind::Plain),

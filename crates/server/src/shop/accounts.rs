@@ -19,11 +19,16 @@ mod guesses;
 
 mod revocations;
 
+mod import;
+
 mod text;
 
-pub use admins::{AdminCreation, ExistingAccount, create_admin, create_first_admin, has_admin};
+pub use admins::{
+    AdminCreation, ExistingAccount, create_admin, create_first_admin, has_admin, register_admin,
+};
 pub use change_password::{PasswordChange, change_password};
 pub use guesses::{GuessKey, GuessLimits, SignInOrigin};
+pub use import::{AccountImport, ImportedAccount, ImportedHash, import_accounts};
 pub use refresh::{REFRESH_GRACE_MS, refresh};
 pub use register::{create_account, register};
 pub use revocations::{forget_expired_sessions, load_revocations, read_new_revocations};

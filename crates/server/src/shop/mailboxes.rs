@@ -9,8 +9,9 @@ mod address;
 pub use address::mailbox_of;
 
 use super::Shop;
+use super::accounts::EmailAddress;
 use super::sales::{self, LimitScope};
-use crate::store::{StoreError, accounts, mailbox_claims};
+use crate::store::{StoreError, accounts, guests, mailbox_claims};
 use engine::EngineError;
 use quick_cache::sync::Cache;
 use sale::{BuyerId, Refusal, SaleId};
@@ -66,6 +67,13 @@ pub async fn claim_mailbox(
 
 /// The account that buys for the mailbox of this one.
 async fn find_claim(shop: &Shop, sale: SaleId, account: BuyerId) -> Result<BuyerId, StoreError> {
-    let Some(user) = accounts::find(&shop.store, account).await? else { return Ok(account) };
-    mailbox_claims::claim(&shop.store, sale, &mailbox_of(&user.email), account).await
+    let email = match accounts::find(&shop.store, account).await? {
+        Some(user) => user.email,
+        None => match guests::find(&shop.store, account).await? {
+            // Some guests have a name that is no address.
+            Some(guest) if guest.name.parse::<EmailAddress>().is_ok() => guest.name,
+            _ => return Ok(account),
+        },
+    };
+    mailbox_claims::claim(&shop.store, sale, &mailbox_of(&email), account).await
 }

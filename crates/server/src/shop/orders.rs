@@ -3,6 +3,7 @@
 
 use super::idempotency_keys::{IdempotencyKey, KeyOperation, KeyRefusal, OwnedKey};
 use super::mailboxes::claim_mailbox;
+use super::native_guests::claim_units;
 use super::sales::requires_payment;
 use super::{Shop, ids};
 use crate::store::StoreError;
@@ -133,6 +134,13 @@ async fn send_reservation(
         shop.attempts.record_refusal(sale, Some(buyer), "order", refusal.code(), now);
         return Ok(Err(refusal));
     }
+    let _address_lock = match claim_units(shop, (sale, buyer), quantity, view.policy.limit_per_buyer).await? {
+        Ok(lock) => lock,
+        Err(refusal) => {
+            shop.attempts.record_refusal(sale, Some(buyer), "order", refusal.code(), now);
+            return Ok(Err(refusal));
+        }
+    };
     let order = OrderId::with_sale_suffix(ids::new(now), sale);
     match shop.engine.reserve(sale, buyer, order, quantity, key).await? {
         Ok(decided) => {

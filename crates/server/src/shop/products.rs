@@ -1,5 +1,9 @@
 //! Products: create, edit, delete, find, list. The row of a deleted product stays, for the names in old orders.
 
+mod import;
+
+pub use import::{ImportKey, ImportedProduct, import_products};
+
 use super::catalogue::{CatalogueError, CatalogueRefusal, CatalogueResult};
 use super::catalogue_text::{Category, Description, ImageUrl, ProductName, same_currency};
 use super::idempotency_keys::{KeyOperation, KeyRefusal, OwnedKey, content_digest};

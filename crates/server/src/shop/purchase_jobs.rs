@@ -25,6 +25,7 @@ use crate::telemetry::metrics::Gauge;
 use engine::EngineError;
 use futures::FutureExt;
 use keys::JobKeys;
+use quick_cache::sync::Cache;
 use rows::{JobWrite, NewJob};
 use sale::{OrderStatus, Refusal, SaleId, Timestamp};
 use std::sync::Arc;
@@ -44,6 +45,8 @@ const ENGINE_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long a failed job and its key are kept, in milliseconds: 24 h, and an hour for clocks that differ. Those of a sold unit are kept for
 /// good.
 const FAILED_LIFE_MS: i64 = 25 * 60 * 60 * 1000;
+/// Requests without an answer whose sale is remembered, some 300 bytes each.
+const UNANSWERED_MAX: usize = 100_000;
 /// Failed jobs that one statement deletes at most.
 const SWEEP_LEN: u32 = 5_000;
 
@@ -65,6 +68,8 @@ pub struct PurchaseJobs {
     writer: GroupCommit<NewJob, JobWrite>,
     /// Looks up keys: where other processes write jobs too, each purchase needs it.
     lookup: GroupCommit<JobKey, Option<JobRow>>,
+    /// Keys of requests that got no answer, with the sale that each asked: it may have sold the unit.
+    unanswered: Cache<JobKey, SaleId>,
     /// The number of the last job that this process wrote.
     written: watch::Sender<i64>,
     /// Jobs that are being decided or written.
@@ -134,6 +139,7 @@ impl PurchaseJobs {
             keys: Arc::default(),
             writer: GroupCommit::start("turnstile_jobs", Box::new(write)),
             lookup: GroupCommit::start("turnstile_jobs", Box::new(read)),
+            unanswered: Cache::new(UNANSWERED_MAX),
             written,
             running: Gauge::default(),
         }
@@ -197,13 +203,29 @@ pub async fn run(shop: &Arc<Shop>, permit: KeyPermit, request: JobRequest) -> Re
 
 async fn run_attempts(shop: &Shop, permit: KeyPermit, request: JobRequest) -> Result<JobReply, JobError> {
     let _running = RunningJob::start(&shop.jobs.running);
+    // The sale may be another one by now. Where an earlier request may have bought is asked first, so that none buys twice.
+    let before = shop.jobs.unanswered.get(permit.key()).filter(|before| *before != request.sale);
+    if let Some(before) = before {
+        let reply = run_in_sale(shop, &permit, &JobRequest { sale: before, ..request.clone() }).await?;
+        if !matches!(reply, JobReply::NotOpen(_)) {
+            return Ok(reply);
+        }
+    }
+    run_in_sale(shop, &permit, &request).await
+}
+
+async fn run_in_sale(shop: &Shop, permit: &KeyPermit, request: &JobRequest) -> Result<JobReply, JobError> {
     let (id, created_at) = (Uuid::new_v4(), shop.engine.now());
     let mut delays = RETRY_DELAYS.into_iter();
     for attempt in 1.. {
-        let error = match attempt_job(shop, &permit, &request, (id, created_at, attempt)).await {
-            Ok(reply) => return Ok(reply),
+        let error = match attempt_job(shop, permit, request, (id, created_at, attempt)).await {
+            Ok(reply) => {
+                shop.jobs.unanswered.remove(permit.key());
+                return Ok(reply);
+            }
             Err(error) => error,
         };
+        shop.jobs.unanswered.insert(permit.key().clone(), request.sale);
         let Some(delay) = delays.next() else { return Err(error) };
         tracing::debug!(%id, attempt, %error, "a job got no answer; it is tried again");
         tokio::time::sleep(delay).await;

@@ -34,6 +34,7 @@ pub use crate::store::sales::LimitScope;
 
 use super::Shop;
 use super::catalogue::SaleListing;
+use super::order_pages::PageOffset;
 use crate::store::{StoreError, sale_slugs};
 use engine::SaleView;
 use sale::{SaleId, SalePhase, Timestamp};
@@ -162,6 +163,35 @@ async fn load_view(shop: &Shop, listing: Arc<SaleListing>) -> Option<ListedSale>
         None => return None,
     };
     Some(ListedSale { listing, view })
+}
+
+/// The running sale that started first; a paused one runs too.
+#[must_use]
+pub fn find_running(shop: &Shop) -> Option<ListedSale> {
+    find_first(shop, |phase| matches!(phase, SalePhase::Active | SalePhase::Paused))
+}
+
+/// The sale that starts next.
+#[must_use]
+pub fn find_next(shop: &Shop) -> Option<ListedSale> {
+    find_first(shop, |phase| phase == SalePhase::Upcoming)
+}
+
+/// Of the sales in some phases, the one that starts first.
+fn find_first(shop: &Shop, is_wanted: impl Fn(SalePhase) -> bool) -> Option<ListedSale> {
+    let now = shop.engine.now();
+    let sales = list(shop, None, None, usize::MAX).into_iter();
+    let sales = sales.filter(|sale| is_wanted(sale.view.phase(now)));
+    sales.min_by_key(|sale| (sale.view.policy.starts_at, sale.listing.created_at, sale.view.id))
+}
+
+/// A page of all sales, newest first, and how many there are.
+#[must_use]
+pub fn list_from_offset(shop: &Shop, page: PageOffset) -> (Vec<ListedSale>, u64) {
+    let all = list(shop, None, None, usize::MAX);
+    let total = all.len() as u64;
+    let offset = usize::try_from(page.offset).unwrap_or(usize::MAX);
+    (all.into_iter().skip(offset).take(page.limit as usize).collect(), total)
 }
 
 /// Up to `limit` sales, newest first, from the first behind `after` on; in one phase only, if one is given.

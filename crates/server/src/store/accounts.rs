@@ -153,8 +153,24 @@ pub async fn find_taken_name(
     email: &str,
     username: &str,
 ) -> Result<Option<TakenName>, StoreError> {
-    let rows =
-        sqlx::query(TAKEN).bind(email).bind(username.to_ascii_lowercase()).fetch_all(store.reader()).await?;
+    let rows = sqlx::query(TAKEN).bind(email).bind(username.to_ascii_lowercase());
+    read_taken_name(&rows.fetch_all(store.reader()).await?, email)
+}
+
+/// As [`find_taken_name`], as the transaction sees it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_taken_name_within(
+    writing: &mut StoreTransaction,
+    email: &str,
+    username: &str,
+) -> Result<Option<TakenName>, StoreError> {
+    let rows = sqlx::query(TAKEN).bind(email).bind(username.to_ascii_lowercase());
+    read_taken_name(&rows.fetch_all(writing.connection()).await?, email)
+}
+
+fn read_taken_name(rows: &[AnyRow], email: &str) -> Result<Option<TakenName>, StoreError> {
     let mut taken = None;
     for row in rows {
         let other: &str = row.try_get("email")?;

@@ -41,12 +41,15 @@ pub struct Product {
     pub deleted_at: Option<Timestamp>,
 }
 
-pub(super) const STATEMENTS: &[&str] = &[INSERT, UPDATE, DELETE, FIND, LIST_FIRST, LIST_AFTER];
+pub(super) const STATEMENTS: &[&str] = &[INSERT, EXISTS, UPDATE, DELETE, FIND, LIST_FIRST, LIST_AFTER];
 
 const INSERT: &str = "
 INSERT INTO products
     (id, name, description, price_minor, currency, category, image_url, created_at, updated_at, deleted_at, integer_id)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL, $10)";
+
+const EXISTS: &str = "
+SELECT id FROM products WHERE id = $1";
 
 const UPDATE: &str = "
 UPDATE products
@@ -95,6 +98,15 @@ pub async fn insert(writing: &mut StoreTransaction, product: &Product) -> Result
         .execute(writing.connection())
         .await?;
     Ok(())
+}
+
+/// Whether there is or was a product of this id, as the transaction sees it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn exists(writing: &mut StoreTransaction, id: ProductId) -> Result<bool, StoreError> {
+    let found = sqlx::query(EXISTS).bind(id.to_string()).fetch_optional(writing.connection()).await?;
+    Ok(found.is_some())
 }
 
 /// Writes an edited product. False when there is none of its id.

@@ -1,10 +1,14 @@
 //! The command line: wrong usage and wrong settings get one sentence that names the flag, and exit code 2.
 
+use crate::environment::DESIGN_VARIABLES;
 use std::process::{Command, Output};
 
 fn doorbuster(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_doorbuster"));
+    for variable in DESIGN_VARIABLES {
+        command.env_remove(variable);
+    }
     command.args(arguments).envs(variables.iter().copied()).current_dir(folder.path());
     command.env("DOORBUSTER_LISTEN", "127.0.0.1:0").env("DOORBUSTER_METRICS_LISTEN", "127.0.0.1:0");
     command.output().unwrap()

@@ -60,7 +60,7 @@ const HOMES: &str = "
 
     The rehearsal has its own libraries.
     console             → rehearsal::live rehearsal::report
-    csv                 → rehearsal::crowd http::admin::csv
+    csv                 → rehearsal::crowd http::admin::csv commands::import
     hdrhistogram        → rehearsal::metrics
     indicatif           → rehearsal::live
     maud                → rehearsal::report

@@ -21,5 +21,6 @@ mod real;
 mod attempts;
 mod drop;
 mod frame;
+mod holds;
 mod turnstile;
 mod views;

@@ -636,6 +636,33 @@ async fn a_job_without_an_answer_is_tried_again_while_its_request_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_does_not_buy_again_when_another_sale_took_over() {
+    let database = PostgresServer::shared().create_database();
+    let turnstile = TurnstileProcess::start(&["--database", &database]).await;
+    let first = turnstile.process.sale(5, 0, &json!({"type": "open"})).await;
+    sqlx::any::install_default_drivers();
+    let mut lock = sqlx::AnyConnection::connect(&database).await.unwrap();
+    for statement in ["BEGIN", "UPDATE changes SET count = count WHERE name = 'turnstile_jobs'"] {
+        sqlx::query(statement).execute(&mut lock).await.unwrap();
+    }
+    let (status, body) = turnstile.buy("ada", "key").await.unwrap();
+    assert_eq!(status, 503, "{body}");
+    sqlx::query("ROLLBACK").execute(&mut lock).await.unwrap();
+    lock.close().await.unwrap();
+    let admin = Some(turnstile.process.admin.as_str());
+    let close = format!("/api/v1/admin/flash-sales/{first}/close");
+    turnstile.process.post(&close, &json!({}), admin).await;
+    turnstile.process.sale(7, 0, &json!({"type": "open"})).await;
+    assert_eq!(turnstile.get("/stock").await["remainingStock"], 7);
+    let (status, body) = turnstile.buy("ada", "key").await.unwrap();
+    assert_eq!((status, &body["state"]), (409, &json!("completed")), "{body}");
+    assert_eq!(turnstile.get("/stock").await["remainingStock"], 7, "nothing of the new sale is sold");
+    // A key without an order in the old sale is decided by the new one.
+    assert_eq!(turnstile.buy("bob", "other").await.unwrap().0, 200);
+    assert_eq!(turnstile.get("/stock").await["remainingStock"], 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_acknowledged_job_outlives_kills_in_the_middle_of_a_sale() {
     const BUYERS: usize = 240;
     let mut turnstile = TurnstileProcess::start(&[]).await;

@@ -23,8 +23,10 @@ const TS: &str = "timestamp without time zone";
 const TZ: &str = "timestamp with time zone";
 const JSONB: &str = "jsonb";
 
-/// Each view with its columns in order and their types in PostgreSQL.
-const VIEWS: &[(&str, &str, &[(&str, &str)])] = &[
+/// A schema, a view in it, and the view's columns in order with their types in PostgreSQL.
+type ViewShape = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+const VIEWS: &[ViewShape] = &[
     (
         "platform",
         "users",

@@ -4,7 +4,7 @@ use super::super::CommandError;
 use super::super::settings::{DialectMount, Serve};
 use super::api::{bind, listen};
 use crate::http::AppState;
-use crate::http::dialects::{Dialect, DialectAdmin, DialectContext, DialectSettings};
+use crate::http::dialects::{Dialect, DialectAdmin, DialectContext, DialectSettings, holds};
 use crate::http::edge::HttpEdge;
 use crate::http::server;
 use crate::http::sockets::{PeerFunctions, SocketService};
@@ -69,6 +69,9 @@ impl BoundDialects {
             mounted_turnstile: None,
         };
         for (dialect, sockets) in self.dialects {
+            if dialect == Dialect::Holds {
+                holds::check_payments(&app.shop).map_err(CommandError::Usage)?;
+            }
             let context =
                 DialectContext { app: AppState::clone(app), dialect, settings: Arc::clone(&self.settings) };
             let mut edge = HttpEdge::for_dialect(Arc::new(context));

@@ -1,7 +1,7 @@
 //! Puts the shop together from its settings, its tables and its engine.
 
 use super::super::CommandError;
-use super::super::settings::Serve;
+use super::super::settings::{OnOff, Serve};
 use super::super::token_key::load_token_key;
 use crate::auth::passwords::PasswordPool;
 use crate::auth::tokens::AccessTokens;
@@ -17,6 +17,7 @@ use crate::shop::follower_progress::FollowerProgress;
 use crate::shop::guests::GuestBook;
 use crate::shop::integer_ids::{self, AccountNumbers};
 use crate::shop::mailboxes::MailboxClaims;
+use crate::shop::native_guests::GuestLimits;
 use crate::shop::payments::charge_table::ChargeTable;
 use crate::shop::payments::{PaymentService, ReconcileTiming};
 use crate::shop::public_url::PublicUrl;
@@ -107,6 +108,7 @@ pub(super) async fn open_shop(
         account_numbers: AccountNumbers::default(),
         sold_out,
         jobs,
+        guest_limits: GuestLimits::new(settings.guests == OnOff::On),
         public_url,
     };
     Ok((shop, inbox))

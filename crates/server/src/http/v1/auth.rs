@@ -1,5 +1,6 @@
 //! `/auth`: register, log in, refresh, log out, change the password.
 
+mod guest;
 mod login;
 mod logout;
 mod me;
@@ -15,6 +16,7 @@ use crate::http::caller::RequestCaller;
 use crate::http::limits::LimitKey;
 use crate::http::v1::rfc3339;
 use crate::shop::accounts::{AccountProfile, GuessLimits, SignInOrigin, SignedInAccount};
+use crate::shop::native_guests::GuestProfile;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -24,6 +26,7 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(register::register))
         .routes(routes!(login::login))
+        .routes(routes!(guest::begin_guest_visit))
         .routes(routes!(refresh::refresh))
         .routes(routes!(logout::logout))
         .routes(routes!(sign_out_everywhere::sign_out_everywhere))
@@ -77,6 +80,21 @@ impl From<SignedInAccount> for SignedInReply {
             access_token: signed_in.access_token,
             refresh_token: signed_in.refresh_token.into_text(),
             expires_in: signed_in.expires_in_s,
+        }
+    }
+}
+
+impl From<GuestProfile> for AccountReply {
+    fn from(guest: GuestProfile) -> Self {
+        let GuestProfile { id, email, created_at } = guest;
+        let created_at = rfc3339(created_at);
+        Self {
+            id,
+            username: email.clone(),
+            email,
+            role: Role::Buyer,
+            updated_at: created_at.clone(),
+            created_at,
         }
     }
 }

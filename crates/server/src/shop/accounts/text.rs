@@ -29,6 +29,18 @@ const LENIENT_PASSWORD_LEN_MIN: usize = 6;
 #[error("{0}")]
 pub struct AccountTextError(pub &'static str);
 
+impl EmailAddress {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    #[must_use]
+    pub fn into_text(self) -> String {
+        self.0
+    }
+}
+
 impl std::str::FromStr for EmailAddress {
     type Err = AccountTextError;
     /// At most 254 characters (RFC 5321, with errata), no display name, no quoted or bracketed oddities.
