@@ -646,7 +646,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All sales, newest first. */
+        /**
+         * All sales, newest first.
+         * @description The sales that sell at this moment are `?status=active`.
+         */
         get: operations["listFlashSales"];
         put?: never;
         post?: never;
@@ -860,7 +863,10 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Leave the line, or give up an admission. */
+        /**
+         * Leave the line, or give up an admission.
+         * @description The sale is in the query, or in a JSON body for clients that send one.
+         */
         delete: operations["leaveQueue"];
         options?: never;
         head?: never;
@@ -950,6 +956,11 @@ export interface components {
             /** Format: uuid */
             id: string;
             role: components["schemas"]["Role"];
+            /**
+             * Format: date-time
+             * @description When its address, name, role or password last changed.
+             */
+            updatedAt: string;
             username: string;
         };
         /** @description An order in the replies for admins. */
@@ -1089,11 +1100,11 @@ export interface components {
         };
         /** @description A buyer. */
         Buyer: {
-            /** @description Null when the account was deleted. */
+            /** @description The account's address, or the text by which a guest is known. Null when the account was deleted. */
             email?: string | null;
             /** Format: uuid */
             id: string;
-            /** @description Null when the account was deleted. */
+            /** @description Null of a guest, and when the account was deleted. */
             username?: string | null;
         };
         Component: {
@@ -1337,6 +1348,14 @@ export interface components {
             method: string;
             route: string;
         };
+        /** @description The line of a sale, in a body. */
+        LeaveBody: {
+            /**
+             * Format: uuid
+             * @description The sale. Give it here or in the query.
+             */
+            flashSaleId?: string | null;
+        };
         /**
          * @description Who is one buyer for the limit of a sale.
          * @enum {string}
@@ -1368,6 +1387,11 @@ export interface components {
             /** Format: uuid */
             id: string;
             role: components["schemas"]["Role"];
+            /**
+             * Format: date-time
+             * @description When its address, name, role or password last changed.
+             */
+            updatedAt: string;
             username: string;
         };
         /** @description A buyer in line. */
@@ -1429,7 +1453,7 @@ export interface components {
             endsAt: string;
             /**
              * Format: int32
-             * @description Seconds for which a unit is held for its payment. 0 sells at once.
+             * @description Seconds for which a unit is held for its payment. 0 sells at once, and is refused with `payment: required`.
              * @default 300
              */
             holdSeconds: number;
@@ -2248,7 +2272,7 @@ export interface components {
         /**
          * @description `account_unknown`: there is no such account.
          *
-         *     `not_found`: there is nothing here.
+         *     `not_found`: no resource has this address.
          */
         AccountUnknownNotFound: {
             headers: {
@@ -2354,7 +2378,7 @@ export interface components {
          *
          *     `invalid_body`: some fields of the body are not valid.
          *
-         *     `key_reused`: this Idempotency-Key was used with another content.
+         *     `key_reused`: this Idempotency-Key was used for a different request.
          */
         BadPolicyInvalidBodyKeyReused: {
             headers: {
@@ -2421,7 +2445,7 @@ export interface components {
         /**
          * @description `follower_unknown`: there is no such follower of the ledger.
          *
-         *     `not_found`: there is nothing here.
+         *     `not_found`: no resource has this address.
          *
          *     `sale_unknown`: there is no such sale.
          */
@@ -2463,7 +2487,20 @@ export interface components {
         /**
          * @description `invalid_body`: some fields of the body are not valid.
          *
-         *     `key_reused`: this Idempotency-Key was used with another content.
+         *     `invalid_query`: some parameters of the query are not valid.
+         */
+        InvalidBodyInvalidQuery: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `invalid_body`: some fields of the body are not valid.
+         *
+         *     `key_reused`: this Idempotency-Key was used for a different request.
          */
         InvalidBodyKeyReused: {
             headers: {
@@ -2526,7 +2563,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `not_found`: there is nothing here. */
+        /** @description `not_found`: no resource has this address. */
         NotFound: {
             headers: {
                 [name: string]: unknown;
@@ -2536,7 +2573,7 @@ export interface components {
             };
         };
         /**
-         * @description `not_found`: there is nothing here.
+         * @description `not_found`: no resource has this address.
          *
          *     `not_in_line`: you have no place in this sale's line.
          *
@@ -2551,7 +2588,7 @@ export interface components {
             };
         };
         /**
-         * @description `not_found`: there is nothing here.
+         * @description `not_found`: no resource has this address.
          *
          *     `order_unknown`: there is no such order.
          */
@@ -2564,7 +2601,7 @@ export interface components {
             };
         };
         /**
-         * @description `not_found`: there is nothing here.
+         * @description `not_found`: no resource has this address.
          *
          *     `product_unknown`: there is no such product.
          */
@@ -2577,7 +2614,7 @@ export interface components {
             };
         };
         /**
-         * @description `not_found`: there is nothing here.
+         * @description `not_found`: no resource has this address.
          *
          *     `sale_unknown`: there is no such sale.
          */
@@ -2603,9 +2640,9 @@ export interface components {
             };
         };
         /**
-         * @description `not_recorded`: nothing can be recorded right now; it is not known whether this was, so ask again, with the same Idempotency-Key if you sent one.
+         * @description `not_recorded`: this request may or may not have been recorded; repeat it with the same Idempotency-Key.
          *
-         *     `overloaded`: too many requests at once; try again in a moment.
+         *     `overloaded`: too many requests at once; nothing was done, try again in a moment.
          *
          *     `payment_unknown`: the outcome of the payment is not known yet; do not pay in another way: look at the order's status in a moment, or repeat this request, which never charges twice.
          *
@@ -2622,9 +2659,9 @@ export interface components {
             };
         };
         /**
-         * @description `not_recorded`: nothing can be recorded right now; it is not known whether this was, so ask again, with the same Idempotency-Key if you sent one.
+         * @description `not_recorded`: this request may or may not have been recorded; repeat it with the same Idempotency-Key.
          *
-         *     `overloaded`: too many requests at once; try again in a moment.
+         *     `overloaded`: too many requests at once; nothing was done, try again in a moment.
          *
          *     `unavailable`: this cannot be done right now; try again in a moment.
          */
@@ -2691,9 +2728,11 @@ export interface components {
         /**
          * @description `order_state`: the order is in a state that does not allow this.
          *
+         *     `payment_missing`: the order was paid for, but its payment is not in the tables; look it up at the provider and pay it back there.
+         *
          *     `request_in_flight`: the first request with this key is still being worked on.
          */
-        OrderStateRequestInFlight: {
+        OrderStatePaymentMissingRequestInFlight: {
             headers: {
                 /** @description Seconds after which to try again. */
                 "Retry-After"?: number;
@@ -2713,7 +2752,7 @@ export interface components {
             };
         };
         /**
-         * @description `overloaded`: too many requests at once; try again in a moment.
+         * @description `overloaded`: too many requests at once; nothing was done, try again in a moment.
          *
          *     `unavailable`: this cannot be done right now; try again in a moment.
          */
@@ -3750,7 +3789,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFoundOrderUnknown"];
             408: components["responses"]["RequestTimeout"];
-            409: components["responses"]["OrderStateRequestInFlight"];
+            409: components["responses"]["OrderStatePaymentMissingRequestInFlight"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["InvalidBodyKeyReused"];
@@ -4172,7 +4211,7 @@ export interface operations {
     listFlashSales: {
         parameters: {
             query?: {
-                /** @description `upcoming`, `active`, `paused`, `ended` or `closed`. All when absent. */
+                /** @description `upcoming`, `active`, `paused`, `ended` or `closed`: `?status=active` lists the active sales. All when absent. */
                 status?: string;
                 /** @description Items in a page, 1 to 200. The default is 50. */
                 limit?: number;
@@ -4250,7 +4289,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The sale's id */
+                /** @description Id or slug, also one that the sale had before */
                 id: string;
             };
             cookie?: never;
@@ -4658,8 +4697,9 @@ export interface operations {
     };
     leaveQueue: {
         parameters: {
-            query: {
-                flashSaleId: string;
+            query?: {
+                /** @description The sale. Give it here or in the body. */
+                flashSaleId?: string;
             };
             header?: {
                 /** @description Accepted without effect: a repeated request changes nothing more. */
@@ -4668,7 +4708,11 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["LeaveBody"] | null;
+            };
+        };
         responses: {
             /** @description Left */
             204: {
@@ -4677,10 +4721,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["BadJsonBadRequest"];
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["NotInLineSaleUnknown"];
+            408: components["responses"]["RequestTimeout"];
             413: components["responses"]["BodyTooLarge"];
-            422: components["responses"]["InvalidQuery"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["InvalidBodyInvalidQuery"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
             503: components["responses"]["NotRecordedOverloadedUnavailable"];
